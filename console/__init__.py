@@ -1,0 +1,1 @@
+"""What every command shares: errors, flags and config files, progress, tables."""

@@ -1,0 +1,115 @@
+"""Runs a command: flags over config file over defaults in, exit code out.
+
+A command is a module with a frozen dataclass `Config(Flags)` and a function `main(config) -> None`; it ends with
+`run(Config, main, "python -m judges.score")`. The result goes to stdout, everything else to stderr.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeVar
+
+import tyro
+
+from console.config import load_config
+from console.errors import InputError, JudgeloopError
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """The flags that every command has."""
+
+    config: Path | None = None
+    """A TOML file with values for these flags; a flag given here wins."""
+    seed: int = 0
+    """Everything random is drawn from this number."""
+    dry_run: bool = False
+    """Print what would be done, then stop."""
+    fresh: bool = False
+    """Start again: what an earlier run left in the output is set aside, not resumed."""
+    json: bool = False
+    """Print the result as JSON."""
+    strict: bool = False
+    """Stop at the first bad row of an input file; the default names it and goes on."""
+    debug: bool = False
+    """Show the traceback of an error and the libraries' own messages."""
+
+
+FlagsT = TypeVar("FlagsT", bound=Flags)
+Given = Annotated[Path | None, tyro.conf.Positional]
+
+
+def parse(config_type: type[FlagsT], argv: Sequence[str], prog: str) -> FlagsT:
+    """Return the config that `argv` asks for; a wrong flag prints its help and exits with 2."""
+    default = config_type()
+    path = _config_path(argv)
+    if path is not None:
+        default = load_config(path, default)
+    return tyro.cli(
+        config_type,
+        prog=prog,
+        description="",
+        default=default,
+        args=list(argv),
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+
+
+def run(config_type: type[FlagsT], main: Callable[[FlagsT], None], prog: str) -> NoReturn:
+    """Parse the command line, run `main` and exit: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    _quiet_libraries("--debug" in sys.argv)
+    if {"-h", "--help"} & set(sys.argv):
+        print((sys.modules["__main__"].__doc__ or "").strip(), end="\n\n")  # tyro would run its lines together
+    try:
+        main(parse(config_type, sys.argv[1:], prog))
+        sys.stdout.flush()
+    except JudgeloopError as error:
+        _fail(f"error: {error}", error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted: what is done is kept; run the same command again to go on", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
+    except Exception as error:
+        text = " ".join(str(error).split())
+        _fail(f"error: {type(error).__name__}: {text[:300]}; run again with --debug for the traceback", 1)
+    sys.exit(0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    if "--debug" in sys.argv:
+        import traceback
+
+        traceback.print_exc()
+    print(message, file=sys.stderr)
+    sys.exit(code)
+
+
+def _config_path(argv: Sequence[str]) -> Path | None:
+    for position, word in enumerate(argv):
+        if word == "--config":
+            if position + 1 == len(argv):
+                raise InputError("--config needs the path of a TOML file")
+            return Path(argv[position + 1])
+        if word.startswith("--config="):
+            return Path(word.removeprefix("--config="))
+    return None
+
+
+def _quiet_libraries(debug: bool) -> None:
+    # Two spinning OpenMP threads beside a busy process make everything several times slower. libgomp reads these
+    # when torch is loaded, so they are set before any command imports it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    if not debug:
+        import warnings
+
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        warnings.simplefilter("ignore")

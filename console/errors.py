@@ -1,0 +1,45 @@
+"""The errors a person can meet.
+
+JudgeloopError                 exit code
+├── InputError                 2   a file, flag or setting is wrong
+│   └── RowError               2   one row of a file is wrong; names the file and the line
+├── EngineError                1   a model could not be loaded or a server could not answer
+├── StoreError                 1   a result could not be written (full disk, locked file)
+├── JudgeError                 1   too few answers got a verdict to go on with
+└── TrainingError              1   a training step could not be done
+
+Each message is one line that says what is wrong and what to do. Anything else that escapes a command is a bug and
+keeps its traceback.
+"""
+
+
+class JudgeloopError(Exception):
+    """The base of every error that this project raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(JudgeloopError, ValueError):
+    """A file, a flag or a setting is wrong, for example an unknown key in a recipe."""
+
+    exit_code = 2
+
+
+class RowError(InputError):
+    """One row of a file is wrong; the message opens with `file:line`."""
+
+
+class EngineError(JudgeloopError, RuntimeError):
+    """A model could not be loaded, or a server could not answer."""
+
+
+class StoreError(JudgeloopError, OSError):
+    """A result could not be written; what was written before is kept."""
+
+
+class JudgeError(JudgeloopError):
+    """Too few answers got a verdict to go on with."""
+
+
+class TrainingError(JudgeloopError):
+    """A training step could not be done, for example because there is no pair to train on."""

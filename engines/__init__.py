@@ -1,0 +1,1 @@
+"""Where text comes from: one Protocol, and an engine for each place a model can live."""

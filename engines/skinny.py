@@ -1,0 +1,31 @@
+"""Makes the linear layers of a model fast for the few rows of a decoding step on a processor.
+
+MKL multiplies a handful of rows by a transposed weight at a third of the speed at which it multiplies the weight by the
+transposed rows, although the products are the same. `benchmarks/skinny.py` measures it.
+"""
+
+from torch import Tensor, nn
+
+MAX_ROWS = 48
+"""From about 64 rows on, both ways are equally fast."""
+
+
+class SkinnyLinear(nn.Linear):
+    """A linear layer that turns the product round where its input has few rows."""
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return rows @ weight.T + bias, (..., out)."""
+        n_rows = rows.numel() // self.in_features
+        if n_rows > MAX_ROWS:
+            return super().forward(rows)
+        product_RO = (self.weight @ rows.reshape(n_rows, self.in_features).T).T.contiguous()
+        if self.bias is not None:
+            product_RO += self.bias
+        return product_RO.view(*rows.shape[:-1], self.out_features)
+
+
+def use_skinny_linears(model: nn.Module) -> None:
+    """Turn every plain linear layer of `model` into a SkinnyLinear, in place; the weights are not copied."""
+    for module in model.modules():
+        if type(module) is nn.Linear:
+            module.__class__ = SkinnyLinear

@@ -1,0 +1,260 @@
+"""Runs a model in this process through transformers, with the prompt prefix that all rows share computed once.
+
+A row's text depends on its own seed and not on its neighbours in the batch, up to the rounding of float arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from console.errors import EngineError, InputError
+from engines import shared_prefix
+from engines.batches import Plan, plan
+from engines.models import model_digest
+from engines.neutral import neutralised
+from engines.protocol import Choice, Completion, Request, Sampling
+from engines.sampling import draw, row_uniforms
+from engines.shared_prefix import LayerKV, SharedPrefixCache
+from engines.skinny import use_skinny_linears
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+COMPACT_BELOW = 0.75
+"""Finished rows leave a batch once fewer than this share of its rows are still writing."""
+STOP_WINDOW_TOKENS = 16
+"""How many of the last tokens are looked at for a stop string, besides the string's own length."""
+
+
+@dataclass
+class TransformersEngine:
+    """A causal language model and its tokenizer; make it with `load`."""
+
+    name: str
+    digest: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    batch_size: int
+    shares_prefix: bool
+
+    @classmethod
+    def load(cls, folder: Path, name: str, batch_size: int = 32) -> TransformersEngine:
+        """Load the model in `folder`: float32 on a processor, the checkpoint's own type on an accelerator.
+
+        Raises EngineError where transformers cannot load it, InputError where it has no chat template.
+        """
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        dtype = "auto" if device == "cuda" else torch.float32
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise EngineError(f"{folder}: the model cannot be loaded: {reason}") from None
+        if tokenizer.chat_template is None:
+            raise InputError(f"{name}: its tokenizer has no chat template; use an instruction-tuned model")
+        shares = shared_prefix.supports(model.config)
+        if shares:
+            shared_prefix.register()
+            model.set_attn_implementation(shared_prefix.NAME)
+        if device == "cpu":
+            use_skinny_linears(model)
+        return cls(name, model_digest(folder), model.eval().to(device), tokenizer, batch_size, shares)
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling, done: Collection[int] = ()
+    ) -> Iterator[Completion]:
+        """Yield completions as rows finish; see `engines.protocol.Engine`."""
+        _check(sampling)
+        sequences = self._encode(requests, "")
+        fits = [self._fits(sequence, sampling.max_new_tokens) for sequence in sequences]
+        kept = [index for index, fit in enumerate(fits) if fit]
+        yield from (
+            Completion(index, "", None, len(sequences[index]), error=self._too_long(sequences[index], sampling.max_new_tokens))
+            for index, fit in enumerate(fits)
+            if not fit and index not in done
+        )
+        todo = plan([sequences[i] for i in kept], self.batch_size, sampling.max_new_tokens, share_prefix=self.shares_prefix)
+        prefix = self._prefix(sequences[kept[0]][: todo.n_prefix]) if kept else []
+        for batch in todo.batches:
+            rows = [kept[position] for position in batch]
+            if all(row in done for row in rows):
+                continue
+            suffixes = [sequences[row][todo.n_prefix :] for row in rows]
+            seeds = [requests[row].seed for row in rows]
+            for position, tokens, finish in self._decode(suffixes, seeds, sampling, prefix, todo.n_prefix):
+                if rows[position] not in done:
+                    text = self._cut(self.tokenizer.decode(tokens, skip_special_tokens=True), sampling.stop)
+                    yield Completion(rows[position], text, finish, len(sequences[rows[position]]), len(tokens))
+
+    def choose(self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()) -> Iterator[Choice]:
+        """Yield log-probabilities of `choices` from one prefill a row; see `engines.protocol.Engine`."""
+        if not requests:
+            return
+        choice_ids = self._choice_ids(requests[0], choices)
+        # Encoding the choice with its prompt and cutting it off keeps the tokens that the two would merge into.
+        sequences = [sequence[:-1] for sequence in self._encode(requests, choices[0])]
+        kept = [index for index, sequence in enumerate(sequences) if self._fits(sequence, 1)]
+        for index, sequence in enumerate(sequences):
+            if index not in done and not self._fits(sequence, 1):
+                yield Choice(index, (), len(sequence), error=self._too_long(sequence, 1))
+        todo = plan([sequences[i] for i in kept], self.batch_size, 1, share_prefix=self.shares_prefix)
+        prefix = self._prefix(sequences[kept[0]][: todo.n_prefix]) if kept else []
+        for batch in todo.batches:
+            rows = [kept[position] for position in batch]
+            if all(row in done for row in rows):
+                continue
+            logits_BV, _, _ = self._start([sequences[row][todo.n_prefix :] for row in rows], 1, prefix, todo.n_prefix)
+            logprobs_BC = logits_BV.float().log_softmax(-1)[:, choice_ids].tolist()
+            for row, logprobs in zip(rows, logprobs_BC, strict=True):
+                if row not in done:
+                    yield Choice(row, tuple(logprobs), len(sequences[row]))
+
+    def _encode(self, requests: Sequence[Request], ending: str) -> list[list[int]]:
+        special = self.tokenizer.all_special_tokens
+        texts = [
+            self.tokenizer.apply_chat_template(
+                neutralised(request.messages, special), tokenize=False, add_generation_prompt=True
+            )
+            + request.prefill
+            + ending
+            for request in requests
+        ]
+        if not texts:
+            return []
+        # The template has written its own beginning-of-text token; a second one would shift every score.
+        encoded: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        return encoded
+
+    def _choice_ids(self, request: Request, choices: Sequence[str]) -> list[int]:
+        encoded = [self._encode([request], choice)[0] for choice in choices]
+        ids = [sequence[-1] for sequence in encoded]
+        one_token_each = len({tuple(sequence[:-1]) for sequence in encoded}) == 1 and len(set(ids)) == len(ids)
+        if not one_token_each:
+            raise EngineError(f"{self.name}: the choices {', '.join(choices)} are not one token each; use --read text")
+        return ids
+
+    def _context(self) -> int:
+        return int(getattr(self.model.config, "max_position_embeddings", 1 << 30))
+
+    def _fits(self, sequence: list[int], n_new: int) -> bool:
+        return len(sequence) + n_new <= self._context()
+
+    def _too_long(self, sequence: list[int], n_new: int) -> str:
+        return f"too long: {len(sequence)} tokens and {n_new} to write, over the model's context of {self._context()}"
+
+    @torch.inference_mode()
+    def _prefix(self, tokens: list[int]) -> list[LayerKV]:
+        """Return the keys and values of the shared prefix, per layer, each (K, P, D)."""
+        if not tokens:
+            return []
+        _, cache, _ = self._start([tokens], 0, [], 0)
+        assert isinstance(cache, SharedPrefixCache)
+        return [(keys[0], values[0]) for keys, values in cache.layers]
+
+    @torch.inference_mode()
+    def _start(
+        self, suffixes: list[list[int]], n_new: int, prefix: list[LayerKV], n_prefix: int
+    ) -> tuple[Tensor, Any, Tensor]:
+        """Compute the prompts of a batch; return the next-token logits (B, V), the cache, and the padding (B,)."""
+        width = max(map(len, suffixes))
+        device = self.model.device
+        n_padding_B = torch.tensor([width - len(suffix) for suffix in suffixes], device=device)
+        filler = self.tokenizer.pad_token_id or 0
+        tokens_BQ = torch.tensor([[filler] * (width - len(s)) + s for s in suffixes], device=device)
+        cache = SharedPrefixCache(prefix, n_padding_B, width + n_new) if self.shares_prefix else self._own_cache()
+        positions_BQ = (torch.arange(width, device=device) - n_padding_B[:, None]).clamp(min=0) + n_prefix
+        return self._forward(tokens_BQ, positions_BQ, cache, n_padding_B), cache, n_padding_B
+
+    def _own_cache(self) -> Any:
+        from transformers import DynamicCache
+
+        return DynamicCache(config=self.model.config)
+
+    def _forward(self, tokens_BQ: Tensor, positions_BQ: Tensor, cache: Any, n_padding_B: Tensor) -> Tensor:
+        """Return the logits after the last token, (B, V)."""
+        n_new = tokens_BQ.shape[1]
+        if self.shares_prefix:
+            extra = {"attention_mask": cache.mask(n_new), "shared_prefix": cache}
+        else:
+            seen = torch.arange(cache.get_seq_length() + n_new, device=tokens_BQ.device)
+            extra = {"attention_mask": (seen[None, :] >= n_padding_B[:, None]).long()}
+        output = self.model(
+            input_ids=tokens_BQ, position_ids=positions_BQ, past_key_values=cache, use_cache=True, logits_to_keep=1, **extra
+        )
+        logits: Tensor = output.logits[:, -1]
+        return logits
+
+    @torch.inference_mode()
+    def _step(self, tokens_B: Tensor, positions_B: Tensor, cache: Any, n_padding_B: Tensor) -> Tensor:
+        return self._forward(tokens_B[:, None], positions_B[:, None], cache, n_padding_B)
+
+    def _decode(
+        self, suffixes: list[list[int]], seeds: list[int], sampling: Sampling, prefix: list[LayerKV], n_prefix: int
+    ) -> Iterator[tuple[int, list[int], str]]:
+        """Yield `(position in the batch, tokens, finish reason)` for each row as it finishes."""
+        logits_BV, cache, n_padding_B = self._start(suffixes, sampling.max_new_tokens, prefix, n_prefix)
+        uniforms_BT = row_uniforms(seeds, sampling.max_new_tokens)
+        positions_B = torch.tensor([n_prefix + len(suffix) for suffix in suffixes], device=logits_BV.device)
+        rows = list(range(len(suffixes)))  # the position in the batch of each row of the tensors
+        written: list[list[int]] = [[] for _ in rows]
+        unfinished = set(rows)
+        for step in range(sampling.max_new_tokens):
+            tokens_B = draw(logits_BV, uniforms_BT[rows, step], sampling.temperature, sampling.top_p)
+            for row, token in zip(rows, tokens_B.tolist(), strict=True):
+                if row not in unfinished:
+                    continue
+                finish = self._take(written[row], token, sampling)
+                if finish:
+                    unfinished.discard(row)
+                    yield row, written[row], finish
+            if not unfinished:
+                return
+            if len(unfinished) < COMPACT_BELOW * len(rows):
+                keep = [index for index, row in enumerate(rows) if row in unfinished]
+                rows = [rows[index] for index in keep]
+                keep_B = torch.tensor(keep, device=logits_BV.device)
+                cache.select(keep_B) if self.shares_prefix else cache.batch_select_indices(keep_B)
+                tokens_B, positions_B, n_padding_B = tokens_B[keep_B], positions_B[keep_B], n_padding_B[keep_B]
+            logits_BV = self._step(tokens_B, positions_B, cache, n_padding_B)
+            positions_B = positions_B + 1
+
+    def _take(self, written: list[int], token: int, sampling: Sampling) -> str | None:
+        """Add `token` to a row and return why the row ends with it, or None."""
+        if token in self._ends():
+            return "stop"
+        written.append(token)
+        if sampling.stop:
+            window = written[-(STOP_WINDOW_TOKENS + max(map(len, sampling.stop))) :]
+            tail = self.tokenizer.decode(window)
+            if any(stop in tail for stop in sampling.stop):
+                return "stop"
+        return "length" if len(written) == sampling.max_new_tokens else None
+
+    def _ends(self) -> set[int]:
+        config = self.model.generation_config
+        ends = getattr(config, "eos_token_id", None)
+        listed = ends if isinstance(ends, list) else [ends]
+        return {token for token in [*listed, self.tokenizer.eos_token_id] if token is not None}
+
+    @staticmethod
+    def _cut(text: str, stops: Sequence[str]) -> str:
+        ends = [text.find(stop) for stop in stops if stop in text]
+        return text[: min(ends)] if ends else text
+
+
+def _check(sampling: Sampling) -> None:
+    if sampling.max_new_tokens < 1:
+        raise InputError(f"--max-new-tokens must be at least 1, not {sampling.max_new_tokens}")
+    if sampling.temperature < 0:
+        raise InputError(f"--temperature must be 0 or more, not {sampling.temperature}")
+    if not 0 < sampling.top_p <= 1:
+        raise InputError(f"--top-p must be in (0, 1], not {sampling.top_p}")

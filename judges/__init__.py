@@ -1,0 +1,1 @@
+"""The judge: rubric -> prompt -> reply -> verdict -> score."""

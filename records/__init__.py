@@ -1,0 +1,20 @@
+"""The rows that travel between stages, and how they rest on disk."""
+
+from records.rows import Comparison, Judgment, Message, Pair, Prompt, Response, Usage, Vote, messages_of, text_of
+from records.store import Store, read_rows, write_atomic
+
+__all__ = [
+    "Comparison",
+    "Judgment",
+    "Message",
+    "Pair",
+    "Prompt",
+    "Response",
+    "Store",
+    "Usage",
+    "Vote",
+    "messages_of",
+    "read_rows",
+    "text_of",
+    "write_atomic",
+]

@@ -1,0 +1,30 @@
+"""Content keys and seeds: the same content always gives the same key, on every machine."""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+CHUNK_BYTES = 1 << 22
+
+
+def content_key(*parts: object) -> str:
+    """Return 16 hex digits that identify `parts`, which must be plain data (text, numbers, lists, dicts, rows)."""
+    encoded = msgspec.json.encode(parts, order="deterministic")
+    return hashlib.blake2b(encoded, digest_size=8).hexdigest()
+
+
+def derived_seed(*parts: object) -> int:
+    """Return a seed in [0, 2^31) that is fixed by `parts`, so that each row has its own."""
+    return int(content_key(*parts), 16) % (1 << 31)
+
+
+def files_digest(paths: list[Path]) -> str:
+    """Return 16 hex digits that identify the names and bytes of `paths`, whatever folder they are in."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(paths, key=lambda p: p.name):
+        digest.update(path.name.encode() + b"\0")
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,143 @@
+"""The row types. Each row is readable alone: it carries the prompt, the texts, the models, the seed and the judge."""
+
+from typing import Any, Literal
+
+import msgspec
+
+Message = dict[str, str]
+"""One turn of a chat: `{"role": "user", "content": "..."}`."""
+
+Winner = Literal["a", "b", "tie"]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of a JSONL file."""
+
+
+class Prompt(Row, frozen=True, kw_only=True):
+    """Something to answer."""
+
+    id: str
+    prompt: str | list[Message]
+    system: str | None = None
+    source: str | None = None
+    reference: str | None = None
+
+
+class Response(Row, frozen=True, kw_only=True):
+    """One answer to a prompt."""
+
+    id: str
+    prompt_id: str
+    prompt: str | list[Message]
+    response: str
+    model: str
+    seed: int | None = None
+    finish_reason: str | None = None
+    """`stop` (the model ended it), `length` (cut off at the token limit), or None where nobody recorded it."""
+    n_tokens: int | None = None
+
+
+class Usage(Row, frozen=True, kw_only=True):
+    """What a verdict cost, in tokens and calls."""
+
+    n_calls: int = 0
+    n_prompt_tokens: int = 0
+    n_tokens: int = 0
+
+
+class Judgment(Row, frozen=True, kw_only=True):
+    """A judge's verdict on one answer, or the reason why there is none."""
+
+    id: str
+    response_id: str
+    prompt_id: str
+    prompt: str | list[Message]
+    response: str
+    model: str
+    """The model that wrote the response."""
+    score: float | None
+    scores: list[float | None]
+    """One per sample; None where the reply had no verdict."""
+    replies: list[str]
+    """The judge's own words, raw; empty where no call succeeded."""
+    error: str | None
+    spread: float | None
+    """Standard deviation of the scores (text) or of the distribution over them (log-probabilities)."""
+    rubric: str
+    judge: str
+    """The judge's fingerprint."""
+    usage: Usage
+
+
+class Comparison(Row, frozen=True, kw_only=True):
+    """A judge's verdict between two answers, asked in both orders."""
+
+    id: str
+    prompt_id: str
+    prompt: str | list[Message]
+    response_a: str
+    response_b: str
+    model_a: str
+    model_b: str
+    winner: Winner | None
+    first_order: Winner | None
+    """The verdict with answer a shown first."""
+    second_order: Winner | None
+    """The verdict with answer b shown first, already turned back to a and b."""
+    flipped: bool | None
+    """True where the two orders name different winners; the pair then counts as a tie."""
+    preference_b: float | None
+    """How far the judge prefers b, 0 to 1, both orders averaged."""
+    replies: list[str]
+    error: str | None
+    rubric: str
+    judge: str
+    usage: Usage
+
+
+class Pair(Row, frozen=True, kw_only=True):
+    """A preference pair in TRL's conversational format, with where it came from."""
+
+    prompt: list[Message]
+    chosen: list[Message]
+    rejected: list[Message]
+    prompt_id: str
+    chosen_score: float | None = None
+    rejected_score: float | None = None
+    margin: float | None = None
+    confidence: float | None = None
+    weight: float = 1.0
+    judge: str | None = None
+    evidence: list[dict[str, Any]] | None = None
+
+
+class Vote(Row, frozen=True, kw_only=True):
+    """A person's verdict on a pair; votes are appended and never edited."""
+
+    at: str
+    """ISO 8601, UTC."""
+    voter: str
+    prompt_id: str
+    a_id: str
+    b_id: str
+    winner: Winner
+    blind: bool
+    note: str = ""
+
+
+def messages_of(prompt: str | list[Message], system: str | None = None) -> list[Message]:
+    """Return `prompt` as a chat, with `system` in front where it is given and the chat has none."""
+    chat = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+    if system and not any(message["role"] == "system" for message in chat):
+        return [{"role": "system", "content": system}, *chat]
+    return chat
+
+
+def text_of(prompt: str | list[Message]) -> str:
+    """Return `prompt` as plain text to read: a single user turn bare, a longer chat with its roles."""
+    if isinstance(prompt, str):
+        return prompt
+    if len(prompt) == 1:
+        return prompt[0]["content"]
+    return "\n\n".join(f"{message['role']}: {message['content']}" for message in prompt)

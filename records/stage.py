@@ -1,0 +1,25 @@
+"""Runs a stage: rows are stored one by one as they come, and the stage returns those that were asked for."""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from console.progress import progress
+from records.rows import Row
+from records.store import Store
+
+RowT = TypeVar("RowT", bound=Row)
+
+
+def complete(store: Store[RowT], wanted: Sequence[str], rows: Iterator[RowT], title: str) -> list[RowT]:
+    """Append `rows` to `store`, showing progress, and return the rows with the ids `wanted`, in that order.
+
+    Ids that `store` holds already are taken from it; `rows` yields the others. An id for which there is no row is left out.
+    """
+    n_done = sum(row_id in store for row_id in dict.fromkeys(wanted))
+    with progress(title, len(set(wanted)), n_done) as advance:
+        for row in rows:
+            store.append(row)
+            advance(1)
+    ids = set(wanted)
+    found = {row.id: row for row in store.rows() if row.id in ids}  # type: ignore[attr-defined]
+    return [found[row_id] for row_id in dict.fromkeys(wanted) if row_id in found]

@@ -1,0 +1,173 @@
+"""Append-only JSONL: a stage can be stopped at any byte and run again.
+
+Rows are appended one by one, each with an id that its content fixes. A last line that was torn by a kill is cut off when
+the file is opened again. A row with an id that is already there replaces the earlier one for readers; nothing is edited.
+"""
+
+import errno
+import fcntl
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, Generic, TypeVar
+
+import msgspec
+
+from console.errors import RowError, StoreError
+from records.rows import Row
+
+RowT = TypeVar("RowT", bound=Row)
+
+
+class Store(Generic[RowT]):
+    """An append-only JSONL file of rows of one type that have an `id`.
+
+    Use it as a context manager. Raises StoreError where the file cannot be written, for example on a full disk.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        row_type: type[RowT],
+        *,
+        keep: Callable[[RowT], bool] = lambda row: True,
+        fresh: bool = False,
+    ) -> None:
+        """Open `path`, repair its end, and index the rows for which `keep` holds; the others are to be done again.
+
+        With `fresh` an earlier file is set aside under a numbered name.
+        """
+        self.path = path
+        self._row_type = row_type
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if fresh:
+            set_aside(path)
+        with _disk_errors(path):
+            self._file = path.open("ab", buffering=0)
+            _lock(self._file, path)
+            _repair_end(path)
+        self.ids: set[str] = {row.id for row in self.rows() if keep(row)}  # type: ignore[attr-defined]
+
+    def __enter__(self) -> "Store[RowT]":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __contains__(self, row_id: str) -> bool:
+        return row_id in self.ids
+
+    def append(self, row: RowT) -> None:
+        """Write `row` at the end and hand it to the operating system at once."""
+        line = msgspec.json.encode(row) + b"\n"
+        with _disk_errors(self.path):
+            while line:  # a nearly full disk takes a part first
+                line = line[self._file.write(line) :]
+        self.ids.add(row.id)  # type: ignore[attr-defined]
+
+    def rows(self) -> Iterator[RowT]:
+        """Yield every row in file order."""
+        return read_rows(self.path, self._row_type)
+
+
+def read_rows(path: Path, row_type: type[RowT]) -> Iterator[RowT]:
+    """Yield the rows of a JSONL file that this project wrote.
+
+    Raises RowError, naming the line, where one is not such a row.
+    """
+    decoder = msgspec.json.Decoder(row_type)
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield decoder.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise RowError(f"{path}:{number}: not a {row_type.__name__} row: {error}") from None
+
+
+def latest(rows: Iterator[RowT]) -> list[RowT]:
+    """Return one row per id, the last one written, in the order in which the ids first came."""
+    return list({row.id: row for row in rows}.values())  # type: ignore[attr-defined]
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Write a whole file so that it is there complete or not at all (a temporary file, then a rename)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _disk_errors(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(data.encode() if isinstance(data, str) else data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def set_aside(path: Path) -> None:
+    """Rename `path`, a file or a folder, to the first free `path.N`; nothing is ever deleted."""
+    if not path.exists():
+        return
+    number = 1
+    while (aside := path.with_name(f"{path.name}.{number}")).exists():
+        number += 1
+    with _disk_errors(path):
+        path.rename(aside)
+
+
+def write_rows(path: Path, rows: list[Any]) -> None:
+    """Write all rows of a small file at once, atomically."""
+    write_atomic(path, b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+
+
+def _repair_end(path: Path) -> None:
+    """Cut off a last line without its newline: the process that wrote it was killed."""
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size == 0:
+            return
+        file.seek(size - 1)
+        if file.read(1) == b"\n":
+            return
+        file.truncate(_last_newline(file, size) + 1)
+
+
+def _last_newline(file: IO[bytes], end: int) -> int:
+    """Return the offset of the last newline before `end`, or -1."""
+    step = 1 << 16
+    while end > 0:
+        start = max(0, end - step)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found
+        end = start
+    return -1
+
+
+def _lock(file: io.FileIO, path: Path) -> None:
+    # The lock goes with the process, kill -9 included, so it never has to be cleaned up.
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StoreError(f"{path}: another process is writing to it; wait for it or give another --out") from None
+
+
+class _disk_errors:
+    """Turns an operating system's error on `path` into a StoreError that says what to do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        if not isinstance(error, OSError) or isinstance(error, StoreError):
+            return
+        what = error.strerror or str(error)
+        remedy = "what was written before is kept; run the same command again to go on"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StoreError(f"{self.path}: {what}: free some space; {remedy}") from None
+        raise StoreError(f"{self.path}: {what}") from None

@@ -1,0 +1,62 @@
+"""The packaged seeds: instructions, answers to learn from (IFT) and ranked answers to learn judging from (EFT)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from console.errors import InputError
+from judges.options import Reading
+from judges.rubric import Rubric
+from judges.template import fill
+from records import Message, Prompt
+from records.files import BadRows, read_records
+from records.shapes import read_chats, read_prompts
+
+HERE = Path(__file__).parent / "seeds"
+PROMPTS, IFT, EFT = HERE / "prompts.jsonl", HERE / "ift.jsonl", HERE / "eft.jsonl"
+
+
+class RankedAnswers(msgspec.Struct, frozen=True):
+    """Several answers to one prompt, ranked and scored by a person; rank 0 is the best."""
+
+    prompt: str
+    responses: list[str]
+    ranks: list[int]
+    scores: list[float]
+    rationales: list[str]
+
+
+def seed_prompts(source: Path | None, *, strict: bool = False) -> list[Prompt]:
+    """Return the prompts in `source`, or the packaged ones; the same text twice counts once."""
+    prompts = read_prompts(source or PROMPTS, BadRows(strict=strict))
+    return list({str(prompt.prompt): prompt for prompt in prompts}.values())
+
+
+def ift_chats(source: Path | None, *, strict: bool = False) -> list[list[Message]]:
+    """Return conversations that show how to answer, from `source` or the packaged ones."""
+    return list(read_chats(source or IFT, BadRows(strict=strict)))
+
+
+def eft_chats(source: Path | None, rubric: Rubric, read: Reading) -> Iterator[list[Message]]:
+    """Yield conversations that show how to judge, in the form in which the judge will be asked.
+
+    With `text` the reply is the rationale and the score; with `logprobs` it is the score alone, because the judge's first
+    words are then forced.
+    """
+    for where, record in read_records(source or EFT, BadRows(strict=True)):
+        try:
+            ranked = msgspec.convert(record, RankedAnswers)
+        except msgspec.ValidationError as error:
+            raise InputError(f"{where}: not a row of ranked answers: {error}") from None
+        for response, score, rationale in zip(ranked.responses, ranked.scores, ranked.rationales, strict=True):
+            verdict = f"{rubric.label}: {score:g}"
+            reply = f"{rationale}\n{verdict}" if read == "text" else verdict
+            chat = fill(rubric, read, {"prompt": ranked.prompt, "response": response})
+            yield [*chat, {"role": "assistant", "content": reply}]
+
+
+def describe(value: Any) -> str:
+    """Return a short form of a source for the ledger: `packaged` or its path."""
+    return "packaged" if value is None else str(value)
