@@ -49,7 +49,7 @@ class OneOrder:
 
 def comparison_id(judge: Judge, contest: Contest) -> str:
     """Return the key under which the verdict on `contest` is stored."""
-    return content_key("comparison", judge.fingerprint, contest.prompt, contest.response_a, contest.response_b)
+    return content_key("comparison", judge.fingerprint, contest)
 
 
 def compare(judge: Judge, contests: Sequence[Contest], done: set[str]) -> Iterator[Comparison]:

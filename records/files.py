@@ -101,7 +101,7 @@ def _json(path: Path, bad: BadRows) -> Iterator[tuple[str, Any]]:
     with _bytes_of(path) as file:
         data = b"".join(_lines(file, path))
     try:
-        records = json.loads(data)
+        records = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8: {error}") from None
     except json.JSONDecodeError as error:

@@ -45,8 +45,12 @@ class Store(Generic[RowT]):
             set_aside(path)
         with _disk_errors(path):
             self._file = path.open("ab", buffering=0)
-            _lock(self._file, path)
-            _repair_end(path)
+            try:
+                _lock(self._file, path)
+                _repair_end(path)
+            except BaseException:
+                self._file.close()
+                raise
         self.ids: set[str] = {row.id for row in self.rows() if keep(row)}  # type: ignore[attr-defined]
 
     def __enter__(self) -> "Store[RowT]":

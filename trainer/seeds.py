@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
 import msgspec
 
 from console.errors import InputError
@@ -55,8 +53,3 @@ def eft_chats(source: Path | None, rubric: Rubric, read: Reading) -> Iterator[li
             reply = f"{rationale}\n{verdict}" if read == "text" else verdict
             chat = fill(rubric, read, {"prompt": ranked.prompt, "response": response})
             yield [*chat, {"role": "assistant", "content": reply}]
-
-
-def describe(value: Any) -> str:
-    """Return a short form of a source for the ledger: `packaged` or its path."""
-    return "packaged" if value is None else str(value)

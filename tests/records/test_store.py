@@ -1,0 +1,133 @@
+import errno
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from console.errors import RowError, StoreError
+from records import Prompt, Store, read_rows, write_atomic
+from records.store import latest, set_aside
+
+
+def row(number: int) -> Prompt:
+    return Prompt(id=f"p{number}", prompt=f"prompt {number} with ünïcode and \n a line break")
+
+
+def test_appended_rows_come_back_in_order(tmp_path: Path) -> None:
+    with Store(tmp_path / "a.jsonl", Prompt) as store:
+        for number in range(3):
+            store.append(row(number))
+    assert list(read_rows(tmp_path / "a.jsonl", Prompt)) == [row(0), row(1), row(2)]
+
+
+@pytest.mark.parametrize("n_torn", range(1, 60, 7))
+def test_a_line_torn_at_any_byte_is_cut_off_and_the_rest_kept(tmp_path: Path, n_torn: int) -> None:
+    path = tmp_path / "a.jsonl"
+    with Store(path, Prompt) as store:
+        store.append(row(0))
+        store.append(row(1))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-n_torn])
+    with Store(path, Prompt) as store:
+        assert store.ids == {"p0"}
+        store.append(row(1))
+    assert path.read_bytes() == whole
+
+
+def test_a_torn_line_longer_than_a_read_block_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    with Store(path, Prompt) as store:
+        store.append(row(0))
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"id": "' + b"x" * 200_000)
+    with Store(path, Prompt) as store:
+        assert store.ids == {"p0"}
+    assert path.read_bytes() == whole
+
+
+def test_a_file_with_nothing_but_a_torn_line_becomes_empty(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"id": "p0", "pro')
+    with Store(path, Prompt) as store:
+        assert store.ids == set()
+    assert path.read_bytes() == b""
+
+
+def test_a_broken_line_in_the_middle_is_named_with_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": "a", "prompt": "x"}\n{"id": "b"}\n{"id": "c", "prompt": "x"}\n')
+    with pytest.raises(RowError, match=r"a\.jsonl:2: not a Prompt row"):
+        list(read_rows(path, Prompt))
+
+
+def test_rows_that_are_not_to_be_kept_are_done_again_and_the_last_one_counts(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    with Store(path, Prompt) as store:
+        store.append(Prompt(id="p", prompt="failed"))
+    with Store(path, Prompt, keep=lambda found: found.prompt != "failed") as store:
+        assert "p" not in store
+        store.append(Prompt(id="p", prompt="good"))
+        assert "p" in store
+    assert [found.prompt for found in latest(read_rows(path, Prompt))] == ["good"]
+
+
+def test_a_second_writer_is_refused_and_told_why(tmp_path: Path) -> None:
+    with Store(tmp_path / "a.jsonl", Prompt), pytest.raises(StoreError, match="another process is writing"):
+        Store(tmp_path / "a.jsonl", Prompt)
+
+
+def test_fresh_sets_the_old_file_aside_and_deletes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    for number in range(3):
+        with Store(path, Prompt, fresh=True) as store:
+            assert store.ids == set()
+            store.append(row(number))
+    assert list(read_rows(tmp_path / "a.jsonl.1", Prompt)) == [row(0)]
+    assert list(read_rows(tmp_path / "a.jsonl.2", Prompt)) == [row(1)]
+    assert list(read_rows(path, Prompt)) == [row(2)]
+
+
+def _fill(path: Path, queue: "multiprocessing.Queue[str]") -> None:
+    import resource
+    import signal
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+    try:
+        with Store(path, Prompt) as store:
+            for number in range(100):
+                store.append(row(number))
+    except StoreError as error:
+        queue.put(str(error))
+
+
+def test_a_full_disk_is_one_clear_line_and_keeps_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    context = multiprocessing.get_context("fork")
+    queue: multiprocessing.Queue[str] = context.Queue()
+    process = context.Process(target=_fill, args=(path, queue))
+    process.start()
+    message = queue.get(timeout=30)
+    process.join()
+    assert message.startswith(str(path)) and "free some space" in message and "\n" not in message
+    with Store(path, Prompt) as store:
+        assert store.ids == {f"p{number}" for number in range(len(store.ids))} and len(store.ids) >= 3
+
+
+def test_write_atomic_leaves_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "summary.json"
+    write_atomic(path, "old")
+
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", no_space)
+    with pytest.raises(StoreError, match="free some space"):
+        write_atomic(path, "new")
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["summary.json"]
+
+
+def test_setting_aside_what_is_not_there_does_nothing(tmp_path: Path) -> None:
+    set_aside(tmp_path / "nothing")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,100 @@
+"""Supervised fine-tuning on conversations; the loss is on the last assistant turn only.
+
+python -m trainer.sft chats.jsonl --model smollm2 --out runs/sft/model
+python -m trainer.sft answers.json.gz --model runs/demo/iter1/model --learning-rate 2e-5 --epochs 2 --out runs/sft/model
+
+FILE has conversations: `messages`, `prompt` and `completion`, Alpaca's `instruction` and `output`, CSV, Parquet, .gz of
+these, or a hub data set.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from console.command import Flags, Given, run
+from console.errors import InputError
+from trainer.training import Trained, TrainingOptions, check_options
+
+if TYPE_CHECKING:
+    from records import Message
+
+
+@dataclass(frozen=True)
+class SFTOptions(TrainingOptions):
+    """How to fine-tune; the defaults are the paper's (Self-Rewarding, section 3.1.4)."""
+
+    learning_rate: float = 5.5e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Fine-tune a model on conversations."""
+
+    file: Given = None
+    """Conversations to learn from."""
+    model: str = "smollm2"
+    """The model to start from: iterN, a folder, a hub id, or smollm2."""
+    run: str | None = None
+    """The run that iterN is looked up in; the default is the newest."""
+    out: Path = Path("runs/sft/model")
+    """The folder of the new model."""
+    limit: int | None = None
+    """Use only the first N conversations."""
+    training: Annotated[SFTOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=SFTOptions)
+
+
+def main(config: Config) -> None:
+    """Read, train, save and print what happened."""
+    from itertools import islice
+
+    from console.table import print_table
+    from engines.models import resolve_model
+    from records.files import BadRows
+    from records.shapes import read_chats
+    from trainer.training import claim_folder, table_row
+
+    if config.file is None:
+        raise InputError("name a file of conversations; see --help")
+    chats = list(islice(read_chats(config.file, BadRows(strict=config.strict)), config.limit))
+    parent = resolve_model(config.model, config.run)
+    if config.dry_run:
+        print(f"would train {config.model} on {len(chats)} conversations of {config.file} and save it to {config.out}")
+        return
+    claim_folder(config.out, fresh=config.fresh)
+    trained = train_sft(parent, config.out, chats, config.training, config.seed)
+    print_table([table_row(trained, config.out)], as_json=config.json)
+
+
+def train_sft(
+    parent: Path, out: Path, chats: "Sequence[list[Message]]", options: SFTOptions, seed: int, title: str = "SFT"
+) -> Trained:
+    """Fine-tune the model in `parent` on `chats` and save it in `out`.
+
+    Raises InputError for a bad setting, TrainingError where there is nothing to train on or the loss is not a number.
+    """
+    from console.errors import TrainingError
+
+    check_options(options)
+    if not chats:
+        raise TrainingError("no conversation to train on")
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    from trainer.training import fit, load_policy, safe_chat, trainer_settings
+
+    model, tokenizer = load_policy(parent)
+    rows = [{"prompt": safe_chat(chat[:-1], tokenizer), "completion": safe_chat(chat[-1:], tokenizer)} for chat in chats]
+    trainer = SFTTrainer(
+        model=model,
+        args=SFTConfig(**trainer_settings(options, out.with_name("sft.tmp"), seed), completion_only_loss=True),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+    )
+    return fit(trainer, out, title)
+
+
+if __name__ == "__main__":
+    run(Config, main, "python -m trainer.sft")

@@ -1,0 +1,174 @@
+"""What every training step shares: its settings, a quiet trainer with progress, a checked and atomic save."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from console.errors import InputError, TrainingError
+from console.progress import progress
+from engines.neutral import neutralised
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+
+    from records import Message
+
+
+REPORT = "training.json"
+"""Lies in the model's own folder, so that the two come into being at once."""
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How long and how fast to train."""
+
+    learning_rate: float
+    """The peak; it falls to a tenth along a cosine."""
+    epochs: int = 1
+    """Times that every example is seen."""
+    batch_size: int = 16
+    """Examples an optimiser step."""
+    micro_batch_size: int = 2
+    """Examples in memory at once; more is faster and takes more memory."""
+    max_length: int = 1024
+    """Tokens of prompt and answer; what is longer is cut at the end."""
+    warmup_share: float = 0.1
+    """The share of the steps in which the learning rate rises."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training step reports."""
+
+    n_examples: int
+    n_steps: int
+    loss: float
+    """Mean over the steps, natural logarithm."""
+    metrics: dict[str, float]
+    """The trainer's own figures at its last logging, for example rewards/accuracies of DPO."""
+
+
+def check_options(options: TrainingOptions) -> None:
+    """Raise InputError where a setting is out of range."""
+    for name, value in asdict(options).items():
+        if value <= 0 and name != "warmup_share":
+            raise InputError(f"{name} must be above 0, not {value}")
+    if options.batch_size % options.micro_batch_size:
+        raise InputError(
+            f"batch_size ({options.batch_size}) must be a multiple of micro_batch_size ({options.micro_batch_size})"
+        )
+
+
+def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[str, Any]:
+    """Return the arguments that TRL's configs share: no checkpoints, no reports, bfloat16 where there is a GPU for it."""
+    import torch
+
+    on_gpu = torch.cuda.is_available()
+    return {
+        "output_dir": str(work),
+        "learning_rate": options.learning_rate,
+        "lr_scheduler_type": "cosine_with_min_lr",
+        "lr_scheduler_kwargs": {"min_lr_rate": 0.1},
+        "warmup_steps": options.warmup_share,
+        "num_train_epochs": options.epochs,
+        "per_device_train_batch_size": options.micro_batch_size,
+        "gradient_accumulation_steps": options.batch_size // options.micro_batch_size,
+        "gradient_checkpointing": on_gpu,
+        "max_length": options.max_length,
+        "seed": seed,
+        "use_cpu": not on_gpu,
+        "bf16": on_gpu and torch.cuda.is_bf16_supported(),
+        "dataloader_pin_memory": on_gpu,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": [],
+        "disable_tqdm": True,
+    }
+
+
+def load_policy(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Return the model and tokenizer in `folder`, the model in float32: the optimiser's small steps need it."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+    return model, AutoTokenizer.from_pretrained(folder)
+
+
+def safe_chat(messages: list[Message], tokenizer: PreTrainedTokenizerBase) -> list[Message]:
+    """Return a chat in which no text can be taken for a special token of the model's template."""
+    return neutralised(messages, tokenizer.all_special_tokens)
+
+
+def fit(trainer: Trainer, out: Path, title: str) -> Trained:
+    """Train, save the model to `out` complete or not at all, and return what happened.
+
+    Raises TrainingError where the loss is not a number; nothing is saved then.
+    """
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    with progress(title, _count_steps(trainer)) as advance:
+        trainer.add_callback(_callback(advance))
+        output = trainer.train()
+    if not math.isfinite(output.training_loss):
+        raise TrainingError(f"{title}: the loss is {output.training_loss}; try a lower learning rate")
+    partial = out.with_name(f"{out.name}.tmp")
+    shutil.rmtree(partial, ignore_errors=True)
+    trainer.save_model(str(partial))
+    (partial / "training_args.bin").unlink(missing_ok=True)  # a pickle, which no one should have to trust
+    last = {name: value for log in trainer.state.log_history for name, value in log.items()}
+    kept = {name: float(value) for name, value in last.items() if "/" in name or name == "mean_token_accuracy"}
+    trained = Trained(len(trainer.train_dataset), output.global_step, output.training_loss, kept)  # type: ignore[arg-type]
+    (partial / REPORT).write_bytes(msgspec.json.encode(trained))
+    partial.rename(out)
+    shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
+    return trained
+
+
+def report_of(model: Path) -> Trained:
+    """Return what the training step that made the model in `model` reported."""
+    return msgspec.json.decode((model / REPORT).read_bytes(), type=Trained)
+
+
+def _count_steps(trainer: Trainer) -> int:
+    args = trainer.args
+    per_epoch = math.ceil(len(trainer.get_train_dataloader()) / args.gradient_accumulation_steps)
+    return int(per_epoch * args.num_train_epochs)
+
+
+def _callback(advance: Callable[[int], None]) -> Any:
+    from transformers import TrainerCallback
+
+    class Advance(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            advance(1)
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+            loss = (logs or {}).get("loss")
+            if loss is not None and not math.isfinite(float(loss)):
+                raise TrainingError(f"the loss is {loss} at step {state.global_step}; try a lower learning rate")
+
+    return Advance()
+
+
+def claim_folder(folder: Path, *, fresh: bool) -> None:
+    """Make sure that a new model may be saved in `folder`; an earlier one is set aside only with --fresh."""
+    from records.store import set_aside
+
+    if folder.exists() and not fresh:
+        raise InputError(f"{folder} exists; give another --out, or --fresh to set it aside")
+    set_aside(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+
+
+def table_row(trained: Trained, out: Path) -> dict[str, str | int | float | None]:
+    """Return the table row that a training command ends with."""
+    return {"examples": trained.n_examples, "steps": trained.n_steps, "loss": trained.loss, "model": str(out)}
