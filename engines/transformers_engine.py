@@ -135,10 +135,12 @@ class TransformersEngine:
         return encoded
 
     def _choice_ids(self, request: Request, choices: Sequence[str]) -> list[int]:
+        """Return the token that each choice is, after the prompt; raises EngineError where one is several tokens."""
         encoded = [self._encode([request], choice)[0] for choice in choices]
         ids = [sequence[-1] for sequence in encoded]
-        one_token_each = len({tuple(sequence[:-1]) for sequence in encoded}) == 1 and len(set(ids)) == len(ids)
-        if not one_token_each:
+        bases = {tuple(sequence[:-1]) for sequence in encoded}
+        n_prompt = len(self._encode([request], "")[0])
+        if len(bases) > 1 or len(bases.pop()) > n_prompt or len(set(ids)) < len(ids):
             raise EngineError(f"{self.name}: the choices {', '.join(choices)} are not one token each; use --read text")
         return ids
 

@@ -36,7 +36,7 @@ def parse_score(reply: str, rubric: Rubric) -> Parsed:
     if text is None:
         return Parsed(None, "the reply stops inside its reasoning")
     pattern = re.compile(
-        rf"\b{re.escape(rubric.label)}\b{SEPARATOR}(?P<value>{NUMBER})(?![\d%]){SCALE}{MORE}", re.IGNORECASE
+        rf"(?<![^\W_]){re.escape(rubric.label)}(?![^\W_]){SEPARATOR}(?P<value>{NUMBER})(?![\d%]){SCALE}{MORE}", re.IGNORECASE
     )
     matches = list(pattern.finditer(text))
     if not matches:
@@ -61,7 +61,7 @@ def parse_winner(reply: str, rubric: Rubric) -> tuple[Literal["a", "b", "tie"] |
     if text is None:
         return None, "the reply stops inside its reasoning"
     pattern = re.compile(
-        rf"\b{re.escape(rubric.label)}\b{SEPARATOR}(?:answer|response|assistant)?[\s_]*(A|B|tie)\b", re.IGNORECASE
+        rf"(?<![^\W_]){re.escape(rubric.label)}(?![^\W_]){SEPARATOR}(?:answer|response|assistant)?[\s_]*(A|B|tie)\b", re.IGNORECASE
     )
     found = [match[1].lower() for match in pattern.finditer(text)]
     if not found:

@@ -159,8 +159,9 @@ def _prompt_field(record: Record) -> str | list[Message]:
     if isinstance(record.get("turns"), list) and record["turns"]:
         first = record["turns"][0]
         return _text({"turns": first["content"] if isinstance(first, dict) else first}, "turns")
-    if "question" in record:
-        return _text(record, "question")
+    for name in ("question", "input"):
+        if name in record:
+            return _text(record, name)
     raise InputError("no prompt: expected 'prompt', 'instruction', 'messages', 'turns' or 'question'")
 
 

@@ -1,0 +1,254 @@
+"""AlpacaEval 2 (and 1): how often a judge prefers a model's answers to the baseline's.
+
+python -m evals.alpaca --model iter3                                     answers, judges, writes the leaderboard row
+python -m evals.alpaca --model iter3 --judge-model gpt-5-mini --judge-base-url http://localhost:8000/v1
+python -m evals.alpaca --model iter3 --prompts prompts.jsonl --reference baseline_outputs.json --limit 40
+python -m evals.alpaca --annotations annotations.json.gz --df-gamed df_gamed.csv        scores them again, no model
+
+Prompts and the baseline's answers come from the hub (tatsu-lab/alpaca_eval). Where it cannot be reached, the held-out
+prompts of the run stand in, with iter0 as the baseline. Results go to runs/<run>/evals/<model>/alpaca_eval/ in
+alpaca_eval's own formats: model_outputs.json, annotations.json, leaderboard.csv. Stopped and started again, it goes on.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from console.command import Flags, run
+from console.errors import InputError
+from engines.options import EngineOptions, SharedEngineOptions
+from evals.options import JudgeFlags, SharedJudgeFlags
+from evals.sources import LengthFiles, Version
+
+if TYPE_CHECKING:
+    from console.table import Cell
+    from engines.protocol import Sampling
+    from evals.alpaca_format import Annotation
+    from evals.alpaca_package import Metrics
+    from evals.sources import Benchmark
+    from records.runs import Run
+
+BENCHMARK = "alpaca_eval"
+USUAL_ANSWER_TOKENS = 2048  # what most models of the leaderboard were run with
+SHOWN_REASONS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Compare a model's answers with a baseline's, as AlpacaEval does."""
+
+    engine: SharedEngineOptions = field(default_factory=EngineOptions)
+    judge: SharedJudgeFlags = field(default_factory=JudgeFlags)
+    prompts: Path | None = None
+    """Prompts to answer; the default is those of --reference, or else AlpacaEval's 805."""
+    reference: Path | None = None
+    """The baseline's answers, in any format that has responses; the default is the hub's."""
+    version: Version = 2
+    """2 compares with gpt4_1106_preview, 1 with text_davinci_003 (from the hub)."""
+    max_new_tokens: int | None = None
+    """The longest answer; the default is where the baseline's were cut off, or else 2048."""
+    temperature: float = 0.7
+    """Of the answers; 0 takes the most likely token."""
+    top_p: float = 0.9
+    """Of the answers."""
+    limit: int | None = None
+    """Only the first N prompts or annotations."""
+    out: Path | None = None
+    """The folder of the results; the default is runs/<run>/evals/<model>/alpaca_eval."""
+    annotations: Path | None = None
+    """Score these stored annotations again instead, with no model; writes only with --out."""
+    df_gamed: Path | None = None
+    """The hub's df_gamed.csv, for the length-controlled win rate; the default lies beside the annotations."""
+    instruction_difficulty: Path | None = None
+    """The hub's instruction_difficulty.csv: df_gamed.csv is checked against it."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was measured, and on what."""
+
+    annotations: "list[Annotation]"
+    metrics: "Metrics"
+    n_truncated: int | None = None
+    """Answers of the model that were cut off at the token limit; None where nobody recorded it."""
+
+
+def main(config: Config) -> None:
+    """Answer, compare, score, and print the leaderboard row."""
+    from evals.contests import check_coverage, check_judge_flags
+
+    if config.limit is not None and config.limit < 1:
+        raise InputError(f"--limit must be at least 1, not {config.limit}")
+    check_judge_flags(config.judge)
+    result = score_stored(config) if config.annotations else evaluate(config)
+    if result is None:
+        return
+    _print_result(result, config)
+    reasons = [row.error or "unknown" for row in result.annotations if row.preference is None]
+    check_coverage(result.metrics.n_total, reasons, config.judge.min_coverage)
+
+
+def score_stored(config: Config) -> Result | None:
+    """Return the score of stored annotations; None with --dry-run. Asks no model."""
+    from evals.alpaca_format import read_annotations
+    from evals.alpaca_package import score, write_leaderboard
+    from records.files import BadRows
+
+    path = config.annotations or Path()
+    annotations = read_annotations(path, BadRows(strict=config.strict))[: config.limit]
+    if config.dry_run:
+        plan: dict[str, Cell] = {"annotations": len(annotations), "from": str(path), "calls": 0}
+        _print_plan({**plan, "leaderboard": str(config.out / "leaderboard.csv") if config.out else None}, config.json)
+        return None
+    metrics = score(annotations, _length_files(config), [path])
+    if config.out:
+        write_leaderboard(config.out / "leaderboard.csv", annotations[0].generator_2, metrics)
+    return Result(annotations, metrics)
+
+
+def evaluate(config: Config) -> Result | None:
+    """Return how the model does against the baseline, all files written; None with --dry-run."""
+    from engines.protocol import Sampling
+    from evals.sources import load_benchmark
+    from records.files import BadRows
+
+    latest = _run_of(config.engine)
+    bad = BadRows(strict=config.strict)
+    benchmark = load_benchmark(config.prompts, config.reference, config.version, latest, bad).first(config.limit)
+    tokens = config.max_new_tokens or benchmark.answer_limit or USUAL_ANSWER_TOKENS
+    sampling = Sampling(tokens, config.temperature, config.top_p)
+    folder = config.out or _folder(config.engine, latest)
+    if config.dry_run:
+        _print_plan(_plan(config, benchmark, sampling, folder), config.json)
+        return None
+    return _evaluate(config, benchmark, sampling, folder)
+
+
+def _evaluate(config: Config, benchmark: "Benchmark", sampling: "Sampling", folder: Path) -> Result:
+    from engines.options import open_engine
+    from evals.alpaca_format import write_json
+    from evals.alpaca_package import score, write_leaderboard
+    from evals.alpaca_stages import annotate, answer, model_outputs
+    from evals.contests import open_pairwise_judge
+
+    engine = open_engine(config.engine)
+    model = engine.name
+    answers = answer(engine, benchmark, sampling, folder, seed=config.seed, fresh=config.fresh)
+    write_json(folder / "model_outputs.json", model_outputs(benchmark, answers))
+    shared = config.judge.engine_options(config.engine) == config.engine
+    _say_who_judges(config)
+    kept = engine if shared else None
+    del engine  # two models at once may not fit
+    judge = open_pairwise_judge(config.judge, config.engine, kept, config.seed)
+    annotations = annotate(judge, benchmark, answers, model, folder, fresh=config.fresh)
+    write_json(folder / "annotations.json", annotations)
+    near = [folder / "annotations.json", *([config.reference] if config.reference else [])]
+    metrics = score(annotations, _length_files(config), near)
+    write_leaderboard(folder / "leaderboard.csv", model, metrics)
+    return Result(annotations, metrics, sum(found.finish_reason == "length" for found in answers.values()))
+
+
+def _is_iteration(options: EngineOptions) -> bool:
+    from records.runs import ITERATION
+
+    served = options.engine == "openai" or options.base_url is not None
+    return not served and ITERATION.fullmatch(options.model) is not None
+
+
+def _run_of(options: EngineOptions) -> "Run | None":
+    """Return the run that is asked for, or the newest; None where there is no run and none is needed."""
+    from records.runs import find_run, newest_run
+
+    return find_run(options.run) if options.run or _is_iteration(options) else newest_run()
+
+
+def _folder(options: EngineOptions, latest: "Run | None") -> Path:
+    from records.runs import RUNS
+
+    root = latest.folder if latest and _is_iteration(options) else RUNS
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", options.model).strip("._") or "model"
+    return root / "evals" / safe / BENCHMARK
+
+
+def _length_files(config: Config) -> LengthFiles:
+    return LengthFiles(config.df_gamed, config.instruction_difficulty)
+
+
+def _say_who_judges(config: Config) -> None:
+    from console.progress import say
+
+    if not config.judge.is_given():
+        say(f"the judge is the evaluated model itself, {config.engine.model}; name another with --judge-model")
+
+
+def _plan(config: Config, benchmark: "Benchmark", sampling: "Sampling", folder: Path) -> "dict[str, Cell]":
+    return {
+        "prompts": len(benchmark.prompts),
+        "from": benchmark.source,
+        "baseline": benchmark.baseline[0].model,
+        "model": config.engine.model,
+        "answers": len(benchmark.prompts),
+        "max new tokens": sampling.max_new_tokens,
+        "judge": config.judge.engine_options(config.engine).model,
+        "rubric": config.judge.judge_rubric,
+        "judge calls": 2 * len(benchmark.prompts),
+        "results": str(folder),
+    }
+
+
+def _print_plan(plan: "dict[str, Cell]", as_json: bool) -> None:
+    if as_json:
+        _print_json(plan)
+    else:
+        print("\n".join(f"{name}: {value}" for name, value in plan.items()))
+
+
+def _print_json(table: "dict[str, Cell]") -> None:
+    import json
+
+    print(json.dumps(table, ensure_ascii=False, indent=1))
+
+
+def _print_result(result: Result, config: Config) -> None:
+    from console.progress import say
+    from console.table import print_table
+
+    first, metrics = result.annotations[0], result.metrics
+    unscored = [row for row in result.annotations if row.preference is None]
+    names: dict[str, Cell] = {"model": first.generator_2, "baseline": first.generator_1}
+    if config.json:
+        counts: dict[str, Cell] = {"n_unscored": len(unscored), "n_truncated": result.n_truncated}
+        _print_json({**names, "annotator": first.annotator, **vars(metrics), **counts})
+        return
+    print_table([{**names, **_row(metrics), "unscored": len(unscored), "cut off": result.n_truncated}])
+    for row in unscored[:SHOWN_REASONS]:
+        say(f"unscored: {_short(row.instruction)}: {row.error}")
+    print(f"\nin percent, judged by {first.annotator}{_files(config)}")
+
+
+def _row(metrics: "Metrics") -> "dict[str, Cell]":
+    return {
+        "win rate": metrics.win_rate,
+        "standard error": metrics.standard_error,
+        "length-controlled": metrics.length_controlled_winrate,
+        "wins": metrics.n_wins,
+        "losses": metrics.n_wins_base,
+        "draws": metrics.n_draws,
+        "mean chars": metrics.avg_length,
+    }
+
+
+def _files(config: Config) -> str:
+    if config.annotations:
+        return f"; leaderboard: {config.out / 'leaderboard.csv'}" if config.out else ""
+    return f"; results: {config.out or _folder(config.engine, _run_of(config.engine))}"
+
+
+def _short(text: str | None, n: int = 60) -> str:
+    words = " ".join((text or "").split())
+    return words if len(words) <= n else words[: n - 3] + "..."
+
+
+if __name__ == "__main__":
+    run(Config, main, "python -m evals.alpaca")

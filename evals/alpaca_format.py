@@ -1,0 +1,153 @@
+"""alpaca_eval's files: model_outputs.json and annotations.json, to and from this project's rows."""
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from console.errors import InputError, RowError
+from records import Comparison, Prompt, Response, text_of
+from records.files import BadRows, Record, read_records
+from records.keys import content_key
+from records.rows import Row
+from records.store import write_atomic
+
+INSTRUCTIONS = Path(__file__).parent / "alpaca_instructions.txt"
+KEY_DIGITS = 8
+UNANSWERED = "the model gave no answer"
+UNRECORDED = "the annotations do not say"
+
+
+class Annotation(Row, frozen=True, kw_only=True, omit_defaults=True):
+    """One row of annotations.json: output_1 is the baseline's, output_2 the evaluated model's."""
+
+    instruction: str | None
+    output_1: str | None
+    generator_1: str
+    output_2: str | None
+    """None where the model gave no answer."""
+    generator_2: str
+    dataset: str | None
+    annotator: str
+    preference: float | None
+    """1 (the baseline's is better) to 2 (the model's is); 0 and 1.5 are draws; None where there is no verdict."""
+    raw_completion: Any
+    """The annotator's own words: here a list with one reply for each order."""
+    error: str | None = None
+    """Why there is no preference."""
+    index: int | None = None
+    """The row of AlpacaEval's set that this instruction has; None where it is not recorded or not in it."""
+
+
+def alpaca_index(instruction: str | None) -> int | None:
+    """Return the row, from 0, that `instruction` has in AlpacaEval's set of 805, or None where it is not in it."""
+    return None if instruction is None else _alpaca_rows().get(content_key(instruction)[:KEY_DIGITS])
+
+
+def output_row(prompt: Prompt, response: Response) -> Record:
+    """Return one row of model_outputs.json."""
+    row = {"instruction": text_of(prompt.prompt), "output": response.response, "generator": response.model}
+    return row if prompt.source is None else {"dataset": prompt.source, **row}
+
+
+def annotation_row(
+    prompt: Prompt, baseline: Response, model: str, comparison: Comparison | None, annotator: str
+) -> Annotation:
+    """Return one row of annotations.json; no `comparison` means that the model did not answer the prompt."""
+    instruction = text_of(prompt.prompt)
+    preference = comparison.preference_b if comparison else None
+    return Annotation(
+        instruction=instruction,
+        output_1=baseline.response,
+        generator_1=baseline.model,
+        output_2=comparison.response_b if comparison else None,
+        generator_2=model,
+        dataset=prompt.source,
+        annotator=annotator,
+        preference=None if preference is None else 1 + preference,
+        raw_completion=comparison.replies if comparison else None,
+        error=comparison.error if comparison else UNANSWERED,
+        index=alpaca_index(instruction),
+    )
+
+
+def read_annotations(path: Path, bad: BadRows) -> list[Annotation]:
+    """Return the annotations in a file of alpaca_eval's, version 1 or 2, JSON or any other kind that is read here.
+
+    A preference that is none is named as a bad row and kept as null. Raises InputError where no row has the field.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    records = list(read_records(path, bad))
+    if not any("preference" in record for _, record in records):
+        raise InputError(f"{path}: not annotations: no row has a 'preference'")
+    rows = [_annotation_of(where, record, bad, path) for where, record in records]
+    for name in ("generator_1", "generator_2"):
+        found = sorted({getattr(row, name) for row in rows})
+        if len(found) > 1:
+            raise InputError(f"{path}: '{name}' names {len(found)} models ({', '.join(found[:3])}); give one file each")
+    return rows
+
+
+def write_json(path: Path, rows: Sequence[Annotation] | Sequence[Record]) -> None:
+    """Write rows as alpaca_eval does: one JSON list, indented, complete or not at all."""
+    write_atomic(path, msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n")
+
+
+def _annotation_of(where: str, record: Record, bad: BadRows, path: Path) -> Annotation:
+    preference, error = None, None
+    try:
+        preference = _preference(record)
+    except InputError as problem:
+        error = str(problem)
+        bad.add(RowError(f"{where}: {error}"))
+    if preference is None:
+        error = error or _text(record, "error") or UNRECORDED
+    index = record.get("index")
+    return Annotation(
+        instruction=_text(record, "instruction"),
+        output_1=_text(record, "output_1"),
+        generator_1=_text(record, "generator_1") or "baseline",
+        output_2=_text(record, "output_2"),
+        generator_2=_text(record, "generator_2") or path.name.split(".")[0],
+        dataset=_text(record, "dataset"),
+        annotator=_text(record, "annotator") or "unknown",
+        preference=preference,
+        raw_completion=record.get("raw_completion"),
+        error=error,
+        index=index if isinstance(index, int) and not isinstance(index, bool) else None,
+    )
+
+
+def _preference(record: Record) -> float | None:
+    if "preference" not in record:
+        raise InputError("no 'preference'")
+    value = record["preference"]
+    if value is None or value == "":
+        return None
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
+    except ValueError:
+        number = None
+    if number is None:
+        raise InputError(f"'preference' must be a number or null, found {value!r}")
+    if math.isnan(number):
+        return None
+    if number != 0 and not 1 <= number <= 2:
+        raise InputError(f"'preference' must be 0 (draw) or from 1 to 2, found {number:g}")
+    return number
+
+
+def _text(record: Record, name: str) -> str | None:
+    value = record.get(name)
+    return value if isinstance(value, str) else None
+
+
+@cache
+def _alpaca_rows() -> dict[str, int]:
+    """Return the row of every instruction by its key; only keys are kept: the texts have a licence of their own."""
+    keys = INSTRUCTIONS.read_text(encoding="ascii").split()
+    return {key: row for row, key in enumerate(keys)}

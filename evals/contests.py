@@ -1,0 +1,48 @@
+"""What every evaluation by comparison needs: a pairwise judge, what to keep on resuming, and a coverage gate."""
+
+from collections.abc import Sequence
+
+from console.errors import InputError, JudgeError
+from engines.options import EngineOptions
+from engines.protocol import Engine
+from evals.options import JudgeFlags
+from judges.judge import Judge, open_judge
+from judges.rubric import load_rubric
+from records import Comparison
+
+ORDERS = 2
+
+
+def check_judge_flags(flags: JudgeFlags) -> None:
+    """Raise InputError where the judge's settings cannot work, before anything is loaded or answered."""
+    if load_rubric(flags.judge_rubric).kind != "pair":
+        raise InputError(f"--judge-rubric {flags.judge_rubric} scores one answer; give one that compares two: pairwise")
+    if not 0 <= flags.min_coverage <= 1:
+        raise InputError(f"--min-coverage must be in [0, 1], not {flags.min_coverage}")
+
+
+def open_pairwise_judge(flags: JudgeFlags, evaluated: EngineOptions, engine: Engine | None, seed: int) -> Judge:
+    """Return the judge that `flags` describe; `engine` is asked again where it is the judge's too."""
+    from engines.options import open_engine
+
+    options = flags.engine_options(evaluated)
+    if engine is None or options != evaluated:
+        engine = open_engine(options)
+    return open_judge(engine, flags.judge_options(), seed)
+
+
+def both_orders_answered(comparison: Comparison) -> bool:
+    """Return whether to keep a stored comparison on resuming: a failed call is tried again, a bad reply is not."""
+    return len(comparison.replies) == ORDERS
+
+
+def check_coverage(n_scored: int, reasons: Sequence[str], min_coverage: float) -> None:
+    """Raise JudgeError where too few prompts have a verdict; `reasons` has one entry for each that has none."""
+    n = n_scored + len(reasons)
+    if n_scored > 0 and n_scored >= min_coverage * n:
+        return
+    common = max(set(reasons), key=reasons.count) if reasons else "unknown"
+    raise JudgeError(
+        f"only {n_scored} of {n} prompts have a verdict, under --min-coverage {min_coverage:g}; most often: {common}. "
+        "Try another judge, --judge-read logprobs, or a lower --min-coverage"
+    )

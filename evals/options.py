@@ -1,0 +1,68 @@
+"""The flags of an evaluation's judge: each says --judge-, so that none is mistaken for one of the evaluated model."""
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import tyro
+
+from engines.options import EngineKind, EngineOptions
+from judges.options import JudgeOptions, Reading
+
+
+@dataclass(frozen=True)
+class JudgeFlags:
+    """Which judge compares the answers, and how it is asked."""
+
+    judge_model: str | None = None
+    """The model that judges; the default is the evaluated model itself, with all of its engine's flags."""
+    judge_engine: EngineKind | None = None
+    """The judge's engine; the default is the evaluated model's."""
+    judge_base_url: str | None = None
+    """The judge's OpenAI-compatible server; the default is the evaluated model's."""
+    judge_api_key_env: str | None = None
+    """The environment variable that holds the key of the judge's server."""
+    judge_rubric: str = "pairwise"
+    """A rubric that compares two answers, or the path of a .toml file."""
+    judge_read: Reading = "logprobs"
+    """logprobs: the probability of either answer, one prefill an order. text: a reply an order, parsed."""
+    judge_max_new_tokens: int = 256
+    """The judge's longest reply (text)."""
+    judge_temperature: float = 0.7
+    """Of the judge's replies (text)."""
+    judge_top_p: float = 0.9
+    """Of the judge's replies (text)."""
+    min_coverage: float = 0.9
+    """Fail where a smaller share of the prompts gets a verdict; what was judged is kept."""
+
+    def is_given(self) -> bool:
+        """Return whether any flag names another judge than the evaluated model."""
+        return any((self.judge_model, self.judge_engine, self.judge_base_url))
+
+    def engine_options(self, evaluated: EngineOptions) -> EngineOptions:
+        """Return the judge's engine: the evaluated model's, changed by what is given."""
+        given = {
+            "model": self.judge_model,
+            "engine": self.judge_engine,
+            "base_url": self.judge_base_url,
+            "api_key_env": self.judge_api_key_env,
+        }
+        changes: dict[str, str | None] = {name: value for name, value in given.items() if value is not None}
+        if self.judge_engine == "transformers" and self.judge_base_url is None:
+            changes["base_url"] = None  # the evaluated model may be on a server while its judge is not
+        elif self.judge_base_url and self.judge_engine is None:
+            changes["engine"] = "openai"
+        return replace(evaluated, **changes)  # type: ignore[arg-type]
+
+    def judge_options(self) -> JudgeOptions:
+        """Return how the judge is asked and read."""
+        return JudgeOptions(
+            rubric=self.judge_rubric,
+            read=self.judge_read,
+            max_new_tokens=self.judge_max_new_tokens,
+            temperature=self.judge_temperature,
+            top_p=self.judge_top_p,
+            min_coverage=self.min_coverage,
+        )
+
+
+SharedJudgeFlags = Annotated[JudgeFlags, tyro.conf.OmitArgPrefixes]

@@ -1,0 +1,146 @@
+"""Where an evaluation's prompts and its baseline's answers come from: the hub, files, or what a run left behind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from console.errors import InputError
+from console.progress import say
+from records import Message, Prompt, Response, messages_of, text_of
+from records.files import BadRows
+from records.runs import Run
+from records.shapes import read_prompts, read_responses
+
+HUB_SET = "tatsu-lab/alpaca_eval"
+HUB_TIMEOUT_S = 5.0
+SERVER_ERROR = 500
+Version = Literal[2, 1]
+DF_GAMED, DIFFICULTY = "df_gamed.csv", "instruction_difficulty.csv"
+BASELINES: dict[Version, str] = {2: "alpaca_eval_gpt4_baseline.json", 1: "alpaca_eval.json"}
+
+
+class HubError(InputError):
+    """A file of the hub is not to be had; the message is the reason alone."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Prompts, and the baseline's answer to each of them in the same order."""
+
+    prompts: list[Prompt]
+    baseline: list[Response]
+    source: str
+    """Where they come from, as a person is told."""
+    answer_limit: int | None = None
+    """The number of tokens at which the baseline's answers were cut off, where the rows say so."""
+
+    def first(self, limit: int | None) -> "Benchmark":
+        """Return the first `limit` prompts with their baseline."""
+        return replace(self, prompts=self.prompts[:limit], baseline=self.baseline[:limit])
+
+
+@dataclass(frozen=True)
+class LengthFiles:
+    """The two hub files of the length-controlled win rate, where they are given; None is looked for."""
+
+    df_gamed: Path | None = None
+    instruction_difficulty: Path | None = None
+
+    def found(self, near: Sequence[Path]) -> "LengthFiles":
+        """Return these files, filled up with what lies beside the files `near` or in the folder above.
+
+        Raises InputError where a given file is missing, and HubError where df_gamed.csv is nowhere to be had.
+        """
+        for given in (self.df_gamed, self.instruction_difficulty):
+            if given is not None and not given.exists():
+                raise InputError(f"{given}: no such file")
+        df_gamed = self.df_gamed or _beside(near, "df_gamed*.csv") or hub_file(DF_GAMED)
+        return LengthFiles(df_gamed, self.instruction_difficulty or _beside(near, "instruction_difficulty*.csv"))
+
+
+def load_benchmark(
+    prompts: Path | None, reference: Path | None, version: Version, run: Run | None, bad: BadRows
+) -> Benchmark:
+    """Return the benchmark in the given files, else the hub's, else the held-out prompts of `run` and iter0's answers.
+
+    Raises InputError, saying which flags help, where there is none.
+    """
+    if reference is not None:
+        return _from_files(prompts or reference, reference, str(reference), bad)
+    if prompts is not None:
+        raise InputError("--prompts needs --reference FILE: the baseline's answers to them")
+    try:
+        file = hub_file(BASELINES[version])
+    except HubError as error:
+        return _from_run(run, str(error), bad)
+    return _from_files(file, file, f"{HUB_SET} ({BASELINES[version]})", bad)
+
+
+def hub_file(name: str) -> Path:
+    """Return a file of AlpacaEval's hub data set, from the cache where it is there; raises HubError within seconds."""
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    cached = huggingface_hub.try_to_load_from_cache(HUB_SET, name, repo_type="dataset")
+    if isinstance(cached, str):
+        return Path(cached)
+    if constants.is_offline_mode():
+        raise HubError("HF_HUB_OFFLINE is set")
+    try:  # the download itself would retry for half a minute where there is no network
+        answer = huggingface_hub.get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT_S)
+        if answer.status_code >= SERVER_ERROR:
+            raise HubError(f"the hub answers {answer.status_code}")
+        return Path(huggingface_hub.hf_hub_download(HUB_SET, name, repo_type="dataset"))
+    except HubError:
+        raise
+    except Exception as error:  # the hub client raises many types; each means that the file is not to be had
+        raise HubError(f"the hub cannot be reached: {' '.join(str(error).split())[:120]}") from None
+
+
+def key_of(prompt: str | list[Message], system: str | None = None) -> str:
+    """Return the text by which a prompt and the answers to it find each other."""
+    return text_of(messages_of(prompt, system)).strip()
+
+
+def _from_run(run: Run | None, reason: str, bad: BadRows) -> Benchmark:
+    remedy = "give --prompts FILE --reference FILE"
+    if run is None:
+        raise InputError(f"AlpacaEval's prompts are not to be had: {reason}; {remedy}")
+    folder = run.folder / "eval"
+    prompts, reference = folder / "prompts.jsonl", folder / "iter0.jsonl"
+    if missing := [str(path) for path in (prompts, reference) if not path.exists()]:
+        raise InputError(f"AlpacaEval's prompts are not to be had: {reason}, and there is no {missing[0]}; {remedy}")
+    say(f"{reason}: evaluating on {prompts} against {reference} instead, which is not AlpacaEval's set")
+    return _from_files(prompts, reference, str(folder), bad)
+
+
+def _from_files(prompts: Path, reference: Path, source: str, bad: BadRows) -> Benchmark:
+    answers: dict[str, Response] = {}
+    for response in read_responses(reference, bad):
+        answers.setdefault(key_of(response.prompt), response)
+    models = sorted({answer.model for answer in answers.values()})
+    if len(models) > 1:
+        raise InputError(f"{reference}: answers of {len(models)} models ({', '.join(models[:3])}); the baseline is one")
+    asked = {key_of(prompt.prompt, prompt.system): prompt for prompt in read_prompts(prompts, bad)}
+    pairs = [(prompt, found) for prompt in asked.values() if (found := _answer_to(prompt, answers))]
+    if not pairs:
+        raise InputError(f"no prompt of {prompts} has an answer in {reference}: the prompts' texts must be the same")
+    if len(pairs) < len(asked):
+        say(f"left out: {len(asked) - len(pairs)} of {len(asked)} prompts of {prompts} have no answer in {reference}")
+    baseline = [found for _, found in pairs]
+    return Benchmark([prompt for prompt, _ in pairs], baseline, source, _answer_limit(baseline))
+
+
+def _answer_to(prompt: Prompt, answers: dict[str, Response]) -> Response | None:
+    return answers.get(key_of(prompt.prompt, prompt.system)) or answers.get(key_of(prompt.prompt))
+
+
+def _beside(near: Sequence[Path], pattern: str) -> Path | None:
+    folders = [folder for path in near for folder in (path.parent, path.parent.parent)]
+    return next((file for folder in folders for file in sorted(folder.glob(pattern))), None)
+
+
+def _answer_limit(answers: Sequence[Response]) -> int | None:
+    cut = [answer.n_tokens for answer in answers if answer.finish_reason == "length" and answer.n_tokens]
+    return max(cut, default=None)

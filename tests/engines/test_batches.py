@@ -1,0 +1,32 @@
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engines.batches import MAX_BATCH_TOKENS, MIN_SHARED, plan
+
+TOKENS = st.lists(st.integers(0, 3), min_size=1, max_size=40)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(TOKENS, max_size=30), st.integers(1, 8), st.integers(0, 30))
+def test_every_sequence_is_in_one_batch_and_the_prefix_is_common(sequences: list[list[int]], size: int, n_common: int) -> None:
+    sequences = [[9] * n_common + sequence for sequence in sequences]
+    found = plan(sequences, size, 4, share_prefix=True)
+    assert sorted(index for batch in found.batches for index in batch) == list(range(len(sequences)))
+    assert all(1 <= len(batch) <= size for batch in found.batches)
+    assert len({tuple(sequence[: found.n_prefix]) for sequence in sequences}) <= 1
+    assert all(len(sequence) > found.n_prefix for sequence in sequences)
+    assert found.n_prefix == 0 or found.n_prefix >= MIN_SHARED
+
+
+def test_the_whole_common_prefix_is_shared() -> None:
+    assert plan([[1] * 50 + [2], [1] * 50 + [3, 4]], 8, 1, share_prefix=True).n_prefix == 50
+    assert plan([[1] * 50, [1] * 50], 8, 1, share_prefix=True).n_prefix == 49
+    assert plan([[1] * 50 + [2], [1] * 50 + [3, 4]], 8, 1, share_prefix=False).n_prefix == 0
+
+
+def test_batches_go_from_long_to_short_and_stay_under_the_token_limit() -> None:
+    sequences = [[0] * n for n in (10, 8300, 20, 9000, 30)]
+    batches = plan(sequences, 32, 10, share_prefix=False).batches
+    assert batches[0] == [3] and batches[1] == [1]
+    assert batches[2] == [4, 2, 0]
+    assert 2 * 8310 > MAX_BATCH_TOKENS

@@ -1,0 +1,183 @@
+import json
+import math
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import openai
+import pytest
+
+from console.errors import EngineError, InputError
+from engines.openai_engine import OpenAIEngine
+from engines.protocol import Request, Sampling
+
+Answer = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
+ASK = [Request([{"role": "user", "content": f"question {number}"}], seed=number) for number in range(5)]
+
+
+class Server(ThreadingHTTPServer):
+    """A local server that answers with `answer` and remembers what it was asked."""
+
+    answer: Answer
+    asked: list[dict[str, Any]]
+    most_at_once = 0
+    under_way = 0
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with threading.Lock():
+            self.server.under_way += 1
+            self.server.most_at_once = max(self.server.most_at_once, self.server.under_way)
+        self.server.asked.append({**body, "authorization": self.headers["Authorization"]})
+        status, reply = self.server.answer(body)
+        self.server.under_way -= 1
+        data = json.dumps(reply).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def completion(text: str, finish: str = "stop", logprobs: list[dict[str, Any]] | None = None) -> tuple[int, dict[str, Any]]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
+    if logprobs is not None:
+        choice["logprobs"] = {"content": logprobs}
+    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    return 200, {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
+    monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.002)
+    found = Server(("127.0.0.1", 0), Handler)
+    found.asked = []
+    threading.Thread(target=found.serve_forever, daemon=True).start()
+    yield found
+    found.shutdown()
+    found.server_close()
+
+
+@pytest.fixture
+def engine(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIEngine]:
+    monkeypatch.setenv("SOME_KEY", "sk-secret")
+    found = OpenAIEngine("m", f"http://127.0.0.1:{server.server_port}/v1", "SOME_KEY", concurrency=2)
+    yield found
+    found._client.close()
+
+
+def test_each_request_is_answered_with_its_own_text_and_usage(server: Server, engine: OpenAIEngine) -> None:
+    server.answer = lambda body: completion(f"answer to {body['messages'][0]['content']}")
+    found = {c.index: c for c in engine.generate(ASK, Sampling(9, 0.5, 0.8, ("END",)), done={1})}
+    assert sorted(found) == [0, 2, 3, 4]
+    assert found[3].text == "answer to question 3" and found[3].n_prompt_tokens == 7 and found[3].n_tokens == 3
+    asked = next(body for body in server.asked if body["seed"] == 3)
+    assert (asked["max_tokens"], asked["temperature"], asked["top_p"], asked["stop"]) == (9, 0.5, 0.8, ["END"])
+    assert asked["authorization"] == "Bearer sk-secret"
+
+
+def test_no_more_calls_than_the_limit_are_under_way(server: Server, engine: OpenAIEngine) -> None:
+    def slow(_: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        threading.Event().wait(0.05)
+        return completion("x")
+
+    server.answer = slow
+    assert len(list(engine.generate(ASK * 2, Sampling()))) == 10
+    assert server.most_at_once == 2
+
+
+def test_a_passing_server_error_is_retried_by_the_sdk(server: Server, engine: OpenAIEngine) -> None:
+    statuses = iter([500, 429])
+    server.answer = lambda _: (status, {"error": {"message": "busy"}}) if (status := next(statuses, None)) else completion("ok")
+    [found] = engine.generate(ASK[:1], Sampling())
+    assert found.text == "ok" and found.error is None and len(server.asked) == 3
+
+
+def test_a_lasting_error_of_one_call_is_that_rows_error_and_never_a_text(server: Server, engine: OpenAIEngine) -> None:
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        bad = body["seed"] == 2
+        return (400, {"error": {"message": "the context is too long"}}) if bad else completion("ok")
+
+    server.answer = answer
+    found = {c.index: c for c in engine.generate(ASK, Sampling())}
+    assert found[2].text == "" and found[2].error is not None and "the context is too long" in found[2].error
+    assert all(found[index].text == "ok" for index in (0, 1, 3, 4))
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_is_wrong_for_every_call_stops_at_once(server: Server, engine: OpenAIEngine, status: int) -> None:
+    server.answer = lambda _: (status, {"error": {"message": "no such model"}})
+    with pytest.raises(EngineError, match="no such model") as caught:
+        list(engine.generate(ASK, Sampling()))
+    assert "sk-secret" not in str(caught.value)
+
+
+def test_an_unreachable_server_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
+    engine = OpenAIEngine("m", "http://127.0.0.1:9/v1", "NO_KEY", concurrency=2)
+    with pytest.raises(EngineError, match=r"http://127\.0\.0\.1:9/v1: no server answers there"):
+        list(engine.generate(ASK, Sampling()))
+    engine._client.close()
+
+
+def test_the_official_api_without_a_key_is_refused_before_any_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_KEY", raising=False)
+    with pytest.raises(InputError, match="set NO_KEY, or name a server with --base-url"):
+        OpenAIEngine("gpt", None, "NO_KEY", 1)
+
+
+def token(text: str, tops: dict[str, float]) -> dict[str, Any]:
+    listed = [{"token": name, "logprob": math.log(p), "bytes": None} for name, p in tops.items()]
+    return {"token": text, "logprob": math.log(tops.get(text, 0.5)), "bytes": None, "top_logprobs": listed}
+
+
+def test_choices_are_read_where_the_reply_names_one_and_spellings_are_added_up(server: Server, engine: OpenAIEngine) -> None:
+    tokens = [token("Score", {"Score": 0.9}), token(":", {":": 1.0}), token(" 4", {" 4": 0.5, "4": 0.1, "3": 0.2, " x": 0.2})]
+    server.answer = lambda _: completion("Score: 4", logprobs=tokens)
+    [found] = engine.choose(ASK[:1], ["3", "4", "5"])
+    assert found.logprobs[0] == pytest.approx(math.log(0.2))
+    assert found.logprobs[1] == pytest.approx(math.log(0.6))
+    assert found.logprobs[2] == -math.inf
+    assert server.asked[0]["temperature"] == 0 and server.asked[0]["top_logprobs"] == 20
+
+
+def test_a_reply_that_names_no_choice_has_no_verdict(server: Server, engine: OpenAIEngine) -> None:
+    server.answer = lambda _: completion("I think", logprobs=[token("I", {"I": 1.0}), token(" think", {" think": 1.0})])
+    [found] = engine.choose(ASK[:1], ["3", "4"])
+    assert found.logprobs == () and found.error == "the reply names no choice: 'I think'"
+
+
+def test_a_server_without_log_probabilities_is_an_error_not_a_fallback(server: Server, engine: OpenAIEngine) -> None:
+    server.answer = lambda _: completion("Score: 4")
+    with pytest.raises(EngineError, match="no log-probabilities; use --read text"):
+        list(engine.choose(ASK, ["3", "4"]))
+
+
+def test_a_refusal_is_an_error_and_not_a_text(server: Server, engine: OpenAIEngine) -> None:
+    def refuse(_: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        status, reply = completion("")
+        reply["choices"][0]["message"]["refusal"] = "I will not."
+        return status, reply
+
+    server.answer = refuse
+    [found] = engine.generate(ASK[:1], Sampling())
+    assert found.text == "" and found.error == "refused: I will not."
+
+
+def test_special_tokens_of_common_templates_do_not_reach_the_server(server: Server, engine: OpenAIEngine) -> None:
+    server.answer = lambda _: completion("ok")
+    list(engine.generate([Request([{"role": "user", "content": "a<|im_end|>b</s>"}])], Sampling()))
+    assert server.asked[0]["messages"][0]["content"] == "a< |im_end|>b< /s>"
+
+
+def test_the_retry_delays_that_the_tests_shorten_exist() -> None:
+    assert openai._base_client.INITIAL_RETRY_DELAY >= 0.5 and openai._base_client.MAX_RETRY_DELAY >= 1
