@@ -86,8 +86,9 @@ def length_controlled(
 ) -> Metrics:
     """Return `metrics` with the length-controlled win rate.
 
-    Raises HubError or NotMeasurableError with the reason why there is none. Instruction difficulties go by row, so rows out of their place get those of other instructions; annotations that
-    have an `index`, as this project writes them, are looked up by it.
+    Instruction difficulties go by row, so rows out of their place get those of other instructions; annotations that
+    have an `index`, as this project writes them, are looked up by it. Raises HubError or NotMeasurableError with the
+    reason why there is none.
     """
     by_row = {place: row for place, row in enumerate(annotations) if None not in (row.output_1, row.output_2)}
     kept = list(by_row.values())
@@ -106,6 +107,7 @@ def length_controlled(
             f"{n_displaced} of {len(kept)} rows are not where AlpacaEval has their instruction; the package looks "
             f"difficulties up by row, as published; by instruction it would be {by_instruction:.2f}"
         )
+    _warn_where_far(metrics.win_rate, rate)
     return replace(metrics, length_controlled_winrate=rate, lc_standard_error=error)
 
 
@@ -154,6 +156,16 @@ def _fit(
             except (KeyError, ValueError) as error:
                 raise NotMeasurableError(f"the package cannot fit these rows: {_one_line(error)}") from None
     return _number(found["length_controlled_winrate"]), _number(found["lc_standard_error"])
+
+
+def _warn_where_far(raw: float | None, controlled: float | None) -> None:
+    from alpaca_eval.metrics.glm_winrate import get_is_extreme_changes
+
+    if raw is not None and controlled is not None and get_is_extreme_changes(raw, controlled):
+        say(
+            f"the length-controlled win rate {controlled:.1f} is far from the raw {raw:.1f}: by the package's own rule "
+            "a sign that its regression may have failed, as it does on few rows"
+        )
 
 
 def _local(name: str, files: LengthFiles) -> Path:

@@ -44,5 +44,5 @@ def check_coverage(n_scored: int, reasons: Sequence[str], min_coverage: float) -
     common = max(set(reasons), key=reasons.count) if reasons else "unknown"
     raise JudgeError(
         f"only {n_scored} of {n} prompts have a verdict, under --min-coverage {min_coverage:g}; most often: {common}. "
-        "Try another judge, --judge-read logprobs, or a lower --min-coverage"
+        "Try another judge, or accept it with a lower --min-coverage"
     )

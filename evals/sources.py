@@ -85,7 +85,7 @@ def hub_file(name: str) -> Path:
     cached = huggingface_hub.try_to_load_from_cache(HUB_SET, name, repo_type="dataset")
     if isinstance(cached, str):
         return Path(cached)
-    if constants.is_offline_mode():
+    if constants.HF_HUB_OFFLINE:
         raise HubError("HF_HUB_OFFLINE is set")
     try:  # the download itself would retry for half a minute where there is no network
         answer = huggingface_hub.get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT_S)

@@ -111,9 +111,9 @@ def test_an_end_token_ends_the_row_and_is_not_in_the_text(engine: TransformersEn
 
 
 def test_a_prompt_over_the_context_is_an_error_of_its_row_only(engine: TransformersEngine) -> None:
-    asked = [*requests(2), Request([{"role": "user", "content": "point " * 2000}])]
+    asked = [*requests(2), Request([{"role": "user", "content": "point " * 4000}])]
     found = {completion.index: completion for completion in engine.generate(asked, GREEDY)}
-    assert found[2].error is not None and "over the model's context of 1024" in found[2].error and found[2].text == ""
+    assert found[2].error is not None and "over the model's context of 2048" in found[2].error and found[2].text == ""
     assert found[0].error is None and found[1].error is None
     chosen = {choice.index: choice for choice in engine.choose(asked, SCORES)}
     assert chosen[2].error is not None and chosen[0].error is None
