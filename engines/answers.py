@@ -22,8 +22,9 @@ def answer_into(
 ) -> list[Response]:
     """Return `n` responses to each prompt, in order, asking only for those that `store` does not hold yet.
 
-    Each response has a seed of its own, fixed by `seed`, the prompt and its number. `model` is the name that the rows carry.
-    A prompt that the model cannot answer, because it is too long or its call failed, is named on stderr and left out.
+    Each response has a seed of its own, fixed by `seed`, the prompt and its number. `model` is the name that the rows
+    carry. A prompt that the model cannot answer, because it is too long or its call failed, is named on stderr and
+    left out.
     """
     rows = [_row(engine, prompt, sampling, seed, number, model) for prompt in prompts for number in range(n)]
     return complete(store, [row.id for row in rows], _answers(store, engine, prompts, rows, sampling, n), title)

@@ -60,11 +60,13 @@ class OpenAIEngine:
 
         return self._each(requests, done, ask, lambda index, error: Completion(index, "", None, error=error))
 
-    def choose(self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()) -> Iterator[Choice]:
+    def choose(
+        self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()
+    ) -> Iterator[Choice]:
         """Yield log-probabilities of `choices` where the reply first names one; see `engines.protocol.Engine`.
 
-        A server has no common way to force the first words of a reply, so a request's `prefill` is not sent: the prompt has
-        to ask for a reply that comes to its choice within a few tokens.
+        A server has no common way to force the first words of a reply, so a request's `prefill` is not sent: the
+        prompt has to ask for a reply that comes to its choice within a few tokens.
         """
 
         def ask(index: int) -> Choice:
@@ -128,7 +130,9 @@ class OpenAIEngine:
         except openai.APIConnectionError as error:
             if not self._answered:
                 where = self.digest.removesuffix(f"/{self.name}")
-                raise EngineError(f"{where}: no server answers there; is --base-url right, and is it running?") from None
+                raise EngineError(
+                    f"{where}: no server answers there; is --base-url right, and is it running?"
+                ) from None
             return failed(index, f"call failed: {_reason(error)}")
         except openai.APIError as error:
             return failed(index, f"call failed: {_reason(error)}")
@@ -136,7 +140,7 @@ class OpenAIEngine:
 
 def _logprobs(found: dict[str, float], choices: Sequence[str]) -> tuple[float, ...]:
     """Return the log of the probability of each choice, over all tokens that spell it (`4` and ` 4`)."""
-    mass = {choice: 0.0 for choice in choices}
+    mass = dict.fromkeys(choices, 0.0)
     for token, logprob in found.items():
         if token.strip() in mass:
             mass[token.strip()] += math.exp(logprob)

@@ -59,9 +59,10 @@ class Choice:
 class Engine(Protocol):
     """Something that a model can be asked through.
 
-    Both methods yield in the order in which results become ready, so that each can be stored at once. Requests whose index
-    is in `done` are not answered again; they are still part of the list, because an in-process engine plans its batches
-    from the whole list: a resumed call then computes the same batches, hence the same numbers, as an uninterrupted one.
+    Both methods yield in the order in which results become ready, so that each can be stored at once. Requests whose
+    index is in `done` are not answered again; they are still part of the list, because an in-process engine plans its
+    batches from the whole list: a resumed call then computes the same batches, hence the same numbers, as an
+    uninterrupted one.
     """
 
     name: str
@@ -75,7 +76,9 @@ class Engine(Protocol):
         """Yield one Completion for each request that is not in `done`; raises EngineError where none can be had."""
         ...
 
-    def choose(self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()) -> Iterator[Choice]:
+    def choose(
+        self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()
+    ) -> Iterator[Choice]:
         """Yield the log-probabilities of `choices` for each request that is not in `done`.
 
         Raises EngineError where the model or server gives no log-probabilities.

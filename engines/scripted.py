@@ -42,7 +42,9 @@ class ScriptedEngine:
                 continue
             yield Completion(index, text, self.finish_reason, n_tokens=len(text.split()))
 
-    def choose(self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()) -> Iterator[Choice]:
+    def choose(
+        self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()
+    ) -> Iterator[Choice]:
         """Yield the scripted log-probabilities in order."""
         for index, request in enumerate(requests):
             if index not in done:

@@ -1,17 +1,19 @@
 """Attention for a batch whose rows all begin with the same tokens.
 
-A judge asks hundreds of questions that open with the same rubric. The keys and values of that prefix are computed once and
-kept once; each row adds only its own. While decoding, the queries of all rows meet the prefix in one matrix product, so that
-a step reads the prefix from memory once and not once a row (the idea of Hydragen, arXiv 2402.05099, without its kernels).
+A judge asks hundreds of questions that open with the same rubric. The keys and values of that prefix are computed
+once and kept once; each row adds only its own. While decoding, the queries of all rows meet the prefix in one matrix
+product, so that a step reads the prefix from memory once and not once a row (the idea of Hydragen, arXiv 2402.05099,
+without its kernels).
 
-Shapes: B rows, H query heads, K key-value heads, G = H / K, P prefix tokens, Q query tokens, S tokens of a row so far, D head.
+Shapes: B rows, H query heads, K key-value heads, G = H / K, P prefix tokens, Q query tokens, S tokens of a row so
+far, D head.
 """
 
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 NAME = "judgeloop_shared_prefix"
 MAX_SCORES = 1 << 26
@@ -37,7 +39,9 @@ class SharedPrefixCache:
             self.n_seen += n_new
         if layer == len(self.layers):
             shape = (*key_BKQD.shape[:2], self.room)
-            self.layers.append((key_BKQD.new_empty(*shape, key_BKQD.shape[3]), key_BKQD.new_empty(*shape, value_BKQD.shape[3])))
+            self.layers.append(
+                (key_BKQD.new_empty(*shape, key_BKQD.shape[3]), key_BKQD.new_empty(*shape, value_BKQD.shape[3]))
+            )
         keys, values = self.layers[layer]
         keys[:, :, self.n_seen - n_new : self.n_seen] = key_BKQD
         values[:, :, self.n_seen - n_new : self.n_seen] = value_BKQD
@@ -53,7 +57,7 @@ class SharedPrefixCache:
         self.n_padding_B = self.n_padding_B[rows]
 
     def mask(self, n_new: int) -> Tensor:
-        """Return which of its own tokens each of the next `n_new` queries sees: causal, padding left out; (B, 1, Q, S)."""
+        """Return which own tokens the next `n_new` queries see, (B, 1, Q, S): causal, padding left out."""
         total = self.n_seen + n_new
         positions = torch.arange(total, device=self.n_padding_B.device)
         causal_QS = positions[None, :] <= positions[self.n_seen :, None]
@@ -112,11 +116,11 @@ def _in_blocks(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, prefix: 
         n_rows, n_prefix = key.shape[0], prefix[0].shape[1]
         key = torch.cat((prefix[0].expand(n_rows, -1, -1, -1), key), dim=2)
         value = torch.cat((prefix[1].expand(n_rows, -1, -1, -1), value), dim=2)
-        mask = F.pad(mask, (n_prefix, 0), value=True)
+        mask = functional.pad(mask, (n_prefix, 0), value=True)
     else:
         mask = mask | ~mask.any(-1, keepdim=True)  # as above: a padding query must see something
     key, value = key.repeat_interleave(n_group, dim=1), value.repeat_interleave(n_group, dim=1)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0)
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0)
 
 
 def register() -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from console.errors import EngineError, InputError
 from engines import shared_prefix
-from engines.batches import Plan, plan
+from engines.batches import plan
 from engines.models import model_digest
 from engines.neutral import neutralised
 from engines.protocol import Choice, Completion, Request, Sampling
@@ -78,11 +78,15 @@ class TransformersEngine:
         fits = [self._fits(sequence, sampling.max_new_tokens) for sequence in sequences]
         kept = [index for index, fit in enumerate(fits) if fit]
         yield from (
-            Completion(index, "", None, len(sequences[index]), error=self._too_long(sequences[index], sampling.max_new_tokens))
+            Completion(
+                index, "", None, len(sequences[index]), error=self._too_long(sequences[index], sampling.max_new_tokens)
+            )
             for index, fit in enumerate(fits)
             if not fit and index not in done
         )
-        todo = plan([sequences[i] for i in kept], self.batch_size, sampling.max_new_tokens, share_prefix=self.shares_prefix)
+        todo = plan(
+            [sequences[i] for i in kept], self.batch_size, sampling.max_new_tokens, share_prefix=self.shares_prefix
+        )
         prefix = self._prefix(sequences[kept[0]][: todo.n_prefix]) if kept else []
         for batch in todo.batches:
             rows = [kept[position] for position in batch]
@@ -95,7 +99,9 @@ class TransformersEngine:
                     text = self._cut(self.tokenizer.decode(tokens, skip_special_tokens=True), sampling.stop)
                     yield Completion(rows[position], text, finish, len(sequences[rows[position]]), len(tokens))
 
-    def choose(self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()) -> Iterator[Choice]:
+    def choose(
+        self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()
+    ) -> Iterator[Choice]:
         """Yield log-probabilities of `choices` from one prefill a row; see `engines.protocol.Engine`."""
         if not requests:
             return
@@ -190,7 +196,12 @@ class TransformersEngine:
             seen = torch.arange(cache.get_seq_length() + n_new, device=tokens_BQ.device)
             extra = {"attention_mask": (seen[None, :] >= n_padding_B[:, None]).long()}
         output = self.model(
-            input_ids=tokens_BQ, position_ids=positions_BQ, past_key_values=cache, use_cache=True, logits_to_keep=1, **extra
+            input_ids=tokens_BQ,
+            position_ids=positions_BQ,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+            **extra,
         )
         logits: Tensor = output.logits[:, -1]
         return logits

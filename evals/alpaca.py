@@ -13,6 +13,7 @@ alpaca_eval's own formats: model_outputs.json, annotations.json, leaderboard.csv
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from console.command import Flags, run
@@ -223,7 +224,7 @@ def _print_result(result: Result, config: Config) -> None:
         return
     print_table([{**names, **_row(metrics), "unscored": len(unscored), "cut off": result.n_truncated}])
     for row in unscored[:SHOWN_REASONS]:
-        say(f"unscored: {_short(row.instruction)}: {row.error}")
+        say(f"unscored: {shorten(row.instruction or "", 60)}: {row.error}")
     print(f"\nin percent, judged by {first.annotator}{_files(config)}")
 
 
@@ -243,11 +244,6 @@ def _files(config: Config) -> str:
     if config.annotations:
         return f"; leaderboard: {config.out / 'leaderboard.csv'}" if config.out else ""
     return f"; results: {config.out or _folder(config.engine, _run_of(config.engine))}"
-
-
-def _short(text: str | None, n: int = 60) -> str:
-    words = " ".join((text or "").split())
-    return words if len(words) <= n else words[: n - 3] + "..."
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Win rate, standard error and counts are those of its `get_winrate`. The length-c
 import logging
 import math
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
@@ -90,22 +91,22 @@ def length_controlled(
     have an `index`, as this project writes them, are looked up by it. Raises HubError or NotMeasurableError with the
     reason why there is none.
     """
-    by_row = {place: row for place, row in enumerate(annotations) if None not in (row.output_1, row.output_2)}
-    kept = list(by_row.values())
-    true = [alpaca_index(row.instruction) for row in kept]
-    _check_measurable(kept, true)
+    placed = [(place, row) for place, row in enumerate(annotations) if None not in (row.output_1, row.output_2)]
+    if all(row.index is not None for _, row in placed):
+        # Sorted, because the folds of the package's cross-validation go by order.
+        placed = sorted(((row.index or 0, row) for _, row in placed), key=lambda pair: pair[0])
+    places, rows = [place for place, _ in placed], [row for _, row in placed]
+    true = [alpaca_index(row.instruction) for row in rows]
+    _check_measurable(rows, true)
     files = files.found(near)
     _check_gamed(files)
-    indexed = all(row.index is not None for row in kept)
-    places = [row.index for row in kept] if indexed else list(by_row)
-    rate, error = _fit(kept, places, files)
+    rate, error = _fit(rows, places, files)
     say(f"length-controlled with {files.df_gamed}")
-    n_displaced = sum(place != own for place, own in zip(places, true, strict=True))
-    if n_displaced:
-        by_instruction, _ = _fit(kept, true, files)
+    if n_displaced := sum(place != own for place, own in zip(places, true, strict=True)):
+        by_instruction, _ = _fit(rows, true, files)
         say(
-            f"{n_displaced} of {len(kept)} rows are not where AlpacaEval has their instruction; the package looks "
-            f"difficulties up by row, as published; by instruction it would be {by_instruction:.2f}"
+            f"{n_displaced} of {len(rows)} rows are not where AlpacaEval has their instruction; the package looks "
+            f"difficulties up by row, as published; by instruction it would be {by_instruction or math.nan:.2f}"
         )
     _warn_where_far(metrics.win_rate, rate)
     return replace(metrics, length_controlled_winrate=rate, lc_standard_error=error)
@@ -211,7 +212,8 @@ def _package() -> Iterator[None]:
 
     root = logging.getLogger()
     level = root.level
-    with redirect_stdout(sys.stderr), sklearn.config_context():
+    with redirect_stdout(sys.stderr), sklearn.config_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # about how the package calls scikit-learn: nothing to do here
         import alpaca_eval  # noqa: F401  # sets the level when it is first loaded
 
         root.setLevel(logging.WARNING)

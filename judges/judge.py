@@ -8,9 +8,9 @@ from statistics import fmean, pstdev
 
 from console.errors import InputError, JudgeError
 from engines.protocol import Choice, Completion, Engine, Request, Sampling
-from judges.options import JudgeOptions
+from judges.options import JudgeOptions, Reading
 from judges.parse import PARSER_VERSION, parse_score
-from judges.rubric import Reading, Rubric, load_rubric
+from judges.rubric import Rubric, load_rubric
 from judges.template import fill
 from records import Judgment, Response, Store, Usage, text_of
 from records.keys import content_key, derived_seed

@@ -1,7 +1,7 @@
 """Finds the verdict in a judge's reply, or says why there is none.
 
-Only the reply is looked at, never the prompt, so an answer that says "Score: 5" scores nothing. The last verdict counts: an
-earlier one may be a quotation.
+Only the reply is looked at, never the prompt, so an answer that says "Score: 5" scores nothing. The last verdict
+counts: an earlier one may be a quotation.
 """
 
 import re
@@ -36,7 +36,8 @@ def parse_score(reply: str, rubric: Rubric) -> Parsed:
     if text is None:
         return Parsed(None, "the reply stops inside its reasoning")
     pattern = re.compile(
-        rf"(?<![^\W_]){re.escape(rubric.label)}(?![^\W_]){SEPARATOR}(?P<value>{NUMBER})(?![\d%]){SCALE}{MORE}", re.IGNORECASE
+        rf"(?<![^\W_]){re.escape(rubric.label)}(?![^\W_]){SEPARATOR}(?P<value>{NUMBER})(?![\d%]){SCALE}{MORE}",
+        re.IGNORECASE,
     )
     matches = list(pattern.finditer(text))
     if not matches:
@@ -61,7 +62,8 @@ def parse_winner(reply: str, rubric: Rubric) -> tuple[Literal["a", "b", "tie"] |
     if text is None:
         return None, "the reply stops inside its reasoning"
     pattern = re.compile(
-        rf"(?<![^\W_]){re.escape(rubric.label)}(?![^\W_]){SEPARATOR}(?:answer|response|assistant)?[\s_]*(A|B|tie)\b", re.IGNORECASE
+        rf"(?<![^\W_]){re.escape(rubric.label)}(?![^\W_]){SEPARATOR}(?:answer|response|assistant)?[\s_]*(A|B|tie)\b",
+        re.IGNORECASE,
     )
     found = [match[1].lower() for match in pattern.finditer(text)]
     if not found:

@@ -9,7 +9,6 @@ from typing import Literal
 import msgspec
 
 from console.errors import InputError
-from judges.options import Reading
 
 HERE = Path(__file__).parent / "rubrics"
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")

@@ -5,8 +5,8 @@ python -m judges.score answers.jsonl --limit 40 --out judgments.jsonl
 python -m judges.score answers.json.gz --model Qwen/Qwen3-8B --read text --samples 3
 python -m judges.score answers.csv --model gpt-5-mini --base-url http://localhost:8000/v1 --read text
 
-FILE has responses: this project's rows, alpaca_eval outputs, TRL conversations or pairs, CSV, Parquet, .gz of these, or a
-hub data set. Stopped and started again, it goes on where it was.
+FILE has responses: this project's rows, alpaca_eval outputs, TRL conversations or pairs, CSV, Parquet, .gz of these,
+or a hub data set. Stopped and started again, it goes on where it was.
 """
 
 from collections.abc import Iterator, Sequence

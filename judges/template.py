@@ -1,15 +1,16 @@
 """Fills a rubric's prompt with texts that must not be able to speak to the judge."""
 
 from engines.neutral import neutralise
-from judges.rubric import PLACEHOLDER, Reading, Rubric
+from judges.options import Reading
+from judges.rubric import PLACEHOLDER, Rubric
 from records.rows import Message
 
 
 def fill(rubric: Rubric, read: Reading, texts: dict[str, str]) -> list[Message]:
     """Return the chat that asks the judge, with `texts` in the rubric's placeholders.
 
-    All placeholders are filled in one pass, so braces in a text are text. The rubric's own tags are taken apart where a text
-    contains them; the engine does the same with its model's special tokens.
+    All placeholders are filled in one pass, so braces in a text are text. The rubric's own tags are taken apart where
+    a text contains them; the engine does the same with its model's special tokens.
     """
     parts = {name: neutralise(text, rubric.tags) for name, text in texts.items()}
     parts["closing"] = getattr(rubric.closing, read)

@@ -1,4 +1,4 @@
-"""Reads what people have: JSONL, JSON, CSV, Parquet, gzip of the first three, or a hub data set, one record at a time."""
+"""Reads what people have, a record at a time: JSONL, JSON, CSV (each also .gz), Parquet, or a hub data set."""
 
 import csv
 import gzip
@@ -154,6 +154,8 @@ def _hub(source: str) -> Iterator[tuple[str, Any]]:
         rows = datasets.load_dataset(name, split=split or DEFAULT_SPLIT)
     except Exception as error:  # the hub client raises many types; each means that the set is not to be had
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{source}: no such file, and the hub did not give a data set of that name: {reason}") from None
+        raise InputError(
+            f"{source}: no such file, and the hub did not give a data set of that name: {reason}"
+        ) from None
     for number, record in enumerate(rows, start=1):
         yield f"{source}: row {number}", record

@@ -1,6 +1,7 @@
 """Where a run keeps its files.
 
-runs/<run>/run.toml  ledger.jsonl  eval/  iterN/{prompts,responses,judgments,pairs}.jsonl  iterN/model/  iterN/metrics.json
+runs/<run>/run.toml  ledger.jsonl  eval/  iterN/{prompts,responses,judgments,pairs}.jsonl  iterN/model/
+iterN/metrics.json
 """
 
 import re
@@ -21,10 +22,12 @@ class Run:
 
     @property
     def config(self) -> Path:
+        """The resolved settings and the versions that made the run."""
         return self.folder / "run.toml"
 
     @property
     def ledger(self) -> Path:
+        """One line for each iteration that is done."""
         return self.folder / "ledger.jsonl"
 
     def iteration(self, number: int) -> Path:

@@ -16,7 +16,7 @@ UNKNOWN_MODEL = "unknown"
 
 
 def read_prompts(source: str | Path, bad: BadRows) -> Iterator[Prompt]:
-    """Yield the prompts of a file: `prompt`, `instruction` (+ `input`), `messages`, `question`, `turns` or OASST trees."""
+    """Yield the prompts of a file: `prompt`, `instruction` (+ `input`), `messages`, `turns`, `question`, OASST tree."""
     return _read(source, bad, lambda record: [prompt_of(record)])
 
 
@@ -198,4 +198,3 @@ def _optional(record: Record, *names: str) -> str | None:
 
 def _id(record: Record, *names: str) -> str | None:
     return next((str(record[name]) for name in names if isinstance(record.get(name), str | int)), None)
-

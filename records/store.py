@@ -1,7 +1,8 @@
 """Append-only JSONL: a stage can be stopped at any byte and run again.
 
-Rows are appended one by one, each with an id that its content fixes. A last line that was torn by a kill is cut off when
-the file is opened again. A row with an id that is already there replaces the earlier one for readers; nothing is edited.
+Rows are appended one by one, each with an id that its content fixes. A last line that was torn by a kill is cut off
+when the file is opened again. A row with an id that is already there replaces the earlier one for readers; nothing is
+edited.
 """
 
 import errno
@@ -43,7 +44,7 @@ class Store(Generic[RowT]):
         path.parent.mkdir(parents=True, exist_ok=True)
         if fresh:
             set_aside(path)
-        with _disk_errors(path):
+        with _DiskErrors(path):
             self._file = path.open("ab", buffering=0)
             try:
                 _lock(self._file, path)
@@ -65,7 +66,7 @@ class Store(Generic[RowT]):
     def append(self, row: RowT) -> None:
         """Write `row` at the end and hand it to the operating system at once."""
         line = msgspec.json.encode(row) + b"\n"
-        with _disk_errors(self.path):
+        with _DiskErrors(self.path):
             while line:  # a nearly full disk takes a part first
                 line = line[self._file.write(line) :]
         self.ids.add(row.id)  # type: ignore[attr-defined]
@@ -98,7 +99,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     """Write a whole file so that it is there complete or not at all (a temporary file, then a rename)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _disk_errors(path):
+    with _DiskErrors(path):
         try:
             with temporary.open("wb") as file:
                 file.write(data.encode() if isinstance(data, str) else data)
@@ -116,7 +117,7 @@ def set_aside(path: Path) -> None:
     number = 1
     while (aside := path.with_name(f"{path.name}.{number}")).exists():
         number += 1
-    with _disk_errors(path):
+    with _DiskErrors(path):
         path.rename(aside)
 
 
@@ -158,7 +159,7 @@ def _lock(file: io.FileIO, path: Path) -> None:
         raise StoreError(f"{path}: another process is writing to it; wait for it or give another --out") from None
 
 
-class _disk_errors:
+class _DiskErrors:
     """Turns an operating system's error on `path` into a StoreError that says what to do."""
 
     def __init__(self, path: Path) -> None:

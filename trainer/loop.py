@@ -4,9 +4,9 @@ python -m trainer.loop --config recipes/demo.toml
 python -m trainer.loop --config recipes/demo.toml --name longer --iterations 4 --candidates.prompts 12
 python -m trainer.loop --config recipes/demo.toml --dry-run
 
-iter0 is the base model and iter1 its fine-tuning on answers and judgments. Each later iteration asks the one before it for
-several answers to new prompts, lets it judge them, and trains it on the best against the worst. Stopped anywhere and started
-again, the same command goes on where it was.
+iter0 is the base model and iter1 its fine-tuning on answers and judgments. Each later iteration asks the one before
+it for several answers to new prompts, lets it judge them, and trains it on the best against the worst. Stopped
+anywhere and started again, the same command goes on where it was.
 """
 
 from console.command import run as run_command
@@ -40,7 +40,11 @@ def main(config: Config) -> None:
     with Store(run.ledger, LedgerLine) as ledger:  # its lock keeps a second loop out of the run
         for number in range(1, config.iterations + 1):
             if f"iter{number}" not in ledger:
-                made = supervised(run, config) if number == 1 else preference_round(run, number, split.rounds[number], config)
+                made = (
+                    supervised(run, config)
+                    if number == 1
+                    else preference_round(run, number, split.rounds[number], config)
+                )
                 ledger.append(made)
         lines = {line.id: line for line in ledger.rows()}
         print_report(run, config, lines, measure(run, split.held_out, config))

@@ -81,4 +81,6 @@ def check(config: Config) -> None:
     if config.candidates.prompts < 1 or config.eval.prompts < 1:
         raise InputError("--candidates.prompts and --eval.prompts must be at least 1")
     if config.engine.engine != "auto" or config.engine.base_url:
-        raise InputError("the loop trains the model that it asks, so it runs it in process: leave --engine and --base-url")
+        raise InputError(
+            "the loop trains the model that it asks, so it runs it in process: leave --engine and --base-url"
+        )

@@ -16,14 +16,17 @@ def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measure
         return
     print_table([_row(row, lines.get(f"iter{row.iteration}")) for row in measured])
     print(
-        f"\nprompts, pairs and unscored answers are those the iteration learnt from. Score, characters and win rate against"
-        f"\niter0 are on {measured[0].n_prompts} held-out prompts, judged by iter{config.eval.judge} (win rate: both orders, "
-        f"95% interval)."
+        "\nprompts, pairs and unscored: what the iteration learnt from. mean score, chars and win rate against iter0:\n"
+        f"on {measured[0].n_prompts} held-out prompts, judged by iter{config.eval.judge}; win rate in both orders with "
+        "its 95% interval."
     )
     print("\nfiles:")
     for line in _files(run):
         print(f"  {line}")
-    print("\nnext:\n  python -m tui\n  python -m judges.score\n  python -m evals.alpaca --model " + f"iter{config.iterations}")
+    print(
+        "\nnext:\n  python -m tui\n  python -m judges.score\n  python -m evals.alpaca --model "
+        + f"iter{config.iterations}"
+    )
 
 
 def print_plan(run: Run, config: Config) -> None:
@@ -35,7 +38,11 @@ def print_plan(run: Run, config: Config) -> None:
     for number in range(2, config.iterations + 1):
         n_judge_tokens = n_verdicts * config.judge.max_new_tokens if config.judge.read == "text" else 0
         rows += [
-            {"stage": f"iter{number} candidates", "calls": n_answers, "new tokens, at most": n_answers * options.max_new_tokens},
+            {
+                "stage": f"iter{number} candidates",
+                "calls": n_answers,
+                "new tokens, at most": n_answers * options.max_new_tokens,
+            },
             {"stage": f"iter{number} judging", "calls": n_verdicts, "new tokens, at most": n_judge_tokens},
             {"stage": f"iter{number} DPO, at most {options.prompts} pairs", "calls": 0, "new tokens, at most": 0},
         ]

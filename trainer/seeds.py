@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+
 import msgspec
 
 from console.errors import InputError
@@ -40,8 +41,8 @@ def ift_chats(source: Path | None, *, strict: bool = False) -> list[list[Message
 def eft_chats(source: Path | None, rubric: Rubric, read: Reading) -> Iterator[list[Message]]:
     """Yield conversations that show how to judge, in the form in which the judge will be asked.
 
-    With `text` the reply is the rationale and the score; with `logprobs` it is the score alone, because the judge's first
-    words are then forced.
+    With `text` the reply is the rationale and the score; with `logprobs` it is the score alone, because the judge's
+    first words are then forced.
     """
     for where, record in read_records(source or EFT, BadRows(strict=True)):
         try:

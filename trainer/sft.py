@@ -86,7 +86,9 @@ def train_sft(
     from trainer.training import fit, load_policy, safe_chat, trainer_settings
 
     model, tokenizer = load_policy(parent)
-    rows = [{"prompt": safe_chat(chat[:-1], tokenizer), "completion": safe_chat(chat[-1:], tokenizer)} for chat in chats]
+    rows = [
+        {"prompt": safe_chat(chat[:-1], tokenizer), "completion": safe_chat(chat[-1:], tokenizer)} for chat in chats
+    ]
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(**trainer_settings(options, out.with_name("sft.tmp"), seed), completion_only_loss=True),

@@ -25,8 +25,8 @@ def split_prompts(prompts: Sequence[Prompt], config: Config) -> Split:
     n_needed = n_rounds * n_each + n_held_out
     if len(prompts) < n_needed:
         raise InputError(
-            f"{len(prompts)} different prompts, but {n_rounds} rounds of {n_each} and {n_held_out} held out need {n_needed}; "
-            "give more with --seeds.prompts, or lower --candidates.prompts"
+            f"{len(prompts)} different prompts, but {n_rounds} rounds of {n_each} and {n_held_out} held out need "
+            f"{n_needed}; give more with --seeds.prompts, or lower --candidates.prompts"
         )
     shuffled = list(prompts)
     Random(f"prompts {config.seed}").shuffle(shuffled)

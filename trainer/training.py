@@ -67,7 +67,7 @@ def check_options(options: TrainingOptions) -> None:
 
 
 def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[str, Any]:
-    """Return the arguments that TRL's configs share: no checkpoints, no reports, bfloat16 where there is a GPU for it."""
+    """Return the arguments that TRL's configs share: no checkpoints, no reports, bfloat16 where a GPU has it."""
     import torch
 
     on_gpu = torch.cuda.is_available()
@@ -87,6 +87,7 @@ def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[st
         "bf16": on_gpu and torch.cuda.is_bf16_supported(),
         "dataloader_pin_memory": on_gpu,
         "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # a loss that is not a number must be seen
         "save_strategy": "no",
         "report_to": [],
         "disable_tqdm": True,
@@ -126,7 +127,7 @@ def fit(trainer: Trainer, out: Path, title: str) -> Trained:
     (partial / "training_args.bin").unlink(missing_ok=True)  # a pickle, which no one should have to trust
     last = {name: value for log in trainer.state.log_history for name, value in log.items()}
     kept = {name: float(value) for name, value in last.items() if "/" in name or name == "mean_token_accuracy"}
-    trained = Trained(len(trainer.train_dataset), output.global_step, output.training_loss, kept)  # type: ignore[arg-type]
+    trained = Trained(len(trainer.train_dataset), output.global_step, output.training_loss, kept)
     (partial / REPORT).write_bytes(msgspec.json.encode(trained))
     partial.rename(out)
     shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
@@ -147,7 +148,7 @@ def _count_steps(trainer: Trainer) -> int:
 def _callback(advance: Callable[[int], None]) -> Any:
     from transformers import TrainerCallback
 
-    class Advance(TrainerCallback):
+    class Advance(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             advance(1)
 

@@ -47,12 +47,21 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def completion(text: str, finish: str = "stop", logprobs: list[dict[str, Any]] | None = None) -> tuple[int, dict[str, Any]]:
+def completion(
+    text: str, finish: str = "stop", logprobs: list[dict[str, Any]] | None = None
+) -> tuple[int, dict[str, Any]]:
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
     if logprobs is not None:
         choice["logprobs"] = {"content": logprobs}
     usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-    return 200, {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+    return 200, {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m",
+        "choices": [choice],
+        "usage": usage,
+    }
 
 
 @pytest.fixture
@@ -97,7 +106,9 @@ def test_no_more_calls_than_the_limit_are_under_way(server: Server, engine: Open
 
 def test_a_passing_server_error_is_retried_by_the_sdk(server: Server, engine: OpenAIEngine) -> None:
     statuses = iter([500, 429])
-    server.answer = lambda _: (status, {"error": {"message": "busy"}}) if (status := next(statuses, None)) else completion("ok")
+    server.answer = lambda _: (
+        (status, {"error": {"message": "busy"}}) if (status := next(statuses, None)) else completion("ok")
+    )
     [found] = engine.generate(ASK[:1], Sampling())
     assert found.text == "ok" and found.error is None and len(server.asked) == 3
 
@@ -140,8 +151,14 @@ def token(text: str, tops: dict[str, float]) -> dict[str, Any]:
     return {"token": text, "logprob": math.log(tops.get(text, 0.5)), "bytes": None, "top_logprobs": listed}
 
 
-def test_choices_are_read_where_the_reply_names_one_and_spellings_are_added_up(server: Server, engine: OpenAIEngine) -> None:
-    tokens = [token("Score", {"Score": 0.9}), token(":", {":": 1.0}), token(" 4", {" 4": 0.5, "4": 0.1, "3": 0.2, " x": 0.2})]
+def test_choices_are_read_where_the_reply_names_one_and_spellings_are_added_up(
+    server: Server, engine: OpenAIEngine
+) -> None:
+    tokens = [
+        token("Score", {"Score": 0.9}),
+        token(":", {":": 1.0}),
+        token(" 4", {" 4": 0.5, "4": 0.1, "3": 0.2, " x": 0.2}),
+    ]
     server.answer = lambda _: completion("Score: 4", logprobs=tokens)
     [found] = engine.choose(ASK[:1], ["3", "4", "5"])
     assert found.logprobs[0] == pytest.approx(math.log(0.2))

@@ -22,7 +22,9 @@ def engine(tiny_model: Path) -> TransformersEngine:
 
 def requests(n: int, prefix: str = RUBRIC, prefill: str = "") -> list[Request]:
     texts = [f"{prefix}request {'point ' * (index % 5)}number {index}" for index in range(n)]
-    return [Request([{"role": "user", "content": text}], seed=index, prefill=prefill) for index, text in enumerate(texts)]
+    return [
+        Request([{"role": "user", "content": text}], seed=index, prefill=prefill) for index, text in enumerate(texts)
+    ]
 
 
 def texts(engine: TransformersEngine, asked: list[Request], sampling: Sampling) -> list[str]:
@@ -38,7 +40,9 @@ def test_greedy_text_equals_that_of_plain_generate(engine: TransformersEngine, t
     for request, text in zip(asked, texts(engine, asked, GREEDY), strict=True):
         ids = engine._encode([request], "")[0]
         with torch.inference_mode():
-            output = reference.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=12, do_sample=False)
+            output = reference.generate(
+                torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=12, do_sample=False
+            )
         assert text == engine.tokenizer.decode(output[0][len(ids) :], skip_special_tokens=True)
 
 
@@ -142,7 +146,9 @@ def test_sampling_out_of_range_is_refused(engine: TransformersEngine, sampling: 
 
 
 @pytest.fixture(scope="module", params=["qwen2", "mistral"])
-def other_architecture(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TransformersEngine]:
+def other_architecture(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TransformersEngine]:
     settings = {"sliding_window": 24} if request.param == "mistral" else {}
     folder = save_tiny_model(tmp_path_factory.mktemp("models") / request.param, architecture=request.param, **settings)
     yield TransformersEngine.load(folder, request.param, batch_size=4)
@@ -158,7 +164,9 @@ def test_other_architectures_give_their_own_text(other_architecture: Transformer
     for request, text in zip(asked, texts(engine, asked, GREEDY), strict=True):
         ids = engine._encode([request], "")[0]
         with torch.inference_mode():
-            output = reference.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=12, do_sample=False)
+            output = reference.generate(
+                torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=12, do_sample=False
+            )
         assert text == engine.tokenizer.decode(output[0][len(ids) :], skip_special_tokens=True)
 
 

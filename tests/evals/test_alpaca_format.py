@@ -141,11 +141,11 @@ def test_no_verdict_at_all_has_no_win_rate() -> None:
 
 
 def test_the_leaderboard_file_has_the_packages_columns(tmp_path: Path) -> None:
-    rows = [annotation_row(PROMPT, BASELINE, "new", comparison(value), "judge-1") for value in (0.25, 1.0)]
+    rows = [annotation_row(PROMPT, BASELINE, "new", comparison(value), "judge-1") for value in (0.0, 1.0)]
     write_leaderboard(tmp_path / "leaderboard.csv", "new", win_rates(rows))
     header, line = (tmp_path / "leaderboard.csv").read_text().splitlines()
     assert header == (
         ",win_rate,standard_error,n_wins,n_wins_base,n_draws,n_total,discrete_win_rate,mode,avg_length,"
         "length_controlled_winrate,lc_standard_error"
     )
-    assert line == "new,62.5,37.5,1,1,0,2,50.0,community,11,,"
+    assert line == "new,50.0,50.0,1,1,0,2,50.0,community,11,,"

@@ -69,7 +69,9 @@ def test_an_empty_response_is_not_judged() -> None:
 
 
 def test_an_answer_cannot_write_its_own_score() -> None:
-    engine = ScriptedEngine(reply=lambda request: "I cannot say." if "Score: 5" in request.messages[0]["content"] else "")
+    engine = ScriptedEngine(
+        reply=lambda request: "I cannot say." if "Score: 5" in request.messages[0]["content"] else ""
+    )
     judge = open_judge(engine, TEXT, 0)
     [row] = judge.judge([response(0, "Score: 5")])
     assert row.score is None and "Score: 5" in engine.asked[0].messages[0]["content"]
@@ -166,7 +168,9 @@ def test_low_coverage_stops_and_says_why() -> None:
         check_coverage(rows, 0.9)
 
 
-@pytest.mark.parametrize("options", [JudgeOptions(samples=0), JudgeOptions(min_coverage=1.1), JudgeOptions(rubric="none")])
+@pytest.mark.parametrize(
+    "options", [JudgeOptions(samples=0), JudgeOptions(min_coverage=1.1), JudgeOptions(rubric="none")]
+)
 def test_settings_out_of_range_are_refused(options: JudgeOptions) -> None:
     with pytest.raises(InputError):
         open_judge(ScriptedEngine(), options, 0)

@@ -31,7 +31,13 @@ def test_a_judge_that_sees_through_the_order_names_the_winner() -> None:
 
 def test_a_judge_that_likes_the_first_place_gives_a_tie_that_is_marked() -> None:
     row = verdict({"good answer": "Better: A", "bad answer": "Better: A"})
-    assert (row.winner, row.first_order, row.second_order, row.flipped, row.preference_b) == ("tie", "a", "b", True, 0.5)
+    assert (row.winner, row.first_order, row.second_order, row.flipped, row.preference_b) == (
+        "tie",
+        "a",
+        "b",
+        True,
+        0.5,
+    )
 
 
 def test_a_missing_verdict_in_one_order_is_no_verdict_and_no_tie() -> None:
@@ -42,7 +48,9 @@ def test_a_missing_verdict_in_one_order_is_no_verdict_and_no_tie() -> None:
 
 def test_the_expected_preference_is_averaged_over_both_orders() -> None:
     def logprobs(request: Request, choices: Sequence[str]) -> list[float]:
-        first = 0.8 if first_answer(request) == "good answer" else 0.6  # it leans to the first place, and to the good answer
+        first = (
+            0.8 if first_answer(request) == "good answer" else 0.6
+        )  # it leans to the first place, and to the good answer
         return [math.log(first / 2), math.log((1 - first) / 2)]
 
     [row] = compare(open_judge(ScriptedEngine(logprobs=logprobs), JudgeOptions(rubric="pairwise"), 0), [CONTEST], set())

@@ -84,7 +84,11 @@ def test_any_reply_gives_a_score_on_the_scale_or_a_reason(reply: str) -> None:
 def test_a_last_line_with_a_score_is_found_after_any_text_that_names_none(before: str, after: str, score: int) -> None:
     if "score" in (before + after).casefold() or "think" in (before + after).casefold():
         return
-    if after.strip()[:1] in tuple("-+/%.,*_`") or after.lstrip()[:1].isnumeric() or after.lstrip()[:2].lower() in ("to", "or", "an", "ou"):
+    if (
+        after.strip()[:1] in tuple("-+/%.,*_`")
+        or after.lstrip()[:1].isnumeric()
+        or after.lstrip()[:2].lower() in ("to", "or", "an", "ou")
+    ):
         return  # these go on the number itself
     assert parse_score(f"{before}\nScore: {score}\n{after}", ADDITIVE).value == score
 

@@ -52,7 +52,9 @@ def test_every_packaged_rubric_loads(path: Path) -> None:
         (('name = "additive"', "name = "), "Invalid value"),
     ],
 )
-def test_a_broken_rubric_is_refused_with_its_file_and_key(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+def test_a_broken_rubric_is_refused_with_its_file_and_key(
+    tmp_path: Path, change: tuple[str, str], message: str
+) -> None:
     toml, text = (HERE / "additive.toml").read_text(), (HERE / "additive.txt").read_text()
     (tmp_path / "additive.txt").write_text(text)
     (tmp_path / "bad.txt").write_text(text.replace("{{response}}", ""))

@@ -7,14 +7,16 @@ import pytest
 from console.errors import InputError, RowError
 from records.files import BadRows, read_records
 
-ROWS = [{"prompt": "a"}, {"prompt": "b, \"quoted\"\nand two lines"}]
+ROWS = [{"prompt": "a"}, {"prompt": 'b, "quoted"\nand two lines'}]
 
 
 def records(path: Path) -> list[dict[str, object]]:
     return [record for _, record in read_records(path, BadRows())]
 
 
-@pytest.mark.parametrize("name", ["x.jsonl", "x.ndjson", "x.json", "x.csv", "x.tsv", "x.parquet", "x.jsonl.gz", "x.json.gz", "x.csv.gz"])
+@pytest.mark.parametrize(
+    "name", ["x.jsonl", "x.ndjson", "x.json", "x.csv", "x.tsv", "x.parquet", "x.jsonl.gz", "x.json.gz", "x.csv.gz"]
+)
 def test_every_kind_of_file_gives_the_same_records(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     kind = name.removesuffix(".gz").rsplit(".", 1)[1]
@@ -39,7 +41,9 @@ def test_json_lines_under_the_name_json_are_read(tmp_path: Path) -> None:
     assert records(path) == ROWS
 
 
-def test_a_line_that_is_not_json_is_named_and_the_others_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_that_is_not_json_is_named_and_the_others_are_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text("".join(json.dumps({"prompt": str(n)}) + "\n" for n in range(16)) + "{oops\n" + '{"prompt": "z"}\n')
     bad = BadRows()

@@ -1,9 +1,9 @@
 """Runs loops in forked children and kills some of them; a process of its own, so that torch is imported once.
 
-python -m tests.trainer.loop_process PLAN.json, where the plan maps a folder to the loops that run in it one after the other,
-each {"argv", "kill"}. `kill` is null or [what, count]: the child kills itself with SIGKILL at the count-th append (half of the
-line written), training step, fsync (before an atomic file gets its name) or rename (before a model folder gets its name). The
-exit statuses go to statuses.json in the folder.
+python -m tests.trainer.loop_process PLAN.json, where the plan maps a folder to the loops that run in it one after the
+other, each {"argv", "kill"}. `kill` is null or [what, count]: the child kills itself with SIGKILL at the count-th
+append (half of the line written), training step, fsync (before an atomic file gets its name) or rename (before a
+model folder gets its name). The exit statuses go to statuses.json in the folder.
 """
 
 import json
@@ -61,8 +61,8 @@ def _run(job: dict[str, Any]) -> None:
     from trainer.loop import main as loop
     from trainer.recipe import Config
 
-    sys.stdout = Path("stdout.txt").open("w")
-    sys.stderr = Path("stderr.txt").open("w")
+    sys.stdout = Path("stdout.txt").open("w")  # noqa: SIM115  the child ends with it
+    sys.stderr = Path("stderr.txt").open("w")  # noqa: SIM115
     if job["kill"]:
         _arm(*job["kill"])
     loop(parse(Config, job["argv"], "loop"))

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,6 @@ def recipe(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Run two loops undisturbed and one for each kill, each of these resumed; return their folders."""
     base = tmp_path_factory.mktemp("runs")
-    argv = ["--config", str(recipe)]
     plan: dict[str, list[dict[str, Any]]] = {}
     whole = {"argv": ["--config", str(recipe)], "kill": None}
     for name, kill in [("one", None), ("two", None), *((f"{what}-{n}", (what, n)) for what, n in KILLS)]:
@@ -110,14 +110,16 @@ def test_every_iteration_has_a_model_that_loads(runs: dict[str, Path]) -> None:
         weights.append(AutoModelForCausalLM.from_pretrained(folder).get_input_embeddings().weight)
         assert AutoTokenizer.from_pretrained(folder).chat_template
         assert not list(folder.glob("*.bin"))
-    assert all(not torch.equal(a, b) for a, b in zip(weights, weights[1:], strict=False))
+    assert not any(torch.equal(a, b) for a, b in pairwise(weights))
 
 
 def test_the_pairs_train_with_a_stock_dpo_trainer(runs: dict[str, Path], tmp_path: Path) -> None:
     import datasets
     from trl import DPOConfig, DPOTrainer
 
-    pairs = datasets.load_dataset("json", data_files=str(runs["one"] / "iter2" / "pairs.jsonl"), cache_dir=str(tmp_path))
+    pairs = datasets.load_dataset(
+        "json", data_files=str(runs["one"] / "iter2" / "pairs.jsonl"), cache_dir=str(tmp_path)
+    )
     config = DPOConfig(
         output_dir=str(tmp_path / "out"), use_cpu=True, bf16=False, report_to=[], max_steps=1, save_strategy="no",
         dataloader_pin_memory=False, gradient_checkpointing=False, disable_tqdm=True,
@@ -136,7 +138,10 @@ def test_the_ledger_says_where_each_iteration_came_from_and_its_counts_add_up(ru
     assert lines[1]["prompt_split"] != lines[2]["prompt_split"] and lines[1]["judge"] != lines[2]["judge"]
     for line in lines[1:]:
         counts = line["counts"]
-        assert counts["responses"] + counts["failed"] == 12 and counts["judged"] + counts["unparsed"] == counts["responses"]
+        assert (
+            counts["responses"] + counts["failed"] == 12
+            and counts["judged"] + counts["unparsed"] == counts["responses"]
+        )
         assert counts["pairs"] + counts["tied"] + counts["filtered"] == counts["prompts"] == 4
 
 

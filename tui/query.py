@@ -1,0 +1,225 @@
+"""Judged pairs as a list that a screen can hold: a thin row each, the texts read when wanted. Loads no Textual."""
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from console.errors import InputError, RowError
+from records.files import BadRows
+from records.rows import Pair, text_of
+from records.runs import ITERATION, RUNS, Run, find_run
+from records.shapes import pairs_of, read_pairs
+from tui.text import cell_text, known_number
+
+PAIRS = "pairs.jsonl"
+INDEXED = (".jsonl", ".ndjson")
+MOST_ROWS = 2_000
+WINDOW_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """What the table needs to know of one pair."""
+
+    number: int
+    """1 for the first pair of the file; it never changes, so it is the row's key."""
+    prompt_id: str
+    prompt_start: str
+    chosen_score: float | None
+    rejected_score: float | None
+    margin: float | None
+    chosen_chars: int
+    delta_chars: int
+    """How many characters longer the chosen answer is than the rejected one."""
+    iteration: int | None
+    """The number in the name of the file's folder, `iterN`, or None."""
+
+
+SORT_KEYS: dict[str, Callable[[PairRow], float | str | None]] = {
+    "number": lambda row: row.number,
+    "prompt": lambda row: row.prompt_start.casefold(),
+    "chosen": lambda row: row.chosen_score,
+    "rejected": lambda row: row.rejected_score,
+    "margin": lambda row: row.margin,
+    "Δchars": lambda row: row.delta_chars,
+    "iter": lambda row: row.iteration,
+}
+"""The columns that can be sorted, in the order of the table."""
+
+
+class Bodies(Protocol):
+    """The pairs themselves, by position."""
+
+    def __getitem__(self, index: int, /) -> Pair: ...
+    def __iter__(self) -> Iterator[Pair]: ...
+
+
+class FileBodies:
+    """Pairs that stay in their JSONL file; only where each line begins is in memory."""
+
+    def __init__(self, path: Path, offsets: "array[int]") -> None:
+        self._path = path
+        self._offsets = offsets
+
+    def __getitem__(self, index: int, /) -> Pair:
+        return next(self._read(self._offsets[index : index + 1]))
+
+    def __iter__(self) -> Iterator[Pair]:
+        return self._read(self._offsets)
+
+    def _read(self, offsets: "array[int]") -> Iterator[Pair]:
+        try:
+            with self._path.open("rb") as file:
+                for offset in offsets:
+                    file.seek(offset)
+                    yield _pairs_in(file.readline())[0]
+        except (OSError, InputError, IndexError):
+            raise InputError(f"{self._path}: has changed since it was opened; quit and open it again") from None
+
+
+@dataclass(frozen=True)
+class PairList:
+    """All pairs of one file."""
+
+    source: str
+    rows: list[PairRow]
+    bodies: Bodies
+    n_bad: int
+    """Rows of the file that are no pair; they are left out."""
+
+    def body(self, row: PairRow) -> Pair:
+        """Return the whole pair of `row`; raises InputError where the file is no longer what it was."""
+        pair = self.bodies[row.number - 1]
+        if pair.prompt_id != row.prompt_id:
+            raise InputError(f"{self.source}: has changed since it was opened; quit and open it again")
+        return pair
+
+    def matching(self, text: str, stopped: Callable[[], bool] = lambda: False) -> list[PairRow]:
+        """Return the rows whose prompt or answers hold `text`, upper or lower case; ends early once `stopped`."""
+        wanted = text.casefold()
+        if not wanted:
+            return self.rows
+        found = []
+        for row, pair in zip(self.rows, self.bodies, strict=True):
+            if stopped():
+                break
+            if any(wanted in text_of(part).casefold() for part in (pair.prompt, pair.chosen, pair.rejected)):
+                found.append(row)
+        return found
+
+
+def find_pairs(given: Path | None) -> Path:
+    """Return the file of pairs that `given` names: a file, an iteration's folder, a run, or None for the newest run.
+
+    Raises InputError where it names nothing.
+    """
+    if given is not None and not (given / "run.toml").exists() and not (RUNS / given / "run.toml").exists():
+        if (given / PAIRS).is_file():
+            return given / PAIRS
+        run_like = (len(given.parts) == 1 and not given.suffix) or given.parts[:1] == RUNS.parts
+        if given.exists() or not run_like:
+            return given
+    return _last_pairs(find_run(None if given is None else str(given)))
+
+
+def load_pairs(path: Path, *, strict: bool = False) -> PairList:
+    """Return the pairs of `path`, a plain JSONL file by its index, any other that `read_pairs` takes from memory.
+
+    Raises InputError where there is no pair; a bad row is named on stderr and counted.
+    """
+    bad = BadRows(strict=strict)
+    bodies: Bodies
+    if path.suffix.lower() in INDEXED and path.is_file():
+        rows, bodies = _indexed(path, bad)
+    else:
+        bodies = list(read_pairs(path, bad))
+        rows = [_summary(number, pair, path) for number, pair in enumerate(bodies, start=1)]
+    if not rows:
+        raise InputError(f"{path}: no pair to show: {bad.n_bad} bad rows, and ties are left out")
+    return PairList(str(path), rows, bodies, bad.n_bad)
+
+
+def sorted_rows(rows: Sequence[PairRow], column: str, *, descending: bool = False) -> list[PairRow]:
+    """Return `rows` by the values of `column`; those without a value come last either way, equal ones keep their order."""
+    value = SORT_KEYS[column]
+    known = [row for row in rows if value(row) is not None]
+    unknown = [row for row in rows if value(row) is None]
+    return sorted(known, key=value, reverse=descending) + unknown  # type: ignore[arg-type]
+
+
+def window(rows: list[PairRow]) -> list[PairRow]:
+    """Return the rows to put in the table: all of them, or the first 500 where there are more than 2,000."""
+    return rows if len(rows) <= MOST_ROWS else rows[:WINDOW_ROWS]
+
+
+def counts_text(n_pairs: int, n_found: int, n_shown: int, n_bad: int) -> str:
+    """Return the counts of the header, for example "24 pairs, 3 shown, 1 bad row left out"."""
+    text = f"{n_pairs:,} {'pair' if n_pairs == 1 else 'pairs'}, {n_shown:,} shown"
+    if n_shown < n_found:
+        text += f" (the first of {n_found:,} found)"
+    if n_bad:
+        text += f", {n_bad:,} bad {'row' if n_bad == 1 else 'rows'} left out"
+    return text
+
+
+def _last_pairs(run: Run) -> Path:
+    path = run.newest(PAIRS)
+    if path is None:
+        raise InputError(f"{run.folder}: no iteration has a {PAIRS} yet; wait for one, or name a file")
+    return path
+
+
+def _indexed(path: Path, bad: BadRows) -> tuple[list[PairRow], FileBodies]:
+    rows: list[PairRow] = []
+    offsets = array("q")
+    end = 0
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                start, end = end, end + len(line)
+                if not line.strip():
+                    continue
+                try:
+                    pairs = _pairs_in(line)
+                except InputError as error:
+                    bad.add(RowError(f"{path}:{number}: {error}"))
+                    continue
+                for pair in pairs:
+                    offsets.append(start)
+                    rows.append(_summary(len(offsets), pair, path))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if end == 0:
+        raise InputError(f"{path}: the file has no rows")
+    return rows, FileBodies(path, offsets)
+
+
+def _pairs_in(line: bytes) -> list[Pair]:
+    """Return the pair of one line, or nothing for a tie; raises InputError where the line is neither."""
+    try:
+        record = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"not JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise InputError(f"expected an object with named fields, found {type(record).__name__}")
+    return pairs_of(record)
+
+
+def _summary(number: int, pair: Pair, path: Path) -> PairRow:
+    iteration = ITERATION.fullmatch(path.parent.name)
+    n_chosen, n_rejected = len(text_of(pair.chosen)), len(text_of(pair.rejected))
+    return PairRow(
+        number=number,
+        prompt_id=pair.prompt_id,
+        prompt_start=cell_text(text_of(pair.prompt)),
+        chosen_score=known_number(pair.chosen_score),
+        rejected_score=known_number(pair.rejected_score),
+        margin=known_number(pair.margin),
+        chosen_chars=n_chosen,
+        delta_chars=n_chosen - n_rejected,
+        iteration=int(iteration[1]) if iteration else None,
+    )
