@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 MIN_SHARED = 16
 MAX_BATCH_TOKENS = 16_384
+CACHED_BATCH_TOKENS = 1024
+"""What a processor computes at once fastest when only the prompts are read: its caches hold no more."""
 
 
 @dataclass(frozen=True)
@@ -15,18 +17,25 @@ class Plan:
     batches: list[list[int]]
 
 
-def plan(sequences: Sequence[list[int]], batch_size: int, n_new: int, *, share_prefix: bool) -> Plan:
+def plan(
+    sequences: Sequence[list[int]],
+    batch_size: int,
+    n_new: int,
+    *,
+    share_prefix: bool,
+    max_tokens: int = MAX_BATCH_TOKENS,
+) -> Plan:
     """Return a plan that depends on nothing but its arguments.
 
     Sequences are sorted by length, longest first, so that the largest batch is met first; a batch holds at most
-    `batch_size` rows and MAX_BATCH_TOKENS tokens, its padding and `n_new` tokens to come included.
+    `batch_size` rows and `max_tokens` tokens, its padding and `n_new` tokens to come included.
     """
     n_prefix = _common_prefix(sequences) if share_prefix else 0
     order = sorted(range(len(sequences)), key=lambda index: (-len(sequences[index]), index))
     batches: list[list[int]] = []
     for index in order:
         widest = len(sequences[batches[-1][0]]) - n_prefix + n_new if batches else 0
-        if batches and len(batches[-1]) < batch_size and (len(batches[-1]) + 1) * widest <= MAX_BATCH_TOKENS:
+        if batches and len(batches[-1]) < batch_size and (len(batches[-1]) + 1) * widest <= max_tokens:
             batches[-1].append(index)
         else:
             batches.append([index])

@@ -16,8 +16,6 @@ from torch import Tensor
 from torch.nn import functional
 
 NAME = "judgeloop_shared_prefix"
-MAX_SCORES = 1 << 26
-"""Attention scores held at once, 256 MiB in float32; larger inputs go through torch's blockwise attention."""
 LayerKV = tuple[Tensor, Tensor]
 
 
@@ -81,46 +79,45 @@ def attend(
     """
     layer: int = module.layer_idx  # type: ignore[assignment]
     prefix = shared_prefix.prefix[layer] if shared_prefix.prefix else None
-    n_scores = query_BHQD.shape[:3].numel() * (key_BKSD.shape[2] + (prefix[0].shape[1] if prefix else 0))
-    step = _grouped if n_scores <= MAX_SCORES else _in_blocks
+    step = _decode if query_BHQD.shape[2] == 1 else _prefill
     return step(query_BHQD * scaling, key_BKSD, value_BKSD, attention_mask, prefix).transpose(1, 2), None
 
 
-def _grouped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, prefix: LayerKV | None) -> Tensor:
-    """Return (B, H, Q, D) without a copy of any key or value: heads that share a key are rows of one product."""
-    n_rows, n_heads, n_query, head_dim = query.shape
-    n_kv, n_own = key.shape[1:3]
-    n_each = n_heads // n_kv * n_query
-    query_BKRD = query.reshape(n_rows, n_kv, n_each, head_dim)
-    own_BKRS = query_BKRD @ key.transpose(2, 3)
-    hidden = torch.finfo(query.dtype).min  # not -inf: a padding query that sees nothing must not become NaN
-    own_BKGQS = own_BKRS.view(n_rows, n_kv, -1, n_query, n_own).masked_fill_(~mask[:, :, None], hidden)
-    own_BKRS = own_BKGQS.view(n_rows, n_kv, n_each, n_own)
+def _decode(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, prefix: LayerKV | None) -> Tensor:
+    """Return (B, H, 1, D) without a copy of any key or value: heads that share a key are rows of one product."""
+    n_rows, n_heads, _, head_dim = query.shape
+    n_kv = key.shape[1]
+    n_group = n_heads // n_kv
+    query_BKGD = query.reshape(n_rows, n_kv, n_group, head_dim)
+    own_BKGS = (query_BKGD @ key.transpose(2, 3)).masked_fill_(~mask, torch.finfo(query.dtype).min)
     if prefix is None:
-        return (own_BKRS.softmax(-1) @ value).reshape(n_rows, n_heads, n_query, -1)
+        return (own_BKGS.softmax(-1) @ value).reshape(n_rows, n_heads, 1, -1)
     prefix_key_KPD, prefix_value_KPD = prefix
     n_prefix = prefix_key_KPD.shape[1]
-    together_KRD = query_BKRD.transpose(0, 1).reshape(n_kv, n_rows * n_each, head_dim)
+    together_KRD = query_BKGD.transpose(0, 1).reshape(n_kv, n_rows * n_group, head_dim)
     scores_KRP = together_KRD @ prefix_key_KPD.transpose(1, 2)
-    scores_BKRP = scores_KRP.view(n_kv, n_rows, n_each, n_prefix).transpose(0, 1)
-    weights = torch.cat((scores_BKRP, own_BKRS), dim=-1).softmax(-1)
-    weights_KRP = weights[..., :n_prefix].transpose(0, 1).reshape(n_kv, n_rows * n_each, n_prefix)
-    from_prefix = (weights_KRP @ prefix_value_KPD).view(n_kv, n_rows, n_each, -1).transpose(0, 1)
-    return (from_prefix + weights[..., n_prefix:] @ value).reshape(n_rows, n_heads, n_query, -1)
+    scores_BKGP = scores_KRP.view(n_kv, n_rows, n_group, n_prefix).transpose(0, 1)
+    weights = torch.cat((scores_BKGP, own_BKGS), dim=-1).softmax(-1)
+    weights_KRP = weights[..., :n_prefix].transpose(0, 1).reshape(n_kv, n_rows * n_group, n_prefix)
+    from_prefix = (weights_KRP @ prefix_value_KPD).view(n_kv, n_rows, n_group, -1).transpose(0, 1)
+    return (from_prefix + weights[..., n_prefix:] @ value).reshape(n_rows, n_heads, 1, -1)
 
 
-def _in_blocks(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, prefix: LayerKV | None) -> Tensor:
-    """Return the same through torch's blockwise attention, for inputs whose scores would not fit in memory."""
-    n_group = query.shape[1] // key.shape[1]
+def _prefill(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, prefix: LayerKV | None) -> Tensor:
+    """Return (B, H, Q, D) through torch's blockwise attention; the heads that share a key are further queries."""
+    n_rows, n_heads, n_query, head_dim = query.shape
+    n_kv = key.shape[1]
+    n_group = n_heads // n_kv
     if prefix is not None:
-        n_rows, n_prefix = key.shape[0], prefix[0].shape[1]
         key = torch.cat((prefix[0].expand(n_rows, -1, -1, -1), key), dim=2)
         value = torch.cat((prefix[1].expand(n_rows, -1, -1, -1), value), dim=2)
-        mask = functional.pad(mask, (n_prefix, 0), value=True)
+        mask = functional.pad(mask, (prefix[0].shape[1], 0), value=True)
     else:
-        mask = mask | ~mask.any(-1, keepdim=True)  # as above: a padding query must see something
-    key, value = key.repeat_interleave(n_group, dim=1), value.repeat_interleave(n_group, dim=1)
-    return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0)
+        mask = mask | ~mask.any(-1, keepdim=True)  # a padding query that saw nothing would become NaN
+    query_BKRD = query.reshape(n_rows, n_kv, n_group * n_query, head_dim)
+    mask_B1RS = mask.repeat(1, 1, n_group, 1)
+    out_BKRD = functional.scaled_dot_product_attention(query_BKRD, key, value, attn_mask=mask_B1RS, scale=1.0)
+    return out_BKRD.reshape(n_rows, n_heads, n_query, -1)
 
 
 def register() -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from console.errors import EngineError, InputError
 from engines import shared_prefix
-from engines.batches import plan
+from engines.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
 from engines.models import model_digest
 from engines.neutral import neutralised
 from engines.protocol import Choice, Completion, Request, Sampling
@@ -112,13 +112,16 @@ class TransformersEngine:
         for index, sequence in enumerate(sequences):
             if index not in done and not self._fits(sequence, 1):
                 yield Choice(index, (), len(sequence), error=self._too_long(sequence, 1))
-        todo = plan([sequences[i] for i in kept], self.batch_size, 1, share_prefix=self.shares_prefix)
+        max_tokens = CACHED_BATCH_TOKENS if self.model.device.type == "cpu" else MAX_BATCH_TOKENS
+        todo = plan(
+            [sequences[i] for i in kept], self.batch_size, 0, share_prefix=self.shares_prefix, max_tokens=max_tokens
+        )
         prefix = self._prefix(sequences[kept[0]][: todo.n_prefix]) if kept else []
         for batch in todo.batches:
             rows = [kept[position] for position in batch]
             if all(row in done for row in rows):
                 continue
-            logits_BV, _, _ = self._start([sequences[row][todo.n_prefix :] for row in rows], 1, prefix, todo.n_prefix)
+            logits_BV, _, _ = self._start([sequences[row][todo.n_prefix :] for row in rows], 0, prefix, todo.n_prefix)
             logprobs_BC = logits_BV.float().log_softmax(-1)[:, choice_ids].tolist()
             for row, logprobs in zip(rows, logprobs_BC, strict=True):
                 if row not in done:

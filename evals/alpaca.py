@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING
 from console.command import Flags, run
 from console.errors import InputError
 from engines.options import EngineOptions, SharedEngineOptions
-from evals.options import JudgeFlags, SharedJudgeFlags
-from evals.sources import LengthFiles, Version
+from evals.options import AlpacaVersion, JudgeFlags, SharedJudgeFlags
 
 if TYPE_CHECKING:
     from console.table import Cell
     from engines.protocol import Sampling
     from evals.alpaca_format import Annotation
     from evals.alpaca_package import Metrics
-    from evals.sources import Benchmark
+    from evals.sources import Benchmark, LengthFiles
     from records.runs import Run
 
 BENCHMARK = "alpaca_eval"
@@ -45,7 +44,7 @@ class Config(Flags):
     """Prompts to answer; the default is those of --reference, or else AlpacaEval's 805."""
     reference: Path | None = None
     """The baseline's answers, in any format that has responses; the default is the hub's."""
-    version: Version = 2
+    version: AlpacaVersion = 2
     """2 compares with gpt4_1106_preview, 1 with text_davinci_003 (from the hub)."""
     max_new_tokens: int | None = None
     """The longest answer; the default is where the baseline's were cut off, or else 2048."""
@@ -172,7 +171,9 @@ def _folder(options: EngineOptions, latest: "Run | None") -> Path:
     return root / "evals" / safe / BENCHMARK
 
 
-def _length_files(config: Config) -> LengthFiles:
+def _length_files(config: Config) -> "LengthFiles":
+    from evals.sources import LengthFiles
+
     return LengthFiles(config.df_gamed, config.instruction_difficulty)
 
 
@@ -224,7 +225,7 @@ def _print_result(result: Result, config: Config) -> None:
         return
     print_table([{**names, **_row(metrics), "unscored": len(unscored), "cut off": result.n_truncated}])
     for row in unscored[:SHOWN_REASONS]:
-        say(f"unscored: {shorten(row.instruction or "", 60)}: {row.error}")
+        say(f"unscored: {shorten(row.instruction or '', 60)}: {row.error}")
     print(f"\nin percent, judged by {first.annotator}{_files(config)}")
 
 

@@ -1,4 +1,4 @@
-"""What every evaluation by comparison needs: a pairwise judge, what to keep on resuming, and a coverage gate."""
+"""What every evaluation by comparison needs: a pairwise judge and a coverage gate."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,6 @@ from engines.protocol import Engine
 from evals.options import JudgeFlags
 from judges.judge import Judge, open_judge
 from judges.rubric import load_rubric
-from records import Comparison
-
-ORDERS = 2
 
 
 def check_judge_flags(flags: JudgeFlags) -> None:
@@ -29,11 +26,6 @@ def open_pairwise_judge(flags: JudgeFlags, evaluated: EngineOptions, engine: Eng
     if engine is None or options != evaluated:
         engine = open_engine(options)
     return open_judge(engine, flags.judge_options(), seed)
-
-
-def both_orders_answered(comparison: Comparison) -> bool:
-    """Return whether to keep a stored comparison on resuming: a failed call is tried again, a bad reply is not."""
-    return len(comparison.replies) == ORDERS
 
 
 def check_coverage(n_scored: int, reasons: Sequence[str], min_coverage: float) -> None:

@@ -1,12 +1,14 @@
-"""The flags of an evaluation's judge: each says --judge-, so that none is mistaken for one of the evaluated model."""
+"""The flags that evaluations share; the judge's say --judge-, so that none is taken for the evaluated model's."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from engines.options import EngineKind, EngineOptions
 from judges.options import JudgeOptions, Reading
+
+AlpacaVersion = Literal[2, 1]
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from console.errors import InputError
 from console.progress import say
+from evals.options import AlpacaVersion
 from records import Message, Prompt, Response, messages_of, text_of
 from records.files import BadRows
 from records.runs import Run
@@ -15,9 +15,8 @@ from records.shapes import read_prompts, read_responses
 HUB_SET = "tatsu-lab/alpaca_eval"
 HUB_TIMEOUT_S = 5.0
 SERVER_ERROR = 500
-Version = Literal[2, 1]
 DF_GAMED, DIFFICULTY = "df_gamed.csv", "instruction_difficulty.csv"
-BASELINES: dict[Version, str] = {2: "alpaca_eval_gpt4_baseline.json", 1: "alpaca_eval.json"}
+BASELINES: dict[AlpacaVersion, str] = {2: "alpaca_eval_gpt4_baseline.json", 1: "alpaca_eval.json"}
 
 
 class HubError(InputError):
@@ -60,7 +59,7 @@ class LengthFiles:
 
 
 def load_benchmark(
-    prompts: Path | None, reference: Path | None, version: Version, run: Run | None, bad: BadRows
+    prompts: Path | None, reference: Path | None, version: AlpacaVersion, run: Run | None, bad: BadRows
 ) -> Benchmark:
     """Return the benchmark in the given files, else the hub's, else the held-out prompts of `run` and iter0's answers.
 

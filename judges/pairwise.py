@@ -96,6 +96,11 @@ def reconcile(judge: Judge, contest: Contest, first: OneOrder, second: OneOrder)
     )
 
 
+def both_orders_answered(comparison: Comparison) -> bool:
+    """Return whether to keep a stored comparison on resuming: a failed call is tried again, a bad reply is not."""
+    return len(comparison.replies) == 2
+
+
 @dataclass(frozen=True)
 class WinRate:
     """How often b is preferred to a, in percent, with a 95% confidence interval over prompts."""
@@ -158,10 +163,11 @@ def _from_choice(choice: Choice) -> OneOrder:
     if choice.error:
         return OneOrder(None, None, None, choice.error, usage)
     a, b = (math.exp(logprob) for logprob in choice.logprobs)
+    reply = f"P(first)={a:.4g} P(second)={b:.4g}"
     if a + b == 0:
-        return OneOrder(None, None, None, "neither answer has any probability", usage)
+        return OneOrder(None, None, reply, "neither answer has any probability", usage)
     winner: Winner = "tie" if a == b else "a" if a > b else "b"
-    return OneOrder(winner, b / (a + b), f"P(first)={a:.4g} P(second)={b:.4g}", None, usage)
+    return OneOrder(winner, b / (a + b), reply, None, usage)
 
 
 def _from_reply(judge: Judge, completion: Completion) -> OneOrder:

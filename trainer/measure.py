@@ -11,7 +11,7 @@ from engines.answers import answer_into
 from engines.protocol import Sampling
 from judges.judge import Judge, had_a_reply, judge_into, open_judge
 from judges.options import JudgeOptions
-from judges.pairwise import Contest, WinRate, compare_into, win_rate
+from judges.pairwise import Contest, WinRate, both_orders_answered, compare_into, win_rate
 from records import Comparison, Judgment, Prompt, Response, Store
 from records.rows import Row
 from records.runs import Run
@@ -81,7 +81,7 @@ def _win_rates(run: Run, comparer: Judge, answers: dict[int, list[Response]]) ->
     base = {response.prompt_id: response for response in answers[0]}
     others = [response for number, responses in answers.items() if number > 0 for response in responses]
     contests = [_contest(base[other.prompt_id], other) for other in others if other.prompt_id in base]
-    with Store(_path(run, "comparisons"), Comparison, keep=lambda row: bool(row.replies)) as store:
+    with Store(_path(run, "comparisons"), Comparison, keep=both_orders_answered) as store:
         comparisons = compare_into(store, comparer, contests, "held-out comparisons")
     by_model: dict[str, list[Comparison]] = {}
     for comparison in comparisons:

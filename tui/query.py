@@ -144,7 +144,7 @@ def load_pairs(path: Path, *, strict: bool = False) -> PairList:
 
 
 def sorted_rows(rows: Sequence[PairRow], column: str, *, descending: bool = False) -> list[PairRow]:
-    """Return `rows` by the values of `column`; those without a value come last either way, equal ones keep their order."""
+    """Return `rows` by the values of `column`; those without one come last either way; equal ones keep their order."""
     value = SORT_KEYS[column]
     known = [row for row in rows if value(row) is not None]
     unknown = [row for row in rows if value(row) is None]
@@ -157,12 +157,12 @@ def window(rows: list[PairRow]) -> list[PairRow]:
 
 
 def counts_text(n_pairs: int, n_found: int, n_shown: int, n_bad: int) -> str:
-    """Return the counts of the header, for example "24 pairs, 3 shown, 1 bad row left out"."""
+    """Return the counts of the header, for example "24 pairs, 3 shown, 1 bad row"."""
     text = f"{n_pairs:,} {'pair' if n_pairs == 1 else 'pairs'}, {n_shown:,} shown"
     if n_shown < n_found:
-        text += f" (the first of {n_found:,} found)"
+        text += f" (first of {n_found:,})"
     if n_bad:
-        text += f", {n_bad:,} bad {'row' if n_bad == 1 else 'rows'} left out"
+        text += f", {n_bad:,} bad {'row' if n_bad == 1 else 'rows'}"
     return text
 
 

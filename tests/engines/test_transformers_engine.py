@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from console.errors import EngineError, InputError
-from engines import shared_prefix
 from engines.protocol import Request, Sampling
 from engines.transformers_engine import TransformersEngine
 from tests.tiny import save_tiny_model
@@ -47,13 +46,9 @@ def test_greedy_text_equals_that_of_plain_generate(engine: TransformersEngine, t
 
 
 @pytest.mark.parametrize("prefix", ["", RUBRIC], ids=["no shared prefix", "shared prefix"])
-@pytest.mark.parametrize("max_scores", [shared_prefix.MAX_SCORES, 0], ids=["grouped", "in blocks"])
-def test_choice_logprobs_equal_a_plain_forward(
-    engine: TransformersEngine, tiny_model: Path, prefix: str, max_scores: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_choice_logprobs_equal_a_plain_forward(engine: TransformersEngine, tiny_model: Path, prefix: str) -> None:
     from transformers import AutoModelForCausalLM
 
-    monkeypatch.setattr(shared_prefix, "MAX_SCORES", max_scores)
     reference = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32).eval()
     asked = requests(9, prefix, "Score: ")
     ids_of = [engine.tokenizer.convert_tokens_to_ids(score) for score in SCORES]

@@ -146,6 +146,23 @@ def test_a_reply_without_a_verdict_is_null_and_counted(
     assert (found["n_total"], found["n_unscored"], found["n_draws"]) == (5, 1, 5)
 
 
+def test_a_failed_call_is_null_and_asked_again_by_the_next_run(evaluate: Callable[..., Path]) -> None:
+    def reply(request: Request) -> str:
+        text = request.messages[-1]["content"]
+        if "<answer_a>" not in text:
+            return answer(request)
+        if "question 2" in text:
+            raise RuntimeError("timed out")
+        return "Better: A"
+
+    argv = ("--judge-read", "text", "--min-coverage", "0.5")
+    first = annotations(evaluate(scripted(reply=reply), *argv))[2]
+    assert (first["preference"], first["error"]) == (None, "timed out")
+    again = scripted(reply=lambda request: "Better: A")
+    assert annotations(evaluate(again, *argv))[2]["preference"] == 1.5
+    assert len(again.asked) == 2
+
+
 def test_a_prompt_without_an_answer_is_null_and_counted(
     evaluate: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

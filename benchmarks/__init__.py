@@ -1,0 +1,1 @@
+"""Speed and memory against peers, side by side; each prints one table."""
