@@ -32,6 +32,18 @@ STOP_WINDOW_TOKENS = 16
 """How many of the last tokens are looked at for a stop string, besides the string's own length."""
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Rows that are computed together."""
+
+    rows: list[int]
+    """Their positions in the list that was given."""
+    suffixes: list[list[int]]
+    """Their own tokens, after the shared ones."""
+    prefix: list[LayerKV]
+    n_prefix: int
+
+
 @dataclass
 class TransformersEngine:
     """A causal language model and its tokenizer; make it with `load`."""
@@ -75,29 +87,16 @@ class TransformersEngine:
         """Yield completions as rows finish; see `engines.protocol.Engine`."""
         _check(sampling)
         sequences = self._encode(requests, "")
-        fits = [self._fits(sequence, sampling.max_new_tokens) for sequence in sequences]
-        kept = [index for index, fit in enumerate(fits) if fit]
-        yield from (
-            Completion(
-                index, "", None, len(sequences[index]), error=self._too_long(sequences[index], sampling.max_new_tokens)
-            )
-            for index, fit in enumerate(fits)
-            if not fit and index not in done
-        )
-        todo = plan(
-            [sequences[i] for i in kept], self.batch_size, sampling.max_new_tokens, share_prefix=self.shares_prefix
-        )
-        prefix = self._prefix(sequences[kept[0]][: todo.n_prefix]) if kept else []
-        for batch in todo.batches:
-            rows = [kept[position] for position in batch]
-            if all(row in done for row in rows):
-                continue
-            suffixes = [sequences[row][todo.n_prefix :] for row in rows]
-            seeds = [requests[row].seed for row in rows]
-            for position, tokens, finish in self._decode(suffixes, seeds, sampling, prefix, todo.n_prefix):
-                if rows[position] not in done:
+        n_new = sampling.max_new_tokens
+        for index, error in self._too_long(sequences, n_new, done):
+            yield Completion(index, "", None, len(sequences[index]), error=error)
+        for batch in self._batches(sequences, n_new, MAX_BATCH_TOKENS, done):
+            seeds = [requests[row].seed for row in batch.rows]
+            for position, tokens, finish in self._decode(batch, seeds, sampling):
+                row = batch.rows[position]
+                if row not in done:
                     text = self._cut(self.tokenizer.decode(tokens, skip_special_tokens=True), sampling.stop)
-                    yield Completion(rows[position], text, finish, len(sequences[rows[position]]), len(tokens))
+                    yield Completion(row, text, finish, len(sequences[row]), len(tokens))
 
     def choose(
         self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()
@@ -108,24 +107,37 @@ class TransformersEngine:
         choice_ids = self._choice_ids(requests[0], choices)
         # Encoding the choice with its prompt and cutting it off keeps the tokens that the two would merge into.
         sequences = [sequence[:-1] for sequence in self._encode(requests, choices[0])]
-        kept = [index for index, sequence in enumerate(sequences) if self._fits(sequence, 1)]
-        for index, sequence in enumerate(sequences):
-            if index not in done and not self._fits(sequence, 1):
-                yield Choice(index, (), len(sequence), error=self._too_long(sequence, 1))
+        for index, error in self._too_long(sequences, 1, done):
+            yield Choice(index, (), len(sequences[index]), error=error)
         max_tokens = CACHED_BATCH_TOKENS if self.model.device.type == "cpu" else MAX_BATCH_TOKENS
-        todo = plan(
-            [sequences[i] for i in kept], self.batch_size, 0, share_prefix=self.shares_prefix, max_tokens=max_tokens
-        )
-        prefix = self._prefix(sequences[kept[0]][: todo.n_prefix]) if kept else []
-        for batch in todo.batches:
-            rows = [kept[position] for position in batch]
-            if all(row in done for row in rows):
-                continue
-            logits_BV, _, _ = self._start([sequences[row][todo.n_prefix :] for row in rows], 0, prefix, todo.n_prefix)
+        for batch in self._batches(sequences, 0, max_tokens, done):
+            logits_BV, _, _ = self._start(batch, 0)
             logprobs_BC = logits_BV.float().log_softmax(-1)[:, choice_ids].tolist()
-            for row, logprobs in zip(rows, logprobs_BC, strict=True):
+            for row, logprobs in zip(batch.rows, logprobs_BC, strict=True):
                 if row not in done:
                     yield Choice(row, tuple(logprobs), len(sequences[row]))
+
+    def _batches(
+        self, sequences: list[list[int]], n_new: int, max_tokens: int, done: Collection[int]
+    ) -> Iterator[Batch]:
+        """Yield the batches of all sequences that fit the context and that hold one which is not in `done`."""
+        kept = [index for index, sequence in enumerate(sequences) if self._fits(sequence, max(n_new, 1))]
+        fitting = [sequences[index] for index in kept]
+        todo = plan(fitting, self.batch_size, n_new, share_prefix=self.shares_prefix, max_tokens=max_tokens)
+        prefix: list[LayerKV] | None = None
+        for positions in todo.batches:
+            rows = [kept[position] for position in positions]
+            if all(row in done for row in rows):
+                continue
+            if prefix is None:
+                prefix = self._prefix(fitting[0][: todo.n_prefix])
+            yield Batch(rows, [sequences[row][todo.n_prefix :] for row in rows], prefix, todo.n_prefix)
+
+    def _too_long(self, sequences: list[list[int]], n_new: int, done: Collection[int]) -> Iterator[tuple[int, str]]:
+        for index, sequence in enumerate(sequences):
+            if index not in done and not self._fits(sequence, n_new):
+                sizes = f"{len(sequence)} tokens and {n_new} to write"
+                yield index, f"too long: {sizes}, over the model's context of {self._context()}"
 
     def _encode(self, requests: Sequence[Request], ending: str) -> list[list[int]]:
         special = self.tokenizer.all_special_tokens
@@ -159,30 +171,25 @@ class TransformersEngine:
     def _fits(self, sequence: list[int], n_new: int) -> bool:
         return len(sequence) + n_new <= self._context()
 
-    def _too_long(self, sequence: list[int], n_new: int) -> str:
-        return f"too long: {len(sequence)} tokens and {n_new} to write, over the model's context of {self._context()}"
-
     @torch.inference_mode()
     def _prefix(self, tokens: list[int]) -> list[LayerKV]:
         """Return the keys and values of the shared prefix, per layer, each (K, P, D)."""
         if not tokens:
             return []
-        _, cache, _ = self._start([tokens], 0, [], 0)
+        _, cache, _ = self._start(Batch([0], [tokens], [], 0), 0)
         assert isinstance(cache, SharedPrefixCache)
         return [(keys[0], values[0]) for keys, values in cache.layers]
 
     @torch.inference_mode()
-    def _start(
-        self, suffixes: list[list[int]], n_new: int, prefix: list[LayerKV], n_prefix: int
-    ) -> tuple[Tensor, Any, Tensor]:
+    def _start(self, batch: Batch, n_new: int) -> tuple[Tensor, Any, Tensor]:
         """Compute the prompts of a batch; return the next-token logits (B, V), the cache, and the padding (B,)."""
-        width = max(map(len, suffixes))
+        width = max(map(len, batch.suffixes))
         device = self.model.device
-        n_padding_B = torch.tensor([width - len(suffix) for suffix in suffixes], device=device)
+        n_padding_B = torch.tensor([width - len(suffix) for suffix in batch.suffixes], device=device)
         filler = self.tokenizer.pad_token_id or 0
-        tokens_BQ = torch.tensor([[filler] * (width - len(s)) + s for s in suffixes], device=device)
-        cache = SharedPrefixCache(prefix, n_padding_B, width + n_new) if self.shares_prefix else self._own_cache()
-        positions_BQ = (torch.arange(width, device=device) - n_padding_B[:, None]).clamp(min=0) + n_prefix
+        tokens_BQ = torch.tensor([[filler] * (width - len(s)) + s for s in batch.suffixes], device=device)
+        cache = SharedPrefixCache(batch.prefix, n_padding_B, width + n_new) if self.shares_prefix else self._own_cache()
+        positions_BQ = (torch.arange(width, device=device) - n_padding_B[:, None]).clamp(min=0) + batch.n_prefix
         return self._forward(tokens_BQ, positions_BQ, cache, n_padding_B), cache, n_padding_B
 
     def _own_cache(self) -> Any:
@@ -213,14 +220,13 @@ class TransformersEngine:
     def _step(self, tokens_B: Tensor, positions_B: Tensor, cache: Any, n_padding_B: Tensor) -> Tensor:
         return self._forward(tokens_B[:, None], positions_B[:, None], cache, n_padding_B)
 
-    def _decode(
-        self, suffixes: list[list[int]], seeds: list[int], sampling: Sampling, prefix: list[LayerKV], n_prefix: int
-    ) -> Iterator[tuple[int, list[int], str]]:
+    def _decode(self, batch: Batch, seeds: list[int], sampling: Sampling) -> Iterator[tuple[int, list[int], str]]:
         """Yield `(position in the batch, tokens, finish reason)` for each row as it finishes."""
-        logits_BV, cache, n_padding_B = self._start(suffixes, sampling.max_new_tokens, prefix, n_prefix)
+        logits_BV, cache, n_padding_B = self._start(batch, sampling.max_new_tokens)
         uniforms_BT = row_uniforms(seeds, sampling.max_new_tokens)
-        positions_B = torch.tensor([n_prefix + len(suffix) for suffix in suffixes], device=logits_BV.device)
-        rows = list(range(len(suffixes)))  # the position in the batch of each row of the tensors
+        starts = [batch.n_prefix + len(suffix) for suffix in batch.suffixes]
+        positions_B = torch.tensor(starts, device=logits_BV.device)
+        rows = list(range(len(starts)))  # the position in the batch of each row of the tensors
         written: list[list[int]] = [[] for _ in rows]
         unfinished = set(rows)
         for step in range(sampling.max_new_tokens):

@@ -1,8 +1,8 @@
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,13 +35,14 @@ def test_help_shows_the_use_and_loads_nothing_heavy(command: str) -> None:
 
 
 def test_help_answers_in_under_0_3_seconds() -> None:
-    def seconds(*arguments: str) -> float:
-        started = time.perf_counter()
-        python(*arguments)
-        return time.perf_counter() - started
+    def cpu_seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        python("-m", "judges.score", "--help")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    # The best of several: other work on the machine only ever adds.
-    assert min(seconds("-m", "judges.score", "--help") for _ in range(8)) < 0.3
+    # Processor time, and the best of several: other work on the machine only ever adds.
+    assert min(cpu_seconds() for _ in range(8)) < 0.3
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 
 from console.errors import EngineError, InputError
 from engines.protocol import Request, Sampling
-from engines.transformers_engine import TransformersEngine
+from engines.transformers_engine import Batch, TransformersEngine
 from tests.tiny import save_tiny_model
 
 RUBRIC = "The answer gives one point to the request. " * 4
@@ -98,7 +98,7 @@ def test_a_text_cut_off_at_the_limit_says_so(engine: TransformersEngine) -> None
 
 def test_an_end_token_ends_the_row_and_is_not_in_the_text(engine: TransformersEngine) -> None:
     ids = engine._encode(requests(1), "")
-    [(_, tokens, _)] = engine._decode(ids, [0], Sampling(6, 0.0), [], 0)
+    [(_, tokens, _)] = engine._decode(Batch([0], ids, [], 0), [0], Sampling(6, 0.0))
     n_before = tokens.index(tokens[2])
     engine.model.generation_config.eos_token_id = [tokens[2], 2]
     try:

@@ -1,10 +1,11 @@
 import asyncio
-import contextlib
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -43,23 +44,11 @@ PAIRS = [
     pair("dates", "good date", "bad", chosen_score=4.0, rejected_score=2.0, margin=2.0, judge="f00d"),
 ]
 
-HOSTILE = [
-    "[/path]",
-    "[/]",
-    "list[int] [bold]x",
-    "[@click=app.quit]press[/]",
-    "\x1b[2J\x1b[31mred\x1b[0m \x9b5m \x07",
-    "x" * 200_000,
-    "",
-    " \n ",
-    "👩‍👩‍👧‍👦 ✓ 漢字 é",
-    "\u202egnol\u2069",
-    "a\r\nb\tc\x00",
-    "$accent & <b>{x}</b> \\[",
-]
+MARKUP = ["[/path]", "[/]", "list[int] [bold]x", "[@click=app.quit]press[/]", "$accent <b>{x}</b> \\[", "[red"]
+CONTROLS = ["\x1b[2J\x1b[31mred\x1b[0m", "\x9b5m\x07", "\u202egnol\u2069", "a\r\nb\tc\x7f", "\u2028", "👩‍👩‍👧‍👦 漢字 é"]
 
 
-def play(path: Path, pairs: list[Pair], steps: Play, size: tuple[int, int] = (120, 40)) -> None:
+def play(path: Path, pairs: list[Pair], steps: Play, size: tuple[int, int] = (100, 30)) -> None:
     write_rows(path, pairs)
     app = PairsApp(load_pairs(path))
 
@@ -105,7 +94,6 @@ def test_moving_the_cursor_shows_the_pair_under_it(tmp_path: Path) -> None:
         seen = [body(app, "prompt")]
         for key in ("j", "down", "k", "G", "g", "up", "right_square_bracket", "left_square_bracket"):
             await pilot.press(key)
-            await pilot.pause()
             seen.append(body(app, "prompt"))
         assert seen == ["apples", "berries", "cherries", "berries", "dates", "apples", "apples", "berries", "apples"]
         assert body(app, "chosen") == "good apple"
@@ -154,7 +142,7 @@ def test_the_line_for_the_filter_takes_the_letters_of_the_keys(tmp_path: Path) -
         await until(pilot, lambda: "0 shown" in header(app))
         assert "no pair holds this text" in facts(app)
         assert body(app, "chosen") == ""
-        await pilot.press("enter", "enter", "j", "s", "right_square_bracket", "escape")
+        await pilot.press("enter", "enter", "j", "escape")
         await until(pilot, lambda: "4 shown" in header(app))
         assert body(app, "chosen") == "good apple"
 
@@ -166,7 +154,6 @@ def test_sorting_keeps_the_selected_pair_and_puts_missing_values_last(tmp_path: 
         await pilot.press("j")
         for column in ("prompt", "chosen", "rejected", "margin"):
             await pilot.press("s")
-            await pilot.pause()
             assert app.sort_column == column
             assert body(app, "prompt") == "berries"
         assert shown(app) == [1, 4, 2, 3]
@@ -202,13 +189,11 @@ def test_enter_gives_the_texts_the_screen_and_escape_brings_the_table_back(tmp_p
     play(tmp_path / "pairs.jsonl", PAIRS, steps)
 
 
-def test_tab_goes_round_the_panes(tmp_path: Path) -> None:
+def test_tab_goes_from_the_table_through_the_texts(tmp_path: Path) -> None:
     async def steps(app: PairsApp, pilot: Pilot[None]) -> None:
-        order = []
-        for _ in range(5):
-            order.append(app.focused.id if app.focused else None)
-            await pilot.press("tab")
-        assert order == ["pairs", "prompt", "chosen", "rejected", "pairs"]
+        assert [widget.id for widget in app.screen.focus_chain] == ["pairs", "prompt", "chosen", "rejected"]
+        await pilot.press("tab")
+        assert app.focused is app.query_one("#prompt")
 
     play(tmp_path / "pairs.jsonl", PAIRS, steps)
 
@@ -230,26 +215,20 @@ def test_help_lists_every_key_and_survives_a_resize(tmp_path: Path) -> None:
     play(tmp_path / "pairs.jsonl", PAIRS, steps)
 
 
-def test_hostile_texts_are_shown_as_they_are_and_harm_nothing(tmp_path: Path) -> None:
-    texts = [text if text.strip() else "p" for text in HOSTILE]
-    pairs = [
-        pair(prompt, text, f"{text}!", prompt_id=prompt[:40], judge=text[:40])
-        for prompt, text in zip(texts, HOSTILE, strict=True)
-        if "\x00" not in text
-    ]
+@pytest.mark.parametrize("texts", [MARKUP, CONTROLS])
+def test_hostile_texts_are_shown_and_harm_nothing(tmp_path: Path, texts: list[str]) -> None:
+    triples = [texts[:3], texts[3:]]
+    pairs = [pair(*triple, prompt_id=triple[0], judge=triple[0]) for triple in triples]
 
     async def steps(app: PairsApp, pilot: Pilot[None]) -> None:
-        assert len(app.shown) == len(HOSTILE) - 1
-        for given in pairs:
-            text, screen = given.chosen[0]["content"], on_screen(app)
-            if text in ("[/path]", "[/]", "list[int] [bold]x", "$accent & <b>{x}</b> \\["):
-                assert body(app, "chosen") == text
-                assert screen.count(text) >= 4  # in the table, the prompt and both answers
-            assert not any(character in screen for character in "\x1b\x07\x9b\u202e")
+        for triple in triples:
+            screen = on_screen(app)
+            if texts is MARKUP:
+                assert [body(app, name) for name in ("prompt", "chosen", "rejected")] == triple
+                assert [screen.count(text) >= n for text, n in zip(triple, (4, 1, 1), strict=True)] == [True] * 3
+            assert not any(character in screen for character in "\x1b\x07\x9b\x7f\u202e\u2028")
             await pilot.press("j")
-            await pilot.pause()
-        await pilot.press("s", "S", "slash", *"[/]", "escape", "enter", "tab", "G", "escape")
-        await pilot.pause()
+        await pilot.press("slash", *"[/]")
         assert app.is_running
 
     play(tmp_path / "pairs.jsonl", pairs, steps)
@@ -360,16 +339,16 @@ def test_the_table_is_printed_as_json_without_the_screen(tmp_path: Path, capsys:
 
 def test_the_screen_opens_in_a_terminal_and_q_leaves_it(tmp_path: Path) -> None:
     write_rows(tmp_path / "pairs.jsonl", PAIRS)
-    process, terminal = pty.fork()
-    if process == 0:
-        os.chdir(tmp_path)
-        os.environ.update(PYTHONPATH=str(ROOT), TERM="xterm-256color", NO_COLOR="1")
-        os.execv(sys.executable, [sys.executable, "-m", "tui", "pairs.jsonl"])
-    output = b""
-    with contextlib.suppress(OSError):  # a closed terminal
-        while chunk := os.read(terminal, 65536):
-            output += chunk
-            if b"berries" in output and b"Quit" in output:
-                os.write(terminal, b"q")
-    assert os.waitpid(process, 0)[1] == 0
+    terminal, inside = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "NO_COLOR": "1"}
+    words = [sys.executable, "-m", "tui", "pairs.jsonl"]
+    process = subprocess.Popen(words, cwd=tmp_path, env=environment, stdin=inside, stdout=inside, stderr=inside)
+    output, asked, deadline = b"", False, time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.05)[0]:
+            output += os.read(terminal, 65536)
+        if b"Quit" in output and not asked:
+            asked = bool(os.write(terminal, b"q"))
+    process.kill()
+    assert process.wait() == 0
     assert b"good apple" in output

