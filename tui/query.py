@@ -117,13 +117,17 @@ def find_pairs(given: Path | None) -> Path:
 
     Raises InputError where it names nothing.
     """
-    if given is not None and not (given / "run.toml").exists() and not (RUNS / given / "run.toml").exists():
-        if (given / PAIRS).is_file():
-            return given / PAIRS
-        run_like = (len(given.parts) == 1 and not given.suffix) or given.parts[:1] == RUNS.parts
-        if given.exists() or not run_like:
-            return given
-    return _last_pairs(find_run(None if given is None else str(given)))
+    if given is None:
+        return _last_pairs(find_run())
+    for folder in (given, RUNS / given):
+        if (folder / PAIRS).is_file():
+            return folder / PAIRS
+        if (folder / "run.toml").exists():
+            return _last_pairs(find_run(str(given)))
+    named_like_a_run = (len(given.parts) == 1 and not given.suffix) or given.parts[:1] == RUNS.parts
+    if named_like_a_run and not given.exists():
+        find_run(str(given))  # raises, and names the runs that there are
+    return given
 
 
 def load_pairs(path: Path, *, strict: bool = False) -> PairList:

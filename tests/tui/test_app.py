@@ -135,6 +135,16 @@ def test_the_filter_narrows_the_counts_and_escape_restores_them(tmp_path: Path) 
     play(tmp_path / "pairs.jsonl", PAIRS, steps)
 
 
+def test_a_search_that_ends_after_the_filter_was_cleared_changes_nothing(tmp_path: Path) -> None:
+    async def steps(app: PairsApp, pilot: Pilot[None]) -> None:
+        await pilot.press("slash", "z", "escape")
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        assert "4 pairs, 4 shown" in header(app)
+
+    play(tmp_path / "pairs.jsonl", PAIRS, steps)
+
+
 def test_the_line_for_the_filter_takes_the_letters_of_the_keys(tmp_path: Path) -> None:
     async def steps(app: PairsApp, pilot: Pilot[None]) -> None:
         await pilot.press("slash", "q", "s", "slash", "left_square_bracket", "question_mark")

@@ -142,7 +142,7 @@ def test_a_run_a_folder_and_nothing_name_the_last_pairs(tmp_path: Path, monkeypa
     (run / "run.toml").touch()
     last = run / "iter10" / "pairs.jsonl"
     assert find_pairs(None) == find_pairs(Path("demo")) == find_pairs(run) == last
-    assert find_pairs(run / "iter2") == run / "iter2" / "pairs.jsonl"
+    assert find_pairs(run / "iter2") == find_pairs(Path("demo/iter2")) == run / "iter2" / "pairs.jsonl"
     assert find_pairs(last) == last
 
 
