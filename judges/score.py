@@ -9,7 +9,7 @@ FILE has responses: this project's rows, alpaca_eval outputs, TRL conversations 
 or a hub data set. Stopped and started again, it goes on where it was.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = Path(__file__).parent / "example.jsonl"
 OUT = Path("runs/scores")
+SHOWN_UNSCORED = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,8 @@ def main(config: Config) -> None:
     from records import Judgment, Store
 
     source = config.file or default_source()
-    responses = load_responses(source, config.limit, strict=config.strict)
+    located = load_responses(source, config.limit, strict=config.strict)
+    responses = [response for _, response in located]
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)
     out = config.out or OUT / f"{_stem(source)}-{judge.fingerprint}.jsonl"
     if config.dry_run:
@@ -61,7 +63,8 @@ def main(config: Config) -> None:
         return
     with Store(out, Judgment, keep=had_a_reply, fresh=config.fresh) as store:
         judgments = judge_into(store, judge, responses, f"judging {source.name}")
-    _print_result(judgments, out, as_json=config.json)
+    _say_unscored(judgments, {response.id: place for place, response in located})
+    _print_result(judgments, judge, out, as_json=config.json)
     check_coverage(judgments, config.judge.min_coverage)
 
 
@@ -73,15 +76,22 @@ def default_source() -> Path:
     return (latest_run and latest_run.newest("responses.jsonl")) or EXAMPLE
 
 
-def load_responses(source: str | Path, limit: int | None, *, strict: bool) -> "list[Response]":
-    """Return the responses in `source`, the first `limit` of them; raises InputError where there is none."""
+def load_responses(source: str | Path, limit: int | None, *, strict: bool) -> "list[tuple[str, Response]]":
+    """Return the first `limit` responses in `source`, each after its place there; the same one twice counts once.
+
+    Raises InputError where there is none.
+    """
+    from console.progress import say
     from records.files import BadRows
-    from records.shapes import read_responses
+    from records.shapes import located_responses
 
     if limit is not None and limit < 1:
         raise InputError(f"--limit must be at least 1, not {limit}")
-    rows: Iterator[Response] = read_responses(source, BadRows(strict=strict))
-    return list(islice(rows, limit))
+    found = list(islice(located_responses(source, BadRows(strict=strict)), limit))
+    once = {response.id: (place, response) for place, response in reversed(found)}
+    if len(once) < len(found):
+        say(f"{source}: {len(found) - len(once)} of {len(found)} responses repeat another one and count once")
+    return list(reversed(once.values()))
 
 
 def summary(judgments: "Sequence[Judgment]") -> "list[dict[str, Cell]]":
@@ -103,10 +113,19 @@ def summary(judgments: "Sequence[Judgment]") -> "list[dict[str, Cell]]":
     return table
 
 
-def _print_result(judgments: "Sequence[Judgment]", out: Path, *, as_json: bool) -> None:
+def _say_unscored(judgments: "Sequence[Judgment]", places: dict[str, str]) -> None:
+    from console.progress import say
+
+    unscored = [judgment for judgment in judgments if judgment.score is None]
+    for judgment in unscored[:SHOWN_UNSCORED]:
+        say(f"unscored: {places[judgment.response_id]}: {judgment.error}")
+    if len(unscored) > SHOWN_UNSCORED:
+        say(f"unscored: {len(unscored) - SHOWN_UNSCORED} more; each row has its reason in 'error'")
+
+
+def _print_result(judgments: "Sequence[Judgment]", judge: "Judge", out: Path, *, as_json: bool) -> None:
     import json
 
-    from console.progress import say
     from console.table import print_table
 
     table = summary(judgments)
@@ -114,9 +133,8 @@ def _print_result(judgments: "Sequence[Judgment]", out: Path, *, as_json: bool) 
         print(json.dumps({"models": table, "judge": judgments[0].judge, "out": str(out)}, ensure_ascii=False, indent=1))
         return
     print_table(table)
-    for judgment in [judgment for judgment in judgments if judgment.error][:3]:
-        say(f"unscored {judgment.response_id}: {judgment.error}")
-    print(f"\nmean score is on a scale of {judgments[0].rubric}; judgments: {out}")
+    scale = f"{judge.rubric.low:g} to {judge.rubric.high:g}"
+    print(f"\njudged by {judge.engine.name} on the rubric {judge.rubric.name}, {scale}, read by {judge.read}; {out}")
 
 
 def _print_plan(judge: "Judge", responses: "Sequence[Response]", source: str | Path, out: Path) -> None:

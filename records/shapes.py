@@ -17,17 +17,22 @@ UNKNOWN_MODEL = "unknown"
 
 def read_prompts(source: str | Path, bad: BadRows) -> Iterator[Prompt]:
     """Yield the prompts of a file: `prompt`, `instruction` (+ `input`), `messages`, `turns`, `question`, OASST tree."""
-    return _read(source, bad, lambda record: [prompt_of(record)])
+    return (row for _, row in _read(source, bad, lambda record: [prompt_of(record)]))
 
 
 def read_responses(source: str | Path, bad: BadRows) -> Iterator[Response]:
     """Yield the responses of a file: ours, alpaca_eval outputs, TRL conversations, or both sides of labelled pairs."""
+    return (row for _, row in located_responses(source, bad))
+
+
+def located_responses(source: str | Path, bad: BadRows) -> Iterator[tuple[str, Response]]:
+    """Yield each response with its place, `file:line`, for messages."""
     return _read(source, bad, responses_of)
 
 
 def read_pairs(source: str | Path, bad: BadRows) -> Iterator[Pair]:
     """Yield the preference pairs of a file: TRL's formats, or two outputs with a label (ties left out)."""
-    return _read(source, bad, pairs_of)
+    return (row for _, row in _read(source, bad, pairs_of))
 
 
 def read_chats(source: str | Path, bad: BadRows) -> Iterator[list[Message]]:
@@ -93,7 +98,7 @@ def pairs_of(record: Record) -> list[Pair]:
     ]
 
 
-def _read(source: str | Path, bad: BadRows, rows_of: Callable[[Record], list[RowT]]) -> Iterator[RowT]:
+def _read(source: str | Path, bad: BadRows, rows_of: Callable[[Record], list[RowT]]) -> Iterator[tuple[str, RowT]]:
     n_good = 0
     for where, record in read_records(source, bad):
         try:
@@ -104,7 +109,7 @@ def _read(source: str | Path, bad: BadRows, rows_of: Callable[[Record], list[Row
             bad.add(RowError(f"{where}: {error}"))
             continue
         n_good += 1
-        yield from rows
+        yield from ((where, row) for row in rows)
     if n_good == 0:
         raise InputError(f"{source}: no usable row: {bad.n_bad} bad")
 
