@@ -1,10 +1,10 @@
 """The transformers engine against plain `generate` on left-padded batches of 16, on the judge's own prompts.
 
 python -m benchmarks.engine                 SmolLM2-135M, 64 prompts, each way of reading; some minutes on two cores
-python -m benchmarks.engine --repeats 1 --prompts 16
+python -m benchmarks.engine --repeats 1 --prompts 16 --readings logprobs
 
-Both sides use the same model, dtype, prompts and sampling settings and take turns in one process. Printed: seconds (the
-median over the repeats), tokens written a second, and the ratio.
+Both sides use the same model, dtype, prompts and sampling settings and take turns in one process. Printed: medians over
+the repeats of the seconds and of the tokens written (text) or rows read (logprobs) a second, and of the ratio.
 """
 
 import gc
@@ -33,6 +33,8 @@ from judges.rubric import load_rubric
 from trainer.seeds import eft_chats
 
 PLAIN_BATCH = 16
+Side = Callable[[], int]
+"""One way of asking all prompts; returns the tokens written, or the rows read."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Config:
     prompts: int = 64
     new_tokens: int = 96
     repeats: int = 3
+    readings: tuple[Reading, ...] = ("text", "logprobs")
 
 
 def main(config: Config) -> None:
@@ -52,13 +55,11 @@ def main(config: Config) -> None:
     sampling = Sampling(config.new_tokens, 0.7, 0.9)
     text, logprobs = requests("text", config.prompts), requests("logprobs", config.prompts)
     describe(engine, logprobs)
-    rows = [
-        compare(
-            "text", config, lambda: written(engine, text, sampling), lambda: plain_text(engine, plain, text, sampling)
-        ),
-        compare("logprobs", config, lambda: read(engine, logprobs), lambda: plain_logprobs(engine, plain, logprobs)),
-    ]
-    print_table(rows)
+    sides: dict[Reading, tuple[Side, Side]] = {
+        "text": (lambda: written(engine, text, sampling), lambda: plain_text(engine, plain, text, sampling)),
+        "logprobs": (lambda: read(engine, logprobs), lambda: plain_logprobs(engine, plain, logprobs)),
+    }
+    print_table([compare(reading, config.repeats, *sides[reading]) for reading in config.readings])
 
 
 def requests(reading: Reading, n: int) -> list[Request]:
@@ -76,24 +77,24 @@ def describe(engine: TransformersEngine, asked: list[Request]) -> None:
     say(f"{len(asked)} prompts of {mean:.0f} tokens on average, {shared} shared; {torch.get_num_threads()} threads")
 
 
-def compare(reading: str, config: Config, ours: Callable[[], int], theirs: Callable[[], int]) -> dict[str, Cell]:
+def compare(reading: str, n_repeats: int, ours: Side, theirs: Side) -> dict[str, Cell]:
     """Run both sides in turns and return a table row."""
     seconds: dict[str, list[float]] = {"ours": [], "plain": []}
     rates: dict[str, list[float]] = {"ours": [], "plain": []}
-    for repeat in range(config.repeats):
+    for repeat in range(n_repeats):
         for name, side in (("ours", ours), ("plain", theirs)):
             gc.collect()
             started = time.perf_counter()
             n_tokens = side()
             seconds[name].append(time.perf_counter() - started)
             rates[name].append(n_tokens / seconds[name][-1])
-            say(f"{reading} {repeat + 1}/{config.repeats} {name}: {seconds[name][-1]:.1f} s, {n_tokens} tokens")
+            say(f"{reading} {repeat + 1}/{n_repeats} {name}: {seconds[name][-1]:.1f} s, {n_tokens} tokens")
     return {
         "reading": reading,
         "plain, s": median(seconds["plain"]),
         "ours, s": median(seconds["ours"]),
-        "plain, tokens/s": median(rates["plain"]),
-        "ours, tokens/s": median(rates["ours"]),
+        "plain, per s": median(rates["plain"]),
+        "ours, per s": median(rates["ours"]),
         "ratio": median(a / b for a, b in zip(rates["ours"], rates["plain"], strict=True)),
     }
 
