@@ -110,6 +110,7 @@ def _quiet_libraries(debug: bool) -> None:
         import warnings
 
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        os.environ.setdefault("TQDM_DISABLE", "1")  # every stage has a progress line of its own
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         warnings.simplefilter("ignore")
