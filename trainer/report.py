@@ -1,5 +1,9 @@
 """What a loop prints: its plan before, its table and files after."""
 
+import shutil
+import sys
+from pathlib import Path
+
 import msgspec
 
 from console.table import Cell, print_table
@@ -23,10 +27,8 @@ def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measure
     print("\nfiles:")
     for line in _files(run):
         print(f"  {line}")
-    print(
-        "\nnext:\n  python -m tui\n  python -m judges.score\n  python -m evals.alpaca --model "
-        + f"iter{config.iterations}"
-    )
+    commands = ("tui", "judges.score", f"evals.alpaca --model iter{config.iterations}")
+    print("\nnext:\n" + "\n".join(f"  {_python()} -m {command}" for command in commands))
 
 
 def print_plan(run: Run, config: Config) -> None:
@@ -66,6 +68,14 @@ def _row(row: Measured, line: LedgerLine | None) -> dict[str, Cell]:
         "win rate, %": "-" if row.win_rate is None else str(row.win_rate),
         "seconds": round(line.seconds) if line else None,
     }
+
+
+def _python() -> str:
+    """Return how to call this Python: the environment of `make demo` is not on a new user's path."""
+    if shutil.which("python") == sys.executable:
+        return "python"
+    executable = Path(sys.executable)
+    return str(executable.relative_to(Path.cwd()) if executable.is_relative_to(Path.cwd()) else executable)
 
 
 def _files(run: Run) -> list[str]:
