@@ -30,9 +30,12 @@ from engines.protocol import Request, Sampling
 from engines.transformers_engine import TransformersEngine
 from judges.options import Reading
 from judges.rubric import load_rubric
-from trainer.seeds import eft_chats
+from judges.template import fill
+from records.files import BadRows, read_records
+from trainer.seeds import EFT
 
 PLAIN_BATCH = 16
+ANSWER_CHARS = 70
 Side = Callable[[], int]
 """One way of asking all prompts; returns the tokens written, or the rows read."""
 
@@ -63,10 +66,12 @@ def main(config: Config) -> None:
 
 
 def requests(reading: Reading, n: int) -> list[Request]:
-    """Return judge prompts about the shortest of the packaged ranked answers, about 400 tokens each."""
+    """Return judge prompts of about 400 tokens: the packaged ranked answers, each cut off at ANSWER_CHARS."""
     rubric = load_rubric("additive")
     prefill = rubric.logprobs.prefill if reading == "logprobs" else ""
-    chats = sorted((chat[:1] for chat in eft_chats(None, rubric, reading)), key=lambda chat: len(chat[0]["content"]))
+    ranked = [record for _, record in read_records(EFT, BadRows(strict=True))]
+    texts = [(row["prompt"], answer[:ANSWER_CHARS]) for row in ranked for answer in row["responses"]]
+    chats = [fill(rubric, reading, {"prompt": prompt, "response": answer}) for prompt, answer in texts]
     return [Request(chat, seed=index, prefill=prefill) for index, chat in enumerate(chats[:n])]
 
 
