@@ -30,12 +30,10 @@ def texts(engine: TransformersEngine, asked: list[Request], sampling: Sampling) 
     return [completion.text for completion in sorted(engine.generate(asked, sampling), key=lambda c: c.index)]
 
 
-@pytest.mark.parametrize("prefix", ["", RUBRIC], ids=["no shared prefix", "shared prefix"])
-def test_greedy_text_equals_that_of_plain_generate(engine: TransformersEngine, tiny_model: Path, prefix: str) -> None:
+def assert_equals_plain_generate(engine: TransformersEngine, folder: str | Path, asked: list[Request]) -> None:
     from transformers import AutoModelForCausalLM
 
-    reference = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32).eval()
-    asked = requests(9, prefix)
+    reference = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     for request, text in zip(asked, texts(engine, asked, GREEDY), strict=True):
         ids = engine._encode([request], "")[0]
         with torch.inference_mode():
@@ -43,6 +41,11 @@ def test_greedy_text_equals_that_of_plain_generate(engine: TransformersEngine, t
                 torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=12, do_sample=False
             )
         assert text == engine.tokenizer.decode(output[0][len(ids) :], skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("prefix", ["", RUBRIC], ids=["no shared prefix", "shared prefix"])
+def test_greedy_text_equals_that_of_plain_generate(engine: TransformersEngine, tiny_model: Path, prefix: str) -> None:
+    assert_equals_plain_generate(engine, tiny_model, requests(9, prefix))
 
 
 @pytest.mark.parametrize("prefix", ["", RUBRIC], ids=["no shared prefix", "shared prefix"])
@@ -150,19 +153,9 @@ def other_architecture(
 
 
 def test_other_architectures_give_their_own_text(other_architecture: TransformersEngine) -> None:
-    from transformers import AutoModelForCausalLM
-
     engine = other_architecture
     assert engine.shares_prefix == (engine.name == "qwen2")  # a sliding window is left to the model's own attention
-    reference = AutoModelForCausalLM.from_pretrained(engine.model.name_or_path, dtype=torch.float32).eval()
-    asked = requests(6)
-    for request, text in zip(asked, texts(engine, asked, GREEDY), strict=True):
-        ids = engine._encode([request], "")[0]
-        with torch.inference_mode():
-            output = reference.generate(
-                torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=12, do_sample=False
-            )
-        assert text == engine.tokenizer.decode(output[0][len(ids) :], skip_special_tokens=True)
+    assert_equals_plain_generate(engine, engine.model.name_or_path, requests(6))
 
 
 def test_a_folder_without_a_loadable_model_is_one_clear_line(tmp_path: Path) -> None:
