@@ -46,10 +46,9 @@ def cpu_seconds(*arguments: str) -> float:
 
 
 def test_help_answers_in_under_0_3_seconds() -> None:
-    seconds = cpu_seconds("-m", "judges.score", "--help")
-    if seconds >= 0.3 and (idle := cpu_seconds("-c", "import unittest.mock")) > 0.07:
-        pytest.skip(f"this machine is slow now: importing unittest.mock alone takes {idle:.2f} s")
-    assert seconds < 0.3
+    # On a machine at its usual speed this import takes 0.1 s; where it takes longer, so may everything.
+    slowness = max(1.0, cpu_seconds("-c", "import unittest.mock") / 0.1)
+    assert cpu_seconds("-m", "judges.score", "--help") < 0.3 * slowness
 
 
 @dataclass(frozen=True)
