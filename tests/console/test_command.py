@@ -35,20 +35,16 @@ def test_help_shows_the_use_and_loads_nothing_heavy(command: str) -> None:
 
 
 def cpu_seconds(*arguments: str) -> float:
-    """Return the least processor time of several calls: other work on the machine only ever adds."""
-    found = []
-    for _ in range(6):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        python(*arguments)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        found.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return min(found)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    python(*arguments)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_help_answers_in_under_0_3_seconds() -> None:
-    # On a machine at its usual speed this import takes 0.1 s; where it takes longer, so may everything.
-    slowness = max(1.0, cpu_seconds("-c", "import unittest.mock") / 0.1)
-    assert cpu_seconds("-m", "judges.score", "--help") < 0.3 * slowness
+    # In turns with an import that takes 0.08 s on a machine at its usual speed: where that takes longer, so may help.
+    pairs = [(cpu_seconds("-m", "judges.score", "--help"), cpu_seconds("-c", "import unittest.mock")) for _ in range(6)]
+    assert any(seconds < 0.3 * max(1.0, usual / 0.08) for seconds, usual in pairs), pairs
 
 
 @dataclass(frozen=True)
