@@ -68,7 +68,7 @@ def main(config: Config) -> None:
 def requests(reading: Reading, n: int) -> list[Request]:
     """Return judge prompts of about 400 tokens: the packaged ranked answers, each cut off at ANSWER_CHARS."""
     rubric = load_rubric("additive")
-    prefill = rubric.logprobs.prefill if reading == "logprobs" else ""
+    prefill = rubric.prefill(rubric.label) if reading == "logprobs" else ""
     ranked = [record for _, record in read_records(EFT, BadRows(strict=True))]
     texts = [(row["prompt"], answer[:ANSWER_CHARS]) for row in ranked for answer in row["responses"]]
     chats = [fill(rubric, reading, {"prompt": prompt, "response": answer}) for prompt, answer in texts]

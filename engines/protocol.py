@@ -1,8 +1,8 @@
 """What an engine is: it writes completions and reads the log-probabilities of given choices."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from records.rows import Message
 
@@ -28,6 +28,8 @@ class Request:
     """Fixes this row's draws, whatever else is asked in the same call."""
     prefill: str = ""
     """The words that the assistant's turn is made to begin with."""
+    schema: dict[str, Any] | None = None
+    """A JSON schema that the reply must follow; an engine that cannot force one raises EngineError."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Completion:
     n_prompt_tokens: int = 0
     n_tokens: int = 0
     error: str | None = None
+    n_calls: int = 1
+    """Every attempt, failed and retried ones too."""
+    n_failed: int = 0
+    seconds: float = field(default=0.0, compare=False)
+    """Wall time of the call with its retries; for a batch, its time divided by its rows."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,11 @@ class Choice:
     n_prompt_tokens: int = 0
     n_tokens: int = 0
     error: str | None = None
+    n_calls: int = 1
+    """Every attempt, failed and retried ones too."""
+    n_failed: int = 0
+    seconds: float = field(default=0.0, compare=False)
+    """Wall time of the call with its retries; for a batch, its time divided by its rows."""
 
 
 class Engine(Protocol):

@@ -33,6 +33,8 @@ class JudgeFlags:
     """Of the judge's replies (text)."""
     judge_top_p: float = 0.9
     """Of the judge's replies (text)."""
+    judge_min_mass: float = 0.1
+    """No verdict where the judge's choices have less probability than this together (logprobs)."""
     min_coverage: float = 0.9
     """Fail where a smaller share of the prompts gets a verdict; what was judged is kept."""
 
@@ -60,9 +62,11 @@ class JudgeFlags:
         return JudgeOptions(
             rubric=self.judge_rubric,
             read=self.judge_read,
+            samples=1,
             max_new_tokens=self.judge_max_new_tokens,
             temperature=self.judge_temperature,
             top_p=self.judge_top_p,
+            min_mass=self.judge_min_mass,
             min_coverage=self.min_coverage,
         )
 

@@ -1,17 +1,16 @@
 """The judge: asks an engine with a rubric, reads the verdict, and keeps everything that was said."""
 
-import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from statistics import fmean, pstdev
 
 from console.errors import InputError, JudgeError
 from engines.protocol import Choice, Completion, Engine, Request, Sampling
-from judges.options import JudgeOptions, Reading
-from judges.parse import PARSER_VERSION, parse_score
-from judges.rubric import Rubric, load_rubric
-from judges.template import fill
+from judges.options import JudgeOptions
+from judges.parse import PARSER_VERSION
+from judges.rubric import Aggregate, Reading, Rubric, load_rubric
+from judges.template import fill, missing
+from judges.verdict import How, Said, said_of, score_of, usage_of
 from records import Judgment, Response, Store, Usage, text_of
 from records.keys import content_key, derived_seed
 from records.stage import complete
@@ -27,135 +26,142 @@ class Judge:
     samples: int = 3
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = 0
+    aggregate: Aggregate | None = None
+    """None is the rubric's own."""
+    min_mass: float = 0.0
 
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits of everything that changes a verdict: weights, rubric, template, reading, sampling, parser."""
-        how = (self.samples, self.sampling_key, self.seed) if self.read == "text" else ()
-        rubric = self.rubric
-        asked = (rubric.kind, rubric.prompt, getattr(rubric.closing, self.read), rubric.label, rubric.low, rubric.high)
-        return content_key(self.engine.digest, *asked, rubric.logprobs, self.read, how, PARSER_VERSION)
+        if self.read == "logprobs":
+            how: tuple[object, ...] = (self.min_mass,)
+        else:
+            how = (self.samples, self.sampling_key, self.seed, self.how.aggregate)
+        return content_key(self.engine.digest, self.rubric.identity, self.read, how, PARSER_VERSION)
 
     @property
     def sampling_key(self) -> tuple[object, ...]:
         """The sampling settings as plain data."""
         return (self.sampling.max_new_tokens, self.sampling.temperature, self.sampling.top_p, self.sampling.stop)
 
+    @cached_property
+    def how(self) -> How:
+        """How the replies are read and put together."""
+        return How(self.rubric, self.read, self.aggregate or self.rubric.aggregate, self.min_mass)
+
+    @cached_property
+    def n_questions(self) -> int:
+        """How many replies make one verdict: a sample each, or with log-probabilities a criterion each."""
+        return len(self.rubric.labels) if self.read == "logprobs" else self.samples
+
     def judgment_id(self, response: Response) -> str:
         """Return the key under which the verdict on `response` is stored."""
-        return content_key("judgment", self.fingerprint, response.id, response.prompt, response.response)
+        return content_key(
+            "judgment", self.fingerprint, response.id, response.prompt, response.response, response.reference
+        )
 
     def judge(self, responses: Sequence[Response], done: Collection[str] = ()) -> Iterator[Judgment]:
-        """Yield a verdict for each response whose judgment id is not in `done`, as they become ready."""
+        """Yield a verdict for each response whose judgment id is not in `done`, as they become ready.
+
+        Raises InputError where the rubric compares two answers, EngineError where the engine cannot be asked.
+        """
         if self.rubric.kind != "score":
             raise InputError(f"the rubric '{self.rubric.name}' compares two answers; score with another one")
-        skip = {index for index, response in enumerate(responses) if self.judgment_id(response) in done}
-        askable = [bool(response.response.strip()) for response in responses]
+        ids = [self.judgment_id(response) for response in responses]
+        skip = {index for index, row_id in enumerate(ids) if row_id in done}
         for index, response in enumerate(responses):
-            if index not in skip and not askable[index]:
+            if index not in skip and (reason := self._unaskable(response)):
                 skip.add(index)
-                yield self._judgment(response, [], [], None, "the response is empty", Usage())
-        yield from (self._by_text if self.read == "text" else self._by_logprobs)(responses, skip)
+                yield self._judgment(ids[index], response, [Said(None, error=reason)], Usage())
+        requests = [(self.texts(response), response.id) for response in responses]
+        for index, said, usage in ask(self, requests, skip):
+            yield self._judgment(ids[index], responses[index], said, usage)
 
-    def request(self, response: Response, sample: int = 0) -> Request:
-        """Return what the judge is asked about `response`."""
+    def request(self, response: Response, number: int = 0) -> Request:
+        """Return what the judge is asked about `response`: its sample or criterion `number`."""
+        return request(self, self.texts(response), response.id, number)
+
+    def texts(self, response: Response) -> dict[str, str]:
+        """Return the texts that fill the rubric's placeholders."""
         texts = {"prompt": text_of(response.prompt), "response": response.response}
-        prefill = self.rubric.logprobs.prefill if self.read == "logprobs" else ""
-        return Request(fill(self.rubric, self.read, texts), derived_seed(self.seed, response.id, sample), prefill)
+        return texts if response.reference is None else texts | {"reference": response.reference}
 
-    def _by_logprobs(self, responses: Sequence[Response], skip: set[int]) -> Iterator[Judgment]:
-        requests = [self.request(response) for response in responses]
-        for choice in self.engine.choose(requests, self.rubric.logprobs.choices, skip):
-            expected, spread, error = expected_score(choice, self.rubric.values())
-            usage = Usage(n_calls=1, n_prompt_tokens=choice.n_prompt_tokens, n_tokens=choice.n_tokens)
-            replies = [] if choice.error else [_distribution(choice, self.rubric.logprobs.choices)]
-            yield self._judgment(responses[choice.index], [expected], replies, spread, error, usage)
+    def _unaskable(self, response: Response) -> str | None:
+        return missing(self.rubric, self.texts(response)) if response.response.strip() else EMPTY
 
-    def _by_text(self, responses: Sequence[Response], skip: set[int]) -> Iterator[Judgment]:
-        n = self.samples
-        requests = [self.request(response, sample) for response in responses for sample in range(n)]
-        skipped = {index * n + sample for index in skip for sample in range(n)}
-        waiting: dict[int, list[Completion]] = {}
-        for completion in self.engine.generate(requests, self.sampling, skipped):
-            index = completion.index // n
-            waiting.setdefault(index, []).append(completion)
-            if len(waiting[index]) == n:
-                yield self._from_replies(responses[index], sorted(waiting.pop(index), key=lambda c: c.index))
-
-    def _from_replies(self, response: Response, completions: list[Completion]) -> Judgment:
-        scores, errors = [], []
-        for completion in completions:
-            score, error = self._score_of(completion)
-            scores.append(score)
-            if error:
-                errors.append(error)
-        known = [score for score in scores if score is not None]
-        usage = Usage(
-            n_calls=len(completions),
-            n_prompt_tokens=sum(c.n_prompt_tokens for c in completions),
-            n_tokens=sum(c.n_tokens for c in completions),
-        )
-        replies = [c.text for c in completions if c.error is None]
-        error = None if known else "; ".join(dict.fromkeys(errors))
-        return self._judgment(response, scores, replies, pstdev(known) if known else None, error, usage)
-
-    def _score_of(self, completion: Completion) -> tuple[float | None, str | None]:
-        if completion.error:
-            return None, completion.error
-        if completion.finish_reason == "length":
-            return None, f"truncated: the reply was cut off at {completion.n_tokens} tokens"
-        parsed = parse_score(completion.text, self.rubric)
-        return parsed.value, parsed.error
-
-    def _judgment(
-        self,
-        response: Response,
-        scores: list[float | None],
-        replies: list[str],
-        spread: float | None,
-        error: str | None,
-        usage: Usage,
-    ) -> Judgment:
-        known = [score for score in scores if score is not None]
+    def _judgment(self, row_id: str, response: Response, said: list[Said], usage: Usage) -> Judgment:
+        score = score_of(said, self.how)
+        kept = [one for one in said if one.reply is not None]
+        if self.read == "logprobs" and len(kept) < len(said):
+            kept = []  # some criteria are missing: without the others these say nothing
         return Judgment(
-            id=self.judgment_id(response),
+            id=row_id,
             response_id=response.id,
             prompt_id=response.prompt_id,
             prompt=response.prompt,
             response=response.response,
             model=response.model,
-            score=fmean(known) if known else None,
-            scores=scores,
-            replies=replies,
-            error=error,
-            spread=spread,
+            score=score.value,
+            scores=score.values,
+            replies=[one.reply or "" for one in kept],
+            error=score.error,
+            spread=score.spread,
             rubric=self.rubric.name,
             judge=self.fingerprint,
             usage=usage,
+            read=self.read,
+            finish_reasons=[one.finish_reason for one in kept],
+            mass=score.mass,
+            criteria=score.criteria,
         )
+
+
+EMPTY = "the response is empty"
+
+
+def request(judge: Judge, texts: dict[str, str], key: object, number: int) -> Request:
+    """Return question `number` about what `texts` show; `key` fixes its seed."""
+    prefill, schema = "", None
+    if judge.read == "logprobs":
+        prefill = judge.rubric.prefill(judge.rubric.labels[number])
+    elif judge.read == "structured":
+        schema = judge.rubric.schema
+    return Request(fill(judge.rubric, judge.read, texts), derived_seed(judge.seed, key, number), prefill, schema)
+
+
+def ask(
+    judge: Judge, things: Sequence[tuple[dict[str, str], object]], skip: Collection[int]
+) -> Iterator[tuple[int, list[Said], Usage]]:
+    """Yield `(index, replies, cost)` for each of `things`, texts with the key of their seeds, not in `skip`."""
+    n, choices = judge.n_questions, judge.rubric.logprobs.choices
+    requests = [request(judge, texts, key, number) for texts, key in things for number in range(n)]
+    skipped = {index * n + number for index in skip for number in range(n)}
+    answers: Iterator[Completion] | Iterator[Choice]
+    if judge.read == "logprobs":
+        answers = judge.engine.choose(requests, choices, skipped)
+    else:
+        answers = judge.engine.generate(requests, judge.sampling, skipped)
+    waiting: dict[int, list[Completion | Choice]] = {}
+    for answer in answers:
+        index = answer.index // n
+        waiting.setdefault(index, []).append(answer)
+        if len(waiting[index]) == n:
+            mine = sorted(waiting.pop(index), key=lambda one: one.index)
+            yield index, [said_of(one, choices) for one in mine], sum(map(usage_of, mine), Usage())
 
 
 def open_judge(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
     """Return the judge that `options` describe; raises InputError where a setting is out of range."""
     if options.samples < 1:
         raise InputError(f"--samples must be at least 1, not {options.samples}")
-    if not 0 <= options.min_coverage <= 1:
-        raise InputError(f"--min-coverage must be in [0, 1], not {options.min_coverage}")
+    for name in ("min_coverage", "min_mass"):
+        if not 0 <= getattr(options, name) <= 1:
+            raise InputError(f"--{name.replace('_', '-')} must be in [0, 1], not {getattr(options, name)}")
+    rubric = load_rubric(options.rubric)
+    if not getattr(rubric.closing, options.read):
+        raise InputError(f"the rubric '{rubric.name}' says nothing on --read {options.read}: it has no such closing")
     sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
-    return Judge(engine, load_rubric(options.rubric), options.read, options.samples, sampling, seed)
-
-
-def expected_score(choice: Choice, values: Sequence[float]) -> tuple[float | None, float | None, str | None]:
-    """Return the mean and standard deviation of the scores under the choices' probabilities, or the reason for none."""
-    if choice.error:
-        return None, None, choice.error
-    weights = [math.exp(logprob) for logprob in choice.logprobs]
-    mass = sum(weights)
-    if not mass > 0:
-        return None, None, "none of the scores has any probability"
-    mean = sum(w * v for w, v in zip(weights, values, strict=True)) / mass
-    variance = sum(w * (v - mean) ** 2 for w, v in zip(weights, values, strict=True)) / mass
-    return mean, math.sqrt(variance), None
+    return Judge(engine, rubric, options.read, options.samples, sampling, seed, options.aggregate, options.min_mass)
 
 
 def judge_into(store: Store[Judgment], judge: Judge, responses: Sequence[Response], title: str) -> list[Judgment]:
@@ -166,7 +172,7 @@ def judge_into(store: Store[Judgment], judge: Judge, responses: Sequence[Respons
 
 def had_a_reply(judgment: Judgment) -> bool:
     """Return whether a stored judgment is to be kept on resuming: a failed call is tried again, a bad reply is not."""
-    return bool(judgment.replies) or judgment.error == "the response is empty"
+    return bool(judgment.replies) or judgment.usage.n_calls == 0
 
 
 def check_coverage(judgments: Sequence[Judgment], min_coverage: float) -> None:
@@ -179,11 +185,3 @@ def check_coverage(judgments: Sequence[Judgment], min_coverage: float) -> None:
             f"only {n_scored} of {len(judgments)} answers got a verdict, under --min-coverage {min_coverage:g}; "
             f"most often: {common}. Try another judge, --read logprobs, or a lower --min-coverage"
         )
-
-
-def _distribution(choice: Choice, choices: Sequence[str]) -> str:
-    """Return the choices and their log-probabilities as JSON: the judge's own words for this reading."""
-    import msgspec
-
-    finite = {name: lp if math.isfinite(lp) else None for name, lp in zip(choices, choice.logprobs, strict=True)}
-    return msgspec.json.encode(finite).decode()

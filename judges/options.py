@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Reading = Literal["text", "logprobs"]
+Reading = Literal["text", "logprobs", "structured"]
+Aggregate = Literal["mean", "median", "majority", "max", "min"]
 
 
 @dataclass(frozen=True)
@@ -11,16 +12,21 @@ class JudgeOptions:
     """How a judge is asked and its reply is read."""
 
     rubric: str = "additive"
-    """One of the project's rubrics, or the path of a .toml file."""
+    """One of the project's rubrics (python -m judges.rubrics lists them), or the path of a .toml file."""
     read: Reading = "logprobs"
-    """logprobs: the expected score over the choices, one prefill. text: sampled replies, parsed and averaged."""
+    """logprobs: the expected score over the choices, one prefill. text: sampled replies, parsed and aggregated.
+    structured: the same, each reply forced to a JSON schema (vLLM's and OpenAI's servers)."""
     samples: int = 3
-    """Replies for each answer (text)."""
+    """Replies for each answer (text, structured)."""
+    aggregate: Aggregate | None = None
+    """How the samples become one score; the default is the rubric's own."""
     max_new_tokens: int = 256
-    """The longest reply (text)."""
+    """The longest reply (text, structured)."""
     temperature: float = 0.7
-    """Of the replies (text)."""
+    """Of the replies (text, structured)."""
     top_p: float = 0.9
-    """Of the replies (text)."""
+    """Of the replies (text, structured)."""
+    min_mass: float = 0.1
+    """No verdict where the choices have less probability than this together (logprobs)."""
     min_coverage: float = 0.9
     """Stop where a smaller share of the answers gets a verdict."""

@@ -1,22 +1,23 @@
 """Which of two answers is better, asked in both orders."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean, stdev
+from typing import Any, Literal
 
 from console.errors import InputError
-from engines.protocol import Choice, Completion, Request
-from judges.judge import Judge
-from judges.parse import parse_winner
-from judges.template import fill
+from judges.judge import EMPTY, Judge, ask
+from judges.rubric import Rubric
+from judges.template import missing
+from judges.verdict import How, Said, score_of
 from records import Comparison, Message, Store, Usage, text_of
 from records.keys import content_key, derived_seed
 from records.rows import Winner
 from records.stage import complete
 
+Orders = Literal["both", "one"]
 SWAPPED: dict[Winner, Winner] = {"a": "b", "b": "a", "tie": "tie"}
-PREFERENCE_B: dict[Winner, float] = {"a": 0.0, "tie": 0.5, "b": 1.0}
 
 
 @dataclass(frozen=True)
@@ -29,76 +30,130 @@ class Contest:
     response_b: str
     model_a: str
     model_b: str
+    reference: str | None = None
+    judged: str | None = None
+    """The answer that both are judgments of, for a rubric that judges judgments."""
 
 
 @dataclass(frozen=True)
 class OneOrder:
-    """What the judge said in one order, in terms of the answer shown first (a) and second (b)."""
+    """What the judge said in one order, in terms of the answers a and b."""
 
-    winner: Winner | None
     preference_b: float | None
-    reply: str | None
-    error: str | None
-    usage: Usage
+    """0 for a, 1 for b, between them how sure or how much."""
+    error: str | None = None
+    replies: tuple[Said, ...] = ()
+    mass: float | None = None
+    usage: Usage = field(default_factory=Usage)
 
-    def swapped(self) -> "OneOrder":
-        """Return the same verdict with a and b exchanged."""
-        preference = None if self.preference_b is None else 1 - self.preference_b
-        return OneOrder(self.winner and SWAPPED[self.winner], preference, self.reply, self.error, self.usage)
+    @property
+    def winner(self) -> Winner | None:
+        """Return the answer that is preferred; None where there is no verdict."""
+        if self.preference_b is None:
+            return None
+        return "tie" if self.preference_b == 0.5 else "a" if self.preference_b < 0.5 else "b"
 
 
-def comparison_id(judge: Judge, contest: Contest) -> str:
+def comparison_id(judge: Judge, contest: Contest, orders: Orders = "both") -> str:
     """Return the key under which the verdict on `contest` is stored."""
-    return content_key("comparison", judge.fingerprint, contest)
+    return content_key("comparison", judge.fingerprint, contest, orders)
 
 
-def compare(judge: Judge, contests: Sequence[Contest], done: set[str]) -> Iterator[Comparison]:
-    """Yield a verdict for each contest whose id is not in `done`; each is asked in both orders."""
+def orders_of(judge: Judge, contest: Contest, orders: Orders) -> tuple[str, ...]:
+    """Return the orders in which `contest` is asked; one alone is drawn from the judge's seed and the contest."""
+    if orders == "both":
+        return ("ab", "ba")
+    return (("ab", "ba")[derived_seed("order", judge.seed, contest) % 2],)
+
+
+def compare(
+    judge: Judge, contests: Sequence[Contest], done: Collection[str], orders: Orders = "both"
+) -> Iterator[Comparison]:
+    """Yield a verdict for each contest whose id is not in `done`.
+
+    Each is asked in both orders, because judges prefer a place (arXiv 2306.05685, section 3.3); `one` asks half as much
+    and leaves that preference in. Raises InputError where the rubric scores one answer.
+    """
     if judge.rubric.kind != "pair":
         raise InputError(f"the rubric '{judge.rubric.name}' scores one answer; compare with another one")
-    skip = {index for index, contest in enumerate(contests) if comparison_id(judge, contest) in done}
-    requests = [_request(judge, contest, swap) for contest in contests for swap in (False, True)]
-    skipped = {2 * index + order for index in skip for order in (0, 1)}
-    waiting: dict[int, dict[int, OneOrder]] = {}
-    for position, verdict in _verdicts(judge, requests, skipped):
-        index, order = divmod(position, 2)
-        orders = waiting.setdefault(index, {})
-        orders[order] = verdict
-        if len(orders) == 2:
-            yield reconcile(judge, contests[index], orders[0], orders[1].swapped())
-            del waiting[index]
+    places = [(i, order) for i, contest in enumerate(contests) for order in orders_of(judge, contest, orders)]
+    things = [(_texts(contests[i], order), (contests[i].prompt_id, order == "ba")) for i, order in places]
+    done_contests = {i for i, contest in enumerate(contests) if comparison_id(judge, contest, orders) in done}
+    waiting: dict[int, dict[str, OneOrder]] = {}
+    skip = {position for position, (i, _) in enumerate(places) if i in done_contests}
+    for position, (texts, _) in enumerate(things):
+        i, order = places[position]
+        if position not in skip and (reason := _unaskable(judge.rubric, texts)):
+            skip.add(position)
+            waiting.setdefault(i, {})[order] = OneOrder(None, reason)
+    for i, found in waiting.items():
+        if len(found) == len(orders_of(judge, contests[i], orders)):
+            yield reconcile(judge, contests[i], found, orders)
+    for position, said, usage in ask(judge, things, skip):
+        i, order = places[position]
+        waiting.setdefault(i, {})[order] = one_order(said, judge.how, order, usage)
+        if len(waiting[i]) == len(orders_of(judge, contests[i], orders)):
+            yield reconcile(judge, contests[i], waiting.pop(i), orders)
 
 
-def reconcile(judge: Judge, contest: Contest, first: OneOrder, second: OneOrder) -> Comparison:
-    """Return one row from the verdicts of both orders, both in terms of a and b: where they differ it is a tie."""
-    known = first.winner is not None and second.winner is not None
-    flipped = first.winner != second.winner if known else None
-    preferences = [p for p in (first.preference_b, second.preference_b) if p is not None]
-    errors = [error for error in (first.error, second.error) if error]
+def one_order(said: Sequence[Said], how: How, order: str, usage: Usage) -> OneOrder:
+    """Return the verdict of one order; where answer b was shown first it is turned back to a and b."""
+    score = score_of(said, how)
+    value = score.value
+    if value is not None and order == "ba":
+        value = 1 - value
+    return OneOrder(value, score.error, tuple(one for one in said if one.reply is not None), score.mass, usage)
+
+
+def reconcile(judge: Judge, contest: Contest, found: dict[str, OneOrder], orders: Orders = "both") -> Comparison:
+    """Return one row from the verdicts of the orders that were asked: where both differ it is a tie."""
     return Comparison(
-        id=comparison_id(judge, contest),
+        id=comparison_id(judge, contest, orders),
         prompt_id=contest.prompt_id,
         prompt=contest.prompt,
         response_a=contest.response_a,
         response_b=contest.response_b,
         model_a=contest.model_a,
         model_b=contest.model_b,
-        winner=("tie" if flipped else first.winner) if known else None,
-        first_order=first.winner,
-        second_order=second.winner,
-        flipped=flipped,
-        preference_b=fmean(preferences) if known else None,
-        replies=[reply for reply in (first.reply, second.reply) if reply is not None],
-        error="; ".join(dict.fromkeys(errors)) or None,
         rubric=judge.rubric.name,
         judge=judge.fingerprint,
-        usage=_added(first.usage, second.usage),
+        read=judge.read,
+        reference=contest.reference,
+        judged=contest.judged,
+        **verdict_fields(found),
     )
+
+
+def verdict_fields(found: dict[str, OneOrder]) -> dict[str, Any]:
+    """Return the fields of a comparison that the verdicts of its orders, `ab` and `ba`, fix."""
+    ab, ba = found.get("ab"), found.get("ba")
+    asked = [one for one in (ab, ba) if one is not None]
+    winners = [one.winner for one in asked]
+    known = all(winner is not None for winner in winners)
+    flipped = winners[0] != winners[1] if known and len(asked) == 2 else None
+    replies = [(order, said) for order in ("ab", "ba") if order in found for said in found[order].replies]
+    errors = [one.error for one in asked if one.error]
+    masses = [one.mass for one in asked if one.mass is not None]
+    return {
+        "winner": ("tie" if flipped else winners[0]) if known else None,
+        "first_order": ab.winner if ab else None,
+        "second_order": ba.winner if ba else None,
+        "flipped": flipped,
+        "preference_b": fmean(p for one in asked if (p := one.preference_b) is not None) if known else None,
+        "replies": [said.reply for _, said in replies],
+        "finish_reasons": [said.finish_reason for _, said in replies],
+        "reply_orders": [order for order, _ in replies],
+        "error": "; ".join(dict.fromkeys(errors)) or None,
+        "usage": sum((one.usage for one in asked), Usage()),
+        "mass": min(masses, default=None),
+        "orders": "both" if len(asked) == 2 else "ab" if ab else "ba",
+    }
 
 
 def both_orders_answered(comparison: Comparison) -> bool:
     """Return whether to keep a stored comparison on resuming: a failed call is tried again, a bad reply is not."""
-    return len(comparison.replies) == 2
+    asked = {"ab", "ba"} if comparison.orders == "both" else {comparison.orders}
+    return comparison.usage.n_calls == 0 or set(comparison.reply_orders) == asked
 
 
 @dataclass(frozen=True)
@@ -136,53 +191,22 @@ def win_rate(comparisons: Sequence[Comparison]) -> WinRate:
     return WinRate(100 * fmean(known), half_width, n, n_flipped, len(comparisons) - n)
 
 
-def compare_into(store: Store[Comparison], judge: Judge, contests: Sequence[Contest], title: str) -> list[Comparison]:
+def compare_into(
+    store: Store[Comparison], judge: Judge, contests: Sequence[Contest], title: str, orders: Orders = "both"
+) -> list[Comparison]:
     """Compare what `store` does not hold yet and return the verdicts on `contests` in order."""
-    wanted = [comparison_id(judge, contest) for contest in contests]
-    return complete(store, wanted, compare(judge, contests, store.ids), title)
+    wanted = [comparison_id(judge, contest, orders) for contest in contests]
+    return complete(store, wanted, compare(judge, contests, store.ids, orders), title)
 
 
-def _request(judge: Judge, contest: Contest, swap: bool) -> Request:
-    first, second = (contest.response_b, contest.response_a) if swap else (contest.response_a, contest.response_b)
-    texts = {"prompt": text_of(contest.prompt), "response_a": first, "response_b": second}
-    prefill = judge.rubric.logprobs.prefill if judge.read == "logprobs" else ""
-    return Request(fill(judge.rubric, judge.read, texts), derived_seed(judge.seed, contest.prompt_id, swap), prefill)
+def _texts(contest: Contest, order: str) -> dict[str, str]:
+    shown = (contest.response_a, contest.response_b) if order == "ab" else (contest.response_b, contest.response_a)
+    texts = {"prompt": text_of(contest.prompt), "response_a": shown[0], "response_b": shown[1]}
+    more = {"reference": contest.reference, "judged": contest.judged}
+    return texts | {name: text for name, text in more.items() if text is not None}
 
 
-def _verdicts(judge: Judge, requests: list[Request], skip: set[int]) -> Iterator[tuple[int, OneOrder]]:
-    if judge.read == "logprobs":
-        for choice in judge.engine.choose(requests, judge.rubric.logprobs.choices, skip):
-            yield choice.index, _from_choice(choice)
-    else:
-        for completion in judge.engine.generate(requests, judge.sampling, skip):
-            yield completion.index, _from_reply(judge, completion)
-
-
-def _from_choice(choice: Choice) -> OneOrder:
-    usage = Usage(n_calls=1, n_prompt_tokens=choice.n_prompt_tokens, n_tokens=choice.n_tokens)
-    if choice.error:
-        return OneOrder(None, None, None, choice.error, usage)
-    a, b = (math.exp(logprob) for logprob in choice.logprobs)
-    reply = f"P(first)={a:.4g} P(second)={b:.4g}"
-    if a + b == 0:
-        return OneOrder(None, None, reply, "neither answer has any probability", usage)
-    winner: Winner = "tie" if a == b else "a" if a > b else "b"
-    return OneOrder(winner, b / (a + b), reply, None, usage)
-
-
-def _from_reply(judge: Judge, completion: Completion) -> OneOrder:
-    usage = Usage(n_calls=1, n_prompt_tokens=completion.n_prompt_tokens, n_tokens=completion.n_tokens)
-    if completion.error:
-        return OneOrder(None, None, None, completion.error, usage)
-    if completion.finish_reason == "length":
-        return OneOrder(None, None, completion.text, "truncated: the reply was cut off", usage)
-    winner, error = parse_winner(completion.text, judge.rubric)
-    return OneOrder(winner, None if winner is None else PREFERENCE_B[winner], completion.text, error, usage)
-
-
-def _added(first: Usage, second: Usage) -> Usage:
-    return Usage(
-        n_calls=first.n_calls + second.n_calls,
-        n_prompt_tokens=first.n_prompt_tokens + second.n_prompt_tokens,
-        n_tokens=first.n_tokens + second.n_tokens,
-    )
+def _unaskable(rubric: Rubric, texts: dict[str, str]) -> str | None:
+    if not (texts["response_a"].strip() or texts["response_b"].strip()):
+        return f"{EMPTY}, both of them"
+    return missing(rubric, texts)

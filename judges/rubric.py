@@ -1,10 +1,15 @@
-"""A rubric is a TOML file with a text beside it: what to ask the judge, on which scale, and how to read the answer."""
+"""A rubric is a TOML file with a text beside it: what to ask the judge, on which scale, and how to read the answer.
+
+Everything that a new scale needs is in the file: its numbers or its words and what each is worth, its criteria and
+their weights, the words that stand before the verdict, what the judge is told about its reply, and how several
+verdicts become one.
+"""
 
 import re
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,20 +18,34 @@ from console.errors import InputError
 HERE = Path(__file__).parent / "rubrics"
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 NEEDED = {"score": {"closing", "prompt", "response"}, "pair": {"closing", "prompt", "response_a", "response_b"}}
+OPTIONAL = {"score": {"reference", "criteria"}, "pair": {"reference", "criteria", "judged"}}
+
+Aggregate = Literal["mean", "median", "majority", "max", "min"]
+Reading = Literal["text", "logprobs", "structured"]
 
 
 class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the judge is asked to reply, for each way of reading the reply."""
+    """How the judge is asked to reply, for each way of reading the reply; a way that is not given cannot be used."""
 
-    text: str
-    logprobs: str
+    text: str = ""
+    logprobs: str = ""
+    structured: str = ""
 
 
 class LogprobReading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The words the reply is made to begin with, and the tokens whose probabilities are then read."""
+    """The words the reply is made to begin with, and the choices whose probabilities are then read."""
 
-    prefill: str
     choices: list[str]
+    prefill: str = "{label}: "
+    """`{label}` stands for the rubric's label, or for the name of each criterion in turn."""
+
+
+class Criterion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of several things that are graded apart."""
+
+    name: str
+    weight: float
+    description: str
 
 
 class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
@@ -37,21 +56,89 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
     source: str
     prompt: str
     """The text with its placeholders; in the TOML file the name of the file beside it."""
-    label: str
-    """The word that stands before the verdict in a reply."""
     closing: Closing
     logprobs: LogprobReading
+    label: str = ""
+    """The word that stands before the verdict in a reply; with criteria it is the name of each."""
     low: float = 0
     high: float = 0
+    """The ends of a scale of numbers; with `values` they come from there."""
+    values: dict[str, float] = {}
+    """The words of a verdict and what each is worth; empty where the verdict is a number from low to high.
+    In a comparison 0 stands for the first answer, 1 for the second."""
+    criteria: list[Criterion] = []
+    aggregate: Aggregate = "mean"
+    """How several replies, or the judges of a panel, become one score."""
+    pattern: str = ""
+    """A regular expression with a group `verdict`, for replies of another form than `label: verdict`; the last match
+    counts."""
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
         """The tags that fence the judged texts; none may be closed from inside."""
         return tuple(sorted(set(re.findall(r"</?[a-z_]+>", self.prompt))))
 
-    def values(self) -> list[float]:
-        """Return the score that each choice stands for."""
-        return [float(choice) for choice in self.logprobs.choices]
+    @cached_property
+    def placeholders(self) -> frozenset[str]:
+        """The names of the texts that the prompt shows."""
+        return frozenset(PLACEHOLDER.findall(self.prompt))
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The words before a verdict: one, or one for each criterion."""
+        return tuple(criterion.name for criterion in self.criteria) or (self.label,)
+
+    @cached_property
+    def scale(self) -> tuple[float, float]:
+        """The lowest and the highest score."""
+        return (min(self.values.values()), max(self.values.values())) if self.values else (self.low, self.high)
+
+    @cached_property
+    def choice_values(self) -> tuple[float, ...]:
+        """What each choice of the log-probability reading is worth."""
+        return tuple(self.values[c] if self.values else float(c) for c in self.logprobs.choices)
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of a structured reply: the reasoning first, then each verdict."""
+        verdict: dict[str, Any] = (
+            {"type": "string", "enum": list(self.values)}
+            if self.values
+            else {"type": "number", "enum": sorted(set(self.choice_values))}
+        )
+        properties = {"reasoning": {"type": "string"}, **{json_key(label): verdict for label in self.labels}}
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
+
+    @cached_property
+    def identity(self) -> tuple[object, ...]:
+        """What of a rubric changes a verdict, as plain data: everything but its name and where it comes from."""
+        fields = {name: value for name, value in msgspec.to_builtins(self).items() if name not in ("name", "source")}
+        return tuple(sorted(fields.items()))
+
+    def prefill(self, label: str) -> str:
+        """Return the words that the reply about `label` is made to begin with."""
+        return self.logprobs.prefill.replace("{label}", label)
+
+    def weighted(self, verdicts: dict[str, float]) -> float:
+        """Return the score of the verdicts on all criteria, by their weights."""
+        if not self.criteria:
+            return verdicts[self.label]
+        return sum(criterion.weight * verdicts[criterion.name] for criterion in self.criteria)
+
+
+def json_key(label: str) -> str:
+    """Return `label` as a key of a structured reply."""
+    return re.sub(r"\W+", "_", label.lower())
+
+
+def rubric_names() -> list[str]:
+    """Return the names of this project's rubrics."""
+    return sorted(path.stem for path in HERE.glob("*.toml"))
 
 
 def load_rubric(name: str) -> Rubric:
@@ -61,8 +148,7 @@ def load_rubric(name: str) -> Rubric:
     """
     path = Path(name) if name.endswith(".toml") else HERE / f"{name}.toml"
     if not path.exists():
-        known = ", ".join(sorted(p.stem for p in HERE.glob("*.toml")))
-        raise InputError(f"no rubric '{name}'; give one of {known}, or the path of a .toml file")
+        raise InputError(f"no rubric '{name}'; give one of {', '.join(rubric_names())}, or the path of a .toml file")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         table["prompt"] = (path.parent / str(table.get("prompt"))).read_text(encoding="utf-8").strip()
@@ -70,25 +156,69 @@ def load_rubric(name: str) -> Rubric:
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {error}") from None
     except OSError as error:
-        raise InputError(f"{path}: its prompt file cannot be read: {error}") from None
-    _check(rubric, path)
+        raise InputError(f"{path}: 'prompt': its file cannot be read: {error}") from None
+    for problem in _problems(rubric):
+        raise InputError(f"{path}: {problem}")
     return rubric
 
 
-def _check(rubric: Rubric, path: Path) -> None:
-    found = set(PLACEHOLDER.findall(rubric.prompt))
-    if missing := NEEDED[rubric.kind] - found:
-        raise InputError(f"{path}: its prompt lacks the placeholder {{{{{sorted(missing)[0]}}}}}")
-    if unknown := found - NEEDED[rubric.kind]:
-        raise InputError(f"{path}: its prompt has an unknown placeholder {{{{{sorted(unknown)[0]}}}}}")
-    if len(rubric.logprobs.choices) < 2:
-        raise InputError(f"{path}: 'logprobs.choices' needs at least two choices")
-    if rubric.kind == "score":
-        if rubric.low >= rubric.high:
-            raise InputError(f"{path}: 'low' must be below 'high'")
-        try:
-            values = rubric.values()
-        except ValueError:
-            raise InputError(f"{path}: 'logprobs.choices' must be numbers") from None
-        if not all(rubric.low <= value <= rubric.high for value in values):
-            raise InputError(f"{path}: 'logprobs.choices' must lie between 'low' and 'high'")
+def _problems(rubric: Rubric) -> list[str]:
+    """Return what is wrong with a rubric, the worst first; each names the key."""
+    found = rubric.placeholders
+    wrong = [f"'prompt' lacks the placeholder {{{{{name}}}}}" for name in sorted(NEEDED[rubric.kind] - found)]
+    known = NEEDED[rubric.kind] | OPTIONAL[rubric.kind]
+    wrong += [f"'prompt' has an unknown placeholder {{{{{name}}}}}" for name in sorted(found - known)]
+    if bool(rubric.criteria) != ("criteria" in found):
+        wrong.append("'criteria' and the placeholder {{criteria}} go together")
+    if not rubric.criteria and not rubric.label.strip():
+        wrong.append("'label' is empty: it is the word before the verdict")
+    if not (rubric.closing.text or rubric.closing.logprobs or rubric.closing.structured):
+        wrong.append("'closing' must say how to reply, for at least one of text, logprobs, structured")
+    return wrong + _scale_problems(rubric) + _criteria_problems(rubric) + _pattern_problems(rubric)
+
+
+def _scale_problems(rubric: Rubric) -> list[str]:
+    choices = rubric.logprobs.choices
+    if len(choices) < 2 or len(set(choices)) < len(choices):
+        return ["'logprobs.choices' needs at least two choices, each once"]
+    if rubric.values:
+        if unknown := [choice for choice in choices if choice not in rubric.values]:
+            return [f"'logprobs.choices' has {unknown[0]!r}, which is not in 'values'"]
+        if rubric.kind == "pair" and sorted(rubric.values.values()) != sorted(1 - v for v in rubric.values.values()):
+            return ["'values' of a comparison must lie evenly around 0.5: 0 is the first answer, 1 the second"]
+        return [] if rubric.scale[0] < rubric.scale[1] else ["'values' must not all be the same"]
+    if rubric.kind == "pair":
+        return ["'values' is missing: what each verdict is worth, from 0 (the first answer) to 1 (the second)"]
+    if rubric.low >= rubric.high:
+        return ["'low' must be below 'high'"]
+    try:
+        values = rubric.choice_values
+    except ValueError:
+        return ["'logprobs.choices' must be numbers, or words that stand in 'values'"]
+    if not all(rubric.low <= value <= rubric.high for value in values):
+        return ["'logprobs.choices' must lie between 'low' and 'high'"]
+    return []
+
+
+def _criteria_problems(rubric: Rubric) -> list[str]:
+    if not rubric.criteria:
+        return []
+    names = [json_key(criterion.name) for criterion in rubric.criteria]
+    if len(set(names)) < len(names) or "reasoning" in names or "" in names:
+        return ["'criteria' must have names that differ, none of them empty or 'reasoning'"]
+    if any(criterion.weight <= 0 for criterion in rubric.criteria):
+        return ["'criteria.weight' must be above 0"]
+    total = sum(criterion.weight for criterion in rubric.criteria)
+    return [] if abs(total - 1) < 1e-6 else [f"'criteria.weight' must sum to 1, not {total:g}"]
+
+
+def _pattern_problems(rubric: Rubric) -> list[str]:
+    if not rubric.pattern:
+        return []
+    if rubric.criteria:
+        return ["'pattern' reads one verdict; with 'criteria' the names stand before the verdicts"]
+    try:
+        pattern = re.compile(rubric.pattern)
+    except re.error as error:
+        return [f"'pattern' is not a regular expression: {error}"]
+    return [] if "verdict" in pattern.groupindex else ["'pattern' needs a group (?P<verdict>...)"]

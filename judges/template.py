@@ -1,8 +1,7 @@
 """Fills a rubric's prompt with texts that must not be able to speak to the judge."""
 
 from engines.neutral import neutralise
-from judges.options import Reading
-from judges.rubric import PLACEHOLDER, Rubric
+from judges.rubric import PLACEHOLDER, Reading, Rubric
 from records.rows import Message
 
 
@@ -14,5 +13,13 @@ def fill(rubric: Rubric, read: Reading, texts: dict[str, str]) -> list[Message]:
     """
     parts = {name: neutralise(text, rubric.tags) for name, text in texts.items()}
     parts["closing"] = getattr(rubric.closing, read)
-    content = PLACEHOLDER.sub(lambda match: parts[match[1]], rubric.prompt)
+    parts["criteria"] = "\n".join(f"- {c.name} (weight {c.weight:g}): {c.description}" for c in rubric.criteria)
+    content = PLACEHOLDER.sub(lambda match: parts.get(match[1], ""), rubric.prompt)
     return [{"role": "user", "content": content}]
+
+
+def missing(rubric: Rubric, texts: dict[str, str]) -> str | None:
+    """Return why `texts` cannot fill the rubric's prompt, or None where they can."""
+    for name in sorted(rubric.placeholders - texts.keys() - {"closing", "criteria"}):
+        return f"the rubric '{rubric.name}' shows a {name}, and the row has none"
+    return None

@@ -36,14 +36,30 @@ class Response(Row, frozen=True, kw_only=True):
     finish_reason: str | None = None
     """`stop` (the model ended it), `length` (cut off at the token limit), or None where nobody recorded it."""
     n_tokens: int | None = None
+    reference: str | None = None
+    """A right answer, for rubrics that show the judge one."""
 
 
 class Usage(Row, frozen=True, kw_only=True):
-    """What a verdict cost, in tokens and calls."""
+    """What a verdict cost."""
 
     n_calls: int = 0
+    """Every attempt, failed and retried ones too."""
+    n_failed: int = 0
     n_prompt_tokens: int = 0
     n_tokens: int = 0
+    """Tokens that were written."""
+    seconds: float = 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Return the cost of both."""
+        return Usage(
+            n_calls=self.n_calls + other.n_calls,
+            n_failed=self.n_failed + other.n_failed,
+            n_prompt_tokens=self.n_prompt_tokens + other.n_prompt_tokens,
+            n_tokens=self.n_tokens + other.n_tokens,
+            seconds=self.seconds + other.seconds,
+        )
 
 
 class Judgment(Row, frozen=True, kw_only=True):
@@ -63,11 +79,25 @@ class Judgment(Row, frozen=True, kw_only=True):
     """The judge's own words, raw; empty where no call succeeded."""
     error: str | None
     spread: float | None
-    """Standard deviation of the scores (text) or of the distribution over them (log-probabilities)."""
+    """Standard deviation of the scores (text, panel) or of the distribution over them (log-probabilities)."""
     rubric: str
     judge: str
     """The judge's fingerprint."""
     usage: Usage
+    read: str = ""
+    """How the replies are read: text, logprobs, structured, or panel."""
+    finish_reasons: list[str | None] = []
+    """One for each reply; a reply that ends with `length` was cut off and has no verdict."""
+    mass: float | None = None
+    """The probability that the judge gave to the choices taken together (log-probabilities)."""
+    criteria: dict[str, float | None] | None = None
+    """The score of each criterion, for rubrics that have several."""
+    agreement: float | None = None
+    """The share of pairs of judges who say the same (panel)."""
+    members: list[str] | None = None
+    """The fingerprints of the judges of a panel, in the order of `scores`."""
+    evidence: dict[str, Any] | None = None
+    """What was looked up about the response's claims."""
 
 
 class Comparison(Row, frozen=True, kw_only=True):
@@ -94,6 +124,17 @@ class Comparison(Row, frozen=True, kw_only=True):
     rubric: str
     judge: str
     usage: Usage
+    read: str = ""
+    finish_reasons: list[str | None] = []
+    mass: float | None = None
+    """The probability that the judge gave to the choices, the smaller of the two orders."""
+    reply_orders: list[str] = []
+    """For each reply the order in which it was asked, `ab` or `ba`."""
+    orders: str = "both"
+    """`both`, or the only order that was asked: `ab` shows answer a first, `ba` answer b."""
+    reference: str | None = None
+    judged: str | None = None
+    """The answer that two judgments are about, where judgments are compared."""
 
 
 class Pair(Row, frozen=True, kw_only=True):

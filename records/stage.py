@@ -21,6 +21,4 @@ def complete(store: Store[RowT], wanted: Sequence[str], rows: Iterator[RowT], ti
         for row in rows:
             store.append(row)
             advance(1)
-    ids = set(wanted)
-    found = {row.id: row for row in store.rows() if row.id in ids}  # type: ignore[attr-defined]
-    return [found[row_id] for row_id in dict.fromkeys(wanted) if row_id in found]
+    return list(store.chosen(dict.fromkeys(wanted)))

@@ -9,13 +9,14 @@ import errno
 import fcntl
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
 import msgspec
 
 from console.errors import RowError, StoreError
+from records.disk import DiskDict, DiskSet
 from records.rows import Row
 
 RowT = TypeVar("RowT", bound=Row)
@@ -52,7 +53,14 @@ class Store(Generic[RowT]):
             except BaseException:
                 self._file.close()
                 raise
-        self.ids: set[str] = {row.id for row in self.rows() if keep(row)}  # type: ignore[attr-defined]
+        self.ids = DiskSet()
+        """The ids of the rows that are done."""
+        self._offsets: DiskDict[int] = DiskDict()  # where the last row with each id begins
+        for offset, row in _located_rows(path, row_type):
+            self._offsets[row.id] = offset  # type: ignore[attr-defined]
+            if keep(row):
+                self.ids.add(row.id)  # type: ignore[attr-defined]
+        self._end = path.stat().st_size
 
     def __enter__(self) -> "Store[RowT]":
         return self
@@ -65,15 +73,32 @@ class Store(Generic[RowT]):
 
     def append(self, row: RowT) -> None:
         """Write `row` at the end and hand it to the operating system at once."""
-        line = msgspec.json.encode(row) + b"\n"
+        rest = line = msgspec.json.encode(row) + b"\n"
         with _DiskErrors(self.path):
-            while line:  # a nearly full disk takes a part first
-                line = line[self._file.write(line) :]
+            while rest:  # a nearly full disk takes a part first
+                rest = rest[self._file.write(rest) :]
         self.ids.add(row.id)  # type: ignore[attr-defined]
+        self._offsets[row.id] = self._end  # type: ignore[attr-defined]
+        self._end += len(line)
 
     def rows(self) -> Iterator[RowT]:
         """Yield every row in file order."""
         return read_rows(self.path, self._row_type)
+
+    def latest(self) -> Iterator[RowT]:
+        """Yield one row per id, the last one written, in file order and in the same memory for a file of any length."""
+        for offset, row in _located_rows(self.path, self._row_type):
+            if self._offsets[row.id] == offset:  # type: ignore[attr-defined]
+                yield row
+
+    def chosen(self, ids: Iterable[str]) -> Iterator[RowT]:
+        """Yield the last row with each of `ids` that there is, in that order."""
+        decoder = msgspec.json.Decoder(self._row_type)
+        with self.path.open("rb") as file:
+            for row_id in ids:
+                if row_id in self._offsets:
+                    file.seek(self._offsets[row_id])
+                    yield decoder.decode(file.readline())
 
 
 def read_rows(path: Path, row_type: type[RowT]) -> Iterator[RowT]:
@@ -81,13 +106,19 @@ def read_rows(path: Path, row_type: type[RowT]) -> Iterator[RowT]:
 
     Raises RowError, naming the line, where one is not such a row.
     """
+    return (row for _, row in _located_rows(path, row_type))
+
+
+def _located_rows(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, RowT]]:
     decoder = msgspec.json.Decoder(row_type)
+    offset = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                yield decoder.decode(line)
+                yield offset, decoder.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise RowError(f"{path}:{number}: not a {row_type.__name__} row: {error}") from None
+            offset += len(line)
 
 
 def latest(rows: Iterator[RowT]) -> list[RowT]:

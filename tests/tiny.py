@@ -61,7 +61,7 @@ def _tokenizer() -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([path.read_text() for path in sorted(RUBRICS.glob("*.txt"))], trainer)
+    tokenizer.train_from_iterator([(RUBRICS / name).read_text() for name in ("additive.txt", "pairwise.txt")], trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=SPECIAL[1],

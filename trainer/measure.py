@@ -107,7 +107,7 @@ def _measured(number: int, judge: str, judgments: list[Judgment], rate: WinRate 
 
 
 def _pairwise(config: Config) -> JudgeOptions:
-    return replace(config.judge, rubric=config.eval.rubric)
+    return replace(config.judge, rubric=config.eval.rubric, samples=1)
 
 
 def _path(run: Run, name: str) -> Path:

@@ -20,7 +20,7 @@ def first_answer(request: Request) -> str:
 def verdict(reply_to: dict[str, str]) -> Comparison:
     """Return the comparison of a judge that replies by which answer it sees first."""
     engine = ScriptedEngine(reply=lambda request: reply_to[first_answer(request)])
-    [row] = compare(open_judge(engine, JudgeOptions(rubric="pairwise", read="text"), 0), [CONTEST], set())
+    [row] = compare(open_judge(engine, JudgeOptions(rubric="pairwise", read="text", samples=1), 0), [CONTEST], set())
     return row
 
 

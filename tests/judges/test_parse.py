@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judges.parse import parse_score, parse_winner
+from judges.parse import parse_reply
 from judges.rubric import load_rubric
 
 ADDITIVE = load_rubric("additive")
@@ -43,7 +43,7 @@ PAIRWISE = load_rubric("pairwise")
     ],
 )
 def test_a_reply_with_a_score_gives_it(reply: str, score: float) -> None:
-    assert parse_score(reply, ADDITIVE).value == score
+    assert parse_reply(reply, ADDITIVE).value == score
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,13 @@ def test_a_reply_with_a_score_gives_it(reply: str, score: float) -> None:
     ],
 )
 def test_a_reply_without_one_clear_score_gives_the_reason(reply: str, reason: str) -> None:
-    parsed = parse_score(reply, ADDITIVE)
+    parsed = parse_reply(reply, ADDITIVE)
     assert parsed.value is None and parsed.error is not None and reason in parsed.error
 
 
 @given(st.text())
 def test_any_reply_gives_a_score_on_the_scale_or_a_reason(reply: str) -> None:
-    parsed = parse_score(reply, ADDITIVE)
+    parsed = parse_reply(reply, ADDITIVE)
     assert (parsed.value is None) == (parsed.error is not None)
     assert parsed.value is None or 0 <= parsed.value <= 5
 
@@ -90,23 +90,26 @@ def test_a_last_line_with_a_score_is_found_after_any_text_that_names_none(before
         or after.lstrip()[:2].lower() in ("to", "or", "an", "ou")
     ):
         return  # these go on the number itself
-    assert parse_score(f"{before}\nScore: {score}\n{after}", ADDITIVE).value == score
+    assert parse_reply(f"{before}\nScore: {score}\n{after}", ADDITIVE).value == score
 
 
 @pytest.mark.parametrize(
-    ("reply", "winner"),
+    ("reply", "value"),
     [
-        ("Better: A", "a"),
-        ("**Better:** B", "b"),
-        ("Better: answer A", "a"),
-        ("Better: answer_b", "b"),
-        ("Better: tie", "tie"),
-        ("The better is A? No.\nBetter: B", "b"),
+        ("Better: A", 0),
+        ("**Better:** B", 1),
+        ("Better: answer A", 0),
+        ("Better: answer_b", 1),
+        ("Better: tie", 0.5),
+        ("The better is A? No.\nBetter: B", 1),
         ("Better: neither", None),
         ("Better: Apple", None),
+        ("Better: A or B", None),
+        ("Better: A, no, Better: B", None),
+        ("Better: A>B", None),
         ("", None),
     ],
 )
-def test_the_last_winner_counts(reply: str, winner: str | None) -> None:
-    found, error = parse_winner(reply, PAIRWISE)
-    assert found == winner and (error is None) == (winner is not None)
+def test_the_last_winner_counts(reply: str, value: float | None) -> None:
+    verdict = parse_reply(reply, PAIRWISE)
+    assert verdict.value == value and (verdict.error is None) == (value is not None)

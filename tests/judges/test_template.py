@@ -45,7 +45,7 @@ def test_every_packaged_rubric_loads(path: Path) -> None:
         (("high = 5", "high = 0"), "'low' must be below 'high'"),
         (('"5"]', '"9"]'), "must lie between"),
         (('"5"]', '"five"]'), "must be numbers"),
-        (('prompt = "additive.txt"', 'prompt = "missing.txt"'), "prompt file cannot be read"),
+        (('prompt = "additive.txt"', 'prompt = "missing.txt"'), "'prompt': its file cannot be read"),
         (('prompt = "additive.txt"', 'prompt = "bad.txt"'), "lacks the placeholder {{response}}"),
         (('prompt = "additive.txt"', 'prompt = "odd.txt"'), "unknown placeholder {{colour}}"),
         (('name = "additive"', "name = 3"), "Expected `str`"),
@@ -67,5 +67,5 @@ def test_a_broken_rubric_is_refused_with_its_file_and_key(
 
 
 def test_an_unknown_rubric_names_the_known_ones() -> None:
-    with pytest.raises(InputError, match="additive, pairwise"):
+    with pytest.raises(InputError, match="additive, criteria.*pairwise"):
         load_rubric("multiplicative")

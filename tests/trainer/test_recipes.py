@@ -6,7 +6,7 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError
-from judges.parse import parse_score
+from judges.parse import parse_reply
 from judges.rubric import load_rubric
 from records import Prompt
 from records.files import BadRows, read_records
@@ -78,7 +78,7 @@ def test_what_the_judge_learns_is_what_it_will_be_asked_and_parses_to_the_score(
     for read in ("text", "logprobs"):
         chats = list(eft_chats(None, rubric, read))
         assert len(chats) == 72
-        assert all(parse_score(chat[-1]["content"], rubric).value is not None for chat in chats)
+        assert all(parse_reply(chat[-1]["content"], rubric).value is not None for chat in chats)
     short, long = (next(iter(eft_chats(None, rubric, read))) for read in ("logprobs", "text"))
     assert short[-1]["content"].startswith("Score: ") and len(long[-1]["content"]) > len(short[-1]["content"])
 

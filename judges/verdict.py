@@ -1,0 +1,169 @@
+"""From what the judge said to a score: the only way, for a reply that just came and for one that was stored.
+
+A stored reply can therefore be read again with another parser, rubric or aggregation, and no model (`judges.rescore`).
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, median, pstdev
+
+import msgspec
+
+from engines.protocol import Choice, Completion
+from judges.parse import parse_reply
+from judges.rubric import Aggregate, Reading, Rubric
+from records.rows import Usage
+
+
+@dataclass(frozen=True)
+class Said:
+    """One reply as it is stored, or the reason why there is none."""
+
+    reply: str | None
+    """The text; for log-probabilities a JSON object from each choice to its log-probability."""
+    finish_reason: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """What several replies about one thing come to."""
+
+    value: float | None
+    values: list[float | None]
+    """One per reply; None where it has no verdict."""
+    spread: float | None = None
+    mass: float | None = None
+    criteria: dict[str, float | None] | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class How:
+    """How replies are read and put together; all of it is part of the judge's fingerprint."""
+
+    rubric: Rubric
+    read: Reading
+    aggregate: Aggregate
+    min_mass: float = 0.0
+    """The least probability that the choices must have together (log-probabilities)."""
+
+
+def score_of(said: Sequence[Said], how: How) -> Score:
+    """Return the score of all replies about one answer; raises nothing, whatever they say."""
+    return _from_distributions(said, how) if how.read == "logprobs" else _from_replies(said, how)
+
+
+def _from_replies(said: Sequence[Said], how: How) -> Score:
+    verdicts = [_read(one, how) for one in said]
+    values = [score for score, _, _ in verdicts]
+    known = [value for value in values if value is not None]
+    errors = [error for _, error, _ in verdicts if error]
+    if not known:
+        return Score(None, values, error="; ".join(dict.fromkeys(errors)) or "no reply")
+    criteria = None
+    if how.rubric.criteria:
+        graded = [each for _, _, each in verdicts if each]
+        criteria = {name: aggregated([each[name] for each in graded], how.aggregate) for name in how.rubric.labels}
+    return Score(aggregated(known, how.aggregate), values, pstdev(known), criteria=dict(criteria) if criteria else None)
+
+
+def _read(said: Said, how: How) -> tuple[float | None, str | None, dict[str, float] | None]:
+    if said.error or said.reply is None:
+        return None, said.error or "no reply", None
+    if said.finish_reason == "length":
+        return None, "truncated: the reply was cut off", None
+    verdict = parse_reply(said.reply, how.rubric, structured=how.read == "structured")
+    return verdict.value, verdict.error, verdict.criteria
+
+
+def _from_distributions(said: Sequence[Said], how: How) -> Score:
+    means: dict[str, float] = {}
+    masses: list[float] = []
+    variance = 0.0
+    weights = {criterion.name: criterion.weight for criterion in how.rubric.criteria}
+    for label, one in zip(how.rubric.labels, said, strict=False):
+        expected = expected_value(one, how)
+        if isinstance(expected, str):
+            return Score(None, [None], mass=min(masses, default=None), error=expected)
+        mean, var, mass = expected
+        masses.append(mass)
+        if mass < how.min_mass or mass == 0:
+            what = f"only {mass:.2g} of the probability is on the choices"
+            return Score(None, [None], mass=mass, error=f"{label}: {what}" if weights else what)
+        means[label] = mean
+        variance += weights.get(label, 1.0) ** 2 * var
+    if len(means) < len(how.rubric.labels):
+        return Score(None, [None], error=f"{len(means)} replies for {len(how.rubric.labels)} criteria")
+    value = how.rubric.weighted(means)
+    return Score(value, [value], math.sqrt(variance), min(masses), dict(means) if weights else None)
+
+
+def expected_value(said: Said, how: How) -> tuple[float, float, float] | str:
+    """Return mean and variance of the choices' values under their probabilities, and the probability of all of them.
+
+    Mean and variance are of the distribution renormalised over the choices (G-Eval, arXiv 2303.16634, section 2).
+    Returns the reason where there is none.
+    """
+    if said.error or said.reply is None:
+        return said.error or "no reply"
+    try:
+        logprobs = msgspec.json.decode(said.reply, type=dict[str, float | None])
+    except msgspec.DecodeError:
+        return "the stored reply is not a distribution over the choices"
+    found = [logprobs.get(choice) for choice in how.rubric.logprobs.choices]
+    if all(name not in logprobs for name in how.rubric.logprobs.choices):
+        return "the stored reply is about other choices"
+    weights = [0.0 if logprob is None else math.exp(logprob) for logprob in found]
+    mass = sum(weights)
+    if mass == 0:
+        return 0.0, 0.0, 0.0
+    values = how.rubric.choice_values
+    mean = sum(w * v for w, v in zip(weights, values, strict=True)) / mass
+    variance = sum(w * (v - mean) ** 2 for w, v in zip(weights, values, strict=True)) / mass
+    return mean, variance, mass
+
+
+def aggregated(values: Sequence[float], aggregate: Aggregate) -> float:
+    """Return one score for several; `majority` is the commonest one, or the mean of those that are equally common."""
+    match aggregate:
+        case "median":
+            return median(values)
+        case "max":
+            return max(values)
+        case "min":
+            return min(values)
+        case "majority":
+            counts = Counter(values)
+            most = max(counts.values())
+            return fmean(value for value, count in counts.items() if count == most)
+    return fmean(values)
+
+
+def said_of(answer: Completion | Choice, choices: Sequence[str]) -> Said:
+    """Return what an engine gave in the form in which it is stored."""
+    if answer.error:
+        return Said(None, None, answer.error)
+    if isinstance(answer, Completion):
+        return Said(answer.text, answer.finish_reason)
+    finite = {name: lp if math.isfinite(lp) else None for name, lp in zip(choices, answer.logprobs, strict=True)}
+    return Said(msgspec.json.encode(finite).decode(), "stop")
+
+
+def stored(replies: Sequence[str], finish_reasons: Sequence[str | None]) -> list[Said]:
+    """Return the replies of a stored row; rows without finish reasons are taken as whole."""
+    reasons = finish_reasons or [None] * len(replies)
+    return [Said(reply, reason) for reply, reason in zip(replies, reasons, strict=False)]
+
+
+def usage_of(answer: Completion | Choice) -> Usage:
+    """Return what one call cost."""
+    return Usage(
+        n_calls=answer.n_calls,
+        n_failed=answer.n_failed,
+        n_prompt_tokens=answer.n_prompt_tokens,
+        n_tokens=answer.n_tokens,
+        seconds=answer.seconds,
+    )
