@@ -33,7 +33,7 @@ class JudgeFlags:
     """Of the judge's replies (text)."""
     judge_top_p: float = 0.9
     """Of the judge's replies (text)."""
-    judge_min_mass: float = 0.1
+    judge_min_mass: float = 0.0
     """No verdict where the judge's choices have less probability than this together (logprobs)."""
     min_coverage: float = 0.9
     """Fail where a smaller share of the prompts gets a verdict; what was judged is kept."""

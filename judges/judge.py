@@ -1,5 +1,6 @@
 """The judge: asks an engine with a rubric, reads the verdict, and keeps everything that was said."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -177,11 +178,15 @@ def had_a_reply(judgment: Judgment) -> bool:
 
 def check_coverage(judgments: Sequence[Judgment], min_coverage: float) -> None:
     """Raise JudgeError where fewer than `min_coverage` of the judgments have a score; all of them are kept."""
-    n_scored = sum(judgment.score is not None for judgment in judgments)
-    if judgments and n_scored < min_coverage * len(judgments):
-        reasons = [judgment.error for judgment in judgments if judgment.error]
-        common = max(set(reasons), key=reasons.count) if reasons else "unknown"
-        raise JudgeError(
-            f"only {n_scored} of {len(judgments)} answers got a verdict, under --min-coverage {min_coverage:g}; "
-            f"most often: {common}. Try another judge, --read logprobs, or a lower --min-coverage"
-        )
+    reasons = Counter(judgment.error or "unknown" for judgment in judgments if judgment.score is None)
+    require_coverage(len(judgments) - reasons.total(), len(judgments), reasons, min_coverage)
+
+
+def require_coverage(n_scored: int, n: int, reasons: Counter[str], min_coverage: float) -> None:
+    """Raise JudgeError where fewer than `min_coverage` of `n` answers have a score; `reasons` counts why not."""
+    if n_scored >= min_coverage * n:
+        return
+    raise JudgeError(
+        f"only {n_scored} of {n} answers got a verdict, under --min-coverage {min_coverage:g}; "
+        f"most often: {reasons.most_common(1)[0][0]}. Try another judge, --read logprobs, or a lower --min-coverage"
+    )

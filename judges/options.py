@@ -26,7 +26,7 @@ class JudgeOptions:
     """Of the replies (text, structured)."""
     top_p: float = 0.9
     """Of the replies (text, structured)."""
-    min_mass: float = 0.1
-    """No verdict where the choices have less probability than this together (logprobs)."""
+    min_mass: float = 0.0
+    """No verdict where the choices have less probability than this together (logprobs); it is always reported."""
     min_coverage: float = 0.9
     """Stop where a smaller share of the answers gets a verdict."""

@@ -7,7 +7,9 @@ from statistics import fmean, stdev
 from typing import Any, Literal
 
 from console.errors import InputError
-from judges.judge import EMPTY, Judge, ask
+from engines.protocol import Request
+from judges.cost import Budget
+from judges.judge import EMPTY, Judge, ask, request
 from judges.rubric import Rubric
 from judges.template import missing
 from judges.verdict import How, Said, score_of
@@ -192,11 +194,44 @@ def win_rate(comparisons: Sequence[Comparison]) -> WinRate:
 
 
 def compare_into(
-    store: Store[Comparison], judge: Judge, contests: Sequence[Contest], title: str, orders: Orders = "both"
+    store: Store[Comparison],
+    judge: Judge,
+    contests: Sequence[Contest],
+    title: str,
+    orders: Orders = "both",
+    budget: Budget | None = None,
 ) -> list[Comparison]:
-    """Compare what `store` does not hold yet and return the verdicts on `contests` in order."""
+    """Compare what `store` does not hold yet and return the verdicts on `contests` in order.
+
+    Raises JudgeError where `budget` is spent; what was compared is kept.
+    """
     wanted = [comparison_id(judge, contest, orders) for contest in contests]
-    return complete(store, wanted, compare(judge, contests, store.ids, orders), title)
+    rows = compare(judge, contests, store.ids, orders)
+    if budget is not None:
+        for row in store.chosen(dict.fromkeys(row_id for row_id in wanted if row_id in store)):
+            budget.add(row.usage)
+        rows = _within(budget, judge, contests, [row_id for row_id in wanted if row_id not in store], orders)
+    found = complete(store, wanted, rows, title)
+    if budget is not None and len(found) < len(set(wanted)):
+        raise budget.stop(len(found), len(set(wanted)))
+    return found
+
+
+def first_request(judge: Judge, contest: Contest) -> Request:
+    """Return the first question about `contest`, to show it."""
+    return request(judge, _texts(contest, "ab"), "", 0)
+
+
+def _within(
+    budget: Budget, judge: Judge, contests: Sequence[Contest], todo: Sequence[str], orders: Orders
+) -> Iterator[Comparison]:
+    """Yield the comparisons with the ids `todo`, as long as `budget` allows it."""
+    everything = {comparison_id(judge, contest, orders) for contest in contests}
+    while todo and (n := budget.n_allowed(len(todo))):
+        for row in compare(judge, contests, everything - set(todo[:n]), orders):
+            budget.add(row.usage)
+            yield row
+        todo = todo[n:]
 
 
 def _texts(contest: Contest, order: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, median, pstdev
+from statistics import fmean, median
 
 import msgspec
 
@@ -15,6 +15,9 @@ from engines.protocol import Choice, Completion
 from judges.parse import parse_reply
 from judges.rubric import Aggregate, Reading, Rubric
 from records.rows import Usage
+
+LITTLE_MASS = 0.5
+"""Under this probability on all choices together, a judge is not answering the question."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,29 @@ class Score:
     mass: float | None = None
     criteria: dict[str, float | None] | None = None
     error: str | None = None
+
+
+@dataclass
+class Masses:
+    """How much probability a judge gave to its choices, added up over rows."""
+
+    n: int = 0
+    total: float = 0.0
+    least: float = 1.0
+
+    def add(self, mass: float | None) -> None:
+        """Count one row; None, for another reading, counts nothing."""
+        if mass is not None:
+            self.n, self.total, self.least = self.n + 1, self.total + mass, min(self.least, mass)
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Return mean and minimum as plain data."""
+        return {"mean": self.total / self.n, "least": self.least} if self.n else {"mean": None, "least": None}
+
+    def __str__(self) -> str:
+        mean = self.total / self.n
+        warning = "" if mean >= LITTLE_MASS else ": it would rather say something else, and its verdicts mean little"
+        return f"probability that the judge gives to the choices: {mean:.3f}, at least {self.least:.3f}{warning}"
 
 
 @dataclass(frozen=True)
@@ -67,7 +93,9 @@ def _from_replies(said: Sequence[Said], how: How) -> Score:
     if how.rubric.criteria:
         graded = [each for _, _, each in verdicts if each]
         criteria = {name: aggregated([each[name] for each in graded], how.aggregate) for name in how.rubric.labels}
-    return Score(aggregated(known, how.aggregate), values, pstdev(known), criteria=dict(criteria) if criteria else None)
+    return Score(
+        aggregated(known, how.aggregate), values, _deviation(known), criteria=dict(criteria) if criteria else None
+    )
 
 
 def _read(said: Said, how: How) -> tuple[float | None, str | None, dict[str, float] | None]:
@@ -140,6 +168,11 @@ def aggregated(values: Sequence[float], aggregate: Aggregate) -> float:
             most = max(counts.values())
             return fmean(value for value, count in counts.items() if count == most)
     return fmean(values)
+
+
+def _deviation(values: Sequence[float]) -> float:
+    mean = fmean(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
 
 
 def said_of(answer: Completion | Choice, choices: Sequence[str]) -> Said:

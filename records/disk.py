@@ -1,7 +1,7 @@
 """Dictionaries and sets that lie on disk, so that a file of any length is read in the same memory.
 
-Each is a private SQLite database without a name: it spills to a temporary file once it outgrows its cache, and goes with
-the process.
+Each is a private SQLite database without a name: it spills to a temporary file once it outgrows its cache, and goes
+with the process.
 """
 
 import sqlite3
@@ -34,6 +34,10 @@ class DiskDict(MutableMapping[str, ValueT], Generic[ValueT]):
             (key, value),
         )
 
+    def put_new(self, key: str, value: ValueT) -> bool:
+        """Set `key` where it is not there yet and return whether it was new."""
+        return self._ask("INSERT OR IGNORE INTO t (key, value) VALUES (?, ?)", (key, value)).rowcount == 1
+
     def __delitem__(self, key: str) -> None:
         if not self._ask("DELETE FROM t WHERE key = ?", (key,)).rowcount:
             raise KeyError(key)
@@ -54,9 +58,9 @@ class DiskSet(Set[str]):
     def __init__(self) -> None:
         self._dict: DiskDict[int] = DiskDict()
 
-    def add(self, key: str) -> None:
-        """Put `key` in; nothing happens where it is there already."""
-        self._dict[key] = 1
+    def add(self, key: str) -> bool:
+        """Put `key` in and return whether it is new."""
+        return self._dict.put_new(key, 1)
 
     def __contains__(self, key: object) -> bool:
         return key in self._dict

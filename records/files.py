@@ -18,10 +18,11 @@ DEFAULT_SPLIT = "train"
 
 
 class BadRows:
-    """What happens to a bad row: it is named and counted, or with `strict` it stops the command."""
+    """What happens to a bad row: it is named and counted (`quiet`: only counted), or `strict` stops the command."""
 
-    def __init__(self, *, strict: bool = False) -> None:
+    def __init__(self, *, strict: bool = False, quiet: bool = False) -> None:
         self.strict = strict
+        self.quiet = quiet
         self.n_bad = 0
 
     def add(self, error: RowError) -> None:
@@ -29,6 +30,8 @@ class BadRows:
         if self.strict:
             raise error
         self.n_bad += 1
+        if self.quiet:
+            return
         if self.n_bad <= SHOWN_BAD_ROWS:
             say(f"skipped: {error}")
         elif self.n_bad == SHOWN_BAD_ROWS + 1:

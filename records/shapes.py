@@ -137,6 +137,7 @@ def _response(record: Record, prompt: str | list[Message], text: str, side: str 
         seed=record.get("seed") if isinstance(record.get("seed"), int) else None,
         finish_reason=_optional(record, "finish_reason"),
         n_tokens=record.get("n_tokens") if isinstance(record.get("n_tokens"), int) else None,
+        reference=_optional(record, "reference"),
     )
 
 

@@ -9,17 +9,33 @@ import errno
 import fcntl
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
 import msgspec
 
 from console.errors import RowError, StoreError
-from records.disk import DiskDict, DiskSet
+from records.disk import DiskDict
 from records.rows import Row
 
 RowT = TypeVar("RowT", bound=Row)
+
+
+class Done(Set[str]):
+    """The ids of a store's rows that are not to be done again."""
+
+    def __init__(self, rows: DiskDict[int]) -> None:
+        self._rows = rows
+
+    def __contains__(self, row_id: object) -> bool:
+        return bool(self._rows.get(row_id, 0) & 1)  # type: ignore[call-overload]
+
+    def __iter__(self) -> Iterator[str]:
+        return (row_id for row_id, value in self._rows.items() if value & 1)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 class Store(Generic[RowT]):
@@ -53,13 +69,11 @@ class Store(Generic[RowT]):
             except BaseException:
                 self._file.close()
                 raise
-        self.ids = DiskSet()
-        """The ids of the rows that are done."""
-        self._offsets: DiskDict[int] = DiskDict()  # where the last row with each id begins
+        self._rows: DiskDict[int] = DiskDict()  # id -> where its last row begins, times 2, plus 1 where it is done
         for offset, row in _located_rows(path, row_type):
-            self._offsets[row.id] = offset  # type: ignore[attr-defined]
-            if keep(row):
-                self.ids.add(row.id)  # type: ignore[attr-defined]
+            self._rows[row.id] = 2 * offset + keep(row)  # type: ignore[attr-defined]
+        self.ids = Done(self._rows)
+        """The ids of the rows that are done."""
         self._end = path.stat().st_size
 
     def __enter__(self) -> "Store[RowT]":
@@ -77,8 +91,7 @@ class Store(Generic[RowT]):
         with _DiskErrors(self.path):
             while rest:  # a nearly full disk takes a part first
                 rest = rest[self._file.write(rest) :]
-        self.ids.add(row.id)  # type: ignore[attr-defined]
-        self._offsets[row.id] = self._end  # type: ignore[attr-defined]
+        self._rows[row.id] = 2 * self._end + 1  # type: ignore[attr-defined]
         self._end += len(line)
 
     def rows(self) -> Iterator[RowT]:
@@ -88,7 +101,7 @@ class Store(Generic[RowT]):
     def latest(self) -> Iterator[RowT]:
         """Yield one row per id, the last one written, in file order and in the same memory for a file of any length."""
         for offset, row in _located_rows(self.path, self._row_type):
-            if self._offsets[row.id] == offset:  # type: ignore[attr-defined]
+            if self._rows[row.id] // 2 == offset:  # type: ignore[attr-defined]
                 yield row
 
     def chosen(self, ids: Iterable[str]) -> Iterator[RowT]:
@@ -96,8 +109,8 @@ class Store(Generic[RowT]):
         decoder = msgspec.json.Decoder(self._row_type)
         with self.path.open("rb") as file:
             for row_id in ids:
-                if row_id in self._offsets:
-                    file.seek(self._offsets[row_id])
+                if (found := self._rows.get(row_id)) is not None:
+                    file.seek(found // 2)
                     yield decoder.decode(file.readline())
 
 

@@ -51,8 +51,6 @@ def recipe(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         n = 3
         max_new_tokens = 8
         temperature = 1.0
-        [judge]
-        min_mass = 0.0
         [sft]
         learning_rate = 1e-3
         batch_size = 2

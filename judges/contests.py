@@ -1,0 +1,88 @@
+"""Which answers are compared with which: two files joined by their prompts, or one file of pairs."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+from console.errors import InputError, RowError
+from console.progress import say
+from judges.pairwise import Contest
+from judges.rubric import Rubric
+from records import Judgment, Response, text_of
+from records.files import BadRows, read_records
+from records.shapes import located_responses, responses_of
+from records.store import latest, read_rows
+
+SAME_NAME = ("a", "b")
+
+
+def read_contests(a: Path, b: Path | None, rubric: Rubric, *, strict: bool) -> list[Contest]:
+    """Return what `rubric` is to compare: the answers in `a` with those in `b`, or with no `b` the pairs in `a`.
+
+    A rubric that shows `judged` compares judgments: files that judges.score wrote, replies of two judges or, in one
+    file, all pairs of the replies about one answer. Raises InputError where there is nothing to compare.
+    """
+    if "judged" in rubric.placeholders:
+        contests = _of_judgments(a, b)
+    elif b is None:
+        contests = _pairs(a, BadRows(strict=strict))
+    else:
+        contests = _joined(a, b, strict=strict)
+    found = list(contests)
+    if not found:
+        what = "two replies about one answer" if "judged" in rubric.placeholders else "two answers to one prompt"
+        raise InputError(f"{a}{f' and {b}' if b else ''}: nothing to compare: {what} are needed")
+    return found
+
+
+def contest_of(first: Response, second: Response) -> Contest:
+    """Return the contest of two answers to one prompt."""
+    names = (first.model, second.model) if first.model != second.model else SAME_NAME
+    reference = first.reference or second.reference
+    return Contest(first.prompt_id, first.prompt, first.response, second.response, *names, reference)
+
+
+def _pairs(path: Path, bad: BadRows) -> Iterator[Contest]:
+    for where, record in read_records(path, bad):
+        try:
+            sides = responses_of(record)
+        except RowError:
+            raise
+        except InputError as error:
+            bad.add(RowError(f"{where}: {error}"))
+            continue
+        if len(sides) == 2:
+            yield contest_of(*sides)
+        else:
+            bad.add(RowError(f"{where}: one answer, and two are needed; or give a second file"))
+
+
+def _joined(a: Path, b: Path, *, strict: bool) -> Iterator[Contest]:
+    second: dict[str, list[Response]] = defaultdict(list)
+    for _, response in located_responses(b, BadRows(strict=strict)):
+        second[text_of(response.prompt)].append(response)
+    n_alone = 0
+    for _, response in located_responses(a, BadRows(strict=strict)):
+        others = second[text_of(response.prompt)]
+        if others:
+            yield contest_of(response, others.pop(0))
+        else:
+            n_alone += 1
+    n_left = sum(map(len, second.values()))
+    if n_alone or n_left:
+        say(f"without a partner and left out: {n_alone} of {a.name}, {n_left} of {b.name}")
+
+
+def _of_judgments(a: Path, b: Path | None) -> Iterator[Contest]:
+    first = latest(read_rows(a, Judgment))
+    if b is None:
+        for row in first:
+            for one, other in combinations(dict.fromkeys(row.replies), 2):
+                yield Contest(row.prompt_id, row.prompt, one, other, *SAME_NAME, None, row.response)
+        return
+    second = {row.response_id: row for row in latest(read_rows(b, Judgment)) if row.replies}
+    for row in first:
+        if row.replies and (other_row := second.get(row.response_id)):
+            replies = (row.replies[0], other_row.replies[0])
+            yield Contest(row.prompt_id, row.prompt, *replies, row.judge, other_row.judge, None, row.response)

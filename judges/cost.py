@@ -1,0 +1,120 @@
+"""What verdicts cost, and a limit at which a command stops so that it can go on later."""
+
+import tomllib
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import NamedTuple
+
+from console.errors import InputError, JudgeError
+from records.rows import Usage
+
+PRICES = Path(__file__).parent / "prices.toml"
+FIRST_ROWS = 8
+"""How many rows are asked before it is known what one costs."""
+
+
+@dataclass(frozen=True)
+class CostOptions:
+    """How much a command may spend."""
+
+    max_cost: float | None = None
+    """Stop before more US dollars than this are spent on the output, earlier runs of it counted; it can go on later."""
+    max_tokens_total: int | None = None
+    """Stop before more tokens than this are read and written for the output."""
+    prices: Path | None = None
+    """A TOML table: "model" = [read, written] in US dollars for a million tokens; the default is the packaged one."""
+
+
+class Price(NamedTuple):
+    """US dollars for a million tokens."""
+
+    read: float
+    written: float
+
+
+class Budget:
+    """Adds up what rows cost and says how many more may be asked."""
+
+    def __init__(self, options: CostOptions, price: Price | None) -> None:
+        """Raise InputError where a limit in dollars is given for a model without a price."""
+        if options.max_cost is not None and price is None:
+            raise InputError("--max-cost: this model has no price; give one with --prices, or use --max-tokens-total")
+        for name, limit in (("--max-cost", options.max_cost), ("--max-tokens-total", options.max_tokens_total)):
+            if limit is not None and limit <= 0:
+                raise InputError(f"{name} must be above 0, not {limit}")
+        self.price = price
+        self.usage = Usage()
+        self.n_rows = 0
+        self._options = options
+
+    @property
+    def limited(self) -> bool:
+        """Return whether there is any limit."""
+        return self._options.max_cost is not None or self._options.max_tokens_total is not None
+
+    @property
+    def dollars(self) -> float | None:
+        """Return what was spent; None for a model without a price."""
+        return None if self.price is None else cost_of(self.usage, self.price)
+
+    def add(self, usage: Usage) -> None:
+        """Count one row."""
+        self.usage = self.usage + usage
+        self.n_rows += 1
+
+    def n_allowed(self, n_wanted: int) -> int:
+        """Return how many of `n_wanted` more rows fit in the budget, judging by the mean of those so far."""
+        if not self.limited:
+            return n_wanted
+        if self.n_rows == 0:
+            return min(n_wanted, FIRST_ROWS)
+        tokens = self.usage.n_prompt_tokens + self.usage.n_tokens
+        spent = ((self.dollars, self._options.max_cost), (tokens, self._options.max_tokens_total))
+        left = min(
+            (limit - used) / (used / self.n_rows) if used else inf
+            for used, limit in spent
+            if limit is not None and used is not None
+        )
+        return max(0, n_wanted if left == inf else min(n_wanted, int(left)))
+
+    def stop(self, n_done: int, n: int) -> JudgeError:
+        """Return the error that ends a command whose budget is spent."""
+        return JudgeError(f"stopped at the budget: {n_done} of {n} done, {self}; all is kept; raise it to go on")
+
+    def as_dict(self) -> dict[str, float | int | None]:
+        """Return the cost as plain data."""
+        usage = self.usage
+        return {
+            "n_calls": usage.n_calls,
+            "n_failed": usage.n_failed,
+            "n_prompt_tokens": usage.n_prompt_tokens,
+            "n_tokens": usage.n_tokens,
+            "seconds": usage.seconds,
+            "dollars": self.dollars,
+        }
+
+    def __str__(self) -> str:
+        usage = self.usage
+        failed = f" ({usage.n_failed} failed)" if usage.n_failed else ""
+        dollars = "" if self.dollars is None else f", ${self.dollars:.4f}"
+        tokens = f"{usage.n_prompt_tokens:,} tokens read and {usage.n_tokens:,} written"
+        return f"{usage.n_calls:,} calls{failed}, {tokens}, {usage.seconds:,.1f} s of calls{dollars}"
+
+
+def cost_of(usage: Usage, price: Price) -> float:
+    """Return US dollars."""
+    return (usage.n_prompt_tokens * price.read + usage.n_tokens * price.written) / 1e6
+
+
+def price_of(model: str, path: Path | None) -> Price | None:
+    """Return the price of `model`, or None; raises InputError where the table is broken."""
+    where = path or PRICES
+    try:
+        table = tomllib.loads(where.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{where}: not a table of prices: {error}") from None
+    for name, price in table.items():
+        if not (isinstance(price, list) and len(price) == 2 and all(isinstance(p, int | float) for p in price)):
+            raise InputError(f'{where}: write "{name}" = [read, written], in US dollars for a million tokens')
+    return Price(*map(float, table[model])) if model in table else None

@@ -1,0 +1,169 @@
+"""Judges any number of responses in the same memory: a window at a time, each row stored as it comes."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from math import sqrt
+from pathlib import Path
+
+from console.errors import InputError
+from console.progress import progress, say
+from judges.cost import Budget
+from judges.judge import Judge
+from judges.verdict import Masses
+from records import Judgment, Response, Store
+from records.disk import DiskSet
+from records.files import BadRows
+from records.shapes import located_responses
+
+WINDOW = 4096
+"""Responses under way at once: an in-process engine plans its batches over as many."""
+
+Located = tuple[str, Response]
+SHOWN_UNSCORED = 10
+
+
+@dataclass
+class ModelSummary:
+    """The scores of one model's responses, added up as they come (Welford's method)."""
+
+    n: int = 0
+    n_unscored: int = 0
+    n_chars: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    def add(self, judgment: Judgment) -> None:
+        """Count one judgment."""
+        self.n += 1
+        self.n_chars += len(judgment.response)
+        if judgment.score is None:
+            self.n_unscored += 1
+            return
+        step = judgment.score - self.mean
+        self.mean += step / (self.n - self.n_unscored)
+        self.squares += step * (judgment.score - self.mean)
+
+    @property
+    def deviation(self) -> float:
+        """Return the standard deviation of the scores."""
+        return sqrt(self.squares / max(1, self.n - self.n_unscored))
+
+
+@dataclass
+class Summary:
+    """What a command prints at its end."""
+
+    models: dict[str, ModelSummary] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+    unscored: list[str] = field(default_factory=list)
+    """The first few, with their place and reason."""
+    masses: Masses = field(default_factory=Masses)
+
+    def add(self, place: str, judgment: Judgment) -> None:
+        """Count one judgment."""
+        self.models.setdefault(judgment.model, ModelSummary()).add(judgment)
+        if judgment.score is None:
+            self.reasons[judgment.error or "unknown"] += 1
+            if len(self.unscored) < SHOWN_UNSCORED:
+                self.unscored.append(f"{place}: {judgment.error}")
+        self.masses.add(judgment.mass)
+
+    @property
+    def n(self) -> int:
+        """Return how many judgments there are."""
+        return sum(model.n for model in self.models.values())
+
+    @property
+    def n_scored(self) -> int:
+        """Return how many have a score."""
+        return self.n - self.reasons.total()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of responses that is read as often as needed, a row at a time; the same response twice counts once."""
+
+    path: str | Path
+    limit: int | None
+    strict: bool
+    n: int = 0
+
+    def responses(self, *, quiet: bool = True) -> Iterator[Located]:
+        """Yield each response after its place."""
+        seen = DiskSet()
+        rows = islice(located_responses(self.path, BadRows(strict=self.strict, quiet=quiet)), self.limit)
+        for place, response in rows:
+            if seen.add(response.id):
+                yield place, response
+
+
+def survey(path: str | Path, limit: int | None, *, strict: bool) -> Source:
+    """Read `path` once, name its bad rows and count its responses; raises InputError where there is none."""
+    if limit is not None and limit < 1:
+        raise InputError(f"--limit must be at least 1, not {limit}")
+    source = Source(path, limit, strict)
+    n_rows = n = 0
+    seen = DiskSet()
+    for _, response in islice(located_responses(path, BadRows(strict=strict)), limit):
+        n_rows += 1
+        n += seen.add(response.id)
+    if n < n_rows:
+        say(f"{path}: {n_rows - n} of {n_rows} responses repeat another one and count once")
+    return Source(source.path, limit, strict, n)
+
+
+def judge_stream(
+    store: Store[Judgment],
+    source: Source,
+    judge: Judge,
+    budget: Budget,
+    title: str,
+    finish: Callable[[Judgment], Judgment] = lambda row: row,
+) -> Summary:
+    """Judge what `store` does not hold yet, in the order of `source`, and return the summary of all of it.
+
+    Raises JudgeError where `budget` is spent; what was judged is kept.
+    """
+    summary = Summary()
+    if n_stored := len(store.ids):
+        say(f"{title}: going on, {n_stored} rows are there already")
+    with progress(title, source.n) as advance:
+        for window in windows(source.responses(), WINDOW):
+            ids = [judge.judgment_id(response) for _, response in window]
+            rows = {row.id: row for row in store.chosen([row_id for row_id in ids if row_id in store])}
+            for row in rows.values():
+                budget.add(row.usage)
+            advance(len(rows))
+            todo = [row_id for row_id in ids if row_id not in rows]
+            for row in _judged(judge, [response for _, response in window], ids, todo, budget):
+                rows[row.id] = finish(row)
+                store.append(rows[row.id])
+                advance(1)
+            for (place, _), row_id in zip(window, ids, strict=True):
+                if row_id in rows:
+                    summary.add(place, rows[row_id])
+            if len(rows) < len(ids):
+                raise budget.stop(summary.n, source.n)
+    return summary
+
+
+def windows(rows: Iterable[Located], size: int) -> Iterator[list[Located]]:
+    """Yield `rows` in lists of `size`, the last one shorter."""
+    rest = iter(rows)
+    while window := list(islice(rest, size)):
+        yield window
+
+
+def _judged(
+    judge: Judge, responses: Sequence[Response], ids: Sequence[str], todo: Sequence[str], budget: Budget
+) -> Iterator[Judgment]:
+    """Yield the judgments with the ids `todo`, as long as `budget` allows it."""
+    while todo and (n := budget.n_allowed(len(todo))):
+        # All responses are given each time, so that an in-process engine plans the same batches whatever the budget.
+        others = set(ids) - set(todo[:n])
+        for row in judge.judge(responses, others):
+            budget.add(row.usage)
+            yield row
+        todo = todo[n:]

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from console.errors import InputError
+from judges.cost import Budget, CostOptions, Price, cost_of, price_of
+from records import Usage
+
+ONE = Usage(n_calls=1, n_prompt_tokens=1000, n_tokens=100, seconds=0.5)
+PRICE = Price(1.0, 10.0)  # $0.002 for ONE
+
+
+def test_the_price_of_tokens_is_for_a_million() -> None:
+    assert cost_of(ONE, PRICE) == pytest.approx(0.002)
+
+
+def test_costs_add_up_with_failed_calls_and_seconds() -> None:
+    budget = Budget(CostOptions(), PRICE)
+    budget.add(ONE)
+    budget.add(Usage(n_calls=5, n_failed=5, seconds=2))
+    assert budget.as_dict() == {
+        "n_calls": 6, "n_failed": 5, "n_prompt_tokens": 1000, "n_tokens": 100, "seconds": 2.5,
+        "dollars": pytest.approx(0.002),
+    }  # fmt: skip
+    assert "6 calls (5 failed)" in str(budget) and "$0.0020" in str(budget)
+
+
+@pytest.mark.parametrize("options", [CostOptions(max_cost=0.01), CostOptions(max_tokens_total=5500)])
+def test_a_budget_lets_as_many_rows_through_as_fit(options: CostOptions) -> None:
+    budget = Budget(options, PRICE)
+    n = 0
+    while allowed := budget.n_allowed(100 - n):
+        for _ in range(min(allowed, 1)):
+            budget.add(ONE)
+            n += 1
+    assert n == 5
+
+
+def test_the_first_rows_are_few_because_their_cost_is_not_known() -> None:
+    assert Budget(CostOptions(max_cost=1), PRICE).n_allowed(1000) == 8
+    assert Budget(CostOptions(), None).n_allowed(1000) == 1000
+
+
+def test_dollars_without_a_price_are_refused_and_not_guessed() -> None:
+    with pytest.raises(InputError, match="no price"):
+        Budget(CostOptions(max_cost=1), None)
+    assert Budget(CostOptions(max_tokens_total=5), None).dollars is None
+
+
+@pytest.mark.parametrize("options", [CostOptions(max_cost=0), CostOptions(max_tokens_total=-1)])
+def test_a_budget_of_nothing_is_refused(options: CostOptions) -> None:
+    with pytest.raises(InputError, match="above 0"):
+        Budget(options, PRICE)
+
+
+def test_a_users_table_replaces_the_packaged_one(tmp_path: Path) -> None:
+    path = tmp_path / "prices.toml"
+    path.write_text('"mine" = [1, 2.5]\n')
+    assert price_of("mine", path) == Price(1.0, 2.5) and price_of("gpt-4o", path) is None
+    assert price_of("gpt-4o-mini", None) is not None and price_of("smollm2", None) is None
+
+
+@pytest.mark.parametrize("text", ["mine = 3", "mine = [1]", 'mine = ["a", 2]', "mine ="])
+def test_a_broken_table_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
+    (tmp_path / "p.toml").write_text(text)
+    with pytest.raises(InputError, match=r"p\.toml"):
+        price_of("mine", tmp_path / "p.toml")
