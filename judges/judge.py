@@ -1,9 +1,11 @@
 """The judge: asks an engine with a rubric, reads the verdict, and keeps everything that was said."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from console.errors import InputError, JudgeError
 from engines.protocol import Choice, Completion, Engine, Request, Sampling
@@ -12,14 +14,16 @@ from judges.parse import PARSER_VERSION
 from judges.rubric import Aggregate, Reading, Rubric, load_rubric
 from judges.template import fill, missing
 from judges.verdict import How, Said, said_of, score_of, usage_of
-from records import Judgment, Response, Store, Usage, text_of
+from records import Comparison, Judgment, Message, Response, Store, Usage, text_of
 from records.keys import content_key, derived_seed
 from records.stage import complete
+
+Prompts = Sequence[str | list[Message]]
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A model with a rubric and a way of reading; make it with `open_judge`."""
+    """A model with a rubric and a way of reading; make it with `Judge.open`, or `open_judge` from options."""
 
     engine: Engine
     rubric: Rubric
@@ -30,6 +34,52 @@ class Judge:
     aggregate: Aggregate | None = None
     """None is the rubric's own."""
     min_mass: float = 0.0
+
+    @staticmethod
+    def open(model: str = "smollm2", *, seed: int = 0, **settings: Any) -> "Judge":
+        """Return the judge that the command line's flags of the same names describe: rubric, read, samples, base_url...
+
+        Raises InputError for an unknown setting, EngineError where the model cannot be had.
+        """
+        from judges.library import open_by_name
+
+        return open_by_name(model, seed, settings)
+
+    def score(
+        self, prompts: Prompts, answers: Sequence[str], references: Sequence[str | None] | None = None
+    ) -> list[Judgment]:
+        """Return the judgment of each answer, in order; a judgment without a score says why in `error`."""
+        from judges.library import score
+
+        return score(self, prompts, answers, references)
+
+    def compare(
+        self,
+        prompts: Prompts,
+        firsts: Sequence[str],
+        seconds: Sequence[str],
+        references: Sequence[str | None] | None = None,
+    ) -> list[Comparison]:
+        """Return the comparison of each two answers, in order, asked in both orders."""
+        from judges.library import compare
+
+        return compare(self, prompts, firsts, seconds, references)
+
+    async def ascore(
+        self, prompts: Prompts, answers: Sequence[str], references: Sequence[str | None] | None = None
+    ) -> list[Judgment]:
+        """Return what `score` returns, without holding up the event loop."""
+        return await asyncio.to_thread(self.score, prompts, answers, references)
+
+    async def acompare(
+        self,
+        prompts: Prompts,
+        firsts: Sequence[str],
+        seconds: Sequence[str],
+        references: Sequence[str | None] | None = None,
+    ) -> list[Comparison]:
+        """Return what `compare` returns, without holding up the event loop."""
+        return await asyncio.to_thread(self.compare, prompts, firsts, seconds, references)
 
     @cached_property
     def fingerprint(self) -> str:

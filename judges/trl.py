@@ -1,0 +1,107 @@
+"""A judge in TRL's trainers: as a reward function, and as the pairwise judge that TRL used to have.
+
+from judges import Judge
+from judges.trl import reward_func
+
+trainer = GRPOTrainer(model, reward_funcs=reward_func(Judge.open("gpt-5-mini", rubric="additive")), ...)
+"""
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Literal, TypeVar
+
+from console.errors import JudgeError
+from judges.judge import Judge, Prompts
+from records import Message
+
+Completion = str | list[Message]
+Rewards = list[float | None]
+Missing = Literal["none", "mean", "raise"]
+RewardFunction = Callable[..., Rewards]
+AsyncRewardFunction = Callable[..., Coroutine[Any, Any, Rewards]]
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+
+def reward_func(judge: Judge, missing: Missing = "none") -> RewardFunction:
+    """Return a reward function for TRL's trainers: the judge's score of each completion.
+
+    It takes what TRL gives (prompts and completions as text or chats, data set columns by name; a column `reference` is
+    shown to a rubric that asks for one). A completion without a verdict is None, which GRPO and RLOO leave out.
+    Online DPO takes None for 0, which would make a failure a preference: use `missing="mean"`, the mean of the same
+    prompt's other completions, or `"raise"`, which raises JudgeError.
+    """
+
+    def reward(prompts: Prompts, completions: Sequence[Completion], **columns: Any) -> Rewards:
+        answers = [text_of_completion(completion) for completion in completions]
+        rows = judge.score(prompts, answers, columns.get("reference"))
+        return _filled([row.score for row in rows], [row.prompt_id for row in rows], [r.error for r in rows], missing)
+
+    return _named(reward, judge)
+
+
+def async_reward_func(judge: Judge, missing: Missing = "none") -> AsyncRewardFunction:
+    """Return the same as `reward_func` as a coroutine function, which GRPO runs beside its other reward functions."""
+    plain = reward_func(judge, missing)
+
+    async def reward(prompts: Prompts, completions: Sequence[Completion], **columns: Any) -> Rewards:
+        import asyncio
+
+        return await asyncio.to_thread(plain, prompts, completions, **columns)
+
+    return _named(reward, judge)
+
+
+@dataclass(frozen=True)
+class PairwiseJudge:
+    """The interface of the pairwise judges that TRL had up to 1.11, for trainers and callbacks written against it."""
+
+    with_rubric: Judge
+
+    def judge(
+        self, prompts: Prompts, completions: Sequence[Sequence[Completion]], shuffle_order: bool = True
+    ) -> list[int]:
+        """Return 0 or 1, the better of each two completions, or -1 where there is no verdict or it is a tie.
+
+        Both orders are always asked, so `shuffle_order` changes nothing.
+        """
+        numbers = {"a": 0, "b": 1}
+        return [numbers.get(row.winner or "", -1) for row in self.with_rubric.compare(prompts, *_sides(completions))]
+
+    def preferences(self, prompts: Prompts, completions: Sequence[Sequence[Completion]]) -> Rewards:
+        """Return how far the first completion is preferred, from 0 to 1; None where there is no verdict."""
+        rows = self.with_rubric.compare(prompts, *_sides(completions))
+        return [None if row.preference_b is None else 1 - row.preference_b for row in rows]
+
+
+def text_of_completion(completion: Completion) -> str:
+    """Return the text of a completion: itself, or the contents of its assistant turns."""
+    if isinstance(completion, str):
+        return completion
+    return "\n\n".join(turn["content"] or "" for turn in completion if turn["role"] == "assistant")
+
+
+def _sides(completions: Sequence[Sequence[Completion]]) -> tuple[list[str], list[str]]:
+    return [text_of_completion(two[0]) for two in completions], [text_of_completion(two[1]) for two in completions]
+
+
+def _filled(scores: Rewards, prompt_ids: Sequence[str], errors: Sequence[str | None], missing: Missing) -> Rewards:
+    if missing == "none" or None not in scores:
+        return scores
+    if missing == "raise":
+        n = scores.count(None)
+        raise JudgeError(f"{n} of {len(scores)} completions have no verdict: {errors[scores.index(None)]}")
+    known = [(prompt_id, score) for prompt_id, score in zip(prompt_ids, scores, strict=True) if score is not None]
+    if not known:
+        raise JudgeError(f"none of {len(scores)} completions has a verdict: {errors[0]}")
+    means = {key: fmean(score for other, score in known if other == key) for key in dict(known)}
+    overall = fmean(score for _, score in known)
+    return [
+        means.get(prompt_id, overall) if score is None else score
+        for prompt_id, score in zip(prompt_ids, scores, strict=True)
+    ]
+
+
+def _named(function: FunctionT, judge: Judge) -> FunctionT:
+    function.__name__ = f"judge_{judge.rubric.name}"  # TRL logs a reward under its function's name
+    return function
