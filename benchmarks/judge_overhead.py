@@ -1,5 +1,4 @@
-"""What judging costs besides the model: rows a second and memory with an engine that answers at once, and how much of a
-slow server's throughput is used.
+"""What judging costs besides the model: rows a second, memory, and how much of a slow server is used.
 
 python -m benchmarks.judge_overhead                    both tables; about 5 minutes
 python -m benchmarks.judge_overhead --rows 20000 --calls 0
@@ -8,7 +7,9 @@ Each row of the first table is `judges.score` in a process of its own: read, tem
 """
 
 import argparse
+import contextlib
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+from benchmarks.slow_server import slow_server
 from console.table import Cell, print_table
 
 DELAY_S = 0.2
@@ -30,11 +32,13 @@ def main() -> None:
     parser.add_argument("--reads", nargs="+", default=["text", "logprobs"])
     parser.add_argument("--calls", type=int, default=6400, help="calls to the slow server; 0 leaves them out")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--child", nargs=3, metavar=("FILE", "READ", "OUT"), help=argparse.SUPPRESS)
+    parser.add_argument("--instant", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--served", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.child:
-        _child(*args.child)
-        return
+    if args.instant:
+        return _instant_child(*args.instant)
+    if args.served:
+        return _served_child(*args.served)
     with tempfile.TemporaryDirectory() as folder:
         print_table([_instant(Path(folder), n, read, args.repeats) for read in args.reads for n in args.rows])
         if args.calls:
@@ -58,8 +62,7 @@ def _instant(folder: Path, n: int, read: str, repeats: int) -> dict[str, Cell]:
     found = []
     for repeat in range(repeats):
         out = folder / f"{n}-{read}-{repeat}.jsonl"
-        command = [sys.executable, "-m", "benchmarks.judge_overhead", "--child", str(source), read, str(out)]
-        found.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+        found.append(_run("--instant", str(source), read, str(out)))
         assert sum(1 for _ in out.open()) == n
         out.unlink()
     return {
@@ -71,40 +74,57 @@ def _instant(folder: Path, n: int, read: str, repeats: int) -> dict[str, Cell]:
     }
 
 
-def _child(file: str, read: str, out: str) -> None:
-    import contextlib
-    import os
+def _run(*arguments: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.judge_overhead", *arguments]
+    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return found
 
-    import engines.options
+
+def _timed(*arguments: str) -> None:
+    """Run `judges.score` and print its seconds and the process's peak memory."""
     from console.command import parse
-    from engines.protocol import Request
-    from engines.scripted import ScriptedEngine
     from judges import score
 
-    class Instant(ScriptedEngine):
-        """Answers at once and remembers nothing."""
-
-    def reply(_: Request) -> str:
-        return REPLY
-
-    engine = Instant(reply=reply, asked=_Nothing())
-    engines.options.open_engine = lambda _: engine  # type: ignore[assignment]
-    config = parse(score.Config, [file, "--read", read, "--samples", "1", "--out", out], "judges.score")
+    config = parse(score.Config, list(arguments), "judges.score")
     started = time.perf_counter()
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         score.main(config)
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "peak_mib": peak}))
+    print(json.dumps({"seconds": seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+def _instant_child(file: str, read: str, out: str) -> None:
+    import engines.options
+    from engines.scripted import ScriptedEngine
+
+    engine = ScriptedEngine(reply=lambda _: REPLY, asked=_Nothing())
+    engines.options.open_engine = lambda _: engine
+    _timed(file, "--read", read, "--samples", "1", "--out", out)
+
+
+def _served_child(file: str, url: str, out: str) -> None:
+    _timed(
+        file, "--read", "text", "--samples", "1", "--out", out,
+        "--model", "slow", "--base-url", url, "--concurrency", str(CONCURRENCY),
+    )  # fmt: skip
 
 
 class _Nothing(list):  # type: ignore[type-arg]
+    """What the scripted engine was asked is not kept."""
+
     def append(self, _: object) -> None:
         pass
 
 
 def _served(folder: Path, n: int, repeat: int) -> dict[str, Cell]:
-    raise NotImplementedError
+    """Return the share of what a server allows that takes DELAY_S for each call."""
+    source = write_responses(folder / f"served-{n}.jsonl", n)
+    out = folder / f"served-{repeat}.jsonl"
+    with slow_server(REPLY, DELAY_S) as url:
+        found = _run("--served", str(source), url, str(out))
+    assert sum(1 for _ in out.open()) == n
+    ideal_s = n * DELAY_S / CONCURRENCY
+    return {"calls": n, "seconds": found["seconds"], "ideal": ideal_s, "% of ideal": 100 * ideal_s / found["seconds"]}
 
 
 if __name__ == "__main__":
