@@ -48,7 +48,7 @@ class Completion:
     """Every attempt, failed and retried ones too."""
     n_failed: int = 0
     seconds: float = field(default=0.0, compare=False)
-    """Wall time of the call with its retries; for a batch, its time divided by its rows."""
+    """Wall time of the call with its retries; in a batch, the row's share of the batch's time."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Choice:
 
     index: int
     logprobs: tuple[float, ...]
-    """Natural log-probabilities, one per choice, not renormalised; -inf where the server did not list a choice."""
+    """Natural log-probabilities, one per choice, not renormalised: that the choice is said, to its last token, and no
+    longer choice that begins with it (`1` and `10`); -inf where the server did not list a choice."""
     n_prompt_tokens: int = 0
     n_tokens: int = 0
     error: str | None = None
@@ -65,7 +66,7 @@ class Choice:
     """Every attempt, failed and retried ones too."""
     n_failed: int = 0
     seconds: float = field(default=0.0, compare=False)
-    """Wall time of the call with its retries; for a batch, its time divided by its rows."""
+    """Wall time of the call with its retries; in a batch, the row's share of the batch's time."""
 
 
 class Engine(Protocol):

@@ -38,7 +38,7 @@ class ScriptedEngine:
             try:
                 text = self.reply(request)
             except RuntimeError as error:
-                yield Completion(index, "", None, error=str(error))
+                yield Completion(index, "", None, error=str(error), n_failed=1)
                 continue
             yield Completion(index, text, self.finish_reason, n_tokens=len(text.split()))
 

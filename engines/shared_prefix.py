@@ -49,6 +49,10 @@ class SharedPrefixCache:
         """Return the number of tokens seen (transformers' Cache interface)."""
         return self.n_seen
 
+    def rewind(self, n_seen: int) -> None:
+        """Forget all but the first `n_seen` tokens; the next ones take their place."""
+        self.n_seen = n_seen
+
     def select(self, rows: Tensor) -> None:
         """Keep only `rows`, in that order: the others are finished."""
         self.layers = [(keys[rows], values[rows]) for keys, values in self.layers]

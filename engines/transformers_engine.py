@@ -5,22 +5,24 @@ A row's text depends on its own seed and not on its neighbours in the batch, up 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from console.errors import EngineError, InputError
 from engines import shared_prefix
 from engines.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
+from engines.choice_paths import encode_choices, exact_logprobs
+from engines.forward import Batch, Forward
 from engines.models import model_digest
 from engines.neutral import neutralised
 from engines.protocol import Choice, Completion, Request, Sampling
 from engines.sampling import draw, row_uniforms
-from engines.shared_prefix import LayerKV, SharedPrefixCache
+from engines.shared_prefix import LayerKV
 from engines.skinny import use_skinny_linears
 
 if TYPE_CHECKING:
@@ -30,18 +32,6 @@ COMPACT_BELOW = 0.75
 """Finished rows leave a batch once fewer than this share of its rows are still writing."""
 STOP_WINDOW_TOKENS = 16
 """How many of the last tokens are looked at for a stop string, besides the string's own length."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows that are computed together."""
-
-    rows: list[int]
-    """Their positions in the list that was given."""
-    suffixes: list[list[int]]
-    """Their own tokens, after the shared ones."""
-    prefix: list[LayerKV]
-    n_prefix: int
 
 
 @dataclass
@@ -54,6 +44,10 @@ class TransformersEngine:
     tokenizer: PreTrainedTokenizerBase
     batch_size: int
     shares_prefix: bool
+
+    @property
+    def _forward(self) -> Forward:
+        return Forward(self.model, self.tokenizer.pad_token_id or 0, self.shares_prefix)
 
     @classmethod
     def load(cls, folder: Path, name: str, batch_size: int = 32) -> TransformersEngine:
@@ -86,36 +80,44 @@ class TransformersEngine:
     ) -> Iterator[Completion]:
         """Yield completions as rows finish; see `engines.protocol.Engine`."""
         _check(sampling)
+        self._check_no_schema(requests)
         sequences = self._encode(requests, "")
         n_new = sampling.max_new_tokens
         for index, error in self._too_long(sequences, n_new, done):
-            yield Completion(index, "", None, len(sequences[index]), error=error)
+            yield Completion(index, "", None, len(sequences[index]), error=error, n_calls=0)
         for batch in self._batches(sequences, n_new, MAX_BATCH_TOKENS, done):
             seeds = [requests[row].seed for row in batch.rows]
-            for position, tokens, finish in self._decode(batch, seeds, sampling):
+            for position, tokens, finish, seconds in self._decode(batch, seeds, sampling):
                 row = batch.rows[position]
                 if row not in done:
                     text = self._cut(self.tokenizer.decode(tokens, skip_special_tokens=True), sampling.stop)
-                    yield Completion(row, text, finish, len(sequences[row]), len(tokens))
+                    yield Completion(row, text, finish, len(sequences[row]), len(tokens), seconds=seconds)
 
     def choose(
         self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()
     ) -> Iterator[Choice]:
-        """Yield log-probabilities of `choices` from one prefill a row; see `engines.protocol.Engine`."""
+        """Yield log-probabilities of `choices`; see `engines.protocol.Engine`.
+
+        Choices of one token cost one prefill a row; each further beginning of a choice (`1` of `10`) costs one token
+        more, or another prefill where the model keeps its own cache.
+        """
+        self._check_no_schema(requests)
         if not requests:
             return
-        choice_ids = self._choice_ids(requests[0], choices)
-        # Encoding the choice with its prompt and cutting it off keeps the tokens that the two would merge into.
-        sequences = [sequence[:-1] for sequence in self._encode(requests, choices[0])]
-        for index, error in self._too_long(sequences, 1, done):
-            yield Choice(index, (), len(sequences[index]), error=error)
+        paths, sequences = encode_choices(self._encode, requests, choices)
+        n_after = max(map(len, paths)) - 1
+        for index, error in self._too_long(sequences, max(n_after, 1), done):
+            yield Choice(index, (), len(sequences[index]), error=error, n_calls=0)
         max_tokens = CACHED_BATCH_TOKENS if self.model.device.type == "cpu" else MAX_BATCH_TOKENS
-        for batch in self._batches(sequences, 0, max_tokens, done):
-            logits_BV, _, _ = self._start(batch, 0)
-            logprobs_BC = logits_BV.float().log_softmax(-1)[:, choice_ids].tolist()
-            for row, logprobs in zip(batch.rows, logprobs_BC, strict=True):
+        started = time.monotonic()
+        for batch in self._batches(sequences, n_after, max_tokens, done):
+            joint_BC = self._forward.path_logprobs(batch, paths)
+            seconds = (time.monotonic() - started) / len(batch.rows)
+            for row, joint in zip(batch.rows, joint_BC, strict=True):
                 if row not in done:
-                    yield Choice(row, tuple(logprobs), len(sequences[row]))
+                    logprobs = exact_logprobs(joint, paths)
+                    yield Choice(row, logprobs, len(sequences[row]), seconds=seconds)
+            started = time.monotonic()
 
     def _batches(
         self, sequences: list[list[int]], n_new: int, max_tokens: int, done: Collection[int]
@@ -130,7 +132,7 @@ class TransformersEngine:
             if all(row in done for row in rows):
                 continue
             if prefix is None:
-                prefix = self._prefix(fitting[0][: todo.n_prefix])
+                prefix = self._forward.prefix(fitting[0][: todo.n_prefix])
             yield Batch(rows, [sequences[row][todo.n_prefix :] for row in rows], prefix, todo.n_prefix)
 
     def _too_long(self, sequences: list[list[int]], n_new: int, done: Collection[int]) -> Iterator[tuple[int, str]]:
@@ -155,15 +157,10 @@ class TransformersEngine:
         encoded: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
         return encoded
 
-    def _choice_ids(self, request: Request, choices: Sequence[str]) -> list[int]:
-        """Return the token that each choice is, after the prompt; raises EngineError where one is several tokens."""
-        encoded = [self._encode([request], choice)[0] for choice in choices]
-        ids = [sequence[-1] for sequence in encoded]
-        bases = {tuple(sequence[:-1]) for sequence in encoded}
-        n_prompt = len(self._encode([request], "")[0])
-        if len(bases) > 1 or len(bases.pop()) > n_prompt or len(set(ids)) < len(ids):
-            raise EngineError(f"{self.name}: the choices {', '.join(choices)} are not one token each; use --read text")
-        return ids
+    def _check_no_schema(self, requests: Sequence[Request]) -> None:
+        if any(request.schema is not None for request in requests):
+            remedy = "use --read text or --read logprobs, or a server (--base-url)"
+            raise EngineError(f"{self.name}: transformers cannot force a reply to follow a schema; {remedy}")
 
     def _context(self) -> int:
         return int(getattr(self.model.config, "max_position_embeddings", 1 << 30))
@@ -171,58 +168,15 @@ class TransformersEngine:
     def _fits(self, sequence: list[int], n_new: int) -> bool:
         return len(sequence) + n_new <= self._context()
 
-    @torch.inference_mode()
-    def _prefix(self, tokens: list[int]) -> list[LayerKV]:
-        """Return the keys and values of the shared prefix, per layer, each (K, P, D)."""
-        if not tokens:
-            return []
-        _, cache, _ = self._start(Batch([0], [tokens], [], 0), 0)
-        assert isinstance(cache, SharedPrefixCache)
-        return [(keys[0], values[0]) for keys, values in cache.layers]
+    def _decode(
+        self, batch: Batch, seeds: list[int], sampling: Sampling
+    ) -> Iterator[tuple[int, list[int], str, float]]:
+        """Yield `(position in the batch, tokens, finish reason, seconds)` for each row as it finishes.
 
-    @torch.inference_mode()
-    def _start(self, batch: Batch, n_new: int) -> tuple[Tensor, Any, Tensor]:
-        """Compute the prompts of a batch; return the next-token logits (B, V), the cache, and the padding (B,)."""
-        width = max(map(len, batch.suffixes))
-        device = self.model.device
-        n_padding_B = torch.tensor([width - len(suffix) for suffix in batch.suffixes], device=device)
-        filler = self.tokenizer.pad_token_id or 0
-        tokens_BQ = torch.tensor([[filler] * (width - len(s)) + s for s in batch.suffixes], device=device)
-        cache = SharedPrefixCache(batch.prefix, n_padding_B, width + n_new) if self.shares_prefix else self._own_cache()
-        positions_BQ = (torch.arange(width, device=device) - n_padding_B[:, None]).clamp(min=0) + batch.n_prefix
-        return self._forward(tokens_BQ, positions_BQ, cache, n_padding_B), cache, n_padding_B
-
-    def _own_cache(self) -> Any:
-        from transformers import DynamicCache
-
-        return DynamicCache(config=self.model.config)
-
-    def _forward(self, tokens_BQ: Tensor, positions_BQ: Tensor, cache: Any, n_padding_B: Tensor) -> Tensor:
-        """Return the logits after the last token, (B, V)."""
-        n_new = tokens_BQ.shape[1]
-        if self.shares_prefix:
-            extra = {"attention_mask": cache.mask(n_new), "shared_prefix": cache}
-        else:
-            seen = torch.arange(cache.get_seq_length() + n_new, device=tokens_BQ.device)
-            extra = {"attention_mask": (seen[None, :] >= n_padding_B[:, None]).long()}
-        output = self.model(
-            input_ids=tokens_BQ,
-            position_ids=positions_BQ,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-            **extra,
-        )
-        logits: Tensor = output.logits[:, -1]
-        return logits
-
-    @torch.inference_mode()
-    def _step(self, tokens_B: Tensor, positions_B: Tensor, cache: Any, n_padding_B: Tensor) -> Tensor:
-        return self._forward(tokens_B[:, None], positions_B[:, None], cache, n_padding_B)
-
-    def _decode(self, batch: Batch, seeds: list[int], sampling: Sampling) -> Iterator[tuple[int, list[int], str]]:
-        """Yield `(position in the batch, tokens, finish reason)` for each row as it finishes."""
-        logits_BV, cache, n_padding_B = self._start(batch, sampling.max_new_tokens)
+        The seconds of a step are shared by the rows that are still writing; those of all rows add up to the batch's.
+        """
+        started, seconds = time.monotonic(), 0.0
+        logits_BV, cache, n_padding_B = self._forward.start(batch, sampling.max_new_tokens)
         uniforms_BT = row_uniforms(seeds, sampling.max_new_tokens)
         starts = [batch.n_prefix + len(suffix) for suffix in batch.suffixes]
         positions_B = torch.tensor(starts, device=logits_BV.device)
@@ -231,22 +185,25 @@ class TransformersEngine:
         unfinished = set(rows)
         for step in range(sampling.max_new_tokens):
             tokens_B = draw(logits_BV, uniforms_BT[rows, step], sampling.temperature, sampling.top_p)
-            for row, token in zip(rows, tokens_B.tolist(), strict=True):
+            new = tokens_B.tolist()
+            seconds += (time.monotonic() - started) / len(unfinished)
+            for row, token in zip(rows, new, strict=True):
                 if row not in unfinished:
                     continue
                 finish = self._take(written[row], token, sampling)
                 if finish:
                     unfinished.discard(row)
-                    yield row, written[row], finish
+                    yield row, written[row], finish, seconds
             if not unfinished:
                 return
+            started = time.monotonic()
             if len(unfinished) < COMPACT_BELOW * len(rows):
                 keep = [index for index, row in enumerate(rows) if row in unfinished]
                 rows = [rows[index] for index in keep]
                 keep_B = torch.tensor(keep, device=logits_BV.device)
                 cache.select(keep_B) if self.shares_prefix else cache.batch_select_indices(keep_B)
                 tokens_B, positions_B, n_padding_B = tokens_B[keep_B], positions_B[keep_B], n_padding_B[keep_B]
-            logits_BV = self._step(tokens_B, positions_B, cache, n_padding_B)
+            logits_BV = self._forward.step(tokens_B, positions_B, cache, n_padding_B)
             positions_B = positions_B + 1
 
     def _take(self, written: list[int], token: int, sampling: Sampling) -> str | None:

@@ -1,9 +1,11 @@
 """Say which of two answers is better, asked in both orders.
 
 python -m judges.compare a.jsonl b.jsonl                        the answers of two models, joined by their prompts
-python -m judges.compare pairs.jsonl --model gpt-5-mini --read text
+python -m judges.compare pairs.jsonl --engine openai --model gpt-5-mini --read text
 python -m judges.compare a.jsonl b.jsonl --rubric pairwise_5    five levels instead of three
 python -m judges.compare judgments.jsonl --rubric meta_judge    the replies of a judge, compared with one another
+python -m judges.compare a.jsonl b.jsonl --judge smollm2 --judge big@http://localhost:8000/v1               a panel
+python -m judges.compare a.jsonl b.jsonl --engine openai --model gpt-5-mini --export-batch batch.jsonl
 
 Where both orders name different winners the pair is a tie and marked as flipped. Stopped and started again, it goes on
 where it was.
@@ -19,13 +21,14 @@ import tyro
 from console.command import Flags, Given, run
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.cost import CostOptions
-from judges.options import JudgeOptions
+from judges.options import JudgeOptions, PanelOptions
 
 if TYPE_CHECKING:
     from console.table import Cell
     from judges.cost import Budget
     from judges.judge import Judge
     from judges.pairwise import Contest
+    from judges.panel import Member
     from records import Comparison
 
 OUT = Path("runs/comparisons")
@@ -42,12 +45,17 @@ class Config(Flags):
     """The answers to compare them with."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
     judge: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = PAIRWISE
+    panel: Annotated[PanelOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PanelOptions)
     cost: Annotated[CostOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CostOptions)
     orders: Literal["both", "one"] = "both"
     """one asks each pair in a single order, drawn from the seed and recorded: half the cost, and the judge's preference
     for a place stays in."""
     limit: int | None = None
     """Compare only the first N pairs."""
+    export_batch: Path | None = None
+    """Ask nothing: write the calls as an OpenAI batch file, which vllm run-batch reads too."""
+    import_batch: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Ask nothing: read the replies from this output file of a batch; again for each further file."""
     out: Path | None = None
     """Where the comparisons go; the default is runs/comparisons/<files>-<judge fingerprint>.jsonl."""
 
@@ -55,31 +63,93 @@ class Config(Flags):
 def main(config: Config) -> None:
     """Read, compare, store and print a table."""
     from console.errors import InputError
-    from engines.options import open_engine
     from judges.contests import read_contests
     from judges.cost import Budget, price_of
-    from judges.judge import open_judge
-    from judges.pairwise import both_orders_answered, compare_into
+    from judges.panel import members
     from judges.rubric import load_rubric
-    from records import Comparison, Store
 
     if config.a is None:
         raise InputError("nothing to compare; give two files of answers, or one of pairs")
     if config.limit is not None and config.limit < 1:
         raise InputError(f"--limit must be at least 1, not {config.limit}")
-    rubric = load_rubric(config.judge.rubric)
+    panel = members(config.panel, config.engine, config.judge)
+    engine, options = panel[0] if panel else (config.engine, config.judge)
+    rubric = load_rubric(options.rubric)
     if rubric.kind != "pair":
         raise InputError(f"the rubric '{rubric.name}' scores one answer; compare with another one, such as pairwise")
-    budget = Budget(config.cost, price_of(config.engine.model, config.cost.prices))
+    budget = Budget(config.cost, price_of(engine.model, config.cost.prices))
     contests = read_contests(config.a, config.b, rubric, strict=config.strict)[: config.limit]
-    judge = open_judge(open_engine(config.engine), config.judge, config.seed)
-    out = config.out or _default_out(config, judge)
-    if config.dry_run:
-        _print_plan(judge, contests, config, out)
+    if panel:
+        _compare_by_panel(config, contests, panel, budget)
         return
-    with Store(out, Comparison, keep=both_orders_answered, fresh=config.fresh) as store:
-        rows = compare_into(store, judge, contests, "comparing", config.orders, budget)
-    _report(rows, judge, budget, out, config)
+    judge, out, rows = _compare_by((engine, options), config, contests, budget, config.out)
+    if rows is not None:
+        _report(rows, judge, budget, out, config)
+
+
+def _compare_by(
+    member: "Member", config: Config, contests: "Sequence[Contest]", budget: "Budget", out: Path | None
+) -> "tuple[Judge, Path, list[Comparison] | None]":
+    """Return one judge without its model, the file of its comparisons, and these; None where nothing is asked."""
+    from engines.options import open_engine
+    from judges.judge import open_judge
+    from judges.pairwise import both_orders_answered, compare_into
+    from judges.panel_rows import without_model
+    from records import Comparison, Store
+
+    judge = open_judge(open_engine(member[0]), member[1], config.seed)
+    path = out or _default_out(config, judge.fingerprint)
+    if config.dry_run:
+        _print_plan(judge, contests, config, path)
+        return without_model(judge), path, None
+    with Store(path, Comparison, keep=both_orders_answered, fresh=config.fresh) as store:
+        if config.export_batch:
+            from judges.batch_files import export_contests
+
+            n = export_contests(judge, contests, config.export_batch, store.ids, config.orders)
+            print(f"{n} calls in {config.export_batch}; their output comes back with --import-batch")
+            return judge, path, None
+        if config.import_batch:
+            from judges.batch_files import import_contests
+
+            batch = (config.import_batch, store.ids, config.orders)
+            for row in import_contests(judge, contests, *batch, strict=config.strict):
+                store.append(row)
+        rows = compare_into(store, judge, contests, f"{judge.engine.name} comparing", config.orders, budget)
+    return without_model(judge), path, rows
+
+
+def _compare_by_panel(
+    config: Config, contests: "Sequence[Contest]", members: "Sequence[Member]", budget: "Budget"
+) -> None:
+    """Let each judge compare all pairs, then put their verdicts together."""
+    from console.errors import InputError
+    from console.table import print_table
+    from judges.cost import price_of
+    from judges.pairwise import comparison_id
+    from judges.panel_rows import Panel, panel_comparisons
+
+    if config.export_batch or config.import_batch:
+        raise InputError("a batch is of one judge: name it with --model, and make the panel from its rows afterwards")
+    judges, paths, own = [], [], []
+    for number, member in enumerate(members, start=1):
+        budget.next_judge(price_of(member[0].model, config.cost.prices))
+        out = config.out and config.out.with_name(f"{config.out.stem}-judge{number}.jsonl")
+        judge, path, rows = _compare_by(member, config, contests, budget, out)
+        by_id = {row.id: row for row in rows or ()}
+        judges.append(judge)
+        paths.append(path)
+        own.append([by_id.get(comparison_id(judge, contest, config.orders)) for contest in contests])
+    panel = Panel(judges, paths, config.panel)
+    out = config.out or _default_out(config, panel.fingerprint)
+    if config.dry_run:
+        print(f"the panel's comparisons would go to {out}")
+        return
+    rows, agreement = panel_comparisons(panel, own, out)
+    if not config.json:
+        print_table(agreement)
+        print()
+    _report(rows, judges[0], budget, out, config, {"agreement": agreement, "judge": panel.fingerprint})
 
 
 def table_of(rows: "Sequence[Comparison]") -> "list[dict[str, Cell]]":
@@ -107,7 +177,15 @@ def table_of(rows: "Sequence[Comparison]") -> "list[dict[str, Cell]]":
     return table
 
 
-def _report(rows: "Sequence[Comparison]", judge: "Judge", budget: "Budget", out: Path, config: Config) -> None:
+def _report(
+    rows: "Sequence[Comparison]",
+    judge: "Judge",
+    budget: "Budget",
+    out: Path,
+    config: Config,
+    panel: "dict[str, Any] | None" = None,
+) -> None:
+    """Print the result; raises JudgeError where too few pairs have a verdict."""
     import json
     from collections import Counter
 
@@ -121,11 +199,14 @@ def _report(rows: "Sequence[Comparison]", judge: "Judge", budget: "Budget", out:
         masses.add(row.mass)
     if config.json:
         found: dict[str, Any] = {"pairs": table, "judge": judge.fingerprint, "out": str(out)}
-        print(json.dumps(found | {"usage": budget.as_dict(), "mass": masses.as_dict()}, ensure_ascii=False, indent=1))
+        found |= {"usage": budget.as_dict(), "mass": masses.as_dict()} | (panel or {})
+        print(json.dumps(found, ensure_ascii=False, indent=1))
     else:
         print_table(table)
+        who = f"a panel of {len(config.panel.judge)}" if panel else judge.engine.name
+        read = "" if panel else f", read by {judge.read}"
         one = "" if config.orders == "both" else ", each in one order only"
-        print(f"\njudged by {judge.engine.name} on the rubric {judge.rubric.name}, read by {judge.read}{one}; {out}")
+        print(f"\njudged by {who} on the rubric {judge.rubric.name}{read}{one}; {out}")
         if masses.n:
             print(masses)
         print(f"cost: {budget}")
@@ -133,10 +214,10 @@ def _report(rows: "Sequence[Comparison]", judge: "Judge", budget: "Budget", out:
     require_coverage(len(rows) - reasons.total(), len(rows), reasons, config.judge.min_coverage)
 
 
-def _default_out(config: Config, judge: "Judge") -> Path:
+def _default_out(config: Config, fingerprint: str) -> Path:
     stems = [Path(str(path)).name.split(".")[0] for path in (config.a, config.b) if path]
     one = "" if config.orders == "both" else "-one"
-    return OUT / f"{'-'.join(stems)}-{judge.fingerprint}{one}.jsonl"
+    return OUT / f"{'-'.join(stems)}-{fingerprint}{one}.jsonl"
 
 
 def _print_plan(judge: "Judge", contests: "Sequence[Contest]", config: Config, out: Path) -> None:

@@ -2,7 +2,6 @@
 
 import tomllib
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ from console.errors import InputError, JudgeError
 from records.rows import Usage
 
 PRICES = Path(__file__).parent / "prices.toml"
-FIRST_ROWS = 8
+FIRST_ROWS = 1
 """How many rows are asked before it is known what one costs."""
 
 
@@ -34,49 +33,55 @@ class Price(NamedTuple):
 
 
 class Budget:
-    """Adds up what rows cost and says how many more may be asked."""
+    """Adds up what rows cost and says how many more may be asked; a panel's judges follow one another in it."""
 
     def __init__(self, options: CostOptions, price: Price | None) -> None:
-        """Raise InputError where a limit in dollars is given for a model without a price."""
-        if options.max_cost is not None and price is None:
-            raise InputError("--max-cost: this model has no price; give one with --prices, or use --max-tokens-total")
+        """Raise InputError where a limit is not above 0, or is in dollars and the model has no price."""
         for name, limit in (("--max-cost", options.max_cost), ("--max-tokens-total", options.max_tokens_total)):
             if limit is not None and limit <= 0:
                 raise InputError(f"{name} must be above 0, not {limit}")
-        self.price = price
         self.usage = Usage()
-        self.n_rows = 0
+        self.dollars: float | None = 0.0
+        """What was spent; None where a model has no price."""
         self._options = options
+        self.next_judge(price)
+
+    def next_judge(self, price: Price | None) -> None:
+        """Count what follows at the price of another model."""
+        if self._options.max_cost is not None and price is None:
+            raise InputError("--max-cost: this model has no price; give one with --prices, or use --max-tokens-total")
+        self._price = price
+        if price is None:
+            self.dollars = None
+        self._n_rows = 0  # of this judge: another one's rows do not say what one costs
+        self._own = Usage()
 
     @property
     def limited(self) -> bool:
         """Return whether there is any limit."""
         return self._options.max_cost is not None or self._options.max_tokens_total is not None
 
-    @property
-    def dollars(self) -> float | None:
-        """Return what was spent; None for a model without a price."""
-        return None if self.price is None else cost_of(self.usage, self.price)
-
     def add(self, usage: Usage) -> None:
         """Count one row."""
-        self.usage = self.usage + usage
-        self.n_rows += 1
+        self.usage, self._own = self.usage + usage, self._own + usage
+        self._n_rows += 1
+        if self.dollars is not None and self._price is not None:
+            self.dollars += cost_of(usage, self._price)
 
     def n_allowed(self, n_wanted: int) -> int:
         """Return how many of `n_wanted` more rows fit in the budget, judging by the mean of those so far."""
-        if not self.limited:
-            return n_wanted
-        if self.n_rows == 0:
-            return min(n_wanted, FIRST_ROWS)
-        tokens = self.usage.n_prompt_tokens + self.usage.n_tokens
-        spent = ((self.dollars, self._options.max_cost), (tokens, self._options.max_tokens_total))
-        left = min(
-            (limit - used) / (used / self.n_rows) if used else inf
-            for used, limit in spent
-            if limit is not None and used is not None
-        )
-        return max(0, n_wanted if left == inf else min(n_wanted, int(left)))
+        n_fit: float = n_wanted
+        for limit, spent, of in (
+            (self._options.max_cost, self.dollars, lambda usage: cost_of(usage, self._price or Price(0, 0))),
+            (self._options.max_tokens_total, _tokens(self.usage), _tokens),
+        ):
+            if limit is None or spent is None:
+                continue
+            if spent >= limit:
+                return 0
+            mean = of(self._own) / self._n_rows if self._n_rows else 0.0
+            n_fit = min(n_fit, (limit - spent) / mean if mean else FIRST_ROWS if not self._n_rows else n_fit)
+        return int(n_fit)
 
     def stop(self, n_done: int, n: int) -> JudgeError:
         """Return the error that ends a command whose budget is spent."""
@@ -100,6 +105,10 @@ class Budget:
         dollars = "" if self.dollars is None else f", ${self.dollars:.4f}"
         tokens = f"{usage.n_prompt_tokens:,} tokens read and {usage.n_tokens:,} written"
         return f"{usage.n_calls:,} calls{failed}, {tokens}, {usage.seconds:,.1f} s of calls{dollars}"
+
+
+def _tokens(usage: Usage) -> int:
+    return usage.n_prompt_tokens + usage.n_tokens
 
 
 def cost_of(usage: Usage, price: Price) -> float:

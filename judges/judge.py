@@ -161,6 +161,7 @@ class Judge:
             judge=self.fingerprint,
             usage=usage,
             read=self.read,
+            aggregate=self.how.aggregate,
             finish_reasons=[one.finish_reason for one in kept],
             mass=score.mass,
             criteria=score.criteria,

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import tyro
+
 Reading = Literal["text", "logprobs", "structured"]
 Aggregate = Literal["mean", "median", "majority", "max", "min"]
 
@@ -30,3 +32,17 @@ class JudgeOptions:
     """No verdict where the choices have less probability than this together (logprobs); it is always reported."""
     min_coverage: float = 0.9
     """Stop where a smaller share of the answers gets a verdict."""
+
+
+@dataclass(frozen=True)
+class PanelOptions:
+    """Which judges there are, and how their verdicts become one."""
+
+    judge: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """One judge of a panel; give it once for each. A name as for --model, NAME@http://host/v1, or a TOML file of what
+    is not as in this command's own flags: model, base_url, rubric, read, temperature and so on."""
+    quorum: int | None = None
+    """How many judges must have a verdict for there to be one; the default is more than half."""
+    panel_rule: Aggregate | None = None
+    """How the judges' scores become one; the default is the rubric's aggregate, and for comparisons the majority, with
+    a tie where there is none."""

@@ -120,6 +120,7 @@ def reconcile(judge: Judge, contest: Contest, found: dict[str, OneOrder], orders
         rubric=judge.rubric.name,
         judge=judge.fingerprint,
         read=judge.read,
+        aggregate=judge.how.aggregate,
         reference=contest.reference,
         judged=contest.judged,
         **verdict_fields(found),

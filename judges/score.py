@@ -3,9 +3,10 @@
 python -m judges.score                                        the newest run's responses, or else a packaged example
 python -m judges.score answers.jsonl --limit 40 --out judgments.jsonl
 python -m judges.score answers.json.gz --model Qwen/Qwen3-8B --read text --samples 3
-python -m judges.score answers.csv --model gpt-5-mini --read structured --max-cost 2.50
-python -m judges.score answers.jsonl --rubric criteria --judge iter1 --judge gpt-5-mini --judge big@http://host:8000/v1
-python -m judges.score answers.jsonl --model gpt-5-mini --export-batch batch.jsonl
+python -m judges.score answers.csv --model my-model --base-url http://localhost:8000/v1 --read structured
+python -m judges.score answers.jsonl --engine openai --model gpt-5-mini --read text --max-cost 2.50
+python -m judges.score answers.jsonl --judge smollm2 --judge iter3 --judge big@http://localhost:8000/v1     a panel
+python -m judges.score answers.jsonl --engine openai --model gpt-5-mini --read text --export-batch batch.jsonl
 
 FILE has responses: this project's rows, alpaca_eval outputs, TRL conversations or pairs, CSV, Parquet, .gz of these,
 or a hub data set. Stopped and started again, it goes on where it was.
@@ -20,12 +21,15 @@ import tyro
 from console.command import Flags, Given, run
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.cost import CostOptions
-from judges.options import JudgeOptions
+from judges.options import JudgeOptions, PanelOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from console.table import Cell
     from judges.cost import Budget
     from judges.judge import Judge
+    from judges.panel import Member
     from judges.stream import Source, Summary
 
 EXAMPLE = Path(__file__).parent / "example.jsonl"
@@ -40,9 +44,14 @@ class Config(Flags):
     """Responses to score; the default is the newest run's, or else a packaged example."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
     judge: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JudgeOptions)
+    panel: Annotated[PanelOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PanelOptions)
     cost: Annotated[CostOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CostOptions)
     limit: int | None = None
     """Score only the first N responses."""
+    export_batch: Path | None = None
+    """Ask nothing: write the calls as an OpenAI batch file, which vllm run-batch reads too."""
+    import_batch: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Ask nothing: read the replies from this output file of a batch; again for each further file."""
     out: Path | None = None
     """Where the judgments go; the default is runs/scores/<file>-<judge fingerprint>.jsonl."""
 
@@ -52,19 +61,37 @@ def main(config: Config) -> None:
     from engines.options import open_engine
     from judges.cost import Budget, price_of
     from judges.judge import had_a_reply, open_judge
+    from judges.panel import members
     from judges.stream import judge_stream, survey
     from records import Judgment, Store
 
-    budget = Budget(config.cost, price_of(config.engine.model, config.cost.prices))
+    panel = members(config.panel, config.engine, config.judge)
+    first = panel[0][0] if panel else config.engine
+    budget = Budget(config.cost, price_of(first.model, config.cost.prices))
     source = survey(config.file or default_source(), config.limit, strict=config.strict)
+    if panel:
+        _score_by_panel(config, source, panel, budget)
+        return
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)
-    out = config.out or OUT / f"{_stem(source.path)}-{judge.fingerprint}.jsonl"
+    out = config.out or _default_out(source, judge.fingerprint)
     if config.dry_run:
         _print_plan(judge, source, out)
         return
     with Store(out, Judgment, keep=had_a_reply, fresh=config.fresh) as store:
+        if config.export_batch:
+            from judges.batch_files import export_batch
+
+            n = export_batch(judge, (row for _, row in source.responses()), config.export_batch, store.ids)
+            print(f"{n} calls in {config.export_batch}; their output comes back with --import-batch")
+            return
+        if config.import_batch:
+            from judges.batch_files import import_batch
+
+            responses = (row for _, row in source.responses())
+            for row in import_batch(judge, responses, config.import_batch, store.ids, strict=config.strict):
+                store.append(row)
         summary = judge_stream(store, source, judge, budget, f"judging {Path(source.path).name}")
-    report(summary, judge, budget, out, config)
+    _report(summary, judge, budget, out, config)
 
 
 def default_source() -> Path:
@@ -90,7 +117,63 @@ def table_of(summary: "Summary") -> "list[dict[str, Cell]]":
     ]
 
 
-def report(summary: "Summary", judge: "Judge", budget: "Budget", out: Path, config: Config) -> None:
+def _score_by_panel(config: Config, source: "Source", members: "Sequence[Member]", budget: "Budget") -> None:
+    """Let each judge score all responses, then put their verdicts together."""
+    from console.errors import InputError
+    from console.table import print_table
+    from judges.panel_rows import Panel, panel_judgments
+
+    if config.export_batch or config.import_batch:
+        raise InputError("a batch is of one judge: name it with --model, and make the panel from its rows afterwards")
+    judges, paths = zip(*(_score_by_member(config, source, member, budget) for member in members), strict=True)
+    panel = Panel(judges, paths, config.panel)
+    out = config.out or _default_out(source, panel.fingerprint)
+    if config.dry_run:
+        print(f"the panel's judgments would go to {out}")
+        return
+    summary, agreement = panel_judgments(panel, source, out)
+    if not config.json:
+        print_table(agreement)
+        print()
+    _report(summary, judges[0], budget, out, config, {"agreement": agreement, "judge": panel.fingerprint})
+
+
+def _score_by_member(config: Config, source: "Source", member: "Member", budget: "Budget") -> "tuple[Judge, Path]":
+    """Return one judge of a panel, without its model, and the file of its judgments."""
+    from console.errors import EngineError
+    from console.progress import say
+    from engines.options import open_engine
+    from judges.cost import price_of
+    from judges.judge import had_a_reply, open_judge
+    from judges.panel_rows import without_model
+    from judges.stream import judge_stream
+    from records import Judgment, Store
+
+    engine, options = member
+    budget.next_judge(price_of(engine.model, config.cost.prices))
+    judge = open_judge(open_engine(engine), options, config.seed)
+    path = _default_out(source, judge.fingerprint)
+    if config.out:
+        path = config.out.with_name(f"{config.out.stem}-{judge.fingerprint}.jsonl")
+    if config.dry_run:
+        _print_plan(judge, source, path)
+        return without_model(judge), path
+    with Store(path, Judgment, keep=had_a_reply, fresh=config.fresh) as store:
+        try:
+            judge_stream(store, source, judge, budget, f"{judge.engine.name} judging")
+        except EngineError as error:
+            say(f"{judge.engine.name} has no vote on what it has not judged: {error}")
+    return without_model(judge), path
+
+
+def _report(
+    summary: "Summary",
+    judge: "Judge",
+    budget: "Budget",
+    out: Path,
+    config: Config,
+    panel: "dict[str, Any] | None" = None,
+) -> None:
     """Print the result; raises JudgeError where too few answers have a verdict."""
     import json
 
@@ -105,15 +188,14 @@ def report(summary: "Summary", judge: "Judge", budget: "Budget", out: Path, conf
     table = table_of(summary)
     if config.json:
         found: dict[str, Any] = {"models": table, "judge": judge.fingerprint, "out": str(out)}
-        found |= {"usage": budget.as_dict(), "mass": summary.masses.as_dict()}
+        found |= {"usage": budget.as_dict(), "mass": summary.masses.as_dict()} | (panel or {})
         print(json.dumps(found, ensure_ascii=False, indent=1))
     else:
         print_table(table)
         low, high = judge.rubric.scale
-        scale = f"{low:g} to {high:g}"
-        print(
-            f"\njudged by {judge.engine.name} on the rubric {judge.rubric.name}, {scale}, read by {judge.read}; {out}"
-        )
+        who = f"a panel of {len(config.panel.judge)}" if panel else judge.engine.name
+        read = "" if panel else f", read by {judge.read}"
+        print(f"\njudged by {who} on the rubric {judge.rubric.name}, {low:g} to {high:g}{read}; {out}")
         if summary.masses.n:
             print(summary.masses)
         print(f"cost: {budget}")
@@ -128,10 +210,11 @@ def _print_plan(judge: "Judge", source: "Source", out: Path) -> None:
     print(f"\nthe first prompt:\n\n{judge.request(first).messages[0]['content']}")
 
 
-def _stem(source: str | Path) -> str:
-    name = Path(source).name.split(".")[0]
-    parent = Path(source).parent.name
-    return f"{parent}-{name}" if name in ("responses", "model_outputs") else name
+def _default_out(source: "Source", fingerprint: str) -> Path:
+    path = Path(source.path)
+    name = path.name.split(".")[0]
+    stem = f"{path.parent.name}-{name}" if name in ("responses", "model_outputs") else name
+    return OUT / f"{stem}-{fingerprint}.jsonl"
 
 
 if __name__ == "__main__":

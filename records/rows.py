@@ -86,6 +86,8 @@ class Judgment(Row, frozen=True, kw_only=True):
     usage: Usage
     read: str = ""
     """How the replies are read: text, logprobs, structured, or panel."""
+    aggregate: str = ""
+    """How the samples, or the scores of a panel's judges, became one."""
     finish_reasons: list[str | None] = []
     """One for each reply; a reply that ends with `length` was cut off and has no verdict."""
     mass: float | None = None
@@ -125,9 +127,16 @@ class Comparison(Row, frozen=True, kw_only=True):
     judge: str
     usage: Usage
     read: str = ""
+    aggregate: str = ""
     finish_reasons: list[str | None] = []
     mass: float | None = None
     """The probability that the judge gave to the choices, the smaller of the two orders."""
+    votes: list[float | None] | None = None
+    """How far each judge of a panel prefers b; None where it has no verdict."""
+    agreement: float | None = None
+    """The share of pairs of judges who name the same winner (panel)."""
+    members: list[str] | None = None
+    """The fingerprints of the judges of a panel, in the order of `votes`."""
     reply_orders: list[str] = []
     """For each reply the order in which it was asked, `ab` or `ba`."""
     orders: str = "both"

@@ -61,7 +61,7 @@ class Store(Generic[RowT]):
         path.parent.mkdir(parents=True, exist_ok=True)
         if fresh:
             set_aside(path)
-        with _DiskErrors(path):
+        with DiskErrors(path):
             self._file = path.open("ab", buffering=0)
             try:
                 _lock(self._file, path)
@@ -88,7 +88,7 @@ class Store(Generic[RowT]):
     def append(self, row: RowT) -> None:
         """Write `row` at the end and hand it to the operating system at once."""
         rest = line = msgspec.json.encode(row) + b"\n"
-        with _DiskErrors(self.path):
+        with DiskErrors(self.path):
             while rest:  # a nearly full disk takes a part first
                 rest = rest[self._file.write(rest) :]
         self._rows[row.id] = 2 * self._end + 1  # type: ignore[attr-defined]
@@ -143,7 +143,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     """Write a whole file so that it is there complete or not at all (a temporary file, then a rename)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _DiskErrors(path):
+    with DiskErrors(path):
         try:
             with temporary.open("wb") as file:
                 file.write(data.encode() if isinstance(data, str) else data)
@@ -161,13 +161,24 @@ def set_aside(path: Path) -> None:
     number = 1
     while (aside := path.with_name(f"{path.name}.{number}")).exists():
         number += 1
-    with _DiskErrors(path):
+    with DiskErrors(path):
         path.rename(aside)
 
 
-def write_rows(path: Path, rows: list[Any]) -> None:
-    """Write all rows of a small file at once, atomically."""
-    write_atomic(path, b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+def write_rows(path: Path, rows: Iterable[Any]) -> None:
+    """Write rows one by one so that the whole file is there or nothing; an earlier file is replaced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with DiskErrors(path):
+        try:
+            with temporary.open("wb") as file:
+                for row in rows:
+                    file.write(msgspec.json.encode(row) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _repair_end(path: Path) -> None:
@@ -203,7 +214,7 @@ def _lock(file: io.FileIO, path: Path) -> None:
         raise StoreError(f"{path}: another process is writing to it; wait for it or give another --out") from None
 
 
-class _DiskErrors:
+class DiskErrors:
     """Turns an operating system's error on `path` into a StoreError that says what to do."""
 
     def __init__(self, path: Path) -> None:

@@ -1,7 +1,7 @@
 import json
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -36,6 +36,9 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked.append({**body, "authorization": self.headers["Authorization"]})
         status, reply = self.server.answer(body)
         self.server.under_way -= 1
+        if "bytes" in reply:  # not HTTP
+            self.wfile.write(reply["bytes"])
+            return
         data = json.dumps(reply).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -70,18 +73,17 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.002)
     found = Server(("127.0.0.1", 0), Handler)
     found.asked = []
-    threading.Thread(target=found.serve_forever, daemon=True).start()
+    threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True).start()
     yield found
     found.shutdown()
     found.server_close()
 
 
 @pytest.fixture
-def engine(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIEngine]:
+def engine(server: Server, monkeypatch: pytest.MonkeyPatch) -> OpenAIEngine:
     monkeypatch.setenv("SOME_KEY", "sk-secret")
     found = OpenAIEngine("m", f"http://127.0.0.1:{server.server_port}/v1", "SOME_KEY", concurrency=2)
     yield found
-    found._client.close()
 
 
 def test_each_request_is_answered_with_its_own_text_and_usage(server: Server, engine: OpenAIEngine) -> None:
@@ -111,6 +113,84 @@ def test_a_passing_server_error_is_retried_by_the_sdk(server: Server, engine: Op
     )
     [found] = engine.generate(ASK[:1], Sampling())
     assert found.text == "ok" and found.error is None and len(server.asked) == 3
+    assert (found.n_calls, found.n_failed) == (3, 2) and found.seconds > 0
+
+
+@pytest.mark.parametrize(("status", "n_calls"), [(400, 1), (500, 5)])
+def test_every_attempt_of_a_failed_call_is_counted(
+    server: Server, engine: OpenAIEngine, status: int, n_calls: int
+) -> None:
+    server.answer = lambda _: (status, {"error": {"message": "no"}})
+    [found] = engine.generate(ASK[:1], Sampling())
+    assert found.error is not None and len(server.asked) == n_calls
+    assert found.n_calls == found.n_failed == n_calls
+
+
+def test_a_call_takes_as_long_as_its_answer_and_a_good_one_counts_once(server: Server, engine: OpenAIEngine) -> None:
+    def slow(_: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        threading.Event().wait(0.1)
+        return completion("x")
+
+    server.answer = slow
+    [found] = engine.generate(ASK[:1], Sampling())
+    assert 0.1 <= found.seconds < 2 and (found.n_calls, found.n_failed) == (1, 0)
+
+
+@pytest.mark.parametrize("reply", [{"detail": "x"}, {"choices": []}, {"choices": [{"message": {"content": 7}}]}])
+def test_a_reply_that_is_no_completion_is_that_rows_error(
+    server: Server, engine: OpenAIEngine, reply: dict[str, Any]
+) -> None:
+    server.answer = lambda body: (200, reply) if body["seed"] == 1 else completion("ok")
+    found = {c.index: c for c in engine.generate(ASK[:2], Sampling())}
+    assert found[0].text == "ok" and found[1].text == "" and (found[1].n_calls, found[1].n_failed) == (1, 1)
+    assert found[1].error is not None and found[1].error.startswith("call failed: ValidationError")
+
+
+@pytest.mark.parametrize(("sent", "n_calls"), [(b"", 5), (b"what?\r\n\r\n", 1)], ids=["nothing", "rubbish"])
+def test_a_server_that_hangs_up_or_talks_rubbish_is_that_rows_error(
+    server: Server, engine: OpenAIEngine, sent: bytes, n_calls: int
+) -> None:
+    server.answer = lambda body: (200, {"bytes": sent}) if body["seed"] == 1 else completion("ok")
+    list(engine.generate(ASK[:1], Sampling()))
+    [found] = engine.generate(ASK[:2], Sampling(), done={0})
+    assert found.error is not None and found.error.startswith("call failed: ")
+    assert len(server.asked) == 1 + n_calls and found.n_calls == found.n_failed == n_calls
+
+
+def test_a_schema_is_sent_for_the_server_to_force(server: Server, engine: OpenAIEngine) -> None:
+    server.answer = lambda _: completion('{"score": 4}')
+    schema = {"type": "object", "properties": {"score": {"type": "integer"}}}
+    chat = ASK[0].messages
+    list(engine.generate([Request(chat, seed=0, schema=schema), Request(chat, seed=1)], Sampling()))
+    asked = {body["seed"]: body for body in server.asked}
+    verdict = {"name": "verdict", "schema": schema, "strict": True}
+    assert asked[0]["response_format"] == {"type": "json_schema", "json_schema": verdict}
+    assert "response_format" not in asked[1]
+
+
+class Lazy(Sequence[Request]):
+    """Makes each request when it is asked for."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.made: list[int] = []
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, index: int | slice) -> Any:
+        assert isinstance(index, int)
+        self.made.append(index)
+        return Request([{"role": "user", "content": f"question {index}"}], seed=index)
+
+
+def test_a_long_list_is_asked_about_as_far_as_it_is_needed(server: Server, engine: OpenAIEngine) -> None:
+    server.answer = lambda _: completion("ok")
+    asked = Lazy(1_000_000)
+    found = engine.generate(asked, Sampling(), done={0, 2})
+    assert next(found).index in (1, 3)
+    found.close()  # type: ignore[attr-defined]
+    assert asked.made[:3] == [1, 3, 4] and len(asked.made) < 20
 
 
 def test_a_lasting_error_of_one_call_is_that_rows_error_and_never_a_text(server: Server, engine: OpenAIEngine) -> None:
@@ -137,7 +217,6 @@ def test_an_unreachable_server_is_one_clear_line(monkeypatch: pytest.MonkeyPatch
     engine = OpenAIEngine("m", "http://127.0.0.1:9/v1", "NO_KEY", concurrency=2)
     with pytest.raises(EngineError, match=r"http://127\.0\.0\.1:9/v1: no server answers there"):
         list(engine.generate(ASK, Sampling()))
-    engine._client.close()
 
 
 def test_the_official_api_without_a_key_is_refused_before_any_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,6 +244,14 @@ def test_choices_are_read_where_the_reply_names_one_and_spellings_are_added_up(
     assert found.logprobs[1] == pytest.approx(math.log(0.6))
     assert found.logprobs[2] == -math.inf
     assert server.asked[0]["temperature"] == 0 and server.asked[0]["top_logprobs"] == 20
+
+
+def test_a_choice_of_several_tokens_is_read_over_all_of_them(server: Server, engine: OpenAIEngine) -> None:
+    tokens = [token("1", {"1": 0.6, "8": 0.4}), token("0", {"0": 0.75, "\n": 0.25})]
+    server.answer = lambda _: completion("10", logprobs=tokens)
+    [found] = engine.choose(ASK[:1], ["1", "8", "10"])
+    assert found.logprobs == pytest.approx([math.log(p) for p in (0.15, 0.4, 0.45)])
+    assert server.asked[0]["max_tokens"] == 9 and (found.n_calls, found.n_failed) == (1, 0) and found.seconds > 0
 
 
 def test_a_reply_that_names_no_choice_has_no_verdict(server: Server, engine: OpenAIEngine) -> None:

@@ -1,16 +1,22 @@
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from console.errors import EngineError, InputError
+from engines.forward import Batch, Forward
 from engines.protocol import Request, Sampling
-from engines.transformers_engine import Batch, TransformersEngine
+from engines.transformers_engine import TransformersEngine
 from tests.tiny import save_tiny_model
 
 RUBRIC = "The answer gives one point to the request. " * 4
 SCORES = ["0", "1", "2", "3", "4", "5"]
+TEN = [str(number) for number in range(1, 11)]
+ARENA = ["A>>B", "A>B", "A=B", "B>A", "B>>A", "tie", "not enough"]
 GREEDY = Sampling(12, 0.0)
 
 
@@ -85,6 +91,8 @@ def test_a_resumed_call_gives_exactly_what_is_missing(engine: TransformersEngine
     assert list(engine.generate(asked, sampling, done)) == whole[5:]
     choices = list(engine.choose(asked, SCORES))
     assert list(engine.choose(asked, SCORES, {c.index for c in choices[:5]})) == choices[5:]
+    choices = list(engine.choose(asked, TEN))
+    assert list(engine.choose(asked, TEN, {c.index for c in choices[:5]})) == choices[5:]
 
 
 def test_a_stop_string_ends_the_text_before_it(engine: TransformersEngine) -> None:
@@ -101,7 +109,7 @@ def test_a_text_cut_off_at_the_limit_says_so(engine: TransformersEngine) -> None
 
 def test_an_end_token_ends_the_row_and_is_not_in_the_text(engine: TransformersEngine) -> None:
     ids = engine._encode(requests(1), "")
-    [(_, tokens, _)] = engine._decode(Batch([0], ids, [], 0), [0], Sampling(6, 0.0))
+    [(_, tokens, _, _)] = engine._decode(Batch([0], ids, [], 0), [0], Sampling(6, 0.0))
     n_before = tokens.index(tokens[2])
     engine.model.generation_config.eos_token_id = [tokens[2], 2]
     try:
@@ -116,6 +124,7 @@ def test_a_prompt_over_the_context_is_an_error_of_its_row_only(engine: Transform
     asked = [*requests(2), Request([{"role": "user", "content": "point " * 4000}])]
     found = {completion.index: completion for completion in engine.generate(asked, GREEDY)}
     assert found[2].error is not None and "over the model's context of 2048" in found[2].error and found[2].text == ""
+    assert found[2].n_calls == 0 and found[0].n_calls == 1
     assert found[0].error is None and found[1].error is None
     chosen = {choice.index: choice for choice in engine.choose(asked, SCORES)}
     assert chosen[2].error is not None and chosen[0].error is None
@@ -128,9 +137,84 @@ def test_special_tokens_in_a_text_stay_text(engine: TransformersEngine) -> None:
     assert ids.count(engine.tokenizer.convert_tokens_to_ids("<|im_start|>")) == 2
 
 
-def test_choices_of_several_tokens_are_refused(engine: TransformersEngine) -> None:
-    with pytest.raises(EngineError, match="not one token each"):
-        list(engine.choose(requests(1), ["10", "11"]))
+def plain_masses(folder: str | Path, engine: TransformersEngine, request: Request, choices: list[str]) -> list[float]:
+    """Each choice's probability from a plain forward over the prompt and the choice, less that of longer choices."""
+    from transformers import AutoModelForCausalLM
+
+    reference = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    n_prompt = len(engine._encode([request], "")[0])
+    joint = {}
+    for choice in choices:
+        ids = torch.tensor(engine._encode([request], choice))
+        with torch.inference_mode():
+            logprobs = reference(ids).logits[0].log_softmax(-1)
+        path = tuple(ids[0, n_prompt:].tolist())
+        joint[path] = math.exp(sum(float(logprobs[n_prompt - 1 + n, token]) for n, token in enumerate(path)))
+
+    # A choice's own mass is what does not go on to the next longer choices.
+    def following(path: tuple[int, ...]) -> list[tuple[int, ...]]:
+        longer = [other for other in joint if len(other) > len(path) and other[: len(path)] == path]
+        return [other for other in longer if not any(other != mid and other[: len(mid)] == mid for mid in longer)]
+
+    return [p - sum(joint[other] for other in following(path)) for path, p in joint.items()]
+
+
+@pytest.mark.parametrize("prefix", ["", RUBRIC], ids=["no shared prefix", "shared prefix"])
+@pytest.mark.parametrize("choices", [TEN, ARENA, ["1", "10", "100", "2"]], ids=["ten", "arena", "nested"])
+def test_choices_of_several_tokens_have_the_mass_of_a_plain_forward(
+    engine: TransformersEngine, tiny_model: Path, prefix: str, choices: list[str]
+) -> None:
+    asked = requests(6, prefix, "Score: ")
+    for choice in engine.choose(asked, choices):
+        expected = plain_masses(tiny_model, engine, asked[choice.index], choices)
+        assert [math.exp(lp) for lp in choice.logprobs] == pytest.approx(expected, rel=1e-3, abs=1e-9)
+        assert 0 < sum(math.exp(lp) for lp in choice.logprobs) < 1
+
+
+def test_only_choices_of_several_tokens_cost_more_than_a_prefill(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward, widths = Forward._forward, []
+
+    def counted(self: Forward, tokens_BQ: torch.Tensor, *rest: Any) -> torch.Tensor:
+        widths.append(tokens_BQ.shape[1])
+        return forward(self, tokens_BQ, *rest)
+
+    monkeypatch.setattr(Forward, "_forward", counted)
+    one = list(engine.choose(requests(3, prefill="Score: "), SCORES))
+    assert len(widths) == 2 and min(widths) > 1  # the shared prefix, and one batch
+    widths.clear()
+    ten = list(engine.choose(requests(3, prefill="Score: "), TEN))
+    assert len(widths) == 3 and widths[2] == 1  # one token more, for `10` after `1`
+    same = [(a.logprobs[2:], b.logprobs[1:5]) for a, b in zip(one, ten, strict=True)]
+    assert all(a == pytest.approx(b, abs=1e-6) for a, b in same)
+
+
+@pytest.mark.parametrize("choices", [["1", "1"], ["1", ""]])
+def test_choices_that_cannot_be_told_apart_are_refused(engine: TransformersEngine, choices: list[str]) -> None:
+    with pytest.raises(EngineError, match="have not each tokens of their own"):
+        list(engine.choose(requests(1), choices))
+
+
+def test_a_schema_is_refused_before_anything_is_computed(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def computed(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Forward, "_forward", computed)
+    asked = [*requests(2), Request([{"role": "user", "content": "hi"}], schema={"type": "object"})]
+    for call in (engine.generate(asked, GREEDY), engine.choose(asked, SCORES)):
+        with pytest.raises(EngineError, match="cannot force.*use --read text or --read logprobs, or a server"):
+            next(call)
+
+
+def test_the_rows_seconds_add_up_to_no_more_than_the_whole(engine: TransformersEngine) -> None:
+    for call in (engine.generate(requests(9), GREEDY), engine.choose(requests(9), TEN)):
+        started = time.monotonic()
+        found: Sequence[Any] = list(call)
+        whole = time.monotonic() - started
+        assert all(result.seconds > 0 for result in found) and whole / 3 < sum(r.seconds for r in found) <= whole
 
 
 def test_no_requests_give_no_results(engine: TransformersEngine) -> None:
@@ -156,6 +240,13 @@ def test_other_architectures_give_their_own_text(other_architecture: Transformer
     engine = other_architecture
     assert engine.shares_prefix == (engine.name == "qwen2")  # a sliding window is left to the model's own attention
     assert_equals_plain_generate(engine, engine.model.name_or_path, requests(6))
+
+
+def test_other_architectures_read_choices_of_several_tokens(other_architecture: TransformersEngine) -> None:
+    engine, asked = other_architecture, requests(5, prefill="Score: ")
+    for choice in engine.choose(asked, ARENA):
+        expected = plain_masses(engine.model.name_or_path, engine, asked[choice.index], ARENA)
+        assert [math.exp(lp) for lp in choice.logprobs] == pytest.approx(expected, rel=1e-3, abs=1e-9)
 
 
 def test_a_folder_without_a_loadable_model_is_one_clear_line(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_budget_lets_as_many_rows_through_as_fit(options: CostOptions) -> None
 
 
 def test_the_first_rows_are_few_because_their_cost_is_not_known() -> None:
-    assert Budget(CostOptions(max_cost=1), PRICE).n_allowed(1000) == 8
+    assert Budget(CostOptions(max_cost=1), PRICE).n_allowed(1000) == 1
     assert Budget(CostOptions(), None).n_allowed(1000) == 1000
 
 

@@ -1,0 +1,90 @@
+"""A server that answers chat completions after a fixed time, and how near the openai engine comes to what that allows.
+
+python -m benchmarks.slow_server                                             3,200 calls, 64 under way, three times
+python -m benchmarks.slow_server --serve --delay-s 0.2 --reply "Score: 4"    prints its address; serves until killed
+
+With C calls under way and D seconds a call, N calls take at least N * D / C seconds: that is the ideal.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from resource import RUSAGE_CHILDREN, getrusage
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to measure or to serve."""
+
+    calls: int = 3200
+    concurrency: int = 64
+    repeats: int = 3
+    delay_s: float = 0.2
+    reply: str = "The answer does what was asked. Score: 4"
+    serve: bool = False
+
+
+async def serve(reply: str, delay_s: float) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": reply}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 500, "completion_tokens": 10, "total_tokens": 510}
+    body = json.dumps({"id": "x", "object": "chat.completion", "model": "slow", "choices": [choice], "usage": usage})
+    answer = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):  # the client has left
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
+                await asyncio.sleep(delay_s)
+                writer.write(answer)
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=1024)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
+    await server.serve_forever()
+
+
+@contextmanager
+def slow_server(reply: str, delay_s: float = 0.2) -> Iterator[str]:
+    """Run the server in a process of its own and give its base URL."""
+    flags = ["-m", "benchmarks.slow_server", "--serve", "--delay-s", str(delay_s), "--reply", reply]
+    with subprocess.Popen([sys.executable, *flags], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield str(process.stdout and process.stdout.readline()).strip()
+        finally:
+            process.terminate()
+
+
+def measured(config: Config) -> dict[str, str | int | float | None]:
+    """Return a table row; the processor times are of the client's and the server's whole process."""
+    from engines.openai_engine import OpenAIEngine
+    from engines.protocol import Request, Sampling
+
+    text = "What a judge is shown: a rubric, a prompt and an answer. " * 40
+    requests = [Request([{"role": "user", "content": f"{n} {text}"}], seed=n) for n in range(config.calls)]
+    server_s, client_s = sum(getrusage(RUSAGE_CHILDREN)[:2]), time.process_time()
+    with slow_server(config.reply, config.delay_s) as url:
+        engine = OpenAIEngine("slow", url, "NO_KEY", config.concurrency)
+        started = time.perf_counter()
+        n = sum(completion.error is None for completion in engine.generate(requests, Sampling()))
+        seconds = time.perf_counter() - started
+    server_s, client_s = sum(getrusage(RUSAGE_CHILDREN)[:2]) - server_s, time.process_time() - client_s
+    share = 100 * config.calls * config.delay_s / config.concurrency / seconds
+    cpu = {"client CPU, s": client_s, "server CPU, s": server_s}
+    return {"calls": n, "seconds": seconds, "calls/s": n / seconds, "% of ideal": share, **cpu}
+
+
+if __name__ == "__main__":
+    from console.table import print_table
+
+    flags = tyro.cli(Config, prog="python -m benchmarks.slow_server")
+    if flags.serve:
+        asyncio.run(serve(flags.reply, flags.delay_s))
+    else:
+        print_table([measured(flags) for _ in range(flags.repeats)])

@@ -1,0 +1,110 @@
+"""A model's forward passes over a batch: of its prompts, of one token more, and along the tokens of choices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from engines.choice_paths import Path, inner_nodes
+from engines.shared_prefix import LayerKV, SharedPrefixCache
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows that are computed together."""
+
+    rows: list[int]
+    """Their positions in the list that was given."""
+    suffixes: list[list[int]]
+    """Their own tokens, after the shared ones."""
+    prefix: list[LayerKV]
+    n_prefix: int
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A model, and whether the rows of a batch share the keys and values of what they all begin with."""
+
+    model: PreTrainedModel
+    filler: int
+    """The token that stands where a row is padded."""
+    shares_prefix: bool
+
+    @torch.inference_mode()
+    def prefix(self, tokens: list[int]) -> list[LayerKV]:
+        """Return the keys and values of the shared prefix, per layer, each (K, P, D)."""
+        if not tokens:
+            return []
+        _, cache, _ = self.start(Batch([0], [tokens], [], 0), 0)
+        assert isinstance(cache, SharedPrefixCache)
+        return [(keys[0], values[0]) for keys, values in cache.layers]
+
+    @torch.inference_mode()
+    def start(self, batch: Batch, n_new: int) -> tuple[Tensor, Any, Tensor]:
+        """Compute the prompts of a batch; return the next-token logits (B, V), the cache, and the padding (B,)."""
+        width = max(map(len, batch.suffixes))
+        device = self.model.device
+        n_padding_B = torch.tensor([width - len(suffix) for suffix in batch.suffixes], device=device)
+        tokens_BQ = torch.tensor([[self.filler] * (width - len(s)) + s for s in batch.suffixes], device=device)
+        cache = SharedPrefixCache(batch.prefix, n_padding_B, width + n_new) if self.shares_prefix else self._own_cache()
+        positions_BQ = (torch.arange(width, device=device) - n_padding_B[:, None]).clamp(min=0) + batch.n_prefix
+        return self._forward(tokens_BQ, positions_BQ, cache, n_padding_B), cache, n_padding_B
+
+    @torch.inference_mode()
+    def step(self, tokens_B: Tensor, positions_B: Tensor, cache: Any, n_padding_B: Tensor) -> Tensor:
+        """Compute one token a row after what `cache` holds; return the next-token logits, (B, V)."""
+        return self._forward(tokens_B[:, None], positions_B[:, None], cache, n_padding_B)
+
+    @torch.inference_mode()
+    def path_logprobs(self, batch: Batch, paths: Sequence[Path]) -> list[list[float]]:
+        """Return the log-probability of the tokens of each path after each row, (B, C)."""
+        logits_BV, cache, n_padding_B = self.start(batch, max(map(len, paths)) - 1)
+        logprob_B: dict[Path, Tensor] = {(): torch.zeros_like(n_padding_B, dtype=torch.float32)}
+        for node in inner_nodes(paths):
+            if node:
+                logits_BV = self._after(batch, node, cache, n_padding_B)
+            logprobs_BV = logits_BV.float().log_softmax(-1)
+            for child in {path[: len(node) + 1] for path in paths if path[: len(node)] == node} - {node}:
+                logprob_B[child] = logprob_B[node] + logprobs_BV[:, child[-1]]
+        logprobs_BC: list[list[float]] = torch.stack([logprob_B[path] for path in paths], dim=1).tolist()
+        return logprobs_BC
+
+    def _after(self, batch: Batch, node: Path, cache: Any, n_padding_B: Tensor) -> Tensor:
+        """Return the logits after each row and the tokens of `node`, (B, V)."""
+        if not self.shares_prefix:  # not every model's own cache can go back
+            return self.start(replace(batch, suffixes=[[*suffix, *node] for suffix in batch.suffixes]), 0)[0]
+        n_before = max(map(len, batch.suffixes)) + len(node) - 1
+        cache.rewind(n_before)  # the nodes that this one goes on from came before it: they are still there
+        positions_B = n_before - n_padding_B + batch.n_prefix
+        return self.step(torch.full_like(positions_B, node[-1]), positions_B, cache, n_padding_B)
+
+    def _own_cache(self) -> Any:
+        from transformers import DynamicCache
+
+        return DynamicCache(config=self.model.config)
+
+    def _forward(self, tokens_BQ: Tensor, positions_BQ: Tensor, cache: Any, n_padding_B: Tensor) -> Tensor:
+        """Return the logits after the last token, (B, V)."""
+        n_new = tokens_BQ.shape[1]
+        if self.shares_prefix:
+            extra = {"attention_mask": cache.mask(n_new), "shared_prefix": cache}
+        else:
+            seen = torch.arange(cache.get_seq_length() + n_new, device=tokens_BQ.device)
+            extra = {"attention_mask": (seen[None, :] >= n_padding_B[:, None]).long()}
+        output = self.model(
+            input_ids=tokens_BQ,
+            position_ids=positions_BQ,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+            **extra,
+        )
+        logits: Tensor = output.logits[:, -1]
+        return logits

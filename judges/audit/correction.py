@@ -1,0 +1,92 @@
+"""A win rate corrected for the judge's own errors, as a prevalence is for those of a diagnostic test."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from judges.audit.arrays import PairArrays
+from judges.audit.bootstrap import Estimate, Floats, estimate, mean_of, means, resampled
+from judges.audit.labels import CODE, Verdict
+from records.keys import derived_seed
+
+
+@dataclass(frozen=True)
+class Wins:
+    """Verdicts whose win rate is wanted, each (N,); NaN where the judge has none."""
+
+    name: str
+    wins: Floats
+    """1 where b is preferred, a half for a tie, 0 where a is."""
+    weights: Floats
+    truth: Floats | None = None
+    """The same by the labels, where there are any."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What the judge says of b's win rate on the test set, and what that means given its errors."""
+
+    sensitivity: Estimate
+    specificity: Estimate
+    judged: Estimate
+    corrected: Estimate
+    labelled: Estimate | None
+    """The true win rate, where the test set is labelled."""
+    test: str
+    """What the test set is."""
+
+
+def rogan_gladen(judged: Floats, sensitivity: Floats, specificity: Floats) -> Floats:
+    """Return (p + sp - 1) / (se + sp - 1), cut to [0, 1]; NaN where the judge is no better than chance.
+
+    Rogan and Gladen 1978, Am. J. Epidemiology 107(1), 71-76.
+    """
+    better = sensitivity + specificity - 1
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Floats = np.clip((judged + specificity - 1) / np.where(better > 0, better, np.nan), 0, 1)
+    return found
+
+
+def corrected_win_rate(calibration: PairArrays, test: Wins) -> Correction:
+    """Return the win rate of b on `test`, corrected by the errors that the judge makes on `calibration`.
+
+    Sensitivity is how often the judge prefers b where the label does, specificity how often a where the label does; a
+    tie of the judge counts half in all three. Pairs labelled as ties say nothing on either and are left out of the
+    calibration. Both sets are resampled, so the interval knows of both uncertainties.
+    """
+    wins_N = (1 + calibration.judge) / 2
+    b_N = np.where(calibration.human > 0, wins_N, np.nan)
+    a_N = np.where(calibration.human < 0, 1 - wins_N, np.nan)
+    sensitivity = mean_of("sensitivity: b where the label is b", b_N, calibration.weights)
+    specificity = mean_of("specificity: a where the label is a", a_N, calibration.weights)
+    judged = mean_of("win rate of b as judged", test.wins, test.weights)
+    parts = [np.nan if part.value is None else part.value for part in (judged, sensitivity, specificity)]
+    value = float(rogan_gladen(*(np.array([part]) for part in parts))[0])
+    values_B = rogan_gladen(
+        means(test.wins, test.weights), means(b_N, calibration.weights), means(a_N, calibration.weights)
+    )
+    note = "" if np.isfinite(value) else "the judge is no better than chance here, or a label does not occur"
+    corrected = estimate("win rate of b, corrected", value, values_B, judged.n, note)
+    truth = None
+    if test.truth is not None:
+        scored_N = np.where(np.isfinite(test.wins), test.truth, np.nan)
+        truth = mean_of("win rate of b by the labels", scored_N, test.weights)
+    return Correction(sensitivity, specificity, judged, corrected, truth, test.name)
+
+
+def halves(rows: PairArrays, seed: int) -> tuple[PairArrays, Wins]:
+    """Return a random half of the prompts to calibrate on, and the other half as a test set whose truth is known."""
+    groups = list(dict.fromkeys(pair.group for pair in rows.pairs))
+    first = set(Random(derived_seed(seed, "halves")).sample(groups, len(groups) // 2))
+    in_first_N = np.array([pair.group in first for pair in rows.pairs], dtype=bool)
+    rest = rows.only(~in_first_N)
+    test = Wins("the other half of the prompts", (1 + rest.judge) / 2, rest.weights, (1 + rest.human) / 2)
+    return rows.only(in_first_N), test
+
+
+def unlabelled(name: str, verdicts: Sequence[Verdict], groups: Sequence[str], n_resamples: int, seed: int) -> Wins:
+    """Return a test set of stored verdicts; `groups` are their prompts."""
+    wins = [np.nan if verdict.winner is None else (1 + CODE[verdict.winner]) / 2 for verdict in verdicts]
+    return Wins(name, np.array(wins, dtype=float), resampled(groups, n_resamples, derived_seed(seed, "test")))

@@ -1,0 +1,112 @@
+"""Recognises which labelled set a file is, by its fields, and reads it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from console.errors import InputError
+from judges.audit.columns import Columns, number_of
+from judges.audit.labels import LabelledScore, LabelledSet
+from judges.audit.readers.faireval import read_faireval, review_in
+from judges.audit.readers.found import Found, Records, answers_in, each, group_of
+from judges.audit.readers.mtbench import read_mtbench, read_mtbench_scores
+from judges.audit.readers.names import FormatName
+from judges.audit.readers.pairs import read_autoj, read_judgebench, read_llmbar, read_pairs, read_pandalm
+from judges.audit.readers.preferred import read_hhh, read_prometheus, read_rewardbench, read_rmbench
+from judges.audit.readers.trees import read_oasst
+from records.files import BadRows, Record, read_records
+from records.shapes import UNKNOWN_MODEL, prompt_of
+
+Reader = Callable[[Records, BadRows, Columns], Found]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file: how its records look, and how they are read."""
+
+    fits: Callable[[Record, Columns], bool]
+    read: Reader
+
+
+def read_scores(records: Records, bad: BadRows, columns: Columns) -> Found:
+    """Return scores of any table with an answer and a human's score, a log with a judge's scores too."""
+
+    def score(number: str, record: Record) -> list[LabelledScore]:
+        name = columns.human_in(record)
+        if name is None:
+            raise InputError("no label: expected a column 'human' or 'label'; name it with --human-column")
+        response = record.get("response") or record.get("output") or ""
+        prompt = prompt_of(record).prompt if response else ""
+        group = str(record.get("group") or record.get("prompt_id") or (group_of(prompt) if prompt else number))
+        row_id, model = columns.id_of(record) or number, str(record.get("model", UNKNOWN_MODEL))
+        return [LabelledScore(row_id, prompt, str(response), number_of(record, name), group, model=model)]
+
+    return Found(scores=each(records, bad, score))
+
+
+def _has(*names: str) -> Callable[[Record, Columns], bool]:
+    return lambda record, _: all(name in record for name in names)
+
+
+def _is_score_table(record: Record, columns: Columns) -> bool:
+    single = "response" in record or "output" in record or columns.verdict_in(record) == "score"
+    return columns.human_in(record) is not None and single and answers_in(record) is None
+
+
+FORMATS: dict[str, Format] = {
+    # A set to which somebody added a column with verdicts keeps its other fields: it is a table of pairs. Auto-J's
+    # codes are others than those of such a table, so it comes before.
+    "scores": Format(_is_score_table, read_scores),
+    "autoj": Format(_has("response 1", "response 2", "label"), read_autoj),
+    "pandalm": Format(_has("response1", "response2", "annotator1", "annotator2", "annotator3"), read_pandalm),
+    "pairs": Format(lambda record, columns: columns.has_both(record), read_pairs),
+    "rmbench": Format(lambda r, _: isinstance(r.get("chosen"), list) and _texts(r["chosen"]), read_rmbench),
+    "oasst": Format(lambda r, _: isinstance(r.get("prompt"), dict) and "replies" in r["prompt"], read_oasst),
+    "hhh": Format(_has("chosen_instruction", "rejected_instruction"), read_hhh),
+    "prometheus": Format(_has("instruction", "gpt4_score"), read_prometheus),
+    "mtbench": Format(_has("question_id", "model_a", "model_b", "winner", "judge"), read_mtbench),
+    "mtbench-scores": Format(_has("question_id", "model", "judge", "score"), read_mtbench_scores),
+    "rewardbench": Format(_has("chosen", "rejected"), read_rewardbench),
+    "llmbar": Format(_has("input", "output_1", "output_2", "label"), read_llmbar),
+    "judgebench": Format(_has("question", "response_A", "response_B", "label"), read_judgebench),
+}
+
+
+def read_labelled(source: Path, given: FormatName | None, columns: Columns, bad: BadRows) -> LabelledSet:
+    """Return the labelled set in a file or folder, in the format `given` or in the one that its first record fits.
+
+    Raises InputError where it fits none or has no usable row.
+    """
+    review = review_in(source)
+    if given == "faireval" or (given is None and review is not None):
+        if review is None:
+            raise InputError(f"{source}: no review_<model>_<model>_human.txt, or more than one; name the file")
+        return _named(review, "faireval", read_faireval(review, bad), bad)
+    records = list(read_records(source, bad))
+    name = given or recognised(records[0][1], columns, source)
+    return _named(source, name, FORMATS[name].read(records, bad, columns), bad)
+
+
+def recognised(record: Record, columns: Columns, source: Path) -> str:
+    """Return the name of the format that a record fits; raises InputError where it fits none."""
+    for name, kind in FORMATS.items():
+        if kind.fits(record, columns):
+            return name
+    if columns.human_in(record) is not None and answers_in(record) is not None:
+        return "pairs"
+    fields = ", ".join(sorted(record)[:12])
+    raise InputError(
+        f"{source}: the fields {fields} are not those of a labelled set that is known here; give --format, "
+        "--human-column or --verdict-column (docs/audit.md has the formats)"
+    )
+
+
+def _named(source: Path, name: str, found: Found, bad: BadRows) -> LabelledSet:
+    if not found.pairs and not found.scores:
+        raise InputError(f"{source}: no usable row of the format {name}: {bad.n_bad} bad")
+    stem = f"{name}-{source.name.split('.')[0]}"
+    return LabelledSet(stem, name, found.labeller, tuple(found.pairs), tuple(found.scores), found.ranks)
+
+
+def _texts(values: list[object]) -> bool:
+    return bool(values) and all(isinstance(value, str) for value in values)

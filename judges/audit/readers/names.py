@@ -1,0 +1,8 @@
+"""The formats that can be read; apart, so that a command can name them without loading the readers."""
+
+from typing import Literal
+
+FormatName = Literal[
+    "llmbar", "pandalm", "judgebench", "faireval", "autoj", "rmbench", "rewardbench", "oasst", "mtbench",
+    "mtbench-scores", "prometheus", "hhh", "pairs", "scores",
+]  # fmt: skip

@@ -1,0 +1,59 @@
+"""OpenAssistant message trees: people ranked the replies to one message."""
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+from console.errors import InputError
+from judges.audit.columns import Columns
+from judges.audit.labels import LabelledPair, LabelledScore, from_preferred
+from judges.audit.readers.found import Found, Records, each
+from records.files import BadRows, Record
+from records.rows import Message
+from records.shapes import UNKNOWN_MODEL
+
+ROLES = {"prompter": "user", "assistant": "assistant"}
+
+
+def read_oasst(records: Records, bad: BadRows, columns: Columns) -> Found:
+    """Return every two ranked replies as a pair, and each with its rank (arXiv 2304.07327), the best the highest.
+
+    A reply's score is minus its rank; the request of a deeper reply is the whole conversation before it.
+    """
+    nodes = each(records, bad, lambda _, record: list(_ranked_nodes(_root(record), [])))
+    pairs = [pair for node in nodes for pair in _pairs(*node)]
+    scores = [score for node in nodes for score in _scores(*node)]
+    return Found(pairs, scores, ranks=True)
+
+
+def _root(record: Record) -> dict[str, Any]:
+    root = record.get("prompt")
+    if not isinstance(root, dict) or not isinstance(root.get("text"), str):
+        raise InputError("'prompt' must be the root message of a tree")
+    return root
+
+
+def _ranked_nodes(
+    node: dict[str, Any], before: list[Message]
+) -> Iterator[tuple[str, str | list[Message], list[dict[str, Any]]]]:
+    """Yield `(message id, conversation, ranked replies, best first)` for each message with two of them or more."""
+    chat = [*before, {"role": ROLES.get(node.get("role", ""), "user"), "content": node["text"]}]
+    replies = node.get("replies") or []
+    ranked = sorted((reply for reply in replies if reply.get("rank") is not None), key=lambda reply: reply["rank"])
+    if len(ranked) > 1:
+        yield str(node.get("message_id")), chat[0]["content"] if len(chat) == 1 else chat, ranked
+    for reply in replies:
+        yield from _ranked_nodes(reply, chat)
+
+
+def _pairs(group: str, prompt: str | list[Message], ranked: list[dict[str, Any]]) -> Iterator[LabelledPair]:
+    for better, worse in combinations(ranked, 2):
+        if better["rank"] < worse["rank"] and better["text"] != worse["text"]:
+            pair_id = f"{better['message_id']}/{worse['message_id']}"
+            yield from_preferred(pair_id, prompt, better["text"], worse["text"], group)
+
+
+def _scores(group: str, prompt: str | list[Message], ranked: list[dict[str, Any]]) -> Iterator[LabelledScore]:
+    for reply in ranked:
+        model = str(reply.get("model_name") or ("human" if not reply.get("synthetic") else UNKNOWN_MODEL))
+        yield LabelledScore(str(reply["message_id"]), prompt, reply["text"], -float(reply["rank"]), group, model=model)

@@ -1,0 +1,254 @@
+"""Audit a judge against human labels: agreement, biases, and what it must beat.
+
+python -m judges.calibrate Natural.json --rubric pairwise                       ask a judge, both orders (LLMBar)
+python -m judges.calibrate Natural.json --limit 40                              score each answer (rubric additive)
+python -m judges.calibrate testset-v1.json --verdicts gpt-3.5-turbo-testset-v1.json   verdicts that are there (PandaLM)
+python -m judges.calibrate log.csv --verdict-column gpt4 --human-column me      one table with both
+python -m judges.calibrate Natural.json --verdicts comparisons.jsonl --test runs/demo/eval/comparisons.jsonl
+
+FILE is a labelled set: LLMBar, PandaLM, JudgeBench, FairEval, Auto-J, RM-Bench, RewardBench, OASST trees, MT-Bench,
+Prometheus, HHH, or any table with a label. Stopped and started again, it goes on where it was.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from console.command import Flags, Given, run
+from console.errors import InputError
+from engines.options import EngineOptions, SharedEngineOptions
+from judges.audit.readers.names import FormatName
+from judges.options import JudgeOptions
+
+if TYPE_CHECKING:
+    from judges.audit.columns import Columns
+    from judges.audit.correction import Wins
+    from judges.audit.labels import LabelledSet
+    from judges.audit.result import Audit, Rerun, Settings
+    from judges.judge import Judge
+
+OUT = Path("runs/audit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Audit a judge against human labels."""
+
+    file: Given = None
+    """The labelled set, a file or for FairEval a folder."""
+    verdicts: Path | None = None
+    """Verdicts that are there already: judgments or comparisons of this project, or a table. No judge is asked."""
+    engine: SharedEngineOptions = field(default_factory=EngineOptions)
+    judge: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JudgeOptions)
+    format: FormatName | None = None
+    """The labelled set's format; the default is recognised by its fields."""
+    verdict_column: str | None = None
+    """Where a table has the verdict; the default is verdict, winner, preference, prediction, gpt_result or score."""
+    human_column: str | None = None
+    """Where a table has the label; the default is human, label or gold."""
+    id_column: str | None = None
+    """Where a table has the row's id; the default is pair_id, id, idx or uid."""
+    codes: str | None = None
+    """What a table's cells mean, like 0=a,1=b,2=tie; the default knows a, b, tie, 1, 2, 0 and more."""
+    limit: int | None = None
+    """Take only N rows, drawn with --seed (of ranked answers: N prompts)."""
+    retest: int = 0
+    """Ask the judge N more times with other seeds and compare (--read text)."""
+    likelihood: bool = False
+    """Add the baseline 'the likelier is better': a pass of the judge's own model over each answer (transformers)."""
+    test: Path | None = None
+    """Comparisons or a table without labels, whose win rate is to be corrected by what the audit finds."""
+    own_model: str | None = None
+    """The name of the judge's own model in the set, for self-preference; the default is --model."""
+    resamples: int = 1000
+    """Bootstrap resamples for the intervals."""
+    out: Path | None = None
+    """The folder for rows and report; the default is runs/audit/<set>-<judge fingerprint>."""
+
+
+def main(config: Config) -> None:
+    """Read the labels, get the verdicts, and write and print the audit."""
+    from judges.audit.columns import columns_of
+    from judges.audit.labels import sampled
+    from judges.audit.readers.formats import read_labelled
+    from records.files import BadRows
+
+    source = _checked(config)
+    columns = columns_of(config.verdict_column, config.human_column, config.id_column, config.codes)
+    labelled = read_labelled(source, config.format, columns, BadRows(strict=config.strict))
+    labelled = sampled(labelled, config.limit, config.seed)
+    verdicts = config.verdicts or _own_verdicts(source, labelled, columns)
+    if verdicts is not None:
+        _audit_stored(config, verdicts, labelled, columns)
+    else:
+        _audit_judge(config, labelled, columns)
+
+
+def _audit_stored(config: Config, path: Path, labelled: "LabelledSet", columns: "Columns") -> None:
+    from judges.audit.result import About, audit
+    from judges.audit.stored import stored_verdicts
+    from records.files import BadRows
+    from records.keys import files_digest
+
+    if config.retest or config.likelihood:
+        raise InputError("--retest and --likelihood need a judge to ask; leave out --verdicts")
+    out = config.out or OUT / f"{labelled.name}-{files_digest([path])}"
+    if config.dry_run:
+        print(f"would audit the verdicts in {path} on {labelled.name}; the report would go to {out}")
+        return
+    stored = stored_verdicts(path, labelled, columns, BadRows(strict=config.strict))
+    about = About(stored.judge, "", str(out))
+    settings = _settings(config, config.own_model)
+    test = _test_set(config, columns)
+    _show(audit(stored.labelled, stored.verdicts, stored.grades, about, settings, test=test), config, out)
+
+
+def _audit_judge(config: Config, labelled: "LabelledSet", columns: "Columns") -> None:
+    from engines.options import open_engine
+    from judges.audit.asking import ask_about, check_texts
+    from judges.audit.result import About, audit
+    from judges.judge import open_judge
+
+    check_texts(labelled)
+    judge = open_judge(open_engine(config.engine), config.judge, config.seed)
+    out = config.out or OUT / f"{labelled.name}-{judge.fingerprint}"
+    if config.dry_run:
+        _print_plan(config, labelled, judge, out)
+        return
+    said = ask_about(labelled, judge, out, fresh=config.fresh)
+    reruns, notes = _reruns(config, labelled, judge, out)
+    likelihoods, note = _likelihoods(config, labelled, judge, out)
+    about = About(f"{judge.engine.name}, rubric {judge.rubric.name}", judge.read, str(out), [*notes, *note])
+    settings = _settings(config, config.own_model or judge.engine.name)
+    found = audit(
+        labelled,
+        said.verdicts,
+        said.grades,
+        about,
+        settings,
+        reruns=reruns,
+        likelihoods=likelihoods,
+        test=_test_set(config, columns),
+    )
+    _show(found, config, out)
+
+
+def _reruns(config: Config, labelled: "LabelledSet", judge: "Judge", out: Path) -> "tuple[list[Rerun], list[str]]":
+    from judges.audit.asking import another, ask_about
+    from judges.audit.result import Rerun
+
+    if not config.retest:
+        return [], []
+    if judge.read == "logprobs":
+        return [], ["no test-retest: a reading of log-probabilities does not depend on the seed"]
+    reruns = []
+    for number in range(1, config.retest + 1):
+        said = ask_about(labelled, another(judge, number), out, name=f"-retest{number}", fresh=config.fresh)
+        reruns.append(Rerun(said.verdicts, said.grades))
+    return reruns, []
+
+
+def _likelihoods(
+    config: Config, labelled: "LabelledSet", judge: "Judge", out: Path
+) -> tuple[dict[str, float | None] | None, list[str]]:
+    from judges.audit.baselines import Likelihood, likelihood_id, likelihoods_of
+    from records import Store
+    from records.stage import complete
+
+    if not config.likelihood:
+        return None, []
+    if not hasattr(judge.engine, "tokenizer"):
+        return None, [
+            "no baseline of the likelier answer: the engine is a server, which gives no log-likelihood of a text"
+        ]
+    answers = [(pair.prompt, text) for pair in labelled.pairs for text in (pair.response_a, pair.response_b)]
+    answers += [(item.prompt, item.response) for item in labelled.scores]
+    ids = [likelihood_id(prompt, text) for prompt, text in answers]
+    with Store(out / f"likelihoods-{judge.engine.digest}.jsonl", Likelihood, fresh=config.fresh) as store:
+        rows = complete(store, ids, likelihoods_of(judge.engine, answers, store.ids), "log-likelihoods")  # type: ignore[arg-type]
+    return {row.id: row.logprob for row in rows}, []
+
+
+def _test_set(config: Config, columns: "Columns") -> "Wins | None":
+    from judges.audit.correction import unlabelled
+    from judges.audit.stored import unlabelled_verdicts
+    from records.files import BadRows
+
+    if config.test is None:
+        return None
+    verdicts, groups = unlabelled_verdicts(config.test, columns, BadRows(strict=config.strict))
+    return unlabelled(str(config.test), verdicts, groups, config.resamples, config.seed)
+
+
+def _show(found: "Audit", config: Config, out: Path) -> None:
+    """Write report.md, audit.png and audit.json, print the tables, and say where few rows have a verdict."""
+    import json
+
+    from console.progress import say
+    from console.table import print_table
+    from judges.audit import report
+    from judges.audit.plot import draw
+    from records import write_atomic
+
+    picture = draw(found)
+    if picture is not None:
+        write_atomic(out / "audit.png", picture)
+    data = json.dumps(report.as_json(found), ensure_ascii=False, indent=1)
+    write_atomic(out / "audit.json", data)
+    write_atomic(out / "report.md", report.markdown(found, "audit.png" if picture else None))
+    if config.json:
+        print(data)
+    else:
+        print("\n".join(report.headline(found)))
+        for table in report.tables(found):
+            print()
+            print_table(table)
+        print(f"\n{out}/report.md has the whole page, audit.json every number, audit.png the picture")
+    n_rows = found.n_pairs or found.n_answers
+    n_silent = sum(found.unscored.values())
+    least = config.judge.min_coverage
+    if n_rows - n_silent < least * n_rows:
+        say(f"only {n_rows - n_silent} of {n_rows} rows have a verdict, under --min-coverage {least:g}")
+
+
+def _print_plan(config: Config, labelled: "LabelledSet", judge: "Judge", out: Path) -> None:
+    from judges.audit.asking import n_calls
+
+    calls = n_calls(labelled, judge) * (1 + (config.retest if judge.read != "logprobs" else 0))
+    rows = f"{len(labelled.pairs)} pairs and {len(labelled.scores)} scored answers, labels by {labelled.labeller}"
+    print(f"would ask {judge.engine.name} about {labelled.name}: {rows}; {calls} calls")
+    print(f"judge {judge.fingerprint}, rubric {judge.rubric.name}, read by {judge.read}; all of it would go to {out}")
+
+
+def _settings(config: Config, own_model: str | None) -> "Settings":
+    from judges.audit.result import Settings
+
+    return Settings(config.resamples, config.seed, own_model)
+
+
+def _own_verdicts(source: Path, labelled: "LabelledSet", columns: "Columns") -> Path | None:
+    """Return the labelled file itself where it has verdicts beside its labels."""
+    from records.files import BadRows, read_records
+
+    if labelled.format not in ("pairs", "scores"):
+        return None
+    _, first = next(read_records(source, BadRows()))
+    return source if columns.has_both(first) else None
+
+
+def _checked(config: Config) -> Path:
+    if config.file is None:
+        raise InputError("name a file with labels: python -m judges.calibrate FILE; --help lists the formats")
+    for name in ("limit", "resamples"):
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name} must be at least 1, not {value}")
+    if config.retest < 0:
+        raise InputError(f"--retest must be 0 or more, not {config.retest}")
+    return config.file
+
+
+if __name__ == "__main__":
+    run(Config, main, "python -m judges.calibrate")

@@ -1,0 +1,326 @@
+"""A panel: several judges on the same answers, their verdicts made one, and how far the judges agree.
+
+Each judge keeps its own rows in its own file, replies and all. A panel's row has no replies: its `members` are the
+fingerprints under which the judges' rows are found.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import combinations, pairwise
+from pathlib import Path
+from statistics import fmean, pstdev
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from console.config import load_config
+from console.errors import InputError
+from engines.options import EngineOptions
+from judges.options import Aggregate, JudgeOptions, PanelOptions
+from judges.rubric import Rubric, load_rubric
+from judges.verdict import aggregated
+from records.keys import content_key
+from records.rows import Comparison, Judgment, Usage, Winner
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from console.table import Cell
+
+SERVED = re.compile(r"(?P<model>.+)@(?P<base_url>https?://.+)")
+
+T = TypeVar("T")
+RowT = TypeVar("RowT", Judgment, Comparison)
+Member = tuple[EngineOptions, JudgeOptions]
+Level = Literal["nominal", "ordinal", "interval"]
+"""nominal for winners (as numbers), ordinal for scores, interval for expected scores."""
+
+
+@dataclass(frozen=True)
+class _Settings(JudgeOptions, EngineOptions):
+    """What the file of a judge may set."""
+
+
+def members(options: PanelOptions, engine: EngineOptions, judge: JudgeOptions) -> list[Member]:
+    """Return the engine and the settings of each judge; none where no --judge is given.
+
+    Raises InputError where a judge's file is wrong, two judges are the same, their scales differ, or the quorum or the
+    rule cannot be met.
+    """
+    found = [_member(word, engine, judge) for word in options.judge]
+    if not found:
+        return []
+    if len(found) == 1:
+        raise InputError("a panel has at least two judges: give --judge again, or name the only one with --model")
+    for place, one in enumerate(found):
+        if _what_matters(one) in map(_what_matters, found[:place]):
+            raise InputError(f"--judge {options.judge[place]}: the panel has the same judge already")
+    rubrics = [load_rubric(own.rubric) for _, own in found]
+    for word, rubric in zip(options.judge, rubrics, strict=True):
+        if (rubric.kind, rubric.scale) != (rubrics[0].kind, rubrics[0].scale):
+            raise InputError(
+                f"--judge {word}: its rubric is {_scale_of(rubric)}, that of --judge {options.judge[0]} is "
+                f"{_scale_of(rubrics[0])}; a panel has one kind and one scale"
+            )
+    if rubrics[0].kind == "pair" and options.panel_rule in ("max", "min"):
+        raise InputError(f"--panel-rule {options.panel_rule} is for scores; compare with majority, mean or median")
+    _quorum(options.quorum, len(found))
+    return found
+
+
+def panel_fingerprint(fingerprints: Sequence[str], rule: Aggregate | None, quorum: int | None) -> str:
+    """Return 16 hex digits of everything that changes the panel's verdict; the order of its judges does not.
+
+    Raises InputError where two judges have the same fingerprint, hence always the same verdict.
+    """
+    if len(set(fingerprints)) < len(fingerprints):
+        raise InputError("two judges of the panel are the same: nothing that changes a verdict differs between them")
+    return content_key("panel", sorted(fingerprints), rule, _quorum(quorum, len(fingerprints)))
+
+
+def combine(
+    rows: Sequence[Judgment | None],
+    members: Sequence[str],
+    rule: Aggregate | None,
+    quorum: int | None,
+    rubric: Rubric,
+) -> Judgment:
+    """Return the panel's judgment of one response from its judges' rows, in the order of `members`.
+
+    A judge without a row or a verdict has no vote; under the quorum there is no score. Criteria are combined one by
+    one, by the same rule.
+    """
+    first = _first(rows, lambda row: row.response_id)
+    how = rule or rubric.aggregate
+    scores = [row.score if row else None for row in rows]
+    known = [score for score in scores if score is not None]
+    scored = len(known) >= _quorum(quorum, len(rows))
+    fingerprint = panel_fingerprint(members, rule, quorum)
+    return Judgment(
+        id=content_key("judgment", fingerprint, first.response_id, first.prompt, first.response),
+        response_id=first.response_id,
+        prompt_id=first.prompt_id,
+        prompt=first.prompt,
+        response=first.response,
+        model=first.model,
+        score=aggregated(known, how) if scored else None,
+        scores=scores,
+        replies=[],
+        error=None if scored else _no_quorum(rows, members, len(known), quorum),
+        spread=pstdev(known) if scored else None,
+        rubric=rubric.name,
+        judge=fingerprint,
+        usage=sum((row.usage for row in rows if row), Usage()),
+        read="panel",
+        aggregate=how,
+        criteria=_criteria(rows, how) if scored else None,
+        agreement=share_of_pairs(known, closer_than(step_of(rubric) / 2)),
+        members=list(members),
+    )
+
+
+def combine_comparisons(
+    rows: Sequence[Comparison | None], members: Sequence[str], rule: Aggregate | None, quorum: int | None
+) -> Comparison:
+    """Return the panel's comparison of two answers from its judges' rows, in the order of `members`.
+
+    majority: the winner for more than half of the judges that have a verdict, else a tie. mean, median: by their
+    preferences. A judge without a row or a verdict has no vote; under the quorum there is no winner.
+    """
+    first = _first(rows, lambda row: (row.prompt_id, row.response_a, row.response_b))
+    voters = [row for row in rows if row is not None and row.winner is not None]
+    scored = len(voters) >= _quorum(quorum, len(rows))
+    preferences = [row.preference_b for row in voters if row.preference_b is not None]
+    flips = [row.flipped for row in voters if row.flipped is not None]
+    orders = {row.orders for row in rows if row}
+    fingerprint = panel_fingerprint(members, rule, quorum)
+    texts = (first.prompt, first.response_a, first.response_b, first.reference, first.judged)
+    return Comparison(
+        id=content_key("comparison", fingerprint, first.prompt_id, first.model_a, first.model_b, texts),
+        prompt_id=first.prompt_id,
+        prompt=first.prompt,
+        response_a=first.response_a,
+        response_b=first.response_b,
+        model_a=first.model_a,
+        model_b=first.model_b,
+        winner=winner_of(preferences, rule) if scored else None,
+        first_order=None,
+        second_order=None,
+        flipped=any(flips) if scored and flips else None,
+        preference_b=fmean(preferences) if scored else None,
+        replies=[],
+        error=None if scored else _no_quorum(rows, members, len(voters), quorum),
+        rubric=first.rubric,
+        judge=fingerprint,
+        usage=sum((row.usage for row in rows if row), Usage()),
+        read="panel",
+        aggregate=rule or "majority",
+        votes=[row.preference_b if row else None for row in rows],
+        agreement=share_of_pairs([row.winner for row in voters], lambda one, other: one == other),
+        members=list(members),
+        orders=orders.pop() if len(orders) == 1 else "both",
+        reference=first.reference,
+        judged=first.judged,
+    )
+
+
+def agreement_table(
+    judgments_by_member: dict[str, Sequence[float | None]], level: Level, step: float = 0.0
+) -> "list[dict[str, Cell]]":
+    """Return one table row for each pair of judges and one for all of them; the values are aligned by unit.
+
+    units: those on which both (of all: at least two) have a verdict. same: the share of them on which both say the
+    same; of all, of every pair of verdicts on one unit. Scores are the same where they differ by less than half of
+    `step`, without one where they are equal. correlation: Spearman's for ordinal values, Pearson's for interval ones.
+    alpha: Krippendorff's. Each is None where it is not defined, such as without any variation.
+    """
+    import numpy as np
+
+    values_MN = np.array(list(judgments_by_member.values()), dtype=float)  # None becomes NaN
+    is_same = closer_than(step / 2) if step else float.__eq__
+    table: list[dict[str, Cell]] = []
+    n_same = n_pairs = 0
+    for places in combinations(range(len(values_MN)), 2):
+        both_2N = values_MN[list(places)]
+        both_2N = both_2N[:, np.isfinite(both_2N).all(axis=0)]
+        same = sum(map(is_same, *both_2N.tolist()))
+        n_same, n_pairs = n_same + same, n_pairs + both_2N.shape[1]
+        names = " and ".join(list(judgments_by_member)[place] for place in places)
+        table.append({"judges": names, **_agreement(both_2N, same, both_2N.shape[1], level)})
+    return [*table, {"judges": "all", **_agreement(values_MN, n_same, n_pairs, level)}]
+
+
+def krippendorff_alpha(values_MN: "NDArray[np.float64]", level: Level) -> float | None:
+    """Return Krippendorff's alpha of M judges on N units, NaN where a judge has no verdict; None where not defined.
+
+    1 - observed / expected disagreement over the units with at least two verdicts (Krippendorff, Content Analysis,
+    chapter 11). Its distances are squared ones between values (interval), mid-ranks (ordinal) or, halved, indicators
+    (nominal), so sums of squares are enough. The package of that name holds N x V x V numbers for V distinct values,
+    which expected scores, all distinct, make far too many; the tests compare both.
+    """
+    import numpy as np
+    from scipy.stats import rankdata
+
+    values_MN = values_MN[:, np.isfinite(values_MN).sum(axis=0) >= 2]
+    judges_P, units_P = np.nonzero(np.isfinite(values_MN))
+    values_P = values_MN[judges_P, units_P]
+    if len(np.unique(values_P)) < 2:
+        return None
+    if level == "nominal":
+        points_PK = (values_P[:, None] == np.unique(values_P)).astype(float)
+    else:
+        points_PK = (rankdata(values_P) if level == "ordinal" else values_P)[:, None]
+    points_PK = points_PK - points_PK.mean(axis=0)
+    n_N = np.bincount(units_P)
+    within_N = np.zeros(len(n_N))
+    for points_P in points_PK.T:
+        within_N += np.bincount(units_P, points_P**2) - np.bincount(units_P, points_P) ** 2 / n_N
+    observed = (within_N * n_N / (n_N - 1)).sum() / n_N.sum()
+    return float(1 - observed / ((points_PK**2).sum() / (n_N.sum() - 1)))
+
+
+def share_of_pairs(said: Sequence[T], same: Callable[[T, T], bool]) -> float | None:
+    """Return the share of the pairs of judges who say the same; None where fewer than two say anything."""
+    pairs = [same(one, other) for one, other in combinations(said, 2)]
+    return fmean(pairs) if pairs else None
+
+
+def closer_than(distance: float) -> Callable[[float, float], bool]:
+    """Return whether two scores differ by less than `distance`, as a function of both."""
+    return lambda one, other: abs(one - other) < distance - 1e-9  # 0.35 - 0.1 is a little less than 0.25
+
+
+def step_of(rubric: Rubric) -> float:
+    """Return the smallest distance between two verdicts; scores closer than half of it count as the same."""
+    values = sorted(set(rubric.values.values() if rubric.values else rubric.choice_values))
+    return min(high - low for low, high in pairwise(values))
+
+
+def _agreement(values_MN: "NDArray[np.float64]", n_same: int, n_pairs: int, level: Level) -> "dict[str, Cell]":
+    import numpy as np
+    from scipy.stats import pearsonr, spearmanr
+
+    correlation = None
+    if len(values_MN) == 2 and level != "nominal" and n_pairs > 2 and np.ptp(values_MN, axis=1).all():
+        correlate = spearmanr if level == "ordinal" else pearsonr
+        correlation = float(correlate(*values_MN).statistic)
+    return {
+        "units": int((np.isfinite(values_MN).sum(axis=0) >= 2).sum()),
+        "same": n_same / n_pairs if n_pairs else None,
+        "correlation": correlation,
+        "alpha": krippendorff_alpha(values_MN, level),
+    }
+
+
+def _member(word: str, engine: EngineOptions, judge: JudgeOptions) -> Member:
+    if word.endswith(".toml"):
+        return _from_file(Path(word), engine, judge)
+    if served := SERVED.fullmatch(word):
+        return replace(engine, model=served["model"], base_url=served["base_url"], engine="openai"), judge
+    return replace(engine, model=word), judge
+
+
+def _from_file(path: Path, engine: EngineOptions, judge: JudgeOptions) -> Member:
+    found = load_config(path, _Settings(**vars(engine), **vars(judge)))
+    if found.min_coverage != judge.min_coverage:
+        raise InputError(f"{path}: 'min_coverage' is for the whole panel: give --min-coverage")
+    own_engine, own_judge = (
+        {field.name: getattr(found, field.name) for field in fields(kind)} for kind in (EngineOptions, JudgeOptions)
+    )
+    if found.engine == "transformers" and found.base_url == engine.base_url:
+        own_engine["base_url"] = None  # the server is of the command's other judges
+    return EngineOptions(**own_engine), JudgeOptions(**own_judge)
+
+
+def _what_matters(member: Member) -> Member:
+    return replace(member[0], concurrency=1, batch_size=1), member[1]
+
+
+def _scale_of(rubric: Rubric) -> str:
+    low, high = rubric.scale
+    return "of comparisons" if rubric.kind == "pair" else f"from {low:g} to {high:g}"
+
+
+def _quorum(quorum: int | None, n_members: int) -> int:
+    if quorum is not None and not 1 <= quorum <= n_members:
+        raise InputError(f"--quorum must be from 1 to the number of judges, {n_members}, not {quorum}")
+    return quorum or n_members // 2 + 1
+
+
+def _first(rows: Sequence[RowT | None], about: Callable[[RowT], object]) -> RowT:
+    found = [row for row in rows if row is not None]
+    if len({about(row) for row in found}) != 1:
+        raise ValueError("a panel's row is made from rows on one thing, at least one")
+    return found[0]
+
+
+def _no_quorum(
+    rows: Sequence[Judgment | Comparison | None], members: Sequence[str], n_known: int, quorum: int | None
+) -> str:
+    needed = _quorum(quorum, len(rows))
+    reasons = {member: row.error if row else "no row" for member, row in zip(members, rows, strict=True)}
+    why = "; ".join(f"{member}: {reason}" for member, reason in reasons.items() if reason)
+    return f"{n_known} of {len(rows)} judges have a verdict, and {needed} are needed; {why}"
+
+
+def _criteria(rows: Sequence[Judgment | None], rule: Aggregate) -> dict[str, float | None] | None:
+    """Return each criterion's score, where all judges that have a verdict grade the same criteria."""
+    graded = [row.criteria or {} for row in rows if row is not None and row.score is not None]
+    names = list(graded[0])
+    if not names or any(set(one) != set(names) for one in graded):
+        return None
+    known = {name: [score for one in graded if (score := one[name]) is not None] for name in names}
+    return {name: aggregated(scores, rule) if scores else None for name, scores in known.items()}
+
+
+def winner_of(preferences: Sequence[float], rule: Aggregate | None) -> Winner:
+    """Return the winner by the judges' preferences for b: by majority, else a tie, or by their mean or median."""
+    if rule in ("mean", "median"):
+        return _winner_at(aggregated(preferences, rule))
+    winner, n = Counter(map(_winner_at, preferences)).most_common(1)[0]
+    return winner if 2 * n > len(preferences) else "tie"
+
+
+def _winner_at(preference: float) -> Winner:
+    return "tie" if preference == 0.5 else "a" if preference < 0.5 else "b"
