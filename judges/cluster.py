@@ -1,0 +1,197 @@
+"""Cluster the answers to each prompt by meaning, and make a preference pair where enough of them agree (RLP-SPG).
+
+python -m judges.cluster responses.jsonl                      clusters by embeddings; the most central answer is chosen
+python -m judges.cluster judgments.jsonl --gamma 0.6          the answer with the highest score is chosen
+python -m judges.cluster answers.jsonl --equivalence nli --rewards judgments.jsonl
+python -m judges.cluster answers.jsonl --equivalence judge --model gpt-5-mini --base-url http://localhost:8000/v1
+python -m judges.cluster gsm8k.jsonl --equivalence final_answer
+
+FILE has several answers to each prompt, in any order, in any format that judges.score reads. The confidence of a prompt
+is the share of its largest cluster. Where it is --gamma or more, the pair is an answer from that cluster against any
+other answer, drawn at random. Stopped and started again, it goes on where it was.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from console.command import Flags, Given, run
+from console.errors import InputError
+from engines.options import EngineOptions, SharedEngineOptions
+from judges.clustering.equivalences.options import EquivalenceOptions
+
+if TYPE_CHECKING:
+    from judges.clustering.answer_sets import AnswerSet, Census, Rewards
+    from judges.clustering.clusters import Spg
+    from judges.clustering.equivalence import Equivalence
+    from judges.clustering.totals import Totals
+
+OUT = Path("runs/clusters")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Cluster the answers to each prompt by meaning."""
+
+    file: Given = None
+    """Answers, several to a prompt; the default is the newest run's judgments."""
+    relation: Annotated[EquivalenceOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=EquivalenceOptions)
+    engine: SharedEngineOptions = field(default_factory=EngineOptions)
+    gamma: float = 0.5
+    """Make a pair only where the largest cluster has at least this share of the answers."""
+    choose: Literal["auto", "reward", "central"] = "auto"
+    """Chosen from the largest cluster: the answer with the highest reward or the most central one; auto takes the
+    reward where FILE or --rewards has scores."""
+    rewards: Path | None = None
+    """Judgments of the same responses, where FILE has no scores of its own."""
+    min_coverage: float = 0.9
+    """Fail where a smaller share of the prompts can be clustered; all results are kept."""
+    limit: int | None = None
+    """Take only the first N prompts."""
+    out: Path | None = None
+    """Where the clusters go, with .pairs.jsonl and .relations.jsonl beside them; the default is
+    runs/clusters/<file>-<key of the settings>.jsonl."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where results go."""
+
+    clusters: Path
+    pairs: Path
+    relations: Path
+
+
+def main(config: Config) -> None:
+    """Read, relate, cluster, store and print a table."""
+    from judges.clustering.answer_sets import read_answer_sets, read_rewards, take_census
+    from judges.clustering.equivalence import open_equivalence
+    from judges.clustering.totals import check_coverage, print_plan, print_totals
+    from records.files import BadRows
+
+    _check(config)
+    source = config.file or default_source()
+    census = take_census(source, BadRows(strict=config.strict), config.limit)
+    rewards = read_rewards(config.rewards, BadRows(strict=config.strict)) if config.rewards else None
+    spg = spg_of(config, source, census, rewards)
+    equivalence = open_equivalence(config.relation, config.engine)
+    paths = paths_of(config, source, equivalence, spg)
+    sets = read_answer_sets(source, census, rewards)
+    if config.dry_run:
+        print_plan(sets, equivalence, spg, source, paths.clusters)
+        return
+    totals = cluster_into(paths, sets, equivalence, spg, len(census.n_rows), fresh=config.fresh)
+    print_totals(totals, equivalence, spg, paths.clusters, paths.pairs, as_json=config.json)
+    check_coverage(totals, config.min_coverage)
+
+
+def _check(config: Config) -> None:
+    if config.limit is not None and config.limit < 1:
+        raise InputError(f"--limit must be at least 1, not {config.limit}")
+    if not 0 <= config.gamma <= 1:
+        raise InputError(f"--gamma must be in [0, 1], not {config.gamma}")
+    if not 0 <= config.min_coverage <= 1:
+        raise InputError(f"--min-coverage must be in [0, 1], not {config.min_coverage}")
+
+
+def default_source() -> Path:
+    """Return the newest run's last judgments; raises InputError where there are none."""
+    from records.runs import newest_run
+
+    latest_run = newest_run()
+    found = latest_run and latest_run.newest("judgments.jsonl")
+    if not found:
+        raise InputError("no FILE, and no run with judgments; give a file with several answers to each prompt")
+    return found
+
+
+def spg_of(config: Config, source: Path, census: "Census", rewards: "Rewards | None") -> "Spg":
+    """Return how pairs are made; raises InputError where the rewards asked for are not to be had or not comparable."""
+    from judges.clustering.clusters import Spg
+
+    n_scored, judges = (len(rewards.scores), rewards.judges) if rewards else (census.n_scored, census.judges)
+    if config.choose == "central" or (config.choose == "auto" and n_scored == 0):
+        return Spg(config.gamma, "central", config.seed)
+    if n_scored == 0:
+        raise InputError(f"{source}: no answer has a 'score'; give --rewards judgments.jsonl, or --choose central")
+    if len(judges) > 1:
+        raise InputError(
+            f"{config.rewards or source}: the scores are from {len(judges)} judges and cannot be compared; "
+            "keep one judge's rows, or give --choose central"
+        )
+    return Spg(config.gamma, "reward", config.seed, next(iter(judges)) or None)
+
+
+def paths_of(config: Config, source: Path, equivalence: "Equivalence", spg: "Spg") -> Paths:
+    """Return where results go: a change of the rule or of --gamma is a new result, but pays for no relation again."""
+    from records.keys import content_key
+
+    if config.out:
+        out, relations = config.out, config.out.with_suffix(".relations.jsonl")
+    else:
+        stem = source.name.split(".")[0]
+        stem = f"{source.resolve().parent.name}-{stem}" if stem in ("responses", "judgments", "model_outputs") else stem
+        settings = (equivalence.digest, equivalence.rule, spg.gamma, spg.choose, spg.seed, spg.judge, config.limit)
+        out = OUT / f"{stem}-{content_key(*settings)}.jsonl"
+        relations = OUT / f"{stem}-{equivalence.digest}.relations.jsonl"
+    return Paths(out, out.with_suffix(".pairs.jsonl"), relations)
+
+
+def cluster_into(
+    paths: Paths, sets: "Iterator[AnswerSet]", equivalence: "Equivalence", spg: "Spg", n_prompts: int, *, fresh: bool
+) -> "Totals":
+    """Write a row for each prompt and the pairs, and return the totals; only relations are kept on interruption."""
+    from console.progress import progress
+    from judges.clustering.clusters import decide
+    from judges.clustering.relations import RelationFile, related
+    from judges.clustering.totals import Totals
+    from records.store import set_aside
+
+    if fresh:
+        set_aside(paths.clusters)
+        set_aside(paths.pairs)
+    totals = Totals()
+    with (
+        RelationFile(paths.relations, fresh=fresh) as file,
+        rows_into(paths.clusters) as write_clustering,
+        rows_into(paths.pairs) as write_pair,
+        progress("clustering", n_prompts) as advance,
+    ):
+        for answers, relation in related(sets, equivalence, file, advance):
+            clustering, pair = decide(answers, relation, equivalence, spg)
+            write_clustering(clustering)
+            if pair:
+                write_pair(pair)
+            totals.add(clustering, pair)
+    return totals
+
+
+@contextmanager
+def rows_into(path: Path) -> Iterator[Callable[[Any], None]]:
+    """Yield a function that writes a row; `path` is there complete at the end or not at all."""
+    import os
+
+    import msgspec
+
+    from console.errors import StoreError
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with partial.open("wb") as file:
+            yield lambda row: file.writelines((msgspec.json.encode(row), b"\n"))
+        partial.replace(path)
+    except StoreError:  # another file's
+        raise
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror or error}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    run(Config, main, "python -m judges.cluster")

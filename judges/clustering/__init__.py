@@ -1,0 +1,1 @@
+"""Answer sets -> meaning clusters -> preference pairs (RLP-SPG)."""

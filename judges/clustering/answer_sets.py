@@ -1,0 +1,181 @@
+"""Groups the answers in a file by prompt.
+
+The file is read twice: once to count the rows of each prompt, once to hand a prompt over as soon as its last row has
+come. A file that keeps a prompt's rows together costs the memory of one prompt; a file with, say, one model's answers
+after another's costs the memory of its answers. Both cost some 150 bytes a prompt for the counts.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+import msgspec
+
+from console.errors import InputError, RowError
+from records import Message, Response
+from records.files import BadRows, Record, read_records
+from records.keys import content_key
+from records.shapes import responses_of
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One answer text with everyone who gave it."""
+
+    response: str
+    ids: list[str]
+    """The ids of the responses with this text; each is one vote."""
+    score: float | None = None
+    """Their mean reward, or None where none of them has one."""
+
+
+@dataclass(frozen=True)
+class AnswerSet:
+    """The answers to one prompt, equal texts together, in an order that their content fixes."""
+
+    prompt_id: str
+    prompt: str | list[Message]
+    members: tuple[Member, ...]
+    n_unusable: int = 0
+    """Answers without text; they are no votes."""
+
+    @property
+    def texts(self) -> list[str]:
+        """The distinct texts, sorted."""
+        return [member.response for member in self.members]
+
+    @property
+    def n_votes(self) -> int:
+        """The answers that have text."""
+        return sum(len(member.ids) for member in self.members)
+
+
+@dataclass(frozen=True)
+class Census:
+    """What a file holds."""
+
+    n_rows: dict[str, int]
+    """The rows of each prompt, by a key of the prompt, in the order in which the prompts first come."""
+    n_scored: int
+    judges: frozenset[str]
+    """The fingerprints of the judges that the scores are from."""
+
+
+@dataclass(frozen=True)
+class Rewards:
+    """Scores that stand in another file than the answers."""
+
+    scores: dict[str, float]
+    """By response id."""
+    judges: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    response: Response
+    score: float | None
+    judge: str | None
+    row_id: str | None
+    """Where rows of this kind have an id of their own, that id: the same id again is the same answer again."""
+
+
+class _Silent(BadRows):
+    """Says nothing about bad rows: the first reading has named them."""
+
+    def add(self, error: RowError) -> None:
+        self.n_bad += 1
+
+
+def take_census(source: str | Path, bad: BadRows, limit: int | None = None) -> Census:
+    """Count the rows of the first `limit` prompts of a file; raises InputError where it has no usable row."""
+    n_rows: dict[str, int] = {}
+    n_scored, judges = 0, set[str]()
+    for answer in _answers(source, bad):
+        key = _set_key(answer.response)
+        if key not in n_rows and limit is not None and len(n_rows) == limit:
+            continue
+        n_rows[key] = n_rows.get(key, 0) + 1
+        if answer.score is not None:
+            n_scored += 1
+            judges.add(answer.judge or "")
+    if not n_rows:
+        raise InputError(f"{source}: no usable row: {bad.n_bad} bad")
+    return Census(n_rows, n_scored, frozenset(judges))
+
+
+def read_answer_sets(source: str | Path, census: Census, rewards: Rewards | None = None) -> Iterator[AnswerSet]:
+    """Yield the answers to each prompt of `census`, prompts in the order in which their last rows come.
+
+    Scores are those of `rewards` where it is given, else the file's own.
+    """
+    waiting: dict[str, list[_Answer]] = {}
+    for answer in _answers(source, _Silent()):
+        key = _set_key(answer.response)
+        if key not in census.n_rows:
+            continue
+        waiting.setdefault(key, []).append(answer)
+        if len(waiting[key]) == census.n_rows[key]:
+            yield _answer_set(waiting.pop(key), rewards)
+
+
+def read_rewards(source: Path, bad: BadRows) -> Rewards:
+    """Return the scores of a file of judgments by response id, the last one a response; raises InputError for none."""
+    scores: dict[str, float] = {}
+    judges: set[str] = set()
+    for answer in _answers(source, bad):
+        if answer.score is not None:
+            scores[answer.response.id] = answer.score
+            judges.add(answer.judge or "")
+    if not scores:
+        raise InputError(f"{source}: no row has a 'score'; --rewards takes what python -m judges.score writes")
+    return Rewards(scores, frozenset(judges))
+
+
+def _answers(source: str | Path, bad: BadRows) -> Iterator[_Answer]:
+    for where, record in read_records(source, bad):
+        try:
+            responses = responses_of(record)
+        except InputError as error:
+            bad.add(RowError(f"{where}: {error}"))
+            continue
+        alone = len(responses) == 1
+        score = _score(record) if alone else None
+        judge = record.get("judge")
+        for response in responses:
+            row_id = response.id if alone and _has_row_id(record) else None
+            yield _Answer(response, score, judge if isinstance(judge, str) else None, row_id)
+
+
+def _score(record: Record) -> float | None:
+    score = record.get("score")
+    known = isinstance(score, int | float) and not isinstance(score, bool) and math.isfinite(score)
+    return float(score) if known else None  # type: ignore[arg-type]
+
+
+def _has_row_id(record: Record) -> bool:
+    # An `id` without a `prompt_id` is often the prompt's, and then shared by answers that are separate votes.
+    return "response_id" in record or ("id" in record and "prompt_id" in record)
+
+
+def _set_key(response: Response) -> str:
+    # Both, because files that are put together may number their prompts alike.
+    return content_key(response.prompt_id, response.prompt)
+
+
+def _answer_set(answers: list[_Answer], rewards: Rewards | None) -> AnswerSet:
+    once = {answer.row_id or f"row {number}": answer for number, answer in enumerate(answers)}
+    usable = [answer for answer in once.values() if answer.response.response.strip()]
+    by_text: dict[str, list[_Answer]] = {}
+    for answer in usable:
+        by_text.setdefault(answer.response.response, []).append(answer)
+    first = answers[0].response
+    members = (_member(text, by_text[text], rewards) for text in sorted(by_text))
+    return AnswerSet(first.prompt_id, first.prompt, tuple(members), len(once) - len(usable))
+
+
+def _member(text: str, answers: list[_Answer], rewards: Rewards | None) -> Member:
+    ids = sorted(answer.response.id for answer in answers)
+    own = [answer.score if rewards is None else rewards.scores.get(answer.response.id) for answer in answers]
+    known = sorted(score for score in own if score is not None)
+    return Member(text, ids, fmean(known) if known else None)

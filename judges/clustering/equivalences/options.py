@@ -1,0 +1,25 @@
+"""The flags that say what it takes for two answers to mean the same."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+EquivalenceKind = Literal["embedding", "nli", "judge", "final_answer", "exact"]
+NliRule = Literal["strict", "no-contradiction", "greedy"]
+
+
+@dataclass(frozen=True)
+class EquivalenceOptions:
+    """What it takes for two answers to mean the same."""
+
+    equivalence: EquivalenceKind = "embedding"
+    """embedding: close vectors. nli: each entails the other. judge: the judge says so in both orders together.
+    final_answer: the same last number or boxed expression. exact: the same words."""
+    threshold: float = 0.9
+    """The least cosine (embedding)."""
+    embedding_model: str = "minilm"
+    """minilm (the packaged all-MiniLM-L6-v2), a folder or a hub id of a sentence-transformers model."""
+    nli_model: str = "microsoft/deberta-large-mnli"
+    """A folder or a hub id of a sequence classifier with the labels entailment, neutral and contradiction."""
+    nli_rule: NliRule = "strict"
+    """strict: both directions entail. no-contradiction: neither direction contradicts. greedy: both directions
+    entail, against the first member of each cluster only."""
