@@ -36,7 +36,7 @@ def model_digest(folder: Path) -> str:
 
 def packaged_model() -> Path:
     """Return SmolLM2-135M-Instruct as an ordinary model folder, converted on first use into the cache."""
-    folder = _cache() / "smollm2-135m-instruct"
+    folder = cache_folder() / "smollm2-135m-instruct"
     if (folder / "config.json").exists():
         return folder
     say(f"converting the packaged SmolLM2-135M-Instruct once, into {folder}")
@@ -50,7 +50,8 @@ def packaged_model() -> Path:
     return folder
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Return the folder for what is made once: JUDGELOOP_CACHE, or ~/.cache/judgeloop."""
     base = os.environ.get("JUDGELOOP_CACHE") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "judgeloop")
     return Path(base).expanduser()
 

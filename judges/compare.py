@@ -20,8 +20,7 @@ import tyro
 
 from console.command import Flags, Given, run
 from engines.options import EngineOptions, SharedEngineOptions
-from judges.cost import CostOptions
-from judges.options import JudgeOptions, PanelOptions
+from judges.options import CostOptions, JudgeOptions, PanelOptions
 
 if TYPE_CHECKING:
     from console.table import Cell

@@ -1,28 +1,16 @@
 """What verdicts cost, and a limit at which a command stops so that it can go on later."""
 
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from console.errors import InputError, JudgeError
+from judges.options import CostOptions
 from records.rows import Usage
 
 PRICES = Path(__file__).parent / "prices.toml"
 FIRST_ROWS = 1
 """How many rows are asked before it is known what one costs."""
-
-
-@dataclass(frozen=True)
-class CostOptions:
-    """How much a command may spend."""
-
-    max_cost: float | None = None
-    """Stop before more US dollars than this are spent on the output, earlier runs of it counted; it can go on later."""
-    max_tokens_total: int | None = None
-    """Stop before more tokens than this are read and written for the output."""
-    prices: Path | None = None
-    """A TOML table: "model" = [read, written] in US dollars for a million tokens; the default is the packaged one."""
 
 
 class Price(NamedTuple):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from console.errors import EngineError, InputError
 from console.progress import say
-from engines.models import _cache as cache_folder
+from engines.models import cache_folder
 from records.keys import files_digest
 
 if TYPE_CHECKING:
@@ -27,10 +27,8 @@ def load_encoder(name: str = PACKAGED) -> "SentenceTransformer":
     Raises InputError where there is no such model, EngineError where it or the library cannot be loaded.
     """
     folder = resolve_encoder(name)
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError:
-        raise EngineError("sentence-transformers is not installed; run: pip install 'judgeloop[retrieval]'") from None
+    from sentence_transformers import SentenceTransformer
+
     try:
         return SentenceTransformer(str(folder), local_files_only=True, model_kwargs={"use_safetensors": True})
     except (OSError, ValueError, RuntimeError, KeyError) as error:

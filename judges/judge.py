@@ -2,16 +2,16 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from console.errors import InputError, JudgeError
 from engines.protocol import Choice, Completion, Engine, Request, Sampling
-from judges.options import JudgeOptions
+from judges.options import Aggregate, JudgeOptions, Reading
 from judges.parse import PARSER_VERSION
-from judges.rubric import Aggregate, Reading, Rubric, load_rubric
+from judges.rubric import Rubric, load_rubric
 from judges.template import fill, missing
 from judges.verdict import How, Said, said_of, score_of, usage_of
 from records import Comparison, Judgment, Message, Response, Store, Usage, text_of
@@ -34,6 +34,8 @@ class Judge:
     aggregate: Aggregate | None = None
     """None is the rubric's own."""
     min_mass: float = 0.0
+    checked_by: str = ""
+    """What looks up the claims of the responses and changes the score, where anything does."""
 
     @staticmethod
     def open(model: str = "smollm2", *, seed: int = 0, **settings: Any) -> "Judge":
@@ -88,7 +90,8 @@ class Judge:
             how: tuple[object, ...] = (self.min_mass,)
         else:
             how = (self.samples, self.sampling_key, self.seed, self.how.aggregate)
-        return content_key(self.engine.digest, self.rubric.identity, self.read, how, PARSER_VERSION)
+        checked = (self.checked_by,) if self.checked_by else ()
+        return content_key(self.engine.digest, self.rubric.identity, self.read, how, PARSER_VERSION, *checked)
 
     @property
     def sampling_key(self) -> tuple[object, ...]:
@@ -216,10 +219,23 @@ def open_judge(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
     return Judge(engine, rubric, options.read, options.samples, sampling, seed, options.aggregate, options.min_mass)
 
 
-def judge_into(store: Store[Judgment], judge: Judge, responses: Sequence[Response], title: str) -> list[Judgment]:
+Finish = Callable[[Response, Judgment], Judgment]
+"""What has the last word on a judgment before it is stored."""
+
+
+def as_it_is(_: Response, judgment: Judgment) -> Judgment:
+    """Return `judgment`: nothing else has a say in it."""
+    return judgment
+
+
+def judge_into(
+    store: Store[Judgment], judge: Judge, responses: Sequence[Response], title: str, finish: Finish = as_it_is
+) -> list[Judgment]:
     """Judge what `store` does not hold yet and return the verdicts on `responses` in order."""
     wanted = [judge.judgment_id(response) for response in responses]
-    return complete(store, wanted, judge.judge(responses, store.ids), title)
+    by_id = dict(zip(wanted, responses, strict=True))
+    rows = (finish(by_id[row.id], row) for row in judge.judge(responses, store.ids))
+    return complete(store, wanted, rows, title)
 
 
 def had_a_reply(judgment: Judgment) -> bool:

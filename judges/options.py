@@ -1,6 +1,7 @@
 """The flags that say how a judge is asked and its reply is read."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import tyro
@@ -46,3 +47,15 @@ class PanelOptions:
     panel_rule: Aggregate | None = None
     """How the judges' scores become one; the default is the rubric's aggregate, and for comparisons the majority, with
     a tie where there is none."""
+
+
+@dataclass(frozen=True)
+class CostOptions:
+    """How much a command may spend."""
+
+    max_cost: float | None = None
+    """Stop before more US dollars than this are spent on the output, earlier runs of it counted; it can go on later."""
+    max_tokens_total: int | None = None
+    """Stop before more tokens than this are read and written for the output."""
+    prices: Path | None = None
+    """A TOML table: "model" = [read, written] in US dollars for a million tokens; the default is the packaged one."""

@@ -9,34 +9,16 @@ FILE has judgments or comparisons of this project. The new rows have new ids and
 none is taken for an old one. A call that failed stays without a verdict.
 """
 
-import json
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
-
-import msgspec
-from msgspec.structs import replace
+from typing import TYPE_CHECKING
 
 from console.command import Flags, Given, run
 from console.errors import InputError
-from console.progress import progress
-from console.table import Cell, print_table
-from judges.options import Aggregate, JudgeOptions, Reading
-from judges.pairwise import OneOrder, one_order, verdict_fields
-from judges.panel import winner_of
-from judges.parse import PARSER_VERSION
-from judges.rubric import load_rubric, rubric_names
-from judges.verdict import How, Said, aggregated, score_of, stored
-from records import Comparison, Judgment, Usage, read_rows
-from records.disk import DiskDict
-from records.keys import content_key
-from records.store import set_aside, write_rows
+from judges.options import Aggregate, JudgeOptions
 
-SHOWN_CHARACTERS = 60
-
-Row = Judgment | Comparison
+if TYPE_CHECKING:
+    from judges.rereading import Again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +41,15 @@ class Config(Flags):
 
 def main(config: Config) -> None:
     """Read, rescore, write and print a table."""
+    from judges.rereading import Again, Changes, latest_rows
+    from records.store import set_aside, write_rows
+
     if config.file is None:
         raise InputError("name a file of judgments or comparisons")
     if not 0 <= config.min_mass <= 1:
         raise InputError(f"--min-mass must be in [0, 1], not {config.min_mass}")
     rows = latest_rows(config.file)
-    again = Again(config)
+    again = Again(Changes(config.rubric, config.aggregate, config.min_mass, config.show))
     out = config.out or config.file.with_name(f"{config.file.stem}-rescored.jsonl")
     if config.dry_run:
         for row in rows:
@@ -75,205 +60,11 @@ def main(config: Config) -> None:
     _print_result(again, None if config.dry_run else out, as_json=config.json)
 
 
-def latest_rows(path: Path) -> Iterator[Row]:
-    """Yield the last row with each id, in file order and in the same memory for a file of any length.
+def _print_result(again: "Again", out: Path | None, *, as_json: bool) -> None:
+    import json
 
-    Raises InputError where the first row is neither a judgment nor a comparison, RowError where another one is not of
-    the same type.
-    """
-    try:
-        with path.open("rb") as file:
-            first = msgspec.json.decode(file.readline(), type=dict[str, Any])
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}:1: not a row of this project: {error}") from None
-    if "judge" not in first or not ("response_id" in first or "response_a" in first):
-        raise InputError(f"{path}:1: neither a judgment nor a comparison; judges.score and judges.compare write those")
-    return _latest(path, Judgment if "response_id" in first else Comparison)
+    from console.table import print_table
 
-
-def rescored_judgment(row: Judgment, how: How) -> Judgment:
-    """Return the judgment that the stored replies come to when they are read as `how` says."""
-    new = replace(row, **_identity(row, how))
-    if not row.replies:
-        return new
-    said = stored(row.replies, row.finish_reasons)
-    if how.read != "logprobs":
-        said += [Said(None)] * (len(row.scores) - len(said))  # calls that failed
-    score = score_of(said, how)
-    found = {name: getattr(score, name) for name in ("spread", "mass", "criteria", "error")}
-    return replace(new, score=score.value, scores=score.values, **found)
-
-
-def rescored_comparison(row: Comparison, how: How) -> Comparison:
-    """Return the comparison that the stored replies come to when they are read as `how` says."""
-    new = replace(row, **_identity(row, how))
-    if not row.replies:
-        return new
-    said = list(zip(row.reply_orders, stored(row.replies, row.finish_reasons), strict=True))
-    found: dict[str, OneOrder] = {}
-    for order in ("ab", "ba") if row.orders == "both" else (row.orders,):
-        own = [one for its_order, one in said if its_order == order]
-        missing = OneOrder(None, f"no reply is stored for the order {order}")
-        found[order] = one_order(own, how, order, Usage()) if own else missing
-    return replace(new, **verdict_fields(found) | {"usage": row.usage})
-
-
-def recombined(row: Row, rule: Aggregate) -> Row:
-    """Return a panel's row with its judges' verdicts put together by `rule`; one without a quorum stays without.
-
-    What each judge said of each criterion is only in its own row, so a new judgment has no criteria.
-    """
-    judge = content_key("rescored", row.judge, rule)
-    new = replace(row, id=content_key("rescored", judge, row.id), judge=judge, aggregate=rule)
-    if isinstance(new, Comparison):
-        votes = [vote for vote in new.votes or () if vote is not None]
-        return replace(new, winner=winner_of(votes, rule)) if new.winner else new
-    if new.score is None:
-        return new
-    return replace(new, score=aggregated([score for score in new.scores if score is not None], rule), criteria=None)
-
-
-@dataclass
-class Group:
-    """The counts and sums of the rows of one model, or of one pair of models."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    before: float = 0.0
-    after: float = 0.0
-
-
-class Again:
-    """Makes rows anew, and keeps what changed in numbers and a few examples."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._hows: dict[tuple[str, str, str], How] = {}
-        self._groups: dict[str, Group] = {}
-        self.shown: list[dict[str, Cell]] = []
-        self.kept: Counter[str] = Counter()
-        """Why rows stay as they are."""
-
-    def of(self, row: Row) -> Row:
-        """Return `row` made anew, or as it is where that cannot be done; it is counted either way."""
-        new = self._made(row)
-        if isinstance(new, str):
-            self.kept[new] += 1
-            new = row
-        self._count(row, new)
-        return new
-
-    def _made(self, row: Row) -> Row | str:
-        if isinstance(row, Comparison):
-            return self._recombined(row) if row.read == "panel" else rescored_comparison(row, self._how(row))
-        if row.read == "panel":
-            return self._recombined(row)
-        if row.evidence is not None:
-            return "its claims were looked up, and its score is made of that too"
-        return rescored_judgment(row, self._how(row))
-
-    def _recombined(self, row: Row) -> Row | str:
-        rule = self._config.aggregate
-        return recombined(row, rule) if rule else "the verdicts of a panel are put together anew only with --aggregate"
-
-    def _how(self, row: Row) -> How:
-        """Return how to read `row`; raises InputError where its rubric is not known or of another kind."""
-        key = (row.rubric, row.read, row.aggregate)
-        if key in self._hows:
-            return self._hows[key]
-        if self._config.rubric is None and row.rubric not in rubric_names():
-            raise InputError(f"the rows' rubric '{row.rubric}' is none of this project's: name its file with --rubric")
-        if row.read not in get_args(Reading):
-            raise InputError(f"row {row.id} does not say how its replies are to be read: 'read' is {row.read!r}")
-        rubric = load_rubric(self._config.rubric or row.rubric)
-        if rubric.kind != ("score" if isinstance(row, Judgment) else "pair"):
-            raise InputError(f"the rubric '{rubric.name}' is not for {type(row).__name__.lower()}s")
-        aggregate = self._config.aggregate or row.aggregate or rubric.aggregate
-        how = How(rubric, row.read, aggregate, self._config.min_mass)  # type: ignore[arg-type]
-        self._hows[key] = how
-        return how
-
-    def _count(self, old: Row, new: Row) -> None:
-        group = self._groups.setdefault(_group_of(old), Group())
-        before, after = _value(old), _value(new)
-        changed = _verdicts(old) != _verdicts(new)
-        counted = {
-            "rows": True,
-            "changed": changed,
-            "newly scored": before is None and after is not None,
-            "newly unscored": after is None and before is not None,
-            "scored before": before is not None,
-            "scored after": after is not None,
-        }
-        group.counts.update(what for what, holds in counted.items() if holds)
-        group.before += before or 0.0
-        group.after += after or 0.0
-        if changed and len(self.shown) < self._config.show:
-            reply = repr(new.replies[-1].strip()[-SHOWN_CHARACTERS:]) if new.replies else "its judges' scores"
-            self.shown.append({"id": new.id, "reply": reply, "before": _shown(old), "after": _shown(new)})
-
-    @property
-    def n_changed(self) -> int:
-        """How many rows have another verdict than before."""
-        return sum(group.counts["changed"] for group in self._groups.values())
-
-    def table(self) -> list[dict[str, Cell]]:
-        """Return one table row for each model; of comparisons the means are how often b is preferred, in percent."""
-        return [
-            {
-                "model": name,
-                **{what: group.counts[what] for what in ("rows", "changed", "newly scored", "newly unscored")},
-                "unscored": group.counts["rows"] - group.counts["scored after"],
-                "mean before": group.before / n if (n := group.counts["scored before"]) else None,
-                "mean after": group.after / n if (n := group.counts["scored after"]) else None,
-            }
-            for name, group in self._groups.items()
-        ]
-
-
-def _latest(path: Path, row_type: type[Any]) -> Iterator[Row]:
-    last: DiskDict[int] = DiskDict()
-    for number, row in enumerate(read_rows(path, row_type)):
-        last[row.id] = number
-    with progress(f"reading {path.name}", len(last)) as advance:
-        for number, row in enumerate(read_rows(path, row_type)):
-            if last[row.id] == number:
-                yield row
-                advance(1)
-
-
-def _identity(row: Row, how: How) -> dict[str, str]:
-    settings = (how.rubric.identity, how.read, how.aggregate, how.min_mass, PARSER_VERSION)
-    judge = content_key("rescored", row.judge, *settings)
-    named = {"judge": judge, "rubric": how.rubric.name, "aggregate": how.aggregate}
-    return {"id": content_key("rescored", judge, row.id), **named}
-
-
-def _group_of(row: Row) -> str:
-    return row.model if isinstance(row, Judgment) else f"{row.model_a} and {row.model_b}"
-
-
-def _value(row: Row) -> float | None:
-    if isinstance(row, Judgment):
-        return row.score
-    return None if row.preference_b is None else 100 * row.preference_b
-
-
-def _verdicts(row: Row) -> object:
-    """Return what must be the same for two rows to say the same; failed samples have no place of their own."""
-    if isinstance(row, Judgment):
-        return row.score, Counter(row.scores), row.criteria
-    return row.winner, row.preference_b, row.first_order, row.second_order
-
-
-def _shown(row: Row) -> Cell:
-    if isinstance(row, Judgment):
-        return f"{row.score:g}" if row.score is not None else f"none ({row.error})"
-    return row.winner or f"none ({row.error})"
-
-
-def _print_result(again: Again, out: Path | None, *, as_json: bool) -> None:
     table = again.table()
     if as_json:
         found = {"models": table, "changed": again.n_changed, "differences": again.shown, "kept": dict(again.kept)}

@@ -14,14 +14,12 @@ from typing import Any, Literal
 import msgspec
 
 from console.errors import InputError
+from judges.options import Aggregate
 
 HERE = Path(__file__).parent / "rubrics"
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 NEEDED = {"score": {"closing", "prompt", "response"}, "pair": {"closing", "prompt", "response_a", "response_b"}}
 OPTIONAL = {"score": {"reference", "criteria"}, "pair": {"reference", "criteria", "judged"}}
-
-Aggregate = Literal["mean", "median", "majority", "max", "min"]
-Reading = Literal["text", "logprobs", "structured"]
 
 
 class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,6 +7,7 @@ python -m judges.score answers.csv --model my-model --base-url http://localhost:
 python -m judges.score answers.jsonl --engine openai --model gpt-5-mini --read text --max-cost 2.50
 python -m judges.score answers.jsonl --judge smollm2 --judge iter3 --judge big@http://localhost:8000/v1     a panel
 python -m judges.score answers.jsonl --engine openai --model gpt-5-mini --read text --export-batch batch.jsonl
+python -m judges.score answers.jsonl --corpus notes/ --verify cap       claims are looked up before they are scored
 
 FILE has responses: this project's rows, alpaca_eval outputs, TRL conversations or pairs, CSV, Parquet, .gz of these,
 or a hub data set. Stopped and started again, it goes on where it was.
@@ -20,8 +21,8 @@ import tyro
 
 from console.command import Flags, Given, run
 from engines.options import EngineOptions, SharedEngineOptions
-from judges.cost import CostOptions
-from judges.options import JudgeOptions, PanelOptions
+from judges.options import CostOptions, JudgeOptions, PanelOptions
+from judges.retrieval.options import EvidenceOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +45,7 @@ class Config(Flags):
     """Responses to score; the default is the newest run's, or else a packaged example."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
     judge: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JudgeOptions)
+    evidence: Annotated[EvidenceOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=EvidenceOptions)
     panel: Annotated[PanelOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PanelOptions)
     cost: Annotated[CostOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CostOptions)
     limit: int | None = None
@@ -73,6 +75,9 @@ def main(config: Config) -> None:
         _score_by_panel(config, source, panel, budget)
         return
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)
+    if config.evidence.enabled:
+        _score_checked(config, source, judge, budget)
+        return
     out = config.out or _default_out(source, judge.fingerprint)
     if config.dry_run:
         _print_plan(judge, source, out)
@@ -117,6 +122,35 @@ def table_of(summary: "Summary") -> "list[dict[str, Cell]]":
     ]
 
 
+def _score_checked(config: Config, source: "Source", plain: "Judge", budget: "Budget") -> None:
+    """Look up the claims of all responses, then judge them with what was found."""
+    from console.errors import InputError
+    from console.table import print_table
+    from judges.evidence import evidence_path, finish_with, gather_into, open_checked_judge, open_evidence, was_checked
+    from judges.retrieval.scores import evidence_summary
+    from judges.stream import WINDOW, judge_stream, windows
+    from records import Judgment, Store
+
+    if config.export_batch or config.import_batch:
+        raise InputError("a batch has no tools: leave out --corpus, --search and --tool")
+    judge, agent = open_checked_judge(plain, config.evidence)
+    out = config.out or _default_out(source, judge.fingerprint)
+    if config.dry_run:
+        _print_plan(judge, source, out)
+        return
+    with open_evidence(evidence_path(out), fresh=config.fresh) as found:
+        chunks = ([response for _, response in window] for window in windows(source.responses(), WINDOW))
+        gather_into(found, agent, chunks, source.n)
+        with Store(out, Judgment, keep=was_checked, fresh=config.fresh) as store:
+            title = f"judging {Path(source.path).name}"
+            summary = judge_stream(store, source, judge, budget, title, finish_with(found, agent, judge))
+        evidence = evidence_summary(found.latest())
+    if not config.json:
+        print_table([evidence])
+        print()
+    _report(summary, judge, budget, out, config, extra={"evidence": evidence})
+
+
 def _score_by_panel(config: Config, source: "Source", members: "Sequence[Member]", budget: "Budget") -> None:
     """Let each judge score all responses, then put their verdicts together."""
     from console.errors import InputError
@@ -135,7 +169,9 @@ def _score_by_panel(config: Config, source: "Source", members: "Sequence[Member]
     if not config.json:
         print_table(agreement)
         print()
-    _report(summary, judges[0], budget, out, config, {"agreement": agreement, "judge": panel.fingerprint})
+    who = f"a panel of {len(judges)}"
+    extra = {"agreement": agreement, "judge": panel.fingerprint}
+    _report(summary, judges[0], budget, out, config, who=who, extra=extra)
 
 
 def _score_by_member(config: Config, source: "Source", member: "Member", budget: "Budget") -> "tuple[Judge, Path]":
@@ -172,7 +208,9 @@ def _report(
     budget: "Budget",
     out: Path,
     config: Config,
-    panel: "dict[str, Any] | None" = None,
+    *,
+    who: str | None = None,
+    extra: "dict[str, Any] | None" = None,
 ) -> None:
     """Print the result; raises JudgeError where too few answers have a verdict."""
     import json
@@ -188,14 +226,13 @@ def _report(
     table = table_of(summary)
     if config.json:
         found: dict[str, Any] = {"models": table, "judge": judge.fingerprint, "out": str(out)}
-        found |= {"usage": budget.as_dict(), "mass": summary.masses.as_dict()} | (panel or {})
+        found |= {"usage": budget.as_dict(), "mass": summary.masses.as_dict()} | (extra or {})
         print(json.dumps(found, ensure_ascii=False, indent=1))
     else:
         print_table(table)
         low, high = judge.rubric.scale
-        who = f"a panel of {len(config.panel.judge)}" if panel else judge.engine.name
-        read = "" if panel else f", read by {judge.read}"
-        print(f"\njudged by {who} on the rubric {judge.rubric.name}, {low:g} to {high:g}{read}; {out}")
+        by = who or f"{judge.engine.name}, read by {judge.read},"
+        print(f"\njudged by {by} on the rubric {judge.rubric.name}, {low:g} to {high:g}; {out}")
         if summary.masses.n:
             print(summary.masses)
         print(f"cost: {budget}")

@@ -1,7 +1,7 @@
 """Judges any number of responses in the same memory: a window at a time, each row stored as it comes."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from math import sqrt
@@ -10,7 +10,7 @@ from pathlib import Path
 from console.errors import InputError
 from console.progress import progress, say
 from judges.cost import Budget
-from judges.judge import Judge
+from judges.judge import Finish, Judge, as_it_is
 from judges.verdict import Masses
 from records import Judgment, Response, Store
 from records.disk import DiskSet
@@ -120,11 +120,12 @@ def judge_stream(
     judge: Judge,
     budget: Budget,
     title: str,
-    finish: Callable[[Judgment], Judgment] = lambda row: row,
+    finish: Finish = as_it_is,
 ) -> Summary:
     """Judge what `store` does not hold yet, in the order of `source`, and return the summary of all of it.
 
-    Raises JudgeError where `budget` is spent; what was judged is kept.
+    `finish` has the last word on each judgment before it is stored. Raises JudgeError where `budget` is spent; what was
+    judged is kept.
     """
     summary = Summary()
     if n_stored := len(store.ids):
@@ -137,8 +138,9 @@ def judge_stream(
                 budget.add(row.usage)
             advance(len(rows))
             todo = [row_id for row_id in ids if row_id not in rows]
-            for row in _judged(judge, [response for _, response in window], ids, todo, budget):
-                rows[row.id] = finish(row)
+            by_id = {row_id: response for row_id, (_, response) in zip(ids, window, strict=True)}
+            for row in _judged(judge, list(by_id.values()), ids, todo, budget):
+                rows[row.id] = finish(by_id[row.id], row)
                 store.append(rows[row.id])
                 advance(1)
             for (place, _), row_id in zip(window, ids, strict=True):

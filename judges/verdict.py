@@ -12,8 +12,9 @@ from statistics import fmean, median
 import msgspec
 
 from engines.protocol import Choice, Completion
+from judges.options import Aggregate, Reading
 from judges.parse import parse_reply
-from judges.rubric import Aggregate, Reading, Rubric
+from judges.rubric import Rubric
 from records.rows import Usage
 
 LITTLE_MASS = 0.5

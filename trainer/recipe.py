@@ -7,6 +7,7 @@ from console.command import Flags
 from console.errors import InputError
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import JudgeOptions
+from judges.retrieval.options import EvidenceOptions
 from trainer.dpo import DPOOptions
 from trainer.pairs import PairOptions
 from trainer.sft import SFTOptions
@@ -64,6 +65,7 @@ class Config(Flags):
     seeds: SeedOptions = field(default_factory=SeedOptions)
     candidates: CandidateOptions = field(default_factory=CandidateOptions)
     judge: JudgeOptions = field(default_factory=JudgeOptions)
+    evidence: EvidenceOptions = field(default_factory=EvidenceOptions)
     pairs: PairOptions = field(default_factory=PairOptions)
     sft: SFTOptions = field(default_factory=SFTOptions)
     dpo: DPOOptions = field(default_factory=DPOOptions)

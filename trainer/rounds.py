@@ -9,7 +9,8 @@ from statistics import fmean
 from console.errors import TrainingError
 from engines.answers import answer_into
 from engines.protocol import Sampling
-from judges.judge import check_coverage, had_a_reply, judge_into, open_judge
+from judges.evidence import evidence_path, finish_with, gather_into, open_checked_judge, open_evidence, was_checked
+from judges.judge import Judge, check_coverage, had_a_reply, judge_into, open_judge
 from judges.rubric import load_rubric
 from records import Judgment, Pair, Prompt, Response, Store, read_rows
 from records.runs import Run
@@ -81,13 +82,22 @@ def _gather(run: Run, number: int, prompts: list[Prompt], config: Config) -> Non
             answers, engine, prompts, sampling, n=options.n, seed=config.seed, title=f"iter{number} candidates"
         )
     judge = open_judge(engine, config.judge, config.seed)
-    with Store(folder / "judgments.jsonl", Judgment, keep=had_a_reply) as verdicts:
-        judgments = judge_into(verdicts, judge, responses, f"iter{number} judging")
+    judgments = _judgments(folder / "judgments.jsonl", judge, responses, config, f"iter{number} judging")
     check_coverage(judgments, config.judge.min_coverage)
     pairs, _ = make_pairs(judgments, config.pairs)
     write_rows(folder / "pairs.jsonl", pairs)
     del engine, judge
     gc.collect()  # the trainer needs the memory
+
+
+def _judgments(path: Path, judge: Judge, responses: list[Response], config: Config, title: str) -> list[Judgment]:
+    if not config.evidence.enabled:
+        with Store(path, Judgment, keep=had_a_reply) as store:
+            return judge_into(store, judge, responses, title)
+    judge, agent = open_checked_judge(judge, config.evidence)
+    with open_evidence(evidence_path(path)) as found, Store(path, Judgment, keep=was_checked) as store:
+        gather_into(found, agent, [responses], len(responses))
+        return judge_into(store, judge, responses, title, finish_with(found, agent, judge))
 
 
 def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds: float) -> LedgerLine:
@@ -109,7 +119,7 @@ def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds:
             "judged": len(scores),
             "unparsed": counts.n_unscored,
             "tied": counts.n_tied,
-            "filtered": counts.n_too_few,
+            "filtered": counts.n_too_few + counts.n_refuted,
             "pairs": counts.n_pairs,
         },
         mean_score=fmean(scores),

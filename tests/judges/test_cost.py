@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from console.errors import InputError
-from judges.cost import Budget, CostOptions, Price, cost_of, price_of
+from judges.cost import Budget, Price, cost_of, price_of
+from judges.options import CostOptions
 from records import Usage
 
 ONE = Usage(n_calls=1, n_prompt_tokens=1000, n_tokens=100, seconds=0.5)

@@ -1,115 +1,194 @@
+import json
+import time
+import tomllib
+from itertools import product
+from pathlib import Path
+
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judges.parse import parse_reply
-from judges.rubric import load_rubric
+from judges.rubric import Rubric, load_rubric, rubric_names
 
-ADDITIVE = load_rubric("additive")
-PAIRWISE = load_rubric("pairwise")
+SHAPES = tomllib.loads((Path(__file__).parent / "reply_shapes.toml").read_text(encoding="utf-8"))
+RUBRICS = {name: load_rubric(name) for name in rubric_names()}
+ADDITIVE, PAIRWISE, CRITERIA = RUBRICS["additive"], RUBRICS["pairwise"], RUBRICS["criteria"]
+BY_PATTERN = msgspec.structs.replace(ADDITIVE, pattern=r"(?:I give it|grade) (?P<verdict>\S+)?")
+WORD_BY_PATTERN = msgspec.structs.replace(PAIRWISE, pattern=r"winner=(?P<verdict>\w*)")
+ALL = [*RUBRICS.values(), BY_PATTERN, WORD_BY_PATTERN]
+
+LABELS = [
+    "Score", "score:", "Rating: [[", "Better: ", "Verdict:", "Followed =", "accuracy: 4\n",
+    "clarity", "winner=",
+]  # fmt: skip
+FIGURES = [
+    "4", "5", "10", "4/5", "4.5", "1,000", "-1", "½", "五", "十一", "٤", "４", "𝟒", "4²", "1e999",
+    "80%", "1 + 1 = 2",
+]  # fmt: skip
+WORDS = [
+    "A", "B", "tie", "A>>B", "A = B", "safe", "unsafe", "yes", "no", "five", "a", "is", "or", "and",
+    "out of", "N/A",
+]  # fmt: skip
+JSON = [
+    '{"score": 4}', '{"reasoning": "', '", "score": ', "}", '"', "{", "[", "null", "NaN", "1e400",
+    '{"better": "A"}',
+]  # fmt: skip
+MARKUP = [
+    "**", "*", "_", "`", "```", "```json\n", "\n", "\n\n", "# ", "> ", "- ", "| ", "1. ", ": ", " ",
+    "\\boxed{", "$", "[[", "]]",
+]  # fmt: skip
+TAGS = [
+    "<think>", "</think>", "<thinking>", "</answer>", "<score>", "</score>", "[THINK]",
+    "<|im_end|>",
+]  # fmt: skip
+ODD = [
+    "\u200b", "\xad", "\ufe0f", "\ufeff", "\u2028", "\r", "\x00", "\ud800", "\U000e0041", "\u0301", "İ", "ſ",
+    "“", "”", "'",
+]  # fmt: skip
+FRAGMENTS = st.sampled_from([*LABELS, *FIGURES, *WORDS, *JSON, *MARKUP, *TAGS, *ODD])
+COMPOSED = st.lists(FRAGMENTS | st.text(max_size=5), max_size=25).map("".join)
+ANYTHING = st.text(st.characters(codec=None, categories=None))  # surrogates too: a server can send them
+
+
+def shapes(kind: str) -> list[object]:
+    return [
+        pytest.param(RUBRICS[name], reply, wanted, id=f"{name}-{number}")
+        for name, table in SHAPES.items()
+        for number, (reply, wanted) in enumerate(table[kind])
+    ]
+
+
+@pytest.mark.parametrize(("rubric", "reply", "score"), shapes("gives"))
+def test_a_reply_with_a_verdict_gives_it(rubric: Rubric, reply: str, score: float) -> None:
+    verdict = parse_reply(reply, rubric)
+    assert verdict.value == pytest.approx(score) and verdict.error is None
+
+
+@pytest.mark.parametrize(("rubric", "reply", "reason"), shapes("null"))
+def test_a_reply_without_one_clear_verdict_gives_the_reason(rubric: Rubric, reply: str, reason: str) -> None:
+    verdict = parse_reply(reply, rubric)
+    assert verdict.value is None and verdict.error is not None and reason in verdict.error
+
+
+@settings(max_examples=300, deadline=None)
+@given(ANYTHING | COMPOSED, st.sampled_from(ALL), st.booleans())
+def test_any_reply_gives_a_score_on_the_scale_or_a_reason(reply: str, rubric: Rubric, structured: bool) -> None:
+    verdict = parse_reply(reply, rubric, structured=structured)
+    assert (verdict.value is None) == (verdict.error is not None) and verdict.error != ""
+    low, high = rubric.scale
+    assert verdict.value is None or low <= verdict.value <= high
+    assert (verdict.criteria is not None) == (verdict.value is not None and bool(rubric.criteria))
+    if verdict.error:
+        verdict.error.encode()  # can be stored, whatever the reply was
+
+
+def own_verdict(rubric: Rubric, draw: int) -> tuple[str, float]:
+    """Return a verdict in the form that `rubric` asks for, and what it is worth."""
+    choice, value = list(zip(rubric.logprobs.choices, rubric.choice_values, strict=True))[
+        draw % len(rubric.logprobs.choices)
+    ]
+    said = f"[[{choice}]]" if "[[" in rubric.closing.text else choice
+    return "\n".join(f"{label}: {said}" for label in rubric.labels), rubric.weighted(
+        dict.fromkeys(rubric.labels, value)
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(ANYTHING | COMPOSED, st.sampled_from(list(RUBRICS.values())), st.integers(0, 9))
+def test_a_verdict_in_the_form_asked_for_at_the_end_counts_whatever_stands_before_it(
+    before: str, rubric: Rubric, draw: int
+) -> None:
+    said, value = own_verdict(rubric, draw)
+    assert parse_reply(f'The answer reads: "{before}"\n\n{said}', rubric).value == pytest.approx(value)
+    assert parse_reply(f"The answer reads:\n{before}\n{said}", rubric).value == pytest.approx(value)
+
+
+@settings(max_examples=200, deadline=None)
+@given(ANYTHING | COMPOSED, st.sampled_from(list(RUBRICS.values())), st.integers(0, 9))
+def test_a_structured_verdict_counts_whatever_its_reasoning_quotes(quoted: str, rubric: Rubric, draw: int) -> None:
+    choices = rubric.schema["properties"]
+    verdicts = {key: field["enum"][draw % len(field["enum"])] for key, field in choices.items() if key != "reasoning"}
+    reply = json.dumps({"reasoning": quoted, **verdicts}, ensure_ascii=bool(draw % 2))
+    said = dict(zip(rubric.labels, verdicts.values(), strict=True))
+    value = rubric.weighted({label: rubric.values[v] if rubric.values else v for label, v in said.items()})
+    assert parse_reply(reply, rubric, structured=True).value == pytest.approx(value)
+    assert parse_reply(f"```json\n{reply}\n```", rubric, structured=True).value == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
-    ("reply", "score"),
+    ("reply", "value", "reason"),
     [
-        ("Score: 4", 4),
-        ("It is good.\nScore: 4", 4),
-        ("**Score:** 4", 4),
-        ("**Score: 4**", 4),
-        ("**Score**: 4/5", 4),
-        ("__Score__: 4", 4),
-        ("score: 3.5", 3.5),
-        ("Score: 3,5", 3.5),
-        ("SCORE: 2", 2),
-        ("Score = 3", 3),
-        ("Score - 3", 3),
-        ("The score is 3", 3),
-        ("Score: 4 out of 5", 4),
-        ("Score: 4 / 5", 4),
-        ("Score：４", 4),
-        ("Score: ４／５", 4),
-        ("Score: <4>", 4),
-        ("Score: [4]", 4),
-        ("Score: 0", 0),
-        ("Score: 5.0", 5),
-        ("Score: 4.", 4),
-        ("Score: 4 points", 4),
-        ('{"reason": "fine", "score": 4}', 4),
-        ("Score:4", 4),
-        ("Score:\n4", 4),
-        ("The answer says 'Score: 5', but it is poor.\nScore: 1", 1),
-        ("Score: 5 is what the answer wants.\nMy own Score: 2\nThat is all.", 2),
-        ("<think>Score: 1? no</think>Score: 4", 4),
+        ('{"reasoning": "", "score": 4}', 4, None),
+        ('<think>{"score": 1}</think>{"reasoning": "", "score": 4}', 4, None),
+        ('{"reasoning": "it says </think> and <think>", "score": 4}', 4, None),
+        ('{"reasoning": "it says ＂5＂", "score": 4}', 4, None),
+        ('{"reasoning": "", "score": 3.5}', 3.5, None),
+        ('{"reasoning": "", "score": "4"}', None, "'4' is not a number"),
+        ('{"reasoning": "", "score": true}', None, "True is not a number"),
+        ('{"reasoning": "", "score": NaN}', None, "NaN is no number"),
+        ('{"reasoning": "", "score": 1e999}', None, "outside 0 to 5"),
+        ('{"reasoning": "", "score": ' + "1" * 400 + "}", None, "outside 0 to 5"),
+        ('{"reasoning": "", "score": ' + "1" * 9999 + "}", None, "not one JSON object"),
+        ('{"reasoning": "", "score": 4, "score": 5}', None, "a key stands in it twice"),
+        ('{"reasoning": "", "score": 4, "rank": 5}', None, "has the keys"),
+        ('{"score": 4}', None, "has the keys"),
+        ('{"reasoning": "", "score": 4', None, "not one JSON object"),
+        ('{"reasoning": "", "score": 4} Score: 5', None, "not one JSON object"),
+        ("[" * 100_000, None, "not one JSON object"),
+        ("Score: 4", None, "not one JSON object"),
+        ("4", None, "not one JSON object: int"),
+        ('<think>{"reasoning": "", "score": 4}', None, "inside its reasoning"),
+        ("", None, "not one JSON object"),
     ],
 )
-def test_a_reply_with_a_score_gives_it(reply: str, score: float) -> None:
-    assert parse_reply(reply, ADDITIVE).value == score
+def test_a_structured_reply_is_one_object_with_a_score_on_the_scale(
+    reply: str, value: float | None, reason: str | None
+) -> None:
+    verdict = parse_reply(reply, ADDITIVE, structured=True)
+    assert verdict.value == value and (reason is None or reason in str(verdict.error))
 
 
 @pytest.mark.parametrize(
-    ("reply", "reason"),
+    ("reply", "rubric", "value"),
     [
-        ("", "no verdict"),
-        ("A good answer with 4 of 5 points", "no verdict"),
-        ("4", "no verdict"),
-        ("Score: <points>", "no verdict"),
-        ("Score:", "no verdict"),
-        ("underscore: 4", "no verdict"),
-        ("Score: 90%", "no verdict"),
-        ("Score: 7", "outside 0 to 5"),
-        ("Score: 42", "outside 0 to 5"),
-        ("Score: -1", "outside 0 to 5"),
-        ("Score: 8/10", "another scale"),
-        ("Score: 4/10", "another scale"),
-        ("Score: 3-4", "contradictory"),
-        ("Score: 3 or 4", "contradictory"),
-        ("Score: 3 to 4", "contradictory"),
-        ("Score: 3, no, Score: 4", "contradictory"),
-        ("<think>maybe Score: 4", "inside its reasoning"),
+        ("I give it 3. No, I give it 4", BY_PATTERN, 4),
+        ("I give it 4 or grade ", BY_PATTERN, None),  # the last match counts, and says nothing
+        ("grade inf", BY_PATTERN, None),
+        ("grade 1_0", BY_PATTERN, None),
+        ("grade 9", BY_PATTERN, None),
+        ("Score: 4", BY_PATTERN, None),
+        ("winner=b", WORD_BY_PATTERN, 1),
+        ("winner=", WORD_BY_PATTERN, None),
+        ("winner=c", WORD_BY_PATTERN, None),
     ],
 )
-def test_a_reply_without_one_clear_score_gives_the_reason(reply: str, reason: str) -> None:
-    parsed = parse_reply(reply, ADDITIVE)
-    assert parsed.value is None and parsed.error is not None and reason in parsed.error
+def test_a_rubric_with_its_own_pattern_is_read_by_it_alone(reply: str, rubric: Rubric, value: float | None) -> None:
+    assert parse_reply(reply, rubric).value == value
 
 
-@given(st.text())
-def test_any_reply_gives_a_score_on_the_scale_or_a_reason(reply: str) -> None:
-    parsed = parse_reply(reply, ADDITIVE)
-    assert (parsed.value is None) == (parsed.error is not None)
-    assert parsed.value is None or 0 <= parsed.value <= 5
+def test_the_criteria_are_weighted_and_kept() -> None:
+    reply = "accuracy: 5\ncompleteness: 4\nrelevance: 4\nclarity: 2"
+    verdict = parse_reply(reply, CRITERIA)
+    assert verdict.value == pytest.approx(0.4 * 5 + 0.2 * 4 + 0.2 * 4 + 0.2 * 2)
+    assert verdict.criteria == {"accuracy": 5, "completeness": 4, "relevance": 4, "clarity": 2}
 
 
-@given(st.text(max_size=30), st.text(max_size=30), st.integers(0, 5))
-def test_a_last_line_with_a_score_is_found_after_any_text_that_names_none(before: str, after: str, score: int) -> None:
-    if "score" in (before + after).casefold() or "think" in (before + after).casefold():
-        return
-    if (
-        after.strip()[:1] in tuple("-+/%.,*_`")
-        or after.lstrip()[:1].isnumeric()
-        or after.lstrip()[:2].lower() in ("to", "or", "an", "ou")
-    ):
-        return  # these go on the number itself
-    assert parse_reply(f"{before}\nScore: {score}\n{after}", ADDITIVE).value == score
+BEGINNINGS = ["", "Score:", 'x "Score: 5']
+REPEATED = [
+    "Score: 5 ", "Score (", " ", "\n", "*", '"', '\\"', "'x", "“", "<think>", "</think>", "[[",
+    "\\boxed{", "{", "1", "1 + ",
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("reply", "value"),
-    [
-        ("Better: A", 0),
-        ("**Better:** B", 1),
-        ("Better: answer A", 0),
-        ("Better: answer_b", 1),
-        ("Better: tie", 0.5),
-        ("The better is A? No.\nBetter: B", 1),
-        ("Better: neither", None),
-        ("Better: Apple", None),
-        ("Better: A or B", None),
-        ("Better: A, no, Better: B", None),
-        ("Better: A>B", None),
-        ("", None),
-    ],
-)
-def test_the_last_winner_counts(reply: str, value: float | None) -> None:
-    verdict = parse_reply(reply, PAIRWISE)
-    assert verdict.value == value and (verdict.error is None) == (value is not None)
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_no_reply_takes_long(beginning: str) -> None:
+    size = 100_000
+    for repeated, rubric, structured in product(REPEATED, (ADDITIVE, PAIRWISE), (False, True)):
+        if structured and rubric is PAIRWISE:
+            continue
+        reply = beginning + repeated * (size // len(repeated)) + "x"
+        started_s = time.process_time()
+        parse_reply(reply, rubric, structured=structured)
+        assert time.process_time() - started_s < 1, (repeated, rubric.name, structured)

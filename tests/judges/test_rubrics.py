@@ -85,7 +85,7 @@ def test_criteria_are_averaged_over_samples_one_by_one() -> None:
     ("reply", "reason"),
     [
         ("accuracy: 5\ncompleteness: 4\nrelevance: 3", "clarity: no verdict"),
-        (GRADES.format(5, 4, 3, 2) + "\naccuracy: 1", "accuracy: 2 verdicts"),
+        (GRADES.format(5, 4, 3, 2) + "\naccuracy: 1", "the criteria do not stand together in the order asked for"),
         (GRADES.format(5, 4, 3, 9), "clarity: 9 is outside 1 to 5"),
     ],
 )

@@ -7,9 +7,9 @@ import pytest
 from console.errors import InputError, JudgeError
 from engines.scripted import ScriptedEngine
 from judges import stream
-from judges.cost import Budget, CostOptions
+from judges.cost import Budget
 from judges.judge import had_a_reply, open_judge
-from judges.options import JudgeOptions
+from judges.options import CostOptions, JudgeOptions
 from judges.stream import Summary, judge_stream, survey
 from records import Judgment, Store
 

@@ -56,3 +56,39 @@ def test_the_same_text_with_two_scores_is_no_pair() -> None:
 def test_a_negative_margin_is_refused() -> None:
     with pytest.raises(InputError, match="min_margin"):
         make_pairs([], PairOptions(min_margin=-1))
+
+
+def checked(prompt: str, text: str, score: float, n_supported: int, n_refuted: int) -> Judgment:
+    import msgspec
+
+    claims = [{"claim": f"{text} {n}", "verdict": "refuted"} for n in range(n_refuted)]
+    evidence = {
+        "tool": "search", "claims": claims, "n_supported": n_supported, "n_refuted": n_refuted,
+        "checker": "c", "usage": {}, "error": None,
+    }  # fmt: skip
+    return msgspec.structs.replace(judged(prompt, text, score), evidence=evidence)
+
+
+@pytest.mark.parametrize(("rule", "n_pairs"), [("any", 3), ("no-refuted", 2), ("more-supported", 1)])
+def test_evidence_can_be_against_a_pair(rule: str, n_pairs: int) -> None:
+    rows = [
+        checked("p", "a", 4, 3, 0), checked("p", "b", 1, 1, 2),  # the better one is better supported
+        checked("q", "c", 4, 3, 1), checked("q", "d", 1, 1, 2),  # a claim of the better one is refuted
+        checked("r", "e", 4, 2, 0), checked("r", "f", 1, 2, 0),  # both are as well supported
+    ]  # fmt: skip
+    pairs, counts = make_pairs(rows, PairOptions(evidence=rule))  # type: ignore[arg-type]
+    assert (len(pairs), counts.n_refuted, counts.n_prompts) == (n_pairs, 3 - n_pairs, 3)
+    assert all(pair.evidence and pair.evidence[0]["tool"] == "search" for pair in pairs)
+
+
+def test_a_filter_without_evidence_is_refused() -> None:
+    with pytest.raises(InputError, match="needs judgments whose claims were looked up"):
+        make_pairs([judged("p", "a", 1.0), judged("p", "b", 2.0)], PairOptions(evidence="no-refuted"))
+
+
+def test_scores_of_two_judges_make_no_pair() -> None:
+    import msgspec
+
+    rows = [judged("p", "a", 1.0), msgspec.structs.replace(judged("p", "b", 0.5), judge="safety")]
+    with pytest.raises(InputError, match="2 judges or rubrics"):
+        make_pairs(rows, PairOptions())

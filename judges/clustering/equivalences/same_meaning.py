@@ -17,6 +17,7 @@ from engines.neutral import neutralise
 from engines.protocol import Choice, Engine, Request
 from judges.clustering.answer_sets import AnswerSet
 from judges.clustering.equivalence import BoolNN, FloatNN, Relation, is_whole, relation_id
+from judges.verdict import usage_of
 from records import text_of
 from records.keys import content_key
 from records.rows import Usage
@@ -79,7 +80,7 @@ class SameMeaning:
         for choice in self.engine.choose(requests, self.question.choices, done):
             index, i, j = places[choice.index]
             values[index][i][j], error = probability_same(choice)
-            usages[index] += _usage(choice)
+            usages[index] += usage_of(choice)
             if error:
                 errors[index][error] = None
             waiting[index] -= 1
@@ -136,13 +137,3 @@ def _start(answers: AnswerSet, known: Relation | None) -> list[list[float | None
         return [list(row) for row in known.values]
     n = len(answers.texts)
     return [[1.0 if i == j else None for j in range(n)] for i in range(n)]
-
-
-def _usage(choice: Choice) -> Usage:
-    return Usage(
-        n_calls=choice.n_calls,
-        n_failed=choice.n_failed,
-        n_prompt_tokens=choice.n_prompt_tokens,
-        n_tokens=choice.n_tokens,
-        seconds=choice.seconds,
-    )

@@ -1,0 +1,64 @@
+"""The questions that the agent asks a model: a TOML file with a text beside it, filled with texts that cannot speak."""
+
+import math
+import re
+import tomllib
+from functools import cache, cached_property
+from pathlib import Path
+
+import msgspec
+
+from engines.neutral import neutralise
+from engines.protocol import Choice, Request
+
+HERE = Path(__file__).parent
+MIN_MASS = 0.1
+"""Below, what the model would rather say is not one of the choices, and their order means nothing."""
+PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+
+
+class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """What a model is asked and, where it has to choose, among what."""
+
+    source: str
+    prompt: str
+    """The text with its placeholders; in the TOML file the name of the file beside it."""
+    prefill: str = ""
+    choices: dict[str, str] = {}
+    """What the model may answer and what each answer means."""
+
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that fence the texts; none may be closed from inside."""
+        return tuple(sorted(set(re.findall(r"</?[a-z_]+>", self.prompt))))
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What of a question changes a verdict, as plain data."""
+        return (self.prompt, self.prefill, sorted(self.choices.items()))
+
+    def request(self, **texts: str) -> Request:
+        """Return the question with `texts` in its placeholders, all filled in one pass: braces in a text are text."""
+        parts = {name: neutralise(text, self.tags) for name, text in texts.items()}
+        content = PLACEHOLDER.sub(lambda match: parts[match[1]], self.prompt)
+        return Request([{"role": "user", "content": content}], prefill=self.prefill)
+
+    def read(
+        self, choice: Choice, min_mass: float = MIN_MASS
+    ) -> tuple[dict[str, float] | None, float | None, str | None]:
+        """Return the probability of each meaning (they sum to 1), that of all choices together, and what went wrong."""
+        if choice.error:
+            return None, None, choice.error
+        weights = [math.exp(logprob) for logprob in choice.logprobs]
+        mass = sum(weights)
+        if not mass > 0 or mass < min_mass:
+            return None, mass, f"the choices have a probability of {mass:.3f} together: the model does not answer"
+        return {name: w / mass for name, w in zip(self.choices.values(), weights, strict=True)}, mass, None
+
+
+@cache
+def load_question(name: str, folder: Path = HERE) -> Question:
+    """Return the question in `<name>.toml` in `folder`, with the text of the file that it names."""
+    table = tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
+    table["prompt"] = (folder / table["prompt"]).read_text(encoding="utf-8").strip()
+    return msgspec.convert(table, Question)

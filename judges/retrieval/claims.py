@@ -1,0 +1,105 @@
+"""Takes an answer apart into claims: the model lists them, or each sentence is one."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from engines.protocol import Completion, Engine, Request, Sampling
+from judges.retrieval.ask import load_question
+from judges.retrieval.rows import ClaimsFrom
+from judges.retrieval.sentences import sentences
+from judges.verdict import usage_of
+from records.rows import Response, Usage, text_of
+
+CLAIMS_VERSION = 1
+"""Raised when the same reply would be read differently."""
+SAMPLING = Sampling(max_new_tokens=400, temperature=0.0, top_p=1.0)
+ITEM = re.compile(r"^\s*(?:[-*•–]|\d{1,3}[.)])\s+(.*\S)\s*$")
+WORD = re.compile(r"\w+")
+MIN_WORDS = 3
+MIN_SHARED = 0.5
+"""A claim with fewer of its words in the request or the answer is one that the model made up."""
+
+
+@dataclass(frozen=True)
+class Claims:
+    """The claims of one answer and where they are from."""
+
+    texts: list[str]
+    origin: ClaimsFrom
+    reason: str | None
+    """Why they are sentences, or why some or all are missing."""
+    usage: Usage
+    error: str | None = None
+    """Why the model could not be asked; asking again may help."""
+
+
+def ask_for_claims(
+    engine: Engine, responses: Sequence[Response], skip: set[int], max_claims: int
+) -> Iterator[tuple[int, Claims]]:
+    """Yield the claims of each response whose position is not in `skip`, as the engine's replies come."""
+    requests = [_request(response) for response in responses]
+    for completion in engine.generate(requests, SAMPLING, skip):
+        yield completion.index, _read(completion, responses[completion.index], max_claims)
+
+
+def claims_of_sentences(response: Response, max_claims: int, reason: str | None = None) -> Claims:
+    """Return each sentence of the answer that can be a claim; a question or a heading cannot."""
+    return _capped(
+        [text for text in sentences(response.response) if _can_be_claim(text)], max_claims, "sentences", reason
+    )
+
+
+def parse_claims(reply: str) -> list[str]:
+    """Return the lines of a reply that are list items, each once, in order."""
+    found = (match[1] for line in reply.splitlines() if (match := ITEM.match(line)))
+    return list(dict.fromkeys(item for item in found if _can_be_claim(item)))
+
+
+def _request(response: Response) -> Request:
+    return load_question("claims").request(prompt=text_of(response.prompt), response=response.response)
+
+
+def _read(completion: Completion, response: Response, max_claims: int) -> Claims:
+    usage = usage_of(completion)
+    if completion.error:
+        return Claims([], "model", None, usage, completion.error)
+    lines = completion.text.splitlines()
+    if completion.finish_reason == "length":
+        lines = lines[:-1]  # the last line is cut off
+    if [line.strip(" -*•.").upper() for line in lines if line.strip()] == ["NONE"]:
+        return Claims([], "model", "the model finds nothing in the answer that can be looked up", usage)
+    listed = parse_claims("\n".join(lines))
+    own = [claim for claim in listed if _shared(claim, response) >= MIN_SHARED]
+    if not own:
+        reason = "none of the claims that the model lists is the answer's" if listed else "the model lists no claims"
+        return _with(claims_of_sentences(response, max_claims, reason), usage)
+    dropped = (
+        f"{len(listed) - len(own)} claims that the answer does not make are left out"
+        if len(own) < len(listed)
+        else None
+    )
+    return _with(_capped(own, max_claims, "model", dropped), usage)
+
+
+def _with(claims: Claims, usage: Usage) -> Claims:
+    return Claims(claims.texts, claims.origin, claims.reason, usage)
+
+
+def _capped(texts: list[str], max_claims: int, origin: ClaimsFrom, reason: str | None) -> Claims:
+    left_out = f"only the first {max_claims} of {len(texts)} claims are checked" if len(texts) > max_claims else None
+    if not texts:
+        left_out = "the answer has no sentence that can be a claim"
+    reasons = "; ".join(filter(None, (reason, left_out))) or None
+    return Claims(texts[:max_claims], origin, reasons, Usage())
+
+
+def _can_be_claim(text: str) -> bool:
+    return len(WORD.findall(text)) >= MIN_WORDS and not text.endswith(("?", "？", ":"))
+
+
+def _shared(claim: str, response: Response) -> float:
+    """Return the share of a claim's words that stand in the request or the answer."""
+    known = set(WORD.findall(f"{text_of(response.prompt)} {response.response}".lower()))
+    words = WORD.findall(claim.lower())
+    return sum(word in known for word in words) / len(words)

@@ -1,0 +1,54 @@
+"""The flags that say what an answer's claims are looked up in, and what follows from it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from console.errors import InputError
+
+VerifyRule = Literal["cap", "factscore", "f1"]
+KNOWN_SEARCHES = ("bm25", "dense", "hybrid")
+
+
+@dataclass(frozen=True)
+class EvidenceOptions:
+    """What an answer's claims are looked up in, who verifies them, and what follows for the score."""
+
+    corpus: Path | None = None
+    """A folder of .txt and .md files, or a .jsonl, .json, .csv, .tsv or .parquet file of texts."""
+    search: str = "bm25"
+    """bm25, dense, hybrid, the URL of a search server, or a Python function as module:function."""
+    encoder: str = "minilm"
+    """The sentence encoder of dense and hybrid: minilm (the packaged one), a folder, or a hub id."""
+    k: int = 5
+    """Passages looked at for each claim."""
+    tool: Literal["auto", "search", "arithmetic"] = "auto"
+    """auto: the model decides for each answer which tool fits, or that none does."""
+    claims: Literal["model", "sentences"] = "model"
+    """model: the model lists the answer's claims. sentences: each sentence is one; costs no call."""
+    max_claims: int = 20
+    """At most so many claims of an answer are checked, the first ones."""
+    verifier: Literal["judge", "nli"] = "judge"
+    """Who says whether a passage supports a claim: the judge's own model, or the one of --nli-model."""
+    nli_model: str | None = None
+    """A folder or hub id of a sequence classifier with the labels entailment, contradiction and perhaps neutral."""
+    verify: VerifyRule = "cap"
+    """cap: the rubric's score, at most as high as the decided claims allow. factscore, f1: that metric instead."""
+    f1_k: int = 10
+    """How many supported claims are enough for full recall (f1)."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything is to be looked up or checked."""
+        return self.corpus is not None or self.search not in KNOWN_SEARCHES or self.tool == "arithmetic"
+
+
+def check_options(options: EvidenceOptions) -> None:
+    """Raise InputError where a setting is out of range or another one is missing."""
+    for flag, value in (("--k", options.k), ("--max-claims", options.max_claims), ("--f1-k", options.f1_k)):
+        if value < 1:
+            raise InputError(f"{flag} must be at least 1, not {value}")
+    if options.verifier == "nli" and not options.nli_model:
+        raise InputError("--verifier nli needs --nli-model, a folder or a hub id")
+    if options.corpus is None and options.search in KNOWN_SEARCHES and options.tool != "arithmetic":
+        raise InputError(f"--search {options.search} needs --corpus, a folder or a file to search in")

@@ -1,0 +1,77 @@
+"""Which tool fits an answer, and what the arithmetic tool finds."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from engines.protocol import Engine
+from judges.retrieval.arithmetic import holds, same_answer
+from judges.retrieval.ask import load_question
+from judges.retrieval.equations import equations
+from judges.retrieval.rows import CheckedClaim, Quote, Tool, Verdict
+from judges.verdict import usage_of
+from records.rows import Response, Usage, text_of
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The tool for one answer."""
+
+    tool: Tool | None
+    probabilities: dict[str, float] | None = None
+    usage: Usage = field(default_factory=Usage)
+    error: str | None = None
+
+
+def choose_tools(engine: Engine, responses: Sequence[Response], skip: set[int]) -> Iterator[tuple[int, Decision]]:
+    """Yield the tool that the model finds most fitting for each response whose position is not in `skip`."""
+    question = load_question("tool")
+    requests = [question.request(prompt=text_of(r.prompt), response=r.response) for r in responses]
+    for choice in engine.choose(requests, list(question.choices), skip):
+        # Which tool comes first is enough here, however little the model thinks of all three: it is no verdict.
+        probabilities, _, error = question.read(choice, min_mass=0.0)
+        tool = _most_fitting(responses[choice.index], probabilities) if probabilities else None
+        yield choice.index, Decision(tool, probabilities, usage_of(choice), error)
+
+
+def check_arithmetic(response: Response, max_claims: int) -> tuple[list[CheckedClaim], str | None]:
+    """Return the answer's equations with their verdicts, its result held against the reference last, and a reason.
+
+    The reason says why there is none, or which are left out.
+    """
+    found = equations(response.response)
+    claims = [_equation_claim(text, *holds_) for text, holds_ in ((e.text, holds(e)) for e in found[:max_claims])]
+    reason = f"only the first {max_claims} of {len(found)} equations are checked" if len(found) > max_claims else None
+    if response.reference is not None:
+        claims.append(_result_claim(response.response, response.reference))
+    if not claims:
+        reason = "the answer states no equation, and there is no reference to hold its result against"
+    return claims, reason
+
+
+def _most_fitting(response: Response, probabilities: dict[str, float]) -> Tool:
+    """Return the likeliest tool; arithmetic only where there is something to work out."""
+    usable = dict(probabilities)
+    if response.reference is None and not equations(response.response):
+        usable.pop("arithmetic")
+    return cast(Tool, max(usable, key=usable.__getitem__))
+
+
+def _equation_claim(text: str, right: bool | None, worked_out: str) -> CheckedClaim:
+    if right is None:
+        return CheckedClaim(claim=text, verdict="not enough", reason=worked_out)
+    quote = Quote(passage_id="arithmetic", text=f"{text}: {worked_out}")
+    return CheckedClaim(claim=text, verdict=_verdict(right), quote=quote)
+
+
+def _result_claim(response: str, reference: str) -> CheckedClaim:
+    claim = "the result is the reference's"
+    same = same_answer(reference, response)
+    if same is None:
+        return CheckedClaim(claim=claim, verdict="not enough", reason="the answer or the reference has no number")
+    quote = Quote(passage_id="reference", title="reference answer", text=reference)
+    return CheckedClaim(claim=claim, verdict=_verdict(same), quote=quote)
+
+
+def _verdict(right: bool) -> Verdict:
+    return "supported" if right else "refuted"

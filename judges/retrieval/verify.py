@@ -1,0 +1,141 @@
+"""Holds claims against passages: a stance for each pair, and for each claim the passage that is most decided."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+from engines.protocol import Engine
+from judges.retrieval.ask import load_question
+from judges.retrieval.corpus import Passage
+from judges.retrieval.options import EvidenceOptions
+from judges.retrieval.passages import searchable
+from judges.retrieval.rows import CheckedClaim, Quote, Stance, Verdict
+from judges.verdict import usage_of
+from records.keys import content_key
+from records.rows import Usage
+
+SHOWN_WORDS = 300
+"""A passage of a search server can be a whole page; so much of it is read and quoted."""
+DECIDED: tuple[Verdict, Verdict] = ("supported", "refuted")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a verifier says about one claim and one passage."""
+
+    probabilities: dict[str, float] | None
+    """Of supported, refuted and not enough; None where there is an error."""
+    mass: float | None = None
+    error: str | None = None
+    usage: Usage = field(default_factory=Usage)
+
+
+class Verifier(Protocol):
+    """Something that says whether a passage supports a claim."""
+
+    @property
+    def digest(self) -> str:
+        """Identifies everything that changes its verdicts."""
+        ...
+
+    def read(self, pairs: Sequence[tuple[str, Passage]]) -> Iterator[tuple[int, Reading]]:
+        """Yield each pair's position and reading, in the order in which they become ready."""
+        ...
+
+
+@dataclass(frozen=True)
+class JudgeVerifier:
+    """The judge's own model, read by the log-probabilities of its choice."""
+
+    engine: Engine
+
+    @property
+    def digest(self) -> str:
+        """Identifies the weights and the question."""
+        return content_key("judge", self.engine.digest, *load_question("stance").identity)
+
+    def read(self, pairs: Sequence[tuple[str, Passage]]) -> Iterator[tuple[int, Reading]]:
+        """Yield a reading for each pair, all asked in one call so that the engine can batch them."""
+        question = load_question("stance")
+        requests = [question.request(passage=shown(passage), claim=claim) for claim, passage in pairs]
+        for choice in self.engine.choose(requests, list(question.choices)):
+            probabilities, mass, error = question.read(choice)
+            yield choice.index, Reading(probabilities, mass, error, usage_of(choice))
+
+
+def open_verifier(engine: Engine, options: EvidenceOptions) -> Verifier:
+    """Return the verifier that `options` name; raises InputError where its model is not to be had."""
+    if options.verifier == "judge":
+        return JudgeVerifier(engine)
+    from judges.retrieval.nli import open_nli
+
+    return open_nli(options.nli_model or "")
+
+
+def verify(
+    verifier: Verifier, claims: Sequence[str], found: Sequence[Sequence[Passage]]
+) -> list[tuple[CheckedClaim, Usage]]:
+    """Return each claim with its verdict, and what that cost; `found` has the passages of each claim."""
+    pairs = [(claim, passage) for claim, passages in zip(claims, found, strict=True) for passage in passages]
+    readings = dict(verifier.read(pairs))
+    checked, start = [], 0
+    for claim, passages in zip(claims, found, strict=True):
+        own = [readings[start + position] for position in range(len(passages))]
+        start += len(passages)
+        checked.append((decide(claim, passages, own), sum((reading.usage for reading in own), Usage())))
+    return checked
+
+
+def decide(claim: str, passages: Sequence[Passage], readings: Sequence[Reading]) -> CheckedClaim:
+    """Return the verdict of the most decided passage: the one surest that it supports or that it refutes.
+
+    Where none decides, or none was found, the verdict is `not enough`. It is None where no passage could be read.
+    """
+    stances = [_stance(passage, reading) for passage, reading in zip(passages, readings, strict=True)]
+    if not passages:
+        return CheckedClaim(claim=claim, verdict="not enough", reason="no passage was found")
+    read = [index for index, stance in enumerate(stances) if stance.stance]
+    if not read:
+        return CheckedClaim(claim=claim, verdict=None, passages=stances, reason=stances[0].error)
+    best = max(read, key=lambda index: (stances[index].stance in DECIDED, _decidedness(stances[index])))
+    verdict = stances[best].stance
+    return CheckedClaim(
+        claim=claim,
+        verdict=verdict,
+        probabilities=stances[best].probabilities,
+        quote=_quote(passages[best]) if verdict in DECIDED else None,
+        passages=stances,
+        reason=None if verdict in DECIDED else "no passage decides",
+    )
+
+
+def shown(passage: Passage) -> str:
+    """Return what is read of a passage: its title and at most 300 words of its text."""
+    return _shortened(searchable(passage))
+
+
+def _quote(passage: Passage) -> Quote:
+    return Quote(passage_id=passage.id, title=passage.title, text=_shortened(passage.text), url=passage.url)
+
+
+def _shortened(text: str) -> str:
+    words = text.split()
+    return text if len(words) <= SHOWN_WORDS else " ".join(words[:SHOWN_WORDS]) + " …"
+
+
+def _stance(passage: Passage, reading: Reading) -> Stance:
+    probabilities = reading.probabilities
+    stance = cast(Verdict, max(probabilities, key=probabilities.__getitem__)) if probabilities else None
+    return Stance(
+        passage_id=passage.id,
+        title=passage.title,
+        score=passage.score,
+        stance=stance,
+        probabilities=probabilities,
+        mass=reading.mass,
+        error=reading.error,
+    )
+
+
+def _decidedness(stance: Stance) -> float:
+    return max((stance.probabilities or {}).get(verdict, 0.0) for verdict in DECIDED)
