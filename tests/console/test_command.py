@@ -13,8 +13,12 @@ from console.config import load_config
 from console.errors import InputError
 from tests.conftest import ROOT
 
-COMMANDS = ["judges.score", "trainer.loop", "trainer.sft", "trainer.dpo", "evals.alpaca", "tui"]
-HEAVY = {"torch", "transformers", "trl", "vllm", "pandas", "datasets", "openai", "scipy", "numpy"}
+JUDGES = ["score", "compare", "rubrics", "rescore", "cluster", "calibrate", "attacks"]
+COMMANDS = [*(f"judges.{name}" for name in JUDGES), "trainer.loop", "trainer.sft", "trainer.dpo", "evals.alpaca", "tui"]
+HEAVY = {
+    "torch", "transformers", "trl", "vllm", "pandas", "datasets", "openai", "scipy", "numpy", "sklearn", "matplotlib",
+    "bm25s", "sentence_transformers", "math_verify", "sympy",
+}  # fmt: skip
 
 
 def python(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
