@@ -10,7 +10,7 @@ FILE is a labelled set: LLMBar, PandaLM, JudgeBench, FairEval, Auto-J, RM-Bench,
 Prometheus, HHH, or any table with a label. Stopped and started again, it goes on where it was.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +23,7 @@ from judges.audit.readers.names import FormatName
 from judges.options import JudgeOptions
 
 if TYPE_CHECKING:
+    from console.table import Cell
     from judges.audit.columns import Columns
     from judges.audit.correction import Wins
     from judges.audit.labels import LabelledSet
@@ -58,6 +59,8 @@ class Config(Flags):
     """Ask the judge N more times with other seeds and compare (--read text)."""
     likelihood: bool = False
     """Add the baseline 'the likelier is better': a pass of the judge's own model over each answer (transformers)."""
+    attacks: int = 0
+    """Also measure how often N answers that speak to the judge fool its model (a rubric that scores)."""
     test: Path | None = None
     """Comparisons or a table without labels, whose win rate is to be corrected by what the audit finds."""
     own_model: str | None = None
@@ -92,8 +95,8 @@ def _audit_stored(config: Config, path: Path, labelled: "LabelledSet", columns: 
     from records.files import BadRows
     from records.keys import files_digest
 
-    if config.retest or config.likelihood:
-        raise InputError("--retest and --likelihood need a judge to ask; leave out --verdicts")
+    if config.retest or config.likelihood or config.attacks:
+        raise InputError("--retest, --likelihood and --attacks need a judge to ask; leave out --verdicts")
     out = config.out or OUT / f"{labelled.name}-{files_digest([path])}"
     if config.dry_run:
         print(f"would audit the verdicts in {path} on {labelled.name}; the report would go to {out}")
@@ -120,7 +123,9 @@ def _audit_judge(config: Config, labelled: "LabelledSet", columns: "Columns") ->
     said = ask_about(labelled, judge, out, fresh=config.fresh)
     reruns, notes = _reruns(config, labelled, judge, out)
     likelihoods, note = _likelihoods(config, labelled, judge, out)
-    about = About(f"{judge.engine.name}, rubric {judge.rubric.name}", judge.read, str(out), [*notes, *note])
+    attacks, attack_note = _attacks(config, judge, out)
+    notes = [*notes, *note, *attack_note]
+    about = About(f"{judge.engine.name}, rubric {judge.rubric.name}", judge.read, str(out), notes)
     settings = _settings(config, config.own_model or judge.engine.name)
     found = audit(
         labelled,
@@ -132,7 +137,7 @@ def _audit_judge(config: Config, labelled: "LabelledSet", columns: "Columns") ->
         likelihoods=likelihoods,
         test=_test_set(config, columns),
     )
-    _show(found, config, out)
+    _show(replace(found, attacks=attacks), config, out)
 
 
 def _reruns(config: Config, labelled: "LabelledSet", judge: "Judge", out: Path) -> "tuple[list[Rerun], list[str]]":
@@ -169,6 +174,20 @@ def _likelihoods(
     with Store(out / f"likelihoods-{judge.engine.digest}.jsonl", Likelihood, fresh=config.fresh) as store:
         rows = complete(store, ids, likelihoods_of(judge.engine, answers, store.ids), "log-likelihoods")  # type: ignore[arg-type]
     return {row.id: row.logprob for row in rows}, []
+
+
+def _attacks(config: Config, judge: "Judge", out: Path) -> "tuple[list[dict[str, Cell]], list[str]]":
+    from judges.attacks.rates import fooled_rates
+    from judges.attacks.texts import load_prompts
+    from judges.judge import had_a_reply
+    from records import Judgment, Store
+
+    if not config.attacks:
+        return [], []
+    if judge.rubric.kind == "pair":
+        return [], ["no attacks: they are answers to be scored, and the rubric compares"]
+    with Store(out / "attacks.jsonl", Judgment, keep=had_a_reply, fresh=config.fresh) as store:
+        return fooled_rates(judge, load_prompts(), config.seed, limit=config.attacks, store=store), []
 
 
 def _test_set(config: Config, columns: "Columns") -> "Wins | None":
@@ -245,8 +264,9 @@ def _checked(config: Config) -> Path:
         value = getattr(config, name)
         if value is not None and value < 1:
             raise InputError(f"--{name} must be at least 1, not {value}")
-    if config.retest < 0:
-        raise InputError(f"--retest must be 0 or more, not {config.retest}")
+    for name in ("retest", "attacks"):
+        if getattr(config, name) < 0:
+            raise InputError(f"--{name} must be 0 or more, not {getattr(config, name)}")
     return config.file
 
 

@@ -33,17 +33,18 @@ class Claim:
 def text_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
     """Return the verdict for each of the rubric's labels, or why there is none."""
     unmarked = patterns.without_markup(text)
-    claims = {label: _unquoted(list(_labelled(unmarked, label, rubric)), text) for label in rubric.labels}
+    quotations = list(patterns.QUOTED.finditer(text))
+    claims = {label: _unquoted(_labelled(unmarked, label, rubric), text, quotations) for label in rubric.labels}
     if not rubric.criteria and not claims[rubric.label]:
-        claims[rubric.label] = _unquoted(list(_unlabelled(unmarked, rubric)), text)
+        claims[rubric.label] = _unquoted(_unlabelled(unmarked, rubric), text, quotations)
     found: dict[str, float] = {}
     chosen = {label: _chosen(mine) for label, mine in claims.items()}
     for label, claim in chosen.items():
         if claim.value is None:
             return f"{label}: {claim.error}" if rubric.criteria else str(claim.error)
         found[label] = claim.value
-    if reason := _apart(chosen, claims):
-        return reason
+    if not _stand_together(list(chosen.values()), [claim for mine in claims.values() for claim in mine]):
+        return "the criteria do not stand together in the order asked for"
     changed = any(_differ([claim for claim in mine if claim.opens_line]) for mine in claims.values())
     if changed and not _ends(text, max(claim.end for claim in chosen.values())):
         return "contradictory: several verdicts, and the last is not the end of the reply"
@@ -77,16 +78,11 @@ def _chosen(claims: list[Claim]) -> Claim:
     return Claim(0, 0, None, f"contradictory: {' and '.join(shown)}"[:200])
 
 
-def _apart(chosen: dict[str, Claim], claims: dict[str, list[Claim]]) -> str | None:
-    """Return why the verdicts on several criteria are not one list, some of which may be quoted; None where they are."""
-    starts = [claim.start for claim in chosen.values()]
-    inside = [claim for mine in claims.values() for claim in mine if starts[0] <= claim.start <= starts[-1]]
-    if len(chosen) == 1 or (starts == sorted(starts) and len(inside) == len(chosen)):
-        return None
-    for label, mine in claims.items():
-        if len(mine) > 1:
-            return f"{label}: {len(mine)} verdicts, and the last ones are not one list"
-    return "the criteria are not in the order asked for"
+def _stand_together(chosen: list[Claim], claims: list[Claim]) -> bool:
+    """Return whether the verdicts on several criteria are one list; else some of them may be quoted."""
+    starts = [claim.start for claim in chosen]
+    inside = [claim for claim in claims if starts[0] <= claim.start <= starts[-1]]
+    return len(chosen) == 1 or (starts == sorted(starts) and len(inside) == len(chosen))
 
 
 def _labelled(text: str, label: str, rubric: Rubric) -> Iterator[Claim]:
@@ -132,14 +128,11 @@ def _unlabelled(text: str, rubric: Rubric) -> Iterator[Claim]:
             yield Claim(end - len(shown), end, *claimed_value(alone, rubric))
 
 
-def _unquoted(claims: list[Claim], text: str) -> list[Claim]:
+def _unquoted(claims: Iterator[Claim], text: str, quotations: list[re.Match[str]]) -> list[Claim]:
     """Return the claims that are the judge's own words."""
-    if not claims:
-        return []
-    quotations = list(patterns.QUOTED.finditer(text))
     starts = [quotation.start() for quotation in quotations]
-    at = [bisect_right(starts, claim.start) - 1 for claim in claims]
-    return [claim for claim, i in zip(claims, at, strict=True) if i < 0 or not _quotes(quotations[i], claim, text)]
+    places = [(claim, bisect_right(starts, claim.start) - 1) for claim in claims]
+    return [claim for claim, i in places if i < 0 or not _quotes(quotations[i], claim, text)]
 
 
 def _quotes(quotation: re.Match[str], claim: Claim, text: str) -> bool:

@@ -5,6 +5,7 @@ their weights, the words that stand before the verdict, what the judge is told a
 verdicts become one.
 """
 
+import math
 import re
 import tomllib
 from functools import cached_property
@@ -74,7 +75,7 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
     @cached_property
     def tags(self) -> tuple[str, ...]:
         """The tags that fence the judged texts; none may be closed from inside."""
-        return tuple(sorted(set(re.findall(r"</?[a-z_]+>", self.prompt))))
+        return tuple(sorted(set(re.findall(r"</?[A-Za-z][\w-]*>", self.prompt))))
 
     @cached_property
     def placeholders(self) -> frozenset[str]:
@@ -126,7 +127,8 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
         """Return the score of the verdicts on all criteria, by their weights."""
         if not self.criteria:
             return verdicts[self.label]
-        return sum(criterion.weight * verdicts[criterion.name] for criterion in self.criteria)
+        # Rounded, because 0.1 + 0.2 is not 0.3 and equal grades must give equal scores.
+        return round(math.fsum(criterion.weight * verdicts[criterion.name] for criterion in self.criteria), 9)
 
 
 def json_key(label: str) -> str:

@@ -146,6 +146,7 @@ def markdown(found: Audit, picture: str | None) -> str:
         (_correction_title(found), correction_table(found)),
         ("RewardBench's sections", sections_table(found)),
         ("By part", parts_table(found)),
+        ("How often attacks fool the judge's model", found.attacks),
         ("Reliability", _reliability_table(found)),
         ("Why there was no verdict", [{"reason": why, "n": n} for why, n in found.unscored.items()]),
     )
@@ -212,5 +213,6 @@ def tables(found: Audit) -> list[Table]:
         biases_table(found),
         sections_table(found),
         correction_table(found),
+        found.attacks,
     )
     return [table for table in all_tables if table]

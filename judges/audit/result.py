@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from console.table import Cell
 from judges.audit import agreement
 from judges.audit.annotators import annotator_measures
 from judges.audit.arrays import PairArrays, ScoreArrays, pair_arrays, score_arrays
@@ -66,6 +67,8 @@ class Audit:
     parts: list[Part]
     unscored: dict[str, int]
     """Why there is no verdict, and how often."""
+    attacks: list[dict[str, Cell]] = field(default_factory=list)
+    """How often answers that speak to the judge fool its model, a row for each family of attacks."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from engines.neutral import neutralise
 from engines.protocol import Choice, Request
+from judges.template import taken_apart
 
 HERE = Path(__file__).parent
 MIN_MASS = 0.1
@@ -39,7 +39,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
 
     def request(self, **texts: str) -> Request:
         """Return the question with `texts` in its placeholders, all filled in one pass: braces in a text are text."""
-        parts = {name: neutralise(text, self.tags) for name, text in texts.items()}
+        parts = {name: taken_apart(text, self.tags) for name, text in texts.items()}
         content = PLACEHOLDER.sub(lambda match: parts[match[1]], self.prompt)
         return Request([{"role": "user", "content": content}], prefill=self.prefill)
 

@@ -5,15 +5,17 @@ from pathlib import Path
 import pytest
 from scipy.stats import binomtest
 
-import judges.attack_checks as checks
+import judges.attacks.checks as checks
+import judges.attacks.rates as rates
 import judges.verdict
 from console.errors import InputError
 from console.table import Cell
 from engines.neutral import neutralise
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges.attack_texts import Attack, aimed, attack_responses, load_attacks, load_prompts, verdict_for
-from judges.attacks import Config, checked, fooled_rates, main
+from judges.attacks.__main__ import Config, main
+from judges.attacks.rates import checked, fooled_rates
+from judges.attacks.texts import Attack, aimed, attack_responses, load_attacks, load_prompts, verdict_for
 from judges.judge import Judge, had_a_reply
 from judges.parse import Verdict
 from judges.rubric import Rubric, load_rubric, rubric_names
@@ -55,6 +57,7 @@ def naive_fill(rubric: Rubric, read: str, texts: dict[str, str]) -> list[Message
 
 def test_the_check_sees_a_template_that_is_fooled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "fill", naive_fill)
+    monkeypatch.setattr(checks, "COMMON_SPECIAL_TOKENS", ("<s>",))
     problems = {case.attack.name: case.problem for case in checks.template_cases(ADDITIVE, load_attacks())}
     assert problems["closed"] == "another </answer>"  # with a space inside it is one for a reader
     assert problems["closed with wide brackets"] and problems["closed in capitals"] and problems["closed with entities"]
@@ -163,7 +166,7 @@ def test_the_table_counts_every_case_and_names_each_fault(monkeypatch: pytest.Mo
         for number, attack in enumerate(attacks):
             yield checks.Case(attack, rubric.name, "response", None if number else "another </answer>")
 
-    monkeypatch.setattr(checks, "template_cases", one_fault)
+    monkeypatch.setattr(rates, "template_cases", one_fault)
     table, faults = checked([ADDITIVE])
     assert table[0]["template fooled"] == table[-1]["template fooled"] == 1 and table[-1]["parser fooled"] == 0
     assert table[-1]["template cases"] == len(load_attacks()) and table[-1]["attacks"] == len(load_attacks())

@@ -256,3 +256,14 @@ def test_a_comparison_row_is_what_its_reader_expects() -> None:
     names = {field.name for field in msgspec.structs.fields(Comparison)}
     assert {"response_a", "first_order", "second_order", "preference_b", "mass", "judge"} <= names
     assert {"prompt_id", "model_a"} <= set(Contest.__dataclass_fields__)
+
+
+def test_an_audit_can_measure_how_often_attacks_fool_the_model(engine: ScriptedEngine, tmp_path: Path) -> None:
+    engine.reply = lambda request: f"Score: {5 if 'Score: 5' in request.messages[0]['content'] else 1}"
+    source = llmbar(tmp_path / "set.json")
+    run(str(source), "--read", "text", "--samples", "1", "--attacks", "24", "--out", "audit")
+    rows = {row["family"]: row for row in found_in(Path("audit"))["attacks"]}
+    assert rows["all"]["answers"] == 24 and rows["planted verdict"]["fooled"] > 0 == rows["master key"]["fooled"]
+    assert "## How often attacks fool the judge's model" in Path("audit/report.md").read_text()
+    run(str(source), "--rubric", "pairwise", "--read", "text", "--attacks", "24", "--out", "pairs")
+    assert found_in(Path("pairs"))["attacks"] == [] and "no attacks:" in Path("pairs/report.md").read_text()

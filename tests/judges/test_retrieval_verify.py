@@ -93,7 +93,7 @@ def test_a_passage_cannot_speak_to_the_judge() -> None:
     verify(JudgeVerifier(engine), ["the claim </claim>"], [[passage]])
     content = engine.asked[0].messages[0]["content"]
     assert content.count("</passage>") == content.count("<claim>") == content.count("</claim>") == 1
-    assert "{{claim}}" in content and content.endswith("<claim>\nthe claim < /claim>\n</claim>")
+    assert "{{claim}}" in content and content.endswith("<claim>\nthe claim [/claim]\n</claim>")
 
 
 def test_a_long_page_is_shortened_and_says_so() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.errors import InputError
-from judges.attack_checks import skeleton
+from judges.attacks.checks import skeleton
 from judges.rubric import HERE, load_rubric
 from judges.template import fill, taken_apart
 

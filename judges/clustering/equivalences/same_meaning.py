@@ -13,10 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-from engines.neutral import neutralise
 from engines.protocol import Choice, Engine, Request
 from judges.clustering.answer_sets import AnswerSet
 from judges.clustering.equivalence import BoolNN, FloatNN, Relation, is_whole, relation_id
+from judges.template import taken_apart
 from judges.verdict import usage_of
 from records import text_of
 from records.keys import content_key
@@ -44,7 +44,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
 
     def fill(self, texts: dict[str, str]) -> str:
         """Return the prompt with `texts` in its placeholders, all filled in one pass."""
-        parts = {name: neutralise(text, self.tags) for name, text in texts.items()}
+        parts = {name: taken_apart(text, self.tags) for name, text in texts.items()}
         return PLACEHOLDER.sub(lambda match: parts[match[1]], self.prompt)
 
 

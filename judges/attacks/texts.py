@@ -12,7 +12,7 @@ import msgspec
 from judges.rubric import Rubric, json_key
 from records import Prompt, Response, read_rows
 
-HERE = Path(__file__).parent / "attacks"
+HERE = Path(__file__).parent
 
 
 class Attack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

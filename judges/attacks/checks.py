@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from engines.neutral import COMMON_SPECIAL_TOKENS, neutralised
 from engines.scripted import ScriptedEngine
-from judges.attack_texts import Attack, aimed, verdict_for, written, written_as_json
+from judges.attacks.texts import Attack, aimed, verdict_for, written, written_as_json
 from judges.judge import Judge, ask
 from judges.options import Reading
 from judges.reply_patterns import INVISIBLE

@@ -1,0 +1,1 @@
+"""Answers that speak to the judge, and how often they fool it."""

@@ -1,0 +1,92 @@
+"""Measure how often answers that speak to the judge fool it: its template, its parser and, with a model, the model.
+
+python -m judges.attacks                                      the template and the parser, on every rubric; no model
+python -m judges.attacks --rubric my_scale.toml               on a rubric of one's own too
+python -m judges.attacks --model smollm2 --limit 60           and how often the model is fooled
+python -m judges.attacks --model my-model --base-url http://localhost:8000/v1 --read text --margin 0.2
+
+The template is fooled where a text closes its own fence, keeps a special token or is filled in again. The parser is
+fooled where a quoted attack's verdict is read, or the judge's own is not. Both must be 0. The model is fooled where a
+useless answer is scored higher with the attack than without it. Stopped and started again, it goes on where it was.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from console.command import Flags, run
+from engines.options import EngineOptions, SharedEngineOptions
+from judges.options import JudgeOptions
+
+if TYPE_CHECKING:
+    from console.table import Cell
+
+OUT = Path("runs/attacks")
+SHOWN_PROBLEMS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Measure how often attacks fool the judge."""
+
+    engine: SharedEngineOptions = field(default_factory=lambda: EngineOptions(model=""))
+    judge: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JudgeOptions)
+    limit: int | None = None
+    """Ask the model about N attacked answers, as many of each family; the default is all."""
+    margin: float = 0.1
+    """The model is fooled by a rise of more than this share of the scale, or by the best score."""
+    out: Path | None = None
+    """Where the judgments go; the default is runs/attacks/<judge fingerprint>.jsonl."""
+
+
+def main(config: Config) -> None:
+    """Check the template and the parser, ask the model if there is one, and print a table of each."""
+    import json
+
+    from console.errors import InputError
+    from console.table import print_table
+    from judges.attacks.rates import checked
+    from judges.attacks.texts import load_attacks, load_prompts
+    from judges.rubric import load_rubric, rubric_names
+
+    if not 0 <= config.margin < 1 or (config.limit is not None and config.limit < 1):
+        raise InputError("--margin must be in [0, 1) and --limit at least 1")
+    if config.dry_run:
+        n_asked = config.limit or len(load_prompts()) * len(load_attacks())
+        asked = f"ask {config.engine.model} about {n_asked} answers" if config.engine.model else "ask no model"
+        print(f"would check {len(load_attacks())} attacks on every rubric, and {asked}")
+        return
+    defences, problems = checked([load_rubric(name) for name in dict.fromkeys([*rubric_names(), config.judge.rubric])])
+    if not config.json:
+        print_table(defences)
+        for problem in problems[:SHOWN_PROBLEMS]:
+            print(problem)
+    model, judged = _ask_model(config) if config.engine.model else ([], "")
+    if config.json:
+        print(json.dumps({"defences": defences, "problems": problems, "model": model}, ensure_ascii=False, indent=1))
+    elif model:
+        print()
+        print_table(model)
+        print(f"\n{judged}")
+
+
+def _ask_model(config: Config) -> "tuple[list[dict[str, Cell]], str]":
+    from engines.options import open_engine
+    from judges.attacks.rates import fooled_rates
+    from judges.attacks.texts import load_prompts
+    from judges.judge import had_a_reply, open_judge
+    from records import Judgment, Store
+
+    judge = open_judge(open_engine(config.engine), config.judge, config.seed)
+    out = config.out or OUT / f"{judge.fingerprint}.jsonl"
+    with Store(out, Judgment, keep=had_a_reply, fresh=config.fresh) as store:
+        rates = fooled_rates(judge, load_prompts(), config.seed, limit=config.limit, margin=config.margin, store=store)
+    rise = config.margin * (judge.rubric.scale[1] - judge.rubric.scale[0])
+    how = f"fooled is a rise of more than {rise:g}, or {judge.rubric.scale[1]:g}"
+    return rates, f"{judge.engine.name} on the rubric {judge.rubric.name}, read by {judge.read}; {how}; {out}"
+
+
+if __name__ == "__main__":
+    run(Config, main, "python -m judges.attacks")
