@@ -7,9 +7,10 @@ from pathlib import Path
 
 from console.table import Cell
 from engines.scripted import ScriptedEngine
+from judges.agreement import Level, agreement_table, step_of
 from judges.judge import Judge
 from judges.options import PanelOptions
-from judges.panel import Level, agreement_table, combine, combine_comparisons, panel_fingerprint, step_of
+from judges.panel import combine, combine_comparisons, panel_fingerprint
 from judges.stream import WINDOW, Source, Summary, windows
 from records import Comparison, Judgment, Store
 from records.store import write_rows

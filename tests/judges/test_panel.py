@@ -12,19 +12,11 @@ from console.command import Flags, parse
 from console.errors import InputError
 from engines.options import EngineOptions
 from engines.scripted import ScriptedEngine
+from judges.agreement import Level, agreement_table, alpha_of_many_values, krippendorff_alpha, step_of
 from judges.judge import open_judge
 from judges.options import JudgeOptions, PanelOptions
 from judges.pairwise import Contest, compare
-from judges.panel import (
-    Level,
-    agreement_table,
-    combine,
-    combine_comparisons,
-    krippendorff_alpha,
-    members,
-    panel_fingerprint,
-    step_of,
-)
+from judges.panel import combine, combine_comparisons, members, panel_fingerprint
 from judges.rubric import load_rubric
 from records import Comparison, Judgment, Response, Usage
 
@@ -252,13 +244,15 @@ def values(level: Level, seed: int) -> "np.ndarray[tuple[int, int], np.dtype[np.
 
 
 @pytest.mark.parametrize("level", ["nominal", "ordinal", "interval"])
-def test_alpha_is_that_of_the_krippendorff_package(level: Level) -> None:
+def test_alpha_of_many_values_is_that_of_the_library(level: Level) -> None:
     n_compared = 0
     for seed in range(60):
         found_MN = values(level, seed)
-        found = krippendorff_alpha(found_MN, level)
-        if found is not None:
-            assert found == pytest.approx(krippendorff.alpha(found_MN, level_of_measurement=level), abs=1e-9)
+        if krippendorff_alpha(found_MN, level) is not None:
+            pairable_MN = found_MN[:, np.isfinite(found_MN).sum(axis=0) >= 2]
+            expected = krippendorff.alpha(found_MN, level_of_measurement=level)
+            assert krippendorff_alpha(found_MN, level) == pytest.approx(expected, abs=1e-9)
+            assert alpha_of_many_values(pairable_MN, level) == pytest.approx(expected, abs=1e-9)
             n_compared += 1
     assert n_compared > 50
 
