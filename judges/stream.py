@@ -88,22 +88,22 @@ class Source:
     path: str | Path
     limit: int | None
     strict: bool
-    n: int = 0
+    n: int
+    """How many responses there are."""
+    repeats: bool
+    """Whether some of them stand there more than once."""
 
-    def responses(self, *, quiet: bool = True) -> Iterator[Located]:
-        """Yield each response after its place."""
+    def responses(self) -> Iterator[Located]:
+        """Yield each response after its place; bad rows were named before."""
+        rows = islice(located_responses(self.path, BadRows(strict=self.strict, quiet=True)), self.limit)
         seen = DiskSet()
-        rows = islice(located_responses(self.path, BadRows(strict=self.strict, quiet=quiet)), self.limit)
-        for place, response in rows:
-            if seen.add(response.id):
-                yield place, response
+        return (row for row in rows if seen.add(row[1].id)) if self.repeats else rows
 
 
 def survey(path: str | Path, limit: int | None, *, strict: bool) -> Source:
     """Read `path` once, name its bad rows and count its responses; raises InputError where there is none."""
     if limit is not None and limit < 1:
         raise InputError(f"--limit must be at least 1, not {limit}")
-    source = Source(path, limit, strict)
     n_rows = n = 0
     seen = DiskSet()
     for _, response in islice(located_responses(path, BadRows(strict=strict)), limit):
@@ -111,7 +111,7 @@ def survey(path: str | Path, limit: int | None, *, strict: bool) -> Source:
         n += seen.add(response.id)
     if n < n_rows:
         say(f"{path}: {n_rows - n} of {n_rows} responses repeat another one and count once")
-    return Source(source.path, limit, strict, n)
+    return Source(path, limit, strict, n, repeats=n < n_rows)
 
 
 def judge_stream(
@@ -133,7 +133,7 @@ def judge_stream(
     with progress(title, source.n) as advance:
         for window in windows(source.responses(), WINDOW):
             ids = [judge.judgment_id(response) for _, response in window]
-            rows = {row.id: row for row in store.chosen([row_id for row_id in ids if row_id in store])}
+            rows = {row.id: row for row in store.chosen(filter(store.__contains__, ids))} if n_stored else {}
             for row in rows.values():
                 budget.add(row.usage)
             advance(len(rows))

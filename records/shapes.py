@@ -134,9 +134,9 @@ def _response(record: Record, prompt: str | list[Message], text: str, side: str 
         prompt=prompt,
         response=text,
         model=model,
-        seed=record.get("seed") if isinstance(record.get("seed"), int) else None,
+        seed=_whole(record, "seed"),
         finish_reason=_optional(record, "finish_reason"),
-        n_tokens=record.get("n_tokens") if isinstance(record.get("n_tokens"), int) else None,
+        n_tokens=_whole(record, "n_tokens"),
         reference=_optional(record, "reference"),
     )
 
@@ -199,8 +199,21 @@ def _text(record: Any, name: str, *, empty: bool = False) -> str:
 
 
 def _optional(record: Record, *names: str) -> str | None:
-    return next((record[name] for name in names if isinstance(record.get(name), str) and record[name]), None)
+    for name in names:
+        value = record.get(name)
+        if value and isinstance(value, str):
+            return value
+    return None
 
 
 def _id(record: Record, *names: str) -> str | None:
-    return next((str(record[name]) for name in names if isinstance(record.get(name), str | int)), None)
+    for name in names:
+        value = record.get(name)
+        if isinstance(value, str | int):
+            return str(value)
+    return None
+
+
+def _whole(record: Record, name: str) -> int | None:
+    value = record.get(name)
+    return value if isinstance(value, int) else None
