@@ -13,25 +13,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from resource import RUSAGE_CHILDREN, getrusage
 
 import tyro
 
 
-@dataclass(frozen=True)
-class Config:
-    """What to measure or to serve."""
-
-    calls: int = 3200
-    concurrency: int = 64
-    repeats: int = 3
-    delay_s: float = 0.2
-    reply: str = "The answer does what was asked. Score: 4"
-    serve: bool = False
-
-
-async def serve(reply: str, delay_s: float) -> None:
+async def answer_forever(reply: str, delay_s: float) -> None:
     choice = {"index": 0, "message": {"role": "assistant", "content": reply}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 500, "completion_tokens": 10, "total_tokens": 510}
     body = json.dumps({"id": "x", "object": "chat.completion", "model": "slow", "choices": [choice], "usage": usage})
@@ -61,30 +48,40 @@ def slow_server(reply: str, delay_s: float = 0.2) -> Iterator[str]:
             process.terminate()
 
 
-def measured(config: Config) -> dict[str, str | int | float | None]:
+def measured(calls: int, concurrency: int, delay_s: float, reply: str) -> dict[str, str | int | float | None]:
     """Return a table row; the processor times are of the client's and the server's whole process."""
     from engines.openai_engine import OpenAIEngine
     from engines.protocol import Request, Sampling
 
     text = "What a judge is shown: a rubric, a prompt and an answer. " * 40
-    requests = [Request([{"role": "user", "content": f"{n} {text}"}], seed=n) for n in range(config.calls)]
+    requests = [Request([{"role": "user", "content": f"{n} {text}"}], seed=n) for n in range(calls)]
     server_s, client_s = sum(getrusage(RUSAGE_CHILDREN)[:2]), time.process_time()
-    with slow_server(config.reply, config.delay_s) as url:
-        engine = OpenAIEngine("slow", url, "NO_KEY", config.concurrency)
+    with slow_server(reply, delay_s) as url:
+        engine = OpenAIEngine("slow", url, "NO_KEY", concurrency)
         started = time.perf_counter()
         n = sum(completion.error is None for completion in engine.generate(requests, Sampling()))
         seconds = time.perf_counter() - started
     server_s, client_s = sum(getrusage(RUSAGE_CHILDREN)[:2]) - server_s, time.process_time() - client_s
-    share = 100 * config.calls * config.delay_s / config.concurrency / seconds
+    share = 100 * calls * delay_s / concurrency / seconds
     cpu = {"client CPU, s": client_s, "server CPU, s": server_s}
     return {"calls": n, "seconds": seconds, "calls/s": n / seconds, "% of ideal": share, **cpu}
 
 
-if __name__ == "__main__":
+def main(
+    calls: int = 3200,
+    concurrency: int = 64,
+    repeats: int = 3,
+    delay_s: float = 0.2,
+    reply: str = "The answer does what was asked. Score: 4",
+    serve: bool = False,
+) -> None:
     from console.table import print_table
 
-    flags = tyro.cli(Config, prog="python -m benchmarks.slow_server")
-    if flags.serve:
-        asyncio.run(serve(flags.reply, flags.delay_s))
+    if serve:
+        asyncio.run(answer_forever(reply, delay_s))
     else:
-        print_table([measured(flags) for _ in range(flags.repeats)])
+        print_table([measured(calls, concurrency, delay_s, reply) for _ in range(repeats)])
+
+
+if __name__ == "__main__":
+    tyro.cli(main, prog="python -m benchmarks.slow_server")

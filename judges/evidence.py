@@ -15,7 +15,7 @@ from judges.retrieval.scores import verified_score
 from judges.retrieval.search import open_search
 from records import Judgment, Response, Store
 
-NOT_REPEATED = ("id", "response_id", "response")
+NOT_REPEATED = ("id", "response_id", "prompt", "response")
 """What a judgment has anyway."""
 
 
@@ -79,5 +79,5 @@ def evidence_of(judgment: Judgment) -> Evidence | None:
     """Return what was looked up about a judgment's response; None where nothing was."""
     if judgment.evidence is None:
         return None
-    own = {"id": judgment.id, "response_id": judgment.response_id, "response": judgment.response}
+    own = {"id": judgment.id} | {name: getattr(judgment, name) for name in NOT_REPEATED[1:]}
     return msgspec.convert(judgment.evidence | own, Evidence)

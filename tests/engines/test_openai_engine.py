@@ -24,6 +24,9 @@ class Server(ThreadingHTTPServer):
     most_at_once = 0
     under_way = 0
 
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of a client that has left."""
+
 
 class Handler(BaseHTTPRequestHandler):
     server: Server
