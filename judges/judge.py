@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -119,16 +119,21 @@ class Judge:
 
         Raises InputError where the rubric compares two answers, EngineError where the engine cannot be asked.
         """
+        ids = [self.judgment_id(response) for response in responses]
+        return self.judge_named(dict(zip(ids, responses, strict=True)), done)
+
+    def judge_named(self, by_id: Mapping[str, Response], done: Collection[str] = ()) -> Iterator[Judgment]:
+        """Yield the same for responses by their judgment id."""
         if self.rubric.kind != "score":
             raise InputError(f"the rubric '{self.rubric.name}' compares two answers; score with another one")
-        ids = [self.judgment_id(response) for response in responses]
+        ids, responses = list(by_id), list(by_id.values())
         skip = {index for index, row_id in enumerate(ids) if row_id in done}
         for index, response in enumerate(responses):
             if index not in skip and (reason := self._unaskable(response)):
                 skip.add(index)
                 yield self._judgment(ids[index], response, [Said(None, error=reason)], Usage())
-        requests = [(self.texts(response), response.id) for response in responses]
-        for index, said, usage in ask(self, requests, skip):
+        things = [(self.texts(response), response.id) for response in responses]
+        for index, said, usage in ask(self, things, skip):
             yield self._judgment(ids[index], responses[index], said, usage)
 
     def request(self, response: Response, number: int = 0) -> Request:
@@ -184,12 +189,32 @@ def request(judge: Judge, texts: dict[str, str], key: object, number: int) -> Re
     return Request(fill(judge.rubric, judge.read, texts), derived_seed(judge.seed, key, number), prefill, schema)
 
 
+@dataclass(frozen=True)
+class Requests(Sequence[Request]):
+    """The questions about `things`, each made when it is asked, so that a server waits for none."""
+
+    judge: Judge
+    things: Sequence[tuple[dict[str, str], object]]
+
+    def __len__(self) -> int:
+        return len(self.things) * self.judge.n_questions
+
+    def __getitem__(self, position: Any) -> Any:
+        if isinstance(position, slice):
+            return [self[index] for index in range(*position.indices(len(self)))]
+        if not 0 <= position < len(self):
+            raise IndexError(position)
+        index, number = divmod(position, self.judge.n_questions)
+        texts, key = self.things[index]
+        return request(self.judge, texts, key, number)
+
+
 def ask(
     judge: Judge, things: Sequence[tuple[dict[str, str], object]], skip: Collection[int]
 ) -> Iterator[tuple[int, list[Said], Usage]]:
     """Yield `(index, replies, cost)` for each of `things`, texts with the key of their seeds, not in `skip`."""
     n, choices = judge.n_questions, judge.rubric.logprobs.choices
-    requests = [request(judge, texts, key, number) for texts, key in things for number in range(n)]
+    requests = Requests(judge, things)
     skipped = {index * n + number for index in skip for number in range(n)}
     answers: Iterator[Completion] | Iterator[Choice]
     if judge.read == "logprobs":

@@ -1,7 +1,7 @@
 """Judges any number of responses in the same memory: a window at a time, each row stored as it comes."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from math import sqrt
@@ -17,7 +17,7 @@ from records.disk import DiskSet
 from records.files import BadRows
 from records.shapes import located_responses
 
-WINDOW = 4096
+WINDOW = 8192
 """Responses under way at once: an in-process engine plans its batches over as many."""
 
 Located = tuple[str, Response]
@@ -139,7 +139,7 @@ def judge_stream(
             advance(len(rows))
             todo = [row_id for row_id in ids if row_id not in rows]
             by_id = {row_id: response for row_id, (_, response) in zip(ids, window, strict=True)}
-            for row in _judged(judge, list(by_id.values()), ids, todo, budget):
+            for row in _judged(judge, by_id, todo, budget):
                 rows[row.id] = finish(by_id[row.id], row)
                 store.append(rows[row.id])
                 advance(1)
@@ -158,14 +158,11 @@ def windows(rows: Iterable[Located], size: int) -> Iterator[list[Located]]:
         yield window
 
 
-def _judged(
-    judge: Judge, responses: Sequence[Response], ids: Sequence[str], todo: Sequence[str], budget: Budget
-) -> Iterator[Judgment]:
+def _judged(judge: Judge, by_id: Mapping[str, Response], todo: Sequence[str], budget: Budget) -> Iterator[Judgment]:
     """Yield the judgments with the ids `todo`, as long as `budget` allows it."""
     while todo and (n := budget.n_allowed(len(todo))):
         # All responses are given each time, so that an in-process engine plans the same batches whatever the budget.
-        others = set(ids) - set(todo[:n])
-        for row in judge.judge(responses, others):
+        for row in judge.judge_named(by_id, by_id.keys() - todo[:n]):
             budget.add(row.usage)
             yield row
         todo = todo[n:]

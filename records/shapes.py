@@ -193,6 +193,8 @@ def _text(record: Any, name: str, *, empty: bool = False) -> str:
         raise InputError(f"'{name}' must be text, found {type(value).__name__}")
     if not empty and not value.strip():
         raise InputError(f"'{name}' is empty")
+    if value.isascii() and "\0" not in value:  # nearly always, and several times faster than the search
+        return value
     if found := UNREADABLE.search(value):
         raise InputError(f"'{name}' holds U+{ord(found.group()):04X} at character {found.start()}, which is not text")
     return value
