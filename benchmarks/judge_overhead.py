@@ -1,6 +1,6 @@
 """What judging costs besides the model: rows a second, memory, and how much of a slow server is used.
 
-python -m benchmarks.judge_overhead                    both tables; about 5 minutes
+python -m benchmarks.judge_overhead                    both tables; about 6 minutes
 python -m benchmarks.judge_overhead --rows 20000 --calls 0
 
 Each row of the first table is `judges.score` in a process of its own: read, template, parse, aggregate, append.
@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--reads", nargs="+", default=["text", "logprobs"])
-    parser.add_argument("--calls", type=int, default=6400, help="calls to the slow server; 0 leaves them out")
+    parser.add_argument("--calls", type=int, default=19200, help="calls to the slow server; 0 leaves them out")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--instant", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--served", nargs=3, help=argparse.SUPPRESS)
