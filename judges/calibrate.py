@@ -112,9 +112,10 @@ def _audit_judge(config: Config, labelled: "LabelledSet", columns: "Columns") ->
     from engines.options import open_engine
     from judges.audit.asking import ask_about, check_texts
     from judges.audit.result import About, audit
-    from judges.judge import open_judge
+    from judges.judge import checked_rubric, open_judge
 
     check_texts(labelled)
+    checked_rubric(config.judge)
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)
     out = config.out or OUT / f"{labelled.name}-{judge.fingerprint}"
     if config.dry_run:

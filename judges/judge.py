@@ -232,6 +232,13 @@ def ask(
 
 def open_judge(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
     """Return the judge that `options` describe; raises InputError where a setting is out of range."""
+    rubric = checked_rubric(options)
+    sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
+    return Judge(engine, rubric, options.read, options.samples, sampling, seed, options.aggregate, options.min_mass)
+
+
+def checked_rubric(options: JudgeOptions) -> Rubric:
+    """Return the rubric; raises InputError where it or a setting is wrong, before any model is loaded."""
     if options.samples < 1:
         raise InputError(f"--samples must be at least 1, not {options.samples}")
     for name in ("min_coverage", "min_mass"):
@@ -240,8 +247,7 @@ def open_judge(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
     rubric = load_rubric(options.rubric)
     if not getattr(rubric.closing, options.read):
         raise InputError(f"the rubric '{rubric.name}' says nothing on --read {options.read}: it has no such closing")
-    sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
-    return Judge(engine, rubric, options.read, options.samples, sampling, seed, options.aggregate, options.min_mass)
+    return rubric
 
 
 Finish = Callable[[Response, Judgment], Judgment]

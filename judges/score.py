@@ -62,12 +62,13 @@ def main(config: Config) -> None:
     """Read, judge, store and print a table."""
     from engines.options import open_engine
     from judges.cost import Budget, price_of
-    from judges.judge import had_a_reply, open_judge
+    from judges.judge import checked_rubric, had_a_reply, open_judge
     from judges.panel import members
     from judges.stream import judge_stream, survey
     from records import Judgment, Store
 
     panel = members(config.panel, config.engine, config.judge)
+    checked_rubric(config.judge)
     first = panel[0][0] if panel else config.engine
     budget = Budget(config.cost, price_of(first.model, config.cost.prices))
     source = survey(config.file or default_source(), config.limit, strict=config.strict)
