@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from console.errors import EngineError, InputError
@@ -26,7 +27,8 @@ def resolve_model(name: str, run: str | None = None) -> Path:
         return _checked(Path(name))
     if name == PACKAGED:
         return packaged_model()
-    return _hub_model(name)
+    patterns = [*WEIGHTS, "*.json", "*.model", "*.jinja"]
+    return from_hub(name, patterns, f"no model '{name}': not a folder, not {PACKAGED}, not iterN")
 
 
 def model_digest(folder: Path) -> str:
@@ -36,13 +38,19 @@ def model_digest(folder: Path) -> str:
 
 def packaged_model() -> Path:
     """Return SmolLM2-135M-Instruct as an ordinary model folder, converted on first use into the cache."""
-    folder = cache_folder() / "smollm2-135m-instruct"
-    if (folder / "config.json").exists():
+    what = "converting the packaged SmolLM2-135M-Instruct"
+    return made_once("smollm2-135m-instruct", "config.json", what, lambda to: _convert_gguf(_packaged_gguf(), to))
+
+
+def made_once(name: str, mark: str, what: str, make: Callable[[Path], None]) -> Path:
+    """Return the cache's folder `name`, which `make` fills on first use; it is there whole, with its file `mark`."""
+    folder = cache_folder() / name
+    if (folder / mark).exists():
         return folder
-    say(f"converting the packaged SmolLM2-135M-Instruct once, into {folder}")
+    say(f"{what} once, into {folder}")
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
     try:
-        _convert_gguf(_packaged_gguf(), partial)
+        make(partial)
         if not folder.exists():  # another process may have been as quick
             partial.rename(folder)
     finally:
@@ -100,14 +108,15 @@ def _checked(folder: Path) -> Path:
     return folder
 
 
-def _hub_model(name: str) -> Path:
+def from_hub(name: str, patterns: Sequence[str], otherwise: str) -> Path:
+    """Return the folder of the hub's model `name`; raises InputError, which begins with `otherwise`, for none."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[*WEIGHTS, "*.json", "*.model", "*.jinja"]))
+        return Path(snapshot_download(name, allow_patterns=list(patterns)))
     except HFValidationError:
         reason = "it is not a folder or a hub id"
     except Exception as error:  # the hub client raises many types; each means that the model is not to be had
         reason = " ".join(str(error).split())[:160]
-    raise InputError(f"no model '{name}': not a folder, not {PACKAGED}, not iterN, and not on the hub: {reason}")
+    raise InputError(f"{otherwise}, and not on the hub: {reason}")

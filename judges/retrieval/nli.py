@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from console.errors import EngineError, InputError
-from engines.models import model_digest
+from engines.models import from_hub, model_digest
 from judges.retrieval.corpus import Passage
 from judges.retrieval.rows import Verdict
 from judges.retrieval.verify import Reading, shown
@@ -72,7 +72,7 @@ def open_nli(name: str) -> NLIVerifier:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    folder = Path(name) if Path(name).is_dir() else _hub_model(name)
+    folder = Path(name) if Path(name).is_dir() else from_hub(name, FILES, f"no classifier '{name}': not a folder")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model = AutoModelForSequenceClassification.from_pretrained(folder, use_safetensors=True, dtype=torch.float32)
@@ -95,16 +95,3 @@ def meanings_of(labels: Sequence[str], name: str) -> tuple[Verdict, ...]:
             "entailment, contradiction and neutral"
         )
     return known
-
-
-def _hub_model(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=FILES))
-    except HFValidationError:
-        reason = "it is not a folder or a hub id"
-    except Exception as error:  # the hub client raises many types; each means that the model is not to be had
-        reason = " ".join(str(error).split())[:160]
-    raise InputError(f"no classifier '{name}': not a folder, and not on the hub: {reason}")
