@@ -185,30 +185,20 @@ def _report(
     panel: "dict[str, Any] | None" = None,
 ) -> None:
     """Print the result; raises JudgeError where too few pairs have a verdict."""
-    import json
     from collections import Counter
 
-    from console.table import print_table
     from judges.judge import require_coverage
+    from judges.report import Report
     from judges.verdict import Masses
 
-    table = table_of(rows)
     masses = Masses()
     for row in rows:
         masses.add(row.mass)
-    if config.json:
-        found: dict[str, Any] = {"pairs": table, "judge": judge.fingerprint, "out": str(out)}
-        found |= {"usage": budget.as_dict(), "mass": masses.as_dict()} | (panel or {})
-        print(json.dumps(found, ensure_ascii=False, indent=1))
-    else:
-        print_table(table)
-        who = f"a panel of {len(config.panel.judge)}" if panel else judge.engine.name
-        read = "" if panel else f", read by {judge.read}"
-        one = "" if config.orders == "both" else ", each in one order only"
-        print(f"\njudged by {who} on the rubric {judge.rubric.name}{read}{one}; {out}")
-        if masses.n:
-            print(masses)
-        print(f"cost: {budget}")
+    who = f"a panel of {len(config.panel.judge)}" if panel else judge.engine.name
+    read = "" if panel else f", read by {judge.read}"
+    one = "" if config.orders == "both" else ", each in one order only"
+    by = f"{who} on the rubric {judge.rubric.name}{read}{one}"
+    Report("pairs", table_of(rows), judge.fingerprint, by, out, budget, masses, panel or {}).print(as_json=config.json)
     reasons = Counter(row.error or "unknown" for row in rows if row.winner is None)
     require_coverage(len(rows) - reasons.total(), len(rows), reasons, config.judge.min_coverage)
 

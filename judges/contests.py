@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
-from console.errors import InputError, RowError
+from console.errors import InputError
 from console.progress import say
 from judges.pairwise import Contest
 from judges.rubric import Rubric
 from records import Judgment, Response, text_of
-from records.files import BadRows, read_records
-from records.shapes import located_responses, responses_of
+from records.files import BadRows, Record
+from records.shapes import located, located_responses, responses_of
 from records.store import latest, read_rows
 
 SAME_NAME = ("a", "b")
@@ -26,7 +26,7 @@ def read_contests(a: Path, b: Path | None, rubric: Rubric, *, strict: bool) -> l
     if "judged" in rubric.placeholders:
         contests = _of_judgments(a, b)
     elif b is None:
-        contests = _pairs(a, BadRows(strict=strict))
+        contests = (contest for _, contest in located(a, BadRows(strict=strict), _pair))
     else:
         contests = _joined(a, b, strict=strict)
     found = list(contests)
@@ -43,19 +43,11 @@ def contest_of(first: Response, second: Response) -> Contest:
     return Contest(first.prompt_id, first.prompt, first.response, second.response, *names, reference)
 
 
-def _pairs(path: Path, bad: BadRows) -> Iterator[Contest]:
-    for where, record in read_records(path, bad):
-        try:
-            sides = responses_of(record)
-        except RowError:
-            raise
-        except InputError as error:
-            bad.add(RowError(f"{where}: {error}"))
-            continue
-        if len(sides) == 2:
-            yield contest_of(*sides)
-        else:
-            bad.add(RowError(f"{where}: one answer, and two are needed; or give a second file"))
+def _pair(record: Record) -> list[Contest]:
+    sides = responses_of(record)
+    if len(sides) != 2:
+        raise InputError("one answer, and two are needed; or give a second file")
+    return [contest_of(*sides)]
 
 
 def _joined(a: Path, b: Path, *, strict: bool) -> Iterator[Contest]:

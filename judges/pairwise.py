@@ -19,7 +19,6 @@ from records.rows import Winner
 from records.stage import complete
 
 Orders = Literal["both", "one"]
-SWAPPED: dict[Winner, Winner] = {"a": "b", "b": "a", "tie": "tie"}
 
 
 @dataclass(frozen=True)

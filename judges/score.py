@@ -214,29 +214,20 @@ def _report(
     extra: "dict[str, Any] | None" = None,
 ) -> None:
     """Print the result; raises JudgeError where too few answers have a verdict."""
-    import json
-
     from console.progress import say
-    from console.table import print_table
     from judges.judge import require_coverage
+    from judges.report import Report
 
     for line in summary.unscored:
         say(f"unscored: {line}")
     if (n_more := summary.reasons.total() - len(summary.unscored)) > 0:
         say(f"unscored: {n_more} more; each row has its reason in 'error'")
-    table = table_of(summary)
-    if config.json:
-        found: dict[str, Any] = {"models": table, "judge": judge.fingerprint, "out": str(out)}
-        found |= {"usage": budget.as_dict(), "mass": summary.masses.as_dict()} | (extra or {})
-        print(json.dumps(found, ensure_ascii=False, indent=1))
-    else:
-        print_table(table)
-        low, high = judge.rubric.scale
-        by = who or f"{judge.engine.name}, read by {judge.read},"
-        print(f"\njudged by {by} on the rubric {judge.rubric.name}, {low:g} to {high:g}; {out}")
-        if summary.masses.n:
-            print(summary.masses)
-        print(f"cost: {budget}")
+    low, high = judge.rubric.scale
+    by = (
+        f"{who or f'{judge.engine.name}, read by {judge.read},'} on the rubric {judge.rubric.name}, {low:g} to {high:g}"
+    )
+    report = Report("models", table_of(summary), judge.fingerprint, by, out, budget, summary.masses, extra or {})
+    report.print(as_json=config.json)
     require_coverage(summary.n_scored, summary.n, summary.reasons, config.judge.min_coverage)
 
 

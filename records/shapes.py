@@ -17,7 +17,7 @@ UNKNOWN_MODEL = "unknown"
 
 def read_prompts(source: str | Path, bad: BadRows) -> Iterator[Prompt]:
     """Yield the prompts of a file: `prompt`, `instruction` (+ `input`), `messages`, `turns`, `question`, OASST tree."""
-    return (row for _, row in _read(source, bad, lambda record: [prompt_of(record)]))
+    return (row for _, row in located(source, bad, lambda record: [prompt_of(record)]))
 
 
 def read_responses(source: str | Path, bad: BadRows) -> Iterator[Response]:
@@ -27,18 +27,38 @@ def read_responses(source: str | Path, bad: BadRows) -> Iterator[Response]:
 
 def located_responses(source: str | Path, bad: BadRows) -> Iterator[tuple[str, Response]]:
     """Yield each response with its place, `file:line`, for messages."""
-    return _read(source, bad, responses_of)
+    return located(source, bad, responses_of)
 
 
 def read_pairs(source: str | Path, bad: BadRows) -> Iterator[Pair]:
     """Yield the preference pairs of a file: TRL's formats, or two outputs with a label (ties left out)."""
-    return (row for _, row in _read(source, bad, pairs_of))
+    return (row for _, row in located(source, bad, pairs_of))
 
 
 def read_chats(source: str | Path, bad: BadRows) -> Iterator[list[Message]]:
     """Yield conversations that end with an assistant turn, from any file that has responses."""
     for row in read_responses(source, bad):
         yield [*messages_of(row.prompt), {"role": "assistant", "content": row.response}]
+
+
+def located(source: str | Path, bad: BadRows, rows_of: Callable[[Record], list[RowT]]) -> Iterator[tuple[str, RowT]]:
+    """Yield what `rows_of` makes of each record after its place, `file:line`.
+
+    A record for which it raises InputError is a bad row; raises InputError where no record is good.
+    """
+    n_good = 0
+    for where, record in read_records(source, bad):
+        try:
+            rows = rows_of(record)
+        except RowError:
+            raise
+        except InputError as error:
+            bad.add(RowError(f"{where}: {error}"))
+            continue
+        n_good += 1
+        yield from ((where, row) for row in rows)
+    if n_good == 0:
+        raise InputError(f"{source}: no usable row: {bad.n_bad} bad")
 
 
 def prompt_of(record: Record) -> Prompt:
@@ -96,22 +116,6 @@ def pairs_of(record: Record) -> list[Pair]:
             **known,
         )
     ]
-
-
-def _read(source: str | Path, bad: BadRows, rows_of: Callable[[Record], list[RowT]]) -> Iterator[tuple[str, RowT]]:
-    n_good = 0
-    for where, record in read_records(source, bad):
-        try:
-            rows = rows_of(record)
-        except RowError:
-            raise
-        except InputError as error:
-            bad.add(RowError(f"{where}: {error}"))
-            continue
-        n_good += 1
-        yield from ((where, row) for row in rows)
-    if n_good == 0:
-        raise InputError(f"{source}: no usable row: {bad.n_bad} bad")
 
 
 def _explicit(record: Record) -> tuple[list[Message], str, str]:
