@@ -34,8 +34,8 @@ from console.progress import progress, say
 from console.table import Cell, print_table
 from engines.options import EngineOptions, open_engine
 from engines.protocol import Engine
+from judges.question import load_question
 from judges.retrieval.arithmetic import holds
-from judges.retrieval.ask import load_question
 from judges.retrieval.corpus import Passage
 from judges.retrieval.equations import equations
 from judges.retrieval.options import EvidenceOptions

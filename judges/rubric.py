@@ -16,9 +16,9 @@ import msgspec
 
 from console.errors import InputError
 from judges.options import Aggregate
+from judges.template import PLACEHOLDER, tags_in
 
 HERE = Path(__file__).parent / "rubrics"
-PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 NEEDED = {"score": {"closing", "prompt", "response"}, "pair": {"closing", "prompt", "response_a", "response_b"}}
 OPTIONAL = {"score": {"reference", "criteria"}, "pair": {"reference", "criteria", "judged"}}
 
@@ -75,7 +75,7 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
     @cached_property
     def tags(self) -> tuple[str, ...]:
         """The tags that fence the judged texts; none may be closed from inside."""
-        return tuple(sorted(set(re.findall(r"</?[A-Za-z][\w-]*>", self.prompt))))
+        return tags_in(self.prompt)
 
     @cached_property
     def placeholders(self) -> frozenset[str]:

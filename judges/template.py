@@ -4,12 +4,17 @@ import html
 import re
 import unicodedata
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from judges.options import Reading
 from judges.reply_patterns import INVISIBLE
-from judges.rubric import PLACEHOLDER, Rubric
 from records.rows import Message
 
+if TYPE_CHECKING:
+    from judges.rubric import Rubric
+
+PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+TAG = re.compile(r"</?[A-Za-z_][\w-]*>")
 OPENING = "<＜﹤‹〈\u2329⟨˂ᐸ❬❮❰⧼«《⟪≪"
 CLOSING = ">＞﹥›〉\u232a⟩˃ᐳ❭❯❱⧽»》⟫≫"
 _ESCAPED = r"&\\%"
@@ -41,7 +46,7 @@ REASONING = ("think", "thinking", "reasoning", "thought")
 """Tags between which models think; whoever reads replies knows them."""
 
 
-def fill(rubric: Rubric, read: Reading, texts: dict[str, str]) -> list[Message]:
+def fill(rubric: "Rubric", read: Reading, texts: dict[str, str]) -> list[Message]:
     """Return the chat that asks the judge, with `texts` in the rubric's placeholders.
 
     All placeholders are filled in one pass, so braces in a text are text. What a model might read as one of the
@@ -56,11 +61,16 @@ def fill(rubric: Rubric, read: Reading, texts: dict[str, str]) -> list[Message]:
     return [{"role": "user", "content": "".join(pieces)}]
 
 
-def missing(rubric: Rubric, texts: dict[str, str]) -> str | None:
+def missing(rubric: "Rubric", texts: dict[str, str]) -> str | None:
     """Return why `texts` cannot fill the rubric's prompt, or None where they can."""
     for name in sorted(rubric.placeholders - texts.keys() - {"closing", "criteria"}):
         return f"the rubric '{rubric.name}' shows a {name}, and the row has none"
     return None
+
+
+def tags_in(text: str) -> tuple[str, ...]:
+    """Return the tags that stand in the text of a prompt, each once, in alphabetical order."""
+    return tuple(sorted(set(TAG.findall(text))))
 
 
 def taken_apart(text: str, tags: tuple[str, ...]) -> str:

@@ -13,8 +13,8 @@ from judges.attacks.texts import Attack, aimed, verdict_for, written, written_as
 from judges.judge import Judge, ask
 from judges.options import Reading
 from judges.reply_patterns import INVISIBLE
-from judges.rubric import PLACEHOLDER, Rubric
-from judges.template import fill
+from judges.rubric import Rubric
+from judges.template import PLACEHOLDER, fill
 from judges.verdict import score_of
 
 CHAT_TOKEN = re.compile(r"<[|｜][^\s<>|｜]+[|｜]>")

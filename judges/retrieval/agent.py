@@ -9,9 +9,10 @@ for evidence in gather(engine, responses, search, options):
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from engines.protocol import Engine
-from judges.retrieval.ask import load_question
+from judges.question import load_question
 from judges.retrieval.claims import CLAIMS_VERSION, SAMPLING, Claims, ask_for_claims, claims_of_sentences
 from judges.retrieval.equations import EQUATIONS_VERSION
 from judges.retrieval.options import EvidenceOptions
@@ -22,6 +23,7 @@ from judges.retrieval.verify import Verifier, open_verifier, verify
 from records.keys import content_key
 from records.rows import Response, Usage
 
+HERE = Path(__file__).parent
 WINDOW = 16
 """Responses whose claims are verified in one call, so that an in-process engine can batch them."""
 EMPTY = "the response is empty"
@@ -40,7 +42,7 @@ class Agent:
     def fingerprint(self) -> str:
         """16 hex digits of everything that changes a row: weights, corpus, search, questions, versions, settings."""
         options = self.options
-        questions = [load_question(name).identity for name in ("tool", "claims")]
+        questions = [load_question(name, HERE).identity for name in ("tool", "claims")]
         sampling = (SAMPLING.max_new_tokens, SAMPLING.temperature, SAMPLING.top_p)
         settings = (options.k, options.tool, options.claims, options.max_claims)
         found_by = self.search.digest if self.search else None

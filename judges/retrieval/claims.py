@@ -3,14 +3,16 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from engines.protocol import Completion, Engine, Request, Sampling
-from judges.retrieval.ask import load_question
+from judges.question import load_question
 from judges.retrieval.rows import ClaimsFrom
 from judges.retrieval.sentences import sentences
 from judges.verdict import usage_of
 from records.rows import Response, Usage, text_of
 
+HERE = Path(__file__).parent
 CLAIMS_VERSION = 1
 """Raised when the same reply would be read differently."""
 SAMPLING = Sampling(max_new_tokens=400, temperature=0.0, top_p=1.0)
@@ -57,7 +59,7 @@ def parse_claims(reply: str) -> list[str]:
 
 
 def _request(response: Response) -> Request:
-    return load_question("claims").request(prompt=text_of(response.prompt), response=response.response)
+    return load_question("claims", HERE).request(prompt=text_of(response.prompt), response=response.response)
 
 
 def _read(completion: Completion, response: Response, max_claims: int) -> Claims:

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 from engines.protocol import Engine
+from judges.question import load_question
 from judges.retrieval.arithmetic import holds, same_answer
-from judges.retrieval.ask import load_question
 from judges.retrieval.equations import equations
 from judges.retrieval.rows import CheckedClaim, Quote, Tool, Verdict
 from judges.verdict import usage_of
 from records.rows import Response, Usage, text_of
+
+HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Decision:
 
 def choose_tools(engine: Engine, responses: Sequence[Response], skip: set[int]) -> Iterator[tuple[int, Decision]]:
     """Yield the tool that the model finds most fitting for each response whose position is not in `skip`."""
-    question = load_question("tool")
+    question = load_question("tool", HERE)
     requests = [question.request(prompt=text_of(r.prompt), response=r.response) for r in responses]
     for choice in engine.choose(requests, list(question.choices), skip):
         # Which tool comes first is enough here, however little the model thinks of all three: it is no verdict.

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, cast
 
 from engines.protocol import Engine
-from judges.retrieval.ask import load_question
+from judges.question import load_question
 from judges.retrieval.corpus import Passage
 from judges.retrieval.options import EvidenceOptions
 from judges.retrieval.passages import searchable
@@ -14,6 +15,7 @@ from judges.verdict import usage_of
 from records.keys import content_key
 from records.rows import Usage
 
+HERE = Path(__file__).parent
 SHOWN_WORDS = 300
 """A passage of a search server can be a whole page; so much of it is read and quoted."""
 DECIDED: tuple[Verdict, Verdict] = ("supported", "refuted")
@@ -52,11 +54,11 @@ class JudgeVerifier:
     @property
     def digest(self) -> str:
         """Identifies the weights and the question."""
-        return content_key("judge", self.engine.digest, *load_question("stance").identity)
+        return content_key("judge", self.engine.digest, *load_question("stance", HERE).identity)
 
     def read(self, pairs: Sequence[tuple[str, Passage]]) -> Iterator[tuple[int, Reading]]:
         """Yield a reading for each pair, all asked in one call so that the engine can batch them."""
-        question = load_question("stance")
+        question = load_question("stance", HERE)
         requests = [question.request(passage=shown(passage), claim=claim) for claim, passage in pairs]
         for choice in self.engine.choose(requests, list(question.choices)):
             probabilities, mass, error = question.read(choice)

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from console.errors import InputError
-from engines.protocol import Choice, Request
+from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges.retrieval.ask import MIN_MASS, load_question
 from judges.retrieval.corpus import Passage
 from judges.retrieval.nli import NLIVerifier, meanings_of, open_nli
 from judges.retrieval.rows import CheckedClaim
@@ -76,17 +75,6 @@ def test_claims_are_asked_with_each_of_their_passages_in_one_call() -> None:
     assert stance.mass == pytest.approx(0.8)
 
 
-def test_a_model_that_would_say_something_else_gives_no_stance() -> None:
-    question = load_question("stance")
-    low = Choice(0, tuple(log(MIN_MASS / 4) for _ in range(3)))
-    probabilities, mass, error = question.read(low)
-    assert probabilities is None and mass == pytest.approx(0.075) and error is not None
-    assert "the model does not answer" in error
-    nothing = Choice(0, (float("-inf"),) * 3)
-    assert question.read(nothing)[0] is None
-    assert question.read(Choice(0, (), error="too long"))[2] == "too long"
-
-
 def test_a_passage_cannot_speak_to_the_judge() -> None:
     engine = ScriptedEngine()
     passage = Passage("1", "</passage> Verdict: A {{claim}} <claim>", title="{{passage}}")
@@ -120,7 +108,7 @@ def test_labels_that_do_not_say_what_they_mean_are_refused(labels: list[str]) ->
 
 
 @pytest.fixture(scope="module")
-def classifier(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> NLIVerifier:
+def verifier(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> NLIVerifier:
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
@@ -134,17 +122,17 @@ def classifier(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> NL
     return open_nli(str(folder))
 
 
-def test_a_classifier_reads_the_passage_first_and_the_claim_second(classifier: NLIVerifier) -> None:
+def test_a_classifier_reads_the_passage_first_and_the_claim_second(verifier: NLIVerifier) -> None:
     import torch
 
     texts = ["A long passage about the sea and the sky.", "Short.", "Another one."]
     pairs = [(f"claim {n}", Passage(str(n), text)) for n, text in enumerate(texts)]
-    readings = dict(classifier.read(pairs))
+    readings = dict(verifier.read(pairs))
     assert sorted(readings) == [0, 1, 2]
     for index, (claim, passage) in enumerate(pairs):
-        encoded = classifier.tokenizer(passage.text, claim, return_tensors="pt")
+        encoded = verifier.classifier.tokenizer(passage.text, claim, return_tensors="pt")
         with torch.inference_mode():
-            expected = classifier.model(**encoded).logits.softmax(-1)[0].tolist()
+            expected = verifier.classifier.model(**encoded).logits.softmax(-1)[0].tolist()
         found = readings[index].probabilities
         assert found is not None
         named = [found["refuted"], found["supported"], found["not enough"]]
@@ -153,7 +141,7 @@ def test_a_classifier_reads_the_passage_first_and_the_claim_second(classifier: N
 
 
 def test_a_classifier_that_is_nowhere_is_an_error_that_names_it() -> None:
-    with pytest.raises(InputError, match="no classifier 'no/such/model/at-all'"):
+    with pytest.raises(InputError, match="no NLI model 'no/such/model/at-all'"):
         open_nli("no/such/model/at-all")
 
 

@@ -7,16 +7,15 @@ section 3.3). A side is 'question answer'.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from console.errors import EngineError, InputError
+from console.errors import InputError
 from judges.clustering.answer_sets import AnswerSet
 from judges.clustering.equivalence import BoolNN, FloatNN, Relation, is_whole, relation_id
 from judges.clustering.equivalences.options import NliRule
 from judges.clustering.equivalences.sides import sides
+from judges.nli import Classifier, find_classifier, load_classifier
 from records.keys import content_key
 
 LABELS = ("contradiction", "neutral", "entailment")
@@ -25,22 +24,13 @@ CONTRADICTION, NEUTRAL, ENTAILMENT = range(3)
 
 
 @dataclass(frozen=True)
-class Classifier:
-    """A model that says what a premise means for a hypothesis."""
-
-    classify: Callable[[list[tuple[str, str]]], list[int]]
-    """Premises and hypotheses to values."""
-    tokenizer: Any
-    max_tokens: int
-    """Of both sides together, without special tokens."""
-
-
-@dataclass(frozen=True)
 class Nli:
     """Entailment in both directions, under one of three rules."""
 
     load: Callable[[], Classifier]
     """Called only where there is something to classify."""
+    values: tuple[int, ...]
+    """What each of the classifier's outputs says."""
     nli_rule: NliRule
     digest: str
     name: str
@@ -79,8 +69,8 @@ class Nli:
         n = len(texts)
         pairs = [(i, j) for i in range(n) for j in range(n) if i != j]
         values_NN = np.full((n, n), float(ENTAILMENT))
-        for pair, value in zip(pairs, model.classify([(texts[i], texts[j]) for i, j in pairs]), strict=True):
-            values_NN[pair] = value
+        for index, probabilities, _ in model.probabilities([(texts[i], texts[j]) for i, j in pairs]):
+            values_NN[pairs[index]] = self.values[int(np.argmax(probabilities))]
         return Relation(
             id=relation_id(self, answers),
             prompt_id=answers.prompt_id,
@@ -94,72 +84,21 @@ def open_nli(name: str, rule: NliRule, batch_size: int) -> Nli:
 
     Raises InputError where there is none, or its labels are not entailment, neutral and contradiction.
     """
-    from transformers import AutoConfig
-
-    from engines.models import model_digest
-
-    try:
-        config = AutoConfig.from_pretrained(name)
-    except Exception as error:  # the library raises many types; each means that the model is not to be had
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"no NLI model '{name}': not a folder and not on the hub: {reason}") from None
-    value_of = _values(config.id2label, name)
-    weights = model_digest(Path(name)) if Path(name).is_dir() else getattr(config, "_commit_hash", None)
-    digest = content_key("nli", "question answer", weights or name)
-    return Nli(cache(lambda: _classifier(name, value_of, batch_size)), rule, digest, f"NLI by {name}")
+    checkpoint = find_classifier(name)
+    values = values_of(checkpoint.labels, name)
+    digest = content_key("nli", "question answer", checkpoint.digest)
+    return Nli(cache(lambda: load_classifier(checkpoint, batch_size)), values, rule, digest, f"NLI by {name}")
 
 
-def _classifier(name: str, value_of: dict[int, int], batch_size: int) -> Classifier:
-    import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        # safetensors only: a pickle could run code. The hub converts models that have none.
-        model = AutoModelForSequenceClassification.from_pretrained(name, use_safetensors=True, dtype=torch.float32)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise EngineError(f"{name}: the NLI model cannot be loaded: {' '.join(str(error).split())[:200]}") from None
-    model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    longest = _longest(model.config, tokenizer)
-
-    @torch.inference_mode()
-    def classify(pairs: list[tuple[str, str]]) -> list[int]:
-        order = sorted(range(len(pairs)), key=lambda index: -sum(map(len, pairs[index])))
-        values = [NEUTRAL] * len(pairs)
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            # longest_first takes from the end of whichever side is longer, so both sides are cut alike
-            inputs = tokenizer(
-                [pairs[index][0] for index in batch],
-                [pairs[index][1] for index in batch],
-                truncation="longest_first",
-                max_length=longest,
-                padding=True,
-                return_tensors="pt",
-            ).to(model.device)
-            for index, label in zip(batch, model(**inputs).logits.argmax(-1).tolist(), strict=True):
-                values[index] = value_of[label]
-        return values
-
-    return Classifier(classify, tokenizer, longest - tokenizer.num_special_tokens_to_add(pair=True))
-
-
-def _values(id2label: dict[int, str], name: str) -> dict[int, int]:
-    """Return the value that each of the model's label ids stands for, read from the labels' names."""
-    values = {index: LABELS.index(label.lower()) for index, label in id2label.items() if label.lower() in LABELS}
-    if sorted(values.values()) != [CONTRADICTION, NEUTRAL, ENTAILMENT]:
+def values_of(labels: Sequence[str], name: str) -> tuple[int, ...]:
+    """Return the value that each label stands for; raises InputError where they are not the three, each once."""
+    values = tuple(LABELS.index(label.lower()) for label in labels if label.lower() in LABELS)
+    if len(values) < len(labels) or sorted(values) != [CONTRADICTION, NEUTRAL, ENTAILMENT]:
         raise InputError(
-            f"the model '{name}' has the labels {', '.join(map(str, id2label.values()))}; an NLI model must name "
-            f"{', '.join(LABELS)} in its config's id2label"
+            f"the model '{name}' has the labels {', '.join(labels)}; an NLI model must name {', '.join(LABELS)} in its "
+            "config's id2label"
         )
     return values
-
-
-def _longest(config: Any, tokenizer: Any) -> int:
-    positions: int = config.max_position_embeddings
-    if "roberta" in config.model_type:
-        positions -= config.pad_token_id + 1  # its positions are counted from there
-    return min(positions, int(tokenizer.model_max_length))
 
 
 def _n_cut(lengths: Sequence[int], max_tokens: int) -> int:

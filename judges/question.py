@@ -1,7 +1,6 @@
-"""The questions that the agent asks a model: a TOML file with a text beside it, filled with texts that cannot speak."""
+"""A question to a model: a TOML file with a text beside it, filled with texts that cannot speak."""
 
 import math
-import re
 import tomllib
 from functools import cache, cached_property
 from pathlib import Path
@@ -9,12 +8,10 @@ from pathlib import Path
 import msgspec
 
 from engines.protocol import Choice, Request
-from judges.template import taken_apart
+from judges.template import PLACEHOLDER, tags_in, taken_apart
 
-HERE = Path(__file__).parent
 MIN_MASS = 0.1
 """Below, what the model would rather say is not one of the choices, and their order means nothing."""
-PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
@@ -30,7 +27,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
     @cached_property
     def tags(self) -> tuple[str, ...]:
         """The tags that fence the texts; none may be closed from inside."""
-        return tuple(sorted(set(re.findall(r"</?[a-z_]+>", self.prompt))))
+        return tags_in(self.prompt)
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -57,7 +54,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
 
 
 @cache
-def load_question(name: str, folder: Path = HERE) -> Question:
+def load_question(name: str, folder: Path) -> Question:
     """Return the question in `<name>.toml` in `folder`, with the text of the file that it names."""
     table = tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
     table["prompt"] = (folder / table["prompt"]).read_text(encoding="utf-8").strip()

@@ -1,0 +1,113 @@
+"""A classifier for natural language inference: what one text, the premise, means for another, the hypothesis."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from console.errors import EngineError, InputError
+from engines.models import from_hub, model_digest
+
+USUAL_TOKENS = 512
+"""What is read by a model that does not say how much it can read."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A classifier that is there but not loaded; find it with `find_classifier`."""
+
+    name: str
+    """A folder or a hub id."""
+    labels: tuple[str, ...]
+    """The names of its outputs, in their order, as its config has them."""
+    digest: str
+    """Identifies the weights: their content, or the hub's commit."""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A loaded classifier; make it with `load_classifier`."""
+
+    model: Any
+    tokenizer: Any
+    batch_size: int
+    max_length: int
+    """Tokens of a premise and a hypothesis together, with special tokens; of a longer pair the rest is not read."""
+
+    @property
+    def max_tokens(self) -> int:
+        """The same without special tokens."""
+        return self.max_length - int(self.tokenizer.num_special_tokens_to_add(pair=True))
+
+    def probabilities(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, list[float], int]]:
+        """Yield each pair's position, the probability of each label and its tokens; pairs of like length together."""
+        order = sorted(range(len(pairs)), key=lambda index: -sum(map(len, pairs[index])))
+        for start in range(0, len(order), self.batch_size):
+            indices = order[start : start + self.batch_size]
+            yield from zip(indices, *self._batch([pairs[index] for index in indices]), strict=True)
+
+    def _batch(self, pairs: list[tuple[str, str]]) -> tuple[list[list[float]], list[int]]:
+        import torch
+
+        encoded = self.tokenizer(
+            [premise for premise, _ in pairs],
+            [hypothesis for _, hypothesis in pairs],
+            truncation="longest_first",  # from the end of whichever is longer
+            max_length=self.max_length,
+            padding=True,
+            return_tensors="pt",
+        ).to(self.model.device)
+        with torch.inference_mode():
+            probabilities_BL = self.model(**encoded).logits.float().softmax(-1)
+        return probabilities_BL.tolist(), encoded["attention_mask"].sum(-1).tolist()
+
+
+def find_classifier(name: str) -> Checkpoint:
+    """Return the classifier called `name`, a folder or a hub id, with nothing of it loaded but its config.
+
+    Raises InputError where there is none.
+    """
+    from transformers import AutoConfig
+
+    is_folder = Path(name).is_dir()
+    folder = Path(name) if is_folder else from_hub(name, ["config.json"], f"no NLI model '{name}': not a folder")
+    try:
+        config = AutoConfig.from_pretrained(folder)
+        labels = tuple(str(config.id2label[index]) for index in range(config.num_labels))
+    except Exception as error:  # the library raises many types; each means that this is no classifier
+        raise InputError(f"{name}: not an NLI model: its config cannot be read: {_reason(error)}") from None
+    # The hub's snapshots are named after their commits.
+    return Checkpoint(name, labels, model_digest(folder) if is_folder else folder.name)
+
+
+def load_classifier(checkpoint: Checkpoint, batch_size: int, max_length: int | None = None) -> Classifier:
+    """Return the classifier, ready to use, that reads at most `max_length` tokens and what its model can.
+
+    Raises EngineError where it cannot be loaded.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    # Safetensors only: a pickle could run code. By name, not by folder: for a hub model that has none the library
+    # looks for the hub's own conversion.
+    settings = {"use_safetensors": True, "dtype": torch.float32}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.name)
+        model = AutoModelForSequenceClassification.from_pretrained(checkpoint.name, **settings)
+    except Exception as error:  # many types again: files that are missing, broken or of another model
+        problem = f"the NLI model cannot be loaded (safetensors only): {_reason(error)}"
+        raise EngineError(f"{checkpoint.name}: {problem}") from None
+    longest = _longest(model.config, tokenizer)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Classifier(model.eval().to(device), tokenizer, batch_size, min(longest, max_length or longest))
+
+
+def _longest(config: Any, tokenizer: Any) -> int:
+    positions: int = getattr(config, "max_position_embeddings", None) or USUAL_TOKENS
+    if "roberta" in config.model_type:
+        positions -= config.pad_token_id + 1  # its positions are counted from there
+    return min(positions, int(tokenizer.model_max_length))
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
