@@ -50,14 +50,14 @@ def slow_server(reply: str, delay_s: float = 0.2) -> Iterator[str]:
 
 def measured(calls: int, concurrency: int, delay_s: float, reply: str) -> dict[str, str | int | float | None]:
     """Return a table row; the processor times are of the client's and the server's whole process."""
-    from engines.openai_engine import OpenAIEngine
+    from engines.openai_engine import open_openai
     from engines.protocol import Request, Sampling
 
     text = "What a judge is shown: a rubric, a prompt and an answer. " * 40
     requests = [Request([{"role": "user", "content": f"{n} {text}"}], seed=n) for n in range(calls)]
     server_s, client_s = sum(getrusage(RUSAGE_CHILDREN)[:2]), time.process_time()
     with slow_server(reply, delay_s) as url:
-        engine = OpenAIEngine("slow", url, "NO_KEY", concurrency)
+        engine = open_openai("slow", url, "NO_KEY", concurrency)
         started = time.perf_counter()
         n = sum(completion.error is None for completion in engine.generate(requests, Sampling()))
         seconds = time.perf_counter() - started

@@ -1,62 +1,33 @@
-"""Asks any OpenAI-compatible server, several calls at once, with the SDK's own retries."""
+"""Asks any OpenAI-compatible server: makes what is sent, and reads what comes back."""
 
-import gc
 import os
-import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-import aiohttp
-import httpx2
-import msgspec
-import openai
+from typing import Any
+from urllib.parse import urlsplit
 
 from console.errors import EngineError, InputError
-from engines import in_flight
-from engines.chat_reply import ChatReply, Reply, decode
 from engines.neutral import COMMON_SPECIAL_TOKENS, neutralised
+from engines.openai_calls import Call, Calls, ServedCalls
 from engines.protocol import Choice, Completion, Request, Sampling
 from engines.served_choices import read_choices
 
-MAX_RETRIES = 4
+OFFICIAL = "https://api.openai.com/v1"
 TOP_LOGPROBS = 20
 """The most that the API gives."""
 TOKENS_BEFORE_CHOICE = 7
 """How many tokens a reply may take to come to its choice: `Score: 4` and a little before it."""
-FATAL = (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError)
-"""What will be the same for every call."""
-FAILED = (openai.APIError, aiohttp.ClientError, msgspec.MsgspecError)
-
-ResultT = TypeVar("ResultT", Completion, Choice)
 
 
-@dataclass(frozen=True)
-class Call:
-    """What came of asking once, retries included."""
-
-    reply: Reply | None
-    error: str | None
-    usage: dict[str, Any]
-    """The fields of a Completion or Choice that say what the call cost."""
-
-
+@dataclass
 class OpenAIEngine:
     """A model behind a server. A call that fails after its retries is a result with an error, never a text."""
 
-    def __init__(self, model: str, base_url: str | None, api_key_env: str, concurrency: int) -> None:
-        """Name a server; raises InputError where the official one is meant and there is no key."""
-        self._key = os.environ.get(api_key_env, "")
-        if not self._key and base_url is None:
-            raise InputError(f"no key for the OpenAI API: set {api_key_env}, or name a server with --base-url")
-        self.name = model
-        self.digest = f"{(base_url or 'https://api.openai.com/v1').rstrip('/')}/{model}"
-        self._base_url = base_url
-        self._concurrency = concurrency
-        self._tls = httpx2.create_ssl_context()  # takes longer to make than a call
-        self._answered = False
-        gc.freeze()  # else each full collection goes through the SDK's thousands of classes: 3% of a busy client's time
+    name: str
+    digest: str
+    official: bool
+    """Whether it is OpenAI's own server, whose newer models call one setting otherwise."""
+    calls: Calls
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, done: Collection[int] = ()
@@ -69,16 +40,13 @@ class OpenAIEngine:
         }
         if sampling.stop:
             settings["stop"] = list(sampling.stop)
-
-        def read(index: int, call: Call) -> Completion:
+        for index, call in self._ask(requests, done, settings):
             if call.reply is None:
-                return Completion(index, "", None, error=call.error, **call.usage)
-            message = call.reply.message
-            if message.refusal:
-                return Completion(index, "", None, error=f"refused: {message.refusal}", **call.usage)
-            return Completion(index, message.content or "", call.reply.finish_reason, **call.usage)
-
-        return self._each(requests, done, settings, read)
+                yield Completion(index, "", None, error=call.error, **call.usage)
+            elif call.reply.message.refusal:
+                yield Completion(index, "", None, error=f"refused: {call.reply.message.refusal}", **call.usage)
+            else:
+                yield Completion(index, call.reply.message.content or "", call.reply.finish_reason, **call.usage)
 
     def choose(
         self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()
@@ -91,74 +59,24 @@ class OpenAIEngine:
         """
         n_new = TOKENS_BEFORE_CHOICE + max(map(len, choices))
         settings = {"max_tokens": n_new, "temperature": 0.0, "logprobs": True, "top_logprobs": TOP_LOGPROBS}
+        for index, call in self._ask(requests, done, settings):
+            yield self._choice(index, call, choices)
 
-        def read(index: int, call: Call) -> Choice:
-            if call.reply is None:
-                return Choice(index, (), error=call.error, **call.usage)
-            if not (call.reply.logprobs and call.reply.logprobs.content):
-                raise EngineError(f"{self.name}: the server gives no log-probabilities; use --read text")
-            logprobs = read_choices(call.reply, choices)
-            text = (call.reply.message.content or "")[:80]
-            error = None if logprobs else f"the reply names no choice: {text!r}"
-            return Choice(index, logprobs or (), error=error, **call.usage)
+    def _choice(self, index: int, call: Call, choices: Sequence[str]) -> Choice:
+        if call.reply is None:
+            return Choice(index, (), error=call.error, **call.usage)
+        if not (call.reply.logprobs and call.reply.logprobs.content):
+            raise EngineError(f"{self.name}: the server gives no log-probabilities; use --read text")
+        logprobs = read_choices(call.reply, choices)
+        text = (call.reply.message.content or "")[:80]
+        error = None if logprobs else f"the reply names no choice: {text!r}"
+        return Choice(index, logprobs or (), error=error, **call.usage)
 
-        return self._each(requests, done, settings, read)
-
-    def _each(
-        self,
-        requests: Sequence[Request],
-        done: Collection[int],
-        settings: dict[str, Any],
-        read: Callable[[int, Call], ResultT],
-    ) -> Iterator[ResultT]:
-        """Yield `read` of every call that is not in `done`, `concurrency` calls under way at once."""
-
-        @asynccontextmanager
-        async def opened() -> AsyncIterator[in_flight.Ask[ResultT]]:
-            async with self._client() as client:
-
-                async def ask(index: int) -> ResultT:
-                    return read(index, await self._call(client, requests[index], settings))
-
-                yield ask
-
+    def _ask(
+        self, requests: Sequence[Request], done: Collection[int], settings: dict[str, Any]
+    ) -> Iterator[tuple[int, Call]]:
         todo = (index for index in range(len(requests)) if index not in done)
-        return in_flight.results(opened, todo, self._concurrency)
-
-    def _client(self) -> openai.AsyncOpenAI:
-        # aiohttp takes half of the processor time of the SDK's own transport, which looks through all of its
-        # connections at every call.
-        limits = httpx2.Limits(max_connections=self._concurrency)
-        return openai.AsyncOpenAI(
-            base_url=self._base_url,
-            api_key=self._key or "none",
-            max_retries=MAX_RETRIES,
-            http_client=openai.DefaultAioHttpClient(limits=limits, verify=self._tls),
-        )
-
-    async def _call(self, client: openai.AsyncOpenAI, request: Request, settings: dict[str, Any]) -> Call:
-        started = time.monotonic()
-        n_retries = 0
-        try:
-            # The SDK's typed method spends more time on the request's and reply's types than on everything else.
-            response = await client.post(
-                "/chat/completions", cast_to=httpx2.Response, body=self._body(request, settings)
-            )
-            n_retries = _retries(response.request)
-            reply = decode(response.content)
-        except FATAL as error:
-            raise EngineError(f"{self.digest}: {_reason(error)}") from None
-        except FAILED as error:
-            if isinstance(error, openai.APIConnectionError) and not self._answered:
-                where = self.digest.removesuffix(f"/{self.name}")
-                raise EngineError(
-                    f"{where}: no server answers there; is --base-url right, and is it running?"
-                ) from None
-            n_calls = 1 + (_retries(error.request) if isinstance(error, openai.APIError) else n_retries)
-            usage = {"n_calls": n_calls, "n_failed": n_calls, "seconds": time.monotonic() - started}
-            return Call(None, f"call failed: {_reason(error)}", usage)
-        self._answered = True
-        return Call(reply.choices[0], None, _usage(reply, n_retries, time.monotonic() - started))
+        return self.calls(todo, lambda index: self._body(requests[index], settings))
 
     def _body(self, request: Request, settings: dict[str, Any]) -> dict[str, Any]:
         body = {
@@ -167,7 +85,7 @@ class OpenAIEngine:
             "seed": request.seed,
             **settings,
         }
-        if self._base_url is None:
+        if self.official:
             body["max_completion_tokens"] = body.pop("max_tokens")  # the official server's newer models know no other
         if request.schema is not None:
             schema = {"name": "verdict", "schema": request.schema, "strict": True}
@@ -175,21 +93,27 @@ class OpenAIEngine:
         return body
 
 
-def _usage(reply: ChatReply, n_retries: int, seconds: float) -> dict[str, Any]:
-    n_prompt, n_new = (reply.usage.prompt_tokens, reply.usage.completion_tokens) if reply.usage else (0, 0)
-    return {
-        "n_prompt_tokens": n_prompt,
-        "n_tokens": n_new,
-        "n_calls": n_retries + 1,
-        "n_failed": n_retries,
-        "seconds": seconds,
+def open_openai(model: str, base_url: str | None, api_key_env: str, concurrency: int) -> OpenAIEngine:
+    """Return the engine for a model at `base_url`, else at OPENAI_BASE_URL, else at OpenAI's own server.
+
+    Nothing is asked yet. Raises InputError where the official server is meant and there is no key.
+    """
+    server = (base_url or os.environ.get("OPENAI_BASE_URL", "").strip() or OFFICIAL).rstrip("/")
+    key = os.environ.get(api_key_env, "").strip()
+    if server == OFFICIAL and not key:
+        raise InputError(f"no key for the OpenAI API: set {api_key_env}, or name a server with --base-url")
+    calls = ServedCalls(server, _headers(server, key), concurrency)
+    return OpenAIEngine(model, f"{server}/{model}", server == OFFICIAL, calls)
+
+
+def _headers(server: str, key: str) -> dict[str, str]:
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+        "User-Agent": "judgeloop",
+        "OpenAI-Organization": os.environ.get("OPENAI_ORG_ID", ""),
+        "OpenAI-Project": os.environ.get("OPENAI_PROJECT_ID", ""),
     }
-
-
-def _retries(request: httpx2.Request) -> int:
-    """Return how many attempts went before this one: the SDK writes it on every request that it sends."""
-    return int(request.headers.get("x-stainless-retry-count", 0))
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    if not urlsplit(server).username:  # else the URL's user and password are sent in its place
+        headers["Authorization"] = f"Bearer {key or 'none'}"
+    return {name: value for name, value in headers.items() if value}

@@ -24,7 +24,7 @@ class EngineOptions:
     engine: EngineKind = "auto"
     """auto is openai where --base-url is given, else transformers."""
     base_url: str | None = None
-    """An OpenAI-compatible server, e.g. http://localhost:8000/v1."""
+    """An OpenAI-compatible server, e.g. http://localhost:8000/v1; OPENAI_BASE_URL does the same for --engine openai."""
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the server's key; unset is fine for a local server."""
     concurrency: int = 16
@@ -44,9 +44,9 @@ def open_engine(options: EngineOptions) -> "Engine":
     if kind == "auto":
         kind = "openai" if options.base_url else "transformers"
     if kind == "openai":
-        from engines.openai_engine import OpenAIEngine
+        from engines.openai_engine import open_openai
 
-        return OpenAIEngine(options.model, options.base_url, options.api_key_env, options.concurrency)
+        return open_openai(options.model, options.base_url, options.api_key_env, options.concurrency)
     if options.base_url:
         raise InputError("--base-url goes with --engine openai")
     from engines.models import resolve_model

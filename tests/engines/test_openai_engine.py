@@ -1,91 +1,29 @@
-import json
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import openai
 import pytest
 
 from console.errors import EngineError, InputError
-from engines.openai_engine import OpenAIEngine
+from engines.openai_engine import OpenAIEngine, open_openai
 from engines.protocol import Request, Sampling
+from tests.openai_server import Server, completion, running
 
-Answer = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
 ASK = [Request([{"role": "user", "content": f"question {number}"}], seed=number) for number in range(5)]
-
-
-class Server(ThreadingHTTPServer):
-    """A local server that answers with `answer` and remembers what it was asked."""
-
-    answer: Answer
-    asked: list[dict[str, Any]]
-    most_at_once = 0
-    under_way = 0
-
-    def handle_error(self, *_: Any) -> None:
-        """Say nothing of a client that has left."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with threading.Lock():
-            self.server.under_way += 1
-            self.server.most_at_once = max(self.server.most_at_once, self.server.under_way)
-        self.server.asked.append({**body, "authorization": self.headers["Authorization"]})
-        status, reply = self.server.answer(body)
-        self.server.under_way -= 1
-        if "bytes" in reply:  # not HTTP
-            self.wfile.write(reply["bytes"])
-            return
-        data = json.dumps(reply).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-def completion(
-    text: str, finish: str = "stop", logprobs: list[dict[str, Any]] | None = None
-) -> tuple[int, dict[str, Any]]:
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
-    if logprobs is not None:
-        choice["logprobs"] = {"content": logprobs}
-    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-    return 200, {
-        "id": "x",
-        "object": "chat.completion",
-        "created": 0,
-        "model": "m",
-        "choices": [choice],
-        "usage": usage,
-    }
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
-    monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.002)
-    found = Server(("127.0.0.1", 0), Handler)
-    found.asked = []
-    threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True).start()
-    yield found
-    found.shutdown()
-    found.server_close()
+    monkeypatch.setattr("engines.http_call.FIRST_WAIT_S", 0.001)
+    with running() as found:
+        yield found
 
 
 @pytest.fixture
 def engine(server: Server, monkeypatch: pytest.MonkeyPatch) -> OpenAIEngine:
     monkeypatch.setenv("SOME_KEY", "sk-secret")
-    found = OpenAIEngine("m", f"http://127.0.0.1:{server.server_port}/v1", "SOME_KEY", concurrency=2)
+    found = open_openai("m", server.url, "SOME_KEY", concurrency=2)
     yield found
 
 
@@ -94,9 +32,9 @@ def test_each_request_is_answered_with_its_own_text_and_usage(server: Server, en
     found = {c.index: c for c in engine.generate(ASK, Sampling(9, 0.5, 0.8, ("END",)), done={1})}
     assert sorted(found) == [0, 2, 3, 4]
     assert found[3].text == "answer to question 3" and found[3].n_prompt_tokens == 7 and found[3].n_tokens == 3
-    asked = next(body for body in server.asked if body["seed"] == 3)
+    asked, headers = next(one for one in zip(server.asked, server.headers, strict=True) if one[0]["seed"] == 3)
     assert (asked["max_tokens"], asked["temperature"], asked["top_p"], asked["stop"]) == (9, 0.5, 0.8, ["END"])
-    assert asked["authorization"] == "Bearer sk-secret"
+    assert headers["Authorization"] == "Bearer sk-secret"
 
 
 def test_no_more_calls_than_the_limit_are_under_way(server: Server, engine: OpenAIEngine) -> None:
@@ -109,7 +47,7 @@ def test_no_more_calls_than_the_limit_are_under_way(server: Server, engine: Open
     assert server.most_at_once == 2
 
 
-def test_a_passing_server_error_is_retried_by_the_sdk(server: Server, engine: OpenAIEngine) -> None:
+def test_a_passing_server_error_is_retried(server: Server, engine: OpenAIEngine) -> None:
     statuses = iter([500, 429])
     server.answer = lambda _: (
         (status, {"error": {"message": "busy"}}) if (status := next(statuses, None)) else completion("ok")
@@ -149,11 +87,11 @@ def test_a_reply_that_is_no_completion_is_that_rows_error(
     assert found[1].error is not None and found[1].error.startswith("call failed: ValidationError")
 
 
-@pytest.mark.parametrize(("sent", "n_calls"), [(b"", 5), (b"what?\r\n\r\n", 1)], ids=["nothing", "rubbish"])
+@pytest.mark.parametrize(("sent", "n_calls"), [(b"", 5), (b"what?\r\n\r\n", 5)], ids=["nothing", "rubbish"])
 def test_a_server_that_hangs_up_or_talks_rubbish_is_that_rows_error(
     server: Server, engine: OpenAIEngine, sent: bytes, n_calls: int
 ) -> None:
-    server.answer = lambda body: (200, {"bytes": sent}) if body["seed"] == 1 else completion("ok")
+    server.answer = lambda body: sent if body["seed"] == 1 else completion("ok")
     list(engine.generate(ASK[:1], Sampling()))
     [found] = engine.generate(ASK[:2], Sampling(), done={0})
     assert found.error is not None and found.error.startswith("call failed: ")
@@ -216,16 +154,17 @@ def test_what_is_wrong_for_every_call_stops_at_once(server: Server, engine: Open
 
 
 def test_an_unreachable_server_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
-    engine = OpenAIEngine("m", "http://127.0.0.1:9/v1", "NO_KEY", concurrency=2)
+    monkeypatch.setattr("engines.http_call.FIRST_WAIT_S", 0.001)
+    engine = open_openai("m", "http://127.0.0.1:9/v1", "NO_KEY", concurrency=2)
     with pytest.raises(EngineError, match=r"http://127\.0\.0\.1:9/v1: no server answers there"):
         list(engine.generate(ASK, Sampling()))
 
 
 def test_the_official_api_without_a_key_is_refused_before_any_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(InputError, match="set NO_KEY, or name a server with --base-url"):
-        OpenAIEngine("gpt", None, "NO_KEY", 1)
+        open_openai("gpt", None, "NO_KEY", 1)
 
 
 def token(text: str, tops: dict[str, float]) -> dict[str, Any]:
@@ -270,12 +209,7 @@ def test_a_server_without_log_probabilities_is_an_error_not_a_fallback(server: S
 
 
 def test_a_refusal_is_an_error_and_not_a_text(server: Server, engine: OpenAIEngine) -> None:
-    def refuse(_: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        status, reply = completion("")
-        reply["choices"][0]["message"]["refusal"] = "I will not."
-        return status, reply
-
-    server.answer = refuse
+    server.answer = lambda _: completion("", refusal="I will not.")
     [found] = engine.generate(ASK[:1], Sampling())
     assert found.text == "" and found.error == "refused: I will not."
 
@@ -284,7 +218,3 @@ def test_special_tokens_of_common_templates_do_not_reach_the_server(server: Serv
     server.answer = lambda _: completion("ok")
     list(engine.generate([Request([{"role": "user", "content": "a<|im_end|>b</s>"}])], Sampling()))
     assert server.asked[0]["messages"][0]["content"] == "a< |im_end|>b< /s>"
-
-
-def test_the_retry_delays_that_the_tests_shorten_exist() -> None:
-    assert openai._base_client.INITIAL_RETRY_DELAY >= 0.5 and openai._base_client.MAX_RETRY_DELAY >= 1

@@ -1,9 +1,7 @@
 import json
 import math
 import random
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +9,16 @@ import pytest
 from msgspec.structs import replace
 
 from console.errors import EngineError, InputError, RowError, StoreError
-from engines.openai_engine import OpenAIEngine
+from engines.openai_engine import open_openai
 from engines.scripted import ScriptedEngine
-from judges import batch_files
+from judges import batch_files, batch_parts
 from judges.batch_files import export_batch, export_contests, import_batch, import_contests
 from judges.judge import Judge, had_a_reply, open_judge
 from judges.options import JudgeOptions
 from judges.pairwise import Contest, compare, comparison_id
 from records import Comparison, Judgment, Response, Usage
+from tests.openai_server import Answer, Server, completion, running
 
-Answer = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
 BATCH, OUTPUT = Path("batch.jsonl"), Path("output.jsonl")
 RESPONSES = [
     Response(id=f"r{n}", prompt_id=f"p{n}", prompt="Q", response=f"answer {n} <|im_end|>", model="m") for n in range(6)
@@ -29,39 +27,10 @@ CONTESTS = [Contest(f"p{n}", "Q", f"left {n}", f"right {n}", "x", "y") for n in 
 TEXT = JudgeOptions(read="text", samples=3, temperature=0.3)
 
 
-class Server(ThreadingHTTPServer):
-    """A local server that answers with `answer` and remembers what it was asked."""
-
-    answer: Answer
-    asked: list[dict[str, Any]]
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append(body)
-        status, reply = self.server.answer(body)
-        data = json.dumps(reply).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    found = Server(("127.0.0.1", 0), Handler)
-    found.asked = []
-    threading.Thread(target=found.serve_forever, daemon=True).start()
-    yield found
-    found.shutdown()
-    found.server_close()
+    with running() as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)
@@ -70,22 +39,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def judge_of(options: JudgeOptions, url: str | None = "http://localhost:1/v1") -> Judge:
-    return open_judge(OpenAIEngine("some-model", url, "NO_SUCH_KEY", concurrency=2), options, 0)
-
-
-def reply(text: str, finish: str = "stop", **message: Any) -> tuple[int, dict[str, Any]]:
-    choice = {"message": {"role": "assistant", "content": text, **message}, "finish_reason": finish}
-    return 200, {"choices": [choice], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}
+    return open_judge(open_openai("some-model", url, "NO_SUCH_KEY", concurrency=2), options, 0)
 
 
 def by_seed(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """Say something that the seed fixes: scores, winners, nothing, a refusal, half a reply."""
     kind = body["seed"] % 8
     if kind == 6:
-        return reply("", refusal="no")
+        return completion("", refusal="no")
     if kind == 7:
-        return reply("Score: 3", "length")
-    return reply(f"Score: {kind}\nBetter: {'AB'[kind % 2]}")
+        return completion("Score: 3", "length")
+    return completion(f"Score: {kind}\nBetter: {'AB'[kind % 2]}")
 
 
 def with_logprobs(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -94,7 +58,7 @@ def with_logprobs(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     first, second = ("A", "B") if "<answer_a>" in text else ("3", "4")
     p = 0.3 + 0.1 * (sum(map(ord, text)) % 5)
     likely = [{"token": first, "logprob": math.log(p)}, {"token": second, "logprob": math.log(0.9 - p)}]
-    status, found = reply(first)
+    status, found = completion(first)
     found["choices"][0]["logprobs"] = {"content": [{**likely[0], "top_logprobs": likely}]}
     return status, found
 
@@ -127,7 +91,7 @@ def free(rows: Iterator[Judgment] | Iterator[Comparison]) -> dict[str, Judgment 
     "options", [TEXT, JudgeOptions(read="structured", samples=2), JudgeOptions(), JudgeOptions(rubric="criteria")]
 )
 def test_a_batch_gives_the_rows_that_judging_gives(server: Server, options: JudgeOptions) -> None:
-    judge = judge_of(options, f"http://127.0.0.1:{server.server_port}/v1")
+    judge = judge_of(options, server.url)
     server.answer = with_logprobs if options.read == "logprobs" else by_seed
     direct = free(judge.judge(RESPONSES))
     assert export_batch(judge, RESPONSES, BATCH) == len(RESPONSES) * judge.n_questions == len(server.asked)
@@ -141,7 +105,7 @@ def test_a_batch_gives_the_rows_that_judging_gives(server: Server, options: Judg
 @pytest.mark.parametrize("read", ["text", "logprobs"])
 def test_a_batch_gives_the_comparisons_that_comparing_gives(server: Server, read: Any, orders: Any) -> None:
     options = JudgeOptions(rubric="pairwise", read=read, samples=2)
-    judge = judge_of(options, f"http://127.0.0.1:{server.server_port}/v1")
+    judge = judge_of(options, server.url)
     server.answer = with_logprobs if read == "logprobs" else by_seed
     direct = free(compare(judge, CONTESTS, set(), orders))
     n = export_contests(judge, CONTESTS, BATCH, orders=orders)
@@ -153,7 +117,7 @@ def test_a_batch_gives_the_comparisons_that_comparing_gives(server: Server, read
 
 @pytest.mark.parametrize("options", [TEXT, JudgeOptions(read="structured"), JudgeOptions()])
 def test_a_line_asks_what_the_server_would_be_asked(server: Server, options: JudgeOptions) -> None:
-    judge = judge_of(options, f"http://127.0.0.1:{server.server_port}/v1")
+    judge = judge_of(options, server.url)
     server.answer = with_logprobs
     list(judge.judge(RESPONSES))
     export_batch(judge, RESPONSES, BATCH)
@@ -165,6 +129,7 @@ def test_a_line_asks_what_the_server_would_be_asked(server: Server, options: Jud
 
 def test_the_official_server_is_asked_by_its_own_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_SUCH_KEY", "sk")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     export_batch(judge_of(JudgeOptions(), None), RESPONSES[:1], BATCH)
     [line] = lines(BATCH)
     assert line["body"]["max_completion_tokens"] == 8 and "max_tokens" not in line["body"]
@@ -202,6 +167,15 @@ def test_what_is_done_or_cannot_be_asked_is_not_exported_and_not_imported_twice(
     assert "3 answers, 0 failed, 0 missing, 0 repeated, 0 unknown" in capsys.readouterr().err
 
 
+def test_a_response_that_is_there_twice_is_asked_about_once() -> None:
+    judge = judge_of(TEXT)
+    twice = [RESPONSES[0], *RESPONSES]
+    assert export_batch(judge, twice, BATCH) == len(RESPONSES) * 3
+    answered(lambda body: completion(f"Score: {body['messages'][0]['content'].count('answer 0')}"), BATCH)
+    found = {row.response_id: row.score for row in import_batch(judge, twice, [OUTPUT])}
+    assert found == {one.id: float(one.id == "r0") for one in RESPONSES}
+
+
 def test_nothing_to_ask_writes_no_file() -> None:
     judge = judge_of(TEXT)
     assert export_batch(judge, RESPONSES, BATCH, {judge.judgment_id(one) for one in RESPONSES}) == 0
@@ -215,7 +189,7 @@ def test_an_error_is_a_failed_call_that_is_tried_again(form: str) -> None:
 
     def answer(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         bad = "answer 0" in body["messages"][0]["content"]
-        return (400, {"error": {"message": "too long", "code": "x"}}) if bad else reply("Score: 2")
+        return (400, {"error": {"message": "too long", "code": "x"}}) if bad else completion("Score: 2")
 
     answered(answer, BATCH, form=form)
     failed, good = import_batch(judge, RESPONSES[:2], [OUTPUT])
@@ -227,7 +201,7 @@ def test_an_error_is_a_failed_call_that_is_tried_again(form: str) -> None:
 def test_expired_requests_and_lost_lines_are_failed_calls(capsys: pytest.CaptureFixture[str]) -> None:
     judge = judge_of(JudgeOptions(read="text", samples=1))
     export_batch(judge, RESPONSES[:3], BATCH)
-    answered(lambda _: reply("Score: 2"), BATCH)
+    answered(lambda _: completion("Score: 2"), BATCH)
     ids = [line["custom_id"] for line in lines(BATCH)]
     kept = [line for line in lines(OUTPUT) if line["custom_id"] == ids[2]]
     expired = {"custom_id": ids[0], "response": None, "error": {"code": "batch_expired", "message": "it expired"}}
@@ -245,7 +219,7 @@ def test_a_failed_attempt_does_not_replace_an_answer(order: list[int]) -> None:
     judge = judge_of(JudgeOptions(read="text", samples=1))
     export_batch(judge, RESPONSES[:1], BATCH)
     paths = [Path("good.jsonl"), Path("bad.jsonl")]
-    answered(lambda _: reply("Score: 2"), BATCH, out=paths[0])
+    answered(lambda _: completion("Score: 2"), BATCH, out=paths[0])
     answered(lambda _: (500, {"error": {"message": "busy"}}), BATCH, out=paths[1])
     [row] = import_batch(judge, RESPONSES[:1], [paths[place] for place in order])
     assert row.score == 2
@@ -262,7 +236,7 @@ def test_a_reply_without_a_choice_is_a_failed_call() -> None:
 def test_no_log_probabilities_is_an_error_and_no_other_way_of_reading() -> None:
     judge = judge_of(JudgeOptions())
     export_batch(judge, RESPONSES[:1], BATCH)
-    answered(lambda _: reply("Score: 2"), BATCH)
+    answered(lambda _: completion("Score: 2"), BATCH)
     with pytest.raises(EngineError, match="no log-probabilities"):
         list(import_batch(judge, RESPONSES[:1], [OUTPUT]))
 
@@ -290,7 +264,7 @@ def test_lines_that_are_no_output_are_named_or_stop_the_import(capsys: pytest.Ca
     export_batch(judge, RESPONSES[:1], BATCH)
     with pytest.raises(InputError, match="batch.jsonl: no line is the output of a batch"):
         list(import_batch(judge, RESPONSES[:1], [BATCH]))
-    answered(lambda _: reply("Score: 2"), BATCH)
+    answered(lambda _: completion("Score: 2"), BATCH)
     with OUTPUT.open("a") as file:
         file.write('\n{"custom_id": "torn')
     assert [row.score for row in import_batch(judge, RESPONSES[:1], [OUTPUT])] == [2]
@@ -304,7 +278,7 @@ def test_lines_that_are_no_output_are_named_or_stop_the_import(capsys: pytest.Ca
 def test_a_large_batch_is_several_files_and_no_row_is_in_two(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(batch_files, "MAX_REQUESTS", 7)
+    monkeypatch.setattr(batch_parts, "MAX_REQUESTS", 7)
     monkeypatch.setattr(batch_files, "CHUNK", 4)
     judge = judge_of(TEXT)
     assert export_batch(judge, RESPONSES, BATCH) == 18
@@ -321,7 +295,7 @@ def test_a_batch_of_many_bytes_is_several_files(monkeypatch: pytest.MonkeyPatch)
     judge = judge_of(TEXT)
     export_batch(judge, RESPONSES, BATCH)
     size = BATCH.stat().st_size
-    monkeypatch.setattr(batch_files, "MAX_BYTES", int(0.6 * size))
+    monkeypatch.setattr(batch_parts, "MAX_BYTES", int(0.6 * size))
     export_batch(judge, RESPONSES, BATCH)
     sizes = [part.stat().st_size for part in sorted(Path().glob("batch-0000?.jsonl"))]
     assert len(sizes) == 2 and sum(sizes) == size and max(sizes) <= 0.6 * size
@@ -330,7 +304,7 @@ def test_a_batch_of_many_bytes_is_several_files(monkeypatch: pytest.MonkeyPatch)
 def test_an_earlier_export_is_set_aside_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     judge = judge_of(TEXT)
     with monkeypatch.context() as small:
-        small.setattr(batch_files, "MAX_REQUESTS", 6)
+        small.setattr(batch_parts, "MAX_REQUESTS", 6)
         export_batch(judge, RESPONSES, BATCH)
     export_batch(judge, RESPONSES[:2], BATCH)
     assert sorted(path.name for path in Path().glob("*.jsonl")) == ["batch.jsonl"]

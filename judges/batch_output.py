@@ -1,0 +1,129 @@
+"""Finds the answers of a batch in its output and error files, whatever their order."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from console.errors import InputError, RowError
+from console.progress import say
+from engines.chat_reply import decode
+from engines.http_call import error_text
+from engines.openai_calls import Call, usage_of_reply
+from records.disk import DiskDict
+from records.files import BadRows
+
+SHOWN_UNKNOWN = 10
+FAILED: dict[str, Any] = {"n_calls": 1, "n_failed": 1}
+
+
+class _Response(msgspec.Struct, frozen=True):
+    status_code: int = 200
+    body: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Output(msgspec.Struct, frozen=True):
+    """One line of an output or error file."""
+
+    custom_id: str
+    response: _Response | None
+    error: Any = None
+
+    @property
+    def is_answer(self) -> bool:
+        """Return whether the call succeeded."""
+        return not self.error and self.response is not None and self.response.status_code < 300
+
+
+class Answers:
+    """The lines of output and error files by their custom_id; in memory is only where they are on disk."""
+
+    def __init__(self, paths: Sequence[Path], bad: BadRows) -> None:
+        self._where: DiskDict[str] = DiskDict()  # custom_id -> "1:0:123", an answer, in file 0, at byte 123
+        self._counts = {"answers": 0, "failed": 0, "missing": 0, "repeated": 0}
+        self._decode = msgspec.json.Decoder(_Output).decode
+        with ExitStack() as opened:
+            self._files = [opened.enter_context(_opened(path)) for path in paths]
+            for number, (path, file) in enumerate(zip(paths, self._files, strict=True)):
+                self._index(path, number, file, bad)
+            if not self._where:
+                raise InputError(f"{', '.join(map(str, paths))}: no line is the output of a batch")
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> "Answers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def take(self, call: str) -> Call:
+        """Return what came of `call`."""
+        where = self._where.pop(call, None)
+        if where is None:
+            self._counts["missing"] += 1
+            return Call(None, "call failed: the batch's output has no line for it", FAILED)
+        _, number, offset = where.split(":")
+        self._files[int(number)].seek(int(offset))
+        line = self._decode(self._files[int(number)].readline())
+        try:
+            if not line.is_answer:
+                raise ValueError(_reason(line))
+            assert line.response is not None
+            reply = decode(line.response.body)
+        except (ValueError, msgspec.MsgspecError) as error:
+            self._counts["failed"] += 1
+            return Call(None, f"call failed: {error}", FAILED)
+        self._counts["answers"] += 1
+        return Call(reply.choices[0], None, usage_of_reply(reply, 0, 0.0))
+
+    def skip(self, call: str) -> None:
+        """Leave out what came of `call`: its row is there already."""
+        self._where.pop(call, None)
+
+    def report(self) -> None:
+        """Say what was found and what nothing asked for."""
+        n_unknown = len(self._where)
+        for call in islice(self._where, SHOWN_UNKNOWN):
+            say(f"unknown custom_id: {call}")
+        if n_unknown > SHOWN_UNKNOWN:
+            say(f"unknown custom_id: {n_unknown - SHOWN_UNKNOWN} more")
+        counts = self._counts | {"unknown": n_unknown}
+        say("batch output: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+        if n_unknown and not (counts["answers"] or counts["failed"]):
+            raise InputError("no answer belongs to these rows: the judge's flags must be those of the export")
+
+    def _index(self, path: Path, number: int, file: IO[bytes], bad: BadRows) -> None:
+        offset = 0
+        for place, line in enumerate(file, start=1):
+            if line.strip():
+                try:
+                    self._add(self._decode(line), f"{number}:{offset}")
+                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                    bad.add(RowError(f"{path}:{place}: not the output of a batch: {error}"))
+            offset += len(line)
+
+    def _add(self, line: _Output, place: str) -> None:
+        known = self._where.get(line.custom_id)
+        if known is not None:
+            self._counts["repeated"] += 1
+        if line.is_answer or known is None or known.startswith("0"):  # a failure does not replace an answer
+            self._where[line.custom_id] = f"{line.is_answer:d}:{place}"
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _reason(line: _Output) -> str:
+    """Return what a failed line says went wrong: its `error`, or the one in the response's body."""
+    found = line.error
+    if not found and line.response is not None:
+        found = msgspec.json.decode(line.response.body)
+    status = f"{line.response.status_code}: " if line.response is not None else ""
+    return status + error_text(found)
