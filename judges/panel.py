@@ -43,7 +43,7 @@ def members(options: PanelOptions, engine: EngineOptions, judge: JudgeOptions) -
     Raises InputError where a judge's file is wrong, two judges are the same, their scales differ, or the quorum or the
     rule cannot be met.
     """
-    found = [_member(word, engine, judge) for word in options.judge]
+    found = [member_named(word, engine, judge) for word in options.judge]
     if not found:
         return []
     if len(found) == 1:
@@ -160,7 +160,8 @@ def combine_comparisons(
     )
 
 
-def _member(word: str, engine: EngineOptions, judge: JudgeOptions) -> Member:
+def member_named(word: str, engine: EngineOptions, judge: JudgeOptions) -> Member:
+    """Return the judge that a --judge names: a model, NAME@URL for a served one, or a TOML file."""
     if word.endswith(".toml"):
         return _from_file(Path(word), engine, judge)
     if served := SERVED.fullmatch(word):

@@ -7,24 +7,15 @@ import msgspec
 
 from console.errors import InputError
 from judges.options import Reading
+from judges.ranked import RankedAnswers
 from judges.rubric import Rubric
-from judges.template import fill
-from records import Message, Prompt
+from records import Message, Prompt, messages_of
 from records.files import BadRows, read_records
-from records.shapes import read_chats, read_prompts
+from records.shapes import read_chats, read_prompts, responses_of
+from trainer.eft_examples import judge_chat, score_line
 
 HERE = Path(__file__).parent / "seeds"
 PROMPTS, IFT, EFT = HERE / "prompts.jsonl", HERE / "ift.jsonl", HERE / "eft.jsonl"
-
-
-class RankedAnswers(msgspec.Struct, frozen=True):
-    """Several answers to one prompt, ranked and scored by a person; rank 0 is the best."""
-
-    prompt: str
-    responses: list[str]
-    ranks: list[int]
-    scores: list[float]
-    rationales: list[str]
 
 
 def seed_prompts(source: Path | None, *, strict: bool = False) -> list[Prompt]:
@@ -45,12 +36,18 @@ def eft_chats(source: Path | None, rubric: Rubric, read: Reading) -> Iterator[li
     first words are then forced.
     """
     for where, record in read_records(source or EFT, BadRows(strict=True)):
+        if "messages" in record:
+            [row] = responses_of(record)
+            yield [*messages_of(row.prompt), {"role": "assistant", "content": row.response}]
+            continue
         try:
             ranked = msgspec.convert(record, RankedAnswers)
         except msgspec.ValidationError as error:
             raise InputError(f"{where}: not a row of ranked answers: {error}") from None
+        if ranked.scores is None or ranked.rationales is None:
+            raise InputError(f"{where}: not a row of ranked answers with 'scores' and 'rationales'; see trainer.eft")
         for response, score, rationale in zip(ranked.responses, ranked.scores, ranked.rationales, strict=True):
-            verdict = f"{rubric.label}: {score:g}"
-            reply = f"{rationale}\n{verdict}" if read == "text" else verdict
-            chat = fill(rubric, read, {"prompt": ranked.prompt, "response": response})
-            yield [*chat, {"role": "assistant", "content": reply}]
+            verdict = score_line(rubric, read, score)
+            yield judge_chat(
+                rubric, read, ranked.prompt, response, f"{rationale}\n{verdict}" if read == "text" else verdict
+            )

@@ -1,0 +1,221 @@
+"""Measure judges on answers that people ranked: the five measures of Self-Rewarding (section 3.1), with intervals.
+
+python -m evals.reward_model runs/eft/held_out.jsonl --judge iter3
+python -m evals.reward_model runs/eft/held_out.jsonl --judge iter1 --judge iter3 --run demo       paired differences
+python -m evals.reward_model runs/eft/held_out.jsonl --judge big@http://localhost:8000/v1 --read text
+python -m evals.reward_model trees.jsonl.gz --judgments judgments.jsonl       what is stored is measured, no judge asked
+
+FILE has ranked answers, as for trainer.eft. Beside the judges stand two rules: the longer is better, and chance.
+Stopped and started again, it goes on where it was.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from console.command import Flags, Given, run
+from console.errors import InputError
+from engines.options import EngineOptions, SharedEngineOptions
+from judges.options import JudgeOptions
+
+if TYPE_CHECKING:
+    from evals.ranking_report import Comparison, Judged
+    from judges.panel import Member
+    from judges.ranked import RankedAnswers
+    from records import Judgment
+
+BENCHMARK = "reward_model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Measure judges on answers that people ranked."""
+
+    file: Given = None
+    """Ranked answers that no judge was trained on."""
+    engine: SharedEngineOptions = field(default_factory=EngineOptions)
+    judging: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JudgeOptions)
+    judge: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A judge; again for each further one, which is then compared with the first. A name as for --model,
+    NAME@http://host/v1, or a TOML file of what is not as in this command's own flags. The default is --model."""
+    judgments: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Judgments of one judge that are there already, matched by their texts; again for each further file."""
+    limit: int | None = None
+    """Only the first N prompts."""
+    resamples: int = 1000
+    """Bootstrap resamples for the intervals."""
+    out: Path | None = None
+    """The folder of the results; the default is runs/<run>/evals/<model>/reward_model."""
+
+
+def main(config: Config) -> None:
+    """Read, judge, measure, write the report, and print it."""
+    from evals.ranking_metrics import prompts_of
+    from evals.ranking_report import compared
+    from judges.ranked_files import read_ranked
+    from records.files import BadRows
+
+    source, members = _checked(config)
+    ranked = read_ranked(source, BadRows(strict=config.strict))[: config.limit]
+    if config.dry_run:
+        _print_plan(config, ranked, members)
+        return
+    judged = [_asked(config, ranked, member) for member in members]
+    judged += [_stored(config, ranked, path) for path in config.judgments]
+    judged = _named_apart(judged)
+    found = compared(ranked, prompts_of(ranked), judged, config.resamples, config.seed)
+    _report(config, found)
+
+
+def _asked(config: Config, ranked: "list[RankedAnswers]", member: "Member") -> "Judged":
+    """Return what one judge says, asking only what is not stored yet; its model is let go again."""
+    from engines.options import open_engine
+    from judges.judge import had_a_reply, judge_into, open_judge
+    from judges.ranked import responses_to
+    from records import Judgment, Store
+
+    options, judging = member
+    judge = open_judge(open_engine(options), judging, config.seed)
+    path = (config.out or _folder(options)) / f"{_stem(config)}-{judge.fingerprint}.jsonl"
+    responses = {response.id: response for one in ranked for response in responses_to(one)}
+    with Store(path, Judgment, keep=had_a_reply, fresh=config.fresh) as store:
+        rows = judge_into(store, judge, list(responses.values()), f"{judge.engine.name} judging {_stem(config)}")
+    return _judged_by(judge.engine.name, ranked, rows, judge.rubric.scale[1], path)
+
+
+def _stored(config: Config, ranked: "list[RankedAnswers]", path: Path) -> "Judged":
+    """Return what a file says; an answer that it does not have counts as one without a score."""
+    from judges.rubric import load_rubric, rubric_names
+    from records import Judgment, read_rows
+    from records.store import latest
+
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    rows = latest(read_rows(path, Judgment))
+    if not rows:
+        raise InputError(f"{path}: the file has no rows")
+    if len(judges := {row.judge for row in rows}) > 1:
+        raise InputError(f"{path}: judgments by {len(judges)} judges; give a file of one")
+    known = rows[0].rubric in rubric_names()
+    top = load_rubric(rows[0].rubric if known else config.judging.rubric).scale[1]
+    return _judged_by(path.stem, ranked, rows, top, path)
+
+
+def _judged_by(name: str, ranked: "list[RankedAnswers]", rows: "list[Judgment]", top: float, path: Path) -> "Judged":
+    from collections import Counter
+
+    from evals.ranking_report import Judged
+    from records import text_of
+
+    by_text = {(text_of(row.prompt), row.response): row for row in rows}
+    found = [[by_text.get((text_of(one.prompt), response)) for response in one.responses] for one in ranked]
+    if not any(row for one in found for row in one):
+        raise InputError(f"{path}: has no judgment on any of the ranked answers; their texts must be the same")
+    reasons = Counter(
+        row.error or "unknown" if row else "the file has no judgment on the answer"
+        for one in found
+        for row in one
+        if row is None or row.score is None
+    )
+    scores = [[row.score if row else None for row in one] for one in found]
+    return Judged(name, rows[0].judge, rows[0].rubric, rows[0].read, top, scores, reasons, str(path))
+
+
+def _named_apart(judged: "list[Judged]") -> "list[Judged]":
+    """Return the judges under names that differ; raises InputError where two are the same judge."""
+    from dataclasses import replace
+
+    names = [judge.name for judge in judged]
+    if len({(judge.fingerprint, judge.path) for judge in judged}) < len(judged):
+        raise InputError("two of the judges are the same: nothing that changes a verdict differs between them")
+    return [
+        judge
+        if names.count(judge.name) == 1
+        else replace(judge, name=f"{judge.name} ({judge.rubric}, {judge.read}, {judge.fingerprint[:4]})")
+        for judge in judged
+    ]
+
+
+def _report(config: Config, found: "Comparison") -> None:
+    """Write the report beside the judgments and print it; raises JudgeError where a judge scored too few answers."""
+    import json
+
+    from console.progress import say
+    from console.table import print_table
+    from evals.ranking_report import as_json, markdown, said, tables
+    from judges.judge import require_coverage
+    from records import write_atomic
+    from records.keys import content_key
+
+    keys = [judge.fingerprint for judge in found.judges]
+    folder = config.out or Path(found.judges[0].path).parent
+    page = folder / f"{_stem(config)}-{keys[0] if len(keys) == 1 else content_key(*keys)}.md"
+    data = json.dumps({"file": str(config.file), **as_json(found)}, ensure_ascii=False, indent=1)
+    write_atomic(page.with_suffix(".json"), data)
+    write_atomic(page, markdown(found, f"Judges on {_stem(config)}"))
+    if config.json:
+        print(data)
+    else:
+        for title, table in tables(found).items():
+            print(f"{title}:")
+            print_table(table)
+            print()
+        print(f"{said(found)}\n{page}, and every number in the .json beside it")
+    for judge in found.judges:
+        for reason, n in judge.reasons.most_common(3):
+            say(f"{judge.name}: {n} answers without a score: {reason}")
+    for judge in found.judges:
+        n_scored = found.n_answers - judge.reasons.total()
+        require_coverage(n_scored, found.n_answers, judge.reasons, config.judging.min_coverage)
+
+
+def _print_plan(config: Config, ranked: "list[RankedAnswers]", members: "list[Member]") -> None:
+    n = len({(str(one.prompt), response) for one in ranked for response in one.responses})
+    print(f"would measure on {len(ranked)} prompts with {n} answers of {config.file}")
+    for engine, judging in members:
+        calls = n * (1 if judging.read == "logprobs" else judging.samples)
+        where = config.out or _folder(engine)
+        print(f"{engine.model}: {calls} calls, rubric {judging.rubric}, read by {judging.read}; results in {where}")
+    for path in config.judgments:
+        print(f"{path}: no calls")
+
+
+def _folder(options: EngineOptions) -> Path:
+    from records.runs import ITERATION, RUNS, find_run
+
+    served = options.engine == "openai" or options.base_url is not None
+    iteration = not served and ITERATION.fullmatch(options.model)
+    root = find_run(options.run).folder if iteration else RUNS
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", options.model).strip("._") or "model"
+    return root / "evals" / safe / BENCHMARK
+
+
+def _stem(config: Config) -> str:
+    return config.file.name.split(".")[0] if config.file else ""
+
+
+def _checked(config: Config) -> "tuple[Path, list[Member]]":
+    """Return the file and the judges to ask; raises InputError where a flag is wrong, before a model is loaded."""
+    from judges.judge import checked_rubric
+    from judges.panel import member_named
+
+    if config.file is None:
+        raise InputError("name a file of ranked answers; see --help")
+    for name in ("limit", "resamples"):
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name} must be at least 1, not {value}")
+    members = [member_named(word, config.engine, config.judging) for word in config.judge]
+    if not members and not config.judgments:
+        members = [(config.engine, config.judging)]
+    for _, judging in members:
+        if checked_rubric(judging).kind != "score":
+            raise InputError(f"--rubric {judging.rubric} compares two answers; give one that scores: additive")
+    return config.file, members
+
+
+if __name__ == "__main__":
+    run(Config, main, "python -m evals.reward_model")

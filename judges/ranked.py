@@ -1,0 +1,54 @@
+"""Several answers to one prompt in the order in which people ranked them."""
+
+from itertools import permutations
+
+from records import Message, Response, messages_of
+from records.keys import content_key
+from records.rows import Row
+from records.shapes import UNKNOWN_MODEL
+
+
+class RankedAnswers(Row, frozen=True, kw_only=True):
+    """Several answers to one prompt with their ranks: 0 is the best, equal ranks are tied."""
+
+    id: str = ""
+    prompt: str | list[Message]
+    responses: list[str]
+    ranks: list[int]
+    scores: list[float] | None = None
+    """What people gave each answer, on whatever scale."""
+    rationales: list[str] | None = None
+    """Why, in a person's words."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where a list is not as long as the answers."""
+        for name in ("ranks", "scores", "rationales"):
+            values = getattr(self, name)
+            if values is not None and len(values) != len(self.responses):
+                raise ValueError(f"{len(self.responses)} responses, but {len(values)} {name}")
+
+
+def ordered_pairs(ranked: RankedAnswers) -> list[tuple[int, int]]:
+    """Return the places of every two answers that people ordered, the better one first; a text twice is no pair."""
+    places, ranks, texts = range(len(ranked.ranks)), ranked.ranks, ranked.responses
+    return [(i, j) for i, j in permutations(places, 2) if ranks[i] < ranks[j] and texts[i] != texts[j]]
+
+
+def opening_of(ranked: RankedAnswers) -> str:
+    """Return the first user turn: the same for all prompts of one OASST tree, and for a prompt that stands twice."""
+    turns = [message["content"] for message in messages_of(ranked.prompt) if message["role"] == "user"]
+    return " ".join((turns or [""])[0].split()).casefold()
+
+
+def responses_to(ranked: RankedAnswers) -> list[Response]:
+    """Return the answers as the rows that a judge reads, in their order."""
+    return [
+        Response(
+            id=content_key("response", ranked.prompt, response),
+            prompt_id=ranked.id,
+            prompt=ranked.prompt,
+            response=response,
+            model=UNKNOWN_MODEL,
+        )
+        for response in ranked.responses
+    ]
