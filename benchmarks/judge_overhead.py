@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from benchmarks.slow_server import slow_server
+from benchmarks.slow_server import mean_delay_s, slow_server
 from console.table import Cell, print_table
 
 DELAY_S = 0.2
@@ -122,9 +122,11 @@ def _served(folder: Path, n: int, repeat: int) -> dict[str, Cell]:
     out = folder / f"served-{repeat}.jsonl"
     with slow_server(REPLY, DELAY_S) as url:
         found = _run("--served", str(source), url, str(out))
+        server_ms = 1000 * mean_delay_s(url)
     assert sum(1 for _ in out.open()) == n
     ideal_s = n * DELAY_S / CONCURRENCY
-    return {"calls": n, "seconds": found["seconds"], "ideal": ideal_s, "% of ideal": 100 * ideal_s / found["seconds"]}
+    share = 100 * ideal_s / found["seconds"]
+    return {"calls": n, "seconds": found["seconds"], "ideal": ideal_s, "% of ideal": share, "server, ms": server_ms}
 
 
 if __name__ == "__main__":

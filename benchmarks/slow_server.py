@@ -3,7 +3,8 @@
 python -m benchmarks.slow_server                                             3,200 calls, 64 under way, three times
 python -m benchmarks.slow_server --serve --delay-s 0.2 --reply "Score: 4"    prints its address; serves until killed
 
-With C calls under way and D seconds a call, N calls take at least N * D / C seconds: that is the ideal.
+With C calls under way and D seconds a call, N calls take at least N * D / C seconds: that is the ideal. On a busy
+machine the server itself takes longer than D; the last column says how long it took on average.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from resource import RUSAGE_CHILDREN, getrusage
+from typing import Any
+from urllib.request import urlopen
 
 import tyro
 
@@ -21,20 +24,36 @@ import tyro
 async def answer_forever(reply: str, delay_s: float) -> None:
     choice = {"index": 0, "message": {"role": "assistant", "content": reply}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 500, "completion_tokens": 10, "total_tokens": 510}
-    body = json.dumps({"id": "x", "object": "chat.completion", "model": "slow", "choices": [choice], "usage": usage})
-    answer = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+    answer = _http({"id": "x", "object": "chat.completion", "model": "slow", "choices": [choice], "usage": usage})
+    taken_s: list[float] = []
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):  # the client has left
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                if head.startswith(b"get "):
+                    writer.write(_http({"mean_s": sum(taken_s) / len(taken_s)}))
+                    continue
                 await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
+                started = time.perf_counter()
                 await asyncio.sleep(delay_s)
                 writer.write(answer)
+                taken_s.append(time.perf_counter() - started)
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=1024)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
     await server.serve_forever()
+
+
+def _http(body: dict[str, Any]) -> bytes:
+    text = json.dumps(body)
+    return f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(text)}\r\n\r\n{text}".encode()
+
+
+def mean_delay_s(url: str) -> float:
+    """Return how long the server took for a call, on average."""
+    with urlopen(url) as reply:
+        return float(json.load(reply)["mean_s"])
 
 
 @contextmanager
@@ -61,9 +80,10 @@ def measured(calls: int, concurrency: int, delay_s: float, reply: str) -> dict[s
         started = time.perf_counter()
         n = sum(completion.error is None for completion in engine.generate(requests, Sampling()))
         seconds = time.perf_counter() - started
+        server_ms = 1000 * mean_delay_s(url)
     server_s, client_s = sum(getrusage(RUSAGE_CHILDREN)[:2]) - server_s, time.process_time() - client_s
     share = 100 * calls * delay_s / concurrency / seconds
-    cpu = {"client CPU, s": client_s, "server CPU, s": server_s}
+    cpu = {"client CPU, s": client_s, "server CPU, s": server_s, "server, ms": server_ms}
     return {"calls": n, "seconds": seconds, "calls/s": n / seconds, "% of ideal": share, **cpu}
 
 
