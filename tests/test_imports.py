@@ -1,4 +1,4 @@
-"""Imports go one way: console <- records <- engines <- judges <- trainer, judges <- evals; tui sees records only."""
+"""Imports go one way: console <- records <- engines <- judges <- {trainer, evals}; tui: records; experiments: all."""
 
 import ast
 from pathlib import Path
@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "trainer": {"console", "records", "engines", "judges"},
     "evals": {"console", "records", "engines", "judges"},
     "tui": {"console", "records"},
+    "experiments": {"console", "records", "engines", "judges", "trainer", "evals"},
 }
 FILES = [path for room in MAY_IMPORT for path in sorted((ROOT / room).rglob("*.py"))]
 

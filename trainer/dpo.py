@@ -1,16 +1,17 @@
-"""Direct preference optimisation on pairs, with the parent model as the reference (Rafailov et al., 2023).
+"""Direct preference optimisation on pairs, with the parent or another model as the reference (Rafailov et al., 2023).
 
 python -m trainer.dpo runs/demo/iter2/pairs.jsonl --model iter1 --out runs/dpo/model
 python -m trainer.dpo pairs.parquet --model Qwen/Qwen3-0.6B --beta 0.05 --learning-rate 5e-7 --out runs/dpo/model
+python -m trainer.dpo pairs.jsonl --model iter2 --reference iter0 --labels soft --length-alpha 0.01 --out runs/dpo/model
 
 FILE has preference pairs: this project's, TRL's `prompt`, `chosen`, `rejected`, two outputs with a `label`, CSV,
-Parquet, .gz of these, or a hub data set.
+Parquet, .gz of these, or a hub data set. A pair's `weight` is its weight in the loss, over the mean weight.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -20,6 +21,7 @@ from trainer.training import Trained, TrainingOptions, check_options
 
 if TYPE_CHECKING:
     from records import Pair
+    from trainer.checkpoints import Checkpoints
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class DPOOptions(TrainingOptions):
     learning_rate: float = 1e-6
     beta: float = 0.1
     """How strongly the model is held to its reference."""
+    labels: Literal["hard", "soft"] = "hard"
+    """hard: each pair is labelled rightly. soft: with the probability of its `confidence`, p l(z) + (1 - p) l(-z)."""
+    length_alpha: float = 0.0
+    """Length-regularised DPO: added to z for each token that the chosen answer is longer than the rejected one, so that
+    a longer answer is pushed up less; 0 is plain DPO."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +45,9 @@ class Config(Flags):
     file: Given = None
     """Preference pairs to learn from."""
     model: str = "smollm2"
-    """The model to start from, which is also the reference: iterN, a folder, a hub id, or smollm2."""
+    """The model to start from: iterN, a folder, a hub id, or smollm2."""
+    reference: str | None = None
+    """The model that the distance is measured to, named in the same way; the default is the one to start from."""
     run: str | None = None
     """The run that iterN is looked up in; the default is the newest."""
     out: Path = Path("runs/dpo/model")
@@ -66,42 +75,107 @@ def main(config: Config) -> None:
         print(f"would train {config.model} on {len(pairs)} pairs of {config.file} and save it to {config.out}")
         return
     claim_folder(config.out, fresh=config.fresh)
-    trained = train_dpo(parent, config.out, pairs, config.training, config.seed)
+    reference = resolve_model(config.reference, config.run) if config.reference else None
+    trained = train_dpo(parent, config.out, pairs, config.training, config.seed, reference=reference)
     print_table([table_row(trained, config.out)], as_json=config.json)
 
 
 def train_dpo(
-    parent: Path, out: Path, pairs: "Sequence[Pair]", options: DPOOptions, seed: int, title: str = "DPO"
+    parent: Path,
+    out: Path,
+    pairs: "Sequence[Pair]",
+    options: DPOOptions,
+    seed: int,
+    title: str = "DPO",
+    reference: Path | None = None,
+    checkpoints: "Checkpoints | None" = None,
 ) -> Trained:
-    """Train the model in `parent`, which is also the reference, on `pairs` and save it in `out`.
+    """Train the model in `parent` on `pairs` and save it in `out`; the reference is `reference`, or else `parent`.
 
-    The reference's log-probabilities are computed once, before the first step, so that only one model is in memory.
-    Raises InputError for a bad setting, TrainingError where there is nothing to train on or the loss is not a number.
+    The reference's log-probabilities are computed once, before the first step, so that only one model is in memory:
+    another reference is loaded before the parent, and freed. The loss is in `trainer.preference_trainer`; with hard
+    labels, equal weights and no `length_alpha` it is TRL's own. Raises InputError for a bad setting or pairs that lack
+    what it needs, TrainingError where there is nothing to train on or the loss is not a number.
     """
     from console.errors import TrainingError
 
-    check_options(options)
-    if options.beta <= 0:
-        raise InputError(f"beta must be above 0, not {options.beta}")
+    _check(options)
     if not pairs:
         raise TrainingError("no preference pair to train on")
+    columns = _columns(pairs, options)
     from datasets import Dataset
-    from trl import DPOConfig, DPOTrainer
+    from transformers import AutoTokenizer
+    from trl import DPOConfig
 
+    from trainer.preference_trainer import PreferenceTrainer
     from trainer.training import fit, load_policy, safe_chat, trainer_settings
 
-    model, tokenizer = load_policy(parent)
+    settings = trainer_settings(options, out.with_name("dpo.tmp"), seed)
+    tokenizer = AutoTokenizer.from_pretrained(parent)
     rows = [
         {name: safe_chat(getattr(pair, name), tokenizer) for name in ("prompt", "chosen", "rejected")} for pair in pairs
     ]
-    settings = trainer_settings(options, out.with_name("dpo.tmp"), seed)
-    trainer = DPOTrainer(
-        model=model,
-        args=DPOConfig(**settings, beta=options.beta, precompute_ref_log_probs=True),
-        train_dataset=Dataset.from_list(rows),
-        processing_class=tokenizer,
-    )
-    return fit(trainer, out, title)
+    data = Dataset.from_list([row | extra for row, extra in zip(rows, columns, strict=True)])
+    shared: dict[str, Any] = {
+        "args": DPOConfig(**settings, beta=options.beta, precompute_ref_log_probs=True),
+        "processing_class": tokenizer,
+    }
+    if reference is not None and reference.resolve() != parent.resolve():
+        data = _with_reference(data, reference, shared)
+    model, _ = load_policy(parent)
+    trainer = PreferenceTrainer(model, train_dataset=data, length_alpha=options.length_alpha, **shared)
+    return fit(trainer, out, title, checkpoints)
+
+
+def _check(options: DPOOptions) -> None:
+    check_options(TrainingOptions(**{f.name: getattr(options, f.name) for f in fields(TrainingOptions)}))
+    if options.beta <= 0:
+        raise InputError(f"beta must be above 0, not {options.beta}")
+    if options.length_alpha < 0:
+        raise InputError(
+            f"length_alpha must be 0 or more, not {options.length_alpha}: below, longer answers are favoured"
+        )
+
+
+def _columns(pairs: "Sequence[Pair]", options: DPOOptions) -> list[dict[str, float]]:
+    """Return the weight and the label of each pair, or nothing where all weights are the same and all labels hard."""
+    from console.errors import TrainingError
+
+    weights = [pair.weight for pair in pairs]
+    if not all(0 <= weight < float("inf") for weight in weights):
+        raise InputError("a pair's weight must be a number and 0 or more")
+    if not any(weights):
+        raise TrainingError("the weight of every preference pair is 0: there is nothing to train on")
+    labels = [pair.confidence if options.labels == "soft" else 1.0 for pair in pairs]
+    known = [label for label in labels if label is not None and 0 <= label <= 1]
+    if len(known) < len(pairs):
+        raise InputError(
+            f"{len(pairs) - len(known)} of {len(pairs)} pairs have no confidence between 0 and 1, which --labels soft "
+            "needs; make the pairs with trainer.pairs, or use --labels hard"
+        )
+    if options.labels == "hard" and len(set(weights)) == 1:
+        return [{}] * len(pairs)
+    from trainer.preference_trainer import LABEL, WEIGHT
+
+    return [{WEIGHT: weight, LABEL: label} for weight, label in zip(weights, known, strict=True)]
+
+
+def _with_reference(data: Any, reference: Path, shared: dict[str, Any]) -> Any:
+    """Return `data`, tokenised, with the log-probabilities that the model in `reference` gives both answers."""
+    import gc
+
+    from trainer.preference_trainer import PreferenceTrainer
+    from trainer.training import load_policy
+
+    model, tokenizer = load_policy(reference)
+    if tokenizer.get_vocab() != shared["processing_class"].get_vocab():
+        raise InputError(f"{reference}: its tokens are not those of the model to train, so it cannot be its reference")
+    trainer = PreferenceTrainer(model, train_dataset=data, **shared)
+    found = trainer.train_dataset
+    trainer.accelerator.free_memory()
+    del model, trainer
+    gc.collect()  # the policy needs the memory
+    return found
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def claim_run(run: Run, config: Config) -> None:
     settings = _settings(config)
     if run.config.exists():
         before = tomllib.loads(run.config.read_text(encoding="utf-8"))["settings"]
-        if changed := _differences(before, settings):
+        if changed := _differences(_deciding(before), _deciding(settings)):
             raise InputError(
                 f"{run.folder} was made with other settings: {'; '.join(changed[:3])}. "
                 "Use the same, or another --name, or --fresh to set the old run aside"
@@ -58,6 +58,11 @@ def claim_run(run: Run, config: Config) -> None:
         return
     table = {"settings": settings, "versions": _versions()}
     write_atomic(run.config, tomli_w.dumps(table))
+
+
+def _deciding(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings without those that decide no row: after a gate has stopped a run, it may be moved."""
+    return {name: value for name, value in settings.items() if name not in ("gates", "estimate")}
 
 
 def _settings(config: Config) -> dict[str, Any]:

@@ -9,8 +9,16 @@ it for several answers to new prompts, lets it judge them, and trains it on the 
 anywhere and started again, the same command goes on where it was.
 """
 
+from typing import TYPE_CHECKING
+
 from console.command import run as run_command
 from trainer.recipe import Config, check
+
+if TYPE_CHECKING:
+    from records.runs import Run
+    from trainer.ledger import LedgerLine
+    from trainer.measure import Measured
+    from trainer.splits import Split
 
 
 def main(config: Config) -> None:
@@ -20,10 +28,10 @@ def main(config: Config) -> None:
     from records import Store
     from records.runs import RUNS, Run
     from records.store import set_aside
+    from trainer.integrity import check_hashes, write_hashes
     from trainer.ledger import LedgerLine, claim_run
-    from trainer.measure import measure
     from trainer.report import print_plan, print_report
-    from trainer.rounds import link_base_model, preference_round, supervised
+    from trainer.rounds import link_base_model
     from trainer.seeds import seed_prompts
     from trainer.splits import split_prompts
 
@@ -37,17 +45,42 @@ def main(config: Config) -> None:
         set_aside(run.folder)
     claim_run(run, config)
     link_base_model(run, base)
+    measured: dict[int, Measured] = {}
     with Store(run.ledger, LedgerLine) as ledger:  # its lock keeps a second loop out of the run
         for number in range(1, config.iterations + 1):
-            if f"iter{number}" not in ledger:
-                made = (
-                    supervised(run, config)
-                    if number == 1
-                    else preference_round(run, number, split.rounds[number], config)
-                )
+            if f"iter{number}" in ledger:
+                check_hashes(run, number)
+            else:
+                made = _made(run, number, split, config)
+                write_hashes(run, number)
                 ledger.append(made)
-        lines = {line.id: line for line in ledger.rows()}
-        print_report(run, config, lines, measure(run, split.held_out, config))
+            _measure(run, number, split, config, measured)
+        print_report(run, config, {line.id: line for line in ledger.rows()}, list(measured.values()))
+
+
+def _made(run: "Run", number: int, split: "Split", config: Config) -> "LedgerLine":
+    """Make iteration `number` and return its line in the ledger."""
+    from trainer.new_prompts import prompts_of
+    from trainer.rounds import preference_round, supervised
+
+    if number == 1:
+        return supervised(run, config)
+    return preference_round(run, number, prompts_of(run, number, split, config), split.held_out, config)
+
+
+def _measure(run: "Run", number: int, split: "Split", config: Config, measured: "dict[int, Measured]") -> None:
+    """Measure what can be after iteration `number`, the judge's being there; raises TrainingError at a gate."""
+    from trainer.gates import check_gates
+    from trainer.measure import measure
+
+    if number < config.eval.judge:
+        return
+    for done in range(number + 1):
+        if done not in measured:
+            measured[done] = measure(run, done, split.held_out, config)
+            monitors = measured[done].monitors
+            if done > 0 and monitors is not None:
+                check_gates(monitors, measured[1].monitors if done > 1 else None, config.gates)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,29 @@
-"""Measures every iteration of a run on held-out prompts, with one judge for all of them."""
+"""Measures an iteration on held-out prompts: score and win rate by one judge for the whole run, and the monitors."""
 
 import gc
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from engines.answers import answer_into
-from engines.protocol import Sampling
 from judges.judge import Judge, had_a_reply, judge_into, open_judge
 from judges.options import JudgeOptions
 from judges.pairwise import Contest, WinRate, both_orders_answered, compare_into, win_rate
+from judges.rubric import load_rubric
 from records import Comparison, Judgment, Prompt, Response, Store
 from records.rows import Row
 from records.runs import Run
 from records.store import write_atomic, write_rows
+from trainer.gather import candidates, open_model
+from trainer.judge_accuracy import Accuracy, judge_accuracy
+from trainer.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
+from trainer.monitors import Monitors, monitors_of
 from trainer.recipe import Config
+
+if TYPE_CHECKING:
+    from engines.transformers_engine import TransformersEngine
 
 
 class Measured(Row, frozen=True, kw_only=True):
@@ -31,83 +38,119 @@ class Measured(Row, frozen=True, kw_only=True):
     mean_chars: float
     win_rate: WinRate | None
     """Against iter0; None for iter0 itself."""
+    monitors: Monitors | None = None
 
 
-def measure(run: Run, prompts: list[Prompt], config: Config) -> list[Measured]:
-    """Return how each iteration does, and write eval/summary.json and each iterN/metrics.json."""
-    summary = run.folder / "eval" / "summary.json"
-    if summary.exists():
-        return msgspec.json.decode(summary.read_bytes(), type=list[Measured])
-    write_rows(run.folder / "eval" / "prompts.jsonl", prompts)
-    answers = {number: _answers(run, number, prompts, config) for number in range(config.iterations + 1)}
-    measured = _judged(run, answers, config)
-    for row in measured:
-        write_atomic(run.iteration(row.iteration) / "metrics.json", msgspec.json.format(msgspec.json.encode(row)))
-    write_atomic(summary, msgspec.json.format(msgspec.json.encode(measured)))
+def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> Measured:
+    """Return how iteration `number` does, and write its metrics.json; the judge's iteration must be there already.
+
+    Three models are loaded, one after the other: the iteration's own, iter0 for the divergence from it, and the judge.
+    """
+    done = run.iteration(number) / "metrics.json"
+    if done.exists():
+        return msgspec.json.decode(done.read_bytes(), type=Measured)
+    write_rows(_path(run, "prompts"), prompts)
+    engine = open_model(run, number, config)
+    own = _own(run, number, engine, prompts, config)
+    del engine
+    gc.collect()
+    kl = _kl(run, number, own, config)
+    measured = _judged(run, number, own, kl, config)
+    write_atomic(done, msgspec.json.format(msgspec.json.encode(measured)))
     return measured
 
 
-def _answers(run: Run, number: int, prompts: list[Prompt], config: Config) -> list[Response]:
-    from engines.transformers_engine import TransformersEngine
+class _Own(msgspec.Struct, frozen=True):
+    """What the iteration's own model did."""
 
-    engine = TransformersEngine.load(run.model(number), f"iter{number}", config.engine.batch_size)
-    options = config.candidates
-    sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
-    with Store(_path(run, f"iter{number}"), Response) as store:
-        found = answer_into(store, engine, prompts, sampling, seed=config.seed, title=f"iter{number} held-out answers")
+    answers: list[Response]
+    judgments: list[Judgment]
+    accuracy: Accuracy | None
+    likelihoods: list[AnswerLikelihood]
+
+
+def _own(run: Run, number: int, engine: "TransformersEngine", prompts: list[Prompt], config: Config) -> _Own:
+    name = f"iter{number}"
+    answers = candidates(_path(run, name), engine, prompts, config, f"{name} held-out answers", n=1)
+    judge = open_judge(engine, config.judge, config.seed)
+    judgments = _scores(run, judge, answers, f"{name} judging its own")
+    labelled = config.monitors.labelled
+    folder = run.folder / "eval" / "labelled" / name
+    accuracy = None
+    if labelled is not None:
+        accuracy = judge_accuracy(judge, labelled, folder, config.monitors.labelled_limit, config.seed)
+    likelihoods = _likelihoods(run, engine, answers, name) if config.monitors.kl and number > 0 else []
+    return _Own(answers, judgments, accuracy, likelihoods)
+
+
+def _kl(run: Run, number: int, own: _Own, config: Config) -> KL | None:
+    if not own.likelihoods:
+        return None
+    engine = open_model(run, 0, config)
+    base = _likelihoods(run, engine, own.answers, f"iter0 reading iter{number}")
     del engine
     gc.collect()
-    return found
+    return kl_of(own.likelihoods, base)
 
 
-def _judged(run: Run, answers: dict[int, list[Response]], config: Config) -> list[Measured]:
-    from engines.transformers_engine import TransformersEngine
-
+def _judged(run: Run, number: int, own: _Own, kl: KL | None, config: Config) -> Measured:
     name = f"iter{config.eval.judge}"
-    engine = TransformersEngine.load(run.model(config.eval.judge), name, config.engine.batch_size)
-    scorer = open_judge(engine, config.judge, config.seed)
-    comparer = open_judge(engine, _pairwise(config), config.seed)
-    everything = [response for responses in answers.values() for response in responses]
-    with Store(_path(run, "judgments"), Judgment, keep=had_a_reply) as store:
-        judgments = {row.response_id: row for row in judge_into(store, scorer, everything, "held-out scores")}
-    rates = _win_rates(run, comparer, answers)
-    return [
-        _measured(number, name, [judgments[response.id] for response in responses], rates.get(number))
-        for number, responses in answers.items()
-    ]
+    engine = open_model(run, config.eval.judge, config)
+    frozen = _scores(run, open_judge(engine, config.judge, config.seed), own.answers, f"iter{number} held-out scores")
+    rate = _win_rate(run, number, open_judge(engine, pairwise(config), config.seed), own.answers) if number else None
+    del engine
+    gc.collect()
+    scores = [judgment.score for judgment in frozen if judgment.score is not None]
+    base = run.iteration(0) / "metrics.json"
+    monitors = monitors_of(
+        number,
+        own.answers,
+        own.judgments,
+        load_rubric(config.judge.rubric),
+        frozen=frozen,
+        base=msgspec.json.decode(base.read_bytes(), type=Measured).monitors if number else None,
+        accuracy=own.accuracy,
+        kl=kl,
+        seed=config.seed,
+        self_bleu_pairs=config.monitors.self_bleu_pairs,
+    )
+    return Measured(
+        iteration=number,
+        judge=name,
+        n_prompts=len(frozen),
+        n_unscored=len(frozen) - len(scores),
+        mean_score=fmean(scores) if scores else None,
+        mean_chars=fmean(len(judgment.response) for judgment in frozen),
+        win_rate=rate,
+        monitors=monitors,
+    )
 
 
-def _win_rates(run: Run, comparer: Judge, answers: dict[int, list[Response]]) -> dict[int, WinRate]:
-    base = {response.prompt_id: response for response in answers[0]}
-    others = [response for number, responses in answers.items() if number > 0 for response in responses]
-    contests = [_contest(base[other.prompt_id], other) for other in others if other.prompt_id in base]
-    with Store(_path(run, "comparisons"), Comparison, keep=both_orders_answered) as store:
-        comparisons = compare_into(store, comparer, contests, "held-out comparisons")
-    by_model: dict[str, list[Comparison]] = {}
-    for comparison in comparisons:
-        by_model.setdefault(comparison.model_b, []).append(comparison)
-    return {number: win_rate(by_model.get(f"iter{number}", [])) for number in answers if number > 0}
+def pairwise(config: Config) -> JudgeOptions:
+    """Return the options of the judge that compares two iterations' answers."""
+    return replace(config.judge, rubric=config.eval.rubric, samples=1)
+
+
+def _win_rate(run: Run, number: int, comparer: Judge, answers: list[Response]) -> WinRate:
+    with Store(_path(run, "iter0"), Response) as store:
+        base = {response.prompt_id: response for response in store.latest()}
+    contests = [_contest(base[other.prompt_id], other) for other in answers if other.prompt_id in base]
+    with Store(_path(run, "comparisons"), Comparison, keep=both_orders_answered) as comparisons:
+        return win_rate(compare_into(comparisons, comparer, contests, f"iter{number} held-out comparisons"))
 
 
 def _contest(base: Response, other: Response) -> Contest:
     return Contest(other.prompt_id, other.prompt, base.response, other.response, base.model, other.model)
 
 
-def _measured(number: int, judge: str, judgments: list[Judgment], rate: WinRate | None) -> Measured:
-    scores = [judgment.score for judgment in judgments if judgment.score is not None]
-    return Measured(
-        iteration=number,
-        judge=judge,
-        n_prompts=len(judgments),
-        n_unscored=len(judgments) - len(scores),
-        mean_score=fmean(scores) if scores else None,
-        mean_chars=fmean(len(judgment.response) for judgment in judgments),
-        win_rate=rate,
-    )
+def _scores(run: Run, judge: Judge, answers: list[Response], title: str) -> list[Judgment]:
+    with Store(_path(run, "judgments"), Judgment, keep=had_a_reply) as store:
+        return judge_into(store, judge, answers, title)
 
 
-def _pairwise(config: Config) -> JudgeOptions:
-    return replace(config.judge, rubric=config.eval.rubric, samples=1)
+def _likelihoods(run: Run, engine: "TransformersEngine", answers: list[Response], title: str) -> list[AnswerLikelihood]:
+    with Store(_path(run, "likelihoods"), AnswerLikelihood) as store:
+        return likelihoods_into(store, engine, answers, f"{title} likelihoods")
 
 
 def _path(run: Run, name: str) -> Path:

@@ -1,95 +1,138 @@
-"""Judgments -> preference pairs: the best-scored answer to a prompt against the worst (Self-Rewarding, section 2.3)."""
+"""Make preference pairs of judged answers: the best against the worst answer to each prompt.
+
+python -m trainer.pairs judgments.jsonl --out pairs.jsonl
+python -m trainer.pairs judgments.jsonl --rho 0.1 --max-score-share 0.4 --min-margin 0.5 --out pairs.jsonl
+python -m trainer.pairs judgments.jsonl --second-judge other.jsonl --votes votes.jsonl --on-vote overrule
+python -m trainer.pairs iter2/judgments.jsonl --rejected-from iter0/judgments.jsonl      the rejected of another model
+python -m trainer.pairs judgments.jsonl --positive-only --out chats.jsonl                chats for trainer.sft, no pairs
+
+FILE has judgments, as judges.score writes them. Ties and answers without a score give no pair; the table says what
+became of every prompt.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from console.errors import InputError
-from judges.evidence import evidence_of
-from judges.retrieval.scores import evidence_filter
-from records import Judgment, Pair, messages_of
+import tyro
 
+from console.command import Flags, Given, run
+from console.errors import InputError, TrainingError
+from trainer.pairing import PairCounts, PairOptions, make_pairs
 
-@dataclass(frozen=True)
-class PairOptions:
-    """Which pairs are good enough to train on."""
+if TYPE_CHECKING:
+    from console.table import Cell
+    from records import Judgment, Pair
 
-    min_margin: float = 0.0
-    """Drop a pair whose scores are not further apart than this; 0 drops only ties."""
-    evidence: Literal["any", "no-refuted", "more-supported"] = "any"
-    """Drop a pair whose chosen answer has a refuted claim (no-refuted), or whose chosen answer's claims are no better
-    supported than the rejected one's (more-supported); needs judgments whose claims were looked up."""
+__all__ = ["PairCounts", "PairOptions", "make_pairs"]
 
-
-@dataclass(frozen=True)
-class PairCounts:
-    """What became of the prompts; they add up: n_prompts = n_pairs + n_tied + n_too_few + n_refuted."""
-
-    n_prompts: int
-    n_pairs: int
-    n_tied: int
-    """The margin is too small, or best and worst are the same text."""
-    n_too_few: int
-    """Fewer than two answers have a score."""
-    n_refuted: int
-    """The evidence is against the pair."""
-    n_unscored: int
-    """Answers without a score; they are never chosen and never rejected."""
+OUT = Path("runs/pairs/pairs.jsonl")
 
 
-def make_pairs(judgments: Sequence[Judgment], options: PairOptions) -> tuple[list[Pair], PairCounts]:
-    """Return at most one pair a prompt, in the order of the prompts, and what became of the others.
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Make preference pairs of judged answers."""
 
-    Raises InputError where the judgments are of two judges or rubrics: their scores do not compare.
-    """
-    if options.min_margin < 0:
-        raise InputError(f"min_margin must be 0 or more, not {options.min_margin}")
-    if len(judges := {judgment.judge for judgment in judgments}) > 1:
-        raise InputError(f"the judgments are of {len(judges)} judges or rubrics, whose scores do not compare: use one")
-    by_prompt: dict[str, list[Judgment]] = {}
-    for judgment in judgments:
-        by_prompt.setdefault(judgment.prompt_id, []).append(judgment)
-    pairs, n_tied, n_too_few, n_refuted = [], 0, 0, 0
-    for answers in by_prompt.values():
-        scored = [(judgment.score, judgment) for judgment in answers if judgment.score is not None]
-        if len(scored) < 2:
-            n_too_few += 1
-            continue
-        (high, best), (low, worst) = max(scored, key=_score), min(scored, key=_score)
-        if high - low <= options.min_margin or best.response == worst.response:
-            n_tied += 1
-            continue
-        if _is_refuted(best, worst, options):
-            n_refuted += 1
-            continue
-        pairs.append(_pair(best, worst, high, low))
-    n_unscored = sum(judgment.score is None for judgment in judgments)
-    return pairs, PairCounts(len(by_prompt), len(pairs), n_tied, n_too_few, n_refuted, n_unscored)
+    file: Given = None
+    """Judgments to make pairs of."""
+    out: Path = OUT
+    """Where the pairs, or chats, go; an earlier file is set aside."""
+    rejected_from: Path | None = None
+    """Judgments of another model's answers to the same prompts: choose from FILE and reject from these."""
+    positive_only: bool = False
+    """Write no pairs but a chat for each answer with a perfect score."""
+    positive_score: float | None = None
+    """The least score that counts as perfect; the default is the rubric's highest."""
+    pairs: Annotated[PairOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PairOptions)
 
 
-def _score(scored: tuple[float, Judgment]) -> float:
-    return scored[0]
+def main(config: Config) -> None:
+    """Read, pair, write and print what became of the prompts."""
+    if config.file is None:
+        raise InputError("name a file of judgments; judges.score writes one")
+    judgments = _judgments(config.file)
+    if config.positive_only:
+        _write_chats(judgments, config)
+        return
+    pairs, counts = _pairs(judgments, config)
+    if not pairs:
+        raise TrainingError(
+            f"{config.file}: none of {counts.n_prompts} prompts gave a pair: {_losses(counts)}. Try more answers to "
+            "each prompt, a higher temperature, --read logprobs, another judge, or fewer filters"
+        )
+    _finish(pairs, _table_row(pairs, counts), config)
 
 
-def _is_refuted(best: Judgment, worst: Judgment, options: PairOptions) -> bool:
-    """Return whether the evidence is against a pair; raises InputError where there is none to look at."""
-    if options.evidence == "any":
-        return False
-    chosen, rejected = evidence_of(best), evidence_of(worst)
-    if chosen is None or rejected is None:
-        raise InputError(f"pairs.evidence = '{options.evidence}' needs judgments whose claims were looked up: a corpus")
-    return evidence_filter(chosen, rejected, options.evidence) is not None
+def _judgments(path: Path) -> "list[Judgment]":
+    from records import Judgment, read_rows
+    from records.store import latest
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    found = latest(read_rows(path, Judgment))
+    if not found:
+        raise InputError(f"{path}: the file has no rows")
+    return found
 
 
-def _pair(best: Judgment, worst: Judgment, high: float, low: float) -> Pair:
-    return Pair(
-        prompt=messages_of(best.prompt),
-        chosen=[{"role": "assistant", "content": best.response}],
-        rejected=[{"role": "assistant", "content": worst.response}],
-        prompt_id=best.prompt_id,
-        chosen_score=high,
-        rejected_score=low,
-        margin=high - low,
-        judge=best.judge,
-        evidence=[best.evidence, worst.evidence] if best.evidence and worst.evidence else None,
-    )
+def _pairs(judgments: "list[Judgment]", config: Config) -> "tuple[list[Pair], PairCounts]":
+    if config.rejected_from is None:
+        return make_pairs(judgments, config.pairs, config.seed)
+    from trainer.temporal import temporal_pairs
+
+    return temporal_pairs(_judgments(config.rejected_from), judgments, config.pairs, config.seed)
+
+
+def _write_chats(judgments: "list[Judgment]", config: Config) -> None:
+    from trainer.pairing import positive_chats
+
+    chats = positive_chats(judgments, config.positive_score)
+    if not chats:
+        raise TrainingError(
+            f"{config.file}: none of {len(judgments)} answers has a perfect score; try --positive-score, because an "
+            "expected score (--read logprobs) hardly ever reaches the end of the scale"
+        )
+    row: dict[str, Cell] = {"answers": len(judgments), "perfect": len(chats)}
+    _finish([{"messages": chat} for chat in chats], row, config)
+
+
+def _finish(rows: "Sequence[object]", table_row: "dict[str, Cell]", config: Config) -> None:
+    from console.table import print_table
+    from records.store import set_aside, write_rows
+
+    if not config.dry_run:
+        set_aside(config.out)
+        write_rows(config.out, rows)
+    print_table([table_row], as_json=config.json)
+    if not config.json:
+        print("\nnothing is written" if config.dry_run else f"\n{config.out}")
+
+
+def _table_row(pairs: "Sequence[Pair]", counts: PairCounts) -> "dict[str, Cell]":
+    from dataclasses import asdict
+    from statistics import fmean
+
+    row: dict[str, Cell] = {name.removeprefix("n_").replace("_", " "): n for name, n in asdict(counts).items()}
+    known = [pair.confidence for pair in pairs if pair.confidence is not None]
+    return row | {
+        "mean margin": fmean(pair.margin or 0.0 for pair in pairs),
+        "confidence": fmean(known) if known else None,
+        "chosen chars": fmean(len(pair.chosen[0]["content"]) for pair in pairs),
+        "rejected chars": fmean(len(pair.rejected[0]["content"]) for pair in pairs),
+    }
+
+
+def _losses(counts: PairCounts) -> str:
+    lost = {
+        "tied": counts.n_tied,
+        "with fewer than two scored answers": counts.n_too_few,
+        "against the evidence": counts.n_refuted,
+        "against the second judge": counts.n_disagreed,
+        "outvoted": counts.n_outvoted,
+    }
+    return ", ".join(f"{n} {reason}" for reason, n in lost.items() if n)
+
+
+if __name__ == "__main__":
+    run(Config, main, "python -m trainer.pairs")

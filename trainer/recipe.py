@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from console.command import Flags
 from console.errors import InputError
@@ -9,7 +10,13 @@ from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import JudgeOptions
 from judges.retrieval.options import EvidenceOptions
 from trainer.dpo import DPOOptions
-from trainer.pairs import PairOptions
+from trainer.early_stop import EarlyStopOptions
+from trainer.gates import Gates, check_gate_names
+from trainer.meta import MetaOptions
+from trainer.model_size import EstimateOptions
+from trainer.monitors import MonitorOptions
+from trainer.pairing import PairOptions, check_pair_options
+from trainer.self_instruct.options import FewShotOptions, FilterOptions
 from trainer.sft import SFTOptions
 
 
@@ -36,9 +43,40 @@ class SeedOptions:
     ift: Path | None = None
     """Conversations that show how to answer."""
     eft: Path | None = None
-    """Ranked answers that show how to judge."""
+    """Judged answers that show how to judge: chats, as trainer.eft writes them, or rows with scores and rationales."""
+    judging: bool = True
+    """Learn to judge at all; false is the paper's ablation without EFT (section 3.2)."""
     eft_limit: int | None = None
     """Use only N judged answers, drawn at random."""
+
+
+@dataclass(frozen=True)
+class NewPromptOptions:
+    """Where the new prompts of a round come from (Self-Rewarding, section 2.2)."""
+
+    source: Literal["seeds", "iter0", "parent"] = "seeds"
+    """seeds: dealt out from the seed prompts. iter0, parent: written by that model, few-shot from the seed prompts."""
+    few_shot: FewShotOptions = field(default_factory=FewShotOptions)
+    filters: FilterOptions = field(default_factory=FilterOptions)
+
+
+@dataclass(frozen=True)
+class RoundOptions:
+    """What a round learns from its judged answers."""
+
+    learn: Literal["pairs", "perfect"] = "pairs"
+    """pairs: DPO. perfect: SFT on the answers with a perfect score, the paper's ablation (section 3.2)."""
+    perfect_score: float | None = None
+    """The least score that counts as perfect; the default is the rubric's highest."""
+    reference: Literal["parent", "iter0"] = "parent"
+    """The model that DPO measures the distance to."""
+    rejected: Literal["parent", "iter0"] = "parent"
+    """iter0: choose among the parent's answers and reject one of iter0's (Temporal Self-Rewarding, 2508.06026)."""
+    consistency: Literal["off", "set", "prompt"] = "off"
+    """set, prompt: label the pairs with how far the parent and its own parent agree on the answers (CREAM, 2410.12735),
+    the mean of all prompts or each prompt's own."""
+    meta: bool = False
+    """Learn from pairs of judgments too (Meta-Rewarding, 2407.19594)."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +101,22 @@ class Config(Flags):
     """iter1 is supervised, each later one a round of DPO on the model's own judged answers."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
     seeds: SeedOptions = field(default_factory=SeedOptions)
+    new_prompts: NewPromptOptions = field(default_factory=NewPromptOptions)
     candidates: CandidateOptions = field(default_factory=CandidateOptions)
     judge: JudgeOptions = field(default_factory=JudgeOptions)
     evidence: EvidenceOptions = field(default_factory=EvidenceOptions)
+    round: RoundOptions = field(default_factory=RoundOptions)
     pairs: PairOptions = field(default_factory=PairOptions)
+    meta: MetaOptions = field(default_factory=MetaOptions)
     sft: SFTOptions = field(default_factory=SFTOptions)
     dpo: DPOOptions = field(default_factory=DPOOptions)
+    early_stop: EarlyStopOptions | None = None
+    """With this table the checkpoints of a round are compared, and the last that won is taken."""
     eval: EvalOptions = field(default_factory=EvalOptions)
+    monitors: MonitorOptions = field(default_factory=MonitorOptions)
+    gates: Gates = field(default_factory=dict)
+    """The range of each monitor, outside of which the run stops: see docs/monitors.md."""
+    estimate: EstimateOptions = field(default_factory=EstimateOptions)
 
 
 def check(config: Config) -> None:
@@ -86,3 +133,17 @@ def check(config: Config) -> None:
         raise InputError(
             "the loop trains the model that it asks, so it runs it in process: leave --engine and --base-url"
         )
+    check_gate_names(config.gates)
+    check_pair_options(config.pairs)
+    _check_round(config)
+
+
+def _check_round(config: Config) -> None:
+    if config.round.meta and (config.judge.read != "text" or config.judge.samples < 2):
+        raise InputError(
+            "--round.meta compares judgments, so they must have words: --judge.read text, and --judge.samples 2 or more"
+        )
+    if config.round.learn == "perfect" and (config.round.meta or config.round.consistency != "off"):
+        raise InputError("--round.learn perfect makes no pairs: leave out --round.meta and --round.consistency")
+    if config.round.rejected == "iter0" and config.round.consistency != "off":
+        raise InputError("--round.consistency ranks one model's answers: leave out --round.rejected iter0")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from console.progress import say
 from console.table import Cell, print_table
 from records.runs import Run
 from trainer.ledger import LedgerLine
@@ -32,28 +33,31 @@ def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measure
 
 
 def print_plan(run: Run, config: Config) -> None:
-    """Print what a run would do, stage by stage."""
-    options, held_out = config.candidates, config.eval.prompts
-    n_answers = options.prompts * options.n
-    n_verdicts = n_answers * (config.judge.samples if config.judge.read == "text" else 1)
-    rows: list[dict[str, Cell]] = [{"stage": "iter1 SFT", "calls": 0, "new tokens, at most": 0}]
-    for number in range(2, config.iterations + 1):
-        n_judge_tokens = n_verdicts * config.judge.max_new_tokens if config.judge.read == "text" else 0
-        rows += [
-            {
-                "stage": f"iter{number} candidates",
-                "calls": n_answers,
-                "new tokens, at most": n_answers * options.max_new_tokens,
-            },
-            {"stage": f"iter{number} judging", "calls": n_verdicts, "new tokens, at most": n_judge_tokens},
-            {"stage": f"iter{number} DPO, at most {options.prompts} pairs", "calls": 0, "new tokens, at most": 0},
-        ]
-    n_eval = held_out * (config.iterations + 1)
-    n_contests = 2 * held_out * config.iterations
-    rows.append({"stage": "held-out answers", "calls": n_eval, "new tokens, at most": n_eval * options.max_new_tokens})
-    rows.append({"stage": "held-out verdicts", "calls": n_eval + n_contests, "new tokens, at most": 0})
-    print(f"would run {config.iterations} iterations of {config.engine.model} in {run.folder}\n")
-    print_table(rows, as_json=config.json)
+    """Print what a run would do, stage by stage, with its time and memory from a short measurement or by formula."""
+    from engines.models import resolve_model
+    from trainer.estimate import estimate, table_of, too_large
+    from trainer.model_size import model_size
+    from trainer.probe import probe
+    from trainer.rounds import judging_chats
+    from trainer.seeds import ift_chats, seed_prompts
+    from trainer.workload import loop_work
+
+    prompts = seed_prompts(config.seeds.prompts)
+    chats = [*ift_chats(config.seeds.ift), *judging_chats(config)]
+    works, model, options = loop_work(config, prompts, chats), config.engine.model, config.estimate
+    if options.gpus:
+        size = model_size(options.size or resolve_model(model, config.engine.run))
+        found, how = estimate(works, size=size, hardware=options), f"by formula for {options.gpus} GPUs"
+    elif options.measure:
+        speeds = probe(resolve_model(model, config.engine.run), config, prompts, chats)
+        found, how = estimate(works, speeds=speeds), "from a short measurement on this machine"
+    else:
+        found, how = estimate(works), "calls and tokens only"
+    if not config.json:
+        print(f"would run {config.iterations} iterations of {model} in {run.folder}; {how}\n")
+    print_table(table_of(found), as_json=config.json)
+    if options.gpus and (problem := too_large(found, options)):
+        say(problem)
 
 
 def _row(row: Measured, line: LedgerLine | None) -> dict[str, Cell]:

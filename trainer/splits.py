@@ -17,11 +17,14 @@ class Split:
     rounds: dict[int, list[Prompt]]
     """By iteration, from 2 on."""
     held_out: list[Prompt]
+    seeds: list[Prompt]
+    """What is left: where a model writes the new prompts, it is shown these."""
 
 
 def split_prompts(prompts: Sequence[Prompt], config: Config) -> Split:
     """Return the prompts dealt out at random; raises InputError where there are too few."""
-    n_rounds, n_each, n_held_out = config.iterations - 1, config.candidates.prompts, config.eval.prompts
+    dealt = config.new_prompts.source == "seeds"
+    n_rounds, n_each, n_held_out = (config.iterations - 1) * dealt, config.candidates.prompts, config.eval.prompts
     n_needed = n_rounds * n_each + n_held_out
     if len(prompts) < n_needed:
         raise InputError(
@@ -33,7 +36,7 @@ def split_prompts(prompts: Sequence[Prompt], config: Config) -> Split:
     # The held-out prompts come first, so that they stay the same when rounds are added.
     starts = [n_held_out + index * n_each for index in range(n_rounds)]
     rounds = {index + 2: shuffled[start : start + n_each] for index, start in enumerate(starts)}
-    return Split(rounds, shuffled[:n_held_out])
+    return Split(rounds, shuffled[:n_held_out], shuffled[n_needed:])
 
 
 def split_hash(prompts: Sequence[Prompt]) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ import msgspec
 from console.errors import InputError, TrainingError
 from console.progress import progress
 from engines.neutral import neutralised
+from trainer.checkpoints import Checkpoints, newest_checkpoint, saver, seal, write_weights
+from trainer.watch import watch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
@@ -108,28 +110,31 @@ def safe_chat(messages: list[Message], tokenizer: PreTrainedTokenizerBase) -> li
     return neutralised(messages, tokenizer.all_special_tokens)
 
 
-def fit(trainer: Trainer, out: Path, title: str) -> Trained:
+def fit(trainer: Trainer, out: Path, title: str, checkpoints: Checkpoints | None = None) -> Trained:
     """Train, save the model to `out` complete or not at all, and return what happened.
 
-    Raises TrainingError where the loss is not a number; nothing is saved then.
+    With `checkpoints` the model is also saved on the way. Raises TrainingError where no example fits, or where the loss
+    is not a number: it names the examples, saves nothing, and keeps the checkpoints before.
     """
     from transformers import PrinterCallback
 
+    if len(trainer.train_dataset) == 0:
+        raise TrainingError(f"{title}: no example fits max_length ({trainer.args.max_length} tokens); raise it")
     trainer.remove_callback(PrinterCallback)
     with progress(title, _count_steps(trainer)) as advance:
-        trainer.add_callback(_callback(advance))
+        trainer.add_callback(watch(trainer, advance, partial(newest_checkpoint, checkpoints)))
+        if checkpoints is not None:
+            trainer.add_callback(saver(trainer, checkpoints))
         output = trainer.train()
     if not math.isfinite(output.training_loss):
         raise TrainingError(f"{title}: the loss is {output.training_loss}; try a lower learning rate")
-    partial = out.with_name(f"{out.name}.tmp")
-    shutil.rmtree(partial, ignore_errors=True)
-    trainer.save_model(str(partial))
-    (partial / "training_args.bin").unlink(missing_ok=True)  # a pickle, which no one should have to trust
+    unfinished = out.with_name(f"{out.name}.tmp")
+    write_weights(trainer, unfinished)
     last = {name: value for log in trainer.state.log_history for name, value in log.items()}
     kept = {name: float(value) for name, value in last.items() if "/" in name or name == "mean_token_accuracy"}
     trained = Trained(len(trainer.train_dataset), output.global_step, output.training_loss, kept)
-    (partial / REPORT).write_bytes(msgspec.json.encode(trained))
-    partial.rename(out)
+    (unfinished / REPORT).write_bytes(msgspec.json.encode(trained))
+    seal(unfinished, out, output.global_step)
     shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
     return trained
 
@@ -143,21 +148,6 @@ def _count_steps(trainer: Trainer) -> int:
     args = trainer.args
     per_epoch = math.ceil(len(trainer.get_train_dataloader()) / args.gradient_accumulation_steps)
     return int(per_epoch * args.num_train_epochs)
-
-
-def _callback(advance: Callable[[int], None]) -> Any:
-    from transformers import TrainerCallback
-
-    class Advance(TrainerCallback):  # type: ignore[misc]
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            advance(1)
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-            loss = (logs or {}).get("loss")
-            if loss is not None and not math.isfinite(float(loss)):
-                raise TrainingError(f"the loss is {loss} at step {state.global_step}; try a lower learning rate")
-
-    return Advance()
 
 
 def claim_folder(folder: Path, *, fresh: bool) -> None:

@@ -14,10 +14,14 @@ from console.errors import InputError
 from tests.conftest import ROOT
 
 JUDGES = ["score", "compare", "rubrics", "rescore", "cluster", "calibrate", "attacks"]
-COMMANDS = [*(f"judges.{name}" for name in JUDGES), "trainer.loop", "trainer.sft", "trainer.dpo", "evals.alpaca", "tui"]
+TRAINERS = ["loop", "sft", "dpo", "eft", "prompts", "pairs", "early_stop"]
+COMMANDS = [
+    *(f"judges.{name}" for name in JUDGES), *(f"trainer.{name}" for name in TRAINERS),
+    "evals.alpaca", "evals.reward_model", "tui",
+]  # fmt: skip
 HEAVY = {
     "torch", "transformers", "trl", "vllm", "pandas", "datasets", "openai", "scipy", "numpy", "sklearn", "matplotlib",
-    "bm25s", "sentence_transformers", "math_verify", "sympy",
+    "bm25s", "sentence_transformers", "math_verify", "sympy", "aiohttp", "rapidfuzz",
 }  # fmt: skip
 
 

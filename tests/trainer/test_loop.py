@@ -15,16 +15,19 @@ import pytest
 from tests.conftest import ROOT
 
 KILLS = [
-    ("append", 1),  # the first candidate of iter2, after iter1 is trained
-    ("append", 9),  # among the candidates of iter2
-    ("append", 17),  # among its judgments
-    ("append", 26),  # the ledger line of iter2, its model already there
-    ("append", 45),  # among the judgments of iter3
-    ("append", 63),  # among the held-out answers
-    ("step", 1),  # the supervised training
+    ("append", 30),  # among the candidates of iter2
+    ("append", 50),  # the ledger line of iter2, its model already there
     ("step", 6),  # a DPO step
-    ("fsync", 5),  # before the pairs of iter2 get their name
+    ("fsync", 8),  # before the pairs of iter2 get their name
     ("rename", 2),  # before the model of iter2 gets its name
+]
+MORE_KILLS = [
+    ("append", 1),  # the ledger line of iter1, its model already there
+    ("append", 9),  # among the held-out scores of iter0
+    ("append", 42),  # among the judgments of iter2
+    ("append", 60),  # among the likelihoods of its held-out answers
+    ("append", 85),  # among the judgments of iter3
+    ("step", 1),  # the supervised training
 ]
 SECONDS = re.compile(rb'"seconds":[0-9.e-]+')  # the only field that two equal runs may have different
 RESULTS = ("responses", "judgments", "pairs", "prompts")
@@ -66,17 +69,26 @@ def recipe(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Run two loops undisturbed and one for each kill, each of these resumed; return their folders."""
-    base = tmp_path_factory.mktemp("runs")
-    plan: dict[str, list[dict[str, Any]]] = {}
-    whole = {"argv": ["--config", str(recipe)], "kill": None}
-    for name, kill in [("one", None), ("two", None), *((f"{what}-{n}", (what, n)) for what, n in KILLS)]:
-        (base / name).mkdir()
-        plan[str(base / name)] = [{**whole, "kill": kill}, whole] if kill else [whole]
+    """Two loops undisturbed and one for each kill, resumed."""
+    return run_loops(tmp_path_factory.mktemp("runs"), recipe, ["one", "two"], KILLS)
+
+
+@pytest.fixture(scope="module")
+def more_runs(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return run_loops(tmp_path_factory.mktemp("more_runs"), recipe, ["one"], MORE_KILLS)
+
+
+def run_loops(base: Path, recipe: Path, whole: list[str], kills: list[tuple[str, int]]) -> dict[str, Path]:
+    """Run a loop for each of `whole`, and one for each kill, each of these resumed; return their folders."""
+    job = {"argv": ["--config", str(recipe)], "kill": None}
+    plan: dict[str, list[dict[str, Any]]] = {str(base / name): [job] for name in whole}
+    plan |= {str(base / f"{what}-{n}"): [{**job, "kill": (what, n)}, job] for what, n in kills}
+    for folder in plan:
+        Path(folder).mkdir()
     (base / "plan.json").write_text(json.dumps(plan))
     subprocess.run(
         [sys.executable, "-m", "tests.trainer.loop_process", str(base / "plan.json")],
-        cwd=ROOT, timeout=280, check=True, env={**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"},
+        cwd=ROOT, timeout=600, check=True, env={**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     for folder, jobs in plan.items():
         statuses = json.loads((Path(folder) / "statuses.json").read_text())
@@ -88,7 +100,7 @@ def runs(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
 
 def results(run: Path) -> dict[str, bytes]:
     files = [run / f"iter{number}" / f"{name}.jsonl" for number in (2, 3) for name in RESULTS]
-    files += [run / "eval" / f"{name}.jsonl" for name in ("iter0", "iter3", "judgments", "comparisons")]
+    files += [run / "eval" / f"{name}.jsonl" for name in ("iter0", "iter3", "judgments", "comparisons", "likelihoods")]
     return {str(path.relative_to(run)): SECONDS.sub(b"", path.read_bytes()) for path in files}
 
 
@@ -100,6 +112,12 @@ def test_two_loops_with_one_seed_end_with_the_same_rows(runs: dict[str, Path]) -
 @pytest.mark.parametrize("kill", [f"{what}-{n}" for what, n in KILLS])
 def test_a_loop_killed_and_resumed_ends_with_the_same_rows(runs: dict[str, Path], kill: str) -> None:
     assert results(runs[kill]) == results(runs["one"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", [f"{what}-{n}" for what, n in MORE_KILLS])
+def test_a_loop_killed_elsewhere_and_resumed_ends_with_the_same_rows(more_runs: dict[str, Path], kill: str) -> None:
+    assert results(more_runs[kill]) == results(more_runs["one"])
 
 
 def test_every_iteration_has_a_model_that_loads(runs: dict[str, Path]) -> None:

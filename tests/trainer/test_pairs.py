@@ -1,8 +1,21 @@
-import pytest
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
 
-from console.errors import InputError
-from records import Judgment, Usage
-from trainer.pairs import PairOptions, make_pairs
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.errors import InputError, TrainingError
+from records import Judgment, Pair, Usage, read_rows
+from records.files import BadRows
+from records.shapes import read_chats
+from records.store import write_rows
+from tests.conftest import ROOT
+from trainer.pairs import Config, PairOptions, main, make_pairs
 
 
 def judged(prompt: str, text: str, score: float | None) -> Judgment:
@@ -59,8 +72,6 @@ def test_a_negative_margin_is_refused() -> None:
 
 
 def checked(prompt: str, text: str, score: float, n_supported: int, n_refuted: int) -> Judgment:
-    import msgspec
-
     claims = [{"claim": f"{text} {n}", "verdict": "refuted"} for n in range(n_refuted)]
     evidence = {
         "tool": "search", "claims": claims, "n_supported": n_supported, "n_refuted": n_refuted,
@@ -87,8 +98,140 @@ def test_a_filter_without_evidence_is_refused() -> None:
 
 
 def test_scores_of_two_judges_make_no_pair() -> None:
-    import msgspec
-
     rows = [judged("p", "a", 1.0), msgspec.structs.replace(judged("p", "b", 0.5), judge="safety")]
     with pytest.raises(InputError, match="2 judges or rubrics"):
         make_pairs(rows, PairOptions())
+
+
+def texts(rows: list[Judgment], **options: float) -> tuple[str, str]:
+    [pair], _ = make_pairs(rows, PairOptions(**options))  # type: ignore[arg-type]
+    return pair.chosen[0]["content"], pair.rejected[0]["content"]
+
+
+def test_length_control_takes_the_shortest_good_and_the_longest_bad_answer() -> None:
+    rows = [
+        judged("p", "the best answer by a little", 5.0), judged("p", "as good", 4.6), judged("p", "ok", 3.0),
+        judged("p", "nearly the worst of them", 1.3), judged("p", "worst", 1.0),
+    ]  # fmt: skip
+    assert texts(rows) == ("the best answer by a little", "worst")
+    assert texts(rows, rho=0.1) == ("as good", "nearly the worst of them")  # 4.6 and above, 1.4 and below
+    assert texts(rows, rho=0.05) == ("the best answer by a little", "worst")  # 4.8 and above, 1.2 and below
+    assert texts(rows, rho=0.5) == ("ok", "nearly the worst of them")
+
+
+def test_length_control_keeps_the_margin() -> None:
+    rows = [judged("p", "the best", 5.0), judged("p", "mid", 3.0), judged("p", "the very worst", 1.0)]
+    assert texts(rows, rho=0.5) == ("mid", "the very worst")
+    assert make_pairs(rows, PairOptions(rho=0.5, min_margin=3.0))[1].n_tied == 1
+    with pytest.raises(InputError, match="rho"):
+        make_pairs(rows, PairOptions(rho=0.6))
+
+
+def test_equal_scores_are_told_apart_by_their_spread_and_then_their_order() -> None:
+    rows = [judged("p", text, score) for text, score in (("a", 4.0), ("b", 4.0), ("c", 1.0), ("d", 1.0))]
+    assert texts(rows) == ("a", "c")
+    spread = [msgspec.structs.replace(row, spread=s) for row, s in zip(rows, (0.5, 0.2, None, 0.9), strict=True)]
+    assert texts(spread) == ("b", "d")
+
+
+judgments = st.lists(
+    st.builds(
+        lambda prompt, text, score, spread: msgspec.structs.replace(
+            judged(prompt, text, score), spread=spread, read="text"
+        ),
+        st.sampled_from("pqrs"),
+        st.text("ab", max_size=4),
+        st.none() | st.sampled_from([0.0, 1.0, 2.5, 3.0, 4.0, 5.0]),
+        st.none() | st.floats(0, 2),
+    ),
+    max_size=24,
+)
+
+
+@given(judgments, st.floats(0, 0.5), st.floats(0, 3), st.floats(0.05, 1), st.integers(0, 3))
+def test_any_judgments_give_pairs_that_are_in_order_and_counts_that_add_up(
+    rows: list[Judgment], rho: float, min_margin: float, share: float, seed: int
+) -> None:
+    options = PairOptions(rho=rho, min_margin=min_margin, max_score_share=share, weight="confidence")
+    pairs, counts = make_pairs(rows, options, seed)
+    assert counts.n_prompts == len({row.prompt_id for row in rows})
+    lost = counts.n_tied + counts.n_too_few + counts.n_refuted + counts.n_disagreed + counts.n_outvoted
+    assert counts.n_prompts == counts.n_pairs + lost + counts.n_capped and counts.n_pairs == len(pairs)
+    assert counts.n_unscored == sum(row.score is None for row in rows)
+    scored = {(row.prompt_id, row.response, row.score) for row in rows if row.score is not None}
+    for pair in pairs:
+        chosen, rejected = pair.chosen[0]["content"], pair.rejected[0]["content"]
+        assert chosen != rejected and pair.chosen_score is not None and pair.rejected_score is not None
+        assert pair.chosen_score > pair.rejected_score and pair.chosen_score - pair.rejected_score > min_margin
+        assert {(pair.prompt_id, chosen, pair.chosen_score), (pair.prompt_id, rejected, pair.rejected_score)} <= scored
+        assert 0 <= (pair.confidence or 0) <= 1 and 0 <= pair.weight <= 1
+    assert len({pair.prompt_id for pair in pairs}) == len(pairs)
+
+
+@given(judgments)
+def test_with_no_option_best_meets_worst(rows: list[Judgment]) -> None:
+    for pair in make_pairs(rows, PairOptions())[0]:
+        scores = [row.score for row in rows if row.prompt_id == pair.prompt_id and row.score is not None]
+        assert (pair.chosen_score, pair.rejected_score) == (max(scores), min(scores))
+
+
+def test_the_command_writes_pairs_and_prints_what_became_of_the_prompts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [judged("p", "a", 4.0), judged("p", "b", 1.0), judged("q", "c", 2.0), judged("q", "d", 2.0)]
+    write_rows(tmp_path / "judgments.jsonl", rows)
+    config = Config(file=tmp_path / "judgments.jsonl", out=tmp_path / "pairs.jsonl", json=True)
+    main(replace(config, dry_run=True))
+    assert not config.out.exists()
+    capsys.readouterr()
+    main(config)
+    [row] = json.loads(capsys.readouterr().out)
+    assert (row["prompts"], row["pairs"], row["tied"], row["mean margin"]) == (2, 1, 1, 3.0)
+    assert list(read_rows(config.out, Pair)) == make_pairs(rows, PairOptions())[0]
+    main(config)
+    assert (tmp_path / "pairs.jsonl.1").exists()
+
+
+def test_the_command_says_where_all_pairs_went(tmp_path: Path) -> None:
+    write_rows(tmp_path / "judgments.jsonl", [judged("p", "a", 5.0), judged("p", "b", 5.0), judged("q", "c", 5.0)])
+    with pytest.raises(TrainingError, match="none of 2 prompts gave a pair: 1 tied, 1 with fewer than two"):
+        main(Config(file=tmp_path / "judgments.jsonl", out=tmp_path / "pairs.jsonl"))
+    assert not (tmp_path / "pairs.jsonl").exists()
+
+
+def test_the_command_takes_the_rejected_from_another_file(tmp_path: Path) -> None:
+    write_rows(tmp_path / "new.jsonl", [judged("p", "new good", 4.0), judged("p", "new poor", 0.0)])
+    write_rows(tmp_path / "old.jsonl", [judged("p", "old", 1.0)])
+    main(Config(file=tmp_path / "new.jsonl", rejected_from=tmp_path / "old.jsonl", out=tmp_path / "pairs.jsonl"))
+    [pair] = read_rows(tmp_path / "pairs.jsonl", Pair)
+    assert (pair.chosen[0]["content"], pair.rejected[0]["content"]) == ("new good", "old")
+
+
+def test_only_perfect_answers_become_chats(tmp_path: Path) -> None:
+    rows = [
+        judged("p", "perfect", 5.0),
+        judged("p", "perfect", 5.0),
+        judged("p", "good", 4.5),
+        judged("q", "mute", None),
+    ]
+    write_rows(tmp_path / "judgments.jsonl", rows)
+    config = Config(file=tmp_path / "judgments.jsonl", out=tmp_path / "chats.jsonl", positive_only=True)
+    main(config)
+    chat = [{"role": "user", "content": "p?"}, {"role": "assistant", "content": "perfect"}]
+    assert list(read_chats(config.out, BadRows(strict=True))) == [chat]
+    main(replace(config, positive_score=4.5))
+    assert len(list(read_chats(config.out, BadRows(strict=True)))) == 2
+    with pytest.raises(TrainingError, match="--positive-score"):
+        main(replace(config, positive_score=6.0))
+
+
+def test_make_pairs_needs_no_command_and_the_command_no_library() -> None:
+    def loaded(*arguments: str) -> set[str]:
+        found = subprocess.run(
+            [sys.executable, "-X", "importtime", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        lines = [line.rsplit("|", 1)[1].strip() for line in found.stderr.splitlines() if "|" in line]
+        return set(lines)
+
+    assert "console.command" not in loaded("-c", "from trainer.pairing import make_pairs")
+    assert not loaded("-m", "trainer.pairs", "--help") & {"torch", "transformers", "scipy", "numpy", "datasets"}

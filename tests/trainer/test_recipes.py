@@ -1,5 +1,5 @@
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -19,9 +19,74 @@ PROMPTS = [Prompt(id=str(number), prompt=f"prompt {number}") for number in range
 SMALL = Config(candidates=CandidateOptions(prompts=8), eval=EvalOptions(prompts=6))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
-def test_every_recipe_is_valid(path: Path) -> None:
-    check(parse(Config, ["--config", str(path)], "loop"))
+RECIPES = ROOT / "recipes"
+
+
+def recipe(name: str) -> Config:
+    return parse(Config, ["--config", str(RECIPES / f"{name}.toml")], "loop")
+
+
+def settings(config: Config) -> dict[str, object]:
+    """Return every setting by its full name, but for those that no result depends on."""
+    flat: dict[str, object] = {}
+    for name, value in asdict(config).items():
+        flat |= {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
+    return {name: value for name, value in flat.items() if name not in ("name", "config")}
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_is_valid_named_after_its_file_and_has_prompts_enough(path: Path) -> None:
+    config = recipe(path.stem)
+    check(config)
+    assert config.name == path.stem
+    split_prompts(seed_prompts(config.seeds.prompts), config)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("ablation_no_eft", {"seeds.judging", "seeds.eft"}),
+        ("ablation_positive_only", {"round.learn", "round.perfect_score"}),
+        ("ablation_multiple_choice", {"judge.rubric", "seeds.eft"}),
+        (
+            "ablation_one_sample",
+            {"judge.read", "judge.samples", "judge.max_new_tokens", "judge.min_coverage", "seeds.eft"},
+        ),
+    ],
+)
+def test_an_ablation_changes_one_thing(name: str, changed: set[str]) -> None:
+    whole, ablated = settings(recipe("self_rewarding_small")), settings(recipe(name))
+    assert {key for key in whole.keys() | ablated.keys() if whole.get(key) != ablated.get(key)} == changed
+
+
+def test_what_an_ablation_changes_is_what_its_name_says() -> None:
+    one_sample = recipe("ablation_one_sample").judge
+    assert not recipe("ablation_no_eft").seeds.judging
+    assert recipe("ablation_positive_only").round.learn == "perfect"
+    assert recipe("ablation_multiple_choice").judge.rubric == "multiple_choice"
+    assert (one_sample.read, one_sample.samples) == ("text", 1)
+    assert recipe("meta_rewarding").round.meta
+
+
+def test_the_large_recipe_has_the_numbers_that_the_paper_states() -> None:
+    large = recipe("self_rewarding_70b")
+    assert (large.candidates.n, large.candidates.temperature, large.candidates.top_p) == (4, 0.7, 0.9)
+    assert (large.judge.read, large.judge.samples, large.judge.aggregate) == ("text", 3, "mean")
+    assert (large.sft.learning_rate, large.sft.batch_size) == (5.5e-6, 16)
+    assert (large.dpo.learning_rate, large.dpo.batch_size, large.dpo.beta) == (1e-6, 16, 0.1)
+    assert (large.iterations, large.pairs.min_margin, large.pairs.rho) == (3, 0.0, 0.0)
+    assert large.early_stop is not None
+    assert (large.early_stop.every_n_steps, large.early_stop.n_prompts) == (200, 253)
+
+
+def test_accelerate_reads_the_sharding_and_knows_every_key() -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+    from accelerate.commands.launch import launch_command_parser
+
+    sharding = load_config_from_file(str(RECIPES / "accelerate_fsdp.yaml"))
+    assert (sharding.distributed_type, sharding.mixed_precision, sharding.num_processes) == ("FSDP", "bf16", 8)
+    known = {action.dest for action in launch_command_parser()._actions}
+    assert sharding.fsdp_config["fsdp_version"] == 2 and set(sharding.fsdp_config) <= known
 
 
 def test_splits_are_disjoint_and_depend_on_the_seed_only() -> None:

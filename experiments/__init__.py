@@ -1,0 +1,1 @@
+"""Claims of the papers, run again small, where the truth is known."""

@@ -1,0 +1,146 @@
+"""Run the self-rewarding loop in a world where a program knows how good an answer is.
+
+python -m experiments.known_truth                                           all arms, 5 seeds
+python -m experiments.known_truth --seeds 1 --arms full,truth,random
+python -m experiments.known_truth --arms full,no_eft --picture docs/known_truth.png
+python -m experiments.known_truth --dry-run
+
+Each seed has its own base model of a million weights, trained from scratch, and its own instructions; M1 to M3 are
+made with the loop's own stages. What is measured: the true quality of the answers of M0 to M3 on held-out instructions,
+how often each model judges rightly which of two answers is better, and how many training pairs are ordered rightly.
+Results are in OUT/results.jsonl; stopped and started again, it goes on where it was.
+
+What was expected before anything was measured:
+
+- full: the quality rises from M1 to M2 and to M3, the second time by less.
+- The judge is right in some three of four pairs after EFT and stays there; on its own answers less often than on graded
+  ones, because they differ less.
+- no_eft: no gain; scores that were never learnt are noise, and the arm ends near `random`.
+- Reading: text_1 below text_3 below full, because written scores tie and a sample adds noise.
+- positive: a gain, but a smaller one than from pairs.
+- Candidates: n_8 above full above n_2. Margins: fewer pairs, more of them right, with little effect on the whole.
+  rho: none, because the answers of this world have their length.
+- truth: well above full. How far full comes from random towards truth is what the judge is worth.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from console.command import Flags, run
+from experiments.known_truth.arms import ARMS, Size
+
+if TYPE_CHECKING:
+    from experiments.known_truth.results import ArmResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Run the loop where the truth is known."""
+
+    seeds: int = 5
+    """Repeat with N seeds, from --seed on."""
+    arms: str = ",".join(ARMS)
+    """Which arms, with commas."""
+    size: Size = field(default_factory=Size)
+    out: Path = Path("runs/known_truth")
+    """Where models, rows and results go."""
+    picture: Path | None = None
+    """Write the picture, a PNG, there."""
+
+
+def main(config: Config) -> None:
+    """Run what is not done, and print the tables of everything that was asked for."""
+    from console.errors import InputError
+    from console.progress import say
+    from console.table import print_table
+
+    names = config.arms.split(",")
+    if unknown := [name for name in names if name not in ARMS]:
+        raise InputError(f"no arm '{unknown[0]}'; there are {', '.join(ARMS)}")
+    if config.seeds < 1:
+        raise InputError(f"--seeds must be at least 1, not {config.seeds}")
+    wanted = [(name, seed) for seed in range(config.seed, config.seed + config.seeds) for name in names]
+    if config.dry_run:
+        print_table([{"arm": name, "about": ARMS[name].about} for name in names], as_json=config.json)
+        say(f"would run each with {config.seeds} seeds into {config.out}")
+        return
+    results = run_all(wanted, config)
+    _print(results, config)
+    if config.picture:
+        from experiments.known_truth.picture import draw
+        from records import write_atomic
+
+        write_atomic(config.picture, draw(results))
+
+
+def run_all(wanted: "list[tuple[str, int]]", config: Config) -> "list[ArmResult]":
+    """Return the result of each arm and seed, running those that are not in the store."""
+    from console.progress import say
+    from experiments.known_truth.results import ArmResult
+    from records import Store
+    from records.keys import content_key
+    from records.store import set_aside
+
+    if config.fresh:
+        set_aside(config.out)
+    ids = {pair: content_key("known truth", asdict(ARMS[pair[0]]), asdict(config.size), pair[1]) for pair in wanted}
+    with Store(config.out / "results.jsonl", ArmResult) as store:
+        for (name, seed), row_id in ids.items():
+            if row_id not in store:
+                say(f"seed {seed}: {name}")
+                store.append(_one(name, seed, row_id, config))
+        return list(store.chosen(ids.values()))
+
+
+def _one(name: str, seed: int, row_id: str, config: Config) -> "ArmResult":
+    import time
+
+    from experiments.known_truth.arms import Seeds, recipe
+    from experiments.known_truth.circle import model_folder, run_arm
+    from experiments.known_truth.data import prepare
+    from experiments.known_truth.measure import learnt, measure, measured_folder
+    from experiments.known_truth.results import ArmResult
+    from records.keys import content_key
+
+    arm, size = ARMS[name], config.size
+    # Another size is another experiment: nothing of it may be taken over.
+    seeds = Seeds(config.out / content_key(asdict(size)) / f"seed{seed}")
+    prepare(seeds, size, seed)
+    started_s = time.monotonic()
+    run = run_arm(arm, name, size, seeds, seed)
+    settings = recipe(arm, size, seeds, seed)
+    measured = measure(run, settings, size, seeds)
+    rounds = [
+        learnt(run, seeds, measured_folder(model_folder(run, number - 1), settings, seeds), number)
+        for number in range(2, len(measured))
+    ]
+    seconds = time.monotonic() - started_s
+    return ArmResult(id=row_id, arm=name, seed=seed, measured=measured, learnt=rounds, seconds=seconds)
+
+
+def _print(results: "list[ArmResult]", config: Config) -> None:
+    from console.table import print_table
+    from experiments.known_truth.report import judge_table, quality_table
+
+    if config.json:
+        import msgspec
+
+        print(msgspec.json.format(msgspec.json.encode(results)).decode())
+        return
+    print_table(quality_table(results))
+    print(
+        "\nM0 to M3: mean quality of the answers to held-out instructions, 0 to 5, with its 95% interval over seeds;\n"
+        "M3 - full: paired by seed. right: share of right answers. minutes: of an arm; M0 is extra, M1 the first's.\n"
+    )
+    print_table(judge_table(results))
+    print(
+        "\nown, graded: how often the model scores the better of two answers higher, of its own and of graded ones; a\n"
+        "tie counts half, pairs of equal quality are left out. pairs, right: how many it was trained on, and the\n"
+        "share ordered rightly of those that differ in quality (positive: chosen answers, and how many are right).\n"
+        "DPO: share of held-out pairs of the parent's answers whose better one gained more likelihood than the worse."
+    )
+
+
+if __name__ == "__main__":
+    run(Config, main, "python -m experiments.known_truth")

@@ -1,0 +1,124 @@
+"""The arms of the experiment: the whole loop, and the loop with one thing changed."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from experiments.known_truth.model import ModelOptions
+from experiments.known_truth.world import TOP
+
+if TYPE_CHECKING:
+    from judges.options import Reading
+    from trainer.recipe import Config
+
+RUBRIC = Path(__file__).parent / "rubric.toml"
+ITERATIONS = 3
+PERFECT = TOP - 0.5
+"""An expected score that rounds to the highest counts as perfect; it hardly ever reaches the end of the scale."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to run the loop; the defaults are the whole one."""
+
+    about: str
+    eft: bool = True
+    """M1 learns to judge from rated answers; without, it only learns to answer."""
+    judge: Literal["model", "truth", "random"] = "model"
+    """Who scores the candidates: the model itself, or a bound."""
+    read: "Reading" = "logprobs"
+    samples: int = 1
+    """Replies that are averaged (text)."""
+    learn: Literal["pairs", "perfect"] = "pairs"
+    """perfect: no pairs, but supervised fine-tuning on the candidates with the highest score."""
+    n: int = 4
+    """Candidates for a prompt."""
+    min_margin: float = 0.0
+    rho: float = 0.0
+
+
+FULL = "full"
+ARMS = {
+    FULL: Arm("the whole loop: EFT, 4 candidates, expected score, best against worst, DPO"),
+    "no_eft": Arm("M1 has learnt to answer only", eft=False),
+    "positive": Arm("fine-tuning on the best-scored candidates instead of DPO on pairs", learn="perfect"),
+    "text_3": Arm("the score is written: mean of 3 samples (the paper's way)", read="text", samples=3),
+    "text_1": Arm("the score is written: 1 sample", read="text"),
+    "n_2": Arm("2 candidates", n=2),
+    "n_8": Arm("8 candidates", n=8),
+    "margin_1": Arm("pairs at least 1 point apart", min_margin=1.0),
+    "margin_2": Arm("pairs at least 2 points apart", min_margin=2.0),
+    "rho_0.2": Arm("length control: rho 0.2", rho=0.2),
+    "truth": Arm("bound: the truth is the judge", judge="truth"),
+    "random": Arm("bound: the scores are drawn at random", judge="random"),
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large one experiment is; the defaults are those of the documented table."""
+
+    model: ModelOptions = field(default_factory=ModelOptions)
+    ift: int = 64
+    """Right answers that M1 learns to answer from."""
+    eft: int = 400
+    """Instructions with `rated` answers each that M1 learns to judge from."""
+    rated: int = 4
+    noise: float = 0.2
+    """The share of the ratings that are another class than the truth, drawn evenly."""
+    prompts: int = 256
+    """New instructions a round."""
+    held_out: int = 200
+    """Instructions that measure; each is answered `answers` times."""
+    answers: int = 4
+    sft_epochs: int = 3
+    sft_learning_rate: float = 5e-4
+    dpo_epochs: int = 2
+    dpo_learning_rate: float = 1e-4
+    beta: float = 0.1
+    batch_size: int = 16
+    """Examples an optimiser step, in fine-tuning and in DPO."""
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """The files and prompts that all arms of one seed share; made by `experiments.known_truth.data`."""
+
+    folder: Path
+
+    @property
+    def base(self) -> Path:
+        """The folder of M0."""
+        return self.folder / "base"
+
+    def file(self, name: str) -> Path:
+        """Return the file of prompts, IFT or EFT rows."""
+        return self.folder / "seeds" / f"{name}.jsonl"
+
+
+def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> "Config":
+    """Return the loop's own settings for an arm."""
+    from engines.options import EngineOptions
+    from judges.options import JudgeOptions
+    from trainer.dpo import DPOOptions
+    from trainer.pairs import PairOptions
+    from trainer.recipe import CandidateOptions, Config, RoundOptions, SeedOptions
+    from trainer.sft import SFTOptions
+
+    shared: dict[str, Any] = {
+        "batch_size": size.batch_size,
+        "micro_batch_size": size.batch_size,
+        "max_length": size.model.context,
+    }
+    return Config(
+        seed=seed,
+        iterations=ITERATIONS,
+        engine=EngineOptions(model=str(seeds.base), batch_size=48),
+        seeds=SeedOptions(ift=seeds.file("ift"), eft=seeds.file("eft"), judging=arm.eft),
+        candidates=CandidateOptions(prompts=size.prompts, n=arm.n, max_new_tokens=12, temperature=1.0, top_p=1.0),
+        judge=JudgeOptions(rubric=str(RUBRIC), read=arm.read, samples=arm.samples, max_new_tokens=4, min_coverage=0.0),
+        round=RoundOptions(learn=arm.learn, perfect_score=PERFECT),
+        pairs=PairOptions(min_margin=arm.min_margin, rho=arm.rho),
+        sft=SFTOptions(learning_rate=size.sft_learning_rate, epochs=size.sft_epochs, **shared),
+        dpo=DPOOptions(learning_rate=size.dpo_learning_rate, epochs=size.dpo_epochs, beta=size.beta, **shared),
+    )

@@ -1,0 +1,98 @@
+"""Runs one arm of one seed with the loop's own stages: M0, M1 by SFT, M2 and M3 each on its parent's judged answers."""
+
+import re
+from collections.abc import Sequence
+from math import inf, log
+from pathlib import Path
+from random import Random
+
+from engines.protocol import Request
+from engines.scripted import ScriptedEngine
+from experiments.known_truth.arms import ITERATIONS, Arm, Seeds, Size, recipe
+from experiments.known_truth.data import prompts_of
+from experiments.known_truth.world import LEVELS, quality
+from records import Judgment, Prompt, Store
+from records.keys import content_key
+from records.runs import Run
+from records.store import write_rows
+from trainer.recipe import Config
+
+JUDGED = re.compile(r"<request> (?P<prompt>.*) </request> <answer> (?P<answer>.*) </answer>")
+
+
+def run_arm(arm: Arm, name: str, size: Size, seeds: Seeds, seed: int) -> Run:
+    """Train M1 to M3 of one arm, going on where it was stopped, and return the run's folder."""
+    from trainer.rounds import link_base_model, preference_round
+
+    run, config = Run(seeds.folder / name), recipe(arm, size, seeds, seed)
+    link_base_model(run, seeds.base)
+    _link_first(run, arm, size, seeds, seed)
+    held_out = prompts_of(seeds, "held_out")
+    for number in range(2, ITERATIONS + 1):
+        if run.model(number).exists():
+            continue
+        prompts = prompts_of(seeds, f"iter{number}")
+        if arm.judge != "model":
+            _gather(run, number, prompts, arm, config)
+        preference_round(run, number, prompts, held_out, config)
+    return run
+
+
+def model_folder(run: Run, number: int) -> Path:
+    """Return the folder of a model, links followed, so that the same weights are the same folder."""
+    return run.model(number).resolve()
+
+
+def _link_first(run: Run, arm: Arm, size: Size, seeds: Seeds, seed: int) -> None:
+    """Make iter1/model point to the M1 that all arms with the same seeds share; train it where there is none."""
+    from trainer.rounds import link_base_model, supervised
+
+    shared = Run(seeds.folder / ("m1" if arm.eft else "m1_no_eft"))
+    if not shared.model(1).exists():
+        link_base_model(shared, seeds.base)
+        supervised(shared, recipe(Arm("", eft=arm.eft), size, seeds, seed))
+    link = run.model(1)
+    if not link.exists():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(shared.model(1).resolve(), target_is_directory=True)
+
+
+def _gather(run: Run, number: int, prompts: list[Prompt], arm: Arm, config: Config) -> None:
+    """Write what a round's own gathering writes, with the arm's judge in the place of the model."""
+    from judges.judge import judge_into, open_judge
+    from trainer.gather import candidates, open_model, pairs_of
+
+    folder = run.iteration(number)
+    if (folder / "pairs.jsonl").exists():
+        return
+    write_rows(folder / "prompts.jsonl", prompts)
+    engine = open_model(run, number - 1, config)
+    responses = candidates(folder / "responses.jsonl", engine, prompts, config, f"iter{number} candidates")
+    judge = open_judge(
+        truth_engine() if arm.judge == "truth" else random_engine(config.seed), config.judge, config.seed
+    )
+    with Store(folder / "judgments.jsonl", Judgment) as store:
+        judge_into(store, judge, responses, f"iter{number} judging")
+    write_rows(folder / "pairs.jsonl", pairs_of(run, number, config)[0])
+
+
+def truth_engine() -> ScriptedEngine:
+    """Return a judge's model that always gives the quality."""
+
+    def logprobs(request: Request, _: Sequence[str]) -> list[float]:
+        found = JUDGED.search(request.messages[-1]["content"])
+        level = quality(found["prompt"], found["answer"]) if found else 0.0
+        return [0.0 if level == choice else -inf for choice in LEVELS]
+
+    return ScriptedEngine(logprobs=logprobs, digest="truth")
+
+
+def random_engine(seed: int) -> ScriptedEngine:
+    """Return a judge's model whose distribution over the scores is drawn at random, fixed by what it is asked."""
+
+    def logprobs(request: Request, _: Sequence[str]) -> list[float]:
+        random = Random(content_key(seed, request.messages))
+        weights = [random.expovariate(1.0) for _ in LEVELS]
+        return [log(weight / sum(weights)) for weight in weights]
+
+    return ScriptedEngine(logprobs=logprobs, digest=f"random {seed}")

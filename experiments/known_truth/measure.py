@@ -1,0 +1,185 @@
+"""Measures the models of an arm by the truth: how good their answers are, and how often their judgment is right."""
+
+import gc
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean
+
+import msgspec
+
+from engines.protocol import Sampling
+from experiments.known_truth.arms import ITERATIONS, Seeds, Size
+from experiments.known_truth.circle import model_folder
+from experiments.known_truth.data import prompts_of, truth_of
+from experiments.known_truth.likelihood import answer_logprobs
+from experiments.known_truth.world import TOP, quality
+from records import Judgment, Pair, Response, Store, read_rows, text_of
+from records.files import BadRows
+from records.keys import content_key
+from records.rows import Row
+from records.runs import Run
+from records.shapes import read_chats
+from records.store import write_atomic
+from trainer.recipe import Config
+
+
+class Accuracy(Row, frozen=True, kw_only=True):
+    """How often of two answers the better one has the higher score; pairs of equal quality are not asked about."""
+
+    n: int
+    """Pairs with a better side and two scores."""
+    n_unscored: int
+    """Pairs with a better side that lack a score."""
+    half: float | None
+    """A judge's tie counts as half right."""
+    wrong: float | None
+    """A judge's tie counts as wrong."""
+
+
+class Measured(Row, frozen=True, kw_only=True):
+    """One model on the held-out instructions."""
+
+    n: int
+    quality: float
+    """Mean, 0 to 5."""
+    perfect: float
+    """Share of right answers."""
+    symbols: float
+    """Mean length."""
+    truncated: float
+    own: Accuracy
+    """The model as the judge of its own answers."""
+    graded: Accuracy
+    """The model as the judge of answers of known quality, the same for all models."""
+
+
+class Learnt(Row, frozen=True, kw_only=True):
+    """What one round learnt from, and what it learnt."""
+
+    n_pairs: int
+    """Of pairs or, without them, of chosen answers."""
+    right: float | None
+    """Share of the pairs whose two sides differ in quality that are ordered rightly; without pairs, the share of the
+    chosen answers that are right."""
+    equal: float | None
+    """Share of the pairs whose sides are equally good."""
+    dpo_accuracy: float | None
+    """Share of held-out pairs, the best against the worst of the parent's answers, of which the round made the better
+    one likelier by more than the worse one."""
+
+
+def measure(run: Run, config: Config, size: Size, seeds: Seeds) -> list[Measured]:
+    """Return how M0 to M3 do; what was measured before, for another arm too, is read."""
+    return [_measured(model_folder(run, number), config, size, seeds) for number in range(ITERATIONS + 1)]
+
+
+def learnt(run: Run, seeds: Seeds, measured_parent: Path, number: int) -> Learnt:
+    """Return what round `number` learnt; `measured_parent` is the folder with its parent's held-out answers."""
+    file = run.iteration(number) / "learnt.json"
+    if not file.exists():
+        parents = list(read_rows(measured_parent / "answers.jsonl", Response))
+        found = _learnt(run, number, parents)
+        write_atomic(file, msgspec.json.encode(found))
+    return msgspec.json.decode(file.read_bytes(), type=Learnt)
+
+
+def measured_folder(model: Path, config: Config, seeds: Seeds) -> Path:
+    """Return where the measures of a model lie; they depend on its weights and on how it is asked to judge."""
+    from engines.models import model_digest
+
+    key = content_key(model_digest(model), config.judge.read, config.judge.samples)
+    return seeds.folder / "measured" / key
+
+
+def accuracy(judgments: Iterable[Judgment]) -> Accuracy:
+    """Return how often the scores order two answers to one prompt as their quality does."""
+    by_prompt: dict[str, list[tuple[float, float | None]]] = {}
+    for row in judgments:
+        graded = (quality(text_of(row.prompt), row.response), row.score)
+        by_prompt.setdefault(row.prompt_id, []).append(graded)
+    credits, n_tied, n_unscored = [], 0, 0
+    for answers in by_prompt.values():
+        for (truth_a, score_a), (truth_b, score_b) in combinations(answers, 2):
+            if truth_a == truth_b:
+                continue
+            if score_a is None or score_b is None:
+                n_unscored += 1
+                continue
+            n_tied += score_a == score_b
+            credits.append(0.5 if score_a == score_b else float((score_a > score_b) == (truth_a > truth_b)))
+    half = fmean(credits) if credits else None
+    wrong = None if half is None else half - 0.5 * n_tied / len(credits)
+    return Accuracy(n=len(credits), n_unscored=n_unscored, half=half, wrong=wrong)
+
+
+def _measured(model: Path, config: Config, size: Size, seeds: Seeds) -> Measured:
+    from engines.answers import answer_into
+    from engines.transformers_engine import TransformersEngine
+    from judges.judge import judge_into, open_judge
+
+    folder = measured_folder(model, config, seeds)
+    file = folder / "measured.json"
+    if file.exists():
+        return msgspec.json.decode(file.read_bytes(), type=Measured)
+    engine = TransformersEngine.load(model, "model", config.engine.batch_size)
+    options = config.candidates
+    sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
+    with Store(folder / "answers.jsonl", Response) as store:
+        prompts = prompts_of(seeds, "held_out")
+        answers = answer_into(store, engine, prompts, sampling, n=size.answers, seed=config.seed, title="held out")
+    judge = open_judge(engine, config.judge, config.seed)
+    graded = list(read_rows(seeds.file("graded"), Response))
+    with Store(folder / "judgments.jsonl", Judgment) as verdicts:
+        own = judge_into(verdicts, judge, answers, "own answers judged")
+        known = judge_into(verdicts, judge, graded, "graded answers judged")
+    del engine, judge
+    gc.collect()
+    truth = [truth_of(answer) for answer in answers]
+    found = Measured(
+        n=len(answers),
+        quality=fmean(truth),
+        perfect=fmean(level == TOP for level in truth),
+        symbols=fmean(len(answer.response.split()) for answer in answers),
+        truncated=fmean(answer.finish_reason == "length" for answer in answers),
+        own=accuracy(own),
+        graded=accuracy(known),
+    )
+    write_atomic(file, msgspec.json.encode(found))
+    return found
+
+
+def _learnt(run: Run, number: int, parents: Sequence[Response]) -> Learnt:
+    folder = run.iteration(number)
+    if (folder / "chats.jsonl").exists():
+        chats = list(read_chats(folder / "chats.jsonl", BadRows(strict=True)))
+        right = fmean(quality(chat[0]["content"], chat[-1]["content"]) == TOP for chat in chats)
+        return Learnt(n_pairs=len(chats), right=right, equal=None, dpo_accuracy=_dpo_accuracy(run, number, parents))
+    pairs = list(read_rows(folder / "pairs.jsonl", Pair))
+    gains = [_gain(pair) for pair in pairs]
+    ordered = [gain > 0 for gain in gains if gain]
+    return Learnt(
+        n_pairs=len(pairs),
+        right=fmean(ordered) if ordered else None,
+        equal=fmean(gain == 0 for gain in gains),
+        dpo_accuracy=_dpo_accuracy(run, number, parents),
+    )
+
+
+def _gain(pair: Pair) -> float:
+    chosen, rejected = (quality(text_of(pair.prompt), side[0]["content"]) for side in (pair.chosen, pair.rejected))
+    return chosen - rejected
+
+
+def _dpo_accuracy(run: Run, number: int, parents: Sequence[Response]) -> float | None:
+    by_prompt: dict[str, list[Response]] = {}
+    for answer in parents:
+        by_prompt.setdefault(answer.prompt_id, []).append(answer)
+    contests = [(max(answers, key=truth_of), min(answers, key=truth_of)) for answers in by_prompt.values()]
+    contests = [(best, worst) for best, worst in contests if truth_of(best) > truth_of(worst)]
+    if not contests:
+        return None
+    answers = [answer for contest in contests for answer in contest]
+    now, before = (answer_logprobs(model_folder(run, n), answers) for n in (number, number - 1))
+    rewards = [a - b for a, b in zip(now, before, strict=True)]
+    return fmean(best > worst for best, worst in zip(rewards[::2], rewards[1::2], strict=True))

@@ -1,0 +1,68 @@
+"""The experiment as one picture: the quality of M0 to M3, and the judge's accuracy, by arm."""
+
+import io
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from experiments.known_truth.arms import ARMS, FULL
+from experiments.known_truth.results import ArmResult, mean_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PANELS = {
+    "the loop, its ablations and bounds": (FULL, "no_eft", "positive", "truth", "random"),
+    "how the score is read": (FULL, "text_3", "text_1"),
+    "candidates": ("n_2", FULL, "n_8"),
+    "which pairs": (FULL, "margin_1", "margin_2", "rho_0.2"),
+}
+COLOURS = ("#1f5f8b", "#d1742f", "#3f8f4f", "#8a4f9e", "#8a8a8a")
+SIZE_IN = (13.0, 6.6)
+DPI = 120
+
+
+def draw(results: Sequence[ArmResult]) -> bytes:
+    """Return the picture as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE_IN, dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, len(PANELS), sharey="row")
+    for place, (title, arms) in enumerate(PANELS.items()):
+        done = [arm for arm in arms if any(row.arm == arm for row in results)]
+        _lines(axes[0, place], results, done, lambda row, number: row.measured[number].quality)
+        _lines(axes[1, place], results, done, lambda row, number: row.measured[number].own.half)
+        axes[0, place].set_title(title, fontsize=10, loc="left")
+        axes[0, place].legend(fontsize=8, frameon=False, loc="upper left")
+        axes[1, place].axhline(0.5, color="black", linewidth=0.8, linestyle=":")
+    axes[0, 0].set_ylabel("quality of the answers, 0 to 5")
+    axes[1, 0].set_ylabel("accuracy on own answers")
+    n_seeds = len({row.seed for row in results})
+    figure.suptitle(f"Self-rewarding where the truth is known: mean and 95% interval over {n_seeds} seeds", fontsize=12)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", metadata={"Software": None})
+    return picture.getvalue()
+
+
+def _lines(
+    axes: "Axes",
+    results: Sequence[ArmResult],
+    arms: Sequence[str],
+    value: Callable[[ArmResult, int], float | None],
+) -> None:
+    for place, arm in enumerate(arms):
+        rows = [row for row in results if row.arm == arm]
+        means = [(number, mean_of([value(row, number) for row in rows])) for number in range(4)]
+        known = [(number, mean) for number, mean in means if mean is not None]
+        places = [number + 0.06 * (place - len(arms) / 2) for number, _ in known]  # side by side, to be told apart
+        heights = [mean.value for _, mean in known]
+        errors = [mean.half or 0.0 for _, mean in known]
+        colour = COLOURS[place % len(COLOURS)]
+        axes.errorbar(places, heights, errors, color=colour, marker="o", markersize=3.5, capsize=2, label=_label(arm))
+    axes.set_xticks(range(4), [f"M{number}" for number in range(4)])
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _label(arm: str) -> str:
+    return f"{arm} (N = {ARMS[arm].n})" if arm == FULL else arm

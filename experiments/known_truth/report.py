@@ -1,0 +1,98 @@
+"""The tables of the experiment: means over seeds with 95% intervals, each arm beside the whole loop."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from experiments.known_truth.arms import ARMS, FULL
+from experiments.known_truth.results import ArmResult, Mean, Value, against_full, mean_of
+
+if TYPE_CHECKING:
+    from console.table import Cell
+
+
+def quality_table(results: Sequence[ArmResult]) -> "list[dict[str, Cell]]":
+    """Return how good the answers of M0 to M3 are, by arm."""
+    rows: list[dict[str, Cell]] = []
+    for arm in _arms(results):
+        qualities = {f"M{number}": _mean(results, arm, _quality(number)) for number in range(4)}
+        difference = None if arm == FULL else against_full(results, arm, _quality(3))
+        rows.append(
+            {
+                "arm": arm,
+                "seeds": sum(row.arm == arm for row in results),
+                **{name: _text(mean, 2) for name, mean in qualities.items()},
+                "M3 - full": _text(difference, 2, sign=True),
+                "right M1, %": _text(_mean(results, arm, lambda row: 100 * row.measured[1].perfect), 1),
+                "right M3, %": _text(_mean(results, arm, lambda row: 100 * row.measured[3].perfect), 1),
+                "symbols M3": _text(_mean(results, arm, lambda row: row.measured[3].symbols), 2),
+                "minutes": fmean_minutes(results, arm),
+            }
+        )
+    return rows
+
+
+def judge_table(results: Sequence[ArmResult]) -> "list[dict[str, Cell]]":
+    """Return how right the judge is, what share of the training pairs is, and how well DPO learnt from them, by arm."""
+    values: dict[str, Value] = {
+        **{f"own M{number}": _own(number) for number in range(4)},
+        **{f"graded M{number}": _graded(number) for number in range(4)},
+    }
+    for place, number in enumerate((2, 3)):
+        values |= {
+            f"pairs M{number}": _n_pairs(place),
+            f"right M{number}": _right(place),
+            f"DPO M{number}": _dpo(place),
+        }
+    return [
+        {
+            "arm": arm,
+            **{
+                name: _text(_mean(results, arm, value), 0 if name.startswith("pairs") else 3)
+                for name, value in values.items()
+            },
+        }
+        for arm in _arms(results)
+    ]
+
+
+def fmean_minutes(results: Sequence[ArmResult], arm: str) -> float:
+    """Return the mean wall time of an arm, without what it shares with others, in minutes."""
+    seconds = [row.seconds for row in results if row.arm == arm]
+    return sum(seconds) / len(seconds) / 60
+
+
+def _arms(results: Sequence[ArmResult]) -> list[str]:
+    done = {row.arm for row in results}
+    return [arm for arm in ARMS if arm in done]
+
+
+def _mean(results: Sequence[ArmResult], arm: str, value: Value) -> Mean | None:
+    return mean_of([value(row) for row in results if row.arm == arm])
+
+
+def _text(mean: Mean | None, digits: int, *, sign: bool = False) -> str:
+    return "-" if mean is None else mean.text(digits, sign=sign)
+
+
+def _quality(number: int) -> Value:
+    return lambda row: row.measured[number].quality
+
+
+def _own(number: int) -> Value:
+    return lambda row: row.measured[number].own.half
+
+
+def _graded(number: int) -> Value:
+    return lambda row: row.measured[number].graded.half
+
+
+def _n_pairs(place: int) -> Value:
+    return lambda row: float(row.learnt[place].n_pairs)
+
+
+def _right(place: int) -> Value:
+    return lambda row: row.learnt[place].right
+
+
+def _dpo(place: int) -> Value:
+    return lambda row: row.learnt[place].dpo_accuracy

@@ -1,0 +1,232 @@
+"""A small language of instructions whose answers a program grades from 0 to 5.
+
+Answers are symbols, digits or the letters a to j, with spaces between them. The points add up as in the additive
+rubric of Self-Rewarding Language Models (arXiv 2401.10020, section 2.1), each only after the one before it:
+
+1. every symbol is of the kind that is asked for (digits or letters), and there is at least one
+2. and there are as many as asked for
+3. and at least half of them are right
+4. and all but one at most are right
+5. and all are right
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from random import Random
+
+DIGITS, LETTERS = "0123456789", "abcdefghij"
+SETS = {"even": "02468", "odd": "13579", "low": "01234", "high": "56789"}
+LENGTHS = (4, 5, 6)
+TOP = 5
+LEVELS = range(TOP + 1)
+MAX_SYMBOLS = 8
+"""The longest answer that `corrupt` makes; the right ones have at most 6."""
+Symbols = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What an instruction asks for."""
+
+    alphabet: str
+    n: int
+    """How many symbols a right answer has."""
+    rights: Callable[[Symbols], list[bool]]
+    """Which symbols of an answer of that length are right."""
+    solve: Callable[[Random], list[str]]
+    """Gives a right answer; instructions that leave a choice have several."""
+
+
+def instructions(seed: object) -> Iterator[str]:
+    """Yield instructions without end, each kind as often as the others; the same ones may come again."""
+    random = Random(f"instructions {seed}")
+    kinds = list(MAKERS)
+    while True:
+        yield MAKERS[random.choice(kinds)](random)
+
+
+def quality(instruction: str, answer: str) -> float:
+    """Return how good `answer` is, 0 to 5 in whole points; raises ValueError for another world's instruction."""
+    task, symbols = task_of(instruction), answer.split()
+    if not symbols or any(len(symbol) != 1 or symbol not in task.alphabet for symbol in symbols):
+        return 0.0
+    if len(symbols) != task.n:
+        return 1.0
+    n_wrong = task.rights(symbols).count(False)
+    if n_wrong == 0:
+        return 5.0
+    if n_wrong == 1:
+        return 4.0
+    return 3.0 if 2 * n_wrong <= task.n else 2.0
+
+
+def corrupt(instruction: str, level: int, random: Random) -> str:
+    """Return an answer whose quality is exactly `level`; 5 is a right one."""
+    task = task_of(instruction)
+    while True:  # most proposals are what they should be
+        answer = " ".join(_proposal(task, level, random))
+        if quality(instruction, answer) == level:
+            return answer
+
+
+def right(instruction: str, random: Random) -> str:
+    """Return a right answer."""
+    return corrupt(instruction, TOP, random)
+
+
+def written(instruction: str, random: Random) -> str:
+    """Return an answer as people write it in this world: right, or with one of four habits, each as often.
+
+    The habits: careless (some symbols are wrong), lazy (the symbols of the instruction as they stand), short or long
+    (a right answer that stops too early or goes on), and strange (symbols of the other kind).
+    """
+    task = task_of(instruction)
+    match random.choice(("right", "careless", "lazy", "length", "strange")):
+        case "careless":
+            return corrupt(instruction, random.choice((2, 3, 4)), random)
+        case "lazy":
+            return " ".join(_shown(instruction, task))
+        case "length":
+            return " ".join(_stretched(task, random))
+        case "strange":
+            return " ".join(_other_kind(symbol, task) for symbol in task.solve(random))
+    return right(instruction, random)
+
+
+def _shown(instruction: str, task: Task) -> list[str]:
+    """Return the first symbols that an instruction shows, as many as it asks for; over again where it shows fewer."""
+    _, _, tail = instruction.partition(" : ")
+    symbols = tail.split() or [word for word in instruction.split()[2:] if len(word) == 1]
+    return [symbols[index % len(symbols)] for index in range(task.n)]
+
+
+def _other_kind(symbol: str, task: Task) -> str:
+    return LETTERS[DIGITS.index(symbol)] if task.alphabet == DIGITS else DIGITS[LETTERS.index(symbol)]
+
+
+def _proposal(task: Task, level: int, random: Random) -> list[str]:
+    symbols = task.solve(random)
+    if level == 0:
+        other = LETTERS if task.alphabet == DIGITS else DIGITS
+        return [random.choice(other) if random.random() < 0.5 else symbol for symbol in _stretched(task, random)]
+    if level == 1:
+        return _stretched(task, random)
+    n_wrong = {5: 0, 4: 1, 3: random.randint(2, task.n // 2), 2: random.randint(task.n // 2 + 1, task.n)}[level]
+    for position in random.sample(range(task.n), n_wrong):
+        symbols[position] = random.choice(task.alphabet)
+    return symbols
+
+
+def _stretched(task: Task, random: Random) -> list[str]:
+    """Return a right answer that was cut, or went on."""
+    n = random.choice([n for n in range(1, MAX_SYMBOLS + 1) if n != task.n])
+    right = task.solve(random)
+    return [*right, *right][:n]
+
+
+@lru_cache(maxsize=1 << 16)
+def task_of(instruction: str) -> Task:
+    """Return what `instruction` asks for; raises ValueError where it is not of the world."""
+    head, _, tail = instruction.partition(" : ")
+    words, symbols = head.split(), tail.split()
+    match words:
+        case ["write", n, kind, "digits", "from", first, "to", last]:
+            return _within(DIGITS, SETS[kind], int(n), first, last)
+        case ["write", n, "different", "letters", "from", first, "to", last]:
+            return _different(int(n), first, last)
+        case ["write", n, "digits", "by", step, "from", first]:
+            return _exactly([DIGITS[(int(first) + index * int(step)) % 10] for index in range(int(n))])
+    return _exactly(_transformed(words, symbols))
+
+
+def _transformed(words: list[str], symbols: list[str]) -> list[str]:
+    match words:
+        case ["copy"]:
+            return symbols
+        case ["reverse"]:
+            return symbols[::-1]
+        case ["rotate"]:
+            return [*symbols[1:], symbols[0]]
+        case ["sort", "up"]:
+            return sorted(symbols)
+        case ["sort", "down"]:
+            return sorted(symbols, reverse=True)
+        case ["first", n]:
+            return symbols[: int(n)]
+        case ["last", n]:
+            return symbols[-int(n) :]
+        case ["add", k]:
+            return [DIGITS[(int(symbol) + int(k)) % 10] for symbol in symbols]
+        case ["next"]:
+            return [LETTERS[(LETTERS.index(symbol) + 1) % 10] for symbol in symbols]
+        case ["count", *letters, "in"]:
+            return [str(symbols.count(letter)) for letter in letters]
+    raise ValueError(f"not an instruction of this world: {' '.join(words)}")
+
+
+def _exactly(target: list[str]) -> Task:
+    alphabet = DIGITS if target[0] in DIGITS else LETTERS
+    return Task(
+        alphabet,
+        len(target),
+        lambda symbols: [symbol == wanted for symbol, wanted in zip(symbols, target, strict=True)],
+        lambda _: list(target),
+    )
+
+
+def _within(alphabet: str, allowed: str, n: int, first: str, last: str) -> Task:
+    def rights(symbols: Symbols) -> list[bool]:
+        return [symbols[0] == first, *(symbol in allowed for symbol in symbols[1:-1]), symbols[-1] == last]
+
+    return Task(alphabet, n, rights, lambda random: [first, *random.choices(allowed, k=n - 2), last])
+
+
+def _different(n: int, first: str, last: str) -> Task:
+    between = [letter for letter in LETTERS if letter not in (first, last)]
+
+    def rights(symbols: Symbols) -> list[bool]:
+        new = [symbol not in (*symbols[:index], last) for index, symbol in enumerate(symbols[:-1])]
+        return [symbols[0] == first, *new[1:], symbols[-1] == last]
+
+    return Task(LETTERS, n, rights, lambda random: [first, *random.sample(between, n - 2), last])
+
+
+def _list(random: Random, alphabet: str | None = None, lengths: Sequence[int] = LENGTHS) -> str:
+    return " ".join(random.choices(alphabet or random.choice((DIGITS, LETTERS)), k=random.choice(lengths)))
+
+
+def _write_within(random: Random) -> str:
+    kind, n = random.choice(list(SETS)), random.choice(LENGTHS)
+    first, last = random.choices(SETS[kind], k=2)
+    return f"write {n} {kind} digits from {first} to {last}"
+
+
+def _write_different(random: Random) -> str:
+    first, last = random.sample(LETTERS, 2)
+    return f"write {random.choice(LENGTHS)} different letters from {first} to {last}"
+
+
+def _write_steps(random: Random) -> str:
+    return f"write {random.choice(LENGTHS)} digits by {random.randint(1, 3)} from {random.choice(DIGITS)}"
+
+
+MAKERS: dict[str, Callable[[Random], str]] = {
+    "copy": lambda random: f"copy : {_list(random)}",
+    "reverse": lambda random: f"reverse : {_list(random)}",
+    "rotate": lambda random: f"rotate : {_list(random)}",
+    "sort": lambda random: f"sort {random.choice(('up', 'down'))} : {_list(random, DIGITS)}",
+    "first": lambda random: f"first {random.choice((4, 5))} : {_list(random, lengths=(6, 7))}",
+    "last": lambda random: f"last {random.choice((4, 5))} : {_list(random, lengths=(6, 7))}",
+    "add": lambda random: f"add {random.randint(1, 3)} : {_list(random, DIGITS)}",
+    "next": lambda random: f"next : {_list(random, LETTERS)}",
+    "count": lambda random: f"count {' '.join(random.sample('abcd', 4))} in : {_list(random, 'abcd', (6, 7))}",
+    "digits": _write_within,
+    "letters": _write_different,
+    "steps": _write_steps,
+}
+WORDS = (
+    "copy reverse rotate sort up down first last add next count in write digits different letters from to by :"
+    f" {' '.join(SETS)}"
+)
+"""All words of the instructions, with spaces between them."""

@@ -1,0 +1,157 @@
+"""Other ways through the loop: what a round learns from, where its prompts come from, what stops it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.command import parse
+from console.errors import InputError, JudgeError, TrainingError
+from trainer.loop import main
+from trainer.recipe import Config
+
+RECIPE = """
+name = "tiny"
+iterations = 2
+[engine]
+model = "{model}"
+batch_size = 8
+[seeds]
+ift = "{ift}"
+judging = false
+[candidates]
+prompts = 3
+n = 3
+max_new_tokens = 6
+temperature = 1.0
+[sft]
+learning_rate = 1e-3
+warmup_share = 0.0
+batch_size = 2
+[dpo]
+learning_rate = 1e-3
+warmup_share = 0.0
+batch_size = 1
+micro_batch_size = 1
+[eval]
+prompts = 2
+[monitors]
+kl = false
+"""
+
+
+@pytest.fixture
+def recipe(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    ift = tmp_path / "ift.jsonl"
+    ift.write_text("".join(f'{{"prompt": "say {n}", "response": "point {n}"}}\n' for n in range(2)))
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE.format(model=tiny_model, ift=ift))
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+def loop(recipe: Path, *flags: str) -> Path:
+    main(parse(Config, ["--config", str(recipe), *flags], "loop"))
+    return Path("runs/tiny")
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def ledger(run: Path) -> dict[str, Any]:
+    return {line["id"]: line for line in rows(run / "ledger.jsonl")}
+
+
+def test_a_round_can_learn_from_perfect_answers_alone(recipe: Path) -> None:
+    run = loop(recipe, "--round.learn", "perfect", "--round.perfect-score", "0.1")
+    line, chats = ledger(run)["iter2"], rows(run / "iter2" / "chats.jsonl")
+    assert line["reference_model"] is None and line["counts"]["perfect"] == len(chats) > 0
+    assert not (run / "iter2" / "pairs.jsonl").exists()
+    answers = {row["response"] for row in rows(run / "iter2" / "judgments.jsonl") if row["score"] >= 0.1}
+    assert {chat["messages"][-1]["content"] for chat in chats} == answers
+
+
+def test_no_perfect_answer_stops_the_round_with_what_to_try(recipe: Path) -> None:
+    with pytest.raises(TrainingError, match=r"no answer has a perfect score.*--round\.perfect-score"):
+        loop(recipe, "--round.learn", "perfect")
+
+
+def test_rejected_answers_can_be_those_of_the_first_model(recipe: Path) -> None:
+    run = loop(recipe, "--round.rejected", "iter0", "--round.reference", "iter0")
+    first = {row["response"] for row in rows(run / "iter2" / "initial_responses.jsonl")}
+    own = {row["response"] for row in rows(run / "iter2" / "responses.jsonl")}
+    pairs = rows(run / "iter2" / "pairs.jsonl")
+    assert pairs and {pair["rejected"][0]["content"] for pair in pairs} <= first
+    assert {pair["chosen"][0]["content"] for pair in pairs} <= own
+    assert ledger(run)["iter2"]["reference_model"] == "iter0"
+
+
+def test_pairs_can_carry_the_consistency_of_two_models(recipe: Path) -> None:
+    run = loop(recipe, "--round.consistency", "set")
+    [confidence] = {pair["confidence"] for pair in rows(run / "iter2" / "pairs.jsonl")}
+    assert 0 <= confidence <= 1
+
+
+def test_the_checkpoint_that_won_becomes_the_model(recipe: Path) -> None:
+    recipe.write_text(recipe.read_text() + "[early_stop]\nevery_n_steps = 1\npatience = 9\n")
+    run = loop(recipe)
+    steps = sorted(path.name for path in (run / "iter2" / "checkpoints").iterdir())
+    assert steps[:2] == ["step-000001", "step-000002"]
+    assert rows(run / "iter2" / "early_stop" / "comparisons.jsonl")
+    weights = (run / "iter2" / "model" / "model.safetensors").read_bytes()
+    assert weights in [(run / "iter2" / "checkpoints" / step / "model.safetensors").read_bytes() for step in steps]
+    assert not (run / "iter2" / "last_model").exists()
+    assert ledger(run)["iter2"]["training"]["steps"] == len(rows(run / "iter2" / "pairs.jsonl"))
+
+
+def test_a_gate_stops_the_run_and_may_be_moved(recipe: Path) -> None:
+    recipe.write_text(recipe.read_text() + "[gates]\nmean_tokens = {max = 2.0}\n")
+    with pytest.raises(TrainingError, match=r"iter1 is stopped by a gate: mean_tokens is .* at most 2"):
+        loop(recipe)
+    assert list(ledger(Path("runs/tiny"))) == ["iter1"]
+    recipe.write_text(recipe.read_text().replace("max = 2.0", "max = 20.0"))
+    assert list(ledger(loop(recipe))) == ["iter1", "iter2"]
+
+
+def test_files_edited_by_hand_are_named_on_going_on(recipe: Path) -> None:
+    run = loop(recipe)
+    pairs = run / "iter2" / "pairs.jsonl"
+    pairs.write_text(pairs.read_text().replace("chosen_score", "chosen_score ", 1))
+    with pytest.raises(InputError, match=r"iter2/pairs\.jsonl was changed after iter2 was done: its hash was"):
+        loop(recipe)
+
+
+def test_a_parent_that_was_deleted_is_named(recipe: Path) -> None:
+    import shutil
+
+    with pytest.raises(TrainingError):
+        loop(recipe, "--pairs.min-margin", "99")
+    shutil.rmtree("runs/tiny/iter1/model")
+    with pytest.raises(InputError, match="iter1/model.*gone"):
+        loop(recipe, "--pairs.min-margin", "99")
+
+
+def test_a_judge_that_gives_one_score_to_everything_stops_the_run(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engines.transformers_engine import TransformersEngine
+
+    real = TransformersEngine.choose
+
+    def always_five(self: Any, requests: Any, choices: Any, done: Any = ()) -> Iterator[Any]:
+        for choice in real(self, requests, choices, done):
+            yield replace(choice, logprobs=(*[-50.0] * (len(choices) - 1), -0.01))
+
+    monkeypatch.setattr(TransformersEngine, "choose", always_five)
+    with pytest.raises(JudgeError, match="tells no two answers apart: all 3 prompts"):
+        loop(recipe)
+    assert not Path("runs/tiny/iter2/model").exists()
+
+
+def test_meta_rewarding_needs_judgments_with_words(recipe: Path) -> None:
+    with pytest.raises(InputError, match=r"--round\.meta compares judgments"):
+        loop(recipe, "--round.meta")

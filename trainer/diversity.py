@@ -1,0 +1,91 @@
+"""How varied a set of answers is: distinct-n, self-BLEU and repetition inside an answer.
+
+Words are those of sacrebleu's tokenizer 13a, in lower case; in a language without spaces a word is a whole phrase, and
+the numbers compare with one another only.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from random import Random
+from statistics import fmean
+
+from records.keys import derived_seed
+
+MAX_N = 3
+REPEATED_N = 4
+MAX_PAIRS = 1000
+"""Pairs of answers that self-BLEU looks at; with more of them it looks at so many, drawn at random."""
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """How varied a set of answers is, each from 0 to 1; None where no answer is long enough to say."""
+
+    distinct: tuple[float | None, ...]
+    """For n = 1, 2, 3 the different n-grams of all answers over all their n-grams (Li et al. 2016, section 5.3)."""
+    self_bleu: float | None
+    """Mean sentence BLEU of one answer against another one."""
+    repetition: float | None
+    """Mean over answers of the share of 4-grams that stand in the answer before (Welleck et al. 2020, section 6)."""
+    n_repetition: int
+    """Answers of four words or more."""
+
+
+def diversity(texts: Sequence[str], seed: int = 0, max_pairs: int = MAX_PAIRS) -> Diversity:
+    """Return how varied `texts` are; empty ones say nothing and are left out."""
+    from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
+    tokenize: Callable[[str], str] = Tokenizer13a()  # type: ignore[no-untyped-call]
+    answers = [words for text in texts if (words := tokenize(text).lower().split())]
+    repetitions = [share for words in answers if (share := repeated_share(words)) is not None]
+    return Diversity(
+        tuple(distinct(answers, n) for n in range(1, MAX_N + 1)),
+        self_bleu(answers, seed, max_pairs),
+        fmean(repetitions) if repetitions else None,
+        len(repetitions),
+    )
+
+
+def distinct(answers: Sequence[Sequence[str]], n: int) -> float | None:
+    """Return the different n-grams over all n-grams of answers given as words; None where there is no n-gram.
+
+    It falls as answers grow longer or more in number, so compare sets of the same prompts and look at the lengths too.
+    """
+    found = [gram for words in answers for gram in _grams(words, n)]
+    return len(set(found)) / len(found) if found else None
+
+
+def self_bleu(answers: Sequence[Sequence[str]], seed: int, max_pairs: int = MAX_PAIRS) -> float | None:
+    """Return the mean sentence BLEU-4, 0 to 1, over ordered pairs of answers; None where there are fewer than two.
+
+    One answer is the hypothesis and another the only reference, so that the number does not depend on how many answers
+    there are, and a sample of the pairs estimates it without bias. Zhu et al. 2018 (Texygen, section 2.3) take all
+    others as references, which grows with the set.
+    """
+    if len(answers) < 2:
+        return None
+    from sacrebleu.metrics.bleu import BLEU
+
+    bleu = BLEU(tokenize="none", effective_order=True)
+    texts = [" ".join(words) for words in answers]
+    return fmean(bleu.sentence_score(texts[i], [texts[j]]).score / 100 for i, j in _pairs(len(texts), seed, max_pairs))
+
+
+def repeated_share(words: Sequence[str]) -> float | None:
+    """Return the share of an answer's 4-grams that are repeats; None where it has fewer than four words."""
+    found = _grams(words, REPEATED_N)
+    return 1 - len(set(found)) / len(found) if found else None
+
+
+def _grams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
+    return [tuple(words[start : start + n]) for start in range(len(words) - n + 1)]
+
+
+def _pairs(n: int, seed: int, max_pairs: int) -> list[tuple[int, int]]:
+    """Return all ordered pairs of different places below `n`, or `max_pairs` of them drawn at random."""
+    n_all = n * (n - 1)
+    if n_all <= max_pairs:
+        return list(permutations(range(n), 2))
+    drawn = Random(derived_seed(seed, "self-bleu", n)).sample(range(n_all), max_pairs)
+    return [(place // (n - 1), rest + (rest >= place // (n - 1))) for place in drawn for rest in (place % (n - 1),)]

@@ -1,0 +1,241 @@
+"""Pick the checkpoint of a training after which it got no better, by a judge that compares answers.
+
+python -m trainer.early_stop runs/dpo/checkpoints --prompts prompts.jsonl
+python -m trainer.early_stop runs/demo --prompts runs/demo/eval/prompts.jsonl --model iter1
+python -m trainer.early_stop runs/dpo/checkpoints --engine openai --model gpt-5-mini --read text --patience 2
+
+RUN_OR_FOLDER has the checkpoints step-N: a folder, or a run, whose newest iteration with checkpoints is taken. Each
+checkpoint answers the prompts, and is compared with the best before it, in both orders (Self-Rewarding, section 3.1.4).
+--model is the judge. Stopped and started again, it goes on where it was.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from console.command import Flags, Given, run
+from console.errors import InputError
+from engines.options import EngineOptions, SharedEngineOptions
+from judges.options import JudgeOptions
+
+if TYPE_CHECKING:
+    from console.table import Cell
+    from judges.judge import Judge
+    from records import Comparison, Prompt, Response
+
+    Answer = Callable[[Path, Sequence[Prompt]], Sequence[Response]]
+
+PAIRWISE = JudgeOptions(rubric="pairwise", samples=1)
+
+
+@dataclass(frozen=True)
+class EarlyStopOptions:
+    """When a training has got no better."""
+
+    every_n_steps: int = 200
+    """Optimiser steps between two checkpoints, while training."""
+    n_prompts: int = 253
+    """Held-out prompts to compare on, at most."""
+    patience: int = 1
+    """Stop after so many checkpoints in a row that do not win."""
+    min_win_rate: float = 0.5
+    """A checkpoint wins where it is preferred on more than this share of the prompts, a tie counting half."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One checkpoint against the best before it."""
+
+    checkpoint: Path
+    against: Path
+    win_rate: float
+    n: int
+    """Prompts with a verdict."""
+    n_ties: int
+    """Verdicts that are ties; where the two orders name different winners it is one."""
+    n_unscored: int
+
+    def won(self, min_win_rate: float) -> bool:
+        """Return whether the checkpoint is better than the one before."""
+        return self.win_rate > min_win_rate
+
+
+@dataclass(frozen=True)
+class Picked:
+    """The checkpoint to go on with, and how it was found."""
+
+    path: Path
+    rounds: list[Round]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Pick a checkpoint."""
+
+    folder: Given = None
+    """A folder of checkpoints step-N, or a run."""
+    prompts: Path | None = None
+    """Held-out prompts; the default is the run's eval/prompts.jsonl."""
+    answer_tokens: int = 256
+    """The longest answer of a checkpoint, in tokens; --max-new-tokens is the judge's."""
+    engine: SharedEngineOptions = field(default_factory=EngineOptions)
+    judge: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = PAIRWISE
+    stop: Annotated[EarlyStopOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=EarlyStopOptions)
+
+
+def main(config: Config) -> None:
+    """Find the checkpoints, compare them and print the rounds and the pick."""
+    from console.table import print_table
+    from engines.options import open_engine
+    from judges.judge import open_judge
+    from records.files import BadRows
+    from records.shapes import read_prompts
+    from trainer.checkpoints import checkpoints_in
+
+    check_options(config.stop)
+    folder = _checkpoint_folder(config.folder)
+    checkpoints = checkpoints_in(folder)
+    if not checkpoints:
+        raise InputError(f"{folder}: no whole checkpoint step-N; train with checkpoints every so many steps")
+    source = config.prompts or folder.parent.parent / "eval" / "prompts.jsonl"
+    if not source.exists():
+        raise InputError(f"no held-out prompts at {source}; name a file of them with --prompts")
+    prompts = list(read_prompts(source, BadRows(strict=config.strict)))
+    if config.dry_run:
+        n = min(len(prompts), config.stop.n_prompts)
+        print(f"would compare {len(checkpoints)} checkpoints of {folder} on {n} prompts, two orders each")
+        return
+    judge = open_judge(open_engine(config.engine), config.judge, config.seed)
+    out = folder / "early_stop"
+    answer = answered(out, config.answer_tokens, config.engine.batch_size, config.seed)
+    picked = pick_checkpoint(checkpoints, prompts, answer, judge, out, config.stop, config.judge.min_coverage)
+    print_table([_row(one, config.stop) for one in picked.rounds], as_json=config.json)
+    if not config.json:
+        print(f"\npicked: {picked.path}")
+
+
+def pick_checkpoint(
+    checkpoints: "Sequence[Path]",
+    prompts: "Sequence[Prompt]",
+    answer: "Answer",
+    judge: "Judge",
+    out: Path,
+    options: EarlyStopOptions,
+    min_coverage: float = 0.9,
+) -> Picked:
+    """Return the last of `checkpoints`, in the order of their steps, that won against the best before it.
+
+    A checkpoint answers only when its turn comes, so the ones after the stop cost nothing; comparisons are stored in
+    `out`. To compare the first checkpoint with the model that the training began with, put that in front. Raises
+    InputError where there is none, JudgeError where too few prompts got a verdict.
+    """
+    check_options(options)
+    if not checkpoints or not prompts:
+        raise InputError("early stopping needs a checkpoint and a held-out prompt at least")
+    if len(checkpoints) == 1:
+        return Picked(checkpoints[0], [])
+    chosen = list(prompts)[: options.n_prompts]
+    best, best_answers = checkpoints[0], answer(checkpoints[0], chosen)
+    rounds: list[Round] = []
+    n_lost = 0
+    for checkpoint in checkpoints[1:]:
+        answers = answer(checkpoint, chosen)
+        rows = _compared(best_answers, answers, judge, out, f"{checkpoint.name} against {best.name}")
+        rounds.append(_round(checkpoint, best, rows, len(chosen), min_coverage))
+        if rounds[-1].won(options.min_win_rate):
+            best, best_answers, n_lost = checkpoint, answers, 0
+            continue
+        n_lost += 1
+        if n_lost == options.patience:
+            break
+    return Picked(best, rounds)
+
+
+def answered(folder: Path, max_new_tokens: int, batch_size: int, seed: int, temperature: float = 0.7) -> "Answer":
+    """Return a function that lets the model of a checkpoint answer prompts; the answers are stored in `folder`."""
+    import gc
+
+    from engines.answers import answer_into
+    from engines.protocol import Sampling
+    from engines.transformers_engine import TransformersEngine
+    from records import Response, Store
+
+    def answer(checkpoint: Path, prompts: "Sequence[Prompt]") -> "Sequence[Response]":
+        engine = TransformersEngine.load(checkpoint, checkpoint.name, batch_size)
+        with Store(folder / f"{checkpoint.name}.jsonl", Response) as store:
+            sampling = Sampling(max_new_tokens, temperature)
+            found = answer_into(store, engine, prompts, sampling, seed=seed, title=f"{checkpoint.name} answers")
+        del engine
+        gc.collect()
+        return found
+
+    return answer
+
+
+def check_options(options: EarlyStopOptions) -> None:
+    """Raise InputError where a setting is out of range."""
+    for name in ("every_n_steps", "n_prompts", "patience"):
+        if getattr(options, name) < 1:
+            raise InputError(f"{name} must be at least 1, not {getattr(options, name)}")
+    if not 0 <= options.min_win_rate < 1:
+        raise InputError(f"min_win_rate must be in [0, 1), not {options.min_win_rate}")
+
+
+def _compared(
+    before: "Sequence[Response]", after: "Sequence[Response]", judge: "Judge", out: Path, title: str
+) -> "list[Comparison]":
+    from judges.contests import contest_of
+    from judges.pairwise import both_orders_answered, compare_into
+    from records import Comparison, Store
+
+    by_prompt = {row.prompt_id: row for row in before}
+    contests = [contest_of(by_prompt[row.prompt_id], row) for row in after if row.prompt_id in by_prompt]
+    with Store(out / "comparisons.jsonl", Comparison, keep=both_orders_answered) as store:
+        return compare_into(store, judge, contests, title)
+
+
+def _round(checkpoint: Path, against: Path, rows: "list[Comparison]", n_prompts: int, min_coverage: float) -> Round:
+    from judges.judge import require_coverage
+
+    winners = [row.winner for row in rows if row.winner is not None]
+    reasons = Counter(row.error or "unknown" for row in rows if row.winner is None)
+    reasons["a checkpoint has no answer"] += n_prompts - len(rows)
+    require_coverage(len(winners), n_prompts, reasons, max(min_coverage, 1 / n_prompts))
+    points = [{"a": 0.0, "tie": 0.5, "b": 1.0}[winner] for winner in winners]
+    return Round(checkpoint, against, fmean(points), len(winners), winners.count("tie"), n_prompts - len(winners))
+
+
+def _checkpoint_folder(given: Path | None) -> Path:
+    """Return the folder with the checkpoints: `given`, or those of the newest iteration of the run `given`."""
+    from records.runs import find_run
+
+    if given is None:
+        raise InputError("name a folder of checkpoints or a run: python -m trainer.early_stop RUN_OR_FOLDER")
+    if any(given.glob("step-*")):
+        return given
+    run_folder = find_run(str(given))
+    newest = run_folder.newest("checkpoints")
+    if newest is None:
+        raise InputError(f"{run_folder.folder}: no iteration has a folder checkpoints/")
+    return newest
+
+
+def _row(one: Round, options: EarlyStopOptions) -> "dict[str, Cell]":
+    return {
+        "checkpoint": one.checkpoint.name,
+        "against": one.against.name,
+        "win rate, %": 100 * one.win_rate,
+        "prompts": one.n,
+        "ties": one.n_ties,
+        "unscored": one.n_unscored,
+        "better": "yes" if one.won(options.min_win_rate) else "no",
+    }
+
+
+if __name__ == "__main__":
+    run(Config, main, "python -m trainer.early_stop")

@@ -1,0 +1,123 @@
+"""What a round learns from: new prompts, the model's answers, its judgments, and the pairs made of them.
+
+Each stage reads files and writes a file, so a round goes on where it was stopped; what is learnt from is written last.
+"""
+
+import gc
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from console.errors import TrainingError
+from engines.answers import answer_into
+from engines.protocol import Sampling
+from judges.evidence import evidence_path, finish_with, gather_into, open_checked_judge, open_evidence, was_checked
+from judges.judge import Judge, check_coverage, had_a_reply, judge_into, open_judge
+from judges.pairwise import both_orders_answered
+from judges.rubric import load_rubric
+from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_rows
+from records.runs import Run
+from records.store import latest, write_rows
+from trainer.consistency import measure_consistency, with_consistency
+from trainer.integrity import check_signal
+from trainer.meta import meta_pairs, mixed
+from trainer.pairing import PairCounts, make_pairs, positive_chats
+from trainer.recipe import Config
+from trainer.temporal import temporal_pairs
+
+if TYPE_CHECKING:
+    from engines.transformers_engine import TransformersEngine
+
+META_RUBRIC = "meta_judge"
+
+
+def gather(run: Run, number: int, prompts: list[Prompt], config: Config) -> None:
+    """Write prompts, responses, judgments and, last, pairs or chats of iteration `number`."""
+    folder = run.iteration(number)
+    write_rows(folder / "prompts.jsonl", prompts)
+    initial = _initial_answers(run, number, prompts, config) if config.round.rejected == "iter0" else None
+    engine = open_model(run, number - 1, config)
+    responses = candidates(folder / "responses.jsonl", engine, prompts, config, f"iter{number} candidates")
+    judge = open_judge(engine, config.judge, config.seed)
+    judgments = _judgments(folder / "judgments.jsonl", judge, responses, config, f"iter{number} judging")
+    check_coverage(judgments, config.judge.min_coverage)
+    if initial is None:
+        check_signal(judgments)
+    else:
+        _judgments(folder / "initial_judgments.jsonl", judge, initial, config, f"iter{number} judging iter0")
+    if config.round.learn == "perfect":
+        chats = positive_chats(judgments, config.round.perfect_score)
+        write_rows(folder / "chats.jsonl", [{"messages": chat} for chat in chats])
+        return
+    meta = _meta(folder, judge, judgments, config) if config.round.meta else []
+    del engine, judge
+    gc.collect()  # what follows, and the trainer, need the memory
+    pairs, _ = pairs_of(run, number, config)
+    if config.round.consistency != "off":
+        pairs = _consistent(run, number, pairs, responses, config)
+    write_rows(folder / "pairs.jsonl", mixed(pairs, meta, config.meta.max_share, config.seed) if meta else pairs)
+
+
+def pairs_of(run: Run, number: int, config: Config) -> tuple[list[Pair], PairCounts]:
+    """Return the pairs that the stored judgments of iteration `number` give, and what became of the prompts."""
+    folder = run.iteration(number)
+    judgments = latest(read_rows(folder / "judgments.jsonl", Judgment))
+    if config.round.rejected == "iter0":
+        initial = latest(read_rows(folder / "initial_judgments.jsonl", Judgment))
+        return temporal_pairs(initial, judgments, config.pairs, config.seed)
+    return make_pairs(judgments, config.pairs, config.seed)
+
+
+def open_model(run: Run, number: int, config: Config) -> "TransformersEngine":
+    """Return an engine with the model of iteration `number`, under the name `iterN`."""
+    from engines.transformers_engine import TransformersEngine
+
+    return TransformersEngine.load(run.model(number), f"iter{number}", config.engine.batch_size)
+
+
+def candidates(
+    path: Path, engine: "TransformersEngine", prompts: list[Prompt], config: Config, title: str, n: int | None = None
+) -> list[Response]:
+    """Return `n` answers to each prompt (the recipe's number by default), asking for what `path` does not hold yet."""
+    options = config.candidates
+    sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
+    with Store(path, Response) as store:
+        return answer_into(store, engine, prompts, sampling, n=n or options.n, seed=config.seed, title=title)
+
+
+def _initial_answers(run: Run, number: int, prompts: list[Prompt], config: Config) -> list[Response]:
+    engine = open_model(run, 0, config)
+    path = run.iteration(number) / "initial_responses.jsonl"
+    found = candidates(path, engine, prompts, config, f"iter{number} answers of iter0")
+    del engine
+    gc.collect()
+    return found
+
+
+def _judgments(path: Path, judge: Judge, responses: list[Response], config: Config, title: str) -> list[Judgment]:
+    if not config.evidence.enabled:
+        with Store(path, Judgment, keep=had_a_reply) as store:
+            return judge_into(store, judge, responses, title)
+    judge, agent = open_checked_judge(judge, config.evidence)
+    with open_evidence(evidence_path(path)) as found, Store(path, Judgment, keep=was_checked) as store:
+        gather_into(found, agent, [responses], len(responses))
+        return judge_into(store, judge, responses, title, finish_with(found, agent, judge))
+
+
+def _meta(folder: Path, judge: Judge, judgments: Sequence[Judgment], config: Config) -> list[Pair]:
+    options = replace(config.judge, rubric=META_RUBRIC, samples=1)
+    meta_judge = open_judge(judge.engine, options, config.seed)
+    with Store(folder / "meta_comparisons.jsonl", Comparison, keep=both_orders_answered) as store:
+        pairs, _ = meta_pairs(judgments, load_rubric(config.judge.rubric), meta_judge, store, config.meta)
+    return pairs
+
+
+def _consistent(run: Run, number: int, pairs: list[Pair], responses: list[Response], config: Config) -> list[Pair]:
+    """Return the pairs with the agreement of the last two models as their confidence; raises TrainingError for none."""
+    now, before, reference = run.model(number - 1), run.model(number - 2), run.model(0)
+    found = measure_consistency(responses, now, before, reference, run.iteration(number), config.engine.batch_size)
+    kept = with_consistency(pairs, found, "prompt" if config.round.consistency == "prompt" else "set")
+    if pairs and not kept:
+        raise TrainingError(f"iter{number}: on no prompt can the last two models be compared: --round.consistency off")
+    return kept

@@ -1,0 +1,92 @@
+"""TRL's DPOTrainer with a weight and a soft label for each pair, length regularisation, and any reference.
+
+With z = beta (log pi(yw)/ref(yw) - log pi(yl)/ref(yl)) + alpha (|yw| - |yl|) the loss of a pair is
+
+    w (p l(z) + (1 - p) l(-z)),   l(z) = -log sigmoid(z)
+
+w: the pair's weight over the mean weight of the training set. p: the probability that the label is right, as in
+conservative DPO (a judge's confidence) and CREAM (arXiv 2410.12735, the consistency C). alpha: length-regularised DPO
+(arXiv 2403.19159); |y| is in tokens, as they are trained on. The sign of alpha follows from the paper's objective,
+reward - alpha |y| - beta KL: its optimal policy has the reward beta log pi/ref + alpha |y|, up to a constant of the
+prompt. A longer chosen answer has a part of its margin for nothing, and so is pushed up less.
+"""
+
+from collections.abc import Callable
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from trl import DPOTrainer
+
+WEIGHT, LABEL = "pair_weight", "pair_label"
+"""The columns of a training set whose pairs have a weight and a probability that the label is right."""
+
+
+class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
+    """A DPOTrainer whose training set may have the columns WEIGHT and LABEL, and the reference's log-probabilities.
+
+    With neither those columns nor `length_alpha` it is the stock trainer and runs nothing of its own.
+    """
+
+    def __init__(self, *args: Any, length_alpha: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.length_alpha = length_alpha
+        self.mean_weight = 1.0
+        if WEIGHT in self.train_dataset.column_names:
+            self.mean_weight = fmean(self.train_dataset[WEIGHT])
+            collate: Callable[[list[dict[str, Any]]], dict[str, Any]] = self.data_collator
+            self.data_collator: Any = _with_targets(collate)
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        self._signature_columns += [name for name in (WEIGHT, LABEL) if name not in self._signature_columns]
+
+    def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
+        if "ref_chosen_logps" in dataset.column_names:
+            return dataset  # by another model, before this one was loaded
+        return super()._precompute_ref_logps(dataset, name, batch_size)
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
+        weight_B, label_B = inputs.pop(WEIGHT, None), inputs.pop(LABEL, None)
+        if weight_B is None and not self.length_alpha:
+            return super()._compute_loss(model, inputs, return_outputs)
+        seen: dict[str, Any] = {}
+
+        def watched(**kwargs: Any) -> Any:
+            seen["outputs"] = model(**kwargs)
+            return seen["outputs"]
+
+        stock = super()._compute_loss(watched, inputs, return_outputs)  # one forward pass, and all of TRL's metrics
+        loss = preference_loss(self.logits(seen["outputs"].log_probs, inputs), label_B, weight_B, self.mean_weight)
+        if self.aux_loss_enabled:
+            loss = loss + self.router_aux_loss_coef * seen["outputs"].aux_loss
+        return (loss, stock[1]) if return_outputs else loss
+
+    def logits(self, logprobs_RL: Tensor, inputs: dict[str, Any]) -> Tensor:
+        """Return z of each pair, (B,); the R = 2 B rows are the chosen answers, then the rejected ones."""
+        n_tokens_R = inputs["completion_mask"][:, 1:].sum(dim=1)
+        chosen_B, rejected_B = logprobs_RL[:, -(inputs["completion_mask"].shape[1] - 1) :].sum(dim=1).chunk(2)
+        longer_B = torch.sub(*n_tokens_R.chunk(2)).to(chosen_B.dtype)
+        ratio_B = (chosen_B - inputs["ref_chosen_logps"]) - (rejected_B - inputs["ref_rejected_logps"])
+        logits_B: Tensor = self.beta * ratio_B + self.length_alpha * longer_B
+        return logits_B
+
+
+def preference_loss(logits_B: Tensor, label_B: Tensor | None, weight_B: Tensor | None, mean_weight: float) -> Tensor:
+    """Return the mean loss of a batch of pairs; without labels p is 1, without weights w is 1."""
+    loss_B = -functional.logsigmoid(logits_B)
+    if label_B is not None:
+        loss_B = label_B * loss_B - (1 - label_B) * functional.logsigmoid(-logits_B)
+    if weight_B is not None:
+        loss_B = loss_B * (weight_B / mean_weight)
+    return loss_B.mean()
+
+
+def _with_targets(collate: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> Any:
+    def collated(examples: list[dict[str, Any]]) -> dict[str, Any]:
+        targets = {name: torch.tensor([example[name] for example in examples]) for name in (WEIGHT, LABEL)}
+        return collate(examples) | targets
+
+    return collated
