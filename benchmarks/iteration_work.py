@@ -1,0 +1,82 @@
+"""What every side of benchmarks.iteration is given, and how a process of a side says what it did."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from records import Message
+
+Counts = dict[str, int]
+"""tokens, judged, pairs, steps: what the sides must have alike."""
+Stage = Callable[["Work", Path], Counts]
+"""Does its part in a folder of its side's own and returns what it did."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One iteration: the same for all sides."""
+
+    model: str
+    """A folder."""
+    prompts: list[str]
+    n: int
+    """Answers a prompt."""
+    new_tokens: int
+    """Of every answer: the end-of-text token is forbidden, so that all sides write equally much."""
+    batch_size: int
+    """Pairs an optimiser step."""
+    micro_batch_size: int
+    """Pairs in memory at once."""
+    rows: int
+    """Sequences that the other sides compute at once when they write and judge."""
+    seed: int
+    rubric: str = "additive"
+    temperature: float = 0.7
+    top_p: float = 0.9
+    learning_rate: float = 1e-6
+    beta: float = 0.1
+    max_length: int = 1024
+
+    def save(self, path: Path) -> None:
+        """Write it to `path`."""
+        path.write_text(json.dumps(asdict(self)))
+
+    @staticmethod
+    def load(path: Path) -> "Work":
+        """Read what `save` wrote."""
+        return Work(**json.loads(path.read_text()))
+
+
+def chat(prompt: str) -> list[Message]:
+    """Return the conversation that an answer goes on with."""
+    return [{"role": "user", "content": prompt}]
+
+
+def dpo_settings(work: Work, folder: Path) -> dict[str, Any]:
+    """Return the arguments that a user of TRL on a processor gives to its trainers; without a checkpoint on the way."""
+    return {
+        "output_dir": str(folder / "tmp"),
+        "learning_rate": work.learning_rate,
+        "beta": work.beta,
+        "max_length": work.max_length,
+        "num_train_epochs": 1,
+        "seed": work.seed,
+        "use_cpu": True,
+        "bf16": False,  # slower on this kind of processor
+        "gradient_checkpointing": False,  # computes twice, and turns the cache of OnlineDPO's generation off
+        "dataloader_pin_memory": False,
+        "save_strategy": "no",
+        "report_to": [],
+        "disable_tqdm": True,
+    }
+
+
+def run_stage(stages: dict[str, Stage]) -> None:
+    """Run `python -m MODULE STAGE WORK FOLDER` and print the counts as the last line."""
+    name, work, folder = sys.argv[1:]
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    counts = stages[name](Work.load(Path(work)), Path(folder))
+    print("\n" + json.dumps(counts), flush=True)
