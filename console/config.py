@@ -36,6 +36,8 @@ def _filled(default: ConfigT, table: dict[str, Any], path: str, section: str) ->
         if key not in fields:
             raise InputError(f"{path}: unknown key '{name}'{_nearest(key, fields)}")
         current = getattr(default, key)
+        if current is None and isinstance(value, dict):
+            current = _absent_section(hints[key])
         if dataclasses.is_dataclass(current):
             if not isinstance(value, dict):
                 raise InputError(f"{path}: '{name}' is a section: write [{name}]")
@@ -43,6 +45,12 @@ def _filled(default: ConfigT, table: dict[str, Any], path: str, section: str) ->
         else:
             changes[key] = _converted(value, hints[key], path, name)
     return dataclasses.replace(default, **changes)  # type: ignore[type-var]
+
+
+def _absent_section(kind: Any) -> object:
+    """Return the default of a section of the type `Section | None`; None for other kinds."""
+    sections = [one for one in typing.get_args(kind) if dataclasses.is_dataclass(one)]
+    return sections[0]() if sections and isinstance(sections[0], type) else None
 
 
 def _converted(value: object, kind: Any, path: str, name: str) -> object:

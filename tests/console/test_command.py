@@ -66,6 +66,14 @@ class Config(Flags):
     name: str = "default"
     rate: float = 0.5
     part: Part = field(default_factory=Part)
+    extra: Part | None = None
+
+
+def test_a_section_may_be_left_out_and_is_whole_where_the_file_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('[extra]\nfolder = "x/y"\n')
+    assert parse(Config, ["--config", str(path)], "prog").extra == Part(1, Path("x/y"))
+    assert parse(Config, [], "prog").extra is None
 
 
 def test_a_flag_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path) -> None:
@@ -80,6 +88,7 @@ def test_a_flag_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path)
     [
         ('nmae = "x"', "unknown key 'nmae'; did you mean 'name'"),
         ("[part]\nsiez = 2", r"unknown key 'part\.siez'; did you mean 'size'"),
+        ("[extra]\nsiez = 2", r"unknown key 'extra\.siez'; did you mean 'size'"),
         ("qqq = 1", "unknown key 'qqq'; known keys: "),
         ('rate = "fast"', "'rate' = 'fast': Expected `float`, got `str`"),
         ("part = 3", "'part' is a section: write \\[part\\]"),
