@@ -1,18 +1,33 @@
-"""How likely a given answer is to a model in this process, token by token."""
+"""How likely given answers are to a model in this process, token by token."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engines.batches import CACHED_BATCH_TOKENS, plan
 from engines.neutral import neutralise, neutralised
 from records.rows import Message, messages_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from engines.transformers_engine import TransformersEngine
 
 
+@dataclass(frozen=True)
+class TokenLogprobs:
+    """How likely the tokens of one answer are, or why that is not known."""
+
+    index: int
+    logprobs: list[float]
+    """Natural logarithms, one for each token of the answer."""
+    error: str | None = None
+
+
 def answer_tokens(engine: TransformersEngine, prompt: str | list[Message], response: str) -> tuple[list[int], int]:
-    """Return the tokens of prompt and answer, and how many are the prompt's.
+    """Return the tokens of prompt and answer, and how many are the answer's.
 
     The prompt stands in the model's chat template; special tokens in either text are taken apart.
     """
@@ -21,26 +36,57 @@ def answer_tokens(engine: TransformersEngine, prompt: str | list[Message], respo
     opening = str(engine.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
     before = engine.tokenizer(opening, add_special_tokens=False)["input_ids"]
     after = engine.tokenizer(neutralise(response, special), add_special_tokens=False)["input_ids"]
-    return [*before, *after], len(before)
+    return [*before, *after], len(after)
 
 
-def token_logprobs(engine: TransformersEngine, tokens: list[int], n_last: int) -> list[float]:
-    """Return the natural log-probability of each of the last `n_last` tokens after those before it."""
+def token_logprobs(
+    engine: TransformersEngine, answers: Sequence[tuple[list[int], int]], done: Collection[int] = ()
+) -> Iterator[TokenLogprobs]:
+    """Yield the log-probabilities of each answer that is not in `done`, as its batch is computed.
+
+    `answers` are tokens and how many of them, at the end, are the answer's. The batches are planned from all of them,
+    so that a call that goes on computes the same ones. An answer that is empty or does not fit the context has none.
+    """
+    context = int(getattr(engine.model.config, "max_position_embeddings", 0) or 1 << 30)
+    usable = [index for index, (tokens, n) in enumerate(answers) if n > 0 and len(tokens) <= context]
+    for index in sorted(set(range(len(answers))) - set(usable) - set(done)):
+        tokens, n_answer = answers[index]
+        error = "the response is empty" if n_answer < 1 else f"too long: {len(tokens)} tokens"
+        yield TokenLogprobs(index, [], error)
+    sequences = [answers[index][0] for index in usable]
+    for batch in plan(sequences, engine.batch_size, 0, share_prefix=False, max_tokens=CACHED_BATCH_TOKENS).batches:
+        rows = [usable[position] for position in batch]
+        if all(row in done for row in rows):
+            continue
+        found = _batch(engine, [answers[row] for row in rows])
+        yield from (TokenLogprobs(row, one) for row, one in zip(rows, found, strict=True) if row not in done)
+
+
+def _batch(engine: TransformersEngine, answers: Sequence[tuple[list[int], int]]) -> list[list[float]]:
     import torch
 
     from engines.shared_prefix import SharedPrefixCache
 
-    device = engine.model.device
-    ids_1L = torch.tensor([tokens], device=device)
-    extra = {}
+    device, width, n_kept = engine.model.device, max(len(tokens) for tokens, _ in answers), max(n for _, n in answers)
+    n_padding_B = torch.tensor([width - len(tokens) for tokens, _ in answers], device=device)
+    filler = engine.tokenizer.pad_token_id or 0
+    ids_BL = torch.tensor([[filler] * (width - len(tokens)) + tokens for tokens, _ in answers], device=device)
+    columns_L = torch.arange(width, device=device)
     if engine.shares_prefix:  # the engine's own attention is told where the tokens are through its cache
-        cache = SharedPrefixCache([], torch.zeros(1, dtype=torch.long, device=device), len(tokens))
-        extra = {"past_key_values": cache, "attention_mask": cache.mask(len(tokens)), "shared_prefix": cache}
-    positions_1L = torch.arange(len(tokens), device=device)[None]
+        cache = SharedPrefixCache([], n_padding_B, width)
+        extra: dict[str, object] = {
+            "past_key_values": cache,
+            "attention_mask": cache.mask(width),
+            "shared_prefix": cache,
+        }
+    else:
+        extra = {"attention_mask": (columns_L >= n_padding_B[:, None]).long(), "use_cache": False}
+    positions_BL = (columns_L - n_padding_B[:, None]).clamp(min=0)
     with torch.inference_mode():
-        logits_1LV = engine.model(
-            input_ids=ids_1L, position_ids=positions_1L, logits_to_keep=n_last + 1, **extra
-        ).logits  # of the token before the last ones, and of these
-    logprobs_AV = logits_1LV[0, :-1].float().log_softmax(-1)
-    found: list[float] = logprobs_AV.gather(1, ids_1L[0, -n_last:, None])[:, 0].tolist()
-    return found
+        logits_BKV: Tensor = engine.model(
+            input_ids=ids_BL, position_ids=positions_BL, logits_to_keep=n_kept + 1, **extra
+        ).logits[:, :-1]
+        chosen_BK = logits_BKV.gather(2, ids_BL[:, -n_kept:, None])[..., 0].float()
+        # a row at a time: the whole batch in float32 would be as large again
+        logprobs_BK = chosen_BK - torch.stack([logits_KV.float().logsumexp(-1) for logits_KV in logits_BKV])
+    return [row[n_kept - n :] for row, (_, n) in zip(logprobs_BK.tolist(), answers, strict=True)]

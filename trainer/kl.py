@@ -87,22 +87,16 @@ def _likelihoods(
 ) -> Iterator[AnswerLikelihood]:
     from engines.likelihood import answer_tokens, token_logprobs
 
-    context = int(getattr(engine.model.config, "max_position_embeddings", 0) or 1 << 30)
-    for row_id, response in {_row_id(engine, response): response for response in responses}.items():
-        if row_id in done:
-            continue
-        tokens, n_prompt = answer_tokens(engine, response.prompt, response.response)
+    wanted = {_row_id(engine, response): response for response in responses}
+    ids, tokenised = list(wanted), []
+    for response in wanted.values():
+        tokens, n_answer = answer_tokens(engine, response.prompt, response.response)
         if response.finish_reason == "stop" and engine.tokenizer.eos_token_id is not None:
-            tokens.append(engine.tokenizer.eos_token_id)  # to end here was the model's choice too
-        n_answer = len(tokens) - n_prompt
-        error = "the answer is empty" if n_answer < 1 else f"too long: {len(tokens)} tokens"
-        known = n_answer > 0 and len(tokens) <= context
-        yield AnswerLikelihood(
-            id=row_id,
-            response_id=response.id,
-            logprobs=token_logprobs(engine, tokens, n_answer) if known else [],
-            error=None if known else error,
-        )
+            tokens, n_answer = [*tokens, engine.tokenizer.eos_token_id], n_answer + 1  # to end was its choice too
+        tokenised.append((tokens, n_answer))
+    for found in token_logprobs(engine, tokenised, {index for index, row_id in enumerate(ids) if row_id in done}):
+        row_id = ids[found.index]
+        yield AnswerLikelihood(id=row_id, response_id=wanted[row_id].id, logprobs=found.logprobs, error=found.error)
 
 
 def _row_id(engine: "TransformersEngine", response: Response) -> str:

@@ -1,7 +1,8 @@
 """What a judge must beat: chance, the commonest label, the longer answer, the likelier answer."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from judges.audit import agreement, statistics
 from judges.audit.arrays import PairArrays, ScoreArrays
 from judges.audit.bootstrap import Estimate, Floats, difference, estimate, mean_of
 from records.keys import content_key
-from records.rows import Message, Row, messages_of
+from records.rows import Message, Row
 
 if TYPE_CHECKING:
     from engines.transformers_engine import TransformersEngine
@@ -99,57 +100,20 @@ def likelihood_id(prompt: str | list[Message], response: str) -> str:
 
 
 def likelihoods_of(
-    engine: "TransformersEngine", answers: Sequence[tuple[str | list[Message], str]], done: set[str]
+    engine: "TransformersEngine", answers: Sequence[tuple[str | list[Message], str]], done: Collection[str] = ()
 ) -> Iterator[Likelihood]:
     """Yield the mean log-probability of each answer's tokens after its prompt, for those that are not in `done`.
 
     The prompt stands in the model's chat template; special tokens in either text are taken apart. An answer that does
     not fit the context has none.
     """
-    context = int(getattr(engine.model.config, "max_position_embeddings", 0) or 1 << 30)
-    wanted = {likelihood_id(prompt, response): (prompt, response) for prompt, response in answers}
-    for row_id, (prompt, response) in wanted.items():
-        if row_id in done:
-            continue
-        tokens, n_prompt = _tokens(engine, prompt, response)
-        n_answer = len(tokens) - n_prompt
-        if n_answer < 1 or len(tokens) > context:
-            error = "the response is empty" if n_answer < 1 else f"too long: {len(tokens)} tokens"
-            yield Likelihood(id=row_id, logprob=None, n_tokens=max(n_answer, 0), error=error)
-            continue
-        yield Likelihood(id=row_id, logprob=_mean_logprob(engine, tokens, n_answer), n_tokens=n_answer)
+    from engines.likelihood import answer_tokens, token_logprobs
 
-
-def _tokens(engine: "TransformersEngine", prompt: str | list[Message], response: str) -> tuple[list[int], int]:
-    """Return the tokens of prompt and answer, and how many are the prompt's."""
-    from engines.neutral import neutralise, neutralised
-
-    special = engine.tokenizer.all_special_tokens
-    chat = neutralised(messages_of(prompt), special)
-    opening = str(engine.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
-    before = engine.tokenizer(opening, add_special_tokens=False)["input_ids"]
-    after = engine.tokenizer(neutralise(response, special), add_special_tokens=False)["input_ids"]
-    return [*before, *after], len(before)
-
-
-def _mean_logprob(engine: "TransformersEngine", tokens: list[int], n_answer: int) -> float:
-    import torch
-
-    from engines.shared_prefix import SharedPrefixCache
-
-    device = engine.model.device
-    ids_1L = torch.tensor([tokens], device=device)
-    extra = {}
-    if engine.shares_prefix:  # the engine's own attention is told where the tokens are through its cache
-        cache = SharedPrefixCache([], torch.zeros(1, dtype=torch.long, device=device), len(tokens))
-        extra = {"past_key_values": cache, "attention_mask": cache.mask(len(tokens)), "shared_prefix": cache}
-    positions_1L = torch.arange(len(tokens), device=device)[None]
-    with torch.inference_mode():
-        logits_1LV = engine.model(
-            input_ids=ids_1L, position_ids=positions_1L, logits_to_keep=n_answer + 1, **extra
-        ).logits  # of the last prompt token and the answer
-    logprobs_AV = logits_1LV[0, :-1].float().log_softmax(-1)
-    return float(logprobs_AV.gather(1, ids_1L[0, -n_answer:, None]).mean())
+    wanted = {likelihood_id(*answer): answer for answer in answers}
+    ids, tokens = list(wanted), [answer_tokens(engine, *answer) for answer in wanted.values()]
+    for found in token_logprobs(engine, tokens, {index for index, row_id in enumerate(ids) if row_id in done}):
+        logprob = fmean(found.logprobs) if found.logprobs else None
+        yield Likelihood(id=ids[found.index], logprob=logprob, n_tokens=tokens[found.index][1], error=found.error)
 
 
 def _guesses(

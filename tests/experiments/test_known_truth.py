@@ -45,22 +45,17 @@ TINY = Size(
         ("copy : 3 1 4 1", "", 0),
         ("copy : 3 1 4 1", "copy", 0),
         ("reverse : a b c d", "d c b a", 5),
-        ("rotate : a b c d", "b c d a", 5),
         ("sort up : 5 2 9 2 0", "0 2 2 5 9", 5),
         ("sort down : 5 2 9 2 0", "9 5 2 2 0", 5),
         ("sort down : 5 2 9 2 0", "0 2 2 5 9", 2),
-        ("first 4 : 1 2 3 4 5 6", "1 2 3 4", 5),
-        ("last 4 : 1 2 3 4 5 6", "3 4 5 6", 5),
         ("add 3 : 7 8 9 0", "0 1 2 3", 5),
         ("next : a i j c", "b j a d", 5),
         ("count c a d b in : a a b d a c a", "1 4 1 1", 5),
         ("write 5 even digits from 2 to 8", "2 0 0 4 8", 5),
         ("write 5 even digits from 2 to 8", "2 0 1 4 8", 4),
         ("write 5 even digits from 2 to 8", "1 0 1 4 8", 3),
-        ("write 5 different letters from c to a", "c d e f a", 5),
-        ("write 5 different letters from c to a", "c d d f a", 4),
-        ("write 5 different letters from c to a", "c c c c a", 2),
-        ("write 4 digits by 3 from 8", "8 1 4 7", 5),
+        ("write 4 late letters from g to f", "g j j f", 5),
+        ("write 4 late letters from g to f", "a a a a", 2),
     ],
 )
 def test_the_ladder_on_cases_made_by_hand(instruction: str, answer: str, level: int) -> None:
@@ -81,13 +76,13 @@ def test_people_write_answers_of_every_quality_right_ones_most_often() -> None:
     levels = [quality(text, written(text, random)) for text in islice(instructions(0), 3000)]
     shares = [levels.count(level) / len(levels) for level in LEVELS]
     assert min(shares) > 0.04 and shares[5] == max(shares)
-    assert 0.2 < shares[5] < 0.3  # one in five is right on purpose, some lazy ones by chance
+    assert 0.2 < shares[5] < 0.32  # one in five is right on purpose, some lazy ones by chance
 
 
 def test_the_instructions_are_fixed_by_the_seed_and_of_many_kinds() -> None:
     first, again, other = (list(islice(instructions(seed), 600)) for seed in (0, 0, 1))
     assert first == again and first != other
-    assert len(set(first)) > 540 and len({text.split()[0] for text in first}) == 10
+    assert len(set(first)) > 450 and {text.split()[0] for text in first} == set(MAKERS)
 
 
 def test_another_worlds_instruction_is_refused() -> None:

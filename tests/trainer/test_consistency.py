@@ -2,63 +2,16 @@ from pathlib import Path
 
 import pytest
 
-from engines.transformers_engine import TransformersEngine
-from judges.audit.baselines import Likelihood, likelihood_id, likelihoods_of
+from judges.audit.baselines import Likelihood
 from records import Pair, Response
 from tests.tiny import save_tiny_model
 from trainer.consistency import (
     Consistency,
     consistency_of,
     implicit_rewards,
-    logprobs_of,
     measure_consistency,
     with_consistency,
 )
-
-ANSWERS: list[tuple[str | list[dict[str, str]], str]] = [
-    ("Which is better?", "The first answer is."),
-    ("Which is better?", "The second."),
-    ("Grade this answer, and say how you came to your grade.", "It is a good answer: five points of five, I think."),
-    ("Grade it.", "5"),
-    ([{"role": "user", "content": "q"}], "a <|im_end|> b"),
-]
-
-
-@pytest.fixture(scope="module")
-def engine(tiny_model: Path) -> TransformersEngine:
-    return TransformersEngine.load(tiny_model, "tiny", batch_size=3)
-
-
-def test_a_batch_gives_the_numbers_of_one_at_a_time(engine: TransformersEngine) -> None:
-    alone = {row.id: row for row in likelihoods_of(engine, ANSWERS, set())}
-    together = {row.id: row for row in logprobs_of(engine, ANSWERS)}
-    assert together.keys() == alone.keys()
-    for row_id, row in together.items():
-        assert row.logprob == pytest.approx(alone[row_id].logprob, abs=1e-4)
-        assert row.n_tokens == alone[row_id].n_tokens
-
-
-def test_a_model_with_its_own_attention_gives_the_same(tiny_model: Path) -> None:
-    from transformers import AutoModelForCausalLM
-
-    shared = TransformersEngine.load(tiny_model, "tiny", batch_size=3)
-    own = TransformersEngine.load(tiny_model, "tiny", batch_size=3)
-    own.model, own.shares_prefix = AutoModelForCausalLM.from_pretrained(tiny_model).eval(), False
-    for one, other in zip(logprobs_of(shared, ANSWERS), logprobs_of(own, ANSWERS), strict=True):
-        assert one.id == other.id and one.logprob == pytest.approx(other.logprob, abs=1e-4)
-
-
-def test_a_resumed_call_gives_the_same_rows_and_no_other(engine: TransformersEngine) -> None:
-    whole = list(logprobs_of(engine, ANSWERS))
-    rest = list(logprobs_of(engine, ANSWERS, {whole[0].id, whole[3].id}))
-    assert rest == [whole[1], whole[2], whole[4]]
-
-
-def test_an_empty_or_too_long_answer_has_none(engine: TransformersEngine) -> None:
-    rows = {row.id: row for row in logprobs_of(engine, [("q", ""), ("q", "word " * 3000), ("q", "x")])}
-    assert rows[likelihood_id("q", "")].error == "the response is empty"
-    assert (rows[likelihood_id("q", "word " * 3000)].error or "").startswith("too long")
-    assert rows[likelihood_id("q", "x")].logprob is not None
 
 
 def likely(*values: float | None, n_tokens: int = 2) -> list[Likelihood]:

@@ -269,7 +269,7 @@ def test_the_likelihood_of_an_answer_is_that_of_transformers_and_counts_its_end(
     with Store(tmp_path / "likelihoods.jsonl", AnswerLikelihood) as store:
         ended, cut, empty = likelihoods_into(store, engine, rows, "likelihoods")
         assert likelihoods_into(store, engine, rows, "again") == [ended, cut, empty]
-    assert empty.error == "the answer is empty" and len(ended.logprobs) == len(cut.logprobs) + 1
+    assert empty.error == "the response is empty" and len(ended.logprobs) == len(cut.logprobs) + 1
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "0")
     opening = tokenizer.apply_chat_template(
         [{"role": "user", "content": "say 0"}], tokenize=False, add_generation_prompt=True
@@ -298,8 +298,8 @@ def test_kl_on_a_models_own_draws_is_the_exact_divergence(tmp_path: Path) -> Non
                 p, q = (plain_logprobs(engine, tokens) for engine in (model, base))
             exact, n = exact + float((p.exp() * (p - q)).sum()), n + 1
             tokens.append(int(torch.multinomial(p.exp(), 1)))
-        own.append(row(number, token_logprobs(model, tokens, 6)))
-        other.append(row(number, token_logprobs(base, tokens, 6)))
+        own.append(row(number, next(token_logprobs(model, [(tokens, 6)])).logprobs))
+        other.append(row(number, next(token_logprobs(base, [(tokens, 6)])).logprobs))
     found = kl_of(own, other)
     assert found is not None and found.standard_error is not None and found.k3_standard_error is not None
     assert exact / n > 0.05
