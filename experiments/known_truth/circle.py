@@ -17,7 +17,7 @@ from records.runs import Run
 from records.store import write_rows
 from trainer.recipe import Config
 
-JUDGED = re.compile(r"<request> (?P<prompt>.*) </request> <answer> (?P<answer>.*) </answer>")
+JUDGED = re.compile(r"^(?P<prompt>.*) <answer> (?P<answer>.*) </answer>")
 
 
 def run_arm(arm: Arm, name: str, size: Size, seeds: Seeds, seed: int) -> Run:

@@ -29,7 +29,7 @@ CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m['role'] }}|> {{ m['content'] }} <|end|> {% endfor %}"
     "{% if add_generation_prompt %}<|assistant|> {% endif %}"
 )
-JUDGE_WORDS = "grade Score: <request> </request> <answer> </answer>"
+JUDGE_WORDS = "grade Score: <answer> </answer>"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ModelOptions:
     hidden: int = 128
     layers: int = 4
     heads: int = 4
-    steps: int = 1000
+    steps: int = 900
     mixed_from: float = 0.55
     """The share of the steps after which the answers are of every quality; from the start they would teach slowly."""
     batch_size: int = 64

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from experiments.known_truth.arms import ARMS, FULL
-from experiments.known_truth.results import ArmResult, mean_of
+from experiments.known_truth.results import ArmResult
+from experiments.statistics import mean_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from experiments.known_truth.arms import ARMS, FULL
-from experiments.known_truth.results import ArmResult, Mean, Value, against_full, mean_of
+from experiments.known_truth.results import ArmResult, Value, against_full
+from experiments.statistics import Mean, mean_of
 
 if TYPE_CHECKING:
     from console.table import Cell

@@ -16,12 +16,12 @@ from functools import lru_cache
 from random import Random
 
 DIGITS, LETTERS = "0123456789", "abcdefghij"
-SETS = {"even": "02468", "odd": "13579", "low": "01234", "high": "56789"}
+SETS = {"even": "02468", "odd": "13579", "low": "01234", "high": "56789", "early": "abcde", "late": "fghij"}
 LENGTHS = (4, 5, 6)
 TOP = 5
 LEVELS = range(TOP + 1)
 MAX_SYMBOLS = 8
-"""The longest answer that `corrupt` makes; the right ones have at most 6."""
+"""The longest answer that people write; the right ones have at most 7."""
 Symbols = Sequence[str]
 
 
@@ -39,11 +39,11 @@ class Task:
 
 
 def instructions(seed: object) -> Iterator[str]:
-    """Yield instructions without end, each kind as often as the others; the same ones may come again."""
+    """Yield instructions without end; half of them leave a choice, and the same ones may come again."""
     random = Random(f"instructions {seed}")
-    kinds = list(MAKERS)
+    others = [kind for kind in MAKERS if kind != "write"]
     while True:
-        yield MAKERS[random.choice(kinds)](random)
+        yield MAKERS["write" if random.random() < WRITE_SHARE else random.choice(others)](random)
 
 
 def quality(instruction: str, answer: str) -> float:
@@ -78,15 +78,15 @@ def right(instruction: str, random: Random) -> str:
 def written(instruction: str, random: Random) -> str:
     """Return an answer as people write it in this world: right, or with one of four habits, each as often.
 
-    The habits: careless (some symbols are wrong), lazy (the symbols of the instruction as they stand), short or long
-    (a right answer that stops too early or goes on), and strange (symbols of the other kind).
+    The habits: careless (some symbols are wrong), lazy (the symbols of the instruction as they stand, or any), short or
+    long (a right answer that stops too early or goes on), and strange (symbols of the other kind).
     """
     task = task_of(instruction)
     match random.choice(("right", "careless", "lazy", "length", "strange")):
         case "careless":
             return corrupt(instruction, random.choice((2, 3, 4)), random)
         case "lazy":
-            return " ".join(_shown(instruction, task))
+            return " ".join(_unworked(instruction, task, random))
         case "length":
             return " ".join(_stretched(task, random))
         case "strange":
@@ -94,11 +94,10 @@ def written(instruction: str, random: Random) -> str:
     return right(instruction, random)
 
 
-def _shown(instruction: str, task: Task) -> list[str]:
-    """Return the first symbols that an instruction shows, as many as it asks for; over again where it shows fewer."""
-    _, _, tail = instruction.partition(" : ")
-    symbols = tail.split() or [word for word in instruction.split()[2:] if len(word) == 1]
-    return [symbols[index % len(symbols)] for index in range(task.n)]
+def _unworked(instruction: str, task: Task, random: Random) -> list[str]:
+    """Return symbols of the right kind and number without what the instruction asks for being done to them."""
+    shown = instruction.partition(" : ")[2].split() or random.choices(task.alphabet, k=task.n)
+    return [shown[index % len(shown)] for index in range(task.n)]
 
 
 def _other_kind(symbol: str, task: Task) -> str:
@@ -131,12 +130,8 @@ def task_of(instruction: str) -> Task:
     head, _, tail = instruction.partition(" : ")
     words, symbols = head.split(), tail.split()
     match words:
-        case ["write", n, kind, "digits", "from", first, "to", last]:
-            return _within(DIGITS, SETS[kind], int(n), first, last)
-        case ["write", n, "different", "letters", "from", first, "to", last]:
-            return _different(int(n), first, last)
-        case ["write", n, "digits", "by", step, "from", first]:
-            return _exactly([DIGITS[(int(first) + index * int(step)) % 10] for index in range(int(n))])
+        case ["write", n, kind, "digits" | "letters", "from", first, "to", last]:
+            return _within(SETS[kind], int(n), first, last)
     return _exactly(_transformed(words, symbols))
 
 
@@ -146,16 +141,10 @@ def _transformed(words: list[str], symbols: list[str]) -> list[str]:
             return symbols
         case ["reverse"]:
             return symbols[::-1]
-        case ["rotate"]:
-            return [*symbols[1:], symbols[0]]
         case ["sort", "up"]:
             return sorted(symbols)
         case ["sort", "down"]:
             return sorted(symbols, reverse=True)
-        case ["first", n]:
-            return symbols[: int(n)]
-        case ["last", n]:
-            return symbols[-int(n) :]
         case ["add", k]:
             return [DIGITS[(int(symbol) + int(k)) % 10] for symbol in symbols]
         case ["next"]:
@@ -166,67 +155,46 @@ def _transformed(words: list[str], symbols: list[str]) -> list[str]:
 
 
 def _exactly(target: list[str]) -> Task:
-    alphabet = DIGITS if target[0] in DIGITS else LETTERS
     return Task(
-        alphabet,
+        _alphabet(target),
         len(target),
         lambda symbols: [symbol == wanted for symbol, wanted in zip(symbols, target, strict=True)],
         lambda _: list(target),
     )
 
 
-def _within(alphabet: str, allowed: str, n: int, first: str, last: str) -> Task:
+def _within(allowed: str, n: int, first: str, last: str) -> Task:
     def rights(symbols: Symbols) -> list[bool]:
         return [symbols[0] == first, *(symbol in allowed for symbol in symbols[1:-1]), symbols[-1] == last]
 
-    return Task(alphabet, n, rights, lambda random: [first, *random.choices(allowed, k=n - 2), last])
+    return Task(_alphabet(allowed), n, rights, lambda random: [first, *random.choices(allowed, k=n - 2), last])
 
 
-def _different(n: int, first: str, last: str) -> Task:
-    between = [letter for letter in LETTERS if letter not in (first, last)]
-
-    def rights(symbols: Symbols) -> list[bool]:
-        new = [symbol not in (*symbols[:index], last) for index, symbol in enumerate(symbols[:-1])]
-        return [symbols[0] == first, *new[1:], symbols[-1] == last]
-
-    return Task(LETTERS, n, rights, lambda random: [first, *random.sample(between, n - 2), last])
+def _alphabet(symbols: Symbols) -> str:
+    return DIGITS if symbols[0] in DIGITS else LETTERS
 
 
 def _list(random: Random, alphabet: str | None = None, lengths: Sequence[int] = LENGTHS) -> str:
     return " ".join(random.choices(alphabet or random.choice((DIGITS, LETTERS)), k=random.choice(lengths)))
 
 
-def _write_within(random: Random) -> str:
-    kind, n = random.choice(list(SETS)), random.choice(LENGTHS)
+def _write(random: Random) -> str:
+    kind = random.choice(list(SETS))
     first, last = random.choices(SETS[kind], k=2)
-    return f"write {n} {kind} digits from {first} to {last}"
-
-
-def _write_different(random: Random) -> str:
-    first, last = random.sample(LETTERS, 2)
-    return f"write {random.choice(LENGTHS)} different letters from {first} to {last}"
-
-
-def _write_steps(random: Random) -> str:
-    return f"write {random.choice(LENGTHS)} digits by {random.randint(1, 3)} from {random.choice(DIGITS)}"
+    symbols = "digits" if SETS[kind][0] in DIGITS else "letters"
+    return f"write {random.randint(4, 7)} {kind} {symbols} from {first} to {last}"
 
 
 MAKERS: dict[str, Callable[[Random], str]] = {
     "copy": lambda random: f"copy : {_list(random)}",
     "reverse": lambda random: f"reverse : {_list(random)}",
-    "rotate": lambda random: f"rotate : {_list(random)}",
     "sort": lambda random: f"sort {random.choice(('up', 'down'))} : {_list(random, DIGITS)}",
-    "first": lambda random: f"first {random.choice((4, 5))} : {_list(random, lengths=(6, 7))}",
-    "last": lambda random: f"last {random.choice((4, 5))} : {_list(random, lengths=(6, 7))}",
+    "count": lambda random: f"count {' '.join(random.sample('abcd', 4))} in : {_list(random, 'abcd', (6, 7))}",
     "add": lambda random: f"add {random.randint(1, 3)} : {_list(random, DIGITS)}",
     "next": lambda random: f"next : {_list(random, LETTERS)}",
-    "count": lambda random: f"count {' '.join(random.sample('abcd', 4))} in : {_list(random, 'abcd', (6, 7))}",
-    "digits": _write_within,
-    "letters": _write_different,
-    "steps": _write_steps,
+    "write": _write,
 }
-WORDS = (
-    "copy reverse rotate sort up down first last add next count in write digits different letters from to by :"
-    f" {' '.join(SETS)}"
-)
+WRITE_SHARE = 0.5
+"""The share of the instructions that leave a choice, and whose answers can be checked symbol by symbol."""
+WORDS = f"copy reverse sort up down add next count in write digits letters from to : {' '.join(SETS)}"
 """All words of the instructions, with spaces between them."""

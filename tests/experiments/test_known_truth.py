@@ -18,8 +18,9 @@ from experiments.known_truth.data import prepare, prompts_of
 from experiments.known_truth.likelihood import answer_logprobs
 from experiments.known_truth.measure import accuracy
 from experiments.known_truth.model import ModelOptions, make_tokenizer
-from experiments.known_truth.results import ArmResult, against_full, mean_of
+from experiments.known_truth.results import ArmResult, against_full
 from experiments.known_truth.world import LEVELS, MAKERS, corrupt, instructions, quality, written
+from experiments.statistics import mean_of
 from judges.judge import Judge
 from judges.rubric import load_rubric
 from records import Response

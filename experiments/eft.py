@@ -1,0 +1,144 @@
+"""Measure whether learning to judge (EFT) makes a small model a better judge (Self-Rewarding, arXiv 2401.10020).
+
+python -m experiments.eft trees.jsonl.gz                                  3 seeds; about an hour on two cores
+python -m experiments.eft trees.jsonl.gz --seeds 5 --learning-rate 5e-5 --epochs 2 --out runs/eft_5e-5
+python -m experiments.eft trees.jsonl.gz --dry-run
+
+For each seed the trees are split anew; the model is fine-tuned on the IFT part, and on IFT and EFT together; then the
+untrained model and both others judge the held-out part. The score is the only target (--targets ranks, --read
+logprobs): a model of this size writes no rationale that ends with a score. The steps are this project's own commands,
+each in a process of its own; what is done is not done again.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from console.command import Flags, Given, run
+from console.errors import InputError, TrainingError
+
+if TYPE_CHECKING:
+    from console.table import Cell
+
+UNTRAINED, IFT, BOTH = "untrained", "IFT", "IFT + EFT"
+LONGER = "the longer is better"
+CHATS = "chats.jsonl"
+"""IFT and EFT together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Measure a judge before and after EFT."""
+
+    file: Given = None
+    """Ranked answers: OASST trees, or what else trainer.eft reads."""
+    model: str = "smollm2"
+    """The model to start from."""
+    seeds: int = 3
+    """Repeat with N splits, from --seed on."""
+    learning_rate: float = 1e-5
+    epochs: int = 1
+    max_length: int = 2048
+    """Tokens of an example; what is longer loses its end, and a judgment its score."""
+    out: Path = Path("runs/eft_experiment")
+    """Where data, models and results go."""
+
+
+def main(config: Config) -> None:
+    """Run what is not done and print the measures, averaged over seeds with 95% intervals."""
+    from console.table import print_table
+    from records import write_atomic
+
+    if config.file is None:
+        raise InputError("name a file of ranked answers")
+    seeds = range(config.seed, config.seed + config.seeds)
+    steps = {seed: _steps(config, seed) for seed in seeds}
+    if config.dry_run:
+        for step in steps[config.seed]:
+            print(f"python -m {' '.join(step.words)}")
+        return
+    for seed in seeds:
+        split, *trained = steps[seed]
+        split.do()
+        data = split.made.parent
+        write_atomic(data / CHATS, (data / "ift.jsonl").read_bytes() + split.made.read_bytes())
+        for step in trained:
+            step.do()
+    found = [json.loads(steps[seed][-1].made.read_text(encoding="utf-8")) for seed in seeds]
+    print_table(_table(found), as_json=config.json)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command and the file that it leaves when it is done; where it leaves none, what it prints."""
+
+    words: tuple[str, ...]
+    made: Path
+
+    def do(self) -> None:
+        """Run the command where it has not been; raises TrainingError where it fails."""
+        from records import write_atomic
+
+        if self.made.exists():
+            return
+        done = subprocess.run([sys.executable, "-m", *self.words], stdout=subprocess.PIPE)
+        if done.returncode:
+            raise TrainingError(f"failed: python -m {' '.join(self.words)}")
+        if not self.made.exists():
+            write_atomic(self.made, done.stdout)
+
+
+def _steps(config: Config, seed: int) -> list[Step]:
+    folder = config.out / f"seed{seed}"
+    data, ift, both = folder / "data", folder / "ift", folder / "both"
+    training = (
+        "--model", config.model, "--learning-rate", str(config.learning_rate), "--epochs", str(config.epochs),
+        "--max-length", str(config.max_length), "--micro-batch-size", "1", "--seed", str(seed), "--fresh",
+    )  # fmt: skip
+    judges = [word for judge in (config.model, ift / "model", both / "model") for word in ("--judge", str(judge))]
+    eft = ("trainer.eft", str(config.file), "--targets", "ranks", "--read", "logprobs")
+    return [
+        Step((*eft, "--seed", str(seed), "--out", str(data)), data / "train.jsonl"),
+        Step(("trainer.sft", str(data / "ift.jsonl"), *training, "--out", str(ift / "model")), ift / "model"),
+        Step(("trainer.sft", str(data / CHATS), *training, "--out", str(both / "model")), both / "model"),
+        Step(
+            ("evals.reward_model", str(data / "held_out.jsonl"), *judges, "--json", "--out", str(folder / "judged")),
+            folder / "measured.json",
+        ),
+    ]
+
+
+def _table(found: list[dict[str, Any]]) -> "list[dict[str, Cell]]":
+    """Return a row for each measure: who has how much, and what EFT adds to IFT, seed by seed."""
+    from experiments.statistics import mean_of
+
+    values = [_values(one) for one in found]
+    rows: list[dict[str, Cell]] = []
+    for measure in values[0][IFT]:
+        row: dict[str, Cell] = {"measure": measure}
+        for who in (UNTRAINED, IFT, BOTH, LONGER):
+            mean = mean_of([one[who].get(measure) for one in values])
+            row[who] = mean.text(3) if mean else "-"
+        gains = [_less(one[BOTH].get(measure), one[IFT].get(measure)) for one in values]
+        gain = mean_of(gains)
+        rows.append({**row, "EFT adds": gain.text(3, sign=True) if gain else "-"})
+    return rows
+
+
+def _values(one: dict[str, Any]) -> dict[str, dict[str, float | None]]:
+    """Return each measure of each judge; the judges stand in the order in which they were asked."""
+    measures = one["measures"]["unscored wrong"]
+    names = [judge["name"] for judge in one["judges"]]
+    keys = dict(zip((UNTRAINED, IFT, BOTH), names, strict=True)) | {LONGER: LONGER}
+    return {who: {row["name"]: row["value"] for row in measures[key]} for who, key in keys.items()}
+
+
+def _less(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
+
+
+if __name__ == "__main__":
+    run(Config, main, "python -m experiments.eft")
