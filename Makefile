@@ -12,7 +12,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m trainer.loop --config recipes/demo.toml
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile  # a file of tests to a process: its models are made once
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
