@@ -60,11 +60,20 @@ def gather(run: Run, number: int, prompts: list[Prompt], config: Config) -> None
 
 
 def pairs_of(run: Run, number: int, config: Config) -> tuple[list[Pair], PairCounts]:
-    """Return the pairs that the stored judgments of iteration `number` give, and what became of the prompts."""
+    """Return the pairs that the stored judgments of iteration `number` give, and what became of the prompts.
+
+    They are in the order of the prompts, not in that in which a model's batches left the judgments.
+    """
     folder = run.iteration(number)
-    judgments = latest(read_rows(folder / "judgments.jsonl", Judgment))
+    places = {prompt.id: place for place, prompt in enumerate(read_rows(folder / "prompts.jsonl", Prompt))}
+
+    def stored(name: str) -> list[Judgment]:
+        rows = latest(read_rows(folder / name, Judgment))
+        return sorted(rows, key=lambda row: (places[row.prompt_id], row.response_id))
+
+    judgments = stored("judgments.jsonl")
     if config.round.rejected == "iter0":
-        initial = latest(read_rows(folder / "initial_judgments.jsonl", Judgment))
+        initial = stored("initial_judgments.jsonl")
         return temporal_pairs(initial, judgments, config.pairs, config.seed)
     return make_pairs(judgments, config.pairs, config.seed)
 
