@@ -59,25 +59,25 @@ class Size:
     """How large one experiment is; the defaults are those of the documented table."""
 
     model: ModelOptions = field(default_factory=ModelOptions)
-    ift: int = 64
+    ift: int = 256
     """Right answers that M1 learns to answer from."""
-    eft: int = 400
+    eft: int = 500
     """Instructions with `rated` answers each that M1 learns to judge from."""
-    rated: int = 4
-    noise: float = 0.2
+    rated: int = 8
+    noise: float = 0.1
     """The share of the ratings that are another class than the truth, drawn evenly."""
     prompts: int = 256
     """New instructions a round."""
     held_out: int = 200
     """Instructions that measure; each is answered `answers` times."""
     answers: int = 4
-    sft_epochs: int = 3
-    sft_learning_rate: float = 5e-4
+    sft_epochs: int = 6
+    sft_learning_rate: float = 1e-3
+    sft_batch_size: int = 32
     dpo_epochs: int = 2
     dpo_learning_rate: float = 1e-4
+    dpo_batch_size: int = 16
     beta: float = 0.1
-    batch_size: int = 16
-    """Examples an optimiser step, in fine-tuning and in DPO."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,6 @@ def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> "Config":
     from trainer.recipe import CandidateOptions, Config, RoundOptions, SeedOptions
     from trainer.sft import SFTOptions
 
-    shared: dict[str, Any] = {
-        "batch_size": size.batch_size,
-        "micro_batch_size": size.batch_size,
-        "max_length": size.model.context,
-    }
     return Config(
         seed=seed,
         iterations=ITERATIONS,
@@ -119,6 +114,17 @@ def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> "Config":
         judge=JudgeOptions(rubric=str(RUBRIC), read=arm.read, samples=arm.samples, max_new_tokens=4, min_coverage=0.0),
         round=RoundOptions(learn=arm.learn, perfect_score=PERFECT),
         pairs=PairOptions(min_margin=arm.min_margin, rho=arm.rho),
-        sft=SFTOptions(learning_rate=size.sft_learning_rate, epochs=size.sft_epochs, **shared),
-        dpo=DPOOptions(learning_rate=size.dpo_learning_rate, epochs=size.dpo_epochs, beta=size.beta, **shared),
+        sft=SFTOptions(
+            learning_rate=size.sft_learning_rate, epochs=size.sft_epochs, **_batches(size.sft_batch_size, size)
+        ),
+        dpo=DPOOptions(
+            learning_rate=size.dpo_learning_rate,
+            epochs=size.dpo_epochs,
+            beta=size.beta,
+            **_batches(size.dpo_batch_size, size),
+        ),
     )
+
+
+def _batches(n: int, size: Size) -> dict[str, Any]:
+    return {"batch_size": n, "micro_batch_size": n, "max_length": size.model.context}

@@ -51,7 +51,9 @@ def _different(seed: int, n: int) -> list[str]:
     for text in islice(instructions(f"loop {seed}"), MAX_DRAWS):
         found[text] = None
         if len(found) == n:
-            return list(found)
+            texts = list(found)
+            Random(f"dealt {seed}").shuffle(texts)  # some kinds run out before others: each part gets its share
+            return texts
     raise InputError(f"the world has fewer than {n} different instructions; ask for less")
 
 

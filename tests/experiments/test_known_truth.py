@@ -28,7 +28,7 @@ from records import Response
 THREE = ("full", "no_eft", "random")
 TINY = Size(
     model=ModelOptions(hidden=32, layers=2, heads=2, steps=3, batch_size=4),
-    ift=2, eft=3, prompts=4, held_out=3, answers=2, sft_epochs=1, dpo_epochs=1, batch_size=4,
+    ift=2, eft=3, prompts=4, held_out=3, answers=2, sft_epochs=1, dpo_epochs=1, sft_batch_size=4, dpo_batch_size=4,
 )  # fmt: skip
 
 
@@ -72,12 +72,11 @@ def test_every_kind_of_instruction_has_answers_of_every_quality() -> None:
                 assert quality(text, corrupt(text, level, random)) == level
 
 
-def test_people_write_answers_of_every_quality_right_ones_most_often() -> None:
+def test_people_write_answers_of_every_quality_one_in_five_right() -> None:
     random = Random(0)
     levels = [quality(text, written(text, random)) for text in islice(instructions(0), 3000)]
     shares = [levels.count(level) / len(levels) for level in LEVELS]
-    assert min(shares) > 0.04 and shares[5] == max(shares)
-    assert 0.2 < shares[5] < 0.32  # one in five is right on purpose, some lazy ones by chance
+    assert min(shares) > 0.04 and 0.18 < shares[5] < 0.26  # one in five is right on purpose, some lazy ones by chance
 
 
 def test_the_instructions_are_fixed_by_the_seed_and_of_many_kinds() -> None:
