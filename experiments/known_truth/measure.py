@@ -12,9 +12,8 @@ from engines.protocol import Sampling
 from experiments.known_truth.arms import ITERATIONS, Seeds, Size
 from experiments.known_truth.circle import model_folder
 from experiments.known_truth.data import prompts_of, truth_of
-from experiments.known_truth.likelihood import answer_logprobs
 from experiments.known_truth.world import TOP, quality
-from records import Judgment, Pair, Response, Store, read_rows, text_of
+from records import Judgment, Pair, Response, Store, messages_of, read_rows, text_of
 from records.files import BadRows
 from records.keys import content_key
 from records.rows import Row
@@ -22,6 +21,8 @@ from records.runs import Run
 from records.shapes import read_chats
 from records.store import write_atomic
 from trainer.recipe import Config
+
+BATCH_ROWS = 64
 
 
 class Accuracy(Row, frozen=True, kw_only=True):
@@ -180,6 +181,18 @@ def _dpo_accuracy(run: Run, number: int, parents: Sequence[Response]) -> float |
     if not contests:
         return None
     answers = [answer for contest in contests for answer in contest]
-    now, before = (answer_logprobs(model_folder(run, n), answers) for n in (number, number - 1))
+    now, before = (_logprobs(model_folder(run, n), answers) for n in (number, number - 1))
     rewards = [a - b for a, b in zip(now, before, strict=True)]
     return fmean(best > worst for best, worst in zip(rewards[::2], rewards[1::2], strict=True))
+
+
+def _logprobs(model: Path, answers: Sequence[Response]) -> list[float]:
+    """Return the natural log-probability of each answer with its end, given its prompt."""
+    from engines.likelihood import answer_tokens, token_logprobs
+    from engines.transformers_engine import TransformersEngine
+
+    engine = TransformersEngine.load(model, "model", BATCH_ROWS)
+    asked = (answer_tokens(engine, messages_of(answer.prompt), answer.response) for answer in answers)
+    end = engine.tokenizer.eos_token_id
+    found = {row.index: sum(row.logprobs) for row in token_logprobs(engine, [([*t, end], n + 1) for t, n in asked])}
+    return [found[index] for index in range(len(answers))]

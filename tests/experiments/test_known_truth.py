@@ -15,7 +15,6 @@ from experiments.known_truth.__main__ import Config, run_all
 from experiments.known_truth.arms import ARMS, RUBRIC, Seeds, Size, recipe
 from experiments.known_truth.circle import random_engine, truth_engine
 from experiments.known_truth.data import prepare, prompts_of
-from experiments.known_truth.likelihood import answer_logprobs
 from experiments.known_truth.measure import accuracy
 from experiments.known_truth.model import ModelOptions, make_tokenizer
 from experiments.known_truth.results import ArmResult, against_full
@@ -23,7 +22,6 @@ from experiments.known_truth.world import LEVELS, MAKERS, corrupt, instructions,
 from experiments.statistics import mean_of
 from judges.judge import Judge
 from judges.rubric import load_rubric
-from records import Response
 
 THREE = ("full", "no_eft", "random")
 TINY = Size(
@@ -167,20 +165,6 @@ def test_the_accuracy_leaves_equal_answers_out_and_counts_ties_and_gaps() -> Non
     found = accuracy(scored)  # right and wrong by one: a tie and a mistake; the two wrong by one are equally good
     assert (found.n, found.n_unscored, found.half, found.wrong) == (2, 3, 0.25, 0.0)
     assert accuracy(rows).half == 1.0 and accuracy(rows).n == 5
-
-
-def test_answers_are_as_likely_as_the_model_says(tiny_model: Path) -> None:
-    from tests.trainer.test_training import likelihood
-
-    answers = ["4", "a longer one", "b"]
-    rows = [
-        Response(id=str(n), prompt_id="", prompt=f"say {n} {'x ' * n}", response=text, model="")
-        for n, text in enumerate(answers)
-    ]
-    chats = [[{"role": "user", "content": str(r.prompt)}, {"role": "assistant", "content": r.response}] for r in rows]
-    assert answer_logprobs(tiny_model, rows) == pytest.approx(
-        [likelihood(tiny_model, chat) for chat in chats], rel=1e-4
-    )
 
 
 def test_one_seed_gives_one_result_and_what_is_done_is_not_done_again(
