@@ -35,6 +35,8 @@ class Arm:
     """Candidates for a prompt."""
     min_margin: float = 0.0
     rho: float = 0.0
+    beta: float = 0.5
+    """How strongly DPO holds a model to its parent; under the paper's 0.1 so small a model is soon far from it."""
 
 
 FULL = "full"
@@ -49,6 +51,7 @@ ARMS = {
     "margin_1": Arm("pairs at least 1 point apart", min_margin=1.0),
     "margin_2": Arm("pairs at least 2 points apart", min_margin=2.0),
     "rho_0.2": Arm("length control: rho 0.2", rho=0.2),
+    "beta_0.1": Arm("DPO with the paper's beta", beta=0.1),
     "truth": Arm("bound: the truth is the judge", judge="truth"),
     "random": Arm("bound: the scores are drawn at random", judge="random"),
 }
@@ -59,14 +62,14 @@ class Size:
     """How large one experiment is; the defaults are those of the documented table."""
 
     model: ModelOptions = field(default_factory=ModelOptions)
-    ift: int = 256
+    ift: int = 64
     """Right answers that M1 learns to answer from."""
     eft: int = 500
     """Instructions with `rated` answers each that M1 learns to judge from."""
     rated: int = 8
     noise: float = 0.1
     """The share of the ratings that are another class than the truth, drawn evenly."""
-    prompts: int = 256
+    prompts: int = 512
     """New instructions a round."""
     held_out: int = 200
     """Instructions that measure; each is answered `answers` times."""
@@ -75,9 +78,8 @@ class Size:
     sft_learning_rate: float = 1e-3
     sft_batch_size: int = 32
     dpo_epochs: int = 2
-    dpo_learning_rate: float = 1e-4
+    dpo_learning_rate: float = 3e-4
     dpo_batch_size: int = 16
-    beta: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> "Config":
         dpo=DPOOptions(
             learning_rate=size.dpo_learning_rate,
             epochs=size.dpo_epochs,
-            beta=size.beta,
+            beta=arm.beta,
             **_batches(size.dpo_batch_size, size),
         ),
     )

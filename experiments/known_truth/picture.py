@@ -15,7 +15,7 @@ PANELS = {
     "the loop, its ablations and bounds": (FULL, "no_eft", "positive", "truth", "random"),
     "how the score is read": (FULL, "text_3", "text_1"),
     "candidates": ("n_2", FULL, "n_8"),
-    "which pairs": (FULL, "margin_1", "margin_2", "rho_0.2"),
+    "which pairs, and beta": (FULL, "margin_1", "margin_2", "rho_0.2", "beta_0.1"),
 }
 COLOURS = ("#1f5f8b", "#d1742f", "#3f8f4f", "#8a4f9e", "#8a8a8a")
 SIZE_IN = (13.0, 6.6)
