@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 RUBRIC = Path(__file__).parent / "rubric.toml"
 ITERATIONS = 3
-PERFECT = TOP - 0.5
-"""An expected score that rounds to the highest counts as perfect; it hardly ever reaches the end of the scale."""
+PERFECT = TOP - 1.0
+"""The expected score that counts as perfect: it hardly ever reaches the end of the scale."""
 
 
 @dataclass(frozen=True)
