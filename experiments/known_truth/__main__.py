@@ -131,7 +131,7 @@ def _print(results: "list[ArmResult]", config: Config) -> None:
     print_table(quality_table(results))
     print(
         "\nM0 to M3: mean quality of the answers to held-out instructions, 0 to 5, with its 95% interval over seeds;\n"
-        "M3 - full: paired by seed. right: share of right answers. minutes: of an arm; M0 is extra, M1 the first's.\n"
+        "differences are paired by seed. right: share of right answers. minutes: of an arm; the first also made M1.\n"
     )
     print_table(judge_table(results))
     print(

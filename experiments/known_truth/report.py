@@ -16,12 +16,14 @@ def quality_table(results: Sequence[ArmResult]) -> "list[dict[str, Cell]]":
     rows: list[dict[str, Cell]] = []
     for arm in _arms(results):
         qualities = {f"M{number}": _mean(results, arm, _quality(number)) for number in range(4)}
+        steps = {f"M{number} - M{number - 1}": _mean(results, arm, _step(number)) for number in (2, 3)}
         difference = None if arm == FULL else against_full(results, arm, _quality(3))
         rows.append(
             {
                 "arm": arm,
                 "seeds": sum(row.arm == arm for row in results),
                 **{name: _text(mean, 2) for name, mean in qualities.items()},
+                **{name: _text(mean, 2, sign=True) for name, mean in steps.items()},
                 "M3 - full": _text(difference, 2, sign=True),
                 "right M1, %": _text(_mean(results, arm, lambda row: 100 * row.measured[1].perfect), 1),
                 "right M3, %": _text(_mean(results, arm, lambda row: 100 * row.measured[3].perfect), 1),
@@ -77,6 +79,10 @@ def _text(mean: Mean | None, digits: int, *, sign: bool = False) -> str:
 
 def _quality(number: int) -> Value:
     return lambda row: row.measured[number].quality
+
+
+def _step(number: int) -> Value:
+    return lambda row: row.measured[number].quality - row.measured[number - 1].quality
 
 
 def _own(number: int) -> Value:
