@@ -48,10 +48,16 @@ class Checkpoints:
 
 
 def write_weights(trainer: "Trainer", folder: Path) -> None:
-    """Save the model and its tokenizer as safetensors and JSON to `folder`, which is emptied first."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Save the model and its tokenizer as safetensors and JSON to `folder`, which is emptied first.
+
+    Every process calls this: each may hold a part of the weights. The first one writes.
+    """
+    first = trainer.is_world_process_zero()
+    if first:
+        shutil.rmtree(folder, ignore_errors=True)
     trainer.save_model(str(folder))
-    (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle, which no one should have to trust
+    if first:
+        (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle, which no one should have to trust
 
 
 def seal(folder: Path, out: Path, step: int, key: str = "") -> None:
@@ -119,9 +125,13 @@ def saver(trainer: "Trainer", checkpoints: Checkpoints) -> Any:
 
 
 def _save(trainer: "Trainer", checkpoints: Checkpoints, step: int) -> None:
+    from accelerate.utils import broadcast_object_list
+
     out = checkpoints.folder / f"step-{step:06d}"
     made = manifest_of(out)
-    if made is not None and made.key == checkpoints.key and flaw_of(out) is None:
+    is_there = [made is not None and made.key == checkpoints.key and flaw_of(out) is None]
+    broadcast_object_list(is_there)  # all save or none: the first may have written before another looks
+    if is_there[0]:
         return
     if out.exists() and trainer.is_world_process_zero():
         say(f"{out}: set aside, {flaw_of(out) or 'it is of another training'}; it is written again")

@@ -3,6 +3,8 @@
 python -m trainer.dpo runs/demo/iter2/pairs.jsonl --model iter1 --out runs/dpo/model
 python -m trainer.dpo pairs.parquet --model Qwen/Qwen3-0.6B --beta 0.05 --learning-rate 5e-7 --out runs/dpo/model
 python -m trainer.dpo pairs.jsonl --model iter2 --reference iter0 --labels soft --length-alpha 0.01 --out runs/dpo/model
+python -m trainer.dpo pairs.jsonl --model M --checkpoints runs/dpo/checkpoints --every-n-steps 100 --out runs/dpo/model
+accelerate launch --config_file recipes/accelerate_fsdp.yaml -m trainer.dpo pairs.jsonl --model M --out runs/dpo/model
 
 FILE has preference pairs: this project's, TRL's `prompt`, `chosen`, `rejected`, two outputs with a `label`, CSV,
 Parquet, .gz of these, or a hub data set. A pair's `weight` is its weight in the loss, over the mean weight.
@@ -17,6 +19,7 @@ import tyro
 
 from console.command import Flags, Given, run
 from console.errors import InputError
+from trainer.launch import is_sharded, one_voice
 from trainer.training import Trained, TrainingOptions, check_options
 
 if TYPE_CHECKING:
@@ -54,9 +57,17 @@ class Config(Flags):
     """The folder of the new model."""
     limit: int | None = None
     """Use only the first N pairs."""
+    checkpoints: Path | None = None
+    """A folder for checkpoints on the way, which trainer.early_stop chooses from; without it there are none."""
+    every_n_steps: int = 200
+    """Optimiser steps from one checkpoint to the next."""
+    checkpoint_key: str | None = None
+    """What the training is called in its checkpoints, so that another's are not taken for them; the default is made of
+    the settings and the pairs."""
     training: Annotated[DPOOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=DPOOptions)
 
 
+@one_voice()
 def main(config: Config) -> None:
     """Read, train, save and print what happened."""
     from itertools import islice
@@ -76,7 +87,10 @@ def main(config: Config) -> None:
         return
     claim_folder(config.out, fresh=config.fresh)
     reference = resolve_model(config.reference, config.run) if config.reference else None
-    trained = train_dpo(parent, config.out, pairs, config.training, config.seed, reference=reference)
+    checkpoints = _checkpoints(config, pairs)
+    trained = train_dpo(
+        parent, config.out, pairs, config.training, config.seed, reference=reference, checkpoints=checkpoints
+    )
     print_table([table_row(trained, config.out)], as_json=config.json)
 
 
@@ -93,9 +107,10 @@ def train_dpo(
     """Train the model in `parent` on `pairs` and save it in `out`; the reference is `reference`, or else `parent`.
 
     The reference's log-probabilities are computed once, before the first step, so that only one model is in memory:
-    another reference is loaded before the parent, and freed. The loss is in `trainer.preference_trainer`; with hard
-    labels, equal weights and no `length_alpha` it is TRL's own. Raises InputError for a bad setting or pairs that lack
-    what it needs, TrainingError where there is nothing to train on or the loss is not a number.
+    another reference, or one that is sharded over processes, is loaded before the parent, and freed. The loss is in
+    `trainer.preference_trainer`; with hard labels, equal weights and no `length_alpha` it is TRL's own. Raises
+    InputError for a bad setting or pairs that lack what it needs, TrainingError where there is nothing to train on or
+    the loss is not a number.
     """
     from console.errors import TrainingError
 
@@ -117,14 +132,25 @@ def train_dpo(
     ]
     data = Dataset.from_list([row | extra for row, extra in zip(rows, columns, strict=True)])
     shared: dict[str, Any] = {
-        "args": DPOConfig(**settings, beta=options.beta, precompute_ref_log_probs=True),
+        "args": DPOConfig(**settings, beta=options.beta, precompute_ref_log_probs=not is_sharded()),
         "processing_class": tokenizer,
     }
-    if reference is not None and reference.resolve() != parent.resolve():
+    reference = reference or parent
+    if is_sharded() or reference.resolve() != parent.resolve():
         data = _with_reference(data, reference, shared)
     model, _ = load_policy(parent)
     trainer = PreferenceTrainer(model, train_dataset=data, length_alpha=options.length_alpha, **shared)
     return fit(trainer, out, title, checkpoints)
+
+
+def _checkpoints(config: Config, pairs: "Sequence[Pair]") -> "Checkpoints | None":
+    from records.keys import content_key
+    from trainer.checkpoints import Checkpoints
+
+    if config.checkpoints is None:
+        return None
+    made_of = (config.model, config.run, config.reference, config.training, config.seed, pairs)
+    return Checkpoints(config.checkpoints, config.every_n_steps, config.checkpoint_key or content_key("dpo", *made_of))
 
 
 def _check(options: DPOOptions) -> None:

@@ -18,8 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.data import DataLoader
 from trl import DPOTrainer
 
+from trainer.launch import is_sharded
+from trainer.sharding import hollow_model, shard
+
+REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")
+"""TRL's columns of what the reference says of both answers."""
 WEIGHT, LABEL = "pair_weight", "pair_label"
 """The columns of a training set whose pairs have a weight and a probability that the label is right."""
 
@@ -27,11 +33,16 @@ WEIGHT, LABEL = "pair_weight", "pair_label"
 class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
     """A DPOTrainer whose training set may have the columns WEIGHT and LABEL, and the reference's log-probabilities.
 
-    With neither those columns nor `length_alpha` it is the stock trainer and runs nothing of its own.
+    With neither those columns nor `length_alpha` its loss is the stock trainer's, and runs nothing of its own.
     """
 
-    def __init__(self, *args: Any, length_alpha: float = 0.0, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, model: Any, *, length_alpha: float = 0.0, **kwargs: Any) -> None:
+        if is_sharded():  # or TRL loads a reference from the policy's folder, whole, into every process
+            kwargs["ref_model"] = hollow_model(model.config)
+        super().__init__(model, **kwargs)
+        if is_sharded():
+            self.ref_model, self.precompute_ref_logps = None, True
+            self.train_dataset: Any = self._precompute_ref_logps(self.train_dataset, "train", self._train_batch_size)
         self.length_alpha = length_alpha
         self.mean_weight = 1.0
         if WEIGHT in self.train_dataset.column_names:
@@ -44,9 +55,22 @@ class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
         self._signature_columns += [name for name in (WEIGHT, LABEL) if name not in self._signature_columns]
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
-        if "ref_chosen_logps" in dataset.column_names:
+        """Return `dataset` with the log-probabilities of both answers, the same in each process.
+
+        TRL's own are read back from a file that only the first process knows, and under FSDP they are those of a model
+        whose weights only one process has read.
+        """
+        if REFERENCE[0] in dataset.column_names:
             return dataset  # by another model, before this one was loaded
-        return super()._precompute_ref_logps(dataset, name, batch_size)
+        model = shard(self) if is_sharded() else self.model
+        batches = DataLoader(dataset, batch_size, collate_fn=self.data_collator)
+        found = [
+            self.accelerator.gather_for_metrics(self.compute_ref_log_probs(model, batch))
+            for batch in self.accelerator.prepare(batches)
+        ]
+        for column, parts in zip(REFERENCE, zip(*found, strict=True), strict=True):
+            dataset = dataset.add_column(column, torch.cat(parts).tolist())
+        return dataset
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
         weight_B, label_B = inputs.pop(WEIGHT, None), inputs.pop(LABEL, None)

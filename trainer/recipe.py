@@ -12,6 +12,7 @@ from judges.retrieval.options import EvidenceOptions
 from trainer.dpo import DPOOptions
 from trainer.early_stop import EarlyStopOptions
 from trainer.gates import Gates, check_gate_names
+from trainer.launch import LaunchOptions, check_launch
 from trainer.meta import MetaOptions
 from trainer.model_size import EstimateOptions
 from trainer.monitors import MonitorOptions
@@ -112,6 +113,8 @@ class Config(Flags):
     dpo: DPOOptions = field(default_factory=DPOOptions)
     early_stop: EarlyStopOptions | None = None
     """With this table the checkpoints of a round are compared, and the last that won is taken."""
+    launch: LaunchOptions | None = None
+    """With this table each training runs on several processes; without it, in the loop's own."""
     eval: EvalOptions = field(default_factory=EvalOptions)
     monitors: MonitorOptions = field(default_factory=MonitorOptions)
     gates: Gates = field(default_factory=dict)
@@ -135,6 +138,8 @@ def check(config: Config) -> None:
         )
     check_gate_names(config.gates)
     check_pair_options(config.pairs)
+    if config.launch is not None:
+        check_launch(config.launch, [config.sft, config.dpo])
     _check_round(config)
 
 

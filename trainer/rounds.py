@@ -12,11 +12,13 @@ from records import Judgment, Message, Pair, Prompt, Response, read_rows
 from records.files import BadRows
 from records.runs import Run
 from records.shapes import read_chats
-from records.store import latest
+from records.store import latest, write_rows
 from trainer.checkpointing import checkpoints_of, take_best
-from trainer.dpo import train_dpo
+from trainer.checkpoints import Checkpoints
+from trainer.dpo import DPOOptions, train_dpo
 from trainer.gather import gather, pairs_of
 from trainer.integrity import check_model, set_aside_broken_model
+from trainer.launch import flags_of, launch
 from trainer.ledger import LedgerLine
 from trainer.recipe import Config
 from trainer.seeds import eft_chats, ift_chats
@@ -34,7 +36,7 @@ def supervised(run: Run, config: Config) -> LedgerLine:
     set_aside_broken_model(out)
     if not out.exists():
         out.parent.mkdir(parents=True, exist_ok=True)
-        train_sft(run.model(0), out, [*ift, *eft], config.sft, config.seed, "iter1 SFT")
+        _sft(run.model(0), out, [*ift, *eft], config, "iter1 SFT")
     return LedgerLine(
         id="iter1",
         parent="iter0",
@@ -97,7 +99,7 @@ def _learn(run: Run, number: int, learnt_from: Path, held_out: list[Prompt], con
                 f"iter{number}: no answer has a perfect score. Try --round.perfect-score, because an expected score "
                 "hardly ever reaches the end of the scale"
             )
-        train_sft(parent, out, chats, config.sft, config.seed, f"iter{number} SFT")
+        _sft(parent, out, chats, config, f"iter{number} SFT")
         return
     pairs = list(read_rows(learnt_from, Pair))
     if not pairs:
@@ -110,13 +112,53 @@ def _learn(run: Run, number: int, learnt_from: Path, held_out: list[Prompt], con
     reference = run.model(0) if config.round.reference == "iter0" else None
     title = f"iter{number} DPO"
     if config.early_stop is None:
-        train_dpo(parent, out, pairs, options, config.seed, title, reference)
+        _dpo(parent, out, pairs, options, config, title, reference)
         return
     trained, checkpoints = out.with_name("last_model"), checkpoints_of(run, number, pairs, config.early_stop, config)
     set_aside_broken_model(trained)
     if not trained.exists():
-        train_dpo(parent, trained, pairs, options, config.seed, title, reference, checkpoints)
+        _dpo(parent, trained, pairs, options, config, title, reference, checkpoints)
     take_best(run, number, trained, checkpoints, held_out, config)
+
+
+def _sft(parent: Path, out: Path, chats: list[list[Message]], config: Config, title: str) -> None:
+    """Fine-tune here, or with [launch] in a child that reads the same chats from the iteration's folder."""
+    if config.launch is None:
+        train_sft(parent, out, chats, config.sft, config.seed, title)
+        return
+    file = out.with_name("chats.jsonl")
+    write_rows(file, [{"messages": chat} for chat in chats])
+    _launch("trainer.sft", file, parent, out, flags_of(config.sft), config, title)
+
+
+def _dpo(
+    parent: Path,
+    out: Path,
+    pairs: list[Pair],
+    options: DPOOptions,
+    config: Config,
+    title: str,
+    reference: Path | None,
+    checkpoints: Checkpoints | None = None,
+) -> None:
+    """Optimise here, or with [launch] in a child that reads the same pairs from the iteration's folder."""
+    if config.launch is None:
+        train_dpo(parent, out, pairs, options, config.seed, title, reference, checkpoints)
+        return
+    flags = flags_of(options)
+    if reference is not None:
+        flags += ["--reference", str(reference)]
+    if checkpoints is not None:
+        flags += ["--checkpoints", str(checkpoints.folder), "--every-n-steps", str(checkpoints.every_n_steps)]
+        flags += ["--checkpoint-key", checkpoints.key]
+    _launch("trainer.dpo", out.with_name("pairs.jsonl"), parent, out, flags, config, title)
+
+
+def _launch(module: str, file: Path, parent: Path, out: Path, flags: list[str], config: Config, title: str) -> None:
+    assert config.launch is not None
+    debug = ["--debug"] if config.debug else []
+    shared = [str(file), "--strict", "--model", str(parent), "--out", str(out), "--seed", str(config.seed)]
+    launch(config.launch, module, [*shared, *flags, *debug], title)
 
 
 def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds: float) -> LedgerLine:

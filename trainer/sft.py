@@ -2,6 +2,7 @@
 
 python -m trainer.sft chats.jsonl --model smollm2 --out runs/sft/model
 python -m trainer.sft answers.json.gz --model runs/demo/iter1/model --learning-rate 2e-5 --epochs 2 --out runs/sft/model
+accelerate launch --config_file recipes/accelerate_fsdp.yaml -m trainer.sft chats.jsonl --model M --out runs/sft/model
 
 FILE has conversations: `messages`, `prompt` and `completion`, Alpaca's `instruction` and `output`, CSV, Parquet, .gz of
 these, or a hub data set.
@@ -16,6 +17,7 @@ import tyro
 
 from console.command import Flags, Given, run
 from console.errors import InputError
+from trainer.launch import one_voice
 from trainer.training import Trained, TrainingOptions, check_options
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Config(Flags):
     training: Annotated[SFTOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=SFTOptions)
 
 
+@one_voice()
 def main(config: Config) -> None:
     """Read, train, save and print what happened."""
     from itertools import islice

@@ -15,6 +15,7 @@ from console.errors import InputError, TrainingError
 from console.progress import progress
 from engines.neutral import neutralised
 from trainer.checkpoints import Checkpoints, newest_checkpoint, saver, seal, write_weights
+from trainer.launch import check_batch, check_sharding, is_first, is_sharded, n_processes
 from trainer.watch import watch
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ class TrainingOptions:
     epochs: int = 1
     """Times that every example is seen."""
     batch_size: int = 16
-    """Examples an optimiser step."""
+    """Examples an optimiser step, over all processes."""
     micro_batch_size: int = 2
-    """Examples in memory at once; more is faster and takes more memory."""
+    """Examples in a device's memory at once; more is faster and takes more memory."""
     max_length: int = 1024
     """Tokens of prompt and answer; what is longer is cut at the end."""
     warmup_share: float = 0.1
@@ -62,10 +63,8 @@ def check_options(options: TrainingOptions) -> None:
     for name, value in asdict(options).items():
         if value <= 0 and name != "warmup_share":
             raise InputError(f"{name} must be above 0, not {value}")
-    if options.batch_size % options.micro_batch_size:
-        raise InputError(
-            f"batch_size ({options.batch_size}) must be a multiple of micro_batch_size ({options.micro_batch_size})"
-        )
+    check_batch(options, n_processes())
+    check_sharding()
 
 
 def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[str, Any]:
@@ -81,7 +80,7 @@ def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[st
         "warmup_steps": options.warmup_share,
         "num_train_epochs": options.epochs,
         "per_device_train_batch_size": options.micro_batch_size,
-        "gradient_accumulation_steps": options.batch_size // options.micro_batch_size,
+        "gradient_accumulation_steps": options.batch_size // (options.micro_batch_size * n_processes()),
         "gradient_checkpointing": on_gpu,
         "max_length": options.max_length,
         "seed": seed,
@@ -97,11 +96,19 @@ def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[st
 
 
 def load_policy(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Return the model and tokenizer in `folder`, the model in float32: the optimiser's small steps need it."""
+    """Return the model and tokenizer in `folder`, the model in float32: the optimiser's small steps need it.
+
+    Where each process holds a part of the weights, the first one reads them and deals them out when training begins.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+    if is_sharded() and not is_first():
+        from trainer.sharding import unfilled_model
+
+        model = unfilled_model(folder)
+    else:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     return model, AutoTokenizer.from_pretrained(folder)
 
 
@@ -121,6 +128,10 @@ def fit(trainer: Trainer, out: Path, title: str, checkpoints: Checkpoints | None
     if len(trainer.train_dataset) == 0:
         raise TrainingError(f"{title}: no example fits max_length ({trainer.args.max_length} tokens); raise it")
     trainer.remove_callback(PrinterCallback)
+    if is_sharded():
+        from trainer.sharding import keep_precision
+
+        keep_precision(trainer)
     with progress(title, _count_steps(trainer)) as advance:
         trainer.add_callback(watch(trainer, advance, partial(newest_checkpoint, checkpoints)))
         if checkpoints is not None:
@@ -133,9 +144,11 @@ def fit(trainer: Trainer, out: Path, title: str, checkpoints: Checkpoints | None
     last = {name: value for log in trainer.state.log_history for name, value in log.items()}
     kept = {name: float(value) for name, value in last.items() if "/" in name or name == "mean_token_accuracy"}
     trained = Trained(len(trainer.train_dataset), output.global_step, output.training_loss, kept)
-    (unfinished / REPORT).write_bytes(msgspec.json.encode(trained))
-    seal(unfinished, out, output.global_step)
-    shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
+    if trainer.is_world_process_zero():
+        (unfinished / REPORT).write_bytes(msgspec.json.encode(trained))
+        seal(unfinished, out, output.global_step)
+        shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
     return trained
 
 
@@ -151,13 +164,17 @@ def _count_steps(trainer: Trainer) -> int:
 
 
 def claim_folder(folder: Path, *, fresh: bool) -> None:
-    """Make sure that a new model may be saved in `folder`; an earlier one is set aside only with --fresh."""
+    """Make sure that a new model may be saved in `folder`; an earlier one is set aside only with --fresh.
+
+    Every process looks, and the first one sets aside: none gets as far as a new model in `folder` without the others.
+    """
     from records.store import set_aside
 
     if folder.exists() and not fresh:
         raise InputError(f"{folder} exists; give another --out, or --fresh to set it aside")
-    set_aside(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    if is_first():
+        set_aside(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
 
 
 def table_row(trained: Trained, out: Path) -> dict[str, str | int | float | None]:

@@ -18,7 +18,8 @@ SHOWN_CHARS = 60
 def watch(trainer: "Trainer", advance: Callable[[int], None], last_good: "Callable[[], Path | None]") -> Any:
     """Return a TrainerCallback that calls `advance` after each step, and stops at one whose loss is not a number.
 
-    It raises TrainingError, which names the examples of the step and `last_good()`, the checkpoint to go back to.
+    It raises TrainingError, which names the examples of the step and `last_good()`, the checkpoint to go back to. All
+    processes see the same mean loss, so each of them raises, and each with the examples of all.
     """
     from transformers import TrainerCallback
 
@@ -52,14 +53,24 @@ def watch(trainer: "Trainer", advance: Callable[[int], None], last_good: "Callab
 def _message(
     trainer: "Trainer", what: str, value: float, step: int, seen: list[tuple[dict[str, Any], Any]], kept: "Path | None"
 ) -> str:
-    bad = [inputs for inputs, loss in seen if not math.isfinite(float(loss))] or [inputs for inputs, _ in seen]
-    names = [name for inputs in bad for name in _names(trainer, inputs)]
+    names = _culprits(trainer, seen)
     more = f" and {len(names) - SHOWN_EXAMPLES} more" if len(names) > SHOWN_EXAMPLES else ""
     remains = f"the last good checkpoint is {kept}" if kept else "nothing is saved"
     return (
         f"the {what} is {value} at step {step}, of {', '.join(names[:SHOWN_EXAMPLES])}{more}; {remains}. "
         "Look at these examples, or try a lower learning rate"
     )
+
+
+def _culprits(trainer: "Trainer", seen: list[tuple[dict[str, Any], Any]]) -> list[str]:
+    """Return the names of the examples whose loss is not a number in any process, or of all where there is none."""
+    from accelerate.utils import gather_object
+
+    bad = [inputs for inputs, loss in seen if not math.isfinite(float(loss))]
+    names = [name for inputs in bad or [inputs for inputs, _ in seen] for name in _names(trainer, inputs)]
+    everyone: list[tuple[bool, list[str]]] = gather_object([(bool(bad), names)])
+    any_bad = any(has_bad for has_bad, _ in everyone)
+    return [name for has_bad, names in everyone if has_bad or not any_bad for name in names]
 
 
 def _names(trainer: "Trainer", inputs: dict[str, Any]) -> Iterator[str]:
