@@ -24,7 +24,7 @@ class Judged:
     rubric: str
     read: str
     top: float | None
-    """The best score of the rubric; None where the rubric is not at hand."""
+    """The best score of the rubric; None where the rubric is not at hand, or there is none: a reward model's."""
     scores: Sequence[Scores]
     """One list a prompt, in the order of its answers."""
     reasons: Counter[str]

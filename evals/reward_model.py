@@ -3,6 +3,7 @@
 python -m evals.reward_model runs/eft/held_out.jsonl --judge iter3
 python -m evals.reward_model runs/eft/held_out.jsonl --judge iter1 --judge iter3 --run demo       paired differences
 python -m evals.reward_model runs/eft/held_out.jsonl --judge big@http://localhost:8000/v1 --read text
+python -m evals.reward_model runs/eft/held_out.jsonl --judge iter3 --judge runs/rm/model       and a reward model
 python -m evals.reward_model trees.jsonl.gz --judgments judgments.jsonl       what is stored is measured, no judge asked
 
 FILE has ranked answers, as for trainer.eft. Beside the judges stand two rules: the longer is better, and chance.
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from evals.ranking_report import Comparison, Judged
     from judges.panel import Member
     from judges.ranked import RankedAnswers
-    from records import Judgment
+    from records import Judgment, Response
 
 BENCHMARK = "reward_model"
 
@@ -40,7 +41,8 @@ class Config(Flags):
     judging: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JudgeOptions)
     judge: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A judge; again for each further one, which is then compared with the first. A name as for --model,
-    NAME@http://host/v1, or a TOML file of what is not as in this command's own flags. The default is --model."""
+    NAME@http://host/v1, or a TOML file of what is not as in this command's own flags. The folder of a reward model is
+    one too: it has no rubric, and no best score. The default is --model."""
     judgments: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Judgments of one judge that are there already, matched by their texts; again for each further file."""
     limit: int | None = None
@@ -74,20 +76,41 @@ def _asked(config: Config, ranked: "list[RankedAnswers]", member: "Member") -> "
     """Return what one judge says, asking only what is not stored yet; its model is let go again."""
     from engines.options import open_engine
     from judges.judge import had_a_reply, judge_into, open_judge
-    from judges.ranked import responses_to
+    from judges.rewards import reward_folder
     from records import Judgment, Store
 
     options, judging = member
+    if folder := reward_folder(options):
+        return _rewarded(config, ranked, options, folder)
     judge = open_judge(open_engine(options), judging, config.seed)
     path = (config.out or _folder(options)) / f"{_stem(config)}-{judge.fingerprint}.jsonl"
-    responses = {response.id: response for one in ranked for response in responses_to(one)}
     with Store(path, Judgment, keep=had_a_reply, fresh=config.fresh) as store:
-        rows = judge_into(store, judge, list(responses.values()), f"{judge.engine.name} judging {_stem(config)}")
+        rows = judge_into(store, judge, _responses(ranked), f"{judge.engine.name} judging {_stem(config)}")
     return _judged_by(judge.engine.name, ranked, rows, judge.rubric.scale[1], path)
+
+
+def _rewarded(config: Config, ranked: "list[RankedAnswers]", options: EngineOptions, folder: Path) -> "Judged":
+    """Return what a reward model says, which has no best score."""
+    from engines.reward_model import RewardModel
+    from judges.rewards import fingerprint, rewards_into
+    from records import Judgment, Store
+
+    model = RewardModel.load(folder, options.model, options.batch_size)
+    path = (config.out or _folder(options)) / f"{_stem(config)}-{fingerprint(model)}.jsonl"
+    with Store(path, Judgment, fresh=config.fresh) as store:
+        rows = rewards_into(store, model, _responses(ranked), f"{model.name} scoring {_stem(config)}")
+    return _judged_by(model.name, ranked, rows, None, path)
+
+
+def _responses(ranked: "list[RankedAnswers]") -> "list[Response]":
+    from judges.ranked import responses_to
+
+    return list({response.id: response for one in ranked for response in responses_to(one)}.values())
 
 
 def _stored(config: Config, ranked: "list[RankedAnswers]", path: Path) -> "Judged":
     """Return what a file says; an answer that it does not have counts as one without a score."""
+    from judges.rewards import READ
     from judges.rubric import load_rubric, rubric_names
     from records import Judgment, read_rows
     from records.store import latest
@@ -99,12 +122,16 @@ def _stored(config: Config, ranked: "list[RankedAnswers]", path: Path) -> "Judge
         raise InputError(f"{path}: the file has no rows")
     if len(judges := {row.judge for row in rows}) > 1:
         raise InputError(f"{path}: judgments by {len(judges)} judges; give a file of one")
+    if rows[0].read == READ:
+        return _judged_by(path.stem, ranked, rows, None, path)
     known = rows[0].rubric in rubric_names()
     top = load_rubric(rows[0].rubric if known else config.judging.rubric).scale[1]
     return _judged_by(path.stem, ranked, rows, top, path)
 
 
-def _judged_by(name: str, ranked: "list[RankedAnswers]", rows: "list[Judgment]", top: float, path: Path) -> "Judged":
+def _judged_by(
+    name: str, ranked: "list[RankedAnswers]", rows: "list[Judgment]", top: float | None, path: Path
+) -> "Judged":
     from collections import Counter
 
     from evals.ranking_report import Judged
@@ -173,12 +200,15 @@ def _report(config: Config, found: "Comparison") -> None:
 
 
 def _print_plan(config: Config, ranked: "list[RankedAnswers]", members: "list[Member]") -> None:
+    from judges.rewards import reward_folder
+
     n = len({(str(one.prompt), response) for one in ranked for response in one.responses})
     print(f"would measure on {len(ranked)} prompts with {n} answers of {config.file}")
     for engine, judging in members:
         calls = n * (1 if judging.read == "logprobs" else judging.samples)
-        where = config.out or _folder(engine)
-        print(f"{engine.model}: {calls} calls, rubric {judging.rubric}, read by {judging.read}; results in {where}")
+        how = f"{calls} calls, rubric {judging.rubric}, read by {judging.read}"
+        how = "a reward model, no calls" if reward_folder(engine) else how
+        print(f"{engine.model}: {how}; results in {config.out or _folder(engine)}")
     for path in config.judgments:
         print(f"{path}: no calls")
 

@@ -1,0 +1,158 @@
+"""Scores answers with a reward model in this process: one number for a prompt and its answer.
+
+A reward model is a folder of transformers' sequence classification with one label. It has a tokenizer and a chat
+template of its own, so texts are tokenised anew and it need not share the policy's tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from console.errors import EngineError, InputError
+from engines.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
+from engines.models import model_digest
+from engines.neutral import neutralise, neutralised
+from records.rows import Message, messages_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+ARCHITECTURE = "ForSequenceClassification"
+EMPTY = "the response is empty"
+
+
+@dataclass(frozen=True)
+class Reward:
+    """The score of one answer, or the reason why there is none."""
+
+    value: float | None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    """A sequence classifier with one label and its tokenizer; make it with `load`."""
+
+    name: str
+    digest: str
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    batch_size: int
+    unscored: Counter[str] = field(default_factory=Counter, compare=False)
+    """Why answers had no score, counted over all calls."""
+
+    @classmethod
+    def load(cls, folder: Path, name: str, batch_size: int = 32) -> RewardModel:
+        """Load the model in `folder`: float32 on a processor, the checkpoint's own type on an accelerator.
+
+        Raises InputError where it is no reward model or has no chat template, EngineError where it cannot be loaded.
+        """
+        import torch
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        if batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, not {batch_size}")
+        if not is_reward_model(folder):
+            raise InputError(
+                f"{folder}: not a reward model: its config.json names no sequence classifier with one label; train one "
+                "with python -m trainer.reward_model"
+            )
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        dtype = "auto" if device == "cuda" else torch.float32
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype, use_safetensors=True)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise EngineError(f"{folder}: the model cannot be loaded: {' '.join(str(error).split())[:300]}") from None
+        if tokenizer.chat_template is None:
+            raise InputError(f"{name}: its tokenizer has no chat template; a reward model needs one")
+        return cls(name, model_digest(folder), model.eval().to(device), tokenizer, batch_size)
+
+    def score(self, prompts: Sequence[str | list[Message]], responses: Sequence[str]) -> list[float | None]:
+        """Return the reward of each response to its prompt, in order, on a scale of the model's own.
+
+        None where there is no reward: `unscored` counts why. A reward does not depend on what else is scored, up to the
+        rounding of float arithmetic. Raises InputError where there are not as many prompts as responses.
+        """
+        return [reward.value for reward in self.rewards(prompts, responses)]
+
+    def rewards(self, prompts: Sequence[str | list[Message]], responses: Sequence[str]) -> list[Reward]:
+        """Return the same with the reason of each answer that has no reward: it is empty, or too long."""
+        if len(prompts) != len(responses):
+            raise InputError(f"{len(prompts)} prompts, but {len(responses)} responses")
+        context = int(getattr(self.model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 30)
+        sequences = [
+            chat_tokens(self.tokenizer, prompt, response) for prompt, response in zip(prompts, responses, strict=True)
+        ]
+        found: dict[int, Reward] = {}
+        for index, (tokens, response) in enumerate(zip(sequences, responses, strict=True)):
+            if not response.strip():
+                found[index] = Reward(None, EMPTY)
+            elif len(tokens) > context:
+                found[index] = Reward(None, f"too long for the reward model's context of {context} tokens")
+        usable = [index for index in range(len(sequences)) if index not in found]
+        for batch in self._batches([sequences[index] for index in usable]):
+            rows = [usable[position] for position in batch]
+            values = self._forward([sequences[row] for row in rows])
+            found |= {row: _reward(value) for row, value in zip(rows, values, strict=True)}
+        self.unscored.update(reward.error for reward in found.values() if reward.error)
+        return [found[index] for index in range(len(sequences))]
+
+    def _batches(self, sequences: list[list[int]]) -> list[list[int]]:
+        # Without a padding token in its config the model reads the last column, whatever stands there.
+        size = 1 if self._padding is None else self.batch_size
+        most = CACHED_BATCH_TOKENS if self.model.device.type == "cpu" else MAX_BATCH_TOKENS
+        return plan(sequences, size, 0, share_prefix=False, max_tokens=most).batches
+
+    def _forward(self, sequences: list[list[int]]) -> list[float]:
+        """Return the rewards of a batch; rows are padded on the right, so that no position moves.
+
+        The model reads the last token that is not its config's padding token, which is what the rows are padded with.
+        """
+        import torch
+
+        width, device = max(map(len, sequences)), self.model.device
+        filler = self._padding or 0
+        ids_BL = torch.tensor([tokens + [filler] * (width - len(tokens)) for tokens in sequences], device=device)
+        lengths_B = torch.tensor([len(tokens) for tokens in sequences], device=device)
+        mask_BL = (torch.arange(width, device=device) < lengths_B[:, None]).long()
+        with torch.inference_mode():
+            logits_B1 = self.model(input_ids=ids_BL, attention_mask=mask_BL, use_cache=False).logits
+        values: list[float] = logits_B1[:, 0].float().tolist()
+        return values
+
+    @property
+    def _padding(self) -> int | None:
+        padding: int | None = self.model.config.get_text_config().pad_token_id
+        return padding
+
+
+def _reward(value: float) -> Reward:
+    return Reward(value) if math.isfinite(value) else Reward(None, "the reward is not a number")
+
+
+def is_reward_model(folder: Path) -> bool:
+    """Return whether the model in `folder` classifies sequences with one label; only its config.json is read."""
+    try:
+        config = msgspec.json.decode((folder / "config.json").read_bytes(), type=dict)
+    except (OSError, msgspec.DecodeError):
+        return False
+    classifies = any(name.endswith(ARCHITECTURE) for name in config.get("architectures") or ())
+    return classifies and len(config.get("id2label") or "01") == 1  # transformers' own default is two labels
+
+
+def chat_tokens(tokenizer: PreTrainedTokenizerBase, prompt: str | list[Message], response: str) -> list[int]:
+    """Return the tokens of a prompt and its answer in the chat template, special tokens in either text taken apart."""
+    special = tokenizer.all_special_tokens
+    answer = {"role": "assistant", "content": neutralise(response, special)}
+    text = str(tokenizer.apply_chat_template([*neutralised(messages_of(prompt), special), answer], tokenize=False))
+    # The template has written its own beginning-of-text token.
+    tokens: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return tokens
