@@ -5,9 +5,10 @@ A row's text depends on its own seed and not on its neighbours in the batch, up 
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,23 @@ STOP_WINDOW_TOKENS = 16
 """How many of the last tokens are looked at for a stop string, besides the string's own length."""
 
 
+@dataclass(frozen=True)
+class Sampled:
+    """The tokens that go on from one sequence, or the reason why there are none."""
+
+    index: int
+    """The position of the sequence in the list that was given."""
+    tokens: list[int]
+    """As they were drawn, with the token that ended them where there is one."""
+    finish_reason: str | None
+    """`stop`, `length`, or None where there is an error."""
+    error: str | None = None
+    seconds: float = field(default=0.0, compare=False)
+
+
 @dataclass
 class TransformersEngine:
-    """A causal language model and its tokenizer; make it with `load`."""
+    """A causal language model and its tokenizer; make it with `load`, or around a model in training with `of_live`."""
 
     name: str
     digest: str
@@ -65,33 +80,67 @@ class TransformersEngine:
         except (OSError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise EngineError(f"{folder}: the model cannot be loaded: {reason}") from None
+        return cls._made(name, model_digest(folder), model.to(device), tokenizer, batch_size)
+
+    @classmethod
+    def of_live(
+        cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, batch_size: int = 32
+    ) -> TransformersEngine:
+        """Return an engine that shares the parameters of `model`, on the device where they are.
+
+        What an optimiser does to them, the engine's next call sees; `model` itself is not touched and keeps the
+        attention that gradients need. The engine has no digest, because its weights change. Raises InputError where the
+        tokenizer has no chat template.
+        """
+        memo = {id(parameter): parameter for parameter in model.parameters()}
+        return cls._made(name, "", copy.deepcopy(model, memo), tokenizer, batch_size)
+
+    @classmethod
+    def _made(
+        cls, name: str, digest: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int
+    ) -> TransformersEngine:
         if tokenizer.chat_template is None:
             raise InputError(f"{name}: its tokenizer has no chat template; use an instruction-tuned model")
         shares = shared_prefix.supports(model.config)
         if shares:
             shared_prefix.register()
             model.set_attn_implementation(shared_prefix.NAME)
-        if device == "cpu":
+        if model.device.type == "cpu":
             use_skinny_linears(model)
-        return cls(name, model_digest(folder), model.eval().to(device), tokenizer, batch_size, shares)
+        return cls(name, digest, model.eval(), tokenizer, batch_size, shares)
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, done: Collection[int] = ()
     ) -> Iterator[Completion]:
         """Yield completions as rows finish; see `engines.protocol.Engine`."""
-        _check(sampling)
         self._check_no_schema(requests)
         sequences = self._encode(requests, "")
+        ends = self._ends()
+        for one in self.sample(sequences, [request.seed for request in requests], sampling, done):
+            n_prompt = len(sequences[one.index])
+            if one.error:
+                yield Completion(one.index, "", None, n_prompt, error=one.error, n_calls=0)
+                continue
+            tokens = one.tokens[:-1] if one.tokens[-1] in ends else one.tokens
+            text = self._cut(self.tokenizer.decode(tokens, skip_special_tokens=True), sampling.stop)
+            yield Completion(one.index, text, one.finish_reason, n_prompt, len(tokens), seconds=one.seconds)
+
+    def sample(
+        self, sequences: list[list[int]], seeds: Sequence[int], sampling: Sampling, done: Collection[int] = ()
+    ) -> Iterator[Sampled]:
+        """Yield the tokens drawn after each token sequence that is not in `done`, as rows finish.
+
+        A row's draws are fixed by its seed. A sequence that does not fit the context has an error. Raises InputError
+        for a bad setting.
+        """
+        _check(sampling)
         n_new = sampling.max_new_tokens
         for index, error in self._too_long(sequences, n_new, done):
-            yield Completion(index, "", None, len(sequences[index]), error=error, n_calls=0)
+            yield Sampled(index, [], None, error)
         for batch in self._batches(sequences, n_new, MAX_BATCH_TOKENS, done):
-            seeds = [requests[row].seed for row in batch.rows]
-            for position, tokens, finish, seconds in self._decode(batch, seeds, sampling):
-                row = batch.rows[position]
-                if row not in done:
-                    text = self._cut(self.tokenizer.decode(tokens, skip_special_tokens=True), sampling.stop)
-                    yield Completion(row, text, finish, len(sequences[row]), len(tokens), seconds=seconds)
+            for position, tokens, finish, seconds in self._decode(batch, [seeds[row] for row in batch.rows], sampling):
+                if batch.rows[position] not in done:
+                    yield Sampled(batch.rows[position], tokens, finish, seconds=seconds)
 
     def choose(
         self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()
@@ -208,9 +257,9 @@ class TransformersEngine:
 
     def _take(self, written: list[int], token: int, sampling: Sampling) -> str | None:
         """Add `token` to a row and return why the row ends with it, or None."""
+        written.append(token)
         if token in self._ends():
             return "stop"
-        written.append(token)
         if sampling.stop:
             window = written[-(STOP_WINDOW_TOKENS + max(map(len, sampling.stop))) :]
             tail = self.tokenizer.decode(window)

@@ -1,0 +1,137 @@
+"""Draws answers and computes once all that stays fixed while they are learnt from.
+
+The tokens that are learnt from are the ones that were drawn; only a reward reads them as text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from engines.batches import MAX_BATCH_TOKENS, plan
+from engines.protocol import Sampling
+from trainer.ppo.actor import ActorCritic, answer_logits, padded
+from trainer.ppo.losses import gae, token_logprobs, token_rewards, whiten
+from trainer.ppo.options import PPOOptions
+from trainer.ppo.rewards import RewardSource, scored
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from engines.transformers_engine import TransformersEngine
+    from records import Message
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prompt as a person or a reward reads it, and its tokens in the policy's template."""
+
+    prompt: "str | list[Message]"
+    tokens: list[int]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer; the lists of numbers have one for each of its tokens."""
+
+    prompt: list[int]
+    tokens: list[int]
+    finish_reason: str
+    logprobs: list[float]
+    """Under the policy that drew it."""
+    ref_logprobs: list[float]
+    values: list[float]
+    reward: float | None = None
+
+    @property
+    def kl(self) -> float:
+        """The log-ratio of policy and reference: its mean over draws is the divergence, in nats an answer."""
+        return sum(self.logprobs) - sum(self.ref_logprobs)
+
+
+@dataclass(frozen=True)
+class Actors:
+    """The models of a rollout: the policy with its value model, the reference, and the policy as an engine."""
+
+    actor: ActorCritic
+    reference: "PreTrainedModel"
+    engine: "TransformersEngine"
+
+    @property
+    def filler(self) -> int:
+        """The token that stands where a row is padded."""
+        return self.engine.tokenizer.pad_token_id or 0
+
+
+def roll_out(
+    actors: Actors, source: RewardSource, questions: Sequence[Question], seeds: Sequence[int], options: PPOOptions
+) -> list[Answer]:
+    """Return an answer to each question, drawn with the seed of its place; an answer without a reward has None."""
+    sampling = Sampling(options.response_length, options.temperature, 1.0)
+    sequences = [question.tokens for question in questions]
+    drawn = {one.index: one for one in actors.engine.sample(sequences, seeds, sampling)}
+    rows = [(sequence, drawn[index].tokens) for index, sequence in enumerate(sequences)]
+    answers: dict[int, Answer] = {}
+    whole = [[*prompt, *answer] for prompt, answer in rows]
+    size = options.generation_batch_size
+    for batch in plan(whole, size, 0, share_prefix=False, max_tokens=MAX_BATCH_TOKENS).batches:
+        reasons = [drawn[row].finish_reason or "" for row in batch]
+        answers |= zip(batch, _read(actors, [rows[row] for row in batch], reasons), strict=True)
+    decode = actors.engine.tokenizer.decode
+    texts = [decode(answer, skip_special_tokens=True) for _, answer in rows]
+    rewards = scored(source, [question.prompt for question in questions], texts)
+    return [replace(answers[row], reward=_reward(answers[row], reward, options)) for row, reward in enumerate(rewards)]
+
+
+@torch.no_grad()
+def _read(actors: Actors, rows: list[tuple[list[int], list[int]]], reasons: list[str]) -> list[Answer]:
+    tokens = padded(rows, actors.filler, actors.reference.device)
+    logprobs_BT, _, values_BT = actors.actor(tokens)
+    ref_logits_BTV = answer_logits(actors.reference, tokens)
+    ref_logprobs_BT = token_logprobs(ref_logits_BTV, tokens.answers, actors.actor.temperature)
+    columns = zip(logprobs_BT.tolist(), ref_logprobs_BT.tolist(), values_BT.tolist(), strict=True)
+    return [
+        Answer(prompt, answer, reason, *(values[: len(answer)] for values in three))
+        for (prompt, answer), reason, three in zip(rows, reasons, columns, strict=True)
+    ]
+
+
+def _reward(answer: Answer, reward: float | None, options: PPOOptions) -> float | None:
+    if reward is None or options.missing_eos_penalty is None or answer.finish_reason == "stop":
+        return reward
+    return reward - options.missing_eos_penalty
+
+
+@dataclass(frozen=True)
+class Experience:
+    """The answers of a step and what is learnt from them, each (N, T)."""
+
+    answers: list[Answer]
+    mask: Tensor
+    logprobs: Tensor
+    values: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+
+def experience_of(answers: list[Answer], kl_coef: float, options: PPOOptions, device: torch.device) -> Experience:
+    """Return what is learnt from answers that all have a reward; means and deviations are over all of them."""
+    longest = max(len(answer.tokens) for answer in answers)
+
+    def column(name: str) -> Tensor:
+        rows = [getattr(answer, name) for answer in answers]
+        return torch.tensor([[*row, *[0.0] * (longest - len(row))] for row in rows], device=device)
+
+    lengths_N = torch.tensor([len(answer.tokens) for answer in answers], device=device)
+    mask_NT = torch.arange(longest, device=device) < lengths_N[:, None]
+    logprobs_NT, values_NT = column("logprobs"), column("values")
+    scores_N = torch.tensor([answer.reward for answer in answers], device=device)
+    rewards_NT = token_rewards(scores_N, logprobs_NT, column("ref_logprobs"), mask_NT, kl_coef, clamp=options.kl_clamp)
+    if options.whiten_rewards:
+        rewards_NT = whiten(rewards_NT, mask_NT, shift_mean=False)
+    advantages_NT, returns_NT = gae(rewards_NT, values_NT, mask_NT, options.gamma, options.gae_lambda)
+    if options.whiten_advantages:
+        advantages_NT = whiten(advantages_NT, mask_NT)
+    return Experience(answers, mask_NT, logprobs_NT, values_NT, advantages_NT, returns_NT)

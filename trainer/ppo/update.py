@@ -1,0 +1,94 @@
+"""Learns from the answers of a step: the optimiser's steps, over the processes."""
+
+import math
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from records.keys import derived_seed
+from trainer.ppo.actor import padded
+from trainer.ppo.losses import approx_kl, explained_variance, masked_mean, policy_loss, value_loss
+from trainer.ppo.options import PPOOptions
+from trainer.ppo.rollout import Experience
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
+
+
+@dataclass(frozen=True)
+class Learner:
+    """The policy with its value model, and their optimiser."""
+
+    model: nn.Module
+    """An ActorCritic as accelerate wraps it."""
+    optimiser: torch.optim.Optimizer
+    accelerator: "Accelerator"
+    options: PPOOptions
+    filler: int
+    """The token that stands where a row is padded."""
+
+    def learn(self, experience: Experience, rate: float, seed: int) -> dict[str, float | None]:
+        """Learn from the answers of a step in an order that `seed` fixes; return its figures, means over the updates.
+
+        Raises FloatingPointError where a loss, a gradient or a weight is not a number; the weights are then lost only
+        where it was a weight.
+        """
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        n_parts = self.options.rollout_batch_size // self.options.step_batch_size
+        found: list[Tensor] = []
+        for epoch in range(self.options.ppo_epochs):
+            order = seeded_order(len(experience.answers), seed, epoch)
+            found += [self._update(experience, part) for part in order.tensor_split(n_parts) if len(part)]
+        if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
+            raise FloatingPointError("a weight is not a number")
+        figures: dict[str, float | None] = dict(zip(FIGURES, torch.stack(found).mean(0).tolist(), strict=True))
+        explained = explained_variance(experience.values, experience.returns, experience.mask)
+        return figures | {"explained_variance": explained}
+
+    def _update(self, experience: Experience, part: Tensor) -> Tensor:
+        """Take one step of the optimiser on the answers `part`; return the FIGURES."""
+        n_tokens, world = int(experience.mask[part].sum()), self.accelerator.num_processes
+        mine = torch.split(part[self.accelerator.process_index :: world], self.options.micro_batch_size)
+        # a process without an answer goes along with one that weighs nothing: the others wait for its gradient
+        pieces = [(piece, 1.0) for piece in mine if len(piece)] or [(part[:1], 0.0)]
+        total = torch.zeros(len(FIGURES), device=self.accelerator.device)
+        for number, (piece, weight) in enumerate(pieces, start=1):
+            with nullcontext() if number == len(pieces) else self.accelerator.no_sync(self.model):
+                figures = weight * self._figures(experience, piece, n_tokens)
+                # accelerate takes the mean of the processes' gradients
+                self.accelerator.backward((figures[0] + self.options.vf_coef * figures[1]) * world)
+                total += figures.detach()
+        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.options.max_grad_norm))
+        total = torch.as_tensor(self.accelerator.reduce(total, "sum"))
+        if not (math.isfinite(norm) and bool(total.isfinite().all())):
+            raise FloatingPointError(f"the loss is {float(total[0]):g} and its gradient {norm:g}")
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return total
+
+    def _figures(self, experience: Experience, piece: Tensor, n_tokens: int) -> Tensor:
+        """Return the part that some answers have in the FIGURES of an update on `n_tokens`."""
+        rows = [experience.answers[index] for index in piece.tolist()]
+        tokens = padded([(row.prompt, row.tokens) for row in rows], self.filler, self.accelerator.device)
+        columns = (experience.logprobs, experience.values, experience.advantages, experience.returns)
+        width = tokens.mask.shape[1]
+        old_BT, old_values_BT, advantages_BT, returns_BT = (
+            column_NT[piece.to(column_NT.device), :width] for column_NT in columns
+        )
+        logprobs_BT, entropy_BT, values_BT = self.model(tokens)
+        policy_BT, clipped_BT = policy_loss(logprobs_BT, old_BT, advantages_BT, self.options.cliprange)
+        value_BT = value_loss(values_BT, old_values_BT, returns_BT, self.options.cliprange_value)
+        moved_BT = approx_kl(logprobs_BT.detach(), old_BT)
+        figures = (policy_BT, value_BT, entropy_BT, moved_BT, clipped_BT.float())
+        return torch.stack([masked_mean(figure_BT, tokens.mask, n_tokens) for figure_BT in figures])
+
+
+def seeded_order(n: int, *parts: object) -> Tensor:
+    """Return the places 0 to n - 1 in an order that `parts` fix."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(derived_seed(*parts)))
