@@ -1,0 +1,80 @@
+"""Conversations as training rows: which tokens are learnt from, checked before a model is loaded."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from console.errors import InputError
+from trainer.training import safe_chat
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from records import Message
+
+NOT_LEARNT = -100
+"""The label of a token that is not a target."""
+
+
+def check_chats(chats: "Sequence[list[Message]]", turns: str) -> None:
+    """Raise InputError where a conversation has no turn of the assistant to learn from."""
+    for number, chat in enumerate(chats, 1):
+        roles = [message["role"] for message in chat]
+        if turns == "all" and "assistant" not in roles:
+            raise InputError(f"conversation {number} of {len(chats)} has no assistant turn: its roles are {roles}")
+        if turns == "last" and roles[-1:] != ["assistant"]:
+            raise InputError(f"conversation {number} of {len(chats)} must end with an assistant turn: roles {roles}")
+
+
+def check_context(
+    chats: "Sequence[list[Message]]", parent: Path, tokenizer: "PreTrainedTokenizerBase", max_length: int
+) -> None:
+    """Raise InputError where a conversation would be trained on beyond the context of the model in `parent`."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(parent).get_text_config()
+    context = getattr(config, "max_position_embeddings", None) or max_length
+    if max_length <= context:
+        return
+    for number, chat in enumerate(chats, 1):
+        n_tokens = len(_tokens(safe_chat(chat, tokenizer), tokenizer))
+        if n_tokens > context:
+            raise InputError(
+                f"max_length must be in [1, {context}], the context of {parent.name}, not {max_length}: conversation "
+                f"{number} of {len(chats)} has {n_tokens} tokens"
+            )
+
+
+def rows_of(chats: "Sequence[list[Message]]", tokenizer: "PreTrainedTokenizerBase", turns: str) -> list[dict[str, Any]]:
+    """Return a row for each conversation: text for TRL to learn the last turn of, or tokens and labels for all turns.
+
+    Raises InputError for the latter where the chat template does not go on from what it wrote before.
+    """
+    safe = [safe_chat(chat, tokenizer) for chat in chats]
+    rows = [{"prompt": chat[:-1], "completion": chat[-1:]} for chat in safe]
+    if turns == "last":
+        return rows
+    return [row | _labelled(chat, tokenizer, n) for n, (row, chat) in enumerate(zip(rows, safe, strict=True), 1)]
+
+
+def _labelled(chat: "list[Message]", tokenizer: "PreTrainedTokenizerBase", number: int) -> dict[str, list[int]]:
+    """Return the tokens of a conversation, and as labels those of the assistant's turns with what ends each."""
+    tokens = _tokens(chat, tokenizer)
+    labels = [NOT_LEARNT] * len(tokens)
+    for turn in (n for n, message in enumerate(chat) if message["role"] == "assistant"):
+        before = _tokens(chat[:turn], tokenizer, opening=True)
+        after = _tokens(chat[: turn + 1], tokenizer)
+        if tokens[: len(after)] != after or after[: len(before)] != before:
+            raise InputError(
+                f"conversation {number}: the chat template writes turn {turn + 1} differently where more follows, so "
+                "its tokens cannot be told apart; use --turns last"
+            )
+        labels[len(before) : len(after)] = after[len(before) :]
+    return {"input_ids": tokens, "labels": labels}
+
+
+def _tokens(chat: "list[Message]", tokenizer: "PreTrainedTokenizerBase", *, opening: bool = False) -> list[int]:
+    if not chat:
+        return []
+    tokens: list[int] = tokenizer.apply_chat_template(chat, add_generation_prompt=opening, return_dict=False)
+    return tokens

@@ -1,0 +1,112 @@
+"""Kahneman-Tversky optimisation: each answer is good or bad by itself (KTO: Ethayarajh et al., 2024).
+
+python -m trainer.kto runs/demo/iter2/pairs.jsonl --model iter1 --out runs/kto/model
+python -m trainer.kto pairs.parquet --model Qwen/Qwen3-0.6B --beta 0.05 --undesirable-weight 1.2 --out runs/kto/model
+
+FILE has preference pairs: this project's, TRL's `prompt`, `chosen`, `rejected`, two outputs with a `label`, CSV,
+Parquet, .gz of these, or a hub data set. The chosen answers are the good ones; a pair's `weight` is not used.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from console.command import run
+from console.errors import InputError
+from console.progress import say
+from trainer.launch import n_processes, one_voice
+from trainer.pair_command import PairFlags, check_above_0, check_pairs, check_training, train_on_pairs
+from trainer.training import Trained, TrainingOptions
+
+if TYPE_CHECKING:
+    from records import Pair
+    from trainer.checkpoints import Checkpoints
+
+
+@dataclass(frozen=True)
+class KTOOptions(TrainingOptions):
+    """How to optimise; an example is an answer, so that a pair makes two (arXiv 2402.01306, section 4)."""
+
+    learning_rate: float = 1e-6
+    beta: float = 0.1
+    """How strongly the model is held to its reference."""
+    desirable_weight: float = 1.0
+    """Of a chosen answer in the loss."""
+    undesirable_weight: float = 1.0
+    """Of a rejected one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(PairFlags):
+    """Train a model on answers that are good or bad."""
+
+    out: Path = Path("runs/kto/model")
+    """The folder of the new model."""
+    training: Annotated[KTOOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=KTOOptions)
+
+
+@one_voice()
+def main(config: Config) -> None:
+    """Read, train, save and print what happened."""
+    train_on_pairs(config, config.out, config.training, train_kto)
+
+
+def train_kto(
+    parent: Path,
+    out: Path,
+    pairs: "Sequence[Pair]",
+    options: KTOOptions,
+    seed: int,
+    title: str = "KTO",
+    checkpoints: "Checkpoints | None" = None,
+) -> Trained:
+    """Train the model in `parent` with TRL's KTOTrainer on the answers of `pairs` and save it in `out`.
+
+    The reference is `parent`; what it says is computed once, before the first step. The distance to it is estimated
+    from the answers of a micro-batch with each other's prompts, so that one has two at least. Raises InputError for a
+    bad setting, TrainingError where there is nothing to train on or the loss is not a number.
+    """
+    _check(options)
+    check_pairs(pairs)
+    if len({pair.weight for pair in pairs}) > 1:
+        say("KTO: the pairs' weights are not used; trainer.dpo uses them")
+    from datasets import Dataset
+    from trl import KTOConfig, KTOTrainer
+
+    from trainer.training import fit, load_policy, safe_chat, trainer_settings
+
+    model, tokenizer = load_policy(parent)
+    rows = [
+        {"prompt": safe_chat(pair.prompt, tokenizer), "completion": safe_chat(answer, tokenizer), "label": is_good}
+        for pair in pairs
+        for answer, is_good in ((pair.chosen, True), (pair.rejected, False))
+    ]
+    random.Random(seed).shuffle(rows)  # TRL keeps the order: a batch is to have other prompts, and good beside bad
+    args = KTOConfig(
+        **trainer_settings(options, out.with_name("kto.tmp"), seed),
+        beta=options.beta,
+        desirable_weight=options.desirable_weight,
+        undesirable_weight=options.undesirable_weight,
+        precompute_ref_log_probs=True,
+    )
+    trainer = KTOTrainer(model, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
+    return fit(trainer, out, title, checkpoints)
+
+
+def _check(options: KTOOptions) -> None:
+    check_training(options)
+    check_above_0(options, "beta", "desirable_weight", "undesirable_weight")
+    if options.micro_batch_size < 2:
+        raise InputError(f"micro_batch_size must be 2 or more, not {options.micro_batch_size}")
+    if n_processes() > 1:
+        raise InputError(
+            "trainer.kto runs in one process: TRL keeps the reference's figures in a file of the first one"
+        )
+
+
+if __name__ == "__main__":
+    run(Config, main, "python -m trainer.kto")

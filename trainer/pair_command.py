@@ -1,0 +1,92 @@
+"""What the commands that train on preference pairs share, beside DPO: their flags, and reading, training, printing."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from console.command import Flags, Given
+from console.errors import InputError, TrainingError
+from trainer.training import Trained, TrainingOptions, check_options
+
+if TYPE_CHECKING:
+    from records import Pair
+    from trainer.checkpoints import Checkpoints
+
+Train = Callable[..., Trained]
+"""Takes parent, out, pairs, options and seed, and `checkpoints` by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairFlags(Flags):
+    """The flags of a command that trains on preference pairs."""
+
+    file: Given = None
+    """Preference pairs to learn from."""
+    model: str = "smollm2"
+    """The model to start from: iterN, a folder, a hub id, or smollm2."""
+    run: str | None = None
+    """The run that iterN is looked up in; the default is the newest."""
+    limit: int | None = None
+    """Use only the first N pairs."""
+    checkpoints: Path | None = None
+    """A folder for checkpoints on the way, which trainer.early_stop chooses from; without it there are none."""
+    every_n_steps: int = 200
+    """Optimiser steps from one checkpoint to the next."""
+
+
+def train_on_pairs(config: PairFlags, out: Path, options: TrainingOptions, train: Train) -> None:
+    """Read the pairs, call `train`, and print what happened."""
+    from itertools import islice
+
+    from console.table import print_table
+    from engines.models import resolve_model
+    from records.files import BadRows
+    from records.shapes import read_pairs
+    from trainer.training import claim_folder, table_row
+
+    if config.file is None:
+        raise InputError("name a file of preference pairs; see --help")
+    pairs = list(islice(read_pairs(config.file, BadRows(strict=config.strict)), config.limit))
+    parent = resolve_model(config.model, config.run)
+    if config.dry_run:
+        print(f"would train {config.model} on {len(pairs)} pairs of {config.file} and save it to {out}")
+        return
+    claim_folder(out, fresh=config.fresh)
+    checkpoints = _checkpoints(config, options, pairs)
+    trained = train(parent, out, pairs, options, config.seed, checkpoints=checkpoints)
+    print_table([table_row(trained, out)], as_json=config.json)
+
+
+def check_pairs(pairs: "Sequence[Pair]") -> None:
+    """Raise TrainingError where there is nothing to learn from, InputError where a weight is out of range."""
+    if not pairs:
+        raise TrainingError("no preference pair to train on")
+    weights = [pair.weight for pair in pairs]
+    if not all(0 <= weight < float("inf") for weight in weights):
+        raise InputError("a pair's weight must be a number and 0 or more")
+    if not any(weights):
+        raise TrainingError("the weight of every preference pair is 0: there is nothing to train on")
+
+
+def check_training(options: TrainingOptions) -> None:
+    """Raise InputError where a setting that all trainings have is out of range."""
+    check_options(TrainingOptions(**{f.name: getattr(options, f.name) for f in fields(TrainingOptions)}))
+
+
+def check_above_0(options: TrainingOptions, *names: str) -> None:
+    """Raise InputError where one of the settings `names` is not above 0."""
+    for name in names:
+        value: Any = getattr(options, name)
+        if not value > 0:
+            raise InputError(f"{name} must be above 0, not {value}")
+
+
+def _checkpoints(config: PairFlags, options: TrainingOptions, pairs: "Sequence[Pair]") -> "Checkpoints | None":
+    from records.keys import content_key
+    from trainer.checkpoints import Checkpoints
+
+    if config.checkpoints is None:
+        return None
+    key = content_key(type(options).__name__, config.model, config.run, options, config.seed, pairs)
+    return Checkpoints(config.checkpoints, config.every_n_steps, key)

@@ -1,0 +1,143 @@
+"""Preference losses that need no reference model, on this project's DPO trainer: its data, its memory, its figures.
+
+With l the mean log-probability of an answer's tokens, w the chosen answer and r the rejected one, a pair's loss is
+
+    ORPO   (arXiv 2403.07691, Eq. 6-7)   -l_w - weight log sigmoid(odds_w - odds_r),   odds = l - log(1 - exp l)
+    SimPO  (arXiv 2405.14734, Eq. 6)     -log sigmoid(beta (l_w - l_r) - gamma)
+
+TRL's own ORPO and CPO trainers (1.16, experimental) tokenise in another way than its DPO trainer: they add a token that
+ends the text after the one of the chat template, and hold the logits of the whole vocabulary. So they are not used.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+from trl import DPOTrainer
+
+from trainer.preference_trainer import LABEL, REFERENCE, WEIGHT, PreferenceTrainer
+from trainer.training import Trained, TrainingOptions, fit, load_policy, safe_chat, trainer_settings
+
+if TYPE_CHECKING:
+    from records import Pair
+    from trainer.checkpoints import Checkpoints
+
+PairLoss = Callable[[Tensor, Tensor], Tensor]
+"""The loss of each of B pairs from the mean log-probabilities of the chosen and of the rejected answers, each (B,)."""
+
+SUREST = -torch.finfo(torch.float32).eps
+"""The highest mean log-probability that has odds."""
+
+
+class ReferenceFreeTrainer(PreferenceTrainer):
+    """A PreferenceTrainer whose loss is that of `pair_loss`; a pair counts by its weight over the mean weight."""
+
+    def __init__(self, model: Any, *, pair_loss: PairLoss, **kwargs: Any) -> None:
+        super().__init__(model, **kwargs)
+        self.pair_loss = pair_loss
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
+        weight_B, _ = inputs.pop(WEIGHT, None), inputs.pop(LABEL, None)
+        seen: dict[str, Any] = {}
+
+        def watched(**kwargs: Any) -> Any:
+            seen["outputs"] = model(**kwargs)
+            return seen["outputs"]
+
+        stock = DPOTrainer._compute_loss(self, watched, inputs, return_outputs)  # one forward pass, and TRL's metrics
+        means_R = mean_logprobs(seen["outputs"].log_probs, inputs["completion_mask"])
+        chosen_B, rejected_B = means_R.chunk(2)
+        loss_B = self.pair_loss(chosen_B, rejected_B)
+        loss = (loss_B if weight_B is None else loss_B * weight_B / self.mean_weight).mean()
+        self._note(chosen_B.detach(), rejected_B.detach())
+        if self.aux_loss_enabled:
+            loss = loss + self.router_aux_loss_coef * seen["outputs"].aux_loss
+        return (loss, stock[1]) if return_outputs else loss
+
+    def _note(self, chosen_B: Tensor, rejected_B: Tensor) -> None:
+        """Put means in the place of TRL's rewards, which would be sums that favour short answers."""
+        metrics = self._metrics["train" if self.model.training else "eval"]
+        chosen_B, rejected_B = (self.accelerator.gather(one) for one in (chosen_B, rejected_B))
+        figures = {
+            "chosen": self.beta * chosen_B,
+            "rejected": self.beta * rejected_B,
+            "margins": self.beta * (chosen_B - rejected_B),
+            "accuracies": (chosen_B > rejected_B).float(),
+        }
+        for name, value_B in figures.items():
+            metrics[f"rewards/{name}"][-1] = value_B.mean().item()
+
+
+def mean_logprobs(logprobs_RL: Tensor, mask_RL: Tensor) -> Tensor:
+    """Return the mean log-probability of the answer's tokens of each row, (R,), in float32.
+
+    `mask_RL` is 1 at the answer; the first column has no prediction, so that the log-probabilities have one fewer.
+    """
+    n_tokens_R = mask_RL[:, 1:].sum(1)
+    return logprobs_RL[:, -(mask_RL.shape[1] - 1) :].float().sum(1) / n_tokens_R.clamp(min=1)
+
+
+def orpo_loss(chosen_B: Tensor, rejected_B: Tensor, weight: float) -> Tensor:
+    """Return ORPO's loss of each pair, (B,); also where an answer is certain, whose odds are infinite."""
+    return -chosen_B - weight * logsigmoid(log_odds(chosen_B) - log_odds(rejected_B))
+
+
+def log_odds(logprob_B: Tensor) -> Tensor:
+    """Return log(p / (1 - p)) of each log p, (B,): by expm1 near p = 1, where 1 - p would lose its digits.
+
+    A log p above -1.2e-7, float32's step at 1, is taken for that.
+    """
+    logprob_B = logprob_B.clamp(max=SUREST)
+    near_B = logprob_B > -math.log(2)
+    # each branch is given what it can do: a gradient of the other one would be no number, and where() keeps it
+    sure_B, unsure_B = torch.where(near_B, logprob_B, -1.0), torch.where(near_B, -1.0, logprob_B)
+    log1mexp_B = torch.where(near_B, torch.log(-torch.expm1(sure_B)), torch.log1p(-torch.exp(unsure_B)))
+    return logprob_B - log1mexp_B
+
+
+def simpo_loss(chosen_B: Tensor, rejected_B: Tensor, beta: float, gamma: float) -> Tensor:
+    """Return SimPO's loss of each pair, (B,); gamma is the margin that the rewards are to have."""
+    return -logsigmoid(beta * (chosen_B - rejected_B) - gamma)
+
+
+def train_reference_free(
+    parent: Path,
+    out: Path,
+    pairs: "Sequence[Pair]",
+    options: TrainingOptions,
+    seed: int,
+    title: str,
+    pair_loss: PairLoss,
+    reward_scale: float,
+    checkpoints: "Checkpoints | None",
+) -> Trained:
+    """Train the model in `parent` on `pairs` with `pair_loss` and save it in `out`.
+
+    The rewards that are reported are `reward_scale` times the mean log-probability. Raises TrainingError where the loss
+    is not a number or no pair fits.
+    """
+    from datasets import Dataset
+    from transformers import AutoTokenizer
+    from trl import DPOConfig
+
+    tokenizer = AutoTokenizer.from_pretrained(parent)
+    weighted = len({pair.weight for pair in pairs}) > 1
+    rows = []
+    for pair in pairs:
+        row = {name: safe_chat(getattr(pair, name), tokenizer) for name in ("prompt", "chosen", "rejected")}
+        none = dict.fromkeys(REFERENCE, 0.0)  # or TRL asks a reference
+        rows.append(row | none | ({WEIGHT: pair.weight, LABEL: 1.0} if weighted else {}))
+    settings = trainer_settings(options, out.with_name(f"{title.lower()}.tmp"), seed)
+    model, _ = load_policy(parent)
+    trainer = ReferenceFreeTrainer(
+        model,
+        pair_loss=pair_loss,
+        args=DPOConfig(**settings, beta=reward_scale, precompute_ref_log_probs=True),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+    )
+    return fit(trainer, out, title, checkpoints)
