@@ -35,8 +35,9 @@ def draw(results: Sequence[ArmResult]) -> bytes:
         _lines(axes[0, place], results, done, lambda row, number: row.measured[number].quality)
         _lines(axes[1, place], results, done, lambda row, number: row.measured[number].own.half)
         axes[0, place].set_title(title, fontsize=10, loc="left")
-        axes[0, place].legend(fontsize=8, frameon=False, loc="upper left")
+        axes[0, place].legend(fontsize=8, frameon=False, loc="upper right")
         axes[1, place].axhline(0.5, color="black", linewidth=0.8, linestyle=":")
+    axes[1, 0].set_ylim(0, 1)  # an interval of few values may leave the range
     axes[0, 0].set_ylabel("quality of the answers, 0 to 5")
     axes[1, 0].set_ylabel("accuracy on own answers")
     n_seeds = len({row.seed for row in results})

@@ -1,0 +1,134 @@
+"""Run reward learning on policy (arXiv 2403.19279) in a world where a program knows how good an answer is.
+
+python -m experiments.rlp_truth --seed 1 --seeds 5 --out runs/rlp_truth
+python -m experiments.rlp_truth --seeds 1 --arms sft,ppo,spg
+python -m experiments.rlp_truth --dry-run
+
+Each seed has its own base model of a million weights, trained from scratch, and its own instructions; everything after
+that are the stages of trainer.rlp. Pairs of SFT's answers are labelled by someone who adds to the true quality, 0 to 5,
+half a point for each symbol, and of whose labels 15 % are turned round. What is measured on held-out instructions: the
+true quality, the learned reward, the distance to SFT, and how often each reward model orders two answers of SFT, and
+two of PPO's, as the truth does. For SPG two answers mean the same where they are the same words (equivalence `exact`):
+in this world no other text says the same. Results are in OUT/results.jsonl; stopped and started again, it goes on.
+
+What was expected before anything was measured:
+
+- best_of_n and ppo: better than sft by half a point and more; ppo also longer, because the labels are biased.
+- The first reward model is right less often on PPO's answers than on SFT's: they differ less, and they are not what it
+  learnt from.
+- ppo_twice: as ppo; what the difference varies by is what another seed alone can do.
+- spg: most answers of PPO to an instruction with one right answer agree, and where they do, the majority is more often
+  right than the reward: synthetic pairs are ordered rightly more often than the labels. A gain over ppo of 0.1 to 0.3.
+- select_all: fewer of its pairs are ordered rightly, and the gain is smaller. reward: it repeats what the first reward
+  model says already, so no gain.
+- uml: little, either way: a bottleneck on views that nobody has labelled cannot know what is right.
+- The paper's order, SPG > UML > PPO > SFT: expected for SPG > PPO > SFT, with UML near PPO.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from console.command import Flags, run
+from experiments.rlp_truth.arms import ARMS, Size
+
+if TYPE_CHECKING:
+    from experiments.rlp_truth.results import ArmResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Run reward learning on policy where the truth is known."""
+
+    seeds: int = 5
+    """Repeat with N seeds, from --seed on."""
+    arms: str = ",".join(ARMS)
+    """Which arms, with commas."""
+    size: Size = field(default_factory=Size)
+    out: Path = Path("runs/rlp_truth")
+    """Where models, rows and results go."""
+
+
+def main(config: Config) -> None:
+    """Run what is not done, and print the tables of everything that was asked for."""
+    from console.errors import InputError
+    from console.progress import say
+    from console.table import print_table
+
+    names = config.arms.split(",")
+    if unknown := [name for name in names if name not in ARMS]:
+        raise InputError(f"no arm '{unknown[0]}'; there are {', '.join(ARMS)}")
+    if config.seeds < 1:
+        raise InputError(f"--seeds must be at least 1, not {config.seeds}")
+    wanted = [(name, seed) for seed in range(config.seed, config.seed + config.seeds) for name in names]
+    if config.dry_run:
+        print_table([{"arm": name, "about": ARMS[name].about} for name in names], as_json=config.json)
+        say(f"would run each with {config.seeds} seeds into {config.out}")
+        return
+    _print(run_all(wanted, config), config)
+
+
+def run_all(wanted: "list[tuple[str, int]]", config: Config) -> "list[ArmResult]":
+    """Return the result of each arm and seed, running those that are not in the store."""
+    from console.progress import say
+    from experiments.rlp_truth.results import ArmResult
+    from records import Store
+    from records.keys import content_key
+    from records.store import set_aside
+
+    if config.fresh:
+        set_aside(config.out)
+    ids = {pair: content_key("rlp truth", asdict(ARMS[pair[0]]), asdict(config.size), pair[1]) for pair in wanted}
+    with Store(config.out / "results.jsonl", ArmResult) as store:
+        for (name, seed), row_id in ids.items():
+            if row_id not in store:
+                say(f"seed {seed}: {name}")
+                store.append(_one(name, seed, row_id, config))
+        return list(store.chosen(ids.values()))
+
+
+def _one(name: str, seed: int, row_id: str, config: Config) -> "ArmResult":
+    import time
+
+    from experiments.known_truth.arms import Seeds
+    from experiments.rlp_truth.circle import prepare_seed, run_arm
+    from experiments.rlp_truth.measure import measure
+    from experiments.rlp_truth.results import ArmResult
+    from records.keys import content_key
+
+    arm, size = ARMS[name], config.size
+    # Another size is another experiment: nothing of it may be taken over.
+    seeds = Seeds(config.out / content_key(asdict(size)) / f"seed{seed}")
+    started_s = time.monotonic()
+    prepare_seed(seeds, size, seed)
+    run = run_arm(arm, name, size, seeds, seed)
+    figures = measure(arm, run, size, seeds, seed)
+    return ArmResult(id=row_id, arm=name, seed=seed, **figures, seconds=time.monotonic() - started_s)
+
+
+def _print(results: "list[ArmResult]", config: Config) -> None:
+    from console.table import print_table
+    from experiments.rlp_truth.report import policy_table, reward_table
+
+    if config.json:
+        import msgspec
+
+        print(msgspec.json.format(msgspec.json.encode(results)).decode())
+        return
+    print_table(policy_table(results))
+    print(
+        "\nquality: true, of the answers to held-out instructions, 0 to 5, with its 95% interval over seeds;\n"
+        "differences are paired by seed. right: share of right answers. reward: by the first reward model, from SFT's\n"
+        "mean in SFT's standard deviations. KL: to SFT, nats an answer. worth: quality as the labeller sees it.\n"
+    )
+    print_table(reward_table(results))
+    print(
+        "\nSFT's, PPO's: how often the arm's reward model orders two answers to an instruction as the truth; a tie is\n"
+        "half right, equally good answers are left out. synthetic, right: how many pairs it learnt from beside the\n"
+        "preferences, and the share of those with a better side that are ordered rightly. minutes: of an arm; the\n"
+        "first one also made the base model and SFT."
+    )
+
+
+if __name__ == "__main__":
+    run(Config, main, "python -m experiments.rlp_truth")

@@ -1,0 +1,135 @@
+"""The arms of the experiment, its sizes, and the settings of a run of trainer.rlp that they stand for."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from experiments.known_truth.arms import Seeds
+from experiments.known_truth.model import ModelOptions
+
+if TYPE_CHECKING:
+    from trainer.rlp.bottleneck_options import Objective
+    from trainer.rlp.recipe import Config
+    from trainer.rlp.synthetic_options import Method
+
+SFT, PPO = "sft", "ppo"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One policy; the iterations are those of trainer.rlp."""
+
+    about: str
+    iteration: Literal[1, 2, 3]
+    """The one whose model answers: SFT, PPO, or PPO on the retrained reward model."""
+    best: bool = False
+    """Keep of its answers to each instruction the one with the highest reward."""
+    again: bool = False
+    """Train with another seed than the arm beside which it stands."""
+    longer: int = 1
+    """Times as many steps of PPO."""
+    uml: "Objective | None" = None
+    """The objective of the bottleneck, where the reward model is retrained with one."""
+    spg: "Method | None" = None
+    """How synthetic pairs are made, where the reward model is retrained with them."""
+
+
+ARMS = {
+    SFT: Arm("SFT on right answers", 1),
+    "best_of_n": Arm("the best of n answers of SFT by the first reward model", 1, best=True),
+    PPO: Arm("PPO from SFT on the first reward model", 2),
+    "ppo_twice": Arm("control: the same PPO with another seed", 2, again=True),
+    "uml": Arm("RLP-UML: a bottleneck on PPO's answers, and PPO from SFT on the new reward model", 3, uml="mib"),
+    "spg": Arm("RLP-SPG: synthetic pairs of PPO's answers, and PPO from SFT on the new reward model", 3, spg="spg"),
+    "select_all": Arm("as spg, with gamma 0", 3, spg="select_all"),
+    "reward": Arm("two of PPO's answers, ordered by the first reward model", 3, spg="reward"),
+    "ppo_longer": Arm("control: PPO on the first reward model with twice the steps", 2, longer=2),
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large one experiment is; the defaults are those of the documented table."""
+
+    model: ModelOptions = field(default_factory=ModelOptions)
+    ift: int = 64
+    """Right answers that SFT learns from."""
+    prompts: int = 1000
+    """Instructions whose two answers are labelled, and as many others for PPO."""
+    held_out: int = 200
+    """Instructions that measure; each is answered `n` times."""
+    n: int = 10
+    """Samples of an instruction: the policy's for retraining, the measured ones, and those of best-of-n."""
+    length_weight: float = 0.5
+    """What a symbol more is worth to the labeller, in points of quality: its bias."""
+    flip: float = 0.15
+    """The share of its labels that is turned round: its noise."""
+    gamma: float = 0.5
+    """Of SPG."""
+    uml_weight: float = 0.5
+    """lambda of UML."""
+    sft_epochs: int = 6
+    sft_learning_rate: float = 1e-3
+    reward_epochs: int = 4
+    reward_learning_rate: float = 5e-4
+    ppo_steps: int = 40
+    ppo_batch_size: int = 128
+    """Answers a step; an optimiser step is on half of them."""
+    ppo_learning_rate: float = 3e-4
+    kl_coef: float = 0.05
+    max_new_tokens: int = 12
+
+
+def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> "Config":
+    """Return the settings of trainer.rlp for an arm."""
+    from engines.options import EngineOptions
+    from judges.clustering.equivalences.options import EquivalenceOptions
+    from trainer.ppo.options import PPOOptions
+    from trainer.reward_model import RewardOptions
+    from trainer.rlp.bottleneck_options import BottleneckOptions
+    from trainer.rlp.recipe import (
+        Config,
+        EvalOptions,
+        PreferenceOptions,
+        RLPOptions,
+        SampleOptions,
+        SeedOptions,
+        UnlabelledOptions,
+        check,
+    )
+    from trainer.rlp.synthetic_options import SyntheticOptions
+    from trainer.sft import SFTOptions
+
+    config = Config(
+        seed=seed,
+        engine=EngineOptions(model=str(seeds.base), batch_size=128),
+        seeds=SeedOptions(ift=seeds.file("ift")),
+        sft=SFTOptions(learning_rate=size.sft_learning_rate, epochs=size.sft_epochs, **_batches(32, size)),
+        preferences=PreferenceOptions(file=seeds.file("labelled"), flip=size.flip),
+        reward=RewardOptions(learning_rate=size.reward_learning_rate, epochs=size.reward_epochs, **_batches(32, size)),
+        unlabelled=UnlabelledOptions(prompts=size.prompts),
+        ppo=PPOOptions(
+            rollout_batch_size=size.ppo_batch_size,
+            step_batch_size=size.ppo_batch_size // 2,
+            micro_batch_size=size.ppo_batch_size // 2,
+            generation_batch_size=size.ppo_batch_size,
+            steps=size.ppo_steps * arm.longer,
+            learning_rate=size.ppo_learning_rate,
+            kl_coef=size.kl_coef,
+            response_length=size.max_new_tokens,
+        ),
+        samples=SampleOptions(n=size.n, max_new_tokens=size.max_new_tokens),
+        rlp=RLPOptions(method="uml" if arm.uml else "spg"),
+        bottleneck=BottleneckOptions(objective=arm.uml, weight=size.uml_weight) if arm.uml else BottleneckOptions(),
+        synthetic=SyntheticOptions()
+        if arm.uml
+        else SyntheticOptions(
+            method=arm.spg or "spg", gamma=size.gamma, relation=EquivalenceOptions(equivalence="exact")
+        ),
+        eval=EvalOptions(prompts=size.held_out, max_new_tokens=size.max_new_tokens, temperature=1.0, judged=False),
+    )
+    check(config)
+    return config
+
+
+def _batches(n: int, size: Size) -> dict[str, Any]:
+    return {"batch_size": n, "micro_batch_size": n, "max_length": size.model.context}

@@ -1,0 +1,100 @@
+"""Makes the models of the arms of one seed with the stages of trainer.rlp; what several arms share is made once."""
+
+import gc
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engines.protocol import Sampling
+from experiments.known_truth.arms import Seeds
+from experiments.known_truth.arms import Size as WorldSize
+from experiments.known_truth.data import prepare, prompts_of
+from experiments.rlp_truth.arms import ARMS, PPO, Arm, Size, recipe
+from experiments.rlp_truth.labeller import labelled
+from records import Response, Store
+from records.keys import derived_seed
+from records.runs import Run
+from records.store import write_rows
+
+if TYPE_CHECKING:
+    from trainer.rlp.splits import Split
+
+LABELLED, UNLABELLED, HELD_OUT = "iter2", "iter3", "held_out"
+"""The instructions' names in the world's own files."""
+
+
+def run_arm(arm: Arm, name: str, size: Size, seeds: Seeds, seed: int) -> Run:
+    """Return the run with the models of an arm, making those that are not there; stopped, it goes on."""
+    from trainer.rlp.splits import Split
+    from trainer.rlp.stages import on_policy, optimised
+
+    split = Split([], prompts_of(seeds, UNLABELLED), prompts_of(seeds, HELD_OUT))
+    first = _first(size, seeds, seed, split)
+    if arm.iteration == 1:
+        return first
+    config = recipe(arm, size, seeds, seed)
+    if arm.again:
+        config = replace(config, seed=derived_seed(seed, "again"))
+    run = first if name == PPO else Run(seeds.folder / name)
+    if arm.iteration == 3:
+        run_arm(ARMS[PPO], PPO, size, seeds, seed)
+        _share(first, run, (1, 2))
+        if not run.model(3).exists():
+            on_policy(run, split, config)
+    else:
+        _share(first, run, (1,))
+        if not run.model(2).exists():
+            optimised(run, split, config)
+    return run
+
+
+def prepare_seed(seeds: Seeds, size: Size, seed: int) -> None:
+    """Make M0 and the instructions of a seed."""
+    prepare(seeds, WorldSize(model=size.model, ift=size.ift, eft=1, prompts=size.prompts, held_out=size.held_out), seed)
+
+
+def _first(size: Size, seeds: Seeds, seed: int, split: "Split") -> Run:
+    """Return the run with SFT and the first reward model, which all arms begin with."""
+    from trainer.rlp.stages import supervised
+    from trainer.rounds import link_base_model
+    from trainer.seeds import ift_chats
+    from trainer.sft import train_sft
+
+    run, config = Run(seeds.folder / PPO), recipe(ARMS[PPO], size, seeds, seed)
+    link_base_model(run, seeds.base)
+    if not run.model(1).exists():
+        run.iteration(1).mkdir(parents=True, exist_ok=True)
+        train_sft(run.model(0), run.model(1), ift_chats(config.seeds.ift), config.sft, seed, "SFT")
+    if not seeds.file("labelled").exists():
+        answers = answers_of(run.model(1), seeds, LABELLED, 2, size, seed)
+        write_rows(seeds.file("labelled"), labelled(answers, size.length_weight))
+    if not (run.iteration(1) / "reward.json").exists():
+        supervised(run, split, config)
+    return run
+
+
+def answers_of(model: Path, seeds: Seeds, prompts: str, n: int, size: Size, seed: int) -> list[Response]:
+    """Return `n` answers of a model to each of the seed's instructions called `prompts`; drawn once."""
+    from engines.answers import answer_into
+    from engines.models import model_digest
+    from engines.transformers_engine import TransformersEngine
+
+    folder = seeds.folder / "measured" / model_digest(model)
+    engine = TransformersEngine.load(model, "model", 128)
+    with Store(folder / f"{prompts}.jsonl", Response) as store:
+        sampling = Sampling(size.max_new_tokens, 1.0, 1.0)
+        found = answer_into(store, engine, prompts_of(seeds, prompts), sampling, n=n, seed=seed, title="answers")
+    del engine
+    gc.collect()
+    return found
+
+
+def _share(first: Run, run: Run, numbers: tuple[int, ...]) -> None:
+    """Make iterations of the first run those of another one too."""
+    if run.folder == first.folder:
+        return
+    run.folder.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        link = run.iteration(number)
+        if not link.exists():
+            link.symlink_to(first.iteration(number).resolve(), target_is_directory=True)
