@@ -21,7 +21,17 @@ from records.store import set_aside, write_atomic
 from trainer.checkpoints import flaw_of, manifest_of
 
 HASHES = "hashes.json"
-FILES = ("prompts.jsonl", "responses.jsonl", "judgments.jsonl", "pairs.jsonl")
+FILES = (
+    "prompts.jsonl",
+    "responses.jsonl",
+    "comparisons.jsonl",
+    "judgments.jsonl",
+    "clusters.jsonl",
+    "views.jsonl",
+    "pairs.jsonl",
+)
+REWARD_MODEL = "reward_model"
+"""The folder of an iteration's reward model, where it has one (trainer.rlp)."""
 SAME_SCORE = 1e-3
 """Scores nearer than this are one score: an expected score of a judge that always says 5 differs in its last digits."""
 
@@ -34,6 +44,9 @@ class Hashes(Row, frozen=True, kw_only=True):
     """The digest of the weights, tokenizer and template."""
     stamps: dict[str, tuple[int, int]]
     """Bytes and time of change in nanoseconds of the model's files: where they are the same, its digest is too."""
+    reward_model: str | None = None
+    reward_stamps: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
+    """The same of the reward model."""
 
 
 def write_hashes(run: Run, number: int) -> None:
@@ -41,6 +54,9 @@ def write_hashes(run: Run, number: int) -> None:
     folder, model = run.iteration(number), run.model(number)
     files = {name: files_digest([folder / name]) for name in FILES if (folder / name).exists()}
     hashes = Hashes(files=files, model=model_digest(model), stamps=_stamps(model))
+    if (reward := folder / REWARD_MODEL).exists():
+        made = {"reward_model": model_digest(reward), "reward_stamps": _stamps(reward)}
+        hashes = msgspec.structs.replace(hashes, **made)
     write_atomic(folder / HASHES, msgspec.json.format(msgspec.json.encode(hashes)))
 
 
@@ -63,9 +79,11 @@ def check_hashes(run: Run, number: int) -> None:
         now = files_digest([file]) if file.exists() else None
         _compare(str(file), before, now, number)
     check_model(run, number)
-    model = run.model(number)
+    model, reward = run.model(number), run.iteration(number) / REWARD_MODEL
     if _stamps(model) != hashes.stamps:
         _compare(str(model), hashes.model, model_digest(model), number)
+    if hashes.reward_model is not None and _stamps(reward) != hashes.reward_stamps:
+        _compare(str(reward), hashes.reward_model, model_digest(reward) if reward.exists() else None, number)
 
 
 def check_model(run: Run, number: int) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import tomli_w
 
+from console.command import Flags
 from console.errors import InputError
 from records.rows import Row
 from records.runs import Run
 from records.store import write_atomic
-from trainer.recipe import Config
 
 PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "tokenizers")
 NOT_SETTINGS = ("config", "dry_run", "fresh", "json", "strict", "debug")
@@ -45,7 +45,7 @@ class LedgerLine(Row, frozen=True, kw_only=True):
     """From the start of the iteration to its model, in the process that finished it."""
 
 
-def claim_run(run: Run, config: Config) -> None:
+def claim_run(run: Run, config: Flags) -> None:
     """Write run.toml for a new run; for one that goes on, raise InputError where its settings were others."""
     settings = _settings(config)
     if run.config.exists():
@@ -65,7 +65,7 @@ def _deciding(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in ("gates", "estimate")}
 
 
-def _settings(config: Config) -> dict[str, Any]:
+def _settings(config: Flags) -> dict[str, Any]:
     """Return everything that decides the run's rows, as TOML can hold it: no null, paths as text."""
     plain = {name: value for name, value in asdict(config).items() if name not in NOT_SETTINGS}
     cleaned: dict[str, Any] = msgspec.to_builtins(plain, enc_hook=_path_text)

@@ -53,8 +53,10 @@ class Size:
     model: ModelOptions = field(default_factory=ModelOptions)
     ift: int = 64
     """Right answers that SFT learns from."""
-    prompts: int = 1000
-    """Instructions whose two answers are labelled, and as many others for PPO."""
+    prompts: int = 1500
+    """Instructions whose two answers are labelled."""
+    unlabelled: int = 400
+    """Others for PPO and the samples, at most as many."""
     held_out: int = 200
     """Instructions that measure; each is answered `n` times."""
     n: int = 10
@@ -69,12 +71,12 @@ class Size:
     """lambda of UML."""
     sft_epochs: int = 6
     sft_learning_rate: float = 1e-3
-    reward_epochs: int = 4
-    reward_learning_rate: float = 5e-4
-    ppo_steps: int = 40
+    reward_epochs: int = 3
+    reward_learning_rate: float = 4e-4
+    ppo_steps: int = 24
     ppo_batch_size: int = 128
-    """Answers a step; an optimiser step is on half of them."""
-    ppo_learning_rate: float = 3e-4
+    """Answers a step, learnt from once; an optimiser step is on a quarter of them."""
+    ppo_learning_rate: float = 4e-4
     kl_coef: float = 0.05
     max_new_tokens: int = 12
 
@@ -106,11 +108,13 @@ def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> "Config":
         sft=SFTOptions(learning_rate=size.sft_learning_rate, epochs=size.sft_epochs, **_batches(32, size)),
         preferences=PreferenceOptions(file=seeds.file("labelled"), flip=size.flip),
         reward=RewardOptions(learning_rate=size.reward_learning_rate, epochs=size.reward_epochs, **_batches(32, size)),
-        unlabelled=UnlabelledOptions(prompts=size.prompts),
+        unlabelled=UnlabelledOptions(prompts=size.unlabelled),
         ppo=PPOOptions(
             rollout_batch_size=size.ppo_batch_size,
-            step_batch_size=size.ppo_batch_size // 2,
-            micro_batch_size=size.ppo_batch_size // 2,
+            step_batch_size=size.ppo_batch_size // 4,
+            micro_batch_size=size.ppo_batch_size // 4,
+            ppo_epochs=1,
+            warmup_steps=2,
             generation_batch_size=size.ppo_batch_size,
             steps=size.ppo_steps * arm.longer,
             learning_rate=size.ppo_learning_rate,

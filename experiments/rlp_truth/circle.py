@@ -1,6 +1,7 @@
 """Makes the models of the arms of one seed with the stages of trainer.rlp; what several arms share is made once."""
 
 import gc
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ def run_arm(arm: Arm, name: str, size: Size, seeds: Seeds, seed: int) -> Run:
     from trainer.rlp.splits import Split
     from trainer.rlp.stages import on_policy, optimised
 
-    split = Split([], prompts_of(seeds, UNLABELLED), prompts_of(seeds, HELD_OUT))
+    split = Split([], prompts_of(seeds, UNLABELLED)[: size.unlabelled], prompts_of(seeds, HELD_OUT))
     first = _first(size, seeds, seed, split)
     if arm.iteration == 1:
         return first
@@ -40,7 +41,9 @@ def run_arm(arm: Arm, name: str, size: Size, seeds: Seeds, seed: int) -> Run:
         run_arm(ARMS[PPO], PPO, size, seeds, seed)
         _share(first, run, (1, 2))
         if not run.model(3).exists():
+            _copy_samples(seeds.folder / "samples", run.iteration(3))
             on_policy(run, split, config)
+            _copy_samples(run.iteration(3), seeds.folder / "samples")
     else:
         _share(first, run, (1,))
         if not run.model(2).exists():
@@ -87,6 +90,14 @@ def answers_of(model: Path, seeds: Seeds, prompts: str, n: int, size: Size, seed
     del engine
     gc.collect()
     return found
+
+
+def _copy_samples(source: Path, target: Path) -> None:
+    """Give the policy's samples and their rewards, which every retraining begins with, to another arm too."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in ("responses.jsonl", "judgments.jsonl"):
+        if (source / name).exists() and not (target / name).exists():
+            shutil.copyfile(source / name, target / name)
 
 
 def _share(first: Run, run: Run, numbers: tuple[int, ...]) -> None:

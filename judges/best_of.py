@@ -1,0 +1,204 @@
+"""Keep the best of several answers to each prompt (best-of-n): the one with the highest score.
+
+python -m judges.best_of responses.jsonl --reward runs/rm/model        scored by a reward model
+python -m judges.best_of responses.jsonl --model iter1                 scored by a judge, with the flags of judges.score
+python -m judges.best_of judgments.jsonl                               scored already: no model is asked
+
+FILE has several answers to each prompt, in any order, in any format that judges.score reads; what comes out has one.
+An answer without a score is never the best, and a prompt without any score is left out and named. Stopped and started
+again, it goes on where it was.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from console.command import Flags, Given, run
+from console.errors import InputError
+from engines.options import EngineOptions, SharedEngineOptions
+from judges.options import JudgeOptions
+
+if TYPE_CHECKING:
+    from console.table import Cell
+    from records import Judgment, Message, Response
+
+OUT = Path("runs/best_of")
+SHOWN_LEFT_OUT = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Keep the best of several answers to each prompt."""
+
+    file: Given = None
+    """Answers, several to a prompt."""
+    reward: Path | None = None
+    """The folder of the reward model that scores them; without it, and where FILE has no scores, a judge does."""
+    engine: SharedEngineOptions = field(default_factory=EngineOptions)
+    judge: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JudgeOptions)
+    out: Path | None = None
+    """Where the best answers go, with their scores beside them (.judgments.jsonl); the default is
+    runs/best_of/<file>-<key of the settings>.jsonl."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """What became of the answers."""
+
+    responses: list["Response"]
+    """One a prompt, in the order in which the prompts first come."""
+    left_out: list[str]
+    """The ids of the prompts of which no answer has a score."""
+    n_responses: int
+    n_unscored: int
+    mean_best: float | None
+    mean_all: float | None
+    """The mean over prompts of their answers' mean score: what one answer drawn at random would have."""
+
+
+def main(config: Config) -> None:
+    """Read, score, choose, write and print a table."""
+    from console.progress import say
+    from console.table import print_table
+    from records.files import BadRows
+    from records.shapes import read_responses
+    from records.store import write_rows
+
+    if config.file is None:
+        raise InputError("name a file with several answers to each prompt; see --help")
+    found = read_responses(config.file, BadRows(strict=config.strict))
+    responses = list({key_of(response.id, response.prompt, response.response): response for response in found}.values())
+    if config.dry_run:
+        _print_plan(config, responses)
+        return
+    judgments, judge, out = _scored(config, responses)
+    scores = {key_of(row.response_id, row.prompt, row.response): row.score for row in judgments}
+    best = best_of(responses, scores, config.seed)
+    for prompt_id in best.left_out[:SHOWN_LEFT_OUT]:
+        say(f"left out: prompt {prompt_id}: none of its answers has a score")
+    if (n_more := len(best.left_out) - SHOWN_LEFT_OUT) > 0:
+        say(f"left out: {n_more} prompts more")
+    write_rows(out, best.responses)
+    print_table([_row(best) | {"scored by": judge, "file": str(out)}], as_json=config.json)
+
+
+def key_of(response_id: str, prompt: "str | list[Message]", text: str) -> str:
+    """Return what tells two answers apart: in other people's files those to a prompt may share its id."""
+    from records.keys import content_key
+
+    return content_key(response_id, prompt, text)
+
+
+def best_of(responses: "Sequence[Response]", scores: "Mapping[str, float | None]", seed: int) -> Best:
+    """Return the answer with the highest score to each prompt; `scores` are by `key_of`, None for no score.
+
+    Of equal scores a seeded hash decides, so that the order of the answers does not.
+    """
+    from statistics import fmean
+
+    from records.keys import content_key
+
+    by_prompt: dict[str, list[tuple[float | None, Response]]] = {}
+    for one in responses:
+        group = by_prompt.setdefault(content_key(one.prompt_id, one.prompt), [])
+        group.append((scores.get(key_of(one.id, one.prompt, one.response)), one))
+    kept, left_out, tops, means = [], [], [], []
+    for group in by_prompt.values():
+        known = [(score, one) for score, one in group if score is not None]
+        if not known:
+            left_out.append(group[0][1].prompt_id)
+            continue
+        top, best = max(known, key=lambda each: (each[0], content_key("best of", seed, each[1].id, each[1].response)))
+        kept.append(best)
+        tops.append(top)
+        means.append(fmean(score for score, _ in known))
+    n_unscored = sum(score is None for group in by_prompt.values() for score, _ in group)
+    mean_best, mean_all = (fmean(values) if values else None for values in (tops, means))
+    return Best(kept, left_out, len(responses), n_unscored, mean_best, mean_all)
+
+
+def _scored(config: Config, responses: "list[Response]") -> "tuple[list[Judgment], str, Path]":
+    """Return the judgments of the responses, the fingerprint of the judge, and where the best ones go."""
+    from engines.options import open_engine
+    from judges.judge import check_coverage, had_a_reply, judge_into, open_judge
+    from judges.rewards import fingerprint, rewards_into
+    from records import Judgment, Store, read_rows
+    from records.store import latest
+
+    if _is_scored(config):
+        assert config.file is not None
+        rows = latest(read_rows(config.file, Judgment))
+        if len(judges := {row.judge for row in rows}) > 1:
+            raise InputError(
+                f"{config.file}: the scores are from {len(judges)} judges and cannot be compared; keep one's"
+            )
+        return rows, rows[0].judge, _out(config, rows[0].judge)
+    if config.reward is not None:
+        from engines.reward_model import RewardModel
+
+        model = RewardModel.load(config.reward, str(config.reward), config.engine.batch_size)
+        out = _out(config, fingerprint(model))
+        with Store(_beside(out), Judgment, fresh=config.fresh) as store:
+            return rewards_into(store, model, responses, "rewards"), fingerprint(model), out
+    judge = open_judge(open_engine(config.engine), config.judge, config.seed)
+    out = _out(config, judge.fingerprint)
+    with Store(_beside(out), Judgment, keep=had_a_reply, fresh=config.fresh) as store:
+        rows = judge_into(store, judge, responses, f"{judge.engine.name} judging")
+    check_coverage(rows, config.judge.min_coverage)
+    return rows, judge.fingerprint, out
+
+
+def _is_scored(config: Config) -> bool:
+    """Return whether FILE has scores and nobody is named to give others."""
+    from judges.clustering.answer_sets import take_census
+    from records.files import BadRows
+
+    assert config.file is not None
+    if config.reward is not None or (config.engine, config.judge) != (EngineOptions(), JudgeOptions()):
+        return False
+    return take_census(config.file, BadRows(quiet=True)).n_scored > 0
+
+
+def _out(config: Config, judge: str) -> Path:
+    from records.keys import content_key
+
+    assert config.file is not None
+    path, stem = config.file, config.file.name.split(".")[0]
+    stem = f"{path.resolve().parent.name}-{stem}" if stem in ("responses", "judgments", "model_outputs") else stem
+    return config.out or OUT / f"{stem}-{content_key(judge, config.seed)}.jsonl"
+
+
+def _beside(out: Path) -> Path:
+    return out.with_suffix(".judgments.jsonl")
+
+
+def _row(best: Best) -> "dict[str, Cell]":
+    n_prompts = len(best.responses) + len(best.left_out)
+    return {
+        "prompts": n_prompts,
+        "answers": best.n_responses,
+        "n": best.n_responses / n_prompts,
+        "unscored": best.n_unscored,
+        "left out": len(best.left_out),
+        "mean score of the best": best.mean_best,
+        "of all": best.mean_all,
+    }
+
+
+def _print_plan(config: Config, responses: "list[Response]") -> None:
+    from judges.judge import checked_rubric
+
+    n_prompts = len({(response.prompt_id, str(response.prompt)) for response in responses})
+    by = f"the reward model {config.reward}"
+    if _is_scored(config):
+        by = "their scores"
+    elif config.reward is None:
+        by = f"{config.engine.model} on the rubric {checked_rubric(config.judge).name}"
+    print(f"would keep the best answer to each of {n_prompts} prompts, of {len(responses)} in {config.file}, by {by}")
+
+
+if __name__ == "__main__":
+    run(Config, main, "python -m judges.best_of")

@@ -1,0 +1,145 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import engines.options
+from console.command import parse
+from console.errors import EngineError, InputError, JudgeError
+from engines.protocol import Request
+from engines.scripted import ScriptedEngine
+from judges.best_of import Config, best_of, key_of, main
+from records import Judgment, Response, Usage, read_rows
+from records.store import write_rows
+
+SCORES: dict[str, list[float | None]] = {"p": [0.5, 2.0, 1.0], "q": [None, -1.0, None], "z": [None, None]}
+
+
+def response(prompt: str, number: int) -> Response:
+    text = f"answer {number} to {prompt}"
+    return Response(id=f"{prompt}{number}", prompt_id=prompt, prompt=prompt, response=text, model="m")
+
+
+def judgment(one: Response, score: float | None, judge: str = "j") -> Judgment:
+    return Judgment(
+        id=f"{one.id} judged", response_id=one.id, prompt_id=one.prompt_id, prompt=one.prompt, response=one.response,
+        model=one.model, score=score, scores=[score], replies=[], error=None if score is not None else "why not",
+        spread=None, rubric="additive", judge=judge, usage=Usage(),
+    )  # fmt: skip
+
+
+RESPONSES = [response(prompt, number) for number in range(3) for prompt in SCORES if number < len(SCORES[prompt])]
+BY_KEY = {key_of(one.id, one.prompt, one.response): SCORES[one.prompt_id][int(one.id[1:])] for one in RESPONSES}
+
+
+def asked(folder: Path, *argv: str) -> list[Response]:
+    main(parse(Config, [*argv, "--out", str(folder / "best.jsonl"), "--json"], "best_of"))
+    return list(read_rows(folder / "best.jsonl", Response))
+
+
+def test_the_answer_with_the_highest_score_is_kept_and_a_missing_score_is_none() -> None:
+    best = best_of(RESPONSES, BY_KEY, seed=0)
+    assert [one.id for one in best.responses] == ["p1", "q1"] and best.left_out == ["z"]
+    assert (best.n_responses, best.n_unscored, best.mean_best) == (8, 4, 0.5)
+    assert best.mean_all == pytest.approx(((0.5 + 2.0 + 1.0) / 3 - 1.0) / 2)
+
+
+def test_of_equal_scores_a_seeded_hash_decides_and_not_the_order() -> None:
+    equal = dict.fromkeys(BY_KEY, 1.0)
+    chosen = {seed: [one.id for one in best_of(RESPONSES, equal, seed).responses] for seed in range(20)}
+    for seed, ids in chosen.items():
+        assert sorted(ids) == sorted(one.id for one in best_of(RESPONSES[::-1], equal, seed).responses)
+    assert {ids[0] for ids in chosen.values()} == {"p0", "p1", "p2"}
+
+
+def test_stored_scores_are_taken_and_no_model_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines.options, "open_engine", lambda options: pytest.fail("no model is to be asked"))
+    path = tmp_path / "judgments.jsonl"
+    write_rows(path, [judgment(one, BY_KEY[key_of(one.id, one.prompt, one.response)]) for one in RESPONSES])
+    kept = asked(tmp_path, str(path))
+    out, err = capsys.readouterr()
+    [row] = json.loads(out)
+    assert [(one.id, one.prompt_id, one.response, one.model) for one in kept] == [
+        ("p1", "p", "answer 1 to p", "m"),
+        ("q1", "q", "answer 1 to q", "m"),
+    ]
+    assert (row["prompts"], row["answers"], row["unscored"], row["left out"], row["scored by"]) == (3, 8, 4, 1, "j")
+    assert "left out: prompt z: none of its answers has a score" in err
+
+
+def test_scores_of_two_judges_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "judgments.jsonl"
+    write_rows(path, [judgment(one, 1.0, judge=one.prompt_id) for one in RESPONSES])
+    with pytest.raises(InputError, match="3 judges and cannot be compared"):
+        asked(tmp_path, str(path))
+
+
+def test_a_judge_scores_what_has_no_score_and_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reply(request: Request) -> str:
+        text = request.messages[0]["content"]
+        return f"Score: {next(n for n in (2, 1, 0) if f'answer {n} to' in text)}"
+
+    engine = ScriptedEngine(reply=reply)
+    monkeypatch.setattr(engines.options, "open_engine", lambda options: engine)
+    path = tmp_path / "responses.jsonl"
+    write_rows(path, RESPONSES)
+    argv = (str(path), "--read", "text", "--samples", "1")
+    kept = asked(tmp_path, *argv)
+    assert [one.id for one in kept] == ["p2", "q2", "z1"] and len(engine.asked) == 8
+    assert asked(tmp_path, *argv) == kept and len(engine.asked) == 8
+    engine.reply = lambda request: "no verdict"
+    with pytest.raises(JudgeError, match="only 0 of 8"):
+        asked(tmp_path, *argv, "--seed", "1", "--fresh")
+
+
+def test_a_reward_model_scores_and_an_empty_answer_has_no_score(tiny_model: Path, tmp_path: Path) -> None:
+    from engines.reward_model import RewardModel
+    from tests.trainer.test_reward_training import pair
+    from trainer.reward_model import RewardOptions, train_reward_model
+
+    options = RewardOptions(learning_rate=3e-3, batch_size=2, micro_batch_size=2, warmup_share=0.0, head="random")
+    train_reward_model(tiny_model, tmp_path / "rm", [pair("Q", "a good one", "a bad one")] * 2, options, 0)
+    rows = [*RESPONSES, Response(id="p9", prompt_id="p", prompt="p", response=" ", model="m")]
+    write_rows(tmp_path / "responses.jsonl", rows)
+    kept = asked(tmp_path, str(tmp_path / "responses.jsonl"), "--reward", str(tmp_path / "rm"))
+    model = RewardModel.load(tmp_path / "rm", "rm")
+    for best in kept:
+        answers = [one for one in RESPONSES if one.prompt_id == best.prompt_id]
+        rewards = model.score([one.prompt for one in answers], [one.response for one in answers])
+        known = [reward for reward in rewards if reward is not None]
+        assert best.response == answers[known.index(max(known))].response
+    stored = list(read_rows(tmp_path / "best.judgments.jsonl", Judgment))
+    assert [(row.score, row.error) for row in stored if row.response_id == "p9"] == [(None, "the response is empty")]
+
+
+def test_answers_that_share_the_prompts_id_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    path.write_text("".join(json.dumps({"id": "7", "prompt": "Q", "response": f"answer {n}"}) + "\n" for n in range(3)))
+    from records.files import BadRows
+    from records.shapes import read_responses
+
+    rows = list(read_responses(path, BadRows()))
+    scores = {key_of(one.id, one.prompt, one.response): float(one.response[-1]) for one in rows}
+    assert [one.response for one in best_of(rows, scores, 0).responses] == ["answer 2"] and len(scores) == 3
+
+
+@pytest.mark.parametrize(("argv", "error"), [([], InputError), (["--reward", "nowhere"], (InputError, EngineError))])
+def test_a_missing_file_or_model_is_one_line(tmp_path: Path, argv: list[str], error: Any) -> None:
+    write_rows(tmp_path / "responses.jsonl", RESPONSES)
+    given = [str(tmp_path / "responses.jsonl")] if argv else []
+    with pytest.raises(error) as caught:
+        main(parse(Config, [*given, *argv], "best_of"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_dry_run_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_rows(tmp_path / "responses.jsonl", RESPONSES)
+    main(parse(Config, [str(tmp_path / "responses.jsonl"), "--dry-run"], "best_of"))
+    assert "the best answer to each of 3 prompts, of 8 in" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["responses.jsonl"]

@@ -1,0 +1,57 @@
+"""Retrain the reward model on what the policy writes, and optimise again (Reward Learning on Policy, arXiv 2403.19279).
+
+python -m trainer.rlp --config recipes/rlp_demo.toml
+python -m trainer.rlp --config recipes/rlp_demo.toml --name uml --rlp.method uml
+python -m trainer.rlp --config recipes/rlp_spg.toml --synthetic.method rlaif --name rlaif
+python -m trainer.rlp --config recipes/rlp_spg.toml --dry-run
+
+iter0 is the base model and iter1 its fine-tuning, with a reward model learnt from labelled pairs of its answers. iter2
+is PPO on that. iter3 retrains the reward model with iter2's answers to the same prompts, and is PPO from iter1 on that.
+Stopped anywhere and started again, the same command goes on where it was.
+"""
+
+from console.command import run as run_command
+from trainer.rlp.recipe import Config, check
+
+
+def main(config: Config) -> None:
+    """Make the three iterations, measure them on held-out prompts, and print the tables."""
+    check(config)
+    from engines.models import resolve_model
+    from records import Store
+    from records.runs import RUNS, Run
+    from records.store import set_aside
+    from trainer.integrity import check_hashes, write_hashes
+    from trainer.ledger import LedgerLine, claim_run
+    from trainer.rlp.measure import evaluate
+    from trainer.rlp.report import print_plan, print_report
+    from trainer.rlp.splits import deal, shown_prompts
+    from trainer.rlp.stages import STAGES
+    from trainer.rounds import link_base_model
+    from trainer.seeds import ift_chats, seed_prompts
+
+    chats = ift_chats(config.seeds.ift, strict=config.strict)
+    split = deal(seed_prompts(config.seeds.prompts, strict=config.strict), shown_prompts(chats, config), config)
+    run = Run(RUNS / config.name)
+    if config.dry_run:
+        print_plan(run, split, len(chats), config)
+        return
+    base = resolve_model(config.engine.model, config.engine.run)
+    if config.fresh:
+        set_aside(run.folder)
+    claim_run(run, config)
+    link_base_model(run, base)
+    with Store(run.ledger, LedgerLine) as ledger:  # its lock keeps a second process out of the run
+        for number, stage in STAGES.items():
+            if f"iter{number}" in ledger:
+                check_hashes(run, number)
+                continue
+            made = stage(run, split, config)
+            write_hashes(run, number)
+            ledger.append(made)
+        evaluation = evaluate(run, split.held_out, config)
+        print_report(run, config, list(ledger.latest()), evaluation)
+
+
+if __name__ == "__main__":
+    run_command(Config, main, "python -m trainer.rlp")

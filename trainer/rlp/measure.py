@@ -1,0 +1,193 @@
+"""Measures the three policies and the two reward models on held-out prompts, once all of them are there.
+
+A policy is judged by one answer to each prompt. What has to be on policy, its distance to the SFT model and the pairs
+that a reward model is tried on, comes from two further answers, drawn as the samples of iter3 are.
+"""
+
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from console.table import Cell
+from engines.answers import answer_into
+from judges.contests import contest_of
+from judges.pairwise import WinRate, both_orders_answered, compare_into, win_rate
+from judges.rewards import rewards_into
+from records import Comparison, Judgment, Pair, Prompt, Response, Store
+from records.rows import Row
+from records.runs import Run
+from records.store import write_atomic, write_rows
+from trainer.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
+from trainer.reward_accuracy import figures, measure
+from trainer.rlp.gather import labels_of, load_model, load_reward_model, open_annotator, sampling_of
+from trainer.rlp.preferences import contests_of
+from trainer.rlp.recipe import Config
+from trainer.rlp.stages import reward_figures
+
+if TYPE_CHECKING:
+    from engines.transformers_engine import TransformersEngine
+
+POLICIES = (1, 2, 3)
+REWARD_MODELS = (1, 3)
+
+
+class PolicyFigures(Row, frozen=True, kw_only=True):
+    """One policy on the held-out prompts."""
+
+    id: str
+    """`iterN`."""
+    n_answers: int
+    mean_chars: float | None
+    rewards: dict[str, float | None]
+    """The mean reward of its answers by each reward model, named by its iteration."""
+    n_unscored: dict[str, int]
+    """Answers without a reward, in the same way."""
+    kl: KL | None
+    """To iter1, on its samples; None for iter1 itself."""
+    win_rate: WinRate | None
+    """Against iter1 by the annotator; None for iter1 itself, or where the annotator is not asked."""
+
+
+class RewardModelFigures(Row, frozen=True, kw_only=True):
+    """One reward model: how often it prefers what the annotator prefers."""
+
+    id: str
+    """`iterN`, the iteration that it is of."""
+    held_out: dict[str, Cell]
+    """On the held-out preferences: the columns of trainer.reward_accuracy."""
+    on_policy: dict[str, dict[str, Cell]]
+    """On two samples of each policy to a prompt; empty where the annotator is not asked."""
+
+
+class Evaluation(Row, frozen=True, kw_only=True):
+    """What a run ends with."""
+
+    annotator: str | None
+    """The fingerprint of the judge that labels, or None where it is not asked."""
+    policies: list[PolicyFigures]
+    reward_models: list[RewardModelFigures]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the annotator says."""
+
+    annotator: str
+    win_rates: dict[int, WinRate]
+    pairs: dict[int, list[Pair]]
+    """Two samples of each policy to a prompt, the preferred one chosen; ties and missing verdicts are no pairs."""
+
+
+def evaluate(run: Run, prompts: Sequence[Prompt], config: Config) -> Evaluation:
+    """Return the figures of all policies and reward models, and write eval/evaluation.json; one model at a time."""
+    done = run.folder / "eval" / "evaluation.json"
+    if done.exists():
+        return msgspec.json.decode(done.read_bytes(), type=Evaluation)
+    write_rows(_path(run, "prompts"), prompts)
+    answers, samples, likelihoods = {}, {}, {}
+    for number in POLICIES:
+        engine = load_model(run, number, config)
+        answers[number] = _answers(run, f"iter{number}", engine, prompts, config)
+        samples[number] = _samples(run, f"iter{number}_samples", engine, prompts, config)
+        likelihoods[number] = _likelihoods(run, engine, samples[number]) if number > 1 else []
+        del engine
+        gc.collect()
+    kl = _kl(run, samples, likelihoods, config)
+    labels = _labels(run, answers, samples, config) if config.eval.judged else None
+    rewards, accuracies = {}, []
+    for number in REWARD_MODELS:
+        rewards[number], found = _by_reward_model(run, number, answers, labels, config)
+        accuracies.append(found)
+    policies = [_policy(number, answers[number], rewards, kl.get(number), labels) for number in POLICIES]
+    evaluation = Evaluation(annotator=labels.annotator if labels else None, policies=policies, reward_models=accuracies)
+    write_atomic(done, msgspec.json.format(msgspec.json.encode(evaluation)))
+    return evaluation
+
+
+def _answers(
+    run: Run, name: str, engine: "TransformersEngine", prompts: Sequence[Prompt], config: Config
+) -> list[Response]:
+    with Store(_path(run, name), Response) as store:
+        sampling = sampling_of(config.eval)
+        return answer_into(store, engine, prompts, sampling, seed=config.seed, title=f"{name} held-out answers")
+
+
+def _samples(
+    run: Run, name: str, engine: "TransformersEngine", prompts: Sequence[Prompt], config: Config
+) -> list[Response]:
+    with Store(_path(run, name), Response) as store:
+        sampling = sampling_of(config.samples)
+        return answer_into(store, engine, prompts, sampling, n=2, seed=config.seed, title=f"held-out {name}")
+
+
+def _likelihoods(run: Run, engine: "TransformersEngine", samples: Sequence[Response]) -> list[AnswerLikelihood]:
+    with Store(_path(run, "likelihoods"), AnswerLikelihood) as store:
+        return likelihoods_into(store, engine, samples, f"{engine.name} likelihoods")
+
+
+def _kl(
+    run: Run, samples: dict[int, list[Response]], own: dict[int, list[AnswerLikelihood]], config: Config
+) -> dict[int, KL | None]:
+    engine = load_model(run, 1, config)
+    return {number: kl_of(own[number], _likelihoods(run, engine, samples[number])) for number in POLICIES if number > 1}
+
+
+def _labels(run: Run, answers: dict[int, list[Response]], samples: dict[int, list[Response]], config: Config) -> Labels:
+    judge = open_annotator(run, config)
+    base = {answer.prompt_id: answer for answer in answers[1]}
+    win_rates, pairs = {}, {}
+    with Store(_path(run, "comparisons"), Comparison, keep=both_orders_answered) as store:
+        for number in POLICIES:
+            if number > 1:
+                others = [one for one in answers[number] if one.prompt_id in base]
+                contests = [contest_of(base[one.prompt_id], one) for one in others]
+                win_rates[number] = win_rate(compare_into(store, judge, contests, f"iter{number} against iter1"))
+            two = contests_of(samples[number])
+            pairs[number] = labels_of(compare_into(store, judge, two, f"labels on iter{number}"), config)
+    return Labels(annotator=judge.fingerprint, win_rates=win_rates, pairs=pairs)
+
+
+def _by_reward_model(
+    run: Run, number: int, answers: dict[int, list[Response]], labels: Labels | None, config: Config
+) -> tuple[dict[int, list[Judgment]], RewardModelFigures]:
+    """Return the rewards of all answers by the reward model of iteration `number`, and how it does itself."""
+    model = load_reward_model(run, number, config)
+    with Store(_path(run, "rewards"), Judgment) as store:
+        rewards = {
+            policy: rewards_into(store, model, given, f"iter{number} rewards of iter{policy}")
+            for policy, given in answers.items()
+        }
+    on_policy: dict[str, dict[str, Cell]] = {}
+    for policy, pairs in (labels.pairs if labels else {}).items():
+        on_policy[f"iter{policy}"] = figures(measure(model, pairs, config.seed))
+    found = RewardModelFigures(id=f"iter{number}", held_out=reward_figures(run, number), on_policy=on_policy)
+    return rewards, found
+
+
+def _policy(
+    number: int,
+    answers: Sequence[Response],
+    rewards: dict[int, dict[int, list[Judgment]]],
+    kl: KL | None,
+    labels: Labels | None,
+) -> PolicyFigures:
+    scores = {model: [row.score for row in rewards[model][number]] for model in REWARD_MODELS}
+    known = {model: [score for score in scores[model] if score is not None] for model in REWARD_MODELS}
+    return PolicyFigures(
+        id=f"iter{number}",
+        n_answers=len(answers),
+        mean_chars=fmean(len(answer.response) for answer in answers) if answers else None,
+        rewards={f"iter{model}": fmean(known[model]) if known[model] else None for model in REWARD_MODELS},
+        n_unscored={f"iter{model}": len(scores[model]) - len(known[model]) for model in REWARD_MODELS},
+        kl=kl,
+        win_rate=labels.win_rates.get(number) if labels else None,
+    )
+
+
+def _path(run: Run, name: str) -> Path:
+    return run.folder / "eval" / f"{name}.jsonl"

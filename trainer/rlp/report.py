@@ -1,0 +1,149 @@
+"""What a run prints: its plan before, its tables after."""
+
+import math
+
+import msgspec
+
+from console.table import Cell, print_table
+from judges.judge import checked_rubric
+from judges.options import JudgeOptions
+from records.runs import Run
+from trainer.ledger import LedgerLine
+from trainer.ppo.options import n_steps_of
+from trainer.rlp.measure import Evaluation, PolicyFigures, RewardModelFigures
+from trainer.rlp.recipe import Config
+from trainer.rlp.splits import Split
+from trainer.training import TrainingOptions
+
+
+def print_report(run: Run, config: Config, lines: list[LedgerLine], evaluation: Evaluation) -> None:
+    """Print a row for each policy and for each reward model; with --json all figures."""
+    if config.json:
+        print(msgspec.json.format(msgspec.json.encode({"ledger": lines, "evaluation": evaluation})).decode())
+        return
+    names = {"iter1": "SFT", "iter2": "PPO", "iter3": method_name(config)}
+    print_table([_policy_row(row, names[row.id]) for row in evaluation.policies])
+    print()
+    print_table([_reward_row(row) for row in evaluation.reward_models])
+    judged = (
+        f"; the annotator is {config.annotator.engine.model} ({evaluation.annotator})" if evaluation.annotator else ""
+    )
+    print(
+        f"\n{config.eval.prompts} held-out prompts{judged}. r1 and r3: the reward models of iter1 and iter3. KL: nats "
+        "an answer,\nwith its standard error. Win rate: both orders, 95% interval. Accuracy of a reward model: on "
+        "held-out preferences,\nand on pairs of each policy's own samples that the annotator prefers one of; how many "
+        "in brackets."
+    )
+    print(f"\n{run.ledger}  {run.folder / 'eval'}/  {run.iteration(3)}/")
+
+
+def method_name(config: Config) -> str:
+    """Return what iter3 is called, after the paper's tables 2, 4 and 5."""
+    if config.rlp.method == "uml":
+        return "RLP-UML" if config.bottleneck.objective == "mib" else f"UML, {config.bottleneck.objective}"
+    return {"spg": "RLP-SPG", "select_all": "Select-All", "reward": "Reward", "rlaif": "RLAIF"}[config.synthetic.method]
+
+
+def print_plan(run: Run, split: Split, n_chats: int, config: Config) -> None:
+    """Print what each stage would do; what cannot be known before is the most that there can be."""
+    if not config.json:
+        print(f"would run {method_name(config)} on {config.engine.model} in {run.folder}\n")
+    print_table(_plan(split, n_chats, config), as_json=config.json)
+
+
+def _plan(split: Split, n_chats: int, config: Config) -> list[dict[str, Cell]]:
+    n_labelled, n_prompts, n_held_out = len(split.preferences), len(split.unlabelled), len(split.held_out)
+    n_samples, n_questions = n_prompts * config.samples.n, 2 * _n_questions(config.annotator.judge)
+    rows = [_row("iter1 SFT", steps=_n_steps(n_chats, config.sft))]
+    if config.preferences.file is None:
+        rows += [_row("iter1 answers", 2 * n_labelled), _row("iter1 annotator", calls=n_labelled * n_questions)]
+        n_learnt = round(n_labelled * (1 - config.preferences.held_out_share))
+        rows.append(_row(f"iter1 reward model, at most {n_learnt} pairs", steps=_n_steps(n_learnt, config.reward)))
+    else:
+        n_learnt = 0
+        rows.append(_row(f"iter1 reward model on {config.preferences.file}"))
+    rows += [_ppo("iter2 PPO", n_prompts, config), _row("iter3 samples", n_samples)]
+    if config.rlp.method == "uml":
+        rows.append(_row(f"iter3 view pairs, at most {n_prompts * (config.samples.n // 2)}"))
+    else:
+        rows.append(_row(f"iter3 synthetic pairs, at most {n_prompts}", calls=_synthetic_calls(n_prompts, config)))
+        n_learnt += n_prompts
+    if config.preferences.file is None:
+        rows.append(_row(f"iter3 reward model, at most {n_learnt} pairs", steps=_n_steps(n_learnt, config.reward)))
+    else:
+        rows.append(_row("iter3 reward model"))
+    rows += [_ppo("iter3 PPO", n_prompts, config), _row("held-out answers and samples", 9 * n_held_out)]
+    if config.eval.judged:
+        rows.append(_row("held-out annotator", calls=5 * n_held_out * n_questions))
+    return rows
+
+
+def _row(stage: str, answers: int = 0, calls: int = 0, steps: int | None = 0) -> dict[str, Cell]:
+    return {"stage": stage, "answers": answers, "judge calls": calls, "optimiser steps": steps}
+
+
+def _ppo(stage: str, n_prompts: int, config: Config) -> dict[str, Cell]:
+    options = config.ppo
+    n_steps = n_steps_of(options, n_prompts)
+    updates = n_steps * options.ppo_epochs * (options.rollout_batch_size // options.step_batch_size)
+    return _row(stage, n_steps * options.rollout_batch_size, steps=updates)
+
+
+def _n_steps(n_examples: int, options: TrainingOptions) -> int:
+    return math.ceil(n_examples / options.batch_size) * options.epochs
+
+
+def _n_questions(options: JudgeOptions) -> int:
+    return len(checked_rubric(options).labels) if options.read == "logprobs" else options.samples
+
+
+def _synthetic_calls(n_prompts: int, config: Config) -> int:
+    options = config.synthetic
+    if options.method == "rlaif":
+        return 2 * n_prompts * _n_questions(options.judge)
+    if options.method in ("spg", "select_all") and options.relation.equivalence == "judge":
+        return n_prompts * config.samples.n * (config.samples.n - 1)
+    return 0
+
+
+def _policy_row(row: PolicyFigures, name: str) -> dict[str, Cell]:
+    return {
+        "policy": f"{name} ({row.id})",
+        "answers": row.n_answers,
+        "reward by r1": _reward(row.rewards["iter1"]),
+        "by r3": _reward(row.rewards["iter3"]),
+        "unscored": sum(row.n_unscored.values()),
+        "KL to SFT": _kl(row),
+        "chars": row.mean_chars,
+        "win rate against SFT, %": "-" if row.win_rate is None else str(row.win_rate),
+        "flipped": None if row.win_rate is None else row.win_rate.n_flipped,
+        "no verdict": None if row.win_rate is None else row.win_rate.n_unscored,
+    }
+
+
+def _reward(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"  # its scale is the reward model's own
+
+
+def _kl(row: PolicyFigures) -> str:
+    if row.kl is None:
+        return "-"
+    per_answer = row.kl.n_tokens / row.kl.n_answers
+    error = "" if row.kl.standard_error is None else f" ± {row.kl.standard_error * per_answer:.2f}"
+    return f"{row.kl.per_token * per_answer:.2f}{error}"
+
+
+def _reward_row(row: RewardModelFigures) -> dict[str, Cell]:
+    name = {"iter1": "r1 (iter1)", "iter3": "r3 (iter3)"}[row.id]
+    found: dict[str, Cell] = {"reward model": name, "held-out preferences": _accuracy(row.held_out)}
+    for policy in ("iter1", "iter2", "iter3"):
+        found[f"samples of {policy}"] = _accuracy(row.on_policy.get(policy, {}))
+    return found
+
+
+def _accuracy(figures: dict[str, Cell]) -> str:
+    value, low, high = (figures.get(name) for name in ("accuracy", "from", "to"))
+    if value is None:
+        return "-"
+    interval = "" if low is None else f" [{low:.2f}, {high:.2f}]"
+    return f"{value:.2f}{interval} ({figures['held-out pairs']})"

@@ -1,0 +1,56 @@
+"""Deals the prompts out: for the preferences, for PPO, and some that nothing learns from."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from console.errors import InputError
+from console.progress import say
+from records import Message, Prompt, text_of
+from records.files import BadRows
+from records.shapes import read_pairs
+from trainer.rlp.recipe import Config
+
+
+@dataclass(frozen=True)
+class Split:
+    """Disjoint sets of prompts; none of them was shown by the fine-tuning or stands in a given file of preferences."""
+
+    preferences: list[Prompt]
+    unlabelled: list[Prompt]
+    held_out: list[Prompt]
+
+
+def deal(prompts: Sequence[Prompt], shown: Iterable[str | list[Message]], config: Config) -> Split:
+    """Return the prompts dealt out at random, without those `shown`; raises InputError where there are too few."""
+    seen = set(map(_key, shown))
+    once = {_key(prompt.prompt): prompt for prompt in prompts}
+    left = [prompt for key, prompt in once.items() if key not in seen]
+    if n_shown := len(once) - len(left):
+        say(f"{n_shown} of {len(once)} prompts are left out: the fine-tuning or the preferences show them")
+    n_held_out, n_unlabelled = config.eval.prompts, config.unlabelled.prompts
+    n_preferences = 0 if config.preferences.file else config.preferences.prompts
+    if len(left) < (n_needed := n_held_out + n_preferences + n_unlabelled):
+        raise InputError(
+            f"{len(left)} prompts, but {n_preferences} for preferences, {n_unlabelled} unlabelled and {n_held_out} "
+            f"held out need {n_needed}; give more with --seeds.prompts, or lower --unlabelled.prompts"
+        )
+    Random(f"rlp prompts {config.seed}").shuffle(left)
+    first, second = n_held_out, n_held_out + n_preferences
+    return Split(left[first:second], left[second:n_needed], left[:first])
+
+
+def shown_prompts(chats: Iterable[Sequence[Message]], config: Config) -> list[str | list[Message]]:
+    """Return what the fine-tuning shows, each of its user turns, and the prompts of a given file of preferences."""
+    turns: list[str | list[Message]] = [
+        turn["content"] for chat in chats for turn in chat[:-1] if turn["role"] == "user"
+    ]
+    if config.preferences.file is None:
+        return turns
+    bad = BadRows(strict=config.strict)
+    return turns + [pair.prompt for pair in read_pairs(config.preferences.file, bad)]
+
+
+def _key(prompt: str | list[Message]) -> str:
+    """Return a prompt as it is compared: without case and spacing."""
+    return " ".join(text_of(prompt).split()).casefold()
