@@ -123,9 +123,10 @@ def train_dpo(
     from trl import DPOConfig
 
     from trainer.preference_trainer import PreferenceTrainer
+    from trainer.resume import work_of
     from trainer.training import fit, load_policy, safe_chat, trainer_settings
 
-    settings = trainer_settings(options, out.with_name("dpo.tmp"), seed)
+    settings = trainer_settings(options, work_of(out), seed)
     tokenizer = AutoTokenizer.from_pretrained(parent)
     rows = [
         {name: safe_chat(getattr(pair, name), tokenizer) for name in ("prompt", "chosen", "rejected")} for pair in pairs
@@ -140,7 +141,7 @@ def train_dpo(
         data = _with_reference(data, reference, shared)
     model, _ = load_policy(parent)
     trainer = PreferenceTrainer(model, train_dataset=data, length_alpha=options.length_alpha, **shared)
-    return fit(trainer, out, title, checkpoints)
+    return fit(trainer, out, title, checkpoints, options)
 
 
 def _checkpoints(config: Config, pairs: "Sequence[Pair]") -> "Checkpoints | None":

@@ -77,6 +77,7 @@ def train_kto(
     from datasets import Dataset
     from trl import KTOConfig, KTOTrainer
 
+    from trainer.resume import work_of
     from trainer.training import fit, load_policy, safe_chat, trainer_settings
 
     model, tokenizer = load_policy(parent)
@@ -87,14 +88,14 @@ def train_kto(
     ]
     random.Random(seed).shuffle(rows)  # TRL keeps the order: a batch is to have other prompts, and good beside bad
     args = KTOConfig(
-        **trainer_settings(options, out.with_name("kto.tmp"), seed),
+        **trainer_settings(options, work_of(out), seed),
         beta=options.beta,
         desirable_weight=options.desirable_weight,
         undesirable_weight=options.undesirable_weight,
         precompute_ref_log_probs=True,
     )
     trainer = KTOTrainer(model, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
-    return fit(trainer, out, title, checkpoints)
+    return fit(trainer, out, title, checkpoints, options)
 
 
 def _check(options: KTOOptions) -> None:

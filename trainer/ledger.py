@@ -17,6 +17,8 @@ from records.runs import Run
 from records.store import write_atomic
 
 PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "tokenizers")
+DECIDES_NOTHING = ("gates", "estimate", "save_minutes")
+"""Settings, in any section, that a run may go on with changed."""
 NOT_SETTINGS = ("config", "dry_run", "fresh", "json", "strict", "debug")
 
 
@@ -62,7 +64,11 @@ def claim_run(run: Run, config: Flags) -> None:
 
 def _deciding(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the settings without those that decide no row: after a gate has stopped a run, it may be moved."""
-    return {name: value for name, value in settings.items() if name not in ("gates", "estimate")}
+    return {
+        name: _deciding(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+        if name not in DECIDES_NOTHING
+    }
 
 
 def _settings(config: Flags) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from torch.nn.functional import logsigmoid
 from trl import DPOTrainer
 
 from trainer.preference_trainer import LABEL, REFERENCE, WEIGHT, PreferenceTrainer
+from trainer.resume import work_of
 from trainer.training import Trained, TrainingOptions, fit, load_policy, safe_chat, trainer_settings
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def train_reference_free(
         row = {name: safe_chat(getattr(pair, name), tokenizer) for name in ("prompt", "chosen", "rejected")}
         none = dict.fromkeys(REFERENCE, 0.0)  # or TRL asks a reference
         rows.append(row | none | ({WEIGHT: pair.weight, LABEL: 1.0} if weighted else {}))
-    settings = trainer_settings(options, out.with_name(f"{title.lower()}.tmp"), seed)
+    settings = trainer_settings(options, work_of(out), seed)
     model, _ = load_policy(parent)
     trainer = ReferenceFreeTrainer(
         model,
@@ -140,4 +141,4 @@ def train_reference_free(
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
     )
-    return fit(trainer, out, title, checkpoints)
+    return fit(trainer, out, title, checkpoints, options)

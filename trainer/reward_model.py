@@ -132,6 +132,7 @@ def train_reward_model(
     from transformers import AutoTokenizer
     from trl import RewardConfig
 
+    from trainer.resume import work_of
     from trainer.reward_data import pair_rows, set_padding, with_views
     from trainer.reward_trainer import JointRewardTrainer
     from trainer.training import fit, trainer_settings
@@ -145,12 +146,12 @@ def train_reward_model(
         rows = with_views(tokenizer, rows, samples, bottleneck.views_per_pair, options.max_length)
     trainer = JointRewardTrainer(
         load_classifier(parent, options.head, seed),
-        args=RewardConfig(**trainer_settings(options, out.with_name("reward_model.tmp"), seed)),
+        args=RewardConfig(**trainer_settings(options, work_of(out), seed)),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         bottleneck=bottleneck,
     )
-    return fit(trainer, out, title, checkpoints)
+    return fit(trainer, out, title, checkpoints, options, trainer.bottleneck)
 
 
 def load_classifier(parent: Path, head: Literal["zero", "random"], seed: int) -> Any:

@@ -86,6 +86,7 @@ def train_sft(
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
+    from trainer.resume import work_of
     from trainer.training import fit, load_policy, safe_chat, trainer_settings
 
     model, tokenizer = load_policy(parent)
@@ -94,11 +95,11 @@ def train_sft(
     ]
     trainer = SFTTrainer(
         model=model,
-        args=SFTConfig(**trainer_settings(options, out.with_name("sft.tmp"), seed), completion_only_loss=True),
+        args=SFTConfig(**trainer_settings(options, work_of(out), seed), completion_only_loss=True),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
     )
-    return fit(trainer, out, title)
+    return fit(trainer, out, title, options=options)
 
 
 if __name__ == "__main__":

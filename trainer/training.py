@@ -7,6 +7,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,9 +17,11 @@ from console.progress import progress
 from engines.neutral import neutralised
 from trainer.checkpoints import Checkpoints, newest_checkpoint, saver, seal, write_weights
 from trainer.launch import check_batch, check_sharding, is_first, is_sharded, n_processes
+from trainer.resume import Keeping, keeper, newest_state, work_of
 from trainer.watch import watch
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
     from records import Message
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 REPORT = "training.json"
 """Lies in the model's own folder, so that the two come into being at once."""
+MAY_BE_0 = ("warmup_share", "save_minutes")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class TrainingOptions:
     """Tokens of prompt and answer; what is longer is cut at the end."""
     warmup_share: float = 0.1
     """The share of the steps in which the learning rate rises."""
+    save_minutes: float = 30.0
+    """How old the saved state, from which a training that was killed goes on, gets at most; 0 saves none."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +67,14 @@ class Trained:
 def check_options(options: TrainingOptions) -> None:
     """Raise InputError where a setting is out of range."""
     for name, value in asdict(options).items():
-        if value <= 0 and name != "warmup_share":
-            raise InputError(f"{name} must be above 0, not {value}")
+        if value < 0 or (value == 0 and name not in MAY_BE_0):
+            raise InputError(f"{name} must be {'0 or more' if name in MAY_BE_0 else 'above 0'}, not {value}")
     check_batch(options, n_processes())
     check_sharding()
 
 
 def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[str, Any]:
-    """Return the arguments that TRL's configs share: no checkpoints, no reports, bfloat16 where a GPU has it."""
+    """Return the arguments that TRL's configs share: no reports, bfloat16 where a GPU has it, the state in `work`."""
     import torch
 
     on_gpu = torch.cuda.is_available()
@@ -89,7 +95,8 @@ def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[st
         "dataloader_pin_memory": on_gpu,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # a loss that is not a number must be seen
-        "save_strategy": "no",
+        "save_strategy": "no",  # by the clock instead: trainer.resume
+        "save_total_limit": 2,  # the one before stays until the new one is whole
         "report_to": [],
         "disable_tqdm": True,
     }
@@ -117,11 +124,19 @@ def safe_chat(messages: list[Message], tokenizer: PreTrainedTokenizerBase) -> li
     return neutralised(messages, tokenizer.all_special_tokens)
 
 
-def fit(trainer: Trainer, out: Path, title: str, checkpoints: Checkpoints | None = None) -> Trained:
+def fit(
+    trainer: Trainer,
+    out: Path,
+    title: str,
+    checkpoints: Checkpoints | None = None,
+    options: TrainingOptions | None = None,
+    beside: nn.Module | None = None,
+) -> Trained:
     """Train, save the model to `out` complete or not at all, and return what happened.
 
-    With `checkpoints` the model is also saved on the way. Raises TrainingError where no example fits, or where the loss
-    is not a number: it names the examples, saves nothing, and keeps the checkpoints before.
+    With `options` the state is saved as they say, and a training that was killed goes on from it; `beside` is a module
+    that learns beside the model. With `checkpoints` the model is also saved on the way. Raises TrainingError where no
+    example fits, or where the loss is not a number: it names the examples, saves nothing, and keeps what there was.
     """
     from transformers import PrinterCallback
 
@@ -132,24 +147,35 @@ def fit(trainer: Trainer, out: Path, title: str, checkpoints: Checkpoints | None
         from trainer.sharding import keep_precision
 
         keep_precision(trainer)
-    with progress(title, _count_steps(trainer)) as advance:
+    keeping = Keeping.of(trainer, asdict(options), options.save_minutes, beside) if options is not None else None
+    state = newest_state(trainer, keeping) if keeping else None
+    with progress(title, _count_steps(trainer), state.step if state else 0) as advance:
         trainer.add_callback(watch(trainer, advance, partial(newest_checkpoint, checkpoints)))
         if checkpoints is not None:
             trainer.add_callback(saver(trainer, checkpoints))
-        output = trainer.train()
-    if not math.isfinite(output.training_loss):
-        raise TrainingError(f"{title}: the loss is {output.training_loss}; try a lower learning rate")
+        if keeping is not None:
+            trainer.add_callback(keeper(trainer, keeping))
+        trainer.train(resume_from_checkpoint=str(state.folder) if state else None)
+    trained = _trained(trainer, title)
     unfinished = out.with_name(f"{out.name}.tmp")
     write_weights(trainer, unfinished)
-    last = {name: value for log in trainer.state.log_history for name, value in log.items()}
-    kept = {name: float(value) for name, value in last.items() if "/" in name or name == "mean_token_accuracy"}
-    trained = Trained(len(trainer.train_dataset), output.global_step, output.training_loss, kept)
     if trainer.is_world_process_zero():
         (unfinished / REPORT).write_bytes(msgspec.json.encode(trained))
-        seal(unfinished, out, output.global_step)
+        seal(unfinished, out, trained.n_steps)
         shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     return trained
+
+
+def _trained(trainer: Trainer, title: str) -> Trained:
+    """Return what happened, in all steps: also those before the training was killed and went on."""
+    logs = trainer.state.log_history
+    loss = fmean(log["loss"] for log in logs if "loss" in log)
+    if not math.isfinite(loss):
+        raise TrainingError(f"{title}: the loss is {loss}; try a lower learning rate")
+    last = {name: value for log in logs for name, value in log.items()}
+    kept = {name: float(value) for name, value in last.items() if "/" in name or name == "mean_token_accuracy"}
+    return Trained(len(trainer.train_dataset), trainer.state.global_step, loss, kept)
 
 
 def report_of(model: Path) -> Trained:
@@ -174,6 +200,8 @@ def claim_folder(folder: Path, *, fresh: bool) -> None:
         raise InputError(f"{folder} exists; give another --out, or --fresh to set it aside")
     if is_first():
         set_aside(folder)
+        if fresh:
+            set_aside(work_of(folder))
         folder.parent.mkdir(parents=True, exist_ok=True)
 
 

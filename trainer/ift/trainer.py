@@ -22,6 +22,7 @@ from trainer.ift.fusion import Fusion, add_fusion
 from trainer.ift.options import IFTOptions, check_ift
 from trainer.ift.propagation import Propagated, propagate
 from trainer.launch import is_sharded
+from trainer.resume import work_of
 from trainer.training import Trained, fit, load_policy, trainer_settings
 
 if TYPE_CHECKING:
@@ -34,11 +35,10 @@ class IFTTrainer(SFTTrainer):  # type: ignore[misc]
     def __init__(self, model: Any, *, options: IFTOptions, **kwargs: Any) -> None:
         super().__init__(model, **kwargs)
         self.options = options
-        generator = torch.Generator(self.accelerator.device)
-        generator.manual_seed(derived_seed(self.args.seed, "predictions", self.accelerator.process_index))
-        self.fusion = Fusion(options.prediction, options.temperature, generator)
+        self.fusion = Fusion(options.prediction, options.temperature, torch.Generator(self.accelerator.device))
         self.base = model.get_base_model() if hasattr(model, "get_base_model") else model  # beneath PEFT's wrapper
         add_fusion(self.base, self.fusion)
+        self.add_callback(_Draws(self))
         if options.embeddings == "copy":
             self.add_callback(_Copies(self))
 
@@ -79,6 +79,17 @@ class IFTTrainer(SFTTrainer):  # type: ignore[misc]
         metrics = self._metrics["train" if self.model.training else "eval"]
         metrics["ift/lambda"].append(lambda_)
         metrics["ift/nll"].append(float(nll / n_targets.clamp(min=1)))
+
+
+class _Draws(TrainerCallback):  # type: ignore[misc]
+    """Gives each step's predictions a seed of their own, so that a training that goes on draws the same."""
+
+    def __init__(self, trainer: IFTTrainer) -> None:
+        self.trainer = trainer
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        place = self.trainer.accelerator.process_index
+        self.trainer.fusion.generator.manual_seed(derived_seed(args.seed, "predictions", place, state.global_step))
 
 
 class _Copies(TrainerCallback):  # type: ignore[misc]
@@ -125,7 +136,8 @@ def train_ift(
     tokenizer = AutoTokenizer.from_pretrained(parent)
     check_context(chats, parent, tokenizer, options.max_length)
     rows = rows_of(chats, tokenizer, options.turns)
-    settings = trainer_settings(options, out.with_name("ift.tmp"), seed)
+    settings = trainer_settings(options, work_of(out), seed)
+    settings |= {"max_grad_norm": options.max_grad_norm, "lr_scheduler_kwargs": {"min_lr_rate": options.final_share}}
     if options.optimizer == "rmsprop":
         settings["optim"] = "rmsprop"
     model, _ = load_policy(parent)
@@ -136,4 +148,4 @@ def train_ift(
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
     )
-    return fit(trainer, out, title)
+    return fit(trainer, out, title, options=options)
