@@ -113,17 +113,17 @@ def _steps(config: Config, seed: int) -> list[Step]:
 
 def _table(found: list[dict[str, Any]]) -> "list[dict[str, Cell]]":
     """Return a row for each measure: who has how much, and what EFT adds to IFT, seed by seed."""
-    from experiments.statistics import mean_of
+    from console.mean import mean_of_known
 
     values = [_values(one) for one in found]
     rows: list[dict[str, Cell]] = []
     for measure in values[0][IFT]:
         row: dict[str, Cell] = {"measure": measure}
         for who in (UNTRAINED, IFT, BOTH, LONGER):
-            mean = mean_of([one[who].get(measure) for one in values])
+            mean = mean_of_known([one[who].get(measure) for one in values])
             row[who] = mean.text(3) if mean else "-"
         gains = [_less(one[BOTH].get(measure), one[IFT].get(measure)) for one in values]
-        gain = mean_of(gains)
+        gain = mean_of_known(gains)
         rows.append({**row, "EFT adds": gain.text(3, sign=True) if gain else "-"})
     return rows
 

@@ -66,7 +66,8 @@ def train_orpo(
     check_training(options)
     check_above_0(options, "weight")
     check_pairs(pairs)
-    from trainer.reference_free import orpo_loss, train_reference_free
+    from trainer.pair_losses import orpo_loss
+    from trainer.reference_free import train_reference_free
 
     loss = partial(orpo_loss, weight=options.weight)
     return train_reference_free(parent, out, pairs, options, seed, title, loss, options.weight, checkpoints)

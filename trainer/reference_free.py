@@ -1,22 +1,15 @@
 """Preference losses that need no reference model, on this project's DPO trainer: its data, its memory, its figures.
 
-With l the mean log-probability of an answer's tokens, w the chosen answer and r the rejected one, a pair's loss is
-
-    ORPO   (arXiv 2403.07691, Eq. 6-7)   -l_w - weight log sigmoid(odds_w - odds_r),   odds = l - log(1 - exp l)
-    SimPO  (arXiv 2405.14734, Eq. 6)     -log sigmoid(beta (l_w - l_r) - gamma)
-
-TRL's own ORPO and CPO trainers (1.16, experimental) tokenise in another way than its DPO trainer: they add a token that
-ends the text after the one of the chat template, and hold the logits of the whole vocabulary. So they are not used.
+The losses are in `trainer.pair_losses`. TRL's own ORPO and CPO trainers (1.16, experimental) tokenise in another way
+than its DPO trainer: they add a token that ends the text after the one of the chat template, and hold the logits of the
+whole vocabulary. So they are not used.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
 from trl import DPOTrainer
 
 from trainer.preference_trainer import LABEL, REFERENCE, WEIGHT, PreferenceTrainer
@@ -29,9 +22,6 @@ if TYPE_CHECKING:
 
 PairLoss = Callable[[Tensor, Tensor], Tensor]
 """The loss of each of B pairs from the mean log-probabilities of the chosen and of the rejected answers, each (B,)."""
-
-SUREST = -torch.finfo(torch.float32).eps
-"""The highest mean log-probability that has odds."""
 
 
 class ReferenceFreeTrainer(PreferenceTrainer):
@@ -80,29 +70,6 @@ def mean_logprobs(logprobs_RL: Tensor, mask_RL: Tensor) -> Tensor:
     """
     n_tokens_R = mask_RL[:, 1:].sum(1)
     return logprobs_RL[:, -(mask_RL.shape[1] - 1) :].float().sum(1) / n_tokens_R.clamp(min=1)
-
-
-def orpo_loss(chosen_B: Tensor, rejected_B: Tensor, weight: float) -> Tensor:
-    """Return ORPO's loss of each pair, (B,); also where an answer is certain, whose odds are infinite."""
-    return -chosen_B - weight * logsigmoid(log_odds(chosen_B) - log_odds(rejected_B))
-
-
-def log_odds(logprob_B: Tensor) -> Tensor:
-    """Return log(p / (1 - p)) of each log p, (B,): by expm1 near p = 1, where 1 - p would lose its digits.
-
-    A log p above -1.2e-7, float32's step at 1, is taken for that.
-    """
-    logprob_B = logprob_B.clamp(max=SUREST)
-    near_B = logprob_B > -math.log(2)
-    # each branch is given what it can do: a gradient of the other one would be no number, and where() keeps it
-    sure_B, unsure_B = torch.where(near_B, logprob_B, -1.0), torch.where(near_B, -1.0, logprob_B)
-    log1mexp_B = torch.where(near_B, torch.log(-torch.expm1(sure_B)), torch.log1p(-torch.exp(unsure_B)))
-    return logprob_B - log1mexp_B
-
-
-def simpo_loss(chosen_B: Tensor, rejected_B: Tensor, beta: float, gamma: float) -> Tensor:
-    """Return SimPO's loss of each pair, (B,); gamma is the margin that the rewards are to have."""
-    return -logsigmoid(beta * (chosen_B - rejected_B) - gamma)
 
 
 def train_reference_free(

@@ -71,7 +71,8 @@ def train_simpo(
     if not options.gamma_over_beta >= 0:
         raise InputError(f"gamma_over_beta must be 0 or more, not {options.gamma_over_beta}")
     check_pairs(pairs)
-    from trainer.reference_free import simpo_loss, train_reference_free
+    from trainer.pair_losses import simpo_loss
+    from trainer.reference_free import train_reference_free
 
     loss = partial(simpo_loss, beta=options.beta, gamma=options.gamma_over_beta * options.beta)
     return train_reference_free(parent, out, pairs, options, seed, title, loss, options.beta, checkpoints)

@@ -4,9 +4,9 @@ import io
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from console.mean import mean_of_known
 from experiments.known_truth.arms import ARMS, FULL
 from experiments.known_truth.results import ArmResult
-from experiments.statistics import mean_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,7 @@ def _lines(
 ) -> None:
     for place, arm in enumerate(arms):
         rows = [row for row in results if row.arm == arm]
-        means = [(number, mean_of([value(row, number) for row in rows])) for number in range(4)]
+        means = [(number, mean_of_known([value(row, number) for row in rows])) for number in range(4)]
         known = [(number, mean) for number, mean in means if mean is not None]
         places = [number + 0.06 * (place - len(arms) / 2) for number, _ in known]  # side by side, to be told apart
         heights = [mean.value for _, mean in known]

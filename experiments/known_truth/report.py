@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from console.mean import Mean, mean_of_known
 from experiments.known_truth.arms import ARMS, FULL
 from experiments.known_truth.results import ArmResult, Value, against_full
-from experiments.statistics import Mean, mean_of
 
 if TYPE_CHECKING:
     from console.table import Cell
@@ -70,7 +70,7 @@ def _arms(results: Sequence[ArmResult]) -> list[str]:
 
 
 def _mean(results: Sequence[ArmResult], arm: str, value: Value) -> Mean | None:
-    return mean_of([value(row) for row in results if row.arm == arm])
+    return mean_of_known([value(row) for row in results if row.arm == arm])
 
 
 def _text(mean: Mean | None, digits: int, *, sign: bool = False) -> str:

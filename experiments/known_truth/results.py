@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from console.mean import Mean, mean_of_known
 from experiments.known_truth.arms import FULL
 from experiments.known_truth.measure import Learnt, Measured
-from experiments.statistics import Mean, mean_of
 from records.rows import Row
 
 
@@ -32,4 +32,4 @@ def against_full(results: Sequence[ArmResult], arm: str, value: Value) -> Mean |
         mine, other = value(row), full.get(row.seed)
         if row.arm == arm and mine is not None and other is not None:
             differences.append(mine - other)
-    return mean_of(differences)
+    return mean_of_known(differences)

@@ -53,7 +53,7 @@ class Size:
     model: ModelOptions = field(default_factory=ModelOptions)
     ift: int = 64
     """Right answers that SFT learns from."""
-    prompts: int = 1500
+    prompts: int = 1000
     """Instructions whose two answers are labelled."""
     unlabelled: int = 400
     """Others for PPO and the samples, at most as many."""
@@ -71,12 +71,12 @@ class Size:
     """lambda of UML."""
     sft_epochs: int = 6
     sft_learning_rate: float = 1e-3
-    reward_epochs: int = 3
-    reward_learning_rate: float = 4e-4
+    reward_epochs: int = 4
+    reward_learning_rate: float = 5e-4
     ppo_steps: int = 24
     ppo_batch_size: int = 128
     """Answers a step, learnt from once; an optimiser step is on a quarter of them."""
-    ppo_learning_rate: float = 4e-4
+    ppo_learning_rate: float = 3e-4
     kl_coef: float = 0.05
     max_new_tokens: int = 12
 

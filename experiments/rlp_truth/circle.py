@@ -1,7 +1,6 @@
 """Makes the models of the arms of one seed with the stages of trainer.rlp; what several arms share is made once."""
 
 import gc
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from experiments.rlp_truth.labeller import labelled
 from records import Response, Store
 from records.keys import derived_seed
 from records.runs import Run
-from records.store import write_rows
+from records.store import write_atomic, write_rows
 
 if TYPE_CHECKING:
     from trainer.rlp.splits import Split
@@ -97,7 +96,7 @@ def _copy_samples(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for name in ("responses.jsonl", "judgments.jsonl"):
         if (source / name).exists() and not (target / name).exists():
-            shutil.copyfile(source / name, target / name)
+            write_atomic(target / name, (source / name).read_bytes())
 
 
 def _share(first: Run, run: Run, numbers: tuple[int, ...]) -> None:

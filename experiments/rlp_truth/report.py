@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from console.mean import Mean, mean_of_known
 from experiments.rlp_truth.arms import ARMS, PPO
 from experiments.rlp_truth.results import ArmResult
-from experiments.statistics import Mean, mean_of
 
 if TYPE_CHECKING:
     from console.table import Cell
@@ -58,7 +58,7 @@ def against(results: Sequence[ArmResult], arm: str, other: str, value: Value) ->
         mine, its = value(row), theirs.get(row.seed)
         if row.arm == arm and mine is not None and its is not None:
             differences.append(mine - its)
-    return mean_of(differences)
+    return mean_of_known(differences)
 
 
 def mean_minutes(results: Sequence[ArmResult], arm: str) -> float:
@@ -73,7 +73,7 @@ def _arms(results: Sequence[ArmResult]) -> list[str]:
 
 
 def _over(results: Sequence[ArmResult], arm: str, value: Value, digits: int) -> str:
-    return _text(mean_of([value(row) for row in results if row.arm == arm]), digits)
+    return _text(mean_of_known([value(row) for row in results if row.arm == arm]), digits)
 
 
 def _text(mean: Mean | None, digits: int, *, sign: bool = False) -> str:

@@ -13,15 +13,18 @@ from console.config import load_config
 from console.errors import InputError
 from tests.conftest import ROOT
 
-JUDGES = ["score", "compare", "rubrics", "rescore", "cluster", "calibrate", "attacks"]
-TRAINERS = ["loop", "sft", "dpo", "eft", "prompts", "pairs", "early_stop"]
+JUDGES = ["score", "compare", "rubrics", "rescore", "cluster", "calibrate", "attacks", "best_of"]
+TRAINERS = [
+    "loop", "sft", "dpo", "eft", "prompts", "pairs", "early_stop", "reward_model", "ppo", "rlp", "ift", "orpo",
+    "kto", "simpo", "frozen_lake",
+]  # fmt: skip
 COMMANDS = [
     *(f"judges.{name}" for name in JUDGES), *(f"trainer.{name}" for name in TRAINERS),
     "evals.alpaca", "evals.reward_model", "tui",
 ]  # fmt: skip
 HEAVY = {
     "torch", "transformers", "trl", "vllm", "pandas", "datasets", "openai", "scipy", "numpy", "sklearn", "matplotlib",
-    "bm25s", "sentence_transformers", "math_verify", "sympy", "aiohttp", "rapidfuzz",
+    "bm25s", "sentence_transformers", "math_verify", "sympy", "aiohttp", "rapidfuzz", "accelerate", "gymnasium",
 }  # fmt: skip
 
 

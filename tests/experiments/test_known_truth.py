@@ -11,6 +11,7 @@ from random import Random
 import msgspec
 import pytest
 
+from console.mean import mean_of_known
 from experiments.known_truth.__main__ import Config, run_all
 from experiments.known_truth.arms import ARMS, RUBRIC, Seeds, Size, recipe
 from experiments.known_truth.circle import random_engine, truth_engine
@@ -19,7 +20,6 @@ from experiments.known_truth.measure import accuracy
 from experiments.known_truth.model import ModelOptions, make_tokenizer
 from experiments.known_truth.results import ArmResult, against_full
 from experiments.known_truth.world import LEVELS, MAKERS, corrupt, instructions, quality, written
-from experiments.statistics import mean_of
 from judges.judge import Judge
 from judges.rubric import load_rubric
 
@@ -185,10 +185,10 @@ def test_one_seed_gives_one_result_and_what_is_done_is_not_done_again(
 
 
 def test_the_interval_over_seeds_is_students_t() -> None:
-    mean = mean_of([1.0, None, 2.0, 4.0])
+    mean = mean_of_known([1.0, None, 2.0, 4.0])
     assert mean is not None and mean.n == 3 and mean.value == pytest.approx(7 / 3)
     assert mean.half == pytest.approx(4.302653 * 1.527525 / math.sqrt(3), rel=1e-5)  # t of 2 degrees of freedom
-    alone, none = mean_of([2.0]), mean_of([None])
+    alone, none = mean_of_known([2.0]), mean_of_known([None])
     assert alone is not None and alone.half is None and none is None
 
 

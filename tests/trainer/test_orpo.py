@@ -13,7 +13,7 @@ from records import Pair
 from tests.trainer.test_preference_trainer import PAIRS, sequence_logprob
 from trainer.kto import KTOOptions, train_kto
 from trainer.orpo import ORPOOptions, train_orpo
-from trainer.reference_free import log_odds, orpo_loss, simpo_loss
+from trainer.pair_losses import log_odds, orpo_loss, simpo_loss
 from trainer.simpo import SimPOOptions, train_simpo
 
 FIRST = {"batch_size": 4, "micro_batch_size": 2, "warmup_share": 0.0, "learning_rate": 1e-3}
@@ -40,14 +40,16 @@ def by_trl(beta: float) -> Any:
     )
 
 
-def test_orpos_odds_are_trls() -> None:
+def test_orpos_odds_are_trls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRL_EXPERIMENTAL_SILENCE", "1")
     from trl.experimental.orpo import ORPOTrainer
 
     theirs, *_ = ORPOTrainer.odds_ratio_loss(by_trl(0.25), CHOSEN, REJECTED)
     assert torch.allclose(orpo_loss(CHOSEN, REJECTED, 0.25), -CHOSEN - theirs, atol=1e-6)
 
 
-def test_simpos_loss_is_trls() -> None:
+def test_simpos_loss_is_trls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRL_EXPERIMENTAL_SILENCE", "1")
     from trl.experimental.cpo import CPOTrainer
 
     theirs, *_ = CPOTrainer.cpo_loss(by_trl(2.0), CHOSEN, REJECTED)
