@@ -20,11 +20,11 @@ TRAINERS = [
 ]  # fmt: skip
 COMMANDS = [
     *(f"judges.{name}" for name in JUDGES), *(f"trainer.{name}" for name in TRAINERS),
-    "evals.alpaca", "evals.reward_model", "tui",
+    "evals.alpaca", "evals.reward_model", "evals.open_llm", "tui",
 ]  # fmt: skip
 HEAVY = {
     "torch", "transformers", "trl", "vllm", "pandas", "datasets", "openai", "scipy", "numpy", "sklearn", "matplotlib",
-    "bm25s", "sentence_transformers", "math_verify", "sympy", "aiohttp", "rapidfuzz", "accelerate", "gymnasium",
+    "bm25s", "sentence_transformers", "math_verify", "sympy", "aiohttp", "rapidfuzz", "accelerate", "gymnasium", "lm_eval",
 }  # fmt: skip
 
 

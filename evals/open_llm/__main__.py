@@ -1,0 +1,227 @@
+"""The Open LLM Leaderboard's tasks of Intuitive Fine-Tuning's paper, and ARC-Gen, through lm-eval.
+
+python -m evals.open_llm --model iter3                                         every task, data from the hub
+python -m evals.open_llm --model runs/ift/model --data-dir DATA --tasks arc_challenge gsm8k
+python -m evals.open_llm --model iter3 --data-dir DATA --limit 100 --no-chat
+
+Tasks: arc_challenge (25 shots), arc_gen (25), gsm8k (5), mmlu (5), truthfulqa_mc2 (0), winogrande (5). DATA has the
+hub's Parquet files, a folder a set, or other people's copies: evals/open_llm/tasks/*.yaml name them. Results go to
+runs/<run>/evals/<model>/open_llm/: results.json, and what lm-eval says and each reply in its own formats. Stopped and
+started again, it goes on.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from console.command import Flags, run
+from console.errors import InputError, JudgeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from console.table import Cell
+    from evals.open_llm.harness import Score
+    from evals.open_llm.task import Files, TaskFile
+
+BENCHMARK = "open_llm"
+PAPERS_MEAN = ("arc_challenge", "mmlu", "truthfulqa_mc2", "winogrande", "gsm8k")
+"""What the paper's average is over (arXiv 2405.11870, table 2): not ARC-Gen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Measure a model on tasks with known answers."""
+
+    model: str = "smollm2"
+    """The model: iterN, a folder, a hub id, or smollm2."""
+    run: str | None = None
+    """The run that iterN is looked up in; the default is the newest."""
+    tasks: tuple[str, ...] = ()
+    """The default is every task whose data are to be had."""
+    data_dir: Path | None = None
+    """A folder with the tasks' data; the default is the hub."""
+    limit: int | None = None
+    """Only the first N questions of each task, and of each subject of MMLU."""
+    shots: int | None = None
+    """Examples before each question, in the place of the task's own number; TruthfulQA's prompt stays as it is."""
+    chat: bool = True
+    """Ask with the model's chat template, the examples as turns, as in the paper; without, in plain text."""
+    batch_size: int = 8
+    """Sequences in memory at once."""
+    out: Path | None = None
+    """The folder of the results; the default is runs/<run>/evals/<model>/open_llm."""
+
+
+def main(config: Config) -> None:
+    """Read the data, ask, write the results, and print them."""
+    from evals.open_llm.task import read_task, task_names
+
+    for name, least in (("limit", 1), ("shots", 0), ("batch_size", 1)):
+        value = getattr(config, name)
+        if value is not None and value < least:
+            raise InputError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
+    tasks = [read_task(name) for name in dict.fromkeys(config.tasks or task_names())]
+    files, missing = _files(config, tasks)
+    if config.dry_run:
+        _print_plan(config, tasks, files, missing)
+        return
+    scores = [*evaluate(config, [task for task in tasks if task.name not in missing], files), *missing.values()]
+    _report(config, sorted(scores, key=lambda one: one.task))
+
+
+def evaluate(config: Config, tasks: "Sequence[TaskFile]", files: "dict[str, Files]") -> "list[Score]":
+    """Return the scores of the tasks, their results written one by one."""
+    from console.progress import progress
+    from engines.models import model_digest, resolve_model
+    from evals.open_llm.harness import Asking, Messages, ask, load_model
+    from evals.open_llm.task import build
+    from records.files import BadRows
+    from records.store import set_aside
+
+    folder = resolve_model(config.model, config.run)
+    bad = BadRows(strict=config.strict)
+    with Messages():
+        built = {task.name: build(task, files.get(task.name), config.shots, bad) for task in tasks}
+    out = config.out or _folder(config)
+    if config.fresh:
+        set_aside(out)
+    asking = Asking(config.limit, config.chat, config.seed)
+    model, cache = load_model(folder, config.batch_size), out / "replies" / model_digest(folder)
+    scores = []
+    with progress(f"{config.model} on {len(tasks)} tasks", len(tasks)) as advance:
+        for task in tasks:
+            one, found = ask(task, built[task.name], model, asking, cache)
+            _write(out, task.name, found)
+            scores.append(one)
+            advance(1)
+    return scores
+
+
+def _files(config: Config, tasks: "Sequence[TaskFile]") -> "tuple[dict[str, Files], dict[str, Score]]":
+    """Return where each task's data lie, and a score without a number for each that has none.
+
+    Raises InputError where a task that was asked for has none, or none of all.
+    """
+    from evals.open_llm.harness import Score
+    from evals.open_llm.task import files_of
+
+    files: dict[str, Files] = {}
+    missing: dict[str, Score] = {}
+    if config.data_dir is None:
+        return files, missing
+    if not config.data_dir.is_dir():
+        raise InputError(f"--data-dir {config.data_dir}: no such folder")
+    for task in tasks:
+        try:
+            files[task.name] = files_of(task, config.data_dir)
+        except InputError as error:
+            if config.tasks:
+                raise
+            missing[task.name] = Score(task.name, task.metric, reason=str(error))
+    if not files:
+        raise InputError(f"--data-dir {config.data_dir}: has the data of no task; see evals/open_llm/tasks/*.yaml")
+    return files, missing
+
+
+def _write(out: Path, name: str, found: dict[str, Any]) -> None:
+    """Write what lm-eval says of a task, in its own formats."""
+    import json
+
+    from lm_eval.utils import handle_non_serializable
+
+    from records import write_atomic
+
+    def encoded(data: object, **settings: Any) -> str:
+        return json.dumps(data, default=handle_non_serializable, ensure_ascii=False, **settings)
+
+    rest = {key: value for key, value in found.items() if key != "samples"}
+    write_atomic(out / f"results_{name}.json", encoded(rest, indent=1))
+    for part, samples in found["samples"].items():
+        write_atomic(out / f"samples_{part}.jsonl", "".join(encoded(one) + "\n" for one in samples))
+
+
+def _report(config: Config, scores: "list[Score]") -> None:
+    """Write the record and print the table; raises JudgeError where a task that was asked has no number."""
+    import json
+    from importlib.metadata import version
+
+    from console.progress import say
+    from console.table import print_table
+    from evals.open_llm.harness import as_json
+    from records import write_atomic
+
+    mean = _mean(scores, config)
+    record = {
+        "model": config.model,
+        "lm_eval": version("lm-eval"),
+        **{name: getattr(config, name) for name in ("limit", "chat", "seed")},
+        "tasks": [as_json(one) for one in scores],
+        "mean": mean,
+    }
+    data = json.dumps(record, ensure_ascii=False, indent=1)
+    path = (config.out or _folder(config)) / "results.json"
+    write_atomic(path, data)
+    if config.json:
+        print(data)
+    else:
+        print_table([_row(one) for one in scores])
+        shown = "" if mean is None else f"; mean of the paper's five {100 * mean:.2f}"
+        print(f"\nin percent{shown}; results: {path}")
+    for one in scores:
+        if one.no_answer:
+            say(f"{one.task}: {len(one.no_answer)} replies have no answer to read and count as wrong: {_few(one)}")
+        if one.n_cut:
+            say(f"{one.task}: {one.n_cut} prompts are longer than the model's context and lost their beginning")
+        if one.reason:
+            say(f"{one.task}: no score: {one.reason}")
+    if failed := [one.task for one in scores if one.value is None and one.n]:
+        raise JudgeError(f"no score for {', '.join(failed)}")
+
+
+def _mean(scores: "list[Score]", config: Config) -> float | None:
+    """Return the mean that the paper reports, where all of its tasks have a number and were asked whole."""
+    values = [one.value for one in scores if one.task in PAPERS_MEAN and one.value is not None]
+    return sum(values) / len(values) if len(values) == len(PAPERS_MEAN) and config.limit is None else None
+
+
+def _few(one: "Score") -> str:
+    return ", ".join(one.no_answer[:3]) + (" ..." if len(one.no_answer) > 3 else "")
+
+
+def _row(one: "Score") -> "dict[str, Cell]":
+    return {
+        "task": one.task,
+        "metric": one.metric,
+        "shots": one.shots if one.n else None,
+        "score": None if one.value is None else 100 * one.value,
+        "standard error": None if one.stderr is None else 100 * one.stderr,
+        "questions": one.n,
+        "no answer": len(one.no_answer),
+        "cut": one.n_cut,
+    }
+
+
+def _print_plan(config: Config, tasks: "Sequence[TaskFile]", files: "dict[str, Files]", missing: Any) -> None:
+    for task in tasks:
+        if task.name in missing:
+            print(f"{task.name}: not asked: {missing[task.name].reason}")
+            continue
+        where = (
+            "the hub" if config.data_dir is None else ", ".join(str(p) for f in files[task.name].values() for p in f)
+        )
+        print(f"{task.name}: {task.metric}, {task.shots_of(config.shots)} shots, from {where}")
+    print(f"model {config.model}; results in {config.out or _folder(config)}")
+
+
+def _folder(config: Config) -> Path:
+    from records.runs import ITERATION, RUNS, find_run
+
+    root = find_run(config.run).folder if ITERATION.fullmatch(config.model) else RUNS
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", config.model).strip("._") or "model"
+    return root / "evals" / safe / BENCHMARK
+
+
+if __name__ == "__main__":
+    run(Config, main, "python -m evals.open_llm")
