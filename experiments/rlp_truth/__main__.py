@@ -9,7 +9,9 @@ that are the stages of trainer.rlp. Pairs of SFT's answers are labelled by someo
 half a point for each symbol, and of whose labels 15 % are turned round. What is measured on held-out instructions: the
 true quality, the learned reward, the distance to SFT, and how often each reward model orders two answers of SFT, and
 two of PPO's, as the truth does. For SPG two answers mean the same where they are the same words (equivalence `exact`):
-in this world no other text says the same. Results are in OUT/results.jsonl; stopped and started again, it goes on.
+in this world no other text says the same. The settings were found on seed 6, until PPO was better than SFT there, and
+nothing of the retraining was looked at for them. Results are in OUT/results.jsonl; stopped and started again, it goes
+on where it was.
 
 What was expected before anything was measured:
 

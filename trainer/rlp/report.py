@@ -29,10 +29,11 @@ def print_report(run: Run, config: Config, lines: list[LedgerLine], evaluation: 
         f"; the annotator is {config.annotator.engine.model} ({evaluation.annotator})" if evaluation.annotator else ""
     )
     print(
-        f"\n{config.eval.prompts} held-out prompts{judged}. r1 and r3: the reward models of iter1 and iter3. KL: nats "
-        "an answer,\nwith its standard error. Win rate: both orders, 95% interval. Accuracy of a reward model: on "
-        "held-out preferences,\nand on pairs of each policy's own samples that the annotator prefers one of; how many "
-        "in brackets."
+        f"\n{config.eval.prompts} held-out prompts{judged}.\n"
+        "r1 and r3: the reward models of iter1 and iter3. KL: nats an answer, with its standard error. Win rate: both\n"
+        "orders, 95% interval; flipped: the orders named different winners. Accuracy of a reward model, with its 95%\n"
+        "interval: on held-out preferences, and on pairs of each policy's own samples that the annotator prefers one\n"
+        "of; how many in brackets."
     )
     print(f"\n{run.ledger}  {run.folder / 'eval'}/  {run.iteration(3)}/")
 
