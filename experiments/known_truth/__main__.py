@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.command import Flags, run
+from experiments.arms import ArmAndSeed, run_missing, seed_folder, wanted
 from experiments.known_truth.arms import ARMS, Size
 
 if TYPE_CHECKING:
@@ -51,21 +52,16 @@ class Config(Flags):
 
 def main(config: Config) -> None:
     """Run what is not done, and print the tables of everything that was asked for."""
-    from console.errors import InputError
     from console.progress import say
     from console.table import print_table
 
-    names = config.arms.split(",")
-    if unknown := [name for name in names if name not in ARMS]:
-        raise InputError(f"no arm '{unknown[0]}'; there are {', '.join(ARMS)}")
-    if config.seeds < 1:
-        raise InputError(f"--seeds must be at least 1, not {config.seeds}")
-    wanted = [(name, seed) for seed in range(config.seed, config.seed + config.seeds) for name in names]
+    pairs = wanted(config, ARMS)
     if config.dry_run:
+        names = dict.fromkeys(name for name, _ in pairs)
         print_table([{"arm": name, "about": ARMS[name].about} for name in names], as_json=config.json)
         say(f"would run each with {config.seeds} seeds into {config.out}")
         return
-    results = run_all(wanted, config)
+    results = run_all(pairs, config)
     _print(results, config)
     if config.picture:
         from experiments.known_truth.picture import draw
@@ -74,23 +70,13 @@ def main(config: Config) -> None:
         write_atomic(config.picture, draw(results))
 
 
-def run_all(wanted: "list[tuple[str, int]]", config: Config) -> "list[ArmResult]":
+def run_all(pairs: "list[ArmAndSeed]", config: Config) -> "list[ArmResult]":
     """Return the result of each arm and seed, running those that are not in the store."""
-    from console.progress import say
     from experiments.known_truth.results import ArmResult
-    from records import Store
     from records.keys import content_key
-    from records.store import set_aside
 
-    if config.fresh:
-        set_aside(config.out)
-    ids = {pair: content_key("known truth", asdict(ARMS[pair[0]]), asdict(config.size), pair[1]) for pair in wanted}
-    with Store(config.out / "results.jsonl", ArmResult) as store:
-        for (name, seed), row_id in ids.items():
-            if row_id not in store:
-                say(f"seed {seed}: {name}")
-                store.append(_one(name, seed, row_id, config))
-        return list(store.chosen(ids.values()))
+    ids = {pair: content_key("known truth", asdict(ARMS[pair[0]]), asdict(config.size), pair[1]) for pair in pairs}
+    return run_missing(config, ids, ArmResult, lambda name, seed, row_id: _one(name, seed, row_id, config))
 
 
 def _one(name: str, seed: int, row_id: str, config: Config) -> "ArmResult":
@@ -101,11 +87,9 @@ def _one(name: str, seed: int, row_id: str, config: Config) -> "ArmResult":
     from experiments.known_truth.data import prepare
     from experiments.known_truth.measure import learnt, measure, measured_folder
     from experiments.known_truth.results import ArmResult
-    from records.keys import content_key
 
     arm, size = ARMS[name], config.size
-    # Another size is another experiment: nothing of it may be taken over.
-    seeds = Seeds(config.out / content_key(asdict(size)) / f"seed{seed}")
+    seeds = Seeds(seed_folder(config, asdict(size), seed))
     prepare(seeds, size, seed)
     started_s = time.monotonic()
     run = run_arm(arm, name, size, seeds, seed)

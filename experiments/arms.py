@@ -1,0 +1,72 @@
+"""What experiments with several arms and seeds share: which to run, and the store of what has been."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from console.errors import InputError
+from console.progress import say
+from records.keys import content_key
+from records.rows import Row
+
+RowT = TypeVar("RowT", bound=Row)
+ArmAndSeed = tuple[str, int]
+
+
+class ManyArms(Protocol):
+    """The flags of such an experiment."""
+
+    @property
+    def arms(self) -> str:
+        """Which arms, with commas."""
+
+    @property
+    def seed(self) -> int:
+        """The first seed."""
+
+    @property
+    def seeds(self) -> int:
+        """How many."""
+
+    @property
+    def out(self) -> Path:
+        """Where models, rows and results go."""
+
+    @property
+    def fresh(self) -> bool:
+        """Whether what is there is set aside."""
+
+
+def wanted(config: ManyArms, known: Mapping[str, Any]) -> list[ArmAndSeed]:
+    """Return every arm with every seed that is asked for, all arms of a seed together.
+
+    Raises InputError for an unknown arm, or for fewer than one seed.
+    """
+    names = config.arms.split(",")
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(f"no arm '{unknown[0]}'; there are {', '.join(known)}")
+    if config.seeds < 1:
+        raise InputError(f"--seeds must be at least 1, not {config.seeds}")
+    return [(name, seed) for seed in range(config.seed, config.seed + config.seeds) for name in names]
+
+
+def run_missing(
+    config: ManyArms, ids: Mapping[ArmAndSeed, str], row_type: type[RowT], run_one: Callable[[str, int, str], RowT]
+) -> list[RowT]:
+    """Return the results with these ids, running those that are not in OUT/results.jsonl."""
+    from records import Store
+    from records.store import set_aside
+
+    if config.fresh:
+        set_aside(config.out)
+    with Store(config.out / "results.jsonl", row_type) as store:
+        for (name, seed), row_id in ids.items():
+            if row_id not in store:
+                say(f"seed {seed}: {name}")
+                store.append(run_one(name, seed, row_id))
+        return list(store.chosen(ids.values()))
+
+
+def seed_folder(config: ManyArms, size: object, seed: int) -> Path:
+    """Return the folder of a seed; another size is another experiment, of which nothing may be taken over."""
+    return config.out / content_key(size) / f"seed{seed}"
