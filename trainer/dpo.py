@@ -124,7 +124,7 @@ def train_dpo(
 
     from trainer.preference_trainer import PreferenceTrainer
     from trainer.resume import work_of
-    from trainer.training import fit, load_policy, safe_chat, trainer_settings
+    from trainer.training import fit, load_policy, name_left_out, safe_chat, trainer_settings
 
     settings = trainer_settings(options, work_of(out), seed)
     tokenizer = AutoTokenizer.from_pretrained(parent)
@@ -141,6 +141,7 @@ def train_dpo(
         data = _with_reference(data, reference, shared)
     model, _ = load_policy(parent)
     trainer = PreferenceTrainer(model, train_dataset=data, length_alpha=options.length_alpha, **shared)
+    name_left_out(trainer, len(pairs), title)
     return fit(trainer, out, title, checkpoints, options)
 
 

@@ -14,7 +14,7 @@ from trl import DPOTrainer
 
 from trainer.preference_trainer import LABEL, REFERENCE, WEIGHT, PreferenceTrainer
 from trainer.resume import work_of
-from trainer.training import Trained, TrainingOptions, fit, load_policy, safe_chat, trainer_settings
+from trainer.training import Trained, TrainingOptions, fit, load_policy, name_left_out, safe_chat, trainer_settings
 
 if TYPE_CHECKING:
     from records import Pair
@@ -108,4 +108,5 @@ def train_reference_free(
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
     )
+    name_left_out(trainer, len(pairs), title)
     return fit(trainer, out, title, checkpoints, options)

@@ -87,7 +87,7 @@ def train_sft(
     from trl import SFTConfig, SFTTrainer
 
     from trainer.resume import work_of
-    from trainer.training import fit, load_policy, safe_chat, trainer_settings
+    from trainer.training import fit, load_policy, name_left_out, safe_chat, trainer_settings
 
     model, tokenizer = load_policy(parent)
     rows = [
@@ -99,6 +99,7 @@ def train_sft(
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
     )
+    name_left_out(trainer, len(chats), title)
     return fit(trainer, out, title, options=options)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from console.errors import InputError, TrainingError
-from console.progress import progress
+from console.progress import progress, say
 from engines.neutral import neutralised
 from trainer.checkpoints import Checkpoints, newest_checkpoint, saver, seal, write_weights
 from trainer.launch import check_batch, check_sharding, is_first, is_sharded, n_processes
@@ -149,7 +149,10 @@ def fit(
         keep_precision(trainer)
     keeping = Keeping.of(trainer, asdict(options), options.save_minutes, beside) if options is not None else None
     state = newest_state(trainer, keeping) if keeping else None
-    with progress(title, _count_steps(trainer), state.step if state else 0) as advance:
+    n_steps = _count_steps(trainer)
+    if n_steps == 1:
+        trainer.args.warmup_steps = 0  # or the only step would have the learning rate that a warm-up begins with, 0
+    with progress(title, n_steps, state.step if state else 0) as advance:
         trainer.add_callback(watch(trainer, advance, partial(newest_checkpoint, checkpoints)))
         if checkpoints is not None:
             trainer.add_callback(saver(trainer, checkpoints))
@@ -165,6 +168,13 @@ def fit(
         shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     return trained
+
+
+def name_left_out(trainer: Trainer, n_given: int, title: str) -> None:
+    """Say how many of the examples have no token to learn within max_length: TRL drops them without a word."""
+    if n := n_given - len(trainer.train_dataset):
+        limit = f"max_length ({trainer.args.max_length} tokens)"
+        say(f"{title}: {n} of {n_given} examples left out, of which nothing to learn is within {limit}")
 
 
 def _trained(trainer: Trainer, title: str) -> Trained:

@@ -124,3 +124,19 @@ def test_a_model_is_not_overwritten_unless_asked(tmp_path: Path) -> None:
         claim_folder(tmp_path / "model", fresh=False)
     claim_folder(tmp_path / "model", fresh=True)
     assert (tmp_path / "model.1").is_dir() and not (tmp_path / "model").exists()
+
+
+def test_the_only_step_of_a_training_is_no_warm_up(tiny_model: Path, tmp_path: Path) -> None:
+    trained = train_sft(tiny_model, tmp_path / "a", CHATS[:2], SFTOptions(learning_rate=3e-3), seed=0)
+    assert trained.n_steps == 1
+    assert likelihood(tmp_path / "a", CHATS[0]) > likelihood(tiny_model, CHATS[0])
+
+
+def test_examples_of_which_nothing_is_left_are_counted(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = [{"role": "user", "content": "say it " * 200}, {"role": "assistant", "content": "it"}]
+    options = SFTOptions(max_length=64, batch_size=2)
+    assert train_sft(tiny_model, tmp_path / "a", [*CHATS, long], options, seed=0).n_examples == 6
+    said = capsys.readouterr().err
+    assert "1 of 7 examples left out, of which nothing to learn is within max_length (64 tokens)" in said

@@ -23,7 +23,7 @@ from trainer.ift.options import IFTOptions, check_ift
 from trainer.ift.propagation import Propagated, propagate
 from trainer.launch import is_sharded
 from trainer.resume import work_of
-from trainer.training import Trained, fit, load_policy, trainer_settings
+from trainer.training import Trained, fit, load_policy, name_left_out, trainer_settings
 
 if TYPE_CHECKING:
     from records import Message
@@ -148,4 +148,5 @@ def train_ift(
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
     )
+    name_left_out(trainer, len(chats), title)
     return fit(trainer, out, title, options=options)
