@@ -93,11 +93,12 @@ def toy_rows(work: Work, price: float, pythons: dict[str, str], folder: Path) ->
 
 def larger_rows(config: Config, pythons: dict[str, str], folder: Path) -> list[dict[str, Cell]]:
     """Return time and memory of each side, medians over the repeats; a ratio is the median of those of a repeat."""
-    make_model(config.larger, folder / "larger")
     found: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
     for repeat in range(config.repeats):
+        here = folder / f"larger-{repeat}"
+        make_model(config.larger, here)
         for side in SIDES:
-            found[side].append(measured(side, config.larger, folder / "larger", pythons[side]))
+            found[side].append(measured(side, config.larger, here, pythons[side]))
         say(f"{repeat + 1} of {config.repeats} done")
     rows: list[dict[str, Cell]] = []
     for side, title in SIDES.items():
