@@ -51,11 +51,11 @@ class Size:
     """How large one experiment is; the defaults are those of the documented table."""
 
     model: ModelOptions = field(default_factory=ModelOptions)
-    ift: int = 64
+    ift: int = 24
     """Right answers that SFT learns from."""
-    prompts: int = 1000
+    prompts: int = 5000
     """Instructions whose two answers are labelled."""
-    unlabelled: int = 400
+    unlabelled: int = 1000
     """Others for PPO and the samples, at most as many."""
     held_out: int = 200
     """Instructions that measure; each is answered `n` times."""
@@ -71,8 +71,8 @@ class Size:
     """lambda of UML."""
     sft_epochs: int = 6
     sft_learning_rate: float = 1e-3
-    reward_epochs: int = 4
-    reward_learning_rate: float = 5e-4
+    reward_epochs: int = 3
+    reward_learning_rate: float = 1e-3
     ppo_steps: int = 24
     ppo_batch_size: int = 128
     """Answers a step, learnt from once; an optimiser step is on a quarter of them."""

@@ -167,6 +167,7 @@ def test_the_accuracy_leaves_equal_answers_out_and_counts_ties_and_gaps() -> Non
     assert accuracy(rows).half == 1.0 and accuracy(rows).n == 5
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_result_and_what_is_done_is_not_done_again(
     run: Callable[..., list[ArmResult]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

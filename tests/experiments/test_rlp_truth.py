@@ -68,6 +68,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[ArmResul
     return lambda arms: run_all([(arm, 0) for arm in arms], Config(size=TINY, out=base))
 
 
+@pytest.mark.slow
 def test_every_arm_is_measured_and_none_is_run_again(
     run: Callable[..., list[ArmResult]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +86,7 @@ def test_every_arm_is_measured_and_none_is_run_again(
     assert run(FEW) == results
 
 
+@pytest.mark.slow
 def test_the_tables_compare_with_ppo_by_seed(run: Callable[..., list[ArmResult]]) -> None:
     results = run(FEW)
     better = [
