@@ -1,6 +1,18 @@
 """The rows that travel between stages, and how they rest on disk."""
 
-from records.rows import Comparison, Judgment, Message, Pair, Prompt, Response, Usage, Vote, messages_of, text_of
+from records.rows import (
+    Comparison,
+    Judgment,
+    Message,
+    Pair,
+    Prompt,
+    Response,
+    Usage,
+    Vote,
+    messages_of,
+    pair_of,
+    text_of,
+)
 from records.store import Store, read_rows, write_atomic
 
 __all__ = [
@@ -14,6 +26,7 @@ __all__ = [
     "Usage",
     "Vote",
     "messages_of",
+    "pair_of",
     "read_rows",
     "text_of",
     "write_atomic",

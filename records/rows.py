@@ -184,6 +184,28 @@ def messages_of(prompt: str | list[Message], system: str | None = None) -> list[
     return chat
 
 
+def pair_of(
+    prompt: str | list[Message],
+    prompt_id: str,
+    chosen: str,
+    rejected: str,
+    scores: tuple[float | None, float | None] = (None, None),
+    **origin: Any,
+) -> Pair:
+    """Return the pair of two texts; `scores` are theirs, and the margin is the difference where both have one."""
+    high, low = scores
+    return Pair(
+        prompt=messages_of(prompt),
+        chosen=[{"role": "assistant", "content": chosen}],
+        rejected=[{"role": "assistant", "content": rejected}],
+        prompt_id=prompt_id,
+        chosen_score=high,
+        rejected_score=low,
+        margin=None if high is None or low is None else high - low,
+        **origin,
+    )
+
+
 def text_of(prompt: str | list[Message]) -> str:
     """Return `prompt` as plain text to read: a single user turn bare, a longer chat with its roles."""
     if isinstance(prompt, str):

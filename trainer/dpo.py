@@ -11,15 +11,16 @@ Parquet, .gz of these, or a hub data set. A pair's `weight` is its weight in the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from console.command import Flags, Given, run
+from console.command import run
 from console.errors import InputError
 from trainer.launch import is_sharded, one_voice
+from trainer.pair_command import PairFlags, check_above_0, check_pairs, train_on_pairs
 from trainer.training import Trained, TrainingOptions, check_options
 
 if TYPE_CHECKING:
@@ -42,56 +43,20 @@ class DPOOptions(TrainingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Flags):
+class Config(PairFlags):
     """Train a model on preference pairs."""
 
-    file: Given = None
-    """Preference pairs to learn from."""
-    model: str = "smollm2"
-    """The model to start from: iterN, a folder, a hub id, or smollm2."""
     reference: str | None = None
-    """The model that the distance is measured to, named in the same way; the default is the one to start from."""
-    run: str | None = None
-    """The run that iterN is looked up in; the default is the newest."""
+    """The model that the distance is measured to, named as --model is; the default is the one to start from."""
     out: Path = Path("runs/dpo/model")
     """The folder of the new model."""
-    limit: int | None = None
-    """Use only the first N pairs."""
-    checkpoints: Path | None = None
-    """A folder for checkpoints on the way, which trainer.early_stop chooses from; without it there are none."""
-    every_n_steps: int = 200
-    """Optimiser steps from one checkpoint to the next."""
-    checkpoint_key: str | None = None
-    """What the training is called in its checkpoints, so that another's are not taken for them; the default is made of
-    the settings and the pairs."""
     training: Annotated[DPOOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=DPOOptions)
 
 
 @one_voice()
 def main(config: Config) -> None:
     """Read, train, save and print what happened."""
-    from itertools import islice
-
-    from console.table import print_table
-    from engines.models import resolve_model
-    from records.files import BadRows
-    from records.shapes import read_pairs
-    from trainer.training import claim_folder, table_row
-
-    if config.file is None:
-        raise InputError("name a file of preference pairs; see --help")
-    pairs = list(islice(read_pairs(config.file, BadRows(strict=config.strict)), config.limit))
-    parent = resolve_model(config.model, config.run)
-    if config.dry_run:
-        print(f"would train {config.model} on {len(pairs)} pairs of {config.file} and save it to {config.out}")
-        return
-    claim_folder(config.out, fresh=config.fresh)
-    reference = resolve_model(config.reference, config.run) if config.reference else None
-    checkpoints = _checkpoints(config, pairs)
-    trained = train_dpo(
-        parent, config.out, pairs, config.training, config.seed, reference=reference, checkpoints=checkpoints
-    )
-    print_table([table_row(trained, config.out)], as_json=config.json)
+    train_on_pairs(config, config.out, config.training, train_dpo, reference=config.reference)
 
 
 def train_dpo(
@@ -112,11 +77,8 @@ def train_dpo(
     InputError for a bad setting or pairs that lack what it needs, TrainingError where there is nothing to train on or
     the loss is not a number.
     """
-    from console.errors import TrainingError
-
     _check(options)
-    if not pairs:
-        raise TrainingError("no preference pair to train on")
+    check_pairs(pairs)
     columns = _columns(pairs, options)
     from datasets import Dataset
     from transformers import AutoTokenizer
@@ -145,20 +107,9 @@ def train_dpo(
     return fit(trainer, out, title, checkpoints, options)
 
 
-def _checkpoints(config: Config, pairs: "Sequence[Pair]") -> "Checkpoints | None":
-    from records.keys import content_key
-    from trainer.checkpoints import Checkpoints
-
-    if config.checkpoints is None:
-        return None
-    made_of = (config.model, config.run, config.reference, config.training, config.seed, pairs)
-    return Checkpoints(config.checkpoints, config.every_n_steps, config.checkpoint_key or content_key("dpo", *made_of))
-
-
 def _check(options: DPOOptions) -> None:
-    check_options(TrainingOptions(**{f.name: getattr(options, f.name) for f in fields(TrainingOptions)}))
-    if options.beta <= 0:
-        raise InputError(f"beta must be above 0, not {options.beta}")
+    check_options(options)
+    check_above_0(options, "beta")
     if options.length_alpha < 0:
         raise InputError(
             f"length_alpha must be 0 or more, not {options.length_alpha}: below, longer answers are favoured"
@@ -167,13 +118,7 @@ def _check(options: DPOOptions) -> None:
 
 def _columns(pairs: "Sequence[Pair]", options: DPOOptions) -> list[dict[str, float]]:
     """Return the weight and the label of each pair, or nothing where all weights are the same and all labels hard."""
-    from console.errors import TrainingError
-
     weights = [pair.weight for pair in pairs]
-    if not all(0 <= weight < float("inf") for weight in weights):
-        raise InputError("a pair's weight must be a number and 0 or more")
-    if not any(weights):
-        raise TrainingError("the weight of every preference pair is 0: there is nothing to train on")
     labels = [pair.confidence if options.labels == "soft" else 1.0 for pair in pairs]
     known = [label for label in labels if label is not None and 0 <= label <= 1]
     if len(known) < len(pairs):

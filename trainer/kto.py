@@ -19,8 +19,8 @@ from console.command import run
 from console.errors import InputError
 from console.progress import say
 from trainer.launch import n_processes, one_voice
-from trainer.pair_command import PairFlags, check_above_0, check_pairs, check_training, train_on_pairs
-from trainer.training import Trained, TrainingOptions
+from trainer.pair_command import PairFlags, check_above_0, check_pairs, train_on_pairs
+from trainer.training import Trained, TrainingOptions, check_options
 
 if TYPE_CHECKING:
     from records import Pair
@@ -99,7 +99,7 @@ def train_kto(
 
 
 def _check(options: KTOOptions) -> None:
-    check_training(options)
+    check_options(options)
     check_above_0(options, "beta", "desirable_weight", "undesirable_weight")
     if options.micro_batch_size < 2:
         raise InputError(f"micro_batch_size must be 2 or more, not {options.micro_batch_size}")

@@ -17,7 +17,7 @@ from judges.pairwise import Contest, compare_into
 from judges.rubric import Rubric
 from judges.template import fill, missing
 from judges.verdict import How, score_of, stored
-from records import Comparison, Judgment, Message, Pair, Store, text_of
+from records import Comparison, Judgment, Message, Pair, Store, pair_of, text_of
 from records.keys import derived_seed
 from trainer.elo import components, elo
 
@@ -182,14 +182,13 @@ def _outcome(
     if strengths[best] - strengths[worst] < TIED:
         return "tied"
     row = subject.judgment
-    pair = Pair(
-        prompt=_request(row, rubric),
-        chosen=[{"role": "assistant", "content": subject.replies[best]}],
-        rejected=[{"role": "assistant", "content": subject.replies[worst]}],
-        prompt_id=row.prompt_id,
-        chosen_score=strengths[best],
-        rejected_score=strengths[worst],
-        margin=strengths[best] - strengths[worst],
+    scores = strengths[best], strengths[worst]
+    pair = pair_of(
+        _request(row, rubric),
+        row.prompt_id,
+        subject.replies[best],
+        subject.replies[worst],
+        scores,
         judge=comparisons[0].judge,
     )
     return _Made(pair, subject.scores[best] - subject.scores[worst])

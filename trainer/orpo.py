@@ -18,8 +18,8 @@ import tyro
 
 from console.command import run
 from trainer.launch import one_voice
-from trainer.pair_command import PairFlags, check_above_0, check_pairs, check_training, train_on_pairs
-from trainer.training import Trained, TrainingOptions
+from trainer.pair_command import PairFlags, check_above_0, check_pairs, train_on_pairs
+from trainer.training import Trained, TrainingOptions, check_options
 
 if TYPE_CHECKING:
     from records import Pair
@@ -63,7 +63,7 @@ def train_orpo(
 
     Raises InputError for a bad setting, TrainingError where there is nothing to train on or the loss is not a number.
     """
-    check_training(options)
+    check_options(options)
     check_above_0(options, "weight")
     check_pairs(pairs)
     from trainer.pair_losses import orpo_loss

@@ -1,20 +1,20 @@
-"""What the commands that train on preference pairs share, beside DPO: their flags, and reading, training, printing."""
+"""What the commands that train on preference pairs share: their flags, and reading, training, printing."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.command import Flags, Given
 from console.errors import InputError, TrainingError
-from trainer.training import Trained, TrainingOptions, check_options
+from trainer.training import Trained, TrainingOptions
 
 if TYPE_CHECKING:
     from records import Pair
     from trainer.checkpoints import Checkpoints
 
 Train = Callable[..., Trained]
-"""Takes parent, out, pairs, options and seed, and `checkpoints` by name."""
+"""Takes parent, out, pairs, options and seed, and by name `checkpoints` and, where one is named, `reference`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +33,15 @@ class PairFlags(Flags):
     """A folder for checkpoints on the way, which trainer.early_stop chooses from; without it there are none."""
     every_n_steps: int = 200
     """Optimiser steps from one checkpoint to the next."""
+    checkpoint_key: str | None = None
+    """What the training is called in its checkpoints, so that another's are not taken for them; the default is made of
+    the settings and the pairs."""
 
 
-def train_on_pairs(config: PairFlags, out: Path, options: TrainingOptions, train: Train) -> None:
-    """Read the pairs, call `train`, and print what happened."""
+def train_on_pairs(
+    config: PairFlags, out: Path, options: TrainingOptions, train: Train, *, reference: str | None = None
+) -> None:
+    """Read the pairs, call `train`, and print what happened; `reference` is the name of a model that it also takes."""
     from itertools import islice
 
     from console.table import print_table
@@ -53,8 +58,10 @@ def train_on_pairs(config: PairFlags, out: Path, options: TrainingOptions, train
         print(f"would train {config.model} on {len(pairs)} pairs of {config.file} and save it to {out}")
         return
     claim_folder(out, fresh=config.fresh)
-    checkpoints = _checkpoints(config, options, pairs)
-    trained = train(parent, out, pairs, options, config.seed, checkpoints=checkpoints)
+    named: dict[str, Any] = {"checkpoints": _checkpoints(config, options, pairs, reference)}
+    if reference is not None:
+        named["reference"] = resolve_model(reference, config.run)
+    trained = train(parent, out, pairs, options, config.seed, **named)
     print_table([table_row(trained, out)], as_json=config.json)
 
 
@@ -69,11 +76,6 @@ def check_pairs(pairs: "Sequence[Pair]") -> None:
         raise TrainingError("the weight of every preference pair is 0: there is nothing to train on")
 
 
-def check_training(options: TrainingOptions) -> None:
-    """Raise InputError where a setting that all trainings have is out of range."""
-    check_options(TrainingOptions(**{f.name: getattr(options, f.name) for f in fields(TrainingOptions)}))
-
-
 def check_above_0(options: TrainingOptions, *names: str) -> None:
     """Raise InputError where one of the settings `names` is not above 0."""
     for name in names:
@@ -82,11 +84,13 @@ def check_above_0(options: TrainingOptions, *names: str) -> None:
             raise InputError(f"{name} must be above 0, not {value}")
 
 
-def _checkpoints(config: PairFlags, options: TrainingOptions, pairs: "Sequence[Pair]") -> "Checkpoints | None":
+def _checkpoints(
+    config: PairFlags, options: TrainingOptions, pairs: "Sequence[Pair]", reference: str | None
+) -> "Checkpoints | None":
     from records.keys import content_key
     from trainer.checkpoints import Checkpoints
 
     if config.checkpoints is None:
         return None
-    key = content_key(type(options).__name__, config.model, config.run, options, config.seed, pairs)
-    return Checkpoints(config.checkpoints, config.every_n_steps, key)
+    made_of = (type(options).__name__, config.model, config.run, reference, options, config.seed, pairs)
+    return Checkpoints(config.checkpoints, config.every_n_steps, config.checkpoint_key or content_key(*made_of))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from console.errors import InputError
-from records import Judgment, Message, Pair, messages_of
+from records import Judgment, Message, Pair, messages_of, pair_of
 from trainer.confidence import confidence_of
 from trainer.pair_filters import Checks, EvidenceRule, open_checks, rubric_of, score_step, within_share
 
@@ -190,14 +190,12 @@ def _spread(judgment: Judgment) -> float:
 
 
 def _pair(chosen: Judgment, rejected: Judgment, confidence: float | None, weight: float) -> Pair:
-    return Pair(
-        prompt=messages_of(chosen.prompt),
-        chosen=[{"role": "assistant", "content": chosen.response}],
-        rejected=[{"role": "assistant", "content": rejected.response}],
-        prompt_id=chosen.prompt_id,
-        chosen_score=_score(chosen),
-        rejected_score=_score(rejected),
-        margin=_score(chosen) - _score(rejected),
+    return pair_of(
+        chosen.prompt,
+        chosen.prompt_id,
+        chosen.response,
+        rejected.response,
+        (_score(chosen), _score(rejected)),
         confidence=confidence,
         weight=weight,
         judge=chosen.judge,

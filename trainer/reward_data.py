@@ -40,16 +40,10 @@ def held_out_split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list
     return sides
 
 
-def check_pairs(pairs: Sequence[Pair], *, margins: bool) -> None:
-    """Raise TrainingError where there is nothing to train on, InputError where a weight or a needed margin is wrong."""
-    if not pairs:
-        raise TrainingError("no preference pair to train on")
-    if not all(0 <= pair.weight < float("inf") for pair in pairs):
-        raise InputError("a pair's weight must be a number and 0 or more")
-    if not any(pair.weight for pair in pairs):
-        raise TrainingError("the weight of every preference pair is 0: there is nothing to train on")
+def check_margins(pairs: Sequence[Pair]) -> None:
+    """Raise InputError where a pair lacks the margin that is asked for."""
     n_without = sum(pair.margin is None or not 0 <= pair.margin < float("inf") for pair in pairs)
-    if margins and n_without:
+    if n_without:
         raise InputError(
             f"{n_without} of {len(pairs)} pairs have no margin of 0 or more, which --margins needs; make the pairs "
             "with trainer.pairs, or leave it out"

@@ -11,7 +11,7 @@ information bottleneck (arXiv 2403.19279). What is saved is a plain sequence cla
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,6 +20,7 @@ import tyro
 from console.command import Flags, Given, run
 from console.errors import InputError
 from trainer.launch import is_first, is_sharded, one_voice
+from trainer.pair_command import check_pairs
 from trainer.rlp.bottleneck_options import BottleneckOptions
 from trainer.training import Trained, TrainingOptions, check_options
 
@@ -122,12 +123,14 @@ def train_reward_model(
     bad setting or pairs that lack what it needs, TrainingError where there is nothing to train on or the loss is not a
     number.
     """
-    from trainer.reward_data import check_pairs
-
     _check(options, bottleneck)
     if (samples is None) != (bottleneck is None):
         raise InputError("the policy's samples and the bottleneck's options go together: give both or neither")
-    check_pairs(pairs, margins=options.margins)
+    check_pairs(pairs)
+    if options.margins:
+        from trainer.reward_data import check_margins
+
+        check_margins(pairs)
     from datasets import Dataset
     from transformers import AutoTokenizer
     from trl import RewardConfig
@@ -179,7 +182,7 @@ def load_classifier(parent: Path, head: Literal["zero", "random"], seed: int) ->
 
 
 def _check(options: RewardOptions, bottleneck: BottleneckOptions | None) -> None:
-    check_options(TrainingOptions(**{f.name: getattr(options, f.name) for f in fields(TrainingOptions)}))
+    check_options(options)
     if is_sharded():
         raise InputError("a reward model is trained on whole copies of its weights; use a file without FSDP")
     if bottleneck is not None:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from console.command import Flags, Given, run
-from console.errors import InputError
+from console.command import run
+from trainer.chat_command import ChatFlags, train_on_chats
 from trainer.launch import one_voice
 from trainer.training import Trained, TrainingOptions, check_options
 
@@ -32,43 +32,18 @@ class SFTOptions(TrainingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Flags):
+class Config(ChatFlags):
     """Fine-tune a model on conversations."""
 
-    file: Given = None
-    """Conversations to learn from."""
-    model: str = "smollm2"
-    """The model to start from: iterN, a folder, a hub id, or smollm2."""
-    run: str | None = None
-    """The run that iterN is looked up in; the default is the newest."""
     out: Path = Path("runs/sft/model")
     """The folder of the new model."""
-    limit: int | None = None
-    """Use only the first N conversations."""
     training: Annotated[SFTOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=SFTOptions)
 
 
 @one_voice()
 def main(config: Config) -> None:
     """Read, train, save and print what happened."""
-    from itertools import islice
-
-    from console.table import print_table
-    from engines.models import resolve_model
-    from records.files import BadRows
-    from records.shapes import read_chats
-    from trainer.training import claim_folder, table_row
-
-    if config.file is None:
-        raise InputError("name a file of conversations; see --help")
-    chats = list(islice(read_chats(config.file, BadRows(strict=config.strict)), config.limit))
-    parent = resolve_model(config.model, config.run)
-    if config.dry_run:
-        print(f"would train {config.model} on {len(chats)} conversations of {config.file} and save it to {config.out}")
-        return
-    claim_folder(config.out, fresh=config.fresh)
-    trained = train_sft(parent, config.out, chats, config.training, config.seed)
-    print_table([table_row(trained, config.out)], as_json=config.json)
+    train_on_chats(config, config.out, config.training, train_sft)
 
 
 def train_sft(

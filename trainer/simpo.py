@@ -19,8 +19,8 @@ import tyro
 from console.command import run
 from console.errors import InputError
 from trainer.launch import one_voice
-from trainer.pair_command import PairFlags, check_above_0, check_pairs, check_training, train_on_pairs
-from trainer.training import Trained, TrainingOptions
+from trainer.pair_command import PairFlags, check_above_0, check_pairs, train_on_pairs
+from trainer.training import Trained, TrainingOptions, check_options
 
 if TYPE_CHECKING:
     from records import Pair
@@ -66,7 +66,7 @@ def train_simpo(
 
     Raises InputError for a bad setting, TrainingError where there is nothing to train on or the loss is not a number.
     """
-    check_training(options)
+    check_options(options)
     check_above_0(options, "beta")
     if not options.gamma_over_beta >= 0:
         raise InputError(f"gamma_over_beta must be 0 or more, not {options.gamma_over_beta}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -65,8 +65,9 @@ class Trained:
 
 
 def check_options(options: TrainingOptions) -> None:
-    """Raise InputError where a setting is out of range."""
-    for name, value in asdict(options).items():
+    """Raise InputError where a setting that all trainings have is out of range."""
+    for name in (field.name for field in fields(TrainingOptions)):
+        value = getattr(options, name)
         if value < 0 or (value == 0 and name not in MAY_BE_0):
             raise InputError(f"{name} must be {'0 or more' if name in MAY_BE_0 else 'above 0'}, not {value}")
     check_batch(options, n_processes())

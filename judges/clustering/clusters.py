@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from judges.clustering.answer_sets import AnswerSet, Member
 from judges.clustering.equivalence import BoolNN, Equivalence, FloatNN, Relation
-from records import Message, Pair, messages_of
+from records import Message, Pair, pair_of
 from records.keys import content_key, derived_seed
 from records.rows import Row
 
@@ -180,7 +180,7 @@ def _pair(answers: AnswerSet, groups: Groups, chosen: Member, clustering: Cluste
     votes = [place for cluster in groups.places[1:] for place in cluster for _ in answers.members[place].ids]
     draw = random.Random(derived_seed("rejected", spg.seed, answers.prompt_id))
     rejected = answers.members[draw.choice(sorted(votes))]
-    chosen_score, rejected_score = (chosen.score, rejected.score) if spg.choose == "reward" else (None, None)
+    by_reward = spg.choose == "reward"
     evidence: dict[str, Any] = {
         "kind": "self-consistency",
         "equivalence": clustering.equivalence,
@@ -191,16 +191,14 @@ def _pair(answers: AnswerSet, groups: Groups, chosen: Member, clustering: Cluste
         "chosen_id": chosen.ids[0],
         "rejected_id": rejected.ids[0],
     }
-    return Pair(
-        prompt=messages_of(answers.prompt),
-        chosen=[{"role": "assistant", "content": chosen.response}],
-        rejected=[{"role": "assistant", "content": rejected.response}],
-        prompt_id=answers.prompt_id,
-        chosen_score=chosen_score,
-        rejected_score=rejected_score,
-        margin=None if chosen_score is None or rejected_score is None else chosen_score - rejected_score,
+    return pair_of(
+        answers.prompt,
+        answers.prompt_id,
+        chosen.response,
+        rejected.response,
+        (chosen.score, rejected.score) if by_reward else (None, None),
         confidence=clustering.confidence,
-        judge=spg.judge if spg.choose == "reward" else None,
+        judge=spg.judge if by_reward else None,
         evidence=[evidence],
     )
 

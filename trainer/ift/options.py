@@ -1,6 +1,6 @@
 """The settings of intuitive fine-tuning; the paper's (arXiv 2405.11870, table 4) where nothing else is said."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 from console.errors import InputError
@@ -51,7 +51,7 @@ class IFTOptions(TrainingOptions):
 
 def check_ift(options: IFTOptions) -> None:
     """Raise InputError where a setting is out of range."""
-    check_options(TrainingOptions(**{f.name: getattr(options, f.name) for f in fields(TrainingOptions)}))
+    check_options(options)
     check_propagation(options.decay, options.variant)
     for name in ("max_lambda", "min_lambda", "final_share"):
         if not 0 <= getattr(options, name) <= 1:

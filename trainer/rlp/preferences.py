@@ -7,7 +7,7 @@ import msgspec
 
 from judges.contests import contest_of
 from judges.pairwise import Contest
-from records import Comparison, Pair, Response, messages_of
+from records import Comparison, Pair, Response, pair_of
 from records.keys import derived_seed
 
 NOISE = "label noise"
@@ -53,16 +53,8 @@ def _by_mean(row: Comparison) -> str | None:
 
 def _pair(row: Comparison, winner: str | None) -> Pair:
     sides = (row.response_a, row.response_b) if winner == "a" else (row.response_b, row.response_a)
-    chosen, rejected = ([{"role": "assistant", "content": text}] for text in sides)
     evidence = {"kind": "comparison", "id": row.id, "preference_b": row.preference_b}
-    return Pair(
-        prompt=messages_of(row.prompt),
-        chosen=chosen,
-        rejected=rejected,
-        prompt_id=row.prompt_id,
-        judge=row.judge,
-        evidence=[evidence],
-    )
+    return pair_of(row.prompt, row.prompt_id, *sides, judge=row.judge, evidence=[evidence])
 
 
 def _draw(pair: Pair, seed: int) -> float:

@@ -1,6 +1,6 @@
 """The settings of a run of reward learning on policy, as recipes/rlp_uml.toml and recipes/rlp_spg.toml give them."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,7 @@ from trainer.reward_model import RewardOptions
 from trainer.rlp.bottleneck_options import BottleneckOptions
 from trainer.rlp.synthetic_options import SyntheticOptions
 from trainer.sft import SFTOptions
-from trainer.training import TrainingOptions, check_options
+from trainer.training import check_options
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _check_annotator(options: AnnotatorOptions) -> None:
 
 def _check_trainings(config: Config) -> None:
     check_options(config.sft)
-    check_options(TrainingOptions(**{one.name: getattr(config.reward, one.name) for one in fields(TrainingOptions)}))
+    check_options(config.reward)
     check_ppo(config.ppo, n_processes=1)
     if config.reward.margins:
         raise InputError("--reward.margins needs a margin for every pair, which an annotator's label does not have")

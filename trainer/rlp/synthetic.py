@@ -17,7 +17,7 @@ from judges.clustering.equivalence import open_equivalence
 from judges.clustering.relations import RelationFile, related
 from judges.judge import open_judge
 from judges.pairwise import Contest, both_orders_answered, compare_into, comparison_id
-from records import Comparison, Pair, Store, messages_of
+from records import Comparison, Pair, Store, pair_of
 from records.files import BadRows
 from records.keys import derived_seed
 from trainer.rlp.synthetic_options import SyntheticOptions
@@ -152,15 +152,12 @@ def _pair(
     *,
     scored: bool = True,
 ) -> Pair:
-    high, low = (chosen.score, rejected.score) if scored else (None, None)
-    return Pair(
-        prompt=messages_of(answers.prompt),
-        chosen=[{"role": "assistant", "content": chosen.response}],
-        rejected=[{"role": "assistant", "content": rejected.response}],
-        prompt_id=answers.prompt_id,
-        chosen_score=high,
-        rejected_score=low,
-        margin=None if high is None or low is None else high - low,
+    return pair_of(
+        answers.prompt,
+        answers.prompt_id,
+        chosen.response,
+        rejected.response,
+        (chosen.score, rejected.score) if scored else (None, None),
         judge=judge,
         evidence=[evidence | {"chosen_id": chosen.ids[0], "rejected_id": rejected.ids[0]}],
     )
