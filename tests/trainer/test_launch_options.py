@@ -1,0 +1,93 @@
+"""What a launch on several processes is checked for, and how its settings, words and errors travel."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from console.command import parse
+from console.errors import InputError, TrainingError
+from trainer import launch
+from trainer.dpo import Config as DPOConfig
+from trainer.dpo import DPOOptions
+from trainer.launch import LaunchOptions, check_launch
+from trainer.sft import SFTOptions
+from trainer.training import check_options, trainer_settings
+
+
+def test_the_batch_is_that_of_all_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    options = SFTOptions(batch_size=12, micro_batch_size=2)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    check_options(options)
+    settings = trainer_settings(options, tmp_path, 0)
+    assert settings["gradient_accumulation_steps"] * settings["per_device_train_batch_size"] * 3 == 12
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(InputError, match=r"batch_size \(12\) must be a multiple of .* \(2\) times 4 processes"):
+        check_options(options)
+
+
+def test_sharding_that_would_lose_the_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    around = {"LOCAL_RANK": "0", "WORLD_SIZE": "2", "ACCELERATE_USE_FSDP": "true"}
+    for name, value in (launch.SHARDING | around).items():
+        monkeypatch.setenv(name, value)
+    check_options(SFTOptions())
+    monkeypatch.setenv("FSDP_STATE_DICT_TYPE", "SHARDED_STATE_DICT")
+    with pytest.raises(InputError, match="set fsdp_state_dict_type to FULL_STATE_DICT"):
+        check_options(SFTOptions())
+
+
+def test_a_sharded_model_of_low_precision_keeps_its_outputs_and_gradients_exact() -> None:
+    import torch
+    from torch.distributed.fsdp import MixedPrecisionPolicy
+
+    from trainer.sharding import keep_precision
+
+    low = torch.bfloat16
+    plugin = SimpleNamespace(mixed_precision_policy=MixedPrecisionPolicy(low, low, low))
+    keep_precision(SimpleNamespace(accelerator=SimpleNamespace(state=SimpleNamespace(fsdp_plugin=plugin))))
+    assert plugin.mixed_precision_policy == MixedPrecisionPolicy(low, torch.float32, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "problem"),
+    [
+        ({}, SFTOptions(batch_size=6), "times 2 processes"),
+        ({"distributed_type": "MULTI_CPU"}, SFTOptions(), "would start one process"),
+        ({"num_machines": 2}, SFTOptions(), "num_machines 1"),
+        ({"num_processes": "many"}, SFTOptions(), "not a file of accelerate"),
+    ],
+)
+def test_a_launch_that_cannot_do_is_refused_before_anything_is_paid_for(
+    changes: dict[str, Any], options: SFTOptions, problem: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "two.yaml"
+    settings = {"distributed_type": "MULTI_GPU", "num_processes": 2, "num_machines": 1, "machine_rank": 0}
+    rest = {"compute_environment": "LOCAL_MACHINE", "mixed_precision": "no", "use_cpu": False, "debug": False}
+    path.write_text("".join(f"{name}: {json.dumps(value)}\n" for name, value in (settings | rest | changes).items()))
+    with pytest.raises(InputError, match=problem):
+        check_launch(LaunchOptions(path), [options])
+    with pytest.raises(InputError, match="No such file"):
+        check_launch(LaunchOptions(tmp_path / "none.yaml"), [])
+
+
+def test_a_launch_passes_on_the_words_and_the_error_but_not_the_launchers_report(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    python = tmp_path / "python"
+    script = "echo 'DPO: 1 of 2' >&2; echo a table; echo 'error: no pairs' >&2; echo Traceback >&2; exit 1"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(launch.sys, "executable", str(python))
+    with pytest.raises(TrainingError, match="^iter2 DPO: no pairs$"):
+        launch.launch(LaunchOptions(), "trainer.dpo", [], "iter2 DPO")
+    printed, said = capfd.readouterr()
+    assert printed == "" and "DPO: 1 of 2" in said and "Traceback" not in said and "no pairs" not in said
+
+
+def test_the_options_of_a_training_come_back_from_its_flags() -> None:
+    options = replace(DPOOptions(), learning_rate=1.23456789e-7, warmup_share=0.0)
+    assert parse(DPOConfig, launch.flags_of(options), "dpo").training == options
