@@ -39,10 +39,12 @@ class Config(Flags):
     """The model to start from."""
     seeds: int = 3
     """Repeat with N splits, from --seed on."""
-    learning_rate: float = 1e-5
+    learning_rate: float = 1e-4
+    batch_size: int = 8
+    """Examples of an optimiser step; with few ratings a large batch leaves too few steps to learn in."""
     epochs: int = 1
-    max_length: int = 2048
-    """Tokens of an example; what is longer loses its end, and a judgment its score."""
+    max_length: int = 1024
+    """Tokens of an example; what is longer loses its end, and a judgment its score, so that it teaches nothing."""
     out: Path = Path("runs/eft_experiment")
     """Where data, models and results go."""
 
@@ -96,7 +98,8 @@ def _steps(config: Config, seed: int) -> list[Step]:
     data, ift, both = folder / "data", folder / "ift", folder / "both"
     training = (
         "--model", config.model, "--learning-rate", str(config.learning_rate), "--epochs", str(config.epochs),
-        "--max-length", str(config.max_length), "--micro-batch-size", "1", "--seed", str(seed), "--fresh",
+        "--batch-size", str(config.batch_size), "--micro-batch-size", "1", "--max-length", str(config.max_length),
+        "--seed", str(seed), "--fresh",
     )  # fmt: skip
     judges = [word for judge in (config.model, ift / "model", both / "model") for word in ("--judge", str(judge))]
     eft = ("trainer.eft", str(config.file), "--targets", "ranks", "--read", "logprobs")

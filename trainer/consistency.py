@@ -13,16 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
 from judges.audit.baselines import Likelihood, likelihood_id, likelihoods_of
 from records import Message, Pair, Response, Store
 from records.stage import complete
-
-if TYPE_CHECKING:
-    pass
 
 Answer = tuple[str | list[Message], str]
 

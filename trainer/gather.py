@@ -21,15 +21,13 @@ from records.runs import Run
 from records.store import latest, write_rows
 from trainer.consistency import measure_consistency, with_consistency
 from trainer.integrity import check_signal
-from trainer.meta import meta_pairs, mixed
+from trainer.meta import META_RUBRIC, meta_pairs, mixed
 from trainer.pairing import PairCounts, make_pairs, positive_chats
 from trainer.recipe import Config
 from trainer.temporal import temporal_pairs
 
 if TYPE_CHECKING:
     from engines.transformers_engine import TransformersEngine
-
-META_RUBRIC = "meta_judge"
 
 
 def gather(run: Run, number: int, prompts: list[Prompt], config: Config) -> None:

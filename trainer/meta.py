@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+META_RUBRIC = "meta_judge"
 TIED = 1e-6
 """Strengths that are closer differ only in how far the search for them went."""
 
@@ -225,7 +226,7 @@ def _request(row: Judgment, rubric: Rubric) -> list[Message]:
 
 def _check(judgments: Sequence[Judgment], rubric: Rubric, meta_judge: Judge) -> None:
     if "judged" not in meta_judge.rubric.placeholders:
-        raise InputError(f"the rubric '{meta_judge.rubric.name}' does not compare judgments; use meta_judge")
+        raise InputError(f"the rubric '{meta_judge.rubric.name}' does not compare judgments; use {META_RUBRIC}")
     if reason := missing(rubric, {"prompt": "", "response": ""}):
         raise InputError(f"{reason}: a judgment does not keep it")
     for row in judgments:

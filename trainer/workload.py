@@ -1,15 +1,19 @@
 """What each stage of a loop has to do: calls, tokens read, tokens written, tokens trained on."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 from judges.options import Reading
+from judges.question import load_question
+from judges.retrieval import claims
+from judges.retrieval.verify import SHOWN_WORDS
 from judges.rubric import load_rubric
 from judges.template import fill
 from records.rows import Message, Prompt, messages_of
+from trainer.meta import META_RUBRIC
 from trainer.recipe import Config
 
 if TYPE_CHECKING:
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 
 Count = Callable[[str], int]
 CHARS_PER_TOKEN = 4
+WORD_TOKENS = 4 / 3
+"""About, in English."""
 TURN_TOKENS = 5
 """What a chat template adds to a turn, about."""
 
@@ -52,15 +58,49 @@ def loop_work(
 ) -> list[Work]:
     """Return the stages of a loop, in order, from its settings, its seed prompts and the chats that iter1 learns."""
     n_prompt = round(fmean(_chat_tokens(messages_of(p.prompt, p.system), count) for p in prompts)) if prompts else 0
-    rubric, n_answers = load_rubric(config.judge.rubric), config.candidates.prompts * config.candidates.n
     found = [_sft(config, sft_chats, count)]
     for number in range(2, config.iterations + 1):
-        if config.new_prompts.source != "seeds":
-            found.append(_new_prompts(f"iter{number} new prompts, at least", n_prompt, config))
-        found.append(_answers(f"iter{number} candidates", n_answers, n_prompt, config))
-        found.append(_verdicts(f"iter{number} judging", n_answers, rubric, n_prompt, config))
-        found.append(_dpo(f"iter{number} DPO", n_prompt, config))
+        found += _gathering(f"iter{number}", n_prompt, config)
+        found += _learning(f"iter{number}", n_prompt, config)
     return [*found, *_held_out(n_prompt, config)]
+
+
+def _gathering(name: str, n_prompt: int, config: Config) -> Iterator[Work]:
+    """Yield what making a round's pairs takes."""
+    rubric, n_answers = load_rubric(config.judge.rubric), config.candidates.prompts * config.candidates.n
+    n_judged = n_answers
+    if config.new_prompts.source != "seeds":
+        yield _new_prompts(f"{name} new prompts, at least", n_prompt, config)
+    if config.round.rejected == "iter0":
+        yield _answers(f"{name} answers of iter0", n_answers, n_prompt, config)
+        n_judged += n_answers
+    yield _answers(f"{name} candidates", n_answers, n_prompt, config)
+    if config.evidence.enabled:
+        yield _evidence(f"{name} evidence, at most", n_judged, n_prompt, config)
+    yield _verdicts(f"{name} judging", n_judged, rubric, n_prompt, config)
+    if config.round.meta:
+        yield _meta_judging(f"{name} meta-judging, at most", n_prompt, config)
+    if config.round.consistency != "off":
+        n_answer = n_prompt + config.candidates.max_new_tokens
+        widest = config.engine.batch_size * n_answer
+        yield Work(f"{name} consistency", "answer", n_read=3 * n_answers * n_answer, n_widest=widest)
+
+
+def _learning(name: str, n_prompt: int, config: Config) -> Iterator[Work]:
+    """Yield what a round's training takes, and the comparisons of its checkpoints."""
+    if config.round.learn == "perfect":
+        yield _positive_only(f"{name} SFT", n_prompt, config)
+        return
+    dpo = _dpo(f"{name} DPO", n_prompt, config)
+    yield dpo
+    if config.early_stop is not None:
+        n_each = min(config.early_stop.n_prompts, config.eval.prompts)
+        n_compared = dpo.n_steps // config.early_stop.every_n_steps  # with the best before it
+        rubric = load_rubric(config.eval.rubric)
+        yield _answers(f"{name} checkpoints' answers, at most", (n_compared + 1) * n_each, n_prompt, config)
+        yield _verdicts(
+            f"{name} checkpoints compared, at most", 2 * n_compared * n_each, rubric, n_prompt, config, samples=1
+        )
 
 
 def _held_out(n_prompt: int, config: Config) -> list[Work]:
@@ -70,7 +110,12 @@ def _held_out(n_prompt: int, config: Config) -> list[Work]:
         _answers("held-out answers", n_models * n_each, n_prompt, config),
         _verdicts("held-out scores", 2 * n_models * n_each, rubric, n_prompt, config),
         _verdicts(
-            "held-out comparisons", 2 * config.iterations * n_each, load_rubric(config.eval.rubric), n_prompt, config, 1
+            "held-out comparisons",
+            2 * config.iterations * n_each,
+            load_rubric(config.eval.rubric),
+            n_prompt,
+            config,
+            samples=1,
         ),
     ]
     if config.monitors.labelled is not None:
@@ -99,12 +144,48 @@ def _answers(stage: str, n: int, n_prompt: int, config: Config) -> Work:
     return Work(stage, "answer", n_calls=n, n_read=n * n_prompt, n_written=n * n_new, n_widest=widest)
 
 
-def _verdicts(stage: str, n: int, rubric: "Rubric", n_prompt: int, config: Config, samples: int | None = None) -> Work:
+def _evidence(stage: str, n: int, n_prompt: int, config: Config) -> Work:
+    """Return the calls where every answer has as many claims as are checked, and as many passages for each."""
+    options, n_shown = config.evidence, n_prompt + config.candidates.max_new_tokens
+    tools, stances = (load_question(name, claims.HERE).choices for name in ("tool", "stance"))
+    searches = options.tool != "arithmetic"
+    n_tools = n * len(tools) if options.tool == "auto" else 0
+    n_claims = n if searches and options.claims == "model" else 0
+    n_stances = n * options.max_claims * options.k * len(stances) if searches and options.verifier == "judge" else 0
+    n_passage, n_new = round(SHOWN_WORDS * WORD_TOKENS), claims.SAMPLING.max_new_tokens
+    return Work(
+        stage,
+        "judge",
+        n_calls=n_tools + n_claims + n_stances,
+        n_read=(n_tools + n_claims) * n_shown + n_stances * n_passage,
+        n_written=n_claims * n_new,
+        n_widest=config.engine.batch_size * max(n_shown + n_new, n_passage),
+    )
+
+
+def _meta_judging(stage: str, n_prompt: int, config: Config) -> Work:
+    """Return the comparisons where all judgments of one answer to each prompt are different, each in both orders."""
+    n = 2 * config.candidates.prompts * math.comb(config.judge.samples, 2)
+    n_shown = config.candidates.max_new_tokens + 2 * config.judge.max_new_tokens
+    return _verdicts(stage, n, load_rubric(META_RUBRIC), n_prompt, config, samples=1, n_shown=n_shown)
+
+
+def _verdicts(
+    stage: str,
+    n: int,
+    rubric: "Rubric",
+    n_prompt: int,
+    config: Config,
+    *,
+    samples: int | None = None,
+    n_shown: int | None = None,
+) -> Work:
     options = config.judge
     by_logprobs = options.read == "logprobs"
     n_calls = n * (len(rubric.labels) if by_logprobs else samples or options.samples)
     n_new = 0 if by_logprobs else options.max_new_tokens
-    n_shown = (2 if rubric.kind == "pair" else 1) * config.candidates.max_new_tokens
+    if n_shown is None:
+        n_shown = (2 if rubric.kind == "pair" else 1) * config.candidates.max_new_tokens
     n_question = judge_tokens(rubric, options.read) + n_prompt + n_shown
     widest = min(n_calls, config.engine.batch_size) * (n_question + n_new)
     return Work(
@@ -122,6 +203,18 @@ def _sft(config: Config, chats: Sequence[Sequence[Message]], count: Count) -> Wo
     n_tokens = sum(lengths) * config.sft.epochs
     widest = config.sft.micro_batch_size * max(lengths, default=0)
     return Work("iter1 SFT", "train", n_trained=n_tokens, n_steps=_steps(len(chats), config.sft), n_widest=widest)
+
+
+def _positive_only(stage: str, n_prompt: int, config: Config) -> Work:
+    n_answers = config.candidates.prompts * config.candidates.n
+    n_answer = min(n_prompt + config.candidates.max_new_tokens, config.sft.max_length)
+    return Work(
+        f"{stage}, at most {n_answers} answers",
+        "train",
+        n_trained=n_answers * n_answer * config.sft.epochs,
+        n_steps=_steps(n_answers, config.sft),
+        n_widest=config.sft.micro_batch_size * n_answer,
+    )
 
 
 def _dpo(stage: str, n_prompt: int, config: Config) -> Work:

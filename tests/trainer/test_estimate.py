@@ -8,13 +8,15 @@ import pytest
 from console.errors import InputError
 from engines.options import EngineOptions
 from judges.options import JudgeOptions
+from judges.retrieval.options import EvidenceOptions
 from records import Message, Prompt
 from tests.tiny import save_tiny_model
 from trainer.dpo import DPOOptions
+from trainer.early_stop import EarlyStopOptions
 from trainer.estimate import estimate, table_of, too_large
 from trainer.model_size import EstimateOptions, Hardware, inference_bytes, model_size, training_bytes
 from trainer.probe import Speeds, probe
-from trainer.recipe import CandidateOptions, Config, EvalOptions
+from trainer.recipe import CandidateOptions, Config, EvalOptions, RoundOptions
 from trainer.sft import SFTOptions
 from trainer.workload import TURN_TOKENS, Work, by_characters, judge_tokens, loop_work
 
@@ -78,6 +80,38 @@ def test_new_prompts_and_labels_are_stages_where_they_are_asked_for() -> None:
     )
     names = [work.stage for work in loop_work(more, PROMPTS, CHATS)]
     assert "iter2 new prompts, at least" in names and "judge accuracy" in names and "KL to iter0" not in names
+
+
+def test_what_a_round_may_do_besides_is_counted_by_hand() -> None:
+    text = JudgeOptions(read="text", samples=3, max_new_tokens=100)
+    variant = replace(
+        CONFIG,
+        judge=text,
+        round=RoundOptions(rejected="iter0", meta=True),
+        evidence=EvidenceOptions(corpus=Path("corpus"), k=2, max_claims=4),
+        early_stop=EarlyStopOptions(every_n_steps=1, n_prompts=3),
+    )
+    works = loop_work(variant, PROMPTS, CHATS)
+    n_prompt = 40 // 4 + TURN_TOKENS
+    assert stage(works, "iter2 answers of iter0").n_calls == stage(works, "iter2 candidates").n_calls == 18
+    assert stage(works, "iter2 judging").n_calls == 2 * 18 * 3
+    evidence = stage(works, "iter2 evidence")
+    assert evidence.n_calls == 36 * (3 + 1 + 4 * 2 * 3) and evidence.n_written == 36 * 400
+    assert evidence.n_read == 36 * ((3 + 1) * (n_prompt + 50) + 4 * 2 * 3 * 400)
+    meta = stage(works, "iter2 meta-judging")
+    assert (meta.n_calls, meta.n_written) == (6 * 2 * 3, 6 * 2 * 3 * 100)
+    assert meta.n_read > 36 * (n_prompt + 50 + 2 * 100)
+    answers, compared = stage(works, "iter2 checkpoints' answers"), stage(works, "iter2 checkpoints compared")
+    assert (answers.n_calls, compared.n_calls) == (3 * 3, 2 * 2 * 3)  # two steps, so two checkpoints and the end
+
+
+def test_consistency_reads_each_answer_with_three_models_and_positive_only_trains_on_answers() -> None:
+    n_answer = 40 // 4 + TURN_TOKENS + 50
+    cream = loop_work(replace(CONFIG, round=RoundOptions(consistency="set")), PROMPTS, CHATS)
+    assert stage(cream, "iter2 consistency").n_read == 3 * 18 * n_answer
+    positive = loop_work(replace(CONFIG, round=RoundOptions(learn="perfect")), PROMPTS, CHATS)
+    assert stage(positive, "iter2 SFT").n_trained == 18 * n_answer * 2
+    assert not any("DPO" in work.stage for work in positive)
 
 
 @pytest.mark.slow
