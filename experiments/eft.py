@@ -11,14 +11,13 @@ each in a process of its own; what is done is not done again.
 """
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.command import Flags, Given, run
-from console.errors import InputError, TrainingError
+from console.errors import InputError
+from experiments.steps import Step
 
 if TYPE_CHECKING:
     from console.table import Cell
@@ -71,26 +70,6 @@ def main(config: Config) -> None:
             step.do()
     found = [json.loads(steps[seed][-1].made.read_text(encoding="utf-8")) for seed in seeds]
     print_table(_table(found), as_json=config.json)
-
-
-@dataclass(frozen=True)
-class Step:
-    """A command and the file that it leaves when it is done; where it leaves none, what it prints."""
-
-    words: tuple[str, ...]
-    made: Path
-
-    def do(self) -> None:
-        """Run the command where it has not been; raises TrainingError where it fails."""
-        from records import write_atomic
-
-        if self.made.exists():
-            return
-        done = subprocess.run([sys.executable, "-m", *self.words], stdout=subprocess.PIPE)
-        if done.returncode:
-            raise TrainingError(f"failed: python -m {' '.join(self.words)}")
-        if not self.made.exists():
-            write_atomic(self.made, done.stdout)
 
 
 def _steps(config: Config, seed: int) -> list[Step]:

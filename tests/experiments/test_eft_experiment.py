@@ -1,11 +1,6 @@
-import json
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from console.errors import TrainingError
-from experiments.eft import BOTH, IFT, LONGER, UNTRAINED, Step, _table
+from experiments.eft import BOTH, IFT, LONGER, UNTRAINED, _table
 
 
 def measured(untrained: float, ift: float, both: float) -> dict[str, Any]:
@@ -22,17 +17,3 @@ def test_what_eft_adds_is_the_mean_difference_of_the_seeds_with_its_interval() -
     assert row["EFT adds"] == "+0.200 ± 0.248"  # 0.1, 0.2, 0.3: 4.303 x 0.1 / sqrt 3
     assert (row[UNTRAINED], row[LONGER]) == ("0.500 ± 0.248", "0.700 ± 0.000")
     assert str(row[IFT]).startswith("0.500") and str(row[BOTH]).startswith("0.700")
-
-
-def test_a_step_keeps_what_its_command_prints_and_is_not_done_twice(tmp_path: Path) -> None:
-    made = tmp_path / "a" / "version.json"
-    Step(("json.tool", "--help"), made).do()
-    assert "usage" in made.read_text()
-    made.write_text("[]")
-    Step(("json.tool", "--help"), made).do()
-    assert json.loads(made.read_text()) == []
-
-
-def test_a_step_that_fails_names_its_command(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="failed: python -m json.tool nowhere"):
-        Step(("json.tool", "nowhere"), tmp_path / "x").do()

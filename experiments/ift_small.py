@@ -1,0 +1,199 @@
+"""Compare intuitive fine-tuning with SFT, DPO and ORPO on the same answers of people, with a small model.
+
+python -m experiments.ift_small trees.jsonl.gz --data-dir DATA
+python -m experiments.ift_small trees.jsonl.gz --data-dir DATA --limit 40 --tasks arc_challenge winogrande
+python -m experiments.ift_small trees.jsonl.gz --data-dir DATA --dry-run
+
+The trees are dealt out: most to learn from, the rest to measure on. To each prompt, the answer that people ranked
+highest is what SFT and IFT learn, and the chosen one of DPO's and ORPO's pairs; the lowest is the rejected one. All
+start from the same model. Each model is asked the questions of --tasks (--data-dir has their data; see
+evals.open_llm), and its answers to the held-out prompts are compared with people's best ones by --judge. The steps are
+this project's own commands, each in a process of its own; what is done is not done again.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from console.command import Flags, Given, run
+from console.errors import InputError
+from experiments.steps import Step
+
+if TYPE_CHECKING:
+    from console.table import Cell
+    from judges.ranked import RankedAnswers
+    from records import Pair
+
+UNTRAINED = "untrained"
+TRAINERS = {"SFT": "trainer.sft", "IFT": "trainer.ift", "DPO": "trainer.dpo", "ORPO": "trainer.orpo"}
+ON_PAIRS = ("DPO", "ORPO")
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """Of each method; preference optimisation has a tenth, as usual."""
+
+    sft: float = 2e-5
+    ift: float = 2e-5
+    dpo: float = 2e-6
+    orpo: float = 2e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Train with four methods on the same answers, and measure each."""
+
+    file: Given = None
+    """Ranked answers: OASST trees, or what else trainer.eft reads."""
+    data_dir: Path | None = None
+    """The folder with the tasks' data; needed."""
+    model: str = "smollm2"
+    """The model that all start from."""
+    judge: str = "smollm2"
+    """The model that compares answers with people's."""
+    held_out_share: float = 0.3
+    """The share of the trees that is measured on."""
+    limit: int | None = None
+    """Learn from the first N prompts."""
+    epochs: int = 1
+    batch_size: int = 8
+    max_length: int = 512
+    learning_rate: LearningRates = LearningRates()
+    tasks: tuple[str, ...] = ("arc_challenge", "arc_gen", "gsm8k", "mmlu", "truthfulqa_mc2", "winogrande")
+    questions: int = 100
+    """The first N of each task; of each subject for MMLU, a hundredth of them, rounded up."""
+    shots: int = 0
+    """Examples before each question; the leaderboard's own numbers take hours on a processor."""
+    prompts: int = 32
+    """Held-out prompts whose answers are compared."""
+    max_new_tokens: int = 128
+    out: Path = Path("runs/ift_experiment")
+    """Where data, models and results go."""
+
+
+def main(config: Config) -> None:
+    """Run what is not done and print what each model can do and what it cost."""
+    from console.table import print_table
+
+    if config.file is None or config.data_dir is None:
+        raise InputError("name a file of ranked answers, and with --data-dir the folder of the tasks' data")
+    training, measuring = _training(config), _measuring(config)
+    if config.dry_run:
+        for step in [*training.values(), *(step for steps in measuring.values() for step in steps)]:
+            print(f"python -m {' '.join(step.words)}")
+        return
+    _write_data(config)
+    for step in training.values():
+        step.do()
+    for steps in measuring.values():
+        for step in steps:
+            step.do()
+    found = {arm: [json.loads(step.made.read_bytes()) for step in steps] for arm, steps in measuring.items()}
+    costs = {arm: step.cost for arm, step in training.items()}
+    print_table([_row(arm, *results, costs.get(arm)) for arm, results in found.items()], as_json=config.json)
+
+
+def pairs_of(ranked: "Sequence[RankedAnswers]") -> "list[Pair]":
+    """Return one pair a prompt, the answer that people ranked highest against the lowest; the first of equals."""
+    from records import pair_of
+
+    found = []
+    for one in ranked:
+        places = sorted(range(len(one.ranks)), key=one.ranks.__getitem__)
+        best, worst = places[0], max(places, key=one.ranks.__getitem__)
+        if one.responses[best] != one.responses[worst]:
+            found.append(pair_of(one.prompt, one.id, one.responses[best], one.responses[worst]))
+    return found
+
+
+def _write_data(config: Config) -> None:
+    """Write what is learnt, as pairs and as chats, and the held-out prompts with people's best answers."""
+    from judges.ranked_files import read_ranked
+    from records import Response
+    from records.files import BadRows
+    from records.store import write_rows
+    from trainer.eft_split import Shares, split_trees
+
+    assert config.file is not None
+    ranked = read_ranked(config.file, BadRows(strict=config.strict))
+    split = split_trees(ranked, Shares(0, config.held_out_share), config.seed)
+    pairs = pairs_of(split.eft[: config.limit])
+    folder = config.out / "data"
+    write_rows(folder / "pairs.jsonl", pairs)
+    write_rows(folder / "chats.jsonl", [{"messages": [*pair.prompt, *pair.chosen]} for pair in pairs])
+    best = [
+        Response(
+            id=pair.prompt_id,
+            prompt_id=pair.prompt_id,
+            prompt=pair.prompt,
+            response=pair.chosen[0]["content"],
+            model="people",
+        )
+        for pair in pairs_of(split.held_out)
+    ]
+    write_rows(folder / "people.jsonl", best)
+
+
+def _training(config: Config) -> dict[str, Step]:
+    shared = (
+        "--model", config.model, "--epochs", str(config.epochs), "--batch-size", str(config.batch_size),
+        "--micro-batch-size", "1", "--max-length", str(config.max_length), "--seed", str(config.seed), "--fresh",
+    )  # fmt: skip
+    steps = {}
+    for arm, module in TRAINERS.items():
+        data = config.out / "data" / ("pairs.jsonl" if arm in ON_PAIRS else "chats.jsonl")
+        rate = ("--learning-rate", str(getattr(config.learning_rate, arm.lower())))
+        out = config.out / arm.lower() / "model"
+        steps[arm] = Step((module, str(data), *shared, *rate, "--out", str(out)), out)
+    return steps
+
+
+def _measuring(config: Config) -> dict[str, list[Step]]:
+    """Return for each model the tasks, MMLU's subjects by themselves because they are so many, and the comparison."""
+    n_subject = -(-config.questions // 100)
+    parts = [("tasks", [name for name in config.tasks if name != "mmlu"], config.questions)]
+    if "mmlu" in config.tasks:
+        parts.append(("mmlu", ["mmlu"], n_subject))
+    asked = ("--data-dir", str(config.data_dir), "--shots", str(config.shots), "--json")
+    answered = (
+        "--reference", str(config.out / "data" / "people.jsonl"), "--limit", str(config.prompts), "--judge-model",
+        config.judge, "--max-new-tokens", str(config.max_new_tokens), "--seed", str(config.seed), "--json",
+    )  # fmt: skip
+    found = {}
+    for arm in (UNTRAINED, *TRAINERS):
+        folder = config.out / arm.lower()
+        model = ("--model", config.model if arm == UNTRAINED else str(folder / "model"))
+        tasks = [
+            Step(
+                (
+                    "evals.open_llm", *model, *asked, "--limit", str(n), "--tasks", *names,
+                    "--out", str(folder / f"open_llm_{part}"),
+                ),
+                folder / f"{part}.json",
+            )
+            for part, names, n in parts if names
+        ]  # fmt: skip
+        compared = ("evals.alpaca", *model, *answered, "--out", str(folder / "alpaca_eval"))
+        found[arm] = [*tasks, Step(compared, folder / "win_rate.json")]
+    return found
+
+
+def _row(arm: str, *found: Any) -> "dict[str, Cell]":
+    """Return a table row of a model: each task in percent, the win rate, and its training's cost."""
+    *tasks, compared, cost = found
+    row: dict[str, Cell] = {"model": arm}
+    for one in (task for part in tasks for task in part["tasks"]):
+        value = one["value"]
+        row[one["task"]] = None if value is None else f"{100 * value:.1f} ± {100 * 1.96 * (one['stderr'] or 0):.1f}"
+    error = 1.96 * (compared["standard_error"] or 0)
+    row["win rate"] = f"{compared['win_rate']:.1f} ± {error:.1f}"
+    row["characters"] = compared["avg_length"]
+    row["CPU seconds"] = round(cost["cpu_seconds"]) if cost else None
+    row["peak MiB"] = round(cost["peak_mib"]) if cost else None
+    return row
+
+
+if __name__ == "__main__":
+    run(Config, main, "python -m experiments.ift_small")

@@ -1,0 +1,54 @@
+"""A command of this project as one step of an experiment: done once, in a process of its own, its cost kept."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from console.errors import TrainingError
+
+KIB_PER_MIB = 1024
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command and the file or folder that it leaves when it is done; where it leaves none, what it prints."""
+
+    words: tuple[str, ...]
+    made: Path
+
+    def do(self) -> None:
+        """Run the command where it has not been; raises TrainingError where it fails."""
+        from records import write_atomic
+
+        if self.made.exists():
+            return
+        started_s = time.monotonic()
+        with subprocess.Popen([sys.executable, "-m", *self.words], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            printed = process.stdout.read()
+            _, status, usage = os.wait4(process.pid, 0)  # the only wait that says what the child took
+            process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise TrainingError(f"failed: python -m {' '.join(self.words)}")
+        if not self.made.exists():
+            write_atomic(self.made, printed)
+        cost = {
+            "seconds": time.monotonic() - started_s,
+            "cpu_seconds": usage.ru_utime + usage.ru_stime,
+            "peak_mib": usage.ru_maxrss / KIB_PER_MIB,
+        }
+        write_atomic(self._cost, json.dumps(cost, indent=1).encode())
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """Return wall seconds, processor seconds and the largest resident set of the command, in MiB."""
+        found: dict[str, float] = json.loads(self._cost.read_bytes())
+        return found
+
+    @property
+    def _cost(self) -> Path:
+        return self.made.with_name(f"{self.made.name}.cost.json")
