@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from console.errors import InputError
+from console.errors import InputError, TrainingError
 from console.progress import say
 from records.keys import content_key
 from records.rows import Row
@@ -53,7 +53,10 @@ def wanted(config: ManyArms, known: Mapping[str, Any]) -> list[ArmAndSeed]:
 def run_missing(
     config: ManyArms, ids: Mapping[ArmAndSeed, str], row_type: type[RowT], run_one: Callable[[str, int, str], RowT]
 ) -> list[RowT]:
-    """Return the results with these ids, running those that are not in OUT/results.jsonl."""
+    """Return the results with these ids, running those that are not in OUT/results.jsonl.
+
+    An arm that finds nothing to learn from is named and left out. Raises TrainingError where no arm is left.
+    """
     from records import Store
     from records.store import set_aside
 
@@ -61,10 +64,16 @@ def run_missing(
         set_aside(config.out)
     with Store(config.out / "results.jsonl", row_type) as store:
         for (name, seed), row_id in ids.items():
-            if row_id not in store:
-                say(f"seed {seed}: {name}")
+            if row_id in store:
+                continue
+            say(f"seed {seed}: {name}")
+            try:
                 store.append(run_one(name, seed, row_id))
-        return list(store.chosen(ids.values()))
+            except TrainingError as error:
+                say(f"seed {seed}: {name} has no result: {error}")
+        if found := list(store.chosen(ids.values())):
+            return found
+    raise TrainingError("no arm has a result; what was said of each is above")
 
 
 def seed_folder(config: ManyArms, size: object, seed: int) -> Path:

@@ -1,0 +1,54 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from console.errors import InputError, TrainingError
+from experiments.arms import run_missing, wanted
+from records.rows import Row
+
+
+class Result(Row, frozen=True, kw_only=True):
+    id: str
+    arm: str
+
+
+@dataclass(frozen=True)
+class Flags:
+    out: Path
+    arms: str = "one,two"
+    seed: int = 3
+    seeds: int = 2
+    fresh: bool = False
+
+
+def test_all_arms_of_a_seed_come_together_and_an_unknown_one_is_named(tmp_path: Path) -> None:
+    assert wanted(Flags(tmp_path), {"one": 1, "two": 2}) == [("one", 3), ("two", 3), ("one", 4), ("two", 4)]
+    with pytest.raises(InputError, match="no arm 'two'; there are one"):
+        wanted(Flags(tmp_path), {"one": 1})
+
+
+def test_an_arm_with_nothing_to_learn_from_is_named_and_the_others_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = {("one", 3): "a", ("two", 3): "b", ("one", 4): "c"}
+    ran = []
+
+    def run_one(name: str, seed: int, row_id: str) -> Result:
+        ran.append(row_id)
+        if row_id == "b":
+            raise TrainingError("no answer is perfect")
+        return Result(id=row_id, arm=name)
+
+    assert [row.id for row in run_missing(Flags(tmp_path), ids, Result, run_one)] == ["a", "c"]
+    assert "seed 3: two has no result: no answer is perfect" in capsys.readouterr().err
+    run_missing(Flags(tmp_path), ids, Result, run_one)
+    assert ran == ["a", "b", "c", "b"]  # what has a result is not run again
+
+
+def test_no_result_at_all_is_an_error(tmp_path: Path) -> None:
+    def run_one(name: str, seed: int, row_id: str) -> Result:
+        raise TrainingError("nothing")
+
+    with pytest.raises(TrainingError, match="no arm has a result"):
+        run_missing(Flags(tmp_path), {("one", 0): "a"}, Result, run_one)
