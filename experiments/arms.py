@@ -1,16 +1,27 @@
 """What experiments with several arms and seeds share: which to run, and the store of what has been."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from console.errors import InputError, TrainingError
 from console.progress import say
+from console.table import Cell
 from records.keys import content_key
 from records.rows import Row
 
 RowT = TypeVar("RowT", bound=Row)
 ArmAndSeed = tuple[str, int]
+Table = tuple[list[dict[str, Cell]], str]
+"""Its rows, and the words below it."""
+
+
+class About(Protocol):
+    """An arm."""
+
+    @property
+    def about(self) -> str:
+        """What it is, in a line."""
 
 
 class ManyArms(Protocol):
@@ -36,6 +47,10 @@ class ManyArms(Protocol):
     def fresh(self) -> bool:
         """Whether what is there is set aside."""
 
+    @property
+    def json(self) -> bool:
+        """Whether what is printed is JSON."""
+
 
 def wanted(config: ManyArms, known: Mapping[str, Any]) -> list[ArmAndSeed]:
     """Return every arm with every seed that is asked for, all arms of a seed together.
@@ -48,6 +63,31 @@ def wanted(config: ManyArms, known: Mapping[str, Any]) -> list[ArmAndSeed]:
     if config.seeds < 1:
         raise InputError(f"--seeds must be at least 1, not {config.seeds}")
     return [(name, seed) for seed in range(config.seed, config.seed + config.seeds) for name in names]
+
+
+def print_plan(config: ManyArms, pairs: Sequence[ArmAndSeed], known: Mapping[str, About]) -> None:
+    """Print what would be run."""
+    from console.table import print_table
+
+    names = dict.fromkeys(name for name, _ in pairs)
+    print_table([{"arm": name, "about": known[name].about} for name in names], as_json=config.json)
+    say(f"would run each with {config.seeds} seeds into {config.out}")
+
+
+def print_results(results: Sequence[Row], tables: Sequence[Table], *, as_json: bool) -> None:
+    """Print the tables, or the results themselves as JSON."""
+    from console.table import print_table
+
+    if as_json:
+        import msgspec
+
+        print(msgspec.json.format(msgspec.json.encode(results)).decode())
+        return
+    for place, (rows, words) in enumerate(tables):
+        if place:
+            print()
+        print_table(rows)
+        print(f"\n{words}")
 
 
 def run_missing(

@@ -45,7 +45,10 @@ class Step:
 
     @property
     def cost(self) -> dict[str, float]:
-        """Return wall seconds, processor seconds and the largest resident set of the command, in MiB."""
+        """Return wall seconds, processor seconds and the largest resident set of the command, in MiB.
+
+        The last is never below what this process has itself: the system counts from before the command is loaded.
+        """
         found: dict[str, float] = json.loads(self._cost.read_bytes())
         return found
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.command import Flags, run
-from experiments.arms import ArmAndSeed, run_missing, seed_folder, wanted
+from experiments.arms import ArmAndSeed, print_plan, print_results, run_missing, seed_folder, wanted
 from experiments.known_truth.arms import ARMS, Size
 
 if TYPE_CHECKING:
@@ -52,14 +52,9 @@ class Config(Flags):
 
 def main(config: Config) -> None:
     """Run what is not done, and print the tables of everything that was asked for."""
-    from console.progress import say
-    from console.table import print_table
-
     pairs = wanted(config, ARMS)
     if config.dry_run:
-        names = dict.fromkeys(name for name, _ in pairs)
-        print_table([{"arm": name, "about": ARMS[name].about} for name in names], as_json=config.json)
-        say(f"would run each with {config.seeds} seeds into {config.out}")
+        print_plan(config, pairs, ARMS)
         return
     results = run_all(pairs, config)
     _print(results, config)
@@ -104,26 +99,10 @@ def _one(name: str, seed: int, row_id: str, config: Config) -> "ArmResult":
 
 
 def _print(results: "list[ArmResult]", config: Config) -> None:
-    from console.table import print_table
-    from experiments.known_truth.report import judge_table, quality_table
+    from experiments.known_truth.report import JUDGE_WORDS, QUALITY_WORDS, judge_table, quality_table
 
-    if config.json:
-        import msgspec
-
-        print(msgspec.json.format(msgspec.json.encode(results)).decode())
-        return
-    print_table(quality_table(results))
-    print(
-        "\nM0 to M3: mean quality of the answers to held-out instructions, 0 to 5, with its 95% interval over seeds;\n"
-        "differences are paired by seed. right: share of right answers. minutes: of an arm; the first also made M1.\n"
-    )
-    print_table(judge_table(results))
-    print(
-        "\nown, graded: how often the model scores the better of two answers higher, of its own and of graded ones; a\n"
-        "tie counts half, pairs of equal quality are left out. pairs, right: how many it was trained on, and the\n"
-        "share ordered rightly of those that differ in quality (positive: chosen answers, and how many are right).\n"
-        "DPO: share of held-out pairs of the parent's answers whose better one gained more likelihood than the worse."
-    )
+    tables = [(quality_table(results), QUALITY_WORDS), (judge_table(results), JUDGE_WORDS)]
+    print_results(results, tables, as_json=config.json)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,17 @@ from experiments.known_truth.results import ArmResult, Value, against_full
 if TYPE_CHECKING:
     from console.table import Cell
 
+QUALITY_WORDS = (
+    "M0 to M3: mean quality of the answers to held-out instructions, 0 to 5, with its 95% interval over seeds;\n"
+    "differences are paired by seed. right: share of right answers. minutes: of an arm; the first also made M1."
+)
+JUDGE_WORDS = (
+    "own, graded: how often the model scores the better of two answers higher, of its own and of graded ones; a\n"
+    "tie counts half, pairs of equal quality are left out. pairs, right: how many it was trained on, and the\n"
+    "share ordered rightly of those that differ in quality (positive: chosen answers, and how many are right).\n"
+    "DPO: share of held-out pairs of the parent's answers whose better one gained more likelihood than the worse."
+)
+
 
 def quality_table(results: Sequence[ArmResult]) -> "list[dict[str, Cell]]":
     """Return how good the answers of M0 to M3 are, by arm."""

@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.command import Flags, run
-from experiments.arms import ArmAndSeed, run_missing, seed_folder, wanted
+from experiments.arms import ArmAndSeed, print_plan, print_results, run_missing, seed_folder, wanted
 from experiments.rlp_truth.arms import ARMS, Size
 
 if TYPE_CHECKING:
@@ -59,14 +59,9 @@ class Config(Flags):
 
 def main(config: Config) -> None:
     """Run what is not done, and print the tables of everything that was asked for."""
-    from console.progress import say
-    from console.table import print_table
-
     pairs = wanted(config, ARMS)
     if config.dry_run:
-        names = dict.fromkeys(name for name, _ in pairs)
-        print_table([{"arm": name, "about": ARMS[name].about} for name in names], as_json=config.json)
-        say(f"would run each with {config.seeds} seeds into {config.out}")
+        print_plan(config, pairs, ARMS)
         return
     _print(run_all(pairs, config), config)
 
@@ -98,27 +93,10 @@ def _one(name: str, seed: int, row_id: str, config: Config) -> "ArmResult":
 
 
 def _print(results: "list[ArmResult]", config: Config) -> None:
-    from console.table import print_table
-    from experiments.rlp_truth.report import policy_table, reward_table
+    from experiments.rlp_truth.report import POLICY_WORDS, REWARD_WORDS, policy_table, reward_table
 
-    if config.json:
-        import msgspec
-
-        print(msgspec.json.format(msgspec.json.encode(results)).decode())
-        return
-    print_table(policy_table(results))
-    print(
-        "\nquality: true, of the answers to held-out instructions, 0 to 5, with its 95% interval over seeds;\n"
-        "differences are paired by seed. right: share of right answers. reward: by the first reward model, from SFT's\n"
-        "mean in SFT's standard deviations. KL: to SFT, nats an answer. worth: quality as the labeller sees it.\n"
-    )
-    print_table(reward_table(results))
-    print(
-        "\nSFT's, PPO's: how often the arm's reward model orders two answers to an instruction as the truth; a tie is\n"
-        "half right, equally good answers are left out. synthetic, right: how many pairs it learnt from beside the\n"
-        "preferences, and the share of those with a better side that are ordered rightly. minutes: of an arm; the\n"
-        "first one also made the base model, SFT and PPO."
-    )
+    tables = [(policy_table(results), POLICY_WORDS), (reward_table(results), REWARD_WORDS)]
+    print_results(results, tables, as_json=config.json)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,18 @@ if TYPE_CHECKING:
 
 Value = Callable[[ArmResult], float | None]
 
+POLICY_WORDS = (
+    "quality: true, of the answers to held-out instructions, 0 to 5, with its 95% interval over seeds;\n"
+    "differences are paired by seed. right: share of right answers. reward: by the first reward model, from SFT's\n"
+    "mean in SFT's standard deviations. KL: to SFT, nats an answer. worth: quality as the labeller sees it."
+)
+REWARD_WORDS = (
+    "SFT's, PPO's: how often the arm's reward model orders two answers to an instruction as the truth; a tie is\n"
+    "half right, equally good answers are left out. synthetic, right: how many pairs it learnt from beside the\n"
+    "preferences, and the share of those with a better side that are ordered rightly. minutes: of an arm; the\n"
+    "first one also made the base model, SFT and PPO."
+)
+
 
 def policy_table(results: Sequence[ArmResult]) -> "list[dict[str, Cell]]":
     """Return how good the answers of each arm are."""

@@ -12,7 +12,7 @@ def test_a_step_keeps_what_its_command_prints_and_is_not_done_twice(tmp_path: Pa
     Step(("json.tool", "--help"), made).do()
     assert "usage" in made.read_text()
     cost = Step(("json.tool", "--help"), made).cost
-    assert cost["cpu_seconds"] > 0 and 0 < cost["seconds"] < 60 and 1 < cost["peak_mib"] < 500
+    assert cost["cpu_seconds"] > 0 and 0 < cost["seconds"] < 60 and cost["peak_mib"] > 1
     made.write_text("[]")
     Step(("json.tool", "--help"), made).do()
     assert json.loads(made.read_text()) == []
