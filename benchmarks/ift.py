@@ -2,7 +2,8 @@
 
 python -m benchmarks.ift                                          the packaged model's layers, 150,000 words; minutes
 python -m benchmarks.ift --vocabulary 0 --rows 2 --length 512     the packaged model as it is
-python -m benchmarks.ift --layers 2 --vocabulary 50000 --length 64 --steps 2 --repeats 1
+python -m benchmarks.ift --rows 8 --checkpointing --sides ift two_pass                   memory, at a GPU's settings
+python -m benchmarks.ift --layers 2 --vocabulary 50000 --length 128 --steps 2 --repeats 1
 
 All sides learn the same answers, cut at the same length; DPO's pairs have them as the chosen ones, and a rejected one
 each. Each side is a process of its own, and they take turns. Seconds are of an optimiser step with all its passes, its
@@ -58,6 +59,8 @@ class Config:
     """Steps that are timed."""
     repeats: int = 2
     sides: tuple[str, ...] = tuple(SIDES)
+    checkpointing: bool = False
+    """Compute activations again for the gradient, as every training here does on a GPU."""
     seed: int = 0
 
 
@@ -66,7 +69,8 @@ def main(config: Config) -> None:
     with tempfile.TemporaryDirectory(prefix="ift-") as name:
         folder = Path(name)
         model = make_model(config, folder / "model")
-        work = Work(str(model), config.rows, config.length, config.prompt, config.steps, config.seed)
+        shape = config.rows, config.length, config.prompt, config.steps
+        work = Work(str(model), *shape, config.seed, config.checkpointing)
         save(work, folder / "work.json")
         for repeat in range(config.repeats):
             for side in config.sides:

@@ -31,6 +31,8 @@ class Work:
     """Tokens of it that are not learnt, about."""
     steps: int
     seed: int
+    checkpointing: bool
+    """Compute activations again for the gradient, as every training here does on a GPU."""
 
 
 def answers(work: Work) -> tuple[str, list[tuple[str, str]]]:
@@ -48,7 +50,8 @@ def settings(work: Work, folder: Path) -> dict[str, Any]:
     from trainer.training import trainer_settings
 
     options = IFTOptions(batch_size=work.rows, micro_batch_size=work.rows, max_length=work.length, epochs=1)
-    return trainer_settings(options, folder, work.seed) | {"max_steps": work.steps + 1}
+    checkpointing = {"gradient_checkpointing": True} if work.checkpointing else {}
+    return trainer_settings(options, folder, work.seed) | {"max_steps": work.steps + 1} | checkpointing
 
 
 def conversations(work: Work) -> Any:
