@@ -10,7 +10,9 @@ from console.errors import InputError
 from judges.audit.columns import Columns, columns_of
 from judges.audit.labels import LabelledSet, majority, pairs_within, sampled
 from judges.audit.readers.formats import read_labelled
+from judges.ranked_files import read_ranked
 from records.files import BadRows
+from records.store import write_rows
 
 
 def load(path: Path, columns: Columns | None = None, given: Any = None) -> LabelledSet:
@@ -66,6 +68,21 @@ def test_oasst_ranks_become_scores_and_every_pair_of_one_message(data: Path) -> 
     assert deep and all(item.prompt[-1]["role"] == "user" for item in deep if isinstance(item.prompt, list))
     first = found.pairs[0]
     assert best[first.group].response == (first.response_a if first.label == "a" else first.response_b)
+
+
+def test_the_rows_that_trainer_eft_writes_give_the_pairs_and_ranks_of_their_trees(data: Path, tmp_path: Path) -> None:
+    source = data / "oasst/en_100_tree.jsonl.gz"
+    trees, ranked = load(source), read_ranked(source, BadRows(strict=True))
+    write_rows(tmp_path / "held_out.jsonl", ranked)
+    found = load(tmp_path / "held_out.jsonl")
+    assert (found.format, found.ranks) == ("ranked", True)
+    assert len({one.group for one in found.pairs}) == len(ranked)
+
+    def ordered(one: LabelledSet) -> set[tuple[str, str]]:
+        return {tuple((p.response_a, p.response_b)[:: 1 if p.label == "a" else -1]) for p in one.pairs}  # type: ignore[misc]
+
+    assert ordered(found) == ordered(trees)
+    assert Counter(one.score for one in found.scores) == Counter(one.score for one in trees.scores)
 
 
 def test_prometheus_scores_are_the_mean_of_three_and_the_texts_are_taken_out_of_the_prompt(data: Path) -> None:

@@ -13,6 +13,7 @@ from judges.audit.readers.mtbench import read_mtbench, read_mtbench_scores
 from judges.audit.readers.names import FormatName
 from judges.audit.readers.pairs import read_autoj, read_judgebench, read_llmbar, read_pairs, read_pandalm
 from judges.audit.readers.preferred import read_hhh, read_prometheus, read_rewardbench, read_rmbench
+from judges.audit.readers.ranked import read_ranked_answers
 from judges.audit.readers.trees import read_oasst
 from records.files import BadRows, Record, read_records
 from records.shapes import UNKNOWN_MODEL, prompt_of
@@ -62,6 +63,7 @@ FORMATS: dict[str, Format] = {
     "pairs": Format(lambda record, columns: columns.has_both(record), read_pairs),
     "rmbench": Format(lambda r, _: isinstance(r.get("chosen"), list) and _texts(r["chosen"]), read_rmbench),
     "oasst": Format(lambda r, _: isinstance(r.get("prompt"), dict) and "replies" in r["prompt"], read_oasst),
+    "ranked": Format(_has("prompt", "responses", "ranks"), read_ranked_answers),
     "hhh": Format(_has("chosen_instruction", "rejected_instruction"), read_hhh),
     "prometheus": Format(_has("instruction", "gpt4_score"), read_prometheus),
     "mtbench": Format(_has("question_id", "model_a", "model_b", "winner", "judge"), read_mtbench),

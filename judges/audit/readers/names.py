@@ -3,6 +3,6 @@
 from typing import Literal
 
 FormatName = Literal[
-    "llmbar", "pandalm", "judgebench", "faireval", "autoj", "rmbench", "rewardbench", "oasst", "mtbench",
+    "llmbar", "pandalm", "judgebench", "faireval", "autoj", "rmbench", "rewardbench", "oasst", "ranked", "mtbench",
     "mtbench-scores", "prometheus", "hhh", "pairs", "scores",
 ]  # fmt: skip
