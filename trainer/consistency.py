@@ -44,7 +44,9 @@ def measure_consistency(
     token, as the authors' code does for M0.
     """
     answers = [(row.prompt, row.response) for row in responses]
-    found = {path: _likelihoods(path, answers, folder, batch_size) for path in dict.fromkeys((now, before, reference))}
+    found = {
+        path: likelihoods_under(path, answers, folder, batch_size) for path in dict.fromkeys((now, before, reference))
+    }
     rewards = [implicit_rewards(found[path], None if path == reference else found[reference]) for path in (now, before)]
     return consistency_of([row.prompt_id for row in responses], *rewards)
 
@@ -85,7 +87,8 @@ def with_consistency(
     return [msgspec.structs.replace(pair, confidence=value) for pair, value in known if value is not None]
 
 
-def _likelihoods(model: Path, answers: Sequence[Answer], folder: Path, batch_size: int) -> list[Likelihood]:
+def likelihoods_under(model: Path, answers: Sequence[Answer], folder: Path, batch_size: int) -> list[Likelihood]:
+    """Return how likely the model finds each answer; what is stored in `folder` is not computed again."""
     from engines.transformers_engine import TransformersEngine
 
     engine = TransformersEngine.load(model, model.name, batch_size)
