@@ -6,8 +6,9 @@ python -m experiments.eft trees.jsonl.gz --dry-run
 
 For each seed the trees are split anew; the model is fine-tuned on the IFT part, and on IFT and EFT together; then the
 untrained model and both others judge the held-out part. The score is the only target (--targets ranks, --read
-logprobs): a model of this size writes no rationale that ends with a score. The steps are this project's own commands,
-each in a process of its own; what is done is not done again.
+logprobs): a model of this size writes no rationale that ends with a score. The second table takes the likeliest score
+for the expected one, which ties and reaches the top of the scale as written scores do, and asks no model. The steps are
+this project's own commands, each in a process of its own; what is done is not done again.
 """
 
 import json
@@ -21,6 +22,7 @@ from experiments.steps import Step
 
 if TYPE_CHECKING:
     from console.table import Cell
+    from records import Judgment
 
 UNTRAINED, IFT, BOTH = "untrained", "IFT", "IFT + EFT"
 LONGER = "the longer is better"
@@ -50,7 +52,6 @@ class Config(Flags):
 
 def main(config: Config) -> None:
     """Run what is not done and print the measures, averaged over seeds with 95% intervals."""
-    from console.table import print_table
     from records import write_atomic
 
     if config.file is None:
@@ -68,8 +69,52 @@ def main(config: Config) -> None:
         write_atomic(data / CHATS, (data / "ift.jsonl").read_bytes() + split.made.read_bytes())
         for step in trained:
             step.do()
-    found = [json.loads(steps[seed][-1].made.read_text(encoding="utf-8")) for seed in seeds]
-    print_table(_table(found), as_json=config.json)
+    expected = [json.loads(steps[seed][-1].made.read_text(encoding="utf-8")) for seed in seeds]
+    likeliest = [_by_likeliest(config.out / f"seed{seed}", found) for seed, found in zip(seeds, expected, strict=True)]
+    _print(_table(expected), _table(likeliest), as_json=config.json)
+
+
+def _print(expected: "list[dict[str, Cell]]", likeliest: "list[dict[str, Cell]]", *, as_json: bool) -> None:
+    """Print a table for each way to take the score, or the rows of both as one list."""
+    from console.table import print_table
+
+    tables = {"expected": expected, "likeliest": likeliest}
+    if as_json:
+        print_table([{"score": score, **row} for score, rows in tables.items() for row in rows], as_json=True)
+        return
+    for score, rows in tables.items():
+        print(f"by the {score} score:\n")
+        print_table(rows)
+        print()
+
+
+def _by_likeliest(folder: Path, expected: dict[str, Any]) -> dict[str, Any]:
+    """Return the measures of the same judges where each answer's score is the likeliest one."""
+    from records import Judgment, read_rows
+    from records.store import write_rows
+
+    words: list[str] = []
+    for place, judge in enumerate(expected["judges"]):
+        file = folder / "likeliest" / f"{place}.jsonl"
+        write_rows(file, [with_likeliest(row) for row in read_rows(Path(judge["path"]), Judgment)])
+        words += ["--judgments", str(file)]
+    held_out = str(folder / "data" / "held_out.jsonl")
+    measure = ("evals.reward_model", held_out, *words, "--json", "--out", str(folder / "judged"))
+    step = Step(measure, folder / "likeliest.json")
+    step.do()
+    found: dict[str, Any] = json.loads(step.made.read_text(encoding="utf-8"))
+    return found
+
+
+def with_likeliest(row: "Judgment") -> "Judgment":
+    """Return a judgment by log-probabilities with its likeliest score, of equals the lowest; none stays none."""
+    import msgspec
+
+    if row.score is None:
+        return row
+    logprobs = json.loads(row.replies[0])
+    score = float(max(logprobs, key=logprobs.__getitem__))
+    return msgspec.structs.replace(row, score=score, scores=[score])
 
 
 def _steps(config: Config, seed: int) -> list[Step]:

@@ -1,6 +1,10 @@
+import json
 from typing import Any
 
-from experiments.eft import BOTH, IFT, LONGER, UNTRAINED, _table
+import pytest
+
+from experiments.eft import BOTH, IFT, LONGER, UNTRAINED, _print, _table, with_likeliest
+from records import Judgment, Usage
 
 
 def measured(untrained: float, ift: float, both: float) -> dict[str, Any]:
@@ -17,3 +21,29 @@ def test_what_eft_adds_is_the_mean_difference_of_the_seeds_with_its_interval() -
     assert row["EFT adds"] == "+0.200 ± 0.248"  # 0.1, 0.2, 0.3: 4.303 x 0.1 / sqrt 3
     assert (row[UNTRAINED], row[LONGER]) == ("0.500 ± 0.248", "0.700 ± 0.000")
     assert str(row[IFT]).startswith("0.500") and str(row[BOTH]).startswith("0.700")
+
+
+def judged(score: float | None, logprobs: dict[str, float]) -> Judgment:
+    return Judgment(
+        id="j", response_id="r", prompt_id="p", prompt="Why?", response="So.", model="m", score=score, scores=[score],
+        replies=[json.dumps(logprobs)], error=None if score else "call failed", spread=0.5, rubric="additive",
+        judge="f", usage=Usage(),
+    )  # fmt: skip
+
+
+def test_the_likeliest_score_takes_the_place_of_the_expected_one() -> None:
+    row = with_likeliest(judged(2.7, {"1": -3.0, "2": -1.2, "3": -0.5, "4": -4.0}))
+    assert (row.score, row.scores) == (3.0, [3.0])
+
+
+def test_of_equally_likely_scores_the_lowest_is_taken() -> None:
+    assert with_likeliest(judged(2.5, {"2": -0.7, "3": -0.7})).score == 2.0
+
+
+def test_an_answer_without_a_score_gets_none_by_the_likeliest_one() -> None:
+    assert with_likeliest(judged(None, {})).score is None
+
+
+def test_as_json_both_ways_to_take_the_score_are_one_list(capsys: pytest.CaptureFixture[str]) -> None:
+    _print([{"measure": "accuracy"}], [{"measure": "accuracy"}], as_json=True)
+    assert [row["score"] for row in json.loads(capsys.readouterr().out)] == ["expected", "likeliest"]
