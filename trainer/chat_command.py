@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from console.command import Flags, Given
 from console.errors import InputError
+from trainer.flags import TrainFlags
 from trainer.training import Trained, TrainingOptions
 
 Train = Callable[..., Trained]
@@ -13,17 +13,8 @@ Train = Callable[..., Trained]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChatFlags(Flags):
+class ChatFlags(TrainFlags):
     """The flags of a command that trains on conversations."""
-
-    file: Given = None
-    """Conversations to learn from."""
-    model: str = "smollm2"
-    """The model to start from: iterN, a folder, a hub id, or smollm2."""
-    run: str | None = None
-    """The run that iterN is looked up in; the default is the newest."""
-    limit: int | None = None
-    """Use only the first N conversations."""
 
 
 def train_on_chats(config: ChatFlags, out: Path, options: TrainingOptions, train: Train) -> None:

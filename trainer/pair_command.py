@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from console.command import Flags, Given
 from console.errors import InputError, TrainingError
+from trainer.flags import TrainFlags
 from trainer.training import Trained, TrainingOptions
 
 if TYPE_CHECKING:
@@ -18,17 +18,9 @@ Train = Callable[..., Trained]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairFlags(Flags):
+class PairFlags(TrainFlags):
     """The flags of a command that trains on preference pairs."""
 
-    file: Given = None
-    """Preference pairs to learn from."""
-    model: str = "smollm2"
-    """The model to start from: iterN, a folder, a hub id, or smollm2."""
-    run: str | None = None
-    """The run that iterN is looked up in; the default is the newest."""
-    limit: int | None = None
-    """Use only the first N pairs."""
     checkpoints: Path | None = None
     """A folder for checkpoints on the way, which trainer.early_stop chooses from; without it there are none."""
     every_n_steps: int = 200

@@ -7,7 +7,8 @@ python -m trainer.reward_model pairs.jsonl --samples responses.jsonl --bottlenec
 
 FILE has preference pairs, as for trainer.dpo; a pair's `weight` is its weight in the loss, over the mean weight. With
 --samples, answers of the policy, several to a prompt, the model also learns a representation of them: RLP's multi-view
-information bottleneck (arXiv 2403.19279). What is saved is a plain sequence classifier with one label.
+information bottleneck (arXiv 2403.19279). What is saved is a plain sequence classifier with one label; a reward model
+given as --model keeps its head.
 """
 
 from collections.abc import Sequence
@@ -17,8 +18,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from console.command import Flags, Given, run
+from console.command import run
 from console.errors import InputError
+from trainer.flags import TrainFlags
 from trainer.launch import is_first, is_sharded, one_voice
 from trainer.pair_command import check_pairs
 from trainer.rlp.bottleneck_options import BottleneckOptions
@@ -47,19 +49,11 @@ class RewardOptions(TrainingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Flags):
+class Config(TrainFlags):
     """Train a reward model on preference pairs."""
 
-    file: Given = None
-    """Preference pairs to learn from."""
-    model: str = "smollm2"
-    """The model to start from: iterN, a folder, a hub id, or smollm2; a reward model keeps its head."""
-    run: str | None = None
-    """The run that iterN is looked up in; the default is the newest."""
     out: Path = Path("runs/rm/model")
     """The folder of the new model."""
-    limit: int | None = None
-    """Use only the first N pairs."""
     held_out_share: float = 0.1
     """The share of the prompts whose pairs are not learnt from, but measured on; 0 measures nothing."""
     samples: Path | None = None

@@ -5,10 +5,10 @@ python -m trainer.ppo prompts.jsonl --model iter1 --reward my_rewards:length --k
 python -m trainer.ppo prompts.jsonl --reward judge --judge-engine.model iter1 --judge.rubric additive
 accelerate launch --num_processes 2 -m trainer.ppo prompts.jsonl --model iter1 --reward runs/rm/model
 
-FILE has prompts, in any form that the project reads. A reward is a reward model's folder, a Python function that takes
-prompts and answers and returns a number or None for each, or a judge. An answer without a reward is not learnt from.
-Beside OUT lie its steps (OUT.steps.jsonl) and checkpoints (OUT.checkpoints). Stopped and started again, it goes on from
-the last checkpoint.
+FILE has prompts, in any form that the project reads. The model to start from is also the reference. A reward is a
+reward model's folder, a Python function that takes prompts and answers and returns a number or None for each, or a
+judge. An answer without a reward is not learnt from. Beside OUT lie its steps (OUT.steps.jsonl) and checkpoints
+(OUT.checkpoints). Stopped and started again, it goes on from the last checkpoint.
 """
 
 from collections.abc import Iterator
@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from console.command import Flags, Given, run
+from console.command import run
 from console.errors import InputError
 from engines.options import EngineOptions
 from judges.options import JudgeOptions
+from trainer.flags import TrainFlags
 from trainer.launch import is_first, n_processes, one_voice
 from trainer.ppo.options import PPOOptions, check_ppo
 
@@ -33,21 +34,13 @@ JUDGE = "judge"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Flags):
+class Config(TrainFlags):
     """Train a model with PPO."""
 
-    file: Given = None
-    """Prompts to answer."""
-    model: str = "smollm2"
-    """The model to start from, which is also the reference: iterN, a folder, a hub id, or smollm2."""
-    run: str | None = None
-    """The run that iterN is looked up in; the default is the newest."""
     reward: str | None = None
     """A reward model's folder, a Python function as module:function, or judge."""
     out: Path = Path("runs/ppo/model")
     """The folder of the new model."""
-    limit: int | None = None
-    """Use only the first N prompts."""
     training: Annotated[PPOOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PPOOptions)
     judge: JudgeOptions = field(default_factory=JudgeOptions)
     judge_engine: EngineOptions = field(default_factory=EngineOptions)
