@@ -12,7 +12,7 @@ this project's own commands, each in a process of its own; what is done is not d
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from experiments.steps import Step
 
 if TYPE_CHECKING:
     from console.table import Cell
+    from experiments.paired import Answered
     from judges.ranked import RankedAnswers
     from records import Pair
 
@@ -92,7 +93,15 @@ def main(config: Config) -> None:
             step.do()
     found = {arm: [json.loads(step.made.read_bytes()) for step in steps] for arm, steps in measuring.items()}
     costs = {arm: step.cost for arm, step in training.items()}
-    print_table([_row(arm, *results, costs.get(arm)) for arm, results in found.items()], as_json=config.json)
+    rows = [_row(arm, *results, costs.get(arm)) for arm, results in found.items()]
+    numbers = {arm: _answered(config, arm, results[:-1]) for arm, results in found.items()}
+    differences = [_less_sft(arm, numbers) for arm in numbers if arm != "SFT"]
+    if config.json:
+        print(json.dumps({"models": rows, "less SFT, same questions": differences}, ensure_ascii=False, indent=1))
+        return
+    print_table(rows)
+    print("\nless SFT, on the same questions:\n")
+    print_table(differences)
 
 
 def pairs_of(ranked: "Sequence[RankedAnswers]") -> "list[Pair]":
@@ -145,7 +154,7 @@ def _training(config: Config) -> dict[str, Step]:
     for arm, module in TRAINERS.items():
         data = config.out / "data" / ("pairs.jsonl" if arm in ON_PAIRS else "chats.jsonl")
         rate = ("--learning-rate", str(getattr(config.learning_rate, arm.lower())))
-        out = config.out / arm.lower() / "model"
+        out = _folder(config, arm) / "model"
         steps[arm] = Step((module, str(data), *shared, *rate, "--out", str(out)), out)
     return steps
 
@@ -163,13 +172,13 @@ def _measuring(config: Config) -> dict[str, list[Step]]:
     )  # fmt: skip
     found = {}
     for arm in (UNTRAINED, *TRAINERS):
-        folder = config.out / arm.lower()
+        folder = _folder(config, arm)
         model = ("--model", config.model if arm == UNTRAINED else str(folder / "model"))
         tasks = [
             Step(
                 (
                     "evals.open_llm", *model, *asked, "--limit", str(n), "--tasks", *names,
-                    "--out", str(folder / f"open_llm_{part}"),
+                    "--out", str(_replies(folder, part)),
                 ),
                 folder / f"{part}.json",
             )
@@ -178,6 +187,40 @@ def _measuring(config: Config) -> dict[str, list[Step]]:
         compared = ("evals.alpaca", *model, *answered, "--out", str(folder / "alpaca_eval"))
         found[arm] = [*tasks, Step(compared, folder / "win_rate.json")]
     return found
+
+
+def _folder(config: Config, arm: str) -> Path:
+    return config.out / arm.lower()
+
+
+def _replies(folder: Path, part: str) -> Path:
+    return folder / f"open_llm_{part}"
+
+
+def _answered(config: Config, arm: str, parts: Sequence[Any]) -> "dict[str, Answered]":
+    """Return a model's number on each question of each task."""
+    from experiments.paired import answered
+
+    scores = [score for part in parts for score in part["tasks"]]
+    folder = _folder(config, arm)
+    return {
+        score["task"]: answered(_replies(folder, "mmlu" if score["task"] == "mmlu" else "tasks"), score)
+        for score in scores
+    }
+
+
+def _less_sft(arm: str, numbers: "Mapping[str, Mapping[str, Answered]]") -> "dict[str, Cell]":
+    """Return a table row of what a model has more than SFT's on the same questions, in percentage points."""
+    from experiments.paired import difference
+
+    row: dict[str, Cell] = {"model": arm}
+    for task, mine in numbers[arm].items():
+        mean = difference(
+            {key: 100 * value for key, value in mine.items()},
+            {key: 100 * value for key, value in numbers["SFT"][task].items()},
+        )
+        row[task] = mean.text(1, sign=True) if mean else None
+    return row
 
 
 def _row(arm: str, *found: Any) -> "dict[str, Cell]":

@@ -1,7 +1,17 @@
 from pathlib import Path
 from typing import Any
 
-from experiments.ift_small import TRAINERS, UNTRAINED, Config, _measuring, _row, _training, _write_data, pairs_of
+from experiments.ift_small import (
+    TRAINERS,
+    UNTRAINED,
+    Config,
+    _less_sft,
+    _measuring,
+    _row,
+    _training,
+    _write_data,
+    pairs_of,
+)
 from judges.ranked import RankedAnswers
 from records import Pair, Response, read_rows
 from records.files import BadRows
@@ -56,3 +66,11 @@ def test_a_row_has_each_task_the_win_rate_and_the_cost() -> None:
         "peak MiB": 2000,
     }
     assert _row(UNTRAINED, tasks, compared, None)["CPU seconds"] is None
+
+
+def test_less_sft_pairs_the_models_question_by_question() -> None:
+    sft = {("samples_gsm8k.jsonl", place): float(place % 2) for place in range(4)}
+    ift = dict.fromkeys(sft, 1.0) | {("samples_gsm8k.jsonl", 9): 0.0}
+    numbers = {"SFT": {"gsm8k": sft, "mmlu": {}}, "IFT": {"gsm8k": ift, "mmlu": {}}}
+    row = _less_sft("IFT", numbers)
+    assert row == {"model": "IFT", "gsm8k": "+50.0 ± 91.9", "mmlu": None}  # 100, 0, 100, 0: 3.182 x 57.7 / sqrt 4

@@ -1,0 +1,33 @@
+"""What a model has more than another on the same questions, from the replies that evals.open_llm keeps."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from console.mean import Mean, mean_of
+
+Answered = dict[tuple[str, int], float]
+"""The number of each question, which is named by its file and its place in the task's data."""
+
+
+def answered(folder: Path, score: Mapping[str, Any]) -> Answered:
+    """Return a task's number question by question; `score` is its entry in the results of `folder`.
+
+    A task of several parts, MMLU's subjects, has a file for each.
+    """
+    task = score["task"]
+    metric, _, read_by = score["metric"].partition(",")
+    found: Answered = {}
+    for path in sorted({*folder.glob(f"samples_{task}.jsonl"), *folder.glob(f"samples_{task}_*.jsonl")}):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            sample = json.loads(line)
+            if sample["filter"] == read_by:
+                found[path.name, sample["doc_id"]] = float(sample[metric])
+    return found
+
+
+def difference(one: Answered, other: Answered) -> Mean | None:
+    """Return the mean difference on the questions that both have, with its 95% interval; None where there are none."""
+    shared = sorted(one.keys() & other.keys())
+    return mean_of([one[question] - other[question] for question in shared]) if shared else None
