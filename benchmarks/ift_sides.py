@@ -8,11 +8,13 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from trainer.ift.options import IFTOptions
+from trainer.tiles import small_tiles
 
 LAMBDA, DECAY = 0.2, 0.95
 
@@ -177,7 +179,8 @@ def measure(side: str, work: Work, folder: Path) -> dict[str, Any]:
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Clock())
     n_tokens = int(next(iter(trainer.get_train_dataloader()))["attention_mask"].sum())
-    trainer.train()
+    with small_tiles(trainer.args.device.type) if side == "ift" else nullcontext():  # as every training here has them
+        trainer.train()
     peak = torch.cuda.max_memory_allocated() / 2**20 if on_gpu else _resident_mib() - before
     return {"seconds": times[1:], "peak_mib": peak, "prepared_s": prepared_s, "n_tokens": n_tokens}
 

@@ -18,6 +18,7 @@ from engines.neutral import neutralised
 from trainer.checkpoints import Checkpoints, newest_checkpoint, saver, seal, write_weights
 from trainer.launch import check_batch, check_sharding, is_first, is_sharded, n_processes
 from trainer.resume import Keeping, keeper, newest_state, work_of
+from trainer.tiles import small_tiles
 from trainer.watch import watch
 
 if TYPE_CHECKING:
@@ -153,7 +154,8 @@ def fit(
     n_steps = _count_steps(trainer)
     if n_steps == 1:
         trainer.args.warmup_steps = 0  # or the only step would have the learning rate that a warm-up begins with, 0
-    with progress(title, n_steps, state.step if state else 0) as advance:
+    tiles = small_tiles(trainer.args.device.type)
+    with progress(title, n_steps, state.step if state else 0) as advance, tiles:
         trainer.add_callback(watch(trainer, advance, partial(newest_checkpoint, checkpoints)))
         if checkpoints is not None:
             trainer.add_callback(saver(trainer, checkpoints))
