@@ -93,8 +93,8 @@ def main(config: Config) -> None:
             step.do()
     found = {arm: [json.loads(step.made.read_bytes()) for step in steps] for arm, steps in measuring.items()}
     costs = {arm: step.cost for arm, step in training.items()}
-    rows = [_row(arm, *results, costs.get(arm)) for arm, results in found.items()]
     numbers = {arm: _answered(config, arm, results[:-1]) for arm, results in found.items()}
+    rows = [_row(arm, numbers[arm], results[-1], costs.get(arm)) for arm, results in found.items()]
     differences = [_less_sft(arm, numbers) for arm in numbers if arm != "SFT"]
     if config.json:
         print(json.dumps({"models": rows, "less SFT, same questions": differences}, ensure_ascii=False, indent=1))
@@ -223,15 +223,18 @@ def _less_sft(arm: str, numbers: "Mapping[str, Mapping[str, Answered]]") -> "dic
     return row
 
 
-def _row(arm: str, *found: Any) -> "dict[str, Cell]":
+def _row(
+    arm: str, numbers: "Mapping[str, Answered]", compared: Mapping[str, Any], cost: Mapping[str, float] | None
+) -> "dict[str, Cell]":
     """Return a table row of a model: each task in percent, the win rate, and its training's cost."""
-    *tasks, compared, cost = found
+    from console.mean import mean_of_known
+
     row: dict[str, Cell] = {"model": arm}
-    for one in (task for part in tasks for task in part["tasks"]):
-        value = one["value"]
-        row[one["task"]] = None if value is None else f"{100 * value:.1f} ± {100 * 1.96 * (one['stderr'] or 0):.1f}"
-    error = 1.96 * (compared["standard_error"] or 0)
-    row["win rate"] = f"{compared['win_rate']:.1f} ± {error:.1f}"
+    for task, answered in numbers.items():
+        mean = mean_of_known([100 * value for value in answered.values()])
+        row[task] = mean.text(1) if mean else None
+    error = compared["standard_error"]
+    row["win rate"] = f"{compared['win_rate']:.1f}" + ("" if error is None else f" ± {1.96 * error:.1f}")
     row["characters"] = compared["avg_length"]
     row["CPU seconds"] = round(cost["cpu_seconds"]) if cost else None
     row["peak MiB"] = round(cost["peak_mib"]) if cost else None

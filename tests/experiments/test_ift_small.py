@@ -53,19 +53,18 @@ def test_every_model_is_trained_once_from_the_same_one_and_measured_alike() -> N
 
 
 def test_a_row_has_each_task_the_win_rate_and_the_cost() -> None:
-    tasks = {"tasks": [{"task": "gsm8k", "value": 0.02, "stderr": 0.01}, {"task": "arc_gen", "value": None}]}
+    numbers = {"gsm8k": {("a", 0): 0.0, ("a", 1): 1.0, ("b", 0): 0.5}, "arc_gen": {}}
     compared: dict[str, Any] = {"win_rate": 12.5, "standard_error": 2.0, "avg_length": 300}
-    row = _row("IFT", tasks, compared, COST)
-    assert row == {
+    assert _row("IFT", numbers, compared, COST) == {
         "model": "IFT",
-        "gsm8k": "2.0 ± 2.0",
+        "gsm8k": "50.0 ± 124.2",  # 4.303 x 50 / sqrt 3
         "arc_gen": None,
         "win rate": "12.5 ± 3.9",
         "characters": 300,
         "CPU seconds": 8,
         "peak MiB": 2000,
     }
-    assert _row(UNTRAINED, tasks, compared, None)["CPU seconds"] is None
+    assert _row(UNTRAINED, numbers, compared, None)["CPU seconds"] is None
 
 
 def test_less_sft_pairs_the_models_question_by_question() -> None:
