@@ -1,7 +1,6 @@
-"""What the commands that train on conversations share: their flags, and reading, training, printing."""
+"""What the commands that train on conversations share: reading, training, printing."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from console.errors import InputError
@@ -12,12 +11,7 @@ Train = Callable[..., Trained]
 """Takes parent, out, conversations, options and seed."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ChatFlags(TrainFlags):
-    """The flags of a command that trains on conversations."""
-
-
-def train_on_chats(config: ChatFlags, out: Path, options: TrainingOptions, train: Train) -> None:
+def train_on_chats(config: TrainFlags, out: Path, options: TrainingOptions, train: Train) -> None:
     """Read the conversations, call `train`, and print what happened."""
     from itertools import islice
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from console.command import run
-from trainer.chat_command import ChatFlags, train_on_chats
+from trainer.chat_command import train_on_chats
+from trainer.flags import TrainFlags
 from trainer.launch import one_voice
 from trainer.training import Trained, TrainingOptions, check_options
 
@@ -32,7 +33,7 @@ class SFTOptions(TrainingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ChatFlags):
+class Config(TrainFlags):
     """Fine-tune a model on conversations."""
 
     out: Path = Path("runs/sft/model")

@@ -17,14 +17,15 @@ from typing import Annotated, Any
 import tyro
 
 from console.command import run
-from trainer.chat_command import ChatFlags, train_on_chats
+from trainer.chat_command import train_on_chats
+from trainer.flags import TrainFlags
 from trainer.ift.options import IFTOptions, check_ift
 from trainer.launch import one_voice
 from trainer.training import Trained
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ChatFlags):
+class Config(TrainFlags):
     """Fine-tune a model on conversations."""
 
     out: Path = Path("runs/ift/model")
