@@ -3,13 +3,9 @@
 python -m benchmarks.skinny
 """
 
-import os
 import time
 from collections.abc import Callable
 from statistics import median
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 import torch
 

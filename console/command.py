@@ -100,10 +100,6 @@ def _config_path(argv: Sequence[str]) -> Path | None:
 
 
 def _quiet_libraries(debug: bool) -> None:
-    # Two spinning OpenMP threads beside a busy process make everything several times slower. libgomp reads these
-    # when torch is loaded, so they are set before any command imports it.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("GOMP_SPINCOUNT", "0")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     if not debug:

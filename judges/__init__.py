@@ -9,6 +9,8 @@ verdict.score, verdict.error, verdict.replies
 
 from typing import TYPE_CHECKING, Any
 
+import console.threads  # noqa: F401  before torch is loaded
+
 if TYPE_CHECKING:
     from judges.judge import Judge
     from judges.rubric import Rubric, load_rubric

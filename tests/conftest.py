@@ -4,9 +4,6 @@ from pathlib import Path
 
 import pytest
 
-# Read by libgomp when torch is loaded; commands set the same.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
@@ -15,6 +12,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # a test that reaches for the network is a b
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
+
+import console.threads  # noqa: E402, F401  before torch is loaded
 
 DATA = Path(os.environ.get("JUDGELOOP_DATA", ROOT.parent / "shared" / "data"))
 

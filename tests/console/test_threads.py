@@ -1,0 +1,76 @@
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.console.test_command import python
+
+ROOMS = ("console", "records", "engines", "judges", "trainer", "evals", "tui", "experiments", "benchmarks")
+COMMANDS = [
+    path
+    for path in sorted(ROOT.rglob("*.py"))
+    if not {"tests", ".venv"} & set(path.relative_to(ROOT).parts) and '__name__ == "__main__"' in path.read_text()
+]
+WATCH = """
+import json, os, sys
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print(json.dumps([os.environ.get("OMP_WAIT_POLICY"), os.environ.get("GOMP_SPINCOUNT")]))
+            sys.stdout.flush()
+            os._exit(0)
+
+sys.meta_path.insert(0, Watch())
+"""
+
+
+def seen_by_torch(code: str, **environment: str) -> list[str | None]:
+    """Return the two settings at the moment when torch is asked for."""
+    found = python("-c", f"{WATCH}\n{code}", **environment)
+    assert found.returncode == 0, found.stderr
+    values: list[str | None] = json.loads(found.stdout)
+    return values
+
+
+def unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        *(f"import {room}; import torch" for room in ROOMS),
+        "from judges import Judge; from engines.transformers_engine import TransformersEngine",
+        "from engines.transformers_engine import TransformersEngine",
+        "from trainer.training import fit; import torch",
+        "from records import Store; import torch",
+        "import runpy; runpy.run_module('benchmarks.skinny', run_name='__main__')",
+    ],
+)
+def test_threads_are_told_to_sleep_before_torch_is_loaded(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    unset(monkeypatch)
+    assert seen_by_torch(code) == ["PASSIVE", "0"]
+
+
+def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    unset(monkeypatch)
+    code = "import trainer; import torch"
+    assert seen_by_torch(code, OMP_WAIT_POLICY="ACTIVE") == ["ACTIVE", "0"]
+    assert seen_by_torch(code, GOMP_SPINCOUNT="1000") == ["PASSIVE", "1000"]
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_is_in_a_package_that_sets_them(path: Path) -> None:
+    # `python -m room.command`, a launcher's process too, imports the room's package first
+    room = path.relative_to(ROOT).parts[0]
+    assert room in ROOMS
+    first = [node for node in ast.parse((ROOT / room / "__init__.py").read_text()).body if isinstance(node, ast.Import)]
+    assert any(alias.name == "console.threads" for node in first for alias in node.names)
+
+
+def test_the_commands_are_found() -> None:
+    assert {ROOT / "trainer" / "loop.py", ROOT / "trainer" / "ppo" / "__main__.py"} <= set(COMMANDS)
