@@ -1,0 +1,130 @@
+"""Which part of a reply is the model's answer: not its reasoning, and nothing after its turn has ended.
+
+Models mark both in their own ways, and a server or a tokenizer may hand the marks on as text. A mark within a quotation
+is text that the model repeats.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+Tags = tuple[str, str]
+"""What opens and what closes the reasoning of a model, as its chat template spells it."""
+
+_THOUGHT = (
+    r"(?:[a-z]\w{0,15}:)?(?:[a-z]{1,15}_)?"
+    r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|scratchpad|cot|rationale|(?:inner_)?monologue)"
+    r"(?:_(?:fast|faster|process|mode))?"
+)
+_OPENS = rf"""
+    [<\[◁] \|? {_THOUGHT} (?:\ [^<>\n]{{0,80}})? \|? [>\]▷]
+    | <\| (?:start|begin)(?:_of)?_{_THOUGHT} \|> | <\| {_THOUGHT}_(?:start|begin) \|>
+    | <\|inner_prefix\|> | <unused94>
+"""
+_CLOSES = rf"""
+    [<\[◁] \|? / {_THOUGHT} \|? [>\]▷]
+    | <\| end(?:_of)?_{_THOUGHT} \|> | <\| {_THOUGHT}_end \|>
+    | <\|inner_suffix\|> | <unused95> | <channel\|>
+"""
+_CHANNEL = r"<\|channel\|?> \s* (?!final\b) (?:[a-z]\w*)? | \A\s*(?-i:analysis|commentary)(?=[A-Z\"'“])"
+"""A channel that is not shown to the user: of Harmony, of Gemma 4, and of Harmony without its tokens."""
+_ANSWERS = r"""
+    <\|channel\|> \s* final\b [^<\n]{0,40} (?:<\|constrain\|>[^<\n]{0,40})? (?:<\|message\|>)?
+    | <\| (?:start_response|response_start|begin_of_(?:solution|answer|response)|content) \|>
+    | \[begin\ final\ response\] | ^(?:here\ is\ my\ response:|[#]+\ final\ response\b)
+    | assistant\s?final(?=\W|[A-Z\d])
+"""
+"""Where the answer begins after reasoning that nothing else may close."""
+_USER = r"""
+    (?:<\|(?:im_start|start|turn)\|?> | <start_of_turn> | <\|(?:start_header_id|header_start|start_of_role)\|>) \s*
+    (?:user|system|developer|human|tool|ipython)\b
+    | <[|｜](?:user|human|system|observation|user_token|im_user)[|｜]> | \[\|user\|\] | \[INST\]
+"""
+_TURN = r"""
+    <[|｜] (?!(?:message|constrain|content|begin_of_box|end_of_box|"|think|/think)[|｜]) [^\s<>|｜]{1,40} [|｜]>
+    | <\|?turn\|?> | <(?:start|end)_of_turn> | <(?:s|/s|eos|bos|pad|eop|sop|eot|eoa|eoh|eod|sep|end_of_text)>
+    | <</?SYS>> | \[/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS)\] | \[gMASK\]
+    | \[\|[a-z_]{1,20}\|\] | \]~!?b\[?\]? | \[e~\[ | <seed:[be]os> | <SPECIAL_\d+> | <extra_id_\d+> | <reserved_\d+>
+    | </?role> | \[end\ final\ response\]  | <C_[QA]> | \[UNUSED_TOKEN_\d+\]
+"""
+_HEADER = re.compile(
+    r"""(?:\s*+(?:
+    <[|｜](?:im_start|start|turn|begin|begin_of_text|startoftext|(?:start|end)_of_role|(?:start|end)_header_id
+        |header_(?:start|end)|start_of_turn_token|bos_token|begin▁of▁sentence|im_(?:assistant|middle|sep)
+        |assistant(?:_start)?|chatbot_token)[|｜]?>
+    | <s> | <bos> | <start_of_turn> | \[/INST\] | \[\|assistant\|\] | \]~!?b\[?\]? | <seed:bos> | \[gMASK\] | <sop>
+    )(?:assistant|model|ai\b)?)++ \s*+""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What a reply begins with where its own turn's opening is handed on too."""
+
+
+def answer_span(reply: str, tags: Sequence[Tags] = ()) -> slice | None:
+    """Return the part of `reply` that is the model's answer; None where the reply stops inside its reasoning.
+
+    Reasoning is what stands between the marks of any known family or of `tags`; where it was opened in the prompt, it
+    is only closed here. The answer ends where a mark ends its turn or begins another. A tag of reasoning that stands
+    within a sentence is spoken of, and opens nothing. Takes time linear in the length of the reply.
+    """
+    start, end = 0, len(reply)
+    inside, turned = "", False
+    quoted, last_quote = False, max(reply.rfind('"'), reply.rfind("”"))
+    for mark in _marks(tuple(tags)).finditer(reply):
+        kind, place = str(mark.lastgroup), mark.start()
+        if place and reply[place - 1] in "`'" and reply[mark.end() : mark.end() + 1] == reply[place - 1]:
+            continue
+        if kind == "quote":
+            quoted = not inside and _quoted_after(reply, place, quoted)
+        elif kind == "closes":
+            start, inside, turned, quoted = mark.end(), "", False, False
+        elif quoted and place < last_quote:
+            continue
+        elif kind == "answers":
+            start, inside, turned = mark.end(), "", False
+        elif kind in ("opens", "channel"):
+            if inside == "opens" and turned:
+                return None  # the first one never ended, and this is another turn's
+            if inside or kind == "channel" or _begins(reply, start, place):
+                inside = inside or kind
+        elif inside:
+            if kind == "user" and inside == "channel":
+                return None
+            turned = True
+        elif kind == "turn" and (header := _HEADER.match(reply, start)):
+            start = header.end()
+        elif place >= start:
+            end = place
+            break
+    return None if inside else slice(start, max(start, end))
+
+
+def _begins(reply: str, start: int, place: int) -> bool:
+    """Return whether a tag opens reasoning here: as a control token, or where the answer, a line or a sentence begins."""
+    before = reply[max(start, place - 40) : place].rstrip(" \t")
+    return not before or before[-1] in "\n\r.!?:>" or reply.startswith(("<|", "◁"), place)
+
+
+def _quoted_after(reply: str, place: int, quoted: bool) -> bool:
+    """Return whether a quotation goes on after the quotation mark at `place`."""
+    if reply[place] in "“”":
+        return reply[place] == "“"
+    before = reply[place - 1 : place] if place else ""
+    if before == "\\":
+        return quoted
+    return not quoted and (before in "([{:,=" or before.isspace())
+
+
+@lru_cache(maxsize=64)
+def _marks(tags: tuple[Tags, ...]) -> re.Pattern[str]:
+    own = [[re.escape(side.strip()) for side in sides if side.strip()] for sides in zip(*tags, strict=True)] or [[], []]
+    groups = {
+        "answers": [_ANSWERS],
+        "channel": [_CHANNEL],
+        "closes": [*own[1], _CLOSES],
+        "opens": [*own[0], _OPENS],
+        "user": [_USER],
+        "turn": [_TURN],
+        "quote": ['["“”]'],
+    }
+    parts = [f"(?P<{name}>{'|'.join(patterns)})" for name, patterns in groups.items()]
+    return re.compile("|".join(parts), re.IGNORECASE | re.VERBOSE | re.MULTILINE)
