@@ -99,7 +99,7 @@ def answer_span(reply: str, tags: Sequence[Tags] = ()) -> slice | None:
 
 
 def _begins(reply: str, start: int, place: int) -> bool:
-    """Return whether a tag opens reasoning here: as a control token, or where the answer, a line or a sentence begins."""
+    """Return whether a tag opens reasoning here: a control token, or where the answer, a line or a sentence begins."""
     before = reply[max(start, place - 40) : place].rstrip(" \t")
     return not before or before[-1] in "\n\r.!?:>" or reply.startswith(("<|", "◁"), place)
 
