@@ -12,7 +12,8 @@ demo: $(INSTALLED)
 	$(BIN)/python -m trainer.loop --config recipes/demo.toml
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n auto --dist loadfile  # a file of tests to a process: its models are made once
+	# A file of tests to a process: its models are made once. The longest files come first (tests/conftest.py).
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow

@@ -18,6 +18,15 @@ import console.threads  # noqa: E402, F401  before torch is loaded
 DATA = Path(os.environ.get("JUDGELOOP_DATA", ROOT.parent / "shared" / "data"))
 
 
+LONGEST = ("test_loop.py", "test_loop_variants.py", "test_rlp.py", "test_launch.py", "test_resume.py", "test_command.py")
+"""The files that take longest, in that order: begun last, one of them would keep a single process busy at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real data, or skip."""
