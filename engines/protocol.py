@@ -40,7 +40,7 @@ class Completion:
     """The position of the request in the list that was given."""
     text: str
     finish_reason: str | None
-    """`stop`, `length`, or None where there is an error."""
+    """`stop`, `length`, or a server's own word, which `records.finish.cut_off` reads; None where there is an error."""
     n_prompt_tokens: int = 0
     n_tokens: int = 0
     error: str | None = None

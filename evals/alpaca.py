@@ -71,7 +71,7 @@ class Result:
     annotations: "list[Annotation]"
     metrics: "Metrics"
     n_truncated: int | None = None
-    """Answers of the model that were cut off at the token limit; None where nobody recorded it."""
+    """Answers of the model that were cut off; None where nobody recorded it."""
 
 
 def main(config: Config) -> None:
@@ -131,6 +131,7 @@ def _evaluate(config: Config, benchmark: "Benchmark", sampling: "Sampling", fold
     from evals.alpaca_package import score, write_leaderboard
     from evals.alpaca_stages import annotate, answer, model_outputs
     from evals.contests import open_pairwise_judge
+    from records.finish import cut_off
 
     engine = open_engine(config.engine)
     model = engine.name
@@ -146,7 +147,7 @@ def _evaluate(config: Config, benchmark: "Benchmark", sampling: "Sampling", fold
     near = [folder / "annotations.json", *([config.reference] if config.reference else [])]
     metrics = score(annotations, _length_files(config), near)
     write_leaderboard(folder / "leaderboard.csv", model, metrics)
-    return Result(annotations, metrics, sum(found.finish_reason == "length" for found in answers.values()))
+    return Result(annotations, metrics, sum(cut_off(found.finish_reason) is not None for found in answers.values()))
 
 
 def _is_iteration(options: EngineOptions) -> bool:

@@ -9,6 +9,7 @@ from console.progress import say
 from evals.options import AlpacaVersion
 from records import Message, Prompt, Response, messages_of, text_of
 from records.files import BadRows
+from records.finish import at_token_limit
 from records.runs import Run
 from records.shapes import read_prompts, read_responses
 
@@ -141,5 +142,5 @@ def _beside(near: Sequence[Path], pattern: str) -> Path | None:
 
 
 def _answer_limit(answers: Sequence[Response]) -> int | None:
-    cut = [answer.n_tokens for answer in answers if answer.finish_reason == "length" and answer.n_tokens]
+    cut = [answer.n_tokens for answer in answers if at_token_limit(answer.finish_reason) and answer.n_tokens]
     return max(cut, default=None)

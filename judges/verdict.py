@@ -15,6 +15,7 @@ from engines.protocol import Choice, Completion
 from judges.options import Aggregate, Reading
 from judges.parse import parse_reply
 from judges.rubric import Rubric
+from records.finish import at_token_limit, cut_off
 from records.rows import Usage
 
 LITTLE_MASS = 0.5
@@ -102,8 +103,8 @@ def _from_replies(said: Sequence[Said], how: How) -> Score:
 def _read(said: Said, how: How) -> tuple[float | None, str | None, dict[str, float] | None]:
     if said.error or said.reply is None:
         return None, said.error or "no reply", None
-    if said.finish_reason == "length":
-        return None, "truncated: the reply was cut off", None
+    if reason := cut_off(said.finish_reason):
+        return None, not_whole(reason, said.finish_reason), None
     verdict = parse_reply(said.reply, how.rubric, structured=how.read == "structured")
     return verdict.value, verdict.error, verdict.criteria
 
@@ -153,6 +154,12 @@ def expected_value(said: Said, how: How) -> tuple[float, float, float] | str:
     mean = sum(w * v for w, v in zip(weights, values, strict=True)) / mass
     variance = sum(w * (v - mean) ** 2 for w, v in zip(weights, values, strict=True)) / mass
     return mean, variance, mass
+
+
+def not_whole(reason: str, finish_reason: str | None) -> str:
+    """Return in words that a reply is not whole, with what helps where something does."""
+    advice = ": raise --max-new-tokens" if at_token_limit(finish_reason) else ""
+    return f"truncated: the reply was cut off ({reason}){advice}"
 
 
 def aggregated(values: Sequence[float], aggregate: Aggregate) -> float:

@@ -34,7 +34,8 @@ class Response(Row, frozen=True, kw_only=True):
     model: str
     seed: int | None = None
     finish_reason: str | None = None
-    """`stop` (the model ended it), `length` (cut off at the token limit), or None where nobody recorded it."""
+    """`stop` (the model ended it), `length` (cut off at the token limit), a server's own word for another end, or None
+    where nobody recorded it; `records.finish.cut_off` reads it."""
     n_tokens: int | None = None
     reference: str | None = None
     """A right answer, for rubrics that show the judge one."""
@@ -89,7 +90,7 @@ class Judgment(Row, frozen=True, kw_only=True):
     aggregate: str = ""
     """How the samples, or the scores of a panel's judges, became one."""
     finish_reasons: list[str | None] = []
-    """One for each reply; a reply that ends with `length` was cut off and has no verdict."""
+    """One for each reply; a reply that was cut off (`records.finish.cut_off`) has no verdict."""
     mass: float | None = None
     """The probability that the judge gave to the choices taken together (log-probabilities)."""
     criteria: dict[str, float | None] | None = None

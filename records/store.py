@@ -1,8 +1,8 @@
 """Append-only JSONL: a stage can be stopped at any byte and run again.
 
 Rows are appended one by one, each with an id that its content fixes. A last line that was torn by a kill is cut off
-when the file is opened again. A row with an id that is already there replaces the earlier one for readers; nothing is
-edited.
+when the file is opened again; a whole one that only lacks its newline gets it. A row with an id that is already there
+replaces the earlier one for readers; nothing is edited.
 """
 
 import errno
@@ -63,15 +63,16 @@ class Store(Generic[RowT]):
             set_aside(path)
         with DiskErrors(path):
             self._file = path.open("ab", buffering=0)
-            try:
+        self._rows: DiskDict[int] = DiskDict()  # id -> where its last row begins, times 2, plus 1 where it is done
+        try:
+            with DiskErrors(path):
                 _lock(self._file, path)
                 _repair_end(path)
-            except BaseException:
-                self._file.close()
-                raise
-        self._rows: DiskDict[int] = DiskDict()  # id -> where its last row begins, times 2, plus 1 where it is done
-        for offset, row in _located_rows(path, row_type):
-            self._rows[row.id] = 2 * offset + keep(row)  # type: ignore[attr-defined]
+            for offset, row in _located_rows(path, row_type):
+                self._rows[row.id] = 2 * offset + keep(row)  # type: ignore[attr-defined]
+        except BaseException:
+            self._file.close()
+            raise
         self.ids = Done(self._rows)
         """The ids of the rows that are done."""
         self._end = path.stat().st_size
@@ -182,7 +183,11 @@ def write_rows(path: Path, rows: Iterable[Any]) -> None:
 
 
 def _repair_end(path: Path) -> None:
-    """Cut off a last line without its newline: the process that wrote it was killed."""
+    """Give a whole last row the newline that it lacks, and cut off a torn one: the process that wrote it was killed.
+
+    A whole row without a newline is also what editors and other programs leave. Whatever no kill can have left is not
+    touched: reading the file names it.
+    """
     with path.open("rb+") as file:
         size = file.seek(0, os.SEEK_END)
         if size == 0:
@@ -190,7 +195,24 @@ def _repair_end(path: Path) -> None:
         file.seek(size - 1)
         if file.read(1) == b"\n":
             return
-        file.truncate(_last_newline(file, size) + 1)
+        start = _last_newline(file, size) + 1
+        file.seek(start)
+        line = file.read()
+        if _is_whole(line):
+            file.write(b"\n")
+        elif line.lstrip()[:1] in (b"", b"{", b"\0"):  # a torn row, or what a power cut leaves of one
+            file.truncate(start)
+
+
+def _is_whole(line: bytes) -> bool:
+    """Return whether `line` ends as JSON does, a row or not: no cut of an object is an object."""
+    try:
+        msgspec.json.decode(line)
+    except (UnicodeDecodeError, RecursionError):  # damage of another kind
+        return True
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def _last_newline(file: IO[bytes], end: int) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from records.finish import cut_off
 from records.rows import Judgment, Response, Row
 from trainer.diversity import MAX_PAIRS, diversity
 from trainer.refusals import is_refusal
@@ -58,7 +59,7 @@ class Monitors(Row, frozen=True, kw_only=True):
     unscored: float | None = None
     """The share of the answers without a score."""
     truncated: float | None = None
-    """The share of the answers that were cut off at the token limit."""
+    """The share of the answers that were cut off, at the token limit or for another reason."""
     refused: float | None = None
     """The share of the answers that begin like a refusal (refusals.toml)."""
     distinct_1: float | None = None
@@ -113,7 +114,7 @@ def monitors_of(
     found.add("mean_chars", [float(len(row.response)) for row in responses], "there is no answer")
     tokens = [float(row.n_tokens) for row in responses if row.n_tokens is not None]
     found.add("mean_tokens", tokens, "no answer says how many tokens it has")
-    ends = [float(row.finish_reason == "length") for row in responses if row.finish_reason is not None]
+    ends = [float(cut_off(row.finish_reason) is not None) for row in responses if row.finish_reason is not None]
     found.add("truncated", ends, "no answer says how it ended")
     found.add("refused", [float(is_refusal(row.response)) for row in responses], "there is no answer")
     _add_scores(found, judgments, rubric)

@@ -15,6 +15,7 @@ from experiments.known_truth.data import prompts_of, truth_of
 from experiments.known_truth.world import TOP, quality
 from records import Judgment, Pair, Response, Store, messages_of, read_rows, text_of
 from records.files import BadRows
+from records.finish import cut_off
 from records.keys import content_key
 from records.rows import Row
 from records.runs import Run
@@ -142,7 +143,7 @@ def _measured(model: Path, config: Config, size: Size, seeds: Seeds) -> Measured
         quality=fmean(truth),
         perfect=fmean(level == TOP for level in truth),
         symbols=fmean(len(answer.response.split()) for answer in answers),
-        truncated=fmean(answer.finish_reason == "length" for answer in answers),
+        truncated=fmean(cut_off(answer.finish_reason) is not None for answer in answers),
         own=accuracy(own),
         graded=accuracy(known),
     )

@@ -10,6 +10,7 @@ from judges.question import load_question
 from judges.retrieval.rows import ClaimsFrom
 from judges.retrieval.sentences import sentences
 from judges.verdict import usage_of
+from records.finish import cut_off
 from records.rows import Response, Usage, text_of
 
 HERE = Path(__file__).parent
@@ -67,21 +68,22 @@ def _read(completion: Completion, response: Response, max_claims: int) -> Claims
     if completion.error:
         return Claims([], "model", None, usage, completion.error)
     lines = completion.text.splitlines()
-    if completion.finish_reason == "length":
+    ended = cut_off(completion.finish_reason)
+    if ended:
         lines = lines[:-1]  # the last line is cut off
     if [line.strip(" -*•.").upper() for line in lines if line.strip()] == ["NONE"]:
         return Claims([], "model", "the model finds nothing in the answer that can be looked up", usage)
+    reasons = [f"the model's list of claims was cut off ({ended})"] if ended else []
     listed = parse_claims("\n".join(lines))
     own = [claim for claim in listed if _shared(claim, response) >= MIN_SHARED]
     if not own:
-        reason = "none of the claims that the model lists is the answer's" if listed else "the model lists no claims"
-        return _with(claims_of_sentences(response, max_claims, reason), usage)
-    dropped = (
-        f"{len(listed) - len(own)} claims that the answer does not make are left out"
-        if len(own) < len(listed)
-        else None
-    )
-    return _with(_capped(own, max_claims, "model", dropped), usage)
+        reasons.append(
+            "none of the claims that the model lists is the answer's" if listed else "the model lists no claims"
+        )
+        return _with(claims_of_sentences(response, max_claims, "; ".join(reasons)), usage)
+    if len(own) < len(listed):
+        reasons.append(f"{len(listed) - len(own)} claims that the answer does not make are left out")
+    return _with(_capped(own, max_claims, "model", "; ".join(reasons) or None), usage)
 
 
 def _with(claims: Claims, usage: Usage) -> Claims:

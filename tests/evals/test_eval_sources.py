@@ -65,8 +65,9 @@ def test_answers_get_the_limit_at_which_the_baselines_were_cut_off(tmp_path: Pat
     row = {"prompt": "a", "response": "x", "model": "m", "finish_reason": "length", "n_tokens": 77}
     found = load_benchmark(None, written(tmp_path / "r.json", [row]), 2, None, BadRows())
     assert found.answer_limit == 77
-    row["finish_reason"] = "stop"
-    assert load_benchmark(None, written(tmp_path / "r.json", [row]), 2, None, BadRows()).answer_limit is None
+    for reason, limit in (("max_tokens", 77), ("stop", None), ("content_filter", None)):
+        row["finish_reason"] = reason
+        assert load_benchmark(None, written(tmp_path / "r.json", [row]), 2, None, BadRows()).answer_limit == limit
 
 
 @pytest.mark.parametrize(("version", "name"), [(2, "alpaca_eval_gpt4_baseline.json"), (1, "alpaca_eval.json")])

@@ -225,6 +225,15 @@ def test_a_failed_attempt_does_not_replace_an_answer(order: list[int]) -> None:
     assert row.score == 2
 
 
+@pytest.mark.parametrize("reason", ["length", "max_tokens", "content_filter"])
+def test_a_batchs_reply_that_was_cut_off_is_no_verdict(reason: str) -> None:
+    judge = judge_of(JudgeOptions(read="text", samples=1))
+    export_batch(judge, RESPONSES[:1], BATCH)
+    answered(lambda _: completion("Score: 1", reason), BATCH)
+    [row] = import_batch(judge, RESPONSES[:1], [OUTPUT])
+    assert row.score is None and row.replies == ["Score: 1"] and reason in (row.error or "")
+
+
 def test_a_reply_without_a_choice_is_a_failed_call() -> None:
     judge = judge_of(JudgeOptions(read="text", samples=1))
     export_batch(judge, RESPONSES[:1], BATCH)

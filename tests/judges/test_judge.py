@@ -2,6 +2,7 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -51,6 +52,39 @@ def test_a_truncated_reply_is_no_verdict_even_with_a_score_in_it() -> None:
     [row] = judged(ScriptedEngine(reply=lambda _: "Score: 4 because", finish_reason="length"))
     assert row.score is None and row.error is not None and row.error.startswith("truncated")
     assert row.replies == ["Score: 4 because"] * 3
+
+
+@pytest.mark.parametrize("read", ["text", "structured"])
+@pytest.mark.parametrize("reason", ["max_tokens", "content_filter", "MAX_TOKENS", "tool_calls", "model_length"])
+def test_a_reply_that_ended_for_any_reason_but_its_own_is_no_verdict_and_the_row_says_which(
+    reason: str, read: Literal["text", "structured"]
+) -> None:
+    options = JudgeOptions(read=read, samples=1, rubric="single_10")
+    said = '{"rating": 1}' if read == "structured" else "Rating: 1"
+    [row] = judged(ScriptedEngine(reply=lambda _: said, finish_reason=reason), options=options)
+    assert row.score is None and row.finish_reasons == [reason]
+    assert row.error is not None and reason.lower() in row.error
+    assert ("--max-new-tokens" in row.error) == (reason.lower() in ("max_tokens", "model_length"))
+
+
+@pytest.mark.parametrize("reason", ["stop", "", "stop_sequence", "eos_token", "end_turn", "STOP"])
+def test_a_reply_that_ended_of_its_own_accord_is_read(reason: str) -> None:
+    [row] = judged(ScriptedEngine(reply=lambda _: "Score: 4", finish_reason=reason))
+    assert row.score == 4 and row.error is None
+
+
+def test_one_cut_off_sample_is_not_part_of_the_mean() -> None:
+    engine = ScriptedEngine(reply=lambda _: "Score: 4")
+    engine.finish_reason = "stop"
+    endings = iter(["stop", "content_filter", "stop"])
+
+    def reply(_: Request) -> str:
+        engine.finish_reason = next(endings)
+        return "Score: 1" if engine.finish_reason == "content_filter" else "Score: 4"
+
+    engine.reply = reply
+    [row] = judged(engine)
+    assert row.score == 4 and row.scores == [4, None, 4]
 
 
 def test_a_failed_call_is_no_verdict_and_leaves_no_reply() -> None:

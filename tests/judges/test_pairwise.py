@@ -46,6 +46,15 @@ def test_a_missing_verdict_in_one_order_is_no_verdict_and_no_tie() -> None:
     assert row.error == "no verdict in the reply" and row.replies == ["Better: A", "hm"]
 
 
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_a_comparison_whose_replies_were_cut_off_has_no_winner(reason: str) -> None:
+    engine = ScriptedEngine(reply=lambda _: "Better: A", finish_reason=reason)
+    judge = open_judge(engine, JudgeOptions(rubric="pairwise", read="text", samples=1), 0)
+    [row] = compare(judge, [CONTEST], set())
+    assert row.winner is None and row.flipped is None and reason in (row.error or "")
+    assert row.finish_reasons == [reason] * 2
+
+
 def test_the_expected_preference_is_averaged_over_both_orders() -> None:
     def logprobs(request: Request, choices: Sequence[str]) -> list[float]:
         first = (

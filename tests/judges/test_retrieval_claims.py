@@ -56,6 +56,14 @@ def test_claims_that_the_answer_does_not_make_are_left_out() -> None:
     assert found.reason == "1 claims that the answer does not make are left out"
 
 
+@pytest.mark.parametrize("reason", ["length", "max_tokens", "content_filter"])
+def test_a_claim_that_was_cut_off_is_left_out_and_the_row_says_why(reason: str) -> None:
+    found = claims("- Ada Lovelace was born in 1815.\n- She wrote about the", finish=reason)
+    assert found.texts == ["Ada Lovelace was born in 1815."]
+    assert found.reason == f"the model's list of claims was cut off ({reason})"
+    assert claims("- Ada Lovelace was born", finish=reason).origin == "sentences"
+
+
 def test_a_list_of_nothing_but_inventions_gives_way_to_sentences() -> None:
     found = claims("- Bananas contain plenty of potassium today.")
     assert found.origin == "sentences" and len(found.texts) == 2

@@ -20,7 +20,7 @@ def test_appended_rows_come_back_in_order(tmp_path: Path) -> None:
     assert list(read_rows(tmp_path / "a.jsonl", Prompt)) == [row(0), row(1), row(2)]
 
 
-@pytest.mark.parametrize("n_torn", range(1, 60, 7))
+@pytest.mark.parametrize("n_torn", range(2, 60, 7))
 def test_a_line_torn_at_any_byte_is_cut_off_and_the_rest_kept(tmp_path: Path, n_torn: int) -> None:
     path = tmp_path / "a.jsonl"
     with Store(path, Prompt) as store:
@@ -131,3 +131,41 @@ def test_write_atomic_leaves_the_old_file_when_it_fails(tmp_path: Path, monkeypa
 def test_setting_aside_what_is_not_there_does_nothing(tmp_path: Path) -> None:
     set_aside(tmp_path / "nothing")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("n_before", [0, 1, 3])
+def test_a_whole_last_row_that_only_lacks_its_newline_is_kept(tmp_path: Path, n_before: int) -> None:
+    path = tmp_path / "a.jsonl"
+    with Store(path, Prompt) as store:
+        for number in range(n_before + 1):
+            store.append(row(number))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    assert [found.id for found in read_rows(path, Prompt)] == [f"p{number}" for number in range(n_before + 1)]
+    with Store(path, Prompt) as store:
+        assert store.ids == {f"p{number}" for number in range(n_before + 1)}
+        assert path.read_bytes() == whole
+        store.append(row(9))
+        assert list(store.chosen(["p0", "p9"])) == [row(0), row(9)]
+    assert [found.id for found in read_rows(path, Prompt)] == [*(f"p{n}" for n in range(n_before + 1)), "p9"]
+
+
+@pytest.mark.parametrize("text", ["a line of notes", '["not", "ours"]', '{"text": "an answer of somebody else"}'])
+def test_the_last_line_of_somebody_elses_file_is_never_cut_off(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "theirs.txt"
+    path.write_text(text)
+    with pytest.raises(RowError, match=r"theirs\.txt:1: not a Prompt row"):
+        Store(path, Prompt)
+    assert path.read_text().rstrip("\n") == text
+
+
+@pytest.mark.parametrize("torn", [b"\0" * 40, b"  ", b'{"id": "p1", "prompt": "\xe4\xb8', b'{"id": 5, "pro'])
+def test_what_a_kill_or_a_power_cut_leaves_of_a_row_is_cut_off(tmp_path: Path, torn: bytes) -> None:
+    path = tmp_path / "a.jsonl"
+    with Store(path, Prompt) as store:
+        store.append(row(0))
+    whole = path.read_bytes()
+    path.write_bytes(whole + torn)
+    with Store(path, Prompt) as store:
+        assert store.ids == {"p0"}
+    assert path.read_bytes() == whole

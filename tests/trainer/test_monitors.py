@@ -40,6 +40,13 @@ ANSWERS = [answer(0, "one"), answer(1, "one two", "length", 5), answer(2, "one t
 SCORES = [judged(row, score) for row, score in zip(ANSWERS, [5.0, 3.0, 4.5, None], strict=True)]
 
 
+def test_an_answer_that_was_cut_off_for_any_reason_is_truncated() -> None:
+    endings = ["max_tokens", "content_filter", "eos_token", "stop", None]
+    rows = [answer(number, "one", ending) for number, ending in enumerate(endings)]
+    found = monitors_of(1, rows, [], RUBRIC)
+    assert (found.truncated, found.n["truncated"]) == (0.5, 4)
+
+
 def test_lengths_scores_and_endings_by_hand() -> None:
     found = monitors_of(1, ANSWERS, SCORES, RUBRIC)
     assert found.mean_chars == (3 + 7 + 13 + 7) / 4 and found.mean_tokens == (3 + 5 + 3 + 3) / 4

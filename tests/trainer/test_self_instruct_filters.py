@@ -130,6 +130,13 @@ def test_a_full_pool_takes_no_more() -> None:
     assert filled.is_full and filled.counts.n_tasks == 1
 
 
+@pytest.mark.parametrize("finish", ["max_tokens", "content_filter"])
+def test_the_last_task_of_a_list_that_was_cut_off_for_any_reason_is_left_out(finish: str) -> None:
+    filled = pool()
+    filled.take(draft("Describe the taste of ripe tomatoes.", "Explain why the sea is", finish=finish))
+    assert (filled.counts.n_cut_off, filled.counts.n_accepted) == (1, 1)
+
+
 def test_failed_empty_and_cut_completions_are_counted() -> None:
     filled = pool()
     filled.take(draft(error="call failed: busy"))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from records import Message, Prompt
+from records.finish import cut_off
 from records.keys import content_key
 from records.rows import Row
 from trainer.self_instruct.contamination import EvaluationPrompts, key_of
@@ -88,7 +89,7 @@ class Pool:
         if draft.error:
             counts.n_failed += 1
             return
-        found = read_tasks(draft.text, cut_off=draft.finish_reason == "length")
+        found = read_tasks(draft.text, cut_off=cut_off(draft.finish_reason) is not None)
         counts.n_without_list += not found.tasks
         counts.n_cut_off += found.n_cut_off
         counts.n_answers += found.n_answers
