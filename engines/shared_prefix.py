@@ -38,7 +38,7 @@ class SharedPrefixCache:
         if layer == len(self.layers):
             shape = (*key_BKQD.shape[:2], self.room)
             self.layers.append(
-                (key_BKQD.new_empty(*shape, key_BKQD.shape[3]), key_BKQD.new_empty(*shape, value_BKQD.shape[3]))
+                (key_BKQD.new_empty(*shape, key_BKQD.shape[3]), value_BKQD.new_empty(*shape, value_BKQD.shape[3]))
             )
         keys, values = self.layers[layer]
         keys[:, :, self.n_seen - n_new : self.n_seen] = key_BKQD
@@ -93,7 +93,8 @@ def _decode(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, prefix: Lay
     n_kv = key.shape[1]
     n_group = n_heads // n_kv
     query_BKGD = query.reshape(n_rows, n_kv, n_group, head_dim)
-    own_BKGS = (query_BKGD @ key.transpose(2, 3)).masked_fill_(~mask, torch.finfo(query.dtype).min)
+    own_BKGS = query_BKGD @ key.transpose(2, 3)  # under autocast of another type than its factors
+    own_BKGS.masked_fill_(~mask, torch.finfo(own_BKGS.dtype).min)
     if prefix is None:
         return (own_BKGS.softmax(-1) @ value).reshape(n_rows, n_heads, 1, -1)
     prefix_key_KPD, prefix_value_KPD = prefix

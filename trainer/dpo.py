@@ -95,7 +95,7 @@ def train_dpo(
     ]
     data = Dataset.from_list([row | extra for row, extra in zip(rows, columns, strict=True)])
     shared: dict[str, Any] = {
-        "args": DPOConfig(**settings, beta=options.beta, precompute_ref_log_probs=not is_sharded()),
+        "args": DPOConfig(**settings, beta=options.beta, precompute_ref_log_probs=True),
         "processing_class": tokenizer,
     }
     reference = reference or parent

@@ -39,6 +39,7 @@ class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
     def __init__(self, model: Any, *, length_alpha: float = 0.0, **kwargs: Any) -> None:
         if is_sharded():  # or TRL loads a reference from the policy's folder, whole, into every process
             kwargs["ref_model"] = hollow_model(model.config)
+            kwargs["args"].precompute_ref_log_probs = False  # TRL would fingerprint weights that are not there yet
         super().__init__(model, **kwargs)
         if is_sharded():
             self.ref_model, self.precompute_ref_logps = None, True

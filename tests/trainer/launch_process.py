@@ -19,7 +19,8 @@ def main() -> None:
     import trl.trainer.sft_trainer  # noqa: F401
 
     import trainer.dpo
-    import trainer.preference_trainer
+    import trainer.ift.trainer
+    import trainer.reference_free
     import trainer.sft  # noqa: F401
 
     plan = Path(sys.argv[1])

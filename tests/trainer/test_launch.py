@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +29,8 @@ from trainer.sft import SFTOptions
 from trainer.training import report_of
 
 TOLERANCE = 1e-5
+SHARDED = ("orpo", "simpo", "ift")
 STEPS = ["--learning-rate", "1e-3", "--batch-size", "4", "--micro-batch-size", "1"]
-TWO = """
-compute_environment: LOCAL_MACHINE
-distributed_type: {kind}
-num_processes: {processes}
-num_machines: {machines}
-machine_rank: 0
-main_process_port: 0
-mixed_precision: 'no'
-use_cpu: false
-debug: false
-"""
 CHATS = [
     [
         {"role": "user", "content": f"say {n}"},
@@ -63,7 +52,7 @@ PAIRS = [
 @pytest.fixture(scope="module")
 def models(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     other = save_tiny_model(tmp_path_factory.mktemp("reference") / "model", seed=1)
-    return {"sft": str(tiny_model), "dpo": str(tiny_model), "reference": str(other)}
+    return {"start": str(tiny_model), "reference": str(other)}
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +65,8 @@ def trained(models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
         job(folder, models, "sft", "two", 2),
         job(folder, models, "dpo", "one", 1, soft),
         job(folder, models, "dpo", "two", 2, soft),
+        *(job(folder, models, kind, "one", 1) for kind in SHARDED),
+        *(job(folder, models, kind, "sharded", 2, sharded=True) for kind in SHARDED),
         job(folder, models, "sft", "broken", 2, ["--learning-rate", "1e30", "--warmup-share", "0", "--epochs", "3"]),
     ]
     return run_jobs(folder, jobs)
@@ -86,8 +77,8 @@ def soft_flags(models: dict[str, str]) -> list[str]:
 
 
 def files(folder: Path) -> Path:
-    write_rows(folder / "sft.jsonl", [{"messages": chat} for chat in CHATS])
-    write_rows(folder / "dpo.jsonl", PAIRS)
+    write_rows(folder / "chats.jsonl", [{"messages": chat} for chat in CHATS])
+    write_rows(folder / "pairs.jsonl", PAIRS)
     return folder
 
 
@@ -101,10 +92,14 @@ def job(
     *,
     sharded: bool = False,
 ) -> dict[str, Any]:
-    argv = [str(folder / f"{kind}.jsonl"), "--model", models[kind], "--out", str(folder / f"{kind}-{name}" / "model")]
+    file, out = (
+        folder / ("chats.jsonl" if kind in ("sft", "ift") else "pairs.jsonl"),
+        folder / f"{kind}-{name}" / "model",
+    )
+    argv = [str(file), "--model", models["start"], "--out", str(out)]
     return {
         "name": f"{kind}-{name}",
-        "module": f"trainer.{kind}",
+        "module": "trainer.ift.__main__" if kind == "ift" else f"trainer.{kind}",
         "argv": [*argv, *STEPS, *(more or [])],
         "processes": processes,
         "sharded": sharded,
@@ -137,9 +132,19 @@ def test_several_processes_end_with_the_weights_of_one(
     trained: Path, models: dict[str, str], one: str, other: str
 ) -> None:
     assert distance(trained / one / "model", trained / other / "model") < TOLERANCE
-    assert distance(trained / one / "model", Path(models["sft"])) > 50 * TOLERANCE
+    assert distance(trained / one / "model", Path(models["start"])) > 50 * TOLERANCE
     figures, others = (report_of(trained / name / "model") for name in (one, other))
     assert others.n_steps == figures.n_steps == 2 and others.loss == pytest.approx(figures.loss, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("kind", SHARDED)
+def test_sharded_weights_end_as_those_of_one_process(trained: Path, models: dict[str, str], kind: str) -> None:
+    said = (trained / f"{kind}-sharded.0.err").read_text()
+    assert json.loads((trained / "statuses.json").read_text())[f"{kind}-sharded"] == [0, 0], said
+    one, sharded = (trained / f"{kind}-{name}" / "model" for name in ("one", "sharded"))
+    assert distance(one, sharded) < TOLERANCE
+    assert distance(one, Path(models["start"])) > 50 * TOLERANCE
+    assert report_of(sharded).loss == pytest.approx(report_of(one).loss, abs=TOLERANCE)
 
 
 def test_only_the_first_process_speaks_and_no_work_files_are_left(trained: Path) -> None:
@@ -194,130 +199,6 @@ def test_a_loop_launches_its_optimisation_on_the_same_pairs_settings_and_checkpo
     assert (child.model, child.reference, child.out) == (str(run.model(1)), str(run.model(0)), out)
     assert (child.checkpoints, child.every_n_steps, child.checkpoint_key) == (kept.folder, 7, "a key")
     assert list(read_pairs(child.file, BadRows(strict=True))) == PAIRS == list(read_rows(child.file, Pair))
-
-
-# What follows starts accelerate itself, which takes 10 to 20 seconds each time.
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("accelerate") / "two.yaml"
-    path.write_text(TWO.format(kind="MULTI_GPU", processes=2, machines=1))
-    return path
-
-
-@pytest.fixture(scope="module")
-def recipe(models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("recipe")
-    write_rows(folder / "ift.jsonl", [{"messages": chat} for chat in CHATS])
-    path = folder / "tiny.toml"
-    path.write_text(
-        f"""
-        name = "tiny"
-        iterations = 2
-        [engine]
-        model = "{models["sft"]}"
-        batch_size = 5
-        [seeds]
-        ift = "{folder / "ift.jsonl"}"
-        eft_limit = 4
-        [candidates]
-        prompts = 8
-        n = 3
-        max_new_tokens = 8
-        temperature = 1.0
-        [sft]
-        learning_rate = 1e-3
-        batch_size = 4
-        [dpo]
-        learning_rate = 1e-3
-        batch_size = 2
-        micro_batch_size = 1
-        [round]
-        reference = "iter0"
-        [early_stop]
-        every_n_steps = 2
-        n_prompts = 2
-        [eval]
-        prompts = 3
-        """
-    )
-    return path
-
-
-def loop(folder: Path, recipe: Path, *more: str) -> "subprocess.Popen[str]":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job hands on that it is ignored
-    return subprocess.Popen(
-        [sys.executable, "-m", "trainer.loop", "--config", str(recipe), *more],
-        cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def launched_recipe(recipe: Path, two: Path, folder: Path) -> Path:
-    path = folder / "launched.toml"
-    path.write_text(recipe.read_text() + f'\n        [launch]\n        accelerate = "{two}"\n')
-    return path
-
-
-@pytest.mark.slow
-def test_a_loop_that_launches_makes_the_pairs_and_models_of_one_that_does_not(
-    recipe: Path, two: Path, tmp_path: Path
-) -> None:
-    runs = []
-    for name, given in (("here", recipe), ("launched", launched_recipe(recipe, two, tmp_path))):
-        (tmp_path / name).mkdir()
-        child = loop(tmp_path / name, given)
-        printed, said = child.communicate(timeout=600)
-        assert child.returncode == 0 and printed.count("| examples") == 0, said
-        runs.append(Run(tmp_path / name / "runs" / "tiny"))
-    here, launched = runs
-    for number in (1, 2):
-        assert distance(here.model(number), launched.model(number)) < 1e-4
-        assert report_of(launched.model(number)).n_steps == report_of(here.model(number)).n_steps
-    mine, theirs = ((run.iteration(2) / "pairs.jsonl").read_bytes() for run in runs)
-    assert mine == theirs != b""
-    steps = [[path.name for path in checkpoints_in(run.iteration(2) / "checkpoints")] for run in runs]
-    assert steps[0] == steps[1] != []
-
-
-@pytest.mark.slow
-def test_a_training_that_fails_in_its_processes_is_one_error_of_the_loop(
-    recipe: Path, two: Path, tmp_path: Path
-) -> None:
-    child = loop(tmp_path, launched_recipe(recipe, two, tmp_path), "--sft.learning-rate", "1e30")
-    _, said = child.communicate(timeout=400)
-    assert child.returncode == 1 and "Traceback" not in said and said.count("error: ") == 1
-    assert said.splitlines()[-1].startswith("error: iter1 SFT: the ")
-    assert not (tmp_path / "runs" / "tiny" / "iter1" / "model").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
-def test_a_loop_that_is_stopped_leaves_no_training_behind_and_goes_on(
-    recipe: Path, two: Path, tmp_path: Path, how: signal.Signals, status: int
-) -> None:
-    given = launched_recipe(recipe, two, tmp_path)
-    deadline_s = time.monotonic() + 400
-    with loop(tmp_path, given, "--iterations", "1", "--sft.epochs", "24") as child:
-        assert child.stderr is not None
-        while not child.stderr.readline().startswith("SFT: "):
-            assert time.monotonic() < deadline_s
-        child.send_signal(how)
-        assert child.wait(120) == status
-    while trainings(tmp_path) and time.monotonic() < deadline_s:
-        time.sleep(0.2)
-    assert not trainings(tmp_path)
-    assert not (tmp_path / "runs" / "tiny" / "iter1" / "model").exists()
-    again = loop(tmp_path, given, "--iterations", "1", "--sft.epochs", "24")
-    _, said = again.communicate(timeout=600)
-    assert again.returncode == 0, said
-    assert report_of(tmp_path / "runs" / "tiny" / "iter1" / "model").n_steps == 24 * 3
-
-
-def trainings(folder: Path) -> list[str]:
-    """Return the processes that train in `folder`."""
-    found = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in found.splitlines() if "trainer.sft" in line and str(folder) in line]
 
 
 @pytest.mark.slow

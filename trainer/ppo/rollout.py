@@ -3,7 +3,8 @@
 The tokens that are learnt from are the ones that were drawn; only a reward reads them as text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,8 @@ class Actors:
     actor: ActorCritic
     reference: "PreTrainedModel"
     engine: "TransformersEngine"
+    autocast: Callable[[], AbstractContextManager[None]] = nullcontext
+    """The precision that they compute in; a reward keeps its own."""
 
     @property
     def filler(self) -> int:
@@ -71,14 +74,16 @@ def roll_out(
     """Return an answer to each question, drawn with the seed of its place; an answer without a reward has None."""
     sampling = Sampling(options.response_length, options.temperature, 1.0)
     sequences = [question.tokens for question in questions]
-    drawn = {one.index: one for one in actors.engine.sample(sequences, seeds, sampling)}
+    with actors.autocast():
+        drawn = {one.index: one for one in actors.engine.sample(sequences, seeds, sampling)}
     rows = [(sequence, drawn[index].tokens) for index, sequence in enumerate(sequences)]
     answers: dict[int, Answer] = {}
     whole = [[*prompt, *answer] for prompt, answer in rows]
     size = options.generation_batch_size
     for batch in plan(whole, size, 0, share_prefix=False, max_tokens=MAX_BATCH_TOKENS).batches:
         reasons = [drawn[row].finish_reason or "" for row in batch]
-        answers |= zip(batch, _read(actors, [rows[row] for row in batch], reasons), strict=True)
+        with actors.autocast():
+            answers |= zip(batch, _read(actors, [rows[row] for row in batch], reasons), strict=True)
     decode = actors.engine.tokenizer.decode
     texts = [decode(answer, skip_special_tokens=True) for _, answer in rows]
     rewards = scored(source, [question.prompt for question in questions], texts)

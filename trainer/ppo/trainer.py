@@ -185,7 +185,7 @@ class _Trainer:
         reference.requires_grad_(False).eval().to(accelerator.device)
         optimiser = torch.optim.AdamW(actor.parameters(), options.learning_rate, eps=options.adam_eps, weight_decay=0.0)
         done = load_state(kept, actor, optimiser) if kept else Progress(kl_coef=options.kl_coef)
-        actors = Actors(actor, reference, engine)
+        actors = Actors(actor, reference, engine, accelerator.autocast)
         learner = Learner(accelerator.prepare_model(actor), optimiser, accelerator, options, actors.filler)
         return cls(source, options, seed, checkpoints, accelerator, actors, learner, done)
 
@@ -222,8 +222,7 @@ class _Trainer:
         orders = {epoch: seeded_order(n, self.seed, "prompts", epoch) for epoch in {place // n for place in places}}
         asked = [questions[int(orders[place // n][place % n])] for place in share]
         seeds = [derived_seed(self.seed, "answer", place) for place in share]
-        with self.accelerator.autocast():
-            mine = roll_out(self.actors, self.source, asked, seeds, self.options)
+        mine = roll_out(self.actors, self.source, asked, seeds, self.options)
         gathered = gather_object(list(zip(share, mine, strict=True)))
         return [answer for _, answer in sorted(gathered, key=lambda one: one[0])]
 
