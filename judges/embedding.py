@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.errors import EngineError, InputError
-from engines.models import from_hub, made_once
+from engines.models import WEIGHTS as MODEL_FILES
+from engines.models import files_of, from_hub, made_once
 from records.keys import files_digest
 
 if TYPE_CHECKING:
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
 
 PACKAGED = "minilm"
 PACKAGE = "all_minilm_l6_v2"
-WEIGHTS = ("*.safetensors", "*/*.safetensors", "config.json", "modules.json", "tokenizer.json", "*/config.json")
+WEIGHTS = (
+    *MODEL_FILES,
+    *(f"*/{pattern}" for pattern in MODEL_FILES),
+    "modules.json",
+    "config_sentence_transformers.json",
+    "sentence_*_config.json",
+)
 HUB_FILES = [*WEIGHTS, "*.json", "*.txt", "*.model"]
 
 
@@ -45,8 +52,8 @@ def resolve_encoder(name: str) -> Path:
 
 
 def encoder_digest(folder: Path) -> str:
-    """Return 16 hex digits that identify the weights and settings of the encoder in `folder`."""
-    return files_digest([path for pattern in WEIGHTS for path in folder.glob(pattern)])
+    """Return 16 hex digits that identify the weights, tokenizer and settings of the encoder in `folder`."""
+    return files_digest(files_of(folder, WEIGHTS), folder)
 
 
 def packaged_encoder() -> Path:

@@ -1,6 +1,7 @@
 """Content keys and seeds: the same content always gives the same key, on every machine."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -19,11 +20,15 @@ def derived_seed(*parts: object) -> int:
     return int(content_key(*parts), 16) % (1 << 31)
 
 
-def files_digest(paths: list[Path]) -> str:
-    """Return 16 hex digits that identify the names and bytes of `paths`, whatever folder they are in."""
+def files_digest(paths: Iterable[Path], root: Path | None = None) -> str:
+    """Return 16 hex digits that identify the names and bytes of `paths`, whatever folder they are in.
+
+    With `root` a name is the path below it, so that files in several folders are told apart.
+    """
     digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(paths, key=lambda p: p.name):
-        digest.update(path.name.encode() + b"\0")
+    named = [(path.relative_to(root).as_posix() if root else path.name, path) for path in paths]
+    for name, path in sorted(named):
+        digest.update(name.encode() + b"\0")
         with path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)

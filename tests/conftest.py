@@ -18,7 +18,14 @@ import console.threads  # noqa: E402, F401  before torch is loaded
 DATA = Path(os.environ.get("JUDGELOOP_DATA", ROOT.parent / "shared" / "data"))
 
 
-LONGEST = ("test_loop.py", "test_loop_variants.py", "test_rlp.py", "test_launch.py", "test_resume.py", "test_command.py")
+LONGEST = (
+    "test_loop.py",
+    "test_loop_variants.py",
+    "test_rlp.py",
+    "test_launch.py",
+    "test_resume.py",
+    "test_command.py",
+)
 """The files that take longest, in that order: begun last, one of them would keep a single process busy at the end."""
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from console.errors import InputError, JudgeError
 from console.progress import say
-from engines.models import WEIGHTS, model_digest
+from engines.models import files_of, model_digest
 from records.keys import files_digest
 from records.rows import Judgment, Row
 from records.runs import Run
@@ -36,6 +36,10 @@ SAME_SCORE = 1e-3
 """Scores nearer than this are one score: an expected score of a judge that always says 5 differs in its last digits."""
 
 
+EARLIER = ("*.safetensors", "config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja")
+"""The files whose digest an iteration kept that was done before a tokenizer's own settings were looked at."""
+
+
 class Hashes(Row, frozen=True, kw_only=True):
     """An iteration's files as they were when it was done; each hash is 16 hex digits of BLAKE2b."""
 
@@ -47,13 +51,15 @@ class Hashes(Row, frozen=True, kw_only=True):
     reward_model: str | None = None
     reward_stamps: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     """The same of the reward model."""
+    whole: bool = False
+    """Whether all files that decide what a model says are in the digests; False for those of EARLIER."""
 
 
 def write_hashes(run: Run, number: int) -> None:
     """Keep the hashes of iteration `number`, which is done."""
     folder, model = run.iteration(number), run.model(number)
     files = {name: files_digest([folder / name]) for name in FILES if (folder / name).exists()}
-    hashes = Hashes(files=files, model=model_digest(model), stamps=_stamps(model))
+    hashes = Hashes(files=files, model=model_digest(model), stamps=_stamps(model), whole=True)
     if (reward := folder / REWARD_MODEL).exists():
         made = {"reward_model": model_digest(reward), "reward_stamps": _stamps(reward)}
         hashes = msgspec.structs.replace(hashes, **made)
@@ -80,10 +86,9 @@ def check_hashes(run: Run, number: int) -> None:
         _compare(str(file), before, now, number)
     check_model(run, number)
     model, reward = run.model(number), run.iteration(number) / REWARD_MODEL
-    if _stamps(model) != hashes.stamps:
-        _compare(str(model), hashes.model, model_digest(model), number)
-    if hashes.reward_model is not None and _stamps(reward) != hashes.reward_stamps:
-        _compare(str(reward), hashes.reward_model, model_digest(reward) if reward.exists() else None, number)
+    _check_digest(model, hashes.model, hashes.stamps, hashes.whole, number)
+    if hashes.reward_model is not None:
+        _check_digest(reward, hashes.reward_model, hashes.reward_stamps, hashes.whole, number)
 
 
 def check_model(run: Run, number: int) -> None:
@@ -161,9 +166,18 @@ def _compare(what: str, before: str, now: str | None, number: int) -> None:
     )
 
 
-def _stamps(model: Path) -> dict[str, tuple[int, int]]:
-    found = sorted({path for pattern in WEIGHTS for path in model.glob(pattern)})
-    return {path.name: (path.stat().st_size, path.stat().st_mtime_ns) for path in found}
+def _check_digest(model: Path, before: str, stamps: dict[str, tuple[int, int]], whole: bool, number: int) -> None:
+    if not whole and model.exists():
+        files = files_of(model, EARLIER)
+        if _stamps(model, files) != stamps:
+            _compare(str(model), before, files_digest(files), number)
+    elif _stamps(model) != stamps:
+        _compare(str(model), before, model_digest(model) if model.exists() else None, number)
+
+
+def _stamps(model: Path, files: list[Path] | None = None) -> dict[str, tuple[int, int]]:
+    stats = {path: path.stat() for path in (files_of(model) if files is None else files)}
+    return {path.relative_to(model).as_posix(): (one.st_size, one.st_mtime_ns) for path, one in stats.items()}
 
 
 def _cut_off(path: Path) -> str | None:

@@ -1,4 +1,6 @@
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,62 @@ def test_the_digest_is_that_of_the_files_and_not_of_the_folder(tiny_model: Path,
         file.seek(-1, 2)
         file.write(b"\x01")
     assert model_digest(tmp_path / "copy") != model_digest(tiny_model)
+
+
+def edit_json(path: Path, **settings: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+
+
+def write(path: Path, text: str = "x") -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: edit_json(m / "tokenizer_config.json", chat_template="{{ messages[0]['content'] }}"),
+        lambda m: edit_json(m / "tokenizer_config.json", eos_token="<|endoftext|>"),
+        lambda m: edit_json(m / "tokenizer_config.json", add_bos_token=True),
+        lambda m: edit_json(m / "generation_config.json", eos_token_id=[1, 2]),
+        lambda m: (m / "chat_template.jinja").unlink(),
+        lambda m: write(m / "additional_chat_templates" / "tool_use.jinja"),
+        *(
+            lambda m, name=name: write(m / name)
+            for name in (
+                "special_tokens_map.json", "added_tokens.json", "chat_template.json", "adapter_config.json",
+                "adapter_model.safetensors", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
+                "qwen.tiktoken", "vocab.json", "vocab.txt", "merges.txt", "tekken.json",
+                "model.safetensors.index.json",
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_whatever_decides_what_a_model_says_changes_its_digest(
+    tiny_model: Path, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    model = Path(shutil.copytree(tiny_model, tmp_path / "copy"))
+    before = model_digest(model)
+    change(model)
+    assert model_digest(model) != before
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "training.json", "manifest.json", "pytorch_model.bin", "pytorch_model-00001-of-00002.bin"]
+)
+def test_what_is_not_read_leaves_the_digest(tiny_model: Path, tmp_path: Path, name: str) -> None:
+    model = Path(shutil.copytree(tiny_model, tmp_path / "copy"))
+    write(model / name)
+    assert model_digest(model) == model_digest(tiny_model)
+
+
+def test_a_file_in_a_subfolder_is_not_that_of_the_same_name_above(tiny_model: Path, tmp_path: Path) -> None:
+    one, other = (Path(shutil.copytree(tiny_model, tmp_path / name)) for name in "ab")
+    (one / "chat_template.jinja").unlink()
+    (other / "additional_chat_templates").mkdir()
+    (other / "chat_template.jinja").rename(other / "additional_chat_templates" / "chat_template.jinja")
+    write(one / "chat_template.jinja", (tiny_model / "chat_template.jinja").read_text())
+    assert model_digest(one) != model_digest(other)
 
 
 def test_without_its_package_the_packaged_model_says_how_to_get_it(

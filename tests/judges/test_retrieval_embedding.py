@@ -25,10 +25,17 @@ def test_the_packaged_encoder_is_unpacked_once(packaged: Path, capsys: pytest.Ca
     assert [path.name for path in packaged.parent.iterdir()] == [packaged.name]
 
 
-def test_the_digest_follows_the_weights_and_settings(packaged: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "1_Pooling/config.json", "1_Pooling/tokenizer_config.json", "tokenizer_config.json", "vocab.txt",
+        "special_tokens_map.json", "sentence_bert_config.json", "config_sentence_transformers.json",
+    ],
+)  # fmt: skip
+def test_the_digest_follows_the_weights_tokenizer_and_settings(packaged: Path, name: str) -> None:
     folder = embedding.packaged_encoder()
     before = embedding.encoder_digest(folder)
-    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
+    (folder / name).write_text('{"pooling_mode_max_tokens": true}')
     assert embedding.encoder_digest(folder) != before
 
 

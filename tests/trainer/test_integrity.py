@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from console.errors import InputError, JudgeError
+from engines.models import files_of
 from records import Judgment, Usage
+from records.keys import files_digest
 from records.runs import Run
 from trainer.integrity import (
+    EARLIER,
     HASHES,
     check_hashes,
     check_model,
@@ -57,6 +60,27 @@ def test_a_model_with_other_weights_is_named_and_a_copy_of_it_is_not(run: Run) -
     data[-1] ^= 1
     weights.write_bytes(data)
     with pytest.raises(InputError, match=r"iter1/model was changed after iter1 was done: its hash was"):
+        check_hashes(run, 1)
+
+
+def test_another_template_in_the_tokenizers_settings_is_named(run: Run) -> None:
+    path = run.model(1) / "tokenizer_config.json"
+    path.write_text(path.read_text().replace("{", '{"chat_template": "none", ', 1))
+    with pytest.raises(InputError, match=r"iter1/model was changed after iter1 was done: its hash was"):
+        check_hashes(run, 1)
+
+
+def test_an_iteration_done_before_those_settings_were_looked_at_is_checked_as_it_was_kept(run: Run) -> None:
+    model, path = run.model(1), run.iteration(1) / HASHES
+    files = files_of(model, EARLIER)
+    stamps = {file.name: (file.stat().st_size, file.stat().st_mtime_ns) for file in files}
+    kept = json.loads(path.read_text()) | {"model": files_digest(files), "stamps": stamps}
+    path.write_text(json.dumps({name: value for name, value in kept.items() if name != "whole"}))
+    check_hashes(run, 1)
+    os.utime(model / "config.json")
+    check_hashes(run, 1)
+    (model / "config.json").write_text((model / "config.json").read_text() + " ")
+    with pytest.raises(InputError, match=r"iter1/model"):
         check_hashes(run, 1)
 
 
