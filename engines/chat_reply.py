@@ -10,6 +10,13 @@ class Message(msgspec.Struct, frozen=True):
 
     content: str | None = None
     refusal: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+
+    @property
+    def has_reasoning(self) -> bool:
+        """Return whether the server gives reasoning apart from the text."""
+        return bool(self.reasoning or self.reasoning_content)
 
 
 class Alternative(msgspec.Struct, frozen=True):
@@ -17,6 +24,7 @@ class Alternative(msgspec.Struct, frozen=True):
 
     token: str
     logprob: float
+    bytes: list[int] | None = None
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -25,10 +33,7 @@ class Token(msgspec.Struct, frozen=True):
     token: str
     logprob: float
     top_logprobs: list[Alternative] | None = None
-
-    def listed(self) -> dict[str, float]:
-        """Return the natural log-probability of every token that the server lists for this position."""
-        return {top.token: top.logprob for top in self.top_logprobs or ()} | {self.token: self.logprob}
+    bytes: list[int] | None = None
 
 
 class Logprobs(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """Asks any OpenAI-compatible server: makes what is sent, and reads what comes back."""
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,13 +10,12 @@ from console.errors import EngineError, InputError
 from engines.neutral import COMMON_SPECIAL_TOKENS, neutralised
 from engines.openai_calls import Call, Calls, ServedCalls
 from engines.protocol import Choice, Completion, Request, Sampling
-from engines.served_choices import read_choices
+from engines.served_choices import NoLogprobs, NoReading, choice_settings, read_choices
 
 OFFICIAL = "https://api.openai.com/v1"
-TOP_LOGPROBS = 20
-"""The most that the API gives."""
-TOKENS_BEFORE_CHOICE = 7
-"""How many tokens a reply may take to come to its choice: `Score: 4` and a little before it."""
+
+Asked = tuple[tuple[str, ...], bool]
+"""The labels after which a request's choice is named, and whether it counts alone."""
 
 
 @dataclass
@@ -40,7 +39,7 @@ class OpenAIEngine:
         }
         if sampling.stop:
             settings["stop"] = list(sampling.stop)
-        for index, call in self._ask(requests, done, settings):
+        for index, call in self._ask(requests, done, lambda *_: settings):
             if call.reply is None:
                 yield Completion(index, "", None, error=call.error, **call.usage)
             elif call.reply.message.refusal:
@@ -54,29 +53,43 @@ class OpenAIEngine:
         """Yield log-probabilities of `choices` where the reply first names one; see `engines.protocol.Engine`.
 
         A server has no common way to force the first words of a reply, so a request's `prefill` is not sent: the
-        prompt has to ask for a reply that comes to its choice within a few tokens. `read_choices` says what is then
-        read.
+        prompt has to ask for a reply that comes to its choice within a few tokens, after one of the request's `labels`.
+        `read_choices` says what is then read.
         """
-        n_new = TOKENS_BEFORE_CHOICE + max(map(len, choices))
-        settings = {"max_tokens": n_new, "temperature": 0.0, "logprobs": True, "top_logprobs": TOP_LOGPROBS}
-        for index, call in self._ask(requests, done, settings):
-            yield self._choice(index, call, choices)
+        asked: dict[int, Asked] = {}
 
-    def _choice(self, index: int, call: Call, choices: Sequence[str]) -> Choice:
+        def settings(index: int, request: Request) -> dict[str, Any]:
+            asked[index] = request.labels, request.alone
+            return choice_settings(choices, *asked[index])
+
+        for index, call in self._ask(requests, done, settings):
+            if index not in asked:  # the reply is from a file
+                asked[index] = requests[index].labels, requests[index].alone
+            yield self._choice(index, call, choices, *asked.pop(index))
+
+    def _choice(self, index: int, call: Call, choices: Sequence[str], labels: tuple[str, ...], alone: bool) -> Choice:
         if call.reply is None:
             return Choice(index, (), error=call.error, **call.usage)
-        if not (call.reply.logprobs and call.reply.logprobs.content):
-            raise EngineError(f"{self.name}: the server gives no log-probabilities; use --read text")
-        logprobs = read_choices(call.reply, choices)
+        if call.reply.message.refusal:
+            return Choice(index, (), error=f"refused: {call.reply.message.refusal}", **call.usage)
+        try:
+            logprobs = read_choices(call.reply, choices, labels, alone=alone)
+        except NoLogprobs as why:
+            raise EngineError(f"{self.name}: {why}; use --read text") from None
+        except NoReading as why:
+            return Choice(index, (), error=str(why), **call.usage)
         text = (call.reply.message.content or "")[:80]
         error = None if logprobs else f"the reply names no choice: {text!r}"
         return Choice(index, logprobs or (), error=error, **call.usage)
 
     def _ask(
-        self, requests: Sequence[Request], done: Collection[int], settings: dict[str, Any]
+        self, requests: Sequence[Request], done: Collection[int], settings: Callable[[int, Request], dict[str, Any]]
     ) -> Iterator[tuple[int, Call]]:
-        todo = (index for index in range(len(requests)) if index not in done)
-        return self.calls(todo, lambda index: self._body(requests[index], settings))
+        def body(index: int) -> dict[str, Any]:
+            request = requests[index]
+            return self._body(request, settings(index, request))
+
+        return self.calls((index for index in range(len(requests)) if index not in done), body)
 
     def _body(self, request: Request, settings: dict[str, Any]) -> dict[str, Any]:
         body = {

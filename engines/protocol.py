@@ -28,6 +28,10 @@ class Request:
     """Fixes this row's draws, whatever else is asked in the same call."""
     prefill: str = ""
     """The words that the assistant's turn is made to begin with."""
+    labels: tuple[str, ...] = ()
+    """The words after one of which a reply names its choice, where the engine cannot make the turn begin so."""
+    alone: bool = True
+    """Whether a choice that is the whole reply counts too."""
     schema: dict[str, Any] | None = None
     """A JSON schema that the reply must follow; an engine that cannot force one raises EngineError."""
 

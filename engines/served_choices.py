@@ -1,54 +1,128 @@
-"""Reads how likely each choice is from the tokens of a reply that a server wrote."""
+"""Reads how likely each choice is from the tokens of a reply that a server wrote.
+
+What is asked for it (`choice_settings`) and how the reply is read (`read_choices`) stand together here, so that a
+server which can continue a given beginning and list given tokens can be asked and read in another way.
+"""
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from engines.chat_reply import Reply, Token
+from engines.choices.place import Place, place_of
+from engines.choices.spelling import Spelled, Spelling, spelled
+from records.finish import cut_off
+from records.reasoning import answer_span
+
+TOP_LOGPROBS = 20
+"""The most that the API gives."""
+TOKENS_BEFORE_CHOICE = 7
+"""How many tokens a reply may take to come to its choice: `Score: 4` and a little before it."""
+TOKENS_OF_OTHERS = 64
+"""How many more it may take where it may name the verdicts on other criteria first."""
+LIMITS = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
+"""The finish reasons of a reply that reached its longest length, in lower case."""
+ROUNDING = 1e-3
+"""A server that computes in half precision may give a certain token a log-probability a little above 0."""
 
 
-def read_choices(reply: Reply, choices: Sequence[str]) -> tuple[float, ...] | None:
+class NoReading(Exception):  # noqa: N818 (nothing is wrong with the program)
+    """A reply has no log-probabilities of the choices; says why."""
+
+
+class NoLogprobs(NoReading):
+    """The server gave no log-probabilities at all, or none of the other tokens."""
+
+
+def choice_settings(choices: Sequence[str], labels: Sequence[str] = (), alone: bool = True) -> dict[str, Any]:
+    """Return the settings of a call whose reply comes to one of `choices` after one of `labels`."""
+    n_new = TOKENS_BEFORE_CHOICE + max(map(len, choices)) + max([0, *(len(label) // 2 - 3 for label in labels)])
+    n_new += 0 if alone else TOKENS_OF_OTHERS
+    return {"max_tokens": n_new, "temperature": 0.0, "logprobs": True, "top_logprobs": TOP_LOGPROBS}
+
+
+def read_choices(
+    reply: Reply, choices: Sequence[str], labels: Sequence[str] = (), *, alone: bool = True
+) -> tuple[float, ...] | None:
     """Return the log-probability of each choice, or None where the reply names none.
 
-    The reply is followed from the first token at which it spells a choice, on token boundaries and with the spaces
-    around it left out, over as many tokens as the choice takes; all tokens that spell the same are added up (`4` and
-    ` 4`). Where a choice begins a longer one (`1` and `10`), it has the mass that does not go on to the longer one, or
-    all of it where the reply ends there: servers list no probabilities for the end. A reply cut off there names none.
-    -inf means that the server listed nothing that spells the choice to its end: only the reply's own path is known
-    beyond its first token, so another token that merely begins a choice counts for none.
+    The choice is read after one of `labels`, or where it is the whole reply (`alone`); reasoning before it and what
+    follows its turn are no part of the reply. From its first token on the choice is followed over as many tokens as it
+    takes, on token boundaries and with the signs around it left out; all tokens that spell the same are added up (`4`
+    and ` 4`). Where a choice begins a longer one (`1` and `10`), it has the mass that does not go on to the longer one,
+    or all of it where the reply ends there: servers list no probabilities for the end. -inf means that the server
+    listed nothing that spells the choice to its end: only the reply's own path is known beyond its first token, so
+    another token that merely begins a choice counts for none.
+
+    Raises NoLogprobs where the server gives no log-probabilities or no other tokens, NoReading where the reply is
+    broken or was cut off before its choice was settled.
     """
     tokens = (reply.logprobs and reply.logprobs.content) or []
-    for start, token in enumerate(tokens):
-        if token.token.strip():
-            mass = _follow(tokens[start:], choices, ended=reply.finish_reason != "length")
-            if mass is not None:
-                return tuple(math.log(mass[choice]) if mass[choice] > 0 else -math.inf for choice in choices)
-    return None
+    _check(tokens)
+    found = spelled(tokens, reply.message.content)
+    text = "".join(token.text for token in found)
+    answer = _answer(text, reply)
+    place = place_of(text[answer], choices, labels, alone=alone)
+    why = cut_off(reply.finish_reason)
+    if why is not None and (why not in LIMITS or place is None or not place.settled):
+        raise NoReading(f"truncated: the reply was cut off ({why})")
+    if place is None:
+        return None
+    place = Place(place.start + answer.start, place.end + answer.start, place.settled)
+    mass = _masses([token for token in found if token.end > place.start], place, choices)
+    if sum(mass.values()) > 1 + ROUNDING:
+        raise NoReading("broken reply: the choices have a probability above 1 together")
+    return tuple(math.log(mass[choice]) if mass[choice] > 0 else -math.inf for choice in choices)
 
 
-def _follow(tokens: Sequence[Token], choices: Sequence[str], *, ended: bool) -> dict[str, float] | None:
-    """Return the mass of each choice along the reply, or None where it names no choice from its first token on."""
-    mass = dict.fromkeys(choices, 0.0)
-    said, path, named = "", 1.0, ""  # the reply so far, its probability, the choice that it is if longer ones go on
+def _check(tokens: Sequence[Token]) -> None:
+    if not tokens or not any(token.top_logprobs for token in tokens):
+        raise NoLogprobs("the server gives no log-probabilities")
     for token in tokens:
-        p_longer = 0.0
-        for text, logprob in token.listed().items():
-            spelled = (said + text).strip()
-            goes_on = _begins_longer((said + text).lstrip(), choices)
-            if spelled in mass and spelled != named and not goes_on:
-                mass[spelled] += path * math.exp(logprob)
-            if goes_on or (spelled in mass and spelled != named):
-                p_longer += math.exp(logprob)
+        for logprob in (token.logprob, *(top.logprob for top in token.top_logprobs or ())):
+            if math.isnan(logprob) or logprob > ROUNDING:
+                raise NoReading(f"broken reply: {logprob:g} is no log-probability")
+
+
+def _answer(text: str, reply: Reply) -> slice:
+    """Return the part of the tokens' text that is the answer: all that the server calls it, without its reasoning."""
+    content = (reply.message.content or "").strip()
+    inside = NoReading("the reply stops inside its reasoning; make room for it with --thinking-tokens")
+    if not content and reply.message.has_reasoning:
+        raise inside
+    span = answer_span(text)
+    if span is None:
+        raise inside
+    start = text.rfind(content, span.start, span.stop) if content else -1
+    return span if start < 0 else slice(start, start + len(content))
+
+
+def _masses(tokens: Sequence[Spelled], place: Place, choices: Sequence[str]) -> dict[str, float]:
+    """Return the probability of each choice along the tokens from that on which begins the choice at `place`."""
+    spelling = Spelling.of(choices)
+    mass = dict.fromkeys(choices, 0.0)
+    said, path = "", 1.0  # the choice so far and its probability
+    for token in tokens:
+        is_after, ends = token.start >= place.end, token.end > place.end
+        if not (token.is_listed or is_after):
+            raise NoLogprobs("the server lists no other tokens where the reply names its choice")
+        lead = token.text[: max(0, place.start - token.start)]
+        own = token.text if is_after else token.text[len(lead) : place.end - token.start]
+        listed = ((own, token.logprob), *((text.removeprefix(lead), logprob) for text, logprob in token.listed))
+        named, p_longer = spelling.choice(said), 0.0
+        for text, logprob in listed:
+            choice, p = spelling.choice(said + text), math.exp(min(logprob, 0.0))
+            goes_on = spelling.goes_on(said + text) and not (ends and text is own)
+            if choice and choice != named and not goes_on:
+                mass[choice] += path * p
+            if goes_on or choice not in ("", named):
+                p_longer += p
         if named:
             mass[named] += path * max(0.0, 1 - p_longer)
-        said, path = (said + token.token).lstrip(), path * math.exp(token.logprob)
-        if not _begins_longer(said, choices):
-            return mass if named or said.strip() in mass else None
-        named = said.strip() if said.strip() in mass else ""
-    if not (named and ended):
-        return None
-    mass[named] += path
+        if is_after:
+            return mass
+        said, path = said + own, path * math.exp(min(token.logprob, 0.0))
+        if ends or (token.end == place.end and not spelling.goes_on(said)):
+            return mass
+    mass[spelling.choice(said)] += path  # the reply ends where a longer choice could have gone on
     return mass
-
-
-def _begins_longer(text: str, choices: Sequence[str]) -> bool:
-    return any(len(choice) > len(text) and choice.startswith(text) for choice in choices)

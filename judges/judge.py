@@ -181,12 +181,12 @@ EMPTY = "the response is empty"
 
 def request(judge: Judge, texts: dict[str, str], key: object, number: int) -> Request:
     """Return question `number` about what `texts` show; `key` fixes its seed."""
-    prefill, schema = "", None
+    messages, seed = fill(judge.rubric, judge.read, texts), derived_seed(judge.seed, key, number)
     if judge.read == "logprobs":
-        prefill = judge.rubric.prefill(judge.rubric.labels[number])
-    elif judge.read == "structured":
-        schema = judge.rubric.schema
-    return Request(fill(judge.rubric, judge.read, texts), derived_seed(judge.seed, key, number), prefill, schema)
+        label = judge.rubric.labels[number]
+        # One of several criteria is never meant by a verdict without its name.
+        return Request(messages, seed, judge.rubric.prefill(label), labels=(label,), alone=not judge.rubric.criteria)
+    return Request(messages, seed, schema=judge.rubric.schema if judge.read == "structured" else None)
 
 
 @dataclass(frozen=True)

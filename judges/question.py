@@ -38,7 +38,8 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
         """Return the question with `texts` in its placeholders, all filled in one pass: braces in a text are text."""
         parts = {name: taken_apart(text, self.tags) for name, text in texts.items()}
         content = PLACEHOLDER.sub(lambda match: parts[match[1]], self.prompt)
-        return Request([{"role": "user", "content": content}], prefill=self.prefill)
+        label = self.prefill.strip(" :")
+        return Request([{"role": "user", "content": content}], prefill=self.prefill, labels=(label,) if label else ())
 
     def read(
         self, choice: Choice, min_mass: float = MIN_MASS

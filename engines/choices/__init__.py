@@ -1,0 +1,1 @@
+"""Where a reply names a choice, and how its tokens are spelled."""

@@ -1,0 +1,140 @@
+"""Finds the one place where the text of a reply names its choice.
+
+A reply names a choice after the label that it was asked for (`Score: 4`), or where the choice is all that it says. A
+choice-like word anywhere else is part of a sentence. Where anything speaks against the choice, there is no place:
+another choice beside it, a number that goes on, a word that takes it back.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from engines.choices.spelling import WIDE
+
+_OPENED = r"""(?:<\|begin_of_box\|>|\\?boxed(?=\{)|\\text(?=\{)|[\s*_`"'“”‘’«»「」()\[\]{}<$])*+"""
+_CLOSED = r"""(?:<\|end_of_box\|>|[*_`"'“”‘’«»「」()\[\]{}>$])*+"""
+_ANY_LABEL = r"(?<![^\n])[^\W\d]\w*+(?: [^\W\d]\w*+){0,2}(?=:)"
+_LABEL_ENDS = r"""[*_`"'”’)\]]*+(?:[^\S\n]*+\([^()\n]{0,40}\)[*_`"'”’]*+)?"""
+_SEPARATOR = r"[^\S\n]*+(?P<separator>:|=|\||[-=]>|→|–|—|is\b:?|was\b|)"
+_THING = r"(?:(?:answer|response|assistant|option|choice|one)\b[^\S\n]*+)?"
+_BEFORE_LABEL = re.compile(
+    r"(?:^|\n|[^\w\s-]|(?<!\w)-|\b(?:the|my|own|final|overall|total|so))[^\S\n]*+[*_`\"'“‘(\[{#]*+\Z", re.IGNORECASE
+)
+"""What may stand before a label; after another word it is another thing: a BLEU score, a high score."""
+_OPENS_LINE = re.compile(
+    r"(?:^|\n)[^\w\n]*+(?:\d{1,2}[.)][^\w\n]*+)?(?:(?:my|own|the|final|overall|total)[^\w\n]+){0,3}\Z", re.IGNORECASE
+)
+_LOOKED_AT = 60
+_UNIT = r"(?:[^\S\n]*+(?:points?|pts?|stars?)\b)?"
+_FULL_STOP = r"[.!]?"
+_REASON = r"(?:because|since|due|as|for|with|given|based)\b"
+_GOES_ON = re.compile(r"[\w%‰°²³¹⁰⁴-⁹¼-¾⅐-⅞⁄\u0300-\u036f\u20d0-\u20ff]|[.,]\d|[^\S\n]*+[?%/]|[^\S\n]?[<>=]+[^\S\n]?\w")
+"""What makes a choice part of something longer: 4.5, 42, 4/5, 4 %, answer, A>B, 4?"""
+_OTHER = r"[^\S\n]*+(?:[-–—~+&,;|/→>]|->|\.\.+|\b(?:or|and|to|vs|through|versus)\b)[^\w\n]*+(?:the )?"
+_AGAINST = re.compile(
+    r"[^\w\n]*+\b(?:but|though|although|however|if|unless|yet|except|nor|leaning|bordering|or|to|maybe|perhaps)\b",
+    re.IGNORECASE,
+)
+_TAKEN_BACK = re.compile(
+    r"\b(?:actually|correction|corrected|wait|hmm|scratch that|on second thoughts?|on reflection|i mean|i meant"
+    r"|(?:let me|i) (?:will |would |should )?(?:revise|change|correct|reconsider)|make (?:that|it))\b"
+    r"|(?:^|[.!;,\n])[^\w\n]*+(?:no|rather|sorry|or rather)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a text names a choice: its first character and the one after its last."""
+
+    start: int
+    end: int
+    settled: bool
+    """Whether more text follows, so that the choice could not have gone on if the text was cut off."""
+
+
+def place_of(text: str, choices: Sequence[str], labels: Sequence[str] = (), *, alone: bool = True) -> Place | None:
+    """Return where `text` names one of `choices`, or None where it names none or more than one.
+
+    `alone` is whether a choice counts that is the whole text. Without labels the words before a colon are one. `text`
+    is an answer without its reasoning.
+    """
+    text = text.translate(WIDE)
+    whole, after_label = _patterns(tuple(choices), tuple(labels))
+    if (found := whole.fullmatch(text)) is not None:
+        return Place(*found.span("choice"), settled=_settled(text[found.end("choice") :])) if alone else None
+    found_labels = [match for match in after_label.finditer(text) if _is_label(match, text)]
+    if not found_labels:
+        return None
+    said = {_key(match["choice"] or "") for match in found_labels}
+    first = found_labels[0]
+    if len(said) > 1 or not first["choice"] or not _stands(text, first.end("choice"), choices):
+        return None
+    return Place(*first.span("choice"), settled=_settled(text[first.end("choice") :]))
+
+
+def _is_label(match: re.Match[str], text: str) -> bool:
+    before = text[max(0, match.start() - _LOOKED_AT) : match.start()]
+    before = before if match.start() > _LOOKED_AT else f"\n{before}"
+    if not _BEFORE_LABEL.search(before):
+        return False
+    opens_line = bool(_OPENS_LINE.search(before))
+    if not match["separator"] or "\n" in match["gap"]:  # a heading: its choice fills a line
+        rest = text[match.end("choice") :].partition("\n")[0] if match["choice"] else "x"
+        return opens_line and not re.search(r"\w", rest)
+    return bool(match["choice"]) or opens_line
+
+
+def _stands(text: str, end: int, choices: Sequence[str]) -> bool:
+    """Return whether nothing after a choice that ends at `end` makes it another, or takes it back."""
+    after = text[end:]
+    closed = re.match(_CLOSED, after)
+    rest = after[closed.end() if closed else 0 :]
+    if _GOES_ON.match(after) or _GOES_ON.match(rest) or _AGAINST.match(rest) or _TAKEN_BACK.search(after):
+        return False
+    numbers = all(_is_number(choice) for choice in choices)
+    other = r"\d" if numbers else "|".join(f"(?:{re.escape(choice)})(?!\\w)" for choice in choices)
+    if re.match(_OTHER + f"(?:{other})", rest):
+        return False
+    if numbers:
+        unit = re.match(_UNIT, rest)
+        rest = rest[unit.end() if unit else 0 :]
+        scale = re.match(r"[^\S\n]*+out of (?:a possible )?(?P<scale>\d+)(?![\d.,]*\d)", rest)
+        if scale and float(scale["scale"]) == max(map(float, choices)):
+            rest = rest[scale.end() :]
+        if re.search(r"\d", rest.partition("\n")[0]):
+            return False
+    return re.match(rf"[^\S\n]*+(?:\Z|\n|[^\w\s]|{_REASON})", rest, re.IGNORECASE) is not None
+
+
+def _settled(after: str) -> bool:
+    """Return whether what follows a choice ends it, though the text itself was cut off."""
+    return re.match(rf"{_CLOSED}(?:[^\S\n]*+\n|[.,;:!)]?[^\S\n]++\S|[.!][^\S\n]*+\n)", after) is not None
+
+
+@lru_cache(maxsize=256)
+def _patterns(choices: tuple[str, ...], labels: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return the patterns of a choice that is the whole text, and of one after a label."""
+    numbers = all(_is_number(choice) for choice in choices)
+    choice = "|".join(map(_spaced, sorted(choices, key=len, reverse=True)))
+    unit, thing = (_UNIT, "") if numbers else ("", _THING)
+    whole = rf"{_OPENED}{thing}{_OPENED}(?P<choice>{choice}){unit}{_CLOSED}{_FULL_STOP}{_CLOSED}\s*+"
+    names = "|".join(_spaced(label) for label in sorted(labels, key=len, reverse=True) if label.strip())
+    after = (
+        rf"(?<!\w)(?:{names or _ANY_LABEL})(?![^\W_]){_LABEL_ENDS}(?:[^\S\n]*+{thing})?{_SEPARATOR}(?P<gap>{_OPENED})"
+        rf"(?:(?:the )?{thing}{_OPENED}(?P<choice>{choice}))?"
+    )
+    return re.compile(whole, re.IGNORECASE), re.compile(after, re.IGNORECASE)
+
+
+def _spaced(words: str) -> str:
+    return r"[\s_]++".join(map(re.escape, words.split()))
+
+
+def _key(said: str) -> str:
+    return " ".join(said.lower().split())
+
+
+def _is_number(choice: str) -> bool:
+    return re.fullmatch(r"[-+]?\d+(?:\.\d+)?", choice) is not None
