@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engines.batches import CACHED_BATCH_TOKENS, plan
-from engines.neutral import neutralise, neutralised
+from engines.chat.template import encoded, rendered, safe_messages
 from records.rows import Message, messages_of
 
 if TYPE_CHECKING:
@@ -31,11 +31,9 @@ def answer_tokens(engine: TransformersEngine, prompt: str | list[Message], respo
 
     The prompt stands in the model's chat template; special tokens in either text are taken apart.
     """
-    special = engine.tokenizer.all_special_tokens
-    chat = neutralised(messages_of(prompt), special)
-    opening = str(engine.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
-    before = engine.tokenizer(opening, add_special_tokens=False)["input_ids"]
-    after = engine.tokenizer(neutralise(response, special), add_special_tokens=False)["input_ids"]
+    opening = rendered(engine.tokenizer, messages_of(prompt), opening=True)
+    answer = safe_messages(engine.tokenizer, [{"role": "assistant", "content": response}])[0]["content"]
+    before, after = encoded(engine.tokenizer, [opening, answer])
     return [*before, *after], len(after)
 
 

@@ -1,36 +1,70 @@
 """Takes the meaning from special tokens that stand in ordinary text."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import groupby
 
+from console.errors import InputError
+from engines.chat.families import COMMON_SPECIAL_TOKENS as COMMON_SPECIAL_TOKENS
 from records.rows import Message
 
-COMMON_SPECIAL_TOKENS = (
-    "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>",
-    "<|begin_of_text|>", "<|end_of_text|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>", "<s>", "</s>",
-    "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<pad>",
-    "[TOOL_CALLS]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "<think>", "</think>", "<｜User｜>", "<｜Assistant｜>",
-    "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>",
-)  # fmt: skip
-"""What the chat templates of widely used models are made of, for servers that do not say which one they have."""
+ROLES = ("system", "developer", "user", "assistant", "tool")
+"""The turns that a conversation may have; a template writes the name of a role as it is."""
+SEPARATORS = " _-.·"
+"""What a token is taken apart with: the first of these that no token contains."""
 
 
 def neutralise(text: str, special_tokens: Iterable[str]) -> str:
-    """Return `text` with a space inside each special token, so that a tokenizer reads it as ordinary characters."""
-    pattern = _pattern(tuple(special_tokens))
-    while pattern.search(text):  # taking one apart can bring another together
-        text = pattern.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
-    return text
+    """Return `text` with a space inside each special token, so that a tokenizer reads it as ordinary characters.
+
+    Where a token contains a space, another sign takes its place, so that no token arises from taking another apart:
+    one pass is enough, and a second one changes nothing. A token of one character cannot be taken apart.
+    """
+    pattern, separator = _pattern(tuple(special_tokens))
+    return pattern.sub(lambda match: match[0] + separator, text)
 
 
-def neutralised(messages: list[Message], special_tokens: Iterable[str]) -> list[Message]:
-    """Return `messages` with the special tokens in their contents taken apart."""
+def neutralised(messages: Sequence[Message], special_tokens: Iterable[str]) -> list[Message]:
+    """Return `messages` with the special tokens in their texts taken apart; raises InputError for an unknown role."""
     known = tuple(special_tokens)
+    check_roles(messages)
     return [{**message, "content": neutralise(message["content"], known)} for message in messages]
 
 
+def check_roles(messages: Iterable[Message]) -> None:
+    """Raise InputError where a turn has a role that no template knows: what it is called is written as it is."""
+    for message in messages:
+        if message["role"] not in ROLES:
+            raise InputError(f"a turn has the role {message['role'][:40]!r}; known roles: {', '.join(ROLES)}")
+
+
 @lru_cache(maxsize=64)
-def _pattern(special_tokens: tuple[str, ...]) -> re.Pattern[str]:
-    tokens = sorted((token for token in special_tokens if len(token) > 1), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, tokens)) or r"(?!)")  # the longest first, or nothing at all
+def _pattern(special_tokens: tuple[str, ...]) -> tuple[re.Pattern[str], str]:
+    """Return a pattern that matches the first character of each token where it stands, and what is put after it.
+
+    Looking ahead finds tokens that overlap too; a tree of what they begin with makes that quick for thousands of them.
+    """
+    least: list[str] = []  # without those that begin with another: to take that apart is enough
+    for token in sorted({token for token in special_tokens if len(token) > 1}):
+        if not least or not token.startswith(least[-1]):
+            least.append(token)
+    used = set("".join(least))
+    separator = next(sign for sign in [*SEPARATORS, *map(chr, range(0xA1, 0x2000))] if sign not in used)
+    ways = [f"{re.escape(first)}(?={_tree(rests)})" for first, rests in _by_first(least)]
+    return re.compile("|".join(ways) or r"(?!)"), separator
+
+
+def _tree(texts: list[str]) -> str:
+    """Return a pattern for any of `texts`, which are sorted and none of which begins with another."""
+    first, last = texts[0], texts[-1]  # they are sorted, so what these two share is shared by all
+    n_same = next((n for n, pair in enumerate(zip(first, last, strict=False)) if len(set(pair)) > 1), len(first))
+    same = first[:n_same]
+    rests = [text[len(same) :] for text in texts if text != same]
+    ways = [re.escape(first) + _tree(more) for first, more in _by_first(rests)]
+    return re.escape(same) + (f"(?:{'|'.join(ways)})" if ways else "")
+
+
+def _by_first(texts: list[str]) -> Iterator[tuple[str, list[str]]]:
+    for first, group in groupby(texts, key=lambda text: text[0]):
+        yield first, [text[1:] for text in group]

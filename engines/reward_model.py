@@ -17,8 +17,8 @@ import msgspec
 
 from console.errors import EngineError, InputError
 from engines.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
+from engines.chat.template import encoded, rendered
 from engines.models import model_digest
-from engines.neutral import neutralise, neutralised
 from records.rows import Message, messages_of
 
 if TYPE_CHECKING:
@@ -150,9 +150,5 @@ def is_reward_model(folder: Path) -> bool:
 
 def chat_tokens(tokenizer: PreTrainedTokenizerBase, prompt: str | list[Message], response: str) -> list[int]:
     """Return the tokens of a prompt and its answer in the chat template, special tokens in either text taken apart."""
-    special = tokenizer.all_special_tokens
-    answer = {"role": "assistant", "content": neutralise(response, special)}
-    text = str(tokenizer.apply_chat_template([*neutralised(messages_of(prompt), special), answer], tokenize=False))
-    # The template has written its own beginning-of-text token.
-    tokens: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return tokens
+    chat = [*messages_of(prompt), {"role": "assistant", "content": response}]
+    return encoded(tokenizer, [rendered(tokenizer, chat, opening=False)])[0]

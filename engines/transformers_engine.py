@@ -17,10 +17,10 @@ import torch
 from console.errors import EngineError, InputError
 from engines import shared_prefix
 from engines.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
+from engines.chat.template import encoded, rendered
 from engines.choice_paths import encode_choices, exact_logprobs
 from engines.forward import Batch, Forward
 from engines.models import model_digest
-from engines.neutral import neutralised
 from engines.protocol import Choice, Completion, Request, Sampling
 from engines.sampling import draw, row_uniforms
 from engines.shared_prefix import LayerKV
@@ -191,20 +191,10 @@ class TransformersEngine:
                 yield index, f"too long: {sizes}, over the model's context of {self._context()}"
 
     def _encode(self, requests: Sequence[Request], ending: str) -> list[list[int]]:
-        special = self.tokenizer.all_special_tokens
         texts = [
-            self.tokenizer.apply_chat_template(
-                neutralised(request.messages, special), tokenize=False, add_generation_prompt=True
-            )
-            + request.prefill
-            + ending
-            for request in requests
+            rendered(self.tokenizer, request.messages, opening=True) + request.prefill + ending for request in requests
         ]
-        if not texts:
-            return []
-        # The template has written its own beginning-of-text token; a second one would shift every score.
-        encoded: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
-        return encoded
+        return encoded(self.tokenizer, texts)
 
     def _check_no_schema(self, requests: Sequence[Request]) -> None:
         if any(request.schema is not None for request in requests):

@@ -49,9 +49,13 @@ class Classifier:
     def _batch(self, pairs: list[tuple[str, str]]) -> tuple[list[list[float]], list[int]]:
         import torch
 
+        from engines.chat.template import special_tokens
+        from engines.neutral import neutralise
+
+        special = special_tokens(self.tokenizer)
         encoded = self.tokenizer(
-            [premise for premise, _ in pairs],
-            [hypothesis for _, hypothesis in pairs],
+            [neutralise(premise, special) for premise, _ in pairs],
+            [neutralise(hypothesis, special) for _, hypothesis in pairs],
             truncation="longest_first",  # from the end of whichever is longer
             max_length=self.max_length,
             padding=True,

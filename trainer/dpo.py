@@ -86,14 +86,12 @@ def train_dpo(
 
     from trainer.preference_trainer import PreferenceTrainer
     from trainer.resume import work_of
-    from trainer.training import fit, load_policy, name_left_out, safe_chat, trainer_settings
+    from trainer.training import fit, load_policy, name_left_out, safe_example, trainer_settings
 
     settings = trainer_settings(options, work_of(out), seed)
     tokenizer = AutoTokenizer.from_pretrained(parent)
-    rows = [
-        {name: safe_chat(getattr(pair, name), tokenizer) for name in ("prompt", "chosen", "rejected")} for pair in pairs
-    ]
-    data = Dataset.from_list([row | extra for row, extra in zip(rows, columns, strict=True)])
+    rows = [safe_example(tokenizer, pair.prompt, chosen=pair.chosen, rejected=pair.rejected) for pair in pairs]
+    data = Dataset.from_list([{**row, **extra} for row, extra in zip(rows, columns, strict=True)])
     shared: dict[str, Any] = {
         "args": DPOConfig(**settings, beta=options.beta, precompute_ref_log_probs=True),
         "processing_class": tokenizer,

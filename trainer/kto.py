@@ -78,11 +78,11 @@ def train_kto(
     from trl import KTOConfig, KTOTrainer
 
     from trainer.resume import work_of
-    from trainer.training import fit, load_policy, safe_chat, trainer_settings
+    from trainer.training import fit, load_policy, safe_example, trainer_settings
 
     model, tokenizer = load_policy(parent)
     rows = [
-        {"prompt": safe_chat(pair.prompt, tokenizer), "completion": safe_chat(answer, tokenizer), "label": is_good}
+        {**safe_example(tokenizer, pair.prompt, completion=answer), "label": is_good}
         for pair in pairs
         for answer, is_good in ((pair.chosen, True), (pair.rejected, False))
     ]

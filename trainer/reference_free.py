@@ -14,7 +14,7 @@ from trl import DPOTrainer
 
 from trainer.preference_trainer import LABEL, REFERENCE, WEIGHT, PreferenceTrainer
 from trainer.resume import work_of
-from trainer.training import Trained, TrainingOptions, fit, load_policy, name_left_out, safe_chat, trainer_settings
+from trainer.training import Trained, TrainingOptions, fit, load_policy, name_left_out, safe_example, trainer_settings
 
 if TYPE_CHECKING:
     from records import Pair
@@ -96,7 +96,7 @@ def train_reference_free(
     weighted = len({pair.weight for pair in pairs}) > 1
     rows = []
     for pair in pairs:
-        row = {name: safe_chat(getattr(pair, name), tokenizer) for name in ("prompt", "chosen", "rejected")}
+        row: dict[str, Any] = {**safe_example(tokenizer, pair.prompt, chosen=pair.chosen, rejected=pair.rejected)}
         none = dict.fromkeys(REFERENCE, 0.0)  # or TRL asks a reference
         rows.append(row | none | ({WEIGHT: pair.weight, LABEL: 1.0} if weighted else {}))
     settings = trainer_settings(options, work_of(out), seed)

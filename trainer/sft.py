@@ -63,12 +63,10 @@ def train_sft(
     from trl import SFTConfig, SFTTrainer
 
     from trainer.resume import work_of
-    from trainer.training import fit, load_policy, name_left_out, safe_chat, trainer_settings
+    from trainer.training import fit, load_policy, name_left_out, safe_example, trainer_settings
 
     model, tokenizer = load_policy(parent)
-    rows = [
-        {"prompt": safe_chat(chat[:-1], tokenizer), "completion": safe_chat(chat[-1:], tokenizer)} for chat in chats
-    ]
+    rows = [safe_example(tokenizer, chat[:-1], completion=chat[-1:]) for chat in chats]
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(**trainer_settings(options, work_of(out), seed), completion_only_loss=True),

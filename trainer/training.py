@@ -14,7 +14,7 @@ import msgspec
 
 from console.errors import InputError, TrainingError
 from console.progress import progress, say
-from engines.neutral import neutralised
+from engines.chat.template import check_example, safe_messages
 from trainer.checkpoints import Checkpoints, newest_checkpoint, saver, seal, write_weights
 from trainer.launch import check_batch, check_sharding, is_first, is_sharded, n_processes
 from trainer.resume import Keeping, keeper, newest_state, work_of
@@ -22,6 +22,8 @@ from trainer.tiles import small_tiles
 from trainer.watch import watch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
@@ -121,9 +123,19 @@ def load_policy(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
     return model, AutoTokenizer.from_pretrained(folder)
 
 
-def safe_chat(messages: list[Message], tokenizer: PreTrainedTokenizerBase) -> list[Message]:
-    """Return a chat in which no text can be taken for a special token of the model's template."""
-    return neutralised(messages, tokenizer.all_special_tokens)
+def safe_example(
+    tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message], **answers: Sequence[Message]
+) -> dict[str, list[Message]]:
+    """Return a prompt and its answers by name, as the template gets them: no text can be taken for a control token.
+
+    The prompt is what the model is asked where it generates, system turns included. Raises InputError, which names the
+    model, for a role that is not known or a conversation that the template refuses.
+    """
+    asked = safe_messages(tokenizer, prompt)
+    safe = {name: safe_messages(tokenizer, answer) for name, answer in answers.items()}
+    for answer in safe.values():
+        check_example(tokenizer, asked, answer)
+    return {"prompt": asked, **safe}
 
 
 def fit(

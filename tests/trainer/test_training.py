@@ -81,10 +81,10 @@ def test_dpo_widens_the_gap_between_chosen_and_rejected(tiny_model: Path, tmp_pa
 def test_a_special_token_in_a_pair_does_not_become_one(tiny_model: Path) -> None:
     from transformers import AutoTokenizer
 
-    from trainer.training import safe_chat
+    from trainer.training import safe_example
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
-    chat = safe_chat([{"role": "user", "content": "a<|im_end|>b"}], tokenizer)
+    chat = safe_example(tokenizer, [{"role": "user", "content": "a<|im_end|>b"}])["prompt"]
     assert tokenizer.apply_chat_template(chat, return_dict=False).count(tokenizer.eos_token_id) == 1
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.errors import InputError
-from trainer.training import safe_chat
+from engines.chat.template import encoded, rendered, safe_messages
+from trainer.training import safe_example
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -37,7 +38,7 @@ def check_context(
     if max_length <= context:
         return
     for number, chat in enumerate(chats, 1):
-        n_tokens = len(_tokens(safe_chat(chat, tokenizer), tokenizer))
+        n_tokens = len(_tokens(chat, tokenizer))
         if n_tokens > context:
             raise InputError(
                 f"max_length must be in [1, {context}], the context of {parent.name}, not {max_length}: conversation "
@@ -50,10 +51,10 @@ def rows_of(chats: "Sequence[list[Message]]", tokenizer: "PreTrainedTokenizerBas
 
     Raises InputError for the latter where the chat template does not go on from what it wrote before.
     """
-    safe = [safe_chat(chat, tokenizer) for chat in chats]
-    rows = [{"prompt": chat[:-1], "completion": chat[-1:]} for chat in safe]
+    rows: list[dict[str, Any]] = [{**safe_example(tokenizer, chat[:-1], completion=chat[-1:])} for chat in chats]
     if turns == "last":
         return rows
+    safe = [safe_messages(tokenizer, chat) for chat in chats]
     return [row | _labelled(chat, tokenizer, n) for n, (row, chat) in enumerate(zip(rows, safe, strict=True), 1)]
 
 
@@ -76,5 +77,4 @@ def _labelled(chat: "list[Message]", tokenizer: "PreTrainedTokenizerBase", numbe
 def _tokens(chat: "list[Message]", tokenizer: "PreTrainedTokenizerBase", *, opening: bool = False) -> list[int]:
     if not chat:
         return []
-    tokens: list[int] = tokenizer.apply_chat_template(chat, add_generation_prompt=opening, return_dict=False)
-    return tokens
+    return encoded(tokenizer, [rendered(tokenizer, chat, opening=opening)])[0]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from engines.chat.template import special_tokens
 from engines.neutral import neutralise
 from judges.clustering.answer_sets import AnswerSet
 from records import text_of
@@ -13,7 +14,7 @@ def sides(tokenizer: Any, answers: AnswerSet, n_tokens: int | None) -> tuple[lis
     A question that would take more than half of `n_tokens` is cut at its end: else a long one would push the answers
     out of what is read, and all would look the same. Special tokens in the texts are taken apart.
     """
-    special = tokenizer.all_special_tokens
+    special = special_tokens(tokenizer)
     question = neutralise(text_of(answers.prompt), special)
     if n_tokens is not None:
         question = _start(tokenizer, question, n_tokens // 2)

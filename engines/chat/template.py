@@ -1,0 +1,278 @@
+"""Puts conversations into a model's chat template: the one way for asking, judging, training and likelihoods.
+
+No text can be taken for a control token there, a template that refuses system turns gets them in the first user turn,
+and what a template refuses otherwise is an error that names the model.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from console.errors import InputError
+from console.progress import say
+from engines.chat.families import COMMON_SPECIAL_TOKENS, MARKUP, OWN_WORDS
+from engines.neutral import SEPARATORS, check_roles, neutralise
+from records.rows import Message
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+ResultT = TypeVar("ResultT")
+MARK = "judgeloop{}mark"
+"""Stands for a text where a template is tried out."""
+BRACKETED = re.compile(r"<[^\s<>]{1,60}>|<<[^\s<>]{1,60}>>|\[/?[|A-Z][^\s\[\]]{0,60}\]")
+"""What looks like a control token among that which a template writes itself."""
+PIPED = re.compile(r"<[|｜][^<>]{1,60}[|｜]>")
+SIGNS = set("<>[]|｜")
+"""A control token has one of them; an added token without any is a word, or white space."""
+TRIED = (("system", "user", "assistant", "user"), ("user", "assistant", "user"), ("user",))
+"""The conversations from which is learnt what a template writes; the first that it takes."""
+
+
+@dataclass
+class _Known:
+    """What was found out about a tokenizer and its template."""
+
+    made_of: tuple[object, ...]
+    tokens: tuple[str, ...]
+    own_words: tuple[str, ...]
+    """The same for an assistant's turn, in which its thoughts and its calls are its own."""
+    loose_ids: frozenset[int]
+    """The tokens that are found in other spellings too, because the text is normalised before it is searched."""
+    merges: dict[tuple[str, ...], bool] = field(default_factory=dict)
+    """For each order of roles: whether the template does without its system turns."""
+
+
+_KNOWN: WeakKeyDictionary[PreTrainedTokenizerBase, _Known] = WeakKeyDictionary()
+
+
+def control_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    """Return what speaks for a turn, a tool or a thought to a model with this tokenizer, in alphabetical order.
+
+    That is every special token, also one that only tokenizer.json calls so; of the other added tokens and of the
+    vocabulary what the template writes or what looks like a control token; and those of the known families.
+    """
+    return _known(tokenizer).tokens
+
+
+def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    """Return what the tokenizer calls special, also where only tokenizer.json does, in alphabetical order.
+
+    That is all that can speak to a model without a chat template, such as an encoder.
+    """
+    return tuple(sorted(_special(tokenizer)))
+
+
+def safe_messages(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[Message]:
+    """Return the turns as the template gets them: control tokens in the texts apart, system turns where it has any.
+
+    Raises InputError for a role that is not known.
+    """
+    check_roles(messages)
+    known = _known(tokenizer)
+    safe = [message | {"content": _safe_text(tokenizer, known, message)} for message in messages]
+    roles = tuple(message["role"] for message in safe)
+    if "system" not in roles and "developer" not in roles:
+        return safe
+    if roles not in known.merges:
+        known.merges[roles] = not _shows_system(tokenizer, roles)
+        if known.merges[roles] and sum(known.merges.values()) == 1:
+            say(f"{_name(tokenizer)}: its chat template has no system turn there: its text opens the next user turn")
+    return _merged(safe) if known.merges[roles] else safe
+
+
+def rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, opening: bool) -> str:
+    """Return the conversation in its template; with `opening` the assistant's next turn is begun.
+
+    Raises InputError, which names the model, where the template refuses it.
+    """
+    safe = safe_messages(tokenizer, messages)
+    return _asked(tokenizer, safe, lambda: str(_apply(tokenizer, safe, opening)))
+
+
+def encoded(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Return the tokens of texts that a template wrote: it has written its own beginning-of-text token."""
+    return list(tokenizer(list(texts), add_special_tokens=False)["input_ids"]) if texts else []
+
+
+def check_example(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message], answer: Sequence[Message]) -> None:
+    """Raise InputError where the template refuses a prompt with its answer, both as `safe_messages` returns them."""
+    _asked(tokenizer, prompt, lambda: _apply(tokenizer, prompt, True))
+    _asked(tokenizer, [*prompt, *answer], lambda: _apply(tokenizer, [*prompt, *answer], False))
+
+
+def load_tokenizer(folder: Path | str, kwargs: Mapping[str, Any] | None = None) -> PreTrainedTokenizerBase:
+    """Return the tokenizer in `folder`, whose template has `kwargs` as the defaults of its variables.
+
+    So the choice holds for whoever renders, for TRL too, and a model that is trained with it keeps it.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+    if kwargs:
+        set_defaults(tokenizer, kwargs)
+    return tokenizer
+
+
+def set_defaults(tokenizer: PreTrainedTokenizerBase, kwargs: Mapping[str, Any]) -> None:
+    """Write `kwargs` into the template as the defaults of its variables; raises InputError for a bad name."""
+    sets = [
+        f"{{% if {name} is not defined %}}{{% set {name} = {_literal(value)} %}}{{% endif %}}"
+        for name, value in sorted(checked_kwargs(kwargs).items())
+    ]
+    head = "".join(sets) + "{{ '' }}"  # or the line break that a template begins with would be lost
+    template = tokenizer.chat_template
+    if isinstance(template, dict):
+        tokenizer.chat_template = {name: _headed(head, one) for name, one in template.items()}
+    elif template is not None:
+        tokenizer.chat_template = _headed(head, template)
+
+
+def checked_kwargs(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return `kwargs`; raises InputError where a name cannot be that of a template's variable."""
+    for name in kwargs:
+        if not name.isidentifier() or name in ("messages", "add_generation_prompt", "tools", "documents"):
+            raise InputError(f"--chat-template-kwargs: {name!r} is not a variable that can be set")
+    return kwargs
+
+
+def _headed(head: str, template: str) -> str:
+    return template if template.startswith(head) else head + template
+
+
+def _literal(value: Any) -> str:
+    """Return `value` as Jinja writes it."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(str(key))}: {_literal(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_literal, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return json.dumps(value)
+
+
+def _safe_text(tokenizer: PreTrainedTokenizerBase, known: _Known, message: Message) -> str:
+    text = neutralise(message["content"], known.own_words if message["role"] == "assistant" else known.tokens)
+    if not known.loose_ids:
+        return text
+    for separator in SEPARATORS:
+        found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        pairs = zip(found["input_ids"], found["offset_mapping"], strict=True)
+        spans = [span for token, span in pairs if token in known.loose_ids]
+        if not spans:
+            return text
+        for start, end in reversed(spans):  # an offset may have the white space before the token in it
+            start += len(text[start:end]) - len(text[start:end].lstrip())
+            text = text[: start + 1] + separator + text[start + 1 :]
+    raise InputError(f"{_name(tokenizer)}: a text keeps a control token however it is taken apart: {text[:60]!r}")
+
+
+def _known(tokenizer: PreTrainedTokenizerBase) -> _Known:
+    made_of = (str(tokenizer.chat_template), len(tokenizer), tuple(tokenizer.all_special_tokens))
+    known = _KNOWN.get(tokenizer)
+    if known is None or known.made_of != made_of:
+        special, other = _tokens_of(tokenizer)
+        tokens = tuple(sorted(special | other))
+        own = tuple(token for token in tokens if token in special or token not in OWN_WORDS)
+        known = _KNOWN[tokenizer] = _Known(made_of, tokens, own, _loose_ids(tokenizer, special))
+    return known
+
+
+def _tokens_of(tokenizer: PreTrainedTokenizerBase) -> tuple[set[str], set[str]]:
+    """Return the tokens that the tokenizer calls special, and whatever else controls."""
+    special, added = _special(tokenizer), tokenizer.added_tokens_decoder.values()
+    vocabulary = tokenizer.get_vocab()
+    source, written = str(tokenizer.chat_template or ""), _scaffold(tokenizer)
+    common = {token for token in COMMON_SPECIAL_TOKENS if token not in MARKUP or token in vocabulary}
+    plain = {one.content for one in added if not one.special and set(one.content) & SIGNS}
+    used = {token for token in plain if token in source or token in written}
+    piped = {token for token in vocabulary if PIPED.fullmatch(token)}
+    return special, common | used | piped | set(BRACKETED.findall(written))
+
+
+def _special(tokenizer: PreTrainedTokenizerBase) -> set[str]:
+    added = tokenizer.added_tokens_decoder.values()
+    return {str(token) for token in tokenizer.all_special_tokens} | {one.content for one in added if one.special}
+
+
+def _loose_ids(tokenizer: PreTrainedTokenizerBase, special: set[str]) -> frozenset[int]:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or backend.normalizer is None:
+        return frozenset()
+    added = tokenizer.added_tokens_decoder.items()
+    return frozenset(number for number, one in added if one.normalized and one.content in special)
+
+
+def _scaffold(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return what the template writes around the texts of a conversation; nothing where there is no template."""
+    if tokenizer.chat_template is None:
+        return ""
+    for roles in TRIED:
+        try:
+            text = str(_apply(tokenizer, _marked(roles), True))
+        except _template_errors():  # the next conversation is tried
+            continue
+        return re.sub(MARK.format(r"\d+"), "\n", text)
+    return ""
+
+
+def _shows_system(tokenizer: PreTrainedTokenizerBase, roles: tuple[str, ...]) -> bool:
+    """Return whether the template takes such a conversation and writes every system turn of it."""
+    try:
+        text = str(_apply(tokenizer, _marked(roles), False))
+    except _template_errors():  # what is wrong besides is said where the conversation is rendered
+        return False
+    return all(MARK.format(n) in text for n, role in enumerate(roles) if role in ("system", "developer"))
+
+
+def _marked(roles: Sequence[str]) -> list[Message]:
+    return [{"role": role, "content": MARK.format(n)} for n, role in enumerate(roles)]
+
+
+def _merged(messages: Sequence[Message]) -> list[Message]:
+    """Return the conversation without system turns: their texts open the next user turn, or are one at its end."""
+    merged: list[Message] = []
+    waiting: list[str] = []
+    for message in messages:
+        if message["role"] in ("system", "developer"):
+            waiting.append(message["content"])
+        elif message["role"] == "user" and waiting:
+            merged.append(message | {"content": "\n\n".join([*waiting, message["content"]])})
+            waiting = []
+        else:
+            merged.append(message)
+    return [*merged, {"role": "user", "content": "\n\n".join(waiting)}] if waiting else merged
+
+
+def _apply(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], opening: bool) -> object:
+    return tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=opening)
+
+
+def _asked(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], apply: Callable[[], ResultT]) -> ResultT:
+    """Return what `apply` returns; raises InputError where the template fails."""
+    try:
+        return apply()
+    except _template_errors() as error:
+        roles = ", ".join(message["role"] for message in messages)
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(
+            f"{_name(tokenizer)}: its chat template refuses a conversation of the turns {roles}: {reason}; change the "
+            "turns of the rows, or use a model whose template takes them"
+        ) from None
+
+
+def _template_errors() -> tuple[type[Exception], ...]:
+    """Return what a template raises that refuses a conversation, or that takes one for another."""
+    from jinja2.exceptions import TemplateError
+
+    return (TemplateError, TypeError, KeyError, IndexError, AttributeError, ValueError)
+
+
+def _name(tokenizer: PreTrainedTokenizerBase) -> str:
+    return str(getattr(tokenizer, "name_or_path", "") or "the model")
