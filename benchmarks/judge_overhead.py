@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.slow_server import mean_delay_s, slow_server
+from console.output import tell
 from console.table import Cell, print_table
 
 DELAY_S = 0.2
@@ -42,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         print_table([_instant(Path(folder), n, read, args.repeats) for read in args.reads for n in args.rows])
         if args.calls:
-            print()
+            tell()
             print_table([_served(Path(folder), args.calls, repeat) for repeat in range(args.repeats)])
 
 

@@ -28,6 +28,7 @@ import tyro
 
 from benchmarks.iteration import ENVIRONMENT
 from benchmarks.ppo_sides import PAID, WORDS, Work
+from console.output import tell
 from console.progress import say
 from console.table import Cell, print_table
 
@@ -64,7 +65,7 @@ def main(config: Config) -> None:
     with tempfile.TemporaryDirectory(prefix="ppo-") as name:
         if config.prices:
             print_table([row for price in config.prices for row in toy_rows(config.toy, price, pythons, Path(name))])
-            print()
+            tell()
         if config.repeats:
             print_table(larger_rows(config, pythons, Path(name)))
 

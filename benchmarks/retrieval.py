@@ -28,6 +28,7 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
+from console.output import tell
 from console.progress import progress, say
 from console.table import Cell, print_table
 from engines.options import EngineOptions, open_engine
@@ -137,7 +138,7 @@ def arithmetic_table(config: Config) -> None:
             }
         )
     print_table(rows)
-    print()
+    tell()
 
 
 def tool_table(engine: Engine, config: Config) -> None:
@@ -157,7 +158,7 @@ def tool_table(engine: Engine, config: Config) -> None:
             {"answers with": name, "n": len(chosen)}
             | {f"says {tool}": chosen.count(tool) for tool in ("search", "arithmetic", "none")}  # type: ignore[arg-type]
         )
-    print()
+    tell()
     print_table(rows)
 
 
@@ -240,7 +241,7 @@ def verdict_table(
     for name, passages in shown.items():
         verdicts[name] = [decided(g.claim, passages[g.claim], readings) for g in sample]
     mix = {verdict: sum(g.verdict == verdict for g in gold) / len(gold) for verdict in VERDICTS.values()}
-    print()
+    tell()
     print_table(
         [verdict_row(name, np.array(said, dtype=object), truth, mix, config) for name, said in verdicts.items()]
     )
@@ -288,7 +289,7 @@ def stance_table(sample: list[Gold], readings: Pairs, config: Config) -> None:
         }
         for name, answers in ((f"always '{most}'", [most] * len(truth)), (verifier_name(config), said))
     ]
-    print()
+    tell()
     print_table(rows)
 
 
@@ -311,7 +312,7 @@ def truth_table(
         signals[f"{name}, {verifier_name(config)}"] = [leaning(g.claim, passages[g.claim], readings) for g in claims]
     nearest = searches["dense"].search([g.claim for g in claims], 1)
     signals["no model, cosine of the nearest passage"] = [passages[0].score for passages in nearest]
-    print()
+    tell()
     rows = [truth_row(name, values, truth, config) for name, values in signals.items()]
     everything = np.array([g.verdict == "supported" for g in whole])
     print_table([*rows, truth_row(f"no passages, {engine.name}, every claim", list(said.values()), everything, config)])

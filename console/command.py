@@ -15,6 +15,7 @@ import tyro
 
 from console.config import load_config
 from console.errors import InputError, JudgeloopError
+from console.output import say, say_text, tell_text
 
 INTERRUPTED = 130
 
@@ -63,7 +64,7 @@ def run(config_type: type[FlagsT], main: Callable[[FlagsT], None], prog: str) ->
     """Parse the command line, run `main` and exit: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     _quiet_libraries("--debug" in sys.argv)
     if {"-h", "--help"} & set(sys.argv):
-        print((sys.modules["__main__"].__doc__ or "").strip(), end="\n\n")  # tyro would run its lines together
+        tell_text((sys.modules["__main__"].__doc__ or "").strip() + "\n")  # tyro would run its lines together
     try:
         main(parse(config_type, sys.argv[1:], prog))
         sys.stdout.flush()
@@ -83,8 +84,8 @@ def _fail(message: str, code: int) -> NoReturn:
     if "--debug" in sys.argv:
         import traceback
 
-        traceback.print_exc()
-    print(message, file=sys.stderr)
+        say_text(traceback.format_exc())
+    say(message)
     sys.exit(code)
 
 

@@ -1,68 +1,163 @@
 """Progress on stderr: a bar with rate and ETA on a terminal, a line now and then in a log."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+from console.output import say
+from console.visible import one_line
+
+__all__ = ["Meter", "progress", "say"]
+
+FIRST_LINE_S = 5.0
 LINE_EVERY_S = 30.0
 LINE_EVERY_SHARE = 0.25
+TITLE_CELLS = 30
+
+
+class Meter:
+    """Counts what is done, and how long the rest takes at the pace so far."""
+
+    def __init__(self, title: str, total: int, done: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.title = title
+        self.total = total
+        self.done = done
+        self._made = 0
+        """Of `done`, what was made here: what was there before took no time."""
+        self._clock = clock
+        self._started_s = self._last_s = clock()
+
+    def __call__(self, n: int) -> None:
+        """Count `n` more as done."""
+        self.done += n
+        self._made += n
+        self._last_s = self._clock()
+        self.changed()
+
+    def skip(self, n: int) -> None:
+        """Count `n` more as done before: they say nothing about the pace."""
+        self.done += n
+        self.changed()
+
+    def changed(self) -> None:
+        """Show the new count."""
+
+    @property
+    def elapsed_s(self) -> float:
+        """Return the seconds since the start."""
+        return self._clock() - self._started_s
+
+    @property
+    def eta_s(self) -> float | None:
+        """Return the seconds that the rest takes; None before anything was made."""
+        if self.done >= self.total:
+            return 0.0
+        if not self._made:
+            return None
+        each_s = (self._last_s - self._started_s) / self._made
+        # between two long steps the time goes down; a step that is late does not make the others so
+        return max(each_s * (self.total - self.done) - min(self._clock() - self._last_s, each_s), 0.0)
+
+
+class LogMeter(Meter):
+    """Says a line now and then: soon after the start, at each quarter, and each half minute even if nothing is done."""
+
+    def __init__(self, title: str, total: int, done: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(title, total, done, clock)
+        self._said = done
+        self._said_s = self._started_s
+        self._said_pace = False
+
+    def changed(self) -> None:
+        """Say a line where one is due."""
+        first = not self._said_pace and self._made > 0 and self.elapsed_s >= FIRST_LINE_S
+        if first or self.done >= self.total or self.done - self._said >= LINE_EVERY_SHARE * self.total:
+            self._say()
+        else:
+            self.tick()
+
+    def tick(self) -> None:
+        """Say a line where none was said for half a minute."""
+        if self._clock() - self._said_s >= LINE_EVERY_S:
+            self._say()
+
+    def _say(self) -> None:
+        if self.done >= self.total:
+            tail = f"in {duration(self.elapsed_s)}"
+        elif self.eta_s is None:
+            tail = f"after {duration(self.elapsed_s)}"
+        else:
+            tail = f"ETA {duration(self.eta_s)}"
+        say(f"{self.title}: {self.done} of {self.total}, {tail}")
+        self._said, self._said_s, self._said_pace = self.done, self._clock(), self._made > 0
 
 
 @contextmanager
-def progress(title: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """Yield a function that says how many more of `total` are done."""
+def progress(title: str, total: int, done: int = 0) -> Iterator[Meter]:
+    """Yield a function that says how many more of `total` are done; where all are, nothing is shown."""
+    if done >= total:
+        yield Meter(title, total, done)
+        return
     if done:
         say(f"{title}: resuming, {done} of {total} done")
-    with _bar(title, total, done) if sys.stderr.isatty() else _lines(title, total, done) as advance:
-        yield advance
+    with _bar(title, total, done) if sys.stderr.isatty() else _lines(title, total, done) as meter:
+        yield meter
 
 
-def say(message: str) -> None:
-    """Print one diagnostic line to stderr."""
-    print(message, file=sys.stderr, flush=True)
+def duration(seconds: float) -> str:
+    """Return `40 s`, `12 min` or `3.5 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 @contextmanager
-def _bar(title: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
+def _bar(title: str, total: int, done: int) -> Iterator[Meter]:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.text import Text
+
+    class Bar(Meter):
+        def changed(self) -> None:
+            bars.update(task, completed=self.done)
+
+    class Eta(ProgressColumn):
+        # rich's own looks back 30 s, and so knows nothing where a step takes longer
+        def render(self, task: Any) -> Text:
+            eta_s = meter.eta_s
+            return Text("-" if eta_s is None else duration(eta_s), style="progress.remaining")
 
     columns = (
-        TextColumn("{task.description:<24}"),
+        TextColumn(f"{{task.description:<{TITLE_CELLS - 6}}}", markup=False),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("ETA"),
-        TimeRemainingColumn(),
+        Eta(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        task = bars.add_task(title, total=total, completed=done)
-        yield lambda n: bars.advance(task, n)
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=True) as bars:
+        meter = Bar(title, total, done)
+        task = bars.add_task(_short(one_line(title)), total=total, completed=done)
+        yield meter
 
 
 @contextmanager
-def _lines(title: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
-    started_s = said_s = time.monotonic()
-    at_start = said = done
+def _lines(title: str, total: int, done: int) -> Iterator[Meter]:
+    meter, over = LogMeter(title, total, done), threading.Event()
 
-    def advance(n: int) -> None:
-        nonlocal done, said, said_s
-        done += n
-        now_s = time.monotonic()
-        if done < total and now_s - said_s < LINE_EVERY_S and done - said < LINE_EVERY_SHARE * total:
-            return
-        elapsed_s = now_s - started_s
-        eta_s = elapsed_s / max(done - at_start, 1) * (total - done)
-        tail = f"ETA {eta_s:.0f} s" if done < total else f"in {elapsed_s:.0f} s"
-        say(f"{title}: {done} of {total}, {tail}")
-        said, said_s = done, now_s
+    def watch() -> None:
+        while not over.wait(LINE_EVERY_S / 10):
+            meter.tick()
 
-    yield advance
+    threading.Thread(target=watch, name="progress", daemon=True).start()
+    try:
+        yield meter
+    finally:
+        over.set()
+
+
+def _short(title: str) -> str:
+    return title if len(title) <= TITLE_CELLS else f"{title[: TITLE_CELLS - 1]}…"

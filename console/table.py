@@ -1,35 +1,171 @@
-"""Prints a small table to stdout: aligned on a terminal, in a file, and in a Markdown page alike."""
+"""Prints a small table to stdout: as wide as the screen at most, and Markdown wherever it fits.
 
-import json
+What is wider is turned: each column becomes a line, if the rows then fit side by side; else the columns go into several
+tables under one another that repeat the first, and a column that is too wide even so into a list; and where the first
+column is, each row becomes a list.
+"""
+
+import shutil
+import sys
+import textwrap
 from collections.abc import Sequence
 
+from console.output import tell_json, tell_text
+from console.visible import one_line
+
 Cell = str | int | float | None
+Row = dict[str, Cell]
+
+WIDTH = 80
+NARROWEST = 40
 
 
-def print_table(rows: Sequence[dict[str, Cell]], *, as_json: bool = False) -> None:
+def print_table(rows: Sequence[Row], *, as_json: bool = False) -> None:
     """Print rows that share their keys; None prints as a dash, a float with two decimals."""
     if as_json:
-        print(json.dumps(list(rows), ensure_ascii=False, indent=1))
+        tell_json(list(rows))
         return
-    print(markdown_table(rows))
+    tell_text(fitted(rows, screen_width()))
 
 
-def markdown_table(rows: Sequence[dict[str, Cell]]) -> str:
-    """Return the rows as a Markdown table whose columns are aligned, numbers to the right."""
+def screen_width() -> int:
+    """Return how many cells a line may have: the terminal's, or 80 in a file and a pipe."""
+    if not sys.stdout.isatty():
+        return WIDTH
+    return max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns)
+
+
+def fitted(rows: Sequence[Row], width: int) -> str:
+    """Return the rows as text whose lines have at most `width` cells; nothing is cut."""
     if not rows:
         return "(no rows)"
-    names = list(rows[0])
-    columns = {name: [_text(row[name]) for row in rows] for name in names}
-    widths = {name: max(len(name), 3, *map(len, columns[name])) for name in names}
-    right = {name: any(isinstance(row[name], int | float) for row in rows) for name in names}
+    table = _Table.of(rows)
+    turned = table.turned()
+    for candidate in (table, turned):
+        if candidate.width <= width:
+            return candidate.text()
+    if table.parts(width):
+        lists = [_listed_column(table, name, width) for name in table.too_wide(width)]
+        return "\n\n".join([*(part.text() for part in table.parts(width)), *lists])
+    return "\n\n".join(_listed(row, width) for row in rows)
 
-    def line(cells: dict[str, str]) -> str:
-        padded = (cells[n].rjust(widths[n]) if right[n] else cells[n].ljust(widths[n]) for n in names)
-        return "| " + " | ".join(padded) + " |"
 
-    rule = "| " + " | ".join("-" * (widths[n] - 1) + (":" if right[n] else "-") for n in names) + " |"
-    body = [line({name: columns[name][index] for name in names}) for index in range(len(rows))]
-    return "\n".join([line({name: name for name in names}), rule, *body])
+def markdown_table(rows: Sequence[Row]) -> str:
+    """Return the rows as a Markdown table of any width whose columns are aligned, numbers to the right."""
+    return _Table.of(rows).text() if rows else "(no rows)"
+
+
+class _Table:
+    """Cells as text, column by column."""
+
+    def __init__(self, columns: dict[str, list[str]], right: set[str]) -> None:
+        self.columns = columns
+        self.right = right
+        self.widths = {name: max(3, _cells(name), *map(_cells, column)) for name, column in columns.items()}
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> "_Table":
+        names = list(rows[0])
+        right = {name for name in names if any(isinstance(row[name], int | float) for row in rows)}
+        return cls._made({name: [_text(row[name]) for row in rows] for name in names}, right)
+
+    @classmethod
+    def _made(cls, columns: dict[str, list[str]], right: set[str]) -> "_Table":
+        def escaped(text: str) -> str:
+            return one_line(text).replace("|", "\\|")  # else a name could add a column
+
+        made: dict[str, list[str]] = {}
+        aligned = set()
+        for name, column in columns.items():
+            shown = escaped(name)
+            while shown in made:  # two names that look the same are still two columns
+                shown += "'"
+            made[shown] = [escaped(cell) for cell in column]
+            if name in right:
+                aligned.add(shown)
+        return cls(made, aligned)
+
+    @property
+    def width(self) -> int:
+        return sum(self.widths.values()) + 3 * len(self.columns) + 1
+
+    def turned(self) -> "_Table":
+        """Return the table with a line for each column; the first column's values head the others."""
+        first, *others = self.columns
+        made = {first: others}
+        for place, head in enumerate(self.columns[first]):
+            while head in made:
+                head += "'"
+            made[head] = [self.columns[name][place] for name in others]
+        return _Table(made, set(made) - {first} if self.right else set())
+
+    def too_wide(self, width: int) -> list[str]:
+        """Return the columns that do not fit beside the first."""
+        first, *others = self.columns
+        return [name for name in others if self.widths[first] + self.widths[name] + 7 > width]
+
+    def parts(self, width: int) -> "list[_Table]":
+        """Return tables of at most `width` that each begin with the first column, of the columns that fit beside it."""
+        first, *others = self.columns
+        apart = self.too_wide(width)
+        groups: list[list[str]] = []
+        left = 0
+        for name in (name for name in others if name not in apart):
+            needed = self.widths[name] + 3
+            if needed > left:
+                groups.append([])
+                left = width - self.widths[first] - 4
+            groups[-1].append(name)
+            left -= needed
+        return [_Table({name: self.columns[name] for name in (first, *group)}, self.right) for group in groups]
+
+    def text(self) -> str:
+        names = list(self.columns)
+        n_rows = len(self.columns[names[0]])
+        rule = " | ".join("-" * (self.widths[n] - 1) + (":" if n in self.right else "-") for n in names)
+        body = [self._line({name: self.columns[name][place] for name in names}) for place in range(n_rows)]
+        return "\n".join([self._line({name: name for name in names}), f"| {rule} |", *body])
+
+    def _line(self, cells: dict[str, str]) -> str:
+        return "| " + " | ".join(self._padded(name, cell) for name, cell in cells.items()) + " |"
+
+    def _padded(self, name: str, cell: str) -> str:
+        space = " " * (self.widths[name] - _cells(cell))
+        return space + cell if name in self.right else cell + space
+
+
+def _listed(row: Row, width: int) -> str:
+    """Return one row as a line for each value, the first one flush and the others below it."""
+    lines = []
+    for place, (name, cell) in enumerate(row.items()):
+        indent = "  " if place else ""
+        text = f"{one_line(name)}: {one_line(_text(cell))}"
+        lines += _wrapped(text, width, indent)
+    return "\n".join(lines)
+
+
+def _listed_column(table: "_Table", name: str, width: int) -> str:
+    """Return one column as a line for each row that has a value in it."""
+    first = next(iter(table.columns))
+    pairs = zip(table.columns[first], table.columns[name], strict=True)
+    lines = [line for row, cell in pairs if cell != "-" for line in _wrapped(f"{row}: {cell}", width, "  ")]
+    return "\n".join([*_wrapped(f"{name}:", width, ""), *(lines or ["  -"])])
+
+
+def _wrapped(text: str, width: int, indent: str) -> list[str]:
+    room = width - 4
+    if _cells(text) > len(text):
+        room //= 2  # letters of two cells
+    found = textwrap.wrap(text, room, break_on_hyphens=False, drop_whitespace=True)
+    return [f"{indent}{'  ' if place else ''}{line}" for place, line in enumerate(found)]
+
+
+def _cells(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def _text(cell: Cell) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from console.command import Flags, run
 from console.errors import InputError
+from console.output import tell, tell_json
 from engines.options import EngineOptions, SharedEngineOptions
 from evals.options import AlpacaVersion, JudgeFlags, SharedJudgeFlags
 
@@ -204,13 +205,12 @@ def _print_plan(plan: "dict[str, Cell]", as_json: bool) -> None:
     if as_json:
         _print_json(plan)
     else:
-        print("\n".join(f"{name}: {value}" for name, value in plan.items()))
+        tell(*(f"{name}: {value}" for name, value in plan.items()))
 
 
 def _print_json(table: "dict[str, Cell]") -> None:
-    import json
 
-    print(json.dumps(table, ensure_ascii=False, indent=1))
+    tell_json(table)
 
 
 def _print_result(result: Result, config: Config) -> None:
@@ -227,7 +227,7 @@ def _print_result(result: Result, config: Config) -> None:
     print_table([{**names, **_row(metrics), "unscored": len(unscored), "cut off": result.n_truncated}])
     for row in unscored[:SHOWN_REASONS]:
         say(f"unscored: {shorten(row.instruction or '', 60)}: {row.error}")
-    print(f"\nin percent, judged by {first.annotator}{_files(config)}")
+    tell("", f"in percent, judged by {first.annotator}{_files(config)}")
 
 
 def _row(metrics: "Metrics") -> "dict[str, Cell]":

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from console.table import Cell, markdown_table
+from console.visible import one_line
 from evals.ranking_metrics import Prompt, Scores, Unscored, Values, at_random, measures, n_unscored
 from judges.audit.bootstrap import Estimate
 from judges.ranked import RankedAnswers
@@ -87,14 +88,16 @@ def tables(found: Comparison) -> dict[str, Table]:
 
 def markdown(found: Comparison, title: str) -> str:
     """Return the tables as a Markdown page."""
-    parts = [f"# {title}", said(found)]
+    parts = [one_line(f"# {title}"), said(found)]
     parts += [f"## {name[0].upper()}{name[1:]}\n\n{markdown_table(table)}" for name, table in tables(found).items()]
     return "\n\n".join(parts) + "\n"
 
 
 def said(found: Comparison) -> str:
     """Return what was measured, in words."""
-    who = "; ".join(f"{j.name}: {j.fingerprint}, rubric {j.rubric}, read by {j.read}, {j.path}" for j in found.judges)
+    who = one_line(
+        "; ".join(f"{j.name}: {j.fingerprint}, rubric {j.rubric}, read by {j.read}, {j.path}" for j in found.judges)
+    )
     n = f"{found.n_prompts} prompts, {found.n_answers} answers, {found.n_pairs} pairs that people ordered"
     return f"{n}; in brackets 95% intervals over prompts, those of one tree together\n{who}"
 

@@ -19,6 +19,7 @@ import tyro
 
 from console.command import Flags, Given, run
 from console.errors import InputError
+from console.output import tell, tell_encoded
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import JudgeOptions
 
@@ -184,13 +185,13 @@ def _report(config: Config, found: "Comparison") -> None:
     write_atomic(page.with_suffix(".json"), data)
     write_atomic(page, markdown(found, f"Judges on {_stem(config)}"))
     if config.json:
-        print(data)
+        tell_encoded(data)
     else:
         for title, table in tables(found).items():
-            print(f"{title}:")
+            tell(f"{title}:")
             print_table(table)
-            print()
-        print(f"{said(found)}\n{page}, and every number in the .json beside it")
+            tell()
+        tell(*said(found).split("\n"), f"{page}, and every number in the .json beside it")
     for judge in found.judges:
         for reason, n in judge.reasons.most_common(3):
             say(f"{judge.name}: {n} answers without a score: {reason}")
@@ -203,14 +204,14 @@ def _print_plan(config: Config, ranked: "list[RankedAnswers]", members: "list[Me
     from judges.rewards import reward_folder
 
     n = len({(str(one.prompt), response) for one in ranked for response in one.responses})
-    print(f"would measure on {len(ranked)} prompts with {n} answers of {config.file}")
+    tell(f"would measure on {len(ranked)} prompts with {n} answers of {config.file}")
     for engine, judging in members:
         calls = n * (1 if judging.read == "logprobs" else judging.samples)
         how = f"{calls} calls, rubric {judging.rubric}, read by {judging.read}"
         how = "a reward model, no calls" if reward_folder(engine) else how
-        print(f"{engine.model}: {how}; results in {config.out or _folder(engine)}")
+        tell(f"{engine.model}: {how}; results in {config.out or _folder(engine)}")
     for path in config.judgments:
-        print(f"{path}: no calls")
+        tell(f"{path}: no calls")
 
 
 def _folder(options: EngineOptions) -> Path:

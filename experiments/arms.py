@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from console.errors import InputError, TrainingError
+from console.output import tell, tell_json, tell_text
 from console.progress import say
 from console.table import Cell
 from records.keys import content_key
@@ -81,13 +82,14 @@ def print_results(results: Sequence[Row], tables: Sequence[Table], *, as_json: b
     if as_json:
         import msgspec
 
-        print(msgspec.json.format(msgspec.json.encode(results)).decode())
+        tell_json(msgspec.json.encode(results))
         return
     for place, (rows, words) in enumerate(tables):
         if place:
-            print()
+            tell()
         print_table(rows)
-        print(f"\n{words}")
+        tell()
+        tell_text(words)
 
 
 def run_missing(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.command import Flags, Given, run
 from console.errors import InputError
+from console.output import tell
 from experiments.steps import Step
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def main(config: Config) -> None:
     steps = {seed: _steps(config, seed) for seed in seeds}
     if config.dry_run:
         for step in steps[config.seed]:
-            print(f"python -m {' '.join(step.words)}")
+            tell(f"python -m {' '.join(step.words)}")
         return
     for seed in seeds:
         split, *trained = steps[seed]
@@ -83,9 +84,9 @@ def _print(expected: "list[dict[str, Cell]]", likeliest: "list[dict[str, Cell]]"
         print_table([{"score": score, **row} for score, rows in tables.items() for row in rows], as_json=True)
         return
     for score, rows in tables.items():
-        print(f"by the {score} score:\n")
+        tell(f"by the {score} score:", "")
         print_table(rows)
-        print()
+        tell()
 
 
 def _by_likeliest(folder: Path, expected: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.command import Flags, Given, run
 from console.errors import InputError
+from console.output import tell, tell_json
 from experiments.steps import Step
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def main(config: Config) -> None:
     training, measuring = _training(config), _measuring(config)
     if config.dry_run:
         for step in [*training.values(), *(step for steps in measuring.values() for step in steps)]:
-            print(f"python -m {' '.join(step.words)}")
+            tell(f"python -m {' '.join(step.words)}")
         return
     _write_data(config)
     for step in training.values():
@@ -97,10 +98,10 @@ def main(config: Config) -> None:
     rows = [_row(arm, numbers[arm], results[-1], costs.get(arm)) for arm, results in found.items()]
     differences = [_less_sft(arm, numbers) for arm in numbers if arm != "SFT"]
     if config.json:
-        print(json.dumps({"models": rows, "less SFT, same questions": differences}, ensure_ascii=False, indent=1))
+        tell_json({"models": rows, "less SFT, same questions": differences})
         return
     print_table(rows)
-    print("\nless SFT, on the same questions:\n")
+    tell("", "less SFT, on the same questions:", "")
     print_table(differences)
 
 

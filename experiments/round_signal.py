@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from console.command import Flags, Given, run
 from console.errors import InputError
+from console.output import tell
 
 if TYPE_CHECKING:
     from console.table import Cell
@@ -62,7 +63,7 @@ def main(config: Config) -> None:
         raise InputError(f"{config.labelled if rounds else found.folder}: has no pairs to measure")
     print_table([row_of(found, number, people, config.batch_size) for number in rounds], as_json=config.json)
     if not config.json:
-        print(f"\non {len(people)} pairs of people; a gain is what the round added to an answer's log-probability")
+        tell("", f"on {len(people)} pairs of people; a gain is what the round added to an answer's log-probability")
 
 
 def row_of(found: "Run", number: int, people: "Sequence[Contest]", batch_size: int) -> "dict[str, Cell]":

@@ -18,6 +18,7 @@ import tyro
 
 from console.command import Flags, Given, run
 from console.errors import InputError
+from console.output import tell
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import JudgeOptions
 
@@ -197,7 +198,7 @@ def _print_plan(config: Config, responses: "list[Response]") -> None:
         by = "their scores"
     elif config.reward is None:
         by = f"{config.engine.model} on the rubric {checked_rubric(config.judge).name}"
-    print(f"would keep the best answer to each of {n_prompts} prompts, of {len(responses)} in {config.file}, by {by}")
+    tell(f"would keep the best answer to each of {n_prompts} prompts, of {len(responses)} in {config.file}, by {by}")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import tyro
 
 from console.command import Flags, Given, run
 from console.errors import InputError
+from console.output import tell, tell_encoded
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.audit.readers.names import FormatName
 from judges.options import JudgeOptions
@@ -99,7 +100,7 @@ def _audit_stored(config: Config, path: Path, labelled: "LabelledSet", columns: 
         raise InputError("--retest, --likelihood and --attacks need a judge to ask; leave out --verdicts")
     out = config.out or OUT / f"{labelled.name}-{files_digest([path])}"
     if config.dry_run:
-        print(f"would audit the verdicts in {path} on {labelled.name}; the report would go to {out}")
+        tell(f"would audit the verdicts in {path} on {labelled.name}; the report would go to {out}")
         return
     stored = stored_verdicts(path, labelled, columns, BadRows(strict=config.strict))
     about = About(stored.judge, "", str(out))
@@ -219,13 +220,13 @@ def _show(found: "Audit", config: Config, out: Path) -> None:
     write_atomic(out / "audit.json", data)
     write_atomic(out / "report.md", report.markdown(found, "audit.png" if picture else None))
     if config.json:
-        print(data)
+        tell_encoded(data)
     else:
-        print("\n".join(report.headline(found)))
+        tell(*report.headline(found))
         for table in report.tables(found):
-            print()
+            tell()
             print_table(table)
-        print(f"\n{out}/report.md has the whole page, audit.json every number, audit.png the picture")
+        tell("", f"{out}/report.md has the whole page, audit.json every number, audit.png the picture")
     n_rows = found.n_pairs or found.n_answers
     n_silent = sum(found.unscored.values())
     least = config.judge.min_coverage
@@ -238,8 +239,8 @@ def _print_plan(config: Config, labelled: "LabelledSet", judge: "Judge", out: Pa
 
     calls = n_calls(labelled, judge) * (1 + (config.retest if judge.read != "logprobs" else 0))
     rows = f"{len(labelled.pairs)} pairs and {len(labelled.scores)} scored answers, labels by {labelled.labeller}"
-    print(f"would ask {judge.engine.name} about {labelled.name}: {rows}; {calls} calls")
-    print(f"judge {judge.fingerprint}, rubric {judge.rubric.name}, read by {judge.read}; all of it would go to {out}")
+    tell(f"would ask {judge.engine.name} about {labelled.name}: {rows}; {calls} calls")
+    tell(f"judge {judge.fingerprint}, rubric {judge.rubric.name}, read by {judge.read}; all of it would go to {out}")
 
 
 def _settings(config: Config, own_model: str | None) -> "Settings":

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from console.command import Flags, Given, run
+from console.output import tell, tell_text
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import CostOptions, JudgeOptions, PanelOptions
 
@@ -106,7 +107,7 @@ def _compare_by(
             from judges.batch_files import export_contests
 
             n = export_contests(judge, contests, config.export_batch, store.ids, config.orders)
-            print(f"{n} calls in {config.export_batch}; their output comes back with --import-batch")
+            tell(f"{n} calls in {config.export_batch}; their output comes back with --import-batch")
             return judge, path, None
         if config.import_batch:
             from judges.batch_files import import_contests
@@ -142,12 +143,12 @@ def _compare_by_panel(
     panel = Panel(judges, paths, config.panel)
     out = config.out or _default_out(config, panel.fingerprint)
     if config.dry_run:
-        print(f"the panel's comparisons would go to {out}")
+        tell(f"the panel's comparisons would go to {out}")
         return
     rows, agreement = panel_comparisons(panel, own, out)
     if not config.json:
         print_table(agreement)
-        print()
+        tell()
     _report(rows, judges[0], budget, out, config, {"agreement": agreement, "judge": panel.fingerprint})
 
 
@@ -213,9 +214,10 @@ def _print_plan(judge: "Judge", contests: "Sequence[Contest]", config: Config, o
     from judges.pairwise import first_request
 
     calls = len(contests) * judge.n_questions * (2 if config.orders == "both" else 1)
-    print(f"would compare {len(contests)} pairs in {calls} calls to {judge.engine.name}")
-    print(f"judge {judge.fingerprint}, rubric {judge.rubric.name}, read by {judge.read}; comparisons would go to {out}")
-    print(f"\nthe first prompt:\n\n{first_request(judge, contests[0]).messages[0]['content']}")
+    tell(f"would compare {len(contests)} pairs in {calls} calls to {judge.engine.name}")
+    tell(f"judge {judge.fingerprint}, rubric {judge.rubric.name}, read by {judge.read}; comparisons would go to {out}")
+    tell("", "the first prompt:", "")
+    tell_text(first_request(judge, contests[0]).messages[0]["content"])
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """What the commands that judge print at their end: the table, who judged, and what it cost; or the same as JSON."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from console.output import tell, tell_json
 from console.table import Cell, print_table
 from judges.cost import Budget
 from judges.verdict import Masses
@@ -33,10 +33,10 @@ class Report:
         if as_json:
             found: dict[str, Any] = {self.key: self.table, "judge": self.judge, "out": str(self.out)}
             found |= {"usage": self.budget.as_dict(), "mass": self.masses.as_dict(), **self.extra}
-            print(json.dumps(found, ensure_ascii=False, indent=1))
+            tell_json(found)
             return
         print_table(self.table)
-        print(f"\njudged by {self.by}; {self.out}")
+        tell("", f"judged by {self.by}; {self.out}")
         if self.masses.n:
-            print(self.masses)
-        print(f"cost: {self.budget}")
+            tell(self.masses)
+        tell(f"cost: {self.budget}")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from console.command import Flags, Given, run
 from console.errors import InputError
+from console.output import tell, tell_json
 from judges.options import Aggregate, JudgeOptions
 
 if TYPE_CHECKING:
@@ -61,23 +62,22 @@ def main(config: Config) -> None:
 
 
 def _print_result(again: "Again", out: Path | None, *, as_json: bool) -> None:
-    import json
 
     from console.table import print_table
 
     table = again.table()
     if as_json:
         found = {"models": table, "changed": again.n_changed, "differences": again.shown, "kept": dict(again.kept)}
-        print(json.dumps(found | {"out": out and str(out)}, ensure_ascii=False, indent=1))
+        tell_json(found | {"out": out and str(out)})
         return
     print_table(table)
     for one in again.shown:
-        print(f"\n{one['id']}: {one['before']} -> {one['after']}, from {one['reply']}")
+        tell("", f"{one['id']}: {one['before']} -> {one['after']}, from {one['reply']}")
     for reason, n in again.kept.items():
-        print(f"\n{n} rows stay as they are: {reason}")
+        tell("", f"{n} rows stay as they are: {reason}")
     n_changed, n = again.n_changed, sum(int(row["rows"] or 0) for row in table)
-    print(f"\n{n_changed} of {n} verdicts changed" if n_changed else "\nnothing changed: every verdict is the same")
-    print(out or "nothing is written")
+    tell("", f"{n_changed} of {n} verdicts changed" if n_changed else "nothing changed: every verdict is the same")
+    tell(out or "nothing is written")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from console.command import Flags, Given, run
+from console.output import tell, tell_text
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import CostOptions, JudgeOptions, PanelOptions
 from judges.retrieval.options import EvidenceOptions
@@ -88,7 +89,7 @@ def main(config: Config) -> None:
             from judges.batch_files import export_batch
 
             n = export_batch(judge, (row for _, row in source.responses()), config.export_batch, store.ids)
-            print(f"{n} calls in {config.export_batch}; their output comes back with --import-batch")
+            tell(f"{n} calls in {config.export_batch}; their output comes back with --import-batch")
             return
         if config.import_batch:
             from judges.batch_files import import_batch
@@ -148,7 +149,7 @@ def _score_checked(config: Config, source: "Source", plain: "Judge", budget: "Bu
         evidence = evidence_summary(found.latest())
     if not config.json:
         print_table([evidence])
-        print()
+        tell()
     _report(summary, judge, budget, out, config, extra={"evidence": evidence})
 
 
@@ -164,12 +165,12 @@ def _score_by_panel(config: Config, source: "Source", members: "Sequence[Member]
     panel = Panel(judges, paths, config.panel)
     out = config.out or _default_out(source, panel.fingerprint)
     if config.dry_run:
-        print(f"the panel's judgments would go to {out}")
+        tell(f"the panel's judgments would go to {out}")
         return
     summary, agreement = panel_judgments(panel, source, out)
     if not config.json:
         print_table(agreement)
-        print()
+        tell()
     who = f"a panel of {len(judges)}"
     extra = {"agreement": agreement, "judge": panel.fingerprint}
     _report(summary, judges[0], budget, out, config, who=who, extra=extra)
@@ -233,10 +234,11 @@ def _report(
 
 def _print_plan(judge: "Judge", source: "Source", out: Path) -> None:
     calls = source.n * judge.n_questions
-    print(f"would judge {source.n} responses of {source.path} in {calls} calls to {judge.engine.name}")
-    print(f"judge {judge.fingerprint}, rubric {judge.rubric.name}, read by {judge.read}; judgments would go to {out}")
+    tell(f"would judge {source.n} responses of {source.path} in {calls} calls to {judge.engine.name}")
+    tell(f"judge {judge.fingerprint}, rubric {judge.rubric.name}, read by {judge.read}; judgments would go to {out}")
     _, first = next(source.responses())
-    print(f"\nthe first prompt:\n\n{judge.request(first).messages[0]['content']}")
+    tell("", "the first prompt:", "")
+    tell_text(judge.request(first).messages[0]["content"])
 
 
 def _default_out(source: "Source", fingerprint: str) -> Path:

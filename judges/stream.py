@@ -136,7 +136,7 @@ def judge_stream(
             rows = {row.id: row for row in store.chosen(filter(store.__contains__, ids))} if n_stored else {}
             for row in rows.values():
                 budget.add(row.usage)
-            advance(len(rows))
+            advance.skip(len(rows))
             todo = [row_id for row_id in ids if row_id not in rows]
             by_id = {row_id: response for row_id, (_, response) in zip(ids, window, strict=True)}
             for row in _judged(judge, by_id, todo, budget):

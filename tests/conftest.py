@@ -47,3 +47,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny import save_tiny_model
 
     return save_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def wide_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Print every table whole, as on a very wide screen, so that a test can read its cells."""
+    monkeypatch.setattr("console.table.WIDTH", 400)

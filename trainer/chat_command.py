@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from console.errors import InputError
+from console.output import tell
 from trainer.flags import TrainFlags
 from trainer.training import Trained, TrainingOptions
 
@@ -26,7 +27,7 @@ def train_on_chats(config: TrainFlags, out: Path, options: TrainingOptions, trai
     chats = list(islice(read_chats(config.file, BadRows(strict=config.strict)), config.limit))
     parent = resolve_model(config.model, config.run)
     if config.dry_run:
-        print(f"would train {config.model} on {len(chats)} conversations of {config.file} and save it to {out}")
+        tell(f"would train {config.model} on {len(chats)} conversations of {config.file} and save it to {out}")
         return
     claim_folder(out, fresh=config.fresh)
     print_table([table_row(train(parent, out, chats, options, config.seed), out)], as_json=config.json)

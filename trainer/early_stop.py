@@ -20,6 +20,7 @@ import tyro
 
 from console.command import Flags, Given, run
 from console.errors import InputError
+from console.output import tell
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import JudgeOptions
 
@@ -108,7 +109,7 @@ def main(config: Config) -> None:
     prompts = list(read_prompts(source, BadRows(strict=config.strict)))
     if config.dry_run:
         n = min(len(prompts), config.stop.n_prompts)
-        print(f"would compare {len(checkpoints)} checkpoints of {folder} on {n} prompts, two orders each")
+        tell(f"would compare {len(checkpoints)} checkpoints of {folder} on {n} prompts, two orders each")
         return
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)
     out = folder / "early_stop"
@@ -116,7 +117,7 @@ def main(config: Config) -> None:
     picked = pick_checkpoint(checkpoints, prompts, answer, judge, out, config.stop, config.judge.min_coverage)
     print_table([_row(one, config.stop) for one in picked.rounds], as_json=config.json)
     if not config.json:
-        print(f"\npicked: {picked.path}")
+        tell("", f"picked: {picked.path}")
 
 
 def pick_checkpoint(

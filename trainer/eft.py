@@ -17,6 +17,7 @@ import tyro
 
 from console.command import Flags, Given, run
 from console.errors import InputError
+from console.output import tell, tell_encoded, tell_text
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import JudgeOptions
 
@@ -149,13 +150,13 @@ def _finish(config: Config, steps: "Steps", scores: "Steps") -> None:
 
     text = _write_counts(config, steps, scores)
     if config.json:
-        print(text)
+        tell_encoded(text)
         return
     print_table(steps)
     if scores:
-        print()
+        tell()
         print_table(scores)
-    print(f"\n{config.out}: ift.jsonl, eft.jsonl, held_out.jsonl{', train.jsonl' if scores else ''}; counts.json")
+    tell("", f"{config.out}: ift.jsonl, eft.jsonl, held_out.jsonl{', train.jsonl' if scores else ''}; counts.json")
 
 
 def _write_counts(config: Config, steps: "Steps", scores: "Steps") -> str:
@@ -179,9 +180,10 @@ def _print_plan(config: Config, rubric: "Rubric", split: "Split", steps: "Steps"
     samples = 1 if config.judge.read == "logprobs" else config.judge.samples
     n_calls = 0 if config.split_only or config.targets == "ranks" else n_answers * samples
     print_table(steps)
-    print(f"\nwould ask {config.engine.model} {n_calls} times about {n_answers} answers, and write to {config.out}")
+    tell("", f"would ask {config.engine.model} {n_calls} times about {n_answers} answers, and write to {config.out}")
     chat = judge_chat(rubric, config.judge.read, eft[0].prompt, eft[0].responses[0], "")
-    print(f"\nthe first prompt:\n\n{chat[0]['content']}")
+    tell("", "the first prompt:", "")
+    tell_text(chat[0]["content"])
 
 
 def _step(name: str, ranked: "list[RankedAnswers]", bad: int | None = None) -> "dict[str, Cell]":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.errors import InputError, TrainingError
+from console.output import tell
 from trainer.flags import TrainFlags
 from trainer.training import Trained, TrainingOptions
 
@@ -47,7 +48,7 @@ def train_on_pairs(
     pairs = list(islice(read_pairs(config.file, BadRows(strict=config.strict)), config.limit))
     parent = resolve_model(config.model, config.run)
     if config.dry_run:
-        print(f"would train {config.model} on {len(pairs)} pairs of {config.file} and save it to {out}")
+        tell(f"would train {config.model} on {len(pairs)} pairs of {config.file} and save it to {out}")
         return
     claim_folder(out, fresh=config.fresh)
     named: dict[str, Any] = {"checkpoints": _checkpoints(config, options, pairs, reference)}

@@ -19,6 +19,7 @@ import tyro
 
 from console.command import Flags, Given, run
 from console.errors import InputError, TrainingError
+from console.output import tell
 from trainer.pairing import PairCounts, PairOptions, make_pairs
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _finish(rows: "Sequence[object]", table_row: "dict[str, Cell]", config: Conf
         write_rows(config.out, rows)
     print_table([table_row], as_json=config.json)
     if not config.json:
-        print("\nnothing is written" if config.dry_run else f"\n{config.out}")
+        tell("", "nothing is written" if config.dry_run else config.out)
 
 
 def _table_row(pairs: "Sequence[Pair]", counts: PairCounts) -> "dict[str, Cell]":

@@ -19,6 +19,7 @@ import tyro
 
 from console.command import Flags, Given, run
 from console.errors import InputError
+from console.output import tell, tell_text
 from engines.options import EngineOptions, SharedEngineOptions
 from trainer.self_instruct.options import FewShotOptions, FilterOptions
 
@@ -182,13 +183,14 @@ def _print_plan(config: Config, sources: Sources) -> None:
     from trainer.self_instruct.generate import question
 
     few_shot = config.few_shot
-    print(
+    tell(
         f"would ask {config.engine.model} for {few_shot.tasks} tasks a completion, {few_shot.completions} completions "
-        f"a batch, until {config.n} are new, into {config.out}\n"
+        f"a batch, until {config.n} are new, into {config.out}",
         f"{len(sources.seeds)} seeds ({len(sources.shown)} can be shown), {len(sources.used)} prompts used before, "
-        f"{len(sources.evaluation)} evaluation prompts. The first question:\n"
+        f"{len(sources.evaluation)} evaluation prompts. The first question:",
+        "",
     )
-    print(question(sources.shown, [], few_shot, config.seed).messages[0]["content"])
+    tell_text(question(sources.shown, [], few_shot, config.seed).messages[0]["content"])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from console.output import tell, tell_json
 from console.progress import say
 from console.table import Cell, print_table
 from records.runs import Run
@@ -17,19 +18,20 @@ from trainer.recipe import Config
 def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measured: list[Measured]) -> None:
     """Print a row for each iteration, where everything is, and what to do next; with --json the rows alone."""
     if config.json:
-        print(msgspec.json.format(msgspec.json.encode({"ledger": list(lines.values()), "held_out": measured})).decode())
+        tell_json(msgspec.json.encode({"ledger": list(lines.values()), "held_out": measured}))
         return
     print_table([_row(row, lines.get(f"iter{row.iteration}")) for row in measured])
-    print(
-        "\nprompts, pairs and unscored: what the iteration learnt from. mean score, chars and win rate against iter0:\n"
+    tell(
+        "",
+        "prompts, pairs and unscored: what the iteration learnt from. mean score, chars and win rate against iter0:",
         f"on {measured[0].n_prompts} held-out prompts, judged by iter{config.eval.judge}; win rate in both orders with "
-        "its 95% interval."
+        "its 95% interval.",
     )
-    print("\nfiles:")
+    tell("", "files:")
     for line in _files(run):
-        print(f"  {line}")
+        tell(f"  {line}")
     commands = ("tui", "judges.score", f"evals.alpaca --model iter{config.iterations}")
-    print("\nnext:\n" + "\n".join(f"  {_python()} -m {command}" for command in commands))
+    tell("", "next:", *(f"  {_python()} -m {command}" for command in commands))
 
 
 def print_plan(run: Run, config: Config) -> None:
@@ -54,7 +56,7 @@ def print_plan(run: Run, config: Config) -> None:
     else:
         found, how = estimate(works), "calls and tokens only"
     if not config.json:
-        print(f"would run {config.iterations} iterations of {model} in {run.folder}; {how}\n")
+        tell(f"would run {config.iterations} iterations of {model} in {run.folder}; {how}", "")
     print_table(table_of(found), as_json=config.json)
     if options.gpus and (problem := too_large(found, options)):
         say(problem)

@@ -20,6 +20,7 @@ import tyro
 
 from console.command import run
 from console.errors import InputError
+from console.output import tell
 from trainer.flags import TrainFlags
 from trainer.launch import is_first, is_sharded, one_voice
 from trainer.pair_command import check_pairs
@@ -84,8 +85,8 @@ def main(config: Config) -> None:
     parent = resolve_model(config.model, config.run)
     if config.dry_run:
         beside = f", and on {len(samples)} view pairs of {config.samples}" if samples is not None else ""
-        print(f"would train {config.model} on {len(learnt)} pairs of {config.file}{beside}")
-        print(f"would measure it on {len(held_out)} pairs of other prompts and save it to {config.out}")
+        tell(f"would train {config.model} on {len(learnt)} pairs of {config.file}{beside}")
+        tell(f"would measure it on {len(held_out)} pairs of other prompts and save it to {config.out}")
         return
     claim_folder(config.out, fresh=config.fresh)
     bottleneck = None if samples is None else config.bottleneck

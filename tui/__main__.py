@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from console.command import Flags, Given, run
 from console.errors import InputError
+from console.output import tell
 
 if TYPE_CHECKING:
     from tui.query import PairList
@@ -46,7 +47,7 @@ def main(config: Config) -> None:
         from tui.app import write_screenshot
 
         write_screenshot(pairs, config.screenshot)
-        print(f"screenshot: {config.screenshot}")
+        tell(f"screenshot: {config.screenshot}")
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InputError("the screen needs a terminal; use --json to print the table, or --screenshot PATH.svg")

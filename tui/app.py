@@ -15,12 +15,12 @@ from textual.widgets import DataTable, Footer, Input, Static
 from textual.worker import get_current_worker
 
 from console.errors import InputError
+from console.visible import visible
 from records.store import write_atomic
 from tui.detail import Detail, TextPane
 from tui.help import HelpScreen
 from tui.query import SORT_KEYS, PairList, PairRow, counts_text, sorted_rows, window
 from tui.table import PairTable
-from tui.text import visible
 
 FEWEST_NAME_CHARS = 12
 TYPING_PAUSE_S = 0.15
@@ -171,7 +171,7 @@ class PairsApp(App[None]):
         try:
             found = self.pairs.matching(text, stopped=lambda: worker.is_cancelled)
         except InputError as error:
-            self.call_from_thread(self.notify, str(error), severity="error", markup=False)
+            self.call_from_thread(self.notify, visible(str(error)), severity="error", markup=False)
             return
         if not worker.is_cancelled:
             self.call_from_thread(self._searched, text, found)

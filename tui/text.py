@@ -1,30 +1,17 @@
-"""Makes model text safe to show: control characters become visible, long texts are cut and say so. Loads no Textual."""
+"""Cuts model text for the screen, control characters made visible, and says so. Loads no Textual."""
 
 import math
 
+from console.visible import one_line, visible
+
 CELL_CHARS = 60
 DETAIL_CHARS = 20_000
-REPLACEMENT = "\ufffd"
-TAB_CELLS = 4
-
-_BIDI = (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-_C1 = range(0x80, 0xA0)
-_NOT_TEXT = (0x2028, 0x2029, *range(0xD800, 0xE000), 0xFFFE, 0xFFFF)
-_VISIBLE = {code: chr(0x2400 + code) for code in range(0x20) if code != ord("\n")}
-_VISIBLE |= {0x7F: "\u2421"} | dict.fromkeys((*_C1, *_BIDI, *_NOT_TEXT), REPLACEMENT)
-
-
-def visible(text: str) -> str:
-    """Return `text` with tabs as spaces and every other control character but the newline as a printable one."""
-    # An escape sequence that reached the terminal could move the cursor or repaint the verdict; a direction override
-    # could show one answer's words in the order of another.
-    return text.replace("\r\n", "\n").expandtabs(TAB_CELLS).translate(_VISIBLE)
 
 
 def cell_text(text: str) -> str:
     """Return the start of `text` on one line, at most 60 characters; a cut ends with an ellipsis."""
     start = " ".join(text.lstrip()[: CELL_CHARS * 4].split())
-    shown = visible(start)
+    shown = one_line(start)
     return shown if len(shown) <= CELL_CHARS else shown[: CELL_CHARS - 1] + "…"
 
 

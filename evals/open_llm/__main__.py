@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.command import Flags, run
 from console.errors import InputError, JudgeError
+from console.output import tell, tell_encoded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,11 +165,11 @@ def _report(config: Config, scores: "list[Score]") -> None:
     path = (config.out or _folder(config)) / "results.json"
     write_atomic(path, data)
     if config.json:
-        print(data)
+        tell_encoded(data)
     else:
         print_table([_row(one) for one in scores])
         shown = "" if mean is None else f"; mean of the paper's five {100 * mean:.2f}"
-        print(f"\nin percent{shown}; results: {path}")
+        tell("", f"in percent{shown}; results: {path}")
     for one in scores:
         if one.no_answer:
             say(f"{one.task}: {len(one.no_answer)} replies have no answer to read and count as wrong: {_few(one)}")
@@ -206,13 +207,13 @@ def _row(one: "Score") -> "dict[str, Cell]":
 def _print_plan(config: Config, tasks: "Sequence[TaskFile]", files: "dict[str, Files]", missing: Any) -> None:
     for task in tasks:
         if task.name in missing:
-            print(f"{task.name}: not asked: {missing[task.name].reason}")
+            tell(f"{task.name}: not asked: {missing[task.name].reason}")
             continue
         where = (
             "the hub" if config.data_dir is None else ", ".join(str(p) for f in files[task.name].values() for p in f)
         )
-        print(f"{task.name}: {task.metric}, {task.shots_of(config.shots)} shots, from {where}")
-    print(f"model {config.model}; results in {config.out or _folder(config)}")
+        tell(f"{task.name}: {task.metric}, {task.shots_of(config.shots)} shots, from {where}")
+    tell(f"model {config.model}; results in {config.out or _folder(config)}")
 
 
 def _folder(config: Config) -> Path:

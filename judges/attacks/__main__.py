@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from console.command import Flags, run
+from console.output import tell, tell_json
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import JudgeOptions
 
@@ -43,8 +44,6 @@ class Config(Flags):
 
 def main(config: Config) -> None:
     """Check the template and the parser, ask the model if there is one, and print a table of each."""
-    import json
-
     from console.errors import InputError
     from console.table import print_table
     from judges.attacks.rates import checked
@@ -56,20 +55,20 @@ def main(config: Config) -> None:
     if config.dry_run:
         n_asked = config.limit or len(load_prompts()) * len(load_attacks())
         asked = f"ask {config.engine.model} about {n_asked} answers" if config.engine.model else "ask no model"
-        print(f"would check {len(load_attacks())} attacks on every rubric, and {asked}")
+        tell(f"would check {len(load_attacks())} attacks on every rubric, and {asked}")
         return
     defences, problems = checked([load_rubric(name) for name in dict.fromkeys([*rubric_names(), config.judge.rubric])])
     if not config.json:
         print_table(defences)
         for problem in problems[:SHOWN_PROBLEMS]:
-            print(problem)
+            tell(problem)
     model, judged = _ask_model(config) if config.engine.model else ([], "")
     if config.json:
-        print(json.dumps({"defences": defences, "problems": problems, "model": model}, ensure_ascii=False, indent=1))
+        tell_json({"defences": defences, "problems": problems, "model": model})
     elif model:
-        print()
+        tell()
         print_table(model)
-        print(f"\n{judged}")
+        tell("", f"{judged}")
 
 
 def _ask_model(config: Config) -> "tuple[list[dict[str, Cell]], str]":

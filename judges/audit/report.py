@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from console.table import Cell, markdown_table
+from console.visible import one_line
 from judges.audit.annotators import PAIRWISE
 from judges.audit.baselines import Baseline
 from judges.audit.bootstrap import Estimate
@@ -133,9 +134,12 @@ def headline(found: Audit) -> list[str]:
 
 def markdown(found: Audit, picture: str | None) -> str:
     """Return the audit as a Markdown page; `picture` is the PNG's name beside it."""
-    blocks = [f"# Audit of a judge on {found.set}", "\n".join(f"- {line}" for line in headline(found))]
+    blocks = [
+        one_line(f"# Audit of a judge on {found.set}"),
+        "\n".join(f"- {one_line(line)}" for line in headline(found)),
+    ]
     notes = [*found.about.notes, *([PANDALM_NOTE] if found.format == "pandalm" else [])]
-    blocks += ["\n".join(f"- {note}" for note in notes)] if notes else []
+    blocks += ["\n".join(f"- {one_line(note)}" for note in notes)] if notes else []
     sections_of_page: Sequence[tuple[str, Table]] = (
         ("Agreement with the labels", measures_table(found)),
         ("Rows without a verdict, by how they are counted", conventions_table(found)),
@@ -152,7 +156,7 @@ def markdown(found: Audit, picture: str | None) -> str:
     )
     for title, table in sections_of_page:
         if table:
-            blocks += [f"## {title}", markdown_table(table)]
+            blocks += [one_line(f"## {title}"), markdown_table(table)]
     if picture:
         blocks.append(f"![Reliability, confusion, biases]({picture})")
     return "\n\n".join(blocks) + "\n"

@@ -1,12 +1,12 @@
 """What a clustering came to, in one table whose counts add up."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.errors import JudgeError
+from console.output import tell, tell_json
 from console.progress import say
 from console.table import Cell, print_table
 from judges.clustering.answer_sets import AnswerSet
@@ -89,18 +89,18 @@ def print_totals(
     }
     if as_json:
         named = {name: counts[name] for name in ("n_answers", "n_unusable", "n_unread", "n_cut", "n_tied")}
-        print(json.dumps(totals.row() | named | {"histogram": totals.histogram} | made_by, indent=1))
+        tell_json(totals.row() | named | {"histogram": totals.histogram} | made_by)
         return
     print_table([totals.row()])
     shares = "  ".join(f"{(place + 1) / N_BINS:g}: {n}" for place, n in enumerate(totals.histogram))
-    print(f"\nprompts with a confidence up to  {shares}")
-    print(
+    tell("", f"prompts with a confidence up to  {shares}")
+    tell(
         f"{counts['n_answers']} answers: {counts['n_unusable']} without text, {counts['n_unread']} from which nothing "
         f"could be read, {counts['n_cut']} compared by their beginnings only; {counts['n_tied']} prompts with equally "
         "large largest clusters"
     )
-    print(f"same meaning: {described(equivalence)}; gamma {spg.gamma:g}; chosen by {spg.choose}")
-    print(f"{clusters}\n{pairs}")
+    tell(f"same meaning: {described(equivalence)}; gamma {spg.gamma:g}; chosen by {spg.choose}")
+    tell(clusters, pairs)
 
 
 def print_plan(sets: Iterable[AnswerSet], equivalence: Equivalence, spg: Spg, source: Path, out: Path) -> None:
@@ -110,7 +110,7 @@ def print_plan(sets: Iterable[AnswerSet], equivalence: Equivalence, spg: Spg, so
         n_prompts += 1
         n_answers += answers.n_votes + answers.n_unusable
         n_compared += len(answers.members) * (len(answers.members) - 1) // 2
-    print(
+    tell(
         f"would cluster {n_answers} answers to {n_prompts} prompts of {source}: {n_compared} pairs of distinct texts "
         f"to compare; {described(equivalence)}; gamma {spg.gamma:g}; chosen by {spg.choose}; to {out}"
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from console.command import Flags, Given, run
+from console.output import tell, tell_json, tell_text
 
 if TYPE_CHECKING:
     from judges.rubric import Rubric
@@ -34,7 +35,7 @@ def main(config: Config) -> None:
     if config.json:
         import msgspec
 
-        print(msgspec.json.format(msgspec.json.encode(rubric)).decode())
+        tell_json(msgspec.json.encode(rubric))
         return
     _show(rubric)
 
@@ -60,19 +61,20 @@ def _line(rubric: "Rubric") -> dict[str, str | int | float | None]:
 def _show(rubric: "Rubric") -> None:
     from console.table import print_table
 
-    print(f"{rubric.name}: {rubric.source}\n")
-    print(f"judges     {'one answer' if rubric.kind == 'score' else 'two answers, in both orders'}")
-    print(f"scale      {scale_of(rubric)}")
-    print(f"samples    become one score by their {rubric.aggregate}")
+    tell(f"{rubric.name}: {rubric.source}", "")
+    tell(f"judges     {'one answer' if rubric.kind == 'score' else 'two answers, in both orders'}")
+    tell(f"scale      {scale_of(rubric)}")
+    tell(f"samples    become one score by their {rubric.aggregate}")
     verdict = rubric.pattern or " / ".join(f"{label}: <verdict>" for label in rubric.labels)
-    print(f"reply      {verdict}")
-    print(f"logprobs   of {', '.join(rubric.logprobs.choices)} after {rubric.prefill(rubric.labels[0])!r}\n")
+    tell(f"reply      {verdict}")
+    tell(f"logprobs   of {', '.join(rubric.logprobs.choices)} after {rubric.prefill(rubric.labels[0])!r}", "")
     if rubric.criteria:
         print_table([{"criterion": c.name, "weight": c.weight, "what": c.description} for c in rubric.criteria])
-        print()
-    print(rubric.prompt)
+        tell()
+    tell_text(rubric.prompt)
     for read in ("text", "logprobs", "structured"):
-        print(f"\n--read {read} closes with: {getattr(rubric.closing, read) or '(cannot be used)'}")
+        tell()
+        tell_text(f"--read {read} closes with: {getattr(rubric.closing, read) or '(cannot be used)'}")
 
 
 if __name__ == "__main__":

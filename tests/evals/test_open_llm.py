@@ -167,6 +167,7 @@ def test_the_command_writes_a_record_and_goes_on_from_its_replies(
     assert json.loads(capsys.readouterr().out) == record
 
 
+@pytest.mark.usefixtures("wide_screen")
 def test_what_is_not_as_it_should_be_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scores = [
         Score("gsm8k", "m", 0.25, 0.1, 4, 5, no_answer=[f"gsm8k {n}" for n in range(4)], n_cut=1),

@@ -90,6 +90,7 @@ def test_another_aggregation_gives_another_score_and_another_judge(capsys: pytes
     assert "2 -> 1, from 'Score: 4'" in shown and "1 of 1 verdicts changed" in shown
 
 
+@pytest.mark.usefixtures("wide_screen")
 def test_another_rubric_reads_replies_that_the_old_one_could_not(capsys: pytest.CaptureFixture[str]) -> None:
     text = (ROOT / "judges/rubrics/additive.toml").read_text()
     prompt = ROOT / "judges/rubrics/additive.txt"
@@ -139,6 +140,7 @@ def logprobs_rows(*masses: float) -> list[Judgment]:
     return list(judge.judge(responses))
 
 
+@pytest.mark.usefixtures("wide_screen")
 def test_expected_scores_are_read_again_with_another_least_mass(capsys: pytest.CaptureFixture[str]) -> None:
     rows = logprobs_rows(0.9, 0.3, 0.05)
     assert [row.score for row in rows] == [pytest.approx(2), None, None]
@@ -186,6 +188,7 @@ def test_an_order_whose_calls_failed_stays_without_a_verdict() -> None:
     assert new.error == "no reply is stored for the order ba" and new.reply_orders == ["ab"]
 
 
+@pytest.mark.usefixtures("wide_screen")
 def test_the_table_of_comparisons_has_the_preference_for_b_in_percent(capsys: pytest.CaptureFixture[str]) -> None:
     run([compared(lambda r: "Better: A" if first_is_good(r) else "hm", JudgeOptions(rubric="pairwise", read="text"))])
     assert printed(capsys)["x and y"] == ["1", "0", "0", "0", "1", "-", "-"]

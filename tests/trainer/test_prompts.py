@@ -74,6 +74,7 @@ def shown(request: Request) -> list[str]:
     return [line.split(". ", 1)[1] for line in lines]
 
 
+@pytest.mark.usefixtures("wide_screen")
 def test_the_prompts_are_new_and_ready_for_the_loop(capsys: pytest.CaptureFixture[str]) -> None:
     run(*SMALL)
     rows = seed_prompts(Path("new.jsonl"))

@@ -23,6 +23,7 @@ import tyro
 
 from console.command import Flags, run
 from console.errors import InputError
+from console.output import tell, tell_json, tell_text
 from trainer.frozen_lake.options import METHODS, PAPER_METHODS, LakeOptions, check_lake_options
 
 if TYPE_CHECKING:
@@ -63,7 +64,6 @@ def main(config: Config) -> None:
 
 
 def _print_comparison(config: Config, lake: "Lake") -> None:
-    import json
 
     from console.progress import progress, say
     from console.table import print_table
@@ -75,12 +75,13 @@ def _print_comparison(config: Config, lake: "Lake") -> None:
     outcome = outcome_of("as given", trained, config.lake)
     say(f"the trained target's own MSE against the best policy is {outcome.target_mse:.6f}")
     if config.json:
-        print(json.dumps(as_plain(outcome, _seeds(config)), indent=1))
+        tell_json(as_plain(outcome, _seeds(config)))
     else:
         print_table(method_rows(outcome.measured))
-        print()
+        tell()
         print_table(claim_rows(outcome.measured))
-        print(f"\n{config.seeds} seeds\n{MEANING}")
+        tell("", f"{config.seeds} seeds")
+        tell_text(MEANING)
     if config.picture:
         from records import write_atomic
         from trainer.frozen_lake.picture import draw
@@ -89,7 +90,6 @@ def _print_comparison(config: Config, lake: "Lake") -> None:
 
 
 def _print_sweep(config: Config) -> None:
-    import json
 
     from console.progress import progress
     from console.table import print_table
@@ -98,12 +98,13 @@ def _print_sweep(config: Config) -> None:
     with progress("frozen lake, sweep", len(CHOICES)) as advance:
         outcomes = list(sweep(config.lake, _seeds(config), advance))
     if config.json:
-        print(json.dumps([as_plain(one, _seeds(config)) for one in outcomes], indent=1))
+        tell_json([as_plain(one, _seeds(config)) for one in outcomes])
         return
     print_table(error_rows(outcomes))
-    print()
+    tell()
     print_table(verdict_rows(outcomes))
-    print(f"\n{config.seeds} seeds\n{SWEEP_MEANING}")
+    tell("", f"{config.seeds} seeds")
+    tell_text(SWEEP_MEANING)
 
 
 def _print_plan(config: Config, lake: "Lake") -> None:
@@ -115,10 +116,10 @@ def _print_plan(config: Config, lake: "Lake") -> None:
         from trainer.frozen_lake.report import CHOICES
 
         methods, each = PAPER_METHODS, f", for each of {len(CHOICES)} choices"
-    print("\n".join(lake.rows))
+    tell(*lake.rows)
     for name, way in (("positive", lake.positive), ("negative", lake.negative)):
-        print(f"{name}: {' '.join(ACTIONS[action] for action in way.actions)}")
-    print(f"would train {', '.join(methods)} for {config.lake.steps} steps with {config.seeds} seeds{each}")
+        tell(f"{name}: {' '.join(ACTIONS[action] for action in way.actions)}")
+    tell(f"would train {', '.join(methods)} for {config.lake.steps} steps with {config.seeds} seeds{each}")
 
 
 def _seeds(config: Config) -> range:

@@ -21,6 +21,7 @@ import tyro
 
 from console.command import run
 from console.errors import InputError
+from console.output import tell
 from engines.options import EngineOptions
 from judges.options import JudgeOptions
 from trainer.flags import TrainFlags
@@ -62,8 +63,8 @@ def main(config: Config) -> None:
     prompts = list(islice(read_prompts(config.file, BadRows(strict=config.strict)), config.limit))
     parent = resolve_model(config.model, config.run)
     if config.dry_run:
-        print(f"would train {config.model} on {len(prompts)} prompts of {config.file} with {config.reward}")
-        print(f"and save it to {config.out}")
+        tell(f"would train {config.model} on {len(prompts)} prompts of {config.file} with {config.reward}")
+        tell(f"and save it to {config.out}")
         return
     from trainer.ppo.trainer import train_ppo
     from trainer.training import table_row

@@ -4,6 +4,7 @@ import math
 
 import msgspec
 
+from console.output import tell, tell_json
 from console.table import Cell, print_table
 from judges.judge import checked_rubric
 from judges.options import JudgeOptions
@@ -19,23 +20,24 @@ from trainer.training import TrainingOptions
 def print_report(run: Run, config: Config, lines: list[LedgerLine], evaluation: Evaluation) -> None:
     """Print a row for each policy and for each reward model; with --json all figures."""
     if config.json:
-        print(msgspec.json.format(msgspec.json.encode({"ledger": lines, "evaluation": evaluation})).decode())
+        tell_json(msgspec.json.encode({"ledger": lines, "evaluation": evaluation}))
         return
     names = {"iter1": "SFT", "iter2": "PPO", "iter3": method_name(config)}
     print_table([_policy_row(row, names[row.id]) for row in evaluation.policies])
-    print()
+    tell()
     print_table([_reward_row(row) for row in evaluation.reward_models])
     judged = (
         f"; the annotator is {config.annotator.engine.model} ({evaluation.annotator})" if evaluation.annotator else ""
     )
-    print(
-        f"\n{config.eval.prompts} held-out prompts{judged}.\n"
-        "r1 and r3: the reward models of iter1 and iter3. KL: nats an answer, with its standard error. Win rate: both\n"
-        "orders, 95% interval; flipped: the orders named different winners. Accuracy of a reward model, with its 95%\n"
-        "interval: on held-out preferences, and on pairs of each policy's own samples that the annotator prefers one\n"
-        "of; how many in brackets."
+    tell(
+        "",
+        f"{config.eval.prompts} held-out prompts{judged}.",
+        "r1 and r3: the reward models of iter1 and iter3. KL: nats an answer, with its standard error. Win rate: both",
+        "orders, 95% interval; flipped: the orders named different winners. Accuracy of a reward model, with its 95%",
+        "interval: on held-out preferences, and on pairs of each policy's own samples that the annotator prefers one",
+        "of; how many in brackets.",
     )
-    print(f"\n{run.ledger}  {run.folder / 'eval'}/  {run.iteration(3)}/")
+    tell("", f"{run.ledger}  {run.folder / 'eval'}/  {run.iteration(3)}/")
 
 
 def method_name(config: Config) -> str:
@@ -48,7 +50,7 @@ def method_name(config: Config) -> str:
 def print_plan(run: Run, split: Split, n_chats: int, config: Config) -> None:
     """Print what each stage would do; what cannot be known before is the most that there can be."""
     if not config.json:
-        print(f"would run {method_name(config)} on {config.engine.model} in {run.folder}\n")
+        tell(f"would run {method_name(config)} on {config.engine.model} in {run.folder}", "")
     print_table(_plan(split, n_chats, config), as_json=config.json)
 
 

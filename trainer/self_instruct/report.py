@@ -1,6 +1,5 @@
 """What a command that makes prompts ends with: its counts in a file and in two tables, and why it stopped early."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import msgspec
 
 from console.errors import InputError, TrainingError
+from console.output import tell, tell_json
 from console.progress import say
 from console.table import Cell, print_table
 from records.store import write_atomic
@@ -69,13 +69,13 @@ def print_report(report: Report, *, as_json: bool) -> None:
     """Print the counts; raises TrainingError, saying what was dropped by what, where there are too few prompts."""
     counts = report.counts
     if as_json:
-        print(json.dumps(msgspec.to_builtins(report), ensure_ascii=False, indent=1))
+        tell_json(msgspec.to_builtins(report))
     else:
         print_table([_row(counts)])
         if counts.dropped:
-            print()
+            tell()
             print_table(_dropped_rows(counts))
-        print(f"\n{report.out}" if counts.n_accepted else "\nno prompt: nothing is written")
+        tell("", report.out if counts.n_accepted else "no prompt: nothing is written")
     for one in counts.contaminated:
         say(f"dropped as an evaluation prompt ({one.how}): {one.task[:100]!r} ~ {one.evaluation_prompt[:100]!r}")
     if counts.n_accepted < report.n:

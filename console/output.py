@@ -1,0 +1,58 @@
+"""Prints everything that a command prints, made visible: its result to stdout, diagnostics to stderr."""
+
+import json
+import sys
+from typing import Any, TextIO
+
+from console.visible import escaped_json, one_line, visible
+
+
+def tell(*lines: object) -> None:
+    """Print each argument as one line of the result; a line break inside one, of a name for example, is shown."""
+    _write(sys.stdout, "\n".join(one_line(str(line)) for line in lines))
+
+
+def tell_text(text: str) -> None:
+    """Print a whole text with its line breaks, such as a prompt."""
+    _write(sys.stdout, visible(text))
+
+
+def tell_json(value: Any) -> None:
+    """Print plain data, or JSON that is encoded already (bytes), as indented JSON."""
+    if isinstance(value, bytes):
+        import msgspec
+
+        tell_encoded(msgspec.json.format(value, indent=2).decode())
+    else:
+        tell_encoded(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def tell_encoded(text: str) -> None:
+    """Print JSON text as it is, only with escapes for what a terminal would obey or hide."""
+    shown = escaped_json(text)
+    _write(sys.stdout, shown if _holds(sys.stdout, shown) else escaped_json(text, ascii_only=True))
+
+
+def say(message: str) -> None:
+    """Print one diagnostic line to stderr."""
+    _write(sys.stderr, one_line(message))
+
+
+def say_text(text: str) -> None:
+    """Print a whole diagnostic text to stderr, such as a traceback."""
+    _write(sys.stderr, visible(text))
+
+
+def _write(stream: TextIO, text: str) -> None:
+    if not _holds(stream, text):
+        text = text.encode(stream.encoding, "backslashreplace").decode(stream.encoding)
+    print(text, file=stream, flush=stream is sys.stderr)
+
+
+def _holds(stream: TextIO, text: str) -> bool:
+    """Return whether the stream's encoding has all characters of `text`; a terminal's need not be UTF-8."""
+    try:
+        text.encode(stream.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
