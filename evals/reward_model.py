@@ -76,7 +76,7 @@ def main(config: Config) -> None:
 def _asked(config: Config, ranked: "list[RankedAnswers]", member: "Member") -> "Judged":
     """Return what one judge says, asking only what is not stored yet; its model is let go again."""
     from engines.options import open_engine
-    from judges.judge import had_a_reply, judge_into, open_judge
+    from judges.judge import has_every_reply, judge_into, open_judge
     from judges.rewards import reward_folder
     from records import Judgment, Store
 
@@ -85,7 +85,7 @@ def _asked(config: Config, ranked: "list[RankedAnswers]", member: "Member") -> "
         return _rewarded(config, ranked, options, folder)
     judge = open_judge(open_engine(options), judging, config.seed)
     path = (config.out or _folder(options)) / f"{_stem(config)}-{judge.fingerprint}.jsonl"
-    with Store(path, Judgment, keep=had_a_reply, fresh=config.fresh) as store:
+    with Store(path, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
         rows = judge_into(store, judge, _responses(ranked), f"{judge.engine.name} judging {_stem(config)}")
     return _judged_by(judge.engine.name, ranked, rows, judge.rubric.scale[1], path)
 

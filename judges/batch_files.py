@@ -4,7 +4,7 @@ The files are OpenAI's batch JSONL, which `vllm run-batch -i FILE -o OUTPUT` rea
 the replies are read is the OpenAI engine's own doing: here only its calls go to a file, and come from one.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from pathlib import Path
@@ -23,30 +23,49 @@ from records.rows import Comparison, Judgment, Response
 CHUNK = 1000
 
 T = TypeVar("T")
+Unfinished = Callable[[Sequence[str]], Mapping[str, T]]
+"""Gives the stored rows with some ids that lack samples, as `Store.unfinished` does."""
 
 
-def export_batch(judge: Judge, responses: Iterable[Response], path: Path, done: Collection[str] = ()) -> int:
+def _none(_: Sequence[str]) -> Mapping[str, Any]:
+    return {}
+
+
+def export_batch(
+    judge: Judge,
+    responses: Iterable[Response],
+    path: Path,
+    done: Collection[str] = (),
+    unfinished: Unfinished[Judgment] = _none,
+) -> int:
     """Write the calls that judge `responses` to `path` and return their number; those in `done` are left out.
 
-    The custom_id of a call is its judgment's id and the call's number. Over 50,000 calls or 190 MB there are several
-    files, `<name>-00001.jsonl` and so on. Raises InputError where the judge is not a server's model.
+    Of the stored judgments that `unfinished` gives, only the samples that they lack are asked for. The custom_id of a
+    call is its judgment's id and the call's number. Over 50,000 calls or 190 MB there are several files,
+    `<name>-00001.jsonl` and so on. Raises InputError where the judge is not a server's model.
     """
     with Parts(path) as parts:
         for chunk in _chunks(responses):
             by_file = _answered_by(judge, _Exporting(_judgment_calls(judge, chunk), parts))
-            for _ in by_file.judge(chunk, done):
+            for _ in by_file.judge(chunk, done, unfinished([judge.judgment_id(one) for one in chunk])):
                 pass  # what cannot be asked
     return parts.n
 
 
 def export_contests(
-    judge: Judge, contests: Iterable[Contest], path: Path, done: Collection[str] = (), orders: Orders = "both"
+    judge: Judge,
+    contests: Iterable[Contest],
+    path: Path,
+    done: Collection[str] = (),
+    orders: Orders = "both",
+    unfinished: Unfinished[Comparison] = _none,
 ) -> int:
     """Write the calls that compare `contests`, as `export_batch` does; a custom_id also has the order."""
     with Parts(path) as parts:
         for chunk in _chunks(contests):
             by_file = _answered_by(judge, _Exporting(_comparison_calls(judge, chunk, orders), parts))
-            for _ in compare(by_file, chunk, done, orders):
+            known = unfinished([comparison_id(judge, one, orders) for one in chunk])
+            for _ in compare(by_file, chunk, done, orders, known):
                 pass  # what cannot be asked
     return parts.n
 
@@ -56,6 +75,7 @@ def import_batch(
     responses: Iterable[Response],
     paths: Sequence[Path],
     done: Collection[str] = (),
+    unfinished: Unfinished[Judgment] = _none,
     *,
     strict: bool = False,
 ) -> Iterator[Judgment]:
@@ -68,7 +88,7 @@ def import_batch(
     with Answers(paths, BadRows(strict=strict)) as answers:
         for chunk in _chunks(responses):
             by_file = _answered_by(judge, _Importing(_judgment_calls(judge, chunk), answers))
-            yield from by_file.judge(chunk, done)
+            yield from by_file.judge(chunk, done, unfinished([judge.judgment_id(one) for one in chunk]))
         answers.report()
 
 
@@ -78,6 +98,7 @@ def import_contests(
     paths: Sequence[Path],
     done: Collection[str] = (),
     orders: Orders = "both",
+    unfinished: Unfinished[Comparison] = _none,
     *,
     strict: bool = False,
 ) -> Iterator[Comparison]:
@@ -85,7 +106,8 @@ def import_contests(
     with Answers(paths, BadRows(strict=strict)) as answers:
         for chunk in _chunks(contests):
             by_file = _answered_by(judge, _Importing(_comparison_calls(judge, chunk, orders), answers))
-            yield from compare(by_file, chunk, done, orders)
+            known = unfinished([comparison_id(judge, one, orders) for one in chunk])
+            yield from compare(by_file, chunk, done, orders, known)
         answers.report()
 
 

@@ -124,7 +124,7 @@ def best_of(responses: "Sequence[Response]", scores: "Mapping[str, float | None]
 def _scored(config: Config, responses: "list[Response]") -> "tuple[list[Judgment], str, Path]":
     """Return the judgments of the responses, the fingerprint of the judge, and where the best ones go."""
     from engines.options import open_engine
-    from judges.judge import check_coverage, had_a_reply, judge_into, open_judge
+    from judges.judge import check_coverage, has_every_reply, judge_into, open_judge
     from judges.rewards import fingerprint, rewards_into
     from records import Judgment, Store, read_rows
     from records.store import latest
@@ -146,7 +146,7 @@ def _scored(config: Config, responses: "list[Response]") -> "tuple[list[Judgment
             return rewards_into(store, model, responses, "rewards"), fingerprint(model), out
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)
     out = _out(config, judge.fingerprint)
-    with Store(_beside(out), Judgment, keep=had_a_reply, fresh=config.fresh) as store:
+    with Store(_beside(out), Judgment, keep=has_every_reply, fresh=config.fresh) as store:
         rows = judge_into(store, judge, responses, f"{judge.engine.name} judging")
     check_coverage(rows, config.judge.min_coverage)
     return rows, judge.fingerprint, out

@@ -181,14 +181,14 @@ def _likelihoods(
 def _attacks(config: Config, judge: "Judge", out: Path) -> "tuple[list[dict[str, Cell]], list[str]]":
     from judges.attacks.rates import fooled_rates
     from judges.attacks.texts import load_prompts
-    from judges.judge import had_a_reply
+    from judges.judge import has_every_reply
     from records import Judgment, Store
 
     if not config.attacks:
         return [], []
     if judge.rubric.kind == "pair":
         return [], ["no attacks: they are answers to be scored, and the rubric compares"]
-    with Store(out / "attacks.jsonl", Judgment, keep=had_a_reply, fresh=config.fresh) as store:
+    with Store(out / "attacks.jsonl", Judgment, keep=has_every_reply, fresh=config.fresh) as store:
         return fooled_rates(judge, load_prompts(), config.seed, limit=config.attacks, store=store), []
 
 

@@ -106,13 +106,13 @@ def _compare_by(
         if config.export_batch:
             from judges.batch_files import export_contests
 
-            n = export_contests(judge, contests, config.export_batch, store.ids, config.orders)
+            n = export_contests(judge, contests, config.export_batch, store.ids, config.orders, store.unfinished)
             tell(f"{n} calls in {config.export_batch}; their output comes back with --import-batch")
             return judge, path, None
         if config.import_batch:
             from judges.batch_files import import_contests
 
-            batch = (config.import_batch, store.ids, config.orders)
+            batch = (config.import_batch, store.ids, config.orders, store.unfinished)
             for row in import_contests(judge, contests, *batch, strict=config.strict):
                 store.append(row)
         rows = compare_into(store, judge, contests, f"{judge.engine.name} comparing", config.orders, budget)

@@ -56,6 +56,12 @@ class Budget:
         if self.dollars is not None and self._price is not None:
             self.dollars += cost_of(usage, self._price)
 
+    def carry(self, usage: Usage) -> None:
+        """Count what earlier runs spent on a row that is not complete; it says nothing of what a row costs."""
+        self.usage = self.usage + usage
+        if self.dollars is not None and self._price is not None:
+            self.dollars += cost_of(usage, self._price)
+
     def n_allowed(self, n_wanted: int) -> int:
         """Return how many of `n_wanted` more rows fit in the budget, judging by the mean of those so far."""
         n_fit: float = n_wanted

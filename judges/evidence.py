@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from console.progress import progress
-from judges.judge import Finish, Judge, had_a_reply
+from judges.judge import Finish, Judge, has_every_reply
 from judges.retrieval.agent import Agent, had_evidence, open_agent
 from judges.retrieval.options import EvidenceOptions, check_options
 from judges.retrieval.rows import Evidence
@@ -72,7 +72,7 @@ def open_evidence(path: Path, *, fresh: bool = False) -> Store[Evidence]:
 def was_checked(judgment: Judgment) -> bool:
     """Return whether to keep a stored judgment on resuming: one whose call or whose evidence failed is made anew."""
     evidence = judgment.evidence or {}
-    return had_a_reply(judgment) and not evidence.get("error") and not evidence.get("n_unchecked")
+    return has_every_reply(judgment) and not evidence.get("error") and not evidence.get("n_unchecked")
 
 
 def evidence_of(judgment: Judgment) -> Evidence | None:

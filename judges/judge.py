@@ -7,18 +7,23 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from console.errors import InputError, JudgeError
+import msgspec
+
+from console.errors import EngineError, InputError, JudgeError
 from engines.protocol import Choice, Completion, Engine, Request, Sampling
 from judges.options import Aggregate, JudgeOptions, Reading
 from judges.parse import PARSER_VERSION
 from judges.rubric import Rubric, load_rubric
 from judges.template import fill, missing
-from judges.verdict import How, Said, said_of, score_of, usage_of
+from judges.verdict import How, Said, said_before, said_of, score_of, usage_of
 from records import Comparison, Judgment, Message, Response, Store, Usage, text_of
 from records.keys import content_key, derived_seed
 from records.stage import complete
 
 Prompts = Sequence[str | list[Message]]
+EMPTY = "the response is empty"
+NOT_ASKED = "not answered: the command had to stop"
+NOTHING: Mapping[Any, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Judge:
     min_mass: float = 0.0
     checked_by: str = ""
     """What looks up the claims of the responses and changes the score, where anything does."""
+    min_samples: int | None = None
+    """How many samples must be answered for a score; None is all."""
 
     @staticmethod
     def open(model: str = "smollm2", *, seed: int = 0, **settings: Any) -> "Judge":
@@ -101,7 +108,7 @@ class Judge:
     @cached_property
     def how(self) -> How:
         """How the replies are read and put together."""
-        return How(self.rubric, self.read, self.aggregate or self.rubric.aggregate, self.min_mass)
+        return How(self.rubric, self.read, self.aggregate or self.rubric.aggregate, self.min_mass, self.min_samples)
 
     @cached_property
     def n_questions(self) -> int:
@@ -114,15 +121,27 @@ class Judge:
             "judgment", self.fingerprint, response.id, response.prompt, response.response, response.reference
         )
 
-    def judge(self, responses: Sequence[Response], done: Collection[str] = ()) -> Iterator[Judgment]:
+    def judge(
+        self,
+        responses: Sequence[Response],
+        done: Collection[str] = (),
+        unfinished: Mapping[str, Judgment] = NOTHING,
+    ) -> Iterator[Judgment]:
         """Yield a verdict for each response whose judgment id is not in `done`, as they become ready.
 
-        Raises InputError where the rubric compares two answers, EngineError where the engine cannot be asked.
+        `unfinished` has stored judgments by id that lack samples: only those are asked for, and what the others said
+        and cost stays. Where the engine stops with an EngineError, what was answered so far comes before it. Raises
+        InputError where the rubric compares two answers, EngineError where the engine cannot be asked.
         """
         ids = [self.judgment_id(response) for response in responses]
-        return self.judge_named(dict(zip(ids, responses, strict=True)), done)
+        return self.judge_named(dict(zip(ids, responses, strict=True)), done, unfinished)
 
-    def judge_named(self, by_id: Mapping[str, Response], done: Collection[str] = ()) -> Iterator[Judgment]:
+    def judge_named(
+        self,
+        by_id: Mapping[str, Response],
+        done: Collection[str] = (),
+        unfinished: Mapping[str, Judgment] = NOTHING,
+    ) -> Iterator[Judgment]:
         """Yield the same for responses by their judgment id."""
         if self.rubric.kind != "score":
             raise InputError(f"the rubric '{self.rubric.name}' compares two answers; score with another one")
@@ -133,8 +152,11 @@ class Judge:
                 skip.add(index)
                 yield self._judgment(ids[index], response, [Said(None, error=reason)], Usage())
         things = [(self.texts(response), response.id) for response in responses]
-        for index, said, usage in ask(self, things, skip):
-            yield self._judgment(ids[index], responses[index], said, usage)
+        before = {index: unfinished[row_id] for index, row_id in enumerate(ids) if row_id in unfinished}
+        known = {index: said_before(row) for index, row in before.items()}
+        for index, said, usage in ask(self, things, skip, known):
+            paid = own_usage(before[index]) if index in before else Usage()
+            yield self._judgment(ids[index], responses[index], said, paid + usage)
 
     def request(self, response: Response, number: int = 0) -> Request:
         """Return what the judge is asked about `response`: its sample or criterion `number`."""
@@ -150,9 +172,9 @@ class Judge:
 
     def _judgment(self, row_id: str, response: Response, said: list[Said], usage: Usage) -> Judgment:
         score = score_of(said, self.how)
-        kept = [one for one in said if one.reply is not None]
-        if self.read == "logprobs" and len(kept) < len(said):
-            kept = []  # some criteria are missing: without the others these say nothing
+        numbers = [number for number, one in enumerate(said) if one.reply is not None]
+        kept = [said[number] for number in numbers]
+        asked = bool(kept) or usage.n_calls > 0
         return Judgment(
             id=row_id,
             response_id=response.id,
@@ -171,12 +193,18 @@ class Judge:
             read=self.read,
             aggregate=self.how.aggregate,
             finish_reasons=[one.finish_reason for one in kept],
+            n_samples=len(said) - len(score.missing),
+            missing={str(number): reason for number, reason in score.missing.items()} if asked else {},
+            reply_samples=numbers,
             mass=score.mass,
             criteria=score.criteria,
         )
 
 
-EMPTY = "the response is empty"
+def own_usage(judgment: Judgment) -> Usage:
+    """Return what the judge's own calls for a stored judgment cost, without what the evidence did."""
+    evidence = (judgment.evidence or {}).get("usage")
+    return judgment.usage - msgspec.convert(evidence, Usage) if evidence else judgment.usage
 
 
 def request(judge: Judge, texts: dict[str, str], key: object, number: int) -> Request:
@@ -210,37 +238,59 @@ class Requests(Sequence[Request]):
 
 
 def ask(
-    judge: Judge, things: Sequence[tuple[dict[str, str], object]], skip: Collection[int]
+    judge: Judge,
+    things: Sequence[tuple[dict[str, str], object]],
+    skip: Collection[int],
+    known: Mapping[int, Mapping[int, Said]] = NOTHING,
 ) -> Iterator[tuple[int, list[Said], Usage]]:
-    """Yield `(index, replies, cost)` for each of `things`, texts with the key of their seeds, not in `skip`."""
+    """Yield `(index, replies, cost)` for each of `things`, texts with the key of their seeds, not in `skip`.
+
+    `known` has replies by thing and number that are not asked for again. An EngineError comes after what was answered
+    until then.
+    """
     n, choices = judge.n_questions, judge.rubric.logprobs.choices
     requests = Requests(judge, things)
     skipped = {index * n + number for index in skip for number in range(n)}
+    skipped |= {index * n + number for index, own in known.items() for number in own}
     answers: Iterator[Completion] | Iterator[Choice]
     if judge.read == "logprobs":
         answers = judge.engine.choose(requests, choices, skipped)
     else:
         answers = judge.engine.generate(requests, judge.sampling, skipped)
-    waiting: dict[int, list[Completion | Choice]] = {}
-    for answer in answers:
-        index = answer.index // n
-        waiting.setdefault(index, []).append(answer)
-        if len(waiting[index]) == n:
-            mine = sorted(waiting.pop(index), key=lambda one: one.index)
-            yield index, [said_of(one, choices) for one in mine], sum(map(usage_of, mine), Usage())
+    waiting: dict[int, dict[int, Completion | Choice]] = {}
+
+    def all_of(index: int) -> tuple[int, list[Said], Usage]:
+        mine = waiting.pop(index, {})
+        said = {**known.get(index, {}), **{number: said_of(one, choices) for number, one in mine.items()}}
+        usage = sum(map(usage_of, mine.values()), Usage())
+        return index, [said.get(number) or Said(None, error=NOT_ASKED) for number in range(n)], usage
+
+    yield from (all_of(index) for index, own in known.items() if index not in skip and len(own) >= n)
+    try:
+        for answer in answers:
+            index, number = divmod(answer.index, n)
+            waiting.setdefault(index, {})[number] = answer
+            if len(waiting[index]) + len(known.get(index, ())) == n:
+                yield all_of(index)
+    except EngineError:
+        yield from (all_of(index) for index in list(waiting))  # what is paid for is kept
+        raise
 
 
 def open_judge(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
     """Return the judge that `options` describe; raises InputError where a setting is out of range."""
     rubric = checked_rubric(options)
     sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
-    return Judge(engine, rubric, options.read, options.samples, sampling, seed, options.aggregate, options.min_mass)
+    how = (options.aggregate, options.min_mass)
+    return Judge(engine, rubric, options.read, options.samples, sampling, seed, *how, min_samples=options.min_samples)
 
 
 def checked_rubric(options: JudgeOptions) -> Rubric:
     """Return the rubric; raises InputError where it or a setting is wrong, before any model is loaded."""
     if options.samples < 1:
         raise InputError(f"--samples must be at least 1, not {options.samples}")
+    if options.min_samples is not None and not 1 <= options.min_samples <= options.samples:
+        raise InputError(f"--min-samples must be from 1 to --samples, {options.samples}, not {options.min_samples}")
     for name in ("min_coverage", "min_mass"):
         if not 0 <= getattr(options, name) <= 1:
             raise InputError(f"--{name.replace('_', '-')} must be in [0, 1], not {getattr(options, name)}")
@@ -265,13 +315,17 @@ def judge_into(
     """Judge what `store` does not hold yet and return the verdicts on `responses` in order."""
     wanted = [judge.judgment_id(response) for response in responses]
     by_id = dict(zip(wanted, responses, strict=True))
-    rows = (finish(by_id[row.id], row) for row in judge.judge(responses, store.ids))
+    found = judge.judge(responses, store.ids, store.unfinished(wanted))
+    rows = (finish(by_id[row.id], row) for row in found)
     return complete(store, wanted, rows, title)
 
 
-def had_a_reply(judgment: Judgment) -> bool:
-    """Return whether a stored judgment is to be kept on resuming: a failed call is tried again, a bad reply is not."""
-    return bool(judgment.replies) or judgment.usage.n_calls == 0
+def has_every_reply(judgment: Judgment) -> bool:
+    """Return whether a stored judgment is complete: a sample whose call failed is asked again, a bad reply is not."""
+    if judgment.n_samples is not None:
+        return {int(number) for number in judgment.missing} <= set(judgment.reply_samples)
+    n_asked = 1 if judgment.read == "logprobs" else len(judgment.scores)  # a row of an earlier version
+    return judgment.usage.n_calls == 0 or len(judgment.replies) >= n_asked
 
 
 def check_coverage(judgments: Sequence[Judgment], min_coverage: float) -> None:

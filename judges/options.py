@@ -21,6 +21,9 @@ class JudgeOptions:
     structured: the same, each reply forced to a JSON schema (vLLM's and OpenAI's servers)."""
     samples: int = 3
     """Replies for each answer (text, structured)."""
+    min_samples: int | None = None
+    """No verdict where fewer samples than this are answered; the default is all. A later run asks for those that are
+    missing, and for no other (text, structured)."""
     aggregate: Aggregate | None = None
     """How the samples become one score; the default is the rubric's own."""
     max_new_tokens: int = 256

@@ -1,18 +1,21 @@
 """Which of two answers is better, asked in both orders."""
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any, Literal
 
-from console.errors import InputError
+from msgspec.structs import replace
+
+from console.errors import EngineError, InputError
 from engines.protocol import Request
 from judges.cost import Budget
-from judges.judge import EMPTY, Judge, ask, request
+from judges.judge import EMPTY, NOT_ASKED, NOTHING, Judge, ask, request
 from judges.rubric import Rubric
 from judges.template import missing
-from judges.verdict import How, Said, score_of
+from judges.verdict import How, Said, score_of, stored
 from records import Comparison, Message, Store, Usage, text_of
 from records.keys import content_key, derived_seed
 from records.rows import Winner
@@ -43,7 +46,10 @@ class OneOrder:
     preference_b: float | None
     """0 for a, 1 for b, between them how sure or how much."""
     error: str | None = None
-    replies: tuple[Said, ...] = ()
+    said: tuple[Said, ...] = ()
+    """Every sample in order, failed ones too."""
+    missing: Mapping[int, str] = field(default_factory=dict)
+    """Why a sample has no verdict, by its number."""
     mass: float | None = None
     usage: Usage = field(default_factory=Usage)
 
@@ -68,33 +74,57 @@ def orders_of(judge: Judge, contest: Contest, orders: Orders) -> tuple[str, ...]
 
 
 def compare(
-    judge: Judge, contests: Sequence[Contest], done: Collection[str], orders: Orders = "both"
+    judge: Judge,
+    contests: Sequence[Contest],
+    done: Collection[str],
+    orders: Orders = "both",
+    unfinished: Mapping[str, Comparison] = NOTHING,
 ) -> Iterator[Comparison]:
-    """Yield a verdict for each contest whose id is not in `done`.
+    """Yield a verdict for each contest whose id is not in `done`; the same contest twice has one.
 
     Each is asked in both orders, because judges prefer a place (arXiv 2306.05685, section 3.3); `one` asks half as much
-    and leaves that preference in. Raises InputError where the rubric scores one answer.
+    and leaves that preference in. `unfinished` has stored comparisons by id that lack samples: only those are asked
+    for. Where the engine stops with an EngineError, what was answered so far comes before it. Raises InputError where
+    the rubric scores one answer.
     """
     if judge.rubric.kind != "pair":
         raise InputError(f"the rubric '{judge.rubric.name}' scores one answer; compare with another one")
-    places = [(i, order) for i, contest in enumerate(contests) for order in orders_of(judge, contest, orders)]
+    ids = [comparison_id(judge, contest, orders) for contest in contests]
+    first = {row_id: i for i, row_id in reversed(list(enumerate(ids)))}
+    asked_in = [orders_of(judge, contest, orders) for contest in contests]
+    places = [(i, order) for i, own in enumerate(asked_in) for order in own]
     things = [(_texts(contests[i], order), (contests[i].prompt_id, order == "ba")) for i, order in places]
-    done_contests = {i for i, contest in enumerate(contests) if comparison_id(judge, contest, orders) in done}
+    before = {i: unfinished[row_id] for i, row_id in enumerate(ids) if row_id in unfinished}
+    known_of = {i: said_before(row) for i, row in before.items()}
+    known = {position: known_of[i].get(order, {}) for position, (i, order) in enumerate(places) if i in before}
     waiting: dict[int, dict[str, OneOrder]] = {}
-    skip = {position for position, (i, _) in enumerate(places) if i in done_contests}
+    skip = {position for position, (i, _) in enumerate(places) if ids[i] in done or first[ids[i]] != i}
+
+    def row_of(i: int) -> Comparison:
+        row = reconcile(judge, contests[i], waiting.pop(i), orders)
+        return replace(row, usage=before[i].usage + row.usage) if i in before else row
+
     for position, (texts, _) in enumerate(things):
         i, order = places[position]
         if position not in skip and (reason := _unaskable(judge.rubric, texts)):
             skip.add(position)
             waiting.setdefault(i, {})[order] = OneOrder(None, reason)
-    for i, found in waiting.items():
-        if len(found) == len(orders_of(judge, contests[i], orders)):
-            yield reconcile(judge, contests[i], found, orders)
-    for position, said, usage in ask(judge, things, skip):
-        i, order = places[position]
-        waiting.setdefault(i, {})[order] = one_order(said, judge.how, order, usage)
-        if len(waiting[i]) == len(orders_of(judge, contests[i], orders)):
-            yield reconcile(judge, contests[i], waiting.pop(i), orders)
+    yield from (row_of(i) for i in list(waiting) if len(waiting[i]) == len(asked_in[i]))
+    try:
+        for position, said, usage in ask(judge, things, skip, known):
+            i, order = places[position]
+            waiting.setdefault(i, {})[order] = one_order(said, judge.how, order, usage)
+            if len(waiting[i]) == len(asked_in[i]):
+                yield row_of(i)
+    except EngineError:
+        for i in list(waiting):  # what is paid for is kept
+            for order in asked_in[i]:
+                if order not in waiting[i]:
+                    replies = known_of.get(i, {}).get(order, {})
+                    said = [replies.get(n) or Said(None, error=NOT_ASKED) for n in range(judge.n_questions)]
+                    waiting[i][order] = one_order(said, judge.how, order, Usage())
+            yield row_of(i)
+        raise
 
 
 def one_order(said: Sequence[Said], how: How, order: str, usage: Usage) -> OneOrder:
@@ -103,7 +133,31 @@ def one_order(said: Sequence[Said], how: How, order: str, usage: Usage) -> OneOr
     value = score.value
     if value is not None and order == "ba":
         value = 1 - value
-    return OneOrder(value, score.error, tuple(one for one in said if one.reply is not None), score.mass, usage)
+    return OneOrder(value, score.error, tuple(said), score.missing, score.mass, usage)
+
+
+def said_before(row: Comparison) -> dict[str, dict[int, Said]]:
+    """Return the replies of a stored comparison by order and by the number of their sample."""
+    found: dict[str, dict[int, Said]] = defaultdict(dict)
+    numbers: Sequence[int | None] = row.reply_samples or [None] * len(
+        row.replies
+    )  # rows of earlier versions: one after the other
+    for order, number, said in zip(row.reply_orders, numbers, stored(row.replies, row.finish_reasons), strict=False):
+        found[order][len(found[order]) if number is None else number] = said
+    return found
+
+
+def all_said(row: Comparison) -> dict[str, list[Said]]:
+    """Return every sample of a stored comparison by order, those without a reply too."""
+    found = said_before(row)
+    failed = {(key.split("-")[0], int(key.split("-")[1])): error for key, error in row.missing.items()}
+    numbers = [number for own in found.values() for number in own] + [number for _, number in failed]
+    n = max(numbers, default=-1) + 1
+    asked = ("ab", "ba") if row.orders == "both" else (row.orders,)
+    return {
+        order: [found[order].get(number) or Said(None, error=failed.get((order, number))) for number in range(n)]
+        for order in asked
+    }
 
 
 def reconcile(judge: Judge, contest: Contest, found: dict[str, OneOrder], orders: Orders = "both") -> Comparison:
@@ -133,7 +187,13 @@ def verdict_fields(found: dict[str, OneOrder]) -> dict[str, Any]:
     winners = [one.winner for one in asked]
     known = all(winner is not None for winner in winners)
     flipped = winners[0] != winners[1] if known and len(asked) == 2 else None
-    replies = [(order, said) for order in ("ab", "ba") if order in found for said in found[order].replies]
+    replies = [
+        (order, number, said)
+        for order in ("ab", "ba")
+        if order in found
+        for number, said in enumerate(found[order].said)
+        if said.reply is not None
+    ]
     errors = [one.error for one in asked if one.error]
     masses = [one.mass for one in asked if one.mass is not None]
     return {
@@ -142,9 +202,12 @@ def verdict_fields(found: dict[str, OneOrder]) -> dict[str, Any]:
         "second_order": ba.winner if ba else None,
         "flipped": flipped,
         "preference_b": fmean(p for one in asked if (p := one.preference_b) is not None) if known else None,
-        "replies": [said.reply for _, said in replies],
-        "finish_reasons": [said.finish_reason for _, said in replies],
-        "reply_orders": [order for order, _ in replies],
+        "replies": [said.reply for _, _, said in replies],
+        "finish_reasons": [said.finish_reason for _, _, said in replies],
+        "n_samples": sum(len(one.said) - len(one.missing) for one in asked),
+        "missing": {f"{order}-{n}": why for order, one in sorted(found.items()) for n, why in one.missing.items()},
+        "reply_orders": [order for order, _, _ in replies],
+        "reply_samples": [number for _, number, _ in replies],
         "error": "; ".join(dict.fromkeys(errors)) or None,
         "usage": sum((one.usage for one in asked), Usage()),
         "mass": min(masses, default=None),
@@ -153,7 +216,10 @@ def verdict_fields(found: dict[str, OneOrder]) -> dict[str, Any]:
 
 
 def both_orders_answered(comparison: Comparison) -> bool:
-    """Return whether to keep a stored comparison on resuming: a failed call is tried again, a bad reply is not."""
+    """Return whether a stored comparison is complete: a sample whose call failed is asked again, a bad reply is not."""
+    if comparison.n_samples is not None:
+        answered = {f"{order}-{n}" for order, n in zip(comparison.reply_orders, comparison.reply_samples, strict=True)}
+        return comparison.missing.keys() <= answered
     asked = {"ab", "ba"} if comparison.orders == "both" else {comparison.orders}
     return comparison.usage.n_calls == 0 or set(comparison.reply_orders) == asked
 
@@ -206,11 +272,13 @@ def compare_into(
     Raises JudgeError where `budget` is spent; what was compared is kept.
     """
     wanted = [comparison_id(judge, contest, orders) for contest in contests]
-    rows = compare(judge, contests, store.ids, orders)
+    unfinished = store.unfinished(wanted)
+    rows = compare(judge, contests, store.ids, orders, unfinished)
     if budget is not None:
         for row in store.chosen(dict.fromkeys(row_id for row_id in wanted if row_id in store)):
             budget.add(row.usage)
-        rows = _within(budget, judge, contests, [row_id for row_id in wanted if row_id not in store], orders)
+        todo = [row_id for row_id in dict.fromkeys(wanted) if row_id not in store]
+        rows = _within(budget, judge, contests, todo, orders, unfinished)
     found = complete(store, wanted, rows, title)
     if budget is not None and len(found) < len(set(wanted)):
         raise budget.stop(len(found), len(set(wanted)))
@@ -223,13 +291,20 @@ def first_request(judge: Judge, contest: Contest) -> Request:
 
 
 def _within(
-    budget: Budget, judge: Judge, contests: Sequence[Contest], todo: Sequence[str], orders: Orders
+    budget: Budget,
+    judge: Judge,
+    contests: Sequence[Contest],
+    todo: Sequence[str],
+    orders: Orders,
+    unfinished: Mapping[str, Comparison],
 ) -> Iterator[Comparison]:
     """Yield the comparisons with the ids `todo`, as long as `budget` allows it."""
+    for before in unfinished.values():
+        budget.carry(before.usage)
     everything = {comparison_id(judge, contest, orders) for contest in contests}
     while todo and (n := budget.n_allowed(len(todo))):
-        for row in compare(judge, contests, everything - set(todo[:n]), orders):
-            budget.add(row.usage)
+        for row in compare(judge, contests, everything - set(todo[:n]), orders, unfinished):
+            budget.add(row.usage - unfinished[row.id].usage if row.id in unfinished else row.usage)
             yield row
         todo = todo[n:]
 

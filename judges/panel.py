@@ -109,6 +109,8 @@ def combine(
         usage=sum((row.usage for row in rows if row), Usage()),
         read="panel",
         aggregate=how,
+        n_samples=len(known),
+        missing=_silent(rows, lambda row: row.score),
         criteria=_criteria(rows, how) if scored else None,
         agreement=share_of_pairs(known, closer_than(step_of(rubric) / 2)),
         members=list(members),
@@ -151,6 +153,8 @@ def combine_comparisons(
         usage=sum((row.usage for row in rows if row), Usage()),
         read="panel",
         aggregate=rule or "majority",
+        n_samples=len(voters),
+        missing=_silent(rows, lambda row: row.winner),
         votes=[row.preference_b if row else None for row in rows],
         agreement=share_of_pairs([row.winner for row in voters], lambda one, other: one == other),
         members=list(members),
@@ -201,6 +205,12 @@ def _first(rows: Sequence[RowT | None], about: Callable[[RowT], object]) -> RowT
     if len({about(row) for row in found}) != 1:
         raise ValueError("a panel's row is made from rows on one thing, at least one")
     return found[0]
+
+
+def _silent(rows: Sequence[RowT | None], verdict: Callable[[RowT], object]) -> dict[str, str]:
+    """Return why a judge has no vote, by its place."""
+    silent = {place: row for place, row in enumerate(rows) if row is None or verdict(row) is None}
+    return {str(place): (row.error or "unknown") if row else "no row" for place, row in silent.items()}
 
 
 def _no_quorum(

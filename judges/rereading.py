@@ -12,12 +12,13 @@ from msgspec.structs import replace
 from console.errors import InputError
 from console.progress import progress
 from console.table import Cell
+from judges import pairwise
 from judges.options import Aggregate, Reading
-from judges.pairwise import OneOrder, one_order, verdict_fields
+from judges.pairwise import one_order, verdict_fields
 from judges.panel import winner_of
 from judges.parse import PARSER_VERSION
 from judges.rubric import load_rubric, rubric_names
-from judges.verdict import How, Said, aggregated, score_of, stored
+from judges.verdict import How, aggregated, all_said, score_of
 from records import Comparison, Judgment, Usage, read_rows
 from records.disk import DiskDict
 from records.keys import content_key
@@ -34,6 +35,7 @@ class Changes:
     rubric: str | None = None
     aggregate: Aggregate | None = None
     min_mass: float = 0.0
+    min_samples: int | None = None
     show: int = 0
     """How many of the rows that changed are kept as examples."""
 
@@ -61,12 +63,12 @@ def rescored_judgment(row: Judgment, how: How) -> Judgment:
     new = replace(row, **_identity(row, how))
     if not row.replies:
         return new
-    said = stored(row.replies, row.finish_reasons)
-    if how.read != "logprobs":
-        said += [Said(None)] * (len(row.scores) - len(said))  # calls that failed
+    said = all_said(row)
     score = score_of(said, how)
     found = {name: getattr(score, name) for name in ("spread", "mass", "criteria", "error")}
-    return replace(new, score=score.value, scores=score.values, **found)
+    missing = {str(number): reason for number, reason in score.missing.items()}
+    counts = {"n_samples": len(said) - len(missing), "missing": missing}
+    return replace(new, score=score.value, scores=score.values, **found, **counts)
 
 
 def rescored_comparison(row: Comparison, how: How) -> Comparison:
@@ -74,12 +76,7 @@ def rescored_comparison(row: Comparison, how: How) -> Comparison:
     new = replace(row, **_identity(row, how))
     if not row.replies:
         return new
-    said = list(zip(row.reply_orders, stored(row.replies, row.finish_reasons), strict=True))
-    found: dict[str, OneOrder] = {}
-    for order in ("ab", "ba") if row.orders == "both" else (row.orders,):
-        own = [one for its_order, one in said if its_order == order]
-        missing = OneOrder(None, f"no reply is stored for the order {order}")
-        found[order] = one_order(own, how, order, Usage()) if own else missing
+    found = {order: one_order(said, how, order, Usage()) for order, said in pairwise.all_said(row).items()}
     return replace(new, **verdict_fields(found) | {"usage": row.usage})
 
 
@@ -153,7 +150,8 @@ class Again:
         if rubric.kind != ("score" if isinstance(row, Judgment) else "pair"):
             raise InputError(f"the rubric '{rubric.name}' is not for {type(row).__name__.lower()}s")
         aggregate = self._changes.aggregate or row.aggregate or rubric.aggregate
-        how = How(rubric, row.read, aggregate, self._changes.min_mass)  # type: ignore[arg-type]
+        changes = self._changes
+        how = How(rubric, row.read, aggregate, changes.min_mass, changes.min_samples)  # type: ignore[arg-type]
         self._hows[key] = how
         return how
 
@@ -207,7 +205,8 @@ def _latest(path: Path, row_type: type[Any]) -> Iterator[Row]:
 
 
 def _identity(row: Row, how: How) -> dict[str, str]:
-    settings = (how.rubric.identity, how.read, how.aggregate, how.min_mass, PARSER_VERSION)
+    settings: tuple[object, ...] = (how.rubric.identity, how.read, how.aggregate, how.min_mass, PARSER_VERSION)
+    settings += () if how.min_samples is None else (how.min_samples,)
     judge = content_key("rescored", row.judge, *settings)
     named = {"judge": judge, "rubric": how.rubric.name, "aggregate": how.aggregate}
     return {"id": content_key("rescored", judge, row.id), **named}

@@ -34,6 +34,8 @@ class Config(Flags):
     """How the replies, or the scores of a panel's judges, become one; the default is as before."""
     min_mass: float = JudgeOptions.min_mass
     """No verdict where the choices have less probability than this together (logprobs)."""
+    min_samples: int | None = None
+    """No verdict where fewer samples than this were answered; the default is all (text, structured)."""
     out: Path | None = None
     """Where the new rows go; the default is <file>-rescored.jsonl beside FILE."""
     show: int = 3
@@ -49,8 +51,10 @@ def main(config: Config) -> None:
         raise InputError("name a file of judgments or comparisons")
     if not 0 <= config.min_mass <= 1:
         raise InputError(f"--min-mass must be in [0, 1], not {config.min_mass}")
+    if config.min_samples is not None and config.min_samples < 1:
+        raise InputError(f"--min-samples must be at least 1, not {config.min_samples}")
     rows = latest_rows(config.file)
-    again = Again(Changes(config.rubric, config.aggregate, config.min_mass, config.show))
+    again = Again(Changes(config.rubric, config.aggregate, config.min_mass, config.min_samples, config.show))
     out = config.out or config.file.with_name(f"{config.file.stem}-rescored.jsonl")
     if config.dry_run:
         for row in rows:

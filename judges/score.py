@@ -63,7 +63,7 @@ def main(config: Config) -> None:
     """Read, judge, store and print a table."""
     from engines.options import open_engine
     from judges.cost import Budget, price_of
-    from judges.judge import checked_rubric, had_a_reply, open_judge
+    from judges.judge import checked_rubric, has_every_reply, open_judge
     from judges.panel import members
     from judges.stream import judge_stream, survey
     from records import Judgment, Store
@@ -84,18 +84,20 @@ def main(config: Config) -> None:
     if config.dry_run:
         _print_plan(judge, source, out)
         return
-    with Store(out, Judgment, keep=had_a_reply, fresh=config.fresh) as store:
+    with Store(out, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
         if config.export_batch:
             from judges.batch_files import export_batch
 
-            n = export_batch(judge, (row for _, row in source.responses()), config.export_batch, store.ids)
+            responses = (row for _, row in source.responses())
+            n = export_batch(judge, responses, config.export_batch, store.ids, store.unfinished)
             tell(f"{n} calls in {config.export_batch}; their output comes back with --import-batch")
             return
         if config.import_batch:
             from judges.batch_files import import_batch
 
             responses = (row for _, row in source.responses())
-            for row in import_batch(judge, responses, config.import_batch, store.ids, strict=config.strict):
+            batch = (config.import_batch, store.ids, store.unfinished)
+            for row in import_batch(judge, responses, *batch, strict=config.strict):
                 store.append(row)
         summary = judge_stream(store, source, judge, budget, f"judging {Path(source.path).name}")
     _report(summary, judge, budget, out, config)
@@ -182,7 +184,7 @@ def _score_by_member(config: Config, source: "Source", member: "Member", budget:
     from console.progress import say
     from engines.options import open_engine
     from judges.cost import price_of
-    from judges.judge import had_a_reply, open_judge
+    from judges.judge import has_every_reply, open_judge
     from judges.panel_rows import without_model
     from judges.stream import judge_stream
     from records import Judgment, Store
@@ -196,7 +198,7 @@ def _score_by_member(config: Config, source: "Source", member: "Member", budget:
     if config.dry_run:
         _print_plan(judge, source, path)
         return without_model(judge), path
-    with Store(path, Judgment, keep=had_a_reply, fresh=config.fresh) as store:
+    with Store(path, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
         try:
             judge_stream(store, source, judge, budget, f"{judge.engine.name} judging")
         except EngineError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from console.errors import InputError
 from console.progress import progress, say
 from judges.cost import Budget
-from judges.judge import Finish, Judge, as_it_is
+from judges.judge import Finish, Judge, as_it_is, own_usage
 from judges.verdict import Masses
 from records import Judgment, Response, Store
 from records.disk import DiskSet
@@ -134,12 +134,15 @@ def judge_stream(
         for window in windows(source.responses(), WINDOW):
             ids = [judge.judgment_id(response) for _, response in window]
             rows = {row.id: row for row in store.chosen(filter(store.__contains__, ids))} if n_stored else {}
+            unfinished = store.unfinished(ids)
             for row in rows.values():
                 budget.add(row.usage)
+            for row in unfinished.values():
+                budget.carry(row.usage)
             advance.skip(len(rows))
             todo = [row_id for row_id in ids if row_id not in rows]
             by_id = {row_id: response for row_id, (_, response) in zip(ids, window, strict=True)}
-            for row in _judged(judge, by_id, todo, budget):
+            for row in _judged(judge, by_id, todo, budget, unfinished):
                 rows[row.id] = finish(by_id[row.id], row)
                 store.append(rows[row.id])
                 advance(1)
@@ -158,11 +161,17 @@ def windows(rows: Iterable[Located], size: int) -> Iterator[list[Located]]:
         yield window
 
 
-def _judged(judge: Judge, by_id: Mapping[str, Response], todo: Sequence[str], budget: Budget) -> Iterator[Judgment]:
+def _judged(
+    judge: Judge,
+    by_id: Mapping[str, Response],
+    todo: Sequence[str],
+    budget: Budget,
+    unfinished: Mapping[str, Judgment],
+) -> Iterator[Judgment]:
     """Yield the judgments with the ids `todo`, as long as `budget` allows it."""
     while todo and (n := budget.n_allowed(len(todo))):
         # All responses are given each time, so that an in-process engine plans the same batches whatever the budget.
-        for row in judge.judge_named(by_id, by_id.keys() - todo[:n]):
-            budget.add(row.usage)
+        for row in judge.judge_named(by_id, by_id.keys() - todo[:n], unfinished):
+            budget.add(row.usage - own_usage(unfinished[row.id]) if row.id in unfinished else row.usage)
             yield row
         todo = todo[n:]

@@ -6,7 +6,7 @@ A stored reply can therefore be read again with another parser, rubric or aggreg
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean, median
 
 import msgspec
@@ -16,7 +16,7 @@ from judges.options import Aggregate, Reading
 from judges.parse import parse_reply
 from judges.rubric import Rubric
 from records.finish import at_token_limit, cut_off
-from records.rows import Usage
+from records.rows import Judgment, Usage
 
 LITTLE_MASS = 0.5
 """Under this probability on all choices together, a judge is not answering the question."""
@@ -43,6 +43,8 @@ class Score:
     mass: float | None = None
     criteria: dict[str, float | None] | None = None
     error: str | None = None
+    missing: dict[int, str] = field(default_factory=dict)
+    """Why a reply is none or has no verdict, by its place."""
 
 
 @dataclass
@@ -77,6 +79,9 @@ class How:
     aggregate: Aggregate
     min_mass: float = 0.0
     """The least probability that the choices must have together (log-probabilities)."""
+    min_samples: int | None = None
+    """How many samples must be answered for a verdict; None is all. Not in the fingerprint: it has a say only in a row
+    that is not complete, and such a row is read again as soon as it is completed."""
 
 
 def score_of(said: Sequence[Said], how: How) -> Score:
@@ -88,16 +93,32 @@ def _from_replies(said: Sequence[Said], how: How) -> Score:
     verdicts = [_read(one, how) for one in said]
     values = [score for score, _, _ in verdicts]
     known = [value for value in values if value is not None]
-    errors = [error for _, error, _ in verdicts if error]
+    missing = {place: error or "no verdict" for place, (value, error, _) in enumerate(verdicts) if value is None}
+    if reason := _unanswered(said, how):
+        return Score(None, values, error=reason, missing=missing)
     if not known:
-        return Score(None, values, error="; ".join(dict.fromkeys(errors)) or "no reply")
+        return Score(None, values, error="; ".join(dict.fromkeys(missing.values())) or "no reply", missing=missing)
     criteria = None
     if how.rubric.criteria:
         graded = [each for _, _, each in verdicts if each]
         criteria = {name: aggregated([each[name] for each in graded], how.aggregate) for name in how.rubric.labels}
     return Score(
-        aggregated(known, how.aggregate), values, _deviation(known), criteria=dict(criteria) if criteria else None
+        aggregated(known, how.aggregate),
+        values,
+        _deviation(known),
+        criteria=dict(criteria) if criteria else None,
+        missing=missing,
     )
+
+
+def _unanswered(said: Sequence[Said], how: How) -> str | None:
+    """Return why there is no score where too few of several samples were answered, else None."""
+    failed = [one.error or "no reply" for one in said if one.reply is None]
+    n = len(said) - len(failed)
+    least = len(said) if how.min_samples is None else min(how.min_samples, len(said))
+    if n == 0 or n >= least:
+        return None
+    return f"only {n} of {len(said)} samples answered, {least} are needed: {'; '.join(dict.fromkeys(failed))}"
 
 
 def _read(said: Said, how: How) -> tuple[float | None, str | None, dict[str, float] | None]:
@@ -112,19 +133,24 @@ def _read(said: Said, how: How) -> tuple[float | None, str | None, dict[str, flo
 def _from_distributions(said: Sequence[Said], how: How) -> Score:
     means: dict[str, float] = {}
     masses: list[float] = []
+    missing: dict[int, str] = {}
     variance = 0.0
     weights = {criterion.name: criterion.weight for criterion in how.rubric.criteria}
-    for label, one in zip(how.rubric.labels, said, strict=False):
+    for place, (label, one) in enumerate(zip(how.rubric.labels, said, strict=False)):
         expected = expected_value(one, how)
         if isinstance(expected, str):
-            return Score(None, [None], mass=min(masses, default=None), error=expected)
+            missing[place] = expected
+            continue
         mean, var, mass = expected
         masses.append(mass)
         if mass < how.min_mass or mass == 0:
             what = f"only {mass:.2g} of the probability is on the choices"
-            return Score(None, [None], mass=mass, error=f"{label}: {what}" if weights else what)
+            missing[place] = f"{label}: {what}" if weights else what
         means[label] = mean
         variance += weights.get(label, 1.0) ** 2 * var
+    if missing:
+        reasons = "; ".join(dict.fromkeys(missing.values()))
+        return Score(None, [None], mass=min(masses, default=None), error=reasons, missing=missing)
     if len(means) < len(how.rubric.labels):
         return Score(None, [None], error=f"{len(means)} replies for {len(how.rubric.labels)} criteria")
     value = how.rubric.weighted(means)
@@ -197,6 +223,25 @@ def stored(replies: Sequence[str], finish_reasons: Sequence[str | None]) -> list
     """Return the replies of a stored row; rows without finish reasons are taken as whole."""
     reasons = finish_reasons or [None] * len(replies)
     return [Said(reply, reason) for reply, reason in zip(replies, reasons, strict=False)]
+
+
+def said_before(row: Judgment) -> dict[int, Said]:
+    """Return the replies of a stored judgment by the number of their sample (log-probabilities: of their criterion)."""
+    numbers: Sequence[int] = row.reply_samples or range(len(row.replies))
+    if not row.reply_samples and row.read != "logprobs" and len(row.replies) < len(row.scores):
+        # Rows of earlier versions do not say whose the replies are: a sample with a verdict has one.
+        unknown = [number for number, score in enumerate(row.scores) if score is None]
+        with_verdict = [number for number, score in enumerate(row.scores) if score is not None]
+        numbers = sorted([*with_verdict, *unknown][: len(row.replies)])
+    return dict(zip(numbers, stored(row.replies, row.finish_reasons), strict=False))
+
+
+def all_said(row: Judgment) -> list[Said]:
+    """Return every sample of a stored judgment in order, those without a reply too."""
+    found, failed = said_before(row), {int(number): error for number, error in row.missing.items()}
+    n_scores = 0 if row.read == "logprobs" else len(row.scores)
+    n = max((n_scores, *(number + 1 for number in (*found, *failed))))
+    return [found.get(number) or Said(None, error=failed.get(number)) for number in range(n)]
 
 
 def usage_of(answer: Completion | Choice) -> Usage:

@@ -62,6 +62,16 @@ class Usage(Row, frozen=True, kw_only=True):
             seconds=self.seconds + other.seconds,
         )
 
+    def __sub__(self, other: "Usage") -> "Usage":
+        """Return the cost of this without `other`, which is a part of it."""
+        return Usage(
+            n_calls=self.n_calls - other.n_calls,
+            n_failed=self.n_failed - other.n_failed,
+            n_prompt_tokens=self.n_prompt_tokens - other.n_prompt_tokens,
+            n_tokens=self.n_tokens - other.n_tokens,
+            seconds=self.seconds - other.seconds,
+        )
+
 
 class Judgment(Row, frozen=True, kw_only=True):
     """A judge's verdict on one answer, or the reason why there is none."""
@@ -91,6 +101,12 @@ class Judgment(Row, frozen=True, kw_only=True):
     """How the samples, or the scores of a panel's judges, became one."""
     finish_reasons: list[str | None] = []
     """One for each reply; a reply that was cut off (`records.finish.cut_off`) has no verdict."""
+    n_samples: int | None = None
+    """How many samples the score is made of: those with a verdict; None in rows of earlier versions."""
+    missing: dict[str, str] = {}
+    """Why each other sample has no verdict, by its number from 0 (log-probabilities: of its criterion)."""
+    reply_samples: list[int] = []
+    """For each reply the number of its sample."""
     mass: float | None = None
     """The probability that the judge gave to the choices taken together (log-probabilities)."""
     criteria: dict[str, float | None] | None = None
@@ -138,8 +154,14 @@ class Comparison(Row, frozen=True, kw_only=True):
     """The share of pairs of judges who name the same winner (panel)."""
     members: list[str] | None = None
     """The fingerprints of the judges of a panel, in the order of `votes`."""
+    n_samples: int | None = None
+    """How many samples the verdict is made of, both orders together; None in rows of earlier versions."""
+    missing: dict[str, str] = {}
+    """Why each other sample has no verdict, by its order and its number from 0, as in `ba-0`."""
     reply_orders: list[str] = []
     """For each reply the order in which it was asked, `ab` or `ba`."""
+    reply_samples: list[int] = []
+    """For each reply the number of its sample in that order."""
     orders: str = "both"
     """`both`, or the only order that was asked: `ab` shows answer a first, `ba` answer b."""
     reference: str | None = None

@@ -95,6 +95,10 @@ class Store(Generic[RowT]):
         self._rows[row.id] = 2 * self._end + 1  # type: ignore[attr-defined]
         self._end += len(line)
 
+    def unfinished(self, ids: Iterable[str]) -> dict[str, RowT]:
+        """Return the last rows with `ids` that are there but are to be done again."""
+        return {row.id: row for row in self.chosen(row_id for row_id in dict.fromkeys(ids) if row_id not in self.ids)}  # type: ignore[attr-defined]
+
     def rows(self) -> Iterator[RowT]:
         """Yield every row in file order."""
         return read_rows(self.path, self._row_type)

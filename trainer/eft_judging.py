@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from console.errors import JudgeError
-from judges.judge import Judge, check_coverage, had_a_reply, judge_into
+from judges.judge import Judge, check_coverage, has_every_reply, judge_into
 from judges.ranked import RankedAnswers, responses_to
 from records import Judgment, Store
 from trainer.eft_examples import Agreement, Attempt, JudgeExample, attempts_of, from_judgments
@@ -19,7 +19,7 @@ def judged(
 ) -> list[list[Judgment]]:
     """Return the judgments of each prompt's answers, asking only for what is not in `path` yet."""
     responses = {response.id: response for ranked in eft for response in responses_to(ranked)}
-    with Store(path, Judgment, keep=had_a_reply, fresh=fresh) as store:
+    with Store(path, Judgment, keep=has_every_reply, fresh=fresh) as store:
         rows = judge_into(store, judge, list(responses.values()), "judging ranked answers")
     check_coverage(rows, min_coverage)
     by_id = {row.response_id: row for row in rows}

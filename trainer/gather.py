@@ -13,7 +13,7 @@ from console.errors import TrainingError
 from engines.answers import answer_into
 from engines.protocol import Sampling
 from judges.evidence import evidence_path, finish_with, gather_into, open_checked_judge, open_evidence, was_checked
-from judges.judge import Judge, check_coverage, had_a_reply, judge_into, open_judge
+from judges.judge import Judge, check_coverage, has_every_reply, judge_into, open_judge
 from judges.pairwise import both_orders_answered
 from judges.rubric import load_rubric
 from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_rows
@@ -104,7 +104,7 @@ def _initial_answers(run: Run, number: int, prompts: list[Prompt], config: Confi
 
 def _judgments(path: Path, judge: Judge, responses: list[Response], config: Config, title: str) -> list[Judgment]:
     if not config.evidence.enabled:
-        with Store(path, Judgment, keep=had_a_reply) as store:
+        with Store(path, Judgment, keep=has_every_reply) as store:
             return judge_into(store, judge, responses, title)
     judge, agent = open_checked_judge(judge, config.evidence)
     with open_evidence(evidence_path(path)) as found, Store(path, Judgment, keep=was_checked) as store:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from judges.judge import Judge, had_a_reply, judge_into, open_judge
+from judges.judge import Judge, has_every_reply, judge_into, open_judge
 from judges.options import JudgeOptions
 from judges.pairwise import Contest, WinRate, both_orders_answered, compare_into, win_rate
 from judges.rubric import load_rubric
@@ -144,7 +144,7 @@ def _contest(base: Response, other: Response) -> Contest:
 
 
 def _scores(run: Run, judge: Judge, answers: list[Response], title: str) -> list[Judgment]:
-    with Store(_path(run, "judgments"), Judgment, keep=had_a_reply) as store:
+    with Store(_path(run, "judgments"), Judgment, keep=has_every_reply) as store:
         return judge_into(store, judge, answers, title)
 
 

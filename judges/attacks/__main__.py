@@ -75,12 +75,12 @@ def _ask_model(config: Config) -> "tuple[list[dict[str, Cell]], str]":
     from engines.options import open_engine
     from judges.attacks.rates import fooled_rates
     from judges.attacks.texts import load_prompts
-    from judges.judge import had_a_reply, open_judge
+    from judges.judge import has_every_reply, open_judge
     from records import Judgment, Store
 
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)
     out = config.out or OUT / f"{judge.fingerprint}.jsonl"
-    with Store(out, Judgment, keep=had_a_reply, fresh=config.fresh) as store:
+    with Store(out, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
         rates = fooled_rates(judge, load_prompts(), config.seed, limit=config.limit, margin=config.margin, store=store)
     rise = config.margin * (judge.rubric.scale[1] - judge.rubric.scale[0])
     how = f"fooled is a rise of more than {rise:g}, or {judge.rubric.scale[1]:g}"

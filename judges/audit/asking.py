@@ -7,7 +7,7 @@ from pathlib import Path
 from console.errors import InputError
 from judges.audit.labels import Grade, LabelledPair, LabelledScore, LabelledSet, Verdict, verdict_by_scores
 from judges.audit.stored import comparison_verdict
-from judges.judge import Judge, had_a_reply, judge_into
+from judges.judge import Judge, has_every_reply, judge_into
 from judges.pairwise import Contest, both_orders_answered, compare_into, comparison_id
 from records import Comparison, Judgment, Message, Response, Store
 from records.keys import content_key
@@ -32,7 +32,7 @@ def ask_about(labelled: LabelledSet, judge: Judge, folder: Path, *, name: str = 
             raise InputError(f"{labelled.name} has scores, not pairs; give a --rubric that scores one answer: additive")
         return Said(_compared(labelled.pairs, judge, folder / f"comparisons{name}.jsonl", fresh), [])
     responses = _responses(labelled)
-    with Store(folder / f"judgments{name}.jsonl", Judgment, keep=had_a_reply, fresh=fresh) as store:
+    with Store(folder / f"judgments{name}.jsonl", Judgment, keep=has_every_reply, fresh=fresh) as store:
         rows = judge_into(store, judge, list(responses.values()), f"judging {labelled.name}{name}")
     grades = {row.response_id: Grade(row.score, row.error, row.mass) for row in rows}
     return Said(

@@ -16,7 +16,7 @@ from engines.scripted import ScriptedEngine
 from judges.attacks.__main__ import Config, main
 from judges.attacks.rates import checked, fooled_rates
 from judges.attacks.texts import Attack, aimed, attack_responses, load_attacks, load_prompts, verdict_for
-from judges.judge import Judge, had_a_reply
+from judges.judge import Judge, has_every_reply
 from judges.parse import Verdict
 from judges.rubric import Rubric, load_rubric, rubric_names
 from records import Judgment, Message, Store
@@ -150,7 +150,7 @@ def test_a_limit_takes_as_many_of_each_family_and_the_same_ones_each_time(tmp_pa
     assert [row["answers"] for row in rates if row["family"] not in ("all", "master key")] == [2] * 11
     for _ in range(2):
         engine.asked.clear()
-        with Store(tmp_path / "a.jsonl", Judgment, keep=had_a_reply) as store:
+        with Store(tmp_path / "a.jsonl", Judgment, keep=has_every_reply) as store:
             assert fooled_rates(judge, PROMPTS, seed=3, limit=24, store=store) == rates
     assert engine.asked == []  # the second time all of it was there
     assert fooled_rates(judge, PROMPTS, seed=4, limit=24) != rates

@@ -13,10 +13,10 @@ from engines.openai_engine import open_openai
 from engines.scripted import ScriptedEngine
 from judges import batch_files, batch_parts
 from judges.batch_files import export_batch, export_contests, import_batch, import_contests
-from judges.judge import Judge, had_a_reply, open_judge
+from judges.judge import Judge, has_every_reply, open_judge
 from judges.options import JudgeOptions
 from judges.pairwise import Contest, compare, comparison_id
-from records import Comparison, Judgment, Response, Usage
+from records import Comparison, Judgment, Response, Store, Usage
 from tests.openai_server import Answer, Server, completion, running
 
 BATCH, OUTPUT = Path("batch.jsonl"), Path("output.jsonl")
@@ -194,7 +194,7 @@ def test_an_error_is_a_failed_call_that_is_tried_again(form: str) -> None:
     answered(answer, BATCH, form=form)
     failed, good = import_batch(judge, RESPONSES[:2], [OUTPUT])
     assert failed.score is None and failed.error == "call failed: 400: too long" and failed.replies == []
-    assert (failed.usage.n_calls, failed.usage.n_failed) == (3, 3) and not had_a_reply(failed)
+    assert (failed.usage.n_calls, failed.usage.n_failed) == (3, 3) and not has_every_reply(failed)
     assert good.score == 2 and (good.usage.n_calls, good.usage.n_failed, good.usage.n_tokens) == (3, 0, 9)
 
 
@@ -210,7 +210,7 @@ def test_expired_requests_and_lost_lines_are_failed_calls(capsys: pytest.Capture
     rows = list(import_batch(judge, RESPONSES[:3], [Path("errors.jsonl"), OUTPUT]))
     assert [row.score for row in rows] == [None, None, 2]
     assert rows[0].error == "call failed: it expired"
-    assert rows[1].error == "call failed: the batch's output has no line for it" and not had_a_reply(rows[1])
+    assert rows[1].error == "call failed: the batch's output has no line for it" and not has_every_reply(rows[1])
     assert "1 answers, 1 failed, 1 missing, 0 repeated, 0 unknown" in capsys.readouterr().err
 
 
@@ -223,6 +223,24 @@ def test_a_failed_attempt_does_not_replace_an_answer(order: list[int]) -> None:
     answered(lambda _: (500, {"error": {"message": "busy"}}), BATCH, out=paths[1])
     [row] = import_batch(judge, RESPONSES[:1], [paths[place] for place in order])
     assert row.score == 2
+
+
+def test_only_the_samples_that_are_missing_are_exported_and_imported_again() -> None:
+    judge, path = judge_of(TEXT), Path("rows.jsonl")
+    with Store(path, Judgment, keep=has_every_reply) as store:
+        export_batch(judge, RESPONSES[:3], BATCH, store.ids, store.unfinished)
+        answered(lambda _: completion("Score: 4"), BATCH)
+        kept = [line for line in lines(OUTPUT) if not line["custom_id"].endswith("-1")]
+        OUTPUT.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        for row in import_batch(judge, RESPONSES[:3], [OUTPUT], store.ids, store.unfinished):
+            assert row.score is None and row.missing["1"].endswith("has no line for it")
+            store.append(row)
+    with Store(path, Judgment, keep=has_every_reply) as store:
+        assert export_batch(judge, RESPONSES[:3], BATCH, store.ids, store.unfinished) == 3
+        assert [line["custom_id"].split("-")[1] for line in lines(BATCH)] == ["1"] * 3
+        answered(lambda _: completion("Score: 1"), BATCH)
+        rows = list(import_batch(judge, RESPONSES[:3], [OUTPUT], store.ids, store.unfinished))
+    assert [(row.score, row.scores, row.missing) for row in rows] == [(3, [4, 1, 4], {})] * 3
 
 
 @pytest.mark.parametrize("reason", ["length", "max_tokens", "content_filter"])

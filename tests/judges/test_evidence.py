@@ -102,3 +102,23 @@ def test_arithmetic_needs_no_corpus(asked: ScriptedEngine) -> None:
 def test_a_batch_has_no_tools(asked: ScriptedEngine) -> None:
     with pytest.raises(InputError, match="a batch has no tools"):
         run("--corpus", "facts.jsonl", "--export-batch", "b.jsonl")
+
+
+def test_a_judge_whose_samples_failed_is_completed_without_counting_the_evidence_twice(asked: ScriptedEngine) -> None:
+    replies = iter(["Score: 4", "fail", "Score: 4", "Score: 2"])
+
+    def reply(_: Any) -> str:
+        if (said := next(replies)) == "fail":
+            raise RuntimeError("call failed: 500")
+        return said
+
+    asked.reply = reply
+    flags = ("--corpus", "facts.jsonl", "--samples", "2", "--min-coverage", "0")
+    first, _ = run(*flags)
+    assert first.score is None and first.missing == {"1": "call failed: 500"} and first.evidence is not None
+    n_evidence = first.evidence["usage"]["n_calls"]
+    asked.reply = lambda _: "Score: 1"
+    asked.asked.clear()
+    [*_, again] = run(*flags)
+    assert again.id == first.id and again.score == 2.5 and len(asked.asked) == 1
+    assert again.usage.n_calls == n_evidence + 3

@@ -10,7 +10,7 @@ import pytest
 from console.errors import InputError, JudgeError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges.judge import Judge, check_coverage, had_a_reply, judge_into, open_judge
+from judges.judge import Judge, check_coverage, has_every_reply, judge_into, open_judge
 from judges.options import JudgeOptions
 from judges.rubric import load_rubric
 from records import Judgment, Response, Store, read_rows
@@ -92,7 +92,7 @@ def test_a_failed_call_is_no_verdict_and_leaves_no_reply() -> None:
         raise RuntimeError("call failed: 500")
 
     [row] = judged(ScriptedEngine(reply=fail))
-    assert row.score is None and row.replies == [] and row.error == "call failed: 500" and not had_a_reply(row)
+    assert row.score is None and row.replies == [] and row.error == "call failed: 500" and not has_every_reply(row)
 
 
 def test_an_empty_response_is_not_judged() -> None:
@@ -170,7 +170,7 @@ def test_a_stopped_judge_goes_on_and_ends_with_the_same_rows(tmp_path: Path) -> 
         for row in islice(open_judge(engine(), TEXT, 0).judge(responses, store.ids), 4):
             store.append(row)
     again = engine()
-    with Store(stopped, Judgment, keep=had_a_reply) as store:
+    with Store(stopped, Judgment, keep=has_every_reply) as store:
         found = judge_into(store, open_judge(again, TEXT, 0), responses, "judging")
     assert stopped.read_bytes() == whole.read_bytes()
     assert [row.response_id for row in found] == [row.id for row in responses]
@@ -186,10 +186,10 @@ def test_a_failed_call_is_tried_again_and_a_bad_reply_is_not(tmp_path: Path) -> 
         return "no verdict here"
 
     responses = [response(0), response(1)]
-    with Store(path, Judgment, keep=had_a_reply) as store:
+    with Store(path, Judgment, keep=has_every_reply) as store:
         judge_into(store, open_judge(ScriptedEngine(reply=first), TEXT, 0), responses, "judging")
     second = ScriptedEngine(reply=lambda _: "Score: 3")
-    with Store(path, Judgment, keep=had_a_reply) as store:
+    with Store(path, Judgment, keep=has_every_reply) as store:
         found = judge_into(store, open_judge(second, TEXT, 0), responses, "judging")
     assert [row.score for row in found] == [3, None]
     assert len(second.asked) == 3 and len(list(read_rows(path, Judgment))) == 3

@@ -70,6 +70,8 @@ def test_a_judge_without_a_verdict_has_no_vote() -> None:
     assert panel(2.0, None, 4.0).score == 3.0
     missing = combine([judgment(2.0), None, judgment(4.0)], NAMES[:3], None, None, ADDITIVE)
     assert (missing.score, missing.scores) == (3.0, [2.0, None, 4.0])
+    assert (missing.n_samples, missing.missing) == (2, {"1": "no row"})
+    assert (versus(1.0, None, 1.0).n_samples, versus(1.0, None, 1.0).missing) == (2, {"1": "hm"})
     assert missing.usage.n_calls == 4
 
 

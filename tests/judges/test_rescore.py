@@ -115,10 +115,22 @@ def test_a_reply_that_says_the_same_in_another_scale_is_newly_scored(capsys: pyt
 
 def test_a_failed_call_stays_without_a_verdict() -> None:
     rows = judged(["fail", "Score: 2", "Score: 4", *["fail"] * 3], n=2)
-    some, none = run(rows, "--aggregate", "max")
-    assert some.score == 4.0 and some.scores == [2.0, 4.0, None]
+    some, none = run(rows, "--aggregate", "max", "--min-samples", "2")
+    assert some.score == 4.0 and some.scores == [None, 2.0, 4.0]
+    assert (some.n_samples, some.missing, some.reply_samples) == (2, {"0": "call failed: 500"}, [1, 2])
     assert (none.score, none.scores, none.error) == (None, [None] * 3, "call failed: 500")
     assert none.usage == rows[1].usage and some.usage == rows[0].usage
+    [strict, _] = run(rows)
+    assert strict.score is None and strict.scores == [None, 2.0, 4.0] and strict.missing == rows[0].missing
+    assert strict.error == "only 2 of 3 samples answered, 3 are needed: call failed: 500"
+
+
+def test_a_row_of_an_earlier_version_with_a_failed_sample_has_no_score() -> None:
+    [row] = judged(["fail", "Score: 2", "Score: 4"])
+    old = replace(row, score=3.0, error=None, n_samples=None, missing={}, reply_samples=[])
+    assert [new.score for new in run([old])] == [None]
+    [new] = run([old], "--min-samples", "2")
+    assert (new.score, new.scores, new.n_samples) == (3.0, [None, 2.0, 4.0], 2)
 
 
 def test_a_truncated_reply_stays_without_a_verdict() -> None:
@@ -185,7 +197,7 @@ def test_an_order_whose_calls_failed_stays_without_a_verdict() -> None:
 
     [new] = run([compared(reply, JudgeOptions(rubric="pairwise", read="text", samples=1))])
     assert (new.winner, new.first_order, new.second_order, new.preference_b) == (None, "a", None, None)
-    assert new.error == "no reply is stored for the order ba" and new.reply_orders == ["ab"]
+    assert new.error == "call failed" and new.reply_orders == ["ab"] and new.missing == {"ba-0": "call failed"}
 
 
 @pytest.mark.usefixtures("wide_screen")

@@ -8,7 +8,7 @@ from console.errors import InputError, JudgeError
 from engines.scripted import ScriptedEngine
 from judges import stream
 from judges.cost import Budget
-from judges.judge import had_a_reply, open_judge
+from judges.judge import has_every_reply, open_judge
 from judges.options import CostOptions, JudgeOptions
 from judges.stream import Summary, judge_stream, survey
 from records import Judgment, Store
@@ -31,7 +31,7 @@ def engine() -> ScriptedEngine:
 
 def run(source: Path, out: Path, asked: ScriptedEngine, options: CostOptions = CostOptions()) -> Summary:  # noqa: B008
     judge = open_judge(asked, TEXT, 0)
-    with Store(out, Judgment, keep=had_a_reply) as store:
+    with Store(out, Judgment, keep=has_every_reply) as store:
         return judge_stream(store, survey(source, None, strict=False), judge, Budget(options, None), "judging")
 
 

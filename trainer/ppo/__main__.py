@@ -99,12 +99,12 @@ def _open_reward(config: Config) -> "Iterator[RewardSource]":
     assert config.reward is not None
     if config.reward == JUDGE:
         from engines.options import open_engine
-        from judges.judge import had_a_reply, open_judge
+        from judges.judge import has_every_reply, open_judge
         from records import Judgment, Store
 
         judge = open_judge(open_engine(config.judge_engine), config.judge, config.seed)
         path = config.out.with_name(f"{config.out.name}.judgments-{rank}.jsonl")
-        with Store(path, Judgment, keep=had_a_reply) as store:
+        with Store(path, Judgment, keep=has_every_reply) as store:
             yield rewards.judge_reward(judge, store)
     elif Path(config.reward).is_dir():
         yield rewards.reward_model(Path(config.reward), config.training.generation_batch_size)
