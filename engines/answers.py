@@ -60,4 +60,5 @@ def _answers(
             response=completion.text,
             finish_reason=completion.finish_reason,
             n_tokens=completion.n_tokens,
+            end=completion.end,
         )

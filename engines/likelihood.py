@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 
 from engines.batches import CACHED_BATCH_TOKENS, plan
 from engines.chat.template import encoded, rendered, safe_messages
+from engines.chat.turn_end import turn_end
 from records.rows import Message, messages_of
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
 
     from engines.transformers_engine import TransformersEngine
+
+ENDED_BY_THE_MODEL = frozenset({"stop", "eos_token", "end_turn"})
+"""The finish reasons, in lower case, of an answer to which the model said the last token."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,17 @@ def answer_tokens(engine: TransformersEngine, prompt: str | list[Message], respo
     answer = safe_messages(engine.tokenizer, [{"role": "assistant", "content": response}])[0]["content"]
     before, after = encoded(engine.tokenizer, [opening, answer])
     return [*before, *after], len(after)
+
+
+def end_of(tokenizer: PreTrainedTokenizerBase, finish_reason: str | None, end: str | None) -> int | None:
+    """Return the token with which a model ended an answer itself, or None where it was cut off or that is not known.
+
+    It is `end` where that was recorded ("" for none), or else the one that ends a turn of the chat template.
+    """
+    if (finish_reason or "").strip().lower() not in ENDED_BY_THE_MODEL or end == "":
+        return None
+    known = None if end is None else tokenizer.get_vocab().get(end)
+    return turn_end(tokenizer) if known is None else int(known)
 
 
 def token_logprobs(

@@ -53,6 +53,8 @@ class Completion:
     n_failed: int = 0
     seconds: float = field(default=0.0, compare=False)
     """Wall time of the call with its retries; in a batch, the row's share of the batch's time."""
+    end: str | None = None
+    """The token that ended the text, which is no part of it; "" where none did, None where that is not known."""
 
 
 @dataclass(frozen=True)

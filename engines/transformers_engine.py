@@ -9,6 +9,7 @@ import copy
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from console.errors import EngineError, InputError
 from engines import shared_prefix
 from engines.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
 from engines.chat.template import encoded, rendered
+from engines.chat.turn_end import end_tokens, turn_end
 from engines.choice_paths import encode_choices, exact_logprobs
 from engines.forward import Batch, Forward
 from engines.models import model_digest
@@ -115,15 +117,28 @@ class TransformersEngine:
         """Yield completions as rows finish; see `engines.protocol.Engine`."""
         self._check_no_schema(requests)
         sequences = self._encode(requests, "")
-        ends = self._ends()
         for one in self.sample(sequences, [request.seed for request in requests], sampling, done):
             n_prompt = len(sequences[one.index])
             if one.error:
                 yield Completion(one.index, "", None, n_prompt, error=one.error, n_calls=0)
                 continue
-            tokens = one.tokens[:-1] if one.tokens[-1] in ends else one.tokens
+            tokens, end = self.without_end(one.tokens)
             text = self._cut(self.tokenizer.decode(tokens, skip_special_tokens=True), sampling.stop)
-            yield Completion(one.index, text, one.finish_reason, n_prompt, len(tokens), seconds=one.seconds)
+            said = "" if end is None else str(self.tokenizer.convert_ids_to_tokens(end))
+            yield Completion(one.index, text, one.finish_reason, n_prompt, len(tokens), seconds=one.seconds, end=said)
+
+    def without_end(self, tokens: list[int]) -> tuple[list[int], int | None]:
+        """Return an answer's tokens without the one that ended it, and that one, if it is there."""
+        return (tokens[:-1], tokens[-1]) if tokens and tokens[-1] in self.ends else (tokens, None)
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """The tokens after which the model says no more."""
+        return end_tokens(self.model.generation_config, self.tokenizer, self._turn_end)
+
+    @cached_property
+    def _turn_end(self) -> int | None:
+        return turn_end(self.tokenizer)
 
     def sample(
         self, sequences: list[list[int]], seeds: Sequence[int], sampling: Sampling, done: Collection[int] = ()
@@ -248,7 +263,7 @@ class TransformersEngine:
     def _take(self, written: list[int], token: int, sampling: Sampling) -> str | None:
         """Add `token` to a row and return why the row ends with it, or None."""
         written.append(token)
-        if token in self._ends():
+        if token in self.ends:
             return "stop"
         if sampling.stop:
             window = written[-(STOP_WINDOW_TOKENS + max(map(len, sampling.stop))) :]
@@ -256,12 +271,6 @@ class TransformersEngine:
             if any(stop in tail for stop in sampling.stop):
                 return "stop"
         return "length" if len(written) == sampling.max_new_tokens else None
-
-    def _ends(self) -> set[int]:
-        config = self.model.generation_config
-        ends = getattr(config, "eos_token_id", None)
-        listed = ends if isinstance(ends, list) else [ends]
-        return {token for token in [*listed, self.tokenizer.eos_token_id] if token is not None}
 
     @staticmethod
     def _cut(text: str, stops: Sequence[str]) -> str:

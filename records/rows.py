@@ -37,6 +37,9 @@ class Response(Row, frozen=True, kw_only=True):
     """`stop` (the model ended it), `length` (cut off at the token limit), a server's own word for another end, or None
     where nobody recorded it; `records.finish.cut_off` reads it."""
     n_tokens: int | None = None
+    end: str | None = None
+    """The token with which the model ended it, for example `<end_of_turn>`; "" where none did, None where nobody
+    recorded it."""
     reference: str | None = None
     """A right answer, for rubrics that show the judge one."""
 

@@ -141,6 +141,7 @@ def _response(record: Record, prompt: str | list[Message], text: str, side: str 
         seed=_whole(record, "seed"),
         finish_reason=_optional(record, "finish_reason"),
         n_tokens=_whole(record, "n_tokens"),
+        end=record["end"] if isinstance(record.get("end"), str) else None,
         reference=_optional(record, "reference"),
     )
 

@@ -24,7 +24,7 @@ class AnswerLikelihood(Row, frozen=True, kw_only=True):
     id: str
     response_id: str
     logprobs: list[float]
-    """Natural log-probability of each token; where the model ended the answer itself, of its end too."""
+    """Natural log-probability of each token; where the model ended the answer, of the token that did so too."""
     error: str | None = None
 
 
@@ -85,14 +85,14 @@ def _mean_per_token(totals: Sequence[float], n_tokens: Sequence[int]) -> tuple[f
 def _likelihoods(
     engine: "TransformersEngine", responses: Sequence[Response], done: Collection[str]
 ) -> Iterator[AnswerLikelihood]:
-    from engines.likelihood import answer_tokens, token_logprobs
+    from engines.likelihood import answer_tokens, end_of, token_logprobs
 
     wanted = {_row_id(engine, response): response for response in responses}
     ids, tokenised = list(wanted), []
     for response in wanted.values():
         tokens, n_answer = answer_tokens(engine, response.prompt, response.response)
-        if response.finish_reason == "stop" and engine.tokenizer.eos_token_id is not None:
-            tokens, n_answer = [*tokens, engine.tokenizer.eos_token_id], n_answer + 1  # to end was its choice too
+        if (end := end_of(engine.tokenizer, response.finish_reason, response.end)) is not None:
+            tokens, n_answer = [*tokens, end], n_answer + 1  # to end was its choice too
         tokenised.append((tokens, n_answer))
     for found in token_logprobs(engine, tokenised, {index for index, row_id in enumerate(ids) if row_id in done}):
         row_id = ids[found.index]
@@ -100,4 +100,5 @@ def _likelihoods(
 
 
 def _row_id(engine: "TransformersEngine", response: Response) -> str:
-    return content_key("answer likelihood", engine.digest, response.id, response.prompt, response.response)
+    said = (response.prompt, response.response, response.finish_reason, response.end)
+    return content_key("answer likelihood with its own end", engine.digest, response.id, said)

@@ -85,7 +85,7 @@ def roll_out(
         with actors.autocast():
             answers |= zip(batch, _read(actors, [rows[row] for row in batch], reasons), strict=True)
     decode = actors.engine.tokenizer.decode
-    texts = [decode(answer, skip_special_tokens=True) for _, answer in rows]
+    texts = [decode(actors.engine.without_end(answer)[0], skip_special_tokens=True) for _, answer in rows]
     rewards = scored(source, [question.prompt for question in questions], texts)
     return [replace(answers[row], reward=_reward(answers[row], reward, options)) for row, reward in enumerate(rewards)]
 
