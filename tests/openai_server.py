@@ -28,7 +28,7 @@ class Raw:
 
 
 Answer = Callable[[Body], tuple[int, Any] | tuple[int, Any, dict[str, str]] | bytes | Raw]
-"""Returns the status, the body and perhaps headers of a reply; or a Raw; or bytes sent as they are, status line and all."""
+"""Returns the status, the body and perhaps headers of a reply; or a Raw; or bytes sent as they are."""
 
 
 class Server(ThreadingHTTPServer):
