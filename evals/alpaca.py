@@ -17,7 +17,6 @@ from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from console.command import Flags, run
-from console.errors import InputError
 from console.output import tell, tell_json
 from engines.options import EngineOptions, SharedEngineOptions
 from evals.options import AlpacaVersion, JudgeFlags, SharedJudgeFlags
@@ -78,9 +77,9 @@ class Result:
 def main(config: Config) -> None:
     """Answer, compare, score, and print the leaderboard row."""
     from evals.contests import check_coverage, check_judge_flags
+    from records.files import check_limit
 
-    if config.limit is not None and config.limit < 1:
-        raise InputError(f"--limit must be at least 1, not {config.limit}")
+    check_limit(config.limit)
     check_judge_flags(config.judge)
     result = score_stored(config) if config.annotations else evaluate(config)
     if result is None:

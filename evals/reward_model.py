@@ -59,10 +59,10 @@ def main(config: Config) -> None:
     from evals.ranking_metrics import prompts_of
     from evals.ranking_report import compared
     from judges.ranked_files import read_ranked
-    from records.files import BadRows
+    from records.files import BadRows, take
 
     source, members = _checked(config)
-    ranked = read_ranked(source, BadRows(strict=config.strict))[: config.limit]
+    ranked = list(take(read_ranked(source, BadRows(strict=config.strict)), config.limit))
     if config.dry_run:
         _print_plan(config, ranked, members)
         return
@@ -113,14 +113,12 @@ def _stored(config: Config, ranked: "list[RankedAnswers]", path: Path) -> "Judge
     """Return what a file says; an answer that it does not have counts as one without a score."""
     from judges.rewards import READ
     from judges.rubric import load_rubric, rubric_names
-    from records import Judgment, read_rows
+    from records import Judgment
+    from records.files import BadRows
     from records.store import latest
+    from records.typed import read_typed
 
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    rows = latest(read_rows(path, Judgment))
-    if not rows:
-        raise InputError(f"{path}: the file has no rows")
+    rows = latest(read_typed(path, Judgment, BadRows(strict=config.strict)))
     if len(judges := {row.judge for row in rows}) > 1:
         raise InputError(f"{path}: judgments by {len(judges)} judges; give a file of one")
     if rows[0].read == READ:

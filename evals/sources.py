@@ -8,7 +8,7 @@ from console.errors import InputError
 from console.progress import say
 from evals.options import AlpacaVersion
 from records import Message, Prompt, Response, messages_of, text_of
-from records.files import BadRows
+from records.files import BadRows, take
 from records.finish import at_token_limit
 from records.runs import Run
 from records.shapes import read_prompts, read_responses
@@ -37,7 +37,7 @@ class Benchmark:
 
     def first(self, limit: int | None) -> "Benchmark":
         """Return the first `limit` prompts with their baseline."""
-        return replace(self, prompts=self.prompts[:limit], baseline=self.baseline[:limit])
+        return replace(self, prompts=list(take(self.prompts, limit)), baseline=list(take(self.baseline, limit)))
 
 
 @dataclass(frozen=True)

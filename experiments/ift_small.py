@@ -122,14 +122,14 @@ def _write_data(config: Config) -> None:
     """Write what is learnt, as pairs and as chats, and the held-out prompts with people's best answers."""
     from judges.ranked_files import read_ranked
     from records import Response
-    from records.files import BadRows
+    from records.files import BadRows, take
     from records.store import write_rows
     from trainer.eft_split import Shares, split_trees
 
     assert config.file is not None
     ranked = read_ranked(config.file, BadRows(strict=config.strict))
     split = split_trees(ranked, Shares(0, config.held_out_share), config.seed)
-    pairs = pairs_of(split.eft[: config.limit])
+    pairs = pairs_of(list(take(split.eft, config.limit)))
     folder = config.out / "data"
     write_rows(folder / "pairs.jsonl", pairs)
     write_rows(folder / "chats.jsonl", [{"messages": [*pair.prompt, *pair.chosen]} for pair in pairs])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 import msgspec
@@ -14,7 +15,7 @@ from engines.chat_reply import decode
 from engines.http_call import error_text
 from engines.openai_calls import Call, usage_of_reply
 from records.disk import DiskDict
-from records.files import BadRows
+from records.files import BadRows, checked_file, decode_record, is_indexed, read_records
 
 SHOWN_UNKNOWN = 10
 FAILED: dict[str, Any] = {"n_calls": 1, "n_failed": 1}
@@ -38,15 +39,17 @@ class _Output(msgspec.Struct, frozen=True):
         return not self.error and self.response is not None and self.response.status_code < 300
 
 
+DECODER = msgspec.json.Decoder(_Output)
+
+
 class Answers:
     """The lines of output and error files by their custom_id; in memory is only where they are on disk."""
 
     def __init__(self, paths: Sequence[Path], bad: BadRows) -> None:
         self._where: DiskDict[str] = DiskDict()  # custom_id -> "1:0:123", an answer, in file 0, at byte 123
         self._counts = {"answers": 0, "failed": 0, "missing": 0, "repeated": 0}
-        self._decode = msgspec.json.Decoder(_Output).decode
         with ExitStack() as opened:
-            self._files = [opened.enter_context(_opened(path)) for path in paths]
+            self._files = [opened.enter_context(_opened(path, bad)) for path in paths]
             for number, (path, file) in enumerate(zip(paths, self._files, strict=True)):
                 self._index(path, number, file, bad)
             if not self._where:
@@ -67,7 +70,7 @@ class Answers:
             return Call(None, "call failed: the batch's output has no line for it", FAILED)
         _, number, offset = where.split(":")
         self._files[int(number)].seek(int(offset))
-        line = self._decode(self._files[int(number)].readline())
+        line = _output_of(self._files[int(number)].readline())
         try:
             if not line.is_answer:
                 raise ValueError(_reason(line))
@@ -100,8 +103,8 @@ class Answers:
         for place, line in enumerate(file, start=1):
             if line.strip():
                 try:
-                    self._add(self._decode(line), f"{number}:{offset}")
-                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                    self._add(_output_of(line), f"{number}:{offset}")
+                except InputError as error:
                     bad.add(RowError(f"{path}:{place}: not the output of a batch: {error}"))
             offset += len(line)
 
@@ -113,11 +116,36 @@ class Answers:
             self._where[line.custom_id] = f"{line.is_answer:d}:{place}"
 
 
-def _opened(path: Path) -> IO[bytes]:
-    try:
+def _opened(path: Path, bad: BadRows) -> IO[bytes]:
+    """Return the lines of a file to seek in: its own, or those of a copy where it is packed or of another kind."""
+    if not path.exists():
+        raise InputError(f"{path}: cannot be read: no such file")
+    if is_indexed(checked_file(path)):
         return path.open("rb")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    copy = TemporaryFile()  # noqa: SIM115  whoever called closes it
+    try:
+        for where, record in read_records(path, bad):
+            try:
+                copy.write(msgspec.json.encode(record) + b"\n")
+            except UnicodeEncodeError as error:
+                bad.add(RowError(f"{where}: {error.reason}"))
+    except BaseException:
+        copy.close()
+        raise
+    copy.seek(0)
+    return copy
+
+
+def _output_of(line: bytes) -> _Output:
+    """Return one line of an output or error file; raises InputError where it is none."""
+    try:
+        return DECODER.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    try:  # it may hold NaN, or a byte order mark
+        return DECODER.decode(msgspec.json.encode(decode_record(line)))
+    except (msgspec.MsgspecError, UnicodeEncodeError) as error:
+        raise InputError(str(error)) from None
 
 
 def _reason(line: _Output) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 OUT = Path("runs/best_of")
 SHOWN_LEFT_OUT = 10
+UNNAMED_JUDGE = "the file's own scores"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +71,13 @@ def main(config: Config) -> None:
 
     if config.file is None:
         raise InputError("name a file with several answers to each prompt; see --help")
-    found = read_responses(config.file, BadRows(strict=config.strict))
+    # Where its scores are read, too, that reading names the bad rows.
+    found = read_responses(config.file, BadRows(strict=config.strict, quiet=_is_scored(config)))
     responses = list({key_of(response.id, response.prompt, response.response): response for response in found}.values())
     if config.dry_run:
         _print_plan(config, responses)
         return
-    judgments, judge, out = _scored(config, responses)
-    scores = {key_of(row.response_id, row.prompt, row.response): row.score for row in judgments}
+    scores, judge, out = _scored(config, responses)
     best = best_of(responses, scores, config.seed)
     for prompt_id in best.left_out[:SHOWN_LEFT_OUT]:
         say(f"left out: prompt {prompt_id}: none of its answers has a score")
@@ -121,35 +122,47 @@ def best_of(responses: "Sequence[Response]", scores: "Mapping[str, float | None]
     return Best(kept, left_out, len(responses), n_unscored, mean_best, mean_all)
 
 
-def _scored(config: Config, responses: "list[Response]") -> "tuple[list[Judgment], str, Path]":
-    """Return the judgments of the responses, the fingerprint of the judge, and where the best ones go."""
+def _scored(config: Config, responses: "list[Response]") -> "tuple[dict[str, float | None], str, Path]":
+    """Return the scores of the responses by `key_of`, the fingerprint of the judge, and where the best ones go."""
     from engines.options import open_engine
     from judges.judge import check_coverage, has_every_reply, judge_into, open_judge
     from judges.rewards import fingerprint, rewards_into
-    from records import Judgment, Store, read_rows
-    from records.store import latest
+    from records import Judgment, Store
 
     if _is_scored(config):
-        assert config.file is not None
-        rows = latest(read_rows(config.file, Judgment))
-        if len(judges := {row.judge for row in rows}) > 1:
-            raise InputError(
-                f"{config.file}: the scores are from {len(judges)} judges and cannot be compared; keep one's"
-            )
-        return rows, rows[0].judge, _out(config, rows[0].judge)
+        scores, judged_by = _stored_scores(config)
+        return scores, judged_by, _out(config, judged_by)
     if config.reward is not None:
         from engines.reward_model import RewardModel
 
         model = RewardModel.load(config.reward, str(config.reward), config.engine.batch_size)
         out = _out(config, fingerprint(model))
         with Store(_beside(out), Judgment, fresh=config.fresh) as store:
-            return rewards_into(store, model, responses, "rewards"), fingerprint(model), out
+            return _by_key(rewards_into(store, model, responses, "rewards")), fingerprint(model), out
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)
     out = _out(config, judge.fingerprint)
     with Store(_beside(out), Judgment, keep=has_every_reply, fresh=config.fresh) as store:
         rows = judge_into(store, judge, responses, f"{judge.engine.name} judging")
     check_coverage(rows, config.judge.min_coverage)
-    return rows, judge.fingerprint, out
+    return _by_key(rows), judge.fingerprint, out
+
+
+def _by_key(rows: "list[Judgment]") -> "dict[str, float | None]":
+    return {key_of(row.response_id, row.prompt, row.response): row.score for row in rows}
+
+
+def _stored_scores(config: Config) -> "tuple[dict[str, float | None], str]":
+    """Return the scores that stand in FILE, the last one of an answer, and the judge that they are from."""
+    from judges.clustering.answer_sets import scored_answers
+    from records.files import BadRows
+
+    assert config.file is not None
+    found = [answer for answer in scored_answers(config.file, BadRows(strict=config.strict)) if not answer.is_side]
+    if len(judges := {answer.judge or "" for answer in found}) > 1:
+        raise InputError(f"{config.file}: the scores are from {len(judges)} judges and cannot be compared; keep one's")
+    keys = [key_of(one.response.id, one.response.prompt, one.response.response) for one in found]
+    scores = {key: one.score for key, one in zip(keys, found, strict=True)}
+    return scores, judges.pop() or UNNAMED_JUDGE
 
 
 def _is_scored(config: Config) -> bool:

@@ -93,12 +93,12 @@ def main(config: Config) -> None:
 def _audit_stored(config: Config, path: Path, labelled: "LabelledSet", columns: "Columns") -> None:
     from judges.audit.result import About, audit
     from judges.audit.stored import stored_verdicts
-    from records.files import BadRows
+    from records.files import BadRows, checked_file
     from records.keys import files_digest
 
     if config.retest or config.likelihood or config.attacks:
         raise InputError("--retest, --likelihood and --attacks need a judge to ask; leave out --verdicts")
-    out = config.out or OUT / f"{labelled.name}-{files_digest([path])}"
+    out = config.out or OUT / f"{labelled.name}-{files_digest([checked_file(path)])}"
     if config.dry_run:
         tell(f"would audit the verdicts in {path} on {labelled.name}; the report would go to {out}")
         return

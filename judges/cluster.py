@@ -90,8 +90,9 @@ def main(config: Config) -> None:
 
 
 def _check(config: Config) -> None:
-    if config.limit is not None and config.limit < 1:
-        raise InputError(f"--limit must be at least 1, not {config.limit}")
+    from records.files import check_limit
+
+    check_limit(config.limit)
     if not 0 <= config.gamma <= 1:
         raise InputError(f"--gamma must be in [0, 1], not {config.gamma}")
     if not 0 <= config.min_coverage <= 1:

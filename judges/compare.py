@@ -67,18 +67,18 @@ def main(config: Config) -> None:
     from judges.cost import Budget, price_of
     from judges.panel import members
     from judges.rubric import load_rubric
+    from records.files import check_limit, take
 
     if config.a is None:
         raise InputError("nothing to compare; give two files of answers, or one of pairs")
-    if config.limit is not None and config.limit < 1:
-        raise InputError(f"--limit must be at least 1, not {config.limit}")
+    check_limit(config.limit)
     panel = members(config.panel, config.engine, config.judge)
     engine, options = panel[0] if panel else (config.engine, config.judge)
     rubric = load_rubric(options.rubric)
     if rubric.kind != "pair":
         raise InputError(f"the rubric '{rubric.name}' scores one answer; compare with another one, such as pairwise")
     budget = Budget(config.cost, price_of(engine.model, config.cost.prices))
-    contests = read_contests(config.a, config.b, rubric, strict=config.strict)[: config.limit]
+    contests = list(take(read_contests(config.a, config.b, rubric, strict=config.strict), config.limit))
     if panel:
         _compare_by_panel(config, contests, panel, budget)
         return

@@ -12,7 +12,8 @@ from judges.rubric import Rubric
 from records import Judgment, Response, text_of
 from records.files import BadRows, Record
 from records.shapes import located, located_responses, responses_of
-from records.store import latest, read_rows
+from records.store import latest
+from records.typed import read_typed
 
 SAME_NAME = ("a", "b")
 
@@ -24,7 +25,7 @@ def read_contests(a: Path, b: Path | None, rubric: Rubric, *, strict: bool) -> l
     file, all pairs of the replies about one answer. Raises InputError where there is nothing to compare.
     """
     if "judged" in rubric.placeholders:
-        contests = _of_judgments(a, b)
+        contests = _of_judgments(a, b, strict=strict)
     elif b is None:
         contests = (contest for _, contest in located(a, BadRows(strict=strict), _pair))
     else:
@@ -66,14 +67,15 @@ def _joined(a: Path, b: Path, *, strict: bool) -> Iterator[Contest]:
         say(f"without a partner and left out: {n_alone} of {a.name}, {n_left} of {b.name}")
 
 
-def _of_judgments(a: Path, b: Path | None) -> Iterator[Contest]:
-    first = latest(read_rows(a, Judgment))
+def _of_judgments(a: Path, b: Path | None, *, strict: bool) -> Iterator[Contest]:
+    first = latest(read_typed(a, Judgment, BadRows(strict=strict)))
     if b is None:
         for row in first:
             for one, other in combinations(dict.fromkeys(row.replies), 2):
                 yield Contest(row.prompt_id, row.prompt, one, other, *SAME_NAME, None, row.response)
         return
-    second = {row.response_id: row for row in latest(read_rows(b, Judgment)) if row.replies}
+    others = latest(read_typed(b, Judgment, BadRows(strict=strict)))
+    second = {row.response_id: row for row in others if row.replies}
     for row in first:
         if row.replies and (other_row := second.get(row.response_id)):
             replies = (row.replies[0], other_row.replies[0])

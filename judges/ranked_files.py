@@ -9,7 +9,7 @@ import msgspec
 from console.errors import InputError, RowError
 from console.progress import say
 from judges.audit.columns import Columns, number_of
-from judges.audit.readers.found import text
+from judges.audit.readers.found import UNEXPECTED, text
 from judges.audit.readers.trees import read_oasst
 from judges.ranked import RankedAnswers, ordered_pairs
 from records import Message
@@ -73,8 +73,10 @@ def _each(ranked_of: Callable[[Record], RankedAnswers]) -> Reader:
         for where, record in records:
             try:
                 yield where, ranked_of(record)
-            except (InputError, msgspec.ValidationError) as error:
+            except InputError as error:
                 bad.add(RowError(f"{where}: not a row of ranked answers: {error}"))
+            except UNEXPECTED as error:
+                bad.add(RowError(f"{where}: not a row of ranked answers: {type(error).__name__}: {error}"))
 
     return read
 
@@ -124,7 +126,7 @@ def _trees(records: Sequence[Located], bad: BadRows) -> Iterator[tuple[str, Rank
         except RowError as error:
             bad.add(error)
             continue
-        except (KeyError, TypeError, AttributeError) as error:
+        except UNEXPECTED as error:
             bad.add(RowError(f"{where}: not a tree of messages: {type(error).__name__}: {error}"))
             continue
         if not found:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-import msgspec
 from msgspec.structs import replace
 
 from console.errors import InputError
@@ -19,9 +18,11 @@ from judges.panel import winner_of
 from judges.parse import PARSER_VERSION
 from judges.rubric import load_rubric, rubric_names
 from judges.verdict import How, aggregated, all_said, score_of
-from records import Comparison, Judgment, Usage, read_rows
+from records import Comparison, Judgment, Usage
 from records.disk import DiskDict
+from records.files import BadRows, read_records
 from records.keys import content_key
+from records.typed import read_typed
 
 SHOWN_CHARACTERS = 60
 
@@ -44,17 +45,17 @@ def latest_rows(path: Path) -> Iterator[Row]:
     """Yield the last row with each id, in file order and in the same memory for a file of any length.
 
     Raises InputError where the first row is neither a judgment nor a comparison, RowError where another one is not of
-    the same type.
+    the same type: what comes out is to stand for the whole file, so no row of it is left out.
     """
+    if not path.exists():
+        raise InputError(f"{path}: cannot be read: no such file")
+    bad = BadRows(quiet=True)
     try:
-        with path.open("rb") as file:
-            first = msgspec.json.decode(file.readline(), type=dict[str, Any])
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}:1: not a row of this project: {error}") from None
+        where, first = next(read_records(path, bad))
+    except InputError as error:
+        raise (InputError(f"{path}:1: not a row of this project: {error}") if bad.n_bad else error) from None
     if "judge" not in first or not ("response_id" in first or "response_a" in first):
-        raise InputError(f"{path}:1: neither a judgment nor a comparison; judges.score and judges.compare write those")
+        raise InputError(f"{where}: neither a judgment nor a comparison; judges.score and judges.compare write those")
     return _latest(path, Judgment if "response_id" in first else Comparison)
 
 
@@ -195,10 +196,10 @@ class Again:
 
 def _latest(path: Path, row_type: type[Any]) -> Iterator[Row]:
     last: DiskDict[int] = DiskDict()
-    for number, row in enumerate(read_rows(path, row_type)):
+    for number, row in enumerate(read_typed(path, row_type, BadRows(strict=True))):
         last[row.id] = number
     with progress(f"reading {path.name}", len(last)) as advance:
-        for number, row in enumerate(read_rows(path, row_type)):
+        for number, row in enumerate(read_typed(path, row_type, BadRows(strict=True))):
             if last[row.id] == number:
                 yield row
                 advance(1)

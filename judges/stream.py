@@ -7,14 +7,13 @@ from itertools import islice
 from math import sqrt
 from pathlib import Path
 
-from console.errors import InputError
 from console.progress import progress, say
 from judges.cost import Budget
 from judges.judge import Finish, Judge, as_it_is, own_usage
 from judges.verdict import Masses
 from records import Judgment, Response, Store
 from records.disk import DiskSet
-from records.files import BadRows
+from records.files import BadRows, take
 from records.shapes import located_responses
 
 WINDOW = 8192
@@ -95,18 +94,16 @@ class Source:
 
     def responses(self) -> Iterator[Located]:
         """Yield each response after its place; bad rows were named before."""
-        rows = islice(located_responses(self.path, BadRows(strict=self.strict, quiet=True)), self.limit)
+        rows = take(located_responses(self.path, BadRows(strict=self.strict, quiet=True)), self.limit)
         seen = DiskSet()
         return (row for row in rows if seen.add(row[1].id)) if self.repeats else rows
 
 
 def survey(path: str | Path, limit: int | None, *, strict: bool) -> Source:
     """Read `path` once, name its bad rows and count its responses; raises InputError where there is none."""
-    if limit is not None and limit < 1:
-        raise InputError(f"--limit must be at least 1, not {limit}")
     n_rows = n = 0
     seen = DiskSet()
-    for _, response in islice(located_responses(path, BadRows(strict=strict)), limit):
+    for _, response in take(located_responses(path, BadRows(strict=strict)), limit):
         n_rows += 1
         n += seen.add(response.id)
     if n < n_rows:

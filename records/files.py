@@ -1,53 +1,35 @@
 """Reads what people have, a record at a time: JSONL, JSON, CSV (each also .gz), Parquet, or a hub data set."""
 
-import csv
-import gzip
-import json
+import os
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any
-
-import msgspec
+from typing import Any, TypeVar
 
 from console.errors import InputError, RowError
-from console.progress import say
+from records.decoding.bad_rows import BadRows
+from records.decoding.documents import is_document, read_document
+from records.decoding.lines import decode_line, is_plain, lines_of
+from records.decoding.tables import DELIMITERS, read_csv, read_parquet
+
+__all__ = ["BadRows", "Record", "check_limit", "checked_file", "decode_record", "is_indexed", "read_records", "take"]
 
 Record = dict[str, Any]
-SHOWN_BAD_ROWS = 10
+RowT = TypeVar("RowT")
 DEFAULT_SPLIT = "train"
-
-
-class BadRows:
-    """What happens to a bad row: it is named and counted (`quiet`: only counted), or `strict` stops the command."""
-
-    def __init__(self, *, strict: bool = False, quiet: bool = False) -> None:
-        self.strict = strict
-        self.quiet = quiet
-        self.n_bad = 0
-
-    def add(self, error: RowError) -> None:
-        """Count one bad row and name it on stderr; raises it where `strict`."""
-        if self.strict:
-            raise error
-        self.n_bad += 1
-        if self.quiet:
-            return
-        if self.n_bad <= SHOWN_BAD_ROWS:
-            say(f"skipped: {error}")
-        elif self.n_bad == SHOWN_BAD_ROWS + 1:
-            say(f"skipped: more than {SHOWN_BAD_ROWS} bad rows; the rest are only counted")
+JSON_LINES = (".jsonl", ".ndjson")
 
 
 def read_records(source: str | Path, bad: BadRows) -> Iterator[tuple[str, Record]]:
     """Yield `(where, record)` for every record of a file or hub data set; `where` is `file:line` for messages.
 
     A hub data set is named `owner/name` or `owner/name:split`. Raises InputError where there is no such file, it has no
-    rows, or its ending is unknown.
+    rows, or its ending is unknown; what was good before the damage in a damaged file is yielded first.
     """
     n_records = 0
     for where, record in _open(str(source), bad):
         if not isinstance(record, dict):
-            bad.add(RowError(f"{where}: expected an object with named fields, found {type(record).__name__}"))
+            bad.add(RowError(f"{where}: {_no_object(record)}"))
             continue
         n_records += 1
         yield where, record
@@ -56,92 +38,98 @@ def read_records(source: str | Path, bad: BadRows) -> Iterator[tuple[str, Record
         raise InputError(f"{source}: {detail}")
 
 
+def take(rows: Iterable[RowT], limit: int | None) -> Iterator[RowT]:
+    """Return the first `limit` of `rows`, or all of them for None; raises InputError, at once, for a limit under 1."""
+    check_limit(limit)
+    return islice(rows, limit)
+
+
+def check_limit(limit: int | None) -> None:
+    """Raise InputError where --limit is under 1: nothing, or the rows without the last ones, is never what is meant."""
+    if limit is not None and limit < 1:
+        raise InputError(f"--limit must be at least 1, not {limit}")
+
+
+def checked_file(path: Path) -> Path:
+    """Return `path`; raises InputError where it is no file."""
+    if not os.path.exists(path):  # False, too, for a name that no file can have
+        raise InputError(f"{path}: no such file")
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file in it")
+    return path
+
+
+def is_indexed(path: Path) -> bool:
+    """Return whether each row is a line of the file itself, so that it can be read again by its offset."""
+    if path.suffix.lower() not in JSON_LINES or not path.is_file() or not is_plain(path):
+        return False
+    return not is_document(next(filter(bytes.strip, lines_of(path)), b""))
+
+
+def decode_record(line: bytes) -> Record:
+    """Return the record of one line of JSONL; raises InputError where it holds none."""
+    record = decode_line(line)
+    if not isinstance(record, dict):
+        raise InputError(_no_object(record))
+    return record
+
+
 def _open(source: str, bad: BadRows) -> Iterator[tuple[str, Any]]:
     path = Path(source)
-    if not path.exists():
-        if _looks_like_hub_id(source):
-            return _hub(source)
-        raise InputError(f"{source}: no such file")
-    if path.is_dir():
-        raise InputError(f"{source}: is a folder; name a file in it")
+    if _looks_like_hub_id(source) and not os.path.exists(path):
+        return _hub(source)
+    checked_file(path)
     suffixes = [suffix.lower() for suffix in path.suffixes]
     kind = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else (suffixes or [""])[-1]
-    match kind:
-        case ".jsonl" | ".ndjson":
-            return _jsonl(path, bad)
-        case ".json":
-            return _json(path, bad)
-        case ".csv" | ".tsv":
-            return _csv(path, "\t" if kind == ".tsv" else ",")
-        case ".parquet":
-            return _parquet(path)
+    if kind == ".json" or kind in JSON_LINES:
+        return _json(path, kind, bad)
+    if kind in DELIMITERS:
+        return read_csv(path, kind, bad)
+    if kind == ".parquet":
+        return read_parquet(path)
     raise InputError(f"{source}: unknown kind of file; use .jsonl, .json, .csv, .tsv (each also .gz) or .parquet")
 
 
-def _bytes_of(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
+def _json(path: Path, kind: str, bad: BadRows) -> Iterator[tuple[str, Any]]:
+    """Yield the rows of JSON lines or of a JSON document, whichever it is: people mix up the two endings."""
+    lines = lines_of(path)
+    before: list[bytes] = []
+    for line in lines:
+        before.append(line)
+        if line.strip():
+            break
+    first = before[-1] if before else b""
+    if kind in JSON_LINES and not is_document(first):
+        yield from _json_lines(path, chain(before, lines), bad)
+        return
+    rest = list(lines)
+    if not is_document(first) and _is_record(first) and any(map(bytes.strip, rest)):
+        yield from _json_lines(path, chain(before, rest), bad)
+    elif first.strip():
+        yield from read_document(path, b"".join(chain(before, rest)), bad)
 
 
-def _jsonl(path: Path, bad: BadRows) -> Iterator[tuple[str, Any]]:
-    with _bytes_of(path) as file:
-        for number, line in enumerate(_lines(file, path), start=1):
-            if not line.strip():
-                continue
-            try:
-                yield f"{path}:{number}", msgspec.json.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                bad.add(RowError(f"{path}:{number}: not JSON: {error}"))
-
-
-def _lines(file: Iterable[bytes], path: Path) -> Iterator[bytes]:
-    try:
-        yield from file
-    except (EOFError, OSError) as error:  # a gzip file that was cut off, or is none
-        raise InputError(f"{path}: cannot be read: {error}") from None
-
-
-def _json(path: Path, bad: BadRows) -> Iterator[tuple[str, Any]]:
-    with _bytes_of(path) as file:
-        data = b"".join(_lines(file, path))
-    try:
-        records = json.loads(data.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8: {error}") from None
-    except json.JSONDecodeError as error:
-        if b"\n" in data.strip():
-            yield from _jsonl(path, bad)  # JSON lines under the wrong name
-            return
-        raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
-    if not isinstance(records, list):
-        raise InputError(f"{path}: expected a JSON list of objects, found {type(records).__name__}")
-    for number, record in enumerate(records, start=1):
-        yield f"{path}: row {number}", record
-
-
-def _csv(path: Path, delimiter: str) -> Iterator[tuple[str, Any]]:
-    csv.field_size_limit(1 << 30)
-    with _bytes_of(path) as file:
-        text = (line.decode("utf-8-sig") for line in _lines(file, path))
+def _json_lines(path: Path, lines: Iterable[bytes], bad: BadRows) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
-            reader = csv.DictReader(text, delimiter=delimiter, strict=True)
-            for record in reader:
-                yield f"{path}:{reader.line_num}", record
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: not a CSV file: {error}") from None
+            record = decode_line(line)
+        except InputError as error:
+            bad.add(RowError(f"{path}:{number}: {error}"))
+            continue
+        yield f"{path}:{number}", record
 
 
-def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
-    import pyarrow
-    import pyarrow.parquet
-
+def _is_record(line: bytes) -> bool:
     try:
-        number = 0
-        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=1024):
-            for record in batch.to_pylist():
-                number += 1
-                yield f"{path}: row {number}", record
-    except pyarrow.ArrowInvalid as error:
-        raise InputError(f"{path}: not a Parquet file: {error}") from None
+        return isinstance(decode_line(line), dict)
+    except InputError:
+        return False
+
+
+def _no_object(record: Any) -> str:
+    return f"expected an object with named fields, found {type(record).__name__}"
 
 
 def _looks_like_hub_id(source: str) -> bool:

@@ -9,6 +9,7 @@ from console.errors import InputError, RowError
 from records.files import BadRows, Record, read_records
 from records.keys import content_key
 from records.rows import Message, Pair, Prompt, Response, messages_of
+from records.values import number_in, number_or_none
 
 RowT = TypeVar("RowT")
 UNREADABLE = re.compile("[\x00\ud800-\udfff]")  # NUL and lone surrogates: no tokenizer and few files can hold them
@@ -104,14 +105,17 @@ def pairs_of(record: Record) -> list[Pair]:
         raise InputError("no pair: expected 'chosen' and 'rejected', or 'output_1', 'output_2' and 'label'")
     if chosen == rejected:
         raise InputError("the chosen and the rejected answer are the same")
-    known = {name: record.get(name) for name in ("chosen_score", "rejected_score", "margin", "confidence", "judge")}
+    # A score that is no number is none: pairs are learnt from without one. A weight counts in every loss.
+    known = {name: number_in(record.get(name)) for name in ("chosen_score", "rejected_score", "margin", "confidence")}
+    weight = number_or_none(record, "weight")
     return [
         Pair(
             prompt=prompt,
             chosen=[{"role": "assistant", "content": chosen}],
             rejected=[{"role": "assistant", "content": rejected}],
             prompt_id=_id(record, "prompt_id", "id") or content_key("prompt", prompt),
-            weight=record.get("weight", 1.0),
+            weight=1.0 if weight is None else weight,
+            judge=_optional(record, "judge"),
             evidence=record.get("evidence"),
             **known,
         )

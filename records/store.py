@@ -134,7 +134,7 @@ def _located_rows(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, RowT]
         for number, line in enumerate(file, start=1):
             try:
                 yield offset, decoder.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise RowError(f"{path}:{number}: not a {row_type.__name__} row: {error}") from None
             offset += len(line)
 

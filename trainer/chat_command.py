@@ -14,17 +14,15 @@ Train = Callable[..., Trained]
 
 def train_on_chats(config: TrainFlags, out: Path, options: TrainingOptions, train: Train) -> None:
     """Read the conversations, call `train`, and print what happened."""
-    from itertools import islice
-
     from console.table import print_table
     from engines.models import resolve_model
-    from records.files import BadRows
+    from records.files import BadRows, take
     from records.shapes import read_chats
     from trainer.training import claim_folder, table_row
 
     if config.file is None:
         raise InputError("name a file of conversations; see --help")
-    chats = list(islice(read_chats(config.file, BadRows(strict=config.strict)), config.limit))
+    chats = list(take(read_chats(config.file, BadRows(strict=config.strict)), config.limit))
     parent = resolve_model(config.model, config.run)
     if config.dry_run:
         tell(f"would train {config.model} on {len(chats)} conversations of {config.file} and save it to {out}")

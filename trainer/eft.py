@@ -205,13 +205,13 @@ def _empty(name: str) -> "dict[str, Cell]":
 def _checked(config: Config) -> "tuple[Path, Rubric]":
     """Return the file and the rubric; raises InputError where a flag is wrong, before anything is read."""
     from judges.judge import checked_rubric
+    from records.files import check_limit
 
     if config.file is None:
         raise InputError("name a file of ranked answers; see --help")
     if not 0 < config.max_share <= 1:
         raise InputError(f"--max-share must be above 0 and at most 1, not {config.max_share:g}")
-    if config.limit is not None and config.limit < 1:
-        raise InputError(f"--limit must be at least 1, not {config.limit}")
+    check_limit(config.limit)
     if config.judge.read == "structured":
         raise InputError("--read structured is forced by a server and need not be learnt; use text or logprobs")
     rubric = checked_rubric(config.judge)

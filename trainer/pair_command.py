@@ -35,17 +35,15 @@ def train_on_pairs(
     config: PairFlags, out: Path, options: TrainingOptions, train: Train, *, reference: str | None = None
 ) -> None:
     """Read the pairs, call `train`, and print what happened; `reference` is the name of a model that it also takes."""
-    from itertools import islice
-
     from console.table import print_table
     from engines.models import resolve_model
-    from records.files import BadRows
+    from records.files import BadRows, take
     from records.shapes import read_pairs
     from trainer.training import claim_folder, table_row
 
     if config.file is None:
         raise InputError("name a file of preference pairs; see --help")
-    pairs = list(islice(read_pairs(config.file, BadRows(strict=config.strict)), config.limit))
+    pairs = list(take(read_pairs(config.file, BadRows(strict=config.strict)), config.limit))
     parent = resolve_model(config.model, config.run)
     if config.dry_run:
         tell(f"would train {config.model} on {len(pairs)} pairs of {config.file} and save it to {out}")

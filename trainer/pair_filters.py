@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from console.errors import InputError
-from records import Judgment, Pair, Vote, read_rows
+from records import Judgment, Pair, Vote
+from records.files import BadRows, checked_file
 from records.keys import derived_seed
 from records.store import latest
+from records.typed import read_typed
 
 if TYPE_CHECKING:
     from judges.rubric import Rubric
@@ -77,7 +79,7 @@ def read_second_scores(path: Path, judgments: Sequence[Judgment]) -> dict[str, f
 
     Raises InputError where the file has no judgment on these responses, has several judges, or is by the same judge.
     """
-    rows = latest(read_rows(_existing(path), Judgment))
+    rows = latest(read_typed(path, Judgment, BadRows()))
     wanted = {judgment.response_id for judgment in judgments}
     found = [row for row in rows if row.response_id in wanted]
     if judgments and not found:
@@ -92,7 +94,9 @@ def read_second_scores(path: Path, judgments: Sequence[Judgment]) -> dict[str, f
 def read_votes(path: Path) -> VotesByPair:
     """Return people's votes by the pair that they are about; a voter's last vote on a pair counts."""
     votes: dict[tuple[str, frozenset[str]], dict[str, str | None]] = {}
-    for vote in read_rows(_existing(path), Vote):
+    if checked_file(path).stat().st_size == 0:
+        return votes  # nobody has voted yet
+    for vote in read_typed(path, Vote, BadRows()):
         winner = {"a": vote.a_id, "b": vote.b_id, "tie": None}[vote.winner]
         votes.setdefault((vote.prompt_id, frozenset((vote.a_id, vote.b_id))), {})[vote.voter] = winner
     return votes
@@ -155,9 +159,3 @@ def score_step(judgments: Sequence[Judgment]) -> float:
     from judges.agreement import step_of
 
     return step_of(rubric_of(judgments))
-
-
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    return path

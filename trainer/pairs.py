@@ -52,7 +52,7 @@ def main(config: Config) -> None:
     """Read, pair, write and print what became of the prompts."""
     if config.file is None:
         raise InputError("name a file of judgments; judges.score writes one")
-    judgments = _judgments(config.file)
+    judgments = _judgments(config.file, strict=config.strict)
     if config.positive_only:
         _write_chats(judgments, config)
         return
@@ -65,16 +65,13 @@ def main(config: Config) -> None:
     _finish(pairs, _table_row(pairs, counts), config)
 
 
-def _judgments(path: Path) -> "list[Judgment]":
-    from records import Judgment, read_rows
+def _judgments(path: Path, *, strict: bool) -> "list[Judgment]":
+    from records import Judgment
+    from records.files import BadRows
     from records.store import latest
+    from records.typed import read_typed
 
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    found = latest(read_rows(path, Judgment))
-    if not found:
-        raise InputError(f"{path}: the file has no rows")
-    return found
+    return latest(read_typed(path, Judgment, BadRows(strict=strict)))
 
 
 def _pairs(judgments: "list[Judgment]", config: Config) -> "tuple[list[Pair], PairCounts]":
@@ -82,7 +79,8 @@ def _pairs(judgments: "list[Judgment]", config: Config) -> "tuple[list[Pair], Pa
         return make_pairs(judgments, config.pairs, config.seed)
     from trainer.temporal import temporal_pairs
 
-    return temporal_pairs(_judgments(config.rejected_from), judgments, config.pairs, config.seed)
+    rejected = _judgments(config.rejected_from, strict=config.strict)
+    return temporal_pairs(rejected, judgments, config.pairs, config.seed)
 
 
 def _write_chats(judgments: "list[Judgment]", config: Config) -> None:

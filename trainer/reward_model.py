@@ -66,11 +66,9 @@ class Config(TrainFlags):
 @one_voice()
 def main(config: Config) -> None:
     """Read, train, save, measure and print what happened."""
-    from itertools import islice
-
     from console.table import print_table
     from engines.models import resolve_model
-    from records.files import BadRows
+    from records.files import BadRows, take
     from records.shapes import read_pairs
     from trainer.reward_data import held_out_split
     from trainer.training import claim_folder, table_row
@@ -79,7 +77,7 @@ def main(config: Config) -> None:
         raise InputError("name a file of preference pairs; see --help")
     if config.samples is None and config.bottleneck != BottleneckOptions():
         raise InputError("--bottleneck.* says how --samples are learnt from; give them too")
-    pairs = list(islice(read_pairs(config.file, BadRows(strict=config.strict)), config.limit))
+    pairs = list(take(read_pairs(config.file, BadRows(strict=config.strict)), config.limit))
     learnt, held_out = held_out_split(pairs, config.held_out_share, config.seed)
     samples = _view_pairs(config) if config.samples else None
     parent = resolve_model(config.model, config.run)

@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
 from console.errors import InputError, RowError
-from records.files import BadRows
+from records.files import BadRows, decode_record, is_indexed
 from records.rows import Pair, text_of
 from records.runs import ITERATION, RUNS, Run, find_run
 from records.shapes import pairs_of, read_pairs
 from tui.text import cell_text, known_number
 
 PAIRS = "pairs.jsonl"
-INDEXED = (".jsonl", ".ndjson")
 MOST_ROWS = 2_000
 WINDOW_ROWS = 500
 
@@ -137,7 +134,7 @@ def load_pairs(path: Path, *, strict: bool = False) -> PairList:
     """
     bad = BadRows(strict=strict)
     bodies: Bodies
-    if path.suffix.lower() in INDEXED and path.is_file():
+    if is_indexed(path):
         rows, bodies = _indexed(path, bad)
     else:
         bodies = list(read_pairs(path, bad))
@@ -204,13 +201,7 @@ def _indexed(path: Path, bad: BadRows) -> tuple[list[PairRow], FileBodies]:
 
 def _pairs_in(line: bytes) -> list[Pair]:
     """Return the pair of one line, or nothing for a tie; raises InputError where the line is neither."""
-    try:
-        record = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not JSON: {error}") from None
-    if not isinstance(record, dict):
-        raise InputError(f"expected an object with named fields, found {type(record).__name__}")
-    return pairs_of(record)
+    return pairs_of(decode_record(line))
 
 
 def _summary(number: int, pair: Pair, path: Path) -> PairRow:

@@ -49,9 +49,11 @@ def main(config: Config) -> None:
     from judges.attacks.rates import checked
     from judges.attacks.texts import load_attacks, load_prompts
     from judges.rubric import load_rubric, rubric_names
+    from records.files import check_limit
 
-    if not 0 <= config.margin < 1 or (config.limit is not None and config.limit < 1):
-        raise InputError("--margin must be in [0, 1) and --limit at least 1")
+    check_limit(config.limit)
+    if not 0 <= config.margin < 1:
+        raise InputError(f"--margin must be in [0, 1), not {config.margin:g}")
     if config.dry_run:
         n_asked = config.limit or len(load_prompts()) * len(load_attacks())
         asked = f"ask {config.engine.model} about {n_asked} answers" if config.engine.model else "ask no model"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from random import Random
 
+from records.files import check_limit
 from records.keys import derived_seed
 from records.rows import Message, Winner
 from records.shapes import UNKNOWN_MODEL
@@ -149,6 +150,7 @@ def verdict_by_scores(a: Grade, b: Grade) -> Verdict:
 
 def sampled(labelled: LabelledSet, limit: int | None, seed: int) -> LabelledSet:
     """Return `limit` random rows of the set, in its order; of ranked answers `limit` random prompts."""
+    check_limit(limit)
     if labelled.ranks or not labelled.pairs:
         groups = list(dict.fromkeys(item.group for item in labelled.scores))
         kept = _drawn(groups, limit, seed)

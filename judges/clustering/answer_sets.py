@@ -5,7 +5,6 @@ come. A file that keeps a prompt's rows together costs the memory of one prompt;
 after another's costs the memory of its answers. Both cost some 150 bytes a prompt for the counts.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,10 @@ import msgspec
 
 from console.errors import InputError, RowError
 from records import Message, Response
-from records.files import BadRows, Record, read_records
+from records.files import BadRows, Record, check_limit, read_records
 from records.keys import content_key
 from records.shapes import responses_of
+from records.values import number_or_none
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -72,26 +72,25 @@ class Rewards:
 
 
 @dataclass(frozen=True)
-class _Answer:
+class ScoredAnswer:
+    """One answer of a file, with the score that stands beside it."""
+
     response: Response
     score: float | None
     judge: str | None
+    """The fingerprint of the judge that the score is from, where the row says it."""
+    is_side: bool
+    """Whether it is one of the two answers of a pair, whose record's score is nobody's."""
     row_id: str | None
     """Where rows of this kind have an id of their own, that id: the same id again is the same answer again."""
 
 
-class _Silent(BadRows):
-    """Says nothing about bad rows: the first reading has named them."""
-
-    def add(self, error: RowError) -> None:
-        self.n_bad += 1
-
-
 def take_census(source: str | Path, bad: BadRows, limit: int | None = None) -> Census:
     """Count the rows of the first `limit` prompts of a file; raises InputError where it has no usable row."""
+    check_limit(limit)
     n_rows: dict[str, int] = {}
     n_scored, judges = 0, set[str]()
-    for answer in _answers(source, bad):
+    for answer in scored_answers(source, bad):
         key = _set_key(answer.response)
         if key not in n_rows and limit is not None and len(n_rows) == limit:
             continue
@@ -109,8 +108,8 @@ def read_answer_sets(source: str | Path, census: Census, rewards: Rewards | None
 
     Scores are those of `rewards` where it is given, else the file's own.
     """
-    waiting: dict[str, list[_Answer]] = {}
-    for answer in _answers(source, _Silent()):
+    waiting: dict[str, list[ScoredAnswer]] = {}
+    for answer in scored_answers(source, BadRows(quiet=True)):
         key = _set_key(answer.response)
         if key not in census.n_rows:
             continue
@@ -123,7 +122,7 @@ def read_rewards(source: Path, bad: BadRows) -> Rewards:
     """Return the scores of a file of judgments by response id, the last one a response; raises InputError for none."""
     scores: dict[str, float] = {}
     judges: set[str] = set()
-    for answer in _answers(source, bad):
+    for answer in scored_answers(source, bad):
         if answer.score is not None:
             scores[answer.response.id] = answer.score
             judges.add(answer.judge or "")
@@ -132,25 +131,20 @@ def read_rewards(source: Path, bad: BadRows) -> Rewards:
     return Rewards(scores, frozenset(judges))
 
 
-def _answers(source: str | Path, bad: BadRows) -> Iterator[_Answer]:
+def scored_answers(source: str | Path, bad: BadRows) -> Iterator[ScoredAnswer]:
+    """Yield the answers of a file; a row without one, or whose score is no number, is a bad row."""
     for where, record in read_records(source, bad):
         try:
             responses = responses_of(record)
+            alone = len(responses) == 1
+            score = number_or_none(record, "score") if alone else None
         except InputError as error:
             bad.add(RowError(f"{where}: {error}"))
             continue
-        alone = len(responses) == 1
-        score = _score(record) if alone else None
         judge = record.get("judge")
         for response in responses:
             row_id = response.id if alone and _has_row_id(record) else None
-            yield _Answer(response, score, judge if isinstance(judge, str) else None, row_id)
-
-
-def _score(record: Record) -> float | None:
-    score = record.get("score")
-    known = isinstance(score, int | float) and not isinstance(score, bool) and math.isfinite(score)
-    return float(score) if known else None  # type: ignore[arg-type]
+            yield ScoredAnswer(response, score, judge if isinstance(judge, str) else None, not alone, row_id)
 
 
 def _has_row_id(record: Record) -> bool:
@@ -163,10 +157,10 @@ def _set_key(response: Response) -> str:
     return content_key(response.prompt_id, response.prompt)
 
 
-def _answer_set(answers: list[_Answer], rewards: Rewards | None) -> AnswerSet:
+def _answer_set(answers: list[ScoredAnswer], rewards: Rewards | None) -> AnswerSet:
     once = {answer.row_id or f"row {number}": answer for number, answer in enumerate(answers)}
     usable = [answer for answer in once.values() if answer.response.response.strip()]
-    by_text: dict[str, list[_Answer]] = {}
+    by_text: dict[str, list[ScoredAnswer]] = {}
     for answer in usable:
         by_text.setdefault(answer.response.response, []).append(answer)
     first = answers[0].response
@@ -174,7 +168,7 @@ def _answer_set(answers: list[_Answer], rewards: Rewards | None) -> AnswerSet:
     return AnswerSet(first.prompt_id, first.prompt, tuple(members), len(once) - len(usable))
 
 
-def _member(text: str, answers: list[_Answer], rewards: Rewards | None) -> Member:
+def _member(text: str, answers: list[ScoredAnswer], rewards: Rewards | None) -> Member:
     ids = sorted(answer.response.id for answer in answers)
     own = [answer.score if rewards is None else rewards.scores.get(answer.response.id) for answer in answers]
     known = sorted(score for score in own if score is not None)

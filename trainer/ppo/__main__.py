@@ -50,17 +50,15 @@ class Config(TrainFlags):
 @one_voice()
 def main(config: Config) -> None:
     """Read, train, save and print what happened."""
-    from itertools import islice
-
     from console.table import print_table
     from engines.models import resolve_model
-    from records.files import BadRows
+    from records.files import BadRows, take
     from records.shapes import read_prompts
 
     if config.file is None or config.reward is None:
         raise InputError("name a file of prompts and a --reward; see --help")
     check_ppo(config.training, n_processes())
-    prompts = list(islice(read_prompts(config.file, BadRows(strict=config.strict)), config.limit))
+    prompts = list(take(read_prompts(config.file, BadRows(strict=config.strict)), config.limit))
     parent = resolve_model(config.model, config.run)
     if config.dry_run:
         tell(f"would train {config.model} on {len(prompts)} prompts of {config.file} with {config.reward}")

@@ -3,9 +3,10 @@
 import re
 from pathlib import Path
 
-from console.errors import InputError
+from console.errors import InputError, RowError
 from judges.audit.labels import LabelledPair
-from judges.audit.readers.found import Found
+from judges.audit.readers.found import Found, text
+from records.decoding.lines import lines_of
 from records.files import BadRows, read_records
 from records.rows import Winner
 
@@ -32,7 +33,7 @@ def read_faireval(review: Path, bad: BadRows) -> Found:
     questions = _texts(_beside(review, "question.jsonl"), bad)
     answers_a = _texts(_beside(review, f"answer_{names['a']}.jsonl"), bad)
     answers_b = _texts(_beside(review, f"answer_{names['b']}.jsonl"), bad)
-    verdicts = review.read_text(encoding="utf-8").split()
+    verdicts = b"".join(lines_of(review)).decode("utf-8", "replace").split()
     if len(verdicts) != len(questions):
         raise InputError(f"{review}: {len(verdicts)} verdicts for {len(questions)} questions")
     labels = _labels(verdicts, names["a"], names["b"], review)
@@ -75,4 +76,10 @@ def _beside(review: Path, name: str) -> Path:
 
 
 def _texts(path: Path, bad: BadRows) -> dict[str, str]:
-    return {str(record["question_id"]): str(record["text"]) for _, record in read_records(path, bad)}
+    found: dict[str, str] = {}
+    for where, record in read_records(path, bad):
+        try:
+            found[str(record["question_id"])] = text(record, "text")
+        except (InputError, KeyError) as error:
+            bad.add(RowError(f"{where}: {f'it lacks {error}' if isinstance(error, KeyError) else error}"))
+    return found

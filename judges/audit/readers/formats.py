@@ -18,6 +18,8 @@ from judges.audit.readers.trees import read_oasst
 from records.files import BadRows, Record, read_records
 from records.shapes import UNKNOWN_MODEL, prompt_of
 
+TRIED = 20
+"""How many of the first records may be such that no format fits them."""
 Reader = Callable[[Records, BadRows, Columns], Found]
 
 
@@ -85,8 +87,18 @@ def read_labelled(source: Path, given: FormatName | None, columns: Columns, bad:
             raise InputError(f"{source}: no review_<model>_<model>_human.txt, or more than one; name the file")
         return _named(review, "faireval", read_faireval(review, bad), bad)
     records = list(read_records(source, bad))
-    name = given or recognised(records[0][1], columns, source)
+    name = given or _recognised_in(records, columns, source)
     return _named(source, name, FORMATS[name].read(records, bad, columns), bad)
+
+
+def _recognised_in(records: Records, columns: Columns, source: Path) -> str:
+    """Return the format of the first record that fits one: the first record of all may be a bad one."""
+    for _, record in records[:TRIED]:
+        try:
+            return recognised(record, columns, source)
+        except InputError:
+            continue
+    return recognised(records[0][1], columns, source)
 
 
 def recognised(record: Record, columns: Columns, source: Path) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
+
 from console.errors import InputError, RowError
 from judges.audit.labels import LabelledPair, LabelledScore
 from records.files import BadRows, Record
@@ -13,6 +15,8 @@ from records.rows import Message
 Records = Sequence[tuple[str, Record]]
 """Each record after its place, `file:line`."""
 RowT = TypeVar("RowT")
+UNEXPECTED = (KeyError, TypeError, AttributeError, ValueError, IndexError, RecursionError, msgspec.MsgspecError)
+"""What a reader meets in a record that lacks a field, or holds another type in it."""
 HUMANS = "humans"
 ANSWERS = (
     ("response_a", "response_b"),
@@ -43,7 +47,13 @@ def each(records: Records, bad: BadRows, rows_of: Callable[[str, Record], Iterab
             rows += rows_of(str(number), record)
         except InputError as error:
             bad.add(RowError(f"{where}: {error}"))
+        except UNEXPECTED as error:
+            bad.add(RowError(f"{where}: not a row of this format: {_what(error)}"))
     return rows
+
+
+def _what(error: Exception) -> str:
+    return f"it lacks {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
 
 
 def group_of(prompt: str | list[Message]) -> str:

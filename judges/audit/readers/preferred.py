@@ -9,6 +9,7 @@ from judges.audit.labels import LabelledPair, LabelledScore, from_preferred
 from judges.audit.readers.found import HUMANS, Found, Records, each, group_of, text
 from records.files import BadRows, Record
 from records.shapes import UNKNOWN_MODEL, pairs_of, prompt_of
+from records.values import number_in
 
 STYLES = ("concise", "detailed", "markdown")
 """The order of RM-Bench's three answers of either kind."""
@@ -87,16 +88,17 @@ def read_prometheus(records: Records, bad: BadRows, columns: Columns) -> Found:
         prompt, response, reference = _inside(text(record, "instruction"))
         graded = record.get("gpt4_score")
         scores = graded if isinstance(graded, list) else [graded]
-        if not scores or not all(isinstance(one, int | float) for one in scores):
+        numbers = [value for one in scores if (value := number_in(one)) is not None]
+        if not scores or len(numbers) < len(scores):
             raise InputError(f"'gpt4_score' must be numbers, found {graded!r}")
         return [
             LabelledScore(
                 id=f"{record.get('idx', number)}-{record.get('response_source', '')}",
                 prompt=prompt,
                 response=response,
-                score=sum(scores) / len(scores),
+                score=sum(numbers) / len(numbers),
                 group=str(record.get("idx", group_of(prompt))),
-                annotators=tuple(map(float, scores)),
+                annotators=tuple(numbers),
                 model=str(record.get("response_source", UNKNOWN_MODEL)),
                 reference=reference,
                 meta={"category": str(record.get("category", "unknown"))},

@@ -13,28 +13,19 @@ from records.files import BadRows, Record
 def read_ranked_answers(records: Records, bad: BadRows, columns: Columns) -> Found:
     """Return every two answers that people ordered as a pair, and each answer with minus its rank as its score."""
 
-    def pairs(number: str, record: Record) -> list[LabelledPair]:
-        row, texts = _row(record), record["responses"]
-        key = row.id or number
-        return [
-            from_preferred(f"{key}/{i}-{j}", row.prompt, texts[i], texts[j], group_of(row.prompt))
-            for i, j in ordered_pairs(row)
-        ]
-
-    def scores(number: str, record: Record) -> list[LabelledScore]:
+    def of_row(number: str, record: Record) -> list[tuple[list[LabelledPair], list[LabelledScore]]]:
         row = _row(record)
-        key, group = row.id or number, group_of(row.prompt)
-        return [
+        key, group, texts = row.id or number, group_of(row.prompt), row.responses
+        pairs = [from_preferred(f"{key}/{i}-{j}", row.prompt, texts[i], texts[j], group) for i, j in ordered_pairs(row)]
+        scores = [
             LabelledScore(f"{key}/{place}", row.prompt, text, -float(rank), group)
-            for place, (text, rank) in enumerate(zip(row.responses, row.ranks, strict=True))
+            for place, (text, rank) in enumerate(zip(texts, row.ranks, strict=True))
         ]
+        return [(pairs, scores)]
 
-    good = [(where, record) for where, record in records if _is_good(where, record, bad)]
-    return Found(each(good, bad, pairs), each(good, bad, scores), ranks=True)
-
-
-def _is_good(where: str, record: Record, bad: BadRows) -> bool:
-    return bool(each([(where, record)], bad, lambda _, one: [_row(one)]))
+    found = each(records, bad, of_row)
+    pairs = [pair for row_pairs, _ in found for pair in row_pairs]
+    return Found(pairs, [score for _, scores in found for score in scores], ranks=True)
 
 
 def _row(record: Record) -> RankedAnswers:

@@ -11,6 +11,7 @@ from judges.audit.readers.found import Found, Records, each
 from records.files import BadRows, Record
 from records.rows import Message
 from records.shapes import UNKNOWN_MODEL
+from records.values import number_or_none
 
 ROLES = {"prompter": "user", "assistant": "assistant"}
 
@@ -20,10 +21,14 @@ def read_oasst(records: Records, bad: BadRows, columns: Columns) -> Found:
 
     A reply's score is minus its rank; the request of a deeper reply is the whole conversation before it.
     """
-    nodes = each(records, bad, lambda _, record: list(_ranked_nodes(_root(record), [])))
-    pairs = [pair for node in nodes for pair in _pairs(*node)]
-    scores = [score for node in nodes for score in _scores(*node)]
-    return Found(pairs, scores, ranks=True)
+
+    def rows(_: str, record: Record) -> list[tuple[list[LabelledPair], list[LabelledScore]]]:
+        nodes = list(_ranked_nodes(_root(record), []))
+        return [(list(_pairs(*node)), list(_scores(*node))) for node in nodes]
+
+    found = each(records, bad, rows)
+    pairs = [pair for each_pairs, _ in found for pair in each_pairs]
+    return Found(pairs, [score for _, scores in found for score in scores], ranks=True)
 
 
 def _root(record: Record) -> dict[str, Any]:
@@ -37,9 +42,14 @@ def _ranked_nodes(
     node: dict[str, Any], before: list[Message]
 ) -> Iterator[tuple[str, str | list[Message], list[dict[str, Any]]]]:
     """Yield `(message id, conversation, ranked replies, best first)` for each message with two of them or more."""
+    if not isinstance(node.get("text"), str):
+        raise InputError(f"not a tree of messages: 'text' must be text, found {type(node.get('text')).__name__}")
     chat = [*before, {"role": ROLES.get(node.get("role", ""), "user"), "content": node["text"]}]
     replies = node.get("replies") or []
-    ranked = sorted((reply for reply in replies if reply.get("rank") is not None), key=lambda reply: reply["rank"])
+    ranked = sorted(
+        ({**reply, "rank": rank} for reply in replies if (rank := number_or_none(reply, "rank")) is not None),
+        key=lambda reply: reply["rank"],
+    )
     if len(ranked) > 1:
         yield str(node.get("message_id")), chat[0]["content"] if len(chat) == 1 else chat, ranked
     for reply in replies:

@@ -1,0 +1,1 @@
+"""The kinds of files: what turns bytes into records."""

@@ -1,0 +1,113 @@
+"""Reads one JSON document as rows: a list of objects, or an object that holds one."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from console.errors import InputError, RowError
+from records.decoding.bad_rows import BadRows
+from records.decoding.lines import decode_line
+
+ENVELOPES = ("data", "rows", "examples", "records", "items", "train", "validation", "test")
+"""Names under which people keep the one list of a JSON object."""
+TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|["\[\]{},]', re.DOTALL)
+SHOWN_FIELDS = 8
+
+
+def is_document(line: bytes) -> bool:
+    """Return whether `line`, the first of a file, opens a JSON document rather than being a row of JSON lines."""
+    line = line.strip()
+    if not line.startswith((b"[", b"{")):
+        return False
+    try:
+        value = decode_line(line)
+    except InputError:  # a list over several lines, or an object with its fields below
+        return line.startswith(b"[") or line.endswith((b"{", b"[", b","))
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+
+def read_document(path: Path, data: bytes, bad: BadRows) -> Iterator[tuple[str, Any]]:
+    """Yield the rows of a list, or of the one list in an object that has a usual name such as `data`.
+
+    A row that is not JSON is a bad row. Raises InputError for a document that is cut off or is neither.
+    """
+    if data.lstrip().startswith(b"["):
+        yield from _rows(path, data, bad)
+        return
+    document = _decoded(path, data)
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: expected a JSON list of objects, found {type(document).__name__}")
+    for number, row in enumerate(_inside(path, document), start=1):
+        yield f"{path}: row {number}", row
+
+
+def _rows(path: Path, data: bytes, bad: BadRows) -> Iterator[tuple[str, Any]]:
+    for number, element in enumerate(_elements(path, data), start=1):
+        try:
+            row = decode_line(element)
+        except InputError as error:
+            bad.add(RowError(f"{path}: row {number}: {error}"))
+            continue
+        yield f"{path}: row {number}", row
+
+
+def _elements(path: Path, data: bytes) -> list[bytes]:
+    """Return the bytes of each element of a JSON list, so that one which cannot be decoded does not take the rest."""
+    try:
+        return [bytes(raw) for raw in msgspec.json.decode(data, type=list[msgspec.Raw])]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _split(path, data)
+
+
+def _split(path: Path, data: bytes) -> list[bytes]:
+    """Return the elements of a list by its brackets; raises InputError, naming the line, where they do not close."""
+    depth, start, end = 0, 0, None
+    found: list[bytes] = []
+    for token in TOKEN.finditer(data):
+        sign = token.group()
+        if end is not None:
+            break
+        if sign in (b"[", b"{"):
+            depth += 1
+            start = token.end() if depth == 1 else start
+        elif sign in (b"]", b"}"):
+            depth -= 1
+            end = token.start() if depth == 0 else None
+        elif sign == b'"':
+            break  # a text that never ends
+        if depth == 1 and sign == b",":
+            found.append(data[start : token.start()])
+            start = token.end()
+    if end is None:
+        n_lines = data.count(b"\n", 0, len(data.rstrip())) + 1
+        raise InputError(f"{path}:{n_lines}: not JSON: the list is not closed, so the file is cut off or damaged")
+    if data[end + 1 :].strip():
+        line = data.count(b"\n", 0, end) + 1
+        raise InputError(f"{path}:{line}: not JSON: something follows the end of the list")
+    last = data[start:end]
+    return [*found, last] if found or last.strip() else []
+
+
+def _decoded(path: Path, data: bytes) -> Any:
+    try:
+        return json.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8: byte 0x{data[error.start]:02X} at {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
+    except (RecursionError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON: {error}") from None
+
+
+def _inside(path: Path, document: dict[str, Any]) -> list[Any]:
+    lists = [name for name, value in document.items() if isinstance(value, list)]
+    if len(lists) == 1 and lists[0] in ENVELOPES:
+        rows: list[Any] = document[lists[0]]
+        return rows
+    fields = ", ".join(list(document)[:SHOWN_FIELDS])
+    several = f"; its lists are {', '.join(lists[:SHOWN_FIELDS])}: put one in a file of its own" if lists else ""
+    raise InputError(f"{path}: expected a JSON list of objects, found an object with {fields}{several}")

@@ -1,0 +1,122 @@
+"""Reads tables: CSV and TSV, whose cells are text, and Parquet."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from console.errors import InputError, RowError
+from records.decoding.bad_rows import BadRows
+from records.decoding.lines import lines_of
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+MOST_BYTES_A_CELL = 1 << 30
+OTHERS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
+
+
+def read_csv(path: Path, kind: str, bad: BadRows) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of a CSV or TSV file, each after its place; every cell is text.
+
+    A first line `sep=;`, as Excel writes it, names the delimiter. A row with more cells than columns is a bad row; one
+    with fewer lacks the last fields. Raises InputError, naming the line, where the quotes are wrong, and for a header
+    that another delimiter separates or that names a column twice.
+    """
+    csv.field_size_limit(MOST_BYTES_A_CELL)
+    lines = _Lines(path, DELIMITERS[kind])
+    reader = csv.reader(lines, delimiter=lines.delimiter, strict=True)
+    columns: list[str] = []
+    while True:
+        first = lines.number + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise InputError(
+                f"{path}:{first}: not {kind[1:].upper()}: {error}: a quote is missing or not doubled"
+            ) from None
+        if cells is None:
+            return
+        if not any(cell.strip() for cell in cells) and (len(cells) != 1 or not columns):
+            continue  # a blank line
+        where = f"{path}:{lines.number}"
+        if not columns:
+            columns = _header(cells, lines.delimiter, where)
+        elif flaw := _flaw(len(cells), len(columns), lines):
+            bad.add(RowError(f"{where}: {flaw}"))
+        else:
+            yield where, dict(zip(columns, cells, strict=False))
+
+
+def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of a Parquet file; raises InputError where it is none or damaged."""
+    import pyarrow
+    import pyarrow.parquet
+
+    number = 0
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=1024):
+                for record in batch.to_pylist():
+                    number += 1
+                    yield f"{path}: row {number}", record
+    # A damaged file makes Arrow raise many types, built-in ones among them.
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:200]
+        place = f" after row {number}" if number else ""
+        raise InputError(f"{path}: not a Parquet file, or damaged{place}: {reason}") from None
+
+
+class _Lines:
+    """The lines of a CSV file as text; `number` is that of the last one."""
+
+    def __init__(self, path: Path, delimiter: str) -> None:
+        self.path = path
+        self.number = 0
+        self.is_cut = False
+        """Whether the last line so far has no end."""
+        self.delimiter = delimiter
+        self._lines = lines_of(path)
+        self._held: str | None = None
+        first = next(self, "")
+        if first.lower().startswith("sep=") and len(first.strip("\r\n")) == 5:
+            self.delimiter = first[4]
+        else:
+            self._held = first
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        if self._held is not None:
+            held, self._held = self._held, None
+            return held
+        line = next(self._lines)
+        self.number += 1
+        self.is_cut = not line.endswith(b"\n")
+        try:
+            return line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            byte = f"byte 0x{line[error.start]:02X} at {error.start}"
+            raise InputError(f"{self.path}:{self.number}: not UTF-8: {byte}; save the table as UTF-8") from None
+
+
+def _header(cells: list[str], delimiter: str, where: str) -> list[str]:
+    columns = [cell.strip() for cell in cells]
+    if len(columns) == 1:
+        for other, name in OTHERS.items():
+            if other != delimiter and other in columns[0]:
+                raise InputError(
+                    f"{where}: one column named {columns[0]!r}: this table is separated by {name}; save it with "
+                    f"{OTHERS[delimiter] if delimiter in OTHERS else repr(delimiter)}, or put a line sep={other} first"
+                )
+    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    if twice:
+        raise InputError(f"{where}: two columns are named {twice[0]!r}")
+    return columns
+
+
+def _flaw(n_cells: int, n_columns: int, lines: _Lines) -> str | None:
+    if n_cells > n_columns:
+        return f"{n_cells} cells for {n_columns} columns; a cell with a delimiter in it stands in quotes"
+    if n_cells < n_columns and lines.is_cut:
+        return f"{n_cells} cells for {n_columns} columns: the last line is cut off"
+    return None

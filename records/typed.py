@@ -1,0 +1,91 @@
+"""Reads rows of this project's own types from whatever kind of file somebody keeps them in."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from console.errors import InputError, RowError
+from records.files import BadRows, Record, read_records
+from records.rows import Row
+
+RowT = TypeVar("RowT", bound=Row)
+
+
+def read_typed(source: str | Path, row_type: type[RowT], bad: BadRows) -> Iterator[RowT]:
+    """Yield the rows of a file in any format that is read here; one that is no `row_type` is a bad row.
+
+    Raises InputError where there is no such file or none of its rows is one.
+    """
+    return (row for _, row in located_typed(source, row_type, bad))
+
+
+def located_typed(source: str | Path, row_type: type[RowT], bad: BadRows) -> Iterator[tuple[str, RowT]]:
+    """Yield each row after its place, `file:line`, for messages."""
+    n_good = 0
+    for where, record in read_records(source, _Typed(bad, row_type)):
+        try:
+            row = typed(record, row_type)
+        except InputError as error:
+            bad.add(RowError(f"{where}: {error}"))
+            continue
+        n_good += 1
+        yield where, row
+    if n_good == 0:
+        raise InputError(f"{source}: no {row_type.__name__} row in it: {bad.n_bad} bad")
+
+
+class _Typed(BadRows):
+    """Says of a line that is no record at all that it is no row of the type that is wanted."""
+
+    def __init__(self, bad: BadRows, row_type: type[Row]) -> None:
+        super().__init__(strict=bad.strict)
+        self._bad = bad
+        self._what = f"not a {row_type.__name__} row"
+
+    def add(self, error: RowError) -> None:
+        where, mark, reason = str(error).partition(": not ")
+        self._bad.add(RowError(f"{where}: {self._what}: not {reason}") if mark else error)
+        self.n_bad = self._bad.n_bad
+
+
+def typed(record: Record, row_type: type[RowT]) -> RowT:
+    """Return a record as a row; raises InputError where a field is missing or of another type, or a number is NaN."""
+    try:
+        row = msgspec.convert(record, row_type, strict=False)  # in a CSV file numbers are text
+    except msgspec.ValidationError as error:
+        row = _without_nulls(record, row_type, error)
+    except RecursionError:
+        raise InputError(f"not a {row_type.__name__} row: nested too deeply") from None
+    if name := _not_finite(row):
+        raise InputError(f"not a {row_type.__name__} row: '{name}' holds NaN or an infinity")
+    return row
+
+
+def _without_nulls(record: Record, row_type: type[RowT], first: msgspec.ValidationError) -> RowT:
+    # A table, Parquet for example, writes null where a row does not have the field at all.
+    try:
+        return msgspec.convert(_present(record), row_type, strict=False)
+    except msgspec.ValidationError:
+        raise InputError(f"not a {row_type.__name__} row: {first}") from None
+
+
+def _present(record: Record) -> Record:
+    kept = {name: value for name, value in record.items() if value is not None}
+    return {name: _present(value) if isinstance(value, dict) else value for name, value in kept.items()}
+
+
+def _not_finite(row: Row) -> str | None:
+    return next((name for name in row.__struct_fields__ if _holds_no_number(getattr(row, name))), None)
+
+
+def _holds_no_number(value: Any) -> bool:
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, list):
+        return any(map(_holds_no_number, value))
+    if isinstance(value, dict):
+        return any(map(_holds_no_number, value.values()))
+    return isinstance(value, Row) and _not_finite(value) is not None

@@ -1,0 +1,36 @@
+"""Single fields of other people's records: a number where one is meant, whatever kind of file it stood in."""
+
+import math
+from typing import Any
+
+from console.errors import InputError
+
+Record = dict[str, Any]
+
+
+def number_in(value: object) -> float | None:
+    """Return `value` as a finite number, also from the text of a table's cell, or None where it is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def is_empty(value: object) -> bool:
+    """Return whether a field says nothing: it is null, or an empty cell of a table."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def number_or_none(record: Record, name: str) -> float | None:
+    """Return a number that may be missing; raises InputError where the field holds something else, NaN included."""
+    value = record.get(name)
+    if is_empty(value):
+        return None
+    number = number_in(value)
+    if number is None:
+        shown = repr(value) if len(repr(value)) < 60 else type(value).__name__
+        raise InputError(f"'{name}' must be a number, found {shown}")
+    return number

@@ -1,0 +1,144 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.errors import InputError
+from judges.audit.columns import Columns
+from judges.audit.readers.formats import read_labelled
+from judges.ranked_files import read_ranked
+from records.files import BadRows
+
+INSIDE = "###The instruction to evaluate:\nQ{n}\n\n###Response to evaluate:\n{text}\n\n###Score Rubrics:"
+CHAT = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]
+
+
+def inside(n: int, answer: str) -> str:
+    return INSIDE.format(n=n, text=answer)
+
+
+def reply(text: str, rank: int) -> dict[str, Any]:
+    return {"message_id": text, "text": text, "role": "assistant", "rank": rank, "replies": []}
+
+
+def rows_of(kind: str, n: int) -> dict[str, Any]:
+    found: dict[str, dict[str, Any]] = {
+        "mtbench": {"question_id": n, "model_a": "x", "model_b": "y", "winner": "model_a", "judge": "e_1", "turn": 1,
+                    "conversation_a": CHAT, "conversation_b": [CHAT[0], {"role": "assistant", "content": "B"}]},
+        "mtbench-scores": {"question_id": n, "model": "x", "judge": "gpt-4", "score": 7, "turn": 1},
+        "oasst": {"message_tree_id": f"t{n}", "prompt": {"message_id": f"m{n}", "text": "Q", "role": "prompter",
+                  "replies": [reply(f"a{n}", 0), reply(f"b{n}", 1)]}},
+        "pandalm": {"idx": n, "instruction": "Q", "input": "", "response1": "a", "response2": "b", "annotator1": 1,
+                    "annotator2": 1, "annotator3": 2, "cmp_key": "x_y"},
+        "autoj": {"query": "Q", "response 1": "a", "response 2": "b", "label": 0, "scenario": "s"},
+        "rmbench": {"id": n, "prompt": "Q", "chosen": ["a", "aa", "aaa"], "rejected": ["b", "bb", "bbb"]},
+        "rewardbench": {"id": n, "prompt": "Q", "chosen": "a", "rejected": "b", "subset": "s"},
+        "llmbar": {"input": f"Q{n}", "output_1": "a", "output_2": "b", "label": 1},
+        "judgebench": {"pair_id": f"p{n}", "question": "Q", "response_A": "a", "response_B": "b", "label": "A>B"},
+        "hhh": {"chosen_instruction": inside(n, "a"), "rejected_instruction": inside(n, "b")},
+        "prometheus": {"idx": n, "instruction": inside(n, "a"), "gpt4_score": [4, 5], "response_source": "x"},
+        "ranked": {"id": f"r{n}", "prompt": "Q", "responses": ["a", "b"], "ranks": [0, 1]},
+        "scores": {"id": f"s{n}", "prompt": "Q", "response": "a", "human": 3},
+        "pairs": {"id": f"p{n}", "prompt": "Q", "response_a": "a", "response_b": "b", "human": "a", "verdict": "b"},
+    }  # fmt: skip
+    return found[kind]
+
+
+KINDS = (
+    "mtbench", "mtbench-scores", "oasst", "pandalm", "autoj", "rmbench", "rewardbench", "llmbar", "judgebench", "hhh",
+    "prometheus", "ranked", "scores", "pairs",
+)  # fmt: skip
+VALUES: list[Any] = [
+    None,
+    5,
+    1.5,
+    float("nan"),
+    True,
+    "",
+    "x",
+    "\ud800",
+    [],
+    ["x"],
+    [None, 1],
+    {},
+    {"text": None},
+    [{}],
+]
+
+
+def mutants(row: Any) -> list[Any]:
+    """Return `row` with each field left out, and with each of `VALUES` in each field, at every depth."""
+    made: list[Any] = []
+    if isinstance(row, dict):
+        for name, value in row.items():
+            rest = {other: kept for other, kept in row.items() if other != name}
+            made.append(rest)
+            made += [{**row, name: other} for other in VALUES]
+            made += [{**row, name: mutant} for mutant in mutants(value)]
+    elif isinstance(row, list):
+        for place, value in enumerate(row):
+            made += [[*row[:place], other, *row[place + 1 :]] for other in VALUES]
+            made += [[*row[:place], mutant, *row[place + 1 :]] for mutant in mutants(value)]
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_that_lacks_something_is_a_bad_row_and_the_others_are_kept(tmp_path: Path, kind: str) -> None:
+    good = [rows_of(kind, 1), rows_of(kind, 2)]
+    path = tmp_path / "set.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in good))
+    found = read_labelled(path, kind, Columns(), BadRows(strict=True))  # type: ignore[arg-type]
+    n_good = len(found.pairs) + len(found.scores)
+    n_bad = 0
+    for mutant in mutants(rows_of(kind, 3)):
+        path.write_text("".join(json.dumps(row) + "\n" for row in [good[0], mutant, good[1]]))
+        bad = BadRows(quiet=True)
+        after = read_labelled(path, kind, Columns(), bad)  # type: ignore[arg-type]
+        assert len(after.pairs) + len(after.scores) >= n_good, mutant
+        assert bad.n_bad <= 1
+        n_bad += bad.n_bad
+    assert n_bad > 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bad_first_row_does_not_hide_which_format_it_is(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "set.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in [{"nothing": 1}, rows_of(kind, 1), rows_of(kind, 2)]))
+    bad = BadRows(quiet=True)
+    assert read_labelled(path, None, Columns(), bad).format == kind
+    assert bad.n_bad == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "without", "message"),
+    [("mtbench", "question_id", "lacks 'question_id'"), ("mtbench-scores", "question_id", "lacks 'question_id'")],
+)
+def test_a_bad_row_says_what_it_lacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, without: str, message: str
+) -> None:
+    row = {name: value for name, value in rows_of(kind, 1).items() if name != without}
+    path = tmp_path / "set.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in [rows_of(kind, 2), row]))
+    read_labelled(path, kind, Columns(), BadRows())  # type: ignore[arg-type]
+    err = capsys.readouterr().err
+    assert f"{path}:2: " in err and message in err
+
+
+@pytest.mark.parametrize("kind", ["oasst", "ranked"])
+def test_a_bad_row_of_ranked_answers_is_left_out(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "set.jsonl"
+    for mutant in mutants(rows_of(kind, 3)):
+        path.write_text("".join(json.dumps(row) + "\n" for row in [rows_of(kind, 1), mutant, rows_of(kind, 2)]))
+        assert len(read_ranked(path, BadRows(quiet=True))) >= 2, mutant
+
+
+def test_faireval_files_with_a_bad_row_are_named(tmp_path: Path) -> None:
+    (tmp_path / "question.jsonl").write_text('{"question_id": 1, "text": "Q"}\n{"text": "R"}\n')
+    for model in ("x", "y"):
+        (tmp_path / f"answer_{model}.jsonl").write_text('{"question_id": 1, "text": "A"}\n{"question_id": 2}\n')
+    (tmp_path / "review_x_y_human.txt").write_bytes(b"\xff\xfeX\0\n\0Y\0\n\0")
+    with pytest.raises(InputError, match="2 verdicts for 1 questions"):
+        read_labelled(tmp_path, None, Columns(), BadRows())
+    (tmp_path / "review_x_y_human.txt").write_text("X\n")
+    assert len(read_labelled(tmp_path, None, Columns(), BadRows()).pairs) == 1
