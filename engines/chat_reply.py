@@ -1,8 +1,22 @@
 """What an OpenAI-compatible server replies to a chat completion, as far as it is read."""
 
-from typing import Annotated
+import math
+from typing import Any
 
 import msgspec
+
+from engines.served.body import BrokenReply, is_utf8, parse_body
+from engines.served.failures import CODES, may_pass, said_of_error, says_something, status_of
+from engines.served.tokens import Alternative as Alternative
+from engines.served.tokens import Logprobs as Logprobs
+from engines.served.tokens import Token as Token
+from engines.served.tokens import logprobs_of
+from records.finish import at_token_limit, cut_off
+
+TEXT_PARTS = {None, "text", "output_text"}
+"""The types of a content's parts that are the text; others are reasoning, images or calls of tools."""
+REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
+MOST_TOKENS = 2**53
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -12,34 +26,12 @@ class Message(msgspec.Struct, frozen=True):
     refusal: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
+    calls_tools: bool = False
 
     @property
     def has_reasoning(self) -> bool:
         """Return whether the server gives reasoning apart from the text."""
         return bool(self.reasoning or self.reasoning_content)
-
-
-class Alternative(msgspec.Struct, frozen=True):
-    """A token that could have stood at a position."""
-
-    token: str
-    logprob: float
-    bytes: list[int] | None = None
-
-
-class Token(msgspec.Struct, frozen=True):
-    """A token of the reply, with the most likely tokens at its position."""
-
-    token: str
-    logprob: float
-    top_logprobs: list[Alternative] | None = None
-    bytes: list[int] | None = None
-
-
-class Logprobs(msgspec.Struct, frozen=True):
-    """The reply's tokens in order."""
-
-    content: list[Token] | None = None
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -51,17 +43,147 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Tokens(msgspec.Struct, frozen=True):
-    """How many tokens a call took."""
+    """How many tokens a call took; 0 where the server does not say."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
 
 class ChatReply(msgspec.Struct, frozen=True):
-    """The body of a reply; a body of another form raises msgspec.MsgspecError on decoding."""
+    """The body of a reply."""
 
-    choices: Annotated[list[Reply], msgspec.Meta(min_length=1)]
-    usage: Tokens | None = None
+    choices: tuple[Reply, ...]
+    usage: Tokens = Tokens()
 
 
-decode = msgspec.json.Decoder(ChatReply).decode
+def decode(data: bytes) -> ChatReply:
+    """Return the reply in a body; raises BrokenReply where it has none.
+
+    Only what is used is looked at, so that a field of another form elsewhere costs no paid reply. An `error` in the
+    body or in the choice is a failure, whatever the status said, with the provider's words.
+    """
+    body = parse_body(data)
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]  # Google's errors come in a list
+    if not isinstance(body, dict):
+        raise BrokenReply(f"the reply is no chat completion, but {type(body).__name__}")
+    usage = tokens_of(body.get("usage"))
+    try:
+        reply = _reply(body)
+        if "\ufffd" in (reply.message.content or "") and not is_utf8(data):
+            raise BrokenReply("the reply's text has bytes that are no UTF-8", may_pass=True)
+        return ChatReply((reply,), usage)
+    except BrokenReply as error:
+        error.n_prompt_tokens, error.n_tokens = usage.prompt_tokens, usage.completion_tokens
+        raise
+    except RecursionError:
+        raise BrokenReply("the reply is nested too deeply") from None
+
+
+def no_text(reply: Reply) -> str | None:
+    """Return why `reply` has no text to read; None where it has one."""
+    message, reason = reply.message, cut_off(reply.finish_reason)
+    if message.refusal:
+        return f"refused: {message.refusal}"
+    if message.content and message.content.strip():
+        return None
+    if at_token_limit(reply.finish_reason):
+        what = "inside its reasoning" if message.has_reasoning else "before it had any text"
+        return f"the reply was cut off {what}: raise --max-new-tokens"
+    if message.calls_tools:
+        return "the reply is empty: it only calls tools"
+    if reason:
+        return f"the reply is empty: it ended with {reason}"
+    return "the reply is empty: it has only reasoning" if message.has_reasoning else "the reply is empty"
+
+
+def tokens_of(usage: object) -> Tokens:
+    """Return the tokens that a `usage` counts, under OpenAI's names or Anthropic's; a count below 0 is none."""
+    if not isinstance(usage, dict):
+        return Tokens()
+    n_read = _count(usage, "prompt_tokens", "input_tokens")
+    n_written = _count(usage, "completion_tokens", "output_tokens")
+    total = _count(usage, "total_tokens")
+    if total is not None:
+        n_read = max(0, total - (n_written or 0)) if n_read is None else n_read
+        n_written = max(0, total - n_read) if n_written is None else n_written
+    return Tokens(n_read or 0, n_written or 0)
+
+
+def _reply(body: dict[str, Any]) -> Reply:
+    choices = body.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    for found in (body, choice):
+        if isinstance(found, dict) and says_something(found.get("error")):
+            _fail(found)
+    if not isinstance(choice, dict):
+        if body.get("object") == "error" or ("choices" not in body and says_something(body.get("message"))):
+            _fail(body)
+        raise BrokenReply(f"the reply has no choices: {str(body)[:80]}")
+    message = choice.get("message")
+    if message is None and isinstance(choice.get("text"), str):
+        message = {"content": choice["text"]}  # as plain completions have it
+    if not isinstance(message, dict):
+        raise BrokenReply(f"the reply has no message: {str(choice)[:80]}")
+    content, refusal = _content(message)
+    logprobs = logprobs_of(choice.get("logprobs"))
+    return Reply(_message(message, content, refusal), _finish_reason(choice.get("finish_reason")), logprobs)
+
+
+def _fail(found: dict[str, Any]) -> None:
+    error = found["error"] if says_something(found.get("error")) else found
+    beside = {name: found.get(name) for name in CODES}
+    status = next((one for one in (status_of(error), status_of(beside)) if one is not None), None)
+    raise BrokenReply(said_of_error(error, status), status=status, may_pass=may_pass(status))
+
+
+def _message(message: dict[str, Any], content: str | None, refusal: str | None) -> Message:
+    calls_tools = bool(message.get("tool_calls") or message.get("function_call"))
+    parts = message.get("content")
+    beside = [message[name] for name in REASONING if says_something(message.get(name))]
+    inside = [
+        part
+        for part in (parts if isinstance(parts, list) else ())
+        if isinstance(part, dict) and part.get("type") in ("thinking", "reasoning")
+    ]
+    reasoning = str((beside + inside)[0]) if beside or inside else None
+    return Message(content, refusal, reasoning, None, calls_tools)
+
+
+def _content(message: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return the text and the refusal, either None; the parts of a text are joined, reasoning is left out."""
+    content, refusal = message.get("content"), message.get("refusal")
+    refusals = [refusal] if says_something(refusal) else []
+    texts: list[str] = []
+    if isinstance(content, int | float):  # true and false too
+        raise BrokenReply(f"the reply's content is no text: {content}")
+    parts = content if isinstance(content, list) else [] if content is None else [content]
+    for part in parts:
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, dict):
+            text = part.get("text", part.get("content"))
+            text = text.get("value") if isinstance(text, dict) else text
+            if part.get("type") in TEXT_PARTS and isinstance(text, str):
+                texts.append(text)
+            if part.get("type") == "refusal" and says_something(part.get("refusal")):
+                refusals.append(part["refusal"])
+    told = " ".join(one if isinstance(one, str) else "the server says no more" for one in refusals)
+    return "".join(texts) if texts else None, told or None
+
+
+def _finish_reason(found: object) -> str | None:
+    """Return why the text ended, of any form: an object has it under `type` or `reason`."""
+    if isinstance(found, dict):
+        found = found.get("type") or found.get("reason") or "unknown"
+    return None if found is None else found if isinstance(found, str) else str(found)[:80]
+
+
+def _count(usage: dict[str, Any], *names: str) -> int | None:
+    for name in names:
+        value = usage.get(name)
+        if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20:
+            value = int(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MOST_TOKENS:
+            return math.floor(value)
+    return None

@@ -3,31 +3,66 @@
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import Any, Generic, TypeVar
+from urllib.parse import urljoin
 
 import aiohttp
-import msgspec
+
+from engines.served.address import same_place, shown
+from engines.served.body import BrokenReply, parse_body
+from engines.served.failures import error_text as error_text
+from engines.served.failures import may_pass
 
 MAX_RETRIES = 4
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 8.0
 LONGEST_TOLD_WAIT_S = 120.0
 """A server that asks for a longer wait is not asked again."""
-PASSING = {408, 409, 429}
-"""The statuses, besides 500 and above, after which another attempt may succeed."""
+MOST_BYTES = 64 * 2**20
+"""The longest body that is read; a reply with 20 log-probabilities for each of 4,096 tokens has about 10 MB."""
+MOVED_WITH_BODY = {307, 308}
+MOST_HOPS = 3
 LASTING = (aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
 """What no later attempt changes, of what keeps a call from an answer."""
+
+ReplyT = TypeVar("ReplyT")
+Sent = tuple[aiohttp.ClientResponse, bytes | None]
+"""A reply with its body, None where it is too long."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a call may take."""
+
+    timeout_s: float = 600.0
+    """One attempt, from its beginning to the last byte of the reply."""
+    retry_s: float = 1200.0
+    """All attempts and the waits between them."""
+
+
+@dataclass(frozen=True)
+class Answer(Generic[ReplyT]):
+    """A reply and what it took to have it."""
+
+    reply: ReplyT
+    n_failed: int
+    n_prompt_tokens: int = 0
+    """Of the attempts that failed, where their replies say so."""
+    n_tokens: int = 0
 
 
 class CallFailed(Exception):  # noqa: N818 (nothing is wrong with the program)
     """No attempt succeeded; `status` is None where there was no whole reply."""
 
-    def __init__(self, status: int | None, reason: str, n_calls: int) -> None:
-        super().__init__(reason)
-        self.status, self.reason, self.n_calls = status, reason, n_calls
+    def __init__(self, last: "_Failure", n_calls: int, n_prompt_tokens: int, n_tokens: int) -> None:
+        super().__init__(last.reason)
+        self.status, self.reason, self.n_calls = last.status, last.reason, n_calls
+        self.may_pass, self.unreachable = last.may_pass, last.unreachable
+        self.n_prompt_tokens, self.n_tokens = n_prompt_tokens, n_tokens
 
 
 @dataclass(frozen=True)
@@ -38,48 +73,122 @@ class _Failure:
     reason: str
     may_pass: bool
     told_wait_s: float | None = None
+    unreachable: bool = False
+    n_prompt_tokens: int = 0
+    n_tokens: int = 0
 
 
-async def post(session: aiohttp.ClientSession, url: str, body: bytes) -> tuple[bytes, int]:
-    """Return the reply to `body` and how many attempts failed before it; raises CallFailed after the last one.
+async def post(
+    session: aiohttp.ClientSession,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    read: Callable[[bytes], ReplyT],
+    limits: Limits,
+    gave_up: Callable[[], bool] = lambda: False,
+) -> Answer[ReplyT]:
+    """Return what `read` makes of the reply to `body`; raises CallFailed after the last attempt.
 
     Which failures are tried again, and after how long, follows the openai SDK: `x-should-retry` decides where a server
-    sends it, and `retry-after-ms` or `retry-after` (seconds or a date) replaces the wait, which doubles each time.
+    sends it, and `retry-after-ms` or `retry-after` (seconds or a date) replaces the wait, which doubles each time. A
+    BrokenReply of `read` is a failed attempt too. No attempt begins once `gave_up()` or `limits.retry_s` are over.
     """
-    n_failed = 0
-    while isinstance(found := await _attempt(session, url, body), _Failure):
+    started = time.monotonic()
+    n_failed = n_prompt = n_new = 0
+    while True:
+        left_s = limits.retry_s - (time.monotonic() - started)
+        sent = _sent(session, url, headers, body)
+        found = await _attempt(url, sent, read, min(limits.timeout_s, left_s))
+        if not isinstance(found, _Failure):
+            return Answer(found, n_failed, n_prompt, n_new)
         n_failed += 1
-        if n_failed > MAX_RETRIES or not found.may_pass:
-            raise CallFailed(found.status, found.reason, n_failed)
-        await asyncio.sleep(_wait_s(found, n_failed))
-    return found, n_failed
+        n_prompt, n_new = n_prompt + found.n_prompt_tokens, n_new + found.n_tokens
+        wait_s = _wait_s(found, n_failed)
+        is_last = n_failed > MAX_RETRIES or not found.may_pass or gave_up()
+        if is_last or time.monotonic() - started + wait_s >= limits.retry_s:
+            raise CallFailed(found, n_failed, n_prompt, n_new)
+        await asyncio.sleep(wait_s)
 
 
-def error_text(found: object) -> str:
-    """Return what an error says, on one line: its `message` or `error`, at any depth, where it has one."""
-    while isinstance(found, dict) and ("error" in found or "message" in found):
-        found = found.get("message") or found.get("error")
-    return " ".join(str(found).split())[:200]
-
-
-async def _attempt(session: aiohttp.ClientSession, url: str, body: bytes) -> bytes | _Failure:
+async def _attempt(
+    url: str, sent: Coroutine[Any, Any, Sent], read: Callable[[bytes], ReplyT], timeout_s: float
+) -> ReplyT | _Failure:
     try:
-        async with session.post(url, data=body) as reply:
-            data = await reply.read()
-    except (aiohttp.ClientError, TimeoutError) as error:
+        async with asyncio.timeout(timeout_s) as limit:
+            reply, data = await sent
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        if isinstance(error, TimeoutError) and limit.expired():
+            return _Failure(None, f"no whole reply within {timeout_s:.3g} s (--timeout-s)", may_pass=True)
         cause = error.__cause__ if isinstance(error, aiohttp.ClientSSLError) and error.__cause__ else error
-        return _Failure(None, f"{type(cause).__name__}: {error_text(cause)}", not isinstance(error, LASTING))
-    if reply.status < 400:
-        return data
-    told_wait_s = _told_wait_s(reply.headers)
-    too_long = told_wait_s is not None and told_wait_s > LONGEST_TOLD_WAIT_S
-    may_pass = _may_pass(reply.status, reply.headers) and not too_long
-    return _Failure(reply.status, f"{reply.status}: {error_text(_decoded(data))}", may_pass, told_wait_s)
+        lasting = isinstance(error, LASTING) or (
+            isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError)
+        )
+        unreachable = lasting or isinstance(error, aiohttp.ClientConnectorError)
+        reason = f"{type(cause).__name__}: {error_text(cause)}"
+        return _Failure(None, reason, may_pass=not lasting, unreachable=unreachable)
+    if data is None:
+        return _Failure(reply.status, f"the reply is longer than {MOST_BYTES / 2**20:.0f} MiB", may_pass=False)
+    if 300 <= reply.status < 400:
+        return _Failure(reply.status, _moved(url, reply), may_pass=False)
+    if reply.status >= 400:
+        told_wait_s = _told_wait_s(reply.headers)
+        too_long = told_wait_s is not None and told_wait_s > LONGEST_TOLD_WAIT_S
+        again = _told_may_pass(reply.status, reply.headers) and not too_long
+        return _Failure(reply.status, f"{reply.status}: {error_text(_decoded(data))}", again, told_wait_s)
+    try:
+        return read(data)
+    except BrokenReply as broken:
+        wait_s = _told_wait_s(reply.headers)
+        return _Failure(
+            broken.status,
+            broken.reason,
+            broken.may_pass,
+            wait_s,
+            n_prompt_tokens=broken.n_prompt_tokens,
+            n_tokens=broken.n_tokens,
+        )
 
 
-def _may_pass(status: int, headers: Mapping[str, str]) -> bool:
+async def _sent(session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
+    """Return the reply to `body` and its data, None where it is too long; a call goes where 307 and 308 send it.
+
+    The key does not go along to another server. Other redirects would make a GET of the call, and are not followed.
+    """
+    here, shared = url, dict(headers)
+    for hop in range(MOST_HOPS + 1):
+        async with session.post(here, data=body, headers=shared, allow_redirects=False) as reply:
+            to = reply.headers.get("Location")
+            if reply.status not in MOVED_WITH_BODY or not to or hop == MOST_HOPS:
+                return reply, await _data(reply)
+        there = urljoin(here, to)
+        if not same_place(here, there):
+            shared.pop("Authorization", None)
+        here = there
+    raise AssertionError("the last hop returns")
+
+
+async def _data(reply: aiohttp.ClientResponse) -> bytes | None:
+    parts, n_bytes = [], 0
+    async for part in reply.content.iter_any():
+        n_bytes += len(part)
+        if n_bytes > MOST_BYTES:
+            reply.close()
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _moved(url: str, reply: aiohttp.ClientResponse) -> str:
+    to = reply.headers.get("Location")
+    if not to:
+        return f"{reply.status}: the server sends calls elsewhere without saying where"
+    there = shown(urljoin(url, to)).removesuffix("/chat/completions")
+    return f"{reply.status}: the server sends calls on to another address: give --base-url {there}"
+
+
+def _told_may_pass(status: int, headers: Mapping[str, str]) -> bool:
     told = headers.get("x-should-retry")
-    return told == "true" if told in ("true", "false") else status >= 500 or status in PASSING
+    return told == "true" if told in ("true", "false") else may_pass(status)
 
 
 def _told_wait_s(headers: Mapping[str, str]) -> float | None:
@@ -100,6 +209,6 @@ def _wait_s(failure: _Failure, n_failed: int) -> float:
 
 def _decoded(data: bytes) -> object:
     try:
-        return msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return parse_body(data)
+    except BrokenReply:
         return data.decode(errors="replace")

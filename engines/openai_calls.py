@@ -1,7 +1,7 @@
 """Calls to an OpenAI-compatible server, several under way at once."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,18 +15,14 @@ import msgspec
 
 from console.errors import EngineError
 from engines import in_flight
-from engines.chat_reply import ChatReply, Reply, decode
-from engines.http_call import CallFailed, post
+from engines.chat_reply import Reply, Tokens, decode
+from engines.http_call import CallFailed, Limits, post
+from engines.served.address import Address, masked, secrets_of, shown
+from engines.served.outage import Outage
 
-FATAL = {
-    401: "is the key right?",
-    403: "is the key right, and may it use this model?",
-    404: "is --base-url right, and is the model served there?",
-}
-"""The statuses that will be the same for every call, and what to look at."""
 CONNECT_TIMEOUT_S = 5
-READ_TIMEOUT_S = 600
-"""How long a server may send nothing."""
+MAX_FAILURES_IN_ROW = 25
+"""After so many a server is taken to be gone; far more than prompts that are refused stand one after the other."""
 
 
 @dataclass(frozen=True)
@@ -42,26 +38,40 @@ class Call:
 class Calls(Protocol):
     """Something that makes calls, or knows what came of them."""
 
-    def __call__(self, todo: Iterator[int], body: Callable[[int], dict[str, Any]]) -> Iterator[tuple[int, Call]]:
+    def __call__(
+        self, todo: Iterator[int], body: Callable[[int], dict[str, Any]], *, resumed: bool = False
+    ) -> Iterator[tuple[int, Call]]:
         """Yield each index of `todo` with its call, as calls return; `body` makes what is sent once its turn comes.
 
-        Raises EngineError where no call can succeed.
+        `resumed` says that others of the same calls were answered at an earlier start. Raises EngineError where no
+        call can succeed.
         """
         ...
 
 
 @dataclass
 class ServedCalls:
-    """Asks a server, `concurrency` calls under way at once. A call that fails after its retries has an error."""
+    """Asks a server, `concurrency` calls under way at once. A call that fails after its retries has an error.
 
-    server: str
+    What is wrong for every call ends all of them, but only where nothing was answered before: one prompt's refusal is
+    that call's error. So does an outage: `max_failures_in_row` calls that fail one after the other (0: never).
+    """
+
+    server: str = field(repr=False)  # may have a key
     """The base URL, without a slash at its end."""
-    headers: dict[str, str] = field(repr=False)  # has the key
+    headers: Mapping[str, str] = field(repr=False)  # has the key
     concurrency: int
-    answered: bool = field(default=False, init=False)
-    """Whether any call had an answer: until then a server that cannot be reached is an EngineError."""
+    limits: Limits = field(default_factory=Limits)
+    max_failures_in_row: int = MAX_FAILURES_IN_ROW
+    outage: Outage = field(init=False, repr=False)
 
-    def __call__(self, todo: Iterator[int], body: Callable[[int], dict[str, Any]]) -> Iterator[tuple[int, Call]]:
+    def __post_init__(self) -> None:
+        """Watch for an outage from the first call on, whichever stage makes it."""
+        self.outage = Outage(shown(self.server), self.max_failures_in_row)
+
+    def __call__(
+        self, todo: Iterator[int], body: Callable[[int], dict[str, Any]], *, resumed: bool = False
+    ) -> Iterator[tuple[int, Call]]:
         """Yield what came of each call; see `Calls`."""
 
         @asynccontextmanager
@@ -73,13 +83,26 @@ class ServedCalls:
 
                 yield ask
 
-        return in_flight.results(opened, todo, self.concurrency)
+        return self.outage.watched(
+            todo,
+            lambda rest: in_flight.results(opened, rest, self.concurrency),
+            resumed=resumed,
+        )
+
+    def hide(self, text: str) -> str:
+        """Return `text` without the key and what else is secret."""
+        return masked(text, self._secrets)
+
+    @cached_property
+    def _secrets(self) -> set[str]:
+        key = self.headers.get("Authorization", "").partition(" ")[2]
+        proxy = _proxy(self.server) or ""
+        return secrets_of(self.server) | secrets_of(proxy) | ({key} - {"none"})
 
     def _session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self.concurrency, ssl=self._tls),
-            headers=self.headers,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
             proxy=_proxy(self.server),
         )
 
@@ -91,44 +114,38 @@ class ServedCalls:
 
         return create_ssl_context()
 
+    @cached_property
+    def _url(self) -> str:
+        return Address.of(self.server).url("/chat/completions")
+
     async def _call(self, session: aiohttp.ClientSession, body: dict[str, Any]) -> Call:
         started = time.monotonic()
-        n_failed = 0
         try:
-            data, n_failed = await post(session, f"{self.server}/chat/completions", msgspec.json.encode(body))
-            reply = decode(data)
+            data = msgspec.json.encode(body)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError) as error:
+            return Call(None, f"call failed: its texts cannot be sent: {type(error).__name__}: {error}", {"n_calls": 0})
+        try:
+            found = await post(session, self._url, self.headers, data, decode, self.limits, self.outage.is_over)
         except CallFailed as failed:
-            self._check(failed)
-            return _failed(failed.reason, failed.n_calls, started)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            return _failed(f"{type(error).__name__}: {error}", n_failed + 1, started)
-        self.answered = True
-        return Call(reply.choices[0], None, usage_of_reply(reply, n_failed, time.monotonic() - started))
-
-    def _check(self, failed: CallFailed) -> None:
-        """Raise EngineError where no other call would do better."""
-        if failed.status in FATAL:
-            raise EngineError(f"{self.server}: {failed.reason}; {FATAL[failed.status]}") from None
-        if failed.status is None and not self.answered:
-            asked = "is --base-url right, and is it running?"
-            raise EngineError(f"{self.server}: no server answers there; {asked} ({failed.reason})") from None
+            failed.reason = self.hide(failed.reason)
+            self.outage.failed(failed)
+            usage = usage_of_call(Tokens(failed.n_prompt_tokens, failed.n_tokens), failed.n_calls, failed.n_calls)
+            return Call(None, f"call failed: {failed.reason}", usage | {"seconds": time.monotonic() - started})
+        self.outage.answered()
+        took = found.reply.usage
+        tokens = Tokens(took.prompt_tokens + found.n_prompt_tokens, took.completion_tokens + found.n_tokens)
+        usage = usage_of_call(tokens, found.n_failed + 1, found.n_failed)
+        return Call(found.reply.choices[0], None, usage | {"seconds": time.monotonic() - started})
 
 
-def usage_of_reply(reply: ChatReply, n_failed: int, seconds: float) -> dict[str, Any]:
-    """Return what a call cost that `n_failed` failed attempts came before."""
-    n_prompt, n_new = (reply.usage.prompt_tokens, reply.usage.completion_tokens) if reply.usage else (0, 0)
+def usage_of_call(tokens: Tokens, n_calls: int, n_failed: int) -> dict[str, Any]:
+    """Return what `n_calls` attempts cost, of which `n_failed` failed, as fields of a Completion or Choice."""
     return {
-        "n_prompt_tokens": n_prompt,
-        "n_tokens": n_new,
-        "n_calls": n_failed + 1,
+        "n_prompt_tokens": tokens.prompt_tokens,
+        "n_tokens": tokens.completion_tokens,
+        "n_calls": n_calls,
         "n_failed": n_failed,
-        "seconds": seconds,
     }
-
-
-def _failed(reason: str, n_calls: int, started: float) -> Call:
-    usage = {"n_calls": n_calls, "n_failed": n_calls, "seconds": time.monotonic() - started}
-    return Call(None, f"call failed: {reason}", usage)
 
 
 def _proxy(server: str) -> str | None:
@@ -139,5 +156,5 @@ def _proxy(server: str) -> str | None:
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if urlsplit(proxy).scheme not in ("http", "https"):
-        raise EngineError(f"{server}: the environment's proxy for it is no http proxy; unset it, or set NO_PROXY")
+        raise EngineError(f"{shown(server)}: the environment's proxy is no http proxy; unset it, or set NO_PROXY")
     return proxy

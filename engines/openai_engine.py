@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
-from console.errors import EngineError, InputError
+from console.errors import InputError
+from engines.chat_reply import no_text
+from engines.http_call import Limits
 from engines.neutral import COMMON_SPECIAL_TOKENS, neutralised
-from engines.openai_calls import Call, Calls, ServedCalls
-from engines.protocol import Choice, Completion, Request, Sampling
+from engines.openai_calls import MAX_FAILURES_IN_ROW, Call, Calls, ServedCalls
+from engines.protocol import Choice, Completion, NoLogprobsError, Request, Sampling
+from engines.served.address import Address, basic
+from engines.served.outage import FIRST_CALLS
 from engines.served_choices import NoLogprobs, NoReading, choice_settings, read_choices
 
 OFFICIAL = "https://api.openai.com/v1"
@@ -27,6 +30,8 @@ class OpenAIEngine:
     official: bool
     """Whether it is OpenAI's own server, whose newer models call one setting otherwise."""
     calls: Calls
+    gives_logprobs: bool = field(default=False, init=False)
+    """Whether any reply had log-probabilities: until then replies without them are the server's fault."""
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, done: Collection[int] = ()
@@ -42,8 +47,8 @@ class OpenAIEngine:
         for index, call in self._ask(requests, done, lambda *_: settings):
             if call.reply is None:
                 yield Completion(index, "", None, error=call.error, **call.usage)
-            elif call.reply.message.refusal:
-                yield Completion(index, "", None, error=f"refused: {call.reply.message.refusal}", **call.usage)
+            elif reason := no_text(call.reply):
+                yield Completion(index, "", None, error=reason, **call.usage)
             else:
                 yield Completion(index, call.reply.message.content or "", call.reply.finish_reason, **call.usage)
 
@@ -62,10 +67,24 @@ class OpenAIEngine:
             asked[index] = request.labels, request.alone
             return choice_settings(choices, *asked[index])
 
+        without: list[tuple[int, Call, Asked]] = []  # the first replies, as long as none has log-probabilities
+        self.gives_logprobs |= bool(done)
         for index, call in self._ask(requests, done, settings):
-            if index not in asked:  # the reply is from a file
-                asked[index] = requests[index].labels, requests[index].alone
-            yield self._choice(index, call, choices, *asked.pop(index))
+            how = asked.pop(index, None) or (requests[index].labels, requests[index].alone)  # or a reply from a file
+            try:
+                yield self._choice(index, call, choices, *how)
+            except NoLogprobs as why:
+                without.append((index, call, how))
+                if len(without) == FIRST_CALLS:
+                    raise NoLogprobsError(f"{self.name}: {why}") from None
+            if self.gives_logprobs:
+                yield from (self._choice(index, call, choices, *how) for index, call, how in without)
+                without.clear()
+        for index, call, how in without:
+            try:
+                yield self._choice(index, call, choices, *how)
+            except NoLogprobs as why:
+                raise NoLogprobsError(f"{self.name}: {why}") from None
 
     def _choice(self, index: int, call: Call, choices: Sequence[str], labels: tuple[str, ...], alone: bool) -> Choice:
         if call.reply is None:
@@ -75,9 +94,13 @@ class OpenAIEngine:
         try:
             logprobs = read_choices(call.reply, choices, labels, alone=alone)
         except NoLogprobs as why:
-            raise EngineError(f"{self.name}: {why}; use --read text") from None
-        except NoReading as why:
+            if not self.gives_logprobs:
+                raise
             return Choice(index, (), error=str(why), **call.usage)
+        except NoReading as why:
+            self.gives_logprobs = True
+            return Choice(index, (), error=str(why), **call.usage)
+        self.gives_logprobs = True
         text = (call.reply.message.content or "")[:80]
         error = None if logprobs else f"the reply names no choice: {text!r}"
         return Choice(index, logprobs or (), error=error, **call.usage)
@@ -89,7 +112,7 @@ class OpenAIEngine:
             request = requests[index]
             return self._body(request, settings(index, request))
 
-        return self.calls((index for index in range(len(requests)) if index not in done), body)
+        return self.calls((index for index in range(len(requests)) if index not in done), body, resumed=bool(done))
 
     def _body(self, request: Request, settings: dict[str, Any]) -> dict[str, Any]:
         body = {
@@ -106,7 +129,14 @@ class OpenAIEngine:
         return body
 
 
-def open_openai(model: str, base_url: str | None, api_key_env: str, concurrency: int) -> OpenAIEngine:
+def open_openai(
+    model: str,
+    base_url: str | None,
+    api_key_env: str,
+    concurrency: int,
+    limits: Limits | None = None,
+    max_failures_in_row: int = MAX_FAILURES_IN_ROW,
+) -> OpenAIEngine:
     """Return the engine for a model at `base_url`, else at OPENAI_BASE_URL, else at OpenAI's own server.
 
     Nothing is asked yet. Raises InputError where the official server is meant and there is no key.
@@ -115,18 +145,20 @@ def open_openai(model: str, base_url: str | None, api_key_env: str, concurrency:
     key = os.environ.get(api_key_env, "").strip()
     if server == OFFICIAL and not key:
         raise InputError(f"no key for the OpenAI API: set {api_key_env}, or name a server with --base-url")
-    calls = ServedCalls(server, _headers(server, key), concurrency)
-    return OpenAIEngine(model, f"{server}/{model}", server == OFFICIAL, calls)
+    address = Address.of(server)
+    calls = ServedCalls(server, _headers(address, key), concurrency, limits or Limits(), max_failures_in_row)
+    place = f"{address.scheme}{address.place.rstrip('/')}"  # without secrets: a new key is no new judge
+    return OpenAIEngine(model, f"{place}/{model}", server == OFFICIAL, calls)
 
 
-def _headers(server: str, key: str) -> dict[str, str]:
+def _headers(address: Address, key: str) -> dict[str, str]:
     headers = {
+        # the URL's user and password, where it has them, are sent in place of the key
+        "Authorization": f"Basic {basic(address.user)}" if address.user else f"Bearer {key or 'none'}",
         "Content-Type": "application/json",
         "Accept": "application/json",
         "User-Agent": "judgeloop",
         "OpenAI-Organization": os.environ.get("OPENAI_ORG_ID", ""),
         "OpenAI-Project": os.environ.get("OPENAI_PROJECT_ID", ""),
     }
-    if not urlsplit(server).username:  # else the URL's user and password are sent in its place
-        headers["Authorization"] = f"Bearer {key or 'none'}"
     return {name: value for name, value in headers.items() if value}

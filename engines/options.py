@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from engines.protocol import Engine
 
 EngineKind = Literal["auto", "transformers", "openai"]
+LEAST_RETRY_S = 300.0
+"""With a short --timeout-s too there is time to wait as long as a busy server asks."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,12 @@ class EngineOptions:
     """The environment variable that holds the server's key; unset is fine for a local server."""
     concurrency: int = 16
     """Calls under way at once (openai)."""
+    timeout_s: float = 600.0
+    """The longest that one attempt of a call may take, to the last byte of its reply (openai)."""
+    retry_s: float | None = None
+    """The longest for all attempts of a call with their waits; the default is twice --timeout-s, at least 300."""
+    max_failures_in_row: int = 25
+    """Stop, to go on later, where so many calls fail one after the other; 0 never stops for that (openai)."""
     batch_size: int = 32
     """Rows computed at once (transformers)."""
 
@@ -40,13 +48,27 @@ def open_engine(options: EngineOptions) -> "Engine":
     """Return the engine that `options` name, ready to be asked; raises InputError or EngineError."""
     if options.concurrency < 1 or options.batch_size < 1:
         raise InputError("--concurrency and --batch-size must be at least 1")
+    for name, seconds in (("--timeout-s", options.timeout_s), ("--retry-s", options.retry_s)):
+        if seconds is not None and not 0 < seconds < float("inf"):
+            raise InputError(f"{name} must be a number of seconds above 0, not {seconds}")
+    if options.max_failures_in_row < 0:
+        raise InputError(f"--max-failures-in-row must be at least 0, not {options.max_failures_in_row}")
     kind = options.engine
     if kind == "auto":
         kind = "openai" if options.base_url else "transformers"
     if kind == "openai":
+        from engines.http_call import Limits
         from engines.openai_engine import open_openai
 
-        return open_openai(options.model, options.base_url, options.api_key_env, options.concurrency)
+        limits = Limits(options.timeout_s, options.retry_s or max(2 * options.timeout_s, LEAST_RETRY_S))
+        return open_openai(
+            options.model,
+            options.base_url,
+            options.api_key_env,
+            options.concurrency,
+            limits,
+            options.max_failures_in_row,
+        )
     if options.base_url:
         raise InputError("--base-url goes with --engine openai")
     from engines.models import resolve_model

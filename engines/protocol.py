@@ -4,7 +4,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from console.errors import EngineError
 from records.rows import Message
+
+
+class NoLogprobsError(EngineError):
+    """A model or server gives no log-probabilities; what to do about that depends on what they are wanted for."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,14 @@ class Engine(Protocol):
     ) -> Iterator[Choice]:
         """Yield the log-probabilities of `choices` for each request that is not in `done`.
 
-        Raises EngineError where the model or server gives no log-probabilities.
+        Raises NoLogprobsError where the model or server gives no log-probabilities.
         """
         ...
+
+
+def advised(choices: Iterator[Choice], remedy: str) -> Iterator[Choice]:
+    """Yield `choices`; where there are no log-probabilities the EngineError says what to do about it, `remedy`."""
+    try:
+        yield from choices
+    except NoLogprobsError as error:
+        raise EngineError(f"{error}; {remedy}") from None

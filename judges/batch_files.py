@@ -118,7 +118,9 @@ class _Exporting:
     custom_ids: Sequence[str]
     parts: Parts
 
-    def __call__(self, todo: Iterator[int], body: Callable[[int], dict[str, Any]]) -> Iterator[tuple[int, Call]]:
+    def __call__(
+        self, todo: Iterator[int], body: Callable[[int], dict[str, Any]], *, resumed: bool = False
+    ) -> Iterator[tuple[int, Call]]:
         for _, row in groupby(todo, key=lambda index: self.custom_ids[index].split("-")[0]):
             self.parts.write([request_line(self.custom_ids[index], body(index)) for index in row])
         return iter(())
@@ -131,7 +133,9 @@ class _Importing:
     custom_ids: Sequence[str]
     answers: Answers
 
-    def __call__(self, todo: Iterator[int], body: Callable[[int], dict[str, Any]]) -> Iterator[tuple[int, Call]]:
+    def __call__(
+        self, todo: Iterator[int], body: Callable[[int], dict[str, Any]], *, resumed: bool = False
+    ) -> Iterator[tuple[int, Call]]:
         asked = set(todo)
         for index, custom_id in enumerate(self.custom_ids):
             if index in asked:

@@ -11,9 +11,10 @@ import msgspec
 
 from console.errors import InputError, RowError
 from console.progress import say
-from engines.chat_reply import decode
-from engines.http_call import error_text
-from engines.openai_calls import Call, usage_of_reply
+from engines.chat_reply import Tokens, decode
+from engines.openai_calls import Call, usage_of_call
+from engines.served.body import BrokenReply, parse_body
+from engines.served.failures import error_text
 from records.disk import DiskDict
 from records.files import BadRows, checked_file, decode_record, is_indexed, read_records
 
@@ -75,12 +76,16 @@ class Answers:
             if not line.is_answer:
                 raise ValueError(_reason(line))
             assert line.response is not None
-            reply = decode(line.response.body)
-        except (ValueError, msgspec.MsgspecError) as error:
+            reply = decode(bytes(line.response.body))
+        except BrokenReply as broken:
+            self._counts["failed"] += 1
+            tokens = Tokens(broken.n_prompt_tokens, broken.n_tokens)
+            return Call(None, f"call failed: {broken.reason}", usage_of_call(tokens, 1, 1))
+        except ValueError as error:
             self._counts["failed"] += 1
             return Call(None, f"call failed: {error}", FAILED)
         self._counts["answers"] += 1
-        return Call(reply.choices[0], None, usage_of_reply(reply, 0, 0.0))
+        return Call(reply.choices[0], None, usage_of_call(reply.usage, 1, 0))
 
     def skip(self, call: str) -> None:
         """Leave out what came of `call`: its row is there already."""
@@ -152,6 +157,6 @@ def _reason(line: _Output) -> str:
     """Return what a failed line says went wrong: its `error`, or the one in the response's body."""
     found = line.error
     if not found and line.response is not None:
-        found = msgspec.json.decode(line.response.body)
+        found = parse_body(bytes(line.response.body))
     status = f"{line.response.status_code}: " if line.response is not None else ""
     return status + error_text(found)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from console.errors import EngineError, InputError, JudgeError
-from engines.protocol import Choice, Completion, Engine, Request, Sampling
+from engines.protocol import Choice, Completion, Engine, Request, Sampling, advised
 from judges.options import Aggregate, JudgeOptions, Reading
 from judges.parse import PARSER_VERSION
 from judges.rubric import Rubric, load_rubric
@@ -254,7 +254,7 @@ def ask(
     skipped |= {index * n + number for index, own in known.items() for number in own}
     answers: Iterator[Completion] | Iterator[Choice]
     if judge.read == "logprobs":
-        answers = judge.engine.choose(requests, choices, skipped)
+        answers = advised(judge.engine.choose(requests, choices, skipped), "use --read text")
     else:
         answers = judge.engine.generate(requests, judge.sampling, skipped)
     waiting: dict[int, dict[int, Completion | Choice]] = {}

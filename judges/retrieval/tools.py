@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from engines.protocol import Engine
+from engines.protocol import Engine, advised
 from judges.question import load_question
 from judges.retrieval.arithmetic import holds, same_answer
 from judges.retrieval.equations import equations
@@ -30,7 +30,8 @@ def choose_tools(engine: Engine, responses: Sequence[Response], skip: set[int]) 
     """Yield the tool that the model finds most fitting for each response whose position is not in `skip`."""
     question = load_question("tool", HERE)
     requests = [question.request(prompt=text_of(r.prompt), response=r.response) for r in responses]
-    for choice in engine.choose(requests, list(question.choices), skip):
+    choices = engine.choose(requests, list(question.choices), skip)
+    for choice in advised(choices, "the choice of a tool needs them: give --tool search or --tool arithmetic"):
         # Which tool comes first is enough here, however little the model thinks of all three: it is no verdict.
         probabilities, _, error = question.read(choice, min_mass=0.0)
         tool = _most_fitting(responses[choice.index], probabilities) if probabilities else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, cast
 
-from engines.protocol import Engine
+from engines.protocol import Engine, advised
 from judges.question import load_question
 from judges.retrieval.corpus import Passage
 from judges.retrieval.options import EvidenceOptions
@@ -60,7 +60,8 @@ class JudgeVerifier:
         """Yield a reading for each pair, all asked in one call so that the engine can batch them."""
         question = load_question("stance", HERE)
         requests = [question.request(passage=shown(passage), claim=claim) for claim, passage in pairs]
-        for choice in self.engine.choose(requests, list(question.choices)):
+        choices = self.engine.choose(requests, list(question.choices))
+        for choice in advised(choices, "verifying claims needs them: give --verifier nli with --nli-model"):
             probabilities, mass, error = question.read(choice)
             yield choice.index, Reading(probabilities, mass, error, usage_of(choice))
 

@@ -13,11 +13,11 @@ import pytest
 
 from console.errors import EngineError
 from engines import http_call
-from engines.http_call import error_text
+from engines.http_call import Limits, error_text
 from engines.openai_engine import OpenAIEngine, open_openai
 from engines.protocol import Completion, Request, Sampling
 from tests.conftest import ROOT
-from tests.openai_server import Server, completion, running
+from tests.openai_server import Server, completion, hang, running
 
 ASK = [Request([{"role": "user", "content": f"question {number}"}], seed=number) for number in range(2)]
 BUSY = {"error": {"message": "busy"}}
@@ -39,8 +39,8 @@ def server() -> Iterator[Server]:
         yield found
 
 
-def engine_of(url: str | None) -> OpenAIEngine:
-    return open_openai("m", url, "NO_KEY", concurrency=2)
+def engine_of(url: str | None, limits: Limits | None = None) -> OpenAIEngine:
+    return open_openai("m", url, "NO_KEY", 2, limits)
 
 
 def asked(url: str | None) -> Completion:
@@ -122,10 +122,14 @@ def test_the_waits_are_those_of_the_openai_sdk() -> None:
 @pytest.mark.parametrize(
     "body", [b"<html>Bad gateway</html>", b'{"choices": [', b'{"choices": [{"message": {"content": "\xff"}}]}', b""]
 )
-def test_a_reply_that_is_no_json_is_that_rows_error(server: Server, body: bytes) -> None:
-    found = asked_after(server, b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-    assert found.text == "" and (found.n_calls, found.n_failed, len(server.asked)) == (1, 1, 1)
-    assert found.error is not None and found.error.startswith("call failed: ")
+def test_a_reply_that_is_no_json_is_asked_for_again_and_then_that_rows_error(server: Server, body: bytes) -> None:
+    sent = b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    found = asked_after(server, sent)
+    assert found.text == "ok" and (found.n_calls, found.n_failed, len(server.asked)) == (2, 1, 2)
+    server.asked.clear()
+    found = asked_after(server, *[sent] * 5)
+    assert found.text == "" and (found.n_calls, found.n_failed, len(server.asked)) == (5, 5, 5)
+    assert found.error is not None and found.error.startswith("call failed: the ")
 
 
 def test_an_error_page_that_is_no_json_is_said_on_one_line(server: Server) -> None:
@@ -151,12 +155,10 @@ def test_a_reply_that_always_breaks_off_is_that_rows_error(server: Server) -> No
 
 
 def test_a_server_that_sends_nothing_for_too_long_is_left(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engines.openai_calls.READ_TIMEOUT_S", 0.1)
-    engine = engine_of(server.url)
-    list(engine.generate(ASK[:1], Sampling()))
-    server.answer = lambda _: time.sleep(0.3) or completion("late")
-    [found] = engine.generate(ASK[:1], Sampling())
-    assert found.error is not None and found.error.startswith("call failed: SocketTimeoutError")
+    monkeypatch.setattr(http_call, "MAX_RETRIES", 1)
+    server.answer = lambda _: hang()
+    [found] = engine_of(server.url, Limits(0.1)).generate(ASK[:1], Sampling())
+    assert found.error == "call failed: no whole reply within 0.1 s (--timeout-s)" and found.n_calls == 2
 
 
 def test_a_call_follows_where_the_server_has_moved_to(server: Server) -> None:

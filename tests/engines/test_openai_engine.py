@@ -77,14 +77,23 @@ def test_a_call_takes_as_long_as_its_answer_and_a_good_one_counts_once(server: S
     assert 0.1 <= found.seconds < 2 and (found.n_calls, found.n_failed) == (1, 0)
 
 
-@pytest.mark.parametrize("reply", [{"detail": "x"}, {"choices": []}, {"choices": [{"message": {"content": 7}}]}])
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        ({"detail": "x"}, "the reply has no choices: {'detail': 'x'}"),
+        ({"choices": []}, "the reply has no choices: {'choices': []}"),
+        ({"choices": [{"message": {"content": 7}}]}, "the reply's content is no text: 7"),
+        ({"choices": [{"delta": {"content": "x"}}]}, "the reply has no message"),
+        ([], "the reply is no chat completion"),
+    ],
+)
 def test_a_reply_that_is_no_completion_is_that_rows_error(
-    server: Server, engine: OpenAIEngine, reply: dict[str, Any]
+    server: Server, engine: OpenAIEngine, reply: dict[str, Any], reason: str
 ) -> None:
     server.answer = lambda body: (200, reply) if body["seed"] == 1 else completion("ok")
     found = {c.index: c for c in engine.generate(ASK[:2], Sampling())}
     assert found[0].text == "ok" and found[1].text == "" and (found[1].n_calls, found[1].n_failed) == (1, 1)
-    assert found[1].error is not None and found[1].error.startswith("call failed: ValidationError")
+    assert found[1].error is not None and found[1].error.startswith(f"call failed: {reason}")
 
 
 @pytest.mark.parametrize(("sent", "n_calls"), [(b"", 5), (b"what?\r\n\r\n", 5)], ids=["nothing", "rubbish"])
@@ -204,7 +213,7 @@ def test_a_reply_that_names_no_choice_has_no_verdict(server: Server, engine: Ope
 
 def test_a_server_without_log_probabilities_is_an_error_not_a_fallback(server: Server, engine: OpenAIEngine) -> None:
     server.answer = lambda _: completion("Score: 4")
-    with pytest.raises(EngineError, match="no log-probabilities; use --read text"):
+    with pytest.raises(EngineError, match="the server gives no log-probabilities"):
         list(engine.choose(ASK, ["3", "4"]))
 
 

@@ -7,7 +7,7 @@ read from log-probabilities and with one question in each order in the place of 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from engines.protocol import Choice, Engine, Request
+from engines.protocol import Choice, Engine, Request, advised
 from judges.clustering.answer_sets import AnswerSet
 from judges.clustering.equivalence import BoolNN, FloatNN, Relation, is_whole, relation_id
 from judges.question import Question, load_question
@@ -50,7 +50,8 @@ class SameMeaning:
         usages = [relation.usage if relation else Usage() for relation in known]
         errors: list[dict[str, None]] = [{} for _ in sets]
         requests = [self.request(sets[index], i, j) for index, i, j in places]
-        for choice in self.engine.choose(requests, list(self.question.choices), done):
+        choices = self.engine.choose(requests, list(self.question.choices), done)
+        for choice in advised(choices, "--equivalence judge needs them: give another --equivalence"):
             index, i, j = places[choice.index]
             values[index][i][j], error = probability_same(self.question, choice)
             usages[index] += usage_of(choice)

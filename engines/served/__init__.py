@@ -1,0 +1,1 @@
+"""What every caller of a server needs: replies read with forbearance, failures said plainly, secrets kept."""

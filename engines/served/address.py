@@ -1,0 +1,95 @@
+"""A server's address: where its calls go, and how it is shown without the secrets that people put into it."""
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote, unquote_plus, urlsplit
+
+HIDDEN = "***"
+SHORTEST_SECRET = 4
+"""A shorter text is not looked for in messages: it would hide parts of other words."""
+NOT_SECRET = {"api-version", "version", "v", "model", "deployment"}
+"""Parameters of a query that are shown: an API's version is no secret, and helps to find a fault."""
+HOST = re.compile(r"(?:[\w.-]+|\[[\da-fA-F:.%]+\])?(?::\d*)?")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A URL in the parts that matter here; the fragment is left out, as no server sees it."""
+
+    scheme: str
+    """With its `://`, or nothing."""
+    user: str
+    """User and password as they stand, or nothing."""
+    place: str
+    """Host, port and path."""
+    query: str
+
+    @staticmethod
+    def of(url: str) -> "Address":
+        """Return the parts of `url`, whatever its form; raises nothing."""
+        scheme, mark, rest = url.partition("://")
+        if not mark:
+            scheme, rest = "", url
+        authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+        user = authority.rpartition("@")[0]
+        if not user and not HOST.fullmatch(authority):
+            user = rest.rpartition("@")[0]  # a password with a slash or a question mark that are not escaped
+        rest = rest[len(user) :].removeprefix("@") if user else rest
+        place, _, query = rest.partition("#")[0].partition("?")
+        return Address(scheme + mark, user, place, query)
+
+    def url(self, path: str = "") -> str:
+        """Return the address of `path` under this one, without user and password; the query stays: a key may be it."""
+        query = f"?{self.query}" if self.query else ""
+        return f"{self.scheme}{self.place.rstrip('/')}{path}{query}"
+
+
+def shown(url: str) -> str:
+    """Return `url` with its user, its password and the values of its query hidden."""
+    parts = Address.of(url)
+    query = "&".join(map(_shown_parameter, parts.query.split("&"))) if parts.query else ""
+    return f"{parts.scheme}{f'{HIDDEN}@' if parts.user else ''}{parts.place}{'?' if query else ''}{query}"
+
+
+def secrets_of(url: str) -> set[str]:
+    """Return what of `url` must not be shown: user, password and values of the query, as they stand and decoded."""
+    parts = Address.of(url)
+    found = {parts.user, *parts.user.split(":", 1), basic(parts.user)} if parts.user else set()
+    for parameter in filter(None, parts.query.split("&")):
+        name, _, value = parameter.partition("=")
+        if name.lower() not in NOT_SECRET:
+            found.add(value or name)
+    return found | {unquote(one) for one in found} | {unquote_plus(one) for one in found}
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """Return `text` with every one of `secrets` hidden, the longest first."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= SHORTEST_SECRET:
+            text = text.replace(secret, HIDDEN)
+    return text
+
+
+def basic(user: str) -> str:
+    """Return what an Authorization header says after `Basic` for `user`, `name:password` as a URL has it."""
+    name, _, password = user.partition(":")
+    return b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
+
+
+def same_place(one: str, other: str) -> bool:
+    """Return whether both addresses are of one server, so that what one may know the other may."""
+    return _origin(one) == _origin(other)
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.rpartition("@")[2].lower()
+
+
+def _shown_parameter(parameter: str) -> str:
+    name, mark, _ = parameter.partition("=")
+    if name.lower() in NOT_SECRET:
+        return parameter
+    return f"{name}{mark}{HIDDEN}" if mark else HIDDEN

@@ -1,0 +1,106 @@
+"""What a server says went wrong, whatever form it gives it, and whether it may pass."""
+
+import math
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+PASSING = {408, 409, 425, 429}
+"""The statuses, besides 500 and above, after which another attempt may succeed."""
+CODES = ("code", "status", "status_code", "statusCode", "http_status", "http_code", "error_code", "type", "name")
+"""Where providers put a status, as a number or as its name."""
+BUSY = ("ratelimit", "toomanyrequests", "resourceexhausted", "throttl")
+DOWN = (
+    "overloaded",
+    "unavailable",
+    "internalserver",
+    "internalerror",
+    "servererror",
+    "badgateway",
+    "timeout",
+    "timedout",
+    "deadlineexceeded",
+)
+"""Names of a status that passes, with the letters alone and in lower case: OpenAI's, Anthropic's, Google's, vLLM's."""
+NAMED = {"internal": 500, "apierror": 500}
+STATUS = re.compile(r"\s*(?:HTTP|Error|HTTP Error)?\s*([1-5]\d\d)\b(?![.,]\d)", re.IGNORECASE)
+DEEPEST = 6
+SHOWN_CHARS = 200
+
+
+def may_pass(status: int | None) -> bool:
+    """Return whether a later attempt may succeed after a failure with `status`."""
+    return status is not None and (status >= 500 or status in PASSING)
+
+
+def error_text(found: object) -> str:
+    """Return what an error says, on one line: its `message` or `error`, at any depth, where it has one."""
+    while isinstance(found, dict) and ("error" in found or "message" in found):
+        found = found.get("message") or found.get("error")
+    return " ".join(str(found).split())[:SHOWN_CHARS]
+
+
+def status_of(found: object) -> int | None:
+    """Return the HTTP status that an error body names, as a number, a text or a name; None where it names none."""
+    return next(_statuses(found, DEEPEST), None)
+
+
+def said_of_error(found: object, status: int | None) -> str:
+    """Return `status` and what an error says, on one line."""
+    text = error_text(found)
+    return text if status is None or text.startswith(str(status)) else f"{status}: {text}"
+
+
+def says_something(error: object) -> bool:
+    """Return whether the `error` of a reply is one: some servers send an empty one with every good reply."""
+    if isinstance(error, dict):
+        return any(map(says_something, error.values()))
+    return bool(error)
+
+
+def _statuses(found: object, depth: int) -> Iterator[int]:
+    """Yield what may be a status, the outermost first."""
+    if isinstance(found, str):
+        yield from _in_text(found, depth)
+    elif depth and isinstance(found, list):
+        for one in found[:10]:
+            if isinstance(one, dict | list):
+                yield from _statuses(one, depth - 1)
+    elif depth and isinstance(found, dict):
+        for name in CODES:
+            yield from _status(found.get(name))
+        for name, value in found.items():
+            if isinstance(value, dict | list) or name in ("raw", "error"):
+                yield from _statuses(value, depth - 1)
+
+
+def _status(value: object) -> Iterator[int]:
+    if isinstance(value, bool):
+        return
+    if isinstance(value, int | float):
+        if math.isfinite(value) and 400 <= value <= 599:
+            yield int(value)
+    elif isinstance(value, str):
+        if (match := STATUS.match(value)) and int(match[1]) >= 400:
+            yield int(match[1])
+            return
+        letters = "".join(filter(str.isalpha, value)).lower()
+        if any(name in letters for name in BUSY):
+            yield 429
+        elif any(name in letters for name in DOWN):
+            yield 503
+        elif letters in NAMED:
+            yield NAMED[letters]
+
+
+def _in_text(text: str, depth: int) -> Iterator[int]:
+    """Yield the status that a text begins with, or those of an error that some gateway has put into a text."""
+    if (match := STATUS.match(text)) and int(match[1]) >= 400:
+        yield int(match[1])
+    elif depth and text.lstrip().startswith("{"):
+        try:
+            inner = msgspec.json.decode(text)
+        except (msgspec.MsgspecError, RecursionError, UnicodeError):
+            return
+        yield from _statuses(inner, depth - 1)

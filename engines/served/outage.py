@@ -1,0 +1,122 @@
+"""Tells a server that answers nothing any more from prompts that it refuses."""
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from console.errors import EngineError
+from engines.http_call import CallFailed
+
+HINTS = {
+    401: "is the key right?",
+    402: "is the account's credit used up?",
+    403: "is the key right, and may it use this model?",
+    404: "is --base-url right, and is the model served there?",
+    None: "is --base-url right, and is it running?",
+}
+"""What to look at, by the status of calls that all fail."""
+FIRST_CALLS = 5
+"""So many failures of one kind, with no answer before them, are the server's and not those of a few prompts."""
+
+T = TypeVar("T")
+
+
+class Outage:
+    """Counts the failures of one server's calls since the last answer, and says when no more are to be made.
+
+    A refusal that is about what one call sent (400, 413, 422) says nothing of the others and is not counted. The
+    calls run in another thread than the one that takes their results; what is counted here is written by the calls'.
+    """
+
+    def __init__(self, server: str, max_in_row: int) -> None:
+        self._server, self._max_in_row = server, max_in_row
+        self._reached = self._any_answer = self._fails_otherwise = False
+        self._n_in_row = 0
+        self._firsts: list[CallFailed] = []
+        """The failures before any answer that may be everyone's."""
+        self._over: str | None = None
+
+    def answered(self) -> None:
+        """Count a call that was answered."""
+        self._reached = self._any_answer = True
+        self._n_in_row = 0
+
+    def failed(self, call: CallFailed) -> None:
+        """Count a call that failed after all its attempts."""
+        self._reached |= call.status is not None
+        for_all = call.status in HINTS or _moved(call)
+        if not for_all:
+            self._fails_otherwise = True
+        elif not self._any_answer:
+            self._firsts.append(call)
+        if for_all or call.may_pass:
+            self._n_in_row += 1
+        if call.unreachable and not self._reached:
+            self._over = self._wrong_for_all(call)
+        elif self._max_in_row and self._n_in_row >= self._max_in_row and self._over is None:
+            self._over = (
+                f"{self._server}: {self._n_in_row} calls in a row failed, the last with: {call.reason}. What is done "
+                "is kept: the same command goes on once the server answers (--max-failures-in-row sets the limit)"
+            )
+
+    def is_over(self) -> bool:
+        """Return whether no further attempt is to be made."""
+        return self._over is not None or (not self._is_known and len(self._firsts) >= FIRST_CALLS)
+
+    def watched(
+        self, todo: Iterator[int], results: Callable[[Iterator[int]], Iterator[T]], *, resumed: bool
+    ) -> Iterator[T]:
+        """Yield the `results` of `todo`; raises EngineError once it is over, after all calls that were under way.
+
+        Until it is known whether the first failures are everyone's, they are held back; `resumed` says that there
+        were answers at an earlier start.
+        """
+        self._any_answer |= resumed
+        rest, held = _Rest(todo), list[T]()
+        while not rest.ended and self._over is None:
+            for found in results(rest.until(self.is_over)):
+                held.append(found)
+                if self._is_known:
+                    yield from held
+                    held.clear()
+            if self.is_over() and self._over is None:  # and no call that was under way had an answer
+                self._over = self._wrong_for_all(self._firsts[0])
+        if self._over is None and self._firsts and not self._is_known and self._firsts[0].status is not None:
+            self._over = self._wrong_for_all(self._firsts[0])  # fewer calls than FIRST_CALLS, and all were refused
+        if self._over is None or self._is_known:
+            yield from held
+        if self._over is not None:
+            over, self._over = self._over, None
+            raise EngineError(over)
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether the first failures are known not to be everyone's."""
+        return self._any_answer or self._fails_otherwise
+
+    def _wrong_for_all(self, call: CallFailed) -> str:
+        if _moved(call):
+            return f"{self._server}: {call.reason}"
+        hint = HINTS[call.status]
+        if call.status is not None:
+            return f"{self._server}: {call.reason}; {hint}"
+        what = "no server answers there" if call.unreachable else "no call gets an answer"
+        return f"{self._server}: {what}; {hint} ({call.reason})"
+
+
+class _Rest:
+    """What is still to be done, given out again where it was stopped."""
+
+    def __init__(self, todo: Iterator[int]) -> None:
+        self._todo, self.ended = todo, False
+
+    def until(self, over: Callable[[], bool]) -> Iterator[int]:
+        while not over():
+            index = next(self._todo, None)
+            if index is None:
+                self.ended = True
+                return
+            yield index
+
+
+def _moved(call: CallFailed) -> bool:
+    return call.status is not None and 300 <= call.status < 400
