@@ -24,7 +24,7 @@ from judges.options import JudgeOptions
 
 if TYPE_CHECKING:
     from console.table import Cell
-    from records import Judgment, Message, Response
+    from records import Judgment, Response
 
 OUT = Path("runs/best_of")
 SHOWN_LEFT_OUT = 10
@@ -65,6 +65,7 @@ def main(config: Config) -> None:
     """Read, score, choose, write and print a table."""
     from console.progress import say
     from console.table import print_table
+    from records import answer_key
     from records.files import BadRows
     from records.shapes import read_responses
     from records.store import write_rows
@@ -73,7 +74,7 @@ def main(config: Config) -> None:
         raise InputError("name a file with several answers to each prompt; see --help")
     # Where its scores are read, too, that reading names the bad rows.
     found = read_responses(config.file, BadRows(strict=config.strict, quiet=_is_scored(config)))
-    responses = list({key_of(response.id, response.prompt, response.response): response for response in found}.values())
+    responses = list({answer_key(response): response for response in found}.values())
     if config.dry_run:
         _print_plan(config, responses)
         return
@@ -87,26 +88,20 @@ def main(config: Config) -> None:
     print_table([_row(best) | {"scored by": judge, "file": str(out)}], as_json=config.json)
 
 
-def key_of(response_id: str, prompt: "str | list[Message]", text: str) -> str:
-    """Return what tells two answers apart: in other people's files those to a prompt may share its id."""
-    from records.keys import content_key
-
-    return content_key(response_id, prompt, text)
-
-
 def best_of(responses: "Sequence[Response]", scores: "Mapping[str, float | None]", seed: int) -> Best:
-    """Return the answer with the highest score to each prompt; `scores` are by `key_of`, None for no score.
+    """Return the answer with the highest score to each prompt; `scores` are by `answer_key`, None for no score.
 
     Of equal scores a seeded hash decides, so that the order of the answers does not.
     """
     from statistics import fmean
 
+    from records import answer_key, prompt_key
     from records.keys import content_key
 
     by_prompt: dict[str, list[tuple[float | None, Response]]] = {}
     for one in responses:
-        group = by_prompt.setdefault(content_key(one.prompt_id, one.prompt), [])
-        group.append((scores.get(key_of(one.id, one.prompt, one.response)), one))
+        group = by_prompt.setdefault(prompt_key(one), [])
+        group.append((scores.get(answer_key(one)), one))
     kept, left_out, tops, means = [], [], [], []
     for group in by_prompt.values():
         known = [(score, one) for score, one in group if score is not None]
@@ -123,7 +118,7 @@ def best_of(responses: "Sequence[Response]", scores: "Mapping[str, float | None]
 
 
 def _scored(config: Config, responses: "list[Response]") -> "tuple[dict[str, float | None], str, Path]":
-    """Return the scores of the responses by `key_of`, the fingerprint of the judge, and where the best ones go."""
+    """Return the scores of the responses by `answer_key`, the fingerprint of the judge, and where the best ones go."""
     from engines.options import open_engine
     from judges.judge import check_coverage, has_every_reply, judge_into, open_judge
     from judges.rewards import fingerprint, rewards_into
@@ -148,20 +143,22 @@ def _scored(config: Config, responses: "list[Response]") -> "tuple[dict[str, flo
 
 
 def _by_key(rows: "list[Judgment]") -> "dict[str, float | None]":
-    return {key_of(row.response_id, row.prompt, row.response): row.score for row in rows}
+    from records import answer_key
+
+    return {answer_key(row): row.score for row in rows}
 
 
 def _stored_scores(config: Config) -> "tuple[dict[str, float | None], str]":
     """Return the scores that stand in FILE, the last one of an answer, and the judge that they are from."""
     from judges.clustering.answer_sets import scored_answers
+    from records import answer_key
     from records.files import BadRows
 
     assert config.file is not None
     found = [answer for answer in scored_answers(config.file, BadRows(strict=config.strict)) if not answer.is_side]
     if len(judges := {answer.judge or "" for answer in found}) > 1:
         raise InputError(f"{config.file}: the scores are from {len(judges)} judges and cannot be compared; keep one's")
-    keys = [key_of(one.response.id, one.response.prompt, one.response.response) for one in found]
-    scores = {key: one.score for key, one in zip(keys, found, strict=True)}
+    scores = {answer_key(one.response): one.score for one in found}
     return scores, judges.pop() or UNNAMED_JUDGE
 
 
@@ -204,8 +201,9 @@ def _row(best: Best) -> "dict[str, Cell]":
 
 def _print_plan(config: Config, responses: "list[Response]") -> None:
     from judges.judge import checked_rubric
+    from records import prompt_key
 
-    n_prompts = len({(response.prompt_id, str(response.prompt)) for response in responses})
+    n_prompts = len(set(map(prompt_key, responses)))
     by = f"the reward model {config.reward}"
     if _is_scored(config):
         by = "their scores"

@@ -9,7 +9,7 @@ from console.errors import InputError
 from console.progress import say
 from judges.pairwise import Contest
 from judges.rubric import Rubric
-from records import Judgment, Response, text_of
+from records import Judgment, Response, answer_key, text_of
 from records.files import BadRows, Record
 from records.shapes import located, located_responses, responses_of
 from records.store import latest
@@ -75,8 +75,8 @@ def _of_judgments(a: Path, b: Path | None, *, strict: bool) -> Iterator[Contest]
                 yield Contest(row.prompt_id, row.prompt, one, other, *SAME_NAME, None, row.response)
         return
     others = latest(read_typed(b, Judgment, BadRows(strict=strict)))
-    second = {row.response_id: row for row in others if row.replies}
+    second = {answer_key(row): row for row in others if row.replies}
     for row in first:
-        if row.replies and (other_row := second.get(row.response_id)):
+        if row.replies and (other_row := second.get(answer_key(row))):
             replies = (row.replies[0], other_row.replies[0])
             yield Contest(row.prompt_id, row.prompt, *replies, row.judge, other_row.judge, None, row.response)

@@ -16,7 +16,7 @@ from judges.parse import PARSER_VERSION
 from judges.rubric import Rubric, load_rubric
 from judges.template import fill, missing
 from judges.verdict import How, Said, said_before, said_of, score_of, usage_of
-from records import Comparison, Judgment, Message, Response, Store, Usage, text_of
+from records import Comparison, Judgment, Message, Response, Store, Usage, response_key, text_of
 from records.keys import content_key, derived_seed
 from records.stage import complete
 
@@ -117,9 +117,7 @@ class Judge:
 
     def judgment_id(self, response: Response) -> str:
         """Return the key under which the verdict on `response` is stored."""
-        return content_key(
-            "judgment", self.fingerprint, response.id, response.prompt, response.response, response.reference
-        )
+        return content_key("judgment", self.fingerprint, response_key(response))
 
     def judge(
         self,

@@ -20,7 +20,7 @@ from judges.options import Aggregate, JudgeOptions, PanelOptions
 from judges.rubric import Rubric, load_rubric
 from judges.verdict import aggregated
 from records.keys import content_key
-from records.rows import Comparison, Judgment, Usage, Winner
+from records.rows import Comparison, Judgment, Usage, Winner, answer_key
 
 if TYPE_CHECKING:
     pass
@@ -86,14 +86,14 @@ def combine(
     A judge without a row or a verdict has no vote; under the quorum there is no score. Criteria are combined one by
     one, by the same rule.
     """
-    first = _first(rows, lambda row: row.response_id)
+    first = _first(rows, answer_key)
     how = rule or rubric.aggregate
     scores = [row.score if row else None for row in rows]
     known = [score for score in scores if score is not None]
     scored = len(known) >= _quorum(quorum, len(rows))
     fingerprint = panel_fingerprint(members, rule, quorum)
     return Judgment(
-        id=content_key("judgment", fingerprint, first.response_id, first.prompt, first.response),
+        id=content_key("judgment", fingerprint, answer_key(first), first.model),
         response_id=first.response_id,
         prompt_id=first.prompt_id,
         prompt=first.prompt,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from engines.options import EngineOptions
 from engines.reward_model import RewardModel, is_reward_model
-from records import Judgment, Response, Store, Usage
+from records import Judgment, Response, Store, Usage, response_key
 from records.keys import content_key
 from records.stage import complete
 
@@ -68,4 +68,4 @@ def _judgments(
 
 
 def _judgment_id(model: RewardModel, response: Response) -> str:
-    return content_key("judgment", fingerprint(model), response.id, response.prompt, response.response)
+    return content_key("judgment", fingerprint(model), response_key(response))

@@ -11,7 +11,7 @@ from console.progress import progress, say
 from judges.cost import Budget
 from judges.judge import Finish, Judge, as_it_is, own_usage
 from judges.verdict import Masses
-from records import Judgment, Response, Store
+from records import Judgment, Response, Store, response_key
 from records.disk import DiskSet
 from records.files import BadRows, take
 from records.shapes import located_responses
@@ -96,7 +96,7 @@ class Source:
         """Yield each response after its place; bad rows were named before."""
         rows = take(located_responses(self.path, BadRows(strict=self.strict, quiet=True)), self.limit)
         seen = DiskSet()
-        return (row for row in rows if seen.add(row[1].id)) if self.repeats else rows
+        return (row for row in rows if seen.add(response_key(row[1]))) if self.repeats else rows
 
 
 def survey(path: str | Path, limit: int | None, *, strict: bool) -> Source:
@@ -105,7 +105,7 @@ def survey(path: str | Path, limit: int | None, *, strict: bool) -> Source:
     seen = DiskSet()
     for _, response in take(located_responses(path, BadRows(strict=strict)), limit):
         n_rows += 1
-        n += seen.add(response.id)
+        n += seen.add(response_key(response))
     if n < n_rows:
         say(f"{path}: {n_rows - n} of {n_rows} responses repeat another one and count once")
     return Source(path, limit, strict, n, repeats=n < n_rows)

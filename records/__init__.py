@@ -10,8 +10,11 @@ from records.rows import (
     Response,
     Usage,
     Vote,
+    answer_key,
     messages_of,
     pair_of,
+    prompt_key,
+    response_key,
     text_of,
 )
 from records.store import Store, read_rows, write_atomic
@@ -26,9 +29,12 @@ __all__ = [
     "Store",
     "Usage",
     "Vote",
+    "answer_key",
     "messages_of",
     "pair_of",
+    "prompt_key",
     "read_rows",
+    "response_key",
     "text_of",
     "write_atomic",
 ]

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from records.keys import content_key
+
 Message = dict[str, str]
 """One turn of a chat: `{"role": "user", "content": "..."}`."""
 
@@ -200,6 +202,25 @@ class Vote(Row, frozen=True, kw_only=True):
     winner: Winner
     blind: bool
     note: str = ""
+
+
+def answer_key(answer: "Response | Judgment") -> str:
+    """Return what joins rows on one answer: its id and its texts, because ids in other people's files are not unique.
+
+    A response and the judgments on it have the same key.
+    """
+    own_id = answer.id if isinstance(answer, Response) else answer.response_id
+    return content_key(own_id, messages_of(answer.prompt), answer.response)
+
+
+def response_key(response: Response) -> str:
+    """Return what two responses share only if one repeats the other: id, texts and who wrote it."""
+    return content_key(response.id, response.prompt, response.response, response.reference, response.model)
+
+
+def prompt_key(row: "Response | Judgment") -> str:
+    """Return what groups the answers to one prompt: files that are put together may number their prompts alike."""
+    return content_key(row.prompt_id, messages_of(row.prompt))
 
 
 def messages_of(prompt: str | list[Message], system: str | None = None) -> list[Message]:

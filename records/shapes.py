@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from console.errors import InputError, RowError
 from records.files import BadRows, Record, read_records
 from records.keys import content_key
@@ -17,8 +19,14 @@ UNKNOWN_MODEL = "unknown"
 
 
 def read_prompts(source: str | Path, bad: BadRows) -> Iterator[Prompt]:
-    """Yield the prompts of a file: `prompt`, `instruction` (+ `input`), `messages`, `turns`, `question`, OASST tree."""
-    return (row for _, row in located(source, bad, lambda record: [prompt_of(record)]))
+    """Yield the prompts of a file: `prompt`, `instruction` (+ `input`), `messages`, `turns`, `question`, OASST tree.
+
+    Another prompt with an id that was there before gets an id of its own: answers and judgments are grouped by it.
+    """
+    first: dict[str, str] = {}
+    for _, row in located(source, bad, lambda record: [prompt_of(record)]):
+        key = content_key(row.prompt, row.system)
+        yield row if first.setdefault(row.id, key) == key else msgspec.structs.replace(row, id=f"{row.id}-{key[:8]}")
 
 
 def read_responses(source: str | Path, bad: BadRows) -> Iterator[Response]:

@@ -15,7 +15,7 @@ from console.errors import InputError, JudgeError
 from console.progress import say
 from engines.models import files_of, model_digest
 from records.keys import files_digest
-from records.rows import Judgment, Row
+from records.rows import Judgment, Row, prompt_key
 from records.runs import Run
 from records.store import set_aside, write_atomic
 from trainer.checkpoints import flaw_of, manifest_of
@@ -143,7 +143,7 @@ def check_signal(judgments: Sequence[Judgment]) -> None:
     by_prompt: dict[str, list[float]] = {}
     for row in judgments:
         if row.score is not None:
-            by_prompt.setdefault(row.prompt_id, []).append(row.score)
+            by_prompt.setdefault(prompt_key(row), []).append(row.score)
     several = [scores for scores in by_prompt.values() if len(scores) > 1]
     if not several or any(max(scores) - min(scores) > SAME_SCORE for scores in several):
         return

@@ -17,8 +17,8 @@ from judges.pairwise import Contest, compare_into
 from judges.rubric import Rubric
 from judges.template import fill, missing
 from judges.verdict import How, score_of, stored
-from records import Comparison, Judgment, Message, Pair, Store, pair_of, text_of
-from records.keys import derived_seed
+from records import Comparison, Judgment, Message, Pair, Store, pair_of, prompt_key, text_of
+from records.keys import content_key, derived_seed
 from trainer.elo import components, elo
 
 if TYPE_CHECKING:
@@ -49,6 +49,12 @@ class Subject:
     replies: tuple[str, ...]
     scores: tuple[float, ...]
     """What each reply comes to."""
+
+    @property
+    def key(self) -> str:
+        """What the comparisons of its replies are found by."""
+        row = self.judgment
+        return content_key(row.prompt_id, row.prompt, row.response)
 
     def contests(self) -> Iterator[Contest]:
         """Yield all pairs of the replies."""
@@ -95,16 +101,16 @@ def meta_pairs(
     _check(judgments, rubric, meta_judge)
     by_prompt: dict[str, list[Judgment]] = {}
     for judgment in judgments:
-        by_prompt.setdefault(judgment.prompt_id, []).append(judgment)
+        by_prompt.setdefault(prompt_key(judgment), []).append(judgment)
     found = [_subjects(rows, rubric, options.max_chars) for rows in by_prompt.values()]
     subjects = [max(some, key=_variance) for some, _ in found if some]  # the first of those that vary alike
     contests = [contest for subject in subjects for contest in subject.contests()]
     comparisons = compare_into(store, meta_judge, contests, title)
     weight = first_place_weight(comparisons)
-    asked: dict[str, list[Comparison]] = {}  # one answer a prompt, so the prompt names it
+    asked: dict[str, list[Comparison]] = {}
     for row in comparisons:
-        asked.setdefault(row.prompt_id, []).append(row)
-    outcomes = [_outcome(subject, rubric, asked[subject.judgment.prompt_id], weight) for subject in subjects]
+        asked.setdefault(content_key(row.prompt_id, row.prompt, row.judged), []).append(row)
+    outcomes = [_outcome(subject, rubric, asked[subject.key], weight) for subject in subjects]
     made = [outcome for outcome in outcomes if isinstance(outcome, _Made)]
     return [one.pair for one in made], MetaCounts(
         n_prompts=len(by_prompt),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from records.finish import cut_off
-from records.rows import Judgment, Response, Row
+from records.rows import Judgment, Response, Row, answer_key
 from trainer.diversity import MAX_PAIRS, diversity
 from trainer.refusals import is_refusal
 
@@ -170,11 +170,9 @@ def _add_scores(found: Found, judgments: Sequence[Judgment], rubric: "Rubric") -
 def _add_inflation(
     found: Found, iteration: int, own: Sequence[Judgment], frozen: Sequence[Judgment], base: Monitors | None
 ) -> None:
-    by_response = {row.response_id: row.score for row in frozen if row.score is not None}
+    by_answer = {answer_key(row): row.score for row in frozen if row.score is not None}
     gaps = [
-        row.score - by_response[row.response_id]
-        for row in own
-        if row.score is not None and row.response_id in by_response
+        row.score - by_answer[answer_key(row)] for row in own if row.score is not None and answer_key(row) in by_answer
     ]
     found.add("inflation", gaps, "no answer has a score by both judges" if frozen else "there is no frozen judge")
     now, before = found.values["inflation"], base.inflation if base else None

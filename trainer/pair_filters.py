@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from console.errors import InputError
-from records import Judgment, Pair, Vote
+from console.progress import say
+from records import Judgment, Pair, Vote, answer_key
 from records.files import BadRows, checked_file
 from records.keys import derived_seed
 from records.store import latest
@@ -28,7 +29,7 @@ class Checks:
 
     evidence: EvidenceRule = "any"
     second_scores: Mapping[str, float | None] | None = None
-    """The second judge's scores by response id; None where there is no second judge."""
+    """The second judge's scores by `answer_key`; None where there is no second judge."""
     votes: VotesByPair | None = None
 
     def objection(self, chosen: Judgment, rejected: Judgment) -> Literal["refuted", "disagreed"] | None:
@@ -51,7 +52,7 @@ def open_checks(
     return Checks(
         evidence,
         read_second_scores(second_judge, judgments) if second_judge else None,
-        read_votes(votes) if votes else None,
+        _unambiguous(read_votes(votes), judgments, votes) if votes else None,
     )
 
 
@@ -70,25 +71,25 @@ def is_refuted(chosen: Judgment, rejected: Judgment, rule: EvidenceRule) -> bool
 
 def is_seconded(chosen: Judgment, rejected: Judgment, scores: Mapping[str, float | None]) -> bool:
     """Return whether the second judge orders the two the same way; one without a verdict agrees with nobody."""
-    high, low = scores.get(chosen.response_id), scores.get(rejected.response_id)
+    high, low = scores.get(answer_key(chosen)), scores.get(answer_key(rejected))
     return high is not None and low is not None and high > low
 
 
 def read_second_scores(path: Path, judgments: Sequence[Judgment]) -> dict[str, float | None]:
-    """Return the scores of a second judge by response id.
+    """Return the scores of a second judge by `answer_key`.
 
     Raises InputError where the file has no judgment on these responses, has several judges, or is by the same judge.
     """
     rows = latest(read_typed(path, Judgment, BadRows()))
-    wanted = {judgment.response_id for judgment in judgments}
-    found = [row for row in rows if row.response_id in wanted]
+    wanted = set(map(answer_key, judgments))
+    found = [row for row in rows if answer_key(row) in wanted]
     if judgments and not found:
         raise InputError(f"{path}: holds no judgment on these responses; score the same file with the second judge")
     if len(judges := {row.judge for row in found}) > 1:
         raise InputError(f"{path}: the judgments are of {len(judges)} judges or rubrics: use one")
     if judgments and judges == {judgments[0].judge}:
         raise InputError(f"{path}: is by the same judge, which always agrees with itself")
-    return {row.response_id: row.score for row in found}
+    return {answer_key(row): row.score for row in found}
 
 
 def read_votes(path: Path) -> VotesByPair:
@@ -100,6 +101,21 @@ def read_votes(path: Path) -> VotesByPair:
         winner = {"a": vote.a_id, "b": vote.b_id, "tie": None}[vote.winner]
         votes.setdefault((vote.prompt_id, frozenset((vote.a_id, vote.b_id))), {})[vote.voter] = winner
     return votes
+
+
+def _unambiguous(votes: VotesByPair, judgments: Sequence[Judgment], path: Path) -> VotesByPair:
+    """Return the votes without those on an id that several answers have: they cannot say which one is meant."""
+    owners: dict[tuple[str, str], set[str]] = {}
+    for judgment in judgments:
+        owners.setdefault((judgment.prompt_id, judgment.response_id), set()).add(answer_key(judgment))
+    kept = {
+        (prompt_id, ids): said
+        for (prompt_id, ids), said in votes.items()
+        if not any(len(owners.get((prompt_id, one), ())) > 1 for one in ids)
+    }
+    if n_lost := len(votes) - len(kept):
+        say(f"{path}: left out: the votes on {n_lost} pairs, because several answers to the prompt have the same id")
+    return kept
 
 
 def preferred_by_people(votes: VotesByPair, chosen: Judgment, rejected: Judgment) -> Preferred | None:

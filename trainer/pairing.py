@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from console.errors import InputError
-from records import Judgment, Message, Pair, messages_of, pair_of
+from records import Judgment, Message, Pair, messages_of, pair_of, prompt_key
 from trainer.confidence import confidence_of
 from trainer.pair_filters import Checks, EvidenceRule, open_checks, rubric_of, score_step, within_share
 
@@ -79,7 +79,7 @@ def make_pairs(judgments: Sequence[Judgment], options: PairOptions, seed: int = 
     """
     by_prompt: dict[str, list[Judgment]] = {}
     for judgment in judgments:
-        by_prompt.setdefault(judgment.prompt_id, []).append(judgment)
+        by_prompt.setdefault(prompt_key(judgment), []).append(judgment)
     return pairs_between([(answers, answers) for answers in by_prompt.values()], judgments, options, seed)
 
 
@@ -149,7 +149,7 @@ def positive_chats(judgments: Sequence[Judgment], min_score: float | None = None
         return []
     least = rubric_of(judgments).scale[1] if min_score is None else min_score
     chats = {
-        (row.prompt_id, row.response): [*messages_of(row.prompt), {"role": "assistant", "content": row.response}]
+        (prompt_key(row), row.response): [*messages_of(row.prompt), {"role": "assistant", "content": row.response}]
         for row in judgments
         if row.score is not None and row.score >= least
     }

@@ -7,7 +7,7 @@ ones come from a model that is already a step further.
 
 from collections.abc import Sequence
 
-from records import Judgment, Pair
+from records import Judgment, Pair, prompt_key
 from trainer.pairing import PairCounts, PairOptions, pairs_between
 
 
@@ -23,5 +23,5 @@ def temporal_pairs(
     by_prompt: dict[str, tuple[list[Judgment], list[Judgment]]] = {}
     for place, judgments in enumerate((later, initial)):
         for judgment in judgments:
-            by_prompt.setdefault(judgment.prompt_id, ([], []))[place].append(judgment)
+            by_prompt.setdefault(prompt_key(judgment), ([], []))[place].append(judgment)
     return pairs_between(by_prompt.values(), [*initial, *later], options, seed)

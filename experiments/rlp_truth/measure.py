@@ -12,7 +12,7 @@ from experiments.known_truth.world import TOP
 from experiments.rlp_truth.arms import ARMS, PPO, Arm, Size, recipe
 from experiments.rlp_truth.circle import HELD_OUT, answers_of, run_arm
 from experiments.rlp_truth.labeller import truly_ordered, worth
-from records import Judgment, Pair, Response, Store, read_rows, text_of
+from records import Judgment, Pair, Response, Store, answer_key, read_rows, text_of
 from records.runs import Run
 from trainer.integrity import REWARD_MODEL
 
@@ -77,9 +77,9 @@ def _rewards(model: "RewardModel", answers: Sequence[Response], seeds: Seeds) ->
 
 
 def _best(answers: Sequence[Response], judgments: Sequence[Judgment], seed: int) -> list[Response]:
-    from judges.best_of import best_of, key_of
+    from judges.best_of import best_of
 
-    scores = {key_of(row.response_id, row.prompt, row.response): row.score for row in judgments}
+    scores = {answer_key(row): row.score for row in judgments}
     return best_of(answers, scores, seed).responses
 
 

@@ -13,9 +13,8 @@ from statistics import fmean
 import msgspec
 
 from console.errors import InputError, RowError
-from records import Message, Response
+from records import Message, Response, answer_key, prompt_key
 from records.files import BadRows, Record, check_limit, read_records
-from records.keys import content_key
 from records.shapes import responses_of
 from records.values import number_or_none
 
@@ -67,7 +66,7 @@ class Rewards:
     """Scores that stand in another file than the answers."""
 
     scores: dict[str, float]
-    """By response id."""
+    """By `answer_key`."""
     judges: frozenset[str]
 
 
@@ -82,7 +81,7 @@ class ScoredAnswer:
     is_side: bool
     """Whether it is one of the two answers of a pair, whose record's score is nobody's."""
     row_id: str | None
-    """Where rows of this kind have an id of their own, that id: the same id again is the same answer again."""
+    """Where rows of this kind have an id of their own, that id: the same id and text again is the same answer again."""
 
 
 def take_census(source: str | Path, bad: BadRows, limit: int | None = None) -> Census:
@@ -119,12 +118,12 @@ def read_answer_sets(source: str | Path, census: Census, rewards: Rewards | None
 
 
 def read_rewards(source: Path, bad: BadRows) -> Rewards:
-    """Return the scores of a file of judgments by response id, the last one a response; raises InputError for none."""
+    """Return the scores of a file of judgments, the last one of each answer; raises InputError for none."""
     scores: dict[str, float] = {}
     judges: set[str] = set()
     for answer in scored_answers(source, bad):
         if answer.score is not None:
-            scores[answer.response.id] = answer.score
+            scores[answer_key(answer.response)] = answer.score
             judges.add(answer.judge or "")
     if not scores:
         raise InputError(f"{source}: no row has a 'score'; --rewards takes what python -m judges.score writes")
@@ -143,7 +142,7 @@ def scored_answers(source: str | Path, bad: BadRows) -> Iterator[ScoredAnswer]:
             continue
         judge = record.get("judge")
         for response in responses:
-            row_id = response.id if alone and _has_row_id(record) else None
+            row_id = answer_key(response) if alone and _has_row_id(record) else None
             yield ScoredAnswer(response, score, judge if isinstance(judge, str) else None, not alone, row_id)
 
 
@@ -153,8 +152,7 @@ def _has_row_id(record: Record) -> bool:
 
 
 def _set_key(response: Response) -> str:
-    # Both, because files that are put together may number their prompts alike.
-    return content_key(response.prompt_id, response.prompt)
+    return prompt_key(response)
 
 
 def _answer_set(answers: list[ScoredAnswer], rewards: Rewards | None) -> AnswerSet:
@@ -170,6 +168,6 @@ def _answer_set(answers: list[ScoredAnswer], rewards: Rewards | None) -> AnswerS
 
 def _member(text: str, answers: list[ScoredAnswer], rewards: Rewards | None) -> Member:
     ids = sorted(answer.response.id for answer in answers)
-    own = [answer.score if rewards is None else rewards.scores.get(answer.response.id) for answer in answers]
+    own = [answer.score if rewards is None else rewards.scores.get(answer_key(answer.response)) for answer in answers]
     known = sorted(score for score in own if score is not None)
     return Member(text, ids, fmean(known) if known else None)

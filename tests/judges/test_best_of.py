@@ -9,8 +9,8 @@ from console.command import parse
 from console.errors import EngineError, InputError, JudgeError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges.best_of import Config, best_of, key_of, main
-from records import Judgment, Response, Usage, read_rows
+from judges.best_of import Config, best_of, main
+from records import Judgment, Response, Usage, answer_key, read_rows
 from records.store import write_rows
 
 SCORES: dict[str, list[float | None]] = {"p": [0.5, 2.0, 1.0], "q": [None, -1.0, None], "z": [None, None]}
@@ -30,7 +30,7 @@ def judgment(one: Response, score: float | None, judge: str = "j") -> Judgment:
 
 
 RESPONSES = [response(prompt, number) for number in range(3) for prompt in SCORES if number < len(SCORES[prompt])]
-BY_KEY = {key_of(one.id, one.prompt, one.response): SCORES[one.prompt_id][int(one.id[1:])] for one in RESPONSES}
+BY_KEY = {answer_key(one): SCORES[one.prompt_id][int(one.id[1:])] for one in RESPONSES}
 
 
 def asked(folder: Path, *argv: str) -> list[Response]:
@@ -58,7 +58,7 @@ def test_stored_scores_are_taken_and_no_model_is_asked(
 ) -> None:
     monkeypatch.setattr(engines.options, "open_engine", lambda options: pytest.fail("no model is to be asked"))
     path = tmp_path / "judgments.jsonl"
-    write_rows(path, [judgment(one, BY_KEY[key_of(one.id, one.prompt, one.response)]) for one in RESPONSES])
+    write_rows(path, [judgment(one, BY_KEY[answer_key(one)]) for one in RESPONSES])
     kept = asked(tmp_path, str(path))
     out, err = capsys.readouterr()
     [row] = json.loads(out)
@@ -122,7 +122,7 @@ def test_answers_that_share_the_prompts_id_are_told_apart(tmp_path: Path) -> Non
     from records.shapes import read_responses
 
     rows = list(read_responses(path, BadRows()))
-    scores = {key_of(one.id, one.prompt, one.response): float(one.response[-1]) for one in rows}
+    scores = {answer_key(one): float(one.response[-1]) for one in rows}
     assert [one.response for one in best_of(rows, scores, 0).responses] == ["answer 2"] and len(scores) == 3
 
 

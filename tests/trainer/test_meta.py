@@ -183,3 +183,16 @@ def test_pairs_of_judgments_are_at_most_their_share() -> None:
     assert len(mixed([one] * 85, meta[:3], 0.15, seed=1)) == 88 and mixed([one], meta, 0.0, seed=1) == [one]
     with pytest.raises(InputError, match="max_share"):
         mixed([one], meta, 1.0, seed=1)
+
+
+def test_answers_of_two_prompts_that_share_an_id_are_meta_judged_apart(tmp_path: Path) -> None:
+    from msgspec.structs import replace
+
+    rows = [judgment("p", text, [FAIR, POOR, GOOD]) for text in ("An answer.", "Another one.")]
+    rows = [replace(row, response_id="q1", prompt=f"{row.response}?") for row in rows]
+    pairs, counts = run(tmp_path, rows, meta_judge(reasoned))
+    assert (counts.n_prompts, counts.n_pairs) == (2, 2)
+    assert [pair.chosen[0]["content"] for pair in pairs] == [GOOD, GOOD]
+    assert [text in str(pair.prompt) for text, pair in zip(("An answer.", "Another one."), pairs, strict=True)] == [
+        True
+    ] * 2

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from console.errors import InputError
@@ -45,6 +46,13 @@ def test_an_answer_that_was_cut_off_for_any_reason_is_truncated() -> None:
     rows = [answer(number, "one", ending) for number, ending in enumerate(endings)]
     found = monitors_of(1, rows, [], RUBRIC)
     assert (found.truncated, found.n["truncated"]) == (0.5, 4)
+
+
+def test_inflation_compares_each_answer_with_itself_where_all_share_an_id() -> None:
+    rows = [msgspec.structs.replace(answer(number, text), id="q1") for number, text in enumerate(["one", "two", "six"])]
+    own = [judged(row, score) for row, score in zip(rows, [5.0, 3.0, 1.0], strict=True)]
+    frozen = [judged(row, score) for row, score in zip(rows, [4.0, 2.0, 0.0], strict=True)]
+    assert monitors_of(1, rows, own, RUBRIC, frozen=frozen).inflation == 1.0
 
 
 def test_lengths_scores_and_endings_by_hand() -> None:

@@ -197,3 +197,27 @@ def test_the_weight_is_how_far_the_confidence_is_from_a_coin() -> None:
     assert pair.confidence == pytest.approx(10 / 11) and pair.weight == pytest.approx(9 / 11)
     [plain], _ = make_pairs(rows, replace(PairOptions(), weight="one"))
     assert plain.weight == 1.0
+
+
+def test_a_second_judge_is_asked_about_each_answer_where_all_share_an_id(tmp_path: Path) -> None:
+    rows = [msgspec.structs.replace(row, response_id="q1") for row in ROWS]
+    others = [msgspec.structs.replace(row, judge="second", id=f"2 {row.id}") for row in rows]
+    write_rows(tmp_path / "second.jsonl", others)
+    [pair], counts = make_pairs(rows, PairOptions(second_judge=tmp_path / "second.jsonl"))
+    assert (pair.chosen[0]["content"], pair.rejected[0]["content"], counts.n_disagreed) == ("good", "poor", 0)
+
+
+def test_prompts_that_share_an_id_give_a_pair_each_and_none_across(tmp_path: Path) -> None:
+    other = [msgspec.structs.replace(row, prompt="another prompt", score=6 - (row.score or 0)) for row in ROWS]
+    pairs, counts = make_pairs([*ROWS, *other], PairOptions())
+    assert counts.n_prompts == 2 and [pair.chosen[0]["content"] for pair in pairs] == ["good", "poor"]
+
+
+def test_a_vote_on_an_id_that_several_answers_have_is_left_out_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [ROWS[0], *(msgspec.structs.replace(row, response_id="q1") for row in ROWS[1:])]
+    assert with_votes(tmp_path, vote("b", b="q1"), rows=rows) == "good"
+    assert "left out: the votes on 1 pairs, because several answers to the prompt have the same id" in (
+        capsys.readouterr().err
+    )
