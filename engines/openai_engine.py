@@ -1,11 +1,12 @@
 """Asks any OpenAI-compatible server: makes what is sent, and reads what comes back."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from console.errors import InputError
+from engines.chat.template import checked_kwargs, with_kwargs
 from engines.chat_reply import no_text
 from engines.http_call import Limits
 from engines.neutral import COMMON_SPECIAL_TOKENS, neutralised
@@ -30,6 +31,8 @@ class OpenAIEngine:
     official: bool
     """Whether it is OpenAI's own server, whose newer models call one setting otherwise."""
     calls: Calls
+    chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Variables of the model's chat template, which vLLM, SGLang and others take."""
     gives_logprobs: bool = field(default=False, init=False)
     """Whether any reply had log-probabilities: until then replies without them are the server's fault."""
 
@@ -121,6 +124,8 @@ class OpenAIEngine:
             "seed": request.seed,
             **settings,
         }
+        if self.chat_template_kwargs:
+            body["chat_template_kwargs"] = dict(self.chat_template_kwargs)
         if self.official:
             body["max_completion_tokens"] = body.pop("max_tokens")  # the official server's newer models know no other
         if request.schema is not None:
@@ -136,6 +141,7 @@ def open_openai(
     concurrency: int,
     limits: Limits | None = None,
     max_failures_in_row: int = MAX_FAILURES_IN_ROW,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> OpenAIEngine:
     """Return the engine for a model at `base_url`, else at OPENAI_BASE_URL, else at OpenAI's own server.
 
@@ -148,7 +154,8 @@ def open_openai(
     address = Address.of(server)
     calls = ServedCalls(server, _headers(address, key), concurrency, limits or Limits(), max_failures_in_row)
     place = f"{address.scheme}{address.place.rstrip('/')}"  # without secrets: a new key is no new judge
-    return OpenAIEngine(model, f"{place}/{model}", server == OFFICIAL, calls)
+    variables = checked_kwargs(chat_template_kwargs or {})
+    return OpenAIEngine(model, with_kwargs(f"{place}/{model}", variables), server == OFFICIAL, calls, variables)
 
 
 def _headers(address: Address, key: str) -> dict[str, str]:

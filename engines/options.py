@@ -1,11 +1,12 @@
 """The flags that name a model and say through which engine to ask it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from console.errors import InputError
+from engines.chat.options import ChatTemplateKwargs
 
 if TYPE_CHECKING:
     from engines.protocol import Engine
@@ -39,6 +40,8 @@ class EngineOptions:
     """Stop, to go on later, where so many calls fail one after the other; 0 never stops for that (openai)."""
     batch_size: int = 32
     """Rows computed at once (transformers)."""
+    chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
+    """Variables of the model's chat template, e.g. '{"enable_thinking": false}'; a server is sent them."""
 
 
 SharedEngineOptions = Annotated[EngineOptions, tyro.conf.OmitArgPrefixes]
@@ -68,10 +71,12 @@ def open_engine(options: EngineOptions) -> "Engine":
             options.concurrency,
             limits,
             options.max_failures_in_row,
+            chat_template_kwargs=options.chat_template_kwargs,
         )
     if options.base_url:
         raise InputError("--base-url goes with --engine openai")
     from engines.models import resolve_model
     from engines.transformers_engine import TransformersEngine
 
-    return TransformersEngine.load(resolve_model(options.model, options.run), options.model, options.batch_size)
+    folder = resolve_model(options.model, options.run)
+    return TransformersEngine.load(folder, options.model, options.batch_size, options.chat_template_kwargs)

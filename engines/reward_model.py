@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from console.errors import EngineError, InputError
 from engines.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
-from engines.chat.template import encoded, rendered
+from engines.chat.template import encoded, load_tokenizer, rendered, with_kwargs
 from engines.models import model_digest
 from records.rows import Message, messages_of
 
@@ -49,13 +49,15 @@ class RewardModel:
     """Why answers had no score, counted over all calls."""
 
     @classmethod
-    def load(cls, folder: Path, name: str, batch_size: int = 32) -> RewardModel:
+    def load(
+        cls, folder: Path, name: str, batch_size: int = 32, chat_template_kwargs: Mapping[str, Any] | None = None
+    ) -> RewardModel:
         """Load the model in `folder`: float32 on a processor, the checkpoint's own type on an accelerator.
 
         Raises InputError where it is no reward model or has no chat template, EngineError where it cannot be loaded.
         """
         import torch
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+        from transformers import AutoModelForSequenceClassification
 
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, not {batch_size}")
@@ -67,13 +69,14 @@ class RewardModel:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = "auto" if device == "cuda" else torch.float32
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder)
+            tokenizer = load_tokenizer(folder, chat_template_kwargs)
             model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype, use_safetensors=True)
         except (OSError, ValueError, RuntimeError) as error:
             raise EngineError(f"{folder}: the model cannot be loaded: {' '.join(str(error).split())[:300]}") from None
         if tokenizer.chat_template is None:
             raise InputError(f"{name}: its tokenizer has no chat template; a reward model needs one")
-        return cls(name, model_digest(folder), model.eval().to(device), tokenizer, batch_size)
+        digest = with_kwargs(model_digest(folder), chat_template_kwargs)
+        return cls(name, digest, model.eval().to(device), tokenizer, batch_size)
 
     def score(self, prompts: Sequence[str | list[Message]], responses: Sequence[str]) -> list[float | None]:
         """Return the reward of each response to its prompt, in order, on a scale of the model's own.

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from console.errors import EngineError, InputError
 from engines import shared_prefix
 from engines.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
-from engines.chat.template import encoded, rendered
+from engines.chat.template import encoded, load_tokenizer, rendered, with_kwargs
 from engines.chat.turn_end import end_tokens, turn_end
 from engines.choice_paths import encode_choices, exact_logprobs
 from engines.forward import Batch, Forward
@@ -67,22 +67,26 @@ class TransformersEngine:
         return Forward(self.model, self.tokenizer.pad_token_id or 0, self.shares_prefix)
 
     @classmethod
-    def load(cls, folder: Path, name: str, batch_size: int = 32) -> TransformersEngine:
+    def load(
+        cls, folder: Path, name: str, batch_size: int = 32, chat_template_kwargs: Mapping[str, Any] | None = None
+    ) -> TransformersEngine:
         """Load the model in `folder`: float32 on a processor, the checkpoint's own type on an accelerator.
 
-        Raises EngineError where transformers cannot load it, InputError where it has no chat template.
+        `chat_template_kwargs` are variables of its chat template; they are part of the digest. Raises EngineError where
+        transformers cannot load it, InputError where it has no chat template.
         """
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = "auto" if device == "cuda" else torch.float32
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder)
+            tokenizer = load_tokenizer(folder, chat_template_kwargs)
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)
         except (OSError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise EngineError(f"{folder}: the model cannot be loaded: {reason}") from None
-        return cls._made(name, model_digest(folder), model.to(device), tokenizer, batch_size)
+        digest = with_kwargs(model_digest(folder), chat_template_kwargs)
+        return cls._made(name, digest, model.to(device), tokenizer, batch_size)
 
     @classmethod
     def of_live(

@@ -96,7 +96,7 @@ def _rewarded(config: Config, ranked: "list[RankedAnswers]", options: EngineOpti
     from judges.rewards import fingerprint, rewards_into
     from records import Judgment, Store
 
-    model = RewardModel.load(folder, options.model, options.batch_size)
+    model = RewardModel.load(folder, options.model, options.batch_size, options.chat_template_kwargs)
     path = (config.out or _folder(options)) / f"{_stem(config)}-{fingerprint(model)}.jsonl"
     with Store(path, Judgment, fresh=config.fresh) as store:
         rows = rewards_into(store, model, _responses(ranked), f"{model.name} scoring {_stem(config)}")

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -35,7 +35,13 @@ class Consistency:
 
 
 def measure_consistency(
-    responses: Sequence[Response], now: Path, before: Path, reference: Path, folder: Path, batch_size: int = 8
+    responses: Sequence[Response],
+    now: Path,
+    before: Path,
+    reference: Path,
+    folder: Path,
+    batch_size: int = 8,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> Consistency:
     """Return the consistency of the models in `now` and `before`, with the model in `reference` as the reference.
 
@@ -45,7 +51,8 @@ def measure_consistency(
     """
     answers = [(row.prompt, row.response) for row in responses]
     found = {
-        path: likelihoods_under(path, answers, folder, batch_size) for path in dict.fromkeys((now, before, reference))
+        path: likelihoods_under(path, answers, folder, batch_size, chat_template_kwargs)
+        for path in dict.fromkeys((now, before, reference))
     }
     rewards = [implicit_rewards(found[path], None if path == reference else found[reference]) for path in (now, before)]
     return consistency_of([row.prompt_id for row in responses], *rewards)
@@ -87,11 +94,17 @@ def with_consistency(
     return [msgspec.structs.replace(pair, confidence=value) for pair, value in known if value is not None]
 
 
-def likelihoods_under(model: Path, answers: Sequence[Answer], folder: Path, batch_size: int) -> list[Likelihood]:
+def likelihoods_under(
+    model: Path,
+    answers: Sequence[Answer],
+    folder: Path,
+    batch_size: int,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
+) -> list[Likelihood]:
     """Return how likely the model finds each answer; what is stored in `folder` is not computed again."""
     from engines.transformers_engine import TransformersEngine
 
-    engine = TransformersEngine.load(model, model.name, batch_size)
+    engine = TransformersEngine.load(model, model.name, batch_size, chat_template_kwargs)
     ids = [likelihood_id(*answer) for answer in answers]
     with Store(folder / f"likelihoods-{engine.digest}.jsonl", Likelihood) as store:
         found = {row.id: row for row in complete(store, ids, likelihoods_of(engine, answers, store.ids), f"{model}")}

@@ -81,15 +81,15 @@ def train_dpo(
     check_pairs(pairs)
     columns = _columns(pairs, options)
     from datasets import Dataset
-    from transformers import AutoTokenizer
     from trl import DPOConfig
 
+    from engines.chat.template import load_tokenizer
     from trainer.preference_trainer import PreferenceTrainer
     from trainer.resume import work_of
     from trainer.training import fit, load_policy, name_left_out, safe_example, trainer_settings
 
     settings = trainer_settings(options, work_of(out), seed)
-    tokenizer = AutoTokenizer.from_pretrained(parent)
+    tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     rows = [safe_example(tokenizer, pair.prompt, chosen=pair.chosen, rejected=pair.rejected) for pair in pairs]
     data = Dataset.from_list([{**row, **extra} for row, extra in zip(rows, columns, strict=True)])
     shared: dict[str, Any] = {

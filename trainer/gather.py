@@ -80,7 +80,9 @@ def open_model(run: Run, number: int, config: Config) -> "TransformersEngine":
     """Return an engine with the model of iteration `number`, under the name `iterN`."""
     from engines.transformers_engine import TransformersEngine
 
-    return TransformersEngine.load(run.model(number), f"iter{number}", config.engine.batch_size)
+    options = config.engine
+    folder, name = run.model(number), f"iter{number}"
+    return TransformersEngine.load(folder, name, options.batch_size, options.chat_template_kwargs)
 
 
 def candidates(
@@ -123,7 +125,10 @@ def _meta(folder: Path, judge: Judge, judgments: Sequence[Judgment], config: Con
 def _consistent(run: Run, number: int, pairs: list[Pair], responses: list[Response], config: Config) -> list[Pair]:
     """Return the pairs with the agreement of the last two models as their confidence; raises TrainingError for none."""
     now, before, reference = run.model(number - 1), run.model(number - 2), run.model(0)
-    found = measure_consistency(responses, now, before, reference, run.iteration(number), config.engine.batch_size)
+    options, folder = config.engine, run.iteration(number)
+    found = measure_consistency(
+        responses, now, before, reference, folder, options.batch_size, options.chat_template_kwargs
+    )
     kept = with_consistency(pairs, found, "prompt" if config.round.consistency == "prompt" else "set")
     if pairs and not kept:
         raise TrainingError(f"iter{number}: on no prompt can the last two models be compared: --round.consistency off")

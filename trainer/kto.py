@@ -80,7 +80,7 @@ def train_kto(
     from trainer.resume import work_of
     from trainer.training import fit, load_policy, safe_example, trainer_settings
 
-    model, tokenizer = load_policy(parent)
+    model, tokenizer = load_policy(parent, options.chat_template_kwargs)
     rows = [
         {**safe_example(tokenizer, pair.prompt, completion=answer), "label": is_good}
         for pair in pairs

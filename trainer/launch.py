@@ -6,6 +6,7 @@ the same rows and holds a part of every step; the first of them alone writes, pr
 
 import ctypes
 import gc
+import json
 import os
 import signal
 import subprocess
@@ -127,7 +128,8 @@ def launch(options: LaunchOptions, module: str, arguments: Sequence[str | Path],
 
 def flags_of(options: "TrainingOptions") -> list[str]:
     """Return the command-line flags that give `options`."""
-    return [word for name, value in asdict(options).items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    values = {name: json.dumps(one) if isinstance(one, dict) else str(one) for name, one in asdict(options).items()}
+    return [word for name, value in values.items() for word in (f"--{name.replace('_', '-')}", value)]
 
 
 def check_launch(options: LaunchOptions, trainings: Sequence["TrainingOptions"]) -> None:

@@ -54,7 +54,7 @@ def probe(folder: Path, config: Config, prompts: Sequence[Prompt], sft_chats: Se
 
     say("measuring the speed of this machine; --no-measure leaves it out")
     _reset_peak()
-    engine = TransformersEngine.load(folder, "measured", config.engine.batch_size)
+    engine = TransformersEngine.load(folder, "measured", config.engine.batch_size, config.engine.chat_template_kwargs)
     read_per_s, written_per_s = _answering(engine, prompts)
     judge_call_s = _judging(engine, config, prompts) if config.judge.read == "logprobs" else None
     inference_peak = _peak_bytes()
@@ -100,7 +100,7 @@ def _training(folder: Path, config: Config, chats: Sequence[Sequence[Message]]) 
     from trainer.training import load_policy
 
     started = time.monotonic()  # the second load: the first one also imports what it needs
-    model, tokenizer = load_policy(folder)
+    model, tokenizer = load_policy(folder, config.engine.chat_template_kwargs)
     load_s = time.monotonic() - started
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device).train()

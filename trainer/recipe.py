@@ -19,6 +19,7 @@ from trainer.monitors import MonitorOptions
 from trainer.pairing import PairOptions, check_pair_options
 from trainer.self_instruct.options import FewShotOptions, FilterOptions
 from trainer.sft import SFTOptions
+from trainer.training import with_template
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,8 @@ def check(config: Config) -> None:
         )
     check_gate_names(config.gates)
     check_pair_options(config.pairs)
+    for training in (config.sft, config.dpo):
+        with_template(training, config.engine.chat_template_kwargs)
     if config.launch is not None:
         check_launch(config.launch, [config.sft, config.dpo])
     _check_round(config)

@@ -89,10 +89,11 @@ def train_reference_free(
     is not a number or no pair fits.
     """
     from datasets import Dataset
-    from transformers import AutoTokenizer
     from trl import DPOConfig
 
-    tokenizer = AutoTokenizer.from_pretrained(parent)
+    from engines.chat.template import load_tokenizer
+
+    tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     weighted = len({pair.weight for pair in pairs}) > 1
     rows = []
     for pair in pairs:

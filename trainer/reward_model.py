@@ -125,15 +125,15 @@ def train_reward_model(
 
         check_margins(pairs)
     from datasets import Dataset
-    from transformers import AutoTokenizer
     from trl import RewardConfig
 
+    from engines.chat.template import load_tokenizer
     from trainer.resume import work_of
     from trainer.reward_data import pair_rows, set_padding, with_views
     from trainer.reward_trainer import JointRewardTrainer
     from trainer.training import fit, trainer_settings
 
-    tokenizer = AutoTokenizer.from_pretrained(parent)
+    tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     if tokenizer.chat_template is None:
         raise InputError(f"{parent}: its tokenizer has no chat template; use an instruction-tuned model")
     rows = pair_rows(tokenizer, pairs, options.max_length, margins=options.margins)

@@ -24,7 +24,7 @@ from trainer.recipe import Config
 from trainer.seeds import eft_chats, ift_chats
 from trainer.sft import train_sft
 from trainer.splits import split_hash
-from trainer.training import Trained, report_of
+from trainer.training import Trained, report_of, with_template
 
 
 def supervised(run: Run, config: Config) -> LedgerLine:
@@ -123,12 +123,13 @@ def _learn(run: Run, number: int, learnt_from: Path, held_out: list[Prompt], con
 
 def _sft(parent: Path, out: Path, chats: list[list[Message]], config: Config, title: str) -> None:
     """Fine-tune here, or with [launch] in a child that reads the same chats from the iteration's folder."""
+    options = with_template(config.sft, config.engine.chat_template_kwargs)
     if config.launch is None:
-        train_sft(parent, out, chats, config.sft, config.seed, title)
+        train_sft(parent, out, chats, options, config.seed, title)
         return
     file = out.with_name("chats.jsonl")
     write_rows(file, [{"messages": chat} for chat in chats])
-    _launch("trainer.sft", file, parent, out, flags_of(config.sft), config, title)
+    _launch("trainer.sft", file, parent, out, flags_of(options), config, title)
 
 
 def _dpo(
@@ -142,6 +143,7 @@ def _dpo(
     checkpoints: Checkpoints | None = None,
 ) -> None:
     """Optimise here, or with [launch] in a child that reads the same pairs from the iteration's folder."""
+    options = with_template(options, config.engine.chat_template_kwargs)
     if config.launch is None:
         train_dpo(parent, out, pairs, options, config.seed, title, reference, checkpoints)
         return

@@ -65,7 +65,7 @@ def train_sft(
     from trainer.resume import work_of
     from trainer.training import fit, load_policy, name_left_out, safe_example, trainer_settings
 
-    model, tokenizer = load_policy(parent)
+    model, tokenizer = load_policy(parent, options.chat_template_kwargs)
     rows = [safe_example(tokenizer, chat[:-1], completion=chat[-1:]) for chat in chats]
     trainer = SFTTrainer(
         model=model,

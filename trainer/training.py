@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import shutil
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from console.errors import InputError, TrainingError
 from console.progress import progress, say
-from engines.chat.template import check_example, safe_messages
+from engines.chat.options import ChatTemplateKwargs
+from engines.chat.template import check_example, checked_kwargs, load_tokenizer, safe_messages
 from trainer.checkpoints import Checkpoints, newest_checkpoint, saver, seal, write_weights
 from trainer.launch import check_batch, check_sharding, is_first, is_sharded, n_processes
 from trainer.resume import Keeping, keeper, newest_state, work_of
@@ -22,7 +23,7 @@ from trainer.tiles import small_tiles
 from trainer.watch import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from records import Message
 
 
+OptionsT = TypeVar("OptionsT", bound="TrainingOptions")
 REPORT = "training.json"
 """Lies in the model's own folder, so that the two come into being at once."""
 MAY_BE_0 = ("warmup_share", "save_minutes")
@@ -53,6 +55,8 @@ class TrainingOptions:
     """The share of the steps in which the learning rate rises."""
     save_minutes: float = 30.0
     """How old the saved state, from which a training that was killed goes on, gets at most; 0 saves none."""
+    chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
+    """Variables of the model's chat template, e.g. '{"enable_thinking": false}'; the new model keeps them."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,25 @@ class Trained:
 
 def check_options(options: TrainingOptions) -> None:
     """Raise InputError where a setting that all trainings have is out of range."""
-    for name in (field.name for field in fields(TrainingOptions)):
+    checked_kwargs(options.chat_template_kwargs)
+    for name in (one.name for one in fields(TrainingOptions)):
         value = getattr(options, name)
+        if isinstance(value, dict):
+            continue
         if value < 0 or (value == 0 and name not in MAY_BE_0):
             raise InputError(f"{name} must be {'0 or more' if name in MAY_BE_0 else 'above 0'}, not {value}")
     check_batch(options, n_processes())
     check_sharding()
+
+
+def with_template(options: OptionsT, kwargs: Mapping[str, Any]) -> OptionsT:
+    """Return the settings of a run's training, whose template is that with which the run asks and judges.
+
+    Raises InputError where they have one of their own: then the model would be asked otherwise than it learnt.
+    """
+    if options.chat_template_kwargs not in ({}, dict(kwargs)):
+        raise InputError("chat_template_kwargs are one choice for a run: set them beside the model, not in a training")
+    return replace(options, chat_template_kwargs=dict(kwargs))
 
 
 def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[str, Any]:
@@ -106,13 +123,15 @@ def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[st
     }
 
 
-def load_policy(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_policy(
+    folder: Path, chat_template_kwargs: Mapping[str, Any] | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Return the model and tokenizer in `folder`, the model in float32: the optimiser's small steps need it.
 
     Where each process holds a part of the weights, the first one reads them and deals them out when training begins.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     if is_sharded() and not is_first():
         from trainer.sharding import unfilled_model
@@ -120,7 +139,7 @@ def load_policy(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
         model = unfilled_model(folder)
     else:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-    return model, AutoTokenizer.from_pretrained(folder)
+    return model, load_tokenizer(folder, chat_template_kwargs)
 
 
 def safe_example(

@@ -18,6 +18,7 @@ from console.errors import InputError
 from console.progress import say
 from engines.chat.families import COMMON_SPECIAL_TOKENS, MARKUP, OWN_WORDS
 from engines.neutral import SEPARATORS, check_roles, neutralise
+from records.keys import content_key
 from records.rows import Message
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class _Known:
     """The tokens that are found in other spellings too, because the text is normalised before it is searched."""
     merges: dict[tuple[str, ...], bool] = field(default_factory=dict)
     """For each order of roles: whether the template does without its system turns."""
+    said: bool = False
+    """Whether it was said that learning and asking differ."""
 
 
 _KNOWN: WeakKeyDictionary[PreTrainedTokenizerBase, _Known] = WeakKeyDictionary()
@@ -102,9 +105,21 @@ def encoded(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[li
 
 
 def check_example(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message], answer: Sequence[Message]) -> None:
-    """Raise InputError where the template refuses a prompt with its answer, both as `safe_messages` returns them."""
-    _asked(tokenizer, prompt, lambda: _apply(tokenizer, prompt, True))
-    _asked(tokenizer, [*prompt, *answer], lambda: _apply(tokenizer, [*prompt, *answer], False))
+    """Raise InputError where the template refuses a prompt with its answer, both as `safe_messages` returns them.
+
+    Where it opens the answer otherwise than it asks for one, that is said once: the model would learn another task.
+    """
+    chat, known = [*prompt, *answer], _known(tokenizer)
+    opening = str(_asked(tokenizer, prompt, lambda: _apply(tokenizer, prompt, True)))
+    whole = str(_asked(tokenizer, chat, lambda: _apply(tokenizer, chat, False)))
+    text = answer[0]["content"].strip() if answer else ""
+    before = whole.removeprefix(opening).partition(text)[0].strip() if text else ""
+    if (before or not whole.startswith(opening)) and not known.said:
+        known.said = True
+        say(
+            f"{_name(tokenizer)}: its chat template writes {before[:60]!r} before an answer that is learnt and not "
+            "where it asks for one; choose with --chat-template-kwargs, for many models '{\"enable_thinking\": false}'"
+        )
 
 
 def load_tokenizer(folder: Path | str, kwargs: Mapping[str, Any] | None = None) -> PreTrainedTokenizerBase:
@@ -132,6 +147,11 @@ def set_defaults(tokenizer: PreTrainedTokenizerBase, kwargs: Mapping[str, Any]) 
         tokenizer.chat_template = {name: _headed(head, one) for name, one in template.items()}
     elif template is not None:
         tokenizer.chat_template = _headed(head, template)
+
+
+def with_kwargs(digest: str, kwargs: Mapping[str, Any] | None) -> str:
+    """Return the digest of a model whose template has `kwargs`: the same digest where there are none."""
+    return content_key(digest, dict(kwargs)) if kwargs else digest
 
 
 def checked_kwargs(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:

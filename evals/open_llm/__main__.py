@@ -11,13 +11,14 @@ started again, it goes on.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.command import Flags, run
 from console.errors import InputError, JudgeError
 from console.output import tell, tell_encoded
+from engines.chat.options import ChatTemplateKwargs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +52,8 @@ class Config(Flags):
     """Ask with the model's chat template, the examples as turns, as in the paper; without, in plain text."""
     batch_size: int = 8
     """Sequences in memory at once."""
+    chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
+    """Variables of the model's chat template, e.g. '{"enable_thinking": false}'."""
     out: Path | None = None
     """The folder of the results; the default is runs/<run>/evals/<model>/open_llm."""
 
@@ -75,6 +78,7 @@ def main(config: Config) -> None:
 def evaluate(config: Config, tasks: "Sequence[TaskFile]", files: "dict[str, Files]") -> "list[Score]":
     """Return the scores of the tasks, their results written one by one."""
     from console.progress import progress
+    from engines.chat.template import with_kwargs
     from engines.models import model_digest, resolve_model
     from evals.open_llm.harness import Asking, Messages, ask, load_model
     from evals.open_llm.task import build
@@ -89,7 +93,8 @@ def evaluate(config: Config, tasks: "Sequence[TaskFile]", files: "dict[str, File
     if config.fresh:
         set_aside(out)
     asking = Asking(config.limit, config.chat, config.seed)
-    model, cache = load_model(folder, config.batch_size), out / "replies" / model_digest(folder)
+    model = load_model(folder, config.batch_size, config.chat_template_kwargs)
+    cache = out / "replies" / with_kwargs(model_digest(folder), config.chat_template_kwargs)
     scores = []
     with progress(f"{config.model} on {len(tasks)} tasks", len(tasks)) as advance:
         for task in tasks:

@@ -49,14 +49,17 @@ class Score:
     """All of lm-eval's numbers."""
 
 
-def load_model(folder: Path, batch_size: int) -> "LM":
+def load_model(folder: Path, batch_size: int, chat_template_kwargs: Mapping[str, Any] | None = None) -> "LM":
     """Return the model in `folder` for lm-eval: in its own precision on a GPU, in float32 on a processor."""
     import torch
     from lm_eval.models.huggingface import HFLM
 
+    from engines.chat.template import load_tokenizer
+
+    tokenizer = load_tokenizer(folder, chat_template_kwargs)
     on_gpu = torch.cuda.is_available()
     device, dtype = ("cuda", "auto") if on_gpu else ("cpu", "float32")
-    return HFLM(pretrained=str(folder), device=device, dtype=dtype, batch_size=batch_size)
+    return HFLM(pretrained=str(folder), tokenizer=tokenizer, device=device, dtype=dtype, batch_size=batch_size)
 
 
 def ask(

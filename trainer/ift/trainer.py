@@ -124,8 +124,9 @@ def train_ift(
     model's context; TrainingError where there is nothing to train on or the loss is not a number.
     """
     from datasets import Dataset
-    from transformers import AutoTokenizer
     from trl import SFTConfig
+
+    from engines.chat.template import load_tokenizer
 
     check_ift(options)
     if not chats:
@@ -133,7 +134,7 @@ def train_ift(
     if options.embeddings == "copy" and is_sharded():
         raise InputError("embeddings must be live where the weights are sharded: a copy is the whole table")
     check_chats(chats, options.turns)
-    tokenizer = AutoTokenizer.from_pretrained(parent)
+    tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     check_context(chats, parent, tokenizer, options.max_length)
     rows = rows_of(chats, tokenizer, options.turns)
     settings = trainer_settings(options, work_of(out), seed)

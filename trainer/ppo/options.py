@@ -1,9 +1,11 @@
 """The settings of PPO; the defaults are AlpacaFarm's recipe for simulated preferences (Dubois et al., 2023)."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from console.errors import InputError
+from engines.chat.options import ChatTemplateKwargs
+from engines.chat.template import checked_kwargs
 
 MAY_BE_0 = {"warmup_steps", "vf_coef", "gamma", "gae_lambda", "kl_coef"}
 MAY_BE_NEGATIVE = {"missing_eos_penalty"}
@@ -67,10 +69,13 @@ class PPOOptions:
     """Stop where the answers of a step are further from the reference than this on average, in nats an answer."""
     max_unrewarded_steps: int = 5
     """Stop after this many steps in a row in which no answer got a reward."""
+    chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
+    """Variables of the model's chat template, e.g. '{"enable_thinking": false}'; the new model keeps them."""
 
 
 def check_ppo(options: PPOOptions, n_processes: int) -> None:
     """Raise InputError where a setting is out of range or the batches do not divide."""
+    checked_kwargs(options.chat_template_kwargs)
     for name, value in asdict(options).items():
         if not isinstance(value, int | float) or isinstance(value, bool) or name in MAY_BE_NEGATIVE:
             continue

@@ -176,7 +176,7 @@ class _Trainer:
     ) -> "_Trainer":
         """Load the models, and where this training was stopped its state."""
         kept = newest_state(checkpoints)
-        policy, tokenizer = load_policy(kept or parent)
+        policy, tokenizer = load_policy(kept or parent, options.chat_template_kwargs)
         reference, _ = load_policy(parent)
         actor = ActorCritic(policy, load_value(parent, source.folder, tokenizer), options.temperature)
         actor.to(accelerator.device)

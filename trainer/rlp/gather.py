@@ -52,7 +52,9 @@ def load_model(run: Run, number: int, config: Config) -> "TransformersEngine":
     """Return an engine with the model of iteration `number`, under the name `iterN`."""
     from engines.transformers_engine import TransformersEngine
 
-    return TransformersEngine.load(run.model(number), f"iter{number}", config.engine.batch_size)
+    options = config.engine
+    folder, name = run.model(number), f"iter{number}"
+    return TransformersEngine.load(folder, name, options.batch_size, options.chat_template_kwargs)
 
 
 def load_reward_model(run: Run, number: int, config: Config) -> RewardModel:

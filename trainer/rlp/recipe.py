@@ -14,7 +14,7 @@ from trainer.reward_model import RewardOptions
 from trainer.rlp.bottleneck_options import BottleneckOptions
 from trainer.rlp.synthetic_options import SyntheticOptions
 from trainer.sft import SFTOptions
-from trainer.training import check_options
+from trainer.training import check_options, with_template
 
 
 @dataclass(frozen=True)
@@ -161,8 +161,8 @@ def _check_annotator(options: AnnotatorOptions) -> None:
 
 
 def _check_trainings(config: Config) -> None:
-    check_options(config.sft)
-    check_options(config.reward)
+    for training in (config.sft, config.reward):
+        check_options(with_template(training, config.engine.chat_template_kwargs))
     check_ppo(config.ppo, n_processes=1)
     if config.reward.margins:
         raise InputError("--reward.margins needs a margin for every pair, which an annotator's label does not have")

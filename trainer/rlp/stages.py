@@ -37,7 +37,7 @@ from trainer.rlp.splits import Split
 from trainer.seeds import ift_chats
 from trainer.sft import train_sft
 from trainer.splits import split_hash
-from trainer.training import report_of
+from trainer.training import report_of, with_template
 
 REWARD_FIGURES = "reward.json"
 """How an iteration's reward model does on the held-out preferences."""
@@ -54,7 +54,8 @@ def supervised(run: Run, split: Split, config: Config) -> LedgerLine:
     set_aside_broken_model(run.model(1))
     if not run.model(1).exists():
         run.iteration(1).mkdir(parents=True, exist_ok=True)
-        train_sft(run.model(0), run.model(1), chats, config.sft, config.seed, "iter1 SFT")
+        options = with_template(config.sft, config.engine.chat_template_kwargs)
+        train_sft(run.model(0), run.model(1), chats, options, config.seed, "iter1 SFT")
     gather_preferences(run, split.preferences, config)
     learnt, held_out = preferences_of(run, config)
     _train_reward_model(run, 1, learnt, config)
@@ -197,7 +198,8 @@ def _train_reward_model(run: Run, number: int, preferences: list[Pair], config: 
     if number == 3 and config.rlp.start == "reward_model":
         parent = run.iteration(1) / REWARD_MODEL
     title = f"iter{number} reward model"
-    train_reward_model(parent, out, pairs, config.reward, config.seed, title, samples=views, bottleneck=bottleneck)
+    options = with_template(config.reward, config.engine.chat_template_kwargs)
+    train_reward_model(parent, out, pairs, options, config.seed, title, samples=views, bottleneck=bottleneck)
 
 
 def _train_policy(run: Run, number: int, prompts: Sequence[Prompt], config: Config) -> None:

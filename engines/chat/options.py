@@ -1,0 +1,32 @@
+"""The flag that sets the variables of a chat template."""
+
+import json
+from typing import Annotated, Any
+
+import tyro
+
+from console.errors import InputError
+
+
+def _read(words: list[str]) -> dict[str, Any]:
+    try:
+        found = json.loads(words[0])
+    except ValueError as error:
+        raise InputError(f"--chat-template-kwargs: not JSON: {error}: {words[0][:80]!r}") from None
+    if not isinstance(found, dict):
+        example = '{"enable_thinking": false}'
+        raise InputError(f"--chat-template-kwargs: a JSON object is meant, such as {example}, not {words[0][:80]!r}")
+    return found
+
+
+ChatTemplateKwargs = Annotated[
+    dict[str, Any],
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="JSON",
+        instance_from_str=_read,
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda value: [json.dumps(value)],
+    ),
+]
+"""Variables of a chat template and their values; on the command line a JSON object, in a TOML file a table."""
