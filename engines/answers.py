@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from console.progress import say
-from engines.protocol import Engine, Request, Sampling
+from engines.protocol import Completion, Engine, Request, Sampling
 from records import Prompt, Response, Store, messages_of
+from records.finish import at_token_limit, cut_off
 from records.keys import content_key, derived_seed
+from records.reasoning import answer_span
 from records.stage import complete
 
 
@@ -23,11 +25,34 @@ def answer_into(
     """Return `n` responses to each prompt, in order, asking only for those that `store` does not hold yet.
 
     Each response has a seed of its own, fixed by `seed`, the prompt and its number. `model` is the name that the rows
-    carry. A prompt that the model cannot answer, because it is too long or its call failed, is named on stderr and
-    left out.
+    carry. A prompt that the model cannot answer, because it is too long, its call failed or the reply is no answer
+    (`why_no_answer`), is named on stderr and left out; the next call asks again.
     """
     rows = [_row(engine, prompt, sampling, seed, number, model) for prompt in prompts for number in range(n)]
-    return complete(store, [row.id for row in rows], _answers(store, engine, prompts, rows, sampling, n), title)
+    wanted = [row.id for row in rows]
+    found = complete(store, wanted, _answers(store, engine, prompts, rows, sampling, n), title)
+    if n_missing := len(set(wanted)) - len(found):
+        say(f"{title}: {n_missing} of {len(set(wanted))} answers are missing; the same command asks for them again")
+    return found
+
+
+def why_no_answer(completion: Completion) -> str | None:
+    """Return why a completion is no answer to judge or to learn from; None where it is one.
+
+    An answer that reached its longest length is one. One that a filter or a failure ended is none, and neither is
+    reasoning that never came to its end. A text that a model in process ends at once is its answer.
+    """
+    if completion.error:
+        return completion.error
+    reason = cut_off(completion.finish_reason)
+    if reason and not at_token_limit(reason):
+        return f"the reply ended with {reason}"
+    span = answer_span(completion.text)
+    if span is None:
+        return "the reply stops inside its reasoning; raise --max-new-tokens"
+    if completion.text.strip() and not completion.text[span].strip():
+        return "the reply has only reasoning"
+    return None
 
 
 def _row(engine: Engine, prompt: Prompt, sampling: Sampling, seed: int, number: int, model: str | None) -> Response:
@@ -52,8 +77,8 @@ def _answers(
     requests = [Request(messages_of(row.prompt), row.seed or 0) for row in rows]
     done = {index for index, row in enumerate(rows) if row.id in store}
     for completion in engine.generate(requests, sampling, done):
-        if completion.error:
-            say(f"no answer to prompt {prompts[completion.index // n].id}: {completion.error}")
+        if reason := why_no_answer(completion):
+            say(f"no answer to prompt {prompts[completion.index // n].id}: {reason}")
             continue
         yield msgspec.structs.replace(
             rows[completion.index],

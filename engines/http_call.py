@@ -42,6 +42,10 @@ class Limits:
     """One attempt, from its beginning to the last byte of the reply."""
     retry_s: float = 1200.0
     """All attempts and the waits between them."""
+    max_retries: int | None = None
+    """None is MAX_RETRIES."""
+    first_wait_s: float | None = None
+    """None is FIRST_WAIT_S."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,9 @@ async def post(
             return Answer(found, n_failed, n_prompt, n_new)
         n_failed += 1
         n_prompt, n_new = n_prompt + found.n_prompt_tokens, n_new + found.n_tokens
-        wait_s = _wait_s(found, n_failed)
-        is_last = n_failed > MAX_RETRIES or not found.may_pass or gave_up()
+        wait_s = _wait_s(found, n_failed, FIRST_WAIT_S if limits.first_wait_s is None else limits.first_wait_s)
+        most = MAX_RETRIES if limits.max_retries is None else limits.max_retries
+        is_last = n_failed > most or not found.may_pass or gave_up()
         if is_last or time.monotonic() - started + wait_s >= limits.retry_s:
             raise CallFailed(found, n_failed, n_prompt, n_new)
         await asyncio.sleep(wait_s)
@@ -183,7 +188,7 @@ def _moved(url: str, reply: aiohttp.ClientResponse) -> str:
     if not to:
         return f"{reply.status}: the server sends calls elsewhere without saying where"
     there = shown(urljoin(url, to)).removesuffix("/chat/completions")
-    return f"{reply.status}: the server sends calls on to another address: give --base-url {there}"
+    return f"{reply.status}: the server sends calls on to another address; give that one: {there}"
 
 
 def _told_may_pass(status: int, headers: Mapping[str, str]) -> bool:
@@ -200,10 +205,10 @@ def _told_wait_s(headers: Mapping[str, str]) -> float | None:
     return None
 
 
-def _wait_s(failure: _Failure, n_failed: int) -> float:
+def _wait_s(failure: _Failure, n_failed: int, first_wait_s: float) -> float:
     if failure.told_wait_s is not None and failure.told_wait_s > 0:
         return failure.told_wait_s
-    longest_s = min(FIRST_WAIT_S * 2.0 ** (n_failed - 1), LONGEST_WAIT_S)
+    longest_s = min(first_wait_s * 2.0 ** (n_failed - 1), LONGEST_WAIT_S)
     return longest_s * random.uniform(0.75, 1)  # so that calls refused together do not come back together
 
 

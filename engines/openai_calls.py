@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from ssl import SSLContext
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -150,11 +149,11 @@ def usage_of_call(tokens: Tokens, n_calls: int, n_failed: int) -> dict[str, Any]
 
 def _proxy(server: str) -> str | None:
     """Return the proxy that the environment names for `server`; aiohttp itself would look it up at every call."""
-    parts, proxies = urlsplit(server), getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if proxy is None or proxy_bypass(parts.netloc.rpartition("@")[2]):
+    address, proxies = Address.of(server), getproxies()
+    proxy = proxies.get(address.scheme.removesuffix("://")) or proxies.get("all")
+    if proxy is None or proxy_bypass(address.place.partition("/")[0]):
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    if urlsplit(proxy).scheme not in ("http", "https"):
+    if Address.of(proxy).scheme not in ("http://", "https://"):
         raise EngineError(f"{shown(server)}: the environment's proxy is no http proxy; unset it, or set NO_PROXY")
     return proxy

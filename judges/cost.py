@@ -4,6 +4,8 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from console.errors import InputError, JudgeError
 from judges.options import CostOptions
 from records.rows import Usage
@@ -50,7 +52,10 @@ class Budget:
         return self._options.max_cost is not None or self._options.max_tokens_total is not None
 
     def add(self, usage: Usage) -> None:
-        """Count one row."""
+        """Count one row; a server's count below 0 in a stored row is none."""
+        if min(usage.n_prompt_tokens, usage.n_tokens) < 0:
+            counts = {"n_prompt_tokens": max(0, usage.n_prompt_tokens), "n_tokens": max(0, usage.n_tokens)}
+            usage = msgspec.structs.replace(usage, **counts)
         self.usage, self._own = self.usage + usage, self._own + usage
         self._n_rows += 1
         if self.dollars is not None and self._price is not None:
@@ -74,7 +79,7 @@ class Budget:
             if spent >= limit:
                 return 0
             mean = of(self._own) / self._n_rows if self._n_rows else 0.0
-            n_fit = min(n_fit, (limit - spent) / mean if mean else FIRST_ROWS if not self._n_rows else n_fit)
+            n_fit = min(n_fit, (limit - spent) / mean if mean > 0 else FIRST_ROWS if not self._n_rows else n_fit)
         return int(n_fit)
 
     def stop(self, n_done: int, n: int) -> JudgeError:

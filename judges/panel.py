@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from console.config import load_config
 from console.errors import InputError
 from engines.options import EngineOptions
+from engines.served.address import shown
 from judges.agreement import closer_than, share_of_pairs, step_of
 from judges.options import Aggregate, JudgeOptions, PanelOptions
 from judges.rubric import Rubric, load_rubric
@@ -50,13 +51,13 @@ def members(options: PanelOptions, engine: EngineOptions, judge: JudgeOptions) -
         raise InputError("a panel has at least two judges: give --judge again, or name the only one with --model")
     for place, one in enumerate(found):
         if _what_matters(one) in map(_what_matters, found[:place]):
-            raise InputError(f"--judge {options.judge[place]}: the panel has the same judge already")
+            raise InputError(f"--judge {shown(options.judge[place])}: the panel has the same judge already")
     rubrics = [load_rubric(own.rubric) for _, own in found]
     for word, rubric in zip(options.judge, rubrics, strict=True):
         if (rubric.kind, rubric.scale) != (rubrics[0].kind, rubrics[0].scale):
             raise InputError(
-                f"--judge {word}: its rubric is {_scale_of(rubric)}, that of --judge {options.judge[0]} is "
-                f"{_scale_of(rubrics[0])}; a panel has one kind and one scale"
+                f"--judge {shown(word)}: its rubric is {_scale_of(rubric)}, that of --judge "
+                f"{shown(options.judge[0])} is {_scale_of(rubrics[0])}; a panel has one kind and one scale"
             )
     if rubrics[0].kind == "pair" and options.panel_rule in ("max", "min"):
         raise InputError(f"--panel-rule {options.panel_rule} is for scores; compare with majority, mean or median")
@@ -186,7 +187,8 @@ def _from_file(path: Path, engine: EngineOptions, judge: JudgeOptions) -> Member
 
 
 def _what_matters(member: Member) -> Member:
-    return replace(member[0], concurrency=1, batch_size=1), member[1]
+    alike = replace(member[0], concurrency=1, batch_size=1, timeout_s=1.0, retry_s=None, max_failures_in_row=1)
+    return alike, member[1]
 
 
 def _scale_of(rubric: Rubric) -> str:

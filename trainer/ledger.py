@@ -1,5 +1,6 @@
 """What a run keeps about itself: run.toml (settings and versions) and ledger.jsonl (one line an iteration)."""
 
+import re
 import subprocess
 import tomllib
 from dataclasses import asdict
@@ -12,13 +13,15 @@ import tomli_w
 
 from console.command import Flags
 from console.errors import InputError
+from engines.served.address import shown
 from records.rows import Row
 from records.runs import Run
 from records.store import write_atomic
 
 PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "tokenizers")
-DECIDES_NOTHING = ("gates", "estimate", "save_minutes")
+DECIDES_NOTHING = ("gates", "estimate", "save_minutes", "timeout_s", "retry_s", "max_failures_in_row")
 """Settings, in any section, that a run may go on with changed."""
+ADDRESS = re.compile(r"\bhttps?://\S+$")
 NOT_SETTINGS = ("config", "dry_run", "fresh", "json", "strict", "debug")
 
 
@@ -51,7 +54,7 @@ def claim_run(run: Run, config: Flags) -> None:
     """Write run.toml for a new run; for one that goes on, raise InputError where its settings were others."""
     settings = _settings(config)
     if run.config.exists():
-        before = tomllib.loads(run.config.read_text(encoding="utf-8"))["settings"]
+        before = _without_secrets(tomllib.loads(run.config.read_text(encoding="utf-8"))["settings"])
         if changed := _differences(_deciding(before), _deciding(settings)):
             raise InputError(
                 f"{run.folder} was made with other settings: {'; '.join(changed[:3])}. "
@@ -75,7 +78,17 @@ def _settings(config: Flags) -> dict[str, Any]:
     """Return everything that decides the run's rows, as TOML can hold it: no null, paths as text."""
     plain = {name: value for name, value in asdict(config).items() if name not in NOT_SETTINGS}
     cleaned: dict[str, Any] = msgspec.to_builtins(plain, enc_hook=_path_text)
-    return _without_none(cleaned)
+    hidden: dict[str, Any] = _without_secrets(_without_none(cleaned))
+    return hidden
+
+
+def _without_secrets(value: Any) -> Any:
+    """Return `value` with the keys in addresses hidden: a run's folder is shown to others."""
+    if isinstance(value, dict):
+        return {name: _without_secrets(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(one) for one in value]
+    return shown(value) if isinstance(value, str) and ADDRESS.search(value) else value
 
 
 def _path_text(value: object) -> str:

@@ -2,24 +2,27 @@
 
 import importlib
 import json
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
 import msgspec
 
 from console.errors import EngineError, InputError
+from engines import in_flight
+from engines.http_call import CallFailed, Limits, post
+from engines.served.address import Address, basic, masked, secrets_of, shown
+from engines.served.body import BrokenReply, parse_body
+from engines.served.failures import may_pass, said_of_error, says_something, status_of
 from judges.retrieval.corpus import Passage
 from records.keys import content_key
 
 TIMEOUT_S = 30.0
-ATTEMPTS = 4
+RETRIES = 3
 FIRST_WAIT_S = 1.0
 QUERIES_A_CALL = 64
-WORTH_RETRYING = (408, 429, 500, 502, 503, 504)
 
 
 class Found(msgspec.Struct):
@@ -36,41 +39,58 @@ class Found(msgspec.Struct):
 class HTTPSearch:
     """Asks a server: POST {"queries": [...], "k": 5}, answered by [[{"id", "title", "text", "score"}, ...], ...]."""
 
-    url: str
+    url: str = field(repr=False)  # may have a key
     timeout_s: float = TIMEOUT_S
     first_wait_s: float = FIRST_WAIT_S
 
     @property
     def digest(self) -> str:
-        """Identifies the address; what lies behind it cannot be known."""
-        return content_key("http", self.url)
+        """Identifies the address, without its secrets; what lies behind it cannot be known."""
+        return content_key("http", shown(self.url))
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Passage]]:
         """Return up to `k` passages for each query; raises EngineError where the server does not give them."""
+        chunks = [list(queries[start : start + QUERIES_A_CALL]) for start in range(0, len(queries), QUERIES_A_CALL)]
+        bodies = [json.dumps({"queries": chunk, "k": k}).encode() for chunk in chunks]
         found: list[list[Passage]] = []
-        for start in range(0, len(queries), QUERIES_A_CALL):
-            some = list(queries[start : start + QUERIES_A_CALL])
-            found += _passages(self._post({"queries": some, "k": k}), len(some), k, self.url)
+        for chunk, reply in zip(
+            chunks, in_flight.results(self._opened(bodies), iter(range(len(chunks))), 1), strict=True
+        ):
+            found += _passages(reply, len(chunk), k, shown(self.url))
         return found
 
-    def _post(self, body: dict[str, Any]) -> object:
-        """Return the reply, asking again with growing waits where the fault may pass."""
-        request = urllib.request.Request(
-            self.url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
-        )
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                with urllib.request.urlopen(request, timeout=self.timeout_s) as reply:
-                    return json.load(reply)
-            except urllib.error.HTTPError as error:
-                reason, again = f"HTTP {error.code} {error.reason}", error.code in WORTH_RETRYING
-                error.close()
-            except (OSError, ValueError) as error:  # no connection, a timeout, or a reply that is not JSON
-                reason, again = f"{type(error).__name__}: {error}", not isinstance(error, ValueError)
-            if not again or attempt == ATTEMPTS:
-                break
-            time.sleep(self.first_wait_s * 2 ** (attempt - 1))
-        raise EngineError(f"{self.url}: the search server gave no answer in {attempt} attempts: {reason}")
+    def _opened(self, bodies: Sequence[bytes]) -> in_flight.Opened[object]:
+        address, secrets = Address.of(self.url), secrets_of(self.url)
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if address.user:
+            headers["Authorization"] = f"Basic {basic(address.user)}"
+        limits = Limits(self.timeout_s, (RETRIES + 2) * self.timeout_s, RETRIES, self.first_wait_s)
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[in_flight.Ask[object]]:
+            async with aiohttp.ClientSession() as session:
+
+                async def ask(index: int) -> object:
+                    try:
+                        return (await post(session, address.url(), headers, bodies[index], _read, limits)).reply
+                    except CallFailed as failed:
+                        status = "HTTP " if failed.status is not None else ""
+                        tries = f"the search server gave no answer in {failed.n_calls} attempts"
+                        reason = masked(f"{status}{failed.reason}", secrets)
+                        raise EngineError(f"{shown(self.url)}: {tries}: {reason}") from None
+
+                yield ask
+
+        return opened
+
+
+def _read(data: bytes) -> object:
+    """Return what a search server says; raises BrokenReply where it says that something is wrong."""
+    found = parse_body(data)
+    if isinstance(found, dict) and says_something(found.get("error")):
+        status = status_of(found["error"])
+        raise BrokenReply(said_of_error(found["error"], status), status=status, may_pass=may_pass(status))
+    return found
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from engines.answers import answer_into
-from engines.protocol import Request, Sampling
+from engines.answers import answer_into, why_no_answer
+from engines.protocol import Completion, Request, Sampling
 from engines.scripted import ScriptedEngine
 from records import Prompt, Response, Store
 
@@ -60,4 +60,34 @@ def test_a_failed_call_is_named_and_left_out(tmp_path: Path, capsys: pytest.Capt
 
     found = answers(tmp_path / "a.jsonl", ScriptedEngine(reply=fail))
     assert [row.prompt_id for row in found] == ["p0", "p0", "p1", "p1", "p3", "p3"]
-    assert "no answer to prompt p2: call failed: 500" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no answer to prompt p2: call failed: 500" in said
+    assert "answering: 2 of 8 answers are missing; the same command asks for them again" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "finish_reason", "reason"),
+    [
+        ("An answer.", "stop", None),
+        ("An answer.", None, None),
+        ("A long ans", "length", None),
+        ("A long ans", "MAX_TOKENS", None),
+        ("<think>Hm.</think>An answer.", "stop", None),
+        ("", "stop", None),
+        ("Some of an ans", "content_filter", "the reply ended with content_filter"),
+        ("Some of an ans", "error", "the reply ended with error"),
+        ("Let me look.", "tool_calls", "the reply ended with tool_calls"),
+        ("<think>Hm, so", "length", "the reply stops inside its reasoning; raise --max-new-tokens"),
+        ("<think>Hm.</think>\n", "stop", "the reply has only reasoning"),
+    ],
+)
+def test_what_is_no_answer_is_none(text: str, finish_reason: str | None, reason: str | None) -> None:
+    assert why_no_answer(Completion(0, text, finish_reason)) == reason
+
+
+def test_a_reply_that_is_no_answer_is_left_out_and_asked_for_again(tmp_path: Path) -> None:
+    engine = ScriptedEngine(reply=echo, finish_reason="content_filter")
+    assert answers(tmp_path / "a.jsonl", engine) == [] and len(engine.asked) == 8
+    assert (tmp_path / "a.jsonl").read_bytes() == b""
+    again = ScriptedEngine(reply=echo)
+    assert len(answers(tmp_path / "a.jsonl", again)) == 8 == len(again.asked)

@@ -37,6 +37,19 @@ def test_a_budget_lets_as_many_rows_through_as_fit(options: CostOptions) -> None
     assert n == 5
 
 
+@pytest.mark.parametrize("counts", [(-1000, 0), (0, -100), (-1000, -100), (0, 0)])
+@pytest.mark.parametrize("options", [CostOptions(max_cost=0.01), CostOptions(max_tokens_total=5500)])
+def test_counts_below_none_are_none_and_never_keep_a_command_spinning(
+    options: CostOptions, counts: tuple[int, int]
+) -> None:
+    budget = Budget(options, PRICE)
+    budget.add(Usage(n_calls=1, n_prompt_tokens=counts[0], n_tokens=counts[1]))
+    assert budget.n_allowed(100) > 0 and budget.usage.n_prompt_tokens == max(0, counts[0])
+    budget.add(ONE)
+    assert 0 <= budget.n_allowed(100) <= 100
+    assert Budget(options, Price(-1.0, -1.0)).n_allowed(100) >= 0
+
+
 def test_the_first_rows_are_few_because_their_cost_is_not_known() -> None:
     assert Budget(CostOptions(max_cost=1), PRICE).n_allowed(1000) == 1
     assert Budget(CostOptions(), None).n_allowed(1000) == 1000

@@ -1,5 +1,6 @@
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,6 +18,7 @@ from judges.retrieval.options import EvidenceOptions
 from judges.retrieval.passages import Passages, open_passages
 from judges.retrieval.remote import HTTPSearch, open_function
 from judges.retrieval.search import HybridSearch, fuse, open_search
+from tests.openai_server import moved, running, trickle
 
 TEXTS = [
     "The Moon orbits the Earth once a month.",
@@ -193,7 +195,11 @@ def test_a_passing_fault_of_the_server_is_tried_again() -> None:
     [
         ([(404, {})], "in 1 attempts: HTTP 404"),
         ([(500, {})] * 4, "in 4 attempts: HTTP 500"),
-        ([(200, b"<html>")], "JSONDecodeError"),
+        ([(200, b"<html>")] * 4, "in 4 attempts: the body of the reply is no whole JSON: <html>"),
+        ([(200, b"[" * 100_000)], "in 1 attempts: the reply is nested too deeply"),
+        ([(200, {"error": {"message": "no index", "code": "404"}})], "in 1 attempts: HTTP 404: no index"),
+        ([(200, {"error": {"message": "busy", "code": 503}})] * 4, "in 4 attempts: HTTP 503: busy"),
+        ([(302, {})], "in 1 attempts: HTTP 302: the server sends calls elsewhere"),
         ([(200, {"results": []})], "not a list of passages for each query"),
         ([(200, [[{"title": "no text"}]])], "missing required field `text`"),
         ([(200, [[], []])], "1 queries were asked and 2 lists came back"),
@@ -207,6 +213,33 @@ def test_a_server_that_gives_no_passages_is_an_error(replies: list[tuple[int, An
 def test_no_server_is_an_error_that_names_the_address() -> None:
     with pytest.raises(EngineError, match="http://127.0.0.1:9/: the search server gave no answer in 4 attempts"):
         HTTPSearch("http://127.0.0.1:9/", timeout_s=1, first_wait_s=0.0).search(["q"], 1)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://ann:{key}@127.0.0.1:9/s", "http://127.0.0.1:9/s?key={key}", "http://ann:{key}@127.0.0.1:port/s"]
+)
+def test_no_secret_of_a_search_servers_address_is_told(url: str) -> None:
+    keys = ("sk-verysecret", "sk-anothersecret")
+    searches = [HTTPSearch(url.format(key=key), timeout_s=1, first_wait_s=0.0) for key in keys]
+    with pytest.raises(EngineError, match="the search server gave no answer") as caught:
+        searches[0].search(["q"], 1)
+    assert keys[0] not in str(caught.value) and "***" in str(caught.value) and keys[0] not in repr(searches)
+    assert searches[0].digest == searches[1].digest
+
+
+def test_a_search_server_that_trickles_is_left_and_one_that_moved_is_followed_with_the_call() -> None:
+    with running() as found:
+        found.answer = lambda _: trickle((200, [[{"text": "Late."}]]), 0.05)
+        started = time.monotonic()
+        with pytest.raises(EngineError, match=r"no whole reply within 0.2 s"):
+            HTTPSearch(f"{found.url}/search", timeout_s=0.2, first_wait_s=0.0).search(["q"], 1)
+        assert time.monotonic() - started < 2
+        found.paths.clear()
+        found.answer = lambda _: (
+            moved(307, "/v2/search?key=x") if found.paths[-1] == "/v1/search?key=y" else (200, [[{"text": "There."}]])
+        )
+        assert HTTPSearch(f"{found.url}/search?key=y").search(["q"], 1)[0][0].text == "There."
+        assert found.paths == ["/v1/search?key=y", "/v2/search?key=x"] and found.asked[-1] == {"queries": ["q"], "k": 1}
 
 
 def test_a_function_of_ones_own_can_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

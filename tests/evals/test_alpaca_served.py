@@ -1,0 +1,71 @@
+"""AlpacaEval with a server's model: what is no answer is none, from the reply to the denominator."""
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.command import parse
+from evals.alpaca import Config, main
+from records import Comparison, Response, read_rows
+from tests.openai_server import Server, completion, running, token
+
+N = 8
+NONE: dict[int, Any] = {
+    0: completion(None),
+    1: completion("", tool_calls=[{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]),
+    2: completion("Some of it", "content_filter"),
+    3: completion(None, "content_filter"),
+    4: completion("", "length", reasoning_content="Let me think"),
+    5: (200, {"error": {"message": "flagged", "code": 400}}),
+}
+"""What the server says to a question in place of an answer."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with running() as found:
+        found.answer = answer
+        yield found
+
+
+def answer(body: dict[str, Any]) -> Any:
+    """Answer the questions that NONE has nothing for; as the judge prefer answer b."""
+    text = body["messages"][-1]["content"]
+    if "logprobs" in body:
+        return completion("b", logprobs=[token("b", {"b": math.log(0.8), "a": math.log(0.2)})])
+    number = int(text.split()[-1])
+    return NONE.get(number) or completion(f"an answer to {number}")
+
+
+def evaluated(server: Server, tmp_path: Path) -> list[dict[str, Any]]:
+    reference = tmp_path / "reference.json"
+    rows = [{"instruction": f"question {n}", "output": f"base {n}", "generator": "base"} for n in range(N)]
+    reference.write_text(json.dumps(rows), encoding="utf-8")
+    flags = ("--model", "fake", "--base-url", server.url, "--reference", str(reference), "--out", str(tmp_path / "out"))
+    main(parse(Config, (*flags, "--judge-rubric", "pairwise", "--min-coverage", "0"), "evals.alpaca"))
+    found: list[dict[str, Any]] = json.loads((tmp_path / "out" / "annotations.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_what_is_no_answer_has_no_preference_and_is_asked_for_again(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = evaluated(server, tmp_path)
+    assert len(rows) == N
+    for number, row in enumerate(rows):
+        assert (row["preference"] is None) == (number in NONE) == (row["output_2"] is None)
+        assert (row.get("error") == "the model gave no answer") == (number in NONE)
+    said = capsys.readouterr().err
+    for reason in ("the reply is empty", "it only calls tools", "content_filter", "inside its reasoning", "flagged"):
+        assert reason in said
+    assert f"fake answering: {len(NONE)} of {N} answers are missing" in said
+    assert len(list(read_rows(tmp_path / "out" / "comparisons.jsonl", Comparison))) == N - len(NONE)
+    server.asked.clear()
+    server.answer = lambda body: answer(body) if "logprobs" in body else completion("now there is one")
+    assert all(row["preference"] is not None for row in evaluated(server, tmp_path))
+    assert sum("logprobs" not in body for body in server.asked) == len(NONE)
+    assert len(list(read_rows(tmp_path / "out" / "responses.jsonl", Response))) == N
