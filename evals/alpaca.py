@@ -10,7 +10,6 @@ prompts of the run stand in, with iter0 as the baseline. Results go to runs/<run
 alpaca_eval's own formats: model_outputs.json, annotations.json, leaderboard.csv. Stopped and started again, it goes on.
 """
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import shorten
@@ -165,11 +164,11 @@ def _run_of(options: EngineOptions) -> "Run | None":
 
 
 def _folder(options: EngineOptions, latest: "Run | None") -> Path:
+    from records.names import folder_name
     from records.runs import RUNS
 
     root = latest.folder if latest and _is_iteration(options) else RUNS
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", options.model).strip("._") or "model"
-    return root / "evals" / safe / BENCHMARK
+    return root / "evals" / folder_name(options.model) / BENCHMARK
 
 
 def _length_files(config: Config) -> "LengthFiles":

@@ -10,7 +10,6 @@ FILE has ranked answers, as for trainer.eft. Beside the judges stand two rules: 
 Stopped and started again, it goes on where it was.
 """
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -213,13 +212,13 @@ def _print_plan(config: Config, ranked: "list[RankedAnswers]", members: "list[Me
 
 
 def _folder(options: EngineOptions) -> Path:
+    from records.names import folder_name
     from records.runs import ITERATION, RUNS, find_run
 
     served = options.engine == "openai" or options.base_url is not None
     iteration = not served and ITERATION.fullmatch(options.model)
     root = find_run(options.run).folder if iteration else RUNS
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", options.model).strip("._") or "model"
-    return root / "evals" / safe / BENCHMARK
+    return root / "evals" / folder_name(options.model) / BENCHMARK
 
 
 def _stem(config: Config) -> str:

@@ -147,7 +147,7 @@ def load_rubric(name: str) -> Rubric:
     Raises InputError, naming the file and the key, where it is broken.
     """
     path = Path(name) if name.endswith(".toml") else HERE / f"{name}.toml"
-    if not path.exists():
+    if not path.exists() or (path.parent == HERE and name not in rubric_names()):
         raise InputError(f"no rubric '{name}'; give one of {', '.join(rubric_names())}, or the path of a .toml file")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))

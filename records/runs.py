@@ -5,13 +5,24 @@ iterN/metrics.json
 """
 
 import re
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from console.errors import InputError
+from console.output import say
+from records.names import checked_name
+from records.store import in_use
 
 RUNS = Path("runs")
 ITERATION = re.compile(r"iter(\d+)")
+RLP_ITERATIONS = 3
+"""trainer.rlp always makes three."""
+DAMAGED = "the settings of the run cannot be read"
+RESTORE = "restore the file, or start again with --fresh or another --name"
 
 
 @dataclass(frozen=True)
@@ -43,31 +54,116 @@ class Run:
         found = (ITERATION.fullmatch(path.name) for path in self.folder.iterdir() if path.is_dir())
         return sorted(int(match[1]) for match in found if match)
 
-    def newest(self, name: str) -> Path | None:
-        """Return the file `name` of the last iteration that has one, or None."""
-        files = (self.iteration(number) / name for number in reversed(self.iterations()))
+    def done(self) -> set[int]:
+        """Return the numbers of the iterations that the ledger has a line for; what is no line of it is passed over."""
+        found = set()
+        for line in self.ledger.read_bytes().splitlines() if self.ledger.is_file() else ():
+            try:
+                match = ITERATION.fullmatch(msgspec.json.decode(line, type=_Line).id)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            found |= {int(match[1])} if match else set()
+        return found
+
+    def newest(self, name: str, *, grows: bool = True) -> Path | None:
+        """Return the file `name` of the last iteration that has one, or None.
+
+        A file that grows while it is made is taken from an iteration that is done, where there is one.
+        """
+        done = self.done() if grows else None
+        numbers = [number for number in self.iterations() if number in done] if done else self.iterations()
+        files = (self.iteration(number) / name for number in reversed(numbers))
         return next((file for file in files if file.exists()), None)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Return whether a process is at work on the run now."""
+        return in_use(self.ledger)
+
+    @property
+    def is_finished(self) -> bool:
+        """Return whether every iteration that the settings ask for is done; True where nothing is known of it."""
+        try:
+            settings = read_settings(self)
+        except InputError:
+            return False
+        wanted = settings.get("iterations", RLP_ITERATIONS if "rlp" in settings else None)
+        return not isinstance(wanted, int) or set(range(1, wanted + 1)) <= self.done()
+
+
+class _Line(msgspec.Struct):
+    id: str
+
+
+def named_run(name: str, what: str = "--name") -> Run:
+    """Return the run called `name`, which need not exist yet.
+
+    Raises InputError where the name is not a plain one, or its folder is there and holds something else.
+    """
+    run = Run(RUNS / checked_name(name, what))
+    is_run = run.config.exists() or run.ledger.exists()
+    if run.folder.exists() and not is_run and (run.folder.is_file() or any(run.folder.iterdir())):
+        raise InputError(f"{what} '{name}': {run.folder} is there and is no run: it has no run.toml; give another name")
+    return run
+
+
+def read_settings(run: Run) -> dict[str, Any]:
+    """Return the settings that a run was made with, none for an empty run.toml.
+
+    Raises InputError, naming the file and the line, where it is damaged.
+    """
+    try:
+        table = tomllib.loads(run.config.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{run.config}: {DAMAGED}: {error}; {RESTORE}") from None
+    settings = table.get("settings", {})
+    if not isinstance(settings, dict) or (table and not settings):
+        raise InputError(f"{run.config}: {DAMAGED}: it has no [settings]; {RESTORE}")
+    return settings
 
 
 def find_run(name: str | None = None) -> Run:
     """Return the run called `name` (a name under runs/ or a path), or the newest one; raises InputError if none."""
     if name is not None:
         for folder in (Path(name), RUNS / name):
-            if (folder / "run.toml").exists():
+            if name.strip() and (folder / "run.toml").exists():
                 return Run(folder)
         raise InputError(f"no run '{name}': neither {name} nor {RUNS / name} holds a run.toml{_known()}")
     run = newest_run()
+    if run is None and (others := _known()):
+        raise InputError(f"every run in {RUNS}/ is under way: wait, or name one with --run{others}")
     if run is None:
         raise InputError(f"no run in {RUNS}/ yet; make one with: python -m trainer.loop --config recipes/demo.toml")
     return run
 
 
 def newest_run() -> Run | None:
-    """Return the run that was worked on last, or None where there is none."""
-    configs = list(RUNS.glob("*/run.toml"))
-    if not configs:
-        return None
-    return Run(max(configs, key=lambda path: path.stat().st_mtime).parent)
+    """Return the run that was worked on last, and say which it is of several; None where there is none.
+
+    A run that a process is at work on is left out, and so is one that was stopped, as long as another one is finished.
+    """
+    runs = sorted((Run(path.parent) for path in RUNS.glob("*/run.toml")), key=_worked_on_ns, reverse=True)
+    at_rest = [run for run in runs if not run.is_under_way]
+    chosen = next((run for run in at_rest if run.is_finished), at_rest[0] if at_rest else None)
+    if chosen is not None and len(runs) > 1:
+        later = "".join(f"; {run.folder} is {_state(run)}" for run in runs[: runs.index(chosen)])
+        say(f"the newest run: {chosen.folder}{later}")
+    return chosen
+
+
+def _state(run: Run) -> str:
+    if run.is_under_way:
+        return "under way"
+    try:
+        read_settings(run)
+    except InputError as error:
+        return f"damaged: {error}"
+    return "not finished"
+
+
+def _worked_on_ns(run: Run) -> int:
+    """Return when an iteration of the run was done last, or else when it was begun."""
+    return max(path.stat().st_mtime_ns for path in (run.config, run.ledger) if path.exists())
 
 
 def _known() -> str:

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import io
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Set
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
@@ -20,6 +21,8 @@ from records.disk import DiskDict
 from records.rows import Row
 
 RowT = TypeVar("RowT", bound=Row)
+
+LOOK_S = 0.05
 
 
 class Done(Set[str]):
@@ -234,10 +237,26 @@ def _last_newline(file: IO[bytes], end: int) -> int:
 
 def _lock(file: io.FileIO, path: Path) -> None:
     # The lock goes with the process, kill -9 included, so it never has to be cleaned up.
+    for pause_s in (LOOK_S, None):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if pause_s is not None:
+                time.sleep(pause_s)  # someone may only have looked whether the file is in use
+    raise StoreError(f"{path}: another process is writing to it; wait for it or give another --out")
+
+
+def in_use(path: Path) -> bool:
+    """Return whether a process has the store at `path` open."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise StoreError(f"{path}: another process is writing to it; wait for it or give another --out") from None
+        return True
+    except OSError:
+        return False
+    return False
 
 
 class DiskErrors:

@@ -220,7 +220,7 @@ def _checkpoint_folder(given: Path | None) -> Path:
     if any(given.glob("step-*")):
         return given
     run_folder = find_run(str(given))
-    newest = run_folder.newest("checkpoints")
+    newest = run_folder.newest("checkpoints", grows=False)
     if newest is None:
         raise InputError(f"{run_folder.folder}: no iteration has a folder checkpoints/")
     return newest

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import tomllib
+from collections.abc import Collection
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,16 +13,19 @@ import msgspec
 import tomli_w
 
 from console.command import Flags
-from console.errors import InputError
+from console.errors import InputError, StoreError
+from console.progress import say
 from engines.served.address import shown
 from records.rows import Row
-from records.runs import Run
-from records.store import write_atomic
+from records.runs import Run, read_settings
+from records.store import set_aside, write_atomic
 
 PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "tokenizers")
 DECIDES_NOTHING = ("gates", "estimate", "save_minutes", "timeout_s", "retry_s", "max_failures_in_row")
 """Settings, in any section, that a run may go on with changed."""
 ADDRESS = re.compile(r"\bhttps?://\S+$")
+LENGTHENS = ("iterations",)
+"""Settings of a whole run that may change as long as nothing that is done would be too much."""
 NOT_SETTINGS = ("config", "dry_run", "fresh", "json", "strict", "debug")
 
 
@@ -50,19 +54,48 @@ class LedgerLine(Row, frozen=True, kw_only=True):
     """From the start of the iteration to its model, in the process that finished it."""
 
 
-def claim_run(run: Run, config: Flags) -> None:
-    """Write run.toml for a new run; for one that goes on, raise InputError where its settings were others."""
+def set_aside_run(run: Run) -> None:
+    """Set an earlier run of the same name aside; raises StoreError where a process is at work on it."""
+    if run.is_under_way:
+        raise StoreError(f"{run.folder}: another process is at work on this run; wait for it or give another --name")
+    set_aside(run.folder)
+
+
+def claim_run(run: Run, config: Flags, made: Collection[str] = ()) -> None:
+    """Write run.toml for a new run; for one that goes on, raise InputError where its settings were others.
+
+    What only makes a run longer may change, and run.toml then has the new number: `made` are the ids in its ledger,
+    which it must not be shorter than.
+    """
     settings = _settings(config)
-    if run.config.exists():
-        before = _without_secrets(tomllib.loads(run.config.read_text(encoding="utf-8"))["settings"])
-        if changed := _differences(_deciding(before), _deciding(settings)):
-            raise InputError(
-                f"{run.folder} was made with other settings: {'; '.join(changed[:3])}. "
-                "Use the same, or another --name, or --fresh to set the old run aside"
-            )
+    if not run.config.exists():
+        write_atomic(run.config, tomli_w.dumps({"settings": settings, "versions": _versions()}))
         return
-    table = {"settings": settings, "versions": _versions()}
+    before = _without_secrets(read_settings(run))
+    if changed := _differences(_deciding(before), _deciding(settings)):
+        raise InputError(
+            f"{run.folder} was made with other settings: {'; '.join(changed[:3])}. "
+            "Use the same, or another --name, or --fresh to set the old run aside"
+        )
+    longer = {name: settings[name] for name in LENGTHENS if name in settings and settings[name] != before.get(name)}
+    for name, n in longer.items():
+        if n < len(made):
+            raise InputError(
+                f"{run.folder} has {len(made)} {name} already, and --{name} {n} is fewer: give as many or more, "
+                "or another --name"
+            )
+    if longer:
+        _lengthen(run, longer)
+
+
+def _lengthen(run: Run, longer: dict[str, Any]) -> None:
+    """Write the new numbers to run.toml, and with which versions the run goes on from here."""
+    table = tomllib.loads(run.config.read_text(encoding="utf-8"))
+    before = {name: table["settings"].get(name) for name in longer}
+    table["settings"] |= longer
+    table.setdefault("changed", []).append({"before": before, "now": longer, "versions": _versions()})
     write_atomic(run.config, tomli_w.dumps(table))
+    say(f"{run.folder}: goes on with {', '.join(f'{name} {n}, before {before[name]}' for name, n in longer.items())}")
 
 
 def _deciding(settings: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +103,7 @@ def _deciding(settings: dict[str, Any]) -> dict[str, Any]:
     return {
         name: _deciding(value) if isinstance(value, dict) else value
         for name, value in settings.items()
-        if name not in DECIDES_NOTHING
+        if name not in (*DECIDES_NOTHING, *LENGTHENS)
     }
 
 

@@ -12,6 +12,7 @@ anywhere and started again, the same command goes on where it was.
 from typing import TYPE_CHECKING
 
 from console.command import run as run_command
+from records.runs import named_run
 from trainer.recipe import Config, check
 
 if TYPE_CHECKING:
@@ -24,29 +25,30 @@ if TYPE_CHECKING:
 def main(config: Config) -> None:
     """Run all iterations, measure them on held-out prompts, and print the table."""
     check(config)
+    run = named_run(config.name)
     from engines.models import resolve_model
     from records import Store
-    from records.runs import RUNS, Run
-    from records.store import set_aside
+    from trainer.eval_integrity import check_eval_hashes, write_eval_hashes
     from trainer.integrity import check_hashes, write_hashes
-    from trainer.ledger import LedgerLine, claim_run
+    from trainer.ledger import LedgerLine, claim_run, set_aside_run
     from trainer.report import print_plan, print_report
     from trainer.rounds import link_base_model
     from trainer.seeds import seed_prompts
     from trainer.splits import split_prompts
 
     split = split_prompts(seed_prompts(config.seeds.prompts, strict=config.strict), config)
-    run = Run(RUNS / config.name)
     if config.dry_run:
         print_plan(run, config)
         return
-    base = resolve_model(config.engine.model, config.engine.run)
+    known = run.model(0).exists() and not config.fresh  # an iterN of the newest run may mean another one by now
+    base = run.model(0) if known else resolve_model(config.engine.model, config.engine.run)
     if config.fresh:
-        set_aside(run.folder)
-    claim_run(run, config)
-    link_base_model(run, base)
+        set_aside_run(run)
     measured: dict[int, Measured] = {}
     with Store(run.ledger, LedgerLine) as ledger:  # its lock keeps a second loop out of the run
+        claim_run(run, config, ledger.ids)
+        check_eval_hashes(run)
+        link_base_model(run, base)
         for number in range(1, config.iterations + 1):
             if f"iter{number}" in ledger:
                 check_hashes(run, number)
@@ -55,6 +57,7 @@ def main(config: Config) -> None:
                 write_hashes(run, number)
                 ledger.append(made)
             _measure(run, number, split, config, measured)
+            write_eval_hashes(run)
         print_report(run, config, {line.id: line for line in ledger.rows()}, list(measured.values()))
 
 

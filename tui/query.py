@@ -168,7 +168,7 @@ def counts_text(n_pairs: int, n_found: int, n_shown: int, n_bad: int) -> str:
 
 
 def _last_pairs(run: Run) -> Path:
-    path = run.newest(PAIRS)
+    path = run.newest(PAIRS, grows=False)
     if path is None:
         raise InputError(f"{run.folder}: no iteration has a {PAIRS} yet; wait for one, or name a file")
     return path

@@ -10,7 +10,6 @@ runs/<run>/evals/<model>/open_llm/: results.json, and what lm-eval says and each
 started again, it goes on.
 """
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -222,11 +221,11 @@ def _print_plan(config: Config, tasks: "Sequence[TaskFile]", files: "dict[str, F
 
 
 def _folder(config: Config) -> Path:
+    from records.names import folder_name
     from records.runs import ITERATION, RUNS, find_run
 
     root = find_run(config.run).folder if ITERATION.fullmatch(config.model) else RUNS
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", config.model).strip("._") or "model"
-    return root / "evals" / safe / BENCHMARK
+    return root / "evals" / folder_name(config.model) / BENCHMARK
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ def test_every_rubric_of_the_project_can_be_shown(name: str, capsys: pytest.Capt
     assert json.loads(capsys.readouterr().out)["name"] == name
 
 
+@pytest.mark.usefixtures("wide_screen")
 def test_the_list_has_every_rubric_with_its_scale(capsys: pytest.CaptureFixture[str]) -> None:
     run()
     lines = capsys.readouterr().out.splitlines()

@@ -18,7 +18,7 @@ KILLS = [
     ("append", 30),  # among the candidates of iter2
     ("append", 50),  # the ledger line of iter2, its model already there
     ("step", 6),  # a DPO step
-    ("fsync", 8),  # before the pairs of iter2 get their name
+    ("fsync", 9),  # before the pairs of iter2 get their name
     ("rename", 2),  # before the model of iter2 gets its name
 ]
 MORE_KILLS = [

@@ -1,6 +1,7 @@
 """Other ways through the loop: what a round learns from, where its prompts come from, what stops it."""
 
 import json
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -123,6 +124,62 @@ def test_files_edited_by_hand_are_named_on_going_on(recipe: Path) -> None:
     pairs.write_text(pairs.read_text().replace("chosen_score", "chosen_score ", 1))
     with pytest.raises(InputError, match=r"iter2/pairs\.jsonl was changed after iter2 was done: its hash was"):
         loop(recipe)
+
+
+def test_what_a_run_was_measured_on_is_named_where_it_was_edited(recipe: Path) -> None:
+    run = loop(recipe)
+    comparisons = run / "eval" / "comparisons.jsonl"
+    comparisons.write_text(comparisons.read_text().replace('"flipped":', '"flipped": ', 1))
+    with pytest.raises(InputError, match=r"eval/comparisons\.jsonl was changed after it was measured with"):
+        loop(recipe)
+    (run / "run.toml").write_text("[settings]\nname = \n")
+    with pytest.raises(InputError, match=r"runs/tiny/run\.toml: .*line 2"):
+        loop(recipe)
+
+
+def test_a_finished_run_can_be_made_longer_and_not_shorter(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = loop(recipe)
+    before = {path: path.read_bytes() for path in [*run.glob("iter[12]/*.json*"), *run.glob("eval/*.jsonl")]}
+    versions = tomllib.loads((run / "run.toml").read_text())["versions"]
+    capsys.readouterr()
+    loop(recipe, "--iterations", "3")
+    found = capsys.readouterr()
+    assert "runs/tiny: goes on with iterations 3, before 2" in found.err and "resuming" not in found.err
+    assert "iter3" in found.out
+    assert list(ledger(run)) == ["iter1", "iter2", "iter3"] and ledger(run)["iter3"]["parent"] == "iter2"
+    assert all(path.read_bytes().startswith(text) for path, text in before.items())
+    table = tomllib.loads((run / "run.toml").read_text())
+    assert table["settings"]["iterations"] == 3 and table["versions"] == versions
+    assert table["changed"][0]["now"] == {"iterations": 3} and table["changed"][0]["before"] == {"iterations": 2}
+    with pytest.raises(InputError, match=r"has 3 iterations already, and --iterations 2 is fewer"):
+        loop(recipe, "--iterations", "2")
+    with pytest.raises(InputError, match=r"made with other settings: candidates\.prompts was 3, now 2"):
+        loop(recipe, "--iterations", "4", "--candidates.prompts", "2")
+    assert tomllib.loads((run / "run.toml").read_text()) == table
+
+
+@pytest.mark.parametrize("name", ["../../escape", "", ".", "a/b", "x\0y"])
+@pytest.mark.parametrize("flags", [[], ["--fresh"], ["--dry-run"]])
+def test_a_name_that_leads_elsewhere_touches_nothing(recipe: Path, name: str, flags: list[str]) -> None:
+    Path("runs/other").mkdir(parents=True)
+    Path("runs/other/kept").touch()
+    with pytest.raises(InputError, match="plain folder name"):
+        loop(recipe, "--name", name, *flags)
+    assert sorted(str(path) for path in Path().rglob("*")) == [
+        "ift.jsonl",
+        "runs",
+        "runs/other",
+        "runs/other/kept",
+        "tiny.toml",
+    ]
+
+
+def test_a_folder_that_is_no_run_is_not_set_aside(recipe: Path) -> None:
+    Path("runs/other").mkdir(parents=True)
+    Path("runs/other/kept").touch()
+    with pytest.raises(InputError, match="runs/other is there and is no run"):
+        loop(recipe, "--name", "other", "--fresh")
+    assert Path("runs/other/kept").exists() and not Path("runs/other.1").exists()
 
 
 def test_a_parent_that_was_deleted_is_named(recipe: Path) -> None:

@@ -11,18 +11,19 @@ Stopped anywhere and started again, the same command goes on where it was.
 """
 
 from console.command import run as run_command
+from records.runs import named_run
 from trainer.rlp.recipe import Config, check
 
 
 def main(config: Config) -> None:
     """Make the three iterations, measure them on held-out prompts, and print the tables."""
     check(config)
+    run = named_run(config.name)
     from engines.models import resolve_model
     from records import Store
-    from records.runs import RUNS, Run
-    from records.store import set_aside
+    from trainer.eval_integrity import check_eval_hashes, write_eval_hashes
     from trainer.integrity import check_hashes, write_hashes
-    from trainer.ledger import LedgerLine, claim_run
+    from trainer.ledger import LedgerLine, claim_run, set_aside_run
     from trainer.rlp.measure import evaluate
     from trainer.rlp.report import print_plan, print_report
     from trainer.rlp.splits import deal, shown_prompts
@@ -32,16 +33,17 @@ def main(config: Config) -> None:
 
     chats = ift_chats(config.seeds.ift, strict=config.strict)
     split = deal(seed_prompts(config.seeds.prompts, strict=config.strict), shown_prompts(chats, config), config)
-    run = Run(RUNS / config.name)
     if config.dry_run:
         print_plan(run, split, len(chats), config)
         return
-    base = resolve_model(config.engine.model, config.engine.run)
+    known = run.model(0).exists() and not config.fresh  # an iterN of the newest run may mean another one by now
+    base = run.model(0) if known else resolve_model(config.engine.model, config.engine.run)
     if config.fresh:
-        set_aside(run.folder)
-    claim_run(run, config)
-    link_base_model(run, base)
+        set_aside_run(run)
     with Store(run.ledger, LedgerLine) as ledger:  # its lock keeps a second process out of the run
+        claim_run(run, config)
+        check_eval_hashes(run)
+        link_base_model(run, base)
         for number, stage in STAGES.items():
             if f"iter{number}" in ledger:
                 check_hashes(run, number)
@@ -50,6 +52,7 @@ def main(config: Config) -> None:
             write_hashes(run, number)
             ledger.append(made)
         evaluation = evaluate(run, split.held_out, config)
+        write_eval_hashes(run)
         print_report(run, config, list(ledger.latest()), evaluation)
 
 
