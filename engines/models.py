@@ -1,8 +1,10 @@
 """Finds a model by name: an iteration of a run, a folder, the packaged SmolLM2, or a hub id."""
 
 import importlib.util
+import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -39,6 +41,11 @@ WEIGHTS = (
 """Every file that decides what a model says; weights in *.bin are never read."""
 
 
+FLOAT32 = "float32"
+STORED = {"F32": FLOAT32, "BF16": "bfloat16", "F16": "float16", "F64": "float64"}
+"""The types of weights as safetensors writes them and as torch calls them."""
+
+
 def resolve_model(name: str, run: str | None = None) -> Path:
     """Return the folder that holds the model called `name`.
 
@@ -62,6 +69,50 @@ def model_digest(folder: Path) -> str:
 def files_of(folder: Path, patterns: Sequence[str] = WEIGHTS) -> list[Path]:
     """Return the files in `folder` that decide what its model says, each once, sorted."""
     return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+
+
+def checkpoint_dtype(folder: Path) -> str:
+    """Return the type of the weights in `folder` as torch calls it, for example `bfloat16`; float32 where it is unsaid.
+
+    transformers loads a checkpoint as its config.json says; where that says nothing, as most of its weights are.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return FLOAT32
+    for settings in (config, config.get("text_config") or {}):
+        if named := settings.get("dtype") or settings.get("torch_dtype"):
+            return str(named).removeprefix("torch.")
+    stored = Counter(kind for path in files_of(folder, ("*.safetensors",)) for kind in _stored_dtypes(path))
+    return STORED.get(stored.most_common(1)[0][0], FLOAT32) if stored else FLOAT32
+
+
+def inference_dtype(folder: Path) -> str:
+    """Return what the model in `folder` answers in: float32 on a processor, else its checkpoint's own type.
+
+    All iterations of a run answer in the type of its iter0, so that no difference between two of them is rounding.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        return FLOAT32
+    base = base_of(folder)
+    return checkpoint_dtype(folder if base is None else base)
+
+
+def base_of(folder: Path) -> Path | None:
+    """Return the base model of the run that `folder` lies in, or None where it is in no iteration of a run."""
+    for place in (folder.absolute(), *folder.absolute().parents):
+        if ITERATION.fullmatch(place.name) and (place.parent / "iter0" / "model" / "config.json").exists():
+            return place.parent / "iter0" / "model"
+    return None
+
+
+def _stored_dtypes(path: Path) -> list[str]:
+    """Return the types of the tensors in a safetensors file, as its header writes them."""
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")) or b"{}")
+    return [entry["dtype"] for name, entry in header.items() if name != "__metadata__"]
 
 
 def packaged_model() -> Path:

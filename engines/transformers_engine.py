@@ -22,7 +22,7 @@ from engines.chat.template import encoded, load_tokenizer, rendered, with_kwargs
 from engines.chat.turn_end import end_tokens, turn_end
 from engines.choice_paths import encode_choices, exact_logprobs
 from engines.forward import Batch, Forward
-from engines.models import model_digest
+from engines.models import inference_dtype, model_digest
 from engines.protocol import Choice, Completion, Request, Sampling
 from engines.sampling import draw, row_uniforms
 from engines.shared_prefix import LayerKV
@@ -70,7 +70,7 @@ class TransformersEngine:
     def load(
         cls, folder: Path, name: str, batch_size: int = 32, chat_template_kwargs: Mapping[str, Any] | None = None
     ) -> TransformersEngine:
-        """Load the model in `folder`: float32 on a processor, the checkpoint's own type on an accelerator.
+        """Load the model in `folder` in its `engines.models.inference_dtype`.
 
         `chat_template_kwargs` are variables of its chat template; they are part of the digest. Raises EngineError where
         transformers cannot load it, InputError where it has no chat template.
@@ -78,7 +78,7 @@ class TransformersEngine:
         from transformers import AutoModelForCausalLM
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        dtype = "auto" if device == "cuda" else torch.float32
+        dtype = getattr(torch, inference_dtype(folder), "auto")
         try:
             tokenizer = load_tokenizer(folder, chat_template_kwargs)
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)

@@ -41,6 +41,16 @@ def save_tiny_model(folder: Path, *, seed: int = 0, architecture: str = "llama",
     return folder
 
 
+def save_in_bfloat16(model: Path, folder: Path) -> Path:
+    """Write a model to `folder` in the type that most checkpoints have, and return it."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(model).save_pretrained(folder)
+    return folder
+
+
 def _tokenizer() -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast

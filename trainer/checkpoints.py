@@ -5,8 +5,11 @@ tokenizer only: a training that was killed starts again, makes the same steps fr
 checkpoints that are not there yet.
 """
 
+import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +18,16 @@ import msgspec
 
 from console.errors import InputError
 from console.progress import say
+from engines.models import FLOAT32, checkpoint_dtype
 from records.rows import Row
 from records.store import set_aside
 
 if TYPE_CHECKING:
-    from transformers import Trainer
+    from torch import Tensor
+    from transformers import PreTrainedModel, Trainer
 
 MANIFEST = "manifest.json"
+CLASSIFIER = "ForSequenceClassification"
 STEP = re.compile(r"step-(\d+)")
 
 
@@ -50,14 +56,69 @@ class Checkpoints:
 def write_weights(trainer: "Trainer", folder: Path) -> None:
     """Save the model and its tokenizer as safetensors and JSON to `folder`, which is emptied first.
 
-    Every process calls this: each may hold a part of the weights. The first one writes.
+    The weights are trained in float32 and saved in the type of the model that the training began with; a reward model's
+    stay as they are, because its numbers are compared to their last digits. Every process calls this: each may hold a
+    part of the weights. The first one writes.
     """
     first = trainer.is_world_process_zero()
     if first:
         shutil.rmtree(folder, ignore_errors=True)
-    trainer.save_model(str(folder))
+    dtype = saved_dtype(trainer.model)
+    with _saving_in(trainer, dtype):
+        trainer.save_model(str(folder))
     if first:
+        name_dtype(folder, dtype)
         (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle, which no one should have to trust
+
+
+def saved_dtype(model: "PreTrainedModel") -> str:
+    """Return the type in which a model in training is saved, from the folder that it was loaded from."""
+    if type(model).__name__.endswith(CLASSIFIER) or hasattr(model, "peft_config"):
+        return FLOAT32
+    return checkpoint_dtype(Path(model.config.name_or_path))
+
+
+def in_dtype(state: "dict[str, Tensor]", dtype: str) -> "dict[str, Tensor]":
+    """Return float32 weights rounded to `dtype`, on the processor; weights that were one tensor still are."""
+    import torch
+
+    rounded: dict[tuple[int, torch.Size], Tensor] = {}
+    for tensor in state.values():
+        if tensor.dtype == torch.float32:
+            place = (tensor.data_ptr(), tensor.shape)
+            rounded[place] = rounded.get(place, tensor.detach().to("cpu", getattr(torch, dtype)))
+    return {name: rounded.get((tensor.data_ptr(), tensor.shape), tensor) for name, tensor in state.items()}
+
+
+def name_dtype(folder: Path, dtype: str) -> None:
+    """Let the config.json in `folder` name the type of its weights: transformers writes that of the model in memory."""
+    if dtype == FLOAT32:
+        return
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    for settings in (config, *(part for part in config.values() if isinstance(part, dict))):
+        if settings.get("dtype") == FLOAT32:
+            settings["dtype"] = dtype
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _saving_in(trainer: "Trainer", dtype: str) -> Iterator[None]:
+    """Let the trainer round its weights to `dtype` where it saves them while the block runs."""
+    if dtype == FLOAT32:
+        yield
+        return
+    save = trainer._save
+
+    def rounded(output_dir: str | None = None, state_dict: "dict[str, Tensor] | None" = None) -> None:
+        state = trainer.accelerator.unwrap_model(trainer.model).state_dict() if state_dict is None else state_dict
+        save(output_dir, in_dtype(state, dtype))
+
+    trainer._save = rounded
+    try:
+        yield
+    finally:
+        del trainer._save
 
 
 def seal(folder: Path, out: Path, step: int, key: str = "") -> None:

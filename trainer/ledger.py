@@ -37,6 +37,8 @@ class LedgerLine(Row, frozen=True, kw_only=True):
     parent: str | None
     reference_model: str | None
     """The frozen model that DPO measures the distance to."""
+    dtype: str | None = None
+    """What all of the run's models answer, judge and read in: float32 on a processor, else iter0's own type."""
     prompt_split: str | None
     """A hash of the ids of the prompts of this round."""
     judge: str | None

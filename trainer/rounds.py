@@ -7,6 +7,7 @@ from random import Random
 from statistics import fmean
 
 from console.errors import TrainingError
+from engines.models import inference_dtype
 from judges.rubric import load_rubric
 from records import Judgment, Message, Pair, Prompt, Response, read_rows
 from records.files import BadRows
@@ -41,6 +42,7 @@ def supervised(run: Run, config: Config) -> LedgerLine:
         id="iter1",
         parent="iter0",
         reference_model=None,
+        dtype=inference_dtype(run.model(0)),
         prompt_split=None,
         judge=None,
         counts={"ift": len(ift), "eft": len(eft)},
@@ -174,6 +176,7 @@ def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds:
         id=f"iter{number}",
         parent=parent,
         reference_model=None if perfect else "iter0" if config.round.reference == "iter0" else parent,
+        dtype=inference_dtype(run.model(0)),
         prompt_split=split_hash(prompts),
         judge=judgments[0].judge,
         counts={

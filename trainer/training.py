@@ -218,7 +218,8 @@ def _trained(trainer: Trainer, title: str) -> Trained:
     if not math.isfinite(loss):
         raise TrainingError(f"{title}: the loss is {loss}; try a lower learning rate")
     last = {name: value for log in logs for name, value in log.items()}
-    kept = {name: float(value) for name, value in last.items() if "/" in name or name == "mean_token_accuracy"}
+    # sorted: transformers sorts the logs of a state that a training goes on from, and not those of an undisturbed one
+    kept = {name: float(last[name]) for name in sorted(last) if "/" in name or name == "mean_token_accuracy"}
     return Trained(len(trainer.train_dataset), trainer.state.global_step, loss, kept)
 
 

@@ -32,7 +32,7 @@ PAIRS = [
 ]  # fmt: skip
 VIEWS = [(view(f"{n}", "one"), view(f"{n}", "two")) for n in range(3)]
 REQUESTS = [Request(messages_of(text), seed=n) for n, text in enumerate(("Hello there", "Hello, you", "x"))]
-STEPS: dict[str, Any] = {"batch_size": 4, "micro_batch_size": 2, "learning_rate": 1e-4, "save_minutes": 0.0}
+STEPS: dict[str, Any] = {"batch_size": 4, "micro_batch_size": 2, "learning_rate": 1e-3, "save_minutes": 0.0}
 
 
 @pytest.fixture

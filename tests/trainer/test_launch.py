@@ -17,7 +17,7 @@ from records.runs import Run
 from records.shapes import read_chats, read_pairs
 from records.store import write_rows
 from tests.conftest import ROOT
-from tests.tiny import save_tiny_model
+from tests.tiny import save_in_bfloat16, save_tiny_model
 from trainer import rounds
 from trainer.checkpoints import Checkpoints, checkpoints_in
 from trainer.dpo import Config as DPOConfig
@@ -52,7 +52,8 @@ PAIRS = [
 @pytest.fixture(scope="module")
 def models(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     other = save_tiny_model(tmp_path_factory.mktemp("reference") / "model", seed=1)
-    return {"start": str(tiny_model), "reference": str(other)}
+    low = save_in_bfloat16(tiny_model, tmp_path_factory.mktemp("low") / "model")
+    return {"start": str(tiny_model), "reference": str(other), "low": str(low)}
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,7 @@ def trained(models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
         job(folder, models, "dpo", "two", 2, soft),
         *(job(folder, models, kind, "one", 1) for kind in SHARDED),
         *(job(folder, models, kind, "sharded", 2, sharded=True) for kind in SHARDED),
+        job(folder, models | {"start": models["low"]}, "sft", "low", 2, sharded=True),
         job(folder, models, "sft", "broken", 2, ["--learning-rate", "1e30", "--warmup-share", "0", "--epochs", "3"]),
     ]
     return run_jobs(folder, jobs)
@@ -147,9 +149,17 @@ def test_sharded_weights_end_as_those_of_one_process(trained: Path, models: dict
     assert report_of(sharded).loss == pytest.approx(report_of(one).loss, abs=TOLERANCE)
 
 
+def test_sharded_weights_are_saved_in_the_type_of_the_model_that_they_began_as(trained: Path) -> None:
+    from safetensors.torch import load_file
+
+    assert json.loads((trained / "statuses.json").read_text())["sft-low"] == [0, 0]
+    weights = load_file(trained / "sft-low" / "model" / "model.safetensors")
+    assert {str(tensor.dtype) for tensor in weights.values()} == {"torch.bfloat16"}
+
+
 def test_only_the_first_process_speaks_and_no_work_files_are_left(trained: Path) -> None:
     table, nothing = (trained / f"dpo-two.{rank}.out" for rank in (0, 1))
-    assert table.read_text().count("| examples |") == 1 and "| loss |" in table.read_text()
+    assert table.read_text().count("| examples |") == 1 and "| loss " in table.read_text()
     assert "DPO: 2 of 2" in (trained / "dpo-two.0.err").read_text()
     assert nothing.read_text() == "" and "DPO" not in (trained / "dpo-two.1.err").read_text()
     assert [path.name for path in (trained / "dpo-two").iterdir()] == ["model"]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.tiny import save_in_bfloat16
 
 KILLS = [
     ("append", 30),  # among the candidates of iter2
@@ -37,6 +38,7 @@ RESULTS = ("responses", "judgments", "pairs", "prompts")
 def recipe(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recipe that takes seconds: few prompts, short answers, one processor thread's worth of model."""
     folder = tmp_path_factory.mktemp("recipe")
+    base = save_in_bfloat16(tiny_model, folder / "base")  # as most checkpoints are
     (folder / "ift.jsonl").write_text("".join(f'{{"prompt": "say {n}", "response": "point {n}"}}\n' for n in range(4)))
     path = folder / "tiny.toml"
     path.write_text(
@@ -44,7 +46,7 @@ def recipe(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         name = "tiny"
         iterations = 3
         [engine]
-        model = "{tiny_model}"
+        model = "{base}"
         batch_size = 5
         [seeds]
         ift = "{folder / "ift.jsonl"}"
@@ -100,6 +102,7 @@ def run_loops(base: Path, recipe: Path, whole: list[str], kills: list[tuple[str,
 
 def results(run: Path) -> dict[str, bytes]:
     files = [run / f"iter{number}" / f"{name}.jsonl" for number in (2, 3) for name in RESULTS]
+    files.append(run / "ledger.jsonl")
     files += [run / "eval" / f"{name}.jsonl" for name in ("iter0", "iter3", "judgments", "comparisons", "likelihoods")]
     return {str(path.relative_to(run)): SECONDS.sub(b"", path.read_bytes()) for path in files}
 
@@ -131,6 +134,14 @@ def test_every_iteration_has_a_model_that_loads(runs: dict[str, Path]) -> None:
         assert AutoTokenizer.from_pretrained(folder).chat_template
         assert not list(folder.glob("*.bin"))
     assert not any(torch.equal(a, b) for a, b in pairwise(weights))
+
+
+def test_all_models_are_saved_in_one_type_and_the_ledger_names_the_one_they_answer_in(runs: dict[str, Path]) -> None:
+    from engines.models import checkpoint_dtype
+
+    assert {checkpoint_dtype(runs["one"] / f"iter{number}" / "model") for number in range(4)} == {"bfloat16"}
+    lines = [json.loads(line) for line in (runs["one"] / "ledger.jsonl").read_text().splitlines()]
+    assert [line["dtype"] for line in lines] == ["float32"] * 3  # on a processor
 
 
 def test_the_pairs_train_with_a_stock_dpo_trainer(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -173,7 +184,7 @@ def test_no_prompt_is_used_twice(runs: dict[str, Path]) -> None:
 
 def test_the_table_and_the_next_commands_are_printed(runs: dict[str, Path]) -> None:
     printed = (runs["one"].parent.parent / "stdout.txt").read_text()
-    for words in ("| iter3 ", "win rate", "runs/tiny/iter3/", "python -m tui", "python -m evals.alpaca --model iter3"):
+    for words in (" iter3 |", "win rate", "runs/tiny/iter3/", "python -m tui", "python -m evals.alpaca --model iter3"):
         assert words in printed
 
 

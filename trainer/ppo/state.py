@@ -10,14 +10,27 @@ from typing import TYPE_CHECKING
 import msgspec
 import torch
 
+from engines.models import FLOAT32
 from records.store import set_aside, write_atomic
-from trainer.checkpoints import MANIFEST, Checkpoints, Manifest, checkpoints_in, manifest_of, seal
+from trainer.checkpoints import (
+    MANIFEST,
+    Checkpoints,
+    Manifest,
+    checkpoints_in,
+    in_dtype,
+    manifest_of,
+    name_dtype,
+    saved_dtype,
+    seal,
+)
 from trainer.ppo.actor import ActorCritic
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 VALUE, OPTIMISER, PROGRESS = "value.safetensors", "optimizer.safetensors", "progress.json"
+MASTER = "float32.safetensors"
+"""The policy's weights as they are trained, where they are saved in another type."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -55,6 +68,8 @@ def save_state(
     set_aside(out)
     unfinished = out.with_name(f"{out.name}.tmp")
     write_policy(actor, tokenizer, unfinished)
+    if saved_dtype(actor.policy) != FLOAT32:
+        save_model(actor.policy, str(unfinished / MASTER))
     save_model(actor.value, str(unfinished / VALUE))
     save_file(_tensors_of(actor, optimiser), unfinished / OPTIMISER)
     (unfinished / PROGRESS).write_bytes(msgspec.json.encode(progress))
@@ -65,18 +80,23 @@ def save_state(
 
 
 def write_policy(actor: ActorCritic, tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
-    """Write the policy and its tokenizer to `folder`, which is emptied first."""
+    """Write the policy and its tokenizer to `folder`, which is emptied first; the type is that of the parent."""
+    dtype = saved_dtype(actor.policy)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    actor.policy.save_pretrained(folder)
+    state = None if dtype == FLOAT32 else in_dtype(actor.policy.state_dict(), dtype)
+    actor.policy.save_pretrained(folder, state_dict=state)
+    name_dtype(folder, dtype)
     tokenizer.save_pretrained(folder)
 
 
 def load_state(folder: Path, actor: ActorCritic, optimiser: torch.optim.Optimizer) -> Progress:
-    """Give value model and optimiser the state in `folder`, whose policy `actor` has already; return how far it is."""
+    """Give the models and the optimiser the state in `folder`, from which the policy is; return how far it is."""
     from safetensors.torch import load_file, load_model
 
     load_model(actor.value, str(folder / VALUE))
+    if (folder / MASTER).exists():
+        load_model(actor.policy, str(folder / MASTER))
     tensors = load_file(folder / OPTIMISER)
     for name, parameter in actor.named_parameters():
         mine = {key.rpartition("/")[2]: value for key, value in tensors.items() if key.rpartition("/")[0] == name}
@@ -101,7 +121,7 @@ def _keep_policy(folder: Path) -> None:
     made = manifest_of(folder)
     if made is None:
         return
-    extra = (VALUE, OPTIMISER, PROGRESS)
+    extra = (VALUE, OPTIMISER, PROGRESS, MASTER)
     files = {name: n_bytes for name, n_bytes in made.files.items() if name not in extra}
     manifest = Manifest(step=made.step, key=made.key, files=files)
     write_atomic(folder / MANIFEST, msgspec.json.encode(manifest))

@@ -13,6 +13,7 @@ import msgspec
 
 from console.errors import InputError, TrainingError
 from console.table import Cell
+from engines.models import inference_dtype
 from judges.rewards import fingerprint
 from judges.trl import text_of_completion
 from records import Judgment, Pair, Prompt, Response, read_rows
@@ -65,6 +66,7 @@ def supervised(run: Run, split: Split, config: Config) -> LedgerLine:
         id="iter1",
         parent="iter0",
         reference_model=None,
+        dtype=inference_dtype(run.model(0)),
         prompt_split=split_hash(split.preferences) if split.preferences else None,
         judge=next((pair.judge for pair in learnt), None),
         counts={"ift": len(chats), "responses": len(responses), **preference_counts(run, config)},
@@ -86,6 +88,7 @@ def optimised(run: Run, split: Split, config: Config) -> LedgerLine:
         id="iter2",
         parent="iter1",
         reference_model="iter1",
+        dtype=inference_dtype(run.model(0)),
         prompt_split=split_hash(split.unlabelled),
         judge=fingerprint(load_reward_model(run, 1, config)),
         counts={"prompts": len(split.unlabelled), "unparsed": sum(step.n_null for step in _steps(run, 2))},
@@ -115,6 +118,7 @@ def on_policy(run: Run, split: Split, config: Config) -> LedgerLine:
         id="iter3",
         parent="iter1",
         reference_model="iter1",
+        dtype=inference_dtype(run.model(0)),
         prompt_split=split_hash(split.unlabelled),
         judge=judgments[0].judge,
         counts={
