@@ -88,8 +88,9 @@ def no_text(reply: Reply) -> str | None:
     if message.content and message.content.strip():
         return None
     if at_token_limit(reply.finish_reason):
-        what = "inside its reasoning" if message.has_reasoning else "before it had any text"
-        return f"the reply was cut off {what}: raise --max-new-tokens"
+        if message.has_reasoning:
+            return "the reply was cut off inside its reasoning: raise --thinking-tokens or --max-new-tokens"
+        return "the reply was cut off before it had any text: raise --max-new-tokens"
     if message.calls_tools:
         return "the reply is empty: it only calls tools"
     if reason:

@@ -64,7 +64,7 @@ class CallFailed(Exception):  # noqa: N818 (nothing is wrong with the program)
 
     def __init__(self, last: "_Failure", n_calls: int, n_prompt_tokens: int, n_tokens: int) -> None:
         super().__init__(last.reason)
-        self.status, self.reason, self.n_calls = last.status, last.reason, n_calls
+        self.status, self.reason, self.n_calls, self.body = last.status, last.reason, n_calls, last.body
         self.may_pass, self.unreachable = last.may_pass, last.unreachable
         self.n_prompt_tokens, self.n_tokens = n_prompt_tokens, n_tokens
 
@@ -80,6 +80,7 @@ class _Failure:
     unreachable: bool = False
     n_prompt_tokens: int = 0
     n_tokens: int = 0
+    body: bytes = b""
 
 
 async def post(
@@ -139,7 +140,7 @@ async def _attempt(
         told_wait_s = _told_wait_s(reply.headers)
         too_long = told_wait_s is not None and told_wait_s > LONGEST_TOLD_WAIT_S
         again = _told_may_pass(reply.status, reply.headers) and not too_long
-        return _Failure(reply.status, f"{reply.status}: {error_text(_decoded(data))}", again, told_wait_s)
+        return _Failure(reply.status, f"{reply.status}: {error_text(_decoded(data))}", again, told_wait_s, body=data)
     try:
         return read(data)
     except BrokenReply as broken:
@@ -151,6 +152,7 @@ async def _attempt(
             wait_s,
             n_prompt_tokens=broken.n_prompt_tokens,
             n_tokens=broken.n_tokens,
+            body=data,
         )
 
 

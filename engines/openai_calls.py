@@ -1,7 +1,7 @@
 """Calls to an OpenAI-compatible server, several under way at once."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +17,7 @@ from engines import in_flight
 from engines.chat_reply import Reply, Tokens, decode
 from engines.http_call import CallFailed, Limits, post
 from engines.served.address import Address, masked, secrets_of, shown
+from engines.served.lookup import found_at
 from engines.served.outage import Outage
 
 CONNECT_TIMEOUT_S = 5
@@ -62,6 +63,8 @@ class ServedCalls:
     concurrency: int
     limits: Limits = field(default_factory=Limits)
     max_failures_in_row: int = MAX_FAILURES_IN_ROW
+    refused: Callable[[CallFailed, Collection[str]], bool] = field(default=lambda *_: False, repr=False)
+    """Told of a failed call and the parameters it was sent with; returns whether to make it anew and ask once more."""
     outage: Outage = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -78,7 +81,7 @@ class ServedCalls:
             async with self._session() as session:
 
                 async def ask(index: int) -> tuple[int, Call]:
-                    return index, await self._call(session, body(index))
+                    return index, await self._call(session, lambda: body(index))
 
                 yield ask
 
@@ -117,24 +120,48 @@ class ServedCalls:
     def _url(self) -> str:
         return Address.of(self.server).url("/chat/completions")
 
-    async def _call(self, session: aiohttp.ClientSession, body: dict[str, Any]) -> Call:
+    def look_up(self, urls: Sequence[str]) -> object:
+        """Return the JSON that the first of `urls` gives, None where none gives any."""
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[in_flight.Ask[object]]:
+            async with self._session() as session:
+
+                async def ask(_: int) -> object:
+                    return await found_at(session, urls, self.headers)
+
+                yield ask
+
+        [found] = in_flight.results(opened, iter([0]), 1)  # in a thread of its own: a loop may run in this one
+        return found
+
+    async def _call(self, session: aiohttp.ClientSession, body: Callable[[], dict[str, Any]]) -> Call:
         started = time.monotonic()
-        try:
-            data = msgspec.json.encode(body)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError) as error:
-            return Call(None, f"call failed: its texts cannot be sent: {type(error).__name__}: {error}", {"n_calls": 0})
-        try:
-            found = await post(session, self._url, self.headers, data, decode, self.limits, self.outage.is_over)
-        except CallFailed as failed:
-            failed.reason = self.hide(failed.reason)
-            self.outage.failed(failed)
-            usage = usage_of_call(Tokens(failed.n_prompt_tokens, failed.n_tokens), failed.n_calls, failed.n_calls)
-            return Call(None, f"call failed: {failed.reason}", usage | {"seconds": time.monotonic() - started})
-        self.outage.answered()
-        took = found.reply.usage
-        tokens = Tokens(took.prompt_tokens + found.n_prompt_tokens, took.completion_tokens + found.n_tokens)
-        usage = usage_of_call(tokens, found.n_failed + 1, found.n_failed)
-        return Call(found.reply.choices[0], None, usage | {"seconds": time.monotonic() - started})
+        n_refused = 0
+        while True:
+            sent = body()
+            try:
+                data = msgspec.json.encode(sent)
+            except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError) as error:
+                reason = f"its texts cannot be sent: {type(error).__name__}: {error}"
+                return Call(None, f"call failed: {reason}", {"n_calls": 0})
+            try:
+                found = await post(session, self._url, self.headers, data, decode, self.limits, self.outage.is_over)
+            except CallFailed as failed:
+                failed.reason = self.hide(failed.reason)
+                if self.refused(failed, sent.keys()):
+                    n_refused += failed.n_calls
+                    continue
+                self.outage.failed(failed)
+                n_calls = failed.n_calls + n_refused
+                usage = usage_of_call(Tokens(failed.n_prompt_tokens, failed.n_tokens), n_calls, n_calls)
+                return Call(None, f"call failed: {failed.reason}", usage | {"seconds": time.monotonic() - started})
+            self.outage.answered()
+            took = found.reply.usage
+            tokens = Tokens(took.prompt_tokens + found.n_prompt_tokens, took.completion_tokens + found.n_tokens)
+            n_failed = found.n_failed + n_refused
+            usage = usage_of_call(tokens, n_failed + 1, n_failed)
+            return Call(found.reply.choices[0], None, usage | {"seconds": time.monotonic() - started})
 
 
 def usage_of_call(tokens: Tokens, n_calls: int, n_failed: int) -> dict[str, Any]:

@@ -5,18 +5,24 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from console.errors import InputError
+from console.again import StartAgain, is_dry_run, learned
+from console.errors import EngineError, InputError
+from console.progress import say
 from engines.chat.template import checked_kwargs, with_kwargs
 from engines.chat_reply import no_text
-from engines.http_call import Limits
+from engines.http_call import CallFailed, Limits
 from engines.neutral import COMMON_SPECIAL_TOKENS, neutralised
 from engines.openai_calls import MAX_FAILURES_IN_ROW, Call, Calls, ServedCalls
 from engines.protocol import Choice, Completion, NoLogprobsError, Request, Sampling
-from engines.served.address import Address, basic
+from engines.served.address import Address, basic, shown
+from engines.served.identity import ServedModel, listings
 from engines.served.outage import FIRST_CALLS
+from engines.served.parameters import LIMITS, NEEDED, Parameters, RefusedError, refusal_of
 from engines.served_choices import NoLogprobs, NoReading, choice_settings, read_choices
+from records.keys import content_key
 
 OFFICIAL = "https://api.openai.com/v1"
+WITHOUT_SCHEMA = "use --read text, or a server that has structured outputs"
 
 Asked = tuple[tuple[str, ...], bool]
 """The labels after which a request's choice is named, and whether it counts alone."""
@@ -27,21 +33,35 @@ class OpenAIEngine:
     """A model behind a server. A call that fails after its retries is a result with an error, never a text."""
 
     name: str
-    digest: str
-    official: bool
-    """Whether it is OpenAI's own server, whose newer models call one setting otherwise."""
+    model: ServedModel
     calls: Calls
+    parameters: Parameters
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     """Variables of the model's chat template, which vLLM, SGLang and others take."""
+    thinking_tokens: int = 0
+    """Room for reasoning before each reply, besides that for the reply itself."""
     gives_logprobs: bool = field(default=False, init=False)
     """Whether any reply had log-probabilities: until then replies without them are the server's fault."""
+    answered: bool = field(default=False, init=False)
+    """Whether any reply had a text."""
+
+    @property
+    def digest(self) -> str:
+        """Identify what changes a reply: the model, the parameters that it is not sent, the room to think.
+
+        Rows carry it, so from here on another refused parameter makes the command start again.
+        """
+        self.parameters.are_told = True
+        more = (self.parameters.not_sent, self.thinking_tokens)
+        plain = self.model.identity if more == ((), 0) else content_key(self.model.identity, *more)
+        return with_kwargs(plain, self.chat_template_kwargs)
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, done: Collection[int] = ()
     ) -> Iterator[Completion]:
         """Yield completions as calls return; see `engines.protocol.Engine`."""
         settings: dict[str, Any] = {
-            "max_tokens": sampling.max_new_tokens,
+            "max_tokens": sampling.max_new_tokens + self.thinking_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
         }
@@ -53,7 +73,11 @@ class OpenAIEngine:
             elif reason := no_text(call.reply):
                 yield Completion(index, "", None, error=reason, **call.usage)
             else:
-                yield Completion(index, call.reply.message.content or "", call.reply.finish_reason, **call.usage)
+                self.answered = True
+                text, finish_reason = call.reply.message.content or "", call.reply.finish_reason
+                if sampling.stop and "stop" in self.parameters.left_out:
+                    text, finish_reason = stopped(text, finish_reason, sampling.stop)
+                yield Completion(index, text, finish_reason, **call.usage)
 
     def choose(
         self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()
@@ -68,7 +92,8 @@ class OpenAIEngine:
 
         def settings(index: int, request: Request) -> dict[str, Any]:
             asked[index] = request.labels, request.alone
-            return choice_settings(choices, *asked[index])
+            found = choice_settings(choices, *asked[index])
+            return found | {"max_tokens": found["max_tokens"] + self.thinking_tokens}
 
         without: list[tuple[int, Call, Asked]] = []  # the first replies, as long as none has log-probabilities
         self.gives_logprobs |= bool(done)
@@ -126,12 +151,48 @@ class OpenAIEngine:
         }
         if self.chat_template_kwargs:
             body["chat_template_kwargs"] = dict(self.chat_template_kwargs)
-        if self.official:
-            body["max_completion_tokens"] = body.pop("max_tokens")  # the official server's newer models know no other
         if request.schema is not None:
             schema = {"name": "verdict", "schema": request.schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        return body
+        return self.parameters.applied(body)
+
+    def refused(self, failed: CallFailed, sent: Collection[str]) -> bool:
+        """Leave out what a failed call says the server refuses; return whether to make the call anew.
+
+        Raises StartAgain where names and rows depend already on what was sent, EngineError where a reading cannot do
+        without what is refused: the measuring stick is never changed in silence.
+        """
+        names = refusal_of(failed.status, failed.body, sent)
+        if not names or (
+            self.answered if "response_format" in names else self.gives_logprobs and set(NEEDED) & set(names)
+        ):
+            return False  # what others were answered with is not refused for all
+        try:
+            new = self.parameters.learn(names, sent)
+        except RefusedError as refused:
+            if refused.name == "response_format":
+                why = f"the server takes no JSON schema ({failed.reason}); {WITHOUT_SCHEMA}"
+                raise EngineError(f"{self.name}: {why}") from None
+            if refused.name in NEEDED:
+                why = f"the server gives no log-probabilities ({failed.reason})"
+                raise NoLogprobsError(f"{self.name}: {why}") from None
+            return False
+        if new and self.parameters.are_told and new - set(LIMITS):
+            raise StartAgain(self._told(new, failed), self.parameters.about, self.parameters.learned)
+        if new:
+            say(self._told(new, failed))
+        return True
+
+    def _told(self, new: Collection[str], failed: CallFailed) -> str:
+        what = ", ".join(sorted(new))
+        instead = f"{self.parameters.limit} is sent in its place" if set(new) <= set(LIMITS) else "left out from now on"
+        return f"{self.name}: the server refuses {what} ({failed.reason}); {instead}"
+
+
+def stopped(text: str, finish_reason: str | None, stops: Sequence[str]) -> tuple[str, str | None]:
+    """Return `text` up to the first of `stops`, as a server would have cut it, and why it then ended."""
+    ends = [end for stop in stops if (end := text.find(stop)) >= 0]
+    return (text[: min(ends)], "stop") if ends else (text, finish_reason)
 
 
 def open_openai(
@@ -142,6 +203,10 @@ def open_openai(
     limits: Limits | None = None,
     max_failures_in_row: int = MAX_FAILURES_IN_ROW,
     chat_template_kwargs: Mapping[str, Any] | None = None,
+    *,
+    omit: Collection[str] = (),
+    thinking_tokens: int = 0,
+    served_as: str | None = None,
 ) -> OpenAIEngine:
     """Return the engine for a model at `base_url`, else at OPENAI_BASE_URL, else at OpenAI's own server.
 
@@ -153,9 +218,22 @@ def open_openai(
         raise InputError(f"no key for the OpenAI API: set {api_key_env}, or name a server with --base-url")
     address = Address.of(server)
     calls = ServedCalls(server, _headers(address, key), concurrency, limits or Limits(), max_failures_in_row)
-    place = f"{address.scheme}{address.place.rstrip('/')}"  # without secrets: a new key is no new judge
+
+    def listed() -> object:
+        if is_dry_run():
+            say(f"{model}: its server is not asked what it serves, so the judge's fingerprint may be another one")
+        # Of its own models the official server says the name.
+        return None if is_dry_run() or server == OFFICIAL else calls.look_up(listings(address.url()))
+
+    about = f"{shown(server)} {model}"
+    # The official server's newer models know one name only of the longest length.
+    limit = LIMITS[1] if server == OFFICIAL else LIMITS[0]
+    parameters = Parameters.of(about, limit, omit, learned(about))
     variables = checked_kwargs(chat_template_kwargs or {})
-    return OpenAIEngine(model, with_kwargs(f"{place}/{model}", variables), server == OFFICIAL, calls, variables)
+    served = ServedModel(model, served_as, listed)
+    engine = OpenAIEngine(model, served, calls, parameters, variables, thinking_tokens)
+    calls.refused = engine.refused
+    return engine
 
 
 def _headers(address: Address, key: str) -> dict[str, str]:

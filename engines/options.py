@@ -11,6 +11,8 @@ from engines.chat.options import ChatTemplateKwargs
 if TYPE_CHECKING:
     from engines.protocol import Engine
 
+Parameter = Literal["temperature", "top_p", "seed", "stop"]
+"""What a call to a server can do without."""
 EngineKind = Literal["auto", "transformers", "openai"]
 LEAST_RETRY_S = 300.0
 """With a short --timeout-s too there is time to wait as long as a busy server asks."""
@@ -38,6 +40,12 @@ class EngineOptions:
     """The longest for all attempts of a call with their waits; the default is twice --timeout-s, at least 300."""
     max_failures_in_row: int = 25
     """Stop, to go on later, where so many calls fail one after the other; 0 never stops for that (openai)."""
+    omit: tyro.conf.UseAppendAction[tuple[Parameter, ...]] = ()
+    """Do not send this parameter; again for each further one. What a server refuses is left out anyway (openai)."""
+    thinking_tokens: int = 0
+    """Room for the model's reasoning before each reply, besides that for the reply (openai)."""
+    served_as: str | None = None
+    """What the fingerprint calls the model, in place of its name and what its server says of it (openai)."""
     batch_size: int = 32
     """Rows computed at once (transformers)."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
@@ -56,6 +64,8 @@ def open_engine(options: EngineOptions) -> "Engine":
             raise InputError(f"{name} must be a number of seconds above 0, not {seconds}")
     if options.max_failures_in_row < 0:
         raise InputError(f"--max-failures-in-row must be at least 0, not {options.max_failures_in_row}")
+    if options.thinking_tokens < 0:
+        raise InputError(f"--thinking-tokens must be at least 0, not {options.thinking_tokens}")
     kind = options.engine
     if kind == "auto":
         kind = "openai" if options.base_url else "transformers"
@@ -72,9 +82,14 @@ def open_engine(options: EngineOptions) -> "Engine":
             limits,
             options.max_failures_in_row,
             chat_template_kwargs=options.chat_template_kwargs,
+            omit=options.omit,
+            thinking_tokens=options.thinking_tokens,
+            served_as=options.served_as,
         )
     if options.base_url:
         raise InputError("--base-url goes with --engine openai")
+    if options.served_as is not None:
+        raise InputError("--served-as names a model behind a server: it goes with --engine openai")
     from engines.models import resolve_model
     from engines.transformers_engine import TransformersEngine
 

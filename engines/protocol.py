@@ -91,8 +91,11 @@ class Engine(Protocol):
 
     name: str
     """The model's name, as rows carry it."""
-    digest: str
-    """Identifies the weights, as the judge's fingerprint carries it."""
+
+    @property
+    def digest(self) -> str:
+        """Identify the weights and what else of the engine changes a reply, as the judge's fingerprint carries it."""
+        ...
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, done: Collection[int] = ()

@@ -15,6 +15,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
+from console.again import starts_again
 from console.command import Flags, run
 from console.output import tell, tell_json
 from engines.options import EngineOptions, SharedEngineOptions
@@ -73,6 +74,7 @@ class Result:
     """Answers of the model that were cut off; None where nobody recorded it."""
 
 
+@starts_again
 def main(config: Config) -> None:
     """Answer, compare, score, and print the leaderboard row."""
     from evals.contests import check_coverage, check_judge_flags

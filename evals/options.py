@@ -1,11 +1,11 @@
 """The flags that evaluations share; the judge's say --judge-, so that none is taken for the evaluated model's."""
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from engines.options import EngineKind, EngineOptions
+from engines.options import EngineKind, EngineOptions, Parameter
 from judges.options import JudgeOptions, Reading
 
 AlpacaVersion = Literal[2, 1]
@@ -23,6 +23,12 @@ class JudgeFlags:
     """The judge's OpenAI-compatible server; the default is the evaluated model's."""
     judge_api_key_env: str | None = None
     """The environment variable that holds the key of the judge's server."""
+    judge_omit: tyro.conf.UseAppendAction[tuple[Parameter, ...]] = ()
+    """Do not send this parameter to the judge's server; again for each further one."""
+    judge_thinking_tokens: int | None = None
+    """Room for the judge's reasoning; the default is the evaluated model's where that one judges."""
+    judge_served_as: str | None = None
+    """What the fingerprint calls the judge, in place of its name and what its server says of it."""
     judge_rubric: str = "pairwise"
     """A rubric that compares two answers, or the path of a .toml file."""
     judge_read: Reading = "logprobs"
@@ -50,12 +56,20 @@ class JudgeFlags:
             "base_url": self.judge_base_url,
             "api_key_env": self.judge_api_key_env,
         }
-        changes: dict[str, str | None] = {name: value for name, value in given.items() if value is not None}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if self.is_given():  # another model: what its server takes and is called is its own
+            changes |= {"omit": (), "thinking_tokens": 0, "served_as": None}
+        if self.judge_omit:
+            changes["omit"] = self.judge_omit
+        if self.judge_thinking_tokens is not None:
+            changes["thinking_tokens"] = self.judge_thinking_tokens
+        if self.judge_served_as is not None:
+            changes["served_as"] = self.judge_served_as
         if self.judge_engine == "transformers" and self.judge_base_url is None:
             changes["base_url"] = None  # the evaluated model may be on a server while its judge is not
         elif self.judge_base_url and self.judge_engine is None:
             changes["engine"] = "openai"
-        return replace(evaluated, **changes)  # type: ignore[arg-type]
+        return replace(evaluated, **changes)
 
     def judge_options(self) -> JudgeOptions:
         """Return how the judge is asked and read."""

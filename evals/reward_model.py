@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_encoded
@@ -53,6 +54,7 @@ class Config(Flags):
     """The folder of the results; the default is runs/<run>/evals/<model>/reward_model."""
 
 
+@starts_again
 def main(config: Config) -> None:
     """Read, judge, measure, write the report, and print it."""
     from evals.ranking_metrics import prompts_of

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell
@@ -61,6 +62,7 @@ class Best:
     """The mean over prompts of their answers' mean score: what one answer drawn at random would have."""
 
 
+@starts_again
 def main(config: Config) -> None:
     """Read, score, choose, write and print a table."""
     from console.progress import say

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_encoded
@@ -72,6 +73,7 @@ class Config(Flags):
     """The folder for rows and report; the default is runs/audit/<set>-<judge fingerprint>."""
 
 
+@starts_again
 def main(config: Config) -> None:
     """Read the labels, get the verdicts, and write and print the audit."""
     from judges.audit.columns import columns_of

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from engines.options import EngineOptions, SharedEngineOptions
@@ -66,6 +67,7 @@ class Paths:
     relations: Path
 
 
+@starts_again
 def main(config: Config) -> None:
     """Read, relate, cluster, store and print a table."""
     from judges.clustering.answer_sets import read_answer_sets, read_rewards, take_census

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from console.again import starts_again
 from console.command import Flags, Given, run
 from console.output import tell, tell_text
 from engines.options import EngineOptions, SharedEngineOptions
@@ -60,6 +61,7 @@ class Config(Flags):
     """Where the comparisons go; the default is runs/comparisons/<files>-<judge fingerprint>.jsonl."""
 
 
+@starts_again
 def main(config: Config) -> None:
     """Read, compare, store and print a table."""
     from console.errors import InputError

@@ -90,15 +90,28 @@ class Judge:
         """Return what `compare` returns, without holding up the event loop."""
         return await asyncio.to_thread(self.compare, prompts, firsts, seconds, references)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """16 hex digits of everything that changes a verdict: weights, rubric, template, reading, sampling, parser."""
+        """16 hex digits of everything that changes a verdict: weights, rubric, template, reading, sampling, parser.
+
+        It follows the engine's digest, which changes once a server refuses a parameter.
+        """
+        digest = self.engine.digest
+        if digest not in self._fingerprints:
+            self._fingerprints[digest] = self._fingerprint_with(digest)
+        return self._fingerprints[digest]
+
+    @cached_property
+    def _fingerprints(self) -> dict[str, str]:
+        return {}
+
+    def _fingerprint_with(self, digest: str) -> str:
         if self.read == "logprobs":
             how: tuple[object, ...] = (self.min_mass,)
         else:
             how = (self.samples, self.sampling_key, self.seed, self.how.aggregate)
         checked = (self.checked_by,) if self.checked_by else ()
-        return content_key(self.engine.digest, self.rubric.identity, self.read, how, PARSER_VERSION, *checked)
+        return content_key(digest, self.rubric.identity, self.read, how, PARSER_VERSION, *checked)
 
     @property
     def sampling_key(self) -> tuple[object, ...]:

@@ -1,10 +1,12 @@
 """The judge for other programs: plain texts in, rows out, no file needed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from console.again import StartAgain
 from console.errors import InputError
+from console.progress import say
 from engines.options import EngineOptions, open_engine
 from judges.options import JudgeOptions
 from records import Comparison, Judgment, Message, Response
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from judges.judge import Judge, Prompts
 
 UNNAMED = "unknown"
+
+RowT = TypeVar("RowT")
 
 
 def open_by_name(model: str, seed: int, settings: dict[str, Any]) -> "Judge":
@@ -38,7 +42,7 @@ def score(
     _check_lengths(prompts=prompts, answers=answers, references=rights)
     responses = [response_of(*row) for row in zip(prompts, answers, rights, strict=True)]
     once = list({response.id: response for response in responses}.values())
-    found = {row.response_id: row for row in judge.judge(once)}
+    found = {row.response_id: row for row in _settled(lambda: judge.judge(once))}
     return [found[response.id] for response in responses]
 
 
@@ -58,10 +62,18 @@ def compare(
         pairwise.Contest(content_key("prompt", prompt), prompt, first, second, "a", "b", right)
         for prompt, first, second, right in zip(prompts, firsts, seconds, rights, strict=True)
     ]
-    ids = [pairwise.comparison_id(judge, contest) for contest in contests]
-    once = list(dict(zip(ids, contests, strict=True)).values())
-    found = {row.id: row for row in pairwise.compare(judge, once, ())}
-    return [found[row_id] for row_id in ids]
+    once = list({content_key(contest): contest for contest in contests}.values())
+    found = {row.id: row for row in _settled(lambda: pairwise.compare(judge, once, ()))}
+    return [found[pairwise.comparison_id(judge, contest)] for contest in contests]
+
+
+def _settled(asked: Callable[[], Iterator[RowT]]) -> list[RowT]:
+    """Return all rows; they are asked for again where the engine learns meanwhile what its server refuses."""
+    while True:
+        try:
+            return list(asked())
+        except StartAgain as again:
+            say(f"{again}: asking again")
 
 
 def response_of(prompt: str | list[Message], answer: str, reference: str | None) -> Response:

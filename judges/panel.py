@@ -167,6 +167,7 @@ def combine_comparisons(
 
 def member_named(word: str, engine: EngineOptions, judge: JudgeOptions) -> Member:
     """Return the judge that a --judge names: a model, NAME@URL for a served one, or a TOML file."""
+    engine = replace(engine, served_as=None)  # that names --model
     if word.endswith(".toml"):
         return _from_file(Path(word), engine, judge)
     if served := SERVED.fullmatch(word):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from console.again import starts_again
 from console.command import Flags, Given, run
 from console.output import tell, tell_text
 from engines.options import EngineOptions, SharedEngineOptions
@@ -59,6 +60,7 @@ class Config(Flags):
     """Where the judgments go; the default is runs/scores/<file>-<judge fingerprint>.jsonl."""
 
 
+@starts_again
 def main(config: Config) -> None:
     """Read, judge, store and print a table."""
     from engines.options import open_engine

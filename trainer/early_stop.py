@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell
@@ -89,6 +90,7 @@ class Config(Flags):
     stop: Annotated[EarlyStopOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=EarlyStopOptions)
 
 
+@starts_again
 def main(config: Config) -> None:
     """Find the checkpoints, compare them and print the rounds and the pick."""
     from console.table import print_table

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_encoded, tell_text
@@ -61,6 +62,7 @@ class Config(Flags):
     """The folder for ift, eft, held_out, judgments and train .jsonl, split.json and counts.json."""
 
 
+@starts_again
 def main(config: Config) -> None:
     """Read, split, judge, filter, resample, write, and print what is left after each step."""
     from judges.ranked_files import read_ranked

@@ -11,6 +11,7 @@ anywhere and started again, the same command goes on where it was.
 
 from typing import TYPE_CHECKING
 
+from console.again import starts_again
 from console.command import run as run_command
 from records.runs import named_run
 from trainer.recipe import Config, check
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from trainer.splits import Split
 
 
+@starts_again
 def main(config: Config) -> None:
     """Run all iterations, measure them on held-out prompts, and print the table."""
     check(config)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_text
@@ -60,6 +61,7 @@ class Sources:
     evaluation: list[str]
 
 
+@starts_again
 def main(config: Config) -> None:
     """Read, ask, filter, store and print what became of the tasks."""
     from records.store import set_aside, write_rows

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from console.again import starts_again
 from console.command import Flags, run
 from console.output import tell, tell_json
 from engines.options import EngineOptions, SharedEngineOptions
@@ -42,6 +43,7 @@ class Config(Flags):
     """Where the judgments go; the default is runs/attacks/<judge fingerprint>.jsonl."""
 
 
+@starts_again
 def main(config: Config) -> None:
     """Check the template and the parser, ask the model if there is one, and print a table of each."""
     from console.errors import InputError

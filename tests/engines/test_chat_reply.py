@@ -91,7 +91,7 @@ def test_the_parts_of_a_text_are_joined_and_reasoning_is_left_out(content: Any, 
         ),
         (
             {"message": {"content": "", "reasoning": "Hm"}, "finish_reason": "length"},
-            "the reply was cut off inside its reasoning: raise --max-new-tokens",
+            "the reply was cut off inside its reasoning: raise --thinking-tokens or --max-new-tokens",
         ),
         (
             {"message": {"content": ""}, "finish_reason": "max_tokens"},

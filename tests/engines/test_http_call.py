@@ -218,7 +218,7 @@ def test_the_environment_names_the_server_the_organization_and_the_project(
     for name, value in (("BASE_URL", f"{server.url}/"), ("ORG_ID", "org-1"), ("PROJECT_ID", "proj-2")):
         monkeypatch.setenv(f"OPENAI_{name}", value)
     engine = engine_of(None)
-    assert engine.digest == f"{server.url}/m" and not engine.official
+    assert engine.parameters.limit == "max_tokens"
     assert [found.text for found in engine.generate(ASK[:1], Sampling())] == ["ok"]
     assert (server.headers[0]["OpenAI-Organization"], server.headers[0]["OpenAI-Project"]) == ("org-1", "proj-2")
     assert server.asked[0]["max_tokens"] == 256
@@ -234,7 +234,8 @@ def test_a_server_that_is_named_wins_over_the_environments(server: Server, monke
 def test_openais_own_server_is_known_by_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_KEY", "sk\n")
     found = [engine_of(None), engine_of("https://api.openai.com/v1/")]
-    assert [engine.official for engine in found] == [True, True] and found[0].digest == found[1].digest
+    assert {engine.parameters.limit for engine in found} == {"max_completion_tokens"}
+    assert found[0].digest == found[1].digest  # and nothing is asked for it
     assert "sk" not in repr(found)
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from console.again import starts_again
 from console.command import run
 from console.errors import InputError
 from console.output import tell
@@ -48,6 +49,7 @@ class Config(TrainFlags):
 
 
 @one_voice()
+@starts_again
 def main(config: Config) -> None:
     """Read, train, save and print what happened."""
     from console.table import print_table

@@ -10,11 +10,13 @@ is PPO on that. iter3 retrains the reward model with iter2's answers to the same
 Stopped anywhere and started again, the same command goes on where it was.
 """
 
+from console.again import starts_again
 from console.command import run as run_command
 from records.runs import named_run
 from trainer.rlp.recipe import Config, check
 
 
+@starts_again
 def main(config: Config) -> None:
     """Make the three iterations, measure them on held-out prompts, and print the tables."""
     check(config)

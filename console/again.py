@@ -1,0 +1,62 @@
+"""Starts a command again where it learned too late what its results depend on.
+
+A server says only on the first call that it refuses a setting, and by then the judge's fingerprint is part of the
+names and rows that the command is about to write. So it drops everything and begins again, knowing it; what was stored
+before is found again, as after any stop.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
+from typing import TypeVar
+
+from console.errors import JudgeloopError
+from console.progress import say
+
+ConfigT = TypeVar("ConfigT")
+Learned = dict[str, frozenset[str]]
+_DRY_RUN: ContextVar[bool] = ContextVar("dry_run", default=False)
+_LEARNED: ContextVar[Learned | None] = ContextVar("learned", default=None)
+
+
+class StartAgain(JudgeloopError):  # noqa: N818 (nothing is wrong with the program)
+    """Names and rows depend on something that was not known when they were made."""
+
+    def __init__(self, message: str, about: str, facts: frozenset[str]) -> None:
+        """Say what was learned, and the `facts` that are now known `about` something."""
+        super().__init__(message)
+        self.about, self.facts = about, facts
+
+
+def is_dry_run() -> bool:
+    """Return whether the command only says what it would do; nothing is asked then."""
+    return _DRY_RUN.get()
+
+
+def learned(about: str) -> frozenset[str]:
+    """Return the facts that this command learned about something before it started again."""
+    return (_LEARNED.get() or {}).get(about, frozenset())
+
+
+def starts_again(main: Callable[[ConfigT], None]) -> Callable[[ConfigT], None]:
+    """Return `main`, begun again as often as it raises StartAgain with facts that were not known before."""
+
+    @wraps(main)
+    def begun(config: ConfigT) -> None:
+        facts: Learned = {}
+        token, dry = _LEARNED.set(facts), _DRY_RUN.set(bool(getattr(config, "dry_run", False)))
+        try:
+            while True:
+                try:
+                    return main(config)
+                except StartAgain as again:
+                    known = facts.get(again.about, frozenset())
+                    if again.facts <= known:
+                        raise
+                    facts[again.about] = known | again.facts
+                    say(f"{again}: starting again")
+        finally:
+            _LEARNED.reset(token)
+            _DRY_RUN.reset(dry)
+
+    return begun

@@ -1,0 +1,47 @@
+"""Asks a server what it says of itself; a server that says nothing works as well."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import aiohttp
+
+from engines.served.body import BrokenReply, parse_body
+
+TIMEOUT_S = 10.0
+MOST_BYTES = 4 * 2**20
+N_ATTEMPTS = 3
+FIRST_WAIT_S = 0.3
+PASSING = {408, 425, 429, 500, 502, 503, 504}
+"""The statuses after which another attempt may do better."""
+
+
+async def found_at(session: aiohttp.ClientSession, urls: Sequence[str], headers: Mapping[str, str]) -> object:
+    """Return the JSON that the first of `urls` gives; None where none gives any, or the server cannot be reached."""
+    for url in urls:
+        for number in range(N_ATTEMPTS):
+            await asyncio.sleep(FIRST_WAIT_S * number)
+            try:
+                async with asyncio.timeout(TIMEOUT_S):
+                    status, data = await _got(session, url, headers)
+            except (aiohttp.ClientError, TimeoutError, ValueError):
+                return None  # what is wrong with the server, its calls will say
+            if status not in PASSING:
+                break
+        if status == 200:
+            try:
+                return parse_body(data)
+            except BrokenReply:
+                continue
+    return None
+
+
+async def _got(session: aiohttp.ClientSession, url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    """Return the status and the body of what is at `url`, cut off where it is too long."""
+    async with session.get(url, headers=headers, allow_redirects=False) as reply:
+        data = b""
+        async for part in reply.content.iter_any():
+            data += part
+            if len(data) > MOST_BYTES:
+                reply.close()
+                break
+        return reply.status, data

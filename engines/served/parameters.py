@@ -1,0 +1,235 @@
+"""Which parameters a call is sent with: what a server refuses is left out for all further calls.
+
+Servers refuse parameters in words of their own; `refusal_of` knows those of OpenAI (and Azure), Anthropic's, Google's
+and Mistral's compatible servers, OpenRouter, xAI, vLLM and SGLang. Only a refusal counts: a text that is too long, a
+value out of range or a wrong message is that call's own failure.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+OPTIONAL = ("top_p", "temperature", "seed", "stop")
+"""What a call can do without; of two that exclude each other, the first is left out."""
+NEEDED = ("logprobs", "top_logprobs", "response_format")
+"""What a reading cannot do without."""
+LIMITS = ("max_tokens", "max_completion_tokens")
+"""The two names of a reply's longest length."""
+REFUSING = {400, 403, 422, 501}
+
+_SPELLINGS = {
+    "stop": r"stop(?:[-_ ]?sequences?)?",
+    "top_p": r"top[-_ ]?p",
+    "max_tokens": r"max[-_]?tokens",
+    "max_completion_tokens": r"max[-_]?completion[-_]?tokens",
+    "response_format": r"response[-_]?format",
+    "top_logprobs": r"top[-_]?logprobs",
+}
+_REFUSES = re.compile(
+    r"""unsupported | not\ (?:currently\ |yet\ )?(?:supported|allowed|permitted|recogni[sz]ed|accepted|available)
+    | (?:n[o']t|not)\ (?:currently\ |yet\ )?(?:support|allow|accept|permit|recogni[sz]e)\b
+    | unrecogni[sz]ed | unknown\ (?:name|field|parameter|argument|key|property) | unknown_parameter
+    | unexpected\ (?:keyword|field|parameter|argument|key|property|input) | extra_?\ ?(?:inputs|fields|forbidden)
+    | extraneous\ key | additional\ ?propert | deprecated | no\ longer | cannot\ find\ field | forbidden
+    | can(?:not|'t)\ (?:both\ )?be\ (?:both\ )?(?:specified|used|set|provided|combined|sent|modified|changed)
+    | cannot\ specify\ both | only\ (?:specify\ )?one\ of | mutually\ exclusive | incompatible
+    | may\ only\ be\ set\ to
+    | must\ be\ (?:set\ to\ )?(?:omitted|unset|false|null|none|the\ default|1(?:\.0)?)(?![\w.,])
+    | only\ (?:the\ default|[\d.]+\ is\ (?:allowed|supported)) | is\ fixed | not\ configurable
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_CODES = re.compile(r"unsupported|unknown_param|extra_forbidden|value_error\.extra|unrecogni[sz]ed", re.IGNORECASE)
+_ABOUT_LENGTH = re.compile(
+    r"context[ _](?:length|window|size)|maximum (?:context|model) len|max_model_len|too (?:long|large|many|big)"
+    r"|reduce (?:the|your) (?:length|prompt|input|message)|exceeds?\b|at most|limit (?:was )?reached|valid range",
+    re.IGNORECASE,
+)
+_BOTH = re.compile(r"\bboth\b|only one|mutually exclusive|together|combin", re.IGNORECASE)
+_INSTEAD = re.compile(
+    r"(?:supported|allowed|valid|accepted|permitted|known) (?:parameters|fields|arguments|properties|keys|values)\b.*"
+    r"|\buse\b (?!only one).*",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What names a parameter that the server takes."""
+_BEFORE = (
+    r"(?:parameters?|arguments?|fields?|propert(?:y|ies)|keys?|names?|settings?"
+    r"|and|invalid|request|support|set|specify)"
+)
+"""What stands before a parameter's name in a sentence that speaks of it."""
+_SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n")
+
+
+def refusal_of(status: int | None, data: bytes | str, sent: Collection[str]) -> tuple[str, ...]:
+    """Return the parameters among `sent` that a failed reply says the server refuses; none where it says another thing.
+
+    `data` is the reply's body, in whatever form.
+    """
+    if status not in REFUSING:
+        return ()
+    text = data.decode(errors="replace") if isinstance(data, bytes) else data
+    # What is forbidden to ask for is the log-probabilities; all else is forbidden for what the texts say.
+    known = [name for name in (*(() if status == 403 else (*OPTIONAL, *LIMITS)), *NEEDED) if name in sent]
+    names: dict[str, None] = {}
+    for message, params, codes in _errors(_decoded(text)):
+        names |= dict.fromkeys(_refused(message, params, codes, known))
+    return tuple(name for name in known if name in names)
+
+
+def _refused(message: str, params: list[str], codes: str, known: Collection[str]) -> list[str]:
+    """Return which of `known` one error refuses."""
+    if _ABOUT_LENGTH.search(message) and not _REFUSES.search(_ABOUT_LENGTH.sub("", message)):
+        return []
+    if params:
+        named = [name for name in known if any(_names(name).fullmatch(_last(param)) for param in params)]
+        if not named or not (_CODES.search(codes) or _REFUSES.search(message)):
+            return []
+        return _one_of_both(message, named, known)
+    found: list[str] = []
+    for sentence in _SENTENCE.split(message):
+        if _REFUSES.search(sentence) or _CODES.search(codes):
+            found += _one_of_both(sentence, [n for n in known if _spoken(n).search(_INSTEAD.sub("", sentence))], known)
+    return found
+
+
+def _one_of_both(message: str, named: list[str], known: Collection[str]) -> list[str]:
+    if not _BOTH.search(message):
+        return named
+    pair = [name for name in OPTIONAL if name in known and _names(name).search(message)]
+    return list(pair[:1]) if len(pair) > 1 else named
+
+
+def _names(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w-]){_SPELLINGS.get(name, name)}(?![\w-])", re.IGNORECASE)
+
+
+def _spoken(name: str) -> re.Pattern[str]:
+    """Return a pattern for `name` where a sentence speaks of a parameter, and not of stopping or a seed."""
+    return re.compile(rf"(?:^\W*|[:,(]\s*|['\"`\[.]|\b{_BEFORE}\s+){_names(name).pattern}", re.IGNORECASE)
+
+
+def _last(param: str) -> str:
+    return re.split(r"[.\[\]/'\"]+", param.strip("[]'\"./# "))[-1]
+
+
+def _decoded(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _errors(found: object, depth: int = 0) -> Iterator[tuple[str, list[str], str]]:
+    """Yield each error that a body holds, at any depth: its words, the parameters it names as such, its codes."""
+    if depth > 12:
+        return
+    if isinstance(found, str):
+        inner = _decoded(found) if found.lstrip().startswith(("{", "[")) else found
+        if inner is found or isinstance(inner, str):
+            yield from _pydantic_errors(found)
+        else:
+            yield from _errors(inner, depth + 1)
+    elif isinstance(found, list):
+        for one in found:
+            yield from _errors(one, depth + 1)
+    elif isinstance(found, Mapping):
+        words = [found[key] for key in ("message", "msg", "detail", "error") if isinstance(found.get(key), str)]
+        params = [p for key in ("param", "parameter", "field") if isinstance(p := found.get(key), str) and p.strip()]
+        if isinstance(place := found.get("loc"), list) and place:
+            params.append(str(place[-1]))
+        codes = " ".join(str(found.get(key, "")) for key in ("code", "type", "status"))
+        if params:
+            yield " ".join(words), params, codes
+        else:
+            for word in words:
+                yield from _with_codes(_errors(word, depth + 1), codes)
+        for key, value in found.items():
+            if not (isinstance(value, str) and key in ("message", "msg", "detail", "error", "param", "code", "type")):
+                yield from _errors(value, depth + 1) if isinstance(value, dict | list | str) else ()
+
+
+def _with_codes(errors: Iterator[tuple[str, list[str], str]], codes: str) -> Iterator[tuple[str, list[str], str]]:
+    for message, params, own in errors:
+        yield message, params, f"{own} {codes}"
+
+
+def _pydantic_errors(text: str) -> Iterator[tuple[str, list[str], str]]:
+    """Yield the errors of a validation that a server prints as Python has it, or else `text` as one error."""
+    found = re.findall(r"\{'type': '([\w.]+)', 'loc': \(([^()]*)\), 'msg': '([^']*)'", text)
+    for code, place, message in found:
+        yield message, [place.rstrip(", ").split(",")[-1].strip(" '\"")], code
+    if not found:
+        yield text, [], ""
+
+
+class RefusedError(Exception):
+    """A server refuses what the calls cannot do without."""
+
+    def __init__(self, name: str) -> None:
+        """Name the parameter."""
+        super().__init__(name)
+        self.name = name
+
+
+@dataclass
+class Parameters:
+    """What the calls of one engine are sent with; a refusal changes it for all further calls.
+
+    The calls' thread changes it, and the caller's reads it.
+    """
+
+    about: str = ""
+    """The server and the model, under which a command that starts again finds what it learned."""
+    left_out: set[str] = field(default_factory=set)
+    limit: str = LIMITS[0]
+    """Under which name the longest length is sent."""
+    swapped: bool = False
+    are_told: bool = False
+    """Whether names and rows were made that say what is sent."""
+
+    @staticmethod
+    def of(about: str, limit: str, omit: Collection[str], learned: Collection[str]) -> "Parameters":
+        """Return what is sent where `omit` is left out, and what was `learned` of the server before."""
+        found = Parameters(about, {*omit, *learned} - set(LIMITS), limit)
+        if limit in learned:
+            found.limit, found.swapped = _other(limit), True
+        return found
+
+    @property
+    def not_sent(self) -> tuple[str, ...]:
+        """Return what is left out, in one order."""
+        return tuple(sorted(self.left_out))
+
+    @property
+    def learned(self) -> frozenset[str]:
+        """Return what is left out and, where it was exchanged, the refused name of the longest length."""
+        return frozenset(self.left_out | ({_other(self.limit)} if self.swapped else set()))
+
+    def applied(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `body` as this server takes it."""
+        kept = {name: value for name, value in body.items() if name not in self.left_out}
+        if LIMITS[0] in kept:
+            kept[self.limit] = kept.pop(LIMITS[0])
+        return kept
+
+    def learn(self, names: Collection[str], sent: Collection[str]) -> set[str]:
+        """Change what is sent after a refusal of `names`; return what is new, nothing where others learned it before.
+
+        Raises RefusedError where one cannot be done without.
+        """
+        for name in names:
+            if name in NEEDED or (name in LIMITS and self.limit in sent and self.swapped):
+                raise RefusedError(name)
+        new = {name for name in names if name in OPTIONAL and name not in self.left_out}
+        self.left_out |= new
+        for name in names:
+            if name in LIMITS and self.limit in sent:
+                self.swapped, self.limit = True, _other(self.limit)
+                new.add(name)
+        return new
+
+
+def _other(limit: str) -> str:
+    return LIMITS[1 - LIMITS.index(limit)]
