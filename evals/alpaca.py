@@ -55,7 +55,8 @@ class Config(Flags):
     limit: int | None = None
     """Only the first N prompts or annotations."""
     out: Path | None = None
-    """The folder of the results; the default is runs/<run>/evals/<model>/alpaca_eval."""
+    """The folder of the results; the default is runs/<run>/evals/<model>/alpaca_eval, or
+    alpaca_eval-<file>-<digest of its path> for files of one's own."""
     annotations: Path | None = None
     """Score these stored annotations again instead, with no model; writes only with --out."""
     df_gamed: Path | None = None
@@ -119,7 +120,7 @@ def evaluate(config: Config) -> Result | None:
     benchmark = load_benchmark(config.prompts, config.reference, config.version, latest, bad).first(config.limit)
     tokens = config.max_new_tokens or benchmark.answer_limit or USUAL_ANSWER_TOKENS
     sampling = Sampling(tokens, config.temperature, config.top_p)
-    folder = config.out or _folder(config.engine, latest)
+    folder = config.out or _folder(config, latest)
     if config.dry_run:
         _print_plan(_plan(config, benchmark, sampling, folder), config.json)
         return None
@@ -165,12 +166,16 @@ def _run_of(options: EngineOptions) -> "Run | None":
     return find_run(options.run) if options.run or _is_iteration(options) else newest_run()
 
 
-def _folder(options: EngineOptions, latest: "Run | None") -> Path:
+def _folder(config: Config, latest: "Run | None") -> Path:
+    """Return the folder of the results; prompts or a baseline of one's own have one, and so has version 1."""
+    from records.inputs import output_name
     from records.names import folder_name
     from records.runs import RUNS
 
-    root = latest.folder if latest and _is_iteration(options) else RUNS
-    return root / "evals" / folder_name(options.model) / BENCHMARK
+    root = latest.folder if latest and _is_iteration(config.engine) else RUNS
+    own = [output_name(path) for path in (config.prompts, config.reference) if path]
+    version = [] if own or config.version == 2 else [str(config.version)]
+    return root / "evals" / folder_name(config.engine.model) / "-".join([BENCHMARK, *own, *version])
 
 
 def _length_files(config: Config) -> "LengthFiles":
@@ -245,7 +250,7 @@ def _row(metrics: "Metrics") -> "dict[str, Cell]":
 def _files(config: Config) -> str:
     if config.annotations:
         return f"; leaderboard: {config.out / 'leaderboard.csv'}" if config.out else ""
-    return f"; results: {config.out or _folder(config.engine, _run_of(config.engine))}"
+    return f"; results: {config.out or _folder(config, _run_of(config.engine))}"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import msgspec
 from console.errors import InputError, RowError
 from records import Comparison, Prompt, Response, text_of
 from records.files import BadRows, Record, read_records
+from records.inputs import stem_of
 from records.keys import content_key
 from records.rows import Row
 from records.store import write_atomic
@@ -112,7 +113,7 @@ def _annotation_of(where: str, record: Record, bad: BadRows, path: Path) -> Anno
         output_1=_text(record, "output_1"),
         generator_1=_text(record, "generator_1") or "baseline",
         output_2=_text(record, "output_2"),
-        generator_2=_text(record, "generator_2") or path.name.split(".")[0],
+        generator_2=_text(record, "generator_2") or stem_of(path),
         dataset=_text(record, "dataset"),
         annotator=_text(record, "annotator") or "unknown",
         preference=preference,

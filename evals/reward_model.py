@@ -85,7 +85,7 @@ def _asked(config: Config, ranked: "list[RankedAnswers]", member: "Member") -> "
     if folder := reward_folder(options):
         return _rewarded(config, ranked, options, folder)
     judge = open_judge(open_engine(options), judging, config.seed)
-    path = (config.out or _folder(options)) / f"{_stem(config)}-{judge.fingerprint}.jsonl"
+    path = (config.out or _folder(options)) / f"{_name(config)}-{judge.fingerprint}.jsonl"
     with Store(path, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
         rows = judge_into(store, judge, _responses(ranked), f"{judge.engine.name} judging {_stem(config)}")
     return _judged_by(judge.engine.name, ranked, rows, judge.rubric.scale[1], path)
@@ -98,7 +98,7 @@ def _rewarded(config: Config, ranked: "list[RankedAnswers]", options: EngineOpti
     from records import Judgment, Store
 
     model = RewardModel.load(folder, options.model, options.batch_size, options.chat_template_kwargs)
-    path = (config.out or _folder(options)) / f"{_stem(config)}-{fingerprint(model)}.jsonl"
+    path = (config.out or _folder(options)) / f"{_name(config)}-{fingerprint(model)}.jsonl"
     with Store(path, Judgment, fresh=config.fresh) as store:
         rows = rewards_into(store, model, _responses(ranked), f"{model.name} scoring {_stem(config)}")
     return _judged_by(model.name, ranked, rows, None, path)
@@ -179,7 +179,7 @@ def _report(config: Config, found: "Comparison") -> None:
 
     keys = [judge.fingerprint for judge in found.judges]
     folder = config.out or Path(found.judges[0].path).parent
-    page = folder / f"{_stem(config)}-{keys[0] if len(keys) == 1 else content_key(*keys)}.md"
+    page = folder / f"{_name(config)}-{keys[0] if len(keys) == 1 else content_key(*keys)}.md"
     data = json.dumps({"file": str(config.file), **as_json(found)}, ensure_ascii=False, indent=1)
     write_atomic(page.with_suffix(".json"), data)
     write_atomic(page, markdown(found, f"Judges on {_stem(config)}"))
@@ -224,7 +224,15 @@ def _folder(options: EngineOptions) -> Path:
 
 
 def _stem(config: Config) -> str:
-    return config.file.name.split(".")[0] if config.file else ""
+    from records.inputs import stem_of
+
+    return stem_of(config.file) if config.file else ""
+
+
+def _name(config: Config) -> str:
+    from records.inputs import output_name
+
+    return output_name(config.file) if config.file else ""
 
 
 def _checked(config: Config) -> "tuple[Path, list[Member]]":

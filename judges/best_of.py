@@ -9,7 +9,7 @@ An answer without a score is never the best, and a prompt without any score is l
 again, it goes on where it was.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,7 +25,7 @@ from judges.options import JudgeOptions
 
 if TYPE_CHECKING:
     from console.table import Cell
-    from records import Judgment, Response
+    from records import Judgment, Response, Store
 
 OUT = Path("runs/best_of")
 SHOWN_LEFT_OUT = 10
@@ -44,7 +44,7 @@ class Config(Flags):
     judge: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JudgeOptions)
     out: Path | None = None
     """Where the best answers go, with their scores beside them (.judgments.jsonl); the default is
-    runs/best_of/<file>-<key of the settings>.jsonl."""
+    runs/best_of/<file>-<digest of its path>-<key of the settings>.jsonl."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _scored(config: Config, responses: "list[Response]") -> "tuple[dict[str, flo
     """Return the scores of the responses by `answer_key`, the fingerprint of the judge, and where the best ones go."""
     from engines.options import open_engine
     from judges.judge import check_coverage, has_every_reply, judge_into, open_judge
-    from judges.rewards import fingerprint, rewards_into
+    from judges.rewards import fingerprint, judgment_id, rewards_into
     from records import Judgment, Store
 
     if _is_scored(config):
@@ -135,13 +135,23 @@ def _scored(config: Config, responses: "list[Response]") -> "tuple[dict[str, flo
         model = RewardModel.load(config.reward, str(config.reward), config.engine.batch_size)
         out = _out(config, fingerprint(model))
         with Store(_beside(out), Judgment, fresh=config.fresh) as store:
+            _keep_to_input(store, [judgment_id(model, one) for one in responses], fingerprint(model), config)
             return _by_key(rewards_into(store, model, responses, "rewards")), fingerprint(model), out
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)
     out = _out(config, judge.fingerprint)
     with Store(_beside(out), Judgment, keep=has_every_reply, fresh=config.fresh) as store:
+        _keep_to_input(store, map(judge.judgment_id, responses), judge.fingerprint, config)
         rows = judge_into(store, judge, responses, f"{judge.engine.name} judging")
     check_coverage(rows, config.judge.min_coverage)
     return _by_key(rows), judge.fingerprint, out
+
+
+def _keep_to_input(store: "Store[Judgment]", ids: "Iterable[str]", judge: str, config: Config) -> None:
+    from records.inputs import keep_to_input
+
+    assert config.file is not None
+    if not config.fresh:
+        keep_to_input(store, lambda: ids, judge, config.file, given=config.out is not None)
 
 
 def _by_key(rows: "list[Judgment]") -> "dict[str, float | None]":
@@ -176,12 +186,11 @@ def _is_scored(config: Config) -> bool:
 
 
 def _out(config: Config, judge: str) -> Path:
+    from records.inputs import output_name
     from records.keys import content_key
 
     assert config.file is not None
-    path, stem = config.file, config.file.name.split(".")[0]
-    stem = f"{path.resolve().parent.name}-{stem}" if stem in ("responses", "judgments", "model_outputs") else stem
-    return config.out or OUT / f"{stem}-{content_key(judge, config.seed)}.jsonl"
+    return config.out or OUT / f"{output_name(config.file)}-{content_key(judge, config.seed)}.jsonl"
 
 
 def _beside(out: Path) -> Path:

@@ -70,7 +70,7 @@ class Config(Flags):
     resamples: int = 1000
     """Bootstrap resamples for the intervals."""
     out: Path | None = None
-    """The folder for rows and report; the default is runs/audit/<set>-<judge fingerprint>."""
+    """The folder for rows and report; the default is runs/audit/<set>-<digest of its path>-<judge fingerprint>."""
 
 
 @starts_again
@@ -100,7 +100,7 @@ def _audit_stored(config: Config, path: Path, labelled: "LabelledSet", columns: 
 
     if config.retest or config.likelihood or config.attacks:
         raise InputError("--retest, --likelihood and --attacks need a judge to ask; leave out --verdicts")
-    out = config.out or OUT / f"{labelled.name}-{files_digest([checked_file(path)])}"
+    out = config.out or OUT / f"{_name(config, labelled)}-{files_digest([checked_file(path)])}"
     if config.dry_run:
         tell(f"would audit the verdicts in {path} on {labelled.name}; the report would go to {out}")
         return
@@ -120,7 +120,7 @@ def _audit_judge(config: Config, labelled: "LabelledSet", columns: "Columns") ->
     check_texts(labelled)
     checked_rubric(config.judge)
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)
-    out = config.out or OUT / f"{labelled.name}-{judge.fingerprint}"
+    out = config.out or OUT / f"{_name(config, labelled)}-{judge.fingerprint}"
     if config.dry_run:
         _print_plan(config, labelled, judge, out)
         return
@@ -243,6 +243,13 @@ def _print_plan(config: Config, labelled: "LabelledSet", judge: "Judge", out: Pa
     rows = f"{len(labelled.pairs)} pairs and {len(labelled.scores)} scored answers, labels by {labelled.labeller}"
     tell(f"would ask {judge.engine.name} about {labelled.name}: {rows}; {calls} calls")
     tell(f"judge {judge.fingerprint}, rubric {judge.rubric.name}, read by {judge.read}; all of it would go to {out}")
+
+
+def _name(config: Config, labelled: "LabelledSet") -> str:
+    """Return the part of the folder's name that the set gives: two files of one name have a folder each."""
+    from records.inputs import path_digest
+
+    return f"{labelled.name}-{path_digest(config.file or labelled.name)}"
 
 
 def _settings(config: Config, own_model: str | None) -> "Settings":

@@ -55,7 +55,7 @@ class Config(Flags):
     """Take only the first N prompts."""
     out: Path | None = None
     """Where the clusters go, with .pairs.jsonl and .relations.jsonl beside them; the default is
-    runs/clusters/<file>-<key of the settings>.jsonl."""
+    runs/clusters/<file>-<digest of its path>-<key of the settings>.jsonl."""
 
 
 @dataclass(frozen=True)
@@ -131,16 +131,17 @@ def spg_of(config: Config, source: Path, census: "Census", rewards: "Rewards | N
 
 def paths_of(config: Config, source: Path, equivalence: "Equivalence", spg: "Spg") -> Paths:
     """Return where results go: a change of the rule or of --gamma is a new result, but pays for no relation again."""
+    from records.inputs import output_name
     from records.keys import content_key
 
     if config.out:
         out, relations = config.out, config.out.with_suffix(".relations.jsonl")
     else:
-        stem = source.name.split(".")[0]
-        stem = f"{source.resolve().parent.name}-{stem}" if stem in ("responses", "judgments", "model_outputs") else stem
-        settings = (equivalence.digest, equivalence.rule, spg.gamma, spg.choose, spg.seed, spg.judge, config.limit)
-        out = OUT / f"{stem}-{content_key(*settings)}.jsonl"
-        relations = OUT / f"{stem}-{equivalence.digest}.relations.jsonl"
+        name = output_name(source)
+        rewards = output_name(config.rewards) if config.rewards else None
+        rule = (equivalence.digest, equivalence.rule, spg.gamma, spg.choose, spg.seed, spg.judge)
+        out = OUT / f"{name}-{content_key(*rule, config.limit, rewards)}.jsonl"
+        relations = OUT / f"{name}-{equivalence.digest}.relations.jsonl"
     return Paths(out, out.with_suffix(".pairs.jsonl"), relations)
 
 

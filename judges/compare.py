@@ -58,7 +58,8 @@ class Config(Flags):
     import_batch: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Ask nothing: read the replies from this output file of a batch; again for each further file."""
     out: Path | None = None
-    """Where the comparisons go; the default is runs/comparisons/<files>-<judge fingerprint>.jsonl."""
+    """Where the comparisons go; the default is runs/comparisons/<files>-<judge fingerprint>.jsonl, each file with a
+    digest of its path."""
 
 
 @starts_again
@@ -69,7 +70,7 @@ def main(config: Config) -> None:
     from judges.cost import Budget, price_of
     from judges.panel import members
     from judges.rubric import load_rubric
-    from records.files import check_limit, take
+    from records.files import check_limit
 
     if config.a is None:
         raise InputError("nothing to compare; give two files of answers, or one of pairs")
@@ -80,31 +81,40 @@ def main(config: Config) -> None:
     if rubric.kind != "pair":
         raise InputError(f"the rubric '{rubric.name}' scores one answer; compare with another one, such as pairwise")
     budget = Budget(config.cost, price_of(engine.model, config.cost.prices))
-    contests = list(take(read_contests(config.a, config.b, rubric, strict=config.strict), config.limit))
+    everything = read_contests(config.a, config.b, rubric, strict=config.strict)
     if panel:
-        _compare_by_panel(config, contests, panel, budget)
+        _compare_by_panel(config, everything, panel, budget)
         return
-    judge, out, rows = _compare_by((engine, options), config, contests, budget, config.out)
+    judge, out, rows = _compare_by((engine, options), config, everything, budget)
     if rows is not None:
         _report(rows, judge, budget, out, config)
 
 
 def _compare_by(
-    member: "Member", config: Config, contests: "Sequence[Contest]", budget: "Budget", out: Path | None
+    member: "Member", config: Config, everything: "Sequence[Contest]", budget: "Budget", *, in_panel: bool = False
 ) -> "tuple[Judge, Path, list[Comparison] | None]":
     """Return one judge without its model, the file of its comparisons, and these; None where nothing is asked."""
     from engines.options import open_engine
     from judges.judge import open_judge
-    from judges.pairwise import both_orders_answered, compare_into
+    from judges.pairwise import both_orders_answered, compare_into, comparison_id
     from judges.panel_rows import without_model
     from records import Comparison, Store
+    from records.files import take
+    from records.inputs import keep_to_input
 
+    contests = list(take(everything, config.limit))
     judge = open_judge(open_engine(member[0]), member[1], config.seed)
-    path = out or _default_out(config, judge.fingerprint)
+    path = config.out or _default_out(config, judge.fingerprint)
+    if config.out and in_panel:
+        path = config.out.with_name(f"{config.out.stem}-{judge.fingerprint}.jsonl")
     if config.dry_run:
         _print_plan(judge, contests, config, path)
         return without_model(judge), path, None
     with Store(path, Comparison, keep=both_orders_answered, fresh=config.fresh) as store:
+        if not config.fresh:
+            wanted = (comparison_id(judge, contest, config.orders) for contest in everything)
+            files = " and ".join(str(file) for file in (config.a, config.b) if file)
+            keep_to_input(store, lambda: wanted, judge.fingerprint, files, given=config.out is not None)
         if config.export_batch:
             from judges.batch_files import export_contests
 
@@ -122,7 +132,7 @@ def _compare_by(
 
 
 def _compare_by_panel(
-    config: Config, contests: "Sequence[Contest]", members: "Sequence[Member]", budget: "Budget"
+    config: Config, everything: "Sequence[Contest]", members: "Sequence[Member]", budget: "Budget"
 ) -> None:
     """Let each judge compare all pairs, then put their verdicts together."""
     from console.errors import InputError
@@ -130,14 +140,18 @@ def _compare_by_panel(
     from judges.cost import price_of
     from judges.pairwise import comparison_id
     from judges.panel_rows import Panel, panel_comparisons
+    from records.files import take
+    from records.inputs import check_panel_out
 
     if config.export_batch or config.import_batch:
         raise InputError("a batch is of one judge: name it with --model, and make the panel from its rows afterwards")
+    if config.out and not config.dry_run:
+        check_panel_out(config.out)
+    contests = list(take(everything, config.limit))
     judges, paths, own = [], [], []
-    for number, member in enumerate(members, start=1):
+    for member in members:
         budget.next_judge(price_of(member[0].model, config.cost.prices))
-        out = config.out and config.out.with_name(f"{config.out.stem}-judge{number}.jsonl")
-        judge, path, rows = _compare_by(member, config, contests, budget, out)
+        judge, path, rows = _compare_by(member, config, everything, budget, in_panel=True)
         by_id = {row.id: row for row in rows or ()}
         judges.append(judge)
         paths.append(path)
@@ -207,9 +221,11 @@ def _report(
 
 
 def _default_out(config: Config, fingerprint: str) -> Path:
-    stems = [Path(str(path)).name.split(".")[0] for path in (config.a, config.b) if path]
+    from records.inputs import output_name
+
+    names = [output_name(path) for path in (config.a, config.b) if path]
     one = "" if config.orders == "both" else "-one"
-    return OUT / f"{'-'.join(stems)}-{fingerprint}{one}.jsonl"
+    return OUT / f"{'-'.join(names)}-{fingerprint}{one}.jsonl"
 
 
 def _print_plan(judge: "Judge", contests: "Sequence[Contest]", config: Config, out: Path) -> None:

@@ -30,7 +30,7 @@ def rewards_into(
     store: Store[Judgment], model: RewardModel, responses: Sequence[Response], title: str
 ) -> list[Judgment]:
     """Score what `store` does not hold yet and return the judgments of `responses` in order."""
-    wanted = [_judgment_id(model, response) for response in responses]
+    wanted = [judgment_id(model, response) for response in responses]
     return complete(store, wanted, _judgments(model, responses, wanted, store), title)
 
 
@@ -67,5 +67,6 @@ def _judgments(
             )
 
 
-def _judgment_id(model: RewardModel, response: Response) -> str:
+def judgment_id(model: RewardModel, response: Response) -> str:
+    """Return the key under which the reward of `response` is stored."""
     return content_key("judgment", fingerprint(model), response_key(response))

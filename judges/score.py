@@ -27,13 +27,14 @@ from judges.options import CostOptions, JudgeOptions, PanelOptions
 from judges.retrieval.options import EvidenceOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from console.table import Cell
     from judges.cost import Budget
     from judges.judge import Judge
     from judges.panel import Member
     from judges.stream import Source, Summary
+    from records import Judgment, Store
 
 EXAMPLE = Path(__file__).parent / "example.jsonl"
 OUT = Path("runs/scores")
@@ -57,7 +58,7 @@ class Config(Flags):
     import_batch: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Ask nothing: read the replies from this output file of a batch; again for each further file."""
     out: Path | None = None
-    """Where the judgments go; the default is runs/scores/<file>-<judge fingerprint>.jsonl."""
+    """Where the judgments go; the default is runs/scores/<file>-<digest of its path>-<judge fingerprint>.jsonl."""
 
 
 @starts_again
@@ -87,6 +88,7 @@ def main(config: Config) -> None:
         _print_plan(judge, source, out)
         return
     with Store(out, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
+        _keep_to_input(store, source, judge, config)
         if config.export_batch:
             from judges.batch_files import export_batch
 
@@ -148,6 +150,7 @@ def _score_checked(config: Config, source: "Source", plain: "Judge", budget: "Bu
         chunks = ([response for _, response in window] for window in windows(source.responses(), WINDOW))
         gather_into(found, agent, chunks, source.n)
         with Store(out, Judgment, keep=was_checked, fresh=config.fresh) as store:
+            _keep_to_input(store, source, judge, config)
             title = f"judging {Path(source.path).name}"
             summary = judge_stream(store, source, judge, budget, title, finish_with(found, agent, judge))
         evidence = evidence_summary(found.latest())
@@ -162,9 +165,12 @@ def _score_by_panel(config: Config, source: "Source", members: "Sequence[Member]
     from console.errors import InputError
     from console.table import print_table
     from judges.panel_rows import Panel, panel_judgments
+    from records.inputs import check_panel_out
 
     if config.export_batch or config.import_batch:
         raise InputError("a batch is of one judge: name it with --model, and make the panel from its rows afterwards")
+    if config.out and not config.dry_run:
+        check_panel_out(config.out)
     judges, paths = zip(*(_score_by_member(config, source, member, budget) for member in members), strict=True)
     panel = Panel(judges, paths, config.panel)
     out = config.out or _default_out(source, panel.fingerprint)
@@ -201,6 +207,7 @@ def _score_by_member(config: Config, source: "Source", member: "Member", budget:
         _print_plan(judge, source, path)
         return without_model(judge), path
     with Store(path, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
+        _keep_to_input(store, source, judge, config)
         try:
             judge_stream(store, source, judge, budget, f"{judge.engine.name} judging")
         except EngineError as error:
@@ -246,10 +253,23 @@ def _print_plan(judge: "Judge", source: "Source", out: Path) -> None:
 
 
 def _default_out(source: "Source", fingerprint: str) -> Path:
-    path = Path(source.path)
-    name = path.name.split(".")[0]
-    stem = f"{path.parent.name}-{name}" if name in ("responses", "model_outputs") else name
-    return OUT / f"{stem}-{fingerprint}.jsonl"
+    from records.inputs import output_name
+
+    return OUT / f"{output_name(source.path)}-{fingerprint}.jsonl"
+
+
+def _keep_to_input(store: "Store[Judgment]", source: "Source", judge: "Judge", config: Config) -> None:
+    """Keep the output to the rows of this judge and of the whole input, whatever --limit says."""
+    from dataclasses import replace
+
+    from records.inputs import keep_to_input
+
+    def wanted() -> "Iterator[str]":
+        whole = replace(source, limit=None, repeats=False)
+        return (judge.judgment_id(response) for _, response in whole.responses())
+
+    if not config.fresh:
+        keep_to_input(store, wanted, judge.fingerprint, source.path, given=config.out is not None)
 
 
 if __name__ == "__main__":

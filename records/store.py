@@ -10,7 +10,7 @@ import fcntl
 import io
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Set
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
@@ -61,24 +61,27 @@ class Store(Generic[RowT]):
         """
         self.path = path
         self._row_type = row_type
+        self._keep = keep
         path.parent.mkdir(parents=True, exist_ok=True)
         if fresh:
             set_aside(path)
         with DiskErrors(path):
-            self._file = path.open("ab", buffering=0)
-        self._rows: DiskDict[int] = DiskDict()  # id -> where its last row begins, times 2, plus 1 where it is done
+            self._file = _locked(path)
         try:
             with DiskErrors(path):
-                _lock(self._file, path)
                 _repair_end(path)
-            for offset, row in _located_rows(path, row_type):
-                self._rows[row.id] = 2 * offset + keep(row)  # type: ignore[attr-defined]
+            self._index()
         except BaseException:
             self._file.close()
             raise
+
+    def _index(self) -> None:
+        self._rows: DiskDict[int] = DiskDict()  # id -> where its last row begins, times 2, plus 1 where it is done
+        for offset, row in _located_rows(self.path, self._row_type):
+            self._rows[row.id] = 2 * offset + self._keep(row)  # type: ignore[attr-defined]
         self.ids = Done(self._rows)
         """The ids of the rows that are done."""
-        self._end = path.stat().st_size
+        self._end = self.path.stat().st_size
 
     def __enter__(self) -> "Store[RowT]":
         return self
@@ -88,6 +91,15 @@ class Store(Generic[RowT]):
 
     def __contains__(self, row_id: str) -> bool:
         return row_id in self.ids
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no row, done or not."""
+        return self._end == 0
+
+    def known_ids(self) -> Iterator[str]:
+        """Yield the ids of all rows, of those too that are to be done again."""
+        return iter(self._rows)
 
     def append(self, row: RowT) -> None:
         """Write `row` at the end and hand it to the operating system at once."""
@@ -101,6 +113,40 @@ class Store(Generic[RowT]):
     def unfinished(self, ids: Iterable[str]) -> dict[str, RowT]:
         """Return the last rows with `ids` that are there but are to be done again."""
         return {row.id: row for row in self.chosen(row_id for row_id in dict.fromkeys(ids) if row_id not in self.ids)}  # type: ignore[attr-defined]
+
+    def move_out(self, ids: Iterable[str], aside: Path) -> None:
+        """Move the rows with `ids` to the file `aside`; a stop at any time leaves each of them in one file or both."""
+        moved = set(ids)
+        with Store(aside, self._row_type) as others:
+            for row in self.chosen(moved):
+                others.append(row)
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        decoder = msgspec.json.Decoder(self._row_type)
+        with DiskErrors(self.path):
+            try:
+                with self.path.open("rb") as source, temporary.open("wb") as file:
+                    file.writelines(line for line in source if decoder.decode(line).id not in moved)  # type: ignore[attr-defined]
+                    file.flush()
+                    os.fsync(file.fileno())
+                renamed = _locked(temporary)  # before the rename, so that nobody comes between
+                temporary.replace(self.path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        self._file.close()
+        self._file = renamed
+        self._index()
+
+    def take_back(self, ids: Container[str], aside: Path) -> int:
+        """Append the rows of `aside` with `ids` that are not here, and return their number; they stay there too."""
+        n = 0
+        with Store(aside, self._row_type) as others:
+            for row in others.chosen(row_id for row_id in others.known_ids() if row_id in ids):
+                if row.id not in self._rows:  # type: ignore[attr-defined]
+                    self.append(row)
+                    n += 1
+        if n:
+            self._index()  # some of them may be there to be done again
+        return n
 
     def rows(self) -> Iterator[RowT]:
         """Yield every row in file order."""
@@ -233,6 +279,22 @@ def _last_newline(file: IO[bytes], end: int) -> int:
             return start + found
         end = start
     return -1
+
+
+def _locked(path: Path) -> io.FileIO:
+    """Return `path` open for appending, under a lock; another process may put a new file in its place meanwhile."""
+    while True:
+        file = path.open("ab", buffering=0)
+        try:
+            _lock(file, path)
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            file.close()
+            raise
+        file.close()
 
 
 def _lock(file: io.FileIO, path: Path) -> None:

@@ -16,6 +16,7 @@ from judges.audit.readers.preferred import read_hhh, read_prometheus, read_rewar
 from judges.audit.readers.ranked import read_ranked_answers
 from judges.audit.readers.trees import read_oasst
 from records.files import BadRows, Record, read_records
+from records.inputs import stem_of
 from records.shapes import UNKNOWN_MODEL, prompt_of
 
 TRIED = 20
@@ -118,8 +119,8 @@ def recognised(record: Record, columns: Columns, source: Path) -> str:
 def _named(source: Path, name: str, found: Found, bad: BadRows) -> LabelledSet:
     if not found.pairs and not found.scores:
         raise InputError(f"{source}: no usable row of the format {name}: {bad.n_bad} bad")
-    stem = f"{name}-{source.name.split('.')[0]}"
-    return LabelledSet(stem, name, found.labeller, tuple(found.pairs), tuple(found.scores), found.ranks)
+    title = f"{name}-{stem_of(source)}"
+    return LabelledSet(title, name, found.labeller, tuple(found.pairs), tuple(found.scores), found.ranks)
 
 
 def _texts(values: list[object]) -> bool:

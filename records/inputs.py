@@ -1,0 +1,109 @@
+"""Names an output after its input, and keeps it to the rows of one judge and one input."""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from console.errors import InputError
+from console.progress import say
+from records.disk import DiskSet
+from records.keys import content_key
+from records.rows import Comparison, Judgment
+from records.store import Store
+
+RowT = TypeVar("RowT", Judgment, Comparison)
+KINDS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+COMMON = ("responses", "judgments", "model_outputs")
+"""Names that say little: the folder's name is put before them."""
+DIGITS = 6
+MAX_BYTES = 100
+"""Of the part of an output's name that one input gives: a file's name can have 255."""
+ODD = re.compile(r"[/\\:\x00-\x1f\x7f]+")
+
+
+def stem_of(source: str | Path) -> str:
+    """Return an input's name without the endings that say how it is written: `Qwen2.5-7B` of `Qwen2.5-7B.jsonl.gz`."""
+    name = Path(source).name
+    for endings in ((".gz",), KINDS):
+        for ending in endings:
+            if name.lower().endswith(ending) and len(name) > len(ending):
+                name = name[: -len(ending)]
+                break
+    return name
+
+
+def path_digest(source: str | Path) -> str:
+    """Return a few hex digits of where an input lies; of a hub data set, which lies nowhere, of its name."""
+    path = Path(source)
+    return content_key(str(path.resolve() if path.exists() else source))[:DIGITS]
+
+
+def output_name(source: str | Path) -> str:
+    """Return the part of an output's name that its input gives: its stem, or a hub data set's name, and a digest."""
+    path = Path(source)
+    whole = stem_of(path) if path.exists() else str(source)
+    if whole in COMMON:
+        whole = f"{path.resolve().parent.name}-{whole}"
+    short = ODD.sub("-", whole).encode()[:MAX_BYTES].decode(errors="ignore")
+    return f"{short}-{path_digest(source)}"
+
+
+def aside_of(out: Path) -> Path:
+    """Return where the rows of an output go that are not of its input any more."""
+    return out.with_name(f"{out.stem}.left_out{out.suffix}")
+
+
+def keep_to_input(
+    store: Store[RowT], wanted: Callable[[], Iterable[str]], judge: str, source: str | Path, *, given: bool
+) -> None:
+    """Keep `store` to rows with the ids `wanted`, which are all those that the whole input gives with this `judge`.
+
+    Rows of the same judge that are not of the input (any more), such as that of an answer that was edited since, go
+    into a file beside it, and come back from there once the input has them again. Raises InputError where there are
+    rows of another judge, or where the file was named by the user (`given`) and has nothing of this input.
+    """
+    aside = aside_of(store.path)
+    if store.is_empty and not aside.exists():
+        return
+    ids = DiskSet()
+    for row_id in wanted():
+        ids.add(row_id)
+    n_back = store.take_back(ids, aside) if aside.exists() else 0
+    if n_back:
+        say(f"{store.path}: {n_back} rows are of this input again and are taken back from {aside}")
+    strangers = [row_id for row_id in store.known_ids() if row_id not in ids]
+    if not strangers:
+        return
+    if others := {row.judge for row in store.chosen(strangers)} - {judge}:
+        raise InputError(
+            f"{store.path}: holds rows of another judge ({', '.join(sorted(others)[:3])}; this one is {judge}): "
+            "give another --out, or --fresh, which sets them aside"
+        )
+    n_rows = sum(1 for _ in store.known_ids())
+    if given and len(strangers) == n_rows:
+        raise InputError(
+            f"{store.path}: holds {n_rows} rows of another input than {source}: give another --out, or --fresh, which "
+            "sets them aside"
+        )
+    store.move_out(strangers, aside)
+    say(f"{store.path}: {len(strangers)} rows are not of {source} any more; they are in {aside} now")
+
+
+def check_panel_out(out: Path) -> None:
+    """Raise InputError where the file that a panel's rows replace has anything else: another judge's are paid for."""
+    try:
+        with out.open("rb") as file:
+            first = file.readline().strip()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"{out}: cannot be read: {error.strerror}") from None
+    try:
+        read = msgspec.json.decode(first, type=dict[str, object]).get("read") if first else "panel"
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        read = None
+    if read != "panel":
+        raise InputError(f"{out}: holds something else than a panel's rows: give another --out")

@@ -1,0 +1,132 @@
+"""An output holds the rows of one judge and one input: others are refused, told apart or left out and said."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.command import parse
+from console.errors import InputError
+from engines.scripted import ScriptedEngine
+from judges import best_of, calibrate, cluster, compare, score
+from records import Judgment, read_rows
+from trainer import pairs
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedEngine:
+    """A judge that gives an answer the digit it has."""
+
+    def reply(request: Any) -> str:
+        text = request.messages[0]["content"]
+        return "Better: A" if "Better:" in text else f"Score: {text.split('worth ')[1][0]}"
+
+    found = ScriptedEngine(reply=reply)
+    monkeypatch.setattr("engines.options.open_engine", lambda _: found)
+    monkeypatch.chdir(tmp_path)
+    return found
+
+
+def write(path: str, *worths: int, model: str = "m", key: str = "output") -> str:
+    Path(path).parent.mkdir(exist_ok=True)
+    rows = [{"id": f"r{n}", "prompt": "Q", key: f"worth {worth}", "generator": model} for n, worth in enumerate(worths)]
+    Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+TEXT = ("--read", "text", "--samples", "1")
+
+
+def run(module: Any, *flags: str) -> None:
+    module.main(parse(module.Config, [*flags, *(() if module is pairs else TEXT)], "prog"))
+
+
+def files(folder: str) -> list[Path]:
+    return sorted(path for path in Path("runs", folder).iterdir() if path.suffix == ".jsonl")
+
+
+@pytest.mark.parametrize("names", [("Qwen2.5-7B.jsonl", "Qwen2.5-72B.jsonl"), ("a/answers.jsonl", "b/answers.jsonl")])
+def test_two_inputs_have_two_outputs(names: tuple[str, str]) -> None:
+    for name, worths in zip(names, ((1, 2), (3, 4)), strict=True):
+        run(score, write(name, *worths))
+    found = [[row.score for row in read_rows(path, Judgment)] for path in files("scores")]
+    assert sorted(found) == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("names", [("Qwen2.5-7B.jsonl", "Qwen2.5-72B.jsonl"), ("a/answers.jsonl", "b/answers.jsonl")])
+def test_two_inputs_have_two_outputs_in_every_command_that_names_them(names: tuple[str, str]) -> None:
+    for name in names:
+        write(name, 1, 2)
+        run(compare, name, write("other.jsonl", 3, model="n"))
+        run(best_of, name)
+        cluster.main(parse(cluster.Config, [name, "--equivalence", "exact", "--gamma", "0"], "prog"))
+    assert [len(files(folder)) for folder in ("comparisons", "best_of")] == [2, 4]  # with judgments beside
+    assert len([path for path in files("clusters") if path.name.endswith(".pairs.jsonl")]) == 2
+
+
+def test_two_labelled_sets_of_one_name_have_two_folders() -> None:
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+        row = {"prompt": "Q", "output_1": "worth 1", "output_2": "worth 2", "label": 2}
+        Path(folder, "set.jsonl").write_text(json.dumps(row) + "\n")
+        run(calibrate, f"{folder}/set.jsonl", "--resamples", "10")
+    assert len(list(Path("runs/audit").iterdir())) == 2
+
+
+def test_a_file_of_another_judge_or_another_input_is_refused(engine: ScriptedEngine) -> None:
+    run(score, write("a.jsonl", 1, 2), "--out", "j.jsonl")
+    before = Path("j.jsonl").read_bytes()
+    with pytest.raises(InputError, match="holds rows of another judge"):
+        run(score, "a.jsonl", "--out", "j.jsonl", "--max-new-tokens", "9")
+    with pytest.raises(InputError, match="holds 2 rows of another input than b.jsonl"):
+        run(score, write("b.jsonl", 3, 4), "--out", "j.jsonl")
+    assert Path("j.jsonl").read_bytes() == before and len(engine.asked) == 2
+    run(score, "b.jsonl", "--out", "j.jsonl", "--fresh")
+    assert [row.score for row in read_rows(Path("j.jsonl"), Judgment)] == [3, 4]
+    assert Path("j.jsonl.1").read_bytes() == before
+
+
+def test_comparisons_of_another_judge_or_other_files_are_refused() -> None:
+    write("a.jsonl", 1, 2)
+    write("b.jsonl", 3, 4, model="n")
+    run(compare, "a.jsonl", "b.jsonl", "--out", "c.jsonl")
+    with pytest.raises(InputError, match="holds rows of another judge"):
+        run(compare, "a.jsonl", "b.jsonl", "--out", "c.jsonl", "--rubric", "pairwise_5")
+    with pytest.raises(InputError, match="rows of another input than b.jsonl and a.jsonl"):
+        run(compare, "b.jsonl", "a.jsonl", "--out", "c.jsonl")
+
+
+def test_an_answer_that_was_edited_leaves_no_row_behind_for_pairs(
+    engine: ScriptedEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(score, write("a.jsonl", 1, 3, 5), "--out", "j.jsonl")
+    run(score, write("a.jsonl", 4, 3, 5), "--out", "j.jsonl")
+    assert "1 rows are not of a.jsonl any more; they are in j.left_out.jsonl now" in capsys.readouterr().err
+    run(pairs, "j.jsonl", "--out", "pairs.jsonl")
+    [pair] = [json.loads(line) for line in Path("pairs.jsonl").read_text().splitlines()]
+    assert (pair["chosen_score"], pair["rejected_score"]) == (5, 3), "the old row of score 1 is not rejected"
+    assert len(engine.asked) == 4
+    run(score, write("a.jsonl", 1, 3, 5), "--out", "j.jsonl")
+    assert len(engine.asked) == 4, "an answer that comes back is not paid for again"
+    assert sorted(row.score or 0 for row in read_rows(Path("j.jsonl"), Judgment)) == [1, 3, 5]
+
+
+def test_a_limit_leaves_the_other_rows_of_the_input_where_they_are(engine: ScriptedEngine) -> None:
+    run(score, write("a.jsonl", 1, 3, 5), "--out", "j.jsonl")
+    run(score, "a.jsonl", "--out", "j.jsonl", "--limit", "1")
+    assert len(list(read_rows(Path("j.jsonl"), Judgment))) == 3 and len(engine.asked) == 3
+
+
+def test_the_default_output_leaves_edited_answers_out_too() -> None:
+    run(score, write("a.jsonl", 1))
+    run(score, write("a.jsonl", 2))
+    judged, aside = files("scores")
+    assert [row.score for row in read_rows(judged, Judgment)] == [2] and aside.name.endswith(".left_out.jsonl")
+
+
+def test_a_panels_rows_do_not_replace_a_judges(engine: ScriptedEngine) -> None:
+    run(score, write("a.jsonl", 1, 2), "--out", "j.jsonl")
+    with pytest.raises(InputError, match="something else than a panel's rows"):
+        run(score, "a.jsonl", "--out", "j.jsonl", "--judge", "one", "--judge", "two")
+    assert len(list(read_rows(Path("j.jsonl"), Judgment))) == 2 and len(engine.asked) == 2, "before anything is asked"
