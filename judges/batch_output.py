@@ -14,7 +14,7 @@ from console.progress import say
 from engines.chat_reply import Tokens, decode
 from engines.openai_calls import Call, usage_of_call
 from engines.served.body import BrokenReply, parse_body
-from engines.served.failures import error_text
+from engines.served.failures import error_text, says_something
 from records.disk import DiskDict
 from records.files import BadRows, checked_file, decode_record, is_indexed, read_records
 
@@ -23,8 +23,14 @@ FAILED: dict[str, Any] = {"n_calls": 1, "n_failed": 1}
 
 
 class _Response(msgspec.Struct, frozen=True):
-    status_code: int = 200
+    status_code: Any = 200
     body: msgspec.Raw = msgspec.Raw(b"null")
+
+    @property
+    def status(self) -> int:
+        """Return the status, of whatever form; one that is not given is what the body says."""
+        found = str(self.status_code)
+        return int(found) if found.isdecimal() and len(found) == 3 else 200
 
 
 class _Output(msgspec.Struct, frozen=True):
@@ -37,7 +43,15 @@ class _Output(msgspec.Struct, frozen=True):
     @property
     def is_answer(self) -> bool:
         """Return whether the call succeeded."""
-        return not self.error and self.response is not None and self.response.status_code < 300
+        return not says_something(self.error) and self.response is not None and self.response.status < 300
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether its body is a reply that can be read."""
+        try:
+            return self.response is not None and bool(decode(bytes(self.response.body)).choices)
+        except BrokenReply:
+            return False
 
 
 DECODER = msgspec.json.Decoder(_Output)
@@ -117,7 +131,8 @@ class Answers:
         known = self._where.get(line.custom_id)
         if known is not None:
             self._counts["repeated"] += 1
-        if line.is_answer or known is None or known.startswith("0"):  # a failure does not replace an answer
+        # a failure does not replace an answer, whether it has an error's status or only its body
+        if known is None or known.startswith("0") or (line.is_answer and line.is_whole):
             self._where[line.custom_id] = f"{line.is_answer:d}:{place}"
 
 
@@ -156,7 +171,7 @@ def _output_of(line: bytes) -> _Output:
 def _reason(line: _Output) -> str:
     """Return what a failed line says went wrong: its `error`, or the one in the response's body."""
     found = line.error
-    if not found and line.response is not None:
+    if not says_something(found) and line.response is not None:
         found = parse_body(bytes(line.response.body))
-    status = f"{line.response.status_code}: " if line.response is not None else ""
+    status = f"{line.response.status}: " if line.response is not None else ""
     return status + error_text(found)
