@@ -5,12 +5,14 @@ import os
 import shutil
 from pathlib import Path
 
+from console.progress import say
 from judges.judge import open_judge
 from records import Pair, Prompt
 from records.keys import content_key
 from records.runs import Run
+from records.store import write_rows
 from trainer.checkpoints import Checkpoints, checkpoints_in
-from trainer.early_stop import EarlyStopOptions, answered, pick_checkpoint
+from trainer.early_stop import PROMPTS, EarlyStopOptions, answered, pick_checkpoint
 from trainer.gather import open_model
 from trainer.measure import pairwise
 from trainer.recipe import Config
@@ -24,20 +26,24 @@ def checkpoints_of(run: Run, number: int, pairs: list[Pair], options: EarlyStopO
 
 
 def take_best(
-    run: Run, number: int, trained: Path, checkpoints: Checkpoints, held_out: list[Prompt], config: Config
+    run: Run, number: int, trained: Path, checkpoints: Checkpoints, stopping: list[Prompt], config: Config
 ) -> None:
     """Make the best checkpoint of iteration `number` its model; `trained` is the one that the training ended with.
 
-    The judge is the run's own for evaluation, or the parent where that one is not made yet.
+    They are compared on `stopping`: on prompts that are reported too, the pick of several equal checkpoints would seem
+    better than it is. The judge is the run's own for evaluation, or the parent where that one is not made yet.
     """
     assert config.early_stop is not None
+    if len(stopping) < config.early_stop.n_prompts:
+        say(f"early stopping compares on {len(stopping)} prompts: no more are left for it")
     judge_number = min(config.eval.judge, number - 1)
     engine = open_model(run, judge_number, config)
     judge = open_judge(engine, pairwise(config), config.seed)
     folder = run.iteration(number) / "early_stop"
+    write_rows(folder / PROMPTS, stopping)
     answer = answered(folder, config.candidates.max_new_tokens, config.engine.batch_size, config.seed)
     several = [*checkpoints_in(checkpoints.folder, checkpoints.key), trained]
-    picked = pick_checkpoint(several, held_out, answer, judge, folder, config.early_stop, config.judge.min_coverage)
+    picked = pick_checkpoint(several, stopping, answer, judge, folder, config.early_stop, config.judge.min_coverage)
     del engine, judge
     gc.collect()
     _take(picked.path, trained, run.model(number))

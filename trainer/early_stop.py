@@ -1,12 +1,13 @@
 """Pick the checkpoint of a training after which it got no better, by a judge that compares answers.
 
 python -m trainer.early_stop runs/dpo/checkpoints --prompts prompts.jsonl
-python -m trainer.early_stop runs/demo --prompts runs/demo/eval/prompts.jsonl --model iter1
+python -m trainer.early_stop runs/demo --model iter1
 python -m trainer.early_stop runs/dpo/checkpoints --engine openai --model gpt-5-mini --read text --patience 2
 
 RUN_OR_FOLDER has the checkpoints step-N: a folder, or a run, whose newest iteration with checkpoints is taken. Each
 checkpoint answers the prompts, and is compared with the best before it, in both orders (Self-Rewarding, section 3.1.4).
---model is the judge. Stopped and started again, it goes on where it was.
+The prompts must be others than those that the model is reported on: the pick would seem better than it is. --model is
+the judge. Stopped and started again, it goes on where it was.
 """
 
 from collections import Counter
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     Answer = Callable[[Path, Sequence[Prompt]], Sequence[Response]]
 
+PROMPTS = "prompts.jsonl"
+"""In a round's folder early_stop/: what its checkpoints were compared on."""
 PAIRWISE = JudgeOptions(rubric="pairwise", samples=1)
 
 
@@ -42,7 +45,7 @@ class EarlyStopOptions:
     every_n_steps: int = 200
     """Optimiser steps between two checkpoints, while training."""
     n_prompts: int = 253
-    """Held-out prompts to compare on, at most."""
+    """Prompts to compare on, at most; they are others than those that are reported on."""
     patience: int = 1
     """Stop after so many checkpoints in a row that do not win."""
     min_win_rate: float = 0.5
@@ -82,7 +85,7 @@ class Config(Flags):
     folder: Given = None
     """A folder of checkpoints step-N, or a run."""
     prompts: Path | None = None
-    """Held-out prompts; the default is the run's eval/prompts.jsonl."""
+    """Prompts that nothing learns from or reports on; the default is the iteration's early_stop/prompts.jsonl."""
     answer_tokens: int = 256
     """The longest answer of a checkpoint, in tokens; --max-new-tokens is the judge's."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
@@ -105,10 +108,11 @@ def main(config: Config) -> None:
     checkpoints = checkpoints_in(folder)
     if not checkpoints:
         raise InputError(f"{folder}: no whole checkpoint step-N; train with checkpoints every so many steps")
-    source = config.prompts or folder.parent.parent / "eval" / "prompts.jsonl"
+    source = config.prompts or folder.parent / "early_stop" / PROMPTS
     if not source.exists():
-        raise InputError(f"no held-out prompts at {source}; name a file of them with --prompts")
+        raise InputError(f"no held-out prompts at {source}; name a file of them with --prompts, not the reported ones")
     prompts = list(read_prompts(source, BadRows(strict=config.strict)))
+    _warn_of_reported(prompts, folder.parent.parent / "eval" / PROMPTS)
     if config.dry_run:
         n = min(len(prompts), config.stop.n_prompts)
         tell(f"would compare {len(checkpoints)} checkpoints of {folder} on {n} prompts, two orders each")
@@ -187,6 +191,18 @@ def check_options(options: EarlyStopOptions) -> None:
             raise InputError(f"{name} must be at least 1, not {getattr(options, name)}")
     if not 0 <= options.min_win_rate < 1:
         raise InputError(f"min_win_rate must be in [0, 1), not {options.min_win_rate}")
+
+
+def _warn_of_reported(prompts: "Sequence[Prompt]", reported: Path) -> None:
+    """Say how many prompts are among those that the run reports on."""
+    from console.progress import say
+    from records import Prompt, read_rows, text_of
+
+    if not reported.exists():
+        return
+    known = {text_of(prompt.prompt) for prompt in read_rows(reported, Prompt)}
+    if n := sum(text_of(prompt.prompt) in known for prompt in prompts):
+        say(f"{n} of {len(prompts)} prompts are in {reported}: what is picked by them seems better on them than it is")
 
 
 def _compared(

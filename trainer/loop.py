@@ -70,7 +70,7 @@ def _made(run: "Run", number: int, split: "Split", config: Config) -> "LedgerLin
 
     if number == 1:
         return supervised(run, config)
-    return preference_round(run, number, prompts_of(run, number, split, config), split.held_out, config)
+    return preference_round(run, number, prompts_of(run, number, split, config), split.stopping, config)
 
 
 def _measure(run: "Run", number: int, split: "Split", config: Config, measured: "dict[int, Measured]") -> None:

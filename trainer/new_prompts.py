@@ -15,7 +15,7 @@ from trainer.splits import Split
 
 
 def prompts_of(run: Run, number: int, split: Split, config: Config) -> list[Prompt]:
-    """Return the prompts of iteration `number`, which no other round uses and which no held-out prompt resembles.
+    """Return the prompts of iteration `number`, which no other round uses and which resemble none that is held out.
 
     Raises TrainingError where the model writes too few that are new.
     """
@@ -26,9 +26,8 @@ def prompts_of(run: Run, number: int, split: Split, config: Config) -> list[Prom
         return list(read_rows(done, Prompt))
     seeds = [text_of(prompt.prompt) for prompt in split.seeds]
     used = [text_of(prompt.prompt) for before in range(2, number) for prompt in _stored(run, before)]
-    held_out = EvaluationPrompts(
-        [text_of(prompt.prompt) for prompt in split.held_out], config.new_prompts.filters.max_rouge
-    )
+    not_learnt = [text_of(prompt.prompt) for prompt in (*split.held_out, *split.stopping)]
+    held_out = EvaluationPrompts(not_learnt, config.new_prompts.filters.max_rouge)
     pool = Pool(seeds, used, held_out, config.new_prompts.filters, config.candidates.prompts)
     source = 0 if config.new_prompts.source == "iter0" else number - 1
     engine = open_model(run, source, config)

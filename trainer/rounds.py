@@ -55,11 +55,12 @@ def supervised(run: Run, config: Config) -> LedgerLine:
 
 
 def preference_round(
-    run: Run, number: int, prompts: list[Prompt], held_out: list[Prompt], config: Config
+    run: Run, number: int, prompts: list[Prompt], stopping: list[Prompt], config: Config
 ) -> LedgerLine:
     """Make iter2 and later: the parent answers, judges its answers, and learns from them.
 
-    Raises TrainingError where there is nothing to learn from.
+    `stopping` are the prompts that checkpoints are compared on, which no figure is reported on. Raises
+    TrainingError where there is nothing to learn from.
     """
     started_s = time.monotonic()
     check_model(run, number - 1)
@@ -68,7 +69,7 @@ def preference_round(
         gather(run, number, prompts, config)
     set_aside_broken_model(run.model(number))
     if not run.model(number).exists():
-        _learn(run, number, learnt_from, held_out, config)
+        _learn(run, number, learnt_from, stopping, config)
     return _line(run, number, prompts, config, time.monotonic() - started_s)
 
 
@@ -92,7 +93,7 @@ def judging_chats(config: Config) -> list[list[Message]]:
     return Random(f"eft {config.seed}").sample(found, min(config.seeds.eft_limit, len(found)))
 
 
-def _learn(run: Run, number: int, learnt_from: Path, held_out: list[Prompt], config: Config) -> None:
+def _learn(run: Run, number: int, learnt_from: Path, stopping: list[Prompt], config: Config) -> None:
     parent, out = run.model(number - 1), run.model(number)
     if config.round.learn == "perfect":
         chats = list(read_chats(learnt_from, BadRows(strict=True))) if learnt_from.stat().st_size else []
@@ -120,7 +121,7 @@ def _learn(run: Run, number: int, learnt_from: Path, held_out: list[Prompt], con
     set_aside_broken_model(trained)
     if not trained.exists():
         _dpo(parent, trained, pairs, options, config, title, reference, checkpoints)
-    take_best(run, number, trained, checkpoints, held_out, config)
+    take_best(run, number, trained, checkpoints, stopping, config)
 
 
 def _sft(parent: Path, out: Path, chats: list[list[Message]], config: Config, title: str) -> None:

@@ -17,6 +17,9 @@ class Split:
     rounds: dict[int, list[Prompt]]
     """By iteration, from 2 on."""
     held_out: list[Prompt]
+    """What iterations are reported on: nothing learns from these, and nothing is chosen by them."""
+    stopping: list[Prompt]
+    """What the checkpoints of a round are compared on; none without early stopping."""
     seeds: list[Prompt]
     """What is left: where a model writes the new prompts, it is shown these."""
 
@@ -36,7 +39,27 @@ def split_prompts(prompts: Sequence[Prompt], config: Config) -> Split:
     # The held-out prompts come first, so that they stay the same when rounds are added.
     starts = [n_held_out + index * n_each for index in range(n_rounds)]
     rounds = {index + 2: shuffled[start : start + n_each] for index, start in enumerate(starts)}
-    return Split(rounds, shuffled[:n_held_out], shuffled[n_needed:])
+    left = shuffled[n_needed:]
+    n_stopping = count_stopping(len(prompts), config)
+    if config.early_stop is not None and not n_stopping:
+        raise InputError(
+            f"{len(prompts)} different prompts, of which none is left for [early_stop]: it must not choose by the "
+            "prompts that are reported on; give more with --seeds.prompts, or lower --candidates.prompts"
+        )
+    # Those for early stopping come last, so that they stay the same too.
+    return Split(rounds, shuffled[:n_held_out], left[len(left) - n_stopping :], left[: len(left) - n_stopping])
+
+
+def count_stopping(n_prompts: int, config: Config) -> int:
+    """Return how many of `n_prompts` early stopping compares checkpoints on: as many as it wants, or all that are left.
+
+    Where a model writes the new prompts, half of what is left stays for it to be shown.
+    """
+    if config.early_stop is None:
+        return 0
+    dealt = config.new_prompts.source == "seeds"
+    left = n_prompts - (config.iterations - 1) * dealt * config.candidates.prompts - config.eval.prompts
+    return max(0, min(config.early_stop.n_prompts, left if dealt else left // 2))
 
 
 def split_hash(prompts: Sequence[Prompt]) -> str:

@@ -15,6 +15,7 @@ from judges.template import fill
 from records.rows import Message, Prompt, messages_of
 from trainer.meta import META_RUBRIC
 from trainer.recipe import Config
+from trainer.splits import count_stopping
 
 if TYPE_CHECKING:
     from judges.rubric import Rubric
@@ -61,7 +62,7 @@ def loop_work(
     found = [_sft(config, sft_chats, count)]
     for number in range(2, config.iterations + 1):
         found += _gathering(f"iter{number}", n_prompt, config)
-        found += _learning(f"iter{number}", n_prompt, config)
+        found += _learning(f"iter{number}", n_prompt, len(prompts), config)
     return [*found, *_held_out(n_prompt, config)]
 
 
@@ -86,7 +87,7 @@ def _gathering(name: str, n_prompt: int, config: Config) -> Iterator[Work]:
         yield Work(f"{name} consistency", "answer", n_read=3 * n_answers * n_answer, n_widest=widest)
 
 
-def _learning(name: str, n_prompt: int, config: Config) -> Iterator[Work]:
+def _learning(name: str, n_prompt: int, n_seeds: int, config: Config) -> Iterator[Work]:
     """Yield what a round's training takes, and the comparisons of its checkpoints."""
     if config.round.learn == "perfect":
         yield _positive_only(f"{name} SFT", n_prompt, config)
@@ -94,7 +95,7 @@ def _learning(name: str, n_prompt: int, config: Config) -> Iterator[Work]:
     dpo = _dpo(f"{name} DPO", n_prompt, config)
     yield dpo
     if config.early_stop is not None:
-        n_each = min(config.early_stop.n_prompts, config.eval.prompts)
+        n_each = count_stopping(n_seeds, config)
         n_compared = dpo.n_steps // config.early_stop.every_n_steps  # with the best before it
         rubric = load_rubric(config.eval.rubric)
         yield _answers(f"{name} checkpoints' answers, at most", (n_compared + 1) * n_each, n_prompt, config)

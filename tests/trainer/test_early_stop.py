@@ -11,8 +11,9 @@ from engines.scripted import ScriptedEngine
 from judges.judge import Judge
 from judges.rubric import load_rubric
 from records import Prompt, Response
+from records.store import write_rows
 from trainer.checkpoints import MANIFEST, Checkpoints, checkpoints_in, flaw_of, manifest_of, newest_checkpoint
-from trainer.early_stop import Config, EarlyStopOptions, main, pick_checkpoint
+from trainer.early_stop import Config, EarlyStopOptions, _warn_of_reported, main, pick_checkpoint
 from trainer.sft import SFTOptions
 
 PROMPTS = [Prompt(id=str(n), prompt=f"say {n}") for n in range(4)]
@@ -226,6 +227,19 @@ def test_the_command_picks_among_checkpoints(
         main(replace(config, prompts=None))
     with pytest.raises(InputError, match="RUN_OR_FOLDER"):
         main(replace(config, folder=None))
+    (tmp_path / "early_stop").mkdir()
+    (tmp_path / "prompts.jsonl").rename(tmp_path / "early_stop" / "prompts.jsonl")
+    main(replace(config, prompts=None, dry_run=True))
+    assert "on 3 prompts" in capsys.readouterr().out  # those that the loop compared on
+
+
+def test_prompts_that_the_run_reports_on_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reported = tmp_path / "eval" / "prompts.jsonl"
+    _warn_of_reported(PROMPTS, reported)
+    assert capsys.readouterr().err == ""
+    write_rows(reported, PROMPTS[2:])
+    _warn_of_reported(PROMPTS, reported)
+    assert "2 of 4 prompts are in" in capsys.readouterr().err
 
 
 def test_the_command_takes_the_newest_iteration_of_a_run(tmp_path: Path) -> None:

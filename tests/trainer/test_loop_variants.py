@@ -102,7 +102,11 @@ def test_the_checkpoint_that_won_becomes_the_model(recipe: Path) -> None:
     run = loop(recipe)
     steps = sorted(path.name for path in (run / "iter2" / "checkpoints").iterdir())
     assert steps[:2] == ["step-000001", "step-000002"]
-    assert rows(run / "iter2" / "early_stop" / "comparisons.jsonl")
+    compared = {row["prompt_id"] for row in rows(run / "iter2" / "early_stop" / "comparisons.jsonl")}
+    reported = {row["id"] for row in rows(run / "eval" / "prompts.jsonl")}
+    learnt = {row["id"] for row in rows(run / "iter2" / "prompts.jsonl")}
+    assert compared == {row["id"] for row in rows(run / "iter2" / "early_stop" / "prompts.jsonl")} != set()
+    assert not compared & (reported | learnt)
     weights = (run / "iter2" / "model" / "model.safetensors").read_bytes()
     assert weights in [(run / "iter2" / "checkpoints" / step / "model.safetensors").read_bytes() for step in steps]
     assert not (run / "iter2" / "last_model").exists()

@@ -11,8 +11,9 @@ from judges.rubric import load_rubric
 from records import Prompt
 from records.files import BadRows, read_records
 from tests.conftest import ROOT
+from trainer.early_stop import EarlyStopOptions
 from trainer.launch import SHARDING
-from trainer.recipe import CandidateOptions, Config, EvalOptions, check
+from trainer.recipe import CandidateOptions, Config, EvalOptions, NewPromptOptions, check
 from trainer.seeds import EFT, eft_chats, ift_chats, seed_prompts
 from trainer.splits import split_prompts
 
@@ -107,6 +108,28 @@ def test_one_more_round_leaves_the_earlier_splits_as_they_are() -> None:
         and longer.rounds[2] == split.rounds[2]
         and longer.rounds[3] == split.rounds[3]
     )
+
+
+STOPPING = replace(SMALL, early_stop=EarlyStopOptions(n_prompts=5))
+
+
+@pytest.mark.parametrize("config", [STOPPING, replace(STOPPING, new_prompts=NewPromptOptions(source="parent"))])
+def test_early_stopping_has_prompts_that_nothing_learns_from_or_reports_on(config: Config) -> None:
+    split, without = split_prompts(PROMPTS, config), split_prompts(PROMPTS, replace(config, early_stop=None))
+    parts = [split.held_out, split.stopping, split.seeds, *split.rounds.values()]
+    ids = [prompt.id for part in parts for prompt in part]
+    assert len(ids) == len(set(ids)) == len(PROMPTS) and len(split.stopping) == 5
+    assert (split.held_out, split.rounds, without.stopping) == (without.held_out, without.rounds, [])
+    if config.new_prompts.source == "parent":
+        longer = split_prompts(PROMPTS, replace(config, iterations=config.iterations + 1))
+        assert longer.stopping == split.stopping
+
+
+def test_early_stopping_takes_what_is_left_and_never_the_reported_prompts() -> None:
+    few = split_prompts(PROMPTS[:24], STOPPING)
+    assert len(few.stopping) == 2 and not set(map(id, few.stopping)) & set(map(id, few.held_out))
+    with pytest.raises(InputError, match=r"22 different prompts, of which none is left for \[early_stop\]"):
+        split_prompts(PROMPTS[:22], STOPPING)
 
 
 def test_too_few_prompts_are_refused_with_the_numbers() -> None:
