@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, combinations
 from typing import Any
 
 from console.again import StartAgain, is_dry_run, learned
@@ -17,7 +18,7 @@ from engines.protocol import Choice, Completion, NoLogprobsError, Request, Sampl
 from engines.served.address import Address, basic, shown
 from engines.served.identity import ServedModel, listings
 from engines.served.outage import FIRST_CALLS
-from engines.served.parameters import LIMITS, NEEDED, Parameters, RefusedError, refusal_of
+from engines.served.parameters import LIMITS, NEEDED, OPTIONAL, Parameters, RefusedError, refusal_of
 from engines.served_choices import NoLogprobs, NoReading, choice_settings, read_choices
 from records.keys import content_key
 
@@ -52,7 +53,17 @@ class OpenAIEngine:
         Rows carry it, so from here on another refused parameter makes the command start again.
         """
         self.parameters.are_told = True
-        more = (self.parameters.not_sent, self.thinking_tokens)
+        return self._digest_without(self.parameters.not_sent)
+
+    @property
+    def digests_with_less(self) -> list[str]:
+        """Return the digests that this engine has where its server refuses more than is known yet."""
+        rest = [name for name in OPTIONAL if name not in self.parameters.left_out]
+        more = chain.from_iterable(combinations(rest, n) for n in range(1, len(rest) + 1))
+        return [self._digest_without(tuple(sorted({*self.parameters.not_sent, *names}))) for names in more]
+
+    def _digest_without(self, not_sent: tuple[str, ...]) -> str:
+        more = (not_sent, self.thinking_tokens)
         plain = self.model.identity if more == ((), 0) else content_key(self.model.identity, *more)
         return with_kwargs(plain, self.chat_template_kwargs)
 

@@ -122,7 +122,7 @@ def best_of(responses: "Sequence[Response]", scores: "Mapping[str, float | None]
 def _scored(config: Config, responses: "list[Response]") -> "tuple[dict[str, float | None], str, Path]":
     """Return the scores of the responses by `answer_key`, the fingerprint of the judge, and where the best ones go."""
     from engines.options import open_engine
-    from judges.judge import check_coverage, has_every_reply, judge_into, open_judge
+    from judges.judge import check_coverage, has_every_reply, judge_into, open_judge, settle
     from judges.rewards import fingerprint, judgment_id, rewards_into
     from records import Judgment, Store
 
@@ -140,6 +140,8 @@ def _scored(config: Config, responses: "list[Response]") -> "tuple[dict[str, flo
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)
     out = _out(config, judge.fingerprint)
     with Store(_beside(out), Judgment, keep=has_every_reply, fresh=config.fresh) as store:
+        if not config.fresh:
+            settle(judge, store, lambda: judge.request(responses[0]))
         _keep_to_input(store, map(judge.judgment_id, responses), judge.fingerprint, config)
         rows = judge_into(store, judge, responses, f"{judge.engine.name} judging")
     check_coverage(rows, config.judge.min_coverage)

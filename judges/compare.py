@@ -95,8 +95,8 @@ def _compare_by(
 ) -> "tuple[Judge, Path, list[Comparison] | None]":
     """Return one judge without its model, the file of its comparisons, and these; None where nothing is asked."""
     from engines.options import open_engine
-    from judges.judge import open_judge
-    from judges.pairwise import both_orders_answered, compare_into, comparison_id
+    from judges.judge import open_judge, settle
+    from judges.pairwise import both_orders_answered, compare_into, comparison_id, first_request
     from judges.panel_rows import without_model
     from records import Comparison, Store
     from records.files import take
@@ -112,6 +112,7 @@ def _compare_by(
         return without_model(judge), path, None
     with Store(path, Comparison, keep=both_orders_answered, fresh=config.fresh) as store:
         if not config.fresh:
+            settle(judge, store, lambda: first_request(judge, contests[0]))
             wanted = (comparison_id(judge, contest, config.orders) for contest in everything)
             files = " and ".join(str(file) for file in (config.a, config.b) if file)
             keep_to_input(store, lambda: wanted, judge.fingerprint, files, given=config.out is not None)

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,6 +22,7 @@ from records.keys import content_key, derived_seed
 from records.stage import complete
 
 Prompts = Sequence[str | list[Message]]
+VerdictT = TypeVar("VerdictT", Judgment, Comparison)
 EMPTY = "the response is empty"
 NOT_ASKED = "not answered: the command had to stop"
 NOTHING: Mapping[Any, Any] = {}
@@ -98,14 +100,15 @@ class Judge:
         """
         digest = self.engine.digest
         if digest not in self._fingerprints:
-            self._fingerprints[digest] = self._fingerprint_with(digest)
+            self._fingerprints[digest] = self.fingerprint_with(digest)
         return self._fingerprints[digest]
 
     @cached_property
     def _fingerprints(self) -> dict[str, str]:
         return {}
 
-    def _fingerprint_with(self, digest: str) -> str:
+    def fingerprint_with(self, digest: str) -> str:
+        """Return what the fingerprint is where the engine has `digest`."""
         if self.read == "logprobs":
             how: tuple[object, ...] = (self.min_mass,)
         else:
@@ -309,6 +312,22 @@ def checked_rubric(options: JudgeOptions) -> Rubric:
     if not getattr(rubric.closing, options.read):
         raise InputError(f"the rubric '{rubric.name}' says nothing on --read {options.read}: it has no such closing")
     return rubric
+
+
+def settle(judge: Judge, store: Store[VerdictT], first: Callable[[], Request]) -> None:
+    """Ask the `first` question where `store` has rows of this judge that its server was sent less for.
+
+    If the server still refuses what these were judged without, this raises StartAgain, and the command begins again as
+    the judge of these rows. Else nothing comes of it, and the rows are another judge's.
+    """
+    row = next(iter(store.chosen(islice(store.known_ids(), 1))), None)
+    less = getattr(judge.engine, "digests_with_less", ())  # of a served model
+    if row is None or row.judge == judge.fingerprint or row.judge not in map(judge.fingerprint_with, less):
+        return
+    if judge.read == "logprobs":
+        list(judge.engine.choose([first()], judge.rubric.logprobs.choices))
+    else:
+        list(judge.engine.generate([first()], judge.sampling))
 
 
 Finish = Callable[[Response, Judgment], Judgment]

@@ -262,6 +262,7 @@ def _keep_to_input(store: "Store[Judgment]", source: "Source", judge: "Judge", c
     """Keep the output to the rows of this judge and of the whole input, whatever --limit says."""
     from dataclasses import replace
 
+    from judges.judge import settle
     from records.inputs import keep_to_input
 
     def wanted() -> "Iterator[str]":
@@ -269,6 +270,7 @@ def _keep_to_input(store: "Store[Judgment]", source: "Source", judge: "Judge", c
         return (judge.judgment_id(response) for _, response in whole.responses())
 
     if not config.fresh:
+        settle(judge, store, lambda: judge.request(next(source.responses())[1]))
         keep_to_input(store, wanted, judge.fingerprint, source.path, given=config.out is not None)
 
 

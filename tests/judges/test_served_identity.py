@@ -205,6 +205,20 @@ def test_a_command_settles_what_is_sent_before_any_row_is_written(
     assert rows[0]["judge"] == judge_of(server.url, "fake", omit=("top_p", "temperature")).fingerprint
 
 
+def test_an_output_of_a_given_name_is_gone_on_with_by_the_judge_that_wrote_it(server: Server) -> None:
+    server.answer = refuses("temperature")
+    rows = scored(server, "--out", "runs/scores/j.jsonl", "--limit", "3")
+    n_answered = sum("temperature" not in body for body in server.asked)
+    assert len(rows) == 3 and scored(server, "--out", "runs/scores/j.jsonl", "--limit", "3") == rows
+    assert sum("temperature" not in body for body in server.asked) == n_answered
+    rows = scored(server, "--out", "runs/scores/j.jsonl")
+    assert len(rows) == N and len({row["judge"] for row in rows}) == 1
+    server.answer = lambda _: completion("Score: 1")  # it takes a temperature now: another judge
+    with pytest.raises(InputError, match="another judge"):
+        scored(server, "--out", "runs/scores/j.jsonl")
+    assert scored(server, "--out", "runs/scores/j.jsonl", "--omit", "temperature") == rows
+
+
 def test_a_comparison_settles_what_is_sent_too(server: Server) -> None:
     server.answer = refuses("seed", answer="Better: A")
     Path("pairs.jsonl").write_text(json.dumps({"prompt": "Q", "chosen": "a", "rejected": "b"}) + "\n")
