@@ -81,6 +81,9 @@ class Letters:
 
     all_special_tokens = ("[SEP]",)
 
+    def __init__(self) -> None:
+        self.added_tokens_decoder: dict[int, Any] = {}
+
     def __call__(self, text: str | list[str], **_: object) -> dict[str, Any]:
         if isinstance(text, str):
             return {"input_ids": list(text), "offset_mapping": [(place, place + 1) for place in range(len(text))]}

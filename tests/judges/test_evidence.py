@@ -59,7 +59,7 @@ def test_a_refuted_claim_caps_the_score_and_the_passage_is_in_the_row(
     assert (claim["verdict"], claim["quote"]["passage_id"]) == ("refuted", "lima")
     found = evidence_of(wrong)
     assert found is not None and found.n_refuted == 1
-    assert "| answers | search |" in capsys.readouterr().out
+    assert "| search         |   2 |" in capsys.readouterr().out
 
 
 def test_factscore_takes_the_rubrics_place(asked: ScriptedEngine) -> None:
