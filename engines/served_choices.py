@@ -11,7 +11,7 @@ from typing import Any
 from engines.chat_reply import Reply, Token
 from engines.choices.place import Place, place_of
 from engines.choices.spelling import Spelled, Spelling, spelled
-from records.finish import cut_off
+from records.finish import at_token_limit, cut_off
 from records.reasoning import answer_span
 
 TOP_LOGPROBS = 20
@@ -20,8 +20,6 @@ TOKENS_BEFORE_CHOICE = 7
 """How many tokens a reply may take to come to its choice: `Score: 4` and a little before it."""
 TOKENS_OF_OTHERS = 64
 """How many more it may take where it may name the verdicts on other criteria first."""
-LIMITS = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
-"""The finish reasons of a reply that reached its longest length, in lower case."""
 ROUNDING = 1e-3
 """A server that computes in half precision may give a certain token a log-probability a little above 0."""
 
@@ -64,7 +62,7 @@ def read_choices(
     answer = _answer(text, reply)
     place = place_of(text[answer], choices, labels, alone=alone)
     why = cut_off(reply.finish_reason)
-    if why is not None and (why not in LIMITS or place is None or not place.settled):
+    if why is not None and (not at_token_limit(why) or place is None or not place.settled):
         raise NoReading(f"truncated: the reply was cut off ({why})")
     if place is None:
         return None

@@ -40,7 +40,8 @@ def gather_into(store: Store[Evidence], agent: Agent, chunks: Iterable[Sequence[
     with progress("gathering evidence", n) as advance:
         for responses in chunks:
             advance(sum(agent.evidence_id(response) in store for response in responses))
-            for row in agent.gather(responses, store.ids):
+            unfinished = store.unfinished(map(agent.evidence_id, responses))
+            for row in agent.gather(responses, store.ids, unfinished):
                 store.append(row)
                 advance(1)
 
@@ -71,8 +72,8 @@ def open_evidence(path: Path, *, fresh: bool = False) -> Store[Evidence]:
 
 def was_checked(judgment: Judgment) -> bool:
     """Return whether to keep a stored judgment on resuming: one whose call or whose evidence failed is made anew."""
-    evidence = judgment.evidence or {}
-    return has_every_reply(judgment) and not evidence.get("error") and not evidence.get("n_unchecked")
+    evidence = evidence_of(judgment)
+    return has_every_reply(judgment) and (evidence is None or had_evidence(evidence))
 
 
 def evidence_of(judgment: Judgment) -> Evidence | None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -65,7 +66,10 @@ def comparison_verdict(row: Comparison) -> Verdict:
 def unlabelled_verdicts(path: Path, columns: Columns, bad: BadRows) -> tuple[list[Verdict], list[str]]:
     """Return the verdicts of a file without labels, and the prompt of each: for a win rate to be corrected."""
     verdicts, groups = [], []
-    for number, (_, record) in enumerate(read_records(path, bad)):
+    records = [record for _, record in read_records(path, bad)]
+    if {"response_a", "first_order", "judge", "id"} <= records[0].keys():
+        records = list({record["id"]: record for record in records}.values())  # a row that was done again counts once
+    for number, record in enumerate(records):
         verdicts.append(verdict_of(record, columns))
         groups.append(str(record.get("prompt_id") or columns.id_of(record) or number))
     return verdicts, groups
@@ -132,7 +136,8 @@ def _judge(rows: Sequence[Comparison] | Sequence[Judgment]) -> str:
 
 def _decoded(records: Sequence[Record], row_type: type, path: Path) -> list:  # type: ignore[type-arg]
     try:
-        return msgspec.convert(list(records), list[row_type])  # type: ignore[valid-type]
+        rows: list[Any] = msgspec.convert(list(records), list[row_type])  # type: ignore[valid-type]
+        return list({row.id: row for row in rows}.values())  # a row that was done again stands there twice
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: not {row_type.__name__} rows: {error}") from None
 

@@ -6,10 +6,13 @@ for evidence in gather(engine, responses, search, options):
     score, reason = verified_score(evidence, rubric_score, 0, 5, options.verify)
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
 
 from engines.protocol import Engine
 from judges.question import load_question
@@ -27,6 +30,7 @@ HERE = Path(__file__).parent
 WINDOW = 16
 """Responses whose claims are verified in one call, so that an in-process engine can batch them."""
 EMPTY = "the response is empty"
+NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -54,21 +58,31 @@ class Agent:
         texts = (response.prompt, response.response, response.reference)
         return content_key("evidence", self.fingerprint, response.id, *texts)
 
-    def gather(self, responses: Sequence[Response], done: Collection[str] = ()) -> Iterator[Evidence]:
+    def gather(
+        self, responses: Sequence[Response], done: Collection[str] = (), unfinished: Mapping[str, Evidence] = NOTHING
+    ) -> Iterator[Evidence]:
         """Yield the evidence on each response whose evidence id is not in `done`, window by window, in order.
 
-        Raises EngineError where the search or the engine gives nothing at all.
+        `unfinished` has stored rows by id for which calls failed: only what these lack is asked for. Raises EngineError
+        where the search or the engine gives nothing at all.
         """
         for start in range(0, len(responses), WINDOW):
             window = responses[start : start + WINDOW]
-            skip = {index for index, response in enumerate(window) if self.evidence_id(response) in done}
-            yield from self._window(window, skip)
+            ids = [self.evidence_id(response) for response in window]
+            skip = {index for index, row_id in enumerate(ids) if row_id in done}
+            before = {i: unfinished[row_id] for i, row_id in enumerate(ids) if row_id in unfinished and i not in skip}
+            for row in self._window(window, skip, before):
+                earlier = unfinished.get(row.id)
+                yield replace(row, usage=earlier.usage + row.usage) if earlier else row
 
-    def _window(self, window: Sequence[Response], skip: set[int]) -> Iterator[Evidence]:
+    def _window(self, window: Sequence[Response], skip: set[int], before: dict[int, Evidence]) -> Iterator[Evidence]:
         empty = {index for index, response in enumerate(window) if not response.response.strip()} - skip
-        decisions = self._decisions(window, skip | empty)
-        claims = self._claims(window, {index for index, decision in decisions.items() if decision.tool == "search"})
-        checked = self._verified(claims)
+        chosen = {index: Decision(row.tool, row.tool_probabilities) for index, row in before.items() if row.tool}
+        listed = {index: _claims_of(row) for index, row in before.items() if row.error is None}
+        decisions = chosen | self._decisions(window, skip | empty | chosen.keys())
+        to_search = {index for index, decision in decisions.items() if decision.tool == "search"}
+        claims = {**listed, **self._claims(window, to_search - listed.keys())}
+        checked = self._verified({index: claims[index] for index in to_search if index in claims}, before)
         for index, response in enumerate(window):
             if index in empty:
                 yield self._row(response, Decision(None, error=EMPTY), [], None, None)
@@ -86,7 +100,9 @@ class Agent:
             return {index: claims_of_sentences(window[index], n) for index in sorted(wanted)}
         return dict(ask_for_claims(self.engine, window, set(range(len(window))) - wanted, n)) if wanted else {}
 
-    def _verified(self, claims: dict[int, Claims]) -> dict[int, list[tuple[CheckedClaim, Usage]]]:
+    def _verified(
+        self, claims: dict[int, Claims], before: dict[int, Evidence]
+    ) -> dict[int, list[tuple[CheckedClaim, Usage]]]:
         """Return the checked claims of each response; all claims go to the search and to the verifier in one call."""
         owners = [(index, text) for index in sorted(claims) for text in claims[index].texts]
         if not owners or self.search is None:
@@ -94,7 +110,9 @@ class Agent:
         texts = [text for _, text in owners]
         checked: dict[int, list[tuple[CheckedClaim, Usage]]] = {}
         found = self.search.search(texts, self.options.k)
-        for (index, _), claim in zip(owners, verify(self.verifier, texts, found), strict=True):
+        earlier = {(index, claim.claim): claim for index, row in before.items() for claim in row.claims}
+        known = [earlier.get(owner) for owner in owners]
+        for (index, _), claim in zip(owners, verify(self.verifier, texts, found, known), strict=True):
             checked.setdefault(index, []).append(claim)
         return checked
 
@@ -160,4 +178,8 @@ def gather(
 
 def had_evidence(evidence: Evidence) -> bool:
     """Return whether a stored row is to be kept on resuming: what a failed call left open is asked again."""
-    return evidence.error in (None, EMPTY) and evidence.n_unchecked == 0
+    return evidence.error in (None, EMPTY) and not any(claim.failed for claim in evidence.claims)
+
+
+def _claims_of(row: Evidence) -> Claims:
+    return Claims([claim.claim for claim in row.claims], row.claims_from or "given", row.reason, Usage())

@@ -26,6 +26,11 @@ class Stance(Row, frozen=True, kw_only=True):
     error: str | None = None
     """Why there is no stance."""
 
+    @property
+    def failed(self) -> bool:
+        """Whether the call failed: asking again may help. A reply that says too little has a mass."""
+        return self.error is not None and self.mass is None
+
 
 class Quote(Row, frozen=True, kw_only=True):
     """The words that decided a claim."""
@@ -49,7 +54,12 @@ class CheckedClaim(Row, frozen=True, kw_only=True):
     passages: list[Stance] = msgspec.field(default_factory=list)
     """Every passage that was looked at, in the search's order."""
     reason: str | None = None
-    """Why the verdict is `not enough` without a passage, or None."""
+    """Why there is no verdict, or why it is `not enough` without a passage; or None."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether a passage could not be asked about, so that the others do not settle the claim."""
+        return any(stance.failed for stance in self.passages)
 
 
 class Evidence(Row, frozen=True, kw_only=True):
@@ -71,7 +81,7 @@ class Evidence(Row, frozen=True, kw_only=True):
     n_refuted: int = 0
     n_not_enough: int = 0
     n_unchecked: int = 0
-    """Claims without a verdict."""
+    """Claims without a verdict; where a call for one of them failed, the next run asks again for what is missing."""
     error: str | None = None
     """Why the answer could not be checked; every count is then 0 and says nothing."""
     checker: str

@@ -66,6 +66,9 @@ def verified_score(
     """
     if evidence.error:
         return None, f"the claims could not be checked: {evidence.error}"
+    if failed := [claim for claim in evidence.claims if claim.failed]:
+        n = len(evidence.claims)
+        return None, f"{len(failed)} of {n} claims could not be checked: {failed[0].reason}"
     if evidence.tool == "none":
         return (rubric_score, None) if rubric_score is not None else (None, "the judge gave no score")
     if evidence.n_unchecked and evidence.n_unchecked == len(evidence.claims):
@@ -89,8 +92,9 @@ def evidence_filter(chosen: Evidence, rejected: Evidence, rule: PairRule) -> str
     pair: an error on either side leaves it out.
     """
     for side, evidence in (("chosen", chosen), ("rejected", rejected)):
-        if evidence.error:
-            return f"the {side} answer's claims could not be checked: {evidence.error}"
+        failed = next((claim.reason for claim in evidence.claims if claim.failed), None)
+        if error := evidence.error or failed:
+            return f"the {side} answer's claims could not be checked: {error}"
     if chosen.n_refuted:
         wrong = next(claim.claim for claim in chosen.claims if claim.verdict == "refuted")
         return f"{chosen.n_refuted} of the chosen answer's claims are refuted, such as: {wrong}"

@@ -76,14 +76,24 @@ def open_verifier(engine: Engine, options: EvidenceOptions) -> Verifier:
 
 
 def verify(
-    verifier: Verifier, claims: Sequence[str], found: Sequence[Sequence[Passage]]
+    verifier: Verifier,
+    claims: Sequence[str],
+    found: Sequence[Sequence[Passage]],
+    known: Sequence[CheckedClaim | None] = (),
 ) -> list[tuple[CheckedClaim, Usage]]:
-    """Return each claim with its verdict, and what that cost; `found` has the passages of each claim."""
+    """Return each claim with its verdict, and what that cost; `found` has the passages of each claim.
+
+    `known` has for each claim what an earlier run found: only passages whose call failed then are asked about again.
+    """
+    before = known or [None] * len(claims)
     pairs = [(claim, passage) for claim, passages in zip(claims, found, strict=True) for passage in passages]
-    readings = dict(verifier.read(pairs))
+    readings = dict(enumerate(_known(passage, one) for one, own in zip(before, found, strict=True) for passage in own))
+    todo = [position for position, reading in readings.items() if reading is None]
+    if todo:
+        readings |= {todo[index]: reading for index, reading in verifier.read([pairs[place] for place in todo])}
     checked, start = [], 0
     for claim, passages in zip(claims, found, strict=True):
-        own = [readings[start + position] for position in range(len(passages))]
+        own = [reading for place in range(start, start + len(passages)) if (reading := readings[place])]
         start += len(passages)
         checked.append((decide(claim, passages, own), sum((reading.usage for reading in own), Usage())))
     return checked
@@ -92,11 +102,14 @@ def verify(
 def decide(claim: str, passages: Sequence[Passage], readings: Sequence[Reading]) -> CheckedClaim:
     """Return the verdict of the most decided passage: the one surest that it supports or that it refutes.
 
-    Where none decides, or none was found, the verdict is `not enough`. It is None where no passage could be read.
+    Where none decides, or none was found, the verdict is `not enough`. It is None where no passage could be read, or
+    where a call failed: what that passage says is not known then.
     """
     stances = [_stance(passage, reading) for passage, reading in zip(passages, readings, strict=True)]
     if not passages:
         return CheckedClaim(claim=claim, verdict="not enough", reason="no passage was found")
+    if failed := [stance for stance in stances if stance.failed]:
+        return CheckedClaim(claim=claim, verdict=None, passages=stances, reason=failed[0].error)
     read = [index for index, stance in enumerate(stances) if stance.stance]
     if not read:
         return CheckedClaim(claim=claim, verdict=None, passages=stances, reason=stances[0].error)
@@ -110,6 +123,13 @@ def decide(claim: str, passages: Sequence[Passage], readings: Sequence[Reading])
         passages=stances,
         reason=None if verdict in DECIDED else "no passage decides",
     )
+
+
+def _known(passage: Passage, claim: CheckedClaim | None) -> Reading | None:
+    """Return what an earlier run read of a passage, at no cost; None where it has to be asked about."""
+    stances = claim.passages if claim else []
+    found = next((one for one in stances if one.passage_id == passage.id and not one.failed), None)
+    return Reading(found.probabilities, found.mass, found.error) if found else None
 
 
 def shown(passage: Passage) -> str:

@@ -267,3 +267,17 @@ def test_an_audit_can_measure_how_often_attacks_fool_the_model(engine: ScriptedE
     assert "## How often attacks fool the judge's model" in Path("audit/report.md").read_text()
     run(str(source), "--rubric", "pairwise", "--read", "text", "--attacks", "24", "--out", "pairs")
     assert found_in(Path("pairs"))["attacks"] == [] and "no attacks:" in Path("pairs/report.md").read_text()
+
+
+def test_a_comparison_that_was_done_again_counts_once(tmp_path: Path) -> None:
+    from judges.audit.columns import columns_of
+    from judges.audit.stored import unlabelled_verdicts
+    from records.files import BadRows
+
+    row = {"id": "c", "prompt": "Q", "prompt_id": "p", "response_a": "x", "response_b": "y", "judge": "j"}
+    row |= {"first_order": None, "winner": None, "error": "call failed"}
+    rows = [row, row | {"winner": "a", "first_order": "a", "error": None}]
+    path = tmp_path / "c.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    verdicts, groups = unlabelled_verdicts(path, columns_of(None, None, None, None), BadRows())
+    assert [verdict.winner for verdict in verdicts] == ["a"] and groups == ["p"]

@@ -4,6 +4,7 @@ from math import log
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from console.errors import EngineError
 from engines.protocol import Request
@@ -12,6 +13,7 @@ from judges.retrieval.agent import WINDOW, Agent, gather, had_evidence, open_age
 from judges.retrieval.corpus import Passage
 from judges.retrieval.options import EvidenceOptions
 from judges.retrieval.rows import Evidence
+from judges.retrieval.scores import verified_score
 from records import Response, Store
 
 FACTS = "Rome is the capital of Italy. The Moon is made of cheese."
@@ -173,3 +175,58 @@ def test_the_fingerprint_follows_whatever_changes_a_verdict() -> None:
         agent(EvidenceOptions(claims="sentences")), agent(EvidenceOptions(max_claims=3)),
     ]  # fmt: skip
     assert len({one.fingerprint for one in [agent(), *others]}) == 1 + len(others)
+
+
+def failing(*calls: int) -> ScriptedEngine:
+    """An engine whose choices of these numbers fail, as a server's do."""
+    from collections.abc import Collection, Iterator
+
+    from engines.protocol import Choice
+
+    class Failing(ScriptedEngine):
+        n = 0
+
+        def choose(
+            self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()
+        ) -> Iterator[Choice]:
+            for choice in super().choose(requests, choices, done):
+                self.n += 1
+                bad = self.n - 1 in calls
+                yield Choice(choice.index, (), error="call failed: 400: no", n_failed=1) if bad else choice
+
+    return Failing(reply=listing, logprobs=judge)
+
+
+@pytest.mark.parametrize(
+    ("call", "n_asked_again"), [(0, 4), (1, 1), (2, 1)], ids=["the tool", "the first claim", "the last claim"]
+)
+def test_the_next_run_asks_only_for_what_failed_and_ends_as_an_undisturbed_one(
+    tmp_path: Path, call: int, n_asked_again: int
+) -> None:
+    rows, options, path = [response(FACTS)], EvidenceOptions(corpus=Path("c")), tmp_path / "evidence.jsonl"
+    [whole] = gather(engine(), rows, WordSearch(), options)
+    with Store(path, Evidence, keep=had_evidence) as store:
+        for row in gather(failing(call), rows, WordSearch(), options, store.ids):
+            store.append(row)
+            assert not had_evidence(row) and verified_score(row, 4.0, 0, 5, "cap")[0] is None
+            paid = row.usage
+    asked = engine()
+    with Store(path, Evidence, keep=had_evidence) as store:
+        agent = open_agent(asked, WordSearch(), options)
+        [again] = agent.gather(rows, store.ids, store.unfinished([agent.evidence_id(rows[0])]))
+    assert len(asked.asked) == n_asked_again and had_evidence(again)
+    assert again.usage.n_calls == paid.n_calls + n_asked_again
+    assert replace(again, usage=whole.usage) == whole
+
+
+def test_a_claim_is_not_settled_while_one_of_its_passages_could_not_be_asked_about() -> None:
+    search = WordSearch()
+    search.search = lambda queries, k: [WORD_TWICE for _ in queries]  # type: ignore[method-assign]
+    options = EvidenceOptions(corpus=Path("c"), claims="sentences", tool="search")
+    [row] = gather(failing(1), [response("Rome is the capital of Italy.")], search, options)
+    [claim] = row.claims
+    assert claim.verdict is None and claim.reason == "call failed: 400: no" and claim.passages[0].stance == "supported"
+    assert verified_score(row, 4.0, 0, 5, "cap") == (None, "1 of 1 claims could not be checked: call failed: 400: no")
+
+
+WORD_TWICE = [WORLD[0], Passage("it2", "Rome is the capital of Italy, not cheese.", "Italy")]

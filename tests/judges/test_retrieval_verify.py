@@ -52,7 +52,10 @@ def test_a_claim_whose_passages_could_not_be_read_has_no_verdict() -> None:
     claim = decided(failed, failed)
     assert claim.verdict is None and claim.reason == "call failed: busy"
     assert [s.error for s in claim.passages] == ["call failed: busy"] * 2
-    assert decided(failed, reading(0.9, 0.0)).verdict == "supported"
+    half = decided(failed, reading(0.9, 0.0))
+    assert half.verdict is None and half.reason == "call failed: busy", "the other passage may refute it"
+    silent = Reading(None, mass=0.01, error="the model does not answer")
+    assert decided(silent, reading(0.9, 0.0)).verdict == "supported", "a reply that says nothing is not asked again"
 
 
 def from_words(request: Request, choices: Sequence[str]) -> Sequence[float]:

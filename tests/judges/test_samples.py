@@ -1,4 +1,6 @@
+import contextlib
 import json
+import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -255,3 +257,42 @@ def test_a_command_completes_its_rows_and_counts_every_call(
 def test_a_judge_without_samples_missing_says_so_in_every_row(tmp_path: Path) -> None:
     [row] = Judge(ScriptedEngine(reply=lambda _: "Score: 3"), load_rubric("additive"), "text", 2).judge(RESPONSES[:1])
     assert (row.n_samples, row.missing, row.reply_samples) == (2, {}, [0, 1]) and row.usage - row.usage == Usage()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_fails_and_whenever_the_server_goes_every_row_comes_to_what_an_undisturbed_run_gives(
+    tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+
+    class Chaotic(Unsteady):
+        def generate(self, requests: Sequence[Request], sampling: Sampling, done: Any = ()) -> Any:
+            stop_at = chance.randrange(5, 60)
+            for number, answer in enumerate(super().generate(requests, sampling, done)):
+                if number == stop_at:
+                    raise EngineError("the server has gone")
+                yield answer
+
+    whole = judged(tmp_path / "whole.jsonl", Unsteady(never, by_seed))
+    contests = compared(tmp_path / "contests.jsonl", Unsteady(never, first_is_good))
+    n_asked = [0, 0]
+    for _ in range(40):
+        engines = [Chaotic(lambda _: chance.random() < 0.45, reply) for reply in (by_seed, first_is_good)]
+        with contextlib.suppress(EngineError):
+            judged(tmp_path / "j.jsonl", engines[0])
+        with contextlib.suppress(EngineError):
+            compared(tmp_path / "c.jsonl", engines[1])
+        n_asked = [n + len(engine.asked) for n, engine in zip(n_asked, engines, strict=True)]
+        rows = list(latest(read_rows(tmp_path / "j.jsonl", Judgment)))
+        for row in rows:
+            assert (row.score is None) == bool(row.missing) and row.n_samples == len(row.replies)
+    rows = judged(tmp_path / "j.jsonl", idle := Unsteady(never))
+    pairs = compared(tmp_path / "c.jsonl", idle)
+    assert idle.asked == []
+    assert [(r.id, r.score, r.replies, r.missing) for r in rows] == [(w.id, w.score, w.replies, {}) for w in whole]
+    assert [(r.id, r.winner, r.replies, r.missing) for r in pairs] == [
+        (w.id, w.winner, w.replies, {}) for w in contests
+    ]
+    n_calls = [sum(row.usage.n_calls for row in found) for found in (rows, pairs)]
+    # Of the calls that were made, one at each stop came to nothing: it was under way when the server went.
+    assert all(0 <= n - counted <= 40 for n, counted in zip(n_asked, n_calls, strict=True))
