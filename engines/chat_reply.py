@@ -163,7 +163,7 @@ def _content(message: dict[str, Any]) -> tuple[str | None, str | None]:
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, dict):
-            text = part.get("text", part.get("content"))
+            text = part.get("text")
             text = text.get("value") if isinstance(text, dict) else text
             if part.get("type") in TEXT_PARTS and isinstance(text, str):
                 texts.append(text)
