@@ -133,7 +133,9 @@ def _from_files(prompts: Path, reference: Path, source: str, bad: BadRows) -> Be
 
 
 def _answer_to(prompt: Prompt, answers: dict[str, Response]) -> Response | None:
-    return answers.get(key_of(prompt.prompt, prompt.system)) or answers.get(key_of(prompt.prompt))
+    # A baseline is often answered without the system turn, and its file then does not have it.
+    chat = [turn for turn in messages_of(prompt.prompt) if turn["role"] != "system"]
+    return answers.get(key_of(prompt.prompt, prompt.system)) or answers.get(key_of(chat))
 
 
 def _beside(near: Sequence[Path], pattern: str) -> Path | None:

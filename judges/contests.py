@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 from console.errors import InputError
@@ -11,7 +11,7 @@ from judges.pairwise import Contest
 from judges.rubric import Rubric
 from records import Judgment, Response, answer_key, text_of
 from records.files import BadRows, Record
-from records.shapes import located, located_responses, responses_of
+from records.shapes import located, located_responses, sides_of
 from records.store import latest
 from records.typed import read_typed
 
@@ -45,10 +45,10 @@ def contest_of(first: Response, second: Response) -> Contest:
 
 
 def _pair(record: Record) -> list[Contest]:
-    sides = responses_of(record)
-    if len(sides) != 2:
+    sides = sides_of(record)
+    if sides is None:
         raise InputError("one answer, and two are needed; or give a second file")
-    return [contest_of(*sides)]
+    return [contest_of(first, second) for first, second in product(*sides)]
 
 
 def _joined(a: Path, b: Path, *, strict: bool) -> Iterator[Contest]:

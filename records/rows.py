@@ -260,3 +260,8 @@ def text_of(prompt: str | list[Message]) -> str:
     if len(prompt) == 1:
         return prompt[0]["content"]
     return "\n\n".join(f"{message['role']}: {message['content']}" for message in prompt)
+
+
+def request_text(prompt: str | list[Message]) -> str:
+    """Return what a prompt asks, without the system turn that says who answers."""
+    return text_of(prompt if isinstance(prompt, str) else [turn for turn in prompt if turn["role"] != "system"])

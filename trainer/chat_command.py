@@ -18,11 +18,12 @@ def train_on_chats(config: TrainFlags, out: Path, options: TrainingOptions, trai
     from engines.models import resolve_model
     from records.files import BadRows, take
     from records.shapes import read_chats
+    from trainer.flags import codes_of
     from trainer.training import claim_folder, table_row
 
     if config.file is None:
         raise InputError("name a file of conversations; see --help")
-    chats = list(take(read_chats(config.file, BadRows(strict=config.strict)), config.limit))
+    chats = list(take(read_chats(config.file, BadRows(strict=config.strict), codes_of(config)), config.limit))
     parent = resolve_model(config.model, config.run)
     if config.dry_run:
         tell(f"would train {config.model} on {len(chats)} conversations of {config.file} and save it to {out}")

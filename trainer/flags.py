@@ -1,8 +1,12 @@
 """The flags that every command that trains one model from a file has."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from console.command import Flags, Given
+
+if TYPE_CHECKING:
+    from records.rows import Winner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,3 +21,12 @@ class TrainFlags(Flags):
     """The run that iterN is looked up in; the default is the newest."""
     limit: int | None = None
     """Use only the first N rows of the file."""
+    codes: str | None = None
+    """What the labels of two answers mean, like 0=a,1=b,2=tie, a being the first; 1, 2, a, b and tie need none."""
+
+
+def codes_of(config: TrainFlags) -> "dict[str, Winner] | None":
+    """Return what the labels mean where --codes says it; raises InputError where it is of another form."""
+    from records.labels import parse_codes
+
+    return None if config.codes is None else parse_codes(config.codes)

@@ -4,7 +4,8 @@ import gc
 
 from console.errors import TrainingError
 from console.progress import progress
-from records import Prompt, Store, read_rows, text_of
+from records import Prompt, Store, read_rows
+from records.rows import request_text
 from records.runs import Run
 from trainer.gather import open_model
 from trainer.recipe import Config
@@ -24,9 +25,9 @@ def prompts_of(run: Run, number: int, split: Split, config: Config) -> list[Prom
     done = run.iteration(number) / "prompts.jsonl"
     if done.exists():
         return list(read_rows(done, Prompt))
-    seeds = [text_of(prompt.prompt) for prompt in split.seeds]
-    used = [text_of(prompt.prompt) for before in range(2, number) for prompt in _stored(run, before)]
-    not_learnt = [text_of(prompt.prompt) for prompt in (*split.held_out, *split.stopping)]
+    seeds = [request_text(prompt.prompt) for prompt in split.seeds]
+    used = [request_text(prompt.prompt) for before in range(2, number) for prompt in _stored(run, before)]
+    not_learnt = [request_text(prompt.prompt) for prompt in (*split.held_out, *split.stopping)]
     held_out = EvaluationPrompts(not_learnt, config.new_prompts.filters.max_rouge)
     pool = Pool(seeds, used, held_out, config.new_prompts.filters, config.candidates.prompts)
     source = 0 if config.new_prompts.source == "iter0" else number - 1

@@ -39,11 +39,12 @@ def train_on_pairs(
     from engines.models import resolve_model
     from records.files import BadRows, take
     from records.shapes import read_pairs
+    from trainer.flags import codes_of
     from trainer.training import claim_folder, table_row
 
     if config.file is None:
         raise InputError("name a file of preference pairs; see --help")
-    pairs = list(take(read_pairs(config.file, BadRows(strict=config.strict)), config.limit))
+    pairs = list(take(read_pairs(config.file, BadRows(strict=config.strict), codes_of(config)), config.limit))
     parent = resolve_model(config.model, config.run)
     if config.dry_run:
         tell(f"would train {config.model} on {len(pairs)} pairs of {config.file} and save it to {out}")

@@ -94,11 +94,11 @@ def main(config: Config) -> None:
 
 def read_sources(config: Config) -> Sources:
     """Return the texts of all files; raises InputError where one has no prompt."""
-    from records import text_of
+    from records.rows import request_text
     from trainer.seeds import seed_prompts
 
     prompts = seed_prompts(config.file, strict=config.strict)
-    seeds = [text_of(prompt.prompt) for prompt in prompts]
+    seeds = [request_text(prompt.prompt) for prompt in prompts]
     shown = [text for prompt, text in zip(prompts, seeds, strict=True) if _can_be_shown(prompt, text, config)]
     rounds, held_out = _of_run(config)
     used = _texts([*config.exclude, *rounds], config)
@@ -106,16 +106,19 @@ def read_sources(config: Config) -> Sources:
 
 
 def _can_be_shown(prompt: "Prompt", text: str, config: Config) -> bool:
-    one_turn = isinstance(prompt.prompt, str) or len(prompt.prompt) == 1
+    turns = [] if isinstance(prompt.prompt, str) else [turn for turn in prompt.prompt if turn["role"] != "system"]
+    one_turn = len(turns) < 2
     return one_turn and len(text.split()) <= config.filters.max_words
 
 
 def _texts(sources: list[str], config: Config) -> list[str]:
-    from records import text_of
     from records.files import BadRows
+    from records.rows import request_text
     from records.shapes import read_prompts
 
-    return [text_of(row.prompt) for source in sources for row in read_prompts(source, BadRows(strict=config.strict))]
+    return [
+        request_text(row.prompt) for source in sources for row in read_prompts(source, BadRows(strict=config.strict))
+    ]
 
 
 def _of_run(config: Config) -> tuple[list[str], list[str]]:

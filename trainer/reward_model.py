@@ -70,6 +70,7 @@ def main(config: Config) -> None:
     from engines.models import resolve_model
     from records.files import BadRows, take
     from records.shapes import read_pairs
+    from trainer.flags import codes_of
     from trainer.reward_data import held_out_split
     from trainer.training import claim_folder, table_row
 
@@ -77,7 +78,7 @@ def main(config: Config) -> None:
         raise InputError("name a file of preference pairs; see --help")
     if config.samples is None and config.bottleneck != BottleneckOptions():
         raise InputError("--bottleneck.* says how --samples are learnt from; give them too")
-    pairs = list(take(read_pairs(config.file, BadRows(strict=config.strict)), config.limit))
+    pairs = list(take(read_pairs(config.file, BadRows(strict=config.strict), codes_of(config)), config.limit))
     learnt, held_out = held_out_split(pairs, config.held_out_share, config.seed)
     samples = _view_pairs(config) if config.samples else None
     parent = resolve_model(config.model, config.run)

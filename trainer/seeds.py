@@ -9,9 +9,9 @@ from console.errors import InputError
 from judges.options import Reading
 from judges.ranked import RankedAnswers
 from judges.rubric import Rubric
-from records import Message, Prompt, messages_of
+from records import Message, Prompt
 from records.files import BadRows, read_records
-from records.shapes import read_chats, read_prompts, responses_of
+from records.shapes import chats_of, prompt_of, read_chats, read_prompts
 from trainer.eft_examples import judge_chat, score_line
 
 HERE = Path(__file__).parent / "seeds"
@@ -37,11 +37,10 @@ def eft_chats(source: Path | None, rubric: Rubric, read: Reading) -> Iterator[li
     """
     for where, record in read_records(source or EFT, BadRows(strict=True)):
         if "messages" in record:
-            [row] = responses_of(record)
-            yield [*messages_of(row.prompt), {"role": "assistant", "content": row.response}]
+            yield from chats_of(record)
             continue
         try:
-            ranked = msgspec.convert(record, RankedAnswers)
+            ranked = msgspec.convert({**record, "prompt": prompt_of(record).prompt}, RankedAnswers)
         except msgspec.ValidationError as error:
             raise InputError(f"{where}: not a row of ranked answers: {error}") from None
         if ranked.scores is None or ranked.rationales is None:

@@ -29,17 +29,21 @@ class Config(Flags):
 
     source: Given = None
     """A run, an iteration's folder or a file of pairs; the default is the newest run."""
+    codes: str | None = None
+    """What the labels of two answers mean, like 0=a,1=b,2=tie, a being the first; 1, 2, a, b and tie need none."""
     screenshot: Path | None = None
     """Write a picture of the screen, 120 by 40, to this .svg file and stop."""
 
 
 def main(config: Config) -> None:
     """Load the pairs, then open the screen; wrong input ends the command before the screen opens."""
+    from records.labels import parse_codes
     from tui.query import find_pairs, load_pairs
 
     if config.screenshot is not None and config.screenshot.suffix.lower() != ".svg":
         raise InputError(f"--screenshot {config.screenshot}: the file must end in .svg")
-    pairs = load_pairs(find_pairs(config.source), strict=config.strict)
+    codes = None if config.codes is None else parse_codes(config.codes)
+    pairs = load_pairs(find_pairs(config.source), strict=config.strict, codes=codes)
     if config.json or config.dry_run:
         _print_rows(pairs, as_json=config.json, only_counts=config.dry_run)
         return

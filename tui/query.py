@@ -8,9 +8,11 @@ from typing import Protocol
 
 from console.errors import InputError, RowError
 from records.files import BadRows, decode_record, is_indexed
+from records.labels import Codes
+from records.notes import Notes
 from records.rows import Pair, text_of
 from records.runs import ITERATION, RUNS, Run, find_run
-from records.shapes import pairs_of, read_pairs
+from records.shapes import check_codes, pairs_of, read_pairs
 from tui.text import cell_text, known_number
 
 PAIRS = "pairs.jsonl"
@@ -58,22 +60,30 @@ class Bodies(Protocol):
 class FileBodies:
     """Pairs that stay in their JSONL file; only where each line begins is in memory."""
 
-    def __init__(self, path: Path, offsets: "array[int]") -> None:
+    def __init__(self, path: Path, codes: Codes | None) -> None:
         self._path = path
-        self._offsets = offsets
+        self._codes = codes
+        self._offsets = array("q")
+        self._places = array("i")  # of the pair among those of its line
+
+    def add(self, offset: int, place: int) -> int:
+        """Add a pair and return its number, from 1."""
+        self._offsets.append(offset)
+        self._places.append(place)
+        return len(self._offsets)
 
     def __getitem__(self, index: int, /) -> Pair:
-        return next(self._read(self._offsets[index : index + 1]))
+        return next(self._read(slice(index, index + 1)))
 
     def __iter__(self) -> Iterator[Pair]:
-        return self._read(self._offsets)
+        return self._read(slice(None))
 
-    def _read(self, offsets: "array[int]") -> Iterator[Pair]:
+    def _read(self, part: slice) -> Iterator[Pair]:
         try:
             with self._path.open("rb") as file:
-                for offset in offsets:
+                for offset, place in zip(self._offsets[part], self._places[part], strict=True):
                     file.seek(offset)
-                    yield _pairs_in(file.readline())[0]
+                    yield pairs_of(decode_record(file.readline()), self._codes)[place]
         except (OSError, InputError, IndexError):
             raise InputError(f"{self._path}: has changed since it was opened; quit and open it again") from None
 
@@ -127,17 +137,18 @@ def find_pairs(given: Path | None) -> Path:
     return given
 
 
-def load_pairs(path: Path, *, strict: bool = False) -> PairList:
+def load_pairs(path: Path, *, strict: bool = False, codes: Codes | None = None) -> PairList:
     """Return the pairs of `path`, a plain JSONL file by its index, any other that `read_pairs` takes from memory.
 
-    Raises InputError where there is no pair; a bad row is named on stderr and counted.
+    `codes` say what the labels of two answers mean. Raises InputError where there is no pair; a bad row is named on
+    stderr and counted, and so are ties.
     """
     bad = BadRows(strict=strict)
     bodies: Bodies
     if is_indexed(path):
-        rows, bodies = _indexed(path, bad)
+        rows, bodies = _indexed(path, bad, codes)
     else:
-        bodies = list(read_pairs(path, bad))
+        bodies = list(read_pairs(path, bad, codes))
         rows = [_summary(number, pair, path) for number, pair in enumerate(bodies, start=1)]
     if not rows:
         raise InputError(f"{path}: no pair to show: {bad.n_bad} bad rows, and ties are left out")
@@ -174,9 +185,10 @@ def _last_pairs(run: Run) -> Path:
     return path
 
 
-def _indexed(path: Path, bad: BadRows) -> tuple[list[PairRow], FileBodies]:
+def _indexed(path: Path, bad: BadRows, codes: Codes | None) -> tuple[list[PairRow], FileBodies]:
+    check_codes(path, codes)
     rows: list[PairRow] = []
-    offsets = array("q")
+    bodies, notes = FileBodies(path, codes), Notes(str(path))
     end = 0
     try:
         with path.open("rb") as file:
@@ -185,23 +197,20 @@ def _indexed(path: Path, bad: BadRows) -> tuple[list[PairRow], FileBodies]:
                 if not line.strip():
                     continue
                 try:
-                    pairs = _pairs_in(line)
+                    record = decode_record(line)
+                    pairs = pairs_of(record, codes)
                 except InputError as error:
                     bad.add(RowError(f"{path}:{number}: {error}"))
                     continue
-                for pair in pairs:
-                    offsets.append(start)
-                    rows.append(_summary(len(offsets), pair, path))
+                notes.tie(record, len(pairs))
+                for place, pair in enumerate(pairs):
+                    rows.append(_summary(bodies.add(start, place), pair, path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     if end == 0:
         raise InputError(f"{path}: the file has no rows")
-    return rows, FileBodies(path, offsets)
-
-
-def _pairs_in(line: bytes) -> list[Pair]:
-    """Return the pair of one line, or nothing for a tie; raises InputError where the line is neither."""
-    return pairs_of(decode_record(line))
+    notes.say()
+    return rows, bodies
 
 
 def _summary(number: int, pair: Pair, path: Path) -> PairRow:

@@ -6,20 +6,13 @@ from dataclasses import dataclass, field
 from console.errors import InputError
 from judges.audit.labels import Grade, Verdict, verdict_by_scores
 from records.files import Record
+from records.labels import CODES, key_of, parse_codes
 from records.rows import Winner
+from records.values import number_in
 
 VERDICT = ("verdict", "winner", "preference", "prediction", "judge_verdict", "gpt_result", "score")
 HUMAN = ("human", "human_label", "label", "gold", "human_score")
 ID = ("pair_id", "id", "idx", "uid")
-CODES: dict[str, Winner] = {
-    "a": "a", "1": "a", "model_a": "a", "response_a": "a", "response1": "a", "response 1": "a", "output_1": "a",
-    "first": "a", "a>b": "a", "a>>b": "a", "[[a]]": "a",
-    "b": "b", "2": "b", "model_b": "b", "response_b": "b", "response2": "b", "response 2": "b", "output_2": "b",
-    "second": "b", "b>a": "b", "b>>a": "b", "[[b]]": "b",
-    "tie": "tie", "0": "tie", "1.5": "tie", "draw": "tie", "a=b": "tie", "[[c]]": "tie", "both": "tie",
-    "tie (inconsistent)": "tie", "tie (bothbad)": "tie",
-}  # fmt: skip
-"""What a cell means. 1, 2 and 0 are as in PandaLM and AlpacaEval 1; where 0 is the first answer give --codes."""
 
 
 @dataclass(frozen=True)
@@ -56,19 +49,14 @@ def columns_of(verdict: str | None, human: str | None, row_id: str | None, codes
     """
     if codes is None:
         return Columns(verdict, human, row_id)
-    meanings: dict[str, Winner] = {}
-    for part in codes.split(","):
-        cell, _, meaning = part.strip().rpartition("=")
-        if not cell or meaning not in ("a", "b", "tie"):
-            raise InputError(f"--codes must be like 0=a,1=b,2=tie, not {codes!r}")
-        meanings[cell.lower()] = meaning  # type: ignore[assignment]
+    meanings = parse_codes(codes)
     return Columns(verdict, human, row_id, meanings)
 
 
 def verdict_of(record: Record, columns: Columns) -> Verdict:
     """Return what a row of a log says about its pair; a cell that is not understood is no verdict, never a tie."""
-    if _number(record.get("score_a")) is not None and _number(record.get("score_b")) is not None:
-        return verdict_by_scores(Grade(_number(record["score_a"])), Grade(_number(record["score_b"])))
+    if number_in(record.get("score_a")) is not None and number_in(record.get("score_b")) is not None:
+        return verdict_by_scores(Grade(number_in(record["score_a"])), Grade(number_in(record["score_b"])))
     name = columns.verdict_in(record)
     if name is None:
         raise InputError(f"no verdict: expected a column {', '.join(VERDICT)}; name it with --verdict-column")
@@ -76,7 +64,7 @@ def verdict_of(record: Record, columns: Columns) -> Verdict:
     winner, preference = winner_of(cell, columns.codes)
     if winner is None:
         return Verdict(None, error=str(record.get("error") or f"no verdict in {cell!r}"))
-    stated = _number(record.get("preference_b"))
+    stated = number_in(record.get("preference_b"))
     orders = [winner_of(record.get(order), columns.codes)[0] for order in ("first_order", "second_order")]
     return Verdict(winner, preference if stated is None else stated, None, orders[0], orders[1])
 
@@ -86,7 +74,7 @@ def grade_of(record: Record, columns: Columns) -> Grade:
     name = columns.verdict_in(record)
     if name is None:
         raise InputError("no score: expected a column 'score'; name it with --verdict-column")
-    score = _number(record[name])
+    score = number_in(record[name])
     return Grade(score, None if score is not None else str(record.get("error") or f"no score in {record[name]!r}"))
 
 
@@ -97,10 +85,7 @@ def winner_of(cell: object, codes: dict[str, Winner]) -> tuple[Winner | None, fl
     """
     if cell is None:
         return None, None
-    text = str(cell).strip().lower()
-    number = _number(cell)
-    if number is not None and number.is_integer():
-        text = str(int(number))
+    text, number = key_of(cell), number_in(cell)
     if text in codes:
         return codes[text], None
     if codes is CODES and number is not None and 1 < number < 2:
@@ -110,20 +95,10 @@ def winner_of(cell: object, codes: dict[str, Winner]) -> tuple[Winner | None, fl
 
 def number_of(record: Record, name: str) -> float:
     """Return a cell as a number; raises InputError where it is none."""
-    number = _number(record.get(name))
+    number = number_in(record.get(name))
     if number is None:
         raise InputError(f"'{name}' must be a number, found {record.get(name)!r}")
     return number
-
-
-def _number(cell: object) -> float | None:
-    if isinstance(cell, bool) or not isinstance(cell, str | int | float):
-        return None
-    try:
-        number = float(cell)
-    except ValueError:
-        return None
-    return number if number - number == 0 else None  # NaN and infinities are no number here
 
 
 def _present(record: Record, given: str | None, usual: Sequence[str]) -> str | None:

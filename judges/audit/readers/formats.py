@@ -12,7 +12,7 @@ from judges.audit.readers.found import Found, Records, answers_in, each, group_o
 from judges.audit.readers.mtbench import read_mtbench, read_mtbench_scores
 from judges.audit.readers.names import FormatName
 from judges.audit.readers.pairs import read_autoj, read_judgebench, read_llmbar, read_pairs, read_pandalm
-from judges.audit.readers.preferred import read_hhh, read_prometheus, read_rewardbench, read_rmbench
+from judges.audit.readers.preferred import STYLES, read_hhh, read_prometheus, read_rewardbench, read_rmbench
 from judges.audit.readers.ranked import read_ranked_answers
 from judges.audit.readers.trees import read_oasst
 from records.files import BadRows, Record, read_records
@@ -64,7 +64,7 @@ FORMATS: dict[str, Format] = {
     "autoj": Format(_has("response 1", "response 2", "label"), read_autoj),
     "pandalm": Format(_has("response1", "response2", "annotator1", "annotator2", "annotator3"), read_pandalm),
     "pairs": Format(lambda record, columns: columns.has_both(record), read_pairs),
-    "rmbench": Format(lambda r, _: isinstance(r.get("chosen"), list) and _texts(r["chosen"]), read_rmbench),
+    "rmbench": Format(lambda r, _: _texts(r.get("chosen")) == _texts(r.get("rejected")) == len(STYLES), read_rmbench),
     "oasst": Format(lambda r, _: isinstance(r.get("prompt"), dict) and "replies" in r["prompt"], read_oasst),
     "ranked": Format(_has("prompt", "responses", "ranks"), read_ranked_answers),
     "hhh": Format(_has("chosen_instruction", "rejected_instruction"), read_hhh),
@@ -123,5 +123,6 @@ def _named(source: Path, name: str, found: Found, bad: BadRows) -> LabelledSet:
     return LabelledSet(title, name, found.labeller, tuple(found.pairs), tuple(found.scores), found.ranks)
 
 
-def _texts(values: list[object]) -> bool:
-    return bool(values) and all(isinstance(value, str) for value in values)
+def _texts(values: object) -> int:
+    """Return how many texts a list holds, 0 where it holds anything else."""
+    return len(values) if isinstance(values, list) and all(isinstance(value, str) for value in values) else 0

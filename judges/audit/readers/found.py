@@ -10,6 +10,7 @@ from console.errors import InputError, RowError
 from judges.audit.labels import LabelledPair, LabelledScore
 from records.files import BadRows, Record
 from records.keys import content_key
+from records.preferences import CHOSEN, SIDES
 from records.rows import Message
 
 Records = Sequence[tuple[str, Record]]
@@ -18,14 +19,7 @@ RowT = TypeVar("RowT")
 UNEXPECTED = (KeyError, TypeError, AttributeError, ValueError, IndexError, RecursionError, msgspec.MsgspecError)
 """What a reader meets in a record that lacks a field, or holds another type in it."""
 HUMANS = "humans"
-ANSWERS = (
-    ("response_a", "response_b"),
-    ("response_A", "response_B"),
-    ("output_1", "output_2"),
-    ("response1", "response2"),
-    ("response 1", "response 2"),
-    ("answer_a", "answer_b"),
-)
+ANSWERS = tuple(names for names in SIDES if names != CHOSEN)
 """The names under which people keep two answers."""
 
 

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from console.errors import InputError
-from judges.audit.columns import CODES, Columns, winner_of
+from judges.audit.columns import Columns, winner_of
 from judges.audit.labels import LabelledPair, majority
 from judges.audit.readers.found import Found, Records, answers_in, each, group_of, text
 from records.files import BadRows, Record
+from records.labels import CODES, ZERO_FIRST, check_zero_one
 from records.rows import Winner
 from records.shapes import UNKNOWN_MODEL, prompt_of
 
@@ -26,7 +27,7 @@ class Fields:
 
 LLMBAR = Fields("output_1", "output_2", {"1": "a", "2": "b"})
 JUDGEBENCH = Fields("response_A", "response_B", CODES, "pair_id", ("source",), "response_model")
-AUTOJ = Fields("response 1", "response 2", {"0": "a", "1": "b", "2": "tie"}, None, ("scenario",))
+AUTOJ = Fields("response 1", "response 2", ZERO_FIRST, None, ("scenario",))
 ANNOTATORS = ("annotator1", "annotator2", "annotator3")
 
 
@@ -108,6 +109,9 @@ def read_pairs(records: Records, bad: BadRows, columns: Columns) -> Found:
             )
         ]
 
+    if columns.codes is CODES:
+        labels = [record.get(name) for _, record in records if (name := columns.human_in(record)) is not None]
+        check_zero_one((label for label in labels if label is not None), "the labels")
     return Found(each(records, bad, pair))
 
 

@@ -27,19 +27,22 @@ def read_rewardbench(records: Records, bad: BadRows, columns: Columns) -> Found:
     """
 
     def pair(number: str, record: Record) -> list[LabelledPair]:
-        [row] = pairs_of(record)
-        prompt = row.prompt[0]["content"] if len(row.prompt) == 1 else row.prompt
+        rows = pairs_of(record)  # RewardBench 2 has one chosen answer and several rejected ones
+        prompt = rows[0].prompt[0]["content"] if len(rows[0].prompt) == 1 else rows[0].prompt
         models = {
             name: str(record.get(f"{name}_model") or record.get(f"model_{name}") or UNKNOWN_MODEL)
             for name in ("chosen", "rejected")
         }
         pair_id = str(record.get("id", number))
-        made = from_preferred(
-            pair_id, prompt, row.chosen[0]["content"], row.rejected[0]["content"], group_of(row.prompt)
-        )
-        first, second = ("chosen", "rejected") if made.label == "a" else ("rejected", "chosen")
         meta = {"subset": str(record["subset"])} if "subset" in record else {}
-        return [replace(made, model_a=models[first], model_b=models[second], meta=meta)]
+        made = []
+        for place, row in enumerate(rows):
+            one_id = pair_id if len(rows) == 1 else f"{pair_id}-{place}"
+            texts = row.chosen[0]["content"], row.rejected[0]["content"]
+            one = from_preferred(one_id, prompt, *texts, group_of(row.prompt))
+            first, second = ("chosen", "rejected") if one.label == "a" else ("rejected", "chosen")
+            made.append(replace(one, model_a=models[first], model_b=models[second], meta=meta))
+        return made
 
     return Found(each(records, bad, pair))
 

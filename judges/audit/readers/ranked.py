@@ -8,6 +8,7 @@ from judges.audit.labels import LabelledPair, LabelledScore, from_preferred
 from judges.audit.readers.found import Found, Records, each, group_of
 from judges.ranked import RankedAnswers, ordered_pairs
 from records.files import BadRows, Record
+from records.shapes import prompt_of
 
 
 def read_ranked_answers(records: Records, bad: BadRows, columns: Columns) -> Found:
@@ -30,6 +31,6 @@ def read_ranked_answers(records: Records, bad: BadRows, columns: Columns) -> Fou
 
 def _row(record: Record) -> RankedAnswers:
     try:
-        return msgspec.convert(record, RankedAnswers)
+        return msgspec.convert({**record, "prompt": prompt_of(record).prompt}, RankedAnswers)
     except msgspec.ValidationError as error:
         raise InputError(f"not a row of ranked answers: {error}") from None

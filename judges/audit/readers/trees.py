@@ -9,11 +9,12 @@ from judges.audit.columns import Columns
 from judges.audit.labels import LabelledPair, LabelledScore, from_preferred
 from judges.audit.readers.found import Found, Records, each
 from records.files import BadRows, Record
+from records.messages import role_of
 from records.rows import Message
 from records.shapes import UNKNOWN_MODEL
 from records.values import number_or_none
 
-ROLES = {"prompter": "user", "assistant": "assistant"}
+TURNS = ("user", "assistant")
 
 
 def read_oasst(records: Records, bad: BadRows, columns: Columns) -> Found:
@@ -44,7 +45,8 @@ def _ranked_nodes(
     """Yield `(message id, conversation, ranked replies, best first)` for each message with two of them or more."""
     if not isinstance(node.get("text"), str):
         raise InputError(f"not a tree of messages: 'text' must be text, found {type(node.get('text')).__name__}")
-    chat = [*before, {"role": ROLES.get(node.get("role", ""), "user"), "content": node["text"]}]
+    role = role_of(node) if node.get("role") is not None else TURNS[len(before) % 2]
+    chat = [*before, {"role": role, "content": node["text"]}]
     replies = node.get("replies") or []
     ranked = sorted(
         ({**reply, "rank": rank} for reply in replies if (rank := number_or_none(reply, "rank")) is not None),

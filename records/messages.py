@@ -1,0 +1,187 @@
+"""One way from other people's conversations to messages: roles, contents, what stands before the last turn."""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from console.errors import InputError
+from records.rows import Message
+from records.values import Record, is_empty
+
+ROLES = {
+    "system": "system", "developer": "system",
+    "user": "user", "human": "user", "prompter": "user",
+    "assistant": "assistant", "gpt": "assistant", "chatgpt": "assistant", "model": "assistant", "bot": "assistant",
+    "chatbot": "assistant", "ai": "assistant", "bing": "assistant", "bard": "assistant",
+    "tool": "tool", "function": "tool", "observation": "tool", "ipython": "tool", "tool_response": "tool",
+    "function_response": "tool",
+}  # fmt: skip
+"""What people call the turns; upper and lower case are the same."""
+ROLE_FIELDS, CONTENT_FIELDS = ("role", "from"), ("content", "value", "text", "parts")
+CALLS = ("tool_calls", "function_call")
+TEXT_PARTS, UNSAID_PARTS = ("text", "input_text", "output_text"), ("thinking", "reasoning", "redacted_thinking")
+SYSTEM_FIELDS = ("system", "system_prompt", "system_message")
+UNREADABLE = re.compile("[\x00\ud800-\udfff]")  # NUL and lone surrogates: no tokenizer and few files can hold them
+TRANSCRIPT = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):")
+RENDERED = re.compile(
+    r"<\|(?:im_start|im_end|im_sep|start_header_id|end_header_id|eot_id|begin_of_text|end_of_text|endoftext|user|"
+    r"assistant|system|end|start|return|turn|START_OF_TURN_TOKEN|END_OF_TURN_TOKEN|end_of_turn)\|?>"
+    r"|\[/?INST\]|<</?SYS>>|</?start_of_turn>|<end_of_turn>|<｜(?:User|Assistant|begin▁of▁sentence|end▁of▁sentence)｜>"
+    r"|\[\|(?:user|assistant|system|endofturn)\|\]|</s>\s*\Z"
+)
+
+
+def text_in(value: object, name: str, *, empty: bool = False) -> str:
+    """Return a content as text: text itself, or the text parts of OpenAI's and Anthropic's lists joined by line breaks.
+
+    Raises InputError where it holds anything else, an image for example, where it is empty unless `empty`, or where it
+    holds a character that is no text.
+    """
+    if isinstance(value, list):
+        said = [text for part in value if (text := _part(part, name)) is not None]
+        value = "\n".join(said) if said else None
+    elif isinstance(value, dict):  # Arena-Hard's answers, and OASST's messages
+        value = next((value[field] for field in ("answer", "text", "content") if value.get(field) is not None), None)
+    if not isinstance(value, str):
+        raise InputError(f"'{name}' must be text, found {type(value).__name__}")
+    if not empty and not value.strip():
+        raise InputError(f"'{name}' is empty")
+    if value.isascii() and "\0" not in value:  # nearly always, and several times faster than the search
+        return value
+    if found := UNREADABLE.search(value):
+        raise InputError(f"'{name}' holds U+{ord(found.group()):04X} at character {found.start()}, which is not text")
+    return value
+
+
+def chat_in(value: object, name: str) -> list[Message]:
+    """Return a list of turns as messages with the roles system, user, assistant and tool.
+
+    Raises InputError for any other role, and for a turn that is not text.
+    """
+    turns = _listed(value, name)
+    if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
+        raise InputError(f"'{name}' must be a list of messages")
+    return [message_of(turn) for turn in turns]
+
+
+def message_of(turn: Record) -> Message:
+    """Return one turn as a message; raises InputError where its role is not known or it is not text."""
+    if any(turn.get(name) for name in CALLS):
+        raise InputError("a turn calls a tool: only turns of text are read")
+    name, content = _only(turn, CONTENT_FIELDS) or ("content", None)
+    return {"role": role_of(turn), "content": text_in(content, name, empty=True)}
+
+
+def role_of(turn: Record) -> str:
+    """Return a turn's role as this project names it; raises InputError where it cannot be placed."""
+    name, role = _only(turn, ROLE_FIELDS) or ("role", None)
+    if not isinstance(role, str) or not role.strip():
+        raise InputError(f"'{name}' must be text, found {type(role).__name__}")
+    known = ROLES.get(role.strip().casefold())
+    if known is None:
+        raise InputError(f"a turn has the role {role[:40]!r}, which cannot be placed: expected user, assistant, system")
+    return known
+
+
+def with_head(record: Record, chat: list[Message]) -> list[Message]:
+    """Return `chat` after the record's own system turn and `history`; raises InputError where they contradict it."""
+    system, history = _system(record), _history(record)
+    own = [turn for turn in chat[:1] if turn["role"] == "system"]
+    if system is not None and own and own[0]["content"].strip() != system.strip():
+        raise InputError("two different system turns: one in a field of its own, one in the conversation")
+    if history and history[0]["role"] == "system" and (own or system is not None):
+        raise InputError("two system turns: 'history' has one of its own")
+    first = own or ([] if system is None else [{"role": "system", "content": system}])
+    return [*first, *history, *chat[len(own) :]]
+
+
+def is_conversation(value: object) -> bool:
+    """Return whether a field holds turns, as a list or written as text."""
+    turns = _parsed(value) if isinstance(value, str) else value
+    if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
+        return False
+    return any(name in turn for turn in turns for name in ROLE_FIELDS)
+
+
+def transcript_in(text: str) -> list[Message] | None:
+    """Return the turns of a text like hh-rlhf's, with Human: and Assistant: before them, or None where it is none."""
+    marks = list(TRANSCRIPT.finditer(text))
+    if len(marks) < 2 or text[: marks[0].start()].strip() or marks[0][1] != "Human":
+        return None
+    if all(mark[1] != "Assistant" for mark in marks):
+        return None
+    ends = [*(mark.start() for mark in marks[1:]), len(text)]
+    return [
+        {"role": ROLES[mark[1].casefold()], "content": text[mark.end() : end].strip()}
+        for mark, end in zip(marks, ends, strict=True)
+    ]
+
+
+def rendered_in(texts: Iterable[str]) -> str | None:
+    """Return the first mark of a rendered chat template in `texts`, such as <|im_end|>, or None."""
+    return next((found.group().strip() for text in texts if (found := RENDERED.search(text))), None)
+
+
+def _system(record: Record) -> str | None:
+    named = {name: text_in(record[name], name) for name in SYSTEM_FIELDS if _says(record.get(name))}
+    if len({text.strip() for text in named.values()}) > 1:
+        raise InputError(f"several system turns: {', '.join(named)}")
+    return next(iter(named.values()), None)
+
+
+def _history(record: Record) -> list[Message]:
+    """Return the turns before the last request, which people keep as messages or as pairs of request and answer."""
+    value = record.get("history")
+    if not _says(value):
+        return []
+    turns = _listed(value, "history")
+    if isinstance(turns, list) and turns and all(isinstance(turn, list | tuple) and len(turn) == 2 for turn in turns):
+        return [
+            {"role": role, "content": text_in(text, "history")}
+            for turn in turns
+            for role, text in zip(("user", "assistant"), turn, strict=True)
+        ]
+    return chat_in(turns, "history")
+
+
+def _says(value: object) -> bool:
+    return not is_empty(value) and value != []
+
+
+def _only(turn: Record, names: tuple[str, ...]) -> tuple[str, Any] | None:
+    """Return the one of the fields `names` that is there; raises InputError where two of them differ."""
+    found = [(name, turn[name]) for name in names if turn.get(name) is not None]
+    if any(value != found[0][1] for _, value in found[1:]):
+        raise InputError(f"a turn has both '{found[0][0]}' and '{found[1][0]}', and they differ")
+    return found[0] if found else None
+
+
+def _part(part: object, name: str) -> str | None:
+    """Return the text of one part of a content, or None for reasoning, which is not said."""
+    kind = part.get("type", "text") if isinstance(part, dict) else type(part).__name__
+    if isinstance(part, dict) and kind in TEXT_PARTS and isinstance(part.get("text"), str):
+        said: str = part["text"]
+        return said
+    if kind in UNSAID_PARTS:
+        return None
+    raise InputError(f"'{name}' holds a part of the type {str(kind)[:40]!r}, and only text is read")
+
+
+def _listed(value: object, name: str) -> object:
+    """Return a list that a table keeps as text as a list again; raises InputError where its text is not JSON."""
+    if not isinstance(value, str) or not value.lstrip().startswith("["):
+        return value
+    parsed = _parsed(value)
+    if parsed is None:
+        raise InputError(f"'{name}' holds a list that is written as text, and not as JSON; save the rows as JSON lines")
+    return parsed
+
+
+def _parsed(text: str) -> object:
+    if not text.lstrip().startswith("["):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,67 @@
+"""What a person should know of a file that was read, beside its bad rows."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from console.progress import say
+from records.messages import rendered_in
+from records.preferences import names_in
+from records.rows import Message
+from records.values import Record
+
+TEXTS = ("prompt", "chosen", "rejected", "response", "response_a", "response_b")
+"""Where rows of any kind have texts."""
+
+
+class Notes:
+    """Counts what is told at the end: ties, what is not learnt, rendered templates."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._counts: Counter[str] = Counter()
+        self._first_mark = ""
+
+    def tie(self, record: Record, n_rows: int) -> None:
+        """Count a good record that gave no pair: its label says that the two are equal."""
+        self._counts["ties"] += n_rows == 0
+        self._counts["records"] += 1
+
+    def chosen_only(self, record: Record, n_rows: int) -> None:
+        """Count a record of which only the better answer is learnt, or nothing at all."""
+        self._counts["records"] += 1
+        if names_in(record) is not None:
+            self._counts["ties" if n_rows == 0 else "chosen"] += 1
+        else:
+            self._counts["unwanted"] += n_rows == 0
+
+    def rendered(self, where: str, rows: Sequence[object]) -> None:
+        """Count the rows in whose texts a chat template is already rendered."""
+        for row in rows:
+            if mark := rendered_in(_texts(row)):
+                self._counts["rendered"] += 1
+                self._first_mark = self._first_mark or f"{mark} in {where}"
+
+    def say(self) -> None:
+        """Say what there is to say."""
+        counts, source = self._counts, self._source
+        if n := counts["ties"]:
+            say(f"{source}: {n} of {counts['records']} rows are ties and left out")
+        if n := counts["chosen"]:
+            say(f"{source}: {n} rows are pairs, of which only the chosen answers are learnt")
+        if n := counts["unwanted"]:
+            say(f"{source}: {n} of {counts['records']} answers are labelled False and not learnt")
+        if n := counts["rendered"]:
+            say(
+                f"warning: {source}: {n} rows hold a rendered chat template, the first {self._first_mark}: a model "
+                "would learn to write it, and a judge reads it as ordinary text; give the plain messages"
+            )
+
+
+def _texts(row: object) -> Iterator[str]:
+    parts = [row] if isinstance(row, list) else [getattr(row, name, None) for name in TEXTS]
+    for part in parts:
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, list):
+            chat: list[Message] = part
+            yield from (turn["content"] for turn in chat)
