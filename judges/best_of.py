@@ -69,11 +69,13 @@ def main(config: Config) -> None:
     from console.table import print_table
     from records import answer_key
     from records.files import BadRows
+    from records.inputs import check_out
     from records.shapes import read_responses
     from records.store import write_rows
 
     if config.file is None:
         raise InputError("name a file with several answers to each prompt; see --help")
+    check_out(config.out, config.file)
     # Where its scores are read, too, that reading names the bad rows.
     found = read_responses(config.file, BadRows(strict=config.strict, quiet=_is_scored(config)))
     responses = list({answer_key(response): response for response in found}.values())
@@ -86,7 +88,7 @@ def main(config: Config) -> None:
         say(f"left out: prompt {prompt_id}: none of its answers has a score")
     if (n_more := len(best.left_out) - SHOWN_LEFT_OUT) > 0:
         say(f"left out: {n_more} prompts more")
-    write_rows(out, best.responses)
+    write_rows(out, best.responses, apart=config.out is not None)
     print_table([_row(best) | {"scored by": judge, "file": str(out)}], as_json=config.json)
 
 

@@ -74,9 +74,11 @@ def main(config: Config) -> None:
     from judges.clustering.equivalence import open_equivalence
     from judges.clustering.totals import check_coverage, print_plan, print_totals
     from records.files import BadRows
+    from records.inputs import check_out
 
     _check(config)
     source = config.file or default_source()
+    check_out(config.out, source, config.rewards)
     census = take_census(source, BadRows(strict=config.strict), config.limit)
     rewards = read_rewards(config.rewards, BadRows(strict=config.strict)) if config.rewards else None
     spg = spg_of(config, source, census, rewards)
@@ -86,7 +88,9 @@ def main(config: Config) -> None:
     if config.dry_run:
         print_plan(sets, equivalence, spg, source, paths.clusters)
         return
-    totals = cluster_into(paths, sets, equivalence, spg, len(census.n_rows), fresh=config.fresh)
+    totals = cluster_into(
+        paths, sets, equivalence, spg, len(census.n_rows), fresh=config.fresh, apart=config.out is not None
+    )
     print_totals(totals, equivalence, spg, paths.clusters, paths.pairs, as_json=config.json)
     check_coverage(totals, config.min_coverage)
 
@@ -146,7 +150,14 @@ def paths_of(config: Config, source: Path, equivalence: "Equivalence", spg: "Spg
 
 
 def cluster_into(
-    paths: Paths, sets: "Iterator[AnswerSet]", equivalence: "Equivalence", spg: "Spg", n_prompts: int, *, fresh: bool
+    paths: Paths,
+    sets: "Iterator[AnswerSet]",
+    equivalence: "Equivalence",
+    spg: "Spg",
+    n_prompts: int,
+    *,
+    fresh: bool,
+    apart: bool = False,
 ) -> "Totals":
     """Write a row for each prompt and the pairs, and return the totals; only relations are kept on interruption."""
     from console.progress import progress
@@ -161,8 +172,8 @@ def cluster_into(
     totals = Totals()
     with (
         RelationFile(paths.relations, fresh=fresh) as file,
-        rows_into(paths.clusters) as write_clustering,
-        rows_into(paths.pairs) as write_pair,
+        rows_into(paths.clusters, apart=apart) as write_clustering,
+        rows_into(paths.pairs, apart=apart) as write_pair,
         progress("clustering", n_prompts) as advance,
     ):
         for answers, relation in related(sets, equivalence, file, advance):
@@ -175,20 +186,27 @@ def cluster_into(
 
 
 @contextmanager
-def rows_into(path: Path) -> Iterator[Callable[[Any], None]]:
-    """Yield a function that writes a row; `path` is there complete at the end or not at all."""
+def rows_into(path: Path, *, apart: bool = False) -> Iterator[Callable[[Any], None]]:
+    """Yield a function that writes a row; `path` is there complete at the end or not at all.
+
+    With `apart` an earlier file that says something else is set aside, not replaced.
+    """
     import os
 
     import msgspec
 
     from console.errors import StoreError
+    from records.store import replace_apart
 
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with partial.open("wb") as file:
             yield lambda row: file.writelines((msgspec.json.encode(row), b"\n"))
-        partial.replace(path)
+        if apart:
+            replace_apart(partial, path)
+        else:
+            partial.replace(path)
     except StoreError:  # another file's
         raise
     except OSError as error:

@@ -71,10 +71,12 @@ def main(config: Config) -> None:
     from judges.panel import members
     from judges.rubric import load_rubric
     from records.files import check_limit
+    from records.inputs import check_out
 
     if config.a is None:
         raise InputError("nothing to compare; give two files of answers, or one of pairs")
     check_limit(config.limit)
+    check_out(config.out, config.a, config.b)
     panel = members(config.panel, config.engine, config.judge)
     engine, options = panel[0] if panel else (config.engine, config.judge)
     rubric = load_rubric(options.rubric)

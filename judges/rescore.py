@@ -45,10 +45,12 @@ class Config(Flags):
 def main(config: Config) -> None:
     """Read, rescore, write and print a table."""
     from judges.rereading import Again, Changes, latest_rows
+    from records.inputs import check_out
     from records.store import set_aside, write_rows
 
     if config.file is None:
         raise InputError("name a file of judgments or comparisons")
+    check_out(config.out, config.file)
     if not 0 <= config.min_mass <= 1:
         raise InputError(f"--min-mass must be in [0, 1], not {config.min_mass}")
     if config.min_samples is not None and config.min_samples < 1:

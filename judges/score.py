@@ -70,12 +70,15 @@ def main(config: Config) -> None:
     from judges.panel import members
     from judges.stream import judge_stream, survey
     from records import Judgment, Store
+    from records.inputs import check_out
 
     panel = members(config.panel, config.engine, config.judge)
     checked_rubric(config.judge)
     first = panel[0][0] if panel else config.engine
     budget = Budget(config.cost, price_of(first.model, config.cost.prices))
-    source = survey(config.file or default_source(), config.limit, strict=config.strict)
+    file = config.file or default_source()
+    check_out(config.out, file)
+    source = survey(file, config.limit, strict=config.strict)
     if panel:
         _score_by_panel(config, source, panel, budget)
         return

@@ -92,6 +92,13 @@ def keep_to_input(
     say(f"{store.path}: {len(strangers)} rows are not of {source} any more; they are in {aside} now")
 
 
+def check_out(out: Path | None, *inputs: str | Path | None) -> None:
+    """Raise InputError where an output that the user named is one of the inputs, which would be written over."""
+    for source in inputs:
+        if out and source and out.exists() and Path(source).exists() and out.samefile(source):
+            raise InputError(f"--out {out} is the input itself; give another one")
+
+
 def check_panel_out(out: Path) -> None:
     """Raise InputError where the file that a panel's rows replace has anything else: another judge's are paid for."""
     try:

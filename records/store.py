@@ -7,6 +7,7 @@ replaces the earlier one for readers; nothing is edited.
 
 import errno
 import fcntl
+import filecmp
 import io
 import os
 import time
@@ -219,8 +220,18 @@ def set_aside(path: Path) -> None:
         path.rename(aside)
 
 
-def write_rows(path: Path, rows: Iterable[Any]) -> None:
-    """Write rows one by one so that the whole file is there or nothing; an earlier file is replaced."""
+def replace_apart(temporary: Path, path: Path) -> None:
+    """Put a file in its place; an earlier one that says something else is set aside under a numbered name."""
+    if path.is_file() and not filecmp.cmp(temporary, path, shallow=False):
+        set_aside(path)
+    temporary.replace(path)
+
+
+def write_rows(path: Path, rows: Iterable[Any], *, apart: bool = False) -> None:
+    """Write rows one by one so that the whole file is there or nothing.
+
+    An earlier file is replaced; with `apart` one that says something else is set aside.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with DiskErrors(path):
@@ -230,7 +241,10 @@ def write_rows(path: Path, rows: Iterable[Any]) -> None:
                     file.write(msgspec.json.encode(row) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
+            if apart:
+                replace_apart(temporary, path)
+            else:
+                temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 

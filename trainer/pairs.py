@@ -50,8 +50,11 @@ class Config(Flags):
 
 def main(config: Config) -> None:
     """Read, pair, write and print what became of the prompts."""
+    from records.inputs import check_out
+
     if config.file is None:
         raise InputError("name a file of judgments; judges.score writes one")
+    check_out(config.out, config.file, config.rejected_from, config.pairs.votes, config.pairs.second_judge)
     judgments = _judgments(config.file, strict=config.strict)
     if config.positive_only:
         _write_chats(judgments, config)

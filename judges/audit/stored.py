@@ -69,6 +69,8 @@ def unlabelled_verdicts(path: Path, columns: Columns, bad: BadRows) -> tuple[lis
     records = [record for _, record in read_records(path, bad)]
     if {"response_a", "first_order", "judge", "id"} <= records[0].keys():
         records = list({record["id"]: record for record in records}.values())  # a row that was done again counts once
+        if len(judges := {str(record["judge"]) for record in records}) > 1:
+            raise InputError(f"{path}: the comparisons are by {len(judges)} judges; give a file of one")
     for number, record in enumerate(records):
         verdicts.append(verdict_of(record, columns))
         groups.append(str(record.get("prompt_id") or columns.id_of(record) or number))

@@ -9,7 +9,7 @@ import pytest
 from console.command import parse
 from console.errors import InputError
 from engines.scripted import ScriptedEngine
-from judges import best_of, calibrate, cluster, compare, score
+from judges import best_of, calibrate, cluster, compare, rescore, score
 from records import Judgment, read_rows
 from trainer import pairs
 
@@ -130,3 +130,26 @@ def test_a_panels_rows_do_not_replace_a_judges(engine: ScriptedEngine) -> None:
     with pytest.raises(InputError, match="something else than a panel's rows"):
         run(score, "a.jsonl", "--out", "j.jsonl", "--judge", "one", "--judge", "two")
     assert len(list(read_rows(Path("j.jsonl"), Judgment))) == 2 and len(engine.asked) == 2, "before anything is asked"
+
+
+@pytest.mark.parametrize("command", [score, compare, best_of, cluster, rescore, pairs])
+def test_an_output_that_is_the_input_itself_is_refused_and_not_touched(command: Any, engine: ScriptedEngine) -> None:
+    run(score, write("a.jsonl", 1, 2), "--out", "j.jsonl")
+    file = "a.jsonl" if command in (score, compare, best_of, cluster) else "j.jsonl"
+    before = Path(file).read_bytes()
+    flags = [file, *(["j.jsonl"] if command is compare else []), "--out", f"../{Path().resolve().name}/{file}"]
+    with pytest.raises(InputError, match="is the input itself"):
+        command.main(parse(command.Config, flags, "prog"))
+    assert Path(file).read_bytes() == before and len(engine.asked) == 2
+
+
+def test_an_output_of_another_kind_is_set_aside_and_the_same_again_is_not() -> None:
+    run(score, write("a.jsonl", 1, 2), "--out", "j.jsonl")
+    paid = Path("j.jsonl").read_bytes()
+    for _ in range(2):
+        run(best_of, "a.jsonl", "--out", "j.jsonl")
+    assert Path("j.jsonl.1").read_bytes() == paid and not Path("j.jsonl.2").exists()
+    for _ in range(2):
+        flags = ["a.jsonl", "--equivalence", "exact", "--gamma", "0", "--out", "j.jsonl"]
+        cluster.main(parse(cluster.Config, flags, "prog"))
+    assert Path("j.jsonl.2").exists() and not Path("j.jsonl.3").exists()
