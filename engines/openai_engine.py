@@ -25,9 +25,6 @@ from records.keys import content_key
 OFFICIAL = "https://api.openai.com/v1"
 WITHOUT_SCHEMA = "use --read text, or a server that has structured outputs"
 
-Asked = tuple[tuple[str, ...], bool]
-"""The labels after which a request's choice is named, and whether it counts alone."""
-
 
 @dataclass
 class OpenAIEngine:
@@ -102,36 +99,36 @@ class OpenAIEngine:
         asked: dict[int, Asked] = {}
 
         def settings(index: int, request: Request) -> dict[str, Any]:
-            asked[index] = request.labels, request.alone
-            found = choice_settings(choices, *asked[index])
+            asked[index] = Asked.of(request)
+            found = choice_settings(choices, request.labels, request.alone)
             return found | {"max_tokens": found["max_tokens"] + self.thinking_tokens}
 
         without: list[tuple[int, Call, Asked]] = []  # the first replies, as long as none has log-probabilities
         self.gives_logprobs |= bool(done)
         for index, call in self._ask(requests, done, settings):
-            how = asked.pop(index, None) or (requests[index].labels, requests[index].alone)  # or a reply from a file
+            how = asked.pop(index, None) or Asked.of(requests[index])  # or the reply is from a file
             try:
-                yield self._choice(index, call, choices, *how)
+                yield self._choice(index, call, choices, how)
             except NoLogprobs as why:
                 without.append((index, call, how))
                 if len(without) == FIRST_CALLS:
                     raise NoLogprobsError(f"{self.name}: {why}") from None
             if self.gives_logprobs:
-                yield from (self._choice(index, call, choices, *how) for index, call, how in without)
+                yield from (self._choice(index, call, choices, how) for index, call, how in without)
                 without.clear()
         for index, call, how in without:
             try:
-                yield self._choice(index, call, choices, *how)
+                yield self._choice(index, call, choices, how)
             except NoLogprobs as why:
                 raise NoLogprobsError(f"{self.name}: {why}") from None
 
-    def _choice(self, index: int, call: Call, choices: Sequence[str], labels: tuple[str, ...], alone: bool) -> Choice:
+    def _choice(self, index: int, call: Call, choices: Sequence[str], how: "Asked") -> Choice:
         if call.reply is None:
             return Choice(index, (), error=call.error, **call.usage)
         if call.reply.message.refusal:
             return Choice(index, (), error=f"refused: {call.reply.message.refusal}", **call.usage)
         try:
-            logprobs = read_choices(call.reply, choices, labels, alone=alone)
+            logprobs = read_choices(call.reply, choices, how.labels, alone=how.alone, agrees=how.agrees)
         except NoLogprobs as why:
             if not self.gives_logprobs:
                 raise
@@ -198,6 +195,20 @@ class OpenAIEngine:
         what = ", ".join(sorted(new))
         instead = f"{self.parameters.limit} is sent in its place" if set(new) <= set(LIMITS) else "left out from now on"
         return f"{self.name}: the server refuses {what} ({failed.reason}); {instead}"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What of a request is kept until its reply is there: how its choice is read, without the texts."""
+
+    labels: tuple[str, ...]
+    alone: bool
+    agrees: Callable[[str, str], bool] | None
+
+    @staticmethod
+    def of(request: Request) -> "Asked":
+        """Return what is kept of `request`."""
+        return Asked(request.labels, request.alone, request.agrees)
 
 
 def stopped(text: str, finish_reason: str | None, stops: Sequence[str]) -> tuple[str, str | None]:

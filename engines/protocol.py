@@ -1,6 +1,6 @@
 """What an engine is: it writes completions and reads the log-probabilities of given choices."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -37,6 +37,8 @@ class Request:
     """The words after one of which a reply names its choice, where the engine cannot make the turn begin so."""
     alone: bool = True
     """Whether a choice that is the whole reply counts too."""
+    agrees: Callable[[str, str], bool] | None = None
+    """Whether the asker, who reads the text of a reply too, takes it for the choice that the reply's tokens spell."""
     schema: dict[str, Any] | None = None
     """A JSON schema that the reply must follow; an engine that cannot force one raises EngineError."""
 

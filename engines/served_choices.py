@@ -5,7 +5,7 @@ server which can continue a given beginning and list given tokens can be asked a
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from engines.chat_reply import Reply, Token
@@ -40,12 +40,18 @@ def choice_settings(choices: Sequence[str], labels: Sequence[str] = (), alone: b
 
 
 def read_choices(
-    reply: Reply, choices: Sequence[str], labels: Sequence[str] = (), *, alone: bool = True
+    reply: Reply,
+    choices: Sequence[str],
+    labels: Sequence[str] = (),
+    *,
+    alone: bool = True,
+    agrees: Callable[[str, str], bool] | None = None,
 ) -> tuple[float, ...] | None:
     """Return the log-probability of each choice, or None where the reply names none.
 
     The choice is read after one of `labels`, or where it is the whole reply (`alone`); reasoning before it and what
-    follows its turn are no part of the reply. From its first token on the choice is followed over as many tokens as it
+    follows its turn are no part of the reply. What the asker does not take for that choice (`agrees`), since it is
+    quoted or taken back, names none. From its first token on the choice is followed over as many tokens as it
     takes, on token boundaries and with the signs around it left out; all tokens that spell the same are added up (`4`
     and ` 4`). Where a choice begins a longer one (`1` and `10`), it has the mass that does not go on to the longer one,
     or all of it where the reply ends there: servers list no probabilities for the end. -inf means that the server
@@ -63,8 +69,12 @@ def read_choices(
     place = place_of(text[answer], choices, labels, alone=alone)
     why = cut_off(reply.finish_reason)
     if why is not None and (not at_token_limit(why) or place is None or not place.settled):
-        raise NoReading(f"truncated: the reply was cut off ({why})")
+        what = "" if place else " before it named a choice: --thinking-tokens makes room"
+        raise NoReading(f"truncated: the reply was cut off ({why}){what}")
     if place is None:
+        return None
+    named = Spelling.of(choices).choice(text[answer][place.start : place.end])
+    if agrees is not None and not agrees(text[answer], named):
         return None
     place = Place(place.start + answer.start, place.end + answer.start, place.settled)
     mass = _masses([token for token in found if token.end > place.start], place, choices)

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from judges.options import Aggregate, JudgeOptions, Reading
 from judges.parse import PARSER_VERSION
 from judges.rubric import Rubric, load_rubric
 from judges.template import fill, missing
-from judges.verdict import How, Said, said_before, said_of, score_of, usage_of
+from judges.verdict import How, Said, is_choice, said_before, said_of, score_of, usage_of
 from records import Comparison, Judgment, Message, Response, Store, Usage, response_key, text_of
 from records.keys import content_key, derived_seed
 from records.stage import complete
@@ -226,8 +226,14 @@ def request(judge: Judge, texts: dict[str, str], key: object, number: int) -> Re
     messages, seed = fill(judge.rubric, judge.read, texts), derived_seed(judge.seed, key, number)
     if judge.read == "logprobs":
         label = judge.rubric.labels[number]
-        # One of several criteria is never meant by a verdict without its name.
-        return Request(messages, seed, judge.rubric.prefill(label), labels=(label,), alone=not judge.rubric.criteria)
+        return Request(
+            messages,
+            seed,
+            judge.rubric.prefill(label),
+            labels=(label,),
+            alone=not judge.rubric.criteria,  # one of several is never meant by a verdict without its name
+            agrees=partial(is_choice, judge.rubric.apart[label]),
+        )
     return Request(messages, seed, schema=judge.rubric.schema if judge.read == "structured" else None)
 
 

@@ -2,13 +2,16 @@
 
 import math
 import tomllib
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 import msgspec
 
 from engines.protocol import Choice, Request
+from judges.rubric import Closing, LogprobReading, Rubric
 from judges.template import PLACEHOLDER, tags_in, taken_apart
+from judges.verdict import are_logprobs, is_choice
+from records.rows import Message
 
 MIN_MASS = 0.1
 """Below, what the model would rather say is not one of the choices, and their order means nothing."""
@@ -38,8 +41,22 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
         """Return the question with `texts` in its placeholders, all filled in one pass: braces in a text are text."""
         parts = {name: taken_apart(text, self.tags) for name, text in texts.items()}
         content = PLACEHOLDER.sub(lambda match: parts[match[1]], self.prompt)
-        label = self.prefill.strip(" :")
-        return Request([{"role": "user", "content": content}], prefill=self.prefill, labels=(label,) if label else ())
+        messages: list[Message] = [{"role": "user", "content": content}]
+        if not self.label:
+            return Request(messages, prefill=self.prefill)
+        return Request(messages, prefill=self.prefill, labels=(self.label,), agrees=partial(is_choice, self._rubric))
+
+    @property
+    def label(self) -> str:
+        """Return the words before the choice."""
+        return self.prefill.strip(" :")
+
+    @cached_property
+    def _rubric(self) -> Rubric:
+        """The question as a rubric, by which a reply in words is read."""
+        values = {choice: float(place) for place, choice in enumerate(self.choices)}
+        choices = LogprobReading(list(self.choices))
+        return Rubric(self.label, "score", self.source, self.prompt, Closing(), choices, self.label, values=values)
 
     def read(
         self, choice: Choice, min_mass: float = MIN_MASS
@@ -47,6 +64,8 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
         """Return the probability of each meaning (they sum to 1), that of all choices together, and what went wrong."""
         if choice.error:
             return None, None, choice.error
+        if not are_logprobs(choice.logprobs):
+            return None, None, "broken reply: a log-probability is above 0"
         weights = [math.exp(logprob) for logprob in choice.logprobs]
         mass = sum(weights)
         if not mass > 0 or mass < min_mass:

@@ -88,6 +88,11 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
         return tuple(criterion.name for criterion in self.criteria) or (self.label,)
 
     @cached_property
+    def apart(self) -> dict[str, "Rubric"]:
+        """The rubric of each label alone, as one question of several that are asked apart."""
+        return {label: msgspec.structs.replace(self, label=label, criteria=[], pattern="") for label in self.labels}
+
+    @cached_property
     def scale(self) -> tuple[float, float]:
         """The lowest and the highest score."""
         return (min(self.values.values()), max(self.values.values())) if self.values else (self.low, self.high)

@@ -18,6 +18,7 @@ from judges.rubric import Rubric
 from records.finish import at_token_limit, cut_off
 from records.rows import Judgment, Usage
 
+ROUNDING = 1e-3
 LITTLE_MASS = 0.5
 """Under this probability on all choices together, a judge is not answering the question."""
 
@@ -172,6 +173,8 @@ def expected_value(said: Said, how: How) -> tuple[float, float, float] | str:
     found = [logprobs.get(choice) for choice in how.rubric.logprobs.choices]
     if all(name not in logprobs for name in how.rubric.logprobs.choices):
         return "the stored reply is about other choices"
+    if not are_logprobs(found):
+        return "the stored reply is no distribution: a log-probability is above 0"
     weights = [0.0 if logprob is None else math.exp(logprob) for logprob in found]
     mass = sum(weights)
     if mass == 0:
@@ -182,10 +185,21 @@ def expected_value(said: Said, how: How) -> tuple[float, float, float] | str:
     return mean, variance, mass
 
 
+def are_logprobs(found: Sequence[float | None]) -> bool:
+    """Return whether `found` can be log-probabilities; one a little above 0 is a rounding of 0."""
+    return all(logprob is None or logprob <= ROUNDING for logprob in found)  # NaN is not
+
+
 def not_whole(reason: str, finish_reason: str | None) -> str:
     """Return in words that a reply is not whole, with what helps where something does."""
     advice = ": raise --max-new-tokens" if at_token_limit(finish_reason) else ""
     return f"truncated: the reply was cut off ({reason}){advice}"
+
+
+def is_choice(rubric: Rubric, text: str, choice: str) -> bool:
+    """Return whether `text`, the reply about a rubric's only label, gives the verdict that `choice` is."""
+    value = rubric.choice_values[rubric.logprobs.choices.index(choice)] if choice in rubric.logprobs.choices else None
+    return value is not None and parse_reply(text, rubric).value == value
 
 
 def aggregated(values: Sequence[float], aggregate: Aggregate) -> float:

@@ -17,6 +17,7 @@ from typing import IO, Any, Generic, TypeVar
 
 import msgspec
 
+from console.again import StartAgain
 from console.errors import RowError, StoreError
 from records.disk import DiskDict
 from records.rows import Row
@@ -87,7 +88,9 @@ class Store(Generic[RowT]):
     def __enter__(self) -> "Store[RowT]":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is StartAgain and self.is_empty:
+            self.path.unlink(missing_ok=True)  # the rows will have another name
         self._file.close()
 
     def __contains__(self, row_id: str) -> bool:

@@ -122,7 +122,8 @@ def _patterns(choices: tuple[str, ...], labels: tuple[str, ...]) -> tuple[re.Pat
     whole = rf"{_OPENED}{thing}{_OPENED}(?P<choice>{choice}){unit}{_CLOSED}{_FULL_STOP}{_CLOSED}\s*+"
     names = "|".join(_spaced(label) for label in sorted(labels, key=len, reverse=True) if label.strip())
     after = (
-        rf"(?<!\w)(?:{names or _ANY_LABEL})(?![^\W_]){_LABEL_ENDS}(?:[^\S\n]*+{thing})?{_SEPARATOR}(?P<gap>{_OPENED})"
+        rf"(?<![^\W_])(?:{names or _ANY_LABEL})(?![^\W_]){_LABEL_ENDS}(?:[^\S\n]*+{thing})?{_SEPARATOR}"
+        rf"(?P<gap>{_OPENED})"
         rf"(?:(?:the )?{thing}{_OPENED}(?P<choice>{choice}))?"
     )
     return re.compile(whole, re.IGNORECASE), re.compile(after, re.IGNORECASE)

@@ -76,8 +76,8 @@ def _bytes_of(text: str, given: Sequence[int] | None, marks: str) -> bytes:
     if marks == _BYTE_MARKS and all(character in _BYTE_OF for character in text):
         return bytes(_BYTE_OF[character] for character in text)
     if marks == _SPACE_MARK:
-        if len(text) == 6 and text.startswith("<0x") and text.endswith(">"):
-            return bytes.fromhex(text[3:5])
+        if byte := re.fullmatch("<0x([0-9A-Fa-f]{2})>", text):
+            return bytes.fromhex(byte[1])
         text = text.replace(_SPACE_MARK, " ")
     return text.encode(errors="replace")
 

@@ -61,7 +61,7 @@ def scored(server: Server, *flags: str) -> list[Any]:
     """Score the answers by the command, and return the rows that it wrote."""
     arguments = ["answers.jsonl", "--engine", "openai", "--model", "fake", "--base-url", server.url, "--read", "text"]
     score.main(parse(score.Config, [*arguments, "--samples", "1", "--api-key-env", "NO_KEY", *flags], "prog"))
-    paths = [path for path in Path("runs/scores").glob("*.jsonl") if path.stat().st_size]
+    paths = list(Path("runs/scores").glob("*.jsonl"))
     assert len(paths) == 1
     return [json.loads(line) for line in paths[0].read_text().splitlines()]
 

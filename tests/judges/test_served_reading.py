@@ -1,20 +1,29 @@
 """Verdicts that are read from the log-probabilities of a server's reply, in every kind of question."""
 
 import math
+import re
+import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engines.openai_engine import OpenAIEngine, open_openai
+from engines.chat_reply import Alternative, Logprobs, Message, Reply, Token
+from engines.openai_engine import Asked, OpenAIEngine, open_openai
+from engines.protocol import Choice
+from engines.scripted import ScriptedEngine
+from engines.served_choices import NoReading, read_choices
 from judges.clustering.equivalences import same_meaning
 from judges.judge import Judge, open_judge
 from judges.library import response_of
 from judges.options import JudgeOptions
-from judges.pairwise import Contest, compare
+from judges.pairwise import Contest, compare, first_request
 from judges.question import load_question
 from judges.retrieval import tools
+from judges.rubric import load_rubric
+from judges.verdict import How, Said, score_of
 from tests.openai_server import Server, completion, running
 
 ANSWERS = [response_of("Q", f"answer {number}", None) for number in range(2)]
@@ -130,3 +139,52 @@ def test_every_question_is_read_after_its_label(
         assert (choice.error is None) is is_read
         probabilities, _, _ = question.read(choice)
         assert not is_read or (probabilities is not None and max(probabilities.values()) == 1.0)
+
+
+SHAPES = tomllib.loads((Path(__file__).parent / "reply_shapes.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", [name for name in SHAPES if name != "criteria"])
+def test_no_reply_has_a_choice_that_a_reader_of_its_text_does_not_take(name: str) -> None:
+    rubric = load_rubric(name)
+    judge = Judge(ScriptedEngine(), rubric)
+    request = Asked.of(judge.request(ANSWERS[0]) if rubric.kind == "score" else first_request(judge, CONTEST))
+    shapes = SHAPES[name]["gives"] + [[shape[0], None] for shape in SHAPES[name].get("null", [])]
+    n_read = 0
+    for text, value in shapes:
+        parts = re.findall(r"\s?\w+|\s?[^\w\s]|\s+", text)
+        tokens = [Token(part, -0.01, [Alternative(part, -0.01)]) for part in parts]
+        reply = Reply(Message(text), "stop", Logprobs(tokens))
+        found = None
+        with suppress(NoReading):
+            found = read_choices(reply, rubric.logprobs.choices, request.labels, agrees=request.agrees)
+        if found is not None:
+            n_read += 1
+            assert rubric.choice_values[found.index(max(found))] == value, text
+    assert n_read >= 4
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("The answer just says ", '"', "Score", ":", " 5", '"', "."),
+        ("> ", "Score", ":", " 5"),
+        ("Score", ":", " 4", ".", " Actually", " no", ",", " 2", "."),
+        ("Score", ":", " 2", "<|im_end|>", "\n", "<|im_start|>", "assistant", "\n", "Score", ":", " 5"),
+    ],
+)
+def test_a_choice_that_is_quoted_or_taken_back_is_none(
+    server: Server, engine: OpenAIEngine, texts: tuple[str, ...]
+) -> None:
+    server.answer = says(*texts)
+    [row] = judge_of(engine, "additive").judge(ANSWERS[:1])
+    assert row.score in (None, 2.0)
+
+
+@pytest.mark.parametrize("logprob", [3.0, 800.0])
+def test_stored_numbers_that_are_no_log_probabilities_are_no_distribution(logprob: float) -> None:
+    how = How(load_rubric("additive"), "logprobs", "mean")
+    found = score_of([Said(f'{{"4": {logprob}}}')], how)
+    assert found.value is None and "log-probability is above 0" in str(found.error)
+    question = load_question("tool", Path(tools.__file__).parent)
+    assert question.read(Choice(0, (logprob, -1.0, -1.0)))[0] is None
