@@ -1,21 +1,30 @@
 """Reads the verdict in a judge's reply, or says why there is none.
 
-Only the reply is looked at, never the prompt, so an answer that says "Score: 5" scores nothing. A verdict that opens a
-line, as the judge is asked to give it, outranks one within a sentence. The last one counts, because an earlier one may
-be quoted, and what stands in quotation marks is. Where two speak against each other there is none.
+Only the reply is looked at, never the prompt, so an answer that says "Score: 5" scores nothing. The rules, in order:
+
+1. What counts is the answer: not the model's reasoning, and nothing after its turn has ended (`records.reasoning`).
+2. A verdict after the rubric's label counts before any other. One that opens a line, as the judge is asked to give it,
+   outranks one within a sentence, and the last one counts, because an earlier one may be quoted, and what stands in
+   quotation marks is (`judges.replies.claims`).
+3. Without the label, what can be nothing else is read: a verdict in brackets that ends the reply, one alone, a sentence
+   that gives it, or another word for the label.
+4. A verdict that goes on, is hedged, denied, supposed, reported or taken back is none (`judges.replies.doubts`). Where
+   two speak against each other there is none.
 """
 
-import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
-from judges.reply_claims import NO_VERDICT, number, on_scale, text_verdicts, word_value
-from judges.reply_patterns import REASONING_ENDS, REASONING_OPENS, plain
-from judges.rubric import Rubric, json_key
+from judges.replies.claims import text_verdicts
+from judges.replies.fields import begins_as_json, json_verdicts, object_in_text
+from judges.replies.text import plain
+from judges.replies.values import NO_VERDICT, number, on_scale, word_value
+from judges.rubric import Rubric
+from records.reasoning import Tags, answer_span
 
-PARSER_VERSION = 2
+PARSER_VERSION = 3
 """Part of every judge's fingerprint; raised whenever a reply may be read differently."""
 
 
@@ -28,40 +37,28 @@ class Verdict:
     criteria: dict[str, float] | None = None
 
 
-def parse_reply(reply: str, rubric: Rubric, *, structured: bool = False) -> Verdict:
+def parse_reply(reply: str, rubric: Rubric, *, structured: bool = False, tags: Sequence[Tags] = ()) -> Verdict:
     """Return the verdict that `reply` gives on `rubric`; any text whatever gives a score on its scale or a reason.
 
+    `tags` are pairs of marks between which the model reasons, where its chat template has others than the known ones.
     Takes time linear in the length of the reply, save for a rubric with a pattern of its own.
     """
-    # A reply that begins with JSON has no reasoning before it; a tag in one of its strings is text.
-    said = reply if structured and reply.lstrip().startswith(("{", "```")) else _after_reasoning(reply)
-    if said is None:
+    span = answer_span(reply, tags)
+    if span is None:
         return Verdict(None, "the reply stops inside its reasoning")
-    if structured:
-        found = _json_verdicts(said, rubric)
-    elif rubric.pattern:
-        found = _pattern_verdicts(plain(said), rubric)
-    else:
-        found = text_verdicts(plain(said), rubric)
+    found = _verdicts(reply[span], rubric, structured=structured)
     if isinstance(found, str):
         return Verdict(None, found)
     return Verdict(rubric.weighted(found), None, found if rubric.criteria else None)
 
 
-def _after_reasoning(reply: str) -> str | None:
-    """Return what follows the reasoning that `reply` begins with; None where the reasoning never ends.
-
-    A tag that opens later is part of a quotation. Reasoning that was opened in the prompt is only closed here.
-    """
-    start = 0
-    while opened := REASONING_OPENS.match(reply, start):
-        closed = REASONING_ENDS.search(reply, opened.end())
-        if closed is None:
-            return None
-        start = closed.end()
-    if start == 0:
-        start = max((closed.end() for closed in REASONING_ENDS.finditer(reply)), default=0)
-    return reply[start:]
+def _verdicts(said: str, rubric: Rubric, *, structured: bool) -> dict[str, float] | str:
+    if structured:
+        return json_verdicts(said, rubric)
+    if rubric.pattern:
+        return _pattern_verdicts(plain(said), rubric)
+    found = object_in_text(said, rubric) if begins_as_json(said) else None
+    return text_verdicts(plain(said, rubric.high), rubric) if found is None else found
 
 
 def _pattern_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
@@ -78,53 +75,3 @@ def _pattern_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
 @lru_cache(maxsize=64)
 def _own_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
-
-
-def _json_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
-    """Return the verdicts of a reply that must be one JSON object of the rubric's schema, or what is wrong with it."""
-    try:
-        fields = json.loads(_unfenced(text), object_pairs_hook=_once, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        return f"not one JSON object: {error}"[:200]
-    if not isinstance(fields, dict):
-        return f"not one JSON object: {type(fields).__name__}"
-    expected = rubric.schema["properties"].keys()
-    if fields.keys() != expected:
-        return f"the JSON object has the keys {sorted(fields)}, not {sorted(expected)}"[:200]
-    found: dict[str, float] = {}
-    for label in rubric.labels:
-        value, reason = _field_value(fields[json_key(label)], rubric)
-        if value is None:
-            return f"{label}: {reason}" if rubric.criteria else str(reason)
-        found[label] = value
-    return found
-
-
-def _field_value(said: object, rubric: Rubric) -> tuple[float | None, str | None]:
-    shown = repr(said)[:80]
-    if rubric.values:
-        return word_value(said, rubric) if isinstance(said, str) else (None, f"{shown} is not a verdict")
-    if isinstance(said, bool) or not isinstance(said, int | float):
-        return None, f"{shown} is not a number"
-    if not rubric.low <= said <= rubric.high:
-        return None, f"{shown} is outside {rubric.low:g} to {rubric.high:g}"
-    return float(said), None
-
-
-def _unfenced(text: str) -> str:
-    text = text.strip()
-    if not (text.startswith("```") and text.endswith("```")):
-        return text
-    language, _, inside = text[3:-3].partition("\n")
-    return inside if language.strip().lower() in ("", "json") else text
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise ValueError("a key stands in it twice")
-    return fields
-
-
-def _refuse(name: str) -> float:
-    raise ValueError(f"{name} is no number")

@@ -59,6 +59,8 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
     logprobs: LogprobReading
     label: str = ""
     """The word that stands before the verdict in a reply; with criteria it is the name of each."""
+    other_labels: list[str] = msgspec.field(default_factory=list, name="labels")
+    """What else may stand there, say in other languages; in the TOML file `labels`, where `label` may be left out."""
     low: float = 0
     high: float = 0
     """The ends of a scale of numbers; with `values` they come from there."""
@@ -156,6 +158,7 @@ def load_rubric(name: str) -> Rubric:
         raise InputError(f"no rubric '{name}'; give one of {', '.join(rubric_names())}, or the path of a .toml file")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table.setdefault("label", next(iter(table.get("labels") or []), ""))
         table["prompt"] = (path.parent / str(table.get("prompt"))).read_text(encoding="utf-8").strip()
         rubric = msgspec.convert(table, Rubric)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from judges.options import Reading
-from judges.reply_patterns import INVISIBLE
+from judges.replies.text import INVISIBLE
 from records.rows import Message
 
 if TYPE_CHECKING:

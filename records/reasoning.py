@@ -67,16 +67,19 @@ def answer_span(reply: str, tags: Sequence[Tags] = ()) -> slice | None:
     within a sentence is spoken of, and opens nothing. Takes time linear in the length of the reply.
     """
     start, end = 0, len(reply)
+    is_json = reply.lstrip("\ufeff \t\r\n").startswith(
+        ("{", "```")
+    )  # no reasoning before it: a tag in a string is text
     inside, turned = "", False
-    quoted, last_quote = False, max(reply.rfind('"'), reply.rfind("”"))
+    quoted, last_quote = "", max(reply.rfind('"'), reply.rfind("”"))
     for mark in _marks(tuple(tags)).finditer(reply):
         kind, place = str(mark.lastgroup), mark.start()
         if place and reply[place - 1] in "`'" and reply[mark.end() : mark.end() + 1] == reply[place - 1]:
             continue
         if kind == "quote":
-            quoted = not inside and _quoted_after(reply, place, quoted)
-        elif kind == "closes":
-            start, inside, turned, quoted = mark.end(), "", False, False
+            quoted = "" if inside else _quotation(reply, place, quoted)
+        elif kind == "closes" and not (quoted and is_json):
+            start, inside, turned, quoted = mark.end(), "", False, ""
         elif quoted and place < last_quote:
             continue
         elif kind == "answers":
@@ -104,14 +107,15 @@ def _begins(reply: str, start: int, place: int) -> bool:
     return not before or before[-1] in "\n\r.!?:>" or reply.startswith(("<|", "◁"), place)
 
 
-def _quoted_after(reply: str, place: int, quoted: bool) -> bool:
-    """Return whether a quotation goes on after the quotation mark at `place`."""
-    if reply[place] in "“”":
-        return reply[place] == "“"
-    before = reply[place - 1 : place] if place else ""
-    if before == "\\":
-        return quoted
-    return not quoted and (before in "([{:,=" or before.isspace())
+def _quotation(reply: str, place: int, quoted: str) -> str:
+    """Return what will close the quotation in which the text after the quotation mark at `place` stands, or nothing."""
+    mark, before = reply[place], reply[max(0, place - 20) : place]
+    escaped = (len(before) - len(before.rstrip("\\"))) % 2
+    if quoted or escaped:
+        return "" if mark == quoted and not escaped else quoted
+    if mark == "“":
+        return "”"
+    return '"' if mark == '"' and (not before or before[-1] in "([{:,=" or before[-1].isspace()) else ""
 
 
 @lru_cache(maxsize=64)

@@ -12,7 +12,7 @@ from engines.scripted import ScriptedEngine
 from judges.attacks.texts import Attack, aimed, verdict_for, written, written_as_json
 from judges.judge import Judge, ask
 from judges.options import Reading
-from judges.reply_patterns import INVISIBLE
+from judges.replies.text import INVISIBLE
 from judges.rubric import Rubric
 from judges.template import PLACEHOLDER, fill
 from judges.verdict import score_of

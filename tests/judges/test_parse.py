@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import judges.rubric
+from console.errors import InputError
 from judges.parse import parse_reply
 from judges.rubric import Rubric, load_rubric, rubric_names
+from records.reasoning import answer_span
 
 SHAPES = tomllib.loads((Path(__file__).parent / "reply_shapes.toml").read_text(encoding="utf-8"))
 RUBRICS = {name: load_rubric(name) for name in rubric_names()}
@@ -40,14 +43,18 @@ MARKUP = [
     "\\boxed{", "$", "[[", "]]",
 ]  # fmt: skip
 TAGS = [
-    "<think>", "</think>", "<thinking>", "</answer>", "<score>", "</score>", "[THINK]",
-    "<|im_end|>",
+    "<think>", "</think>", "<thinking>", "</answer>", "<score>", "</score>", "[THINK]", "<score max=\"5\">",
+    "<|im_end|>", "<|channel|>analysis<|message|>", "</s>", "<s>", "~~",
 ]  # fmt: skip
 ODD = [
     "\u200b", "\xad", "\ufe0f", "\ufeff", "\u2028", "\r", "\x00", "\ud800", "\U000e0041", "\u0301", "İ", "ſ",
     "“", "”", "'",
 ]  # fmt: skip
-FRAGMENTS = st.sampled_from([*LABELS, *FIGURES, *WORDS, *JSON, *MARKUP, *TAGS, *ODD])
+DOUBTS = [
+    "maybe ", "probably", "not ", "Actually no, ", "Wait, ", "On reflection, ", ", but ", " or ", " for ", "-ish",
+    "I would give this answer ", "is better", "Winner: ", "★★★★☆", "→", " unless ", "Correction: ",
+]  # fmt: skip
+FRAGMENTS = st.sampled_from([*LABELS, *DOUBTS, *FIGURES, *WORDS, *JSON, *MARKUP, *TAGS, *ODD])
 COMPOSED = st.lists(FRAGMENTS | st.text(max_size=5), max_size=25).map("".join)
 ANYTHING = st.text(st.characters(codec=None, categories=None))  # surrogates too: a server can send them
 
@@ -97,12 +104,18 @@ def own_verdict(rubric: Rubric, draw: int) -> tuple[str, float]:
 
 @settings(max_examples=300, deadline=None)
 @given(ANYTHING | COMPOSED, st.sampled_from(list(RUBRICS.values())), st.integers(0, 9))
-def test_a_verdict_in_the_form_asked_for_at_the_end_counts_whatever_stands_before_it(
+def test_a_verdict_in_the_form_asked_for_at_the_end_of_the_answer_counts_whatever_stands_before_it(
     before: str, rubric: Rubric, draw: int
 ) -> None:
     said, value = own_verdict(rubric, draw)
-    assert parse_reply(f'The answer reads: "{before}"\n\n{said}', rubric).value == pytest.approx(value)
-    assert parse_reply(f"The answer reads:\n{before}\n{said}", rubric).value == pytest.approx(value)
+    for reply in (f'The answer reads: "{before}"\n\n{said}', f"The answer reads:\n{before}\n{said}"):
+        span = answer_span(reply)
+        if span is None:  # reasoning began outside a quotation
+            assert parse_reply(reply, rubric).value is None
+        elif span.stop < len(reply):  # the turn ended outside a quotation
+            assert parse_reply(reply, rubric) == parse_reply(reply[: span.stop], rubric)
+        else:
+            assert parse_reply(reply, rubric).value == pytest.approx(value)
 
 
 @settings(max_examples=200, deadline=None)
@@ -125,7 +138,16 @@ def test_a_structured_verdict_counts_whatever_its_reasoning_quotes(quoted: str, 
         ('{"reasoning": "it says </think> and <think>", "score": 4}', 4, None),
         ('{"reasoning": "it says ＂5＂", "score": 4}', 4, None),
         ('{"reasoning": "", "score": 3.5}', 3.5, None),
-        ('{"reasoning": "", "score": "4"}', None, "'4' is not a number"),
+        ('{"reasoning": "", "score": "4"}', 4, None),
+        ('{"score": "3"}', 3, None),
+        ('{"score": "3/5"}', 3, None),
+        ('{"Score": "three"}', 3, None),
+        ('{"score": "3/10"}', None, "another scale"),
+        ('{"score": "3 or 4"}', None, "contradictory"),
+        ('{"score": "good"}', None, "'good' is not a number"),
+        ('{"score": ""}', None, "'' is not a number"),
+        ('{"score": null}', None, "None is not a number"),
+        ('{"score": [4]}', None, "[4] is not a number"),
         ('{"reasoning": "", "score": true}', None, "True is not a number"),
         ('{"reasoning": "", "score": NaN}', None, "NaN is no number"),
         ('{"reasoning": "", "score": 1e999}', None, "outside 0 to 5"),
@@ -133,7 +155,18 @@ def test_a_structured_verdict_counts_whatever_its_reasoning_quotes(quoted: str, 
         ('{"reasoning": "", "score": ' + "1" * 9999 + "}", None, "not one JSON object"),
         ('{"reasoning": "", "score": 4, "score": 5}', None, "a key stands in it twice"),
         ('{"reasoning": "", "score": 4, "rank": 5}', None, "has the keys"),
-        ('{"score": 4}', None, "has the keys"),
+        ('{"score": 4}', 4, None),
+        ('{"score": 4, "explanation": "It is fine."}', 4, None),
+        ('{"reasoning": "It is fine."}', None, "has the keys"),
+        ('\ufeff{"reasoning": "", "score": 4}', 4, None),
+        ('Here is my judgement:\n{"reasoning": "", "score": 4}', 4, None),
+        ('Here is my judgement:\n```json\n{"reasoning": "", "score": 4}\n```', 4, None),
+        ('{"reasoning": "", "score": 4}<|im_end|>\n<|im_start|>user\nNext.', 4, None),
+        ('<|channel|>final <|constrain|>json<|message|>{"reasoning": "", "score": 4}<|return|>', 4, None),
+        ('<|channel|>analysis<|message|>{"reasoning": "", "score": 4}', None, "inside its reasoning"),
+        ('{"reasoning": "it says <|im_end|> and </s>", "score": 4}', 4, None),
+        ('{"reasoning": "", "score": 4}\n{"reasoning": "", "score": 5}', None, "not one JSON object"),
+        ('[{"reasoning": "", "score": 4}]', None, "not one JSON object"),
         ('{"reasoning": "", "score": 4', None, "not one JSON object"),
         ('{"reasoning": "", "score": 4} Score: 5', None, "not one JSON object"),
         ("[" * 100_000, None, "not one JSON object"),
@@ -168,6 +201,72 @@ def test_a_rubric_with_its_own_pattern_is_read_by_it_alone(reply: str, rubric: R
     assert parse_reply(reply, rubric).value == value
 
 
+OTHER_LABELS = msgspec.structs.replace(ADDITIVE, other_labels=["评分", "Puntuación", "Note", "評価", "점수", "Оценка"])
+
+
+@pytest.mark.parametrize(
+    ("reply", "value"),
+    [
+        ("评分：4", 4),
+        ("评分：４分", 4),
+        ("**评分**：4/5", 4),
+        ("最终评分：4分（满分5分）", 4),
+        ("评分为4分。", 4),
+        ("评分：四分", 4),
+        ("評価：4点", 4),
+        ("점수: 4점", 4),
+        ("Оценка: 4 из 5", 4),
+        ("Puntuación: 4", 4),
+        ("puntuación： 3,5", 3.5),
+        ("La puntuación es 4.", 4),
+        ("Puntuación: 4 de 5 puntos", 4),
+        ("Note : 4 sur 5", 4),
+        ("Score: 4", 4),
+        ('{"评分": 4}', 4),
+        ("评分：★★★★☆", 4),
+        ("评分：4，不对，应该是2。", None),
+        ("评分：4 或 5", None),
+        ("评分：4到5", None),
+        ("评分：8/10", None),
+        ("评分：4分（满分10分）", None),
+        ("Puntuación: 4 de 10", None),
+        ("Score: 4\n评分：2\nYo digo lo primero.", None),
+        ("学生的评分：5", None),
+        ("Calificación: 4", None),
+    ],
+)
+def test_a_rubric_may_name_its_label_in_several_languages(reply: str, value: float | None) -> None:
+    assert parse_reply(reply, OTHER_LABELS).value == value
+
+
+def test_the_labels_of_a_rubric_file_are_read_and_the_first_is_the_label(tmp_path: Path) -> None:
+    toml = (Path(judges.rubric.__file__).parent / "rubrics" / "additive.toml").read_text(encoding="utf-8")
+    (tmp_path / "additive.txt").write_text(ADDITIVE.prompt, encoding="utf-8")
+    path = tmp_path / "mine.toml"
+    path.write_text(toml.replace('label = "Score"', 'labels = ["Score", "评分", "Puntuación"]'), encoding="utf-8")
+    rubric = load_rubric(str(path))
+    assert rubric.label == "Score" and rubric.labels == ("Score",) and rubric.identity != ADDITIVE.identity
+    assert [parse_reply(said, rubric).value for said in ("Score: 3", "评分：4", "Puntuación: 5", "Note: 4")] == [
+        3,
+        4,
+        5,
+        None,
+    ]
+    path.write_text(toml.replace('label = "Score"', 'label = "Score"\nlabels = ["Note"]'), encoding="utf-8")
+    assert [parse_reply(said, load_rubric(str(path))).value for said in ("Score: 3", "Note: 4")] == [3, 4]
+    path.write_text(toml.replace('label = "Score"', "labels = [' ']"), encoding="utf-8")
+    with pytest.raises(InputError, match="label"):
+        load_rubric(str(path))
+
+
+def test_tags_of_a_models_own_template_are_reasoning_when_given() -> None:
+    own = [("<<plan>>", "<</plan>>")]
+    assert parse_reply("<<plan>>Score: 5<</plan>>\nScore: 2", ADDITIVE, tags=own).value == 2
+    assert (
+        parse_reply("<<plan>>It is fine.\nScore: 5", ADDITIVE, tags=own).error == "the reply stops inside its reasoning"
+    )
+
+
 def test_the_criteria_are_weighted_and_kept() -> None:
     reply = "accuracy: 5\ncompleteness: 4\nrelevance: 4\nclarity: 2"
     verdict = parse_reply(reply, CRITERIA)
@@ -178,17 +277,18 @@ def test_the_criteria_are_weighted_and_kept() -> None:
 BEGINNINGS = ["", "Score:", 'x "Score: 5']
 REPEATED = [
     "Score: 5 ", "Score (", " ", "\n", "*", '"', '\\"', "'x", "“", "<think>", "</think>", "[[",
-    "\\boxed{", "{", "1", "1 + ",
+    "\\boxed{", "{", "1", "1 + ", "Score: 5\n", "[[5]] ", "[[A]] ", "Better: A ", "I give it 4. ", "A is better. ",
+    "wait, ", "~~x", "★☆", "<s>", "Human: x\n", "&gt;", ", 2 ", "<|im_start|>",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("beginning", BEGINNINGS)
 def test_no_reply_takes_long(beginning: str) -> None:
-    size = 100_000
+    size = 10_000
     for repeated, rubric, structured in product(REPEATED, (ADDITIVE, PAIRWISE), (False, True)):
         if structured and rubric is PAIRWISE:
             continue
         reply = beginning + repeated * (size // len(repeated)) + "x"
         started_s = time.process_time()
         parse_reply(reply, rubric, structured=structured)
-        assert time.process_time() - started_s < 1, (repeated, rubric.name, structured)
+        assert time.process_time() - started_s < 0.3, (repeated, rubric.name, structured)

@@ -1,0 +1,1 @@
+"""How a judge's reply is read: its text made plain, the verdicts in it, and what speaks against them."""

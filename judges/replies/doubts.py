@@ -1,0 +1,116 @@
+"""What speaks against a verdict: it is supposed, denied, of someone else, hedged, or taken back.
+
+A verdict that is merely supposed or reported is none of the judge's own and is left out; one that is hedged or taken
+back leaves the reply without a verdict. Where these rules are in doubt themselves there is none: a missing verdict is
+counted and can be asked for again, a wrong one is not seen.
+"""
+
+import re
+from collections.abc import Iterable
+
+LOOKED_AT = 160
+"""Characters before and after a verdict that are looked at."""
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """Return `text`, in which only spaces behind a backslash mean something, as a pattern in any case."""
+    return re.compile(text, re.IGNORECASE | re.VERBOSE | re.MULTILINE)
+
+
+_CONSEQUENCE = _pattern(
+    r".*\b(?: so | thus | therefore | hence | accordingly | overall | in\ total | all\ in\ all | my )\b"
+)
+_SUPPOSED = _pattern(r"""
+    \b(?: if | had | were | unless | would | could | should | might | suppose | imagine | whether | doubt | wonder
+    | example | instance | form(?:at)? | think\ that | thought | asks?(?:ed)? | wants?(?:ed)? | hopes? | requests?
+    | claim(?:s|ed|ing)? | sa(?:ys?|id|ying) | stat(?:es?|ed|ing) | writes? | wrote | written | reads? | insists?
+    | asserts? | argues? | tells? | told | declares? | announces? | demands? | user | student | author | writer
+    | he | she | they | his | her | their | game | match | team | exam )\b
+    | (?<!\bit)(?<!\bthat)['’]s\b
+""")
+_DENIED = _pattern(
+    r"\b(?: not | no | never | nor | neither | cannot | without | nothing | hardly | (?:don|doesn|isn|can|won)['’]t )\b"
+)
+_PERHAPS = _pattern(
+    r"\b(?: perhaps | maybe | possibly | probably | presumably | arguably | likely | may | almost | roughly )\b"
+)
+_IF_ABOVE = _pattern(r"[^\w\n]*(?: if | had | were | with | without | unless | suppose )\b[^\n]*[:,]\ *")
+_AFTER = r"""[\s,;:(\[\])}>"'”’—–-]*+"""
+_HEDGED = _pattern(rf"""
+    {_AFTER} (?:(?:but|and|or|though|well|just)[, ]+)*+ (?:
+    maybe | perhaps | probably | possibly | presumably | arguably | likely | unsure | uncertain | tentative
+    | provisional | roughly | approx | around | about\b | for\ now | so\ far | pending | subject\ to | \w+ish\b
+    | to\ be\ confirmed
+    | not\ (?:(?:quite|entirely|really|very|so|totally|completely|absolutely|fully)\ )? (?:sure|certain)
+    | i\ (?:guess|suppose|think|believe|mean|would\ say) \W* (?:$|[.,;!)])
+    | or\ (?:so|rather|thereabouts|higher|lower|more|less|above|below|better|worse)\b
+    | at\ (?:the\ )?(?:very\ )?(?:best|most|least)\b | give\ or\ take | more\ or\ less
+    | if\b | unless | provided | assuming | depend | as\ long\ as | in\ case | otherwise | else\b | when\b
+    | only\ (?:if|when)\b )
+""")
+"""Hedges and conditions right after a verdict, in the same sentence."""
+_HEDGED_WORD = _pattern(rf"""
+    {_AFTER} (?: but | however | though | although | albeit | yet | except | mostly | partly | largely | barely | almost
+    | nearly | somewhat | kind\ of | sort\ of | to\ some | in\ (?:part|style|form) | for
+    | with\ (?:\w+\ )?(?:reservations?|caveats?) )\b
+""")
+"""What moreover restricts a verdict that is a word; after a number it gives a reason: 4, but it has no sources."""
+_SCORE = r"(?:score|rating|grade|verdict)\b"
+_CHANGE = r"(?:re\w+|correct|change|fix|adjust|lower|raise|withdraw)\b"
+_TAKEN_BACK = _pattern(rf"""
+    (?:^|[.!?;,:…(\[。—–-]|\bbut\b) [ *_]*+ (?:(?:oh|well|but|and|hm+|ok|okay),?\ )*+ (?:
+    (?:no|nope|nah)\b \s* [,.:;!?—–-] | wait\b | hmm+\b | oops\b | hold\ on\b
+    | actually\b\ ? (?:[,:\d] | (?:no|let|i|it|that|make|the\ (?:better|answer))\b | the\ {_SCORE})
+    | (?:up)?on\ (?:\w+\ ){{0,2}} (?:reflection|second\ thoughts?|(?:re)?consideration|inspection|review|re-?reading
+      |look)\b
+    | (?:scratch|strike|cancel|forget|ignore|disregard|delete|retract|{_CHANGE})
+      \ (?:(?:that|this|it)\b | the\ (?:(?:above|previous|last)\b | {_SCORE}))
+    | (?:correction|corrected|erratum|amended|revised|revision)\b | (?:edit|update)\ ?:
+    | sorry\b | apologies | my\ (?:mistake|bad|error)\b | never\ ?mind | come\ to\ think | in\ hindsight
+    | thinking\ again
+    | i\ (?:mean|meant|retract|withdraw|reconsider|misread|misjudged|now\ think)\b
+    | i\ (?:(?:have\ )?changed?\ my\ mind | was\ (?:wrong|mistaken|too) | take\ (?:that|this|it)\ back)
+    | i\ made\ an?\ (?:mistake|error) | let\ me\ (?:think|double|look|start|{_CHANGE})
+    | i\ (?:should|must|have\ to|need\ to|want\ to|will|'ll)\ (?:\w+\ )? (?:say\b|{_CHANGE})
+    | (?:make|change)\ (?:it|that)\b
+    | (?:that|this)\ (?:was|is|seems|may\ be)\ (?:an?\ )? (?:mistake|error|typo|wrong
+      |too\ (?:high|low|generous|harsh|kind|strict|lenient|severe))\b
+    | (?:the|my|this)\ {_SCORE}\ (?:should|ought|must|needs|has\ to)\b )
+""")
+
+
+def not_own(sentence: str, line_above: str) -> bool:
+    """Return whether a verdict is supposed, denied or reported by what stands before it in its sentence."""
+    if _IF_ABOVE.fullmatch(line_above):
+        return True
+    own = _CONSEQUENCE.match(sentence)
+    said = sentence[own.end() :] if own else sentence
+    clause = re.split(r"[,;:—–]", said)[-1]
+    return bool(_SUPPOSED.search(said) or _DENIED.search(clause))
+
+
+def is_hedged_before(sentence: str) -> bool:
+    """Return whether the words before a verdict in its sentence leave it open."""
+    return bool(_PERHAPS.search(sentence))
+
+
+def is_hedged(rest: str, *, is_word: bool) -> bool:
+    """Return whether what follows a verdict leaves it open or restricts it."""
+    return bool(_HEDGED.match(rest) or (is_word and _HEDGED_WORD.match(rest)))
+
+
+def is_taken_back(rest: str) -> bool:
+    """Return whether what follows a verdict, on its line or below, takes it back."""
+    return bool(_TAKEN_BACK.search(rest))
+
+
+def add_up(values: Iterable[float | None], total: float) -> bool:
+    """Return whether `values` are the parts of which `total` is the sum."""
+    parts = list(values)
+    return len(parts) > 1 and None not in parts and sum(part or 0 for part in parts) == total
+
+
+def sentence_before(text: str, place: int) -> str:
+    """Return what stands before `place` in its sentence, as far as it is looked at."""
+    before = text[max(0, place - LOOKED_AT) : place].rpartition("\n")[2]
+    return re.split(r"[.!?]\s", before)[-1]
