@@ -207,13 +207,17 @@ def _report(
     """Print the result; raises JudgeError where too few pairs have a verdict."""
     from collections import Counter
 
+    from console.progress import say
     from judges.judge import require_coverage
+    from judges.pairwise import both_orders_answered
     from judges.report import Report
     from judges.verdict import Masses
 
     masses = Masses()
     for row in rows:
         masses.add(row.mass)
+    if n := sum(row.read != "panel" and not both_orders_answered(row) for row in rows):
+        say(f"{n} rows lack samples whose calls failed: the same command asks for these again")
     who = f"a panel of {len(config.panel.judge)}" if panel else judge.engine.name
     read = "" if panel else f", read by {judge.read}"
     one = "" if config.orders == "both" else ", each in one order only"

@@ -237,6 +237,8 @@ def _report(
         say(f"unscored: {line}")
     if (n_more := summary.reasons.total() - len(summary.unscored)) > 0:
         say(f"unscored: {n_more} more; each row has its reason in 'error'")
+    if summary.n_incomplete:
+        say(f"{summary.n_incomplete} rows lack samples whose calls failed: the same command asks for these again")
     low, high = judge.rubric.scale
     by = (
         f"{who or f'{judge.engine.name}, read by {judge.read},'} on the rubric {judge.rubric.name}, {low:g} to {high:g}"

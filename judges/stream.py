@@ -9,7 +9,7 @@ from pathlib import Path
 
 from console.progress import progress, say
 from judges.cost import Budget
-from judges.judge import Finish, Judge, as_it_is, own_usage
+from judges.judge import Finish, Judge, as_it_is, has_every_reply, own_usage
 from judges.verdict import Masses
 from records import Judgment, Response, Store, response_key
 from records.disk import DiskSet
@@ -59,6 +59,8 @@ class Summary:
     unscored: list[str] = field(default_factory=list)
     """The first few, with their place and reason."""
     masses: Masses = field(default_factory=Masses)
+    n_incomplete: int = 0
+    """Rows with a sample whose call failed, scored or not; the next run asks for it again."""
 
     def add(self, place: str, judgment: Judgment) -> None:
         """Count one judgment."""
@@ -68,6 +70,7 @@ class Summary:
             if len(self.unscored) < SHOWN_UNSCORED:
                 self.unscored.append(f"{place}: {judgment.error}")
         self.masses.add(judgment.mass)
+        self.n_incomplete += judgment.read != "panel" and not has_every_reply(judgment)
 
     @property
     def n(self) -> int:

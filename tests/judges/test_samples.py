@@ -248,7 +248,9 @@ def test_a_command_completes_its_rows_and_counts_every_call(
         engine = Unsteady(fails, by_seed)
         monkeypatch.setattr("engines.options.open_engine", lambda _, found=engine: found)
         score_command.main(parse(score_command.Config, flags, "prog"))
-        found = json.loads(capsys.readouterr().out)
+        printed = capsys.readouterr()
+        assert ("10 rows lack samples whose calls failed" in printed.err) == (fails is third)
+        found = json.loads(printed.out)
         counts.append((found["models"][0]["unscored"], found["usage"]["n_calls"], len(engine.asked)))
     assert counts == [(10, 30, 30), (0, 40, 10)]
     assert len(list(latest(read_rows(Path("j.jsonl"), Judgment)))) == 10
