@@ -125,8 +125,9 @@ class OpenAIEngine:
     def _choice(self, index: int, call: Call, choices: Sequence[str], how: "Asked") -> Choice:
         if call.reply is None:
             return Choice(index, (), error=call.error, **call.usage)
-        if call.reply.message.refusal:
-            return Choice(index, (), error=f"refused: {call.reply.message.refusal}", **call.usage)
+        has_tokens = call.reply.logprobs is not None and call.reply.logprobs.content
+        if (reason := no_text(call.reply)) and (call.reply.message.refusal or not has_tokens):
+            return Choice(index, (), error=reason, **call.usage)
         try:
             logprobs = read_choices(call.reply, choices, how.labels, alone=how.alone, agrees=how.agrees)
         except NoLogprobs as why:

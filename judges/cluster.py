@@ -3,7 +3,7 @@
 python -m judges.cluster responses.jsonl                      clusters by embeddings; the most central answer is chosen
 python -m judges.cluster judgments.jsonl --gamma 0.6          the answer with the highest score is chosen
 python -m judges.cluster answers.jsonl --equivalence nli --rewards judgments.jsonl
-python -m judges.cluster answers.jsonl --equivalence judge --model gpt-5-mini --base-url http://localhost:8000/v1
+python -m judges.cluster answers.jsonl --equivalence judge --model my-model --base-url http://localhost:8000/v1
 python -m judges.cluster gsm8k.jsonl --equivalence final_answer
 
 FILE has several answers to each prompt, in any order, in any format that judges.score reads. The confidence of a prompt

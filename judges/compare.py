@@ -5,7 +5,7 @@ python -m judges.compare pairs.jsonl --engine openai --model gpt-5-mini --read t
 python -m judges.compare a.jsonl b.jsonl --rubric pairwise_5    five levels instead of three
 python -m judges.compare judgments.jsonl --rubric meta_judge    the replies of a judge, compared with one another
 python -m judges.compare a.jsonl b.jsonl --judge smollm2 --judge big@http://localhost:8000/v1               a panel
-python -m judges.compare a.jsonl b.jsonl --engine openai --model gpt-5-mini --export-batch batch.jsonl
+python -m judges.compare a.jsonl b.jsonl --engine openai --model gpt-4.1-mini --export-batch batch.jsonl
 
 Where both orders name different winners the pair is a tie and marked as flipped. Stopped and started again, it goes on
 where it was.

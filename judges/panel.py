@@ -71,7 +71,10 @@ def panel_fingerprint(fingerprints: Sequence[str], rule: Aggregate | None, quoru
     Raises InputError where two judges have the same fingerprint, hence always the same verdict.
     """
     if len(set(fingerprints)) < len(fingerprints):
-        raise InputError("two judges of the panel are the same: nothing that changes a verdict differs between them")
+        raise InputError(
+            "two judges of the panel are the same: nothing that changes a verdict differs between them (a served model "
+            "is known by its name and what its server says of it: served_as, in a judge's TOML file, tells two apart)"
+        )
     return content_key("panel", sorted(fingerprints), rule, _quorum(quorum, len(fingerprints)))
 
 

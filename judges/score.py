@@ -6,7 +6,7 @@ python -m judges.score answers.json.gz --model Qwen/Qwen3-8B --read text --sampl
 python -m judges.score answers.csv --model my-model --base-url http://localhost:8000/v1 --read structured
 python -m judges.score answers.jsonl --engine openai --model gpt-5-mini --read text --max-cost 2.50
 python -m judges.score answers.jsonl --judge smollm2 --judge iter3 --judge big@http://localhost:8000/v1     a panel
-python -m judges.score answers.jsonl --engine openai --model gpt-5-mini --read text --export-batch batch.jsonl
+python -m judges.score answers.jsonl --engine openai --model gpt-4.1-mini --read text --export-batch batch.jsonl
 python -m judges.score answers.jsonl --corpus notes/ --verify cap       claims are looked up before they are scored
 
 FILE has responses: this project's rows, alpaca_eval outputs, TRL conversations or pairs, CSV, Parquet, .gz of these,

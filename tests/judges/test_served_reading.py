@@ -188,3 +188,12 @@ def test_stored_numbers_that_are_no_log_probabilities_are_no_distribution(logpro
     assert found.value is None and "log-probability is above 0" in str(found.error)
     question = load_question("tool", Path(tools.__file__).parent)
     assert question.read(Choice(0, (logprob, -1.0, -1.0)))[0] is None
+
+
+def test_empty_replies_are_said_to_be_empty_not_to_lack_log_probabilities(server: Server, engine: OpenAIEngine) -> None:
+    server.answer = lambda _: completion("", logprobs=[])
+    rows = list(judge_of(engine, "additive").judge([response_of("Q", str(number), None) for number in range(9)]))
+    assert {row.error for row in rows} == {"the reply is empty"}
+    server.answer = lambda _: completion(None, "length", reasoning_content="Hm")
+    [row] = judge_of(engine, "additive").judge(ANSWERS[:1])
+    assert row.score is None and "--thinking-tokens" in str(row.error)
