@@ -212,6 +212,7 @@ class Judge:
             reply_samples=numbers,
             mass=score.mass,
             criteria=score.criteria,
+            response_finish_reason=response.finish_reason,
         )
 
 

@@ -118,6 +118,7 @@ def combine(
         criteria=_criteria(rows, how) if scored else None,
         agreement=share_of_pairs(known, closer_than(step_of(rubric) / 2)),
         members=list(members),
+        response_finish_reason=first.response_finish_reason,
     )
 
 

@@ -64,6 +64,7 @@ def _judgments(
                 judge=fingerprint(model),
                 usage=Usage(),
                 read=READ,
+                response_finish_reason=response.finish_reason,
             )
 
 

@@ -1,7 +1,11 @@
 """Says whether a text ended where its writer meant it to end."""
 
+from collections.abc import Mapping
+
 TOKEN_LIMIT = frozenset({"length", "max_tokens", "max_output_tokens", "max_length", "model_length"})
 """The finish reasons of a text that was longer than allowed."""
+TEXT_REASONS = ("finish_reason", "chosen_finish_reason", "rejected_finish_reason")
+"""The fields of a row that say how its own texts ended; a judgment's `finish_reasons` are those of its replies."""
 WHOLE = frozenset({"", "stop", "stop_sequence", "eos_token", "end_turn"})
 """The finish reasons of a whole text, in lower case: OpenAI's, Anthropic's and text-generation-inference's; "" for a
 server that gives none."""
@@ -15,6 +19,12 @@ def cut_off(finish_reason: str | None) -> str | None:
     """
     reason = (finish_reason or "").strip().lower()
     return None if reason in WHOLE else reason
+
+
+def text_cut_off(record: Mapping[str, object]) -> bool:
+    """Return whether a record's own text, or one of a pair's two, was cut off where it was written."""
+    reasons = (record.get(name) for name in TEXT_REASONS)
+    return any(isinstance(reason, str) and cut_off(reason) is not None for reason in reasons)
 
 
 def at_token_limit(finish_reason: str | None) -> bool:

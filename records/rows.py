@@ -122,6 +122,8 @@ class Judgment(Row, frozen=True, kw_only=True):
     """The fingerprints of the judges of a panel, in the order of `scores`."""
     evidence: dict[str, Any] | None = None
     """What was looked up about the response's claims."""
+    response_finish_reason: str | None = None
+    """How the response ended, as its own row says it."""
 
 
 class Comparison(Row, frozen=True, kw_only=True):
@@ -188,6 +190,9 @@ class Pair(Row, frozen=True, kw_only=True):
     weight: float = 1.0
     judge: str | None = None
     evidence: list[dict[str, Any]] | None = None
+    chosen_finish_reason: str | None = None
+    """How the chosen answer ended, as a response's `finish_reason` says it; None where nobody recorded it."""
+    rejected_finish_reason: str | None = None
 
 
 class Vote(Row, frozen=True, kw_only=True):

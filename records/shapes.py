@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from console.errors import InputError, RowError
 from records.files import BadRows, Record, read_records
+from records.finish import text_cut_off
 from records.keys import content_key
 from records.labels import Codes, check_zero_one
 from records.messages import chat_in, is_conversation, text_in, with_head
@@ -83,6 +84,7 @@ def located(
                 bad.add(RowError(f"{where}: {error}"))
                 continue
             n_good += 1
+            bad.n_cut_off += text_cut_off(record)
             if not bad.quiet:
                 notes.rendered(where, rows)
                 if note is not None:
@@ -190,7 +192,8 @@ def _names(record: Record) -> tuple[str, str] | None:
 
 def _pair(record: Record, sides: Sides, chosen: str, rejected: str) -> Pair:
     # A score that is no number is none: pairs are learnt from without one. A weight counts in every loss.
-    known = {name: number_in(record.get(name)) for name in ("chosen_score", "rejected_score", "margin", "confidence")}
+    scores = ("chosen_score", "rejected_score", "margin", "confidence")
+    known: dict[str, Any] = {name: number_in(record.get(name)) for name in scores}
     weight = number_or_none(record, "weight")
     prompt = messages_of(sides.prompt)
     return Pair(
@@ -201,6 +204,8 @@ def _pair(record: Record, sides: Sides, chosen: str, rejected: str) -> Pair:
         weight=1.0 if weight is None else weight,
         judge=_optional(record, "judge"),
         evidence=record.get("evidence"),
+        chosen_finish_reason=_optional(record, "chosen_finish_reason"),
+        rejected_finish_reason=_optional(record, "rejected_finish_reason"),
         **known,
     )
 

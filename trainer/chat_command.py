@@ -1,10 +1,12 @@
 """What the commands that train on conversations share: reading, training, printing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from console.errors import InputError
 from console.output import tell
+from console.progress import say
 from trainer.flags import TrainFlags
 from trainer.training import Trained, TrainingOptions
 
@@ -23,10 +25,14 @@ def train_on_chats(config: TrainFlags, out: Path, options: TrainingOptions, trai
 
     if config.file is None:
         raise InputError("name a file of conversations; see --help")
-    chats = list(take(read_chats(config.file, BadRows(strict=config.strict), codes_of(config)), config.limit))
+    bad = BadRows(strict=config.strict)
+    chats = list(take(read_chats(config.file, bad, codes_of(config)), config.limit))
     parent = resolve_model(config.model, config.run)
     if config.dry_run:
         tell(f"would train {config.model} on {len(chats)} conversations of {config.file} and save it to {out}")
         return
     claim_folder(out, fresh=config.fresh)
-    print_table([table_row(train(parent, out, chats, options, config.seed), out)], as_json=config.json)
+    if bad.n_cut_off:
+        say(f"{config.file}: {bad.n_cut_off} answers were cut off where they were written")
+    trained = replace(train(parent, out, chats, options, config.seed), n_cut_off=bad.n_cut_off)
+    print_table([table_row(trained, out)], as_json=config.json)

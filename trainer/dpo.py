@@ -84,14 +84,17 @@ def train_dpo(
     from trl import DPOConfig
 
     from engines.chat.template import load_tokenizer
+    from trainer.lengths import fitting, n_cut_off
     from trainer.preference_trainer import PreferenceTrainer
     from trainer.resume import work_of
-    from trainer.training import fit, load_policy, name_left_out, safe_example, trainer_settings
+    from trainer.training import fit, load_policy, safe_example, trainer_settings
 
     settings = trainer_settings(options, work_of(out), seed)
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     rows = [safe_example(tokenizer, pair.prompt, chosen=pair.chosen, rejected=pair.rejected) for pair in pairs]
-    data = Dataset.from_list([{**row, **extra} for row, extra in zip(rows, columns, strict=True)])
+    whole = [{**row, **extra} for row, extra in zip(rows, columns, strict=True)]
+    kept = fitting(tokenizer, whole, options.max_length, title)
+    data = Dataset.from_list(kept)
     shared: dict[str, Any] = {
         "args": DPOConfig(**settings, beta=options.beta, precompute_ref_log_probs=True),
         "processing_class": tokenizer,
@@ -101,8 +104,8 @@ def train_dpo(
         data = _with_reference(data, reference, shared)
     model, _ = load_policy(parent)
     trainer = PreferenceTrainer(model, train_dataset=data, length_alpha=options.length_alpha, **shared)
-    name_left_out(trainer, len(pairs), title)
-    return fit(trainer, out, title, checkpoints, options)
+    n_left_out, n_cut = len(rows) - len(kept), n_cut_off(pairs, title)
+    return fit(trainer, out, title, checkpoints, options, n_left_out=n_left_out, n_cut_off=n_cut)
 
 
 def _check(options: DPOOptions) -> None:

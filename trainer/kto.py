@@ -77,6 +77,7 @@ def train_kto(
     from datasets import Dataset
     from trl import KTOConfig, KTOTrainer
 
+    from trainer.lengths import fitting, n_cut_off
     from trainer.resume import work_of
     from trainer.training import fit, load_policy, safe_example, trainer_settings
 
@@ -86,7 +87,8 @@ def train_kto(
         for pair in pairs
         for answer, is_good in ((pair.chosen, True), (pair.rejected, False))
     ]
-    random.Random(seed).shuffle(rows)  # TRL keeps the order: a batch is to have other prompts, and good beside bad
+    kept = fitting(tokenizer, rows, options.max_length, title)
+    random.Random(seed).shuffle(kept)  # TRL keeps the order: a batch is to have other prompts, and good beside bad
     args = KTOConfig(
         **trainer_settings(options, work_of(out), seed),
         beta=options.beta,
@@ -94,8 +96,9 @@ def train_kto(
         undesirable_weight=options.undesirable_weight,
         precompute_ref_log_probs=True,
     )
-    trainer = KTOTrainer(model, args=args, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
-    return fit(trainer, out, title, checkpoints, options)
+    trainer = KTOTrainer(model, args=args, train_dataset=Dataset.from_list(kept), processing_class=tokenizer)
+    n_left_out, n_cut = len(rows) - len(kept), n_cut_off(pairs, title)
+    return fit(trainer, out, title, checkpoints, options, n_left_out=n_left_out, n_cut_off=n_cut)
 
 
 def _check(options: KTOOptions) -> None:

@@ -44,14 +44,15 @@ class LedgerLine(Row, frozen=True, kw_only=True):
     judge: str | None
     """The fingerprint of the judge that made the pairs."""
     counts: dict[str, int]
-    """prompts, responses, judged, unparsed, failed, tied, filtered, pairs; for iter1 the rows it learnt from."""
+    """prompts, responses, cut_off (responses), judged, unparsed, failed, tied, filtered, pairs; for iter1 the rows it
+    learnt from."""
     mean_score: float | None
     mean_chars: float | None
     """Of the responses that were judged."""
     n_tokens: int
     """Written by the model in this iteration."""
     training: dict[str, float]
-    """Loss and the trainer's own figures."""
+    """Loss and the trainer's own figures, examples left_out for their length, and cut_off ones among the pairs."""
     seconds: float
     """From the start of the iteration to its model, in the process that finished it."""
 

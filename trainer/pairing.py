@@ -200,4 +200,6 @@ def _pair(chosen: Judgment, rejected: Judgment, confidence: float | None, weight
         weight=weight,
         judge=chosen.judge,
         evidence=[chosen.evidence, rejected.evidence] if chosen.evidence and rejected.evidence else None,
+        chosen_finish_reason=chosen.response_finish_reason,
+        rejected_finish_reason=rejected.response_finish_reason,
     )

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from trl import DPOTrainer
 
+from trainer.lengths import fitting, n_cut_off
 from trainer.preference_trainer import LABEL, REFERENCE, WEIGHT, PreferenceTrainer
 from trainer.resume import work_of
-from trainer.training import Trained, TrainingOptions, fit, load_policy, name_left_out, safe_example, trainer_settings
+from trainer.training import Trained, TrainingOptions, fit, load_policy, safe_example, trainer_settings
 
 if TYPE_CHECKING:
     from records import Pair
@@ -100,14 +101,15 @@ def train_reference_free(
         row: dict[str, Any] = {**safe_example(tokenizer, pair.prompt, chosen=pair.chosen, rejected=pair.rejected)}
         none = dict.fromkeys(REFERENCE, 0.0)  # or TRL asks a reference
         rows.append(row | none | ({WEIGHT: pair.weight, LABEL: 1.0} if weighted else {}))
+    kept = fitting(tokenizer, rows, options.max_length, title)
     settings = trainer_settings(options, work_of(out), seed)
     model, _ = load_policy(parent)
     trainer = ReferenceFreeTrainer(
         model,
         pair_loss=pair_loss,
         args=DPOConfig(**settings, beta=reward_scale, precompute_ref_log_probs=True),
-        train_dataset=Dataset.from_list(rows),
+        train_dataset=Dataset.from_list(kept),
         processing_class=tokenizer,
     )
-    name_left_out(trainer, len(pairs), title)
-    return fit(trainer, out, title, checkpoints, options)
+    n_left_out, n_cut = len(rows) - len(kept), n_cut_off(pairs, title)
+    return fit(trainer, out, title, checkpoints, options, n_left_out=n_left_out, n_cut_off=n_cut)

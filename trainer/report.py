@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -27,11 +28,27 @@ def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measure
         f"on {measured[0].n_prompts} held-out prompts, judged by iter{config.eval.judge}; win rate in both orders with "
         "its 95% interval.",
     )
+    if cut := lengths_of(list(lines.values())):
+        tell("", *cut)
     tell("", "files:")
     for line in _files(run):
         tell(f"  {line}")
     commands = ("tui", "judges.score", f"evals.alpaca --model iter{config.iterations}")
     tell("", "next:", *(f"  {_python()} -m {command}" for command in commands))
+
+
+def lengths_of(lines: Sequence[LedgerLine]) -> list[str]:
+    """Return a line for each iteration whose answers were cut off, or whose examples were too long to learn from."""
+    found = []
+    for line in lines:
+        parts = []
+        if n := line.counts.get("cut_off"):
+            parts.append(f"{n} of {line.counts['responses']} answers cut off")
+        if n_left_out := line.training.get("left_out"):
+            parts.append(f"{n_left_out:g} examples left out, over max_length")
+        if parts:
+            found.append(f"{line.id}: {'; '.join(parts)}")
+    return found
 
 
 def print_plan(run: Run, config: Config) -> None:

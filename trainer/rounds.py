@@ -11,6 +11,7 @@ from engines.models import inference_dtype
 from judges.rubric import load_rubric
 from records import Judgment, Message, Pair, Prompt, Response, read_rows
 from records.files import BadRows
+from records.finish import cut_off
 from records.runs import Run
 from records.shapes import read_chats
 from records.store import latest, write_rows
@@ -25,7 +26,7 @@ from trainer.recipe import Config
 from trainer.seeds import eft_chats, ift_chats
 from trainer.sft import train_sft
 from trainer.splits import split_hash
-from trainer.training import Trained, report_of, with_template
+from trainer.training import figures_of, report_of, with_template
 
 
 def supervised(run: Run, config: Config) -> LedgerLine:
@@ -49,7 +50,7 @@ def supervised(run: Run, config: Config) -> LedgerLine:
         mean_score=None,
         mean_chars=None,
         n_tokens=0,
-        training=_figures(report_of(out)),
+        training=figures_of(report_of(out)),
         seconds=time.monotonic() - started_s,
     )
 
@@ -184,6 +185,7 @@ def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds:
             "prompts": len(prompts),
             "responses": len(responses),
             "failed": len(prompts) * config.candidates.n - len(responses),
+            "cut_off": sum(cut_off(response.finish_reason) is not None for response in responses),
             "judged": len(scores),
             "unparsed": len(judgments) - len(scores),
             **({"perfect": trained.n_examples} if perfect else _pair_counts(run, number, config)),
@@ -191,7 +193,7 @@ def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds:
         mean_score=fmean(scores),
         mean_chars=fmean(len(response.response) for response in responses),
         n_tokens=sum(response.n_tokens or 0 for response in responses),
-        training=_figures(trained),
+        training=figures_of(trained),
         seconds=seconds,
     )
 
@@ -199,7 +201,3 @@ def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds:
 def _pair_counts(run: Run, number: int, config: Config) -> dict[str, int]:
     _, counts = pairs_of(run, number, config)
     return {"tied": counts.n_tied, "filtered": counts.n_filtered, "pairs": counts.n_pairs}
-
-
-def _figures(trained: Trained) -> dict[str, float]:
-    return {"examples": trained.n_examples, "steps": trained.n_steps, "loss": trained.loss, **trained.metrics}

@@ -62,19 +62,20 @@ def train_sft(
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
+    from trainer.lengths import fitting
     from trainer.resume import work_of
-    from trainer.training import fit, load_policy, name_left_out, safe_example, trainer_settings
+    from trainer.training import fit, load_policy, safe_example, trainer_settings
 
     model, tokenizer = load_policy(parent, options.chat_template_kwargs)
     rows = [safe_example(tokenizer, chat[:-1], completion=chat[-1:]) for chat in chats]
+    kept = fitting(tokenizer, rows, options.max_length, title)
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(**trainer_settings(options, work_of(out), seed), completion_only_loss=True),
-        train_dataset=Dataset.from_list(rows),
+        train_dataset=Dataset.from_list(kept),
         processing_class=tokenizer,
     )
-    name_left_out(trainer, len(chats), title)
-    return fit(trainer, out, title, options=options)
+    return fit(trainer, out, title, options=options, n_left_out=len(rows) - len(kept))
 
 
 if __name__ == "__main__":

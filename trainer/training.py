@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from console.errors import InputError, TrainingError
-from console.progress import progress, say
+from console.progress import progress
 from engines.chat.options import ChatTemplateKwargs
 from engines.chat.template import check_example, checked_kwargs, load_tokenizer, safe_messages
 from trainer.checkpoints import Checkpoints, newest_checkpoint, saver, seal, write_weights
@@ -50,7 +50,8 @@ class TrainingOptions:
     micro_batch_size: int = 2
     """Examples in a device's memory at once; more is faster and takes more memory."""
     max_length: int = 1024
-    """Tokens of prompt and answer; what is longer is cut at the end."""
+    """Tokens of prompt and answer; an example that is longer is left out: its end, a judgment's score for one, would be
+    cut off."""
     warmup_share: float = 0.1
     """The share of the steps in which the learning rate rises."""
     save_minutes: float = 30.0
@@ -69,6 +70,10 @@ class Trained:
     """Mean over the steps, natural logarithm."""
     metrics: dict[str, float]
     """The trainer's own figures at its last logging, for example rewards/accuracies of DPO."""
+    n_left_out: int = 0
+    """Examples that were given and not learnt from, because their end is beyond max_length."""
+    n_cut_off: int = 0
+    """Examples with an answer that was cut off where it was written."""
 
 
 def check_options(options: TrainingOptions) -> None:
@@ -164,6 +169,9 @@ def fit(
     checkpoints: Checkpoints | None = None,
     options: TrainingOptions | None = None,
     beside: nn.Module | None = None,
+    *,
+    n_left_out: int = 0,
+    n_cut_off: int = 0,
 ) -> Trained:
     """Train, save the model to `out` complete or not at all, and return what happened.
 
@@ -193,7 +201,7 @@ def fit(
         if keeping is not None:
             trainer.add_callback(keeper(trainer, keeping))
         trainer.train(resume_from_checkpoint=str(state.folder) if state else None)
-    trained = _trained(trainer, title)
+    trained = replace(_trained(trainer, title), n_left_out=n_left_out, n_cut_off=n_cut_off)
     unfinished = out.with_name(f"{out.name}.tmp")
     write_weights(trainer, unfinished)
     if trainer.is_world_process_zero():
@@ -202,13 +210,6 @@ def fit(
         shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     return trained
-
-
-def name_left_out(trainer: Trainer, n_given: int, title: str) -> None:
-    """Say how many of the examples have no token to learn within max_length: TRL drops them without a word."""
-    if n := n_given - len(trainer.train_dataset):
-        limit = f"max_length ({trainer.args.max_length} tokens)"
-        say(f"{title}: {n} of {n_given} examples left out, of which nothing to learn is within {limit}")
 
 
 def _trained(trainer: Trainer, title: str) -> Trained:
@@ -250,6 +251,19 @@ def claim_folder(folder: Path, *, fresh: bool) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
 
 
+def figures_of(trained: Trained) -> dict[str, float]:
+    """Return what a ledger keeps of a training step."""
+    counts = {"examples": trained.n_examples, "left_out": trained.n_left_out, "cut_off": trained.n_cut_off}
+    return {**counts, "steps": trained.n_steps, "loss": trained.loss, **trained.metrics}
+
+
 def table_row(trained: Trained, out: Path) -> dict[str, str | int | float | None]:
     """Return the table row that a training command ends with."""
-    return {"examples": trained.n_examples, "steps": trained.n_steps, "loss": trained.loss, "model": str(out)}
+    return {
+        "examples": trained.n_examples,
+        "left out": trained.n_left_out,
+        "cut off": trained.n_cut_off,
+        "steps": trained.n_steps,
+        "loss": trained.loss,
+        "model": str(out),
+    }

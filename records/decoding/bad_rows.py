@@ -13,6 +13,8 @@ class BadRows:
         self.strict = strict
         self.quiet = quiet
         self.n_bad = 0
+        self.n_cut_off = 0
+        """Good rows with a text that was cut off where it was written (`records.finish.text_cut_off`)."""
 
     def add(self, error: RowError) -> None:
         """Count one bad row and name it on stderr; raises it where `strict`."""

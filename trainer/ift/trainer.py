@@ -22,8 +22,9 @@ from trainer.ift.fusion import Fusion, add_fusion
 from trainer.ift.options import IFTOptions, check_ift
 from trainer.ift.propagation import Propagated, propagate
 from trainer.launch import is_sharded
+from trainer.lengths import fitting
 from trainer.resume import work_of
-from trainer.training import Trained, fit, load_policy, name_left_out, trainer_settings
+from trainer.training import Trained, fit, load_policy, trainer_settings
 
 if TYPE_CHECKING:
     from records import Message
@@ -137,6 +138,7 @@ def train_ift(
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     check_context(chats, parent, tokenizer, options.max_length)
     rows = rows_of(chats, tokenizer, options.turns)
+    kept = fitting(tokenizer, rows, options.max_length, title)
     settings = trainer_settings(options, work_of(out), seed)
     settings |= {"max_grad_norm": options.max_grad_norm, "lr_scheduler_kwargs": {"min_lr_rate": options.final_share}}
     if options.optimizer == "rmsprop":
@@ -146,8 +148,7 @@ def train_ift(
         model,
         options=options,
         args=SFTConfig(**settings, completion_only_loss=True),
-        train_dataset=Dataset.from_list(rows),
+        train_dataset=Dataset.from_list(kept),
         processing_class=tokenizer,
     )
-    name_left_out(trainer, len(chats), title)
-    return fit(trainer, out, title, options=options)
+    return fit(trainer, out, title, options=options, n_left_out=len(rows) - len(kept))

@@ -72,9 +72,10 @@ def main(config: Config) -> None:
     _claim(config)
     with _open_reward(config) as source:
         trained = train_ppo(parent, config.out, prompts, source, config.training, config.seed)
-    names = ("reward", "kl", "length")
+    names = {"reward": "reward", "kl": "kl", "length": "length", "cut off, share": "cut_off"}
     print_table(
-        [table_row(trained, config.out) | {name: trained.metrics.get(name) for name in names}], as_json=config.json
+        [table_row(trained, config.out) | {title: trained.metrics.get(name) for title, name in names.items()}],
+        as_json=config.json,
     )
 
 

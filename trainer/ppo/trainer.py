@@ -22,6 +22,7 @@ from engines.likelihood import answer_tokens
 from engines.models import model_digest
 from engines.transformers_engine import TransformersEngine
 from records import Prompt, Store, messages_of
+from records.finish import cut_off
 from records.keys import content_key, derived_seed
 from records.rows import Row
 from trainer.checkpoints import Checkpoints, seal
@@ -56,6 +57,8 @@ class PPOStep(Row, frozen=True, kw_only=True):
     """KL(policy || reference) in nats an answer, estimated on the answers: mean log-ratio (k1)."""
     length: float | None = None
     """Tokens of an answer, the one that ends it included."""
+    cut_off: float | None = None
+    """Share of the answers that reached response_length without an end."""
     explained_variance: float | None = None
     """1 - Var(return - value) / Var(return), of the values before the step."""
     policy_loss: float | None = None
@@ -264,7 +267,11 @@ class _Trainer:
 
 def _means(answers: list[Answer]) -> dict[str, float | None]:
     rewards = [answer.reward for answer in answers if answer.reward is not None]
-    return {"reward": fmean(rewards), "length": fmean(len(answer.tokens) for answer in answers)}
+    return {
+        "reward": fmean(rewards),
+        "length": fmean(len(answer.tokens) for answer in answers),
+        "cut_off": fmean(cut_off(answer.finish_reason) is not None for answer in answers),
+    }
 
 
 def _trained(last: PPOStep | None, n_steps: int, n_answers: int) -> Trained:

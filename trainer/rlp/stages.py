@@ -17,6 +17,7 @@ from engines.models import inference_dtype
 from judges.rewards import fingerprint
 from judges.trl import text_of_completion
 from records import Judgment, Pair, Prompt, Response, read_rows
+from records.finish import cut_off
 from records.runs import Run
 from records.store import latest, write_atomic, write_rows
 from trainer.integrity import REWARD_MODEL, check_model, set_aside_broken_model
@@ -38,7 +39,7 @@ from trainer.rlp.splits import Split
 from trainer.seeds import ift_chats
 from trainer.sft import train_sft
 from trainer.splits import split_hash
-from trainer.training import report_of, with_template
+from trainer.training import figures_of, report_of, with_template
 
 REWARD_FIGURES = "reward.json"
 """How an iteration's reward model does on the held-out preferences."""
@@ -69,7 +70,12 @@ def supervised(run: Run, split: Split, config: Config) -> LedgerLine:
         dtype=inference_dtype(run.model(0)),
         prompt_split=split_hash(split.preferences) if split.preferences else None,
         judge=next((pair.judge for pair in learnt), None),
-        counts={"ift": len(chats), "responses": len(responses), **preference_counts(run, config)},
+        counts={
+            "ift": len(chats),
+            "responses": len(responses),
+            "cut_off": _n_cut_off(responses),
+            **preference_counts(run, config),
+        },
         mean_score=None,
         mean_chars=_mean_chars(responses),
         n_tokens=_n_tokens(responses),
@@ -125,6 +131,7 @@ def on_policy(run: Run, split: Split, config: Config) -> LedgerLine:
             "prompts": len(split.unlabelled),
             "responses": len(responses),
             "failed": n_asked - len(responses),
+            "cut_off": _n_cut_off(responses),
             "judged": len(scores),
             "unparsed": len(judgments) - len(scores),
             "preferences": len(learnt),
@@ -224,13 +231,11 @@ def _on_policy_counts(counts: dict[str, int]) -> dict[str, int]:
 
 
 def _policy_training(run: Run, number: int) -> dict[str, float]:
-    trained = report_of(run.model(number))
-    return {"examples": trained.n_examples, "steps": trained.n_steps, "loss": trained.loss, **trained.metrics}
+    return figures_of(report_of(run.model(number)))
 
 
 def _reward_training(run: Run, number: int) -> dict[str, float]:
-    trained = report_of(run.iteration(number) / REWARD_MODEL)
-    found = {"examples": trained.n_examples, "steps": trained.n_steps, "loss": trained.loss, **trained.metrics}
+    found = figures_of(report_of(run.iteration(number) / REWARD_MODEL))
     if isinstance(value := reward_figures(run, number).get("accuracy"), int | float):
         found["held_out_accuracy"] = value
     return {f"{REWARD_MODEL}/{name}": value for name, value in found.items()}
@@ -239,6 +244,10 @@ def _reward_training(run: Run, number: int) -> dict[str, float]:
 def _responses(run: Run, number: int) -> list[Response]:
     path = run.iteration(number) / "responses.jsonl"
     return latest(read_rows(path, Response)) if path.exists() else []
+
+
+def _n_cut_off(responses: Sequence[Response]) -> int:
+    return sum(cut_off(response.finish_reason) is not None for response in responses)
 
 
 def _mean_chars(responses: Sequence[Response]) -> float | None:
