@@ -39,9 +39,8 @@ def chat(answer: str) -> list[dict[str, str]]:
 
 def pair(chosen: str, rejected: str, *reasons: str | None) -> Pair:
     named = dict(zip(("chosen_finish_reason", "rejected_finish_reason"), reasons, strict=False))
-    return Pair(
-        prompt=messages_of("say it"), chosen=chat(chosen)[1:], rejected=chat(rejected)[1:], prompt_id="p", **named
-    )
+    sides = {"chosen": chat(chosen)[1:], "rejected": chat(rejected)[1:]}
+    return Pair(prompt=messages_of("say it"), prompt_id="p", **sides, **named)
 
 
 CHATS = [chat("it"), chat(LONG), chat("so"), chat("one two")]
