@@ -81,12 +81,15 @@ class PairsApp(App[None]):
 
     def on_mount(self) -> None:
         """Fill the table and select the first pair."""
+        self.filled_cells = self.size.width
         self._fill()
         self.query_one(PairTable).focus()
 
-    def on_resize(self, _event: Resize) -> None:
+    def on_resize(self, event: Resize) -> None:
         """Give the prompt's column the width that is left."""
-        if self.filled_cells not in (0, self.size.width):
+        # The event is asked, not the app: its own size is the one before.
+        if self.filled_cells not in (0, event.size.width):
+            self.filled_cells = event.size.width
             self._fill()
 
     def on_data_table_row_highlighted(self) -> None:
@@ -198,7 +201,6 @@ class PairsApp(App[None]):
         selected = self.selected
         self.shown = window(sorted_rows(self.found, self.sort_column, descending=self.descending))
         table = self.query_one(PairTable)
-        self.filled_cells = self.size.width
         table.fill(self.shown, self.filled_cells, self.sort_column, "▼" if self.descending else "▲")
         numbers = [row.number for row in self.shown]
         if selected is not None and selected.number in numbers:
@@ -208,7 +210,7 @@ class PairsApp(App[None]):
 
     def _show_header(self) -> None:
         counts = counts_text(len(self.pairs.rows), len(self.found), len(self.shown), self.pairs.n_bad)
-        name = Content.styled(f" {short_name(self.pairs.source, self.size.width - len(counts) - 3)} ", "bold")
+        name = Content.styled(f" {short_name(self.pairs.source, self.filled_cells - len(counts) - 3)} ", "bold")
         self.query_one("#header", Static).update(Content.assemble(name, f" {counts}"))
 
     def _show_selected(self) -> None:

@@ -271,6 +271,21 @@ def test_panes_stack_on_a_small_screen_and_stand_side_by_side_on_a_wide_one(tmp_
     play(tmp_path / "pairs.jsonl", PAIRS, steps, (80, 24))
 
 
+def test_the_table_has_the_width_of_the_screen_after_each_resize(tmp_path: Path) -> None:
+    async def steps(app: PairsApp, pilot: Pilot[None]) -> None:
+        table = app.query_one(PairTable)
+        for width in (120, 80, 100, 81, 200, 60, 120, 80):
+            await pilot.resize_terminal(width, 30)
+            await pilot.pause()
+            first = on_screen(app).splitlines()[1]
+            prompt = next(column for column in table.columns.values() if column.key.value == "prompt")
+            assert prompt.width == max(12, min(60, width - 57)), width
+            assert ("iter" in first) == (width >= 70), (width, first)
+
+    long = [pair("a long prompt " * 9, "good", "bad", chosen_score=3.0, rejected_score=2.0, margin=1.0)]
+    play(tmp_path / "pairs.jsonl", long, steps, (80, 30))
+
+
 def test_a_long_list_is_shown_in_part_and_the_header_says_so(tmp_path: Path) -> None:
     async def steps(app: PairsApp, pilot: Pilot[None]) -> None:
         assert "2,001 pairs, 500 shown (first of 2,001)" in header(app)
