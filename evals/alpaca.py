@@ -13,7 +13,7 @@ alpaca_eval's own formats: model_outputs.json, annotations.json, leaderboard.csv
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from console.again import starts_again
 from console.command import Flags, run
@@ -208,36 +208,44 @@ def _plan(config: Config, benchmark: "Benchmark", sampling: "Sampling", folder: 
 
 def _print_plan(plan: "dict[str, Cell]", as_json: bool) -> None:
     if as_json:
-        _print_json(plan)
+        tell_json(plan)
     else:
         tell(*(f"{name}: {value}" for name, value in plan.items()))
-
-
-def _print_json(table: "dict[str, Cell]") -> None:
-
-    tell_json(table)
 
 
 def _print_result(result: Result, config: Config) -> None:
     from console.progress import say
     from console.table import print_table
+    from evals.alpaca_package import win_rate_interval
+    from judges.pairwise import flip_warning
 
     first, metrics = result.annotations[0], result.metrics
     unscored = [row for row in result.annotations if row.preference is None]
     names: dict[str, Cell] = {"model": first.generator_2, "baseline": first.generator_1}
+    flips = [row.flipped for row in result.annotations if row.flipped is not None]
+    if warning := flip_warning(f"{first.generator_2} against {first.generator_1}", sum(flips), len(flips)):
+        say(warning)
+    share = 100 * sum(flips) / len(flips) if flips else None
     if config.json:
-        counts: dict[str, Cell] = {"n_unscored": len(unscored), "n_truncated": result.n_truncated}
-        _print_json({**names, "annotator": first.annotator, **vars(metrics), **counts})
+        counts: dict[str, Any] = {"n_unscored": len(unscored), "n_truncated": result.n_truncated}
+        counts |= {"interval": win_rate_interval(metrics), "n_flipped": sum(flips), "n_both_orders": len(flips)}
+        tell_json({**names, "annotator": first.annotator, **vars(metrics), **counts})
         return
-    print_table([{**names, **_row(metrics), "unscored": len(unscored), "cut off": result.n_truncated}])
+    print_table(
+        [{**names, **_row(metrics), "flipped": share, "unscored": len(unscored), "cut off": result.n_truncated}]
+    )
     for row in unscored[:SHOWN_REASONS]:
         say(f"unscored: {shorten(row.instruction or '', 60)}: {row.error}")
     tell("", f"in percent, judged by {first.annotator}{_files(config)}")
 
 
 def _row(metrics: "Metrics") -> "dict[str, Cell]":
+    from evals.alpaca_package import win_rate_interval
+
+    ends = win_rate_interval(metrics)
     return {
         "win rate": metrics.win_rate,
+        "95% interval": ends and f"{ends[0]:.2f} to {ends[1]:.2f}",
         "standard error": metrics.standard_error,
         "length-controlled": metrics.length_controlled_winrate,
         "wins": metrics.n_wins,

@@ -39,6 +39,8 @@ class Annotation(Row, frozen=True, kw_only=True, omit_defaults=True):
     """The annotator's own words: here a list with one reply for each order."""
     error: str | None = None
     """Why there is no preference."""
+    flipped: bool | None = None
+    """Whether the two orders named different winners; None where there are not both, or nobody recorded it."""
     index: int | None = None
     """The row of AlpacaEval's set that this instruction has; None where it is not recorded or not in it."""
 
@@ -71,6 +73,7 @@ def annotation_row(
         preference=None if preference is None else 1 + preference,
         raw_completion=comparison.replies if comparison else None,
         error=comparison.error if comparison else UNANSWERED,
+        flipped=comparison.flipped if comparison else None,
         index=alpaca_index(instruction),
     )
 
@@ -107,7 +110,7 @@ def _annotation_of(where: str, record: Record, bad: BadRows, path: Path) -> Anno
         bad.add(RowError(f"{where}: {error}"))
     if preference is None:
         error = error or _text(record, "error") or UNRECORDED
-    index = record.get("index")
+    index, flipped = record.get("index"), record.get("flipped")
     return Annotation(
         instruction=_text(record, "instruction"),
         output_1=_text(record, "output_1"),
@@ -119,6 +122,7 @@ def _annotation_of(where: str, record: Record, bad: BadRows, path: Path) -> Anno
         preference=preference,
         raw_completion=record.get("raw_completion"),
         error=error,
+        flipped=flipped if isinstance(flipped, bool) else None,
         index=index if isinstance(index, int) and not isinstance(index, bool) else None,
     )
 

@@ -17,6 +17,7 @@ from unittest.mock import patch
 
 from console.errors import InputError
 from console.progress import say
+from console.proportion import Z, knows_nothing, wilson
 from evals.alpaca_format import Annotation, alpaca_index
 from evals.sources import DF_GAMED, HubError, LengthFiles, hub_file
 from records.store import write_atomic
@@ -45,6 +46,20 @@ class Metrics:
     avg_length: int | None
     length_controlled_winrate: float | None = None
     lc_standard_error: float | None = None
+
+
+def win_rate_interval(metrics: Metrics) -> tuple[float, float] | None:
+    """Return the 95% interval of the win rate in percent: by its standard error, or Wilson's where that says nothing.
+
+    None where there is no win rate. The leaderboard's own figures stay the package's.
+    """
+    if metrics.win_rate is None:
+        return None
+    share, error = metrics.win_rate / 100, (metrics.standard_error or 0.0) / 100
+    if knows_nothing(share, error * math.sqrt(metrics.n_total)):
+        low, high = wilson(share, metrics.n_total)
+        return 100 * low, 100 * high
+    return 100 * (share - Z * error), 100 * (share + Z * error)
 
 
 def score(annotations: Sequence[Annotation], files: LengthFiles, near: Sequence[Path]) -> Metrics:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from judges.audit.bootstrap import Estimate, Floats, difference, mean_of, resampled
+from judges.audit.bootstrap import Estimate, Floats, difference, mean_of, proportion_of, resampled
 from judges.ranked import RankedAnswers, opening_of, ordered_pairs
 
 Unscored = Literal["wrong", "left out"]
@@ -42,10 +42,13 @@ class Values:
     name: str
     values: Floats
     groups: Sequence[str]
+    is_share: bool = False
+    """Each row of the judge's is right or wrong, or in part."""
 
     def estimate(self, n_resamples: int, seed: int) -> Estimate:
         """Return the mean with its interval over resampled trees."""
-        return mean_of(self.name, self.values, resampled(self.groups, n_resamples, seed))
+        of = proportion_of if self.is_share else mean_of
+        return of(self.name, self.values, resampled(self.groups, n_resamples, seed))
 
     def less(self, other: "Values", n_resamples: int, seed: int) -> Estimate:
         """Return this mean less that of `other`, which has the same rows, both resampled together."""
@@ -79,9 +82,9 @@ def measures(
     half = [_right(high, low, 0.5, missing) for _, high, low in pairs]
     ties = [NAN if high is None or low is None else float(high == low) for _, high, low in pairs]
     found = [
-        Values(TIE_WRONG, np.array(right), groups),
-        Values(TIE_HALF, np.array(half), groups),
-        Values(TIES, np.array(ties), groups),
+        Values(TIE_WRONG, np.array(right), groups, is_share=True),
+        Values(TIE_HALF, np.array(half), groups, is_share=True),
+        Values(TIES, np.array(ties), groups, is_share=True),
     ]
     if top is not None:
         found.append(_with_top_score(prompts, scores, top))
@@ -138,7 +141,7 @@ def _with_top_score(prompts: Sequence[Prompt], scores: Sequence[Scores], top: fl
         for prompt, scored in _both(prompts, scores)
         for rank, score in zip(prompt.ranks, scored, strict=True)
     ]
-    return Values(top_name(top), np.array([value for _, value in rows]), [group for group, _ in rows])
+    return Values(top_name(top), np.array([value for _, value in rows]), [group for group, _ in rows], is_share=True)
 
 
 def _by_prompt(
@@ -152,7 +155,8 @@ def _by_prompt(
     for prompt, scored in _both(prompts, scores):
         known = [score for score in scored if score is not None]
         values.append(value_of(prompt, known) if len(known) == len(scored) else missing)
-    return Values(name, np.array(values), [prompt.group for prompt in prompts])
+    groups = [prompt.group for prompt in prompts]
+    return Values(name, np.array(values), groups, is_share=name in (BEST, EXACT))
 
 
 def _best(prompt: Prompt, scores: Sequence[float]) -> float:

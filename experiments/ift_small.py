@@ -228,14 +228,14 @@ def _row(
     arm: str, numbers: "Mapping[str, Answered]", compared: Mapping[str, Any], cost: Mapping[str, float] | None
 ) -> "dict[str, Cell]":
     """Return a table row of a model: each task in percent, the win rate, and its training's cost."""
-    from console.mean import mean_of_known
+    from console.proportion import percent_of, percent_text
 
     row: dict[str, Cell] = {"model": arm}
     for task, answered in numbers.items():
-        mean = mean_of_known([100 * value for value in answered.values()])
-        row[task] = mean.text(1) if mean else None
-    error = compared["standard_error"]
-    row["win rate"] = f"{compared['win_rate']:.1f}" + ("" if error is None else f" ± {1.96 * error:.1f}")
+        row[task] = percent_of(list(answered.values()))
+    error, n = compared["standard_error"], compared.get("n_total", 0)
+    row["win rate"] = percent_text(compared["win_rate"] / 100, None if error is None else error / 100, n)
+    row["flipped, %"] = compared.get("n_both_orders") and 100 * compared["n_flipped"] / compared["n_both_orders"]
     row["characters"] = compared["avg_length"]
     row["CPU seconds"] = round(cost["cpu_seconds"]) if cost else None
     row["peak MiB"] = round(cost["peak_mib"]) if cost else None

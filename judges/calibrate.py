@@ -212,7 +212,9 @@ def _show(found: "Audit", config: Config, out: Path) -> None:
     from console.progress import say
     from console.table import print_table
     from judges.audit import report
+    from judges.audit.bias import FLIPS
     from judges.audit.plot import draw
+    from judges.pairwise import flip_warning
     from records import write_atomic
 
     picture = draw(found)
@@ -229,6 +231,11 @@ def _show(found: "Audit", config: Config, out: Path) -> None:
             tell()
             print_table(table)
         tell("", f"{out}/report.md has the whole page, audit.json every number, audit.png the picture")
+    for bias in found.biases:
+        if bias.effect.name == FLIPS and (rate := bias.effect.value) is not None:
+            n = bias.effect.n
+            if warning := flip_warning(found.about.judge, round(rate * n), n):
+                say(warning)
     n_rows = found.n_pairs or found.n_answers
     n_silent = sum(found.unscored.values())
     least = config.judge.min_coverage

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from console.table import Cell
     from judges.cost import Budget
     from judges.judge import Judge
-    from judges.pairwise import Contest
+    from judges.pairwise import Contest, WinRate
     from judges.panel import Member
     from records import Comparison
 
@@ -176,8 +176,7 @@ def table_of(rows: "Sequence[Comparison]") -> "list[dict[str, Cell]]":
     from judges.pairwise import win_rate
 
     table: list[dict[str, Cell]] = []
-    for a, b in dict.fromkeys((row.model_a, row.model_b) for row in rows):
-        own = [row for row in rows if (row.model_a, row.model_b) == (a, b)]
+    for (a, b), own in _by_models(rows).items():
         rate = win_rate(own)
         counts = {name: sum(row.winner == key for row in own) for name, key in (("a", "a"), ("tie", "tie"), ("b", "b"))}
         table.append(
@@ -189,11 +188,26 @@ def table_of(rows: "Sequence[Comparison]") -> "list[dict[str, Cell]]":
                 "ties": counts["tie"],
                 "b wins": counts["b"],
                 "flipped": rate.n_flipped,
+                "flipped, %": rate.flipped_percent,
                 "unscored": rate.n_unscored,
                 "win rate of b, %": str(rate),
             }
         )
     return table
+
+
+def rates_of(rows: "Sequence[Comparison]") -> "dict[str, WinRate | None]":
+    """Return the win rate of each two models that were compared, by their names."""
+    from judges.pairwise import win_rate
+
+    return {f"{b} against {a}": win_rate(own) for (a, b), own in _by_models(rows).items()}
+
+
+def _by_models(rows: "Sequence[Comparison]") -> "dict[tuple[str, str], list[Comparison]]":
+    found: dict[tuple[str, str], list[Comparison]] = {}
+    for row in rows:
+        found.setdefault((row.model_a, row.model_b), []).append(row)
+    return found
 
 
 def _report(
@@ -209,7 +223,7 @@ def _report(
 
     from console.progress import say
     from judges.judge import require_coverage
-    from judges.pairwise import both_orders_answered
+    from judges.pairwise import both_orders_answered, say_flips
     from judges.report import Report
     from judges.verdict import Masses
 
@@ -222,6 +236,7 @@ def _report(
     read = "" if panel else f", read by {judge.read}"
     one = "" if config.orders == "both" else ", each in one order only"
     by = f"{who} on the rubric {judge.rubric.name}{read}{one}"
+    say_flips(rates_of(rows))
     Report("pairs", table_of(rows), judge.fingerprint, by, out, budget, masses, panel or {}).print(as_json=config.json)
     reasons = Counter(row.error or "unknown" for row in rows if row.winner is None)
     require_coverage(len(rows) - reasons.total(), len(rows), reasons, config.judge.min_coverage)

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from msgspec.structs import replace
 
 from console.errors import EngineError, InputError
+from console.output import say
+from console.proportion import knows_nothing, wilson
 from engines.protocol import Request
 from judges.cost import Budget
 from judges.judge import EMPTY, NOT_ASKED, NOTHING, Judge, ask, request
@@ -230,33 +232,66 @@ class WinRate:
 
     percent: float | None
     half_width: float | None
-    """None where there are fewer than two verdicts or they are all alike: the interval is then not known."""
+    """Of Student's interval; None where the verdicts are all alike, or at 0 and 100: `low` and `high` say more."""
     n: int
     n_flipped: int
     n_unscored: int
+    low: float | None = None
+    high: float | None = None
+    """The ends of the interval, Wilson's where there is no half width; None without a verdict."""
+    n_both: int | None = None
+    """Verdicts from both orders, of which `n_flipped` named different winners; None in files of earlier versions."""
 
     def __str__(self) -> str:
         if self.percent is None:
             return "-"
-        return f"{self.percent:.1f} ± {self.half_width:.1f}" if self.half_width else f"{self.percent:.1f}"
+        if self.half_width:
+            return f"{self.percent:.1f} ± {self.half_width:.1f}"
+        return f"{self.percent:.1f}" if self.low is None else f"{self.percent:.1f} [{self.low:.1f}, {self.high:.1f}]"
+
+    @property
+    def flipped_percent(self) -> float | None:
+        """Return how many of the verdicts from both orders named different winners; None where there is none."""
+        n = self.n if self.n_both is None else self.n_both
+        return 100 * self.n_flipped / n if n else None
 
 
 def win_rate(comparisons: Sequence[Comparison]) -> WinRate:
     """Return the mean preference for b: a win is 1, a tie or a flipped pair about 0.5, a loss 0.
 
-    With log-probabilities it is the expected preference, as in AlpacaEval 2. The interval is Student's t over prompts.
-    Comparisons without a verdict are counted and left out.
+    With log-probabilities it is the expected preference, as in AlpacaEval 2. The interval is Student's t over prompts,
+    and Wilson's where they all say the same. Comparisons without a verdict are counted and left out.
     """
     known = [c.preference_b for c in comparisons if c.preference_b is not None]
-    n, n_flipped = len(known), sum(bool(c.flipped) for c in comparisons)
+    flips = [c.flipped for c in comparisons if c.flipped is not None]
+    counts = {"n_flipped": sum(flips), "n_unscored": len(comparisons) - len(known), "n_both": len(flips)}
     if not known:
-        return WinRate(None, None, 0, n_flipped, len(comparisons))
-    half_width = None
-    if n > 1 and stdev(known) > 0:
-        from scipy.stats import t
+        return WinRate(None, None, 0, **counts)
+    n, share, deviation = len(known), fmean(known), stdev(known) if len(known) > 1 else 0.0
+    if knows_nothing(share, deviation):
+        low, high = wilson(min(max(share, 0.0), 1.0), n)
+        return WinRate(100 * share, None, n, low=100 * low, high=100 * high, **counts)
+    from scipy.stats import t
 
-        half_width = 100 * float(t.ppf(0.975, n - 1)) * stdev(known) / math.sqrt(n)
-    return WinRate(100 * fmean(known), half_width, n, n_flipped, len(comparisons) - n)
+    half = 100 * float(t.ppf(0.975, n - 1)) * deviation / math.sqrt(n)
+    return WinRate(100 * share, half, n, low=100 * share - half, high=100 * share + half, **counts)
+
+
+def flip_warning(name: str, n_flipped: int, n_both: int) -> str | None:
+    """Return a warning where the two orders named different winners in over half of the comparisons, else None."""
+    if 2 * n_flipped <= n_both:
+        return None
+    return (
+        f"{name}: {n_flipped} of {n_both} comparisons turned with the order of the answers: this judge prefers a place "
+        "to an answer, and the win rate says little"
+    )
+
+
+def say_flips(rates: Mapping[str, WinRate | None]) -> None:
+    """Warn on stderr of each win rate, by what it is of, that turned with the order in over half of its comparisons."""
+    for name, rate in rates.items():
+        if rate is not None and (warning := flip_warning(name, rate.n_flipped, rate.n_both or rate.n)):
+            say(warning)
 
 
 def compare_into(

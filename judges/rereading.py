@@ -13,7 +13,7 @@ from console.progress import progress
 from console.table import Cell
 from judges import pairwise
 from judges.options import Aggregate, Reading
-from judges.pairwise import one_order, verdict_fields
+from judges.pairwise import flip_warning, one_order, verdict_fields
 from judges.panel import winner_of
 from judges.parse import PARSER_VERSION
 from judges.rubric import load_rubric, rubric_names
@@ -104,6 +104,12 @@ class Group:
     before: float = 0.0
     after: float = 0.0
 
+    @property
+    def flipped_percent(self) -> float | None:
+        """Return how many of the verdicts from both orders named different winners."""
+        n = self.counts["both orders"]
+        return 100 * self.counts["flipped"] / n if n else None
+
 
 class Again:
     """Makes rows anew, and keeps what changed in numbers and a few examples."""
@@ -167,6 +173,8 @@ class Again:
             "newly unscored": after is None and before is not None,
             "scored before": before is not None,
             "scored after": after is not None,
+            "both orders": isinstance(new, Comparison) and new.flipped is not None,
+            "flipped": isinstance(new, Comparison) and bool(new.flipped),
         }
         group.counts.update(what for what, holds in counted.items() if holds)
         group.before += before or 0.0
@@ -180,8 +188,16 @@ class Again:
         """How many rows have another verdict than before."""
         return sum(group.counts["changed"] for group in self._groups.values())
 
+    @property
+    def warnings(self) -> list[str]:
+        """A line for each pair of models whose verdicts turned with the order in over half of the comparisons."""
+        groups = self._groups.items()
+        found = [flip_warning(name, own.counts["flipped"], own.counts["both orders"]) for name, own in groups]
+        return [warning for warning in found if warning]
+
     def table(self) -> list[dict[str, Cell]]:
         """Return one table row for each model; of comparisons the means are how often b is preferred, in percent."""
+        compares = any(group.counts["both orders"] for group in self._groups.values())
         return [
             {
                 "model": name,
@@ -189,6 +205,7 @@ class Again:
                 "unscored": group.counts["rows"] - group.counts["scored after"],
                 "mean before": group.before / n if (n := group.counts["scored before"]) else None,
                 "mean after": group.after / n if (n := group.counts["scored after"]) else None,
+                **({"flipped, %": group.flipped_percent} if compares else {}),
             }
             for name, group in self._groups.items()
         ]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from console.command import Flags, Given, run
 from console.errors import InputError
-from console.output import tell, tell_json
+from console.output import say, tell, tell_json
 from judges.options import Aggregate, JudgeOptions
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def _print_result(again: "Again", out: Path | None, *, as_json: bool) -> None:
 
     from console.table import print_table
 
+    for warning in again.warnings:
+        say(warning)
     table = again.table()
     if as_json:
         found = {"models": table, "changed": again.n_changed, "differences": again.shown, "kept": dict(again.kept)}

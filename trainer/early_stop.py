@@ -22,7 +22,7 @@ import tyro
 from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
-from console.output import tell
+from console.output import say, tell
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import JudgeOptions
 
@@ -64,6 +64,8 @@ class Round:
     n_ties: int
     """Verdicts that are ties; where the two orders name different winners it is one."""
     n_unscored: int
+    n_flipped: int = 0
+    """Verdicts whose two orders named different winners."""
 
     def won(self, min_win_rate: float) -> bool:
         """Return whether the checkpoint is better than the one before."""
@@ -141,6 +143,8 @@ def pick_checkpoint(
     `out`. To compare the first checkpoint with the model that the training began with, put that in front. Raises
     InputError where there is none, JudgeError where too few prompts got a verdict.
     """
+    from judges.pairwise import flip_warning
+
     check_options(options)
     if not checkpoints or not prompts:
         raise InputError("early stopping needs a checkpoint and a held-out prompt at least")
@@ -154,6 +158,9 @@ def pick_checkpoint(
         answers = answer(checkpoint, chosen)
         rows = _compared(best_answers, answers, judge, out, f"{checkpoint.name} against {best.name}")
         rounds.append(_round(checkpoint, best, rows, len(chosen), min_coverage))
+        title = f"{checkpoint.name} against {best.name}"
+        if warning := flip_warning(title, rounds[-1].n_flipped, rounds[-1].n):
+            say(warning)
         if rounds[-1].won(options.min_win_rate):
             best, best_answers, n_lost = checkpoint, answers, 0
             continue
@@ -226,7 +233,9 @@ def _round(checkpoint: Path, against: Path, rows: "list[Comparison]", n_prompts:
     reasons["a checkpoint has no answer"] += n_prompts - len(rows)
     require_coverage(len(winners), n_prompts, reasons, max(min_coverage, 1 / n_prompts))
     points = [{"a": 0.0, "tie": 0.5, "b": 1.0}[winner] for winner in winners]
-    return Round(checkpoint, against, fmean(points), len(winners), winners.count("tie"), n_prompts - len(winners))
+    n_flipped = sum(bool(row.flipped) for row in rows)
+    n, n_ties = len(winners), winners.count("tie")
+    return Round(checkpoint, against, fmean(points), n, n_ties, n_prompts - n, n_flipped)
 
 
 def _checkpoint_folder(given: Path | None) -> Path:
@@ -251,6 +260,7 @@ def _row(one: Round, options: EarlyStopOptions) -> "dict[str, Cell]":
         "win rate, %": 100 * one.win_rate,
         "prompts": one.n,
         "ties": one.n_ties,
+        "flipped, %": 100 * one.n_flipped / one.n,
         "unscored": one.n_unscored,
         "better": "yes" if one.won(options.min_win_rate) else "no",
     }

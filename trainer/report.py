@@ -10,6 +10,7 @@ import msgspec
 from console.output import tell, tell_json
 from console.progress import say
 from console.table import Cell, print_table
+from judges.pairwise import say_flips
 from records.runs import Run
 from trainer.ledger import LedgerLine
 from trainer.measure import Measured
@@ -18,15 +19,17 @@ from trainer.recipe import Config
 
 def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measured: list[Measured]) -> None:
     """Print a row for each iteration, where everything is, and what to do next; with --json the rows alone."""
+    say_flips({f"iter{row.iteration} against iter0": row.win_rate for row in measured})
     if config.json:
         tell_json(msgspec.json.encode({"ledger": list(lines.values()), "held_out": measured}))
         return
     print_table([_row(row, lines.get(f"iter{row.iteration}")) for row in measured])
     tell(
         "",
-        "prompts, pairs and unscored: what the iteration learnt from. mean score, chars and win rate against iter0:",
-        f"on {measured[0].n_prompts} held-out prompts, judged by iter{config.eval.judge}; win rate in both orders with "
-        "its 95% interval.",
+        "prompts, pairs and unscored: what the iteration learnt from.",
+        "mean score, chars, and win rate against iter0:",
+        f"on {measured[0].n_prompts} held-out prompts, judged by iter{config.eval.judge}.",
+        "win rate: both orders, with its 95% interval; flipped: they named different winners.",
     )
     if cut := lengths_of(list(lines.values())):
         tell("", *cut)
@@ -89,6 +92,7 @@ def _row(row: Measured, line: LedgerLine | None) -> dict[str, Cell]:
         "mean score": row.mean_score,
         "chars": round(row.mean_chars),
         "win rate, %": "-" if row.win_rate is None else str(row.win_rate),
+        "flipped, %": None if row.win_rate is None else row.win_rate.flipped_percent,
         "seconds": round(line.seconds) if line else None,
     }
 

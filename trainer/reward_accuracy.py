@@ -32,7 +32,7 @@ def measure(model: "RewardModel", pairs: Sequence[Pair], seed: int, n_resamples:
     """Return how `model` does on `pairs`; pairs of one prompt are resampled together."""
     import numpy as np
 
-    from judges.audit.bootstrap import estimate, mean_of, resampled
+    from judges.audit.bootstrap import estimate, proportion_of, resampled
     from judges.audit.statistics import calibration_errors
 
     prompts = [pair.prompt for pair in pairs]
@@ -51,7 +51,7 @@ def measure(model: "RewardModel", pairs: Sequence[Pair], seed: int, n_resamples:
     error = calibration_errors(confidence_N, right_N, np.ones((1, len(known))))[0] if known else None
     errors_B = calibration_errors(confidence_N, right_N, weights_BN) if known else np.zeros(0)
     return Measured(
-        mean_of("accuracy", right_N, weights_BN),
+        proportion_of("accuracy", right_N, weights_BN),
         estimate("calibration error", error, errors_B, len(known)),
         len(pairs) - len(known),
     )

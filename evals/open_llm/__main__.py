@@ -196,12 +196,15 @@ def _few(one: "Score") -> str:
 
 
 def _row(one: "Score") -> "dict[str, Cell]":
+    from console.proportion import percent_text
+
     return {
         "task": one.task,
         "metric": one.metric,
         "shots": one.shots if one.n else None,
         "score": None if one.value is None else 100 * one.value,
         "standard error": None if one.stderr is None else 100 * one.stderr,
+        "with 95% interval": None if one.value is None else percent_text(one.value, one.stderr, one.n),
         "questions": one.n,
         "no answer": len(one.no_answer),
         "cut": one.n_cut,

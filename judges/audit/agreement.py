@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from judges.audit import statistics
 from judges.audit.arrays import PairArrays, ScoreArrays
-from judges.audit.bootstrap import Estimate, Floats, estimate, mean_of, means
+from judges.audit.bootstrap import Estimate, Floats, estimate, means, proportion_of
 from judges.audit.labels import CODE
 
 Bools = NDArray[np.bool_]
@@ -25,18 +25,18 @@ def pair_measures(rows: PairArrays) -> list[Estimate]:
     half_N = np.where(rows.judge == 0, 0.5, same_N)
     found = []
     if rows.has_ties:
-        found.append(mean_of("accuracy (a, b, tie)", _where(rows.scored, same_N), rows.weights))
+        found.append(proportion_of("accuracy (a, b, tie)", _where(rows.scored, same_N), rows.weights))
     found += [
-        mean_of("accuracy, a tie is wrong", _where(decided_N, same_N), rows.weights),
-        mean_of("accuracy, a tie is half", _where(decided_N, half_N), rows.weights),
-        mean_of("tie rate", _where(rows.scored, (rows.judge == 0).astype(float)), rows.weights),
-        mean_of("unscored", (~rows.scored).astype(float), rows.weights),
+        proportion_of("accuracy, a tie is wrong", _where(decided_N, same_N), rows.weights),
+        proportion_of("accuracy, a tie is half", _where(decided_N, half_N), rows.weights),
+        proportion_of("tie rate", _where(rows.scored, (rows.judge == 0).astype(float)), rows.weights),
+        proportion_of("unscored", (~rows.scored).astype(float), rows.weights),
     ]
     if np.isfinite(rows.preference).any():
         side_N = np.sign(rows.preference - 0.5)
         leaning_N = np.where(side_N == 0, 0.5, (side_N == rows.human).astype(float))
         usable_N = decided_N & np.isfinite(rows.preference)
-        found.insert(-2, mean_of("accuracy of the mean preference", _where(usable_N, leaning_N), rows.weights))
+        found.insert(-2, proportion_of("accuracy of the mean preference", _where(usable_N, leaning_N), rows.weights))
     scored = rows.only(rows.scored)
     if rows.has_ties:
         found += convention(rows, LEFT_OUT)[1:]
@@ -64,7 +64,7 @@ def convention(rows: PairArrays, unscored: str) -> list[Estimate]:
     macro = precision_recall_fscore_support(truth_N, said_N, labels=classes, average="macro", zero_division=0)[:3]
     resampled_PB = statistics.macro_prf(statistics.tables(truth_N, said_N, rows.weights, MISSING + 1), classes)
     same_N = (truth_N == said_N).astype(float)
-    found = [mean_of("accuracy", same_N, rows.weights)]
+    found = [proportion_of("accuracy", same_N, rows.weights)]
     for name, value, values_B in zip(names[1:], macro, resampled_PB, strict=True):
         found.append(estimate(name, value, values_B, len(truth_N)))
     return found
@@ -102,14 +102,14 @@ def calibration(rows: PairArrays) -> tuple[Estimate, list[dict[str, float | int 
 
 def score_measures(rows: ScoreArrays, *, ranks: bool) -> list[Estimate]:
     """Return the measures of a judge on scores; with `ranks` only those within a prompt make sense."""
-    unscored = mean_of("unscored answers", (~rows.scored).astype(float), rows.weights)
+    unscored = proportion_of("unscored answers", (~rows.scored).astype(float), rows.weights)
     found = [unscored, *_within_prompts(rows)]
     if ranks:
         return found
     keep_N = rows.scored
     human_N, judge_N, weights_BN = rows.human[keep_N], rows.judge[keep_N], rows.weights[:, keep_N]
     whole_human_N, whole_judge_N = np.floor(human_N + 0.5), np.floor(judge_N + 0.5)
-    exact = mean_of("exact agreement, rounded", (whole_human_N == whole_judge_N).astype(float), weights_BN)
+    exact = proportion_of("exact agreement, rounded", (whole_human_N == whole_judge_N).astype(float), weights_BN)
     kappas = _kappas(whole_human_N, whole_judge_N, weights_BN, note="of rounded scores")
     return [*correlations(human_N, judge_N, weights_BN), *found, exact, *kappas]
 
@@ -211,4 +211,4 @@ def _where(keep_N: Bools, values_N: Floats) -> Floats:
 def equal_share(name: str, first: Sequence[object], second: Sequence[object], weights_BN: Floats) -> Estimate:
     """Return the share of rows on which two runs say the same, over those where both said something."""
     values = [float("nan") if x is None or y is None else float(x == y) for x, y in zip(first, second, strict=True)]
-    return mean_of(name, np.array(values), weights_BN)
+    return proportion_of(name, np.array(values), weights_BN)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from judges.audit.bootstrap import Estimate, Floats, estimate, mean_of
+from judges.audit.bootstrap import Estimate, Floats, estimate, proportion_of
 from judges.audit.labels import CODE, LabelledPair, LabelledScore
 
 Level = Literal["nominal", "interval"]
@@ -32,7 +32,7 @@ def annotator_measures(rows: Sequence[LabelledPair] | Sequence[LabelledScore], w
     some_BN = weights_BN[:MAX_ALPHA_RESAMPLES]
     values_B = np.array([_alpha(np.repeat(matrix_AN, weights_N.astype(int), axis=1), level) for weights_N in some_BN])
     alpha = estimate(ALPHA, _alpha(matrix_AN, level), values_B, n_several, level)
-    return [mean_of(PAIRWISE, np.array(shares), weights_BN), alpha]
+    return [proportion_of(PAIRWISE, np.array(shares), weights_BN), alpha]
 
 
 def _numbers(row: LabelledPair | LabelledScore) -> list[float]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from judges.audit import agreement, statistics
 from judges.audit.arrays import PairArrays, ScoreArrays
-from judges.audit.bootstrap import Estimate, Floats, difference, estimate, mean_of
+from judges.audit.bootstrap import Estimate, Floats, difference, estimate, proportion_of
 from records.keys import content_key
 from records.rows import Message, Row
 
@@ -60,14 +60,14 @@ def pair_baselines(rows: PairArrays, likelihoods: Mapping[str, float | None] | N
         found.append(
             Baseline(
                 name,
-                mean_of(name, half_N, rows.weights),
-                mean_of(name, exact_N, rows.weights),
+                proportion_of(name, half_N, rows.weights),
+                proportion_of(name, exact_N, rows.weights),
                 difference(name, both_N, half_N, rows.weights)
                 if np.isfinite(half_N).any()
                 else Estimate(name, None, None, None, 0),
             )
         )
-    lead = mean_of(CHANCE, said_N - 0.5, rows.weights)
+    lead = proportion_of(CHANCE, said_N, rows.weights, less=0.5)
     exact = Estimate(CHANCE, 1 / n_classes, None, None, len(rows.pairs))
     return [Baseline(CHANCE, Estimate(CHANCE, 0.5, None, None, n), exact, lead), *found]
 

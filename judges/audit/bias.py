@@ -8,7 +8,7 @@ import numpy as np
 
 from judges.audit import statistics
 from judges.audit.arrays import PairArrays, ScoreArrays
-from judges.audit.bootstrap import Estimate, Floats, estimate, mean_of
+from judges.audit.bootstrap import Estimate, Floats, estimate, mean_of, proportion_of
 
 STYLES: dict[str, re.Pattern[str]] = {
     "lists": re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+", re.MULTILINE),
@@ -17,6 +17,9 @@ STYLES: dict[str, re.Pattern[str]] = {
     "exclamation marks": re.compile(r"!"),
 }
 """What is counted in an answer's text."""
+
+
+FLIPS = "position: flip rate"
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ def position_biases(rows: PairArrays) -> list[Bias]:
         flips.append(float(first != second))
         firsts.append(({"a": 1, "tie": 0.5, "b": 0}[first] + {"b": 1, "tie": 0.5, "a": 0}[second]) / 2)
     firsts_N = np.array(firsts, dtype=float)
-    flip = mean_of("position: flip rate", np.array(flips, dtype=float), rows.weights)
-    effect = mean_of("position: prefers the first shown", firsts_N - 0.5, rows.weights)
+    flip = proportion_of(FLIPS, np.array(flips, dtype=float), rows.weights)
+    effect = proportion_of("position: prefers the first shown", firsts_N, rows.weights, less=0.5)
     if flip.value is None:
         return [Bias(flip), Bias(effect)]
     return [Bias(flip, flip.value, 0.0), Bias(effect, float(np.nanmean(firsts_N)), 0.5)]

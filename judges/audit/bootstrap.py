@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from console.proportion import knows_nothing, wilson
 from records.keys import derived_seed
 
 Floats = NDArray[np.float64]
@@ -69,6 +70,28 @@ def mean_of(name: str, values_N: Floats, weights_BN: Floats, note: str = "") -> 
     if n == 0:
         return Estimate(name, None, None, None, 0, note)
     return estimate(name, float(values_N[known].mean()), means(values_N, weights_BN), n, note)
+
+
+def proportion_of(name: str, values_N: Floats, weights_BN: Floats, note: str = "", less: float = 0.0) -> Estimate:
+    """Return the mean of values from 0 to 1 that are not NaN, minus `less`, such as how often the judge is right.
+
+    Where all say the same, at 0 or 1 or all at a half, the resamples do too. The interval is then Wilson's, of as many
+    rows as there are prompts, because the rows of one prompt may well stand for one.
+    """
+    found = mean_of(name, values_N, weights_BN, note)
+    if found.value is None:
+        return found
+    known = np.isfinite(values_N)
+    low, high = found.low, found.high
+    if low is None and knows_nothing(found.value, float(values_N[known].std())):
+        low, high = wilson(min(max(found.value, 0.0), 1.0), n_groups(weights_BN[:, known]))
+    ends = (None if low is None else low - less, None if high is None else high - less)
+    return Estimate(name, found.value - less, *ends, found.n, note)
+
+
+def n_groups(weights_BN: Floats) -> int:
+    """Return how many groups were drawn: the rows of one are in each resample equally often."""
+    return int(np.unique(weights_BN, axis=1).shape[1])
 
 
 def means(values_N: Floats, weights_BN: Floats) -> Floats:

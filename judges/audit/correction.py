@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 
 from judges.audit.arrays import PairArrays
-from judges.audit.bootstrap import Estimate, Floats, estimate, mean_of, means, resampled
+from judges.audit.bootstrap import Estimate, Floats, estimate, means, proportion_of, resampled
 from judges.audit.labels import CODE, Verdict
 from records.keys import derived_seed
 
@@ -59,9 +59,9 @@ def corrected_win_rate(calibration: PairArrays, test: Wins) -> Correction:
     wins_N = (1 + calibration.judge) / 2
     b_N = np.where(calibration.human > 0, wins_N, np.nan)
     a_N = np.where(calibration.human < 0, 1 - wins_N, np.nan)
-    sensitivity = mean_of("sensitivity: b where the label is b", b_N, calibration.weights)
-    specificity = mean_of("specificity: a where the label is a", a_N, calibration.weights)
-    judged = mean_of("win rate of b as judged", test.wins, test.weights)
+    sensitivity = proportion_of("sensitivity: b where the label is b", b_N, calibration.weights)
+    specificity = proportion_of("specificity: a where the label is a", a_N, calibration.weights)
+    judged = proportion_of("win rate of b as judged", test.wins, test.weights)
     parts = [np.nan if part.value is None else part.value for part in (judged, sensitivity, specificity)]
     value = float(rogan_gladen(*(np.array([part]) for part in parts))[0])
     values_B = rogan_gladen(
@@ -72,7 +72,7 @@ def corrected_win_rate(calibration: PairArrays, test: Wins) -> Correction:
     truth = None
     if test.truth is not None:
         scored_N = np.where(np.isfinite(test.wins), test.truth, np.nan)
-        truth = mean_of("win rate of b by the labels", scored_N, test.weights)
+        truth = proportion_of("win rate of b by the labels", scored_N, test.weights)
     return Correction(sensitivity, specificity, judged, corrected, truth, test.name)
 
 

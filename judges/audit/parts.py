@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from judges.audit.arrays import PairArrays
-from judges.audit.bootstrap import Estimate, mean_of
+from judges.audit.bootstrap import Estimate, proportion_of
 
 Bools = NDArray[np.bool_]
 
@@ -82,6 +82,6 @@ def _part(key: str, name: str, rows: PairArrays, members_N: Bools) -> Part:
         name,
         int(counted_N.sum()),
         int((members_N & ~rows.scored).sum()),
-        mean_of(name, same_N, rows.weights),
-        mean_of(name, half_N, rows.weights),
+        proportion_of(name, same_N, rows.weights),
+        proportion_of(name, half_N, rows.weights),
     )

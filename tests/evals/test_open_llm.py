@@ -178,7 +178,10 @@ def test_what_is_not_as_it_should_be_is_said(tmp_path: Path, capsys: pytest.Capt
     assert "4 replies have no answer to read and count as wrong: gsm8k 0, gsm8k 1, gsm8k 2 ..." in found.err
     assert "gsm8k: 1 prompts are longer than" in found.err and "mmlu: no score: no data" in found.err
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in found.out.splitlines()[2:4]]
-    assert rows == [["gsm8k", "m", "5", "25.00", "10.00", "4", "4", "1"], ["mmlu", "m", "-", "-", "-", "0", "0", "0"]]
+    assert rows == [
+        ["gsm8k", "m", "5", "25.00", "10.00", "25.0 ± 19.6", "4", "4", "1"],
+        ["mmlu", "m", *"----", "0", "0", "0"],
+    ]
     with pytest.raises(JudgeError, match="no score for gsm8k"):
         _report(Config(out=tmp_path), [replace(scores[0], value=None)])
 

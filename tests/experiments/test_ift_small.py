@@ -60,6 +60,7 @@ def test_a_row_has_each_task_the_win_rate_and_the_cost() -> None:
         "gsm8k": "50.0 ± 124.2",  # 4.303 x 50 / sqrt 3
         "arc_gen": None,
         "win rate": "12.5 ± 3.9",
+        "flipped, %": None,
         "characters": 300,
         "CPU seconds": 8,
         "peak MiB": 2000,

@@ -70,7 +70,8 @@ def test_kappa_and_correlation_are_those_of_the_libraries_on_the_scored_rows() -
 def test_where_nothing_can_be_said_there_is_no_number() -> None:
     found = by_name(agreement.pair_measures(rows_of(["a", "a", "a"], ["a", "a", "a"])))
     assert found["accuracy, a tie is wrong"].value == 1.0
-    assert found["accuracy, a tie is wrong"].low is None  # all alike: how far it may be off is not known
+    low, high = found["accuracy, a tie is wrong"].low, found["accuracy, a tie is wrong"].high
+    assert (low, high) == pytest.approx((0.438503, 1.0))  # all alike: Wilson's interval of three rows
     assert found["Cohen's kappa"].value is None and found["Pearson"].value is None
     silent = by_name(agreement.pair_measures(rows_of(["a", "b"], [None, None])))
     assert silent["unscored"].value == 1.0

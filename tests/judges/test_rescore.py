@@ -205,7 +205,7 @@ def test_the_table_of_comparisons_has_the_preference_for_b_in_percent(capsys: py
     run([compared(lambda r: "Better: A" if first_is_good(r) else "hm", JudgeOptions(rubric="pairwise", read="text"))])
     assert printed(capsys)["x and y"] == ["1", "0", "0", "0", "1", "-", "-"]
     run([compared(lambda r: "Better: tie", JudgeOptions(rubric="pairwise", read="text"))])
-    assert printed(capsys)["x and y"][5:] == ["50.00", "50.00"]
+    assert printed(capsys)["x and y"][5:] == ["50.00", "50.00", "0.00"]
 
 
 def panel_rows(*scores: float | None) -> Judgment:

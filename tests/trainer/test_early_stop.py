@@ -205,6 +205,7 @@ def test_checkpoints_every_0_steps_are_refused(tiny_model: Path, tmp_path: Path)
         train(tiny_model, tmp_path / "model", Checkpoints(tmp_path / "checkpoints", 0))
 
 
+@pytest.mark.usefixtures("wide_screen")
 def test_the_command_picks_among_checkpoints(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

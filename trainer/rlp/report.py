@@ -8,6 +8,7 @@ from console.output import tell, tell_json
 from console.table import Cell, print_table
 from judges.judge import checked_rubric
 from judges.options import JudgeOptions
+from judges.pairwise import say_flips
 from records.runs import Run
 from trainer.ledger import LedgerLine
 from trainer.ppo.options import n_steps_of
@@ -19,6 +20,7 @@ from trainer.training import TrainingOptions
 
 def print_report(run: Run, config: Config, lines: list[LedgerLine], evaluation: Evaluation) -> None:
     """Print a row for each policy and for each reward model; with --json all figures."""
+    say_flips({f"{row.id} against iter1": row.win_rate for row in evaluation.policies})
     if config.json:
         tell_json(msgspec.json.encode({"ledger": lines, "evaluation": evaluation}))
         return
@@ -32,10 +34,12 @@ def print_report(run: Run, config: Config, lines: list[LedgerLine], evaluation: 
     tell(
         "",
         f"{config.eval.prompts} held-out prompts{judged}.",
-        "r1 and r3: the reward models of iter1 and iter3. KL: nats an answer, with its standard error. Win rate: both",
-        "orders, 95% interval; flipped: the orders named different winners. Accuracy of a reward model, with its 95%",
-        "interval: on held-out preferences, and on pairs of each policy's own samples that the annotator prefers one",
-        "of; how many in brackets.",
+        "r1 and r3: the reward models of iter1 and iter3.",
+        "KL: nats an answer, with its standard error.",
+        "Win rate: both orders, 95% interval; flipped: the orders named different winners.",
+        "Accuracy of a reward model, with its 95% interval: on held-out preferences, and",
+        "on pairs of each policy's own samples that the annotator prefers one of; how",
+        "many in brackets.",
     )
     tell("", f"{run.ledger}  {run.folder / 'eval'}/  {run.iteration(3)}/")
 
@@ -120,6 +124,7 @@ def _policy_row(row: PolicyFigures, name: str) -> dict[str, Cell]:
         "chars": row.mean_chars,
         "win rate against SFT, %": "-" if row.win_rate is None else str(row.win_rate),
         "flipped": None if row.win_rate is None else row.win_rate.n_flipped,
+        "flipped, %": None if row.win_rate is None else row.win_rate.flipped_percent,
         "no verdict": None if row.win_rate is None else row.win_rate.n_unscored,
     }
 
