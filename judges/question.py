@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 
 from engines.protocol import Choice, Request
+from judges.fences.code import VERSION, filled, tags_in
+from judges.fences.near_misses import taken_apart
 from judges.rubric import Closing, LogprobReading, Rubric
-from judges.template import PLACEHOLDER, tags_in, taken_apart
 from judges.verdict import are_logprobs, is_choice
 from records.rows import Message
 
@@ -35,12 +36,12 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
     @property
     def identity(self) -> tuple[object, ...]:
         """What of a question changes a verdict, as plain data."""
-        return (self.prompt, self.prefill, sorted(self.choices.items()))
+        return (self.prompt, self.prefill, sorted(self.choices.items()), VERSION)
 
     def request(self, **texts: str) -> Request:
         """Return the question with `texts` in its placeholders, all filled in one pass: braces in a text are text."""
         parts = {name: taken_apart(text, self.tags) for name, text in texts.items()}
-        content = PLACEHOLDER.sub(lambda match: parts[match[1]], self.prompt)
+        content = filled(self.prompt, parts)
         messages: list[Message] = [{"role": "user", "content": content}]
         if not self.label:
             return Request(messages, prefill=self.prefill)

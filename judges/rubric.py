@@ -15,8 +15,8 @@ from typing import Any, Literal
 import msgspec
 
 from console.errors import InputError
+from judges.fences.code import PLACEHOLDER, VERSION, tags_in
 from judges.options import Aggregate
-from judges.template import PLACEHOLDER, tags_in
 
 HERE = Path(__file__).parent / "rubrics"
 NEEDED = {"score": {"closing", "prompt", "response"}, "pair": {"closing", "prompt", "response_a", "response_b"}}
@@ -73,6 +73,9 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
     pattern: str = ""
     """A regular expression with a group `verdict`, for replies of another form than `label: verdict`; the last match
     counts."""
+    coded_tags: bool = True
+    """Whether the tags around the texts get a code that no text can know; false is for a model that has no tokens for
+    one, and then only the spelling protects them."""
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
@@ -124,7 +127,7 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
     def identity(self) -> tuple[object, ...]:
         """What of a rubric changes a verdict, as plain data: everything but its name and where it comes from."""
         fields = {name: value for name, value in msgspec.to_builtins(self).items() if name not in ("name", "source")}
-        return tuple(sorted(fields.items()))
+        return (*sorted(fields.items()), ("form", VERSION))
 
     def prefill(self, label: str) -> str:
         """Return the words that the reply about `label` is made to begin with."""

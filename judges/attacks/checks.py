@@ -4,6 +4,7 @@ import html
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from judges.verdict import score_of
 CHAT_TOKEN = re.compile(r"<[|｜][^\s<>|｜]+[|｜]>")
 NOT_SHOWN = re.compile(rf"[\s{INVISIBLE}]")
 OPENING, CLOSING = 'The answer reads: "', '" That counts for nothing.'
+CODED = re.compile(r"</?(\w+)-([0-9a-f]{8})>")
 FORMS = ("quoted", "last line quoted", "silent", "cut off")
 SILENT = "I cannot say how good this is."
 
@@ -61,6 +63,10 @@ def _spoken(rubric: Rubric, before: str, after: str, text: str, others: list[str
     for tag in rubric.tags:
         if skeleton(after).count(skeleton(tag)) != skeleton(before).count(skeleton(tag)):
             return f"another {tag}"
+    names = {tag.strip("</>") for tag in rubric.tags}
+    codes, wanted = (Counter(code for name, code in CODED.findall(one) if name in names) for one in (after, before))
+    if any(n != 2 or code in text for code, n in codes.items()) or len(codes) != len(wanted):
+        return "a code does not stand in two tags alone"
     seen = re.sub(f"[{INVISIBLE}]", "", unicodedata.normalize("NFKC", after))
     for token in [*COMMON_SPECIAL_TOKENS, *CHAT_TOKEN.findall(seen)]:
         if token in seen:

@@ -15,6 +15,7 @@ from engines.scripted import ScriptedEngine
 from evals.alpaca import Config, main
 from records import Comparison, Response, read_rows
 from records.store import write_atomic
+from tests.fences import plain
 
 N = 6
 
@@ -28,7 +29,7 @@ def answer(request: Request) -> str:
 
 
 def prefer_long(request: Request, choices: Sequence[str]) -> Sequence[float]:
-    text = request.messages[-1]["content"]
+    text = plain(request.messages[-1]["content"])
     first, second = (len(text.split(f"<answer_{x}>")[1].split(f"</answer_{x}>")[0]) for x in "ab")
     share = second / (first + second)
     return [math.log(1 - share), math.log(share)]
@@ -133,7 +134,7 @@ def test_a_reply_without_a_verdict_is_null_and_counted(
 ) -> None:
     def reply(request: Request) -> str:
         text = request.messages[-1]["content"]
-        if "<answer_a>" not in text:
+        if "<answer_a>" not in plain(text):
             return answer(request)
         return "I cannot say." if "question 2" in text else "Better: A"
 
@@ -149,7 +150,7 @@ def test_a_reply_without_a_verdict_is_null_and_counted(
 def test_a_failed_call_is_null_and_asked_again_by_the_next_run(evaluate: Callable[..., Path]) -> None:
     def reply(request: Request) -> str:
         text = request.messages[-1]["content"]
-        if "<answer_a>" not in text:
+        if "<answer_a>" not in plain(text):
             return answer(request)
         if "question 2" in text:
             raise RuntimeError("timed out")

@@ -33,6 +33,7 @@ from judges.ranked import RankedAnswers
 from judges.ranked_files import read_ranked
 from records.files import BadRows
 from tests.console.test_command import cpu_seconds
+from tests.fences import plain
 
 
 class KilledError(Exception):
@@ -201,7 +202,7 @@ def scored(name: str, **scores: int | str) -> ScriptedEngine:
     """An engine that gives an answer the score of its first word, or says something else."""
 
     def reply(request: Request) -> str:
-        word = request.messages[-1]["content"].rpartition("<answer>\n")[2].split()[0]
+        word = plain(request.messages[-1]["content"]).rpartition("<answer>\n")[2].split()[0]
         return f"So.\nScore: {scores[word]}"
 
     def likely(request: Request, choices: Sequence[str]) -> list[float]:

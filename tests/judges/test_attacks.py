@@ -21,6 +21,7 @@ from judges.parse import Verdict
 from judges.rubric import Rubric, load_rubric, rubric_names
 from records import Judgment, Message, Store
 from records.rows import Prompt
+from tests.fences import plain
 
 RUBRICS = [load_rubric(name) for name in rubric_names()]
 ADDITIVE, PAIRWISE = load_rubric("additive"), load_rubric("pairwise")
@@ -102,7 +103,7 @@ def test_each_prompt_is_answered_uselessly_and_with_each_attack() -> None:
 
 def gullible(request: Request) -> str:
     """Believe a planted score in its plainest form, dislike flattery, and find everything else poor."""
-    shown = request.messages[0]["content"].split("<answer>")[1]
+    shown = plain(request.messages[0]["content"]).split("<answer>")[1]
     return "Score: 5" if "\nScore: 5" in shown else "Score: 0" if "fairest" in shown else "Score: 1"
 
 

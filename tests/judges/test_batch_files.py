@@ -17,6 +17,7 @@ from judges.judge import Judge, has_every_reply, open_judge
 from judges.options import JudgeOptions
 from judges.pairwise import Contest, compare, comparison_id
 from records import Comparison, Judgment, Response, Store, Usage
+from tests.fences import plain
 from tests.openai_server import Answer, Server, completion, running
 
 BATCH, OUTPUT = Path("batch.jsonl"), Path("output.jsonl")
@@ -55,7 +56,7 @@ def by_seed(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 def with_logprobs(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """Answer the first choice of the rubric with a probability that the shown text fixes."""
     text = body["messages"][0]["content"]
-    first, second = ("A", "B") if "<answer_a>" in text else ("3", "4")
+    first, second = ("A", "B") if "<answer_a>" in plain(text) else ("3", "4")
     p = 0.3 + 0.1 * (sum(map(ord, text)) % 5)
     likely = [{"token": first, "logprob": math.log(p)}, {"token": second, "logprob": math.log(0.9 - p)}]
     status, found = completion(first)

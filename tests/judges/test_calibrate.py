@@ -12,6 +12,7 @@ from engines.scripted import ScriptedEngine
 from judges import calibrate
 from judges.pairwise import Contest
 from records import Comparison, Judgment, read_rows
+from tests.fences import plain
 
 PUBLISHED = {"accuracy": 0.7107, "macro precision": 0.5879, "macro recall": 0.5736, "macro F1": 0.5755}
 
@@ -27,7 +28,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedEngine:
 
 
 def preferred(request: Request) -> str:
-    text = request.messages[0]["content"]
+    text = plain(request.messages[0]["content"])
     if "<answer_a>" not in text:
         return f"Score: {5 if 'GOOD' in text else 1}"
     return f"Better: {'A' if text.rfind('GOOD') < text.rfind('<answer_b>') else 'B'}"

@@ -17,6 +17,7 @@ from judges.clustering.clusters import Clustering
 from records import read_rows
 from records.files import BadRows
 from records.shapes import read_pairs
+from tests.fences import plain
 
 
 class FirstWords(ScriptedEngine):
@@ -27,7 +28,7 @@ class FirstWords(ScriptedEngine):
             if index in done:
                 continue
             self.asked.append(request)
-            content = request.messages[0]["content"]
+            content = plain(request.messages[0]["content"])
             first, second = (content.split(f"<answer_{n}>\n")[1].split()[0] for n in (1, 2))
             same = 0.9 if first == second else 0.2
             yield Choice(index, (math.log(same), math.log(1 - same)))

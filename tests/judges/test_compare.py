@@ -9,10 +9,11 @@ from console.errors import InputError, JudgeError
 from engines.scripted import ScriptedEngine
 from judges import compare
 from records import Comparison, read_rows
+from tests.fences import plain
 
 
 def shown(request: Any) -> tuple[str, str]:
-    content = request.messages[0]["content"]
+    content = plain(request.messages[0]["content"])
     return tuple(content.rsplit(f"<answer_{side}>\n", 1)[1].split("\n<")[0] for side in "ab")  # type: ignore[return-value]
 
 
@@ -89,8 +90,8 @@ def test_a_meta_judge_compares_the_replies_about_one_answer(engine: ScriptedEngi
             store.append(row)
 
     def reply(request: Any) -> str:
-        content = request.messages[0]["content"]
-        assert "<answer>\nthe answer\n</answer>" in content
+        content = plain(request.messages[0]["content"])
+        assert "<answer>\nthe answer\n</answer>" in plain(content)
         return "Better: B" if content.index("a long reason") > content.index("short.") else "Better: A"
 
     engine.reply = reply

@@ -10,13 +10,14 @@ from engines.scripted import ScriptedEngine
 from judges import Judge, Rubric, load_rubric
 from judges.judge import open_judge
 from judges.options import JudgeOptions
+from tests.fences import plain
 
 
 def judge_by_length(rubric: str = "additive") -> tuple[Judge, ScriptedEngine]:
     """A judge whose score is the number of x in the answer, and who prefers the answer with more of them."""
 
     def reply(request: object) -> str:
-        content = request.messages[0]["content"]  # type: ignore[attr-defined]
+        content = plain(request.messages[0]["content"])  # type: ignore[attr-defined]
         if "<answer_a>" in content:
             a, b = (content.rsplit(f"<answer_{s}>\n", 1)[1].split("\n<")[0].count("x") for s in "ab")
             return "Better: tie" if a == b else f"Better: {'A' if a > b else 'B'}"

@@ -9,12 +9,13 @@ from judges.judge import open_judge
 from judges.options import JudgeOptions
 from judges.pairwise import Contest, compare, win_rate
 from records import Comparison
+from tests.fences import plain
 
 CONTEST = Contest("p", "Q", "good answer", "bad answer", "x", "y")
 
 
 def first_answer(request: Request) -> str:
-    return request.messages[0]["content"].split("<answer_a>\n")[1].split("\n")[0]
+    return plain(request.messages[0]["content"]).split("<answer_a>\n")[1].split("\n")[0]
 
 
 def verdict(reply_to: dict[str, str]) -> Comparison:

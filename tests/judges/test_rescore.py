@@ -23,6 +23,7 @@ from judges.rubric import load_rubric
 from records import Comparison, Judgment, Response, read_rows
 from records.store import write_rows
 from tests.conftest import ROOT
+from tests.fences import plain
 
 TEXT = JudgeOptions(read="text", samples=3)
 
@@ -53,7 +54,7 @@ def compared(reply: Callable[[Request], str], options: JudgeOptions) -> Comparis
 
 
 def first_is_good(request: Request) -> bool:
-    return request.messages[0]["content"].split("<answer_a>\n")[1].startswith("good")
+    return plain(request.messages[0]["content"]).split("<answer_a>\n")[1].startswith("good")
 
 
 def run(rows: Sequence[Judgment | Comparison], *flags: str) -> list[Judgment | Comparison]:

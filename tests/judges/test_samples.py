@@ -20,6 +20,7 @@ from judges.verdict import all_said
 from records import Comparison, Judgment, Response, Store, read_rows
 from records.rows import Usage
 from records.store import latest
+from tests.fences import plain
 
 TEXT = JudgeOptions(read="text", samples=3)
 PAIRWISE = JudgeOptions(rubric="pairwise", read="text", samples=2)
@@ -80,7 +81,11 @@ def by_seed(request: Request) -> str:
 
 
 def first_is_good(request: Request) -> str:
-    return "Better: A" if request.messages[0]["content"].split("<answer_a>\n")[1].startswith("good") else "Better: B"
+    return (
+        "Better: A"
+        if plain(request.messages[0]["content"]).split("<answer_a>\n")[1].startswith("good")
+        else "Better: B"
+    )
 
 
 def test_a_row_with_a_failed_sample_has_no_score_and_says_how_many_it_has_and_why(tmp_path: Path) -> None:

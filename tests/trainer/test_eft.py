@@ -20,6 +20,7 @@ from judges.rubric import load_rubric
 from records.files import BadRows
 from records.shapes import read_chats
 from tests.console.test_command import cpu_seconds
+from tests.fences import plain
 from trainer.eft import Config, main
 from trainer.eft_examples import JudgeExample, agreeing, from_ranks, resampled
 from trainer.eft_split import Shares, split_trees
@@ -38,7 +39,7 @@ def answers(name: str = "p", ranks: tuple[int, ...] = (0, 1, 2)) -> RankedAnswer
 
 
 def honest(request: Request) -> str:
-    text = request.messages[-1]["content"].rpartition("<answer>")[2]
+    text = plain(request.messages[-1]["content"]).rpartition("<answer>")[2]
     score = next(score for word, score in QUALITY.items() if word in text)
     return f"It is what it is.\nScore: {score}"
 
@@ -213,7 +214,7 @@ def test_replies_without_a_verdict_or_a_reason_are_counted_and_not_learnt(
     make: Callable[..., Path], tmp_path: Path
 ) -> None:
     def reply(request: Request) -> str:
-        text = request.messages[-1]["content"].rpartition("<answer>")[2]
+        text = plain(request.messages[-1]["content"]).rpartition("<answer>")[2]
         return "Hard to say." if "fair" in text else "Score: 1" if "poor" in text else honest(request)
 
     with pytest.raises(JudgeError, match="the judge gave 5 to every answer"):
@@ -343,7 +344,7 @@ def test_a_killed_run_goes_on_and_ends_as_an_uninterrupted_one(make: Callable[..
 def test_dry_run_prints_the_plan_and_writes_nothing(make: Callable[..., Path], capsys: Any) -> None:
     folder = make(None, "--dry-run", "--samples", "2", "--limit", "3")
     said = capsys.readouterr().out
-    assert "18 times about 9 answers" in said and "<answer>" in said
+    assert "18 times about 9 answers" in said and "<answer>" in plain(said)
     assert not folder.exists()
 
 

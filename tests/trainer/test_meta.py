@@ -11,6 +11,7 @@ from engines.scripted import ScriptedEngine
 from judges.judge import Judge
 from judges.rubric import load_rubric
 from records import Comparison, Judgment, Pair, Store, Usage
+from tests.fences import plain
 from trainer.elo import components, elo
 from trainer.meta import MetaCounts, MetaOptions, first_place_weight, meta_pairs, mixed, wins
 
@@ -28,7 +29,7 @@ def judgment(prompt: str, response: str, replies: list[str], read: str = "text")
 
 
 def shown(request: Request, side: str) -> str:
-    text = request.messages[0]["content"]
+    text = plain(request.messages[0]["content"])
     return text.split(f"<judgement_{side}>\n")[1].split(f"\n</judgement_{side}>")[0]
 
 

@@ -19,6 +19,7 @@ from engines.scripted import ScriptedEngine
 from records import Pair, Response, Store, read_rows
 from records.runs import Run
 from records.store import write_rows
+from tests.fences import plain
 from trainer.rlp.__main__ import main
 from trainer.rlp.preferences import n_turned_round
 from trainer.rlp.recipe import (
@@ -39,7 +40,9 @@ KILLS = (
 
 def likes_the_letter_e(request: Request, choices: Any) -> list[float]:
     """Prefer, in either order, the answer with more of one letter; of equals, the one shown first."""
-    a, b = (request.messages[0]["content"].split(f"<answer_{side}>\n")[1].split("\n</answer")[0] for side in "ab")
+    a, b = (
+        plain(request.messages[0]["content"]).split(f"<answer_{side}>\n")[1].split("\n</answer")[0] for side in "ab"
+    )
     return [-3.0, -0.1] if b.count("e") > a.count("e") else [-0.1, -3.0]
 
 

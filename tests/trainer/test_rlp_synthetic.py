@@ -17,6 +17,7 @@ from judges.clustering.equivalences.options import EquivalenceOptions
 from judges.clustering.equivalences.texts import SameText
 from records import Comparison, Judgment, Pair, Usage, read_rows
 from records.store import write_rows
+from tests.fences import plain as uncoded
 from trainer.rlp.preferences import labelled_pairs, n_turned_round, with_noise
 from trainer.rlp.synthetic import OUTCOMES, synthetic_pairs
 from trainer.rlp.synthetic_options import Method, SyntheticOptions
@@ -117,7 +118,7 @@ def test_by_reward_two_different_answers_are_drawn_and_the_better_rewarded_one_i
 
 
 def likes_late_letters(request: Request, choices: Sequence[str]) -> list[float]:
-    a, b = (request.messages[0]["content"].split(f"<answer_{side}>\n")[1].split("\n")[0] for side in "ab")
+    a, b = (uncoded(request.messages[0]["content"]).split(f"<answer_{side}>\n")[1].split("\n")[0] for side in "ab")
     return [-0.1, -3.0] if a[0] > b[0] else [-3.0, -0.1] if a[0] < b[0] else [-0.5, -2.0]
 
 

@@ -1,0 +1,103 @@
+"""Gives the tags around judged texts a code that no text can know: it is made of the texts themselves.
+
+A tag's code depends on the prompt and on the texts up to the tag's end, so that the same question has the same tags
+each time, and questions that begin with the same texts begin with the same tokens. No text contains a code of its
+prompt: where one did by chance, or by a search for such a text, the next code is taken.
+"""
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
+
+VERSION = 2
+"""Of the form of filled prompts; it is part of what identifies a rubric. 1 had tags without a code."""
+PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+TAG = re.compile(r"</?[A-Za-z_][\w-]*>")
+PIECE = re.compile(r"\{\{(?P<slot>\w+)\}\}|<(?P<slash>/?)(?P<name>[A-Za-z_][\w-]*)>")
+CODE_DIGITS = 8
+
+
+@dataclass(frozen=True)
+class Fence:
+    """The two tags around some placeholders of a prompt."""
+
+    opens: int
+    """The places of the tags among the prompt's pieces."""
+    closes: int
+    name: str
+    shows: tuple[str, ...]
+    """The placeholders between them."""
+    told: tuple[str, ...]
+    """Those before its end."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a prompt is made of: texts and, at every second place, placeholders and tags."""
+
+    pieces: tuple[str, ...]
+    slots: Mapping[int, str]
+    fences: tuple[Fence, ...]
+
+
+def filled(prompt: str, texts: Mapping[str, str], ours: Collection[str] = (), *, coded: bool = True) -> str:
+    """Return `prompt` with `texts` in its placeholders, all in one pass, and codes in the tags around them.
+
+    `ours` are the placeholders whose texts are the prompt's own, such as how to reply: no tag is theirs. A tag that
+    fences nothing stays as it is, and without `coded` all do. Raises KeyError for a placeholder without a text.
+    """
+    plan = _plan(prompt)
+    pieces = list(plan.pieces)
+    for place, slot in plan.slots.items():
+        pieces[place] = texts[slot]
+    if coded:
+        shown = "\n".join(text.casefold() for text in texts.values())
+        for fence in plan.fences:
+            if not set(fence.shows) <= set(ours):
+                told = [(slot, texts[slot]) for slot in fence.told if slot not in ours]
+                code = _code((prompt, fence.opens, told), shown)
+                pieces[fence.opens] = f"<{fence.name}-{code}>"
+                pieces[fence.closes] = f"</{fence.name}-{code}>"
+    return "".join(pieces)
+
+
+def tags_in(text: str) -> tuple[str, ...]:
+    """Return the tags that stand in the text of a prompt, each once, in alphabetical order."""
+    return tuple(sorted(set(TAG.findall(text))))
+
+
+def _code(made_of: object, shown: str) -> str:
+    data = msgspec.json.encode(made_of)
+    number = 0
+    while True:
+        code = hashlib.blake2b(b"%d " % number + data, digest_size=CODE_DIGITS // 2).hexdigest()
+        if code not in shown:
+            return code
+        number += 1
+
+
+@lru_cache(maxsize=64)
+def _plan(prompt: str) -> Plan:
+    pieces: list[str] = []
+    slots: dict[int, str] = {}
+    opened: list[tuple[int, str, int]] = []
+    fences: list[Fence] = []
+    done = 0
+    for found in PIECE.finditer(prompt):
+        pieces += prompt[done : found.start()], found[0]
+        done, place = found.end(), len(pieces) - 1
+        if found["slot"]:
+            slots[place] = found["slot"]
+        elif not found["slash"]:
+            opened.append((place, found["name"], len(slots)))
+        elif (n := next((n for n in reversed(range(len(opened))) if opened[n][1] == found["name"]), None)) is not None:
+            opens, name, n_slots = opened[n]
+            del opened[n:]
+            if len(slots) > n_slots:
+                told = tuple(slots.values())
+                fences.append(Fence(opens, place, name, told[n_slots:], told))
+    return Plan((*pieces, prompt[done:]), slots, tuple(fences))
