@@ -5,11 +5,12 @@ server which can continue a given beginning and list given tokens can be asked a
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from engines.chat_reply import Reply, Token
-from engines.choices.place import Place, place_of
+from engines.choices.place import Agrees, Place, place_of
 from engines.choices.spelling import Spelled, Spelling, spelled
 from records.finish import at_token_limit, cut_off
 from records.reasoning import answer_span
@@ -45,7 +46,7 @@ def read_choices(
     labels: Sequence[str] = (),
     *,
     alone: bool = True,
-    agrees: Callable[[str, str], bool] | None = None,
+    agrees: Agrees | None = None,
 ) -> tuple[float, ...] | None:
     """Return the log-probability of each choice, or None where the reply names none.
 
@@ -66,17 +67,14 @@ def read_choices(
     found = spelled(tokens, reply.message.content)
     text = "".join(token.text for token in found)
     answer = _answer(text, reply)
-    place = place_of(text[answer], choices, labels, alone=alone)
+    place = place_of(text[answer], choices, labels, alone=alone, agrees=agrees)
     why = cut_off(reply.finish_reason)
     if why is not None and (not at_token_limit(why) or place is None or not place.settled):
         what = "" if place else " before it named a choice: --thinking-tokens makes room"
         raise NoReading(f"truncated: the reply was cut off ({why}){what}")
     if place is None:
         return None
-    named = Spelling.of(choices).choice(text[answer][place.start : place.end])
-    if agrees is not None and not agrees(text[answer], named):
-        return None
-    place = Place(place.start + answer.start, place.end + answer.start, place.settled)
+    place = replace(place, start=place.start + answer.start, end=place.end + answer.start)
     mass = _masses([token for token in found if token.end > place.start], place, choices)
     if sum(mass.values()) > 1 + ROUNDING:
         raise NoReading("broken reply: the choices have a probability above 1 together")

@@ -6,11 +6,14 @@ another choice beside it, a number that goes on, a word that takes it back.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from engines.choices.spelling import WIDE
+from engines.choices.spelling import WIDE, Spelling
+
+Agrees = Callable[[str, str], bool]
+"""Whether a reader of a text takes it for a choice."""
 
 _OPENED = r"""(?:<\|begin_of_box\|>|\\?boxed(?=\{)|\\text(?=\{)|[\s*_`"'“”‘’«»「」()\[\]{}<$])*+"""
 _CLOSED = r"""(?:<\|end_of_box\|>|[*_`"'“”‘’«»「」()\[\]{}>$])*+"""
@@ -50,28 +53,40 @@ class Place:
 
     start: int
     end: int
+    choice: str
     settled: bool
     """Whether more text follows, so that the choice could not have gone on if the text was cut off."""
 
 
-def place_of(text: str, choices: Sequence[str], labels: Sequence[str] = (), *, alone: bool = True) -> Place | None:
+def place_of(
+    text: str, choices: Sequence[str], labels: Sequence[str] = (), *, alone: bool = True, agrees: Agrees | None = None
+) -> Place | None:
     """Return where `text` names one of `choices`, or None where it names none or more than one.
 
     `alone` is whether a choice counts that is the whole text. Without labels the words before a colon are one. `text`
-    is an answer without its reasoning.
+    is an answer without its reasoning. Where the asker reads the text too (`agrees`), what it takes for a choice counts
+    where it stands last; else whatever stands beside a choice is against it.
     """
-    text = text.translate(WIDE)
+    plain = text.translate(WIDE)
+    spelling = Spelling.of(choices)
     whole, after_label = _patterns(tuple(choices), tuple(labels))
-    if (found := whole.fullmatch(text)) is not None:
-        return Place(*found.span("choice"), settled=_settled(text[found.end("choice") :])) if alone else None
-    found_labels = [match for match in after_label.finditer(text) if _is_label(match, text)]
-    if not found_labels:
+
+    def place(match: re.Match[str]) -> Place | None:
+        named = spelling.choice(match["choice"])
+        if agrees is not None and not agrees(text, named):
+            return None
+        return Place(*match.span("choice"), named, settled=_settled(plain[match.end("choice") :]))
+
+    if (found := whole.fullmatch(plain)) is not None:
+        return place(found) if alone else None
+    labelled = [match for match in after_label.finditer(plain) if _is_label(match, plain)]
+    if agrees is not None:
+        ended = [match for match in labelled if match["choice"] and not _goes_on(plain, match.end("choice"))]
+        return next(filter(None, map(place, reversed(ended))), None)
+    said = {spelling.choice(match["choice"] or "") for match in labelled}
+    if len(said) != 1 or not labelled[0]["choice"] or not _stands(plain, labelled[0].end("choice"), choices):
         return None
-    said = {_key(match["choice"] or "") for match in found_labels}
-    first = found_labels[0]
-    if len(said) > 1 or not first["choice"] or not _stands(text, first.end("choice"), choices):
-        return None
-    return Place(*first.span("choice"), settled=_settled(text[first.end("choice") :]))
+    return place(labelled[0])
 
 
 def _is_label(match: re.Match[str], text: str) -> bool:
@@ -89,9 +104,8 @@ def _is_label(match: re.Match[str], text: str) -> bool:
 def _stands(text: str, end: int, choices: Sequence[str]) -> bool:
     """Return whether nothing after a choice that ends at `end` makes it another, or takes it back."""
     after = text[end:]
-    closed = re.match(_CLOSED, after)
-    rest = after[closed.end() if closed else 0 :]
-    if _GOES_ON.match(after) or _GOES_ON.match(rest) or _AGAINST.match(rest) or _TAKEN_BACK.search(after):
+    rest = _after_signs(after)
+    if _goes_on(text, end) or _AGAINST.match(rest) or _TAKEN_BACK.search(after):
         return False
     numbers = all(_is_number(choice) for choice in choices)
     other = r"\d" if numbers else "|".join(f"(?:{re.escape(choice)})(?!\\w)" for choice in choices)
@@ -106,6 +120,16 @@ def _stands(text: str, end: int, choices: Sequence[str]) -> bool:
         if re.search(r"\d", rest.partition("\n")[0]):
             return False
     return re.match(rf"[^\S\n]*+(?:\Z|\n|[^\w\s]|{_REASON})", rest, re.IGNORECASE) is not None
+
+
+def _goes_on(text: str, end: int) -> bool:
+    """Return whether a choice that ends at `end` is part of something longer."""
+    return any(map(_GOES_ON.match, (text[end : end + _LOOKED_AT], _after_signs(text[end : end + _LOOKED_AT]))))
+
+
+def _after_signs(text: str) -> str:
+    closed = re.match(_CLOSED, text)
+    return text[closed.end() if closed else 0 :]
 
 
 def _settled(after: str) -> bool:
@@ -131,10 +155,6 @@ def _patterns(choices: tuple[str, ...], labels: tuple[str, ...]) -> tuple[re.Pat
 
 def _spaced(words: str) -> str:
     return r"[\s_]++".join(map(re.escape, words.split()))
-
-
-def _key(said: str) -> str:
-    return " ".join(said.lower().split())
 
 
 def _is_number(choice: str) -> bool:

@@ -136,6 +136,14 @@ def test_a_choice_without_its_label_is_not_meant_for_one_of_several() -> None:
     assert found is not None and found.start == len("accuracy: 4\nclarity: ")
 
 
+def test_of_several_places_the_last_counts_that_a_reader_of_the_text_takes() -> None:
+    text = 'It says "Score: 5".\nScore: 4\nNo.\nScore: 2'
+    found = place_of(text, FIVE, ("Score",), agrees=lambda _, choice: choice == "4")
+    assert found is not None and (found.choice, found.start) == ("4", text.index("4"))
+    assert place_of(text, FIVE, ("Score",), agrees=lambda *_: False) is None
+    assert place_of("Score: 4.5", FIVE, ("Score",), agrees=lambda *_: True) is None
+
+
 def test_any_of_several_labels_is_the_one_asked_for() -> None:
     assert named("Puntuación: 4", FIVE, "Score", "Puntuación") == "4"
 
