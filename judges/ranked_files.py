@@ -15,6 +15,7 @@ from judges.ranked import RankedAnswers, ordered_pairs
 from records import Message
 from records.files import BadRows, Record, read_records
 from records.keys import content_key
+from records.notes import Notes
 from records.shapes import prompt_of
 
 Located = tuple[str, Record]
@@ -34,7 +35,13 @@ def read_ranked(source: str | Path, bad: BadRows) -> list[RankedAnswers]:
     """
     records = list(read_records(source, bad))
     reader = _reader_for(records[0][1], source)
-    found = [ranked for where, ranked in reader(records, bad) if _is_usable(where, ranked, bad)]
+    notes, found = Notes(str(source)), list[RankedAnswers]()
+    for where, ranked in reader(records, bad):
+        if _is_usable(where, ranked, bad):
+            found.append(ranked)
+            notes.rendered(where, [ranked])
+    if not bad.quiet:
+        notes.say()
     if not found:
         raise InputError(f"{source}: no prompt with ranked answers: {bad.n_bad} bad")
     return found

@@ -9,7 +9,7 @@ from records.preferences import names_in
 from records.rows import Message
 from records.values import Record
 
-TEXTS = ("prompt", "chosen", "rejected", "response", "response_a", "response_b")
+TEXTS = ("prompt", "chosen", "rejected", "response", "responses", "response_a", "response_b")
 """Where rows of any kind have texts."""
 
 
@@ -63,5 +63,5 @@ def _texts(row: object) -> Iterator[str]:
         if isinstance(part, str):
             yield part
         elif isinstance(part, list):
-            chat: list[Message] = part
-            yield from (turn["content"] for turn in chat)
+            turns: list[Message | str] = part
+            yield from (turn if isinstance(turn, str) else turn["content"] for turn in turns)

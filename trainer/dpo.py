@@ -6,8 +6,9 @@ python -m trainer.dpo pairs.jsonl --model iter2 --reference iter0 --labels soft 
 python -m trainer.dpo pairs.jsonl --model M --checkpoints runs/dpo/checkpoints --every-n-steps 100 --out runs/dpo/model
 accelerate launch --config_file recipes/accelerate_fsdp.yaml -m trainer.dpo pairs.jsonl --model M --out runs/dpo/model
 
-FILE has preference pairs: this project's, TRL's `prompt`, `chosen`, `rejected`, two outputs with a `label`, CSV,
-Parquet, .gz of these, or a hub data set. A pair's `weight` is its weight in the loss, over the mean weight.
+FILE has preference pairs: this project's, TRL's `prompt`, `chosen`, `rejected`, hh-rlhf's, two outputs with a `label`,
+CSV, Parquet, .gz of these, or a hub data set; docs/train.md has all. A pair's `weight` is its weight in the loss, over
+the mean weight.
 """
 
 from collections.abc import Sequence

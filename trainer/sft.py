@@ -4,8 +4,8 @@ python -m trainer.sft chats.jsonl --model smollm2 --out runs/sft/model
 python -m trainer.sft answers.json.gz --model runs/demo/iter1/model --learning-rate 2e-5 --epochs 2 --out runs/sft/model
 accelerate launch --config_file recipes/accelerate_fsdp.yaml -m trainer.sft chats.jsonl --model M --out runs/sft/model
 
-FILE has conversations: `messages`, `prompt` and `completion`, Alpaca's `instruction` and `output`, CSV, Parquet, .gz of
-these, or a hub data set.
+FILE has conversations: `messages`, sharegpt's `conversations`, `prompt` and `completion`, Alpaca's `instruction` and
+`output`, or pairs, of which the chosen answer only is learnt; CSV, Parquet, .gz of these, or a hub data set.
 """
 
 from collections.abc import Sequence
