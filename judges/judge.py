@@ -231,7 +231,7 @@ def request(judge: Judge, texts: dict[str, str], key: object, number: int) -> Re
             messages,
             seed,
             judge.rubric.prefill(label),
-            labels=(label,),
+            labels=(label, *judge.rubric.other_labels),
             alone=not judge.rubric.criteria,  # one of several is never meant by a verdict without its name
             agrees=partial(is_choice, judge.rubric.apart[label]),
         )

@@ -90,6 +90,18 @@ def test_a_comparison_is_read_after_its_label(
     assert row.flipped is (None if preference is None else True)
 
 
+def test_any_of_a_rubrics_labels_stands_before_the_choice(server: Server, engine: OpenAIEngine, tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text("{{closing}} {{prompt}} {{response}}")
+    (tmp_path / "own.toml").write_text(
+        'name = "own"\nkind = "score"\nsource = "own"\nprompt = "own.txt"\nlabels = ["Score", "评分", "Puntuación"]\n'
+        'low = 1\nhigh = 5\n[closing]\nlogprobs = "Score:"\n[logprobs]\nchoices = ["1", "2", "3", "4", "5"]\n'
+    )
+    for label in ("Score", "评分", "Puntuación"):
+        server.answer = says(label, ":", " 2")
+        [row] = judge_of(engine, str(tmp_path / "own.toml")).judge(ANSWERS[:1])
+        assert row.score == 2
+
+
 def test_each_criterion_is_read_after_its_own_name(server: Server, engine: OpenAIEngine) -> None:
     lines = zip(("accuracy", "completeness", "relevance", "clarity"), (1, 2, 3, 4), strict=True)
     server.answer = says(*(text for name, grade in lines for text in (name, ":", f" {grade}", "\n")))
