@@ -12,7 +12,7 @@ from judges.parse import parse_reply
 from judges.ranked import RankedAnswers, ordered_pairs
 from judges.rubric import Rubric
 from judges.template import fill
-from judges.verdict import score_of, stored
+from judges.verdict import all_said, score_of
 from records import Judgment, Message, text_of
 from records.keys import content_key
 from records.rows import Row
@@ -87,7 +87,8 @@ def attempts_of(judgment: Judgment, judge: Judge) -> list[Attempt | None]:
             return [None]
         score = nearest_choice(judge.rubric, judgment.score)
         return [Attempt(score, score_line(judge.rubric, judge.read, score))]
-    said = stored(judgment.replies, judgment.finish_reasons)
+    # With a place for a sample whose call failed: the n-th replies on a prompt's answers are one attempt.
+    said = all_said(judgment)
     return [_attempt(one.reply or "", score_of([one], judge.how).value, judge.rubric) for one in said]
 
 

@@ -134,8 +134,9 @@ def test_a_row_of_an_earlier_version_with_a_failed_sample_has_no_score() -> None
     assert (new.score, new.scores, new.n_samples) == (3.0, [None, 2.0, 4.0], 2)
 
 
-def test_a_truncated_reply_stays_without_a_verdict() -> None:
-    engine = ScriptedEngine(reply=lambda _: "Score: 4", finish_reason="length")
+@pytest.mark.parametrize("reason", ["length", "max_tokens", "content_filter"])
+def test_a_truncated_reply_stays_without_a_verdict(reason: str) -> None:
+    engine = ScriptedEngine(reply=lambda _: "Score: 4", finish_reason=reason)
     response = Response(id="r", prompt_id="p", prompt="Q", response="A", model="m")
     [new] = run(list(open_judge(engine, TEXT, 0).judge([response])))
     assert new.score is None and new.error is not None and new.error.startswith("truncated")
