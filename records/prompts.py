@@ -54,7 +54,7 @@ def _field(record: Record) -> str | list[Message]:
         return text_in(prompt, "prompt")
     if record.get("instruction") is not None:
         text, extra = text_in(record["instruction"], "instruction"), record.get("input")
-        return f"{text}\n\n{extra}" if isinstance(extra, str) and extra.strip() else text
+        return f"{text}\n\n{text_in(extra, 'input')}" if isinstance(extra, str) and extra.strip() else text
     chat = conversation_in(record)
     if chat is not None:
         head = chat[:-1] if chat[-1]["role"] == "assistant" else chat

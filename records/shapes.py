@@ -5,6 +5,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from console.errors import InputError, RowError
 from records.files import BadRows, Record, read_records
 from records.finish import text_cut_off
@@ -203,11 +205,22 @@ def _pair(record: Record, sides: Sides, chosen: str, rejected: str) -> Pair:
         prompt_id=_id(record, "prompt_id", "id") or content_key("prompt", prompt),
         weight=1.0 if weight is None else weight,
         judge=_optional(record, "judge"),
-        evidence=record.get("evidence"),
+        evidence=_evidence(record),
         chosen_finish_reason=_optional(record, "chosen_finish_reason"),
         rejected_finish_reason=_optional(record, "rejected_finish_reason"),
         **known,
     )
+
+
+def _evidence(record: Record) -> list[dict[str, Any]] | None:
+    evidence = record.get("evidence")
+    if not isinstance(evidence, list):
+        return None
+    try:
+        msgspec.json.encode(evidence)
+    except (UnicodeEncodeError, RecursionError, TypeError, ValueError):
+        raise InputError("'evidence' holds what is no text") from None
+    return evidence
 
 
 def _alone(record: Record) -> Response:
@@ -305,7 +318,7 @@ def _optional(record: Record, *names: str) -> str | None:
     for name in names:
         value = record.get(name)
         if value and isinstance(value, str):
-            return value
+            return text_in(value, name, empty=True)
     return None
 
 
@@ -313,7 +326,7 @@ def _id(record: Record, *names: str) -> str | None:
     for name in names:
         value = record.get(name)
         if isinstance(value, str | int):
-            return str(value)
+            return text_in(str(value), name, empty=True)
     return None
 
 

@@ -2,11 +2,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from console.errors import InputError
 from records.files import BadRows
-from records.shapes import chats_of, pairs_of, read_chats, read_responses, responses_of
+from records.shapes import chats_of, pairs_of, prompt_of, read_chats, read_responses, responses_of
 
 USER = {"role": "user", "content": "Q"}
 FIRST = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
@@ -185,3 +186,47 @@ def test_real_preferences_are_read_whole(data: Path) -> None:
         pairs = list(read_pairs(data / name, bad))
         assert all(pair.prompt and pair.prompt[-1]["role"] == "user" for pair in pairs), name
         assert n_pairs is None or (len(pairs), bad.n_bad) == (n_pairs, n_bad), name
+
+
+VALUES: list[Any] = [
+    None,
+    5,
+    float("nan"),
+    True,
+    "",
+    "x",
+    "\ud800",
+    [],
+    ["x"],
+    [None, 1],
+    {},
+    {"text": None},
+    [{}],
+    [[]],
+]
+
+
+def mutants(row: Any) -> list[Any]:
+    """Return `row` with each field left out, and with each of `VALUES` in each field, at every depth."""
+    made: list[Any] = []
+    if isinstance(row, dict):
+        for name, value in row.items():
+            made.append({other: kept for other, kept in row.items() if other != name})
+            made += [{**row, name: other} for other in [*VALUES, *mutants(value)]]
+    elif isinstance(row, list):
+        for place, value in enumerate(row):
+            made += [[*row[:place], other, *row[place + 1 :]] for other in [*VALUES, *mutants(value)]]
+    return made
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_damaged_record_is_read_or_says_what_is_wrong(name: str) -> None:
+    extra = {"history": [["Hi", "Hello"]], "weight": 1.0, "margin": 2, "model": "m", "n_tokens": 3, "label": 1}
+    for mutant in [*mutants(FORMATS[name][0]), *mutants(FORMATS[name][0] | extra)]:
+        for read in (prompt_of, responses_of, pairs_of, chats_of):
+            try:
+                found = read(mutant)
+            except InputError as error:
+                assert str(error) and "\n" not in str(error)
+            else:
+                assert msgspec.json.encode(found)
