@@ -11,6 +11,7 @@ from pathlib import Path
 from console.errors import EngineError, InputError
 from console.progress import say
 from records.keys import files_digest
+from records.leftovers import remove_leftovers, temporary_folder
 from records.runs import ITERATION, find_run
 
 PACKAGED = "smollm2"
@@ -124,10 +125,11 @@ def packaged_model() -> Path:
 def made_once(name: str, mark: str, what: str, make: Callable[[Path], None]) -> Path:
     """Return the cache's folder `name`, which `make` fills on first use; it is there whole, with its file `mark`."""
     folder = cache_folder() / name
+    remove_leftovers(folder.parent)
     if (folder / mark).exists():
         return folder
     say(f"{what} once, into {folder}")
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    partial = temporary_folder(folder)
     try:
         make(partial)
         if not folder.exists():  # another process may have been as quick

@@ -1,12 +1,12 @@
 """Writes the calls of a batch into as many files as OpenAI's limits ask for."""
 
-import os
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
 from console.progress import say
+from records.leftovers import temporary_path
 from records.store import DiskErrors, set_aside
 
 MAX_REQUESTS = 50_000
@@ -54,7 +54,7 @@ class Parts:
         if self._file:
             self._file.close()
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.{len(self._written)}.tmp")
+        temporary = temporary_path(self._path, f"-{len(self._written)}")
         self._written.append(temporary)
         self._n_here = self._bytes_here = 0
         return temporary.open("wb")

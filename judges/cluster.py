@@ -191,15 +191,14 @@ def rows_into(path: Path, *, apart: bool = False) -> Iterator[Callable[[Any], No
 
     With `apart` an earlier file that says something else is set aside, not replaced.
     """
-    import os
-
     import msgspec
 
     from console.errors import StoreError
+    from records.leftovers import temporary_path
     from records.store import replace_apart
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    partial = temporary_path(path)
     try:
         with partial.open("wb") as file:
             yield lambda row: file.writelines((msgspec.json.encode(row), b"\n"))

@@ -20,6 +20,7 @@ import msgspec
 from console.again import StartAgain
 from console.errors import RowError, StoreError
 from records.disk import DiskDict
+from records.leftovers import remove_leftovers, temporary_path
 from records.rows import Row
 
 RowT = TypeVar("RowT", bound=Row)
@@ -71,6 +72,7 @@ class Store(Generic[RowT]):
             self._file = _locked(path)
         try:
             with DiskErrors(path):
+                remove_leftovers(path.parent)
                 _repair_end(path)
             self._index()
         except BaseException:
@@ -124,7 +126,7 @@ class Store(Generic[RowT]):
         with Store(aside, self._row_type) as others:
             for row in self.chosen(moved):
                 others.append(row)
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        temporary = temporary_path(self.path)
         decoder = msgspec.json.Decoder(self._row_type)
         with DiskErrors(self.path):
             try:
@@ -200,8 +202,9 @@ def latest(rows: Iterator[RowT]) -> list[RowT]:
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Write a whole file so that it is there complete or not at all (a temporary file, then a rename)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_path(path)
     with DiskErrors(path):
+        remove_leftovers(path.parent)
         try:
             with temporary.open("wb") as file:
                 file.write(data.encode() if isinstance(data, str) else data)
@@ -236,8 +239,9 @@ def write_rows(path: Path, rows: Iterable[Any], *, apart: bool = False) -> None:
     An earlier file is replaced; with `apart` one that says something else is set aside.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_path(path)
     with DiskErrors(path):
+        remove_leftovers(path.parent)
         try:
             with temporary.open("wb") as file:
                 for row in rows:

@@ -19,6 +19,7 @@ import msgspec
 from console.errors import InputError
 from console.progress import say
 from engines.models import FLOAT32, checkpoint_dtype
+from records.leftovers import ENDING, remove
 from records.rows import Row
 from records.store import set_aside
 
@@ -162,6 +163,12 @@ def checkpoints_in(folder: Path, key: str | None = None) -> list[Path]:
         elif key is None or ((made := manifest_of(path)) and made.key == key):
             whole.append(path)
     return whole
+
+
+def clear_unfinished(checkpoints: Checkpoints | None) -> None:
+    """Remove the checkpoints that a killed training was writing; only the training's first process may call this."""
+    for path in checkpoints.folder.glob(f"step-*{ENDING}") if checkpoints else ():
+        remove(path)
 
 
 def newest_checkpoint(checkpoints: Checkpoints | None) -> Path | None:

@@ -16,6 +16,7 @@ from console.command import Flags
 from console.errors import InputError, StoreError
 from console.progress import say
 from engines.served.address import shown
+from records.leftovers import ENDING, OWNER, remove, remove_leftovers
 from records.rows import Row
 from records.runs import Run, read_settings
 from records.store import set_aside, write_atomic
@@ -89,6 +90,17 @@ def claim_run(run: Run, config: Flags, made: Collection[str] = ()) -> None:
             )
     if longer:
         _lengthen(run, longer)
+
+
+def remove_run_leftovers(run: Run) -> None:
+    """Remove what killed processes left half-written anywhere in a run; the caller holds the lock of its ledger.
+
+    A model on its way has a name without a process: while the lock is held, no other trains in the run.
+    """
+    remove_leftovers(run.folder, below=True)
+    for path in run.folder.rglob(f"*{ENDING}"):
+        if path.is_dir() and OWNER.search(path.name) is None:
+            remove(path)
 
 
 def _lengthen(run: Run, longer: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ def main(config: Config) -> None:
     from records import Store
     from trainer.eval_integrity import check_eval_hashes, write_eval_hashes
     from trainer.integrity import check_hashes, write_hashes
-    from trainer.ledger import LedgerLine, claim_run, set_aside_run
+    from trainer.ledger import LedgerLine, claim_run, remove_run_leftovers, set_aside_run
     from trainer.report import print_plan, print_report
     from trainer.rounds import link_base_model
     from trainer.seeds import seed_prompts
@@ -48,6 +48,7 @@ def main(config: Config) -> None:
         set_aside_run(run)
     measured: dict[int, Measured] = {}
     with Store(run.ledger, LedgerLine) as ledger:  # its lock keeps a second loop out of the run
+        remove_run_leftovers(run)
         claim_run(run, config, ledger.ids)
         check_eval_hashes(run)
         link_base_model(run, base)

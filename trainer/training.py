@@ -16,7 +16,7 @@ from console.errors import InputError, TrainingError
 from console.progress import progress
 from engines.chat.options import ChatTemplateKwargs
 from engines.chat.template import check_example, checked_kwargs, load_tokenizer, safe_messages
-from trainer.checkpoints import Checkpoints, newest_checkpoint, saver, seal, write_weights
+from trainer.checkpoints import Checkpoints, clear_unfinished, newest_checkpoint, saver, seal, write_weights
 from trainer.launch import check_batch, check_sharding, is_first, is_sharded, n_processes
 from trainer.resume import Keeping, keeper, newest_state, work_of
 from trainer.tiles import small_tiles
@@ -188,6 +188,8 @@ def fit(
         from trainer.sharding import keep_precision
 
         keep_precision(trainer)
+    if is_first():
+        clear_unfinished(checkpoints)
     keeping = Keeping.of(trainer, asdict(options), options.save_minutes, beside) if options is not None else None
     state = newest_state(trainer, keeping) if keeping else None
     n_steps = _count_steps(trainer)
@@ -240,11 +242,14 @@ def claim_folder(folder: Path, *, fresh: bool) -> None:
 
     Every process looks, and the first one sets aside: none gets as far as a new model in `folder` without the others.
     """
+    from records.leftovers import ENDING, remove, remove_leftovers
     from records.store import set_aside
 
     if folder.exists() and not fresh:
         raise InputError(f"{folder} exists; give another --out, or --fresh to set it aside")
     if is_first():
+        remove_leftovers(folder.parent)
+        remove(folder.with_name(f"{folder.name}{ENDING}"))  # what a killed training was saving
         set_aside(folder)
         if fresh:
             set_aside(work_of(folder))

@@ -1,6 +1,5 @@
 """Keeps a corpus's passages in the user's cache, so that only those that are asked for are read into memory."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from console.errors import StoreError
 from console.progress import say
 from engines.models import cache_folder
 from judges.retrieval.corpus import Passage, corpus_digest, read_passages
+from records.leftovers import remove_leftovers, temporary_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,9 +82,10 @@ def open_passages(source: Path) -> Passages:
 
 def once(folder: Path, build: Callable[[Path], None]) -> None:
     """Make `folder` by `build`, complete or not at all; a folder that is there is left as it is."""
+    remove_leftovers(folder.parent)
     if folder.exists():
         return
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    partial = temporary_folder(folder)
     try:
         partial.mkdir(parents=True)
         build(partial)

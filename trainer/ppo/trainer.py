@@ -25,7 +25,7 @@ from records import Prompt, Store, messages_of
 from records.finish import cut_off
 from records.keys import content_key, derived_seed
 from records.rows import Row
-from trainer.checkpoints import Checkpoints, seal
+from trainer.checkpoints import Checkpoints, clear_unfinished, seal
 from trainer.launch import is_first, is_sharded, n_processes
 from trainer.ppo.actor import ActorCritic, load_value, settle
 from trainer.ppo.options import PPOOptions, adapted, check_ppo, learning_rate_at, n_steps_of
@@ -111,7 +111,7 @@ def train_ppo(
         while trainer.done.step < n_steps:
             row = trainer.step(questions, n_steps)
             last = last if row.kl is None else row
-            if log is not None:
+            if log is not None and row.id not in log:  # a step after the last checkpoint is made again, the same
                 log.append(row)
             advance(1)
     trained = _trained(last, n_steps, options.rollout_batch_size)
@@ -178,6 +178,8 @@ class _Trainer:
         accelerator: "Accelerator",
     ) -> "_Trainer":
         """Load the models, and where this training was stopped its state."""
+        if is_first():
+            clear_unfinished(checkpoints)
         kept = newest_state(checkpoints)
         policy, tokenizer = load_policy(kept or parent, options.chat_template_kwargs)
         reference, _ = load_policy(parent)

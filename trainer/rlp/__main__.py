@@ -25,7 +25,7 @@ def main(config: Config) -> None:
     from records import Store
     from trainer.eval_integrity import check_eval_hashes, write_eval_hashes
     from trainer.integrity import check_hashes, write_hashes
-    from trainer.ledger import LedgerLine, claim_run, set_aside_run
+    from trainer.ledger import LedgerLine, claim_run, remove_run_leftovers, set_aside_run
     from trainer.rlp.measure import evaluate
     from trainer.rlp.report import print_plan, print_report
     from trainer.rlp.splits import deal, shown_prompts
@@ -43,6 +43,7 @@ def main(config: Config) -> None:
     if config.fresh:
         set_aside_run(run)
     with Store(run.ledger, LedgerLine) as ledger:  # its lock keeps a second process out of the run
+        remove_run_leftovers(run)
         claim_run(run, config)
         check_eval_hashes(run)
         link_base_model(run, base)

@@ -1,0 +1,66 @@
+"""Temporary files and folders of killed processes: their names say whose they are, so that others remove them."""
+
+import os
+import re
+import shutil
+import socket
+from hashlib import blake2b
+from pathlib import Path
+
+ENDING = ".tmp"
+OWNER = re.compile(r"\.(?:([0-9a-f]{6})-)?(\d+)\.tmp$")
+"""At the end of a temporary name: the machine, where it is said, and the process."""
+
+
+def temporary_path(path: Path, part: str = "") -> Path:
+    """Return the name under which this process writes the file `path`, in its own folder, before it is renamed."""
+    return path.with_name(f".{path.name}{part}.{_machine()}-{os.getpid()}{ENDING}")
+
+
+def temporary_folder(folder: Path) -> Path:
+    """Return the name under which this process makes `folder` before it is renamed."""
+    return folder.with_name(f"{folder.name}.{_machine()}-{os.getpid()}{ENDING}")
+
+
+def remove_leftovers(folder: Path, *, below: bool = False) -> list[Path]:
+    """Remove what killed processes of this machine left in `folder`, with `below` in all its folders; return what.
+
+    What a process that lives is writing, and what another machine does on a shared disk, is not touched.
+    """
+    if not folder.is_dir():
+        return []
+    found = [path for path in (folder.rglob(f"*{ENDING}") if below else folder.glob(f"*{ENDING}")) if _is_left(path)]
+    for path in found:
+        remove(path)
+    return found
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder; another process may be as quick."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_left(path: Path) -> bool:
+    owner = OWNER.search(path.name)
+    if owner is None or owner[1] not in (None, _machine()):
+        return False
+    return not _lives(int(owner[2]))
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OverflowError:  # no system has such a process
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
+
+
+def _machine() -> str:
+    return blake2b(socket.gethostname().encode(), digest_size=3).hexdigest()
