@@ -40,6 +40,8 @@ class OpenAIEngine:
     """Room for reasoning before each reply, besides that for the reply itself."""
     gives_logprobs: bool = field(default=False, init=False)
     """Whether any reply had log-probabilities: until then replies without them are the server's fault."""
+    n_without: int = field(default=0, init=False)
+    """How many replies without them came in a row."""
     answered: bool = field(default=False, init=False)
     """Whether any reply had a text."""
 
@@ -111,7 +113,7 @@ class OpenAIEngine:
                 yield self._choice(index, call, choices, how)
             except NoLogprobs as why:
                 without.append((index, call, how))
-                if len(without) == FIRST_CALLS:
+                if len(without) == FIRST_CALLS or self.gives_logprobs:
                     raise NoLogprobsError(f"{self.name}: {why}") from None
             if self.gives_logprobs:
                 yield from (self._choice(index, call, choices, how) for index, call, how in without)
@@ -131,13 +133,14 @@ class OpenAIEngine:
         try:
             logprobs = read_choices(call.reply, choices, how.labels, alone=how.alone, agrees=how.agrees)
         except NoLogprobs as why:
-            if not self.gives_logprobs:
+            self.n_without += 1
+            if not self.gives_logprobs or self.n_without > MAX_FAILURES_IN_ROW:
                 raise
             return Choice(index, (), error=str(why), **call.usage)
         except NoReading as why:
             self.gives_logprobs = True
             return Choice(index, (), error=str(why), **call.usage)
-        self.gives_logprobs = True
+        self.gives_logprobs, self.n_without = True, 0
         text = (call.reply.message.content or "")[:80]
         error = None if logprobs else f"the reply names no choice: {text!r}"
         return Choice(index, logprobs or (), error=error, **call.usage)

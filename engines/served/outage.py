@@ -86,6 +86,7 @@ class Outage:
             yield from held
         if self._over is not None:
             over, self._over = self._over, None
+            self._firsts, self._n_in_row = [], 0  # a later call of the same program tries again
             raise EngineError(over)
 
     @property

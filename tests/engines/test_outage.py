@@ -191,6 +191,26 @@ def test_a_server_without_log_probabilities_is_told_so_after_a_few_calls(server:
     assert len(server.asked) < 30
 
 
+def test_a_server_that_gives_no_log_probabilities_any_more_is_not_paid_for_ever(server: Server) -> None:
+    server.answer = lambda _: completion("4")
+    found = []
+    with pytest.raises(NoLogprobsError, match="m: the server gives no log-probabilities"):
+        for one in engine_of(server, 2).choose(ASK, ["4", "5"], done={0}):
+            found.append(one)
+    assert len(found) == 25 and len(server.asked) < 50
+
+
+def test_an_engine_tries_again_after_an_outage(server: Server) -> None:
+    engine = engine_of(server, 1, max_failures_in_row=3)
+    for answer in ((401, {}), (500, {})):
+        server.answer = lambda _, answer=answer: answer
+        for _ in range(7):
+            with pytest.raises(EngineError):
+                asked(engine, 10)
+    server.answer = lambda _: completion("ok")
+    assert all(one.error is None for one in asked(engine, 10).values())
+
+
 def test_rows_that_had_log_probabilities_at_an_earlier_start_show_that_the_server_has_them(server: Server) -> None:
     server.answer = lambda _: completion("4")
     found = list(engine_of(server).choose(ASK[:10], ["4", "5"], done={0}))
