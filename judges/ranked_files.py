@@ -13,9 +13,9 @@ from judges.audit.readers.found import UNEXPECTED, text
 from judges.audit.readers.trees import read_oasst
 from judges.ranked import RankedAnswers, ordered_pairs
 from records import Message
+from records.fields.notes import Notes
 from records.files import BadRows, Record, read_records
 from records.keys import content_key
-from records.notes import Notes
 from records.shapes import prompt_of
 
 Located = tuple[str, Record]

@@ -8,16 +8,16 @@ from typing import Any, TypeVar
 import msgspec
 
 from console.errors import InputError, RowError
+from records.fields.labels import Codes, check_zero_one
+from records.fields.messages import chat_in, is_conversation, text_in, with_head
+from records.fields.notes import Notes
+from records.fields.preferences import CHOSEN, Sides, better_in, has_own_codes, label_in, names_in, sides_in
+from records.fields.prompts import conversation_in, has_prompt, prompt_in
+from records.fields.values import number_in, number_or_none
 from records.files import BadRows, Record, read_records
 from records.finish import text_cut_off
 from records.keys import content_key
-from records.labels import Codes, check_zero_one
-from records.messages import chat_in, is_conversation, text_in, with_head
-from records.notes import Notes
-from records.preferences import CHOSEN, Sides, better_in, has_own_codes, label_in, names_in, sides_in
-from records.prompts import conversation_in, has_prompt, prompt_in
 from records.rows import Message, Pair, Prompt, Response, messages_of
-from records.values import number_in, number_or_none
 
 RowT = TypeVar("RowT")
 UNKNOWN_MODEL = "unknown"
@@ -156,7 +156,7 @@ def sides_of(record: Record) -> tuple[list[Response], list[Response]] | None:
 def pairs_of(record: Record, codes: Codes | None = None) -> list[Pair]:
     """Return the preference pairs of one record, nothing for a tie; raises InputError where there is none.
 
-    `codes` say what a label means; the default is `records.labels.CODES`.
+    `codes` say what a label means; the default is `records.fields.labels.CODES`.
     """
     sides = sides_in(record)
     if sides is None:

@@ -37,7 +37,7 @@ class Config(Flags):
 
 def main(config: Config) -> None:
     """Load the pairs, then open the screen; wrong input ends the command before the screen opens."""
-    from records.labels import parse_codes
+    from records.fields.labels import parse_codes
     from tui.query import find_pairs, load_pairs
 
     if config.screenshot is not None and config.screenshot.suffix.lower() != ".svg":

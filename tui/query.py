@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from console.errors import InputError, RowError
+from records.fields.labels import Codes
+from records.fields.notes import Notes
 from records.files import BadRows, decode_record, is_indexed
-from records.labels import Codes
-from records.notes import Notes
 from records.rows import Pair, text_of
 from records.runs import ITERATION, RUNS, Run, find_run
 from records.shapes import check_codes, pairs_of, read_pairs

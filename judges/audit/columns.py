@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from console.errors import InputError
 from judges.audit.labels import Grade, Verdict, verdict_by_scores
+from records.fields.labels import CODES, key_of, parse_codes
+from records.fields.values import number_in
 from records.files import Record
-from records.labels import CODES, key_of, parse_codes
 from records.rows import Winner
-from records.values import number_in
 
 VERDICT = ("verdict", "winner", "preference", "prediction", "judge_verdict", "gpt_result", "score")
 HUMAN = ("human", "human_label", "label", "gold", "human_score")

@@ -14,9 +14,9 @@ import msgspec
 
 from console.errors import InputError, RowError
 from records import Message, Response, answer_key, prompt_key
+from records.fields.values import number_or_none
 from records.files import BadRows, Record, check_limit, read_records
 from records.shapes import responses_of
-from records.values import number_or_none
 
 
 class Member(msgspec.Struct, frozen=True):

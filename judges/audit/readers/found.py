@@ -8,9 +8,9 @@ import msgspec
 
 from console.errors import InputError, RowError
 from judges.audit.labels import LabelledPair, LabelledScore
+from records.fields.preferences import CHOSEN, SIDES
 from records.files import BadRows, Record
 from records.keys import content_key
-from records.preferences import CHOSEN, SIDES
 from records.rows import Message
 
 Records = Sequence[tuple[str, Record]]

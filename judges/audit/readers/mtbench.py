@@ -7,8 +7,8 @@ from console.errors import InputError
 from judges.audit.columns import Columns, number_of, winner_of
 from judges.audit.labels import SWAPPED, LabelledPair, LabelledScore, majority
 from judges.audit.readers.found import Found, Records, each, text
+from records.fields.labels import CODES
 from records.files import BadRows, Record
-from records.labels import CODES
 from records.rows import Message, Winner, text_of
 
 FAILED = -1

@@ -6,8 +6,8 @@ from console.errors import InputError
 from judges.audit.columns import Columns, winner_of
 from judges.audit.labels import LabelledPair, majority
 from judges.audit.readers.found import Found, Records, answers_in, each, group_of, text
+from records.fields.labels import CODES, ZERO_FIRST, check_zero_one
 from records.files import BadRows, Record
-from records.labels import CODES, ZERO_FIRST, check_zero_one
 from records.rows import Winner
 from records.shapes import UNKNOWN_MODEL, prompt_of
 

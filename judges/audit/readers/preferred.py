@@ -7,9 +7,9 @@ from console.errors import InputError
 from judges.audit.columns import Columns
 from judges.audit.labels import LabelledPair, LabelledScore, from_preferred
 from judges.audit.readers.found import HUMANS, Found, Records, each, group_of, text
+from records.fields.values import number_in
 from records.files import BadRows, Record
 from records.shapes import UNKNOWN_MODEL, pairs_of, prompt_of
-from records.values import number_in
 
 STYLES = ("concise", "detailed", "markdown")
 """The order of RM-Bench's three answers of either kind."""

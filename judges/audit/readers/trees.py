@@ -8,11 +8,11 @@ from console.errors import InputError
 from judges.audit.columns import Columns
 from judges.audit.labels import LabelledPair, LabelledScore, from_preferred
 from judges.audit.readers.found import Found, Records, each
+from records.fields.messages import role_of
+from records.fields.values import number_or_none
 from records.files import BadRows, Record
-from records.messages import role_of
 from records.rows import Message
 from records.shapes import UNKNOWN_MODEL
-from records.values import number_or_none
 
 TURNS = ("user", "assistant")
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from console.errors import InputError
+from records.fields.labels import parse_codes, side_of
 from records.files import BadRows
-from records.labels import parse_codes, side_of
 from records.shapes import pairs_of, read_chats, read_pairs, read_responses
 
 TWO = {"instruction": "Q", "output_1": "A", "output_2": "B"}

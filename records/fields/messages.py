@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from console.errors import InputError
+from records.fields.values import Record, is_empty
 from records.rows import Message
-from records.values import Record, is_empty
 
 ROLES = {
     "system": "system", "developer": "system",

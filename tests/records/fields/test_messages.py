@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from console.errors import InputError
-from records.messages import chat_in, rendered_in, transcript_in
+from records.fields.messages import chat_in, rendered_in, transcript_in
 from records.shapes import chats_of, prompt_of, responses_of
 
 SYSTEM = {"role": "system", "content": "You are a pirate."}

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from console.progress import say
-from records.messages import rendered_in
-from records.preferences import names_in
+from records.fields.messages import rendered_in
+from records.fields.preferences import names_in
+from records.fields.values import Record
 from records.rows import Message
-from records.values import Record
 
 TEXTS = ("prompt", "chosen", "rejected", "response", "responses", "response_a", "response_b")
 """Where rows of any kind have texts."""

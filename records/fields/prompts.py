@@ -1,9 +1,9 @@
 """What a record asks: the prompt under the names that people give it, after its system turn and its history."""
 
 from console.errors import InputError
-from records.messages import chat_in, is_conversation, text_in, transcript_in, with_head
+from records.fields.messages import chat_in, is_conversation, text_in, transcript_in, with_head
+from records.fields.values import Record, is_empty
 from records.rows import Message, messages_of
-from records.values import Record, is_empty
 
 CONVERSATIONS = ("messages", "conversations", "conversation")
 QUESTIONS = ("question", "query", "input")

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from console.errors import InputError
+from records.fields.values import number_in
 from records.rows import Winner
-from records.values import number_in
 
 Codes = Mapping[str, Winner]
 

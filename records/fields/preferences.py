@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from console.errors import InputError
-from records.labels import ONE_OR_ZERO, ZERO_FIRST, Codes, side_of
-from records.messages import chat_in, is_conversation, message_of, text_in, transcript_in, with_head
-from records.prompts import has_prompt, is_transcript, prompt_in
+from records.fields.labels import ONE_OR_ZERO, ZERO_FIRST, Codes, side_of
+from records.fields.messages import chat_in, is_conversation, message_of, text_in, transcript_in, with_head
+from records.fields.prompts import has_prompt, is_transcript, prompt_in
+from records.fields.values import Record
 from records.rows import Message, Winner, messages_of
-from records.values import Record
 
 CHOSEN = ("chosen", "rejected")
 SIDES = (

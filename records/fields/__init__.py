@@ -1,0 +1,1 @@
+"""What the fields of other people's records mean: messages, prompts, two sides, labels, numbers."""
