@@ -97,6 +97,7 @@ def _training(folder: Path, config: Config, chats: Sequence[Sequence[Message]]) 
     """Return the seconds of a load, tokens a second forward and backward, and the seconds of an optimiser's step."""
     import torch
 
+    from engines.chat.template import rendered
     from trainer.training import load_policy
 
     started = time.monotonic()  # the second load: the first one also imports what it needs
@@ -104,7 +105,7 @@ def _training(folder: Path, config: Config, chats: Sequence[Sequence[Message]]) 
     load_s = time.monotonic() - started
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device).train()
-    texts = sorted((tokenizer.apply_chat_template(list(chat), tokenize=False) for chat in chats), key=len)
+    texts = sorted((rendered(tokenizer, chat, opening=False) for chat in chats), key=len)
     tokens = tokenizer(texts[len(texts) // 2], add_special_tokens=False)["input_ids"][: config.sft.max_length]
     ids_BL = torch.tensor([tokens] * config.sft.micro_batch_size, device=device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=0.0)

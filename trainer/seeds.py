@@ -6,10 +6,11 @@ from pathlib import Path
 import msgspec
 
 from console.errors import InputError
+from console.progress import say
 from judges.options import Reading
 from judges.ranked import RankedAnswers
 from judges.rubric import Rubric
-from records import Message, Prompt
+from records import Message, Prompt, text_of
 from records.files import BadRows, read_records
 from records.shapes import chats_of, prompt_of, read_chats, read_prompts
 from trainer.eft_examples import judge_chat, score_line
@@ -33,11 +34,15 @@ def eft_chats(source: Path | None, rubric: Rubric, read: Reading) -> Iterator[li
     """Yield conversations that show how to judge, in the form in which the judge will be asked.
 
     With `text` the reply is the rationale and the score; with `logprobs` it is the score alone, because the judge's
-    first words are then forced.
+    first words are then forced. Conversations that an earlier version wrote, without codes in the tags, are counted on
+    stderr.
     """
+    n_old = 0
     for where, record in read_records(source or EFT, BadRows(strict=True)):
         if "messages" in record:
-            yield from chats_of(record)
+            for chat in chats_of(record):
+                n_old += rubric.coded_tags and all(tag in text_of(chat[:-1]) for tag in rubric.tags)
+                yield chat
             continue
         try:
             ranked = msgspec.convert({**record, "prompt": prompt_of(record).prompt}, RankedAnswers)
@@ -50,3 +55,5 @@ def eft_chats(source: Path | None, rubric: Rubric, read: Reading) -> Iterator[li
             yield judge_chat(
                 rubric, read, ranked.prompt, response, f"{rationale}\n{verdict}" if read == "text" else verdict
             )
+    if n_old:
+        say(f"{source}: {n_old} conversations ask in an older form than the judge: make them again with trainer.eft")

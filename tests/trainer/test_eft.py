@@ -386,3 +386,22 @@ def test_help_answers_in_under_0_3_seconds() -> None:
         return cpu_seconds("-m", "trainer.eft", "--help") < 0.3 * max(1.0, usual / 0.08)
 
     assert any(is_quick() for _ in range(6))
+
+
+def test_conversations_of_an_earlier_version_are_counted_and_those_of_this_one_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from judges.rubric import load_rubric
+    from records.store import write_rows
+    from trainer.eft_examples import judge_chat
+    from trainer.seeds import eft_chats
+
+    rubric = load_rubric("additive")
+    now = judge_chat(rubric, "text", "Q", "A", "Fine.\nScore: 3")
+    before = [{**now[0], "content": plain(now[0]["content"])}, now[1]]
+    for name, chats in (("now", [now]), ("before", [now, before])):
+        write_rows(tmp_path / f"{name}.jsonl", [{"messages": chat} for chat in chats])
+        assert list(eft_chats(tmp_path / f"{name}.jsonl", rubric, "text")) == chats
+    assert [line.split(": ", 1)[1] for line in capsys.readouterr().err.splitlines()] == [
+        "1 conversations ask in an older form than the judge: make them again with trainer.eft"
+    ]
