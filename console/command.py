@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn, TypeVar
 
 import tyro
 
+from console.address import shown_within, without_secrets
 from console.config import load_config
 from console.errors import InputError, JudgeloopError
 from console.output import say, say_text, tell_text
@@ -50,6 +51,13 @@ def parse(config_type: type[FlagsT], argv: Sequence[str], prog: str) -> FlagsT:
     path = _config_path(argv)
     if path is not None:
         default = load_config(path, default)
+    words, quiet = [shown_within(word) for word in argv], without_secrets(default)
+    if words != list(argv) or quiet != default:
+        _parsed(config_type, words, prog, quiet)  # what is wrong is said here, without the keys in the addresses
+    return _parsed(config_type, argv, prog, default)
+
+
+def _parsed(config_type: type[FlagsT], argv: Sequence[str], prog: str, default: FlagsT) -> FlagsT:
     return tyro.cli(
         config_type,
         prog=prog,

@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 
 import aiohttp
 
-from engines.served.address import same_place, shown
+from console.address import same_place, shown
 from engines.served.body import BrokenReply, parse_body
 from engines.served.failures import error_text as error_text
 from engines.served.failures import may_pass

@@ -12,11 +12,11 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import msgspec
 
+from console.address import Address, masked, secrets_of, shown
 from console.errors import EngineError
 from engines import in_flight
 from engines.chat_reply import Reply, Tokens, decode
 from engines.http_call import CallFailed, Limits, post
-from engines.served.address import Address, masked, secrets_of, shown
 from engines.served.lookup import found_at
 from engines.served.outage import Outage
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import chain, combinations
 from typing import Any
 
+from console.address import Address, basic, shown
 from console.again import StartAgain, is_dry_run, learned
 from console.errors import EngineError, InputError
 from console.progress import say
@@ -15,7 +16,6 @@ from engines.http_call import CallFailed, Limits
 from engines.neutral import COMMON_SPECIAL_TOKENS, neutralised
 from engines.openai_calls import MAX_FAILURES_IN_ROW, Call, Calls, ServedCalls
 from engines.protocol import Choice, Completion, NoLogprobsError, Request, Sampling
-from engines.served.address import Address, basic, shown
 from engines.served.identity import ServedModel, listings
 from engines.served.outage import FIRST_CALLS
 from engines.served.parameters import LIMITS, NEEDED, OPTIONAL, Parameters, RefusedError, refusal_of

@@ -12,10 +12,10 @@ from pathlib import Path
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, TypeVar
 
+from console.address import shown
 from console.config import load_config
 from console.errors import InputError
 from engines.options import EngineOptions
-from engines.served.address import shown
 from judges.agreement import closer_than, share_of_pairs, step_of
 from judges.options import Aggregate, JudgeOptions, PanelOptions
 from judges.rubric import Rubric, load_rubric

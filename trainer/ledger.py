@@ -1,6 +1,5 @@
 """What a run keeps about itself: run.toml (settings and versions) and ledger.jsonl (one line an iteration)."""
 
-import re
 import subprocess
 import tomllib
 from collections.abc import Collection
@@ -12,10 +11,10 @@ from typing import Any
 import msgspec
 import tomli_w
 
+from console.address import without_secrets
 from console.command import Flags
 from console.errors import InputError, StoreError
 from console.progress import say
-from engines.served.address import shown
 from records.leftovers import ENDING, OWNER, remove, remove_leftovers
 from records.rows import Row
 from records.runs import Run, read_settings
@@ -24,7 +23,6 @@ from records.store import set_aside, write_atomic
 PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "tokenizers")
 DECIDES_NOTHING = ("gates", "estimate", "save_minutes", "timeout_s", "retry_s", "max_failures_in_row")
 """Settings, in any section, that a run may go on with changed."""
-ADDRESS = re.compile(r"\bhttps?://\S+$")
 LENGTHENS = ("iterations",)
 """Settings of a whole run that may change as long as nothing that is done would be too much."""
 NOT_SETTINGS = ("config", "dry_run", "fresh", "json", "strict", "debug")
@@ -75,7 +73,7 @@ def claim_run(run: Run, config: Flags, made: Collection[str] = ()) -> None:
     if not run.config.exists():
         write_atomic(run.config, tomli_w.dumps({"settings": settings, "versions": _versions()}))
         return
-    before = _without_secrets(read_settings(run))
+    before = without_secrets(read_settings(run))
     if changed := _differences(_deciding(before), _deciding(settings)):
         raise InputError(
             f"{run.folder} was made with other settings: {'; '.join(changed[:3])}. "
@@ -126,17 +124,8 @@ def _settings(config: Flags) -> dict[str, Any]:
     """Return everything that decides the run's rows, as TOML can hold it: no null, paths as text."""
     plain = {name: value for name, value in asdict(config).items() if name not in NOT_SETTINGS}
     cleaned: dict[str, Any] = msgspec.to_builtins(plain, enc_hook=_path_text)
-    hidden: dict[str, Any] = _without_secrets(_without_none(cleaned))
+    hidden: dict[str, Any] = without_secrets(_without_none(cleaned))
     return hidden
-
-
-def _without_secrets(value: Any) -> Any:
-    """Return `value` with the keys in addresses hidden: a run's folder is shown to others."""
-    if isinstance(value, dict):
-        return {name: _without_secrets(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_secrets(one) for one in value]
-    return shown(value) if isinstance(value, str) and ADDRESS.search(value) else value
 
 
 def _path_text(value: object) -> str:
@@ -147,7 +136,7 @@ def _path_text(value: object) -> str:
 
 def _without_none(table: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: _without_none(value) if isinstance(value, dict) else value
+        name: _without_none(value) if isinstance(value, dict) else list(value) if isinstance(value, tuple) else value
         for name, value in table.items()
         if value is not None
     }

@@ -10,10 +10,10 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from console.address import Address, basic, masked, secrets_of, shown
 from console.errors import EngineError, InputError
 from engines import in_flight
 from engines.http_call import CallFailed, Limits, post
-from engines.served.address import Address, basic, masked, secrets_of, shown
 from engines.served.body import BrokenReply, parse_body
 from engines.served.failures import may_pass, said_of_error, says_something, status_of
 from judges.retrieval.corpus import Passage

@@ -1,8 +1,19 @@
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
 
-from engines.served.address import Address, basic, masked, same_place, secrets_of, shown
+from console.address import Address, basic, masked, same_place, secrets_of, shown, without_secrets
+from console.command import Flags, parse
 
 KEY = "sk-verysecret"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    server: str = "none"
+    judges: tuple[str, ...] = ()
+    n: int = 1
 
 
 @pytest.mark.parametrize(
@@ -60,3 +71,25 @@ def test_secrets_are_hidden_as_they_stand_and_decoded_and_short_words_are_not() 
 )
 def test_a_key_goes_along_to_the_same_server_only(one: str, other: str, same: bool) -> None:
     assert same_place(one, other) == same
+
+
+@pytest.mark.parametrize("url", [f"http://ann:{KEY}@host/v1", f"http://host/v1?key={KEY}"])
+def test_a_wrong_flag_is_named_without_the_keys_beside_it(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = parse(Config, ("--server", url, f"--judges=m@{url}"), "prog")
+    assert (found.server, found.judges) == (url, (f"m@{url}",))
+    (tmp_path / "config.toml").write_text(f'server = "{url}"\n')
+    from_file = ("--config", str(tmp_path / "config.toml"))
+    assert parse(Config, from_file, "prog").server == url
+    wrong = [("--sever", url), (f"--sever={url}",), ("--server", url, "--n", "x")]
+    for words in (*wrong, (*from_file, "--sever"), ("--help", *from_file)):
+        with pytest.raises(SystemExit):
+            parse(Config, words, "prog")
+    said = "".join(capsys.readouterr())
+    assert "host" in said and KEY[:8] not in said
+
+
+def test_what_is_no_address_is_left_as_it_is() -> None:
+    text = ["see http://host/v1?key=a for more", "a@b.org", "x?key=y", 7, None, (1, "http://host/v1")]
+    assert without_secrets(text) == text

@@ -3,8 +3,11 @@
 import re
 from base64 import b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar, cast
 from urllib.parse import unquote, unquote_plus, urlsplit
+
+T = TypeVar("T")
 
 HIDDEN = "***"
 SHORTEST_SECRET = 4
@@ -12,6 +15,8 @@ SHORTEST_SECRET = 4
 NOT_SECRET = {"api-version", "version", "v", "model", "deployment"}
 """Parameters of a query that are shown: an API's version is no secret, and helps to find a fault."""
 HOST = re.compile(r"(?:[\w.-]+|\[[\da-fA-F:.%]+\])?(?::\d*)?")
+
+ADDRESS = re.compile(r"https?://\S+$")
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,26 @@ def shown(url: str) -> str:
     parts = Address.of(url)
     query = "&".join(map(_shown_parameter, parts.query.split("&"))) if parts.query else ""
     return f"{parts.scheme}{f'{HIDDEN}@' if parts.user else ''}{parts.place}{'?' if query else ''}{query}"
+
+
+def shown_within(text: str) -> str:
+    """Return `text` with the secrets of the address in it hidden, where it ends with one: a flag, or NAME@URL."""
+    return shown(text) if ADDRESS.search(text) else text
+
+
+def without_secrets(value: T) -> T:
+    """Return plain data or settings with the secrets of all addresses in them hidden, for others to read."""
+    found: Any = value
+    if isinstance(value, str):
+        found = shown_within(value)
+    elif isinstance(value, dict):
+        found = {name: without_secrets(one) for name, one in value.items()}
+    elif type(value) in (list, tuple):
+        found = found.__class__(without_secrets(one) for one in found)
+    elif is_dataclass(value) and not isinstance(value, type):
+        changes = {field.name: without_secrets(getattr(value, field.name)) for field in fields(value) if field.init}
+        found = replace(value, **changes)
+    return cast(T, found)
 
 
 def secrets_of(url: str) -> set[str]:
