@@ -123,6 +123,20 @@ def test_what_is_learnt_after_is_what_is_asked_with_the_same_variables(thinker: 
     assert tokenizer.decode(row["input_ids"][n_prompt:]) == "It is helpful.<|im_end|>\n"
 
 
+def test_a_pairs_answers_stand_after_what_is_asked_with_the_same_variables(thinker: Path) -> None:
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    from trainer.training import load_policy, trainer_settings
+
+    model, tokenizer = load_policy(thinker, OFF)
+    data = Dataset.from_list([safe_example(tokenizer, PROMPT, chosen=ANSWER, rejected=ANSWER)])
+    args = DPOConfig(**trainer_settings(DPOOptions(batch_size=1, micro_batch_size=1), thinker / "work", 0))
+    row = DPOTrainer(model, args=args, train_dataset=data, processing_class=tokenizer).train_dataset[0]
+    assert row["prompt_ids"] == asked_tokens(thinker, OFF)
+    assert tokenizer.decode(row["chosen_ids"]) == "It is helpful.<|im_end|>\n"
+
+
 def test_a_template_that_opens_a_learnt_answer_otherwise_than_it_asks_is_named_once(
     thinker: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
