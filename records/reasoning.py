@@ -13,18 +13,19 @@ Tags = tuple[str, str]
 
 _THOUGHT = (
     r"(?:[a-z]\w{0,15}:)?(?:[a-z]{1,15}_)?"
-    r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|scratchpad|cot|rationale|(?:inner_)?monologue)"
+    r"(?:think(?:ing)?|thoughts?|reasoning|analysis|reflection|scratch(?:pad)?|cot|chain_of_thought"
+    r"|internal|deliberation|rationale|(?:inner_)?monologue)"
     r"(?:_(?:fast|faster|process|mode))?"
 )
 _OPENS = rf"""
     [<\[◁] \|? {_THOUGHT} (?:\ [^<>\n]{{0,80}})? \|? [>\]▷]
     | <\| (?:start|begin)(?:_of)?_{_THOUGHT} \|> | <\| {_THOUGHT}_(?:start|begin) \|>
-    | <\|inner_prefix\|> | <unused94>
+    | <\|inner_prefix\|> | <unused94> | \A\s*thinking\.\.\.$
 """
 _CLOSES = rf"""
     [<\[◁] \|? / {_THOUGHT} \|? [>\]▷]
     | <\| end(?:_of)?_{_THOUGHT} \|> | <\| {_THOUGHT}_end \|>
-    | <\|inner_suffix\|> | <unused95> | <channel\|>
+    | <\|inner_suffix\|> | <unused95> | <channel\|> | ^\.\.\.done\ thinking\.
 """
 _CHANNEL = r"<\|channel\|?> \s* (?!final\b) (?:[a-z]\w*)? | \A\s*(?-i:analysis|commentary)(?=[A-Z\"'“])"
 """A channel that is not shown to the user: of Harmony, of Gemma 4, and of Harmony without its tokens."""
@@ -59,6 +60,9 @@ _HEADER = re.compile(
 """What a reply begins with where its own turn's opening is handed on too."""
 
 
+_NOTHING = re.compile(r"(?:\s|</\w+>)*+")
+
+
 def answer_span(reply: str, tags: Sequence[Tags] = ()) -> slice | None:
     """Return the part of `reply` that is the model's answer; None where the reply stops inside its reasoning.
 
@@ -71,6 +75,7 @@ def answer_span(reply: str, tags: Sequence[Tags] = ()) -> slice | None:
         ("{", "```")
     )  # no reasoning before it: a tag in a string is text
     inside, turned = "", False
+    before: slice | None = None
     quoted, last_quote = "", max(reply.rfind('"'), reply.rfind("”"))
     for mark in _marks(tuple(tags)).finditer(reply):
         kind, place = str(mark.lastgroup), mark.start()
@@ -87,8 +92,8 @@ def answer_span(reply: str, tags: Sequence[Tags] = ()) -> slice | None:
         elif kind in ("opens", "channel"):
             if inside == "opens" and turned:
                 return None  # the first one never ended, and this is another turn's
-            if inside or kind == "channel" or _begins(reply, start, place):
-                inside = inside or kind
+            if not inside and (kind == "channel" or _begins(reply, start, place)):
+                inside, before = kind, slice(start, place)
         elif inside:
             if kind == "user" and inside == "channel":
                 return None
@@ -98,7 +103,10 @@ def answer_span(reply: str, tags: Sequence[Tags] = ()) -> slice | None:
         elif place >= start:
             end = place
             break
-    return None if inside else slice(start, max(start, end))
+    if inside:
+        return None
+    # Reasoning may follow an answer, as in <score>4</score><reasoning>…</reasoning>.
+    return before if before and _NOTHING.fullmatch(reply, start, max(start, end)) else slice(start, max(start, end))
 
 
 def _begins(reply: str, start: int, place: int) -> bool:

@@ -40,13 +40,35 @@ def text_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
         found[label] = claim.value
     if not _stand_together(list(chosen.values()), [claim for mine in claims.values() for claim in mine]):
         return "the criteria do not stand together in the order asked for"
+    if any(_lists_scale(mine, unmarked) for mine in claims.values()):
+        return "no verdict: a list of the scale"
     last = max(claim.end for claim in chosen.values())
     changed = any(differ([claim for claim in mine if claim.opens_line]) for mine in claims.values())
     if changed and not _ends(text[:end], last):
         return "contradictory: several verdicts, and the last is not the end of the reply"
-    if doubts.is_taken_back(unmarked[last:end]):
+    if doubts.is_taken_back(unmarked[last:end]) or _replaced(unmarked[last:end], chosen[rubric.labels[-1]], rubric):
         return "contradictory: the verdict is taken back"
     return found
+
+
+def _replaced(tail: str, claim: Claim, rubric: Rubric) -> bool:
+    """Return whether a line below a verdict gives another one in its place."""
+    below = tail.find("\n")
+    pattern = patterns.patterns_of(rubric.labels[-1], tuple(rubric.values)).below
+    for found in pattern.finditer(tail, below) if below >= 0 else ():
+        value = value_of(next(filter(None, found.groups())), rubric)
+        on_scale = value is not None and rubric.scale[0] <= value <= rubric.scale[1]
+        if on_scale and value != claim.value and not doubts.not_own(doubts.sentence_before(tail, found.start()), ""):
+            return True
+    return False
+
+
+def _lists_scale(claims: list[Claim], text: str) -> bool:
+    """Return whether lines with verdicts only say what each of them means: Score: 5 = perfect."""
+    explained = [
+        claim for claim in claims if claim.opens_line and re.match(r" ?[=:] ?[^\W\d]", text[claim.end : claim.end + 4])
+    ]
+    return len({claim.value for claim in explained}) > 2 and explained[-1] == claims[-1]
 
 
 def _turn_end(text: str, ends: list[int]) -> int:

@@ -23,9 +23,9 @@ _CONSEQUENCE = _pattern(
 _SUPPOSED = _pattern(r"""
     \b(?: if | had | were | unless | would | could | should | might | suppose | imagine | whether | doubt | wonder
     | example | instance | form(?:at)? | think\ that | thought | asks?(?:ed)? | wants?(?:ed)? | hopes? | requests?
-    | claim(?:s|ed|ing)? | sa(?:ys?|id|ying) | stat(?:es?|ed|ing) | writes? | wrote | written | reads? | insists?
-    | asserts? | argues? | tells? | told | declares? | announces? | demands? | user | student | author | writer
-    | he | she | they | his | her | their | game | match | team | exam )\b
+    | claim(?:s|ed|ing)? | says? | (?<!that\ )said | saying | stat(?:es?|ed|ing) | writes? | wrote | written | reads?
+    | insists? | asserts? | argues? | tells? | told | declares? | announces? | demands? | user | student | author
+    | writer | he | she | they | his | her | their | game | match | team | exam | according )\b
     | (?<!\bit)(?<!\bthat)['’]s\b
 """)
 _DENIED = _pattern(
@@ -46,7 +46,7 @@ _HEDGED = _pattern(rf"""
     | or\ (?:so|rather|thereabouts|higher|lower|more|less|above|below|better|worse)\b
     | at\ (?:the\ )?(?:very\ )?(?:best|most|least)\b | give\ or\ take | more\ or\ less
     | if\b | unless | provided | assuming | depend | as\ long\ as | in\ case | otherwise | else\b | when\b
-    | only\ (?:if|when)\b )
+    | only\ (?:if|when)\b | [^.!?\n]{{0,80}}\? )
 """)
 """Hedges and conditions right after a verdict, in the same sentence."""
 _HEDGED_WORD = _pattern(rf"""
@@ -72,10 +72,15 @@ _TAKEN_BACK = _pattern(rf"""
     | i\ (?:(?:have\ )?changed?\ my\ mind | was\ (?:wrong|mistaken|too) | take\ (?:that|this|it)\ back)
     | i\ made\ an?\ (?:mistake|error) | let\ me\ (?:think|double|look|start|{_CHANGE})
     | i\ (?:should|must|have\ to|need\ to|want\ to|will|'ll)\ (?:\w+\ )? (?:say\b|{_CHANGE})
+    | i(?:'d|’d|\ would)\ (?:rather\b|{_CHANGE}) | i(?:'m|’m|\ am)\ (?:chang|revis|lower|rais|withdraw|correct)ing\b
+    | (?:i(?:'m|’m|\ am)\ )? (?:not\ (?:\w+\ )?(?:sure|certain)|unsure|uncertain)\ (?:about|of)
+      \ (?:this|that|my|the)\ {_SCORE}
+    | please\ (?:ignore|disregard) | (?:retracted|withdrawn|crossed\ out|struck\ out|cancelled|superseded|void)\b
     | (?:make|change)\ (?:it|that)\b
     | (?:that|this)\ (?:was|is|seems|may\ be)\ (?:an?\ )? (?:mistake|error|typo|wrong
       |too\ (?:high|low|generous|harsh|kind|strict|lenient|severe))\b
-    | (?:the|my|this)\ {_SCORE}\ (?:should|ought|must|needs|has\ to)\b )
+    | (?:the|my|this)\ {_SCORE}\ (?:(?:should|ought|must|needs|has\ to)\b
+      |is\ (?:\w+\ )?(?:provisional|tentative|uncertain|preliminary|a\ guess)) )
 """)
 
 

@@ -24,10 +24,10 @@ HALF = rf"(?P<half>{S}½|{S}1/2|{S}and (?:a|one) half|分?半)?+"
 UNIT = r"(?:points?|pts?|stars?|punkte?n?|puntos?|pontos?|punti|очк\w*|балл\w*)\b"
 POINTS = rf"(?:{S}{UNIT}|{S}[分点점])?+"
 WHOLE = (
-    rf"(?![a-z\d+‰°²³¹⁰⁴-⁹¼-¾⅐-⅞⁄\u0300-\u036f\u20d0-\u20ff{HAN}]|[.,]\d|\.[a-z]\b"
+    rf"(?![a-z\d+‰°²³¹⁰⁴-⁹¼-¾⅐-⅞⁄\u0300-\u036f\u20d0-\u20ff{HAN}]|[.,]\d|(?-i:\.[a-z])"
     rf"|{S}(?:[%?]|per ?cent|(?:is|was|would|could|might)\b))"
 )
-CLOSED = r"""[\])}>"'”’」» ]*+"""
+CLOSED = r"""[\])}>"'”’」»】 ]*+"""
 OUT_OF = r"(?:/|(?:out of|of|over|on a scale (?:of|from)|von|sur|de|sobre|su|из)\b|满分)"
 AS_MOST = r"(?:(?:a possible|a maximum of|the) )?(?:\d+ ?(?:-|–|to) ?)?"
 SCALE = (
@@ -41,21 +41,31 @@ MORE_NUMBERS = (
 ONE_NUMBER = rf"{SUM}(?P<verdict>{NUMBER}){HALF}{POINTS}{WHOLE}{SCALE}{MORE_NUMBERS}"
 
 NUMBER_GOES_ON = re.compile(
-    rf"""[\])]*+[\[({{]+\d|{CLOSED}(?:\d|[+±~≈^°%‰?…]|\.\.|/{S}\d|[:'’′″\\×÷<>≤≥]\ ?\d|[-–—]?\ ?ish\b|[-=]>|→
-    |(?:thousand|hundred|million|dozen|plus|minus|times|squared|per\ ?cent)\b
-    |(?!(?:because|since|as|with|due|for|has|lacks|misses|only|given)\b)[^\W\d]{{1,8}}\ {DIGITS}(?!\w|\ ?[%]))""",
+    rf"""[\])]*+[\[({{]+\d | {CLOSED} (?:
+    \d | [+±~≈^°%‰…≤≥] | \(?\? | \.\. | <(?!/) | [-=]> | → | /[ ]{{0,4}}+\d | [:'’′″\\×÷>]\ ?\d
+    | [-–—]?\ ?(?:ish|plus|minus)\b | and\ (?:change|a\ bit|some|up)\b
+    | (?:thousand|hundred|million|dozen|times|squared|per\ ?cent)\b
+    | (?!(?:because|since|as|with|due|for|has|lacks|misses|only|given)\b)[^\W\d]{{1,8}}\ {DIGITS}(?!\w|\ ?[%]) )""",
     re.IGNORECASE | re.VERBOSE,
 )
 """What makes a number another one, or no number, if it follows."""
-WORD_GOES_ON = re.compile(r"[-–—+\])}\"']++\w|[-+](?!\w| )|(?: |[\])}\"'])*+(?:[-=]>|→|\?|…|\.\.)")
+WORD_GOES_ON = re.compile(r"[-–—+\])}\"']++\w|[-+](?!\w| )|(?: |[\])}\"'])*+(?:[-=]>|→|\(?\?|…|\.\.|[≈~≃≅≡])")
 
+NOTE = (
+    r"(?P<note>\([^()\n]{0,40}\)|\[\d+ ?[-–] ?\d+\]|/ ?\d+(?= ?[:=])"
+    r"|(?:out of|on a scale (?:of|from)) [\d –-]{1,9}+(?:to \d+)?)"
+)
 AFTER_LABEL = (
     r"""(?: (?:of|for) (?:this|the) (?:answer|response|reply|submission)\b| given\b| awarded\b)?+"""
     r"""(?P<attributes>(?: [\w:-]{1,20}=["'][^"'\n]{0,20}["'])*+)["'”’)\]} ]*+"""
-    r"""(?:(?P<note>\([^()\n]{0,40}\)|(?:out of|on a scale (?:of|from)) [\d –-]{1,9}+(?:to \d+)?)["'”’ ]*+)?+"""
+    rf"""(?:{NOTE}["'”’ ]*+)?+"""
 )
-SEPARATOR = r"(?P<separator>[:=|>→]++(?:-(?=\s))?+|-++>?(?=\s)|[–—]++|(?:is|es|ist|est)\b:?+|[是为為は]:?+|)"
-OPENED = r"""(?P<gap>(?:</\w{1,9}>|[\s"'“‘«「<(\[{}]|(?:boxed|text\w{0,3}|math\w{0,3})(?= ?\{))*+)"""
+IS = r"(?:is|es|ist|est)\b(?: (?:therefore|thus|hence|then)\b)?:?+"
+SEPARATOR = rf"(?P<separator>[:=|>→]++(?:-(?=\s))?+|-++>?(?=\s)|[–—]++|{IS}|[是为為は]:?+|)"
+OPENED = (
+    r"""(?P<gap>(?:</\w{1,9}>|[\s"'“‘«「【<(\[{}]|(?<=\n)[=-]{2,40}(?=\n)"""
+    r"""|(?:boxed|text\w{0,3}|math\w{0,3})(?= ?\{))*+)"""
+)
 THING = r"(?:(?:answer|response|assistant|option|judge?ment)\b[ :]*+)?"
 SUBJECT = r"(?:it(?:'s| is) |(?:this|the) (?:answer|response|reply) is )?"
 
@@ -70,9 +80,9 @@ BEFORE_LABEL = re.compile(rf"(?:[^\w\s-]|(?<!\w)-|\b(?:{OWN}|this|it|so)) *$", r
 REST_IS_EMPTY = re.compile(r"[^\w\n]*+$", re.MULTILINE)
 _SO = r"""(?:(?: overall | so | therefore | thus | hence | finally | accordingly | all\ in\ all | as\ a\ result
     | to\ sum\ up | in\ (?:conclusion|total|sum|summary|short) | for\ (?:this|these|that)\ reasons?
-    | (?:based\ on|given)\ (?:all\ )?(?:this|that|these)[^,\n]{0,30} ),?\ )"""
+    | (?:based\ on|given)\ (?:all\ )?(?:this|that|these)[^,\n]{0,30} )[,:]?\ )"""
 _ANSWER = r"(?:answer|response|reply|submission)"
-_IT = rf"(?:it|(?:this|the)\ {_ANSWER})"
+_IT = rf"(?:it|(?:this|the)\ {_ANSWER}|this)"
 _VERDICT = r"(?:verdict|rating|score|grade|judge?ment|choice|decision|preference|winner|conclusion|final\ answer)\b"
 LEADS_IN = re.compile(rf"\W*{_SO}?", re.IGNORECASE | re.VERBOSE)
 """What may stand before a verdict in a sentence: I would give this answer 4 points."""
@@ -86,9 +96,9 @@ LEADS_TO = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 """What may stand before a verdict in brackets, so that the brackets do not belong to another thing."""
-SENTENCE_ENDS = re.compile(
-    rf"{CLOSED}(?:{UNIT})?[^\S\n]*(?:$|[.,;!](?!\d)|(?:because|since|as it|due to|for)\b)", re.IGNORECASE | re.MULTILINE
-)
+_REASON = r"(?:because|since|as it|due to|for (?:its|the fact|being))\b"
+SENTENCE_ENDS = re.compile(rf"{CLOSED}(?:{UNIT})?[^\S\n]*(?:$|[.,;!](?!\d)|{_REASON})", re.IGNORECASE | re.MULTILINE)
+NAMED_SCALE = re.compile(r"\bscale (?:of|from) \d+ ?(?:to|[-–]) ?(?P<scale>\d+)", re.IGNORECASE)
 NOTED_SCALE = re.compile(r"(?:/|\bof\b|\bto\b|[-–]|\bfrom\b|\bmax\w*\W{1,3})\s?(\d+)")
 """The highest score that a note beside a label speaks of, in its last match."""
 
@@ -108,6 +118,8 @@ class Patterns:
     """What must follow a word, so that it does not begin a sentence about something else: no constraint is broken."""
     another: re.Pattern[str]
     """A clause of a few words that ends with a verdict: actually no, 2."""
+    below: re.Pattern[str]
+    """A sentence below a verdict that ends with one: it should be a 3."""
     given: tuple[re.Pattern[str], re.Pattern[str]]
     """Sentences that give a verdict in other words: I give it 4 points; it earns 4 of 5 points, answer A is better."""
 
@@ -125,6 +137,7 @@ def patterns_of(label: str, words: tuple[str, ...]) -> Patterns:
         _compiled(rf"{OPENED}{verdict}(?P<named> is (?:the )?{name}\b)?[\s.!\"'”’»」>)\]}}]*+"),
         _compiled(rf" *+(?:$|[^\w\s]|(?:because|since|due to|between)\b|is (?:the )?{name}\b)"),
         _another(words),
+        _below(words),
         _preferred(words) if words else (_compiled(_I_GIVE), _compiled(_IT_EARNS)),
     )
 
@@ -134,10 +147,28 @@ def _another(words: tuple[str, ...]) -> re.Pattern[str]:
     skipped = "not|than|of|instead|points?|steps?|items?|claims?|criteri\\w+|parts?|pages?|lines?|sources?"
     no_value = rf"(?!(?:{value})(?!\w))" if words else rf"(?!{SPELLED})"
     word = rf"(?:{no_value}(?!(?:{skipped})\b)[^\W\d]++[ ,]*+)"
-    ends = rf"(?:{S}(?:/|(?:out )?of\b){S}\d++)?(?:{S}{UNIT})?{S}(?:[.!?;,)(。]|$|(?:for|in|on)\b)"
+    ends = rf"(?:{S}(?:/|(?:out )?of\b){S}\d++)?(?:{S}{UNIT})?{S}(?=[.!?;,)(。]|$|(?:for|in|on|at worst|at best)\b)"
     return _compiled(
         rf"(?:^|[.!?;,:(\[—–。、-]){S}{word}{{0,4}}[\[(\"']*+{THING}(?P<another>{value})(?![\w<>=])[\])\"']*+{ends}"
     )
+
+
+def _below(words: tuple[str, ...]) -> re.Pattern[str]:
+    value = "|".join(map(_second, _longest_first(words))) if words else rf"{DIGITS}|{SPELLED}"
+    value = rf"(?<!\w)(?:an? (?!\w\w))?[\[(\"']{{0,4}}{THING}(?P<another@>{value})(?![\w<>=%])"
+    thing = rf"(?:(?:it|that|this)\b|(?:my |the )?(?:(?:final )?{_VERDICT}|my (?:choice|answer)))"
+    joined = r"(?:or|so|then|no|well|rather|maybe|perhaps|hence|thus|therefore|instead|now|only|just|say|make it)"
+    be = r"(?:be|have been|really|rather|better|only|therefore|in fact|now|to)"
+    better = r"(?:better|fairer|fair|more|right|appropriate|justified|closer|correct|enough|preferable|stronger)"
+    say = rf"(?:say|go with|settle (?:on|for)|give(?: {_IT})?|choose|pick|prefer)"
+    ends = rf"(?=[^\w\n]{{0,4}}$|[.!?;,)]| {UNIT}| ?/| out of)"
+    forms = (
+        rf"^[^\w\n]*(?:{joined}\b[ ,:]*)*{value}[^\w\n]*$",
+        rf"\b{thing} (?:should|must|ought to|could|can|might|may|would|is|was)(?: {be})* {value}{ends}",
+        rf"{value} (?:is|would be|seems|may be|might be) (?:a )?{better}\b",
+        rf"\b(?:to|(?:I|we)(?: would|['’]d| will|['’]ll)?(?: rather| now| really| instead)? {say}) {value}{ends}",
+    )
+    return _compiled("|".join(form.replace("@", str(number)) for number, form in enumerate(forms)))
 
 
 _SCORE_OF = r"(?: as)?(?: an?\b)?(?: (?:total|final|overall))?(?: (?:score|rating|grade|mark)(?: of)?)?"

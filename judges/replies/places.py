@@ -53,9 +53,10 @@ def labelled(text: str, label: str, rubric: Rubric) -> Iterator[Claim]:
         if said is None:
             continue
         if _is_verdict(said, text, opens_line, found, bool(rubric.values)):
-            claim = Claim(start, said.end(), *claimed_value(said, rubric), opens_line)
-            if not doubts.not_own(*_context(text, start, opens_line)):
-                yield claim
+            sentence, above = _context(text, start, opens_line)
+            if not doubts.not_own(sentence, above):
+                scale = patterns.NAMED_SCALE.search(sentence) or patterns.NAMED_SCALE.search(above)
+                yield Claim(start, said.end(), *claimed_value(said, rubric, scale), opens_line)
         elif opens_line and said["separator"] not in ("", "is"):
             yield Claim(start, said.end(), None, NO_VERDICT, opens_line)
 
@@ -127,7 +128,8 @@ def _otherwise_labelled(text: str, rubric: Rubric) -> Iterator[Claim]:
     for label in OTHER_LABELS[kind]:
         for claim in labelled(text, label, rubric):
             scaled = re.search(r"(?:/|out of) ?\d+\W*$", text[claim.start : claim.end])
-            if claim.opens_line and (rubric.values or scaled):
+            before = doubts.sentence_before(text, claim.start).removesuffix("the ")
+            if (claim.opens_line or patterns.LEADS_IN.fullmatch(before)) and (rubric.values or scaled):
                 yield claim
 
 

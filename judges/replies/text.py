@@ -25,7 +25,7 @@ _PLAIN: dict[int, str | None] = {0x2212: "-", 0x226A: "<<", 0x226B: ">>"}
 _PLAIN |= {code: chr(code - 0xFEE0) for code in _codes(WIDE)}
 _PLAIN |= dict.fromkeys(_codes(SPACES), " ") | dict.fromkeys(_codes(BREAKS), "\n") | dict.fromkeys(_codes(INVISIBLE))
 
-_STARS = re.compile("[★⭐🌟☆✩✰⚝]{2,}")
+_STARS = re.compile("[★⭐🌟☆✩✰⚝½]{2,}")
 _STRUCK = re.compile(
     r"~~[^~\n]++~~|<(s|del|strike)\b[^<>\n]{0,40}>[^<\n]*+(?:</\1>|$)|\\(?:cancel|sout)\{[^{}\n]*+\}",
     re.IGNORECASE | re.MULTILINE,
@@ -59,9 +59,10 @@ def plain(reply: str, stars: float = 0) -> str:
 
 
 def _counted(row: str, stars: float) -> str:
-    full = len(row.rstrip("☆✩✰⚝"))
-    in_order = not re.search("[☆✩✰⚝]", row[:full])
-    return f"{full}/{len(row)}" if in_order and (full < len(row) or full == stars) else row
+    order = re.fullmatch("([★⭐🌟]*)(½?)([☆✩✰⚝]*)", row)
+    if order is None or not (order[3] or len(row) == stars):
+        return row
+    return f"{len(order[1])}{'.5' if order[2] else ''}/{len(row)}"
 
 
 def without_markup(text: str) -> str:

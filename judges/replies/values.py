@@ -11,14 +11,17 @@ NO_VERDICT = "no verdict in the reply"
 LONGEST_NUMBER = 20
 
 
-def claimed_value(said: re.Match[str], rubric: Rubric) -> tuple[float | None, str | None]:
-    """Return what a match of a pattern is worth, or why it is worth nothing."""
+def claimed_value(
+    said: re.Match[str], rubric: Rubric, before: re.Match[str] | None = None
+) -> tuple[float | None, str | None]:
+    """Return what a match of a pattern is worth, or why it is worth nothing; `before` it a scale may be named."""
     shown = repr(" ".join(said[0].split())[:80])
     if said["more"]:
         return None, f"contradictory: {shown}"
     if rubric.values:
         return word_value(said["verdict"], rubric)
-    if any(scale != rubric.high for scale in _scales(said)):
+    scales = list(_scales(said)) or ([float(before["scale"])] if before else [])
+    if any(scale != rubric.high for scale in scales):
         return None, f"another scale than {rubric.low:g} to {rubric.high:g}: {shown}"
     value = number(said["verdict"])
     return on_scale(value + 0.5 if value is not None and said["half"] else value, rubric)

@@ -274,11 +274,11 @@ def test_the_criteria_are_weighted_and_kept() -> None:
     assert verdict.criteria == {"accuracy": 5, "completeness": 4, "relevance": 4, "clarity": 2}
 
 
-BEGINNINGS = ["", "Score:", 'x "Score: 5']
+BEGINNINGS = ["", "Score:", 'x "Score: 5', "Score: 4\n"]
 REPEATED = [
     "Score: 5 ", "Score (", " ", "\n", "*", '"', '\\"', "'x", "“", "<think>", "</think>", "[[",
     "\\boxed{", "{", "1", "1 + ", "Score: 5\n", "[[5]] ", "[[A]] ", "Better: A ", "I give it 4. ", "A is better. ",
-    "wait, ", "~~x", "★☆", "<s>", "Human: x\n", "&gt;", ", 2 ", "<|im_start|>",
+    "Score: 4\n4 is ", "wait, ", "~~x", "★☆", "<s>", "Human: x\n", "&gt;", ", 2 ", "<|im_start|>",
 ]  # fmt: skip
 
 

@@ -9,8 +9,9 @@ from judges.rubric import load_rubric
 HERE = Path(__file__).parent
 CASES = [
     (name, kind, reply, wanted)
-    for file in ("reply_settled.toml", "reply_settled_words.toml", "reply_turns.toml")
-    for name, table in tomllib.loads((HERE / file).read_text(encoding="utf-8")).items()
+    for file in sorted(HERE.glob("reply_*.toml"))
+    if file.stem != "reply_shapes"
+    for name, table in tomllib.loads(file.read_text(encoding="utf-8")).items()
     for kind in ("gives", "null")
     for reply, wanted in table[kind]
 ]
