@@ -5,7 +5,6 @@ python -m benchmarks.ift_sides SIDE WORK.json FOLDER
 
 import json
 import resource
-import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -13,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.side import arguments
 from trainer.ift.options import IFTOptions
 from trainer.tiles import small_tiles
 
@@ -204,5 +204,5 @@ def save(work: Work, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    name, path, folder = sys.argv[1:]
+    name, path, folder = arguments(__doc__, "SIDE", "WORK.json", "FOLDER")
     print(json.dumps(measure(name, Work(**json.loads(Path(path).read_text())), Path(folder))))

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.side import arguments
 from records import Message
 
 Counts = dict[str, int]
@@ -76,7 +77,8 @@ def dpo_settings(work: Work, folder: Path) -> dict[str, Any]:
 
 def run_stage(stages: dict[str, Stage]) -> None:
     """Run `python -m MODULE STAGE WORK FOLDER` and print the counts as the last line."""
-    name, work, folder = sys.argv[1:]
+    doc = sys.modules["__main__"].__doc__
+    name, work, folder = arguments(doc, "STAGE", "WORK.json", "FOLDER")
     Path(folder).mkdir(parents=True, exist_ok=True)
     counts = stages[name](Work.load(Path(work)), Path(folder))
     print("\n" + json.dumps(counts), flush=True)

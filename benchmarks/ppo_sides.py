@@ -8,13 +8,14 @@ which has none of this project's packages but this one.
 
 import json
 import resource
-import sys
 import time
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
+
+from benchmarks.side import arguments
 
 WORDS = ["<pad>", "<s>", "</s>", "a", "b", "c", "d", "e", "ask"]
 PAID = WORDS.index("a")
@@ -166,4 +167,5 @@ def _resident_mib() -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], Path(sys.argv[2]))))
+    side, folder = arguments(__doc__, "SIDE", "FOLDER")
+    print(json.dumps(measure(side, Path(folder))))

@@ -9,6 +9,7 @@ from statistics import median
 
 import torch
 
+from benchmarks.side import arguments
 from console.table import Cell, print_table
 
 LAYER = [(576, 576), (576, 192), (576, 192), (576, 576), (576, 1536), (576, 1536), (1536, 576)]
@@ -39,4 +40,5 @@ def milliseconds(work: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
+    arguments(__doc__)
     main()

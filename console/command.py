@@ -45,6 +45,11 @@ FlagsT = TypeVar("FlagsT", bound=Flags)
 Given = Annotated[Path | None, tyro.conf.Positional]
 
 
+def off(text: str) -> object:
+    """Return how a setting that is true by default is shown: its flag is --no-NAME, and `text` says what that does."""
+    return tyro.conf.arg(help=text, help_behavior_hint="(default: this is done)")
+
+
 def parse(config_type: type[FlagsT], argv: Sequence[str], prog: str) -> FlagsT:
     """Return the config that `argv` asks for; a wrong flag prints its help and exits with 2."""
     default = config_type()

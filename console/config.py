@@ -24,24 +24,38 @@ def load_config(path: Path, default: ConfigT) -> ConfigT:
         raise InputError(f"{path}: no such config file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid TOML: {error}") from None
-    return _filled(default, table, str(path), "")
+    return _filled(default, table, str(path), "", places_of(default))
 
 
-def _filled(default: ConfigT, table: dict[str, Any], path: str, section: str) -> ConfigT:
+def places_of(config: object, section: str = "") -> dict[str, list[str]]:
+    """Return in which sections each key is, `""` for the top of the file; sections that may be absent count too."""
+    found: dict[str, list[str]] = {}
+    hints = typing.get_type_hints(type(config))
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        found.setdefault(field.name, []).append(section)
+        inner = getattr(config, field.name)
+        inner = _absent_section(hints[field.name]) if inner is None else inner
+        if dataclasses.is_dataclass(inner):
+            for key, places in places_of(inner, f"{section}.{field.name}" if section else field.name).items():
+                found.setdefault(key, []).extend(places)
+    return found
+
+
+def _filled(default: ConfigT, table: dict[str, Any], path: str, section: str, places: dict[str, list[str]]) -> ConfigT:
     hints = typing.get_type_hints(type(default))
     fields = {field.name for field in dataclasses.fields(default)}  # type: ignore[arg-type]
     changes: dict[str, Any] = {}
     for key, value in table.items():
         name = f"{section}{key}"
         if key not in fields:
-            raise InputError(f"{path}: unknown key '{name}'{_nearest(key, fields)}")
+            raise InputError(f"{path}: unknown key '{name}'{_elsewhere(key, places) or _nearest(key, default, places)}")
         current = getattr(default, key)
         if current is None and isinstance(value, dict):
             current = _absent_section(hints[key])
         if dataclasses.is_dataclass(current):
             if not isinstance(value, dict):
                 raise InputError(f"{path}: '{name}' is a section: write [{name}]")
-            changes[key] = _filled(current, value, path, f"{name}.")
+            changes[key] = _filled(current, value, path, f"{name}.", places)
         else:
             changes[key] = _converted(value, hints[key], path, name)
     return dataclasses.replace(default, **changes)  # type: ignore[type-var]
@@ -67,6 +81,25 @@ def _converted(value: object, kind: Any, path: str, name: str) -> object:
         raise InputError(f"{path}: '{name}' = {value!r}: {error}") from None
 
 
-def _nearest(key: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"; did you mean '{near[0]}'?" if near else f"; known keys: {', '.join(sorted(known))}"
+def _elsewhere(key: str, places: dict[str, list[str]]) -> str | None:
+    """Return where a key belongs that stands in the wrong section, or None where there is no such key."""
+    name = key.replace("-", "_")
+    found = [f"under [{place}]" if place else "above the first [section]" for place in places.get(name, [])]
+    return f"; '{name}' is written {' or '.join(found[:3])}" if found else None
+
+
+def _nearest(key: str, section: object, places: dict[str, list[str]]) -> str:
+    """Return the key that was meant, or else all that there are, sections in brackets."""
+    hints = typing.get_type_hints(type(section))
+    known = [field.name for field in dataclasses.fields(section)]  # type: ignore[arg-type]
+    # the same word but for a letter, in another section, is nearer than another word here
+    for names, cutoff in ((known, 0.75), (list(places), 0.75), (known, 0.5)):
+        if near := difflib.get_close_matches(key, names, n=1, cutoff=cutoff):
+            where = "" if near[0] in known else (_elsewhere(near[0], places) or "").partition(" is written")[2]
+            return f"; did you mean '{near[0]}'{where}?"
+    shown = [f"[{name}]" if _is_section(getattr(section, name), hints[name]) else name for name in sorted(known)]
+    return f"; known keys: {', '.join(shown)}"
+
+
+def _is_section(value: object, kind: Any) -> bool:
+    return dataclasses.is_dataclass(value) or (value is None and _absent_section(kind) is not None)

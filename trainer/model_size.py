@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from console.command import off
 from console.errors import InputError
 
 TRAINING_BYTES = 16
@@ -45,8 +47,8 @@ class Hardware:
 class EstimateOptions(Hardware):
     """How --dry-run finds time and memory."""
 
-    measure: bool = True
-    """Load the model for some seconds of each kind of work; --no-measure prints calls and tokens only."""
+    measure: Annotated[bool, off("Do not load the model to measure its speed: print calls and tokens only.")] = True
+    """Load the model for some seconds of each kind of work; false prints calls and tokens only."""
     size: Path | None = None
     """A config.json to take the model's size from; the default is the model's own."""
 

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from console.command import off
 from records.finish import cut_off
 from records.rows import Judgment, Response, Row, answer_key
 from trainer.diversity import MAX_PAIRS, diversity
@@ -32,7 +33,7 @@ class MonitorOptions:
     """Answers or pairs that people have labelled (the formats of judges.calibrate): each iteration judges them too."""
     labelled_limit: int = 100
     """Take only so many of them, drawn with --seed."""
-    kl: bool = True
+    kl: Annotated[bool, off("Do not measure how far each model is from iter0.")] = True
     """Measure how far each model is from iter0: a pass of both over the held-out answers."""
     self_bleu_pairs: int = MAX_PAIRS
     """Pairs of answers that self-BLEU looks at."""

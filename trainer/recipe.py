@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from console.command import Flags
+from console.command import Flags, off
 from console.errors import InputError
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import JudgeOptions
@@ -46,8 +46,8 @@ class SeedOptions:
     """Conversations that show how to answer."""
     eft: Path | None = None
     """Judged answers that show how to judge: chats, as trainer.eft writes them, or rows with scores and rationales."""
-    judging: bool = True
-    """Learn to judge at all; false is the paper's ablation without EFT (section 3.2)."""
+    judging: Annotated[bool, off("Do not learn to judge: the paper's ablation without EFT (section 3.2).")] = True
+    """Learn to judge too; false is the paper's ablation without EFT (section 3.2)."""
     eft_limit: int | None = None
     """Use only N judged answers, drawn at random."""
 

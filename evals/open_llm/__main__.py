@@ -12,9 +12,9 @@ started again, it goes on.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from console.command import Flags, run
+from console.command import Flags, off, run
 from console.errors import InputError, JudgeError
 from console.output import tell, tell_encoded
 from engines.chat.options import ChatTemplateKwargs
@@ -47,8 +47,8 @@ class Config(Flags):
     """Only the first N questions of each task, and of each subject of MMLU."""
     shots: int | None = None
     """Examples before each question, in the place of the task's own number; TruthfulQA's prompt stays as it is."""
-    chat: bool = True
-    """Ask with the model's chat template, the examples as turns, as in the paper; without, in plain text."""
+    chat: Annotated[bool, off("Ask in plain text, without the model's chat template.")] = True
+    """Ask with the model's chat template, the examples as turns, as in the paper; false asks in plain text."""
     batch_size: int = 8
     """Sequences in memory at once."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)

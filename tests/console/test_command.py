@@ -1,10 +1,15 @@
+import dataclasses
+import importlib
 import json
 import os
 import resource
 import subprocess
 import sys
+import typing
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
 
@@ -154,3 +159,58 @@ def test_json_on_stdout_is_json_and_nothing_else(tmp_path: Path, tiny_model: Pat
     assert found.returncode == 0 and result["models"][0]["responses"] == 1
     assert (tmp_path / result["out"]).exists() and result["judge"] in result["out"]
     assert "answers.jsonl:2: not JSON" in found.stderr
+
+
+def true_by_default(config_type: type[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the flag and the annotation of each setting whose flag turns it off."""
+    hints = typing.get_type_hints(config_type, include_extras=True)
+    for one in dataclasses.fields(config_type):
+        default = one.default if one.default is not dataclasses.MISSING else None
+        if one.default_factory is not dataclasses.MISSING:
+            default = one.default_factory()
+        if default is True:
+            yield f"{prefix}no-{one.name}", hints[one.name]
+        elif dataclasses.is_dataclass(default):
+            yield from true_by_default(type(default), f"{prefix}{one.name}.")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_flag_that_turns_something_off_says_what_it_does(command: str) -> None:
+    module = importlib.import_module(command)
+    if not hasattr(module, "Config"):
+        module = importlib.import_module(f"{command}.__main__")
+    for flag, hint in true_by_default(module.Config):
+        assert typing.get_origin(hint) is Annotated, f"{command} --{flag}: say with console.command.off what it does"
+
+
+def test_the_help_of_such_a_flag_is_of_the_flag() -> None:
+    shown = " ".join(python("-m", "trainer.loop", "--help").stdout.replace("│", " ").split())
+    assert "--seeds.no-judging Do not learn to judge" in shown and "(default: this is done)" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('model = "x"\n', r"unknown key 'model'; 'model' is written under \[engine\]"),
+        ("max-new-tokens = 3\n", r"unknown key 'max-new-tokens'; 'max_new_tokens' is written under \[judge\]"),
+        ("[engine]\nlimit = 3\n", r"unknown key 'engine\.limit'; 'limit' is written above the first \[section\]"),
+        ("[engine]\nrubric = 'x'\n", r"unknown key 'engine\.rubric'; 'rubric' is written under \[judge\]"),
+        ("[judge]\nsampels = 3\n", r"unknown key 'judge\.sampels'; did you mean 'samples'\?"),
+        ("sampels = 3\n", r"unknown key 'sampels'; did you mean 'samples' under \[judge\]\?"),
+        ("zzzz = 3\n", r"known keys: .*\[engine\].*\[judge\].*limit"),
+    ],
+)
+def test_a_key_in_the_wrong_section_says_which_is_right(tmp_path: Path, text: str, message: str) -> None:
+    from judges.score import Config
+
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_config(tmp_path / "c.toml", Config())
+
+
+def test_a_section_that_may_be_absent_is_named_too(tmp_path: Path) -> None:
+    from trainer.recipe import Config
+
+    (tmp_path / "c.toml").write_text("patience = 3\n")
+    with pytest.raises(InputError, match=r"'patience' is written .*under \[early_stop\]"):
+        load_config(tmp_path / "c.toml", Config())

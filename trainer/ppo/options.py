@@ -1,8 +1,9 @@
 """The settings of PPO; the defaults are AlpacaFarm's recipe for simulated preferences (Dubois et al., 2023)."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
+from console.command import off
 from console.errors import InputError
 from engines.chat.options import ChatTemplateKwargs
 from engines.chat.template import checked_kwargs
@@ -43,13 +44,14 @@ class PPOOptions:
     """The weight of the value loss."""
     gamma: float = 1.0
     gae_lambda: float = 1.0
-    whiten_rewards: bool = True
+    whiten_rewards: Annotated[bool, off("Do not divide the tokens' rewards by their standard deviation.")] = True
     """Divide the tokens' rewards by their standard deviation and keep their mean; where that is not 0, each token gets
     or costs something, and with it a longer answer."""
-    whiten_advantages: bool = True
+    whiten_advantages: Annotated[bool, off("Do not bring the advantages to mean 0 and standard deviation 1.")] = True
+    """Bring the advantages to mean 0 and standard deviation 1."""
     kl_coef: float = 0.0067
     """The price of a nat away from the reference. AlpacaFarm: 0.02 for people's preferences."""
-    kl_clamp: bool = True
+    kl_clamp: Annotated[bool, off("Let a token that became less likely earn the difference.")] = True
     """A token that is less likely than under the reference earns nothing: max(log p - log p_ref, 0)."""
     kl_target: float | None = None
     """Nats an answer that the price is adapted to keep (Ziegler et al., 2019, section 2.2); the default is a fixed

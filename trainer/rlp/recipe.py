@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from console.command import Flags
+from console.command import Flags, off
 from console.errors import InputError
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.compare import PAIRWISE
@@ -100,7 +100,7 @@ class EvalOptions:
     """The longest answer."""
     temperature: float = 0.7
     top_p: float = 1.0
-    judged: bool = True
+    judged: Annotated[bool, off("Do not ask the annotator: no win rates, no labelled samples.")] = True
     """Let the annotator compare each model with the SFT model, and label pairs of the policies' samples."""
 
 
