@@ -154,18 +154,20 @@ def _another(words: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _below(words: tuple[str, ...]) -> re.Pattern[str]:
+    thing = THING if words else ""
     value = "|".join(map(_second, _longest_first(words))) if words else rf"{DIGITS}|{SPELLED}"
-    value = rf"(?<!\w)(?:an? (?!\w\w))?[\[(\"']{{0,4}}{THING}(?P<another@>{value})(?![\w<>=%])"
-    thing = rf"(?:(?:it|that|this)\b|(?:my |the )?(?:(?:final )?{_VERDICT}|my (?:choice|answer)))"
+    value = rf"(?<!\w)(?:an? (?!\w\w))?[\[(\"']{{0,4}}{thing}(?P<another@>{value})(?![\w<>=%])"
+    score = rf"(?:(?:it|that|this)\b|(?:my |the )?(?:(?:final )?{_VERDICT}|my (?:choice|answer)))"
     joined = r"(?:or|so|then|no|well|rather|maybe|perhaps|hence|thus|therefore|instead|now|only|just|say|make it)"
     be = r"(?:be|have been|really|rather|better|only|therefore|in fact|now|to)"
     better = r"(?:better|fairer|fair|more|right|appropriate|justified|closer|correct|enough|preferable|stronger)"
     say = rf"(?:say|go with|settle (?:on|for)|give(?: {_IT})?|choose|pick|prefer)"
+    begins = r"(?:^|[.!?;:,(—–-] |\b(?:so|but|and|that|think|fact|then|perhaps|maybe|rather) )"
     ends = rf"(?=[^\w\n]{{0,4}}$|[.!?;,)]| {UNIT}| ?/| out of)"
     forms = (
         rf"^[^\w\n]*(?:{joined}\b[ ,:]*)*{value}[^\w\n]*$",
-        rf"\b{thing} (?:should|must|ought to|could|can|might|may|would|is|was)(?: {be})* {value}{ends}",
-        rf"{value} (?:is|would be|seems|may be|might be) (?:a )?{better}\b",
+        rf"\b{score} (?:should|must|ought to|could|can|might|may|would|is|was)(?: {be})* {value}{ends}",
+        rf"{begins}{value} (?:is|would be|seems|may be|might be) (?:a )?{better}\b",
         rf"\b(?:to|(?:I|we)(?: would|['’]d| will|['’]ll)?(?: rather| now| really| instead)? {say}) {value}{ends}",
     )
     return _compiled("|".join(form.replace("@", str(number)) for number, form in enumerate(forms)))
