@@ -43,13 +43,14 @@ class PairOptions:
 class PairCounts:
     """What became of the prompts.
 
-    They add up: n_prompts = n_pairs + n_tied + n_too_few + n_refuted + n_disagreed + n_outvoted + n_capped.
+    They add up: n_prompts = n_pairs + n_tied + n_worse + n_same_text + n_near + n_too_few + n_refuted + n_disagreed +
+    n_outvoted + n_capped.
     """
 
     n_prompts: int
     n_pairs: int
     n_tied: int
-    """The margin is too small, or best and worst are the same text."""
+    """The best and the worst score are equal."""
     n_too_few: int
     """Fewer than two answers have a score."""
     n_refuted: int
@@ -64,6 +65,12 @@ class PairCounts:
     """The chosen answer's score is too common."""
     n_overruled: int = 0
     """Pairs, counted in n_pairs, that people turned round."""
+    n_near: int = 0
+    """The scores are not further apart than min_margin, which is above 0."""
+    n_same_text: int = 0
+    """Best and worst are the same text with two scores."""
+    n_worse: int = 0
+    """Where the rejected are of another model: its worst answer scores above the best that could be chosen."""
 
     @property
     def n_filtered(self) -> int:
@@ -108,6 +115,9 @@ def pairs_between(
         n_outvoted=reasons["outvoted"],
         n_capped=len(found) - len(pairs),
         n_overruled=sum((pair.margin or 0.0) < 0 for pair in pairs),
+        n_near=reasons["near"],
+        n_same_text=reasons["same text"],
+        n_worse=reasons["worse"],
     )
 
 
@@ -161,11 +171,15 @@ def _outcome(pools: Pools, checks: Checks, options: PairOptions) -> Pair | str:
     tops, bottoms = ([row for row in pool if row.score is not None] for pool in pools)
     if not tops or not bottoms or (pools[0] is pools[1] and len(tops) < 2):
         return "too few"
-    if max(map(_score, tops)) <= min(map(_score, bottoms)):
-        return "tied"
+    best, worst = max(map(_score, tops)), min(map(_score, bottoms))
+    if best <= worst:
+        return "tied" if best == worst else "worse"
     chosen, rejected = best_and_worst(tops, bottoms, options.rho)
-    if _score(chosen) - _score(rejected) <= options.min_margin or chosen.response == rejected.response:
-        return "tied"
+    if chosen.response == rejected.response:
+        return "same text"
+    margin = _score(chosen) - _score(rejected)
+    if margin <= options.min_margin:
+        return "near" if margin > 0 else "tied"
     match checks.preferred(chosen, rejected):
         case "chosen":
             return _pair(chosen, rejected, 1.0, 1.0)

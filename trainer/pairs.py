@@ -128,6 +128,9 @@ def _table_row(pairs: "Sequence[Pair]", counts: PairCounts) -> "dict[str, Cell]"
 def _losses(counts: PairCounts) -> str:
     lost = {
         "tied": counts.n_tied,
+        "worse than all that could be rejected": counts.n_worse,
+        "with one text as best and worst": counts.n_same_text,
+        "within --min-margin": counts.n_near,
         "with fewer than two scored answers": counts.n_too_few,
         "against the evidence": counts.n_refuted,
         "against the second judge": counts.n_disagreed,

@@ -55,15 +55,20 @@ def test_one_scored_answer_is_too_few() -> None:
     assert pairs == [] and counts.n_too_few == 1
 
 
-def test_a_margin_that_is_not_reached_counts_as_a_tie() -> None:
+def test_a_margin_that_is_not_reached_is_named_and_no_tie() -> None:
     rows = [judged("p", "a", 3.0), judged("p", "b", 2.5)]
     assert make_pairs(rows, PairOptions(min_margin=0.4))[1].n_pairs == 1
-    assert make_pairs(rows, PairOptions(min_margin=0.5))[1].n_tied == 1
+    counts = make_pairs(rows, PairOptions(min_margin=0.5))[1]
+    assert (counts.n_near, counts.n_tied, counts.n_filtered) == (1, 0, 1)
+    equal = [judged("p", "a", 3.0), judged("p", "b", 3.0)]
+    counts = make_pairs(equal, PairOptions(min_margin=0.5))[1]
+    assert (counts.n_near, counts.n_tied, counts.n_filtered) == (0, 1, 0)
 
 
 def test_the_same_text_with_two_scores_is_no_pair() -> None:
     rows = [judged("p", "a", 3.0), judged("p", "a", 2.0)]
-    assert make_pairs(rows, PairOptions())[1].n_tied == 1
+    counts = make_pairs(rows, PairOptions())[1]
+    assert (counts.n_same_text, counts.n_tied) == (1, 0)
 
 
 def test_a_negative_margin_is_refused() -> None:
@@ -122,7 +127,7 @@ def test_length_control_takes_the_shortest_good_and_the_longest_bad_answer() -> 
 def test_length_control_keeps_the_margin() -> None:
     rows = [judged("p", "the best", 5.0), judged("p", "mid", 3.0), judged("p", "the very worst", 1.0)]
     assert texts(rows, rho=0.5) == ("mid", "the very worst")
-    assert make_pairs(rows, PairOptions(rho=0.5, min_margin=3.0))[1].n_tied == 1
+    assert make_pairs(rows, PairOptions(rho=0.5, min_margin=3.0))[1].n_near == 1
     with pytest.raises(InputError, match="rho"):
         make_pairs(rows, PairOptions(rho=0.6))
 
@@ -156,6 +161,7 @@ def test_any_judgments_give_pairs_that_are_in_order_and_counts_that_add_up(
     pairs, counts = make_pairs(rows, options, seed)
     assert counts.n_prompts == len({row.prompt_id for row in rows})
     lost = counts.n_tied + counts.n_too_few + counts.n_refuted + counts.n_disagreed + counts.n_outvoted
+    lost += counts.n_near + counts.n_same_text + counts.n_worse
     assert counts.n_prompts == counts.n_pairs + lost + counts.n_capped and counts.n_pairs == len(pairs)
     assert counts.n_unscored == sum(row.score is None for row in rows)
     scored = {(row.prompt_id, row.response, row.score) for row in rows if row.score is not None}
@@ -235,3 +241,9 @@ def test_make_pairs_needs_no_command_and_the_command_no_library() -> None:
 
     assert "console.command" not in loaded("-c", "from trainer.pairing import make_pairs")
     assert not loaded("-m", "trainer.pairs", "--help") & {"torch", "transformers", "scipy", "numpy", "datasets"}
+
+
+def test_what_the_margin_dropped_is_said_as_such(tmp_path: Path) -> None:
+    write_rows(tmp_path / "j.jsonl", [judged("p", "a", 3.0), judged("p", "b", 2.5)])
+    with pytest.raises(TrainingError, match="none of 1 prompts gave a pair: 1 within --min-margin"):
+        main(Config(file=tmp_path / "j.jsonl", out=tmp_path / "p.jsonl", pairs=PairOptions(min_margin=0.5)))

@@ -29,12 +29,14 @@ def test_a_later_model_that_is_no_better_gives_no_pair() -> None:
     initial = [judged("p", "old", 1.0), judged("r", "old", 1.0)]
     pairs, counts = temporal_pairs(initial, later, PairOptions())
     assert pairs == [] and (counts.n_prompts, counts.n_tied, counts.n_too_few) == (3, 1, 2)
+    worse = temporal_pairs([judged("p", "old", 2.0)], [judged("p", "new", 1.0)], PairOptions())[1]
+    assert (worse.n_worse, worse.n_tied) == (1, 0)
 
 
 def test_one_answer_of_each_is_enough_and_the_filters_are_those_of_other_pairs(tmp_path: Path) -> None:
     initial, later = [judged("p", "old", 1.0)], [judged("p", "new", 3.0)]
     assert temporal_pairs(initial, later, PairOptions())[1].n_pairs == 1
-    assert temporal_pairs(initial, later, PairOptions(min_margin=2.0))[1].n_tied == 1
+    assert temporal_pairs(initial, later, PairOptions(min_margin=2.0))[1].n_near == 1
     second = [msgspec.structs.replace(row, judge="second", score=2.0) for row in (*initial, *later)]
     write_rows(tmp_path / "second.jsonl", second)
     assert temporal_pairs(initial, later, PairOptions(second_judge=tmp_path / "second.jsonl"))[1].n_disagreed == 1
