@@ -1,12 +1,13 @@
 """The flags that name a model and say through which engine to ask it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from console.errors import InputError
 from engines.chat.options import ChatTemplateKwargs
+from records.runs import ITERATION, find_run
 
 if TYPE_CHECKING:
     from engines.protocol import Engine
@@ -53,6 +54,27 @@ class EngineOptions:
 
 
 SharedEngineOptions = Annotated[EngineOptions, tyro.conf.OmitArgPrefixes]
+
+
+def is_iteration(options: EngineOptions) -> bool:
+    """Return whether the model is an iteration of a run in process, and not one that a server calls so."""
+    served = options.engine == "openai" or options.base_url is not None
+    return not served and ITERATION.fullmatch(options.model) is not None
+
+
+def pinned(options: EngineOptions) -> EngineOptions:
+    """Return `options` with the run that iterN is of: which is the newest is decided once, when a command begins.
+
+    Raises InputError where there is no run.
+    """
+    if options.run is not None or not is_iteration(options):
+        return options
+    return replace(options, run=str(find_run().folder))
+
+
+def of_run(options: EngineOptions) -> str:
+    """Return ` of runs/demo` for an iteration of that run, for what a command prints; nothing for another model."""
+    return f" of {find_run(options.run).folder}" if options.run is not None and is_iteration(options) else ""
 
 
 def open_engine(options: EngineOptions) -> "Engine":

@@ -10,7 +10,7 @@ prompts of the run stand in, with iter0 as the baseline. Results go to runs/<run
 alpaca_eval's own formats: model_outputs.json, annotations.json, leaderboard.csv. Stopped and started again, it goes on.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from console.again import starts_again
 from console.command import Flags, run
 from console.output import tell, tell_json
-from engines.options import EngineOptions, SharedEngineOptions
+from engines.options import EngineOptions, SharedEngineOptions, is_iteration, pinned
 from evals.options import AlpacaVersion, JudgeFlags, SharedJudgeFlags
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ class Result:
 @starts_again
 def main(config: Config) -> None:
     """Answer, compare, score, and print the leaderboard row."""
+    config = replace(config, engine=pinned(config.engine))
     from evals.contests import check_coverage, check_judge_flags
     from records.files import check_limit
 
@@ -152,18 +153,11 @@ def _evaluate(config: Config, benchmark: "Benchmark", sampling: "Sampling", fold
     return Result(annotations, metrics, sum(cut_off(found.finish_reason) is not None for found in answers.values()))
 
 
-def _is_iteration(options: EngineOptions) -> bool:
-    from records.runs import ITERATION
-
-    served = options.engine == "openai" or options.base_url is not None
-    return not served and ITERATION.fullmatch(options.model) is not None
-
-
 def _run_of(options: EngineOptions) -> "Run | None":
     """Return the run that is asked for, or the newest; None where there is no run and none is needed."""
     from records.runs import find_run, newest_run
 
-    return find_run(options.run) if options.run or _is_iteration(options) else newest_run()
+    return find_run(options.run) if options.run or is_iteration(options) else newest_run()
 
 
 def _folder(config: Config, latest: "Run | None") -> Path:
@@ -172,7 +166,7 @@ def _folder(config: Config, latest: "Run | None") -> Path:
     from records.names import folder_name
     from records.runs import RUNS
 
-    root = latest.folder if latest and _is_iteration(config.engine) else RUNS
+    root = latest.folder if latest and is_iteration(config.engine) else RUNS
     own = [output_name(path) for path in (config.prompts, config.reference) if path]
     version = [] if own or config.version == 2 else [str(config.version)]
     return root / "evals" / folder_name(config.engine.model) / "-".join([BENCHMARK, *own, *version])
@@ -258,7 +252,9 @@ def _row(metrics: "Metrics") -> "dict[str, Cell]":
 def _files(config: Config) -> str:
     if config.annotations:
         return f"; leaderboard: {config.out / 'leaderboard.csv'}" if config.out else ""
-    return f"; results: {config.out or _folder(config, _run_of(config.engine))}"
+    return (
+        f"; results: {config.out or _folder(config, _run_of(config.engine) if is_iteration(config.engine) else None)}"
+    )
 
 
 if __name__ == "__main__":

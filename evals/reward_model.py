@@ -10,7 +10,7 @@ FILE has ranked answers, as for trainer.eft. Beside the judges stand two rules: 
 Stopped and started again, it goes on where it was.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +20,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_encoded
-from engines.options import EngineOptions, SharedEngineOptions
+from engines.options import EngineOptions, SharedEngineOptions, is_iteration, pinned
 from judges.options import JudgeOptions
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Config(Flags):
 @starts_again
 def main(config: Config) -> None:
     """Read, judge, measure, write the report, and print it."""
+    config = replace(config, engine=pinned(config.engine))
     from evals.ranking_metrics import prompts_of
     from evals.ranking_report import compared
     from judges.ranked_files import read_ranked
@@ -215,11 +216,9 @@ def _print_plan(config: Config, ranked: "list[RankedAnswers]", members: "list[Me
 
 def _folder(options: EngineOptions) -> Path:
     from records.names import folder_name
-    from records.runs import ITERATION, RUNS, find_run
+    from records.runs import RUNS, find_run
 
-    served = options.engine == "openai" or options.base_url is not None
-    iteration = not served and ITERATION.fullmatch(options.model)
-    root = find_run(options.run).folder if iteration else RUNS
+    root = find_run(options.run).folder if is_iteration(options) else RUNS
     return root / "evals" / folder_name(options.model) / BENCHMARK
 
 

@@ -10,7 +10,7 @@ again, it goes on where it was.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +20,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell
-from engines.options import EngineOptions, SharedEngineOptions
+from engines.options import EngineOptions, SharedEngineOptions, pinned
 from judges.options import JudgeOptions
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Best:
 @starts_again
 def main(config: Config) -> None:
     """Read, score, choose, write and print a table."""
+    config = replace(config, engine=pinned(config.engine))
     from console.progress import say
     from console.table import print_table
     from records import answer_key

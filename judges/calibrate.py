@@ -20,7 +20,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_encoded
-from engines.options import EngineOptions, SharedEngineOptions
+from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
 from judges.audit.readers.names import FormatName
 from judges.options import JudgeOptions
 
@@ -76,6 +76,7 @@ class Config(Flags):
 @starts_again
 def main(config: Config) -> None:
     """Read the labels, get the verdicts, and write and print the audit."""
+    config = replace(config, engine=pinned(config.engine))
     from judges.audit.columns import columns_of
     from judges.audit.labels import sampled
     from judges.audit.readers.formats import read_labelled
@@ -129,7 +130,9 @@ def _audit_judge(config: Config, labelled: "LabelledSet", columns: "Columns") ->
     likelihoods, note = _likelihoods(config, labelled, judge, out)
     attacks, attack_note = _attacks(config, judge, out)
     notes = [*notes, *note, *attack_note]
-    about = About(f"{judge.engine.name}, rubric {judge.rubric.name}", judge.read, str(out), notes)
+    about = About(
+        f"{judge.engine.name}{of_run(config.engine)}, rubric {judge.rubric.name}", judge.read, str(out), notes
+    )
     settings = _settings(config, config.own_model or judge.engine.name)
     found = audit(
         labelled,

@@ -13,7 +13,7 @@ other answer, drawn at random. Stopped and started again, it goes on where it wa
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -22,7 +22,7 @@ import tyro
 from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
-from engines.options import EngineOptions, SharedEngineOptions
+from engines.options import EngineOptions, SharedEngineOptions, pinned
 from judges.clustering.equivalences.options import EquivalenceOptions
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Paths:
 @starts_again
 def main(config: Config) -> None:
     """Read, relate, cluster, store and print a table."""
+    config = replace(config, engine=pinned(config.engine))
     from judges.clustering.answer_sets import read_answer_sets, read_rewards, take_census
     from judges.clustering.equivalence import open_equivalence
     from judges.clustering.totals import check_coverage, print_plan, print_totals

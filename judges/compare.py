@@ -12,7 +12,7 @@ where it was.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,7 +21,7 @@ import tyro
 from console.again import starts_again
 from console.command import Flags, Given, run
 from console.output import tell, tell_text
-from engines.options import EngineOptions, SharedEngineOptions
+from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
 from judges.options import CostOptions, JudgeOptions, PanelOptions
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Config(Flags):
 @starts_again
 def main(config: Config) -> None:
     """Read, compare, store and print a table."""
+    config = replace(config, engine=pinned(config.engine))
     from console.errors import InputError
     from judges.contests import read_contests
     from judges.cost import Budget, price_of
@@ -77,7 +78,7 @@ def main(config: Config) -> None:
         raise InputError("nothing to compare; give two files of answers, or one of pairs")
     check_limit(config.limit)
     check_out(config.out, config.a, config.b)
-    panel = members(config.panel, config.engine, config.judge)
+    panel = [(pinned(one), own) for one, own in members(config.panel, config.engine, config.judge)]
     engine, options = panel[0] if panel else (config.engine, config.judge)
     rubric = load_rubric(options.rubric)
     if rubric.kind != "pair":
@@ -232,7 +233,7 @@ def _report(
         masses.add(row.mass)
     if n := sum(row.read != "panel" and not both_orders_answered(row) for row in rows):
         say(f"{n} rows lack samples whose calls failed: the same command asks for these again")
-    who = f"a panel of {len(config.panel.judge)}" if panel else judge.engine.name
+    who = f"a panel of {len(config.panel.judge)}" if panel else judge.engine.name + of_run(config.engine)
     read = "" if panel else f", read by {judge.read}"
     one = "" if config.orders == "both" else ", each in one order only"
     by = f"{who} on the rubric {judge.rubric.name}{read}{one}"

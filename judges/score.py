@@ -13,7 +13,7 @@ FILE has responses: this project's rows, alpaca_eval outputs, TRL conversations 
 or a hub data set. Stopped and started again, it goes on where it was.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +22,7 @@ import tyro
 from console.again import starts_again
 from console.command import Flags, Given, run
 from console.output import tell, tell_text
-from engines.options import EngineOptions, SharedEngineOptions
+from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
 from judges.options import CostOptions, JudgeOptions, PanelOptions
 from judges.retrieval.options import EvidenceOptions
 
@@ -64,6 +64,7 @@ class Config(Flags):
 @starts_again
 def main(config: Config) -> None:
     """Read, judge, store and print a table."""
+    config = replace(config, engine=pinned(config.engine))
     from engines.options import open_engine
     from judges.cost import Budget, price_of
     from judges.judge import checked_rubric, has_every_reply, open_judge
@@ -72,7 +73,7 @@ def main(config: Config) -> None:
     from records import Judgment, Store
     from records.inputs import check_out
 
-    panel = members(config.panel, config.engine, config.judge)
+    panel = [(pinned(one), own) for one, own in members(config.panel, config.engine, config.judge)]
     checked_rubric(config.judge)
     first = panel[0][0] if panel else config.engine
     budget = Budget(config.cost, price_of(first.model, config.cost.prices))
@@ -240,9 +241,8 @@ def _report(
     if summary.n_incomplete:
         say(f"{summary.n_incomplete} rows lack samples whose calls failed: the same command asks for these again")
     low, high = judge.rubric.scale
-    by = (
-        f"{who or f'{judge.engine.name}, read by {judge.read},'} on the rubric {judge.rubric.name}, {low:g} to {high:g}"
-    )
+    who = who or f"{judge.engine.name}{of_run(config.engine)}, read by {judge.read},"
+    by = f"{who} on the rubric {judge.rubric.name}, {low:g} to {high:g}"
     report = Report("models", table_of(summary), judge.fingerprint, by, out, budget, summary.masses, extra or {})
     report.print(as_json=config.json)
     require_coverage(summary.n_scored, summary.n, summary.reasons, config.judge.min_coverage)

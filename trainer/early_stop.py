@@ -12,7 +12,7 @@ the judge. Stopped and started again, it goes on where it was.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +23,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import say, tell
-from engines.options import EngineOptions, SharedEngineOptions
+from engines.options import EngineOptions, SharedEngineOptions, pinned
 from judges.options import JudgeOptions
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ class Config(Flags):
 @starts_again
 def main(config: Config) -> None:
     """Find the checkpoints, compare them and print the rounds and the pick."""
+    config = replace(config, engine=pinned(config.engine))
     from console.table import print_table
     from engines.options import open_engine
     from judges.judge import open_judge

@@ -9,7 +9,7 @@ FILE has ranked answers: OASST trees or messages, rows with prompt, responses an
 Stopped and started again, it goes on where it was.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,7 +19,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_encoded, tell_text
-from engines.options import EngineOptions, SharedEngineOptions
+from engines.options import EngineOptions, SharedEngineOptions, pinned
 from judges.options import JudgeOptions
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Config(Flags):
 @starts_again
 def main(config: Config) -> None:
     """Read, split, judge, filter, resample, write, and print what is left after each step."""
+    config = replace(config, engine=pinned(config.engine))
     from judges.ranked_files import read_ranked
     from records.files import BadRows
     from trainer.eft_split import Shares, best_answers, split_trees

@@ -11,7 +11,7 @@ so a stopped command goes on where it was, and --refilter filters the completion
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +21,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_text
-from engines.options import EngineOptions, SharedEngineOptions
+from engines.options import EngineOptions, SharedEngineOptions, pinned
 from trainer.self_instruct.options import FewShotOptions, FilterOptions
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Sources:
 @starts_again
 def main(config: Config) -> None:
     """Read, ask, filter, store and print what became of the tasks."""
+    config = replace(config, engine=pinned(config.engine))
     from records.store import set_aside, write_rows
     from trainer.self_instruct.filters import check_filters
     from trainer.self_instruct.options import check_few_shot

@@ -10,7 +10,7 @@ runs/<run>/evals/<model>/open_llm/: results.json, and what lm-eval says and each
 started again, it goes on.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ from console.command import Flags, off, run
 from console.errors import InputError, JudgeError
 from console.output import tell, tell_encoded
 from engines.chat.options import ChatTemplateKwargs
+from records.runs import ITERATION, RUNS, find_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +60,8 @@ class Config(Flags):
 
 def main(config: Config) -> None:
     """Read the data, ask, write the results, and print them."""
+    if config.run is None and ITERATION.fullmatch(config.model):
+        config = replace(config, run=str(find_run().folder))  # which is the newest is decided once
     from evals.open_llm.task import read_task, task_names
 
     for name, least in (("limit", 1), ("shots", 0), ("batch_size", 1)):
@@ -225,7 +228,6 @@ def _print_plan(config: Config, tasks: "Sequence[TaskFile]", files: "dict[str, F
 
 def _folder(config: Config) -> Path:
     from records.names import folder_name
-    from records.runs import ITERATION, RUNS, find_run
 
     root = find_run(config.run).folder if ITERATION.fullmatch(config.model) else RUNS
     return root / "evals" / folder_name(config.model) / BENCHMARK

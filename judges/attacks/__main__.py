@@ -10,7 +10,7 @@ fooled where a quoted attack's verdict is read, or the judge's own is not. Both 
 useless answer is scored higher with the attack than without it. Stopped and started again, it goes on where it was.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +19,7 @@ import tyro
 from console.again import starts_again
 from console.command import Flags, run
 from console.output import tell, tell_json
-from engines.options import EngineOptions, SharedEngineOptions
+from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
 from judges.options import JudgeOptions
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Config(Flags):
 @starts_again
 def main(config: Config) -> None:
     """Check the template and the parser, ask the model if there is one, and print a table of each."""
+    config = replace(config, engine=pinned(config.engine))
     from console.errors import InputError
     from console.table import print_table
     from judges.attacks.rates import checked
@@ -88,7 +89,8 @@ def _ask_model(config: Config) -> "tuple[list[dict[str, Cell]], str]":
         rates = fooled_rates(judge, load_prompts(), config.seed, limit=config.limit, margin=config.margin, store=store)
     rise = config.margin * (judge.rubric.scale[1] - judge.rubric.scale[0])
     how = f"fooled is a rise of more than {rise:g}, or {judge.rubric.scale[1]:g}"
-    return rates, f"{judge.engine.name} on the rubric {judge.rubric.name}, read by {judge.read}; {how}; {out}"
+    who = f"{judge.engine.name}{of_run(config.engine)}"
+    return rates, f"{who} on the rubric {judge.rubric.name}, read by {judge.read}; {how}; {out}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -142,3 +143,21 @@ def test_the_packaged_model_is_converted_into_an_ordinary_folder(
         theirs = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)(**tokens).logits
     assert torch.equal(ours, theirs)
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]  # nothing half-made is left
+
+
+def test_the_newest_run_is_decided_once_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from engines.options import EngineOptions, of_run, pinned
+
+    make_run(tmp_path, 0, 1)
+    monkeypatch.chdir(tmp_path)
+    options = pinned(EngineOptions(model="iter1"))
+    assert of_run(options) == " of runs/mine"
+    later = tmp_path / "runs" / "later"
+    later.mkdir()
+    (later / "run.toml").touch()
+    os.utime(tmp_path / "runs" / "mine" / "run.toml", (1, 1))
+    assert (
+        options.run == "runs/mine" == pinned(options).run and pinned(EngineOptions(model="iter1")).run == "runs/later"
+    )
+    for other in (EngineOptions(model="smollm2"), EngineOptions(model="iter1", base_url="http://127.0.0.1:1/v1")):
+        assert pinned(other) == other and of_run(other) == ""
