@@ -160,4 +160,8 @@ def _lines(title: str, total: int, done: int) -> Iterator[Meter]:
 
 
 def _short(title: str) -> str:
-    return title if len(title) <= TITLE_CELLS else f"{title[: TITLE_CELLS - 1]}…"
+    """Return the start and the end of a long title: what is done often stands at its end."""
+    if len(title) <= TITLE_CELLS:
+        return title
+    n_start = TITLE_CELLS // 3
+    return f"{title[:n_start]}…{title[n_start + 1 - TITLE_CELLS :]}"

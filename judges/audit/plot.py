@@ -3,6 +3,7 @@
 import io
 from typing import TYPE_CHECKING
 
+from console.visible import is_hidden
 from judges.audit.labels import CODE
 from judges.audit.result import Audit
 
@@ -24,7 +25,8 @@ def draw(found: Audit) -> bytes | None:
     figure = Figure(figsize=SIZE_IN, dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.15)  # type: ignore[union-attr, call-arg]
-    figure.suptitle(f"{found.set}: {found.about.judge}"[:110], fontsize=13)
+    title = "".join(" " if is_hidden(letter) else letter for letter in f"{found.set}: {found.about.judge}"[:110])
+    figure.suptitle(title, fontsize=13, parse_math=False)  # a name is no formula
     above = ["accuracy", "confusion", "reliability"] if found.reliability else ["accuracy", "confusion"]
     places = figure.subplot_mosaic([above, ["biases"] * len(above)], height_ratios=[1, 0.9])  # type: ignore[list-item]
     panels = {"accuracy": _accuracy, "confusion": _confusion, "reliability": _reliability, "biases": _biases}

@@ -57,3 +57,20 @@ def test_a_win_rate_of_an_earlier_version_is_read() -> None:
     old = b'{"percent": 50.2, "half_width": 0.9, "n": 16, "n_flipped": 16, "n_unscored": 0}'
     rate = msgspec.json.decode(old, type=WinRate)
     assert str(rate) == "50.2 ± 0.9" and rate.flipped_percent == 100
+
+
+def test_a_judges_name_is_no_formula_no_row_and_no_line_of_the_audits_page() -> None:
+    from judges.audit.labels import LabelledPair, LabelledSet, Verdict
+    from judges.audit.plot import draw
+    from judges.audit.report import headline, markdown
+    from judges.audit.result import About, Settings, audit
+
+    pairs = [LabelledPair(str(n), f"q{n}", "x", "y", "a", str(n), (), "m", "n", {}) for n in range(4)]
+    labelled = LabelledSet("set $x^{$\n# forged", "table", "people", tuple(pairs))
+    found = audit(
+        labelled, [Verdict("a")] * 4, [], About("judge $y_{$\n| forged | \x1b[2J", "text"), Settings(50, 0, None)
+    )
+    assert draw(found)  # a formula that is none would raise
+    page = markdown(found, None)
+    assert "\x1b" not in page and not [line for line in page.splitlines() if line.startswith(("| forged", "# forged"))]
+    assert any("forged" in line for line in headline(found))
