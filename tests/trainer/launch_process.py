@@ -10,19 +10,24 @@ import os
 import signal
 import socket
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import freeze_modules
+
+IMPORTED = (
+    "transformers.models.auto.tokenization_auto", "transformers.models.llama.modeling_llama",
+    "trl.trainer.dpo_trainer", "trl.trainer.sft_trainer", "torch.distributed.fsdp", "accelerate.utils.fsdp_utils",
+    "trainer.dpo", "trainer.ift.trainer", "trainer.lengths", "trainer.reference_free", "trainer.sft",
+)  # fmt: skip
+"""All that a training imports, much of it late: every process would do so again."""
+
 
 def main() -> None:
-    import trl.trainer.dpo_trainer
-    import trl.trainer.sft_trainer  # noqa: F401
-
-    import trainer.dpo
-    import trainer.ift.trainer
-    import trainer.reference_free
-    import trainer.sft  # noqa: F401
-
+    for name in IMPORTED:
+        import_module(name)
+    freeze_modules()
     plan = Path(sys.argv[1])
     statuses = {job["name"]: _run_all(plan.parent, job) for job in json.loads(plan.read_text())}
     (plan.parent / "statuses.json").write_text(json.dumps(statuses))
@@ -64,8 +69,6 @@ def _forked(folder: Path, job: dict[str, Any], rank: int, port: int) -> int:
 
 
 def _command(job: dict[str, Any]) -> None:
-    from importlib import import_module
-
     from console.command import run
 
     module = import_module(job["module"])

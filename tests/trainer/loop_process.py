@@ -11,28 +11,35 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from tests.conftest import freeze_modules
+
 AT_ONCE = 2
+IMPORTED = (
+    "sacrebleu", "scipy.stats", "transformers.models.auto.tokenization_auto",
+    "transformers.models.llama.modeling_llama", "trl.trainer.dpo_trainer", "trl.trainer.sft_trainer",
+    "engines.transformers_engine", "trainer.eval_integrity", "trainer.lengths", "trainer.new_prompts",
+    "trainer.preference_trainer", "trainer.report", "trainer.rounds",
+)  # fmt: skip
+"""All that a loop imports, much of it late: every child would do so again, which takes longer than its loop."""
 
 
 def main() -> None:
-    import datasets  # noqa: F401
-    import torch  # noqa: F401
-    import transformers  # noqa: F401
-    import trl  # noqa: F401
-
-    import trainer.rounds  # noqa: F401
-
+    for name in IMPORTED:
+        import_module(name)
+    freeze_modules()
     plan: dict[str, list[dict[str, Any]]] = json.loads(Path(sys.argv[1]).read_text())
     under_way: set[int] = set()
     for folder, jobs in plan.items():
         if len(under_way) == AT_ONCE:
             under_way.discard(os.wait()[0])
-        under_way.add(_forked(lambda folder=folder, jobs=jobs: _run_all(Path(folder), jobs)))
+        under_way.add(_forked(partial(_run_all, Path(folder), jobs)))
     for _ in under_way:
         os.wait()
 
@@ -52,7 +59,7 @@ def _forked(work: Callable[[], None]) -> int:
 
 def _run_all(folder: Path, jobs: list[dict[str, Any]]) -> None:
     os.chdir(folder)
-    statuses = [os.waitpid(_forked(lambda job=job: _run(job)), 0)[1] for job in jobs]
+    statuses = [os.waitpid(_forked(partial(_run, job)), 0)[1] for job in jobs]
     (folder / "statuses.json").write_text(json.dumps(statuses))
 
 
