@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from judges.audit.correction import Wins
     from judges.audit.labels import LabelledSet
     from judges.audit.result import Audit, Rerun, Settings
+    from judges.audit.stored import Stored
     from judges.judge import Judge
 
 OUT = Path("runs/audit")
@@ -85,17 +86,16 @@ def main(config: Config) -> None:
     source = _checked(config)
     columns = columns_of(config.verdict_column, config.human_column, config.id_column, config.codes)
     labelled = read_labelled(source, config.format, columns, BadRows(strict=config.strict))
-    labelled = sampled(labelled, config.limit, config.seed)
     verdicts = config.verdicts or _own_verdicts(source, labelled, columns)
     if verdicts is not None:
         _audit_stored(config, verdicts, labelled, columns)
     else:
-        _audit_judge(config, labelled, columns)
+        _audit_judge(config, sampled(labelled, config.limit, config.seed), columns)
 
 
 def _audit_stored(config: Config, path: Path, labelled: "LabelledSet", columns: "Columns") -> None:
     from judges.audit.result import About, audit
-    from judges.audit.stored import stored_verdicts
+    from judges.audit.stored import Sample, stored_verdicts
     from records.files import BadRows, checked_file
     from records.keys import files_digest
 
@@ -105,11 +105,14 @@ def _audit_stored(config: Config, path: Path, labelled: "LabelledSet", columns: 
     if config.dry_run:
         tell(f"would audit the verdicts in {path} on {labelled.name}; the report would go to {out}")
         return
-    stored = stored_verdicts(path, labelled, columns, BadRows(strict=config.strict))
+    own = config.file is not None and config.file.exists() and path.samefile(config.file)
+    bad, sample = BadRows(strict=config.strict), Sample(config.limit, config.seed)
+    stored = stored_verdicts(path, labelled, columns, bad, own=own, sample=sample)
     about = About(stored.judge, "", str(out))
     settings = _settings(config, config.own_model)
     test = _test_set(config, columns)
     _show(audit(stored.labelled, stored.verdicts, stored.grades, about, settings, test=test), config, out)
+    _say_few(stored, config)
 
 
 def _audit_judge(config: Config, labelled: "LabelledSet", columns: "Columns") -> None:
@@ -246,6 +249,17 @@ def _show(found: "Audit", config: Config, out: Path) -> None:
         say(f"only {n_rows - n_silent} of {n_rows} rows have a verdict, under --min-coverage {least:g}")
 
 
+def _say_few(stored: "Stored", config: Config) -> None:
+    from console.progress import say
+
+    n_found = len(stored.verdicts) or len(stored.grades)
+    if n_found < (least := config.judge.min_coverage) * stored.n_labelled:
+        say(
+            f"the file has rows on only {n_found} of {stored.n_labelled} labelled rows, under --min-coverage "
+            f"{least:g}: what is measured holds for these alone"
+        )
+
+
 def _print_plan(config: Config, labelled: "LabelledSet", judge: "Judge", out: Path) -> None:
     from judges.audit.asking import n_calls
 
@@ -269,13 +283,30 @@ def _settings(config: Config, own_model: str | None) -> "Settings":
 
 
 def _own_verdicts(source: Path, labelled: "LabelledSet", columns: "Columns") -> Path | None:
-    """Return the labelled file itself where it has verdicts beside its labels."""
+    """Return the labelled file itself where it has verdicts beside its labels.
+
+    Raises InputError where the column with the verdicts is the one with the labels, or is not there.
+    """
+    from itertools import islice
+
+    from judges.audit.columns import has_verdicts
+    from judges.audit.readers.formats import FORMATS, TRIED
     from records.files import BadRows, read_records
 
-    if labelled.format not in ("pairs", "scores"):
+    if columns.verdict is not None and columns.verdict == labelled.label:
+        raise InputError(
+            f"--verdict-column {columns.verdict} is where {source} has its labels: they would be compared with "
+            "themselves; leave it out to ask a judge, or give a file of verdicts with --verdicts"
+        )
+    if labelled.format not in FORMATS or not FORMATS[labelled.format].is_table:
+        if columns.verdict is not None:
+            raise InputError(
+                f"--verdict-column: in a file like {source} (format {labelled.format}) no column can hold "
+                "verdicts; give them in a file of their own with --verdicts"
+            )
         return None
-    _, first = next(read_records(source, BadRows()))
-    return source if columns.has_both(first) else None
+    rows = [record for _, record in islice(read_records(source, BadRows(quiet=True)), TRIED)]
+    return source if has_verdicts(rows, columns, pairs=bool(labelled.pairs)) else None
 
 
 def _checked(config: Config) -> Path:

@@ -1,18 +1,44 @@
 """Reads a judge's verdict and a label from a table's columns, by the names and codes that people use."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from console.errors import InputError
-from judges.audit.labels import Grade, Verdict, verdict_by_scores
+from judges.audit.labels import SWAPPED, Grade, Verdict, verdict_by_scores
 from records.fields.labels import CODES, key_of, parse_codes
-from records.fields.values import number_in
+from records.fields.values import is_empty, number_in
 from records.files import Record
 from records.rows import Winner
 
-VERDICT = ("verdict", "winner", "preference", "prediction", "judge_verdict", "gpt_result", "score")
+VERDICT = ("verdict", "winner", "preference", "prediction", "judge_verdict", "gpt_result", "pandalm_result", "score")
+RESULT = "_result"
+"""PandaLM's files name the column with verdicts after the judge: `gpt_result`, `pandalm_result`."""
+SCORE = "score"
+"""Of a pair this is a verdict only where it is two scores, as FairEval and FastChat's first reviews have it."""
 HUMAN = ("human", "human_label", "label", "gold", "human_score")
 ID = ("pair_id", "id", "idx", "uid")
+GAMES = ("g1_winner", "g2_winner")
+"""FastChat's two games of a pair, both already in terms of model_1 and model_2."""
+JUDGMENTS = "judgments"
+"""JudgeBench's two decisions on a pair, the second of them on the answers exchanged."""
+BOTH_SCORES = (
+    ("score_a", "score_b"),
+    ("score_1", "score_2"),
+    ("score_chosen", "score_rejected"),
+    ("scores_chosen", "scores_rejected"),
+)
+MODELS = (
+    ("model_a", "model_b"),
+    ("model_1", "model_2"),
+    ("generator_1", "generator_2"),
+    ("model1", "model2"),
+    ("chosen_model", "rejected_model"),
+)
+"""Where a row about two answers says who wrote them."""
+CHOSEN: dict[str, Winner] = {"chosen": "a", "rejected": "b"}
+FASTCHAT = ("question_id", "judge")
+FAILED = -1
+MINUS_ONE = "-1, FastChat's mark for a reply without a score"
 
 
 @dataclass(frozen=True)
@@ -23,10 +49,17 @@ class Columns:
     human: str | None = None
     id: str | None = None
     codes: dict[str, Winner] = field(default_factory=lambda: CODES)
+    usual: str | None = None
+    """The column with the verdicts that `settled` found by its name, where none was given."""
 
     def verdict_in(self, record: Record) -> str | None:
-        """Return the name of the column with the verdict, or None."""
-        return _present(record, self.verdict, VERDICT)
+        """Return the name of the column with the verdict, or None; the label's own column is never one."""
+        if (name := self.verdict or self.usual) is not None:
+            return name if name in record else None
+        label = self.human_in(record)
+        known = [name for name in VERDICT if name in record and name != label]
+        others = [name for name in record if name.endswith(RESULT) and name not in VERDICT]
+        return next(iter(known or others), None)
 
     def human_in(self, record: Record) -> str | None:
         """Return the name of the column with the label, or None."""
@@ -35,11 +68,27 @@ class Columns:
     def id_of(self, record: Record) -> str | None:
         """Return the row's own id, or None."""
         name = _present(record, self.id, ID)
-        return None if name is None else str(record[name])
+        return None if name is None or is_empty(record[name]) else str(record[name])
 
     def has_both(self, record: Record) -> bool:
-        """Return whether a record has a verdict beside a label."""
-        return self.verdict_in(record) is not None and self.human_in(record) is not None
+        """Return whether a record about a pair has a verdict beside a label."""
+        return self.human_in(record) is not None and says_verdict(record, self)
+
+    def settled(self, records: Sequence[Record], label: str | None) -> "Columns":
+        """Return the columns with one column of verdicts for the whole table; `label` is the label's in the other file.
+
+        Raises InputError where a column that was named is not there, or where two may hold the verdicts.
+        """
+        names = dict.fromkeys(name for record in records for name in record)
+        if self.verdict is not None:
+            _check_there("--verdict-column", self.verdict, names)
+            return self
+        known = [name for name in VERDICT if name in names]
+        results = [name for name in names if name.endswith(RESULT) and name not in VERDICT]
+        first = next((name for name in known if name != label), next(iter(results or known), None))
+        if first in results and len(results) > 1:
+            raise InputError(f"several columns may hold the verdicts: {', '.join(results)}; give --verdict-column")
+        return replace(self, usual=first)
 
 
 def columns_of(verdict: str | None, human: str | None, row_id: str | None, codes: str | None) -> Columns:
@@ -53,15 +102,55 @@ def columns_of(verdict: str | None, human: str | None, row_id: str | None, codes
     return Columns(verdict, human, row_id, meanings)
 
 
+def check_named(records: Iterable[Record], columns: Columns) -> None:
+    """Raise InputError where the labelled file has no such column as --human-column names."""
+    if columns.human is not None:
+        _check_there("--human-column", columns.human, dict.fromkeys(name for record in records for name in record))
+
+
+def has_verdicts(records: Sequence[Record], columns: Columns, *, pairs: bool) -> bool:
+    """Return whether a labelled file's own records have verdicts beside their labels, on pairs or on single answers.
+
+    Raises InputError where none has the column that --verdict-column names.
+    """
+    if columns.verdict is not None:
+        _check_there("--verdict-column", columns.verdict, dict.fromkeys(name for record in records for name in record))
+        return True
+    if pairs:
+        return any(says_verdict(record, columns) for record in records)
+    return any(columns.verdict_in(record) is not None for record in records)
+
+
+def says_verdict(record: Record, columns: Columns) -> bool:
+    """Return whether a record about a pair has a verdict, in a column or in two games, decisions or scores."""
+    if columns.verdict is not None:
+        return columns.verdict in record
+    if record.keys() & {*GAMES, JUDGMENTS} or _score_names(record):
+        return True
+    name = columns.verdict_in(record)
+    return name is not None and (name != SCORE or _two_scores(record[name]) is not None)
+
+
 def verdict_of(record: Record, columns: Columns) -> Verdict:
     """Return what a row of a log says about its pair; a cell that is not understood is no verdict, never a tie."""
-    if number_in(record.get("score_a")) is not None and number_in(record.get("score_b")) is not None:
-        return verdict_by_scores(Grade(number_in(record["score_a"])), Grade(number_in(record["score_b"])))
+    if columns.verdict is None and (both := _by_two(record)) is not None:
+        return both
     name = columns.verdict_in(record)
     if name is None:
-        raise InputError(f"no verdict: expected a column {', '.join(VERDICT)}; name it with --verdict-column")
+        if (expected := columns.verdict or columns.usual) is not None:
+            return Verdict(None, error=f"no '{expected}' in the row")
+        raise InputError(
+            f"no verdict: expected a column {', '.join(VERDICT)} with what the judge said; name it with "
+            "--verdict-column, or leave out --verdicts to ask a judge"
+        )
     cell = record[name]
+    if (scores := _two_scores(cell)) is not None:
+        if FAILED in scores:
+            return Verdict(None, error=MINUS_ONE)
+        return verdict_by_scores(*map(Grade, scores))
     winner, preference = winner_of(cell, columns.codes)
+    if winner is None:
+        winner = CHOSEN.get(key_of(cell)) or _by_name(cell, record)
     if winner is None:
         return Verdict(None, error=str(record.get("error") or f"no verdict in {cell!r}"))
     stated = number_in(record.get("preference_b"))
@@ -69,12 +158,24 @@ def verdict_of(record: Record, columns: Columns) -> Verdict:
     return Verdict(winner, preference if stated is None else stated, None, orders[0], orders[1])
 
 
-def grade_of(record: Record, columns: Columns) -> Grade:
-    """Return the score that a row of a log gives its answer."""
+def names_the_chosen(record: Record, columns: Columns) -> bool:
+    """Return whether a verdict is in terms of the chosen and the rejected answer, rather than of a and b."""
+    name = columns.verdict_in(record)
+    if name is not None and key_of(record[name]) in CHOSEN:
+        return True
+    return any(names in (BOTH_SCORES[2], BOTH_SCORES[3]) for names in _score_names(record))
+
+
+def grade_of(record: Record, columns: Columns, *, failed: bool = False) -> Grade:
+    """Return the score that a row of a log gives its answer; where `failed`, -1 is what stands for none."""
     name = columns.verdict_in(record)
     if name is None:
+        if (expected := columns.verdict or columns.usual) is not None:
+            return Grade(None, f"no '{expected}' in the row")
         raise InputError("no score: expected a column 'score'; name it with --verdict-column")
     score = number_in(record[name])
+    if score == FAILED and (failed or all(field in record for field in FASTCHAT)):
+        return Grade(None, MINUS_ONE)
     return Grade(score, None if score is not None else str(record.get("error") or f"no score in {record[name]!r}"))
 
 
@@ -83,7 +184,7 @@ def winner_of(cell: object, codes: dict[str, Winner]) -> tuple[Winner | None, fl
 
     That is how AlpacaEval 2 writes a preference: 1 for the first answer, 2 for the second.
     """
-    if cell is None:
+    if cell is None or isinstance(cell, bool):
         return None, None
     text, number = key_of(cell), number_in(cell)
     if text in codes:
@@ -99,6 +200,72 @@ def number_of(record: Record, name: str) -> float:
     if number is None:
         raise InputError(f"'{name}' must be a number, found {record.get(name)!r}")
     return number
+
+
+def models_in(record: Record) -> tuple[str, str] | None:
+    """Return who wrote the two answers of a row, or None where it does not say so of both."""
+    for names in MODELS:
+        first, second = (record.get(name) for name in names)
+        if isinstance(first, str) and isinstance(second, str) and first and second:
+            return first, second
+    return None
+
+
+def judge_in(record: Record) -> str:
+    """Return the judge that a row names, humans where it names none; FastChat's name has its prompt's after it."""
+    judge = record.get("judge", "human")
+    return str(judge[0] if isinstance(judge, list) and judge else judge)
+
+
+def _by_two(record: Record) -> Verdict | None:
+    """Return what two games, two decisions or two scores say, or None where the row has no two."""
+    if all(name in record for name in GAMES):
+        return _by_orders(*(winner_of(record[name], CODES)[0] or _by_name(record[name], record) for name in GAMES))
+    decisions = record.get(JUDGMENTS)
+    if isinstance(decisions, list) and len(decisions) == 2:
+        first, second = (
+            winner_of(one.get("decision"), CODES)[0] if isinstance(one, dict) else None for one in decisions
+        )
+        return _by_orders(first, second and SWAPPED[second])
+    for names in _score_names(record):
+        return verdict_by_scores(*(Grade(number_in(record[name])) for name in names))
+    return None
+
+
+def _by_orders(first: Winner | None, second: Winner | None) -> Verdict:
+    """Return the verdict of two orders: where they disagree it is a tie, and where one is missing there is none."""
+    if first is None or second is None:
+        missing = [str(game) for game, winner in enumerate((first, second), start=1) if winner is None]
+        return Verdict(None, None, None, first, second, f"no verdict in game {' and '.join(missing)}")
+    return Verdict(first if first == second else "tie", None, None, first, second)
+
+
+def _by_name(cell: object, record: Record) -> Winner | None:
+    """Return the side whose model a cell names."""
+    models = models_in(record)
+    if models is None or models[0] == models[1] or cell not in models:
+        return None
+    return "a" if cell == models[0] else "b"
+
+
+def _score_names(record: Record) -> list[tuple[str, str]]:
+    """Return the names of two scores that are both there, as cells, even if one of them holds no number."""
+    return [
+        names
+        for names in BOTH_SCORES
+        if all(name in record for name in names) and any(number_in(record[name]) is not None for name in names)
+    ]
+
+
+def _two_scores(cell: object) -> tuple[float | None, float | None] | None:
+    if isinstance(cell, list) and len(cell) == 2:
+        return number_in(cell[0]), number_in(cell[1])
+    return None
+
+
+def _check_there(flag: str, name: str, names: Iterable[str]) -> None:
+    if name not in names:
+        raise InputError(f"{flag} {name}: there is no such column; there are {', '.join(sorted(names)[:12])}")
 
 
 def _present(record: Record, given: str | None, usual: Sequence[str]) -> str | None:

@@ -32,6 +32,12 @@ class LabelledPair:
     model_b: str = UNKNOWN_MODEL
     meta: dict[str, str] = field(default_factory=dict)
     """What the set says about the row: its subset, its category."""
+    keys: dict[str, str] = field(default_factory=dict)
+    """What the file numbers its rows with, by the name of the column."""
+    place: int | None = None
+    """The row's place in its file, from 0."""
+    drawn: bool = False
+    """Whether a coin says which answer is a, because the set only says which is the better one."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class LabelledScore:
     model: str = UNKNOWN_MODEL
     reference: str | None = None
     meta: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    place: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,14 @@ class LabelledSet:
     """The scores order the answers to one prompt and cannot be compared across prompts."""
     drawn: str = ""
     """How many rows of the set these are, where they are a sample."""
+    label: str | None = None
+    """The column of the label."""
+    codes: dict[str, Winner] | None = None
+    """What the set's own numbers mean, where it is not what they usually mean; its verdicts have them too."""
+    n_records: int = 0
+    """How many records the file has, bad ones too."""
+    whole: bool = True
+    """Whether every record of the file could be decoded."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +132,8 @@ def from_preferred(pair_id: str, prompt: str | list[Message], chosen: str, rejec
     Sets that name the better answer would otherwise have one label only, for which kappa and ECE say nothing.
     """
     if derived_seed("side", prompt, chosen, rejected) % 2:
-        return LabelledPair(pair_id, prompt, rejected, chosen, "b", group)
-    return LabelledPair(pair_id, prompt, chosen, rejected, "a", group)
+        return LabelledPair(pair_id, prompt, rejected, chosen, "b", group, drawn=True)
+    return LabelledPair(pair_id, prompt, chosen, rejected, "a", group, drawn=True)
 
 
 def pairs_within(scores: Sequence[LabelledScore]) -> list[tuple[LabelledPair, int, int]]:

@@ -9,17 +9,15 @@ import msgspec
 
 from console.errors import InputError
 from console.progress import say
-from judges.audit.columns import Columns, grade_of, verdict_of
-from judges.audit.labels import (
-    Grade,
-    LabelledPair,
-    LabelledSet,
-    Verdict,
-    verdict_by_scores,
-)
+from judges.audit.columns import GAMES, Columns, judge_in, verdict_of
+from judges.audit.joining.tables import Table, grades_in, verdicts_in
+from judges.audit.labels import Grade, LabelledPair, LabelledSet, Verdict, sampled, verdict_by_scores
+from records.fields.labels import CODES, check_zero_one
 from records.files import BadRows, Record, read_records
 from records.keys import content_key
 from records.rows import Comparison, Judgment, Message, text_of
+
+GROUPS = ("prompt_id", "question_id", "idx")
 
 
 @dataclass(frozen=True)
@@ -31,31 +29,46 @@ class Stored:
     grades: Sequence[Grade]
     judge: str
     """What the file says about the judge."""
+    n_labelled: int
+    """How many labelled rows there are, with those on which the file has nothing."""
 
 
-def stored_verdicts(path: Path, labelled: LabelledSet, columns: Columns, bad: BadRows) -> Stored:
-    """Return the verdicts in `path` on the rows of `labelled`.
+@dataclass(frozen=True)
+class Sample:
+    """How many of the labelled rows are taken, and with which seed."""
 
-    This project's rows are found by their texts, a pair in either order; rows of a table by their id, or by their
-    place where neither file has ids. Labelled rows that the file does not have are left out, and said. Raises
-    InputError where none is found, or where the file is by several judges.
+    limit: int | None = None
+    seed: int = 0
+
+
+def stored_verdicts(
+    path: Path,
+    labelled: LabelledSet,
+    columns: Columns,
+    bad: BadRows,
+    *,
+    own: bool = False,
+    sample: Sample = Sample(),  # frozen
+) -> Stored:
+    """Return the verdicts in `path` on the rows of `labelled`, of which `sample` is taken.
+
+    This project's rows are found by their texts, a pair in either order; rows of a table as `joining` finds them, or
+    by their place where the table is the labelled file itself (`own`). Labelled rows that the file does not have are
+    left out, and said. Raises InputError where none is found, where the file is by several judges, and where its
+    verdicts are the labels.
     """
+    n_before = bad.n_bad
     records = [record for _, record in read_records(path, bad)]
     first = records[0]
-    if {"response_a", "first_order", "judge"} <= first.keys():
+    if {"response_a", "first_order", "judge", "rubric"} <= first.keys():
         rows = _decoded(records, Comparison, path)
-        return _restricted(path, labelled, _by_comparison(rows, labelled.pairs), [], _judge(rows))
-    if {"response_id", "scores", "judge"} <= first.keys():
-        judged = _decoded(records, Judgment, path)
-        return _by_judgment(path, labelled, judged)
+        return _restricted(path, labelled, _by_comparison(rows, labelled.pairs), [], _judge(rows), sample)
+    if {"response_id", "scores", "judge", "rubric"} <= first.keys():
+        return _by_judgment(path, labelled, _decoded(records, Judgment, path), sample)
+    table = _table(path, records, labelled, columns, own=own, whole=bad.n_bad == n_before)
     if labelled.pairs:
-        found = _matched(records, [pair.id for pair in labelled.pairs], columns, path)
-        verdicts = [None if record is None else verdict_of(record, columns) for record in found]
-        return _restricted(path, labelled, verdicts, [], path.name)
-    found = _matched(records, [item.id for item in labelled.scores], columns, path)
-    return _restricted(
-        path, labelled, [], [None if record is None else grade_of(record, columns) for record in found], path.name
-    )
+        return _restricted(path, labelled, verdicts_in(table, labelled), [], path.name, sample)
+    return _restricted(path, labelled, [], grades_in(table, labelled), path.name, sample)
 
 
 def comparison_verdict(row: Comparison) -> Verdict:
@@ -68,13 +81,33 @@ def unlabelled_verdicts(path: Path, columns: Columns, bad: BadRows) -> tuple[lis
     verdicts, groups = [], []
     records = [record for _, record in read_records(path, bad)]
     if {"response_a", "first_order", "judge", "id"} <= records[0].keys():
-        records = list({record["id"]: record for record in records}.values())  # a row that was done again counts once
-        if len(judges := {str(record["judge"]) for record in records}) > 1:
-            raise InputError(f"{path}: the comparisons are by {len(judges)} judges; give a file of one")
+        records = _last(records, lambda record: str(record["id"]), lambda record: record.get("winner") is not None)
+    _check_one_judge(path, records)
+    columns = columns.settled(records, None)
     for number, record in enumerate(records):
         verdicts.append(verdict_of(record, columns))
-        groups.append(str(record.get("prompt_id") or columns.id_of(record) or number))
+        group = next((str(record[name]) for name in GROUPS if record.get(name) is not None), None)
+        groups.append(group or columns.id_of(record) or str(number))
     return verdicts, groups
+
+
+def _table(
+    path: Path, records: Sequence[Record], labelled: LabelledSet, columns: Columns, *, own: bool, whole: bool
+) -> Table:
+    """Return a table of verdicts with its columns settled; raises InputError where they would be the labels."""
+    _check_one_judge(path, records)
+    settled = columns.settled(records, labelled.label)
+    name = settled.verdict or settled.usual
+    if own and labelled.label in (name, GAMES[0]) and labelled.label is not None:
+        raise InputError(
+            f"{path}: '{labelled.label}' has the labels, and they would be compared with themselves; leave out "
+            "--verdicts to ask a judge, or name the column with a judge's verdicts with --verdict-column"
+        )
+    if columns.codes is CODES and labelled.codes is not None:
+        settled = replace(settled, codes=labelled.codes)
+    if settled.codes is CODES and labelled.pairs and name is not None:
+        check_zero_one((record[name] for record in records if record.get(name) is not None), f"{path}: the verdicts")
+    return Table(path, records, settled, own=own, whole=whole)
 
 
 def _by_comparison(rows: Sequence[Comparison], pairs: Sequence[LabelledPair]) -> list[Verdict | None]:
@@ -86,27 +119,16 @@ def _by_comparison(rows: Sequence[Comparison], pairs: Sequence[LabelledPair]) ->
     return [known.get(_pair_key(pair.prompt, pair.response_a, pair.response_b)) for pair in pairs]
 
 
-def _by_judgment(path: Path, labelled: LabelledSet, rows: Sequence[Judgment]) -> Stored:
+def _by_judgment(path: Path, labelled: LabelledSet, rows: Sequence[Judgment], sample: Sample) -> Stored:
     known = {_key(row.prompt, row.response): Grade(row.score, row.error, row.mass) for row in rows}
     grades = [known.get(_key(item.prompt, item.response)) for item in labelled.scores]
     if labelled.scores and not labelled.pairs:
-        return _restricted(path, labelled, [], grades, _judge(rows))
+        return _restricted(path, labelled, [], grades, _judge(rows), sample)
     verdicts: list[Verdict | None] = []
     for pair in labelled.pairs:
         a, b = known.get(_key(pair.prompt, pair.response_a)), known.get(_key(pair.prompt, pair.response_b))
         verdicts.append(None if a is None or b is None else verdict_by_scores(a, b))
-    return _restricted(path, labelled, verdicts, grades, _judge(rows))
-
-
-def _matched(records: Sequence[Record], ids: Sequence[str], columns: Columns, path: Path) -> list[Record | None]:
-    by_id = {row_id: record for record in records if (row_id := columns.id_of(record)) is not None}
-    if by_id:
-        return [by_id.get(row_id) for row_id in ids]
-    if len(records) != len(ids):
-        raise InputError(
-            f"{path}: {len(records)} rows without an id for {len(ids)} labelled ones; name it: --id-column"
-        )
-    return list(records)
+    return _restricted(path, labelled, verdicts, grades, _judge(rows), sample)
 
 
 def _restricted(
@@ -115,18 +137,23 @@ def _restricted(
     verdicts: Sequence[Verdict | None],
     grades: Sequence[Grade | None],
     judge: str,
+    sample: Sample,
 ) -> Stored:
-    pairs = [pair for pair, verdict in zip(labelled.pairs, verdicts, strict=False) if verdict is not None]
-    scores = [item for item, grade in zip(labelled.scores, grades, strict=False) if grade is not None]
-    n_all, n_found = (len(labelled.pairs), len(pairs)) if verdicts else (len(labelled.scores), len(scores))
+    """Return the sample of the labelled rows on which the file says something."""
+    said = {id(row): one for row, one in zip(labelled.pairs, verdicts, strict=False) if one is not None}
+    graded = {id(row): one for row, one in zip(labelled.scores, grades, strict=False) if one is not None}
+    drawn = sampled(labelled, sample.limit, sample.seed)
+    pairs = tuple(pair for pair in drawn.pairs if id(pair) in said)
+    scores = tuple(item for item in drawn.scores if id(item) in graded)
+    n_all, n_found = (len(drawn.pairs), len(pairs)) if verdicts else (len(drawn.scores), len(scores))
     if n_found == 0:
         raise InputError(f"{path}: has no verdict on any of the {n_all} labelled rows")
-    drawn = labelled.drawn
+    words = drawn.drawn
     if n_found < n_all:
         say(f"{path}: has verdicts on {n_found} of {n_all} labelled rows; the others are left out")
-        drawn = f"the {n_found} of {n_all} rows on which the file has a verdict"
-    kept = replace(labelled, pairs=tuple(pairs), scores=tuple(scores), drawn=drawn)
-    return Stored(kept, [v for v in verdicts if v is not None], [g for g in grades if g is not None], judge)
+        words = f"the {n_found} of {n_all} rows on which the file has a verdict"
+    kept = replace(drawn, pairs=pairs, scores=scores, drawn=words)
+    return Stored(kept, [said[id(pair)] for pair in pairs], [graded[id(item)] for item in scores], judge, n_all)
 
 
 def _judge(rows: Sequence[Comparison] | Sequence[Judgment]) -> str:
@@ -136,12 +163,35 @@ def _judge(rows: Sequence[Comparison] | Sequence[Judgment]) -> str:
     return f"{judges.pop()}, rubric {rows[0].rubric}"
 
 
+def _check_one_judge(path: Path, records: Sequence[Record]) -> None:
+    """Raise InputError where the rows name several judges: their verdicts together are nobody's."""
+    names = ("judge", "annotator", "judge_model", "reviewer_id")
+    name = next((name for name in names if any(record.get(name) is not None for record in records)), None)
+    if name is None:
+        return
+    judges = {judge_in({"judge": record[name]}) for record in records if record.get(name) is not None}
+    if len(judges) > 1:
+        shown = ", ".join(sorted(judges)[:3])
+        raise InputError(f"{path}: the verdicts are by {len(judges)} judges ({shown}); give a file of one")
+
+
 def _decoded(records: Sequence[Record], row_type: type, path: Path) -> list:  # type: ignore[type-arg]
+    """Return the rows, one of each id: one that was done again stands there twice, and has a verdict the last time."""
     try:
         rows: list[Any] = msgspec.convert(list(records), list[row_type])  # type: ignore[valid-type]
-        return list({row.id: row for row in rows}.values())  # a row that was done again stands there twice
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: not {row_type.__name__} rows: {error}") from None
+    return sorted(_last(rows, lambda row: row.id, lambda row: row.error is None), key=lambda row: row.id)
+
+
+def _last(rows: Sequence[Any], key_of: Any, is_whole: Any) -> list[Any]:
+    """Return one row of each key: the last whole one, or else the last."""
+    found: dict[str, Any] = {}
+    for row in rows:
+        key = key_of(row)
+        if key not in found or is_whole(row) or not is_whole(found[key]):
+            found[key] = row
+    return list(found.values())
 
 
 def _key(prompt: str | list[Message], response: str) -> str:

@@ -10,15 +10,19 @@ Codes = Mapping[str, Winner]
 
 CODES: dict[str, Winner] = {
     "a": "a", "1": "a", "model_a": "a", "response_a": "a", "response1": "a", "response 1": "a", "output_1": "a",
-    "response_1": "a", "answer_a": "a", "assistant_a": "a", "model a": "a", "output 1": "a",
+    "response_1": "a", "model_1": "a", "model1": "a", "answer_a": "a", "assistant_a": "a", "model a": "a",
+    "output 1": "a",
     "first": "a", "a>b": "a", "a>>b": "a", "[[a]]": "a", "[[a>b]]": "a", "[[a>>b]]": "a",
     "b": "b", "2": "b", "model_b": "b", "response_b": "b", "response2": "b", "response 2": "b", "output_2": "b",
-    "response_2": "b", "answer_b": "b", "assistant_b": "b", "model b": "b", "output 2": "b",
+    "response_2": "b", "model_2": "b", "model2": "b", "answer_b": "b", "assistant_b": "b", "model b": "b",
+    "output 2": "b",
     "second": "b", "b>a": "b", "b>>a": "b", "[[b]]": "b", "[[b>a]]": "b", "[[b>>a]]": "b",
     "tie": "tie", "0": "tie", "1.5": "tie", "draw": "tie", "a=b": "tie", "[[c]]": "tie", "[[a=b]]": "tie",
     "both": "tie", "equal": "tie", "tie (inconsistent)": "tie", "tie (bothbad)": "tie", "bothbad": "tie",
 }  # fmt: skip
 """What a cell means. 1, 2 and 0 are as in PandaLM and AlpacaEval 1; where 0 is the first answer give --codes."""
+WORDS: dict[str, Winner] = {cell: side for cell, side in CODES.items() if not cell.replace(".", "").isdecimal()}
+"""What a cell means where numbers mean something else."""
 ZERO_FIRST: dict[str, Winner] = {"0": "a", "1": "b", "2": "tie"}
 """Auto-J's codes."""
 ONE_OR_ZERO: dict[str, Winner] = {"1": "a", "0": "b"}

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from console.errors import InputError, RowError
+from judges.audit.joining.traits import key_text
 from judges.audit.labels import LabelledPair
 from judges.audit.readers.found import Found, text
 from records.decoding.lines import lines_of
@@ -40,7 +41,16 @@ def read_faireval(review: Path, bad: BadRows) -> Found:
     return Found(
         [
             LabelledPair(
-                question, prompt, answers_a[question], answers_b[question], label, question, (), names["a"], names["b"]
+                question,
+                prompt,
+                answers_a[question],
+                answers_b[question],
+                label,
+                question,
+                (),
+                names["a"],
+                names["b"],
+                keys={"question_id": key_text(question)},
             )
             for (question, prompt), label in zip(questions.items(), labels, strict=True)
             if question in answers_a and question in answers_b

@@ -4,15 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from console.errors import InputError
-from judges.audit.columns import Columns, number_of, winner_of
+from judges.audit.columns import FAILED, Columns, judge_in, number_of, verdict_of, winner_of
+from judges.audit.joining.traits import key_text
 from judges.audit.labels import SWAPPED, LabelledPair, LabelledScore, majority
 from judges.audit.readers.found import Found, Records, each, text
 from records.fields.labels import CODES
 from records.files import BadRows, Record
 from records.rows import Message, Winner, text_of
-
-FAILED = -1
-"""What FastChat writes for a reply without a score."""
 
 
 @dataclass
@@ -43,13 +41,33 @@ def read_mtbench(records: Records, bad: BadRows, columns: Columns) -> Found:
         if model_a > model_b:
             model_a, model_b, side_a, side_b, winner = model_b, model_a, side_b, side_a, SWAPPED[winner]
         key = (str(record["question_id"]), str(record.get("turn", 1)), model_a, model_b)
-        judges[str(record.get("judge", "human")).split("_")[0]] = None
+        judges[judge_in(record).split("_")[0]] = None
         contests.setdefault(key, Contest(side_a[0], side_a[1], side_b[1])).votes.append(winner)
         return []
 
     each(records, bad, add)
     pairs = [_pair(*key, contest) for key, contest in contests.items()]
     return Found(pairs, labeller=", ".join(judges))
+
+
+def read_mtbench_games(records: Records, bad: BadRows, columns: Columns) -> Found:
+    """Return FastChat's `gpt-4_pair.jsonl`: `question_id, model_1, model_2, g1_winner, g2_winner, turn`, no answers.
+
+    Two games that name different winners are a tie, as FastChat counts them; an error in either is no label.
+    """
+
+    def pair(_: str, record: Record) -> list[LabelledPair]:
+        said = verdict_of(record, Columns())
+        if said.winner is None:
+            raise InputError(f"no label: {said.error}")
+        question, turn = str(record["question_id"]), str(record.get("turn", 1))
+        model_a, model_b = text(record, "model_1"), text(record, "model_2")
+        pair_id = f"{question}-{turn}-{model_a}-{model_b}"
+        meta = {"turn": turn}
+        return [LabelledPair(pair_id, "", "", "", said.winner, question, (), model_a, model_b, meta)]
+
+    judges = {judge_in(record): None for _, record in records}
+    return Found(each(records, bad, pair, columns.id), labeller=", ".join(judges))
 
 
 def read_mtbench_scores(records: Records, bad: BadRows, columns: Columns) -> Found:
@@ -66,8 +84,8 @@ def read_mtbench_scores(records: Records, bad: BadRows, columns: Columns) -> Fou
             )
         ]
 
-    judges = {str(record.get("judge")): None for _, record in records}
-    return Found(scores=each(records, bad, score), labeller=", ".join(judges))
+    judges = {judge_in(record): None for _, record in records}
+    return Found(scores=each(records, bad, score, columns.id), labeller=", ".join(judges))
 
 
 def _pair(question: str, turn: str, model_a: str, model_b: str, contest: Contest) -> LabelledPair:
@@ -82,6 +100,7 @@ def _pair(question: str, turn: str, model_a: str, model_b: str, contest: Contest
         model_a=model_a,
         model_b=model_b,
         meta={"turn": turn},
+        keys={"question_id": key_text(question)},
     )
 
 

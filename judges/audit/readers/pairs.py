@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from console.errors import InputError
-from judges.audit.columns import Columns, winner_of
+from judges.audit.columns import Columns, models_in, winner_of
 from judges.audit.labels import LabelledPair, majority
 from judges.audit.readers.found import Found, Records, answers_in, each, group_of, text
-from records.fields.labels import CODES, ZERO_FIRST, check_zero_one
+from records.fields.labels import CODES, WORDS, ZERO_FIRST, check_zero_one
+from records.fields.preferences import OWN_CODES
 from records.files import BadRows, Record
 from records.rows import Winner
 from records.shapes import UNKNOWN_MODEL, prompt_of
@@ -33,12 +34,12 @@ ANNOTATORS = ("annotator1", "annotator2", "annotator3")
 
 def read_llmbar(records: Records, bad: BadRows, columns: Columns) -> Found:
     """Return LLMBar's pairs (arXiv 2310.07641): `input, output_1, output_2, label` 1 or 2."""
-    return Found(each(records, bad, lambda number, record: [_pair(number, record, LLMBAR)]))
+    return Found(each(records, bad, lambda number, record: [_pair(number, record, LLMBAR)], columns.id))
 
 
 def read_judgebench(records: Records, bad: BadRows, columns: Columns) -> Found:
     """Return JudgeBench's pairs (arXiv 2410.12784): one answer is right, the other wrong; `label` is A>B or B>A."""
-    rows = each(records, bad, lambda number, record: [_pair(number, record, JUDGEBENCH)])
+    rows = each(records, bad, lambda number, record: [_pair(number, record, JUDGEBENCH)], columns.id)
     return Found(rows, labeller="the right answers of the tasks")
 
 
@@ -52,7 +53,7 @@ def read_autoj(records: Records, bad: BadRows, columns: Columns) -> Found:
         renamed = record if "prompt" in record else {**record, "prompt": record.get("query")}
         return [_pair(number, renamed, AUTOJ)]
 
-    return Found(each(records, bad, pair))
+    return Found(each(records, bad, pair, columns.id))
 
 
 def read_pandalm(records: Records, bad: BadRows, columns: Columns) -> Found:
@@ -80,7 +81,7 @@ def read_pandalm(records: Records, bad: BadRows, columns: Columns) -> Found:
             )
         ]
 
-    return Found(each(records, bad, pair))
+    return Found(each(records, bad, pair, columns.id))
 
 
 def read_pairs(records: Records, bad: BadRows, columns: Columns) -> Found:
@@ -93,9 +94,10 @@ def read_pairs(records: Records, bad: BadRows, columns: Columns) -> Found:
         name = columns.human_in(record)
         if name is None:
             raise InputError("no label: expected a column 'human' or 'label'; name it with --human-column")
-        label = _label(record, name, columns.codes)
         names = answers_in(record)
+        label = _label(record, name, own_codes(names, columns))
         prompt = prompt_of(record).prompt if names else ""
+        models = models_in(record) or (UNKNOWN_MODEL, UNKNOWN_MODEL)
         return [
             LabelledPair(
                 id=columns.id_of(record) or number,
@@ -104,15 +106,22 @@ def read_pairs(records: Records, bad: BadRows, columns: Columns) -> Found:
                 response_b=text(record, names[1]) if names else "",
                 label=label,
                 group=str(record.get("group") or record.get("prompt_id") or (group_of(prompt) if prompt else number)),
-                model_a=str(record.get("model_a", UNKNOWN_MODEL)),
-                model_b=str(record.get("model_b", UNKNOWN_MODEL)),
+                model_a=models[0],
+                model_b=models[1],
             )
         ]
 
-    if columns.codes is CODES:
+    named = next((names for _, record in records if (names := answers_in(record))), None)
+    if own_codes(named, columns) is CODES:
         labels = [record.get(name) for _, record in records if (name := columns.human_in(record)) is not None]
         check_zero_one((label for label in labels if label is not None), "the labels")
-    return Found(each(records, bad, pair))
+    return Found(each(records, bad, pair, columns.id))
+
+
+def own_codes(names: tuple[str, str] | None, columns: Columns) -> dict[str, Winner]:
+    """Return what labels on the answers under these names mean: what --codes says, or else as their set has it."""
+    own = OWN_CODES.get(names) if names is not None and columns.codes is CODES else None
+    return columns.codes if own is None else {**WORDS, **own}
 
 
 def _pair(number: str, record: Record, fields: Fields) -> LabelledPair:

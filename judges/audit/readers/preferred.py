@@ -44,7 +44,7 @@ def read_rewardbench(records: Records, bad: BadRows, columns: Columns) -> Found:
             made.append(replace(one, model_a=models[first], model_b=models[second], meta=meta))
         return made
 
-    return Found(each(records, bad, pair))
+    return Found(each(records, bad, pair, columns.id))
 
 
 def read_rmbench(records: Records, bad: BadRows, columns: Columns) -> Found:
@@ -69,7 +69,7 @@ def read_rmbench(records: Records, bad: BadRows, columns: Columns) -> Found:
                 rows.append(replace(made, meta={"level": level, "domain": domain}))
         return rows
 
-    return Found(each(records, bad, pairs), labeller="the right answers of the tasks")
+    return Found(each(records, bad, pairs, columns.id), labeller="the right answers of the tasks")
 
 
 def read_hhh(records: Records, bad: BadRows, columns: Columns) -> Found:
@@ -81,7 +81,7 @@ def read_hhh(records: Records, bad: BadRows, columns: Columns) -> Found:
         made = from_preferred(number, prompt, chosen, rejected, group_of(prompt))
         return [replace(made, meta={"source": str(record.get("source", "unknown"))})]
 
-    return Found(each(records, bad, pair), labeller=HUMANS)
+    return Found(each(records, bad, pair, columns.id), labeller=HUMANS)
 
 
 def read_prometheus(records: Records, bad: BadRows, columns: Columns) -> Found:
@@ -108,7 +108,7 @@ def read_prometheus(records: Records, bad: BadRows, columns: Columns) -> Found:
             )
         ]
 
-    return Found(scores=each(records, bad, score), labeller="GPT-4, asked several times")
+    return Found(scores=each(records, bad, score, columns.id), labeller="GPT-4, asked several times")
 
 
 def _inside(grading_prompt: str) -> tuple[str, str, str | None]:

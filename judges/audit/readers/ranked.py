@@ -5,7 +5,7 @@ import msgspec
 from console.errors import InputError
 from judges.audit.columns import Columns
 from judges.audit.labels import LabelledPair, LabelledScore, from_preferred
-from judges.audit.readers.found import Found, Records, each, group_of
+from judges.audit.readers.found import Found, Records, each, group_of, with_own_key
 from judges.ranked import RankedAnswers, ordered_pairs
 from records.files import BadRows, Record
 from records.shapes import prompt_of
@@ -17,9 +17,12 @@ def read_ranked_answers(records: Records, bad: BadRows, columns: Columns) -> Fou
     def of_row(number: str, record: Record) -> list[tuple[list[LabelledPair], list[LabelledScore]]]:
         row = _row(record)
         key, group, texts = row.id or number, group_of(row.prompt), row.responses
-        pairs = [from_preferred(f"{key}/{i}-{j}", row.prompt, texts[i], texts[j], group) for i, j in ordered_pairs(row)]
+        pairs = [
+            with_own_key(from_preferred(f"{key}/{i}-{j}", row.prompt, texts[i], texts[j], group))
+            for i, j in ordered_pairs(row)
+        ]
         scores = [
-            LabelledScore(f"{key}/{place}", row.prompt, text, -float(rank), group)
+            with_own_key(LabelledScore(f"{key}/{place}", row.prompt, text, -float(rank), group))
             for place, (text, rank) in enumerate(zip(texts, row.ranks, strict=True))
         ]
         return [(pairs, scores)]

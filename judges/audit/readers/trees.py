@@ -7,7 +7,7 @@ from typing import Any
 from console.errors import InputError
 from judges.audit.columns import Columns
 from judges.audit.labels import LabelledPair, LabelledScore, from_preferred
-from judges.audit.readers.found import Found, Records, each
+from judges.audit.readers.found import Found, Records, each, with_own_key
 from records.fields.messages import role_of
 from records.fields.values import number_or_none
 from records.files import BadRows, Record
@@ -62,10 +62,13 @@ def _pairs(group: str, prompt: str | list[Message], ranked: list[dict[str, Any]]
     for better, worse in combinations(ranked, 2):
         if better["rank"] < worse["rank"] and better["text"] != worse["text"]:
             pair_id = f"{better['message_id']}/{worse['message_id']}"
-            yield from_preferred(pair_id, prompt, better["text"], worse["text"], group)
+            yield with_own_key(from_preferred(pair_id, prompt, better["text"], worse["text"], group))
 
 
 def _scores(group: str, prompt: str | list[Message], ranked: list[dict[str, Any]]) -> Iterator[LabelledScore]:
     for reply in ranked:
         model = str(reply.get("model_name") or ("human" if not reply.get("synthetic") else UNKNOWN_MODEL))
-        yield LabelledScore(str(reply["message_id"]), prompt, reply["text"], -float(reply["rank"]), group, model=model)
+        score = LabelledScore(
+            str(reply["message_id"]), prompt, reply["text"], -float(reply["rank"]), group, model=model
+        )
+        yield with_own_key(score, "message_id")

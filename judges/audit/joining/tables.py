@@ -1,0 +1,180 @@
+"""What a table of verdicts says about each labelled row, turned to its sides; what it does not say is named."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from console.errors import InputError
+from console.progress import say
+from judges.audit.columns import FAILED, SCORE, Columns, grade_of, models_in, names_the_chosen, says_verdict, verdict_of
+from judges.audit.joining.join import PLACE, Joined, Match, Places, join
+from judges.audit.joining.several import CONTRADICTS, one_grade, one_verdict
+from judges.audit.joining.traits import ANSWER, MODEL, Traits, of_pair, of_record, of_score, of_sides
+from judges.audit.labels import (
+    Grade,
+    LabelledPair,
+    LabelledScore,
+    LabelledSet,
+    Verdict,
+    verdict_by_scores,
+)
+from records.fields.preferences import SIDES
+from records.fields.values import number_in
+from records.files import Record
+
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows with verdicts, and where in a row they stand."""
+
+    path: Path
+    records: Sequence[Record]
+    columns: Columns
+    own: bool
+    """Whether it is the labelled file itself."""
+    whole: bool
+    """Whether every row could be read."""
+
+
+def verdicts_in(table: Table, labelled: LabelledSet) -> list[Verdict | None]:
+    """Return what the table says on each labelled pair, None where it has no row on it.
+
+    A table with one score a row gives a pair the verdict of its two scores. Raises InputError where nothing tells
+    what belongs together, or which side is which.
+    """
+    if _is_single(table):
+        return _by_two_grades(table, labelled)
+    entries = _entries(table, single=False)
+    joined = _joined(table, labelled, [of_pair(pair) for pair in labelled.pairs], entries, labelled.pairs)
+
+    def said(pair: LabelledPair, match: Match) -> tuple[Verdict, bool]:
+        record = table.records[match.entry]
+        verdict, exchanged = verdict_of(record, table.columns), match.exchanged
+        if not match.sided and pair.drawn:
+            if not names_the_chosen(record, table.columns):
+                raise InputError(
+                    f"{table.path}: which answer is a cannot be told, because the labelled file only says which is "
+                    "chosen: add the two answers to the verdicts, or write them as chosen and rejected"
+                )
+            exchanged = pair.label == "b"
+        return verdict.swapped() if exchanged else verdict, exchanged
+
+    found: list[Verdict | None] = []
+    doubled, contradicting = [], []
+    for pair, matches in zip(labelled.pairs, joined.matches, strict=True):
+        verdict, repeated = one_verdict([said(pair, match) for match in matches])
+        found.append(verdict)
+        doubled += [pair.id] * repeated
+        contradicting += [pair.id] * (verdict is not None and verdict.error == CONTRADICTS)
+    _tell(table, joined, doubled, contradicting)
+    return found
+
+
+def grades_in(table: Table, labelled: LabelledSet) -> list[Grade | None]:
+    """Return the score that the table gives each labelled answer, None where it has no row on it."""
+    entries = _entries(table, single=True)
+    joined = _joined(table, labelled, [of_score(item) for item in labelled.scores], entries, labelled.scores)
+    return _grades(table, joined, [item.id for item in labelled.scores])
+
+
+def _by_two_grades(table: Table, labelled: LabelledSet) -> list[Verdict | None]:
+    sides = [side for pair in labelled.pairs for side in of_sides(pair)]
+    joined = _joined(table, labelled, sides, _entries(table, single=True), None)
+    names = [f"{pair.id} ({side})" for pair in labelled.pairs for side in "ab"]
+    grades = _grades(table, joined, names)
+    pairs = zip(grades[::2], grades[1::2], strict=True)
+    return [None if a is None or b is None else verdict_by_scores(a, b) for a, b in pairs]
+
+
+def _grades(table: Table, joined: Joined, names: Sequence[str]) -> list[Grade | None]:
+    name = table.columns.verdict or table.columns.usual or SCORE
+    numbers = [number for record in table.records if (number := number_in(record.get(name))) is not None]
+    failed = all(number >= 1 for number in numbers if number != FAILED)
+    found: list[Grade | None] = []
+    doubled, contradicting = [], []
+    for row, matches in zip(names, joined.matches, strict=True):
+        said = [grade_of(table.records[match.entry], table.columns, failed=failed) for match in matches]
+        grade, repeated = one_grade(said)
+        found.append(grade)
+        doubled += [row] * repeated
+        contradicting += [row] * (grade is not None and grade.error == CONTRADICTS)
+    _tell(table, joined, doubled, contradicting)
+    return found
+
+
+def _joined(
+    table: Table,
+    labelled: LabelledSet,
+    rows: Sequence[Traits],
+    entries: Sequence[Traits],
+    placed: Sequence[LabelledPair] | Sequence[LabelledScore] | None,
+) -> Joined:
+    """Return the rows of the table by the labelled ones; raises InputError with the file's name."""
+    places = _places(rows, placed, labelled, table)
+    if table.own and places.known:
+        return Joined(PLACE, [[Match(place, False, True)] for place in places.of_rows])
+    try:
+        return join(rows, entries, places, table.columns.id)
+    except InputError as error:
+        raise InputError(f"{table.path}: {error}") from None
+
+
+def _places(
+    rows: Sequence[Traits],
+    placed: Sequence[LabelledPair] | Sequence[LabelledScore] | None,
+    labelled: LabelledSet,
+    table: Table,
+) -> Places:
+    whole = table.whole and labelled.whole
+    own = [row.place for row in placed or () if row.place is not None]
+    if len(own) == len(rows) == len(set(own)):
+        return Places(own, labelled.n_records, whole, known=True)
+    return Places(range(len(rows)), len(rows), whole)
+
+
+def _entries(table: Table, *, single: bool) -> list[Traits]:
+    return [of_record(record, table.columns.id, single=single) for record in table.records]
+
+
+def _is_single(table: Table) -> bool:
+    """Return whether the rows score one answer each, rather than comparing two."""
+    name = table.columns.verdict or table.columns.usual
+    if name is None or ("score" not in name and "reward" not in name and "rating" not in name):
+        return False
+
+    def is_single(record: Record) -> bool:
+        two = models_in(record) or any(one in record and other in record for one, other in SIDES)
+        named = any(isinstance(record.get(field), str) for field in (*MODEL, *ANSWER))
+        return named and not two and number_in(record.get(name)) is not None
+
+    plain = Columns()
+    return any(map(is_single, table.records)) and not any(
+        says_verdict(record, plain) and SCORE not in record for record in table.records
+    )
+
+
+def _tell(table: Table, joined: Joined, doubled: Sequence[str], contradicting: Sequence[str]) -> None:
+    """Say on stderr how the rows were put together, and which were not."""
+    if (not table.own and not joined.how.startswith("'")) or "," in joined.how:
+        say(f"{table.path}: the verdicts are matched with the labelled rows by {joined.how}")
+    for names, what in (
+        (joined.strangers, "are about no labelled row"),
+        (joined.differing, "have the key of a labelled row but other prompts, answers or models"),
+        (joined.ambiguous, "may be about several labelled rows that differ"),
+    ):
+        if names:
+            say(f"{table.path}: left out: {len(names)} verdicts that {what}: {_shown(names)}")
+    if doubled:
+        say(f"{table.path}: {len(doubled)} labelled rows have the same verdict several times: {_shown(doubled)}")
+    if contradicting:
+        say(
+            f"{table.path}: {len(contradicting)} labelled rows have verdicts that contradict each other, so none: "
+            f"{_shown(contradicting)}"
+        )
+
+
+def _shown(names: Sequence[str]) -> str:
+    distinct = list(dict.fromkeys(names))
+    return ", ".join(distinct[:SHOWN]) + (", ..." if len(distinct) > SHOWN else "")

@@ -1,0 +1,140 @@
+"""No label is ever compared with itself, and one file with labels and verdicts is read row by row."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.command import parse
+from console.errors import InputError
+from engines.protocol import Request
+from engines.scripted import ScriptedEngine
+from judges import calibrate
+from judges.audit.columns import columns_of
+from tests.fences import plain
+from tests.verdict_tables import joined, jsonl, pairs, right, verdicts
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedEngine:
+    """Every command asks this engine, which prefers what says GOOD, and works in an empty folder, without pictures."""
+    found = ScriptedEngine(reply=preferred)
+    monkeypatch.setattr("engines.options.open_engine", lambda options: found)
+    monkeypatch.setattr("judges.audit.plot.draw", lambda found: b"")
+    monkeypatch.chdir(tmp_path)
+    return found
+
+
+def preferred(request: Request) -> str:
+    text = plain(request.messages[0]["content"])
+    return f"Better: {'A' if text.rfind('GOOD') < text.rfind('<answer_b>') else 'B'}"
+
+
+def run(*arguments: str) -> dict[str, Any]:
+    calibrate.main(parse(calibrate.Config, [*arguments, "--resamples", "20", "--out", "out"], "prog"))
+    found: dict[str, Any] = json.loads(Path("out/audit.json").read_text())
+    return {one["name"]: one["value"] for one in found["measures"]} | {"n": found["n_pairs"] or found["n_answers"]}
+
+
+# -- labels are never compared with themselves
+
+
+def test_a_named_label_column_is_no_verdict_and_the_judge_is_asked(engine: ScriptedEngine, tmp_path: Path) -> None:
+    rows = [{k: v for k, v in row.items() if k != "label"} | {"winner": row["label"]} for row in pairs()]
+    rows[0]["winner"] = "a"  # the judge disagrees with it
+    jsonl(tmp_path / "w.jsonl", rows)
+    ask = ("--rubric", "pairwise", "--read", "text", "--samples", "1")
+    found = run("w.jsonl", "--human-column", "winner", *ask)
+    assert len(engine.asked) == 12 and found["accuracy, a tie is wrong"] == pytest.approx(5 / 6)
+
+
+@pytest.mark.parametrize("name", ["preference", "prediction", "verdict", "score"])
+def test_whatever_the_label_column_is_called_it_is_no_verdict(
+    engine: ScriptedEngine, tmp_path: Path, name: str
+) -> None:
+    rows = [{k: v for k, v in row.items() if k != "label"} | {name: row["label"]} for row in pairs(2)]
+    jsonl(tmp_path / "w.jsonl", rows)
+    run("w.jsonl", "--human-column", name, "--rubric", "pairwise", "--read", "text", "--samples", "1")
+    assert len(engine.asked) == 4
+
+
+def test_scores_of_people_are_not_compared_with_themselves(engine: ScriptedEngine, tmp_path: Path) -> None:
+    engine.reply = lambda _: "Score: 3"
+    jsonl(tmp_path / "s.jsonl", [{"prompt": "q", "response": f"r{i}", "score": i} for i in range(4)])
+    run("s.jsonl", "--human-column", "score", "--read", "text", "--samples", "1")
+    assert len(engine.asked) == 4
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--verdict-column", "label"),
+        ("--verdicts", "l.jsonl", "--verdict-column", "label"),
+        ("--human-column", "winner", "--verdict-column", "winner"),
+        ("--human-column", "winner", "--verdicts", "l.jsonl", "--verdict-column", "winner"),
+    ],
+)
+def test_one_column_for_both_is_refused(engine: ScriptedEngine, tmp_path: Path, more: tuple[str, ...]) -> None:
+    jsonl(tmp_path / "l.jsonl", [row | {"winner": row["label"]} for row in pairs()])
+    with pytest.raises(InputError, match="compared with themselves"):
+        run("l.jsonl", *more)
+    assert engine.asked == []
+
+
+def test_the_labels_own_column_in_the_table_of_verdicts_is_passed_over(tmp_path: Path) -> None:
+    labels = [{**row, "winner": row["label"]} for row in pairs(id=str)]
+    for row in labels:
+        del row["label"]
+    table = [{"id": row["id"], "winner": row["winner"], "prediction": "a"} for row in labels]
+    found = joined(tmp_path, labels, table, columns_of(None, "winner", None, None))
+    assert right(found) == [False, True] * 3
+
+
+def test_an_error_for_want_of_verdicts_names_no_label_column(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="what the judge said.*ask a judge"):
+        joined(tmp_path, pairs(id=str), [{"id": str(i), "note": "x"} for i in range(6)])
+
+
+@pytest.mark.parametrize("flag", ["--human-column", "--verdict-column"])
+def test_a_named_column_that_is_not_there_is_an_error(engine: ScriptedEngine, tmp_path: Path, flag: str) -> None:
+    jsonl(tmp_path / "l.jsonl", pairs())
+    with pytest.raises(InputError, match=f"{flag} nope: there is no such column"):
+        run("l.jsonl", flag, "nope")
+    assert engine.asked == []
+
+
+# -- with files
+
+
+def test_of_tables_of_other_lengths_the_common_part_is_used_and_the_rest_named(
+    engine: ScriptedEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = pairs(10, question_id=lambda i: i)
+    table = [*verdicts(labels, "question_id", wrong=(0,))[:8], {"question_id": 77, "verdict": "a"}]
+    jsonl(tmp_path / "l.jsonl", labels)
+    jsonl(tmp_path / "v.jsonl", table[::-1])
+    found = run("l.jsonl", "--verdicts", "v.jsonl")
+    assert (found["n"], found["accuracy, a tie is wrong"]) == (8, pytest.approx(7 / 8))
+    err = capsys.readouterr().err
+    assert "1 verdicts that are about no labelled row: 77" in err and "verdicts on 8 of 10 labelled rows" in err
+    assert "rows on only 8 of 10 labelled rows, under --min-coverage 0.9" in err
+    assert "the 8 of 10 rows on which the file has a verdict" in Path("out/report.md").read_text()
+
+
+def test_a_sample_is_drawn_after_the_rows_are_joined(engine: ScriptedEngine, tmp_path: Path) -> None:
+    labels = pairs(10)
+    jsonl(tmp_path / "l.jsonl", labels)
+    jsonl(tmp_path / "v.jsonl", verdicts(labels))
+    found = run("l.jsonl", "--verdicts", "v.jsonl", "--limit", "4")
+    assert (found["n"], found["accuracy, a tie is wrong"]) == (4, 1.0)
+
+
+# -- one file with both
+
+
+def test_ids_that_repeat_in_one_file_mix_no_rows_up(engine: ScriptedEngine, tmp_path: Path) -> None:
+    rows = [{**row, "id": "q1", "verdict": "a"} for row in pairs()]
+    jsonl(tmp_path / "l.jsonl", rows)
+    assert run("l.jsonl")["accuracy, a tie is wrong"] == 0.5
+    assert engine.asked == []
