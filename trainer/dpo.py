@@ -85,7 +85,7 @@ def train_dpo(
     from trl import DPOConfig
 
     from engines.chat.template import load_tokenizer
-    from trainer.lengths import fitting, n_cut_off
+    from trainer.lengths import Lengths, fitting, n_cut_off
     from trainer.preference_trainer import PreferenceTrainer
     from trainer.resume import work_of
     from trainer.training import fit, load_policy, safe_example, trainer_settings
@@ -105,8 +105,8 @@ def train_dpo(
         data = _with_reference(data, reference, shared)
     model, _ = load_policy(parent)
     trainer = PreferenceTrainer(model, train_dataset=data, length_alpha=options.length_alpha, **shared)
-    n_left_out, n_cut = len(rows) - len(kept), n_cut_off(pairs, title)
-    return fit(trainer, out, title, checkpoints, options, n_left_out=n_left_out, n_cut_off=n_cut)
+    lengths = Lengths(len(rows) - len(kept), n_cut_off(pairs, title))
+    return fit(trainer, out, title, checkpoints, options, lengths=lengths)
 
 
 def _check(options: DPOOptions) -> None:

@@ -77,7 +77,7 @@ def train_kto(
     from datasets import Dataset
     from trl import KTOConfig, KTOTrainer
 
-    from trainer.lengths import fitting, n_cut_off
+    from trainer.lengths import Lengths, fitting, n_cut_off
     from trainer.resume import work_of
     from trainer.training import fit, load_policy, safe_example, trainer_settings
 
@@ -97,8 +97,8 @@ def train_kto(
         precompute_ref_log_probs=True,
     )
     trainer = KTOTrainer(model, args=args, train_dataset=Dataset.from_list(kept), processing_class=tokenizer)
-    n_left_out, n_cut = len(rows) - len(kept), n_cut_off(pairs, title)
-    return fit(trainer, out, title, checkpoints, options, n_left_out=n_left_out, n_cut_off=n_cut)
+    lengths = Lengths(len(rows) - len(kept), n_cut_off(pairs, title))
+    return fit(trainer, out, title, checkpoints, options, lengths=lengths)
 
 
 def _check(options: KTOOptions) -> None:

@@ -1,6 +1,7 @@
 """Which examples are learnt from: those of which nothing is beyond max_length, and how many were cut off before."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from console.errors import TrainingError
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
 RowT = TypeVar("RowT", bound=Mapping[str, Any])
 ANSWERS = ("completion", "chosen", "rejected")
 """The fields of a training row that hold an answer."""
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """What became of a training's examples for their length."""
+
+    n_left_out: int = 0
+    """Not learnt from, because their end is beyond max_length."""
+    n_cut_off: int = 0
+    """With an answer that was cut off where it was written."""
 
 
 def fitting(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[RowT], max_length: int, title: str) -> list[RowT]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from trl import DPOTrainer
 
-from trainer.lengths import fitting, n_cut_off
+from trainer.lengths import Lengths, fitting, n_cut_off
 from trainer.preference_trainer import LABEL, REFERENCE, WEIGHT, PreferenceTrainer
 from trainer.resume import work_of
 from trainer.training import Trained, TrainingOptions, fit, load_policy, safe_example, trainer_settings
@@ -111,5 +111,5 @@ def train_reference_free(
         train_dataset=Dataset.from_list(kept),
         processing_class=tokenizer,
     )
-    n_left_out, n_cut = len(rows) - len(kept), n_cut_off(pairs, title)
-    return fit(trainer, out, title, checkpoints, options, n_left_out=n_left_out, n_cut_off=n_cut)
+    lengths = Lengths(len(rows) - len(kept), n_cut_off(pairs, title))
+    return fit(trainer, out, title, checkpoints, options, lengths=lengths)

@@ -129,7 +129,7 @@ def train_reward_model(
     from trl import RewardConfig
 
     from engines.chat.template import load_tokenizer
-    from trainer.lengths import n_cut_off
+    from trainer.lengths import Lengths, n_cut_off
     from trainer.resume import work_of
     from trainer.reward_data import pair_rows, set_padding, with_views
     from trainer.reward_trainer import JointRewardTrainer
@@ -149,8 +149,8 @@ def train_reward_model(
         processing_class=tokenizer,
         bottleneck=bottleneck,
     )
-    n_left_out, n_cut, beside = len(pairs) - len(rows), n_cut_off(pairs, title), trainer.bottleneck
-    return fit(trainer, out, title, checkpoints, options, beside, n_left_out=n_left_out, n_cut_off=n_cut)
+    lengths = Lengths(len(pairs) - len(rows), n_cut_off(pairs, title))
+    return fit(trainer, out, title, checkpoints, options, trainer.bottleneck, lengths)
 
 
 def load_classifier(parent: Path, head: Literal["zero", "random"], seed: int) -> Any:

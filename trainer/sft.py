@@ -62,7 +62,7 @@ def train_sft(
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    from trainer.lengths import fitting
+    from trainer.lengths import Lengths, fitting
     from trainer.resume import work_of
     from trainer.training import fit, load_policy, safe_example, trainer_settings
 
@@ -75,7 +75,7 @@ def train_sft(
         train_dataset=Dataset.from_list(kept),
         processing_class=tokenizer,
     )
-    return fit(trainer, out, title, options=options, n_left_out=len(rows) - len(kept))
+    return fit(trainer, out, title, options=options, lengths=Lengths(len(rows) - len(kept)))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from engines.chat.options import ChatTemplateKwargs
 from engines.chat.template import check_example, checked_kwargs, load_tokenizer, safe_messages
 from trainer.checkpoints import Checkpoints, clear_unfinished, newest_checkpoint, saver, seal, write_weights
 from trainer.launch import check_batch, check_sharding, is_first, is_sharded, n_processes
+from trainer.lengths import Lengths
 from trainer.resume import Keeping, keeper, newest_state, work_of
 from trainer.tiles import small_tiles
 from trainer.watch import watch
@@ -169,14 +170,12 @@ def fit(
     checkpoints: Checkpoints | None = None,
     options: TrainingOptions | None = None,
     beside: nn.Module | None = None,
-    *,
-    n_left_out: int = 0,
-    n_cut_off: int = 0,
+    lengths: Lengths | None = None,
 ) -> Trained:
     """Train, save the model to `out` complete or not at all, and return what happened.
 
     With `options` the state is saved as they say, and a training that was killed goes on from it; `beside` is a module
-    that learns beside the model. With `checkpoints` the model is also saved on the way. Raises TrainingError where no
+    that learns beside the model, `lengths` what is reported of the examples. With `checkpoints` the model is also saved on the way. Raises TrainingError where no
     example fits, or where the loss is not a number: it names the examples, saves nothing, and keeps what there was.
     """
     from transformers import PrinterCallback
@@ -203,7 +202,7 @@ def fit(
         if keeping is not None:
             trainer.add_callback(keeper(trainer, keeping))
         trainer.train(resume_from_checkpoint=str(state.folder) if state else None)
-    trained = replace(_trained(trainer, title), n_left_out=n_left_out, n_cut_off=n_cut_off)
+    trained = replace(_trained(trainer, title), **asdict(lengths or Lengths()))
     unfinished = out.with_name(f"{out.name}.tmp")
     write_weights(trainer, unfinished)
     if trainer.is_world_process_zero():

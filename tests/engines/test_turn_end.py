@@ -13,6 +13,7 @@ from engines.protocol import Request, Sampling
 from engines.transformers_engine import TransformersEngine
 from records import Prompt, Response, Store
 from records.rows import messages_of
+from tests.families import tokenizer_of
 from tests.tiny import CHAT_TEMPLATE, save_tiny_model
 from trainer.kl import AnswerLikelihood, kl_of, likelihoods_into
 
@@ -61,6 +62,20 @@ def test_the_end_of_a_turn_is_the_templates_own(tmp_path: Path, template: str, e
 
     tokenizer = AutoTokenizer.from_pretrained(save_with_another_end(tmp_path / "m", template=template))
     assert tokenizer.eos_token_id == EOS and turn_end(tokenizer) == expected
+
+
+@pytest.mark.parametrize(
+    ("family", "expected"),
+    [
+        ("Gemma", "<end_of_turn>"), ("Gemma-4", "<turn|>"), ("Phi-3", "<|end|>"), ("Llama-3", "<|eot_id|>"),
+        ("Mistral v0.3", "</s>"), ("Qwen3", "<|im_end|>"), ("Command-R", "<|END_OF_TURN_TOKEN|>"),
+        ("DeepSeek", "<｜end▁of▁sentence｜>"), ("EXAONE", "[|endofturn|]"), ("MiniMax", "[e~["),
+        ("Nemotron", "<SPECIAL_12>"), ("Granite", "<|end_of_text|>"), ("Zephyr", "</s>"), ("Llama-2", "</s>"),
+    ],
+)  # fmt: skip
+def test_the_end_of_a_turn_is_found_in_the_templates_of_all_families(family: str, expected: str) -> None:
+    tokenizer = tokenizer_of(family)
+    assert tokenizer.convert_ids_to_tokens(turn_end(tokenizer)) == expected
 
 
 @pytest.mark.parametrize("ends", [None, EOS, [EOS], [EOS, END], END, [1, END]])

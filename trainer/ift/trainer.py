@@ -22,7 +22,7 @@ from trainer.ift.fusion import Fusion, add_fusion
 from trainer.ift.options import IFTOptions, check_ift
 from trainer.ift.propagation import Propagated, propagate
 from trainer.launch import is_sharded
-from trainer.lengths import fitting
+from trainer.lengths import Lengths, fitting
 from trainer.resume import work_of
 from trainer.training import Trained, fit, load_policy, trainer_settings
 
@@ -151,4 +151,4 @@ def train_ift(
         train_dataset=Dataset.from_list(kept),
         processing_class=tokenizer,
     )
-    return fit(trainer, out, title, options=options, n_left_out=len(rows) - len(kept))
+    return fit(trainer, out, title, options=options, lengths=Lengths(len(rows) - len(kept)))
