@@ -175,8 +175,9 @@ def fit(
     """Train, save the model to `out` complete or not at all, and return what happened.
 
     With `options` the state is saved as they say, and a training that was killed goes on from it; `beside` is a module
-    that learns beside the model, `lengths` what is reported of the examples. With `checkpoints` the model is also saved on the way. Raises TrainingError where no
-    example fits, or where the loss is not a number: it names the examples, saves nothing, and keeps what there was.
+    that learns beside the model, `lengths` what is reported of the examples. With `checkpoints` the model is also saved
+    on the way. Raises TrainingError where no example fits, or where the loss is not a number: it names the examples,
+    saves nothing, and keeps what there was.
     """
     from transformers import PrinterCallback
 
