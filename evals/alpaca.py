@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.again import starts_again
 from console.command import Flags, run
+from console.errors import InputError
 from console.output import tell, tell_json
 from engines.options import EngineOptions, SharedEngineOptions, is_iteration, pinned
 from evals.options import AlpacaVersion, JudgeFlags, SharedJudgeFlags
@@ -59,6 +60,8 @@ class Config(Flags):
     alpaca_eval-<file>-<digest of its path> for files of one's own."""
     annotations: Path | None = None
     """Score these stored annotations again instead, with no model; writes only with --out."""
+    annotator: str | None = None
+    """Of --annotations by several annotators, take only this one's."""
     df_gamed: Path | None = None
     """The hub's df_gamed.csv, for the length-controlled win rate; the default lies beside the annotations."""
     instruction_difficulty: Path | None = None
@@ -84,6 +87,8 @@ def main(config: Config) -> None:
 
     check_limit(config.limit)
     check_judge_flags(config.judge)
+    if config.annotator is not None and config.annotations is None:
+        raise InputError("--annotator chooses among --annotations; give them too")
     result = score_stored(config) if config.annotations else evaluate(config)
     if result is None:
         return
@@ -96,10 +101,14 @@ def score_stored(config: Config) -> Result | None:
     """Return the score of stored annotations; None with --dry-run. Asks no model."""
     from evals.alpaca_format import read_annotations
     from evals.alpaca_package import score, write_leaderboard
+    from evals.alpaca_rows import each_once, say_missing
     from records.files import BadRows
 
     path = config.annotations or Path()
-    annotations = read_annotations(path, BadRows(strict=config.strict))[: config.limit]
+    whole = each_once(read_annotations(path, BadRows(strict=config.strict), config.annotator), path)
+    if config.limit is None:
+        say_missing(whole, path)
+    annotations = whole[: config.limit]
     if config.dry_run:
         plan: dict[str, Cell] = {"annotations": len(annotations), "from": str(path), "calls": 0}
         _print_plan({**plan, "leaderboard": str(config.out / "leaderboard.csv") if config.out else None}, config.json)
@@ -211,6 +220,7 @@ def _print_result(result: Result, config: Config) -> None:
     from console.progress import say
     from console.table import print_table
     from evals.alpaca_package import win_rate_interval
+    from evals.alpaca_rows import completeness, missing
     from judges.pairwise import flip_warning
 
     first, metrics = result.annotations[0], result.metrics
@@ -223,6 +233,7 @@ def _print_result(result: Result, config: Config) -> None:
     if config.json:
         counts: dict[str, Any] = {"n_unscored": len(unscored), "n_truncated": result.n_truncated}
         counts |= {"interval": win_rate_interval(metrics), "n_flipped": sum(flips), "n_both_orders": len(flips)}
+        counts |= {"n_rows": len(result.annotations), "missing": missing(result.annotations)}
         tell_json({**names, "annotator": first.annotator, **vars(metrics), **counts})
         return
     print_table(
@@ -230,7 +241,9 @@ def _print_result(result: Result, config: Config) -> None:
     )
     for row in unscored[:SHOWN_REASONS]:
         say(f"unscored: {shorten(row.instruction or '', 60)}: {row.error}")
-    tell("", f"in percent, judged by {first.annotator}{_files(config)}")
+    share_of_set = completeness(result.annotations)
+    on = f", on {share_of_set}" if share_of_set else ""
+    tell("", f"in percent, judged by {first.annotator}{on}{_files(config)}")
 
 
 def _row(metrics: "Metrics") -> "dict[str, Cell]":

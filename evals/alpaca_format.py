@@ -2,52 +2,21 @@
 
 import math
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from console.errors import InputError, RowError
+from evals.alpaca_rows import Annotation, alpaca_index, one_measurement
 from records import Comparison, Prompt, Response, text_of
 from records.files import BadRows, Record, read_records
 from records.inputs import stem_of
-from records.keys import content_key
-from records.rows import Row
 from records.store import write_atomic
 
-INSTRUCTIONS = Path(__file__).parent / "alpaca_instructions.txt"
-KEY_DIGITS = 8
+__all__ = ["Annotation", "alpaca_index", "annotation_row", "output_row", "read_annotations", "write_json"]
+
 UNANSWERED = "the model gave no answer"
 UNRECORDED = "the annotations do not say"
-
-
-class Annotation(Row, frozen=True, kw_only=True, omit_defaults=True):
-    """One row of annotations.json: output_1 is the baseline's, output_2 the evaluated model's."""
-
-    instruction: str | None
-    output_1: str | None
-    generator_1: str
-    output_2: str | None
-    """None where the model gave no answer."""
-    generator_2: str
-    dataset: str | None
-    annotator: str
-    preference: float | None
-    """1 (the baseline's is better) to 2 (the model's is); 0 and 1.5 are draws; None where there is no verdict."""
-    raw_completion: Any
-    """The annotator's own words: here a list with one reply for each order."""
-    error: str | None = None
-    """Why there is no preference."""
-    flipped: bool | None = None
-    """Whether the two orders named different winners; None where there are not both, or nobody recorded it."""
-    index: int | None = None
-    """The row of AlpacaEval's set that this instruction has; None where it is not recorded or not in it."""
-
-
-def alpaca_index(instruction: str | None) -> int | None:
-    """Return the row, from 0, that `instruction` has in AlpacaEval's set of 805, or None where it is not in it."""
-    return None if instruction is None else _alpaca_rows().get(content_key(instruction)[:KEY_DIGITS])
 
 
 def output_row(prompt: Prompt, response: Response) -> Record:
@@ -78,10 +47,12 @@ def annotation_row(
     )
 
 
-def read_annotations(path: Path, bad: BadRows) -> list[Annotation]:
+def read_annotations(path: Path, bad: BadRows, annotator: str | None = None) -> list[Annotation]:
     """Return the annotations in a file of alpaca_eval's, version 1 or 2, JSON or any other kind that is read here.
 
-    A preference that is none is named as a bad row and kept as null. Raises InputError where no row has the field.
+    Of several annotators only the one that is named. A preference that is none is named as a bad row and kept as null.
+    Raises InputError where no row has the field, and where the rows are of several
+    annotators or models.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file")
@@ -89,11 +60,7 @@ def read_annotations(path: Path, bad: BadRows) -> list[Annotation]:
     if not any("preference" in record for _, record in records):
         raise InputError(f"{path}: not annotations: no row has a 'preference'")
     rows = [_annotation_of(where, record, bad, path) for where, record in records]
-    for name in ("generator_1", "generator_2"):
-        found = sorted({getattr(row, name) for row in rows})
-        if len(found) > 1:
-            raise InputError(f"{path}: '{name}' names {len(found)} models ({', '.join(found[:3])}); give one file each")
-    return rows
+    return one_measurement(rows, path, annotator)
 
 
 def write_json(path: Path, rows: Sequence[Annotation] | Sequence[Record]) -> None:
@@ -118,7 +85,7 @@ def _annotation_of(where: str, record: Record, bad: BadRows, path: Path) -> Anno
         output_2=_text(record, "output_2"),
         generator_2=_text(record, "generator_2") or stem_of(path),
         dataset=_text(record, "dataset"),
-        annotator=_text(record, "annotator") or "unknown",
+        annotator=_annotator(record),
         preference=preference,
         raw_completion=record.get("raw_completion"),
         error=error,
@@ -146,13 +113,15 @@ def _preference(record: Record) -> float | None:
     return number
 
 
+def _annotator(record: Record) -> str:
+    """Return who annotated a row; people are numbered, in AlpacaFarm's files as `annotator_index`."""
+    for name in ("annotator", "annotator_index"):
+        value = record.get(name)
+        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+            return str(value)
+    return "unknown"
+
+
 def _text(record: Record, name: str) -> str | None:
     value = record.get(name)
     return value if isinstance(value, str) else None
-
-
-@cache
-def _alpaca_rows() -> dict[str, int]:
-    """Return the row of every instruction by its key; only keys are kept: the texts have a licence of their own."""
-    keys = INSTRUCTIONS.read_text(encoding="ascii").split()
-    return {key: row for row, key in enumerate(keys)}
