@@ -1,26 +1,22 @@
 """What can be against a pair: its claims, a second judge, people, or that its score is too common."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from console.errors import InputError
-from console.progress import say
-from records import Judgment, Pair, Vote, answer_key
-from records.files import BadRows, checked_file
+from records import Judgment, Pair, answer_key
+from records.files import BadRows
 from records.keys import derived_seed
 from records.store import latest
 from records.typed import read_typed
+from trainer.votes import Preferred, Votes, read_votes
 
 if TYPE_CHECKING:
     from judges.rubric import Rubric
 
 EvidenceRule = Literal["any", "no-refuted", "more-supported"]
-Preferred = Literal["chosen", "rejected", "neither"]
-VotesByPair = Mapping[tuple[str, frozenset[str]], Mapping[str, str | None]]
-"""By prompt and the two response ids: what each voter said last, the id of the better response or None for a tie."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,7 @@ class Checks:
     evidence: EvidenceRule = "any"
     second_scores: Mapping[str, float | None] | None = None
     """The second judge's scores by `answer_key`; None where there is no second judge."""
-    votes: VotesByPair | None = None
+    votes: Votes | None = None
 
     def objection(self, chosen: Judgment, rejected: Judgment) -> Literal["refuted", "disagreed"] | None:
         """Return what is against a pair that people have not voted on."""
@@ -42,7 +38,7 @@ class Checks:
 
     def preferred(self, chosen: Judgment, rejected: Judgment) -> Preferred | None:
         """Return which answer people prefer; None where nobody has voted on the two."""
-        return None if self.votes is None else preferred_by_people(self.votes, chosen, rejected)
+        return None if self.votes is None else self.votes.preferred(chosen, rejected)
 
 
 def open_checks(
@@ -52,7 +48,7 @@ def open_checks(
     return Checks(
         evidence,
         read_second_scores(second_judge, judgments) if second_judge else None,
-        _unambiguous(read_votes(votes), judgments, votes) if votes else None,
+        read_votes(votes, judgments) if votes else None,
     )
 
 
@@ -90,42 +86,6 @@ def read_second_scores(path: Path, judgments: Sequence[Judgment]) -> dict[str, f
     if judgments and judges == {judgments[0].judge}:
         raise InputError(f"{path}: is by the same judge, which always agrees with itself")
     return {answer_key(row): row.score for row in found}
-
-
-def read_votes(path: Path) -> VotesByPair:
-    """Return people's votes by the pair that they are about; a voter's last vote on a pair counts."""
-    votes: dict[tuple[str, frozenset[str]], dict[str, str | None]] = {}
-    if checked_file(path).stat().st_size == 0:
-        return votes  # nobody has voted yet
-    for vote in read_typed(path, Vote, BadRows()):
-        winner = {"a": vote.a_id, "b": vote.b_id, "tie": None}[vote.winner]
-        votes.setdefault((vote.prompt_id, frozenset((vote.a_id, vote.b_id))), {})[vote.voter] = winner
-    return votes
-
-
-def _unambiguous(votes: VotesByPair, judgments: Sequence[Judgment], path: Path) -> VotesByPair:
-    """Return the votes without those on an id that several answers have: they cannot say which one is meant."""
-    owners: dict[tuple[str, str], set[str]] = {}
-    for judgment in judgments:
-        owners.setdefault((judgment.prompt_id, judgment.response_id), set()).add(answer_key(judgment))
-    kept = {
-        (prompt_id, ids): said
-        for (prompt_id, ids), said in votes.items()
-        if not any(len(owners.get((prompt_id, one), ())) > 1 for one in ids)
-    }
-    if n_lost := len(votes) - len(kept):
-        say(f"{path}: left out: the votes on {n_lost} pairs, because several answers to the prompt have the same id")
-    return kept
-
-
-def preferred_by_people(votes: VotesByPair, chosen: Judgment, rejected: Judgment) -> Preferred | None:
-    """Return what most voters prefer, `neither` where they are even; None where nobody voted on these two."""
-    key = (chosen.prompt_id, frozenset((chosen.response_id, rejected.response_id)))
-    if not (said := votes.get(key)):
-        return None
-    counts = Counter(said.values())
-    lead = counts[chosen.response_id] - counts[rejected.response_id]
-    return "chosen" if lead > 0 else "rejected" if lead < 0 else "neither"
 
 
 def within_share(pairs: Sequence[Pair], max_share: float, step: float, seed: int) -> list[Pair]:

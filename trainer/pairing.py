@@ -99,6 +99,8 @@ def pairs_between(
         raise InputError(f"the judgments are of {len(judges)} judges or rubrics, whose scores do not compare: use one")
     checks = open_checks(options.evidence, options.second_judge, options.votes, judgments)
     outcomes = [_outcome(pools, checks, options) for pools in prompts]
+    if checks.votes is not None:
+        checks.votes.say()
     found = [outcome for outcome in outcomes if isinstance(outcome, Pair)]
     pairs = found
     if options.max_score_share < 1 and found:
