@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from console.progress import say
 from engines.protocol import Completion, Engine, Request, Sampling
 from records import Prompt, Response, Store, messages_of
+from records.fields.messages import readable
 from records.finish import at_token_limit, cut_off
 from records.keys import content_key, derived_seed
 from records.reasoning import answer_span
@@ -82,7 +83,7 @@ def _answers(
             continue
         yield msgspec.structs.replace(
             rows[completion.index],
-            response=completion.text,
+            response=readable(completion.text),
             finish_reason=completion.finish_reason,
             n_tokens=completion.n_tokens,
             end=completion.end,

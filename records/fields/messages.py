@@ -23,6 +23,8 @@ CALLS = ("tool_calls", "function_call")
 TEXT_PARTS, UNSAID_PARTS = ("text", "input_text", "output_text"), ("thinking", "reasoning", "redacted_thinking")
 SYSTEM_FIELDS = ("system", "system_prompt", "system_message")
 UNREADABLE = re.compile("[\x00\ud800-\udfff]")  # NUL and lone surrogates: no tokenizer and few files can hold them
+REPLACEMENT = "\ufffd"
+"""What stands for it in a text that a model wrote, as for bytes that are no UTF-8."""
 TRANSCRIPT = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):")
 RENDERED = re.compile(
     r"<\|(?:im_start|im_end|im_sep|start_header_id|end_header_id|eot_id|begin_of_text|end_of_text|endoftext|user|"
@@ -33,6 +35,11 @@ RENDERED = re.compile(
 
 MARKS = ("<|", "INST]", "SYS>", "_of_turn", "<｜", "[|", "</s>")
 """What each rendered template has."""
+
+
+def readable(text: str) -> str:
+    """Return a text that a model wrote without what no reader of rows takes: a byte of 0 is a token like any other."""
+    return UNREADABLE.sub(REPLACEMENT, text)
 
 
 def text_in(value: object, name: str, *, empty: bool = False) -> str:

@@ -34,6 +34,16 @@ def test_a_system_prompt_is_asked_and_kept(tmp_path: Path) -> None:
     assert engine.asked[0].messages == chat and found[0].prompt == chat
 
 
+@pytest.mark.parametrize("text", ["a\x00b", "\x00", "a\ud800b"])
+def test_an_answer_can_be_read_again_whatever_bytes_the_model_wrote(tmp_path: Path, text: str) -> None:
+    from records.files import BadRows
+    from records.shapes import read_responses
+
+    found = answers(tmp_path / "a.jsonl", ScriptedEngine(reply=lambda _: text))
+    assert {row.response for row in found} == {text.replace("\x00", "\ufffd").replace("\ud800", "\ufffd")}
+    assert list(read_responses(tmp_path / "a.jsonl", BadRows(strict=True))) == found
+
+
 def test_a_stopped_call_goes_on_and_ends_with_the_same_rows(tmp_path: Path) -> None:
     whole = answers(tmp_path / "whole.jsonl", ScriptedEngine(reply=echo))
     with Store(tmp_path / "stopped.jsonl", Response) as store:
