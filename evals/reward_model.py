@@ -113,18 +113,21 @@ def _responses(ranked: "list[RankedAnswers]") -> "list[Response]":
 
 def _stored(config: Config, ranked: "list[RankedAnswers]", path: Path) -> "Judged":
     """Return what a file says; an answer that it does not have counts as one without a score."""
+    from console.progress import say
     from judges.rewards import READ
     from judges.rubric import load_rubric, rubric_names
-    from records import Judgment
+    from records import Judgment, text_of
     from records.files import BadRows
-    from records.store import latest
     from records.typed import read_typed
 
-    rows = latest(read_typed(path, Judgment, BadRows(strict=config.strict)))
+    rows = list(read_typed(path, Judgment, BadRows(strict=config.strict)))
     if len(judges := {row.judge for row in rows}) > 1:
         raise InputError(f"{path}: judgments by {len(judges)} judges; give a file of one")
     if rows[0].read == READ:
         return _judged_by(path.stem, ranked, rows, None, path)
+    answers = {(text_of(one.prompt), response) for one in ranked for response in one.responses}
+    if n_others := sum((text_of(row.prompt), row.response) not in answers for row in rows):
+        say(f"{path}: {n_others} of {len(rows)} judgments are on none of the ranked answers, and are left out")
     known = rows[0].rubric in rubric_names()
     top = load_rubric(rows[0].rubric if known else config.judging.rubric).scale[1]
     return _judged_by(path.stem, ranked, rows, top, path)
@@ -138,7 +141,13 @@ def _judged_by(
     from evals.ranking_report import Judged
     from records import text_of
 
-    by_text = {(text_of(row.prompt), row.response): row for row in rows}
+    by_text: dict[tuple[str, str], Judgment] = {}
+    for row in sorted(rows, key=lambda row: (row.id, row.score is not None)):
+        # An answer may have several rows: it was asked about again, or two models wrote the same. One with a score
+        # counts, and which one does not depend on their order; of one id it is the last.
+        key = text_of(row.prompt), row.response
+        if key not in by_text or by_text[key].score is None or by_text[key].id == row.id:
+            by_text[key] = row
     found = [[by_text.get((text_of(one.prompt), response)) for response in one.responses] for one in ranked]
     if not any(row for one in found for row in one):
         raise InputError(f"{path}: has no judgment on any of the ranked answers; their texts must be the same")

@@ -105,7 +105,7 @@ def _audit_stored(config: Config, path: Path, labelled: "LabelledSet", columns: 
     if config.dry_run:
         tell(f"would audit the verdicts in {path} on {labelled.name}; the report would go to {out}")
         return
-    own = config.file is not None and config.file.exists() and path.samefile(config.file)
+    own = config.file is not None and _is_same(path, config.file)
     bad, sample = BadRows(strict=config.strict), Sample(config.limit, config.seed)
     stored = stored_verdicts(path, labelled, columns, bad, own=own, sample=sample)
     about = About(stored.judge, "", str(out))
@@ -247,6 +247,20 @@ def _show(found: "Audit", config: Config, out: Path) -> None:
     least = config.judge.min_coverage
     if n_rows - n_silent < least * n_rows:
         say(f"only {n_rows - n_silent} of {n_rows} rows have a verdict, under --min-coverage {least:g}")
+
+
+def _is_same(path: Path, labelled: Path) -> bool:
+    """Return whether the verdicts are the labelled file itself, or a copy of it."""
+    from records.keys import content_key
+
+    if not labelled.is_file():
+        return False
+    if path.samefile(labelled):
+        return True
+    if path.stat().st_size != labelled.stat().st_size:
+        return False
+    first, second = (content_key(one.read_bytes()) for one in (path, labelled))
+    return first == second
 
 
 def _say_few(stored: "Stored", config: Config) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from console.errors import InputError, RowError
 from console.progress import say
-from judges.audit.columns import Columns, number_of
+from judges.audit.columns import MINUS_ONE, Columns, is_failed, number_of
 from judges.audit.readers.found import UNEXPECTED, text
 from judges.audit.readers.trees import read_oasst
 from judges.ranked import RankedAnswers, ordered_pairs
@@ -115,6 +115,8 @@ def _scored_answers(records: Sequence[Located], bad: BadRows) -> Iterator[tuple[
                 raise InputError(f"no score: expected one of {', '.join(HUMAN_SCORES)}")
             prompt = prompt_of(record).prompt
             answer = text(record, "response"), number_of(record, name)
+            if is_failed(record, answer[1]):
+                raise InputError(f"no score: {MINUS_ONE}")
         except InputError as error:
             bad.add(RowError(f"{where}: {error}"))
             continue

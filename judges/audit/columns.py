@@ -174,9 +174,14 @@ def grade_of(record: Record, columns: Columns, *, failed: bool = False) -> Grade
             return Grade(None, f"no '{expected}' in the row")
         raise InputError("no score: expected a column 'score'; name it with --verdict-column")
     score = number_in(record[name])
-    if score == FAILED and (failed or all(field in record for field in FASTCHAT)):
+    if is_failed(record, score) or (failed and score == FAILED):
         return Grade(None, MINUS_ONE)
     return Grade(score, None if score is not None else str(record.get("error") or f"no score in {record[name]!r}"))
+
+
+def is_failed(record: Record, score: float | None) -> bool:
+    """Return whether a score is FastChat's -1, which stands for a reply without one."""
+    return score == FAILED and all(name in record for name in FASTCHAT)
 
 
 def winner_of(cell: object, codes: dict[str, Winner]) -> tuple[Winner | None, float | None]:

@@ -112,15 +112,18 @@ def _table(
 
 def _by_comparison(rows: Sequence[Comparison], pairs: Sequence[LabelledPair]) -> list[Verdict | None]:
     known: dict[str, Verdict] = {}
-    for row in rows:
+    turned: dict[str, Verdict] = {}
+    for row in sorted(rows, key=lambda row: row.winner is not None):  # one with a verdict counts, if there is one
         verdict = comparison_verdict(row)
-        known.setdefault(_pair_key(row.prompt, row.response_b, row.response_a), verdict.swapped())
+        turned[_pair_key(row.prompt, row.response_b, row.response_a)] = verdict.swapped()
         known[_pair_key(row.prompt, row.response_a, row.response_b)] = verdict
+    known = {**turned, **{key: one for key, one in known.items() if one.winner is not None or key not in turned}}
     return [known.get(_pair_key(pair.prompt, pair.response_a, pair.response_b)) for pair in pairs]
 
 
 def _by_judgment(path: Path, labelled: LabelledSet, rows: Sequence[Judgment], sample: Sample) -> Stored:
-    known = {_key(row.prompt, row.response): Grade(row.score, row.error, row.mass) for row in rows}
+    told = sorted(rows, key=lambda row: row.score is not None)  # of several on one text, one with a score counts
+    known = {_key(row.prompt, row.response): Grade(row.score, row.error, row.mass) for row in told}
     grades = [known.get(_key(item.prompt, item.response)) for item in labelled.scores]
     if labelled.scores and not labelled.pairs:
         return _restricted(path, labelled, [], grades, _judge(rows), sample)

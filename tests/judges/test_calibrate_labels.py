@@ -82,6 +82,46 @@ def test_one_column_for_both_is_refused(engine: ScriptedEngine, tmp_path: Path, 
     assert engine.asked == []
 
 
+def test_a_copy_of_the_labels_is_the_labels(
+    engine: ScriptedEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = pairs(id=str)
+    jsonl(tmp_path / "l.jsonl", rows)
+    jsonl(tmp_path / "copy.jsonl", rows)
+    with pytest.raises(InputError, match="compared with themselves"):
+        run("l.jsonl", "--verdicts", "copy.jsonl", "--verdict-column", "label")
+    jsonl(tmp_path / "other.jsonl", rows[::-1])
+    run("l.jsonl", "--verdicts", "other.jsonl", "--verdict-column", "label")
+    assert "every 'label' is that of the labelled file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["winner", "preference"])
+def test_a_file_without_a_known_label_is_told_how_to_name_it(engine: ScriptedEngine, tmp_path: Path, name: str) -> None:
+    jsonl(tmp_path / "w.jsonl", [{"prompt": "q", "response_a": "x", "response_b": "y", name: "a"}])
+    with pytest.raises(InputError, match=f"if '{name}' is what people said, --human-column {name}"):
+        run("w.jsonl")
+
+
+@pytest.mark.parametrize("rubric", ["pairwise", "additive"])
+def test_stored_rows_in_any_order_are_the_same_audit(engine: ScriptedEngine, tmp_path: Path, rubric: str) -> None:
+    def reply(request: Request) -> str:
+        return preferred(request) if rubric == "pairwise" else f"Score: {len(request.messages[0]['content']) % 6}"
+
+    engine.reply = reply
+    jsonl(tmp_path / "l.jsonl", pairs(8))
+    run("l.jsonl", "--rubric", rubric, "--read", "text", "--samples", "1")
+    name = "comparisons" if rubric == "pairwise" else "judgments"
+    lines = Path(f"out/{name}.jsonl").read_text().splitlines(keepends=True)
+    failed = {**json.loads(lines[0]), "winner": None, "score": None, "error": "call failed"}
+    failed = {key: value for key, value in failed.items() if key in json.loads(lines[0])}
+    again = [json.dumps(failed) + "\n", *lines]
+    found = []
+    for some in (lines, lines[::-1], again, again[::-1]):
+        Path("stored.jsonl").write_text("".join(some))
+        found.append(run("l.jsonl", "--verdicts", "stored.jsonl"))
+    assert found == [found[0]] * 4 and found[0]["unscored"] == 0
+
+
 def test_the_labels_own_column_in_the_table_of_verdicts_is_passed_over(tmp_path: Path) -> None:
     labels = [{**row, "winner": row["label"]} for row in pairs(id=str)]
     for row in labels:

@@ -69,6 +69,13 @@ def verdicts_in(table: Table, labelled: LabelledSet) -> list[Verdict | None]:
         doubled += [pair.id] * repeated
         contradicting += [pair.id] * (verdict is not None and verdict.error == CONTRADICTS)
     _tell(table, joined, doubled, contradicting)
+    name = table.columns.verdict or table.columns.usual
+    told = [(one, pair) for one, pair in zip(found, labelled.pairs, strict=True) if one is not None]
+    if name is not None and name == labelled.label and all(one.winner == pair.label for one, pair in told):
+        say(
+            f"{table.path}: every '{name}' is that of the labelled file: if it holds the same labels, this measures "
+            "nothing; name the column with a judge's verdicts with --verdict-column"
+        )
     return found
 
 

@@ -138,9 +138,11 @@ def recognised(record: Record, columns: Columns, source: Path) -> str:
     if columns.human_in(record) is not None and answers_in(record) is not None:
         return "pairs"
     fields = ", ".join(sorted(record)[:12])
+    found = columns.verdict_in(record)
+    labels = f"if '{found}' is what people said, --human-column {found}" if found else "--human-column"
     raise InputError(
-        f"{source}: the fields {fields} are not those of a labelled set that is known here; give --format, "
-        "--human-column or --verdict-column (docs/audit.md has the formats)"
+        f"{source}: the fields {fields} are not those of a labelled set that is known here; say where the labels are: "
+        f"{labels}, or --format (docs/audit.md has the formats)"
     )
 
 
