@@ -110,7 +110,7 @@ def _audit_stored(config: Config, path: Path, labelled: "LabelledSet", columns: 
     stored = stored_verdicts(path, labelled, columns, bad, own=own, sample=sample)
     about = About(stored.judge, "", str(out))
     settings = _settings(config, config.own_model)
-    test = _test_set(config, columns)
+    test = _test_set(config, columns, labelled)
     _show(audit(stored.labelled, stored.verdicts, stored.grades, about, settings, test=test), config, out)
     _say_few(stored, config)
 
@@ -145,7 +145,7 @@ def _audit_judge(config: Config, labelled: "LabelledSet", columns: "Columns") ->
         settings,
         reruns=reruns,
         likelihoods=likelihoods,
-        test=_test_set(config, columns),
+        test=_test_set(config, columns, labelled),
     )
     _show(replace(found, attacks=attacks), config, out)
 
@@ -200,13 +200,14 @@ def _attacks(config: Config, judge: "Judge", out: Path) -> "tuple[list[dict[str,
         return fooled_rates(judge, load_prompts(), config.seed, limit=config.attacks, store=store), []
 
 
-def _test_set(config: Config, columns: "Columns") -> "Wins | None":
+def _test_set(config: Config, columns: "Columns", labelled: "LabelledSet") -> "Wins | None":
     from judges.audit.correction import unlabelled
-    from judges.audit.stored import unlabelled_verdicts
+    from judges.audit.stored import unlabelled_verdicts, with_codes_of
     from records.files import BadRows
 
     if config.test is None:
         return None
+    columns = with_codes_of(labelled, columns)
     verdicts, groups = unlabelled_verdicts(config.test, columns, BadRows(strict=config.strict))
     return unlabelled(str(config.test), verdicts, groups, config.resamples, config.seed)
 

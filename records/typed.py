@@ -12,6 +12,8 @@ from records.files import BadRows, Record, read_records
 from records.rows import Row
 
 RowT = TypeVar("RowT", bound=Row)
+CHATS = ("prompt", "chosen", "rejected")
+"""The fields that hold messages."""
 
 
 def read_typed(source: str | Path, row_type: type[RowT], bad: BadRows) -> Iterator[RowT]:
@@ -59,16 +61,30 @@ def typed(record: Record, row_type: type[RowT]) -> RowT:
         row = _without_nulls(record, row_type, error)
     except RecursionError:
         raise InputError(f"not a {row_type.__name__} row: nested too deeply") from None
+    except UnicodeEncodeError:
+        raise InputError(f"not a {row_type.__name__} row: it holds a character that is not text") from None
     if name := _not_finite(row):
         raise InputError(f"not a {row_type.__name__} row: '{name}' holds NaN or an infinity")
+    if name := next((name for name in CHATS if not _is_chat(getattr(row, name, ""))), None):
+        raise InputError(f"not a {row_type.__name__} row: '{name}' must be text or messages with a role and a content")
+    try:
+        msgspec.json.encode(row)  # half a surrogate pair, which no key can be made of
+    except UnicodeEncodeError:
+        raise InputError(f"not a {row_type.__name__} row: it holds a character that is not text") from None
     return row
+
+
+def _is_chat(value: Any) -> bool:
+    if not isinstance(value, list):
+        return True
+    return bool(value) and all({"role", "content"} <= turn.keys() for turn in value)
 
 
 def _without_nulls(record: Record, row_type: type[RowT], first: msgspec.ValidationError) -> RowT:
     # A table, Parquet for example, writes null where a row does not have the field at all.
     try:
         return msgspec.convert(_present(record), row_type, strict=False)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
         raise InputError(f"not a {row_type.__name__} row: {first}") from None
 
 

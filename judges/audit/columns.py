@@ -139,6 +139,8 @@ def verdict_of(record: Record, columns: Columns) -> Verdict:
     if name is None:
         if (expected := columns.verdict or columns.usual) is not None:
             return Verdict(None, error=f"no '{expected}' in the row")
+        if any(name in record for names in BOTH_SCORES for name in names) or record.keys() & {*GAMES, JUDGMENTS}:
+            return Verdict(None, error="no score or no verdict on both answers in the row")
         raise InputError(
             f"no verdict: expected a column {', '.join(VERDICT)} with what the judge said; name it with "
             "--verdict-column, or leave out --verdicts to ask a judge"

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import msgspec
-
-from console.errors import InputError
+from console.errors import InputError, RowError
 from console.progress import say
 from judges.audit.columns import GAMES, Columns, judge_in, verdict_of
 from judges.audit.joining.tables import Table, grades_in, verdicts_in
@@ -16,7 +14,11 @@ from records.fields.labels import CODES, check_zero_one
 from records.files import BadRows, Record, read_records
 from records.keys import content_key
 from records.rows import Comparison, Judgment, Message, text_of
+from records.typed import typed
 
+RowT = TypeVar("RowT", Comparison, Judgment)
+TRIED = 20
+"""How many of the first records may be such that they do not show what the file is."""
 GROUPS = ("prompt_id", "question_id", "idx")
 
 
@@ -58,13 +60,13 @@ def stored_verdicts(
     verdicts are the labels.
     """
     n_before = bad.n_bad
-    records = [record for _, record in read_records(path, bad)]
-    first = records[0]
-    if {"response_a", "first_order", "judge", "rubric"} <= first.keys():
-        rows = _decoded(records, Comparison, path)
-        return _restricted(path, labelled, _by_comparison(rows, labelled.pairs), [], _judge(rows), sample)
-    if {"response_id", "scores", "judge", "rubric"} <= first.keys():
-        return _by_judgment(path, labelled, _decoded(records, Judgment, path), sample)
+    located = list(read_records(path, bad))
+    records = [record for _, record in located]
+    if _any_has(records, {"response_a", "first_order", "judge", "rubric"}):
+        rows = _decoded(located, Comparison, path, bad)
+        return _restricted(path, labelled, _by_comparison(rows, labelled.pairs), [], _judge(path, rows), sample)
+    if _any_has(records, {"response_id", "scores", "judge", "rubric"}):
+        return _by_judgment(path, labelled, _decoded(located, Judgment, path, bad), sample)
     table = _table(path, records, labelled, columns, own=own, whole=bad.n_bad == n_before)
     if labelled.pairs:
         return _restricted(path, labelled, verdicts_in(table, labelled), [], path.name, sample)
@@ -80,8 +82,8 @@ def unlabelled_verdicts(path: Path, columns: Columns, bad: BadRows) -> tuple[lis
     """Return the verdicts of a file without labels, and the prompt of each: for a win rate to be corrected."""
     verdicts, groups = [], []
     records = [record for _, record in read_records(path, bad)]
-    if {"response_a", "first_order", "judge", "id"} <= records[0].keys():
-        records = _last(records, lambda record: str(record["id"]), lambda record: record.get("winner") is not None)
+    if _any_has(records, {"response_a", "first_order", "judge", "id"}):
+        records = _last(records, lambda record: str(record.get("id")), lambda record: record.get("winner") is not None)
     _check_one_judge(path, records)
     columns = columns.settled(records, None)
     for number, record in enumerate(records):
@@ -89,6 +91,13 @@ def unlabelled_verdicts(path: Path, columns: Columns, bad: BadRows) -> tuple[lis
         group = next((str(record[name]) for name in GROUPS if record.get(name) is not None), None)
         groups.append(group or columns.id_of(record) or str(number))
     return verdicts, groups
+
+
+def with_codes_of(labelled: LabelledSet, columns: Columns) -> Columns:
+    """Return the columns with the labelled set's own codes, which hold for its verdicts unless --codes says others."""
+    if columns.codes is not CODES or labelled.codes is None:
+        return columns
+    return replace(columns, codes=labelled.codes)
 
 
 def _table(
@@ -103,8 +112,7 @@ def _table(
             f"{path}: '{labelled.label}' has the labels, and they would be compared with themselves; leave out "
             "--verdicts to ask a judge, or name the column with a judge's verdicts with --verdict-column"
         )
-    if columns.codes is CODES and labelled.codes is not None:
-        settled = replace(settled, codes=labelled.codes)
+    settled = with_codes_of(labelled, settled)
     if settled.codes is CODES and labelled.pairs and name is not None:
         check_zero_one((record[name] for record in records if record.get(name) is not None), f"{path}: the verdicts")
     return Table(path, records, settled, own=own, whole=whole)
@@ -126,12 +134,12 @@ def _by_judgment(path: Path, labelled: LabelledSet, rows: Sequence[Judgment], sa
     known = {_key(row.prompt, row.response): Grade(row.score, row.error, row.mass) for row in told}
     grades = [known.get(_key(item.prompt, item.response)) for item in labelled.scores]
     if labelled.scores and not labelled.pairs:
-        return _restricted(path, labelled, [], grades, _judge(rows), sample)
+        return _restricted(path, labelled, [], grades, _judge(path, rows), sample)
     verdicts: list[Verdict | None] = []
     for pair in labelled.pairs:
         a, b = known.get(_key(pair.prompt, pair.response_a)), known.get(_key(pair.prompt, pair.response_b))
         verdicts.append(None if a is None or b is None else verdict_by_scores(a, b))
-    return _restricted(path, labelled, verdicts, grades, _judge(rows), sample)
+    return _restricted(path, labelled, verdicts, grades, _judge(path, rows), sample)
 
 
 def _restricted(
@@ -159,10 +167,11 @@ def _restricted(
     return Stored(kept, [said[id(pair)] for pair in pairs], [graded[id(item)] for item in scores], judge, n_all)
 
 
-def _judge(rows: Sequence[Comparison] | Sequence[Judgment]) -> str:
+def _judge(path: Path, rows: Sequence[Comparison] | Sequence[Judgment]) -> str:
     judges = {row.judge for row in rows}
     if len(judges) > 1:
-        raise InputError(f"the verdicts are by {len(judges)} judges ({', '.join(sorted(judges))}); give a file of one")
+        names = ", ".join(sorted(judges))
+        raise InputError(f"{path}: the verdicts are by {len(judges)} judges ({names}); give a file of one")
     return f"{judges.pop()}, rubric {rows[0].rubric}"
 
 
@@ -178,12 +187,21 @@ def _check_one_judge(path: Path, records: Sequence[Record]) -> None:
         raise InputError(f"{path}: the verdicts are by {len(judges)} judges ({shown}); give a file of one")
 
 
-def _decoded(records: Sequence[Record], row_type: type, path: Path) -> list:  # type: ignore[type-arg]
+def _any_has(records: Sequence[Record], names: set[str]) -> bool:
+    """Return whether one of the first records has these fields: the first of all may be a bad one."""
+    return any(names <= record.keys() for record in records[:TRIED])
+
+
+def _decoded(located: Sequence[tuple[str, Record]], row_type: type[RowT], path: Path, bad: BadRows) -> list[RowT]:
     """Return the rows, one of each id: one that was done again stands there twice, and has a verdict the last time."""
-    try:
-        rows: list[Any] = msgspec.convert(list(records), list[row_type])  # type: ignore[valid-type]
-    except msgspec.ValidationError as error:
-        raise InputError(f"{path}: not {row_type.__name__} rows: {error}") from None
+    rows: list[RowT] = []
+    for where, record in located:
+        try:
+            rows.append(typed(record, row_type))
+        except InputError as error:
+            bad.add(RowError(f"{where}: {error}"))
+    if not rows:
+        raise InputError(f"{path}: no {row_type.__name__} row in it: {bad.n_bad} bad")
     return sorted(_last(rows, lambda row: row.id, lambda row: row.error is None), key=lambda row: row.id)
 
 

@@ -7,6 +7,7 @@ import pytest
 from console.errors import InputError
 from judges.audit.columns import Columns
 from judges.audit.readers.formats import read_labelled
+from judges.audit.stored import stored_verdicts, unlabelled_verdicts
 from judges.ranked_files import read_ranked
 from records.files import BadRows
 
@@ -26,6 +27,8 @@ def rows_of(kind: str, n: int) -> dict[str, Any]:
     found: dict[str, dict[str, Any]] = {
         "mtbench": {"question_id": n, "model_a": "x", "model_b": "y", "winner": "model_a", "judge": "e_1", "turn": 1,
                     "conversation_a": CHAT, "conversation_b": [CHAT[0], {"role": "assistant", "content": "B"}]},
+        "mtbench-games": {"question_id": n, "model_1": "x", "model_2": "y", "judge": ["gpt-4", "pair-v2"], "turn": 1,
+                          "g1_winner": "model_1", "g2_winner": "tie"},
         "mtbench-scores": {"question_id": n, "model": "x", "judge": "gpt-4", "score": 7, "turn": 1},
         "oasst": {"message_tree_id": f"t{n}", "prompt": {"message_id": f"m{n}", "text": "Q", "role": "prompter",
                   "replies": [reply(f"a{n}", 0), reply(f"b{n}", 1)]}},
@@ -47,7 +50,7 @@ def rows_of(kind: str, n: int) -> dict[str, Any]:
 
 KINDS = (
     "mtbench", "mtbench-scores", "oasst", "pandalm", "autoj", "rmbench", "rewardbench", "llmbar", "judgebench", "hhh",
-    "prometheus", "ranked", "scores", "pairs",
+    "prometheus", "ranked", "scores", "pairs", "mtbench-games",
 )  # fmt: skip
 VALUES: list[Any] = [
     None,
@@ -142,3 +145,50 @@ def test_faireval_files_with_a_bad_row_are_named(tmp_path: Path) -> None:
         read_labelled(tmp_path, None, Columns(), BadRows())
     (tmp_path / "review_x_y_human.txt").write_text("X\n")
     assert len(read_labelled(tmp_path, None, Columns(), BadRows()).pairs) == 1
+
+
+def verdict_rows(n: int) -> list[dict[str, Any]]:
+    """Rows of tables of verdicts on the pairs with the ids `p<n>`."""
+    sides = {"response_a": "a", "response_b": "b"}
+    return [
+        {"id": f"p{n}", "verdict": "a"},
+        {"id": f"p{n}", "prompt": "Q", **sides, "winner": "b", "model_a": "x", "model_b": "y", "turn": 1},
+        {"id": f"p{n}", "model_1": "x", "model_2": "y", "g1_winner": "model_1", "g2_winner": "model_1"},
+        {"id": f"p{n}", "judgments": [{"decision": "A>B"}, {"decision": "B>A"}]},
+        {"id": f"p{n}", "score": [3, 4]},
+        {"id": f"p{n}", "model": "x", "response": "a", "score": 4},
+        {"id": f"p{n}", "score_a": 1, "score_b": 2.5},
+        {"id": f"c{n}", "prompt_id": "p", "prompt": "Q", **sides, "model_a": "x", "model_b": "y", "winner": "a",
+         "first_order": "a", "second_order": "a", "flipped": False, "preference_b": 0.1, "replies": [], "error": None,
+         "rubric": "pairwise", "judge": "j", "usage": {}},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", range(8))
+def test_a_bad_row_of_verdicts_is_no_verdict_and_the_others_are_kept(tmp_path: Path, kind: int) -> None:
+    path, table = tmp_path / "set.jsonl", tmp_path / "v.jsonl"
+    labels = [{**rows_of("pairs", n), "response_b": f"b{n}", "verdict": None} for n in (1, 2, 3)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in labels))
+    labelled = read_labelled(path, "pairs", Columns(), BadRows())
+    good = [
+        {**verdict_rows(n)[kind], **({"response_b": f"b{n}"} if "response_b" in verdict_rows(n)[kind] else {})}
+        for n in (1, 2)
+    ]
+    if kind == 5:
+        good += [{**row, "model": "y", "response": f"b{n}"} for n, row in enumerate(good, start=1)]
+    n_told = 0
+    for mutant in mutants(verdict_rows(3)[kind]):
+        table.write_text("".join(json.dumps(row) + "\n" for row in [mutant, *good]))
+        try:
+            found = stored_verdicts(table, labelled, Columns(), BadRows(quiet=True))
+        except InputError as error:
+            assert "v.jsonl" in str(error) or "no verdict" in str(error), mutant
+            continue
+        n_told += 1
+        ids = {pair.id: verdict for pair, verdict in zip(found.labelled.pairs, found.verdicts, strict=True)}
+        assert {"p1", "p2"} <= ids.keys() and all(ids[name].winner for name in ("p1", "p2")), mutant
+        try:
+            unlabelled_verdicts(table, Columns(), BadRows(quiet=True))
+        except InputError:
+            continue
+    assert n_told > 10
