@@ -11,10 +11,23 @@ from records.files import BadRows
 from records.keys import derived_seed
 from records.store import latest
 from records.typed import read_typed
-from trainer.votes import Preferred, Votes, read_votes
+from trainer.votes import Preferred, Votes, read_votes, votes_on
 
 if TYPE_CHECKING:
     from judges.rubric import Rubric
+
+__all__ = [
+    "Checks",
+    "EvidenceRule",
+    "is_refuted",
+    "is_seconded",
+    "largest_class",
+    "open_checks",
+    "read_second_scores",
+    "read_votes",
+    "score_step",
+    "within_share",
+]
 
 EvidenceRule = Literal["any", "no-refuted", "more-supported"]
 
@@ -48,7 +61,7 @@ def open_checks(
     return Checks(
         evidence,
         read_second_scores(second_judge, judgments) if second_judge else None,
-        read_votes(votes, judgments) if votes else None,
+        votes_on(votes, judgments) if votes else None,
     )
 
 

@@ -55,18 +55,23 @@ class Votes:
             )
 
 
-def read_votes(path: Path, judgments: Sequence[Judgment]) -> Votes:
-    """Return people's votes on the answers in `judgments`; a voter's last vote on a pair counts, by its time.
+def votes_on(path: Path, judgments: Sequence[Judgment]) -> Votes:
+    """Return people's votes on the answers in `judgments`.
 
     Votes that are about no two of these answers, or on an id that several of them have, are left out, and said.
     """
+    return Votes(path, _on_these(read_votes(path), judgments, path))
+
+
+def read_votes(path: Path) -> dict[Key, dict[str, str | None]]:
+    """Return people's votes by the pair that they are about; a voter's last vote on a pair counts, by its time."""
     if checked_file(path).stat().st_size == 0:
-        return Votes(path, {})  # nobody has voted yet
+        return {}  # nobody has voted yet
     by_pair: dict[Key, dict[str, str | None]] = {}
     for vote in sorted(read_typed(path, Vote, BadRows()), key=_time):
         winner = {"a": vote.a_id, "b": vote.b_id, "tie": None}[vote.winner]
         by_pair.setdefault((vote.prompt_id, frozenset((vote.a_id, vote.b_id))), {})[vote.voter] = winner
-    return Votes(path, _on_these(by_pair, judgments, path))
+    return by_pair
 
 
 def _on_these(

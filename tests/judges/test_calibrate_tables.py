@@ -86,6 +86,12 @@ def test_a_verdict_on_another_prompt_under_the_same_key_is_left_out(
     assert "other prompts, answers or models: row 4" in capsys.readouterr().err
 
 
+def test_a_key_that_is_always_ambiguous_is_refused_and_says_so(tmp_path: Path) -> None:
+    labels = pairs(prompt_id=lambda i: f"p{i // 2}")
+    with pytest.raises(InputError, match="several labelled rows that differ.*p0.*--id-column"):
+        joined(tmp_path, labels, verdicts(labels, "prompt_id"))
+
+
 def test_doubled_verdicts_count_once_and_contradicting_ones_not_at_all(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,6 +175,10 @@ def test_a_winner_may_be_the_models_name(tmp_path: Path) -> None:
         for i, r in enumerate(labels)
     ]
     assert all(right(joined(tmp_path, labels, table)))
+    bare = [{"idx": row["idx"], "winner": row["winner"]} for row in table]
+    assert all(right(joined(tmp_path, labels, bare[::-1])))
+    mixed = [{**row, "winner": "llama" if row["idx"] == 2 else row["winner"]} for row in bare]
+    assert right(joined(tmp_path, labels, mixed))[2] is None
 
 
 # -- the order of the rows is the last resort

@@ -8,6 +8,7 @@ from console.errors import InputError
 from judges.audit.joining.traits import TURN, Traits, columns_of
 
 PLACE = "the order of the rows, because there is no key and there are no texts to go by"
+SHOWN = 3
 COUNTED = ("idx", "index")
 """Keys that count from 0 by their name."""
 
@@ -73,7 +74,19 @@ def join(labelled: Sequence[Traits], table: Sequence[Traits], places: Places, gi
         told = _told_by_prompts(best, labelled, table)
         return worded if told is None and worded and _n_matched(worded) * 2 > _n_matched(best) else told or best
     found = [one for one in (worded, best) if one is not None and any(one.matches)]
+    if not found and best and (best.ambiguous or best.differing):
+        raise InputError(_why_none(best))
     return max(found, key=_n_matched) if found else _by_place(labelled, table, places)
+
+
+def _why_none(keyed: Joined) -> str:
+    names = ", ".join(list(dict.fromkeys([*keyed.ambiguous, *keyed.differing]))[:SHOWN])
+    if keyed.ambiguous:
+        return (
+            f"the key {keyed.how} has several labelled rows that differ for each verdict ({names}), so which is "
+            "meant cannot be told: give both files a key of the row (--id-column), or add models or texts"
+        )
+    return f"the key {keyed.how} names labelled rows with other answers or models than the verdicts ({names})"
 
 
 def _told_by_prompts(keyed: Joined, labelled: Sequence[Traits], table: Sequence[Traits]) -> Joined | None:

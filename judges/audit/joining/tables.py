@@ -21,6 +21,8 @@ from judges.audit.labels import (
 from records.fields.preferences import SIDES
 from records.fields.values import number_in
 from records.files import Record
+from records.rows import Winner
+from records.shapes import UNKNOWN_MODEL
 
 SHOWN = 3
 
@@ -52,6 +54,8 @@ def verdicts_in(table: Table, labelled: LabelledSet) -> list[Verdict | None]:
     def said(pair: LabelledPair, match: Match) -> tuple[Verdict, bool]:
         record = table.records[match.entry]
         verdict, exchanged = verdict_of(record, table.columns), match.exchanged
+        if verdict.winner is None and pair.model_a != pair.model_b:
+            verdict = _by_model(table, record, pair, match) or verdict
         if not match.sided and pair.drawn:
             if not names_the_chosen(record, table.columns):
                 raise InputError(
@@ -77,6 +81,16 @@ def verdicts_in(table: Table, labelled: LabelledSet) -> list[Verdict | None]:
             "nothing; name the column with a judge's verdicts with --verdict-column"
         )
     return found
+
+
+def _by_model(table: Table, record: Record, pair: LabelledPair, match: Match) -> Verdict | None:
+    """Return the verdict of a cell that names the model which the labelled file gives, in the table's own sides."""
+    cell = record.get(table.columns.verdict_in(record) or "")
+    names: dict[object, Winner] = {pair.model_a: "a", pair.model_b: "b"}
+    if not isinstance(cell, str) or cell not in names or cell == UNKNOWN_MODEL:
+        return None
+    found = Verdict(names[cell])
+    return found.swapped() if match.exchanged else found
 
 
 def grades_in(table: Table, labelled: LabelledSet) -> list[Grade | None]:
