@@ -24,7 +24,7 @@ from judges.replies.values import NO_VERDICT, number, on_scale, word_value
 from judges.rubric import Rubric
 from records.reasoning import Tags, answer_span
 
-PARSER_VERSION = 3
+PARSER_VERSION = 4
 """Part of every judge's fingerprint; raised whenever a reply may be read differently."""
 
 

@@ -15,6 +15,18 @@ from judges.replies.text import QUOTED, without_markup
 from judges.replies.values import NO_VERDICT, value_of
 from judges.rubric import Rubric
 
+_MEANING = re.compile(r" ?[=:(–—-]{1,2} ?[^\W\d]")
+_IF_ANSWER = re.compile(r"[^.!?\n]{0,60}\b(?:if|had|were) (?:it|they|this|the|answer|response|[AB])\b", re.IGNORECASE)
+_EXAMPLE = re.compile(
+    r"^[ #*<\[]*(?:(?:the|next|another|new) )?(?:example|request|question|prompt|input|instruction|task|query|problem"
+    r"|answer|response|submission)\b[ *]*(?:\d+|[A-Z]\b)?[ *]*(?:[:\]>]|$)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_INTRODUCES = re.compile(
+    r"\b(?:reads?|says?|said|writes?|wrote|claims?|contains?|states?|ends? with|quotes?|begins?):[^\S\n]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""The end of a line after which a text is repeated."""
 _NEXT_TURN = re.compile(r"^[ #*]*(?:human|user|instruction)\b[ *]*:", re.IGNORECASE | re.MULTILINE)
 
 
@@ -43,12 +55,25 @@ def text_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
     if any(_lists_scale(mine, unmarked) for mine in claims.values()):
         return "no verdict: a list of the scale"
     last = max(claim.end for claim in chosen.values())
-    changed = any(differ([claim for claim in mine if claim.opens_line]) for mine in claims.values())
-    if changed and not _ends(text[:end], last):
+    lines = [[claim for claim in mine if claim.opens_line] for mine in claims.values()]
+    if any(map(differ, lines)) and not _ends(text[:end], last):
         return "contradictory: several verdicts, and the last is not the end of the reply"
+    if any(differ(mine) and not _settled_after(mine, unmarked) for mine in lines):
+        return "contradictory: several verdicts, and nothing says that the last one is the answer's"
     if doubts.is_taken_back(unmarked[last:end]) or _replaced(unmarked[last:end], chosen[rubric.labels[-1]], rubric):
         return "contradictory: the verdict is taken back"
     return found
+
+
+def _settled_after(claims: list[Claim], text: str) -> bool:
+    """Return whether something is said before the last of several verdicts, and no other example begins there."""
+    first, last = claims[0], claims[-1]
+    if _INTRODUCES.search(text, 0, first.start):
+        return True  # what stands before the last one is repeated
+    others = [claim for claim in claims if claim.value != last.value]
+    between = text[max(claim.end for claim in others) : last.start]
+    example = _EXAMPLE.search(text, first.end, last.start)
+    return bool(re.search(r"\w", between)) and not (example and not _in_quotation(text, example.start()))
 
 
 def _replaced(tail: str, claim: Claim, rubric: Rubric) -> bool:
@@ -58,6 +83,8 @@ def _replaced(tail: str, claim: Claim, rubric: Rubric) -> bool:
     for found in pattern.finditer(tail, below) if below >= 0 else ():
         value = value_of(next(filter(None, found.groups())), rubric)
         on_scale = value is not None and rubric.scale[0] <= value <= rubric.scale[1]
+        if _IF_ANSWER.match(tail, found.end()):
+            continue  # B would be better if it had sources
         if on_scale and value != claim.value and not doubts.not_own(doubts.sentence_before(tail, found.start()), ""):
             return True
     return False
@@ -65,9 +92,7 @@ def _replaced(tail: str, claim: Claim, rubric: Rubric) -> bool:
 
 def _lists_scale(claims: list[Claim], text: str) -> bool:
     """Return whether lines with verdicts only say what each of them means: Score: 5 = perfect."""
-    explained = [
-        claim for claim in claims if claim.opens_line and re.match(r" ?[=:] ?[^\W\d]", text[claim.end : claim.end + 4])
-    ]
+    explained = [claim for claim in claims if claim.opens_line and _MEANING.match(text, claim.end)]
     return len({claim.value for claim in explained}) > 2 and explained[-1] == claims[-1]
 
 
@@ -75,8 +100,11 @@ def _turn_end(text: str, ends: list[int]) -> int:
     """Return where a user speaks next, in a line that says so, after a verdict; the end of the text if none does."""
     first = min(ends, default=None)
     turn = None if first is None else _NEXT_TURN.search(text, first)
-    quoted = turn is not None and len(re.findall(r'(?<!\w)"|"(?!\w)', text[: turn.start()])) % 2
-    return turn.start() if turn and not quoted else len(text)
+    return turn.start() if turn and not _in_quotation(text, turn.start()) else len(text)
+
+
+def _in_quotation(text: str, place: int) -> bool:
+    return bool(len(re.findall(r'(?<!\w)"|"(?!\w)', text[:place])) % 2)
 
 
 def _ends(text: str, end: int) -> bool:
@@ -127,6 +155,8 @@ def _doubted_by(claim: Claim, text: str, rest: str, label: str, rubric: Rubric) 
     """Return `claim`, without its value if what stands before it or `rest` after it leaves it open or takes it back."""
     if claim.value is None:
         return claim
+    if "[" in text[claim.start : claim.end] and "]" not in text[claim.start : claim.end] + rest:
+        return _without_value(claim, text, "no verdict: its bracket is not closed")
     if (patterns.WORD_GOES_ON if rubric.values else patterns.NUMBER_GOES_ON).match(rest):
         return _without_value(claim, text, "no verdict: it goes on")
     hedged = doubts.is_hedged(rest, is_word=bool(rubric.values))

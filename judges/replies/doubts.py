@@ -56,10 +56,14 @@ _HEDGED_WORD = _pattern(rf"""
 """)
 """What moreover restricts a verdict that is a word; after a number it gives a reason: 4, but it has no sources."""
 _SCORE = r"(?:score|rating|grade|verdict)\b"
-_CHANGE = r"(?:re\w+|correct|change|fix|adjust|lower|raise|withdraw)\b"
+_AGAIN = (
+    "consider|vis|view|think|grade|scor|rat|evaluat|assess|calculat|count|check|do|tract|plac|read|examin|comput|write"
+)
+_CHANGE = rf"(?:re-?(?:{_AGAIN})\w*|correct|change|fix|adjust|lower|raise|withdraw)\b"
 _TAKEN_BACK = _pattern(rf"""
     (?:^|[.!?;,:…(\[。—–-]|\bbut\b) [ *_]*+ (?:(?:oh|well|but|and|hm+|ok|okay),?\ )*+ (?:
-    (?:no|nope|nah)\b \s* [,.:;!?—–-] | wait\b | hmm+\b | oops\b | hold\ on\b
+    (?:no|nope|nah)\b \s* [,.:;!?—–-] | (?<!,\ )wait\b | wait\b(?!\ (?:\d|for\b|an?\b|until\b|at\b|time))
+    | hmm+\b | oops\b | hold\ on\b
     | actually\b\ ? (?:[,:\d] | (?:no|let|i|it|that|make|the\ (?:better|answer))\b | the\ {_SCORE})
     | (?:up)?on\ (?:\w+\ ){{0,2}} (?:reflection|second\ thoughts?|(?:re)?consideration|inspection|review|re-?reading
       |look)\b
@@ -76,7 +80,7 @@ _TAKEN_BACK = _pattern(rf"""
     | (?:i(?:'m|’m|\ am)\ )? (?:not\ (?:\w+\ )?(?:sure|certain)|unsure|uncertain)\ (?:about|of)
       \ (?:this|that|my|the)\ {_SCORE}
     | please\ (?:ignore|disregard) | (?:retracted|withdrawn|crossed\ out|struck\ out|cancelled|superseded|void)\b
-    | (?:make|change)\ (?:it|that)\b
+    | change\ (?:it|that)\b | make\ (?:it|that)(?:\ [\w>=.,/]+){{1,3}}\W*$
     | (?:that|this)\ (?:was|is|seems|may\ be)\ (?:an?\ )? (?:mistake|error|typo|wrong
       |too\ (?:high|low|generous|harsh|kind|strict|lenient|severe))\b
     | (?:the|my|this)\ {_SCORE}\ (?:(?:should|ought|must|needs|has\ to)\b

@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+from judges.replies.doubts import is_taken_back
 from judges.replies.patterns import patterns_of
 from judges.replies.values import claimed_value, word_value
 from judges.rubric import Rubric, json_key
@@ -11,6 +12,8 @@ from judges.rubric import Rubric, json_key
 _BEGINS = re.compile(r"[^{}\[\]]{0,300}?(?=\{)")
 """What may stand before the object: nothing, a fence, or a sentence."""
 _ENDS = re.compile(r"\s*(?:```)?\s*")
+_TELLS = re.compile(r"""[\d{}\[\]"=]|\w:\ ?\S|\b(?:but|instead|rather|should|would|un\w+|tie|[A-HJ-Z])\b""")
+"""What may not stand after the object, because it could be another verdict or speak against this one."""
 _FENCE = re.compile(r"[^`{}\[\]]{0,300}```(?:json)?\s*", re.IGNORECASE)
 _SCALE_KEY = re.compile(r"max|scale|out_?of|total_points|possible", re.IGNORECASE)
 
@@ -61,9 +64,14 @@ def _object(text: str) -> Any:
     opened = _FENCE.match(text) or _BEGINS.match(text)
     begin = opened.end() if opened else 0
     fields, end = _DECODER.raw_decode(text, begin)
-    if not _ENDS.fullmatch(text, end):
+    if not _ENDS.fullmatch(text, end) and not _is_ordinary(text[end:]):
         raise ValueError("something follows it")
     return fields
+
+
+def _is_ordinary(rest: str) -> bool:
+    """Return whether what follows an object is a sentence without a number, another object, or second thoughts."""
+    return not _TELLS.search(rest) and not is_taken_back(rest)
 
 
 def _several(text: str) -> bool:

@@ -44,7 +44,9 @@ NUMBER_GOES_ON = re.compile(
     rf"""[\])]*+[\[({{]+\d | {CLOSED} (?:
     \d | [+±~≈^°%‰…≤≥] | \(?\? | \.\. | <(?!/) | [-=]> | → | /[ ]{{0,4}}+\d | [:'’′″\\×÷>]\ ?\d
     | [-–—]?\ ?(?:ish|plus|minus)\b | and\ (?:change|a\ bit|some|up)\b
-    | (?:thousand|hundred|million|dozen|times|squared|per\ ?cent)\b
+    | (?:thousand|hundred|million|dozen|times|squared|per\ ?cent)\b | \(?normali[sz]ed\b
+    | (?:years?|months?|weeks?|days?|hours?|minutes?|seconds?|dollars?|euros?|pounds?|miles?|met(?:er|re)s?|[kcm]?m|k?g
+      |people|persons?|words|sentences|paragraphs|pages|errors|mistakes|examples|items|times)\b
     | (?!(?:because|since|as|with|due|for|has|lacks|misses|only|given)\b)[^\W\d]{{1,8}}\ {DIGITS}(?!\w|\ ?[%]) )""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -72,7 +74,8 @@ SUBJECT = r"(?:it(?:'s| is) |(?:this|the) (?:answer|response|reply) is )?"
 OWN = r"my|own|the|final|overall|total|corrected|revised|updated|adjusted|new|actual"
 OWN_ABROAD = "最终|总|总体|综合|我的|最後の?|la |le |el |die |der "
 OPENS_LINE = re.compile(
-    rf"[^\w\n]*+(?:\d{{1,2}}[.)][^\w\n]*+)?(?:(?:{OWN})[^\w\n]+){{0,3}}(?:{OWN_ABROAD})?", re.IGNORECASE
+    rf"[^\w\n]*+(?:\d{{1,2}}[.)][^\w\n]*+)?(?:(?:correction|revision|update|edit):[^\w\n]+)?(?:(?:{OWN})[^\w\n]+){{0,3}}(?:{OWN_ABROAD})?",
+    re.IGNORECASE,
 )
 """What may stand before a label that opens a line."""
 BEFORE_LABEL = re.compile(rf"(?:[^\w\s-]|(?<!\w)-|\b(?:{OWN}|this|it|so)) *$", re.IGNORECASE)
@@ -90,6 +93,7 @@ LEADS_TO = re.compile(
     rf"""\W*(?:{_SO}\W*)? (?:
     (?:(?:this|{OWN})\ )* {_VERDICT} (?:\ (?:for|of)\ (?:this|the)\ {_ANSWER})?
       (?:\ (?:is|would\ be)(?:\ \w+(?=:))?)? [^\w\n]*
+      (?:(?:assistant|answer|response)\ [ab]\ is\ (?:(?:significantly|slightly|much|clearly)\ )?better[^\w\n]*)?
     | (?:I|we)(?:\ would|['’]d)?\ (?:give|rate|grade|score|award|assign|choose|pick|prefer|say|go\ with)
       (?:\ {_IT})? (?:\ as|\ an?)? [^\w\n]* )?
     | \W*(?:\w+\ is\ )?(?:tie|draw)\W*""",
@@ -162,13 +166,17 @@ def _below(words: tuple[str, ...]) -> re.Pattern[str]:
     be = r"(?:be|have been|really|rather|better|only|therefore|in fact|now|to)"
     better = r"(?:better|fairer|fair|more|right|appropriate|justified|closer|correct|enough|preferable|stronger)"
     say = rf"(?:say|go with|settle (?:on|for)|give(?: {_IT})?|choose|pick|prefer)"
+    moved = (
+        r"lower|rais|reduc|increas|chang|adjust|correct|revis|drop|cut|bring|mov|amend|updat|downgrad|upgrad|bump|com"
+    )
+    change = rf"(?:{moved})\w*(?: (?:it|this|that|(?:the|my|this) {_VERDICT}))?(?: down| up| from \S+)* to"
     begins = r"(?:^|[.!?;:,(—–-] |\b(?:so|but|and|that|think|fact|then|perhaps|maybe|rather) )"
     ends = rf"(?=[^\w\n]{{0,4}}$|[.!?;,)]| {UNIT}| ?/| out of)"
     forms = (
         rf"^[^\w\n]*(?:{joined}\b[ ,:]*)*{value}[^\w\n]*$",
-        rf"\b{score} (?:should|must|ought to|could|can|might|may|would|is|was)(?: {be})* {value}{ends}",
+        rf"\b(?<!when ){score} (?:should|must|ought to|could|can|might|may|would|is|was)(?: {be})* {value}{ends}",
         rf"{begins}{value} (?:is|would be|seems|may be|might be) (?:a )?{better}\b",
-        rf"\b(?:to|(?:I|we)(?: would|['’]d| will|['’]ll)?(?: rather| now| really| instead)? {say}) {value}{ends}",
+        rf"\b(?:{change}|(?:I|we)(?: would|['’]d| will|['’]ll)?(?: rather| now| really| instead)? {say}) {value}{ends}",
     )
     return _compiled("|".join(form.replace("@", str(number)) for number, form in enumerate(forms)))
 
@@ -180,6 +188,8 @@ _I_GIVE = (
 )
 NAMES_SCORE = re.compile(rf"\b(?:an?|score|rating|grade|mark|{UNIT})\b", re.IGNORECASE)
 """What makes a number a score where the judge gives it: I give it a 4; that the answer earns it needs the scale."""
+SCORE_IN_WORDS = re.compile(rf"\b(?:score|rating|grade|mark) of\b|\b{UNIT}", re.IGNORECASE)
+"""What makes a number that the answer earns its score where the reply ends with it: it deserves a score of 4."""
 _IT_EARNS = rf"\b{_IT} (?:earns|gets|receives|deserves|merits|scores){_SCORE_OF} [ \[]*{ONE_NUMBER}"
 
 

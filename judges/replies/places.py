@@ -115,12 +115,22 @@ def _given(text: str, rubric: Rubric) -> Iterator[Claim]:
     if rubric.values and rubric.kind != "pair":
         return
     for pattern in found.given:
-        for said in pattern.finditer(text):
+        sentences = list(pattern.finditer(text))
+        for said in sentences:
             lead = patterns.LEADS_IN.fullmatch(doubts.sentence_before(text, said.start()))
             sure = rubric.values or said["scale"] or said["points"]
-            sure = sure or (pattern is found.given[0] and patterns.NAMES_SCORE.search(said[0]))
+            sure = sure or (
+                patterns.NAMES_SCORE.search(said[0])
+                if pattern is found.given[0]
+                else len(sentences) == 1 and _closes(said)
+            )
             if lead and sure and patterns.SENTENCE_ENDS.match(text, said.end()):
                 yield Claim(said.start(), said.end(), *claimed_value(said, rubric))
+
+
+def _closes(said: re.Match[str]) -> bool:
+    """Return whether a sentence says what the answer earns, in words that a score is given with, and ends the reply."""
+    return bool(patterns.SCORE_IN_WORDS.search(said[0])) and not re.search(r"\w", said.string[said.end() :])
 
 
 def _otherwise_labelled(text: str, rubric: Rubric) -> Iterator[Claim]:

@@ -25,13 +25,13 @@ _PLAIN: dict[int, str | None] = {0x2212: "-", 0x226A: "<<", 0x226B: ">>"}
 _PLAIN |= {code: chr(code - 0xFEE0) for code in _codes(WIDE)}
 _PLAIN |= dict.fromkeys(_codes(SPACES), " ") | dict.fromkeys(_codes(BREAKS), "\n") | dict.fromkeys(_codes(INVISIBLE))
 
-_STARS = re.compile("[★⭐🌟☆✩✰⚝½]{2,}")
+_STARS = re.compile("(?P<told>\\d(?:[.,]\\d)?[*_) ]{0,4})?(?P<row>[★⭐🌟☆✩✰⚝½]{2,})")
 _STRUCK = re.compile(
     r"~~[^~\n]++~~|<(s|del|strike)\b[^<>\n]{0,40}>[^<\n]*+(?:</\1>|$)|\\(?:cancel|sout)\{[^{}\n]*+\}",
     re.IGNORECASE | re.MULTILINE,
 )
 _MARKUP = re.compile(
-    r"""[*_`\\$]|<\|(?:begin|end)_of_box\|>|</?(?:b|i|u|p|br|em|strong|span|div|font|code|pre|h[1-6]|li|ul|ol|t[dhr]
+    r"""[*_`\\]|\$(?!\d[^$\n]*+(?:\n|\Z))|<\|(?:begin|end)_of_box\|>|</?(?:b|i|u|p|br|em|strong|span|div|font|code|pre|h[1-6]|li|ul|ol|t[dhr]
     |table|tbody|center|mark|small|big|answer|output|response|result|final(?:_answer)?|conclusion)(?:\ [^<>\n]{0,60})?
     \ ?/?>""",
     re.IGNORECASE | re.VERBOSE,
@@ -54,15 +54,18 @@ def plain(reply: str, stars: float = 0) -> str:
     if _ODD.search(reply):  # nearly always not, which is faster
         reply = _ENTITY.sub(lambda entity: _ENTITIES[entity[1]], reply.translate(_PLAIN))
     if "★" in reply or "⭐" in reply or "🌟" in reply:
-        reply = _STARS.sub(lambda row: _counted(row[0], stars), reply)
+        reply = _STARS.sub(lambda found: _counted(found, stars), reply)
     return _STRUCK.sub(lambda struck: "~" * len(struck[0]), reply)
 
 
-def _counted(row: str, stars: float) -> str:
+def _counted(found: re.Match[str], stars: float) -> str:
+    told, row = found["told"] or "", found["row"]
     order = re.fullmatch("([★⭐🌟]*)(½?)([☆✩✰⚝]*)", row)
     if order is None or not (order[3] or len(row) == stars):
-        return row
-    return f"{len(order[1])}{'.5' if order[2] else ''}/{len(row)}"
+        return found[0]
+    full = f"{len(order[1])}{'.5' if order[2] else ''}"
+    same = told.rstrip("*_) ").replace(",", ".").removesuffix(".0") == full and len(row) == stars
+    return told if same else f"{told}{full}/{len(row)}"  # after a number that says the same they are an ornament
 
 
 def without_markup(text: str) -> str:

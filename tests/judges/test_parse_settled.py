@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 CASES = [
     (name, kind, reply, wanted)
     for file in sorted(HERE.glob("reply_*.toml"))
-    if file.stem != "reply_shapes"
+    if file.stem != "reply_shapes" and not file.stem.startswith("reply_blind")
     for name, table in tomllib.loads(file.read_text(encoding="utf-8")).items()
     for kind in ("gives", "null")
     for reply, wanted in table[kind]
