@@ -9,9 +9,10 @@ from console.errors import InputError
 from console.progress import say
 from judges.pairwise import Contest
 from judges.rubric import Rubric
-from records import Judgment, Response, answer_key, text_of
+from records import Judgment, Response, answer_key, messages_of
 from records.files import BadRows, Record
-from records.shapes import located, located_responses, sides_of
+from records.keys import content_key
+from records.shapes import located, located_responses, responses_of, sides_of
 from records.store import latest
 from records.typed import read_typed
 
@@ -47,17 +48,21 @@ def contest_of(first: Response, second: Response) -> Contest:
 def _pair(record: Record) -> list[Contest]:
     sides = sides_of(record)
     if sides is None:
-        raise InputError("one answer, and two are needed; or give a second file")
+        answers = responses_of(record)
+        if len(answers) != 2:
+            n = "one answer" if len(answers) == 1 else f"{len(answers)} answers"
+            raise InputError(f"{n}, and two are compared; or give a second file")
+        return [contest_of(*answers)]
     return [contest_of(first, second) for first, second in product(*sides)]
 
 
 def _joined(a: Path, b: Path, *, strict: bool) -> Iterator[Contest]:
     second: dict[str, list[Response]] = defaultdict(list)
     for _, response in located_responses(b, BadRows(strict=strict)):
-        second[text_of(response.prompt)].append(response)
+        second[_asked(response)].append(response)
     n_alone = 0
     for _, response in located_responses(a, BadRows(strict=strict)):
-        others = second[text_of(response.prompt)]
+        others = second[_asked(response)]
         if others:
             yield contest_of(response, others.pop(0))
         else:
@@ -65,6 +70,10 @@ def _joined(a: Path, b: Path, *, strict: bool) -> Iterator[Contest]:
     n_left = sum(map(len, second.values()))
     if n_alone or n_left:
         say(f"without a partner and left out: {n_alone} of {a.name}, {n_left} of {b.name}")
+
+
+def _asked(response: Response) -> str:
+    return content_key(messages_of(response.prompt))
 
 
 def _of_judgments(a: Path, b: Path | None, *, strict: bool) -> Iterator[Contest]:

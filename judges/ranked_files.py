@@ -14,6 +14,7 @@ from judges.audit.readers.trees import read_oasst
 from judges.ranked import RankedAnswers, ordered_pairs
 from records import Message
 from records.fields.notes import Notes
+from records.fields.rankings import answers_in
 from records.files import BadRows, Record, read_records
 from records.keys import content_key
 from records.shapes import prompt_of
@@ -21,17 +22,15 @@ from records.shapes import prompt_of
 Located = tuple[str, Record]
 HUMAN_SCORES = ("helpfulness", "quality", "score")
 """Where a table with a row an answer keeps the score; HelpSteer's overall one is its helpfulness."""
-COMPLETION_SCORES = ("fine-grained_score", "overall_score")
-"""UltraFeedback's; the fine-grained one first, because some of its overall scores of 10 were meant as 1."""
 
 
 def read_ranked(source: str | Path, bad: BadRows) -> list[RankedAnswers]:
     """Return the ranked answers of a file or hub data set, in its order.
 
     Known are OASST trees, OASST's flat table of messages, rows with `prompt, responses, ranks`, a table with a scored
-    answer a row (HelpSteer; grouped by prompt), and UltraFeedback. OASST trees in other languages than English are left
-    out. A prompt with one answer only, or whose answers are all tied, is a bad row. Raises InputError where the first
-    record is none of these, or no prompt is usable.
+    answer a row (HelpSteer; grouped by prompt), UltraFeedback, Nectar and distilabel. OASST trees in other languages
+    than English are left out. A prompt with one answer only, or whose answers are all tied, is a bad row. Raises
+    InputError where the first record is none of these, or no prompt is usable.
     """
     records = list(read_records(source, bad))
     reader = _reader_for(records[0][1], source)
@@ -55,15 +54,16 @@ def _reader_for(record: Record, source: str | Path) -> Reader:
         return _trees
     if {"message_id", "parent_id", "text"} <= record.keys():
         return _messages
-    if isinstance(record.get("completions"), list):
-        return _each(_completions)
     if "responses" in record:
         return _each(_ranked_row)
+    if any(isinstance(record.get(name), list) for name in ("completions", "answers", "generations")):
+        return _each(_several)
     if "response" in record and _score_name(record, HUMAN_SCORES):
         return _scored_answers
     raise InputError(
         f"{source}: no ranked answers: the fields {', '.join(sorted(record)[:12])} are neither OASST's, nor 'prompt', "
-        "'responses' and 'ranks', nor 'prompt', 'response' and 'helpfulness', nor UltraFeedback's"
+        "'responses' and 'ranks', nor 'prompt', 'response' and 'helpfulness', nor UltraFeedback's, "
+        "Nectar's or distilabel's"
     )
 
 
@@ -96,13 +96,14 @@ def _ranked_row(record: Record) -> RankedAnswers:
     return _made(prompt_of(record).prompt, record["responses"], ranks, row_id=record.get("id"), **more)
 
 
-def _completions(record: Record) -> RankedAnswers:
-    """Return one row of UltraFeedback; a completion without a score is left out."""
-    answers: list[tuple[str, float]] = []
-    for completion in record["completions"]:
-        if name := _score_name(completion, COMPLETION_SCORES):
-            answers.append((text(completion, "response"), number_of(completion, name)))
-    return _by_scores(prompt_of(record).prompt, answers)
+def _several(record: Record) -> RankedAnswers:
+    """Return one row of UltraFeedback, Nectar or distilabel; an answer without a score or rank is left out."""
+    answers = answers_in(record)
+    scored = [(answer.text, answer.score) for answer in answers if answer.score is not None]
+    prompt = prompt_of(record).prompt
+    if any(answer.is_rank for answer in answers):
+        return _made(prompt, [text for text, _ in scored], [-score for _, score in scored])
+    return _by_scores(prompt, scored)
 
 
 def _scored_answers(records: Sequence[Located], bad: BadRows) -> Iterator[tuple[str, RankedAnswers]]:

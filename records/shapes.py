@@ -8,31 +8,41 @@ from typing import Any, TypeVar
 import msgspec
 
 from console.errors import InputError, RowError
-from records.fields.labels import Codes, check_zero_one
-from records.fields.messages import chat_in, is_conversation, text_in, with_head
+from records.fields.better import better_in
+from records.fields.labels import Codes, key_of
+from records.fields.messages import chat_in, is_conversation, text_in
 from records.fields.notes import Notes
-from records.fields.preferences import CHOSEN, Sides, better_in, has_own_codes, label_in, names_in, sides_in
-from records.fields.prompts import conversation_in, has_prompt, prompt_in
-from records.fields.values import number_in, number_or_none
+from records.fields.preferences import models_of, names_in, sides_in
+from records.fields.prompts import CONVERSATIONS, conversation_in, has_prompt, prompt_in, request_in
+from records.fields.rankings import Answer, answers_in, best_and_worst
+from records.fields.values import fields_of, number_in, number_or_none
 from records.files import BadRows, Record, read_records
 from records.finish import text_cut_off
 from records.keys import content_key
+from records.labelled import Labels, check_codes
 from records.rows import Message, Pair, Prompt, Response, messages_of
 
 RowT = TypeVar("RowT")
 UNKNOWN_MODEL = "unknown"
-ANSWERS = ("response", "completion", "output")
+ANSWERS = ("response", "completion", "output", "generation")
 LESSER_ANSWER = "answer"
 """Where one of the others is there, it is often the right answer rather than the one that was given."""
-SEVERAL = (("completions", "response"), ("answers", "answer"), ("responses", ""))
-"""Lists of answers to one prompt: UltraFeedback's, Nectar's, this project's ranked ones; and the text's field."""
-LABELLED_WITHIN = 20
-"""A file whose first rows have no label is not read in advance for them."""
+MODELS = ("model", "generator", "model_name", "model_id")
+WANTED = ("label", "kto_tag")
+"""Where KTO's data say whether an answer is a good one."""
+LEARNT = ("weight", "train", "training", "loss")
+"""Where a turn says whether it is learnt: OpenAI's 0 or 1, Axolotl's and ms-swift's false or true."""
 
 
 def read_prompts(source: str | Path, bad: BadRows) -> Iterator[Prompt]:
-    """Yield the prompts of a file: `prompt`, `instruction` (+ `input`), `messages`, `conversations`, `question`, ..."""
-    return (row for _, row in located(source, bad, lambda record: [prompt_of(record)]))
+    """Yield the prompts of a file: `prompt`, `instruction` (+ `input`), `messages`, `conversations`, `question`, ...
+
+    Another prompt with an id that was there before gets an id of its own: answers and judgments are grouped by it.
+    """
+    first: dict[str, str] = {}
+    for _, row in located(source, bad, lambda record: [prompt_of(record)]):
+        key = content_key(row.prompt, row.system)
+        yield row if first.setdefault(row.id, key) == key else msgspec.structs.replace(row, id=f"{row.id}-{key[:8]}")
 
 
 def read_responses(source: str | Path, bad: BadRows) -> Iterator[Response]:
@@ -45,22 +55,36 @@ def located_responses(source: str | Path, bad: BadRows) -> Iterator[tuple[str, R
     return located(source, bad, responses_of)
 
 
-def read_pairs(source: str | Path, bad: BadRows, codes: Codes | None = None) -> Iterator[Pair]:
+def read_pairs(
+    source: str | Path, bad: BadRows, codes: Codes | None = None, flag: str = "--codes", *, empty: bool = False
+) -> Iterator[Pair]:
     """Yield the preference pairs of a file; docs/train.md lists the formats, and ties are left out and counted.
 
-    Raises InputError where all labels are 0 or 1 and no `codes` say what they mean.
+    Raises InputError where the labels are numbers that may mean either side, or of a scale that is not known, and no
+    `codes` say what they mean; the message names `flag`. A pair with an empty answer is a bad row unless `empty`.
     """
-    check_codes(source, codes)
-    return (row for _, row in located(source, bad, lambda record: pairs_of(record, codes), Notes.tie))
+    check_codes(source, codes, flag)
+    labels = Labels(source, codes, flag)
+
+    def rows_of(record: Record) -> list[Pair]:
+        return pairs_of(labels.seen(record), codes, empty=empty)
+
+    yield from (row for _, row in located(source, bad, rows_of, Notes.tie))
+    labels.check()
 
 
-def read_chats(source: str | Path, bad: BadRows, codes: Codes | None = None) -> Iterator[list[Message]]:
+def read_chats(
+    source: str | Path, bad: BadRows, codes: Codes | None = None, flag: str = "--codes"
+) -> Iterator[list[Message]]:
     """Yield conversations that end with an assistant turn to be learnt, of a pair the chosen one only.
 
     Ties, and answers that are labelled False (KTO's), are left out and counted. Raises InputError as `read_pairs` does.
     """
-    check_codes(source, codes)
-    return (chat for _, chat in located(source, bad, lambda record: chats_of(record, codes), Notes.chosen_only))
+    check_codes(source, codes, flag)
+    labels = Labels(source, codes, flag)
+    rows = located(source, bad, lambda record: chats_of(labels.seen(record), codes), Notes.chosen_only)
+    yield from (chat for _, chat in rows)
+    labels.check()
 
 
 def located(
@@ -98,28 +122,9 @@ def located(
         raise InputError(f"{source}: no usable row: {bad.n_bad} bad")
 
 
-def check_codes(source: str | Path, codes: Codes | None) -> None:
-    """Raise InputError where a file's labels are all 0 or 1, which can mean either side, and no `codes` are given."""
-    if codes is not None:
-        return
-
-    def labels() -> Iterator[object]:
-        n_without = 0
-        for _, record in read_records(source, BadRows(quiet=True)):
-            names = _names(record)
-            found = label_in(record) if names and not has_own_codes(names) else {}
-            n_without += not found
-            if n_without == LABELLED_WITHIN:
-                yield None  # not a file of labels
-            yield from found.values()
-
-    check_zero_one(labels(), source)
-
-
 def prompt_of(record: Record) -> Prompt:
     """Return the prompt of one record, its system turn and history in it; raises InputError where there is none."""
-    sides = None if has_prompt(record) else sides_in(record)  # the prompt may stand in them only
-    prompt = prompt_in(record) if sides is None else sides.prompt
+    prompt = _asked(record)
     return Prompt(
         id=_id(record, "id", "uid", "question_id") or content_key("prompt", prompt),
         prompt=prompt,
@@ -135,6 +140,16 @@ def responses_of(record: Record) -> list[Response]:
     return _several(record) or [_alone(record)]
 
 
+def _asked(record: Record) -> str | list[Message]:
+    try:
+        sides = sides_in(record)
+    except InputError:
+        if not has_prompt(record):
+            raise
+        return prompt_in(record)  # the answers cannot be read, and are not asked for
+    return request_in(record) if sides is None else sides.prompt
+
+
 def sides_of(record: Record) -> tuple[list[Response], list[Response]] | None:
     """Return the answers of either side of a record with two, or None where it has none."""
     sides = sides_in(record)
@@ -142,62 +157,88 @@ def sides_of(record: Record) -> tuple[list[Response], list[Response]] | None:
         return None
     texts = [*sides.first, *sides.second]
     for name, text in _given(record).items():
-        if text.strip() not in [one.strip() for one in texts]:
+        if text.strip() and text.strip() not in [one.strip() for one in texts]:
             raise InputError(
                 f"'{name}' is neither '{sides.names[0]}' nor '{sides.names[1]}': keep the ones or the other"
             )
     first, second = (
-        [_response(record, sides.prompt, text, _models_of(name)) for text in side]
+        [_response(record, sides.prompt, text, models_of(name)) for text in side]
         for name, side in zip(sides.names, (sides.first, sides.second), strict=True)
     )
     return first, second
 
 
-def pairs_of(record: Record, codes: Codes | None = None) -> list[Pair]:
+def pairs_of(record: Record, codes: Codes | None = None, *, empty: bool = False) -> list[Pair]:
     """Return the preference pairs of one record, nothing for a tie; raises InputError where there is none.
 
-    `codes` say what a label means; the default is `records.fields.labels.CODES`.
+    `codes` say what a label means; the default is `records.fields.labels.CODES`. Of several answers with scores or
+    ranks the best is chosen against the worst. An answer that is empty is an error, unless `empty`: there is nothing in
+    it to learn, but to look at.
     """
     sides = sides_in(record)
     if sides is None:
-        raise InputError("no pair: expected 'chosen' and 'rejected', or two answers such as 'output_1' and a 'label'")
+        return _ranked_pairs(record)
     winner = better_in(record, sides.names, codes)
     if winner == "tie":
         return []
     better, worse = (sides.first, sides.second) if winner == "a" else (sides.second, sides.first)
-    pairs = [(chosen, rejected) for chosen, rejected in product(better, worse) if chosen != rejected]
+    names = sides.names if winner == "a" else sides.names[::-1]
+    for name, texts in zip(names, (better, worse), strict=True):
+        if not empty and not all(text.strip() for text in texts):
+            raise InputError(f"'{name}' is empty")
+    pairs = [(chosen, rejected) for chosen, rejected in product(better, worse) if chosen.strip() != rejected.strip()]
     if not pairs:
         raise InputError("the chosen and the rejected answer are the same")
-    return [_pair(record, sides, chosen, rejected) for chosen, rejected in pairs]
+    return [_pair(record, sides.prompt, chosen, rejected) for chosen, rejected in pairs]
 
 
 def chats_of(record: Record, codes: Codes | None = None) -> list[list[Message]]:
     """Return the conversations of one record that are to be learnt; raises InputError where there is none."""
-    if names_in(record) is not None:
+    if names_in(record) is not None or several_in(record):
         pairs = pairs_of(record, codes)
         texts = dict.fromkeys(pair.chosen[0]["content"] for pair in pairs)
         return [[*pairs[0].prompt, {"role": "assistant", "content": text}] for text in texts]
-    if _several(record):
-        raise InputError("several answers, and none is said to be the best: choose one with judges.best_of")
-    if record.get("label") is False:
-        return []
     row = _alone(record)
+    if _is_unwanted(record):
+        return []
+    if not row.response.strip():
+        raise InputError("the answer is empty")
     return [[*messages_of(row.prompt), {"role": "assistant", "content": row.response}]]
 
 
-def _names(record: Record) -> tuple[str, str] | None:
-    try:
-        return names_in(record)
-    except InputError:
-        return None
+def _ranked_pairs(record: Record) -> list[Pair]:
+    answers = [answer for answer in several_in(record) if answer.text.strip()]
+    if not answers:
+        hint = "; trainer.pairs makes pairs of judgments" if {"judge", "score"} <= record.keys() else ""
+        raise InputError(
+            "no pair: expected 'chosen' and 'rejected', or two answers such as 'output_1' and a 'label', found "
+            f"{fields_of(record)}{hint}"
+        )
+    found = best_and_worst(answers)
+    if found is None:
+        return []
+    best, worst = found
+    if best.text.strip() == worst.text.strip():
+        raise InputError("the chosen and the rejected answer are the same")
+    scores = {} if best.is_rank else {"chosen_score": best.score, "rejected_score": worst.score}
+    return [_pair({**record, **scores}, prompt_in(record), best.text, worst.text)]
 
 
-def _pair(record: Record, sides: Sides, chosen: str, rejected: str) -> Pair:
+def _is_unwanted(record: Record) -> bool:
+    """Return whether a record says that its answer is not to be learnt."""
+    values = [record.get(name) for name in WANTED]
+    turns = next((record[name] for name in CONVERSATIONS if isinstance(record.get(name), list)), None)
+    if turns and isinstance(turns[-1], dict):
+        values += [turns[-1].get(name) for name in LEARNT]
+    return any(value is not None and key_of(value) in ("false", "0") for value in values)
+
+
+def _pair(record: Record, asked: str | list[Message], chosen: str, rejected: str) -> Pair:
     # A score that is no number is none: pairs are learnt from without one. A weight counts in every loss.
     scores = ("chosen_score", "rejected_score", "margin", "confidence")
     known: dict[str, Any] = {name: number_in(record.get(name)) for name in scores}
     weight = number_or_none(record, "weight")
-    prompt = messages_of(sides.prompt)
+    prompt = messages_of(asked)
     return Pair(
         prompt=prompt,
         chosen=[{"role": "assistant", "content": chosen}],
@@ -230,10 +271,7 @@ def _alone(record: Record) -> Response:
         raise InputError(f"several answers that differ: {', '.join(given)}: keep one")
     own_id = _id(record, "response_id", "id")
     if chat is not None and chat[-1]["role"] == "assistant":
-        _check_asked(record, chat)
-        if len(chat) == 1:
-            return _response(record, prompt_in(record), chat[0]["content"], own_id=own_id)
-        return _response(record, with_head(record, chat[:-1]), chat[-1]["content"], own_id=own_id)
+        return _response(record, request_in(record), chat[-1]["content"], own_id=own_id)
     if given:
         return _response(record, prompt_in(record), next(iter(given.values())), own_id=own_id)
     for name in (*ANSWERS, LESSER_ANSWER):
@@ -241,7 +279,10 @@ def _alone(record: Record) -> Response:
             return _response(record, prompt_in(record), _answer(record[name], name), own_id=own_id)
     if chat is not None:
         raise InputError("the conversation does not end with an assistant turn")
-    raise InputError("no response: expected 'response', 'output', 'completion', 'messages' or a pair of answers")
+    raise InputError(
+        "no response: expected 'response', 'output', 'completion', 'messages' or a pair of answers, found "
+        f"{fields_of(record)}"
+    )
 
 
 def _given(record: Record) -> dict[str, str]:
@@ -253,26 +294,21 @@ def _given(record: Record) -> dict[str, str]:
     return found
 
 
-def _check_asked(record: Record, chat: list[Message]) -> None:
-    prompt = record.get("prompt")
-    asked = prompt.strip() if isinstance(prompt, str) else ""
-    if asked and len(chat) > 1 and asked not in [turn["content"].strip() for turn in chat]:
-        raise InputError("'prompt' is no turn of the conversation beside it: keep one")
+def several_in(record: Record) -> list[Answer]:
+    """Return the answers of a list of several to one prompt; raises InputError where another stands beside them."""
+    answers = answers_in(record)
+    texts = [answer.text.strip() for answer in answers]
+    for name, text in (_given(record) if answers else {}).items():
+        if text.strip() and text.strip() not in texts:
+            raise InputError(f"'{name}' is none of the {len(answers)} answers beside it: keep the one or the others")
+    return answers
 
 
 def _several(record: Record) -> list[Response]:
     """Return the answers of a list of several to one prompt, or nothing where there is no such list."""
-    for name, field in SEVERAL:
-        answers = record.get(name)
-        if isinstance(answers, list) and answers and all(isinstance(one, dict if field else str) for one in answers):
-            prompt = prompt_in(record)
-            return [_one_of(record, prompt, one, field) for one in answers]
-    return []
-
-
-def _one_of(record: Record, prompt: str | list[Message], answer: Any, field: str) -> Response:
-    text = text_in(answer.get(field) if field else answer, field or "responses", empty=True)
-    return _response({**record, **answer} if field else record, prompt, text)
+    answers = several_in(record)
+    prompt = prompt_in(record) if answers else ""
+    return [_response(answer.record, prompt, answer.text) for answer in answers]
 
 
 def _answer(value: object, name: str) -> str:
@@ -292,7 +328,7 @@ def _response(
     models: tuple[str, ...] = (),
     own_id: str | None = None,
 ) -> Response:
-    model = _optional(record, *models, "model", "generator") or UNKNOWN_MODEL
+    model = _optional(record, *models, *MODELS) or UNKNOWN_MODEL
     return Response(
         id=own_id or content_key("response", prompt, text, model),
         prompt_id=_id(record, "prompt_id", "question_id") or content_key("prompt", prompt),
@@ -304,14 +340,6 @@ def _response(
         n_tokens=_whole(record, "n_tokens"),
         reference=_optional(record, "reference"),
     )
-
-
-def _models_of(side: str) -> tuple[str, ...]:
-    """Return where a record names the model of a side: `model_1` or `generator_1` for output_1, `chosen_model`."""
-    if side in CHOSEN:
-        return f"model_{side}", f"generator_{side}", f"{side}_model"
-    last = side[-1].lower()
-    return f"model_{last}", f"generator_{last}", f"model_{last.upper()}", f"model{last}"
 
 
 def _optional(record: Record, *names: str) -> str | None:

@@ -27,6 +27,6 @@ class TrainFlags(Flags):
 
 def codes_of(config: TrainFlags) -> "dict[str, Winner] | None":
     """Return what the labels mean where --codes says it; raises InputError where it is of another form."""
-    from records.fields.labels import parse_codes
+    from records.fields.labels import given_codes
 
-    return None if config.codes is None else parse_codes(config.codes)
+    return given_codes(config.codes)

@@ -43,7 +43,9 @@ class SeedOptions:
     prompts: Path | None = None
     """Prompts for the rounds and the evaluation."""
     ift: Path | None = None
-    """Conversations that show how to answer."""
+    """Conversations that show how to answer; of pairs the chosen answers."""
+    codes: str | None = None
+    """What labels of two answers in `ift` mean, like 0=a,1=b,2=tie, a being the first; 1, 2, a, b and tie need none."""
     eft: Path | None = None
     """Judged answers that show how to judge: chats, as trainer.eft writes them, or rows with scores and rationales."""
     judging: Annotated[bool, off("Do not learn to judge: the paper's ablation without EFT (section 3.2).")] = True

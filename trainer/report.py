@@ -65,7 +65,7 @@ def print_plan(run: Run, config: Config) -> None:
     from trainer.workload import loop_work
 
     prompts = seed_prompts(config.seeds.prompts)
-    chats = [*ift_chats(config.seeds.ift), *judging_chats(config)]
+    chats = [*ift_chats(config.seeds.ift, config.seeds.codes), *judging_chats(config)]
     works, model, options = loop_work(config, prompts, chats), config.engine.model, config.estimate
     if options.gpus:
         size = model_size(options.size or resolve_model(model, config.engine.run))

@@ -33,7 +33,7 @@ def supervised(run: Run, config: Config) -> LedgerLine:
     """Make iter1: the base model fine-tuned on answers (IFT) and on judging (EFT), the paper's M1."""
     started_s = time.monotonic()
     check_model(run, 0)
-    ift, eft = ift_chats(config.seeds.ift, strict=config.strict), judging_chats(config)
+    ift, eft = ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict), judging_chats(config)
     out = run.model(1)
     set_aside_broken_model(out)
     if not out.exists():

@@ -11,6 +11,7 @@ from judges.options import Reading
 from judges.ranked import RankedAnswers
 from judges.rubric import Rubric
 from records import Message, Prompt, text_of
+from records.fields.labels import given_codes
 from records.files import BadRows, read_records
 from records.shapes import chats_of, prompt_of, read_chats, read_prompts
 from trainer.eft_examples import judge_chat, score_line
@@ -25,9 +26,9 @@ def seed_prompts(source: Path | None, *, strict: bool = False) -> list[Prompt]:
     return list({str(prompt.prompt): prompt for prompt in prompts}.values())
 
 
-def ift_chats(source: Path | None, *, strict: bool = False) -> list[list[Message]]:
-    """Return conversations that show how to answer, from `source` or the packaged ones."""
-    return list(read_chats(source or IFT, BadRows(strict=strict)))
+def ift_chats(source: Path | None, codes: str | None = None, *, strict: bool = False) -> list[list[Message]]:
+    """Return conversations that show how to answer, from `source` or the packaged ones; `codes` is like 0=a,1=b."""
+    return list(read_chats(source or IFT, BadRows(strict=strict), given_codes(codes), "--seeds.codes"))
 
 
 def eft_chats(source: Path | None, rubric: Rubric, read: Reading) -> Iterator[list[Message]]:

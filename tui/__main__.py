@@ -37,12 +37,12 @@ class Config(Flags):
 
 def main(config: Config) -> None:
     """Load the pairs, then open the screen; wrong input ends the command before the screen opens."""
-    from records.fields.labels import parse_codes
+    from records.fields.labels import given_codes
     from tui.query import find_pairs, load_pairs
 
     if config.screenshot is not None and config.screenshot.suffix.lower() != ".svg":
         raise InputError(f"--screenshot {config.screenshot}: the file must end in .svg")
-    codes = None if config.codes is None else parse_codes(config.codes)
+    codes = given_codes(config.codes)
     pairs = load_pairs(find_pairs(config.source), strict=config.strict, codes=codes)
     if config.json or config.dry_run:
         _print_rows(pairs, as_json=config.json, only_counts=config.dry_run)

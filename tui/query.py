@@ -10,9 +10,10 @@ from console.errors import InputError, RowError
 from records.fields.labels import Codes
 from records.fields.notes import Notes
 from records.files import BadRows, decode_record, is_indexed
+from records.labelled import Labels, check_codes
 from records.rows import Pair, text_of
 from records.runs import ITERATION, RUNS, Run, find_run
-from records.shapes import check_codes, pairs_of, read_pairs
+from records.shapes import pairs_of, read_pairs
 from tui.text import cell_text, known_number
 
 PAIRS = "pairs.jsonl"
@@ -83,7 +84,7 @@ class FileBodies:
             with self._path.open("rb") as file:
                 for offset, place in zip(self._offsets[part], self._places[part], strict=True):
                     file.seek(offset)
-                    yield pairs_of(decode_record(file.readline()), self._codes)[place]
+                    yield pairs_of(decode_record(file.readline()), self._codes, empty=True)[place]
         except (OSError, InputError, IndexError):
             raise InputError(f"{self._path}: has changed since it was opened; quit and open it again") from None
 
@@ -148,7 +149,7 @@ def load_pairs(path: Path, *, strict: bool = False, codes: Codes | None = None) 
     if is_indexed(path):
         rows, bodies = _indexed(path, bad, codes)
     else:
-        bodies = list(read_pairs(path, bad, codes))
+        bodies = list(read_pairs(path, bad, codes, empty=True))
         rows = [_summary(number, pair, path) for number, pair in enumerate(bodies, start=1)]
     if not rows:
         raise InputError(f"{path}: no pair to show: {bad.n_bad} bad rows, and ties are left out")
@@ -188,7 +189,7 @@ def _last_pairs(run: Run) -> Path:
 def _indexed(path: Path, bad: BadRows, codes: Codes | None) -> tuple[list[PairRow], FileBodies]:
     check_codes(path, codes)
     rows: list[PairRow] = []
-    bodies, notes = FileBodies(path, codes), Notes(str(path))
+    bodies, notes, labels = FileBodies(path, codes), Notes(str(path)), Labels(path, codes)
     end = 0
     try:
         with path.open("rb") as file:
@@ -198,7 +199,7 @@ def _indexed(path: Path, bad: BadRows, codes: Codes | None) -> tuple[list[PairRo
                     continue
                 try:
                     record = decode_record(line)
-                    pairs = pairs_of(record, codes)
+                    pairs = pairs_of(labels.seen(record), codes, empty=True)
                 except InputError as error:
                     bad.add(RowError(f"{path}:{number}: {error}"))
                     continue
@@ -209,6 +210,7 @@ def _indexed(path: Path, bad: BadRows, codes: Codes | None) -> tuple[list[PairRo
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     if end == 0:
         raise InputError(f"{path}: the file has no rows")
+    labels.check()
     notes.say()
     return rows, bodies
 

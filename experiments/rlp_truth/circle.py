@@ -66,7 +66,7 @@ def _first(size: Size, seeds: Seeds, seed: int, split: "Split") -> Run:
     link_base_model(run, seeds.base)
     if not run.model(1).exists():
         run.iteration(1).mkdir(parents=True, exist_ok=True)
-        train_sft(run.model(0), run.model(1), ift_chats(config.seeds.ift), config.sft, seed, "SFT")
+        train_sft(run.model(0), run.model(1), ift_chats(config.seeds.ift, config.seeds.codes), config.sft, seed, "SFT")
     if not seeds.file("labelled").exists():
         answers = answers_of(run.model(1), seeds, LABELLED, 2, size, seed)
         write_rows(seeds.file("labelled"), labelled(answers, size.length_weight))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from console.errors import InputError
 from judges.audit.labels import SWAPPED, Grade, Verdict, verdict_by_scores
-from records.fields.labels import CODES, key_of, parse_codes
+from records.fields.labels import CODES, key_of, meaning_of, parse_codes
 from records.fields.values import is_empty, number_in
 from records.files import Record
 from records.rows import Winner
@@ -152,7 +152,7 @@ def verdict_of(record: Record, columns: Columns) -> Verdict:
         return verdict_by_scores(*map(Grade, scores))
     winner, preference = winner_of(cell, columns.codes)
     if winner is None:
-        winner = CHOSEN.get(key_of(cell)) or _by_name(cell, record)
+        winner = CHOSEN.get(key_of(cell)) or by_model(cell, record)
     if winner is None:
         return Verdict(None, error=str(record.get("error") or f"no verdict in {cell!r}"))
     stated = number_in(record.get("preference_b"))
@@ -193,9 +193,9 @@ def winner_of(cell: object, codes: dict[str, Winner]) -> tuple[Winner | None, fl
     """
     if cell is None or isinstance(cell, bool):
         return None, None
-    text, number = key_of(cell), number_in(cell)
-    if text in codes:
-        return codes[text], None
+    number = number_in(cell)
+    if (winner := meaning_of(cell, codes)) is not None:
+        return winner, None
     if codes is CODES and number is not None and 1 < number < 2:
         return ("a" if number < 1.5 else "b"), number - 1
     return None, None
@@ -227,7 +227,7 @@ def judge_in(record: Record) -> str:
 def _by_two(record: Record) -> Verdict | None:
     """Return what two games, two decisions or two scores say, or None where the row has no two."""
     if all(name in record for name in GAMES):
-        return _by_orders(*(winner_of(record[name], CODES)[0] or _by_name(record[name], record) for name in GAMES))
+        return _by_orders(*(winner_of(record[name], CODES)[0] or by_model(record[name], record) for name in GAMES))
     decisions = record.get(JUDGMENTS)
     if isinstance(decisions, list) and len(decisions) == 2:
         first, second = (
@@ -247,8 +247,8 @@ def _by_orders(first: Winner | None, second: Winner | None) -> Verdict:
     return Verdict(first if first == second else "tie", None, None, first, second)
 
 
-def _by_name(cell: object, record: Record) -> Winner | None:
-    """Return the side whose model a cell names."""
+def by_model(cell: object, record: Record) -> Winner | None:
+    """Return the side whose model a cell names, or None."""
     models = models_in(record)
     if models is None or models[0] == models[1] or cell not in models:
         return None

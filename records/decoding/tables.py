@@ -74,7 +74,7 @@ class _Lines:
         self.is_cut = False
         """Whether the last line so far has no end."""
         self.delimiter = delimiter
-        self._lines = lines_of(path)
+        self._lines = _with_ends(lines_of(path))
         self._held: str | None = None
         first = next(self, "")
         if first.lower().startswith("sep=") and len(first.strip("\r\n")) == 5:
@@ -97,6 +97,17 @@ class _Lines:
         except UnicodeDecodeError as error:
             byte = f"byte 0x{line[error.start]:02X} at {error.start}"
             raise InputError(f"{self.path}:{self.number}: not UTF-8: {byte}; save the table as UTF-8") from None
+
+
+def _with_ends(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a file; one whose lines end with a bare carriage return, as an old Mac's, is one line else."""
+    first = next(lines, b"")
+    if b"\r" in first.rstrip(b"\r\n") and not first.endswith(b"\n"):
+        first = first.replace(b"\r", b"\n")
+        yield from first.splitlines(keepends=True)
+    elif first:
+        yield first
+    yield from lines
 
 
 def _header(cells: list[str], delimiter: str, where: str) -> list[str]:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import cycle
 from typing import Any
 
 from console.errors import InputError
@@ -21,7 +22,10 @@ ROLES = {
 ROLE_FIELDS, CONTENT_FIELDS = ("role", "from"), ("content", "value", "text", "parts")
 CALLS = ("tool_calls", "function_call")
 TEXT_PARTS, UNSAID_PARTS = ("text", "input_text", "output_text"), ("thinking", "reasoning", "redacted_thinking")
-SYSTEM_FIELDS = ("system", "system_prompt", "system_message")
+TEXT_FIELDS = ("answer", "text", "content", "parts")
+SYSTEM_FIELDS = ("system", "system_prompt", "system_message", "systemInstruction", "system_instruction")
+SPOKEN_IN_TURN = ("conversations", "conversation")
+"""Where a list of texts is LIMA's conversation."""
 UNREADABLE = re.compile("[\x00\ud800-\udfff]")  # NUL and lone surrogates: no tokenizer and few files can hold them
 REPLACEMENT = "\ufffd"
 """What stands for it in a text that a model wrote, as for bytes that are no UTF-8."""
@@ -30,10 +34,10 @@ RENDERED = re.compile(
     r"<\|(?:im_start|im_end|im_sep|start_header_id|end_header_id|eot_id|begin_of_text|end_of_text|endoftext|user|"
     r"assistant|system|end|start|return|turn|START_OF_TURN_TOKEN|END_OF_TURN_TOKEN|end_of_turn)\|?>"
     r"|\[/?INST\]|<</?SYS>>|</?start_of_turn>|<end_of_turn>|<｜(?:User|Assistant|begin▁of▁sentence|end▁of▁sentence)｜>"
-    r"|\[\|(?:user|assistant|system|endofturn)\|\]|</s>\s*\Z"
+    r"|\[\|(?:user|assistant|system|endofturn)\|\]|<extra_id_[01]>|</s>\s*\Z"
 )
 
-MARKS = ("<|", "INST]", "SYS>", "_of_turn", "<｜", "[|", "</s>")
+MARKS = ("<|", "INST]", "SYS>", "_of_turn", "<｜", "[|", "<extra_id_", "</s>")
 """What each rendered template has."""
 
 
@@ -48,11 +52,11 @@ def text_in(value: object, name: str, *, empty: bool = False) -> str:
     Raises InputError where it holds anything else, an image for example, where it is empty unless `empty`, or where it
     holds a character that is no text.
     """
+    if isinstance(value, dict):  # Arena-Hard's answers, OASST's messages, Gemini's system instruction
+        value = next((value[field] for field in TEXT_FIELDS if value.get(field) is not None), None)
     if isinstance(value, list):
         said = [text for part in value if (text := _part(part, name)) is not None]
         value = "\n".join(said) if said else None
-    elif isinstance(value, dict):  # Arena-Hard's answers, and OASST's messages
-        value = next((value[field] for field in ("answer", "text", "content") if value.get(field) is not None), None)
     if not isinstance(value, str):
         raise InputError(f"'{name}' must be text, found {type(value).__name__}")
     if not empty and not value.strip():
@@ -71,8 +75,20 @@ def chat_in(value: object, name: str) -> list[Message]:
     """
     turns = _listed(value, name)
     if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
+        if isinstance(turns, list) and turns and name in SPOKEN_IN_TURN and all(isinstance(one, str) for one in turns):
+            return _in_turn(turns, name)
         raise InputError(f"'{name}' must be a list of messages")
+    if all(turn.keys() >= {"input", "output"} and not turn.keys() & {*ROLE_FIELDS} for turn in turns):
+        return _in_turn([text for turn in turns for text in (turn["input"], turn["output"])], name)
     return [message_of(turn) for turn in turns]
+
+
+def _in_turn(texts: Sequence[object], name: str) -> list[Message]:
+    """Return texts of which the user says the first, the assistant the next, and so on (LIMA, Capybara)."""
+    roles = cycle(("user", "assistant"))
+    return [
+        {"role": role, "content": text_in(text, name, empty=True)} for role, text in zip(roles, texts, strict=False)
+    ]
 
 
 def message_of(turn: Record) -> Message:
@@ -103,7 +119,10 @@ def with_head(record: Record, chat: list[Message]) -> list[Message]:
     if history and history[0]["role"] == "system" and (own or system is not None):
         raise InputError("two system turns: 'history' has one of its own")
     first = own or ([] if system is None else [{"role": "system", "content": system}])
-    return [*first, *history, *chat[len(own) :]]
+    whole = [*first, *history, *chat[len(own) :]]
+    if whole and whole[-1]["role"] == "user" and not whole[-1]["content"].strip():
+        raise InputError("the request is empty: the user's last turn says nothing")
+    return whole
 
 
 def is_conversation(value: object) -> bool:
@@ -171,6 +190,8 @@ def _only(turn: Record, names: tuple[str, ...]) -> tuple[str, Any] | None:
 def _part(part: object, name: str) -> str | None:
     """Return the text of one part of a content, or None for reasoning, which is not said."""
     kind = part.get("type", "text") if isinstance(part, dict) else type(part).__name__
+    if isinstance(part, dict) and part.get("thought") is True:  # Gemini's reasoning
+        return None
     if isinstance(part, dict) and kind in TEXT_PARTS and isinstance(part.get("text"), str):
         said: str = part["text"]
         return said

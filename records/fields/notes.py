@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from console.progress import say
 from records.fields.messages import rendered_in
 from records.fields.preferences import names_in
+from records.fields.rankings import answers_in
 from records.fields.values import Record
 from records.rows import Message
 
@@ -29,7 +30,7 @@ class Notes:
     def chosen_only(self, record: Record, n_rows: int) -> None:
         """Count a record of which only the better answer is learnt, or nothing at all."""
         self._counts["records"] += 1
-        if names_in(record) is not None:
+        if names_in(record) is not None or answers_in(record):
             self._counts["ties" if n_rows == 0 else "chosen"] += 1
         else:
             self._counts["unwanted"] += n_rows == 0

@@ -1,42 +1,55 @@
 """Two sides of a record, chosen and rejected or with a label: their prompt, their texts, and which is better."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from console.errors import InputError
-from records.fields.labels import ONE_OR_ZERO, ZERO_FIRST, Codes, side_of
+from records.fields.labels import ONE_OR_ZERO, ZERO_FIRST, Codes
 from records.fields.messages import chat_in, is_conversation, message_of, text_in, transcript_in, with_head
-from records.fields.prompts import has_prompt, is_transcript, prompt_in
-from records.fields.values import Record
-from records.rows import Message, Winner, messages_of
+from records.fields.prompts import CONVERSATIONS, conversation_in, has_prompt, head_after, is_transcript, prompt_in
+from records.fields.values import Record, is_empty
+from records.rows import Message, messages_of
 
-CHOSEN = ("chosen", "rejected")
-SIDES = (
-    CHOSEN,
+Names = tuple[str, str]
+BETTER_FIRST: tuple[Names, ...] = (
+    ("chosen", "rejected"),
+    ("chosen_response", "rejected_response"),
+    ("preferred_output", "non_preferred_output"),
+    ("response_chosen", "response_rejected"),
+    ("response_j", "response_k"),
+)
+"""The names of two sides that say which is better: TRL's, Argilla's, OpenAI's, OpenRLHF's, StackExchange's."""
+ONLY_REJECTED = "rejected_response"
+"""ms-swift's, beside the answer that is better: the end of the messages, or `response`."""
+TALKS = ("conversation_a", "conversation_b")
+SIDES: tuple[Names, ...] = (
+    *BETTER_FIRST,
     ("output_1", "output_2"),
     ("response_a", "response_b"),
     ("response_A", "response_B"),
     ("response1", "response2"),
+    ("response_0", "response_1"),
     ("response_1", "response_2"),
     ("response 1", "response 2"),
     ("answer_a", "answer_b"),
     ("completion_a", "completion_b"),
-    ("conversation_a", "conversation_b"),
+    TALKS,
     ("human_ref_A", "human_ref_B"),
 )
 """The names under which people keep two answers."""
-OWN_CODES: dict[tuple[str, str], Codes] = {
+OWN_CODES: dict[Names, Codes] = {
     ("response 1", "response 2"): ZERO_FIRST,  # Auto-J
     ("human_ref_A", "human_ref_B"): ONE_OR_ZERO,  # SHP
 }
-LABELS = ("label", "preference", "winner", "labels")
+PANDALM = ("response1", "response2")
 
 
 @dataclass(frozen=True)
 class Sides:
     """Two sides, each with one answer or, as in RewardBench 2, several."""
 
-    names: tuple[str, str]
+    names: Names
     prompt: str | list[Message]
     first: list[str]
     second: list[str]
@@ -51,56 +64,89 @@ def sides_in(record: Record) -> Sides | None:
     named = names_in(record)
     if named is None:
         return None
-    heads, texts = zip(*(_side(record[name], name) for name in named), strict=True)
-    prompt = _prompt(record, named, heads)
+    if talks := _talks_as_text(record, named):
+        record, values = {**record, "prompt": None}, talks
+    else:
+        values = (record[named[0]], record[named[1]])
+    heads, texts = zip(*(_side(record, value, name) for value, name in zip(values, named, strict=True)), strict=True)
+    if named[1] == ONLY_REJECTED and heads[0] and not heads[1]:
+        heads = heads[0], heads[0]
+    prompt = _prompt(record, named, heads, [*texts[0], *texts[1]])
     if is_transcript(record.get("prompt")):
         texts = tuple([text.strip() for text in side] for side in texts)
     return Sides(named, prompt, *texts)
 
 
-def names_in(record: Record) -> tuple[str, str] | None:
-    """Return the names of the two sides, or None; raises InputError where different answers stand under several."""
-    found = [names for names in SIDES if record.get(names[0]) is not None and record.get(names[1]) is not None]
+def names_in(record: Record) -> Names | None:
+    """Return the names of the two sides, or None; raises InputError where different answers stand under several.
+
+    Two fields that are both empty are none: a table has a column for each, whatever a row is.
+    """
+    found = [names for names in SIDES if _has(record, names)]
+    if not found:
+        return _with_rejected(record)
     for names in found[1:]:
+        if names == ("response_1", "response_2") and found[0] == ("response_0", "response_1"):
+            raise InputError("three answers or more: response_0, response_1, response_2: keep two")
         if {_plain(record[name]) for name in names} != {_plain(record[name]) for name in found[0]}:
             raise InputError(f"several pairs of answers: {', '.join(found[0])} and {', '.join(names)}: keep one")
-    return found[0] if found else None
+    return found[0]
 
 
-def better_in(record: Record, names: tuple[str, str], codes: Codes | None) -> Winner:
-    """Return which side of a record is better, `a` for the first; raises InputError where it does not say so."""
-    if names == CHOSEN:
-        return "a"
-    said = label_in(record)
-    if not said:
-        raise InputError(f"no label: which of {names[0]} and {names[1]} is better? Expected one of {', '.join(LABELS)}")
-    meanings = OWN_CODES.get(names) if codes is None else codes
-    winners = {name: side_of(value, meanings, name) for name, value in said.items()}
-    if len(set(winners.values())) > 1:
-        raise InputError(f"the labels contradict each other: {', '.join(f'{k} {v}' for k, v in winners.items())}")
-    return next(iter(winners.values()))
+def says_better(names: Names) -> bool:
+    """Return whether the names of two sides say which is better: the first."""
+    return names in BETTER_FIRST or names[1] == ONLY_REJECTED
 
 
-def label_in(record: Record) -> dict[str, object]:
-    """Return the labels of a record by the names of their fields."""
-    return {name: record[name] for name in LABELS if record.get(name) is not None}
-
-
-def has_own_codes(names: tuple[str, str]) -> bool:
+def has_own_codes(names: Names) -> bool:
     """Return whether what the labels mean is known from the format, so that 0 and 1 need no --codes."""
-    return names == CHOSEN or names in OWN_CODES
+    return says_better(names) or names in OWN_CODES
 
 
-def _side(value: object, name: str) -> tuple[list[Message], list[str]]:
+def models_of(side: str) -> tuple[str, ...]:
+    """Return where a record names the model of a side: `model_1` or `generator_1` for output_1, `chosen_model`."""
+    for better, worse in (("chosen", "rejected"), ("preferred", "non_preferred")):
+        if side.startswith((better, worse)):
+            which = better if side.startswith(better) else worse
+            return f"model_{which}", f"generator_{which}", f"{which}_model", f"{which}-model"
+    last = side[-1].lower()
+    return f"model_{last}", f"generator_{last}", f"model_{last.upper()}", f"model{last}"
+
+
+def until_turn(record: Record, chat: list[Message]) -> list[Message]:
+    """Return a conversation up to the answer that a row of MT-Bench is about: its `turn`, 1 or 2, of both."""
+    turn = record.get("turn")
+    asked = [place for place, message in enumerate(chat) if message["role"] == "user"]
+    if isinstance(turn, int) and not isinstance(turn, bool) and 1 <= turn < len(asked):
+        return chat[: asked[turn]]
+    return chat
+
+
+def _has(record: Record, names: Names) -> bool:
+    values = [record.get(name) for name in names]
+    return all(value is not None for value in values) and not all(is_empty(value) for value in values)
+
+
+def _with_rejected(record: Record) -> Names | None:
+    if is_empty(record.get(ONLY_REJECTED)):
+        return None
+    better = next((name for name in ("response", *CONVERSATIONS) if not is_empty(record.get(name))), None)
+    return None if better is None else (better, ONLY_REJECTED)
+
+
+def _side(record: Record, value: object, name: str) -> tuple[list[Message], list[str]]:
     """Return the turns before the answer, where the side has them, and the answer or answers."""
     if isinstance(value, dict):
         return _answered([message_of(value)], name)
-    if is_conversation(value):
-        return _answered(chat_in(value, name), name)
+    if is_conversation(value) or (name in CONVERSATIONS and isinstance(value, list)):
+        chat = chat_in(value, name)
+        return _answered(until_turn(record, chat) if name in TALKS else chat, name)
     if isinstance(value, list):
         if not value or not all(isinstance(text, str) for text in value):
             raise InputError(f"'{name}' must be an answer, answers, or a conversation")
         return [], [text_in(text, name, empty=True) for text in value]
+    if name in PANDALM and isinstance(value, bool | int | float) and "annotator1" in record:
+        value = str(value)  # where a model wrote only True or a number, PandaLM's file has a JSON value
     text = text_in(value, name, empty=True)
     turns = transcript_in(text)
     return ([], [text]) if turns is None else _answered(turns, name)
@@ -114,27 +160,55 @@ def _answered(chat: list[Message], name: str) -> tuple[list[Message], list[str]]
     return chat[:-1], [chat[-1]["content"]]
 
 
-def _prompt(record: Record, names: tuple[str, str], heads: Sequence[list[Message]]) -> str | list[Message]:
+def _prompt(record: Record, names: Names, heads: Sequence[list[Message]], texts: Sequence[str]) -> str | list[Message]:
     given = prompt_in(record) if has_prompt(record) else None
     if not any(heads):
+        if given is None:
+            given = _before_answer(record, texts)
         if given is None:
             raise InputError(f"no prompt: '{names[0]}' and '{names[1]}' are answers alone; give it as 'prompt'")
         return given
     if heads[0] != heads[1]:
         raise InputError(f"'{names[0]}' and '{names[1]}' do not share their prompt: they part before the last answer")
     head = with_head(record, heads[0])
-    if given is not None and not _opens(messages_of(given), head):
-        raise InputError(f"'prompt' is not what '{names[0]}' opens with")
-    return head
+    return head if given is None else head_after(messages_of(given), head, f"'{names[0]}'")
 
 
-def _opens(given: list[Message], head: list[Message]) -> bool:
-    """Return whether `given` is the head of a conversation, without its system turn perhaps, or one of its requests."""
-    told, asked = ([turn for turn in chat if turn["role"] != "system"] for chat in (given, head))
-    if [turn["content"].strip() for turn in told] == [turn["content"].strip() for turn in asked]:
-        return True
-    requests = [turn["content"].strip() for turn in asked if turn["role"] == "user"]
-    return len(told) == 1 and bool(requests) and told[0]["content"].strip() in (requests[0], requests[-1])
+def _before_answer(record: Record, texts: Sequence[str]) -> list[Message] | None:
+    """Return what stands before the end of the record's conversation, where that is one of the two answers."""
+    chat = conversation_in(record)
+    if chat is None or len(chat) == 1 or chat[-1]["content"].strip() not in [text.strip() for text in texts]:
+        return None
+    return with_head(record, chat[:-1])
+
+
+def _talks_as_text(record: Record, names: Names) -> tuple[list[Message], list[Message]] | None:
+    """Return the two conversations of a row of the Chatbot Arena's table, in whose cells all turns are a JSON list."""
+    asked, first, second = (_turns(record.get(name)) for name in ("prompt", *names))
+    if asked is None or first is None or second is None or not len(asked) == len(first) == len(second):
+        return None
+    talks = [
+        [
+            {"role": role, "content": text_in(text, name, empty=True)}
+            for question, answer in zip(asked, answers, strict=True)
+            for role, text in (("user", question), ("assistant", answer))
+        ]
+        for name, answers in zip(names, (first, second), strict=True)
+    ]
+    return talks[0], talks[1]
+
+
+def _turns(cell: object) -> list[object] | None:
+    """Return the turns that a cell has as a JSON list of texts, null where nothing was said, or None."""
+    if not isinstance(cell, str) or not cell.startswith("["):
+        return None
+    try:
+        turns = json.loads(cell)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(turns, list) or not turns or not all(turn is None or isinstance(turn, str) for turn in turns):
+        return None
+    return turns
 
 
 def _plain(value: object) -> str:

@@ -1,11 +1,13 @@
 """What a record asks: the prompt under the names that people give it, after its system turn and its history."""
 
+from collections.abc import Sequence
+
 from console.errors import InputError
 from records.fields.messages import chat_in, is_conversation, text_in, transcript_in, with_head
-from records.fields.values import Record, is_empty
+from records.fields.values import Record, fields_of, is_empty
 from records.rows import Message, messages_of
 
-CONVERSATIONS = ("messages", "conversations", "conversation")
+CONVERSATIONS = ("messages", "conversations", "conversation", "contents", "trajectory")
 QUESTIONS = ("question", "query", "input")
 HISTORY_OF_A_POST = "human_ref_A"
 """SHP's rows have the post in `history`."""
@@ -22,11 +24,44 @@ def prompt_in(record: Record) -> str | list[Message]:
     return prompt if isinstance(prompt, str) and len(chat) == 1 else chat
 
 
+def request_in(record: Record) -> str | list[Message]:
+    """Return what the answer to a record answers: what stands before the end of its conversation, or else its prompt.
+
+    Raises InputError where there is none, or where a prompt beside the conversation is not what that opens with.
+    """
+    chat = conversation_in(record)
+    if chat is None or chat[-1]["role"] != "assistant" or len(chat) == 1:
+        return prompt_in(record)
+    head = with_head(record, chat[:-1])
+    prompt = record.get("prompt")
+    if is_empty(prompt) or not isinstance(prompt, str | list):
+        return head
+    if isinstance(prompt, str) and not is_conversation(prompt):
+        if prompt.strip() not in [turn["content"].strip() for turn in chat]:
+            raise InputError("'prompt' is no turn of the conversation beside it: keep one")
+        return head
+    return head_after(messages_of(prompt_in(record)), head, "the conversation")
+
+
+def head_after(given: list[Message], head: list[Message], name: str) -> list[Message]:
+    """Return the head of a conversation with the system turn that only the prompt `given` beside it has.
+
+    Raises InputError where `given` is neither the head, but for the system turn, nor one of its requests, or where both
+    have a system turn and they differ.
+    """
+    if not _opens(given, head):
+        raise InputError(f"'prompt' is not what {name} opens with")
+    first, own = ([turn for turn in chat if turn["role"] == "system"] for chat in (given, head))
+    if first and own and [turn["content"].strip() for turn in first] != [turn["content"].strip() for turn in own]:
+        raise InputError(f"two different system turns: one in 'prompt', one in {name}")
+    return head if own else [*first, *head]
+
+
 def has_prompt(record: Record) -> bool:
     """Return whether a record names its prompt; a conversation that is answered is more than a prompt."""
-    if any(record.get(name) is not None for name in ("prompt", "instruction", "question", "query", "turns")):
+    if any(not is_empty(record.get(name)) for name in ("prompt", "instruction", "question", "query", "turns")):
         return True
-    if isinstance(record.get("input"), str) or (HISTORY_OF_A_POST in record and record.get("history")):
+    if not is_empty(record.get("input")) or (HISTORY_OF_A_POST in record and record.get("history")):
         return True
     chat = conversation_in(record)
     return chat is not None and chat[-1]["role"] != "assistant"
@@ -35,6 +70,8 @@ def has_prompt(record: Record) -> bool:
 def conversation_in(record: Record) -> list[Message] | None:
     """Return the conversation of a record, or None; raises InputError where there are two different ones."""
     found = {name: chat_in(record[name], name) for name in CONVERSATIONS if not is_empty(record.get(name))}
+    if is_conversation(record.get("context")):  # HelpSteer3's; in other sets it is a text that a question is about
+        found["context"] = chat_in(record["context"], "context")
     chats = list(found.values())
     if any(chat != chats[0] for chat in chats[1:]):
         raise InputError(f"several conversations: {', '.join(found)}: keep one")
@@ -47,16 +84,11 @@ def is_transcript(prompt: object) -> bool:
 
 
 def _field(record: Record) -> str | list[Message]:
-    prompt = record.get("prompt")
-    if isinstance(prompt, list) or is_conversation(prompt):
-        return chat_in(prompt, "prompt")
-    if prompt is not None:
-        return text_in(prompt, "prompt")
-    if record.get("instruction") is not None:
-        text, extra = text_in(record["instruction"], "instruction"), record.get("input")
-        return f"{text}\n\n{text_in(extra, 'input')}" if isinstance(extra, str) and extra.strip() else text
-    chat = conversation_in(record)
-    if chat is not None:
+    if (name := _says(record, ("prompt", "instruction"))) is not None:
+        if is_conversation(record.get("context")):
+            raise InputError(f"two prompts: '{name}', and the turns in 'context': keep one")
+        return _prompt(record) if name == "prompt" else _instruction(record)
+    if (chat := conversation_in(record)) is not None:
         head = chat[:-1] if chat[-1]["role"] == "assistant" else chat
         if not head:
             raise InputError("no prompt: the conversation has an answer only")
@@ -66,10 +98,60 @@ def _field(record: Record) -> str | list[Message]:
         return text_in(first.get("content") if isinstance(first, dict) else first, "turns")
     if HISTORY_OF_A_POST in record and "history" in record:
         return text_in(record["history"], "history")
-    for name in QUESTIONS:
+    if (name := _says(record, QUESTIONS)) is not None:
+        return _question(record, name)
+    for name in ("prompt", "instruction", *QUESTIONS):
         if record.get(name) is not None:
-            return text_in(record[name], name)
-    raise InputError("no prompt: expected 'prompt', 'instruction', 'messages', 'conversations', 'turns' or 'question'")
+            return text_in(record[name], name)  # it is empty, and says so
+    raise InputError(
+        "no prompt: expected 'prompt', 'instruction', 'messages', 'conversations', 'turns' or 'question', found "
+        f"{fields_of(record)}"
+    )
+
+
+def _says(record: Record, names: Sequence[str]) -> str | None:
+    """Return the first of the fields that is not empty: a table has a column for each, whatever a row is."""
+    return next((name for name in names if not is_empty(record.get(name))), None)
+
+
+def _prompt(record: Record) -> str | list[Message]:
+    prompt, more = record["prompt"], record.get("input")
+    if isinstance(prompt, list) or is_conversation(prompt):
+        return chat_in(prompt, "prompt")
+    text = text_in(prompt, "prompt")
+    if isinstance(more, str) and is_empty(record.get("instruction")) and more.strip() not in text and text not in more:
+        raise InputError("'prompt' and 'input', and neither holds the other: keep one, or call them 'instruction'")
+    return text
+
+
+def _instruction(record: Record) -> str:
+    text, more = text_in(record["instruction"], "instruction"), record.get("input")
+    return _with_context(record, text if is_empty(more) else f"{text}\n\n{text_in(more, 'input')}")
+
+
+def _question(record: Record, name: str) -> str | list[Message]:
+    value = record[name]
+    if isinstance(value, dict) and "messages" in value:  # OpenAI's preferences
+        return chat_in(value["messages"], name)
+    return chat_in(value, name) if is_conversation(value) else _with_context(record, text_in(value, name))
+
+
+def _with_context(record: Record, text: str) -> str:
+    """Return a request with the text that it is about (Dolly, SQuAD), unless that is in it already."""
+    context = record.get("context")
+    if is_empty(context) or is_conversation(context):
+        return text
+    about = text_in(context, "context")
+    return text if about.strip() in text else f"{text}\n\n{about}"
+
+
+def _opens(given: list[Message], head: list[Message]) -> bool:
+    """Return whether `given` is the head of a conversation, without its system turn perhaps, or one of its requests."""
+    told, asked = ([turn for turn in chat if turn["role"] != "system"] for chat in (given, head))
+    if [turn["content"].strip() for turn in told] == [turn["content"].strip() for turn in asked]:
+        return True
+    requests = [turn["content"].strip() for turn in asked if turn["role"] == "user"]
+    return len(told) == 1 and bool(requests) and told[0]["content"].strip() in (requests[0], requests[-1])
 
 
 def _asked(prompt: str) -> list[Message] | None:

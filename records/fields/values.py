@@ -6,6 +6,7 @@ from typing import Any
 from console.errors import InputError
 
 Record = dict[str, Any]
+SHOWN_FIELDS, SHOWN_NAME = 8, 30
 
 
 def number_in(value: object) -> float | None:
@@ -22,6 +23,12 @@ def number_in(value: object) -> float | None:
 def is_empty(value: object) -> bool:
     """Return whether a field says nothing: it is null, or an empty cell of a table."""
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def fields_of(record: Record) -> str:
+    """Return the names of a record's fields, for messages."""
+    named = [name[:SHOWN_NAME] for name in record if isinstance(name, str)]
+    return ", ".join(named[:SHOWN_FIELDS]) + (", ..." if len(named) > SHOWN_FIELDS else "") if named else "nothing"
 
 
 def number_or_none(record: Record, name: str) -> float | None:

@@ -53,6 +53,13 @@ def test_an_answer_without_a_partner_is_named(engine: ScriptedEngine, capsys: py
     assert "left out: 0 of a.jsonl, 1 of b.jsonl" in capsys.readouterr().err
 
 
+def test_answers_are_joined_by_their_messages_and_not_by_what_these_look_like(engine: ScriptedEngine) -> None:
+    about = {"instruction": "Q", "context": "C"}
+    write("s.jsonl", {"system": "S", "prompt": "Q", "response": "x"}, {**about, "output": "y"})
+    write("t.jsonl", {**about, "output": "z"}, {"prompt": "system: S\n\nuser: Q", "output": "w"})
+    assert [(row.response_a, row.response_b) for row in run("s.jsonl", "t.jsonl")] == [("y", "z")]
+
+
 def test_a_file_of_pairs_is_enough(engine: ScriptedEngine) -> None:
     write("pairs.jsonl", {"instruction": "Q", "output_1": "x", "output_2": "yyy"})
     assert [row.winner for row in run("pairs.jsonl")] == ["b"]

@@ -133,6 +133,24 @@ def test_helpsteer_rows_are_grouped_by_prompt_and_ranked_by_helpfulness(tmp_path
     assert (second.prompt, second.ranks) == ("q", [1, 0])
 
 
+def test_nectar_and_distilabel_are_ranked_by_their_ranks_and_ratings(tmp_path: Path) -> None:
+    nectar = [{"answer": "a", "rank": 3.0, "model": "x"}, {"answer": "b", "rank": 1.0}, {"answer": "c", "rank": None}]
+    ranked = one(tmp_path, {"prompt": "\n\nHuman: Do.\n\nAssistant: ", "answers": nectar, "turns": 1})
+    assert (ranked.responses, ranked.ranks, ranked.scores) == (["a", "b"], [1, 0], None)
+    ranked = one(tmp_path, {"instruction": "Do.", "generations": ["a", "b", "c"], "ratings": [1, None, 5]})
+    assert (ranked.responses, ranked.ranks, ranked.scores) == (["a", "c"], [1, 0], [1, 5])
+
+
+def test_scores_of_two_scales_are_not_compared(tmp_path: Path) -> None:
+    completions = [
+        {"response": "a", "overall_score": 9},
+        {"response": "b", "fine-grained_score": 4.0},
+        {"response": "c", "fine-grained_score": 4.5},
+    ]
+    ranked = one(tmp_path, {"instruction": "Do.", "completions": completions})
+    assert (ranked.responses, ranked.ranks) == (["b", "c"], [1, 0])
+
+
 def test_ultrafeedback_is_ranked_by_its_fine_grained_score_where_there_is_one(tmp_path: Path) -> None:
     completions = [
         {"response": "a", "overall_score": 10, "fine-grained_score": 1.25},

@@ -29,6 +29,7 @@ from trainer.rlp.recipe import (
 )
 from trainer.rlp.splits import deal, shown_prompts
 from trainer.rlp.synthetic_options import SyntheticOptions
+from trainer.seeds import ift_chats
 
 # preferences that are there already, and the dealing of prompts
 
@@ -75,6 +76,35 @@ def test_the_prompts_of_given_preferences_are_used_for_nothing_else(tmp_path: Pa
     split = deal(prompts(13), shown, given)
     assert split.preferences == [] and len(split.unlabelled) == 6 and len(split.held_out) == 4
     assert not {"0", "1", "2"} & {prompt.id for prompt in [*split.unlabelled, *split.held_out]}
+
+
+def test_labels_of_given_preferences_are_read_as_their_codes_say(tmp_path: Path) -> None:
+    path = tmp_path / "labelled.jsonl"
+    rows = [{"instruction": f"Prompt {n}", "output_1": "yes", "output_2": "no", "label": 1 - n % 2} for n in range(4)]
+    write_rows(path, rows)
+    options = PreferenceOptions(file=path, held_out_share=0.5)
+    for reading in (
+        lambda config: gather_preferences(Run(tmp_path / "asks"), [], config),
+        lambda config: shown_prompts([], config),
+    ):
+        with pytest.raises(InputError, match="all labels are 0 or 1.*--preferences.codes 0=a,1=b"):
+            reading(Config(preferences=options))
+    given = Config(preferences=replace(options, codes="1=a,0=b"))
+    assert len(shown_prompts([], given)) == 4
+    gather_preferences(Run(tmp_path / "run"), [], given)
+    learnt, held_out = preferences_of(Run(tmp_path / "run"), given)
+    chosen = {pair.prompt[0]["content"]: pair.chosen[0]["content"] for pair in [*learnt, *held_out]}
+    assert chosen == {f"Prompt {n}": ("yes", "no")[n % 2] for n in range(4)}
+    with pytest.raises(InputError, match="--preferences.codes must be like"):
+        shown_prompts([], Config(preferences=replace(options, codes="0:a")))
+
+
+def test_labels_of_the_seeds_are_read_as_their_codes_say(tmp_path: Path) -> None:
+    path = tmp_path / "ift.jsonl"
+    write_rows(path, [{"instruction": f"Q{n}", "output_1": "yes", "output_2": "no", "label": n} for n in (0, 1)])
+    with pytest.raises(InputError, match="all labels are 0 or 1.*--seeds.codes"):
+        ift_chats(path)
+    assert [chat[-1]["content"] for chat in ift_chats(path, "0=a,1=b")] == ["yes", "no"]
 
 
 # settings

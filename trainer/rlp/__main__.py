@@ -33,7 +33,7 @@ def main(config: Config) -> None:
     from trainer.rounds import link_base_model
     from trainer.seeds import ift_chats, seed_prompts
 
-    chats = ift_chats(config.seeds.ift, strict=config.strict)
+    chats = ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict)
     split = deal(seed_prompts(config.seeds.prompts, strict=config.strict), shown_prompts(chats, config), config)
     if config.dry_run:
         print_plan(run, split, len(chats), config)

@@ -21,15 +21,14 @@ from judges.judge import Judge, check_coverage, open_judge, require_coverage
 from judges.pairwise import both_orders_answered, compare_into
 from judges.rewards import rewards_into
 from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_rows
-from records.files import BadRows
 from records.rows import Row
 from records.runs import Run
-from records.shapes import read_pairs
 from records.store import latest, write_atomic, write_rows
 from trainer.integrity import REWARD_MODEL
 from trainer.reward_data import held_out_split
 from trainer.rlp.preferences import contests_of, labelled_pairs, n_turned_round, with_noise
 from trainer.rlp.recipe import Config, EvalOptions, PreferenceOptions, SampleOptions
+from trainer.rlp.splits import given_pairs
 from trainer.rlp.synthetic import synthetic_pairs
 from trainer.rlp.views import ViewPair, view_pairs
 
@@ -87,10 +86,7 @@ def gather_preferences(run: Run, prompts: Sequence[Prompt], config: Config) -> N
     options, path = config.preferences, run.iteration(1) / "pairs.jsonl"
     if path.exists():
         return
-    if options.file is not None:
-        pairs = list(read_pairs(options.file, BadRows(strict=config.strict)))
-    else:
-        pairs = _annotated(run, prompts, config)
+    pairs = list(given_pairs(options.file, config)) if options.file else _annotated(run, prompts, config)
     learnt, held_out = held_out_split(pairs, options.held_out_share, config.seed)
     write_rows(path, [*with_noise(learnt, options.flip, config.seed), *held_out])
 

@@ -24,7 +24,9 @@ class SeedOptions:
     prompts: Path | None = None
     """Prompts, dealt out to the preferences, to PPO and to the evaluation; none is used for two of them."""
     ift: Path | None = None
-    """Conversations that show how to answer; their prompts are not used again."""
+    """Conversations that show how to answer, of pairs the chosen answers; their prompts are not used again."""
+    codes: str | None = None
+    """What labels of two answers in `ift` mean, like 0=a,1=b,2=tie, a being the first; 1, 2, a, b and tie need none."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class PreferenceOptions:
 
     file: Path | None = None
     """Pairs that are there already, labelled by people for example; then nobody is asked."""
+    codes: str | None = None
+    """What the labels in `file` mean, like 0=a,1=b,2=tie, a being the first; 1, 2, a, b and tie need none."""
     prompts: int = 16
     """Prompts that are answered twice."""
     max_new_tokens: int = 300

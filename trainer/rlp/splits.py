@@ -1,12 +1,14 @@
 """Deals the prompts out: for the preferences, for PPO, and some that nothing learns from."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 from console.errors import InputError
 from console.progress import say
-from records import Message, Prompt, text_of
+from records import Message, Pair, Prompt, text_of
+from records.fields.labels import given_codes
 from records.files import BadRows
 from records.shapes import read_pairs
 from trainer.rlp.recipe import Config
@@ -47,8 +49,13 @@ def shown_prompts(chats: Iterable[Sequence[Message]], config: Config) -> list[st
     ]
     if config.preferences.file is None:
         return turns
-    bad = BadRows(strict=config.strict)
-    return turns + [pair.prompt for pair in read_pairs(config.preferences.file, bad)]
+    return turns + [pair.prompt for pair in given_pairs(config.preferences.file, config)]
+
+
+def given_pairs(file: Path, config: Config) -> Iterator[Pair]:
+    """Yield the preferences of a given file, its labels read as --preferences.codes says."""
+    flag = "--preferences.codes"
+    return read_pairs(file, BadRows(strict=config.strict), given_codes(config.preferences.codes, flag), flag)
 
 
 def _key(prompt: str | list[Message]) -> str:

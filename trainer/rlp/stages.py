@@ -51,7 +51,7 @@ def supervised(run: Run, split: Split, config: Config) -> LedgerLine:
     """Make iter1: SFT, the preferences, and the first reward model."""
     started_s = time.monotonic()
     check_model(run, 0)
-    chats = ift_chats(config.seeds.ift, strict=config.strict)
+    chats = ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict)
     _claim_prompts(run, 1, split.preferences)
     set_aside_broken_model(run.model(1))
     if not run.model(1).exists():

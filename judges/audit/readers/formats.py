@@ -12,9 +12,11 @@ from judges.audit.readers.found import Found, Records, answers_in, each, group_o
 from judges.audit.readers.mtbench import read_mtbench, read_mtbench_games, read_mtbench_scores
 from judges.audit.readers.names import FormatName
 from judges.audit.readers.pairs import own_codes, read_autoj, read_judgebench, read_llmbar, read_pairs, read_pandalm
+from judges.audit.readers.preferences import read_preferences, says_preference
 from judges.audit.readers.preferred import STYLES, read_hhh, read_prometheus, read_rewardbench, read_rmbench
 from judges.audit.readers.ranked import read_ranked_answers
 from judges.audit.readers.trees import read_oasst
+from records.fields.better import label_in
 from records.fields.labels import CODES, WORDS, ZERO_FIRST
 from records.files import BadRows, Record, read_records
 from records.inputs import stem_of
@@ -87,6 +89,7 @@ FORMATS: dict[str, Format] = {
     "judgebench": Format(
         _has("question", "response_A", "response_B", "label"), read_judgebench, "label", is_table=True
     ),
+    "preferences": Format(lambda r, columns: columns.human_in(r) is None and says_preference(r), read_preferences),
 }
 
 
@@ -107,7 +110,7 @@ def read_labelled(source: Path, given: FormatName | None, columns: Columns, bad:
     name = given or _recognised_in(records, columns, source)
     kind = FORMATS[name]
     found = _named(source, name, kind.read(records, bad, columns), bad)
-    label = kind.label or next((own for _, record in records if (own := columns.human_in(record))), None)
+    label = kind.label or next((own for _, record in records if (own := _label_name(record, columns, name))), None)
     named = next((names for _, record in records if (names := answers_in(record))), None)
     usual = own_codes(named, columns) if name == "pairs" and columns.codes is CODES else CODES
     codes = kind.codes or (None if usual is CODES else usual)
@@ -144,6 +147,10 @@ def recognised(record: Record, columns: Columns, source: Path) -> str:
         f"{source}: the fields {fields} are not those of a labelled set that is known here; say where the labels are: "
         f"{labels}, or --format (docs/audit.md has the formats)"
     )
+
+
+def _label_name(record: Record, columns: Columns, name: str) -> str | None:
+    return next(iter(label_in(record)), None) if name == "preferences" else columns.human_in(record)
 
 
 def _named(source: Path, name: str, found: Found, bad: BadRows) -> LabelledSet:

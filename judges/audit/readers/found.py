@@ -9,7 +9,7 @@ import msgspec
 from console.errors import InputError, RowError
 from judges.audit.joining.traits import keys_in
 from judges.audit.labels import LabelledPair, LabelledScore
-from records.fields.preferences import CHOSEN, SIDES
+from records.fields.preferences import SIDES, says_better
 from records.files import BadRows, Record
 from records.keys import content_key
 from records.rows import Message
@@ -21,7 +21,7 @@ LabelledT = TypeVar("LabelledT", LabelledPair, LabelledScore)
 UNEXPECTED = (KeyError, TypeError, AttributeError, ValueError, IndexError, RecursionError, msgspec.MsgspecError)
 """What a reader meets in a record that lacks a field, or holds another type in it."""
 HUMANS = "humans"
-ANSWERS = tuple(names for names in SIDES if names != CHOSEN)
+ANSWERS = tuple(names for names in SIDES if not says_better(names))
 """The names under which people keep two answers."""
 
 

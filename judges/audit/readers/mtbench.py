@@ -9,6 +9,8 @@ from judges.audit.joining.traits import key_text
 from judges.audit.labels import SWAPPED, LabelledPair, LabelledScore, majority
 from judges.audit.readers.found import Found, Records, each, text
 from records.fields.labels import CODES
+from records.fields.messages import chat_in
+from records.fields.preferences import until_turn
 from records.files import BadRows, Record
 from records.rows import Message, Winner, text_of
 
@@ -106,7 +108,7 @@ def _pair(question: str, turn: str, model_a: str, model_b: str, contest: Contest
 
 def _side(record: Record, name: str) -> tuple[str, str]:
     """Return the request and the response of one side, both empty where the file has no conversations."""
-    chat: list[Message] = record.get(name) or []
+    chat: list[Message] = until_turn(record, chat_in(record[name], name)) if record.get(name) else []
     asked = [message["content"] for message in chat if message["role"] == "user"]
     if len(chat) < 2:
         return "", ""

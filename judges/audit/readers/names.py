@@ -4,5 +4,5 @@ from typing import Literal
 
 FormatName = Literal[
     "llmbar", "pandalm", "judgebench", "faireval", "autoj", "rmbench", "rewardbench", "oasst", "ranked", "mtbench",
-    "mtbench-games", "mtbench-scores", "prometheus", "hhh", "pairs", "scores",
+    "mtbench-games", "mtbench-scores", "prometheus", "hhh", "pairs", "preferences", "scores",
 ]  # fmt: skip

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from console.errors import InputError
-from judges.audit.columns import Columns, models_in, winner_of
+from judges.audit.columns import Columns, by_model, models_in, winner_of
 from judges.audit.labels import LabelledPair, majority
 from judges.audit.readers.found import Found, Records, answers_in, each, group_of, text
-from records.fields.labels import CODES, WORDS, ZERO_FIRST, check_zero_one
-from records.fields.preferences import OWN_CODES
+from records.fields.labels import CODES, WORDS, ZERO_FIRST, Scale
+from records.fields.preferences import OWN_CODES, sides_in
 from records.files import BadRows, Record
 from records.rows import Winner
 from records.shapes import UNKNOWN_MODEL, prompt_of
@@ -98,12 +98,13 @@ def read_pairs(records: Records, bad: BadRows, columns: Columns) -> Found:
         label = _label(record, name, own_codes(names, columns))
         prompt = prompt_of(record).prompt if names else ""
         models = models_in(record) or (UNKNOWN_MODEL, UNKNOWN_MODEL)
+        response_a, response_b = _two(record) if names else ("", "")
         return [
             LabelledPair(
                 id=columns.id_of(record) or number,
                 prompt=prompt,
-                response_a=text(record, names[0]) if names else "",
-                response_b=text(record, names[1]) if names else "",
+                response_a=response_a,
+                response_b=response_b,
                 label=label,
                 group=str(record.get("group") or record.get("prompt_id") or (group_of(prompt) if prompt else number)),
                 model_a=models[0],
@@ -113,9 +114,18 @@ def read_pairs(records: Records, bad: BadRows, columns: Columns) -> Found:
 
     named = next((names for _, record in records if (names := answers_in(record))), None)
     if own_codes(named, columns) is CODES:
-        labels = [record.get(name) for _, record in records if (name := columns.human_in(record)) is not None]
-        check_zero_one((label for label in labels if label is not None), "the labels")
+        scale = Scale()
+        scale.add(record[name] for _, record in records if (name := columns.human_in(record)) is not None)
+        scale.check("the labels")
     return Found(each(records, bad, pair, columns.id))
+
+
+def _two(record: Record) -> tuple[str, str]:
+    """Return the texts of the two answers, of conversations the last turns."""
+    sides = sides_in(record)
+    if sides is None or len(sides.first) != 1 or len(sides.second) != 1:
+        raise InputError("two answers are needed, one on each side")
+    return sides.first[0], sides.second[0]
 
 
 def own_codes(names: tuple[str, str] | None, columns: Columns) -> dict[str, Winner]:
@@ -149,7 +159,8 @@ def _words(record: Record, name: str) -> str:
 
 
 def _label(record: Record, name: str, codes: dict[str, Winner]) -> Winner:
-    winner, _ = winner_of(record.get(name), codes)
+    winner = winner_of(record.get(name), codes)[0] or by_model(record.get(name), record)
     if winner is None:
-        raise InputError(f"'{name}' is {record.get(name)!r}, not one of {', '.join(codes)}")
+        known = "1, 2, a, b or tie, or say with --codes what it means" if codes is CODES else ", ".join(codes)
+        raise InputError(f"'{name}' is {record.get(name)!r}, which is no label: expected {known}")
     return winner

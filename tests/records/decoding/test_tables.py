@@ -80,6 +80,8 @@ def test_a_table_that_cannot_be_read_names_the_line(tmp_path: Path, text: str | 
         "sep=;\nprompt;response\nQ;A, b\n",
         "\ufeffsep=;\r\nprompt;response\r\nQ;A, b\r\n",
         "\ufeffprompt, response\r\n\r\nQ,\"A, b\"\r\n,\r\n",
+        "prompt,response\rQ,\"A, b\"\r",
+        "prompt,response\rQ,\"A, b\"",
     ],
 )  # fmt: skip
 def test_tables_from_a_spreadsheet_are_read(tmp_path: Path, text: str) -> None:

@@ -1,0 +1,87 @@
+"""Which of two sides is better, by whatever a record says it with: its names, a label, a strength, votes."""
+
+from collections.abc import Mapping
+
+from console.errors import InputError
+from records.fields.labels import Codes, majority_of, side_of, winner_in
+from records.fields.preferences import OWN_CODES, Names, models_of, says_better
+from records.fields.values import Record, is_empty, number_in
+from records.rows import Winner
+
+LABELS = ("label", "preference", "winner", "labels")
+STRENGTHS = ("preference_strength", "overall_preference")
+"""HelpSteer2's and HelpSteer3's: from -3, the first is much better, to 3, the second is; 0 is a tie."""
+ANNOTATORS = ("annotator1", "annotator2", "annotator3")
+"""PandaLM's: 0 a tie, 1 or 2 the better answer; the label is the majority's."""
+ONE_HOT: Mapping[str, Winner] = {"winner_model_a": "a", "winner_model_b": "b", "winner_tie": "tie"}
+"""The Chatbot Arena's table: one of them is 1."""
+BETTER_ID = "better_response_id"
+"""PKU-SafeRLHF's, 0 or 1: which is the more helpful; what is safer is another question."""
+
+
+def better_in(record: Record, names: Names, codes: Codes | None) -> Winner:
+    """Return which side of a record is better, `a` for the first; raises InputError where it does not say so.
+
+    What is said in several ways must agree.
+    """
+    if says_better(names):
+        return "a"
+    said = _said(record, names, codes)
+    if not said:
+        raise InputError(f"no label: which of {names[0]} and {names[1]} is better? Expected one of {', '.join(LABELS)}")
+    if len(set(said.values())) > 1:
+        raise InputError(f"the labels contradict each other: {', '.join(f'{k} {v}' for k, v in said.items())}")
+    return next(iter(said.values()))
+
+
+def label_in(record: Record) -> dict[str, object]:
+    """Return the labels of a record by the names of their fields; empty cells only where there is nothing else."""
+    found = {name: record[name] for name in LABELS if record.get(name) is not None}
+    return {name: value for name, value in found.items() if not is_empty(value)} or found
+
+
+def says_which(record: Record, names: Names) -> bool:
+    """Return whether a record says in any way that is known which of its two sides is better."""
+    fields = (*STRENGTHS, *ONE_HOT, BETTER_ID, *ANNOTATORS)
+    return says_better(names) or bool(label_in(record)) or any(not is_empty(record.get(name)) for name in fields)
+
+
+def _said(record: Record, names: Names, codes: Codes | None) -> dict[str, Winner]:
+    said: dict[str, Winner] = {}
+    meanings = OWN_CODES.get(names) if codes is None else codes
+    for name, value in label_in(record).items():
+        said[name] = _by_model(record, names, value, codes) or side_of(value, meanings, name)
+    for name in STRENGTHS:
+        if not is_empty(record.get(name)):
+            said[name] = _by_strength(record[name], name) if codes is None else side_of(record[name], codes, name)
+    if any(not is_empty(record.get(name)) for name in ANNOTATORS):
+        said["annotators"] = majority_of([side_of(record.get(name), codes, name) for name in ANNOTATORS])
+    if any(not is_empty(record.get(name)) for name in ONE_HOT):
+        said["winner_model_a"] = _one_hot(record)
+    if not is_empty(record.get(BETTER_ID)):
+        said[BETTER_ID] = side_of(record[BETTER_ID], {"0": "a", "1": "b"}, BETTER_ID)
+    return said
+
+
+def _by_model(record: Record, names: Names, label: object, codes: Codes | None) -> Winner | None:
+    """Return the side whose model a label names, where that is no label otherwise."""
+    if codes is not None or not isinstance(label, str) or winner_in(label) is not None:
+        return None
+    known = [{record.get(name) for name in models_of(side)} - {None} for side in names]
+    places = [place for place, models in enumerate(known) if label in models]
+    return (("a", "b")[places[0]]) if len(places) == 1 else None
+
+
+def _by_strength(value: object, name: str) -> Winner:
+    number = None if isinstance(value, bool) else number_in(value)
+    if number is None or not -3 <= number <= 3:
+        raise InputError(f"'{name}' is {value!r}, which is no label: expected a number from -3 to 3")
+    return "a" if number < 0 else "b" if number > 0 else "tie"
+
+
+def _one_hot(record: Record) -> Winner:
+    numbers = {name: number_in(record.get(name)) for name in ONE_HOT}
+    ones = [name for name, number in numbers.items() if number == 1 or record.get(name) in (True, "True", "true")]
+    if len(ones) != 1:
+        raise InputError(f"no label: one of {', '.join(ONE_HOT)} must be 1, found {len(ones)}")
+    return ONE_HOT[ones[0]]

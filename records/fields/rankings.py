@@ -1,0 +1,121 @@
+"""Several answers to one prompt in one record: their texts, and the scores or ranks that order them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from console.errors import InputError
+from records.fields.messages import message_of, text_in
+from records.fields.values import Record, is_empty, number_in
+
+COMPLETION_SCORES = ("fine-grained_score", "overall_score", "score")
+"""UltraFeedback's and Gemini's; the fine-grained one first: some of its overall scores of 10 were meant as 1."""
+RANK = "rank"
+OBJECTS = {"completions": ("response", "completion"), "answers": ("answer",)}
+"""Lists of objects, and where each has its text: UltraFeedback's and Gemini's, Nectar's."""
+TEXTS = ("responses", "generations")
+"""Lists of texts: this project's, distilabel's."""
+SCORES, RANKS = ("scores", "ratings"), ("ranks",)
+"""Lists beside them; the least rank is the best."""
+MODELS = ("generation_models", "models", "model_names")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One of several answers."""
+
+    text: str
+    score: float | None
+    """The higher the better; None where nobody gave one."""
+    is_rank: bool
+    """Whether the score is only the negative of a rank."""
+    record: Record
+    """What the record says of this answer, over what it says of all."""
+
+
+def answers_in(record: Record) -> list[Answer]:
+    """Return the answers of a list of several to one prompt, or nothing; raises InputError where one is no text.
+
+    A score that is there must be a number, and a list of them as long as that of the answers.
+    """
+    for name, fields in OBJECTS.items():
+        found = record.get(name)
+        if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
+            scale = _scale(found)
+            return [_object(record, one, fields, name, scale) for one in found]
+    for name in TEXTS:
+        found = record.get(name)
+        if isinstance(found, list) and found and all(isinstance(one, str) for one in found):
+            return _beside(record, found, name)
+    return []
+
+
+def best_and_worst(answers: Sequence[Answer]) -> tuple[Answer, Answer] | None:
+    """Return the answer with the highest score and the one with the lowest, the first of equal ones; None for a tie.
+
+    An answer without a score is neither. Raises InputError where fewer than two have one.
+    """
+    known = [answer for answer in answers if answer.score is not None]
+    if not known:
+        raise InputError("several answers, and none is said to be the best: score them with judges.score, then choose")
+    if len(known) == 1:
+        raise InputError(f"only one of {len(answers)} answers has a score or rank: no pair")
+    best = max(known, key=_score)
+    worst = min(known, key=_score)
+    return None if best.score == worst.score else (best, worst)
+
+
+def _score(answer: Answer) -> float:
+    assert answer.score is not None
+    return answer.score
+
+
+def _scale(answers: Sequence[Record]) -> str | None:
+    """Return the one field with the scores of all answers, because those of two fields cannot be compared."""
+    counts = {name: sum(not is_empty(one.get(name)) for one in answers) for name in (*COMPLETION_SCORES, RANK)}
+    return max(counts, key=lambda name: counts[name]) if any(counts.values()) else None
+
+
+def _object(record: Record, one: Record, fields: Sequence[str], name: str, scale: str | None) -> Answer:
+    field = next((field for field in fields if one.get(field) is not None), fields[0])
+    value = one.get(field)
+    is_message = isinstance(value, dict) and ("role" in value or "parts" in value)
+    text = message_of(value)["content"] if is_message else text_in(value, field, empty=True)  # type: ignore[arg-type]
+    number = None if scale is None else _number(one.get(scale), name)
+    if number is not None and scale == RANK:
+        number = -number
+    return Answer(text, number, scale == RANK, {**record, **one})
+
+
+def _beside(record: Record, texts: Sequence[str], name: str) -> list[Answer]:
+    models = _listed(record, MODELS, len(texts), name, strict=False)
+    ranks = _listed(record, RANKS, len(texts), name)
+    scores = _listed(record, SCORES, len(texts), name) if ranks is None else None
+    answers = []
+    for place, text in enumerate(texts):
+        own = {**record, "model": models[place]} if models and isinstance(models[place], str) else record
+        number = _number((ranks or scores or [None] * len(texts))[place], name)
+        order = number if ranks is None or number is None else -number
+        answers.append(Answer(text_in(text, name, empty=True), order, ranks is not None, own))
+    return answers
+
+
+def _listed(record: Record, names: Sequence[str], n: int, of: str, *, strict: bool = True) -> list[Any] | None:
+    """Return the list beside the answers; raises InputError where it has another length, unless not `strict`."""
+    for name in names:
+        value = record.get(name)
+        if isinstance(value, list) and value:
+            if len(value) == n:
+                return value
+            if strict:
+                raise InputError(f"{n} {of}, but {len(value)} {name}")
+    return None
+
+
+def _number(value: object, name: str) -> float | None:
+    if is_empty(value):
+        return None
+    number = number_in(value)
+    if number is None:
+        raise InputError(f"'{name}': a score or rank must be a number, found {str(value)[:40]!r}")
+    return number
