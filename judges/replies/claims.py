@@ -15,6 +15,7 @@ from judges.replies.text import QUOTED, without_markup
 from judges.replies.values import NO_VERDICT, value_of
 from judges.rubric import Rubric
 
+_QUOTATION_ENDS = re.compile(r"[\"”»」]")
 _MEANING = re.compile(r" ?[=:(–—-]{1,2} ?[^\W\d]")
 _IF_ANSWER = re.compile(r"[^.!?\n]{0,60}\b(?:if|had|were) (?:it|they|this|the|answer|response|[AB])\b", re.IGNORECASE)
 _EXAMPLE = re.compile(
@@ -66,14 +67,15 @@ def text_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
 
 
 def _settled_after(claims: list[Claim], text: str) -> bool:
-    """Return whether something is said before the last of several verdicts, and no other example begins there."""
+    """Return whether a line says something before the last of several verdicts, and no other example begins there."""
     first, last = claims[0], claims[-1]
     if _INTRODUCES.search(text, 0, first.start):
         return True  # what stands before the last one is repeated
     others = [claim for claim in claims if claim.value != last.value]
-    between = text[max(claim.end for claim in others) : last.start]
+    line, _, below = text[max(claim.end for claim in others) : last.start].partition("\n")
     example = _EXAMPLE.search(text, first.end, last.start)
-    return bool(re.search(r"\w", between)) and not (example and not _in_quotation(text, example.start()))
+    said = line + below if _QUOTATION_ENDS.search(line) else below  # else the line says what the verdict is of
+    return bool(re.search(r"\w", said)) and not (example and not _in_quotation(text, example.start()))
 
 
 def _replaced(tail: str, claim: Claim, rubric: Rubric) -> bool:
@@ -110,7 +112,7 @@ def _in_quotation(text: str, place: int) -> bool:
 def _ends(text: str, end: int) -> bool:
     """Return whether a verdict up to `end` is the reply's last word, with perhaps a reason in its own line."""
     line, _, rest = text[end:].partition("\n")
-    quotation = re.search(r"[\"”»」]", line)  # the end of one that began lines before
+    quotation = _QUOTATION_ENDS.search(line)  # the end of one that began lines before
     return not re.search(r"\w", rest + line[quotation.end() :] if quotation else rest)
 
 

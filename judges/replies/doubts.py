@@ -62,7 +62,8 @@ _AGAIN = (
 _CHANGE = rf"(?:re-?(?:{_AGAIN})\w*|correct|change|fix|adjust|lower|raise|withdraw)\b"
 _TAKEN_BACK = _pattern(rf"""
     (?:^|[.!?;,:…(\[。—–-]|\bbut\b) [ *_]*+ (?:(?:oh|well|but|and|hm+|ok|okay),?\ )*+ (?:
-    (?:no|nope|nah)\b \s* [,.:;!?—–-] | (?<!,\ )wait\b | wait\b(?!\ (?:\d|for\b|an?\b|until\b|at\b|time))
+    (?:no|nope|nah)\b \s* [,.:;!?—–-]
+    | wait\b (?=\W*$ | \s?[,.:;!?…—–-] | \s(?:actually|but|i|it|let|maybe|no|that|the|there|this|we)\b)
     | hmm+\b | oops\b | hold\ on\b
     | actually\b\ ? (?:[,:\d] | (?:no|let|i|it|that|make|the\ (?:better|answer))\b | the\ {_SCORE})
     | (?:up)?on\ (?:\w+\ ){{0,2}} (?:reflection|second\ thoughts?|(?:re)?consideration|inspection|review|re-?reading

@@ -19,7 +19,7 @@ S = " {0,4}+"
 FIGURE = rf"(?:{DIGITS}|[{HAN}])"
 SPELLED = rf"(?:{'|'.join(SPOKEN)})\b"
 NUMBER = rf"(?:{FIGURE}|{SPELLED})"
-SUM = rf"(?:(?:{DIGITS}{S}\+{S})++{DIGITS}{S}={S})?+"
+SUM = rf"(?P<sum>(?:{DIGITS}{S}\+{S})++{DIGITS}{S}={S})?+"
 HALF = rf"(?P<half>{S}½|{S}1/2|{S}and (?:a|one) half|分?半)?+"
 UNIT = r"(?:points?|pts?|stars?|punkte?n?|puntos?|pontos?|punti|очк\w*|балл\w*)\b"
 POINTS = rf"(?:{S}{UNIT}|{S}[分点점])?+"
@@ -87,16 +87,18 @@ _SO = r"""(?:(?: overall | so | therefore | thus | hence | finally | accordingly
 _ANSWER = r"(?:answer|response|reply|submission)"
 _IT = rf"(?:it|(?:this|the)\ {_ANSWER}|this)"
 _VERDICT = r"(?:verdict|rating|score|grade|judge?ment|choice|decision|preference|winner|conclusion|final\ answer)\b"
+_IS_BETTER = rf"""(?:(?:assistant|answer|response)\ [ab] (?:['’]s\ {_ANSWER})? \ is
+  \ (?:(?:significantly|slightly|much|clearly)\ )?better (?:\ overall)? [^\w\n]*)"""
 LEADS_IN = re.compile(rf"\W*{_SO}?", re.IGNORECASE | re.VERBOSE)
 """What may stand before a verdict in a sentence: I would give this answer 4 points."""
 LEADS_TO = re.compile(
     rf"""\W*(?:{_SO}\W*)? (?:
     (?:(?:this|{OWN})\ )* {_VERDICT} (?:\ (?:for|of)\ (?:this|the)\ {_ANSWER})?
       (?:\ (?:is|would\ be)(?:\ \w+(?=:))?)? [^\w\n]*
-      (?:(?:assistant|answer|response)\ [ab]\ is\ (?:(?:significantly|slightly|much|clearly)\ )?better[^\w\n]*)?
+      (?:that\ )? (?:{_IS_BETTER})?
     | (?:I|we)(?:\ would|['’]d)?\ (?:give|rate|grade|score|award|assign|choose|pick|prefer|say|go\ with)
       (?:\ {_IT})? (?:\ as|\ an?)? [^\w\n]* )?
-    | \W*(?:\w+\ is\ )?(?:tie|draw)\W*""",
+    | \W*{_IS_BETTER} | (?:.*\b(?:is|be)\b)?\W*(?:a\ )?(?:tie|draw)(?:,\ relatively\ the\ same)?\W*""",
     re.IGNORECASE | re.VERBOSE,
 )
 """What may stand before a verdict in brackets, so that the brackets do not belong to another thing."""

@@ -25,7 +25,7 @@ _PLAIN: dict[int, str | None] = {0x2212: "-", 0x226A: "<<", 0x226B: ">>"}
 _PLAIN |= {code: chr(code - 0xFEE0) for code in _codes(WIDE)}
 _PLAIN |= dict.fromkeys(_codes(SPACES), " ") | dict.fromkeys(_codes(BREAKS), "\n") | dict.fromkeys(_codes(INVISIBLE))
 
-_STARS = re.compile("(?P<told>\\d(?:[.,]\\d)?[*_) ]{0,4})?(?P<row>[★⭐🌟☆✩✰⚝½]{2,})")
+_STARS = re.compile(r"(?P<told>\d(?:[.,]\d)?(?: ?/ ?\d{1,2})?[*_) ]{0,4})?(?P<row>[★⭐🌟☆✩✰⚝½]{2,})")
 _STRUCK = re.compile(
     r"~~[^~\n]++~~|<(s|del|strike)\b[^<>\n]{0,40}>[^<\n]*+(?:</\1>|$)|\\(?:cancel|sout)\{[^{}\n]*+\}",
     re.IGNORECASE | re.MULTILINE,
@@ -64,7 +64,9 @@ def _counted(found: re.Match[str], stars: float) -> str:
     if order is None or not (order[3] or len(row) == stars):
         return found[0]
     full = f"{len(order[1])}{'.5' if order[2] else ''}"
-    same = told.rstrip("*_) ").replace(",", ".").removesuffix(".0") == full and len(row) == stars
+    same = (
+        told.rstrip("*_) ").partition("/")[0].strip().replace(",", ".").removesuffix(".0") == full and len(row) == stars
+    )
     return told if same else f"{told}{full}/{len(row)}"  # after a number that says the same they are an ornament
 
 

@@ -24,6 +24,12 @@ def claimed_value(
     if any(scale != rubric.high for scale in scales):
         return None, f"another scale than {rubric.low:g} to {rubric.high:g}: {shown}"
     value = number(said["verdict"])
+    if (
+        said["sum"]
+        and value is not None
+        and sum(number(part.strip(" =")) or 0 for part in said["sum"].split("+")) != value
+    ):
+        return None, f"contradictory: {shown} is no sum"
     return on_scale(value + 0.5 if value is not None and said["half"] else value, rubric)
 
 
