@@ -9,13 +9,14 @@ import msgspec
 
 from console.errors import InputError, RowError
 from records.fields.better import better_in
-from records.fields.labels import Codes, key_of
+from records.fields.labels import Codes
 from records.fields.messages import chat_in, is_conversation, text_in
 from records.fields.notes import Notes
 from records.fields.preferences import models_of, names_in, sides_in
-from records.fields.prompts import CONVERSATIONS, conversation_in, has_prompt, prompt_in, request_in
+from records.fields.prompts import conversation_in, has_prompt, prompt_in, request_in
 from records.fields.rankings import Answer, answers_in, best_and_worst
 from records.fields.values import fields_of, number_in, number_or_none
+from records.fields.wanted import LABELS, is_unwanted
 from records.files import BadRows, Record, read_records
 from records.finish import text_cut_off
 from records.keys import content_key
@@ -28,10 +29,6 @@ ANSWERS = ("response", "completion", "output", "generation")
 LESSER_ANSWER = "answer"
 """Where one of the others is there, it is often the right answer rather than the one that was given."""
 MODELS = ("model", "generator", "model_name", "model_id")
-WANTED = ("label", "kto_tag")
-"""Where KTO's data say whether an answer is a good one."""
-LEARNT = ("weight", "train", "training", "loss")
-"""Where a turn says whether it is learnt: OpenAI's 0 or 1, Axolotl's and ms-swift's false or true."""
 
 
 def read_prompts(source: str | Path, bad: BadRows) -> Iterator[Prompt]:
@@ -199,7 +196,7 @@ def chats_of(record: Record, codes: Codes | None = None) -> list[list[Message]]:
         texts = dict.fromkeys(pair.chosen[0]["content"] for pair in pairs)
         return [[*pairs[0].prompt, {"role": "assistant", "content": text}] for text in texts]
     row = _alone(record)
-    if _is_unwanted(record):
+    if is_unwanted(record):
         return []
     if not row.response.strip():
         raise InputError("the answer is empty")
@@ -210,6 +207,7 @@ def _ranked_pairs(record: Record) -> list[Pair]:
     answers = [answer for answer in several_in(record) if answer.text.strip()]
     if not answers:
         hint = "; trainer.pairs makes pairs of judgments" if {"judge", "score"} <= record.keys() else ""
+        hint = hint or ("; trainer.kto learns from answers with a label" if record.keys() & {*LABELS} else "")
         raise InputError(
             "no pair: expected 'chosen' and 'rejected', or two answers such as 'output_1' and a 'label', found "
             f"{fields_of(record)}{hint}"
@@ -222,15 +220,6 @@ def _ranked_pairs(record: Record) -> list[Pair]:
         raise InputError("the chosen and the rejected answer are the same")
     scores = {} if best.is_rank else {"chosen_score": best.score, "rejected_score": worst.score}
     return [_pair({**record, **scores}, prompt_in(record), best.text, worst.text)]
-
-
-def _is_unwanted(record: Record) -> bool:
-    """Return whether a record says that its answer is not to be learnt."""
-    values = [record.get(name) for name in WANTED]
-    turns = next((record[name] for name in CONVERSATIONS if isinstance(record.get(name), list)), None)
-    if turns and isinstance(turns[-1], dict):
-        values += [turns[-1].get(name) for name in LEARNT]
-    return any(value is not None and key_of(value) in ("false", "0") for value in values)
 
 
 def _pair(record: Record, asked: str | list[Message], chosen: str, rejected: str) -> Pair:

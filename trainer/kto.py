@@ -1,10 +1,11 @@
 """Kahneman-Tversky optimisation: each answer is good or bad by itself (KTO: Ethayarajh et al., 2024).
 
 python -m trainer.kto runs/demo/iter2/pairs.jsonl --model iter1 --out runs/kto/model
+python -m trainer.kto answers.jsonl --model iter1 --out runs/kto/model
 python -m trainer.kto pairs.parquet --model Qwen/Qwen3-0.6B --beta 0.05 --undesirable-weight 1.2 --out runs/kto/model
 
-FILE has preference pairs: this project's, TRL's `prompt`, `chosen`, `rejected`, two outputs with a `label`, CSV,
-Parquet, .gz of these, or a hub data set. The chosen answers are the good ones; a pair's `weight` is not used.
+FILE has answers with a `label` (or `kto_tag`) true or false, or preference pairs as for trainer.dpo: the chosen answers
+are the good ones; a pair's `weight` is not used.
 """
 
 import random
@@ -23,7 +24,8 @@ from trainer.pair_command import PairFlags, check_above_0, check_pairs, train_on
 from trainer.training import Trained, TrainingOptions, check_options
 
 if TYPE_CHECKING:
-    from records import Pair
+    from records import Message, Pair
+    from records.rated import Rated
     from trainer.checkpoints import Checkpoints
 
 
@@ -52,27 +54,36 @@ class Config(PairFlags):
 @one_voice()
 def main(config: Config) -> None:
     """Read, train, save and print what happened."""
-    train_on_pairs(config, config.out, config.training, train_kto)
+    from records.rated import read_rated
+
+    train_on_pairs(config, config.out, config.training, train_kto, read=read_rated)
 
 
 def train_kto(
     parent: Path,
     out: Path,
-    pairs: "Sequence[Pair]",
+    pairs: "Sequence[Pair | Rated]",
     options: KTOOptions,
     seed: int,
     title: str = "KTO",
     checkpoints: "Checkpoints | None" = None,
 ) -> Trained:
-    """Train the model in `parent` with TRL's KTOTrainer on the answers of `pairs` and save it in `out`.
+    """Train the model in `parent` with TRL's KTOTrainer on the answers in `pairs` and save it in `out`.
 
     The reference is `parent`; what it says is computed once, before the first step. The distance to it is estimated
     from the answers of a micro-batch with each other's prompts, so that one has two at least. Raises InputError for a
     bad setting, TrainingError where there is nothing to train on or the loss is not a number.
     """
+    from records import Pair
+    from records.finish import cut_off
+    from records.rated import Rated
+
     _check(options)
-    check_pairs(pairs)
-    if len({pair.weight for pair in pairs}) > 1:
+    whole = [row for row in pairs if isinstance(row, Pair)]
+    rated = [row for row in pairs if isinstance(row, Rated)]
+    if whole or not rated:
+        check_pairs(whole)
+    if len({pair.weight for pair in whole}) > 1:
         say("KTO: the pairs' weights are not used; trainer.dpo uses them")
     from datasets import Dataset
     from trl import KTOConfig, KTOTrainer
@@ -83,9 +94,9 @@ def train_kto(
 
     model, tokenizer = load_policy(parent, options.chat_template_kwargs)
     rows = [
-        {**safe_example(tokenizer, pair.prompt, completion=answer), "label": is_good}
-        for pair in pairs
-        for answer, is_good in ((pair.chosen, True), (pair.rejected, False))
+        {**safe_example(tokenizer, row.prompt, completion=answer), "label": is_good}
+        for row in pairs
+        for answer, is_good in _answers(row)
     ]
     kept = fitting(tokenizer, rows, options.max_length, title)
     random.Random(seed).shuffle(kept)  # TRL keeps the order: a batch is to have other prompts, and good beside bad
@@ -97,8 +108,18 @@ def train_kto(
         precompute_ref_log_probs=True,
     )
     trainer = KTOTrainer(model, args=args, train_dataset=Dataset.from_list(kept), processing_class=tokenizer)
-    lengths = Lengths(len(rows) - len(kept), n_cut_off(pairs, title))
+    n_cut = n_cut_off(whole, title)
+    if n := sum(cut_off(row.finish_reason) is not None for row in rated):
+        say(f"{title}: {n} of {len(rated)} answers were cut off where they were written")
+        n_cut += n
+    lengths = Lengths(len(rows) - len(kept), n_cut)
     return fit(trainer, out, title, checkpoints, options, lengths=lengths)
+
+
+def _answers(row: "Pair | Rated") -> "list[tuple[list[Message], bool]]":
+    from records import Pair
+
+    return [(row.chosen, True), (row.rejected, False)] if isinstance(row, Pair) else [(row.answer, row.is_good)]
 
 
 def _check(options: KTOOptions) -> None:

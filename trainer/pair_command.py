@@ -1,6 +1,6 @@
 """What the commands that train on preference pairs share: their flags, and reading, training, printing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,9 +32,18 @@ class PairFlags(TrainFlags):
 
 
 def train_on_pairs(
-    config: PairFlags, out: Path, options: TrainingOptions, train: Train, *, reference: str | None = None
+    config: PairFlags,
+    out: Path,
+    options: TrainingOptions,
+    train: Train,
+    *,
+    reference: str | None = None,
+    read: "Callable[..., Iterator[Any]] | None" = None,
 ) -> None:
-    """Read the pairs, call `train`, and print what happened; `reference` is the name of a model that it also takes."""
+    """Read the pairs, call `train`, and print what happened; `reference` is the name of a model that it also takes.
+
+    `read` reads the file, by default as pairs.
+    """
     from console.table import print_table
     from engines.models import resolve_model
     from records.files import BadRows, take
@@ -44,10 +53,11 @@ def train_on_pairs(
 
     if config.file is None:
         raise InputError("name a file of preference pairs; see --help")
-    pairs = list(take(read_pairs(config.file, BadRows(strict=config.strict), codes_of(config)), config.limit))
+    rows = (read or read_pairs)(config.file, BadRows(strict=config.strict), codes_of(config))
+    pairs = list(take(rows, config.limit))
     parent = resolve_model(config.model, config.run)
     if config.dry_run:
-        tell(f"would train {config.model} on {len(pairs)} pairs of {config.file} and save it to {out}")
+        tell(f"would train {config.model} on {_counted(pairs)} of {config.file} and save it to {out}")
         return
     claim_folder(out, fresh=config.fresh)
     named: dict[str, Any] = {"checkpoints": _checkpoints(config, options, pairs, reference)}
@@ -55,6 +65,11 @@ def train_on_pairs(
         named["reference"] = resolve_model(reference, config.run)
     trained = train(parent, out, pairs, options, config.seed, **named)
     print_table([table_row(trained, out)], as_json=config.json)
+
+
+def _counted(rows: Sequence[object]) -> str:
+    kinds = {type(row).__name__ for row in rows}
+    return f"{len(rows)} {'answers' if kinds == {'Rated'} else 'pairs and answers' if len(kinds) > 1 else 'pairs'}"
 
 
 def check_pairs(pairs: "Sequence[Pair]") -> None:

@@ -67,8 +67,7 @@ def _by_model(record: Record, names: Names, label: object, codes: Codes | None) 
     """Return the side whose model a label names, where that is no label otherwise."""
     if codes is not None or not isinstance(label, str) or winner_in(label) is not None:
         return None
-    known = [{record.get(name) for name in models_of(side)} - {None} for side in names]
-    places = [place for place, models in enumerate(known) if label in models]
+    places = [place for place, side in enumerate(names) if any(record.get(name) == label for name in models_of(side))]
     return (("a", "b")[places[0]]) if len(places) == 1 else None
 
 

@@ -5,13 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from console.errors import InputError
 from records.fields.messages import rendered_in
 from records.files import BadRows
+from records.rated import rated_of
 from records.rows import messages_of
 from records.shapes import chats_of, pairs_of, prompt_of, read_pairs, responses_of
+from tests.records.fields.test_preferences import mutants
 from tests.records.other_peoples_rows import (
     CHATS,
     FIRST,
@@ -27,6 +30,11 @@ from tests.records.other_peoples_rows import (
     two,
 )
 
+ALL = {
+    f"{kind}: {name}": case
+    for kind, table in (("pair", PAIRS), ("response", RESPONSES), ("chat", CHATS), ("prompt", PROMPTS))
+    for name, case in table.items()
+}
 ROLES = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
 Case = tuple[dict[str, Any], Any]
 
@@ -68,6 +76,18 @@ def test_only_what_is_to_be_learnt_is_learnt(name: str) -> None:
 @pytest.mark.parametrize("name", PROMPTS)
 def test_a_prompt_is_the_same_whether_its_answer_is_read_or_not(name: str) -> None:
     check(lambda record: messages_of(prompt_of(record).prompt), PROMPTS[name], messages)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_damaged_record_is_read_or_a_bad_row(name: str) -> None:
+    for mutant in mutants(ALL[name][0]):
+        for reading in (prompt_of, responses_of, pairs_of, chats_of, rated_of):
+            try:
+                found = reading(mutant)
+            except InputError as error:
+                assert str(error) and "\n" not in str(error)
+            else:
+                assert msgspec.json.encode(found)
 
 
 def test_no_reading_of_a_pair_contradicts_another() -> None:

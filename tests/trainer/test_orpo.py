@@ -10,6 +10,7 @@ import torch
 
 from console.errors import InputError, TrainingError
 from records import Pair
+from records.rated import Rated
 from tests.trainer.test_preference_trainer import PAIRS, sequence_logprob
 from trainer.kto import KTOOptions, train_kto
 from trainer.orpo import ORPOOptions, train_orpo
@@ -121,6 +122,19 @@ def test_kto_begins_at_half_and_sees_each_answer_by_itself(tiny_model: Path, tmp
     trained = train_kto(tiny_model, tmp_path / "a", EQUAL, options, seed=0)
     # the policy is its reference: every sigmoid is of 0, and the distance is 0
     assert trained.n_examples == 8 and trained.loss == pytest.approx(0.5, abs=1e-5)
+
+
+def test_kto_learns_the_same_from_answers_that_are_labelled_one_by_one(tiny_model: Path, tmp_path: Path) -> None:
+    options = KTOOptions(batch_size=4, learning_rate=1e-3)
+    rated = [
+        Rated(prompt=pair.prompt, answer=answer, is_good=is_good, finish_reason="length" if is_good else None)
+        for pair in EQUAL
+        for answer, is_good in ((pair.chosen, True), (pair.rejected, False))
+    ]
+    train_kto(tiny_model, tmp_path / "a", EQUAL, options, seed=0)
+    trained = train_kto(tiny_model, tmp_path / "b", rated, options, seed=0)
+    first, second = ((tmp_path / name / "model.safetensors").read_bytes() for name in "ab")
+    assert first == second and trained.n_cut_off == len(EQUAL)
 
 
 @pytest.mark.parametrize(

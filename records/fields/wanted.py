@@ -1,0 +1,35 @@
+"""Whether an answer that stands alone is to be learnt: KTO's labels, and turns that are left out of the loss."""
+
+from console.errors import InputError
+from records.fields.labels import key_of
+from records.fields.prompts import CONVERSATIONS
+from records.fields.values import Record, is_empty
+
+LABELS = ("label", "kto_tag")
+"""TRL's and LLaMA-Factory's: whether an answer is a good one."""
+TURN_LABELS = ("weight", "train", "training", "loss")
+"""Of the last turn: OpenAI's 0 or 1, Axolotl's and ms-swift's false or true."""
+GOOD, BAD = ("true", "1"), ("false", "0")
+
+
+def is_unwanted(record: Record) -> bool:
+    """Return whether a record says that its answer is not to be learnt."""
+    values = [record.get(name) for name in LABELS]
+    turns = next((record[name] for name in CONVERSATIONS if isinstance(record.get(name), list)), None)
+    if turns and isinstance(turns[-1], dict):
+        values += [turns[-1].get(name) for name in TURN_LABELS]
+    return any(value is not None and key_of(value) in BAD for value in values)
+
+
+def is_good(record: Record) -> bool:
+    """Return whether an answer is labelled a good one; raises InputError where no label says whether it is."""
+    said = {name: record[name] for name in LABELS if not is_empty(record.get(name))}
+    if not said:
+        raise InputError("no label: is the answer a good one? Expected 'label' true or false, or a pair of answers")
+    for name, value in said.items():
+        if key_of(value) not in (*GOOD, *BAD):
+            raise InputError(f"'{name}' is {str(value)[:40]!r}, and must be true or false")
+    keys = {key_of(value) in GOOD for value in said.values()}
+    if len(keys) > 1:
+        raise InputError(f"the labels contradict each other: {', '.join(f'{k} {v}' for k, v in said.items())}")
+    return keys.pop()
