@@ -45,6 +45,7 @@ def dead(path: Path) -> str:
         (f"results.{DEAD}.json", False, False),
         (f"{DEAD}.tmp.jsonl", False, False),
     ],
+    ids=range(13),  # the names carry this process, and processes that share the tests must call them alike
 )
 def test_only_what_a_process_that_is_no_more_was_writing_is_removed(
     tmp_path: Path, name: str, is_folder: bool, removed: bool
