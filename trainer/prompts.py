@@ -81,14 +81,15 @@ def main(config: Config) -> None:
         _print_plan(config, sources)
         return
     again = config.refilter or config.fresh
-    report = None if again else finished(config.out, _settings(config))
+    settings = _settings(config, sources)
+    report = None if again else finished(config.out, settings)
     if report is None:
         pool = _filled(config, sources)
         for path in (config.out, report_path(config.out)):
             set_aside(path)
         if pool.accepted:
             write_rows(config.out, pool.accepted)
-        report = Report(out=str(config.out), n=config.n, counts=pool.counts, settings=_settings(config))
+        report = Report(out=str(config.out), n=config.n, counts=pool.counts, settings=settings)
         write_report(report)
     print_report(report, as_json=config.json)
 
@@ -171,10 +172,14 @@ def _stored(path: Path) -> Iterator[Any]:
     return iter(sorted(latest(read_rows(path, Draft)), key=lambda draft: (draft.batch, draft.number)))
 
 
-def _settings(config: Config) -> dict[str, Any]:
-    """Return what decides which prompts are made."""
+def _settings(config: Config, sources: Sources) -> dict[str, Any]:
+    """Return what decides which prompts are made: a file that was edited is another one."""
+    from records.keys import content_key
+
+    texts = {"seeds": sources.seeds, "exclude": sources.used, "against": sources.evaluation}
     return {
         "seeds": str(config.file or "packaged"),
+        **{f"{name} digest": content_key(found) for name, found in texts.items()},
         "model": config.engine.model,
         "n": config.n,
         "seed": config.seed,

@@ -189,7 +189,9 @@ def _only(turn: Record, names: tuple[str, ...]) -> tuple[str, Any] | None:
 
 def _part(part: object, name: str) -> str | None:
     """Return the text of one part of a content, or None for reasoning, which is not said."""
-    kind = part.get("type", "text") if isinstance(part, dict) else type(part).__name__
+    kind = type(part).__name__
+    if isinstance(part, dict):
+        kind = part.get("type") or ("text" if "text" in part else next(iter(part), "nothing"))
     if isinstance(part, dict) and part.get("thought") is True:  # Gemini's reasoning
         return None
     if isinstance(part, dict) and kind in TEXT_PARTS and isinstance(part.get("text"), str):

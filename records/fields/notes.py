@@ -10,7 +10,7 @@ from records.fields.rankings import answers_in
 from records.fields.values import Record
 from records.rows import Message
 
-TEXTS = ("prompt", "chosen", "rejected", "response", "responses", "response_a", "response_b")
+TEXTS = ("prompt", "chosen", "rejected", "response", "responses", "response_a", "response_b", "answer")
 """Where rows of any kind have texts."""
 
 

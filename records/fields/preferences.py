@@ -20,7 +20,7 @@ BETTER_FIRST: tuple[Names, ...] = (
     ("response_j", "response_k"),
 )
 """The names of two sides that say which is better: TRL's, Argilla's, OpenAI's, OpenRLHF's, StackExchange's."""
-ONLY_REJECTED = "rejected_response"
+ONLY_REJECTED = ("rejected_response", "rejected_messages")
 """ms-swift's, beside the answer that is better: the end of the messages, or `response`."""
 TALKS = ("conversation_a", "conversation_b")
 SIDES: tuple[Names, ...] = (
@@ -43,6 +43,8 @@ OWN_CODES: dict[Names, Codes] = {
     ("human_ref_A", "human_ref_B"): ONE_OR_ZERO,  # SHP
 }
 PANDALM = ("response1", "response2")
+THIRD = {"1": "2", "2": "3", "b": "c", "B": "C"}
+"""What the name of a third answer would end with, after that of the second."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def sides_in(record: Record) -> Sides | None:
     else:
         values = (record[named[0]], record[named[1]])
     heads, texts = zip(*(_side(record, value, name) for value, name in zip(values, named, strict=True)), strict=True)
-    if named[1] == ONLY_REJECTED and heads[0] and not heads[1]:
+    if named[1] in ONLY_REJECTED and heads[0] and not heads[1]:
         heads = heads[0], heads[0]
     prompt = _prompt(record, named, heads, [*texts[0], *texts[1]])
     if is_transcript(record.get("prompt")):
@@ -82,12 +84,14 @@ def names_in(record: Record) -> Names | None:
 
     Two fields that are both empty are none: a table has a column for each, whatever a row is.
     """
-    found = [names for names in SIDES if _has(record, names)]
+    found = [names for names in SIDES if names[1] in record and _has(record, names)]
     if not found:
         return _with_rejected(record)
+    for names in found:
+        third = names[1][:-1] + THIRD.get(names[1][-1], "")
+        if third != names[1][:-1] and not is_empty(record.get(third)):
+            raise InputError(f"three answers or more: {', '.join(names)}, {third}: keep two")
     for names in found[1:]:
-        if names == ("response_1", "response_2") and found[0] == ("response_0", "response_1"):
-            raise InputError("three answers or more: response_0, response_1, response_2: keep two")
         if {_plain(record[name]) for name in names} != {_plain(record[name]) for name in found[0]}:
             raise InputError(f"several pairs of answers: {', '.join(found[0])} and {', '.join(names)}: keep one")
     return found[0]
@@ -95,7 +99,7 @@ def names_in(record: Record) -> Names | None:
 
 def says_better(names: Names) -> bool:
     """Return whether the names of two sides say which is better: the first."""
-    return names in BETTER_FIRST or names[1] == ONLY_REJECTED
+    return names in BETTER_FIRST or names[1] in ONLY_REJECTED
 
 
 def has_own_codes(names: Names) -> bool:
@@ -123,15 +127,14 @@ def until_turn(record: Record, chat: list[Message]) -> list[Message]:
 
 
 def _has(record: Record, names: Names) -> bool:
-    values = [record.get(name) for name in names]
-    return all(value is not None for value in values) and not all(is_empty(value) for value in values)
+    first, second = record.get(names[0]), record.get(names[1])
+    return first is not None and second is not None and not (is_empty(first) and is_empty(second))
 
 
 def _with_rejected(record: Record) -> Names | None:
-    if is_empty(record.get(ONLY_REJECTED)):
-        return None
+    worse = next((name for name in ONLY_REJECTED if not is_empty(record.get(name))), None)
     better = next((name for name in ("response", *CONVERSATIONS) if not is_empty(record.get(name))), None)
-    return None if better is None else (better, ONLY_REJECTED)
+    return None if better is None or worse is None else (better, worse)
 
 
 def _side(record: Record, value: object, name: str) -> tuple[list[Message], list[str]]:

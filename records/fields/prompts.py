@@ -8,6 +8,8 @@ from records.fields.values import Record, fields_of, is_empty
 from records.rows import Message, messages_of
 
 CONVERSATIONS = ("messages", "conversations", "conversation", "contents", "trajectory")
+PERHAPS = ("contents", "trajectory", "context")
+"""Names that are a conversation's in some sets (Gemini, UltraInteract, HelpSteer3) and a text's in others."""
 QUESTIONS = ("question", "query", "input")
 HISTORY_OF_A_POST = "human_ref_A"
 """SHP's rows have the post in `history`."""
@@ -21,6 +23,8 @@ def prompt_in(record: Record) -> str | list[Message]:
     if HISTORY_OF_A_POST in record:
         return prompt
     chat = with_head(record, messages_of(prompt))
+    if chat[-1]["role"] == "assistant":
+        raise InputError("the prompt ends with an assistant's turn, and another one would follow")
     return prompt if isinstance(prompt, str) and len(chat) == 1 else chat
 
 
@@ -32,6 +36,10 @@ def request_in(record: Record) -> str | list[Message]:
     chat = conversation_in(record)
     if chat is None or chat[-1]["role"] != "assistant" or len(chat) == 1:
         return prompt_in(record)
+    for name in ("instruction", "question", "query"):
+        said = record.get(name)
+        if isinstance(said, str) and not any(said.strip() in turn["content"] for turn in chat):
+            raise InputError(f"'{name}' is in no turn of the conversation beside it: keep one")
     head = with_head(record, chat[:-1])
     prompt = record.get("prompt")
     if is_empty(prompt) or not isinstance(prompt, str | list):
@@ -59,9 +67,11 @@ def head_after(given: list[Message], head: list[Message], name: str) -> list[Mes
 
 def has_prompt(record: Record) -> bool:
     """Return whether a record names its prompt; a conversation that is answered is more than a prompt."""
-    if any(not is_empty(record.get(name)) for name in ("prompt", "instruction", "question", "query", "turns")):
+    if any(not is_empty(record.get(name)) for name in ("prompt", "instruction", "question", "query")):
         return True
-    if not is_empty(record.get("input")) or (HISTORY_OF_A_POST in record and record.get("history")):
+    if isinstance(record.get("turns"), list) or (HISTORY_OF_A_POST in record and record.get("history")):
+        return True
+    if _asks(record.get("input")):
         return True
     chat = conversation_in(record)
     return chat is not None and chat[-1]["role"] != "assistant"
@@ -69,13 +79,18 @@ def has_prompt(record: Record) -> bool:
 
 def conversation_in(record: Record) -> list[Message] | None:
     """Return the conversation of a record, or None; raises InputError where there are two different ones."""
-    found = {name: chat_in(record[name], name) for name in CONVERSATIONS if not is_empty(record.get(name))}
-    if is_conversation(record.get("context")):  # HelpSteer3's; in other sets it is a text that a question is about
-        found["context"] = chat_in(record["context"], "context")
+    named = [name for name in (*CONVERSATIONS, "context") if name in record and not is_empty(record[name])]
+    if not named:
+        return None
+    found = {name: chat_in(record[name], name) for name in named if _holds_turns(record, name)}
     chats = list(found.values())
     if any(chat != chats[0] for chat in chats[1:]):
         raise InputError(f"several conversations: {', '.join(found)}: keep one")
     return chats[0] if chats else None
+
+
+def _holds_turns(record: Record, name: str) -> bool:
+    return name not in PERHAPS or is_conversation(record[name])
 
 
 def is_transcript(prompt: object) -> bool:
@@ -112,6 +127,12 @@ def _field(record: Record) -> str | list[Message]:
 def _says(record: Record, names: Sequence[str]) -> str | None:
     """Return the first of the fields that is not empty: a table has a column for each, whatever a row is."""
     return next((name for name in names if not is_empty(record.get(name))), None)
+
+
+def _asks(value: object) -> bool:
+    """Return whether a field called `input` is one that `_question` can read."""
+    is_asked = isinstance(value, dict) and "messages" in value
+    return is_asked or is_conversation(value) or (isinstance(value, str) and not is_empty(value))
 
 
 def _prompt(record: Record) -> str | list[Message]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from console.errors import InputError
-from records.fields.messages import message_of, text_in
+from records.fields.messages import chat_in, is_conversation, message_of, text_in
 from records.fields.values import Record, is_empty, number_in
 
 COMPLETION_SCORES = ("fine-grained_score", "overall_score", "score")
@@ -79,12 +79,23 @@ def _scale(answers: Sequence[Record]) -> str | None:
 def _object(record: Record, one: Record, fields: Sequence[str], name: str, scale: str | None) -> Answer:
     field = next((field for field in fields if one.get(field) is not None), fields[0])
     value = one.get(field)
-    is_message = isinstance(value, dict) and ("role" in value or "parts" in value)
-    text = message_of(value)["content"] if is_message else text_in(value, field, empty=True)  # type: ignore[arg-type]
+    text = _text(value, field)
     number = None if scale is None else _number(one.get(scale), name)
     if number is not None and scale == RANK:
         number = -number
     return Answer(text, number, scale == RANK, {**record, **one})
+
+
+def _text(value: object, name: str) -> str:
+    """Return an answer: text, or one message of the assistant, alone or in a list (Gemini, NeMo)."""
+    if isinstance(value, dict) and ("role" in value or "parts" in value):
+        return message_of(value)["content"]
+    if not is_conversation(value):
+        return text_in(value, name, empty=True)
+    chat = chat_in(value, name)
+    if len(chat) != 1 or chat[0]["role"] != "assistant":
+        raise InputError(f"'{name}' must be one assistant message, found {len(chat)}")
+    return chat[0]["content"]
 
 
 def _beside(record: Record, texts: Sequence[str], name: str) -> list[Answer]:

@@ -150,6 +150,29 @@ def test_what_is_finished_is_not_asked_for_again(engine: ScriptedEngine, capsys:
         run(*SMALL, "--temperature", "0.9")
 
 
+@pytest.mark.parametrize("flag", ["seeds", "exclude", "against"])
+def test_a_file_that_was_edited_since_is_another_one(flag: str) -> None:
+    path = Path("own.jsonl")
+    rows = [{"prompt": f"Write a line about {thing} and their makers."} for thing in THINGS]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = [str(path)] if flag == "seeds" else [f"--{flag}", str(path)]
+    run(*given, *SMALL)
+    run(*given, *SMALL)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows[1:]))
+    with pytest.raises(InputError, match=f"made with other settings: {flag} digest was"):
+        run(*given, *SMALL)
+
+
+def test_a_report_of_an_earlier_version_is_still_good(engine: ScriptedEngine) -> None:
+    run(*SMALL)
+    older = report()
+    older["settings"] = {name: value for name, value in older["settings"].items() if not name.endswith("digest")}
+    Path("new.report.json").write_text(json.dumps(older))
+    n_asked = len(engine.asked)
+    run(*SMALL)
+    assert len(engine.asked) == n_asked
+
+
 def test_more_prompts_go_on_from_those_that_are_there(engine: ScriptedEngine) -> None:
     run(*SMALL)
     few, n_asked = made(), len(engine.asked)

@@ -15,6 +15,8 @@ from trainer.self_instruct.pool import Counts
 
 GROWS = ("n", "patience")
 """Settings with a larger value of which a command goes on where it ended."""
+DIGEST = " digest"
+"""Of a file's texts; reports of earlier versions have its name only."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +54,8 @@ def finished(out: Path, settings: Mapping[str, Any]) -> Report | None:
     except msgspec.DecodeError as error:
         raise InputError(f"{path}: not a report of this command: {error}; --fresh sets it aside") from None
     now = msgspec.to_builtins(settings)
-    before = report.settings
+    before = dict(report.settings)
+    before |= {name: now[name] for name in now if name.endswith(DIGEST) and name not in before}
     changed = [name for name in sorted(now.keys() | before.keys()) if now.get(name) != before.get(name)]
     if changed and all(name in GROWS and now[name] > before[name] for name in changed):
         return None  # the completions that are there are the beginning of what is asked for
