@@ -17,6 +17,7 @@ from console.address import shown_within, without_secrets
 from console.config import load_config
 from console.errors import InputError, JudgeloopError
 from console.output import say, say_text, tell_text
+from console.ranges import Seed, check_command
 
 INTERRUPTED = 130
 
@@ -27,7 +28,7 @@ class Flags:
 
     config: Path | None = None
     """A TOML file with values for these flags; a flag given here wins."""
-    seed: int = 0
+    seed: Seed = 0
     """Everything random is drawn from this number."""
     dry_run: bool = False
     """Print what would be done, then stop."""
@@ -51,7 +52,10 @@ def off(text: str) -> object:
 
 
 def parse(config_type: type[FlagsT], argv: Sequence[str], prog: str) -> FlagsT:
-    """Return the config that `argv` asks for; a wrong flag prints its help and exits with 2."""
+    """Return the config that `argv` asks for; a wrong flag prints its help and exits with 2.
+
+    Raises InputError, naming the flag, for a number out of its range, wherever it comes from.
+    """
     default = config_type()
     path = _config_path(argv)
     if path is not None:
@@ -59,7 +63,9 @@ def parse(config_type: type[FlagsT], argv: Sequence[str], prog: str) -> FlagsT:
     words, quiet = [shown_within(word) for word in argv], without_secrets(default)
     if words != list(argv) or quiet != default:
         _parsed(config_type, words, prog, quiet)  # what is wrong is said here, without the keys in the addresses
-    return _parsed(config_type, argv, prog, default)
+    config = _parsed(config_type, argv, prog, default)
+    check_command(config)
+    return config
 
 
 def _parsed(config_type: type[FlagsT], argv: Sequence[str], prog: str, default: FlagsT) -> FlagsT:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from console.errors import InputError
+from console.ranges import Count, CountOr0, Positive, check_ranges
 from engines.chat.options import ChatTemplateKwargs
 from records.runs import ITERATION, find_run
 
@@ -33,21 +34,21 @@ class EngineOptions:
     """An OpenAI-compatible server, e.g. http://localhost:8000/v1; OPENAI_BASE_URL does the same for --engine openai."""
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the server's key; unset is fine for a local server."""
-    concurrency: int = 16
+    concurrency: Count = 16
     """Calls under way at once (openai)."""
-    timeout_s: float = 600.0
+    timeout_s: Positive = 600.0
     """The longest that one attempt of a call may take, to the last byte of its reply (openai)."""
-    retry_s: float | None = None
+    retry_s: Positive | None = None
     """The longest for all attempts of a call with their waits; the default is twice --timeout-s, at least 300."""
-    max_failures_in_row: int = 25
+    max_failures_in_row: CountOr0 = 25
     """Stop, to go on later, where so many calls fail one after the other; 0 never stops for that (openai)."""
     omit: tyro.conf.UseAppendAction[tuple[Parameter, ...]] = ()
     """Do not send this parameter; again for each further one. What a server refuses is left out anyway (openai)."""
-    thinking_tokens: int = 0
+    thinking_tokens: CountOr0 = 0
     """Room for the model's reasoning before each reply, besides that for the reply (openai)."""
     served_as: str | None = None
     """What the fingerprint calls the model, in place of its name and what its server says of it (openai)."""
-    batch_size: int = 32
+    batch_size: Count = 32
     """Rows computed at once (transformers)."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
     """Variables of the model's chat template, e.g. '{"enable_thinking": false}'; a server is sent them."""
@@ -79,15 +80,7 @@ def of_run(options: EngineOptions) -> str:
 
 def open_engine(options: EngineOptions) -> "Engine":
     """Return the engine that `options` name, ready to be asked; raises InputError or EngineError."""
-    if options.concurrency < 1 or options.batch_size < 1:
-        raise InputError("--concurrency and --batch-size must be at least 1")
-    for name, seconds in (("--timeout-s", options.timeout_s), ("--retry-s", options.retry_s)):
-        if seconds is not None and not 0 < seconds < float("inf"):
-            raise InputError(f"{name} must be a number of seconds above 0, not {seconds}")
-    if options.max_failures_in_row < 0:
-        raise InputError(f"--max-failures-in-row must be at least 0, not {options.max_failures_in_row}")
-    if options.thinking_tokens < 0:
-        raise InputError(f"--thinking-tokens must be at least 0, not {options.thinking_tokens}")
+    check_ranges(options)
     kind = options.engine
     if kind == "auto":
         kind = "openai" if options.base_url else "transformers"

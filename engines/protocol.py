@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from console.errors import EngineError
+from console.ranges import Count, NotNegative, ShareAbove0
 from records.rows import Message
 
 
@@ -16,10 +17,10 @@ class NoLogprobsError(EngineError):
 class Sampling:
     """How text is drawn from the model's distribution."""
 
-    max_new_tokens: int = 256
-    temperature: float = 0.7
+    max_new_tokens: Count = 256
+    temperature: NotNegative = 0.7
     """0 takes the most likely token."""
-    top_p: float = 0.9
+    top_p: ShareAbove0 = 0.9
     stop: tuple[str, ...] = ()
     """A completion ends before the first of these strings; the string itself is cut off."""
 

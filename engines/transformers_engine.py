@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from console.errors import EngineError, InputError
+from console.ranges import check_ranges
 from engines import shared_prefix
 from engines.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
 from engines.chat.template import encoded, load_tokenizer, rendered, with_kwargs
@@ -152,7 +153,7 @@ class TransformersEngine:
         A row's draws are fixed by its seed. A sequence that does not fit the context has an error. Raises InputError
         for a bad setting.
         """
-        _check(sampling)
+        check_ranges(sampling)
         n_new = sampling.max_new_tokens
         for index, error in self._too_long(sequences, n_new, done):
             yield Sampled(index, [], None, error)
@@ -280,12 +281,3 @@ class TransformersEngine:
     def _cut(text: str, stops: Sequence[str]) -> str:
         ends = [text.find(stop) for stop in stops if stop in text]
         return text[: min(ends)] if ends else text
-
-
-def _check(sampling: Sampling) -> None:
-    if sampling.max_new_tokens < 1:
-        raise InputError(f"--max-new-tokens must be at least 1, not {sampling.max_new_tokens}")
-    if sampling.temperature < 0:
-        raise InputError(f"--temperature must be 0 or more, not {sampling.temperature}")
-    if not 0 < sampling.top_p <= 1:
-        raise InputError(f"--top-p must be in (0, 1], not {sampling.top_p}")

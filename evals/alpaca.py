@@ -19,6 +19,7 @@ from console.again import starts_again
 from console.command import Flags, run
 from console.errors import InputError
 from console.output import tell, tell_json
+from console.ranges import Count, NotNegative, ShareAbove0
 from engines.options import EngineOptions, SharedEngineOptions, is_iteration, pinned
 from evals.options import AlpacaVersion, JudgeFlags, SharedJudgeFlags
 
@@ -47,13 +48,13 @@ class Config(Flags):
     """The baseline's answers, in any format that has responses; the default is the hub's."""
     version: AlpacaVersion = 2
     """2 compares with gpt4_1106_preview, 1 with text_davinci_003 (from the hub)."""
-    max_new_tokens: int | None = None
+    max_new_tokens: Count | None = None
     """The longest answer; the default is where the baseline's were cut off, or else 2048."""
-    temperature: float = 0.7
+    temperature: NotNegative = 0.7
     """Of the answers; 0 takes the most likely token."""
-    top_p: float = 0.9
+    top_p: ShareAbove0 = 0.9
     """Of the answers."""
-    limit: int | None = None
+    limit: Count | None = None
     """Only the first N prompts or annotations."""
     out: Path | None = None
     """The folder of the results; the default is runs/<run>/evals/<model>/alpaca_eval, or

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from console.ranges import Count, CountOr0, NotNegative, Share, ShareAbove0
 from engines.options import EngineKind, EngineOptions, Parameter
 from judges.options import JudgeOptions, Reading
 
@@ -25,7 +26,7 @@ class JudgeFlags:
     """The environment variable that holds the key of the judge's server."""
     judge_omit: tyro.conf.UseAppendAction[tuple[Parameter, ...]] = ()
     """Do not send this parameter to the judge's server; again for each further one."""
-    judge_thinking_tokens: int | None = None
+    judge_thinking_tokens: CountOr0 | None = None
     """Room for the judge's reasoning; the default is the evaluated model's where that one judges."""
     judge_served_as: str | None = None
     """What the fingerprint calls the judge, in place of its name and what its server says of it."""
@@ -33,15 +34,15 @@ class JudgeFlags:
     """A rubric that compares two answers, or the path of a .toml file."""
     judge_read: Reading = "logprobs"
     """logprobs: the probability of either answer, one prefill an order. text: a reply an order, parsed."""
-    judge_max_new_tokens: int = 256
+    judge_max_new_tokens: Count = 256
     """The judge's longest reply (text)."""
-    judge_temperature: float = 0.7
+    judge_temperature: NotNegative = 0.7
     """Of the judge's replies (text)."""
-    judge_top_p: float = 0.9
+    judge_top_p: ShareAbove0 = 0.9
     """Of the judge's replies (text)."""
-    judge_min_mass: float = 0.0
+    judge_min_mass: Share = 0.0
     """No verdict where the judge's choices have less probability than this together (logprobs)."""
-    min_coverage: float = 0.9
+    min_coverage: Share = 0.9
     """Fail where a smaller share of the prompts gets a verdict; what was judged is kept."""
 
     def is_given(self) -> bool:

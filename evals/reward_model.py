@@ -20,6 +20,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_encoded
+from console.ranges import Count
 from engines.options import EngineOptions, SharedEngineOptions, is_iteration, pinned
 from judges.options import JudgeOptions
 
@@ -46,9 +47,9 @@ class Config(Flags):
     one too: it has no rubric, and no best score. The default is --model."""
     judgments: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Judgments of one judge that are there already, matched by their texts; again for each further file."""
-    limit: int | None = None
+    limit: Count | None = None
     """Only the first N prompts."""
-    resamples: int = 1000
+    resamples: Count = 1000
     """Bootstrap resamples for the intervals."""
     out: Path | None = None
     """The folder of the results; the default is runs/<run>/evals/<model>/reward_model."""
@@ -250,10 +251,6 @@ def _checked(config: Config) -> "tuple[Path, list[Member]]":
 
     if config.file is None:
         raise InputError("name a file of ranked answers; see --help")
-    for name in ("limit", "resamples"):
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name} must be at least 1, not {value}")
     members = [member_named(word, config.engine, config.judging) for word in config.judge]
     if not members and not config.judgments:
         members = [(config.engine, config.judging)]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell
+from console.ranges import Count, Positive
 from experiments.steps import Step
 
 if TYPE_CHECKING:
@@ -39,13 +40,13 @@ class Config(Flags):
     """Ranked answers: OASST trees, or what else trainer.eft reads."""
     model: str = "smollm2"
     """The model to start from."""
-    seeds: int = 3
+    seeds: Count = 3
     """Repeat with N splits, from --seed on."""
-    learning_rate: float = 1e-4
-    batch_size: int = 8
+    learning_rate: Positive = 1e-4
+    batch_size: Count = 8
     """Examples of an optimiser step; with few ratings a large batch leaves too few steps to learn in."""
-    epochs: int = 1
-    max_length: int = 1024
+    epochs: Count = 1
+    max_length: Count = 1024
     """Tokens of an example; what is longer loses its end, and a judgment its score, so that it teaches nothing."""
     out: Path = Path("runs/eft_experiment")
     """Where data, models and results go."""

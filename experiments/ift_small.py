@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_json
+from console.ranges import Count, CountOr0, Positive, ShareBetween
 from experiments.steps import Step
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ ON_PAIRS = ("DPO", "ORPO")
 class LearningRates:
     """Of each method: what moves a model of this size in few steps, as in the small recipes; DPO has a tenth."""
 
-    sft: float = 1e-4
-    ift: float = 1e-4
-    dpo: float = 1e-5
-    orpo: float = 1e-4
+    sft: Positive = 1e-4
+    ift: Positive = 1e-4
+    dpo: Positive = 1e-5
+    orpo: Positive = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,22 +56,22 @@ class Config(Flags):
     """The model that all start from."""
     judge: str = "smollm2"
     """The model that compares answers with people's."""
-    held_out_share: float = 0.3
+    held_out_share: ShareBetween = 0.3
     """The share of the trees that is measured on."""
-    limit: int | None = None
+    limit: Count | None = None
     """Learn from the first N prompts."""
-    epochs: int = 1
-    batch_size: int = 8
-    max_length: int = 512
+    epochs: Count = 1
+    batch_size: Count = 8
+    max_length: Count = 512
     learning_rate: LearningRates = LearningRates()
     tasks: tuple[str, ...] = ("arc_challenge", "arc_gen", "gsm8k", "mmlu", "truthfulqa_mc2", "winogrande")
-    questions: int = 100
+    questions: Count = 100
     """The first N of each task; of each subject for MMLU, a hundredth of them, rounded up."""
-    shots: int = 0
+    shots: CountOr0 = 0
     """Examples before each question; the leaderboard's own numbers take hours on a processor."""
-    prompts: int = 32
+    prompts: Count = 32
     """Held-out prompts whose answers are compared."""
-    max_new_tokens: int = 128
+    max_new_tokens: Count = 128
     out: Path = Path("runs/ift_experiment")
     """Where data, models and results go."""
 

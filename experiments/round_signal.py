@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell
+from console.ranges import Count
 
 if TYPE_CHECKING:
     from console.table import Cell
@@ -37,9 +38,9 @@ class Config(Flags):
     """The run: its folder, or its name under runs/."""
     labelled: Path | None = None
     """Answers that people compared, in any format of judges.calibrate; needed."""
-    limit: int | None = 24
+    limit: Count | None = 24
     """Take the pairs of N prompts, drawn with --seed."""
-    batch_size: int = 8
+    batch_size: Count = 8
     """Answers read at once."""
 
 

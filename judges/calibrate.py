@@ -20,6 +20,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_encoded
+from console.ranges import Count, CountOr0
 from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
 from judges.audit.readers.names import FormatName
 from judges.options import JudgeOptions
@@ -56,19 +57,19 @@ class Config(Flags):
     """Where a table has the row's id; the default is pair_id, id, idx or uid."""
     codes: str | None = None
     """What a table's cells mean, like 0=a,1=b,2=tie; the default knows a, b, tie, 1, 2, 0 and more."""
-    limit: int | None = None
+    limit: Count | None = None
     """Take only N rows, drawn with --seed (of ranked answers: N prompts)."""
-    retest: int = 0
+    retest: CountOr0 = 0
     """Ask the judge N more times with other seeds and compare (--read text)."""
     likelihood: bool = False
     """Add the baseline 'the likelier is better': a pass of the judge's own model over each answer (transformers)."""
-    attacks: int = 0
+    attacks: CountOr0 = 0
     """Also measure how often N answers that speak to the judge fool its model (a rubric that scores)."""
     test: Path | None = None
     """Comparisons or a table without labels, whose win rate is to be corrected by what the audit finds."""
     own_model: str | None = None
     """The name of the judge's own model in the set, for self-preference; the default is --model."""
-    resamples: int = 1000
+    resamples: Count = 1000
     """Bootstrap resamples for the intervals."""
     out: Path | None = None
     """The folder for rows and report; the default is runs/audit/<set>-<digest of its path>-<judge fingerprint>."""
@@ -327,13 +328,6 @@ def _own_verdicts(source: Path, labelled: "LabelledSet", columns: "Columns") -> 
 def _checked(config: Config) -> Path:
     if config.file is None:
         raise InputError("name a file with labels: python -m judges.calibrate FILE; --help lists the formats")
-    for name in ("limit", "resamples"):
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name} must be at least 1, not {value}")
-    for name in ("retest", "attacks"):
-        if getattr(config, name) < 0:
-            raise InputError(f"--{name} must be 0 or more, not {getattr(config, name)}")
     return config.file
 
 

@@ -22,6 +22,7 @@ import tyro
 from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
+from console.ranges import Count, Share
 from engines.options import EngineOptions, SharedEngineOptions, pinned
 from judges.clustering.equivalences.options import EquivalenceOptions
 
@@ -42,16 +43,16 @@ class Config(Flags):
     """Answers, several to a prompt; the default is the newest run's judgments."""
     relation: Annotated[EquivalenceOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=EquivalenceOptions)
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
-    gamma: float = 0.5
+    gamma: Share = 0.5
     """Make a pair only where the largest cluster has at least this share of the answers."""
     choose: Literal["auto", "reward", "central"] = "auto"
     """Chosen from the largest cluster: the answer with the highest reward or the most central one; auto takes the
     reward where FILE or --rewards has scores."""
     rewards: Path | None = None
     """Judgments of the same responses, where FILE has no scores of its own."""
-    min_coverage: float = 0.9
+    min_coverage: Share = 0.9
     """Fail where a smaller share of the prompts can be clustered; all results are kept."""
-    limit: int | None = None
+    limit: Count | None = None
     """Take only the first N prompts."""
     out: Path | None = None
     """Where the clusters go, with .pairs.jsonl and .relations.jsonl beside them; the default is
@@ -100,10 +101,6 @@ def _check(config: Config) -> None:
     from records.files import check_limit
 
     check_limit(config.limit)
-    if not 0 <= config.gamma <= 1:
-        raise InputError(f"--gamma must be in [0, 1], not {config.gamma}")
-    if not 0 <= config.min_coverage <= 1:
-        raise InputError(f"--min-coverage must be in [0, 1], not {config.min_coverage}")
 
 
 def default_source() -> Path:

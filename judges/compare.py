@@ -21,6 +21,7 @@ import tyro
 from console.again import starts_again
 from console.command import Flags, Given, run
 from console.output import tell, tell_text
+from console.ranges import Count
 from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
 from judges.options import CostOptions, JudgeOptions, PanelOptions
 
@@ -51,7 +52,7 @@ class Config(Flags):
     orders: Literal["both", "one"] = "both"
     """one asks each pair in a single order, drawn from the seed and recorded: half the cost, and the judge's preference
     for a place stays in."""
-    limit: int | None = None
+    limit: Count | None = None
     """Compare only the first N pairs."""
     export_batch: Path | None = None
     """Ask nothing: write the calls as an OpenAI batch file, which vllm run-batch reads too."""

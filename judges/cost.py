@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from console.errors import InputError, JudgeError
+from console.ranges import check_ranges
 from judges.options import CostOptions
 from records.rows import Usage
 
@@ -27,9 +28,7 @@ class Budget:
 
     def __init__(self, options: CostOptions, price: Price | None) -> None:
         """Raise InputError where a limit is not above 0, or is in dollars and the model has no price."""
-        for name, limit in (("--max-cost", options.max_cost), ("--max-tokens-total", options.max_tokens_total)):
-            if limit is not None and limit <= 0:
-                raise InputError(f"{name} must be above 0, not {limit}")
+        check_ranges(options)
         self.usage = Usage()
         self.dollars: float | None = 0.0
         """What was spent; None where a model has no price."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from console.errors import EngineError, InputError, JudgeError
+from console.ranges import check_ranges
 from engines.protocol import Choice, Completion, Engine, Request, Sampling, advised
 from judges.options import Aggregate, JudgeOptions, Reading
 from judges.parse import PARSER_VERSION
@@ -308,13 +309,9 @@ def open_judge(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
 
 def checked_rubric(options: JudgeOptions) -> Rubric:
     """Return the rubric; raises InputError where it or a setting is wrong, before any model is loaded."""
-    if options.samples < 1:
-        raise InputError(f"--samples must be at least 1, not {options.samples}")
+    check_ranges(options)
     if options.min_samples is not None and not 1 <= options.min_samples <= options.samples:
         raise InputError(f"--min-samples must be from 1 to --samples, {options.samples}, not {options.min_samples}")
-    for name in ("min_coverage", "min_mass"):
-        if not 0 <= getattr(options, name) <= 1:
-            raise InputError(f"--{name.replace('_', '-')} must be in [0, 1], not {getattr(options, name)}")
     rubric = load_rubric(options.rubric)
     if not getattr(rubric.closing, options.read):
         raise InputError(f"the rubric '{rubric.name}' says nothing on --read {options.read}: it has no such closing")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import say, tell, tell_json
+from console.ranges import Count, CountOr0, Share
 from judges.options import Aggregate, JudgeOptions
 
 if TYPE_CHECKING:
@@ -32,13 +33,13 @@ class Config(Flags):
     """How to read the replies; the default is each row's own, which must then be one of this project's."""
     aggregate: Aggregate | None = None
     """How the replies, or the scores of a panel's judges, become one; the default is as before."""
-    min_mass: float = JudgeOptions.min_mass
+    min_mass: Share = JudgeOptions.min_mass
     """No verdict where the choices have less probability than this together (logprobs)."""
-    min_samples: int | None = None
+    min_samples: Count | None = None
     """No verdict where fewer samples than this were answered; the default is all (text, structured)."""
     out: Path | None = None
     """Where the new rows go; the default is <file>-rescored.jsonl beside FILE."""
-    show: int = 3
+    show: CountOr0 = 3
     """Print so many of the rows that changed."""
 
 
@@ -51,10 +52,6 @@ def main(config: Config) -> None:
     if config.file is None:
         raise InputError("name a file of judgments or comparisons")
     check_out(config.out, config.file)
-    if not 0 <= config.min_mass <= 1:
-        raise InputError(f"--min-mass must be in [0, 1], not {config.min_mass}")
-    if config.min_samples is not None and config.min_samples < 1:
-        raise InputError(f"--min-samples must be at least 1, not {config.min_samples}")
     rows = latest_rows(config.file)
     again = Again(Changes(config.rubric, config.aggregate, config.min_mass, config.min_samples, config.show))
     out = config.out or config.file.with_name(f"{config.file.stem}-rescored.jsonl")

@@ -22,6 +22,7 @@ import tyro
 from console.again import starts_again
 from console.command import Flags, Given, run
 from console.output import tell, tell_text
+from console.ranges import Count
 from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
 from judges.options import CostOptions, JudgeOptions, PanelOptions
 from judges.retrieval.options import EvidenceOptions
@@ -51,7 +52,7 @@ class Config(Flags):
     evidence: Annotated[EvidenceOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=EvidenceOptions)
     panel: Annotated[PanelOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PanelOptions)
     cost: Annotated[CostOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CostOptions)
-    limit: int | None = None
+    limit: Count | None = None
     """Score only the first N responses."""
     export_batch: Path | None = None
     """Ask nothing: write the calls as an OpenAI batch file, which vllm run-batch reads too."""

@@ -8,7 +8,7 @@ from console.errors import InputError
 from console.output import tell
 from console.progress import say
 from trainer.flags import TrainFlags
-from trainer.training import Trained, TrainingOptions
+from trainer.training import Trained, TrainingOptions, check_options
 
 Train = Callable[..., Trained]
 """Takes parent, out, conversations, options and seed."""
@@ -25,6 +25,7 @@ def train_on_chats(config: TrainFlags, out: Path, options: TrainingOptions, trai
 
     if config.file is None:
         raise InputError("name a file of conversations; see --help")
+    check_options(options)
     bad = BadRows(strict=config.strict)
     chats = list(take(read_chats(config.file, bad, codes_of(config)), config.limit))
     parent = resolve_model(config.model, config.run)

@@ -20,8 +20,9 @@ import tyro
 
 from console.command import run
 from console.errors import InputError
+from console.ranges import NotNegative, Positive
 from trainer.launch import is_sharded, one_voice
-from trainer.pair_command import PairFlags, check_above_0, check_pairs, train_on_pairs
+from trainer.pair_command import PairFlags, check_pairs, train_on_pairs
 from trainer.training import Trained, TrainingOptions, check_options
 
 if TYPE_CHECKING:
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
 class DPOOptions(TrainingOptions):
     """How to optimise; the defaults are the paper's (Self-Rewarding, section 3.1.4)."""
 
-    learning_rate: float = 1e-6
-    beta: float = 0.1
+    learning_rate: Positive = 1e-6
+    beta: Positive = 0.1
     """How strongly the model is held to its reference."""
     labels: Literal["hard", "soft"] = "hard"
     """hard: each pair is labelled rightly. soft: with the probability of its `confidence`, p l(z) + (1 - p) l(-z)."""
-    length_alpha: float = 0.0
+    length_alpha: NotNegative = 0.0
     """Length-regularised DPO: added to z for each token that the chosen answer is longer than the rejected one, so that
     a longer answer is pushed up less; 0 is plain DPO."""
 
@@ -78,7 +79,7 @@ def train_dpo(
     InputError for a bad setting or pairs that lack what it needs, TrainingError where there is nothing to train on or
     the loss is not a number.
     """
-    _check(options)
+    check_options(options)
     check_pairs(pairs)
     columns = _columns(pairs, options)
     from datasets import Dataset
@@ -107,15 +108,6 @@ def train_dpo(
     trainer = PreferenceTrainer(model, train_dataset=data, length_alpha=options.length_alpha, **shared)
     lengths = Lengths(len(rows) - len(kept), n_cut_off(pairs, title))
     return fit(trainer, out, title, checkpoints, options, lengths=lengths)
-
-
-def _check(options: DPOOptions) -> None:
-    check_options(options)
-    check_above_0(options, "beta")
-    if options.length_alpha < 0:
-        raise InputError(
-            f"length_alpha must be 0 or more, not {options.length_alpha}: below, longer answers are favoured"
-        )
 
 
 def _columns(pairs: "Sequence[Pair]", options: DPOOptions) -> list[dict[str, float]]:

@@ -23,6 +23,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import say, tell
+from console.ranges import Count, ShareBelow1, check_ranges
 from engines.options import EngineOptions, SharedEngineOptions, pinned
 from judges.options import JudgeOptions
 
@@ -42,13 +43,13 @@ PAIRWISE = JudgeOptions(rubric="pairwise", samples=1)
 class EarlyStopOptions:
     """When a training has got no better."""
 
-    every_n_steps: int = 200
+    every_n_steps: Count = 200
     """Optimiser steps between two checkpoints, while training."""
-    n_prompts: int = 253
+    n_prompts: Count = 253
     """Prompts to compare on, at most; they are others than those that are reported on."""
-    patience: int = 1
+    patience: Count = 1
     """Stop after so many checkpoints in a row that do not win."""
-    min_win_rate: float = 0.5
+    min_win_rate: ShareBelow1 = 0.5
     """A checkpoint wins where it is preferred on more than this share of the prompts, a tie counting half."""
 
 
@@ -88,7 +89,7 @@ class Config(Flags):
     """A folder of checkpoints step-N, or a run."""
     prompts: Path | None = None
     """Prompts that nothing learns from or reports on; the default is the iteration's early_stop/prompts.jsonl."""
-    answer_tokens: int = 256
+    answer_tokens: Count = 256
     """The longest answer of a checkpoint, in tokens; --max-new-tokens is the judge's."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
     judge: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = PAIRWISE
@@ -194,11 +195,7 @@ def answered(folder: Path, max_new_tokens: int, batch_size: int, seed: int, temp
 
 def check_options(options: EarlyStopOptions) -> None:
     """Raise InputError where a setting is out of range."""
-    for name in ("every_n_steps", "n_prompts", "patience"):
-        if getattr(options, name) < 1:
-            raise InputError(f"{name} must be at least 1, not {getattr(options, name)}")
-    if not 0 <= options.min_win_rate < 1:
-        raise InputError(f"min_win_rate must be in [0, 1), not {options.min_win_rate}")
+    check_ranges(options)
 
 
 def _warn_of_reported(prompts: "Sequence[Prompt]", reported: Path) -> None:

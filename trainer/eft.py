@@ -19,6 +19,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_encoded, tell_text
+from console.ranges import Count, ShareAbove0, ShareBelow1, ShareBetween
 from engines.options import EngineOptions, SharedEngineOptions, pinned
 from judges.options import JudgeOptions
 
@@ -48,13 +49,13 @@ class Config(Flags):
     agreement: Literal["prompt", "pair"] = "prompt"
     """prompt: keep a prompt where no pair of its answers is scored against the people and at least one pair as they
     ranked it. pair: the same for each answer's own pairs. A tie of the judge speaks neither for nor against."""
-    ift_share: float = 0.3
+    ift_share: ShareBelow1 = 0.3
     """The share of the trees whose best first answers are for IFT."""
-    held_out_share: float = 0.3
+    held_out_share: ShareBetween = 0.3
     """The share of the trees that is for evals.reward_model alone; what is left is for EFT."""
-    max_share: float = 0.4
+    max_share: ShareAbove0 = 0.4
     """No score has a larger share of the examples than this."""
-    limit: int | None = None
+    limit: Count | None = None
     """Use only the first N prompts of the EFT part."""
     split_only: bool = False
     """Write the three parts and stop, so that a model can be trained on ift.jsonl first."""
@@ -212,8 +213,6 @@ def _checked(config: Config) -> "tuple[Path, Rubric]":
 
     if config.file is None:
         raise InputError("name a file of ranked answers; see --help")
-    if not 0 < config.max_share <= 1:
-        raise InputError(f"--max-share must be above 0 and at most 1, not {config.max_share:g}")
     check_limit(config.limit)
     if config.judge.read == "structured":
         raise InputError("--read structured is forced by a server and need not be learnt; use text or logprobs")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from console.errors import InputError
+from console.ranges import check_ranges
 from console.table import Cell
 from trainer.model_size import (
     Hardware,
@@ -49,7 +50,9 @@ def estimate(
 ) -> list[StageEstimate]:
     """Return the estimate of each stage: from `speeds`, by formula from `size` and `hardware`, or of tokens alone."""
     if size is not None and hardware is not None:
-        _check(hardware)
+        check_ranges(hardware)
+        if hardware.gpus == 0:
+            raise InputError("gpus must be above 0 for an estimate by formula")
         return [_by_formula(work, size, hardware) for work in works]
     return [_counted(work) if speeds is None else _measured(work, speeds) for work in works]
 
@@ -140,11 +143,3 @@ def _total(found: Sequence[StageEstimate]) -> StageEstimate:
         max(peaks, default=None),
         sum(hours) if len(hours) == len(found) else None,
     )
-
-
-def _check(hardware: Hardware) -> None:
-    for name in ("gpus", "gpu_tflops", "gpu_gib", "mfu_training", "mfu_inference"):
-        if getattr(hardware, name) <= 0:
-            raise InputError(f"{name} must be above 0, not {getattr(hardware, name)}")
-    if max(hardware.mfu_training, hardware.mfu_inference) > 1:
-        raise InputError("mfu_training and mfu_inference are shares: at most 1")

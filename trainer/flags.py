@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from console.command import Flags, Given
+from console.ranges import Count
 
 if TYPE_CHECKING:
     from records.rows import Winner
@@ -19,7 +20,7 @@ class TrainFlags(Flags):
     """The model to start from: iterN, a folder, a hub id, or smollm2."""
     run: str | None = None
     """The run that iterN is looked up in; the default is the newest."""
-    limit: int | None = None
+    limit: Count | None = None
     """Use only the first N rows of the file."""
     codes: str | None = None
     """What the labels of two answers mean, like 0=a,1=b,2=tie, a being the first; 1, 2, a, b and tie need none."""

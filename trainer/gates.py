@@ -9,6 +9,7 @@ The ratios are to iter1, the first model that has learnt to answer.
 """
 
 import difflib
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -58,6 +59,9 @@ def check_gate_names(gates: Mapping[str, Gate]) -> None:
             raise InputError(f"[gates]: no monitor is called '{name}'; {known}")
         if gate == Gate():
             raise InputError(f"[gates]: '{name}' has no limit; give min, max, min_ratio or max_ratio")
+        for limit in Gate.__struct_fields__:
+            if (value := getattr(gate, limit)) is not None and not math.isfinite(value):
+                raise InputError(f"[gates]: '{name}' has {limit} {value}: give a finite number, or leave it out")
         for low, high, kind in ((gate.min, gate.max, ""), (gate.min_ratio, gate.max_ratio, "_ratio")):
             if low is not None and high is not None and low > high:
                 raise InputError(f"[gates]: '{name}' has min{kind} {low:g} above max{kind} {high:g}")

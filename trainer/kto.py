@@ -19,8 +19,9 @@ import tyro
 from console.command import run
 from console.errors import InputError
 from console.progress import say
+from console.ranges import Couple, Positive
 from trainer.launch import n_processes, one_voice
-from trainer.pair_command import PairFlags, check_above_0, check_pairs, train_on_pairs
+from trainer.pair_command import PairFlags, check_pairs, train_on_pairs
 from trainer.training import Trained, TrainingOptions, check_options
 
 if TYPE_CHECKING:
@@ -33,12 +34,14 @@ if TYPE_CHECKING:
 class KTOOptions(TrainingOptions):
     """How to optimise; an example is an answer, so that a pair makes two (arXiv 2402.01306, section 4)."""
 
-    learning_rate: float = 1e-6
-    beta: float = 0.1
+    learning_rate: Positive = 1e-6
+    micro_batch_size: Couple = 2
+    """Examples in a device's memory at once; the distance to the reference is estimated from their answers."""
+    beta: Positive = 0.1
     """How strongly the model is held to its reference."""
-    desirable_weight: float = 1.0
+    desirable_weight: Positive = 1.0
     """Of a chosen answer in the loss."""
-    undesirable_weight: float = 1.0
+    undesirable_weight: Positive = 1.0
     """Of a rejected one."""
 
 
@@ -56,7 +59,7 @@ def main(config: Config) -> None:
     """Read, train, save and print what happened."""
     from records.rated import read_rated
 
-    train_on_pairs(config, config.out, config.training, train_kto, read=read_rated)
+    train_on_pairs(config, config.out, config.training, train_kto, _check, read=read_rated)
 
 
 def train_kto(
@@ -124,9 +127,6 @@ def _answers(row: "Pair | Rated") -> "list[tuple[list[Message], bool]]":
 
 def _check(options: KTOOptions) -> None:
     check_options(options)
-    check_above_0(options, "beta", "desirable_weight", "undesirable_weight")
-    if options.micro_batch_size < 2:
-        raise InputError(f"micro_batch_size must be 2 or more, not {options.micro_batch_size}")
     if n_processes() > 1:
         raise InputError(
             "trainer.kto runs in one process: TRL keeps the reference's figures in a file of the first one"

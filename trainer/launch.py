@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from console.command import INTERRUPTED
 from console.errors import InputError, JudgeloopError, TrainingError
 from console.progress import say
+from console.ranges import Count
 
 if TYPE_CHECKING:
     from trainer.training import TrainingOptions
@@ -46,7 +47,7 @@ class LaunchOptions:
 
     accelerate: Path = Path("recipes/accelerate_fsdp.yaml")
     """A file of `accelerate launch --config_file`: the number of processes, and what each of them holds."""
-    processes: int | None = None
+    processes: Count | None = None
     """Processes, instead of the file's number."""
 
 

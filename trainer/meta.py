@@ -12,6 +12,7 @@ from statistics import fmean, pvariance
 from typing import TYPE_CHECKING, Literal
 
 from console.errors import InputError
+from console.ranges import Count, ShareBelow1
 from judges.judge import Judge
 from judges.pairwise import Contest, compare_into
 from judges.rubric import Rubric
@@ -34,9 +35,9 @@ TIED = 1e-6
 class MetaOptions:
     """Which judgments are compared, and how many of their pairs are trained on."""
 
-    max_chars: int = 2000
+    max_chars: Count = 2000
     """Drop a longer judgment before it is compared; meta-judges like length."""
-    max_share: float = 0.15
+    max_share: ShareBelow1 = 0.15
     """The largest share of pairs of judgments in the training set; with more, judges came to give every answer the
     highest score (NVIDIA's report on their implementation)."""
 

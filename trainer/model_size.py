@@ -6,6 +6,7 @@ from typing import Annotated
 
 from console.command import off
 from console.errors import InputError
+from console.ranges import CountOr0, Positive, ShareAbove0
 
 TRAINING_BYTES = 16
 """A parameter in training: float32 weight, gradient and AdamW's two moments, 4 bytes each."""
@@ -32,14 +33,14 @@ class ModelSize:
 class Hardware:
     """The accelerators of a run; the defaults are eight H100 SXM."""
 
-    gpus: int = 0
+    gpus: CountOr0 = 0
     """Estimate for so many, by formula; 0 measures on this machine instead."""
-    gpu_tflops: float = 989.0
+    gpu_tflops: Positive = 989.0
     """Dense bfloat16, of one."""
-    gpu_gib: float = 80.0
-    mfu_training: float = 0.4
+    gpu_gib: Positive = 80.0
+    mfu_training: ShareAbove0 = 0.4
     """The share of it that training reaches; the FLOPs of recomputed activations are not counted."""
-    mfu_inference: float = 0.1
+    mfu_inference: ShareAbove0 = 0.1
     """The share that writing answers reaches, with batches of many rows; a guess, as all shares here."""
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from console.command import off
+from console.ranges import Count
 from records.finish import cut_off
 from records.rows import Judgment, Response, Row, answer_key
 from trainer.diversity import MAX_PAIRS, diversity
@@ -31,11 +32,11 @@ class MonitorOptions:
 
     labelled: Path | None = None
     """Answers or pairs that people have labelled (the formats of judges.calibrate): each iteration judges them too."""
-    labelled_limit: int = 100
+    labelled_limit: Count = 100
     """Take only so many of them, drawn with --seed."""
     kl: Annotated[bool, off("Do not measure how far each model is from iter0.")] = True
     """Measure how far each model is from iter0: a pass of both over the held-out answers."""
-    self_bleu_pairs: int = MAX_PAIRS
+    self_bleu_pairs: Count = MAX_PAIRS
     """Pairs of answers that self-BLEU looks at."""
 
 
@@ -104,7 +105,7 @@ def monitors_of(
     accuracy: "Accuracy | None" = None,
     kl: "KL | None" = None,
     seed: int = 0,
-    self_bleu_pairs: int = MAX_PAIRS,
+    self_bleu_pairs: Count = MAX_PAIRS,
 ) -> Monitors:
     """Return the monitors of one iteration from its held-out answers.
 

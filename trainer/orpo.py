@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from console.command import run
+from console.ranges import Positive
 from trainer.launch import one_voice
-from trainer.pair_command import PairFlags, check_above_0, check_pairs, train_on_pairs
+from trainer.pair_command import PairFlags, check_pairs, train_on_pairs
 from trainer.training import Trained, TrainingOptions, check_options
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 class ORPOOptions(TrainingOptions):
     """How to optimise; the weight is that of the paper's Mistral models (arXiv 2403.07691)."""
 
-    learning_rate: float = 8e-6
-    weight: float = 0.1
+    learning_rate: Positive = 8e-6
+    weight: Positive = 0.1
     """Of the odds ratio beside the chosen answers' likelihood, the paper's lambda; intuitive fine-tuning has 0.25."""
 
 
@@ -64,7 +65,6 @@ def train_orpo(
     Raises InputError for a bad setting, TrainingError where there is nothing to train on or the loss is not a number.
     """
     check_options(options)
-    check_above_0(options, "weight")
     check_pairs(pairs)
     from trainer.pair_losses import orpo_loss
     from trainer.reference_free import train_reference_free

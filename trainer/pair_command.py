@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from console.errors import InputError, TrainingError
 from console.output import tell
+from console.ranges import Count
 from trainer.flags import TrainFlags
-from trainer.training import Trained, TrainingOptions
+from trainer.training import OptionsT, Trained, TrainingOptions, check_options
 
 if TYPE_CHECKING:
     from records import Pair
@@ -24,7 +25,7 @@ class PairFlags(TrainFlags):
 
     checkpoints: Path | None = None
     """A folder for checkpoints on the way, which trainer.early_stop chooses from; without it there are none."""
-    every_n_steps: int = 200
+    every_n_steps: Count = 200
     """Optimiser steps from one checkpoint to the next."""
     checkpoint_key: str | None = None
     """What the training is called in its checkpoints, so that another's are not taken for them; the default is made of
@@ -34,15 +35,17 @@ class PairFlags(TrainFlags):
 def train_on_pairs(
     config: PairFlags,
     out: Path,
-    options: TrainingOptions,
+    options: OptionsT,
     train: Train,
+    check: Callable[[OptionsT], None] = check_options,
     *,
     reference: str | None = None,
     read: "Callable[..., Iterator[Any]] | None" = None,
 ) -> None:
     """Read the pairs, call `train`, and print what happened; `reference` is the name of a model that it also takes.
 
-    `read` reads the file, by default as pairs.
+    `read` reads the file, by default as pairs. `check` says which settings do not go together, dry or not, before
+    anything is read.
     """
     from console.table import print_table
     from engines.models import resolve_model
@@ -53,16 +56,18 @@ def train_on_pairs(
 
     if config.file is None:
         raise InputError("name a file of preference pairs; see --help")
+    check(options)
     rows = (read or read_pairs)(config.file, BadRows(strict=config.strict), codes_of(config))
     pairs = list(take(rows, config.limit))
     parent = resolve_model(config.model, config.run)
+    named: dict[str, Any] = {}
+    if reference is not None:
+        named["reference"] = resolve_model(reference, config.run)
     if config.dry_run:
         tell(f"would train {config.model} on {_counted(pairs)} of {config.file} and save it to {out}")
         return
     claim_folder(out, fresh=config.fresh)
-    named: dict[str, Any] = {"checkpoints": _checkpoints(config, options, pairs, reference)}
-    if reference is not None:
-        named["reference"] = resolve_model(reference, config.run)
+    named["checkpoints"] = _checkpoints(config, options, pairs, reference)
     trained = train(parent, out, pairs, options, config.seed, **named)
     print_table([table_row(trained, out)], as_json=config.json)
 
@@ -81,14 +86,6 @@ def check_pairs(pairs: "Sequence[Pair]") -> None:
         raise InputError("a pair's weight must be a number and 0 or more")
     if not any(weights):
         raise TrainingError("the weight of every preference pair is 0: there is nothing to train on")
-
-
-def check_above_0(options: TrainingOptions, *names: str) -> None:
-    """Raise InputError where one of the settings `names` is not above 0."""
-    for name in names:
-        value: Any = getattr(options, name)
-        if not value > 0:
-            raise InputError(f"{name} must be above 0, not {value}")
 
 
 def _checkpoints(

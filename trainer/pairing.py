@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from console.errors import InputError
+from console.ranges import FlipShare, NotNegative, ShareAbove0, check_ranges
 from records import Judgment, Message, Pair, messages_of, pair_of, prompt_key
 from trainer.confidence import confidence_of
 from trainer.pair_filters import Checks, EvidenceRule, open_checks, rubric_of, score_step, within_share
@@ -19,15 +20,15 @@ Pools = tuple[Sequence[Judgment], Sequence[Judgment]]
 class PairOptions:
     """Which pairs are good enough to train on."""
 
-    min_margin: float = 0.0
+    min_margin: NotNegative = 0.0
     """Drop a pair whose scores are not further apart than this; 0 drops only ties."""
     evidence: EvidenceRule = "any"
     """Drop a pair whose chosen answer has a refuted claim (no-refuted), or whose chosen answer's claims are no better
     supported than the rejected one's (more-supported); needs judgments whose claims were looked up."""
-    rho: float = 0.0
+    rho: FlipShare = 0.0
     """Length control, 0 to 0.5: choose the shortest answer among those within rho of the best score, reject the longest
     within rho of the worst, as shares of the distance between the two. 0 takes best and worst themselves."""
-    max_score_share: float = 1.0
+    max_score_share: ShareAbove0 = 1.0
     """Drop pairs, drawn by the seed, until no chosen score makes up more than this share of them; 1 keeps all."""
     votes: Path | None = None
     """People's votes.jsonl. What they decided goes before the evidence and the second judge."""
@@ -125,14 +126,7 @@ def pairs_between(
 
 def check_pair_options(options: PairOptions) -> None:
     """Raise InputError where an option is out of range."""
-    if options.min_margin < 0:
-        raise InputError(f"min_margin must be 0 or more, not {options.min_margin}")
-    if not 0 <= options.rho <= 0.5:
-        raise InputError(
-            f"rho must be in [0, 0.5], not {options.rho}: above, a rejected answer could be the better one"
-        )
-    if not 0 < options.max_score_share <= 1:
-        raise InputError(f"max_score_share must be above 0 and at most 1, not {options.max_score_share}")
+    check_ranges(options)
 
 
 def best_and_worst(tops: Sequence[Judgment], bottoms: Sequence[Judgment], rho: float) -> tuple[Judgment, Judgment]:

@@ -20,6 +20,7 @@ import tyro
 from console.command import Flags, Given, run
 from console.errors import InputError, TrainingError
 from console.output import tell
+from console.ranges import Number
 from trainer.pairing import PairCounts, PairOptions, make_pairs
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Config(Flags):
     """Judgments of another model's answers to the same prompts: choose from FILE and reject from these."""
     positive_only: bool = False
     """Write no pairs but a chat for each answer with a perfect score."""
-    positive_score: float | None = None
+    positive_score: Number | None = None
     """The least score that counts as perfect; the default is the rubric's highest."""
     pairs: Annotated[PairOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PairOptions)
 

@@ -21,6 +21,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_text
+from console.ranges import Count
 from engines.options import EngineOptions, SharedEngineOptions, pinned
 from trainer.self_instruct.options import FewShotOptions, FilterOptions
 
@@ -36,7 +37,7 @@ class Config(Flags):
     file: Given = None
     """Prompts that people wrote; the default is the packaged seeds."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
-    n: int = 1000
+    n: Count = 1000
     """New prompts to make."""
     few_shot: Annotated[FewShotOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=FewShotOptions)
     filters: Annotated[FilterOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=FilterOptions)
@@ -70,8 +71,6 @@ def main(config: Config) -> None:
     from trainer.self_instruct.options import check_few_shot
     from trainer.self_instruct.report import Report, finished, print_report, report_path, write_report
 
-    if config.n < 1:
-        raise InputError(f"--n must be at least 1, not {config.n}")
     if config.refilter and config.fresh:
         raise InputError("--refilter reads the completions that --fresh would set aside; give one of them")
     check_filters(config.filters)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from console.command import Flags, off
 from console.errors import InputError
+from console.ranges import Count, CountOr0, Couple, NotNegative, Number, ShareAbove0, check_command
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import JudgeOptions
 from judges.retrieval.options import EvidenceOptions
@@ -26,14 +27,14 @@ from trainer.training import with_template
 class CandidateOptions:
     """The answers that a model writes to each new prompt (Self-Rewarding, section 3.1.4)."""
 
-    prompts: int = 24
+    prompts: Count = 24
     """New prompts a round; no prompt is used twice."""
-    n: int = 4
+    n: Couple = 4
     """Answers a prompt."""
-    max_new_tokens: int = 512
+    max_new_tokens: Count = 512
     """The longest answer."""
-    temperature: float = 0.7
-    top_p: float = 0.9
+    temperature: NotNegative = 0.7
+    top_p: ShareAbove0 = 0.9
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class SeedOptions:
     """Judged answers that show how to judge: chats, as trainer.eft writes them, or rows with scores and rationales."""
     judging: Annotated[bool, off("Do not learn to judge: the paper's ablation without EFT (section 3.2).")] = True
     """Learn to judge too; false is the paper's ablation without EFT (section 3.2)."""
-    eft_limit: int | None = None
+    eft_limit: Count | None = None
     """Use only N judged answers, drawn at random."""
 
 
@@ -70,7 +71,7 @@ class RoundOptions:
 
     learn: Literal["pairs", "perfect"] = "pairs"
     """pairs: DPO. perfect: SFT on the answers with a perfect score, the paper's ablation (section 3.2)."""
-    perfect_score: float | None = None
+    perfect_score: Number | None = None
     """The least score that counts as perfect; the default is the rubric's highest."""
     reference: Literal["parent", "iter0"] = "parent"
     """The model that DPO measures the distance to."""
@@ -87,9 +88,9 @@ class RoundOptions:
 class EvalOptions:
     """How every iteration is measured: on prompts that no round uses, by one judge for the whole run."""
 
-    prompts: int = 16
+    prompts: Count = 16
     """Held-out prompts."""
-    judge: int = 1
+    judge: CountOr0 = 1
     """The iteration whose model judges all others; the first that has learnt to judge, so that the stick stays one."""
     rubric: str = "pairwise"
     """The rubric of the comparison with iter0."""
@@ -101,7 +102,7 @@ class Config(Flags):
 
     name: str = "self_rewarding"
     """The run's folder under runs/."""
-    iterations: int = 3
+    iterations: Count = 3
     """iter1 is supervised, each later one a round of DPO on the model's own judged answers."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
     seeds: SeedOptions = field(default_factory=SeedOptions)
@@ -127,14 +128,9 @@ class Config(Flags):
 
 def check(config: Config) -> None:
     """Raise InputError where the settings do not fit together, before anything is loaded."""
-    if config.iterations < 1:
-        raise InputError(f"--iterations must be at least 1, not {config.iterations}")
-    if config.candidates.n < 2:
-        raise InputError(f"--candidates.n must be at least 2 to make a pair, not {config.candidates.n}")
+    check_command(config)
     if not 0 <= config.eval.judge <= config.iterations:
         raise InputError(f"--eval.judge must name an iteration from 0 to {config.iterations}, not {config.eval.judge}")
-    if config.candidates.prompts < 1 or config.eval.prompts < 1:
-        raise InputError("--candidates.prompts and --eval.prompts must be at least 1")
     if config.engine.engine != "auto" or config.engine.base_url:
         raise InputError(
             "the loop trains the model that it asks, so it runs it in process: leave --engine and --base-url"

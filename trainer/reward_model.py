@@ -21,6 +21,7 @@ import tyro
 from console.command import run
 from console.errors import InputError
 from console.output import tell
+from console.ranges import Count, Positive, Share, ShareBelow1
 from trainer.flags import TrainFlags
 from trainer.launch import is_first, is_sharded, one_voice
 from trainer.pair_command import check_pairs
@@ -38,10 +39,10 @@ if TYPE_CHECKING:
 class RewardOptions(TrainingOptions):
     """How to train; the defaults are AlpacaFarm's, but for the cosine, which falls to a tenth as all here do."""
 
-    learning_rate: float = 3e-6
-    max_length: int = 512
+    learning_rate: Positive = 3e-6
+    max_length: Count = 512
     """Tokens of prompt and answer; a pair with a longer one is left out and counted."""
-    warmup_share: float = 0.03
+    warmup_share: Share = 0.03
     margins: bool = False
     """Ask each pair's reward to differ by its `margin` at least: -log sigmoid(r(yw) - r(yl) - m)."""
     head: Literal["zero", "random"] = "zero"
@@ -55,7 +56,7 @@ class Config(TrainFlags):
 
     out: Path = Path("runs/rm/model")
     """The folder of the new model."""
-    held_out_share: float = 0.1
+    held_out_share: ShareBelow1 = 0.1
     """The share of the prompts whose pairs are not learnt from, but measured on; 0 measures nothing."""
     samples: Path | None = None
     """Answers of the policy, several to a prompt, for the bottleneck."""
@@ -78,6 +79,7 @@ def main(config: Config) -> None:
         raise InputError("name a file of preference pairs; see --help")
     if config.samples is None and config.bottleneck != BottleneckOptions():
         raise InputError("--bottleneck.* says how --samples are learnt from; give them too")
+    _check(config.training, None if config.samples is None else config.bottleneck)
     pairs = list(take(read_pairs(config.file, BadRows(strict=config.strict), codes_of(config)), config.limit))
     learnt, held_out = held_out_split(pairs, config.held_out_share, config.seed)
     samples = _view_pairs(config) if config.samples else None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from console.command import run
+from console.ranges import Positive
 from trainer.chat_command import train_on_chats
 from trainer.flags import TrainFlags
 from trainer.launch import one_voice
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 class SFTOptions(TrainingOptions):
     """How to fine-tune; the defaults are the paper's (Self-Rewarding, section 3.1.4)."""
 
-    learning_rate: float = 5.5e-6
+    learning_rate: Positive = 5.5e-6
 
 
 @dataclass(frozen=True, kw_only=True)

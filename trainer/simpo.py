@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from console.command import run
-from console.errors import InputError
+from console.ranges import NotNegative, Positive
 from trainer.launch import one_voice
-from trainer.pair_command import PairFlags, check_above_0, check_pairs, train_on_pairs
+from trainer.pair_command import PairFlags, check_pairs, train_on_pairs
 from trainer.training import Trained, TrainingOptions, check_options
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 class SimPOOptions(TrainingOptions):
     """How to optimise; beta and the margin are those that intuitive fine-tuning was compared with (its table 4)."""
 
-    learning_rate: float = 5e-7
-    beta: float = 2.0
+    learning_rate: Positive = 5e-7
+    beta: Positive = 2.0
     """How much a difference of mean log-probabilities counts."""
-    gamma_over_beta: float = 0.8
+    gamma_over_beta: NotNegative = 0.8
     """The margin that the mean log-probabilities are to have; 0 asks for none."""
 
 
@@ -67,9 +67,6 @@ def train_simpo(
     Raises InputError for a bad setting, TrainingError where there is nothing to train on or the loss is not a number.
     """
     check_options(options)
-    check_above_0(options, "beta")
-    if not options.gamma_over_beta >= 0:
-        raise InputError(f"gamma_over_beta must be 0 or more, not {options.gamma_over_beta}")
     check_pairs(pairs)
     from trainer.pair_losses import simpo_loss
     from trainer.reference_free import train_reference_free

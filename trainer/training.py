@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -14,6 +14,7 @@ import msgspec
 
 from console.errors import InputError, TrainingError
 from console.progress import progress
+from console.ranges import Count, NotNegative, Positive, Share, check_ranges
 from engines.chat.options import ChatTemplateKwargs
 from engines.chat.template import check_example, checked_kwargs, load_tokenizer, safe_messages
 from trainer.checkpoints import Checkpoints, clear_unfinished, newest_checkpoint, saver, seal, write_weights
@@ -35,27 +36,26 @@ if TYPE_CHECKING:
 OptionsT = TypeVar("OptionsT", bound="TrainingOptions")
 REPORT = "training.json"
 """Lies in the model's own folder, so that the two come into being at once."""
-MAY_BE_0 = ("warmup_share", "save_minutes")
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
     """How long and how fast to train."""
 
-    learning_rate: float
+    learning_rate: Positive
     """The peak; it falls to a tenth along a cosine."""
-    epochs: int = 1
+    epochs: Count = 1
     """Times that every example is seen."""
-    batch_size: int = 16
+    batch_size: Count = 16
     """Examples an optimiser step, over all processes."""
-    micro_batch_size: int = 2
+    micro_batch_size: Count = 2
     """Examples in a device's memory at once; more is faster and takes more memory."""
-    max_length: int = 1024
+    max_length: Count = 1024
     """Tokens of prompt and answer; an example that is longer is left out: its end, a judgment's score for one, would be
     cut off."""
-    warmup_share: float = 0.1
+    warmup_share: Share = 0.1
     """The share of the steps in which the learning rate rises."""
-    save_minutes: float = 30.0
+    save_minutes: NotNegative = 30.0
     """How old the saved state, from which a training that was killed goes on, gets at most; 0 saves none."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
     """Variables of the model's chat template, e.g. '{"enable_thinking": false}'; the new model keeps them."""
@@ -80,12 +80,7 @@ class Trained:
 def check_options(options: TrainingOptions) -> None:
     """Raise InputError where a setting that all trainings have is out of range."""
     checked_kwargs(options.chat_template_kwargs)
-    for name in (one.name for one in fields(TrainingOptions)):
-        value = getattr(options, name)
-        if isinstance(value, dict):
-            continue
-        if value < 0 or (value == 0 and name not in MAY_BE_0):
-            raise InputError(f"{name} must be {'0 or more' if name in MAY_BE_0 else 'above 0'}, not {value}")
+    check_ranges(options)
     check_batch(options, n_processes())
     check_sharding()
 

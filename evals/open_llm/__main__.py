@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from console.command import Flags, off, run
 from console.errors import InputError, JudgeError
 from console.output import tell, tell_encoded
+from console.ranges import Count, CountOr0
 from engines.chat.options import ChatTemplateKwargs
 from records.runs import ITERATION, RUNS, find_run
 
@@ -44,13 +45,13 @@ class Config(Flags):
     """The default is every task whose data are to be had."""
     data_dir: Path | None = None
     """A folder with the tasks' data; the default is the hub."""
-    limit: int | None = None
+    limit: Count | None = None
     """Only the first N questions of each task, and of each subject of MMLU."""
-    shots: int | None = None
+    shots: CountOr0 | None = None
     """Examples before each question, in the place of the task's own number; TruthfulQA's prompt stays as it is."""
     chat: Annotated[bool, off("Ask in plain text, without the model's chat template.")] = True
     """Ask with the model's chat template, the examples as turns, as in the paper; false asks in plain text."""
-    batch_size: int = 8
+    batch_size: Count = 8
     """Sequences in memory at once."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
     """Variables of the model's chat template, e.g. '{"enable_thinking": false}'."""
@@ -64,10 +65,6 @@ def main(config: Config) -> None:
         config = replace(config, run=str(find_run().folder))  # which is the newest is decided once
     from evals.open_llm.task import read_task, task_names
 
-    for name, least in (("limit", 1), ("shots", 0), ("batch_size", 1)):
-        value = getattr(config, name)
-        if value is not None and value < least:
-            raise InputError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
     tasks = [read_task(name) for name in dict.fromkeys(config.tasks or task_names())]
     files, missing = _files(config, tasks)
     if config.dry_run:

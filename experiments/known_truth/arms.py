@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from console.ranges import Count, Positive, Share
 from experiments.known_truth.model import ModelOptions
 from experiments.known_truth.world import TOP
 
@@ -62,24 +63,24 @@ class Size:
     """How large one experiment is; the defaults are those of the documented table."""
 
     model: ModelOptions = field(default_factory=ModelOptions)
-    ift: int = 64
+    ift: Count = 64
     """Right answers that M1 learns to answer from."""
-    eft: int = 500
+    eft: Count = 500
     """Instructions with `rated` answers each that M1 learns to judge from."""
-    rated: int = 8
-    noise: float = 0.1
+    rated: Count = 8
+    noise: Share = 0.1
     """The share of the ratings that are another class than the truth, drawn evenly."""
-    prompts: int = 512
+    prompts: Count = 512
     """New instructions a round."""
-    held_out: int = 200
+    held_out: Count = 200
     """Instructions that measure; each is answered `answers` times."""
-    answers: int = 4
-    sft_epochs: int = 6
-    sft_learning_rate: float = 1e-3
-    sft_batch_size: int = 32
-    dpo_epochs: int = 2
-    dpo_learning_rate: float = 3e-4
-    dpo_batch_size: int = 16
+    answers: Count = 4
+    sft_epochs: Count = 6
+    sft_learning_rate: Positive = 1e-3
+    sft_batch_size: Count = 32
+    dpo_epochs: Count = 2
+    dpo_learning_rate: Positive = 3e-4
+    dpo_batch_size: Count = 16
 
 
 @dataclass(frozen=True)

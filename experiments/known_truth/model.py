@@ -16,6 +16,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from console.progress import progress
+from console.ranges import Count, Positive, Share
 from experiments.known_truth.world import DIGITS, LETTERS, WORDS, instructions, right, written
 
 if TYPE_CHECKING:
@@ -36,15 +37,15 @@ JUDGE_WORDS = "grade Score: <answer> </answer>"
 class ModelOptions:
     """The size of the model and its pretraining."""
 
-    hidden: int = 128
-    layers: int = 4
-    heads: int = 4
-    steps: int = 900
-    mixed_from: float = 0.55
+    hidden: Count = 128
+    layers: Count = 4
+    heads: Count = 4
+    steps: Count = 900
+    mixed_from: Share = 0.55
     """The share of the steps after which the answers are of every quality; from the start they would teach slowly."""
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    context: int = 96
+    batch_size: Count = 64
+    learning_rate: Positive = 2e-3
+    context: Count = 96
 
 
 def make_tokenizer() -> PreTrainedTokenizerBase:

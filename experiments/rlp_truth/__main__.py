@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.command import Flags, run
+from console.ranges import Count
 from experiments.arms import ArmAndSeed, print_plan, print_results, run_missing, seed_folder, wanted
 from experiments.rlp_truth.arms import ARMS, Size
 
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 class Config(Flags):
     """Run reward learning on policy where the truth is known."""
 
-    seeds: int = 5
+    seeds: Count = 5
     """Repeat with N seeds, from --seed on."""
     arms: str = ",".join(ARMS)
     """Which arms, with commas."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from console.ranges import Count, Couple, FlipShare, NotNegative, Number, Positive, Share
 from experiments.known_truth.arms import Seeds
 from experiments.known_truth.model import ModelOptions
 
@@ -51,34 +52,34 @@ class Size:
     """How large one experiment is; the defaults are those of the documented table."""
 
     model: ModelOptions = field(default_factory=ModelOptions)
-    ift: int = 24
+    ift: Count = 24
     """Right answers that SFT learns from."""
-    prompts: int = 5000
+    prompts: Count = 5000
     """Instructions whose two answers are labelled."""
-    unlabelled: int = 1000
+    unlabelled: Count = 1000
     """Others for PPO and the samples, at most as many."""
-    held_out: int = 200
+    held_out: Count = 200
     """Instructions that measure; each is answered `n` times."""
-    n: int = 10
+    n: Couple = 10
     """Samples of an instruction: the policy's for retraining, the measured ones, and those of best-of-n."""
-    length_weight: float = 0.5
+    length_weight: Number = 0.5
     """What a symbol more is worth to the labeller, in points of quality: its bias."""
-    flip: float = 0.15
+    flip: FlipShare = 0.15
     """The share of its labels that is turned round: its noise."""
-    gamma: float = 0.5
+    gamma: Share = 0.5
     """Of SPG."""
-    uml_weight: float = 0.5
+    uml_weight: Positive = 0.5
     """lambda of UML."""
-    sft_epochs: int = 6
-    sft_learning_rate: float = 1e-3
-    reward_epochs: int = 3
-    reward_learning_rate: float = 1e-3
-    ppo_steps: int = 24
-    ppo_batch_size: int = 128
+    sft_epochs: Count = 6
+    sft_learning_rate: Positive = 1e-3
+    reward_epochs: Count = 3
+    reward_learning_rate: Positive = 1e-3
+    ppo_steps: Count = 24
+    ppo_batch_size: Count = 128
     """Answers a step, learnt from once; an optimiser step is on a quarter of them."""
-    ppo_learning_rate: float = 3e-4
-    kl_coef: float = 0.05
-    max_new_tokens: int = 12
+    ppo_learning_rate: Positive = 3e-4
+    kl_coef: NotNegative = 0.05
+    max_new_tokens: Count = 12
 
 
 def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> "Config":

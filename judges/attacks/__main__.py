@@ -19,6 +19,7 @@ import tyro
 from console.again import starts_again
 from console.command import Flags, run
 from console.output import tell, tell_json
+from console.ranges import Count, ShareBelow1
 from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
 from judges.options import JudgeOptions
 
@@ -35,9 +36,9 @@ class Config(Flags):
 
     engine: SharedEngineOptions = field(default_factory=lambda: EngineOptions(model=""))
     judge: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JudgeOptions)
-    limit: int | None = None
+    limit: Count | None = None
     """Ask the model about N attacked answers, as many of each family; the default is all."""
-    margin: float = 0.1
+    margin: ShareBelow1 = 0.1
     """The model is fooled by a rise of more than this share of the scale, or by the best score."""
     out: Path | None = None
     """Where the judgments go; the default is runs/attacks/<judge fingerprint>.jsonl."""
@@ -47,7 +48,6 @@ class Config(Flags):
 def main(config: Config) -> None:
     """Check the template and the parser, ask the model if there is one, and print a table of each."""
     config = replace(config, engine=pinned(config.engine))
-    from console.errors import InputError
     from console.table import print_table
     from judges.attacks.rates import checked
     from judges.attacks.texts import load_attacks, load_prompts
@@ -55,8 +55,6 @@ def main(config: Config) -> None:
     from records.files import check_limit
 
     check_limit(config.limit)
-    if not 0 <= config.margin < 1:
-        raise InputError(f"--margin must be in [0, 1), not {config.margin:g}")
     if config.dry_run:
         n_asked = config.limit or len(load_prompts()) * len(load_attacks())
         asked = f"ask {config.engine.model} about {n_asked} answers" if config.engine.model else "ask no model"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from console.errors import InputError
+from console.ranges import check_ranges
 from judges.clustering.answer_sets import AnswerSet
 from judges.clustering.equivalences.options import EquivalenceOptions
 from records.keys import content_key
@@ -93,8 +93,7 @@ def open_equivalence(options: EquivalenceOptions, engine: "EngineOptions") -> Eq
 
     `engine` names the judge (judge) and the rows computed at once (nli, embedding).
     """
-    if not -1 <= options.threshold <= 1:
-        raise InputError(f"--threshold must be in [-1, 1], not {options.threshold}")
+    check_ranges(options)
     match options.equivalence:
         case "embedding":
             from judges.clustering.equivalences.embedding import open_embedding

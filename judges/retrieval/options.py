@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from console.errors import InputError
+from console.ranges import Count, check_ranges
 
 VerifyRule = Literal["cap", "factscore", "f1"]
 KNOWN_SEARCHES = ("bm25", "dense", "hybrid")
@@ -20,13 +21,13 @@ class EvidenceOptions:
     """bm25, dense, hybrid, the URL of a search server, or a Python function as module:function."""
     encoder: str = "minilm"
     """The sentence encoder of dense and hybrid: minilm (the packaged one), a folder, or a hub id."""
-    k: int = 5
+    k: Count = 5
     """Passages looked at for each claim."""
     tool: Literal["auto", "search", "arithmetic"] = "auto"
     """auto: the model decides for each answer which tool fits, or that none does."""
     claims: Literal["model", "sentences"] = "model"
     """model: the model lists the answer's claims. sentences: each sentence is one; costs no call."""
-    max_claims: int = 20
+    max_claims: Count = 20
     """At most so many claims of an answer are checked, the first ones."""
     verifier: Literal["judge", "nli"] = "judge"
     """Who says whether a passage supports a claim: the judge's own model, or the one of --nli-model."""
@@ -34,7 +35,7 @@ class EvidenceOptions:
     """A folder or hub id of a sequence classifier with the labels entailment, contradiction and perhaps neutral."""
     verify: VerifyRule = "cap"
     """cap: the rubric's score, at most as high as the decided claims allow. factscore, f1: that metric instead."""
-    f1_k: int = 10
+    f1_k: Count = 10
     """How many supported claims are enough for full recall (f1)."""
 
     @property
@@ -45,9 +46,7 @@ class EvidenceOptions:
 
 def check_options(options: EvidenceOptions) -> None:
     """Raise InputError where a setting is out of range or another one is missing."""
-    for flag, value in (("--k", options.k), ("--max-claims", options.max_claims), ("--f1-k", options.f1_k)):
-        if value < 1:
-            raise InputError(f"{flag} must be at least 1, not {value}")
+    check_ranges(options)
     if options.verifier == "nli" and not options.nli_model:
         raise InputError("--verifier nli needs --nli-model, a folder or a hub id")
     if options.corpus is None and options.search in KNOWN_SEARCHES and options.tool != "arithmetic":

@@ -10,6 +10,7 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError, JudgeError
+from console.ranges import check_command
 from evals.open_llm.__main__ import PAPERS_MEAN, Config, _mean, _report, main
 from evals.open_llm.harness import Asking, Messages, Score, ask, load_model, score
 from evals.open_llm.local import read_split
@@ -224,6 +225,7 @@ def test_tasks_without_data_are_named_and_those_asked_for_are_refused(
 )
 def test_a_wrong_flag_is_refused_before_anything_is_read(config: Config, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
+        check_command(config)
         main(config)
 
 

@@ -239,7 +239,7 @@ def test_wrong_flags_are_refused(engine: ScriptedEngine, tmp_path: Path) -> None
     for arguments, message in (
         ((), "name a file with labels"),
         ((source, "--limit", "0"), "--limit must be at least 1"),
-        ((source, "--retest", "-1"), "--retest must be 0 or more"),
+        ((source, "--retest", "-1"), "--retest must be at least 0"),
         ((source, "--verdicts", source, "--retest", "1"), "need a judge to ask"),
     ):
         with pytest.raises(InputError, match=message):

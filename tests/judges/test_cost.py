@@ -63,7 +63,7 @@ def test_dollars_without_a_price_are_refused_and_not_guessed() -> None:
 
 @pytest.mark.parametrize("options", [CostOptions(max_cost=0), CostOptions(max_tokens_total=-1)])
 def test_a_budget_of_nothing_is_refused(options: CostOptions) -> None:
-    with pytest.raises(InputError, match="above 0"):
+    with pytest.raises(InputError, match="must be (above 0|at least 1), not"):
         Budget(options, PRICE)
 
 

@@ -160,7 +160,7 @@ def test_a_relation_is_paid_for_once_whatever_rule_reads_it() -> None:
 
 
 def test_a_threshold_that_no_cosine_can_have_is_refused() -> None:
-    with pytest.raises(InputError, match="--threshold must be in"):
+    with pytest.raises(InputError, match="threshold must be in"):
         open_equivalence(EquivalenceOptions(threshold=90), EngineOptions())
 
 

@@ -107,7 +107,7 @@ def test_the_least_number_of_samples_is_a_flag(tmp_path: Path, least: int | None
 
 @pytest.mark.parametrize("least", [0, 4, -1])
 def test_a_least_number_that_no_row_can_have_is_refused(least: int) -> None:
-    with pytest.raises(InputError, match="--min-samples must be from 1 to --samples, 3"):
+    with pytest.raises(InputError, match="min.samples must be (at least 1|from 1 to --samples, 3), not"):
         open_judge(ScriptedEngine(), JudgeOptions(read="text", samples=3, min_samples=least), 0)
 
 

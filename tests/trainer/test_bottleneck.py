@@ -304,7 +304,7 @@ def test_the_nets_learn_at_their_own_rate_from_each_steps_gradient_alone(
 
     fit, seen = trainer.training.fit, {}
 
-    def watched(joint: Any, *args: Any) -> Any:
+    def watched(joint: Any, *args: Any, **kwargs: Any) -> Any:
         seen["trainer"], seen["before"] = joint, [p.detach().clone() for p in joint.bottleneck.parameters()]
         norms = seen.setdefault("norms", [])
 
@@ -313,7 +313,7 @@ def test_the_nets_learn_at_their_own_rate_from_each_steps_gradient_alone(
                 norms.extend(number(p.grad.norm()) for p in joint.bottleneck.parameters())
 
         joint.add_callback(Norms())
-        return fit(joint, *args)
+        return fit(joint, *args, **kwargs)
 
     monkeypatch.setattr(trainer.training, "fit", watched)
     bottleneck = replace(SMALL, objective="contrastive", learning_rate=1e-9)
@@ -367,7 +367,7 @@ def test_view_pairs_too_long_are_left_out_and_counted(tiny_model: Path, tmp_path
         (BottleneckOptions(weight=-1), "weight must be above 0"),
         (BottleneckOptions(width=0), "width must be at least 1"),
         (BottleneckOptions(temperature=0), "temperature must be above 0"),
-        (BottleneckOptions(views_per_pair=0), "views_per_pair must be above 0"),
+        (BottleneckOptions(views_per_pair=0), "views_per_pair must be at least 1"),
         (None, "give both or neither"),
     ],
 )

@@ -143,9 +143,9 @@ def test_kto_learns_the_same_from_answers_that_are_labelled_one_by_one(tiny_mode
         (train_orpo, ORPOOptions(weight=0), "weight must be above 0, not 0"),
         (train_orpo, ORPOOptions(learning_rate=0), "learning_rate"),
         (train_simpo, SimPOOptions(beta=-1), "beta must be above 0, not -1"),
-        (train_simpo, SimPOOptions(gamma_over_beta=-0.1), "gamma_over_beta must be 0 or more"),
+        (train_simpo, SimPOOptions(gamma_over_beta=-0.1), "gamma_over_beta must be at least 0"),
         (train_kto, KTOOptions(beta=0), "beta must be above 0"),
-        (train_kto, KTOOptions(micro_batch_size=1), "micro_batch_size must be 2 or more"),
+        (train_kto, KTOOptions(micro_batch_size=1), "micro_batch_size must be at least 2"),
     ],
 )
 def test_settings_out_of_range_are_refused_before_a_model_is_loaded(

@@ -120,7 +120,7 @@ def test_labels_of_the_seeds_are_read_as_their_codes_say(tmp_path: Path) -> None
         (Config(samples=SampleOptions(min_coverage=2.0)), "samples.min-coverage"),
         (Config(annotator=AnnotatorOptions(judge=JudgeOptions())), "additive scores one answer"),
         (Config(reward=RewardOptions(margins=True)), "margins needs a margin"),
-        (Config(reward=RewardOptions(learning_rate=-1.0)), "learning_rate must be above 0"),
+        (Config(reward=RewardOptions(learning_rate=-1.0)), "--reward.learning-rate must be above 0"),
         (Config(bottleneck=BottleneckOptions(objective="mvi")), "bottleneck.* is for --rlp.method uml"),
         (Config(rlp=RLPOptions("uml"), synthetic=SyntheticOptions(gamma=0.6)), "synthetic.* is for --rlp.method spg"),
         (Config(rlp=RLPOptions("uml"), reward=RewardOptions(batch_size=1, micro_batch_size=1)), "no negatives"),

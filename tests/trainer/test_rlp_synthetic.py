@@ -10,6 +10,7 @@ import pytest
 
 import trainer.rlp.synthetic
 from console.errors import InputError
+from console.ranges import check_ranges
 from engines.protocol import Engine, Request
 from engines.scripted import ScriptedEngine
 from judges.clustering.equivalence import FloatNN
@@ -194,9 +195,12 @@ def test_by_the_mean_a_judge_that_names_the_same_place_in_both_orders_still_pref
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(SyntheticOptions(gamma=1.5), "synthetic.gamma"), (SyntheticOptions(weight=0.0), "synthetic.weight")],
+    [
+        (SyntheticOptions(gamma=1.5), r"gamma must be in \[0, 1\]"),
+        (SyntheticOptions(weight=0.0), "weight must be above 0"),
+    ],
 )
 def test_a_setting_out_of_range_is_refused(options: SyntheticOptions, words: str) -> None:
     assert options.relation == EquivalenceOptions()
     with pytest.raises(InputError, match=words):
-        options.check()
+        check_ranges(options)

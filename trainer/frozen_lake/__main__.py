@@ -24,6 +24,7 @@ import tyro
 from console.command import Flags, run
 from console.errors import InputError
 from console.output import tell, tell_json, tell_text
+from console.ranges import Count
 from trainer.frozen_lake.options import METHODS, PAPER_METHODS, LakeOptions, check_lake_options
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 class Config(Flags):
     """Compare training methods on a frozen lake."""
 
-    seeds: int = 20
+    seeds: Count = 20
     """Repeat with N seeds, from --seed on."""
     sweep: bool = False
     """Print one row for each choice that the paper leaves open, each made alone, beside the flags given here."""
@@ -46,8 +47,6 @@ class Config(Flags):
 def main(config: Config) -> None:
     """Train every method with every seed, and print how close each comes."""
     check_lake_options(config.lake)
-    if config.seeds < 1:
-        raise InputError(f"--seeds must be at least 1, not {config.seeds}")
     if config.sweep and config.picture:
         raise InputError("--picture is of one comparison: leave out --sweep")
     if config.picture and config.picture.is_dir():

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from console.errors import InputError
+from console.ranges import Count, Positive, Share
 from trainer.ift.propagation import Variant, check_propagation
 from trainer.training import TrainingOptions, check_options
 
@@ -14,29 +15,29 @@ Prediction = Literal["greedy", "sampled", "second"]
 class IFTOptions(TrainingOptions):
     """How to fine-tune; the paper has 512 examples a step. recipes/ift_mistral_*.toml have all that is the paper's."""
 
-    learning_rate: float = 5e-7
+    learning_rate: Positive = 5e-7
     """The peak of a cosine."""
-    final_share: float = 0.1
+    final_share: Share = 0.1
     """Where the cosine ends, as a share of its peak; the paper's ends at 0."""
-    max_grad_norm: float = 1.0
+    max_grad_norm: Positive = 1.0
     """A longer gradient is shortened to this; the paper's is 10."""
-    epochs: int = 3
+    epochs: Count = 3
     optimizer: Literal["adamw", "rmsprop"] = "adamw"
     """The paper's is rmsprop."""
     turns: Literal["last", "all"] = "last"
     """The assistant's turns to learn from; all is the authors' program."""
-    max_lambda: float = 0.2
+    max_lambda: Share = 0.2
     """How much of a token's embedding is that of the model's own prediction; 0 is SFT's input."""
     lambda_schedule: Literal["constant", "linear"] = "constant"
     """linear: from min_lambda at the first step to max_lambda at the last."""
-    min_lambda: float = 0.0
+    min_lambda: Share = 0.0
     lambda_noise: Literal["none", "normal"] = "none"
     """normal: times 1 + z / 2 at each step, z of the standard normal distribution, kept in [0, 1]."""
     prediction: Prediction = "greedy"
     """The likeliest token, one drawn at a temperature, or the second likeliest."""
-    temperature: float = 0.7
+    temperature: Positive = 0.7
     """Of a prediction that is drawn."""
-    decay: float = 0.95
+    decay: Share = 0.95
     """How fast a token's answering for later ones fades; 0 is off."""
     variant: Variant = "released"
     """The authors' program, the paper's Algorithm 1, or its Eq. 21: see trainer/ift/propagation.py."""
@@ -53,11 +54,5 @@ def check_ift(options: IFTOptions) -> None:
     """Raise InputError where a setting is out of range."""
     check_options(options)
     check_propagation(options.decay, options.variant)
-    for name in ("max_lambda", "min_lambda", "final_share"):
-        if not 0 <= getattr(options, name) <= 1:
-            raise InputError(f"{name} must be in [0, 1], not {getattr(options, name)}")
     if options.lambda_schedule == "linear" and options.min_lambda > options.max_lambda:
         raise InputError(f"min_lambda must be in [0, max_lambda], [0, {options.max_lambda}], not {options.min_lambda}")
-    for name in ("temperature", "max_grad_norm"):
-        if not getattr(options, name) > 0:
-            raise InputError(f"{name} must be above 0, not {getattr(options, name)}")

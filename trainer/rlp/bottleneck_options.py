@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from console.errors import InputError
+from console.ranges import Count, Positive, check_ranges
 
 MAX_WIDTH = 1024
 """Federici et al.'s."""
@@ -23,33 +24,29 @@ class BottleneckOptions:
     """mib: -I(z1; z2) + SKL, RLP-UML's own. mvi: without SKL. infomax: -I(v; z). contrastive: InfoNCE on the same
     positives (the paper's table 4 has all four; its contrastive one follows SwAV, whose even assignment to prototypes
     needs thousands of views at once, so the plain loss stands here)."""
-    weight: float = 0.5
+    weight: Positive = 0.5
     """lambda, of this term beside the pairs' loss (the paper's)."""
     position: Literal["last", "mean"] = "last"
     """Whose final hidden state is a view's feature. last: the token that the reward is read from, so that the term
     shapes what the reward sees. mean: of all tokens. The paper does not say."""
-    z_dim: int = 64
+    z_dim: Count = 64
     """Numbers in z (Federici et al.'s)."""
-    width: int | None = None
+    width: Count | None = None
     """Of the hidden layers; the default is 1024 (Federici et al.'s), and 4 times the features of a smaller model."""
     divergence: Literal["analytic", "monte_carlo"] = "analytic"
     """How SKL is computed. analytic: its closed form, without noise. monte_carlo: from z as drawn (Federici et al.)."""
     negatives: Literal["roll", "all"] = "roll"
     """What z2 is held against: the next prompt's z1 of the micro-batch (Federici et al.'s), or all other ones."""
-    learning_rate: float = 1e-4
+    learning_rate: Positive = 1e-4
     """Of the encoder and the critic, which start from nothing (Federici et al.'s); the model has its own."""
-    views_per_pair: int = 1
+    views_per_pair: Count = 1
     """View pairs that each preference pair brings into its micro-batch: the mix of P and D. A micro-batch needs 2."""
-    temperature: float = 0.1
+    temperature: Positive = 0.1
     """Of the cosines (contrastive; SwAV's)."""
 
     def check(self, micro_batch_size: int) -> None:
         """Raise InputError where a setting is out of range, or a micro-batch would have no negatives."""
-        for name in ("weight", "z_dim", "learning_rate", "views_per_pair", "temperature"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise InputError(f"the bottleneck's {name} must be above 0, not {getattr(self, name)}")
-        if self.width is not None and self.width < 1:
-            raise InputError(f"the bottleneck's width must be at least 1, not {self.width}")
+        check_ranges(self)
         if micro_batch_size * self.views_per_pair < 2:
             raise InputError(
                 "a micro-batch of one view pair has no negatives; raise micro_batch_size or the bottleneck's "

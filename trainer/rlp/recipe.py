@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from console.command import Flags, off
 from console.errors import InputError
+from console.ranges import Count, Couple, FlipShare, NotNegative, Share, ShareAbove0, ShareBelow1, check_command
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.compare import PAIRWISE
 from judges.options import JudgeOptions
@@ -37,15 +38,15 @@ class PreferenceOptions:
     """Pairs that are there already, labelled by people for example; then nobody is asked."""
     codes: str | None = None
     """What the labels in `file` mean, like 0=a,1=b,2=tie, a being the first; 1, 2, a, b and tie need none."""
-    prompts: int = 16
+    prompts: Count = 16
     """Prompts that are answered twice."""
-    max_new_tokens: int = 300
+    max_new_tokens: Count = 300
     """The longest answer."""
-    temperature: float = 1.0
-    top_p: float = 1.0
-    flip: float = 0.0
+    temperature: NotNegative = 1.0
+    top_p: ShareAbove0 = 1.0
+    flip: FlipShare = 0.0
     """The share of the labels that is turned round at random before they are learnt (AlpacaFarm: 0.25)."""
-    held_out_share: float = 0.1
+    held_out_share: ShareBelow1 = 0.1
     """The share of the prompts whose pairs are not learnt, but tell how good a reward model is."""
 
 
@@ -65,20 +66,20 @@ class AnnotatorOptions:
 class UnlabelledOptions:
     """The prompts U without a label, which PPO learns on and the policy is sampled on."""
 
-    prompts: int = 24
+    prompts: Count = 24
 
 
 @dataclass(frozen=True)
 class SampleOptions:
     """The policy's answers P that the reward model is retrained with (section 3.1)."""
 
-    n: int = 10
+    n: Couple = 10
     """Answers a prompt."""
-    max_new_tokens: int = 300
+    max_new_tokens: Count = 300
     """The longest answer."""
-    temperature: float = 1.0
-    top_p: float = 1.0
-    min_coverage: float = 0.9
+    temperature: NotNegative = 1.0
+    top_p: ShareAbove0 = 1.0
+    min_coverage: Share = 0.9
     """Stop where a smaller share of the answers gets a reward."""
 
 
@@ -98,12 +99,12 @@ class RLPOptions:
 class EvalOptions:
     """How the models are compared, on prompts that nothing else uses."""
 
-    prompts: int = 16
+    prompts: Count = 16
     """Held-out prompts."""
-    max_new_tokens: int = 300
+    max_new_tokens: Count = 300
     """The longest answer."""
-    temperature: float = 0.7
-    top_p: float = 1.0
+    temperature: NotNegative = 0.7
+    top_p: ShareAbove0 = 1.0
     judged: Annotated[bool, off("Do not ask the annotator: no win rates, no labelled samples.")] = True
     """Let the annotator compare each model with the SFT model, and label pairs of the policies' samples."""
 
@@ -136,17 +137,7 @@ class Config(Flags):
 
 def check(config: Config) -> None:
     """Raise InputError where the settings do not fit together, before anything is loaded."""
-    for section in ("preferences", "unlabelled", "eval"):
-        if getattr(config, section).prompts < 1:
-            raise InputError(f"--{section}.prompts must be at least 1, not {getattr(config, section).prompts}")
-    if config.samples.n < 2:
-        raise InputError(f"--samples.n must be at least 2, to compare answers, not {config.samples.n}")
-    if not 0 <= config.preferences.flip <= 0.5:
-        raise InputError(f"--preferences.flip must be in [0, 0.5], not {config.preferences.flip:g}")
-    if not 0 <= config.preferences.held_out_share < 1:
-        raise InputError(f"--preferences.held-out-share must be in [0, 1), not {config.preferences.held_out_share:g}")
-    if not 0 <= config.samples.min_coverage <= 1:
-        raise InputError(f"--samples.min-coverage must be in [0, 1], not {config.samples.min_coverage:g}")
+    check_command(config)
     if config.engine.engine != "auto" or config.engine.base_url:
         raise InputError("the run trains the model that it asks, so it runs it in process: no --engine or --base-url")
     if config.asks_annotator:
@@ -179,6 +170,5 @@ def _check_method(config: Config) -> None:
         if config.synthetic != SyntheticOptions():
             raise InputError("--synthetic.* is for --rlp.method spg; uml makes no synthetic pairs")
         return
-    config.synthetic.check()
     if config.bottleneck != BottleneckOptions():
         raise InputError("--bottleneck.* is for --rlp.method uml; spg learns from pairs alone")

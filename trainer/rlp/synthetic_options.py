@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from console.errors import InputError
+from console.ranges import Positive, Share
 from engines.options import EngineOptions
 from judges.clustering.equivalences.options import EquivalenceOptions
 from judges.compare import PAIRWISE
@@ -20,24 +20,17 @@ class SyntheticOptions:
     """The rows of the paper's table 5. spg: the best-rewarded answer of the largest meaning cluster against any answer
     outside it, where that cluster is large enough. select_all: the same with gamma 0. reward: two answers drawn at
     random, the better-rewarded one chosen. rlaif: the same two, chosen between by the policy itself."""
-    gamma: float = 0.5
+    gamma: Share = 0.5
     """Make a pair only where the largest cluster has at least this share of the answers (spg; the paper's)."""
     relation: EquivalenceOptions = field(default_factory=EquivalenceOptions)
     engine: EngineOptions = field(default_factory=EngineOptions)
     """Whom --synthetic.relation.equivalence judge asks; also the rows computed at once (nli, embedding)."""
     judge: JudgeOptions = PAIRWISE
     """How the policy is asked which of two answers is better, in both orders (rlaif)."""
-    weight: float = 1.0
+    weight: Positive = 1.0
     """The weight of a synthetic pair in the loss beside a preference's 1; the paper gives none."""
 
     @property
     def least_share(self) -> float:
         """The share that the largest cluster must have."""
         return 0.0 if self.method == "select_all" else self.gamma
-
-    def check(self) -> None:
-        """Raise InputError where a setting is out of range."""
-        if not 0 <= self.gamma <= 1:
-            raise InputError(f"--synthetic.gamma must be in [0, 1], not {self.gamma:g}")
-        if not 0 < self.weight < float("inf"):
-            raise InputError(f"--synthetic.weight must be above 0, not {self.weight:g}")

@@ -3,6 +3,7 @@
 import re
 
 from console.errors import InputError
+from console.ranges import check_ranges
 from trainer.self_instruct.options import ANY, FilterOptions
 
 KEYWORD = re.compile(r"\b(?:(?:image|graph|picture|file|map)s?|draw|plot|go\s+to)\b", re.IGNORECASE)
@@ -13,10 +14,9 @@ CLEARLY_NATS = 20.0
 
 def check_filters(options: FilterOptions) -> None:
     """Raise InputError where a setting is out of range or the language is not known."""
-    if not 1 <= options.min_words <= options.max_words:
+    check_ranges(options)
+    if options.min_words > options.max_words:
         raise InputError(f"--min-words must be from 1 to --max-words, not {options.min_words} and {options.max_words}")
-    if not 0 < options.max_rouge <= 1:
-        raise InputError(f"--max-rouge must be above 0 and at most 1, not {options.max_rouge:g}")
     if options.language != ANY and options.language not in _languages():
         known = ", ".join(sorted(code for code in _languages() if len(code) == 2))
         raise InputError(f"--language {options.language} is not known; give any, or one of: {known}")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from console.ranges import Cosine
+
 EquivalenceKind = Literal["embedding", "nli", "judge", "final_answer", "exact"]
 NliRule = Literal["strict", "no-contradiction", "greedy"]
 
@@ -14,7 +16,7 @@ class EquivalenceOptions:
     equivalence: EquivalenceKind = "embedding"
     """embedding: close vectors. nli: each entails the other. judge: the judge says so in both orders together.
     final_answer: the same last number or boxed expression. exact: the same words."""
-    threshold: float = 0.9
+    threshold: Cosine = 0.9
     """The least cosine (embedding)."""
     embedding_model: str = "minilm"
     """minilm (the packaged all-MiniLM-L6-v2), a folder or a hub id of a sentence-transformers model."""
