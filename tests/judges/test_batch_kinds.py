@@ -28,7 +28,7 @@ PLAIN = "\n".join(LINES) + "\n"
         ("o.jsonl", PLAIN.encode()),
         ("o.jsonl", PLAIN.encode("utf-8-sig")),
         ("o.jsonl", PLAIN.replace("\n", "\r\n\r\n").encode()),
-        ("o.jsonl.gz", gzip.compress(PLAIN.encode())),
+        ("o.jsonl.gz", gzip.compress(PLAIN.encode(), mtime=0)),
         ("o.json", f"[{', '.join(LINES)}]".encode()),
         ("o.jsonl", PLAIN.encode("utf-16")),
     ],
@@ -51,7 +51,9 @@ def test_a_line_that_is_nested_too_deeply_is_a_bad_row(tmp_path: Path, capsys: p
     assert f"skipped: {path}:2: not the output of a batch" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", [gzip.compress(PLAIN.encode())[:-30], b"\x1f\x8b no"], ids=["cut off", "damaged"])
+@pytest.mark.parametrize(
+    "content", [gzip.compress(PLAIN.encode(), mtime=0)[:-30], b"\x1f\x8b no"], ids=["cut off", "damaged"]
+)
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "o.jsonl.gz").write_bytes(content)
     with pytest.raises(InputError, match=r"o\.jsonl\.gz"):

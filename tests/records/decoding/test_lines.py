@@ -20,7 +20,7 @@ def records(path: Path) -> list[object]:
     ("name", "content"),
     [
         ("bom.jsonl", b"\xef\xbb\xbf" + LINES.encode()),
-        ("bom.jsonl.gz", gzip.compress(b"\xef\xbb\xbf" + LINES.encode())),
+        ("bom.jsonl.gz", gzip.compress(b"\xef\xbb\xbf" + LINES.encode(), mtime=0)),
         ("boms of joined files.jsonl", "".join(f"\ufeff{line}\n" for line in LINES.split("\n")[:-1]).encode()),
         ("crlf.jsonl", LINES.replace("\n", "\r\n").encode()),
         ("blank.jsonl", b"\n \r\n" + LINES.replace("\n", "\n\n\t\n").encode()),
@@ -28,9 +28,12 @@ def records(path: Path) -> list[object]:
         ("utf16.jsonl", LINES.encode("utf-16")),
         ("utf16be.jsonl", b"\xfe\xff" + LINES.encode("utf-16-be")),
         ("utf16 without a mark.jsonl", LINES.encode("utf-16-le")),
-        ("utf16 crlf.jsonl.gz", gzip.compress(LINES.replace("\n", "\r\n").encode("utf-16"))),
-        ("packed without its ending.jsonl", gzip.compress(LINES.encode())),
-        ("two members.jsonl.gz", gzip.compress(LINES[:9].encode()) + gzip.compress(LINES[9:].encode())),
+        ("utf16 crlf.jsonl.gz", gzip.compress(LINES.replace("\n", "\r\n").encode("utf-16"), mtime=0)),
+        ("packed without its ending.jsonl", gzip.compress(LINES.encode(), mtime=0)),
+        (
+            "two members.jsonl.gz",
+            gzip.compress(LINES[:9].encode(), mtime=0) + gzip.compress(LINES[9:].encode(), mtime=0),
+        ),
         ("UPPER.JSONL", LINES.encode()),
         ("list.jsonl", json.dumps(ROWS).encode()),
         ("list over lines.jsonl", json.dumps(ROWS, indent=1).encode()),
@@ -41,7 +44,7 @@ def records(path: Path) -> list[object]:
         ("lines after blank ones.json", b"\n\n" + LINES.encode()),
         ("one list in an object.json", json.dumps({"version": "1", "data": ROWS}).encode()),
         ("one list in an object.jsonl", json.dumps({"data": ROWS}, indent=2).encode()),
-        ("rows.json.gz", gzip.compress(json.dumps(ROWS).encode())),
+        ("rows.json.gz", gzip.compress(json.dumps(ROWS).encode(), mtime=0)),
     ],
 )  # fmt: skip
 def test_the_same_rows_come_out_however_the_file_is_written(tmp_path: Path, name: str, content: bytes) -> None:
@@ -174,7 +177,7 @@ def test_a_byte_that_is_no_text_is_named() -> None:
         ("x.jsonl", b'{"a": 1}\n', True),
         ("x.jsonl", b'\xef\xbb\xbf\n{"a": 1}\n', True),
         ("x.jsonl", b'[{"a": 1}]\n', False),
-        ("x.jsonl", gzip.compress(b'{"a": 1}\n'), False),
+        ("x.jsonl", gzip.compress(b'{"a": 1}\n', mtime=0), False),
         ("x.jsonl", '{"a": 1}\n'.encode("utf-16"), False),
         ("x.json", b'{"a": 1}\n', False),
     ],
