@@ -140,15 +140,17 @@ def evaluate(config: Config) -> Result | None:
 
 def _evaluate(config: Config, benchmark: "Benchmark", sampling: "Sampling", folder: Path) -> Result:
     from engines.options import open_engine
-    from evals.alpaca_format import write_json
+    from evals.alpaca_format import keep_apart, write_json
     from evals.alpaca_package import score, write_leaderboard
     from evals.alpaca_stages import annotate, answer, model_outputs
     from evals.contests import open_pairwise_judge
     from records.finish import cut_off
+    from records.store import set_aside
 
     engine = open_engine(config.engine)
     model = engine.name
     answers = answer(engine, benchmark, sampling, folder, seed=config.seed, fresh=config.fresh)
+    keep_apart(folder / "model_outputs.json", generator=model)
     write_json(folder / "model_outputs.json", model_outputs(benchmark, answers))
     shared = config.judge.engine_options(config.engine) == config.engine
     _say_who_judges(config)
@@ -156,6 +158,10 @@ def _evaluate(config: Config, benchmark: "Benchmark", sampling: "Sampling", fold
     del engine  # two models at once may not fit
     judge = open_pairwise_judge(config.judge, config.engine, kept, config.seed)
     annotations = annotate(judge, benchmark, answers, model, folder, fresh=config.fresh)
+    first = annotations[0]
+    names = {"generator_1": first.generator_1, "generator_2": first.generator_2, "annotator": first.annotator}
+    if keep_apart(folder / "annotations.json", **names):
+        set_aside(folder / "leaderboard.csv")
     write_json(folder / "annotations.json", annotations)
     near = [folder / "annotations.json", *([config.reference] if config.reference else [])]
     metrics = score(annotations, _length_files(config), near)

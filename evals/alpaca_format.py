@@ -7,11 +7,12 @@ from pathlib import Path
 import msgspec
 
 from console.errors import InputError, RowError
+from console.progress import say
 from evals.alpaca_rows import Annotation, alpaca_index, one_measurement
 from records import Comparison, Prompt, Response, text_of
 from records.files import BadRows, Record, read_records
 from records.inputs import stem_of
-from records.store import write_atomic
+from records.store import set_aside, write_atomic
 
 __all__ = ["Annotation", "alpaca_index", "annotation_row", "output_row", "read_annotations", "write_json"]
 
@@ -61,6 +62,24 @@ def read_annotations(path: Path, bad: BadRows, annotator: str | None = None) -> 
         raise InputError(f"{path}: not annotations: no row has a 'preference'")
     rows = [_annotation_of(where, record, bad, path) for where, record in records]
     return one_measurement(rows, path, annotator)
+
+
+def keep_apart(path: Path, **names: str) -> bool:
+    """Set aside a file of an earlier run whose rows have other `names`: another model, baseline or judge.
+
+    Return whether there was one.
+    """
+    try:
+        first = msgspec.json.decode(path.read_bytes(), type=list[Record])[0]
+    except FileNotFoundError:
+        return False
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError):
+        first = {}
+    other = {name: first.get(name) for name in names if first.get(name) != names[name]}
+    if other:
+        set_aside(path)
+        say(f"{path}: was of {', '.join(map(str, other.values()))}, and is set aside")
+    return bool(other)
 
 
 def write_json(path: Path, rows: Sequence[Annotation] | Sequence[Record]) -> None:

@@ -117,11 +117,16 @@ def _from_run(run: Run | None, reason: str, bad: BadRows) -> Benchmark:
 
 def _from_files(prompts: Path, reference: Path, source: str, bad: BadRows) -> Benchmark:
     answers: dict[str, Response] = {}
+    others = set[str]()
     for response in read_responses(reference, bad):
-        answers.setdefault(key_of(response.prompt), response)
+        first = answers.setdefault(key_of(response.prompt), response)
+        if first.response != response.response:
+            others.add(first.prompt_id)
     models = sorted({answer.model for answer in answers.values()})
     if len(models) > 1:
         raise InputError(f"{reference}: answers of {len(models)} models ({', '.join(models[:3])}); the baseline is one")
+    if others:
+        say(f"{reference}: several answers to {len(others)} prompts, of which the first is the baseline")
     asked = {key_of(prompt.prompt, prompt.system): prompt for prompt in read_prompts(prompts, bad)}
     pairs = [(prompt, found) for prompt in asked.values() if (found := _answer_to(prompt, answers))]
     if not pairs:

@@ -81,6 +81,22 @@ def test_a_run_leaves_alpaca_evals_files(evaluate: Callable[..., Path], capsys: 
     assert (folder / "leaderboard.csv").read_text().splitlines()[1].startswith("new,")
 
 
+def test_another_model_or_judge_in_one_folder_leaves_the_first_ones_files(
+    evaluate: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = evaluate(scripted())
+    names = ("model_outputs.json", "annotations.json", "leaderboard.csv")
+    first = {name: (folder / name).read_bytes() for name in names}
+    evaluate(scripted())
+    assert not list(folder.glob("*.1")), "the same again replaces nothing"
+    evaluate(scripted(name="newer", digest="another"))
+    assert {name: (folder / f"{name}.1").read_bytes() for name in names} == first
+    assert {row["generator_2"] for row in annotations(folder)} == {"newer"}
+    evaluate(scripted(name="newer", digest="another"), "--judge-min-mass", "0.01")
+    assert (folder / "annotations.json.2").exists() and not (folder / "model_outputs.json.2").exists()
+    assert "model_outputs.json: was of new, and is set aside" in capsys.readouterr().err
+
+
 def test_the_annotators_name_carries_the_judges_fingerprint(evaluate: Callable[..., Path]) -> None:
     folder = evaluate(scripted())
     (comparison, *_) = read_rows(folder / "comparisons.jsonl", Comparison)

@@ -39,6 +39,13 @@ def test_prompts_without_a_baseline_are_left_out_and_counted(
     assert "left out: 1 of 2 prompts" in capsys.readouterr().err
 
 
+def test_a_baseline_that_answers_a_prompt_twice_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [*outputs("a", "b", "a"), {"instruction": "a", "output": "other", "generator": "base"}]
+    found = load_benchmark(None, written(tmp_path / "r.json", rows), 2, None, BadRows())
+    assert [answer.response for answer in found.baseline] == ["re: a", "re: b"]
+    assert "several answers to 1 prompts, of which the first is the baseline" in capsys.readouterr().err
+
+
 def test_no_prompt_in_common_is_an_error(tmp_path: Path) -> None:
     prompts = written(tmp_path / "p.json", [{"prompt": "c"}])
     with pytest.raises(InputError, match="no prompt of .* has an answer in"):
