@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from console.errors import InputError
+from records.fields.labelled import Labels, check_codes
 from records.fields.labels import Codes
 from records.fields.notes import Notes
 from records.fields.preferences import names_in
 from records.fields.wanted import is_good
 from records.files import BadRows, Record
-from records.labelled import Labels, check_codes
 from records.rows import Message, Pair, Row, messages_of
 from records.shapes import located, pairs_of, responses_of, several_in
 

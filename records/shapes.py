@@ -9,6 +9,7 @@ import msgspec
 
 from console.errors import InputError, RowError
 from records.fields.better import better_in
+from records.fields.labelled import Labels, check_codes
 from records.fields.labels import Codes
 from records.fields.messages import chat_in, is_conversation, text_in
 from records.fields.notes import Notes
@@ -20,7 +21,6 @@ from records.fields.wanted import LABELS, is_unwanted
 from records.files import BadRows, Record, read_records
 from records.finish import text_cut_off
 from records.keys import content_key
-from records.labelled import Labels, check_codes
 from records.rows import Message, Pair, Prompt, Response, messages_of
 
 RowT = TypeVar("RowT")

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Protocol
 
 from console.errors import InputError, RowError
+from records.fields.labelled import Labels, check_codes
 from records.fields.labels import Codes
 from records.fields.notes import Notes
 from records.files import BadRows, decode_record, is_indexed
-from records.labelled import Labels, check_codes
 from records.rows import Pair, text_of
 from records.runs import ITERATION, RUNS, Run, find_run
 from records.shapes import pairs_of, read_pairs

@@ -7,11 +7,11 @@ from judges.audit.columns import VERDICT, Columns
 from judges.audit.labels import LabelledPair, from_preferred
 from judges.audit.readers.found import HUMANS, Found, Records, each, group_of
 from records.fields.better import better_in, says_which
+from records.fields.labelled import Labels
 from records.fields.labels import CODES
 from records.fields.preferences import Sides, says_better, sides_in
 from records.fields.rankings import answers_in
 from records.files import BadRows, Record
-from records.labelled import Labels
 from records.rows import Winner
 from records.shapes import prompt_of, responses_of, sides_of
 
