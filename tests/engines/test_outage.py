@@ -160,7 +160,7 @@ def test_an_answer_between_failures_shows_that_the_server_is_there(server: Serve
 def test_no_number_of_failures_ends_a_run_that_is_to_go_on_whatever_happens(server: Server) -> None:
     server.answer = lambda _: (500, {})
     assert len(asked(engine_of(server, max_failures_in_row=0), 40)) == 40
-    with pytest.raises(InputError, match="--max-failures-in-row must be at least 0, not -1"):
+    with pytest.raises(InputError, match="max_failures_in_row must be at least 0, not -1"):
         open_engine(EngineOptions("m", base_url=server.url, max_failures_in_row=-1))
 
 

@@ -8,6 +8,7 @@ from scipy.stats import binomtest
 import judges.attacks.checks as checks
 import judges.attacks.rates as rates
 import judges.verdict
+from console.command import parse
 from console.errors import InputError
 from console.table import Cell
 from engines.neutral import neutralise
@@ -176,8 +177,8 @@ def test_the_table_counts_every_case_and_names_each_fault(monkeypatch: pytest.Mo
 
 def test_the_command_refuses_bad_flags_and_asks_no_model_when_dry(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match="--limit"):
-        main(Config(limit=0))
+        main(parse(Config, ["--limit", "0"], "prog"))
     with pytest.raises(InputError, match="--margin"):
-        main(Config(margin=1.5))
+        main(parse(Config, ["--margin", "1.5"], "prog"))
     main(Config(dry_run=True))
     assert "ask no model" in capsys.readouterr().out

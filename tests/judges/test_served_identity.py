@@ -246,7 +246,7 @@ def test_room_for_reasoning_is_added_to_every_call(server: Server) -> None:
         list(engine.choose(ASK[:1], ["3", "4"]))
     assert server.asked[1]["max_tokens"] == 1008
     assert engine.digest != engine_of(server.url).digest
-    with pytest.raises(InputError, match="--thinking-tokens"):
+    with pytest.raises(InputError, match="thinking_tokens must be at least 0"):
         open_engine(EngineOptions(base_url="http://h/v1", thinking_tokens=-1))
 
 

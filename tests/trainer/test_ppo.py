@@ -375,10 +375,10 @@ def test_an_adapted_price_follows_the_divergence() -> None:
     [
         ({"rollout_batch_size": 500}, "multiple of step_batch_size"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
-        ({"kl_coef": -1.0}, "kl_coef must be 0 or more"),
-        ({"gamma": 1.5}, "gamma must be at most 1"),
+        ({"kl_coef": -1.0}, "kl_coef must be at least 0"),
+        ({"gamma": 1.5}, r"gamma must be in \[0, 1\]"),
         ({"max_kl": math.nan}, "max_kl"),
-        ({"steps": 0}, "steps must be above 0"),
+        ({"steps": 0}, "steps must be at least 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes: dict[str, Any], named: str) -> None:
