@@ -13,7 +13,6 @@ Only the reply is looked at, never the prompt, so an answer that says "Score: 5"
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,7 +21,7 @@ from judges.replies.fields import begins_as_json, json_verdicts, object_in_text
 from judges.replies.text import plain
 from judges.replies.values import NO_VERDICT, number, on_scale, word_value
 from judges.rubric import Rubric
-from records.reasoning import Tags, answer_span
+from records.reasoning import answer_span
 
 PARSER_VERSION = 4
 """Part of every judge's fingerprint; raised whenever a reply may be read differently."""
@@ -37,13 +36,12 @@ class Verdict:
     criteria: dict[str, float] | None = None
 
 
-def parse_reply(reply: str, rubric: Rubric, *, structured: bool = False, tags: Sequence[Tags] = ()) -> Verdict:
+def parse_reply(reply: str, rubric: Rubric, *, structured: bool = False) -> Verdict:
     """Return the verdict that `reply` gives on `rubric`; any text whatever gives a score on its scale or a reason.
 
-    `tags` are pairs of marks between which the model reasons, where its chat template has others than the known ones.
     Takes time linear in the length of the reply, save for a rubric with a pattern of its own.
     """
-    span = answer_span(reply, tags)
+    span = answer_span(reply, rubric.reasoning_tags)
     if span is None:
         return Verdict(None, "the reply stops inside its reasoning")
     found = _verdicts(reply[span], rubric, structured=structured)

@@ -77,6 +77,10 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
     """Whether the tags around the texts get a code that no text can know; false is for a model that has no tokens for
     one, and then only the spelling protects them."""
 
+    reasoning_tags: list[tuple[str, str]] = []
+    """What opens and what closes the reasoning of the judge's model, where its chat template has marks that are not
+    known; what stands between them is no part of its reply (text, structured)."""
+
     @cached_property
     def tags(self) -> tuple[str, ...]:
         """The tags that fence the judged texts; none may be closed from inside."""
@@ -183,6 +187,8 @@ def _problems(rubric: Rubric) -> list[str]:
         wrong.append("'criteria' and the placeholder {{criteria}} go together")
     if not rubric.criteria and not rubric.label.strip():
         wrong.append("'label' is empty: it is the word before the verdict")
+    if any(not opens.strip() or not closes.strip() or opens == closes for opens, closes in rubric.reasoning_tags):
+        wrong.append("'reasoning_tags' are pairs of two marks that differ, none of them empty")
     if not (rubric.closing.text or rubric.closing.logprobs or rubric.closing.structured):
         wrong.append("'closing' must say how to reply, for at least one of text, logprobs, structured")
     return wrong + _scale_problems(rubric) + _criteria_problems(rubric) + _pattern_problems(rubric)

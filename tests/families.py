@@ -157,6 +157,9 @@ FAMILIES = {
     "InternLM": Family(CHATML, ("<|im_start|>", "<|im_end|>", "<|action_start|>", "<|plugin|>", "[UNUSED_TOKEN_141]")),
     "Yi": Family(CHATML, ("<|startoftext|>", "<|endoftext|>", "<|im_start|>", "<|im_end|>")),
     "Falcon": Family(around("ROLE: ", "\n"), (">>TITLE<<", ">>ANSWER<<", ">>QUESTION<<", "<|endoftext|>")),
+    "braces": Family(
+        around("{ROLE}", "{/turn}", start="<|bot|>"), ("<|bot|>",), ("{user}", "{assistant}", "{system}", "{/turn}")
+    ),
     "an unknown one": Family(
         around("{~ROLE~}<turn-of-user>", "{~over~}"),
         ("{~user~}", "{~assistant~}", "{~over~}", "@@end"),

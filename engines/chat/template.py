@@ -29,6 +29,10 @@ MARK = "judgeloop{}mark"
 """Stands for a text where a template is tried out."""
 BRACKETED = re.compile(r"<[^\s<>]{1,60}>|<<[^\s<>]{1,60}>>|\[/?[|A-Z][^\s\[\]]{0,60}\]")
 """What looks like a control token among that which a template writes itself."""
+WORDED = re.compile(r"#{2,}\ ?[^\W\d_][\w ]{0,20}:|\b[A-Z]{4,}:")
+"""The words with which a template without control tokens begins a turn: ### User:, USER:."""
+ODD = re.compile(r"(?=.*[^\W\d_]{2}).*[^\w\s]", re.DOTALL)
+"""An added token with a word and a sign in it, such as {user}, controls where the template writes it."""
 PIPED = re.compile(r"<[|｜][^<>]{1,60}[|｜]>")
 SIGNS = set("<>[]|｜")
 """A control token has one of them; an added token without any is a word, or white space."""
@@ -212,8 +216,9 @@ def _tokens_of(tokenizer: PreTrainedTokenizerBase) -> tuple[set[str], set[str]]:
     common = {token for token in COMMON_SPECIAL_TOKENS if token not in MARKUP or token in vocabulary}
     plain = {one.content for one in added if not one.special and set(one.content) & SIGNS}
     used = {token for token in plain if token in source or token in written}
+    used |= {one.content for one in added if ODD.search(one.content) and one.content in written}
     piped = {token for token in vocabulary if PIPED.fullmatch(token)}
-    return special, common | used | piped | set(BRACKETED.findall(written))
+    return special, common | used | piped | set(BRACKETED.findall(written)) | set(WORDED.findall(written))
 
 
 def _special(tokenizer: PreTrainedTokenizerBase) -> set[str]:

@@ -102,7 +102,9 @@ def message_of(turn: Record) -> Message:
 def role_of(turn: Record) -> str:
     """Return a turn's role as this project names it; raises InputError where it cannot be placed."""
     name, role = _only(turn, ROLE_FIELDS) or ("role", None)
-    if not isinstance(role, str) or not role.strip():
+    if isinstance(role, str) and not role.strip():
+        raise InputError(f"'{name}' is empty")
+    if not isinstance(role, str):
         raise InputError(f"'{name}' must be text, found {type(role).__name__}")
     known = ROLES.get(role.strip().casefold())
     if known is None:

@@ -25,6 +25,8 @@ def prompt_in(record: Record) -> str | list[Message]:
     chat = with_head(record, messages_of(prompt))
     if chat[-1]["role"] == "assistant":
         raise InputError("the prompt ends with an assistant's turn, and another one would follow")
+    if all(turn["role"] == "system" for turn in chat):
+        raise InputError("the prompt has only system turns, and no request")
     return prompt if isinstance(prompt, str) and len(chat) == 1 else chat
 
 

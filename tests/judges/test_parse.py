@@ -260,11 +260,23 @@ def test_the_labels_of_a_rubric_file_are_read_and_the_first_is_the_label(tmp_pat
 
 
 def test_tags_of_a_models_own_template_are_reasoning_when_given() -> None:
-    own = [("<<plan>>", "<</plan>>")]
-    assert parse_reply("<<plan>>Score: 5<</plan>>\nScore: 2", ADDITIVE, tags=own).value == 2
-    assert (
-        parse_reply("<<plan>>It is fine.\nScore: 5", ADDITIVE, tags=own).error == "the reply stops inside its reasoning"
-    )
+    own = msgspec.structs.replace(ADDITIVE, reasoning_tags=[("<<plan>>", "<</plan>>")])
+    assert own.identity != ADDITIVE.identity
+    assert parse_reply("<<plan>>Score: 5<</plan>>\nScore: 2", own).value == 2
+    assert parse_reply("<<plan>>It is fine.\nScore: 5", own).error == "the reply stops inside its reasoning"
+
+
+@pytest.mark.parametrize("tags", ['["", "x"]', '["a", "a"]', '["a"]', '["a", "b", "c"]'])
+def test_reasoning_tags_that_are_no_pair_of_marks_are_refused(tags: str, tmp_path: Path) -> None:
+    source = Path(judges.rubric.__file__).parent / "rubrics"
+    (tmp_path / "additive.txt").write_text((source / "additive.txt").read_text())
+    path = tmp_path / "mine.toml"
+    toml = (source / "additive.toml").read_text()
+    path.write_text(f"reasoning_tags = [{tags}]\n{toml}")
+    with pytest.raises(InputError, match="reasoning_tags"):
+        load_rubric(str(path))
+    path.write_text(f'reasoning_tags = [["<a>", "</a>"]]\n{toml}')
+    assert parse_reply("<a>Score: 5</a>Score: 2", load_rubric(str(path))).value == 2
 
 
 def test_the_criteria_are_weighted_and_kept() -> None:

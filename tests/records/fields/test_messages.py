@@ -4,6 +4,7 @@ import pytest
 
 from console.errors import InputError
 from records.fields.messages import chat_in, rendered_in, transcript_in
+from records.fields.prompts import prompt_in
 from records.shapes import chats_of, prompt_of, responses_of
 
 SYSTEM = {"role": "system", "content": "You are a pirate."}
@@ -69,7 +70,7 @@ def test_rows_that_differ_in_their_system_turn_only_are_different_rows(shape: di
     [
         ([{"role": "narrator", "content": "x"}], "role 'narrator', which cannot be placed"),
         ([{"role": "function_call", "content": "x"}], "cannot be placed"),
-        ([{"role": "", "content": "x"}], "'role' must be text"),
+        ([{"role": "", "content": "x"}], "'role' is empty"),
         ([{"content": "x"}], "'role' must be text, found NoneType"),
         ([{"role": "user", "from": "gpt", "content": "x"}], "both 'role' and 'from'"),
         ([{"role": "user", "content": "x", "value": "y"}], "both 'content' and 'value'"),
@@ -135,3 +136,9 @@ def test_ordinary_text_is_no_template(text: str) -> None:
 @pytest.mark.parametrize("text", ["Human: hi", "The Human: Q\n\nAssistant: A", "Assistant: A\n\nHuman: Q", ""])
 def test_what_is_no_transcript_is_text(text: str) -> None:
     assert transcript_in(text) is None
+
+
+@pytest.mark.parametrize("prompt", [[{"role": "system", "content": "Be brief."}], [{"role": "System", "content": "x"}]])
+def test_a_prompt_of_system_turns_alone_asks_nothing(prompt: Any) -> None:
+    with pytest.raises(InputError, match="no request"):
+        prompt_in({"prompt": prompt})
