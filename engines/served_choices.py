@@ -74,6 +74,11 @@ def read_choices(
         raise NoReading(f"truncated: the reply was cut off ({why}){what}")
     if place is None:
         return None
+    content = (reply.message.content or "").strip()
+    if content not in text:  # tokens that cannot be spelled whole may still be the text's
+        said = place_of(content[answer_span(content) or slice(0)], choices, labels, alone=alone, agrees=agrees)
+        if said is None or said.choice != place.choice:
+            raise NoReading("broken reply: its tokens are not those of its text")
     place = replace(place, start=place.start + answer.start, end=place.end + answer.start)
     mass = _masses([token for token in found if token.end > place.start], place, choices)
     if sum(mass.values()) > 1 + ROUNDING:
@@ -100,7 +105,10 @@ def _answer(text: str, reply: Reply) -> slice:
     if span is None:
         raise inside
     start = text.rfind(content, span.start, span.stop) if content else -1
-    return span if start < 0 else slice(start, start + len(content))
+    if start < 0:
+        return span
+    rest = text[start + len(content) : span.stop]
+    return slice(start, span.stop - len(rest.lstrip()))  # a break after a choice says that it has ended
 
 
 def _masses(tokens: Sequence[Spelled], place: Place, choices: Sequence[str]) -> dict[str, float]:

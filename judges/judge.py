@@ -234,7 +234,7 @@ def request(judge: Judge, texts: dict[str, str], key: object, number: int) -> Re
             judge.rubric.prefill(label),
             labels=(label, *judge.rubric.other_labels),
             alone=not judge.rubric.criteria,  # one of several is never meant by a verdict without its name
-            agrees=partial(is_choice, judge.rubric.apart[label]),
+            agrees=partial(is_choice, judge.rubric, label),
         )
     return Request(messages, seed, schema=judge.rubric.schema if judge.read == "structured" else None)
 

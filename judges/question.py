@@ -45,7 +45,9 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
         messages: list[Message] = [{"role": "user", "content": content}]
         if not self.label:
             return Request(messages, prefill=self.prefill)
-        return Request(messages, prefill=self.prefill, labels=(self.label,), agrees=partial(is_choice, self._rubric))
+        return Request(
+            messages, prefill=self.prefill, labels=(self.label,), agrees=partial(is_choice, self._rubric, self.label)
+        )
 
     @property
     def label(self) -> str:

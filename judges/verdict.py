@@ -196,10 +196,14 @@ def not_whole(reason: str, finish_reason: str | None) -> str:
     return f"truncated: the reply was cut off ({reason}){advice}"
 
 
-def is_choice(rubric: Rubric, text: str, choice: str) -> bool:
-    """Return whether `text`, the reply about a rubric's only label, gives the verdict that `choice` is."""
-    value = rubric.choice_values[rubric.logprobs.choices.index(choice)] if choice in rubric.logprobs.choices else None
-    return value is not None and parse_reply(text, rubric).value == value
+def is_choice(rubric: Rubric, label: str, text: str, choice: str) -> bool:
+    """Return whether `text`, a reply about one label or about all criteria, gives the verdict that `choice` is."""
+    if choice not in rubric.logprobs.choices:
+        return False
+    value = rubric.choice_values[rubric.logprobs.choices.index(choice)]
+    if parse_reply(text, rubric.apart[label]).value == value:
+        return True
+    return bool(rubric.criteria) and (parse_reply(text, rubric).criteria or {}).get(label) == value
 
 
 def aggregated(values: Sequence[float], aggregate: Aggregate) -> float:

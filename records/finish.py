@@ -6,9 +6,9 @@ TOKEN_LIMIT = frozenset({"length", "max_tokens", "max_output_tokens", "max_lengt
 """The finish reasons of a text that was longer than allowed."""
 TEXT_REASONS = ("finish_reason", "chosen_finish_reason", "rejected_finish_reason")
 """The fields of a row that say how its own texts ended; a judgment's `finish_reasons` are those of its replies."""
-WHOLE = frozenset({"", "stop", "stop_sequence", "eos_token", "end_turn"})
-"""The finish reasons of a whole text, in lower case: OpenAI's, Anthropic's and text-generation-inference's; "" for a
-server that gives none."""
+WHOLE = frozenset({"", "stop", "stop_sequence", "eos_token", "eos", "end_turn"})
+"""The finish reasons of a whole text, in lower case: OpenAI's, Anthropic's, text-generation-inference's and
+Together's; "" for a server that gives none."""
 
 
 def cut_off(finish_reason: str | None) -> str | None:

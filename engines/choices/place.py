@@ -33,7 +33,9 @@ _UNIT = r"(?:[^\S\n]*+(?:points?|pts?|stars?)\b)?"
 _FULL_STOP = r"[.!]?"
 _REASON = r"(?:because|since|due|as|for|with|given|based)\b"
 _GOES_ON = re.compile(r"[\w%‰°²³¹⁰⁴-⁹¼-¾⅐-⅞⁄\u0300-\u036f\u20d0-\u20ff]|[.,]\d|[^\S\n]*+[?%/]|[^\S\n]?[<>=]+[^\S\n]?\w")
-"""What makes a choice part of something longer: 4.5, 42, 4/5, 4 %, answer, A>B, 4?"""
+"""What makes a choice part of something longer: 4.5, 42, 4/10, 4 %, answer, A>B, 4?"""
+_OF_ALL = r"[^\S\n]*+/[^\S\n]*+(?P<scale>\d++)(?![.,]\d)"
+"""What says of a number how high it could have been: 4/5."""
 _OTHER = r"[^\S\n]*+(?:[-–—~+&,;|/→>]|->|\.\.+|\b(?:or|and|to|vs|through|versus)\b)[^\w\n]*+(?:the )?"
 _AGAINST = re.compile(
     r"[^\w\n]*+\b(?:but|though|although|however|if|unless|yet|except|nor|leaning|bordering|or|to|maybe|perhaps)\b",
@@ -68,20 +70,20 @@ def place_of(
     where it stands last; else whatever stands beside a choice is against it.
     """
     plain = text.translate(WIDE)
-    spelling = Spelling.of(choices)
+    spelling, top = Spelling.of(choices), _top(choices)
     whole, after_label = _patterns(tuple(choices), tuple(labels))
 
     def place(match: re.Match[str]) -> Place | None:
         named = spelling.choice(match["choice"])
         if agrees is not None and not agrees(text, named):
             return None
-        return Place(*match.span("choice"), named, settled=_settled(plain[match.end("choice") :]))
+        return Place(*match.span("choice"), named, settled=_settled(_after_scale(plain[match.end("choice") :], top)))
 
     if (found := whole.fullmatch(plain)) is not None:
-        return place(found) if alone else None
-    labelled = [match for match in after_label.finditer(plain) if _is_label(match, plain)]
+        return place(found) if alone and (found["scale"] is None or float(found["scale"]) == top) else None
+    labelled = [match for match in after_label.finditer(plain) if _is_label(match, plain, top)]
     if agrees is not None:
-        ended = [match for match in labelled if match["choice"] and not _goes_on(plain, match.end("choice"))]
+        ended = [match for match in labelled if match["choice"] and not _goes_on(plain, match.end("choice"), top)]
         return next(filter(None, map(place, reversed(ended))), None)
     said = {spelling.choice(match["choice"] or "") for match in labelled}
     if len(said) != 1 or not labelled[0]["choice"] or not _stands(plain, labelled[0].end("choice"), choices):
@@ -89,25 +91,25 @@ def place_of(
     return place(labelled[0])
 
 
-def _is_label(match: re.Match[str], text: str) -> bool:
+def _is_label(match: re.Match[str], text: str, top: float | None) -> bool:
     before = text[max(0, match.start() - _LOOKED_AT) : match.start()]
     before = before if match.start() > _LOOKED_AT else f"\n{before}"
     if not _BEFORE_LABEL.search(before):
         return False
     opens_line = bool(_OPENS_LINE.search(before))
     if not match["separator"] or "\n" in match["gap"]:  # a heading: its choice fills a line
-        rest = text[match.end("choice") :].partition("\n")[0] if match["choice"] else "x"
+        rest = _after_scale(text[match.end("choice") :].partition("\n")[0], top) if match["choice"] else "x"
         return opens_line and not re.search(r"\w", rest)
     return bool(match["choice"]) or opens_line
 
 
 def _stands(text: str, end: int, choices: Sequence[str]) -> bool:
     """Return whether nothing after a choice that ends at `end` makes it another, or takes it back."""
-    after = text[end:]
+    numbers, top = all(_is_number(choice) for choice in choices), _top(choices)
+    after = _after_scale(text[end:], top)
     rest = _after_signs(after)
-    if _goes_on(text, end) or _AGAINST.match(rest) or _TAKEN_BACK.search(after):
+    if _goes_on(text, end, top) or _AGAINST.match(rest) or _TAKEN_BACK.search(after):
         return False
-    numbers = all(_is_number(choice) for choice in choices)
     other = r"\d" if numbers else "|".join(f"(?:{re.escape(choice)})(?!\\w)" for choice in choices)
     if re.match(_OTHER + f"(?:{other})", rest):
         return False
@@ -115,16 +117,28 @@ def _stands(text: str, end: int, choices: Sequence[str]) -> bool:
         unit = re.match(_UNIT, rest)
         rest = rest[unit.end() if unit else 0 :]
         scale = re.match(r"[^\S\n]*+out of (?:a possible )?(?P<scale>\d+)(?![\d.,]*\d)", rest)
-        if scale and float(scale["scale"]) == max(map(float, choices)):
+        if scale and float(scale["scale"]) == top:
             rest = rest[scale.end() :]
         if re.search(r"\d", rest.partition("\n")[0]):
             return False
     return re.match(rf"[^\S\n]*+(?:\Z|\n|[^\w\s]|{_REASON})", rest, re.IGNORECASE) is not None
 
 
-def _goes_on(text: str, end: int) -> bool:
+def _goes_on(text: str, end: int, top: float | None) -> bool:
     """Return whether a choice that ends at `end` is part of something longer."""
-    return any(map(_GOES_ON.match, (text[end : end + _LOOKED_AT], _after_signs(text[end : end + _LOOKED_AT]))))
+    after = _after_scale(text[end : end + _LOOKED_AT], top)
+    return any(map(_GOES_ON.match, (after, _after_signs(after))))
+
+
+def _after_scale(after: str, top: float | None) -> str:
+    """Return what follows a choice without the scale that it names, where that ends with the highest choice: /5."""
+    scale = re.match(_CLOSED + _OF_ALL, after)
+    return after[scale.end() :] if scale and float(scale["scale"]) == top else after
+
+
+def _top(choices: Sequence[str]) -> float | None:
+    """Return the highest of choices that are numbers."""
+    return max(map(float, choices)) if all(map(_is_number, choices)) else None
 
 
 def _after_signs(text: str) -> str:
@@ -143,7 +157,8 @@ def _patterns(choices: tuple[str, ...], labels: tuple[str, ...]) -> tuple[re.Pat
     numbers = all(_is_number(choice) for choice in choices)
     choice = "|".join(map(_spaced, sorted(choices, key=len, reverse=True)))
     unit, thing = (_UNIT, "") if numbers else ("", _THING)
-    whole = rf"{_OPENED}{thing}{_OPENED}(?P<choice>{choice}){unit}{_CLOSED}{_FULL_STOP}{_CLOSED}\s*+"
+    scale = f"(?:{_CLOSED}{_OF_ALL})?" if numbers else "(?P<scale>(?!))?"
+    whole = rf"{_OPENED}{thing}{_OPENED}(?P<choice>{choice}){scale}{unit}{_CLOSED}{_FULL_STOP}{_CLOSED}\s*+"
     names = "|".join(_spaced(label) for label in sorted(labels, key=len, reverse=True) if label.strip())
     after = (
         rf"(?<![^\W_])(?:{names or _ANY_LABEL})(?![^\W_]){_LABEL_ENDS}(?:[^\S\n]*+{thing})?{_SEPARATOR}"

@@ -1,8 +1,9 @@
 """Which parameters a call is sent with: what a server refuses is left out for all further calls.
 
 Servers refuse parameters in words of their own; `refusal_of` knows those of OpenAI (and Azure), Anthropic's, Google's
-and Mistral's compatible servers, OpenRouter, xAI, vLLM and SGLang. Only a refusal counts: a text that is too long, a
-value out of range or a wrong message is that call's own failure.
+and Mistral's compatible servers, OpenRouter, xAI, Groq, Cerebras, LiteLLM, vLLM, SGLang, llama.cpp and
+text-generation-inference. Only a refusal counts: a text that is too long, a value out of range or a wrong message is
+that call's own failure.
 """
 
 import json
@@ -29,9 +30,11 @@ _SPELLINGS = {
 }
 _REFUSES = re.compile(
     r"""unsupported | not\ (?:currently\ |yet\ )?(?:supported|allowed|permitted|recogni[sz]ed|accepted|available)
+    | not\ (?:currently\ )?enabled
     | (?:n[o']t|not)\ (?:currently\ |yet\ )?(?:support|allow|accept|permit|recogni[sz]e)\b
     | unrecogni[sz]ed | unknown\ (?:name|field|parameter|argument|key|property) | unknown_parameter
     | unexpected\ (?:keyword|field|parameter|argument|key|property|input) | extra_?\ ?(?:inputs|fields|forbidden)
+    | unavailable | unknown\ variant | or\ unset\b
     | extraneous\ key | additional\ ?propert | deprecated | no\ longer | cannot\ find\ field | forbidden
     | can(?:not|'t)\ (?:both\ )?be\ (?:both\ )?(?:specified|used|set|provided|combined|sent|modified|changed)
     | cannot\ specify\ both | only\ (?:specify\ )?one\ of | mutually\ exclusive | incompatible
@@ -50,7 +53,7 @@ _ABOUT_LENGTH = re.compile(
 _BOTH = re.compile(r"\bboth\b|only one|mutually exclusive|together|combin", re.IGNORECASE)
 _INSTEAD = re.compile(
     r"(?:supported|allowed|valid|accepted|permitted|known) (?:parameters|fields|arguments|properties|keys|values)\b.*"
-    r"|\buse\b (?!only one).*",
+    r"|\buse\b (?!only one).*|\bdid you mean\b.*",
     re.IGNORECASE | re.DOTALL,
 )
 """What names a parameter that the server takes."""
@@ -59,6 +62,13 @@ _BEFORE = (
     r"|and|invalid|request|support|set|specify)"
 )
 """What stands before a parameter's name in a sentence that speaks of it."""
+_AFTER = r"\s+(?:parameter|argument|field|property|key|setting)s?\b"
+_WORDS_TOO = {"temperature", "seed", "stop"}
+"""Names that are words of a sentence as well."""
+_NO_PARAMETER = re.compile(r"(?:\w*_)?error|none|null|request|body", re.IGNORECASE)
+"""What stands in the place of a parameter's name where there is none."""
+_ECHOED = {"input", "ctx", "loc", "failed_generation", "content", "text", "prompt", "value", "url"}
+"""What repeats what was sent or written: its words are not the server's."""
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n")
 
 
@@ -107,7 +117,10 @@ def _names(name: str) -> re.Pattern[str]:
 
 def _spoken(name: str) -> re.Pattern[str]:
     """Return a pattern for `name` where a sentence speaks of a parameter, and not of stopping or a seed."""
-    return re.compile(rf"(?:^\W*|[:,(]\s*|['\"`\[.]|\b{_BEFORE}\s+){_names(name).pattern}", re.IGNORECASE)
+    named = _names(name).pattern
+    if name not in _WORDS_TOO:
+        return re.compile(named, re.IGNORECASE)
+    return re.compile(rf"(?:^\W*|[:,(]\s*|['\"`\[.]|\b{_BEFORE}\s+){named}|{named}{_AFTER}", re.IGNORECASE)
 
 
 def _last(param: str) -> str:
@@ -136,7 +149,8 @@ def _errors(found: object, depth: int = 0) -> Iterator[tuple[str, list[str], str
             yield from _errors(one, depth + 1)
     elif isinstance(found, Mapping):
         words = [found[key] for key in ("message", "msg", "detail", "error") if isinstance(found.get(key), str)]
-        params = [p for key in ("param", "parameter", "field") if isinstance(p := found.get(key), str) and p.strip()]
+        named = [p for key in ("param", "parameter", "field") if isinstance(p := found.get(key), str) and p.strip()]
+        params = [param for param in named if not _NO_PARAMETER.fullmatch(param.strip())]
         if isinstance(place := found.get("loc"), list) and place:
             params.append(str(place[-1]))
         codes = " ".join(str(found.get(key, "")) for key in ("code", "type", "status"))
@@ -146,7 +160,8 @@ def _errors(found: object, depth: int = 0) -> Iterator[tuple[str, list[str], str
             for word in words:
                 yield from _with_codes(_errors(word, depth + 1), codes)
         for key, value in found.items():
-            if not (isinstance(value, str) and key in ("message", "msg", "detail", "error", "param", "code", "type")):
+            read = isinstance(value, str) and key in ("message", "msg", "detail", "error", "param", "code", "type")
+            if not read and key not in _ECHOED:
                 yield from _errors(value, depth + 1) if isinstance(value, dict | list | str) else ()
 
 

@@ -160,9 +160,46 @@ def test_a_sentence_names_no_choice(texts: tuple[str, ...]) -> None:
     assert read_choices(said(*texts), ["A", "B"], ("Better",)) is None
 
 
-@pytest.mark.parametrize("rest", [(".5",), (".", "5"), ("/", "5"), ("0",), (" to", " 5"), ("½",), (" %",)])
+@pytest.mark.parametrize(
+    "rest",
+    [(".5",), (".", "5"), ("/", "10"), ("/", "4"), ("/", "5", "0"), ("/", "5", ".5"), ("/", "5", "/", "5"), ("/",),
+     ("/", "5", " or", " 3", "/", "5"), ("0",), (" to", " 5"), ("½",), (" %",)],
+)  # fmt: skip
 def test_a_number_that_goes_on_in_another_token_is_another_number(rest: tuple[str, ...]) -> None:
     assert read_choices(said("Score", ":", " 4", *rest), ["3", "4", "5"], ("Score",)) is None
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("Score", ":", " 4", "/", "5"),
+        ("Score", ":", " 4", " /", " 5", "."),
+        ("4", "/", "5"),
+        ("Score", ":", " **", "4", "**/", "5", "\n", "\n", "Fine"),
+        ("Score", ":", " 4", "/", "5", " because", " it", " is", " fine"),
+        ("**", "Score", "**", "\n", "4", "/", "5"),
+    ],
+    ids="".join,
+)
+def test_a_number_with_its_scales_top_is_that_number(texts: tuple[str, ...]) -> None:
+    found = read_choices(said(*texts), ["3", "4", "5"], ("Score",))
+    assert found is not None and [math.exp(lp) for lp in found] == pytest.approx([0, 0.99, 0])
+    assert read_choices(said(*texts), ["3", "4"], ("Score",)) is None, "the scale has another top"
+    with pytest.raises(NoReading, match="cut off"):  # the scale might have gone on: 4/50
+        read_choices(said("Score", ":", " 4", "/", "5", finish="length"), ["4", "5"], ("Score",))
+
+
+def test_a_break_after_a_choice_says_that_it_has_ended() -> None:
+    assert masses_after(said("Score", ":", " 1", "\n", finish="length"), "Score") == pytest.approx({"1": 0.99})
+    stripped = said("Score", ":", " 1", "\n", finish="length", content="Score: 1")
+    assert masses_after(stripped, "Score") == pytest.approx({"1": 0.99})
+
+
+def test_tokens_that_are_those_of_another_text_are_a_broken_reply() -> None:
+    for content in ("Score: 2", "2", "I will not say."):
+        with pytest.raises(NoReading, match="not those of its text"):
+            read_choices(said("Score", ":", " 5", content=content), TEN, ("Score",))
+    assert masses_after(said("Score", " :", " 5", content="Score: 5"), "Score") == pytest.approx({"5": 0.99})
 
 
 @pytest.mark.parametrize("finish", ["length", "max_tokens", "MAX_TOKENS", "content_filter", "error", "tool_calls"])
@@ -171,7 +208,7 @@ def test_a_reply_that_was_cut_off_has_no_choice_and_says_why(finish: str) -> Non
         read_choices(said("Score", ":", " 1", finish=finish), TEN, ("Score",))
 
 
-@pytest.mark.parametrize("finish", [None, "", "stop", "eos_token", "end_turn", "stop_sequence"])
+@pytest.mark.parametrize("finish", [None, "", "stop", "eos_token", "eos", "end_turn", "stop_sequence"])
 def test_a_whole_reply_has_its_choice(finish: str | None) -> None:
     assert masses_after(said("Score", ":", " 1", finish=finish), "Score") == pytest.approx({"1": 0.99})
 

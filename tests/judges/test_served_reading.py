@@ -61,6 +61,8 @@ def judge_of(engine: OpenAIEngine, rubric: str) -> Judge:
         (("<think>", "4", " or", "5", "</think>", "Score", ":", " 2"), 2.0),
         (("Score", ":", " 2"), 2.0),
         (("2",), 2.0),
+        (("Score", ":", " 2", "/", "5"), 2.0),
+        (("Score", ":", " 2", "/", "10"), None),
         (("The", " answer", " has", " 2", " faults"), None),
         (("<think>", "4", " or", "5"), None),
     ],
@@ -104,8 +106,11 @@ def test_any_of_a_rubrics_labels_stands_before_the_choice(server: Server, engine
 
 
 def test_each_criterion_is_read_after_its_own_name(server: Server, engine: OpenAIEngine) -> None:
-    lines = zip(("accuracy", "completeness", "relevance", "clarity"), (1, 2, 3, 4), strict=True)
+    lines = list(zip(("accuracy", "completeness", "relevance", "clarity"), (1, 2, 3, 4), strict=True))
     server.answer = says(*(text for name, grade in lines for text in (name, ":", f" {grade}", "\n")))
+    [row] = judge_of(engine, "criteria").judge(ANSWERS[:1])
+    assert row.criteria == pytest.approx({"accuracy": 1, "completeness": 2, "relevance": 3, "clarity": 4})
+    server.answer = says(*(text for name, grade in lines for text in (name, ":", f" {grade}", ", ")))
     [row] = judge_of(engine, "criteria").judge(ANSWERS[:1])
     assert row.criteria == pytest.approx({"accuracy": 1, "completeness": 2, "relevance": 3, "clarity": 4})
     server.answer = says("4")

@@ -3,7 +3,7 @@ import pytest
 from records.finish import at_token_limit, cut_off
 
 
-@pytest.mark.parametrize("reason", [None, "", "stop", "STOP", "stop_sequence", "eos_token", "end_turn"])
+@pytest.mark.parametrize("reason", [None, "", "stop", "STOP", "stop_sequence", "eos_token", "eos", "end_turn"])
 def test_a_text_that_ended_by_itself_is_whole(reason: str | None) -> None:
     assert cut_off(reason) is None
 

@@ -99,7 +99,52 @@ def test_a_refused_parameter_is_found_in_the_words_of_every_provider(
     assert refusal_of(status, json.dumps(body).encode(), SENT) == names
 
 
+MORE_REFUSALS: list[tuple[int, Any, tuple[str, ...]]] = [
+    (400, openai("`top_p` must be greater than or equal to 0.95 or unset when thinking is enabled."), ("top_p",)),
+    (400, [{"error": {"code": 400, "message": "Logprobs is not enabled for models/gemini-2.5-flash"}}], ("logprobs",)),
+    (400, openai("property 'seed' is unsupported, did you mean 'stop'?"), ("seed",)),
+    (422, "Failed to deserialize the JSON body into the target type: response_format: unknown variant `json_schema`, "
+          "expected one of `json`, `regex` at line 1 column 9", ("response_format",)),
+    (400, openai("deepseek-reasoner does not support logprobs or top_logprobs"), ("logprobs", "top_logprobs")),
+    (400, openai("This response_format type is unavailable now"), ("response_format",)),
+    (400, {"message": "body.seed: property 'body.seed' is unsupported", "type": "invalid_request_error",
+           "param": "validation_error", "code": "wrong_api_format"}, ("seed",)),
+    (400, [{"error": {"code": 400, "message": "Unable to submit request because it has a seed parameter, which is not "
+                                              "supported. Remove it and try again."}}], ("seed",)),
+    (400, {"error": {"message": "Provider returned error", "code": 400,
+                     "metadata": {"raw": "top_p is not supported with this model", "provider_name": "X"}}}, ("top_p",)),
+    (400, openai("litellm.UnsupportedParamsError: vertex_ai does not support parameters: {'logprobs': True, "
+                 "'top_logprobs': 20}, for model=gemini-pro."), ("logprobs", "top_logprobs")),
+    (400, openai("litellm.UnsupportedParamsError: gpt-5 models (including gpt-5-codex) don't support temperature=0.0. "
+                 "Only temperature=1 is supported."), ("temperature",)),
+    (400, {"title": "Bad Request", "status": 400, "detail": "Validation: Unsupported parameter(s): `seed`, `top_p`"},
+     ("top_p", "seed")),
+    (400, {"errors": [{"code": "json_validation_error", "message": "Json document validation error: unknown field "
+                                                                   "'seed'"}]}, ("seed",)),
+    (400, openai("invalid temperature: only 1 is allowed for this model"), ("temperature",)),
+    (400, {"code": "Client specified an invalid argument", "error": "Argument not supported on this model: stop"},
+     ("stop",)),
+    (501, {"error": {"code": 501, "message": "This server does not support logprobs.", "type": "not_supported_error"}},
+     ("logprobs",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body", "names"), MORE_REFUSALS, ids=range(len(MORE_REFUSALS)))
+def test_a_refused_parameter_is_found_however_a_server_puts_it(status: int, body: Any, names: tuple[str, ...]) -> None:
+    data = body if isinstance(body, str) else json.dumps(body)
+    assert set(refusal_of(status, data, SENT)) == set(names)
+
+
+SEED_ECHO = "The seed is not supported. temperature: unsupported. 'top_p' is not allowed."
 OTHERS: list[tuple[int, Any]] = [
+    (400, {"error": {"message": "Failed to generate JSON.", "code": "json_validate_failed",
+                     "failed_generation": SEED_ECHO}}),
+    (422, {"detail": [{"type": "missing", "loc": ["body", "messages", 0], "msg": "Field required",
+                       "input": {"messages": [{"content": SEED_ECHO}], "x": [SEED_ECHO]}}]}),
+    (400, {"error": {"message": "Invalid prompt", "content": SEED_ECHO, "prompt": [SEED_ECHO]}}),
+    (400, openai("Penalty is not enabled for this model")),
+    (400, openai("property 'chat_template_kwargs' is unsupported")),
+    (400, openai("Requested sample logprobs of 20, which is greater than max allowed: 5")),
     (400, openai("This model's maximum context length is 4096 tokens. However, you requested 5000 tokens (4800 in the "
                  "messages, 200 in the completion). Please reduce the length of the messages or completion.",
                  "messages", "context_length_exceeded")),
