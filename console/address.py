@@ -1,11 +1,13 @@
 """A server's address: where its calls go, and how it is shown without the secrets that people put into it."""
 
+import html
+import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
-from urllib.parse import unquote, unquote_plus, urlsplit
+from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
 T = TypeVar("T")
 
@@ -90,8 +92,10 @@ def secrets_of(url: str) -> set[str]:
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:
-    """Return `text` with every one of `secrets` hidden, the longest first."""
-    for secret in sorted(secrets, key=len, reverse=True):
+    """Return `text` with every one of `secrets` hidden, the longest first, as they are and as texts quote them."""
+    known = {one for one in secrets if one}
+    quoted = {form for one in known for form in (repr(one)[1:-1], json.dumps(one)[1:-1], html.escape(one), quote(one))}
+    for secret in sorted(known | quoted, key=len, reverse=True):
         if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, HIDDEN)
     return text

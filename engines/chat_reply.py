@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from engines.served.body import BrokenReply, is_utf8, parse_body
+from engines.served.body import KEPT_CHARS, BrokenReply, is_utf8, parse_body
 from engines.served.failures import CODES, may_pass, said_of_error, says_something, status_of
 from engines.served.tokens import Alternative as Alternative
 from engines.served.tokens import Logprobs as Logprobs
@@ -16,6 +16,8 @@ from records.finish import at_token_limit, cut_off
 TEXT_PARTS = {None, "text", "output_text"}
 """The types of a content's parts that are the text; others are reasoning, images or calls of tools."""
 REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
+BESIDE = {"id", "object", "created", "model", "usage"}
+"""What of a body says nothing of why it has no reply."""
 MOST_TOKENS = 2**53
 
 
@@ -120,12 +122,13 @@ def _reply(body: dict[str, Any]) -> Reply:
     if not isinstance(choice, dict):
         if body.get("object") == "error" or ("choices" not in body and says_something(body.get("message"))):
             _fail(body)
-        raise BrokenReply(f"the reply has no choices: {str(body)[:80]}")
+        said = {name: value for name, value in body.items() if name not in BESIDE and value not in (None, "")}
+        raise BrokenReply(f"the reply has no choices: {str(said)[:KEPT_CHARS]}")
     message = choice.get("message")
     if message is None and isinstance(choice.get("text"), str):
         message = {"content": choice["text"]}  # as plain completions have it
     if not isinstance(message, dict):
-        raise BrokenReply(f"the reply has no message: {str(choice)[:80]}")
+        raise BrokenReply(f"the reply has no message: {str(choice)[:KEPT_CHARS]}")
     content, refusal = _content(message)
     logprobs = logprobs_of(choice.get("logprobs"))
     return Reply(_message(message, content, refusal), _finish_reason(choice.get("finish_reason")), logprobs)
@@ -156,8 +159,8 @@ def _content(message: dict[str, Any]) -> tuple[str | None, str | None]:
     content, refusal = message.get("content"), message.get("refusal")
     refusals = [refusal] if says_something(refusal) else []
     texts: list[str] = []
-    if isinstance(content, int | float):  # true and false too
-        raise BrokenReply(f"the reply's content is no text: {content}")
+    if isinstance(content, int | float) or (isinstance(content, dict) and not {"text", "type"} & content.keys()):
+        raise BrokenReply(f"the reply's content is no text: {str(content)[:KEPT_CHARS]}")  # true and false too
     parts = content if isinstance(content, list) else [] if content is None else [content]
     for part in parts:
         if isinstance(part, str):

@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 import aiohttp
 
 from console.address import same_place, shown
-from engines.served.body import BrokenReply, parse_body
+from engines.served.body import KEPT_CHARS, BrokenReply, parse_body
 from engines.served.failures import error_text as error_text
 from engines.served.failures import may_pass
 
@@ -130,7 +130,7 @@ async def _attempt(
             isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError)
         )
         unreachable = lasting or isinstance(error, aiohttp.ClientConnectorError)
-        reason = f"{type(cause).__name__}: {error_text(cause)}"
+        reason = f"{type(cause).__name__}: {error_text(cause, KEPT_CHARS)}"
         return _Failure(None, reason, may_pass=not lasting, unreachable=unreachable)
     if data is None:
         return _Failure(reply.status, f"the reply is longer than {MOST_BYTES / 2**20:.0f} MiB", may_pass=False)
@@ -140,7 +140,9 @@ async def _attempt(
         told_wait_s = _told_wait_s(reply.headers)
         too_long = told_wait_s is not None and told_wait_s > LONGEST_TOLD_WAIT_S
         again = _told_may_pass(reply.status, reply.headers) and not too_long
-        return _Failure(reply.status, f"{reply.status}: {error_text(_decoded(data))}", again, told_wait_s, body=data)
+        return _Failure(
+            reply.status, f"{reply.status}: {error_text(_decoded(data), KEPT_CHARS)}", again, told_wait_s, body=data
+        )
     try:
         return read(data)
     except BrokenReply as broken:
@@ -189,7 +191,10 @@ def _moved(url: str, reply: aiohttp.ClientResponse) -> str:
     to = reply.headers.get("Location")
     if not to:
         return f"{reply.status}: the server sends calls elsewhere without saying where"
-    there = shown(urljoin(url, to)).removesuffix("/chat/completions")
+    try:
+        there = shown(urljoin(url, to)).removesuffix("/chat/completions")
+    except ValueError:
+        return f"{reply.status}: the server sends calls on to what is no address: {to}"
     return f"{reply.status}: the server sends calls on to another address; give that one: {there}"
 
 

@@ -17,6 +17,7 @@ from console.errors import EngineError
 from engines import in_flight
 from engines.chat_reply import Reply, Tokens, decode
 from engines.http_call import CallFailed, Limits, post
+from engines.served.failures import shortened
 from engines.served.lookup import found_at
 from engines.served.outage import Outage
 
@@ -92,8 +93,8 @@ class ServedCalls:
         )
 
     def hide(self, text: str) -> str:
-        """Return `text` without the key and what else is secret."""
-        return masked(text, self._secrets)
+        """Return `text` without the key and what else is secret, as long as it is shown."""
+        return shortened(masked(text, self._secrets))
 
     @cached_property
     def _secrets(self) -> set[str]:

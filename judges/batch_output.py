@@ -14,7 +14,7 @@ from console.progress import say
 from engines.chat_reply import Tokens, decode
 from engines.openai_calls import Call, usage_of_call
 from engines.served.body import BrokenReply, parse_body
-from engines.served.failures import error_text, says_something
+from engines.served.failures import error_text, says_something, shortened
 from records.disk import DiskDict
 from records.files import BadRows, checked_file, decode_record, is_indexed, read_records
 
@@ -94,7 +94,7 @@ class Answers:
         except BrokenReply as broken:
             self._counts["failed"] += 1
             tokens = Tokens(broken.n_prompt_tokens, broken.n_tokens)
-            return Call(None, f"call failed: {broken.reason}", usage_of_call(tokens, 1, 1))
+            return Call(None, f"call failed: {shortened(broken.reason)}", usage_of_call(tokens, 1, 1))
         except ValueError as error:
             self._counts["failed"] += 1
             return Call(None, f"call failed: {error}", FAILED)
@@ -174,4 +174,4 @@ def _reason(line: _Output) -> str:
     if not says_something(found) and line.response is not None:
         found = parse_body(bytes(line.response.body))
     status = f"{line.response.status}: " if line.response is not None else ""
-    return status + error_text(found)
+    return shortened(status + error_text(found))

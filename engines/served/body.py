@@ -4,32 +4,17 @@ import json
 
 import msgspec
 
-SHOWN_CHARS = 80
-SURROGATES = dict.fromkeys(range(55296, 57344), "�")
-
-
-class BrokenReply(Exception):  # noqa: N818 (nothing is wrong with the program)
-    """A reply is none; what it says of its cost is counted all the same."""
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        status: int | None = None,
-        may_pass: bool = False,
-        n_prompt_tokens: int = 0,
-        n_tokens: int = 0,
-    ) -> None:
-        """Say the reason, the status that the body names, and whether another attempt may succeed."""
-        super().__init__(reason)
-        self.reason, self.status, self.may_pass = reason, status, may_pass
-        self.n_prompt_tokens, self.n_tokens = n_prompt_tokens, n_tokens
+from engines.served.plain import KEPT_CHARS as KEPT_CHARS
+from engines.served.plain import BrokenReply as BrokenReply
+from engines.served.plain import parse_text
+from engines.served.stream import is_stream, joined
 
 
 def parse_body(data: bytes) -> object:
     """Return the JSON value of `data`; raises BrokenReply, which may pass where the body was cut off.
 
-    A byte order mark, bytes that are no UTF-8, halves of surrogate pairs, NaN and infinities are read.
+    A byte order mark, UTF-16, bytes that are no UTF-8, halves of surrogate pairs, NaN, infinities and bytes after a
+    reply are read, and so is a stream of events, which some servers send although none was asked for.
     """
     try:
         return msgspec.json.decode(data)
@@ -37,15 +22,8 @@ def parse_body(data: bytes) -> object:
         raise BrokenReply("the reply is nested too deeply") from None
     except (msgspec.MsgspecError, UnicodeDecodeError):
         pass
-    text = data.decode("utf-8-sig", errors="replace")
-    try:
-        return _without_surrogates(json.loads(text))
-    except RecursionError:
-        raise BrokenReply("the reply is nested too deeply") from None
-    except ValueError:
-        shown = " ".join(text.split())[:SHOWN_CHARS]
-        what = f"no whole JSON: {shown}" if shown else "empty"
-        raise BrokenReply(f"the body of the reply is {what}", may_pass=True) from None
+    text = data.decode(json.detect_encoding(data), errors="replace").removeprefix("\ufeff")
+    return joined(text) if is_stream(text) else parse_text(text)
 
 
 def is_utf8(data: bytes) -> bool:
@@ -55,14 +33,3 @@ def is_utf8(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _without_surrogates(found: object) -> object:
-    """Return `found` with halves of surrogate pairs replaced: no file could hold them."""
-    if isinstance(found, str):
-        return found if found.isascii() else found.translate(SURROGATES)
-    if isinstance(found, list):
-        return [_without_surrogates(one) for one in found]
-    if isinstance(found, dict):
-        return {name.translate(SURROGATES): _without_surrogates(value) for name, value in found.items()}
-    return found

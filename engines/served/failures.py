@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from engines.served.body import KEPT_CHARS
+
 PASSING = {408, 409, 425, 429}
 """The statuses, besides 500 and above, after which another attempt may succeed."""
 CODES = ("code", "status", "status_code", "statusCode", "http_status", "http_code", "error_code", "type", "name")
@@ -27,6 +29,7 @@ NAMED = {"internal": 500, "apierror": 500}
 STATUS = re.compile(r"\s*(?:HTTP|Error|HTTP Error)?\s*([1-5]\d\d)\b(?![.,]\d)", re.IGNORECASE)
 DEEPEST = 6
 SHOWN_CHARS = 200
+LONGEST_SHOWN = 240
 
 
 def may_pass(status: int | None) -> bool:
@@ -34,11 +37,24 @@ def may_pass(status: int | None) -> bool:
     return status is not None and (status >= 500 or status in PASSING)
 
 
-def error_text(found: object) -> str:
-    """Return what an error says, on one line: its `message` or `error`, at any depth, where it has one."""
+def error_text(found: object, longest: int = SHOWN_CHARS) -> str:
+    """Return what an error says, on one line: its `message` or `error`, at any depth, where it has one.
+
+    What a gateway was told by the provider behind it comes after its own words. Where there may be secrets in it, it
+    has to be `longest`, and `shortened` once they are hidden: else a part of a key is left at the cut.
+    """
+    behind = ""
     while isinstance(found, dict) and ("error" in found or "message" in found):
+        metadata = found.get("metadata")
+        if isinstance(metadata, dict) and isinstance(raw := metadata.get("raw"), str) and raw.strip():
+            behind = f": {error_text(_plain(raw), longest)}"
         found = found.get("message") or found.get("error")
-    return " ".join(str(found).split())[:SHOWN_CHARS]
+    return (" ".join(str(found).split()) + behind)[:longest]
+
+
+def shortened(text: str) -> str:
+    """Return as much of a message as is shown."""
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def status_of(found: object) -> int | None:
@@ -48,7 +64,7 @@ def status_of(found: object) -> int | None:
 
 def said_of_error(found: object, status: int | None) -> str:
     """Return `status` and what an error says, on one line."""
-    text = error_text(found)
+    text = error_text(found, KEPT_CHARS)
     return text if status is None or text.startswith(str(status)) else f"{status}: {text}"
 
 
@@ -57,6 +73,14 @@ def says_something(error: object) -> bool:
     if isinstance(error, dict):
         return any(map(says_something, error.values()))
     return bool(error)
+
+
+def _plain(text: str) -> object:
+    """Return the JSON value of `text`, or the text itself where it is none."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        return text
 
 
 def _statuses(found: object, depth: int) -> Iterator[int]:
@@ -99,8 +123,6 @@ def _in_text(text: str, depth: int) -> Iterator[int]:
     if (match := STATUS.match(text)) and int(match[1]) >= 400:
         yield int(match[1])
     elif depth and text.lstrip().startswith("{"):
-        try:
-            inner = msgspec.json.decode(text)
-        except (msgspec.MsgspecError, RecursionError, UnicodeError):
-            return
-        yield from _statuses(inner, depth - 1)
+        inner = _plain(text)
+        if not isinstance(inner, str):
+            yield from _statuses(inner, depth - 1)

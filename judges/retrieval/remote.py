@@ -15,7 +15,7 @@ from console.errors import EngineError, InputError
 from engines import in_flight
 from engines.http_call import CallFailed, Limits, post
 from engines.served.body import BrokenReply, parse_body
-from engines.served.failures import may_pass, said_of_error, says_something, status_of
+from engines.served.failures import may_pass, said_of_error, says_something, shortened, status_of
 from judges.retrieval.corpus import Passage
 from records.keys import content_key
 
@@ -76,7 +76,7 @@ class HTTPSearch:
                     except CallFailed as failed:
                         status = "HTTP " if failed.status is not None else ""
                         tries = f"the search server gave no answer in {failed.n_calls} attempts"
-                        reason = masked(f"{status}{failed.reason}", secrets)
+                        reason = shortened(masked(f"{status}{failed.reason}", secrets))
                         raise EngineError(f"{shown(self.url)}: {tries}: {reason}") from None
 
                 yield ask

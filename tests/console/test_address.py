@@ -1,5 +1,9 @@
+import html
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -93,3 +97,10 @@ def test_a_wrong_flag_is_named_without_the_keys_beside_it(
 def test_what_is_no_address_is_left_as_it_is() -> None:
     text = ["see http://host/v1?key=a for more", "a@b.org", "x?key=y", 7, None, (1, "http://host/v1")]
     assert without_secrets(text) == text
+
+
+@pytest.mark.parametrize("form", [str, repr, json.dumps, html.escape, quote], ids=lambda form: form.__name__)
+def test_a_secret_is_hidden_however_a_message_quotes_it(form: Callable[[str], str]) -> None:
+    secret = "ab\"cd\\secret/<&' part"
+    said = masked(f"the key is {form(secret)}", {secret})
+    assert "secret" not in said and "part" not in said and "***" in said
