@@ -16,6 +16,7 @@ from console.progress import say
 ConfigT = TypeVar("ConfigT")
 Learned = dict[str, frozenset[str]]
 _DRY_RUN: ContextVar[bool] = ContextVar("dry_run", default=False)
+_ASKS_NOTHING: ContextVar[bool] = ContextVar("asks_nothing", default=False)
 _LEARNED: ContextVar[Learned | None] = ContextVar("learned", default=None)
 
 
@@ -33,6 +34,11 @@ def is_dry_run() -> bool:
     return _DRY_RUN.get()
 
 
+def asks_nothing() -> bool:
+    """Return whether the command asks no model at all: in a dry run, and where it writes or reads a batch."""
+    return _ASKS_NOTHING.get()
+
+
 def learned(about: str) -> frozenset[str]:
     """Return the facts that this command learned about something before it started again."""
     return (_LEARNED.get() or {}).get(about, frozenset())
@@ -44,7 +50,9 @@ def starts_again(main: Callable[[ConfigT], None]) -> Callable[[ConfigT], None]:
     @wraps(main)
     def begun(config: ConfigT) -> None:
         facts: Learned = {}
-        token, dry = _LEARNED.set(facts), _DRY_RUN.set(bool(getattr(config, "dry_run", False)))
+        is_dry = bool(getattr(config, "dry_run", False))
+        batch = getattr(config, "export_batch", None) or getattr(config, "import_batch", ())
+        token, dry, silent = _LEARNED.set(facts), _DRY_RUN.set(is_dry), _ASKS_NOTHING.set(is_dry or bool(batch))
         try:
             while True:
                 try:
@@ -58,5 +66,6 @@ def starts_again(main: Callable[[ConfigT], None]) -> Callable[[ConfigT], None]:
         finally:
             _LEARNED.reset(token)
             _DRY_RUN.reset(dry)
+            _ASKS_NOTHING.reset(silent)
 
     return begun

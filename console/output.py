@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TextIO
 
 from console.visible import escaped_json, one_line, visible
@@ -25,6 +27,18 @@ def tell_json(value: Any) -> None:
         tell_encoded(msgspec.json.format(value, indent=2).decode())
     else:
         tell_encoded(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def tell_plan(plan: Mapping[str, Any], *lines: object, as_json: bool, prompt: str | None = None) -> None:
+    """Print what a command would do: `plan` as one JSON object, or else the lines, and then the first `prompt`."""
+    if as_json:
+        shown = {name: str(value) if isinstance(value, Path) else value for name, value in plan.items()}
+        tell_json(shown | ({} if prompt is None else {"first_prompt": prompt}))
+        return
+    tell(*lines)
+    if prompt is not None:
+        tell("", "the first prompt:", "")
+        tell_text(prompt)
 
 
 def tell_encoded(text: str) -> None:

@@ -47,8 +47,8 @@ STORED = {"F32": FLOAT32, "BF16": "bfloat16", "F16": "float16", "F64": "float64"
 """The types of weights as safetensors writes them and as torch calls them."""
 
 
-def resolve_model(name: str, run: str | None = None) -> Path:
-    """Return the folder that holds the model called `name`.
+def resolve_model(name: str, run: str | None = None, *, weights: bool = True) -> Path:
+    """Return the folder that holds the model called `name`; without `weights` a hub's model has only its config there.
 
     Raises InputError, with what there is instead, where there is no such model.
     """
@@ -58,7 +58,7 @@ def resolve_model(name: str, run: str | None = None) -> Path:
         return _checked(Path(name))
     if name == PACKAGED:
         return packaged_model()
-    patterns = [*WEIGHTS, "*.json", "*.jinja"]
+    patterns = [*WEIGHTS, "*.json", "*.jinja"] if weights else ["config.json"]
     return from_hub(name, patterns, f"no model '{name}': not a folder, not {PACKAGED}, not iterN")
 
 

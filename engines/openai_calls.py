@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from console.address import Address, masked, secrets_of, shown
-from console.errors import EngineError
+from console.errors import EngineError, InputError
 from engines import in_flight
 from engines.chat_reply import Reply, Tokens, decode
 from engines.http_call import CallFailed, Limits, post
@@ -66,6 +66,8 @@ class ServedCalls:
     max_failures_in_row: int = MAX_FAILURES_IN_ROW
     refused: Callable[[CallFailed, Collection[str]], bool] = field(default=lambda *_: False, repr=False)
     """Told of a failed call and the parameters it was sent with; returns whether to make it anew and ask once more."""
+    lacking: str | None = None
+    """What must be given before anything can be asked; the first call raises it as an InputError."""
     outage: Outage = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -76,6 +78,8 @@ class ServedCalls:
         self, todo: Iterator[int], body: Callable[[int], dict[str, Any]], *, resumed: bool = False
     ) -> Iterator[tuple[int, Call]]:
         """Yield what came of each call; see `Calls`."""
+        if self.lacking is not None:
+            raise InputError(self.lacking)
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[in_flight.Ask[tuple[int, Call]]]:

@@ -7,7 +7,7 @@ from itertools import chain, combinations
 from typing import Any
 
 from console.address import Address, basic, shown
-from console.again import StartAgain, is_dry_run, learned
+from console.again import StartAgain, asks_nothing, is_dry_run, learned
 from console.errors import EngineError, InputError
 from console.progress import say
 from engines.chat.template import checked_kwargs, with_kwargs
@@ -236,14 +236,18 @@ def open_openai(
 ) -> OpenAIEngine:
     """Return the engine for a model at `base_url`, else at OPENAI_BASE_URL, else at OpenAI's own server.
 
-    Nothing is asked yet. Raises InputError where the official server is meant and there is no key.
+    Nothing is asked yet. Raises InputError where the official server is meant and there is no key; where nothing will
+    be asked, in a dry run or for a batch, only the first call after all raises it.
     """
     server = (base_url or os.environ.get("OPENAI_BASE_URL", "").strip() or OFFICIAL).rstrip("/")
     key = os.environ.get(api_key_env, "").strip()
+    lacking = None
     if server == OFFICIAL and not key:
-        raise InputError(f"no key for the OpenAI API: set {api_key_env}, or name a server with --base-url")
-    address = Address.of(server)
-    calls = ServedCalls(server, _headers(address, key), concurrency, limits or Limits(), max_failures_in_row)
+        lacking = f"no key for the OpenAI API: set {api_key_env}, or name a server with --base-url"
+        if not asks_nothing():
+            raise InputError(lacking)
+    address, headers = Address.of(server), _headers(Address.of(server), key)
+    calls = ServedCalls(server, headers, concurrency, limits or Limits(), max_failures_in_row, lacking=lacking)
 
     def listed() -> object:
         if is_dry_run():

@@ -78,13 +78,37 @@ def of_run(options: EngineOptions) -> str:
     return f" of {find_run(options.run).folder}" if options.run is not None and is_iteration(options) else ""
 
 
+def check_engine(options: EngineOptions) -> None:
+    """Raise InputError where a setting is out of range, two do not go together, or there is no such model.
+
+    Nothing is loaded, and no server is asked.
+    """
+    _check(options)
+    if not is_served(options):
+        from engines.models import resolve_model
+
+        resolve_model(options.model, options.run, weights=False)
+
+
+def _check(options: EngineOptions) -> None:
+    check_ranges(options)
+    if is_served(options):
+        return
+    if options.base_url:
+        raise InputError("--base-url goes with --engine openai")
+    if options.served_as is not None:
+        raise InputError("--served-as names a model behind a server: it goes with --engine openai")
+
+
+def is_served(options: EngineOptions) -> bool:
+    """Return whether a server is asked, and no model in process."""
+    return options.engine == "openai" or (options.engine == "auto" and bool(options.base_url))
+
+
 def open_engine(options: EngineOptions) -> "Engine":
     """Return the engine that `options` name, ready to be asked; raises InputError or EngineError."""
-    check_ranges(options)
-    kind = options.engine
-    if kind == "auto":
-        kind = "openai" if options.base_url else "transformers"
-    if kind == "openai":
+    _check(options)
+    if is_served(options):
         from engines.http_call import Limits
         from engines.openai_engine import open_openai
 
@@ -101,10 +125,6 @@ def open_engine(options: EngineOptions) -> "Engine":
             thinking_tokens=options.thinking_tokens,
             served_as=options.served_as,
         )
-    if options.base_url:
-        raise InputError("--base-url goes with --engine openai")
-    if options.served_as is not None:
-        raise InputError("--served-as names a model behind a server: it goes with --engine openai")
     from engines.models import resolve_model
     from engines.transformers_engine import TransformersEngine
 

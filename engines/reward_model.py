@@ -61,11 +61,7 @@ class RewardModel:
 
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, not {batch_size}")
-        if not is_reward_model(folder):
-            raise InputError(
-                f"{folder}: not a reward model: its config.json names no sequence classifier with one label; train one "
-                "with python -m trainer.reward_model"
-            )
+        check_reward_model(folder)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = "auto" if device == "cuda" else torch.float32
         try:
@@ -141,11 +137,22 @@ def _reward(value: float) -> Reward:
     return Reward(value) if math.isfinite(value) else Reward(None, "the reward is not a number")
 
 
+def check_reward_model(folder: Path) -> None:
+    """Raise InputError where there is no reward model in `folder`; nothing is loaded."""
+    if not folder.exists():
+        raise InputError(f"{folder}: no such folder; a reward model is a folder that trainer.reward_model saves")
+    if not is_reward_model(folder):
+        raise InputError(
+            f"{folder}: not a reward model: its config.json names no sequence classifier with one label; train one "
+            "with python -m trainer.reward_model"
+        )
+
+
 def is_reward_model(folder: Path) -> bool:
     """Return whether the model in `folder` classifies sequences with one label; only its config.json is read."""
     try:
         config = msgspec.json.decode((folder / "config.json").read_bytes(), type=dict)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return False
     classifies = any(name.endswith(ARCHITECTURE) for name in config.get("architectures") or ())
     return classifies and len(config.get("id2label") or "01") == 1  # transformers' own default is two labels

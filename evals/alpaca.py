@@ -133,6 +133,7 @@ def evaluate(config: Config) -> Result | None:
     sampling = Sampling(tokens, config.temperature, config.top_p)
     folder = config.out or _folder(config, latest)
     if config.dry_run:
+        _check_models(config)
         _print_plan(_plan(config, benchmark, sampling, folder), config.json)
         return None
     return _evaluate(config, benchmark, sampling, folder)
@@ -192,6 +193,14 @@ def _length_files(config: Config) -> "LengthFiles":
     from evals.sources import LengthFiles
 
     return LengthFiles(config.df_gamed, config.instruction_difficulty)
+
+
+def _check_models(config: Config) -> None:
+    """Raise InputError where the model, its judge or the judge's rubric is not there."""
+    from engines.options import check_engine
+
+    check_engine(config.engine)
+    check_engine(config.judge.engine_options(config.engine))
 
 
 def _say_who_judges(config: Config) -> None:

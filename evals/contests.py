@@ -14,8 +14,6 @@ def check_judge_flags(flags: JudgeFlags) -> None:
     """Raise InputError where the judge's settings cannot work, before anything is loaded or answered."""
     if load_rubric(flags.judge_rubric).kind != "pair":
         raise InputError(f"--judge-rubric {flags.judge_rubric} scores one answer; give one that compares two: pairwise")
-    if not 0 <= flags.min_coverage <= 1:
-        raise InputError(f"--min-coverage must be in [0, 1], not {flags.min_coverage}")
 
 
 def open_pairwise_judge(flags: JudgeFlags, evaluated: EngineOptions, engine: Engine | None, seed: int) -> Judge:

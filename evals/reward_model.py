@@ -12,14 +12,14 @@ Stopped and started again, it goes on where it was.
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
-from console.output import tell, tell_encoded
+from console.output import tell, tell_encoded, tell_plan
 from console.ranges import Count
 from engines.options import EngineOptions, SharedEngineOptions, is_iteration, pinned
 from judges.options import JudgeOptions
@@ -211,17 +211,28 @@ def _report(config: Config, found: "Comparison") -> None:
 
 
 def _print_plan(config: Config, ranked: "list[RankedAnswers]", members: "list[Member]") -> None:
+    from engines.options import check_engine
     from judges.rewards import reward_folder
+    from records.files import checked_file
 
     n = len({(str(one.prompt), response) for one in ranked for response in one.responses})
-    tell(f"would measure on {len(ranked)} prompts with {n} answers of {config.file}")
+    lines = [f"would measure on {len(ranked)} prompts with {n} answers of {config.file}"]
+    judges: list[dict[str, Any]] = []
     for engine, judging in members:
-        calls = n * (1 if judging.read == "logprobs" else judging.samples)
+        calls = 0 if reward_folder(engine) else n * (1 if judging.read == "logprobs" else judging.samples)
         how = f"{calls} calls, rubric {judging.rubric}, read by {judging.read}"
-        how = "a reward model, no calls" if reward_folder(engine) else how
-        tell(f"{engine.model}: {how}; results in {config.out or _folder(engine)}")
-    for path in config.judgments:
-        tell(f"{path}: no calls")
+        if not calls:
+            how = "a reward model, no calls"
+        else:
+            check_engine(engine)
+        out = config.out or _folder(engine)
+        judges.append({"model": engine.model, "calls": calls, "how": how, "out": str(out)})
+        lines.append(f"{engine.model}: {how}; results in {out}")
+    for path in map(checked_file, config.judgments):
+        judges.append({"judgments": str(path), "calls": 0})
+        lines.append(f"{path}: no calls")
+    plan = {"prompts": len(ranked), "answers": n, "of": config.file, "judges": judges}
+    tell_plan(plan, *lines, as_json=config.json)
 
 
 def _folder(options: EngineOptions) -> Path:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.command import Flags, Given, run
 from console.errors import InputError
-from console.output import tell
+from console.output import tell, tell_plan
 from console.ranges import Count, Positive
 from experiments.steps import Step
 
@@ -61,8 +61,8 @@ def main(config: Config) -> None:
     seeds = range(config.seed, config.seed + config.seeds)
     steps = {seed: _steps(config, seed) for seed in seeds}
     if config.dry_run:
-        for step in steps[config.seed]:
-            tell(f"python -m {' '.join(step.words)}")
+        words = [f"python -m {' '.join(step.words)}" for step in steps[config.seed]]
+        tell_plan({"commands": words, "seeds": config.seeds}, *words, as_json=config.json)
         return
     for seed in seeds:
         split, *trained = steps[seed]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.command import Flags, Given, run
 from console.errors import InputError
-from console.output import tell, tell_json
+from console.output import tell, tell_json, tell_plan
 from console.ranges import Count, CountOr0, Positive, ShareBetween
 from experiments.steps import Step
 
@@ -84,8 +84,9 @@ def main(config: Config) -> None:
         raise InputError("name a file of ranked answers, and with --data-dir the folder of the tasks' data")
     training, measuring = _training(config), _measuring(config)
     if config.dry_run:
-        for step in [*training.values(), *(step for steps in measuring.values() for step in steps)]:
-            tell(f"python -m {' '.join(step.words)}")
+        steps = [*training.values(), *(step for steps in measuring.values() for step in steps)]
+        words = [f"python -m {' '.join(step.words)}" for step in steps]
+        tell_plan({"commands": words}, *words, as_json=config.json)
         return
     _write_data(config)
     for step in training.values():

@@ -19,7 +19,7 @@ import tyro
 from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
-from console.output import tell
+from console.output import tell_plan
 from engines.options import EngineOptions, SharedEngineOptions, pinned
 from judges.options import JudgeOptions
 
@@ -216,6 +216,8 @@ def _row(best: Best) -> "dict[str, Cell]":
 
 
 def _print_plan(config: Config, responses: "list[Response]") -> None:
+    from engines.options import check_engine
+    from engines.reward_model import check_reward_model
     from judges.judge import checked_rubric
     from records import prompt_key
 
@@ -223,9 +225,16 @@ def _print_plan(config: Config, responses: "list[Response]") -> None:
     by = f"the reward model {config.reward}"
     if _is_scored(config):
         by = "their scores"
-    elif config.reward is None:
+    elif config.reward is not None:
+        check_reward_model(config.reward)
+    else:
+        check_engine(config.engine)
         by = f"{config.engine.model} on the rubric {checked_rubric(config.judge).name}"
-    tell(f"would keep the best answer to each of {n_prompts} prompts, of {len(responses)} in {config.file}, by {by}")
+    tell_plan(
+        {"prompts": n_prompts, "answers": len(responses), "of": config.file, "by": by},
+        f"would keep the best answer to each of {n_prompts} prompts, of {len(responses)} in {config.file}, by {by}",
+        as_json=config.json,
+    )
 
 
 if __name__ == "__main__":

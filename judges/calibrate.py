@@ -19,7 +19,7 @@ import tyro
 from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
-from console.output import tell, tell_encoded
+from console.output import tell, tell_encoded, tell_plan
 from console.ranges import Count, CountOr0
 from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
 from judges.audit.readers.names import FormatName
@@ -104,7 +104,9 @@ def _audit_stored(config: Config, path: Path, labelled: "LabelledSet", columns: 
         raise InputError("--retest, --likelihood and --attacks need a judge to ask; leave out --verdicts")
     out = config.out or OUT / f"{_name(config, labelled)}-{files_digest([checked_file(path)])}"
     if config.dry_run:
-        tell(f"would audit the verdicts in {path} on {labelled.name}; the report would go to {out}")
+        plan = {"verdicts": path, "labels": labelled.name, "out": out}
+        said = f"would audit the verdicts in {path} on {labelled.name}; the report would go to {out}"
+        tell_plan(plan, said, as_json=config.json)
         return
     own = config.file is not None and _is_same(path, config.file)
     bad, sample = BadRows(strict=config.strict), Sample(config.limit, config.seed)
@@ -281,8 +283,12 @@ def _print_plan(config: Config, labelled: "LabelledSet", judge: "Judge", out: Pa
 
     calls = n_calls(labelled, judge) * (1 + (config.retest if judge.read != "logprobs" else 0))
     rows = f"{len(labelled.pairs)} pairs and {len(labelled.scores)} scored answers, labels by {labelled.labeller}"
-    tell(f"would ask {judge.engine.name} about {labelled.name}: {rows}; {calls} calls")
-    tell(f"judge {judge.fingerprint}, rubric {judge.rubric.name}, read by {judge.read}; all of it would go to {out}")
+    how = f"judge {judge.fingerprint}, rubric {judge.rubric.name}, read by {judge.read}; all of it would go to {out}"
+    counts = {"pairs": len(labelled.pairs), "scores": len(labelled.scores), "labels_by": labelled.labeller}
+    names = {"judge": judge.fingerprint, "rubric": judge.rubric.name, "read": judge.read, "out": out}
+    plan = {"labels": labelled.name, **counts, "calls": calls, "model": judge.engine.name, **names}
+    said = f"would ask {judge.engine.name} about {labelled.name}: {rows}; {calls} calls"
+    tell_plan(plan, said, how, as_json=config.json)
 
 
 def _name(config: Config, labelled: "LabelledSet") -> str:
@@ -326,8 +332,11 @@ def _own_verdicts(source: Path, labelled: "LabelledSet", columns: "Columns") -> 
 
 
 def _checked(config: Config) -> Path:
+    from records.files import check_sources
+
     if config.file is None:
         raise InputError("name a file with labels: python -m judges.calibrate FILE; --help lists the formats")
+    check_sources(config.verdicts, config.test)
     return config.file
 
 

@@ -88,7 +88,7 @@ def main(config: Config) -> None:
     paths = paths_of(config, source, equivalence, spg)
     sets = read_answer_sets(source, census, rewards)
     if config.dry_run:
-        print_plan(sets, equivalence, spg, source, paths.clusters)
+        print_plan(sets, equivalence, spg, source, paths.clusters, as_json=config.json)
         return
     totals = cluster_into(
         paths, sets, equivalence, spg, len(census.n_rows), fresh=config.fresh, apart=config.out is not None

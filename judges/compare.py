@@ -20,7 +20,7 @@ import tyro
 
 from console.again import starts_again
 from console.command import Flags, Given, run
-from console.output import tell, tell_text
+from console.output import tell, tell_plan
 from console.ranges import Count
 from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
 from judges.options import CostOptions, JudgeOptions, PanelOptions
@@ -72,12 +72,13 @@ def main(config: Config) -> None:
     from judges.cost import Budget, price_of
     from judges.panel import members
     from judges.rubric import load_rubric
-    from records.files import check_limit
+    from records.files import check_limit, check_sources
     from records.inputs import check_out
 
     if config.a is None:
         raise InputError("nothing to compare; give two files of answers, or one of pairs")
     check_limit(config.limit)
+    check_sources(*config.import_batch)
     check_out(config.out, config.a, config.b)
     panel = [(pinned(one), own) for one, own in members(config.panel, config.engine, config.judge)]
     engine, options = panel[0] if panel else (config.engine, config.judge)
@@ -89,15 +90,27 @@ def main(config: Config) -> None:
     if panel:
         _compare_by_panel(config, everything, panel, budget)
         return
-    judge, out, rows = _compare_by((engine, options), config, everything, budget)
+    plans: list[dict[str, Any]] = []
+    judge, out, rows = _compare_by((engine, options), config, everything, budget, plans)
     if rows is not None:
         _report(rows, judge, budget, out, config)
+    elif config.dry_run:
+        _print_plans(plans, config)
 
 
 def _compare_by(
-    member: "Member", config: Config, everything: "Sequence[Contest]", budget: "Budget", *, in_panel: bool = False
+    member: "Member",
+    config: Config,
+    everything: "Sequence[Contest]",
+    budget: "Budget",
+    plans: list[dict[str, Any]],
+    *,
+    in_panel: bool = False,
 ) -> "tuple[Judge, Path, list[Comparison] | None]":
-    """Return one judge without its model, the file of its comparisons, and these; None where nothing is asked."""
+    """Return one judge without its model, the file of its comparisons, and these; None where nothing is asked.
+
+    In a dry run what it would do is added to `plans`.
+    """
     from engines.options import open_engine
     from judges.judge import open_judge, settle
     from judges.pairwise import both_orders_answered, compare_into, comparison_id, first_request
@@ -112,7 +125,7 @@ def _compare_by(
     if config.out and in_panel:
         path = config.out.with_name(f"{config.out.stem}-{judge.fingerprint}.jsonl")
     if config.dry_run:
-        _print_plan(judge, contests, config, path)
+        plans.append(_plan(judge, contests, config, path))
         return without_model(judge), path, None
     with Store(path, Comparison, keep=both_orders_answered, fresh=config.fresh) as store:
         if not config.fresh:
@@ -124,7 +137,8 @@ def _compare_by(
             from judges.batch_files import export_contests
 
             n = export_contests(judge, contests, config.export_batch, store.ids, config.orders, store.unfinished)
-            tell(f"{n} calls in {config.export_batch}; their output comes back with --import-batch")
+            said = f"{n} calls in {config.export_batch}; their output comes back with --import-batch"
+            tell_plan({"calls": n, "batch": config.export_batch}, said, as_json=config.json)
             return judge, path, None
         if config.import_batch:
             from judges.batch_files import import_contests
@@ -150,13 +164,13 @@ def _compare_by_panel(
 
     if config.export_batch or config.import_batch:
         raise InputError("a batch is of one judge: name it with --model, and make the panel from its rows afterwards")
-    if config.out and not config.dry_run:
+    if config.out:
         check_panel_out(config.out)
     contests = list(take(everything, config.limit))
-    judges, paths, own = [], [], []
+    judges, paths, own, plans = [], [], [], list[dict[str, Any]]()
     for member in members:
         budget.next_judge(price_of(member[0].model, config.cost.prices))
-        judge, path, rows = _compare_by(member, config, everything, budget, in_panel=True)
+        judge, path, rows = _compare_by(member, config, everything, budget, plans, in_panel=True)
         by_id = {row.id: row for row in rows or ()}
         judges.append(judge)
         paths.append(path)
@@ -164,7 +178,7 @@ def _compare_by_panel(
     panel = Panel(judges, paths, config.panel)
     out = config.out or _default_out(config, panel.fingerprint)
     if config.dry_run:
-        tell(f"the panel's comparisons would go to {out}")
+        _print_plans(plans, config, out)
         return
     rows, agreement = panel_comparisons(panel, own, out)
     if not config.json:
@@ -252,14 +266,19 @@ def _default_out(config: Config, fingerprint: str) -> Path:
     return OUT / f"{'-'.join(names)}-{fingerprint}{one}.jsonl"
 
 
-def _print_plan(judge: "Judge", contests: "Sequence[Contest]", config: Config, out: Path) -> None:
+def _plan(judge: "Judge", contests: "Sequence[Contest]", config: Config, out: Path) -> dict[str, Any]:
+    """Return what one judge would do."""
     from judges.pairwise import first_request
+    from judges.report import plan_of
 
     calls = len(contests) * judge.n_questions * (2 if config.orders == "both" else 1)
-    tell(f"would compare {len(contests)} pairs in {calls} calls to {judge.engine.name}")
-    tell(f"judge {judge.fingerprint}, rubric {judge.rubric.name}, read by {judge.read}; comparisons would go to {out}")
-    tell("", "the first prompt:", "")
-    tell_text(first_request(judge, contests[0]).messages[0]["content"])
+    return plan_of(judge, {"pairs": len(contests)}, calls, out, first_request(judge, contests[0]))
+
+
+def _print_plans(plans: Sequence[dict[str, Any]], config: Config, panel_out: Path | None = None) -> None:
+    from judges.report import print_plans
+
+    print_plans(plans, "compare {pairs} pairs", "comparisons", panel_out, as_json=config.json)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import tyro
 
 from console.again import starts_again
 from console.command import Flags, Given, run
-from console.output import tell, tell_text
+from console.output import tell, tell_plan
 from console.ranges import Count
 from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
 from judges.options import CostOptions, JudgeOptions, PanelOptions
@@ -72,6 +72,7 @@ def main(config: Config) -> None:
     from judges.panel import members
     from judges.stream import judge_stream, survey
     from records import Judgment, Store
+    from records.files import check_sources
     from records.inputs import check_out
 
     panel = [(pinned(one), own) for one, own in members(config.panel, config.engine, config.judge)]
@@ -80,6 +81,7 @@ def main(config: Config) -> None:
     budget = Budget(config.cost, price_of(first.model, config.cost.prices))
     file = config.file or default_source()
     check_out(config.out, file)
+    check_sources(*config.import_batch)
     source = survey(file, config.limit, strict=config.strict)
     if panel:
         _score_by_panel(config, source, panel, budget)
@@ -90,7 +92,7 @@ def main(config: Config) -> None:
         return
     out = config.out or _default_out(source, judge.fingerprint)
     if config.dry_run:
-        _print_plan(judge, source, out)
+        _print_plan(config, [_plan(judge, source, out)])
         return
     with Store(out, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
         _keep_to_input(store, source, judge, config)
@@ -99,7 +101,8 @@ def main(config: Config) -> None:
 
             responses = (row for _, row in source.responses())
             n = export_batch(judge, responses, config.export_batch, store.ids, store.unfinished)
-            tell(f"{n} calls in {config.export_batch}; their output comes back with --import-batch")
+            said = f"{n} calls in {config.export_batch}; their output comes back with --import-batch"
+            tell_plan({"calls": n, "batch": config.export_batch}, said, as_json=config.json)
             return
         if config.import_batch:
             from judges.batch_files import import_batch
@@ -149,7 +152,7 @@ def _score_checked(config: Config, source: "Source", plain: "Judge", budget: "Bu
     judge, agent = open_checked_judge(plain, config.evidence)
     out = config.out or _default_out(source, judge.fingerprint)
     if config.dry_run:
-        _print_plan(judge, source, out)
+        _print_plan(config, [_plan(judge, source, out)])
         return
     with open_evidence(evidence_path(out), fresh=config.fresh) as found:
         chunks = ([response for _, response in window] for window in windows(source.responses(), WINDOW))
@@ -174,13 +177,13 @@ def _score_by_panel(config: Config, source: "Source", members: "Sequence[Member]
 
     if config.export_batch or config.import_batch:
         raise InputError("a batch is of one judge: name it with --model, and make the panel from its rows afterwards")
-    if config.out and not config.dry_run:
+    if config.out:
         check_panel_out(config.out)
-    judges, paths = zip(*(_score_by_member(config, source, member, budget) for member in members), strict=True)
+    judges, paths, plans = zip(*(_score_by_member(config, source, member, budget) for member in members), strict=True)
     panel = Panel(judges, paths, config.panel)
     out = config.out or _default_out(source, panel.fingerprint)
     if config.dry_run:
-        tell(f"the panel's judgments would go to {out}")
+        _print_plan(config, plans, out)
         return
     summary, agreement = panel_judgments(panel, source, out)
     if not config.json:
@@ -191,8 +194,10 @@ def _score_by_panel(config: Config, source: "Source", members: "Sequence[Member]
     _report(summary, judges[0], budget, out, config, who=who, extra=extra)
 
 
-def _score_by_member(config: Config, source: "Source", member: "Member", budget: "Budget") -> "tuple[Judge, Path]":
-    """Return one judge of a panel, without its model, and the file of its judgments."""
+def _score_by_member(
+    config: Config, source: "Source", member: "Member", budget: "Budget"
+) -> "tuple[Judge, Path, dict[str, Any]]":
+    """Return one judge of a panel, without its model, the file of its judgments, and in a dry run its plan."""
     from console.errors import EngineError
     from console.progress import say
     from engines.options import open_engine
@@ -209,15 +214,14 @@ def _score_by_member(config: Config, source: "Source", member: "Member", budget:
     if config.out:
         path = config.out.with_name(f"{config.out.stem}-{judge.fingerprint}.jsonl")
     if config.dry_run:
-        _print_plan(judge, source, path)
-        return without_model(judge), path
+        return without_model(judge), path, _plan(judge, source, path)
     with Store(path, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
         _keep_to_input(store, source, judge, config)
         try:
             judge_stream(store, source, judge, budget, f"{judge.engine.name} judging")
         except EngineError as error:
             say(f"{judge.engine.name} has no vote on what it has not judged: {error}")
-    return without_model(judge), path
+    return without_model(judge), path, {}
 
 
 def _report(
@@ -249,13 +253,19 @@ def _report(
     require_coverage(summary.n_scored, summary.n, summary.reasons, config.judge.min_coverage)
 
 
-def _print_plan(judge: "Judge", source: "Source", out: Path) -> None:
-    calls = source.n * judge.n_questions
-    tell(f"would judge {source.n} responses of {source.path} in {calls} calls to {judge.engine.name}")
-    tell(f"judge {judge.fingerprint}, rubric {judge.rubric.name}, read by {judge.read}; judgments would go to {out}")
+def _plan(judge: "Judge", source: "Source", out: Path) -> "dict[str, Any]":
+    """Return what one judge would do."""
+    from judges.report import plan_of
+
     _, first = next(source.responses())
-    tell("", "the first prompt:", "")
-    tell_text(judge.request(first).messages[0]["content"])
+    what = {"responses": source.n, "of": str(source.path)}
+    return plan_of(judge, what, source.n * judge.n_questions, out, judge.request(first))
+
+
+def _print_plan(config: Config, plans: "Sequence[dict[str, Any]]", panel_out: Path | None = None) -> None:
+    from judges.report import print_plans
+
+    print_plans(plans, "judge {responses} responses of {of}", "judgments", panel_out, as_json=config.json)
 
 
 def _default_out(source: "Source", fingerprint: str) -> Path:

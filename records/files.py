@@ -12,7 +12,17 @@ from records.decoding.documents import is_document, read_document
 from records.decoding.lines import decode_line, is_plain, lines_of
 from records.decoding.tables import DELIMITERS, read_csv, read_parquet
 
-__all__ = ["BadRows", "Record", "check_limit", "checked_file", "decode_record", "is_indexed", "read_records", "take"]
+__all__ = [
+    "BadRows",
+    "Record",
+    "check_limit",
+    "check_sources",
+    "checked_file",
+    "decode_record",
+    "is_indexed",
+    "read_records",
+    "take",
+]
 
 Record = dict[str, Any]
 RowT = TypeVar("RowT")
@@ -57,6 +67,13 @@ def checked_file(path: Path) -> Path:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file in it")
     return path
+
+
+def check_sources(*sources: Path | None) -> None:
+    """Raise InputError for the first of the files that are named that is not there; a hub data set is not asked for."""
+    for source in sources:
+        if source is not None and (os.path.exists(source) or not _looks_like_hub_id(str(source))):
+            checked_file(source)
 
 
 def is_indexed(path: Path) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from console.errors import InputError
-from console.output import tell
+from console.output import tell_plan
 from console.progress import say
 from trainer.flags import TrainFlags
 from trainer.training import Trained, TrainingOptions, check_options
@@ -28,9 +28,11 @@ def train_on_chats(config: TrainFlags, out: Path, options: TrainingOptions, trai
     check_options(options)
     bad = BadRows(strict=config.strict)
     chats = list(take(read_chats(config.file, bad, codes_of(config)), config.limit))
-    parent = resolve_model(config.model, config.run)
+    parent = resolve_model(config.model, config.run, weights=not config.dry_run)
     if config.dry_run:
-        tell(f"would train {config.model} on {len(chats)} conversations of {config.file} and save it to {out}")
+        plan = {"model": config.model, "of": config.file, "conversations": len(chats), "out": out}
+        said = f"would train {config.model} on {len(chats)} conversations of {config.file} and save it to {out}"
+        tell_plan(plan, said, as_json=config.json)
         return
     claim_folder(out, fresh=config.fresh)
     if bad.n_cut_off:

@@ -58,7 +58,7 @@ class Config(PairFlags):
 @one_voice()
 def main(config: Config) -> None:
     """Read, train, save and print what happened."""
-    train_on_pairs(config, config.out, config.training, train_dpo, reference=config.reference)
+    train_on_pairs(config, config.out, config.training, train_dpo, _check, reference=config.reference)
 
 
 def train_dpo(
@@ -79,9 +79,7 @@ def train_dpo(
     InputError for a bad setting or pairs that lack what it needs, TrainingError where there is nothing to train on or
     the loss is not a number.
     """
-    check_options(options)
-    check_pairs(pairs)
-    columns = _columns(pairs, options)
+    columns = _check(pairs, options)
     from datasets import Dataset
     from trl import DPOConfig
 
@@ -108,6 +106,13 @@ def train_dpo(
     trainer = PreferenceTrainer(model, train_dataset=data, length_alpha=options.length_alpha, **shared)
     lengths = Lengths(len(rows) - len(kept), n_cut_off(pairs, title))
     return fit(trainer, out, title, checkpoints, options, lengths=lengths)
+
+
+def _check(pairs: "Sequence[Pair]", options: DPOOptions) -> list[dict[str, float]]:
+    """Return what `_columns` does; raises InputError or TrainingError where the pairs or the settings do not do."""
+    check_options(options)
+    check_pairs(pairs)
+    return _columns(pairs, options)
 
 
 def _columns(pairs: "Sequence[Pair]", options: DPOOptions) -> list[dict[str, float]]:

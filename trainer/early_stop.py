@@ -22,7 +22,7 @@ import tyro
 from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
-from console.output import say, tell
+from console.output import say, tell, tell_plan
 from console.ranges import Count, ShareBelow1, check_ranges
 from engines.options import EngineOptions, SharedEngineOptions, pinned
 from judges.options import JudgeOptions
@@ -101,8 +101,8 @@ def main(config: Config) -> None:
     """Find the checkpoints, compare them and print the rounds and the pick."""
     config = replace(config, engine=pinned(config.engine))
     from console.table import print_table
-    from engines.options import open_engine
-    from judges.judge import open_judge
+    from engines.options import check_engine, open_engine
+    from judges.judge import checked_rubric, open_judge
     from records.files import BadRows
     from records.shapes import read_prompts
     from trainer.checkpoints import checkpoints_in
@@ -119,7 +119,11 @@ def main(config: Config) -> None:
     _warn_of_reported(prompts, folder.parent.parent / "eval" / PROMPTS)
     if config.dry_run:
         n = min(len(prompts), config.stop.n_prompts)
-        tell(f"would compare {len(checkpoints)} checkpoints of {folder} on {n} prompts, two orders each")
+        check_engine(config.engine)
+        checked_rubric(config.judge)
+        plan = {"checkpoints": len(checkpoints), "of": folder, "prompts": n, "orders": 2}
+        said = f"would compare {len(checkpoints)} checkpoints of {folder} on {n} prompts, two orders each"
+        tell_plan(plan, said, as_json=config.json)
         return
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)
     out = folder / "early_stop"

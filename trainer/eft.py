@@ -18,7 +18,7 @@ import tyro
 from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
-from console.output import tell, tell_encoded, tell_text
+from console.output import tell, tell_encoded, tell_plan
 from console.ranges import Count, ShareAbove0, ShareBelow1, ShareBetween
 from engines.options import EngineOptions, SharedEngineOptions, pinned
 from judges.options import JudgeOptions
@@ -177,17 +177,25 @@ def _write_counts(config: Config, steps: "Steps", scores: "Steps") -> str:
 
 def _print_plan(config: Config, rubric: "Rubric", split: "Split", steps: "Steps") -> None:
     from console.table import print_table
+    from engines.options import check_engine
     from trainer.eft_examples import judge_chat
 
     eft = split.eft[: config.limit]
     n_answers = sum(len(ranked.responses) for ranked in eft)
     samples = 1 if config.judge.read == "logprobs" else config.judge.samples
     n_calls = 0 if config.split_only or config.targets == "ranks" else n_answers * samples
-    print_table(steps)
-    tell("", f"would ask {config.engine.model} {n_calls} times about {n_answers} answers, and write to {config.out}")
+    if n_calls:
+        check_engine(config.engine)
+    if not config.json:
+        print_table(steps)
     chat = judge_chat(rubric, config.judge.read, eft[0].prompt, eft[0].responses[0], "")
-    tell("", "the first prompt:", "")
-    tell_text(chat[0]["content"])
+    tell_plan(
+        {"steps": steps, "model": config.engine.model, "calls": n_calls, "answers": n_answers, "out": config.out},
+        "",
+        f"would ask {config.engine.model} {n_calls} times about {n_answers} answers, and write to {config.out}",
+        as_json=config.json,
+        prompt=chat[0]["content"],
+    )
 
 
 def _step(name: str, ranked: "list[RankedAnswers]", bad: int | None = None) -> "dict[str, Cell]":

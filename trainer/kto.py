@@ -81,11 +81,9 @@ def train_kto(
     from records.finish import cut_off
     from records.rated import Rated
 
-    _check(options)
+    _check(pairs, options)
     whole = [row for row in pairs if isinstance(row, Pair)]
     rated = [row for row in pairs if isinstance(row, Rated)]
-    if whole or not rated:
-        check_pairs(whole)
     if len({pair.weight for pair in whole}) > 1:
         say("KTO: the pairs' weights are not used; trainer.dpo uses them")
     from datasets import Dataset
@@ -125,8 +123,13 @@ def _answers(row: "Pair | Rated") -> "list[tuple[list[Message], bool]]":
     return [(row.chosen, True), (row.rejected, False)] if isinstance(row, Pair) else [(row.answer, row.is_good)]
 
 
-def _check(options: KTOOptions) -> None:
+def _check(rows: "Sequence[Pair | Rated]", options: KTOOptions) -> None:
+    from records import Pair
+
     check_options(options)
+    pairs = [row for row in rows if isinstance(row, Pair)]
+    if pairs or not rows:
+        check_pairs(pairs)
     if n_processes() > 1:
         raise InputError(
             "trainer.kto runs in one process: TRL keeps the reference's figures in a file of the first one"

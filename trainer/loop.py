@@ -29,6 +29,7 @@ def main(config: Config) -> None:
     check(config)
     run = named_run(config.name)
     from engines.models import resolve_model
+    from engines.options import check_engine
     from records import Store
     from trainer.eval_integrity import check_eval_hashes, write_eval_hashes
     from trainer.integrity import check_hashes, write_hashes
@@ -40,6 +41,7 @@ def main(config: Config) -> None:
 
     split = split_prompts(seed_prompts(config.seeds.prompts, strict=config.strict), config)
     if config.dry_run:
+        check_engine(config.engine)
         print_plan(run, config)
         return
     known = run.model(0).exists() and not config.fresh  # an iterN of the newest run may mean another one by now

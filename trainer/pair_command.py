@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.errors import InputError, TrainingError
-from console.output import tell
+from console.output import tell_plan
 from console.ranges import Count
 from trainer.flags import TrainFlags
 from trainer.training import OptionsT, Trained, TrainingOptions, check_options
@@ -37,15 +37,15 @@ def train_on_pairs(
     out: Path,
     options: OptionsT,
     train: Train,
-    check: Callable[[OptionsT], None] = check_options,
+    check: Callable[[Sequence[Any], OptionsT], object] | None = None,
     *,
     reference: str | None = None,
     read: "Callable[..., Iterator[Any]] | None" = None,
 ) -> None:
     """Read the pairs, call `train`, and print what happened; `reference` is the name of a model that it also takes.
 
-    `read` reads the file, by default as pairs. `check` says which settings do not go together, dry or not, before
-    anything is read.
+    `read` reads the file, by default as pairs. `check` raises InputError or TrainingError where the rows and the
+    settings do not do, dry or not; by default that of pairs.
     """
     from console.table import print_table
     from engines.models import resolve_model
@@ -56,15 +56,21 @@ def train_on_pairs(
 
     if config.file is None:
         raise InputError("name a file of preference pairs; see --help")
-    check(options)
+    check_options(options)
     rows = (read or read_pairs)(config.file, BadRows(strict=config.strict), codes_of(config))
     pairs = list(take(rows, config.limit))
-    parent = resolve_model(config.model, config.run)
+    if check is None:
+        check_pairs(pairs)
+    else:
+        check(pairs, options)
+    parent = resolve_model(config.model, config.run, weights=not config.dry_run)
     named: dict[str, Any] = {}
     if reference is not None:
-        named["reference"] = resolve_model(reference, config.run)
+        named["reference"] = resolve_model(reference, config.run, weights=not config.dry_run)
     if config.dry_run:
-        tell(f"would train {config.model} on {_counted(pairs)} of {config.file} and save it to {out}")
+        plan = {"model": config.model, "of": config.file, "examples": _counted(pairs), "out": out}
+        said = f"would train {config.model} on {_counted(pairs)} of {config.file} and save it to {out}"
+        tell_plan(plan, said, as_json=config.json)
         return
     claim_folder(out, fresh=config.fresh)
     named["checkpoints"] = _checkpoints(config, options, pairs, reference)

@@ -20,7 +20,7 @@ import tyro
 from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
-from console.output import tell, tell_text
+from console.output import tell_plan
 from console.ranges import Count
 from engines.options import EngineOptions, SharedEngineOptions, pinned
 from trainer.self_instruct.options import FewShotOptions, FilterOptions
@@ -190,17 +190,23 @@ def _settings(config: Config, sources: Sources) -> dict[str, Any]:
 
 
 def _print_plan(config: Config, sources: Sources) -> None:
+    from engines.options import check_engine
     from trainer.self_instruct.generate import question
 
+    if not config.refilter:
+        check_engine(config.engine)
     few_shot = config.few_shot
-    tell(
+    counts = {"seeds": len(sources.seeds), "shown": len(sources.shown), "used": len(sources.used)}
+    plan = {"model": config.engine.model, "n": config.n, **counts, "evaluation": len(sources.evaluation)}
+    tell_plan(
+        plan | {"out": config.out},
         f"would ask {config.engine.model} for {few_shot.tasks} tasks a completion, {few_shot.completions} completions "
         f"a batch, until {config.n} are new, into {config.out}",
         f"{len(sources.seeds)} seeds ({len(sources.shown)} can be shown), {len(sources.used)} prompts used before, "
-        f"{len(sources.evaluation)} evaluation prompts. The first question:",
-        "",
+        f"{len(sources.evaluation)} evaluation prompts",
+        as_json=config.json,
+        prompt=question(sources.shown, [], few_shot, config.seed).messages[0]["content"],
     )
-    tell_text(question(sources.shown, [], few_shot, config.seed).messages[0]["content"])
 
 
 if __name__ == "__main__":

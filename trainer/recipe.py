@@ -10,6 +10,8 @@ from console.ranges import Count, CountOr0, Couple, NotNegative, Number, ShareAb
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import JudgeOptions
 from judges.retrieval.options import EvidenceOptions
+from judges.retrieval.options import check_options as check_evidence
+from records.files import check_sources
 from trainer.dpo import DPOOptions
 from trainer.early_stop import EarlyStopOptions
 from trainer.gates import Gates, check_gate_names
@@ -20,7 +22,7 @@ from trainer.monitors import MonitorOptions
 from trainer.pairing import PairOptions, check_pair_options
 from trainer.self_instruct.options import FewShotOptions, FilterOptions
 from trainer.sft import SFTOptions
-from trainer.training import with_template
+from trainer.training import check_options, with_template
 
 
 @dataclass(frozen=True)
@@ -137,11 +139,21 @@ def check(config: Config) -> None:
         )
     check_gate_names(config.gates)
     check_pair_options(config.pairs)
-    for training in (config.sft, config.dpo):
-        with_template(training, config.engine.chat_template_kwargs)
+    trainings = [with_template(one, config.engine.chat_template_kwargs) for one in (config.sft, config.dpo)]
     if config.launch is not None:
-        check_launch(config.launch, [config.sft, config.dpo])
+        check_launch(config.launch, trainings)
+    else:
+        for training in trainings:
+            check_options(training)
     _check_round(config)
+    _check_files(config)
+
+
+def _check_files(config: Config) -> None:
+    """Raise InputError where a file that is needed later is not there."""
+    check_sources(config.pairs.votes, config.pairs.second_judge, config.monitors.labelled)
+    if config.evidence.enabled:
+        check_evidence(config.evidence)
 
 
 def _check_round(config: Config) -> None:

@@ -20,7 +20,7 @@ import tyro
 
 from console.command import run
 from console.errors import InputError
-from console.output import tell
+from console.output import tell_plan
 from console.ranges import Count, Positive, Share, ShareBelow1
 from trainer.flags import TrainFlags
 from trainer.launch import is_first, is_sharded, one_voice
@@ -72,7 +72,7 @@ def main(config: Config) -> None:
     from records.files import BadRows, take
     from records.shapes import read_pairs
     from trainer.flags import codes_of
-    from trainer.reward_data import held_out_split
+    from trainer.reward_data import check_margins, held_out_split
     from trainer.training import claim_folder, table_row
 
     if config.file is None:
@@ -81,13 +81,21 @@ def main(config: Config) -> None:
         raise InputError("--bottleneck.* says how --samples are learnt from; give them too")
     _check(config.training, None if config.samples is None else config.bottleneck)
     pairs = list(take(read_pairs(config.file, BadRows(strict=config.strict), codes_of(config)), config.limit))
+    check_pairs(pairs)
+    if config.training.margins:
+        check_margins(pairs)
     learnt, held_out = held_out_split(pairs, config.held_out_share, config.seed)
     samples = _view_pairs(config) if config.samples else None
-    parent = resolve_model(config.model, config.run)
+    parent = resolve_model(config.model, config.run, weights=not config.dry_run)
     if config.dry_run:
         beside = f", and on {len(samples)} view pairs of {config.samples}" if samples is not None else ""
-        tell(f"would train {config.model} on {len(learnt)} pairs of {config.file}{beside}")
-        tell(f"would measure it on {len(held_out)} pairs of other prompts and save it to {config.out}")
+        counts = {"pairs": len(learnt), "held_out_pairs": len(held_out), "view_pairs": len(samples or ())}
+        tell_plan(
+            {"model": config.model, "of": config.file, **counts, "out": config.out},
+            f"would train {config.model} on {len(learnt)} pairs of {config.file}{beside}",
+            f"would measure it on {len(held_out)} pairs of other prompts and save it to {config.out}",
+            as_json=config.json,
+        )
         return
     claim_folder(config.out, fresh=config.fresh)
     bottleneck = None if samples is None else config.bottleneck

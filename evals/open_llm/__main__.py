@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from console.command import Flags, off, run
 from console.errors import InputError, JudgeError
-from console.output import tell, tell_encoded
+from console.output import tell, tell_encoded, tell_plan
 from console.ranges import Count, CountOr0
 from engines.chat.options import ChatTemplateKwargs
 from records.runs import ITERATION, RUNS, find_run
@@ -212,15 +212,24 @@ def _row(one: "Score") -> "dict[str, Cell]":
 
 
 def _print_plan(config: Config, tasks: "Sequence[TaskFile]", files: "dict[str, Files]", missing: Any) -> None:
+    from engines.models import resolve_model
+
+    resolve_model(config.model, config.run, weights=False)
+    lines, plans = [], []
     for task in tasks:
         if task.name in missing:
-            tell(f"{task.name}: not asked: {missing[task.name].reason}")
+            lines.append(f"{task.name}: not asked: {missing[task.name].reason}")
+            plans.append({"task": task.name, "missing": missing[task.name].reason})
             continue
         where = (
             "the hub" if config.data_dir is None else ", ".join(str(p) for f in files[task.name].values() for p in f)
         )
-        tell(f"{task.name}: {task.metric}, {task.shots_of(config.shots)} shots, from {where}")
-    tell(f"model {config.model}; results in {config.out or _folder(config)}")
+        shots = task.shots_of(config.shots)
+        lines.append(f"{task.name}: {task.metric}, {shots} shots, from {where}")
+        plans.append({"task": task.name, "metric": task.metric, "shots": shots, "from": where})
+    out = config.out or _folder(config)
+    lines.append(f"model {config.model}; results in {out}")
+    tell_plan({"tasks": plans, "model": config.model, "out": out}, *lines, as_json=config.json)
 
 
 def _folder(config: Config) -> Path:

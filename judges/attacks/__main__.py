@@ -18,9 +18,9 @@ import tyro
 
 from console.again import starts_again
 from console.command import Flags, run
-from console.output import tell, tell_json
+from console.output import tell, tell_json, tell_plan
 from console.ranges import Count, ShareBelow1
-from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
+from engines.options import EngineOptions, SharedEngineOptions, check_engine, of_run, pinned
 from judges.options import JudgeOptions
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def main(config: Config) -> None:
     from console.table import print_table
     from judges.attacks.rates import checked
     from judges.attacks.texts import load_attacks, load_prompts
+    from judges.judge import checked_rubric
     from judges.rubric import load_rubric, rubric_names
     from records.files import check_limit
 
@@ -58,7 +59,12 @@ def main(config: Config) -> None:
     if config.dry_run:
         n_asked = config.limit or len(load_prompts()) * len(load_attacks())
         asked = f"ask {config.engine.model} about {n_asked} answers" if config.engine.model else "ask no model"
-        tell(f"would check {len(load_attacks())} attacks on every rubric, and {asked}")
+        if config.engine.model:
+            check_engine(config.engine)
+            checked_rubric(config.judge)
+        plan = {"attacks": len(load_attacks()), "model": config.engine.model or None}
+        said = f"would check {len(load_attacks())} attacks on every rubric, and {asked}"
+        tell_plan(plan | {"answers": n_asked if config.engine.model else 0}, said, as_json=config.json)
         return
     defences, problems = checked([load_rubric(name) for name in dict.fromkeys([*rubric_names(), config.judge.rubric])])
     if not config.json:

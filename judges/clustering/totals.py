@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.errors import JudgeError
-from console.output import tell, tell_json
+from console.output import tell, tell_json, tell_plan
 from console.progress import say
 from console.table import Cell, print_table
 from judges.clustering.answer_sets import AnswerSet
@@ -103,16 +103,21 @@ def print_totals(
     tell(clusters, pairs)
 
 
-def print_plan(sets: Iterable[AnswerSet], equivalence: Equivalence, spg: Spg, source: Path, out: Path) -> None:
+def print_plan(
+    sets: Iterable[AnswerSet], equivalence: Equivalence, spg: Spg, source: Path, out: Path, *, as_json: bool
+) -> None:
     """Print what a run would compare."""
     n_prompts = n_answers = n_compared = 0
     for answers in sets:
         n_prompts += 1
         n_answers += answers.n_votes + answers.n_unusable
         n_compared += len(answers.members) * (len(answers.members) - 1) // 2
-    tell(
+    how = {"equivalence": described(equivalence), "gamma": spg.gamma, "choose": spg.choose}
+    tell_plan(
+        {"answers": n_answers, "prompts": n_prompts, "of": source, "compared": n_compared, **how, "out": out},
         f"would cluster {n_answers} answers to {n_prompts} prompts of {source}: {n_compared} pairs of distinct texts "
-        f"to compare; {described(equivalence)}; gamma {spg.gamma:g}; chosen by {spg.choose}; to {out}"
+        f"to compare; {described(equivalence)}; gamma {spg.gamma:g}; chosen by {spg.choose}; to {out}",
+        as_json=as_json,
     )
 
 

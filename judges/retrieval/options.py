@@ -51,3 +51,5 @@ def check_options(options: EvidenceOptions) -> None:
         raise InputError("--verifier nli needs --nli-model, a folder or a hub id")
     if options.corpus is None and options.search in KNOWN_SEARCHES and options.tool != "arithmetic":
         raise InputError(f"--search {options.search} needs --corpus, a folder or a file to search in")
+    if options.corpus is not None and not options.corpus.exists():
+        raise InputError(f"{options.corpus}: no such folder or file of texts; --corpus names what to search in")

@@ -323,7 +323,9 @@ def test_the_results_of_an_iteration_lie_in_its_run(
 
 
 def test_dry_run_prints_the_plan_and_asks_nobody(measure: Callable[..., Path], capsys: Any) -> None:
-    folder = measure({}, "--dry-run", "--judge", "a", "--judge", "b", "--read", "text", "--limit", "2")
+    folder = measure(
+        {}, "--dry-run", "--judge", "a@http://b/v1", "--judge", "b@http://b/v1", "--read", "text", "--limit", "2"
+    )
     said = capsys.readouterr().out
     assert "2 prompts with 6 answers" in said and "a: 18 calls" in said and not folder.exists()
 

@@ -23,7 +23,7 @@ import tyro
 
 from console.command import Flags, run
 from console.errors import InputError
-from console.output import tell, tell_json, tell_text
+from console.output import tell, tell_json, tell_plan, tell_text
 from console.ranges import Count
 from trainer.frozen_lake.options import METHODS, PAPER_METHODS, LakeOptions, check_lake_options
 
@@ -115,10 +115,16 @@ def _print_plan(config: Config, lake: "Lake") -> None:
         from trainer.frozen_lake.report import CHOICES
 
         methods, each = PAPER_METHODS, f", for each of {len(CHOICES)} choices"
-    tell(*lake.rows)
-    for name, way in (("positive", lake.positive), ("negative", lake.negative)):
-        tell(f"{name}: {' '.join(ACTIONS[action] for action in way.actions)}")
-    tell(f"would train {', '.join(methods)} for {config.lake.steps} steps with {config.seeds} seeds{each}")
+    named = {"positive": lake.positive, "negative": lake.negative}
+    ways = {name: " ".join(ACTIONS[action] for action in way.actions) for name, way in named.items()}
+    plan = {"rows": list(lake.rows), **ways, "methods": list(methods), "steps": config.lake.steps}
+    tell_plan(
+        plan | {"seeds": config.seeds, "sweep": config.sweep},
+        *lake.rows,
+        *(f"{name}: {actions}" for name, actions in ways.items()),
+        f"would train {', '.join(methods)} for {config.lake.steps} steps with {config.seeds} seeds{each}",
+        as_json=config.json,
+    )
 
 
 def _seeds(config: Config) -> range:

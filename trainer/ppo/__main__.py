@@ -22,7 +22,7 @@ import tyro
 from console.again import starts_again
 from console.command import run
 from console.errors import InputError
-from console.output import tell
+from console.output import tell_plan
 from engines.options import EngineOptions
 from judges.options import JudgeOptions
 from trainer.flags import TrainFlags
@@ -61,10 +61,16 @@ def main(config: Config) -> None:
         raise InputError("name a file of prompts and a --reward; see --help")
     check_ppo(config.training, n_processes())
     prompts = list(take(read_prompts(config.file, BadRows(strict=config.strict)), config.limit))
-    parent = resolve_model(config.model, config.run)
+    parent = resolve_model(config.model, config.run, weights=not config.dry_run)
+    _check_reward(config, config.reward)
     if config.dry_run:
-        tell(f"would train {config.model} on {len(prompts)} prompts of {config.file} with {config.reward}")
-        tell(f"and save it to {config.out}")
+        tell_plan(
+            {"model": config.model, "of": config.file, "prompts": len(prompts), "reward": config.reward}
+            | {"out": config.out},
+            f"would train {config.model} on {len(prompts)} prompts of {config.file} with {config.reward}",
+            f"and save it to {config.out}",
+            as_json=config.json,
+        )
         return
     from trainer.ppo.trainer import train_ppo
     from trainer.training import table_row
@@ -91,6 +97,24 @@ def _claim(config: Config) -> None:
         set_aside(log_of(config.out))
 
 
+def _check_reward(config: Config, reward: str) -> None:
+    """Raise InputError where the reward is not there, before a model is loaded."""
+    from engines.options import check_engine
+    from engines.reward_model import check_reward_model
+    from judges.judge import checked_rubric
+    from trainer.ppo.rewards import reward_function
+
+    if reward == JUDGE:
+        check_engine(config.judge_engine)
+        checked_rubric(config.judge)
+    elif Path(reward).is_dir():
+        check_reward_model(Path(reward))
+    elif ":" in reward:
+        reward_function(reward)
+    else:
+        raise InputError(f"--reward {reward}: not a folder, not module:function, and not {JUDGE}")
+
+
 @contextmanager
 def _open_reward(config: Config) -> "Iterator[RewardSource]":
     from trainer.ppo import rewards
@@ -109,10 +133,8 @@ def _open_reward(config: Config) -> "Iterator[RewardSource]":
             yield rewards.judge_reward(judge, store)
     elif Path(config.reward).is_dir():
         yield rewards.reward_model(Path(config.reward), config.training.generation_batch_size)
-    elif ":" in config.reward:
-        yield rewards.reward_function(config.reward)
     else:
-        raise InputError(f"--reward {config.reward}: not a folder, not module:function, and not {JUDGE}")
+        yield rewards.reward_function(config.reward)
 
 
 if __name__ == "__main__":

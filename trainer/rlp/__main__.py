@@ -22,6 +22,7 @@ def main(config: Config) -> None:
     check(config)
     run = named_run(config.name)
     from engines.models import resolve_model
+    from engines.options import check_engine
     from records import Store
     from trainer.eval_integrity import check_eval_hashes, write_eval_hashes
     from trainer.integrity import check_hashes, write_hashes
@@ -36,6 +37,7 @@ def main(config: Config) -> None:
     chats = ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict)
     split = deal(seed_prompts(config.seeds.prompts, strict=config.strict), shown_prompts(chats, config), config)
     if config.dry_run:
+        check_engine(config.engine)
         print_plan(run, split, len(chats), config)
         return
     known = run.model(0).exists() and not config.fresh  # an iterN of the newest run may mean another one by now

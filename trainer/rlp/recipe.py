@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from console.command import Flags, off
 from console.errors import InputError
 from console.ranges import Count, Couple, FlipShare, NotNegative, Share, ShareAbove0, ShareBelow1, check_command
-from engines.options import EngineOptions, SharedEngineOptions
+from engines.options import EngineOptions, SharedEngineOptions, check_engine, is_iteration
 from judges.compare import PAIRWISE
 from judges.options import JudgeOptions
 from trainer.ppo.options import PPOOptions, check_ppo
@@ -144,6 +144,9 @@ def check(config: Config) -> None:
         _check_annotator(config.annotator)
     _check_trainings(config)
     _check_method(config)
+    annotator = config.annotator.engine
+    if config.asks_annotator and (annotator.run or not is_iteration(annotator)):  # iterN is one of this run
+        check_engine(annotator)
 
 
 def _check_annotator(options: AnnotatorOptions) -> None:
