@@ -126,7 +126,7 @@ class ServedCalls:
         return Address.of(self.server).url("/chat/completions")
 
     def look_up(self, urls: Sequence[str]) -> object:
-        """Return the JSON that the first of `urls` gives, None where none gives any."""
+        """Return the JSON that the first of `urls` gives; see `found_at`."""
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[in_flight.Ask[object]]:

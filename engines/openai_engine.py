@@ -61,9 +61,14 @@ class OpenAIEngine:
         more = chain.from_iterable(combinations(rest, n) for n in range(1, len(rest) + 1))
         return [self._digest_without(tuple(sorted({*self.parameters.not_sent, *names}))) for names in more]
 
-    def _digest_without(self, not_sent: tuple[str, ...]) -> str:
-        more = (not_sent, self.thinking_tokens)
-        plain = self.model.identity if more == ((), 0) else content_key(self.model.identity, *more)
+    @property
+    def digest_by_name(self) -> str:
+        """Return the digest that this engine has where its server does not say what it serves."""
+        return self._digest_without(self.parameters.not_sent, self.model.by_name)
+
+    def _digest_without(self, not_sent: tuple[str, ...], identity: str = "") -> str:
+        more, identity = (not_sent, self.thinking_tokens), identity or self.model.identity
+        plain = identity if more == ((), 0) else content_key(identity, *more)
         return with_kwargs(plain, self.chat_template_kwargs)
 
     def generate(

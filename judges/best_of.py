@@ -125,8 +125,9 @@ def best_of(responses: "Sequence[Response]", scores: "Mapping[str, float | None]
 def _scored(config: Config, responses: "list[Response]") -> "tuple[dict[str, float | None], str, Path]":
     """Return the scores of the responses by `answer_key`, the fingerprint of the judge, and where the best ones go."""
     from engines.options import open_engine
-    from judges.judge import check_coverage, has_every_reply, judge_into, open_judge, settle
+    from judges.judge import check_coverage, has_every_reply, judge_into, open_judge
     from judges.rewards import fingerprint, judgment_id, rewards_into
+    from judges.served.settle import settle
     from records import Judgment, Store
 
     if _is_scored(config):

@@ -112,9 +112,10 @@ def _compare_by(
     In a dry run what it would do is added to `plans`.
     """
     from engines.options import open_engine
-    from judges.judge import open_judge, settle
+    from judges.judge import open_judge
     from judges.pairwise import both_orders_answered, compare_into, comparison_id, first_request
     from judges.panel_rows import without_model
+    from judges.served.settle import settle
     from records import Comparison, Store
     from records.files import take
     from records.inputs import keep_to_input

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -316,22 +315,6 @@ def checked_rubric(options: JudgeOptions) -> Rubric:
     if not getattr(rubric.closing, options.read):
         raise InputError(f"the rubric '{rubric.name}' says nothing on --read {options.read}: it has no such closing")
     return rubric
-
-
-def settle(judge: Judge, store: Store[VerdictT], first: Callable[[], Request]) -> None:
-    """Ask the `first` question where `store` has rows of this judge that its server was sent less for.
-
-    If the server still refuses what these were judged without, this raises StartAgain, and the command begins again as
-    the judge of these rows. Else nothing comes of it, and the rows are another judge's.
-    """
-    row = next(iter(store.chosen(islice(store.known_ids(), 1))), None)
-    less = getattr(judge.engine, "digests_with_less", ())  # of a served model
-    if row is None or row.judge == judge.fingerprint or row.judge not in map(judge.fingerprint_with, less):
-        return
-    if judge.read == "logprobs":
-        list(judge.engine.choose([first()], judge.rubric.logprobs.choices))
-    else:
-        list(judge.engine.generate([first()], judge.sampling))
 
 
 Finish = Callable[[Response, Judgment], Judgment]

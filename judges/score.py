@@ -278,7 +278,7 @@ def _keep_to_input(store: "Store[Judgment]", source: "Source", judge: "Judge", c
     """Keep the output to the rows of this judge and of the whole input, whatever --limit says."""
     from dataclasses import replace
 
-    from judges.judge import settle
+    from judges.served.settle import settle
     from records.inputs import keep_to_input
 
     def wanted() -> "Iterator[str]":

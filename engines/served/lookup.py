@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 import aiohttp
 
 from engines.served.body import BrokenReply, parse_body
+from engines.served.failures import shortened
+from engines.served.identity import Nothing
 
 TIMEOUT_S = 10.0
 MOST_BYTES = 4 * 2**20
@@ -16,23 +18,31 @@ PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
 async def found_at(session: aiohttp.ClientSession, urls: Sequence[str], headers: Mapping[str, str]) -> object:
-    """Return the JSON that the first of `urls` gives; None where none gives any, or the server cannot be reached."""
+    """Return the JSON that the first of `urls` gives, Nothing where none gives any.
+
+    None where the server cannot be reached: what is wrong with it, its calls will say.
+    """
+    why, passing = "", False
     for url in urls:
         for number in range(N_ATTEMPTS):
             await asyncio.sleep(FIRST_WAIT_S * number)
             try:
                 async with asyncio.timeout(TIMEOUT_S):
                     status, data = await _got(session, url, headers)
-            except (aiohttp.ClientError, TimeoutError, ValueError):
-                return None  # what is wrong with the server, its calls will say
+            except TimeoutError:
+                return Nothing(f"/models: no reply within {TIMEOUT_S:g} s", may_pass=True)
+            except (aiohttp.ClientError, ValueError):
+                return None
             if status not in PASSING:
                 break
         if status == 200:
             try:
                 return parse_body(data)
-            except BrokenReply:
+            except BrokenReply as broken:
+                why, passing = shortened(broken.reason), broken.may_pass
                 continue
-    return None
+        why, passing = why or str(status), passing or status in PASSING
+    return Nothing(f"/models: {why}", passing)
 
 
 async def _got(session: aiohttp.ClientSession, url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:

@@ -1,0 +1,1 @@
+"""What a judge behind a server needs besides."""
