@@ -65,7 +65,8 @@ class Store(Generic[RowT]):
         self.path = path
         self._row_type = row_type
         self._keep = keep
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with DiskErrors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         if fresh:
             set_aside(path)
         with DiskErrors(path):
@@ -304,6 +305,8 @@ def _last_newline(file: IO[bytes], end: int) -> int:
 
 def _locked(path: Path) -> io.FileIO:
     """Return `path` open for appending, under a lock; another process may put a new file in its place meanwhile."""
+    if path.exists() and not path.is_file():  # opening a pipe would wait for a reader, and a device keeps nothing
+        raise StoreError(f"{path}: is no file that rows can be kept in; give the path of a file")
     while True:
         file = path.open("ab", buffering=0)
         try:

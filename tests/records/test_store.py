@@ -1,5 +1,6 @@
 import errno
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,16 @@ def test_what_a_kill_or_a_power_cut_leaves_of_a_row_is_cut_off(tmp_path: Path, t
     with Store(path, Prompt) as store:
         assert store.ids == {"p0"}
     assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("path", ["fifo", "/dev/full", "/dev/null"])
+def test_what_keeps_no_rows_is_refused_at_once(tmp_path: Path, path: str) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(StoreError, match="is no file that rows can be kept in"):
+        Store(tmp_path / path, Prompt)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("a file")
+    with pytest.raises(StoreError, match="notes"):
+        Store(tmp_path / "notes" / "a.jsonl", Prompt)
