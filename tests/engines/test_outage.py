@@ -120,7 +120,8 @@ def test_a_server_that_goes_away_ends_the_run_after_some_calls_and_it_can_go_on(
             found[one.index] = one
     assert "the same command goes on" in str(caught.value) and "--max-failures-in-row" in str(caught.value)
     good = {index for index, one in found.items() if not one.error}
-    assert good == set(range(20)) and 5 <= len(found) - len(good) < 5 + concurrency
+    n_failed = len(found) - len(good)  # five in a row, and what was under way when the fifth came back
+    assert good == set(range(20)) and 5 <= n_failed <= 5 + concurrency
     assert len(server.asked) <= 20 + 5 * (5 + concurrency)
     server.answer = lambda _: completion("ok")
     rest = {one.index for one in engine.generate(ASK, Sampling(), good)}

@@ -265,7 +265,7 @@ def test_a_function_of_ones_own_can_search(tmp_path: Path, monkeypatch: pytest.M
         (EvidenceOptions(), "--search bm25 needs --corpus"),
         (EvidenceOptions(corpus=Path("c"), k=0), "k must be at least 1"),
         (EvidenceOptions(corpus=Path("c"), verifier="nli"), "--verifier nli needs --nli-model"),
-        (EvidenceOptions(corpus=Path("c"), search="bm52"), "no search 'bm52'; give bm25, dense, hybrid"),
+        (EvidenceOptions(corpus=Path(__file__).parent, search="bm52"), "no search 'bm52'; give bm25, dense, hybrid"),
     ],
 )
 def test_wrong_settings_say_what_to_give(options: EvidenceOptions, message: str) -> None:
