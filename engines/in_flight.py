@@ -19,7 +19,8 @@ def results(opened: Opened[ResultT], todo: Iterator[int], n_calls: int) -> Itera
 
     A call that returns is followed by the next at once, whatever the caller is doing; only a caller that is
     `4 * n_calls` results behind is waited for. `todo` and `ask` run in the other thread. The first exception there
-    ends all calls and is raised here; closing the iterator ends them too.
+    ends all calls and is raised here; closing the iterator ends them too. Where the user stops the command
+    (KeyboardInterrupt), what was returned until then still comes before that: it is paid for.
     """
     ready: SimpleQueue[object] = SimpleQueue()
     loop = asyncio.new_event_loop()
@@ -27,8 +28,14 @@ def results(opened: Opened[ResultT], todo: Iterator[int], n_calls: int) -> Itera
     thread = Thread(target=_run, args=(loop, task, ready), daemon=True)
     thread.start()
     try:
-        while (result := ready.get()) is not END:
-            yield cast(ResultT, result)
+        try:
+            while (result := ready.get()) is not END:
+                yield cast(ResultT, result)
+        except KeyboardInterrupt:
+            loop.call_soon_threadsafe(task.cancel)
+            while (result := ready.get()) is not END:
+                yield cast(ResultT, result)
+            raise
     finally:
         loop.call_soon_threadsafe(task.cancel)
         thread.join()

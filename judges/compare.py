@@ -111,6 +111,8 @@ def _compare_by(
 
     In a dry run what it would do is added to `plans`.
     """
+    from console.errors import EngineError
+    from console.progress import say
     from engines.options import open_engine
     from judges.judge import open_judge
     from judges.pairwise import both_orders_answered, compare_into, comparison_id, first_request
@@ -130,7 +132,7 @@ def _compare_by(
         return without_model(judge), path, None
     with Store(path, Comparison, keep=both_orders_answered, fresh=config.fresh) as store:
         if not config.fresh:
-            settle(judge, store, lambda: first_request(judge, contests[0]))
+            settle(judge, store, lambda: first_request(judge, contests[0]), in_panel=in_panel)
             wanted = (comparison_id(judge, contest, config.orders) for contest in everything)
             files = " and ".join(str(file) for file in (config.a, config.b) if file)
             keep_to_input(store, lambda: wanted, judge.fingerprint, files, given=config.out is not None)
@@ -147,7 +149,14 @@ def _compare_by(
             batch = (config.import_batch, store.ids, config.orders, store.unfinished)
             for row in import_contests(judge, contests, *batch, strict=config.strict):
                 store.append(row)
-        rows = compare_into(store, judge, contests, f"{judge.engine.name} comparing", config.orders, budget)
+        try:
+            rows = compare_into(store, judge, contests, f"{judge.engine.name} comparing", config.orders, budget)
+        except EngineError as error:
+            if not in_panel:
+                raise
+            say(f"{judge.engine.name} has no vote on what it has not compared: {error}")
+            ids = (comparison_id(judge, contest, config.orders) for contest in contests)
+            rows = list(store.chosen(dict.fromkeys(ids)))
     return without_model(judge), path, rows
 
 
@@ -159,7 +168,7 @@ def _compare_by_panel(
     from console.table import print_table
     from judges.cost import price_of
     from judges.pairwise import comparison_id
-    from judges.panel_rows import Panel, panel_comparisons
+    from judges.panel_rows import Panel, check_reached, panel_comparisons
     from records.files import take
     from records.inputs import check_panel_out
 
@@ -186,6 +195,7 @@ def _compare_by_panel(
         print_table(agreement)
         tell()
     _report(rows, judges[0], budget, out, config, {"agreement": agreement, "judge": panel.fingerprint})
+    check_reached(len(contests) - sum(any(unit) for unit in zip(*own, strict=True)), len(contests))
 
 
 def table_of(rows: "Sequence[Comparison]") -> "list[dict[str, Cell]]":

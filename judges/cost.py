@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from console.errors import InputError, JudgeError
+from console.progress import say
 from console.ranges import check_ranges
 from judges.options import CostOptions
 from records.rows import Usage
@@ -33,6 +34,7 @@ class Budget:
         self.dollars: float | None = 0.0
         """What was spent; None where a model has no price."""
         self._options = options
+        self._warned = False
         self.next_judge(price)
 
     def next_judge(self, price: Price | None) -> None:
@@ -57,6 +59,9 @@ class Budget:
             usage = msgspec.structs.replace(usage, **counts)
         self.usage, self._own = self.usage + usage, self._own + usage
         self._n_rows += 1
+        if self.limited and not self._warned and usage.n_calls > usage.n_failed and _tokens(usage) == 0:
+            self._warned = True
+            say("the server does not count its tokens: --max-cost and --max-tokens-total cannot be kept")
         if self.dollars is not None and self._price is not None:
             self.dollars += cost_of(usage, self._price)
 

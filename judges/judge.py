@@ -144,8 +144,8 @@ class Judge:
         """Yield a verdict for each response whose judgment id is not in `done`, as they become ready.
 
         `unfinished` has stored judgments by id that lack samples: only those are asked for, and what the others said
-        and cost stays. Where the engine stops with an EngineError, what was answered so far comes before it. Raises
-        InputError where the rubric compares two answers, EngineError where the engine cannot be asked.
+        and cost stays. Where the engine stops with an EngineError, or the user stops it, what was answered comes
+        before. Raises InputError where the rubric compares two answers, EngineError where the engine cannot be asked.
         """
         ids = [self.judgment_id(response) for response in responses]
         return self.judge_named(dict(zip(ids, responses, strict=True)), done, unfinished)
@@ -266,8 +266,8 @@ def ask(
 ) -> Iterator[tuple[int, list[Said], Usage]]:
     """Yield `(index, replies, cost)` for each of `things`, texts with the key of their seeds, not in `skip`.
 
-    `known` has replies by thing and number that are not asked for again. An EngineError comes after what was answered
-    until then.
+    `known` has replies by thing and number that are not asked for again. An EngineError, or a KeyboardInterrupt while
+    the engine is waited for, comes after what was answered until then.
     """
     n, choices = judge.n_questions, judge.rubric.logprobs.choices
     requests = Requests(judge, things)
@@ -293,7 +293,7 @@ def ask(
             waiting.setdefault(index, {})[number] = answer
             if len(waiting[index]) + len(known.get(index, ())) == n:
                 yield all_of(index)
-    except EngineError:
+    except (EngineError, KeyboardInterrupt):
         yield from (all_of(index) for index in list(waiting))  # what is paid for is kept
         raise
 

@@ -86,8 +86,8 @@ def compare(
 
     Each is asked in both orders, because judges prefer a place (arXiv 2306.05685, section 3.3); `one` asks half as much
     and leaves that preference in. `unfinished` has stored comparisons by id that lack samples: only those are asked
-    for. Where the engine stops with an EngineError, what was answered so far comes before it. Raises InputError where
-    the rubric scores one answer.
+    for. Where the engine stops with an EngineError, or the user stops it, what was answered comes before. Raises
+    InputError where the rubric scores one answer.
     """
     if judge.rubric.kind != "pair":
         raise InputError(f"the rubric '{judge.rubric.name}' scores one answer; compare with another one")
@@ -118,7 +118,7 @@ def compare(
             waiting.setdefault(i, {})[order] = one_order(said, judge.how, order, usage)
             if len(waiting[i]) == len(asked_in[i]):
                 yield row_of(i)
-    except EngineError:
+    except (EngineError, KeyboardInterrupt):
         for i in list(waiting):  # what is paid for is kept
             for order in asked_in[i]:
                 if order not in waiting[i]:

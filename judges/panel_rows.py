@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from console.errors import EngineError
 from console.table import Cell
 from engines.scripted import ScriptedEngine
 from judges.agreement import Level, agreement_table, step_of
@@ -88,7 +89,14 @@ def panel_comparisons(
     ]
     write_rows(out, rows)
     said = [[VALUES[row.winner if row else None] for row in column] for column in zip(*units, strict=True)]
+    said = said or [[] for _ in panel.judges]  # none came so far
     return rows, _table(panel, said)
+
+
+def check_reached(n_left: int, n: int) -> None:
+    """Raise EngineError where no judge of a panel came to `n_left` of `n` units: they have no row to say why."""
+    if n_left:
+        raise EngineError(f"no judge of the panel came to {n_left} of {n}; all is kept, and the same command goes on")
 
 
 def _table(panel: Panel, said: Sequence[Sequence[float | None]]) -> list[dict[str, Cell]]:

@@ -172,7 +172,7 @@ def _score_by_panel(config: Config, source: "Source", members: "Sequence[Member]
     """Let each judge score all responses, then put their verdicts together."""
     from console.errors import InputError
     from console.table import print_table
-    from judges.panel_rows import Panel, panel_judgments
+    from judges.panel_rows import Panel, check_reached, panel_judgments
     from records.inputs import check_panel_out
 
     if config.export_batch or config.import_batch:
@@ -192,6 +192,7 @@ def _score_by_panel(config: Config, source: "Source", members: "Sequence[Member]
     who = f"a panel of {len(judges)}"
     extra = {"agreement": agreement, "judge": panel.fingerprint}
     _report(summary, judges[0], budget, out, config, who=who, extra=extra)
+    check_reached(source.n - summary.n, source.n)
 
 
 def _score_by_member(
@@ -216,7 +217,7 @@ def _score_by_member(
     if config.dry_run:
         return without_model(judge), path, _plan(judge, source, path)
     with Store(path, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
-        _keep_to_input(store, source, judge, config)
+        _keep_to_input(store, source, judge, config, in_panel=True)
         try:
             judge_stream(store, source, judge, budget, f"{judge.engine.name} judging")
         except EngineError as error:
@@ -274,7 +275,9 @@ def _default_out(source: "Source", fingerprint: str) -> Path:
     return OUT / f"{output_name(source.path)}-{fingerprint}.jsonl"
 
 
-def _keep_to_input(store: "Store[Judgment]", source: "Source", judge: "Judge", config: Config) -> None:
+def _keep_to_input(
+    store: "Store[Judgment]", source: "Source", judge: "Judge", config: Config, *, in_panel: bool = False
+) -> None:
     """Keep the output to the rows of this judge and of the whole input, whatever --limit says."""
     from dataclasses import replace
 
@@ -286,7 +289,7 @@ def _keep_to_input(store: "Store[Judgment]", source: "Source", judge: "Judge", c
         return (judge.judgment_id(response) for _, response in whole.responses())
 
     if not config.fresh:
-        settle(judge, store, lambda: judge.request(next(source.responses())[1]))
+        settle(judge, store, lambda: judge.request(next(source.responses())[1]), in_panel=in_panel)
         keep_to_input(store, wanted, judge.fingerprint, source.path, given=config.out is not None)
 
 

@@ -20,16 +20,19 @@ KEY = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
 WHEN_SILENT = "try again later, or give another --out, or --served-as with a name for the model"
 
 
-def settle(judge: Judge, store: Store[VerdictT], first: Callable[[], Request]) -> None:
+def settle(judge: Judge, store: Store[VerdictT], first: Callable[[], Request], *, in_panel: bool = False) -> None:
     """Ask the `first` question where `store` has rows of this judge that its server was sent less for.
 
     If the server still refuses what these were judged without, this raises StartAgain, and the command begins again as
     the judge of these rows. Else nothing comes of it, and the rows are another judge's. Raises InputError where they
-    may be the same judge's, whose server does not say now what it serves.
+    may be the same judge's, whose server does not say now what it serves; the files of a panel's other judges, which
+    have such names, tell nothing of that (`in_panel`).
     """
     row = next(iter(store.chosen(islice(store.known_ids(), 1))), None)
     model = getattr(judge.engine, "model", None)
     silence = model.silence if isinstance(model, ServedModel) else None
+    if row is None and in_panel:
+        return
     if row is None:
         if silence is not None:
             _check_others(judge, store.path, silence)

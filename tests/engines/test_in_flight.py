@@ -3,6 +3,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
+from queue import SimpleQueue
 
 import pytest
 
@@ -98,3 +99,22 @@ def test_an_exception_ends_all_calls_and_is_raised_as_it_is() -> None:
     with pytest.raises(EngineError, match="no such model"):
         list(results(calls.opened, iter(range(10)), 4))
     assert time.monotonic() - started < 5
+
+
+def test_what_returned_before_the_user_stopped_the_command_still_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopped(SimpleQueue[object]):
+        n_gets = 0
+
+        def get(self, block: bool = True, timeout: float | None = None) -> object:
+            self.n_gets += 1
+            if self.n_gets == 3:
+                wait_for(lambda: self.qsize() == 2)
+                raise KeyboardInterrupt
+            return super().get(block, timeout)
+
+    monkeypatch.setattr(in_flight, "SimpleQueue", Stopped)
+    calls = Calls(lambda index: 0.0 if index < 4 else 60.0)
+    found: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        found.extend(results(calls.opened, iter(range(9)), 3))
+    assert sorted(found) == [0, 1, 2, 3]

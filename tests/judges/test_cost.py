@@ -79,3 +79,15 @@ def test_a_broken_table_is_refused_with_its_name(tmp_path: Path, text: str) -> N
     (tmp_path / "p.toml").write_text(text)
     with pytest.raises(InputError, match=r"p\.toml"):
         price_of("mine", tmp_path / "p.toml")
+
+
+def test_a_server_that_does_not_count_its_tokens_is_named_where_there_is_a_limit(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for limit, n_said in ((None, 0), (50, 1)):
+        budget = Budget(CostOptions(max_tokens_total=limit), None)
+        budget.add(Usage(n_calls=2, n_failed=2))
+        assert "cannot be kept" not in capsys.readouterr().err
+        for _ in range(3):
+            budget.add(Usage(n_calls=2, n_failed=1))
+        assert capsys.readouterr().err.count("the server does not count its tokens") == n_said

@@ -197,17 +197,27 @@ def test_the_same_contest_twice_is_asked_once(tmp_path: Path) -> None:
 
 
 class Stopping(Unsteady):
-    """Raises after some calls, as an engine does whose server has gone."""
+    """Raises after some calls, as an engine does whose server has gone, or which the user stops while it waits."""
+
+    why: BaseException = EngineError("the server has gone")
 
     def generate(self, requests: Sequence[Request], sampling: Sampling, done: Any = ()) -> Any:
         for number, answer in enumerate(super().generate(requests, sampling, done)):
             if number == 7:
-                raise EngineError("the server has gone")
+                raise self.why
             yield answer
 
 
-def test_what_was_answered_before_the_engine_stopped_is_kept_to_the_last_sample(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="the server has gone"):
+@pytest.fixture(params=[EngineError("the server has gone"), KeyboardInterrupt()], ids=["gone", "stopped"])
+def stop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[BaseException]:
+    monkeypatch.setattr(Stopping, "why", request.param)
+    return type(request.param)
+
+
+def test_what_was_answered_before_the_engine_stopped_is_kept_to_the_last_sample(
+    tmp_path: Path, stop: type[BaseException]
+) -> None:
+    with pytest.raises(stop):
         judged(tmp_path / "j.jsonl", Stopping(never, by_seed))
     rows = list(read_rows(tmp_path / "j.jsonl", Judgment))
     assert [len(row.replies) for row in rows] == [3, 3, 1]
@@ -217,8 +227,10 @@ def test_what_was_answered_before_the_engine_stopped_is_kept_to_the_last_sample(
     assert len(engine.asked) == 24 - 7 and all(row.n_samples == 3 for row in again)
 
 
-def test_a_comparison_keeps_the_order_that_was_answered_before_the_engine_stopped(tmp_path: Path) -> None:
-    with pytest.raises(EngineError):
+def test_a_comparison_keeps_the_order_that_was_answered_before_the_engine_stopped(
+    tmp_path: Path, stop: type[BaseException]
+) -> None:
+    with pytest.raises(stop):
         compared(tmp_path / "c.jsonl", Stopping(never, first_is_good))
     rows = list(read_rows(tmp_path / "c.jsonl", Comparison))
     assert [len(row.replies) for row in rows] == [4, 3] and set(rows[1].missing) == {"ba-1"}
