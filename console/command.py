@@ -18,6 +18,7 @@ from console.config import load_config
 from console.errors import InputError, JudgeloopError
 from console.output import say, say_text, tell_text
 from console.ranges import Seed, check_command
+from console.writing import REMEDIES, check_outputs, said
 
 INTERRUPTED = 130
 
@@ -54,7 +55,8 @@ def off(text: str) -> object:
 def parse(config_type: type[FlagsT], argv: Sequence[str], prog: str) -> FlagsT:
     """Return the config that `argv` asks for; a wrong flag prints its help and exits with 2.
 
-    Raises InputError, naming the flag, for a number out of its range, wherever it comes from.
+    Raises InputError for a number out of its range, StoreError for an output that cannot be written, each with its
+    flag, wherever it comes from.
     """
     default = config_type()
     path = _config_path(argv)
@@ -65,6 +67,7 @@ def parse(config_type: type[FlagsT], argv: Sequence[str], prog: str) -> FlagsT:
         _parsed(config_type, words, prog, quiet)  # what is wrong is said here, without the keys in the addresses
     config = _parsed(config_type, argv, prog, default)
     check_command(config)
+    check_outputs(config)
     return config
 
 
@@ -93,10 +96,20 @@ def run(config_type: type[FlagsT], main: Callable[[FlagsT], None], prog: str) ->
         _fail("interrupted: what is done is kept; run the same command again to go on", INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
+    except MemoryError:
+        _fail("error: the memory does not do; take fewer rows with --limit, or smaller batches", 1)
+    except OSError as error:
+        if error.filename is None and error.errno not in REMEDIES:  # a library's own
+            _fail_with(error)
+        _fail(f"error: {error.filename or 'what was printed or written'}: {said(error)}", 1)
     except Exception as error:
-        text = " ".join(str(error).split())
-        _fail(f"error: {type(error).__name__}: {text[:300]}; run again with --debug for the traceback", 1)
+        _fail_with(error)
     sys.exit(0)
+
+
+def _fail_with(error: Exception) -> NoReturn:
+    text = " ".join(str(error).split())
+    _fail(f"error: {type(error).__name__}: {text[:300]}; run again with --debug for the traceback", 1)
 
 
 def _fail(message: str, code: int) -> NoReturn:

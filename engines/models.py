@@ -10,6 +10,7 @@ from pathlib import Path
 
 from console.errors import EngineError, InputError
 from console.progress import say
+from console.writing import DiskErrors
 from records.keys import files_digest
 from records.leftovers import remove_leftovers, temporary_folder
 from records.runs import ITERATION, find_run
@@ -130,12 +131,13 @@ def made_once(name: str, mark: str, what: str, make: Callable[[Path], None]) -> 
         return folder
     say(f"{what} once, into {folder}")
     partial = temporary_folder(folder)
-    try:
-        make(partial)
-        if not folder.exists():  # another process may have been as quick
-            partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with DiskErrors(folder):
+        try:
+            make(partial)
+            if not folder.exists():  # another process may have been as quick
+                partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 

@@ -20,6 +20,7 @@ from console.command import Flags, run
 from console.errors import InputError
 from console.output import tell, tell_json
 from console.ranges import Count, NotNegative, ShareAbove0
+from console.writing import OutFolder
 from engines.options import EngineOptions, SharedEngineOptions, is_iteration, pinned
 from evals.options import AlpacaVersion, JudgeFlags, SharedJudgeFlags
 
@@ -56,7 +57,7 @@ class Config(Flags):
     """Of the answers."""
     limit: Count | None = None
     """Only the first N prompts or annotations."""
-    out: Path | None = None
+    out: OutFolder | None = None
     """The folder of the results; the default is runs/<run>/evals/<model>/alpaca_eval, or
     alpaca_eval-<file>-<digest of its path> for files of one's own."""
     annotations: Path | None = None

@@ -21,6 +21,7 @@ from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_encoded, tell_plan
 from console.ranges import Count
+from console.writing import OutFolder
 from engines.options import EngineOptions, SharedEngineOptions, is_iteration, pinned
 from judges.options import JudgeOptions
 
@@ -51,7 +52,7 @@ class Config(Flags):
     """Only the first N prompts."""
     resamples: Count = 1000
     """Bootstrap resamples for the intervals."""
-    out: Path | None = None
+    out: OutFolder | None = None
     """The folder of the results; the default is runs/<run>/evals/<model>/reward_model."""
 
 

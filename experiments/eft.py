@@ -20,6 +20,7 @@ from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_plan
 from console.ranges import Count, Positive
+from console.writing import OutFolder
 from experiments.steps import Step
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Config(Flags):
     epochs: Count = 1
     max_length: Count = 1024
     """Tokens of an example; what is longer loses its end, and a judgment its score, so that it teaches nothing."""
-    out: Path = Path("runs/eft_experiment")
+    out: OutFolder = Path("runs/eft_experiment")
     """Where data, models and results go."""
 
 

@@ -21,6 +21,7 @@ from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_json, tell_plan
 from console.ranges import Count, CountOr0, Positive, ShareBetween
+from console.writing import OutFolder
 from experiments.steps import Step
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Config(Flags):
     prompts: Count = 32
     """Held-out prompts whose answers are compared."""
     max_new_tokens: Count = 128
-    out: Path = Path("runs/ift_experiment")
+    out: OutFolder = Path("runs/ift_experiment")
     """Where data, models and results go."""
 
 

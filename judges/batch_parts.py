@@ -6,8 +6,9 @@ from typing import IO, Any
 import msgspec
 
 from console.progress import say
+from console.writing import DiskErrors, make_folder
 from records.leftovers import temporary_path
-from records.store import DiskErrors, set_aside
+from records.store import set_aside
 
 MAX_REQUESTS = 50_000
 MAX_BYTES = 190_000_000
@@ -53,7 +54,7 @@ class Parts:
     def _next(self) -> IO[bytes]:
         if self._file:
             self._file.close()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         temporary = temporary_path(self._path, f"-{len(self._written)}")
         self._written.append(temporary)
         self._n_here = self._bytes_here = 0

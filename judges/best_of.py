@@ -20,6 +20,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell_plan
+from console.writing import OutFile
 from engines.options import EngineOptions, SharedEngineOptions, pinned
 from judges.options import JudgeOptions
 
@@ -42,7 +43,7 @@ class Config(Flags):
     """The folder of the reward model that scores them; without it, and where FILE has no scores, a judge does."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
     judge: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JudgeOptions)
-    out: Path | None = None
+    out: OutFile | None = None
     """Where the best answers go, with their scores beside them (.judgments.jsonl); the default is
     runs/best_of/<file>-<digest of its path>-<key of the settings>.jsonl."""
 

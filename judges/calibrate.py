@@ -21,6 +21,7 @@ from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_encoded, tell_plan
 from console.ranges import Count, CountOr0
+from console.writing import OutFolder
 from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
 from judges.audit.readers.names import FormatName
 from judges.options import JudgeOptions
@@ -71,7 +72,7 @@ class Config(Flags):
     """The name of the judge's own model in the set, for self-preference; the default is --model."""
     resamples: Count = 1000
     """Bootstrap resamples for the intervals."""
-    out: Path | None = None
+    out: OutFolder | None = None
     """The folder for rows and report; the default is runs/audit/<set>-<digest of its path>-<judge fingerprint>."""
 
 

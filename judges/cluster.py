@@ -23,6 +23,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.ranges import Count, Share
+from console.writing import OutFile
 from engines.options import EngineOptions, SharedEngineOptions, pinned
 from judges.clustering.equivalences.options import EquivalenceOptions
 
@@ -54,7 +55,7 @@ class Config(Flags):
     """Fail where a smaller share of the prompts can be clustered; all results are kept."""
     limit: Count | None = None
     """Take only the first N prompts."""
-    out: Path | None = None
+    out: OutFile | None = None
     """Where the clusters go, with .pairs.jsonl and .relations.jsonl beside them; the default is
     runs/clusters/<file>-<digest of its path>-<key of the settings>.jsonl."""
 
@@ -191,25 +192,23 @@ def rows_into(path: Path, *, apart: bool = False) -> Iterator[Callable[[Any], No
     """
     import msgspec
 
-    from console.errors import StoreError
+    from console.writing import DiskErrors, check_writable, make_folder
     from records.leftovers import temporary_path
     from records.store import replace_apart
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(path)
+    make_folder(path.parent)
     partial = temporary_path(path)
-    try:
-        with partial.open("wb") as file:
-            yield lambda row: file.writelines((msgspec.json.encode(row), b"\n"))
-        if apart:
-            replace_apart(partial, path)
-        else:
-            partial.replace(path)
-    except StoreError:  # another file's
-        raise
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    with DiskErrors(path):
+        try:
+            with partial.open("wb") as file:
+                yield lambda row: file.writelines((msgspec.json.encode(row), b"\n"))
+            if apart:
+                replace_apart(partial, path)
+            else:
+                partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

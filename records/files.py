@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from console.errors import InputError, RowError
+from console.writing import kind_of
 from records.decoding.bad_rows import BadRows
 from records.decoding.documents import is_document, read_document
 from records.decoding.lines import decode_line, is_plain, lines_of
@@ -66,6 +67,8 @@ def checked_file(path: Path) -> Path:
         raise InputError(f"{path}: no such file")
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file in it")
+    if not path.is_file():
+        raise InputError(f"{path}: is {kind_of(path.stat().st_mode)}, which can be read once only: write it to a file")
     return path
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from console.errors import InputError
 from console.progress import say
+from console.writing import check_writable
 from records.disk import DiskSet
 from records.keys import content_key
 from records.rows import Comparison, Judgment
@@ -93,7 +94,12 @@ def keep_to_input(
 
 
 def check_out(out: Path | None, *inputs: str | Path | None) -> None:
-    """Raise InputError where an output that the user named is one of the inputs, which would be written over."""
+    """Raise InputError where an output that the user named is one of the inputs, which would be written over.
+
+    Raises StoreError where nothing can be written there.
+    """
+    if out is not None:
+        check_writable(out)
     for source in inputs:
         if out and source and out.exists() and Path(source).exists() and out.samefile(source):
             raise InputError(f"--out {out} is the input itself; give another one")

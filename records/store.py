@@ -5,7 +5,6 @@ when the file is opened again; a whole one that only lacks its newline gets it. 
 replaces the earlier one for readers; nothing is edited.
 """
 
-import errno
 import fcntl
 import filecmp
 import io
@@ -18,8 +17,10 @@ from typing import IO, Any, Generic, TypeVar
 import msgspec
 
 from console.again import StartAgain
-from console.errors import RowError, StoreError
+from console.errors import InputError, RowError, StoreError
+from console.writing import DiskErrors, check_writable, make_folder
 from records.disk import DiskDict
+from records.files import checked_file
 from records.leftovers import remove_leftovers, temporary_path
 from records.rows import Row
 
@@ -65,8 +66,8 @@ class Store(Generic[RowT]):
         self.path = path
         self._row_type = row_type
         self._keep = keep
-        with DiskErrors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(path)
+        make_folder(path.parent)
         if fresh:
             set_aside(path)
         with DiskErrors(path):
@@ -183,10 +184,18 @@ def read_rows(path: Path, row_type: type[RowT]) -> Iterator[RowT]:
     return (row for _, row in _located_rows(path, row_type))
 
 
+def opened(path: Path) -> IO[bytes]:
+    """Return a file that this project wrote, open for reading; raises InputError where it cannot be."""
+    try:
+        return checked_file(path).open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
 def _located_rows(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, RowT]]:
     decoder = msgspec.json.Decoder(row_type)
     offset = 0
-    with path.open("rb") as file:
+    with opened(path) as file:
         for number, line in enumerate(file, start=1):
             try:
                 yield offset, decoder.decode(line)
@@ -202,7 +211,8 @@ def latest(rows: Iterator[RowT]) -> list[RowT]:
 
 def write_atomic(path: Path, data: bytes | str) -> None:
     """Write a whole file so that it is there complete or not at all (a temporary file, then a rename)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(path)
+    make_folder(path.parent)
     temporary = temporary_path(path)
     with DiskErrors(path):
         remove_leftovers(path.parent)
@@ -217,9 +227,13 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 
 
 def set_aside(path: Path) -> None:
-    """Rename `path`, a file or a folder, to the first free `path.N`; nothing is ever deleted."""
+    """Rename `path`, a file or a folder, to the first free `path.N`; nothing is ever deleted.
+
+    Raises StoreError where it cannot be, or is neither.
+    """
     if not path.exists():
         return
+    check_writable(path, folder=path.is_dir())
     number = 1
     while (aside := path.with_name(f"{path.name}.{number}")).exists():
         number += 1
@@ -239,7 +253,8 @@ def write_rows(path: Path, rows: Iterable[Any], *, apart: bool = False) -> None:
 
     An earlier file is replaced; with `apart` one that says something else is set aside.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(path)
+    make_folder(path.parent)
     temporary = temporary_path(path)
     with DiskErrors(path):
         remove_leftovers(path.parent)
@@ -305,8 +320,6 @@ def _last_newline(file: IO[bytes], end: int) -> int:
 
 def _locked(path: Path) -> io.FileIO:
     """Return `path` open for appending, under a lock; another process may put a new file in its place meanwhile."""
-    if path.exists() and not path.is_file():  # opening a pipe would wait for a reader, and a device keeps nothing
-        raise StoreError(f"{path}: is no file that rows can be kept in; give the path of a file")
     while True:
         file = path.open("ab", buffering=0)
         try:
@@ -343,22 +356,3 @@ def in_use(path: Path) -> bool:
     except OSError:
         return False
     return False
-
-
-class DiskErrors:
-    """Turns an operating system's error on `path` into a StoreError that says what to do."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
-        if not isinstance(error, OSError) or isinstance(error, StoreError):
-            return
-        what = error.strerror or str(error)
-        remedy = "what was written before is kept; run the same command again to go on"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise StoreError(f"{self.path}: {what}: free some space; {remedy}") from None
-        raise StoreError(f"{self.path}: {what}") from None

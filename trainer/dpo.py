@@ -21,6 +21,7 @@ import tyro
 from console.command import run
 from console.errors import InputError
 from console.ranges import NotNegative, Positive
+from console.writing import OutFolder
 from trainer.launch import is_sharded, one_voice
 from trainer.pair_command import PairFlags, check_pairs, train_on_pairs
 from trainer.training import Trained, TrainingOptions, check_options
@@ -50,7 +51,7 @@ class Config(PairFlags):
 
     reference: str | None = None
     """The model that the distance is measured to, named as --model is; the default is the one to start from."""
-    out: Path = Path("runs/dpo/model")
+    out: OutFolder = Path("runs/dpo/model")
     """The folder of the new model."""
     training: Annotated[DPOOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=DPOOptions)
 

@@ -20,6 +20,7 @@ from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell, tell_encoded, tell_plan
 from console.ranges import Count, ShareAbove0, ShareBelow1, ShareBetween
+from console.writing import OutFolder
 from engines.options import EngineOptions, SharedEngineOptions, pinned
 from judges.options import JudgeOptions
 
@@ -59,7 +60,7 @@ class Config(Flags):
     """Use only the first N prompts of the EFT part."""
     split_only: bool = False
     """Write the three parts and stop, so that a model can be trained on ift.jsonl first."""
-    out: Path = Path("runs/eft")
+    out: OutFolder = Path("runs/eft")
     """The folder for ift, eft, held_out, judgments and train .jsonl, split.json and counts.json."""
 
 

@@ -20,6 +20,7 @@ from console.command import run
 from console.errors import InputError
 from console.progress import say
 from console.ranges import Couple, Positive
+from console.writing import OutFolder
 from trainer.launch import n_processes, one_voice
 from trainer.pair_command import PairFlags, check_pairs, train_on_pairs
 from trainer.training import Trained, TrainingOptions, check_options
@@ -49,7 +50,7 @@ class KTOOptions(TrainingOptions):
 class Config(PairFlags):
     """Train a model on answers that are good or bad."""
 
-    out: Path = Path("runs/kto/model")
+    out: OutFolder = Path("runs/kto/model")
     """The folder of the new model."""
     training: Annotated[KTOOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=KTOOptions)
 

@@ -18,6 +18,7 @@ import tyro
 
 from console.command import run
 from console.ranges import Positive
+from console.writing import OutFolder
 from trainer.launch import one_voice
 from trainer.pair_command import PairFlags, check_pairs, train_on_pairs
 from trainer.training import Trained, TrainingOptions, check_options
@@ -40,7 +41,7 @@ class ORPOOptions(TrainingOptions):
 class Config(PairFlags):
     """Train a model on preference pairs."""
 
-    out: Path = Path("runs/orpo/model")
+    out: OutFolder = Path("runs/orpo/model")
     """The folder of the new model."""
     training: Annotated[ORPOOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ORPOOptions)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from console.errors import InputError, TrainingError
 from console.output import tell_plan
 from console.ranges import Count
+from console.writing import OutFolder
 from trainer.flags import TrainFlags
 from trainer.training import OptionsT, Trained, TrainingOptions, check_options
 
@@ -23,7 +24,7 @@ Train = Callable[..., Trained]
 class PairFlags(TrainFlags):
     """The flags of a command that trains on preference pairs."""
 
-    checkpoints: Path | None = None
+    checkpoints: OutFolder | None = None
     """A folder for checkpoints on the way, which trainer.early_stop chooses from; without it there are none."""
     every_n_steps: Count = 200
     """Optimiser steps from one checkpoint to the next."""

@@ -21,6 +21,7 @@ from console.command import Flags, Given, run
 from console.errors import InputError, TrainingError
 from console.output import tell
 from console.ranges import Number
+from console.writing import OutFile
 from trainer.pairing import PairCounts, PairOptions, make_pairs
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Config(Flags):
 
     file: Given = None
     """Judgments to make pairs of."""
-    out: Path = OUT
+    out: OutFile = OUT
     """Where the pairs, or chats, go; an earlier file is set aside."""
     rejected_from: Path | None = None
     """Judgments of another model's answers to the same prompts: choose from FILE and reject from these."""

@@ -22,6 +22,7 @@ from console.command import run
 from console.errors import InputError
 from console.output import tell_plan
 from console.ranges import Count, Positive, Share, ShareBelow1
+from console.writing import OutFolder
 from trainer.flags import TrainFlags
 from trainer.launch import is_first, is_sharded, one_voice
 from trainer.pair_command import check_pairs
@@ -54,7 +55,7 @@ class RewardOptions(TrainingOptions):
 class Config(TrainFlags):
     """Train a reward model on preference pairs."""
 
-    out: Path = Path("runs/rm/model")
+    out: OutFolder = Path("runs/rm/model")
     """The folder of the new model."""
     held_out_share: ShareBelow1 = 0.1
     """The share of the prompts whose pairs are not learnt from, but measured on; 0 measures nothing."""

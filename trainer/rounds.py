@@ -7,6 +7,7 @@ from random import Random
 from statistics import fmean
 
 from console.errors import TrainingError
+from console.writing import make_folder
 from engines.models import inference_dtype
 from judges.rubric import load_rubric
 from records import Judgment, Message, Pair, Prompt, Response, read_rows
@@ -37,7 +38,7 @@ def supervised(run: Run, config: Config) -> LedgerLine:
     out = run.model(1)
     set_aside_broken_model(out)
     if not out.exists():
-        out.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(out.parent)
         _sft(run.model(0), out, [*ift, *eft], config, "iter1 SFT")
     return LedgerLine(
         id="iter1",
@@ -79,7 +80,7 @@ def link_base_model(run: Run, base: Path) -> None:
     link = run.model(0)
     if link.exists():
         return
-    link.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(link.parent)
     link.unlink(missing_ok=True)  # a link whose target is gone
     link.symlink_to(base.resolve(), target_is_directory=True)
 

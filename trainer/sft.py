@@ -17,6 +17,7 @@ import tyro
 
 from console.command import run
 from console.ranges import Positive
+from console.writing import OutFolder
 from trainer.chat_command import train_on_chats
 from trainer.flags import TrainFlags
 from trainer.launch import one_voice
@@ -37,7 +38,7 @@ class SFTOptions(TrainingOptions):
 class Config(TrainFlags):
     """Fine-tune a model on conversations."""
 
-    out: Path = Path("runs/sft/model")
+    out: OutFolder = Path("runs/sft/model")
     """The folder of the new model."""
     training: Annotated[SFTOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=SFTOptions)
 

@@ -18,6 +18,7 @@ import tyro
 
 from console.command import run
 from console.ranges import NotNegative, Positive
+from console.writing import OutFolder
 from trainer.launch import one_voice
 from trainer.pair_command import PairFlags, check_pairs, train_on_pairs
 from trainer.training import Trained, TrainingOptions, check_options
@@ -42,7 +43,7 @@ class SimPOOptions(TrainingOptions):
 class Config(PairFlags):
     """Train a model on preference pairs."""
 
-    out: Path = Path("runs/simpo/model")
+    out: OutFolder = Path("runs/simpo/model")
     """The folder of the new model."""
     training: Annotated[SimPOOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=SimPOOptions)
 

@@ -237,9 +237,11 @@ def claim_folder(folder: Path, *, fresh: bool) -> None:
 
     Every process looks, and the first one sets aside: none gets as far as a new model in `folder` without the others.
     """
+    from console.writing import check_writable, make_folder
     from records.leftovers import ENDING, remove, remove_leftovers
     from records.store import set_aside
 
+    check_writable(folder, folder=True)
     if folder.exists() and not fresh:
         raise InputError(f"{folder} exists; give another --out, or --fresh to set it aside")
     if is_first():
@@ -248,7 +250,7 @@ def claim_folder(folder: Path, *, fresh: bool) -> None:
         set_aside(folder)
         if fresh:
             set_aside(work_of(folder))
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
 
 
 def figures_of(trained: Trained) -> dict[str, float]:

@@ -12,12 +12,12 @@ Parquet. Press ? on the screen for its keys.
 
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell
+from console.writing import OutFile
 
 if TYPE_CHECKING:
     from tui.query import PairList
@@ -31,7 +31,7 @@ class Config(Flags):
     """A run, an iteration's folder or a file of pairs; the default is the newest run."""
     codes: str | None = None
     """What the labels of two answers mean, like 0=a,1=b,2=tie, a being the first; 1, 2, a, b and tie need none."""
-    screenshot: Path | None = None
+    screenshot: OutFile | None = None
     """Write a picture of the screen, 120 by 40, to this .svg file and stop."""
 
 

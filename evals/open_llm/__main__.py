@@ -18,6 +18,7 @@ from console.command import Flags, off, run
 from console.errors import InputError, JudgeError
 from console.output import tell, tell_encoded, tell_plan
 from console.ranges import Count, CountOr0
+from console.writing import OutFolder
 from engines.chat.options import ChatTemplateKwargs
 from records.runs import ITERATION, RUNS, find_run
 
@@ -55,7 +56,7 @@ class Config(Flags):
     """Sequences in memory at once."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
     """Variables of the model's chat template, e.g. '{"enable_thinking": false}'."""
-    out: Path | None = None
+    out: OutFolder | None = None
     """The folder of the results; the default is runs/<run>/evals/<model>/open_llm."""
 
 

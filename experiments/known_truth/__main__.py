@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 from console.command import Flags, run
 from console.ranges import Count
+from console.writing import OutFile, OutFolder
 from experiments.arms import ArmAndSeed, print_plan, print_results, run_missing, seed_folder, wanted
 from experiments.known_truth.arms import ARMS, Size
 
@@ -45,9 +46,9 @@ class Config(Flags):
     arms: str = ",".join(ARMS)
     """Which arms, with commas."""
     size: Size = field(default_factory=Size)
-    out: Path = Path("runs/known_truth")
+    out: OutFolder = Path("runs/known_truth")
     """Where models, rows and results go."""
-    picture: Path | None = None
+    picture: OutFile | None = None
     """Write the picture, a PNG, there."""
 
 

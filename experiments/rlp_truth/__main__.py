@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING
 
 from console.command import Flags, run
 from console.ranges import Count
+from console.writing import OutFolder
 from experiments.arms import ArmAndSeed, print_plan, print_results, run_missing, seed_folder, wanted
 from experiments.rlp_truth.arms import ARMS, Size
 
@@ -54,7 +55,7 @@ class Config(Flags):
     arms: str = ",".join(ARMS)
     """Which arms, with commas."""
     size: Size = field(default_factory=Size)
-    out: Path = Path("runs/rlp_truth")
+    out: OutFolder = Path("runs/rlp_truth")
     """Where models, rows and results go."""
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from console.progress import progress
+from console.writing import make_folder
 from judges.embedding import encoder_digest, load_encoder, resolve_encoder
 from judges.retrieval.corpus import Passage
 from judges.retrieval.passages import Passages, load_array
@@ -75,7 +76,7 @@ def open_dense(passages: Passages, encoder_name: str) -> DenseSearch:
 def _shards(passages: Passages, encoder: Any, folder: Path) -> "list[NDArray[np.float16]]":
     import numpy as np
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     paths = [folder / f"{start:09d}.npy" for start in range(0, len(passages), SHARD_PASSAGES)]
     n_done = sum(path.exists() for path in paths)
     if n_done < len(paths):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from console.errors import StoreError
 from console.progress import say
+from console.writing import DiskErrors
 from engines.models import cache_folder
 from judges.retrieval.corpus import Passage, corpus_digest, read_passages
 from records.leftovers import remove_leftovers, temporary_folder
@@ -86,15 +86,14 @@ def once(folder: Path, build: Callable[[Path], None]) -> None:
     if folder.exists():
         return
     partial = temporary_folder(folder)
-    try:
-        partial.mkdir(parents=True)
-        build(partial)
-        if not folder.exists():  # another process may have been as quick
-            partial.rename(folder)
-    except OSError as error:
-        raise StoreError(f"{folder}: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with DiskErrors(folder):
+        try:
+            partial.mkdir(parents=True)
+            build(partial)
+            if not folder.exists():  # another process may have been as quick
+                partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def load_array(path: Path) -> Any:

@@ -9,7 +9,8 @@ import torch
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from scipy import stats
 
-from console.errors import InputError
+from console.command import parse
+from console.errors import InputError, StoreError
 from console.mean import mean_of
 from console.table import markdown_table
 from trainer.frozen_lake.__main__ import Config, main
@@ -363,5 +364,5 @@ def test_a_dry_run_shows_the_lake_and_trains_nothing(capsys: pytest.CaptureFixtu
 def test_a_picture_that_cannot_be_is_refused_before_training(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="leave out --sweep"):
         main(Config(sweep=True, picture=Path("x.png")))
-    with pytest.raises(InputError, match="is a folder"):
-        main(Config(picture=tmp_path))
+    with pytest.raises(StoreError, match="--picture .* is a folder"):
+        main(parse(Config, ["--picture", str(tmp_path)], "prog"))

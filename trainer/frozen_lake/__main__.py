@@ -16,7 +16,6 @@ the target, then IFT, and ORPO and SFT are far behind. What was found is in docs
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -25,6 +24,7 @@ from console.command import Flags, run
 from console.errors import InputError
 from console.output import tell, tell_json, tell_plan, tell_text
 from console.ranges import Count
+from console.writing import OutFile
 from trainer.frozen_lake.options import METHODS, PAPER_METHODS, LakeOptions, check_lake_options
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Config(Flags):
     """Repeat with N seeds, from --seed on."""
     sweep: bool = False
     """Print one row for each choice that the paper leaves open, each made alone, beside the flags given here."""
-    picture: Path | None = None
+    picture: OutFile | None = None
     """Write a picture there, a PNG: the policies on the lake, and the error over the steps."""
     lake: Annotated[LakeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=LakeOptions)
 
@@ -49,8 +49,6 @@ def main(config: Config) -> None:
     check_lake_options(config.lake)
     if config.sweep and config.picture:
         raise InputError("--picture is of one comparison: leave out --sweep")
-    if config.picture and config.picture.is_dir():
-        raise InputError(f"--picture {config.picture} is a folder: name a file in it")
     from trainer.frozen_lake.lake import open_lake
 
     lake = open_lake(config.lake)

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import tyro
 
 from console.command import run
+from console.writing import OutFolder
 from trainer.chat_command import train_on_chats
 from trainer.flags import TrainFlags
 from trainer.ift.options import IFTOptions, check_ift
@@ -28,7 +29,7 @@ from trainer.training import Trained
 class Config(TrainFlags):
     """Fine-tune a model on conversations."""
 
-    out: Path = Path("runs/ift/model")
+    out: OutFolder = Path("runs/ift/model")
     """The folder of the new model."""
     training: Annotated[IFTOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=IFTOptions)
 

@@ -23,6 +23,7 @@ from console.again import starts_again
 from console.command import run
 from console.errors import InputError
 from console.output import tell_plan
+from console.writing import OutFolder
 from engines.options import EngineOptions
 from judges.options import JudgeOptions
 from trainer.flags import TrainFlags
@@ -41,7 +42,7 @@ class Config(TrainFlags):
 
     reward: str | None = None
     """A reward model's folder, a Python function as module:function, or judge."""
-    out: Path = Path("runs/ppo/model")
+    out: OutFolder = Path("runs/ppo/model")
     """The folder of the new model."""
     training: Annotated[PPOOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PPOOptions)
     judge: JudgeOptions = field(default_factory=JudgeOptions)

@@ -13,6 +13,7 @@ import msgspec
 
 from console.errors import InputError, TrainingError
 from console.table import Cell
+from console.writing import make_folder
 from engines.models import inference_dtype
 from judges.rewards import fingerprint
 from judges.trl import text_of_completion
@@ -55,7 +56,7 @@ def supervised(run: Run, split: Split, config: Config) -> LedgerLine:
     _claim_prompts(run, 1, split.preferences)
     set_aside_broken_model(run.model(1))
     if not run.model(1).exists():
-        run.iteration(1).mkdir(parents=True, exist_ok=True)
+        make_folder(run.iteration(1))
         options = with_template(config.sft, config.engine.chat_template_kwargs)
         train_sft(run.model(0), run.model(1), chats, options, config.seed, "iter1 SFT")
     gather_preferences(run, split.preferences, config)

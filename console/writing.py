@@ -1,0 +1,145 @@
+"""Whether and why something cannot be written: said in one line with the path, before anything is paid for."""
+
+import errno
+import os
+import stat
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from console.errors import StoreError
+
+KEPT = "what was written before is kept; run the same command again to go on"
+REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), f"free some space; {KEPT}"),
+    errno.EFBIG: f"free some space, or let files be larger (ulimit -f); {KEPT}",
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM), "you may not write there; give another path, or change its permissions"
+    ),
+    errno.EROFS: "give a path on another disk",
+    **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "a file stands where a folder is needed; give another path"),
+    errno.EISDIR: "name a file in it",
+    **dict.fromkeys((errno.ENAMETOOLONG, errno.ELOOP), "give another path"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), f"raise the limit of open files, ulimit -n; {KEPT}"),
+    errno.EIO: f"the disk fails; {KEPT}",
+    errno.ENOTEMPTY: "something is in it; give another path",
+}
+
+
+@dataclass(frozen=True)
+class Output:
+    """Marks a flag whose path is written."""
+
+    folder: bool = False
+
+
+OutFile = Annotated[Path, Output()]
+"""A file that a command writes; `check_outputs` looks before anything is done whether it can be."""
+OutFolder = Annotated[Path, Output(folder=True)]
+"""A folder that a command writes into."""
+SYSTEM = ("/dev/", "/proc/", "/sys/")
+MEMORY_DISK = "/dev/shm/"
+"""The one place among them where ordinary files are."""
+
+
+def check_outputs(config: object) -> None:
+    """Raise StoreError, naming the flag, where nothing can be written at a path that a flag names for output."""
+    for name, hint in typing.get_type_hints(type(config), include_extras=True).items():
+        for note in notes_on(hint):
+            path = getattr(config, name)
+            if isinstance(note, Output) and path is not None:
+                try:
+                    check_writable(path, folder=note.folder)
+                except StoreError as error:
+                    raise StoreError(f"--{name.replace('_', '-')} {error}") from None
+
+
+def notes_on(hint: Any) -> tuple[Any, ...]:
+    """Return what is annotated on a type, or on one of those that it allows."""
+    if typing.get_origin(hint) is Annotated:
+        return (*hint.__metadata__, *notes_on(hint.__origin__))
+    return tuple(note for one in typing.get_args(hint) for note in notes_on(one))
+
+
+class DiskErrors:
+    """Turns an operating system's error on `path` into a StoreError that says what to do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, StoreError):
+            return
+        if isinstance(error, OSError):
+            raise StoreError(f"{self.path}: {said(error)}") from None
+        if isinstance(error, ValueError) and "null byte" in str(error):
+            raise StoreError(f"{str(self.path)!r}: no file can have this name") from None
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` with those above it; raises StoreError where that cannot be."""
+    with DiskErrors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def check_writable(path: Path, *, folder: bool = False) -> None:
+    """Raise StoreError where no file, or with `folder` no folder, can be written at `path`; nothing is made.
+
+    Only plain files are written: a pipe would be waited for, a device takes everything or nothing, and a file is put
+    in its place under its name, which would take that of the device away.
+    """
+    with DiskErrors(path):
+        absolute = os.path.abspath(path)
+        if absolute.startswith(SYSTEM) and not absolute.startswith(MEMORY_DISK):
+            raise StoreError(
+                f"{path}: a file of the system's own; give the path of a plain {'folder' if folder else 'file'}"
+            )
+        mode = _mode(path)
+        if mode is not None and folder and not stat.S_ISDIR(mode):
+            raise StoreError(f"{path}: is no folder, and one is needed there; give another path")
+        if mode is not None and not folder and stat.S_ISDIR(mode):
+            raise StoreError(f"{path}: is a folder; name a file in it")
+        if mode is not None and not folder and not stat.S_ISREG(mode):
+            raise StoreError(f"{path}: is no plain file but {kind_of(mode)}; give the path of a plain file")
+        _check_parent(path)
+
+
+def _check_parent(path: Path) -> None:
+    """Raise OSError or StoreError where nothing new can be put beside `path`, or above it where nothing is yet."""
+    place = path if path.is_dir() else path.absolute().parent
+    while (mode := _mode(place)) is None:
+        place = place.parent
+    if not stat.S_ISDIR(mode):
+        raise StoreError(f"{path}: {place} is no folder; {REMEDIES[errno.ENOTDIR]}")
+    if not os.access(place, os.W_OK | os.X_OK):
+        read_only = os.statvfs(place).f_flag & os.ST_RDONLY
+        code = errno.EROFS if read_only else errno.EACCES
+        raise StoreError(f"{path}: {place}: {os.strerror(code)}: {REMEDIES[code]}")
+
+
+def _mode(path: Path) -> int | None:
+    """Return the kind and permissions of what a path leads to; None where there is nothing."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    except NotADirectoryError:
+        return None
+
+
+def kind_of(mode: int) -> str:
+    """Return in words what a file is that is neither plain nor a folder."""
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
+
+
+def said(error: OSError) -> str:
+    """Return what the operating system says, and what to do about it."""
+    what = error.strerror or str(error)
+    remedy = REMEDIES.get(error.errno or 0)
+    return f"{what}: {remedy}" if remedy else what
