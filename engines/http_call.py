@@ -26,7 +26,8 @@ MOST_BYTES = 64 * 2**20
 """The longest body that is read; a reply with 20 log-probabilities for each of 4,096 tokens has about 10 MB."""
 MOVED_WITH_BODY = {307, 308}
 MOST_HOPS = 3
-LASTING = (aiohttp.ClientConnectorCertificateError, aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
+NO_ADDRESS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
+LASTING = (aiohttp.ClientConnectorCertificateError, *NO_ADDRESS)
 """What no later attempt changes, of what keeps a call from an answer."""
 
 ReplyT = TypeVar("ReplyT")
@@ -67,6 +68,16 @@ class CallFailed(Exception):  # noqa: N818 (nothing is wrong with the program)
         self.status, self.reason, self.n_calls, self.body = last.status, last.reason, n_calls, last.body
         self.may_pass, self.unreachable = last.may_pass, last.unreachable
         self.n_prompt_tokens, self.n_tokens = n_prompt_tokens, n_tokens
+
+
+class _LedNowhere(Exception):  # noqa: N818 (nothing is wrong with the program)
+    """A server sent the call on to where nobody replies: it is there itself."""
+
+    def __init__(self, status: int, to: str, cause: Exception) -> None:
+        is_address = isinstance(cause, aiohttp.ClientError) and not isinstance(cause, NO_ADDRESS)
+        why = f"which gives no reply ({_named(cause)})" if is_address else "which is no address of a server"
+        super().__init__(f"the server sends the call on to {shown(to).removesuffix('/chat/completions')}, {why}")
+        self.status, self.cause = status, cause
 
 
 @dataclass(frozen=True)
@@ -122,16 +133,14 @@ async def _attempt(
     try:
         async with asyncio.timeout(timeout_s) as limit:
             reply, data = await sent
+    except _LedNowhere as end:
+        return _Failure(end.status, f"{end.status}: {end}", may_pass=not _is_lasting(end.cause))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         if isinstance(error, TimeoutError) and limit.expired():
             return _Failure(None, f"no whole reply within {timeout_s:.3g} s (--timeout-s)", may_pass=True)
-        cause = error.__cause__ if isinstance(error, aiohttp.ClientSSLError) and error.__cause__ else error
-        lasting = isinstance(error, LASTING) or (
-            isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError)
-        )
+        lasting = _is_lasting(error)
         unreachable = lasting or isinstance(error, aiohttp.ClientConnectorError)
-        reason = f"{type(cause).__name__}: {error_text(cause, KEPT_CHARS)}"
-        return _Failure(None, reason, may_pass=not lasting, unreachable=unreachable)
+        return _Failure(None, _named(error), may_pass=not lasting, unreachable=unreachable)
     if data is None:
         return _Failure(reply.status, f"the reply is longer than {MOST_BYTES / 2**20:.0f} MiB", may_pass=False)
     if 300 <= reply.status < 400:
@@ -162,15 +171,26 @@ async def _sent(session: aiohttp.ClientSession, url: str, headers: Mapping[str, 
     """Return the reply to `body` and its data, None where it is too long; a call goes where 307 and 308 send it.
 
     The key does not go along to another server. Other redirects would make a GET of the call, and are not followed.
+    Raises _LedNowhere where there is no reply after a redirect.
     """
-    here, shared = url, dict(headers)
+    here, shared, status = url, dict(headers), 0
     for hop in range(MOST_HOPS + 1):
-        async with session.post(here, data=body, headers=shared, allow_redirects=False) as reply:
-            to = reply.headers.get("Location")
-            if reply.status not in MOVED_WITH_BODY or not to or hop == MOST_HOPS:
-                return reply, await _data(reply)
-        there = urljoin(here, to)
-        if not same_place(here, there):
+        try:
+            async with session.post(here, data=body, headers=shared, allow_redirects=False) as reply:
+                to = reply.headers.get("Location")
+                if reply.status not in MOVED_WITH_BODY or not to or hop == MOST_HOPS:
+                    return reply, await _data(reply)
+        except (aiohttp.ClientError, ValueError) as error:
+            if hop == 0:
+                raise
+            raise _LedNowhere(status, here, error) from None
+        status = reply.status
+        try:
+            there = urljoin(here, to)
+            is_same = same_place(here, there)
+        except ValueError as error:
+            raise _LedNowhere(status, to, error) from None
+        if not is_same:
             shared.pop("Authorization", None)
         here = there
     raise AssertionError("the last hop returns")
@@ -185,6 +205,16 @@ async def _data(reply: aiohttp.ClientResponse) -> bytes | None:
             return None
         parts.append(part)
     return b"".join(parts)
+
+
+def _is_lasting(error: Exception) -> bool:
+    """Return whether no later attempt changes what keeps a call from a reply."""
+    return isinstance(error, LASTING) or (isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError))
+
+
+def _named(error: Exception) -> str:
+    cause = error.__cause__ if isinstance(error, aiohttp.ClientSSLError) and error.__cause__ else error
+    return f"{type(cause).__name__}: {error_text(cause, KEPT_CHARS)}"
 
 
 def _moved(url: str, reply: aiohttp.ClientResponse) -> str:

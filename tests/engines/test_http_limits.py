@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from console.address import shown
 from console.errors import EngineError, InputError
 from engines import http_call
 from engines.http_call import Limits
@@ -112,15 +113,45 @@ def test_a_redirect_that_keeps_the_call_is_followed_and_another_server_has_not_t
 @pytest.mark.parametrize("status", [302, 307])
 @pytest.mark.parametrize("address", ["http://[bad", "ftp://host/x"])
 def test_a_redirect_to_what_is_no_address_is_one_calls_error(server: Server, status: int, address: str) -> None:
-    def answer(body: dict[str, Any]) -> Any:
-        if body["seed"] != 1:
-            return completion("ok")
-        time.sleep(0.3)  # after the others: a first call that leads nowhere is taken for a server that is not there
-        return moved(status, address)
-
-    server.answer = answer
+    server.answer = lambda body: moved(status, address) if body["seed"] == 1 else completion("ok")
     found = ask(server.url, n=3)
     assert [one.text for one in found] == ["ok", "", "ok"] and found[1].error
+
+
+LED_NOWHERE = {
+    "http://[bad": "is no address of a server",
+    "http://host:port/v1": "is no address of a server",
+    "ftp://host/x": "is no address of a server",
+    "http://127.0.0.1:9/v1": "gives no reply",
+    f"http://ann:{KEY}@127.0.0.1:9/v1?key={KEY}": "gives no reply",
+}
+
+
+@pytest.mark.parametrize("status", [307, 308])
+@pytest.mark.parametrize("address", LED_NOWHERE)
+def test_a_first_reply_that_leads_nowhere_is_no_server_that_is_not_there(
+    server: Server, address: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_call, "MAX_RETRIES", 1)
+    server.answer = lambda body: moved(status, address) if body["seed"] == 0 else completion("ok")
+    found = sorted(open_openai("m", server.url, "NO_KEY", 1).generate(ASK, Sampling()), key=lambda one: one.index)
+    assert [one.text for one in found] == ["", "ok", "ok"]
+    said = str(found[0].error)
+    assert said.startswith(f"call failed: {status}: the server sends the call on to {shown(address)}, which ")
+    assert LED_NOWHERE[address] in said and KEY not in said
+
+
+@pytest.mark.parametrize("address", ["http://[bad", "http://127.0.0.1:9/v1"])
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_server_that_sends_every_call_nowhere_is_named_with_where(
+    server: Server, address: str, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_call, "MAX_RETRIES", 1)
+    server.answer = lambda _: moved(307, address)
+    with pytest.raises(EngineError) as caught:
+        ask(server.url, n=n)
+    assert str(caught.value).startswith(f"{server.url}: 307: the server sends the call on to {address}, which ")
+    assert "no server answers" not in str(caught.value)
 
 
 def test_a_circle_of_redirects_ends(server: Server) -> None:
