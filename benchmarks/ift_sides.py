@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.side import arguments
 from trainer.ift.options import IFTOptions
-from trainer.tiles import small_tiles
+from trainer.training.tiles import small_tiles
 
 LAMBDA, DECAY = 0.2, 0.95
 
@@ -49,7 +49,7 @@ def answers(work: Work) -> tuple[str, list[tuple[str, str]]]:
 
 
 def settings(work: Work, folder: Path) -> dict[str, Any]:
-    from trainer.training import trainer_settings
+    from trainer.training.fit import trainer_settings
 
     options = IFTOptions(batch_size=work.rows, micro_batch_size=work.rows, max_length=work.length, epochs=1)
     checkpointing = {"gradient_checkpointing": True} if work.checkpointing else {}
@@ -69,7 +69,7 @@ def conversations(work: Work) -> Any:
 def sft(work: Work, folder: Path) -> Any:
     from trl import SFTConfig, SFTTrainer
 
-    from trainer.training import load_policy
+    from trainer.training.fit import load_policy
 
     model, tokenizer = load_policy(Path(work.model))
     args = SFTConfig(**settings(work, folder), completion_only_loss=True)
@@ -80,7 +80,7 @@ def ift(work: Work, folder: Path) -> Any:
     from trl import SFTConfig
 
     from trainer.ift.trainer import IFTTrainer
-    from trainer.training import load_policy
+    from trainer.training.fit import load_policy
 
     model, tokenizer = load_policy(Path(work.model))
     return IFTTrainer(
@@ -97,7 +97,7 @@ def two_pass(work: Work, folder: Path) -> Any:
     import torch
     from trl import SFTConfig, SFTTrainer
 
-    from trainer.training import load_policy
+    from trainer.training.fit import load_policy
 
     class TwoPass(SFTTrainer):  # type: ignore[misc]
         def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Any:
@@ -128,7 +128,7 @@ def dpo(work: Work, folder: Path, *, precomputed: bool = False) -> Any:
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
-    from trainer.training import load_policy
+    from trainer.training.fit import load_policy
 
     prompt, pairs = answers(work)
     model, tokenizer = load_policy(Path(work.model))

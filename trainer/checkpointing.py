@@ -11,12 +11,12 @@ from records import Pair, Prompt
 from records.keys import content_key
 from records.runs import Run
 from records.store import write_rows
-from trainer.checkpoints import Checkpoints, checkpoints_in
 from trainer.early_stop import PROMPTS, EarlyStopOptions, answered, pick_checkpoint
 from trainer.gather import open_model
 from trainer.measure import pairwise
 from trainer.recipe import Config
-from trainer.training import REPORT
+from trainer.training.checkpoints import Checkpoints, checkpoints_in
+from trainer.training.fit import REPORT
 
 
 def checkpoints_of(run: Run, number: int, pairs: list[Pair], options: EarlyStopOptions, config: Config) -> Checkpoints:

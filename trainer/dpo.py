@@ -22,13 +22,14 @@ from console.command import run
 from console.errors import InputError
 from console.ranges import NotNegative, Positive
 from console.writing import OutFolder
-from trainer.launch import is_sharded, one_voice
 from trainer.pair_command import PairFlags, check_pairs, train_on_pairs
-from trainer.training import Trained, TrainingOptions, check_options
+from trainer.training.fit import Trained
+from trainer.training.options import TrainingOptions, check_options
+from trainer.training.processes import is_sharded, one_voice
 
 if TYPE_CHECKING:
     from records import Pair
-    from trainer.checkpoints import Checkpoints
+    from trainer.training.checkpoints import Checkpoints
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,10 @@ def train_dpo(
     from trl import DPOConfig
 
     from engines.chat.template import load_tokenizer
-    from trainer.lengths import Lengths, fitting, n_cut_off
     from trainer.preference_trainer import PreferenceTrainer
-    from trainer.resume import work_of
-    from trainer.training import fit, load_policy, safe_example, trainer_settings
+    from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
+    from trainer.training.lengths import Lengths, fitting, n_cut_off
+    from trainer.training.resume import work_of
 
     settings = trainer_settings(options, work_of(out), seed)
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
@@ -138,7 +139,7 @@ def _with_reference(data: Any, reference: Path, shared: dict[str, Any]) -> Any:
     import gc
 
     from trainer.preference_trainer import PreferenceTrainer
-    from trainer.training import load_policy
+    from trainer.training.fit import load_policy
 
     model, tokenizer = load_policy(reference)
     if tokenizer.get_vocab() != shared["processing_class"].get_vocab():

@@ -105,7 +105,7 @@ def main(config: Config) -> None:
     from judges.judge import checked_rubric, open_judge
     from records.files import BadRows
     from records.shapes import read_prompts
-    from trainer.checkpoints import checkpoints_in
+    from trainer.training.checkpoints import checkpoints_in
 
     check_options(config.stop)
     folder = _checkpoint_folder(config.folder)

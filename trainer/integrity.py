@@ -18,7 +18,7 @@ from records.keys import files_digest
 from records.rows import Judgment, Row, prompt_key
 from records.runs import Run
 from records.store import set_aside, write_atomic
-from trainer.checkpoints import flaw_of, manifest_of
+from trainer.training.checkpoints import flaw_of, manifest_of
 
 HASHES = "hashes.json"
 FILES = (

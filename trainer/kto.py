@@ -21,14 +21,15 @@ from console.errors import InputError
 from console.progress import say
 from console.ranges import Couple, Positive
 from console.writing import OutFolder
-from trainer.launch import n_processes, one_voice
 from trainer.pair_command import PairFlags, check_pairs, train_on_pairs
-from trainer.training import Trained, TrainingOptions, check_options
+from trainer.training.fit import Trained
+from trainer.training.options import TrainingOptions, check_options
+from trainer.training.processes import n_processes, one_voice
 
 if TYPE_CHECKING:
     from records import Message, Pair
     from records.rated import Rated
-    from trainer.checkpoints import Checkpoints
+    from trainer.training.checkpoints import Checkpoints
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,9 @@ def train_kto(
     from datasets import Dataset
     from trl import KTOConfig, KTOTrainer
 
-    from trainer.lengths import Lengths, fitting, n_cut_off
-    from trainer.resume import work_of
-    from trainer.training import fit, load_policy, safe_example, trainer_settings
+    from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
+    from trainer.training.lengths import Lengths, fitting, n_cut_off
+    from trainer.training.resume import work_of
 
     model, tokenizer = load_policy(parent, options.chat_template_kwargs)
     rows = [

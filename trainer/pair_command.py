@@ -9,12 +9,13 @@ from console.errors import InputError, TrainingError
 from console.output import tell_plan
 from console.ranges import Count
 from console.writing import OutFolder
-from trainer.flags import TrainFlags
-from trainer.training import OptionsT, Trained, TrainingOptions, check_options
+from trainer.training.fit import Trained
+from trainer.training.flags import TrainFlags
+from trainer.training.options import OptionsT, TrainingOptions, check_options
 
 if TYPE_CHECKING:
     from records import Pair
-    from trainer.checkpoints import Checkpoints
+    from trainer.training.checkpoints import Checkpoints
 
 Train = Callable[..., Trained]
 """Takes parent, out, pairs, options and seed, and by name `checkpoints` and, where one is named, `reference`."""
@@ -52,8 +53,8 @@ def train_on_pairs(
     from engines.models import resolve_model
     from records.files import BadRows, take
     from records.shapes import read_pairs
-    from trainer.flags import codes_of
-    from trainer.training import claim_folder, table_row
+    from trainer.training.fit import claim_folder, table_row
+    from trainer.training.flags import codes_of
 
     if config.file is None:
         raise InputError("name a file of preference pairs; see --help")
@@ -99,7 +100,7 @@ def _checkpoints(
     config: PairFlags, options: TrainingOptions, pairs: "Sequence[Pair]", reference: str | None
 ) -> "Checkpoints | None":
     from records.keys import content_key
-    from trainer.checkpoints import Checkpoints
+    from trainer.training.checkpoints import Checkpoints
 
     if config.checkpoints is None:
         return None

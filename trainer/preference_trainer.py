@@ -21,8 +21,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from trl import DPOTrainer
 
-from trainer.launch import is_sharded
-from trainer.sharding import hollow_model, shard
+from trainer.training.processes import is_sharded
+from trainer.training.sharding import hollow_model, shard
 
 REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")
 """TRL's columns of what the reference says of both answers."""

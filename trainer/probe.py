@@ -98,7 +98,7 @@ def _training(folder: Path, config: Config, chats: Sequence[Sequence[Message]]) 
     import torch
 
     from engines.chat.template import rendered
-    from trainer.training import load_policy
+    from trainer.training.fit import load_policy
 
     started = time.monotonic()  # the second load: the first one also imports what it needs
     model, tokenizer = load_policy(folder, config.engine.chat_template_kwargs)

@@ -15,14 +15,14 @@ from records.files import check_sources
 from trainer.dpo import DPOOptions
 from trainer.early_stop import EarlyStopOptions
 from trainer.gates import Gates, check_gate_names
-from trainer.launch import LaunchOptions, check_launch
 from trainer.meta import MetaOptions
 from trainer.model_size import EstimateOptions
 from trainer.monitors import MonitorOptions
 from trainer.pairing import PairOptions, check_pair_options
 from trainer.self_instruct.options import FewShotOptions, FilterOptions
 from trainer.sft import SFTOptions
-from trainer.training import check_options, with_template
+from trainer.training.launch import LaunchOptions, check_launch
+from trainer.training.options import check_options, with_template
 
 
 @dataclass(frozen=True)

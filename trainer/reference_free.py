@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from trl import DPOTrainer
 
-from trainer.lengths import Lengths, fitting, n_cut_off
 from trainer.preference_trainer import LABEL, REFERENCE, WEIGHT, PreferenceTrainer
-from trainer.resume import work_of
-from trainer.training import Trained, TrainingOptions, fit, load_policy, safe_example, trainer_settings
+from trainer.training.fit import Trained, fit, load_policy, safe_example, trainer_settings
+from trainer.training.lengths import Lengths, fitting, n_cut_off
+from trainer.training.options import TrainingOptions
+from trainer.training.resume import work_of
 
 if TYPE_CHECKING:
     from records import Pair
-    from trainer.checkpoints import Checkpoints
+    from trainer.training.checkpoints import Checkpoints
 
 PairLoss = Callable[[Tensor, Tensor], Tensor]
 """The loss of each of B pairs from the mean log-probabilities of the chosen and of the rejected answers, each (B,)."""

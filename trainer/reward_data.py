@@ -72,7 +72,7 @@ def pair_rows(
         row: Row = {
             "prompt": text_of(pair.prompt),
             "chosen": answers[0],
-            "prompt_ids": [],  # they are in chosen_ids; trainer.watch finds an example by both
+            "prompt_ids": [],  # they are in chosen_ids; trainer.training.watch finds an example by both
             "chosen_ids": chosen,
             "rejected_ids": rejected,
         }

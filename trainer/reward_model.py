@@ -23,17 +23,18 @@ from console.errors import InputError
 from console.output import tell_plan
 from console.ranges import Count, Positive, Share, ShareBelow1
 from console.writing import OutFolder
-from trainer.flags import TrainFlags
-from trainer.launch import is_first, is_sharded, one_voice
 from trainer.pair_command import check_pairs
 from trainer.rlp.bottleneck_options import BottleneckOptions
-from trainer.training import Trained, TrainingOptions, check_options
+from trainer.training.fit import Trained
+from trainer.training.flags import TrainFlags
+from trainer.training.options import TrainingOptions, check_options
+from trainer.training.processes import is_first, is_sharded, one_voice
 
 if TYPE_CHECKING:
     from console.table import Cell
     from records import Pair
-    from trainer.checkpoints import Checkpoints
     from trainer.rlp.views import ViewPair
+    from trainer.training.checkpoints import Checkpoints
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ def main(config: Config) -> None:
     from engines.models import resolve_model
     from records.files import BadRows, take
     from records.shapes import read_pairs
-    from trainer.flags import codes_of
     from trainer.reward_data import check_margins, held_out_split
-    from trainer.training import claim_folder, table_row
+    from trainer.training.fit import claim_folder, table_row
+    from trainer.training.flags import codes_of
 
     if config.file is None:
         raise InputError("name a file of preference pairs; see --help")
@@ -140,11 +141,11 @@ def train_reward_model(
     from trl import RewardConfig
 
     from engines.chat.template import load_tokenizer
-    from trainer.lengths import Lengths, n_cut_off
-    from trainer.resume import work_of
     from trainer.reward_data import pair_rows, set_padding, with_views
     from trainer.reward_trainer import JointRewardTrainer
-    from trainer.training import fit, trainer_settings
+    from trainer.training.fit import fit, trainer_settings
+    from trainer.training.lengths import Lengths, n_cut_off
+    from trainer.training.resume import work_of
 
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     if tokenizer.chat_template is None:

@@ -17,17 +17,18 @@ from records.runs import Run
 from records.shapes import read_chats
 from records.store import latest, write_rows
 from trainer.checkpointing import checkpoints_of, take_best
-from trainer.checkpoints import Checkpoints
 from trainer.dpo import DPOOptions, train_dpo
 from trainer.gather import gather, pairs_of
 from trainer.integrity import check_model, set_aside_broken_model
-from trainer.launch import flags_of, launch
 from trainer.ledger import LedgerLine
 from trainer.recipe import Config
 from trainer.seeds import eft_chats, ift_chats
 from trainer.sft import train_sft
 from trainer.splits import split_hash
-from trainer.training import figures_of, report_of, with_template
+from trainer.training.checkpoints import Checkpoints
+from trainer.training.fit import figures_of, report_of
+from trainer.training.launch import flags_of, launch
+from trainer.training.options import with_template
 
 
 def supervised(run: Run, config: Config) -> LedgerLine:

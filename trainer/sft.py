@@ -18,10 +18,11 @@ import tyro
 from console.command import run
 from console.ranges import Positive
 from console.writing import OutFolder
-from trainer.chat_command import train_on_chats
-from trainer.flags import TrainFlags
-from trainer.launch import one_voice
-from trainer.training import Trained, TrainingOptions, check_options
+from trainer.training.command import train_on_chats
+from trainer.training.fit import Trained
+from trainer.training.flags import TrainFlags
+from trainer.training.options import TrainingOptions, check_options
+from trainer.training.processes import one_voice
 
 if TYPE_CHECKING:
     from records import Message
@@ -64,9 +65,9 @@ def train_sft(
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    from trainer.lengths import Lengths, fitting
-    from trainer.resume import work_of
-    from trainer.training import fit, load_policy, safe_example, trainer_settings
+    from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
+    from trainer.training.lengths import Lengths, fitting
+    from trainer.training.resume import work_of
 
     model, tokenizer = load_policy(parent, options.chat_template_kwargs)
     rows = [safe_example(tokenizer, chat[:-1], completion=chat[-1:]) for chat in chats]

@@ -19,13 +19,14 @@ import tyro
 from console.command import run
 from console.ranges import NotNegative, Positive
 from console.writing import OutFolder
-from trainer.launch import one_voice
 from trainer.pair_command import PairFlags, check_pairs, train_on_pairs
-from trainer.training import Trained, TrainingOptions, check_options
+from trainer.training.fit import Trained
+from trainer.training.options import TrainingOptions, check_options
+from trainer.training.processes import one_voice
 
 if TYPE_CHECKING:
     from records import Pair
-    from trainer.checkpoints import Checkpoints
+    from trainer.training.checkpoints import Checkpoints
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from trainer.splits import count_stopping
 
 if TYPE_CHECKING:
     from judges.rubric import Rubric
-    from trainer.training import TrainingOptions
+    from trainer.training.options import TrainingOptions
 
 Count = Callable[[str], int]
 CHARS_PER_TOKEN = 4

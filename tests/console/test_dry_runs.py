@@ -11,7 +11,7 @@ import pytest
 from console.command import parse
 from console.errors import InputError
 from tests.test_file_kinds import JUDGMENTS
-from trainer.checkpoints import seal
+from trainer.training.checkpoints import seal
 
 SERVED = ("--engine", "openai", "--model", "gpt-5-mini")
 LOCAL = ("--model", "tiny")

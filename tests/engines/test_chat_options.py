@@ -17,9 +17,10 @@ from tests.families import QWEN_3
 from tests.openai_server import running
 from tests.tiny import save_tiny_model
 from trainer.dpo import DPOOptions
-from trainer.launch import flags_of
 from trainer.sft import SFTOptions
-from trainer.training import TrainingOptions, check_options, safe_example, with_template
+from trainer.training.fit import safe_example
+from trainer.training.launch import flags_of
+from trainer.training.options import TrainingOptions, check_options, with_template
 
 OFF = {"enable_thinking": False}
 PROMPT: list[Message] = [{"role": "user", "content": "What is the answer?"}]
@@ -111,7 +112,7 @@ def test_what_is_learnt_after_is_what_is_asked_with_the_same_variables(thinker: 
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    from trainer.training import load_policy, trainer_settings
+    from trainer.training.fit import load_policy, trainer_settings
 
     model, tokenizer = load_policy(thinker, OFF)
     rows = [safe_example(tokenizer, PROMPT, completion=ANSWER)]
@@ -127,7 +128,7 @@ def test_a_pairs_answers_stand_after_what_is_asked_with_the_same_variables(think
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
-    from trainer.training import load_policy, trainer_settings
+    from trainer.training.fit import load_policy, trainer_settings
 
     model, tokenizer = load_policy(thinker, OFF)
     data = Dataset.from_list([safe_example(tokenizer, PROMPT, chosen=ANSWER, rejected=ANSWER)])
@@ -140,7 +141,7 @@ def test_a_pairs_answers_stand_after_what_is_asked_with_the_same_variables(think
 def test_a_template_that_opens_a_learnt_answer_otherwise_than_it_asks_is_named_once(
     thinker: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from trainer.training import load_policy
+    from trainer.training.fit import load_policy
 
     for _ in range(3):
         safe_example(load_policy(thinker, OFF)[1], PROMPT, completion=ANSWER)

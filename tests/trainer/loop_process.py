@@ -24,7 +24,7 @@ AT_ONCE = 2
 IMPORTED = (
     "sacrebleu", "scipy.stats", "transformers.models.auto.tokenization_auto",
     "transformers.models.llama.modeling_llama", "trl.trainer.dpo_trainer", "trl.trainer.sft_trainer",
-    "engines.transformers_engine", "trainer.eval_integrity", "trainer.lengths", "trainer.new_prompts",
+    "engines.transformers_engine", "trainer.eval_integrity", "trainer.training.lengths", "trainer.new_prompts",
     "trainer.preference_trainer", "trainer.report", "trainer.rounds",
 )  # fmt: skip
 """All that a loop imports, much of it late: every child would do so again, which takes longer than its loop."""

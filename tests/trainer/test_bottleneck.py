@@ -300,9 +300,9 @@ def test_the_nets_learn_at_their_own_rate_from_each_steps_gradient_alone(
 ) -> None:
     from transformers import TrainerCallback
 
-    import trainer.training
+    import trainer.training.fit
 
-    fit, seen = trainer.training.fit, {}
+    fit, seen = trainer.training.fit.fit, {}
 
     def watched(joint: Any, *args: Any, **kwargs: Any) -> Any:
         seen["trainer"], seen["before"] = joint, [p.detach().clone() for p in joint.bottleneck.parameters()]
@@ -315,7 +315,7 @@ def test_the_nets_learn_at_their_own_rate_from_each_steps_gradient_alone(
         joint.add_callback(Norms())
         return fit(joint, *args, **kwargs)
 
-    monkeypatch.setattr(trainer.training, "fit", watched)
+    monkeypatch.setattr(trainer.training.fit, "fit", watched)
     bottleneck = replace(SMALL, objective="contrastive", learning_rate=1e-9)
     options = replace(OPTIONS, learning_rate=1e-9, epochs=6)
     train_reward_model(tiny_model, tmp_path / "m", PAIRS, options, 0, samples=SAMPLES, bottleneck=bottleneck)

@@ -12,9 +12,9 @@ from judges.judge import Judge
 from judges.rubric import load_rubric
 from records import Prompt, Response
 from records.store import write_rows
-from trainer.checkpoints import MANIFEST, Checkpoints, checkpoints_in, flaw_of, manifest_of, newest_checkpoint
 from trainer.early_stop import Config, EarlyStopOptions, _warn_of_reported, main, pick_checkpoint
 from trainer.sft import SFTOptions
+from trainer.training.checkpoints import MANIFEST, Checkpoints, checkpoints_in, flaw_of, manifest_of, newest_checkpoint
 
 PROMPTS = [Prompt(id=str(n), prompt=f"say {n}") for n in range(4)]
 CHATS = [
@@ -108,7 +108,7 @@ def train(model: Path, out: Path, checkpoints: Checkpoints, options: SFTOptions 
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    from trainer.training import fit, load_policy, trainer_settings
+    from trainer.training.fit import fit, load_policy, trainer_settings
 
     options = options or SFTOptions(learning_rate=1e-3, batch_size=2, epochs=2)
     policy, tokenizer = load_policy(model)

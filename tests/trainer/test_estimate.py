@@ -222,7 +222,7 @@ def test_the_estimate_of_a_real_run_is_of_its_order(tmp_path: Path) -> None:
     from engines.protocol import Sampling
     from engines.transformers_engine import TransformersEngine
     from records import Response, Store
-    from trainer.training import load_policy
+    from trainer.training.fit import load_policy
 
     folder = save_tiny_model(tmp_path / "model")
     config = replace(CONFIG, engine=EngineOptions(batch_size=16), candidates=CandidateOptions(8, 4, 48))

@@ -61,7 +61,7 @@ def make_trainer(parent: Path, out: Path, chats: Any, options: IFTOptions, **mor
     from datasets import Dataset
     from trl import SFTConfig
 
-    from trainer.training import load_policy, trainer_settings
+    from trainer.training.fit import load_policy, trainer_settings
 
     model, tokenizer = load_policy(parent)
     data = Dataset.from_list(rows_of(chats, tokenizer, options.turns))

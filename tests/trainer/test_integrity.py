@@ -143,7 +143,7 @@ def test_a_missing_shard_is_named(run: Run) -> None:
 
 
 def test_a_half_written_model_is_set_aside_and_a_whole_one_stays(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    from trainer.checkpoints import seal
+    from trainer.training.checkpoints import seal
 
     model = run.model(2)
     seal(model, model.with_name("sealed"), 3)

@@ -19,14 +19,14 @@ from records.store import write_rows
 from tests.conftest import ROOT
 from tests.tiny import save_in_bfloat16, save_tiny_model
 from trainer import rounds
-from trainer.checkpoints import Checkpoints, checkpoints_in
 from trainer.dpo import Config as DPOConfig
 from trainer.dpo import DPOOptions
-from trainer.launch import LaunchOptions
 from trainer.recipe import Config
 from trainer.sft import Config as SFTConfig
 from trainer.sft import SFTOptions
-from trainer.training import report_of
+from trainer.training.checkpoints import Checkpoints, checkpoints_in
+from trainer.training.fit import report_of
+from trainer.training.launch import LaunchOptions
 
 TOLERANCE = 1e-5
 SHARDED = ("orpo", "simpo", "ift")

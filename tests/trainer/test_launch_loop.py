@@ -11,8 +11,8 @@ import pytest
 from records.runs import Run
 from records.store import write_rows
 from tests.trainer.test_launch import CHATS, distance, environment, models
-from trainer.checkpoints import checkpoints_in
-from trainer.training import report_of
+from trainer.training.checkpoints import checkpoints_in
+from trainer.training.fit import report_of
 
 __all__ = ["models"]
 

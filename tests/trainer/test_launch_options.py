@@ -10,12 +10,13 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError, TrainingError
-from trainer import launch
 from trainer.dpo import Config as DPOConfig
 from trainer.dpo import DPOOptions
-from trainer.launch import LaunchOptions, check_launch
 from trainer.sft import SFTOptions
-from trainer.training import check_options, trainer_settings
+from trainer.training import launch, processes
+from trainer.training.fit import trainer_settings
+from trainer.training.launch import LaunchOptions, check_launch
+from trainer.training.options import check_options
 
 
 def test_the_batch_is_that_of_all_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -32,7 +33,7 @@ def test_the_batch_is_that_of_all_processes(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_sharding_that_would_lose_the_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     around = {"LOCAL_RANK": "0", "WORLD_SIZE": "2", "ACCELERATE_USE_FSDP": "true"}
-    for name, value in (launch.SHARDING | around).items():
+    for name, value in (processes.SHARDING | around).items():
         monkeypatch.setenv(name, value)
     check_options(SFTOptions())
     monkeypatch.setenv("FSDP_STATE_DICT_TYPE", "SHARDED_STATE_DICT")
@@ -44,7 +45,7 @@ def test_a_sharded_model_of_low_precision_keeps_its_outputs_and_gradients_exact(
     import torch
     from torch.distributed.fsdp import MixedPrecisionPolicy
 
-    from trainer.sharding import keep_precision
+    from trainer.training.sharding import keep_precision
 
     low = torch.bfloat16
     plugin = SimpleNamespace(mixed_precision_policy=MixedPrecisionPolicy(low, low, low))

@@ -21,13 +21,13 @@ from trainer.dpo import DPOOptions, train_dpo
 from trainer.eft_examples import judge_chat
 from trainer.ift.options import IFTOptions
 from trainer.kto import KTOOptions, train_kto
-from trainer.lengths import fitting
 from trainer.orpo import ORPOOptions, train_orpo
 from trainer.pairing import PairOptions, make_pairs
 from trainer.reward_model import RewardOptions, train_reward_model
 from trainer.sft import SFTOptions, train_sft
 from trainer.simpo import SimPOOptions, train_simpo
-from trainer.training import report_of
+from trainer.training.fit import report_of
+from trainer.training.lengths import fitting
 
 LONG = "point " * 60
 ROOM = {"max_length": 64, "batch_size": 2, "micro_batch_size": 2, "save_minutes": 0.0}

@@ -13,10 +13,10 @@ import torch
 from console.errors import EngineError, InputError, TrainingError
 from records import Prompt, read_rows
 from tests.tiny import save_tiny_model
-from trainer.checkpoints import checkpoints_in, flaw_of
 from trainer.ppo.options import PPOOptions, adapted, check_ppo, learning_rate_at
 from trainer.ppo.rewards import RewardSource, reward_function, reward_model
 from trainer.ppo.trainer import PPOStep, checkpoints_of, log_of, train_ppo
+from trainer.training.checkpoints import checkpoints_in, flaw_of
 
 WORDS = ["<pad>", "<s>", "</s>", "a", "b", "c", "d", "e", "ask"]
 EOS = 2

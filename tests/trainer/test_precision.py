@@ -15,10 +15,10 @@ from records import Prompt
 from records.store import read_rows
 from tests.tiny import save_in_bfloat16, save_tiny_model
 from tests.trainer.test_autocast import CHATS, PAIRS, STEPS, dpo, ift, kto, orpo, reward_model, sft, simpo
-from trainer.checkpoints import Checkpoints, checkpoints_in
 from trainer.ppo.options import PPOOptions
 from trainer.ppo.rewards import RewardSource
 from trainer.ppo.trainer import PPOStep, checkpoints_of, log_of, train_ppo
+from trainer.training.checkpoints import Checkpoints, checkpoints_in
 
 FAST = STEPS | {"batch_size": 2}
 
@@ -89,7 +89,7 @@ def test_a_training_that_goes_on_has_lost_nothing_to_rounding(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("trainer.training.write_weights", killed)
+        patch.setattr("trainer.training.fit.write_weights", killed)
         with pytest.raises(KeyboardInterrupt):
             train_sft(low, tmp_path / "stopped", CHATS, options, 0)
     states = list((tmp_path / "stopped.state").glob("checkpoint-*"))
@@ -177,7 +177,7 @@ def test_all_iterations_of_a_run_answer_in_the_type_of_its_base_model(
 
 
 def test_a_low_precision_checkpoint_is_trained_in_float32(low: Path) -> None:
-    from trainer.training import load_policy
+    from trainer.training.fit import load_policy
 
     model, _ = load_policy(low)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}

@@ -82,7 +82,7 @@ def test_plain_settings_train_as_the_stock_trainer_does(tiny_model: Path, tmp_pa
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
-    from trainer.training import fit, load_policy, trainer_settings
+    from trainer.training.fit import fit, load_policy, trainer_settings
 
     pairs = [msgspec.structs.replace(one, weight=1.0) for one in PAIRS * 3]
     trained = train_dpo(tiny_model, tmp_path / "ours", pairs, OPTIONS, seed=3)

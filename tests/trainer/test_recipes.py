@@ -12,10 +12,10 @@ from records import Prompt
 from records.files import BadRows, read_records
 from tests.conftest import ROOT
 from trainer.early_stop import EarlyStopOptions
-from trainer.launch import SHARDING
 from trainer.recipe import CandidateOptions, Config, EvalOptions, NewPromptOptions, check
 from trainer.seeds import EFT, eft_chats, ift_chats, seed_prompts
 from trainer.splits import split_prompts
+from trainer.training.processes import SHARDING
 
 PROMPTS = [Prompt(id=str(number), prompt=f"prompt {number}") for number in range(30)]
 SMALL = Config(candidates=CandidateOptions(prompts=8), eval=EvalOptions(prompts=6))

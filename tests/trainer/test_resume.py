@@ -6,17 +6,17 @@ from typing import Any
 import msgspec
 import pytest
 
-import trainer.training
+import trainer.training.fit
 from records import Pair, Response, messages_of
 from trainer.dpo import DPOOptions, train_dpo
 from trainer.ift.options import IFTOptions
 from trainer.ift.trainer import train_ift
 from trainer.ledger import _deciding
-from trainer.resume import STATE, work_of
 from trainer.reward_model import RewardOptions, train_reward_model
 from trainer.rlp.bottleneck_options import BottleneckOptions
 from trainer.sft import SFTOptions, train_sft
-from trainer.training import Trained, claim_folder
+from trainer.training.fit import Trained, claim_folder
+from trainer.training.resume import STATE, work_of
 
 ALWAYS = 1e-9
 """Minutes: every step is saved."""
@@ -67,7 +67,7 @@ def killed_after(n_steps: int, train: Train, parent: Path, out: Path, monkeypatc
     """Train and end like a killed process before step `n_steps` + 1."""
     from transformers import TrainerCallback
 
-    watch = trainer.training.watch
+    watch = trainer.training.fit.watch
 
     class Killer(TrainerCallback):  # type: ignore[misc]
         def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -79,7 +79,7 @@ def killed_after(n_steps: int, train: Train, parent: Path, out: Path, monkeypatc
         return watch(made, *rest)
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(trainer.training, "watch", watched)
+        patched.setattr(trainer.training.fit, "watch", watched)
         train(parent, out)
 
 

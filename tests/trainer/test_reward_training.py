@@ -75,7 +75,7 @@ def test_plain_settings_train_as_the_stock_trainer_does(tiny_model: Path, tmp_pa
     from transformers import AutoTokenizer
     from trl import RewardConfig, RewardTrainer
 
-    from trainer.training import fit, trainer_settings
+    from trainer.training.fit import fit, trainer_settings
 
     train_reward_model(tiny_model, tmp_path / "ours", separable(12), OPTIONS, 3)
     rows = [{name: getattr(one, name) for name in ("prompt", "chosen", "rejected")} for one in separable(12)]

@@ -3,8 +3,8 @@ import torch
 from trl.kernels import chunked_logprob
 from trl.trainer import utils
 
-from trainer import tiles
-from trainer.tiles import small_tiles
+from trainer.training import tiles
+from trainer.training.tiles import small_tiles
 
 
 def sizes() -> tuple[int, int]:

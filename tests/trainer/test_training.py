@@ -6,7 +6,7 @@ from console.errors import InputError, TrainingError
 from records import Pair
 from trainer.dpo import DPOOptions, train_dpo
 from trainer.sft import SFTOptions, train_sft
-from trainer.training import claim_folder, report_of
+from trainer.training.fit import claim_folder, report_of
 
 CHATS = [
     [{"role": "user", "content": f"say {n}"}, {"role": "assistant", "content": f"point {n} " * 3}] for n in range(6)
@@ -81,7 +81,7 @@ def test_dpo_widens_the_gap_between_chosen_and_rejected(tiny_model: Path, tmp_pa
 def test_a_special_token_in_a_pair_does_not_become_one(tiny_model: Path) -> None:
     from transformers import AutoTokenizer
 
-    from trainer.training import safe_example
+    from trainer.training.fit import safe_example
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     chat = safe_example(tokenizer, [{"role": "user", "content": "a<|im_end|>b"}])["prompt"]

@@ -32,10 +32,10 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The trainers that would be trained, in place of training them."""
     import trainer.ift.trainer
     import trainer.reference_free
-    import trainer.training
+    import trainer.training.fit
 
     found: list[Any] = []
-    for module in (trainer.training, trainer.reference_free, trainer.ift.trainer):
+    for module in (trainer.training.fit, trainer.reference_free, trainer.ift.trainer):
         monkeypatch.setattr(module, "fit", lambda made, *_, **__: found.append(made))
     return found
 
@@ -78,7 +78,7 @@ def test_ppo_takes_an_answer_that_ends_its_turn_as_ended(model: Path, tmp_path: 
     from trainer.ppo.options import PPOOptions
     from trainer.ppo.rewards import RewardSource
     from trainer.ppo.rollout import Actors, Question, roll_out
-    from trainer.training import load_policy
+    from trainer.training.fit import load_policy
 
     policy, tokenizer = load_policy(model)
     engine = biased(TransformersEngine.of_live(policy, tokenizer, "policy"), END, 50.0)

@@ -18,11 +18,11 @@ import tyro
 
 from console.command import run
 from console.writing import OutFolder
-from trainer.chat_command import train_on_chats
-from trainer.flags import TrainFlags
 from trainer.ift.options import IFTOptions, check_ift
-from trainer.launch import one_voice
-from trainer.training import Trained
+from trainer.training.command import train_on_chats
+from trainer.training.fit import Trained
+from trainer.training.flags import TrainFlags
+from trainer.training.processes import one_voice
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.errors import InputError
 from engines.chat.template import encoded, rendered, safe_messages
-from trainer.training import safe_example
+from trainer.training.fit import safe_example
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -6,7 +6,7 @@ from typing import Literal
 from console.errors import InputError
 from console.ranges import Count, Positive, Share
 from trainer.ift.propagation import Variant, check_propagation
-from trainer.training import TrainingOptions, check_options
+from trainer.training.options import TrainingOptions, check_options
 
 Prediction = Literal["greedy", "sampled", "second"]
 

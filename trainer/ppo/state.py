@@ -12,7 +12,8 @@ import torch
 
 from engines.models import FLOAT32
 from records.store import set_aside, write_atomic
-from trainer.checkpoints import (
+from trainer.ppo.actor import ActorCritic
+from trainer.training.checkpoints import (
     MANIFEST,
     Checkpoints,
     Manifest,
@@ -23,7 +24,6 @@ from trainer.checkpoints import (
     saved_dtype,
     seal,
 )
-from trainer.ppo.actor import ActorCritic
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

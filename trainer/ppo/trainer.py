@@ -25,15 +25,15 @@ from records import Prompt, Store, messages_of
 from records.finish import cut_off
 from records.keys import content_key, derived_seed
 from records.rows import Row
-from trainer.checkpoints import Checkpoints, clear_unfinished, seal
-from trainer.launch import is_first, is_sharded, n_processes
 from trainer.ppo.actor import ActorCritic, load_value, settle
 from trainer.ppo.options import PPOOptions, adapted, check_ppo, learning_rate_at, n_steps_of
 from trainer.ppo.rewards import RewardSource
 from trainer.ppo.rollout import Actors, Answer, Question, experience_of, roll_out
 from trainer.ppo.state import Progress, load_state, newest_state, save_state, step_name, write_policy
 from trainer.ppo.update import Learner, seeded_order
-from trainer.training import REPORT, Trained, load_policy
+from trainer.training.checkpoints import Checkpoints, clear_unfinished, seal
+from trainer.training.fit import REPORT, Trained, load_policy
+from trainer.training.processes import is_first, is_sharded, n_processes
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

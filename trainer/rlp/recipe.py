@@ -15,7 +15,7 @@ from trainer.reward_model import RewardOptions
 from trainer.rlp.bottleneck_options import BottleneckOptions
 from trainer.rlp.synthetic_options import SyntheticOptions
 from trainer.sft import SFTOptions
-from trainer.training import check_options, with_template
+from trainer.training.options import check_options, with_template
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from trainer.ppo.options import n_steps_of
 from trainer.rlp.measure import Evaluation, PolicyFigures, RewardModelFigures
 from trainer.rlp.recipe import Config
 from trainer.rlp.splits import Split
-from trainer.training import TrainingOptions
+from trainer.training.options import TrainingOptions
 
 
 def print_report(run: Run, config: Config, lines: list[LedgerLine], evaluation: Evaluation) -> None:

@@ -40,7 +40,8 @@ from trainer.rlp.splits import Split
 from trainer.seeds import ift_chats
 from trainer.sft import train_sft
 from trainer.splits import split_hash
-from trainer.training import figures_of, report_of, with_template
+from trainer.training.fit import figures_of, report_of
+from trainer.training.options import with_template
 
 REWARD_FIGURES = "reward.json"
 """How an iteration's reward model does on the held-out preferences."""

@@ -17,7 +17,7 @@ from console.progress import say
 from records.keys import content_key
 from records.rows import Row
 from records.store import set_aside
-from trainer.launch import is_first, is_sharded
+from trainer.training.processes import is_first, is_sharded
 
 if TYPE_CHECKING:
     from torch import nn

@@ -7,8 +7,9 @@ from pathlib import Path
 from console.errors import InputError
 from console.output import tell_plan
 from console.progress import say
-from trainer.flags import TrainFlags
-from trainer.training import Trained, TrainingOptions, check_options
+from trainer.training.fit import Trained
+from trainer.training.flags import TrainFlags
+from trainer.training.options import TrainingOptions, check_options
 
 Train = Callable[..., Trained]
 """Takes parent, out, conversations, options and seed."""
@@ -20,8 +21,8 @@ def train_on_chats(config: TrainFlags, out: Path, options: TrainingOptions, trai
     from engines.models import resolve_model
     from records.files import BadRows, take
     from records.shapes import read_chats
-    from trainer.flags import codes_of
-    from trainer.training import claim_folder, table_row
+    from trainer.training.fit import claim_folder, table_row
+    from trainer.training.flags import codes_of
 
     if config.file is None:
         raise InputError("name a file of conversations; see --help")

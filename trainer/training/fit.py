@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import math
 import shutil
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from console.errors import InputError, TrainingError
 from console.progress import progress
-from console.ranges import Count, NotNegative, Positive, Share, check_ranges
-from engines.chat.options import ChatTemplateKwargs
-from engines.chat.template import check_example, checked_kwargs, load_tokenizer, safe_messages
-from trainer.checkpoints import Checkpoints, clear_unfinished, newest_checkpoint, saver, seal, write_weights
-from trainer.launch import check_batch, check_sharding, is_first, is_sharded, n_processes
-from trainer.lengths import Lengths
-from trainer.resume import Keeping, keeper, newest_state, work_of
-from trainer.tiles import small_tiles
-from trainer.watch import watch
+from engines.chat.template import check_example, load_tokenizer, safe_messages
+from trainer.training.checkpoints import Checkpoints, clear_unfinished, newest_checkpoint, saver, seal, write_weights
+from trainer.training.lengths import Lengths
+from trainer.training.options import TrainingOptions
+from trainer.training.processes import is_first, is_sharded, n_processes
+from trainer.training.resume import Keeping, keeper, newest_state, work_of
+from trainer.training.tiles import small_tiles
+from trainer.training.watch import watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,32 +32,8 @@ if TYPE_CHECKING:
     from records import Message
 
 
-OptionsT = TypeVar("OptionsT", bound="TrainingOptions")
 REPORT = "training.json"
 """Lies in the model's own folder, so that the two come into being at once."""
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """How long and how fast to train."""
-
-    learning_rate: Positive
-    """The peak; it falls to a tenth along a cosine."""
-    epochs: Count = 1
-    """Times that every example is seen."""
-    batch_size: Count = 16
-    """Examples an optimiser step, over all processes."""
-    micro_batch_size: Count = 2
-    """Examples in a device's memory at once; more is faster and takes more memory."""
-    max_length: Count = 1024
-    """Tokens of prompt and answer; an example that is longer is left out: its end, a judgment's score for one, would be
-    cut off."""
-    warmup_share: Share = 0.1
-    """The share of the steps in which the learning rate rises."""
-    save_minutes: NotNegative = 30.0
-    """How old the saved state, from which a training that was killed goes on, gets at most; 0 saves none."""
-    chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
-    """Variables of the model's chat template, e.g. '{"enable_thinking": false}'; the new model keeps them."""
 
 
 @dataclass(frozen=True)
@@ -75,24 +50,6 @@ class Trained:
     """Examples that were given and not learnt from, because their end is beyond max_length."""
     n_cut_off: int = 0
     """Examples with an answer that was cut off where it was written."""
-
-
-def check_options(options: TrainingOptions) -> None:
-    """Raise InputError where a setting that all trainings have is out of range."""
-    checked_kwargs(options.chat_template_kwargs)
-    check_ranges(options)
-    check_batch(options, n_processes())
-    check_sharding()
-
-
-def with_template(options: OptionsT, kwargs: Mapping[str, Any]) -> OptionsT:
-    """Return the settings of a run's training, whose template is that with which the run asks and judges.
-
-    Raises InputError where they have one of their own: then the model would be asked otherwise than it learnt.
-    """
-    if options.chat_template_kwargs not in ({}, dict(kwargs)):
-        raise InputError("chat_template_kwargs are one choice for a run: set them beside the model, not in a training")
-    return replace(options, chat_template_kwargs=dict(kwargs))
 
 
 def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[str, Any]:
@@ -117,7 +74,7 @@ def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[st
         "dataloader_pin_memory": on_gpu,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # a loss that is not a number must be seen
-        "save_strategy": "no",  # by the clock instead: trainer.resume
+        "save_strategy": "no",  # by the clock instead: trainer.training.resume
         "save_total_limit": 2,  # the one before stays until the new one is whole
         "report_to": [],
         "disable_tqdm": True,
@@ -135,7 +92,7 @@ def load_policy(
     from transformers import AutoModelForCausalLM
 
     if is_sharded() and not is_first():
-        from trainer.sharding import unfilled_model
+        from trainer.training.sharding import unfilled_model
 
         model = unfilled_model(folder)
     else:
@@ -180,7 +137,7 @@ def fit(
         raise TrainingError(f"{title}: no example fits max_length ({trainer.args.max_length} tokens); raise it")
     trainer.remove_callback(PrinterCallback)
     if is_sharded():
-        from trainer.sharding import keep_precision
+        from trainer.training.sharding import keep_precision
 
         keep_precision(trainer)
     if is_first():

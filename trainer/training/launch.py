@@ -7,36 +7,25 @@ the same rows and holds a part of every step; the first of them alone writes, pr
 import ctypes
 import gc
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from console.command import INTERRUPTED
-from console.errors import InputError, JudgeloopError, TrainingError
+from console.errors import InputError, TrainingError
 from console.progress import say
 from console.ranges import Count
+from trainer.training.options import check_batch
 
 if TYPE_CHECKING:
-    from trainer.training import TrainingOptions
+    from trainer.training.options import TrainingOptions
 
-FIRST_SPEAKS_S = 10.0
-"""How long a process that failed waits for the first to say why; the launcher then ends it."""
 END_S = 30.0
 """How long a launcher has to end its processes before it is killed."""
-SHARDING = {
-    "FSDP_VERSION": "2",
-    "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
-    "FSDP_CPU_RAM_EFFICIENT_LOADING": "true",
-}
-"""What accelerate must have been told, as it passes it on in the environment."""
 ERROR = "error: "
 """What a command's last line begins with (console.command)."""
 
@@ -49,53 +38,6 @@ class LaunchOptions:
     """A file of `accelerate launch --config_file`: the number of processes, and what each of them holds."""
     processes: Count | None = None
     """Processes, instead of the file's number."""
-
-
-def n_processes() -> int:
-    """Return how many processes train this model together."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
-
-
-def is_first() -> bool:
-    """Whether this process is the one that writes and prints."""
-    return n_processes() == 1 or os.environ.get("RANK", "0") == "0"
-
-
-def is_sharded() -> bool:
-    """Whether each process holds a part of the weights only (FSDP)."""
-    return "LOCAL_RANK" in os.environ and os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
-
-
-def check_sharding() -> None:
-    """Raise InputError where accelerate was told to shard in a way that loses the model or is not made for here."""
-    if not is_sharded():
-        return
-    for name, value in SHARDING.items():
-        if os.environ.get(name, "").lower() != value.lower():
-            raise InputError(f"set {name.lower()} to {value} in accelerate's file, as in recipes/accelerate_fsdp.yaml")
-
-
-@contextmanager
-def one_voice() -> Iterator[None]:
-    """Run a command on all processes, with the output and the error message of the first one only.
-
-    What a person can do something about, every process meets: the others wait until the launcher ends them, and only
-    one that failed alone says why. An error of another kind ends its process at once.
-    """
-    if is_first():
-        yield
-        _leave()
-        return
-    nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  libraries' log handlers keep it to the end
-    with redirect_stdout(nowhere), redirect_stderr(nowhere):
-        try:
-            yield
-        except JudgeloopError:
-            time.sleep(FIRST_SPEAKS_S)
-            raise
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
-        _leave()
 
 
 def launch(options: LaunchOptions, module: str, arguments: Sequence[str | Path], title: str) -> None:
@@ -155,16 +97,6 @@ def check_launch(options: LaunchOptions, trainings: Sequence["TrainingOptions"])
         check_batch(training, number)
 
 
-def check_batch(options: "TrainingOptions", processes: int) -> None:
-    """Raise InputError where the examples of an optimiser step cannot be shared out evenly."""
-    if options.batch_size % (options.micro_batch_size * processes):
-        times = f" times {processes} processes" if processes > 1 else ""
-        raise InputError(
-            f"batch_size ({options.batch_size}) must be a multiple of micro_batch_size "
-            f"({options.micro_batch_size}){times}"
-        )
-
-
 def _passed_on(lines: Iterable[str]) -> str:
     """Print what the child says until its error, and return that; the launcher's own report after it says no more."""
     error, last = None, deque[str](maxlen=1)
@@ -194,8 +126,3 @@ def _free_device() -> None:
     gc.collect()
     if "torch" in sys.modules:
         sys.modules["torch"].cuda.empty_cache()  # freed tensors stay this process's own until then
-
-
-def _leave() -> None:
-    if n_processes() > 1 and "torch" in sys.modules and sys.modules["torch"].distributed.is_initialized():
-        sys.modules["torch"].distributed.destroy_process_group()

@@ -1,0 +1,1 @@
+"""What every training shares: settings, processes, checkpoints, and the fit itself."""
