@@ -30,7 +30,7 @@ from judges.options import Reading
 from judges.rubric import load_rubric
 from judges.template import fill
 from records.files import BadRows, read_records
-from trainer.seeds import EFT
+from trainer.seeds.reading import EFT
 
 PLAIN_BATCH = 16
 ANSWER_CHARS = 70

@@ -115,7 +115,7 @@ def main(config: Config) -> None:
 def planned(config: Config) -> Work:
     """Return the work; raises SystemExit where the sides could not be given the same."""
     from engines.models import resolve_model
-    from trainer.seeds import seed_prompts
+    from trainer.seeds.reading import seed_prompts
 
     texts = [str(prompt.prompt) for prompt in seed_prompts(None)]
     if config.prompts > len(texts) or config.prompts % config.batch_size:

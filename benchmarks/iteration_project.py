@@ -7,7 +7,7 @@ from benchmarks.iteration_work import Counts, Stage, Work, run_stage
 from records import Pair, Prompt, read_rows
 from records.runs import Run
 from trainer.dpo import DPOOptions, train_dpo
-from trainer.recipe import CandidateOptions, Config
+from trainer.loop.recipe import CandidateOptions, Config
 
 
 def pairs_file(folder: Path) -> Path:
@@ -18,7 +18,8 @@ def pairs_file(folder: Path) -> Path:
 def whole(work: Work, folder: Path) -> Counts:
     """Run the round that a loop runs for each iteration, with the base model as the parent."""
     import engines.transformers_engine as engine
-    from trainer.rounds import link_base_model, preference_round
+    from records.runs import link_base_model
+    from trainer.loop.rounds import preference_round
 
     _forbid_the_end(engine, Path(work.model))
     run, config = Run(folder), _config(work)

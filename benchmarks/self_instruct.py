@@ -25,7 +25,7 @@ from console.table import Cell, print_table
 from records import text_of
 from records.files import BadRows
 from records.shapes import read_prompts
-from trainer.self_instruct.rouge import Match, RougeIndex, rouge_l
+from trainer.prompts.rouge import Match, RougeIndex, rouge_l
 
 ResultT = TypeVar("ResultT")
 THRESHOLD = 0.7

@@ -119,8 +119,8 @@ def _stored(config: Config, ranked: "list[RankedAnswers]", path: Path) -> "Judge
     from judges.rewards import READ
     from judges.rubric import load_rubric, rubric_names
     from records import Judgment, text_of
+    from records.fields.typed import read_typed
     from records.files import BadRows
-    from records.typed import read_typed
 
     rows = list(read_typed(path, Judgment, BadRows(strict=config.strict)))
     if len(judges := {row.judge for row in rows}) > 1:

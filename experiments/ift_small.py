@@ -127,7 +127,7 @@ def _write_data(config: Config) -> None:
     from records import Response
     from records.files import BadRows, take
     from records.store import write_rows
-    from trainer.eft_split import Shares, split_trees
+    from trainer.eft.split import Shares, split_trees
 
     assert config.file is not None
     ranked = read_ranked(config.file, BadRows(strict=config.strict))

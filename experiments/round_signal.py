@@ -107,7 +107,7 @@ def share_first_more(gains: "Sequence[tuple[float | None, float | None]]") -> fl
 def _gains(
     found: "Run", number: int, answers: "Sequence[tuple[str | list[Message], str]]", batch_size: int
 ) -> list[float | None]:
-    from trainer.consistency import implicit_rewards, likelihoods_under
+    from trainer.pairs.consistency import implicit_rewards, likelihoods_under
 
     stored = found.iteration(number) / "signal"
     now, before = (likelihoods_under(found.model(n), answers, stored, batch_size) for n in (number, number - 1))

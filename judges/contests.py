@@ -10,11 +10,11 @@ from console.progress import say
 from judges.pairwise import Contest
 from judges.rubric import Rubric
 from records import Judgment, Response, answer_key, messages_of
+from records.fields.typed import read_typed
 from records.files import BadRows, Record
 from records.keys import content_key
 from records.shapes import located, located_responses, responses_of, sides_of
 from records.store import latest
-from records.typed import read_typed
 
 SAME_NAME = ("a", "b")
 

@@ -20,9 +20,9 @@ from judges.rubric import load_rubric, rubric_names
 from judges.verdict import How, aggregated, all_said, score_of
 from records import Comparison, Judgment, Usage
 from records.disk import DiskDict
+from records.fields.typed import read_typed
 from records.files import BadRows, read_records
 from records.keys import content_key
-from records.typed import read_typed
 
 SHOWN_CHARACTERS = 60
 

@@ -13,9 +13,8 @@ from typing import Any, Literal, TypeVar
 
 from console.errors import JudgeError
 from judges.judge import Judge, Prompts
-from records import Message
+from records.rows import Completion, text_of_completion
 
-Completion = str | list[Message]
 Rewards = list[float | None]
 Missing = Literal["none", "mean", "raise"]
 RewardFunction = Callable[..., Rewards]
@@ -72,13 +71,6 @@ class PairwiseJudge:
         """Return how far the first completion is preferred, from 0 to 1; None where there is no verdict."""
         rows = self.with_rubric.compare(prompts, *_sides(completions))
         return [None if row.preference_b is None else 1 - row.preference_b for row in rows]
-
-
-def text_of_completion(completion: Completion) -> str:
-    """Return the text of a completion: itself, or the contents of its assistant turns."""
-    if isinstance(completion, str):
-        return completion
-    return "\n\n".join(turn["content"] or "" for turn in completion if turn["role"] == "assistant")
 
 
 def _sides(completions: Sequence[Sequence[Completion]]) -> tuple[list[str], list[str]]:

@@ -14,6 +14,7 @@ import msgspec
 
 from console.errors import InputError
 from console.output import say
+from console.writing import make_folder
 from records.names import checked_name
 from records.store import in_use
 
@@ -169,3 +170,13 @@ def _worked_on_ns(run: Run) -> int:
 def _known() -> str:
     names = sorted(path.parent.name for path in RUNS.glob("*/run.toml"))
     return f". Found: {', '.join(names)}" if names else ""
+
+
+def link_base_model(run: Run, base: Path) -> None:
+    """Make iter0/model point to the base model; a copy of the weights would only take space."""
+    link = run.model(0)
+    if link.exists():
+        return
+    make_folder(link.parent)
+    link.unlink(missing_ok=True)  # a link whose target is gone
+    link.symlink_to(base.resolve(), target_is_directory=True)

@@ -22,7 +22,7 @@ from console.command import run
 from console.errors import InputError
 from console.ranges import NotNegative, Positive
 from console.writing import OutFolder
-from trainer.pair_command import PairFlags, check_pairs, train_on_pairs
+from trainer.preference.command import PairFlags, check_pairs, train_on_pairs
 from trainer.training.fit import Trained
 from trainer.training.options import TrainingOptions, check_options
 from trainer.training.processes import is_sharded, one_voice
@@ -77,7 +77,7 @@ def train_dpo(
 
     The reference's log-probabilities are computed once, before the first step, so that only one model is in memory:
     another reference, or one that is sharded over processes, is loaded before the parent, and freed. The loss is in
-    `trainer.preference_trainer`; with hard labels, equal weights and no `length_alpha` it is TRL's own. Raises
+    `trainer.preference.trainer`; with hard labels, equal weights and no `length_alpha` it is TRL's own. Raises
     InputError for a bad setting or pairs that lack what it needs, TrainingError where there is nothing to train on or
     the loss is not a number.
     """
@@ -86,7 +86,7 @@ def train_dpo(
     from trl import DPOConfig
 
     from engines.chat.template import load_tokenizer
-    from trainer.preference_trainer import PreferenceTrainer
+    from trainer.preference.trainer import PreferenceTrainer
     from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
     from trainer.training.lengths import Lengths, fitting, n_cut_off
     from trainer.training.resume import work_of
@@ -129,7 +129,7 @@ def _columns(pairs: "Sequence[Pair]", options: DPOOptions) -> list[dict[str, flo
         )
     if options.labels == "hard" and len(set(weights)) == 1:
         return [{}] * len(pairs)
-    from trainer.preference_trainer import LABEL, WEIGHT
+    from trainer.preference.trainer import LABEL, WEIGHT
 
     return [{WEIGHT: weight, LABEL: label} for weight, label in zip(weights, known, strict=True)]
 
@@ -138,7 +138,7 @@ def _with_reference(data: Any, reference: Path, shared: dict[str, Any]) -> Any:
     """Return `data`, tokenised, with the log-probabilities that the model in `reference` gives both answers."""
     import gc
 
-    from trainer.preference_trainer import PreferenceTrainer
+    from trainer.preference.trainer import PreferenceTrainer
     from trainer.training.fit import load_policy
 
     model, tokenizer = load_policy(reference)

@@ -21,7 +21,7 @@ from console.errors import InputError
 from console.progress import say
 from console.ranges import Couple, Positive
 from console.writing import OutFolder
-from trainer.pair_command import PairFlags, check_pairs, train_on_pairs
+from trainer.preference.command import PairFlags, check_pairs, train_on_pairs
 from trainer.training.fit import Trained
 from trainer.training.options import TrainingOptions, check_options
 from trainer.training.processes import n_processes, one_voice

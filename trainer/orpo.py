@@ -19,7 +19,7 @@ import tyro
 from console.command import run
 from console.ranges import Positive
 from console.writing import OutFolder
-from trainer.pair_command import PairFlags, check_pairs, train_on_pairs
+from trainer.preference.command import PairFlags, check_pairs, train_on_pairs
 from trainer.training.fit import Trained
 from trainer.training.options import TrainingOptions, check_options
 from trainer.training.processes import one_voice
@@ -62,14 +62,14 @@ def train_orpo(
     title: str = "ORPO",
     checkpoints: "Checkpoints | None" = None,
 ) -> Trained:
-    """Train the model in `parent` on `pairs` and save it in `out`; the loss is `trainer.reference_free.orpo_loss`.
+    """Train the model in `parent` on `pairs` and save it in `out`; the loss is `trainer.preference.losses.orpo_loss`.
 
     Raises InputError for a bad setting, TrainingError where there is nothing to train on or the loss is not a number.
     """
     check_options(options)
     check_pairs(pairs)
-    from trainer.pair_losses import orpo_loss
-    from trainer.reference_free import train_reference_free
+    from trainer.preference.losses import orpo_loss
+    from trainer.preference.reference_free import train_reference_free
 
     loss = partial(orpo_loss, weight=options.weight)
     return train_reference_free(parent, out, pairs, options, seed, title, loss, options.weight, checkpoints)

@@ -10,7 +10,7 @@ from experiments.known_truth.world import TOP
 
 if TYPE_CHECKING:
     from judges.options import Reading
-    from trainer.recipe import Config
+    from trainer.loop.recipe import Config
 
 RUBRIC = Path(__file__).parent / "rubric.toml"
 ITERATIONS = 3
@@ -104,8 +104,8 @@ def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> "Config":
     from engines.options import EngineOptions
     from judges.options import JudgeOptions
     from trainer.dpo import DPOOptions
-    from trainer.pairs import PairOptions
-    from trainer.recipe import CandidateOptions, Config, RoundOptions, SeedOptions
+    from trainer.loop.recipe import CandidateOptions, Config, RoundOptions, SeedOptions
+    from trainer.pairs.__main__ import PairOptions
     from trainer.sft import SFTOptions
 
     return Config(

@@ -15,14 +15,15 @@ from records import Judgment, Prompt, Store
 from records.keys import content_key
 from records.runs import Run
 from records.store import write_rows
-from trainer.recipe import Config
+from trainer.loop.recipe import Config
 
 JUDGED = re.compile(r"^(?P<prompt>.*) <answer> (?P<answer>.*) </answer>")
 
 
 def run_arm(arm: Arm, name: str, size: Size, seeds: Seeds, seed: int) -> Run:
     """Train M1 to M3 of one arm, going on where it was stopped, and return the run's folder."""
-    from trainer.rounds import link_base_model, preference_round
+    from records.runs import link_base_model
+    from trainer.loop.rounds import preference_round
 
     run, config = Run(seeds.folder / name), recipe(arm, size, seeds, seed)
     link_base_model(run, seeds.base)
@@ -45,7 +46,8 @@ def model_folder(run: Run, number: int) -> Path:
 
 def _link_first(run: Run, arm: Arm, size: Size, seeds: Seeds, seed: int) -> None:
     """Make iter1/model point to the M1 that all arms with the same seeds share; train it where there is none."""
-    from trainer.rounds import link_base_model, supervised
+    from records.runs import link_base_model
+    from trainer.loop.rounds import supervised
 
     shared = Run(seeds.folder / ("m1" if arm.eft else "m1_no_eft"))
     if not shared.model(1).exists():
@@ -60,7 +62,7 @@ def _link_first(run: Run, arm: Arm, size: Size, seeds: Seeds, seed: int) -> None
 def _gather(run: Run, number: int, prompts: list[Prompt], arm: Arm, config: Config) -> None:
     """Write what a round's own gathering writes, with the arm's judge in the place of the model."""
     from judges.judge import judge_into, open_judge
-    from trainer.gather import candidates, open_model, pairs_of
+    from trainer.loop.gather import candidates, open_model, pairs_of
 
     folder = run.iteration(number)
     if (folder / "pairs.jsonl").exists():

@@ -21,7 +21,7 @@ from records.rows import Row
 from records.runs import Run
 from records.shapes import read_chats
 from records.store import write_atomic
-from trainer.recipe import Config
+from trainer.loop.recipe import Config
 
 BATCH_ROWS = 64
 

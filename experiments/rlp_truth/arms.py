@@ -8,7 +8,7 @@ from experiments.known_truth.arms import Seeds
 from experiments.known_truth.model import ModelOptions
 
 if TYPE_CHECKING:
-    from trainer.rlp.bottleneck_options import Objective
+    from trainer.reward_model.bottleneck_options import Objective
     from trainer.rlp.recipe import Config
     from trainer.rlp.synthetic_options import Method
 
@@ -87,8 +87,8 @@ def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> "Config":
     from engines.options import EngineOptions
     from judges.clustering.equivalences.options import EquivalenceOptions
     from trainer.ppo.options import PPOOptions
-    from trainer.reward_model import RewardOptions
-    from trainer.rlp.bottleneck_options import BottleneckOptions
+    from trainer.reward_model.bottleneck_options import BottleneckOptions
+    from trainer.reward_model.options import RewardOptions
     from trainer.rlp.recipe import (
         Config,
         EvalOptions,

@@ -57,9 +57,9 @@ def prepare_seed(seeds: Seeds, size: Size, seed: int) -> None:
 
 def _first(size: Size, seeds: Seeds, seed: int, split: "Split") -> Run:
     """Return the run with SFT and the first reward model, which all arms begin with."""
+    from records.runs import link_base_model
     from trainer.rlp.stages import supervised
-    from trainer.rounds import link_base_model
-    from trainer.seeds import ift_chats
+    from trainer.seeds.reading import ift_chats
     from trainer.sft import train_sft
 
     run, config = Run(seeds.folder / PPO), recipe(ARMS[PPO], size, seeds, seed)

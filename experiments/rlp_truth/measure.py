@@ -14,7 +14,7 @@ from experiments.rlp_truth.circle import HELD_OUT, answers_of, run_arm
 from experiments.rlp_truth.labeller import truly_ordered, worth
 from records import Judgment, Pair, Response, Store, answer_key, read_rows, text_of
 from records.runs import Run
-from trainer.integrity import REWARD_MODEL
+from trainer.run.integrity import REWARD_MODEL
 
 if TYPE_CHECKING:
     from engines.reward_model import RewardModel
@@ -86,7 +86,7 @@ def _best(answers: Sequence[Response], judgments: Sequence[Judgment], seed: int)
 def _kl(run: Run, number: int, answers: Sequence[Response], seeds: Seeds) -> float | None:
     """Return KL(policy || SFT) in nats an answer, estimated on the policy's answers."""
     from engines.transformers_engine import TransformersEngine
-    from trainer.kl import AnswerLikelihood, kl_of, likelihoods_into
+    from trainer.monitors.kl import AnswerLikelihood, kl_of, likelihoods_into
 
     found = []
     for one in (number, 1):

@@ -11,10 +11,10 @@ from judges.audit.columns import GAMES, Columns, judge_in, verdict_of
 from judges.audit.joining.tables import Table, grades_in, verdicts_in
 from judges.audit.labels import Grade, LabelledPair, LabelledSet, Verdict, sampled, verdict_by_scores
 from records.fields.labels import CODES, check_zero_one
+from records.fields.typed import typed
 from records.files import BadRows, Record, read_records
 from records.keys import content_key
 from records.rows import Comparison, Judgment, Message, text_of
-from records.typed import typed
 
 RowT = TypeVar("RowT", Comparison, Judgment)
 TRIED = 20

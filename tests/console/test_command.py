@@ -209,7 +209,7 @@ def test_a_key_in_the_wrong_section_says_which_is_right(tmp_path: Path, text: st
 
 
 def test_a_section_that_may_be_absent_is_named_too(tmp_path: Path) -> None:
-    from trainer.recipe import Config
+    from trainer.loop.recipe import Config
 
     (tmp_path / "c.toml").write_text("patience = 3\n")
     with pytest.raises(InputError, match=r"'patience' is written .*under \[early_stop\]"):

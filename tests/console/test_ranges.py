@@ -134,7 +134,7 @@ def test_a_typed_number_out_of_range_ends_the_parsing(command: str, words: list[
     ],
 )
 def test_a_config_file_is_held_to_the_same_ranges(tmp_path: Path, text: str, message: str) -> None:
-    from trainer.recipe import check
+    from trainer.loop.recipe import check
 
     (tmp_path / "c.toml").write_text(text)
     with pytest.raises(InputError, match=message):

@@ -15,7 +15,7 @@ from records import Prompt, Response, Store
 from records.rows import messages_of
 from tests.families import tokenizer_of
 from tests.tiny import CHAT_TEMPLATE, save_tiny_model
-from trainer.kl import AnswerLikelihood, kl_of, likelihoods_into
+from trainer.monitors.kl import AnswerLikelihood, kl_of, likelihoods_into
 
 EOS, END = 0, 2
 """<|endoftext|>, the tokenizer's end of text, and <|im_end|>, with which the template's turns end."""

@@ -18,7 +18,7 @@ from judges.rubric import Rubric, load_rubric, rubric_names
 from judges.template import fill
 from records.rows import Response
 from tests.fences import plain
-from trainer.eft_examples import judge_chat
+from trainer.eft.examples import judge_chat
 
 RUBRICS = [load_rubric(name) for name in rubric_names()]
 ADDITIVE = load_rubric("additive")

@@ -11,7 +11,7 @@ from console.errors import InputError
 from engines.scripted import ScriptedEngine
 from judges import best_of, calibrate, cluster, compare, rescore, score
 from records import Judgment, read_rows
-from trainer import pairs
+from trainer.pairs import __main__ as pairs
 
 
 @pytest.fixture(autouse=True)

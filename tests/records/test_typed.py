@@ -8,8 +8,8 @@ import pytest
 
 from console.errors import InputError, RowError
 from records import Judgment, Usage, Vote
+from records.fields.typed import read_typed
 from records.files import BadRows
-from records.typed import read_typed
 
 JUDGMENTS = [
     Judgment(

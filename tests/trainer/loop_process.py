@@ -24,8 +24,8 @@ AT_ONCE = 2
 IMPORTED = (
     "sacrebleu", "scipy.stats", "transformers.models.auto.tokenization_auto",
     "transformers.models.llama.modeling_llama", "trl.trainer.dpo_trainer", "trl.trainer.sft_trainer",
-    "engines.transformers_engine", "trainer.eval_integrity", "trainer.training.lengths", "trainer.new_prompts",
-    "trainer.preference_trainer", "trainer.report", "trainer.rounds",
+    "engines.transformers_engine", "trainer.run.eval_integrity", "trainer.training.lengths", "trainer.loop.prompts",
+    "trainer.preference.trainer", "trainer.loop.report", "trainer.loop.rounds",
 )  # fmt: skip
 """All that a loop imports, much of it late: every child would do so again, which takes longer than its loop."""
 
@@ -65,8 +65,8 @@ def _run_all(folder: Path, jobs: list[dict[str, Any]]) -> None:
 
 def _run(job: dict[str, Any]) -> None:
     from console.command import parse
-    from trainer.loop import main as loop
-    from trainer.recipe import Config
+    from trainer.loop.__main__ import main as loop
+    from trainer.loop.recipe import Config
 
     sys.stdout = Path("stdout.txt").open("w")  # noqa: SIM115  the child ends with it
     sys.stderr = Path("stderr.txt").open("w")  # noqa: SIM115

@@ -100,14 +100,16 @@ def kto(model: Path, out: Path) -> Any:
 
 
 def reward_model(model: Path, out: Path) -> Any:
-    from trainer.reward_model import RewardOptions, train_reward_model
+    from trainer.reward_model.options import RewardOptions
+    from trainer.reward_model.train import train_reward_model
 
     return train_reward_model(model, out, PAIRS, RewardOptions(**STEPS), 0)
 
 
 def bottleneck(model: Path, out: Path) -> Any:
-    from trainer.reward_model import RewardOptions, train_reward_model
-    from trainer.rlp.bottleneck_options import BottleneckOptions
+    from trainer.reward_model.bottleneck_options import BottleneckOptions
+    from trainer.reward_model.options import RewardOptions
+    from trainer.reward_model.train import train_reward_model
 
     return train_reward_model(
         model, out, PAIRS, RewardOptions(**STEPS), 0, samples=VIEWS, bottleneck=BottleneckOptions()

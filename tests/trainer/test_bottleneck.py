@@ -13,9 +13,7 @@ from torch.nn.functional import softplus
 
 from console.errors import InputError, TrainingError
 from records import Pair, Response
-from trainer.reward_model import RewardOptions, train_reward_model
-from trainer.reward_trainer import features
-from trainer.rlp.bottleneck import (
+from trainer.reward_model.bottleneck import (
     Bottleneck,
     contrastive,
     jensen_shannon,
@@ -23,8 +21,11 @@ from trainer.rlp.bottleneck import (
     sampled_symmetric_kl,
     symmetric_kl,
 )
-from trainer.rlp.bottleneck_options import BottleneckOptions, Objective
-from trainer.rlp.views import view_pairs
+from trainer.reward_model.bottleneck_options import BottleneckOptions, Objective
+from trainer.reward_model.options import RewardOptions
+from trainer.reward_model.train import train_reward_model
+from trainer.reward_model.trainer import features
+from trainer.reward_model.views import view_pairs
 
 SMALL = BottleneckOptions(z_dim=4, width=16)
 OPTIONS = RewardOptions(learning_rate=1e-3, batch_size=4, micro_batch_size=4, warmup_share=0.0)

@@ -5,7 +5,7 @@ import pytest
 from judges.audit.baselines import Likelihood
 from records import Pair, Response
 from tests.tiny import save_tiny_model
-from trainer.consistency import (
+from trainer.pairs.consistency import (
     Consistency,
     consistency_of,
     implicit_rewards,

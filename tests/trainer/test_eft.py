@@ -21,9 +21,9 @@ from records.files import BadRows
 from records.shapes import read_chats
 from tests.console.test_command import cpu_seconds
 from tests.fences import plain
-from trainer.eft import Config, main
-from trainer.eft_examples import JudgeExample, agreeing, from_ranks, resampled
-from trainer.eft_split import Shares, split_trees
+from trainer.eft.__main__ import Config, main
+from trainer.eft.examples import JudgeExample, agreeing, from_ranks, resampled
+from trainer.eft.split import Shares, split_trees
 
 N = 20
 QUALITY = {"good": 5, "fair": 3, "poor": 1}
@@ -393,8 +393,8 @@ def test_conversations_of_an_earlier_version_are_counted_and_those_of_this_one_a
 ) -> None:
     from judges.rubric import load_rubric
     from records.store import write_rows
-    from trainer.eft_examples import judge_chat
-    from trainer.seeds import eft_chats
+    from trainer.eft.examples import judge_chat
+    from trainer.seeds.reading import eft_chats
 
     rubric = load_rubric("additive")
     now = judge_chat(rubric, "text", "Q", "A", "Fine.\nScore: 3")

@@ -7,7 +7,7 @@ from engines.scripted import ScriptedEngine
 from judges.judge import open_judge
 from judges.options import JudgeOptions
 from records import Response
-from trainer.eft_examples import attempts_of
+from trainer.eft.examples import attempts_of
 
 
 @pytest.mark.parametrize("failed", [0, 1, 2])

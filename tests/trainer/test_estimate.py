@@ -13,12 +13,12 @@ from records import Message, Prompt
 from tests.tiny import save_tiny_model
 from trainer.dpo import DPOOptions
 from trainer.early_stop import EarlyStopOptions
-from trainer.estimate import estimate, table_of, too_large
-from trainer.model_size import EstimateOptions, Hardware, inference_bytes, model_size, training_bytes
-from trainer.probe import Speeds, probe
-from trainer.recipe import CandidateOptions, Config, EvalOptions, RoundOptions
+from trainer.loop.plan.estimate import estimate, table_of, too_large
+from trainer.loop.plan.model_size import inference_bytes, model_size, training_bytes
+from trainer.loop.plan.probe import Speeds, probe
+from trainer.loop.plan.workload import TURN_TOKENS, Work, by_characters, judge_tokens, loop_work
+from trainer.loop.recipe import CandidateOptions, Config, EstimateOptions, EvalOptions, Hardware, RoundOptions
 from trainer.sft import SFTOptions
-from trainer.workload import TURN_TOKENS, Work, by_characters, judge_tokens, loop_work
 
 PROMPTS = [Prompt(id=str(n), prompt="x" * 40) for n in range(64)]
 CHATS: list[list[Message]] = [

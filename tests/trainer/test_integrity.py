@@ -10,12 +10,12 @@ from engines.models import files_of
 from records import Judgment, Usage
 from records.keys import files_digest
 from records.runs import Run
-from trainer.integrity import (
+from trainer.loop.gather import check_signal
+from trainer.run.integrity import (
     EARLIER,
     HASHES,
     check_hashes,
     check_model,
-    check_signal,
     model_flaw,
     set_aside_broken_model,
     write_hashes,
@@ -85,10 +85,10 @@ def test_an_iteration_done_before_those_settings_were_looked_at_is_checked_as_it
 
 
 def test_weights_are_read_again_only_where_their_stamp_changed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    import trainer.integrity
+    import trainer.run.integrity
 
     read: list[Path] = []
-    monkeypatch.setattr(trainer.integrity, "model_digest", lambda folder: read.append(folder) or "other")
+    monkeypatch.setattr(trainer.run.integrity, "model_digest", lambda folder: read.append(folder) or "other")
     check_hashes(run, 1)
     assert read == []
     os.utime(run.model(1) / "config.json", ns=(1, 1))

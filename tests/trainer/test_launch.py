@@ -18,10 +18,10 @@ from records.shapes import read_chats, read_pairs
 from records.store import write_rows
 from tests.conftest import ROOT
 from tests.tiny import save_in_bfloat16, save_tiny_model
-from trainer import rounds
 from trainer.dpo import Config as DPOConfig
 from trainer.dpo import DPOOptions
-from trainer.recipe import Config
+from trainer.loop import rounds
+from trainer.loop.recipe import Config
 from trainer.sft import Config as SFTConfig
 from trainer.sft import SFTOptions
 from trainer.training.checkpoints import Checkpoints, checkpoints_in

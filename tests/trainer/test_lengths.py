@@ -18,12 +18,13 @@ from records.finish import text_cut_off
 from records.rows import messages_of
 from records.store import write_rows
 from trainer.dpo import DPOOptions, train_dpo
-from trainer.eft_examples import judge_chat
+from trainer.eft.examples import judge_chat
 from trainer.ift.options import IFTOptions
 from trainer.kto import KTOOptions, train_kto
 from trainer.orpo import ORPOOptions, train_orpo
-from trainer.pairing import PairOptions, make_pairs
-from trainer.reward_model import RewardOptions, train_reward_model
+from trainer.pairs.pairing import PairOptions, make_pairs
+from trainer.reward_model.options import RewardOptions
+from trainer.reward_model.train import train_reward_model
 from trainer.sft import SFTOptions, train_sft
 from trainer.simpo import SimPOOptions, train_simpo
 from trainer.training.fit import report_of
@@ -167,8 +168,8 @@ def test_a_command_prints_how_many_examples_were_left_out_and_cut_off(
 
 
 def test_a_loops_summary_says_what_was_cut_off_and_left_out() -> None:
-    from trainer.ledger import LedgerLine
-    from trainer.report import lengths_of
+    from trainer.loop.report import lengths_of
+    from trainer.run.ledger import LedgerLine
 
     def line(name: str, cut_off: int = 0, left_out: int = 0) -> LedgerLine:
         return LedgerLine(

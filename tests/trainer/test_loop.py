@@ -193,8 +193,8 @@ def test_other_settings_are_refused_for_a_run_that_goes_on(
 ) -> None:
     from console.command import parse
     from console.errors import InputError
-    from trainer.loop import main
-    from trainer.recipe import Config
+    from trainer.loop.__main__ import main
+    from trainer.loop.recipe import Config
 
     monkeypatch.chdir(runs["one"].parent.parent)
     with pytest.raises(InputError, match=r"candidates\.temperature was 1\.0, now 0\.5"):

@@ -11,8 +11,8 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError, JudgeError, TrainingError
-from trainer.loop import main
-from trainer.recipe import Config
+from trainer.loop.__main__ import main
+from trainer.loop.recipe import Config
 
 RECIPE = """
 name = "tiny"

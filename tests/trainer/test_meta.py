@@ -12,8 +12,8 @@ from judges.judge import Judge
 from judges.rubric import load_rubric
 from records import Comparison, Judgment, Pair, Store, Usage
 from tests.fences import plain
-from trainer.elo import components, elo
-from trainer.meta import MetaCounts, MetaOptions, first_place_weight, meta_pairs, mixed, wins
+from trainer.pairs.elo import components, elo
+from trainer.pairs.meta import MetaCounts, MetaOptions, first_place_weight, meta_pairs, mixed, wins
 
 ADDITIVE, META = load_rubric("additive"), load_rubric("meta_judge")
 

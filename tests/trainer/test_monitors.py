@@ -13,11 +13,11 @@ from judges.judge import Judge
 from judges.rubric import load_rubric
 from records import Judgment, Response, Store, Usage
 from tests.tiny import save_tiny_model
-from trainer.diversity import distinct, diversity, repeated_share, self_bleu
-from trainer.judge_accuracy import judge_accuracy
-from trainer.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
-from trainer.monitors import MONITORS, Monitors, monitors_of
-from trainer.refusals import PATTERNS, is_refusal
+from trainer.monitors.diversity import distinct, diversity, repeated_share, self_bleu
+from trainer.monitors.judge_accuracy import judge_accuracy
+from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
+from trainer.monitors.monitors import MONITORS, Monitors, monitors_of
+from trainer.monitors.refusals import PATTERNS, is_refusal
 
 RUBRIC = load_rubric("additive")
 

@@ -14,7 +14,7 @@ from records.rated import Rated
 from tests.trainer.test_preference_trainer import PAIRS, sequence_logprob
 from trainer.kto import KTOOptions, train_kto
 from trainer.orpo import ORPOOptions, train_orpo
-from trainer.pair_losses import log_odds, orpo_loss, simpo_loss
+from trainer.preference.losses import log_odds, orpo_loss, simpo_loss
 from trainer.simpo import SimPOOptions, train_simpo
 
 FIRST = {"batch_size": 4, "micro_batch_size": 2, "warmup_share": 0.0, "learning_rate": 1e-3}

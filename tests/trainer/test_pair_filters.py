@@ -10,9 +10,9 @@ from console.errors import InputError
 from records import Judgment, Pair, Vote
 from records.store import write_rows
 from tests.trainer.test_pairs import checked, judged
-from trainer.confidence import confidence_of
-from trainer.pair_filters import largest_class, within_share
-from trainer.pairing import PairOptions, make_pairs
+from trainer.pairs.confidence import confidence_of
+from trainer.pairs.filters import largest_class, within_share
+from trainer.pairs.pairing import PairOptions, make_pairs
 
 ROWS = [judged("p", "good", 4.0), judged("p", "fair", 3.0), judged("p", "poor", 1.0)]
 

@@ -15,7 +15,7 @@ from records.files import BadRows
 from records.shapes import read_chats
 from records.store import write_rows
 from tests.conftest import ROOT
-from trainer.pairs import Config, PairOptions, main, make_pairs
+from trainer.pairs.__main__ import Config, PairOptions, main, make_pairs
 
 
 def judged(prompt: str, text: str, score: float | None) -> Judgment:

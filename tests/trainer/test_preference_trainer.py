@@ -144,7 +144,7 @@ def test_a_longer_chosen_answer_gets_its_length_for_nothing(tiny_model: Path, re
 
 
 def test_length_regularisation_pushes_a_longer_chosen_answer_up_less() -> None:
-    from trainer.preference_trainer import preference_loss
+    from trainer.preference.trainer import preference_loss
 
     longer, shorter = (torch.zeros(1, requires_grad=True) for _ in range(2))
     preference_loss(longer + 0.05 * 20, None, None, 1.0).backward()

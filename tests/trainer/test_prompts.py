@@ -13,8 +13,8 @@ from console.errors import EngineError, InputError, TrainingError
 from engines.protocol import Completion, Request, Sampling
 from engines.scripted import ScriptedEngine
 from records import Prompt, read_rows
-from trainer.prompts import Config, main, read_sources
-from trainer.seeds import PROMPTS, seed_prompts
+from trainer.prompts.__main__ import Config, main, read_sources
+from trainer.seeds.reading import PROMPTS, seed_prompts
 
 VERBS = (
     "Describe", "Explain", "Compare", "Praise", "Mock", "Translate", "Rank", "Define", "Recall", "Invent",

@@ -12,9 +12,9 @@ from records import Prompt
 from records.files import BadRows, read_records
 from tests.conftest import ROOT
 from trainer.early_stop import EarlyStopOptions
-from trainer.recipe import CandidateOptions, Config, EvalOptions, NewPromptOptions, check
-from trainer.seeds import EFT, eft_chats, ift_chats, seed_prompts
-from trainer.splits import split_prompts
+from trainer.loop.recipe import CandidateOptions, Config, EvalOptions, NewPromptOptions, check
+from trainer.loop.splits import split_prompts
+from trainer.seeds.reading import EFT, eft_chats, ift_chats, seed_prompts
 from trainer.training.processes import SHARDING
 
 PROMPTS = [Prompt(id=str(number), prompt=f"prompt {number}") for number in range(30)]

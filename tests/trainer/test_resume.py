@@ -11,9 +11,10 @@ from records import Pair, Response, messages_of
 from trainer.dpo import DPOOptions, train_dpo
 from trainer.ift.options import IFTOptions
 from trainer.ift.trainer import train_ift
-from trainer.ledger import _deciding
-from trainer.reward_model import RewardOptions, train_reward_model
-from trainer.rlp.bottleneck_options import BottleneckOptions
+from trainer.reward_model.bottleneck_options import BottleneckOptions
+from trainer.reward_model.options import RewardOptions
+from trainer.reward_model.train import train_reward_model
+from trainer.run.ledger import _deciding
 from trainer.sft import SFTOptions, train_sft
 from trainer.training.fit import Trained, claim_folder
 from trainer.training.resume import STATE, work_of

@@ -16,9 +16,11 @@ from console.errors import InputError, TrainingError
 from engines.reward_model import RewardModel, chat_tokens
 from records import Pair, messages_of
 from records.store import write_rows
-from trainer.reward_accuracy import figures, measure
-from trainer.reward_data import held_out_split, set_padding
-from trainer.reward_model import Config, RewardOptions, load_classifier, main, train_reward_model
+from trainer.reward_model.__main__ import Config, main
+from trainer.reward_model.accuracy import figures, measure
+from trainer.reward_model.data import held_out_split, set_padding
+from trainer.reward_model.options import RewardOptions
+from trainer.reward_model.train import load_classifier, train_reward_model
 
 OPTIONS = RewardOptions(learning_rate=3e-3, batch_size=4, micro_batch_size=4, warmup_share=0.0)
 WORDS = ("apple", "river", "stone", "cloud", "seven", "north", "paper", "green")

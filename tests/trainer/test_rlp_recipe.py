@@ -13,8 +13,8 @@ from records import Prompt, messages_of, pair_of
 from records.runs import Run
 from records.store import write_rows
 from tests.conftest import ROOT
-from trainer.reward_model import RewardOptions
-from trainer.rlp.bottleneck_options import BottleneckOptions
+from trainer.reward_model.bottleneck_options import BottleneckOptions
+from trainer.reward_model.options import RewardOptions
 from trainer.rlp.gather import gather_preferences, preference_counts, preferences_of
 from trainer.rlp.preferences import n_turned_round
 from trainer.rlp.recipe import (
@@ -29,7 +29,7 @@ from trainer.rlp.recipe import (
 )
 from trainer.rlp.splits import deal, shown_prompts
 from trainer.rlp.synthetic_options import SyntheticOptions
-from trainer.seeds import ift_chats
+from trainer.seeds.reading import ift_chats
 
 # preferences that are there already, and the dealing of prompts
 

@@ -1,5 +1,5 @@
 from records import Response
-from trainer.rlp.views import view_pairs
+from trainer.reward_model.views import view_pairs
 
 
 def test_views_are_different_answers_to_one_prompt_each_once_whatever_the_order() -> None:

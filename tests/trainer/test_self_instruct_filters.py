@@ -7,10 +7,10 @@ from console.errors import InputError
 from records import text_of
 from records.files import BadRows
 from records.shapes import read_prompts
-from trainer.self_instruct.contamination import EvaluationPrompts
-from trainer.self_instruct.filters import check_filters, is_foreign, text_fault
-from trainer.self_instruct.options import FilterOptions
-from trainer.self_instruct.pool import Draft, Pool
+from trainer.prompts.contamination import EvaluationPrompts
+from trainer.prompts.filters import check_filters, is_foreign, text_fault
+from trainer.prompts.options import FilterOptions
+from trainer.prompts.pool import Draft, Pool
 
 OPTIONS = FilterOptions()
 

@@ -10,8 +10,8 @@ from rouge_score.tokenize import tokenize
 from records import text_of
 from records.files import BadRows
 from records.shapes import read_prompts
-from trainer.self_instruct.contamination import EvaluationPrompts
-from trainer.self_instruct.rouge import RougeIndex, rouge_l, tokens_of
+from trainer.prompts.contamination import EvaluationPrompts
+from trainer.prompts.rouge import RougeIndex, rouge_l, tokens_of
 
 SCORER = RougeScorer(["rougeL"])
 TEXTS = st.one_of(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.self_instruct.tasks import read_tasks
+from trainer.prompts.tasks import read_tasks
 
 SHAPES = tomllib.loads((Path(__file__).parent / "list_shapes.toml").read_text(encoding="utf-8"))["shape"]
 

@@ -7,8 +7,8 @@ from console.errors import InputError
 from records import Pair
 from records.store import write_rows
 from tests.trainer.test_pairs import checked, judged
-from trainer.pairing import PairOptions
-from trainer.temporal import temporal_pairs
+from trainer.pairs.pairing import PairOptions
+from trainer.pairs.temporal import temporal_pairs
 
 INITIAL = [judged("p", "old good", 4.0), judged("p", "old poor", 1.0), judged("p", "old mute", None)]
 LATER = [judged("p", "new good", 4.5), judged("p", "new poor", 0.5)]

@@ -31,11 +31,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The trainers that would be trained, in place of training them."""
     import trainer.ift.trainer
-    import trainer.reference_free
+    import trainer.preference.reference_free
     import trainer.training.fit
 
     found: list[Any] = []
-    for module in (trainer.training.fit, trainer.reference_free, trainer.ift.trainer):
+    for module in (trainer.training.fit, trainer.preference.reference_free, trainer.ift.trainer):
         monkeypatch.setattr(module, "fit", lambda made, *_, **__: found.append(made))
     return found
 

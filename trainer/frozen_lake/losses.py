@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from trainer import pair_losses
 from trainer.frozen_lake.lake import Lake, Trajectory
 from trainer.frozen_lake.options import LakeOptions
 from trainer.frozen_lake.policy import Networks
 from trainer.ift.propagation import propagate
+from trainer.preference import losses as pair_losses
 
 
 def move_logprobs(logits_KSA: Tensor, trajectory: Trajectory) -> Tensor:

@@ -24,15 +24,15 @@ def main(config: Config) -> None:
     from engines.models import resolve_model
     from engines.options import check_engine
     from records import Store
-    from trainer.eval_integrity import check_eval_hashes, write_eval_hashes
-    from trainer.integrity import check_hashes, write_hashes
-    from trainer.ledger import LedgerLine, claim_run, remove_run_leftovers, set_aside_run
+    from records.runs import link_base_model
     from trainer.rlp.measure import evaluate
     from trainer.rlp.report import print_plan, print_report
     from trainer.rlp.splits import deal, shown_prompts
     from trainer.rlp.stages import STAGES
-    from trainer.rounds import link_base_model
-    from trainer.seeds import ift_chats, seed_prompts
+    from trainer.run.eval_integrity import check_eval_hashes, write_eval_hashes
+    from trainer.run.integrity import check_hashes, write_hashes
+    from trainer.run.ledger import LedgerLine, claim_run, remove_run_leftovers, set_aside_run
+    from trainer.seeds.reading import ift_chats, seed_prompts
 
     chats = ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict)
     split = deal(seed_prompts(config.seeds.prompts, strict=config.strict), shown_prompts(chats, config), config)

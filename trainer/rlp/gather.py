@@ -24,13 +24,13 @@ from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_ro
 from records.rows import Row
 from records.runs import Run
 from records.store import latest, write_atomic, write_rows
-from trainer.integrity import REWARD_MODEL
-from trainer.reward_data import held_out_split
+from trainer.reward_model.data import held_out_split
+from trainer.reward_model.views import ViewPair, view_pairs
 from trainer.rlp.preferences import contests_of, labelled_pairs, n_turned_round, with_noise
 from trainer.rlp.recipe import Config, EvalOptions, PreferenceOptions, SampleOptions
 from trainer.rlp.splits import given_pairs
 from trainer.rlp.synthetic import synthetic_pairs
-from trainer.rlp.views import ViewPair, view_pairs
+from trainer.run.integrity import REWARD_MODEL
 
 if TYPE_CHECKING:
     from engines.transformers_engine import TransformersEngine

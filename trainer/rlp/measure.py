@@ -22,8 +22,8 @@ from records import Comparison, Judgment, Pair, Prompt, Response, Store
 from records.rows import Row
 from records.runs import Run
 from records.store import write_atomic, write_rows
-from trainer.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
-from trainer.reward_accuracy import figures, measure
+from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
+from trainer.reward_model.accuracy import figures, measure
 from trainer.rlp.gather import labels_of, load_model, load_reward_model, open_annotator, sampling_of
 from trainer.rlp.preferences import contests_of
 from trainer.rlp.recipe import Config
@@ -59,7 +59,7 @@ class RewardModelFigures(Row, frozen=True, kw_only=True):
     id: str
     """`iterN`, the iteration that it is of."""
     held_out: dict[str, Cell]
-    """On the held-out preferences: the columns of trainer.reward_accuracy."""
+    """On the held-out preferences: the columns of trainer.reward_model.accuracy."""
     on_policy: dict[str, dict[str, Cell]]
     """On two samples of each policy to a prompt; empty where the annotator is not asked."""
 

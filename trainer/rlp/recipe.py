@@ -11,8 +11,8 @@ from engines.options import EngineOptions, SharedEngineOptions, check_engine, is
 from judges.compare import PAIRWISE
 from judges.options import JudgeOptions
 from trainer.ppo.options import PPOOptions, check_ppo
-from trainer.reward_model import RewardOptions
-from trainer.rlp.bottleneck_options import BottleneckOptions
+from trainer.reward_model.bottleneck_options import BottleneckOptions
+from trainer.reward_model.options import RewardOptions
 from trainer.rlp.synthetic_options import SyntheticOptions
 from trainer.sft import SFTOptions
 from trainer.training.options import check_options, with_template

@@ -10,11 +10,11 @@ from judges.judge import checked_rubric
 from judges.options import JudgeOptions
 from judges.pairwise import say_flips
 from records.runs import Run
-from trainer.ledger import LedgerLine
 from trainer.ppo.options import n_steps_of
 from trainer.rlp.measure import Evaluation, PolicyFigures, RewardModelFigures
 from trainer.rlp.recipe import Config
 from trainer.rlp.splits import Split
+from trainer.run.ledger import LedgerLine
 from trainer.training.options import TrainingOptions
 
 

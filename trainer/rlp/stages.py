@@ -16,17 +16,15 @@ from console.table import Cell
 from console.writing import make_folder
 from engines.models import inference_dtype
 from judges.rewards import fingerprint
-from judges.trl import text_of_completion
 from records import Judgment, Pair, Prompt, Response, read_rows
 from records.finish import cut_off
+from records.rows import text_of_completion
 from records.runs import Run
 from records.store import latest, write_atomic, write_rows
-from trainer.integrity import REWARD_MODEL, check_model, set_aside_broken_model
-from trainer.ledger import LedgerLine
 from trainer.ppo.rewards import reward_model
 from trainer.ppo.trainer import PPOStep, log_of, train_ppo
-from trainer.reward_accuracy import figures, measure
-from trainer.reward_model import train_reward_model
+from trainer.reward_model.accuracy import figures, measure
+from trainer.reward_model.train import train_reward_model
 from trainer.rlp.gather import (
     gather_on_policy,
     gather_preferences,
@@ -37,9 +35,10 @@ from trainer.rlp.gather import (
 )
 from trainer.rlp.recipe import Config
 from trainer.rlp.splits import Split
-from trainer.seeds import ift_chats
+from trainer.run.integrity import REWARD_MODEL, check_model, set_aside_broken_model
+from trainer.run.ledger import LedgerLine, split_hash
+from trainer.seeds.reading import ift_chats
 from trainer.sft import train_sft
-from trainer.splits import split_hash
 from trainer.training.fit import figures_of, report_of
 from trainer.training.options import with_template
 

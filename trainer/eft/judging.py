@@ -1,0 +1,75 @@
+"""Lets a model judge ranked answers and keeps the replies that order them as people did."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from console.errors import JudgeError
+from judges.judge import Judge, check_coverage, has_every_reply, judge_into
+from judges.ranked import RankedAnswers, responses_to
+from records import Judgment, Store
+from trainer.eft.examples import Agreement, Attempt, JudgeExample, attempts_of, from_judgments
+
+Attempts = Sequence[Sequence[Attempt | None]]
+"""The replies on each answer to one prompt, in the order of the answers."""
+
+
+def judged(
+    judge: Judge, eft: Sequence[RankedAnswers], path: Path, *, min_coverage: float, fresh: bool
+) -> list[list[Judgment]]:
+    """Return the judgments of each prompt's answers, asking only for what is not in `path` yet."""
+    responses = {response.id: response for ranked in eft for response in responses_to(ranked)}
+    with Store(path, Judgment, keep=has_every_reply, fresh=fresh) as store:
+        rows = judge_into(store, judge, list(responses.values()), "judging ranked answers")
+    check_coverage(rows, min_coverage)
+    by_id = {row.response_id: row for row in rows}
+    return [[by_id[response.id] for response in responses_to(ranked)] for ranked in eft]
+
+
+def attempts_on(judge: Judge, judgments: Sequence[Sequence[Judgment]]) -> list[Attempts]:
+    """Return the replies on each prompt's answers that can be learnt from."""
+    return [[attempts_of(row, judge) for row in rows] for rows in judgments]
+
+
+def reply_counts(judge: Judge, judgments: Sequence[Sequence[Judgment]], attempts: Sequence[Attempts]) -> dict[str, int]:
+    """Return how many replies there are of which kind; the last three add up to the first."""
+    n_asked = sum(map(len, judgments)) * (1 if judge.read == "logprobs" else judge.samples)
+    n_scored = sum(score is not None for rows in judgments for row in rows for score in row.scores)
+    n_usable = len(_scores(attempts))
+    return {
+        "asked": n_asked,
+        "unparsed": n_asked - n_scored,
+        "no reason before the score": n_scored - n_usable,
+        "judged": n_usable,
+    }
+
+
+def check_attempts(attempts: Sequence[Attempts], judgments: Sequence[Sequence[Judgment]]) -> None:
+    """Raise JudgeError where no reply has a score, or all have the same."""
+    scores = _scores(attempts)
+    if not scores:
+        reasons = Counter(row.error or "no reason before the score" for rows in judgments for row in rows)
+        raise JudgeError(
+            f"no reply can be learnt from; most often: {reasons.most_common(1)[0][0]}. Try --targets ranks, "
+            "--read logprobs, more --samples, or a model that was fine-tuned on ift.jsonl"
+        )
+    if len(set(scores)) == 1:
+        raise JudgeError(
+            f"the judge gave {scores[0]:g} to every answer, which ranks nothing. Try another --model or --rubric, a "
+            "higher --temperature with more --samples, or --targets ranks"
+        )
+
+
+def agreeing_examples(
+    judge: Judge, eft: Sequence[RankedAnswers], attempts: Sequence[Attempts], agreement: Agreement
+) -> list[JudgeExample]:
+    """Return the examples of the replies that order the answers as people did."""
+    return [
+        example
+        for ranked, mine in zip(eft, attempts, strict=True)
+        for example in from_judgments(ranked, mine, judge, agreement)
+    ]
+
+
+def _scores(attempts: Sequence[Attempts]) -> list[float]:
+    return [one.score for mine in attempts for replies in mine for one in replies if one]

@@ -1,0 +1,1 @@
+"""The self-rewarding loop: answers, judgments, pairs, training, measurement, iteration after iteration."""

@@ -1,0 +1,60 @@
+"""Early stopping inside a run: a round keeps checkpoints, and the last one that won becomes its model."""
+
+import gc
+import os
+import shutil
+from pathlib import Path
+
+from console.progress import say
+from judges.judge import open_judge
+from records import Pair, Prompt
+from records.keys import content_key
+from records.runs import Run
+from records.store import write_rows
+from trainer.early_stop import PROMPTS, EarlyStopOptions, answered, pick_checkpoint
+from trainer.loop.gather import open_model
+from trainer.loop.measure import pairwise
+from trainer.loop.recipe import Config
+from trainer.training.checkpoints import Checkpoints, checkpoints_in
+from trainer.training.fit import REPORT
+
+
+def checkpoints_of(run: Run, number: int, pairs: list[Pair], options: EarlyStopOptions, config: Config) -> Checkpoints:
+    """Return where the training of iteration `number` leaves its checkpoints."""
+    key = content_key("training", number, config.dpo, config.round, config.seed, pairs)
+    return Checkpoints(run.iteration(number) / "checkpoints", options.every_n_steps, key)
+
+
+def take_best(
+    run: Run, number: int, trained: Path, checkpoints: Checkpoints, stopping: list[Prompt], config: Config
+) -> None:
+    """Make the best checkpoint of iteration `number` its model; `trained` is the one that the training ended with.
+
+    They are compared on `stopping`: on prompts that are reported too, the pick of several equal checkpoints would seem
+    better than it is. The judge is the run's own for evaluation, or the parent where that one is not made yet.
+    """
+    assert config.early_stop is not None
+    if len(stopping) < config.early_stop.n_prompts:
+        say(f"early stopping compares on {len(stopping)} prompts: no more are left for it")
+    judge_number = min(config.eval.judge, number - 1)
+    engine = open_model(run, judge_number, config)
+    judge = open_judge(engine, pairwise(config), config.seed)
+    folder = run.iteration(number) / "early_stop"
+    write_rows(folder / PROMPTS, stopping)
+    answer = answered(folder, config.candidates.max_new_tokens, config.engine.batch_size, config.seed)
+    several = [*checkpoints_in(checkpoints.folder, checkpoints.key), trained]
+    picked = pick_checkpoint(several, stopping, answer, judge, folder, config.early_stop, config.judge.min_coverage)
+    del engine, judge
+    gc.collect()
+    _take(picked.path, trained, run.model(number))
+    shutil.rmtree(trained)
+
+
+def _take(best: Path, trained: Path, out: Path) -> None:
+    """Give the files of `best` the name `out`, with the report of the whole training; on disk they are the same."""
+    partial = out.with_name(f"{out.name}.tmp")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(best, partial, copy_function=os.link)
+    (partial / REPORT).unlink(missing_ok=True)
+    shutil.copy(trained / REPORT, partial / REPORT)
+    partial.rename(out)

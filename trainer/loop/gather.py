@@ -1,0 +1,162 @@
+"""What a round learns from: new prompts, the model's answers, its judgments, and the pairs made of them.
+
+Each stage reads files and writes a file, so a round goes on where it was stopped; what is learnt from is written last.
+"""
+
+import gc
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from console.errors import JudgeError, TrainingError
+from engines.answers import answer_into
+from engines.protocol import Sampling
+from judges.evidence import evidence_path, finish_with, gather_into, open_checked_judge, open_evidence, was_checked
+from judges.judge import Judge, check_coverage, has_every_reply, judge_into, open_judge
+from judges.pairwise import both_orders_answered
+from judges.rubric import load_rubric
+from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_rows
+from records.rows import prompt_key
+from records.runs import Run
+from records.store import latest, write_rows
+from trainer.loop.recipe import Config
+from trainer.pairs.consistency import measure_consistency, with_consistency
+from trainer.pairs.meta import META_RUBRIC, meta_pairs, mixed
+from trainer.pairs.pairing import PairCounts, make_pairs, positive_chats
+from trainer.pairs.temporal import temporal_pairs
+
+if TYPE_CHECKING:
+    from engines.transformers_engine import TransformersEngine
+
+
+def gather(run: Run, number: int, prompts: list[Prompt], config: Config) -> None:
+    """Write prompts, responses, judgments and, last, pairs or chats of iteration `number`."""
+    folder = run.iteration(number)
+    write_rows(folder / "prompts.jsonl", prompts)
+    initial = _initial_answers(run, number, prompts, config) if config.round.rejected == "iter0" else None
+    engine = open_model(run, number - 1, config)
+    responses = candidates(folder / "responses.jsonl", engine, prompts, config, f"iter{number} candidates")
+    judge = open_judge(engine, config.judge, config.seed)
+    judgments = _judgments(folder / "judgments.jsonl", judge, responses, config, f"iter{number} judging")
+    check_coverage(judgments, config.judge.min_coverage)
+    if initial is None:
+        check_signal(judgments)
+    else:
+        _judgments(folder / "initial_judgments.jsonl", judge, initial, config, f"iter{number} judging iter0")
+    if config.round.learn == "perfect":
+        chats = positive_chats(judgments, config.round.perfect_score)
+        write_rows(folder / "chats.jsonl", [{"messages": chat} for chat in chats])
+        return
+    meta = _meta(folder, judge, judgments, config) if config.round.meta else []
+    del engine, judge
+    gc.collect()  # what follows, and the trainer, need the memory
+    pairs, _ = pairs_of(run, number, config)
+    if config.round.consistency != "off":
+        pairs = _consistent(run, number, pairs, responses, config)
+    write_rows(folder / "pairs.jsonl", mixed(pairs, meta, config.meta.max_share, config.seed) if meta else pairs)
+
+
+def pairs_of(run: Run, number: int, config: Config) -> tuple[list[Pair], PairCounts]:
+    """Return the pairs that the stored judgments of iteration `number` give, and what became of the prompts.
+
+    They are in the order of the prompts, not in that in which a model's batches left the judgments.
+    """
+    folder = run.iteration(number)
+    places = {prompt.id: place for place, prompt in enumerate(read_rows(folder / "prompts.jsonl", Prompt))}
+
+    def stored(name: str) -> list[Judgment]:
+        rows = latest(read_rows(folder / name, Judgment))
+        return sorted(rows, key=lambda row: (places[row.prompt_id], row.response_id))
+
+    judgments = stored("judgments.jsonl")
+    if config.round.rejected == "iter0":
+        initial = stored("initial_judgments.jsonl")
+        return temporal_pairs(initial, judgments, config.pairs, config.seed)
+    return make_pairs(judgments, config.pairs, config.seed)
+
+
+def open_model(run: Run, number: int, config: Config) -> "TransformersEngine":
+    """Return an engine with the model of iteration `number`, under the name `iterN`."""
+    from engines.transformers_engine import TransformersEngine
+
+    options = config.engine
+    folder, name = run.model(number), f"iter{number}"
+    return TransformersEngine.load(folder, name, options.batch_size, options.chat_template_kwargs)
+
+
+def candidates(
+    path: Path, engine: "TransformersEngine", prompts: list[Prompt], config: Config, title: str, n: int | None = None
+) -> list[Response]:
+    """Return `n` answers to each prompt (the recipe's number by default), asking for what `path` does not hold yet."""
+    options = config.candidates
+    sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
+    with Store(path, Response) as store:
+        return answer_into(store, engine, prompts, sampling, n=n or options.n, seed=config.seed, title=title)
+
+
+def _initial_answers(run: Run, number: int, prompts: list[Prompt], config: Config) -> list[Response]:
+    engine = open_model(run, 0, config)
+    path = run.iteration(number) / "initial_responses.jsonl"
+    found = candidates(path, engine, prompts, config, f"iter{number} answers of iter0")
+    del engine
+    gc.collect()
+    return found
+
+
+def _judgments(path: Path, judge: Judge, responses: list[Response], config: Config, title: str) -> list[Judgment]:
+    if not config.evidence.enabled:
+        with Store(path, Judgment, keep=has_every_reply) as store:
+            return judge_into(store, judge, responses, title)
+    judge, agent = open_checked_judge(judge, config.evidence)
+    with open_evidence(evidence_path(path)) as found, Store(path, Judgment, keep=was_checked) as store:
+        gather_into(found, agent, [responses], len(responses))
+        return judge_into(store, judge, responses, title, finish_with(found, agent, judge))
+
+
+def _meta(folder: Path, judge: Judge, judgments: Sequence[Judgment], config: Config) -> list[Pair]:
+    options = replace(config.judge, rubric=META_RUBRIC, samples=1)
+    meta_judge = open_judge(judge.engine, options, config.seed)
+    with Store(folder / "meta_comparisons.jsonl", Comparison, keep=both_orders_answered) as store:
+        pairs, _ = meta_pairs(judgments, load_rubric(config.judge.rubric), meta_judge, store, config.meta)
+    return pairs
+
+
+def _consistent(run: Run, number: int, pairs: list[Pair], responses: list[Response], config: Config) -> list[Pair]:
+    """Return the pairs with the agreement of the last two models as their confidence; raises TrainingError for none."""
+    now, before, reference = run.model(number - 1), run.model(number - 2), run.model(0)
+    options, folder = config.engine, run.iteration(number)
+    found = measure_consistency(
+        responses, now, before, reference, folder, options.batch_size, options.chat_template_kwargs
+    )
+    kept = with_consistency(pairs, found, "prompt" if config.round.consistency == "prompt" else "set")
+    if pairs and not kept:
+        raise TrainingError(f"iter{number}: on no prompt can the last two models be compared: --round.consistency off")
+    return kept
+
+
+SAME_SCORE = 1e-3
+"""Scores nearer than this are one score: an expected score of a judge that always says 5 differs in its last digits."""
+
+
+def check_signal(judgments: Sequence[Judgment]) -> None:
+    """Raise JudgeError where the judge tells no two answers to a prompt apart: there is nothing to learn from.
+
+    Prompts with fewer than two scored answers say nothing; where no prompt has two, the coverage is the problem.
+    """
+    by_prompt: dict[str, list[float]] = {}
+    for row in judgments:
+        if row.score is not None:
+            by_prompt.setdefault(prompt_key(row), []).append(row.score)
+    several = [scores for scores in by_prompt.values() if len(scores) > 1]
+    if not several or any(max(scores) - min(scores) > SAME_SCORE for scores in several):
+        return
+    scores = [round(score / SAME_SCORE) * SAME_SCORE for scores in by_prompt.values() for score in scores]
+    (commonest, n_commonest), top = Counter(scores).most_common(1)[0], max(scores)
+    raise JudgeError(
+        f"the judge tells no two answers apart: all {len(several)} prompts with two scored answers or more are tied; "
+        f"{n_commonest} of {len(scores)} scores are {commonest:g}, and {scores.count(top)} the highest, {top:g}. "
+        "Try --judge.read logprobs, another --judge.rubric or judge, more --candidates.n, or a higher "
+        "--candidates.temperature"
+    )

@@ -1,0 +1,157 @@
+"""Measures an iteration on held-out prompts: score and win rate by one judge for the whole run, and the monitors."""
+
+import gc
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from judges.judge import Judge, has_every_reply, judge_into, open_judge
+from judges.options import JudgeOptions
+from judges.pairwise import Contest, WinRate, both_orders_answered, compare_into, win_rate
+from judges.rubric import load_rubric
+from records import Comparison, Judgment, Prompt, Response, Store
+from records.rows import Row
+from records.runs import Run
+from records.store import write_atomic, write_rows
+from trainer.loop.gather import candidates, open_model
+from trainer.loop.recipe import Config
+from trainer.monitors.judge_accuracy import Accuracy, judge_accuracy
+from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
+from trainer.monitors.monitors import Monitors, monitors_of
+
+if TYPE_CHECKING:
+    from engines.transformers_engine import TransformersEngine
+
+
+class Measured(Row, frozen=True, kw_only=True):
+    """One iteration on the held-out prompts."""
+
+    iteration: int
+    judge: str
+    """The iteration whose model judged."""
+    n_prompts: int
+    n_unscored: int
+    mean_score: float | None
+    mean_chars: float
+    win_rate: WinRate | None
+    """Against iter0; None for iter0 itself."""
+    monitors: Monitors | None = None
+
+
+def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> Measured:
+    """Return how iteration `number` does, and write its metrics.json; the judge's iteration must be there already.
+
+    Three models are loaded, one after the other: the iteration's own, iter0 for the divergence from it, and the judge.
+    """
+    done = run.iteration(number) / "metrics.json"
+    if done.exists():
+        return msgspec.json.decode(done.read_bytes(), type=Measured)
+    write_rows(_path(run, "prompts"), prompts)
+    engine = open_model(run, number, config)
+    own = _own(run, number, engine, prompts, config)
+    del engine
+    gc.collect()
+    kl = _kl(run, number, own, config)
+    measured = _judged(run, number, own, kl, config)
+    write_atomic(done, msgspec.json.format(msgspec.json.encode(measured)))
+    return measured
+
+
+class _Own(msgspec.Struct, frozen=True):
+    """What the iteration's own model did."""
+
+    answers: list[Response]
+    judgments: list[Judgment]
+    accuracy: Accuracy | None
+    likelihoods: list[AnswerLikelihood]
+
+
+def _own(run: Run, number: int, engine: "TransformersEngine", prompts: list[Prompt], config: Config) -> _Own:
+    name = f"iter{number}"
+    answers = candidates(_path(run, name), engine, prompts, config, f"{name} held-out answers", n=1)
+    judge = open_judge(engine, config.judge, config.seed)
+    judgments = _scores(run, judge, answers, f"{name} judging its own")
+    labelled = config.monitors.labelled
+    folder = run.folder / "eval" / "labelled" / name
+    accuracy = None
+    if labelled is not None:
+        accuracy = judge_accuracy(judge, labelled, folder, config.monitors.labelled_limit, config.seed)
+    likelihoods = _likelihoods(run, engine, answers, name) if config.monitors.kl and number > 0 else []
+    return _Own(answers, judgments, accuracy, likelihoods)
+
+
+def _kl(run: Run, number: int, own: _Own, config: Config) -> KL | None:
+    if not own.likelihoods:
+        return None
+    engine = open_model(run, 0, config)
+    base = _likelihoods(run, engine, own.answers, f"iter0 reading iter{number}")
+    del engine
+    gc.collect()
+    return kl_of(own.likelihoods, base)
+
+
+def _judged(run: Run, number: int, own: _Own, kl: KL | None, config: Config) -> Measured:
+    name = f"iter{config.eval.judge}"
+    engine = open_model(run, config.eval.judge, config)
+    frozen = _scores(run, open_judge(engine, config.judge, config.seed), own.answers, f"iter{number} held-out scores")
+    rate = _win_rate(run, number, open_judge(engine, pairwise(config), config.seed), own.answers) if number else None
+    del engine
+    gc.collect()
+    scores = [judgment.score for judgment in frozen if judgment.score is not None]
+    base = run.iteration(0) / "metrics.json"
+    monitors = monitors_of(
+        number,
+        own.answers,
+        own.judgments,
+        load_rubric(config.judge.rubric),
+        frozen=frozen,
+        base=msgspec.json.decode(base.read_bytes(), type=Measured).monitors if number else None,
+        accuracy=own.accuracy,
+        kl=kl,
+        seed=config.seed,
+        self_bleu_pairs=config.monitors.self_bleu_pairs,
+    )
+    return Measured(
+        iteration=number,
+        judge=name,
+        n_prompts=len(frozen),
+        n_unscored=len(frozen) - len(scores),
+        mean_score=fmean(scores) if scores else None,
+        mean_chars=fmean(len(judgment.response) for judgment in frozen),
+        win_rate=rate,
+        monitors=monitors,
+    )
+
+
+def pairwise(config: Config) -> JudgeOptions:
+    """Return the options of the judge that compares two iterations' answers."""
+    return replace(config.judge, rubric=config.eval.rubric, samples=1)
+
+
+def _win_rate(run: Run, number: int, comparer: Judge, answers: list[Response]) -> WinRate:
+    with Store(_path(run, "iter0"), Response) as store:
+        base = {response.prompt_id: response for response in store.latest()}
+    contests = [_contest(base[other.prompt_id], other) for other in answers if other.prompt_id in base]
+    with Store(_path(run, "comparisons"), Comparison, keep=both_orders_answered) as comparisons:
+        return win_rate(compare_into(comparisons, comparer, contests, f"iter{number} held-out comparisons"))
+
+
+def _contest(base: Response, other: Response) -> Contest:
+    return Contest(other.prompt_id, other.prompt, base.response, other.response, base.model, other.model)
+
+
+def _scores(run: Run, judge: Judge, answers: list[Response], title: str) -> list[Judgment]:
+    with Store(_path(run, "judgments"), Judgment, keep=has_every_reply) as store:
+        return judge_into(store, judge, answers, title)
+
+
+def _likelihoods(run: Run, engine: "TransformersEngine", answers: list[Response], title: str) -> list[AnswerLikelihood]:
+    with Store(_path(run, "likelihoods"), AnswerLikelihood) as store:
+        return likelihoods_into(store, engine, answers, f"{title} likelihoods")
+
+
+def _path(run: Run, name: str) -> Path:
+    return run.folder / "eval" / f"{name}.jsonl"

@@ -1,0 +1,146 @@
+"""Measures for some seconds how fast this machine is with a model: reading, writing, judging, training."""
+
+import gc
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from console.progress import say
+from engines.protocol import Request, Sampling
+from judges.judge import open_judge
+from records.rows import Message, Prompt, Response, messages_of
+from trainer.loop.recipe import Config
+
+if TYPE_CHECKING:
+    from engines.transformers_engine import TransformersEngine
+
+MAX_ROWS = 32
+WRITTEN = 16
+JUDGED = 6
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """What was measured; tokens and calls a second are of the whole machine."""
+
+    load_s: float
+    """To load the model once."""
+    read_per_s: float
+    """Prompt tokens."""
+    written_per_s: float
+    """New tokens, of rows written together."""
+    judge_call_s: float | None
+    """A question to the judge, the rubric that all share in part; None where it does not read log-probabilities."""
+    trained_per_s: float
+    """Tokens of a forward and backward pass."""
+    step_s: float
+    """The optimiser's part of a step."""
+    inference_bytes: float | None
+    """The process at its largest while it answered and judged; None where the system does not say."""
+    training_bytes: float | None
+    """The same while it trained."""
+
+
+def probe(folder: Path, config: Config, prompts: Sequence[Prompt], sft_chats: Sequence[Sequence[Message]]) -> Speeds:
+    """Return how fast this machine is with the model in `folder`: it writes some tokens, judges once, trains a step."""
+    from engines.transformers_engine import TransformersEngine
+
+    say("measuring the speed of this machine; --no-measure leaves it out")
+    _reset_peak()
+    engine = TransformersEngine.load(folder, "measured", config.engine.batch_size, config.engine.chat_template_kwargs)
+    read_per_s, written_per_s = _answering(engine, prompts)
+    judge_call_s = _judging(engine, config, prompts) if config.judge.read == "logprobs" else None
+    inference_peak = _peak_bytes()
+    del engine
+    gc.collect()
+    _reset_peak()
+    load_s, trained_per_s, step_s = _training(folder, config, sft_chats)
+    return Speeds(load_s, read_per_s, written_per_s, judge_call_s, trained_per_s, step_s, inference_peak, _peak_bytes())
+
+
+def _answering(engine: "TransformersEngine", prompts: Sequence[Prompt]) -> tuple[float, float]:
+    """Return prompt tokens read and new tokens written a second: long answers less answers of one token."""
+    rows = zip(cycle(prompts), range(min(engine.batch_size, MAX_ROWS)), strict=False)  # as many as are written at once
+    requests = [Request(messages_of(prompt.prompt, prompt.system), seed=n) for prompt, n in rows]
+    list(engine.generate(requests, Sampling(2)))  # the first call of all is slower
+    seconds, n_written, n_read = [], [], 0
+    for n_new in (1, 1 + WRITTEN):
+        started = time.monotonic()
+        answers = list(engine.generate(requests, Sampling(n_new, temperature=1.0, top_p=1.0)))
+        seconds.append(time.monotonic() - started)
+        n_written.append(sum(answer.n_tokens for answer in answers))
+        n_read = sum(answer.n_prompt_tokens for answer in answers)
+    more_s, n_more = seconds[1] - seconds[0], n_written[1] - n_written[0]
+    if more_s <= 0 or n_more <= 0:  # on a busy machine one token can take longer than many
+        more_s, n_more = seconds[1], n_written[1]
+    return n_read / seconds[0], max(n_more, 1) / more_s
+
+
+def _judging(engine: "TransformersEngine", config: Config, prompts: Sequence[Prompt]) -> float:
+    """Return the seconds of a question about an answer as long as one may be; of a few, which share their rubric."""
+    judge = open_judge(engine, config.judge, config.seed)
+    text = "word " * (config.candidates.max_new_tokens * 3 // 4)
+    one = Response(id="", prompt_id="", prompt=prompts[0].prompt, response=text, model="")
+    started = time.monotonic()
+    list(judge.judge([msgspec.structs.replace(one, id=str(n)) for n in range(JUDGED)]))
+    return (time.monotonic() - started) / JUDGED / judge.n_questions
+
+
+def _training(folder: Path, config: Config, chats: Sequence[Sequence[Message]]) -> tuple[float, float, float]:
+    """Return the seconds of a load, tokens a second forward and backward, and the seconds of an optimiser's step."""
+    import torch
+
+    from engines.chat.template import rendered
+    from trainer.training.fit import load_policy
+
+    started = time.monotonic()  # the second load: the first one also imports what it needs
+    model, tokenizer = load_policy(folder, config.engine.chat_template_kwargs)
+    load_s = time.monotonic() - started
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = model.to(device).train()
+    texts = sorted((rendered(tokenizer, chat, opening=False) for chat in chats), key=len)
+    tokens = tokenizer(texts[len(texts) // 2], add_special_tokens=False)["input_ids"][: config.sft.max_length]
+    ids_BL = torch.tensor([tokens] * config.sft.micro_batch_size, device=device)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=0.0)
+    pass_s, step_s = 0.0, 0.0
+    for _ in range(2):  # the first is slower: it allocates, and the optimiser makes its moments
+        pass_s = _timed(lambda: model(input_ids=ids_BL, labels=ids_BL).loss.backward())
+        step_s = _timed(optimiser.step)
+        optimiser.zero_grad()
+    return load_s, ids_BL.numel() / pass_s, step_s
+
+
+def _timed(work: Any) -> float:
+    import torch
+
+    started = time.monotonic()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.monotonic() - started
+
+
+def _reset_peak() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    elif CLEAR.exists():
+        CLEAR.write_text("5")  # Linux: the peak of the resident set begins anew
+
+
+def _peak_bytes() -> float | None:
+    """Return the most memory since the reset: of the GPU, or of the process where the system says it."""
+    import torch
+
+    if torch.cuda.is_available():
+        return float(torch.cuda.max_memory_allocated())
+    found = re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text()) if STATUS.exists() else None
+    return 1024.0 * int(found[1]) if found else None

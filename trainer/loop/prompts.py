@@ -1,0 +1,50 @@
+"""The prompts of a round: dealt out from the seeds, or written by a model from the seeds (Self-Instruct)."""
+
+import gc
+
+from console.errors import TrainingError
+from console.progress import progress
+from records import Prompt, Store, read_rows
+from records.rows import request_text
+from records.runs import Run
+from trainer.loop.gather import open_model
+from trainer.loop.recipe import Config
+from trainer.loop.splits import Split
+from trainer.prompts.contamination import EvaluationPrompts
+from trainer.prompts.generate import fill_pool
+from trainer.prompts.pool import Draft, Pool
+
+
+def prompts_of(run: Run, number: int, split: Split, config: Config) -> list[Prompt]:
+    """Return the prompts of iteration `number`, which no other round uses and which resemble none that is held out.
+
+    Raises TrainingError where the model writes too few that are new.
+    """
+    if config.new_prompts.source == "seeds":
+        return split.rounds[number]
+    done = run.iteration(number) / "prompts.jsonl"
+    if done.exists():
+        return list(read_rows(done, Prompt))
+    seeds = [request_text(prompt.prompt) for prompt in split.seeds]
+    used = [request_text(prompt.prompt) for before in range(2, number) for prompt in _stored(run, before)]
+    not_learnt = [request_text(prompt.prompt) for prompt in (*split.held_out, *split.stopping)]
+    held_out = EvaluationPrompts(not_learnt, config.new_prompts.filters.max_rouge)
+    pool = Pool(seeds, used, held_out, config.new_prompts.filters, config.candidates.prompts)
+    source = 0 if config.new_prompts.source == "iter0" else number - 1
+    engine = open_model(run, source, config)
+    path = run.iteration(number) / "prompt_drafts.jsonl"
+    title = f"iter{number} new prompts"
+    with Store(path, Draft) as store, progress(title, config.candidates.prompts) as advance:
+        fill_pool(pool, store, engine, seeds, config.new_prompts.few_shot, config.seed + number, advance)
+    del engine
+    gc.collect()
+    if not pool.is_full:
+        raise TrainingError(
+            f"iter{number}: iter{source} wrote {len(pool.accepted)} of {config.candidates.prompts} new prompts; "
+            f"lower --candidates.prompts, give more --seeds.prompts, or use another source; {path} has what it wrote"
+        )
+    return pool.accepted
+
+
+def _stored(run: Run, number: int) -> list[Prompt]:
+    return list(read_rows(run.iteration(number) / "prompts.jsonl", Prompt))

@@ -1,0 +1,191 @@
+"""The settings of a whole run, as a recipe file in recipes/ gives them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from console.command import Flags, off
+from console.errors import InputError
+from console.ranges import Count, CountOr0, Couple, NotNegative, Number, Positive, ShareAbove0, check_command
+from engines.options import EngineOptions, SharedEngineOptions
+from judges.options import JudgeOptions
+from judges.retrieval.options import EvidenceOptions
+from judges.retrieval.options import check_options as check_evidence
+from records.files import check_sources
+from trainer.dpo import DPOOptions
+from trainer.early_stop import EarlyStopOptions
+from trainer.monitors.gates import Gates, check_gate_names
+from trainer.monitors.monitors import MonitorOptions
+from trainer.pairs.meta import MetaOptions
+from trainer.pairs.pairing import PairOptions, check_pair_options
+from trainer.prompts.options import FewShotOptions, FilterOptions
+from trainer.sft import SFTOptions
+from trainer.training.launch import LaunchOptions, check_launch
+from trainer.training.options import check_options, with_template
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """The accelerators of a run; the defaults are eight H100 SXM."""
+
+    gpus: CountOr0 = 0
+    """Estimate for so many, by formula; 0 measures on this machine instead."""
+    gpu_tflops: Positive = 989.0
+    """Dense bfloat16, of one."""
+    gpu_gib: Positive = 80.0
+    mfu_training: ShareAbove0 = 0.4
+    """The share of it that training reaches; the FLOPs of recomputed activations are not counted."""
+    mfu_inference: ShareAbove0 = 0.1
+    """The share that writing answers reaches, with batches of many rows; a guess, as all shares here."""
+
+
+@dataclass(frozen=True)
+class EstimateOptions(Hardware):
+    """How --dry-run finds time and memory."""
+
+    measure: Annotated[bool, off("Do not load the model to measure its speed: print calls and tokens only.")] = True
+    """Load the model for some seconds of each kind of work; false prints calls and tokens only."""
+    size: Path | None = None
+    """A config.json to take the model's size from; the default is the model's own."""
+
+
+@dataclass(frozen=True)
+class CandidateOptions:
+    """The answers that a model writes to each new prompt (Self-Rewarding, section 3.1.4)."""
+
+    prompts: Count = 24
+    """New prompts a round; no prompt is used twice."""
+    n: Couple = 4
+    """Answers a prompt."""
+    max_new_tokens: Count = 512
+    """The longest answer."""
+    temperature: NotNegative = 0.7
+    top_p: ShareAbove0 = 0.9
+
+
+@dataclass(frozen=True)
+class SeedOptions:
+    """What the first fine-tuning learns from; the default of each is the packaged one."""
+
+    prompts: Path | None = None
+    """Prompts for the rounds and the evaluation."""
+    ift: Path | None = None
+    """Conversations that show how to answer; of pairs the chosen answers."""
+    codes: str | None = None
+    """What labels of two answers in `ift` mean, like 0=a,1=b,2=tie, a being the first; 1, 2, a, b and tie need none."""
+    eft: Path | None = None
+    """Judged answers that show how to judge: chats, as trainer.eft writes them, or rows with scores and rationales."""
+    judging: Annotated[bool, off("Do not learn to judge: the paper's ablation without EFT (section 3.2).")] = True
+    """Learn to judge too; false is the paper's ablation without EFT (section 3.2)."""
+    eft_limit: Count | None = None
+    """Use only N judged answers, drawn at random."""
+
+
+@dataclass(frozen=True)
+class NewPromptOptions:
+    """Where the new prompts of a round come from (Self-Rewarding, section 2.2)."""
+
+    source: Literal["seeds", "iter0", "parent"] = "seeds"
+    """seeds: dealt out from the seed prompts. iter0, parent: written by that model, few-shot from the seed prompts."""
+    few_shot: FewShotOptions = field(default_factory=FewShotOptions)
+    filters: FilterOptions = field(default_factory=FilterOptions)
+
+
+@dataclass(frozen=True)
+class RoundOptions:
+    """What a round learns from its judged answers."""
+
+    learn: Literal["pairs", "perfect"] = "pairs"
+    """pairs: DPO. perfect: SFT on the answers with a perfect score, the paper's ablation (section 3.2)."""
+    perfect_score: Number | None = None
+    """The least score that counts as perfect; the default is the rubric's highest."""
+    reference: Literal["parent", "iter0"] = "parent"
+    """The model that DPO measures the distance to."""
+    rejected: Literal["parent", "iter0"] = "parent"
+    """iter0: choose among the parent's answers and reject one of iter0's (Temporal Self-Rewarding, 2508.06026)."""
+    consistency: Literal["off", "set", "prompt"] = "off"
+    """set, prompt: label the pairs with how far the parent and its own parent agree on the answers (CREAM, 2410.12735),
+    the mean of all prompts or each prompt's own."""
+    meta: bool = False
+    """Learn from pairs of judgments too (Meta-Rewarding, 2407.19594)."""
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """How every iteration is measured: on prompts that no round uses, by one judge for the whole run."""
+
+    prompts: Count = 16
+    """Held-out prompts."""
+    judge: CountOr0 = 1
+    """The iteration whose model judges all others; the first that has learnt to judge, so that the stick stays one."""
+    rubric: str = "pairwise"
+    """The rubric of the comparison with iter0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """A whole self-rewarding run."""
+
+    name: str = "self_rewarding"
+    """The run's folder under runs/."""
+    iterations: Count = 3
+    """iter1 is supervised, each later one a round of DPO on the model's own judged answers."""
+    engine: SharedEngineOptions = field(default_factory=EngineOptions)
+    seeds: SeedOptions = field(default_factory=SeedOptions)
+    new_prompts: NewPromptOptions = field(default_factory=NewPromptOptions)
+    candidates: CandidateOptions = field(default_factory=CandidateOptions)
+    judge: JudgeOptions = field(default_factory=JudgeOptions)
+    evidence: EvidenceOptions = field(default_factory=EvidenceOptions)
+    round: RoundOptions = field(default_factory=RoundOptions)
+    pairs: PairOptions = field(default_factory=PairOptions)
+    meta: MetaOptions = field(default_factory=MetaOptions)
+    sft: SFTOptions = field(default_factory=SFTOptions)
+    dpo: DPOOptions = field(default_factory=DPOOptions)
+    early_stop: EarlyStopOptions | None = None
+    """With this table the checkpoints of a round are compared, and the last that won is taken."""
+    launch: LaunchOptions | None = None
+    """With this table each training runs on several processes; without it, in the loop's own."""
+    eval: EvalOptions = field(default_factory=EvalOptions)
+    monitors: MonitorOptions = field(default_factory=MonitorOptions)
+    gates: Gates = field(default_factory=dict)
+    """The range of each monitor, outside of which the run stops: see docs/monitors.md."""
+    estimate: EstimateOptions = field(default_factory=EstimateOptions)
+
+
+def check(config: Config) -> None:
+    """Raise InputError where the settings do not fit together, before anything is loaded."""
+    check_command(config)
+    if not 0 <= config.eval.judge <= config.iterations:
+        raise InputError(f"--eval.judge must name an iteration from 0 to {config.iterations}, not {config.eval.judge}")
+    if config.engine.engine != "auto" or config.engine.base_url:
+        raise InputError(
+            "the loop trains the model that it asks, so it runs it in process: leave --engine and --base-url"
+        )
+    check_gate_names(config.gates)
+    check_pair_options(config.pairs)
+    trainings = [with_template(one, config.engine.chat_template_kwargs) for one in (config.sft, config.dpo)]
+    if config.launch is not None:
+        check_launch(config.launch, trainings)
+    else:
+        for training in trainings:
+            check_options(training)
+    _check_round(config)
+    _check_files(config)
+
+
+def _check_files(config: Config) -> None:
+    """Raise InputError where a file that is needed later is not there."""
+    check_sources(config.pairs.votes, config.pairs.second_judge, config.monitors.labelled)
+    if config.evidence.enabled:
+        check_evidence(config.evidence)
+
+
+def _check_round(config: Config) -> None:
+    if config.round.meta and (config.judge.read != "text" or config.judge.samples < 2):
+        raise InputError(
+            "--round.meta compares judgments, so they must have words: --judge.read text, and --judge.samples 2 or more"
+        )
+    if config.round.learn == "perfect" and (config.round.meta or config.round.consistency != "off"):
+        raise InputError("--round.learn perfect makes no pairs: leave out --round.meta and --round.consistency")
+    if config.round.rejected == "iter0" and config.round.consistency != "off":
+        raise InputError("--round.consistency ranks one model's answers: leave out --round.rejected iter0")

@@ -1,0 +1,194 @@
+"""One iteration of the loop: from its parent and what was gathered to its model and its line in the ledger."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from statistics import fmean
+
+from console.errors import TrainingError
+from console.writing import make_folder
+from engines.models import inference_dtype
+from judges.rubric import load_rubric
+from records import Judgment, Message, Pair, Prompt, Response, read_rows
+from records.files import BadRows
+from records.finish import cut_off
+from records.runs import Run
+from records.shapes import read_chats
+from records.store import latest, write_rows
+from trainer.dpo import DPOOptions, train_dpo
+from trainer.loop.best_checkpoint import checkpoints_of, take_best
+from trainer.loop.gather import gather, pairs_of
+from trainer.loop.recipe import Config
+from trainer.run.integrity import check_model, set_aside_broken_model
+from trainer.run.ledger import LedgerLine, split_hash
+from trainer.seeds.reading import eft_chats, ift_chats
+from trainer.sft import train_sft
+from trainer.training.checkpoints import Checkpoints
+from trainer.training.fit import figures_of, report_of
+from trainer.training.launch import flags_of, launch
+from trainer.training.options import with_template
+
+
+def supervised(run: Run, config: Config) -> LedgerLine:
+    """Make iter1: the base model fine-tuned on answers (IFT) and on judging (EFT), the paper's M1."""
+    started_s = time.monotonic()
+    check_model(run, 0)
+    ift, eft = ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict), judging_chats(config)
+    out = run.model(1)
+    set_aside_broken_model(out)
+    if not out.exists():
+        make_folder(out.parent)
+        _sft(run.model(0), out, [*ift, *eft], config, "iter1 SFT")
+    return LedgerLine(
+        id="iter1",
+        parent="iter0",
+        reference_model=None,
+        dtype=inference_dtype(run.model(0)),
+        prompt_split=None,
+        judge=None,
+        counts={"ift": len(ift), "eft": len(eft)},
+        mean_score=None,
+        mean_chars=None,
+        n_tokens=0,
+        training=figures_of(report_of(out)),
+        seconds=time.monotonic() - started_s,
+    )
+
+
+def preference_round(
+    run: Run, number: int, prompts: list[Prompt], stopping: list[Prompt], config: Config
+) -> LedgerLine:
+    """Make iter2 and later: the parent answers, judges its answers, and learns from them.
+
+    `stopping` are the prompts that checkpoints are compared on, which no figure is reported on. Raises
+    TrainingError where there is nothing to learn from.
+    """
+    started_s = time.monotonic()
+    check_model(run, number - 1)
+    learnt_from = run.iteration(number) / ("chats.jsonl" if config.round.learn == "perfect" else "pairs.jsonl")
+    if not learnt_from.exists():
+        gather(run, number, prompts, config)
+    set_aside_broken_model(run.model(number))
+    if not run.model(number).exists():
+        _learn(run, number, learnt_from, stopping, config)
+    return _line(run, number, prompts, config, time.monotonic() - started_s)
+
+
+def judging_chats(config: Config) -> list[list[Message]]:
+    """Return the conversations that show how to judge (EFT), as many as the recipe wants."""
+    if not config.seeds.judging:
+        return []
+    found = list(eft_chats(config.seeds.eft, load_rubric(config.judge.rubric), config.judge.read))
+    if config.seeds.eft_limit is None:
+        return found
+    return Random(f"eft {config.seed}").sample(found, min(config.seeds.eft_limit, len(found)))
+
+
+def _learn(run: Run, number: int, learnt_from: Path, stopping: list[Prompt], config: Config) -> None:
+    parent, out = run.model(number - 1), run.model(number)
+    if config.round.learn == "perfect":
+        chats = list(read_chats(learnt_from, BadRows(strict=True))) if learnt_from.stat().st_size else []
+        if not chats:
+            raise TrainingError(
+                f"iter{number}: no answer has a perfect score. Try --round.perfect-score, because an expected score "
+                "hardly ever reaches the end of the scale"
+            )
+        _sft(parent, out, chats, config, f"iter{number} SFT")
+        return
+    pairs = list(read_rows(learnt_from, Pair))
+    if not pairs:
+        raise TrainingError(
+            f"iter{number}: no prompt gave a preference pair: every answer to it got the same score or none, or the "
+            "filters of [pairs] dropped it. Try more --candidates.n, a higher --candidates.temperature, "
+            "--judge.read logprobs, or another judge"
+        )
+    options = config.dpo if config.round.consistency == "off" else replace(config.dpo, labels="soft")
+    reference = run.model(0) if config.round.reference == "iter0" else None
+    title = f"iter{number} DPO"
+    if config.early_stop is None:
+        _dpo(parent, out, pairs, options, config, title, reference)
+        return
+    trained, checkpoints = out.with_name("last_model"), checkpoints_of(run, number, pairs, config.early_stop, config)
+    set_aside_broken_model(trained)
+    if not trained.exists():
+        _dpo(parent, trained, pairs, options, config, title, reference, checkpoints)
+    take_best(run, number, trained, checkpoints, stopping, config)
+
+
+def _sft(parent: Path, out: Path, chats: list[list[Message]], config: Config, title: str) -> None:
+    """Fine-tune here, or with [launch] in a child that reads the same chats from the iteration's folder."""
+    options = with_template(config.sft, config.engine.chat_template_kwargs)
+    if config.launch is None:
+        train_sft(parent, out, chats, options, config.seed, title)
+        return
+    file = out.with_name("chats.jsonl")
+    write_rows(file, [{"messages": chat} for chat in chats])
+    _launch("trainer.sft", file, parent, out, flags_of(options), config, title)
+
+
+def _dpo(
+    parent: Path,
+    out: Path,
+    pairs: list[Pair],
+    options: DPOOptions,
+    config: Config,
+    title: str,
+    reference: Path | None,
+    checkpoints: Checkpoints | None = None,
+) -> None:
+    """Optimise here, or with [launch] in a child that reads the same pairs from the iteration's folder."""
+    options = with_template(options, config.engine.chat_template_kwargs)
+    if config.launch is None:
+        train_dpo(parent, out, pairs, options, config.seed, title, reference, checkpoints)
+        return
+    flags = flags_of(options)
+    if reference is not None:
+        flags += ["--reference", str(reference)]
+    if checkpoints is not None:
+        flags += ["--checkpoints", str(checkpoints.folder), "--every-n-steps", str(checkpoints.every_n_steps)]
+        flags += ["--checkpoint-key", checkpoints.key]
+    _launch("trainer.dpo", out.with_name("pairs.jsonl"), parent, out, flags, config, title)
+
+
+def _launch(module: str, file: Path, parent: Path, out: Path, flags: list[str], config: Config, title: str) -> None:
+    assert config.launch is not None
+    debug = ["--debug"] if config.debug else []
+    shared = [str(file), "--strict", "--model", str(parent), "--out", str(out), "--seed", str(config.seed)]
+    launch(config.launch, module, [*shared, *flags, *debug], title)
+
+
+def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds: float) -> LedgerLine:
+    folder, parent = run.iteration(number), f"iter{number - 1}"
+    responses = latest(read_rows(folder / "responses.jsonl", Response))
+    judgments = latest(read_rows(folder / "judgments.jsonl", Judgment))
+    scores = [judgment.score for judgment in judgments if judgment.score is not None]
+    trained = report_of(run.model(number))
+    perfect = config.round.learn == "perfect"
+    return LedgerLine(
+        id=f"iter{number}",
+        parent=parent,
+        reference_model=None if perfect else "iter0" if config.round.reference == "iter0" else parent,
+        dtype=inference_dtype(run.model(0)),
+        prompt_split=split_hash(prompts),
+        judge=judgments[0].judge,
+        counts={
+            "prompts": len(prompts),
+            "responses": len(responses),
+            "failed": len(prompts) * config.candidates.n - len(responses),
+            "cut_off": sum(cut_off(response.finish_reason) is not None for response in responses),
+            "judged": len(scores),
+            "unparsed": len(judgments) - len(scores),
+            **({"perfect": trained.n_examples} if perfect else _pair_counts(run, number, config)),
+        },
+        mean_score=fmean(scores),
+        mean_chars=fmean(len(response.response) for response in responses),
+        n_tokens=sum(response.n_tokens or 0 for response in responses),
+        training=figures_of(trained),
+        seconds=seconds,
+    )
+
+
+def _pair_counts(run: Run, number: int, config: Config) -> dict[str, int]:
+    _, counts = pairs_of(run, number, config)
+    return {"tied": counts.n_tied, "filtered": counts.n_filtered, "pairs": counts.n_pairs}

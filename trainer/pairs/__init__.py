@@ -1,0 +1,1 @@
+"""Preference pairs of judged answers: making, filtering and weighing them."""

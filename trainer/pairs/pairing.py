@@ -1,0 +1,215 @@
+"""Judgments -> preference pairs: the best-scored answer to a prompt against the worst (Self-Rewarding, section 2.3)."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from console.errors import InputError
+from console.ranges import FlipShare, NotNegative, ShareAbove0, check_ranges
+from records import Judgment, Message, Pair, messages_of, pair_of, prompt_key
+from trainer.pairs.confidence import confidence_of
+from trainer.pairs.filters import Checks, EvidenceRule, open_checks, rubric_of, score_step, within_share
+
+Pools = tuple[Sequence[Judgment], Sequence[Judgment]]
+"""For one prompt the answers that one may be chosen from, and those that one may be rejected from."""
+
+
+@dataclass(frozen=True)
+class PairOptions:
+    """Which pairs are good enough to train on."""
+
+    min_margin: NotNegative = 0.0
+    """Drop a pair whose scores are not further apart than this; 0 drops only ties."""
+    evidence: EvidenceRule = "any"
+    """Drop a pair whose chosen answer has a refuted claim (no-refuted), or whose chosen answer's claims are no better
+    supported than the rejected one's (more-supported); needs judgments whose claims were looked up."""
+    rho: FlipShare = 0.0
+    """Length control, 0 to 0.5: choose the shortest answer among those within rho of the best score, reject the longest
+    within rho of the worst, as shares of the distance between the two. 0 takes best and worst themselves."""
+    max_score_share: ShareAbove0 = 1.0
+    """Drop pairs, drawn by the seed, until no chosen score makes up more than this share of them; 1 keeps all."""
+    votes: Path | None = None
+    """People's votes.jsonl. What they decided goes before the evidence and the second judge."""
+    on_vote: Literal["drop", "overrule"] = "drop"
+    """What a vote for the rejected answer does: drop the pair, or turn it round. A vote for neither drops it."""
+    second_judge: Path | None = None
+    """Another judge's judgments of the same responses: drop a pair that it does not order the same way."""
+    weight: Literal["one", "confidence"] = "one"
+    """The pair's weight in the loss: 1, or 2 c - 1 for a confidence c (at least 0; 1 where it is not known)."""
+
+
+@dataclass(frozen=True)
+class PairCounts:
+    """What became of the prompts.
+
+    They add up: n_prompts = n_pairs + n_tied + n_worse + n_same_text + n_near + n_too_few + n_refuted + n_disagreed +
+    n_outvoted + n_capped.
+    """
+
+    n_prompts: int
+    n_pairs: int
+    n_tied: int
+    """The best and the worst score are equal."""
+    n_too_few: int
+    """Fewer than two answers have a score."""
+    n_refuted: int
+    """The evidence is against the pair."""
+    n_unscored: int
+    """Answers without a score; they are never chosen and never rejected."""
+    n_disagreed: int = 0
+    """The second judge orders the two the other way, finds them equal, or has no verdict on one of them."""
+    n_outvoted: int = 0
+    """People prefer the rejected answer, or neither."""
+    n_capped: int = 0
+    """The chosen answer's score is too common."""
+    n_overruled: int = 0
+    """Pairs, counted in n_pairs, that people turned round."""
+    n_near: int = 0
+    """The scores are not further apart than min_margin, which is above 0."""
+    n_same_text: int = 0
+    """Best and worst are the same text with two scores."""
+    n_worse: int = 0
+    """Where the rejected are of another model: its worst answer scores above the best that could be chosen."""
+
+    @property
+    def n_filtered(self) -> int:
+        """Prompts that gave no pair for another reason than a tie."""
+        return self.n_prompts - self.n_pairs - self.n_tied
+
+
+def make_pairs(judgments: Sequence[Judgment], options: PairOptions, seed: int = 0) -> tuple[list[Pair], PairCounts]:
+    """Return at most one pair a prompt, in the order of the prompts, and what became of the others.
+
+    Among equal scores the answer with the lowest spread is taken, then the one that comes first. Raises InputError
+    where the judgments are of two judges or rubrics: their scores do not compare.
+    """
+    by_prompt: dict[str, list[Judgment]] = {}
+    for judgment in judgments:
+        by_prompt.setdefault(prompt_key(judgment), []).append(judgment)
+    return pairs_between([(answers, answers) for answers in by_prompt.values()], judgments, options, seed)
+
+
+def pairs_between(
+    prompts: Iterable[Pools], judgments: Sequence[Judgment], options: PairOptions, seed: int
+) -> tuple[list[Pair], PairCounts]:
+    """Return at most one pair for each prompt's pools; `judgments` are all that stand in them."""
+    check_pair_options(options)
+    if len(judges := {judgment.judge for judgment in judgments}) > 1:
+        raise InputError(f"the judgments are of {len(judges)} judges or rubrics, whose scores do not compare: use one")
+    checks = open_checks(options.evidence, options.second_judge, options.votes, judgments)
+    outcomes = [_outcome(pools, checks, options) for pools in prompts]
+    if checks.votes is not None:
+        checks.votes.say()
+    found = [outcome for outcome in outcomes if isinstance(outcome, Pair)]
+    pairs = found
+    if options.max_score_share < 1 and found:
+        pairs = within_share(found, options.max_score_share, score_step(judgments), seed)
+    reasons = Counter(outcome for outcome in outcomes if isinstance(outcome, str))
+    return pairs, PairCounts(
+        n_prompts=len(outcomes),
+        n_pairs=len(pairs),
+        n_tied=reasons["tied"],
+        n_too_few=reasons["too few"],
+        n_refuted=reasons["refuted"],
+        n_unscored=sum(judgment.score is None for judgment in judgments),
+        n_disagreed=reasons["disagreed"],
+        n_outvoted=reasons["outvoted"],
+        n_capped=len(found) - len(pairs),
+        n_overruled=sum((pair.margin or 0.0) < 0 for pair in pairs),
+        n_near=reasons["near"],
+        n_same_text=reasons["same text"],
+        n_worse=reasons["worse"],
+    )
+
+
+def check_pair_options(options: PairOptions) -> None:
+    """Raise InputError where an option is out of range."""
+    check_ranges(options)
+
+
+def best_and_worst(tops: Sequence[Judgment], bottoms: Sequence[Judgment], rho: float) -> tuple[Judgment, Judgment]:
+    """Return which answer is chosen and which is rejected; all have a score, and the best is above the worst.
+
+    Chosen is the shortest response with S >= (1 - rho) S_max + rho S_min, rejected the longest with
+    S <= (1 - rho) S_min + rho S_max (Meta-Rewarding, arXiv 2407.19594, section 2.1), in characters. Among those of one
+    length, and with rho = 0 among all, the better score, then the lower spread, then the first.
+    """
+    high, low = max(map(_score, tops)), min(map(_score, bottoms))
+    good = [row for row in tops if _score(row) >= (1 - rho) * high + rho * low]
+    bad = [row for row in bottoms if _score(row) <= (1 - rho) * low + rho * high]
+    sign = 1 if rho else 0
+    chosen = min(good, key=lambda row: (sign * len(row.response), -_score(row), _spread(row)))
+    rejected = min(bad, key=lambda row: (-sign * len(row.response), _score(row), _spread(row)))
+    return chosen, rejected
+
+
+def positive_chats(judgments: Sequence[Judgment], min_score: float | None = None) -> list[list[Message]]:
+    """Return a chat for each answer with a perfect score, to fine-tune on instead of pairs; equal ones count once.
+
+    It is the paper's ablation without negative examples (Self-Rewarding, section 3.2). Perfect is the rubric's highest
+    score, or `min_score` and above: an expected score hardly ever reaches the end of the scale.
+    """
+    if not judgments:
+        return []
+    least = rubric_of(judgments).scale[1] if min_score is None else min_score
+    chats = {
+        (prompt_key(row), row.response): [*messages_of(row.prompt), {"role": "assistant", "content": row.response}]
+        for row in judgments
+        if row.score is not None and row.score >= least
+    }
+    return list(chats.values())
+
+
+def _outcome(pools: Pools, checks: Checks, options: PairOptions) -> Pair | str:
+    """Return the pair of one prompt, or why there is none."""
+    tops, bottoms = ([row for row in pool if row.score is not None] for pool in pools)
+    if not tops or not bottoms or (pools[0] is pools[1] and len(tops) < 2):
+        return "too few"
+    best, worst = max(map(_score, tops)), min(map(_score, bottoms))
+    if best <= worst:
+        return "tied" if best == worst else "worse"
+    chosen, rejected = best_and_worst(tops, bottoms, options.rho)
+    if chosen.response == rejected.response:
+        return "same text"
+    margin = _score(chosen) - _score(rejected)
+    if margin <= options.min_margin:
+        return "near" if margin > 0 else "tied"
+    match checks.preferred(chosen, rejected):
+        case "chosen":
+            return _pair(chosen, rejected, 1.0, 1.0)
+        case "rejected" if options.on_vote == "overrule":
+            return _pair(rejected, chosen, 1.0, 1.0)
+        case "rejected" | "neither":
+            return "outvoted"
+    if objection := checks.objection(chosen, rejected):
+        return objection
+    confidence = confidence_of(chosen, rejected)
+    weight = 1.0 if options.weight == "one" or confidence is None else max(0.0, 2 * confidence - 1)
+    return _pair(chosen, rejected, confidence, weight)
+
+
+def _score(judgment: Judgment) -> float:
+    assert judgment.score is not None
+    return judgment.score
+
+
+def _spread(judgment: Judgment) -> float:
+    return float("inf") if judgment.spread is None else judgment.spread
+
+
+def _pair(chosen: Judgment, rejected: Judgment, confidence: float | None, weight: float) -> Pair:
+    return pair_of(
+        chosen.prompt,
+        chosen.prompt_id,
+        chosen.response,
+        rejected.response,
+        (_score(chosen), _score(rejected)),
+        confidence=confidence,
+        weight=weight,
+        judge=chosen.judge,
+        evidence=[chosen.evidence, rejected.evidence] if chosen.evidence and rejected.evidence else None,
+        chosen_finish_reason=chosen.response_finish_reason,
+        rejected_finish_reason=rejected.response_finish_reason,
+    )

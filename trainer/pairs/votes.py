@@ -1,0 +1,127 @@
+"""People's votes on pairs of answers: which pair each is about, what most say, and which are about no pair at all."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from console.progress import say
+from records import Judgment, Vote, answer_key
+from records.fields.typed import read_typed
+from records.files import BadRows, checked_file
+
+Preferred = Literal["chosen", "rejected", "neither"]
+Key = tuple[str, frozenset[str]]
+"""A prompt's id and the ids of two answers, in either order."""
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What each voter said last on each pair of answers that is there."""
+
+    path: Path
+    by_pair: Mapping[Key, Mapping[str, str | None]]
+    """The id of the better answer by voter, None for a tie."""
+    used: set[Key] = field(default_factory=set)
+    """The pairs that were asked about."""
+
+    def preferred(self, chosen: Judgment, rejected: Judgment) -> Preferred | None:
+        """Return what most voters prefer, `neither` where they are even; None where nobody voted on these two."""
+        key = (chosen.prompt_id, frozenset((chosen.response_id, rejected.response_id)))
+        if not (said := self.by_pair.get(key)):
+            return None
+        self.used.add(key)
+        counts = Counter(said.values())
+        lead = counts[chosen.response_id] - counts[rejected.response_id]
+        return "chosen" if lead > 0 else "rejected" if lead < 0 else "neither"
+
+    def say(self) -> None:
+        """Say on stderr how many pairs were decided by votes, and on which of them the voters disagree."""
+        n_all, n_used = len(self.by_pair), len(self.used)
+        if n_all == 0:
+            return
+        idle = f"; {n_all - n_used} are on answers that make no pair here" if n_all > n_used else ""
+        say(f"{self.path}: of the votes on {n_all} pairs of answers {n_used} decide a pair{idle}")
+        split = [key for key in self.by_pair if len(set(self.by_pair[key].values())) > 1]
+        if split:
+            n_even = sum(_is_even(self.by_pair[key]) for key in split)
+            even = f", and {n_even} are even, which is a vote for neither" if n_even else ""
+            say(
+                f"{self.path}: voters disagree on {len(split)} pairs of answers, where the majority counts{even}: "
+                f"{_shown(prompt_id for prompt_id, _ in split)}"
+            )
+
+
+def votes_on(path: Path, judgments: Sequence[Judgment]) -> Votes:
+    """Return people's votes on the answers in `judgments`.
+
+    Votes that are about no two of these answers, or on an id that several of them have, are left out, and said.
+    """
+    return Votes(path, _on_these(read_votes(path), judgments, path))
+
+
+def read_votes(path: Path) -> dict[Key, dict[str, str | None]]:
+    """Return people's votes by the pair that they are about; a voter's last vote on a pair counts, by its time."""
+    if checked_file(path).stat().st_size == 0:
+        return {}  # nobody has voted yet
+    by_pair: dict[Key, dict[str, str | None]] = {}
+    for vote in sorted(read_typed(path, Vote, BadRows()), key=_time):
+        winner = {"a": vote.a_id, "b": vote.b_id, "tie": None}[vote.winner]
+        by_pair.setdefault((vote.prompt_id, frozenset((vote.a_id, vote.b_id))), {})[vote.voter] = winner
+    return by_pair
+
+
+def _on_these(
+    by_pair: Mapping[Key, Mapping[str, str | None]], judgments: Sequence[Judgment], path: Path
+) -> dict[Key, Mapping[str, str | None]]:
+    """Return the votes that are about two known answers, and say how many are not, and why."""
+    owners: dict[tuple[str, str], set[str]] = {}
+    for judgment in judgments:
+        owners.setdefault((judgment.prompt_id, judgment.response_id), set()).add(answer_key(judgment))
+    prompts = {prompt_id for prompt_id, _ in owners}
+    kept: dict[Key, Mapping[str, str | None]] = {}
+    lost: dict[str, list[str]] = {"no prompt": [], "no answer": [], "one answer": [], "shared": []}
+    for (prompt_id, ids), said in by_pair.items():
+        n_owners = [len(owners.get((prompt_id, one), ())) for one in ids]
+        if prompt_id not in prompts:
+            lost["no prompt"].append(prompt_id)
+        elif len(ids) < 2:
+            lost["one answer"].append(f"{prompt_id}: {min(ids)}")
+        elif 0 in n_owners:
+            unknown = [one for one, n in zip(ids, n_owners, strict=True) if n == 0]
+            lost["no answer"].append(f"{prompt_id}: {', '.join(sorted(unknown))}")
+        elif max(n_owners) > 1:
+            lost["shared"].append(prompt_id)
+        else:
+            kept[prompt_id, ids] = said
+    for why, what in (
+        ("no prompt", "because there is no such prompt_id here"),
+        ("no answer", "because the prompt has no answer of that id"),
+        ("one answer", "because a_id and b_id are the same"),
+        ("shared", "because several answers to the prompt have the same id"),
+    ):
+        if names := lost[why]:
+            say(f"{path}: left out: the votes on {len(names)} pairs, {what}: {_shown(names)}")
+    return kept
+
+
+def _time(vote: Vote) -> datetime:
+    """Return when a vote was given; one whose time cannot be read is before the others."""
+    try:
+        at = datetime.fromisoformat(vote.at)
+    except ValueError:
+        at = datetime.min
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _is_even(said: Mapping[str, str | None]) -> bool:
+    counts = Counter(winner for winner in said.values() if winner is not None).most_common(2)
+    return not counts or (len(counts) > 1 and counts[0][1] == counts[1][1])
+
+
+def _shown(names: Iterable[str]) -> str:
+    distinct = list(dict.fromkeys(names))
+    return "; ".join(distinct[:SHOWN]) + ("; ..." if len(distinct) > SHOWN else "")

@@ -1,0 +1,1 @@
+"""New prompts from a model's own lists of tasks: few-shot, filters, contamination (Self-Instruct)."""

@@ -1,0 +1,142 @@
+"""What a reward model is trained on: preference pairs and view pairs as tokens, and which of them are left out."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from console.errors import InputError, TrainingError
+from console.progress import say
+from engines.reward_model import chat_tokens
+from records import Pair, text_of
+from records.keys import content_key
+from records.rows import text_of_completion
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from trainer.reward_model.views import ViewPair
+
+Row = dict[str, Any]
+
+
+def held_out_split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
+    """Return the pairs to train on and those to measure on; all pairs of a prompt are on the same side.
+
+    A prompt's side depends on its text and the seed, and on the order of the file only through the others' number.
+    Raises InputError for a share outside [0, 1), or where one side would have no prompt.
+    """
+    if not 0 <= share < 1:
+        raise InputError(f"--held-out-share must be in [0, 1), not {share:g}")
+    if share == 0:
+        return list(pairs), []
+    prompts = sorted({_prompt_key(pair) for pair in pairs}, key=lambda key: content_key("held out", seed, key))
+    n_held_out = max(1, round(share * len(prompts)))
+    if n_held_out >= len(prompts):
+        raise InputError(f"{len(prompts)} prompts are too few to hold some out; give more, or --held-out-share 0")
+    held_out = set(prompts[:n_held_out])
+    sides: tuple[list[Pair], list[Pair]] = ([], [])
+    for pair in pairs:
+        sides[_prompt_key(pair) in held_out].append(pair)
+    return sides
+
+
+def check_margins(pairs: Sequence[Pair]) -> None:
+    """Raise InputError where a pair lacks the margin that is asked for."""
+    n_without = sum(pair.margin is None or not 0 <= pair.margin < float("inf") for pair in pairs)
+    if n_without:
+        raise InputError(
+            f"{n_without} of {len(pairs)} pairs have no margin of 0 or more, which --margins needs; make the pairs "
+            "with trainer.pairs, or leave it out"
+        )
+
+
+def pair_rows(
+    tokenizer: "PreTrainedTokenizerBase", pairs: Sequence[Pair], max_length: int, *, margins: bool
+) -> list[Row]:
+    """Return the rows of the pairs that can be learnt from; what is left out is counted on stderr.
+
+    Left out is a pair with an empty answer, with two answers that are the same tokens, or with one over `max_length`:
+    the end of a cut answer is not the answer that was ranked. Raises TrainingError where none is left.
+    """
+    from trainer.reward_model.trainer import MARGIN, WEIGHT
+
+    weighted = len({pair.weight for pair in pairs}) > 1
+    rows: list[Row] = []
+    left_out: Counter[str] = Counter()
+    for pair in pairs:
+        answers = [text_of_completion(answer) for answer in (pair.chosen, pair.rejected)]
+        chosen, rejected = (chat_tokens(tokenizer, pair.prompt, answer) for answer in answers)
+        if reason := _flaw(answers, chosen, rejected, max_length):
+            left_out[reason] += 1
+            continue
+        row: Row = {
+            "prompt": text_of(pair.prompt),
+            "chosen": answers[0],
+            "prompt_ids": [],  # they are in chosen_ids; trainer.training.watch finds an example by both
+            "chosen_ids": chosen,
+            "rejected_ids": rejected,
+        }
+        extra = {WEIGHT: float(pair.weight)} if weighted else {}
+        extra |= {MARGIN: float(pair.margin)} if margins and pair.margin is not None else {}
+        rows.append(row | extra)
+    for reason, n in left_out.most_common():
+        say(f"{n} of {len(pairs)} pairs left out: {reason}")
+    if not rows:
+        raise TrainingError(f"no preference pair to train on: {left_out.most_common(1)[0][0]}")
+    if weighted and not any(row[WEIGHT] for row in rows):
+        raise TrainingError("the weight of every usable preference pair is 0: there is nothing to train on")
+    return rows
+
+
+def with_views(
+    tokenizer: "PreTrainedTokenizerBase", rows: list[Row], samples: "Sequence[ViewPair]", n_each: int, max_length: int
+) -> list[Row]:
+    """Return `rows`, each with the next `n_each` view pairs, from the first again where there are too few.
+
+    Left out, and counted on stderr, are view pairs over `max_length`. Raises TrainingError where fewer than 2 are left.
+    """
+    from trainer.reward_model.trainer import VIEWS
+
+    views = [[chat_tokens(tokenizer, one.prompt, one.response) for one in pair] for pair in samples]
+    fitting = [pair for pair in views if all(len(tokens) <= max_length for tokens in pair)]
+    if n_long := len(views) - len(fitting):
+        say(f"{n_long} of {len(views)} view pairs left out: over max_length ({max_length} tokens)")
+    if len(fitting) < 2:
+        raise TrainingError(f"{len(fitting)} view pairs of the policy's answers to learn from, and 2 are the least")
+    n_needed = len(rows) * n_each
+    if n_needed != len(fitting):
+        say(f"{n_needed} view pairs are seen an epoch, of {len(fitting)}")
+    dealt = [fitting[place % len(fitting)] for place in range(n_needed)]
+    return [row | {VIEWS: dealt[place * n_each : (place + 1) * n_each]} for place, row in enumerate(rows)]
+
+
+def set_padding(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[Row]) -> None:
+    """Give the tokenizer a padding token that ends none of the rows, and right padding.
+
+    A sequence classifier reads the last token that is not the padding token: where the template closes with it, as
+    where a tokenizer without one pads with its end-of-text token, the reward would be read a token too early. Raises
+    InputError where there is no such token.
+    """
+    endings = {row[name][-1] for row in rows for name in ("chosen_ids", "rejected_ids")}
+    known = [tokenizer.pad_token, tokenizer.eos_token, tokenizer.unk_token, *tokenizer.all_special_tokens]
+    for token in known:
+        if token is not None and tokenizer.convert_tokens_to_ids(token) not in endings:
+            tokenizer.pad_token, tokenizer.padding_side = token, "right"
+            return
+    raise InputError(
+        "the tokenizer has no special token to pad with but the one that its chat template ends with; add a pad token"
+    )
+
+
+def _prompt_key(pair: Pair) -> str:
+    return " ".join(text_of(pair.prompt).split()).casefold()
+
+
+def _flaw(answers: Sequence[str], chosen: list[int], rejected: list[int], max_length: int) -> str | None:
+    if not all(answer.strip() for answer in answers):
+        return "an answer is empty"
+    if chosen == rejected:
+        return "the chosen and the rejected answer are the same"
+    if max(len(chosen), len(rejected)) > max_length:
+        return f"an answer is over max_length ({max_length} tokens with its prompt)"
+    return None

@@ -1,0 +1,167 @@
+"""Whether a run's files are still what they were when their iteration was done, and whether its judge says anything.
+
+When an iteration is done, hashes.json keeps a hash of each of its files and of its model. On resuming they are looked
+at again: what was edited by hand, deleted or half-written is named before anything is built on it.
+"""
+
+import json
+from pathlib import Path
+
+import msgspec
+
+from console.errors import InputError
+from console.progress import say
+from engines.models import files_of, model_digest
+from records.keys import files_digest
+from records.rows import Row
+from records.runs import Run
+from records.store import set_aside, write_atomic
+from trainer.training.checkpoints import flaw_of, manifest_of
+
+HASHES = "hashes.json"
+FILES = (
+    "prompts.jsonl",
+    "responses.jsonl",
+    "comparisons.jsonl",
+    "judgments.jsonl",
+    "clusters.jsonl",
+    "views.jsonl",
+    "pairs.jsonl",
+)
+REWARD_MODEL = "reward_model"
+"""The folder of an iteration's reward model, where it has one (trainer.rlp)."""
+
+
+EARLIER = ("*.safetensors", "config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja")
+"""The files whose digest an iteration kept that was done before a tokenizer's own settings were looked at."""
+
+
+class Hashes(Row, frozen=True, kw_only=True):
+    """An iteration's files as they were when it was done; each hash is 16 hex digits of BLAKE2b."""
+
+    files: dict[str, str]
+    model: str
+    """The digest of the weights, tokenizer and template."""
+    stamps: dict[str, tuple[int, int]]
+    """Bytes and time of change in nanoseconds of the model's files: where they are the same, its digest is too."""
+    reward_model: str | None = None
+    reward_stamps: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
+    """The same of the reward model."""
+    whole: bool = False
+    """Whether all files that decide what a model says are in the digests; False for those of EARLIER."""
+
+
+def write_hashes(run: Run, number: int) -> None:
+    """Keep the hashes of iteration `number`, which is done."""
+    folder, model = run.iteration(number), run.model(number)
+    files = {name: files_digest([folder / name]) for name in FILES if (folder / name).exists()}
+    hashes = Hashes(files=files, model=model_digest(model), stamps=_stamps(model), whole=True)
+    if (reward := folder / REWARD_MODEL).exists():
+        made = {"reward_model": model_digest(reward), "reward_stamps": _stamps(reward)}
+        hashes = msgspec.structs.replace(hashes, **made)
+    write_atomic(folder / HASHES, msgspec.json.format(msgspec.json.encode(hashes)))
+
+
+def check_hashes(run: Run, number: int) -> None:
+    """Raise InputError where a file or the model of iteration `number` is not what it was when it was done.
+
+    The model's bytes are read only where a file's size or time of change is another one. An iteration without
+    hashes.json is named on stderr and not checked.
+    """
+    path = run.iteration(number) / HASHES
+    if not path.exists():
+        say(f"iter{number} has no {HASHES}: its files are not checked")
+        return
+    try:
+        hashes = msgspec.json.decode(path.read_bytes(), type=Hashes)
+    except msgspec.DecodeError as error:
+        raise InputError(f"{path}: cannot be read: {error}; restore it, or start again with --fresh") from None
+    for name, before in hashes.files.items():
+        file = run.iteration(number) / name
+        now = files_digest([file]) if file.exists() else None
+        _compare(str(file), before, now, number)
+    check_model(run, number)
+    model, reward = run.model(number), run.iteration(number) / REWARD_MODEL
+    _check_digest(model, hashes.model, hashes.stamps, hashes.whole, number)
+    if hashes.reward_model is not None:
+        _check_digest(reward, hashes.reward_model, hashes.reward_stamps, hashes.whole, number)
+
+
+def check_model(run: Run, number: int) -> None:
+    """Raise InputError where the model of iteration `number`, which others are built on, is gone or not whole."""
+    model = run.model(number)
+    if not model.exists():
+        to = f" (it points to {model.readlink()})" if model.is_symlink() else ""
+        raise InputError(
+            f"{model}{to} is gone: iter{number + 1} is trained from it. Restore it, or start again with --fresh"
+        )
+    if flaw := model_flaw(model):
+        raise InputError(f"{model} is not whole: {flaw}. Restore it, or start again with --fresh")
+
+
+def set_aside_broken_model(model: Path) -> bool:
+    """Set a half-written model of an iteration that is not done aside, so that it is made again; return whether it was.
+
+    A model that this project trained has its manifest, which is written last.
+    """
+    flaw = None if not model.exists() else flaw_of(model) or model_flaw(model)
+    if flaw is None:
+        return False
+    say(f"{model}: set aside, it is half-written: {flaw}; it is trained again")
+    set_aside(model)
+    return True
+
+
+def model_flaw(folder: Path) -> str | None:
+    """Return why the model in a folder cannot be whole, or None: a file or shard is missing, or cut off."""
+    if manifest_of(folder) is not None:
+        return flaw_of(folder)
+    if not (folder / "config.json").exists():
+        return "config.json is missing"
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    else:
+        names = [path.name for path in folder.glob("*.safetensors")] or ["model.safetensors"]
+    for name in names:
+        if not (folder / name).exists():
+            return f"{name} is missing"
+        if flaw := _cut_off(folder / name):
+            return flaw
+    return None
+
+
+def _compare(what: str, before: str, now: str | None, number: int) -> None:
+    if now == before:
+        return
+    changed = f"its hash was {before} and is {now}" if now else f"it is gone; its hash was {before}"
+    raise InputError(
+        f"{what} was changed after iter{number} was done: {changed}. Restore it, or start again with --fresh"
+    )
+
+
+def _check_digest(model: Path, before: str, stamps: dict[str, tuple[int, int]], whole: bool, number: int) -> None:
+    if not whole and model.exists():
+        files = files_of(model, EARLIER)
+        if _stamps(model, files) != stamps:
+            _compare(str(model), before, files_digest(files), number)
+    elif _stamps(model) != stamps:
+        _compare(str(model), before, model_digest(model) if model.exists() else None, number)
+
+
+def _stamps(model: Path, files: list[Path] | None = None) -> dict[str, tuple[int, int]]:
+    stats = {path: path.stat() for path in (files_of(model) if files is None else files)}
+    return {path.relative_to(model).as_posix(): (one.st_size, one.st_mtime_ns) for path, one in stats.items()}
+
+
+def _cut_off(path: Path) -> str | None:
+    """Return what is wrong with the length of a safetensors file: its header says how long it must be."""
+    n_bytes = path.stat().st_size
+    with path.open("rb") as file:
+        n_header = int.from_bytes(file.read(8), "little")
+        if n_bytes < 8 + n_header:
+            return f"{path.name} is cut off in its header"
+        header = json.loads(file.read(n_header))
+    n_data = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+    expected = 8 + n_header + n_data
+    return None if n_bytes == expected else f"{path.name} has {n_bytes} of {expected} bytes"

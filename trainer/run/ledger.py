@@ -1,0 +1,178 @@
+"""What a run keeps about itself: run.toml (settings and versions) and ledger.jsonl (one line an iteration)."""
+
+import subprocess
+import tomllib
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from console.address import without_secrets
+from console.command import Flags
+from console.errors import InputError, StoreError
+from console.progress import say
+from records import Prompt
+from records.keys import content_key
+from records.leftovers import ENDING, OWNER, remove, remove_leftovers
+from records.rows import Row
+from records.runs import Run, read_settings
+from records.store import set_aside, write_atomic
+
+PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "tokenizers")
+DECIDES_NOTHING = ("gates", "estimate", "save_minutes", "timeout_s", "retry_s", "max_failures_in_row")
+"""Settings, in any section, that a run may go on with changed."""
+LENGTHENS = ("iterations",)
+"""Settings of a whole run that may change as long as nothing that is done would be too much."""
+NOT_SETTINGS = ("config", "dry_run", "fresh", "json", "strict", "debug")
+
+
+class LedgerLine(Row, frozen=True, kw_only=True):
+    """One iteration: what it came from, what it was trained on, and what it cost."""
+
+    id: str
+    """`iterN`."""
+    parent: str | None
+    reference_model: str | None
+    """The frozen model that DPO measures the distance to."""
+    dtype: str | None = None
+    """What all of the run's models answer, judge and read in: float32 on a processor, else iter0's own type."""
+    prompt_split: str | None
+    """A hash of the ids of the prompts of this round."""
+    judge: str | None
+    """The fingerprint of the judge that made the pairs."""
+    counts: dict[str, int]
+    """prompts, responses, cut_off (responses), judged, unparsed, failed, tied, filtered, pairs; for iter1 the rows it
+    learnt from."""
+    mean_score: float | None
+    mean_chars: float | None
+    """Of the responses that were judged."""
+    n_tokens: int
+    """Written by the model in this iteration."""
+    training: dict[str, float]
+    """Loss and the trainer's own figures, examples left_out for their length, and cut_off ones among the pairs."""
+    seconds: float
+    """From the start of the iteration to its model, in the process that finished it."""
+
+
+def set_aside_run(run: Run) -> None:
+    """Set an earlier run of the same name aside; raises StoreError where a process is at work on it."""
+    if run.is_under_way:
+        raise StoreError(f"{run.folder}: another process is at work on this run; wait for it or give another --name")
+    set_aside(run.folder)
+
+
+def claim_run(run: Run, config: Flags, made: Collection[str] = ()) -> None:
+    """Write run.toml for a new run; for one that goes on, raise InputError where its settings were others.
+
+    What only makes a run longer may change, and run.toml then has the new number: `made` are the ids in its ledger,
+    which it must not be shorter than.
+    """
+    settings = _settings(config)
+    if not run.config.exists():
+        write_atomic(run.config, tomli_w.dumps({"settings": settings, "versions": _versions()}))
+        return
+    before = without_secrets(read_settings(run))
+    if changed := _differences(_deciding(before), _deciding(settings)):
+        raise InputError(
+            f"{run.folder} was made with other settings: {'; '.join(changed[:3])}. "
+            "Use the same, or another --name, or --fresh to set the old run aside"
+        )
+    longer = {name: settings[name] for name in LENGTHENS if name in settings and settings[name] != before.get(name)}
+    for name, n in longer.items():
+        if n < len(made):
+            raise InputError(
+                f"{run.folder} has {len(made)} {name} already, and --{name} {n} is fewer: give as many or more, "
+                "or another --name"
+            )
+    if longer:
+        _lengthen(run, longer)
+
+
+def remove_run_leftovers(run: Run) -> None:
+    """Remove what killed processes left half-written anywhere in a run; the caller holds the lock of its ledger.
+
+    A model on its way has a name without a process: while the lock is held, no other trains in the run.
+    """
+    remove_leftovers(run.folder, below=True)
+    for path in run.folder.rglob(f"*{ENDING}"):
+        if path.is_dir() and OWNER.search(path.name) is None:
+            remove(path)
+
+
+def _lengthen(run: Run, longer: dict[str, Any]) -> None:
+    """Write the new numbers to run.toml, and with which versions the run goes on from here."""
+    table = tomllib.loads(run.config.read_text(encoding="utf-8"))
+    before = {name: table["settings"].get(name) for name in longer}
+    table["settings"] |= longer
+    table.setdefault("changed", []).append({"before": before, "now": longer, "versions": _versions()})
+    write_atomic(run.config, tomli_w.dumps(table))
+    say(f"{run.folder}: goes on with {', '.join(f'{name} {n}, before {before[name]}' for name, n in longer.items())}")
+
+
+def _deciding(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings without those that decide no row: after a gate has stopped a run, it may be moved."""
+    return {
+        name: _deciding(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+        if name not in (*DECIDES_NOTHING, *LENGTHENS)
+    }
+
+
+def _settings(config: Flags) -> dict[str, Any]:
+    """Return everything that decides the run's rows, as TOML can hold it: no null, paths as text."""
+    plain = {name: value for name, value in asdict(config).items() if name not in NOT_SETTINGS}
+    cleaned: dict[str, Any] = msgspec.to_builtins(plain, enc_hook=_path_text)
+    hidden: dict[str, Any] = without_secrets(_without_none(cleaned))
+    return hidden
+
+
+def _path_text(value: object) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(type(value))
+
+
+def _without_none(table: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_none(value) if isinstance(value, dict) else list(value) if isinstance(value, tuple) else value
+        for name, value in table.items()
+        if value is not None
+    }
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], section: str = "") -> list[str]:
+    found = []
+    for name in sorted(before.keys() | now.keys()):
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{section}{name}.")
+        elif old != new:
+            found.append(f"{section}{name} was {old!r}, now {new!r}")
+    return found
+
+
+def _versions() -> dict[str, str]:
+    found = {"judgeloop": _git_revision()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _git_revision() -> str:
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def split_hash(prompts: Sequence[Prompt]) -> str:
+    """Return a hash of which prompts these are."""
+    return content_key("split", sorted(prompt.id for prompt in prompts))

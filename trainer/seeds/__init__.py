@@ -1,0 +1,1 @@
+"""The packaged seeds: prompts, conversations and ranked answers."""

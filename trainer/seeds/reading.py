@@ -1,0 +1,60 @@
+"""The packaged seeds: instructions, answers to learn from (IFT) and ranked answers to learn judging from (EFT)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from console.errors import InputError
+from console.progress import say
+from judges.options import Reading
+from judges.ranked import RankedAnswers
+from judges.rubric import Rubric
+from records import Message, Prompt, text_of
+from records.fields.labels import given_codes
+from records.files import BadRows, read_records
+from records.shapes import chats_of, prompt_of, read_chats, read_prompts
+from trainer.eft.examples import judge_chat, score_line
+
+HERE = Path(__file__).parent
+PROMPTS, IFT, EFT = HERE / "prompts.jsonl", HERE / "ift.jsonl", HERE / "eft.jsonl"
+
+
+def seed_prompts(source: Path | None, *, strict: bool = False) -> list[Prompt]:
+    """Return the prompts in `source`, or the packaged ones; the same text twice counts once."""
+    prompts = read_prompts(source or PROMPTS, BadRows(strict=strict))
+    return list({str(prompt.prompt): prompt for prompt in prompts}.values())
+
+
+def ift_chats(source: Path | None, codes: str | None = None, *, strict: bool = False) -> list[list[Message]]:
+    """Return conversations that show how to answer, from `source` or the packaged ones; `codes` is like 0=a,1=b."""
+    return list(read_chats(source or IFT, BadRows(strict=strict), given_codes(codes), "--seeds.codes"))
+
+
+def eft_chats(source: Path | None, rubric: Rubric, read: Reading) -> Iterator[list[Message]]:
+    """Yield conversations that show how to judge, in the form in which the judge will be asked.
+
+    With `text` the reply is the rationale and the score; with `logprobs` it is the score alone, because the judge's
+    first words are then forced. Conversations that an earlier version wrote, without codes in the tags, are counted on
+    stderr.
+    """
+    n_old = 0
+    for where, record in read_records(source or EFT, BadRows(strict=True)):
+        if "messages" in record:
+            for chat in chats_of(record):
+                n_old += rubric.coded_tags and all(tag in text_of(chat[:-1]) for tag in rubric.tags)
+                yield chat
+            continue
+        try:
+            ranked = msgspec.convert({**record, "prompt": prompt_of(record).prompt}, RankedAnswers)
+        except msgspec.ValidationError as error:
+            raise InputError(f"{where}: not a row of ranked answers: {error}") from None
+        if ranked.scores is None or ranked.rationales is None:
+            raise InputError(f"{where}: not a row of ranked answers with 'scores' and 'rationales'; see trainer.eft")
+        for response, score, rationale in zip(ranked.responses, ranked.scores, ranked.rationales, strict=True):
+            verdict = score_line(rubric, read, score)
+            yield judge_chat(
+                rubric, read, ranked.prompt, response, f"{rationale}\n{verdict}" if read == "text" else verdict
+            )
+    if n_old:
+        say(f"{source}: {n_old} conversations ask in an older form than the judge: make them again with trainer.eft")
