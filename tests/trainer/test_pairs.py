@@ -239,7 +239,7 @@ def test_make_pairs_needs_no_command_and_the_command_no_library() -> None:
         lines = [line.rsplit("|", 1)[1].strip() for line in found.stderr.splitlines() if "|" in line]
         return set(lines)
 
-    assert "console.command" not in loaded("-c", "from trainer.pairing import make_pairs")
+    assert "console.command" not in loaded("-c", "from trainer.pairs.pairing import make_pairs")
     assert not loaded("-m", "trainer.pairs", "--help") & {"torch", "transformers", "scipy", "numpy", "datasets"}
 
 
