@@ -22,10 +22,10 @@ import tyro
 
 from console.progress import say
 from console.table import Cell, print_table
-from engines.batches import plan
+from engines.local.batches import plan
+from engines.local.transformers_engine import TransformersEngine
 from engines.models import resolve_model
 from engines.protocol import Request, Sampling
-from engines.transformers_engine import TransformersEngine
 from judges.options import Reading
 from judges.rubric import load_rubric
 from judges.template import fill

@@ -69,8 +69,8 @@ def slow_server(reply: str, delay_s: float = 0.2) -> Iterator[str]:
 
 def measured(calls: int, concurrency: int, delay_s: float, reply: str) -> dict[str, str | int | float | None]:
     """Return a table row; the processor times are of the client's and the server's whole process."""
-    from engines.openai_engine import open_openai
     from engines.protocol import Request, Sampling
+    from engines.served.openai_engine import open_openai
 
     text = "What a judge is shown: a rubric, a prompt and an answer. " * 40
     requests = [Request([{"role": "user", "content": f"{n} {text}"}], seed=n) for n in range(calls)]

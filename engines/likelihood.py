@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
 
-from engines.batches import CACHED_BATCH_TOKENS, plan
 from engines.chat.template import encoded, rendered, safe_messages
 from engines.chat.turn_end import turn_end
-from records.rows import Message, messages_of
+from engines.local.batches import CACHED_BATCH_TOKENS, plan
+from records.keys import content_key
+from records.rows import Message, Row, messages_of
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
 
 ENDED_BY_THE_MODEL = frozenset({"stop", "eos_token", "end_turn"})
 """The finish reasons, in lower case, of an answer to which the model said the last token."""
@@ -79,7 +81,7 @@ def token_logprobs(
 def _batch(engine: TransformersEngine, answers: Sequence[tuple[list[int], int]]) -> list[list[float]]:
     import torch
 
-    from engines.shared_prefix import SharedPrefixCache
+    from engines.local.shared_prefix import SharedPrefixCache
 
     device, width, n_kept = engine.model.device, max(len(tokens) for tokens, _ in answers), max(n for _, n in answers)
     n_padding_B = torch.tensor([width - len(tokens) for tokens, _ in answers], device=device)
@@ -104,3 +106,35 @@ def _batch(engine: TransformersEngine, answers: Sequence[tuple[list[int], int]])
         # a row at a time: the whole batch in float32 would be as large again
         logprobs_BK = chosen_BK - torch.stack([logits_KV.float().logsumexp(-1) for logits_KV in logits_BKV])
     return [row[n_kept - n :] for row, (_, n) in zip(logprobs_BK.tolist(), answers, strict=True)]
+
+
+class Likelihood(Row, frozen=True, kw_only=True):
+    """How likely an answer is to the judge's own model."""
+
+    id: str
+    logprob: float | None
+    """Natural log-probability a token, the mean over the answer."""
+    n_tokens: int
+    error: str | None = None
+
+
+def likelihood_id(prompt: str | list[Message], response: str) -> str:
+    """Return the key of an answer's log-likelihood."""
+    return content_key("likelihood", prompt, response)
+
+
+def likelihoods_of(
+    engine: TransformersEngine, answers: Sequence[tuple[str | list[Message], str]], done: Collection[str] = ()
+) -> Iterator[Likelihood]:
+    """Yield the mean log-probability of each answer's tokens after its prompt, for those that are not in `done`.
+
+    The prompt stands in the model's chat template; special tokens in either text are taken apart. An answer that does
+    not fit the context has none.
+    """
+    from engines.likelihood import answer_tokens, token_logprobs
+
+    wanted = {likelihood_id(*answer): answer for answer in answers}
+    ids, tokens = list(wanted), [answer_tokens(engine, *answer) for answer in wanted.values()]
+    for found in token_logprobs(engine, tokens, {index for index, row_id in enumerate(ids) if row_id in done}):
+        logprob = fmean(found.logprobs) if found.logprobs else None
+        yield Likelihood(id=ids[found.index], logprob=logprob, n_tokens=tokens[found.index][1], error=found.error)

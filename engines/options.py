@@ -109,8 +109,8 @@ def open_engine(options: EngineOptions) -> "Engine":
     """Return the engine that `options` name, ready to be asked; raises InputError or EngineError."""
     _check(options)
     if is_served(options):
-        from engines.http_call import Limits
-        from engines.openai_engine import open_openai
+        from engines.served.http_call import Limits
+        from engines.served.openai_engine import open_openai
 
         limits = Limits(options.timeout_s, options.retry_s or max(2 * options.timeout_s, LEAST_RETRY_S))
         return open_openai(
@@ -125,8 +125,8 @@ def open_engine(options: EngineOptions) -> "Engine":
             thinking_tokens=options.thinking_tokens,
             served_as=options.served_as,
         )
+    from engines.local.transformers_engine import TransformersEngine
     from engines.models import resolve_model
-    from engines.transformers_engine import TransformersEngine
 
     folder = resolve_model(options.model, options.run)
     return TransformersEngine.load(folder, options.model, options.batch_size, options.chat_template_kwargs)

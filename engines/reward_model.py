@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from console.errors import EngineError, InputError
-from engines.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
 from engines.chat.template import encoded, load_tokenizer, rendered, with_kwargs
+from engines.local.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
 from engines.models import model_digest
 from records.rows import Message, messages_of
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from console.errors import InputError
-from engines.openai_calls import Call, Calls
-from engines.openai_engine import OpenAIEngine
+from engines.served.openai_calls import Call, Calls
+from engines.served.openai_engine import OpenAIEngine
 from judges.batch_output import Answers
 from judges.batch_parts import Parts, request_line
 from judges.judge import Judge

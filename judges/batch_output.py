@@ -11,10 +11,10 @@ import msgspec
 
 from console.errors import InputError, RowError
 from console.progress import say
-from engines.chat_reply import Tokens, decode
-from engines.openai_calls import Call, usage_of_call
-from engines.served.body import BrokenReply, parse_body
-from engines.served.failures import error_text, says_something, shortened
+from engines.served.openai_calls import Call, usage_of_call
+from engines.served.replies.body import BrokenReply, parse_body
+from engines.served.replies.chat_reply import Tokens, decode
+from engines.served.replies.failures import error_text, says_something, shortened
 from records.disk import DiskDict
 from records.files import BadRows, checked_file, decode_record, is_indexed, read_records
 

@@ -172,7 +172,7 @@ def _reruns(config: Config, labelled: "LabelledSet", judge: "Judge", out: Path) 
 def _likelihoods(
     config: Config, labelled: "LabelledSet", judge: "Judge", out: Path
 ) -> tuple[dict[str, float | None] | None, list[str]]:
-    from judges.audit.baselines import Likelihood, likelihood_id, likelihoods_of
+    from engines.likelihood import Likelihood, likelihood_id, likelihoods_of
     from records import Store
     from records.stage import complete
 

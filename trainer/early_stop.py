@@ -181,8 +181,8 @@ def answered(folder: Path, max_new_tokens: int, batch_size: int, seed: int, temp
     import gc
 
     from engines.answers import answer_into
+    from engines.local.transformers_engine import TransformersEngine
     from engines.protocol import Sampling
-    from engines.transformers_engine import TransformersEngine
     from records import Response, Store
 
     def answer(checkpoint: Path, prompts: "Sequence[Prompt]") -> "Sequence[Response]":

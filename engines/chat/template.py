@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from console.errors import InputError
 from console.progress import say
 from engines.chat.families import COMMON_SPECIAL_TOKENS, MARKUP, OWN_WORDS
-from engines.neutral import SEPARATORS, check_roles, neutralise
+from engines.chat.neutral import SEPARATORS, check_roles, neutralise
 from records.keys import content_key
 from records.rows import Message
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 import aiohttp
 
-from engines.served.body import BrokenReply, parse_body
-from engines.served.failures import shortened
 from engines.served.identity import Nothing
+from engines.served.replies.body import BrokenReply, parse_body
+from engines.served.replies.failures import shortened
 
 TIMEOUT_S = 10.0
 MOST_BYTES = 4 * 2**20

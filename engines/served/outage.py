@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from console.errors import EngineError
-from engines.http_call import CallFailed
+from engines.served.http_call import CallFailed
 
 HINTS = {
     401: "is the key right?",

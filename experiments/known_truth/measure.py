@@ -117,7 +117,7 @@ def accuracy(judgments: Iterable[Judgment]) -> Accuracy:
 
 def _measured(model: Path, config: Config, size: Size, seeds: Seeds) -> Measured:
     from engines.answers import answer_into
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
     from judges.judge import judge_into, open_judge
 
     folder = measured_folder(model, config, seeds)
@@ -190,7 +190,7 @@ def _dpo_accuracy(run: Run, number: int, parents: Sequence[Response]) -> float |
 def _logprobs(model: Path, answers: Sequence[Response]) -> list[float]:
     """Return the natural log-probability of each answer with its end, given its prompt."""
     from engines.likelihood import answer_tokens, token_logprobs
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
 
     engine = TransformersEngine.load(model, "model", BATCH_ROWS)
     asked = (answer_tokens(engine, messages_of(answer.prompt), answer.response) for answer in answers)

@@ -78,8 +78,8 @@ def _first(size: Size, seeds: Seeds, seed: int, split: "Split") -> Run:
 def answers_of(model: Path, seeds: Seeds, prompts: str, n: int, size: Size, seed: int) -> list[Response]:
     """Return `n` answers of a model to each of the seed's instructions called `prompts`; drawn once."""
     from engines.answers import answer_into
+    from engines.local.transformers_engine import TransformersEngine
     from engines.models import model_digest
-    from engines.transformers_engine import TransformersEngine
 
     folder = seeds.folder / "measured" / model_digest(model)
     engine = TransformersEngine.load(model, "model", 128)

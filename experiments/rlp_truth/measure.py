@@ -85,7 +85,7 @@ def _best(answers: Sequence[Response], judgments: Sequence[Judgment], seed: int)
 
 def _kl(run: Run, number: int, answers: Sequence[Response], seeds: Seeds) -> float | None:
     """Return KL(policy || SFT) in nats an answer, estimated on the policy's answers."""
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
     from trainer.monitors.kl import AnswerLikelihood, kl_of, likelihoods_into
 
     found = []

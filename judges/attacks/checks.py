@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from engines.neutral import COMMON_SPECIAL_TOKENS, neutralised
+from engines.chat.neutral import COMMON_SPECIAL_TOKENS, neutralised
 from engines.scripted import ScriptedEngine
 from judges.attacks.texts import Attack, aimed, verdict_for, written, written_as_json
 from judges.judge import Judge, ask

@@ -1,20 +1,18 @@
 """What a judge must beat: chance, the commonest label, the longer answer, the likelier answer."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engines.likelihood import likelihood_id
 from judges.audit import agreement, statistics
 from judges.audit.arrays import PairArrays, ScoreArrays
 from judges.audit.bootstrap import Estimate, Floats, difference, estimate, proportion_of
-from records.keys import content_key
-from records.rows import Message, Row
 
 if TYPE_CHECKING:
-    from engines.transformers_engine import TransformersEngine
+    pass
 
 CHANCE, COMMONEST, LONGER, LIKELIER = "chance", "the commonest label", "the longer is better", "the likelier is better"
 
@@ -30,16 +28,6 @@ class Baseline:
     """Its accuracy over all classes of the labels."""
     lead: Estimate
     """The judge's measure less the rule's."""
-
-
-class Likelihood(Row, frozen=True, kw_only=True):
-    """How likely an answer is to the judge's own model."""
-
-    id: str
-    logprob: float | None
-    """Natural log-probability a token, the mean over the answer."""
-    n_tokens: int
-    error: str | None = None
 
 
 def pair_baselines(rows: PairArrays, likelihoods: Mapping[str, float | None] | None) -> list[Baseline]:
@@ -92,28 +80,6 @@ def score_baselines(rows: ScoreArrays, likelihoods: Mapping[str, float | None] |
             lead = estimate(name, own.value - rule.value, ahead_B, rule.n)
         found.append(Baseline(name, rule, None, lead))
     return found
-
-
-def likelihood_id(prompt: str | list[Message], response: str) -> str:
-    """Return the key of an answer's log-likelihood."""
-    return content_key("likelihood", prompt, response)
-
-
-def likelihoods_of(
-    engine: "TransformersEngine", answers: Sequence[tuple[str | list[Message], str]], done: Collection[str] = ()
-) -> Iterator[Likelihood]:
-    """Yield the mean log-probability of each answer's tokens after its prompt, for those that are not in `done`.
-
-    The prompt stands in the model's chat template; special tokens in either text are taken apart. An answer that does
-    not fit the context has none.
-    """
-    from engines.likelihood import answer_tokens, token_logprobs
-
-    wanted = {likelihood_id(*answer): answer for answer in answers}
-    ids, tokens = list(wanted), [answer_tokens(engine, *answer) for answer in wanted.values()]
-    for found in token_logprobs(engine, tokens, {index for index, row_id in enumerate(ids) if row_id in done}):
-        logprob = fmean(found.logprobs) if found.logprobs else None
-        yield Likelihood(id=ids[found.index], logprob=logprob, n_tokens=tokens[found.index][1], error=found.error)
 
 
 def _guesses(

@@ -10,7 +10,7 @@ import msgspec
 
 from console.progress import progress
 from console.writing import make_folder
-from judges.embedding import encoder_digest, load_encoder, resolve_encoder
+from engines.encoder import encoder_digest, load_encoder, resolve_encoder
 from judges.retrieval.corpus import Passage
 from judges.retrieval.passages import Passages, load_array
 from records.keys import content_key

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from console.errors import InputError
-from judges.nli import Classifier, find_classifier, load_classifier
+from engines.classifier import Classifier, find_classifier, load_classifier
 from judges.retrieval.corpus import Passage
 from judges.retrieval.rows import Verdict
 from judges.retrieval.verify import Reading, shown

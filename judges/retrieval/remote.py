@@ -12,10 +12,10 @@ import msgspec
 
 from console.address import Address, basic, masked, secrets_of, shown
 from console.errors import EngineError, InputError
-from engines import in_flight
-from engines.http_call import CallFailed, Limits, post
-from engines.served.body import BrokenReply, parse_body
-from engines.served.failures import may_pass, said_of_error, says_something, shortened, status_of
+from engines.served import in_flight
+from engines.served.http_call import CallFailed, Limits, post
+from engines.served.replies.body import BrokenReply, parse_body
+from engines.served.replies.failures import may_pass, said_of_error, says_something, shortened, status_of
 from judges.retrieval.corpus import Passage
 from records.keys import content_key
 

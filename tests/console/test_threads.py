@@ -44,8 +44,8 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
     "code",
     [
         *(f"import {room}; import torch" for room in ROOMS),
-        "from judges import Judge; from engines.transformers_engine import TransformersEngine",
-        "from engines.transformers_engine import TransformersEngine",
+        "from judges import Judge; from engines.local.transformers_engine import TransformersEngine",
+        "from engines.local.transformers_engine import TransformersEngine",
         "from trainer.training import fit; import torch",
         "from records import Store; import torch",
         "import runpy; runpy.run_module('benchmarks.skinny', run_name='__main__')",

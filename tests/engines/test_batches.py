@@ -1,7 +1,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.batches import MAX_BATCH_TOKENS, MIN_SHARED, plan
+from engines.local.batches import MAX_BATCH_TOKENS, MIN_SHARED, plan
 
 TOKENS = st.lists(st.integers(0, 3), min_size=1, max_size=40)
 

@@ -8,10 +8,10 @@ import pytest
 from console.command import Flags, parse
 from console.errors import InputError
 from engines.chat.template import rendered, safe_messages
-from engines.openai_engine import open_openai
+from engines.local.transformers_engine import TransformersEngine
 from engines.options import EngineOptions, SharedEngineOptions, open_engine
 from engines.protocol import Request, Sampling
-from engines.transformers_engine import TransformersEngine
+from engines.served.openai_engine import open_openai
 from records import Message
 from tests.families import QWEN_3
 from tests.openai_server import running

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from engines.chat_reply import ChatReply, Tokens, decode, no_text, tokens_of
-from engines.served.body import BrokenReply
+from engines.served.replies.body import BrokenReply
+from engines.served.replies.chat_reply import ChatReply, Tokens, decode, no_text, tokens_of
 from tests.openai_server import completion
 
 

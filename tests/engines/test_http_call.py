@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from console.errors import EngineError
-from engines import http_call
-from engines.http_call import Limits, error_text
-from engines.openai_engine import OpenAIEngine, open_openai
 from engines.protocol import Completion, Request, Sampling
+from engines.served import http_call
+from engines.served.http_call import Limits, error_text
+from engines.served.openai_engine import OpenAIEngine, open_openai
 from tests.conftest import ROOT
 from tests.openai_server import Server, completion, hang, running
 
@@ -301,7 +301,8 @@ def test_the_client_is_loaded_only_where_a_server_is_asked(flags: list[str]) -> 
 
 def test_asking_a_server_does_not_load_the_sdk(server: Server) -> None:
     program = (
-        "import sys; from engines.openai_engine import open_openai; from engines.protocol import Request, Sampling; "
+        "import sys; from engines.served.openai_engine import open_openai; "
+        "from engines.protocol import Request, Sampling; "
         f"[c] = open_openai('m', {server.url!r}, 'NO_KEY', 1).generate([Request([])], Sampling()); "
         "print(c.text, 'openai' in sys.modules, 'httpx2' in sys.modules)"
     )

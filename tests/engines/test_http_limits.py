@@ -8,11 +8,11 @@ import pytest
 
 from console.address import shown
 from console.errors import EngineError, InputError
-from engines import http_call
-from engines.http_call import Limits
-from engines.openai_engine import open_openai
 from engines.options import EngineOptions, open_engine
 from engines.protocol import Completion, Request, Sampling
+from engines.served import http_call
+from engines.served.http_call import Limits
+from engines.served.openai_engine import open_openai
 from tests.openai_server import Raw, Server, completion, cut, hang, moved, raw, running, trickle
 
 ASK = [Request([{"role": "user", "content": f"question {number}"}], seed=number) for number in range(3)]

@@ -8,8 +8,8 @@ from queue import SimpleQueue
 import pytest
 
 from console.errors import EngineError
-from engines import in_flight
-from engines.in_flight import results
+from engines.served import in_flight
+from engines.served.in_flight import results
 
 
 class Calls:

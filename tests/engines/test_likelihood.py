@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from engines.likelihood import TokenLogprobs, answer_tokens, token_logprobs
-from engines.transformers_engine import TransformersEngine
+from engines.local.transformers_engine import TransformersEngine
 
 ANSWERS: list[tuple[str | list[dict[str, str]], str]] = [
     ("Which is better?", "The first answer is."),

@@ -8,8 +8,8 @@ import torch
 
 from console.errors import InputError
 from engines.likelihood import token_logprobs
+from engines.local.transformers_engine import TransformersEngine
 from engines.protocol import Request, Sampling
-from engines.transformers_engine import TransformersEngine
 from tests.tiny import save_tiny_model
 
 PREFIX = "The answer gives one point to the request. " * 4

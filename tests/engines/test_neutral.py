@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.errors import InputError
-from engines.neutral import COMMON_SPECIAL_TOKENS, neutralise, neutralised
+from engines.chat.neutral import COMMON_SPECIAL_TOKENS, neutralise, neutralised
 
 SPECIAL = ("<|im_start|>", "<|im_end|>", "</s>", "[INST]")
 ODD = ("  ", "aaa", "aa", "<", " ", "a b", "<|a|>", "<|a|><|a|>", "\n\n", "_ ", "\u2581", "<|", "|>")

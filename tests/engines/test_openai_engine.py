@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from console.errors import EngineError, InputError
-from engines.openai_engine import OpenAIEngine, open_openai
 from engines.protocol import Request, Sampling
+from engines.served.openai_engine import OpenAIEngine, open_openai
 from tests.openai_server import Server, completion, running
 
 ASK = [Request([{"role": "user", "content": f"question {number}"}], seed=number) for number in range(5)]
@@ -15,7 +15,7 @@ ASK = [Request([{"role": "user", "content": f"question {number}"}], seed=number)
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr("engines.http_call.FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr("engines.served.http_call.FIRST_WAIT_S", 0.001)
     with running() as found:
         yield found
 
@@ -163,7 +163,7 @@ def test_what_is_wrong_for_every_call_stops_at_once(server: Server, engine: Open
 
 
 def test_an_unreachable_server_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engines.http_call.FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr("engines.served.http_call.FIRST_WAIT_S", 0.001)
     engine = open_openai("m", "http://127.0.0.1:9/v1", "NO_KEY", concurrency=2)
     with pytest.raises(EngineError, match=r"http://127\.0\.0\.1:9/v1: no server answers there"):
         list(engine.generate(ASK, Sampling()))

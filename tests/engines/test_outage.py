@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from console.errors import EngineError, InputError
-from engines import http_call
-from engines.openai_engine import OpenAIEngine, open_openai
 from engines.options import EngineOptions, open_engine
 from engines.protocol import Completion, NoLogprobsError, Request, Sampling
+from engines.served import http_call
+from engines.served.openai_engine import OpenAIEngine, open_openai
 from engines.served.outage import FIRST_CALLS
 from tests.openai_server import Server, completion, raw, running, token
 

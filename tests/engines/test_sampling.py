@@ -1,6 +1,6 @@
 import torch
 
-from engines.sampling import draw, row_uniforms
+from engines.local.sampling import draw, row_uniforms
 
 
 def frequencies(probs: list[float], top_p: float, n: int = 20_000) -> torch.Tensor:

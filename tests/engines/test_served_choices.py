@@ -3,8 +3,8 @@ from itertools import product
 
 import pytest
 
-from engines.chat_reply import Alternative, Logprobs, Message, Reply, Token
-from engines.served_choices import NoLogprobs, NoReading, read_choices
+from engines.served.choices.reading import NoLogprobs, NoReading, read_choices
+from engines.served.replies.chat_reply import Alternative, Logprobs, Message, Reply, Token
 
 TEN = [str(n) for n in range(1, 11)]
 ARENA = ["A>>B", "A>B", "A=B", "B>A", "B>>A"]

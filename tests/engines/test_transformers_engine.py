@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from console.errors import EngineError, InputError
-from engines.forward import Batch, Forward
+from engines.local.forward import Batch, Forward
+from engines.local.transformers_engine import TransformersEngine
 from engines.protocol import Request, Sampling
-from engines.transformers_engine import TransformersEngine
 from tests.tiny import save_tiny_model
 
 RUBRIC = "The answer gives one point to the request. " * 4

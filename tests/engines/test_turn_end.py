@@ -9,8 +9,8 @@ import torch
 from engines.answers import answer_into
 from engines.chat.turn_end import turn_end
 from engines.likelihood import end_of
+from engines.local.transformers_engine import TransformersEngine
 from engines.protocol import Request, Sampling
-from engines.transformers_engine import TransformersEngine
 from records import Prompt, Response, Store
 from records.rows import messages_of
 from tests.families import tokenizer_of

@@ -11,7 +11,7 @@ import judges.verdict
 from console.command import parse
 from console.errors import InputError
 from console.table import Cell
-from engines.neutral import neutralise
+from engines.chat.neutral import neutralise
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
 from judges.attacks.__main__ import Config, main

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from engines.transformers_engine import TransformersEngine
-from judges.audit.baselines import likelihood_id, likelihoods_of
+from engines.likelihood import likelihood_id, likelihoods_of
+from engines.local.transformers_engine import TransformersEngine
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,11 @@ import pytest
 from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 
+from engines.likelihood import likelihood_id
 from judges.audit import agreement
 from judges.audit.annotators import annotator_measures
 from judges.audit.arrays import PairArrays, pair_arrays, score_arrays
-from judges.audit.baselines import COMMONEST, LONGER, Baseline, likelihood_id, pair_baselines, score_baselines
+from judges.audit.baselines import COMMONEST, LONGER, Baseline, pair_baselines, score_baselines
 from judges.audit.bias import Bias, pair_biases, score_biases
 from judges.audit.bootstrap import Estimate
 from judges.audit.correction import corrected_win_rate, halves, rogan_gladen, unlabelled

@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from console.errors import EngineError, InputError, RowError, StoreError
-from engines.openai_engine import open_openai
 from engines.scripted import ScriptedEngine
+from engines.served.openai_engine import open_openai
 from judges import batch_files, batch_parts
 from judges.batch_files import export_batch, export_contests, import_batch, import_contests
 from judges.judge import Judge, has_every_reply, open_judge

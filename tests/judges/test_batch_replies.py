@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engines.openai_engine import open_openai
+from engines.served.openai_engine import open_openai
 from judges.batch_files import export_batch, import_batch
 from judges.judge import open_judge
 from judges.library import response_of

@@ -12,7 +12,7 @@ import pytest
 
 from console.command import parse
 from console.errors import JudgeError
-from engines import http_call
+from engines.served import http_call
 from judges.score import Config, main
 from records import Judgment, read_rows
 from records.store import latest

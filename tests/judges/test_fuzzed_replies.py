@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from engines import http_call
-from engines.chat_reply import decode
-from engines.openai_calls import Call, usage_of_call
-from engines.openai_engine import OpenAIEngine, open_openai
-from engines.served.body import BrokenReply
+from engines.served import http_call
+from engines.served.openai_calls import Call, usage_of_call
+from engines.served.openai_engine import OpenAIEngine, open_openai
+from engines.served.replies.body import BrokenReply
+from engines.served.replies.chat_reply import decode
 from judges.judge import Judge, open_judge
 from judges.library import response_of
 from judges.options import JudgeOptions

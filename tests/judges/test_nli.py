@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-import judges.nli
+import engines.classifier
 from console.errors import EngineError, InputError
-from judges.nli import Checkpoint, find_classifier, load_classifier
+from engines.classifier import Checkpoint, find_classifier, load_classifier
 from tests.judges.tiny_classifier import MAX_POSITIONS, MNLI, save_tiny_classifier
 
 
@@ -67,7 +67,7 @@ def test_of_a_hub_model_the_config_is_fetched_and_the_commit_identifies_it(
         fetched.append((name, patterns))
         return snapshot
 
-    monkeypatch.setattr(judges.nli, "from_hub", fetch)
+    monkeypatch.setattr(engines.classifier, "from_hub", fetch)
     assert find_classifier("some/model") == Checkpoint("some/model", MNLI, "0123abc")
     assert fetched == [("some/model", ["config.json"])]
 

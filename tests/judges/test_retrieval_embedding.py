@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from console.errors import InputError
-from judges import embedding
+from engines import encoder as embedding
 
 
 @pytest.fixture

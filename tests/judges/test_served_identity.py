@@ -10,9 +10,9 @@ import pytest
 
 from console.command import parse
 from console.errors import EngineError, InputError
-from engines.openai_engine import OpenAIEngine, open_openai
 from engines.options import EngineOptions, open_engine
 from engines.protocol import NoLogprobsError, Request, Sampling
+from engines.served.openai_engine import OpenAIEngine, open_openai
 from evals.options import JudgeFlags
 from judges import Judge, compare, score
 from judges.judge import Judge as WholeJudge
@@ -27,7 +27,7 @@ N = 6
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    monkeypatch.setattr("engines.http_call.FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr("engines.served.http_call.FIRST_WAIT_S", 0.001)
     monkeypatch.chdir(tmp_path)
     rows = [{"id": f"r{n}", "prompt": f"Q{n}", "response": f"answer {n}"} for n in range(N)]
     Path("answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

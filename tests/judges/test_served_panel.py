@@ -18,7 +18,7 @@ DOWN = "http://127.0.0.1:9/v1"
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    monkeypatch.setattr("engines.http_call.FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr("engines.served.http_call.FIRST_WAIT_S", 0.0)
     monkeypatch.setattr("engines.served.lookup.FIRST_WAIT_S", 0.0)
     monkeypatch.chdir(tmp_path)
     rows = [{"id": f"r{n}", "prompt": f"Q{n}", "response": f"answer {n}"} for n in range(N)]

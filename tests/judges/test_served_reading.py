@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from engines.chat_reply import Alternative, Logprobs, Message, Reply, Token
-from engines.openai_engine import Asked, OpenAIEngine, open_openai
 from engines.protocol import Choice
 from engines.scripted import ScriptedEngine
-from engines.served_choices import NoReading, read_choices
+from engines.served.choices.reading import NoReading, read_choices
+from engines.served.openai_engine import Asked, OpenAIEngine, open_openai
+from engines.served.replies.chat_reply import Alternative, Logprobs, Message, Reply, Token
 from judges.clustering.equivalences import same_meaning
 from judges.judge import Judge, open_judge
 from judges.library import response_of

@@ -24,7 +24,8 @@ AT_ONCE = 2
 IMPORTED = (
     "sacrebleu", "scipy.stats", "transformers.models.auto.tokenization_auto",
     "transformers.models.llama.modeling_llama", "trl.trainer.dpo_trainer", "trl.trainer.sft_trainer",
-    "engines.transformers_engine", "trainer.run.eval_integrity", "trainer.training.lengths", "trainer.loop.prompts",
+    "engines.local.transformers_engine", "trainer.run.eval_integrity", "trainer.training.lengths",
+    "trainer.loop.prompts",
     "trainer.preference.trainer", "trainer.loop.report", "trainer.loop.rounds",
 )  # fmt: skip
 """All that a loop imports, much of it late: every child would do so again, which takes longer than its loop."""

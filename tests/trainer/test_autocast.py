@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from engines.local.transformers_engine import TransformersEngine
 from engines.protocol import Request, Sampling
-from engines.transformers_engine import TransformersEngine
 from records import Pair, Prompt, Response
 from records.rows import messages_of
 from tests.tiny import save_tiny_model

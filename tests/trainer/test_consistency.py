@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from judges.audit.baselines import Likelihood
+from engines.likelihood import Likelihood
 from records import Pair, Response
 from tests.tiny import save_tiny_model
 from trainer.pairs.consistency import (

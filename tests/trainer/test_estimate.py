@@ -219,8 +219,8 @@ def test_speeds_make_seconds_by_hand() -> None:
 
 def test_the_estimate_of_a_real_run_is_of_its_order(tmp_path: Path) -> None:
     from engines.answers import answer_into
+    from engines.local.transformers_engine import TransformersEngine
     from engines.protocol import Sampling
-    from engines.transformers_engine import TransformersEngine
     from records import Response, Store
     from trainer.training.fit import load_policy
 

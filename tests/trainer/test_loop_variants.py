@@ -199,7 +199,7 @@ def test_a_parent_that_was_deleted_is_named(recipe: Path) -> None:
 def test_a_judge_that_gives_one_score_to_everything_stops_the_run(
     recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
 
     real = TransformersEngine.choose
 

@@ -266,7 +266,7 @@ def near_models(tmp_path: Path) -> tuple[Any, Any]:
     """Return two engines a little apart, as a model and its parent are."""
     import torch
 
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
 
     model, base = (TransformersEngine.load(save_tiny_model(tmp_path / str(n), seed=n), str(n)) for n in (0, 1))
     with torch.no_grad():

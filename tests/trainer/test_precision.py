@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from engines.local.transformers_engine import TransformersEngine
 from engines.models import checkpoint_dtype, inference_dtype
-from engines.transformers_engine import TransformersEngine
 from records import Prompt
 from records.store import read_rows
 from tests.tiny import save_in_bfloat16, save_tiny_model

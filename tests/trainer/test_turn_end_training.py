@@ -73,7 +73,7 @@ def test_a_trainer_learns_the_end_of_the_turn(
 def test_ppo_takes_an_answer_that_ends_its_turn_as_ended(model: Path, tmp_path: Path) -> None:
     import torch
 
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
     from trainer.ppo.actor import ActorCritic, load_value
     from trainer.ppo.options import PPOOptions
     from trainer.ppo.rewards import RewardSource

@@ -28,7 +28,7 @@ from trainer.pairs.pairing import PairCounts, make_pairs, positive_chats
 from trainer.pairs.temporal import temporal_pairs
 
 if TYPE_CHECKING:
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
 
 
 def gather(run: Run, number: int, prompts: list[Prompt], config: Config) -> None:
@@ -79,7 +79,7 @@ def pairs_of(run: Run, number: int, config: Config) -> tuple[list[Pair], PairCou
 
 def open_model(run: Run, number: int, config: Config) -> "TransformersEngine":
     """Return an engine with the model of iteration `number`, under the name `iterN`."""
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
 
     options = config.engine
     folder, name = run.model(number), f"iter{number}"

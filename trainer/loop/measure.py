@@ -23,7 +23,7 @@ from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
 from trainer.monitors.monitors import Monitors, monitors_of
 
 if TYPE_CHECKING:
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
 
 
 class Measured(Row, frozen=True, kw_only=True):

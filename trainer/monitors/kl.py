@@ -15,7 +15,7 @@ from records.stage import complete
 from records.store import Store
 
 if TYPE_CHECKING:
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
 
 
 class AnswerLikelihood(Row, frozen=True, kw_only=True):

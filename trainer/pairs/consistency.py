@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from judges.audit.baselines import Likelihood, likelihood_id, likelihoods_of
+from engines.likelihood import Likelihood, likelihood_id, likelihoods_of
 from records import Message, Pair, Response, Store
 from records.stage import complete
 
@@ -102,7 +102,7 @@ def likelihoods_under(
     chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> list[Likelihood]:
     """Return how likely the model finds each answer; what is stored in `folder` is not computed again."""
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
 
     engine = TransformersEngine.load(model, model.name, batch_size, chat_template_kwargs)
     ids = [likelihood_id(*answer) for answer in answers]

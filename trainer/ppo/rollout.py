@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from engines.batches import MAX_BATCH_TOKENS, plan
+from engines.local.batches import MAX_BATCH_TOKENS, plan
 from engines.protocol import Sampling
 from trainer.ppo.actor import ActorCritic, answer_logits, padded
 from trainer.ppo.losses import gae, token_logprobs, token_rewards, whiten
@@ -21,7 +21,7 @@ from trainer.ppo.rewards import RewardSource, scored
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
     from records import Message
 
 

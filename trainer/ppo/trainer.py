@@ -19,8 +19,8 @@ import torch
 from console.errors import InputError, TrainingError
 from console.progress import progress, say
 from engines.likelihood import answer_tokens
+from engines.local.transformers_engine import TransformersEngine
 from engines.models import model_digest
-from engines.transformers_engine import TransformersEngine
 from records import Prompt, Store, messages_of
 from records.finish import cut_off
 from records.keys import content_key, derived_seed

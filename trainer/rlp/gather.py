@@ -33,7 +33,7 @@ from trainer.rlp.synthetic import synthetic_pairs
 from trainer.run.integrity import REWARD_MODEL
 
 if TYPE_CHECKING:
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
 
 COUNTS = "counts.json"
 """What became of the prompts of iter3; it is written last."""
@@ -49,7 +49,7 @@ class View(Row, frozen=True, kw_only=True):
 
 def load_model(run: Run, number: int, config: Config) -> "TransformersEngine":
     """Return an engine with the model of iteration `number`, under the name `iterN`."""
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
 
     options = config.engine
     folder, name = run.model(number), f"iter{number}"

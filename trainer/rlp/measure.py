@@ -30,7 +30,7 @@ from trainer.rlp.recipe import Config
 from trainer.rlp.stages import reward_figures
 
 if TYPE_CHECKING:
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
 
 POLICIES = (1, 2, 3)
 REWARD_MODELS = (1, 3)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.encoder import encoder_digest, load_encoder, resolve_encoder
 from judges.clustering.answer_sets import AnswerSet
 from judges.clustering.equivalence import BoolNN, FloatNN, Relation, is_whole, relation_id
 from judges.clustering.equivalences.sides import sides
-from judges.embedding import encoder_digest, load_encoder, resolve_encoder
 from records.keys import content_key, files_digest
 
 SETTINGS = "sentence_*_config.json"

@@ -11,11 +11,11 @@ from functools import cache
 import numpy as np
 
 from console.errors import InputError
+from engines.classifier import Classifier, find_classifier, load_classifier
 from judges.clustering.answer_sets import AnswerSet
 from judges.clustering.equivalence import BoolNN, FloatNN, Relation, is_whole, relation_id
 from judges.clustering.equivalences.options import NliRule
 from judges.clustering.equivalences.sides import sides
-from judges.nli import Classifier, find_classifier, load_classifier
 from records.keys import content_key
 
 LABELS = ("contradiction", "neutral", "entailment")

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from engines.chat.neutral import neutralise
 from engines.chat.template import special_tokens
-from engines.neutral import neutralise
 from judges.clustering.answer_sets import AnswerSet
 from records import text_of
 

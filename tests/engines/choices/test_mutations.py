@@ -2,8 +2,8 @@ import math
 import random
 from contextlib import suppress
 
-from engines.chat_reply import Alternative, Logprobs, Message, Reply, Token
-from engines.served_choices import NoReading, read_choices
+from engines.served.choices.reading import NoReading, read_choices
+from engines.served.replies.chat_reply import Alternative, Logprobs, Message, Reply, Token
 
 TEN = [str(n) for n in range(1, 11)]
 WORDS = r"""

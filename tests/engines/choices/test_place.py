@@ -1,6 +1,6 @@
 import pytest
 
-from engines.choices.place import place_of
+from engines.served.choices.place import place_of
 
 FIVE = ["0", "1", "2", "3", "4", "5"]
 TEN = [str(n) for n in range(1, 11)]

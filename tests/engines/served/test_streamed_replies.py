@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from engines.chat_reply import ChatReply, decode
-from engines.served.body import BrokenReply
+from engines.served.replies.body import BrokenReply
+from engines.served.replies.chat_reply import ChatReply, decode
 from tests.openai_server import completion, token
 
 WHOLE = json.dumps(completion("Score: 4")[1])

@@ -18,7 +18,7 @@ from records.rows import Message, Prompt, Response, messages_of
 from trainer.loop.recipe import Config
 
 if TYPE_CHECKING:
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
 
 MAX_ROWS = 32
 WRITTEN = 16
@@ -50,7 +50,7 @@ class Speeds:
 
 def probe(folder: Path, config: Config, prompts: Sequence[Prompt], sft_chats: Sequence[Sequence[Message]]) -> Speeds:
     """Return how fast this machine is with the model in `folder`: it writes some tokens, judges once, trains a step."""
-    from engines.transformers_engine import TransformersEngine
+    from engines.local.transformers_engine import TransformersEngine
 
     say("measuring the speed of this machine; --no-measure leaves it out")
     _reset_peak()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from engines.served.plain import BrokenReply, parse_text
+from engines.served.replies.plain import BrokenReply, parse_text
 
 FIELDS = ("data:", "event:", "id:", "retry:", ":")
 """What a line of an event stream begins with (the last is a comment)."""

@@ -5,7 +5,7 @@ from codecs import getincrementaldecoder
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from engines.chat_reply import Token
+from engines.served.replies.chat_reply import Token
 
 DECORATION = " \t\r\n*_`\"'“”‘’«»「」()[]{}<>$"
 """What may stand around a choice and means nothing, save where a choice is made of it (`A>>B`)."""

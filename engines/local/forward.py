@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from engines.choice_paths import Path, inner_nodes
-from engines.shared_prefix import LayerKV, SharedPrefixCache
+from engines.local.choice_paths import Path, inner_nodes
+from engines.local.shared_prefix import LayerKV, SharedPrefixCache
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
-from engines.served.body import KEPT_CHARS, BrokenReply, is_utf8, parse_body
-from engines.served.failures import CODES, may_pass, said_of_error, says_something, status_of
-from engines.served.tokens import Alternative as Alternative
-from engines.served.tokens import Logprobs as Logprobs
-from engines.served.tokens import Token as Token
-from engines.served.tokens import logprobs_of
+from engines.served.replies.body import KEPT_CHARS, BrokenReply, is_utf8, parse_body
+from engines.served.replies.failures import CODES, may_pass, said_of_error, says_something, status_of
+from engines.served.replies.tokens import Alternative as Alternative
+from engines.served.replies.tokens import Logprobs as Logprobs
+from engines.served.replies.tokens import Token as Token
+from engines.served.replies.tokens import logprobs_of
 from records.finish import at_token_limit, cut_off
 
 TEXT_PARTS = {None, "text", "output_text"}

@@ -4,10 +4,10 @@ import json
 
 import msgspec
 
-from engines.served.plain import KEPT_CHARS as KEPT_CHARS
-from engines.served.plain import BrokenReply as BrokenReply
-from engines.served.plain import parse_text
-from engines.served.stream import is_stream, joined
+from engines.served.replies.plain import KEPT_CHARS as KEPT_CHARS
+from engines.served.replies.plain import BrokenReply as BrokenReply
+from engines.served.replies.plain import parse_text
+from engines.served.replies.stream import is_stream, joined
 
 
 def parse_body(data: bytes) -> object:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from engines.served.body import KEPT_CHARS
+from engines.served.replies.body import KEPT_CHARS
 
 PASSING = {408, 409, 425, 429}
 """The statuses, besides 500 and above, after which another attempt may succeed."""

@@ -17,17 +17,17 @@ import torch
 
 from console.errors import EngineError, InputError
 from console.ranges import check_ranges
-from engines import shared_prefix
-from engines.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
 from engines.chat.template import encoded, load_tokenizer, rendered, with_kwargs
 from engines.chat.turn_end import end_tokens, turn_end
-from engines.choice_paths import encode_choices, exact_logprobs
-from engines.forward import Batch, Forward
+from engines.local import shared_prefix
+from engines.local.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
+from engines.local.choice_paths import encode_choices, exact_logprobs
+from engines.local.forward import Batch, Forward
+from engines.local.sampling import draw, row_uniforms
+from engines.local.shared_prefix import LayerKV
+from engines.local.skinny import use_skinny_linears
 from engines.models import inference_dtype, model_digest
 from engines.protocol import Choice, Completion, Request, Sampling
-from engines.sampling import draw, row_uniforms
-from engines.shared_prefix import LayerKV
-from engines.skinny import use_skinny_linears
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from engines.choices.spelling import WIDE, Spelling
+from engines.served.choices.spelling import WIDE, Spelling
 
 Agrees = Callable[[str, str], bool]
 """Whether a reader of a text takes it for a choice."""

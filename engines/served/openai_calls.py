@@ -14,12 +14,12 @@ import msgspec
 
 from console.address import Address, masked, secrets_of, shown
 from console.errors import EngineError, InputError
-from engines import in_flight
-from engines.chat_reply import Reply, Tokens, decode
-from engines.http_call import CallFailed, Limits, post
-from engines.served.failures import shortened
+from engines.served import in_flight
+from engines.served.http_call import CallFailed, Limits, post
 from engines.served.lookup import found_at
 from engines.served.outage import Outage
+from engines.served.replies.chat_reply import Reply, Tokens, decode
+from engines.served.replies.failures import shortened
 
 CONNECT_TIMEOUT_S = 5
 MAX_FAILURES_IN_ROW = 25

@@ -10,16 +10,16 @@ from console.address import Address, basic, shown
 from console.again import StartAgain, asks_nothing, is_dry_run, learned
 from console.errors import EngineError, InputError
 from console.progress import say
+from engines.chat.neutral import COMMON_SPECIAL_TOKENS, neutralised
 from engines.chat.template import checked_kwargs, with_kwargs
-from engines.chat_reply import no_text
-from engines.http_call import CallFailed, Limits
-from engines.neutral import COMMON_SPECIAL_TOKENS, neutralised
-from engines.openai_calls import MAX_FAILURES_IN_ROW, Call, Calls, ServedCalls
 from engines.protocol import Choice, Completion, NoLogprobsError, Request, Sampling
+from engines.served.choices.reading import NoLogprobs, NoReading, choice_settings, read_choices
+from engines.served.http_call import CallFailed, Limits
 from engines.served.identity import ServedModel, listings
+from engines.served.openai_calls import MAX_FAILURES_IN_ROW, Call, Calls, ServedCalls
 from engines.served.outage import FIRST_CALLS
 from engines.served.parameters import LIMITS, NEEDED, OPTIONAL, Parameters, RefusedError, refusal_of
-from engines.served_choices import NoLogprobs, NoReading, choice_settings, read_choices
+from engines.served.replies.chat_reply import no_text
 from records.keys import content_key
 
 OFFICIAL = "https://api.openai.com/v1"

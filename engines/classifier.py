@@ -49,8 +49,8 @@ class Classifier:
     def _batch(self, pairs: list[tuple[str, str]]) -> tuple[list[list[float]], list[int]]:
         import torch
 
+        from engines.chat.neutral import neutralise
         from engines.chat.template import special_tokens
-        from engines.neutral import neutralise
 
         special = special_tokens(self.tokenizer)
         encoded = self.tokenizer(

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from engines.chat_reply import Reply, Token
-from engines.choices.place import Agrees, Place, place_of
-from engines.choices.spelling import Spelled, Spelling, spelled
+from engines.served.choices.place import Agrees, Place, place_of
+from engines.served.choices.spelling import Spelled, Spelling, spelled
+from engines.served.replies.chat_reply import Reply, Token
 from records.finish import at_token_limit, cut_off
 from records.reasoning import answer_span
 

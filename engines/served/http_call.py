@@ -13,9 +13,9 @@ from urllib.parse import urljoin
 import aiohttp
 
 from console.address import same_place, shown
-from engines.served.body import KEPT_CHARS, BrokenReply, parse_body
-from engines.served.failures import error_text as error_text
-from engines.served.failures import may_pass
+from engines.served.replies.body import KEPT_CHARS, BrokenReply, parse_body
+from engines.served.replies.failures import error_text as error_text
+from engines.served.replies.failures import may_pass
 
 MAX_RETRIES = 4
 FIRST_WAIT_S = 0.5

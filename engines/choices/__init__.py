@@ -1,1 +1,0 @@
-"""Where a reply names a choice, and how its tokens are spelled."""
