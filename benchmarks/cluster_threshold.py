@@ -24,10 +24,10 @@ import numpy as np
 import tyro
 
 from console.table import Cell, print_table
-from judges.cluster import Paths, cluster_into
-from judges.clustering.answer_sets import AnswerSet, Member
-from judges.clustering.clusters import Clustering, Spg
-from judges.clustering.equivalences.embedding import open_embedding
+from judges.cluster.answer_sets import AnswerSet, Member
+from judges.cluster.clustering import Paths, cluster_into
+from judges.cluster.clusters import Clustering, Spg
+from judges.cluster.equivalences.embedding import open_embedding
 from records import read_rows
 
 THRESHOLDS = (0.8, 0.85, 0.875, 0.9, 0.925, 0.95)

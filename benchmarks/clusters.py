@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 
 from console.progress import say
 from console.table import Cell, print_table
-from judges.cluster import Paths, cluster_into
-from judges.clustering.answer_sets import read_answer_sets, take_census
-from judges.clustering.clusters import Spg, components
-from judges.clustering.equivalences.embedding import Embedding, Encoder, cosines, open_embedding
+from judges.cluster.answer_sets import read_answer_sets, take_census
+from judges.cluster.clustering import Paths, cluster_into
+from judges.cluster.clusters import Spg, components
+from judges.cluster.equivalences.embedding import Embedding, Encoder, cosines, open_embedding
 from records.files import BadRows
 
 THRESHOLD = 0.9

@@ -27,8 +27,8 @@ from engines.local.transformers_engine import TransformersEngine
 from engines.models import resolve_model
 from engines.protocol import Request, Sampling
 from judges.options import Reading
-from judges.rubric import load_rubric
-from judges.template import fill
+from judges.rubrics.rendering import fill
+from judges.rubrics.rubric import load_rubric
 from records.files import BadRows, read_records
 from trainer.seeds.reading import EFT
 

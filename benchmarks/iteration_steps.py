@@ -64,8 +64,8 @@ def scores(model: Any, tokenizer: Any, work: Work, answers: Sequence[tuple[str, 
     """Return the expected score of each (prompt, answer): one forward pass in batches over the judge's prompts."""
     import torch
 
-    from judges.rubric import load_rubric
-    from judges.template import fill
+    from judges.rubrics.rendering import fill
+    from judges.rubrics.rubric import load_rubric
 
     rubric = load_rubric(work.rubric)
     choices = rubric.logprobs.choices

@@ -33,15 +33,16 @@ from console.progress import progress, say
 from console.table import Cell, print_table
 from engines.options import EngineOptions, open_engine
 from engines.protocol import Engine
-from judges.question import load_question
+from judges.judging.question import load_question
 from judges.retrieval.arithmetic import holds
-from judges.retrieval.corpus import Passage
 from judges.retrieval.equations import equations
 from judges.retrieval.options import EvidenceOptions
-from judges.retrieval.passages import open_passages
-from judges.retrieval.search import Search, open_search
+from judges.retrieval.search.corpus import Passage
+from judges.retrieval.search.passages import open_passages
+from judges.retrieval.search.search import Search, open_search
 from judges.retrieval.tools import choose_tools
-from judges.retrieval.verify import Reading, decide, open_verifier
+from judges.retrieval.verifier import Reading
+from judges.retrieval.verify import decide, open_verifier
 from records import Response
 from records.files import BadRows, read_records
 from records.keys import derived_seed

@@ -238,7 +238,7 @@ def _print_result(result: Result, config: Config) -> None:
     from console.table import print_table
     from evals.alpaca_package import win_rate_interval
     from evals.alpaca_rows import completeness, missing
-    from judges.pairwise import flip_warning
+    from judges.judging.pairwise import flip_warning
 
     first, metrics = result.annotations[0], result.metrics
     unscored = [row for row in result.annotations if row.preference is None]

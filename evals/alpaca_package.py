@@ -17,9 +17,9 @@ from unittest.mock import patch
 
 from console.errors import InputError
 from console.progress import say
-from console.proportion import Z, knows_nothing, wilson
 from evals.alpaca_format import Annotation, alpaca_index
 from evals.sources import DF_GAMED, HubError, LengthFiles, hub_file
+from judges.intervals.proportion import Z, knows_nothing, wilson
 from records.store import write_atomic
 
 if TYPE_CHECKING:

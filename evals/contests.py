@@ -6,8 +6,8 @@ from console.errors import InputError, JudgeError
 from engines.options import EngineOptions
 from engines.protocol import Engine
 from evals.options import JudgeFlags
-from judges.judge import Judge, open_judge
-from judges.rubric import load_rubric
+from judges.judging.judge import Judge, open_judge
+from judges.rubrics.rubric import load_rubric
 
 
 def check_judge_flags(flags: JudgeFlags) -> None:

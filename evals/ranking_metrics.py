@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-from judges.audit.bootstrap import Estimate, Floats, difference, mean_of, proportion_of, resampled
-from judges.ranked import RankedAnswers, opening_of, ordered_pairs
+from judges.intervals.bootstrap import Estimate, Floats, difference, mean_of, proportion_of, resampled
+from judges.labelled.ranked import RankedAnswers, opening_of, ordered_pairs
 
 Unscored = Literal["wrong", "left out"]
 """What an answer without a score does to its pairs and its prompt."""

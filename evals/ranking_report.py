@@ -8,8 +8,8 @@ from typing import Any
 from console.table import Cell, markdown_table
 from console.visible import one_line
 from evals.ranking_metrics import Prompt, Scores, Unscored, Values, at_random, measures, n_unscored
-from judges.audit.bootstrap import Estimate
-from judges.ranked import RankedAnswers
+from judges.intervals.bootstrap import Estimate
+from judges.labelled.ranked import RankedAnswers
 
 Table = list[dict[str, Cell]]
 LONGER, RANDOM = "the longer is better", "random"

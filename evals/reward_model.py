@@ -27,8 +27,8 @@ from judges.options import JudgeOptions
 
 if TYPE_CHECKING:
     from evals.ranking_report import Comparison, Judged
-    from judges.panel import Member
-    from judges.ranked import RankedAnswers
+    from judges.labelled.ranked import RankedAnswers
+    from judges.panels.panel import Member
     from records import Judgment, Response
 
 BENCHMARK = "reward_model"
@@ -62,7 +62,7 @@ def main(config: Config) -> None:
     config = replace(config, engine=pinned(config.engine))
     from evals.ranking_metrics import prompts_of
     from evals.ranking_report import compared
-    from judges.ranked_files import read_ranked
+    from judges.labelled.ranked_files import read_ranked
     from records.files import BadRows, take
 
     source, members = _checked(config)
@@ -80,8 +80,8 @@ def main(config: Config) -> None:
 def _asked(config: Config, ranked: "list[RankedAnswers]", member: "Member") -> "Judged":
     """Return what one judge says, asking only what is not stored yet; its model is let go again."""
     from engines.options import open_engine
-    from judges.judge import has_every_reply, judge_into, open_judge
-    from judges.rewards import reward_folder
+    from judges.judging.judge import has_every_reply, judge_into, open_judge
+    from judges.judging.reward_model import reward_folder
     from records import Judgment, Store
 
     options, judging = member
@@ -97,7 +97,7 @@ def _asked(config: Config, ranked: "list[RankedAnswers]", member: "Member") -> "
 def _rewarded(config: Config, ranked: "list[RankedAnswers]", options: EngineOptions, folder: Path) -> "Judged":
     """Return what a reward model says, which has no best score."""
     from engines.reward_model import RewardModel
-    from judges.rewards import fingerprint, rewards_into
+    from judges.judging.reward_model import fingerprint, rewards_into
     from records import Judgment, Store
 
     model = RewardModel.load(folder, options.model, options.batch_size, options.chat_template_kwargs)
@@ -108,7 +108,7 @@ def _rewarded(config: Config, ranked: "list[RankedAnswers]", options: EngineOpti
 
 
 def _responses(ranked: "list[RankedAnswers]") -> "list[Response]":
-    from judges.ranked import responses_to
+    from judges.labelled.ranked import responses_to
 
     return list({response.id: response for one in ranked for response in responses_to(one)}.values())
 
@@ -116,8 +116,8 @@ def _responses(ranked: "list[RankedAnswers]") -> "list[Response]":
 def _stored(config: Config, ranked: "list[RankedAnswers]", path: Path) -> "Judged":
     """Return what a file says; an answer that it does not have counts as one without a score."""
     from console.progress import say
-    from judges.rewards import READ
-    from judges.rubric import load_rubric, rubric_names
+    from judges.judging.reward_model import READ
+    from judges.rubrics.rubric import load_rubric, rubric_names
     from records import Judgment, text_of
     from records.fields.typed import read_typed
     from records.files import BadRows
@@ -185,7 +185,7 @@ def _report(config: Config, found: "Comparison") -> None:
     from console.progress import say
     from console.table import print_table
     from evals.ranking_report import as_json, markdown, said, tables
-    from judges.judge import require_coverage
+    from judges.judging.judge import require_coverage
     from records import write_atomic
     from records.keys import content_key
 
@@ -213,7 +213,7 @@ def _report(config: Config, found: "Comparison") -> None:
 
 def _print_plan(config: Config, ranked: "list[RankedAnswers]", members: "list[Member]") -> None:
     from engines.options import check_engine
-    from judges.rewards import reward_folder
+    from judges.judging.reward_model import reward_folder
     from records.files import checked_file
 
     n = len({(str(one.prompt), response) for one in ranked for response in one.responses})
@@ -258,8 +258,8 @@ def _name(config: Config) -> str:
 
 def _checked(config: Config) -> "tuple[Path, list[Member]]":
     """Return the file and the judges to ask; raises InputError where a flag is wrong, before a model is loaded."""
-    from judges.judge import checked_rubric
-    from judges.panel import member_named
+    from judges.judging.judge import checked_rubric
+    from judges.panels.panel import member_named
 
     if config.file is None:
         raise InputError("name a file of ranked answers; see --help")

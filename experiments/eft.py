@@ -143,7 +143,7 @@ def _steps(config: Config, seed: int) -> list[Step]:
 
 def _table(found: list[dict[str, Any]]) -> "list[dict[str, Cell]]":
     """Return a row for each measure: who has how much, and what EFT adds to IFT, seed by seed."""
-    from console.mean import mean_of_known
+    from judges.intervals.mean import mean_of_known
 
     values = [_values(one) for one in found]
     rows: list[dict[str, Cell]] = []

@@ -27,7 +27,7 @@ from experiments.steps import Step
 if TYPE_CHECKING:
     from console.table import Cell
     from experiments.paired import Answered
-    from judges.ranked import RankedAnswers
+    from judges.labelled.ranked import RankedAnswers
     from records import Pair
 
 UNTRAINED = "untrained"
@@ -123,7 +123,7 @@ def pairs_of(ranked: "Sequence[RankedAnswers]") -> "list[Pair]":
 
 def _write_data(config: Config) -> None:
     """Write what is learnt, as pairs and as chats, and the held-out prompts with people's best answers."""
-    from judges.ranked_files import read_ranked
+    from judges.labelled.ranked_files import read_ranked
     from records import Response
     from records.files import BadRows, take
     from records.store import write_rows
@@ -231,7 +231,7 @@ def _row(
     arm: str, numbers: "Mapping[str, Answered]", compared: Mapping[str, Any], cost: Mapping[str, float] | None
 ) -> "dict[str, Cell]":
     """Return a table row of a model: each task in percent, the win rate, and its training's cost."""
-    from console.proportion import percent_of, percent_text
+    from judges.intervals.proportion import percent_of, percent_text
 
     row: dict[str, Cell] = {"model": arm}
     for task, answered in numbers.items():

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from console.mean import Mean, mean_of
+from judges.intervals.mean import Mean, mean_of
 
 Answered = dict[tuple[str, int], float]
 """The number of each question, which is named by its file and its place in the task's data."""

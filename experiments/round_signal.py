@@ -22,7 +22,7 @@ from console.ranges import Count
 
 if TYPE_CHECKING:
     from console.table import Cell
-    from judges.audit.labels import LabelledPair
+    from judges.labelled.labels import LabelledPair
     from records import Message
     from records.runs import Run
 
@@ -47,9 +47,9 @@ class Config(Flags):
 def main(config: Config) -> None:
     """Measure and print a row for each round of preference optimisation."""
     from console.table import print_table
-    from judges.audit.columns import columns_of
-    from judges.audit.labels import sampled
-    from judges.audit.readers.formats import read_labelled
+    from judges.labelled.columns import columns_of
+    from judges.labelled.labels import sampled
+    from judges.labelled.readers.formats import read_labelled
     from records.files import BadRows
     from records.runs import find_run
 

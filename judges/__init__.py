@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import console.threads  # noqa: F401  before torch is loaded
 
 if TYPE_CHECKING:
-    from judges.judge import Judge
-    from judges.rubric import Rubric, load_rubric
+    from judges.library import Judge
+    from judges.rubrics.rubric import Rubric, load_rubric
 
 __all__ = ["Judge", "Rubric", "load_rubric"]
 
@@ -21,11 +21,11 @@ __all__ = ["Judge", "Rubric", "load_rubric"]
 def __getattr__(name: str) -> Any:
     # Loaded on first use, so that `python -m judges.score --help` stays quick.
     if name == "Judge":
-        from judges.judge import Judge
+        from judges.library import Judge
 
         return Judge
     if name in ("Rubric", "load_rubric"):
-        from judges import rubric
+        from judges.rubrics import rubric
 
         return getattr(rubric, name)
     raise AttributeError(f"module 'judges' has no attribute {name!r}")

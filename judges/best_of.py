@@ -126,9 +126,9 @@ def best_of(responses: "Sequence[Response]", scores: "Mapping[str, float | None]
 def _scored(config: Config, responses: "list[Response]") -> "tuple[dict[str, float | None], str, Path]":
     """Return the scores of the responses by `answer_key`, the fingerprint of the judge, and where the best ones go."""
     from engines.options import open_engine
-    from judges.judge import check_coverage, has_every_reply, judge_into, open_judge
-    from judges.rewards import fingerprint, judgment_id, rewards_into
-    from judges.served.settle import settle
+    from judges.judging.judge import check_coverage, has_every_reply, judge_into, open_judge
+    from judges.judging.reward_model import fingerprint, judgment_id, rewards_into
+    from judges.judging.settle import settle
     from records import Judgment, Store
 
     if _is_scored(config):
@@ -169,7 +169,7 @@ def _by_key(rows: "list[Judgment]") -> "dict[str, float | None]":
 
 def _stored_scores(config: Config) -> "tuple[dict[str, float | None], str]":
     """Return the scores that stand in FILE, the last one of an answer, and the judge that they are from."""
-    from judges.clustering.answer_sets import scored_answers
+    from judges.cluster.answer_sets import scored_answers
     from records import answer_key
     from records.files import BadRows
 
@@ -183,7 +183,7 @@ def _stored_scores(config: Config) -> "tuple[dict[str, float | None], str]":
 
 def _is_scored(config: Config) -> bool:
     """Return whether FILE has scores and nobody is named to give others."""
-    from judges.clustering.answer_sets import take_census
+    from judges.cluster.answer_sets import take_census
     from records.files import BadRows
 
     assert config.file is not None
@@ -220,7 +220,7 @@ def _row(best: Best) -> "dict[str, Cell]":
 def _print_plan(config: Config, responses: "list[Response]") -> None:
     from engines.options import check_engine
     from engines.reward_model import check_reward_model
-    from judges.judge import checked_rubric
+    from judges.judging.judge import checked_rubric
     from records import prompt_key
 
     n_prompts = len(set(map(prompt_key, responses)))

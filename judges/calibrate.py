@@ -23,17 +23,17 @@ from console.output import tell, tell_encoded, tell_plan
 from console.ranges import Count, CountOr0
 from console.writing import OutFolder
 from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
-from judges.audit.readers.names import FormatName
+from judges.labelled.readers.names import FormatName
 from judges.options import JudgeOptions
 
 if TYPE_CHECKING:
     from console.table import Cell
-    from judges.audit.columns import Columns
     from judges.audit.correction import Wins
-    from judges.audit.labels import LabelledSet
     from judges.audit.result import Audit, Rerun, Settings
     from judges.audit.stored import Stored
-    from judges.judge import Judge
+    from judges.judging.judge import Judge
+    from judges.labelled.columns import Columns
+    from judges.labelled.labels import LabelledSet
 
 OUT = Path("runs/audit")
 
@@ -80,9 +80,9 @@ class Config(Flags):
 def main(config: Config) -> None:
     """Read the labels, get the verdicts, and write and print the audit."""
     config = replace(config, engine=pinned(config.engine))
-    from judges.audit.columns import columns_of
-    from judges.audit.labels import sampled
-    from judges.audit.readers.formats import read_labelled
+    from judges.labelled.columns import columns_of
+    from judges.labelled.labels import sampled
+    from judges.labelled.readers.formats import read_labelled
     from records.files import BadRows
 
     source = _checked(config)
@@ -123,7 +123,7 @@ def _audit_judge(config: Config, labelled: "LabelledSet", columns: "Columns") ->
     from engines.options import open_engine
     from judges.audit.asking import ask_about, check_texts
     from judges.audit.result import About, audit
-    from judges.judge import checked_rubric, open_judge
+    from judges.judging.judge import checked_rubric, open_judge
 
     check_texts(labelled)
     checked_rubric(config.judge)
@@ -193,7 +193,7 @@ def _likelihoods(
 def _attacks(config: Config, judge: "Judge", out: Path) -> "tuple[list[dict[str, Cell]], list[str]]":
     from judges.attacks.rates import fooled_rates
     from judges.attacks.texts import load_prompts
-    from judges.judge import has_every_reply
+    from judges.judging.judge import has_every_reply
     from records import Judgment, Store
 
     if not config.attacks:
@@ -225,7 +225,7 @@ def _show(found: "Audit", config: Config, out: Path) -> None:
     from judges.audit import report
     from judges.audit.bias import FLIPS
     from judges.audit.plot import draw
-    from judges.pairwise import flip_warning
+    from judges.judging.pairwise import flip_warning
     from records import write_atomic
 
     picture = draw(found)
@@ -312,8 +312,8 @@ def _own_verdicts(source: Path, labelled: "LabelledSet", columns: "Columns") -> 
     """
     from itertools import islice
 
-    from judges.audit.columns import has_verdicts
-    from judges.audit.readers.formats import FORMATS, TRIED
+    from judges.labelled.columns import has_verdicts
+    from judges.labelled.readers.formats import FORMATS, TRIED
     from records.files import BadRows, read_records
 
     if columns.verdict is not None and columns.verdict == labelled.label:

@@ -24,18 +24,17 @@ from console.output import tell, tell_plan
 from console.ranges import Count
 from console.writing import OutFile
 from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
-from judges.options import CostOptions, JudgeOptions, PanelOptions
+from judges.options import PAIRWISE, CostOptions, JudgeOptions, PanelOptions
 
 if TYPE_CHECKING:
     from console.table import Cell
-    from judges.cost import Budget
-    from judges.judge import Judge
-    from judges.pairwise import Contest, WinRate
-    from judges.panel import Member
+    from judges.judging.cost import Budget
+    from judges.judging.judge import Judge
+    from judges.judging.pairwise import Contest, WinRate
+    from judges.panels.panel import Member
     from records import Comparison
 
 OUT = Path("runs/comparisons")
-PAIRWISE = JudgeOptions(rubric="pairwise", samples=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +68,10 @@ def main(config: Config) -> None:
     """Read, compare, store and print a table."""
     config = replace(config, engine=pinned(config.engine))
     from console.errors import InputError
-    from judges.contests import read_contests
-    from judges.cost import Budget, price_of
-    from judges.panel import members
-    from judges.rubric import load_rubric
+    from judges.judging.contests import read_contests
+    from judges.judging.cost import Budget, price_of
+    from judges.panels.panel import members
+    from judges.rubrics.rubric import load_rubric
     from records.files import check_limit, check_sources
     from records.inputs import check_out
 
@@ -115,10 +114,10 @@ def _compare_by(
     from console.errors import EngineError
     from console.progress import say
     from engines.options import open_engine
-    from judges.judge import open_judge
-    from judges.pairwise import both_orders_answered, compare_into, comparison_id, first_request
-    from judges.panel_rows import without_model
-    from judges.served.settle import settle
+    from judges.judging.judge import open_judge
+    from judges.judging.pairwise import both_orders_answered, compare_into, comparison_id, first_request
+    from judges.judging.settle import settle
+    from judges.panels.rows import without_model
     from records import Comparison, Store
     from records.files import take
     from records.inputs import keep_to_input
@@ -138,14 +137,14 @@ def _compare_by(
             files = " and ".join(str(file) for file in (config.a, config.b) if file)
             keep_to_input(store, lambda: wanted, judge.fingerprint, files, given=config.out is not None)
         if config.export_batch:
-            from judges.batch_files import export_contests
+            from judges.batches.files import export_contests
 
             n = export_contests(judge, contests, config.export_batch, store.ids, config.orders, store.unfinished)
             said = f"{n} calls in {config.export_batch}; their output comes back with --import-batch"
             tell_plan({"calls": n, "batch": config.export_batch}, said, as_json=config.json)
             return judge, path, None
         if config.import_batch:
-            from judges.batch_files import import_contests
+            from judges.batches.files import import_contests
 
             batch = (config.import_batch, store.ids, config.orders, store.unfinished)
             for row in import_contests(judge, contests, *batch, strict=config.strict):
@@ -167,9 +166,9 @@ def _compare_by_panel(
     """Let each judge compare all pairs, then put their verdicts together."""
     from console.errors import InputError
     from console.table import print_table
-    from judges.cost import price_of
-    from judges.pairwise import comparison_id
-    from judges.panel_rows import Panel, check_reached, panel_comparisons
+    from judges.judging.cost import price_of
+    from judges.judging.pairwise import comparison_id
+    from judges.panels.rows import Panel, check_reached, panel_comparisons
     from records.files import take
     from records.inputs import check_panel_out
 
@@ -201,7 +200,7 @@ def _compare_by_panel(
 
 def table_of(rows: "Sequence[Comparison]") -> "list[dict[str, Cell]]":
     """Return one table row for each two models that were compared; the win rate is b's."""
-    from judges.pairwise import win_rate
+    from judges.judging.pairwise import win_rate
 
     table: list[dict[str, Cell]] = []
     for (a, b), own in _by_models(rows).items():
@@ -226,7 +225,7 @@ def table_of(rows: "Sequence[Comparison]") -> "list[dict[str, Cell]]":
 
 def rates_of(rows: "Sequence[Comparison]") -> "dict[str, WinRate | None]":
     """Return the win rate of each two models that were compared, by their names."""
-    from judges.pairwise import win_rate
+    from judges.judging.pairwise import win_rate
 
     return {f"{b} against {a}": win_rate(own) for (a, b), own in _by_models(rows).items()}
 
@@ -250,10 +249,10 @@ def _report(
     from collections import Counter
 
     from console.progress import say
-    from judges.judge import require_coverage
-    from judges.pairwise import both_orders_answered, say_flips
-    from judges.report import Report
-    from judges.verdict import Masses
+    from judges.judging.judge import require_coverage
+    from judges.judging.pairwise import both_orders_answered, say_flips
+    from judges.judging.report import Report
+    from judges.parsing.verdict import Masses
 
     masses = Masses()
     for row in rows:
@@ -280,15 +279,15 @@ def _default_out(config: Config, fingerprint: str) -> Path:
 
 def _plan(judge: "Judge", contests: "Sequence[Contest]", config: Config, out: Path) -> dict[str, Any]:
     """Return what one judge would do."""
-    from judges.pairwise import first_request
-    from judges.report import plan_of
+    from judges.judging.pairwise import first_request
+    from judges.judging.report import plan_of
 
     calls = len(contests) * judge.n_questions * (2 if config.orders == "both" else 1)
     return plan_of(judge, {"pairs": len(contests)}, calls, out, first_request(judge, contests[0]))
 
 
 def _print_plans(plans: Sequence[dict[str, Any]], config: Config, panel_out: Path | None = None) -> None:
-    from judges.report import print_plans
+    from judges.judging.report import print_plans
 
     print_plans(plans, "compare {pairs} pairs", "comparisons", panel_out, as_json=config.json)
 

@@ -64,3 +64,6 @@ class CostOptions:
     """Stop before more tokens than this are read and written for the output."""
     prices: Path | None = None
     """A TOML table: "model" = [read, written] in US dollars for a million tokens; the default is the packaged one."""
+
+
+PAIRWISE = JudgeOptions(rubric="pairwise", samples=1)

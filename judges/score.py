@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from console.table import Cell
-    from judges.cost import Budget
-    from judges.judge import Judge
-    from judges.panel import Member
-    from judges.stream import Source, Summary
+    from judges.judging.cost import Budget
+    from judges.judging.judge import Judge
+    from judges.judging.stream import Source, Summary
+    from judges.panels.panel import Member
     from records import Judgment, Store
 
 EXAMPLE = Path(__file__).parent / "example.jsonl"
@@ -68,10 +68,10 @@ def main(config: Config) -> None:
     """Read, judge, store and print a table."""
     config = replace(config, engine=pinned(config.engine))
     from engines.options import open_engine
-    from judges.cost import Budget, price_of
-    from judges.judge import checked_rubric, has_every_reply, open_judge
-    from judges.panel import members
-    from judges.stream import judge_stream, survey
+    from judges.judging.cost import Budget, price_of
+    from judges.judging.judge import checked_rubric, has_every_reply, open_judge
+    from judges.judging.stream import judge_stream, survey
+    from judges.panels.panel import members
     from records import Judgment, Store
     from records.files import check_sources
     from records.inputs import check_out
@@ -98,7 +98,7 @@ def main(config: Config) -> None:
     with Store(out, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
         _keep_to_input(store, source, judge, config)
         if config.export_batch:
-            from judges.batch_files import export_batch
+            from judges.batches.files import export_batch
 
             responses = (row for _, row in source.responses())
             n = export_batch(judge, responses, config.export_batch, store.ids, store.unfinished)
@@ -106,7 +106,7 @@ def main(config: Config) -> None:
             tell_plan({"calls": n, "batch": config.export_batch}, said, as_json=config.json)
             return
         if config.import_batch:
-            from judges.batch_files import import_batch
+            from judges.batches.files import import_batch
 
             responses = (row for _, row in source.responses())
             batch = (config.import_batch, store.ids, store.unfinished)
@@ -143,9 +143,16 @@ def _score_checked(config: Config, source: "Source", plain: "Judge", budget: "Bu
     """Look up the claims of all responses, then judge them with what was found."""
     from console.errors import InputError
     from console.table import print_table
-    from judges.evidence import evidence_path, finish_with, gather_into, open_checked_judge, open_evidence, was_checked
+    from judges.judging.stream import WINDOW, judge_stream, windows
+    from judges.retrieval.evidence import (
+        evidence_path,
+        finish_with,
+        gather_into,
+        open_checked_judge,
+        open_evidence,
+        was_checked,
+    )
     from judges.retrieval.scores import evidence_summary
-    from judges.stream import WINDOW, judge_stream, windows
     from records import Judgment, Store
 
     if config.export_batch or config.import_batch:
@@ -173,7 +180,7 @@ def _score_by_panel(config: Config, source: "Source", members: "Sequence[Member]
     """Let each judge score all responses, then put their verdicts together."""
     from console.errors import InputError
     from console.table import print_table
-    from judges.panel_rows import Panel, check_reached, panel_judgments
+    from judges.panels.rows import Panel, check_reached, panel_judgments
     from records.inputs import check_panel_out
 
     if config.export_batch or config.import_batch:
@@ -203,10 +210,10 @@ def _score_by_member(
     from console.errors import EngineError
     from console.progress import say
     from engines.options import open_engine
-    from judges.cost import price_of
-    from judges.judge import has_every_reply, open_judge
-    from judges.panel_rows import without_model
-    from judges.stream import judge_stream
+    from judges.judging.cost import price_of
+    from judges.judging.judge import has_every_reply, open_judge
+    from judges.judging.stream import judge_stream
+    from judges.panels.rows import without_model
     from records import Judgment, Store
 
     engine, options = member
@@ -238,8 +245,8 @@ def _report(
 ) -> None:
     """Print the result; raises JudgeError where too few answers have a verdict."""
     from console.progress import say
-    from judges.judge import require_coverage
-    from judges.report import Report
+    from judges.judging.judge import require_coverage
+    from judges.judging.report import Report
 
     for line in summary.unscored:
         say(f"unscored: {line}")
@@ -257,7 +264,7 @@ def _report(
 
 def _plan(judge: "Judge", source: "Source", out: Path) -> "dict[str, Any]":
     """Return what one judge would do."""
-    from judges.report import plan_of
+    from judges.judging.report import plan_of
 
     _, first = next(source.responses())
     what = {"responses": source.n, "of": str(source.path)}
@@ -265,7 +272,7 @@ def _plan(judge: "Judge", source: "Source", out: Path) -> "dict[str, Any]":
 
 
 def _print_plan(config: Config, plans: "Sequence[dict[str, Any]]", panel_out: Path | None = None) -> None:
-    from judges.report import print_plans
+    from judges.judging.report import print_plans
 
     print_plans(plans, "judge {responses} responses of {of}", "judgments", panel_out, as_json=config.json)
 
@@ -282,7 +289,7 @@ def _keep_to_input(
     """Keep the output to the rows of this judge and of the whole input, whatever --limit says."""
     from dataclasses import replace
 
-    from judges.served.settle import settle
+    from judges.judging.settle import settle
     from records.inputs import keep_to_input
 
     def wanted() -> "Iterator[str]":

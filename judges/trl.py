@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any, Literal, TypeVar
 
 from console.errors import JudgeError
-from judges.judge import Judge, Prompts
+from judges.library import Judge, Prompts
 from records.rows import Completion, text_of_completion
 
 Rewards = list[float | None]

@@ -12,9 +12,9 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError, RowError
-from judges.contests import read_contests
-from judges.rereading import latest_rows
-from judges.rubric import load_rubric
+from judges.judging.contests import read_contests
+from judges.rescore.rereading import latest_rows
+from judges.rubrics.rubric import load_rubric
 from records import Comparison, Judgment, Usage, Vote, read_rows
 from trainer.pairs.filters import read_second_scores, read_votes
 from tui.query import load_pairs

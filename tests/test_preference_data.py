@@ -9,11 +9,11 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError
-from judges.audit.columns import Columns
-from judges.audit.readers.formats import read_labelled
-from judges.contests import read_contests
-from judges.rubric import load_rubric
-from judges.stream import survey
+from judges.judging.contests import read_contests
+from judges.judging.stream import survey
+from judges.labelled.columns import Columns
+from judges.labelled.readers.formats import read_labelled
+from judges.rubrics.rubric import load_rubric
 from records.files import BadRows
 from tui.query import load_pairs
 

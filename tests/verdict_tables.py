@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from judges.audit.columns import Columns
-from judges.audit.readers.formats import read_labelled
 from judges.audit.stored import Stored, stored_verdicts
+from judges.labelled.columns import Columns
+from judges.labelled.readers.formats import read_labelled
 from records.files import BadRows
 
 Rows = Sequence[dict[str, Any]]

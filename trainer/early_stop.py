@@ -29,7 +29,7 @@ from judges.options import JudgeOptions
 
 if TYPE_CHECKING:
     from console.table import Cell
-    from judges.judge import Judge
+    from judges.judging.judge import Judge
     from records import Comparison, Prompt, Response
 
     Answer = Callable[[Path, Sequence[Prompt]], Sequence[Response]]
@@ -102,7 +102,7 @@ def main(config: Config) -> None:
     config = replace(config, engine=pinned(config.engine))
     from console.table import print_table
     from engines.options import check_engine, open_engine
-    from judges.judge import checked_rubric, open_judge
+    from judges.judging.judge import checked_rubric, open_judge
     from records.files import BadRows
     from records.shapes import read_prompts
     from trainer.training.checkpoints import checkpoints_in
@@ -149,7 +149,7 @@ def pick_checkpoint(
     `out`. To compare the first checkpoint with the model that the training began with, put that in front. Raises
     InputError where there is none, JudgeError where too few prompts got a verdict.
     """
-    from judges.pairwise import flip_warning
+    from judges.judging.pairwise import flip_warning
 
     check_options(options)
     if not checkpoints or not prompts:
@@ -217,8 +217,8 @@ def _warn_of_reported(prompts: "Sequence[Prompt]", reported: Path) -> None:
 def _compared(
     before: "Sequence[Response]", after: "Sequence[Response]", judge: "Judge", out: Path, title: str
 ) -> "list[Comparison]":
-    from judges.contests import contest_of
-    from judges.pairwise import both_orders_answered, compare_into
+    from judges.judging.contests import contest_of
+    from judges.judging.pairwise import both_orders_answered, compare_into
     from records import Comparison, Store
 
     by_prompt = {row.prompt_id: row for row in before}
@@ -228,7 +228,7 @@ def _compared(
 
 
 def _round(checkpoint: Path, against: Path, rows: "list[Comparison]", n_prompts: int, min_coverage: float) -> Round:
-    from judges.judge import require_coverage
+    from judges.judging.judge import require_coverage
 
     winners = [row.winner for row in rows if row.winner is not None]
     reasons = Counter(row.error or "unknown" for row in rows if row.winner is None)

@@ -197,7 +197,7 @@ def _few(one: "Score") -> str:
 
 
 def _row(one: "Score") -> "dict[str, Cell]":
-    from console.proportion import percent_text
+    from judges.intervals.proportion import percent_text
 
     return {
         "task": one.task,

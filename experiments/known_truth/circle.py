@@ -61,7 +61,7 @@ def _link_first(run: Run, arm: Arm, size: Size, seeds: Seeds, seed: int) -> None
 
 def _gather(run: Run, number: int, prompts: list[Prompt], arm: Arm, config: Config) -> None:
     """Write what a round's own gathering writes, with the arm's judge in the place of the model."""
-    from judges.judge import judge_into, open_judge
+    from judges.judging.judge import judge_into, open_judge
     from trainer.loop.gather import candidates, open_model, pairs_of
 
     folder = run.iteration(number)

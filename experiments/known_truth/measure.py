@@ -118,7 +118,7 @@ def accuracy(judgments: Iterable[Judgment]) -> Accuracy:
 def _measured(model: Path, config: Config, size: Size, seeds: Seeds) -> Measured:
     from engines.answers import answer_into
     from engines.local.transformers_engine import TransformersEngine
-    from judges.judge import judge_into, open_judge
+    from judges.judging.judge import judge_into, open_judge
 
     folder = measured_folder(model, config, seeds)
     file = folder / "measured.json"

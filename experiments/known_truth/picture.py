@@ -4,9 +4,9 @@ import io
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from console.mean import mean_of_known
 from experiments.known_truth.arms import ARMS, FULL
 from experiments.known_truth.results import ArmResult
+from judges.intervals.mean import mean_of_known
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from console.mean import Mean, mean_of_known
 from experiments.known_truth.arms import ARMS, FULL
 from experiments.known_truth.results import ArmResult, Value, against_full
+from judges.intervals.mean import Mean, mean_of_known
 
 if TYPE_CHECKING:
     from console.table import Cell

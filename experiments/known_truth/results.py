@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from console.mean import Mean, mean_of_known
 from experiments.known_truth.arms import FULL
 from experiments.known_truth.measure import Learnt, Measured
+from judges.intervals.mean import Mean, mean_of_known
 from records.rows import Row
 
 

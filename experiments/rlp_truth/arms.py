@@ -85,7 +85,7 @@ class Size:
 def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> "Config":
     """Return the settings of trainer.rlp for an arm."""
     from engines.options import EngineOptions
-    from judges.clustering.equivalences.options import EquivalenceOptions
+    from judges.cluster.equivalences.options import EquivalenceOptions
     from trainer.ppo.options import PPOOptions
     from trainer.reward_model.bottleneck_options import BottleneckOptions
     from trainer.reward_model.options import RewardOptions

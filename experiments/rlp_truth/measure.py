@@ -70,7 +70,7 @@ def _load(run: Run, number: int) -> "RewardModel":
 
 
 def _rewards(model: "RewardModel", answers: Sequence[Response], seeds: Seeds) -> list[Judgment]:
-    from judges.rewards import fingerprint, rewards_into
+    from judges.judging.reward_model import fingerprint, rewards_into
 
     with Store(seeds.folder / "measured" / f"rewards-{fingerprint(model)}.jsonl", Judgment) as store:
         return rewards_into(store, model, answers, "rewards")

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from console.mean import Mean, mean_of_known
 from experiments.rlp_truth.arms import ARMS, PPO
 from experiments.rlp_truth.results import ArmResult
+from judges.intervals.mean import Mean, mean_of_known
 
 if TYPE_CHECKING:
     from console.table import Cell

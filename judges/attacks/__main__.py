@@ -52,8 +52,8 @@ def main(config: Config) -> None:
     from console.table import print_table
     from judges.attacks.rates import checked
     from judges.attacks.texts import load_attacks, load_prompts
-    from judges.judge import checked_rubric
-    from judges.rubric import load_rubric, rubric_names
+    from judges.judging.judge import checked_rubric
+    from judges.rubrics.rubric import load_rubric, rubric_names
     from records.files import check_limit
 
     check_limit(config.limit)
@@ -85,7 +85,7 @@ def _ask_model(config: Config) -> "tuple[list[dict[str, Cell]], str]":
     from engines.options import open_engine
     from judges.attacks.rates import fooled_rates
     from judges.attacks.texts import load_prompts
-    from judges.judge import has_every_reply, open_judge
+    from judges.judging.judge import has_every_reply, open_judge
     from records import Judgment, Store
 
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)

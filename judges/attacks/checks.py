@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from engines.chat.neutral import COMMON_SPECIAL_TOKENS, neutralised
 from engines.scripted import ScriptedEngine
 from judges.attacks.texts import Attack, aimed, verdict_for, written, written_as_json
-from judges.judge import Judge, ask
+from judges.fences.invisible import INVISIBLE
+from judges.judging.judge import Judge, ask
 from judges.options import Reading
-from judges.replies.text import INVISIBLE
-from judges.rubric import Rubric
-from judges.template import PLACEHOLDER, fill
-from judges.verdict import score_of
+from judges.parsing.verdict import score_of
+from judges.rubrics.rendering import PLACEHOLDER, fill
+from judges.rubrics.rubric import Rubric
 
 CHAT_TOKEN = re.compile(r"<[|｜][^\s<>|｜]+[|｜]>")
 NOT_SHOWN = re.compile(rf"[\s{INVISIBLE}]")

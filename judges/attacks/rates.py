@@ -7,8 +7,8 @@ from statistics import fmean
 from console.table import Cell
 from judges.attacks.checks import Case, parser_cases, template_cases
 from judges.attacks.texts import Attack, aimed, attack_responses, load_attacks
-from judges.judge import Judge, judge_into
-from judges.rubric import Rubric
+from judges.judging.judge import Judge, judge_into
+from judges.rubrics.rubric import Rubric
 from records import Judgment, Prompt, Response, Store
 from records.keys import derived_seed
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from judges.rubric import Rubric, json_key
+from judges.rubrics.rubric import Rubric, json_key
 from records import Prompt, Response, read_rows
 
 HERE = Path(__file__).parent

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from judges.audit import statistics
 from judges.audit.arrays import PairArrays, ScoreArrays
-from judges.audit.bootstrap import Estimate, Floats, estimate, means, proportion_of
-from judges.audit.labels import CODE
+from judges.intervals import statistics
+from judges.intervals.bootstrap import Estimate, Floats, estimate, means, proportion_of
+from judges.labelled.labels import CODE
 
 Bools = NDArray[np.bool_]
 LEFT_OUT, AS_TIES, AS_WRONG = "left out", "counted as ties", "counted as wrong"

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from judges.audit.bootstrap import Estimate, Floats, estimate, proportion_of
-from judges.audit.labels import CODE, LabelledPair, LabelledScore
+from judges.intervals.bootstrap import Estimate, Floats, estimate, proportion_of
+from judges.labelled.labels import CODE, LabelledPair, LabelledScore
 
 Level = Literal["nominal", "interval"]
 PAIRWISE = "annotators: pairwise agreement"

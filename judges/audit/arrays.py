@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from judges.audit.bootstrap import Floats, resampled
-from judges.audit.labels import CODE, Grade, LabelledPair, LabelledScore, Verdict
+from judges.intervals.bootstrap import Floats, resampled
+from judges.labelled.labels import CODE, Grade, LabelledPair, LabelledScore, Verdict
 
 NAN = float("nan")
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from console.errors import InputError
-from judges.audit.labels import Grade, LabelledPair, LabelledScore, LabelledSet, Verdict, verdict_by_scores
 from judges.audit.stored import comparison_verdict
-from judges.judge import Judge, has_every_reply, judge_into
-from judges.pairwise import Contest, both_orders_answered, compare_into, comparison_id
+from judges.judging.judge import Judge, has_every_reply, judge_into
+from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id
+from judges.labelled.labels import Grade, LabelledPair, LabelledScore, LabelledSet, Verdict, verdict_by_scores
 from records import Comparison, Judgment, Message, Response, Store
 from records.keys import content_key
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engines.likelihood import likelihood_id
-from judges.audit import agreement, statistics
+from judges.audit import agreement
 from judges.audit.arrays import PairArrays, ScoreArrays
-from judges.audit.bootstrap import Estimate, Floats, difference, estimate, proportion_of
+from judges.intervals import statistics
+from judges.intervals.bootstrap import Estimate, Floats, difference, estimate, proportion_of
 
 if TYPE_CHECKING:
     pass

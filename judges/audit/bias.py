@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from judges.audit import statistics
 from judges.audit.arrays import PairArrays, ScoreArrays
-from judges.audit.bootstrap import Estimate, Floats, estimate, mean_of, proportion_of
+from judges.intervals import statistics
+from judges.intervals.bootstrap import Estimate, Floats, estimate, mean_of, proportion_of
 
 STYLES: dict[str, re.Pattern[str]] = {
     "lists": re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+", re.MULTILINE),

@@ -7,8 +7,8 @@ from random import Random
 import numpy as np
 
 from judges.audit.arrays import PairArrays
-from judges.audit.bootstrap import Estimate, Floats, estimate, means, proportion_of, resampled
-from judges.audit.labels import CODE, Verdict
+from judges.intervals.bootstrap import Estimate, Floats, estimate, means, proportion_of, resampled
+from judges.labelled.labels import CODE, Verdict
 from records.keys import derived_seed
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from judges.audit.arrays import PairArrays
-from judges.audit.bootstrap import Estimate, proportion_of
+from judges.intervals.bootstrap import Estimate, proportion_of
 
 Bools = NDArray[np.bool_]
 

@@ -4,8 +4,8 @@ import io
 from typing import TYPE_CHECKING
 
 from console.visible import is_hidden
-from judges.audit.labels import CODE
 from judges.audit.result import Audit
+from judges.labelled.labels import CODE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

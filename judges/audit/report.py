@@ -7,9 +7,9 @@ from console.table import Cell, markdown_table
 from console.visible import one_line
 from judges.audit.annotators import PAIRWISE
 from judges.audit.baselines import Baseline
-from judges.audit.bootstrap import Estimate
 from judges.audit.parts import sections
 from judges.audit.result import Audit
+from judges.intervals.bootstrap import Estimate
 
 Table = list[dict[str, Cell]]
 PANDALM_NOTE = (

@@ -13,10 +13,10 @@ from judges.audit.annotators import annotator_measures
 from judges.audit.arrays import PairArrays, ScoreArrays, pair_arrays, score_arrays
 from judges.audit.baselines import Baseline, pair_baselines, score_baselines
 from judges.audit.bias import Bias, pair_biases, score_biases
-from judges.audit.bootstrap import Estimate, Floats, mean_of
 from judges.audit.correction import Correction, Wins, corrected_win_rate, halves
-from judges.audit.labels import Grade, LabelledSet, Verdict, pairs_within, verdict_by_scores
 from judges.audit.parts import Part, parts
+from judges.intervals.bootstrap import Estimate, Floats, mean_of
+from judges.labelled.labels import Grade, LabelledSet, Verdict, pairs_within, verdict_by_scores
 
 MASS = "probability on the choices"
 EQUAL_VERDICTS = "test-retest: equal verdicts"

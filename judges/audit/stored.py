@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from console.errors import InputError, RowError
 from console.progress import say
-from judges.audit.columns import GAMES, Columns, judge_in, verdict_of
 from judges.audit.joining.tables import Table, grades_in, verdicts_in
-from judges.audit.labels import Grade, LabelledPair, LabelledSet, Verdict, sampled, verdict_by_scores
+from judges.labelled.columns import GAMES, Columns, judge_in, verdict_of
+from judges.labelled.labels import Grade, LabelledPair, LabelledSet, Verdict, sampled, verdict_by_scores
 from records.fields.labels import CODES, check_zero_one
 from records.fields.typed import typed
 from records.files import BadRows, Record, read_records

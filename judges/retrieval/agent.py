@@ -15,14 +15,15 @@ from typing import Any
 from msgspec.structs import replace
 
 from engines.protocol import Engine
-from judges.question import load_question
+from judges.judging.question import load_question
 from judges.retrieval.claims import CLAIMS_VERSION, SAMPLING, Claims, ask_for_claims, claims_of_sentences
 from judges.retrieval.equations import EQUATIONS_VERSION
 from judges.retrieval.options import EvidenceOptions
 from judges.retrieval.rows import CheckedClaim, ClaimsFrom, Evidence
-from judges.retrieval.search import Search
+from judges.retrieval.search.search import Search
 from judges.retrieval.tools import Decision, check_arithmetic, choose_tools
-from judges.retrieval.verify import Verifier, open_verifier, verify
+from judges.retrieval.verifier import Verifier
+from judges.retrieval.verify import open_verifier, verify
 from records.keys import content_key
 from records.rows import Response, Usage
 

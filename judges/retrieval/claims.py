@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.protocol import Completion, Engine, Request, Sampling
-from judges.question import load_question
+from judges.judging.question import load_question
+from judges.parsing.verdict import usage_of
 from judges.retrieval.rows import ClaimsFrom
 from judges.retrieval.sentences import sentences
-from judges.verdict import usage_of
 from records.finish import cut_off
 from records.rows import Response, Usage, text_of
 

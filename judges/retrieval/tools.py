@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import cast
 
 from engines.protocol import Engine, advised
-from judges.question import load_question
+from judges.judging.question import load_question
+from judges.parsing.verdict import usage_of
 from judges.retrieval.arithmetic import holds, same_answer
 from judges.retrieval.equations import equations
 from judges.retrieval.rows import CheckedClaim, Quote, Tool, Verdict
-from judges.verdict import usage_of
 from records.rows import Response, Usage, text_of
 
 HERE = Path(__file__).parent

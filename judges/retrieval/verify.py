@@ -1,48 +1,22 @@
 """Holds claims against passages: a stance for each pair, and for each claim the passage that is most decided."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 from engines.protocol import Engine, advised
-from judges.question import load_question
-from judges.retrieval.corpus import Passage
+from judges.judging.question import load_question
+from judges.parsing.verdict import usage_of
 from judges.retrieval.options import EvidenceOptions
-from judges.retrieval.passages import searchable
 from judges.retrieval.rows import CheckedClaim, Quote, Stance, Verdict
-from judges.verdict import usage_of
+from judges.retrieval.search.corpus import Passage
+from judges.retrieval.verifier import Reading, Verifier, _shortened, shown
 from records.keys import content_key
 from records.rows import Usage
 
 HERE = Path(__file__).parent
-SHOWN_WORDS = 300
-"""A passage of a search server can be a whole page; so much of it is read and quoted."""
 DECIDED: tuple[Verdict, Verdict] = ("supported", "refuted")
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a verifier says about one claim and one passage."""
-
-    probabilities: dict[str, float] | None
-    """Of supported, refuted and not enough; None where there is an error."""
-    mass: float | None = None
-    error: str | None = None
-    usage: Usage = field(default_factory=Usage)
-
-
-class Verifier(Protocol):
-    """Something that says whether a passage supports a claim."""
-
-    @property
-    def digest(self) -> str:
-        """Identifies everything that changes its verdicts."""
-        ...
-
-    def read(self, pairs: Sequence[tuple[str, Passage]]) -> Iterator[tuple[int, Reading]]:
-        """Yield each pair's position and reading, in the order in which they become ready."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -132,18 +106,8 @@ def _known(passage: Passage, claim: CheckedClaim | None) -> Reading | None:
     return Reading(found.probabilities, found.mass, found.error) if found else None
 
 
-def shown(passage: Passage) -> str:
-    """Return what is read of a passage: its title and at most 300 words of its text."""
-    return _shortened(searchable(passage))
-
-
 def _quote(passage: Passage) -> Quote:
     return Quote(passage_id=passage.id, title=passage.title, text=_shortened(passage.text), url=passage.url)
-
-
-def _shortened(text: str) -> str:
-    words = text.split()
-    return text if len(words) <= SHOWN_WORDS else " ".join(words[:SHOWN_WORDS]) + " …"
 
 
 def _stance(passage: Passage, reading: Reading) -> Stance:

@@ -12,7 +12,7 @@ from console.command import Flags, Given, run
 from console.output import tell, tell_json, tell_text
 
 if TYPE_CHECKING:
-    from judges.rubric import Rubric
+    from judges.rubrics.rubric import Rubric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Config(Flags):
 def main(config: Config) -> None:
     """Print a table of all rubrics, or one rubric."""
     from console.table import print_table
-    from judges.rubric import load_rubric, rubric_names
+    from judges.rubrics.rubric import load_rubric, rubric_names
 
     if config.rubric is None:
         print_table([_line(load_rubric(name)) for name in rubric_names()], as_json=config.json)

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from console.mean import mean_of
-from console.proportion import knows_nothing, percent_of, percent_text, wilson
+from judges.intervals.mean import mean_of
+from judges.intervals.proportion import knows_nothing, percent_of, percent_text, wilson
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from engines.chat.template import control_tokens, encoded, load_tokenizer, rende
 from engines.likelihood import answer_tokens
 from engines.reward_model import chat_tokens
 from judges.attacks.texts import aimed, load_attacks
-from judges.rubric import load_rubric
-from judges.template import fill
+from judges.rubrics.rendering import fill
+from judges.rubrics.rubric import load_rubric
 from records import Message
 from tests.families import FAMILIES, QWEN_3, around, control_ids, tokenizer_of
 

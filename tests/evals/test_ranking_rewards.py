@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-import judges.rewards
+import judges.judging.reward_model
 from console.command import parse
 from engines.reward_model import RewardModel
 from evals.ranking_metrics import BEST, TIE_WRONG
@@ -69,7 +69,7 @@ def test_stored_rewards_measure_as_the_model_did(measure: Callable[..., Path], f
 def test_a_killed_run_scores_only_what_is_missing_and_ends_as_an_uninterrupted_one(
     measure: Callable[..., Path], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judges.rewards, "CHUNK", 5)
+    monkeypatch.setattr(judges.judging.reward_model, "CHUNK", 5)
     whole = measure("--judge", str(folder), out="whole")
     rewards, n_scored = RewardModel.rewards, [0]
 

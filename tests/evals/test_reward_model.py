@@ -29,8 +29,8 @@ from evals.ranking_metrics import (
 )
 from evals.ranking_report import LONGER, Judged, compared
 from evals.reward_model import Config, main
-from judges.ranked import RankedAnswers
-from judges.ranked_files import read_ranked
+from judges.labelled.ranked import RankedAnswers
+from judges.labelled.ranked_files import read_ranked
 from records.files import BadRows
 from tests.console.test_command import cpu_seconds
 from tests.fences import plain

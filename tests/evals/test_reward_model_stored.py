@@ -10,8 +10,8 @@ import pytest
 
 from console.command import parse
 from evals.reward_model import Config, main
-from judges.ranked import RankedAnswers, ordered_pairs, responses_to
-from judges.ranked_files import read_ranked
+from judges.labelled.ranked import RankedAnswers, ordered_pairs, responses_to
+from judges.labelled.ranked_files import read_ranked
 from records import Judgment, Usage
 from records.files import BadRows
 from records.store import write_rows

@@ -12,7 +12,7 @@ from experiments.ift_small import (
     _write_data,
     pairs_of,
 )
-from judges.ranked import RankedAnswers
+from judges.labelled.ranked import RankedAnswers
 from records import Pair, Response, read_rows
 from records.files import BadRows
 from records.shapes import read_chats

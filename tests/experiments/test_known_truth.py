@@ -11,7 +11,6 @@ from random import Random
 import msgspec
 import pytest
 
-from console.mean import mean_of_known
 from experiments.known_truth.__main__ import Config, run_all
 from experiments.known_truth.arms import ARMS, RUBRIC, Seeds, Size, recipe
 from experiments.known_truth.circle import random_engine, truth_engine
@@ -20,8 +19,10 @@ from experiments.known_truth.measure import accuracy
 from experiments.known_truth.model import ModelOptions, make_tokenizer
 from experiments.known_truth.results import ArmResult, against_full
 from experiments.known_truth.world import LEVELS, MAKERS, corrupt, instructions, quality, written
-from judges.judge import Judge
-from judges.rubric import load_rubric
+from judges import library
+from judges.intervals.mean import mean_of_known
+from judges.judging.judge import Judge
+from judges.rubrics.rubric import load_rubric
 
 THREE = ("full", "no_eft", "random")
 TINY = Size(
@@ -89,7 +90,7 @@ def test_another_worlds_instruction_is_refused() -> None:
 
 
 def test_the_tokenizer_knows_every_word_of_the_world_and_of_its_judge() -> None:
-    from judges.template import fill
+    from judges.rubrics.rendering import fill
 
     tokenizer, rubric = make_tokenizer(), load_rubric(str(RUBRIC))
     for text in islice(instructions(0), 200):
@@ -153,14 +154,16 @@ def test_an_arm_goes_through_all_iterations_and_is_not_run_again(run: Callable[.
 def test_the_bounds_judge_by_the_truth_and_by_chance() -> None:
     judges = [Judge(engine, load_rubric(str(RUBRIC))) for engine in (truth_engine(), random_engine(0))]
     answers = ["3 1 4 1", "3 1 4 2", "3 1", "copy a"]
-    truth, random = ([row.score for row in judge.score(["copy : 3 1 4 1"] * 4, answers)] for judge in judges)
+    truth, random = (
+        [row.score for row in library.Judge(judge).score(["copy : 3 1 4 1"] * 4, answers)] for judge in judges
+    )
     assert truth == [5, 4, 1, 0]
     assert len(set(random)) == 4 and all(score is not None and 0 < score < 5 for score in random)
 
 
 def test_the_accuracy_leaves_equal_answers_out_and_counts_ties_and_gaps() -> None:
     judge = Judge(truth_engine(), load_rubric(str(RUBRIC)))
-    rows = judge.score(["copy : 3 1 4 1"] * 4, ["3 1 4 1", "3 1 4 2", "3 1 4 3", "a"])
+    rows = library.Judge(judge).score(["copy : 3 1 4 1"] * 4, ["3 1 4 1", "3 1 4 2", "3 1 4 3", "a"])
     scored = [msgspec.structs.replace(row, score=score) for row, score in zip(rows, (3.0, 3.0, 4.0, None), strict=True)]
     found = accuracy(scored)  # right and wrong by one: a tie and a mistake; the two wrong by one are equally good
     assert (found.n, found.n_unscored, found.half, found.wrong) == (2, 3, 0.25, 0.0)

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from judges.clustering.answer_sets import AnswerSet, Member
-from judges.clustering.clusters import components
-from judges.clustering.equivalence import Equivalence, Relation
-from judges.clustering.equivalences.nli import CONTRADICTION, ENTAILMENT, NEUTRAL, Nli
+from judges.cluster.answer_sets import AnswerSet, Member
+from judges.cluster.clusters import components
+from judges.cluster.equivalence import Equivalence, Relation
+from judges.cluster.equivalences.nli import CONTRADICTION, ENTAILMENT, NEUTRAL, Nli
 
 
 def answer_set(*texts: str, prompt: str = "Q") -> AnswerSet:

@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 
 import judges.attacks.checks as checks
 import judges.attacks.rates as rates
-import judges.verdict
+import judges.parsing.verdict
 from console.command import parse
 from console.errors import InputError
 from console.table import Cell
@@ -17,9 +17,9 @@ from engines.scripted import ScriptedEngine
 from judges.attacks.__main__ import Config, main
 from judges.attacks.rates import checked, fooled_rates
 from judges.attacks.texts import Attack, aimed, attack_responses, load_attacks, load_prompts, verdict_for
-from judges.judge import Judge, has_every_reply
-from judges.parse import Verdict
-from judges.rubric import Rubric, load_rubric, rubric_names
+from judges.judging.judge import Judge, has_every_reply
+from judges.parsing.parse import Verdict
+from judges.rubrics.rubric import Rubric, load_rubric, rubric_names
 from records import Judgment, Message, Store
 from records.rows import Prompt
 from tests.fences import plain
@@ -71,7 +71,7 @@ def test_the_check_sees_a_parser_that_is_fooled(monkeypatch: pytest.MonkeyPatch)
     def first_digit(reply: str, rubric: Rubric, *, structured: bool = False) -> Verdict:
         return next((Verdict(float(c)) for c in reply if c in "012345"), Verdict(None, "none"))
 
-    monkeypatch.setattr(judges.verdict, "parse_reply", first_digit)
+    monkeypatch.setattr(judges.parsing.verdict, "parse_reply", first_digit)
     problems = {(c.attack.name, c.place): c.problem for c in checks.parser_cases(ADDITIVE, load_attacks())}
     assert problems["verdict", "response, text, quoted"] == "5.0 was read"
     assert problems["verdict", "response, structured, quoted"] == "5.0 was read"

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from console.errors import InputError
-from judges.audit.columns import Columns
-from judges.audit.readers.formats import read_labelled
 from judges.audit.stored import stored_verdicts, unlabelled_verdicts
-from judges.ranked_files import read_ranked
+from judges.labelled.columns import Columns
+from judges.labelled.ranked_files import read_ranked
+from judges.labelled.readers.formats import read_labelled
 from records.files import BadRows
 
 INSIDE = "###The instruction to evaluate:\nQ{n}\n\n###Response to evaluate:\n{text}\n\n###Score Rubrics:"

@@ -11,11 +11,11 @@ from judges.audit.annotators import annotator_measures
 from judges.audit.arrays import PairArrays, pair_arrays, score_arrays
 from judges.audit.baselines import COMMONEST, LONGER, Baseline, pair_baselines, score_baselines
 from judges.audit.bias import Bias, pair_biases, score_biases
-from judges.audit.bootstrap import Estimate
 from judges.audit.correction import corrected_win_rate, halves, rogan_gladen, unlabelled
-from judges.audit.labels import CODE, Grade, LabelledPair, LabelledScore, LabelledSet, Verdict
 from judges.audit.parts import SECTIONS, parts, sections
 from judges.audit.result import About, Rerun, Settings, audit
+from judges.intervals.bootstrap import Estimate
+from judges.labelled.labels import CODE, Grade, LabelledPair, LabelledScore, LabelledSet, Verdict
 from records.rows import Winner
 
 LABELS: list[Winner] = ["a", "a", "b", "b", "tie", "a", "b", "tie"]

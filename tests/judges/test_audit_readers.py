@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from console.errors import InputError
-from judges.audit.columns import Columns, columns_of
-from judges.audit.labels import LabelledSet, majority, pairs_within, sampled
-from judges.audit.readers.formats import read_labelled
-from judges.ranked_files import read_ranked
+from judges.labelled.columns import Columns, columns_of
+from judges.labelled.labels import LabelledSet, majority, pairs_within, sampled
+from judges.labelled.ranked_files import read_ranked
+from judges.labelled.readers.formats import read_labelled
 from records.files import BadRows
 from records.store import write_rows
 

@@ -3,8 +3,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import cohen_kappa_score, precision_recall_fscore_support
 
-from judges.audit import statistics
-from judges.audit.bootstrap import interval, mean_of, resampled
+from judges.intervals import statistics
+from judges.intervals.bootstrap import interval, mean_of, resampled
 
 RANDOM = np.random.default_rng(0)
 N = 60

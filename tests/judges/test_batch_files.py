@@ -11,11 +11,12 @@ from msgspec.structs import replace
 from console.errors import EngineError, InputError, RowError, StoreError
 from engines.scripted import ScriptedEngine
 from engines.served.openai_engine import open_openai
-from judges import batch_files, batch_parts
-from judges.batch_files import export_batch, export_contests, import_batch, import_contests
-from judges.judge import Judge, has_every_reply, open_judge
+from judges.batches import files as batch_files
+from judges.batches import parts as batch_parts
+from judges.batches.files import export_batch, export_contests, import_batch, import_contests
+from judges.judging.judge import Judge, has_every_reply, open_judge
+from judges.judging.pairwise import Contest, compare, comparison_id
 from judges.options import JudgeOptions
-from judges.pairwise import Contest, compare, comparison_id
 from records import Comparison, Judgment, Response, Store, Usage
 from tests.fences import plain
 from tests.openai_server import Answer, Server, completion, running

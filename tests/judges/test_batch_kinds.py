@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from console.errors import InputError
-from judges.batch_output import Answers
+from judges.batches.output import Answers
 from records.files import BadRows
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from engines.served.openai_engine import open_openai
-from judges.batch_files import export_batch, import_batch
-from judges.judge import open_judge
+from judges.batches.files import export_batch, import_batch
+from judges.judging.judge import open_judge
 from judges.library import response_of
 from judges.options import JudgeOptions
 from records import Judgment

@@ -10,7 +10,7 @@ from console.errors import InputError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
 from judges import calibrate
-from judges.pairwise import Contest
+from judges.judging.pairwise import Contest
 from records import Comparison, Judgment, read_rows
 from tests.fences import plain
 
@@ -271,8 +271,8 @@ def test_an_audit_can_measure_how_often_attacks_fool_the_model(engine: ScriptedE
 
 
 def test_a_comparison_that_was_done_again_counts_once(tmp_path: Path) -> None:
-    from judges.audit.columns import columns_of
     from judges.audit.stored import unlabelled_verdicts
+    from judges.labelled.columns import columns_of
     from records.files import BadRows
 
     row = {"id": "c", "prompt": "Q", "prompt_id": "p", "response_a": "x", "response_b": "y", "judge": "j"}

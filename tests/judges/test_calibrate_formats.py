@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from console.errors import InputError
-from judges.audit.columns import Columns, columns_of
-from judges.audit.readers.formats import read_labelled
 from judges.audit.stored import stored_verdicts, unlabelled_verdicts
+from judges.labelled.columns import Columns, columns_of
+from judges.labelled.readers.formats import read_labelled
 from records.files import BadRows
 from tests.verdict_tables import joined, jsonl, pairs, right
 

@@ -11,7 +11,7 @@ from console.errors import InputError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
 from judges import calibrate
-from judges.audit.columns import columns_of
+from judges.labelled.columns import columns_of
 from tests.fences import plain
 from tests.verdict_tables import joined, jsonl, pairs, right, verdicts
 

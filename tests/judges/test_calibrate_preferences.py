@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from console.errors import InputError
-from judges.audit.columns import Columns
-from judges.audit.readers.formats import read_labelled
-from judges.contests import read_contests
-from judges.rubric import load_rubric
+from judges.judging.contests import read_contests
+from judges.labelled.columns import Columns
+from judges.labelled.readers.formats import read_labelled
+from judges.rubrics.rubric import load_rubric
 from records import Comparison, Usage
 from records.files import BadRows
 from records.shapes import responses_of

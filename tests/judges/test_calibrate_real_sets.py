@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from judges.audit.columns import Columns
-from judges.audit.labels import SWAPPED, LabelledPair, LabelledSet
-from judges.audit.readers.formats import read_labelled
 from judges.audit.stored import Stored, stored_verdicts
+from judges.labelled.columns import Columns
+from judges.labelled.labels import SWAPPED, LabelledPair, LabelledSet
+from judges.labelled.readers.formats import read_labelled
 from records.files import BadRows, read_records
 from records.rows import Winner
 from tests.verdict_tables import jsonl

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from console.errors import InputError
-from judges.audit.columns import Columns, columns_of
-from judges.audit.labels import Verdict
-from judges.audit.readers.formats import read_labelled
 from judges.audit.stored import stored_verdicts
+from judges.labelled.columns import Columns, columns_of
+from judges.labelled.labels import Verdict
+from judges.labelled.readers.formats import read_labelled
 from records.files import BadRows
 from tests.verdict_tables import exchanged, joined, jsonl, pairs, right, verdicts
 

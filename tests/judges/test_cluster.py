@@ -11,9 +11,9 @@ from console.command import parse
 from console.errors import InputError, JudgeError, StoreError
 from engines.protocol import Choice, Request
 from engines.scripted import ScriptedEngine
-from judges import cluster
-from judges.clustering.answer_sets import read_answer_sets, take_census
-from judges.clustering.clusters import Clustering
+from judges.cluster import __main__ as cluster
+from judges.cluster.answer_sets import read_answer_sets, take_census
+from judges.cluster.clusters import Clustering
 from records import read_rows
 from records.files import BadRows
 from records.shapes import read_pairs
@@ -129,10 +129,10 @@ def test_a_prompt_is_handed_over_as_soon_as_its_last_row_has_come(monkeypatch: p
             n_read += 1
             yield record
 
-    import judges.clustering.answer_sets
+    import judges.cluster.answer_sets
 
-    original = judges.clustering.answer_sets.read_records
-    monkeypatch.setattr(judges.clustering.answer_sets, "read_records", counted)
+    original = judges.cluster.answer_sets.read_records
+    monkeypatch.setattr(judges.cluster.answer_sets, "read_records", counted)
     assert [(found.prompt, n_read) for found in read_answer_sets("a.jsonl", census)] == [("one", 2), ("two", 4)]
 
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judges.clustering.answer_sets import AnswerSet, Member
-from judges.clustering.clusters import Clustering, Spg, components, decide, greedy
-from judges.clustering.equivalence import FloatNN, Relation
-from judges.clustering.equivalences.texts import SameText
+from judges.cluster.answer_sets import AnswerSet, Member
+from judges.cluster.clusters import Clustering, Spg, components, decide, greedy
+from judges.cluster.equivalence import FloatNN, Relation
+from judges.cluster.equivalences.texts import SameText
 from records import Pair
 
 REWARD = Spg(gamma=0.5, choose="reward", judge="the-judge")

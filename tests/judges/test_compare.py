@@ -85,7 +85,7 @@ def test_five_levels_say_how_much_better(engine: ScriptedEngine) -> None:
 
 
 def test_a_meta_judge_compares_the_replies_about_one_answer(engine: ScriptedEngine, tmp_path: Path) -> None:
-    from judges.judge import open_judge
+    from judges.judging.judge import open_judge
     from judges.options import JudgeOptions
     from records import Response, Store
     from records.rows import Judgment

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from console.errors import InputError
-from judges.cost import Budget, Price, cost_of, price_of
+from judges.judging.cost import Budget, Price, cost_of, price_of
 from judges.options import CostOptions
 from records import Usage
 

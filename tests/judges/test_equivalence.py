@@ -7,9 +7,11 @@ import pytest
 
 from console.errors import InputError
 from engines.options import EngineOptions
-from judges.clustering.equivalence import EquivalenceOptions, open_equivalence, relation_id
-from judges.clustering.equivalences.embedding import Embedding, Encoder, cosines
-from judges.clustering.equivalences.texts import exact, final_answer, normalised
+from judges.cluster.equivalence import relation_id
+from judges.cluster.equivalences.choice import open_equivalence
+from judges.cluster.equivalences.embedding import Embedding, Encoder, cosines
+from judges.cluster.equivalences.options import EquivalenceOptions
+from judges.cluster.equivalences.texts import exact, final_answer, normalised
 from tests.judges.relations import answer_set, clusters, nli, related
 
 # exact

@@ -8,9 +8,10 @@ import pytest
 from console.errors import InputError
 from engines.classifier import Classifier
 from engines.options import EngineOptions
-from judges.clustering.clusters import components, greedy
-from judges.clustering.equivalence import EquivalenceOptions, open_equivalence
-from judges.clustering.equivalences.nli import CONTRADICTION, ENTAILMENT, NEUTRAL, Nli, open_nli
+from judges.cluster.clusters import components, greedy
+from judges.cluster.equivalences.choice import open_equivalence
+from judges.cluster.equivalences.nli import CONTRADICTION, ENTAILMENT, NEUTRAL, Nli, open_nli
+from judges.cluster.equivalences.options import EquivalenceOptions
 from tests.judges.relations import answer_set, nli, related
 from tests.judges.tiny_classifier import MNLI, save_tiny_classifier
 

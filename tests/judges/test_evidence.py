@@ -8,7 +8,7 @@ from console.command import parse
 from console.errors import InputError
 from engines.scripted import ScriptedEngine
 from judges import score
-from judges.evidence import evidence_of
+from judges.retrieval.evidence import evidence_of
 from records import Judgment, read_rows
 
 FACTS = [

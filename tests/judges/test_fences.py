@@ -12,10 +12,10 @@ from engines.scripted import ScriptedEngine
 from judges.fences.code import filled
 from judges.fences.letters import table
 from judges.fences.near_misses import taken_apart
-from judges.judge import Judge
-from judges.question import Question
-from judges.rubric import Rubric, load_rubric, rubric_names
-from judges.template import fill
+from judges.judging.judge import Judge
+from judges.judging.question import Question
+from judges.rubrics.rendering import fill
+from judges.rubrics.rubric import Rubric, load_rubric, rubric_names
 from records.rows import Response
 from tests.fences import plain
 from trainer.eft.examples import judge_chat

@@ -19,7 +19,7 @@ from engines.served.openai_calls import Call, usage_of_call
 from engines.served.openai_engine import OpenAIEngine, open_openai
 from engines.served.replies.body import BrokenReply
 from engines.served.replies.chat_reply import decode
-from judges.judge import Judge, open_judge
+from judges.judging.judge import Judge, open_judge
 from judges.library import response_of
 from judges.options import JudgeOptions
 from records import Judgment

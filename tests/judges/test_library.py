@@ -8,7 +8,7 @@ import judges
 from console.errors import InputError
 from engines.scripted import ScriptedEngine
 from judges import Judge, Rubric, load_rubric
-from judges.judge import open_judge
+from judges.judging.judge import open_judge
 from judges.options import JudgeOptions
 from tests.fences import plain
 
@@ -24,7 +24,7 @@ def judge_by_length(rubric: str = "additive") -> tuple[Judge, ScriptedEngine]:
         return f"Score: {content.rsplit('<answer>', 1)[1].count('x')}"
 
     engine = ScriptedEngine(reply=reply)
-    return open_judge(engine, JudgeOptions(rubric=rubric, read="text", samples=1), 0), engine
+    return Judge(open_judge(engine, JudgeOptions(rubric=rubric, read="text", samples=1), 0)), engine
 
 
 def test_a_judge_scores_plain_texts_in_order_and_equal_ones_once() -> None:
@@ -72,7 +72,7 @@ def test_a_judge_opens_by_the_names_of_the_flags(monkeypatch: pytest.MonkeyPatch
     found = []
     monkeypatch.setattr("judges.library.open_engine", lambda options: found.append(options) or ScriptedEngine())
     judge = Judge.open("mine", rubric="single_10", read="text", samples=5, base_url="http://a/v1", concurrency=3)
-    assert (judge.rubric.name, judge.read, judge.samples) == ("single_10", "text", 5)
+    assert (judge.rubric.name, judge.judge.read, judge.judge.samples) == ("single_10", "text", 5)
     assert (found[0].model, found[0].base_url, found[0].concurrency) == ("mine", "http://a/v1", 3)
     with pytest.raises(InputError, match="unknown setting 'sample'"):
         Judge.open("mine", sample=5)
@@ -82,5 +82,5 @@ def test_the_package_names_what_a_program_needs_and_loads_it_on_use() -> None:
     assert isinstance(load_rubric("additive"), Rubric)
     with pytest.raises(AttributeError):
         judges.Jury  # noqa: B018
-    code = "import sys, judges; sys.exit('judges.judge' in sys.modules or 'torch' in sys.modules)"
+    code = "import sys, judges; sys.exit('judges.judging.judge' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,7 +9,9 @@ import pytest
 from console.command import parse
 from console.errors import InputError
 from engines.scripted import ScriptedEngine
-from judges import best_of, calibrate, cluster, compare, rescore, score
+from judges import best_of, calibrate, compare, score
+from judges.cluster import __main__ as cluster
+from judges.rescore import __main__ as rescore
 from records import Judgment, read_rows
 from trainer.pairs import __main__ as pairs
 

@@ -5,9 +5,9 @@ import pytest
 
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges.judge import open_judge
+from judges.judging.judge import open_judge
+from judges.judging.pairwise import Contest, compare, win_rate
 from judges.options import JudgeOptions
-from judges.pairwise import Contest, compare, win_rate
 from records import Comparison
 from tests.fences import plain
 

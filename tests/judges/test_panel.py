@@ -12,12 +12,12 @@ from console.command import Flags, parse
 from console.errors import InputError
 from engines.options import EngineOptions
 from engines.scripted import ScriptedEngine
-from judges.agreement import Level, agreement_table, alpha_of_many_values, krippendorff_alpha, step_of
-from judges.judge import open_judge
+from judges.judging.judge import open_judge
+from judges.judging.pairwise import Contest, compare
 from judges.options import JudgeOptions, PanelOptions
-from judges.pairwise import Contest, compare
-from judges.panel import combine, combine_comparisons, members, panel_fingerprint
-from judges.rubric import load_rubric
+from judges.panels.agreement import Level, agreement_table, alpha_of_many_values, krippendorff_alpha, step_of
+from judges.panels.panel import combine, combine_comparisons, members, panel_fingerprint
+from judges.rubrics.rubric import load_rubric
 from records import Comparison, Judgment, Response, Usage
 
 ADDITIVE = load_rubric("additive")

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import judges.rubric
+import judges.rubrics.rubric
 from console.errors import InputError
-from judges.parse import parse_reply
-from judges.rubric import Rubric, load_rubric, rubric_names
+from judges.parsing.parse import parse_reply
+from judges.rubrics.rubric import Rubric, load_rubric, rubric_names
 from records.reasoning import answer_span
 
 SHAPES = tomllib.loads((Path(__file__).parent / "reply_shapes.toml").read_text(encoding="utf-8"))
@@ -240,7 +240,7 @@ def test_a_rubric_may_name_its_label_in_several_languages(reply: str, value: flo
 
 
 def test_the_labels_of_a_rubric_file_are_read_and_the_first_is_the_label(tmp_path: Path) -> None:
-    toml = (Path(judges.rubric.__file__).parent / "rubrics" / "additive.toml").read_text(encoding="utf-8")
+    toml = (Path(judges.rubrics.rubric.__file__).parent / "additive.toml").read_text(encoding="utf-8")
     (tmp_path / "additive.txt").write_text(ADDITIVE.prompt, encoding="utf-8")
     path = tmp_path / "mine.toml"
     path.write_text(toml.replace('label = "Score"', 'labels = ["Score", "评分", "Puntuación"]'), encoding="utf-8")
@@ -268,7 +268,7 @@ def test_tags_of_a_models_own_template_are_reasoning_when_given() -> None:
 
 @pytest.mark.parametrize("tags", ['["", "x"]', '["a", "a"]', '["a"]', '["a", "b", "c"]'])
 def test_reasoning_tags_that_are_no_pair_of_marks_are_refused(tags: str, tmp_path: Path) -> None:
-    source = Path(judges.rubric.__file__).parent / "rubrics"
+    source = Path(judges.rubrics.rubric.__file__).parent
     (tmp_path / "additive.txt").write_text((source / "additive.txt").read_text())
     path = tmp_path / "mine.toml"
     toml = (source / "additive.toml").read_text()

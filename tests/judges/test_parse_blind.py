@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from judges.parse import parse_reply
-from judges.rubric import Rubric, load_rubric
+from judges.parsing.parse import parse_reply
+from judges.rubrics.rubric import Rubric, load_rubric
 
 HERE = Path(__file__).parent
 SETS: list[dict[str, Any]] = [

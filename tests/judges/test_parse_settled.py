@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from judges.parse import parse_reply
-from judges.rubric import load_rubric
+from judges.parsing.parse import parse_reply
+from judges.rubrics.rubric import load_rubric
 
 HERE = Path(__file__).parent
 CASES = [

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from console.errors import InputError, RowError
-from judges.ranked import RankedAnswers, opening_of, ordered_pairs, responses_to
-from judges.ranked_files import read_ranked
+from judges.labelled.ranked import RankedAnswers, opening_of, ordered_pairs, responses_to
+from judges.labelled.ranked_files import read_ranked
 from records.files import BadRows
 from records.store import write_rows
 

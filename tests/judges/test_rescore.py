@@ -14,12 +14,12 @@ from console.command import parse
 from console.errors import InputError, RowError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges import rescore
-from judges.judge import open_judge
+from judges.judging.judge import open_judge
+from judges.judging.pairwise import Contest, compare
 from judges.options import JudgeOptions
-from judges.pairwise import Contest, compare
-from judges.panel import combine
-from judges.rubric import load_rubric
+from judges.panels.panel import combine
+from judges.rescore import __main__ as rescore
+from judges.rubrics.rubric import load_rubric
 from records import Comparison, Judgment, Response, read_rows
 from records.store import write_rows
 from tests.conftest import ROOT
@@ -312,7 +312,7 @@ def test_no_model_is_loaded() -> None:
     write_rows(Path("rows.jsonl"), judged(["Score: 1", "Score: 1", "Score: 4"]))
     code = (
         "import sys; sys.argv += ['rows.jsonl', '--aggregate', 'max']\n"
-        "from console.command import parse; from judges import rescore\n"
+        "from console.command import parse; from judges.rescore import __main__ as rescore\n"
         "rescore.main(parse(rescore.Config, sys.argv[1:], 'prog'))\n"
         "print([name for name in ('torch', 'openai', 'transformers', 'numpy', 'scipy') if name in sys.modules])"
     )

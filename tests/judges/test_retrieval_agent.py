@@ -10,10 +10,10 @@ from console.errors import EngineError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
 from judges.retrieval.agent import WINDOW, Agent, gather, had_evidence, open_agent
-from judges.retrieval.corpus import Passage
 from judges.retrieval.options import EvidenceOptions
 from judges.retrieval.rows import Evidence
 from judges.retrieval.scores import verified_score
+from judges.retrieval.search.corpus import Passage
 from records import Response, Store
 
 FACTS = "Rome is the capital of Italy. The Moon is made of cheese."

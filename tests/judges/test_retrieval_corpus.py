@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from console.errors import InputError
-from judges.retrieval.corpus import OVERLAP_WORDS, PASSAGE_WORDS, corpus_digest, cut, read_passages
-from judges.retrieval.passages import open_passages
+from judges.retrieval.search.corpus import OVERLAP_WORDS, PASSAGE_WORDS, corpus_digest, cut, read_passages
+from judges.retrieval.search.passages import open_passages
 from judges.retrieval.sentences import sentences
 
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from console.errors import EngineError, InputError
-from judges.retrieval import dense
-from judges.retrieval.bm25 import open_bm25
-from judges.retrieval.corpus import Passage
 from judges.retrieval.options import EvidenceOptions
-from judges.retrieval.passages import Passages, open_passages
-from judges.retrieval.remote import HTTPSearch, open_function
-from judges.retrieval.search import HybridSearch, fuse, open_search
+from judges.retrieval.search import dense
+from judges.retrieval.search.bm25 import open_bm25
+from judges.retrieval.search.corpus import Passage
+from judges.retrieval.search.passages import Passages, open_passages
+from judges.retrieval.search.remote import HTTPSearch, open_function
+from judges.retrieval.search.search import HybridSearch, fuse, open_search
 from tests.openai_server import moved, running, trickle
 
 TEXTS = [

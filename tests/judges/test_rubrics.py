@@ -10,10 +10,10 @@ from console.command import parse
 from console.errors import InputError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges.judge import open_judge
+from judges.judging.judge import open_judge
 from judges.options import JudgeOptions
-from judges.rubric import load_rubric, rubric_names
 from judges.rubrics import __main__ as command
+from judges.rubrics.rubric import load_rubric, rubric_names
 from records import Judgment, Response
 
 ANSWER = Response(id="r", prompt_id="p", prompt="Q", response="A", model="m")

@@ -6,7 +6,7 @@ import pytest
 
 from engines.protocol import Choice, Request
 from engines.scripted import ScriptedEngine
-from judges.clustering.equivalences.same_meaning import SameMeaning
+from judges.cluster.equivalences.same_meaning import SameMeaning
 from tests.fences import plain
 from tests.judges.relations import answer_set, clusters, related
 

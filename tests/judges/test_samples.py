@@ -12,11 +12,11 @@ from console.errors import EngineError, InputError
 from engines.protocol import Choice, Completion, Request, Sampling
 from engines.scripted import ScriptedEngine
 from judges import score as score_command
-from judges.judge import Judge, has_every_reply, judge_into, open_judge
+from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
+from judges.judging.pairwise import Contest, both_orders_answered, compare, compare_into
 from judges.options import JudgeOptions
-from judges.pairwise import Contest, both_orders_answered, compare, compare_into
-from judges.rubric import load_rubric
-from judges.verdict import all_said
+from judges.parsing.verdict import all_said
+from judges.rubrics.rubric import load_rubric
 from records import Comparison, Judgment, Response, Store, read_rows
 from records.rows import Usage
 from records.store import latest

@@ -15,10 +15,10 @@ from engines.protocol import NoLogprobsError, Request, Sampling
 from engines.served.openai_engine import OpenAIEngine, open_openai
 from evals.options import JudgeFlags
 from judges import Judge, compare, score
-from judges.judge import Judge as WholeJudge
-from judges.judge import open_judge
+from judges.judging.judge import Judge as WholeJudge
+from judges.judging.judge import open_judge
 from judges.options import JudgeOptions
-from judges.panel import member_named
+from judges.panels.panel import member_named
 from tests.openai_server import Body, Server, completion, running
 
 ASK = [Request([{"role": "user", "content": f"question {number}"}], seed=number) for number in range(5)]
@@ -102,7 +102,7 @@ def test_a_server_that_lists_no_models_works(server: Server, status: int, monkey
     server.get = lambda _: (status, {"error": "no"})
     judge = judge_of(server.url)
     assert judge.fingerprint == judge_of("http://localhost:1/v1").fingerprint
-    assert Judge.score(judge, ["Q"], ["A"])[0].score == 4
+    assert Judge(judge).score(["Q"], ["A"])[0].score == 4
 
 
 def test_a_server_elsewhere_goes_on_where_the_first_one_stopped(server: Server) -> None:
@@ -186,7 +186,7 @@ def test_a_refused_schema_is_an_error_not_another_reading(server: Server) -> Non
     server.answer = refuses("response_format")
     judge = open_judge(engine_of(server.url), JudgeOptions(read="structured", samples=1), 0)
     with pytest.raises(EngineError, match="takes no JSON schema.*--read text"):
-        judge.score(["Q"], ["A"])
+        Judge(judge).score(["Q"], ["A"])
 
 
 def test_a_command_settles_what_is_sent_before_any_row_is_written(
@@ -233,7 +233,7 @@ def test_the_library_settles_what_is_sent_too(server: Server) -> None:
     server.answer = refuses("temperature")
     judge = judge_of(server.url)
     before = judge.fingerprint
-    [row] = judge.score(["Q"], ["A"])
+    [row] = Judge(judge).score(["Q"], ["A"])
     assert row.score == 4 and row.judge == judge.fingerprint != before
     assert row.judge == judge_of(server.url, omit=("temperature",)).fingerprint
 

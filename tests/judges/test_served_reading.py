@@ -16,15 +16,15 @@ from engines.scripted import ScriptedEngine
 from engines.served.choices.reading import NoReading, read_choices
 from engines.served.openai_engine import Asked, OpenAIEngine, open_openai
 from engines.served.replies.chat_reply import Alternative, Logprobs, Message, Reply, Token
-from judges.clustering.equivalences import same_meaning
-from judges.judge import Judge, open_judge
+from judges.cluster.equivalences import same_meaning
+from judges.judging.judge import Judge, open_judge
+from judges.judging.pairwise import Contest, compare, first_request
+from judges.judging.question import load_question
 from judges.library import response_of
 from judges.options import JudgeOptions
-from judges.pairwise import Contest, compare, first_request
-from judges.question import load_question
+from judges.parsing.verdict import How, Said, score_of
 from judges.retrieval import tools
-from judges.rubric import Rubric, load_rubric
-from judges.verdict import How, Said, score_of
+from judges.rubrics.rubric import Rubric, load_rubric
 from tests.openai_server import Server, completion, running
 
 ANSWERS = [response_of("Q", f"answer {number}", None) for number in range(2)]

@@ -8,8 +8,9 @@ import pytest
 
 from console.command import parse
 from engines.scripted import ScriptedEngine
-from judges import best_of, cluster, score
+from judges import best_of, score
 from judges import compare as compare_command
+from judges.cluster import __main__ as cluster
 from records import Comparison, Judgment, Usage, read_rows
 from records.files import BadRows
 from records.shapes import read_prompts

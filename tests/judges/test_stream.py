@@ -6,11 +6,11 @@ import pytest
 
 from console.errors import InputError, JudgeError
 from engines.scripted import ScriptedEngine
-from judges import stream
-from judges.cost import Budget
-from judges.judge import has_every_reply, open_judge
+from judges.judging import stream
+from judges.judging.cost import Budget
+from judges.judging.judge import has_every_reply, open_judge
+from judges.judging.stream import Summary, judge_stream, survey
 from judges.options import CostOptions, JudgeOptions
-from judges.stream import Summary, judge_stream, survey
 from records import Judgment, Store
 
 TEXT = JudgeOptions(read="text", samples=1)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from console.errors import InputError
 from judges.attacks.checks import skeleton
-from judges.rubric import HERE, load_rubric
-from judges.template import fill, taken_apart
+from judges.rubrics.rendering import fill, taken_apart
+from judges.rubrics.rubric import HERE, load_rubric
 from tests.fences import plain
 
 ADDITIVE = load_rubric("additive")

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from judges.compare import table_of
-from judges.pairwise import WinRate, flip_warning, say_flips, win_rate
+from judges.judging.pairwise import WinRate, flip_warning, say_flips, win_rate
 from records import Comparison, Usage
 
 
@@ -60,10 +60,10 @@ def test_a_win_rate_of_an_earlier_version_is_read() -> None:
 
 
 def test_a_judges_name_is_no_formula_no_row_and_no_line_of_the_audits_page() -> None:
-    from judges.audit.labels import LabelledPair, LabelledSet, Verdict
     from judges.audit.plot import draw
     from judges.audit.report import headline, markdown
     from judges.audit.result import About, Settings, audit
+    from judges.labelled.labels import LabelledPair, LabelledSet, Verdict
 
     pairs = [LabelledPair(str(n), f"q{n}", "x", "y", "a", str(n), (), "m", "n", {}) for n in range(4)]
     labelled = LabelledSet("set $x^{$\n# forged", "table", "people", tuple(pairs))

@@ -8,8 +8,8 @@ import pytest
 from console.errors import InputError, JudgeError, TrainingError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges.judge import Judge
-from judges.rubric import load_rubric
+from judges.judging.judge import Judge
+from judges.rubrics.rubric import load_rubric
 from records import Prompt, Response
 from records.store import write_rows
 from trainer.early_stop import Config, EarlyStopOptions, _warn_of_reported, main, pick_checkpoint

@@ -12,11 +12,11 @@ from console.command import parse
 from console.errors import InputError, JudgeError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
+from judges.labelled.ranked import RankedAnswers, opening_of
+from judges.labelled.ranked_files import read_ranked
 from judges.options import JudgeOptions
-from judges.parse import parse_reply
-from judges.ranked import RankedAnswers, opening_of
-from judges.ranked_files import read_ranked
-from judges.rubric import load_rubric
+from judges.parsing.parse import parse_reply
+from judges.rubrics.rubric import load_rubric
 from records.files import BadRows
 from records.shapes import read_chats
 from tests.console.test_command import cpu_seconds
@@ -391,7 +391,7 @@ def test_help_answers_in_under_0_3_seconds() -> None:
 def test_conversations_of_an_earlier_version_are_counted_and_those_of_this_one_are_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from judges.rubric import load_rubric
+    from judges.rubrics.rubric import load_rubric
     from records.store import write_rows
     from trainer.eft.examples import judge_chat
     from trainer.seeds.reading import eft_chats

@@ -4,7 +4,7 @@ import pytest
 
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges.judge import open_judge
+from judges.judging.judge import open_judge
 from judges.options import JudgeOptions
 from records import Response
 from trainer.eft.examples import attempts_of

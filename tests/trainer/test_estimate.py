@@ -119,7 +119,7 @@ def test_characters_tell_the_tokens_of_english_within_a_third(data: Path) -> Non
     from transformers import AutoTokenizer
 
     from engines.models import packaged_model
-    from judges.rubric import load_rubric
+    from judges.rubrics.rubric import load_rubric
 
     tokenizer = AutoTokenizer.from_pretrained(packaged_model())
 

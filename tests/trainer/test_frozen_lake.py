@@ -11,8 +11,8 @@ from scipy import stats
 
 from console.command import parse
 from console.errors import InputError, StoreError
-from console.mean import mean_of
 from console.table import markdown_table
+from judges.intervals.mean import mean_of
 from trainer.frozen_lake.__main__ import Config, main
 from trainer.frozen_lake.lake import Lake, open_lake
 from trainer.frozen_lake.losses import dpo_loss, fused_codes, ift_loss, orpo_loss, sft_loss

@@ -10,9 +10,9 @@ import pytest
 
 from console.errors import TrainingError
 from engines.scripted import ScriptedEngine
-from judges.judge import open_judge
+from judges.judging.judge import open_judge
 from judges.options import JudgeOptions
-from judges.rubric import load_rubric
+from judges.rubrics.rubric import load_rubric
 from records import Pair, Prompt, Response, read_rows
 from records.finish import text_cut_off
 from records.rows import messages_of

@@ -8,8 +8,8 @@ import pytest
 from console.errors import InputError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges.judge import Judge
-from judges.rubric import load_rubric
+from judges.judging.judge import Judge
+from judges.rubrics.rubric import load_rubric
 from records import Comparison, Judgment, Pair, Store, Usage
 from tests.fences import plain
 from trainer.pairs.elo import components, elo

@@ -9,8 +9,8 @@ import pytest
 
 from console.errors import InputError
 from engines.scripted import ScriptedEngine
-from judges.judge import Judge
-from judges.rubric import load_rubric
+from judges.judging.judge import Judge
+from judges.rubrics.rubric import load_rubric
 from records import Judgment, Response, Store, Usage
 from tests.tiny import save_tiny_model
 from trainer.monitors.diversity import distinct, diversity, repeated_share, self_bleu

@@ -341,7 +341,7 @@ def test_a_function_that_fails_says_so_in_a_line(nine: Path, tmp_path: Path) -> 
 
 def test_a_judge_is_asked_once_about_an_answer(tmp_path: Path) -> None:
     from engines.scripted import ScriptedEngine
-    from judges.judge import open_judge
+    from judges.judging.judge import open_judge
     from judges.options import JudgeOptions
     from records import Judgment, Store
     from trainer.ppo.rewards import judge_reward, scored

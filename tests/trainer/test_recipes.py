@@ -6,8 +6,8 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError
-from judges.parse import parse_reply
-from judges.rubric import load_rubric
+from judges.parsing.parse import parse_reply
+from judges.rubrics.rubric import load_rubric
 from records import Prompt
 from records.files import BadRows, read_records
 from tests.conftest import ROOT

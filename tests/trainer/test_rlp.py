@@ -243,7 +243,7 @@ def test_the_samples_have_the_first_reward_models_scores_and_every_command_finds
 ) -> None:
     from engines.models import resolve_model
     from engines.reward_model import RewardModel
-    from judges.rewards import fingerprint
+    from judges.judging.reward_model import fingerprint
 
     run, _ = spg
     model = RewardModel.load(run.iteration(1) / "reward_model", "r")

@@ -7,7 +7,7 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError
-from judges.clustering.equivalences.options import EquivalenceOptions
+from judges.cluster.equivalences.options import EquivalenceOptions
 from judges.options import JudgeOptions
 from records import Prompt, messages_of, pair_of
 from records.runs import Run

@@ -13,9 +13,9 @@ from console.errors import InputError
 from console.ranges import check_ranges
 from engines.protocol import Engine, Request
 from engines.scripted import ScriptedEngine
-from judges.clustering.equivalence import FloatNN
-from judges.clustering.equivalences.options import EquivalenceOptions
-from judges.clustering.equivalences.texts import SameText
+from judges.cluster.equivalence import FloatNN
+from judges.cluster.equivalences.options import EquivalenceOptions
+from judges.cluster.equivalences.texts import SameText
 from records import Comparison, Judgment, Pair, Usage, read_rows
 from records.store import write_rows
 from tests.fences import plain as uncoded

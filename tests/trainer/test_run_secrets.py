@@ -9,7 +9,7 @@ from console.command import Flags
 from console.errors import InputError
 from engines.options import EngineOptions
 from judges.options import JudgeOptions, PanelOptions
-from judges.panel import members
+from judges.panels.panel import members
 from records.runs import Run
 from trainer.run.ledger import claim_run
 

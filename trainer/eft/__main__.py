@@ -26,8 +26,8 @@ from judges.options import JudgeOptions
 
 if TYPE_CHECKING:
     from console.table import Cell
-    from judges.ranked import RankedAnswers
-    from judges.rubric import Rubric
+    from judges.labelled.ranked import RankedAnswers
+    from judges.rubrics.rubric import Rubric
     from trainer.eft.examples import JudgeExample
     from trainer.eft.split import Split
 
@@ -68,7 +68,7 @@ class Config(Flags):
 def main(config: Config) -> None:
     """Read, split, judge, filter, resample, write, and print what is left after each step."""
     config = replace(config, engine=pinned(config.engine))
-    from judges.ranked_files import read_ranked
+    from judges.labelled.ranked_files import read_ranked
     from records.files import BadRows
     from trainer.eft.split import Shares, best_answers, split_trees
 
@@ -97,7 +97,7 @@ def main(config: Config) -> None:
 def _examples(config: Config, rubric: "Rubric", eft: "list[RankedAnswers]", steps: "Steps") -> "list[JudgeExample]":
     """Return the examples before any is dropped for its score."""
     from engines.options import open_engine
-    from judges.judge import open_judge
+    from judges.judging.judge import open_judge
     from trainer.eft.examples import from_ranks
     from trainer.eft.judging import agreeing_examples, attempts_on, check_attempts, judged, reply_counts
 
@@ -200,7 +200,7 @@ def _print_plan(config: Config, rubric: "Rubric", split: "Split", steps: "Steps"
 
 
 def _step(name: str, ranked: "list[RankedAnswers]", bad: int | None = None) -> "dict[str, Cell]":
-    from judges.ranked import opening_of
+    from judges.labelled.ranked import opening_of
 
     n_answers = sum(len(one.responses) for one in ranked)
     trees = len({opening_of(one) for one in ranked})
@@ -217,7 +217,7 @@ def _empty(name: str) -> "dict[str, Cell]":
 
 def _checked(config: Config) -> "tuple[Path, Rubric]":
     """Return the file and the rubric; raises InputError where a flag is wrong, before anything is read."""
-    from judges.judge import checked_rubric
+    from judges.judging.judge import checked_rubric
     from records.files import check_limit
 
     if config.file is None:

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from judges.judge import Judge
+from judges.judging.judge import Judge
+from judges.labelled.ranked import RankedAnswers, ordered_pairs
 from judges.options import Reading
-from judges.parse import parse_reply
-from judges.ranked import RankedAnswers, ordered_pairs
-from judges.rubric import Rubric
-from judges.template import fill
-from judges.verdict import all_said, score_of
+from judges.parsing.parse import parse_reply
+from judges.parsing.verdict import all_said, score_of
+from judges.rubrics.rendering import fill
+from judges.rubrics.rubric import Rubric
 from records import Judgment, Message, text_of
 from records.keys import content_key
 from records.rows import Row

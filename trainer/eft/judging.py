@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from console.errors import JudgeError
-from judges.judge import Judge, check_coverage, has_every_reply, judge_into
-from judges.ranked import RankedAnswers, responses_to
+from judges.judging.judge import Judge, check_coverage, has_every_reply, judge_into
+from judges.labelled.ranked import RankedAnswers, responses_to
 from records import Judgment, Store
 from trainer.eft.examples import Agreement, Attempt, JudgeExample, attempts_of, from_judgments
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from console.errors import InputError
-from judges.ranked import RankedAnswers, opening_of
+from judges.labelled.ranked import RankedAnswers, opening_of
 from records import messages_of, write_atomic
 from records.keys import content_key
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from console.mean import Mean, mean_of
+from judges.intervals.mean import Mean, mean_of
 from trainer.frozen_lake.lake import Lake
 from trainer.frozen_lake.losses import move_logprobs
 from trainer.frozen_lake.train import Trained

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from console.mean import mean_of
+from judges.intervals.mean import mean_of
 from trainer.frozen_lake.lake import Lake
 from trainer.frozen_lake.measures import policy_error, visited_states, visits
 from trainer.frozen_lake.options import LakeOptions

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from console.mean import mean_of
 from console.table import Cell
+from judges.intervals.mean import mean_of
 from trainer.frozen_lake.lake import open_lake
 from trainer.frozen_lake.measures import MEASURES, Claim, Measured, claims, measure, order, target_error
 from trainer.frozen_lake.options import PAPER_METHODS, LakeOptions

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from console.progress import say
-from judges.judge import open_judge
+from judges.judging.judge import open_judge
 from records import Pair, Prompt
 from records.keys import content_key
 from records.runs import Run

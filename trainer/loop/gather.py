@@ -13,10 +13,17 @@ from typing import TYPE_CHECKING
 from console.errors import JudgeError, TrainingError
 from engines.answers import answer_into
 from engines.protocol import Sampling
-from judges.evidence import evidence_path, finish_with, gather_into, open_checked_judge, open_evidence, was_checked
-from judges.judge import Judge, check_coverage, has_every_reply, judge_into, open_judge
-from judges.pairwise import both_orders_answered
-from judges.rubric import load_rubric
+from judges.judging.judge import Judge, check_coverage, has_every_reply, judge_into, open_judge
+from judges.judging.pairwise import both_orders_answered
+from judges.retrieval.evidence import (
+    evidence_path,
+    finish_with,
+    gather_into,
+    open_checked_judge,
+    open_evidence,
+    was_checked,
+)
+from judges.rubrics.rubric import load_rubric
 from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_rows
 from records.rows import prompt_key
 from records.runs import Run

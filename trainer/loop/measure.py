@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from judges.judge import Judge, has_every_reply, judge_into, open_judge
+from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
+from judges.judging.pairwise import Contest, WinRate, both_orders_answered, compare_into, win_rate
 from judges.options import JudgeOptions
-from judges.pairwise import Contest, WinRate, both_orders_answered, compare_into, win_rate
-from judges.rubric import load_rubric
+from judges.rubrics.rubric import load_rubric
 from records import Comparison, Judgment, Prompt, Response, Store
 from records.rows import Row
 from records.runs import Run

@@ -10,7 +10,7 @@ import msgspec
 from console.output import tell, tell_json
 from console.progress import say
 from console.table import Cell, print_table
-from judges.pairwise import say_flips
+from judges.judging.pairwise import say_flips
 from records.runs import Run
 from trainer.loop.measure import Measured
 from trainer.loop.recipe import Config

@@ -9,7 +9,7 @@ from statistics import fmean
 from console.errors import TrainingError
 from console.writing import make_folder
 from engines.models import inference_dtype
-from judges.rubric import load_rubric
+from judges.rubrics.rubric import load_rubric
 from records import Judgment, Message, Pair, Prompt, Response, read_rows
 from records.files import BadRows
 from records.finish import cut_off

@@ -6,10 +6,10 @@ from statistics import fmean
 
 from console.errors import InputError
 from judges.audit.asking import ask_about
-from judges.audit.columns import columns_of
-from judges.audit.labels import pairs_within, sampled, verdict_by_scores
-from judges.audit.readers.formats import read_labelled
-from judges.judge import Judge
+from judges.judging.judge import Judge
+from judges.labelled.columns import columns_of
+from judges.labelled.labels import pairs_within, sampled, verdict_by_scores
+from judges.labelled.readers.formats import read_labelled
 from records.files import BadRows
 
 

@@ -21,7 +21,7 @@ from trainer.monitors.diversity import MAX_PAIRS, diversity
 from trainer.monitors.refusals import is_refusal
 
 if TYPE_CHECKING:
-    from judges.rubric import Rubric
+    from judges.rubrics.rubric import Rubric
     from trainer.monitors.judge_accuracy import Accuracy
     from trainer.monitors.kl import KL
 
@@ -156,7 +156,7 @@ class Found:
 
 
 def _add_scores(found: Found, judgments: Sequence[Judgment], rubric: "Rubric") -> None:
-    from judges.agreement import step_of
+    from judges.panels.agreement import step_of
 
     scored = [(row.score, len(row.response)) for row in judgments if row.score is not None]
     scores = [score for score, _ in scored]

@@ -90,7 +90,7 @@ def _value(rubric: str, choice: str) -> float:
 
 @lru_cache(maxsize=16)
 def _worth(rubric: str) -> dict[str, float]:
-    from judges.rubric import load_rubric
+    from judges.rubrics.rubric import load_rubric
 
     try:
         found = load_rubric(rubric)

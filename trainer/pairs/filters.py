@@ -14,7 +14,7 @@ from records.store import latest
 from trainer.pairs.votes import Preferred, Votes, read_votes, votes_on
 
 if TYPE_CHECKING:
-    from judges.rubric import Rubric
+    from judges.rubrics.rubric import Rubric
 
 __all__ = [
     "Checks",
@@ -69,7 +69,7 @@ def is_refuted(chosen: Judgment, rejected: Judgment, rule: EvidenceRule) -> bool
     """Return whether the evidence is against a pair; raises InputError where there is none to look at."""
     if rule == "any":
         return False
-    from judges.evidence import evidence_of
+    from judges.retrieval.evidence import evidence_of
     from judges.retrieval.scores import evidence_filter
 
     for_chosen, for_rejected = evidence_of(chosen), evidence_of(rejected)
@@ -134,7 +134,7 @@ def largest_class(sizes: Sequence[int], max_share: float) -> int:
 
 def rubric_of(judgments: Sequence[Judgment]) -> "Rubric":
     """Return the rubric of the judgments; raises InputError where it is not one of this project's."""
-    from judges.rubric import load_rubric
+    from judges.rubrics.rubric import load_rubric
 
     name = judgments[0].rubric
     try:
@@ -145,6 +145,6 @@ def rubric_of(judgments: Sequence[Judgment]) -> "Rubric":
 
 def score_step(judgments: Sequence[Judgment]) -> float:
     """Return the smallest distance between two verdicts on the rubric of the judgments."""
-    from judges.agreement import step_of
+    from judges.panels.agreement import step_of
 
     return step_of(rubric_of(judgments))

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Literal
 
 from console.errors import InputError
 from console.ranges import Count, ShareBelow1
-from judges.judge import Judge
-from judges.pairwise import Contest, compare_into
-from judges.rubric import Rubric
-from judges.template import fill, missing
-from judges.verdict import How, score_of, stored
+from judges.judging.judge import Judge
+from judges.judging.pairwise import Contest, compare_into
+from judges.parsing.verdict import How, score_of, stored
+from judges.rubrics.rendering import fill, missing
+from judges.rubrics.rubric import Rubric
 from records import Comparison, Judgment, Message, Pair, Store, pair_of, prompt_key, text_of
 from records.keys import content_key, derived_seed
 from trainer.pairs.elo import components, elo

@@ -102,7 +102,7 @@ def _check_reward(config: Config, reward: str) -> None:
     """Raise InputError where the reward is not there, before a model is loaded."""
     from engines.options import check_engine
     from engines.reward_model import check_reward_model
-    from judges.judge import checked_rubric
+    from judges.judging.judge import checked_rubric
     from trainer.ppo.rewards import reward_function
 
     if reward == JUDGE:
@@ -125,7 +125,7 @@ def _open_reward(config: Config) -> "Iterator[RewardSource]":
     assert config.reward is not None
     if config.reward == JUDGE:
         from engines.options import open_engine
-        from judges.judge import has_every_reply, open_judge
+        from judges.judging.judge import has_every_reply, open_judge
         from records import Judgment, Store
 
         judge = open_judge(open_engine(config.judge_engine), config.judge, config.seed)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from console.errors import EngineError, InputError, JudgeloopError
 
 if TYPE_CHECKING:
-    from judges.judge import Judge
+    from judges.judging.judge import Judge
     from records import Judgment, Message, Store
 
 Reward = Callable[["list[str | list[Message]]", list[str]], Sequence[float | None]]

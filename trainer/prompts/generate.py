@@ -10,7 +10,7 @@ import msgspec
 
 from console.errors import EngineError
 from engines.protocol import Engine, Request, Sampling
-from judges.question import load_question
+from judges.judging.question import load_question
 from records import Store
 from records.keys import content_key, derived_seed
 from trainer.prompts.options import FewShotOptions

@@ -11,7 +11,7 @@ from records.rows import text_of_completion
 if TYPE_CHECKING:
     from console.table import Cell
     from engines.reward_model import RewardModel
-    from judges.audit.bootstrap import Estimate
+    from judges.intervals.bootstrap import Estimate
 
 N_RESAMPLES = 1000
 
@@ -32,8 +32,8 @@ def measure(model: "RewardModel", pairs: Sequence[Pair], seed: int, n_resamples:
     """Return how `model` does on `pairs`; pairs of one prompt are resampled together."""
     import numpy as np
 
-    from judges.audit.bootstrap import estimate, proportion_of, resampled
-    from judges.audit.statistics import calibration_errors
+    from judges.intervals.bootstrap import estimate, proportion_of, resampled
+    from judges.intervals.statistics import calibration_errors
 
     prompts = [pair.prompt for pair in pairs]
     chosen = model.score(prompts, [text_of_completion(pair.chosen) for pair in pairs])

@@ -17,9 +17,9 @@ from engines.answers import answer_into
 from engines.options import open_engine
 from engines.protocol import Sampling
 from engines.reward_model import RewardModel
-from judges.judge import Judge, check_coverage, open_judge, require_coverage
-from judges.pairwise import both_orders_answered, compare_into
-from judges.rewards import rewards_into
+from judges.judging.judge import Judge, check_coverage, open_judge, require_coverage
+from judges.judging.pairwise import both_orders_answered, compare_into
+from judges.judging.reward_model import rewards_into
 from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_rows
 from records.rows import Row
 from records.runs import Run

@@ -15,9 +15,9 @@ import msgspec
 
 from console.table import Cell
 from engines.answers import answer_into
-from judges.contests import contest_of
-from judges.pairwise import WinRate, both_orders_answered, compare_into, win_rate
-from judges.rewards import rewards_into
+from judges.judging.contests import contest_of
+from judges.judging.pairwise import WinRate, both_orders_answered, compare_into, win_rate
+from judges.judging.reward_model import rewards_into
 from records import Comparison, Judgment, Pair, Prompt, Response, Store
 from records.rows import Row
 from records.runs import Run

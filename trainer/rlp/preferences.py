@@ -5,8 +5,8 @@ from random import Random
 
 import msgspec
 
-from judges.contests import contest_of
-from judges.pairwise import Contest
+from judges.judging.contests import contest_of
+from judges.judging.pairwise import Contest
 from records import Comparison, Pair, Response, pair_of
 from records.keys import derived_seed
 

@@ -8,8 +8,7 @@ from console.command import Flags, off
 from console.errors import InputError
 from console.ranges import Count, Couple, FlipShare, NotNegative, Share, ShareAbove0, ShareBelow1, check_command
 from engines.options import EngineOptions, SharedEngineOptions, check_engine, is_iteration
-from judges.compare import PAIRWISE
-from judges.options import JudgeOptions
+from judges.options import PAIRWISE, JudgeOptions
 from trainer.ppo.options import PPOOptions, check_ppo
 from trainer.reward_model.bottleneck_options import BottleneckOptions
 from trainer.reward_model.options import RewardOptions
@@ -150,7 +149,7 @@ def check(config: Config) -> None:
 
 
 def _check_annotator(options: AnnotatorOptions) -> None:
-    from judges.judge import checked_rubric
+    from judges.judging.judge import checked_rubric
 
     if (rubric := checked_rubric(options.judge)).kind != "pair":
         raise InputError(

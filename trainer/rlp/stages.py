@@ -15,7 +15,7 @@ from console.errors import InputError, TrainingError
 from console.table import Cell
 from console.writing import make_folder
 from engines.models import inference_dtype
-from judges.rewards import fingerprint
+from judges.judging.reward_model import fingerprint
 from records import Judgment, Pair, Prompt, Response, read_rows
 from records.finish import cut_off
 from records.rows import text_of_completion

@@ -10,13 +10,13 @@ import msgspec
 
 from console.progress import progress
 from engines.protocol import Engine
-from judges.cluster import rows_into
-from judges.clustering.answer_sets import AnswerSet, Census, Member, read_answer_sets, take_census
-from judges.clustering.clusters import Spg, decide
-from judges.clustering.equivalence import open_equivalence
-from judges.clustering.relations import RelationFile, related
-from judges.judge import open_judge
-from judges.pairwise import Contest, both_orders_answered, compare_into, comparison_id
+from judges.cluster.answer_sets import AnswerSet, Census, Member, read_answer_sets, take_census
+from judges.cluster.clustering import rows_into
+from judges.cluster.clusters import Spg, decide
+from judges.cluster.equivalences.choice import open_equivalence
+from judges.cluster.relations import RelationFile, related
+from judges.judging.judge import open_judge
+from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id
 from records import Comparison, Pair, Store, pair_of
 from records.files import BadRows
 from records.keys import derived_seed

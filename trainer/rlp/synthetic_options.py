@@ -5,9 +5,8 @@ from typing import Literal
 
 from console.ranges import Positive, Share
 from engines.options import EngineOptions
-from judges.clustering.equivalences.options import EquivalenceOptions
-from judges.compare import PAIRWISE
-from judges.options import JudgeOptions
+from judges.cluster.equivalences.options import EquivalenceOptions
+from judges.options import PAIRWISE, JudgeOptions
 
 Method = Literal["spg", "select_all", "reward", "rlaif"]
 

@@ -7,9 +7,9 @@ import msgspec
 
 from console.errors import InputError
 from console.progress import say
+from judges.labelled.ranked import RankedAnswers
 from judges.options import Reading
-from judges.ranked import RankedAnswers
-from judges.rubric import Rubric
+from judges.rubrics.rubric import Rubric
 from records import Message, Prompt, text_of
 from records.fields.labels import given_codes
 from records.files import BadRows, read_records

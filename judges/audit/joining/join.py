@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from console.errors import InputError
-from judges.audit.joining.traits import TURN, Traits, columns_of
+from judges.labelled.traits import TURN, Traits, columns_of
 
 PLACE = "the order of the rows, because there is no key and there are no texts to go by"
 SHOWN = 3

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from judges.audit.labels import Grade, Verdict
+from judges.labelled.labels import Grade, Verdict
 
 CONTRADICTS = "the file contradicts itself on this row"
 

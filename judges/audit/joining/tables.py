@@ -6,18 +6,20 @@ from pathlib import Path
 
 from console.errors import InputError
 from console.progress import say
-from judges.audit.columns import FAILED, SCORE, Columns, grade_of, models_in, names_the_chosen, says_verdict, verdict_of
 from judges.audit.joining.join import PLACE, Joined, Match, Places, join
 from judges.audit.joining.several import CONTRADICTS, one_grade, one_verdict
-from judges.audit.joining.traits import ANSWER, MODEL, Traits, of_pair, of_record, of_score, of_sides
-from judges.audit.labels import (
-    Grade,
-    LabelledPair,
-    LabelledScore,
-    LabelledSet,
-    Verdict,
-    verdict_by_scores,
+from judges.labelled.columns import (
+    FAILED,
+    SCORE,
+    Columns,
+    grade_of,
+    models_in,
+    names_the_chosen,
+    says_verdict,
+    verdict_of,
 )
+from judges.labelled.labels import Grade, LabelledPair, LabelledScore, LabelledSet, Verdict, verdict_by_scores
+from judges.labelled.traits import ANSWER, MODEL, Traits, of_pair, of_record, of_score, of_sides
 from records.fields.preferences import SIDES
 from records.fields.values import number_in
 from records.files import Record

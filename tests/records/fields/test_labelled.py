@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from console.errors import InputError
-from judges.audit.columns import Columns, columns_of
-from judges.audit.readers.formats import read_labelled
+from judges.labelled.columns import Columns, columns_of
+from judges.labelled.readers.formats import read_labelled
 from records.fields.labels import parse_codes
 from records.files import BadRows
 from records.shapes import read_chats, read_pairs

@@ -13,7 +13,7 @@ import msgspec
 
 from console.progress import say
 from engines.protocol import Request, Sampling
-from judges.judge import open_judge
+from judges.judging.judge import open_judge
 from records.rows import Message, Prompt, Response, messages_of
 from trainer.loop.recipe import Config
 

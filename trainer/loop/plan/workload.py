@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
+from judges.judging.question import load_question
 from judges.options import Reading
-from judges.question import load_question
 from judges.retrieval import claims
-from judges.retrieval.verify import SHOWN_WORDS
-from judges.rubric import load_rubric
-from judges.template import fill
+from judges.retrieval.verifier import SHOWN_WORDS
+from judges.rubrics.rendering import fill
+from judges.rubrics.rubric import load_rubric
 from records.rows import Message, Prompt, messages_of
 from trainer.loop.recipe import Config
 from trainer.loop.splits import count_stopping
 from trainer.pairs.meta import META_RUBRIC
 
 if TYPE_CHECKING:
-    from judges.rubric import Rubric
+    from judges.rubrics.rubric import Rubric
     from trainer.training.options import TrainingOptions
 
 Count = Callable[[str], int]

@@ -1,0 +1,1 @@
+"""Clusters of answers by meaning, and preference pairs from them (RLP-SPG)."""

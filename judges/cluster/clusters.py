@@ -1,0 +1,233 @@
+"""Self-consistency: answers that mean the same form clusters, and the largest one's share is the confidence.
+
+RLP-SPG (Lang et al. 2024, arXiv 2403.19279, section 3.3) makes a preference pair from each prompt with enough
+confidence: the chosen answer is from the largest cluster, the rejected one is any other. Clusters are those of
+semantic uncertainty (Kuhn et al. 2023, arXiv 2302.09664).
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from judges.cluster.answer_sets import AnswerSet, Member
+from judges.cluster.equivalence import BoolNN, Equivalence, FloatNN, Relation
+from records import Message, Pair, pair_of
+from records.keys import content_key, derived_seed
+from records.rows import Row
+
+Choose = Literal["reward", "central"]
+Outcome = Literal["pair", "all agree", "under gamma", "too few", "unscored", "failed"]
+
+
+@dataclass(frozen=True)
+class Spg:
+    """How pairs are made from clusters."""
+
+    gamma: float = 0.5
+    """The least confidence."""
+    choose: Choose = "central"
+    """Who is chosen from the largest cluster: the answer with the highest reward, or the most central one."""
+    seed: int = 0
+    judge: str | None = None
+    """The fingerprint of the judge that the rewards are from."""
+
+
+class Clustering(Row, frozen=True, kw_only=True):
+    """What became of one prompt."""
+
+    prompt_id: str
+    prompt: str | list[Message]
+    clusters: list[list[Member]] | None
+    """The largest first; None where the relation is not known."""
+    sizes: list[int] | None
+    """Answers in each cluster; equal texts count one by one."""
+    confidence: float | None
+    """The share of the largest cluster; None where fewer than two answers have text."""
+    n_largest: int
+    """How many clusters are as large as the largest: over 1 is a tie."""
+    n_answers: int
+    n_unusable: int
+    """Answers without text; the sizes add up to the others."""
+    n_unread: int
+    """Answers that stand alone because nothing could be read from them (final_answer)."""
+    n_cut: int
+    """Distinct texts of which only the beginning was compared."""
+    outcome: Outcome
+    """`pair`, or why there is none."""
+    error: str | None
+    equivalence: str
+    """The relation, its model and its rule."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """A prompt's clusters as places in its list of texts, the largest first."""
+
+    places: list[list[int]]
+    similarity: FloatNN
+    sizes: list[int]
+    n_largest: int
+
+
+def components(same_NN: BoolNN) -> list[list[int]]:
+    """Return the connected components of a symmetric relation: whoever means the same as one member is a member."""
+    import numpy as np
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    links = np.nonzero(same_NN)  # a matrix made from places takes a third of the time of a dense one
+    graph = csr_array((np.ones(len(links[0])), links), shape=same_NN.shape)
+    n_clusters, labels = connected_components(graph, directed=False)
+    clusters: list[list[int]] = [[] for _ in range(n_clusters)]
+    for place, label in enumerate(labels.tolist()):
+        clusters[label].append(place)
+    return clusters
+
+
+def greedy(same_NN: BoolNN) -> list[list[int]]:
+    """Return clusters that grow in order: each text joins the first cluster whose first member means the same.
+
+    Kuhn et al. 2023, algorithm 1. The outcome depends on the order, which is that of the sorted texts.
+    """
+    clusters: list[list[int]] = []
+    for place in range(len(same_NN)):
+        home = next((cluster for cluster in clusters if same_NN[place, cluster[0]]), None)
+        if home is None:
+            clusters.append([place])
+        else:
+            home.append(place)
+    return clusters
+
+
+def decide(
+    answers: AnswerSet, relation: Relation | None, equivalence: Equivalence, spg: Spg
+) -> tuple[Clustering, Pair | None]:
+    """Return what became of a prompt, and its preference pair where there is one.
+
+    `relation` is None where there are fewer than two distinct texts. Nothing depends on the order of the answers.
+    """
+    if answers.n_votes < 2:
+        return _clustering(answers, relation, equivalence, None, "too few"), None
+    if relation is not None and relation.error:
+        return _clustering(answers, relation, equivalence, None, "failed"), None
+    groups = group(answers, relation, equivalence, spg)
+    chosen = _chosen(answers, groups, spg)
+    outcome: Outcome = "pair"
+    if len(groups.places) == 1:
+        outcome = "all agree"
+    elif groups.sizes[0] / answers.n_votes < spg.gamma:
+        outcome = "under gamma"
+    elif chosen is None:
+        outcome = "unscored"
+    clustering = _clustering(answers, relation, equivalence, groups, outcome)
+    return clustering, _pair(answers, groups, chosen, clustering, spg) if outcome == "pair" and chosen else None
+
+
+def group(answers: AnswerSet, relation: Relation | None, equivalence: Equivalence, spg: Spg) -> Groups:
+    """Return the clusters of two answers or more.
+
+    Where clusters are equally large, first comes one that something was read from, then (reward) the one with the
+    highest reward in it, then whichever a seeded hash of its first text puts first.
+    """
+    import numpy as np
+
+    if relation is None:
+        places, similarity_NN, unread = [[0]], np.ones((1, 1)), set[int]()
+    else:
+        values_NN = relation.matrix()
+        same_NN = equivalence.same(values_NN)
+        places = greedy(same_NN) if equivalence.greedy else components(same_NN)
+        similarity_NN, unread = equivalence.similarity(values_NN), set(relation.unread)
+
+    def rank(cluster: list[int]) -> tuple[int, bool, float, str]:
+        scores = [answers.members[place].score for place in cluster] if spg.choose == "reward" else []
+        best = max((score for score in scores if score is not None), default=-np.inf)
+        return -_size(answers, cluster), cluster[0] in unread, -best, _lot(answers, cluster[0], spg)
+
+    places = sorted(places, key=rank)
+    sizes = [_size(answers, cluster) for cluster in places]
+    return Groups(places, similarity_NN, sizes, sizes.count(sizes[0]))
+
+
+def _size(answers: AnswerSet, cluster: list[int]) -> int:
+    return sum(len(answers.members[place].ids) for place in cluster)
+
+
+def _lot(answers: AnswerSet, place: int, spg: Spg) -> str:
+    """Return what decides between equals: the same whatever the order, and in favour of nobody."""
+    return content_key("lot", spg.seed, answers.prompt_id, answers.members[place].response)
+
+
+def _chosen(answers: AnswerSet, groups: Groups, spg: Spg) -> Member | None:
+    """Return the answer with the highest reward in the largest cluster or its most central one; None for no reward."""
+    cluster = groups.places[0]
+
+    def rank(place: int) -> tuple[float, float, str]:
+        score = answers.members[place].score if spg.choose == "reward" else None
+        return -(score or 0.0), -_centrality(answers, groups.similarity, cluster, place), _lot(answers, place, spg)
+
+    known = [place for place in cluster if spg.choose == "central" or answers.members[place].score is not None]
+    return answers.members[min(known, key=rank)] if known else None
+
+
+def _centrality(answers: AnswerSet, similarity_NN: FloatNN, cluster: list[int], place: int) -> float:
+    """Return the summed similarity of one answer to the other answers of its cluster, each vote counted."""
+    total = sum(len(answers.members[other].ids) * float(similarity_NN[place, other]) for other in cluster)
+    return round(total - float(similarity_NN[place, place]), 9)
+
+
+def _pair(answers: AnswerSet, groups: Groups, chosen: Member, clustering: Clustering, spg: Spg) -> Pair:
+    votes = [place for cluster in groups.places[1:] for place in cluster for _ in answers.members[place].ids]
+    draw = random.Random(derived_seed("rejected", spg.seed, answers.prompt_id))
+    rejected = answers.members[draw.choice(sorted(votes))]
+    by_reward = spg.choose == "reward"
+    evidence: dict[str, Any] = {
+        "kind": "self-consistency",
+        "equivalence": clustering.equivalence,
+        "sizes": groups.sizes,
+        "n_largest": groups.n_largest,
+        "n_unusable": clustering.n_unusable,
+        "chosen_by": spg.choose,
+        "chosen_id": chosen.ids[0],
+        "rejected_id": rejected.ids[0],
+    }
+    return pair_of(
+        answers.prompt,
+        answers.prompt_id,
+        chosen.response,
+        rejected.response,
+        (chosen.score, rejected.score) if by_reward else (None, None),
+        confidence=clustering.confidence,
+        judge=spg.judge if by_reward else None,
+        evidence=[evidence],
+    )
+
+
+def _clustering(
+    answers: AnswerSet, relation: Relation | None, equivalence: Equivalence, groups: Groups | None, outcome: Outcome
+) -> Clustering:
+    clusters, sizes = None, None
+    if groups is not None:
+        clusters, sizes = [[answers.members[place] for place in cluster] for cluster in groups.places], groups.sizes
+    elif outcome == "too few":
+        clusters, sizes = [[member] for member in answers.members], [1 for _ in answers.members]
+    return Clustering(
+        prompt_id=answers.prompt_id,
+        prompt=answers.prompt,
+        clusters=clusters,
+        sizes=sizes,
+        confidence=groups.sizes[0] / answers.n_votes if groups else None,
+        n_largest=groups.n_largest if groups else 0,
+        n_answers=answers.n_votes + answers.n_unusable,
+        n_unusable=answers.n_unusable,
+        n_unread=_size(answers, list(relation.unread)) if relation else 0,
+        n_cut=relation.n_cut if relation else 0,
+        outcome=outcome,
+        error=relation.error if relation else None,
+        equivalence=described(equivalence),
+    )
+
+
+def described(equivalence: Equivalence) -> str:
+    """Return the relation with its model and rule in words."""
+    return f"{equivalence.name}, {equivalence.rule}"

@@ -1,0 +1,1 @@
+"""The relations that say which answers mean the same, one file per kind of model."""

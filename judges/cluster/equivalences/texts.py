@@ -1,0 +1,108 @@
+"""Relations that need no model: the same final answer, or the same words."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from judges.cluster.answer_sets import AnswerSet
+from judges.cluster.equivalence import BoolNN, FloatNN, Relation, is_whole, relation_id
+
+ARTICLES = re.compile(r"\b(a|an|the)\b")
+NUMBER_MARK = re.compile(r"(?<=\d)\.(?=\d)|(?<!\w)-(?=\.?\d)")
+"""A decimal point or a sign: without them 3.5 would be 35 and -5 would be 5."""
+
+
+@dataclass(frozen=True)
+class SameText:
+    """What can be told from the texts alone: a value is 1 for the same and 0 else."""
+
+    name: str
+    digest: str
+    compare: Callable[[list[str]], tuple[FloatNN, tuple[int, ...]]]
+    """Texts to values (N, N), and the places of the texts that nothing could be read from."""
+    rule: str = "equal"
+    greedy: bool = False
+
+    def relate(self, sets: Sequence[AnswerSet], known: Sequence[Relation | None]) -> Iterator[tuple[int, Relation]]:
+        """Yield which texts of each set are the same."""
+        for index, answers in enumerate(sets):
+            if not is_whole(known[index]):
+                values_NN, unread = self.compare(answers.texts)
+                yield (
+                    index,
+                    Relation(
+                        id=relation_id(self, answers),
+                        prompt_id=answers.prompt_id,
+                        values=values_NN.tolist(),
+                        unread=unread,
+                    ),
+                )
+
+    def same(self, values_NN: FloatNN) -> BoolNN:
+        """Return which texts are the same."""
+        same_NN: BoolNN = values_NN == 1
+        return same_NN
+
+    def similarity(self, values_NN: FloatNN) -> FloatNN:
+        """Return 1 for the same and 0 else."""
+        return values_NN
+
+
+def exact() -> SameText:
+    """Return the relation of the same words after normalisation (SQuAD, arXiv 1606.05250, its evaluation script)."""
+
+    def compare(texts: list[str]) -> tuple[FloatNN, tuple[int, ...]]:
+        words = [normalised(text) for text in texts]
+        return np.array([[float(first == second) for second in words] for first in words]), ()
+
+    return SameText("normalised text", "exact-1", compare)
+
+
+def final_answer() -> SameText:
+    """Return the relation of the same final number or expression by math-verify; a text without one stands alone."""
+    from math_verify import parse
+
+    def compare(texts: list[str]) -> tuple[FloatNN, tuple[int, ...]]:
+        found = [parse(text) for text in texts]
+        values_NN = np.eye(len(found))
+        for i, first in enumerate(found):
+            for j, second in enumerate(found[:i]):
+                values_NN[i, j] = values_NN[j, i] = same_final_answer(first, second)
+        return values_NN, tuple(place for place, answer in enumerate(found) if not answer)
+
+    # the version, because updates change what parses
+    return SameText("final answer by math-verify", f"final-answer-{version('math-verify')}", compare)
+
+
+def same_final_answer(first: list[Any], second: list[Any]) -> bool:
+    """Return whether two answers that math-verify parsed are the same; an empty one is the same as none.
+
+    `verify` treats its first argument as the gold answer and can tell one order only, for example for an interval and
+    an inequality, so either order will do.
+    """
+    from math_verify import verify
+
+    return bool(first) and bool(second) and (verify(first, second) or verify(second, first))
+
+
+def normalised(text: str) -> str:
+    """Return `text` without case, articles, punctuation and repeated spaces; signs and decimal points of numbers stay.
+
+    A step that would leave nothing is not taken: the answer to a multiple-choice question may be A.
+    """
+    plain = unicodedata.normalize("NFKC", text).casefold().replace("\N{MINUS SIGN}", "-")
+    kept = {match.start() for match in NUMBER_MARK.finditer(plain)}
+    marked = "".join(c if place in kept or not _is_punctuation(c) else "" for place, c in enumerate(plain))
+    for rest in (ARTICLES.sub(" ", marked), marked, plain):
+        if words := rest.split():
+            return " ".join(words)
+    return text
+
+
+def _is_punctuation(character: str) -> bool:
+    return character in "$+<=>^`|~" or unicodedata.category(character).startswith("P")

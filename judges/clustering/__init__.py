@@ -1,1 +1,0 @@
-"""Answer sets -> meaning clusters -> preference pairs (RLP-SPG)."""

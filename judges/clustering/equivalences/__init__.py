@@ -1,1 +1,0 @@
-"""The relations that say which answers mean the same, one file for each kind of model."""

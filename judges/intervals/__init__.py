@@ -1,0 +1,1 @@
+"""Statistics with intervals: means, bootstrap, agreement."""

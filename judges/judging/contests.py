@@ -1,0 +1,91 @@
+"""Which answers are compared with which: two files joined by their prompts, or one file of pairs."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import combinations, product
+from pathlib import Path
+
+from console.errors import InputError
+from console.progress import say
+from judges.judging.pairwise import Contest
+from judges.rubrics.rubric import Rubric
+from records import Judgment, Response, answer_key, messages_of
+from records.fields.typed import read_typed
+from records.files import BadRows, Record
+from records.keys import content_key
+from records.shapes import located, located_responses, responses_of, sides_of
+from records.store import latest
+
+SAME_NAME = ("a", "b")
+
+
+def read_contests(a: Path, b: Path | None, rubric: Rubric, *, strict: bool) -> list[Contest]:
+    """Return what `rubric` is to compare: the answers in `a` with those in `b`, or with no `b` the pairs in `a`.
+
+    A rubric that shows `judged` compares judgments: files that judges.score wrote, replies of two judges or, in one
+    file, all pairs of the replies about one answer. Raises InputError where there is nothing to compare.
+    """
+    if "judged" in rubric.placeholders:
+        contests = _of_judgments(a, b, strict=strict)
+    elif b is None:
+        contests = (contest for _, contest in located(a, BadRows(strict=strict), _pair))
+    else:
+        contests = _joined(a, b, strict=strict)
+    found = list(contests)
+    if not found:
+        what = "two replies about one answer" if "judged" in rubric.placeholders else "two answers to one prompt"
+        raise InputError(f"{a}{f' and {b}' if b else ''}: nothing to compare: {what} are needed")
+    return found
+
+
+def contest_of(first: Response, second: Response) -> Contest:
+    """Return the contest of two answers to one prompt."""
+    names = (first.model, second.model) if first.model != second.model else SAME_NAME
+    reference = first.reference or second.reference
+    return Contest(first.prompt_id, first.prompt, first.response, second.response, *names, reference)
+
+
+def _pair(record: Record) -> list[Contest]:
+    sides = sides_of(record)
+    if sides is None:
+        answers = responses_of(record)
+        if len(answers) != 2:
+            n = "one answer" if len(answers) == 1 else f"{len(answers)} answers"
+            raise InputError(f"{n}, and two are compared; or give a second file")
+        return [contest_of(*answers)]
+    return [contest_of(first, second) for first, second in product(*sides)]
+
+
+def _joined(a: Path, b: Path, *, strict: bool) -> Iterator[Contest]:
+    second: dict[str, list[Response]] = defaultdict(list)
+    for _, response in located_responses(b, BadRows(strict=strict)):
+        second[_asked(response)].append(response)
+    n_alone = 0
+    for _, response in located_responses(a, BadRows(strict=strict)):
+        others = second[_asked(response)]
+        if others:
+            yield contest_of(response, others.pop(0))
+        else:
+            n_alone += 1
+    n_left = sum(map(len, second.values()))
+    if n_alone or n_left:
+        say(f"without a partner and left out: {n_alone} of {a.name}, {n_left} of {b.name}")
+
+
+def _asked(response: Response) -> str:
+    return content_key(messages_of(response.prompt))
+
+
+def _of_judgments(a: Path, b: Path | None, *, strict: bool) -> Iterator[Contest]:
+    first = latest(read_typed(a, Judgment, BadRows(strict=strict)))
+    if b is None:
+        for row in first:
+            for one, other in combinations(dict.fromkeys(row.replies), 2):
+                yield Contest(row.prompt_id, row.prompt, one, other, *SAME_NAME, None, row.response)
+        return
+    others = latest(read_typed(b, Judgment, BadRows(strict=strict)))
+    second = {answer_key(row): row for row in others if row.replies}
+    for row in first:
+        if row.replies and (other_row := second.get(answer_key(row))):
+            replies = (row.replies[0], other_row.replies[0])
+            yield Contest(row.prompt_id, row.prompt, *replies, row.judge, other_row.judge, None, row.response)

@@ -1,0 +1,313 @@
+"""The judge: asks an engine with a rubric, reads the verdict, and keeps everything that was said."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, TypeVar
+
+import msgspec
+
+from console.errors import EngineError, InputError, JudgeError
+from console.ranges import check_ranges
+from engines.protocol import Choice, Completion, Engine, Request, Sampling, advised
+from judges.options import Aggregate, JudgeOptions, Reading
+from judges.parsing.parse import PARSER_VERSION
+from judges.parsing.verdict import How, Said, is_choice, said_before, said_of, score_of, usage_of
+from judges.rubrics.rendering import fill, missing
+from judges.rubrics.rubric import Rubric, load_rubric
+from records import Comparison, Judgment, Response, Store, Usage, response_key, text_of
+from records.keys import content_key, derived_seed
+from records.stage import complete
+
+VerdictT = TypeVar("VerdictT", Judgment, Comparison)
+EMPTY = "the response is empty"
+NOT_ASKED = "not answered: the command had to stop"
+NOTHING: Mapping[Any, Any] = {}
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A model with a rubric and a way of reading; `open_judge` makes one from options."""
+
+    engine: Engine
+    rubric: Rubric
+    read: Reading = "logprobs"
+    samples: int = 3
+    sampling: Sampling = field(default_factory=Sampling)
+    seed: int = 0
+    aggregate: Aggregate | None = None
+    """None is the rubric's own."""
+    min_mass: float = 0.0
+    checked_by: str = ""
+    """What looks up the claims of the responses and changes the score, where anything does."""
+    min_samples: int | None = None
+    """How many samples must be answered for a score; None is all."""
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of everything that changes a verdict: weights, rubric, template, reading, sampling, parser.
+
+        It follows the engine's digest, which changes once a server refuses a parameter.
+        """
+        digest = self.engine.digest
+        if digest not in self._fingerprints:
+            self._fingerprints[digest] = self.fingerprint_with(digest)
+        return self._fingerprints[digest]
+
+    @cached_property
+    def _fingerprints(self) -> dict[str, str]:
+        return {}
+
+    def fingerprint_with(self, digest: str) -> str:
+        """Return what the fingerprint is where the engine has `digest`."""
+        if self.read == "logprobs":
+            how: tuple[object, ...] = (self.min_mass,)
+        else:
+            how = (self.samples, self.sampling_key, self.seed, self.how.aggregate)
+        checked = (self.checked_by,) if self.checked_by else ()
+        return content_key(digest, self.rubric.identity, self.read, how, PARSER_VERSION, *checked)
+
+    @property
+    def sampling_key(self) -> tuple[object, ...]:
+        """The sampling settings as plain data."""
+        return (self.sampling.max_new_tokens, self.sampling.temperature, self.sampling.top_p, self.sampling.stop)
+
+    @cached_property
+    def how(self) -> How:
+        """How the replies are read and put together."""
+        return How(self.rubric, self.read, self.aggregate or self.rubric.aggregate, self.min_mass, self.min_samples)
+
+    @cached_property
+    def n_questions(self) -> int:
+        """How many replies make one verdict: a sample each, or with log-probabilities a criterion each."""
+        return len(self.rubric.labels) if self.read == "logprobs" else self.samples
+
+    def judgment_id(self, response: Response) -> str:
+        """Return the key under which the verdict on `response` is stored."""
+        return content_key("judgment", self.fingerprint, response_key(response))
+
+    def judge(
+        self,
+        responses: Sequence[Response],
+        done: Collection[str] = (),
+        unfinished: Mapping[str, Judgment] = NOTHING,
+    ) -> Iterator[Judgment]:
+        """Yield a verdict for each response whose judgment id is not in `done`, as they become ready.
+
+        `unfinished` has stored judgments by id that lack samples: only those are asked for, and what the others said
+        and cost stays. Where the engine stops with an EngineError, or the user stops it, what was answered comes
+        before. Raises InputError where the rubric compares two answers, EngineError where the engine cannot be asked.
+        """
+        ids = [self.judgment_id(response) for response in responses]
+        return self.judge_named(dict(zip(ids, responses, strict=True)), done, unfinished)
+
+    def judge_named(
+        self,
+        by_id: Mapping[str, Response],
+        done: Collection[str] = (),
+        unfinished: Mapping[str, Judgment] = NOTHING,
+    ) -> Iterator[Judgment]:
+        """Yield the same for responses by their judgment id."""
+        if self.rubric.kind != "score":
+            raise InputError(f"the rubric '{self.rubric.name}' compares two answers; score with another one")
+        ids, responses = list(by_id), list(by_id.values())
+        skip = {index for index, row_id in enumerate(ids) if row_id in done}
+        for index, response in enumerate(responses):
+            if index not in skip and (reason := self._unaskable(response)):
+                skip.add(index)
+                yield self._judgment(ids[index], response, [Said(None, error=reason)], Usage())
+        things = [(self.texts(response), response.id) for response in responses]
+        before = {index: unfinished[row_id] for index, row_id in enumerate(ids) if row_id in unfinished}
+        known = {index: said_before(row) for index, row in before.items()}
+        for index, said, usage in ask(self, things, skip, known):
+            paid = own_usage(before[index]) if index in before else Usage()
+            yield self._judgment(ids[index], responses[index], said, paid + usage)
+
+    def request(self, response: Response, number: int = 0) -> Request:
+        """Return what the judge is asked about `response`: its sample or criterion `number`."""
+        return request(self, self.texts(response), response.id, number)
+
+    def texts(self, response: Response) -> dict[str, str]:
+        """Return the texts that fill the rubric's placeholders."""
+        texts = {"prompt": text_of(response.prompt), "response": response.response}
+        return texts if response.reference is None else texts | {"reference": response.reference}
+
+    def _unaskable(self, response: Response) -> str | None:
+        return missing(self.rubric, self.texts(response)) if response.response.strip() else EMPTY
+
+    def _judgment(self, row_id: str, response: Response, said: list[Said], usage: Usage) -> Judgment:
+        score = score_of(said, self.how)
+        numbers = [number for number, one in enumerate(said) if one.reply is not None]
+        kept = [said[number] for number in numbers]
+        asked = bool(kept) or usage.n_calls > 0
+        return Judgment(
+            id=row_id,
+            response_id=response.id,
+            prompt_id=response.prompt_id,
+            prompt=response.prompt,
+            response=response.response,
+            model=response.model,
+            score=score.value,
+            scores=score.values,
+            replies=[one.reply or "" for one in kept],
+            error=score.error,
+            spread=score.spread,
+            rubric=self.rubric.name,
+            judge=self.fingerprint,
+            usage=usage,
+            read=self.read,
+            aggregate=self.how.aggregate,
+            finish_reasons=[one.finish_reason for one in kept],
+            n_samples=len(said) - len(score.missing),
+            missing={str(number): reason for number, reason in score.missing.items()} if asked else {},
+            reply_samples=numbers,
+            mass=score.mass,
+            criteria=score.criteria,
+            response_finish_reason=response.finish_reason,
+        )
+
+
+def own_usage(judgment: Judgment) -> Usage:
+    """Return what the judge's own calls for a stored judgment cost, without what the evidence did."""
+    evidence = (judgment.evidence or {}).get("usage")
+    return judgment.usage - msgspec.convert(evidence, Usage) if evidence else judgment.usage
+
+
+def request(judge: Judge, texts: dict[str, str], key: object, number: int) -> Request:
+    """Return question `number` about what `texts` show; `key` fixes its seed."""
+    messages, seed = fill(judge.rubric, judge.read, texts), derived_seed(judge.seed, key, number)
+    if judge.read == "logprobs":
+        label = judge.rubric.labels[number]
+        return Request(
+            messages,
+            seed,
+            judge.rubric.prefill(label),
+            labels=(label, *judge.rubric.other_labels),
+            alone=not judge.rubric.criteria,  # one of several is never meant by a verdict without its name
+            agrees=partial(is_choice, judge.rubric, label),
+        )
+    return Request(messages, seed, schema=judge.rubric.schema if judge.read == "structured" else None)
+
+
+@dataclass(frozen=True)
+class Requests(Sequence[Request]):
+    """The questions about `things`, each made when it is asked, so that a server waits for none."""
+
+    judge: Judge
+    things: Sequence[tuple[dict[str, str], object]]
+
+    def __len__(self) -> int:
+        return len(self.things) * self.judge.n_questions
+
+    def __getitem__(self, position: Any) -> Any:
+        if isinstance(position, slice):
+            return [self[index] for index in range(*position.indices(len(self)))]
+        if not 0 <= position < len(self):
+            raise IndexError(position)
+        index, number = divmod(position, self.judge.n_questions)
+        texts, key = self.things[index]
+        return request(self.judge, texts, key, number)
+
+
+def ask(
+    judge: Judge,
+    things: Sequence[tuple[dict[str, str], object]],
+    skip: Collection[int],
+    known: Mapping[int, Mapping[int, Said]] = NOTHING,
+) -> Iterator[tuple[int, list[Said], Usage]]:
+    """Yield `(index, replies, cost)` for each of `things`, texts with the key of their seeds, not in `skip`.
+
+    `known` has replies by thing and number that are not asked for again. An EngineError, or a KeyboardInterrupt while
+    the engine is waited for, comes after what was answered until then.
+    """
+    n, choices = judge.n_questions, judge.rubric.logprobs.choices
+    requests = Requests(judge, things)
+    skipped = {index * n + number for index in skip for number in range(n)}
+    skipped |= {index * n + number for index, own in known.items() for number in own}
+    answers: Iterator[Completion] | Iterator[Choice]
+    if judge.read == "logprobs":
+        answers = advised(judge.engine.choose(requests, choices, skipped), "use --read text")
+    else:
+        answers = judge.engine.generate(requests, judge.sampling, skipped)
+    waiting: dict[int, dict[int, Completion | Choice]] = {}
+
+    def all_of(index: int) -> tuple[int, list[Said], Usage]:
+        mine = waiting.pop(index, {})
+        said = {**known.get(index, {}), **{number: said_of(one, choices) for number, one in mine.items()}}
+        usage = sum(map(usage_of, mine.values()), Usage())
+        return index, [said.get(number) or Said(None, error=NOT_ASKED) for number in range(n)], usage
+
+    yield from (all_of(index) for index, own in known.items() if index not in skip and len(own) >= n)
+    try:
+        for answer in answers:
+            index, number = divmod(answer.index, n)
+            waiting.setdefault(index, {})[number] = answer
+            if len(waiting[index]) + len(known.get(index, ())) == n:
+                yield all_of(index)
+    except (EngineError, KeyboardInterrupt):
+        yield from (all_of(index) for index in list(waiting))  # what is paid for is kept
+        raise
+
+
+def open_judge(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
+    """Return the judge that `options` describe; raises InputError where a setting is out of range."""
+    rubric = checked_rubric(options)
+    sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
+    how = (options.aggregate, options.min_mass)
+    return Judge(engine, rubric, options.read, options.samples, sampling, seed, *how, min_samples=options.min_samples)
+
+
+def checked_rubric(options: JudgeOptions) -> Rubric:
+    """Return the rubric; raises InputError where it or a setting is wrong, before any model is loaded."""
+    check_ranges(options)
+    if options.min_samples is not None and not 1 <= options.min_samples <= options.samples:
+        raise InputError(f"--min-samples must be from 1 to --samples, {options.samples}, not {options.min_samples}")
+    rubric = load_rubric(options.rubric)
+    if not getattr(rubric.closing, options.read):
+        raise InputError(f"the rubric '{rubric.name}' says nothing on --read {options.read}: it has no such closing")
+    return rubric
+
+
+Finish = Callable[[Response, Judgment], Judgment]
+"""What has the last word on a judgment before it is stored."""
+
+
+def as_it_is(_: Response, judgment: Judgment) -> Judgment:
+    """Return `judgment`: nothing else has a say in it."""
+    return judgment
+
+
+def judge_into(
+    store: Store[Judgment], judge: Judge, responses: Sequence[Response], title: str, finish: Finish = as_it_is
+) -> list[Judgment]:
+    """Judge what `store` does not hold yet and return the verdicts on `responses` in order."""
+    wanted = [judge.judgment_id(response) for response in responses]
+    by_id = dict(zip(wanted, responses, strict=True))
+    found = judge.judge(responses, store.ids, store.unfinished(wanted))
+    rows = (finish(by_id[row.id], row) for row in found)
+    return complete(store, wanted, rows, title)
+
+
+def has_every_reply(judgment: Judgment) -> bool:
+    """Return whether a stored judgment is complete: a sample whose call failed is asked again, a bad reply is not."""
+    if judgment.n_samples is not None:
+        return {int(number) for number in judgment.missing} <= set(judgment.reply_samples)
+    n_asked = 1 if judgment.read == "logprobs" else len(judgment.scores)  # a row of an earlier version
+    return judgment.usage.n_calls == 0 or len(judgment.replies) >= n_asked
+
+
+def check_coverage(judgments: Sequence[Judgment], min_coverage: float) -> None:
+    """Raise JudgeError where fewer than `min_coverage` of the judgments have a score; all of them are kept."""
+    reasons = Counter(judgment.error or "unknown" for judgment in judgments if judgment.score is None)
+    require_coverage(len(judgments) - reasons.total(), len(judgments), reasons, min_coverage)
+
+
+def require_coverage(n_scored: int, n: int, reasons: Counter[str], min_coverage: float) -> None:
+    """Raise JudgeError where fewer than `min_coverage` of `n` answers have a score; `reasons` counts why not."""
+    if n_scored >= min_coverage * n:
+        return
+    raise JudgeError(
+        f"only {n_scored} of {n} answers got a verdict, under --min-coverage {min_coverage:g}; "
+        f"most often: {reasons.most_common(1)[0][0]}. Try another judge, --read logprobs, or a lower --min-coverage"
+    )

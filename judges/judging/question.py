@@ -1,0 +1,84 @@
+"""A question to a model: a TOML file with a text beside it, filled with texts that cannot speak."""
+
+import math
+import tomllib
+from functools import cache, cached_property, partial
+from pathlib import Path
+
+import msgspec
+
+from engines.protocol import Choice, Request
+from judges.fences.code import VERSION, filled, tags_in
+from judges.fences.near_misses import taken_apart
+from judges.parsing.verdict import are_logprobs, is_choice
+from judges.rubrics.rubric import Closing, LogprobReading, Rubric
+from records.rows import Message
+
+MIN_MASS = 0.1
+"""Below, what the model would rather say is not one of the choices, and their order means nothing."""
+
+
+class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """What a model is asked and, where it has to choose, among what."""
+
+    source: str
+    prompt: str
+    """The text with its placeholders; in the TOML file the name of the file beside it."""
+    prefill: str = ""
+    choices: dict[str, str] = {}
+    """What the model may answer and what each answer means."""
+
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that fence the texts; none may be closed from inside."""
+        return tags_in(self.prompt)
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What of a question changes a verdict, as plain data."""
+        return (self.prompt, self.prefill, sorted(self.choices.items()), VERSION)
+
+    def request(self, **texts: str) -> Request:
+        """Return the question with `texts` in its placeholders, all filled in one pass: braces in a text are text."""
+        parts = {name: taken_apart(text, self.tags) for name, text in texts.items()}
+        content = filled(self.prompt, parts)
+        messages: list[Message] = [{"role": "user", "content": content}]
+        if not self.label:
+            return Request(messages, prefill=self.prefill)
+        return Request(
+            messages, prefill=self.prefill, labels=(self.label,), agrees=partial(is_choice, self._rubric, self.label)
+        )
+
+    @property
+    def label(self) -> str:
+        """Return the words before the choice."""
+        return self.prefill.strip(" :")
+
+    @cached_property
+    def _rubric(self) -> Rubric:
+        """The question as a rubric, by which a reply in words is read."""
+        values = {choice: float(place) for place, choice in enumerate(self.choices)}
+        choices = LogprobReading(list(self.choices))
+        return Rubric(self.label, "score", self.source, self.prompt, Closing(), choices, self.label, values=values)
+
+    def read(
+        self, choice: Choice, min_mass: float = MIN_MASS
+    ) -> tuple[dict[str, float] | None, float | None, str | None]:
+        """Return the probability of each meaning (they sum to 1), that of all choices together, and what went wrong."""
+        if choice.error:
+            return None, None, choice.error
+        if not are_logprobs(choice.logprobs):
+            return None, None, "broken reply: a log-probability is above 0"
+        weights = [math.exp(logprob) for logprob in choice.logprobs]
+        mass = sum(weights)
+        if not mass > 0 or mass < min_mass:
+            return None, mass, f"the choices have a probability of {mass:.3f} together: the model does not answer"
+        return {name: w / mass for name, w in zip(self.choices.values(), weights, strict=True)}, mass, None
+
+
+@cache
+def load_question(name: str, folder: Path) -> Question:
+    """Return the question in `<name>.toml` in `folder`, with the text of the file that it names."""
+    table = tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
+    table["prompt"] = (folder / table["prompt"]).read_text(encoding="utf-8").strip()
+    return msgspec.convert(table, Question)

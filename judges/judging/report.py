@@ -1,0 +1,77 @@
+"""What the commands that judge print at their end: the table, who judged, and what it cost; or the same as JSON."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from console.output import tell, tell_json, tell_plan
+from console.table import Cell, print_table
+from judges.judging.cost import Budget
+from judges.parsing.verdict import Masses
+
+if TYPE_CHECKING:
+    from engines.protocol import Request
+    from judges.judging.judge import Judge
+
+
+@dataclass(frozen=True)
+class Report:
+    """A table and where it comes from."""
+
+    key: str
+    """What the rows of the table are, for JSON."""
+    table: Sequence[dict[str, Cell]]
+    judge: str
+    """The fingerprint."""
+    by: str
+    """Who judged, on which rubric, and how it was read, in words."""
+    out: Path
+    budget: Budget
+    masses: Masses
+    extra: dict[str, Any]
+    """Further results, for JSON."""
+
+    def print(self, *, as_json: bool) -> None:
+        """Print the report on stdout."""
+        if as_json:
+            found: dict[str, Any] = {self.key: self.table, "judge": self.judge, "out": str(self.out)}
+            found |= {"usage": self.budget.as_dict(), "mass": self.masses.as_dict(), **self.extra}
+            tell_json(found)
+            return
+        print_table(self.table)
+        tell("", f"judged by {self.by}; {self.out}")
+        if self.masses.n:
+            tell(self.masses)
+        tell(f"cost: {self.budget}")
+
+
+def plan_of(judge: "Judge", what: dict[str, Any], n_calls: int, out: Path, first: "Request") -> dict[str, Any]:
+    """Return what a judge would do, as plain data: `what` it judges, how often it is asked, and where it goes."""
+    how = {"judge": judge.fingerprint, "rubric": judge.rubric.name, "read": judge.read}
+    prompt = first.messages[0]["content"]
+    return {**what, "calls": n_calls, "model": judge.engine.name, **how, "out": str(out), "first_prompt": prompt}
+
+
+def print_plans(
+    plans: Sequence[dict[str, Any]], words: str, rows: str, panel_out: Path | None, *, as_json: bool
+) -> None:
+    """Print what each judge would do: `words` with places for the plan's own, and `rows`, what comes out of it.
+
+    With `panel_out` they are a panel, whose own rows go there.
+    """
+    if panel_out is not None:
+        panel = {"judges": list(plans), "out": panel_out}
+        if as_json:
+            tell_plan(panel, as_json=True)
+            return
+    for plan in plans:
+        found = dict(plan)
+        prompt = found.pop("first_prompt")
+        would = f"would {words.format(**plan)} in {plan['calls']} calls to {plan['model']}"
+        how = (
+            f"judge {plan['judge']}, rubric {plan['rubric']}, read by {plan['read']}; {rows} would go to {plan['out']}"
+        )
+        tell_plan(found, would, how, as_json=as_json, prompt=prompt)
+    if panel_out is not None:
+        tell(f"the panel's {rows} would go to {panel_out}")

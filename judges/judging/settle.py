@@ -1,0 +1,93 @@
+"""Finds out which judge a served model is before its rows are made: what its server refuses, and what it says it is."""
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from console.errors import InputError
+from console.progress import say
+from engines.protocol import Request
+from engines.served.identity import Nothing, ServedModel
+from judges.judging.judge import Judge
+from records import Comparison, Judgment, Store
+
+VerdictT = TypeVar("VerdictT", Judgment, Comparison)
+KEY = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
+WHEN_SILENT = "try again later, or give another --out, or --served-as with a name for the model"
+
+
+def settle(judge: Judge, store: Store[VerdictT], first: Callable[[], Request], *, in_panel: bool = False) -> None:
+    """Ask the `first` question where `store` has rows of this judge that its server was sent less for.
+
+    If the server still refuses what these were judged without, this raises StartAgain, and the command begins again as
+    the judge of these rows. Else nothing comes of it, and the rows are another judge's. Raises InputError where they
+    may be the same judge's, whose server does not say now what it serves; the files of a panel's other judges, which
+    have such names, tell nothing of that (`in_panel`).
+    """
+    row = next(iter(store.chosen(islice(store.known_ids(), 1))), None)
+    model = getattr(judge.engine, "model", None)
+    silence = model.silence if isinstance(model, ServedModel) else None
+    if row is None and in_panel:
+        return
+    if row is None:
+        if silence is not None:
+            _check_others(judge, store.path, silence)
+        elif (digest := getattr(judge.engine, "digest_by_name", None)) is not None:
+            _say_by_name(judge, store.path, judge.fingerprint_with(digest))
+        return
+    less = getattr(judge.engine, "digests_with_less", ())  # of a served model
+    if row.judge == judge.fingerprint:
+        return
+    if row.judge not in map(judge.fingerprint_with, less):
+        if silence is not None:
+            raise InputError(
+                f"{store.path}: holds rows of another judge ({row.judge}; this one is {judge.fingerprint}), or of this "
+                f"one where its server said what it serves, which it does not now ({silence.why}): {WHEN_SILENT}"
+            )
+        return
+    if judge.read == "logprobs":
+        list(judge.engine.choose([first()], judge.rubric.logprobs.choices))
+    else:
+        list(judge.engine.generate([first()], judge.sampling))
+
+
+def _check_others(judge: Judge, out: Path, silence: Nothing) -> None:
+    """Say which files beside an empty `out` may have this judge's rows; raises InputError where that may pass."""
+    own = {judge.fingerprint, *map(judge.fingerprint_with, getattr(judge.engine, "digests_with_less", ()))}
+    # Rows that were judged without what this server refuses are found once it does.
+    others = sorted(path.name for path in _beside(out) if _judge_of(path) not in {None, *own})
+    if not others:
+        return
+    what = f"{out}: may be judged already, in {', '.join(others[:3])}, where its server said what it serves"
+    if silence.may_pass:
+        raise InputError(f"{what}; now it does not ({silence.why}): {WHEN_SILENT}")
+    say(f"{what}; now it does not ({silence.why}), and all is asked anew")
+
+
+def _say_by_name(judge: Judge, out: Path, by_name: str) -> None:
+    """Say where the rows are that were made while the server did not say what it serves."""
+    for other in _beside(out):
+        if by_name != judge.fingerprint and _judge_of(other) == by_name:
+            what = "its server says now what it serves, and did not when"
+            say(f"{judge.engine.name}: {what} {other} was judged: all is asked anew, for {out}")
+
+
+def _beside(out: Path) -> Iterator[Path]:
+    """Yield the files whose names differ from that of `out` in the key of the judge only."""
+    if (key := KEY.search(out.name)) is not None:
+        named = re.compile(re.escape(out.name[: key.start()]) + KEY.pattern + re.escape(out.name[key.end() :]))
+        yield from (path for path in out.parent.iterdir() if named.fullmatch(path.name) and path.name != out.name)
+
+
+def _judge_of(path: Path) -> str | None:
+    """Return the fingerprint in a file's first row, None where it has none."""
+    try:
+        with path.open("rb") as file:
+            found = msgspec.json.decode(file.readline(), type=dict[str, object]).get("judge")
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return found if isinstance(found, str) else None

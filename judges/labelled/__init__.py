@@ -1,0 +1,1 @@
+"""Labelled sets: answers with the labels, ranks or scores that people gave."""

@@ -1,0 +1,281 @@
+"""Reads a judge's verdict and a label from a table's columns, by the names and codes that people use."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from console.errors import InputError
+from judges.labelled.labels import SWAPPED, Grade, Verdict, verdict_by_scores
+from records.fields.labels import CODES, key_of, meaning_of, parse_codes
+from records.fields.values import is_empty, number_in
+from records.files import Record
+from records.rows import Winner
+
+VERDICT = ("verdict", "winner", "preference", "prediction", "judge_verdict", "gpt_result", "pandalm_result", "score")
+RESULT = "_result"
+"""PandaLM's files name the column with verdicts after the judge: `gpt_result`, `pandalm_result`."""
+SCORE = "score"
+"""Of a pair this is a verdict only where it is two scores, as FairEval and FastChat's first reviews have it."""
+HUMAN = ("human", "human_label", "label", "gold", "human_score")
+ID = ("pair_id", "id", "idx", "uid")
+GAMES = ("g1_winner", "g2_winner")
+"""FastChat's two games of a pair, both already in terms of model_1 and model_2."""
+JUDGMENTS = "judgments"
+"""JudgeBench's two decisions on a pair, the second of them on the answers exchanged."""
+BOTH_SCORES = (
+    ("score_a", "score_b"),
+    ("score_1", "score_2"),
+    ("score_chosen", "score_rejected"),
+    ("scores_chosen", "scores_rejected"),
+)
+MODELS = (
+    ("model_a", "model_b"),
+    ("model_1", "model_2"),
+    ("generator_1", "generator_2"),
+    ("model1", "model2"),
+    ("chosen_model", "rejected_model"),
+)
+"""Where a row about two answers says who wrote them."""
+CHOSEN: dict[str, Winner] = {"chosen": "a", "rejected": "b"}
+FASTCHAT = ("question_id", "judge")
+FAILED = -1
+MINUS_ONE = "-1, FastChat's mark for a reply without a score"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns to read and what their cells mean."""
+
+    verdict: str | None = None
+    human: str | None = None
+    id: str | None = None
+    codes: dict[str, Winner] = field(default_factory=lambda: CODES)
+    usual: str | None = None
+    """The column with the verdicts that `settled` found by its name, where none was given."""
+
+    def verdict_in(self, record: Record) -> str | None:
+        """Return the name of the column with the verdict, or None; the label's own column is never one."""
+        if (name := self.verdict or self.usual) is not None:
+            return name if name in record else None
+        label = self.human_in(record)
+        known = [name for name in VERDICT if name in record and name != label]
+        others = [name for name in record if name.endswith(RESULT) and name not in VERDICT]
+        return next(iter(known or others), None)
+
+    def human_in(self, record: Record) -> str | None:
+        """Return the name of the column with the label, or None."""
+        return _present(record, self.human, HUMAN)
+
+    def id_of(self, record: Record) -> str | None:
+        """Return the row's own id, or None."""
+        name = _present(record, self.id, ID)
+        return None if name is None or is_empty(record[name]) else str(record[name])
+
+    def has_both(self, record: Record) -> bool:
+        """Return whether a record about a pair has a verdict beside a label."""
+        return self.human_in(record) is not None and says_verdict(record, self)
+
+    def settled(self, records: Sequence[Record], label: str | None) -> "Columns":
+        """Return the columns with one column of verdicts for the whole table; `label` is the label's in the other file.
+
+        Raises InputError where a column that was named is not there, or where two may hold the verdicts.
+        """
+        names = dict.fromkeys(name for record in records for name in record)
+        if self.verdict is not None:
+            _check_there("--verdict-column", self.verdict, names)
+            return self
+        known = [name for name in VERDICT if name in names]
+        results = [name for name in names if name.endswith(RESULT) and name not in VERDICT]
+        first = next((name for name in known if name != label), next(iter(results or known), None))
+        if first in results and len(results) > 1:
+            raise InputError(f"several columns may hold the verdicts: {', '.join(results)}; give --verdict-column")
+        return replace(self, usual=first)
+
+
+def columns_of(verdict: str | None, human: str | None, row_id: str | None, codes: str | None) -> Columns:
+    """Return the columns that the flags name; `codes` is like `0=a,1=b,2=tie` and replaces the usual meanings.
+
+    Raises InputError where `codes` is of another form.
+    """
+    if codes is None:
+        return Columns(verdict, human, row_id)
+    meanings = parse_codes(codes)
+    return Columns(verdict, human, row_id, meanings)
+
+
+def check_named(records: Iterable[Record], columns: Columns) -> None:
+    """Raise InputError where the labelled file has no such column as --human-column names."""
+    if columns.human is not None:
+        _check_there("--human-column", columns.human, dict.fromkeys(name for record in records for name in record))
+
+
+def has_verdicts(records: Sequence[Record], columns: Columns, *, pairs: bool) -> bool:
+    """Return whether a labelled file's own records have verdicts beside their labels, on pairs or on single answers.
+
+    Raises InputError where none has the column that --verdict-column names.
+    """
+    if columns.verdict is not None:
+        _check_there("--verdict-column", columns.verdict, dict.fromkeys(name for record in records for name in record))
+        return True
+    if pairs:
+        return any(says_verdict(record, columns) for record in records)
+    return any(columns.verdict_in(record) is not None for record in records)
+
+
+def says_verdict(record: Record, columns: Columns) -> bool:
+    """Return whether a record about a pair has a verdict, in a column or in two games, decisions or scores."""
+    if columns.verdict is not None:
+        return columns.verdict in record
+    if record.keys() & {*GAMES, JUDGMENTS} or _score_names(record):
+        return True
+    name = columns.verdict_in(record)
+    return name is not None and (name != SCORE or _two_scores(record[name]) is not None)
+
+
+def verdict_of(record: Record, columns: Columns) -> Verdict:
+    """Return what a row of a log says about its pair; a cell that is not understood is no verdict, never a tie."""
+    if columns.verdict is None and (both := _by_two(record)) is not None:
+        return both
+    name = columns.verdict_in(record)
+    if name is None:
+        if (expected := columns.verdict or columns.usual) is not None:
+            return Verdict(None, error=f"no '{expected}' in the row")
+        if any(name in record for names in BOTH_SCORES for name in names) or record.keys() & {*GAMES, JUDGMENTS}:
+            return Verdict(None, error="no score or no verdict on both answers in the row")
+        raise InputError(
+            f"no verdict: expected a column {', '.join(VERDICT)} with what the judge said; name it with "
+            "--verdict-column, or leave out --verdicts to ask a judge"
+        )
+    cell = record[name]
+    if (scores := _two_scores(cell)) is not None:
+        if FAILED in scores:
+            return Verdict(None, error=MINUS_ONE)
+        return verdict_by_scores(*map(Grade, scores))
+    winner, preference = winner_of(cell, columns.codes)
+    if winner is None:
+        winner = CHOSEN.get(key_of(cell)) or by_model(cell, record)
+    if winner is None:
+        return Verdict(None, error=str(record.get("error") or f"no verdict in {cell!r}"))
+    stated = number_in(record.get("preference_b"))
+    orders = [winner_of(record.get(order), columns.codes)[0] for order in ("first_order", "second_order")]
+    return Verdict(winner, preference if stated is None else stated, None, orders[0], orders[1])
+
+
+def names_the_chosen(record: Record, columns: Columns) -> bool:
+    """Return whether a verdict is in terms of the chosen and the rejected answer, rather than of a and b."""
+    name = columns.verdict_in(record)
+    if name is not None and key_of(record[name]) in CHOSEN:
+        return True
+    return any(names in (BOTH_SCORES[2], BOTH_SCORES[3]) for names in _score_names(record))
+
+
+def grade_of(record: Record, columns: Columns, *, failed: bool = False) -> Grade:
+    """Return the score that a row of a log gives its answer; where `failed`, -1 is what stands for none."""
+    name = columns.verdict_in(record)
+    if name is None:
+        if (expected := columns.verdict or columns.usual) is not None:
+            return Grade(None, f"no '{expected}' in the row")
+        raise InputError("no score: expected a column 'score'; name it with --verdict-column")
+    score = number_in(record[name])
+    if is_failed(record, score) or (failed and score == FAILED):
+        return Grade(None, MINUS_ONE)
+    return Grade(score, None if score is not None else str(record.get("error") or f"no score in {record[name]!r}"))
+
+
+def is_failed(record: Record, score: float | None) -> bool:
+    """Return whether a score is FastChat's -1, which stands for a reply without one."""
+    return score == FAILED and all(name in record for name in FASTCHAT)
+
+
+def winner_of(cell: object, codes: dict[str, Winner]) -> tuple[Winner | None, float | None]:
+    """Return the winner that a cell names and, where it is a number between 1 and 2, the preference for b.
+
+    That is how AlpacaEval 2 writes a preference: 1 for the first answer, 2 for the second.
+    """
+    if cell is None or isinstance(cell, bool):
+        return None, None
+    number = number_in(cell)
+    if (winner := meaning_of(cell, codes)) is not None:
+        return winner, None
+    if codes is CODES and number is not None and 1 < number < 2:
+        return ("a" if number < 1.5 else "b"), number - 1
+    return None, None
+
+
+def number_of(record: Record, name: str) -> float:
+    """Return a cell as a number; raises InputError where it is none."""
+    number = number_in(record.get(name))
+    if number is None:
+        raise InputError(f"'{name}' must be a number, found {record.get(name)!r}")
+    return number
+
+
+def models_in(record: Record) -> tuple[str, str] | None:
+    """Return who wrote the two answers of a row, or None where it does not say so of both."""
+    for names in MODELS:
+        first, second = (record.get(name) for name in names)
+        if isinstance(first, str) and isinstance(second, str) and first and second:
+            return first, second
+    return None
+
+
+def judge_in(record: Record) -> str:
+    """Return the judge that a row names, humans where it names none; FastChat's name has its prompt's after it."""
+    judge = record.get("judge", "human")
+    return str(judge[0] if isinstance(judge, list) and judge else judge)
+
+
+def _by_two(record: Record) -> Verdict | None:
+    """Return what two games, two decisions or two scores say, or None where the row has no two."""
+    if all(name in record for name in GAMES):
+        return _by_orders(*(winner_of(record[name], CODES)[0] or by_model(record[name], record) for name in GAMES))
+    decisions = record.get(JUDGMENTS)
+    if isinstance(decisions, list) and len(decisions) == 2:
+        first, second = (
+            winner_of(one.get("decision"), CODES)[0] if isinstance(one, dict) else None for one in decisions
+        )
+        return _by_orders(first, second and SWAPPED[second])
+    for names in _score_names(record):
+        return verdict_by_scores(*(Grade(number_in(record[name])) for name in names))
+    return None
+
+
+def _by_orders(first: Winner | None, second: Winner | None) -> Verdict:
+    """Return the verdict of two orders: where they disagree it is a tie, and where one is missing there is none."""
+    if first is None or second is None:
+        missing = [str(game) for game, winner in enumerate((first, second), start=1) if winner is None]
+        return Verdict(None, None, None, first, second, f"no verdict in game {' and '.join(missing)}")
+    return Verdict(first if first == second else "tie", None, None, first, second)
+
+
+def by_model(cell: object, record: Record) -> Winner | None:
+    """Return the side whose model a cell names, or None."""
+    models = models_in(record)
+    if models is None or models[0] == models[1] or cell not in models:
+        return None
+    return "a" if cell == models[0] else "b"
+
+
+def _score_names(record: Record) -> list[tuple[str, str]]:
+    """Return the names of two scores that are both there, as cells, even if one of them holds no number."""
+    return [
+        names
+        for names in BOTH_SCORES
+        if all(name in record for name in names) and any(number_in(record[name]) is not None for name in names)
+    ]
+
+
+def _two_scores(cell: object) -> tuple[float | None, float | None] | None:
+    if isinstance(cell, list) and len(cell) == 2:
+        return number_in(cell[0]), number_in(cell[1])
+    return None
+
+
+def _check_there(flag: str, name: str, names: Iterable[str]) -> None:
+    if name not in names:
+        raise InputError(f"{flag} {name}: there is no such column; there are {', '.join(sorted(names)[:12])}")
+
+
+def _present(record: Record, given: str | None, usual: Sequence[str]) -> str | None:
+    if given is not None:
+        return given if given in record else None
+    return next((name for name in usual if name in record), None)

@@ -1,0 +1,87 @@
+"""Any other file of preferences that trainer.dpo reads, as a labelled set."""
+
+from dataclasses import replace
+
+from console.errors import InputError
+from judges.labelled.columns import VERDICT, Columns
+from judges.labelled.labels import LabelledPair, from_preferred
+from judges.labelled.readers.reader import HUMANS, Found, Records, each, group_of
+from records.fields.better import better_in, says_which
+from records.fields.labelled import Labels
+from records.fields.labels import CODES
+from records.fields.preferences import Sides, says_better, sides_in
+from records.fields.rankings import answers_in
+from records.files import BadRows, Record
+from records.rows import Winner
+from records.shapes import prompt_of, responses_of, sides_of
+
+OWN = "first_order"
+"""This project's comparisons: what their judge says is no label."""
+
+
+def says_preference(record: Record) -> bool:
+    """Return whether a record says which of its answers is better, in a way that is no judge's verdict as a rule.
+
+    A `winner` or `preference` may be either: it is a label where --human-column says so.
+    """
+    try:
+        sides = sides_in(record)
+        if sides is None:
+            return sum(answer.score is not None for answer in answers_in(record)) > 1
+    except InputError:
+        return False
+    plain = {name: value for name, value in record.items() if name not in VERDICT}
+    return OWN not in record and says_which(plain, sides.names)
+
+
+def read_preferences(records: Records, bad: BadRows, columns: Columns) -> Found:
+    """Return the pairs of preference data: HelpSteer's, PKU-SafeRLHF's, the Chatbot Arena's, ranked answers and more.
+
+    Of ranked answers these are every two that are not tied. Raises InputError where labels may mean either side.
+    """
+    codes: dict[str, Winner] | None = None if columns.codes is CODES else columns.codes
+    labels = Labels("the labels", codes)
+
+    def pairs(number: str, record: Record) -> list[LabelledPair]:
+        sides = sides_in(labels.seen(record))
+        row_id = columns.id_of(record) or number
+        return _ranked(row_id, record) if sides is None else _labelled(row_id, record, sides, codes)
+
+    rows = each(records, bad, pairs, columns.id)
+    labels.check()
+    named = {str(record["annotator"]): None for _, record in records if record.get("annotator")}
+    return Found(rows, labeller=", ".join(named) or HUMANS)
+
+
+def _labelled(row_id: str, record: Record, sides: Sides, codes: "dict[str, Winner] | None") -> list[LabelledPair]:
+    label, both = better_in(record, sides.names, codes), sides_of(record)
+    assert both is not None
+    found = [(first, second) for first in both[0] for second in both[1]]
+    pairs = []
+    for place, (first, second) in enumerate(found):
+        one_id = row_id if len(found) == 1 else f"{row_id}-{place}"
+        models = {first.response: first.model, second.response: second.model}
+        if says_better(sides.names):
+            pair = from_preferred(one_id, sides.prompt, first.response, second.response, group_of(sides.prompt))
+        else:
+            texts = first.response, second.response
+            pair = LabelledPair(one_id, sides.prompt, *texts, label, group_of(sides.prompt))
+        pairs.append(replace(pair, model_a=models[pair.response_a], model_b=models[pair.response_b]))
+    return pairs
+
+
+def _ranked(row_id: str, record: Record) -> list[LabelledPair]:
+    answers = answers_in(record)
+    if not answers:
+        raise InputError("no pair, and no several answers with scores")
+    prompt, rows = prompt_of(record).prompt, responses_of(record)
+    pairs = []
+    for better, one in enumerate(answers):
+        for worse, other in enumerate(answers):
+            if one.score is None or other.score is None or one.score <= other.score or one.text == other.text:
+                continue
+            pair = from_preferred(f"{row_id}-{better}-{worse}", prompt, one.text, other.text, group_of(prompt))
+            models = rows[better].model, rows[worse].model
+            models = models if pair.label == "a" else models[::-1]
+            pairs.append(replace(pair, model_a=models[0], model_b=models[1]))
+    return pairs

@@ -1,0 +1,144 @@
+"""What tells a row of a labelled set or of a table of verdicts from the others: its keys, models, texts."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from console.errors import InputError
+from judges.labelled.columns import models_in
+from judges.labelled.labels import LabelledPair, LabelledScore
+from records.fields.preferences import SIDES, names_in, sides_in
+from records.fields.prompts import prompt_in
+from records.fields.values import is_empty
+from records.files import Record
+from records.rows import Message, text_of
+from records.shapes import UNKNOWN_MODEL
+
+TURN_KEY = "turn"
+KEYS = (
+    "pair_id", "id", "idx", "uid", "question_id", "prompt_id", "message_id", "example_id", "instruction_id", "item_id",
+    "sample_id", "row_id", "data_id", "task_id", "qid", "uuid", "key", "index", "response_id", "answer_id",
+)  # fmt: skip
+"""The names under which people number their rows; the first ones are meant for rows, the last ones for answers."""
+MODEL = ("model", "model_id", "response_source", "generator", "response_model")
+ANSWER = ("response", "output", "answer", "completion")
+TEXTS = (*SIDES, ("text_chosen", "text_rejected"))
+WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
+TURN = "1"
+"""What FastChat leaves out where there is one turn only."""
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What is known of one row; an empty field is not known."""
+
+    keys: dict[str, str] = field(default_factory=dict)
+    turn: str = ""
+    models: tuple[str, ...] = ()
+    """Of both answers in their order, or of the one."""
+    texts: tuple[str, ...] = ()
+    prompt: str = ""
+
+
+def keys_in(record: Record, given: str | None = None) -> dict[str, str]:
+    """Return the keys of a record by the names of their columns, `given` first."""
+    names = (*KEYS, TURN_KEY) if given is None else (given, *KEYS, TURN_KEY)
+    return {name: key_text(record[name]) for name in names if not is_empty(record.get(name)) and _is_key(record[name])}
+
+
+def of_pair(pair: LabelledPair) -> Traits:
+    """Return the traits of a labelled pair."""
+    return Traits(
+        pair.keys, _turn(pair), _known(pair.model_a, pair.model_b), _plain(pair.response_a, pair.response_b),
+        _words(pair.prompt),
+    )  # fmt: skip
+
+
+def of_score(item: LabelledScore) -> Traits:
+    """Return the traits of a labelled answer."""
+    prompt = _words(item.prompt)
+    return Traits(item.keys, _turn(item), _known(item.model), _plain(item.response), prompt)
+
+
+def of_sides(pair: LabelledPair) -> tuple[Traits, Traits]:
+    """Return the traits of the two answers of a labelled pair, each by itself."""
+    whole = of_pair(pair)
+    models = (pair.model_a, pair.model_b)
+    first, second = (
+        Traits(whole.keys, whole.turn, _known(model), _plain(text), whole.prompt)
+        for model, text in zip(models, (pair.response_a, pair.response_b), strict=True)
+    )
+    return first, second
+
+
+def of_record(record: Record, given: str | None, *, single: bool) -> Traits:
+    """Return the traits of a row of verdicts, about one answer where it is `single`, else about two."""
+    models: tuple[str, ...] = ()
+    if single:
+        models = next(((str(record[name]),) for name in MODEL if isinstance(record.get(name), str)), ())
+        answers = next(((record[name],) for name in ANSWER if isinstance(record.get(name), str)), ())
+        prompt, texts = _prompt(record) if answers else "", _plain(*answers) if answers else ()
+    else:
+        models = models_in(record) or ()
+        prompt, texts = _sides(record)
+    keys = keys_in(record, given)
+    return Traits(keys, keys.get(TURN_KEY, ""), models, texts, prompt)
+
+
+def _turn(row: LabelledPair | LabelledScore) -> str:
+    return row.meta.get(TURN_KEY) or row.keys.get(TURN_KEY, "")
+
+
+def _sides(record: Record) -> tuple[str, tuple[str, ...]]:
+    """Return the prompt and the two answers of a record, each empty where it is not there or cannot be read."""
+    try:
+        sides = sides_in(record)
+    except InputError:
+        sides = None
+    if sides is not None and len(sides.first) == len(sides.second) == 1:
+        return _words(sides.prompt), _plain(sides.first[0], sides.second[0])
+    try:
+        names = names_in(record)
+    except InputError:
+        names = None
+    for one, other in [names] if names else TEXTS:
+        if isinstance(record.get(one), str) and isinstance(record.get(other), str):
+            return _prompt(record), _plain(record[one], record[other])
+    return _prompt(record), ()
+
+
+def _prompt(record: Record) -> str:
+    try:
+        return _words(prompt_in(record))
+    except InputError:
+        return ""
+
+
+def _words(prompt: str | list[Message]) -> str:
+    return " ".join(text_of(prompt).split())
+
+
+def _plain(*texts: str) -> tuple[str, ...]:
+    """Return texts without differences of spacing; nothing where none of them says anything."""
+    found = tuple(" ".join(text.split()) for text in texts)
+    return found if any(found) else ()
+
+
+def _known(*models: str) -> tuple[str, ...]:
+    return () if UNKNOWN_MODEL in models or not all(models) else models
+
+
+def _is_key(value: object) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def key_text(value: object) -> str:
+    """Return a key as text: 7, 7.0 and "7" are one, since tables write numbers as they like."""
+    text = str(value).strip()
+    return str(int(text.partition(".")[0])) if WHOLE.fullmatch(text) and len(text) < 40 else text
+
+
+def columns_of(rows: Sequence[Traits]) -> list[str]:
+    """Return the names of the key columns that the rows have, in the order in which they are tried."""
+    names = dict.fromkeys(name for row in rows for name in row.keys if name != TURN_KEY)
+    return sorted(names, key=lambda name: KEYS.index(name) if name in KEYS else -1)

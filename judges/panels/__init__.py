@@ -1,0 +1,1 @@
+"""Panels: several judges of the same answers, and their agreement."""

@@ -1,0 +1,200 @@
+"""Which of the places in a reply that give a verdict counts, and what speaks against it.
+
+What cannot be told apart: a reply that quotes several lines, one of them in the form of a verdict, and stops there of
+its own accord without a verdict of its own. A reply that is cut off there is never read (`judges.parsing.verdict`).
+"""
+
+import re
+from bisect import bisect_right
+from dataclasses import replace
+from itertools import pairwise
+
+from judges.parsing import doubts, patterns
+from judges.parsing.places import LOOKED_AT, WITHOUT_LABEL, Claim, differ, labelled
+from judges.parsing.text import QUOTED, without_markup
+from judges.parsing.values import NO_VERDICT, value_of
+from judges.rubrics.rubric import Rubric
+
+_QUOTATION_ENDS = re.compile(r"[\"”»」]")
+_MEANING = re.compile(r" ?[=:(–—-]{1,2} ?[^\W\d]")
+_IF_ANSWER = re.compile(r"[^.!?\n]{0,60}\b(?:if|had|were) (?:it|they|this|the|answer|response|[AB])\b", re.IGNORECASE)
+_EXAMPLE = re.compile(
+    r"^[ #*<\[]*(?:(?:the|next|another|new) )?(?:example|request|question|prompt|input|instruction|task|query|problem"
+    r"|answer|response|submission)\b[ *]*(?:\d+|[A-Z]\b)?[ *]*(?:[:\]>]|$)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_INTRODUCES = re.compile(
+    r"\b(?:reads?|says?|said|writes?|wrote|claims?|contains?|states?|ends? with|quotes?|begins?):[^\S\n]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""The end of a line after which a text is repeated."""
+_NEXT_TURN = re.compile(r"^[ #*]*(?:human|user|instruction)\b[ *]*:", re.IGNORECASE | re.MULTILINE)
+
+
+def text_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
+    """Return the verdict for each of the rubric's labels, or why there is none."""
+    unmarked = without_markup(text)
+    quotations = list(QUOTED.finditer(text))
+    names = {label: (label, *rubric.other_labels) if label == rubric.label else (label,) for label in rubric.labels}
+    claims = {
+        label: _unquoted([claim for name in mine for claim in labelled(unmarked, name, rubric)], text, quotations)
+        for label, mine in names.items()
+    }
+    claims = _doubted(claims, unmarked, rubric)
+    end = _turn_end(text, [claim.end for mine in claims.values() for claim in mine])
+    claims = {label: [claim for claim in mine if claim.start < end] for label, mine in claims.items()}
+    if not rubric.criteria and not claims[rubric.label]:
+        claims[rubric.label] = _without_label(text, unmarked, quotations, rubric)
+    found: dict[str, float] = {}
+    chosen = {label: _chosen(mine) for label, mine in claims.items()}
+    for label, claim in chosen.items():
+        if claim.value is None:
+            return f"{label}: {claim.error}" if rubric.criteria else str(claim.error)
+        found[label] = claim.value
+    if not _stand_together(list(chosen.values()), [claim for mine in claims.values() for claim in mine]):
+        return "the criteria do not stand together in the order asked for"
+    if any(_lists_scale(mine, unmarked) for mine in claims.values()):
+        return "no verdict: a list of the scale"
+    last = max(claim.end for claim in chosen.values())
+    lines = [[claim for claim in mine if claim.opens_line] for mine in claims.values()]
+    if any(map(differ, lines)) and not _ends(text[:end], last):
+        return "contradictory: several verdicts, and the last is not the end of the reply"
+    if any(differ(mine) and not _settled_after(mine, unmarked) for mine in lines):
+        return "contradictory: several verdicts, and nothing says that the last one is the answer's"
+    if doubts.is_taken_back(unmarked[last:end]) or _replaced(unmarked[last:end], chosen[rubric.labels[-1]], rubric):
+        return "contradictory: the verdict is taken back"
+    return found
+
+
+def _settled_after(claims: list[Claim], text: str) -> bool:
+    """Return whether a line says something before the last of several verdicts, and no other example begins there."""
+    first, last = claims[0], claims[-1]
+    if _INTRODUCES.search(text, 0, first.start):
+        return True  # what stands before the last one is repeated
+    others = [claim for claim in claims if claim.value != last.value]
+    line, _, below = text[max(claim.end for claim in others) : last.start].partition("\n")
+    example = _EXAMPLE.search(text, first.end, last.start)
+    said = line + below if _QUOTATION_ENDS.search(line) else below  # else the line says what the verdict is of
+    return bool(re.search(r"\w", said)) and not (example and not _in_quotation(text, example.start()))
+
+
+def _replaced(tail: str, claim: Claim, rubric: Rubric) -> bool:
+    """Return whether a line below a verdict gives another one in its place."""
+    below = tail.find("\n")
+    pattern = patterns.patterns_of(rubric.labels[-1], tuple(rubric.values)).below
+    for found in pattern.finditer(tail, below) if below >= 0 else ():
+        value = value_of(next(filter(None, found.groups())), rubric)
+        on_scale = value is not None and rubric.scale[0] <= value <= rubric.scale[1]
+        if _IF_ANSWER.match(tail, found.end()):
+            continue  # B would be better if it had sources
+        if on_scale and value != claim.value and not doubts.not_own(doubts.sentence_before(tail, found.start()), ""):
+            return True
+    return False
+
+
+def _lists_scale(claims: list[Claim], text: str) -> bool:
+    """Return whether lines with verdicts only say what each of them means: Score: 5 = perfect."""
+    explained = [claim for claim in claims if claim.opens_line and _MEANING.match(text, claim.end)]
+    return len({claim.value for claim in explained}) > 2 and explained[-1] == claims[-1]
+
+
+def _turn_end(text: str, ends: list[int]) -> int:
+    """Return where a user speaks next, in a line that says so, after a verdict; the end of the text if none does."""
+    first = min(ends, default=None)
+    turn = None if first is None else _NEXT_TURN.search(text, first)
+    return turn.start() if turn and not _in_quotation(text, turn.start()) else len(text)
+
+
+def _in_quotation(text: str, place: int) -> bool:
+    return bool(len(re.findall(r'(?<!\w)"|"(?!\w)', text[:place])) % 2)
+
+
+def _ends(text: str, end: int) -> bool:
+    """Return whether a verdict up to `end` is the reply's last word, with perhaps a reason in its own line."""
+    line, _, rest = text[end:].partition("\n")
+    quotation = _QUOTATION_ENDS.search(line)  # the end of one that began lines before
+    return not re.search(r"\w", rest + line[quotation.end() :] if quotation else rest)
+
+
+def _chosen(claims: list[Claim]) -> Claim:
+    """Return the claim that counts: the last that opens a line, or else the last; one without a value where none does.
+
+    What is said after it, and without one that opens a line all that is said, must not speak against it.
+    """
+    if not claims:
+        return Claim(0, 0, None, NO_VERDICT)
+    lines = [claim for claim in claims if claim.opens_line]
+    last = lines[-1] if lines else claims[-1]
+    said = [claim.value for claim in claims if not lines or claim.start >= last.start]
+    if set(said) == {last.value}:
+        return last
+    shown = dict.fromkeys("none" if value is None else f"{value:g}" for value in said)
+    return Claim(0, 0, None, f"contradictory: {' and '.join(shown)}"[:200])
+
+
+def _stand_together(chosen: list[Claim], claims: list[Claim]) -> bool:
+    """Return whether the verdicts on several criteria are one list; else some of them may be quoted."""
+    starts = [claim.start for claim in chosen]
+    inside = [claim for claim in claims if starts[0] <= claim.start <= starts[-1]]
+    return len(chosen) == 1 or (starts == sorted(starts) and len(inside) == len(chosen))
+
+
+def _doubted(claims: dict[str, list[Claim]], text: str, rubric: Rubric) -> dict[str, list[Claim]]:
+    """Return `claims`, without the values of those that the words around them leave open or take back."""
+    starts = sorted({claim.start for mine in claims.values() for claim in mine})
+    ends = dict(pairwise([*starts, len(text)]))  # the next verdict's words are its own
+
+    def rest_of(claim: Claim) -> str:
+        return text[claim.end : min(ends[claim.start], claim.end + doubts.LOOKED_AT)].partition("\n")[0]
+
+    return {
+        label: [_doubted_by(claim, text, rest_of(claim), label, rubric) for claim in mine]
+        for label, mine in claims.items()
+    }
+
+
+def _doubted_by(claim: Claim, text: str, rest: str, label: str, rubric: Rubric) -> Claim:
+    """Return `claim`, without its value if what stands before it or `rest` after it leaves it open or takes it back."""
+    if claim.value is None:
+        return claim
+    if "[" in text[claim.start : claim.end] and "]" not in text[claim.start : claim.end] + rest:
+        return _without_value(claim, text, "no verdict: its bracket is not closed")
+    if (patterns.WORD_GOES_ON if rubric.values else patterns.NUMBER_GOES_ON).match(rest):
+        return _without_value(claim, text, "no verdict: it goes on")
+    hedged = doubts.is_hedged(rest, is_word=bool(rubric.values))
+    if hedged or doubts.is_hedged_before(doubts.sentence_before(text, claim.start)):
+        return _without_value(claim, text, "no verdict: it is hedged")
+    if rubric.criteria and doubts.is_taken_back(rest):  # else it is looked for after the verdict that counts
+        return _without_value(claim, text, "contradictory: taken back")
+    another = patterns.patterns_of(label, tuple(rubric.values)).another
+    others = [value_of(other["another"], rubric) for other in another.finditer(rest)]
+    if set(others) - {claim.value} and not doubts.add_up(others, claim.value):
+        return _without_value(claim, text, "contradictory")
+    return claim
+
+
+def _without_value(claim: Claim, text: str, why: str) -> Claim:
+    return replace(claim, value=None, error=f"{why}: {' '.join(text[claim.start : claim.end + 40].split())[:80]!r}")
+
+
+def _without_label(text: str, unmarked: str, quotations: list[re.Match[str]], rubric: Rubric) -> list[Claim]:
+    """Return verdicts that can be nothing else although the rubric's label is not there: of the first kind found."""
+    for kind in WITHOUT_LABEL:
+        if claims := _unquoted(list(kind(unmarked, rubric)), text, quotations):
+            return _doubted({rubric.label: claims}, unmarked, rubric)[rubric.label]
+    return []
+
+
+def _unquoted(claims: list[Claim], text: str, quotations: list[re.Match[str]]) -> list[Claim]:
+    """Return the claims that are the judge's own words, in their order."""
+    starts = [quotation.start() for quotation in quotations]
+    places = [(claim, bisect_right(starts, claim.start) - 1) for claim in sorted(claims, key=lambda claim: claim.start)]
+    return [claim for claim, i in places if i < 0 or not _quotes(quotations[i], claim, text)]
+
+
+def _quotes(quotation: re.Match[str], claim: Claim, text: str) -> bool:
+    if claim.end > quotation.end():
+        return False
+    before = text[max(0, quotation.start() - LOOKED_AT) : quotation.start()].rpartition("\n")[2]
+    after = text[quotation.end() : quotation.end() + LOOKED_AT].partition("\n")[0]
+    return bool(quotation[0][0] == ">" or re.search(r"\w", before + after))  # marks around a whole line are an ornament

@@ -1,0 +1,1 @@
+"""Stored replies, read again with another parser, rubric or aggregation."""

@@ -1,0 +1,149 @@
+"""Searches that lie elsewhere: a server that is asked over HTTP, and a Python function of the user's own."""
+
+import importlib
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from console.address import Address, basic, masked, secrets_of, shown
+from console.errors import EngineError, InputError
+from engines.served import in_flight
+from engines.served.http_call import CallFailed, Limits, post
+from engines.served.replies.body import BrokenReply, parse_body
+from engines.served.replies.failures import may_pass, said_of_error, says_something, shortened, status_of
+from judges.retrieval.search.corpus import Passage
+from records.keys import content_key
+
+TIMEOUT_S = 30.0
+RETRIES = 3
+FIRST_WAIT_S = 1.0
+QUERIES_A_CALL = 64
+
+
+class Found(msgspec.Struct):
+    """A passage as another search gives it; fields that are not named here are left out."""
+
+    text: str
+    id: str | int | None = None
+    title: str | None = None
+    url: str | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class HTTPSearch:
+    """Asks a server: POST {"queries": [...], "k": 5}, answered by [[{"id", "title", "text", "score"}, ...], ...]."""
+
+    url: str = field(repr=False)  # may have a key
+    timeout_s: float = TIMEOUT_S
+    first_wait_s: float = FIRST_WAIT_S
+
+    @property
+    def digest(self) -> str:
+        """Identifies the address, without its secrets; what lies behind it cannot be known."""
+        return content_key("http", shown(self.url))
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[Passage]]:
+        """Return up to `k` passages for each query; raises EngineError where the server does not give them."""
+        chunks = [list(queries[start : start + QUERIES_A_CALL]) for start in range(0, len(queries), QUERIES_A_CALL)]
+        bodies = [json.dumps({"queries": chunk, "k": k}).encode() for chunk in chunks]
+        found: list[list[Passage]] = []
+        for chunk, reply in zip(
+            chunks, in_flight.results(self._opened(bodies), iter(range(len(chunks))), 1), strict=True
+        ):
+            found += _passages(reply, len(chunk), k, shown(self.url))
+        return found
+
+    def _opened(self, bodies: Sequence[bytes]) -> in_flight.Opened[object]:
+        address, secrets = Address.of(self.url), secrets_of(self.url)
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if address.user:
+            headers["Authorization"] = f"Basic {basic(address.user)}"
+        limits = Limits(self.timeout_s, (RETRIES + 2) * self.timeout_s, RETRIES, self.first_wait_s)
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[in_flight.Ask[object]]:
+            async with aiohttp.ClientSession() as session:
+
+                async def ask(index: int) -> object:
+                    try:
+                        return (await post(session, address.url(), headers, bodies[index], _read, limits)).reply
+                    except CallFailed as failed:
+                        status = "HTTP " if failed.status is not None else ""
+                        tries = f"the search server gave no answer in {failed.n_calls} attempts"
+                        reason = shortened(masked(f"{status}{failed.reason}", secrets))
+                        raise EngineError(f"{shown(self.url)}: {tries}: {reason}") from None
+
+                yield ask
+
+        return opened
+
+
+def _read(data: bytes) -> object:
+    """Return what a search server says; raises BrokenReply where it says that something is wrong."""
+    found = parse_body(data)
+    if isinstance(found, dict) and says_something(found.get("error")):
+        status = status_of(found["error"])
+        raise BrokenReply(said_of_error(found["error"], status), status=status, may_pass=may_pass(status))
+    return found
+
+
+@dataclass(frozen=True)
+class FunctionSearch:
+    """Calls `function(queries, k)`, which returns one list of passages or dicts for each query."""
+
+    name: str
+    function: Callable[[list[str], int], Any]
+
+    @property
+    def digest(self) -> str:
+        """Identifies the function by its name; give it another one when it changes."""
+        return content_key("function", self.name)
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[Passage]]:
+        """Return up to `k` passages for each query; raises EngineError where the function fails."""
+        if not queries:
+            return []
+        try:
+            reply = self.function(list(queries), k)
+        except Exception as error:  # it is the user's: anything can come out of it
+            raise EngineError(f"{self.name}: the search function failed: {type(error).__name__}: {error}") from error
+        return _passages(reply, len(queries), k, self.name)
+
+
+def open_http(url: str) -> HTTPSearch:
+    """Return the search at `url`; nothing is asked yet."""
+    return HTTPSearch(url)
+
+
+def open_function(name: str) -> FunctionSearch:
+    """Return the search function called `module:function`; raises InputError where there is none."""
+    module_name, _, function_name = name.partition(":")
+    try:
+        function = getattr(importlib.import_module(module_name), function_name, None)
+    except ImportError as error:
+        raise InputError(f"--search {name}: the module cannot be imported: {error}") from None
+    if not callable(function):
+        raise InputError(f"--search {name}: the module {module_name} has no function '{function_name}'")
+    return FunctionSearch(name, function)
+
+
+def _passages(reply: object, n_queries: int, k: int, source: str) -> list[list[Passage]]:
+    """Return what another search gave as passages; raises EngineError where it has another form."""
+    try:
+        lists = msgspec.convert(reply, list[list[Found]], from_attributes=True)
+    except msgspec.ValidationError as error:
+        raise EngineError(f"{source}: not a list of passages for each query: {error}") from None
+    if len(lists) != n_queries:
+        raise EngineError(f"{source}: {n_queries} queries were asked and {len(lists)} lists came back")
+    return [[_passage(found) for found in some[:k] if found.text.strip()] for some in lists]
+
+
+def _passage(found: Found) -> Passage:
+    name = content_key(found.title, found.text) if found.id is None else str(found.id)
+    return Passage(name, found.text, found.title, found.url, found.score)

@@ -1,1 +1,0 @@
-"""What a judge behind a server needs besides."""
