@@ -31,7 +31,8 @@ from console.command import Flags, run
 from console.ranges import Count
 from console.writing import OutFile, OutFolder
 from experiments.arms import ArmAndSeed, print_plan, print_results, run_missing, seed_folder, wanted
-from experiments.known_truth.arms import ARMS, Size
+from experiments.known_truth.arms import ARMS
+from experiments.world.sizes import Size
 
 if TYPE_CHECKING:
     from experiments.known_truth.results import ArmResult
@@ -79,11 +80,12 @@ def run_all(pairs: "list[ArmAndSeed]", config: Config) -> "list[ArmResult]":
 def _one(name: str, seed: int, row_id: str, config: Config) -> "ArmResult":
     import time
 
-    from experiments.known_truth.arms import Seeds, recipe
+    from experiments.known_truth.arms import recipe
     from experiments.known_truth.circle import model_folder, run_arm
-    from experiments.known_truth.data import prepare
     from experiments.known_truth.measure import learnt, measure, measured_folder
     from experiments.known_truth.results import ArmResult
+    from experiments.world.data import prepare
+    from experiments.world.sizes import Seeds
 
     arm, size = ARMS[name], config.size
     seeds = Seeds(seed_folder(config, asdict(size), seed))

@@ -1,19 +1,17 @@
 """The arms of the experiment: the whole loop, and the loop with one thing changed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from console.ranges import Count, Positive, Share
-from experiments.known_truth.model import ModelOptions
-from experiments.known_truth.world import TOP
+from experiments.world.sizes import ITERATIONS, Seeds, Size
+from experiments.world.world import TOP
 
 if TYPE_CHECKING:
     from judges.options import Reading
     from trainer.loop.recipe import Config
 
 RUBRIC = Path(__file__).parent / "rubric.toml"
-ITERATIONS = 3
 PERFECT = TOP - 1.0
 """The expected score that counts as perfect: it hardly ever reaches the end of the scale."""
 
@@ -56,47 +54,6 @@ ARMS = {
     "truth": Arm("bound: the truth is the judge", judge="truth"),
     "random": Arm("bound: the scores are drawn at random", judge="random"),
 }
-
-
-@dataclass(frozen=True)
-class Size:
-    """How large one experiment is; the defaults are those of the documented table."""
-
-    model: ModelOptions = field(default_factory=ModelOptions)
-    ift: Count = 64
-    """Right answers that M1 learns to answer from."""
-    eft: Count = 500
-    """Instructions with `rated` answers each that M1 learns to judge from."""
-    rated: Count = 8
-    noise: Share = 0.1
-    """The share of the ratings that are another class than the truth, drawn evenly."""
-    prompts: Count = 512
-    """New instructions a round."""
-    held_out: Count = 200
-    """Instructions that measure; each is answered `answers` times."""
-    answers: Count = 4
-    sft_epochs: Count = 6
-    sft_learning_rate: Positive = 1e-3
-    sft_batch_size: Count = 32
-    dpo_epochs: Count = 2
-    dpo_learning_rate: Positive = 3e-4
-    dpo_batch_size: Count = 16
-
-
-@dataclass(frozen=True)
-class Seeds:
-    """The files and prompts that all arms of one seed share; made by `experiments.known_truth.data`."""
-
-    folder: Path
-
-    @property
-    def base(self) -> Path:
-        """The folder of M0."""
-        return self.folder / "base"
-
-    def file(self, name: str) -> Path:
-        """Return the file of prompts, IFT or EFT rows."""
-        return self.folder / "seeds" / f"{name}.jsonl"
 
 
 def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> "Config":

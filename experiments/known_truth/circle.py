@@ -8,9 +8,10 @@ from random import Random
 
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from experiments.known_truth.arms import ITERATIONS, Arm, Seeds, Size, recipe
-from experiments.known_truth.data import prompts_of
-from experiments.known_truth.world import LEVELS, quality
+from experiments.known_truth.arms import Arm, recipe
+from experiments.world.data import prompts_of
+from experiments.world.sizes import ITERATIONS, Seeds, Size
+from experiments.world.world import LEVELS, quality
 from records import Judgment, Prompt, Store
 from records.keys import content_key
 from records.runs import Run

@@ -9,10 +9,10 @@ from statistics import fmean
 import msgspec
 
 from engines.protocol import Sampling
-from experiments.known_truth.arms import ITERATIONS, Seeds, Size
 from experiments.known_truth.circle import model_folder
-from experiments.known_truth.data import prompts_of, truth_of
-from experiments.known_truth.world import TOP, quality
+from experiments.world.data import prompts_of, truth_of
+from experiments.world.sizes import ITERATIONS, Seeds, Size
+from experiments.world.world import TOP, quality
 from records import Judgment, Pair, Response, Store, messages_of, read_rows, text_of
 from records.files import BadRows
 from records.finish import cut_off

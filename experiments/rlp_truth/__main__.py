@@ -80,10 +80,10 @@ def run_all(pairs: "list[ArmAndSeed]", config: Config) -> "list[ArmResult]":
 def _one(name: str, seed: int, row_id: str, config: Config) -> "ArmResult":
     import time
 
-    from experiments.known_truth.arms import Seeds
     from experiments.rlp_truth.circle import prepare_seed, run_arm
     from experiments.rlp_truth.measure import measure
     from experiments.rlp_truth.results import ArmResult
+    from experiments.world.sizes import Seeds
 
     arm, size = ARMS[name], config.size
     seeds = Seeds(seed_folder(config, asdict(size), seed))

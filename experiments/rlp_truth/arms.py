@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from console.ranges import Count, Couple, FlipShare, NotNegative, Number, Positive, Share
-from experiments.known_truth.arms import Seeds
-from experiments.known_truth.model import ModelOptions
+from experiments.world.model import ModelOptions
+from experiments.world.sizes import Seeds
 
 if TYPE_CHECKING:
     from trainer.reward_model.bottleneck_options import Objective

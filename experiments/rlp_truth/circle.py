@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engines.protocol import Sampling
-from experiments.known_truth.arms import Seeds
-from experiments.known_truth.arms import Size as WorldSize
-from experiments.known_truth.data import prepare, prompts_of
 from experiments.rlp_truth.arms import ARMS, PPO, Arm, Size, recipe
 from experiments.rlp_truth.labeller import labelled
+from experiments.world.data import prepare, prompts_of
+from experiments.world.sizes import Seeds
+from experiments.world.sizes import Size as WorldSize
 from records import Response, Store
 from records.keys import derived_seed
 from records.runs import Run

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from experiments.known_truth.world import quality
+from experiments.world.world import quality
 from judges.judging.pairwise import Contest
 from records import Pair, Response, messages_of, text_of
 from trainer.rlp.preferences import contests_of

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
-from experiments.known_truth.arms import Seeds
-from experiments.known_truth.data import truth_of
 from experiments.known_truth.measure import Accuracy, accuracy
-from experiments.known_truth.world import TOP
 from experiments.rlp_truth.arms import ARMS, PPO, Arm, Size, recipe
 from experiments.rlp_truth.circle import HELD_OUT, answers_of, run_arm
 from experiments.rlp_truth.labeller import truly_ordered, worth
+from experiments.world.data import truth_of
+from experiments.world.sizes import Seeds
+from experiments.world.world import TOP
 from records import Judgment, Pair, Response, Store, answer_key, read_rows, text_of
 from records.runs import Run
 from trainer.run.integrity import REWARD_MODEL

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from console.errors import InputError, RowError
-from evals.alpaca_format import Annotation, annotation_row, output_row, read_annotations, write_json
-from evals.alpaca_package import win_rates, write_leaderboard
+from evals.alpaca.format import Annotation, annotation_row, output_row, read_annotations, write_json
+from evals.alpaca.metrics import win_rates, write_leaderboard
 from records import Comparison, Prompt, Response, Usage
 from records.files import BadRows
 from records.shapes import read_responses

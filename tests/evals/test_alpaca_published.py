@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from evals.alpaca_format import Annotation, alpaca_index, read_annotations
-from evals.alpaca_package import Metrics, score, win_rates
-from evals.sources import LengthFiles
+from evals.alpaca.format import Annotation, alpaca_index, read_annotations
+from evals.alpaca.metrics import Metrics, score, win_rates
+from evals.alpaca.sources import LengthFiles
 from records.files import BadRows
 from tests.conftest import ROOT
 

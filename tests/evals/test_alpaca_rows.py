@@ -9,10 +9,10 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError
-from evals import alpaca
-from evals.alpaca_format import read_annotations
-from evals.alpaca_package import win_rates
-from evals.alpaca_rows import Annotation, each_once
+from evals.alpaca import __main__ as alpaca
+from evals.alpaca.format import read_annotations
+from evals.alpaca.metrics import win_rates
+from evals.alpaca.rows import Annotation, each_once
 from records.files import BadRows
 
 Row = dict[str, Any]

@@ -12,7 +12,7 @@ from console.command import parse
 from console.errors import InputError, JudgeError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from evals.alpaca import Config, main
+from evals.alpaca.__main__ import Config, main
 from records import Comparison, Response, read_rows
 from records.store import write_atomic
 from tests.fences import plain

@@ -6,8 +6,8 @@ import pytest
 
 from console.errors import InputError
 from engines.options import EngineOptions
-from evals.options import JudgeFlags
-from evals.sources import HubError, LengthFiles, hub_file, load_benchmark
+from evals.alpaca.options import JudgeFlags
+from evals.alpaca.sources import HubError, LengthFiles, hub_file, load_benchmark
 from records.files import BadRows
 from records.runs import Run
 
@@ -80,7 +80,7 @@ def test_answers_get_the_limit_at_which_the_baselines_were_cut_off(tmp_path: Pat
 @pytest.mark.parametrize(("version", "name"), [(2, "alpaca_eval_gpt4_baseline.json"), (1, "alpaca_eval.json")])
 def test_the_hub_comes_before_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: Any, name: str) -> None:
     written(tmp_path / name, outputs("from the hub"))
-    monkeypatch.setattr("evals.sources.hub_file", lambda asked: tmp_path / asked)
+    monkeypatch.setattr("evals.alpaca.sources.hub_file", lambda asked: tmp_path / asked)
     found = load_benchmark(None, None, version, Run(tmp_path), BadRows())
     assert [prompt.prompt for prompt in found.prompts] == ["from the hub"]
 

@@ -8,8 +8,8 @@ import pytest
 import judges.judging.reward_model
 from console.command import parse
 from engines.reward_model import RewardModel
-from evals.ranking_metrics import BEST, TIE_WRONG
-from evals.reward_model import Config, main
+from evals.reward_model.__main__ import Config, main
+from evals.reward_model.metrics import BEST, TIE_WRONG
 from records import Judgment, read_rows
 from tests.engines.test_reward_scoring import save_reward_model
 from tests.evals.test_reward_model import KilledError, report, scored, value

@@ -14,7 +14,8 @@ from console.command import parse
 from console.errors import InputError, JudgeError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from evals.ranking_metrics import (
+from evals.reward_model.__main__ import Config, main
+from evals.reward_model.metrics import (
     BEST,
     EXACT,
     KENDALL,
@@ -27,8 +28,7 @@ from evals.ranking_metrics import (
     measures,
     prompts_of,
 )
-from evals.ranking_report import LONGER, Judged, compared
-from evals.reward_model import Config, main
+from evals.reward_model.report import LONGER, Judged, compared
 from judges.labelled.ranked import RankedAnswers
 from judges.labelled.ranked_files import read_ranked
 from records.files import BadRows

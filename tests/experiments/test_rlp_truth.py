@@ -6,13 +6,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from experiments.known_truth.arms import Seeds
-from experiments.known_truth.model import ModelOptions
 from experiments.rlp_truth.__main__ import Config, run_all
 from experiments.rlp_truth.arms import ARMS, Size, recipe
 from experiments.rlp_truth.labeller import labelled, truly_ordered, worth
 from experiments.rlp_truth.report import against, policy_table, reward_table
 from experiments.rlp_truth.results import ArmResult
+from experiments.world.model import ModelOptions
+from experiments.world.sizes import Seeds
 from records import Response
 
 FEW = ("sft", "best_of_n", "ppo", "uml", "spg")

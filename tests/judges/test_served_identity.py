@@ -13,7 +13,7 @@ from console.errors import EngineError, InputError
 from engines.options import EngineOptions, open_engine
 from engines.protocol import NoLogprobsError, Request, Sampling
 from engines.served.openai_engine import OpenAIEngine, open_openai
-from evals.options import JudgeFlags
+from evals.alpaca.options import JudgeFlags
 from judges import Judge, compare, score
 from judges.judging.judge import Judge as WholeJudge
 from judges.judging.judge import open_judge

@@ -26,7 +26,7 @@ from engines.options import EngineOptions, SharedEngineOptions, is_iteration, pi
 from judges.options import JudgeOptions
 
 if TYPE_CHECKING:
-    from evals.ranking_report import Comparison, Judged
+    from evals.reward_model.report import Comparison, Judged
     from judges.labelled.ranked import RankedAnswers
     from judges.panels.panel import Member
     from records import Judgment, Response
@@ -60,8 +60,8 @@ class Config(Flags):
 def main(config: Config) -> None:
     """Read, judge, measure, write the report, and print it."""
     config = replace(config, engine=pinned(config.engine))
-    from evals.ranking_metrics import prompts_of
-    from evals.ranking_report import compared
+    from evals.reward_model.metrics import prompts_of
+    from evals.reward_model.report import compared
     from judges.labelled.ranked_files import read_ranked
     from records.files import BadRows, take
 
@@ -140,7 +140,7 @@ def _judged_by(
 ) -> "Judged":
     from collections import Counter
 
-    from evals.ranking_report import Judged
+    from evals.reward_model.report import Judged
     from records import text_of
 
     by_text: dict[tuple[str, str], Judgment] = {}
@@ -184,7 +184,7 @@ def _report(config: Config, found: "Comparison") -> None:
 
     from console.progress import say
     from console.table import print_table
-    from evals.ranking_report import as_json, markdown, said, tables
+    from evals.reward_model.report import as_json, markdown, said, tables
     from judges.judging.judge import require_coverage
     from records import write_atomic
     from records.keys import content_key

@@ -5,9 +5,9 @@ from itertools import islice
 from random import Random
 
 from console.errors import InputError
-from experiments.known_truth.arms import ITERATIONS, Seeds, Size
-from experiments.known_truth.model import pretrain
-from experiments.known_truth.world import LEVELS, corrupt, instructions, quality, right, written
+from experiments.world.model import pretrain
+from experiments.world.sizes import ITERATIONS, Seeds, Size
+from experiments.world.world import LEVELS, corrupt, instructions, quality, right, written
 from records import Prompt, Response, read_rows
 from records.keys import content_key
 from records.store import write_rows

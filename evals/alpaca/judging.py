@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from console.errors import InputError, JudgeError
 from engines.options import EngineOptions
 from engines.protocol import Engine
-from evals.options import JudgeFlags
+from evals.alpaca.options import JudgeFlags
 from judges.judging.judge import Judge, open_judge
 from judges.rubrics.rubric import load_rubric
 

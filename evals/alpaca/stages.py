@@ -5,8 +5,8 @@ from pathlib import Path
 
 from engines.answers import answer_into
 from engines.protocol import Engine, Sampling
-from evals.alpaca_format import Annotation, annotation_row, output_row
-from evals.sources import Benchmark, key_of
+from evals.alpaca.format import Annotation, annotation_row, output_row
+from evals.alpaca.sources import Benchmark, key_of
 from judges.judging.judge import Judge
 from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id
 from records import Comparison, Prompt, Response, Store

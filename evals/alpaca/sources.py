@@ -6,7 +6,7 @@ from pathlib import Path
 
 from console.errors import InputError
 from console.progress import say
-from evals.options import AlpacaVersion
+from evals.alpaca.options import AlpacaVersion
 from records import Message, Prompt, Response, messages_of, text_of
 from records.files import BadRows, take
 from records.finish import at_token_limit

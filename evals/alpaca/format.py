@@ -8,7 +8,7 @@ import msgspec
 
 from console.errors import InputError, RowError
 from console.progress import say
-from evals.alpaca_rows import Annotation, alpaca_index, one_measurement
+from evals.alpaca.rows import Annotation, alpaca_index, one_measurement
 from records import Comparison, Prompt, Response, text_of
 from records.files import BadRows, Record, read_records
 from records.inputs import stem_of

@@ -22,14 +22,14 @@ from console.output import tell, tell_json
 from console.ranges import Count, NotNegative, ShareAbove0
 from console.writing import OutFolder
 from engines.options import EngineOptions, SharedEngineOptions, is_iteration, pinned
-from evals.options import AlpacaVersion, JudgeFlags, SharedJudgeFlags
+from evals.alpaca.options import AlpacaVersion, JudgeFlags, SharedJudgeFlags
 
 if TYPE_CHECKING:
     from console.table import Cell
     from engines.protocol import Sampling
-    from evals.alpaca_format import Annotation
-    from evals.alpaca_package import Metrics
-    from evals.sources import Benchmark, LengthFiles
+    from evals.alpaca.format import Annotation
+    from evals.alpaca.metrics import Metrics
+    from evals.alpaca.sources import Benchmark, LengthFiles
     from records.runs import Run
 
 BENCHMARK = "alpaca_eval"
@@ -84,7 +84,7 @@ class Result:
 def main(config: Config) -> None:
     """Answer, compare, score, and print the leaderboard row."""
     config = replace(config, engine=pinned(config.engine))
-    from evals.contests import check_coverage, check_judge_flags
+    from evals.alpaca.judging import check_coverage, check_judge_flags
     from records.files import check_limit
 
     check_limit(config.limit)
@@ -101,9 +101,9 @@ def main(config: Config) -> None:
 
 def score_stored(config: Config) -> Result | None:
     """Return the score of stored annotations; None with --dry-run. Asks no model."""
-    from evals.alpaca_format import read_annotations
-    from evals.alpaca_package import score, write_leaderboard
-    from evals.alpaca_rows import each_once, say_missing
+    from evals.alpaca.format import read_annotations
+    from evals.alpaca.metrics import score, write_leaderboard
+    from evals.alpaca.rows import each_once, say_missing
     from records.files import BadRows
 
     path = config.annotations or Path()
@@ -124,7 +124,7 @@ def score_stored(config: Config) -> Result | None:
 def evaluate(config: Config) -> Result | None:
     """Return how the model does against the baseline, all files written; None with --dry-run."""
     from engines.protocol import Sampling
-    from evals.sources import load_benchmark
+    from evals.alpaca.sources import load_benchmark
     from records.files import BadRows
 
     latest = _run_of(config.engine)
@@ -142,10 +142,10 @@ def evaluate(config: Config) -> Result | None:
 
 def _evaluate(config: Config, benchmark: "Benchmark", sampling: "Sampling", folder: Path) -> Result:
     from engines.options import open_engine
-    from evals.alpaca_format import keep_apart, write_json
-    from evals.alpaca_package import score, write_leaderboard
-    from evals.alpaca_stages import annotate, answer, model_outputs
-    from evals.contests import open_pairwise_judge
+    from evals.alpaca.format import keep_apart, write_json
+    from evals.alpaca.judging import open_pairwise_judge
+    from evals.alpaca.metrics import score, write_leaderboard
+    from evals.alpaca.stages import annotate, answer, model_outputs
     from records.finish import cut_off
     from records.store import set_aside
 
@@ -191,7 +191,7 @@ def _folder(config: Config, latest: "Run | None") -> Path:
 
 
 def _length_files(config: Config) -> "LengthFiles":
-    from evals.sources import LengthFiles
+    from evals.alpaca.sources import LengthFiles
 
     return LengthFiles(config.df_gamed, config.instruction_difficulty)
 
@@ -236,8 +236,8 @@ def _print_plan(plan: "dict[str, Cell]", as_json: bool) -> None:
 def _print_result(result: Result, config: Config) -> None:
     from console.progress import say
     from console.table import print_table
-    from evals.alpaca_package import win_rate_interval
-    from evals.alpaca_rows import completeness, missing
+    from evals.alpaca.metrics import win_rate_interval
+    from evals.alpaca.rows import completeness, missing
     from judges.judging.pairwise import flip_warning
 
     first, metrics = result.annotations[0], result.metrics
@@ -264,7 +264,7 @@ def _print_result(result: Result, config: Config) -> None:
 
 
 def _row(metrics: "Metrics") -> "dict[str, Cell]":
-    from evals.alpaca_package import win_rate_interval
+    from evals.alpaca.metrics import win_rate_interval
 
     ends = win_rate_interval(metrics)
     return {

@@ -17,8 +17,8 @@ from unittest.mock import patch
 
 from console.errors import InputError
 from console.progress import say
-from evals.alpaca_format import Annotation, alpaca_index
-from evals.sources import DF_GAMED, HubError, LengthFiles, hub_file
+from evals.alpaca.format import Annotation, alpaca_index
+from evals.alpaca.sources import DF_GAMED, HubError, LengthFiles, hub_file
 from judges.intervals.proportion import Z, knows_nothing, wilson
 from records.store import write_atomic
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from console.table import Cell, markdown_table
 from console.visible import one_line
-from evals.ranking_metrics import Prompt, Scores, Unscored, Values, at_random, measures, n_unscored
+from evals.reward_model.metrics import Prompt, Scores, Unscored, Values, at_random, measures, n_unscored
 from judges.intervals.bootstrap import Estimate
 from judges.labelled.ranked import RankedAnswers
 

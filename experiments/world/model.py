@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.progress import progress
 from console.ranges import Count, Positive, Share
-from experiments.known_truth.world import DIGITS, LETTERS, WORDS, instructions, right, written
+from experiments.world.world import DIGITS, LETTERS, WORDS, instructions, right, written
 
 if TYPE_CHECKING:
     from torch import Tensor

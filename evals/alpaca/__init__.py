@@ -1,0 +1,1 @@
+"""AlpacaEval: answers, judging, win rates, and the package's file formats."""

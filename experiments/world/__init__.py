@@ -1,0 +1,1 @@
+"""The world of known truth: its prompts, its models and their sizes."""

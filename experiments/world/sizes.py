@@ -1,0 +1,55 @@
+"""How large an experiment is, and its seeds."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from console.ranges import Count, Positive, Share
+from experiments.world.model import ModelOptions
+
+if TYPE_CHECKING:
+    pass
+
+
+ITERATIONS = 3
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large one experiment is; the defaults are those of the documented table."""
+
+    model: ModelOptions = field(default_factory=ModelOptions)
+    ift: Count = 64
+    """Right answers that M1 learns to answer from."""
+    eft: Count = 500
+    """Instructions with `rated` answers each that M1 learns to judge from."""
+    rated: Count = 8
+    noise: Share = 0.1
+    """The share of the ratings that are another class than the truth, drawn evenly."""
+    prompts: Count = 512
+    """New instructions a round."""
+    held_out: Count = 200
+    """Instructions that measure; each is answered `answers` times."""
+    answers: Count = 4
+    sft_epochs: Count = 6
+    sft_learning_rate: Positive = 1e-3
+    sft_batch_size: Count = 32
+    dpo_epochs: Count = 2
+    dpo_learning_rate: Positive = 3e-4
+    dpo_batch_size: Count = 16
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """The files and prompts that all arms of one seed share; made by `experiments.world.data`."""
+
+    folder: Path
+
+    @property
+    def base(self) -> Path:
+        """The folder of M0."""
+        return self.folder / "base"
+
+    def file(self, name: str) -> Path:
+        """Return the file of prompts, IFT or EFT rows."""
+        return self.folder / "seeds" / f"{name}.jsonl"
