@@ -97,7 +97,7 @@ def test_a_judge_scores_what_has_no_score_and_is_asked_once(tmp_path: Path, monk
 
 def test_a_reward_model_scores_and_an_empty_answer_has_no_score(tiny_model: Path, tmp_path: Path) -> None:
     from engines.reward_model import RewardModel
-    from tests.trainer.test_reward_training import pair
+    from tests.trainer.reward_model.test_reward_training import pair
     from trainer.reward_model.options import RewardOptions
     from trainer.reward_model.train import train_reward_model
 

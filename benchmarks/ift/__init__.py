@@ -1,0 +1,1 @@
+"""Intuitive fine-tuning and DPO against TRL's SFT and DPO: time and memory."""

@@ -1,0 +1,1 @@
+"""One iteration of the loop against TRL's online trainers: time and memory."""

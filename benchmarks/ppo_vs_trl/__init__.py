@@ -1,0 +1,1 @@
+"""PPO against TRL's: time and memory."""

@@ -1,0 +1,121 @@
+"""Runs loops in forked children and kills some of them; a process of its own, so that torch is imported once.
+
+python -m tests.trainer.loop.loop_process PLAN.json
+
+The plan maps a folder to the loops that run in it one after the other, each {"argv", "kill"}. `kill` is null or
+[what, count]: the child kills itself with SIGKILL at the count-th append (half of the line written), training step,
+fsync (before an atomic file gets its name) or rename (before a model folder gets its name). The exit statuses go to
+statuses.json in the folder.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tests.conftest import freeze_modules
+
+AT_ONCE = 2
+IMPORTED = (
+    "sacrebleu", "scipy.stats", "transformers.models.auto.tokenization_auto",
+    "transformers.models.llama.modeling_llama", "trl.trainer.dpo_trainer", "trl.trainer.sft_trainer",
+    "engines.local.transformers_engine", "trainer.run.eval_integrity", "trainer.training.lengths",
+    "trainer.loop.prompts",
+    "trainer.preference.trainer", "trainer.loop.report", "trainer.loop.rounds",
+)  # fmt: skip
+"""All that a loop imports, much of it late: every child would do so again, which takes longer than its loop."""
+
+
+def main() -> None:
+    for name in IMPORTED:
+        import_module(name)
+    freeze_modules()
+    plan: dict[str, list[dict[str, Any]]] = json.loads(Path(sys.argv[1]).read_text())
+    under_way: set[int] = set()
+    for folder, jobs in plan.items():
+        if len(under_way) == AT_ONCE:
+            under_way.discard(os.wait()[0])
+        under_way.add(_forked(partial(_run_all, Path(folder), jobs)))
+    for _ in under_way:
+        os.wait()
+
+
+def _forked(work: Callable[[], None]) -> int:
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        work()
+        status = 0
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    os._exit(status)
+
+
+def _run_all(folder: Path, jobs: list[dict[str, Any]]) -> None:
+    os.chdir(folder)
+    statuses = [os.waitpid(_forked(partial(_run, job)), 0)[1] for job in jobs]
+    (folder / "statuses.json").write_text(json.dumps(statuses))
+
+
+def _run(job: dict[str, Any]) -> None:
+    from console.command import parse
+    from trainer.loop.__main__ import main as loop
+    from trainer.loop.recipe import Config
+
+    sys.stdout = Path("stdout.txt").open("w")  # noqa: SIM115  the child ends with it
+    sys.stderr = Path("stderr.txt").open("w")  # noqa: SIM115
+    if job["kill"]:
+        _arm(*job["kill"])
+    loop(parse(Config, job["argv"], "loop"))
+    sys.stdout.flush()
+
+
+def _arm(what: str, count: int) -> None:
+    from transformers import Trainer
+
+    from records.store import Store
+
+    if what == "append":
+        append = Store.append
+
+        def torn(self: Store[Any], row: Any) -> None:
+            line = msgspec.json.encode(row)
+            self._file.write(line[: len(line) // 2])
+
+        _kill_at(Store, "append", count, append, first=torn)
+    elif what == "step":
+        _kill_at(Trainer, "training_step", count, Trainer.training_step)
+    elif what == "fsync":
+        _kill_at(os, "fsync", count, os.fsync)
+    elif what == "rename":
+        _kill_at(Path, "rename", count, Path.rename)
+
+
+def _kill_at(
+    owner: Any, name: str, count: int, original: Callable[..., Any], first: Callable[..., Any] | None = None
+) -> None:
+    calls = 0
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == count:
+            if first:
+                first(*args)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*args, **kwargs)
+
+    setattr(owner, name, counting)
+
+
+if __name__ == "__main__":
+    main()

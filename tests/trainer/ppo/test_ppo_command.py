@@ -1,0 +1,113 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.command import parse
+from console.errors import InputError
+from records import Judgment, read_rows
+from tests.conftest import ROOT
+from tests.trainer.ppo.test_ppo import save_nine, steps_of
+from trainer.ppo.__main__ import Config, main
+
+SMALL = """
+kl_coef = 0.05
+[training]
+rollout_batch_size = 8
+step_batch_size = 4
+micro_batch_size = 2
+response_length = 3
+learning_rate = 1e-2
+warmup_steps = 0
+steps = 3
+save_every_n_steps = 1
+"""
+REWARD = "def words(prompts, texts):\n    return [float(text.count('a')) for text in texts]\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    save_nine(tmp_path / "nine")
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps({"prompt": f"ask {word}"}) + "\n" for word in "abcd"))
+    (tmp_path / "ppo.toml").write_text(SMALL.replace("kl_coef = 0.05\n", ""))
+    (tmp_path / "my_rewards.py").write_text(REWARD)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def ppo(*flags: str) -> None:
+    main(
+        parse(Config, ["prompts.jsonl", "--config", "ppo.toml", "--model", "nine", "--out", "out/model", *flags], "ppo")
+    )
+
+
+def test_a_function_rewards_a_policy_that_is_saved_whole(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ppo("--reward", "my_rewards:words", "--json")
+    [row] = json.loads(capsys.readouterr().out)
+    assert row["steps"] == 3 and row["examples"] == 24 and row["kl"] is not None
+    assert len(steps_of(Path("out/model"))) == 3
+    with pytest.raises(InputError, match="give another --out, or --fresh"):
+        ppo("--reward", "my_rewards:words")
+    ppo("--reward", "my_rewards:words", "--fresh")
+    aside = {"model", "model.1", "model.checkpoints", "model.checkpoints.1", "model.steps.jsonl", "model.steps.jsonl.1"}
+    assert {path.name for path in Path("out").iterdir()} == aside
+    assert len(steps_of(Path("out/model"))) == 3
+
+
+def test_a_judge_rewards(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from engines import options
+    from engines.scripted import ScriptedEngine
+
+    engine = ScriptedEngine(lambda request: f"Score: {request.messages[-1]['content'].count(' a') % 6}")
+    monkeypatch.setattr(options, "open_engine", lambda given: engine)
+    ppo("--reward", "judge", "--judge.read", "text", "--judge.samples", "1")
+    judged = list(read_rows(Path("out/model.judgments-0.jsonl"), Judgment))
+    assert 0 < len(judged) <= 24
+    empty = {row.response for row in judged if row.score is None}
+    assert sum(row.n_null for row in steps_of(Path("out/model"))) >= len(empty)
+
+
+def test_nothing_is_written_in_a_dry_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ppo("--reward", "my_rewards:words", "--dry-run")
+    assert "would train nine on 4 prompts of prompts.jsonl" in capsys.readouterr().out
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        ((), "name a file of prompts and a --reward"),
+        (("--reward", "nowhere"), "not a folder, not module:function, and not judge"),
+        (("--reward", "nine"), "not a reward model"),
+        (("--reward", "my_rewards:words", "--step-batch-size", "3"), "multiple of step_batch_size"),
+    ],
+)
+def test_a_wrong_flag_is_named(folder: Path, flags: tuple[str, ...], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        ppo(*flags)
+    assert not Path("out/model").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_same_steps_as_one(folder: Path) -> None:
+    def launched(n: int) -> list[Any]:
+        out = f"out{n}/model"
+        command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(n)]
+        flags = ["--config", "ppo.toml", "--model", "nine", "--reward", "my_rewards:words", "--out", out]
+        paths = os.pathsep.join((str(ROOT), str(folder)))
+        subprocess.run(
+            [*command, "-m", "trainer.ppo", "prompts.jsonl", *flags],
+            check=True, timeout=300, env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+        return steps_of(Path(out))
+
+    one, two = launched(1), launched(2)
+    assert len(one) == len(two) == 3
+    for left, right in zip(one, two, strict=True):
+        for name in ("reward", "kl", "length", "policy_loss", "value_loss", "entropy", "clip_fraction"):
+            assert getattr(left, name) == pytest.approx(getattr(right, name), abs=1e-5), name

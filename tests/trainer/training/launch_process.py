@@ -1,0 +1,108 @@
+"""Runs training commands in several forked processes that know of each other; torch is imported once for all.
+
+python -m tests.trainer.training.launch_process PLAN.json
+
+The plan is a list of {"name", "module", "argv", "processes", "sharded"}. As a launcher does, it ends the other
+processes when one has failed. Beside the plan, NAME.RANK.out and NAME.RANK.err have what each process printed, and
+statuses.json the exit codes.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import freeze_modules
+
+IMPORTED = (
+    "transformers.models.auto.tokenization_auto", "transformers.models.llama.modeling_llama",
+    "trl.trainer.dpo_trainer", "trl.trainer.sft_trainer", "torch.distributed.fsdp", "accelerate.utils.fsdp_utils",
+    "trainer.dpo", "trainer.ift.trainer", "trainer.training.lengths", "trainer.preference.reference_free",
+    "trainer.sft",
+)  # fmt: skip
+"""All that a training imports, much of it late: every process would do so again."""
+
+
+def main() -> None:
+    for name in IMPORTED:
+        import_module(name)
+    freeze_modules()
+    plan = Path(sys.argv[1])
+    statuses = {job["name"]: _run_all(plan.parent, job) for job in json.loads(plan.read_text())}
+    (plan.parent / "statuses.json").write_text(json.dumps(statuses))
+
+
+def _run_all(folder: Path, job: dict[str, Any]) -> list[int]:
+    port = _free_port()
+    ranks = {_forked(folder, job, rank, port): rank for rank in range(job["processes"])}
+    statuses = [0] * len(ranks)
+    running = set(ranks)
+    while running:
+        pid, status = os.wait()
+        running.discard(pid)
+        statuses[ranks[pid]] = os.waitstatus_to_exitcode(status)
+        if statuses[ranks[pid]]:
+            for other in running:
+                os.kill(other, signal.SIGTERM)
+    return statuses
+
+
+def _forked(folder: Path, job: dict[str, Any], rank: int, port: int) -> int:
+    child = os.fork()
+    if child:
+        return child
+    sys.stdout = (folder / f"{job['name']}.{rank}.out").open("w", buffering=1)
+    sys.stderr = (folder / f"{job['name']}.{rank}.err").open("w", buffering=1)
+    status = 1
+    try:
+        if job["processes"] > 1:
+            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(job["processes"])}
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        if job["sharded"]:
+            _shard_on_processors()
+        _command(job)
+    except SystemExit as end:
+        status = int(end.code or 0)
+    finally:
+        os._exit(status)
+
+
+def _command(job: dict[str, Any]) -> None:
+    from console.command import run
+
+    module = import_module(job["module"])
+    sys.argv = [job["module"], *job["argv"]]
+    run(module.Config, module.main, job["module"])
+
+
+def _shard_on_processors() -> None:
+    """Let accelerate shard where there is no GPU: it only takes this way on one, though torch can on both."""
+    import torch
+    from accelerate.state import PartialState
+    from accelerate.utils import DistributedType
+
+    os.environ |= {
+        "ACCELERATE_USE_FSDP": "true",
+        "ACCELERATE_TORCH_DEVICE": "cpu",
+        "FSDP_VERSION": "2",
+        "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
+        "FSDP_CPU_RAM_EFFICIENT_LOADING": "true",
+        "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
+    }
+    torch.distributed.init_process_group("gloo")
+    PartialState._prepare_backend = lambda *_, **__: ("gloo", DistributedType.MULTI_GPU)
+
+
+def _free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port: int = server.getsockname()[1]
+    return port
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""Training on several processes ends with the model of one process, says what it does once, and fails as one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.command import parse
+from records import Pair, read_rows
+from records.files import BadRows
+from records.runs import Run
+from records.shapes import read_chats, read_pairs
+from records.store import write_rows
+from tests.conftest import ROOT
+from tests.tiny import save_in_bfloat16, save_tiny_model
+from trainer.dpo import Config as DPOConfig
+from trainer.dpo import DPOOptions
+from trainer.loop import rounds
+from trainer.loop.recipe import Config
+from trainer.sft import Config as SFTConfig
+from trainer.sft import SFTOptions
+from trainer.training.checkpoints import Checkpoints, checkpoints_in
+from trainer.training.fit import report_of
+from trainer.training.launch import LaunchOptions
+
+TOLERANCE = 1e-5
+SHARDED = ("orpo", "simpo", "ift")
+STEPS = ["--learning-rate", "1e-3", "--batch-size", "4", "--micro-batch-size", "1"]
+CHATS = [
+    [
+        {"role": "user", "content": f"say {n}"},
+        {"role": "assistant", "content": f"point {n} " * (n % 3 + 1)},
+    ]
+    for n in range(8)
+]
+PAIRS = [
+    Pair(
+        prompt=[{"role": "user", "content": f"Question {n}?"}],
+        chosen=[{"role": "assistant", "content": f"It is {n}. " * (n % 3 + 1)}],
+        rejected=[{"role": "assistant", "content": "No. " * (n % 4 + 1)}],
+        prompt_id=str(n), weight=1.0 + n % 3, confidence=0.6 + 0.04 * n,
+    )
+    for n in range(8)
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def models(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    other = save_tiny_model(tmp_path_factory.mktemp("reference") / "model", seed=1)
+    low = save_in_bfloat16(tiny_model, tmp_path_factory.mktemp("low") / "model")
+    return {"start": str(tiny_model), "reference": str(other), "low": str(low)}
+
+
+@pytest.fixture(scope="module")
+def trained(models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what one process and two have trained, and with a failure."""
+    folder = files(tmp_path_factory.mktemp("trained"))
+    soft = soft_flags(models)
+    jobs = [
+        job(folder, models, "sft", "one", 1),
+        job(folder, models, "sft", "two", 2),
+        job(folder, models, "dpo", "one", 1, soft),
+        job(folder, models, "dpo", "two", 2, soft),
+        *(job(folder, models, kind, "one", 1) for kind in SHARDED),
+        *(job(folder, models, kind, "sharded", 2, sharded=True) for kind in SHARDED),
+        job(folder, models | {"start": models["low"]}, "sft", "low", 2, sharded=True),
+        job(folder, models, "sft", "broken", 2, ["--learning-rate", "1e30", "--warmup-share", "0", "--epochs", "3"]),
+    ]
+    return run_jobs(folder, jobs)
+
+
+def soft_flags(models: dict[str, str]) -> list[str]:
+    return ["--reference", models["reference"], "--labels", "soft", "--length-alpha", "0.01"]
+
+
+def files(folder: Path) -> Path:
+    write_rows(folder / "chats.jsonl", [{"messages": chat} for chat in CHATS])
+    write_rows(folder / "pairs.jsonl", PAIRS)
+    return folder
+
+
+def job(
+    folder: Path,
+    models: dict[str, str],
+    kind: str,
+    name: str,
+    processes: int,
+    more: list[str] | None = None,
+    *,
+    sharded: bool = False,
+) -> dict[str, Any]:
+    file, out = (
+        folder / ("chats.jsonl" if kind in ("sft", "ift") else "pairs.jsonl"),
+        folder / f"{kind}-{name}" / "model",
+    )
+    argv = [str(file), "--model", models["start"], "--out", str(out)]
+    return {
+        "name": f"{kind}-{name}",
+        "module": "trainer.ift.__main__" if kind == "ift" else f"trainer.{kind}",
+        "argv": [*argv, *STEPS, *(more or [])],
+        "processes": processes,
+        "sharded": sharded,
+    }
+
+
+def run_jobs(folder: Path, jobs: list[dict[str, Any]]) -> Path:
+    (folder / "plan.json").write_text(json.dumps(jobs))
+    subprocess.run(
+        [sys.executable, "-m", "tests.trainer.training.launch_process", str(folder / "plan.json")],
+        cwd=ROOT, timeout=300, check=True, env=environment(), stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    return folder
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def distance(one: Path, other: Path) -> float:
+    """Return the greatest difference of a weight in two model folders."""
+    from safetensors.torch import load_file
+
+    a, b = (load_file(folder / "model.safetensors") for folder in (one, other))
+    return max(float((a[name] - b[name]).abs().max()) for name in a)
+
+
+@pytest.mark.parametrize(("one", "other"), [("sft-one", "sft-two"), ("dpo-one", "dpo-two")])
+def test_several_processes_end_with_the_weights_of_one(
+    trained: Path, models: dict[str, str], one: str, other: str
+) -> None:
+    assert distance(trained / one / "model", trained / other / "model") < TOLERANCE
+    assert distance(trained / one / "model", Path(models["start"])) > 50 * TOLERANCE
+    figures, others = (report_of(trained / name / "model") for name in (one, other))
+    assert others.n_steps == figures.n_steps == 2 and others.loss == pytest.approx(figures.loss, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("kind", SHARDED)
+def test_sharded_weights_end_as_those_of_one_process(trained: Path, models: dict[str, str], kind: str) -> None:
+    said = (trained / f"{kind}-sharded.0.err").read_text()
+    assert json.loads((trained / "statuses.json").read_text())[f"{kind}-sharded"] == [0, 0], said
+    one, sharded = (trained / f"{kind}-{name}" / "model" for name in ("one", "sharded"))
+    assert distance(one, sharded) < TOLERANCE
+    assert distance(one, Path(models["start"])) > 50 * TOLERANCE
+    assert report_of(sharded).loss == pytest.approx(report_of(one).loss, abs=TOLERANCE)
+
+
+def test_sharded_weights_are_saved_in_the_type_of_the_model_that_they_began_as(trained: Path) -> None:
+    from safetensors.torch import load_file
+
+    assert json.loads((trained / "statuses.json").read_text())["sft-low"] == [0, 0]
+    weights = load_file(trained / "sft-low" / "model" / "model.safetensors")
+    assert {str(tensor.dtype) for tensor in weights.values()} == {"torch.bfloat16"}
+
+
+def test_only_the_first_process_speaks_and_no_work_files_are_left(trained: Path) -> None:
+    table, nothing = (trained / f"dpo-two.{rank}.out" for rank in (0, 1))
+    assert table.read_text().count("| examples |") == 1 and "| loss " in table.read_text()
+    assert "DPO: 2 of 2" in (trained / "dpo-two.0.err").read_text()
+    assert nothing.read_text() == "" and "DPO" not in (trained / "dpo-two.1.err").read_text()
+    assert [path.name for path in (trained / "dpo-two").iterdir()] == ["model"]
+    assert not list(trained.rglob("*.bin"))
+
+
+def test_a_loss_that_is_not_a_number_ends_all_processes_with_one_message(trained: Path) -> None:
+    assert json.loads((trained / "statuses.json").read_text())["sft-broken"] == [1, -signal.SIGTERM]
+    said = [(trained / f"sft-broken.{rank}.err").read_text() for rank in (0, 1)]
+    assert said[0].count("error: the ") == 1 and "of 8 ('say " in said[0] and "error" not in said[1]
+    assert not (trained / "sft-broken" / "model").exists()
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
+    """What a loop would launch, in place of launching it."""
+    found: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(rounds, "launch", lambda options, module, words, title: found.append((module, list(words))))
+    return found
+
+
+def test_a_loop_launches_its_fine_tuning_on_the_same_chats_and_settings(
+    asked: list[tuple[str, list[str]]], tmp_path: Path
+) -> None:
+    config = Config(launch=LaunchOptions(), sft=SFTOptions(learning_rate=3e-7, epochs=2), seed=5)
+    rounds._sft(tmp_path / "parent", tmp_path / "model", CHATS, config, "iter1 SFT")
+    (module, words) = asked[0]
+    child = parse(SFTConfig, words, module)
+    assert module == "trainer.sft" and child.file is not None
+    assert (child.training, child.seed, child.model) == (config.sft, 5, str(tmp_path / "parent"))
+    assert list(read_chats(child.file, BadRows(strict=True))) == CHATS and child.out == tmp_path / "model"
+
+
+def test_a_loop_launches_its_optimisation_on_the_same_pairs_settings_and_checkpoints(
+    asked: list[tuple[str, list[str]]], tmp_path: Path
+) -> None:
+    run = Run(tmp_path)
+    write_rows(run.iteration(2) / "pairs.jsonl", PAIRS)
+    options = DPOOptions(beta=0.07, labels="soft", length_alpha=0.02, batch_size=8)
+    config = Config(launch=LaunchOptions())
+    kept = Checkpoints(run.iteration(2) / "checkpoints", 7, "a key")
+    out = run.iteration(2) / "last_model"
+    rounds._dpo(run.model(1), out, PAIRS, options, config, "iter2 DPO", run.model(0), kept)
+    (module, words) = asked[0]
+    child = parse(DPOConfig, words, module)
+    assert module == "trainer.dpo" and child.file is not None and child.training == options
+    assert (child.model, child.reference, child.out) == (str(run.model(1)), str(run.model(0)), out)
+    assert (child.checkpoints, child.every_n_steps, child.checkpoint_key) == (kept.folder, 7, "a key")
+    assert list(read_pairs(child.file, BadRows(strict=True))) == PAIRS == list(read_rows(child.file, Pair))
+
+
+@pytest.mark.slow
+def test_checkpoints_and_sharded_fine_tuning_are_those_of_one_process(models: dict[str, str], tmp_path: Path) -> None:
+    folder = files(tmp_path)
+    jobs = []
+    for name, processes, sharded in (("one", 1, False), ("two", 2, False), ("sharded", 2, True)):
+        kept = ["--checkpoints", str(folder / name), "--every-n-steps", "1", "--epochs", "2"]
+        jobs += [
+            job(folder, models, "dpo", name, processes, [*kept, *soft_flags(models)], sharded=sharded),
+            job(folder, models, "sft", name, processes, sharded=sharded),
+        ]
+    run_jobs(folder, jobs)
+    for name in ("two", "sharded"):
+        ours, theirs = (checkpoints_in(folder / which) for which in ("one", name))
+        assert [path.name for path in ours] == [path.name for path in theirs] == [f"step-{n:06d}" for n in (1, 2, 3)]
+        assert all(distance(*both) < TOLERANCE for both in zip(ours, theirs, strict=True))
+        for kind in ("dpo", "sft"):
+            assert distance(folder / f"{kind}-one" / "model", folder / f"{kind}-{name}" / "model") < TOLERANCE
