@@ -63,7 +63,7 @@ def imported_modules(path: Path, modules: Mapping[str, Path] = MODULES) -> set[s
 
 def room_in(module: str) -> str:
     """Return the room of a module inside its top room: `judging` for `judges.judging.cost`."""
-    return (module.split(".") + [""])[1]
+    return module.split(".")[1]
 
 
 def circles(imports: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
