@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from console.table import print_table
+from console.table import Cell, print_table
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("console", "records", "engines", "judges", "trainer", "evals", "tui", "experiments", "benchmarks")
@@ -111,7 +111,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    rows = [
+    rows: list[dict[str, Cell]] = [
         {
             "what": count.what,
             "is": _shown(count, count.value),
