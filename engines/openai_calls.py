@@ -66,6 +66,8 @@ class ServedCalls:
     max_failures_in_row: int = MAX_FAILURES_IN_ROW
     refused: Callable[[CallFailed, Collection[str]], bool] = field(default=lambda *_: False, repr=False)
     """Told of a failed call and the parameters it was sent with; returns whether to make it anew and ask once more."""
+    answered_before: Callable[[], bool] = field(default=lambda: True, repr=False)
+    """Returns whether any of the calls that are left out now was answered."""
     lacking: str | None = None
     """What must be given before anything can be asked; the first call raises it as an InputError."""
     outage: Outage = field(init=False, repr=False)
@@ -86,7 +88,7 @@ class ServedCalls:
             async with self._session() as session:
 
                 async def ask(index: int) -> tuple[int, Call]:
-                    return index, await self._call(session, lambda: body(index))
+                    return index, await self._call(session, index, lambda: body(index))
 
                 yield ask
 
@@ -94,6 +96,7 @@ class ServedCalls:
             todo,
             lambda rest: in_flight.results(opened, rest, self.concurrency),
             resumed=resumed,
+            answered=resumed and self.answered_before(),
         )
 
     def hide(self, text: str) -> str:
@@ -140,7 +143,7 @@ class ServedCalls:
         [found] = in_flight.results(opened, iter([0]), 1)  # in a thread of its own: a loop may run in this one
         return found
 
-    async def _call(self, session: aiohttp.ClientSession, body: Callable[[], dict[str, Any]]) -> Call:
+    async def _call(self, session: aiohttp.ClientSession, index: int, body: Callable[[], dict[str, Any]]) -> Call:
         started = time.monotonic()
         n_refused = 0
         while True:
@@ -157,7 +160,7 @@ class ServedCalls:
                 if self.refused(failed, sent.keys()):
                     n_refused += failed.n_calls
                     continue
-                self.outage.failed(failed)
+                self.outage.failed(failed, index, msgspec.json.encode(sent.get("messages")))
                 n_calls = failed.n_calls + n_refused
                 usage = usage_of_call(Tokens(failed.n_prompt_tokens, failed.n_tokens), n_calls, n_calls)
                 return Call(None, f"call failed: {failed.reason}", usage | {"seconds": time.monotonic() - started})

@@ -15,7 +15,7 @@ from engines.chat_reply import no_text
 from engines.http_call import CallFailed, Limits
 from engines.neutral import COMMON_SPECIAL_TOKENS, neutralised
 from engines.openai_calls import MAX_FAILURES_IN_ROW, Call, Calls, ServedCalls
-from engines.protocol import Choice, Completion, NoLogprobsError, Request, Sampling
+from engines.protocol import Choice, Completion, NoLogprobsError, Request, Sampling, any_answered
 from engines.served.identity import ServedModel, listings
 from engines.served.outage import FIRST_CALLS
 from engines.served.parameters import LIMITS, NEEDED, OPTIONAL, Parameters, RefusedError, refusal_of
@@ -44,6 +44,8 @@ class OpenAIEngine:
     """How many replies without them came in a row."""
     answered: bool = field(default=False, init=False)
     """Whether any reply had a text."""
+    answered_before: bool = field(default=True, init=False)
+    """Whether any of the requests that the call under way leaves out was answered."""
 
     @property
     def digest(self) -> str:
@@ -157,6 +159,7 @@ class OpenAIEngine:
             request = requests[index]
             return self._body(request, settings(index, request))
 
+        self.answered_before = any_answered(done)
         return self.calls((index for index in range(len(requests)) if index not in done), body, resumed=bool(done))
 
     def _body(self, request: Request, settings: dict[str, Any]) -> dict[str, Any]:
@@ -267,7 +270,7 @@ def open_openai(
     variables = checked_kwargs(chat_template_kwargs or {})
     served = ServedModel(model, served_as, listed)
     engine = OpenAIEngine(model, served, calls, parameters, variables, thinking_tokens)
-    calls.refused = engine.refused
+    calls.refused, calls.answered_before = engine.refused, lambda: engine.answered_before
     return engine
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from console.errors import EngineError, InputError, JudgeError
 from console.ranges import check_ranges
-from engines.protocol import Choice, Completion, Engine, Request, Sampling, advised
+from engines.protocol import Choice, Completion, Engine, Request, Sampling, Skipped, advised
 from judges.options import Aggregate, JudgeOptions, Reading
 from judges.parse import PARSER_VERSION
 from judges.rubric import Rubric, load_rubric
@@ -155,22 +155,26 @@ class Judge:
         by_id: Mapping[str, Response],
         done: Collection[str] = (),
         unfinished: Mapping[str, Judgment] = NOTHING,
+        later: Collection[str] = (),
     ) -> Iterator[Judgment]:
-        """Yield the same for responses by their judgment id."""
+        """Yield the same for responses by their judgment id; those of `later` are left out this time."""
         if self.rubric.kind != "score":
             raise InputError(f"the rubric '{self.rubric.name}' compares two answers; score with another one")
         ids, responses = list(by_id), list(by_id.values())
-        skip = {index for index, row_id in enumerate(ids) if row_id in done}
+        asked: list[int] = []  # what cannot be asked is no part of what the engine plans, nor passes for answered
         for index, response in enumerate(responses):
-            if index not in skip and (reason := self._unaskable(response)):
-                skip.add(index)
+            if (reason := self._unaskable(response)) is None:
+                asked.append(index)
+            elif ids[index] not in done and ids[index] not in later:
                 yield self._judgment(ids[index], response, [Said(None, error=reason)], Usage())
-        things = [(self.texts(response), response.id) for response in responses]
-        before = {index: unfinished[row_id] for index, row_id in enumerate(ids) if row_id in unfinished}
-        known = {index: said_before(row) for index, row in before.items()}
-        for index, said, usage in ask(self, things, skip, known):
-            paid = own_usage(before[index]) if index in before else Usage()
-            yield self._judgment(ids[index], responses[index], said, paid + usage)
+        things = [(self.texts(responses[index]), responses[index].id) for index in asked]
+        skip = {place for place, index in enumerate(asked) if ids[index] in done}
+        before = {place: unfinished[ids[index]] for place, index in enumerate(asked) if ids[index] in unfinished}
+        known = {place: said_before(row) for place, row in before.items()}
+        wait = {place for place, index in enumerate(asked) if ids[index] in later}
+        for place, said, usage in ask(self, things, skip, known, wait):
+            paid = own_usage(before[place]) if place in before else Usage()
+            yield self._judgment(ids[asked[place]], responses[asked[place]], said, paid + usage)
 
     def request(self, response: Response, number: int = 0) -> Request:
         """Return what the judge is asked about `response`: its sample or criterion `number`."""
@@ -263,16 +267,20 @@ def ask(
     things: Sequence[tuple[dict[str, str], object]],
     skip: Collection[int],
     known: Mapping[int, Mapping[int, Said]] = NOTHING,
+    later: Collection[int] = (),
 ) -> Iterator[tuple[int, list[Said], Usage]]:
-    """Yield `(index, replies, cost)` for each of `things`, texts with the key of their seeds, not in `skip`.
+    """Yield `(index, replies, cost)` for each of `things`, texts with the key of their seeds, not in `skip` or `later`.
 
-    `known` has replies by thing and number that are not asked for again. An EngineError, or a KeyboardInterrupt while
+    Those in `skip` were answered before, those in `later` were not. `known` has replies by thing and number that are
+    not asked for again. An EngineError, or a KeyboardInterrupt while
     the engine is waited for, comes after what was answered until then.
     """
     n, choices = judge.n_questions, judge.rubric.logprobs.choices
     requests = Requests(judge, things)
-    skipped = {index * n + number for index in skip for number in range(n)}
+    left_out = {*skip, *later}
+    skipped = Skipped(index * n + number for index in left_out for number in range(n))
     skipped |= {index * n + number for index, own in known.items() for number in own}
+    skipped.answered = bool(skip) or any(known.values())
     answers: Iterator[Completion] | Iterator[Choice]
     if judge.read == "logprobs":
         answers = advised(judge.engine.choose(requests, choices, skipped), "use --read text")
@@ -286,7 +294,7 @@ def ask(
         usage = sum(map(usage_of, mine.values()), Usage())
         return index, [said.get(number) or Said(None, error=NOT_ASKED) for number in range(n)], usage
 
-    yield from (all_of(index) for index, own in known.items() if index not in skip and len(own) >= n)
+    yield from (all_of(index) for index, own in known.items() if index not in left_out and len(own) >= n)
     try:
         for answer in answers:
             index, number = divmod(answer.index, n)

@@ -153,3 +153,21 @@ def test_a_text_in_parts_is_read_as_one_that_is_whole(server: Server, score: Cal
     parts = [{"type": "thinking", "thinking": "Score: 1"}, {"type": "text", "text": "Fine.\nScore: 4"}]
     server.answer = lambda _: completion(parts, usage={"completion_tokens": None})
     assert [row.score for row in score(*TEXT)] == [4] * N
+
+
+@pytest.mark.parametrize("flags", [(), ("--max-tokens-total", "100000")], ids=["no budget", "a budget"])
+@pytest.mark.parametrize("n_empty", [0, 3])
+def test_settings_that_every_response_is_refused_for_end_the_command_which_goes_on_once_they_are_right(
+    server: Server, score: Callable[..., list[Judgment]], flags: tuple[str, ...], n_empty: int, tmp_path: Path
+) -> None:
+    answers = tmp_path / "answers.jsonl"
+    lines = answers.read_text(encoding="utf-8").splitlines()
+    empty = [json.dumps(json.loads(line) | {"response": " "}) for line in lines[:n_empty]]
+    answers.write_text("\n".join([*empty, *lines[n_empty:]]) + "\n", encoding="utf-8")
+    server.answer = lambda _: (400, {"error": {"message": "max_tokens is too large"}})
+    with pytest.raises(EngineError, match="prompts are refused alike: 400: max_tokens is too large; look at --model"):
+        score(*TEXT, *flags)
+    assert len(server.asked) <= 25 + 16
+    server.answer = lambda _: GOOD
+    rows = score(*TEXT, *flags, "--min-coverage", "0.5")
+    assert len(rows) == N and sum(row.score == 4.0 for row in rows) == N - n_empty
