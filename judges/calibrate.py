@@ -212,7 +212,9 @@ def _test_set(config: Config, columns: "Columns", labelled: "LabelledSet") -> "W
     if config.test is None:
         return None
     columns = with_codes_of(labelled, columns)
-    verdicts, groups = unlabelled_verdicts(config.test, columns, BadRows(strict=config.strict))
+    verdicts, groups = unlabelled_verdicts(
+        config.test, columns, BadRows(strict=config.strict), from_one=labelled.from_one
+    )
     return unlabelled(str(config.test), verdicts, groups, config.resamples, config.seed)
 
 

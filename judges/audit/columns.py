@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from console.errors import InputError
 from judges.audit.labels import SWAPPED, Grade, Verdict, verdict_by_scores
-from records.fields.labels import CODES, key_of, meaning_of, parse_codes
+from records.fields.labels import CODES, by_name, key_of, meaning_of, parse_codes
+from records.fields.preferences import SIDES
 from records.fields.values import is_empty, number_in
 from records.files import Record
 from records.rows import Winner
@@ -150,9 +151,9 @@ def verdict_of(record: Record, columns: Columns) -> Verdict:
         if FAILED in scores:
             return Verdict(None, error=MINUS_ONE)
         return verdict_by_scores(*map(Grade, scores))
-    winner, preference = winner_of(cell, columns.codes)
+    winner, preference = winner_of(cell, columns.codes, record)
     if winner is None:
-        winner = CHOSEN.get(key_of(cell)) or by_model(cell, record)
+        winner = CHOSEN.get(key_of(cell))
     if winner is None:
         return Verdict(None, error=str(record.get("error") or f"no verdict in {cell!r}"))
     stated = number_in(record.get("preference_b"))
@@ -186,19 +187,33 @@ def is_failed(record: Record, score: float | None) -> bool:
     return score == FAILED and all(name in record for name in FASTCHAT)
 
 
-def winner_of(cell: object, codes: dict[str, Winner]) -> tuple[Winner | None, float | None]:
+def winner_of(
+    cell: object, codes: dict[str, Winner], record: Record | None = None
+) -> tuple[Winner | None, float | None]:
     """Return the winner that a cell names and, where it is a number between 1 and 2, the preference for b.
 
-    That is how AlpacaEval 2 writes a preference: 1 for the first answer, 2 for the second.
+    That is how AlpacaEval 2 writes a preference: 1 for the first answer, 2 for the second. A cell of a `record` may
+    also name an answer's field or its model; where that is the word for the other side it names none.
     """
-    if cell is None or isinstance(cell, bool):
+    if cell is None:
         return None, None
     number = number_in(cell)
+    if record is not None and (codes is CODES or meaning_of(cell, codes) is None):
+        names = answers_of(record)
+        if names is not None and (side := by_name(cell, names)) is not None:
+            return side, None
+        if (side := by_model(cell, record)) is not None:
+            return (side if meaning_of(cell, codes) in (None, side) else None), None
     if (winner := meaning_of(cell, codes)) is not None:
         return winner, None
     if codes is CODES and number is not None and 1 < number < 2:
         return ("a" if number < 1.5 else "b"), number - 1
     return None, None
+
+
+def answers_of(record: Record) -> tuple[str, str] | None:
+    """Return the names of the fields with the two answers of a row, or None where it does not have them."""
+    return next((names for names in SIDES if all(name in record for name in names)), None)
 
 
 def number_of(record: Record, name: str) -> float:

@@ -75,6 +75,8 @@ class LabelledSet:
     """The column of the label."""
     codes: dict[str, Winner] | None = None
     """What the set's own numbers mean, where it is not what they usually mean; its verdicts have them too."""
+    from_one: bool = False
+    """Whether its own labels show that 1 is the first answer and 2 the second."""
     n_records: int = 0
     """How many records the file has, bad ones too."""
     whole: bool = True

@@ -178,8 +178,11 @@ def test_a_table_with_a_label_and_texts_under_many_names(tmp_path: Path) -> None
 
 
 def test_codes_replace_what_cells_usually_mean(tmp_path: Path) -> None:
-    path = written(tmp_path, {"prompt": "q", "response_a": "x", "response_b": "y", "gold": 0})
+    path = written(tmp_path, *({"prompt": "q", "response_a": "x", "response_b": "y", "gold": n} for n in (0, 2)))
     assert load(path).pairs[0].label == "tie"
+    path = written(tmp_path, {"prompt": "q", "response_a": "x", "response_b": "y", "gold": 0})
+    with pytest.raises(InputError, match="all labels are 0,.*--codes"):
+        load(path)
     assert load(path, columns_of(None, None, None, "0=a,1=b")).pairs[0].label == "a"
     with pytest.raises(InputError, match="--codes must be like"):
         columns_of(None, None, None, "0:a")

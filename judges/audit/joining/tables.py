@@ -6,7 +6,17 @@ from pathlib import Path
 
 from console.errors import InputError
 from console.progress import say
-from judges.audit.columns import FAILED, SCORE, Columns, grade_of, models_in, names_the_chosen, says_verdict, verdict_of
+from judges.audit.columns import (
+    FAILED,
+    SCORE,
+    Columns,
+    answers_of,
+    grade_of,
+    models_in,
+    names_the_chosen,
+    says_verdict,
+    verdict_of,
+)
 from judges.audit.joining.join import PLACE, Joined, Match, Places, join
 from judges.audit.joining.several import CONTRADICTS, one_grade, one_verdict
 from judges.audit.joining.traits import ANSWER, MODEL, Traits, of_pair, of_record, of_score, of_sides
@@ -18,7 +28,8 @@ from judges.audit.labels import (
     Verdict,
     verdict_by_scores,
 )
-from records.fields.preferences import SIDES
+from records.fields.labels import CODES, Scale, by_name
+from records.fields.preferences import SIDES, counts_from_zero
 from records.fields.values import number_in
 from records.files import Record
 from records.rows import Winner
@@ -48,6 +59,7 @@ def verdicts_in(table: Table, labelled: LabelledSet) -> list[Verdict | None]:
     """
     if _is_single(table):
         return _by_two_grades(table, labelled)
+    check_codes(table.path, table.records, table.columns, from_one=labelled.from_one)
     entries = _entries(table, single=False)
     joined = _joined(table, labelled, [of_pair(pair) for pair in labelled.pairs], entries, labelled.pairs)
 
@@ -81,6 +93,23 @@ def verdicts_in(table: Table, labelled: LabelledSet) -> list[Verdict | None]:
             "nothing; name the column with a judge's verdicts with --verdict-column"
         )
     return found
+
+
+def check_codes(path: Path, records: Sequence[Record], columns: Columns, *, from_one: bool) -> None:
+    """Raise InputError where verdicts are numbers that may mean either side, and no codes say what they mean.
+
+    `from_one` where 1 is known to be the first answer. A -1 beside a 2 stands for no verdict.
+    """
+    name = columns.verdict or columns.usual
+    if columns.codes is not CODES or name in (None, SCORE):
+        return
+    found = [(record[name], answers_of(record)) for record in records if record.get(name) is not None]
+    is_mark = any((number_in(cell) or 0) > 1 for cell, _ in found)
+    scale = Scale()
+    for cell, names in found:
+        if not (is_mark and number_in(cell) == FAILED) and not (names and by_name(cell, names)):
+            scale.add([cell], from_zero=counts_from_zero(names), from_one=from_one)
+    scale.check(f"{path}: the verdicts")
 
 
 def _by_model(table: Table, record: Record, pair: LabelledPair, match: Match) -> Verdict | None:

@@ -18,6 +18,7 @@ from judges.audit.readers.ranked import read_ranked_answers
 from judges.audit.readers.trees import read_oasst
 from records.fields.better import label_in
 from records.fields.labels import CODES, WORDS, ZERO_FIRST
+from records.fields.values import number_in
 from records.files import BadRows, Record, read_records
 from records.inputs import stem_of
 from records.rows import Winner
@@ -114,7 +115,9 @@ def read_labelled(source: Path, given: FormatName | None, columns: Columns, bad:
     named = next((names for _, record in records if (names := answers_in(record))), None)
     usual = own_codes(named, columns) if name == "pairs" and columns.codes is CODES else CODES
     codes = kind.codes or (None if usual is CODES else usual)
-    return replace(found, label=label, codes=codes, n_records=len(records), whole=whole)
+    numbers = {number_in(record.get(label)) for _, record in records} if label else set()
+    from_one = name in ("llmbar", "pandalm") or (codes is None and 2 in numbers)
+    return replace(found, label=label, codes=codes, from_one=from_one, n_records=len(records), whole=whole)
 
 
 def _recognised_in(records: Records, columns: Columns, source: Path) -> str:
