@@ -87,7 +87,7 @@ class OpenAIEngine:
         for index, call in self._ask(requests, done, lambda *_: settings):
             if call.reply is None:
                 yield Completion(index, "", None, error=call.error, **call.usage)
-            elif reason := no_text(call.reply):
+            elif reason := no_text(call.reply, self.thinking_tokens):
                 yield Completion(index, "", None, error=reason, **call.usage)
             else:
                 self.answered = True
@@ -135,10 +135,17 @@ class OpenAIEngine:
         if call.reply is None:
             return Choice(index, (), error=call.error, **call.usage)
         has_tokens = call.reply.logprobs is not None and call.reply.logprobs.content
-        if (reason := no_text(call.reply)) and (call.reply.message.refusal or not has_tokens):
+        if (reason := no_text(call.reply, self.thinking_tokens)) and (call.reply.message.refusal or not has_tokens):
             return Choice(index, (), error=reason, **call.usage)
         try:
-            logprobs = read_choices(call.reply, choices, how.labels, alone=how.alone, agrees=how.agrees)
+            logprobs = read_choices(
+                call.reply,
+                choices,
+                how.labels,
+                alone=how.alone,
+                agrees=how.agrees,
+                thinking_tokens=self.thinking_tokens,
+            )
         except NoLogprobs as why:
             self.n_without += 1
             if not self.gives_logprobs or self.n_without > MAX_FAILURES_IN_ROW:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from console.again import starts_again
 from console.command import Flags, run
 from console.errors import InputError
+from console.flags import about_judge
 from console.output import tell, tell_json
 from console.ranges import Count, NotNegative, ShareAbove0
 from console.writing import OutFolder
@@ -201,7 +202,8 @@ def _check_models(config: Config) -> None:
     from engines.options import check_engine
 
     check_engine(config.engine)
-    check_engine(config.judge.engine_options(config.engine))
+    with about_judge():
+        check_engine(config.judge.engine_options(config.engine))
 
 
 def _say_who_judges(config: Config) -> None:

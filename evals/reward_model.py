@@ -208,7 +208,7 @@ def _report(config: Config, found: "Comparison") -> None:
             say(f"{judge.name}: {n} answers without a score: {reason}")
     for judge in found.judges:
         n_scored = found.n_answers - judge.reasons.total()
-        require_coverage(n_scored, found.n_answers, judge.reasons, config.judging.min_coverage)
+        require_coverage(n_scored, found.n_answers, judge.reasons, config.judging.min_coverage, judge.read)
 
 
 def _print_plan(config: Config, ranked: "list[RankedAnswers]", members: "list[Member]") -> None:

@@ -252,7 +252,7 @@ def _report(
     from console.progress import say
     from judges.judge import require_coverage
     from judges.pairwise import both_orders_answered, say_flips
-    from judges.report import Report
+    from judges.report import Report, say_room
     from judges.verdict import Masses
 
     masses = Masses()
@@ -267,7 +267,9 @@ def _report(
     say_flips(rates_of(rows))
     Report("pairs", table_of(rows), judge.fingerprint, by, out, budget, masses, panel or {}).print(as_json=config.json)
     reasons = Counter(row.error or "unknown" for row in rows if row.winner is None)
-    require_coverage(len(rows) - reasons.total(), len(rows), reasons, config.judge.min_coverage)
+    say_room(reasons, judge)
+    own = None if panel else judge.read
+    require_coverage(len(rows) - reasons.total(), len(rows), reasons, config.judge.min_coverage, own)
 
 
 def _default_out(config: Config, fingerprint: str) -> Path:

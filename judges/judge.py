@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from console.errors import EngineError, InputError, JudgeError
+from console.flags import about_judge, spelled
 from console.ranges import check_ranges
 from engines.protocol import Choice, Completion, Engine, Request, Sampling, Skipped, advised
+from engines.served.room import more_room
 from judges.options import Aggregate, JudgeOptions, Reading
 from judges.parse import PARSER_VERSION
 from judges.rubric import Rubric, load_rubric
@@ -24,6 +26,7 @@ from records.stage import complete
 Prompts = Sequence[str | list[Message]]
 VerdictT = TypeVar("VerdictT", Judgment, Comparison)
 EMPTY = "the response is empty"
+OTHER_READING = {"logprobs": "text", "text": "logprobs", "structured": "logprobs"}
 NOT_ASKED = "not answered: the command had to stop"
 NOTHING: Mapping[Any, Any] = {}
 
@@ -98,7 +101,8 @@ class Judge:
 
         It follows the engine's digest, which changes once a server refuses a parameter.
         """
-        digest = self.engine.digest
+        with about_judge():
+            digest = self.engine.digest
         if digest not in self._fingerprints:
             self._fingerprints[digest] = self.fingerprint_with(digest)
         return self._fingerprints[digest]
@@ -124,7 +128,9 @@ class Judge:
     @cached_property
     def how(self) -> How:
         """How the replies are read and put together."""
-        return How(self.rubric, self.read, self.aggregate or self.rubric.aggregate, self.min_mass, self.min_samples)
+        room = more_room(getattr(self.engine, "thinking_tokens", None), self.sampling.max_new_tokens)
+        aggregate = self.aggregate or self.rubric.aggregate
+        return How(self.rubric, self.read, aggregate, self.min_mass, self.min_samples, room)
 
     @cached_property
     def n_questions(self) -> int:
@@ -301,8 +307,10 @@ def ask(
             waiting.setdefault(index, {})[number] = answer
             if len(waiting[index]) + len(known.get(index, ())) == n:
                 yield all_of(index)
-    except (EngineError, KeyboardInterrupt):
+    except (EngineError, KeyboardInterrupt) as error:
         yield from (all_of(index) for index in list(waiting))  # what is paid for is kept
+        if isinstance(error, EngineError):
+            raise EngineError(spelled(str(error), of_judge=True)) from None
         raise
 
 
@@ -356,14 +364,20 @@ def has_every_reply(judgment: Judgment) -> bool:
 def check_coverage(judgments: Sequence[Judgment], min_coverage: float) -> None:
     """Raise JudgeError where fewer than `min_coverage` of the judgments have a score; all of them are kept."""
     reasons = Counter(judgment.error or "unknown" for judgment in judgments if judgment.score is None)
-    require_coverage(len(judgments) - reasons.total(), len(judgments), reasons, min_coverage)
+    read = judgments[0].read if judgments else None
+    require_coverage(len(judgments) - reasons.total(), len(judgments), reasons, min_coverage, read)
 
 
-def require_coverage(n_scored: int, n: int, reasons: Counter[str], min_coverage: float) -> None:
-    """Raise JudgeError where fewer than `min_coverage` of `n` answers have a score; `reasons` counts why not."""
+def require_coverage(
+    n_scored: int, n: int, reasons: Counter[str], min_coverage: float, read: str | None = None
+) -> None:
+    """Raise JudgeError where fewer than `min_coverage` of `n` answers have a score; `reasons` counts why not.
+
+    `read` is how the verdicts were read: another reading is advised.
+    """
     if n_scored >= min_coverage * n:
         return
-    raise JudgeError(
-        f"only {n_scored} of {n} answers got a verdict, under --min-coverage {min_coverage:g}; "
-        f"most often: {reasons.most_common(1)[0][0]}. Try another judge, --read logprobs, or a lower --min-coverage"
-    )
+    another = f" --read {OTHER_READING[read]}," if read in OTHER_READING else ""
+    why = f"only {n_scored} of {n} answers got a verdict, under --min-coverage {min_coverage:g}; most often: "
+    why += f"{reasons.most_common(1)[0][0]}. Try another judge,{another} or a lower --min-coverage"
+    raise JudgeError(spelled(why, of_judge=True))

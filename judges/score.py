@@ -239,7 +239,7 @@ def _report(
     """Print the result; raises JudgeError where too few answers have a verdict."""
     from console.progress import say
     from judges.judge import require_coverage
-    from judges.report import Report
+    from judges.report import Report, say_room
 
     for line in summary.unscored:
         say(f"unscored: {line}")
@@ -252,7 +252,9 @@ def _report(
     by = f"{who} on the rubric {judge.rubric.name}, {low:g} to {high:g}"
     report = Report("models", table_of(summary), judge.fingerprint, by, out, budget, summary.masses, extra or {})
     report.print(as_json=config.json)
-    require_coverage(summary.n_scored, summary.n, summary.reasons, config.judge.min_coverage)
+    say_room(summary.reasons, judge)
+    read = None if config.panel.judge else judge.read
+    require_coverage(summary.n_scored, summary.n, summary.reasons, config.judge.min_coverage, read)
 
 
 def _plan(judge: "Judge", source: "Source", out: Path) -> "dict[str, Any]":

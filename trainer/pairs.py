@@ -63,9 +63,10 @@ def main(config: Config) -> None:
         return
     pairs, counts = _pairs(judgments, config)
     if not pairs:
+        reading = "--read logprobs, " if any(row.read in ("text", "structured") for row in judgments) else ""
         raise TrainingError(
             f"{config.file}: none of {counts.n_prompts} prompts gave a pair: {_losses(counts)}. Try more answers to "
-            "each prompt, a higher temperature, --read logprobs, another judge, or fewer filters"
+            f"each prompt, a higher temperature, {reading}another judge, or fewer filters"
         )
     _finish(pairs, _table_row(pairs, counts), config)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from console.flags import spelled
 from console.progress import say
 from records.keys import content_key
 
@@ -45,10 +46,9 @@ class ServedModel:
         if self.served_as is not None:
             return content_key("served", self.served_as, ())
         if (silence := self.silence) is not None:
-            say(
-                f"{self.name}: its server does not say what it serves ({silence.why}), so it is known by this name "
-                "alone, and as another model than where the server says more; --served-as NAME stands for both"
-            )
+            what = f"{self.name}: its server does not say what it serves ({silence.why}), so it is known by this name "
+            what += "alone, and as another model than where the server says more; --served-as NAME stands for both"
+            say(spelled(what))
         return content_key("served", self.name, said_of(self._listing, self.name))
 
     @property

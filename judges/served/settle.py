@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from console.errors import InputError
+from console.flags import spelled
 from console.progress import say
 from engines.protocol import Request
 from engines.served.identity import Nothing, ServedModel
@@ -44,10 +45,9 @@ def settle(judge: Judge, store: Store[VerdictT], first: Callable[[], Request], *
         return
     if row.judge not in map(judge.fingerprint_with, less):
         if silence is not None:
-            raise InputError(
-                f"{store.path}: holds rows of another judge ({row.judge}; this one is {judge.fingerprint}), or of this "
-                f"one where its server said what it serves, which it does not now ({silence.why}): {WHEN_SILENT}"
-            )
+            what = f"{store.path}: holds rows of another judge ({row.judge}; this one is {judge.fingerprint}), or of "
+            what += f"this one where its server said what it serves, which it does not now ({silence.why})"
+            raise InputError(spelled(f"{what}: {WHEN_SILENT}", of_judge=True))
         return
     if judge.read == "logprobs":
         list(judge.engine.choose([first()], judge.rubric.logprobs.choices))
@@ -64,7 +64,7 @@ def _check_others(judge: Judge, out: Path, silence: Nothing) -> None:
         return
     what = f"{out}: may be judged already, in {', '.join(others[:3])}, where its server said what it serves"
     if silence.may_pass:
-        raise InputError(f"{what}; now it does not ({silence.why}): {WHEN_SILENT}")
+        raise InputError(spelled(f"{what}; now it does not ({silence.why}): {WHEN_SILENT}", of_judge=True))
     say(f"{what}; now it does not ({silence.why}), and all is asked anew")
 
 
