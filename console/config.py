@@ -2,13 +2,14 @@
 
 import dataclasses
 import difflib
-import tomllib
+import os
 import types
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
 from console.errors import InputError
+from console.reading import read_toml
 
 ConfigT = TypeVar("ConfigT")
 
@@ -16,15 +17,11 @@ ConfigT = TypeVar("ConfigT")
 def load_config(path: Path, default: ConfigT) -> ConfigT:
     """Return `default` with the values that the TOML file at `path` sets.
 
-    Raises InputError for a missing file, bad TOML, an unknown key or a value of the wrong type.
+    Raises InputError for a file that cannot be read, bad TOML, an unknown key or a value of the wrong type.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such config file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from None
-    return _filled(default, table, str(path), "", places_of(default))
+    if not os.path.lexists(path):
+        raise InputError(f"{path}: no such config file")
+    return _filled(default, read_toml(path), str(path), "", places_of(default))
 
 
 def places_of(config: object, section: str = "") -> dict[str, list[str]]:

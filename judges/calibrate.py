@@ -10,6 +10,7 @@ FILE is a labelled set: LLMBar, PandaLM, JudgeBench, FairEval, Auto-J, RM-Bench,
 Prometheus, HHH, or any table with a label. Stopped and started again, it goes on where it was.
 """
 
+import filecmp
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -258,16 +259,13 @@ def _show(found: "Audit", config: Config, out: Path) -> None:
 
 def _is_same(path: Path, labelled: Path) -> bool:
     """Return whether the verdicts are the labelled file itself, or a copy of it."""
-    from records.keys import content_key
-
     if not labelled.is_file():
         return False
     if path.samefile(labelled):
         return True
     if path.stat().st_size != labelled.stat().st_size:
         return False
-    first, second = (content_key(one.read_bytes()) for one in (path, labelled))
-    return first == second
+    return filecmp.cmp(path, labelled, shallow=False)
 
 
 def _say_few(stored: "Stored", config: Config) -> None:

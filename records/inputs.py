@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from console import reading
 from console.errors import InputError
 from console.progress import say
 from console.writing import check_writable
@@ -109,7 +110,7 @@ def check_panel_out(out: Path) -> None:
     """Raise InputError where the file that a panel's rows replace has anything else: another judge's are paid for."""
     try:
         with out.open("rb") as file:
-            first = file.readline().strip()
+            first = file.readline(reading.MOST_BYTES_A_LINE).strip()
     except FileNotFoundError:
         return
     except OSError as error:

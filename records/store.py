@@ -16,8 +16,10 @@ from typing import IO, Any, Generic, TypeVar
 
 import msgspec
 
+from console import reading
 from console.again import StartAgain
 from console.errors import InputError, RowError, StoreError
+from console.reading import being_read, lines_up_to
 from console.writing import DiskErrors, check_writable, make_folder
 from records.disk import DiskDict
 from records.files import checked_file
@@ -195,8 +197,8 @@ def opened(path: Path) -> IO[bytes]:
 def _located_rows(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, RowT]]:
     decoder = msgspec.json.Decoder(row_type)
     offset = 0
-    with opened(path) as file:
-        for number, line in enumerate(file, start=1):
+    with being_read(path), opened(path) as file:
+        for number, line in enumerate(lines_up_to(file, path), start=1):
             try:
                 yield offset, decoder.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -286,6 +288,8 @@ def _repair_end(path: Path) -> None:
         if file.read(1) == b"\n":
             return
         start = _last_newline(file, size) + 1
+        if size - start > reading.MOST_BYTES_A_LINE:
+            return  # no row of this project's
         file.seek(start)
         line = file.read()
         if _is_whole(line):

@@ -23,6 +23,7 @@ from console.command import INTERRUPTED
 from console.errors import InputError, JudgeloopError, TrainingError
 from console.progress import say
 from console.ranges import Count
+from console.reading import read_text
 
 if TYPE_CHECKING:
     from trainer.training import TrainingOptions
@@ -138,11 +139,11 @@ def check_launch(options: LaunchOptions, trainings: Sequence["TrainingOptions"])
     import yaml  # type: ignore[import-untyped]
 
     try:
-        found = yaml.safe_load(options.accelerate.read_text(encoding="utf-8"))
+        found = yaml.safe_load(read_text(options.accelerate))
         kind, number = found["distributed_type"], options.processes or int(found["num_processes"])
         machines = int(found.get("num_machines", 1))
-    except (OSError, yaml.YAMLError, TypeError, KeyError, ValueError) as error:
-        problem = " ".join(str(error).split())
+    except (yaml.YAMLError, TypeError, AttributeError, KeyError, ValueError, OverflowError, RecursionError) as error:
+        problem = " ".join(str(error).split()).removeprefix(f"{options.accelerate}: ")
         raise InputError(f"launch.accelerate: {options.accelerate}: not a file of accelerate: {problem}") from None
     if machines > 1:
         raise InputError(f"{options.accelerate}: a loop starts processes on its own machine only: num_machines 1")

@@ -14,7 +14,7 @@ import msgspec
 from console.errors import InputError, RowError
 from console.progress import say
 from judges.retrieval.sentences import sentences
-from records.decoding.lines import lines_of
+from records.decoding.lines import text_of_file
 from records.files import BadRows, Record, read_records
 from records.keys import content_key, files_digest
 
@@ -142,7 +142,7 @@ def _documents(source: Path) -> Iterator[Passage]:
 
 def _text_file(file: Path, name: Path) -> Iterator[Passage]:
     try:
-        text = b"".join(lines_of(file)).decode("utf-8").replace("\r\n", "\n")
+        text = text_of_file(file).decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: cannot be read as UTF-8 text: {error}") from None
     if text.strip():

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from console import reading
 from console.errors import InputError
 from console.flags import spelled
 from console.progress import say
@@ -87,7 +88,7 @@ def _judge_of(path: Path) -> str | None:
     """Return the fingerprint in a file's first row, None where it has none."""
     try:
         with path.open("rb") as file:
-            found = msgspec.json.decode(file.readline(), type=dict[str, object]).get("judge")
+            found = msgspec.json.decode(file.readline(reading.MOST_BYTES_A_LINE), type=dict[str, object]).get("judge")
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return found if isinstance(found, str) else None

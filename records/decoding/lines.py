@@ -4,13 +4,15 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
+from console import reading
 from console.errors import InputError
+from console.reading import being_read, lines_up_to, size
 
 GZIP = b"\x1f\x8b"
 UTF8_MARK = b"\xef\xbb\xbf"
@@ -19,18 +21,42 @@ DAMAGED = (OSError, EOFError, zlib.error, UnicodeError)
 """What reading a damaged file raises."""
 
 
-def lines_of(path: Path) -> Iterator[bytes]:
+def lines_of(path: Path, most: int | None = None) -> Iterator[bytes]:
     """Yield the lines of a file as UTF-8 with their ends, without byte order marks.
 
     A file that is gzip by its ending or its first bytes is unpacked, UTF-16 is decoded. Raises InputError, naming the
-    file, where it cannot be opened or is damaged; the lines before the damage are yielded first.
+    file, where it cannot be opened or is damaged, and where a line has more than `most` bytes; the lines before the
+    damage are yielded first.
     """
     try:
-        with open_bytes(path) as file:
-            for line in _decoded(file):
+        with being_read(path), open_bytes(path) as packed, _decoded(packed) as file:
+            for line in lines_up_to(file, path, most):
                 yield line.removeprefix(UTF8_MARK)
+    except InputError:
+        raise
     except DAMAGED as error:
         raise InputError(f"{path}: cannot be read: {_reason(error)}") from None
+
+
+def text_of_file(path: Path, most: int | None = None) -> bytes:
+    """Return a whole file as UTF-8, unpacked; raises InputError where it has more than `most` bytes.
+
+    None is MOST_BYTES_A_FILE.
+    """
+    return joined(path, lines_of(path, reading.MOST_BYTES_A_FILE if most is None else most), most)
+
+
+def joined(path: Path, lines: Iterable[bytes], most: int | None = None) -> bytes:
+    """Return the lines of a file that must be read whole as one; raises InputError where they are too many."""
+    most = reading.MOST_BYTES_A_FILE if most is None else most
+    whole = io.BytesIO()
+    for line in lines:
+        if whole.tell() + len(line) > most:
+            raise InputError(
+                f"{path}: has more than {size(most)}, and cannot be read row by row: write it as .jsonl, a row a line"
+            )
+        whole.write(line)
+    return whole.getvalue()
 
 
 def open_bytes(path: Path) -> IO[bytes]:
@@ -89,15 +115,25 @@ class _Unpacked(gzip.GzipFile):
         self._below.close()
 
 
-def _decoded(file: IO[bytes]) -> Iterator[bytes]:
-    head = file.peek(HEAD_BYTES)[:HEAD_BYTES]  # type: ignore[attr-defined]
-    encoding = _encoding(head)
-    if encoding is None:
-        yield from file
-        return
-    with io.TextIOWrapper(file, encoding=encoding, newline="\n") as text:
-        for line in text:
-            yield line.encode()
+class _Utf8:
+    """The lines of a file of another encoding."""
+
+    def __init__(self, file: IO[bytes], encoding: str) -> None:
+        self._text = io.TextIOWrapper(file, encoding=encoding, newline="\n")
+
+    def __enter__(self) -> "_Utf8":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._text.close()
+
+    def readline(self, most: int) -> bytes:
+        return self._text.readline(most).encode()
+
+
+def _decoded(file: IO[bytes]) -> "IO[bytes] | _Utf8":
+    encoding = _encoding(file.peek(HEAD_BYTES)[:HEAD_BYTES])  # type: ignore[attr-defined]
+    return file if encoding is None else _Utf8(file, encoding)
 
 
 def _encoding(head: bytes) -> str | None:
