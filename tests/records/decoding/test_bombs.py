@@ -1,6 +1,7 @@
 """What is far too large is one line that names the file, the line and what to do."""
 
 import gzip
+import itertools
 import json
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def lines(*rows: object) -> bytes:
         ("packed.jsonl", gzip.compress(b"\0" * 100_000), r"packed\.jsonl:1: this line has more than"),
         ("x.jsonl", lines(SHORT, LONG).decode().encode("utf-16"), r"x\.jsonl:2: this line has more than"),
         ("x.csv", b"prompt,response\na,b\nc," + b"d" * 2000 + b"\n", r"x\.csv:3: this line has more than"),
-        ("x.csv", b'prompt,response\na,"' + b"d\n" * 2000, r"x\.csv:2: not CSV: field larger than field limit"),
+        ("x.csv", b'prompt,response\na,"' + b"dddddddd\n" * 200, r"x\.csv:2: not CSV: field larger than field limit"),
         ("x.csv", b'prompt,response\na,"' + b"\nd" * 400, r"x\.csv:2: this row has more than 300 lines: a quote is"),
         ("x.csv", b"a," * 200, r"x\.csv:1: 201 columns; is it the file that you mean"),
         ("x.jsonl", b"x\n" * 500, r"x\.jsonl:100: all of the first 100 lines are no JSON"),
@@ -73,6 +74,7 @@ def lines(*rows: object) -> bytes:
         ("blank.json.gz", gzip.compress(b" \n" * 10_000), r"blank\.json\.gz:51: more than 50 blank lines"),
         ("blank.csv", b"prompt,response\n" + b"\n" * 100, r"blank\.csv:52: more than 50 blank lines"),
     ],
+    ids=itertools.count(),
 )  # fmt: skip
 def test_what_is_far_too_long_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     path = tmp_path / name
@@ -92,6 +94,7 @@ def test_what_is_far_too_long_is_named(tmp_path: Path, name: str, content: bytes
         ("many lines.csv", b"prompt,response\n" + b"a,b\n" * 1000, 1000),
         ("blank here and there.jsonl", b"".join(b"\n" * 40 + lines(SHORT) for _ in range(5)), 5),
     ],
+    ids=itertools.count(),
 )  # fmt: skip
 def test_a_file_of_any_length_is_read_where_its_rows_are_not_too_long(
     tmp_path: Path, name: str, content: bytes, n_rows: int
@@ -185,11 +188,11 @@ def test_what_fills_the_memory_is_named_while_it_is_read(tmp_path: Path) -> None
     path = tmp_path / "x.jsonl"
     path.write_bytes(lines(SHORT, SHORT))
     rows: Iterator[object] = read_records(path, BadRows())
-    assert reading.files_being_read() == ""
+    assert str(path) not in reading.files_being_read()
     next(rows)
-    assert reading.files_being_read() == str(path)
+    assert reading.files_being_read().split(", ")[0] == str(path)
     assert len(list(rows)) == 1
-    assert reading.files_being_read() == ""
+    assert str(path) not in reading.files_being_read()
 
 
 PEAK = """
