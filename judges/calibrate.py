@@ -19,7 +19,7 @@ import tyro
 
 from console.again import starts_again
 from console.command import Flags, Given, run
-from console.errors import InputError
+from console.errors import InputError, JudgeError
 from console.output import tell, tell_encoded, tell_plan
 from console.ranges import Count, CountOr0
 from console.writing import OutFolder
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from judges.audit.correction import Wins
     from judges.audit.labels import LabelledSet
     from judges.audit.result import Audit, Rerun, Settings
-    from judges.audit.stored import Stored
     from judges.judge import Judge
 
 OUT = Path("runs/audit")
@@ -116,8 +115,9 @@ def _audit_stored(config: Config, path: Path, labelled: "LabelledSet", columns: 
     about = About(stored.judge, "", str(out))
     settings = _settings(config, config.own_model)
     test = _test_set(config, columns, labelled)
-    _show(audit(stored.labelled, stored.verdicts, stored.grades, about, settings, test=test), config, out)
-    _say_few(stored, config)
+    found = audit(stored.labelled, stored.verdicts, stored.grades, about, settings, test=test)
+    _show(found, config, out)
+    _check_coverage(found, config, test, stored.n_labelled)
 
 
 def _audit_judge(config: Config, labelled: "LabelledSet", columns: "Columns") -> None:
@@ -142,6 +142,7 @@ def _audit_judge(config: Config, labelled: "LabelledSet", columns: "Columns") ->
         f"{judge.engine.name}{of_run(config.engine)}, rubric {judge.rubric.name}", judge.read, str(out), notes
     )
     settings = _settings(config, config.own_model or judge.engine.name)
+    test = _test_set(config, columns, labelled)
     found = audit(
         labelled,
         said.verdicts,
@@ -150,9 +151,10 @@ def _audit_judge(config: Config, labelled: "LabelledSet", columns: "Columns") ->
         settings,
         reruns=reruns,
         likelihoods=likelihoods,
-        test=_test_set(config, columns, labelled),
+        test=test,
     )
     _show(replace(found, attacks=attacks), config, out)
+    _check_coverage(found, config, test)
 
 
 def _reruns(config: Config, labelled: "LabelledSet", judge: "Judge", out: Path) -> "tuple[list[Rerun], list[str]]":
@@ -220,7 +222,7 @@ def _test_set(config: Config, columns: "Columns", labelled: "LabelledSet") -> "W
 
 
 def _show(found: "Audit", config: Config, out: Path) -> None:
-    """Write report.md, audit.png and audit.json, print the tables, and say where few rows have a verdict."""
+    """Write report.md, audit.png and audit.json, and print the tables."""
     import json
 
     from console.progress import say
@@ -250,11 +252,6 @@ def _show(found: "Audit", config: Config, out: Path) -> None:
             n = bias.effect.n
             if warning := flip_warning(found.about.judge, round(rate * n), n):
                 say(warning)
-    n_rows = found.n_pairs or found.n_answers
-    n_silent = sum(found.unscored.values())
-    least = config.judge.min_coverage
-    if n_rows - n_silent < least * n_rows:
-        say(f"only {n_rows - n_silent} of {n_rows} rows have a verdict, under --min-coverage {least:g}")
 
 
 def _is_same(path: Path, labelled: Path) -> bool:
@@ -268,14 +265,25 @@ def _is_same(path: Path, labelled: Path) -> bool:
     return filecmp.cmp(path, labelled, shallow=False)
 
 
-def _say_few(stored: "Stored", config: Config) -> None:
-    from console.progress import say
+def _check_coverage(found: "Audit", config: Config, test: "Wins | None", n_labelled: int | None = None) -> None:
+    """Raise JudgeError where too few of the labelled rows, or of the rows of --test, have a verdict.
 
-    n_found = len(stored.verdicts) or len(stored.grades)
-    if n_found < (least := config.judge.min_coverage) * stored.n_labelled:
-        say(
-            f"the file has rows on only {n_found} of {stored.n_labelled} labelled rows, under --min-coverage "
-            f"{least:g}: what is measured holds for these alone"
+    The report is written by then. `n_labelled` is how many rows the verdicts should be on, where they were stored.
+    """
+    n_rows, least = found.n_pairs or found.n_answers, config.judge.min_coverage
+    n_all, n_with = n_labelled or n_rows, n_rows - sum(found.unscored.values())
+    under, remedy = f"under --min-coverage {least:g}", "or accept it with a lower --min-coverage"
+    if n_with < least * n_all:
+        reasons = [*found.unscored] if n_all == n_rows else ["the file of verdicts has no row on it", *found.unscored]
+        most = max(reasons, key=lambda reason: found.unscored.get(reason, n_all - n_rows))
+        raise JudgeError(
+            f"only {n_with} of {n_all} labelled rows have a verdict, {under}, and what is measured holds for these "
+            f"alone; most often: {most}. Give the rest of the verdicts, or try another judge, {remedy}"
+        )
+    if test is not None and (n_known := sum(win == win for win in test.wins)) < least * len(test.wins):
+        raise JudgeError(
+            f"{test.name}: only {n_known} of {len(test.wins)} rows of --test have a verdict, {under}; give the rest, "
+            f"{remedy}"
         )
 
 

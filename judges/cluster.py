@@ -75,7 +75,7 @@ def main(config: Config) -> None:
     config = replace(config, engine=pinned(config.engine))
     from judges.clustering.answer_sets import read_answer_sets, read_rewards, take_census
     from judges.clustering.equivalence import open_equivalence
-    from judges.clustering.totals import check_coverage, print_plan, print_totals
+    from judges.clustering.totals import Rewarded, check_coverage, print_plan, print_totals
     from records.files import BadRows
     from records.inputs import check_out
 
@@ -91,11 +91,20 @@ def main(config: Config) -> None:
     if config.dry_run:
         print_plan(sets, equivalence, spg, source, paths.clusters, as_json=config.json)
         return
+    rewarded = Rewarded(config.rewards) if config.rewards else None
     totals = cluster_into(
-        paths, sets, equivalence, spg, len(census.n_rows), fresh=config.fresh, apart=config.out is not None
+        paths,
+        rewarded.counted(sets) if rewarded else sets,
+        equivalence,
+        spg,
+        len(census.n_rows),
+        fresh=config.fresh,
+        apart=config.out is not None,
     )
     print_totals(totals, equivalence, spg, paths.clusters, paths.pairs, as_json=config.json)
     check_coverage(totals, config.min_coverage)
+    if rewarded:
+        rewarded.check(config.min_coverage)
 
 
 def _check(config: Config) -> None:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from console.command import Flags, Given, run
-from console.errors import InputError, TrainingError
+from console.errors import InputError, JudgeError, TrainingError
 from console.output import tell
-from console.ranges import Number
+from console.ranges import Number, Share
 from console.writing import OutFile
 from trainer.pairing import PairCounts, PairOptions, make_pairs
 
@@ -48,6 +48,8 @@ class Config(Flags):
     positive_score: Number | None = None
     """The least score that counts as perfect; the default is the rubric's highest."""
     pairs: Annotated[PairOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PairOptions)
+    min_coverage: Share = 0.9
+    """Fail, with the pairs written, if --second-judge scores fewer than this share of the answers that are scored."""
 
 
 def main(config: Config) -> None:
@@ -69,6 +71,24 @@ def main(config: Config) -> None:
             f"each prompt, a higher temperature, {reading}another judge, or fewer filters"
         )
     _finish(pairs, _table_row(pairs, counts), config)
+    _check_second(judgments, config)
+
+
+def _check_second(judgments: "list[Judgment]", config: Config) -> None:
+    from records import answer_key
+    from trainer.pair_filters import read_second_scores
+
+    if config.pairs.second_judge is None:
+        return
+    seconded = read_second_scores(config.pairs.second_judge, judgments)
+    wanted = {answer_key(row) for row in judgments if row.score is not None}
+    n_seconded = sum(seconded.get(key) is not None for key in wanted)
+    if n_seconded < config.min_coverage * len(wanted):
+        raise JudgeError(
+            f"{config.pairs.second_judge}: has a score of only {n_seconded} of {len(wanted)} answers, under "
+            f"--min-coverage {config.min_coverage:g}, and the pairs of the others are dropped; let the second judge "
+            "score the same file, or give a lower --min-coverage"
+        )
 
 
 def _judgments(path: Path, *, strict: bool) -> "list[Judgment]":

@@ -182,6 +182,13 @@ def test_scores_may_stand_in_a_file_of_their_own(capsys: pytest.CaptureFixture[s
     assert json.loads(capsys.readouterr().out)["choose"] == "reward"
     [pair] = read_pairs("out.pairs.jsonl", BadRows(strict=True))
     assert pair.chosen[0]["content"] == "a."
+    write("judgments.jsonl", *rows[:1])
+    with pytest.raises(
+        JudgeError, match="judgments.jsonl: has a score of only 1 of 3 answers, under --min-coverage 0.9"
+    ):
+        exact("a.jsonl", "--rewards", "judgments.jsonl")
+    assert Path("out.jsonl").exists()
+    exact("a.jsonl", "--rewards", "judgments.jsonl", "--min-coverage", "0.3")
 
 
 @pytest.mark.parametrize(
