@@ -38,6 +38,8 @@ class Config(Flags):
     """No verdict where the choices have less probability than this together (logprobs)."""
     min_samples: Count | None = None
     """No verdict where fewer samples than this were answered; the default is all (text, structured)."""
+    limit: Count | None = None
+    """Only the first N rows."""
     out: OutFile | None = None
     """Where the new rows go; the default is <file>-rescored.jsonl beside FILE."""
     show: CountOr0 = 3
@@ -47,13 +49,15 @@ class Config(Flags):
 def main(config: Config) -> None:
     """Read, rescore, write and print a table."""
     from judges.rereading import Again, Changes, latest_rows
+    from records.files import check_limit, take
     from records.inputs import check_out
     from records.store import set_aside, write_rows
 
     if config.file is None:
         raise InputError("name a file of judgments or comparisons")
+    check_limit(config.limit)
     check_out(config.out, config.file)
-    rows = latest_rows(config.file)
+    rows = take(latest_rows(config.file), config.limit)
     again = Again(Changes(config.rubric, config.aggregate, config.min_mass, config.min_samples, config.show))
     out = config.out or config.file.with_name(f"{config.file.stem}-rescored.jsonl")
     if config.dry_run:

@@ -1,7 +1,7 @@
 """Reads what people have, a record at a time: JSONL, JSON, CSV (each also .gz), Parquet, or a hub data set."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,7 @@ __all__ = [
     "is_indexed",
     "read_records",
     "take",
+    "take_prompts",
 ]
 
 Record = dict[str, Any]
@@ -59,6 +60,24 @@ def take(rows: Iterable[RowT], limit: int | None) -> Iterator[RowT]:
     """Return the first `limit` of `rows`, or all of them for None; raises InputError, at once, for a limit under 1."""
     check_limit(limit)
     return islice(rows, limit)
+
+
+def take_prompts(rows: Iterable[RowT], limit: int | None, prompt_of: Callable[[RowT], str]) -> Iterator[RowT]:
+    """Return the rows of the first `limit` prompts, all of each prompt's wherever they stand, or all rows for None.
+
+    Raises InputError, at once, for a limit under 1.
+    """
+    check_limit(limit)
+    prompts: set[str] = set()
+
+    def is_of_first(row: RowT) -> bool:
+        prompt = prompt_of(row)
+        if prompt not in prompts and len(prompts) == limit:
+            return False
+        prompts.add(prompt)
+        return True
+
+    return iter(rows) if limit is None else filter(is_of_first, rows)
 
 
 def check_limit(limit: int | None) -> None:

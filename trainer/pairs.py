@@ -20,7 +20,7 @@ import tyro
 from console.command import Flags, Given, run
 from console.errors import InputError, JudgeError, TrainingError
 from console.output import tell
-from console.ranges import Number, Share
+from console.ranges import Count, Number, Share
 from console.writing import OutFile
 from trainer.pairing import PairCounts, PairOptions, make_pairs
 
@@ -43,6 +43,8 @@ class Config(Flags):
     """Where the pairs, or chats, go; an earlier file is set aside."""
     rejected_from: Path | None = None
     """Judgments of another model's answers to the same prompts: choose from FILE and reject from these."""
+    limit: Count | None = None
+    """Only the first N prompts of FILE, with all their answers."""
     positive_only: bool = False
     """Write no pairs but a chat for each answer with a perfect score."""
     positive_score: Number | None = None
@@ -54,12 +56,15 @@ class Config(Flags):
 
 def main(config: Config) -> None:
     """Read, pair, write and print what became of the prompts."""
+    from records import prompt_key
+    from records.files import check_limit, take_prompts
     from records.inputs import check_out
 
     if config.file is None:
         raise InputError("name a file of judgments; judges.score writes one")
+    check_limit(config.limit)
     check_out(config.out, config.file, config.rejected_from, config.pairs.votes, config.pairs.second_judge)
-    judgments = _judgments(config.file, strict=config.strict)
+    judgments = list(take_prompts(_judgments(config.file, strict=config.strict), config.limit, prompt_key))
     if config.positive_only:
         _write_chats(judgments, config)
         return
