@@ -1,7 +1,7 @@
 """Calls to an OpenAI-compatible server, several under way at once."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -64,8 +64,8 @@ class ServedCalls:
     concurrency: int
     limits: Limits = field(default_factory=Limits)
     max_failures_in_row: int = MAX_FAILURES_IN_ROW
-    refused: Callable[[CallFailed, Collection[str]], bool] = field(default=lambda *_: False, repr=False)
-    """Told of a failed call and the parameters it was sent with; returns whether to make it anew and ask once more."""
+    refused: Callable[[CallFailed, Mapping[str, Any]], bool] = field(default=lambda *_: False, repr=False)
+    """Told of a failed call and what it was sent; returns whether to make it anew and ask once more."""
     answered_before: Callable[[], bool] = field(default=lambda: True, repr=False)
     """Returns whether any of the calls that are left out now was answered."""
     lacking: str | None = None
@@ -157,7 +157,7 @@ class ServedCalls:
                 found = await post(session, self._url, self.headers, data, decode, self.limits, self.outage.is_over)
             except CallFailed as failed:
                 failed.reason = self.hide(failed.reason)
-                if self.refused(failed, sent.keys()):
+                if self.refused(failed, sent):
                     n_refused += failed.n_calls
                     continue
                 self.outage.failed(failed, index, msgspec.json.encode(sent.get("messages")))

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, combinations
+from itertools import chain, combinations, product
 from typing import Any
 
 from console.address import Address, basic, shown
@@ -17,9 +17,18 @@ from engines.neutral import COMMON_SPECIAL_TOKENS, neutralised
 from engines.openai_calls import MAX_FAILURES_IN_ROW, Call, Calls, ServedCalls
 from engines.protocol import Choice, Completion, NoLogprobsError, Request, Sampling, any_answered
 from engines.served.identity import ServedModel, listings
+from engines.served.listed import most_listed, refuses_number
 from engines.served.outage import FIRST_CALLS
-from engines.served.parameters import LIMITS, NEEDED, OPTIONAL, Parameters, RefusedError, refusal_of
-from engines.served_choices import NoLogprobs, NoReading, choice_settings, read_choices
+from engines.served.parameters import (
+    LIMITS,
+    NEEDED,
+    OPTIONAL,
+    Parameters,
+    RefusedError,
+    more_listed_than,
+    refusal_of,
+)
+from engines.served_choices import TOP_LOGPROBS, NoLogprobs, NoReading, choice_settings, read_choices
 from records.keys import content_key
 
 OFFICIAL = "https://api.openai.com/v1"
@@ -42,6 +51,8 @@ class OpenAIEngine:
     """Whether any reply had log-probabilities: until then replies without them are the server's fault."""
     n_without: int = field(default=0, init=False)
     """How many replies without them came in a row."""
+    n_choices: int = field(default=0, init=False)
+    """How many choices are read now."""
     answered: bool = field(default=False, init=False)
     """Whether any reply had a text."""
     answered_before: bool = field(default=True, init=False)
@@ -60,8 +71,10 @@ class OpenAIEngine:
     def digests_with_less(self) -> list[str]:
         """Return the digests that this engine has where its server refuses more than is known yet."""
         rest = [name for name in OPTIONAL if name not in self.parameters.left_out]
-        more = chain.from_iterable(combinations(rest, n) for n in range(1, len(rest) + 1))
-        return [self._digest_without(tuple(sorted({*self.parameters.not_sent, *names}))) for names in more]
+        fewer = [(), *((more_listed_than(n),) for n in range(TOP_LOGPROBS))]
+        more = chain.from_iterable(combinations(rest, n) for n in range(len(rest) + 1))
+        less = (names + listed for names, listed in product(more, fewer) if names or listed)
+        return [self._digest_without(tuple(sorted({*self.parameters.not_sent, *names}))) for names in less]
 
     @property
     def digest_by_name(self) -> str:
@@ -112,6 +125,7 @@ class OpenAIEngine:
             found = choice_settings(choices, request.labels, request.alone)
             return found | {"max_tokens": found["max_tokens"] + self.thinking_tokens}
 
+        self.n_choices = len(choices)
         without: list[tuple[int, Call, Asked]] = []  # the first replies, as long as none has log-probabilities
         self.gives_logprobs |= bool(done)
         for index, call in self._ask(requests, done, settings):
@@ -183,13 +197,20 @@ class OpenAIEngine:
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return self.parameters.applied(body)
 
-    def refused(self, failed: CallFailed, sent: Collection[str]) -> bool:
+    def refused(self, failed: CallFailed, sent: Mapping[str, Any]) -> bool:
         """Leave out what a failed call says the server refuses; return whether to make the call anew.
 
         Raises StartAgain where names and rows depend already on what was sent, EngineError where a reading cannot do
         without what is refused: the measuring stick is never changed in silence.
         """
+        most = most_listed(failed.status, failed.body, sent.get("top_logprobs"))
+        if most is not None and not self.gives_logprobs:
+            return self._lists_only(most, failed)
         names = refusal_of(failed.status, failed.body, sent)
+        is_first = not names and "top_logprobs" in sent and not self.gives_logprobs
+        if is_first and refuses_number(failed.status, failed.body):
+            why = f"the server does not list {sent['top_logprobs']} tokens ({failed.reason})"
+            raise NoLogprobsError(f"{self.name}: {why}")
         if not names or (
             self.answered if "response_format" in names else self.gives_logprobs and set(NEEDED) & set(names)
         ):
@@ -208,6 +229,19 @@ class OpenAIEngine:
             raise StartAgain(self._told(new, failed), self.parameters.about, self.parameters.learned)
         if new:
             say(self._told(new, failed))
+        return True
+
+    def _lists_only(self, most: int, failed: CallFailed) -> bool:
+        """Ask for fewer listed tokens where they can still be all choices; else there is no such reading."""
+        if most < self.n_choices:
+            what = f"the server lists {most} tokens at most, too few for the {self.n_choices} choices ({failed.reason})"
+            raise NoLogprobsError(f"{self.name}: {what}")
+        new = self.parameters.learn_most_listed(most)
+        told = f"{self.name}: the server lists {most} tokens at most ({failed.reason}); it is asked for so many"
+        if new and self.parameters.are_told:
+            raise StartAgain(told, self.parameters.about, self.parameters.learned)
+        if new:
+            say(told)
         return True
 
     def _told(self, new: Collection[str], failed: CallFailed) -> str:
