@@ -29,6 +29,7 @@ from judges.options import JudgeOptions
 
 if TYPE_CHECKING:
     from console.table import Cell
+    from engines.transformers_engine import TransformersEngine
     from judges.audit.columns import Columns
     from judges.audit.correction import Wins
     from judges.audit.labels import LabelledSet
@@ -188,8 +189,9 @@ def _likelihoods(
     answers = [(pair.prompt, text) for pair in labelled.pairs for text in (pair.response_a, pair.response_b)]
     answers += [(item.prompt, item.response) for item in labelled.scores]
     ids = [likelihood_id(prompt, text) for prompt, text in answers]
-    with Store(out / f"likelihoods-{judge.engine.digest}.jsonl", Likelihood, fresh=config.fresh) as store:
-        rows = complete(store, ids, likelihoods_of(judge.engine, answers, store.ids), "log-likelihoods")  # type: ignore[arg-type]
+    engine: TransformersEngine = getattr(judge.engine, "loaded", judge.engine)  # type: ignore[arg-type]
+    with Store(out / f"likelihoods-{engine.digest}.jsonl", Likelihood, fresh=config.fresh) as store:
+        rows = complete(store, ids, likelihoods_of(engine, answers, store.ids), "log-likelihoods")
     return {row.id: row.logprob for row in rows}, []
 
 

@@ -133,7 +133,7 @@ REFUSED = [
     ("judges.score", ["nope.jsonl", *SERVED], "nope.jsonl: no such file"),
     ("judges.score", ["answers.jsonl", *SERVED, "--rubric", "nope"], "no rubric 'nope'"),
     ("judges.score", ["answers.jsonl", *SERVED, "--rubric", "nope.toml"], "no rubric 'nope.toml'"),
-    ("judges.score", ["answers.jsonl", *SERVED, "--prices", "nope.toml"], "nope.toml: not a table of prices"),
+    ("judges.score", ["answers.jsonl", *SERVED, "--prices", "nope.toml"], "nope.toml: no such file"),
     ("judges.score", ["answers.jsonl", *SERVED, *TEXT, "--corpus", "nope"], "nope: no such"),
     ("judges.score", ["answers.jsonl", *SERVED, "--import-batch", "nope.jsonl"], "nope.jsonl: no such file"),
     ("judges.score", ["answers.jsonl", *SERVED, "--judge", "tiny", "--judge", "nope.toml"], "nope.toml"),
