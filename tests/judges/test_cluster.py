@@ -265,11 +265,11 @@ def test_an_interrupted_command_goes_on_and_ends_like_an_undisturbed_one(
     monkeypatch.setattr("engines.options.open_engine", lambda options: Stopped())
     with pytest.raises(KeyboardInterrupt):
         by_judge("a.jsonl")
-    assert not Path("out.jsonl").exists() and len(Path("out.relations.jsonl").read_bytes().splitlines()) == 2
+    assert not Path("out.jsonl").exists() and len(Path("out.relations.jsonl").read_bytes().splitlines()) == 3
     monkeypatch.setattr("engines.options.open_engine", lambda options: engine)
     engine.asked.clear()
     by_judge("a.jsonl")
-    assert len(engine.asked) == undisturbed - 12  # two prompts of six calls were stored
+    assert len(engine.asked) == undisturbed - 14  # two prompts of six calls were stored, and two calls of the third
     assert (Path("out.jsonl").read_bytes(), Path("out.pairs.jsonl").read_bytes()) == expected
     assert not list(Path().glob(".out*"))
 
