@@ -29,7 +29,7 @@ def reward_func(judge: Judge, missing: Missing = "none") -> RewardFunction:
     It takes what TRL gives (prompts and completions as text or chats, data set columns by name; a column `reference` is
     shown to a rubric that asks for one). A completion without a verdict is None, which GRPO and RLOO leave out.
     Online DPO takes None for 0, which would make a failure a preference: use `missing="mean"`, the mean of the same
-    prompt's other completions, or `"raise"`, which raises JudgeError.
+    prompt's other completions (JudgeError where none of them has a verdict), or `"raise"`, which raises JudgeError.
     """
 
     def reward(prompts: Prompts, completions: Sequence[Completion], **columns: Any) -> Rewards:
@@ -91,14 +91,18 @@ def _filled(scores: Rewards, prompt_ids: Sequence[str], errors: Sequence[str | N
     if missing == "raise":
         n = scores.count(None)
         raise JudgeError(f"{n} of {len(scores)} completions have no verdict: {errors[scores.index(None)]}")
-    known = [(prompt_id, score) for prompt_id, score in zip(prompt_ids, scores, strict=True) if score is not None]
-    if not known:
-        raise JudgeError(f"none of {len(scores)} completions has a verdict: {errors[0]}")
-    means = {key: fmean(score for other, score in known if other == key) for key in dict(known)}
-    overall = fmean(score for _, score in known)
+    known: dict[str, list[float]] = {}
+    for prompt_id, score in zip(prompt_ids, scores, strict=True):
+        if score is not None:
+            known.setdefault(prompt_id, []).append(score)
+    lost = [place for place, prompt_id in enumerate(prompt_ids) if prompt_id not in known]
+    if lost:  # what other prompts' answers are worth says nothing of these
+        raise JudgeError(
+            f"{len(lost)} of {len(scores)} completions have no verdict, nor has any other to their prompts, whose mean "
+            f'they would get: {errors[lost[0]]}; with missing="none" they are None, which GRPO and RLOO leave out'
+        )
     return [
-        means.get(prompt_id, overall) if score is None else score
-        for prompt_id, score in zip(prompt_ids, scores, strict=True)
+        fmean(known[prompt_id]) if score is None else score for prompt_id, score in zip(prompt_ids, scores, strict=True)
     ]
 
 

@@ -29,8 +29,25 @@ def test_no_verdict_is_none_the_mean_of_its_prompt_or_an_error() -> None:
     assert reward_func(judge, missing="mean")(**given) == [1, 2, 3, 5, 5]
     with pytest.raises(JudgeError, match="2 of 5 completions have no verdict: the response is empty"):
         reward_func(judge, missing="raise")(**given)
-    with pytest.raises(JudgeError, match="none of 1"):
-        reward_func(judge, missing="mean")(["Q"], [""])
+
+
+@pytest.mark.parametrize("make", [reward_func, async_reward_func])
+@pytest.mark.parametrize(
+    ("prompts", "completions", "n_lost"),
+    [
+        (["Q", "R"], ["xxxxx", ""], 1),
+        (["Q", "Q", "Q", "R", "S"], ["xxxxx", "x", "", "", "xxx"], 1),
+        (["Q", "Q", "R", "R"], ["xxxxx", "x", "", " "], 2),
+        (["Q"], [""], 1),
+    ],
+)
+def test_an_answer_whose_prompt_has_no_verdict_is_not_paid_with_other_prompts_mean(
+    make: Any, prompts: list[str], completions: list[str], n_lost: int
+) -> None:
+    reward = make(judge_by_length()[0], missing="mean")
+    with pytest.raises(JudgeError, match=f"^{n_lost} of {len(prompts)} completions have no verdict, nor has any other"):
+        found = reward(prompts, completions)
+        asyncio.run(found)
 
 
 def test_the_asynchronous_reward_is_a_coroutine_function_with_the_same_result() -> None:
