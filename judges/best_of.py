@@ -21,7 +21,7 @@ from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell_plan
 from console.ranges import Count
-from console.writing import OutFile
+from console.writing import OutRows
 from engines.options import EngineOptions, SharedEngineOptions, pinned
 from judges.options import JudgeOptions
 
@@ -46,7 +46,7 @@ class Config(Flags):
     judge: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JudgeOptions)
     limit: Count | None = None
     """Only the first N prompts, with all their answers."""
-    out: OutFile | None = None
+    out: OutRows | None = None
     """Where the best answers go, with their scores beside them (.judgments.jsonl); the default is
     runs/best_of/<file>-<digest of its path>-<key of the settings>.jsonl."""
 

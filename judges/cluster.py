@@ -23,7 +23,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.ranges import Count, Share
-from console.writing import OutFile
+from console.writing import OutRows
 from engines.options import EngineOptions, SharedEngineOptions, pinned
 from judges.clustering.equivalences.options import EquivalenceOptions
 
@@ -55,7 +55,7 @@ class Config(Flags):
     """Fail where a smaller share of the prompts can be clustered; all results are kept."""
     limit: Count | None = None
     """Take only the first N prompts."""
-    out: OutFile | None = None
+    out: OutRows | None = None
     """Where the clusters go, with .pairs.jsonl and .relations.jsonl beside them; the default is
     runs/clusters/<file>-<digest of its path>-<key of the settings>.jsonl."""
 

@@ -22,7 +22,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.output import tell, tell_plan
 from console.ranges import Count
-from console.writing import OutFile
+from console.writing import OutRows
 from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
 from judges.options import CostOptions, JudgeOptions, PanelOptions
 
@@ -55,11 +55,11 @@ class Config(Flags):
     for a place stays in."""
     limit: Count | None = None
     """Compare only the first N pairs."""
-    export_batch: OutFile | None = None
+    export_batch: OutRows | None = None
     """Ask nothing: write the calls as an OpenAI batch file, which vllm run-batch reads too."""
     import_batch: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Ask nothing: read the replies from this output file of a batch; again for each further file."""
-    out: OutFile | None = None
+    out: OutRows | None = None
     """Where the comparisons go; the default is runs/comparisons/<files>-<judge fingerprint>.jsonl, each file with a
     digest of its path."""
 

@@ -17,7 +17,7 @@ from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import say, tell, tell_json
 from console.ranges import Count, CountOr0, Share
-from console.writing import OutFile
+from console.writing import OutRows
 from judges.options import Aggregate, JudgeOptions
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Config(Flags):
     """No verdict where fewer samples than this were answered; the default is all (text, structured)."""
     limit: Count | None = None
     """Only the first N rows."""
-    out: OutFile | None = None
+    out: OutRows | None = None
     """Where the new rows go; the default is <file>-rescored.jsonl beside FILE."""
     show: CountOr0 = 3
     """Print so many of the rows that changed."""

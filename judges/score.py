@@ -23,7 +23,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.output import tell, tell_plan
 from console.ranges import Count
-from console.writing import OutFile
+from console.writing import OutRows
 from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
 from judges.options import CostOptions, JudgeOptions, PanelOptions
 from judges.retrieval.options import EvidenceOptions
@@ -55,11 +55,11 @@ class Config(Flags):
     cost: Annotated[CostOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CostOptions)
     limit: Count | None = None
     """Score only the first N responses."""
-    export_batch: OutFile | None = None
+    export_batch: OutRows | None = None
     """Ask nothing: write the calls as an OpenAI batch file, which vllm run-batch reads too."""
     import_batch: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Ask nothing: read the replies from this output file of a batch; again for each further file."""
-    out: OutFile | None = None
+    out: OutRows | None = None
     """Where the judgments go; the default is runs/scores/<file>-<digest of its path>-<judge fingerprint>.jsonl."""
 
 

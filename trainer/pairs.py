@@ -21,7 +21,7 @@ from console.command import Flags, Given, run
 from console.errors import InputError, JudgeError, TrainingError
 from console.output import tell
 from console.ranges import Count, Number, Share
-from console.writing import OutFile
+from console.writing import OutRows
 from trainer.pairing import PairCounts, PairOptions, make_pairs
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Config(Flags):
 
     file: Given = None
     """Judgments to make pairs of."""
-    out: OutFile = OUT
+    out: OutRows = OUT
     """Where the pairs, or chats, go; an earlier file is set aside."""
     rejected_from: Path | None = None
     """Judgments of another model's answers to the same prompts: choose from FILE and reject from these."""

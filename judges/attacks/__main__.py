@@ -20,7 +20,7 @@ from console.again import starts_again
 from console.command import Flags, run
 from console.output import tell, tell_json, tell_plan
 from console.ranges import Count, ShareBelow1
-from console.writing import OutFile
+from console.writing import OutRows
 from engines.options import EngineOptions, SharedEngineOptions, check_engine, of_run, pinned
 from judges.options import JudgeOptions
 
@@ -41,7 +41,7 @@ class Config(Flags):
     """Ask the model about N attacked answers, as many of each family; the default is all."""
     margin: ShareBelow1 = 0.1
     """The model is fooled by a rise of more than this share of the scale, or by the best score."""
-    out: OutFile | None = None
+    out: OutRows | None = None
     """Where the judgments go; the default is runs/attacks/<judge fingerprint>.jsonl."""
 
 
