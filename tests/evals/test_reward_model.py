@@ -120,7 +120,7 @@ def test_nothing_scored_is_no_accuracy_rather_than_0_where_it_is_left_out() -> N
 
 def test_the_same_text_twice_is_no_pair() -> None:
     row = RankedAnswers(id="p", prompt="p", responses=["a", "a", "b"], ranks=[0, 1, 2])
-    assert found([row], [[3, 3, 1]])[TIE_WRONG] == (1.0, 2)
+    assert found([row], [[3, 3, 1]])[TIE_WRONG] == (1.0, 1)
     assert found([row], [[3, 3, 1]])[EXACT] == (1.0, 1)
 
 

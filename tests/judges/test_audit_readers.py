@@ -93,7 +93,8 @@ def test_prometheus_scores_are_the_mean_of_three_and_the_texts_are_taken_out_of_
     assert "###" not in first.response and first.reference and first.model == "llama2_chat_13b"
     within = pairs_within(found.scores)
     assert len(within) == 80 * 6  # four models answer each question
-    assert all((found.scores[a].score > found.scores[b].score) == (pair.label == "a") for pair, a, b in within)
+    scores = [item.score for item in found.scores]
+    assert all((scores[one.a[0]] > scores[one.b[0]]) == (one.pair.label == "a") for one in within)
 
 
 def test_autoj_counts_from_zero(tmp_path: Path) -> None:
