@@ -18,7 +18,7 @@ from console.config import load_config
 from console.errors import InputError, JudgeloopError
 from console.output import say, say_text, tell_text
 from console.ranges import Seed, check_command
-from console.reading import files_being_read
+from console.reading import check_inputs, files_being_read
 from console.writing import REMEDIES, check_outputs, said
 
 INTERRUPTED = 130
@@ -69,6 +69,7 @@ def parse(config_type: type[FlagsT], argv: Sequence[str], prog: str) -> FlagsT:
     config = _parsed(config_type, argv, prog, default)
     check_command(config)
     check_outputs(config)
+    check_inputs(config, argv)
     return config
 
 

@@ -3,8 +3,10 @@
 Bytes are counted after unpacking. Each limit is far above what a file of its kind holds.
 """
 
+import dataclasses
+import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +20,8 @@ MOST_BYTES_A_FILE = 1024 * MIB
 """What cannot be read row by row: a JSON list."""
 MOST_BYTES_OF_SETTINGS = 4 * MIB
 """Config files, prices, rubrics, their prompts, maps."""
+TOO_LONG_A_NUMBER = "it has a number of thousands of digits"
+"""What Python does not read, whatever it is for."""
 MOST_BLANK_LINES = 1_000_000
 """One after the other."""
 
@@ -87,9 +91,9 @@ def read_file(path: Path, most: int | None = None) -> bytes:
     None is MOST_BYTES_OF_SETTINGS.
     """
     most = MOST_BYTES_OF_SETTINGS if most is None else most
+    if os.path.isdir(path):
+        raise InputError(f"{path}: is a folder; name a file in it")
     try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder; name a file in it")
         with path.open("rb") as file:
             data = file.read(most + 1)
     except FileNotFoundError:
@@ -122,5 +126,32 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not valid TOML: {error}") from None
     except RecursionError:
         raise InputError(f"{path}: not valid TOML: nested too deeply") from None
-    except (ValueError, OverflowError) as error:  # a number of thousands of digits, a day that there is not
-        raise InputError(f"{path}: not valid TOML: {error}") from None
+    except (ValueError, OverflowError):
+        raise InputError(f"{path}: not valid TOML: {TOO_LONG_A_NUMBER}") from None
+
+
+def check_inputs(config: object, words: Sequence[str]) -> None:
+    """Raise InputError for a path in a command's settings that is empty or that no file can have.
+
+    `words` are those of the command line. Whether a file is there is asked by who reads it.
+    """
+    for path in _paths(config):
+        if path == Path() and any(word == "" or word.endswith("=") for word in words):
+            raise InputError("the path of a file is empty; is a variable in your command line not set?")
+        try:
+            os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}; check the path and who may read it") from None
+        except ValueError:
+            raise InputError(f"{path}: no file can have this name") from None
+
+
+def _paths(config: object) -> Iterator[Path]:
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _paths(value)
+        else:
+            yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Path))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import chain, combinations, product
 from typing import Any
 
-from console.address import Address, basic, shown
+from console.address import Address, basic, checked_header, checked_server, shown
 from console.again import StartAgain, asks_nothing, is_dry_run, learned
 from console.errors import EngineError, InputError
 from console.progress import say
@@ -288,8 +288,10 @@ def open_openai(
     Nothing is asked yet. Raises InputError where the official server is meant and there is no key; where nothing will
     be asked, in a dry run or for a batch, only the first call after all raises it.
     """
-    server = (base_url or os.environ.get("OPENAI_BASE_URL", "").strip() or OFFICIAL).rstrip("/")
-    key = os.environ.get(api_key_env, "").strip()
+    if base_url is not None and not base_url.strip():
+        raise InputError("--base-url is empty; leave it out, or write it like http://localhost:8000/v1")
+    server = checked_server(base_url or os.environ.get("OPENAI_BASE_URL", "").strip() or OFFICIAL).rstrip("/")
+    key = checked_header(os.environ.get(api_key_env, ""), api_key_env)
     lacking = None
     if server == OFFICIAL and not key:
         lacking = f"no key for the OpenAI API: set {api_key_env}, or name a server with --base-url"
@@ -322,7 +324,7 @@ def _headers(address: Address, key: str) -> dict[str, str]:
         "Content-Type": "application/json",
         "Accept": "application/json",
         "User-Agent": "judgeloop",
-        "OpenAI-Organization": os.environ.get("OPENAI_ORG_ID", ""),
-        "OpenAI-Project": os.environ.get("OPENAI_PROJECT_ID", ""),
+        "OpenAI-Organization": checked_header(os.environ.get("OPENAI_ORG_ID", ""), "OPENAI_ORG_ID"),
+        "OpenAI-Project": checked_header(os.environ.get("OPENAI_PROJECT_ID", ""), "OPENAI_PROJECT_ID"),
     }
     return {name: value for name, value in headers.items() if value}

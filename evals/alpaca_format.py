@@ -10,7 +10,8 @@ from console.errors import InputError, RowError
 from console.progress import say
 from evals.alpaca_rows import Annotation, alpaca_index, one_measurement
 from records import Comparison, Prompt, Response, text_of
-from records.fields.values import number_in
+from records.fields.messages import readable
+from records.fields.values import number_in, shown
 from records.files import BadRows, Record, read_records
 from records.inputs import stem_of
 from records.store import set_aside, write_atomic
@@ -134,10 +135,10 @@ def _preference(record: Record) -> float | None:
         return None
     try:
         number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
-    except ValueError:
+    except (ValueError, OverflowError):
         number = None
     if number is None:
-        raise InputError(f"'preference' must be a number or null, found {value!r}")
+        raise InputError(f"'preference' must be a number or null, found {shown(value)}")
     if math.isnan(number):
         return None
     if number != 0 and not 1 <= number <= 2:
@@ -156,4 +157,4 @@ def _annotator(record: Record) -> str:
 
 def _text(record: Record, name: str) -> str | None:
     value = record.get(name)
-    return value if isinstance(value, str) else None
+    return readable(value) if isinstance(value, str) else None

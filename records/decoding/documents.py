@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from console.errors import InputError, RowError
+from console.reading import TOO_LONG_A_NUMBER
 from records.decoding.bad_rows import BadRows
 from records.decoding.lines import decode_line
 
@@ -111,8 +112,8 @@ def _decoded(path: Path, data: bytes) -> Any:
         raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
     except RecursionError:
         raise InputError(f"{path}: cannot be read as JSON: nested too deeply") from None
-    except ValueError as error:
-        raise InputError(f"{path}: cannot be read as JSON: {error}") from None
+    except ValueError:
+        raise InputError(f"{path}: cannot be read as JSON: {TOO_LONG_A_NUMBER}") from None
 
 
 def _inside(path: Path, document: dict[str, Any]) -> list[Any]:

@@ -12,7 +12,7 @@ import msgspec
 
 from console import reading
 from console.errors import InputError
-from console.reading import being_read, lines_up_to, size
+from console.reading import TOO_LONG_A_NUMBER, being_read, lines_up_to, size
 
 GZIP = b"\x1f\x8b"
 UTF8_MARK = b"\xef\xbb\xbf"
@@ -99,8 +99,10 @@ def decode_line(line: bytes) -> Any:
         raise InputError(f"not UTF-8: byte 0x{line[error.start]:02X} at {error.start}") from None
     except RecursionError:
         raise InputError("nested too deeply") from None
-    except ValueError as error:  # also a number of more than 4,300 digits
+    except json.JSONDecodeError as error:
         raise InputError(f"not JSON: {error}") from None
+    except ValueError:
+        raise InputError(f"not JSON: {TOO_LONG_A_NUMBER}") from None
 
 
 class _Unpacked(gzip.GzipFile):

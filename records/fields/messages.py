@@ -61,6 +61,11 @@ def text_in(value: object, name: str, *, empty: bool = False) -> str:
         raise InputError(f"'{name}' must be text, found {type(value).__name__}")
     if not empty and not value.strip():
         raise InputError(f"'{name}' is empty")
+    return check_text(value, name)
+
+
+def check_text(value: str, name: str) -> str:
+    """Return a text; raises InputError where it holds a character that is no text."""
     if value.isascii() and "\0" not in value:  # nearly always, and several times faster than the search
         return value
     if found := UNREADABLE.search(value):
