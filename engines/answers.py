@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from console.flags import spelled
 from console.progress import say
 from engines.protocol import Completion, Engine, Request, Sampling
+from engines.served.identity import refuse_or_say, silence_of
 from engines.served.room import more_room
 from records import Prompt, Response, Store, messages_of
 from records.fields.messages import readable
@@ -33,10 +34,20 @@ def answer_into(
     """
     rows = [_row(engine, prompt, sampling, seed, number, model) for prompt in prompts for number in range(n)]
     wanted = [row.id for row in rows]
+    _check_said(store, engine, wanted)
     found = complete(store, wanted, _answers(store, engine, prompts, rows, sampling, n), title)
     if n_missing := len(set(wanted)) - len(found):
         say(f"{title}: {n_missing} of {len(set(wanted))} answers are missing; the same command asks for them again")
     return found
+
+
+def _check_said(store: Store[Response], engine: Engine, wanted: Sequence[str]) -> None:
+    """Raise InputError where `store` may have the answers, under what the server said of its model and does not now."""
+    silence = silence_of(engine)
+    if silence is None or store.is_empty or not set(wanted).isdisjoint(store.known_ids()):
+        return
+    what = f"{store.path}: may have the answers of {engine.name}, from when its server said what it serves"
+    refuse_or_say(what, silence)
 
 
 def why_no_answer(completion: Completion, room: str = "raise --max-new-tokens") -> str | None:

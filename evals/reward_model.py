@@ -82,6 +82,7 @@ def _asked(config: Config, ranked: "list[RankedAnswers]", member: "Member") -> "
     from engines.options import open_engine
     from judges.judge import has_every_reply, judge_into, open_judge
     from judges.rewards import reward_folder
+    from judges.served.settle import settle
     from records import Judgment, Store
 
     options, judging = member
@@ -90,6 +91,8 @@ def _asked(config: Config, ranked: "list[RankedAnswers]", member: "Member") -> "
     judge = open_judge(open_engine(options), judging, config.seed)
     path = (config.out or _folder(options)) / f"{_name(config)}-{judge.fingerprint}.jsonl"
     with Store(path, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
+        if not config.fresh:
+            settle(judge, store, lambda: judge.request(_responses(ranked)[0]))
         rows = judge_into(store, judge, _responses(ranked), f"{judge.engine.name} judging {_stem(config)}")
     return _judged_by(judge.engine.name, ranked, rows, judge.rubric.scale[1], path)
 

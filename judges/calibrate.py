@@ -206,7 +206,8 @@ def _attacks(config: Config, judge: "Judge", out: Path) -> "tuple[list[dict[str,
     if judge.rubric.kind == "pair":
         return [], ["no attacks: they are answers to be scored, and the rubric compares"]
     with Store(out / "attacks.jsonl", Judgment, keep=has_every_reply, fresh=config.fresh) as store:
-        return fooled_rates(judge, load_prompts(), config.seed, limit=config.attacks, store=store), []
+        prompts, seed = load_prompts(), config.seed
+        return fooled_rates(judge, prompts, seed, limit=config.attacks, store=store, fresh=config.fresh), []
 
 
 def _test_set(config: Config, columns: "Columns", labelled: "LabelledSet") -> "Wins | None":

@@ -80,10 +80,7 @@ def keep_to_input(
     if not strangers:
         return
     if others := {row.judge for row in store.chosen(strangers)} - {judge}:
-        raise InputError(
-            f"{store.path}: holds rows of another judge ({', '.join(sorted(others)[:3])}; this one is {judge}): "
-            "give another --out, or --fresh, which sets them aside"
-        )
+        raise InputError(_of_another(store.path, others, judge))
     n_rows = sum(1 for _ in store.known_ids())
     if given and len(strangers) == n_rows:
         raise InputError(
@@ -92,6 +89,19 @@ def keep_to_input(
         )
     store.move_out(strangers, aside)
     say(f"{store.path}: {len(strangers)} rows are not of {source} any more; they are in {aside} now")
+
+
+def keep_to_judge(store: Store[RowT], judge: str) -> None:
+    """Raise InputError where `store` has rows of another judge, whichever rows of an input these are."""
+    if others := {row.judge for row in store.rows()} - {judge}:
+        raise InputError(_of_another(store.path, others, judge))
+
+
+def _of_another(path: Path, others: set[str], judge: str) -> str:
+    return (
+        f"{path}: holds rows of another judge ({', '.join(sorted(others)[:3])}; this one is {judge}): "
+        "give another --out, or --fresh, which sets them aside"
+    )
 
 
 def check_out(out: Path | None, *inputs: str | Path | None) -> None:

@@ -91,7 +91,15 @@ def _ask_model(config: Config) -> "tuple[list[dict[str, Cell]], str]":
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)
     out = config.out or OUT / f"{judge.fingerprint}.jsonl"
     with Store(out, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
-        rates = fooled_rates(judge, load_prompts(), config.seed, limit=config.limit, margin=config.margin, store=store)
+        rates = fooled_rates(
+            judge,
+            load_prompts(),
+            config.seed,
+            limit=config.limit,
+            margin=config.margin,
+            store=store,
+            fresh=config.fresh,
+        )
     rise = config.margin * (judge.rubric.scale[1] - judge.rubric.scale[0])
     how = f"fooled is a rise of more than {rise:g}, or {judge.rubric.scale[1]:g}"
     who = f"{judge.engine.name}{of_run(config.engine)}"

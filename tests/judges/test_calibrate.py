@@ -158,9 +158,21 @@ def test_stored_judgments_are_audited(engine: ScriptedEngine, tmp_path: Path) ->
 def test_verdicts_of_two_judges_in_one_file_are_refused(engine: ScriptedEngine, tmp_path: Path) -> None:
     source = str(llmbar(tmp_path / "set.json"))
     for samples in ("1", "2"):
-        run(source, "--rubric", "pairwise", "--read", "text", "--samples", samples, "--out", "out")
+        run(source, "--rubric", "pairwise", "--read", "text", "--samples", samples, "--out", f"out{samples}")
+    Path("both.jsonl").write_text("".join(Path(f"out{n}/comparisons.jsonl").read_text() for n in (1, 2)))
     with pytest.raises(InputError, match="by 2 judges"):
-        run(source, "--verdicts", "out/comparisons.jsonl")
+        run(source, "--verdicts", "both.jsonl")
+
+
+def test_an_output_of_another_judge_is_refused(engine: ScriptedEngine, tmp_path: Path) -> None:
+    how = (str(llmbar(tmp_path / "set.json")), "--rubric", "pairwise", "--read", "text", "--out", "out", "--samples")
+    run(*how, "1")
+    n = len(engine.asked)
+    with pytest.raises(InputError, match="out/comparisons.jsonl: holds rows of another judge .*another --out, or --fr"):
+        run(*how, "2")
+    assert len(engine.asked) == n
+    run(*how, "2", "--fresh")
+    assert len(engine.asked) == 3 * n
 
 
 def test_a_table_with_verdicts_and_labels_needs_no_judge(engine: ScriptedEngine, tmp_path: Path) -> None:
@@ -200,13 +212,13 @@ def test_a_win_rate_of_other_comparisons_is_corrected(engine: ScriptedEngine, tm
 
 def test_a_retest_asks_again_with_other_seeds(engine: ScriptedEngine, tmp_path: Path) -> None:
     source = str(llmbar(tmp_path / "set.json"))
-    how = ("--rubric", "pairwise", "--samples", "1", "--out", "out", "--retest", "2")
+    how = ("--rubric", "pairwise", "--samples", "1", "--retest", "2", "--out", "out")
     run(source, *how, "--read", "text")
     assert len(engine.asked) == 36 and len({request.seed for request in engine.asked}) == 36
     found = measure(found_in(Path("out")), "test-retest: equal verdicts")
     assert (found["value"], found["n"]) == (1.0, 12)
-    run(source, *how, "--read", "logprobs")
-    assert "no test-retest" in Path("out/report.md").read_text()
+    run(source, *how[:-1], "other", "--read", "logprobs")
+    assert "no test-retest" in Path("other/report.md").read_text()
 
 
 def test_a_server_has_no_likelihood_baseline_and_says_so(engine: ScriptedEngine, tmp_path: Path) -> None:
