@@ -69,8 +69,10 @@ def main(config: Config) -> None:
     """Read, compare, store and print a table."""
     config = replace(config, engine=pinned(config.engine))
     from console.errors import InputError
+    from engines.options import open_engine
     from judges.contests import read_contests
     from judges.cost import Budget, price_of
+    from judges.judge import open_judge
     from judges.panel import members
     from judges.rubric import load_rubric
     from records.files import check_limit, check_sources
@@ -92,7 +94,8 @@ def main(config: Config) -> None:
         _compare_by_panel(config, everything, panel, budget)
         return
     plans: list[dict[str, Any]] = []
-    judge, out, rows = _compare_by((engine, options), config, everything, budget, plans)
+    judge = open_judge(open_engine(engine), options, config.seed)
+    judge, out, rows = _compare_by(judge, config, everything, budget, plans)
     if rows is not None:
         _report(rows, judge, budget, out, config)
     elif config.dry_run:
@@ -100,7 +103,7 @@ def main(config: Config) -> None:
 
 
 def _compare_by(
-    member: "Member",
+    judge: "Judge",
     config: Config,
     everything: "Sequence[Contest]",
     budget: "Budget",
@@ -114,8 +117,6 @@ def _compare_by(
     """
     from console.errors import EngineError
     from console.progress import say
-    from engines.options import open_engine
-    from judges.judge import open_judge
     from judges.pairwise import both_orders_answered, compare_into, comparison_id, first_request
     from judges.panel_rows import without_model
     from judges.served.settle import settle
@@ -124,7 +125,6 @@ def _compare_by(
     from records.inputs import keep_to_input
 
     contests = list(take(everything, config.limit))
-    judge = open_judge(open_engine(member[0]), member[1], config.seed)
     path = config.out or _default_out(config, judge.fingerprint)
     if config.out and in_panel:
         path = config.out.with_name(f"{config.out.stem}-{judge.fingerprint}.jsonl")
@@ -169,7 +169,7 @@ def _compare_by_panel(
     from console.table import print_table
     from judges.cost import price_of
     from judges.pairwise import comparison_id
-    from judges.panel_rows import Panel, check_reached, panel_comparisons
+    from judges.panel_rows import Panel, check_reached, open_members, panel_comparisons
     from records.files import take
     from records.inputs import check_panel_out
 
@@ -179,9 +179,10 @@ def _compare_by_panel(
         check_panel_out(config.out)
     contests = list(take(everything, config.limit))
     judges, paths, own, plans = [], [], [], list[dict[str, Any]]()
-    for member in members:
-        budget.next_judge(price_of(member[0].model, config.cost.prices))
-        judge, path, rows = _compare_by(member, config, everything, budget, plans, in_panel=True)
+    opened = open_members(members, config.panel.judge, config.seed)
+    for engine, _ in members:
+        budget.next_judge(price_of(engine.model, config.cost.prices))
+        judge, path, rows = _compare_by(opened.popleft(), config, everything, budget, plans, in_panel=True)
         by_id = {row.id: row for row in rows or ()}
         judges.append(judge)
         paths.append(path)

@@ -173,14 +173,16 @@ def _score_by_panel(config: Config, source: "Source", members: "Sequence[Member]
     """Let each judge score all responses, then put their verdicts together."""
     from console.errors import InputError
     from console.table import print_table
-    from judges.panel_rows import Panel, check_reached, panel_judgments
+    from judges.panel_rows import Panel, check_reached, open_members, panel_judgments
     from records.inputs import check_panel_out
 
     if config.export_batch or config.import_batch:
         raise InputError("a batch is of one judge: name it with --model, and make the panel from its rows afterwards")
     if config.out:
         check_panel_out(config.out)
-    judges, paths, plans = zip(*(_score_by_member(config, source, member, budget) for member in members), strict=True)
+    opened = open_members(members, config.panel.judge, config.seed)
+    scored = [_score_by_member(config, source, opened.popleft(), one.model, budget) for one, _ in members]
+    judges, paths, plans = zip(*scored, strict=True)
     panel = Panel(judges, paths, config.panel)
     out = config.out or _default_out(source, panel.fingerprint)
     if config.dry_run:
@@ -197,21 +199,18 @@ def _score_by_panel(config: Config, source: "Source", members: "Sequence[Member]
 
 
 def _score_by_member(
-    config: Config, source: "Source", member: "Member", budget: "Budget"
+    config: Config, source: "Source", judge: "Judge", model: str, budget: "Budget"
 ) -> "tuple[Judge, Path, dict[str, Any]]":
     """Return one judge of a panel, without its model, the file of its judgments, and in a dry run its plan."""
     from console.errors import EngineError
     from console.progress import say
-    from engines.options import open_engine
     from judges.cost import price_of
-    from judges.judge import has_every_reply, open_judge
+    from judges.judge import has_every_reply
     from judges.panel_rows import without_model
     from judges.stream import judge_stream
     from records import Judgment, Store
 
-    engine, options = member
-    budget.next_judge(price_of(engine.model, config.cost.prices))
-    judge = open_judge(open_engine(engine), options, config.seed)
+    budget.next_judge(price_of(model, config.cost.prices))
     path = _default_out(source, judge.fingerprint)
     if config.out:
         path = config.out.with_name(f"{config.out.stem}-{judge.fingerprint}.jsonl")
