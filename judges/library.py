@@ -1,8 +1,11 @@
 """The judge for other programs: plain texts in, rows out, no file needed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
 
 from console.again import StartAgain
 from console.errors import InputError
@@ -10,6 +13,7 @@ from console.progress import say
 from engines.options import EngineOptions, open_engine
 from judges.options import JudgeOptions
 from records import Comparison, Judgment, Message, Response
+from records.fields.messages import chat_in, text_in
 from records.keys import content_key
 
 if TYPE_CHECKING:
@@ -21,7 +25,10 @@ RowT = TypeVar("RowT")
 
 
 def open_by_name(model: str, seed: int, settings: dict[str, Any]) -> "Judge":
-    """Return a judge from the names of the command line's flags; raises InputError for a name that is none."""
+    """Return a judge from the names of the command line's flags.
+
+    Raises InputError for a name that is none and a value that the flag does not take.
+    """
     from judges.judge import open_judge
 
     engine_names = {field.name for field in fields(EngineOptions)} - {"model"}
@@ -29,7 +36,11 @@ def open_by_name(model: str, seed: int, settings: dict[str, Any]) -> "Judge":
     if unknown := settings.keys() - engine_names - judge_names:
         known = ", ".join(sorted(engine_names | judge_names))
         raise InputError(f"unknown setting {sorted(unknown)[0]!r}; known: {known}")
-    engine = EngineOptions(model, **{name: value for name, value in settings.items() if name in engine_names})
+    kinds = get_type_hints(EngineOptions) | get_type_hints(JudgeOptions)
+    settings = {name: _setting(name, value, kinds[name]) for name, value in settings.items()}
+    engine = EngineOptions(
+        _setting("model", model, str), **{name: value for name, value in settings.items() if name in engine_names}
+    )
     options = JudgeOptions(**{name: value for name, value in settings.items() if name in judge_names})
     return open_judge(open_engine(engine), options, seed)
 
@@ -37,10 +48,12 @@ def open_by_name(model: str, seed: int, settings: dict[str, Any]) -> "Judge":
 def score(
     judge: "Judge", prompts: "Prompts", answers: Sequence[str], references: Sequence[str | None] | None = None
 ) -> list[Judgment]:
-    """Return the judgment of each answer, in order; equal answers to equal prompts are judged once."""
-    rights = references or [None] * len(prompts)
-    _check_lengths(prompts=prompts, answers=answers, references=rights)
-    responses = [response_of(*row) for row in zip(prompts, answers, rights, strict=True)]
+    """Return the judgment of each answer, in order; equal answers to equal prompts are judged once.
+
+    Raises InputError, before anything is asked, where something else is given than lists of texts or chats.
+    """
+    asked, (texts,), rights = _texts(prompts, {"answers": answers}, references)
+    responses = [response_of(*row) for row in zip(asked, texts, rights, strict=True)]
     once = list({response.id: response for response in responses}.values())
     found = {row.response_id: row for row in _settled(lambda: judge.judge(once))}
     return [found[response.id] for response in responses]
@@ -53,14 +66,13 @@ def compare(
     seconds: Sequence[str],
     references: Sequence[str | None] | None = None,
 ) -> list[Comparison]:
-    """Return the comparison of each two answers, in order, asked in both orders."""
+    """Return the comparison of each two answers, in order, asked in both orders; raises InputError as `score` does."""
     from judges import pairwise
 
-    rights = references or [None] * len(prompts)
-    _check_lengths(prompts=prompts, firsts=firsts, seconds=seconds, references=rights)
+    asked, (ones, others), rights = _texts(prompts, {"firsts": firsts, "seconds": seconds}, references)
     contests = [
         pairwise.Contest(content_key("prompt", prompt), prompt, first, second, "a", "b", right)
-        for prompt, first, second, right in zip(prompts, firsts, seconds, rights, strict=True)
+        for prompt, first, second, right in zip(asked, ones, others, rights, strict=True)
     ]
     once = list({content_key(contest): contest for contest in contests}.values())
     found = {row.id: row for row in _settled(lambda: pairwise.compare(judge, once, ()))}
@@ -88,7 +100,65 @@ def response_of(prompt: str | list[Message], answer: str, reference: str | None)
     )
 
 
-def _check_lengths(**given: Sequence[object]) -> None:
+def listed(values: Iterable[Any], name: str) -> list[Any]:
+    """Return several texts or chats as a list; raises InputError for one text, which would be taken by letters."""
+    if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
+        kind = type(values).__name__
+        raise InputError(f"'{name}' must be a list, one for each prompt, found {kind}: put a single one in brackets")
+    return list(values)
+
+
+def _texts(
+    prompts: "Prompts", answers: Mapping[str, Iterable[str]], references: Sequence[str | None] | None
+) -> tuple[list[str | list[Message]], list[list[str]], list[str | None]]:
+    """Return what is judged, one of each; raises InputError where that is not given."""
+    given = {"prompts": listed(prompts, "prompts")} | {name: listed(own, name) for name, own in answers.items()}
+    if references is not None:
+        given["references"] = listed(references, "references")
     lengths = {name: len(values) for name, values in given.items()}
     if len(set(lengths.values())) > 1:
         raise InputError(f"one of each is needed: {', '.join(f'{n} {name}' for name, n in lengths.items())}")
+    asked = [_prompt(prompt, f"prompts[{n}]") for n, prompt in enumerate(given["prompts"])]
+    texts = [[_answer(answer, f"{name}[{n}]") for n, answer in enumerate(given[name])] for name in answers]
+    rights = given.get("references", [None] * len(asked))
+    return asked, texts, [_reference(right, f"references[{n}]") for n, right in enumerate(rights)]
+
+
+def _prompt(prompt: object, name: str) -> str | list[Message]:
+    return chat_in(prompt, name) if isinstance(prompt, list) else _text(prompt, name)
+
+
+def _answer(answer: object, name: str) -> str:
+    """Return an answer as text: itself, or that of a chat's only turn, as TRL has it."""
+    if not isinstance(answer, list):
+        return _text(answer, name)
+    chat = chat_in(answer, name)
+    if [turn["role"] for turn in chat] != ["assistant"]:
+        raise InputError(f"'{name}' must be text or one assistant message, found {len(chat)} messages")
+    return chat[0]["content"]
+
+
+def _reference(right: object, name: str) -> str | None:
+    return None if right is None else _text(right, name)
+
+
+def _text(text: object, name: str) -> str:
+    if not isinstance(text, str):
+        raise InputError(f"'{name}' must be text, found {type(text).__name__}")
+    return text_in(text, name, empty=True)
+
+
+def _setting(name: str, value: object, kind: Any) -> Any:
+    """Return the value of a setting; raises InputError where the flag of that name does not take it."""
+    try:
+        return msgspec.convert(str(value) if isinstance(value, Path) else value, kind)
+    except msgspec.ValidationError as error:
+        words = ", ".join(sorted(map(repr, _words(kind))))
+        raise InputError(f"{name} = {value!r}: {f'must be one of {words}' if words else error}") from None
+
+
+def _words(kind: Any) -> tuple[Any, ...]:
+    """Return the words that a setting can be, where it is one of some."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return tuple(word for one in get_args(kind) for word in _words(one))

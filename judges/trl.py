@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal, TypeVar
 
-from console.errors import JudgeError
+from console.errors import InputError, JudgeError
 from judges.judge import Judge, Prompts
+from judges.library import listed
 from records import Message
+from records.fields.messages import readable
 
 Completion = str | list[Message]
 Rewards = list[float | None]
@@ -33,7 +35,7 @@ def reward_func(judge: Judge, missing: Missing = "none") -> RewardFunction:
     """
 
     def reward(prompts: Prompts, completions: Sequence[Completion], **columns: Any) -> Rewards:
-        answers = [text_of_completion(completion) for completion in completions]
+        answers = [text_of_completion(completion) for completion in listed(completions, "completions")]
         rows = judge.score(prompts, answers, columns.get("reference"))
         return _filled([row.score for row in rows], [row.prompt_id for row in rows], [r.error for r in rows], missing)
 
@@ -75,14 +77,22 @@ class PairwiseJudge:
 
 
 def text_of_completion(completion: Completion) -> str:
-    """Return the text of a completion: itself, or the contents of its assistant turns."""
+    """Return the text of a completion: itself, or the contents of its assistant turns.
+
+    A character that is no text is replaced: a policy may write any token. Raises InputError where it is neither.
+    """
     if isinstance(completion, str):
-        return completion
-    return "\n\n".join(turn["content"] or "" for turn in completion if turn["role"] == "assistant")
+        return readable(completion)
+    if not isinstance(completion, list):
+        raise InputError(f"a completion must be text or a list of messages, found {type(completion).__name__}")
+    return readable("\n\n".join(turn["content"] or "" for turn in completion if turn["role"] == "assistant"))
 
 
 def _sides(completions: Sequence[Sequence[Completion]]) -> tuple[list[str], list[str]]:
-    return [text_of_completion(two[0]) for two in completions], [text_of_completion(two[1]) for two in completions]
+    pairs = listed(completions, "completions")
+    if any(isinstance(two, str) or len(two) != 2 for two in pairs):
+        raise InputError("'completions' must be a list of two completions for each prompt")
+    return [text_of_completion(two[0]) for two in pairs], [text_of_completion(two[1]) for two in pairs]
 
 
 def _filled(scores: Rewards, prompt_ids: Sequence[str], errors: Sequence[str | None], missing: Missing) -> Rewards:

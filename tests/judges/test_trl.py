@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from console.errors import JudgeError
+from console.errors import InputError, JudgeError
 from judges.trl import PairwiseJudge, async_reward_func, reward_func
 from tests.judges.test_library import judge_by_length
 
@@ -61,6 +61,29 @@ def test_a_tie_and_a_missing_verdict_are_no_choice() -> None:
     two = [["xx", "x"], ["x", "xx"], ["x", "x"], ["", ""]]
     assert judge.judge(["Q"] * 4, two) == [0, 1, -1, -1]
     assert judge.preferences(["Q"] * 4, two) == [1.0, 0.0, 0.5, None]
+
+
+def test_one_text_where_several_are_meant_is_refused() -> None:
+    judge, engine = judge_by_length()
+    pairwise = PairwiseJudge(judge_by_length("pairwise")[0])
+    prompts: Any
+    completions: Any
+    for prompts, completions, said in [
+        (["Q"], "x", "'completions' must be a list"),
+        ("Q", ["x"], "'prompts' must be a list"),
+        (["Q"], [5], "a completion must be text or a list of messages, found int"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            reward_func(judge)(prompts, completions)
+    two: Any
+    for two in ("xy", ["xy"], [["x"]], [["x", "y", "z"]]):
+        with pytest.raises(InputError, match="'completions' must be a list"):
+            pairwise.judge(["Q"], two)
+    assert not engine.asked
+
+
+def test_a_character_that_is_no_text_stops_no_training() -> None:
+    assert reward_func(judge_by_length()[0])(["Q", "Q"], ["x\ud83d", chat("xx\0")]) == [1, 2]
 
 
 @pytest.mark.slow
