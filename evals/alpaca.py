@@ -84,7 +84,8 @@ class Result:
 @starts_again
 def main(config: Config) -> None:
     """Answer, compare, score, and print the leaderboard row."""
-    config = replace(config, engine=pinned(config.engine))
+    judge = pinned(config.judge.engine_options(pinned(config.engine)))  # of the same run, chosen once
+    config = replace(config, engine=replace(config.engine, run=config.engine.run or judge.run))
     from evals.contests import check_coverage, check_judge_flags
     from records.files import check_limit
 

@@ -266,7 +266,8 @@ def _checked(config: Config) -> "tuple[Path, list[Member]]":
 
     if config.file is None:
         raise InputError("name a file of ranked answers; see --help")
-    members = [member_named(word, config.engine, config.judging) for word in config.judge]
+    named = [member_named(word, config.engine, config.judging) for word in config.judge]
+    members = [(pinned(engine), judging) for engine, judging in named]  # which run is the newest is decided once
     if not members and not config.judgments:
         members = [(config.engine, config.judging)]
     for _, judging in members:
