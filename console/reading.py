@@ -5,11 +5,12 @@ Bytes are counted after unpacking. Each limit is far above what a file of its ki
 
 import dataclasses
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from console.errors import InputError
 
@@ -20,6 +21,8 @@ MOST_BYTES_A_FILE = 1024 * MIB
 """What cannot be read row by row: a JSON list."""
 MOST_BYTES_OF_SETTINGS = 4 * MIB
 """Config files, prices, rubrics, their prompts, maps."""
+ValueT = TypeVar("ValueT")
+NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 TOO_LONG_A_NUMBER = "it has a number of thousands of digits"
 """What Python does not read, whatever it is for."""
 MOST_BLANK_LINES = 1_000_000
@@ -131,11 +134,14 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def check_inputs(config: object, words: Sequence[str]) -> None:
-    """Raise InputError for a path in a command's settings that is empty or that no file can have.
+    """Raise InputError for a path that is empty or that no file can have, and for a text with a character that is none.
 
     `words` are those of the command line. Whether a file is there is asked by who reads it.
     """
-    for path in _paths(config):
+    for name, text in _values(config, str):
+        if NO_TEXT.search(text):
+            raise InputError(f"--{name.replace('_', '-')} {text!r}: holds a character that is not text")
+    for _, path in _values(config, Path):
         if path == Path() and any(word == "" or word.endswith("=") for word in words):
             raise InputError("the path of a file is empty; is a variable in your command line not set?")
         try:
@@ -148,10 +154,12 @@ def check_inputs(config: object, words: Sequence[str]) -> None:
             raise InputError(f"{path}: no file can have this name") from None
 
 
-def _paths(config: object) -> Iterator[Path]:
+def _values(config: object, kind: type[ValueT]) -> Iterator[tuple[str, ValueT]]:
+    """Yield the values of one kind with the name of the setting that has them."""
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value):
-            yield from _paths(value)
+            yield from _values(value, kind)
         else:
-            yield from (one for one in (value if isinstance(value, tuple) else (value,)) if isinstance(one, Path))
+            several = value if isinstance(value, tuple) else (value,)
+            yield from ((field.name, one) for one in several if isinstance(one, kind))

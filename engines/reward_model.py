@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from console.errors import EngineError, InputError
+from console.reading import read_file
 from engines.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
 from engines.chat.template import encoded, load_tokenizer, rendered, with_kwargs
 from engines.models import model_digest
@@ -151,11 +152,18 @@ def check_reward_model(folder: Path) -> None:
 def is_reward_model(folder: Path) -> bool:
     """Return whether the model in `folder` classifies sequences with one label; only its config.json is read."""
     try:
-        config = msgspec.json.decode((folder / "config.json").read_bytes(), type=dict)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        config = msgspec.json.decode(read_file(folder / "config.json"), type=_Config)
+    except (InputError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    classifies = any(name.endswith(ARCHITECTURE) for name in config.get("architectures") or ())
-    return classifies and len(config.get("id2label") or "01") == 1  # transformers' own default is two labels
+    classifies = any(name.endswith(ARCHITECTURE) for name in config.architectures or ())
+    return classifies and len(config.id2label or "01") == 1  # transformers' own default is two labels
+
+
+class _Config(msgspec.Struct):
+    """What of a model's config.json says what it is."""
+
+    architectures: list[str] | None = None
+    id2label: dict[str, object] | None = None
 
 
 def chat_tokens(tokenizer: PreTrainedTokenizerBase, prompt: str | list[Message], response: str) -> list[int]:

@@ -21,6 +21,7 @@ class Part:
 @dataclass(frozen=True, kw_only=True)
 class Config(Flags):
     file: Path | None = None
+    name: str = ""
     more: tuple[Path, ...] = ()
     part: Part = field(default_factory=Part)
     out: OutFile | None = None
@@ -89,6 +90,8 @@ def test_a_config_file_that_may_not_be_read_is_one_line(tmp_path: Path, monkeypa
         (["--file", "a\0b"], "no file can have this name"),
         (["--file", ""], "the path of a file is empty; is a variable in your command line not set?"),
         (["--file="], "the path of a file is empty"),
+        (["--name", "a\0b"], "--name 'a.*b': holds a character that is not text"),
+        (["--name", "a\udcff"], "--name 'a.*': holds a character that is not text"),
         (["--config", ""], "is a folder; name a file in it"),
         (["--config", "a\0b"], "no such config file"),
         (["--config", "x" * 300], "no such config file"),
