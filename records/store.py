@@ -163,13 +163,24 @@ class Store(Generic[RowT]):
         self._file = renamed
 
     def take_back(self, ids: Container[str], aside: Path) -> int:
-        """Append the rows of `aside` with `ids` that are not here, and return their number; they stay there too."""
+        """Append the rows of `aside` with `ids` that are not here, and return their number; they go from there.
+
+        A stop at any time leaves each of them in one file or both.
+        """
         n = 0
         with Store(aside, self._row_type) as others:
-            for row in others.chosen(row_id for row_id in others.known_ids() if row_id in ids):
+            known = [row_id for row_id in others.known_ids() if row_id in ids]
+            for row in others.chosen(known):
                 if row.id not in self._rows:  # type: ignore[attr-defined]
                     self.append(row)
                     n += 1
+            if known:
+                with DiskErrors(self.path):
+                    os.fsync(self._file.fileno())  # before they go from the other file
+                others._rewrite(lambda _, row: row.id not in ids)  # type: ignore[attr-defined]
+                others._index()
+                if others.is_empty:
+                    aside.unlink(missing_ok=True)
         if n:
             self._index()  # some of them may be there to be done again
         return n
@@ -218,7 +229,10 @@ def _located_rows(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, RowT]
             try:
                 yield offset, decoder.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise RowError(f"{path}:{number}: not a {row_type.__name__} row: {error}") from None
+                raise RowError(
+                    f"{path}:{number}: not a {row_type.__name__} row: {error}; mend the line or take it out, or set "
+                    "the whole file aside with --fresh"
+                ) from None
             offset += len(line)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from console.errors import InputError
 from judges.audit.labels import SWAPPED, Grade, Verdict, verdict_by_scores
-from records.fields.labels import CODES, by_name, key_of, meaning_of, parse_codes
+from records.fields.labels import CODES, by_model_name, by_name, key_of, meaning_of, parse_codes
 from records.fields.preferences import SIDES
 from records.fields.values import is_empty, number_in
 from records.files import Record
@@ -278,9 +278,7 @@ def _by_orders(first: Winner | None, second: Winner | None) -> Verdict:
 def by_model(cell: object, record: Record) -> Winner | None:
     """Return the side whose model a cell names, or None."""
     models = models_in(record)
-    if models is None or models[0] == models[1] or cell not in models:
-        return None
-    return "a" if cell == models[0] else "b"
+    return None if models is None else by_model_name(cell, models)
 
 
 def _score_names(record: Record) -> list[tuple[str, str]]:

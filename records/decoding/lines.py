@@ -88,11 +88,15 @@ def decode_line(line: bytes) -> Any:
     """
     line = line.removeprefix(UTF8_MARK)
     try:
-        return msgspec.json.decode(line)
+        value = msgspec.json.decode(line)
     except RecursionError:
         raise InputError("nested too deeply") from None
     except (msgspec.MsgspecError, UnicodeDecodeError):
         pass
+    else:
+        if isinstance(value, dict):
+            _check_names(line, value)
+        return value
     try:
         return json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -103,6 +107,21 @@ def decode_line(line: bytes) -> Any:
         raise InputError(f"not JSON: {error}") from None
     except ValueError:
         raise InputError(f"not JSON: {TOO_LONG_A_NUMBER}") from None
+
+
+def _check_names(line: bytes, value: dict[str, Any]) -> None:
+    """Raise InputError where a row has a field twice with different values, of which a decoder takes the last."""
+    if not any(line.count(b'"' + name.encode("utf-8", "surrogatepass") + b'"') > 1 for name in value):
+        return  # the usual case; else the name may also stand further inside
+    whole: list[tuple[str, Any]] = []
+
+    def fields(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        whole[:] = found  # the object around all others comes last
+        return dict(found)
+
+    json.loads(line, object_pairs_hook=fields)
+    if twice := next((name for name, one in whole if one != value[name] and one == one), None):
+        raise InputError(f"the field '{twice}' is there twice, with different values: keep one")
 
 
 class _Unpacked(gzip.GzipFile):

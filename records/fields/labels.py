@@ -18,7 +18,8 @@ SIDES: tuple[tuple[Winner, str, tuple[str, ...]], ...] = (
 )
 TIES = (
     "tie", "0", "1.5", "draw", "a=b", "b=a", "[[c]]", "[[a=b]]", "[[b=a]]", "both", "equal", "same", "both_bad",
-    "bothbad", "both_good", "tie_(inconsistent)", "tie_(bothbad)", "tie_(both_bad)",
+    "bothbad", "both_good", "tie_(inconsistent)", "tie_(bothbad)", "tie_(both_bad)", "tied", "equally_good",
+    "equally_bad", "no_preference",
 )  # fmt: skip
 CODES: dict[str, Winner] = {
     **{f"{name}{sign}": side for side, signs, _ in SIDES for name in ANSWERS for sign in signs},
@@ -106,6 +107,19 @@ def by_name(label: object, names: tuple[str, str]) -> Winner | None:
     said = GAPS.sub("_", key_of(label))
     first, second = (GAPS.sub("_", name.lower()) for name in names)
     return "a" if said == first else "b" if said == second else None
+
+
+def by_model_name(label: object, models: tuple[object, object]) -> Winner | None:
+    """Return the side whose model a label names, as it is spelled or but for upper and lower case, or None."""
+    if isinstance(label, bool) or not isinstance(label, str | int) or not all(isinstance(one, str) for one in models):
+        return None
+    for spell in (str, str.casefold):
+        said, first, second = (spell(str(one).strip()) for one in (label, *models))
+        if first == second:
+            return None
+        if said in (first, second):
+            return "a" if said == first else "b"
+    return None
 
 
 class Scale:

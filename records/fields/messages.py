@@ -26,6 +26,8 @@ TEXT_FIELDS = ("answer", "text", "content", "parts")
 SYSTEM_FIELDS = ("system", "system_prompt", "system_message", "systemInstruction", "system_instruction")
 SPOKEN_IN_TURN = ("conversations", "conversation")
 """Where a list of texts is LIMA's conversation."""
+PRINTED = re.compile(r"\s*(?:array\(\s*)?\[\s*\{\s*'(?:role|from|content|value)'\s*:")
+"""How Python prints turns, and numpy: what pandas writes of them into a CSV file."""
 UNREADABLE = re.compile("[\x00\ud800-\udfff]")  # NUL and lone surrogates: no tokenizer and few files can hold them
 REPLACEMENT = "\ufffd"
 """What stands for it in a text that a model wrote, as for bytes that are no UTF-8."""
@@ -133,7 +135,13 @@ def with_head(record: Record, chat: list[Message]) -> list[Message]:
 
 
 def is_conversation(value: object) -> bool:
-    """Return whether a field holds turns, as a list or written as text."""
+    """Return whether a field holds turns, as a list or written as text.
+
+    Turns as Python prints them, in the cell of a table, are some too: `chat_in` refuses them, and no text is judged
+    or learnt that nobody wrote.
+    """
+    if isinstance(value, str) and PRINTED.match(value) and value.rstrip().endswith(("]", ")")):
+        return True
     turns = _parsed(value) if isinstance(value, str) else value
     if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
         return False
@@ -211,7 +219,7 @@ def _part(part: object, name: str) -> str | None:
 
 def _listed(value: object, name: str) -> object:
     """Return a list that a table keeps as text as a list again; raises InputError where its text is not JSON."""
-    if not isinstance(value, str) or not value.lstrip().startswith("["):
+    if not isinstance(value, str) or not (value.lstrip().startswith("[") or PRINTED.match(value)):
         return value
     parsed = _parsed(value)
     if parsed is None:

@@ -11,6 +11,7 @@ from judges.audit.readers.formats import read_labelled
 from judges.audit.report import headline
 from judges.audit.result import About, Audit, Settings, audit
 from judges.ranked import RankedAnswers, ordered_pairs
+from judges.ranked_files import read_ranked
 from records.files import BadRows
 from tests.verdict_tables import jsonl
 
@@ -83,6 +84,17 @@ def test_the_grades_of_one_answer_come_to_their_mean_and_one_without_a_score_say
 )
 def test_a_text_that_is_ranked_twice_is_one_answer(texts: list[str], ranks: list[int], pairs: list[Any]) -> None:
     assert ordered_pairs(RankedAnswers(id="p", prompt="q", responses=texts, ranks=ranks)) == pairs
+
+
+def test_a_row_of_ranked_answers_that_is_there_again_counts_once_and_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"prompt": "q", "responses": ["a", "b"], "ranks": [0, 1]}
+    turned = {"prompt": "q", "responses": ["b", "a"], "ranks": [1, 0]}
+    other = {"prompt": "q", "responses": ["a", "b"], "ranks": [1, 0]}  # another person
+    path = jsonl(tmp_path / "r.jsonl", [row, row | {"id": "again"}, turned, other])
+    assert len(read_ranked(path, BadRows(strict=True))) == 2
+    assert f"{path}: 2 rows repeat another one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -240,3 +240,12 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("a file")
     with pytest.raises(StoreError, match="notes"):
         Store(tmp_path / "notes" / "a.jsonl", Prompt)
+
+
+def test_a_line_that_no_stage_wrote_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("<<<<<<< HEAD\n")
+    with pytest.raises(
+        RowError, match=r"rows.jsonl:1: not a Prompt row: .*; mend the line or take it out, or set .*--fresh"
+    ):
+        list(read_rows(path, Prompt))
