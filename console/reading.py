@@ -56,6 +56,17 @@ def being_read(path: Path) -> Iterator[None]:
         _being_read.remove(name)
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the name of a file before an InputError about it that lacks it."""
+    try:
+        yield
+    except InputError as error:
+        if str(path) in str(error):
+            raise
+        raise InputError(f"{path}: {error}") from None
+
+
 def files_being_read() -> str:
     """Return the names of the files that are being read, the last one first; nothing where there is none."""
     return ", ".join(dict.fromkeys(reversed(_being_read)))

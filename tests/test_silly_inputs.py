@@ -14,6 +14,7 @@ from engines.options import EngineOptions
 from evals.alpaca_format import read_annotations
 from judges.audit.columns import columns_of
 from judges.audit.readers.formats import read_labelled
+from judges.audit.stored import unlabelled_verdicts
 from judges.clustering.equivalences.options import EquivalenceOptions
 from judges.retrieval.corpus import read_passages
 from records.files import BadRows
@@ -115,3 +116,14 @@ def test_a_field_with_anything_in_it_never_ends_the_reading(
                 read(path, BadRows(quiet=True))
         else:
             assert read(path, BadRows(quiet=True)) >= 1, name
+
+
+def test_labels_and_verdicts_that_cannot_be_understood_name_their_file(tmp_path: Path) -> None:
+    labelled, verdicts = tmp_path / "labelled.jsonl", tmp_path / "verdicts.jsonl"
+    row = {"instruction": "q", "input": "", "output_1": "a", "output_2": "b", "label": 1}
+    labelled.write_text("\n".join(json.dumps(row | {"id": n}) for n in range(3)))
+    with pytest.raises(InputError, match=r"labelled\.jsonl: .*--codes"):
+        _labelled(labelled, BadRows(quiet=True))
+    verdicts.write_text("{}\n")
+    with pytest.raises(InputError, match=r"verdicts\.jsonl: no verdict: expected a column"):
+        unlabelled_verdicts(verdicts, columns_of(None, None, None, None), BadRows(quiet=True))

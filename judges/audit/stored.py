@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from console.errors import InputError, RowError
 from console.progress import say
+from console.reading import naming
 from judges.audit.columns import GAMES, Columns, judge_in, verdict_of
 from judges.audit.joining.tables import Table, check_codes, grades_in, verdicts_in
 from judges.audit.labels import Grade, LabelledPair, LabelledSet, Verdict, sampled, verdict_by_scores
@@ -93,7 +94,8 @@ def unlabelled_verdicts(
     columns = columns.settled(records, None)
     check_codes(path, records, columns, from_one=from_one)
     for number, record in enumerate(records):
-        verdicts.append(verdict_of(record, columns))
+        with naming(path):
+            verdicts.append(verdict_of(record, columns))
         group = next((str(record[name]) for name in GROUPS if record.get(name) is not None), None)
         groups.append(group or columns.id_of(record) or str(number))
     return verdicts, groups

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from console.errors import InputError
+from console.reading import naming
 from judges.audit.columns import GAMES, SCORE, Columns, check_named, number_of
 from judges.audit.labels import LabelledScore, LabelledSet
 from judges.audit.readers.faireval import read_faireval, review_in
@@ -110,7 +111,8 @@ def read_labelled(source: Path, given: FormatName | None, columns: Columns, bad:
     check_named((record for _, record in records), columns)
     name = given or _recognised_in(records, columns, source)
     kind = FORMATS[name]
-    found = _named(source, name, kind.read(records, bad, columns), bad)
+    with naming(source):
+        found = _named(source, name, kind.read(records, bad, columns), bad)
     label = kind.label or next((own for _, record in records if (own := _label_name(record, columns, name))), None)
     named = next((names for _, record in records if (names := answers_in(record))), None)
     usual = own_codes(named, columns) if name == "pairs" and columns.codes is CODES else CODES
