@@ -147,9 +147,11 @@ class ServedCalls:
         started = time.monotonic()
         n_refused = 0
         while True:
-            sent = body()
             try:
+                sent = body()
                 data = msgspec.json.encode(sent)
+            except InputError as error:  # of one conversation
+                return Call(None, f"call failed: {error}", {"n_calls": 0})
             except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError) as error:
                 reason = f"its texts cannot be sent: {type(error).__name__}: {error}"
                 return Call(None, f"call failed: {reason}", {"n_calls": 0})

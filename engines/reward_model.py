@@ -88,11 +88,17 @@ class RewardModel:
         if len(prompts) != len(responses):
             raise InputError(f"{len(prompts)} prompts, but {len(responses)} responses")
         context = int(getattr(self.model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 30)
-        sequences = [
-            chat_tokens(self.tokenizer, prompt, response) for prompt, response in zip(prompts, responses, strict=True)
-        ]
         found: dict[int, Reward] = {}
+        sequences: list[list[int]] = []
+        for index, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
+            try:
+                sequences.append(chat_tokens(self.tokenizer, prompt, response))
+            except InputError as error:  # of one conversation, which the template refuses
+                sequences.append([])
+                found[index] = Reward(None, str(error))
         for index, (tokens, response) in enumerate(zip(sequences, responses, strict=True)):
+            if index in found:
+                continue
             if not response.strip():
                 found[index] = Reward(None, EMPTY)
             elif len(tokens) > context:
