@@ -57,8 +57,8 @@ def being_read(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Put the name of a file before an InputError about it that lacks it."""
+def naming(path: Path | str) -> Iterator[None]:
+    """Put the name of a file, or of a line of it, before an InputError about it that lacks it."""
     try:
         yield
     except InputError as error:
