@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
+from console.errors import InputError
+
 T = TypeVar("T")
 
 HIDDEN = "***"
@@ -18,6 +20,11 @@ NOT_SECRET = {"api-version", "version", "v", "model", "deployment"}
 """Parameters of a query that are shown: an API's version is no secret, and helps to find a fault."""
 HOST = re.compile(r"(?:[\w.-]+|\[[\da-fA-F:.%]+\])?(?::\d*)?")
 
+WHOLE_HOST = re.compile(r"(?P<name>[\w.-]+|\[[\da-fA-F:.]+(?:%[\w.-]+)?\])(?::(?P<port>\d{1,5}))?")
+NOT_IN_URL = re.compile(r"[\s\x00-\x1f\x7f\ud800-\udfff]")
+LONGEST_HOST = 253
+LONGEST_LABEL = 63
+LARGEST_PORT = 65535
 ADDRESS = re.compile(r"https?://\S+$")
 
 
@@ -51,6 +58,39 @@ class Address:
         """Return the address of `path` under this one, without user and password; the query stays: a key may be it."""
         query = f"?{self.query}" if self.query else ""
         return f"{self.scheme}{self.place.rstrip('/')}{path}{query}"
+
+
+def checked_server(url: str) -> str:
+    """Return `url` where calls can be sent to it; raises InputError, without what is secret, where they cannot."""
+    parts = Address.of(url)
+    host = WHOLE_HOST.fullmatch(re.split(r"[/?#]", parts.place, maxsplit=1)[0])
+    if parts.scheme.lower() not in ("http://", "https://"):
+        problem = "it begins with neither http:// nor https://"
+    elif NOT_IN_URL.search(url):
+        problem = "it has a space or a control character"
+    elif host is None or not all(0 < len(one) <= LONGEST_LABEL for one in host["name"].removesuffix(".").split(".")):
+        problem = "it names no host"
+    elif len(host["name"]) > LONGEST_HOST:
+        problem = "the name of its host is too long"
+    elif not 0 < int(host["port"] or 1) <= LARGEST_PORT:
+        problem = f"its port is not from 1 to {LARGEST_PORT}"
+    else:
+        return url
+    raise InputError(f"'{shown(url)}' is no address of a server: {problem}; write it like http://localhost:8000/v1")
+
+
+def checked_header(value: str, where: str) -> str:
+    """Return `value` without spaces around it, where it can be sent in a header.
+
+    Raises InputError, naming `where` it comes from and never what it is: another line would be another header, and a
+    letter that is no ASCII is sent in no way that servers agree on.
+    """
+    value = value.strip()
+    for place, letter in enumerate(value, start=1):
+        if not " " < letter < "\x7f":
+            kind = "no ASCII" if letter > "\x7f" else "a space, a line break or another control character"
+            raise InputError(f"{where}: its character {place} is {kind}, and cannot be sent; set it again")
+    return value
 
 
 def shown(url: str) -> str:

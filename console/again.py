@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import TypeVar
 
+from console import flags
 from console.errors import JudgeloopError
 from console.progress import say
 
@@ -52,6 +53,7 @@ def starts_again(main: Callable[[ConfigT], None]) -> Callable[[ConfigT], None]:
         facts: Learned = {}
         is_dry = bool(getattr(config, "dry_run", False))
         batch = getattr(config, "export_batch", None) or getattr(config, "import_batch", ())
+        command = flags.begin(config)
         token, dry, silent = _LEARNED.set(facts), _DRY_RUN.set(is_dry), _ASKS_NOTHING.set(is_dry or bool(batch))
         try:
             while True:
@@ -64,6 +66,7 @@ def starts_again(main: Callable[[ConfigT], None]) -> Callable[[ConfigT], None]:
                     facts[again.about] = known | again.facts
                     say(f"{again}: starting again")
         finally:
+            flags.end(command)
             _LEARNED.reset(token)
             _DRY_RUN.reset(dry)
             _ASKS_NOTHING.reset(silent)

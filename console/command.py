@@ -18,6 +18,7 @@ from console.config import load_config
 from console.errors import InputError, JudgeloopError
 from console.output import say, say_text, tell_text
 from console.ranges import Seed, check_command
+from console.reading import check_inputs, files_being_read
 from console.writing import REMEDIES, check_outputs, said
 
 INTERRUPTED = 130
@@ -68,6 +69,7 @@ def parse(config_type: type[FlagsT], argv: Sequence[str], prog: str) -> FlagsT:
     config = _parsed(config_type, argv, prog, default)
     check_command(config)
     check_outputs(config)
+    check_inputs(config, argv)
     return config
 
 
@@ -97,7 +99,9 @@ def run(config_type: type[FlagsT], main: Callable[[FlagsT], None], prog: str) ->
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
     except MemoryError:
-        _fail("error: the memory does not do; take fewer rows with --limit, or smaller batches", 1)
+        files = files_being_read()
+        where = f"{files}: " if files else ""
+        _fail(f"error: {where}the memory does not do; take fewer rows with --limit, or smaller batches", 1)
     except OSError as error:
         if error.filename is None and error.errno not in REMEDIES:  # a library's own
             _fail_with(error)

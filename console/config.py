@@ -2,29 +2,28 @@
 
 import dataclasses
 import difflib
-import tomllib
+import os
 import types
 import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
 from console.errors import InputError
+from console.reading import read_toml
 
 ConfigT = TypeVar("ConfigT")
+UNIONS = (types.UnionType, typing.Union)
+SHOWN_CHARS = 80
 
 
 def load_config(path: Path, default: ConfigT) -> ConfigT:
     """Return `default` with the values that the TOML file at `path` sets.
 
-    Raises InputError for a missing file, bad TOML, an unknown key or a value of the wrong type.
+    Raises InputError for a file that cannot be read, bad TOML, an unknown key or a value of the wrong type.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such config file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from None
-    return _filled(default, table, str(path), "", places_of(default))
+    if not os.path.lexists(path):
+        raise InputError(f"{path}: no such config file")
+    return _filled(default, read_toml(path), str(path), "", places_of(default))
 
 
 def places_of(config: object, section: str = "") -> dict[str, list[str]]:
@@ -69,16 +68,25 @@ def _absent_section(kind: Any) -> object:
 
 def _converted(value: object, kind: Any, path: str, name: str) -> object:
     """Return `value` as `kind`; a path in a config file is text there."""
-    if kind is Path or (isinstance(kind, types.UnionType) and Path in typing.get_args(kind)):
+    if kind is Path or (typing.get_origin(kind) in UNIONS and Path in typing.get_args(kind)):
         if not isinstance(value, str):
             raise InputError(f"{path}: '{name}' must be a path, written as text")
         return Path(value)
     import msgspec
 
     try:
-        return msgspec.convert(value, kind, strict=True)
+        return msgspec.convert(value, kind, strict=True, dec_hook=_path_of)
     except msgspec.ValidationError as error:
-        raise InputError(f"{path}: '{name}' = {value!r}: {error}") from None
+        shown = repr(value)
+        shown = shown if len(shown) <= SHOWN_CHARS else f"{shown[:SHOWN_CHARS]}…"
+        raise InputError(f"{path}: '{name}' = {shown}: {error}") from None
+
+
+def _path_of(kind: type, value: object) -> object:
+    """Return one of several paths, for msgspec, which has no such type."""
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise ValueError("must be a path, written as text")
 
 
 def _elsewhere(key: str, places: dict[str, list[str]]) -> str | None:

@@ -105,7 +105,10 @@ class _Table:
         return [name for name in others if self.widths[first] + self.widths[name] + 7 > width]
 
     def parts(self, width: int) -> "list[_Table]":
-        """Return tables of at most `width` that each begin with the first column, of the columns that fit beside it."""
+        """Return tables of at most `width` that each begin with the first column, of the columns that fit beside it.
+
+        The first has all rows, the others those that say something in their columns, such as a note.
+        """
         first, *others = self.columns
         apart = self.too_wide(width)
         groups: list[list[str]] = []
@@ -117,7 +120,14 @@ class _Table:
                 left = width - self.widths[first] - 4
             groups[-1].append(name)
             left -= needed
-        return [_Table({name: self.columns[name] for name in (first, *group)}, self.right) for group in groups]
+        return [self._part(group, whole=place == 0) for place, group in enumerate(groups)]
+
+    def _part(self, group: list[str], *, whole: bool) -> "_Table":
+        first, *_ = self.columns
+        every = range(len(self.columns[first]))
+        told = [place for place in every if whole or any(self.columns[name][place] for name in group)]
+        names = (first, *group)
+        return _Table({name: [self.columns[name][place] for place in told or every] for name in names}, self.right)
 
     def text(self) -> str:
         names = list(self.columns)
@@ -148,7 +158,7 @@ def _listed_column(table: "_Table", name: str, width: int) -> str:
     """Return one column as a line for each row that has a value in it."""
     first = next(iter(table.columns))
     pairs = zip(table.columns[first], table.columns[name], strict=True)
-    lines = [line for row, cell in pairs if cell != "-" for line in _wrapped(f"{row}: {cell}", width, "  ")]
+    lines = [line for row, cell in pairs if cell not in ("-", "") for line in _wrapped(f"{row}: {cell}", width, "  ")]
     return "\n".join([*_wrapped(f"{name}:", width, ""), *(lines or ["  -"])])
 
 

@@ -32,12 +32,20 @@ class Output:
     """Marks a flag whose path is written."""
 
     folder: bool = False
+    endings: tuple[str, ...] = ()
+    """What the file's name must end in, as that says how it is read again; the first is advised. Any, where empty."""
 
 
 OutFile = Annotated[Path, Output()]
 """A file that a command writes; `check_outputs` looks before anything is done whether it can be."""
+OutRows = Annotated[Path, Output(endings=(".jsonl", ".ndjson"))]
+"""A file of rows, one JSON object a line."""
+OutPicture = Annotated[Path, Output(endings=(".png",))]
+"""A picture that a command draws."""
 OutFolder = Annotated[Path, Output(folder=True)]
 """A folder that a command writes into."""
+OTHER_KINDS = (".json", ".csv", ".tsv", ".parquet", ".txt", ".out", ".log", ".svg", ".pdf", ".jpg", ".jpeg")
+"""Endings that another one takes the place of in what is advised; what else stands after a dot is part of a name."""
 SYSTEM = ("/dev/", "/proc/", "/sys/")
 MEMORY_DISK = "/dev/shm/"
 """The one place among them where ordinary files are."""
@@ -51,8 +59,24 @@ def check_outputs(config: object) -> None:
             if isinstance(note, Output) and path is not None:
                 try:
                     check_writable(path, folder=note.folder)
+                    _check_ending(path, note.endings)
                 except StoreError as error:
                     raise StoreError(f"--{name.replace('_', '-')} {error}") from None
+
+
+def _check_ending(path: Path, endings: tuple[str, ...]) -> None:
+    """Raise StoreError where a file's name says that something else is in it than what is written."""
+    if not endings or path.suffix.lower() in endings:
+        return
+    stem = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    better = (
+        stem.with_suffix(endings[0]) if stem.suffix.lower() in (*OTHER_KINDS, *endings) else Path(f"{stem}{endings[0]}")
+    )
+    what = "rows are written, one JSON object a line" if ".jsonl" in endings else "a picture is written"
+    earlier = (
+        f", after renaming what is there if you mean to go on with it: mv {path} {better}" if path.exists() else ""
+    )
+    raise StoreError(f"{path}: {what}, and such a file ends in {endings[0]}: give {better}{earlier}")
 
 
 def notes_on(hint: Any) -> tuple[Any, ...]:

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from console.flags import spelled
 from console.progress import say
+from engines.advice import more_room
 from engines.protocol import Completion, Engine, Request, Sampling
+from engines.served.identity import refuse_or_say, silence_of
 from records import Prompt, Response, Store, messages_of
 from records.fields.messages import readable
 from records.finish import at_token_limit, cut_off
@@ -31,17 +34,28 @@ def answer_into(
     """
     rows = [_row(engine, prompt, sampling, seed, number, model) for prompt in prompts for number in range(n)]
     wanted = [row.id for row in rows]
+    _check_said(store, engine, wanted)
     found = complete(store, wanted, _answers(store, engine, prompts, rows, sampling, n), title)
     if n_missing := len(set(wanted)) - len(found):
         say(f"{title}: {n_missing} of {len(set(wanted))} answers are missing; the same command asks for them again")
     return found
 
 
-def why_no_answer(completion: Completion) -> str | None:
+def _check_said(store: Store[Response], engine: Engine, wanted: Sequence[str]) -> None:
+    """Raise InputError where `store` may have the answers, under what the server said of its model and does not now."""
+    silence = silence_of(engine)
+    if silence is None or store.is_empty or not set(wanted).isdisjoint(store.known_ids()):
+        return
+    what = f"{store.path}: may have the answers of {engine.name}, from when its server said what it serves"
+    refuse_or_say(what, silence)
+
+
+def why_no_answer(completion: Completion, room: str = "raise --max-new-tokens") -> str | None:
     """Return why a completion is no answer to judge or to learn from; None where it is one.
 
     An answer that reached its longest length is one. One that a filter or a failure ended is none, and neither is
-    reasoning that never came to its end. A text that a model in process ends at once is its answer.
+    reasoning that never came to its end, for which `room` is the advice. A text that a model in process ends at once is
+    its answer.
     """
     if completion.error:
         return completion.error
@@ -50,7 +64,7 @@ def why_no_answer(completion: Completion) -> str | None:
         return f"the reply ended with {reason}"
     span = answer_span(completion.text)
     if span is None:
-        return "the reply stops inside its reasoning; raise --max-new-tokens"
+        return f"the reply stops inside its reasoning; {room}"
     if completion.text.strip() and not completion.text[span].strip():
         return "the reply has only reasoning"
     return None
@@ -77,9 +91,10 @@ def _answers(
 
     requests = [Request(messages_of(row.prompt), row.seed or 0) for row in rows]
     done = {index for index, row in enumerate(rows) if row.id in store}
+    room = more_room(getattr(engine, "thinking_tokens", None), sampling.max_new_tokens)
     for completion in engine.generate(requests, sampling, done):
-        if reason := why_no_answer(completion):
-            say(f"no answer to prompt {prompts[completion.index // n].id}: {reason}")
+        if reason := why_no_answer(completion, room):
+            say(spelled(f"no answer to prompt {prompts[completion.index // n].id}: {reason}"))
             continue
         yield msgspec.structs.replace(
             rows[completion.index],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from console.errors import InputError
 from engines.chat.template import encoded, rendered, safe_messages
 from engines.chat.turn_end import turn_end
 from engines.local.batches import CACHED_BATCH_TOKENS, plan
@@ -129,12 +130,19 @@ def likelihoods_of(
     """Yield the mean log-probability of each answer's tokens after its prompt, for those that are not in `done`.
 
     The prompt stands in the model's chat template; special tokens in either text are taken apart. An answer that does
-    not fit the context has none.
+    not fit the context has none, and neither has one whose prompt the template refuses.
     """
     from engines.likelihood import answer_tokens, token_logprobs
 
-    wanted = {likelihood_id(*answer): answer for answer in answers}
-    ids, tokens = list(wanted), [answer_tokens(engine, *answer) for answer in wanted.values()]
+    wanted: dict[str, tuple[list[int], int]] = {}
+    for answer in answers:
+        row_id = likelihood_id(*answer)
+        try:
+            wanted[row_id] = answer_tokens(engine, *answer)
+        except InputError as error:
+            if row_id not in done:
+                yield Likelihood(id=row_id, logprob=None, n_tokens=0, error=str(error))
+    ids, tokens = list(wanted), list(wanted.values())
     for found in token_logprobs(engine, tokens, {index for index, row_id in enumerate(ids) if row_id in done}):
         logprob = fmean(found.logprobs) if found.logprobs else None
         yield Likelihood(id=ids[found.index], logprob=logprob, n_tokens=tokens[found.index][1], error=found.error)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from console.errors import EngineError, InputError
 from console.progress import say
+from console.reading import read_file
 from console.writing import DiskErrors
+from records.decoding.lines import decode_line
 from records.keys import files_digest
 from records.leftovers import remove_leftovers, temporary_folder
 from records.runs import ITERATION, find_run
@@ -113,8 +115,14 @@ def base_of(folder: Path) -> Path | None:
 def _stored_dtypes(path: Path) -> list[str]:
     """Return the types of the tensors in a safetensors file, as its header writes them."""
     with path.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")) or b"{}")
-    return [entry["dtype"] for name, entry in header.items() if name != "__metadata__"]
+        n_header = int.from_bytes(file.read(8), "little")
+        if n_header > path.stat().st_size:  # else so much memory is taken as its first bytes say
+            raise InputError(f"{path}: is cut off in its header, or no safetensors file")
+        try:
+            header = json.loads(file.read(n_header) or b"{}")
+            return [entry["dtype"] for name, entry in header.items() if name != "__metadata__"]
+        except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
+            raise InputError(f"{path}: its header is damaged, or it is no safetensors file") from None
 
 
 def packaged_model() -> Path:
@@ -188,6 +196,14 @@ def _iteration(number: int, name: str, run_name: str | None) -> Path:
 def _checked(folder: Path) -> Path:
     if not (folder / "config.json").exists():
         raise InputError(f"{folder}: not a model folder: it has no config.json")
+    path = folder / "config.json"
+    try:
+        found = decode_line(read_file(path))
+    except InputError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise InputError(f"{path}: cannot be read, so that the model is damaged: {reason}") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: holds no object, so that the model is damaged")
     return folder
 
 

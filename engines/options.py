@@ -106,7 +106,10 @@ def is_served(options: EngineOptions) -> bool:
 
 
 def open_engine(options: EngineOptions) -> "Engine":
-    """Return the engine that `options` name, ready to be asked; raises InputError or EngineError."""
+    """Return the engine that `options` name; a model in this process is loaded once it is asked something.
+
+    Raises InputError or EngineError.
+    """
     _check(options)
     if is_served(options):
         from engines.served.http_call import Limits
@@ -125,8 +128,8 @@ def open_engine(options: EngineOptions) -> "Engine":
             thinking_tokens=options.thinking_tokens,
             served_as=options.served_as,
         )
-    from engines.local.transformers_engine import TransformersEngine
+    from engines.local.waiting import local_engine
     from engines.models import resolve_model
 
     folder = resolve_model(options.model, options.run)
-    return TransformersEngine.load(folder, options.model, options.batch_size, options.chat_template_kwargs)
+    return local_engine(folder, options.model, options.batch_size, options.chat_template_kwargs)

@@ -44,6 +44,18 @@ class Request:
     """A JSON schema that the reply must follow; an engine that cannot force one raises EngineError."""
 
 
+class Skipped(set[int]):
+    """Requests that a call leaves out, not all of them because they were answered: others wait for a later call."""
+
+    answered: bool = True
+    """Whether any of them was answered."""
+
+
+def any_answered(done: Collection[int]) -> bool:
+    """Return whether there was an answer at an earlier start or call to one of the requests that are left out."""
+    return bool(done) and (not isinstance(done, Skipped) or done.answered)
+
+
 @dataclass(frozen=True)
 class Completion:
     """The text that answers one request, or the reason why there is none."""

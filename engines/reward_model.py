@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from console.errors import EngineError, InputError
+from console.reading import read_file
 from engines.chat.template import encoded, load_tokenizer, rendered, with_kwargs
 from engines.local.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
 from engines.models import model_digest
@@ -87,11 +88,17 @@ class RewardModel:
         if len(prompts) != len(responses):
             raise InputError(f"{len(prompts)} prompts, but {len(responses)} responses")
         context = int(getattr(self.model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 30)
-        sequences = [
-            chat_tokens(self.tokenizer, prompt, response) for prompt, response in zip(prompts, responses, strict=True)
-        ]
         found: dict[int, Reward] = {}
+        sequences: list[list[int]] = []
+        for index, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
+            try:
+                sequences.append(chat_tokens(self.tokenizer, prompt, response))
+            except InputError as error:  # of one conversation, which the template refuses
+                sequences.append([])
+                found[index] = Reward(None, str(error))
         for index, (tokens, response) in enumerate(zip(sequences, responses, strict=True)):
+            if index in found:
+                continue
             if not response.strip():
                 found[index] = Reward(None, EMPTY)
             elif len(tokens) > context:
@@ -151,11 +158,18 @@ def check_reward_model(folder: Path) -> None:
 def is_reward_model(folder: Path) -> bool:
     """Return whether the model in `folder` classifies sequences with one label; only its config.json is read."""
     try:
-        config = msgspec.json.decode((folder / "config.json").read_bytes(), type=dict)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        config = msgspec.json.decode(read_file(folder / "config.json"), type=_Config)
+    except (InputError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    classifies = any(name.endswith(ARCHITECTURE) for name in config.get("architectures") or ())
-    return classifies and len(config.get("id2label") or "01") == 1  # transformers' own default is two labels
+    classifies = any(name.endswith(ARCHITECTURE) for name in config.architectures or ())
+    return classifies and len(config.id2label or "01") == 1  # transformers' own default is two labels
+
+
+class _Config(msgspec.Struct):
+    """What of a model's config.json says what it is."""
+
+    architectures: list[str] | None = None
+    id2label: dict[str, object] | None = None
 
 
 def chat_tokens(tokenizer: PreTrainedTokenizerBase, prompt: str | list[Message], response: str) -> list[int]:

@@ -20,7 +20,8 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell_plan
-from console.writing import OutFile
+from console.ranges import Count
+from console.writing import OutRows
 from engines.options import EngineOptions, SharedEngineOptions, pinned
 from judges.options import JudgeOptions
 
@@ -43,7 +44,9 @@ class Config(Flags):
     """The folder of the reward model that scores them; without it, and where FILE has no scores, a judge does."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
     judge: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JudgeOptions)
-    out: OutFile | None = None
+    limit: Count | None = None
+    """Only the first N prompts, with all their answers."""
+    out: OutRows | None = None
     """Where the best answers go, with their scores beside them (.judgments.jsonl); the default is
     runs/best_of/<file>-<digest of its path>-<key of the settings>.jsonl."""
 
@@ -69,22 +72,24 @@ def main(config: Config) -> None:
     config = replace(config, engine=pinned(config.engine))
     from console.progress import say
     from console.table import print_table
-    from records import answer_key
-    from records.files import BadRows
+    from records import answer_key, prompt_key
+    from records.files import BadRows, check_limit, take_prompts
     from records.inputs import check_out
     from records.shapes import read_responses
     from records.store import write_rows
 
     if config.file is None:
         raise InputError("name a file with several answers to each prompt; see --help")
+    check_limit(config.limit)
     check_out(config.out, config.file)
     # Where its scores are read, too, that reading names the bad rows.
     found = read_responses(config.file, BadRows(strict=config.strict, quiet=_is_scored(config)))
-    responses = list({answer_key(response): response for response in found}.values())
+    whole = list({answer_key(response): response for response in found}.values())
+    responses = list(take_prompts(whole, config.limit, prompt_key))
     if config.dry_run:
         _print_plan(config, responses)
         return
-    scores, judge, out = _scored(config, responses)
+    scores, judge, out = _scored(config, responses, whole)
     best = best_of(responses, scores, config.seed)
     for prompt_id in best.left_out[:SHOWN_LEFT_OUT]:
         say(f"left out: prompt {prompt_id}: none of its answers has a score")
@@ -123,8 +128,13 @@ def best_of(responses: "Sequence[Response]", scores: "Mapping[str, float | None]
     return Best(kept, left_out, len(responses), n_unscored, mean_best, mean_all)
 
 
-def _scored(config: Config, responses: "list[Response]") -> "tuple[dict[str, float | None], str, Path]":
-    """Return the scores of the responses by `answer_key`, the fingerprint of the judge, and where the best ones go."""
+def _scored(
+    config: Config, responses: "list[Response]", whole: "list[Response]"
+) -> "tuple[dict[str, float | None], str, Path]":
+    """Return the scores of the responses by `answer_key`, the fingerprint of the judge, and where the best ones go.
+
+    The output is kept to the `whole` input, whatever --limit says.
+    """
     from engines.options import open_engine
     from judges.judging.judge import check_coverage, has_every_reply, judge_into, open_judge
     from judges.judging.reward_model import fingerprint, judgment_id, rewards_into
@@ -140,14 +150,14 @@ def _scored(config: Config, responses: "list[Response]") -> "tuple[dict[str, flo
         model = RewardModel.load(config.reward, str(config.reward), config.engine.batch_size)
         out = _out(config, fingerprint(model))
         with Store(_beside(out), Judgment, fresh=config.fresh) as store:
-            _keep_to_input(store, [judgment_id(model, one) for one in responses], fingerprint(model), config)
+            _keep_to_input(store, [judgment_id(model, one) for one in whole], fingerprint(model), config)
             return _by_key(rewards_into(store, model, responses, "rewards")), fingerprint(model), out
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)
     out = _out(config, judge.fingerprint)
     with Store(_beside(out), Judgment, keep=has_every_reply, fresh=config.fresh) as store:
         if not config.fresh:
             settle(judge, store, lambda: judge.request(responses[0]))
-        _keep_to_input(store, map(judge.judgment_id, responses), judge.fingerprint, config)
+        _keep_to_input(store, map(judge.judgment_id, whole), judge.fingerprint, config)
         rows = judge_into(store, judge, responses, f"{judge.engine.name} judging")
     check_coverage(rows, config.judge.min_coverage)
     return _by_key(rows), judge.fingerprint, out

@@ -10,6 +10,7 @@ FILE is a labelled set: LLMBar, PandaLM, JudgeBench, FairEval, Auto-J, RM-Bench,
 Prometheus, HHH, or any table with a label. Stopped and started again, it goes on where it was.
 """
 
+import filecmp
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +19,7 @@ import tyro
 
 from console.again import starts_again
 from console.command import Flags, Given, run
-from console.errors import InputError
+from console.errors import InputError, JudgeError
 from console.output import tell, tell_encoded, tell_plan
 from console.ranges import Count, CountOr0
 from console.writing import OutFolder
@@ -28,9 +29,9 @@ from judges.options import JudgeOptions
 
 if TYPE_CHECKING:
     from console.table import Cell
+    from engines.local.transformers_engine import TransformersEngine
     from judges.audit.correction import Wins
     from judges.audit.result import Audit, Rerun, Settings
-    from judges.audit.stored import Stored
     from judges.judging.judge import Judge
     from judges.labelled.columns import Columns
     from judges.labelled.labels import LabelledSet
@@ -115,8 +116,9 @@ def _audit_stored(config: Config, path: Path, labelled: "LabelledSet", columns: 
     about = About(stored.judge, "", str(out))
     settings = _settings(config, config.own_model)
     test = _test_set(config, columns, labelled)
-    _show(audit(stored.labelled, stored.verdicts, stored.grades, about, settings, test=test), config, out)
-    _say_few(stored, config)
+    found = audit(stored.labelled, stored.verdicts, stored.grades, about, settings, test=test)
+    _show(found, config, out)
+    _check_coverage(found, config, test, stored.n_labelled)
 
 
 def _audit_judge(config: Config, labelled: "LabelledSet", columns: "Columns") -> None:
@@ -141,6 +143,7 @@ def _audit_judge(config: Config, labelled: "LabelledSet", columns: "Columns") ->
         f"{judge.engine.name}{of_run(config.engine)}, rubric {judge.rubric.name}", judge.read, str(out), notes
     )
     settings = _settings(config, config.own_model or judge.engine.name)
+    test = _test_set(config, columns, labelled)
     found = audit(
         labelled,
         said.verdicts,
@@ -149,9 +152,10 @@ def _audit_judge(config: Config, labelled: "LabelledSet", columns: "Columns") ->
         settings,
         reruns=reruns,
         likelihoods=likelihoods,
-        test=_test_set(config, columns, labelled),
+        test=test,
     )
     _show(replace(found, attacks=attacks), config, out)
+    _check_coverage(found, config, test)
 
 
 def _reruns(config: Config, labelled: "LabelledSet", judge: "Judge", out: Path) -> "tuple[list[Rerun], list[str]]":
@@ -185,8 +189,9 @@ def _likelihoods(
     answers = [(pair.prompt, text) for pair in labelled.pairs for text in (pair.response_a, pair.response_b)]
     answers += [(item.prompt, item.response) for item in labelled.scores]
     ids = [likelihood_id(prompt, text) for prompt, text in answers]
-    with Store(out / f"likelihoods-{judge.engine.digest}.jsonl", Likelihood, fresh=config.fresh) as store:
-        rows = complete(store, ids, likelihoods_of(judge.engine, answers, store.ids), "log-likelihoods")  # type: ignore[arg-type]
+    engine: TransformersEngine = getattr(judge.engine, "loaded", judge.engine)  # type: ignore[arg-type]
+    with Store(out / f"likelihoods-{engine.digest}.jsonl", Likelihood, fresh=config.fresh) as store:
+        rows = complete(store, ids, likelihoods_of(engine, answers, store.ids), "log-likelihoods")
     return {row.id: row.logprob for row in rows}, []
 
 
@@ -201,7 +206,8 @@ def _attacks(config: Config, judge: "Judge", out: Path) -> "tuple[list[dict[str,
     if judge.rubric.kind == "pair":
         return [], ["no attacks: they are answers to be scored, and the rubric compares"]
     with Store(out / "attacks.jsonl", Judgment, keep=has_every_reply, fresh=config.fresh) as store:
-        return fooled_rates(judge, load_prompts(), config.seed, limit=config.attacks, store=store), []
+        prompts, seed = load_prompts(), config.seed
+        return fooled_rates(judge, prompts, seed, limit=config.attacks, store=store, fresh=config.fresh), []
 
 
 def _test_set(config: Config, columns: "Columns", labelled: "LabelledSet") -> "Wins | None":
@@ -212,12 +218,14 @@ def _test_set(config: Config, columns: "Columns", labelled: "LabelledSet") -> "W
     if config.test is None:
         return None
     columns = with_codes_of(labelled, columns)
-    verdicts, groups = unlabelled_verdicts(config.test, columns, BadRows(strict=config.strict))
+    verdicts, groups = unlabelled_verdicts(
+        config.test, columns, BadRows(strict=config.strict), from_one=labelled.from_one
+    )
     return unlabelled(str(config.test), verdicts, groups, config.resamples, config.seed)
 
 
 def _show(found: "Audit", config: Config, out: Path) -> None:
-    """Write report.md, audit.png and audit.json, print the tables, and say where few rows have a verdict."""
+    """Write report.md, audit.png and audit.json, and print the tables."""
     import json
 
     from console.progress import say
@@ -247,35 +255,38 @@ def _show(found: "Audit", config: Config, out: Path) -> None:
             n = bias.effect.n
             if warning := flip_warning(found.about.judge, round(rate * n), n):
                 say(warning)
-    n_rows = found.n_pairs or found.n_answers
-    n_silent = sum(found.unscored.values())
-    least = config.judge.min_coverage
-    if n_rows - n_silent < least * n_rows:
-        say(f"only {n_rows - n_silent} of {n_rows} rows have a verdict, under --min-coverage {least:g}")
 
 
 def _is_same(path: Path, labelled: Path) -> bool:
     """Return whether the verdicts are the labelled file itself, or a copy of it."""
-    from records.keys import content_key
-
     if not labelled.is_file():
         return False
     if path.samefile(labelled):
         return True
     if path.stat().st_size != labelled.stat().st_size:
         return False
-    first, second = (content_key(one.read_bytes()) for one in (path, labelled))
-    return first == second
+    return filecmp.cmp(path, labelled, shallow=False)
 
 
-def _say_few(stored: "Stored", config: Config) -> None:
-    from console.progress import say
+def _check_coverage(found: "Audit", config: Config, test: "Wins | None", n_labelled: int | None = None) -> None:
+    """Raise JudgeError where too few of the labelled rows, or of the rows of --test, have a verdict.
 
-    n_found = len(stored.verdicts) or len(stored.grades)
-    if n_found < (least := config.judge.min_coverage) * stored.n_labelled:
-        say(
-            f"the file has rows on only {n_found} of {stored.n_labelled} labelled rows, under --min-coverage "
-            f"{least:g}: what is measured holds for these alone"
+    The report is written by then. `n_labelled` is how many rows the verdicts should be on, where they were stored.
+    """
+    n_rows, least = found.n_pairs or found.n_answers, config.judge.min_coverage
+    n_all, n_with = n_labelled or n_rows, n_rows - sum(found.unscored.values())
+    under, remedy = f"under --min-coverage {least:g}", "or accept it with a lower --min-coverage"
+    if n_with < least * n_all:
+        reasons = [*found.unscored] if n_all == n_rows else ["the file of verdicts has no row on it", *found.unscored]
+        most = max(reasons, key=lambda reason: found.unscored.get(reason, n_all - n_rows))
+        raise JudgeError(
+            f"only {n_with} of {n_all} labelled rows have a verdict, {under}, and what is measured holds for these "
+            f"alone; most often: {most}. Give the rest of the verdicts, or try another judge, {remedy}"
+        )
+    if test is not None and (n_known := sum(win == win for win in test.wins)) < least * len(test.wins):
+        raise JudgeError(
+            f"{test.name}: only {n_known} of {len(test.wins)} rows of --test have a verdict, {under}; give the rest, "
+            f"{remedy}"
         )
 
 

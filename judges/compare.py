@@ -22,7 +22,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.output import tell, tell_plan
 from console.ranges import Count
-from console.writing import OutFile
+from console.writing import OutRows
 from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
 from judges.options import PAIRWISE, CostOptions, JudgeOptions, PanelOptions
 
@@ -54,11 +54,11 @@ class Config(Flags):
     for a place stays in."""
     limit: Count | None = None
     """Compare only the first N pairs."""
-    export_batch: OutFile | None = None
+    export_batch: OutRows | None = None
     """Ask nothing: write the calls as an OpenAI batch file, which vllm run-batch reads too."""
     import_batch: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Ask nothing: read the replies from this output file of a batch; again for each further file."""
-    out: OutFile | None = None
+    out: OutRows | None = None
     """Where the comparisons go; the default is runs/comparisons/<files>-<judge fingerprint>.jsonl, each file with a
     digest of its path."""
 
@@ -68,8 +68,10 @@ def main(config: Config) -> None:
     """Read, compare, store and print a table."""
     config = replace(config, engine=pinned(config.engine))
     from console.errors import InputError
+    from engines.options import open_engine
     from judges.judging.contests import read_contests
     from judges.judging.cost import Budget, price_of
+    from judges.judging.judge import open_judge
     from judges.panels.panel import members
     from judges.rubrics.rubric import load_rubric
     from records.files import check_limit, check_sources
@@ -91,7 +93,8 @@ def main(config: Config) -> None:
         _compare_by_panel(config, everything, panel, budget)
         return
     plans: list[dict[str, Any]] = []
-    judge, out, rows = _compare_by((engine, options), config, everything, budget, plans)
+    judge = open_judge(open_engine(engine), options, config.seed)
+    judge, out, rows = _compare_by(judge, config, everything, budget, plans)
     if rows is not None:
         _report(rows, judge, budget, out, config)
     elif config.dry_run:
@@ -99,7 +102,7 @@ def main(config: Config) -> None:
 
 
 def _compare_by(
-    member: "Member",
+    judge: "Judge",
     config: Config,
     everything: "Sequence[Contest]",
     budget: "Budget",
@@ -113,8 +116,6 @@ def _compare_by(
     """
     from console.errors import EngineError
     from console.progress import say
-    from engines.options import open_engine
-    from judges.judging.judge import open_judge
     from judges.judging.pairwise import both_orders_answered, compare_into, comparison_id, first_request
     from judges.judging.settle import settle
     from judges.panels.rows import without_model
@@ -123,7 +124,6 @@ def _compare_by(
     from records.inputs import keep_to_input
 
     contests = list(take(everything, config.limit))
-    judge = open_judge(open_engine(member[0]), member[1], config.seed)
     path = config.out or _default_out(config, judge.fingerprint)
     if config.out and in_panel:
         path = config.out.with_name(f"{config.out.stem}-{judge.fingerprint}.jsonl")
@@ -168,7 +168,7 @@ def _compare_by_panel(
     from console.table import print_table
     from judges.judging.cost import price_of
     from judges.judging.pairwise import comparison_id
-    from judges.panels.rows import Panel, check_reached, panel_comparisons
+    from judges.panels.rows import Panel, check_reached, open_members, panel_comparisons
     from records.files import take
     from records.inputs import check_panel_out
 
@@ -178,9 +178,10 @@ def _compare_by_panel(
         check_panel_out(config.out)
     contests = list(take(everything, config.limit))
     judges, paths, own, plans = [], [], [], list[dict[str, Any]]()
-    for member in members:
-        budget.next_judge(price_of(member[0].model, config.cost.prices))
-        judge, path, rows = _compare_by(member, config, everything, budget, plans, in_panel=True)
+    opened = open_members(members, config.panel.judge, config.seed)
+    for engine, _ in members:
+        budget.next_judge(price_of(engine.model, config.cost.prices))
+        judge, path, rows = _compare_by(opened.popleft(), config, everything, budget, plans, in_panel=True)
         by_id = {row.id: row for row in rows or ()}
         judges.append(judge)
         paths.append(path)
@@ -251,7 +252,7 @@ def _report(
     from console.progress import say
     from judges.judging.judge import require_coverage
     from judges.judging.pairwise import both_orders_answered, say_flips
-    from judges.judging.report import Report
+    from judges.judging.report import Report, say_room
     from judges.parsing.verdict import Masses
 
     masses = Masses()
@@ -266,7 +267,9 @@ def _report(
     say_flips(rates_of(rows))
     Report("pairs", table_of(rows), judge.fingerprint, by, out, budget, masses, panel or {}).print(as_json=config.json)
     reasons = Counter(row.error or "unknown" for row in rows if row.winner is None)
-    require_coverage(len(rows) - reasons.total(), len(rows), reasons, config.judge.min_coverage)
+    say_room(reasons, judge)
+    own = None if panel else judge.read
+    require_coverage(len(rows) - reasons.total(), len(rows), reasons, config.judge.min_coverage, own)
 
 
 def _default_out(config: Config, fingerprint: str) -> Path:

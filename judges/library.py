@@ -1,9 +1,12 @@
 """The judge for other programs: plain texts in, rows out, no file needed."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
 
 from console.again import StartAgain
 from console.errors import InputError
@@ -14,12 +17,14 @@ from judges.judging import pairwise
 from judges.options import JudgeOptions
 from judges.rubrics.rubric import Rubric
 from records import Comparison, Judgment, Message, Response
+from records.fields.messages import chat_in, text_in
 from records.keys import content_key
 
 Prompts = Sequence[str | list[Message]]
-RowT = TypeVar("RowT")
 UNNAMED = "unknown"
 """The model that a row names if nobody said who wrote the answer."""
+
+RowT = TypeVar("RowT")
 
 
 @dataclass(frozen=True)
@@ -32,14 +37,19 @@ class Judge:
     def open(model: str = "smollm2", *, seed: int = 0, **settings: Any) -> "Judge":
         """Return the judge that the command line's flags of the same names describe: rubric, read, samples, base_url...
 
-        Raises InputError for an unknown setting, EngineError if the model cannot be loaded or reached.
+        Raises InputError for an unknown setting and for a value that its flag does not take, EngineError if the model
+        cannot be loaded or reached.
         """
         engine_names = {field.name for field in fields(EngineOptions)} - {"model"}
         judge_names = {field.name for field in fields(JudgeOptions)}
         if unknown := settings.keys() - engine_names - judge_names:
             known = ", ".join(sorted(engine_names | judge_names))
             raise InputError(f"unknown setting {sorted(unknown)[0]!r}; known: {known}")
-        engine = EngineOptions(model, **{name: value for name, value in settings.items() if name in engine_names})
+        kinds = get_type_hints(EngineOptions) | get_type_hints(JudgeOptions)
+        settings = {name: _setting(name, value, kinds[name]) for name, value in settings.items()}
+        engine = EngineOptions(
+            _setting("model", model, str), **{name: value for name, value in settings.items() if name in engine_names}
+        )
         options = JudgeOptions(**{name: value for name, value in settings.items() if name in judge_names})
         return Judge(judging.open_judge(open_engine(engine), options, seed))
 
@@ -58,14 +68,14 @@ class Judge:
     ) -> list[Judgment]:
         """Return the judgment of each answer, in order; a judgment without a score says why in `error`.
 
-        Equal answers to equal prompts are judged once. Raises InputError if the lengths differ.
+        Equal answers to equal prompts are judged once. Raises InputError, before anything is asked, if something else
+        is given than lists of texts or chats, one of each.
         """
-        rights = references or [None] * len(prompts)
-        _check_lengths(prompts=prompts, answers=answers, references=rights)
-        responses = [response_of(*row) for row in zip(prompts, answers, rights, strict=True)]
+        asked, (texts,), rights = _texts(prompts, {"answers": answers}, references)
+        responses = [response_of(*texts_of_one) for texts_of_one in zip(asked, texts, rights, strict=True)]
         once = list({response.id: response for response in responses}.values())
-        rows = {row.response_id: row for row in _settled(lambda: self.judge.judge(once))}
-        return [rows[response.id] for response in responses]
+        judgments = {judgment.response_id: judgment for judgment in _settled(lambda: self.judge.judge(once))}
+        return [judgments[response.id] for response in responses]
 
     def compare(
         self,
@@ -75,15 +85,14 @@ class Judge:
         references: Sequence[str | None] | None = None,
     ) -> list[Comparison]:
         """Return the comparison of each two answers, in order, asked in both orders; raises as `score` does."""
-        rights = references or [None] * len(prompts)
-        _check_lengths(prompts=prompts, firsts=firsts, seconds=seconds, references=rights)
+        asked, (ones, others), rights = _texts(prompts, {"firsts": firsts, "seconds": seconds}, references)
         contests = [
             pairwise.Contest(content_key("prompt", prompt), prompt, first, second, "a", "b", right)
-            for prompt, first, second, right in zip(prompts, firsts, seconds, rights, strict=True)
+            for prompt, first, second, right in zip(asked, ones, others, rights, strict=True)
         ]
         once = list({content_key(contest): contest for contest in contests}.values())
-        rows = {row.id: row for row in _settled(lambda: pairwise.compare(self.judge, once, ()))}
-        return [rows[pairwise.comparison_id(self.judge, contest)] for contest in contests]
+        comparisons = {row.id: row for row in _settled(lambda: pairwise.compare(self.judge, once, ()))}
+        return [comparisons[pairwise.comparison_id(self.judge, contest)] for contest in contests]
 
     async def ascore(
         self, prompts: Prompts, answers: Sequence[str], references: Sequence[str | None] | None = None
@@ -114,16 +123,74 @@ def response_of(prompt: str | list[Message], answer: str, reference: str | None)
     )
 
 
+def listed(values: Iterable[Any], name: str) -> list[Any]:
+    """Return several texts or chats as a list; raises InputError for one text, which would be taken by letters."""
+    if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
+        kind = type(values).__name__
+        raise InputError(f"'{name}' must be a list, one for each prompt, found {kind}: put a single one in brackets")
+    return list(values)
+
+
+def _texts(
+    prompts: "Prompts", answers: Mapping[str, Iterable[str]], references: Sequence[str | None] | None
+) -> tuple[list[str | list[Message]], list[list[str]], list[str | None]]:
+    """Return what is judged, one of each; raises InputError where that is not given."""
+    given = {"prompts": listed(prompts, "prompts")} | {name: listed(own, name) for name, own in answers.items()}
+    if references is not None:
+        given["references"] = listed(references, "references")
+    lengths = {name: len(values) for name, values in given.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"one of each is needed: {', '.join(f'{n} {name}' for name, n in lengths.items())}")
+    asked = [_prompt(prompt, f"prompts[{n}]") for n, prompt in enumerate(given["prompts"])]
+    texts = [[_answer(answer, f"{name}[{n}]") for n, answer in enumerate(given[name])] for name in answers]
+    rights = given.get("references", [None] * len(asked))
+    return asked, texts, [_reference(right, f"references[{n}]") for n, right in enumerate(rights)]
+
+
+def _prompt(prompt: object, name: str) -> str | list[Message]:
+    return chat_in(prompt, name) if isinstance(prompt, list) else _text(prompt, name)
+
+
+def _answer(answer: object, name: str) -> str:
+    """Return an answer as text: itself, or that of a chat's only turn, as TRL has it."""
+    if not isinstance(answer, list):
+        return _text(answer, name)
+    chat = chat_in(answer, name)
+    if [turn["role"] for turn in chat] != ["assistant"]:
+        raise InputError(f"'{name}' must be text or one assistant message, found {len(chat)} messages")
+    return chat[0]["content"]
+
+
+def _reference(right: object, name: str) -> str | None:
+    return None if right is None else _text(right, name)
+
+
+def _text(text: object, name: str) -> str:
+    if not isinstance(text, str):
+        raise InputError(f"'{name}' must be text, found {type(text).__name__}")
+    return text_in(text, name, empty=True)
+
+
+def _setting(name: str, value: object, kind: Any) -> Any:
+    """Return the value of a setting; raises InputError where the flag of that name does not take it."""
+    try:
+        return msgspec.convert(str(value) if isinstance(value, Path) else value, kind)
+    except msgspec.ValidationError as error:
+        words = ", ".join(sorted(map(repr, _words(kind))))
+        raise InputError(f"{name} = {value!r}: {f'must be one of {words}' if words else error}") from None
+
+
+def _words(kind: Any) -> tuple[Any, ...]:
+    """Return the words that a setting can be, where it is one of some."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return tuple(word for one in get_args(kind) for word in _words(one))
+
+
 def _settled(asked: Callable[[], Iterator[RowT]]) -> list[RowT]:
-    """Return all rows; they are asked for again if the engine learns meanwhile what its server refuses."""
+    """Return all rows; they are asked for again where the engine learns meanwhile what its server refuses."""
     while True:
         try:
             return list(asked())
         except StartAgain as again:
             say(f"{again}: asking again")
-
-
-def _check_lengths(**given: Sequence[object]) -> None:
-    lengths = {name: len(values) for name, values in given.items()}
-    if len(set(lengths.values())) > 1:
-        raise InputError(f"one of each is needed: {', '.join(f'{n} {name}' for name, n in lengths.items())}")

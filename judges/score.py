@@ -23,7 +23,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.output import tell, tell_plan
 from console.ranges import Count
-from console.writing import OutFile
+from console.writing import OutRows
 from engines.options import EngineOptions, SharedEngineOptions, of_run, pinned
 from judges.options import CostOptions, JudgeOptions, PanelOptions
 from judges.retrieval.options import EvidenceOptions
@@ -55,11 +55,11 @@ class Config(Flags):
     cost: Annotated[CostOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CostOptions)
     limit: Count | None = None
     """Score only the first N responses."""
-    export_batch: OutFile | None = None
+    export_batch: OutRows | None = None
     """Ask nothing: write the calls as an OpenAI batch file, which vllm run-batch reads too."""
     import_batch: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Ask nothing: read the replies from this output file of a batch; again for each further file."""
-    out: OutFile | None = None
+    out: OutRows | None = None
     """Where the judgments go; the default is runs/scores/<file>-<digest of its path>-<judge fingerprint>.jsonl."""
 
 
@@ -180,14 +180,16 @@ def _score_by_panel(config: Config, source: "Source", members: "Sequence[Member]
     """Let each judge score all responses, then put their verdicts together."""
     from console.errors import InputError
     from console.table import print_table
-    from judges.panels.rows import Panel, check_reached, panel_judgments
+    from judges.panels.rows import Panel, check_reached, open_members, panel_judgments
     from records.inputs import check_panel_out
 
     if config.export_batch or config.import_batch:
         raise InputError("a batch is of one judge: name it with --model, and make the panel from its rows afterwards")
     if config.out:
         check_panel_out(config.out)
-    judges, paths, plans = zip(*(_score_by_member(config, source, member, budget) for member in members), strict=True)
+    opened = open_members(members, config.panel.judge, config.seed)
+    scored = [_score_by_member(config, source, opened.popleft(), one.model, budget) for one, _ in members]
+    judges, paths, plans = zip(*scored, strict=True)
     panel = Panel(judges, paths, config.panel)
     out = config.out or _default_out(source, panel.fingerprint)
     if config.dry_run:
@@ -204,21 +206,18 @@ def _score_by_panel(config: Config, source: "Source", members: "Sequence[Member]
 
 
 def _score_by_member(
-    config: Config, source: "Source", member: "Member", budget: "Budget"
+    config: Config, source: "Source", judge: "Judge", model: str, budget: "Budget"
 ) -> "tuple[Judge, Path, dict[str, Any]]":
     """Return one judge of a panel, without its model, the file of its judgments, and in a dry run its plan."""
     from console.errors import EngineError
     from console.progress import say
-    from engines.options import open_engine
     from judges.judging.cost import price_of
-    from judges.judging.judge import has_every_reply, open_judge
+    from judges.judging.judge import has_every_reply
     from judges.judging.stream import judge_stream
     from judges.panels.rows import without_model
     from records import Judgment, Store
 
-    engine, options = member
-    budget.next_judge(price_of(engine.model, config.cost.prices))
-    judge = open_judge(open_engine(engine), options, config.seed)
+    budget.next_judge(price_of(model, config.cost.prices))
     path = _default_out(source, judge.fingerprint)
     if config.out:
         path = config.out.with_name(f"{config.out.stem}-{judge.fingerprint}.jsonl")
@@ -246,7 +245,7 @@ def _report(
     """Print the result; raises JudgeError where too few answers have a verdict."""
     from console.progress import say
     from judges.judging.judge import require_coverage
-    from judges.judging.report import Report
+    from judges.judging.report import Report, say_room
 
     for line in summary.unscored:
         say(f"unscored: {line}")
@@ -259,7 +258,9 @@ def _report(
     by = f"{who} on the rubric {judge.rubric.name}, {low:g} to {high:g}"
     report = Report("models", table_of(summary), judge.fingerprint, by, out, budget, summary.masses, extra or {})
     report.print(as_json=config.json)
-    require_coverage(summary.n_scored, summary.n, summary.reasons, config.judge.min_coverage)
+    say_room(summary.reasons, judge)
+    read = None if config.panel.judge else judge.read
+    require_coverage(summary.n_scored, summary.n, summary.reasons, config.judge.min_coverage, read)
 
 
 def _plan(judge: "Judge", source: "Source", out: Path) -> "dict[str, Any]":

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal, TypeVar
 
-from console.errors import JudgeError
-from judges.library import Judge, Prompts
-from records.rows import Completion, text_of_completion
+from console.errors import InputError, JudgeError
+from judges.library import Judge, Prompts, listed
+from records.fields.messages import Completion, text_of_completion
 
 Rewards = list[float | None]
 Missing = Literal["none", "mean", "raise"]
@@ -28,11 +28,11 @@ def reward_func(judge: Judge, missing: Missing = "none") -> RewardFunction:
     It takes what TRL gives (prompts and completions as text or chats, data set columns by name; a column `reference` is
     shown to a rubric that asks for one). A completion without a verdict is None, which GRPO and RLOO leave out.
     Online DPO takes None for 0, which would make a failure a preference: use `missing="mean"`, the mean of the same
-    prompt's other completions, or `"raise"`, which raises JudgeError.
+    prompt's other completions (JudgeError where none of them has a verdict), or `"raise"`, which raises JudgeError.
     """
 
     def reward(prompts: Prompts, completions: Sequence[Completion], **columns: Any) -> Rewards:
-        answers = [text_of_completion(completion) for completion in completions]
+        answers = [text_of_completion(completion) for completion in listed(completions, "completions")]
         rows = judge.score(prompts, answers, columns.get("reference"))
         return _filled([row.score for row in rows], [row.prompt_id for row in rows], [r.error for r in rows], missing)
 
@@ -74,7 +74,10 @@ class PairwiseJudge:
 
 
 def _sides(completions: Sequence[Sequence[Completion]]) -> tuple[list[str], list[str]]:
-    return [text_of_completion(two[0]) for two in completions], [text_of_completion(two[1]) for two in completions]
+    pairs = listed(completions, "completions")
+    if any(isinstance(two, str) or len(two) != 2 for two in pairs):
+        raise InputError("'completions' must be a list of two completions for each prompt")
+    return [text_of_completion(two[0]) for two in pairs], [text_of_completion(two[1]) for two in pairs]
 
 
 def _filled(scores: Rewards, prompt_ids: Sequence[str], errors: Sequence[str | None], missing: Missing) -> Rewards:
@@ -83,14 +86,18 @@ def _filled(scores: Rewards, prompt_ids: Sequence[str], errors: Sequence[str | N
     if missing == "raise":
         n = scores.count(None)
         raise JudgeError(f"{n} of {len(scores)} completions have no verdict: {errors[scores.index(None)]}")
-    known = [(prompt_id, score) for prompt_id, score in zip(prompt_ids, scores, strict=True) if score is not None]
-    if not known:
-        raise JudgeError(f"none of {len(scores)} completions has a verdict: {errors[0]}")
-    means = {key: fmean(score for other, score in known if other == key) for key in dict(known)}
-    overall = fmean(score for _, score in known)
+    known: dict[str, list[float]] = {}
+    for prompt_id, score in zip(prompt_ids, scores, strict=True):
+        if score is not None:
+            known.setdefault(prompt_id, []).append(score)
+    lost = [place for place, prompt_id in enumerate(prompt_ids) if prompt_id not in known]
+    if lost:  # what other prompts' answers are worth says nothing of these
+        raise JudgeError(
+            f"{len(lost)} of {len(scores)} completions have no verdict, nor has any other to their prompts, whose mean "
+            f'they would get: {errors[lost[0]]}; with missing="none" they are None, which GRPO and RLOO leave out'
+        )
     return [
-        means.get(prompt_id, overall) if score is None else score
-        for prompt_id, score in zip(prompt_ids, scores, strict=True)
+        fmean(known[prompt_id]) if score is None else score for prompt_id, score in zip(prompt_ids, scores, strict=True)
     ]
 
 

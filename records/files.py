@@ -1,17 +1,20 @@
 """Reads what people have, a record at a time: JSONL, JSON, CSV (each also .gz), Parquet, or a hub data set."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from console import reading
 from console.errors import InputError, RowError
+from console.reading import being_read
 from console.writing import kind_of
 from records.decoding.bad_rows import BadRows
 from records.decoding.documents import is_document, read_document
-from records.decoding.lines import decode_line, is_plain, lines_of
-from records.decoding.tables import DELIMITERS, read_csv, read_parquet
+from records.decoding.lines import decode_line, is_plain, joined, lines_of
+from records.decoding.parquet import read_parquet
+from records.decoding.tables import DELIMITERS, read_csv
 
 __all__ = [
     "BadRows",
@@ -23,12 +26,15 @@ __all__ = [
     "is_indexed",
     "read_records",
     "take",
+    "take_prompts",
 ]
 
 Record = dict[str, Any]
 RowT = TypeVar("RowT")
 DEFAULT_SPLIT = "train"
 JSON_LINES = (".jsonl", ".ndjson")
+MOST_BAD_FIRST = 100_000
+"""Lines that are no JSON, with none that is: a packed file of another kind may have any number of them."""
 
 
 def read_records(source: str | Path, bad: BadRows) -> Iterator[tuple[str, Record]]:
@@ -38,12 +44,13 @@ def read_records(source: str | Path, bad: BadRows) -> Iterator[tuple[str, Record
     rows, or its ending is unknown; what was good before the damage in a damaged file is yielded first.
     """
     n_records = 0
-    for where, record in _open(str(source), bad):
-        if not isinstance(record, dict):
-            bad.add(RowError(f"{where}: {_no_object(record)}"))
-            continue
-        n_records += 1
-        yield where, record
+    with being_read(Path(source)):
+        for where, record in _open(str(source), bad):
+            if isinstance(record, dict):
+                n_records += 1
+                yield where, record
+            else:
+                bad.add(RowError(f"{where}: {_no_object(record)}"))
     if n_records == 0:
         detail = f"all {bad.n_bad} rows are bad" if bad.n_bad else "the file has no rows"
         raise InputError(f"{source}: {detail}")
@@ -53,6 +60,24 @@ def take(rows: Iterable[RowT], limit: int | None) -> Iterator[RowT]:
     """Return the first `limit` of `rows`, or all of them for None; raises InputError, at once, for a limit under 1."""
     check_limit(limit)
     return islice(rows, limit)
+
+
+def take_prompts(rows: Iterable[RowT], limit: int | None, prompt_of: Callable[[RowT], str]) -> Iterator[RowT]:
+    """Return the rows of the first `limit` prompts, all of each prompt's wherever they stand, or all rows for None.
+
+    Raises InputError, at once, for a limit under 1.
+    """
+    check_limit(limit)
+    prompts: set[str] = set()
+
+    def is_of_first(row: RowT) -> bool:
+        prompt = prompt_of(row)
+        if prompt not in prompts and len(prompts) == limit:
+            return False
+        prompts.add(prompt)
+        return True
+
+    return iter(rows) if limit is None else filter(is_of_first, rows)
 
 
 def check_limit(limit: int | None) -> None:
@@ -112,24 +137,34 @@ def _open(source: str, bad: BadRows) -> Iterator[tuple[str, Any]]:
 
 def _json(path: Path, kind: str, bad: BadRows) -> Iterator[tuple[str, Any]]:
     """Yield the rows of JSON lines or of a JSON document, whichever it is: people mix up the two endings."""
-    lines = lines_of(path)
-    before: list[bytes] = []
+    # a list is often one line, as long as all its rows
+    lines = lines_of(path, None if kind in JSON_LINES else reading.MOST_BYTES_A_FILE)
+    before = _to_first(lines)
+    first = before[-1] if before else b""
+    if not first.strip():
+        return
+    is_rows = not is_document(first)
+    if is_rows and kind not in JSON_LINES:
+        after = _to_first(lines) if _is_record(first) else []
+        is_rows, before = bool(after and after[-1].strip()), before + after
+    if is_rows:
+        yield from _json_lines(path, chain(before, lines), bad)
+    else:
+        yield from read_document(path, joined(path, chain(before, lines)), bad)
+
+
+def _to_first(lines: Iterator[bytes]) -> list[bytes]:
+    """Return the next lines, the last of them the first that is not blank, where there is one."""
+    found: list[bytes] = []
     for line in lines:
-        before.append(line)
+        found.append(line)
         if line.strip():
             break
-    first = before[-1] if before else b""
-    if kind in JSON_LINES and not is_document(first):
-        yield from _json_lines(path, chain(before, lines), bad)
-        return
-    rest = list(lines)
-    if not is_document(first) and _is_record(first) and any(map(bytes.strip, rest)):
-        yield from _json_lines(path, chain(before, rest), bad)
-    elif first.strip():
-        yield from read_document(path, b"".join(chain(before, rest)), bad)
+    return found
 
 
 def _json_lines(path: Path, lines: Iterable[bytes], bad: BadRows) -> Iterator[tuple[str, Any]]:
+    n_good = n_bad = 0
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -137,7 +172,13 @@ def _json_lines(path: Path, lines: Iterable[bytes], bad: BadRows) -> Iterator[tu
             record = decode_line(line)
         except InputError as error:
             bad.add(RowError(f"{path}:{number}: {error}"))
+            n_bad += 1
+            if n_bad >= MOST_BAD_FIRST and not n_good:
+                raise InputError(
+                    f"{path}:{number}: all of the first {n_bad:,} lines are no JSON; is it the file that you mean?"
+                ) from None
             continue
+        n_good += 1
         yield f"{path}:{number}", record
 
 

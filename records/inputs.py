@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from console import reading
 from console.errors import InputError
 from console.progress import say
 from console.writing import check_writable
@@ -79,10 +80,7 @@ def keep_to_input(
     if not strangers:
         return
     if others := {row.judge for row in store.chosen(strangers)} - {judge}:
-        raise InputError(
-            f"{store.path}: holds rows of another judge ({', '.join(sorted(others)[:3])}; this one is {judge}): "
-            "give another --out, or --fresh, which sets them aside"
-        )
+        raise InputError(_of_another(store.path, others, judge))
     n_rows = sum(1 for _ in store.known_ids())
     if given and len(strangers) == n_rows:
         raise InputError(
@@ -91,6 +89,19 @@ def keep_to_input(
         )
     store.move_out(strangers, aside)
     say(f"{store.path}: {len(strangers)} rows are not of {source} any more; they are in {aside} now")
+
+
+def keep_to_judge(store: Store[RowT], judge: str) -> None:
+    """Raise InputError where `store` has rows of another judge, whichever rows of an input these are."""
+    if others := {row.judge for row in store.rows()} - {judge}:
+        raise InputError(_of_another(store.path, others, judge))
+
+
+def _of_another(path: Path, others: set[str], judge: str) -> str:
+    return (
+        f"{path}: holds rows of another judge ({', '.join(sorted(others)[:3])}; this one is {judge}): "
+        "give another --out, or --fresh, which sets them aside"
+    )
 
 
 def check_out(out: Path | None, *inputs: str | Path | None) -> None:
@@ -109,7 +120,7 @@ def check_panel_out(out: Path) -> None:
     """Raise InputError where the file that a panel's rows replace has anything else: another judge's are paid for."""
     try:
         with out.open("rb") as file:
-            first = file.readline().strip()
+            first = file.readline(reading.MOST_BYTES_A_LINE).strip()
     except FileNotFoundError:
         return
     except OSError as error:

@@ -270,13 +270,3 @@ def text_of(prompt: str | list[Message]) -> str:
 def request_text(prompt: str | list[Message]) -> str:
     """Return what a prompt asks, without the system turn that says who answers."""
     return text_of(prompt if isinstance(prompt, str) else [turn for turn in prompt if turn["role"] != "system"])
-
-
-Completion = str | list[Message]
-
-
-def text_of_completion(completion: Completion) -> str:
-    """Return the text of a completion: itself, or the contents of its assistant turns."""
-    if isinstance(completion, str):
-        return completion
-    return "\n\n".join(turn["content"] or "" for turn in completion if turn["role"] == "assistant")

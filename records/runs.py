@@ -5,7 +5,6 @@ iterN/metrics.json
 """
 
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import msgspec
 
 from console.errors import InputError
 from console.output import say
+from console.reading import read_file, read_toml
 from console.writing import make_folder
 from records.names import checked_name
 from records.store import in_use
@@ -58,10 +58,10 @@ class Run:
     def done(self) -> set[int]:
         """Return the numbers of the iterations that the ledger has a line for; what is no line of it is passed over."""
         found = set()
-        for line in self.ledger.read_bytes().splitlines() if self.ledger.is_file() else ():
+        for line in read_file(self.ledger).splitlines() if self.ledger.is_file() else ():
             try:
                 match = ITERATION.fullmatch(msgspec.json.decode(line, type=_Line).id)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
             found |= {int(match[1])} if match else set()
         return found
@@ -114,9 +114,10 @@ def read_settings(run: Run) -> dict[str, Any]:
     Raises InputError, naming the file and the line, where it is damaged.
     """
     try:
-        table = tomllib.loads(run.config.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{run.config}: {DAMAGED}: {error}; {RESTORE}") from None
+        table = read_toml(run.config)
+    except InputError as error:
+        reason = str(error).removeprefix(f"{run.config}: ")
+        raise InputError(f"{run.config}: {DAMAGED}: {reason}; {RESTORE}") from None
     settings = table.get("settings", {})
     if not isinstance(settings, dict) or (table and not settings):
         raise InputError(f"{run.config}: {DAMAGED}: it has no [settings]; {RESTORE}")

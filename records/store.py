@@ -2,7 +2,7 @@
 
 Rows are appended one by one, each with an id that its content fixes. A last line that was torn by a kill is cut off
 when the file is opened again; a whole one that only lacks its newline gets it. A row with an id that is already there
-replaces the earlier one for readers; nothing is edited.
+replaces the earlier one for readers, and once the stage ends the earlier one goes from the file.
 """
 
 import fcntl
@@ -16,8 +16,10 @@ from typing import IO, Any, Generic, TypeVar
 
 import msgspec
 
+from console import reading
 from console.again import StartAgain
-from console.errors import InputError, RowError, StoreError
+from console.errors import EngineError, InputError, JudgeError, RowError, StoreError
+from console.reading import being_read, lines_up_to
 from console.writing import DiskErrors, check_writable, make_folder
 from records.disk import DiskDict
 from records.files import checked_file
@@ -27,6 +29,8 @@ from records.rows import Row
 RowT = TypeVar("RowT", bound=Row)
 
 LOOK_S = 0.05
+ENDINGS = (KeyboardInterrupt, JudgeError, EngineError)
+"""How a stage ends early, with a file that can be put in order; not where the disk fails, or the program."""
 
 
 class Done(Set[str]):
@@ -83,7 +87,9 @@ class Store(Generic[RowT]):
 
     def _index(self) -> None:
         self._rows: DiskDict[int] = DiskDict()  # id -> where its last row begins, times 2, plus 1 where it is done
+        self._has_replaced = False
         for offset, row in _located_rows(self.path, self._row_type):
+            self._has_replaced |= row.id in self._rows  # type: ignore[attr-defined]
             self._rows[row.id] = 2 * offset + self._keep(row)  # type: ignore[attr-defined]
         self.ids = Done(self._rows)
         """The ids of the rows that are done."""
@@ -93,9 +99,14 @@ class Store(Generic[RowT]):
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is StartAgain and self.is_empty:
-            self.path.unlink(missing_ok=True)  # the rows will have another name
-        self._file.close()
+        try:
+            if kind is StartAgain and self.is_empty:
+                self.path.unlink(missing_ok=True)  # the rows will have another name
+            elif self._has_replaced and (kind is None or (isinstance(kind, type) and issubclass(kind, ENDINGS))):
+                self._rewrite(lambda offset, row: self._rows[row.id] // 2 == offset)  # type: ignore[attr-defined]
+                self._index()
+        finally:
+            self._file.close()
 
     def __contains__(self, row_id: str) -> bool:
         return row_id in self.ids
@@ -115,6 +126,7 @@ class Store(Generic[RowT]):
         with DiskErrors(self.path):
             while rest:  # a nearly full disk takes a part first
                 rest = rest[self._file.write(rest) :]
+        self._has_replaced |= row.id in self._rows  # type: ignore[attr-defined]
         self._rows[row.id] = 2 * self._end + 1  # type: ignore[attr-defined]
         self._end += len(line)
 
@@ -128,12 +140,19 @@ class Store(Generic[RowT]):
         with Store(aside, self._row_type) as others:
             for row in self.chosen(moved):
                 others.append(row)
+        self._rewrite(lambda _, row: row.id not in moved)  # type: ignore[attr-defined]
+        self._index()
+
+    def _rewrite(self, stays: Callable[[int, RowT], bool]) -> None:
+        """Put in the file's place one with the rows that stay, as they stand, by where they begin; it is locked too."""
         temporary = temporary_path(self.path)
-        decoder = msgspec.json.Decoder(self._row_type)
         with DiskErrors(self.path):
             try:
                 with self.path.open("rb") as source, temporary.open("wb") as file:
-                    file.writelines(line for line in source if decoder.decode(line).id not in moved)  # type: ignore[attr-defined]
+                    for offset, row in _located_rows(self.path, self._row_type):
+                        if stays(offset, row):
+                            source.seek(offset)
+                            file.write(source.readline())
                     file.flush()
                     os.fsync(file.fileno())
                 renamed = _locked(temporary)  # before the rename, so that nobody comes between
@@ -142,16 +161,26 @@ class Store(Generic[RowT]):
                 temporary.unlink(missing_ok=True)
         self._file.close()
         self._file = renamed
-        self._index()
 
     def take_back(self, ids: Container[str], aside: Path) -> int:
-        """Append the rows of `aside` with `ids` that are not here, and return their number; they stay there too."""
+        """Append the rows of `aside` with `ids` that are not here, and return their number; they go from there.
+
+        A stop at any time leaves each of them in one file or both.
+        """
         n = 0
         with Store(aside, self._row_type) as others:
-            for row in others.chosen(row_id for row_id in others.known_ids() if row_id in ids):
+            known = [row_id for row_id in others.known_ids() if row_id in ids]
+            for row in others.chosen(known):
                 if row.id not in self._rows:  # type: ignore[attr-defined]
                     self.append(row)
                     n += 1
+            if known:
+                with DiskErrors(self.path):
+                    os.fsync(self._file.fileno())  # before they go from the other file
+                others._rewrite(lambda _, row: row.id not in ids)  # type: ignore[attr-defined]
+                others._index()
+                if others.is_empty:
+                    aside.unlink(missing_ok=True)
         if n:
             self._index()  # some of them may be there to be done again
         return n
@@ -195,12 +224,15 @@ def opened(path: Path) -> IO[bytes]:
 def _located_rows(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, RowT]]:
     decoder = msgspec.json.Decoder(row_type)
     offset = 0
-    with opened(path) as file:
-        for number, line in enumerate(file, start=1):
+    with being_read(path), opened(path) as file:
+        for number, line in enumerate(lines_up_to(file, path), start=1):
             try:
                 yield offset, decoder.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise RowError(f"{path}:{number}: not a {row_type.__name__} row: {error}") from None
+                raise RowError(
+                    f"{path}:{number}: not a {row_type.__name__} row: {error}; mend the line or take it out, or set "
+                    "the whole file aside with --fresh"
+                ) from None
             offset += len(line)
 
 
@@ -286,6 +318,8 @@ def _repair_end(path: Path) -> None:
         if file.read(1) == b"\n":
             return
         start = _last_newline(file, size) + 1
+        if size - start > reading.MOST_BYTES_A_LINE:
+            return  # no row of this project's
         file.seek(start)
         line = file.read()
         if _is_whole(line):

@@ -178,6 +178,9 @@ LIMITED = {
     "judges.cluster": "answers.jsonl",
     "judges.calibrate": "pairs.jsonl",
     "judges.attacks.__main__": "",
+    "judges.best_of": "answers.jsonl",
+    "judges.rescore": "judged.jsonl",
+    "trainer.pairs": "judged.jsonl",
     "trainer.sft": "answers.jsonl",
     "trainer.ift.__main__": "answers.jsonl",
     "trainer.dpo": "pairs.jsonl",
@@ -200,6 +203,7 @@ def test_a_limit_under_1_is_refused_by_every_command_before_anything(module: str
     rows = {
         "answers.jsonl": [{"prompt": "Q", "response": "A"}, {"prompt": "Q", "response": "B"}],
         "pairs.jsonl": PAIRS,
+        "judged.jsonl": [msgspec.to_builtins(row) for row in JUDGMENTS],
         "ranked.jsonl": [{"prompt": "Q", "responses": ["a", "b"], "ranks": [0, 1]}],
     }
     for name, content in rows.items():
@@ -209,6 +213,20 @@ def test_a_limit_under_1_is_refused_by_every_command_before_anything(module: str
     with pytest.raises(InputError, match=f"--limit must be at least 1, not {limit}"):
         ran(module, *file, *dry, "--limit", limit)
     assert sorted(path.name for path in Path().iterdir()) == sorted(rows)
+
+
+@pytest.mark.parametrize(("limit", "n"), [(1, 1), (3, 3), (9, 4)])
+def test_stored_replies_are_read_again_up_to_the_limit(tmp_path: Path, limit: int, n: int) -> None:
+    path = saved(tmp_path, "judged.jsonl", JUDGMENTS)
+    ran("judges.rescore", str(path), "--out", "again.jsonl", "--limit", str(limit))
+    assert len(list(read_rows(Path("again.jsonl"), Judgment))) == n
+
+
+@pytest.mark.parametrize(("limit", "n"), [(1, 1), (2, 2), (9, 2)])
+def test_pairs_are_made_of_the_first_prompts_up_to_the_limit(tmp_path: Path, limit: int, n: int) -> None:
+    path = saved(tmp_path, "judged.jsonl", [JUDGMENTS[0], *JUDGMENTS[2:], JUDGMENTS[1]])
+    ran("trainer.pairs", str(path), "--out", "pairs.jsonl", "--limit", str(limit))
+    assert len(Path("pairs.jsonl").read_text().splitlines()) == n
 
 
 def test_comparisons_are_read_again_from_a_table(tmp_path: Path) -> None:

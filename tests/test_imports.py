@@ -23,9 +23,10 @@ MAY_IMPORT = {
 }
 FLOORS = {
     "engines": (
-        {"chat", "models", "protocol"},
-        {"answers", "classifier", "encoder", "local", "scripted", "served"},
-        {"likelihood", "options", "reward_model"},
+        {"advice", "models", "protocol"},
+        {"chat"},
+        {"classifier", "encoder", "local", "scripted", "served"},
+        {"answers", "likelihood", "options", "reward_model"},
     ),
     "judges": (
         {"fences", "intervals", "labelled", "options"},

@@ -233,7 +233,7 @@ def _round(checkpoint: Path, against: Path, rows: "list[Comparison]", n_prompts:
     winners = [row.winner for row in rows if row.winner is not None]
     reasons = Counter(row.error or "unknown" for row in rows if row.winner is None)
     reasons["a checkpoint has no answer"] += n_prompts - len(rows)
-    require_coverage(len(winners), n_prompts, reasons, max(min_coverage, 1 / n_prompts))
+    require_coverage(len(winners), n_prompts, reasons, max(min_coverage, 1 / n_prompts), rows[0].read if rows else None)
     points = [{"a": 0.0, "tie": 0.5, "b": 1.0}[winner] for winner in winners]
     n_flipped = sum(bool(row.flipped) for row in rows)
     n, n_ties = len(winners), winners.count("tie")

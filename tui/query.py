@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from console.errors import InputError, RowError
+from console.reading import lines_up_to
 from records.fields.labelled import Labels, check_codes
 from records.fields.labels import Codes
 from records.fields.notes import Notes
@@ -193,7 +194,7 @@ def _indexed(path: Path, bad: BadRows, codes: Codes | None) -> tuple[list[PairRo
     end = 0
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(lines_up_to(file, path), start=1):
                 start, end = end, end + len(line)
                 if not line.strip():
                     continue

@@ -17,7 +17,7 @@ def pairs_file(folder: Path) -> Path:
 
 def whole(work: Work, folder: Path) -> Counts:
     """Run the round that a loop runs for each iteration, with the base model as the parent."""
-    import engines.local.transformers_engine as engine
+    import engines.local.waiting.transformers_engine as engine
     from records.runs import link_base_model
     from trainer.loop.rounds import preference_round
 

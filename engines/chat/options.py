@@ -8,10 +8,15 @@ import tyro
 from console.errors import InputError
 
 
+def _refused(name: str) -> None:
+    raise ValueError(f"{name} is no number in JSON")
+
+
 def _read(words: list[str]) -> dict[str, Any]:
     try:
-        found = json.loads(words[0])
-    except ValueError as error:
+        found = json.loads(words[0], parse_constant=_refused)
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    except (ValueError, RecursionError) as error:
         raise InputError(f"--chat-template-kwargs: not JSON: {error}: {words[0][:80]!r}") from None
     if not isinstance(found, dict):
         example = '{"enable_thinking": false}'

@@ -9,7 +9,7 @@ import copy
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import torch
 
 from console.errors import EngineError, InputError
 from console.ranges import check_ranges
+from engines.chat.taken import Taken
 from engines.chat.template import encoded, load_tokenizer, rendered, with_kwargs
 from engines.chat.turn_end import end_tokens, turn_end
 from engines.local import shared_prefix
@@ -121,16 +122,21 @@ class TransformersEngine:
     ) -> Iterator[Completion]:
         """Yield completions as rows finish; see `engines.protocol.Engine`."""
         self._check_no_schema(requests)
-        sequences = self._encode(requests, "")
-        for one in self.sample(sequences, [request.seed for request in requests], sampling, done):
-            n_prompt = len(sequences[one.index])
+        taken = Taken.of(self.tokenizer, requests)
+        for index, error in taken.refused.items():
+            if index not in done:
+                yield Completion(index, "", None, error=error, n_calls=0)
+        sequences = taken.encoded(self.tokenizer, taken.requests, "")
+        skip = {place for place, index in enumerate(taken.indexes) if index in done}
+        for one in self.sample(sequences, [request.seed for request in taken.requests], sampling, skip):
+            n_prompt, index = len(sequences[one.index]), taken.indexes[one.index]
             if one.error:
-                yield Completion(one.index, "", None, n_prompt, error=one.error, n_calls=0)
+                yield Completion(index, "", None, n_prompt, error=one.error, n_calls=0)
                 continue
             tokens, end = self.without_end(one.tokens)
             text = self._cut(self.tokenizer.decode(tokens, skip_special_tokens=True), sampling.stop)
             said = "" if end is None else str(self.tokenizer.convert_ids_to_tokens(end))
-            yield Completion(one.index, text, one.finish_reason, n_prompt, len(tokens), seconds=one.seconds, end=said)
+            yield Completion(index, text, one.finish_reason, n_prompt, len(tokens), seconds=one.seconds, end=said)
 
     def without_end(self, tokens: list[int]) -> tuple[list[int], int | None]:
         """Return an answer's tokens without the one that ended it, and that one, if it is there."""
@@ -171,12 +177,18 @@ class TransformersEngine:
         more, or another prefill where the model keeps its own cache.
         """
         self._check_no_schema(requests)
-        if not requests:
+        taken = Taken.of(self.tokenizer, requests)
+        for index, error in taken.refused.items():
+            if index not in done:
+                yield Choice(index, (), error=error, n_calls=0)
+        if not taken.requests:
             return
-        paths, sequences = encode_choices(self._encode, requests, choices)
+        encode = partial(taken.encoded, self.tokenizer)
+        paths, sequences = encode_choices(encode, taken.requests, choices)
         n_after = max(map(len, paths)) - 1
-        for index, error in self._too_long(sequences, max(n_after, 1), done):
-            yield Choice(index, (), len(sequences[index]), error=error, n_calls=0)
+        done = {place for place, index in enumerate(taken.indexes) if index in done}
+        for place, error in self._too_long(sequences, max(n_after, 1), done):
+            yield Choice(taken.indexes[place], (), len(sequences[place]), error=error, n_calls=0)
         max_tokens = CACHED_BATCH_TOKENS if self.model.device.type == "cpu" else MAX_BATCH_TOKENS
         started = time.monotonic()
         for batch in self._batches(sequences, n_after, max_tokens, done):
@@ -185,7 +197,7 @@ class TransformersEngine:
             for row, joint in zip(batch.rows, joint_BC, strict=True):
                 if row not in done:
                     logprobs = exact_logprobs(joint, paths)
-                    yield Choice(row, logprobs, len(sequences[row]), seconds=seconds)
+                    yield Choice(taken.indexes[row], logprobs, len(sequences[row]), seconds=seconds)
             started = time.monotonic()
 
     def _batches(

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from console.errors import InputError
+from console.flags import spelled
 from console.progress import say
 from records.keys import content_key
 
@@ -16,6 +18,7 @@ STABLE = (
 """What servers say of a model that stays the same as long as it does; `created` is the time of asking in some."""
 OF_FILE = ("n_params", "n_vocab", "n_embd", "size")
 """What llama.cpp says of its file, under `meta`."""
+WHEN_SILENT = "try again later, or give another --out, or --served-as with a name for the model"
 Said = tuple[tuple[str, str], ...]
 
 
@@ -45,10 +48,9 @@ class ServedModel:
         if self.served_as is not None:
             return content_key("served", self.served_as, ())
         if (silence := self.silence) is not None:
-            say(
-                f"{self.name}: its server does not say what it serves ({silence.why}), so it is known by this name "
-                "alone, and as another model than where the server says more; --served-as NAME stands for both"
-            )
+            what = f"{self.name}: its server does not say what it serves ({silence.why}), so it is known by this name "
+            what += "alone, and as another model than where the server says more; --served-as NAME stands for both"
+            say(spelled(what))
         return content_key("served", self.name, said_of(self._listing, self.name))
 
     @property
@@ -68,6 +70,19 @@ class ServedModel:
     @cached_property
     def _listing(self) -> object:
         return self.ask()
+
+
+def silence_of(engine: object) -> Nothing | None:
+    """Return why the server of an engine says nothing of its model; None where it does, or where there is none."""
+    model = getattr(engine, "model", None)
+    return model.silence if isinstance(model, ServedModel) else None
+
+
+def refuse_or_say(what: str, silence: Nothing) -> None:
+    """Raise InputError where a server may say later what it serves, so that nothing is paid for twice; else say it."""
+    if silence.may_pass:
+        raise InputError(spelled(f"{what}; now it does not ({silence.why}): {WHEN_SILENT}"))
+    say(spelled(f"{what}; now it does not ({silence.why}), and all is asked anew"))
 
 
 def said_of(listing: object, name: str) -> Said:

@@ -1,7 +1,7 @@
 """Calls to an OpenAI-compatible server, several under way at once."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -64,8 +64,10 @@ class ServedCalls:
     concurrency: int
     limits: Limits = field(default_factory=Limits)
     max_failures_in_row: int = MAX_FAILURES_IN_ROW
-    refused: Callable[[CallFailed, Collection[str]], bool] = field(default=lambda *_: False, repr=False)
-    """Told of a failed call and the parameters it was sent with; returns whether to make it anew and ask once more."""
+    refused: Callable[[CallFailed, Mapping[str, Any]], bool] = field(default=lambda *_: False, repr=False)
+    """Told of a failed call and what it was sent; returns whether to make it anew and ask once more."""
+    answered_before: Callable[[], bool] = field(default=lambda: True, repr=False)
+    """Returns whether any of the calls that are left out now was answered."""
     lacking: str | None = None
     """What must be given before anything can be asked; the first call raises it as an InputError."""
     outage: Outage = field(init=False, repr=False)
@@ -86,7 +88,7 @@ class ServedCalls:
             async with self._session() as session:
 
                 async def ask(index: int) -> tuple[int, Call]:
-                    return index, await self._call(session, lambda: body(index))
+                    return index, await self._call(session, index, lambda: body(index))
 
                 yield ask
 
@@ -94,6 +96,7 @@ class ServedCalls:
             todo,
             lambda rest: in_flight.results(opened, rest, self.concurrency),
             resumed=resumed,
+            answered=resumed and self.answered_before(),
         )
 
     def hide(self, text: str) -> str:
@@ -140,13 +143,15 @@ class ServedCalls:
         [found] = in_flight.results(opened, iter([0]), 1)  # in a thread of its own: a loop may run in this one
         return found
 
-    async def _call(self, session: aiohttp.ClientSession, body: Callable[[], dict[str, Any]]) -> Call:
+    async def _call(self, session: aiohttp.ClientSession, index: int, body: Callable[[], dict[str, Any]]) -> Call:
         started = time.monotonic()
         n_refused = 0
         while True:
-            sent = body()
             try:
+                sent = body()
                 data = msgspec.json.encode(sent)
+            except InputError as error:  # of one conversation
+                return Call(None, f"call failed: {error}", {"n_calls": 0})
             except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError) as error:
                 reason = f"its texts cannot be sent: {type(error).__name__}: {error}"
                 return Call(None, f"call failed: {reason}", {"n_calls": 0})
@@ -154,10 +159,10 @@ class ServedCalls:
                 found = await post(session, self._url, self.headers, data, decode, self.limits, self.outage.is_over)
             except CallFailed as failed:
                 failed.reason = self.hide(failed.reason)
-                if self.refused(failed, sent.keys()):
+                if self.refused(failed, sent):
                     n_refused += failed.n_calls
                     continue
-                self.outage.failed(failed)
+                self.outage.failed(failed, index, msgspec.json.encode(sent.get("messages")))
                 n_calls = failed.n_calls + n_refused
                 usage = usage_of_call(Tokens(failed.n_prompt_tokens, failed.n_tokens), n_calls, n_calls)
                 return Call(None, f"call failed: {failed.reason}", usage | {"seconds": time.monotonic() - started})

@@ -3,22 +3,31 @@
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, combinations
+from itertools import chain, combinations, product
 from typing import Any
 
-from console.address import Address, basic, shown
+from console.address import Address, basic, checked_header, checked_server, shown
 from console.again import StartAgain, asks_nothing, is_dry_run, learned
 from console.errors import EngineError, InputError
 from console.progress import say
 from engines.chat.neutral import COMMON_SPECIAL_TOKENS, neutralised
 from engines.chat.template import checked_kwargs, with_kwargs
-from engines.protocol import Choice, Completion, NoLogprobsError, Request, Sampling
-from engines.served.choices.reading import NoLogprobs, NoReading, choice_settings, read_choices
+from engines.protocol import Choice, Completion, NoLogprobsError, Request, Sampling, any_answered
+from engines.served.choices.reading import TOP_LOGPROBS, NoLogprobs, NoReading, choice_settings, read_choices
 from engines.served.http_call import CallFailed, Limits
 from engines.served.identity import ServedModel, listings
+from engines.served.listed import most_listed, refuses_number
 from engines.served.openai_calls import MAX_FAILURES_IN_ROW, Call, Calls, ServedCalls
 from engines.served.outage import FIRST_CALLS
-from engines.served.parameters import LIMITS, NEEDED, OPTIONAL, Parameters, RefusedError, refusal_of
+from engines.served.parameters import (
+    LIMITS,
+    NEEDED,
+    OPTIONAL,
+    Parameters,
+    RefusedError,
+    more_listed_than,
+    refusal_of,
+)
 from engines.served.replies.chat_reply import no_text
 from records.keys import content_key
 
@@ -42,8 +51,12 @@ class OpenAIEngine:
     """Whether any reply had log-probabilities: until then replies without them are the server's fault."""
     n_without: int = field(default=0, init=False)
     """How many replies without them came in a row."""
+    n_choices: int = field(default=0, init=False)
+    """How many choices are read now."""
     answered: bool = field(default=False, init=False)
     """Whether any reply had a text."""
+    answered_before: bool = field(default=True, init=False)
+    """Whether any of the requests that the call under way leaves out was answered."""
 
     @property
     def digest(self) -> str:
@@ -58,8 +71,10 @@ class OpenAIEngine:
     def digests_with_less(self) -> list[str]:
         """Return the digests that this engine has where its server refuses more than is known yet."""
         rest = [name for name in OPTIONAL if name not in self.parameters.left_out]
-        more = chain.from_iterable(combinations(rest, n) for n in range(1, len(rest) + 1))
-        return [self._digest_without(tuple(sorted({*self.parameters.not_sent, *names}))) for names in more]
+        fewer = [(), *((more_listed_than(n),) for n in range(TOP_LOGPROBS))]
+        more = chain.from_iterable(combinations(rest, n) for n in range(len(rest) + 1))
+        less = (names + listed for names, listed in product(more, fewer) if names or listed)
+        return [self._digest_without(tuple(sorted({*self.parameters.not_sent, *names}))) for names in less]
 
     @property
     def digest_by_name(self) -> str:
@@ -85,7 +100,7 @@ class OpenAIEngine:
         for index, call in self._ask(requests, done, lambda *_: settings):
             if call.reply is None:
                 yield Completion(index, "", None, error=call.error, **call.usage)
-            elif reason := no_text(call.reply):
+            elif reason := no_text(call.reply, self.thinking_tokens):
                 yield Completion(index, "", None, error=reason, **call.usage)
             else:
                 self.answered = True
@@ -110,6 +125,7 @@ class OpenAIEngine:
             found = choice_settings(choices, request.labels, request.alone)
             return found | {"max_tokens": found["max_tokens"] + self.thinking_tokens}
 
+        self.n_choices = len(choices)
         without: list[tuple[int, Call, Asked]] = []  # the first replies, as long as none has log-probabilities
         self.gives_logprobs |= bool(done)
         for index, call in self._ask(requests, done, settings):
@@ -133,10 +149,17 @@ class OpenAIEngine:
         if call.reply is None:
             return Choice(index, (), error=call.error, **call.usage)
         has_tokens = call.reply.logprobs is not None and call.reply.logprobs.content
-        if (reason := no_text(call.reply)) and (call.reply.message.refusal or not has_tokens):
+        if (reason := no_text(call.reply, self.thinking_tokens)) and (call.reply.message.refusal or not has_tokens):
             return Choice(index, (), error=reason, **call.usage)
         try:
-            logprobs = read_choices(call.reply, choices, how.labels, alone=how.alone, agrees=how.agrees)
+            logprobs = read_choices(
+                call.reply,
+                choices,
+                how.labels,
+                alone=how.alone,
+                agrees=how.agrees,
+                thinking_tokens=self.thinking_tokens,
+            )
         except NoLogprobs as why:
             self.n_without += 1
             if not self.gives_logprobs or self.n_without > MAX_FAILURES_IN_ROW:
@@ -157,6 +180,7 @@ class OpenAIEngine:
             request = requests[index]
             return self._body(request, settings(index, request))
 
+        self.answered_before = any_answered(done)
         return self.calls((index for index in range(len(requests)) if index not in done), body, resumed=bool(done))
 
     def _body(self, request: Request, settings: dict[str, Any]) -> dict[str, Any]:
@@ -173,13 +197,20 @@ class OpenAIEngine:
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return self.parameters.applied(body)
 
-    def refused(self, failed: CallFailed, sent: Collection[str]) -> bool:
+    def refused(self, failed: CallFailed, sent: Mapping[str, Any]) -> bool:
         """Leave out what a failed call says the server refuses; return whether to make the call anew.
 
         Raises StartAgain where names and rows depend already on what was sent, EngineError where a reading cannot do
         without what is refused: the measuring stick is never changed in silence.
         """
+        most = most_listed(failed.status, failed.body, sent.get("top_logprobs"))
+        if most is not None and not self.gives_logprobs:
+            return self._lists_only(most, failed)
         names = refusal_of(failed.status, failed.body, sent)
+        is_first = not names and "top_logprobs" in sent and not self.gives_logprobs
+        if is_first and refuses_number(failed.status, failed.body):
+            why = f"the server does not list {sent['top_logprobs']} tokens ({failed.reason})"
+            raise NoLogprobsError(f"{self.name}: {why}")
         if not names or (
             self.answered if "response_format" in names else self.gives_logprobs and set(NEEDED) & set(names)
         ):
@@ -198,6 +229,19 @@ class OpenAIEngine:
             raise StartAgain(self._told(new, failed), self.parameters.about, self.parameters.learned)
         if new:
             say(self._told(new, failed))
+        return True
+
+    def _lists_only(self, most: int, failed: CallFailed) -> bool:
+        """Ask for fewer listed tokens where they can still be all choices; else there is no such reading."""
+        if most < self.n_choices:
+            what = f"the server lists {most} tokens at most, too few for the {self.n_choices} choices ({failed.reason})"
+            raise NoLogprobsError(f"{self.name}: {what}")
+        new = self.parameters.learn_most_listed(most)
+        told = f"{self.name}: the server lists {most} tokens at most ({failed.reason}); it is asked for so many"
+        if new and self.parameters.are_told:
+            raise StartAgain(told, self.parameters.about, self.parameters.learned)
+        if new:
+            say(told)
         return True
 
     def _told(self, new: Collection[str], failed: CallFailed) -> str:
@@ -244,8 +288,10 @@ def open_openai(
     Nothing is asked yet. Raises InputError where the official server is meant and there is no key; where nothing will
     be asked, in a dry run or for a batch, only the first call after all raises it.
     """
-    server = (base_url or os.environ.get("OPENAI_BASE_URL", "").strip() or OFFICIAL).rstrip("/")
-    key = os.environ.get(api_key_env, "").strip()
+    if base_url is not None and not base_url.strip():
+        raise InputError("--base-url is empty; leave it out, or write it like http://localhost:8000/v1")
+    server = checked_server(base_url or os.environ.get("OPENAI_BASE_URL", "").strip() or OFFICIAL).rstrip("/")
+    key = checked_header(os.environ.get(api_key_env, ""), api_key_env)
     lacking = None
     if server == OFFICIAL and not key:
         lacking = f"no key for the OpenAI API: set {api_key_env}, or name a server with --base-url"
@@ -267,7 +313,7 @@ def open_openai(
     variables = checked_kwargs(chat_template_kwargs or {})
     served = ServedModel(model, served_as, listed)
     engine = OpenAIEngine(model, served, calls, parameters, variables, thinking_tokens)
-    calls.refused = engine.refused
+    calls.refused, calls.answered_before = engine.refused, lambda: engine.answered_before
     return engine
 
 
@@ -278,7 +324,7 @@ def _headers(address: Address, key: str) -> dict[str, str]:
         "Content-Type": "application/json",
         "Accept": "application/json",
         "User-Agent": "judgeloop",
-        "OpenAI-Organization": os.environ.get("OPENAI_ORG_ID", ""),
-        "OpenAI-Project": os.environ.get("OPENAI_PROJECT_ID", ""),
+        "OpenAI-Organization": checked_header(os.environ.get("OPENAI_ORG_ID", ""), "OPENAI_ORG_ID"),
+        "OpenAI-Project": checked_header(os.environ.get("OPENAI_PROJECT_ID", ""), "OPENAI_PROJECT_ID"),
     }
     return {name: value for name, value in headers.items() if value}

@@ -1,10 +1,13 @@
 """Tells a server that answers nothing any more from prompts that it refuses."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import TypeVar
 
 from console.errors import EngineError
 from engines.served.http_call import CallFailed
+from engines.served.refusals import FIRST_CALLS as FIRST_CALLS
+from engines.served.refusals import Refusals, Rest
+from engines.served.replies.failures import may_pass
 
 HINTS = {
     401: "is the key right?",
@@ -14,8 +17,6 @@ HINTS = {
     None: "is --base-url right, and is it running?",
 }
 """What to look at, by the status of calls that all fail."""
-FIRST_CALLS = 5
-"""So many failures of one kind, with no answer before them, are the server's and not those of a few prompts."""
 
 T = TypeVar("T")
 
@@ -23,25 +24,29 @@ T = TypeVar("T")
 class Outage:
     """Counts the failures of one server's calls since the last answer, and says when no more are to be made.
 
-    A refusal that is about what one call sent (400, 413, 422) says nothing of the others and is not counted. The
-    calls run in another thread than the one that takes their results; what is counted here is written by the calls'.
+    A refusal that is about what one call sent (400, 413, 422) says nothing of the others, unless many of all kinds are
+    refused alike (`Refusals`). The calls run in another thread than the one that takes their results; what is counted
+    here is written by the calls'.
     """
 
     def __init__(self, server: str, max_in_row: int) -> None:
         self._server, self._max_in_row = server, max_in_row
         self._reached = self._any_answer = self._fails_otherwise = False
+        self._is_first = True
         self._n_in_row = 0
         self._firsts: list[CallFailed] = []
         """The failures before any answer that may be everyone's."""
+        self._refusals = Refusals(max_in_row)
         self._over: str | None = None
 
     def answered(self) -> None:
         """Count a call that was answered."""
         self._reached = self._any_answer = True
         self._n_in_row = 0
+        self._refusals.answered()
 
-    def failed(self, call: CallFailed) -> None:
-        """Count a call that failed after all its attempts."""
+    def failed(self, call: CallFailed, index: int, prompt: Hashable) -> None:
+        """Count the call with `index`, which failed after all its attempts; `prompt` is what it asked."""
         self._reached |= call.status is not None
         for_all = call.status in HINTS or _moved(call)
         if not for_all:
@@ -50,6 +55,8 @@ class Outage:
             self._firsts.append(call)
         if for_all or call.may_pass:
             self._n_in_row += 1
+        if _is_of_what_was_sent(call):
+            self._refusals.add(call, index, prompt)
         if call.unreachable and not self._reached:
             self._over = self._wrong_for_all(call)
         elif self._max_in_row and self._n_in_row >= self._max_in_row and self._over is None:
@@ -57,21 +64,31 @@ class Outage:
                 f"{self._server}: {self._n_in_row} calls in a row failed, the last with: {call.reason}. What is done "
                 "is kept: the same command goes on once the server answers (--max-failures-in-row sets the limit)"
             )
+        elif self._refusals.are_of_all and self._over is None:
+            self._over = f"{self._server}: {self._refusals.told(call)}"
 
     def is_over(self) -> bool:
         """Return whether no further attempt is to be made."""
         return self._over is not None or (not self._is_known and len(self._firsts) >= FIRST_CALLS)
 
     def watched(
-        self, todo: Iterator[int], results: Callable[[Iterator[int]], Iterator[T]], *, resumed: bool
+        self,
+        todo: Iterator[int],
+        results: Callable[[Iterator[int]], Iterator[T]],
+        *,
+        resumed: bool = False,
+        answered: bool = False,
     ) -> Iterator[T]:
         """Yield the `results` of `todo`; raises EngineError once it is over, after all calls that were under way.
 
-        Until it is known whether the first failures are everyone's, they are held back; `resumed` says that there
-        were answers at an earlier start.
+        Until it is known whether the first failures are everyone's, they are held back; `resumed` says that others of
+        these calls are left out, and `answered` that there were answers to these at an earlier start.
         """
         self._any_answer |= resumed
-        rest, held = _Rest(todo), list[T]()
+        if answered and self._is_first:  # what was left out later was asked by this program, and is counted
+            self._refusals.answered()
+        self._is_first = False
+        rest, held = Rest(todo, self._refusals), list[T]()
         while not rest.ended and self._over is None:
             for found in results(rest.until(self.is_over)):
                 held.append(found)
@@ -87,6 +104,7 @@ class Outage:
         if self._over is not None:
             over, self._over = self._over, None
             self._firsts, self._n_in_row = [], 0  # a later call of the same program tries again
+            self._refusals.begin_anew()
             raise EngineError(over)
 
     @property
@@ -104,19 +122,10 @@ class Outage:
         return f"{self._server}: {what}; {hint} ({call.reason})"
 
 
-class _Rest:
-    """What is still to be done, given out again where it was stopped."""
-
-    def __init__(self, todo: Iterator[int]) -> None:
-        self._todo, self.ended = todo, False
-
-    def until(self, over: Callable[[], bool]) -> Iterator[int]:
-        while not over():
-            index = next(self._todo, None)
-            if index is None:
-                self.ended = True
-                return
-            yield index
+def _is_of_what_was_sent(call: CallFailed) -> bool:
+    """Return whether a status says that something is wrong with the call, which no other attempt changes."""
+    status = call.status
+    return status is not None and 400 <= status < 500 and status not in HINTS and not may_pass(status)
 
 
 def _moved(call: CallFailed) -> bool:

@@ -18,6 +18,8 @@ NEEDED = ("logprobs", "top_logprobs", "response_format")
 """What a reading cannot do without."""
 LIMITS = ("max_tokens", "max_completion_tokens")
 """The two names of a reply's longest length."""
+TOP = "top_logprobs"
+OVER = f"{TOP}>"
 REFUSING = {400, 403, 422, 501}
 
 _SPELLINGS = {
@@ -72,6 +74,11 @@ _ECHOED = {"input", "ctx", "loc", "failed_generation", "content", "text", "promp
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n")
 
 
+def more_listed_than(n: int) -> str:
+    """Return what is left out where no more than `n` tokens are listed at a place."""
+    return f"{OVER}{n}"
+
+
 def refusal_of(status: int | None, data: bytes | str, sent: Collection[str]) -> tuple[str, ...]:
     """Return the parameters among `sent` that a failed reply says the server refuses; none where it says another thing.
 
@@ -86,6 +93,13 @@ def refusal_of(status: int | None, data: bytes | str, sent: Collection[str]) -> 
     for message, params, codes in _errors(_decoded(text)):
         names |= dict.fromkeys(_refused(message, params, codes, known))
     return tuple(name for name in known if name in names)
+
+
+def errors_of(data: bytes | str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the words of each error in a body, with the last part of the names of the parameters that it is about."""
+    text = data.decode(errors="replace") if isinstance(data, bytes) else data
+    for message, params, _ in _errors(_decoded(text)):
+        yield message, [_last(param) for param in params]
 
 
 def _refused(message: str, params: list[str], codes: str, known: Collection[str]) -> list[str]:
@@ -225,9 +239,22 @@ class Parameters:
     def applied(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return `body` as this server takes it."""
         kept = {name: value for name, value in body.items() if name not in self.left_out}
+        if TOP in kept:
+            kept[TOP] = min([kept[TOP], *self._most_listed])
         if LIMITS[0] in kept:
             kept[self.limit] = kept.pop(LIMITS[0])
         return kept
+
+    @property
+    def _most_listed(self) -> list[int]:
+        return [int(name.removeprefix(OVER)) for name in self.left_out if name.startswith(OVER)]
+
+    def learn_most_listed(self, n: int) -> set[str]:
+        """Ask for `n` tokens at each place at most from now on; return what is new, nothing where that was known."""
+        if any(known <= n for known in self._most_listed):
+            return set()
+        self.left_out.add(more_listed_than(n))
+        return {more_listed_than(n)}
 
     def learn(self, names: Collection[str], sent: Collection[str]) -> set[str]:
         """Change what is sent after a refusal of `names`; return what is new, nothing where others learned it before.

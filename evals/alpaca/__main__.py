@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from console.again import starts_again
 from console.command import Flags, run
 from console.errors import InputError
+from console.flags import about_judge
 from console.output import tell, tell_json
 from console.ranges import Count, NotNegative, ShareAbove0
 from console.writing import OutFolder
@@ -83,7 +84,8 @@ class Result:
 @starts_again
 def main(config: Config) -> None:
     """Answer, compare, score, and print the leaderboard row."""
-    config = replace(config, engine=pinned(config.engine))
+    judge = pinned(config.judge.engine_options(pinned(config.engine)))  # of the same run, chosen once
+    config = replace(config, engine=replace(config.engine, run=config.engine.run or judge.run))
     from evals.alpaca.judging import check_coverage, check_judge_flags
     from records.files import check_limit
 
@@ -201,7 +203,8 @@ def _check_models(config: Config) -> None:
     from engines.options import check_engine
 
     check_engine(config.engine)
-    check_engine(config.judge.engine_options(config.engine))
+    with about_judge():
+        check_engine(config.judge.engine_options(config.engine))
 
 
 def _say_who_judges(config: Config) -> None:

@@ -10,6 +10,8 @@ from console.errors import InputError, RowError
 from console.progress import say
 from evals.alpaca.rows import Annotation, alpaca_index, one_measurement
 from records import Comparison, Prompt, Response, text_of
+from records.fields.messages import readable
+from records.fields.values import number_in, shown
 from records.files import BadRows, Record, read_records
 from records.inputs import stem_of
 from records.store import set_aside, write_atomic
@@ -52,14 +54,15 @@ def read_annotations(path: Path, bad: BadRows, annotator: str | None = None) -> 
     """Return the annotations in a file of alpaca_eval's, version 1 or 2, JSON or any other kind that is read here.
 
     Of several annotators only the one that is named. A preference that is none is named as a bad row and kept as null.
-    Raises InputError where no row has the field, and where the rows are of several
-    annotators or models.
+    Raises InputError where no row has the field, where the preferences are of another scale, and where the rows are of
+    several annotators or models.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file")
     records = list(read_records(path, bad))
     if not any("preference" in record for _, record in records):
         raise InputError(f"{path}: not annotations: no row has a 'preference'")
+    _check_scale([record.get("preference") for _, record in records], path)
     rows = [_annotation_of(where, record, bad, path) for where, record in records]
     return one_measurement(rows, path, annotator)
 
@@ -85,6 +88,17 @@ def keep_apart(path: Path, **names: str) -> bool:
 def write_json(path: Path, rows: Sequence[Annotation] | Sequence[Record]) -> None:
     """Write rows as alpaca_eval does: one JSON list, indented, complete or not at all."""
     write_atomic(path, msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n")
+
+
+def _check_scale(preferences: Sequence[object], path: Path) -> None:
+    """Raise InputError where nothing is over 1 and something under it: 0 and 1 may be codes or P(the model's)."""
+    numbers = [number for value in preferences if (number := number_in(value)) is not None]
+    if numbers and max(numbers) <= 1 and min(numbers) < 1:
+        raise InputError(
+            f"{path}: the preferences are numbers from {min(numbers):g} to {max(numbers):g}, and which answer they are "
+            "for cannot be told: 1 is for output_1, the baseline's, and 2 for output_2, the model's; write each as 1 "
+            "plus the preference for the model's answer, a draw as 1.5"
+        )
 
 
 def _annotation_of(where: str, record: Record, bad: BadRows, path: Path) -> Annotation:
@@ -121,10 +135,10 @@ def _preference(record: Record) -> float | None:
         return None
     try:
         number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
-    except ValueError:
+    except (ValueError, OverflowError):
         number = None
     if number is None:
-        raise InputError(f"'preference' must be a number or null, found {value!r}")
+        raise InputError(f"'preference' must be a number or null, found {shown(value)}")
     if math.isnan(number):
         return None
     if number != 0 and not 1 <= number <= 2:
@@ -143,4 +157,4 @@ def _annotator(record: Record) -> str:
 
 def _text(record: Record, name: str) -> str | None:
     value = record.get(name)
-    return value if isinstance(value, str) else None
+    return readable(value) if isinstance(value, str) else None

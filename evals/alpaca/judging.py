@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from console.errors import InputError, JudgeError
+from console.flags import about_judge, spelled
 from engines.options import EngineOptions
 from engines.protocol import Engine
 from evals.alpaca.options import JudgeFlags
@@ -22,7 +23,8 @@ def open_pairwise_judge(flags: JudgeFlags, evaluated: EngineOptions, engine: Eng
 
     options = flags.engine_options(evaluated)
     if engine is None or options != evaluated:
-        engine = open_engine(options)
+        with about_judge():
+            engine = open_engine(options)
     return open_judge(engine, flags.judge_options(), seed)
 
 
@@ -32,7 +34,5 @@ def check_coverage(n_scored: int, reasons: Sequence[str], min_coverage: float) -
     if n_scored > 0 and n_scored >= min_coverage * n:
         return
     common = max(set(reasons), key=reasons.count) if reasons else "unknown"
-    raise JudgeError(
-        f"only {n_scored} of {n} prompts have a verdict, under --min-coverage {min_coverage:g}; most often: {common}. "
-        "Try another judge, or accept it with a lower --min-coverage"
-    )
+    why = f"only {n_scored} of {n} prompts have a verdict, under --min-coverage {min_coverage:g}; most often: {common}"
+    raise JudgeError(spelled(f"{why}. Try another judge, or accept it with a lower --min-coverage", of_judge=True))

@@ -8,7 +8,8 @@ from engines.protocol import Engine, Sampling
 from evals.alpaca.format import Annotation, annotation_row, output_row
 from evals.alpaca.sources import Benchmark, key_of
 from judges.judging.judge import Judge
-from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id
+from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id, first_request
+from judges.judging.settle import settle_shared
 from records import Comparison, Prompt, Response, Store
 from records.files import Record
 
@@ -39,6 +40,8 @@ def annotate(
         if found := _answer_to(prompt, answers):
             contests[_key(prompt)] = _contest(baseline, found)
     with Store(folder / "comparisons.jsonl", Comparison, keep=both_orders_answered, fresh=fresh) as store:
+        if contests and not fresh:
+            settle_shared(judge, store, lambda: first_request(judge, next(iter(contests.values()))))
         rows = compare_into(store, judge, list(contests.values()), f"{judge.engine.name} comparing")
     verdicts = {row.id: row for row in rows}
     annotator = f"{judge.engine.name}-{judge.rubric.name}-{judge.fingerprint}"

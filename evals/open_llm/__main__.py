@@ -226,11 +226,13 @@ def _print_plan(config: Config, tasks: "Sequence[TaskFile]", files: "dict[str, F
             "the hub" if config.data_dir is None else ", ".join(str(p) for f in files[task.name].values() for p in f)
         )
         shots = task.shots_of(config.shots)
-        lines.append(f"{task.name}: {task.metric}, {shots} shots, from {where}")
+        first = "" if config.limit is None else f", the first {config.limit} questions"
+        lines.append(f"{task.name}: {task.metric}, {shots} shots, from {where}{first}")
         plans.append({"task": task.name, "metric": task.metric, "shots": shots, "from": where})
     out = config.out or _folder(config)
     lines.append(f"model {config.model}; results in {out}")
-    tell_plan({"tasks": plans, "model": config.model, "out": out}, *lines, as_json=config.json)
+    plan = {"tasks": plans, "limit": config.limit, "model": config.model, "out": out}
+    tell_plan(plan, *lines, as_json=config.json)
 
 
 def _folder(config: Config) -> Path:

@@ -82,6 +82,7 @@ def _asked(config: Config, ranked: "list[RankedAnswers]", member: "Member") -> "
     from engines.options import open_engine
     from judges.judging.judge import has_every_reply, judge_into, open_judge
     from judges.judging.reward_model import reward_folder
+    from judges.judging.settle import settle
     from records import Judgment, Store
 
     options, judging = member
@@ -90,6 +91,8 @@ def _asked(config: Config, ranked: "list[RankedAnswers]", member: "Member") -> "
     judge = open_judge(open_engine(options), judging, config.seed)
     path = (config.out or _folder(options)) / f"{_name(config)}-{judge.fingerprint}.jsonl"
     with Store(path, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
+        if not config.fresh:
+            settle(judge, store, lambda: judge.request(_responses(ranked)[0]))
         rows = judge_into(store, judge, _responses(ranked), f"{judge.engine.name} judging {_stem(config)}")
     return _judged_by(judge.engine.name, ranked, rows, judge.rubric.scale[1], path)
 
@@ -208,7 +211,7 @@ def _report(config: Config, found: "Comparison") -> None:
             say(f"{judge.name}: {n} answers without a score: {reason}")
     for judge in found.judges:
         n_scored = found.n_answers - judge.reasons.total()
-        require_coverage(n_scored, found.n_answers, judge.reasons, config.judging.min_coverage)
+        require_coverage(n_scored, found.n_answers, judge.reasons, config.judging.min_coverage, judge.read)
 
 
 def _print_plan(config: Config, ranked: "list[RankedAnswers]", members: "list[Member]") -> None:
@@ -263,7 +266,8 @@ def _checked(config: Config) -> "tuple[Path, list[Member]]":
 
     if config.file is None:
         raise InputError("name a file of ranked answers; see --help")
-    members = [member_named(word, config.engine, config.judging) for word in config.judge]
+    named = [member_named(word, config.engine, config.judging) for word in config.judge]
+    members = [(pinned(engine), judging) for engine, judging in named]  # which run is the newest is decided once
     if not members and not config.judgments:
         members = [(config.engine, config.judging)]
     for _, judging in members:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 from console.command import Flags, run
 from console.ranges import Count
-from console.writing import OutFile, OutFolder
+from console.writing import OutFolder, OutPicture
 from experiments.arms import ArmAndSeed, print_plan, print_results, run_missing, seed_folder, wanted
 from experiments.known_truth.arms import ARMS
 from experiments.world.sizes import Size
@@ -49,7 +49,7 @@ class Config(Flags):
     size: Size = field(default_factory=Size)
     out: OutFolder = Path("runs/known_truth")
     """Where models, rows and results go."""
-    picture: OutFile | None = None
+    picture: OutPicture | None = None
     """Write the picture, a PNG, there."""
 
 

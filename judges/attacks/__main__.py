@@ -20,7 +20,7 @@ from console.again import starts_again
 from console.command import Flags, run
 from console.output import tell, tell_json, tell_plan
 from console.ranges import Count, ShareBelow1
-from console.writing import OutFile
+from console.writing import OutRows
 from engines.options import EngineOptions, SharedEngineOptions, check_engine, of_run, pinned
 from judges.options import JudgeOptions
 
@@ -41,7 +41,7 @@ class Config(Flags):
     """Ask the model about N attacked answers, as many of each family; the default is all."""
     margin: ShareBelow1 = 0.1
     """The model is fooled by a rise of more than this share of the scale, or by the best score."""
-    out: OutFile | None = None
+    out: OutRows | None = None
     """Where the judgments go; the default is runs/attacks/<judge fingerprint>.jsonl."""
 
 
@@ -91,7 +91,15 @@ def _ask_model(config: Config) -> "tuple[list[dict[str, Cell]], str]":
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)
     out = config.out or OUT / f"{judge.fingerprint}.jsonl"
     with Store(out, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
-        rates = fooled_rates(judge, load_prompts(), config.seed, limit=config.limit, margin=config.margin, store=store)
+        rates = fooled_rates(
+            judge,
+            load_prompts(),
+            config.seed,
+            limit=config.limit,
+            margin=config.margin,
+            store=store,
+            fresh=config.fresh,
+        )
     rise = config.margin * (judge.rubric.scale[1] - judge.rubric.scale[0])
     how = f"fooled is a rise of more than {rise:g}, or {judge.rubric.scale[1]:g}"
     who = f"{judge.engine.name}{of_run(config.engine)}"

@@ -8,8 +8,10 @@ from console.table import Cell
 from judges.attacks.checks import Case, parser_cases, template_cases
 from judges.attacks.texts import Attack, aimed, attack_responses, load_attacks
 from judges.judging.judge import Judge, judge_into
+from judges.judging.settle import settle
 from judges.rubrics.rubric import Rubric
 from records import Judgment, Prompt, Response, Store
+from records.inputs import keep_to_judge
 from records.keys import derived_seed
 
 MARGIN = 0.1
@@ -42,17 +44,22 @@ def fooled_rates(
     limit: int | None = None,
     margin: float = MARGIN,
     store: Store[Judgment] | None = None,
+    fresh: bool = False,
 ) -> list[dict[str, Cell]]:
     """Return one row for each family of attacks with how often they fool the judge's model, and one for all.
 
     `limit` is how many attacked answers are asked about, drawn with `seed`, as many of each family; `store` keeps the
-    judgments and has those that are not asked for again. The interval is Wilson's at 95%, as if every answer were
-    independent. Raises InputError where the judge's rubric compares two answers.
+    judgments and has those that are not asked for again; where it is not `fresh`, it has to be this judge's. The
+    interval is Wilson's at 95%, as if every answer were independent. Raises InputError where the judge's rubric
+    compares two answers.
     """
     attacks = [aimed(attack, judge.rubric) for attack in load_attacks()]
     chosen = _drawn(prompts, attacks, seed)[:limit]
     shots = [(attack.family, *_both(prompt, attack)) for prompt, attack in chosen]
     responses = list({one.id: one for _, without, attacked in shots for one in (without, attacked)}.values())
+    if store is not None and not fresh:
+        settle(judge, store, lambda: judge.request(responses[0]))
+        keep_to_judge(store, judge.fingerprint)
     rows = judge_into(store, judge, responses, "attacking") if store else list(judge.judge(responses))
     scores = {row.response_id: row.score for row in rows}
     scored = [(family, scores.get(without.id), scores.get(attacked.id)) for family, without, attacked in shots]

@@ -7,9 +7,11 @@ from pathlib import Path
 from console.errors import InputError
 from judges.audit.stored import comparison_verdict
 from judges.judging.judge import Judge, has_every_reply, judge_into
-from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id
+from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id, first_request
+from judges.judging.settle import settle
 from judges.labelled.labels import Grade, LabelledPair, LabelledScore, LabelledSet, Verdict, verdict_by_scores
 from records import Comparison, Judgment, Message, Response, Store
+from records.inputs import keep_to_judge
 from records.keys import content_key
 
 
@@ -33,6 +35,9 @@ def ask_about(labelled: LabelledSet, judge: Judge, folder: Path, *, name: str = 
         return Said(_compared(labelled.pairs, judge, folder / f"comparisons{name}.jsonl", fresh), [])
     responses = _responses(labelled)
     with Store(folder / f"judgments{name}.jsonl", Judgment, keep=has_every_reply, fresh=fresh) as store:
+        if not fresh:
+            settle(judge, store, lambda: judge.request(next(iter(responses.values()))))
+            keep_to_judge(store, judge.fingerprint)
         rows = judge_into(store, judge, list(responses.values()), f"judging {labelled.name}{name}")
     grades = {row.response_id: Grade(row.score, row.error, row.mass) for row in rows}
     return Said(
@@ -69,6 +74,9 @@ def _compared(pairs: Sequence[LabelledPair], judge: Judge, path: Path, fresh: bo
         Contest(p.group, p.prompt, p.response_a, p.response_b, model_a=p.model_a, model_b=p.model_b) for p in pairs
     ]
     with Store(path, Comparison, keep=both_orders_answered, fresh=fresh) as store:
+        if not fresh:
+            settle(judge, store, lambda: first_request(judge, contests[0]))
+            keep_to_judge(store, judge.fingerprint)
         rows = compare_into(store, judge, contests, f"comparing {path.parent.name}")
     found = {row.id: comparison_verdict(row) for row in rows}
     return [found[comparison_id(judge, contest)] for contest in contests]

@@ -123,6 +123,8 @@ def headline(found: Audit) -> list[str]:
     """Return what was audited, in a few lines."""
     n = f"{found.n_pairs} pairs" if found.n_pairs else ""
     answers = f"{found.n_answers} scored answers" if found.n_answers else ""
+    if found.n_distinct < found.n_answers:
+        answers = f"{found.n_answers} scores of {found.n_distinct} answers"
     drawn = f" ({found.drawn})" if found.drawn else ""
     n_silent = sum(found.unscored.values())
     return [

@@ -16,7 +16,7 @@ from judges.audit.bias import Bias, pair_biases, score_biases
 from judges.audit.correction import Correction, Wins, corrected_win_rate, halves
 from judges.audit.parts import Part, parts
 from judges.intervals.bootstrap import Estimate, Floats, mean_of
-from judges.labelled.labels import Grade, LabelledSet, Verdict, pairs_within, verdict_by_scores
+from judges.labelled.labels import Grade, LabelledSet, Verdict, n_distinct, pairs_within
 
 MASS = "probability on the choices"
 EQUAL_VERDICTS = "test-retest: equal verdicts"
@@ -55,6 +55,9 @@ class Audit:
     settings: Settings
     n_pairs: int
     n_answers: int
+    """How many scores of answers."""
+    n_distinct: int
+    """How many answers these are of: several people may have scored one."""
     measures: list[Estimate]
     conventions: dict[str, list[Estimate]]
     """Accuracy and macro precision, recall, F1 by how rows without a verdict are counted."""
@@ -98,8 +101,8 @@ def audit(
     pairs = labelled.pairs
     if not pairs:
         within = pairs_within(labelled.scores)
-        pairs = tuple(pair for pair, _, _ in within)
-        verdicts = [verdict_by_scores(grades[a], grades[b]) for _, a, b in within]
+        pairs = tuple(one.pair for one in within)
+        verdicts = [one.verdict(grades) for one in within]
     rows = pair_arrays(pairs, verdicts, settings.n_resamples, settings.seed)
     scores = score_arrays(labelled.scores if grades else (), grades, settings.n_resamples, settings.seed)
     silent: list[Verdict] | list[Grade] = (
@@ -120,6 +123,7 @@ def audit(
         settings=settings,
         n_pairs=len(pairs),
         n_answers=len(scores.items),
+        n_distinct=n_distinct(scores.items),
         measures=[
             *_measures(rows, scores, labelled),
             *_mass(rows, scores, grades),

@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 from console.errors import InputError, RowError
 from console.progress import say
-from judges.audit.joining.tables import Table, grades_in, verdicts_in
+from console.reading import naming
+from judges.audit.joining.tables import Table, check_codes, grades_in, verdicts_in
 from judges.labelled.columns import GAMES, Columns, judge_in, verdict_of
 from judges.labelled.labels import Grade, LabelledPair, LabelledSet, Verdict, sampled, verdict_by_scores
-from records.fields.labels import CODES, check_zero_one
+from records.fields.labels import CODES
 from records.fields.typed import typed
 from records.files import BadRows, Record, read_records
 from records.keys import content_key
@@ -78,16 +79,23 @@ def comparison_verdict(row: Comparison) -> Verdict:
     return Verdict(row.winner, row.preference_b, None, row.first_order, row.second_order, row.error, row.mass)
 
 
-def unlabelled_verdicts(path: Path, columns: Columns, bad: BadRows) -> tuple[list[Verdict], list[str]]:
-    """Return the verdicts of a file without labels, and the prompt of each: for a win rate to be corrected."""
+def unlabelled_verdicts(
+    path: Path, columns: Columns, bad: BadRows, *, from_one: bool = False
+) -> tuple[list[Verdict], list[str]]:
+    """Return the verdicts of a file without labels, and the prompt of each: for a win rate to be corrected.
+
+    `from_one` where the labelled set shows that 1 is the first answer.
+    """
     verdicts, groups = [], []
     records = [record for _, record in read_records(path, bad)]
     if _any_has(records, {"response_a", "first_order", "judge", "id"}):
         records = _last(records, lambda record: str(record.get("id")), lambda record: record.get("winner") is not None)
     _check_one_judge(path, records)
     columns = columns.settled(records, None)
+    check_codes(path, records, columns, from_one=from_one)
     for number, record in enumerate(records):
-        verdicts.append(verdict_of(record, columns))
+        with naming(path):
+            verdicts.append(verdict_of(record, columns))
         group = next((str(record[name]) for name in GROUPS if record.get(name) is not None), None)
         groups.append(group or columns.id_of(record) or str(number))
     return verdicts, groups
@@ -113,8 +121,6 @@ def _table(
             "--verdicts to ask a judge, or name the column with a judge's verdicts with --verdict-column"
         )
     settled = with_codes_of(labelled, settled)
-    if settled.codes is CODES and labelled.pairs and name is not None:
-        check_zero_one((record[name] for record in records if record.get(name) is not None), f"{path}: the verdicts")
     return Table(path, records, settled, own=own, whole=whole)
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from console.errors import InputError, RowError
 from console.progress import say
+from console.reading import lines_up_to
 from engines.served.openai_calls import Call, usage_of_call
 from engines.served.replies.body import BrokenReply, parse_body
 from engines.served.replies.chat_reply import Tokens, decode
@@ -119,7 +120,7 @@ class Answers:
 
     def _index(self, path: Path, number: int, file: IO[bytes], bad: BadRows) -> None:
         offset = 0
-        for place, line in enumerate(file, start=1):
+        for place, line in enumerate(lines_up_to(file, path), start=1):
             if line.strip():
                 try:
                     self._add(_output_of(line), f"{number}:{offset}")

@@ -21,7 +21,7 @@ from console.again import starts_again
 from console.command import Flags, Given, run
 from console.errors import InputError
 from console.ranges import Count, Share
-from console.writing import OutFile
+from console.writing import OutRows
 from engines.options import EngineOptions, SharedEngineOptions, pinned
 from judges.cluster.clustering import Paths, cluster_into
 from judges.cluster.equivalences.options import EquivalenceOptions
@@ -53,7 +53,7 @@ class Config(Flags):
     """Fail where a smaller share of the prompts can be clustered; all results are kept."""
     limit: Count | None = None
     """Take only the first N prompts."""
-    out: OutFile | None = None
+    out: OutRows | None = None
     """Where the clusters go, with .pairs.jsonl and .relations.jsonl beside them; the default is
     runs/clusters/<file>-<digest of its path>-<key of the settings>.jsonl."""
 
@@ -64,7 +64,7 @@ def main(config: Config) -> None:
     config = replace(config, engine=pinned(config.engine))
     from judges.cluster.answer_sets import read_answer_sets, read_rewards, take_census
     from judges.cluster.equivalences.choice import open_equivalence
-    from judges.cluster.totals import check_coverage, print_plan, print_totals
+    from judges.cluster.totals import Rewarded, check_coverage, print_plan, print_totals
     from records.files import BadRows
     from records.inputs import check_out
 
@@ -80,11 +80,20 @@ def main(config: Config) -> None:
     if config.dry_run:
         print_plan(sets, equivalence, spg, source, paths.clusters, as_json=config.json)
         return
+    rewarded = Rewarded(config.rewards) if config.rewards else None
     totals = cluster_into(
-        paths, sets, equivalence, spg, len(census.n_rows), fresh=config.fresh, apart=config.out is not None
+        paths,
+        rewarded.counted(sets) if rewarded else sets,
+        equivalence,
+        spg,
+        len(census.n_rows),
+        fresh=config.fresh,
+        apart=config.out is not None,
     )
     print_totals(totals, equivalence, spg, paths.clusters, paths.pairs, as_json=config.json)
     check_coverage(totals, config.min_coverage)
+    if rewarded:
+        rewarded.check(config.min_coverage)
 
 
 def _check(config: Config) -> None:

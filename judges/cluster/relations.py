@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from console.reading import lines_up_to
 from judges.cluster.answer_sets import AnswerSet
 from judges.cluster.equivalence import Equivalence, Relation, is_whole, relation_id
 from records import Store
@@ -26,7 +27,7 @@ class RelationFile:
         self._places: dict[str, int] = {}
         place = 0
         with path.open("rb") as file:
-            for line in file:
+            for line in lines_up_to(file, path):
                 self._places[self._decoder.decode(line).id] = place
                 place += len(line)
         self._file = path.open("rb")

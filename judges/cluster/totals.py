@@ -1,7 +1,7 @@
 """What a clustering came to, in one table whose counts add up."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -129,3 +129,27 @@ def check_coverage(totals: Totals, min_coverage: float) -> None:
             f"{n_failed} of {n_prompts} prompts could not be clustered, over 1 - --min-coverage {min_coverage:g}; "
             "run the same command again to try those, or give a lower --min-coverage"
         )
+
+
+@dataclass
+class Rewarded:
+    """How many different texts have a score in the file that --rewards names."""
+
+    source: Path
+    n_texts: int = 0
+    n_scored: int = 0
+
+    def counted(self, sets: Iterable[AnswerSet]) -> Iterator[AnswerSet]:
+        """Yield the answer sets, their texts counted."""
+        for answers in sets:
+            self.n_texts += len(answers.members)
+            self.n_scored += sum(member.score is not None for member in answers.members)
+            yield answers
+
+    def check(self, min_coverage: float) -> None:
+        """Raise JudgeError where fewer than `min_coverage` of the texts have a score; all rows are kept."""
+        if self.n_scored < min_coverage * self.n_texts:
+            raise JudgeError(
+                f"{self.source}: has a score of only {self.n_scored} of {self.n_texts} answers, under --min-coverage "
+                f"{min_coverage:g}; score the same file, or give a lower --min-coverage"
+            )

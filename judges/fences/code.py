@@ -1,8 +1,14 @@
-"""Gives the tags around judged texts a code that no text can know: it is made of the texts themselves.
+"""Gives the tags around judged texts a code that no text can contain: it is made of the texts themselves.
 
 A tag's code depends on the prompt and on the texts up to the tag's end, so that the same question has the same tags
-each time, and questions that begin with the same texts begin with the same tokens. No text contains a code of its
-prompt: where one did by chance, or by a search for such a text, the next code is taken.
+each time, and questions that begin with the same texts begin with the same tokens.
+
+A code has 32 bits and no salt: nothing about it is secret, and whoever writes a text can compute what its code would
+be. A search for a text that contains its own code would take 2**32 texts if there were no more to it, which is not
+much. So no code is taken that stands in any of the prompt's texts, in whatever spelling (`seen_in`): where one does, by
+chance or by a search, the next one is. What a text contains is then never its code, however long somebody searches;
+to contain all of them it would need 4 GB. A secret or more bits would add nothing to this, and cost the same rows for
+the same seeds, or tokens.
 """
 
 import hashlib
@@ -13,12 +19,17 @@ from functools import lru_cache
 
 import msgspec
 
+from judges.fences.letters import fold
+
 VERSION = 2
 """Of the form of filled prompts; it is part of what identifies a rubric. 1 had tags without a code."""
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 TAG = re.compile(r"</?[A-Za-z_][\w-]*>")
 PIECE = re.compile(r"\{\{(?P<slot>\w+)\}\}|<(?P<slash>/?)(?P<name>[A-Za-z_][\w-]*)>")
 CODE_DIGITS = 8
+"""Of four bits each."""
+BETWEEN = bytes(one for one in range(128) if not chr(one).isalnum())
+DIGITS = bytes.maketrans(b"oil", b"011")
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ def filled(prompt: str, texts: Mapping[str, str], ours: Collection[str] = (), *,
     for place, slot in plan.slots.items():
         pieces[place] = texts[slot]
     if coded:
-        shown = "\n".join(text.casefold() for text in texts.values())
+        shown = "\n".join(map(seen_in, texts.values()))
         for fence in plan.fences:
             if not set(fence.shows) <= set(ours):
                 told = [(slot, texts[slot]) for slot in fence.told if slot not in ours]
@@ -68,6 +79,17 @@ def filled(prompt: str, texts: Mapping[str, str], ours: Collection[str] = (), *,
 def tags_in(text: str) -> tuple[str, ...]:
     """Return the tags that stand in the text of a prompt, each once, in alphabetical order."""
     return tuple(sorted(set(TAG.findall(text))))
+
+
+@lru_cache(maxsize=256)  # a prompt has several answers, and a question several samples
+def seen_in(text: str) -> str:
+    """Return a text in the spellings in which it may show a code.
+
+    That is as it is, and as a reader takes it: without entities, escapes, look-alikes and invisible characters, then
+    without whatever stands between letters and digits, and with 0 and 1 for the letters that look like them.
+    """
+    read = fold(text).text.encode("ascii", errors="ignore").translate(DIGITS, BETWEEN)
+    return f"{text.casefold()}\n{read.decode('ascii')}"
 
 
 def _code(made_of: object, shown: str) -> str:

@@ -23,15 +23,19 @@ def read_contests(a: Path, b: Path | None, rubric: Rubric, *, strict: bool) -> l
     """Return what `rubric` is to compare: the answers in `a` with those in `b`, or with no `b` the pairs in `a`.
 
     A rubric that shows `judged` compares judgments: files that judges.score wrote, replies of two judges or, in one
-    file, all pairs of the replies about one answer. Raises InputError where there is nothing to compare.
+    one file, all pairs of the replies about one answer. What has no partner in the other file is counted on
+    stderr. Raises InputError where there is nothing to compare.
     """
+    alone: list[int] = []
     if "judged" in rubric.placeholders:
-        contests = _of_judgments(a, b, strict=strict)
+        contests = _of_judgments(a, b, alone, strict=strict)
     elif b is None:
         contests = (contest for _, contest in located(a, BadRows(strict=strict), _pair))
     else:
-        contests = _joined(a, b, strict=strict)
+        contests = _joined(a, b, alone, strict=strict)
     found = list(contests)
+    if b is not None and any(alone):
+        say(f"without a partner and left out: {alone[0]} of {a.name}, {alone[1]} of {b.name}")
     if not found:
         what = "two replies about one answer" if "judged" in rubric.placeholders else "two answers to one prompt"
         raise InputError(f"{a}{f' and {b}' if b else ''}: nothing to compare: {what} are needed")
@@ -56,7 +60,8 @@ def _pair(record: Record) -> list[Contest]:
     return [contest_of(first, second) for first, second in product(*sides)]
 
 
-def _joined(a: Path, b: Path, *, strict: bool) -> Iterator[Contest]:
+def _joined(a: Path, b: Path, alone: list[int], *, strict: bool) -> Iterator[Contest]:
+    """Yield the answers to one prompt, one of each file; `alone` gets how many of each are left over."""
     second: dict[str, list[Response]] = defaultdict(list)
     for _, response in located_responses(b, BadRows(strict=strict)):
         second[_asked(response)].append(response)
@@ -67,16 +72,14 @@ def _joined(a: Path, b: Path, *, strict: bool) -> Iterator[Contest]:
             yield contest_of(response, others.pop(0))
         else:
             n_alone += 1
-    n_left = sum(map(len, second.values()))
-    if n_alone or n_left:
-        say(f"without a partner and left out: {n_alone} of {a.name}, {n_left} of {b.name}")
+    alone += [n_alone, sum(map(len, second.values()))]
 
 
 def _asked(response: Response) -> str:
     return content_key(messages_of(response.prompt))
 
 
-def _of_judgments(a: Path, b: Path | None, *, strict: bool) -> Iterator[Contest]:
+def _of_judgments(a: Path, b: Path | None, alone: list[int], *, strict: bool) -> Iterator[Contest]:
     first = latest(read_typed(a, Judgment, BadRows(strict=strict)))
     if b is None:
         for row in first:
@@ -85,7 +88,10 @@ def _of_judgments(a: Path, b: Path | None, *, strict: bool) -> Iterator[Contest]
         return
     others = latest(read_typed(b, Judgment, BadRows(strict=strict)))
     second = {answer_key(row): row for row in others if row.replies}
-    for row in first:
-        if row.replies and (other_row := second.get(answer_key(row))):
-            replies = (row.replies[0], other_row.replies[0])
-            yield Contest(row.prompt_id, row.prompt, *replies, row.judge, other_row.judge, None, row.response)
+    first = [row for row in first if row.replies]
+    partners = [second.get(answer_key(row)) for row in first]
+    for row, partner in zip(first, partners, strict=True):
+        if partner is not None:
+            names = (row.judge, partner.judge)
+            yield Contest(row.prompt_id, row.prompt, row.replies[0], partner.replies[0], *names, None, row.response)
+    alone += [partners.count(None), len(second.keys() - set(map(answer_key, first)))]

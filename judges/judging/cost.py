@@ -1,6 +1,5 @@
 """What verdicts cost, and a limit at which a command stops so that it can go on later."""
 
-import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +7,8 @@ import msgspec
 
 from console.errors import InputError, JudgeError
 from console.progress import say
-from console.ranges import check_ranges
+from console.ranges import MOST, Range, check_ranges
+from console.reading import read_toml
 from judges.options import CostOptions
 from records.rows import Usage
 
@@ -122,11 +122,15 @@ def cost_of(usage: Usage, price: Price) -> float:
 def price_of(model: str, path: Path | None) -> Price | None:
     """Return the price of `model`, or None; raises InputError where the table is broken."""
     where = path or PRICES
-    try:
-        table = tomllib.loads(where.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{where}: not a table of prices: {error}") from None
+    table = read_toml(where)
     for name, price in table.items():
-        if not (isinstance(price, list) and len(price) == 2 and all(isinstance(p, int | float) for p in price)):
-            raise InputError(f'{where}: write "{name}" = [read, written], in US dollars for a million tokens')
+        if not (isinstance(price, list) and len(price) == 2 and all(map(_is_price, price))):
+            raise InputError(
+                f'{where}: write "{name}" = [read, written], in US dollars for a million tokens: two finite numbers, '
+                "at least 0"
+            )
     return Price(*map(float, table[model])) if model in table else None
+
+
+def _is_price(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value in Range(0, MOST)

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from console.errors import EngineError, InputError, JudgeError
+from console.flags import about_judge, spelled
 from console.ranges import check_ranges
-from engines.protocol import Choice, Completion, Engine, Request, Sampling, advised
+from engines.advice import more_room
+from engines.protocol import Choice, Completion, Engine, Request, Sampling, Skipped, advised
 from judges.options import Aggregate, JudgeOptions, Reading
 from judges.parsing.parse import PARSER_VERSION
 from judges.parsing.verdict import How, Said, is_choice, said_before, said_of, score_of, usage_of
@@ -22,6 +24,7 @@ from records.stage import complete
 
 VerdictT = TypeVar("VerdictT", Judgment, Comparison)
 EMPTY = "the response is empty"
+OTHER_READING = {"logprobs": "text", "text": "logprobs", "structured": "logprobs"}
 NOT_ASKED = "not answered: the command had to stop"
 NOTHING: Mapping[Any, Any] = {}
 
@@ -50,7 +53,8 @@ class Judge:
 
         It follows the engine's digest, which changes once a server refuses a parameter.
         """
-        digest = self.engine.digest
+        with about_judge():
+            digest = self.engine.digest
         if digest not in self._fingerprints:
             self._fingerprints[digest] = self.fingerprint_with(digest)
         return self._fingerprints[digest]
@@ -76,7 +80,9 @@ class Judge:
     @cached_property
     def how(self) -> How:
         """How the replies are read and put together."""
-        return How(self.rubric, self.read, self.aggregate or self.rubric.aggregate, self.min_mass, self.min_samples)
+        room = more_room(getattr(self.engine, "thinking_tokens", None), self.sampling.max_new_tokens)
+        aggregate = self.aggregate or self.rubric.aggregate
+        return How(self.rubric, self.read, aggregate, self.min_mass, self.min_samples, room)
 
     @cached_property
     def n_questions(self) -> int:
@@ -107,22 +113,26 @@ class Judge:
         by_id: Mapping[str, Response],
         done: Collection[str] = (),
         unfinished: Mapping[str, Judgment] = NOTHING,
+        later: Collection[str] = (),
     ) -> Iterator[Judgment]:
-        """Yield the same for responses by their judgment id."""
+        """Yield the same for responses by their judgment id; those of `later` are left out this time."""
         if self.rubric.kind != "score":
             raise InputError(f"the rubric '{self.rubric.name}' compares two answers; score with another one")
         ids, responses = list(by_id), list(by_id.values())
-        skip = {index for index, row_id in enumerate(ids) if row_id in done}
+        asked: list[int] = []  # what cannot be asked is no part of what the engine plans, nor passes for answered
         for index, response in enumerate(responses):
-            if index not in skip and (reason := self._unaskable(response)):
-                skip.add(index)
+            if (reason := self._unaskable(response)) is None:
+                asked.append(index)
+            elif ids[index] not in done and ids[index] not in later:
                 yield self._judgment(ids[index], response, [Said(None, error=reason)], Usage())
-        things = [(self.texts(response), response.id) for response in responses]
-        before = {index: unfinished[row_id] for index, row_id in enumerate(ids) if row_id in unfinished}
-        known = {index: said_before(row) for index, row in before.items()}
-        for index, said, usage in ask(self, things, skip, known):
-            paid = own_usage(before[index]) if index in before else Usage()
-            yield self._judgment(ids[index], responses[index], said, paid + usage)
+        things = [(self.texts(responses[index]), responses[index].id) for index in asked]
+        skip = {place for place, index in enumerate(asked) if ids[index] in done}
+        before = {place: unfinished[ids[index]] for place, index in enumerate(asked) if ids[index] in unfinished}
+        known = {place: said_before(row) for place, row in before.items()}
+        wait = {place for place, index in enumerate(asked) if ids[index] in later}
+        for place, said, usage in ask(self, things, skip, known, wait):
+            paid = own_usage(before[place]) if place in before else Usage()
+            yield self._judgment(ids[asked[place]], responses[asked[place]], said, paid + usage)
 
     def request(self, response: Response, number: int = 0) -> Request:
         """Return what the judge is asked about `response`: its sample or criterion `number`."""
@@ -215,16 +225,20 @@ def ask(
     things: Sequence[tuple[dict[str, str], object]],
     skip: Collection[int],
     known: Mapping[int, Mapping[int, Said]] = NOTHING,
+    later: Collection[int] = (),
 ) -> Iterator[tuple[int, list[Said], Usage]]:
-    """Yield `(index, replies, cost)` for each of `things`, texts with the key of their seeds, not in `skip`.
+    """Yield `(index, replies, cost)` for each of `things`, texts with the key of their seeds, not in `skip` or `later`.
 
-    `known` has replies by thing and number that are not asked for again. An EngineError, or a KeyboardInterrupt while
+    Those in `skip` were answered before, those in `later` were not. `known` has replies by thing and number that are
+    not asked for again. An EngineError, or a KeyboardInterrupt while
     the engine is waited for, comes after what was answered until then.
     """
     n, choices = judge.n_questions, judge.rubric.logprobs.choices
     requests = Requests(judge, things)
-    skipped = {index * n + number for index in skip for number in range(n)}
+    left_out = {*skip, *later}
+    skipped = Skipped(index * n + number for index in left_out for number in range(n))
     skipped |= {index * n + number for index, own in known.items() for number in own}
+    skipped.answered = bool(skip) or any(known.values())
     answers: Iterator[Completion] | Iterator[Choice]
     if judge.read == "logprobs":
         answers = advised(judge.engine.choose(requests, choices, skipped), "use --read text")
@@ -238,15 +252,17 @@ def ask(
         usage = sum(map(usage_of, mine.values()), Usage())
         return index, [said.get(number) or Said(None, error=NOT_ASKED) for number in range(n)], usage
 
-    yield from (all_of(index) for index, own in known.items() if index not in skip and len(own) >= n)
+    yield from (all_of(index) for index, own in known.items() if index not in left_out and len(own) >= n)
     try:
         for answer in answers:
             index, number = divmod(answer.index, n)
             waiting.setdefault(index, {})[number] = answer
             if len(waiting[index]) + len(known.get(index, ())) == n:
                 yield all_of(index)
-    except (EngineError, KeyboardInterrupt):
+    except (EngineError, KeyboardInterrupt) as error:
         yield from (all_of(index) for index in list(waiting))  # what is paid for is kept
+        if isinstance(error, EngineError):
+            raise EngineError(spelled(str(error), of_judge=True)) from None
         raise
 
 
@@ -300,14 +316,20 @@ def has_every_reply(judgment: Judgment) -> bool:
 def check_coverage(judgments: Sequence[Judgment], min_coverage: float) -> None:
     """Raise JudgeError where fewer than `min_coverage` of the judgments have a score; all of them are kept."""
     reasons = Counter(judgment.error or "unknown" for judgment in judgments if judgment.score is None)
-    require_coverage(len(judgments) - reasons.total(), len(judgments), reasons, min_coverage)
+    read = judgments[0].read if judgments else None
+    require_coverage(len(judgments) - reasons.total(), len(judgments), reasons, min_coverage, read)
 
 
-def require_coverage(n_scored: int, n: int, reasons: Counter[str], min_coverage: float) -> None:
-    """Raise JudgeError where fewer than `min_coverage` of `n` answers have a score; `reasons` counts why not."""
+def require_coverage(
+    n_scored: int, n: int, reasons: Counter[str], min_coverage: float, read: str | None = None
+) -> None:
+    """Raise JudgeError where fewer than `min_coverage` of `n` answers have a score; `reasons` counts why not.
+
+    `read` is how the verdicts were read: another reading is advised.
+    """
     if n_scored >= min_coverage * n:
         return
-    raise JudgeError(
-        f"only {n_scored} of {n} answers got a verdict, under --min-coverage {min_coverage:g}; "
-        f"most often: {reasons.most_common(1)[0][0]}. Try another judge, --read logprobs, or a lower --min-coverage"
-    )
+    another = f" --read {OTHER_READING[read]}," if read in OTHER_READING else ""
+    why = f"only {n_scored} of {n} answers got a verdict, under --min-coverage {min_coverage:g}; most often: "
+    why += f"{reasons.most_common(1)[0][0]}. Try another judge,{another} or a lower --min-coverage"
+    raise JudgeError(spelled(why, of_judge=True))

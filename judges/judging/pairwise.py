@@ -81,8 +81,9 @@ def compare(
     done: Collection[str],
     orders: Orders = "both",
     unfinished: Mapping[str, Comparison] = NOTHING,
+    later: Collection[str] = (),
 ) -> Iterator[Comparison]:
-    """Yield a verdict for each contest whose id is not in `done`; the same contest twice has one.
+    """Yield a verdict for each contest whose id is not in `done` or `later`; the same contest twice has one.
 
     Each is asked in both orders, because judges prefer a place (arXiv 2306.05685, section 3.3); `one` asks half as much
     and leaves that preference in. `unfinished` has stored comparisons by id that lack samples: only those are asked
@@ -94,26 +95,29 @@ def compare(
     ids = [comparison_id(judge, contest, orders) for contest in contests]
     first = {row_id: i for i, row_id in reversed(list(enumerate(ids)))}
     asked_in = [orders_of(judge, contest, orders) for contest in contests]
-    places = [(i, order) for i, own in enumerate(asked_in) for order in own]
-    things = [(_texts(contests[i], order), (contests[i].prompt_id, order == "ba")) for i, order in places]
+    waiting: dict[int, dict[str, OneOrder]] = {}
+    places: list[tuple[int, str]] = []
+    things: list[tuple[dict[str, str], object]] = []
+    for i, order in ((i, order) for i, own in enumerate(asked_in) for order in own if first[ids[i]] == i):
+        texts = _texts(contests[i], order)
+        if (reason := _unaskable(judge.rubric, texts)) is None:
+            places.append((i, order))
+            things.append((texts, (contests[i].prompt_id, order == "ba")))
+        elif ids[i] not in done and ids[i] not in later:
+            waiting.setdefault(i, {})[order] = OneOrder(None, reason)
+    skip = {position for position, (i, _) in enumerate(places) if ids[i] in done}
+    wait = {position for position, (i, _) in enumerate(places) if ids[i] in later}
     before = {i: unfinished[row_id] for i, row_id in enumerate(ids) if row_id in unfinished}
     known_of = {i: said_before(row) for i, row in before.items()}
     known = {position: known_of[i].get(order, {}) for position, (i, order) in enumerate(places) if i in before}
-    waiting: dict[int, dict[str, OneOrder]] = {}
-    skip = {position for position, (i, _) in enumerate(places) if ids[i] in done or first[ids[i]] != i}
 
     def row_of(i: int) -> Comparison:
         row = reconcile(judge, contests[i], waiting.pop(i), orders)
         return replace(row, usage=before[i].usage + row.usage) if i in before else row
 
-    for position, (texts, _) in enumerate(things):
-        i, order = places[position]
-        if position not in skip and (reason := _unaskable(judge.rubric, texts)):
-            skip.add(position)
-            waiting.setdefault(i, {})[order] = OneOrder(None, reason)
     yield from (row_of(i) for i in list(waiting) if len(waiting[i]) == len(asked_in[i]))
     try:
-        for position, said, usage in ask(judge, things, skip, known):
+        for position, said, usage in ask(judge, things, skip, known, wait):
             i, order = places[position]
             waiting.setdefault(i, {})[order] = one_order(said, judge.how, order, usage)
             if len(waiting[i]) == len(asked_in[i]):
@@ -338,7 +342,7 @@ def _within(
         budget.carry(before.usage)
     everything = {comparison_id(judge, contest, orders) for contest in contests}
     while todo and (n := budget.n_allowed(len(todo))):
-        for row in compare(judge, contests, everything - set(todo[:n]), orders, unfinished):
+        for row in compare(judge, contests, everything - set(todo), orders, unfinished, later=set(todo[n:])):
             budget.add(row.usage - unfinished[row.id].usage if row.id in unfinished else row.usage)
             yield row
         todo = todo[n:]

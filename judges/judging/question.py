@@ -1,12 +1,12 @@
 """A question to a model: a TOML file with a text beside it, filled with texts that cannot speak."""
 
 import math
-import tomllib
 from functools import cache, cached_property, partial
 from pathlib import Path
 
 import msgspec
 
+from console.reading import read_text, read_toml
 from engines.protocol import Choice, Request
 from judges.fences.code import VERSION, filled, tags_in
 from judges.fences.near_misses import taken_apart
@@ -79,6 +79,6 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
 @cache
 def load_question(name: str, folder: Path) -> Question:
     """Return the question in `<name>.toml` in `folder`, with the text of the file that it names."""
-    table = tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
-    table["prompt"] = (folder / table["prompt"]).read_text(encoding="utf-8").strip()
+    table = read_toml(folder / f"{name}.toml")
+    table["prompt"] = read_text(folder / table["prompt"]).strip()
     return msgspec.convert(table, Question)

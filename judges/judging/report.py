@@ -1,12 +1,15 @@
 """What the commands that judge print at their end: the table, who judged, and what it cost; or the same as JSON."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from console.output import tell, tell_json, tell_plan
+from console.flags import spelled
+from console.output import say, tell, tell_json, tell_plan
 from console.table import Cell, print_table
+from engines.advice import INSIDE
 from judges.judging.cost import Budget
 from judges.parsing.verdict import Masses
 
@@ -44,6 +47,12 @@ class Report:
         if self.masses.n:
             tell(self.masses)
         tell(f"cost: {self.budget}")
+
+
+def say_room(reasons: Counter[str], judge: "Judge") -> None:
+    """Say on stderr how many verdicts are missing because replies ended inside their reasoning, and what helps."""
+    if n := sum(n for reason, n in reasons.items() if INSIDE in reason):
+        say(spelled(f"{n} verdicts are missing: the judge was {INSIDE}; {judge.how.room}", of_judge=True))
 
 
 def plan_of(judge: "Judge", what: dict[str, Any], n_calls: int, out: Path, first: "Request") -> dict[str, Any]:

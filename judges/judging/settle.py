@@ -8,16 +8,17 @@ from typing import TypeVar
 
 import msgspec
 
+from console import reading
 from console.errors import InputError
+from console.flags import about_judge, spelled
 from console.progress import say
 from engines.protocol import Request
-from engines.served.identity import Nothing, ServedModel
+from engines.served.identity import WHEN_SILENT, Nothing, refuse_or_say, silence_of
 from judges.judging.judge import Judge
 from records import Comparison, Judgment, Store
 
 VerdictT = TypeVar("VerdictT", Judgment, Comparison)
 KEY = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
-WHEN_SILENT = "try again later, or give another --out, or --served-as with a name for the model"
 
 
 def settle(judge: Judge, store: Store[VerdictT], first: Callable[[], Request], *, in_panel: bool = False) -> None:
@@ -29,8 +30,7 @@ def settle(judge: Judge, store: Store[VerdictT], first: Callable[[], Request], *
     have such names, tell nothing of that (`in_panel`).
     """
     row = next(iter(store.chosen(islice(store.known_ids(), 1))), None)
-    model = getattr(judge.engine, "model", None)
-    silence = model.silence if isinstance(model, ServedModel) else None
+    silence = silence_of(judge.engine)
     if row is None and in_panel:
         return
     if row is None:
@@ -44,15 +44,34 @@ def settle(judge: Judge, store: Store[VerdictT], first: Callable[[], Request], *
         return
     if row.judge not in map(judge.fingerprint_with, less):
         if silence is not None:
-            raise InputError(
-                f"{store.path}: holds rows of another judge ({row.judge}; this one is {judge.fingerprint}), or of this "
-                f"one where its server said what it serves, which it does not now ({silence.why}): {WHEN_SILENT}"
-            )
+            what = f"{store.path}: holds rows of another judge ({row.judge}; this one is {judge.fingerprint}), or of "
+            what += f"this one where its server said what it serves, which it does not now ({silence.why})"
+            raise InputError(spelled(f"{what}: {WHEN_SILENT}", of_judge=True))
         return
+    _ask(judge, first())
+
+
+def settle_shared(judge: Judge, store: Store[VerdictT], first: Callable[[], Request]) -> None:
+    """Do the same for a file that keeps the rows of all judges that were ever asked, such as an evaluation's.
+
+    Raises InputError where its rows may be this judge's, whose server may say later what it serves.
+    """
+    judges = {row.judge for row in store.rows()}
+    if not judges or judge.fingerprint in judges:
+        return
+    if judges & set(map(judge.fingerprint_with, getattr(judge.engine, "digests_with_less", ()))):
+        _ask(judge, first())
+    elif (silence := silence_of(judge.engine)) is not None:
+        what = f"{store.path}: may have this judge's rows, from when its server said what it serves"
+        with about_judge():
+            refuse_or_say(what, silence)
+
+
+def _ask(judge: Judge, first: Request) -> None:
     if judge.read == "logprobs":
-        list(judge.engine.choose([first()], judge.rubric.logprobs.choices))
+        list(judge.engine.choose([first], judge.rubric.logprobs.choices))
     else:
-        list(judge.engine.generate([first()], judge.sampling))
+        list(judge.engine.generate([first], judge.sampling))
 
 
 def _check_others(judge: Judge, out: Path, silence: Nothing) -> None:
@@ -62,10 +81,9 @@ def _check_others(judge: Judge, out: Path, silence: Nothing) -> None:
     others = sorted(path.name for path in _beside(out) if _judge_of(path) not in {None, *own})
     if not others:
         return
-    what = f"{out}: may be judged already, in {', '.join(others[:3])}, where its server said what it serves"
-    if silence.may_pass:
-        raise InputError(f"{what}; now it does not ({silence.why}): {WHEN_SILENT}")
-    say(f"{what}; now it does not ({silence.why}), and all is asked anew")
+    with about_judge():
+        what = f"{out}: may be judged already, in {', '.join(others[:3])}, where its server said what it serves"
+        refuse_or_say(what, silence)
 
 
 def _say_by_name(judge: Judge, out: Path, by_name: str) -> None:
@@ -77,17 +95,20 @@ def _say_by_name(judge: Judge, out: Path, by_name: str) -> None:
 
 
 def _beside(out: Path) -> Iterator[Path]:
-    """Yield the files whose names differ from that of `out` in the key of the judge only."""
-    if (key := KEY.search(out.name)) is not None:
-        named = re.compile(re.escape(out.name[: key.start()]) + KEY.pattern + re.escape(out.name[key.end() :]))
-        yield from (path for path in out.parent.iterdir() if named.fullmatch(path.name) and path.name != out.name)
+    """Yield the files whose names, or whose folders' names, differ from that of `out` in the key of the judge only."""
+    for place, within in ((out, ""), (out.parent, out.name)):
+        if (key := KEY.search(place.name)) is not None:
+            named = re.compile(re.escape(place.name[: key.start()]) + KEY.pattern + re.escape(place.name[key.end() :]))
+            others = (path for path in place.parent.iterdir() if named.fullmatch(path.name) and path.name != place.name)
+            yield from (path / within for path in others)
+            return
 
 
 def _judge_of(path: Path) -> str | None:
     """Return the fingerprint in a file's first row, None where it has none."""
     try:
         with path.open("rb") as file:
-            found = msgspec.json.decode(file.readline(), type=dict[str, object]).get("judge")
+            found = msgspec.json.decode(file.readline(reading.MOST_BYTES_A_LINE), type=dict[str, object]).get("judge")
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return found if isinstance(found, str) else None

@@ -171,7 +171,7 @@ def _judged(
     """Yield the judgments with the ids `todo`, as long as `budget` allows it."""
     while todo and (n := budget.n_allowed(len(todo))):
         # All responses are given each time, so that an in-process engine plans the same batches whatever the budget.
-        for row in judge.judge_named(by_id, by_id.keys() - todo[:n], unfinished):
+        for row in judge.judge_named(by_id, by_id.keys() - todo, unfinished, later=set(todo[n:])):
             budget.add(row.usage - own_usage(unfinished[row.id]) if row.id in unfinished else row.usage)
             yield row
         todo = todo[n:]

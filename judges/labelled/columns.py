@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from console.errors import InputError
 from judges.labelled.labels import SWAPPED, Grade, Verdict, verdict_by_scores
-from records.fields.labels import CODES, key_of, meaning_of, parse_codes
+from records.fields.labels import CODES, by_model_name, by_name, key_of, meaning_of, parse_codes
+from records.fields.preferences import SIDES
 from records.fields.values import is_empty, number_in
 from records.files import Record
 from records.rows import Winner
@@ -35,6 +36,8 @@ MODELS = (
     ("chosen_model", "rejected_model"),
 )
 """Where a row about two answers says who wrote them."""
+GRADES = {1.0: 0.0, 1.5: 0.5, 2.0: 1.0, 0.0: 0.5}
+"""The preference for b of the numbers that are also codes; 0 is AlpacaEval's mark for a draw."""
 CHOSEN: dict[str, Winner] = {"chosen": "a", "rejected": "b"}
 FASTCHAT = ("question_id", "judge")
 FAILED = -1
@@ -51,6 +54,8 @@ class Columns:
     codes: dict[str, Winner] = field(default_factory=lambda: CODES)
     usual: str | None = None
     """The column with the verdicts that `settled` found by its name, where none was given."""
+    graded: bool = False
+    """Whether its numbers are preferences from 1 to 2, as `settled` finds: then a whole 1 is P(b) = 0 and no code."""
 
     def verdict_in(self, record: Record) -> str | None:
         """Return the name of the column with the verdict, or None; the label's own column is never one."""
@@ -82,13 +87,21 @@ class Columns:
         names = dict.fromkeys(name for record in records for name in record)
         if self.verdict is not None:
             _check_there("--verdict-column", self.verdict, names)
-            return self
+            return replace(self, graded=self._is_graded(records, self.verdict))
         known = [name for name in VERDICT if name in names]
         results = [name for name in names if name.endswith(RESULT) and name not in VERDICT]
         first = next((name for name in known if name != label), next(iter(results or known), None))
         if first in results and len(results) > 1:
             raise InputError(f"several columns may hold the verdicts: {', '.join(results)}; give --verdict-column")
-        return replace(self, usual=first)
+        return replace(self, usual=first, graded=self._is_graded(records, first))
+
+    def _is_graded(self, records: Sequence[Record], name: str | None) -> bool:
+        """Return whether a cell of the column lies between two codes; 1.5 is a tie's code too."""
+        return self.codes is CODES and any(
+            1 < number < 2 and number != 1.5
+            for record in records
+            if name is not None and (number := number_in(record.get(name))) is not None
+        )
 
 
 def columns_of(verdict: str | None, human: str | None, row_id: str | None, codes: str | None) -> Columns:
@@ -150,9 +163,9 @@ def verdict_of(record: Record, columns: Columns) -> Verdict:
         if FAILED in scores:
             return Verdict(None, error=MINUS_ONE)
         return verdict_by_scores(*map(Grade, scores))
-    winner, preference = winner_of(cell, columns.codes)
+    winner, preference = winner_of(cell, columns.codes, record, graded=columns.graded)
     if winner is None:
-        winner = CHOSEN.get(key_of(cell)) or by_model(cell, record)
+        winner = CHOSEN.get(key_of(cell))
     if winner is None:
         return Verdict(None, error=str(record.get("error") or f"no verdict in {cell!r}"))
     stated = number_in(record.get("preference_b"))
@@ -186,19 +199,34 @@ def is_failed(record: Record, score: float | None) -> bool:
     return score == FAILED and all(name in record for name in FASTCHAT)
 
 
-def winner_of(cell: object, codes: dict[str, Winner]) -> tuple[Winner | None, float | None]:
+def winner_of(
+    cell: object, codes: dict[str, Winner], record: Record | None = None, *, graded: bool = False
+) -> tuple[Winner | None, float | None]:
     """Return the winner that a cell names and, where it is a number between 1 and 2, the preference for b.
 
-    That is how AlpacaEval 2 writes a preference: 1 for the first answer, 2 for the second.
+    That is how AlpacaEval 2 writes a preference: 1 for the first answer, 2 for the second; in a column of such numbers
+    (`graded`) 1, 2 and its two draws, 1.5 and 0, are preferences too. A cell of a `record` may also name an answer's
+    field or its model; where that is the word for the other side it names none.
     """
-    if cell is None or isinstance(cell, bool):
+    if cell is None:
         return None, None
     number = number_in(cell)
+    if record is not None and (codes is CODES or meaning_of(cell, codes) is None):
+        names = answers_of(record)
+        if names is not None and (side := by_name(cell, names)) is not None:
+            return side, None
+        if (side := by_model(cell, record)) is not None:
+            return (side if meaning_of(cell, codes) in (None, side) else None), None
     if (winner := meaning_of(cell, codes)) is not None:
-        return winner, None
+        return winner, GRADES.get(number) if graded and number is not None else None
     if codes is CODES and number is not None and 1 < number < 2:
         return ("a" if number < 1.5 else "b"), number - 1
     return None, None
+
+
+def answers_of(record: Record) -> tuple[str, str] | None:
+    """Return the names of the fields with the two answers of a row, or None where it does not have them."""
+    return next((names for names in SIDES if all(name in record for name in names)), None)
 
 
 def number_of(record: Record, name: str) -> float:
@@ -250,9 +278,7 @@ def _by_orders(first: Winner | None, second: Winner | None) -> Verdict:
 def by_model(cell: object, record: Record) -> Winner | None:
     """Return the side whose model a cell names, or None."""
     models = models_in(record)
-    if models is None or models[0] == models[1] or cell not in models:
-        return None
-    return "a" if cell == models[0] else "b"
+    return None if models is None else by_model_name(cell, models)
 
 
 def _score_names(record: Record) -> list[tuple[str, str]]:

@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from random import Random
+from statistics import fmean
 
+from records.fields.rankings import places_by_text
 from records.files import check_limit
-from records.keys import derived_seed
-from records.rows import Message, Winner
+from records.keys import content_key, derived_seed
+from records.rows import Message, Winner, text_of
 from records.shapes import UNKNOWN_MODEL
 
 CODE: dict[Winner, int] = {"a": -1, "tie": 0, "b": 1}
+ANSWER_KEYS = ("response_id", "answer_id")
+"""Keys that name an answer rather than a row: two people's scores of it share them."""
 SWAPPED: dict[Winner, Winner] = {"a": "b", "b": "a", "tie": "tie"}
 
 
@@ -75,6 +79,8 @@ class LabelledSet:
     """The column of the label."""
     codes: dict[str, Winner] | None = None
     """What the set's own numbers mean, where it is not what they usually mean; its verdicts have them too."""
+    from_one: bool = False
+    """Whether its own labels show that 1 is the first answer and 2 the second."""
     n_records: int = 0
     """How many records the file has, bad ones too."""
     whole: bool = True
@@ -120,6 +126,20 @@ class Grade:
     mass: float | None = None
 
 
+@dataclass(frozen=True)
+class Within:
+    """Two scored answers to one prompt as a pair."""
+
+    pair: LabelledPair
+    a: tuple[int, ...]
+    """The places of the scores of a: several where several people scored it."""
+    b: tuple[int, ...]
+
+    def verdict(self, grades: Sequence[Grade]) -> Verdict:
+        """Return the verdict that the grades come to, which stand in the order of the scores."""
+        return verdict_by_scores(*(mean_grade([grades[place] for place in places]) for places in (self.a, self.b)))
+
+
 def majority(labels: Sequence[Winner]) -> Winner:
     """Return the label that most give; where no one label has the most votes it is a tie."""
     counts = Counter(labels).most_common(2)
@@ -136,23 +156,54 @@ def from_preferred(pair_id: str, prompt: str | list[Message], chosen: str, rejec
     return LabelledPair(pair_id, prompt, chosen, rejected, "a", group, drawn=True)
 
 
-def pairs_within(scores: Sequence[LabelledScore]) -> list[tuple[LabelledPair, int, int]]:
-    """Return every two answers of one group as a pair, after it the places of a and b; equal scores are ties."""
+def pairs_within(scores: Sequence[LabelledScore]) -> list[Within]:
+    """Return every two answers of one group as a pair; equal scores are ties.
+
+    An answer that several people scored is one, with the mean of their scores: no judge can order a text and itself.
+    """
     groups: dict[str, list[int]] = {}
     for place, item in enumerate(scores):
         groups.setdefault(item.group, []).append(place)
-    return [_pair(scores, i, j) for places in groups.values() for i, j in combinations(places, 2)]
+    found = []
+    for places in groups.values():
+        answers = places_by_text(_identity(scores[place]) for place in places)
+        own = [tuple(places[i] for i in answer) for answer in answers]
+        found += [_pair(scores, one, other) for one, other in combinations(own, 2)]
+    return found
 
 
-def _pair(scores: Sequence[LabelledScore], i: int, j: int) -> tuple[LabelledPair, int, int]:
-    if derived_seed("side", scores[i].id, scores[j].id) % 2:
+def n_distinct(scores: Sequence[LabelledScore]) -> int:
+    """Return how many answers the scores are of: fewer where several people scored one."""
+    return len({(item.group, _identity(item)) for item in scores})
+
+
+def _identity(item: LabelledScore) -> str:
+    """Return what tells an answer from the others to its prompt: its text, or where there is none its key."""
+    if item.response.strip():
+        return content_key(text_of(item.prompt), item.response.strip())
+    own = next((item.keys[name] for name in ANSWER_KEYS if name in item.keys), item.id)
+    return content_key("key", own, item.model, item.meta)
+
+
+def _pair(scores: Sequence[LabelledScore], i: tuple[int, ...], j: tuple[int, ...]) -> Within:
+    if derived_seed("side", scores[i[0]].id, scores[j[0]].id) % 2:
         i, j = j, i
-    a, b = scores[i], scores[j]
-    label: Winner = "tie" if a.score == b.score else "a" if a.score > b.score else "b"
+    a, b = scores[i[0]], scores[j[0]]
+    score_a, score_b = (fmean(scores[place].score for place in places) for places in (i, j))
+    label: Winner = "tie" if score_a == score_b else "a" if score_a > score_b else "b"
     pair = LabelledPair(
         f"{a.id}/{b.id}", a.prompt, a.response, b.response, label, a.group, (), a.model, b.model, dict(a.meta)
     )
-    return pair, i, j
+    return Within(pair, i, j)
+
+
+def mean_grade(grades: Sequence[Grade]) -> Grade:
+    """Return what a judge's grades of one answer come to: their mean, as of its samples."""
+    told = [grade for grade in grades if grade.score is not None]
+    if len(told) < 2:
+        return (told or grades)[0]
+    mass = min((grade.mass for grade in told if grade.mass is not None), default=None)
+    return Grade(fmean(grade.score for grade in told if grade.score is not None), mass=mass)
 
 
 def verdict_by_scores(a: Grade, b: Grade) -> Verdict:

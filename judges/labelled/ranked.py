@@ -1,8 +1,7 @@
 """Several answers to one prompt in the order in which people ranked them."""
 
-from itertools import permutations
-
 from records import Message, Response, messages_of
+from records.fields.rankings import ordered_places
 from records.keys import content_key
 from records.rows import Row
 from records.shapes import UNKNOWN_MODEL
@@ -29,9 +28,11 @@ class RankedAnswers(Row, frozen=True, kw_only=True):
 
 
 def ordered_pairs(ranked: RankedAnswers) -> list[tuple[int, int]]:
-    """Return the places of every two answers that people ordered, the better one first; a text twice is no pair."""
-    places, ranks, texts = range(len(ranked.ranks)), ranked.ranks, ranked.responses
-    return [(i, j) for i, j in permutations(places, 2) if ranks[i] < ranks[j] and texts[i] != texts[j]]
+    """Return the places of every two answers that people ordered, the better one first.
+
+    A text that stands there several times is one answer, at its first place and with the mean of its ranks.
+    """
+    return ordered_places(ranked.responses, [-rank for rank in ranked.ranks])
 
 
 def opening_of(ranked: RankedAnswers) -> str:

@@ -35,10 +35,19 @@ def read_ranked(source: str | Path, bad: BadRows) -> list[RankedAnswers]:
     records = list(read_records(source, bad))
     reader = _reader_for(records[0][1], source)
     notes, found = Notes(str(source)), list[RankedAnswers]()
+    known, n_repeats = set[str](), 0
     for where, ranked in reader(records, bad):
-        if _is_usable(where, ranked, bad):
-            found.append(ranked)
-            notes.rendered(where, [ranked])
+        if not _is_usable(where, ranked, bad):
+            continue
+        key = content_key(ranked.prompt, sorted(zip(ranked.responses, ranked.ranks, strict=True)))
+        if key in known:
+            n_repeats += 1
+            continue
+        known.add(key)
+        found.append(ranked)
+        notes.rendered(where, [ranked])
+    if n_repeats:
+        say(f"{source}: {n_repeats} rows repeat another one, its answers and their ranks, and are not counted")
     if not bad.quiet:
         notes.say()
     if not found:
@@ -70,8 +79,9 @@ def _reader_for(record: Record, source: str | Path) -> Reader:
 def _is_usable(where: str, ranked: RankedAnswers, bad: BadRows) -> bool:
     if ordered_pairs(ranked):
         return True
-    n = len(ranked.responses)
-    bad.add(RowError(f"{where}: {f'all {n} answers are tied' if n > 1 else 'one answer only: nothing to rank'}"))
+    n, n_texts = len(ranked.responses), len(set(ranked.responses))
+    why = f"all {n} answers are tied" if n_texts > 1 else f"all {n} answers are one text: nothing to rank"
+    bad.add(RowError(f"{where}: {why if n > 1 else 'one answer only: nothing to rank'}"))
     return False
 
 

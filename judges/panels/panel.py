@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 SERVED = re.compile(r"(?P<model>.+)@(?P<base_url>https?://.+)")
 
+SAME = (
+    "nothing that changes a verdict differs between them (a served model is known by its name and what its server says "
+    "of it: served_as, in a judge's TOML file, tells two apart)"
+)
+
 T = TypeVar("T")
 RowT = TypeVar("RowT", Judgment, Comparison)
 Member = tuple[EngineOptions, JudgeOptions]
@@ -71,10 +76,7 @@ def panel_fingerprint(fingerprints: Sequence[str], rule: Aggregate | None, quoru
     Raises InputError where two judges have the same fingerprint, hence always the same verdict.
     """
     if len(set(fingerprints)) < len(fingerprints):
-        raise InputError(
-            "two judges of the panel are the same: nothing that changes a verdict differs between them (a served model "
-            "is known by its name and what its server says of it: served_as, in a judge's TOML file, tells two apart)"
-        )
+        raise InputError(f"two judges of the panel are the same: {SAME}")
     return content_key("panel", sorted(fingerprints), rule, _quorum(quorum, len(fingerprints)))
 
 

@@ -1,18 +1,22 @@
 """Makes the rows of a panel from those of its judges, each of whom has a file of its own."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from console.errors import EngineError
+from console.address import shown
+from console.again import is_dry_run
+from console.errors import EngineError, InputError
 from console.table import Cell
+from engines.options import is_served
 from engines.scripted import ScriptedEngine
-from judges.judging.judge import Judge
+from judges.judging.judge import Judge, open_judge
 from judges.judging.stream import WINDOW, Source, Summary, windows
 from judges.options import PanelOptions
 from judges.panels.agreement import Level, agreement_table, step_of
-from judges.panels.panel import combine, combine_comparisons, panel_fingerprint
+from judges.panels.panel import SAME, Member, combine, combine_comparisons, panel_fingerprint
 from records import Comparison, Judgment, Store
 from records.store import write_rows
 
@@ -22,6 +26,29 @@ VALUES = {"a": 0.0, "tie": 0.5, "b": 1.0, None: None}
 def without_model(judge: Judge) -> Judge:
     """Return `judge` with its names alone, so that its model's memory is free for the next one."""
     return replace(judge, engine=ScriptedEngine(name=judge.engine.name, digest=judge.engine.digest))
+
+
+def open_members(members: Sequence[Member], words: Sequence[str], seed: int) -> deque[Judge]:
+    """Return the judges of a panel in their order, each to be taken out when it is its turn, so that its model can go.
+
+    Raises InputError, before anything is asked, where two are the same although their `words`, of --judge, differ: two
+    servers that serve one name, or two names of one folder.
+    """
+    from engines.options import open_engine
+
+    found = deque(open_judge(open_engine(engine), options, seed) for engine, options in members)
+    names = [(one.served_as or one.model) if is_served(one) else None for one, _ in members]
+    known: dict[str, str] = {}
+    for judge, (one, _), name, word in zip(found, members, names, words, strict=True):
+        if name is not None and names.count(name) == 1:
+            continue  # no other can be it, and its server need not be there yet
+        if name is not None and one.served_as is None and is_dry_run():
+            continue  # its server is not asked what it serves, which may tell it from the other
+        if (other := known.setdefault(judge.fingerprint, word)) is not word:
+            raise InputError(
+                f"--judge {shown(word)}: the panel has the same judge already, --judge {shown(other)}: {SAME}"
+            )
+    return found
 
 
 @dataclass(frozen=True)

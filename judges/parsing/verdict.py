@@ -6,16 +6,19 @@ A stored reply can therefore be read again with another parser, rubric or aggreg
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean, median
 
 import msgspec
 
+from console.flags import spelled
+from engines.advice import INSIDE
 from engines.protocol import Choice, Completion
 from judges.options import Aggregate, Reading
 from judges.parsing.parse import parse_reply
 from judges.rubrics.rubric import Rubric
 from records.finish import at_token_limit, cut_off
+from records.reasoning import answer_span
 from records.rows import Judgment, Usage
 
 ROUNDING = 1e-3
@@ -83,11 +86,17 @@ class How:
     min_samples: int | None = None
     """How many samples must be answered for a verdict; None is all. Not in the fingerprint: it has a say only in a row
     that is not complete, and such a row is read again as soon as it is completed."""
+    room: str = "--thinking-tokens or --max-new-tokens makes room for it"
+    """What helps where a reply was cut off inside its reasoning; not in the fingerprint."""
 
 
 def score_of(said: Sequence[Said], how: How) -> Score:
     """Return the score of all replies about one answer; raises nothing, whatever they say."""
-    return _from_distributions(said, how) if how.read == "logprobs" else _from_replies(said, how)
+    score = _from_distributions(said, how) if how.read == "logprobs" else _from_replies(said, how)
+    if not score.missing and score.error is None:
+        return score
+    missing = {place: spelled(why, of_judge=True) for place, why in score.missing.items()}
+    return replace(score, error=score.error and spelled(score.error, of_judge=True), missing=missing)
 
 
 def _from_replies(said: Sequence[Said], how: How) -> Score:
@@ -126,7 +135,7 @@ def _read(said: Said, how: How) -> tuple[float | None, str | None, dict[str, flo
     if said.error or said.reply is None:
         return None, said.error or "no reply", None
     if reason := cut_off(said.finish_reason):
-        return None, not_whole(reason, said.finish_reason), None
+        return None, _not_whole(said, how, reason), None
     verdict = parse_reply(said.reply, how.rubric, structured=how.read == "structured")
     return verdict.value, verdict.error, verdict.criteria
 
@@ -190,10 +199,13 @@ def are_logprobs(found: Sequence[float | None]) -> bool:
     return all(logprob is None or logprob <= ROUNDING for logprob in found)  # NaN is not
 
 
-def not_whole(reason: str, finish_reason: str | None) -> str:
+def _not_whole(said: Said, how: How, reason: str) -> str:
     """Return in words that a reply is not whole, with what helps where something does."""
-    advice = ": raise --max-new-tokens" if at_token_limit(finish_reason) else ""
-    return f"truncated: the reply was cut off ({reason}){advice}"
+    if not at_token_limit(said.finish_reason):
+        return f"truncated: the reply was cut off ({reason})"
+    if answer_span(said.reply or "", how.rubric.reasoning_tags) is None:
+        return f"truncated: the reply was {INSIDE} ({reason}): {how.room}"
+    return f"truncated: the reply was cut off ({reason}): raise --max-new-tokens"
 
 
 def is_choice(rubric: Rubric, label: str, text: str, choice: str) -> bool:

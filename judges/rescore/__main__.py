@@ -17,7 +17,7 @@ from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import say, tell, tell_json
 from console.ranges import Count, CountOr0, Share
-from console.writing import OutFile
+from console.writing import OutRows
 from judges.options import Aggregate, JudgeOptions
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ class Config(Flags):
     """No verdict where the choices have less probability than this together (logprobs)."""
     min_samples: Count | None = None
     """No verdict where fewer samples than this were answered; the default is all (text, structured)."""
-    out: OutFile | None = None
+    limit: Count | None = None
+    """Only the first N rows."""
+    out: OutRows | None = None
     """Where the new rows go; the default is <file>-rescored.jsonl beside FILE."""
     show: CountOr0 = 3
     """Print so many of the rows that changed."""
@@ -47,13 +49,15 @@ class Config(Flags):
 def main(config: Config) -> None:
     """Read, rescore, write and print a table."""
     from judges.rescore.rereading import Again, Changes, latest_rows
+    from records.files import check_limit, take
     from records.inputs import check_out
     from records.store import set_aside, write_rows
 
     if config.file is None:
         raise InputError("name a file of judgments or comparisons")
+    check_limit(config.limit)
     check_out(config.out, config.file)
-    rows = latest_rows(config.file)
+    rows = take(latest_rows(config.file), config.limit)
     again = Again(Changes(config.rubric, config.aggregate, config.min_mass, config.min_samples, config.show))
     out = config.out or config.file.with_name(f"{config.file.stem}-rescored.jsonl")
     if config.dry_run:

@@ -6,15 +6,17 @@ for evidence in gather(engine, responses, search, options):
     score, reason = verified_score(evidence, rubric_score, 0, 5, options.verify)
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from msgspec.structs import replace
+import msgspec
 
+from console.errors import EngineError
 from engines.protocol import Engine
+from judges.judging.judge import NOT_ASKED
 from judges.judging.question import load_question
 from judges.retrieval.claims import CLAIMS_VERSION, SAMPLING, Claims, ask_for_claims, claims_of_sentences
 from judges.retrieval.equations import EQUATIONS_VERSION
@@ -23,7 +25,7 @@ from judges.retrieval.rows import CheckedClaim, ClaimsFrom, Evidence
 from judges.retrieval.search.search import Search
 from judges.retrieval.tools import Decision, check_arithmetic, choose_tools
 from judges.retrieval.verifier import Verifier
-from judges.retrieval.verify import open_verifier, verify
+from judges.retrieval.verify import Stopped, open_verifier, verify
 from records.keys import content_key
 from records.rows import Response, Usage
 
@@ -64,8 +66,9 @@ class Agent:
     ) -> Iterator[Evidence]:
         """Yield the evidence on each response whose evidence id is not in `done`, window by window, in order.
 
-        `unfinished` has stored rows by id for which calls failed: only what these lack is asked for. Raises EngineError
-        where the search or the engine gives nothing at all.
+        `unfinished` has stored rows by id for which calls failed: only what these lack is asked for. Where the search
+        or the engine stops with an EngineError, or the user stops it, what was found out until then comes before, as
+        rows that are not finished.
         """
         for start in range(0, len(responses), WINDOW):
             window = responses[start : start + WINDOW]
@@ -74,48 +77,80 @@ class Agent:
             before = {i: unfinished[row_id] for i, row_id in enumerate(ids) if row_id in unfinished and i not in skip}
             for row in self._window(window, skip, before):
                 earlier = unfinished.get(row.id)
-                yield replace(row, usage=earlier.usage + row.usage) if earlier else row
+                yield msgspec.structs.replace(row, usage=earlier.usage + row.usage) if earlier else row
 
     def _window(self, window: Sequence[Response], skip: set[int], before: dict[int, Evidence]) -> Iterator[Evidence]:
         empty = {index for index, response in enumerate(window) if not response.response.strip()} - skip
-        chosen = {index: Decision(row.tool, row.tool_probabilities) for index, row in before.items() if row.tool}
-        listed = {index: _claims_of(row) for index, row in before.items() if row.error is None}
-        decisions = chosen | self._decisions(window, skip | empty | chosen.keys())
-        to_search = {index for index, decision in decisions.items() if decision.tool == "search"}
-        claims = {**listed, **self._claims(window, to_search - listed.keys())}
-        checked = self._verified({index: claims[index] for index in to_search if index in claims}, before)
+        decisions = {index: Decision(row.tool, row.tool_probabilities) for index, row in before.items() if row.tool}
+        claims = {index: _claims_of(row) for index, row in before.items() if row.error is None or row.claims}
+        checked: dict[int, list[tuple[CheckedClaim, Usage]]] = {}
+        stop: BaseException | None = None
+        try:
+            for index, decision in self._decisions(window, skip | empty | decisions.keys()):
+                decisions[index] = decision
+            to_search = {index for index, decision in decisions.items() if decision.tool == "search"}
+            for index, listed in self._claims(window, to_search - claims.keys()):
+                claims[index] = listed
+            self._verify({index: claims[index] for index in to_search if index in claims}, before, checked)
+        except (EngineError, KeyboardInterrupt) as error:
+            stop = error
         for index, response in enumerate(window):
             if index in empty:
                 yield self._row(response, Decision(None, error=EMPTY), [], None, None)
             elif index in decisions:
-                yield self._evidence(response, decisions[index], claims.get(index), checked.get(index, []))
+                is_last = stop is not None and decisions[index].tool == "search" and index not in checked
+                how = self._unfinished if is_last else self._evidence
+                row = how(response, decisions[index], claims.get(index), checked.get(index, []))
+                if stop is None or row.usage != Usage():  # or the stop came before anything was paid for
+                    yield row
+        if stop is not None:
+            raise stop
 
-    def _decisions(self, window: Sequence[Response], skip: set[int]) -> dict[int, Decision]:
+    def _decisions(self, window: Sequence[Response], skip: set[int]) -> Iterable[tuple[int, Decision]]:
         if self.options.tool == "auto":
-            return dict(choose_tools(self.engine, window, skip)) if len(skip) < len(window) else {}
-        return {index: Decision(self.options.tool) for index in range(len(window)) if index not in skip}
+            return choose_tools(self.engine, window, skip) if len(skip) < len(window) else ()
+        return [(index, Decision(self.options.tool)) for index in range(len(window)) if index not in skip]
 
-    def _claims(self, window: Sequence[Response], wanted: set[int]) -> dict[int, Claims]:
+    def _claims(self, window: Sequence[Response], wanted: set[int]) -> Iterable[tuple[int, Claims]]:
         n = self.options.max_claims
         if self.options.claims == "sentences":
-            return {index: claims_of_sentences(window[index], n) for index in sorted(wanted)}
-        return dict(ask_for_claims(self.engine, window, set(range(len(window))) - wanted, n)) if wanted else {}
+            return [(index, claims_of_sentences(window[index], n)) for index in sorted(wanted)]
+        return ask_for_claims(self.engine, window, set(range(len(window))) - wanted, n) if wanted else ()
 
-    def _verified(
-        self, claims: dict[int, Claims], before: dict[int, Evidence]
-    ) -> dict[int, list[tuple[CheckedClaim, Usage]]]:
-        """Return the checked claims of each response; all claims go to the search and to the verifier in one call."""
+    def _verify(
+        self,
+        claims: dict[int, Claims],
+        before: dict[int, Evidence],
+        checked: dict[int, list[tuple[CheckedClaim, Usage]]],
+    ) -> None:
+        """Put the checked claims of each response into `checked`; all go to the search and the verifier in one call."""
         owners = [(index, text) for index in sorted(claims) for text in claims[index].texts]
         if not owners or self.search is None:
-            return {}
+            return
         texts = [text for _, text in owners]
-        checked: dict[int, list[tuple[CheckedClaim, Usage]]] = {}
         found = self.search.search(texts, self.options.k)
         earlier = {(index, claim.claim): claim for index, row in before.items() for claim in row.claims}
         known = [earlier.get(owner) for owner in owners]
-        for (index, _), claim in zip(owners, verify(self.verifier, texts, found, known), strict=True):
+        stop: BaseException | None = None
+        try:
+            answers = verify(self.verifier, texts, found, known)
+        except Stopped as stopped:
+            answers, stop = stopped.checked, stopped.__cause__
+        for (index, _), claim in zip(owners, answers, strict=True):
             checked.setdefault(index, []).append(claim)
-        return checked
+        if stop is not None:
+            raise stop
+
+    def _unfinished(
+        self, response: Response, decision: Decision, claims: Claims | None, _: list[tuple[CheckedClaim, Usage]]
+    ) -> Evidence:
+        """Return the row of an answer that was not come to: what is paid for is not asked again."""
+        if claims is None:
+            return self._evidence(response, replace(decision, error=NOT_ASKED), None, [])
+        if claims.error or not claims.texts:
+            return self._evidence(response, decision, claims, [])
+        waiting = [CheckedClaim(claim=text, verdict=None, reason=NOT_ASKED) for text in claims.texts]
+        return self._row(response, decision, waiting, claims.origin, claims.reason, claims.usage, NOT_ASKED)
 
     def _evidence(
         self, response: Response, decision: Decision, claims: Claims | None, checked: list[tuple[CheckedClaim, Usage]]

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from console.errors import EngineError
 from engines.protocol import Engine, advised
+from judges.judging.judge import NOT_ASKED
 from judges.judging.question import load_question
 from judges.parsing.verdict import usage_of
 from judges.retrieval.options import EvidenceOptions
@@ -17,6 +19,14 @@ from records.rows import Usage
 
 HERE = Path(__file__).parent
 DECIDED: tuple[Verdict, Verdict] = ("supported", "refuted")
+
+
+class Stopped(Exception):  # noqa: N818 (nothing is wrong with the program)
+    """The verifier could not go on, for the reason that is the cause; what it had read is in `checked`."""
+
+    def __init__(self, checked: "list[tuple[CheckedClaim, Usage]]") -> None:
+        super().__init__()
+        self.checked = checked
 
 
 @dataclass(frozen=True)
@@ -58,18 +68,26 @@ def verify(
     """Return each claim with its verdict, and what that cost; `found` has the passages of each claim.
 
     `known` has for each claim what an earlier run found: only passages whose call failed then are asked about again.
+    Raises Stopped where the verifier raises EngineError, or the user stops it.
     """
     before = known or [None] * len(claims)
     pairs = [(claim, passage) for claim, passages in zip(claims, found, strict=True) for passage in passages]
     readings = dict(enumerate(_known(passage, one) for one, own in zip(before, found, strict=True) for passage in own))
     todo = [position for position, reading in readings.items() if reading is None]
-    if todo:
-        readings |= {todo[index]: reading for index, reading in verifier.read([pairs[place] for place in todo])}
+    stop: BaseException | None = None
+    try:
+        for index, found_out in verifier.read([pairs[place] for place in todo]) if todo else ():
+            readings[todo[index]] = found_out
+    except (EngineError, KeyboardInterrupt) as error:
+        stop = error
+        readings |= {place: Reading(None, error=NOT_ASKED) for place in todo if readings[place] is None}
     checked, start = [], 0
     for claim, passages in zip(claims, found, strict=True):
         own = [reading for place in range(start, start + len(passages)) if (reading := readings[place])]
         start += len(passages)
         checked.append((decide(claim, passages, own), sum((reading.usage for reading in own), Usage())))
+    if stop is not None:
+        raise Stopped(checked) from stop
     return checked
 
 

@@ -6,8 +6,8 @@ verdicts become one.
 """
 
 import math
+import os
 import re
-import tomllib
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from console.errors import InputError
+from console.reading import read_text, read_toml
 from judges.fences.code import PLACEHOLDER, VERSION, tags_in
 from judges.options import Aggregate
 
@@ -161,17 +162,19 @@ def load_rubric(name: str) -> Rubric:
     Raises InputError, naming the file and the key, where it is broken.
     """
     path = Path(name) if name.endswith(".toml") else HERE / f"{name}.toml"
-    if not path.exists() or (path.parent == HERE and name not in rubric_names()):
+    if not os.path.lexists(path) or (path.parent == HERE and name not in rubric_names()):
         raise InputError(f"no rubric '{name}'; give one of {', '.join(rubric_names())}, or the path of a .toml file")
+    table = read_toml(path)
+    labels = table.get("labels")
+    table.setdefault("label", labels[0] if isinstance(labels, list) and labels else "")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        table.setdefault("label", next(iter(table.get("labels") or []), ""))
-        table["prompt"] = (path.parent / str(table.get("prompt"))).read_text(encoding="utf-8").strip()
-        rubric = msgspec.convert(table, Rubric)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {error}") from None
-    except OSError as error:
+        table["prompt"] = read_text(path.parent / str(table.get("prompt"))).strip()
+    except InputError as error:
         raise InputError(f"{path}: 'prompt': its file cannot be read: {error}") from None
+    try:
+        rubric = msgspec.convert(table, Rubric)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path}: {error}") from None
     for problem in _problems(rubric):
         raise InputError(f"{path}: {problem}")
     return rubric

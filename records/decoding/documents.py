@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from console.errors import InputError, RowError
+from console.reading import TOO_LONG_A_NUMBER
 from records.decoding.bad_rows import BadRows
 from records.decoding.lines import decode_line
 
@@ -16,6 +17,9 @@ ENVELOPES = ("data", "rows", "examples", "records", "items", "train", "validatio
 """Names under which people keep the one list of a JSON object."""
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|["\[\]{},]', re.DOTALL)
 SHOWN_FIELDS = 8
+NEWLINE = b"\n"
+MOST_DEEP = 100_000
+"""Brackets that are open at once; a row nested a thousandfold is a bad row, one nested further is no row at all."""
 
 
 def is_document(line: bytes) -> bool:
@@ -23,11 +27,16 @@ def is_document(line: bytes) -> bool:
     line = line.strip()
     if not line.startswith((b"[", b"{")):
         return False
+    if line.startswith(b"["):
+        try:
+            return all(raw.startswith(b"{") for raw in map(bytes, msgspec.json.decode(line, type=list[msgspec.Raw])))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # over several lines, or damaged
+            return True
     try:
-        value = decode_line(line)
-    except InputError:  # a list over several lines, or an object with its fields below
-        return line.startswith(b"[") or line.endswith((b"{", b"[", b","))
-    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+        decode_line(line)
+    except InputError:  # an object with its fields below
+        return line.endswith((b"{", b"[", b","))
+    return False
 
 
 def read_document(path: Path, data: bytes, bad: BadRows) -> Iterator[tuple[str, Any]]:
@@ -55,10 +64,10 @@ def _rows(path: Path, data: bytes, bad: BadRows) -> Iterator[tuple[str, Any]]:
         yield f"{path}: row {number}", row
 
 
-def _elements(path: Path, data: bytes) -> list[bytes]:
+def _elements(path: Path, data: bytes) -> Iterable[bytes]:
     """Return the bytes of each element of a JSON list, so that one which cannot be decoded does not take the rest."""
     try:
-        return [bytes(raw) for raw in msgspec.json.decode(data, type=list[msgspec.Raw])]
+        return map(bytes, msgspec.json.decode(data, type=list[msgspec.Raw]))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _split(path, data)
 
@@ -73,6 +82,8 @@ def _split(path: Path, data: bytes) -> list[bytes]:
             break
         if sign in (b"[", b"{"):
             depth += 1
+            if depth > MOST_DEEP:
+                raise InputError(f"{path}:{data.count(NEWLINE, 0, token.end()) + 1}: not JSON: nested too deeply")
             start = token.end() if depth == 1 else start
         elif sign in (b"]", b"}"):
             depth -= 1
@@ -99,8 +110,10 @@ def _decoded(path: Path, data: bytes) -> Any:
         raise InputError(f"{path}: not UTF-8: byte 0x{data[error.start]:02X} at {error.start}") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
-    except (RecursionError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON: {error}") from None
+    except RecursionError:
+        raise InputError(f"{path}: cannot be read as JSON: nested too deeply") from None
+    except ValueError:
+        raise InputError(f"{path}: cannot be read as JSON: {TOO_LONG_A_NUMBER}") from None
 
 
 def _inside(path: Path, document: dict[str, Any]) -> list[Any]:

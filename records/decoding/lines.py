@@ -4,13 +4,15 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
+from console import reading
 from console.errors import InputError
+from console.reading import TOO_LONG_A_NUMBER, being_read, lines_up_to, size
 
 GZIP = b"\x1f\x8b"
 UTF8_MARK = b"\xef\xbb\xbf"
@@ -19,18 +21,42 @@ DAMAGED = (OSError, EOFError, zlib.error, UnicodeError)
 """What reading a damaged file raises."""
 
 
-def lines_of(path: Path) -> Iterator[bytes]:
+def lines_of(path: Path, most: int | None = None) -> Iterator[bytes]:
     """Yield the lines of a file as UTF-8 with their ends, without byte order marks.
 
     A file that is gzip by its ending or its first bytes is unpacked, UTF-16 is decoded. Raises InputError, naming the
-    file, where it cannot be opened or is damaged; the lines before the damage are yielded first.
+    file, where it cannot be opened or is damaged, and where a line has more than `most` bytes; the lines before the
+    damage are yielded first.
     """
     try:
-        with open_bytes(path) as file:
-            for line in _decoded(file):
+        with being_read(path), open_bytes(path) as packed, _decoded(packed) as file:
+            for line in lines_up_to(file, path, most):
                 yield line.removeprefix(UTF8_MARK)
+    except InputError:
+        raise
     except DAMAGED as error:
         raise InputError(f"{path}: cannot be read: {_reason(error)}") from None
+
+
+def text_of_file(path: Path, most: int | None = None) -> bytes:
+    """Return a whole file as UTF-8, unpacked; raises InputError where it has more than `most` bytes.
+
+    None is MOST_BYTES_A_FILE.
+    """
+    return joined(path, lines_of(path, reading.MOST_BYTES_A_FILE if most is None else most), most)
+
+
+def joined(path: Path, lines: Iterable[bytes], most: int | None = None) -> bytes:
+    """Return the lines of a file that must be read whole as one; raises InputError where they are too many."""
+    most = reading.MOST_BYTES_A_FILE if most is None else most
+    whole = io.BytesIO()
+    for line in lines:
+        if whole.tell() + len(line) > most:
+            raise InputError(
+                f"{path}: has more than {size(most)}, and cannot be read row by row: write it as .jsonl, a row a line"
+            )
+        whole.write(line)
+    return whole.getvalue()
 
 
 def open_bytes(path: Path) -> IO[bytes]:
@@ -62,19 +88,40 @@ def decode_line(line: bytes) -> Any:
     """
     line = line.removeprefix(UTF8_MARK)
     try:
-        return msgspec.json.decode(line)
+        value = msgspec.json.decode(line)
     except RecursionError:
         raise InputError("nested too deeply") from None
     except (msgspec.MsgspecError, UnicodeDecodeError):
         pass
+    else:
+        if isinstance(value, dict):
+            _check_names(line, value)
+        return value
     try:
         return json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8: byte 0x{line[error.start]:02X} at {error.start}") from None
     except RecursionError:
         raise InputError("nested too deeply") from None
-    except ValueError as error:  # also a number of more than 4,300 digits
+    except json.JSONDecodeError as error:
         raise InputError(f"not JSON: {error}") from None
+    except ValueError:
+        raise InputError(f"not JSON: {TOO_LONG_A_NUMBER}") from None
+
+
+def _check_names(line: bytes, value: dict[str, Any]) -> None:
+    """Raise InputError where a row has a field twice with different values, of which a decoder takes the last."""
+    if not any(line.count(b'"' + name.encode("utf-8", "surrogatepass") + b'"') > 1 for name in value):
+        return  # the usual case; else the name may also stand further inside
+    whole: list[tuple[str, Any]] = []
+
+    def fields(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        whole[:] = found  # the object around all others comes last
+        return dict(found)
+
+    json.loads(line, object_pairs_hook=fields)
+    if twice := next((name for name, one in whole if one != value[name] and one == one), None):
+        raise InputError(f"the field '{twice}' is there twice, with different values: keep one")
 
 
 class _Unpacked(gzip.GzipFile):
@@ -89,15 +136,25 @@ class _Unpacked(gzip.GzipFile):
         self._below.close()
 
 
-def _decoded(file: IO[bytes]) -> Iterator[bytes]:
-    head = file.peek(HEAD_BYTES)[:HEAD_BYTES]  # type: ignore[attr-defined]
-    encoding = _encoding(head)
-    if encoding is None:
-        yield from file
-        return
-    with io.TextIOWrapper(file, encoding=encoding, newline="\n") as text:
-        for line in text:
-            yield line.encode()
+class _Utf8:
+    """The lines of a file of another encoding."""
+
+    def __init__(self, file: IO[bytes], encoding: str) -> None:
+        self._text = io.TextIOWrapper(file, encoding=encoding, newline="\n")
+
+    def __enter__(self) -> "_Utf8":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._text.close()
+
+    def readline(self, most: int) -> bytes:
+        return self._text.readline(most).encode()
+
+
+def _decoded(file: IO[bytes]) -> "IO[bytes] | _Utf8":
+    encoding = _encoding(file.peek(HEAD_BYTES)[:HEAD_BYTES])  # type: ignore[attr-defined]
+    return file if encoding is None else _Utf8(file, encoding)
 
 
 def _encoding(head: bytes) -> str | None:

@@ -1,6 +1,7 @@
-"""Reads tables: CSV and TSV, whose cells are text, and Parquet."""
+"""Reads tables: CSV and TSV, whose cells are text."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from records.decoding.bad_rows import BadRows
 from records.decoding.lines import lines_of
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-MOST_BYTES_A_CELL = 1 << 30
+MOST_CHARS_A_CELL = 1 << 28
+MOST_COLUMNS = 100_000
+MOST_LINES_A_ROW = 1_000_000
 OTHERS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
 
 
@@ -21,17 +24,18 @@ def read_csv(path: Path, kind: str, bad: BadRows) -> Iterator[tuple[str, dict[st
     with fewer lacks the last fields. Raises InputError, naming the line, where the quotes are wrong, and for a header
     that another delimiter separates or that names a column twice.
     """
-    csv.field_size_limit(MOST_BYTES_A_CELL)
+    csv.field_size_limit(MOST_CHARS_A_CELL)
     lines = _Lines(path, DELIMITERS[kind])
     reader = csv.reader(lines, delimiter=lines.delimiter, strict=True)
     columns: list[str] = []
     while True:
-        first = lines.number + 1
+        lines.row = first = lines.number + 1
         try:
             cells = next(reader, None)
         except csv.Error as error:
+            problem = " ".join(str(error).split())
             raise InputError(
-                f"{path}:{first}: not {kind[1:].upper()}: {error}: a quote is missing or not doubled"
+                f"{path}:{first}: not {kind[1:].upper()}: {problem}: a quote is missing or not doubled"
             ) from None
         if cells is None:
             return
@@ -46,25 +50,6 @@ def read_csv(path: Path, kind: str, bad: BadRows) -> Iterator[tuple[str, dict[st
             yield where, dict(zip(columns, cells, strict=False))
 
 
-def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the rows of a Parquet file; raises InputError where it is none or damaged."""
-    import pyarrow
-    import pyarrow.parquet
-
-    number = 0
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=1024):
-                for record in batch.to_pylist():
-                    number += 1
-                    yield f"{path}: row {number}", record
-    # A damaged file makes Arrow raise many types, built-in ones among them.
-    except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:200]
-        place = f" after row {number}" if number else ""
-        raise InputError(f"{path}: not a Parquet file, or damaged{place}: {reason}") from None
-
-
 class _Lines:
     """The lines of a CSV file as text; `number` is that of the last one."""
 
@@ -75,6 +60,8 @@ class _Lines:
         """Whether the last line so far has no end."""
         self.delimiter = delimiter
         self._lines = _with_ends(lines_of(path))
+        self.row = 1
+        """Where the row that is being read begins."""
         self._held: str | None = None
         first = next(self, "")
         if first.lower().startswith("sep=") and len(first.strip("\r\n")) == 5:
@@ -91,6 +78,11 @@ class _Lines:
             return held
         line = next(self._lines)
         self.number += 1
+        if self.number - self.row > MOST_LINES_A_ROW:
+            raise InputError(
+                f"{self.path}:{self.row}: this row has more than {MOST_LINES_A_ROW:,} lines: a quote is missing or not "
+                "doubled"
+            )
         self.is_cut = not line.endswith(b"\n")
         try:
             return line.decode("utf-8")
@@ -119,7 +111,9 @@ def _header(cells: list[str], delimiter: str, where: str) -> list[str]:
                     f"{where}: one column named {columns[0]!r}: this table is separated by {name}; save it with "
                     f"{OTHERS[delimiter] if delimiter in OTHERS else repr(delimiter)}, or put a line sep={other} first"
                 )
-    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    if len(columns) > MOST_COLUMNS:
+        raise InputError(f"{where}: {len(columns):,} columns; is it the file that you mean?")
+    twice = sorted(name for name, n in Counter(columns).items() if name and n > 1)
     if twice:
         raise InputError(f"{where}: two columns are named {twice[0]!r}")
     return columns

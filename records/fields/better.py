@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from console.errors import InputError
-from records.fields.labels import Codes, majority_of, side_of, winner_in
+from records.fields.labels import Codes, by_model_name, by_name, key_of, majority_of, side_of, winner_in
 from records.fields.preferences import OWN_CODES, Names, models_of, says_better
 from records.fields.values import Record, is_empty, number_in
 from records.rows import Winner
@@ -25,6 +25,9 @@ def better_in(record: Record, names: Names, codes: Codes | None) -> Winner:
     What is said in several ways must agree.
     """
     if says_better(names):
+        for name, value in label_in(record).items():
+            if by_name(value, names) == "b" or key_of(value) == "rejected":
+                raise InputError(f"'{name}' is {value!r}, and the better answer stands in '{names[0]}': keep one")
         return "a"
     said = _said(record, names, codes)
     if not said:
@@ -50,7 +53,8 @@ def _said(record: Record, names: Names, codes: Codes | None) -> dict[str, Winner
     said: dict[str, Winner] = {}
     meanings = OWN_CODES.get(names) if codes is None else codes
     for name, value in label_in(record).items():
-        said[name] = _by_model(record, names, value, codes) or side_of(value, meanings, name)
+        side = None if codes is not None else by_name(value, names) or _by_model(record, names, value, name)
+        said[name] = side or side_of(value, meanings, name)
     for name in STRENGTHS:
         if not is_empty(record.get(name)):
             said[name] = _by_strength(record[name], name) if codes is None else side_of(record[name], codes, name)
@@ -63,12 +67,13 @@ def _said(record: Record, names: Names, codes: Codes | None) -> dict[str, Winner
     return said
 
 
-def _by_model(record: Record, names: Names, label: object, codes: Codes | None) -> Winner | None:
-    """Return the side whose model a label names, where that is no label otherwise."""
-    if codes is not None or not isinstance(label, str) or winner_in(label) is not None:
-        return None
-    places = [place for place, side in enumerate(names) if any(record.get(name) == label for name in models_of(side))]
-    return (("a", "b")[places[0]]) if len(places) == 1 else None
+def _by_model(record: Record, names: Names, label: object, field: str) -> Winner | None:
+    """Return the side whose model a label names; raises InputError where it is also a word for the other side."""
+    first, second = (next((record[name] for name in models_of(one) if record.get(name)), None) for one in names)
+    side = by_model_name(label, (first, second))
+    if side is not None and winner_in(label) not in (None, side):
+        raise InputError(f"'{field}' is {label!r}, which names the model of one answer and the place of the other")
+    return side
 
 
 def _by_strength(value: object, name: str) -> Winner:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from console.errors import InputError
 from records.fields.better import label_in
-from records.fields.labels import Codes, Scale
-from records.fields.preferences import has_own_codes, names_in
+from records.fields.labels import Codes, Scale, by_name
+from records.fields.preferences import counts_from_one, counts_from_zero, has_own_codes, names_in
 from records.files import BadRows, Record, read_records
 
 LABELLED_WITHIN = 20
@@ -22,7 +22,8 @@ class Labels:
     def seen(self, record: Record) -> Record:
         """Return the record, its labels counted."""
         if self._codes is None:
-            self._scale.add(_labels_of(record))
+            from_zero = counts_from_zero(_names(record))
+            self._scale.add(_labels_of(record), from_zero=from_zero, from_one=counts_from_one(record))
         return record
 
     def check(self) -> None:
@@ -48,7 +49,9 @@ def check_codes(source: str | Path, codes: Codes | None, flag: str = "--codes") 
 def _labels_of(record: Record) -> list[object]:
     """Return the labels of a record whose meaning its format does not fix."""
     names = _names(record)
-    return list(label_in(record).values()) if names and not has_own_codes(names) else []
+    if not names or has_own_codes(names):
+        return []
+    return [label for label in label_in(record).values() if not by_name(label, names)]
 
 
 def _names(record: Record) -> tuple[str, str] | None:

@@ -8,6 +8,7 @@ from records.fields.values import number_in
 from records.rows import Winner
 
 Codes = Mapping[str, Winner]
+SHOWN = 4
 
 ANSWERS = ("", "model_", "response_", "output_", "answer_", "assistant_", "option_", "completion_", "candidate_")
 """What stands before a side's letter or number."""
@@ -17,7 +18,8 @@ SIDES: tuple[tuple[Winner, str, tuple[str, ...]], ...] = (
 )
 TIES = (
     "tie", "0", "1.5", "draw", "a=b", "b=a", "[[c]]", "[[a=b]]", "[[b=a]]", "both", "equal", "same", "both_bad",
-    "bothbad", "both_good", "tie_(inconsistent)", "tie_(bothbad)", "tie_(both_bad)",
+    "bothbad", "both_good", "tie_(inconsistent)", "tie_(bothbad)", "tie_(both_bad)", "tied", "equally_good",
+    "equally_bad", "no_preference",
 )  # fmt: skip
 CODES: dict[str, Winner] = {
     **{f"{name}{sign}": side for side, signs, _ in SIDES for name in ANSWERS for sign in signs},
@@ -32,6 +34,8 @@ ZERO_FIRST: dict[str, Winner] = {"0": "a", "1": "b", "2": "tie"}
 """Auto-J's codes."""
 ONE_OR_ZERO: dict[str, Winner] = {"1": "a", "0": "b"}
 """SHP's codes: 1 where the first answer is the better one."""
+ZEROTH = {f"{word}0" for name in ANSWERS if name for word in (name, name.rstrip("_"))}
+"""Words for the first answer where answers count from 0: beside them `response_1` is the second."""
 SIGNS = re.compile(r"\s*([<>=]+)\s*")
 GAPS = re.compile(r"[\s-]+")
 
@@ -70,7 +74,7 @@ def winner_in(label: object, codes: Codes | None = None) -> Winner | None:
     Without `codes` it has the usual meanings, and a number between 1 and 2 is AlpacaEval's preference: 1 is the first
     answer, 2 the second.
     """
-    if label is None or isinstance(label, bool):
+    if label is None:
         return None
     if (winner := meaning_of(label, CODES if codes is None else codes)) is not None:
         return winner
@@ -98,24 +102,62 @@ def majority_of(labels: Iterable[Winner]) -> Winner:
     return most[0] if len(most) == 1 else "tie"
 
 
+def by_name(label: object, names: tuple[str, str]) -> Winner | None:
+    """Return the side whose field a label names, as `response_1` does beside `response_0`, or None."""
+    said = GAPS.sub("_", key_of(label))
+    first, second = (GAPS.sub("_", name.lower()) for name in names)
+    return "a" if said == first else "b" if said == second else None
+
+
+def by_model_name(label: object, models: tuple[object, object]) -> Winner | None:
+    """Return the side whose model a label names, as it is spelled or but for upper and lower case, or None."""
+    if isinstance(label, bool) or not isinstance(label, str | int) or not all(isinstance(one, str) for one in models):
+        return None
+    for spell in (str, str.casefold):
+        said, first, second = (spell(str(one).strip()) for one in (label, *models))
+        if first == second:
+            return None
+        if said in (first, second):
+            return "a" if said == first else "b"
+    return None
+
+
 class Scale:
-    """The numbers that a file has as labels: whether they can be read without being told what they mean."""
+    """The codes that a file has as labels: whether they can be read without being told what they mean."""
 
     def __init__(self) -> None:
         self._numbers: set[float] = set()
+        self._words: dict[str, Winner] = {}
+        self._zeroth: str | None = None
+        self._from_one = False
 
-    def add(self, labels: Iterable[object]) -> None:
-        """Take the labels of one record."""
-        found = (number_in(label) for label in labels)
-        self._numbers.update(number for number in found if number is not None)
+    def add(self, labels: Iterable[object], *, from_zero: bool = False, from_one: bool = False) -> None:
+        """Take the labels of one record.
+
+        `from_zero` where its two answers are numbered 0 and 1, `from_one` where its format says that 1 is the first.
+        """
+        self._from_one |= from_one
+        for label in labels:
+            number, key = number_in(label), key_of(label)
+            if number is not None:
+                self._numbers.add(number)
+            elif (side := meaning_of(label, WORDS)) is not None:
+                self._words[key] = side
+            if (number is not None and from_zero) or GAPS.sub("_", key) in ZEROTH:
+                self._zeroth = self._zeroth or key
 
     def check(self, source: object, flag: str = "--codes") -> None:
         """Raise InputError, naming `flag`, where the numbers are of a scale that is not known, or may mean either side.
 
-        Known are 1, 2 and what lies between, and 0 for a tie beside them: 0 and 1 alone can mean either side, and
-        beside -1, 0.5 or 3 no number means what it means in PandaLM and AlpacaEval.
+        Known are 1, 2 and what lies between, and 0 for a tie beside them. Nothing but 0 and 1, whichever of them
+        occur, can mean either side; and beside -1, 0.5 or 3 no number means what it means in PandaLM and AlpacaEval.
         """
         numbers = self._numbers
+        if self._zeroth is not None:
+            raise InputError(
+                f"{source}: the answers are counted from 0, and what {self._zeroth!r} means is not known; say it of "
+                f"each label, as in {flag} {_first_of(self._zeroth)}=a,{_second_of(self._zeroth)}=b"
+            )
         known = {number for number in numbers if number == 0 or 1 <= number <= 2}
         if known and numbers - known:
             low, high = min(numbers), max(numbers)
@@ -123,18 +165,20 @@ class Scale:
                 f"{source}: the labels are numbers from {low:g} to {high:g}, and what they mean is not known; say it "
                 f"of each, as in {flag} {low:g}=a,{high:g}=b"
             )
-        if numbers == {0, 1}:
+        if numbers and numbers <= {0, 1} and not (self._from_one and numbers == {1}):
+            them = " or ".join(f"{number:g}" for number in sorted(numbers))
+            words = "".join(f",{word}={side}" for word, side in sorted(self._words.items())[:SHOWN])
+            beside = " but words" if words else ""
             raise InputError(
-                f"{source}: all labels are 0 or 1, and whether 1 is the first answer or the second cannot be told; say "
-                f"it with {flag} 0=a,1=b or {flag} 1=a,0=b, or {flag} 1=a,0=tie"
+                f"{source}: all labels{beside} are {them}, and whether 1 is the first answer or the second cannot be "
+                f"told; say it with {flag} 0=a,1=b{words} or {flag} 1=a,0=b{words}, or {flag} 1=a,0=tie{words}, or, "
+                f"if 2 is the second, {flag} 1=a,2=b,0=tie{words}"
             )
 
 
-def check_zero_one(labels: Iterable[object], source: object) -> None:
-    """Raise InputError where all labels are 0 or 1 and both are there: which answer is 1 cannot be told."""
-    scale = Scale()
-    for label in labels:
-        if key_of(label) not in ("0", "1"):
-            return
-        scale.add([label])
-    scale.check(source)
+def _first_of(label: str) -> str:
+    return label[:-1] + "0"
+
+
+def _second_of(label: str) -> str:
+    return label[:-1] + "1"

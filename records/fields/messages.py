@@ -10,6 +10,9 @@ from console.errors import InputError
 from records.fields.values import Record, is_empty
 from records.rows import Message
 
+Completion = str | list[Message]
+"""A completion as TRL gives it."""
+
 ROLES = {
     "system": "system", "developer": "system",
     "user": "user", "human": "user", "prompter": "user",
@@ -26,6 +29,8 @@ TEXT_FIELDS = ("answer", "text", "content", "parts")
 SYSTEM_FIELDS = ("system", "system_prompt", "system_message", "systemInstruction", "system_instruction")
 SPOKEN_IN_TURN = ("conversations", "conversation")
 """Where a list of texts is LIMA's conversation."""
+PRINTED = re.compile(r"\s*(?:array\(\s*)?\[\s*\{\s*'(?:role|from|content|value)'\s*:")
+"""How Python prints turns, and numpy: what pandas writes of them into a CSV file."""
 UNREADABLE = re.compile("[\x00\ud800-\udfff]")  # NUL and lone surrogates: no tokenizer and few files can hold them
 REPLACEMENT = "\ufffd"
 """What stands for it in a text that a model wrote, as for bytes that are no UTF-8."""
@@ -61,6 +66,11 @@ def text_in(value: object, name: str, *, empty: bool = False) -> str:
         raise InputError(f"'{name}' must be text, found {type(value).__name__}")
     if not empty and not value.strip():
         raise InputError(f"'{name}' is empty")
+    return check_text(value, name)
+
+
+def check_text(value: str, name: str) -> str:
+    """Return a text; raises InputError where it holds a character that is no text."""
     if value.isascii() and "\0" not in value:  # nearly always, and several times faster than the search
         return value
     if found := UNREADABLE.search(value):
@@ -128,7 +138,13 @@ def with_head(record: Record, chat: list[Message]) -> list[Message]:
 
 
 def is_conversation(value: object) -> bool:
-    """Return whether a field holds turns, as a list or written as text."""
+    """Return whether a field holds turns, as a list or written as text.
+
+    Turns as Python prints them, in the cell of a table, are some too: `chat_in` refuses them, and no text is judged
+    or learnt that nobody wrote.
+    """
+    if isinstance(value, str) and PRINTED.match(value) and value.rstrip().endswith(("]", ")")):
+        return True
     turns = _parsed(value) if isinstance(value, str) else value
     if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
         return False
@@ -206,7 +222,7 @@ def _part(part: object, name: str) -> str | None:
 
 def _listed(value: object, name: str) -> object:
     """Return a list that a table keeps as text as a list again; raises InputError where its text is not JSON."""
-    if not isinstance(value, str) or not value.lstrip().startswith("["):
+    if not isinstance(value, str) or not (value.lstrip().startswith("[") or PRINTED.match(value)):
         return value
     parsed = _parsed(value)
     if parsed is None:
@@ -221,3 +237,15 @@ def _parsed(text: str) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
+
+
+def text_of_completion(completion: Completion) -> str:
+    """Return the text of a completion: itself, or the contents of its assistant turns.
+
+    A character that is no text is replaced: a policy may write any token. Raises InputError if it is neither.
+    """
+    if isinstance(completion, str):
+        return readable(completion)
+    if not isinstance(completion, list):
+        raise InputError(f"a completion must be text or a list of messages, found {type(completion).__name__}")
+    return readable("\n\n".join(turn["content"] or "" for turn in completion if turn["role"] == "assistant"))

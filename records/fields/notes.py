@@ -7,9 +7,11 @@ from console.progress import say
 from records.fields.messages import rendered_in
 from records.fields.preferences import names_in
 from records.fields.rankings import answers_in
-from records.fields.values import Record
+from records.fields.values import Record, number_in
 from records.rows import Message
 
+SCORES = (("chosen_score", "rejected_score"), ("score_chosen", "score_rejected"))
+"""Where a pair has the scores of its two answers."""
 TEXTS = ("prompt", "chosen", "rejected", "response", "responses", "response_a", "response_b", "answer")
 """Where rows of any kind have texts."""
 
@@ -26,6 +28,7 @@ class Notes:
         """Count a good record that gave no pair: its label says that the two are equal."""
         self._counts["ties"] += n_rows == 0
         self._counts["records"] += 1
+        self._counts["turned"] += _is_turned(record)
 
     def chosen_only(self, record: Record, n_rows: int) -> None:
         """Count a record of which only the better answer is learnt, or nothing at all."""
@@ -47,6 +50,11 @@ class Notes:
         counts, source = self._counts, self._source
         if n := counts["ties"]:
             say(f"{source}: {n} of {counts['records']} rows are ties and left out")
+        if n := counts["turned"]:
+            say(
+                f"{source}: in {n} of {counts['records']} rows the chosen answer has the lower score; the names of the "
+                "two decide, and the scores are kept"
+            )
         if n := counts["chosen"]:
             say(f"{source}: {n} rows are pairs, of which only the chosen answers are learnt")
         if n := counts["unwanted"]:
@@ -56,6 +64,12 @@ class Notes:
                 f"warning: {source}: {n} rows hold a rendered chat template, the first {self._first_mark}: a model "
                 "would learn to write it, and a judge reads it as ordinary text; give the plain messages"
             )
+
+
+def _is_turned(record: Record) -> bool:
+    """Return whether the scores of a record say the reverse of its `chosen` and `rejected`."""
+    scores = ([number_in(record.get(name)) for name in names] for names in SCORES)
+    return "chosen" in record and any(one is not None and other is not None and one < other for one, other in scores)
 
 
 def _texts(row: object) -> Iterator[str]:

@@ -107,6 +107,18 @@ def has_own_codes(names: Names) -> bool:
     return says_better(names) or names in OWN_CODES
 
 
+def counts_from_zero(names: Names | None) -> bool:
+    """Return whether the two answers are numbered 0 and 1, so that the answer 1 is the second."""
+    return names is not None and names[0].endswith("0")
+
+
+def counts_from_one(record: Record) -> bool:
+    """Return whether a record's format says that 1 is the first answer, as AlpacaEval's annotations and LLMBar's do."""
+    if record.keys() >= {"annotator", "generator_1", "generator_2", "output_1", "output_2", "preference"}:
+        return True
+    return record.keys() >= {"input", "output_1", "output_2", "label"} and not record.keys() & {"instruction", "prompt"}
+
+
 def models_of(side: str) -> tuple[str, ...]:
     """Return where a record names the model of a side: `model_1` or `generator_1` for output_1, `chosen_model`."""
     for better, worse in (("chosen", "rejected"), ("preferred", "non_preferred")):

@@ -11,6 +11,8 @@ CONVERSATIONS = ("messages", "conversations", "conversation", "contents", "traje
 PERHAPS = ("contents", "trajectory", "context")
 """Names that are a conversation's in some sets (Gemini, UltraInteract, HelpSteer3) and a text's in others."""
 QUESTIONS = ("question", "query", "input")
+READ_WITH_INPUT = ("prompt", "instruction")
+"""An `input` beside these is looked at where they are read."""
 HISTORY_OF_A_POST = "human_ref_A"
 """SHP's rows have the post in `history`."""
 
@@ -104,7 +106,7 @@ def _field(record: Record) -> str | list[Message]:
     if (name := _says(record, ("prompt", "instruction"))) is not None:
         if is_conversation(record.get("context")):
             raise InputError(f"two prompts: '{name}', and the turns in 'context': keep one")
-        return _prompt(record) if name == "prompt" else _instruction(record)
+        return _alone(record, name, _prompt(record) if name == "prompt" else _instruction(record))
     if (chat := conversation_in(record)) is not None:
         head = chat[:-1] if chat[-1]["role"] == "assistant" else chat
         if not head:
@@ -116,7 +118,7 @@ def _field(record: Record) -> str | list[Message]:
     if HISTORY_OF_A_POST in record and "history" in record:
         return text_in(record["history"], "history")
     if (name := _says(record, QUESTIONS)) is not None:
-        return _question(record, name)
+        return _alone(record, name, _question(record, name))
     for name in ("prompt", "instruction", *QUESTIONS):
         if record.get(name) is not None:
             return text_in(record[name], name)  # it is empty, and says so
@@ -124,6 +126,27 @@ def _field(record: Record) -> str | list[Message]:
         "no prompt: expected 'prompt', 'instruction', 'messages', 'conversations', 'turns' or 'question', found "
         f"{fields_of(record)}"
     )
+
+
+def _alone(record: Record, own: str, prompt: str | list[Message]) -> str | list[Message]:
+    """Return the prompt under the name `own`; raises InputError where another says what is not in it.
+
+    A set may have the bare question beside the whole prompt that was made of it.
+    """
+    said = _words("\n".join(turn["content"] for turn in messages_of(prompt)))
+    for name in ("prompt", "instruction", *QUESTIONS):
+        other = record.get(name)
+        if name == own or not isinstance(other, str) or is_empty(other) or (name == "input" and own in READ_WITH_INPUT):
+            continue
+        if is_conversation(other):
+            other = "\n".join(turn["content"] for turn in chat_in(other, name))
+        if _words(other) not in said and said not in _words(other):
+            raise InputError(f"'{own}' and '{name}', and neither holds the other: keep one")
+    return prompt
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _says(record: Record, names: Sequence[str]) -> str | None:

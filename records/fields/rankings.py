@@ -1,7 +1,9 @@
 """Several answers to one prompt in one record: their texts, and the scores or ranks that order them."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import permutations
+from statistics import fmean
 from typing import Any
 
 from console.errors import InputError
@@ -63,6 +65,24 @@ def best_and_worst(answers: Sequence[Answer]) -> tuple[Answer, Answer] | None:
     best = max(known, key=_score)
     worst = min(known, key=_score)
     return None if best.score == worst.score else (best, worst)
+
+
+def places_by_text(texts: Iterable[Hashable]) -> list[list[int]]:
+    """Return the places of each text that is there, in the order in which they first come."""
+    places: dict[Hashable, list[int]] = {}
+    for place, text in enumerate(texts):
+        places.setdefault(text, []).append(place)
+    return list(places.values())
+
+
+def ordered_places(texts: Sequence[str], scores: Sequence[float]) -> list[tuple[int, int]]:
+    """Return the first places of every two texts that differ and are not tied, the one with the higher score first.
+
+    A text that several people scored is one answer, with the mean of their scores: a pair of it with itself, or two
+    pairs of opposite order with another one, would be wrong whatever a judge says.
+    """
+    found = [(own[0], fmean(scores[place] for place in own)) for own in places_by_text(texts)]
+    return [(one, other) for (one, high), (other, low) in permutations(found, 2) if high > low]
 
 
 def _score(answer: Answer) -> float:

@@ -7,6 +7,7 @@ from console.errors import InputError
 
 Record = dict[str, Any]
 SHOWN_FIELDS, SHOWN_NAME = 8, 30
+LONGEST_SHOWN = 60
 
 
 def number_in(value: object) -> float | None:
@@ -38,6 +39,11 @@ def number_or_none(record: Record, name: str) -> float | None:
         return None
     number = number_in(value)
     if number is None:
-        shown = repr(value) if len(repr(value)) < 60 else type(value).__name__
-        raise InputError(f"'{name}' must be a number, found {shown}")
+        raise InputError(f"'{name}' must be a number, found {shown(value)}")
     return number
+
+
+def shown(value: object) -> str:
+    """Return a value as an error says it: its kind alone where it is long."""
+    text = repr(value)
+    return text if len(text) < LONGEST_SHOWN else type(value).__name__

@@ -198,3 +198,20 @@ def test_a_column_of_sentences_is_listed_below_the_others() -> None:
     table, notes = text.split("\n\n")
     assert len(table.splitlines()) == 5
     assert notes.splitlines()[0] == "note:" and notes.splitlines()[-1] == "  rho: short" and "tau" not in notes
+
+
+def test_a_part_of_a_wide_table_has_the_rows_that_say_something_in_it() -> None:
+    rows: list[Row] = [
+        {
+            "measure": f"measure number {n}",
+            "interval": "[0.1234, 0.5678]",
+            "n": n,
+            "note": "the judge says none" * (n == 3),
+        }
+        for n in range(6)
+    ]
+    first, notes = fitted(rows, 50).split("\n\n")
+    assert len(first.splitlines()) == 8
+    assert notes.splitlines()[2:] == ["| measure number 3 | the judge says none |"]
+    nothing = [{**row, "note": ""} for row in rows]
+    assert len(fitted(nothing, 43).splitlines()) == 8 + 1 + 8  # a column without a word is there all the same

@@ -149,7 +149,9 @@ def test_an_output_is_checked_before_anything_else(command: str, name: str, is_f
     for path in ("file/x", "/proc/x", "file" if is_folder else "folder", "pipe"):
         with pytest.raises(StoreError, match=f"{flag} {path}: "):
             parse(config_of(command), [flag, path], "prog")
-    parse(config_of(command), [flag, "folder" if is_folder else "file"], "prog")
+    hint = typing.get_type_hints(config_of(command), include_extras=True)[name]
+    ending = next((note.endings[0] for note in notes_on(hint) if isinstance(note, Output) and note.endings), "")
+    parse(config_of(command), [flag, "folder" if is_folder else f"file{ending}"], "prog")
 
 
 def test_no_path_that_is_written_is_unmarked() -> None:

@@ -70,6 +70,26 @@ def test_stored_scores_are_taken_and_no_model_is_asked(
     assert "left out: prompt z: none of its answers has a score" in err
 
 
+@pytest.mark.parametrize(("limit", "ids"), [("1", ["p1"]), ("2", ["p1", "q1"]), ("9", ["p1", "q1"])])
+def test_a_limit_takes_the_first_prompts_with_all_their_answers(tmp_path: Path, limit: str, ids: list[str]) -> None:
+    path = tmp_path / "judgments.jsonl"
+    write_rows(path, [judgment(one, BY_KEY[answer_key(one)]) for one in RESPONSES])  # the prompts take turns
+    assert [one.id for one in asked(tmp_path, str(path), "--limit", limit)] == ids
+
+
+def test_what_a_limited_run_asked_is_not_asked_again_without_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = ScriptedEngine(reply=lambda _: "Score: 1")
+    monkeypatch.setattr(engines.options, "open_engine", lambda options: engine)
+    path = tmp_path / "responses.jsonl"
+    write_rows(path, RESPONSES)
+    argv = (str(path), "--read", "text", "--samples", "1")
+    for limit, n_prompts, n_asked in (("1", 1, 3), ("2", 2, 6), ("3", 3, 8), ("1", 1, 8)):
+        assert len(asked(tmp_path, *argv, "--limit", limit)) == n_prompts and len(engine.asked) == n_asked
+    assert len(asked(tmp_path, *argv)) == 3 and len(engine.asked) == 8
+
+
 def test_scores_of_two_judges_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "judgments.jsonl"
     write_rows(path, [judgment(one, 1.0, judge=one.prompt_id) for one in RESPONSES])

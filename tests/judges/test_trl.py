@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from console.errors import JudgeError
+from console.errors import InputError, JudgeError
 from judges.trl import PairwiseJudge, async_reward_func, reward_func
 from tests.judges.test_library import judge_by_length
 
@@ -29,8 +29,25 @@ def test_no_verdict_is_none_the_mean_of_its_prompt_or_an_error() -> None:
     assert reward_func(judge, missing="mean")(**given) == [1, 2, 3, 5, 5]
     with pytest.raises(JudgeError, match="2 of 5 completions have no verdict: the response is empty"):
         reward_func(judge, missing="raise")(**given)
-    with pytest.raises(JudgeError, match="none of 1"):
-        reward_func(judge, missing="mean")(["Q"], [""])
+
+
+@pytest.mark.parametrize("make", [reward_func, async_reward_func])
+@pytest.mark.parametrize(
+    ("prompts", "completions", "n_lost"),
+    [
+        (["Q", "R"], ["xxxxx", ""], 1),
+        (["Q", "Q", "Q", "R", "S"], ["xxxxx", "x", "", "", "xxx"], 1),
+        (["Q", "Q", "R", "R"], ["xxxxx", "x", "", " "], 2),
+        (["Q"], [""], 1),
+    ],
+)
+def test_an_answer_whose_prompt_has_no_verdict_is_not_paid_with_other_prompts_mean(
+    make: Any, prompts: list[str], completions: list[str], n_lost: int
+) -> None:
+    reward = make(judge_by_length()[0], missing="mean")
+    with pytest.raises(JudgeError, match=f"^{n_lost} of {len(prompts)} completions have no verdict, nor has any other"):
+        found = reward(prompts, completions)
+        asyncio.run(found)
 
 
 def test_the_asynchronous_reward_is_a_coroutine_function_with_the_same_result() -> None:
@@ -44,6 +61,29 @@ def test_a_tie_and_a_missing_verdict_are_no_choice() -> None:
     two = [["xx", "x"], ["x", "xx"], ["x", "x"], ["", ""]]
     assert judge.judge(["Q"] * 4, two) == [0, 1, -1, -1]
     assert judge.preferences(["Q"] * 4, two) == [1.0, 0.0, 0.5, None]
+
+
+def test_one_text_where_several_are_meant_is_refused() -> None:
+    judge, engine = judge_by_length()
+    pairwise = PairwiseJudge(judge_by_length("pairwise")[0])
+    prompts: Any
+    completions: Any
+    for prompts, completions, said in [
+        (["Q"], "x", "'completions' must be a list"),
+        ("Q", ["x"], "'prompts' must be a list"),
+        (["Q"], [5], "a completion must be text or a list of messages, found int"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            reward_func(judge)(prompts, completions)
+    two: Any
+    for two in ("xy", ["xy"], [["x"]], [["x", "y", "z"]]):
+        with pytest.raises(InputError, match="'completions' must be a list"):
+            pairwise.judge(["Q"], two)
+    assert not engine.asked
+
+
+def test_a_character_that_is_no_text_stops_no_training() -> None:
+    assert reward_func(judge_by_length()[0])(["Q", "Q"], ["x\ud83d", chat("xx\0")]) == [1, 2]
 
 
 @pytest.mark.slow

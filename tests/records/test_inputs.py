@@ -78,10 +78,12 @@ def test_rows_that_the_input_has_no_more_go_into_a_file_beside_and_come_back(
     assert ids(path) == ["b", "c"] and ids(aside_of(path)) == ["a"]
     assert "1 rows are not of answers.jsonl any more" in capsys.readouterr().err
     keep(path, "a", "c")
-    assert ids(path) == ["c", "a"] and sorted(ids(aside_of(path))) == ["a", "b"]
+    assert ids(path) == ["c", "a"] and ids(aside_of(path)) == ["b"]
     assert "1 rows are of this input again" in capsys.readouterr().err
     keep(path, "a", "c")
     assert ids(path) == ["c", "a"] and capsys.readouterr().err == ""
+    keep(path, "a", "b", "c")
+    assert ids(path) == ["c", "a", "b"] and not aside_of(path).exists()
 
 
 def test_what_is_appended_after_rows_were_moved_out_is_kept(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 import errno
 import multiprocessing
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from console.errors import RowError, StoreError
+from console.errors import EngineError, JudgeError, RowError, StoreError
 from records import Prompt, Store, read_rows, write_atomic
 from records.store import latest, set_aside
 
@@ -70,6 +71,62 @@ def test_rows_that_are_not_to_be_kept_are_done_again_and_the_last_one_counts(tmp
         store.append(Prompt(id="p", prompt="good"))
         assert "p" in store
     assert [found.prompt for found in latest(read_rows(path, Prompt))] == ["good"]
+
+
+def lines_of(path: Path) -> list[tuple[str, str]]:
+    return [(found.id, found.prompt) for found in read_rows(path, Prompt)]
+
+
+def is_good(found: Prompt) -> bool:
+    return found.prompt != "failed"
+
+
+def write_failed(path: Path) -> None:
+    with Store(path, Prompt) as store:
+        for name in "pqr":
+            store.append(Prompt(id=name, prompt="failed" if name == "p" else name))
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt, JudgeError, EngineError], ids=str)
+def test_a_row_that_was_replaced_goes_from_the_file_once_the_stage_ends(
+    tmp_path: Path, error: type[BaseException] | None
+) -> None:
+    path = tmp_path / "a.jsonl"
+    write_failed(path)
+    with suppress(error or ()), Store(path, Prompt, keep=is_good) as store:
+        store.append(Prompt(id="p", prompt="good"))
+        assert len(lines_of(path)) == 4  # a kill here loses neither
+        if error:
+            raise error
+    assert lines_of(path) == [("q", "q"), ("r", "r"), ("p", "good")] and os.listdir(tmp_path) == ["a.jsonl"]
+    assert [row.prompt for row in store.chosen("pqr")] == ["good", "q", "r"]
+
+
+def test_rows_that_a_kill_left_twice_are_there_once_after_the_next_run(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    write_failed(path)
+    path.write_text(path.read_text() + '{"id":"p","prompt":"good"}\n{"id":"q","pro')
+    with Store(path, Prompt, keep=is_good) as store:
+        assert "p" in store
+    assert lines_of(path) == [("q", "q"), ("r", "r"), ("p", "good")]
+
+
+def test_a_file_in_which_nothing_was_replaced_is_not_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    write_failed(path)
+    inode = path.stat().st_ino
+    with Store(path, Prompt) as store:
+        store.append(Prompt(id="s", prompt="s"))
+    assert path.stat().st_ino == inode and len(lines_of(path)) == 4
+
+
+def test_where_the_disk_fails_no_row_is_taken_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    write_failed(path)
+    with pytest.raises(StoreError), Store(path, Prompt) as store:
+        store.append(Prompt(id="p", prompt="good"))
+        raise StoreError("the disk is full")
+    assert len(lines_of(path)) == 4
 
 
 def test_a_second_writer_is_refused_and_told_why(tmp_path: Path) -> None:
@@ -183,3 +240,12 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("a file")
     with pytest.raises(StoreError, match="notes"):
         Store(tmp_path / "notes" / "a.jsonl", Prompt)
+
+
+def test_a_line_that_no_stage_wrote_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("<<<<<<< HEAD\n")
+    with pytest.raises(
+        RowError, match=r"rows.jsonl:1: not a Prompt row: .*; mend the line or take it out, or set .*--fresh"
+    ):
+        list(read_rows(path, Prompt))

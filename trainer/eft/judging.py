@@ -48,10 +48,11 @@ def check_attempts(attempts: Sequence[Attempts], judgments: Sequence[Sequence[Ju
     """Raise JudgeError where no reply has a score, or all have the same."""
     scores = _scores(attempts)
     if not scores:
+        other = "" if any(row.read == "logprobs" for rows in judgments for row in rows) else "--read logprobs, "
         reasons = Counter(row.error or "no reason before the score" for rows in judgments for row in rows)
         raise JudgeError(
             f"no reply can be learnt from; most often: {reasons.most_common(1)[0][0]}. Try --targets ranks, "
-            "--read logprobs, more --samples, or a model that was fine-tuned on ift.jsonl"
+            f"{other}more --samples, or a model that was fine-tuned on ift.jsonl"
         )
     if len(set(scores)) == 1:
         raise JudgeError(

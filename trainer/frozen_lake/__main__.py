@@ -24,7 +24,7 @@ from console.command import Flags, run
 from console.errors import InputError
 from console.output import tell, tell_json, tell_plan, tell_text
 from console.ranges import Count
-from console.writing import OutFile
+from console.writing import OutPicture
 from trainer.frozen_lake.options import METHODS, PAPER_METHODS, LakeOptions, check_lake_options
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Config(Flags):
     """Repeat with N seeds, from --seed on."""
     sweep: bool = False
     """Print one row for each choice that the paper leaves open, each made alone, beside the flags given here."""
-    picture: OutFile | None = None
+    picture: OutPicture | None = None
     """Write a picture there, a PNG: the policies on the lake, and the error over the steps."""
     lake: Annotated[LakeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=LakeOptions)
 

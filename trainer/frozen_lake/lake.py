@@ -3,7 +3,7 @@
 Shapes: S states (row * columns + column), A = 4 actions (left, down, right, up).
 """
 
-import tomllib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from console.errors import InputError
+from console.reading import read_toml
 from trainer.frozen_lake.options import LakeOptions
 
 MAPS = Path(__file__).parent / "maps"
@@ -113,12 +114,12 @@ def greedy_policy(values_SA: Tensor, acts_S: Tensor, ties: str) -> Tensor:
 def _read(name: str) -> tuple[MapFile, str]:
     packaged = MAPS / f"{name}.toml"
     path = packaged if packaged.exists() else Path(name)
-    try:
-        table = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), MapFile)
-    except OSError:
+    if not os.path.lexists(path):
         known = ", ".join(sorted(file.stem for file in MAPS.glob("*.toml")))
-        raise InputError(f"no map '{name}'; there are {known}, and any TOML file of that form") from None
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise InputError(f"no map '{name}'; there are {known}, and any TOML file of that form")
+    try:
+        table = msgspec.convert(read_toml(path), MapFile)
+    except msgspec.ValidationError as error:
         raise InputError(f"{path}: {error}; see {MAPS}") from None
     cells = "".join(table.rows)
     if set(cells) - set("SFHG") or len({len(row) for row in table.rows}) != 1:

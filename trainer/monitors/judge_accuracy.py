@@ -8,7 +8,7 @@ from console.errors import InputError
 from judges.audit.asking import ask_about
 from judges.judging.judge import Judge
 from judges.labelled.columns import columns_of
-from judges.labelled.labels import pairs_within, sampled, verdict_by_scores
+from judges.labelled.labels import pairs_within, sampled
 from judges.labelled.readers.formats import read_labelled
 from records.files import BadRows
 
@@ -34,10 +34,7 @@ def judge_accuracy(judge: Judge, labelled: Path, folder: Path, limit: int | None
     said = ask_about(found, judge, folder)
     verdicts = [(pair.label, verdict.winner) for pair, verdict in zip(found.pairs, said.verdicts, strict=True)]
     if not found.pairs:
-        verdicts = [
-            (pair.label, verdict_by_scores(said.grades[a], said.grades[b]).winner)
-            for pair, a, b in pairs_within(found.scores)
-        ]
+        verdicts = [(one.pair.label, one.verdict(said.grades).winner) for one in pairs_within(found.scores)]
     decided = [(label, winner) for label, winner in verdicts if label != "tie"]
     if not decided:
         raise InputError(f"{labelled}: no two answers to one prompt of which people preferred one")

@@ -88,9 +88,15 @@ def _likelihoods(
     from engines.likelihood import answer_tokens, end_of, token_logprobs
 
     wanted = {_row_id(engine, response): response for response in responses}
-    ids, tokenised = list(wanted), []
-    for response in wanted.values():
-        tokens, n_answer = answer_tokens(engine, response.prompt, response.response)
+    ids, tokenised = [], []
+    for row_id, response in wanted.items():
+        try:
+            tokens, n_answer = answer_tokens(engine, response.prompt, response.response)
+        except InputError as error:  # of one conversation, which the template refuses
+            if row_id not in done:
+                yield AnswerLikelihood(id=row_id, response_id=response.id, logprobs=[], error=str(error))
+            continue
+        ids.append(row_id)
         if (end := end_of(engine.tokenizer, response.finish_reason, response.end)) is not None:
             tokens, n_answer = [*tokens, end], n_answer + 1  # to end was its choice too
         tokenised.append((tokens, n_answer))

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from console.command import Flags, Given, run
-from console.errors import InputError, TrainingError
+from console.errors import InputError, JudgeError, TrainingError
 from console.output import tell
-from console.ranges import Number
-from console.writing import OutFile
+from console.ranges import Count, Number, Share
+from console.writing import OutRows
 from trainer.pairs.pairing import PairCounts, PairOptions, make_pairs
 
 if TYPE_CHECKING:
@@ -39,35 +39,61 @@ class Config(Flags):
 
     file: Given = None
     """Judgments to make pairs of."""
-    out: OutFile = OUT
+    out: OutRows = OUT
     """Where the pairs, or chats, go; an earlier file is set aside."""
     rejected_from: Path | None = None
     """Judgments of another model's answers to the same prompts: choose from FILE and reject from these."""
+    limit: Count | None = None
+    """Only the first N prompts of FILE, with all their answers."""
     positive_only: bool = False
     """Write no pairs but a chat for each answer with a perfect score."""
     positive_score: Number | None = None
     """The least score that counts as perfect; the default is the rubric's highest."""
     pairs: Annotated[PairOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PairOptions)
+    min_coverage: Share = 0.9
+    """Fail, with the pairs written, if --second-judge scores fewer than this share of the answers that are scored."""
 
 
 def main(config: Config) -> None:
     """Read, pair, write and print what became of the prompts."""
+    from records import prompt_key
+    from records.files import check_limit, take_prompts
     from records.inputs import check_out
 
     if config.file is None:
         raise InputError("name a file of judgments; judges.score writes one")
+    check_limit(config.limit)
     check_out(config.out, config.file, config.rejected_from, config.pairs.votes, config.pairs.second_judge)
-    judgments = _judgments(config.file, strict=config.strict)
+    judgments = list(take_prompts(_judgments(config.file, strict=config.strict), config.limit, prompt_key))
     if config.positive_only:
         _write_chats(judgments, config)
         return
     pairs, counts = _pairs(judgments, config)
     if not pairs:
+        reading = "--read logprobs, " if any(row.read in ("text", "structured") for row in judgments) else ""
         raise TrainingError(
             f"{config.file}: none of {counts.n_prompts} prompts gave a pair: {_losses(counts)}. Try more answers to "
-            "each prompt, a higher temperature, --read logprobs, another judge, or fewer filters"
+            f"each prompt, a higher temperature, {reading}another judge, or fewer filters"
         )
     _finish(pairs, _table_row(pairs, counts), config)
+    _check_second(judgments, config)
+
+
+def _check_second(judgments: "list[Judgment]", config: Config) -> None:
+    from records import answer_key
+    from trainer.pairs.filters import read_second_scores
+
+    if config.pairs.second_judge is None:
+        return
+    seconded = read_second_scores(config.pairs.second_judge, judgments)
+    wanted = {answer_key(row) for row in judgments if row.score is not None}
+    n_seconded = sum(seconded.get(key) is not None for key in wanted)
+    if n_seconded < config.min_coverage * len(wanted):
+        raise JudgeError(
+            f"{config.pairs.second_judge}: has a score of only {n_seconded} of {len(wanted)} answers, under "
+            f"--min-coverage {config.min_coverage:g}, and the pairs of the others are dropped; let the second judge "
+            "score the same file, or give a lower --min-coverage"
+        )
 
 
 def _judgments(path: Path, *, strict: bool) -> "list[Judgment]":

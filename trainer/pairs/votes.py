@@ -29,14 +29,13 @@ class Votes:
     """The pairs that were asked about."""
 
     def preferred(self, chosen: Judgment, rejected: Judgment) -> Preferred | None:
-        """Return what most voters prefer, `neither` where they are even; None where nobody voted on these two."""
+        """Return what most voters say, `neither` for a tie or no such side; None where nobody voted on these two."""
         key = (chosen.prompt_id, frozenset((chosen.response_id, rejected.response_id)))
         if not (said := self.by_pair.get(key)):
             return None
         self.used.add(key)
-        counts = Counter(said.values())
-        lead = counts[chosen.response_id] - counts[rejected.response_id]
-        return "chosen" if lead > 0 else "rejected" if lead < 0 else "neither"
+        winner = _by_majority(said)
+        return "neither" if winner is None else "chosen" if winner == chosen.response_id else "rejected"
 
     def say(self) -> None:
         """Say on stderr how many pairs were decided by votes, and on which of them the voters disagree."""
@@ -47,8 +46,8 @@ class Votes:
         say(f"{self.path}: of the votes on {n_all} pairs of answers {n_used} decide a pair{idle}")
         split = [key for key in self.by_pair if len(set(self.by_pair[key].values())) > 1]
         if split:
-            n_even = sum(_is_even(self.by_pair[key]) for key in split)
-            even = f", and {n_even} are even, which is a vote for neither" if n_even else ""
+            n_even = sum(_by_majority(self.by_pair[key]) is None for key in split)
+            even = f", and {n_even} are even or mostly ties, which is a vote for neither" if n_even else ""
             say(
                 f"{self.path}: voters disagree on {len(split)} pairs of answers, where the majority counts{even}: "
                 f"{_shown(prompt_id for prompt_id, _ in split)}"
@@ -117,9 +116,10 @@ def _time(vote: Vote) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _is_even(said: Mapping[str, str | None]) -> bool:
-    counts = Counter(winner for winner in said.values() if winner is not None).most_common(2)
-    return not counts or (len(counts) > 1 and counts[0][1] == counts[1][1])
+def _by_majority(said: Mapping[str, str | None]) -> str | None:
+    """Return the answer that most voters name, or None where most say tie or no one thing is said most often."""
+    counts = Counter(said.values()).most_common(2)  # a tie is a vote too: two of three make it the majority
+    return None if len(counts) > 1 and counts[0][1] == counts[1][1] else counts[0][0]
 
 
 def _shown(names: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ judge. An answer without a reward is not learnt from. Beside OUT lie its steps (
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +24,7 @@ from console.command import run
 from console.errors import InputError
 from console.output import tell_plan
 from console.writing import OutFolder
-from engines.options import EngineOptions
+from engines.options import EngineOptions, pinned
 from judges.options import JudgeOptions
 from trainer.ppo.options import PPOOptions, check_ppo
 from trainer.training.flags import TrainFlags
@@ -58,6 +58,8 @@ def main(config: Config) -> None:
     from records.files import BadRows, take
     from records.shapes import read_prompts
 
+    if config.reward == JUDGE:
+        config = replace(config, judge_engine=pinned(config.judge_engine))
     if config.file is None or config.reward is None:
         raise InputError("name a file of prompts and a --reward; see --help")
     check_ppo(config.training, n_processes())

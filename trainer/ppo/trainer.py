@@ -5,6 +5,7 @@ deviations are the whole step's, and each learns from its share of every optimis
 order it is learnt from does not depend on their number.
 """
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -73,13 +74,17 @@ class PPOStep(Row, frozen=True, kw_only=True):
 
 
 def make_accelerator() -> "Accelerator":
-    """Return accelerate's view of the processes; bfloat16 where a GPU has it. Raises InputError for sharded weights."""
+    """Return accelerate's view of the processes; bfloat16 where a GPU has it. Raises InputError for sharded weights.
+
+    What ACCELERATE_MIXED_PRECISION says holds, as for the other trainers: one process cannot compute in two ways.
+    """
     from accelerate import Accelerator
 
     if is_sharded():
         raise InputError("PPO draws from the weights that it trains, so each process needs them all: no FSDP here")
     on_gpu = torch.cuda.is_available()
-    return Accelerator(mixed_precision="bf16" if on_gpu and torch.cuda.is_bf16_supported() else "no", cpu=not on_gpu)
+    usual = "bf16" if on_gpu and torch.cuda.is_bf16_supported() else "no"
+    return Accelerator(mixed_precision=os.environ.get("ACCELERATE_MIXED_PRECISION") or usual, cpu=not on_gpu)
 
 
 def train_ppo(

@@ -22,7 +22,7 @@ from console.command import Flags, Given, run
 from console.errors import InputError
 from console.output import tell_plan
 from console.ranges import Count
-from console.writing import OutFile
+from console.writing import OutRows
 from engines.options import EngineOptions, SharedEngineOptions, pinned
 from trainer.prompts.options import FewShotOptions, FilterOptions
 
@@ -48,7 +48,7 @@ class Config(Flags):
     """Files of evaluation prompts, which no new prompt may resemble; the run's held-out prompts are among them."""
     refilter: bool = False
     """Ask nothing: filter the completions of an earlier run with these settings."""
-    out: OutFile = Path("runs/prompts/prompts.jsonl")
+    out: OutRows = Path("runs/prompts/prompts.jsonl")
     """Where the prompts go, with .completions.jsonl and .report.json beside them."""
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from console.progress import say
 from records import Pair, text_of
-from records.rows import text_of_completion
+from records.fields.messages import text_of_completion
 
 if TYPE_CHECKING:
     from console.table import Cell

@@ -8,8 +8,8 @@ from console.errors import InputError, TrainingError
 from console.progress import say
 from engines.reward_model import chat_tokens
 from records import Pair, text_of
+from records.fields.messages import text_of_completion
 from records.keys import content_key
-from records.rows import text_of_completion
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

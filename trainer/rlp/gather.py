@@ -141,7 +141,8 @@ def _annotated(run: Run, prompts: Sequence[Prompt], config: Config) -> list[Pair
     with Store(folder / "comparisons.jsonl", Comparison, keep=both_orders_answered) as comparisons:
         rows = compare_into(comparisons, open_annotator(run, config), contests, "iter1 annotator")
     reasons = Counter(row.error or "unknown" for row in rows if row.winner is None)
-    require_coverage(len(rows) - reasons.total(), len(rows), reasons, config.annotator.judge.min_coverage)
+    how = config.annotator.judge
+    require_coverage(len(rows) - reasons.total(), len(rows), reasons, how.min_coverage, how.read)
     pairs = labels_of(rows, config)
     if not pairs:
         raise TrainingError(

@@ -17,8 +17,8 @@ from console.writing import make_folder
 from engines.models import inference_dtype
 from judges.judging.reward_model import fingerprint
 from records import Judgment, Pair, Prompt, Response, read_rows
+from records.fields.messages import text_of_completion
 from records.finish import cut_off
-from records.rows import text_of_completion
 from records.runs import Run
 from records.store import latest, write_atomic, write_rows
 from trainer.ppo.rewards import reward_model

@@ -161,7 +161,11 @@ def _cut_off(path: Path) -> str | None:
         n_header = int.from_bytes(file.read(8), "little")
         if n_bytes < 8 + n_header:
             return f"{path.name} is cut off in its header"
-        header = json.loads(file.read(n_header))
-    n_data = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+        try:
+            header = json.loads(file.read(n_header))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+            n_data = max(ends, default=0)
+        except (ValueError, RecursionError, AttributeError, KeyError, IndexError, TypeError):
+            return f"the header of {path.name} is damaged"
     expected = 8 + n_header + n_data
     return None if n_bytes == expected else f"{path.name} has {n_bytes} of {expected} bytes"

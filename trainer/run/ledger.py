@@ -1,7 +1,6 @@
 """What a run keeps about itself: run.toml (settings and versions) and ledger.jsonl (one line an iteration)."""
 
 import subprocess
-import tomllib
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +14,7 @@ from console.address import without_secrets
 from console.command import Flags
 from console.errors import InputError, StoreError
 from console.progress import say
+from console.reading import read_toml
 from records import Prompt
 from records.keys import content_key
 from records.leftovers import ENDING, OWNER, remove, remove_leftovers
@@ -105,7 +105,7 @@ def remove_run_leftovers(run: Run) -> None:
 
 def _lengthen(run: Run, longer: dict[str, Any]) -> None:
     """Write the new numbers to run.toml, and with which versions the run goes on from here."""
-    table = tomllib.loads(run.config.read_text(encoding="utf-8"))
+    table = read_toml(run.config)
     before = {name: table["settings"].get(name) for name in longer}
     table["settings"] |= longer
     table.setdefault("changed", []).append({"before": before, "now": longer, "versions": _versions()})

@@ -7,6 +7,7 @@ import msgspec
 
 from console.errors import InputError
 from console.progress import say
+from console.reading import naming
 from judges.labelled.ranked import RankedAnswers
 from judges.options import Reading
 from judges.rubrics.rubric import Rubric
@@ -41,13 +42,15 @@ def eft_chats(source: Path | None, rubric: Rubric, read: Reading) -> Iterator[li
     n_old = 0
     for where, record in read_records(source or EFT, BadRows(strict=True)):
         if "messages" in record:
-            for chat in chats_of(record):
+            with naming(where):
+                chats = chats_of(record)
+            for chat in chats:
                 n_old += rubric.coded_tags and all(tag in text_of(chat[:-1]) for tag in rubric.tags)
                 yield chat
             continue
         try:
             ranked = msgspec.convert({**record, "prompt": prompt_of(record).prompt}, RankedAnswers)
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, InputError) as error:
             raise InputError(f"{where}: not a row of ranked answers: {error}") from None
         if ranked.scores is None or ranked.rationales is None:
             raise InputError(f"{where}: not a row of ranked answers with 'scores' and 'rationales'; see trainer.eft")

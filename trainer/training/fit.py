@@ -87,13 +87,16 @@ def load_policy(
     """Return the model and tokenizer in `folder`, the model in float32: the optimiser's small steps need it.
 
     Where each process holds a part of the weights, the first one reads them and deals them out when training begins.
+    Raises InputError where accelerate was told to shard and would not.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
-    if is_sharded() and not is_first():
-        from trainer.training.sharding import unfilled_model
+    if is_sharded():
+        from trainer.training.sharding import check_devices, unfilled_model
 
+        check_devices()
+    if is_sharded() and not is_first():
         model = unfilled_model(folder)
     else:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)

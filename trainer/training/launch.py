@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from console.errors import InputError, TrainingError
 from console.progress import say
 from console.ranges import Count
+from console.reading import read_text
 from trainer.training.options import check_batch
 
 if TYPE_CHECKING:
@@ -80,11 +81,11 @@ def check_launch(options: LaunchOptions, trainings: Sequence["TrainingOptions"])
     import yaml  # type: ignore[import-untyped]
 
     try:
-        found = yaml.safe_load(options.accelerate.read_text(encoding="utf-8"))
+        found = yaml.safe_load(read_text(options.accelerate))
         kind, number = found["distributed_type"], options.processes or int(found["num_processes"])
         machines = int(found.get("num_machines", 1))
-    except (OSError, yaml.YAMLError, TypeError, KeyError, ValueError) as error:
-        problem = " ".join(str(error).split())
+    except (yaml.YAMLError, TypeError, AttributeError, KeyError, ValueError, OverflowError, RecursionError) as error:
+        problem = " ".join(str(error).split()).removeprefix(f"{options.accelerate}: ")
         raise InputError(f"launch.accelerate: {options.accelerate}: not a file of accelerate: {problem}") from None
     if machines > 1:
         raise InputError(f"{options.accelerate}: a loop starts processes on its own machine only: num_machines 1")

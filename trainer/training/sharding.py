@@ -10,8 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from console.errors import InputError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, Trainer
+
+
+def check_devices() -> None:
+    """Raise InputError where accelerate was told to shard and would not: on processors it trains whole copies."""
+    from accelerate.state import PartialState
+    from accelerate.utils import DistributedType
+
+    if PartialState().distributed_type in (DistributedType.NO, DistributedType.MULTI_CPU):
+        raise InputError(
+            "accelerate shards weights on GPUs only: on processors leave FSDP out of its file (distributed_type: "
+            "MULTI_CPU), or train in one process"
+        )
 
 
 def hollow_model(config: "PreTrainedConfig") -> "PreTrainedModel":

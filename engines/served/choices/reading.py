@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from engines.advice import INSIDE, more_room
 from engines.served.choices.place import Agrees, Place, place_of
 from engines.served.choices.spelling import Spelled, Spelling, spelled
 from engines.served.replies.chat_reply import Reply, Token
@@ -47,6 +48,7 @@ def read_choices(
     *,
     alone: bool = True,
     agrees: Agrees | None = None,
+    thinking_tokens: int = 0,
 ) -> tuple[float, ...] | None:
     """Return the log-probability of each choice, or None where the reply names none.
 
@@ -66,11 +68,12 @@ def read_choices(
     _check(tokens)
     found = spelled(tokens, reply.message.content)
     text = "".join(token.text for token in found)
-    answer = _answer(text, reply)
+    room = more_room(thinking_tokens)
+    answer = _answer(text, reply, room)
     place = place_of(text[answer], choices, labels, alone=alone, agrees=agrees)
     why = cut_off(reply.finish_reason)
     if why is not None and (not at_token_limit(why) or place is None or not place.settled):
-        what = "" if place else " before it named a choice: --thinking-tokens makes room"
+        what = "" if place else f" before it named a choice; if it was reasoning, {room}"
         raise NoReading(f"truncated: the reply was cut off ({why}){what}")
     if place is None:
         return None
@@ -95,10 +98,12 @@ def _check(tokens: Sequence[Token]) -> None:
                 raise NoReading(f"broken reply: {logprob:g} is no log-probability")
 
 
-def _answer(text: str, reply: Reply) -> slice:
+def _answer(text: str, reply: Reply, room: str) -> slice:
     """Return the part of the tokens' text that is the answer: all that the server calls it, without its reasoning."""
     content = (reply.message.content or "").strip()
-    inside = NoReading("the reply stops inside its reasoning; make room for it with --thinking-tokens")
+    limit = cut_off(reply.finish_reason) if at_token_limit(reply.finish_reason) else None
+    why = f": truncated: the reply was {INSIDE} ({limit}): {room}" if limit else ""
+    inside = NoReading(f"the reply stops inside its reasoning{why or f'; {room}'}")
     if not content and reply.message.has_reasoning:
         raise inside
     span = answer_span(text)

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from engines.advice import INSIDE, more_room
 from engines.served.replies.body import KEPT_CHARS, BrokenReply, is_utf8, parse_body
 from engines.served.replies.failures import CODES, may_pass, said_of_error, says_something, status_of
 from engines.served.replies.tokens import Alternative as Alternative
@@ -29,11 +30,13 @@ class Message(msgspec.Struct, frozen=True):
     reasoning: str | None = None
     reasoning_content: str | None = None
     calls_tools: bool = False
+    hides_reasoning: bool = False
+    """Whether the server counts tokens of reasoning that it does not show."""
 
     @property
     def has_reasoning(self) -> bool:
-        """Return whether the server gives reasoning apart from the text."""
-        return bool(self.reasoning or self.reasoning_content)
+        """Return whether the server gives reasoning apart from the text, or says that there was some."""
+        return bool(self.reasoning or self.reasoning_content) or self.hides_reasoning
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -82,8 +85,11 @@ def decode(data: bytes) -> ChatReply:
         raise BrokenReply("the reply is nested too deeply") from None
 
 
-def no_text(reply: Reply) -> str | None:
-    """Return why `reply` has no text to read; None where it has one."""
+def no_text(reply: Reply, thinking_tokens: int | None = None) -> str | None:
+    """Return why `reply` has no text to read; None where it has one.
+
+    `thinking_tokens` is the room that the call had for reasoning, None where that is not known.
+    """
     message, reason = reply.message, cut_off(reply.finish_reason)
     if message.refusal:
         return f"refused: {message.refusal}"
@@ -91,7 +97,8 @@ def no_text(reply: Reply) -> str | None:
         return None
     if at_token_limit(reply.finish_reason):
         if message.has_reasoning:
-            return "the reply was cut off inside its reasoning: raise --thinking-tokens or --max-new-tokens"
+            known = "raise --thinking-tokens or --max-new-tokens"
+            return f"the reply was {INSIDE}: {known if thinking_tokens is None else more_room(thinking_tokens)}"
         return "the reply was cut off before it had any text: raise --max-new-tokens"
     if message.calls_tools:
         return "the reply is empty: it only calls tools"
@@ -131,7 +138,8 @@ def _reply(body: dict[str, Any]) -> Reply:
         raise BrokenReply(f"the reply has no message: {str(choice)[:KEPT_CHARS]}")
     content, refusal = _content(message)
     logprobs = logprobs_of(choice.get("logprobs"))
-    return Reply(_message(message, content, refusal), _finish_reason(choice.get("finish_reason")), logprobs)
+    hides = _hides_reasoning(body.get("usage"))
+    return Reply(_message(message, content, refusal, hides), _finish_reason(choice.get("finish_reason")), logprobs)
 
 
 def _fail(found: dict[str, Any]) -> None:
@@ -141,7 +149,7 @@ def _fail(found: dict[str, Any]) -> None:
     raise BrokenReply(said_of_error(error, status), status=status, may_pass=may_pass(status))
 
 
-def _message(message: dict[str, Any], content: str | None, refusal: str | None) -> Message:
+def _message(message: dict[str, Any], content: str | None, refusal: str | None, hides: bool) -> Message:
     calls_tools = bool(message.get("tool_calls") or message.get("function_call"))
     parts = message.get("content")
     beside = [message[name] for name in REASONING if says_something(message.get(name))]
@@ -151,7 +159,16 @@ def _message(message: dict[str, Any], content: str | None, refusal: str | None) 
         if isinstance(part, dict) and part.get("type") in ("thinking", "reasoning")
     ]
     reasoning = str((beside + inside)[0]) if beside or inside else None
-    return Message(content, refusal, reasoning, None, calls_tools)
+    return Message(content, refusal, reasoning, None, calls_tools, hides)
+
+
+def _hides_reasoning(usage: object) -> bool:
+    """Return whether a `usage` counts tokens of reasoning, as OpenAI's and OpenRouter's do."""
+    if not isinstance(usage, dict):
+        return False
+    details = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
+    counts = [details if isinstance(details, dict) else {}, usage]
+    return any(_count(one, "reasoning_tokens") for one in counts)
 
 
 def _content(message: dict[str, Any]) -> tuple[str | None, str | None]:

@@ -12,6 +12,7 @@ from judges.labelled.columns import (
     FAILED,
     SCORE,
     Columns,
+    answers_of,
     grade_of,
     models_in,
     names_the_chosen,
@@ -20,7 +21,8 @@ from judges.labelled.columns import (
 )
 from judges.labelled.labels import Grade, LabelledPair, LabelledScore, LabelledSet, Verdict, verdict_by_scores
 from judges.labelled.traits import ANSWER, MODEL, Traits, of_pair, of_record, of_score, of_sides
-from records.fields.preferences import SIDES
+from records.fields.labels import CODES, Scale, by_name
+from records.fields.preferences import SIDES, counts_from_zero
 from records.fields.values import number_in
 from records.files import Record
 from records.rows import Winner
@@ -50,6 +52,7 @@ def verdicts_in(table: Table, labelled: LabelledSet) -> list[Verdict | None]:
     """
     if _is_single(table):
         return _by_two_grades(table, labelled)
+    check_codes(table.path, table.records, table.columns, from_one=labelled.from_one)
     entries = _entries(table, single=False)
     joined = _joined(table, labelled, [of_pair(pair) for pair in labelled.pairs], entries, labelled.pairs)
 
@@ -83,6 +86,23 @@ def verdicts_in(table: Table, labelled: LabelledSet) -> list[Verdict | None]:
             "nothing; name the column with a judge's verdicts with --verdict-column"
         )
     return found
+
+
+def check_codes(path: Path, records: Sequence[Record], columns: Columns, *, from_one: bool) -> None:
+    """Raise InputError where verdicts are numbers that may mean either side, and no codes say what they mean.
+
+    `from_one` where 1 is known to be the first answer. A -1 beside a 2 stands for no verdict.
+    """
+    name = columns.verdict or columns.usual
+    if columns.codes is not CODES or name in (None, SCORE):
+        return
+    found = [(record[name], answers_of(record)) for record in records if record.get(name) is not None]
+    is_mark = any((number_in(cell) or 0) > 1 for cell, _ in found)
+    scale = Scale()
+    for cell, names in found:
+        if not (is_mark and number_in(cell) == FAILED) and not (names and by_name(cell, names)):
+            scale.add([cell], from_zero=counts_from_zero(names), from_one=from_one)
+    scale.check(f"{path}: the verdicts")
 
 
 def _by_model(table: Table, record: Record, pair: LabelledPair, match: Match) -> Verdict | None:

@@ -7,9 +7,11 @@ read from log-probabilities and with one question in each order in the place of 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from console.errors import EngineError
 from engines.protocol import Choice, Engine, Request, advised
 from judges.cluster.answer_sets import AnswerSet
 from judges.cluster.equivalence import BoolNN, FloatNN, Relation, is_whole, relation_id
+from judges.judging.judge import NOT_ASKED
 from judges.judging.question import Question, load_question
 from judges.parsing.verdict import usage_of
 from records import text_of
@@ -36,7 +38,10 @@ class SameMeaning:
         self.digest = content_key("judge", engine.digest, *self.question.identity)
 
     def relate(self, sets: Sequence[AnswerSet], known: Sequence[Relation | None]) -> Iterator[tuple[int, Relation]]:
-        """Yield P(same) for every ordered pair of texts of each set, the row's text shown first."""
+        """Yield P(same) for every ordered pair of texts of each set, the row's text shown first.
+
+        Where the engine stops with an EngineError, or the user stops it, what was answered comes before.
+        """
         places = [
             (index, i, j)
             for index, answers in enumerate(sets)
@@ -51,15 +56,23 @@ class SameMeaning:
         errors: list[dict[str, None]] = [{} for _ in sets]
         requests = [self.request(sets[index], i, j) for index, i, j in places]
         choices = self.engine.choose(requests, list(self.question.choices), done)
-        for choice in advised(choices, "--equivalence judge needs them: give another --equivalence"):
-            index, i, j = places[choice.index]
-            values[index][i][j], error = probability_same(self.question, choice)
-            usages[index] += usage_of(choice)
-            if error:
-                errors[index][error] = None
-            waiting[index] -= 1
-            if waiting[index] == 0 and not is_whole(known[index]):
-                yield index, self._relation(sets[index], values[index], "; ".join(errors[index]), usages[index])
+        begun: set[int] = set()
+        try:
+            for choice in advised(choices, "--equivalence judge needs them: give another --equivalence"):
+                index, i, j = places[choice.index]
+                begun.add(index)
+                values[index][i][j], error = probability_same(self.question, choice)
+                usages[index] += usage_of(choice)
+                if error:
+                    errors[index][error] = None
+                waiting[index] -= 1
+                if waiting[index] == 0 and not is_whole(known[index]):
+                    begun.remove(index)
+                    yield index, self._relation(sets[index], values[index], "; ".join(errors[index]), usages[index])
+        except (EngineError, KeyboardInterrupt):
+            for index in sorted(begun):  # what is paid for is kept
+                yield index, self._relation(sets[index], values[index], NOT_ASKED, usages[index])
+            raise
 
     def same(self, values_NN: FloatNN) -> BoolNN:
         """Return which texts the judge calls the same, both orders averaged."""

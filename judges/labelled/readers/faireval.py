@@ -7,7 +7,7 @@ from console.errors import InputError, RowError
 from judges.labelled.labels import LabelledPair
 from judges.labelled.readers.reader import Found, text
 from judges.labelled.traits import key_text
-from records.decoding.lines import lines_of
+from records.decoding.lines import text_of_file
 from records.files import BadRows, read_records
 from records.rows import Winner
 
@@ -34,7 +34,7 @@ def read_faireval(review: Path, bad: BadRows) -> Found:
     questions = _texts(_beside(review, "question.jsonl"), bad)
     answers_a = _texts(_beside(review, f"answer_{names['a']}.jsonl"), bad)
     answers_b = _texts(_beside(review, f"answer_{names['b']}.jsonl"), bad)
-    verdicts = b"".join(lines_of(review)).decode("utf-8", "replace").split()
+    verdicts = text_of_file(review).decode("utf-8", "replace").split()
     if len(verdicts) != len(questions):
         raise InputError(f"{review}: {len(verdicts)} verdicts for {len(questions)} questions")
     labels = _labels(verdicts, names["a"], names["b"], review)

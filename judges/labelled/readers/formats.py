@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from console.errors import InputError
+from console.reading import naming
 from judges.labelled.columns import GAMES, SCORE, Columns, check_named, number_of
 from judges.labelled.labels import LabelledScore, LabelledSet
 from judges.labelled.readers.faireval import read_faireval, review_in
@@ -18,6 +19,7 @@ from judges.labelled.readers.reader import Found, Records, answers_in, each, gro
 from judges.labelled.readers.trees import read_oasst
 from records.fields.better import label_in
 from records.fields.labels import CODES, WORDS, ZERO_FIRST
+from records.fields.values import number_in
 from records.files import BadRows, Record, read_records
 from records.inputs import stem_of
 from records.rows import Winner
@@ -109,12 +111,15 @@ def read_labelled(source: Path, given: FormatName | None, columns: Columns, bad:
     check_named((record for _, record in records), columns)
     name = given or _recognised_in(records, columns, source)
     kind = FORMATS[name]
-    found = _named(source, name, kind.read(records, bad, columns), bad)
+    with naming(source):
+        found = _named(source, name, kind.read(records, bad, columns), bad)
     label = kind.label or next((own for _, record in records if (own := _label_name(record, columns, name))), None)
     named = next((names for _, record in records if (names := answers_in(record))), None)
     usual = own_codes(named, columns) if name == "pairs" and columns.codes is CODES else CODES
     codes = kind.codes or (None if usual is CODES else usual)
-    return replace(found, label=label, codes=codes, n_records=len(records), whole=whole)
+    numbers = {number_in(record.get(label)) for _, record in records} if label else set()
+    from_one = name in ("llmbar", "pandalm") or (codes is None and 2 in numbers)
+    return replace(found, label=label, codes=codes, from_one=from_one, n_records=len(records), whole=whole)
 
 
 def _recognised_in(records: Records, columns: Columns, source: Path) -> str:

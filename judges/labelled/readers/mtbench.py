@@ -8,7 +8,7 @@ from judges.labelled.columns import FAILED, Columns, judge_in, number_of, verdic
 from judges.labelled.labels import SWAPPED, LabelledPair, LabelledScore, majority
 from judges.labelled.readers.reader import Found, Records, each, text
 from judges.labelled.traits import key_text
-from records.fields.labels import CODES
+from records.fields.labels import CODES, WORDS, Scale
 from records.fields.messages import chat_in
 from records.fields.preferences import until_turn
 from records.files import BadRows, Record
@@ -30,12 +30,20 @@ def read_mtbench(records: Records, bad: BadRows, columns: Columns) -> Found:
 
     Votes with the models in the other order are turned round. In a second turn the conversations differ from the first
     answer on: the request is then the user's words and each response is the whole conversation after the first of them.
+    Raises InputError where the winners are numbers that may mean either side.
     """
+    codes = CODES
+    if columns.codes is CODES:
+        scale = Scale()
+        scale.add(record["winner"] for _, record in records if record.get("winner") is not None)
+        scale.check("the winners")
+    else:
+        codes = {**WORDS, **columns.codes}  # the flag may only be about the verdicts
     contests: dict[tuple[str, str, str, str], Contest] = {}
     judges: dict[str, None] = {}
 
     def add(_: str, record: Record) -> Iterable[None]:
-        winner, _preference = winner_of(record.get("winner"), CODES)
+        winner, _preference = winner_of(record.get("winner"), codes)
         if winner is None:
             raise InputError(f"'winner' is {record.get('winner')!r}, not model_a, model_b or tie")
         model_a, model_b = text(record, "model_a"), text(record, "model_b")

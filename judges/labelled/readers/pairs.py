@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from console.errors import InputError
-from judges.labelled.columns import Columns, by_model, models_in, winner_of
+from judges.labelled.columns import Columns, models_in, winner_of
 from judges.labelled.labels import LabelledPair, majority
 from judges.labelled.readers.reader import Found, Records, answers_in, each, group_of, text
-from records.fields.labels import CODES, WORDS, ZERO_FIRST, Scale
-from records.fields.preferences import OWN_CODES, sides_in
+from records.fields.labels import CODES, WORDS, ZERO_FIRST, Scale, by_name
+from records.fields.preferences import OWN_CODES, counts_from_one, counts_from_zero, sides_in
+from records.fields.values import number_in
 from records.files import BadRows, Record
 from records.rows import Winner
 from records.shapes import UNKNOWN_MODEL, prompt_of
@@ -33,7 +34,15 @@ ANNOTATORS = ("annotator1", "annotator2", "annotator3")
 
 
 def read_llmbar(records: Records, bad: BadRows, columns: Columns) -> Found:
-    """Return LLMBar's pairs (arXiv 2310.07641): `input, output_1, output_2, label` 1 or 2."""
+    """Return LLMBar's pairs (arXiv 2310.07641): `input, output_1, output_2, label` 1 or 2.
+
+    A file with 0 or -1 among its labels, or with other fields and no 2, is no more than a table with these fields.
+    """
+    numbers = {number for _, record in records if (number := number_in(record.get("label"))) is not None}
+    known = 2 in numbers or all(counts_from_one(record) for _, record in records)
+    given = columns.codes is not CODES and all(f"{number:g}" in columns.codes for number in numbers)
+    if given or numbers & {0, -1} or not known:
+        return read_pairs(records, bad, columns)
     return Found(each(records, bad, lambda number, record: [_pair(number, record, LLMBAR)], columns.id))
 
 
@@ -115,7 +124,9 @@ def read_pairs(records: Records, bad: BadRows, columns: Columns) -> Found:
     named = next((names for _, record in records if (names := answers_in(record))), None)
     if own_codes(named, columns) is CODES:
         scale = Scale()
-        scale.add(record[name] for _, record in records if (name := columns.human_in(record)) is not None)
+        for _, record in records:
+            if (name := columns.human_in(record)) is not None and not _named_in(record, name):
+                scale.add([record[name]], from_zero=counts_from_zero(named), from_one=counts_from_one(record))
         scale.check("the labels")
     return Found(each(records, bad, pair, columns.id))
 
@@ -159,8 +170,14 @@ def _words(record: Record, name: str) -> str:
 
 
 def _label(record: Record, name: str, codes: dict[str, Winner]) -> Winner:
-    winner = winner_of(record.get(name), codes)[0] or by_model(record.get(name), record)
+    winner = winner_of(record.get(name), codes, record)[0]
     if winner is None:
         known = "1, 2, a, b or tie, or say with --codes what it means" if codes is CODES else ", ".join(codes)
         raise InputError(f"'{name}' is {record.get(name)!r}, which is no label: expected {known}")
     return winner
+
+
+def _named_in(record: Record, name: str) -> bool:
+    """Return whether a label is the name of one of the two answers' fields."""
+    names = answers_in(record)
+    return names is not None and by_name(record[name], names) is not None

@@ -10,7 +10,7 @@ from records.fields.better import better_in, says_which
 from records.fields.labelled import Labels
 from records.fields.labels import CODES
 from records.fields.preferences import Sides, says_better, sides_in
-from records.fields.rankings import answers_in
+from records.fields.rankings import answers_in, ordered_places
 from records.files import BadRows, Record
 from records.rows import Winner
 from records.shapes import prompt_of, responses_of, sides_of
@@ -76,12 +76,12 @@ def _ranked(row_id: str, record: Record) -> list[LabelledPair]:
         raise InputError("no pair, and no several answers with scores")
     prompt, rows = prompt_of(record).prompt, responses_of(record)
     pairs = []
-    for better, one in enumerate(answers):
-        for worse, other in enumerate(answers):
-            if one.score is None or other.score is None or one.score <= other.score or one.text == other.text:
-                continue
-            pair = from_preferred(f"{row_id}-{better}-{worse}", prompt, one.text, other.text, group_of(prompt))
-            models = rows[better].model, rows[worse].model
-            models = models if pair.label == "a" else models[::-1]
-            pairs.append(replace(pair, model_a=models[0], model_b=models[1]))
+    known = [(place, one.text, one.score) for place, one in enumerate(answers) if one.score is not None]
+    for i, j in ordered_places([text for _, text, _ in known], [score for _, _, score in known]):
+        better, worse = known[i][0], known[j][0]
+        texts = answers[better].text, answers[worse].text
+        pair = from_preferred(f"{row_id}-{better}-{worse}", prompt, *texts, group_of(prompt))
+        models = rows[better].model, rows[worse].model
+        models = models if pair.label == "a" else models[::-1]
+        pairs.append(replace(pair, model_a=models[0], model_b=models[1]))
     return pairs

@@ -9,6 +9,7 @@ import msgspec
 from console.errors import InputError, RowError
 from judges.labelled.labels import LabelledPair, LabelledScore
 from judges.labelled.traits import keys_in
+from records.fields.messages import check_text
 from records.fields.preferences import SIDES, says_better
 from records.files import BadRows, Record
 from records.keys import content_key
@@ -18,7 +19,9 @@ Records = Sequence[tuple[str, Record]]
 """Each record after its place, `file:line`."""
 RowT = TypeVar("RowT")
 LabelledT = TypeVar("LabelledT", LabelledPair, LabelledScore)
-UNEXPECTED = (KeyError, TypeError, AttributeError, ValueError, IndexError, RecursionError, msgspec.MsgspecError)
+UNEXPECTED = (
+    KeyError, TypeError, AttributeError, ValueError, OverflowError, IndexError, RecursionError, msgspec.MsgspecError
+)  # fmt: skip
 """What a reader meets in a record that lacks a field, or holds another type in it."""
 HUMANS = "humans"
 ANSWERS = tuple(names for names in SIDES if not says_better(names))
@@ -81,7 +84,7 @@ def text(record: Record, name: str) -> str:
     value = record.get(name)
     if not isinstance(value, str):
         raise InputError(f"'{name}' must be text, found {type(value).__name__}")
-    return value
+    return check_text(value, name)
 
 
 def answers_in(record: Record) -> tuple[str, str] | None:

@@ -1,7 +1,6 @@
 """OpenAssistant message trees: people ranked the replies to one message."""
 
 from collections.abc import Iterator
-from itertools import combinations
 from typing import Any
 
 from console.errors import InputError
@@ -9,6 +8,7 @@ from judges.labelled.columns import Columns
 from judges.labelled.labels import LabelledPair, LabelledScore, from_preferred
 from judges.labelled.readers.reader import Found, Records, each, with_own_key
 from records.fields.messages import role_of
+from records.fields.rankings import ordered_places
 from records.fields.values import number_or_none
 from records.files import BadRows, Record
 from records.rows import Message
@@ -59,10 +59,10 @@ def _ranked_nodes(
 
 
 def _pairs(group: str, prompt: str | list[Message], ranked: list[dict[str, Any]]) -> Iterator[LabelledPair]:
-    for better, worse in combinations(ranked, 2):
-        if better["rank"] < worse["rank"] and better["text"] != worse["text"]:
-            pair_id = f"{better['message_id']}/{worse['message_id']}"
-            yield with_own_key(from_preferred(pair_id, prompt, better["text"], worse["text"], group))
+    for i, j in ordered_places([reply["text"] for reply in ranked], [-reply["rank"] for reply in ranked]):
+        better, worse = ranked[i], ranked[j]
+        pair_id = f"{better['message_id']}/{worse['message_id']}"
+        yield with_own_key(from_preferred(pair_id, prompt, better["text"], worse["text"], group))
 
 
 def _scores(group: str, prompt: str | list[Message], ranked: list[dict[str, Any]]) -> Iterator[LabelledScore]:

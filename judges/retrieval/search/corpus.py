@@ -14,7 +14,8 @@ import msgspec
 from console.errors import InputError, RowError
 from console.progress import say
 from judges.retrieval.sentences import sentences
-from records.decoding.lines import lines_of
+from records.decoding.lines import text_of_file
+from records.fields.messages import check_text, readable
 from records.files import BadRows, Record, read_records
 from records.keys import content_key, files_digest
 
@@ -142,7 +143,7 @@ def _documents(source: Path) -> Iterator[Passage]:
 
 def _text_file(file: Path, name: Path) -> Iterator[Passage]:
     try:
-        text = b"".join(lines_of(file)).decode("utf-8").replace("\r\n", "\n")
+        text = text_of_file(file).decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: cannot be read as UTF-8 text: {error}") from None
     if text.strip():
@@ -155,9 +156,9 @@ def _document_of(record: Record) -> Passage:
         text = record.get(field)
         if isinstance(text, str) and text.strip():
             title, url = (_text(record.get(name)) for name in ("title", "url"))
-            return Passage(_text(record.get("id")) or "", text, title, url)
+            return Passage(_text(record.get("id")) or "", check_text(text, field), title, url)
     raise InputError(f"no text: expected one of {', '.join(TEXT_FIELDS)}; found {', '.join(sorted(record)) or 'none'}")
 
 
 def _text(value: object) -> str | None:
-    return str(value) if isinstance(value, str | int) and str(value).strip() else None
+    return readable(str(value)) if isinstance(value, str | int) and str(value).strip() else None

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from console.address import Address, basic, masked, secrets_of, shown
+from console.address import Address, basic, checked_server, masked, secrets_of, shown
 from console.errors import EngineError, InputError
 from engines.served import in_flight
 from engines.served.http_call import CallFailed, Limits, post
@@ -117,8 +117,8 @@ class FunctionSearch:
 
 
 def open_http(url: str) -> HTTPSearch:
-    """Return the search at `url`; nothing is asked yet."""
-    return HTTPSearch(url)
+    """Return the search at `url`, of which nothing is asked yet; raises InputError where it is no address."""
+    return HTTPSearch(checked_server(url))
 
 
 def open_function(name: str) -> FunctionSearch:

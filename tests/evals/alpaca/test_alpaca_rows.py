@@ -126,6 +126,22 @@ def test_what_is_no_preference_is_named_and_no_loss(
     assert "row 3" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "values",
+    [(0, 1, 1, 1), (0.0, 1.0), ("0", "1"), (0, 0), (0, None, 1), (0.1, 0.9, 1), (-1, 0, 1), (0, float("nan"), 1)],
+)
+def test_preferences_of_another_scale_are_refused_and_no_draws_or_losses(tmp_path: Path, values: Any) -> None:
+    path = written(tmp_path / "a.json", rows(*values))
+    with pytest.raises(InputError, match=r"a\.json: the preferences are numbers from .* cannot be told"):
+        read_annotations(path, BadRows())
+
+
+@pytest.mark.parametrize("values", [(1, 1), (1.0,), (0, 2), (0, 1, 1.5), (0, 1, 1.0001), (2, 2)])
+def test_preferences_from_1_to_2_are_read_whatever_of_them_occurs(tmp_path: Path, values: Any) -> None:
+    found = read_annotations(written(tmp_path / "a.json", rows(*values)), BadRows(strict=True))
+    assert [row.preference for row in found] == list(values)
+
+
 def published(data: Path, model: str) -> list[Row]:
     with gzip.open(data / "alpaca_eval" / "ae2_annotations" / f"{model}.json.gz") as file:
         found: list[Row] = json.load(file)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,31 @@ def test_the_judge_may_be_another_model(monkeypatch: pytest.MonkeyPatch, tmp_pat
     main(parse(Config, argv, "evals.alpaca"))
     assert {name: len(engine.asked) for name, engine in opened.items()} == {"small": N, "big": 2 * N}
     assert annotations(tmp_path / "out")[0]["annotator"].startswith("big-pairwise-")
+
+
+@pytest.mark.parametrize("model", ["small", "iter0", "served"])
+def test_a_judge_that_is_an_iteration_is_of_the_run_that_was_the_newest_at_the_beginning(
+    monkeypatch: pytest.MonkeyPatch, reference: Path, tmp_path: Path, model: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    opened: list[Any] = []
+
+    def make_newest(name: str) -> None:
+        write_atomic(Path("runs") / name / "run.toml", "")
+        for other in Path("runs").glob("*/run.toml"):
+            os.utime(other, (1, 1) if other.parent.name != name else None)
+
+    def open_engine(options: Any) -> ScriptedEngine:
+        opened.append(options)
+        make_newest(f"later{len(opened)}")  # another run is worked on while this command is under way
+        return scripted(name=options.model, digest=f"{options.model} {options.run}")
+
+    monkeypatch.setattr("engines.options.open_engine", open_engine)
+    make_newest("mine")
+    where = ("--base-url", "http://127.0.0.1:9/v1", "--judge-engine", "transformers") if model == "served" else ()
+    flags = ("--model", model, "--judge-model", "iter1", "--reference", str(reference), "--out", "out", *where)
+    main(parse(Config, flags, "evals.alpaca"))
+    assert [one.model for one in opened] == [model, "iter1"] and opened[1].run == "runs/mine"
 
 
 def test_dry_run_prints_the_plan_and_asks_nobody(

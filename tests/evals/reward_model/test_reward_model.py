@@ -1,5 +1,6 @@
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import combinations, permutations
@@ -120,7 +121,7 @@ def test_nothing_scored_is_no_accuracy_rather_than_0_where_it_is_left_out() -> N
 
 def test_the_same_text_twice_is_no_pair() -> None:
     row = RankedAnswers(id="p", prompt="p", responses=["a", "a", "b"], ranks=[0, 1, 2])
-    assert found([row], [[3, 3, 1]])[TIE_WRONG] == (1.0, 2)
+    assert found([row], [[3, 3, 1]])[TIE_WRONG] == (1.0, 1)
     assert found([row], [[3, 3, 1]])[EXACT] == (1.0, 1)
 
 
@@ -351,3 +352,27 @@ def test_help_answers_in_under_0_3_seconds() -> None:
         return cpu_seconds("-m", "evals.reward_model", "--help") < 0.3 * max(1.0, usual / 0.08)
 
     assert any(is_quick() for _ in range(6))
+
+
+def test_judges_that_are_iterations_are_of_the_run_that_was_the_newest_at_the_beginning(
+    monkeypatch: pytest.MonkeyPatch, file: Path, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    opened: list[Any] = []
+
+    def make_newest(name: str) -> None:
+        (Path("runs") / name).mkdir(parents=True)
+        (Path("runs") / name / "run.toml").touch()
+        for other in Path("runs").glob("*/run.toml"):
+            os.utime(other, (1, 1) if other.parent.name != name else None)
+
+    def open_engine(options: Any) -> ScriptedEngine:
+        opened.append(options)
+        make_newest(f"later{len(opened)}")  # another run is worked on while this command is under way
+        return ScriptedEngine(reply=lambda _: "Score: 3", name=options.model, digest=options.model)
+
+    monkeypatch.setattr("engines.options.open_engine", open_engine)
+    make_newest("mine")
+    main(parse(Config, [str(file), "--judge", "iter0", "--judge", "iter1", "--read", "text", "--samples", "1"], "prog"))
+    assert [(one.model, one.run) for one in opened] == [("iter0", "runs/mine"), ("iter1", "runs/mine")]
+    assert sorted(path.name for path in Path("runs/mine/evals").iterdir()) == ["iter0", "iter1"]

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from console.command import parse
-from console.errors import InputError
+from console.errors import InputError, JudgeError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
 from judges import calibrate
@@ -142,7 +142,7 @@ def test_stored_comparisons_are_audited_in_either_order_of_the_answers(
         assert measure(one, name)["value"] == pytest.approx(measure(two, name)["value"])
     assert one["confusion"]["a"]["a"] == two["confusion"]["b"]["b"]
     source.write_text(json.dumps([*turned, {"input": "new", "output_1": "x", "output_2": "y", "label": 1}]))
-    run(str(source), "--verdicts", "out/comparisons.jsonl", "--out", "again")
+    run(str(source), "--verdicts", "out/comparisons.jsonl", "--out", "again", "--min-coverage", "0.8")
     assert "verdicts on 6 of 7 labelled rows" in capsys.readouterr().err
 
 
@@ -158,14 +158,26 @@ def test_stored_judgments_are_audited(engine: ScriptedEngine, tmp_path: Path) ->
 def test_verdicts_of_two_judges_in_one_file_are_refused(engine: ScriptedEngine, tmp_path: Path) -> None:
     source = str(llmbar(tmp_path / "set.json"))
     for samples in ("1", "2"):
-        run(source, "--rubric", "pairwise", "--read", "text", "--samples", samples, "--out", "out")
+        run(source, "--rubric", "pairwise", "--read", "text", "--samples", samples, "--out", f"out{samples}")
+    Path("both.jsonl").write_text("".join(Path(f"out{n}/comparisons.jsonl").read_text() for n in (1, 2)))
     with pytest.raises(InputError, match="by 2 judges"):
-        run(source, "--verdicts", "out/comparisons.jsonl")
+        run(source, "--verdicts", "both.jsonl")
+
+
+def test_an_output_of_another_judge_is_refused(engine: ScriptedEngine, tmp_path: Path) -> None:
+    how = (str(llmbar(tmp_path / "set.json")), "--rubric", "pairwise", "--read", "text", "--out", "out", "--samples")
+    run(*how, "1")
+    n = len(engine.asked)
+    with pytest.raises(InputError, match="out/comparisons.jsonl: holds rows of another judge .*another --out, or --fr"):
+        run(*how, "2")
+    assert len(engine.asked) == n
+    run(*how, "2", "--fresh")
+    assert len(engine.asked) == 3 * n
 
 
 def test_a_table_with_verdicts_and_labels_needs_no_judge(engine: ScriptedEngine, tmp_path: Path) -> None:
     Path("log.csv").write_text("gpt,me\n1,1\n2,1\n?,2\n1.5,2\n2,0\n")
-    run("log.csv", "--verdict-column", "gpt", "--human-column", "me", "--out", "out")
+    run("log.csv", "--verdict-column", "gpt", "--human-column", "me", "--out", "out", "--min-coverage", "0.8")
     found = found_in(Path("out"))
     assert engine.asked == []
     assert found["confusion"] == {
@@ -178,7 +190,7 @@ def test_a_table_with_verdicts_and_labels_needs_no_judge(engine: ScriptedEngine,
 
 def test_a_table_of_scores_needs_no_judge(engine: ScriptedEngine, tmp_path: Path) -> None:
     Path("log.csv").write_text("score,human\n1,1\n2,2\n4,3\nx,4\n")
-    run("log.csv", "--out", "out")
+    run("log.csv", "--out", "out", "--min-coverage", "0.75")
     found = found_in(Path("out"))
     assert engine.asked == [] and measure(found, "Spearman")["value"] == pytest.approx(1.0)
     assert measure(found, "unscored answers")["value"] == 0.25
@@ -188,7 +200,10 @@ def test_a_win_rate_of_other_comparisons_is_corrected(engine: ScriptedEngine, tm
     source = str(llmbar(tmp_path / "set.json"))
     Path("other.jsonl").write_text('{"winner": "b", "prompt_id": "1"}\n{"winner": null, "prompt_id": "2"}\n')
     how = ("--rubric", "pairwise", "--read", "text", "--samples", "1", "--out", "out")
-    run(source, *how, "--test", "other.jsonl")
+    with pytest.raises(
+        JudgeError, match="other.jsonl: only 1 of 2 rows of --test have a verdict, under --min-coverage"
+    ):
+        run(source, *how, "--test", "other.jsonl")
     found = found_in(Path("out"))["correction"]
     assert (found["judged"]["value"], found["judged"]["n"], found["labelled"]) == (1.0, 1, None)
     assert found["test"] == "other.jsonl"
@@ -197,13 +212,13 @@ def test_a_win_rate_of_other_comparisons_is_corrected(engine: ScriptedEngine, tm
 
 def test_a_retest_asks_again_with_other_seeds(engine: ScriptedEngine, tmp_path: Path) -> None:
     source = str(llmbar(tmp_path / "set.json"))
-    how = ("--rubric", "pairwise", "--samples", "1", "--out", "out", "--retest", "2")
+    how = ("--rubric", "pairwise", "--samples", "1", "--retest", "2", "--out", "out")
     run(source, *how, "--read", "text")
     assert len(engine.asked) == 36 and len({request.seed for request in engine.asked}) == 36
     found = measure(found_in(Path("out")), "test-retest: equal verdicts")
     assert (found["value"], found["n"]) == (1.0, 12)
-    run(source, *how, "--read", "logprobs")
-    assert "no test-retest" in Path("out/report.md").read_text()
+    run(source, *how[:-1], "other", "--read", "logprobs")
+    assert "no test-retest" in Path("other/report.md").read_text()
 
 
 def test_a_server_has_no_likelihood_baseline_and_says_so(engine: ScriptedEngine, tmp_path: Path) -> None:
@@ -211,15 +226,27 @@ def test_a_server_has_no_likelihood_baseline_and_says_so(engine: ScriptedEngine,
     assert "gives no log-likelihood of a text" in Path("out/report.md").read_text()
 
 
-def test_a_silent_judge_is_no_tie_and_no_failure(
-    engine: ScriptedEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_silent_judge_is_no_tie_and_its_report_is_written_before_the_command_fails(
+    engine: ScriptedEngine, tmp_path: Path
 ) -> None:
     engine.reply = lambda _: "I cannot say."
-    run(str(llmbar(tmp_path / "set.json")), "--rubric", "pairwise", "--read", "text", "--samples", "1", "--out", "out")
+    argv = (
+        str(llmbar(tmp_path / "set.json")),
+        "--rubric",
+        "pairwise",
+        "--read",
+        "text",
+        "--samples",
+        "1",
+        "--out",
+        "out",
+    )
+    with pytest.raises(JudgeError, match="only 0 of 6 labelled rows have a verdict, under --min-coverage 0.9.*lower"):
+        run(*argv)
+    run(*argv, "--min-coverage", "0")
     found = found_in(Path("out"))
     assert measure(found, "unscored")["value"] == 1.0 and measure(found, "tie rate")["value"] is None
     assert sum(found["unscored"].values()) == 6 and found["correction"] is None
-    assert "only 0 of 6 rows have a verdict" in capsys.readouterr().err
 
 
 def test_json_on_stdout_is_the_whole_audit(
@@ -266,7 +293,8 @@ def test_an_audit_can_measure_how_often_attacks_fool_the_model(engine: ScriptedE
     rows = {row["family"]: row for row in found_in(Path("audit"))["attacks"]}
     assert rows["all"]["answers"] == 24 and rows["planted verdict"]["fooled"] > 0 == rows["master key"]["fooled"]
     assert "## How often attacks fool the judge's model" in Path("audit/report.md").read_text()
-    run(str(source), "--rubric", "pairwise", "--read", "text", "--attacks", "24", "--out", "pairs")
+    more = ("--attacks", "24", "--out", "pairs", "--min-coverage", "0")
+    run(str(source), "--rubric", "pairwise", "--read", "text", *more)
     assert found_in(Path("pairs"))["attacks"] == [] and "no attacks:" in Path("pairs/report.md").read_text()
 
 

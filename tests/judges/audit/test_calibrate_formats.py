@@ -181,3 +181,28 @@ def test_labels_of_another_column_than_the_sets_own_are_read(tmp_path: Path) -> 
     found = read_labelled(path, None, columns_of(None, "mine", None, None), BadRows())
     assert {pair.label for pair in found.pairs} == {"b"} and found.label == "mine"
     assert {pair.label for pair in read_labelled(path, None, Columns(), BadRows()).pairs} == {"a"}
+
+
+@pytest.mark.parametrize("said", [(0, 1), (1,), (0,), (1, "tie"), (-1, 1), (0.5, 1), ("response_0", "response_1")])
+def test_verdicts_that_may_mean_either_side_ask_for_codes(tmp_path: Path, said: tuple[object, ...]) -> None:
+    labels = pairs(id=str)
+    table = [{"id": str(i), "verdict": said[i % len(said)]} for i in range(6)]
+    with pytest.raises(InputError, match="the verdicts: .*--codes"):
+        joined(tmp_path, labels, table)
+    with pytest.raises(InputError, match="the verdicts: .*--codes"):
+        unlabelled_verdicts(tmp_path / "verdicts.jsonl", Columns(), BadRows())
+
+
+@pytest.mark.parametrize("said", [(1,), (2,), (1, 2), (1, 2, -1), (1, 2, 0), (1.2, 1)])
+def test_verdicts_in_the_labels_own_numbers_are_read(tmp_path: Path, said: tuple[float, ...]) -> None:
+    labels = [{**row, "label": 1 + i % 2} for i, row in enumerate(pairs(id=str))]
+    table = [{"id": str(i), "verdict": said[i % len(said)]} for i in range(6)]
+    means = {1: "a", 2: "b", 0: "tie", 1.2: "a"}
+    found = joined(tmp_path, labels, table)
+    assert [one.winner for one in found.verdicts] == [means.get(said[i % len(said)]) for i in range(6)]
+
+
+def test_codes_of_verdicts_leave_llmbars_own_labels_alone(tmp_path: Path) -> None:
+    labels = [{"input": f"q{i}", "output_1": "x", "output_2": "y", "label": 1 + i % 2} for i in range(6)]
+    table = [{"output_1": "x", "output_2": "y", "input": f"q{i}", "verdict": i % 2} for i in range(6)]
+    assert all(right(joined(tmp_path, labels, table, columns_of(None, None, None, "0=a,1=b"))))

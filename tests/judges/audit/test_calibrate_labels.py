@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from console.command import parse
-from console.errors import InputError
+from console.errors import InputError, JudgeError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
 from judges import calibrate
@@ -154,12 +154,35 @@ def test_of_tables_of_other_lengths_the_common_part_is_used_and_the_rest_named(
     table = [*verdicts(labels, "question_id", wrong=(0,))[:8], {"question_id": 77, "verdict": "a"}]
     jsonl(tmp_path / "l.jsonl", labels)
     jsonl(tmp_path / "v.jsonl", table[::-1])
-    found = run("l.jsonl", "--verdicts", "v.jsonl")
+    with pytest.raises(
+        JudgeError, match="only 8 of 10 labelled rows have a verdict, under --min-coverage 0.9.*no row on"
+    ):
+        run("l.jsonl", "--verdicts", "v.jsonl")
+    found = run("l.jsonl", "--verdicts", "v.jsonl", "--min-coverage", "0.8")
     assert (found["n"], found["accuracy, a tie is wrong"]) == (8, pytest.approx(7 / 8))
     err = capsys.readouterr().err
     assert "1 verdicts that are about no labelled row: 77" in err and "verdicts on 8 of 10 labelled rows" in err
-    assert "rows on only 8 of 10 labelled rows, under --min-coverage 0.9" in err
     assert "the 8 of 10 rows on which the file has a verdict" in Path("out/report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_silent", "is_enough"), [(18, 0, True), (18, 1, False), (20, 2, True), (20, 3, False)]
+)
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_rows_that_are_missing_and_rows_without_a_verdict_are_held_against_one_gate(
+    tmp_path: Path, engine: ScriptedEngine, n_rows: int, n_silent: int, is_enough: bool, as_json: tuple[str, ...]
+) -> None:
+    labels = pairs(20, id=str)
+    table = verdicts(labels, "id")[:n_rows]
+    jsonl(tmp_path / "l.jsonl", labels)
+    jsonl(tmp_path / "v.jsonl", [{**row, "verdict": None} if n < n_silent else row for n, row in enumerate(table)])
+    how = ("l.jsonl", "--verdicts", "v.jsonl", *as_json)
+    if not is_enough:
+        with pytest.raises(JudgeError, match="only 17 of 20 labelled rows have a verdict.*--min-coverage") as failed:
+            run(*how)
+        assert failed.value.exit_code == 1 and Path("out/audit.json").exists()
+        how = (*how, "--min-coverage", "0.5")
+    assert run(*how)["n"] == n_rows
 
 
 def test_a_sample_is_drawn_after_the_rows_are_joined(engine: ScriptedEngine, tmp_path: Path) -> None:

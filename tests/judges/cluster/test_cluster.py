@@ -182,6 +182,13 @@ def test_scores_may_stand_in_a_file_of_their_own(capsys: pytest.CaptureFixture[s
     assert json.loads(capsys.readouterr().out)["choose"] == "reward"
     [pair] = read_pairs("out.pairs.jsonl", BadRows(strict=True))
     assert pair.chosen[0]["content"] == "a."
+    write("judgments.jsonl", *rows[:1])
+    with pytest.raises(
+        JudgeError, match="judgments.jsonl: has a score of only 1 of 3 answers, under --min-coverage 0.9"
+    ):
+        exact("a.jsonl", "--rewards", "judgments.jsonl")
+    assert Path("out.jsonl").exists()
+    exact("a.jsonl", "--rewards", "judgments.jsonl", "--min-coverage", "0.3")
 
 
 @pytest.mark.parametrize(
@@ -258,11 +265,11 @@ def test_an_interrupted_command_goes_on_and_ends_like_an_undisturbed_one(
     monkeypatch.setattr("engines.options.open_engine", lambda options: Stopped())
     with pytest.raises(KeyboardInterrupt):
         by_judge("a.jsonl")
-    assert not Path("out.jsonl").exists() and len(Path("out.relations.jsonl").read_bytes().splitlines()) == 2
+    assert not Path("out.jsonl").exists() and len(Path("out.relations.jsonl").read_bytes().splitlines()) == 3
     monkeypatch.setattr("engines.options.open_engine", lambda options: engine)
     engine.asked.clear()
     by_judge("a.jsonl")
-    assert len(engine.asked) == undisturbed - 12  # two prompts of six calls were stored
+    assert len(engine.asked) == undisturbed - 14  # two prompts of six calls were stored, and two calls of the third
     assert (Path("out.jsonl").read_bytes(), Path("out.pairs.jsonl").read_bytes()) == expected
     assert not list(Path().glob(".out*"))
 

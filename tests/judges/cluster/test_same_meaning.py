@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from console.errors import EngineError
 from engines.protocol import Choice, Request
 from engines.scripted import ScriptedEngine
+from judges.cluster.equivalence import Relation
 from judges.cluster.equivalences.same_meaning import SameMeaning
 from tests.fences import plain
 from tests.judges.cluster.relations import answer_set, clusters, related
@@ -60,6 +62,31 @@ def test_after_a_failed_call_only_that_call_is_made_again() -> None:
     second = related(found, answers, first)
     assert [shown(request) for request in engine.asked] == [("a", "b")]
     assert second.error is None and second.values[0][1] == 0.5 and second.usage.n_calls == 7
+
+
+@pytest.mark.parametrize("error", [EngineError, KeyboardInterrupt])
+@pytest.mark.parametrize("n", range(8))
+def test_after_a_stop_at_any_call_no_answered_call_is_made_again(n: int, error: type[BaseException]) -> None:
+    class GoingAway(ScriptedEngine):
+        left = n
+
+        def choose(self, *args: Any) -> Any:
+            for choice in super().choose(*args):
+                if self.left == 0:
+                    raise error("away")
+                self.left -= 1
+                yield choice
+
+    sets = [answer_set("a", "b", "c"), answer_set("d", "e")]
+    whole = dict(SameMeaning(ScriptedEngine()).relate(sets, [None, None]))
+    kept: dict[int, Relation] = {}
+    with pytest.raises(error):
+        for index, relation in SameMeaning(GoingAway()).relate(sets, [None, None]):
+            kept[index] = relation
+    assert sum(relation.usage.n_calls for relation in kept.values()) == n
+    engine = ScriptedEngine()
+    kept |= dict(SameMeaning(engine).relate(sets, [kept.get(index) for index in range(2)]))
+    assert kept == whole and len(engine.asked) == 8 - n
 
 
 def test_an_answer_cannot_close_its_fence_or_fill_a_placeholder() -> None:

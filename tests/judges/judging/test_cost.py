@@ -74,7 +74,23 @@ def test_a_users_table_replaces_the_packaged_one(tmp_path: Path) -> None:
     assert price_of("gpt-4o-mini", None) is not None and price_of("smollm2", None) is None
 
 
-@pytest.mark.parametrize("text", ["mine = 3", "mine = [1]", 'mine = ["a", 2]', "mine ="])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mine = 3",
+        "mine = [1]",
+        'mine = ["a", 2]',
+        "mine =",
+        "mine = [nan, 1]",
+        "mine = [1, inf]",
+        "mine = [-1, 1]",
+        "mine = [true, 1]",
+        f"mine = [1{'0' * 400}, 1]",
+        f"mine = [{'9' * 5000}, 1]",
+        "mine = [1e400, 1]",
+        "a = []\nmine = [1, 2]",
+    ],
+)
 def test_a_broken_table_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
     (tmp_path / "p.toml").write_text(text)
     with pytest.raises(InputError, match=r"p\.toml"):

@@ -9,7 +9,10 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError
-from judges import best_of, compare, score
+from evals.alpaca import __main__ as alpaca
+from evals.reward_model import __main__ as reward_model
+from judges import best_of, calibrate, compare, score
+from judges.attacks import __main__ as attacks
 from tests.openai_server import Server, completion, running
 
 N = 4
@@ -21,6 +24,8 @@ SILENT = [(503, {}), (429, {}), (404, {}), (401, {}), (200, []), (200, {"data": 
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     monkeypatch.setattr("engines.served.lookup.FIRST_WAIT_S", 0.0)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("judges.attacks.rates.checked", lambda _: ([{"checked": 0}], []))  # asks no server
+    monkeypatch.setattr("judges.audit.plot.draw", lambda _: None)
     rows = [{"id": f"r{n}", "prompt": f"Q{n}", "response": f"answer {n}"} for n in range(N)]
     Path("answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     Path("pairs.jsonl").write_text(json.dumps({"prompt": "Q", "chosen": "a", "rejected": "b"}) + "\n")
@@ -106,3 +111,102 @@ def test_a_server_that_lists_the_name_alone_is_told_from_none_that_is_silent(
     server.get = lambda _: (200, {"data": [{"id": "fake"}]})
     run(score, server)
     assert "does not say what it serves" not in capsys.readouterr().err
+
+
+def audit(server: Server, *flags: str) -> None:
+    row = {"output_1": "yes", "output_2": "no", "label": 1}
+    Path("labelled.jsonl").write_text("".join(json.dumps(row | {"input": f"Q{n}"}) + "\n" for n in range(N)))
+    flags = ("labelled.jsonl", "--codes", "1=a,2=b", "--rubric", "pairwise", "--resamples", "10", *flags)
+    start(calibrate, server, *flags)
+
+
+def attack(server: Server, *flags: str) -> None:
+    start(attacks, server, "--limit", "4", *flags)
+
+
+def measure(server: Server, *flags: str) -> None:
+    row = {"responses": ["a", "b"], "ranks": [0, 1]}
+    Path("ranked.jsonl").write_text("".join(json.dumps(row | {"prompt": f"Q{n}"}) + "\n" for n in range(N)))
+    start(reward_model, server, "ranked.jsonl", "--resamples", "10", *flags)
+
+
+def evaluate(server: Server, *flags: str) -> None:
+    rows = [{"instruction": f"Q{n}", "output": f"base {n}", "generator": "base"} for n in range(N)]
+    Path("reference.json").write_text(json.dumps(rows))
+    changed = [flag.replace("--served-as", "--judge-served-as") for flag in flags]
+    asked = ("--model", "fake", "--base-url", server.url, "--served-as", "one", "--judge-model", "fake")
+    words = ["--reference", "reference.json", "--judge-rubric", "pairwise", "--judge-read", "text", *asked, *changed]
+    alpaca.main(parse(alpaca.Config, words, "prog"))
+
+
+def start(command: Any, server: Server, *flags: str) -> None:
+    where = ["--engine", "openai", "--model", "fake", "--base-url", server.url, "--read", "text", "--samples", "1"]
+    command.main(parse(command.Config, [*where, *flags], "prog"))
+
+
+OTHERS = [audit, attack, measure, evaluate]
+
+
+@pytest.mark.parametrize("silent", SILENT, ids=str)
+@pytest.mark.parametrize("command", OTHERS, ids=lambda command: command.__name__)
+def test_no_other_command_asks_anew_where_the_server_may_say_later_what_it_serves(
+    server: Server, command: Any, silent: tuple[int, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(server)
+    n = len(server.asked)
+    server.get = lambda _: silent
+    if silent[0] in (503, 429):
+        with pytest.raises(InputError, match="/models.*--(judge-)?served-as") as caught:
+            command(server)
+        assert len(server.asked) == n and ("--judge-served-as" in str(caught.value)) == (command is evaluate)
+        server.get = lambda _: LISTED
+        command(server)
+        assert len(server.asked) == n
+    else:
+        command(server)
+        assert "all is asked anew" in capsys.readouterr().err and len(server.asked) > n
+
+
+@pytest.mark.parametrize("later", [(503, {}), (404, {}), (200, {"data": [{"id": "fake", "root": "org/another"}]})])
+@pytest.mark.parametrize("command", [audit, attack], ids=lambda command: command.__name__)
+def test_an_output_that_was_given_is_not_gone_on_with_by_another_model_of_the_name(
+    server: Server, command: Any, later: tuple[int, Any]
+) -> None:
+    out = ("--out", "out" if command is audit else "out.jsonl")
+    command(server, *out)
+    n = len(server.asked)
+    server.get = lambda _: later
+    with pytest.raises(InputError, match="holds rows of another judge"):
+        command(server, *out)
+    assert len(server.asked) == n
+    command(server, *out, "--fresh")
+    assert len(server.asked) == 2 * n
+
+
+@pytest.mark.parametrize("command", OTHERS, ids=lambda command: command.__name__)
+def test_a_name_that_a_person_gives_stands_for_the_model_whatever_its_server_says(server: Server, command: Any) -> None:
+    command(server, "--served-as", "mine")
+    n = len(server.asked)
+    for later in ((503, {}), (404, {}), (200, {"data": [{"id": "fake", "root": "org/another"}]})):
+        server.get = lambda _, later=later: later
+        command(server, "--served-as", "mine")
+    assert len(server.asked) == n
+
+
+@pytest.mark.parametrize("status", [503, 404])
+def test_the_answers_of_a_model_are_not_asked_anew_where_its_server_may_say_later_what_it_serves(
+    server: Server, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--model", "fake", "--base-url", server.url, "--judge-served-as", "mine", "--judge-read", "text"]
+    Path("reference.json").write_text(json.dumps([{"instruction": "Q", "output": "base", "generator": "base"}]))
+    words = ["--reference", "reference.json", "--judge-rubric", "pairwise", *where]
+    alpaca.main(parse(alpaca.Config, words, "prog"))
+    n = len(server.asked)
+    server.get = lambda _: (status, {})
+    if status == 503:
+        with pytest.raises(InputError, match="may have the answers of fake.*--served-as with"):
+            alpaca.main(parse(alpaca.Config, words, "prog"))
+        assert len(server.asked) == n
+    else:
+        alpaca.main(parse(alpaca.Config, words, "prog"))
+        assert "may have the answers of fake" in capsys.readouterr().err and len(server.asked) > n

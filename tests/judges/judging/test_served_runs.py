@@ -153,3 +153,65 @@ def test_a_text_in_parts_is_read_as_one_that_is_whole(server: Server, score: Cal
     parts = [{"type": "thinking", "thinking": "Score: 1"}, {"type": "text", "text": "Fine.\nScore: 4"}]
     server.answer = lambda _: completion(parts, usage={"completion_tokens": None})
     assert [row.score for row in score(*TEXT)] == [4] * N
+
+
+@pytest.mark.parametrize("flags", [(), ("--max-tokens-total", "100000")], ids=["no budget", "a budget"])
+@pytest.mark.parametrize("n_empty", [0, 3])
+def test_settings_that_every_response_is_refused_for_end_the_command_which_goes_on_once_they_are_right(
+    server: Server, score: Callable[..., list[Judgment]], flags: tuple[str, ...], n_empty: int, tmp_path: Path
+) -> None:
+    answers = tmp_path / "answers.jsonl"
+    lines = answers.read_text(encoding="utf-8").splitlines()
+    empty = [json.dumps(json.loads(line) | {"response": " "}) for line in lines[:n_empty]]
+    answers.write_text("\n".join([*empty, *lines[n_empty:]]) + "\n", encoding="utf-8")
+    server.answer = lambda _: (400, {"error": {"message": "max_tokens is too large"}})
+    with pytest.raises(EngineError, match="prompts are refused alike: 400: max_tokens is too large; look at --model"):
+        score(*TEXT, *flags)
+    assert len(server.asked) <= 25 + 16
+    server.answer = lambda _: GOOD
+    rows = score(*TEXT, *flags, "--min-coverage", "0.5")
+    assert len(rows) == N and sum(row.score == 4.0 for row in rows) == N - n_empty
+
+
+@pytest.mark.parametrize(
+    ("flags", "advised"),
+    [
+        ((), "Try another judge, --read text, or"),
+        (TEXT, "Try another judge, --read logprobs, or"),
+        (("--judge", "fake", "--judge", "twin"), "Try another judge, or"),
+    ],
+    ids=["logprobs", "text", "a panel"],
+)
+def test_where_verdicts_are_missing_another_reading_is_advised_than_the_one_in_use(
+    server: Server, score: Callable[..., list[Judgment]], flags: tuple[str, ...], advised: str
+) -> None:
+    words = [token(word, {word: math.log(0.9), "x": math.log(0.1)}) for word in ("Fine", ".")]
+    server.answer = lambda _: completion("Fine.", logprobs=words)
+    with pytest.raises(JudgeError) as caught:
+        score(*flags)
+    assert advised in str(caught.value)
+
+
+@pytest.mark.parametrize("flags", [("--samples", "1"), ("--samples", "2", "--thinking-tokens", "8000")], ids=str)
+@pytest.mark.parametrize("read", ["text", "logprobs"])
+@pytest.mark.parametrize("content", ["<think>The answer", None])
+def test_a_reply_that_was_cut_off_inside_its_reasoning_names_a_flag_and_a_number(
+    server: Server,
+    score: Callable[..., list[Judgment]],
+    capsys: pytest.CaptureFixture[str],
+    flags: tuple[str, ...],
+    read: str,
+    content: str | None,
+) -> None:
+    tokens = [token(word, {word: -0.1, "x": -3.0}) for word in (["<think>", "The answer"] if content else [])]
+    beside = {} if content else {"reasoning_content": "The answer"}
+    cut = completion(content, "length", logprobs=tokens or None, **beside)
+    likely = completion("Score: 4", logprobs=[token("Score: ", {}), token("4", {"4": math.log(0.9), "3": -3.0})])
+    server.answer = but(cut, 3, 4, good=likely)
+    rows = score("--read", read, *flags)
+    room = "--thinking-tokens 16000" if "8000" in flags else "--thinking-tokens 4096"
+    bad = [row for row in rows if row.score is None]
+    assert [row.response_id for row in bad] == ["r3", "r4"]
+    assert all("cut off inside its reasoning" in (row.error or "") and room in (row.error or "") for row in bad)
+    said = capsys.readouterr().err
+    assert f"2 verdicts are missing: the judge was cut off inside its reasoning; {room} makes room for it" in said

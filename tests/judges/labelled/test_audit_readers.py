@@ -93,7 +93,8 @@ def test_prometheus_scores_are_the_mean_of_three_and_the_texts_are_taken_out_of_
     assert "###" not in first.response and first.reference and first.model == "llama2_chat_13b"
     within = pairs_within(found.scores)
     assert len(within) == 80 * 6  # four models answer each question
-    assert all((found.scores[a].score > found.scores[b].score) == (pair.label == "a") for pair, a, b in within)
+    scores = [item.score for item in found.scores]
+    assert all((scores[one.a[0]] > scores[one.b[0]]) == (one.pair.label == "a") for one in within)
 
 
 def test_autoj_counts_from_zero(tmp_path: Path) -> None:
@@ -178,8 +179,11 @@ def test_a_table_with_a_label_and_texts_under_many_names(tmp_path: Path) -> None
 
 
 def test_codes_replace_what_cells_usually_mean(tmp_path: Path) -> None:
-    path = written(tmp_path, {"prompt": "q", "response_a": "x", "response_b": "y", "gold": 0})
+    path = written(tmp_path, *({"prompt": "q", "response_a": "x", "response_b": "y", "gold": n} for n in (0, 2)))
     assert load(path).pairs[0].label == "tie"
+    path = written(tmp_path, {"prompt": "q", "response_a": "x", "response_b": "y", "gold": 0})
+    with pytest.raises(InputError, match="all labels are 0,.*--codes"):
+        load(path)
     assert load(path, columns_of(None, None, None, "0=a,1=b")).pairs[0].label == "a"
     with pytest.raises(InputError, match="--codes must be like"):
         columns_of(None, None, None, "0:a")

@@ -93,7 +93,9 @@ def test_the_hubs_table_of_messages_reads_as_the_nested_trees_do(data: Path, tmp
 
 
 def test_trees_in_other_languages_are_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write(tmp_path / "t.jsonl", [tree("de"), tree("en"), tree(None)])
+    another = tree(None)
+    another["prompt"]["text"] = "Why not?"
+    path = write(tmp_path / "t.jsonl", [tree("de"), tree("en"), another])
     bad = BadRows()
     assert len(read_ranked(path, bad)) == 4 and bad.n_bad == 0
     assert "1 of 3 trees are not in English" in capsys.readouterr().err
@@ -173,7 +175,7 @@ def test_ultrafeedback_is_ranked_by_its_fine_grained_score_where_there_is_one(tm
         ({"prompt": "p", "responses": ["a", "b"], "ranks": [0, None]}, "not a row of ranked answers"),
         ({"prompt": "p", "responses": ["a", "b"], "ranks": [0, 1], "scores": [3]}, "2 responses, but 1 scores"),
         ({"responses": ["a", "b"], "ranks": [0, 1]}, "no prompt"),
-        ({"prompt": "p", "responses": ["a", "a"], "ranks": [0, 1]}, "all 2 answers are tied"),
+        ({"prompt": "p", "responses": ["a", "a"], "ranks": [0, 1]}, "all 2 answers are one text"),
     ],
 )
 def test_a_bad_row_is_named_counted_and_skipped(

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from console.command import parse
-from console.errors import EngineError
+from console.errors import EngineError, InputError
+from engines.scripted import ScriptedEngine
 from judges import compare, score
 from tests.openai_server import Server, completion, running, token
 
@@ -89,3 +90,38 @@ def test_a_judge_without_log_probabilities_has_no_vote(server: Server, capsys: p
         other.answer = likely
         rows = run(score, f"one@{server.url}", f"two@{other.url}", flags=("--read", "logprobs", "--quorum", "1"))
     assert [row["score"] for row in rows] == [4.0] * N and "one has no vote" in capsys.readouterr().err
+
+
+@BOTH
+def test_two_servers_that_serve_one_name_are_told_apart_before_anything_is_asked(
+    server: Server, command: Any, wanted: object
+) -> None:
+    with running() as other:
+        other.answer = good
+        judges = (f"m@{server.url}", f"m@{other.url}")
+        same = f"--judge m@{other.url}: the panel has the same judge already, --judge m@{server.url}: .*served_as, in"
+        with pytest.raises(InputError, match=same):
+            run(command, *judges)
+        assert not server.asked and not other.asked and not list(Path().glob("p[.-]*"))
+        Path("second.toml").write_text(f'model = "m"\nbase_url = "{other.url}"\nserved_as = "m the second"\n')
+        rows = run(command, judges[0], "second.toml")
+        assert [verdict(row) for row in rows] == [wanted] * N and {row["n_samples"] for row in rows} == {2}
+
+
+@BOTH
+def test_two_models_that_a_person_calls_the_same_are_one_judge(server: Server, command: Any, wanted: object) -> None:
+    for name in ("one", "two"):
+        Path(f"{name}.toml").write_text(f'model = "{name}"\nbase_url = "{server.url}"\nserved_as = "qwen"\n')
+    with pytest.raises(InputError, match="--judge two.toml: the panel has the same judge already, --judge one.toml"):
+        run(command, "one.toml", "two.toml")
+    assert not server.asked and wanted
+
+
+@BOTH
+def test_two_names_of_one_model_in_this_process_are_one_judge(
+    server: Server, command: Any, wanted: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.options.open_engine", lambda one: ScriptedEngine(name=one.model, digest="the same"))
+    with pytest.raises(InputError, match="--judge ./runs/m: the panel has the same judge already, --judge iter1"):
+        run(command, "iter1", "./runs/m", flags=("--run", "r"))
+    assert not server.asked and wanted

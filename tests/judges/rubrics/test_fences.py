@@ -73,6 +73,40 @@ def test_a_text_that_knows_its_code_gets_another_one() -> None:
             assert code_of(f"{text} {more}") not in f"{text} {more}".lower()
 
 
+SPELLINGS = {
+    "as it is": str,
+    "capitals": str.upper,
+    "full width": lambda code: "".join(chr(ord(one) + 0xFEE0) for one in code),
+    "mathematical": lambda code: "".join(
+        chr((0x1D7CE if one.isdigit() else 0x1D41A - 49) + ord(one) - 48) for one in code
+    ),
+    "spaces": " ".join,
+    "dashes": "-".join,
+    "a break": lambda code: f"{code[:4]}\n{code[4:]}",
+    "invisible": "\u200b".join,
+    "entities": lambda code: "".join(f"&#{ord(one)};" for one in code),
+    "url": lambda code: "".join(f"%{ord(one):02x}" for one in code),
+    "escapes": lambda code: "".join(f"\\u{ord(one):04x}" for one in code),
+    "letters for digits": lambda code: code.replace("0", "O").replace("1", "l"),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_search_for_a_text_that_contains_its_own_code_finds_none_in_any_spelling(
+    spelling: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("judges.fences.code.CODE_DIGITS", 2)  # one text in 256 would contain its code
+    spelt = SPELLINGS[spelling]
+    for number in range(256):
+        code = f"{number:02x}"
+        text = f"</a-{spelt(code)}>"
+        assert codes_of_two_digits(text) != code
+
+
+def codes_of_two_digits(text: str) -> str:
+    return filled("<a>\n{{one}}\n</a>", {"one": text})[3:5]
+
+
 def test_no_code_can_be_in_a_later_text_either() -> None:
     prompt = "<a>{{one}}</a><b>{{two}}</b>"
     first = codes(filled(prompt, {"one": "x", "two": "y"}))["a"][0]

@@ -54,11 +54,11 @@ def saved(tmp_path: Path, *labels: object, name: str = "label") -> Path:
     return path
 
 
-@pytest.mark.parametrize("labels", [(0, 1), (1, 0, 1), ("1", "0"), (1.0, 0.0), (1, 1, 1, 0)])
+@pytest.mark.parametrize("labels", [(0, 1), (1, 0, 1), ("1", "0"), (1.0, 0.0), (1, 1, 1, 0), (1, 1), (0, 0), (1,)])
 @pytest.mark.parametrize("read", [read_pairs, read_chats])
 def test_zero_and_one_alone_ask_for_codes(tmp_path: Path, labels: tuple[object, ...], read: Any) -> None:
     path = saved(tmp_path, *labels)
-    with pytest.raises(InputError, match="all labels are 0 or 1.*--codes"):
+    with pytest.raises(InputError, match="all labels are [01].*--codes"):
         list(read(path, BadRows()))
     assert len(list(read(path, BadRows(), parse_codes("0=a,1=b")))) == len(labels)
 
@@ -69,7 +69,12 @@ def test_codes_say_what_zero_and_one_mean(tmp_path: Path, codes: str, chosen: li
     assert [pair.chosen[0]["content"] for pair in pairs] == chosen
 
 
-@pytest.mark.parametrize("labels", [(0, 1, 2), (1, 1), (1.2, 0, 1)])
+def test_codes_say_what_true_and_false_mean(tmp_path: Path) -> None:
+    pairs = read_pairs(saved(tmp_path, True, False, "True"), BadRows(), parse_codes("true=a,false=b"))
+    assert [pair.chosen[0]["content"] for pair in pairs] == ["A", "B", "A"]
+
+
+@pytest.mark.parametrize("labels", [(0, 1, 2), (2, 0), (1.2, 0, 1)])
 def test_other_labels_beside_them_say_what_zero_means(tmp_path: Path, labels: tuple[object, ...]) -> None:
     assert len(list(read_pairs(saved(tmp_path, *labels), BadRows()))) == sum(label != 0 for label in labels)
 

@@ -6,10 +6,11 @@ from statistics import NormalDist
 import msgspec
 import pytest
 
-from console.errors import InputError
+from console.errors import InputError, JudgeError
 from records import Judgment, Pair, Vote
 from records.store import write_rows
 from tests.trainer.pairs.test_pairs import checked, judged
+from trainer.pairs.__main__ import Config, main
 from trainer.pairs.confidence import confidence_of
 from trainer.pairs.filters import largest_class, within_share
 from trainer.pairs.pairing import PairOptions, make_pairs
@@ -89,6 +90,26 @@ def test_a_second_judge_who_is_none_is_refused(tmp_path: Path) -> None:
         make_pairs(ROWS, PairOptions(second_judge=tmp_path / "none.jsonl"))
     with pytest.raises(InputError, match="no such file"):
         make_pairs(ROWS, PairOptions(votes=tmp_path / "none.jsonl"))
+
+
+@pytest.mark.parametrize(("scores", "is_enough"), [({"good": 9, "fair": 4, "poor": 2}, True), ({"good": 9}, False)])
+def test_a_second_judge_who_scores_too_few_answers_fails_the_command_that_makes_pairs(
+    scores: dict[str, int], is_enough: bool, tmp_path: Path
+) -> None:
+    more = [judged("q", "right", 4.0), judged("q", "wrong", 1.0)]
+    write_rows(tmp_path / "j.jsonl", [*ROWS, *more])
+    seconded = [*(judged("q", text, score) for text, score in (("right", 5.0), ("wrong", 2.0))),
+                *(judged("p", text, score) for text, score in scores.items())]  # fmt: skip
+    write_rows(tmp_path / "second.jsonl", [msgspec.structs.replace(row, judge="second") for row in seconded])
+    config = Config(
+        file=tmp_path / "j.jsonl", out=tmp_path / "p.jsonl", pairs=PairOptions(second_judge=tmp_path / "second.jsonl")
+    )
+    if not is_enough:
+        with pytest.raises(JudgeError, match="a score of only 3 of 5 answers, under --min-coverage 0.9"):
+            main(config)
+        config = replace(config, min_coverage=0.6)
+    main(config)
+    assert (tmp_path / "p.jsonl").exists()
 
 
 def scored(number: int, score: float) -> Pair:

@@ -73,9 +73,38 @@ def test_voters_who_disagree_are_said_and_even_ones_are_for_neither(
     assert chosen(tmp_path, vote("b"), vote("b", "bob"), vote("a", "cy")) == "poor"
     assert "voters disagree on 1 pairs of answers, where the majority counts: p" in capsys.readouterr().err
     assert chosen(tmp_path, vote("b"), vote("a", "bob")) == ""
-    assert "and 1 are even, which is a vote for neither: p" in capsys.readouterr().err
+    assert "and 1 are even or mostly ties, which is a vote for neither: p" in capsys.readouterr().err
     assert chosen(tmp_path, vote("b"), vote("b", "bob")) == "poor"
     assert "voters disagree" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("winners", "kept"),
+    [
+        (["b", "tie", "tie"], ""),
+        (["a", "tie", "tie"], ""),
+        (["b", "tie"], ""),
+        (["a", "tie"], ""),
+        (["a", "b", "tie"], ""),
+        (["b", "b", "tie", "tie"], ""),
+        (["tie", "tie"], ""),
+        (["b", "b", "tie"], "poor"),
+        (["a", "a", "tie"], "good"),
+        (["b", "b", "a", "tie"], "poor"),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_tie_is_a_vote_like_the_others_in_the_majority(
+    winners: list[str], kept: str, turned: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = {"a": "b", "b": "a", "tie": "tie"}
+    sides = {"a": "poor", "b": "good"} if turned else {"a": "good", "b": "poor"}
+    votes = [vote(other[w] if turned else w, f"voter {n}", **sides) for n, w in enumerate(winners)]
+    assert chosen(tmp_path, *votes) == kept
+    err = capsys.readouterr().err
+    assert ("1 are even or mostly ties" in err) == (kept == "" and len(set(winners)) > 1)
+    pairs, counts = make_pairs(ROWS, PairOptions(votes=tmp_path / "votes.jsonl", on_vote="drop"))
+    assert (len(pairs), counts.n_outvoted) == ((1, 0) if kept == "good" else (0, 1))
 
 
 def test_a_voters_last_vote_counts_by_its_time_in_whatever_order_the_file_is(tmp_path: Path) -> None:

@@ -134,10 +134,8 @@ def test_a_trainer_learns_in_bfloat16_and_keeps_float32_weights(
 
 
 def test_ppo_draws_and_learns_in_bfloat16_while_the_reward_is_computed_as_ever(
-    tiny_model: Path, tmp_path: Path, bfloat16: set[torch.dtype], monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, tmp_path: Path, bfloat16: set[torch.dtype]
 ) -> None:
-    from accelerate import Accelerator
-
     import trainer.ppo.trainer as ppo
     from trainer.ppo.options import PPOOptions
     from trainer.ppo.rewards import RewardSource
@@ -146,7 +144,8 @@ def test_ppo_draws_and_learns_in_bfloat16_while_the_reward_is_computed_as_ever(
         assert not torch.is_autocast_enabled("cpu")
         return [float(len(text)) for text in texts]
 
-    monkeypatch.setattr(ppo, "make_accelerator", lambda: Accelerator(mixed_precision="bf16", cpu=True))
+    sft(tiny_model, tmp_path / "sft")  # as a run of reward learning on policy does, in one process
+    bfloat16.clear()
     options = PPOOptions(
         rollout_batch_size=4, step_batch_size=4, micro_batch_size=2, generation_batch_size=4, response_length=6,
         steps=2, warmup_steps=0, ppo_epochs=1,
