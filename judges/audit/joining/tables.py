@@ -17,7 +17,7 @@ from judges.audit.columns import (
     says_verdict,
     verdict_of,
 )
-from judges.audit.joining.join import PLACE, Joined, Match, Places, join
+from judges.audit.joining.join import Joined, Match, Places, join
 from judges.audit.joining.several import CONTRADICTS, one_grade, one_verdict
 from judges.audit.joining.traits import ANSWER, MODEL, Traits, of_pair, of_record, of_score, of_sides
 from judges.audit.labels import (
@@ -36,6 +36,8 @@ from records.rows import Winner
 from records.shapes import UNKNOWN_MODEL
 
 SHOWN = 3
+OWN = "the rows themselves"
+"""How verdicts that stand beside the labels are found, of which nothing need be said."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def _joined(
     """Return the rows of the table by the labelled ones; raises InputError with the file's name."""
     places = _places(rows, placed, labelled, table)
     if table.own and places.known:
-        return Joined(PLACE, [[Match(place, False, True)] for place in places.of_rows])
+        return Joined(OWN, [[Match(place, False, True)] for place in places.of_rows])
     try:
         return join(rows, entries, places, table.columns.id)
     except InputError as error:
