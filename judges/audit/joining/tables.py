@@ -17,7 +17,9 @@ from judges.audit.columns import (
     says_verdict,
     verdict_of,
 )
-from judges.audit.joining.join import Joined, Match, Places, join
+from judges.audit.joining.join import join
+from judges.audit.joining.matches import Joined, Match
+from judges.audit.joining.places import Places
 from judges.audit.joining.several import CONTRADICTS, one_grade, one_verdict
 from judges.audit.joining.traits import ANSWER, MODEL, Traits, of_pair, of_record, of_score, of_sides
 from judges.audit.labels import (
