@@ -69,7 +69,7 @@ class PairCounts:
     n_near: int = 0
     """The scores are not further apart than min_margin, which is above 0."""
     n_same_text: int = 0
-    """Best and worst are the same text with two scores."""
+    """Best and worst are the same text, but for the space around it, with two scores."""
     n_worse: int = 0
     """Where the rejected are of another model: its worst answer scores above the best that could be chosen."""
 
@@ -171,7 +171,7 @@ def _outcome(pools: Pools, checks: Checks, options: PairOptions) -> Pair | str:
     if best <= worst:
         return "tied" if best == worst else "worse"
     chosen, rejected = best_and_worst(tops, bottoms, options.rho)
-    if chosen.response == rejected.response:
+    if chosen.response.strip() == rejected.response.strip():
         return "same text"
     margin = _score(chosen) - _score(rejected)
     if margin <= options.min_margin:

@@ -304,14 +304,28 @@ def _check_there(flag: str, name: str, names: Iterable[str]) -> None:
         raise InputError(f"{flag} {name}: there is no such column; there are {', '.join(sorted(names)[:12])}")
 
 
-def _check_agree(records: Sequence[Record], first: str, other: str, codes: dict[str, Winner]) -> None:
-    """Raise InputError where two columns that may hold the verdicts name different winners of a row."""
+def check_labels(records: Sequence[Record], columns: Columns) -> None:
+    """Raise InputError where two columns that may hold the labels of pairs name different winners of a row."""
+    names = dict.fromkeys(name for record in records for name in record)
+    known = [name for name in HUMAN if name in names]
+    for other in known[1:] if columns.human is None else ():
+        _check_agree(records, known[0], other, columns.codes, "the labels; give --human-column")
+
+
+def _check_agree(
+    records: Sequence[Record],
+    first: str,
+    other: str,
+    codes: dict[str, Winner],
+    what: str = "the verdicts; give --verdict-column",
+) -> None:
+    """Raise InputError where two columns that may hold the same thing name different winners of a row."""
     for record in records:
         one, two = (winner_of(record.get(name), codes, record)[0] for name in (first, other))
         if {one, two} == {"a", "b"}:
             raise InputError(
                 f"the columns '{first}' and '{other}' contradict each other ({record[first]!r} and {record[other]!r} "
-                "in one row), and either may hold the verdicts; give --verdict-column"
+                f"in one row), and either may hold {what}"
             )
 
 

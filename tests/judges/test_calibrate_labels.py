@@ -12,6 +12,8 @@ from engines.protocol import Request
 from engines.scripted import ScriptedEngine
 from judges import calibrate
 from judges.audit.columns import Columns, columns_of
+from judges.audit.readers.pairs import read_pairs
+from records.files import BadRows
 from tests.fences import plain
 from tests.verdict_tables import joined, jsonl, pairs, right, verdicts
 
@@ -219,6 +221,17 @@ def test_two_columns_of_verdicts_that_contradict_each_other_are_refused(
         with pytest.raises(InputError, match=f"'{columns[0]}' and '{columns[1]}' contradict each other.*--verdict-col"):
             settled(table, own=own)
     assert right(joined(tmp_path, rows, said, columns_of(columns[1], None, None, None))) == [False] * 6
+
+
+@pytest.mark.parametrize("other", ["label", "gold", "human_label"])
+def test_two_columns_of_labels_that_contradict_each_other_are_refused(tmp_path: Path, other: str) -> None:
+    texts = {"answer_a": "x", "answer_b": "y"}
+    rows = [{"id": i, "question": f"q{i}", **texts, "human": "ab"[i % 2], other: "ba"[i % 2]} for i in range(6)]
+    said = [{"id": i, "verdict": "ab"[i % 2]} for i in range(6)]
+    with pytest.raises(InputError, match=f"'human' and '{other}' contradict each other.*--human-column"):
+        read_pairs([("l:1", row) for row in rows], BadRows(strict=True), Columns())
+    found = joined(tmp_path, rows, said, columns_of(None, other, None, None))
+    assert right(found) == [False] * 6
 
 
 @pytest.mark.parametrize("other", [{"winner": "a"}, {"winner": "tie"}, {"winner": None}, {"score": 2}, {"winner": "?"}])

@@ -258,4 +258,5 @@ def test_an_answer_without_a_text_is_neither_chosen_nor_rejected_whatever_its_sc
     assert (pair.chosen[0]["content"], pair.rejected[0]["content"]) == ("a", "b")
     assert (counts.n_pairs, counts.n_unscored) == (1, 2)
     assert make_pairs(rows[:2], PairOptions())[1].n_too_few == 1
+    assert make_pairs([judged("p", "a", 5.0), judged("p", "a \n", 1.0)], PairOptions())[1].n_same_text == 1
     assert positive_chats([judged("p", text, 5.0)]) == []
