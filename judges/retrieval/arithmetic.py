@@ -26,8 +26,19 @@ def holds(equation: Equation) -> tuple[bool | None, str]:
 
 
 def same_answer(reference: str, answer: str) -> bool | None:
-    """Return whether the last number or formula of `answer` equals that of `reference`; None where one has none."""
-    gold, given = (_parsed(text.rpartition("####")[2]) for text in (reference, answer))
+    """Return whether the last number or formula of `answer` equals that of `reference`; None where one has none.
+
+    Of 5 million both readings will do: the question may have asked for millions.
+    """
+    from judges.clustering.equivalences.final_numbers import plain_numbers
+
+    results = [text.rpartition("####")[2] for text in (reference, answer)]
+    found = [_same(*(plain_numbers(text, scales=scales) for text in results)) for scales in (True, False)]
+    return None if None in found else any(found)
+
+
+def _same(reference: str, answer: str) -> bool | None:
+    gold, given = _parsed(reference), _parsed(answer)
     gold = gold or _parsed(f"${reference}$")  # a formula without its dollar signs
     if not gold or not given or any(map(_explosive, (*gold, *given))):
         return None

@@ -82,14 +82,18 @@ def reading_of(text: str) -> Reading:
     return Reading(found, _money(plain, start, end))
 
 
-def plain_numbers(text: str) -> str:
-    """Return a text with its numbers as math-verify reads them whole: ASCII digits and signs, fractions, no words."""
+def plain_numbers(text: str, *, scales: bool = True) -> str:
+    """Return a text with its numbers as math-verify reads them whole: ASCII digits and signs, fractions, no words.
+
+    Without `scales` the word after a number, as in 5 million, stays.
+    """
     digits = "".join(str(unicodedata.decimal(c)) if c.isdecimal() and not c.isascii() else c for c in text)
     found = PLACES.sub("", SIGN.sub("-", digits))
     found = MIXED.sub(_mixed, found)
     found = VULGAR.sub(lambda m: str(_fraction(m[0])), found)
     found = RAISED.sub(lambda m: "^" + unicodedata.normalize("NFKC", m[0]), found)
-    found = SCALED.sub(lambda m: f"{Decimal(m[1].replace(',', '')).scaleb(SCALES[m[2].lower()]):f}", found)
+    if scales:
+        found = SCALED.sub(lambda m: f"{Decimal(m[1].replace(',', '')).scaleb(SCALES[m[2].lower()]):f}", found)
     return POWER.sub(lambda m: f"{Decimal(m[0]):f}", found)
 
 
