@@ -112,6 +112,7 @@ def test_a_field_that_is_there_twice_with_two_values_is_a_bad_row(line: str) -> 
         '{"text":"t","replies":[{"text":"u"},{"text":"v"}]}',
         '{"prompt":"what is \\"prompt\\"?"}',
         '{"prompt":"prompt","x":"prompt"}',
+        '{"id":123456789012345678901234567890,"x":"id","y":"\\":"}',
     ],
 )
 def test_a_name_that_also_stands_inside_is_no_second_field(line: str) -> None:
