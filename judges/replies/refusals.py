@@ -47,6 +47,7 @@ _AFTER = re.compile(
     | (?:unable|not\ able|impossible|refus\w+|declin\w+)\ to\ {_JUDGE}
     | (?:this|it|(?:the|this|such|an?)\ (?:\w+\ )?(?:answer|response|reply|content|request))?\ ?
       (?:cannot|can['’]t|can\ not|could\ not)\ be\ (?:\w+\ )?{_JUDGED}
+      (?!\ (?:any\ )?(?:higher|better|lower|above|below|more|less|as|well|highly|over|beyond|worse))
     | no\ (?:score|rating|verdict|judge?ment|evaluation)\ (?:is\ |was\ )?(?:possible|given|can|could|assigned)
     | not\ (?:{_JUDGED}|applicable|scor(?:e)?able)\b | n/a\b )""",
     re.IGNORECASE | re.VERBOSE | re.MULTILINE,

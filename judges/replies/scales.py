@@ -23,7 +23,7 @@ def _any_of(*forms: str) -> str:
 
 _BESIDE = re.compile(
     _any_of(
-        rf"\bout of {_MOST}\b",
+        rf"\bout of {_MOST}\b(?! (?!points|marks|stars|pts|credits)[a-z]+s\b)",
         rf"\bscale(?: of| from| is| was| used| goes| runs|:)*+[ (]*{_TO}",
         rf"\b{_POINTS}",
         rf"\b(?:max(?:imum)?|highest|possible|full marks)\b(?: (?:score|points?|marks?|possible|is|of))*[ .:=]*"
