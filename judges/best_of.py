@@ -5,8 +5,8 @@ python -m judges.best_of responses.jsonl --model iter1                 scored by
 python -m judges.best_of judgments.jsonl                               scored already: no model is asked
 
 FILE has several answers to each prompt, in any order, in any format that judges.score reads; what comes out has one.
-An answer without a score is never the best, and a prompt without any score is left out and named. Stopped and started
-again, it goes on where it was.
+An answer without a score or a text is never the best, and a prompt without any score is left out and named. Stopped
+and started again, it goes on where it was.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -102,6 +102,7 @@ def main(config: Config) -> None:
 def best_of(responses: "Sequence[Response]", scores: "Mapping[str, float | None]", seed: int) -> Best:
     """Return the answer with the highest score to each prompt; `scores` are by `answer_key`, None for no score.
 
+    An answer without a text has none, whatever a file says.
     Of equal scores a seeded hash decides, so that the order of the answers does not.
     """
     from statistics import fmean
@@ -112,7 +113,7 @@ def best_of(responses: "Sequence[Response]", scores: "Mapping[str, float | None]
     by_prompt: dict[str, list[tuple[float | None, Response]]] = {}
     for one in responses:
         group = by_prompt.setdefault(prompt_key(one), [])
-        group.append((scores.get(answer_key(one)), one))
+        group.append((scores.get(answer_key(one)) if one.response.strip() else None, one))
     kept, left_out, tops, means = [], [], [], []
     for group in by_prompt.values():
         known = [(score, one) for score, one in group if score is not None]

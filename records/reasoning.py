@@ -109,6 +109,15 @@ def answer_span(reply: str, tags: Sequence[Tags] = ()) -> slice | None:
     return before if before and _NOTHING.fullmatch(reply, start, max(start, end)) else slice(start, max(start, end))
 
 
+def without_reasoning(text: str) -> str:
+    """Return an answer without the reasoning before it, as a server gives it that keeps the two apart.
+
+    Where the reasoning never ends there is no answer to take, and the text is returned as it is.
+    """
+    span = answer_span(text)
+    return text[span.start :].lstrip() if span is not None and span.start else text
+
+
 def _begins(reply: str, start: int, place: int) -> bool:
     """Return whether a tag opens reasoning here: a control token, or where the answer, a line or a sentence begins."""
     before = reply[max(start, place - 40) : place].rstrip(" \t")

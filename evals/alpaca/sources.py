@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from console.errors import InputError
 from console.progress import say
 from evals.alpaca.options import AlpacaVersion
 from records import Message, Prompt, Response, messages_of, text_of
 from records.files import BadRows, take
 from records.finish import at_token_limit
+from records.reasoning import without_reasoning
 from records.runs import Run
 from records.shapes import read_prompts, read_responses
 
@@ -103,6 +106,11 @@ def key_of(prompt: str | list[Message], system: str | None = None) -> str:
     return text_of(messages_of(prompt, system)).strip()
 
 
+def said(answer: Response) -> Response:
+    """Return an answer without the reasoning before it: no reader sees it, and not every server hands it on."""
+    return msgspec.structs.replace(answer, response=without_reasoning(answer.response))
+
+
 def _from_run(run: Run | None, reason: str, bad: BadRows) -> Benchmark:
     remedy = "give --prompts FILE --reference FILE"
     if run is None:
@@ -118,7 +126,7 @@ def _from_run(run: Run | None, reason: str, bad: BadRows) -> Benchmark:
 def _from_files(prompts: Path, reference: Path, source: str, bad: BadRows) -> Benchmark:
     answers: dict[str, Response] = {}
     others = set[str]()
-    for response in read_responses(reference, bad):
+    for response in map(said, read_responses(reference, bad)):
         first = answers.setdefault(key_of(response.prompt), response)
         if first.response != response.response:
             others.add(first.prompt_id)

@@ -6,7 +6,7 @@ from pathlib import Path
 from engines.answers import answer_into
 from engines.protocol import Engine, Sampling
 from evals.alpaca.format import Annotation, annotation_row, output_row
-from evals.alpaca.sources import Benchmark, key_of
+from evals.alpaca.sources import Benchmark, key_of, said
 from judges.judging.judge import Judge
 from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id, first_request
 from judges.judging.settle import settle_shared
@@ -20,10 +20,13 @@ Answers = Mapping[str, Response]
 def answer(
     engine: Engine, benchmark: Benchmark, sampling: Sampling, folder: Path, *, seed: int, fresh: bool
 ) -> dict[str, Response]:
-    """Return the model's answer to each prompt, kept in responses.jsonl so that none is written twice."""
+    """Return the model's answer to each prompt, kept in responses.jsonl so that none is written twice.
+
+    Reasoning that a server hands on in the answer is kept there, and is no part of what is judged and measured.
+    """
     with Store(folder / "responses.jsonl", Response, fresh=fresh) as store:
         rows = answer_into(store, engine, benchmark.prompts, sampling, seed=seed, title=f"{engine.name} answering")
-    return {key_of(row.prompt): row for row in rows}
+    return {key_of(row.prompt): said(row) for row in rows}
 
 
 def model_outputs(benchmark: Benchmark, answers: Answers) -> list[Record]:

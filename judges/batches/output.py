@@ -115,6 +115,8 @@ class Answers:
             say(f"unknown custom_id: {n_unknown - SHOWN_UNKNOWN} more")
         counts = self._counts | {"unknown": n_unknown}
         say("batch output: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+        if n := counts["repeated"]:
+            say(f"{n} lines have a custom_id that was there before: of each the last answer counts")
         if n_unknown and not (counts["answers"] or counts["failed"]):
             raise InputError("no answer belongs to these rows: the judge's flags must be those of the export")
 

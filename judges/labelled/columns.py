@@ -93,6 +93,9 @@ class Columns:
         first = next((name for name in known if name != label), next(iter(results or known), None))
         if first in results and len(results) > 1:
             raise InputError(f"several columns may hold the verdicts: {', '.join(results)}; give --verdict-column")
+        for other in (*known, *results):
+            if first is not None and other not in (first, label, SCORE) and first != SCORE:
+                _check_agree(records, first, other, self.codes)
         return replace(self, usual=first, graded=self._is_graded(records, first))
 
     def _is_graded(self, records: Sequence[Record], name: str | None) -> bool:
@@ -299,6 +302,31 @@ def _two_scores(cell: object) -> tuple[float | None, float | None] | None:
 def _check_there(flag: str, name: str, names: Iterable[str]) -> None:
     if name not in names:
         raise InputError(f"{flag} {name}: there is no such column; there are {', '.join(sorted(names)[:12])}")
+
+
+def check_labels(records: Sequence[Record], columns: Columns) -> None:
+    """Raise InputError where two columns that may hold the labels of pairs name different winners of a row."""
+    names = dict.fromkeys(name for record in records for name in record)
+    known = [name for name in HUMAN if name in names]
+    for other in known[1:] if columns.human is None else ():
+        _check_agree(records, known[0], other, columns.codes, "the labels; give --human-column")
+
+
+def _check_agree(
+    records: Sequence[Record],
+    first: str,
+    other: str,
+    codes: dict[str, Winner],
+    what: str = "the verdicts; give --verdict-column",
+) -> None:
+    """Raise InputError where two columns that may hold the same thing name different winners of a row."""
+    for record in records:
+        one, two = (winner_of(record.get(name), codes, record)[0] for name in (first, other))
+        if {one, two} == {"a", "b"}:
+            raise InputError(
+                f"the columns '{first}' and '{other}' contradict each other ({record[first]!r} and {record[other]!r} "
+                f"in one row), and either may hold {what}"
+            )
 
 
 def _present(record: Record, given: str | None, usual: Sequence[str]) -> str | None:

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from records.fields.rankings import places_by_text
 from records.files import check_limit
-from records.keys import content_key, derived_seed
+from records.keys import derived_seed
 from records.rows import Message, Winner, text_of
 from records.shapes import UNKNOWN_MODEL
 
@@ -177,12 +177,12 @@ def n_distinct(scores: Sequence[LabelledScore]) -> int:
     return len({(item.group, _identity(item)) for item in scores})
 
 
-def _identity(item: LabelledScore) -> str:
+def _identity(item: LabelledScore) -> tuple[str, ...]:
     """Return what tells an answer from the others to its prompt: its text, or where there is none its key."""
     if item.response.strip():
-        return content_key(text_of(item.prompt), item.response.strip())
+        return text_of(item.prompt), item.response.strip()
     own = next((item.keys[name] for name in ANSWER_KEYS if name in item.keys), item.id)
-    return content_key("key", own, item.model, item.meta)
+    return own, item.model, *(part for pair in sorted(item.meta.items()) for part in pair)
 
 
 def _pair(scores: Sequence[LabelledScore], i: tuple[int, ...], j: tuple[int, ...]) -> Within:

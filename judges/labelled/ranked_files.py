@@ -39,7 +39,11 @@ def read_ranked(source: str | Path, bad: BadRows) -> list[RankedAnswers]:
     for where, ranked in reader(records, bad):
         if not _is_usable(where, ranked, bad):
             continue
-        key = content_key(ranked.prompt, sorted(zip(ranked.responses, ranked.ranks, strict=True)))
+        try:
+            key = content_key(ranked.prompt, sorted(zip(ranked.responses, ranked.ranks, strict=True)))
+        except UnicodeEncodeError as error:
+            bad.add(RowError(f"{where}: not a row of ranked answers: a text is no Unicode: {error.reason}"))
+            continue
         if key in known:
             n_repeats += 1
             continue

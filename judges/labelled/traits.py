@@ -18,13 +18,14 @@ TURN_KEY = "turn"
 KEYS = (
     "pair_id", "id", "idx", "uid", "question_id", "prompt_id", "message_id", "example_id", "instruction_id", "item_id",
     "sample_id", "row_id", "data_id", "task_id", "qid", "uuid", "key", "index", "response_id", "answer_id",
+    "Unnamed: 0", "__index_level_0__",
 )  # fmt: skip
-"""The names under which people number their rows; the first ones are meant for rows, the last ones for answers."""
+"""The names under which people number rows; the first are for rows, later ones for answers, the last are pandas'."""
 MODEL = ("model", "model_id", "response_source", "generator", "response_model")
 ANSWER = ("response", "output", "answer", "completion")
 TEXTS = (*SIDES, ("text_chosen", "text_rejected"))
 WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
-TURN = "1"
+FIRST_TURN = "1"
 """What FastChat leaves out where there is one turn only."""
 
 
@@ -38,6 +39,8 @@ class Traits:
     """Of both answers in their order, or of the one."""
     texts: tuple[str, ...] = ()
     prompt: str = ""
+    lone: bool = False
+    """Whether the text of one answer is there where two are compared."""
 
 
 def keys_in(record: Record, given: str | None = None) -> dict[str, str]:
@@ -77,12 +80,24 @@ def of_record(record: Record, given: str | None, *, single: bool) -> Traits:
     if single:
         models = next(((str(record[name]),) for name in MODEL if isinstance(record.get(name), str)), ())
         answers = next(((record[name],) for name in ANSWER if isinstance(record.get(name), str)), ())
-        prompt, texts = _prompt(record) if answers else "", _plain(*answers) if answers else ()
+        prompt, texts, lone = _prompt(record), _plain(*answers), False
     else:
         models = models_in(record) or ()
         prompt, texts = _sides(record)
+        lone = not texts and any(isinstance(record.get(name), str) for names in TEXTS for name in names)
     keys = keys_in(record, given)
-    return Traits(keys, keys.get(TURN_KEY, ""), models, texts, prompt)
+    return Traits(keys, keys.get(TURN_KEY, ""), models, texts, prompt, lone)
+
+
+def turns_of(labelled: Sequence[Traits], table: Sequence[Traits]) -> tuple[list[str], list[str | None]]:
+    """Return the turn of every row of both, counted from 1; None where a table without turns does not say it."""
+    in_labels, in_table = ({row.turn for row in rows} - {""} for rows in (labelled, table))
+    of_labels = [_from_one(row.turn, in_labels) or FIRST_TURN for row in labelled]
+    return of_labels, [_from_one(row.turn, in_table) or (FIRST_TURN if in_table else None) for row in table]
+
+
+def _from_one(turn: str, all_turns: set[str]) -> str:
+    return str(int(turn) + 1) if "0" in all_turns and turn.isdecimal() else turn
 
 
 def _turn(row: LabelledPair | LabelledScore) -> str:

@@ -6,13 +6,16 @@ its own accord without a verdict of its own. A reply that is cut off there is ne
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
-from judges.parsing import doubts, patterns
+from judges.parsing import doubts, patterns, scales
 from judges.parsing.places import LOOKED_AT, WITHOUT_LABEL, Claim, differ, labelled
+from judges.parsing.refusals import is_refused_after, refuses
 from judges.parsing.text import QUOTED, without_markup
 from judges.parsing.values import NO_VERDICT, value_of
+from judges.parsing.wholes import is_part, whole_differs
 from judges.rubrics.rubric import Rubric
 
 _QUOTATION_ENDS = re.compile(r"[\"”»」]")
@@ -45,6 +48,12 @@ def text_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
     claims = {label: [claim for claim in mine if claim.start < end] for label, mine in claims.items()}
     if not rubric.criteria and not claims[rubric.label]:
         claims[rubric.label] = _without_label(text, unmarked, quotations, rubric)
+
+    def is_own(place: int) -> bool:
+        """Return whether what stands there is not repeated from elsewhere."""
+        quoted = any(one.start() <= place < one.end() for one in quotations)
+        return not (quoted or _in_quotation(text, place) or _INTRODUCES.search(unmarked, 0, place))
+
     found: dict[str, float] = {}
     chosen = {label: _chosen(mine) for label, mine in claims.items()}
     for label, claim in chosen.items():
@@ -55,15 +64,30 @@ def text_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
         return "the criteria do not stand together in the order asked for"
     if any(_lists_scale(mine, unmarked) for mine in claims.values()):
         return "no verdict: a list of the scale"
+    other_scale = _other_scale(unmarked, rubric, is_own)
+    if problem := other_scale or whole_differs(unmarked, chosen[rubric.labels[-1]], rubric, is_own):
+        return problem
     last = max(claim.end for claim in chosen.values())
     lines = [[claim for claim in mine if claim.opens_line] for mine in claims.values()]
     if any(map(differ, lines)) and not _ends(text[:end], last):
         return "contradictory: several verdicts, and the last is not the end of the reply"
     if any(differ(mine) and not _settled_after(mine, unmarked) for mine in lines):
         return "contradictory: several verdicts, and nothing says that the last one is the answer's"
+    if any(differ(mine) and is_part(mine, unmarked, is_own) for mine in lines):
+        return "contradictory: several verdicts, and the last one is of a part"
+    if refuses(text) or is_refused_after(unmarked[last:end]):
+        return "no verdict: the judge refuses to give one"
     if doubts.is_taken_back(unmarked[last:end]) or _replaced(unmarked[last:end], chosen[rubric.labels[-1]], rubric):
         return "contradictory: the verdict is taken back"
     return found
+
+
+def _other_scale(text: str, rubric: Rubric, is_own: Callable[[int], bool]) -> str | None:
+    """Return what is wrong where a line of the judge's own says that its score is on another scale."""
+    for line in () if rubric.values else scales.LINE.finditer(text):
+        if scales.named_scale(line) not in (None, rubric.high) and is_own(line.start()):
+            return f"another scale than {rubric.low:g} to {rubric.high:g}: {' '.join(line[0].split())[:80]!r}"
+    return None
 
 
 def _settled_after(claims: list[Claim], text: str) -> bool:
@@ -161,13 +185,16 @@ def _doubted_by(claim: Claim, text: str, rest: str, label: str, rubric: Rubric) 
         return _without_value(claim, text, "no verdict: its bracket is not closed")
     if (patterns.WORD_GOES_ON if rubric.values else patterns.NUMBER_GOES_ON).match(rest):
         return _without_value(claim, text, "no verdict: it goes on")
+    if not rubric.values and any(scale != rubric.high for scale in scales.scales_after(rest)):
+        return _without_value(claim, text, f"another scale than {rubric.low:g} to {rubric.high:g}")
     hedged = doubts.is_hedged(rest, is_word=bool(rubric.values))
     if hedged or doubts.is_hedged_before(doubts.sentence_before(text, claim.start)):
         return _without_value(claim, text, "no verdict: it is hedged")
     if rubric.criteria and doubts.is_taken_back(rest):  # else it is looked for after the verdict that counts
         return _without_value(claim, text, "contradictory: taken back")
-    another = patterns.patterns_of(label, tuple(rubric.values)).another
-    others = [value_of(other["another"], rubric) for other in another.finditer(rest)]
+    found = patterns.patterns_of(label, tuple(rubric.values))
+    others = [value_of(other["another"], rubric) for other in found.another.finditer(rest)]
+    others += [value_of(other["another"], rubric) for other in found.beside.finditer(rest)]
     if set(others) - {claim.value} and not doubts.add_up(others, claim.value):
         return _without_value(claim, text, "contradictory")
     return claim

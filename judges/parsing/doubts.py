@@ -40,7 +40,12 @@ _HEDGED = _pattern(rf"""
     {_AFTER} (?:(?:but|and|or|though|well|just)[, ]+)*+ (?:
     maybe | perhaps | probably | possibly | presumably | arguably | likely | unsure | uncertain | tentative
     | provisional | roughly | approx | around | about\b | for\ now | so\ far | pending | subject\ to | \w+ish\b
-    | to\ be\ confirmed
+    | to\ be\ confirmed | by\ default
+    | (?:just\ |only\ )?(?:as\ )?(?:an?\ )? (?:placeholder|default|guess|dummy|arbitrary|random)\b
+    | before\b (?!\ (?:the\ )?(?:end|deadline)) | prior\ to | pre-\w+ | not\ counting | excluding | excl\b
+    | less\ (?:an?|the|any|some)\b | without\ (?:\w+\ )?(?:bonus|deduct|penalt|counting|adjust)
+    | initial(?:ly)?\b | original(?:ly)?\b | at\ first\b | to\ (?:begin|start)\b | raw\b | gross\b | unadjusted
+    | draft\b | interim\b | preliminar
     | not\ (?:(?:quite|entirely|really|very|so|totally|completely|absolutely|fully)\ )? (?:sure|certain)
     | i\ (?:guess|suppose|think|believe|mean|would\ say) \W* (?:$|[.,;!)])
     | or\ (?:so|rather|thereabouts|higher|lower|more|less|above|below|better|worse)\b
@@ -65,7 +70,8 @@ _TAKEN_BACK = _pattern(rf"""
     (?:no|nope|nah)\b \s* [,.:;!?—–-]
     | wait\b (?=\W*$ | \s?[,.:;!?…—–-] | \s(?:actually|but|i|it|let|maybe|no|that|the|there|this|we)\b)
     | hmm+\b | oops\b | hold\ on\b
-    | actually\b\ ? (?:[,:\d] | (?:no|let|i|it|that|make|the\ (?:better|answer))\b | the\ {_SCORE})
+    | actually\b\ ? (?:[,:\d] | (?:no|yes|safe|unsafe|let|i|it|that|make|both|neither|a\ tie|(?-i:[AB])
+      |the\ (?:better|answer))\b | the\ {_SCORE})
     | (?:up)?on\ (?:\w+\ ){{0,2}} (?:reflection|second\ thoughts?|(?:re)?consideration|inspection|review|re-?reading
       |look)\b
     | (?:scratch|strike|cancel|forget|ignore|disregard|delete|retract|{_CHANGE})

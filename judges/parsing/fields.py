@@ -6,6 +6,7 @@ from typing import Any
 
 from judges.parsing.doubts import is_taken_back
 from judges.parsing.patterns import patterns_of
+from judges.parsing.refusals import refuses
 from judges.parsing.values import claimed_value, word_value
 from judges.rubrics.rubric import Rubric, json_key
 
@@ -83,6 +84,9 @@ def _several(text: str) -> bool:
 
 
 def _verdicts(fields: dict[str, Any], rubric: Rubric) -> dict[str, float] | str:
+    wanted = {json_key(label) for label in rubric.labels}
+    if any(refuses(said) for key, said in fields.items() if key not in wanted and isinstance(said, str)):
+        return "no verdict: the judge refuses to give one"
     found: dict[str, float] = {}
     for label in rubric.labels:
         value, reason = _field_value(fields[json_key(label)], label, rubric)

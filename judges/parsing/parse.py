@@ -10,6 +10,8 @@ Only the reply is looked at, never the prompt, so an answer that says "Score: 5"
    that gives it, or another word for the label.
 4. A verdict that goes on, is hedged, denied, supposed, reported or taken back is none (`judges.parsing.doubts`). Where
    two speak against each other there is none.
+5. A score is none where the reply says that it is on another scale (`judges.parsing.scales`), or that of a part beside
+   the whole's (`judges.parsing.wholes`), or where the judge refuses to judge (`judges.parsing.refusals`).
 """
 
 import re
@@ -23,7 +25,7 @@ from judges.parsing.values import NO_VERDICT, number, on_scale, word_value
 from judges.rubrics.rubric import Rubric
 from records.reasoning import answer_span
 
-PARSER_VERSION = 4
+PARSER_VERSION = 5
 """Part of every judge's fingerprint; raised whenever a reply may be read differently."""
 
 

@@ -21,14 +21,14 @@ SPELLED = rf"(?:{'|'.join(SPOKEN)})\b"
 NUMBER = rf"(?:{FIGURE}|{SPELLED})"
 SUM = rf"(?P<sum>(?:{DIGITS}{S}\+{S})++{DIGITS}{S}={S})?+"
 HALF = rf"(?P<half>{S}½|{S}1/2|{S}and (?:a|one) half|分?半)?+"
-UNIT = r"(?:points?|pts?|stars?|punkte?n?|puntos?|pontos?|punti|очк\w*|балл\w*)\b"
+UNIT = r"(?:points?|pts?|stars?|marks?|credits?|punkte?n?|puntos?|pontos?|punti|очк\w*|балл\w*)\b"
 POINTS = rf"(?:{S}{UNIT}|{S}[分点점])?+"
 WHOLE = (
     rf"(?![a-z\d+‰°²³¹⁰⁴-⁹¼-¾⅐-⅞⁄\u0300-\u036f\u20d0-\u20ff{HAN}]|[.,]\d|(?-i:\.[a-z])"
     rf"|{S}(?:[%?]|per ?cent|(?:is|was|would|could|might)\b))"
 )
 CLOSED = r"""[\])}>"'”’」»】 ]*+"""
-OUT_OF = r"(?:/|(?:out of|of|over|on a scale (?:of|from)|von|sur|de|sobre|su|из)\b|满分)"
+OUT_OF = r"(?:/|(?:out of|of|over|in|from|on a scale (?:of|from)|von|sur|de|sobre|su|из)\b|满分)"
 AS_MOST = r"(?:(?:a possible|a maximum of|the) )?(?:\d+ ?(?:-|–|to) ?)?"
 SCALE = (
     rf"(?:{CLOSED}[(,]?{S}(?:{OUT_OF}{S}{AS_MOST}(?P<scale>{NUMBER})"
@@ -42,7 +42,8 @@ ONE_NUMBER = rf"{SUM}(?P<verdict>{NUMBER}){HALF}{POINTS}{WHOLE}{SCALE}{MORE_NUMB
 
 NUMBER_GOES_ON = re.compile(
     rf"""[\])]*+[\[({{]+\d | {CLOSED} (?:
-    \d | [+±~≈^°%‰…≤≥] | \(?\? | \.\. | <(?!/) | [-=]> | → | /[ ]{{0,4}}+\d | [:'’′″\\×÷>]\ ?\d
+    \d | [+±~≈^°%‰‱…≤≥] | ·\d | [^\x00-\x7f\w\s“”‘’«»「」【】《》、。•·—–]\ ?\d
+    | \(?\? | \.\. | <(?!/) | [-=]> | → | /[ ]{{0,4}}+\d | [:'’′″\\×÷>]\ ?\d
     | [-–—]?\ ?(?:ish|plus|minus)\b | and\ (?:change|a\ bit|some|up)\b
     | (?:thousand|hundred|million|dozen|times|squared|per\ ?cent)\b | \(?normali[sz]ed\b
     | (?:years?|months?|weeks?|days?|hours?|minutes?|seconds?|dollars?|euros?|pounds?|miles?|met(?:er|re)s?|[kcm]?m|k?g
@@ -51,7 +52,13 @@ NUMBER_GOES_ON = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 """What makes a number another one, or no number, if it follows."""
-WORD_GOES_ON = re.compile(r"[-–—+\])}\"']++\w|[-+](?!\w| )|(?: |[\])}\"'])*+(?:[-=]>|→|\(?\?|…|\.\.|[≈~≃≅≡])")
+_NO = r"(?:no|not|none|nope|nah|never|false|untrue|incorrect|wrong|negative|denied|rejected|failed?|0(?:\.0+)?%?)"
+WORD_GOES_ON = re.compile(
+    r"""[-–—+\])}"']++\w|[-+](?!\w| )|(?: |[\])}"'])*+(?:[-=]>|→|\(?\?|…|\.\.|[≈~≃≅≡❌✗✘☒✖👎🚫⛔]"""
+    rf"|[\[({{:=|/,;–—-]++[ \"'“‘]*+(?:{_NO}\b(?= *+(?:$|[^\w\s]))|[❌✗✘☒✖👎🚫⛔]))",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What makes a word another one, or none, if it follows: safe: no."""
 
 NOTE = (
     r"(?P<note>\([^()\n]{0,40}\)|\[\d+ ?[-–] ?\d+\]|/ ?\d+(?= ?[:=])"
@@ -105,6 +112,8 @@ LEADS_TO = re.compile(
 _REASON = r"(?:because|since|as it|due to|for (?:its|the fact|being))\b"
 SENTENCE_ENDS = re.compile(rf"{CLOSED}(?:{UNIT})?[^\S\n]*(?:$|[.,;!](?!\d)|{_REASON})", re.IGNORECASE | re.MULTILINE)
 NAMED_SCALE = re.compile(r"\bscale (?:of|from) \d+ ?(?:to|[-–]) ?(?P<scale>\d+)", re.IGNORECASE)
+FINAL = re.compile(r"\b(?:final|overall|total)\W*$", re.IGNORECASE)
+"""Before a label: what is the answer's whole score, and no part of it."""
 NOTED_SCALE = re.compile(r"(?:/|\bof\b|\bto\b|[-–]|\bfrom\b|\bmax\w*\W{1,3})\s?(\d+)")
 """The highest score that a note beside a label speaks of, in its last match."""
 
@@ -126,6 +135,8 @@ class Patterns:
     """A clause of a few words that ends with a verdict: actually no, 2."""
     below: re.Pattern[str]
     """A sentence below a verdict that ends with one: it should be a 3."""
+    beside: re.Pattern[str]
+    """Another one beside it, of another time or under another condition: 4 before deductions, 2 after."""
     given: tuple[re.Pattern[str], re.Pattern[str]]
     """Sentences that give a verdict in other words: I give it 4 points; it earns 4 of 5 points, answer A is better."""
 
@@ -144,6 +155,7 @@ def patterns_of(label: str, words: tuple[str, ...]) -> Patterns:
         _compiled(rf" *+(?:$|[^\w\s]|(?:because|since|due to|between)\b|is (?:the )?{name}\b)"),
         _another(words),
         _below(words),
+        _beside(words),
         _preferred(words) if words else (_compiled(_I_GIVE), _compiled(_IT_EARNS)),
     )
 
@@ -159,12 +171,25 @@ def _another(words: tuple[str, ...]) -> re.Pattern[str]:
     )
 
 
+def _beside(words: tuple[str, ...]) -> re.Pattern[str]:
+    value = "|".join(map(_second, _longest_first(words))) if words else rf"{DIGITS}|{SPELLED}"
+    return _compiled(
+        rf"[,;(—–-]{S}(?:(?:but|and|then|now|or|only|just|so|make){S}){{0,2}}(?P<another>{value})(?![\w<>=]){S}"
+        rf"(?:{UNIT}{S})?(?:after|with|without|before|once|overall|initially|originally|including|excluding|when|if"
+        r"|following|net|final|now)\b"
+    )
+
+
 def _below(words: tuple[str, ...]) -> re.Pattern[str]:
     thing = THING if words else ""
     value = "|".join(map(_second, _longest_first(words))) if words else rf"{DIGITS}|{SPELLED}"
     value = rf"(?<!\w)(?:an? (?!\w\w))?[\[(\"']{{0,4}}{thing}(?P<another@>{value})(?![\w<>=%])"
     score = rf"(?:(?:it|that|this)\b|(?:my |the )?(?:(?:final )?{_VERDICT}|my (?:choice|answer)))"
-    joined = r"(?:or|so|then|no|well|rather|maybe|perhaps|hence|thus|therefore|instead|now|only|just|say|make it)"
+    joined = (
+        r"(?:or|so|then|no|nope|yes|yeah|well|rather|maybe|perhaps|hence|thus|therefore|instead|now|only|just|say"
+        r"|make it|actually|really|in fact|hm+|ok|okay|oh|ah|but|and|wait|sorry|still|on balance|to be fair|edit"
+        r"|update|i mean)"
+    )
     be = r"(?:be|have been|really|rather|better|only|therefore|in fact|now|to)"
     better = r"(?:better|fairer|fair|more|right|appropriate|justified|closer|correct|enough|preferable|stronger)"
     say = rf"(?:say|go with|settle (?:on|for)|give(?: {_IT})?|choose|pick|prefer)"

@@ -31,6 +31,8 @@ class Claim:
     value: float | None
     error: str | None
     opens_line: bool = False
+    is_final: bool = False
+    """Whether it is said to be the whole's, and not a part's."""
 
 
 def differ(claims: list[Claim]) -> bool:
@@ -56,7 +58,8 @@ def labelled(text: str, label: str, rubric: Rubric) -> Iterator[Claim]:
             sentence, above = _context(text, start, opens_line)
             if not doubts.not_own(sentence, above):
                 scale = patterns.NAMED_SCALE.search(sentence) or patterns.NAMED_SCALE.search(above)
-                yield Claim(start, said.end(), *claimed_value(said, rubric, scale), opens_line)
+                final = bool(patterns.FINAL.search(before))
+                yield Claim(start, said.end(), *claimed_value(said, rubric, scale), opens_line, final)
         elif opens_line and said["separator"] not in ("", "is"):
             yield Claim(start, said.end(), None, NO_VERDICT, opens_line)
 

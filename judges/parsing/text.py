@@ -8,7 +8,18 @@ from judges.fences.invisible import INVISIBLE
 SPACES = "\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u2800\u3000"
 BREAKS = "\r\v\f\x1c-\x1e\x85\u2028\u2029"
 WIDE = "\uff01-\uff5e"
-_ODD = re.compile(f"[{INVISIBLE}{SPACES}{BREAKS}{WIDE}\u2212\u226a\u226b&]")
+LIKE = {
+    "-": "\u2010\u2011\u2012\u2212\u2043\u02d7\u2796\ufe63",
+    "\u2014": "\u2015\ufe58\u2e3a\u2e3b",
+    "/": "\u2044\u2215\u29f8\u2571",
+    "~": "\u223c\u301c\u2053\u3030\u02dc\u223d",
+    ":": "\u2236\ua789\ufe55\ufe13\u02d0",
+    ".": "\u2024\ufe52",
+    ",": "\u201a\u060c\ufe50",
+    "%": "\u066a\ufe6a",
+}
+"""Other characters that a reader takes for these."""
+_ODD = re.compile(f"[{INVISIBLE}{SPACES}{BREAKS}{WIDE}{''.join(LIKE.values())}\u226a\u226b&]")
 _ENTITY = re.compile(r"&(gt|lt|amp|quot|nbsp|#62|#60);")
 _ENTITIES = {"gt": ">", "#62": ">", "lt": "<", "#60": "<", "amp": "&", "quot": '"', "nbsp": " "}
 
@@ -18,7 +29,8 @@ def _codes(characters: str) -> Iterator[int]:
         yield from range(ord(first or one), ord(last or one) + 1)
 
 
-_PLAIN: dict[int, str | None] = {0x2212: "-", 0x226A: "<<", 0x226B: ">>"}
+_PLAIN: dict[int, str | None] = {0x226A: "<<", 0x226B: ">>"}
+_PLAIN |= {ord(one): sign for sign, alike in LIKE.items() for one in alike}
 _PLAIN |= {code: chr(code - 0xFEE0) for code in _codes(WIDE)}
 _PLAIN |= dict.fromkeys(_codes(SPACES), " ") | dict.fromkeys(_codes(BREAKS), "\n") | dict.fromkeys(_codes(INVISIBLE))
 

@@ -12,22 +12,59 @@ def holds(equation: Equation) -> tuple[bool | None, str]:
     """Return whether an equation is right (None where it cannot be worked out), and the left side's value in words.
 
     A right side that is one decimal may be rounded or cut off at its last digit; one with ≈ may also be a whole
-    number. Where it is a percentage, `25%` stands for 0.25 and for 25.
+    number. Where it is a percentage of what was taken times 100, `25%` stands for 25 too. What holds only where a point
+    or a comma parts the digits otherwise than in English, or where a % is left out, is not decided.
     """
     left, right = _value(equation.left), _value(equation.right)
     if left is None or right is None:
         return None, "it cannot be worked out"
-    candidates = [right]
-    if right_percent := re.fullmatch(rf"({NUMBER})\\%", equation.right):
-        candidates.append(_value(right_percent[1]) or right)
     tolerance = _tolerance(equation.right, equation.approximate)
-    same = any(left == candidate or abs(left - candidate) < tolerance for candidate in candidates)
-    return same, f"the left side is {_words(left)}"
+    if left == right or abs(left - right) < tolerance:
+        return True, f"the left side is {_words(left)}"
+    if right_percent := re.fullmatch(rf"({NUMBER})\\%", equation.right):
+        number = _value(right_percent[1])
+        if number is not None and (left == number or abs(left - number) < 100 * tolerance):
+            by_100 = re.search(r"(?<![\d.])100(?![\d.])", equation.left)
+            return (True, f"the left side is {_words(left)}") if by_100 else (None, "what the % is of is not said")
+    if _holds_elsewhere(equation):
+        return None, "a point or a comma may part its digits otherwise"
+    return False, f"the left side is {_words(left)}"
+
+
+def _holds_elsewhere(equation: Equation) -> bool:
+    """Return whether an equation holds where 1.000 is a thousand, or 2,500 two and a half."""
+    for parts in (r"(?<![\d.])[1-9]\d{0,2}(?:\.\d{3})+(?![\d.])", r"(?<![\d,])\d{1,3},\d{3}(?![\d,])"):
+        if re.search(parts, equation.text):
+            sides = equation.text.replace("≈", "=").split("=")
+            left, right = (_plain_value(re.sub(parts, _otherwise, side)) for side in sides)
+            if left is not None and left == right:
+                return True
+    return False
+
+
+def _otherwise(number: re.Match[str]) -> str:
+    return number[0].replace(",", ".") if "," in number[0] else number[0].replace(".", "")
+
+
+def _plain_value(side: str) -> Any:
+    """Return what a side in plain signs is worth."""
+    return _value(re.sub(r"\^(\d+)", r"^{\1}", side.replace(",", "")).replace("*", r"\cdot ").replace("%", r"\%"))
 
 
 def same_answer(reference: str, answer: str) -> bool | None:
-    """Return whether the last number or formula of `answer` equals that of `reference`; None where one has none."""
-    gold, given = (_parsed(text.rpartition("####")[2]) for text in (reference, answer))
+    """Return whether the last number or formula of `answer` equals that of `reference`; None where one has none.
+
+    Of 5 million both readings will do: the question may have asked for millions.
+    """
+    from judges.cluster.equivalences.final_numbers import plain_numbers
+
+    results = [text.rpartition("####")[2] for text in (reference, answer)]
+    found = [_same(*(plain_numbers(text, scales=scales) for text in results)) for scales in (True, False)]
+    return None if None in found else any(found)
+
+
+def _same(reference: str, answer: str) -> bool | None:
+    gold, given = _parsed(reference), _parsed(answer)
     gold = gold or _parsed(f"${reference}$")  # a formula without its dollar signs
     if not gold or not given or any(map(_explosive, (*gold, *given))):
         return None

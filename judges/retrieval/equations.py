@@ -5,33 +5,85 @@ Only numbers and operators count as an equation: `12 * 7 = 84`, `3/4 + 1/4 = 1`,
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from judges.retrieval.sentences import BULLET
-
 NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 FRACTION = rf"\\[dt]?frac\s*\{{\s*{NUMBER}\s*\}}\s*\{{\s*{NUMBER}\s*\}}"
-OPERATOR = r"\*\*|[-+*/^×÷·−–xX]|\\times|\\cdot|\\div"
-EQUALS = r"==?|≈|\\approx"
+OPERATOR = r"\*\*|[-+*/^×÷·⋅∙∗✕✖⁄∕➗＋－−‐‑–xX]|\\times|\\cdot|\\div"
+EQUALS = r"==?|＝|≈|\\approx"
 PERCENT = r"\\?%(?:\s+of\b)?"
 BLANK = r"[ \t$€£]|\\[()\[\],;! ]|\\left|\\right"
 TOKEN = re.compile(
     rf"(?P<number>{NUMBER})|(?P<fraction>{FRACTION})|(?P<percent>{PERCENT})|(?P<equals>{EQUALS})"
     rf"|(?P<operator>{OPERATOR})|(?P<open>\()|(?P<close>\))|(?P<blank>{BLANK})"
 )
+BULLET = re.compile(r"^\s*(?:[-*•–—◦▪‣●○■□➢⁃·]|\d{1,3}[.)]|#{1,6})\s+")
 BOLD = re.compile(r"\*\*(?!\s?[\d(.])|(?<![\d)])(?<![\d)]\s)\*\*")  # Markdown's, not a power
 WORD_BEFORE = re.compile(
-    r"(?:[\w}\])!]|\b(?:sin|cos|tan|log|ln|sqrt|exp|twice|half|double|times|plus|minus|by|of|over|mod)\s*)$",
+    r"(?:[\w}\])!]|\b(?:sin|cos|tan|log|ln|sqrt|exp|twice|half|double|times|plus|minus|by|of|over|mod|negative)\s*)$",
     re.IGNORECASE,
 )
+CUT_BEFORE = re.compile(r"\d[.,:'’‘´`_٫٬\u00a0\u2007\u2009\u202f]$|[√∛∜±∓°'′″%‰#⌊⌈∑∏∫]\s*$")
+"""The number that follows is the end of a longer one, 2,5 or 1'000, or belongs to a sign that is not read."""
+SIGN_AFTER = re.compile(r"(?:^|[:;,(\[{\"'“‘«|>.!?=≈])\s*$")
+"""Where a minus is a sign: elsewhere what stands before it is subtracted from."""
 MIXED_BEFORE = re.compile(r"\d and\s*$")  # "1 and 1/4 = 1.25" is about a mixed number
-WORD_AFTER = re.compile(
-    r"\s*(?:times|plus|minus|divided|multiplied|squared|cubed|percent|hundred|thousand|million|billion|dozen|of|mod)\b"
-    r"|[A-Za-z_({!:^]|[.,]\d|\\(?!text|mathrm|quad|[()\[\],;! ])",
+NUMBERED = re.compile(
+    r"\b(?:day|week|month|year|hour|minute|night|morning|step|stage|phase|part|question|problem|exercise|task|quiz|test"
+    r"|case|example|item|number|no\.?|nr\.?|page|chapter|section|level|round|game|match|table|figure|fig\.?|line|row"
+    r"|column|option|method|solution|equation|eq\.?|unit|lesson|class|grade|group|team|person|player|student|friend"
+    r"|child|box|bag|bin|room|shelf|floor|house|trip|train|bus|car|truck|route|lap|set|rule|point|note|batch|store|shop"
+    r"|customer|order|machine)\s*$",
     re.IGNORECASE,
 )
-EQUATIONS_VERSION = 1
+"""A word whose number is a name: Day 1 - 5 * 2 = 10 eggs."""
+DENIED_BEFORE = re.compile(
+    r"\b(?:not|never|isn['’]t|aren['’]t|doesn['’]t|instead of|rather than|if|suppose|supposing|assume|assuming|unless"
+    r"|whether|wrong(?:ly)?|incorrect(?:ly)?|mistaken(?:ly)?|false(?:ly)?|error|claim(?:s|ed|ing)?|wrote|writes|says"
+    r"|said|thinks|thought)(?: (?:true|right|correct|the case|possible))?(?: that| to (?:write|say|claim))?:?"
+    r"[\s\"'“‘(]*$|≠\s*$",
+    re.IGNORECASE,
+)
+DENIED_AFTER = re.compile(
+    r"[\"'”’)\s]*(?:\?|(?:,?\s*(?:which|but (?:that|this)|that|this|it)\s+)?"
+    r"(?:is|was|are|would be|isn['’]t|wasn['’]t)\s+(?:\w+\s+)?"
+    r"(?:wrong|false|incorrect|untrue|not\b|mistaken|a mistake|an error|correct|right|true)"
+    r"|[(\[]?\s*(?:wrong|false|incorrect|mistake|error)\b|[❌✗✘])",
+    re.IGNORECASE,
+)
+"""An equation that is asked, or spoken of, is not stated."""
+WORD_AFTER = re.compile(
+    r"\s*(?:times|plus|minus|divided|multiplied|squared|cubed|percent|hundreds?|thousands?|millions?|billions?"
+    r"|trillions?|lakhs?|crores?|dozens?|scores?\b(?! points)|gross|pairs of|of|mod|modulo|choose|per\s*cent|tenths?"
+    r"|hundredths?|halves|thirds?|quarters?|fifths?)\b"
+    r"|\s*[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⁰¹²³⁴-⁹‰‱°′″⁄∕√!^]"
+    r"|[\w(_{:]|[.,'’´٫٬_\u00a0\u2007\u2009\u202f]\d|\\(?!text|mathrm|quad|[()\[\],;! ])",
+    re.IGNORECASE,
+)
+_AND = r"[\s,;(]*(?:(?:with|and|plus)\s+)?"
+MORE_AFTER = re.compile(
+    rf"{_AND}(?:(?:an?|the|one)\s+)?(?:half|third|quarter|halves)\b|\s+and\s+\d+\s*/\s*\d|\s*\.{{2,}}|\s*…",
+    re.IGNORECASE,
+)
+"""A result that goes on: 3 and a half, 0.333..."""
+REMAINDER_AFTER = re.compile(
+    rf"{_AND}(?:(?:an?|the)\s+)?(?:remainders?|remaining|rem|rest|residue|left\s?over)\b"
+    rf"|{_AND}\d+\s+(?:\w+\s+){{0,2}}(?:left|remain\w*|over|rest|spare|extra)\b"
+    r"|[\s,;(]*(?:r|rem|mod)[.:]?\s*=?\s*\d|\s*\+\s*r(?:em)?\b",
+    re.IGNORECASE,
+)
+"""What a division leaves: 2 remainder 2. Of a subtraction, 6 remaining, it is the result."""
+JOINING = re.compile(
+    r"\s+(?:and|so|then|or|which|because|since|as|but|thus|hence|therefore|is|are|in total|altogether)\b"
+)
+UNIT_AFTER = re.compile(r"\s+[^\W\d]")
+LOOKED_AT = 80
+"""Characters before and after an equation."""
+SIGNS = dict.fromkeys([*"×·⋅∙∗✕✖xX", "\\times", "\\cdot"], "*") | dict.fromkeys([*"÷⁄∕➗", "\\div"], "/")
+SIGNS |= dict.fromkeys("－−‐‑–", "-") | {"＋": "+"}
+EQUATIONS_VERSION = 2
 """Raised when the same text would give other equations or verdicts."""
 MAX_TOKENS = 60
 MAX_DIGITS = 15
@@ -69,14 +121,42 @@ def _in_line(line: str) -> Iterator[Equation]:
     for start, end, tokens in _runs(line):
         if not any(token.kind == "equals" for token in tokens) or len(tokens) > MAX_TOKENS:
             continue
-        first = tokens[0]
-        if WORD_BEFORE.search(line[:start]) or (
-            first.kind in ("operator", "open") and WORD_BEFORE.search(line[:start].rstrip())
-        ):
+        if _belongs_before(line[max(0, start - LOOKED_AT) : start], tokens) or _goes_on(line, end, tokens):
             continue
-        if WORD_AFTER.match(line, end) or (MIXED_BEFORE.search(line[:start]) and _is_fraction(tokens)):
-            continue
-        yield from _pairs(tokens)
+        # "4 * 5 = 20 x 3 trays": what is said of the last side's last number is not known
+        unit = UNIT_AFTER.match(line, end) and not JOINING.match(line, end)
+        yield from _pairs(tokens, last_has_unit=bool(unit))
+
+
+def _belongs_before(before: str, tokens: list[Token]) -> bool:
+    """Return whether the stretch is the end of something longer: of a word, a number, a calculation not read."""
+    first, plain = tokens[0], before.rstrip()
+    if WORD_BEFORE.search(before) or CUT_BEFORE.search(before) or DENIED_BEFORE.search(before):
+        return True
+    if first.kind in ("operator", "open") and WORD_BEFORE.search(plain):
+        return True
+    if first.kind == "operator" and not SIGN_AFTER.search(before):
+        return True
+    if _is_sign(plain[-1:]) or (MIXED_BEFORE.search(before) and _begins_with_fraction(tokens)):
+        return True
+    return len(tokens) > 1 and _operator(tokens[1]) == "-" and bool(NUMBERED.search(before))
+
+
+def _goes_on(line: str, end: int, tokens: list[Token]) -> bool:
+    """Return whether what follows a stretch makes its last number another one, or says that it is not stated."""
+    rest = line[end : end + LOOKED_AT]
+    if WORD_AFTER.match(rest) or MORE_AFTER.match(rest) or DENIED_AFTER.match(rest):
+        return True
+    if REMAINDER_AFTER.match(rest) and any(_operator(token) == "/" for token in tokens):
+        return True
+    return _is_sign(rest.lstrip()[:1])
+
+
+def _is_sign(character: str) -> bool:
+    """Return whether a character is a sign of mathematics that is not read here; arrows and "therefore" are none."""
+    if character.isascii() or character in "∴∵≈≠≤≥":
+        return False
+    return unicodedata.category(character) == "Sm" and not "←" <= character <= "⇿"
 
 
 def _runs(line: str) -> Iterator[tuple[int, int, list[Token]]]:
@@ -100,7 +180,7 @@ def _runs(line: str) -> Iterator[tuple[int, int, list[Token]]]:
         position += 1
 
 
-def _pairs(tokens: list[Token]) -> Iterator[Equation]:
+def _pairs(tokens: list[Token], *, last_has_unit: bool) -> Iterator[Equation]:
     sides: list[list[Token]] = [[]]
     signs: list[str] = []
     for token in tokens:
@@ -109,9 +189,13 @@ def _pairs(tokens: list[Token]) -> Iterator[Equation]:
             signs.append(token.text)
         else:
             sides[-1].append(token)
+    if last_has_unit and any(token.kind == "operator" for token in sides[-1][1:]):
+        sides.pop()
     for left, right, sign in zip(sides, sides[1:], signs, strict=False):
+        if _is_mixed(right):
+            continue
         if _is_side(left) and _is_side(right) and (_calculates(left) or _calculates(right)):
-            approximate = sign not in ("=", "==")
+            approximate = sign not in ("=", "==", "＝")
             yield Equation(
                 f"{_plain(left)} {'≈' if approximate else '='} {_plain(right)}",
                 _latex(left),
@@ -120,9 +204,15 @@ def _pairs(tokens: list[Token]) -> Iterator[Equation]:
             )
 
 
-def _is_fraction(tokens: list[Token]) -> bool:
-    """Return whether an equation begins with a bare fraction: a number over a number and nothing else."""
-    return len(tokens) > 3 and _operator(tokens[1]) == "/" and tokens[3].kind == "equals"
+def _begins_with_fraction(tokens: list[Token]) -> bool:
+    """Return whether a stretch begins with a fraction: a number over a number."""
+    return len(tokens) > 2 and _operator(tokens[1]) == "/" and tokens[2].kind == "number"
+
+
+def _is_mixed(side: list[Token]) -> bool:
+    """Return whether a result may be a mixed number, 3-1/2, which is no subtraction."""
+    kinds = [_operator(token) or token.kind for token in side]
+    return kinds == ["number", "-", "number", "/", "number"]
 
 
 def _calculates(side: list[Token]) -> bool:
@@ -169,8 +259,7 @@ def _small_exponent(after: list[Token]) -> bool:
 def _operator(token: Token) -> str:
     if token.kind != "operator":
         return ""
-    names = {"**": "^", "×": "*", "·": "*", "x": "*", "X": "*", "\\times": "*", "\\cdot": "*", "÷": "/", "\\div": "/"}
-    return names.get(token.text, "-" if token.text in "−–" else token.text)
+    return "^" if token.text == "**" else SIGNS.get(token.text, token.text)
 
 
 def _plain(side: list[Token]) -> str:

@@ -1,6 +1,7 @@
 """Two sides of a record, chosen and rejected or with a label: their prompt, their texts, and which is better."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,7 @@ OWN_CODES: dict[Names, Codes] = {
     ("response 1", "response 2"): ZERO_FIRST,  # Auto-J
     ("human_ref_A", "human_ref_B"): ONE_OR_ZERO,  # SHP
 }
+PRINTED_TEXTS = re.compile(r"""\s*\[\s*(['"]).*(['"]|None)\s*\]\s*""", re.DOTALL)
 PANDALM = ("response1", "response2")
 THIRD = {"1": "2", "2": "3", "b": "c", "B": "C"}
 """What the name of a third answer would end with, after that of the second."""
@@ -200,6 +202,8 @@ def _before_answer(record: Record, texts: Sequence[str]) -> list[Message] | None
 def _talks_as_text(record: Record, names: Names) -> tuple[list[Message], list[Message]] | None:
     """Return the two conversations of a row of the Chatbot Arena's table, in whose cells all turns are a JSON list."""
     asked, first, second = (_turns(record.get(name)) for name in ("prompt", *names))
+    if first is None and all(_is_printed(record.get(name)) for name in ("prompt", *names)):
+        raise InputError("the turns are lists that are written as text, and not as JSON; save the rows as JSON lines")
     if asked is None or first is None or second is None or not len(asked) == len(first) == len(second):
         return None
     talks = [
@@ -211,6 +215,11 @@ def _talks_as_text(record: Record, names: Names) -> tuple[list[Message], list[Me
         for name, answers in zip(names, (first, second), strict=True)
     ]
     return talks[0], talks[1]
+
+
+def _is_printed(cell: object) -> bool:
+    """Return whether a cell may be a list of texts as Python prints it."""
+    return isinstance(cell, str) and PRINTED_TEXTS.fullmatch(cell) is not None
 
 
 def _turns(cell: object) -> list[object] | None:

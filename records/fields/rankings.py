@@ -81,7 +81,7 @@ def ordered_places(texts: Sequence[str], scores: Sequence[float]) -> list[tuple[
     A text that several people scored is one answer, with the mean of their scores: a pair of it with itself, or two
     pairs of opposite order with another one, would be wrong whatever a judge says.
     """
-    found = [(own[0], fmean(scores[place] for place in own)) for own in places_by_text(texts)]
+    found = [(own[0], fmean(scores[place] for place in own)) for own in places_by_text(text.strip() for text in texts)]
     return [(one, other) for (one, high), (other, low) in permutations(found, 2) if high > low]
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import engines.options
 from console.command import parse
@@ -164,3 +165,11 @@ def test_a_dry_run_writes_nothing(
     main(parse(Config, [str(tmp_path / "responses.jsonl"), "--dry-run"], "best_of"))
     assert "the best answer to each of 3 prompts, of 8 in" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["responses.jsonl"]
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_an_answer_without_a_text_is_never_the_best_whatever_score_a_file_gives_it(text: str) -> None:
+    rows = [replace(response("p", 0), response=text), response("p", 1), replace(response("q", 0), response=text)]
+    best = best_of(rows, {answer_key(one): 5.0 - n for n, one in enumerate(rows)}, seed=0)
+    assert [one.id for one in best.responses] == ["p1"] and best.left_out == ["q"]
+    assert (best.n_unscored, best.mean_all) == (2, 4.0)

@@ -3,7 +3,7 @@ from itertools import product
 
 import pytest
 
-from records.reasoning import answer_span
+from records.reasoning import answer_span, without_reasoning
 
 CLOSED = [
     "<think>{}</think>{}",
@@ -145,3 +145,19 @@ def test_the_answer_is_found_in_time_linear_in_the_length() -> None:
         started_s = time.process_time()
         answer_span(reply)
         assert time.process_time() - started_s < 0.2, (beginning, part)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<think>a</think>\n\nb", "b"),
+        ("a</think>b", "b"),
+        ("b", "b"),
+        (" b ", " b "),
+        ("<think>never ends", "<think>never ends"),
+        ("Use `<think>` for that.", "Use `<think>` for that."),
+        ("b<|im_end|>", "b<|im_end|>"),
+    ],
+)
+def test_an_answer_without_its_reasoning_is_the_rest_as_it_stands(text: str, said: str) -> None:
+    assert without_reasoning(text) == said

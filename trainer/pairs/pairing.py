@@ -53,11 +53,11 @@ class PairCounts:
     n_tied: int
     """The best and the worst score are equal."""
     n_too_few: int
-    """Fewer than two answers have a score."""
+    """Fewer than two answers have a score and a text."""
     n_refuted: int
     """The evidence is against the pair."""
     n_unscored: int
-    """Answers without a score; they are never chosen and never rejected."""
+    """Answers without a score, or without a text; they are never chosen and never rejected."""
     n_disagreed: int = 0
     """The second judge orders the two the other way, finds them equal, or has no verdict on one of them."""
     n_outvoted: int = 0
@@ -69,7 +69,7 @@ class PairCounts:
     n_near: int = 0
     """The scores are not further apart than min_margin, which is above 0."""
     n_same_text: int = 0
-    """Best and worst are the same text with two scores."""
+    """Best and worst are the same text, but for the space around it, with two scores."""
     n_worse: int = 0
     """Where the rejected are of another model: its worst answer scores above the best that could be chosen."""
 
@@ -113,7 +113,7 @@ def pairs_between(
         n_tied=reasons["tied"],
         n_too_few=reasons["too few"],
         n_refuted=reasons["refuted"],
-        n_unscored=sum(judgment.score is None for judgment in judgments),
+        n_unscored=sum(not _can_be_learnt(judgment) for judgment in judgments),
         n_disagreed=reasons["disagreed"],
         n_outvoted=reasons["outvoted"],
         n_capped=len(found) - len(pairs),
@@ -157,21 +157,21 @@ def positive_chats(judgments: Sequence[Judgment], min_score: float | None = None
     chats = {
         (prompt_key(row), row.response): [*messages_of(row.prompt), {"role": "assistant", "content": row.response}]
         for row in judgments
-        if row.score is not None and row.score >= least
+        if row.score is not None and row.score >= least and row.response.strip()
     }
     return list(chats.values())
 
 
 def _outcome(pools: Pools, checks: Checks, options: PairOptions) -> Pair | str:
     """Return the pair of one prompt, or why there is none."""
-    tops, bottoms = ([row for row in pool if row.score is not None] for pool in pools)
+    tops, bottoms = (list(filter(_can_be_learnt, pool)) for pool in pools)
     if not tops or not bottoms or (pools[0] is pools[1] and len(tops) < 2):
         return "too few"
     best, worst = max(map(_score, tops)), min(map(_score, bottoms))
     if best <= worst:
         return "tied" if best == worst else "worse"
     chosen, rejected = best_and_worst(tops, bottoms, options.rho)
-    if chosen.response == rejected.response:
+    if chosen.response.strip() == rejected.response.strip():
         return "same text"
     margin = _score(chosen) - _score(rejected)
     if margin <= options.min_margin:
@@ -188,6 +188,11 @@ def _outcome(pools: Pools, checks: Checks, options: PairOptions) -> Pair | str:
     confidence = confidence_of(chosen, rejected)
     weight = 1.0 if options.weight == "one" or confidence is None else max(0.0, 2 * confidence - 1)
     return _pair(chosen, rejected, confidence, weight)
+
+
+def _can_be_learnt(judgment: Judgment) -> bool:
+    """Return whether an answer has a score and a text: whatever a file scores, in an empty one there is nothing."""
+    return judgment.score is not None and bool(judgment.response.strip())
 
 
 def _score(judgment: Judgment) -> float:

@@ -122,7 +122,7 @@ def tokens_of(usage: object) -> Tokens:
 
 def _reply(body: dict[str, Any]) -> Reply:
     choices = body.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices else None
+    choice = _first(choices) if isinstance(choices, list) and choices else None
     for found in (body, choice):
         if isinstance(found, dict) and says_something(found.get("error")):
             _fail(found)
@@ -140,6 +140,16 @@ def _reply(body: dict[str, Any]) -> Reply:
     logprobs = logprobs_of(choice.get("logprobs"))
     hides = _hides_reasoning(body.get("usage"))
     return Reply(_message(message, content, refusal, hides), _finish_reason(choice.get("finish_reason")), logprobs)
+
+
+def _first(choices: list[Any]) -> Any:
+    """Return the reply with the index 0, also where whole others stand before it: one was asked for."""
+    for one in choices:
+        if not isinstance(one, dict) or not isinstance(one.get("index"), int):
+            break
+        if one["index"] == 0:
+            return one
+    return choices[0]
 
 
 def _fail(found: dict[str, Any]) -> None:

@@ -2,55 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from console.errors import InputError
-from judges.labelled.traits import TURN, Traits, columns_of
-
-PLACE = "the order of the rows, because there is no key and there are no texts to go by"
-SHOWN = 3
-COUNTED = ("idx", "index")
-"""Keys that count from 0 by their name."""
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where the labelled rows stand in their file."""
-
-    of_rows: Sequence[int]
-    n_rows: int
-    """How many rows the file has, bad ones too."""
-    whole: bool
-    """Whether every line of both files could be read, so that places mean the same in both."""
-    known: bool = False
-    """Whether each labelled row is one row of its file."""
-
-
-@dataclass(frozen=True)
-class Match:
-    """A row of the table that is about a labelled row."""
-
-    entry: int
-    exchanged: bool
-    """Whether the two answers stand the other way round in the table."""
-    sided: bool
-    """Whether texts or models said which way round they stand."""
-
-
-@dataclass
-class Joined:
-    """What belongs together, and what was left over."""
-
-    how: str
-    """By what, in words."""
-    matches: list[list[Match]]
-    """For each labelled row what the table has on it."""
-    strangers: list[str] = field(default_factory=list)
-    """Rows of the table that are about no labelled row, by their key."""
-    ambiguous: list[str] = field(default_factory=list)
-    """Rows of the table that may be about several labelled rows which differ."""
-    differing: list[str] = field(default_factory=list)
-    """Rows of the table whose key a labelled row has, but with other answers."""
+from judges.audit.joining.matches import Joined, Match, n_matched, side_of
+from judges.audit.joining.places import SHOWN, Places, by_place, count_apart
+from judges.labelled.traits import FIRST_TURN, Traits, columns_of, turns_of
 
 
 def join(labelled: Sequence[Traits], table: Sequence[Traits], places: Places, given: str | None) -> Joined:
@@ -60,33 +16,42 @@ def join(labelled: Sequence[Traits], table: Sequence[Traits], places: Places, gi
     else by the prompt. What shares a key is told apart by turn, models and texts. Where there is none of these the
     rows go by `places`, if the two files are of one length. Raises InputError where nothing says what belongs together.
     """
-    keyed = [
-        _by(how, labelled, table, _key_named(mine), _key_named(theirs))
-        for mine, theirs, how in _key_pairs(labelled, table, given)
-    ]
-    best = max(keyed, key=_n_matched, default=None)
+    pairs = _key_pairs(labelled, table, places.n_rows, given)
+    keyed = [_by(how, labelled, table, _key_named(mine), _key_named(theirs)) for mine, theirs, how in pairs]
+    best = max(keyed, key=n_matched, default=None)
     if given and (best is None or not any(best.matches)):
         raise InputError(f"--id-column {given}: no row of the verdicts has the '{given}' of a labelled row")
     if best and given:
         return best
     worded = _by_words(labelled, table)
-    if best and _n_matched(best) * 2 > min(len(labelled), len(table)):
-        told = _told_by_prompts(best, labelled, table)
-        return worded if told is None and worded and _n_matched(worded) * 2 > _n_matched(best) else told or best
-    found = [one for one in (worded, best) if one is not None and any(one.matches)]
-    if not found and best and (best.ambiguous or best.differing):
-        raise InputError(_why_none(best))
-    return max(found, key=_n_matched) if found else _by_place(labelled, table, places)
-
-
-def _why_none(keyed: Joined) -> str:
-    names = ", ".join(list(dict.fromkeys([*keyed.ambiguous, *keyed.differing]))[:SHOWN])
-    if keyed.ambiguous:
-        return (
-            f"the key {keyed.how} has several labelled rows that differ for each verdict ({names}), so which is "
-            "meant cannot be told: give both files a key of the row (--id-column), or add models or texts"
+    if best and best.how in [how for mine, _, how in pairs if _is_shifted(mine, labelled, table, places.n_rows)]:
+        if worded and any(worded.matches):
+            return worded
+        raise InputError(
+            f"the key {best.how} counts from 0 in one file and from 1 in the other, so what belongs together cannot be "
+            "told: number both alike, or name it with --id-column if equal numbers are one row"
         )
-    return f"the key {keyed.how} names labelled rows with other answers or models than the verdicts ({names})"
+    if best and n_matched(best) * 2 > min(len(labelled), len(table)):
+        told = _told_by_prompts(best, labelled, table)
+        return worded if told is None and worded and n_matched(worded) * 2 > n_matched(best) else told or best
+    found = [one for one in (worded, best) if one is not None and any(one.matches)]
+    for one in (best, worded):
+        if not found and one and (one.ambiguous or one.differing):
+            raise InputError(_why_none(one))
+    return max(found, key=n_matched) if found else by_place(labelled, table, places)
+
+
+def _why_none(none: Joined) -> str:
+    names = ", ".join(list(dict.fromkeys([*none.ambiguous, *none.differing]))[:SHOWN])
+    is_key = none.how.startswith("'")
+    if none.ambiguous:
+        return (
+            f"{f'the key {none.how} has' if is_key else f'{none.how} have'} several labelled rows that differ for each "
+            f"verdict ({names}), so which is meant cannot be told: give both files a key of the row (--id-column), or "
+            "add what tells them apart: a turn, models or texts"
+        )
+    what = f"the key {none.how} names" if is_key else f"{none.how} name"
+    return f"{what} labelled rows with other answers or models than the verdicts ({names})"
 
 
 def _told_by_prompts(keyed: Joined, labelled: Sequence[Traits], table: Sequence[Traits]) -> Joined | None:
@@ -119,7 +84,7 @@ def _by_words(labelled: Sequence[Traits], table: Sequence[Traits]) -> Joined | N
     if texts is None or prompts is None:
         return texts or prompts
     whole = _by("the prompts and the answers", labelled, table, _request_of, _request_of)
-    return whole if _n_matched(whole) * 2 > _n_matched(texts) else texts
+    return whole if n_matched(whole) * 2 > n_matched(texts) else texts
 
 
 def _answers_of(row: Traits) -> str:
@@ -134,17 +99,37 @@ def _key_named(name: str) -> Callable[[Traits], str]:
     return lambda row: row.keys.get(name, "")
 
 
-def _key_pairs(labelled: Sequence[Traits], table: Sequence[Traits], given: str | None) -> list[tuple[str, str, str]]:
-    """Return the key columns to try: of the labelled rows, of the table, and in words; those of one name first."""
+def _key_pairs(
+    labelled: Sequence[Traits], table: Sequence[Traits], n_rows: int, given: str | None
+) -> list[tuple[str, str, str]]:
+    """Return the key columns to try: of the labelled rows, of the table, and in words; those of one name first.
+
+    Of two names they are one key only if they do not count rows from different numbers.
+    """
     own, theirs = columns_of(labelled), columns_of(table)
     if given is not None:
         theirs = [given] if given in theirs else theirs
         own = [given] if given in own else own
     same = [(name, name, f"'{name}'") for name in theirs if name in own]
-    values = {name: {row.keys.get(name) for row in labelled} - {None} for name in own}
+    values = {name: _values(labelled, name) for name in own}
     if any(row.keys.get(name) in values[name] for name, _, _ in same for row in table):
         return same
-    return [(mine, name, f"'{name}', which is '{mine}' in the labelled file") for name in theirs for mine in own]
+    return [
+        (mine, name, f"'{name}', which is '{mine}' in the labelled file")
+        for name in theirs
+        for mine in own
+        if given is not None or not count_apart((mine, name), (values[mine], _values(table, name)), n_rows)
+    ]
+
+
+def _is_shifted(name: str, labelled: Sequence[Traits], table: Sequence[Traits], n_rows: int) -> bool:
+    """Return whether both files have the key `name` and each has a row that the other lacks at one end of the count."""
+    one, other = _values(labelled, name), _values(table, name)
+    return not (one <= other or other <= one) and count_apart((name, name), (one, other), n_rows)
+
+
+def _values(rows: Sequence[Traits], name: str) -> set[str]:
+    return {row.keys[name] for row in rows if name in row.keys}
 
 
 def _by(
@@ -159,14 +144,15 @@ def _by(
         if key := own_key(row):
             index[key].append(place)
     found = Joined(how, [[] for _ in labelled])
-    turns = any(row.turn for row in (*labelled, *table))
+    own_turns, turns = turns_of(labelled, table)
     keyed = how.startswith("'")
     for number, entry in enumerate(table):
         key = their_key(entry)
         name = key if keyed and key else f"row {number + 1}"
         candidates = [(place, labelled[place]) for place in (index.get(key, ()) if key else ())]
-        if turns:
-            candidates = [(place, row) for place, row in candidates if (row.turn or TURN) == (entry.turn or TURN)]
+        here = {own_turns[place] for place, _ in candidates}
+        turn = turns[number] or (FIRST_TURN if len(here) == 1 else None)  # without one it may be about any of several
+        candidates = [(place, row) for place, row in candidates if turn is None or own_turns[place] == turn]
         if not candidates:
             found.strangers.append(name)
             continue
@@ -176,7 +162,7 @@ def _by(
 
 def _put(number: int, name: str, entry: Traits, candidates: Sequence[tuple[int, Traits]], found: Joined) -> None:
     """Put one row of the table to the labelled row, or the equal ones, that it is about."""
-    sides = [(place, row, side) for place, row in candidates if (side := _side(row, entry)) is not None]
+    sides = [(place, row, side) for place, row in candidates if (side := side_of(row, entry)) is not None]
     if not sides:
         found.differing.append(name)
         return
@@ -204,63 +190,8 @@ def _same_prompt(row: Traits, other: Traits) -> bool:
 def _is_one(rows: Sequence[Traits]) -> bool:
     """Return whether what is said of one of the rows is said of all: it is about the same answers."""
     first = rows[0]
+    if len({row.turn or FIRST_TURN for row in rows}) > 1:
+        return False
     if first.texts:
         return all(_same_texts(row, first) and row.prompt == first.prompt for row in rows)
     return all(_same_models(row, first) for row in rows)
-
-
-def _side(row: Traits, entry: Traits) -> tuple[bool, bool] | None:
-    """Return whether the sides are exchanged, and whether anything said so; None where the answers are others."""
-    pairs = [(row.texts, entry.texts), (row.models, entry.models)]
-    known = [(mine, theirs) for mine, theirs in pairs if len(mine) == len(theirs) > 0]
-    for mine, theirs in known:
-        if len(set(mine)) == len(mine) and sorted(mine) == sorted(theirs):
-            return mine != theirs, True
-    if any(sorted(mine) != sorted(theirs) for mine, theirs in known):
-        return None
-    return False, False
-
-
-def _by_place(labelled: Sequence[Traits], table: Sequence[Traits], places: Places) -> Joined:
-    own, theirs = columns_of(labelled), columns_of(table)
-    if own and theirs:
-        raise InputError(
-            f"no verdict is on any labelled row: the keys ({', '.join(theirs)} there, {', '.join(own)} in the labelled "
-            "file) have no value in common; name the right column with --id-column"
-        )
-    numbered = _numbers(table, theirs, places.n_rows)
-    if theirs and numbered is None:
-        raise InputError(
-            f"the verdicts are keyed by {', '.join(theirs)}, and the labelled file has no such column and no texts in "
-            "common with them: add the key to it, or texts to the verdicts"
-        )
-    if numbered is None and (len(table) != places.n_rows or not places.whole):
-        damaged = "" if places.whole else ", of which some rows cannot be read"
-        raise InputError(
-            f"{len(table)} verdicts without a key for {places.n_rows} labelled rows{damaged}: what belongs together "
-            "cannot be told; give both files a column with the same key, and name it with --id-column"
-        )
-    name, first = numbered or ("", 0)
-    rows: dict[int, list[int]] = defaultdict(list)
-    for number, row in enumerate(table):
-        rows[int(row.keys[name]) - first if name else number].append(number)
-    how = f"'{name}', which counts the labelled rows from {first}" if name else PLACE
-    return Joined(how, [[Match(number, False, False) for number in rows[place]] for place in places.of_rows])
-
-
-def _numbers(table: Sequence[Traits], names: Sequence[str], n_rows: int) -> tuple[str, int] | None:
-    """Return the key that only counts the rows of the labelled file, and whether from 0 or from 1."""
-    for name in names:
-        values = [row.keys.get(name, "") for row in table]
-        if not all(value.isdecimal() for value in values):
-            continue
-        least, most = min(map(int, values)), max(map(int, values))
-        if most < n_rows and (least == 0 or name in COUNTED):
-            return name, 0
-        if least >= 1 and most == n_rows:
-            return name, 1
-    return None
-
-
-def _n_matched(joined: Joined) -> int:
-    return sum(map(bool, joined.matches))

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from console.errors import InputError
 from console.progress import say
-from judges.audit.joining.join import PLACE, Joined, Match, Places, join
+from judges.audit.joining.join import join
+from judges.audit.joining.matches import Joined, Match
+from judges.audit.joining.places import Places
 from judges.audit.joining.several import CONTRADICTS, one_grade, one_verdict
 from judges.labelled.columns import (
     FAILED,
@@ -29,6 +31,8 @@ from records.rows import Winner
 from records.shapes import UNKNOWN_MODEL
 
 SHOWN = 3
+OWN = "the rows themselves"
+"""How verdicts that stand beside the labels are found, of which nothing need be said."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ def _joined(
     """Return the rows of the table by the labelled ones; raises InputError with the file's name."""
     places = _places(rows, placed, labelled, table)
     if table.own and places.known:
-        return Joined(PLACE, [[Match(place, False, True)] for place in places.of_rows])
+        return Joined(OWN, [[Match(place, False, True)] for place in places.of_rows])
     try:
         return join(rows, entries, places, table.columns.id)
     except InputError as error:

@@ -65,18 +65,15 @@ def exact() -> SameText:
 
 def final_answer() -> SameText:
     """Return the relation of the same final number or expression by math-verify; a text without one stands alone."""
-    from math_verify import parse
+    from judges.cluster.equivalences.final_numbers import reading_of, same_values
 
     def compare(texts: list[str]) -> tuple[FloatNN, tuple[int, ...]]:
-        found = [parse(text) for text in texts]
-        values_NN = np.eye(len(found))
-        for i, first in enumerate(found):
-            for j, second in enumerate(found[:i]):
-                values_NN[i, j] = values_NN[j, i] = same_final_answer(first, second)
-        return values_NN, tuple(place for place, answer in enumerate(found) if not answer)
+        found = [reading_of(text) for text in texts]
+        values_NN = same_values(found, same_final_answer)
+        return values_NN, tuple(place for place, answer in enumerate(found) if not answer.value)
 
     # the version, because updates change what parses
-    return SameText("final answer by math-verify", f"final-answer-{version('math-verify')}", compare)
+    return SameText("final answer by math-verify", f"final-answer-2-{version('math-verify')}", compare)
 
 
 def same_final_answer(first: list[Any], second: list[Any]) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from console.errors import InputError
-from judges.labelled.columns import Columns, models_in, winner_of
+from judges.labelled.columns import Columns, check_labels, models_in, winner_of
 from judges.labelled.labels import LabelledPair, majority
 from judges.labelled.readers.reader import Found, Records, answers_in, each, group_of, text
 from records.fields.labels import CODES, WORDS, ZERO_FIRST, Scale, by_name
@@ -121,6 +121,7 @@ def read_pairs(records: Records, bad: BadRows, columns: Columns) -> Found:
             )
         ]
 
+    check_labels([record for _, record in records], columns)
     named = next((names for _, record in records if (names := answers_in(record))), None)
     if own_codes(named, columns) is CODES:
         scale = Scale()

@@ -49,6 +49,17 @@ def test_fields_that_are_not_used_cost_no_reply(changes: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize(
+    ("indices", "read"),
+    [((1, 0), "second"), ((0, 1), "first"), ((2, 1, 0), "third"), ((None, None), "first"), ((1, 2), "first")],
+)
+def test_of_several_choices_the_one_with_the_index_0_is_read(indices: tuple[int | None, ...], read: str) -> None:
+    body = completion("")[1]
+    texts = ("first", "second", "third")
+    body["choices"] = [{"index": i, "message": {"content": text}} for i, text in zip(indices, texts, strict=False)]
+    assert decode(json.dumps(body).encode()).choices[0].message.content == read
+
+
+@pytest.mark.parametrize(
     ("content", "text"),
     [
         (

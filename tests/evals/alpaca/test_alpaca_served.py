@@ -69,3 +69,20 @@ def test_what_is_no_answer_has_no_preference_and_is_asked_for_again(
     assert all(row["preference"] is not None for row in evaluated(server, tmp_path))
     assert sum("logprobs" not in body for body in server.asked) == len(NONE)
     assert len(list(read_rows(tmp_path / "out" / "responses.jsonl", Response))) == N
+
+
+@pytest.mark.parametrize("thought", ["<think>\nhmm, which?\n</think>\n\n", "[THINK]hmm[/THINK]", "hmm</think>\n"])
+def test_reasoning_in_an_answer_is_kept_and_neither_judged_nor_measured(
+    server: Server, tmp_path: Path, thought: str
+) -> None:
+    def thinking(body: dict[str, Any]) -> Any:
+        return answer(body) if "logprobs" in body else completion(f"{thought}Real answer")
+
+    server.answer = thinking
+    rows = evaluated(server, tmp_path)
+    assert {row["output_2"] for row in rows} == {"Real answer"}
+    assert {row["output"] for row in json.loads((tmp_path / "out/model_outputs.json").read_text())} == {"Real answer"}
+    judged = [body for body in server.asked if "logprobs" in body]
+    assert len(judged) == 2 * N and not any("hmm" in json.dumps(body) for body in judged)
+    kept = {row.response for row in read_rows(tmp_path / "out" / "responses.jsonl", Response)}
+    assert kept == {f"{thought}Real answer"}

@@ -41,7 +41,7 @@ def rows_of(kind: str, n: int) -> dict[str, Any]:
         "judgebench": {"pair_id": f"p{n}", "question": "Q", "response_A": "a", "response_B": "b", "label": "A>B"},
         "hhh": {"chosen_instruction": inside(n, "a"), "rejected_instruction": inside(n, "b")},
         "prometheus": {"idx": n, "instruction": inside(n, "a"), "gpt4_score": [4, 5], "response_source": "x"},
-        "ranked": {"id": f"r{n}", "prompt": "Q", "responses": ["a", "b"], "ranks": [0, 1]},
+        "ranked": {"id": f"r{n}", "prompt": "Q", "responses": [f"a {n}", f"b {n}"], "ranks": [0, 1]},
         "scores": {"id": f"s{n}", "prompt": "Q", "response": "a", "human": 3},
         "pairs": {"id": f"p{n}", "prompt": "Q", "response_a": "a", "response_b": "b", "human": "a", "verdict": "b"},
     }  # fmt: skip
@@ -134,6 +134,16 @@ def test_a_bad_row_of_ranked_answers_is_left_out(tmp_path: Path, kind: str) -> N
     for mutant in mutants(rows_of(kind, 3)):
         path.write_text("".join(json.dumps(row) + "\n" for row in [rows_of(kind, 1), mutant, rows_of(kind, 2)]))
         assert len(read_ranked(path, BadRows(quiet=True))) >= 2, mutant
+
+
+def test_a_ranked_text_that_is_no_unicode_is_a_bad_row_that_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [rows_of("ranked", 1), {**rows_of("ranked", 2), "responses": ["\ud800", "b"]}]
+    path = tmp_path / "set.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert len(read_ranked(path, BadRows())) == 1
+    assert f"{path}:2: not a row of ranked answers: a text is no Unicode" in capsys.readouterr().err
 
 
 def test_faireval_files_with_a_bad_row_are_named(tmp_path: Path) -> None:

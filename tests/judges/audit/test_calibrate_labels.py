@@ -11,7 +11,9 @@ from console.errors import InputError, JudgeError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
 from judges import calibrate
-from judges.labelled.columns import columns_of
+from judges.labelled.columns import Columns, columns_of
+from judges.labelled.readers.pairs import read_pairs
+from records.files import BadRows
 from tests.fences import plain
 from tests.verdict_tables import joined, jsonl, pairs, right, verdicts
 
@@ -201,3 +203,50 @@ def test_ids_that_repeat_in_one_file_mix_no_rows_up(engine: ScriptedEngine, tmp_
     jsonl(tmp_path / "l.jsonl", rows)
     assert run("l.jsonl")["accuracy, a tie is wrong"] == 0.5
     assert engine.asked == []
+
+
+# -- two columns that may hold the verdicts
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [("verdict", "winner"), ("winner", "preference"), ("verdict", "prediction"), ("verdict", "gpt_result")],
+)
+def test_two_columns_of_verdicts_that_contradict_each_other_are_refused(
+    tmp_path: Path, columns: tuple[str, str]
+) -> None:
+    rows = [{"id": i, "question": f"q{i}", "answer_a": "x", "answer_b": "y", "human": "ab"[i % 2]} for i in range(6)]
+    said = [{"id": i, columns[0]: "ab"[i % 2], columns[1]: "ba"[i % 2]} for i in range(6)]
+    for table, own in ((said, False), ([row | one for row, one in zip(rows, said, strict=True)], True)):
+        with pytest.raises(InputError, match=f"'{columns[0]}' and '{columns[1]}' contradict each other.*--verdict-col"):
+            settled(table, own=own)
+    assert right(joined(tmp_path, rows, said, columns_of(columns[1], None, None, None))) == [False] * 6
+
+
+@pytest.mark.parametrize("other", ["label", "gold", "human_label"])
+def test_two_columns_of_labels_that_contradict_each_other_are_refused(tmp_path: Path, other: str) -> None:
+    texts = {"answer_a": "x", "answer_b": "y"}
+    rows = [{"id": i, "question": f"q{i}", **texts, "human": "ab"[i % 2], other: "ba"[i % 2]} for i in range(6)]
+    said = [{"id": i, "verdict": "ab"[i % 2]} for i in range(6)]
+    with pytest.raises(InputError, match=f"'human' and '{other}' contradict each other.*--human-column"):
+        read_pairs([("l:1", row) for row in rows], BadRows(strict=True), Columns())
+    found = joined(tmp_path, rows, said, columns_of(None, other, None, None))
+    assert right(found) == [False] * 6
+
+
+@pytest.mark.parametrize("other", [{"winner": "a"}, {"winner": "tie"}, {"winner": None}, {"score": 2}, {"winner": "?"}])
+def test_a_second_column_that_agrees_or_says_nothing_changes_nothing(other: dict[str, Any]) -> None:
+    assert settled([{"verdict": "a", **other}], own=False).usual == "verdict"
+
+
+def settled(rows: list[dict[str, Any]], *, own: bool) -> Columns:
+    return Columns().settled(rows, "human" if own else None)
+
+
+def test_nothing_is_said_of_the_order_where_labels_and_verdicts_are_in_one_file(
+    engine: ScriptedEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"id": 0, "question": f"q{i}", "human": "ab"[i % 2], "verdict": "ab"[i % 2]} for i in range(6)]
+    jsonl(tmp_path / "one.jsonl", rows)
+    assert run("one.jsonl")["accuracy, a tie is wrong"] == 1
+    assert "matched" not in capsys.readouterr().err

@@ -63,6 +63,11 @@ def test_answers_without_texts_and_keys_are_as_many_as_rows() -> None:
     assert len(pairs_within(scores)) == 3
 
 
+def test_a_text_that_is_no_unicode_is_an_answer_like_any_other() -> None:
+    scores = [LabelledScore(str(place), "q", text, place, "q") for place, text in enumerate(("\ud83d", "\ud83d", "s"))]
+    assert len(pairs_within(scores)) == 1
+
+
 def test_the_grades_of_one_answer_come_to_their_mean_and_one_without_a_score_says_nothing() -> None:
     scores = [LabelledScore(str(place), "q", text, place, "q") for place, text in enumerate(("r", "r", "s"))]
     [pair] = pairs_within(scores)

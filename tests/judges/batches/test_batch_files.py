@@ -362,3 +362,13 @@ def test_a_model_of_this_process_has_no_batch() -> None:
     judge = open_judge(ScriptedEngine(), TEXT, 0)
     with pytest.raises(InputError, match="give --engine openai"):
         export_batch(judge, RESPONSES, BATCH)
+
+
+def test_a_call_that_is_answered_twice_counts_once_and_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    judge = judge_of(TEXT)
+    export_batch(judge, RESPONSES, BATCH)
+    answered(by_seed, BATCH)
+    once = list(import_batch(judge, RESPONSES, [OUTPUT]))
+    OUTPUT.write_bytes(OUTPUT.read_bytes() * 2)
+    assert list(import_batch(judge, RESPONSES, [OUTPUT])) == once
+    assert f"{len(lines(OUTPUT)) // 2} lines have a custom_id that was there before" in capsys.readouterr().err

@@ -304,3 +304,22 @@ def test_no_reply_takes_long(beginning: str) -> None:
         started_s = time.process_time()
         parse_reply(reply, rubric, structured=structured)
         assert time.process_time() - started_s < 0.3, (repeated, rubric.name, structured)
+
+
+@pytest.mark.parametrize(
+    ("fields", "value"),
+    [
+        ({"reasoning": "I'm sorry, but I can't help with that.", "score": 0}, None),
+        ({"reasoning": "I cannot evaluate this response.", "score": 0}, None),
+        ({"explanation": "Unfortunately I am not able to judge this.", "score": 3}, None),
+        ({"reasoning": "It refuses: I can't help with that.", "score": 1}, 1),
+        ({"reasoning": "I cannot find a mistake.", "score": 5}, 5),
+    ],
+)
+def test_a_judge_that_refuses_in_an_object_gives_no_score(fields: dict[str, object], value: float | None) -> None:
+    for structured in (True, False):
+        assert parse_reply(json.dumps(fields), ADDITIVE, structured=structured).value == value
+
+
+def test_a_refusal_is_named_as_the_reason() -> None:
+    assert parse_reply("I can't score this. Score: 0", ADDITIVE).error == "no verdict: the judge refuses to give one"

@@ -187,3 +187,11 @@ def test_only_plain_json_lines_are_found_again_by_their_offset(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     assert is_indexed(tmp_path / name) is indexed
+
+
+@pytest.mark.parametrize("opens", ['{"a":', "["])
+def test_what_is_nested_as_deep_as_it_may_be_is_still_looked_through(opens: str) -> None:
+    deep = opens * 950 + "1" + {"{": "}", "[": "]"}[opens[0]] * 950
+    assert decode_line(f'{{"b":{deep}}}'.encode())["b"]
+    with pytest.raises(InputError, match="nested too deeply|there twice"):
+        decode_line(f'{{"b":1,"b":{deep}}}'.encode())

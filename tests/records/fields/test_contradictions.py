@@ -80,6 +80,16 @@ def test_a_conversation_as_python_prints_it_is_a_bad_row_in_every_field(record: 
         responses_of({name: printed if value is None else value for name, value in record.items()})
 
 
+@pytest.mark.parametrize("answers", [("['a1', 'a2']", "[\"b's\", 'b2']"), ("['a1']", "['b1', None]")])
+def test_the_arenas_turns_as_python_prints_them_are_a_bad_row(answers: tuple[str, str]) -> None:
+    row = {"prompt": "['q1', 'q2']", "response_a": answers[0], "response_b": answers[1], "winner": "model_a"}
+    for read in (responses_of, pairs_of):
+        with pytest.raises(InputError, match="lists that are written as text, and not as JSON"):
+            read(row)
+    plain = {**row, "prompt": "Sort the list."}  # then they are answers
+    assert [one.response for one in responses_of(plain)] == [*answers]
+
+
 @pytest.mark.parametrize("text", ["[{'role': 'user'}] is what I send. Why does it fail?", "[{'a': 1}]", "[1, 2]"])
 def test_a_question_about_python_stays_a_text(text: str) -> None:
     [row] = responses_of({"prompt": text, "response": "a"})
@@ -102,6 +112,7 @@ def test_a_field_that_is_there_twice_with_two_values_is_a_bad_row(line: str) -> 
         '{"text":"t","replies":[{"text":"u"},{"text":"v"}]}',
         '{"prompt":"what is \\"prompt\\"?"}',
         '{"prompt":"prompt","x":"prompt"}',
+        '{"id":123456789012345678901234567890,"x":"id","y":"\\":"}',
     ],
 )
 def test_a_name_that_also_stands_inside_is_no_second_field(line: str) -> None:

@@ -16,6 +16,7 @@ from records.shapes import read_chats
 from records.store import write_rows
 from tests.conftest import ROOT
 from trainer.pairs.__main__ import Config, PairOptions, main, make_pairs
+from trainer.pairs.pairing import positive_chats
 
 
 def judged(prompt: str, text: str, score: float | None) -> Judgment:
@@ -163,7 +164,7 @@ def test_any_judgments_give_pairs_that_are_in_order_and_counts_that_add_up(
     lost = counts.n_tied + counts.n_too_few + counts.n_refuted + counts.n_disagreed + counts.n_outvoted
     lost += counts.n_near + counts.n_same_text + counts.n_worse
     assert counts.n_prompts == counts.n_pairs + lost + counts.n_capped and counts.n_pairs == len(pairs)
-    assert counts.n_unscored == sum(row.score is None for row in rows)
+    assert counts.n_unscored == sum(row.score is None or not row.response for row in rows)
     scored = {(row.prompt_id, row.response, row.score) for row in rows if row.score is not None}
     for pair in pairs:
         chosen, rejected = pair.chosen[0]["content"], pair.rejected[0]["content"]
@@ -177,7 +178,8 @@ def test_any_judgments_give_pairs_that_are_in_order_and_counts_that_add_up(
 @given(judgments)
 def test_with_no_option_best_meets_worst(rows: list[Judgment]) -> None:
     for pair in make_pairs(rows, PairOptions())[0]:
-        scores = [row.score for row in rows if row.prompt_id == pair.prompt_id and row.score is not None]
+        own = [row for row in rows if row.prompt_id == pair.prompt_id and row.response]
+        scores = [row.score for row in own if row.score is not None]
         assert (pair.chosen_score, pair.rejected_score) == (max(scores), min(scores))
 
 
@@ -247,3 +249,14 @@ def test_what_the_margin_dropped_is_said_as_such(tmp_path: Path) -> None:
     write_rows(tmp_path / "j.jsonl", [judged("p", "a", 3.0), judged("p", "b", 2.5)])
     with pytest.raises(TrainingError, match="none of 1 prompts gave a pair: 1 within --min-margin"):
         main(Config(file=tmp_path / "j.jsonl", out=tmp_path / "p.jsonl", pairs=PairOptions(min_margin=0.5)))
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_an_answer_without_a_text_is_neither_chosen_nor_rejected_whatever_its_score(text: str) -> None:
+    rows = [judged("p", text, 5.0), judged("p", "a", 3.0), judged("p", "b", 1.0), judged("p", text, 0.0)]
+    [pair], counts = make_pairs(rows, PairOptions())
+    assert (pair.chosen[0]["content"], pair.rejected[0]["content"]) == ("a", "b")
+    assert (counts.n_pairs, counts.n_unscored) == (1, 2)
+    assert make_pairs(rows[:2], PairOptions())[1].n_too_few == 1
+    assert make_pairs([judged("p", "a", 5.0), judged("p", "a \n", 1.0)], PairOptions())[1].n_same_text == 1
+    assert positive_chats([judged("p", text, 5.0)]) == []
