@@ -3,14 +3,14 @@ from pathlib import Path
 
 import pytest
 
-import judges.cluster.__main__.equivalences
+import judges.cluster.equivalences
 import judges.retrieval
 from engines.protocol import Choice
 from judges.judging.question import MIN_MASS, Question, load_question
 from tests.fences import plain
 
 RETRIEVAL = Path(judges.retrieval.__file__).parent
-EQUIVALENCES = Path(judges.cluster.__main__.equivalences.__file__).parent
+EQUIVALENCES = Path(judges.cluster.equivalences.__file__).parent
 
 
 def test_a_model_that_would_say_something_else_gives_no_stance() -> None:
