@@ -63,13 +63,14 @@ def _link_first(run: Run, arm: Arm, size: Size, seeds: Seeds, seed: int) -> None
 def _gather(run: Run, number: int, prompts: list[Prompt], arm: Arm, config: Config) -> None:
     """Write what a round's own gathering writes, with the arm's judge in the place of the model."""
     from judges.judging.judge import judge_into, open_judge
-    from trainer.loop.gather import candidates, open_model, pairs_of
+    from trainer.loop.gather import candidates, pairs_of
+    from trainer.run.models import open_model
 
     folder = run.iteration(number)
     if (folder / "pairs.jsonl").exists():
         return
     write_rows(folder / "prompts.jsonl", prompts)
-    engine = open_model(run, number - 1, config)
+    engine = open_model(run, number - 1, config.engine)
     responses = candidates(folder / "responses.jsonl", engine, prompts, config, f"iter{number} candidates")
     judge = open_judge(
         truth_engine() if arm.judge == "truth" else random_engine(config.seed), config.judge, config.seed

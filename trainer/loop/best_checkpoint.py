@@ -12,9 +12,9 @@ from records.keys import content_key
 from records.runs import Run
 from records.store import write_rows
 from trainer.early_stop import PROMPTS, EarlyStopOptions, answered, pick_checkpoint
-from trainer.loop.gather import open_model
 from trainer.loop.measure import pairwise
 from trainer.loop.recipe import Config
+from trainer.run.models import open_model
 from trainer.training.checkpoints import Checkpoints, checkpoints_in
 from trainer.training.fit import REPORT
 
@@ -37,7 +37,7 @@ def take_best(
     if len(stopping) < config.early_stop.n_prompts:
         say(f"early stopping compares on {len(stopping)} prompts: no more are left for it")
     judge_number = min(config.eval.judge, number - 1)
-    engine = open_model(run, judge_number, config)
+    engine = open_model(run, judge_number, config.engine)
     judge = open_judge(engine, pairwise(config), config.seed)
     folder = run.iteration(number) / "early_stop"
     write_rows(folder / PROMPTS, stopping)

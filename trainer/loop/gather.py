@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from console.errors import JudgeError, TrainingError
 from engines.answers import answer_into
+from engines.local.transformers_engine import TransformersEngine
 from engines.protocol import Sampling
 from judges.judging.judge import Judge, check_coverage, has_every_reply, judge_into, open_judge
 from judges.judging.pairwise import both_orders_answered
@@ -33,9 +33,7 @@ from trainer.pairs.consistency import measure_consistency, with_consistency
 from trainer.pairs.meta import META_RUBRIC, meta_pairs, mixed
 from trainer.pairs.pairing import PairCounts, make_pairs, positive_chats
 from trainer.pairs.temporal import temporal_pairs
-
-if TYPE_CHECKING:
-    from engines.local.transformers_engine import TransformersEngine
+from trainer.run.models import open_model
 
 
 def gather(run: Run, number: int, prompts: list[Prompt], config: Config) -> None:
@@ -43,7 +41,7 @@ def gather(run: Run, number: int, prompts: list[Prompt], config: Config) -> None
     folder = run.iteration(number)
     write_rows(folder / "prompts.jsonl", prompts)
     initial = _initial_answers(run, number, prompts, config) if config.round.rejected == "iter0" else None
-    engine = open_model(run, number - 1, config)
+    engine = open_model(run, number - 1, config.engine)
     responses = candidates(folder / "responses.jsonl", engine, prompts, config, f"iter{number} candidates")
     judge = open_judge(engine, config.judge, config.seed)
     judgments = _judgments(folder / "judgments.jsonl", judge, responses, config, f"iter{number} judging")
@@ -84,17 +82,8 @@ def pairs_of(run: Run, number: int, config: Config) -> tuple[list[Pair], PairCou
     return make_pairs(judgments, config.pairs, config.seed)
 
 
-def open_model(run: Run, number: int, config: Config) -> "TransformersEngine":
-    """Return an engine with the model of iteration `number`, under the name `iterN`."""
-    from engines.local.transformers_engine import TransformersEngine
-
-    options = config.engine
-    folder, name = run.model(number), f"iter{number}"
-    return TransformersEngine.load(folder, name, options.batch_size, options.chat_template_kwargs)
-
-
 def candidates(
-    path: Path, engine: "TransformersEngine", prompts: list[Prompt], config: Config, title: str, n: int | None = None
+    path: Path, engine: TransformersEngine, prompts: list[Prompt], config: Config, title: str, n: int | None = None
 ) -> list[Response]:
     """Return `n` answers to each prompt (the recipe's number by default), asking for what `path` does not hold yet."""
     options = config.candidates
@@ -104,7 +93,7 @@ def candidates(
 
 
 def _initial_answers(run: Run, number: int, prompts: list[Prompt], config: Config) -> list[Response]:
-    engine = open_model(run, 0, config)
+    engine = open_model(run, 0, config.engine)
     path = run.iteration(number) / "initial_responses.jsonl"
     found = candidates(path, engine, prompts, config, f"iter{number} answers of iter0")
     del engine

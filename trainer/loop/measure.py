@@ -16,11 +16,13 @@ from records import Comparison, Judgment, Prompt, Response, Store
 from records.rows import Row
 from records.runs import Run
 from records.store import write_atomic, write_rows
-from trainer.loop.gather import candidates, open_model
+from trainer.loop.gather import candidates
 from trainer.loop.recipe import Config
+from trainer.monitors.compute import monitors_of
 from trainer.monitors.judge_accuracy import Accuracy, judge_accuracy
 from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
-from trainer.monitors.monitors import Monitors, monitors_of
+from trainer.monitors.monitors import Monitors
+from trainer.run.models import open_model
 
 if TYPE_CHECKING:
     from engines.local.transformers_engine import TransformersEngine
@@ -50,7 +52,7 @@ def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> Mea
     if done.exists():
         return msgspec.json.decode(done.read_bytes(), type=Measured)
     write_rows(_path(run, "prompts"), prompts)
-    engine = open_model(run, number, config)
+    engine = open_model(run, number, config.engine)
     own = _own(run, number, engine, prompts, config)
     del engine
     gc.collect()
@@ -86,7 +88,7 @@ def _own(run: Run, number: int, engine: "TransformersEngine", prompts: list[Prom
 def _kl(run: Run, number: int, own: _Own, config: Config) -> KL | None:
     if not own.likelihoods:
         return None
-    engine = open_model(run, 0, config)
+    engine = open_model(run, 0, config.engine)
     base = _likelihoods(run, engine, own.answers, f"iter0 reading iter{number}")
     del engine
     gc.collect()
@@ -95,7 +97,7 @@ def _kl(run: Run, number: int, own: _Own, config: Config) -> KL | None:
 
 def _judged(run: Run, number: int, own: _Own, kl: KL | None, config: Config) -> Measured:
     name = f"iter{config.eval.judge}"
-    engine = open_model(run, config.eval.judge, config)
+    engine = open_model(run, config.eval.judge, config.engine)
     frozen = _scores(run, open_judge(engine, config.judge, config.seed), own.answers, f"iter{number} held-out scores")
     rate = _win_rate(run, number, open_judge(engine, pairwise(config), config.seed), own.answers) if number else None
     del engine

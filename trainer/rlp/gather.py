@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -31,9 +30,7 @@ from trainer.rlp.recipe import Config, EvalOptions, PreferenceOptions, SampleOpt
 from trainer.rlp.splits import given_pairs
 from trainer.rlp.synthetic import synthetic_pairs
 from trainer.run.integrity import REWARD_MODEL
-
-if TYPE_CHECKING:
-    from engines.local.transformers_engine import TransformersEngine
+from trainer.run.models import open_model
 
 COUNTS = "counts.json"
 """What became of the prompts of iter3; it is written last."""
@@ -45,15 +42,6 @@ class View(Row, frozen=True, kw_only=True):
     prompt_id: str
     first: str
     second: str
-
-
-def load_model(run: Run, number: int, config: Config) -> "TransformersEngine":
-    """Return an engine with the model of iteration `number`, under the name `iterN`."""
-    from engines.local.transformers_engine import TransformersEngine
-
-    options = config.engine
-    folder, name = run.model(number), f"iter{number}"
-    return TransformersEngine.load(folder, name, options.batch_size, options.chat_template_kwargs)
 
 
 def load_reward_model(run: Run, number: int, config: Config) -> RewardModel:
@@ -131,7 +119,7 @@ def views_of(run: Run) -> list[ViewPair]:
 
 def _annotated(run: Run, prompts: Sequence[Prompt], config: Config) -> list[Pair]:
     folder = run.iteration(1)
-    engine = load_model(run, 1, config)
+    engine = open_model(run, 1, config.engine)
     with Store(folder / "responses.jsonl", Response) as store:
         sampling = sampling_of(config.preferences)
         answers = answer_into(store, engine, prompts, sampling, n=2, seed=config.seed, title="iter1 answers")
@@ -153,7 +141,7 @@ def _annotated(run: Run, prompts: Sequence[Prompt], config: Config) -> list[Pair
 
 def _sampled(run: Run, prompts: Sequence[Prompt], config: Config) -> list[Response]:
     folder, options = run.iteration(3), config.samples
-    engine = load_model(run, 2, config)
+    engine = open_model(run, 2, config.engine)
     with Store(folder / "responses.jsonl", Response) as store:
         sampling = sampling_of(options)
         responses = answer_into(
@@ -176,7 +164,7 @@ def _views(folder: Path, responses: list[Response], config: Config) -> dict[str,
 def _pairs(run: Run, config: Config) -> dict[str, int]:
     folder, options = run.iteration(3), config.synthetic
     counts = synthetic_pairs(
-        folder / "judgments.jsonl", folder, options, config.seed, lambda: load_model(run, 2, config)
+        folder / "judgments.jsonl", folder, options, config.seed, lambda: open_model(run, 2, config.engine)
     )
     n, n_failed = sum(counts.values()), counts["failed"]
     require_coverage(n - n_failed, n, Counter({"it failed": n_failed}), options.judge.min_coverage)

@@ -24,10 +24,11 @@ from records.runs import Run
 from records.store import write_atomic, write_rows
 from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
 from trainer.reward_model.accuracy import figures, measure
-from trainer.rlp.gather import labels_of, load_model, load_reward_model, open_annotator, sampling_of
+from trainer.rlp.gather import labels_of, load_reward_model, open_annotator, sampling_of
 from trainer.rlp.preferences import contests_of
 from trainer.rlp.recipe import Config
 from trainer.rlp.stages import reward_figures
+from trainer.run.models import open_model
 
 if TYPE_CHECKING:
     from engines.local.transformers_engine import TransformersEngine
@@ -91,7 +92,7 @@ def evaluate(run: Run, prompts: Sequence[Prompt], config: Config) -> Evaluation:
     write_rows(_path(run, "prompts"), prompts)
     answers, samples, likelihoods = {}, {}, {}
     for number in POLICIES:
-        engine = load_model(run, number, config)
+        engine = open_model(run, number, config.engine)
         answers[number] = _answers(run, f"iter{number}", engine, prompts, config)
         samples[number] = _samples(run, f"iter{number}_samples", engine, prompts, config)
         likelihoods[number] = _likelihoods(run, engine, samples[number]) if number > 1 else []
@@ -133,7 +134,7 @@ def _likelihoods(run: Run, engine: "TransformersEngine", samples: Sequence[Respo
 def _kl(
     run: Run, samples: dict[int, list[Response]], own: dict[int, list[AnswerLikelihood]], config: Config
 ) -> dict[int, KL | None]:
-    engine = load_model(run, 1, config)
+    engine = open_model(run, 1, config.engine)
     return {number: kl_of(own[number], _likelihoods(run, engine, samples[number])) for number in POLICIES if number > 1}
 
 
