@@ -259,7 +259,7 @@ def test_kl_by_hand() -> None:
 
 def test_kl_without_a_common_answer_is_none_and_other_tokens_are_refused() -> None:
     assert kl_of([row(0, [-1.0])], [row(1, [-1.0])]) is None
-    with pytest.raises(InputError, match="one tokenizer"):
+    with pytest.raises(InputError, match="shared tokenizer"):
         kl_of([row(0, [-1.0])], [row(0, [-1.0, -1.0])])
 
 
