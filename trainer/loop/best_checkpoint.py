@@ -1,4 +1,4 @@
-"""Early stopping inside a run: a round keeps checkpoints, and the last one that won becomes its model."""
+"""Early stopping inside a run: the last checkpoint that beat the best before it becomes the iteration's model."""
 
 import gc
 import os
@@ -20,7 +20,7 @@ from trainer.training.fit import REPORT
 
 
 def checkpoints_of(run: Run, number: int, pairs: list[Pair], options: EarlyStopOptions, config: Config) -> Checkpoints:
-    """Return where the training of iteration `number` leaves its checkpoints."""
+    """Return where the training of iteration `number` saves its checkpoints."""
     key = content_key("training", number, config.dpo, config.round, config.seed, pairs)
     return Checkpoints(run.iteration(number) / "checkpoints", options.every_n_steps, key)
 
@@ -28,10 +28,10 @@ def checkpoints_of(run: Run, number: int, pairs: list[Pair], options: EarlyStopO
 def take_best(
     run: Run, number: int, trained: Path, checkpoints: Checkpoints, stopping: list[Prompt], config: Config
 ) -> None:
-    """Make the best checkpoint of iteration `number` its model; `trained` is the one that the training ended with.
+    """Make the best checkpoint of iteration `number` its model. `trained` is the model at the end of training.
 
-    They are compared on `stopping`: on prompts that are reported too, the pick of several equal checkpoints would seem
-    better than it is. The judge is the run's own for evaluation, or the parent where that one is not made yet.
+    Checkpoints are compared on `stopping`, because picking on reported prompts would inflate the reported win rate. The
+    judge is the run's evaluation judge, or the parent if that one does not exist yet.
     """
     assert config.early_stop is not None
     if len(stopping) < config.early_stop.n_prompts:
@@ -51,7 +51,7 @@ def take_best(
 
 
 def _take(best: Path, trained: Path, out: Path) -> None:
-    """Give the files of `best` the name `out`, with the report of the whole training; on disk they are the same."""
+    """Hard-link the files of `best` as `out`, with the report of the whole training."""
     partial = out.with_name(f"{out.name}.tmp")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(best, partial, copy_function=os.link)

@@ -16,9 +16,9 @@ from trainer.run.models import open_model
 
 
 def prompts_of(run: Run, number: int, split: Split, config: Config) -> list[Prompt]:
-    """Return the prompts of iteration `number`, which no other round uses and which resemble none that is held out.
+    """Return the prompts of iteration `number`: used by no other round and similar to no held-out prompt.
 
-    Raises TrainingError where the model writes too few that are new.
+    Raises TrainingError if the model writes too few new ones.
     """
     if config.new_prompts.source == "seeds":
         return split.rounds[number]

@@ -80,9 +80,7 @@ def print_report(report: Report, *, as_json: bool) -> None:
             print_table(_dropped_rows(counts))
         tell("", report.out if counts.n_accepted else "no prompt: nothing is written")
     for task in counts.contaminated:
-        say(
-            f"dropped as an evaluation prompt ({task.how}): {task.task[:100]!r} ~ {task.evaluation_prompt[:100]!r}"
-        )
+        say(f"dropped as an evaluation prompt ({task.how}): {task.task[:100]!r} ~ {task.evaluation_prompt[:100]!r}")
     if counts.n_accepted < report.n:
         raise TrainingError(_why_too_few(report))
 
