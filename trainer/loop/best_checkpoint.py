@@ -11,7 +11,8 @@ from records import Pair, Prompt
 from records.keys import content_key
 from records.runs import Run
 from records.store import write_rows
-from trainer.early_stop import PROMPTS, EarlyStopOptions, answered, pick_checkpoint
+from trainer.early_stop.options import PROMPTS, EarlyStopOptions
+from trainer.early_stop.pick import answered, pick_checkpoint
 from trainer.loop.measure import pairwise
 from trainer.loop.recipe import Config
 from trainer.run.models import open_model

@@ -13,7 +13,7 @@ from judges.retrieval.options import EvidenceOptions
 from judges.retrieval.options import check_options as check_evidence
 from records.files import check_sources
 from trainer.dpo import DPOOptions
-from trainer.early_stop import EarlyStopOptions
+from trainer.early_stop.options import EarlyStopOptions
 from trainer.monitors.gates import Gates, check_gate_names
 from trainer.monitors.monitors import MonitorOptions
 from trainer.pairs.meta import MetaOptions

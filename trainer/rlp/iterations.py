@@ -20,7 +20,6 @@ def run_rlp(config: Config) -> None:
     """Make the three iterations, measure them on held-out prompts, and print the tables."""
     check(config)
     run = named_run(config.name)
-
     chats = ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict)
     split = deal(seed_prompts(config.seeds.prompts, strict=config.strict), shown_prompts(chats, config), config)
     if config.dry_run:

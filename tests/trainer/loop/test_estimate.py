@@ -12,7 +12,7 @@ from judges.retrieval.options import EvidenceOptions
 from records import Message, Prompt
 from tests.tiny import save_tiny_model
 from trainer.dpo import DPOOptions
-from trainer.early_stop import EarlyStopOptions
+from trainer.early_stop.options import EarlyStopOptions
 from trainer.loop.plan.estimate import estimate, table_of, too_large
 from trainer.loop.plan.model_size import inference_bytes, model_size, training_bytes
 from trainer.loop.plan.probe import Speeds, probe
