@@ -60,10 +60,10 @@ def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> "Config":
     """Return the loop's settings for an arm."""
     from engines.options import EngineOptions
     from judges.options import JudgeOptions
-    from trainer.dpo import DPOOptions
+    from trainer.dpo.options import DPOOptions
     from trainer.loop.recipe import CandidateOptions, Config, RoundOptions, SeedOptions
     from trainer.pairs.__main__ import PairOptions
-    from trainer.sft import SFTOptions
+    from trainer.sft.options import SFTOptions
 
     return Config(
         seed=seed,

@@ -100,7 +100,7 @@ def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> "Config":
         UnlabelledOptions,
     )
     from trainer.rlp.synthetic_options import SyntheticOptions
-    from trainer.sft import SFTOptions
+    from trainer.sft.options import SFTOptions
 
     config = Config(
         seed=seed,

@@ -60,7 +60,7 @@ def _first(size: Size, seeds: Seeds, seed: int, split: "Split") -> Run:
     from records.runs import link_base_model
     from trainer.rlp.stages import supervised
     from trainer.seeds.reading import ift_chats
-    from trainer.sft import train_sft
+    from trainer.sft.train import train_sft
 
     run, config = Run(seeds.folder / PPO), recipe(ARMS[PPO], size, seeds, seed)
     link_base_model(run, seeds.base)

@@ -16,7 +16,7 @@ from trainer.early_stop.__main__ import main
 from trainer.early_stop.command import _warn_of_reported
 from trainer.early_stop.options import Config, EarlyStopOptions
 from trainer.early_stop.pick import pick_checkpoint
-from trainer.sft import SFTOptions
+from trainer.sft.options import SFTOptions
 from trainer.training.checkpoints import MANIFEST, Checkpoints, checkpoints_in, flaw_of, manifest_of, newest_checkpoint
 
 PROMPTS = [Prompt(id=str(n), prompt=f"say {n}") for n in range(4)]

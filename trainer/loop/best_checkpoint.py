@@ -17,7 +17,7 @@ from trainer.loop.measure import pairwise
 from trainer.loop.recipe import Config
 from trainer.run.models import open_model
 from trainer.training.checkpoints import Checkpoints, checkpoints_in
-from trainer.training.fit import REPORT
+from trainer.training.outcome import REPORT
 
 
 def checkpoints_of(run: Run, number: int, pairs: list[Pair], options: EarlyStopOptions, config: Config) -> Checkpoints:

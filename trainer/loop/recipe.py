@@ -12,14 +12,14 @@ from judges.options import JudgeOptions
 from judges.retrieval.options import EvidenceOptions
 from judges.retrieval.options import check_options as check_evidence
 from records.files import check_sources
-from trainer.dpo import DPOOptions
+from trainer.dpo.options import DPOOptions
 from trainer.early_stop.options import EarlyStopOptions
 from trainer.monitors.gates import Gates, check_gate_names
 from trainer.monitors.monitors import MonitorOptions
 from trainer.pairs.meta import MetaOptions
 from trainer.pairs.pairing import PairOptions, check_pair_options
 from trainer.prompts.options import FewShotOptions, FilterOptions
-from trainer.sft import SFTOptions
+from trainer.sft.options import SFTOptions
 from trainer.training.launch import LaunchOptions, check_launch
 from trainer.training.options import check_options, with_template
 

@@ -16,18 +16,19 @@ from records.finish import cut_off
 from records.runs import Run
 from records.shapes import read_chats
 from records.store import latest, write_rows
-from trainer.dpo import DPOOptions, train_dpo
+from trainer.dpo.options import DPOOptions
+from trainer.dpo.train import train_dpo
 from trainer.loop.best_checkpoint import checkpoints_of, take_best
 from trainer.loop.gather import gather, pair_counts
 from trainer.loop.recipe import Config
 from trainer.run.integrity import check_model, set_aside_broken_model
 from trainer.run.ledger import LedgerLine, split_hash
 from trainer.seeds.reading import eft_chats, ift_chats
-from trainer.sft import train_sft
+from trainer.sft.train import train_sft
 from trainer.training.checkpoints import Checkpoints
-from trainer.training.fit import figures_of, report_of
 from trainer.training.launch import flags_of, launch
 from trainer.training.options import with_template
+from trainer.training.outcome import figures_of, report_of
 
 
 def supervised(run: Run, config: Config) -> LedgerLine:

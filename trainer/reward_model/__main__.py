@@ -25,10 +25,10 @@ from console.ranges import ShareBelow1
 from console.writing import OutFolder
 from trainer.preference.command import check_pairs
 from trainer.reward_model.bottleneck_options import BottleneckOptions
-from trainer.reward_model.options import RewardOptions
-from trainer.reward_model.train import check_reward_options, train_reward_model
-from trainer.training.fit import Trained
+from trainer.reward_model.options import RewardOptions, check_reward_options
+from trainer.reward_model.train import train_reward_model
 from trainer.training.flags import TrainFlags
+from trainer.training.outcome import Trained
 from trainer.training.processes import is_first, one_voice
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def main(config: Config) -> None:
     from records.files import BadRows, take
     from records.shapes import read_pairs
     from trainer.reward_model.data import check_margins, held_out_split
-    from trainer.training.fit import claim_folder, table_row
     from trainer.training.flags import codes_of
+    from trainer.training.outcome import claim_folder, table_row
 
     if config.file is None:
         raise InputError("name a file of preference pairs; see --help")

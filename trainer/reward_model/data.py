@@ -58,7 +58,7 @@ def pair_rows(
     Left out is a pair with an empty answer, with two answers that are the same tokens, or with one over `max_length`:
     the end of a cut answer is not the answer that was ranked. Raises TrainingError where none is left.
     """
-    from trainer.reward_model.trainer import MARGIN, WEIGHT
+    from trainer.reward_model.columns import MARGIN, WEIGHT
 
     weighted = len({pair.weight for pair in pairs}) > 1
     rows: list[Row] = []
@@ -95,7 +95,7 @@ def with_views(
 
     Left out, and counted on stderr, are view pairs over `max_length`. Raises TrainingError where fewer than 2 are left.
     """
-    from trainer.reward_model.trainer import VIEWS
+    from trainer.reward_model.columns import VIEWS
 
     views = [[chat_tokens(tokenizer, one.prompt, one.response) for one in pair] for pair in samples]
     fitting = [pair for pair in views if all(len(tokens) <= max_length for tokens in pair)]

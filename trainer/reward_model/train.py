@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from console.errors import InputError
 from trainer.preference.command import check_pairs
 from trainer.reward_model.bottleneck_options import BottleneckOptions
-from trainer.training.fit import Trained
 from trainer.training.options import check_options
+from trainer.training.outcome import Trained
 from trainer.training.processes import is_sharded
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def train_reward_model(
     from trainer.reward_model.trainer import JointRewardTrainer
     from trainer.training.fit import fit, trainer_settings
     from trainer.training.lengths import Lengths, n_cut_off
-    from trainer.training.resume import work_of
+    from trainer.training.outcome import work_of
 
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     if tokenizer.chat_template is None:

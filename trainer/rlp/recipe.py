@@ -12,7 +12,7 @@ from trainer.ppo.options import PPOOptions
 from trainer.reward_model.bottleneck_options import BottleneckOptions
 from trainer.reward_model.options import RewardOptions
 from trainer.rlp.synthetic_options import SyntheticOptions
-from trainer.sft import SFTOptions
+from trainer.sft.options import SFTOptions
 
 
 @dataclass(frozen=True)

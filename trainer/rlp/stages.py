@@ -38,9 +38,9 @@ from trainer.rlp.splits import Split
 from trainer.run.integrity import REWARD_MODEL, check_model, set_aside_broken_model
 from trainer.run.ledger import LedgerLine, split_hash
 from trainer.seeds.reading import ift_chats
-from trainer.sft import train_sft
-from trainer.training.fit import figures_of, report_of
+from trainer.sft.train import train_sft
 from trainer.training.options import with_template
+from trainer.training.outcome import figures_of, report_of
 
 REWARD_FIGURES = "reward.json"
 """The figures of an iteration's reward model on the held-out preferences."""

@@ -16,8 +16,8 @@ from records import Message
 from tests.families import QWEN_3
 from tests.openai_server import running
 from tests.tiny import save_tiny_model
-from trainer.dpo import DPOOptions
-from trainer.sft import SFTOptions
+from trainer.dpo.options import DPOOptions
+from trainer.sft.options import SFTOptions
 from trainer.training.fit import safe_example
 from trainer.training.launch import flags_of
 from trainer.training.options import TrainingOptions, check_options, with_template
