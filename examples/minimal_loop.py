@@ -23,7 +23,8 @@ from judges.judging.pairwise import Contest, compare_into, win_rate
 from judges.options import PAIRWISE, JudgeOptions
 from records import Comparison, Judgment, Prompt, Response, Store
 from records.store import write_rows
-from trainer.dpo import DPOOptions, train_dpo
+from trainer.dpo.options import DPOOptions
+from trainer.dpo.train import train_dpo
 from trainer.pairs.pairing import PairOptions, make_pairs
 from trainer.seeds.reading import seed_prompts
 

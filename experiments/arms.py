@@ -1,4 +1,4 @@
-"""What experiments with several arms and seeds share: which to run, and the store of what has been."""
+"""Shared parts of experiments with several arms and seeds: which to run, and the store of results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,23 +14,23 @@ from records.rows import Row
 RowT = TypeVar("RowT", bound=Row)
 ArmAndSeed = tuple[str, int]
 Table = tuple[list[dict[str, Cell]], str]
-"""Its rows, and the words below it."""
+"""The rows of a table, and the words below it."""
 
 
 class About(Protocol):
-    """An arm."""
+    """An arm with its description."""
 
     @property
     def about(self) -> str:
-        """What it is, in a line."""
+        """The arm in one line."""
 
 
 class ManyArms(Protocol):
-    """The flags of such an experiment."""
+    """The flags of an experiment with arms."""
 
     @property
     def arms(self) -> str:
-        """Which arms, with commas."""
+        """The names of the arms, separated by commas."""
 
     @property
     def seed(self) -> int:
@@ -38,23 +38,23 @@ class ManyArms(Protocol):
 
     @property
     def seeds(self) -> int:
-        """How many."""
+        """The number of seeds."""
 
     @property
     def out(self) -> Path:
-        """Where models, rows and results go."""
+        """The folder for models, rows and results."""
 
     @property
     def fresh(self) -> bool:
-        """Whether what is there is set aside."""
+        """Whether existing results are set aside."""
 
     @property
     def json(self) -> bool:
-        """Whether what is printed is JSON."""
+        """Whether the output is JSON."""
 
 
 def wanted(config: ManyArms, known: Mapping[str, Any]) -> list[ArmAndSeed]:
-    """Return every arm with every seed that is asked for, all arms of a seed together.
+    """Return every requested arm with every seed, all arms of a seed together.
 
     Raises InputError for an unknown arm, or for fewer than one seed.
     """
@@ -67,7 +67,7 @@ def wanted(config: ManyArms, known: Mapping[str, Any]) -> list[ArmAndSeed]:
 
 
 def print_plan(config: ManyArms, pairs: Sequence[ArmAndSeed], known: Mapping[str, About]) -> None:
-    """Print what would be run."""
+    """Print the arms that would be run."""
     from console.table import print_table
 
     names = dict.fromkeys(name for name, _ in pairs)
@@ -97,7 +97,7 @@ def run_missing(
 ) -> list[RowT]:
     """Return the results with these ids, running those that are not in OUT/results.jsonl.
 
-    An arm that finds nothing to learn from is named and left out. Raises TrainingError where no arm is left.
+    An arm that finds nothing to learn from is reported and left out. Raises TrainingError if no arm is left.
     """
     from records import Store
     from records.store import set_aside
@@ -119,5 +119,5 @@ def run_missing(
 
 
 def seed_folder(config: ManyArms, size: object, seed: int) -> Path:
-    """Return the folder of a seed; another size is another experiment, of which nothing may be taken over."""
+    """Return the folder of a seed. Another size is another experiment, which must reuse nothing."""
     return config.out / content_key(size) / f"seed{seed}"

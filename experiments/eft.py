@@ -1,14 +1,14 @@
 """Measure whether learning to judge (EFT) makes a small model a better judge (Self-Rewarding, arXiv 2401.10020).
 
-python -m experiments.eft trees.jsonl.gz                                  3 seeds; about an hour on two cores
+python -m experiments.eft trees.jsonl.gz                                  3 seeds, about an hour on two cores
 python -m experiments.eft trees.jsonl.gz --seeds 5 --learning-rate 5e-5 --epochs 2 --out runs/eft_5e-5
 python -m experiments.eft trees.jsonl.gz --dry-run
 
-For each seed the trees are split anew; the model is fine-tuned on the IFT part, and on IFT and EFT together; then the
+Each seed splits the trees again and fine-tunes the model on the IFT part, and on IFT and EFT together. Then the
 untrained model and both others judge the held-out part. The score is the only target (--targets ranks, --read
-logprobs): a model of this size writes no rationale that ends with a score. The second table takes the likeliest score
-for the expected one, which ties and reaches the top of the scale as written scores do, and asks no model. The steps are
-this project's own commands, each in a process of its own; what is done is not done again.
+logprobs), because a model of this size writes no rationale that ends with a score. The second table uses the likeliest
+score instead of the expected one. It ties and reaches the top of the scale as written scores do, and needs no model.
+The steps are this project's own commands, each in a process of its own, and finished steps are not repeated.
 """
 
 import json
@@ -38,23 +38,23 @@ class Config(Flags):
     """Measure a judge before and after EFT."""
 
     file: Given = None
-    """Ranked answers: OASST trees, or what else trainer.eft reads."""
+    """Ranked answers: OASST trees, or any other format of trainer.eft."""
     model: str = "smollm2"
     """The model to start from."""
     seeds: Count = 3
     """Repeat with N splits, from --seed on."""
     learning_rate: Positive = 1e-4
     batch_size: Count = 8
-    """Examples of an optimiser step; with few ratings a large batch leaves too few steps to learn in."""
+    """Examples per optimiser step. With few ratings a large batch leaves too few steps to learn in."""
     epochs: Count = 1
     max_length: Count = 1024
-    """Tokens of an example; what is longer loses its end, and a judgment its score, so that it teaches nothing."""
+    """Tokens per example. A longer one loses its end, and a judgment its score, so that it teaches nothing."""
     out: OutFolder = Path("runs/eft_experiment")
-    """Where data, models and results go."""
+    """The folder for data, models and results."""
 
 
 def main(config: Config) -> None:
-    """Run what is not done and print the measures, averaged over seeds with 95% intervals."""
+    """Run the missing steps and print the measures, averaged over seeds with 95% intervals."""
     from records import write_atomic
 
     if config.file is None:
@@ -78,7 +78,7 @@ def main(config: Config) -> None:
 
 
 def _print(expected: "list[dict[str, Cell]]", likeliest: "list[dict[str, Cell]]", *, as_json: bool) -> None:
-    """Print a table for each way to take the score, or the rows of both as one list."""
+    """Print a table for each kind of score, or the rows of both as one list."""
     from console.table import print_table
 
     tables = {"expected": expected, "likeliest": likeliest}
@@ -92,7 +92,7 @@ def _print(expected: "list[dict[str, Cell]]", likeliest: "list[dict[str, Cell]]"
 
 
 def _by_likeliest(folder: Path, expected: dict[str, Any]) -> dict[str, Any]:
-    """Return the measures of the same judges where each answer's score is the likeliest one."""
+    """Return the measures of the same judges with each answer's likeliest score."""
     from records import Judgment, read_rows
     from records.store import write_rows
 
@@ -110,7 +110,7 @@ def _by_likeliest(folder: Path, expected: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_likeliest(row: "Judgment") -> "Judgment":
-    """Return a judgment by log-probabilities with its likeliest score, of equals the lowest; none stays none."""
+    """Return a judgment by log-probabilities with its likeliest score, the lowest of equals. No score stays none."""
     import msgspec
 
     if row.score is None:
@@ -142,7 +142,7 @@ def _steps(config: Config, seed: int) -> list[Step]:
 
 
 def _table(found: list[dict[str, Any]]) -> "list[dict[str, Cell]]":
-    """Return a row for each measure: who has how much, and what EFT adds to IFT, seed by seed."""
+    """Return a row per measure: its value for each judge, and what EFT adds to IFT, seed by seed."""
     from judges.intervals.mean import mean_of_known
 
     values = [_values(one) for one in found]
@@ -159,7 +159,7 @@ def _table(found: list[dict[str, Any]]) -> "list[dict[str, Cell]]":
 
 
 def _values(one: dict[str, Any]) -> dict[str, dict[str, float | None]]:
-    """Return each measure of each judge; the judges stand in the order in which they were asked."""
+    """Return each measure of each judge. The judges are in the order in which they were given."""
     measures = one["measures"]["unscored wrong"]
     names = [judge["name"] for judge in one["judges"]]
     keys = dict(zip((UNTRAINED, IFT, BOTH), names, strict=True)) | {LONGER: LONGER}

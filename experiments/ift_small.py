@@ -4,11 +4,11 @@ python -m experiments.ift_small trees.jsonl.gz --data-dir DATA
 python -m experiments.ift_small trees.jsonl.gz --data-dir DATA --limit 40 --tasks arc_challenge winogrande
 python -m experiments.ift_small trees.jsonl.gz --data-dir DATA --dry-run
 
-The trees are dealt out: most to learn from, the rest to measure on. To each prompt, the answer that people ranked
-highest is what SFT and IFT learn, and the chosen one of DPO's and ORPO's pairs; the lowest is the rejected one. All
-start from the same model. Each model is asked the questions of --tasks (--data-dir has their data; see
-evals.open_llm), and its answers to the held-out prompts are compared with people's best ones by --judge. The steps are
-this project's own commands, each in a process of its own; what is done is not done again.
+The trees are split: most to learn from, the rest to measure on. For each prompt, the answer that people ranked highest
+is the target of SFT and IFT and the chosen answer of DPO and ORPO. The lowest is the rejected one. All methods start
+from the same model. Each model answers the questions of --tasks (--data-dir has their data, see evals.open_llm), and
+--judge compares its answers to the held-out prompts with people's best ones. The steps are this project's own commands,
+each in a process of its own, and finished steps are not repeated.
 """
 
 import json
@@ -37,7 +37,7 @@ ON_PAIRS = ("DPO", "ORPO")
 
 @dataclass(frozen=True)
 class LearningRates:
-    """Of each method: what moves a model of this size in few steps, as in the small recipes; DPO has a tenth."""
+    """Learning rates that move a model of this size in few steps, as in the small recipes. DPO's is a tenth."""
 
     sft: Positive = 1e-4
     ift: Positive = 1e-4
@@ -50,15 +50,15 @@ class Config(Flags):
     """Train with four methods on the same answers, and measure each."""
 
     file: Given = None
-    """Ranked answers: OASST trees, or what else trainer.eft reads."""
+    """Ranked answers: OASST trees, or any other format of trainer.eft."""
     data_dir: Path | None = None
-    """The folder with the tasks' data; needed."""
+    """The folder with the tasks' data (required)."""
     model: str = "smollm2"
     """The model that all start from."""
     judge: str = "smollm2"
     """The model that compares answers with people's."""
     held_out_share: ShareBetween = 0.3
-    """The share of the trees that is measured on."""
+    """The share of the trees that is held out to measure on."""
     limit: Count | None = None
     """Learn from the first N prompts."""
     epochs: Count = 1
@@ -67,18 +67,18 @@ class Config(Flags):
     learning_rate: LearningRates = LearningRates()
     tasks: tuple[str, ...] = ("arc_challenge", "arc_gen", "gsm8k", "mmlu", "truthfulqa_mc2", "winogrande")
     questions: Count = 100
-    """The first N of each task; of each subject for MMLU, a hundredth of them, rounded up."""
+    """The first N questions of each task. For MMLU, a hundredth of that from each subject, rounded up."""
     shots: CountOr0 = 0
-    """Examples before each question; the leaderboard's own numbers take hours on a processor."""
+    """Examples before each question. The leaderboard's own numbers take hours on a CPU."""
     prompts: Count = 32
     """Held-out prompts whose answers are compared."""
     max_new_tokens: Count = 128
     out: OutFolder = Path("runs/ift_experiment")
-    """Where data, models and results go."""
+    """The folder for data, models and results."""
 
 
 def main(config: Config) -> None:
-    """Run what is not done and print what each model can do and what it cost."""
+    """Run the missing steps and print each model's results and cost."""
     from console.table import print_table
 
     if config.file is None or config.data_dir is None:
@@ -109,7 +109,7 @@ def main(config: Config) -> None:
 
 
 def pairs_of(ranked: "Sequence[RankedAnswers]") -> "list[Pair]":
-    """Return one pair a prompt, the answer that people ranked highest against the lowest; the first of equals."""
+    """Return one pair per prompt: the answer that people ranked highest against the lowest, the first of equals."""
     from records import pair_of
 
     found = []
@@ -122,7 +122,7 @@ def pairs_of(ranked: "Sequence[RankedAnswers]") -> "list[Pair]":
 
 
 def _write_data(config: Config) -> None:
-    """Write what is learnt, as pairs and as chats, and the held-out prompts with people's best answers."""
+    """Write the training data, as pairs and as chats, and the held-out prompts with people's best answers."""
     from judges.labelled.ranked_files import read_ranked
     from records import Response
     from records.files import BadRows, take
@@ -164,7 +164,7 @@ def _training(config: Config) -> dict[str, Step]:
 
 
 def _measuring(config: Config) -> dict[str, list[Step]]:
-    """Return for each model the tasks, MMLU's subjects by themselves because they are so many, and the comparison."""
+    """Return the measuring steps per model: the tasks, MMLU separately for its many subjects, and the comparison."""
     n_subject = -(-config.questions // 100)
     parts = [("tasks", [name for name in config.tasks if name != "mmlu"], config.questions)]
     if "mmlu" in config.tasks:
@@ -202,7 +202,7 @@ def _replies(folder: Path, part: str) -> Path:
 
 
 def _answered(config: Config, arm: str, parts: Sequence[Any]) -> "dict[str, Answered]":
-    """Return a model's number on each question of each task."""
+    """Return a model's result on each question of each task."""
     from experiments.paired import answered
 
     scores = [score for part in parts for score in part["tasks"]]
@@ -214,7 +214,7 @@ def _answered(config: Config, arm: str, parts: Sequence[Any]) -> "dict[str, Answ
 
 
 def _less_sft(arm: str, numbers: "Mapping[str, Mapping[str, Answered]]") -> "dict[str, Cell]":
-    """Return a table row of what a model has more than SFT's on the same questions, in percentage points."""
+    """Return a table row of a model's difference to SFT on the same questions, in percentage points."""
     from experiments.paired import difference
 
     row: dict[str, Cell] = {"model": arm}
@@ -230,7 +230,7 @@ def _less_sft(arm: str, numbers: "Mapping[str, Mapping[str, Answered]]") -> "dic
 def _row(
     arm: str, numbers: "Mapping[str, Answered]", compared: Mapping[str, Any], cost: Mapping[str, float] | None
 ) -> "dict[str, Cell]":
-    """Return a table row of a model: each task in percent, the win rate, and its training's cost."""
+    """Return a table row of a model: each task in percent, the win rate, and the cost of its training."""
     from judges.intervals.proportion import percent_of, percent_text
 
     row: dict[str, Cell] = {"model": arm}

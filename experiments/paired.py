@@ -1,4 +1,4 @@
-"""What a model has more than another on the same questions, from the replies that evals.open_llm keeps."""
+"""Compares two models on the same questions, from the replies that evals.open_llm stores."""
 
 import json
 from collections.abc import Mapping
@@ -8,13 +8,13 @@ from typing import Any
 from judges.intervals.mean import Mean, mean_of
 
 Answered = dict[tuple[str, int], float]
-"""The number of each question, which is named by its file and its place in the task's data."""
+"""The result of each question, named by its file and its place in the task's data."""
 
 
 def answered(folder: Path, score: Mapping[str, Any]) -> Answered:
-    """Return a task's number question by question; `score` is its entry in the results of `folder`.
+    """Return a task's result question by question. `score` is its entry in the results of `folder`.
 
-    A task of several parts, MMLU's subjects, has a file for each.
+    A task of several parts, such as MMLU's subjects, has a file for each.
     """
     task = score["task"]
     metric, _, read_by = score["metric"].partition(",")
@@ -28,6 +28,6 @@ def answered(folder: Path, score: Mapping[str, Any]) -> Answered:
 
 
 def difference(one: Answered, other: Answered) -> Mean | None:
-    """Return the mean difference on the questions that both have, with its 95% interval; None where there are none."""
+    """Return the mean difference on the questions that both have, with its 95% interval, or None if they share none."""
     shared = sorted(one.keys() & other.keys())
     return mean_of([one[question] - other[question] for question in shared]) if shared else None

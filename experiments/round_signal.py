@@ -1,12 +1,12 @@
-"""Follow the signal through each round of a self-rewarding run: judge, pairs, what was learnt of them, what of truth.
+"""Follow the signal through each round of a self-rewarding run: from judge to pairs to learning, against people.
 
 python -m experiments.round_signal runs/self_rewarding_small --labelled runs/eft/held_out.jsonl
 python -m experiments.round_signal runs/self_rewarding_small --labelled Natural.json --limit 20
 
---labelled has pairs of which people preferred one, and which the run was not trained on. An answer's gain is by how
-much a round made it more likely, in nats: DPO's implicit reward over beta (arXiv 2305.18290). Where a round passes on
-what its judge knows, the chosen answers of its pairs gain more than the rejected ones, and the answers that people
-prefer more than those they do not.
+--labelled has pairs of which people preferred one, and which the run was not trained on. An answer's gain is how much
+more likely a round made it, in nats: DPO's implicit reward over beta (arXiv 2305.18290). If a round passes on what its
+judge knows, the chosen answers of its pairs gain more than the rejected ones, and the answers that people prefer more
+than the others.
 """
 
 from collections.abc import Sequence
@@ -37,9 +37,9 @@ class Config(Flags):
     folder: Given = None
     """The run: its folder, or its name under runs/."""
     labelled: Path | None = None
-    """Answers that people compared, in any format of judges.calibrate; needed."""
+    """Answers that people compared, in any format of judges.calibrate (required)."""
     limit: Count | None = 24
-    """Take the pairs of N prompts, drawn with --seed."""
+    """Use the pairs of N prompts, drawn with --seed."""
     batch_size: Count = 8
     """Answers read at once."""
 
@@ -68,7 +68,7 @@ def main(config: Config) -> None:
 
 
 def row_of(found: "Run", number: int, people: "Sequence[Contest]", batch_size: int) -> "dict[str, Cell]":
-    """Return what a round's judge knew, what its pairs say, and what the round learnt of both."""
+    """Return a round's judge accuracy, its pairs, and the gains on them and on people's pairs."""
     import json
 
     from records import Pair, read_rows
@@ -99,7 +99,7 @@ def row_of(found: "Run", number: int, people: "Sequence[Contest]", batch_size: i
 
 
 def share_first_more(gains: "Sequence[tuple[float | None, float | None]]") -> float | None:
-    """Return the share of the pairs whose first gained more; None where none has both gains."""
+    """Return the share of pairs whose first gain is larger, or None if no pair has both gains."""
     known = [(one, other) for one, other in gains if one is not None and other is not None]
     return fmean(one > other for one, other in known) if known else None
 

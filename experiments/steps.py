@@ -1,4 +1,4 @@
-"""A command of this project as one step of an experiment: done once, in a process of its own, its cost kept."""
+"""A command of this project as one step of an experiment: run once, in its own process, with its cost stored."""
 
 import json
 import os
@@ -15,13 +15,13 @@ KIB_PER_MIB = 1024
 
 @dataclass(frozen=True)
 class Step:
-    """A command and the file or folder that it leaves when it is done; where it leaves none, what it prints."""
+    """A command and the file or folder that it makes. If it makes none, its output is stored there."""
 
     words: tuple[str, ...]
     made: Path
 
     def do(self) -> None:
-        """Run the command where it has not been; raises TrainingError where it fails."""
+        """Run the command if it has not been run. Raises TrainingError if it fails."""
         from records import write_atomic
 
         if self.made.exists():
@@ -30,7 +30,7 @@ class Step:
         with subprocess.Popen([sys.executable, "-m", *self.words], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             printed = process.stdout.read()
-            _, status, usage = os.wait4(process.pid, 0)  # the only wait that says what the child took
+            _, status, usage = os.wait4(process.pid, 0)  # the only wait that reports the child's resources
             process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise TrainingError(f"failed: python -m {' '.join(self.words)}")
@@ -45,9 +45,9 @@ class Step:
 
     @property
     def cost(self) -> dict[str, float]:
-        """Return wall seconds, processor seconds and the largest resident set of the command, in MiB.
+        """Return wall seconds, CPU seconds and the largest resident set of the command, in MiB.
 
-        The last is never below what this process has itself: the system counts from before the command is loaded.
+        The last is never below this process's own, because the system counts from before the command is loaded.
         """
         found: dict[str, float] = json.loads(self._cost.read_bytes())
         return found

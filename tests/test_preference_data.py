@@ -63,6 +63,8 @@ def saved(kind: str, *more: dict[str, Any]) -> Path:
 
 def ran(module: str, *argv: str) -> None:
     command = importlib.import_module(module)
+    if hasattr(command, "__path__"):
+        command = importlib.import_module(f"{module}.__main__")
     command.main(parse(command.Config, list(argv), module))
 
 

@@ -1,3 +1,3 @@
-"""The screen on which a person reads judged pairs."""
+"""The terminal screen for reading judged pairs."""
 
 import console.threads  # noqa: F401  before torch is loaded

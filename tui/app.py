@@ -24,14 +24,14 @@ from tui.table import PairTable
 
 FEWEST_NAME_CHARS = 12
 TYPING_PAUSE_S = 0.15
-"""How long to wait for the next letter before a search begins."""
+"""The pause in typing after which a search starts."""
 SCREENSHOT_SIZE = (120, 40)
 OPEN = "-open"
 BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
 
 
 class FilterInput(Input):
-    """The line to type a filter in; it takes every letter, so the screen's keys rest meanwhile."""
+    """The filter line. It takes every letter, so the screen's keys are off while it has the focus."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "Keep", id="filter.keep", tooltip="Keep the filter and go to the table"),
@@ -40,7 +40,7 @@ class FilterInput(Input):
 
 
 class PairsApp(App[None]):
-    """Shows the pairs of one file; nothing on this screen changes them."""
+    """The screen for the pairs of one file. It changes none of them."""
 
     TITLE = "judgeloop"
     CSS_PATH = "app.tcss"
@@ -59,15 +59,15 @@ class PairsApp(App[None]):
     def __init__(self, pairs: PairList) -> None:
         super().__init__()
         self.pairs = pairs
-        self.found = pairs.rows
-        """The rows that the filter lets through, in file order."""
+        self.matches = pairs.rows
+        """The rows that match the filter, in file order."""
         self.shown: list[PairRow] = []
         """The rows in the table, in its order."""
         self.selected: PairRow | None = None
         self.sort_column = "number"
         self.descending = False
         self.filled_cells = 0
-        """The width for which the table was filled; 0 before it was."""
+        """The width for which the table was filled; 0 before the first time."""
 
     def compose(self) -> ComposeResult:
         """Lay out the header, the table, the filter line, the detail pane and the keys."""
@@ -86,55 +86,55 @@ class PairsApp(App[None]):
         self.query_one(PairTable).focus()
 
     def on_resize(self, event: Resize) -> None:
-        """Give the prompt's column the width that is left."""
-        # The event is asked, not the app: its own size is the one before.
+        """Give the prompt's column the remaining width."""
+        # The event has the new size; the app still has the old one.
         if self.filled_cells not in (0, event.size.width):
             self.filled_cells = event.size.width
             self._fill()
 
     def on_data_table_row_highlighted(self) -> None:
         """Show the pair under the cursor."""
-        # The cursor is asked, not the event: one from before a refill names a row that is no longer there.
+        # Ask the cursor, because an event from before a refill names a row that is gone.
         self._show_selected()
 
     def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
-        """Sort by the column that was clicked, or turn its order round."""
+        """Sort by the clicked column, or reverse its order."""
         column = str(event.column_key.value)
         self._sort_by(column, descending=column == self.sort_column and not self.descending)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter by what has been typed so far."""
+        """Filter by the text typed so far."""
         if event.value:
             self._search(event.value)
         else:
-            self._found(self.pairs.rows)
+            self._show_matches(self.pairs.rows)
 
     def on_input_submitted(self) -> None:
-        """Keep the filter and go back to the table."""
+        """Keep the filter and return to the table."""
         self._leave_filter()
 
     def action_filter(self) -> None:
-        """Open the line to type a filter in."""
+        """Open the filter line."""
         self.query_one("#filter").display = True
         self.query_one(Input).focus()
 
     def action_sort(self) -> None:
-        """Sort by the next column; the cursor stays on its pair."""
+        """Sort by the next column, with the cursor on the same pair."""
         columns = list(SORT_KEYS)
         self._sort_by(columns[(columns.index(self.sort_column) + 1) % len(columns)], descending=False)
 
     def action_reverse(self) -> None:
-        """Turn the order of the sort round; the cursor stays on its pair."""
+        """Reverse the sort order, with the cursor on the same pair."""
         self._sort_by(self.sort_column, descending=not self.descending)
 
     def action_step(self, rows: int) -> None:
-        """Select the previous or the next pair, from whichever pane."""
+        """Select the previous or the next pair, from any pane."""
         table = self.query_one(PairTable)
         if 0 <= table.cursor_row + rows < len(self.shown):
             table.move_cursor(row=table.cursor_row + rows)
 
     def action_open(self) -> None:
-        """Hide the table so that the texts have the whole screen, or bring it back."""
+        """Hide the table to give the texts the whole screen, or show it again."""
         if self.screen.has_class(OPEN):
             self.action_leave()
         elif self.selected is not None:
@@ -164,7 +164,7 @@ class PairsApp(App[None]):
         )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer no second filter to the line where one is being typed."""
+        """Disable the filter key while a filter is being typed."""
         return not (action == "filter" and isinstance(self.focused, Input))
 
     @work(thread=True, exclusive=True, group="filter")
@@ -172,20 +172,20 @@ class PairsApp(App[None]):
         worker = get_current_worker()
         time.sleep(TYPING_PAUSE_S)
         try:
-            found = self.pairs.matching(text, stopped=lambda: worker.is_cancelled)
+            matches = self.pairs.matching(text, stopped=lambda: worker.is_cancelled)
         except InputError as error:
             self.call_from_thread(self.notify, visible(str(error)), severity="error", markup=False)
             return
         if not worker.is_cancelled:
-            self.call_from_thread(self._searched, text, found)
+            self.call_from_thread(self._show_current, text, matches)
 
-    def _searched(self, text: str, found: list[PairRow]) -> None:
-        if text == self.query_one(Input).value:  # else more was typed, or all of it deleted, since
-            self._found(found)
+    def _show_current(self, text: str, matches: list[PairRow]) -> None:
+        if text == self.query_one(Input).value:  # otherwise the text has changed during the search
+            self._show_matches(matches)
 
-    def _found(self, rows: list[PairRow]) -> None:
-        if rows != self.found:  # filling a long table again takes longer than the next letter
-            self.found = rows
+    def _show_matches(self, rows: list[PairRow]) -> None:
+        if rows != self.matches:  # refilling a long table takes longer than the pause between two letters
+            self.matches = rows
             self._fill()
 
     def _leave_filter(self) -> None:
@@ -197,19 +197,19 @@ class PairsApp(App[None]):
         self._fill()
 
     def _fill(self) -> None:
-        """Put the found rows into the table, sorted, and the cursor back on the pair that was selected."""
+        """Fill the table with the matching rows, sorted, and put the cursor back on the selected pair."""
         selected = self.selected
-        self.shown = window(sorted_rows(self.found, self.sort_column, descending=self.descending))
+        self.shown = window(sorted_rows(self.matches, self.sort_column, descending=self.descending))
         table = self.query_one(PairTable)
         table.fill(self.shown, self.filled_cells, self.sort_column, "▼" if self.descending else "▲")
-        numbers = [row.number for row in self.shown]
+        numbers = [pair.number for pair in self.shown]
         if selected is not None and selected.number in numbers:
             table.move_cursor(row=numbers.index(selected.number))
         self._show_header()
         self._show_selected()
 
     def _show_header(self) -> None:
-        counts = counts_text(len(self.pairs.rows), len(self.found), len(self.shown), self.pairs.n_bad)
+        counts = counts_text(len(self.pairs.rows), len(self.matches), len(self.shown), self.pairs.n_bad)
         name = Content.styled(f" {short_name(self.pairs.source, self.filled_cells - len(counts) - 3)} ", "bold")
         self.query_one("#header", Static).update(Content.assemble(name, f" {counts}"))
 
@@ -237,7 +237,7 @@ class PairsApp(App[None]):
 
 
 def short_name(source: str, most_chars: int) -> str:
-    """Return the end of a path, at most its last three parts, cut to `most_chars` but not to fewer than 12."""
+    """Return the end of a path, at most three parts, cut to `most_chars` but to no fewer than 12."""
     name = visible("/".join(Path(source).parts[-3:]))
     most_chars = max(FEWEST_NAME_CHARS, most_chars)
     return name if len(name) <= most_chars else f"…{name[1 - most_chars :]}"

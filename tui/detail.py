@@ -1,4 +1,4 @@
-"""The detail pane: what is known of one pair, its prompt, and the two answers beside or above each other."""
+"""The detail pane: one pair's facts, its prompt, and the two answers beside or above each other."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -15,7 +15,7 @@ from tui.text import cell_text, detail_text, known_number, number_text
 
 
 class TextPane(VerticalScroll):
-    """A titled text that scrolls; the text is never read as markup."""
+    """A titled text that scrolls. It is never parsed as markup."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "app.open", "Read", id="pane.open", tooltip="Hide or show the table, to read the texts"),
@@ -33,14 +33,14 @@ class TextPane(VerticalScroll):
         yield Static(markup=False)
 
     def show(self, title: str, text: str) -> None:
-        """Put `text` under `title` and scroll to its start."""
+        """Show `text` under `title` and scroll to its start."""
         self.border_title = Content(title)
         self.query_one(Static).update(Content(text))
         self.scroll_home(animate=False)
 
 
 class Detail(Vertical):
-    """One pair, whole."""
+    """The whole of one pair."""
 
     def compose(self) -> ComposeResult:
         """Lay out the facts, the prompt and the two answers."""
@@ -51,7 +51,7 @@ class Detail(Vertical):
             yield TextPane(id="rejected")
 
     def show_pair(self, row: PairRow, pair: Pair, position: str) -> None:
-        """Show `pair`; `position` says which of the shown rows it is."""
+        """Show `pair`. `position` is its place among the shown rows."""
         self.query_one("#facts", Static).update(Content(f" {facts_text(row, pair, position)}"))
         title = f"prompt {cell_text(row.prompt_id)}"
         self.query_one("#prompt", TextPane).show(title, detail_text(text_of(pair.prompt)))
@@ -59,7 +59,7 @@ class Detail(Vertical):
         self._show_answer("rejected", "✗", pair.rejected, row.rejected_score)
 
     def show_position(self, row: PairRow, pair: Pair, position: str) -> None:
-        """Say anew which of the shown rows the pair is, and leave its texts where they were scrolled to."""
+        """Update the pair's place among the shown rows, keeping the scroll position of its texts."""
         self.query_one("#facts", Static).update(Content(f" {facts_text(row, pair, position)}"))
 
     def show_message(self, message: str) -> None:
@@ -75,7 +75,7 @@ class Detail(Vertical):
 
 
 def facts_text(row: PairRow, pair: Pair, position: str) -> str:
-    """Return one line on a pair: its place, whose verdict it is, the margin and which answer is longer."""
+    """Return one line on a pair: its place, its judge, the margin, and which answer is longer."""
     judge = cell_text(str(pair.judge)) if pair.judge else "-"
     facts = [f"pair {position}", f"judge {judge}", f"margin {number_text(row.margin)}"]
     if row.delta_chars:

@@ -1,4 +1,4 @@
-"""The help screen: every key of the main screen and what it does."""
+"""The help screen: every key of the main screen with its action."""
 
 from collections.abc import Iterable
 from typing import ClassVar
@@ -45,7 +45,7 @@ class HelpScreen(ModalScreen[None]):
 
 
 def help_text(sections: dict[str, Iterable[BindingType]]) -> str:
-    """Return the keys of each section as lines of a key and what it does."""
+    """Return the keys of each section as lines of a key and its action."""
     blocks = []
     for title, bindings in sections.items():
         keys = [binding for binding in bindings if isinstance(binding, Binding)]

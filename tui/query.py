@@ -1,4 +1,4 @@
-"""Judged pairs as a list that a screen can hold: a thin row each, the texts read when wanted. Loads no Textual."""
+"""Judged pairs as a list for the screen: a short row per pair, with the texts read on demand. Loads no Textual."""
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -24,10 +24,10 @@ WINDOW_ROWS = 500
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """What the table needs to know of one pair."""
+    """The table's view of one pair."""
 
     number: int
-    """1 for the first pair of the file; it never changes, so it is the row's key."""
+    """The pair's number in the file, from 1. It never changes, so it is the row's key."""
     prompt_id: str
     prompt_start: str
     chosen_score: float | None
@@ -35,7 +35,7 @@ class PairRow:
     margin: float | None
     chosen_chars: int
     delta_chars: int
-    """How many characters longer the chosen answer is than the rejected one."""
+    """Characters of the chosen answer minus those of the rejected one."""
     iteration: int | None
     """The number in the name of the file's folder, `iterN`, or None."""
 
@@ -49,24 +49,24 @@ SORT_KEYS: dict[str, Callable[[PairRow], float | str | None]] = {
     "Δchars": lambda row: row.delta_chars,
     "iter": lambda row: row.iteration,
 }
-"""The columns that can be sorted, in the order of the table."""
+"""The sortable columns, in the order of the table."""
 
 
 class Bodies(Protocol):
-    """The pairs themselves, by position."""
+    """The full pairs, by position."""
 
     def __getitem__(self, index: int, /) -> Pair: ...
     def __iter__(self) -> Iterator[Pair]: ...
 
 
 class FileBodies:
-    """Pairs that stay in their JSONL file; only where each line begins is in memory."""
+    """Pairs left in their JSONL file, with only the offset of each line in memory."""
 
     def __init__(self, path: Path, codes: Codes | None) -> None:
         self._path = path
         self._codes = codes
         self._offsets = array("q")
-        self._places = array("i")  # of the pair among those of its line
+        self._places = array("i")  # the pair's place among those of its line
 
     def add(self, offset: int, place: int) -> int:
         """Add a pair and return its number, from 1."""
@@ -98,33 +98,33 @@ class PairList:
     rows: list[PairRow]
     bodies: Bodies
     n_bad: int
-    """Rows of the file that are no pair; they are left out."""
+    """Rows of the file that are no pair and are left out."""
 
     def body(self, row: PairRow) -> Pair:
-        """Return the whole pair of `row`; raises InputError where the file is no longer what it was."""
+        """Return the full pair of `row`. Raises InputError if the file has changed."""
         pair = self.bodies[row.number - 1]
         if pair.prompt_id != row.prompt_id:
             raise InputError(f"{self.source}: has changed since it was opened; quit and open it again")
         return pair
 
     def matching(self, text: str, stopped: Callable[[], bool] = lambda: False) -> list[PairRow]:
-        """Return the rows whose prompt or answers hold `text`, upper or lower case; ends early once `stopped`."""
+        """Return the rows whose prompt or answers contain `text`, ignoring case. Ends early if `stopped`."""
         wanted = text.casefold()
         if not wanted:
             return self.rows
-        found = []
-        for row, pair in zip(self.rows, self.bodies, strict=True):
+        matches = []
+        for summary, pair in zip(self.rows, self.bodies, strict=True):
             if stopped():
                 break
             if any(wanted in text_of(part).casefold() for part in (pair.prompt, pair.chosen, pair.rejected)):
-                found.append(row)
-        return found
+                matches.append(summary)
+        return matches
 
 
 def find_pairs(given: Path | None) -> Path:
     """Return the file of pairs that `given` names: a file, an iteration's folder, a run, or None for the newest run.
 
-    Raises InputError where it names nothing.
+    Raises InputError if it names nothing.
     """
     if given is None:
         return _last_pairs(find_run())
@@ -135,15 +135,15 @@ def find_pairs(given: Path | None) -> Path:
             return _last_pairs(find_run(str(given)))
     named_like_a_run = (len(given.parts) == 1 and not given.suffix) or given.parts[:1] == RUNS.parts
     if named_like_a_run and not given.exists():
-        find_run(str(given))  # raises, and names the runs that there are
+        find_run(str(given))  # raises, and names the existing runs
     return given
 
 
 def load_pairs(path: Path, *, strict: bool = False, codes: Codes | None = None) -> PairList:
-    """Return the pairs of `path`, a plain JSONL file by its index, any other that `read_pairs` takes from memory.
+    """Return the pairs of `path`, indexed if it is plain JSONL, else read into memory.
 
-    `codes` say what the labels of two answers mean. Raises InputError where there is no pair; a bad row is named on
-    stderr and counted, and so are ties.
+    `codes` give the meaning of the labels of two answers. Raises InputError if there is no pair. Bad rows are reported
+    on stderr and counted, and so are ties.
     """
     bad = BadRows(strict=strict)
     bodies: Bodies
@@ -158,15 +158,15 @@ def load_pairs(path: Path, *, strict: bool = False, codes: Codes | None = None) 
 
 
 def sorted_rows(rows: Sequence[PairRow], column: str, *, descending: bool = False) -> list[PairRow]:
-    """Return `rows` by the values of `column`; those without one come last either way; equal ones keep their order."""
+    """Return `rows` sorted by `column`, in a stable order. Rows without a value come last in either order."""
     value = SORT_KEYS[column]
-    known = [row for row in rows if value(row) is not None]
-    unknown = [row for row in rows if value(row) is None]
+    known = [pair for pair in rows if value(pair) is not None]
+    unknown = [pair for pair in rows if value(pair) is None]
     return sorted(known, key=value, reverse=descending) + unknown  # type: ignore[arg-type]
 
 
 def window(rows: list[PairRow]) -> list[PairRow]:
-    """Return the rows to put in the table: all of them, or the first 500 where there are more than 2,000."""
+    """Return the rows to put in the table: all of them, or the first 500 if there are more than 2,000."""
     return rows if len(rows) <= MOST_ROWS else rows[:WINDOW_ROWS]
 
 

@@ -1,4 +1,4 @@
-"""The table of pairs: one line each, sorted and cut before it gets here."""
+"""The table of pairs, one line each."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -14,7 +14,7 @@ NARROWEST_PROMPT = 12
 GAPS_AND_SCROLLBAR = 16
 
 COLUMN_CELLS = {"number": 6, "chosen": 7, "rejected": 9, "margin": 7, "Δchars": 7, "iter": 5}
-"""The widths of the columns with a fixed one, with room for the mark of the sorted column."""
+"""The widths of the fixed columns, with room for the sort mark."""
 
 CELLS: dict[str, Callable[[PairRow], str]] = {
     "number": lambda row: str(row.number),
@@ -28,7 +28,7 @@ CELLS: dict[str, Callable[[PairRow], str]] = {
 
 
 class PairTable(DataTable[Text]):
-    """The pairs, one a row; the cursor selects the one in the detail pane."""
+    """The pairs, one per row. The cursor selects the pair in the detail pane."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "app.open", "Read", id="table.open", tooltip="Hide or show the table, to read the texts"),
@@ -46,7 +46,7 @@ class PairTable(DataTable[Text]):
         self.cursor_type = "row"
 
     def fill(self, rows: Sequence[PairRow], width: int, sort_column: str, mark: str) -> None:
-        """Put `rows` into the table, `width` cells wide; `mark` stands before the name of the sorted column."""
+        """Fill the table with `rows` at `width` cells, with `mark` before the name of the sorted column."""
         prompt_cells = width - sum(COLUMN_CELLS.values()) - GAPS_AND_SCROLLBAR
         prompt_cells = max(NARROWEST_PROMPT, min(CELL_CHARS, prompt_cells))
         self.clear(columns=True)
@@ -54,8 +54,8 @@ class PairTable(DataTable[Text]):
             title = "#" if name == "number" else name
             label = _cell(name, f"{mark}{title}" if name == sort_column else title)
             self.add_column(label, width=COLUMN_CELLS.get(name, prompt_cells), key=name)
-        for row in rows:
-            self.add_row(*(_cell(name, value(row)) for name, value in CELLS.items()), key=str(row.number))
+        for pair in rows:
+            self.add_row(*(_cell(name, value(pair)) for name, value in CELLS.items()), key=str(pair.number))
 
 
 def _cell(name: str, text: str) -> Text:

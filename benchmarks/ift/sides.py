@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.side import arguments
 from trainer.ift.options import IFTOptions
-from trainer.training.tiles import small_tiles
+from trainer.training.trl_internals import small_tiles
 
 LAMBDA, DECAY = 0.2, 0.95
 

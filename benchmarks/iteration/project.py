@@ -6,7 +6,8 @@ from pathlib import Path
 from benchmarks.iteration.work import Counts, Stage, Work, run_stage
 from records import Pair, Prompt, read_rows
 from records.runs import Run
-from trainer.dpo import DPOOptions, train_dpo
+from trainer.dpo.options import DPOOptions
+from trainer.dpo.train import train_dpo
 from trainer.loop.recipe import CandidateOptions, Config
 
 

@@ -1,1 +1,1 @@
-"""A small world in which a program knows how good an answer is, and the self-rewarding loop in it."""
+"""The self-rewarding loop in a small world in which a program knows how good an answer is."""

@@ -5,22 +5,22 @@ python -m experiments.known_truth --seeds 1 --arms full,truth,random
 python -m experiments.known_truth --arms full,no_eft --picture docs/known_truth.png
 python -m experiments.known_truth --dry-run
 
-Each seed has its own base model of a million weights, trained from scratch, and its own instructions; M1 to M3 are
-made with the loop's own stages. What is measured: the true quality of the answers of M0 to M3 on held-out instructions,
-how often each model judges rightly which of two answers is better, and how many training pairs are ordered rightly.
-Results are in OUT/results.jsonl; stopped and started again, it goes on where it was.
+Each seed has its own base model of a million weights, trained from scratch, and its own instructions. M1 to M3 are made
+with the loop's own stages. Measured are the true quality of the answers of M0 to M3 on held-out instructions, how often
+each model correctly judges which of two answers is better, and how many training pairs are in the true order. Results
+are in OUT/results.jsonl, and an interrupted experiment resumes.
 
-What was expected before anything was measured:
+Expectations written down before anything was measured:
 
 - full: the quality rises from M1 to M2 and to M3, the second time by less.
-- The judge is right in some three of four pairs after EFT and stays there; on its own answers less often than on graded
-  ones, because they differ less.
-- no_eft: no gain; scores that were never learnt are noise, and the arm ends near `random`.
+- The judge is right on about three of four pairs after EFT and stays there. It is right less often on its own answers
+  than on graded ones, because they differ less.
+- no_eft: no gain. Scores that were never learnt are noise, and the arm ends near `random`.
 - Reading: text_1 below text_3 below full, because written scores tie and a sample adds noise.
 - positive: a gain, but a smaller one than from pairs.
 - Candidates: n_8 above full above n_2. Margins: fewer pairs, more of them right, with little effect on the whole.
-  rho: none, because the answers of this world have their length.
-- truth: well above full. How far full comes from random towards truth is what the judge is worth.
+  rho: none, because the instruction fixes the length of an answer in this world.
+- truth: well above full. The judge is worth how far full gets from random towards truth.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -45,16 +45,16 @@ class Config(Flags):
     seeds: Count = 5
     """Repeat with N seeds, from --seed on."""
     arms: str = ",".join(ARMS)
-    """Which arms, with commas."""
+    """The names of the arms, separated by commas."""
     size: Size = field(default_factory=Size)
     out: OutFolder = Path("runs/known_truth")
-    """Where models, rows and results go."""
+    """The folder for models, rows and results."""
     picture: OutPicture | None = None
-    """Write the picture, a PNG, there."""
+    """Write the picture, a PNG, to this file."""
 
 
 def main(config: Config) -> None:
-    """Run what is not done, and print the tables of everything that was asked for."""
+    """Run the missing arms, and print the tables of all requested ones."""
     pairs = wanted(config, ARMS)
     if config.dry_run:
         print_plan(config, pairs, ARMS)

@@ -13,29 +13,29 @@ if TYPE_CHECKING:
 
 RUBRIC = Path(__file__).parent / "rubric.toml"
 PERFECT = TOP - 1.0
-"""The expected score that counts as perfect: it hardly ever reaches the end of the scale."""
+"""The expected score that counts as perfect, because it hardly ever reaches the end of the scale."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to run the loop; the defaults are the whole one."""
+    """One way to run the loop. The defaults are the whole loop."""
 
     about: str
     eft: bool = True
-    """M1 learns to judge from rated answers; without, it only learns to answer."""
+    """M1 learns to judge from rated answers. If false, it only learns to answer."""
     judge: Literal["model", "truth", "random"] = "model"
-    """Who scores the candidates: the model itself, or a bound."""
+    """The judge of the candidates: the model itself, or a bound."""
     read: "Reading" = "logprobs"
     samples: int = 1
     """Replies that are averaged (text)."""
     learn: Literal["pairs", "perfect"] = "pairs"
     """perfect: no pairs, but supervised fine-tuning on the candidates with the highest score."""
     n: int = 4
-    """Candidates for a prompt."""
+    """Candidates per prompt."""
     min_margin: float = 0.0
     rho: float = 0.0
     beta: float = 0.5
-    """How strongly DPO holds a model to its parent; under the paper's 0.1 so small a model is soon far from it."""
+    """How strongly DPO holds a model to its parent. With the paper's 0.1 so small a model soon drifts far."""
 
 
 FULL = "full"
@@ -57,13 +57,13 @@ ARMS = {
 
 
 def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> "Config":
-    """Return the loop's own settings for an arm."""
+    """Return the loop's settings for an arm."""
     from engines.options import EngineOptions
     from judges.options import JudgeOptions
-    from trainer.dpo import DPOOptions
+    from trainer.dpo.options import DPOOptions
     from trainer.loop.recipe import CandidateOptions, Config, RoundOptions, SeedOptions
     from trainer.pairs.__main__ import PairOptions
-    from trainer.sft import SFTOptions
+    from trainer.sft.options import SFTOptions
 
     return Config(
         seed=seed,

@@ -1,4 +1,4 @@
-"""Runs one arm of one seed with the loop's own stages: M0, M1 by SFT, M2 and M3 each on its parent's judged answers."""
+"""Runs one arm of one seed with the loop's own stages: M0, M1 by SFT, M2 and M3 on their parents' judged answers."""
 
 import re
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ JUDGED = re.compile(r"^(?P<prompt>.*) <answer> (?P<answer>.*) </answer>")
 
 
 def run_arm(arm: Arm, name: str, size: Size, seeds: Seeds, seed: int) -> Run:
-    """Train M1 to M3 of one arm, going on where it was stopped, and return the run's folder."""
+    """Train M1 to M3 of one arm, resuming if interrupted, and return the run's folder."""
     from records.runs import link_base_model
     from trainer.loop.rounds import preference_round
 
@@ -41,12 +41,12 @@ def run_arm(arm: Arm, name: str, size: Size, seeds: Seeds, seed: int) -> Run:
 
 
 def model_folder(run: Run, number: int) -> Path:
-    """Return the folder of a model, links followed, so that the same weights are the same folder."""
+    """Return the folder of a model with links followed, so that the same weights have the same folder."""
     return run.model(number).resolve()
 
 
 def _link_first(run: Run, arm: Arm, size: Size, seeds: Seeds, seed: int) -> None:
-    """Make iter1/model point to the M1 that all arms with the same seeds share; train it where there is none."""
+    """Link iter1/model to the M1 that all arms with the same seeds share, training it if it does not exist."""
     from records.runs import link_base_model
     from trainer.loop.rounds import supervised
 
@@ -61,15 +61,16 @@ def _link_first(run: Run, arm: Arm, size: Size, seeds: Seeds, seed: int) -> None
 
 
 def _gather(run: Run, number: int, prompts: list[Prompt], arm: Arm, config: Config) -> None:
-    """Write what a round's own gathering writes, with the arm's judge in the place of the model."""
+    """Write the files of a round's own gathering, with the arm's judge instead of the model."""
     from judges.judging.judge import judge_into, open_judge
-    from trainer.loop.gather import candidates, open_model, pairs_of
+    from trainer.loop.gather import candidates, pairs_of
+    from trainer.run.models import open_model
 
     folder = run.iteration(number)
     if (folder / "pairs.jsonl").exists():
         return
     write_rows(folder / "prompts.jsonl", prompts)
-    engine = open_model(run, number - 1, config)
+    engine = open_model(run, number - 1, config.engine)
     responses = candidates(folder / "responses.jsonl", engine, prompts, config, f"iter{number} candidates")
     judge = open_judge(
         truth_engine() if arm.judge == "truth" else random_engine(config.seed), config.judge, config.seed
@@ -80,7 +81,7 @@ def _gather(run: Run, number: int, prompts: list[Prompt], arm: Arm, config: Conf
 
 
 def truth_engine() -> ScriptedEngine:
-    """Return a judge's model that always gives the quality."""
+    """Return a judge's engine that always gives the true quality."""
 
     def logprobs(request: Request, _: Sequence[str]) -> list[float]:
         found = JUDGED.search(request.messages[-1]["content"])
@@ -91,7 +92,7 @@ def truth_engine() -> ScriptedEngine:
 
 
 def random_engine(seed: int) -> ScriptedEngine:
-    """Return a judge's model whose distribution over the scores is drawn at random, fixed by what it is asked."""
+    """Return a judge's engine with random distributions over the scores, fixed by the question."""
 
     def logprobs(request: Request, _: Sequence[str]) -> list[float]:
         random = Random(content_key(seed, request.messages))

@@ -1,4 +1,4 @@
-"""Measures the models of an arm by the truth: how good their answers are, and how often their judgment is right."""
+"""Measures the models of an arm by the truth: the quality of their answers, and the accuracy of their judgments."""
 
 import gc
 from collections.abc import Iterable, Sequence
@@ -27,16 +27,16 @@ BATCH_ROWS = 64
 
 
 class Accuracy(Row, frozen=True, kw_only=True):
-    """How often of two answers the better one has the higher score; pairs of equal quality are not asked about."""
+    """How often the better of two answers has the higher score. Pairs of equal quality are left out."""
 
     n: int
     """Pairs with a better side and two scores."""
     n_unscored: int
     """Pairs with a better side that lack a score."""
     half: float | None
-    """A judge's tie counts as half right."""
+    """Accuracy with a judge's tie as half right."""
     wrong: float | None
-    """A judge's tie counts as wrong."""
+    """Accuracy with a judge's tie as wrong."""
 
 
 class Measured(Row, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ class Measured(Row, frozen=True, kw_only=True):
 
     n: int
     quality: float
-    """Mean, 0 to 5."""
+    """Mean quality, 0 to 5."""
     perfect: float
     """Share of right answers."""
     symbols: float
@@ -57,27 +57,27 @@ class Measured(Row, frozen=True, kw_only=True):
 
 
 class Learnt(Row, frozen=True, kw_only=True):
-    """What one round learnt from, and what it learnt."""
+    """The training data of one round, and their effect."""
 
     n_pairs: int
-    """Of pairs or, without them, of chosen answers."""
+    """Number of pairs, or of chosen answers if there are no pairs."""
     right: float | None
-    """Share of the pairs whose two sides differ in quality that are ordered rightly; without pairs, the share of the
-    chosen answers that are right."""
+    """Share of pairs in the true order, among those whose sides differ in quality. Without pairs, the share of chosen
+    answers that are right."""
     equal: float | None
     """Share of the pairs whose sides are equally good."""
     dpo_accuracy: float | None
-    """Share of held-out pairs, the best against the worst of the parent's answers, of which the round made the better
-    one likelier by more than the worse one."""
+    """Share of held-out pairs (the best against the worst of the parent's answers) whose better answer gained more
+    likelihood in the round than the worse one."""
 
 
 def measure(run: Run, config: Config, size: Size, seeds: Seeds) -> list[Measured]:
-    """Return how M0 to M3 do; what was measured before, for another arm too, is read."""
+    """Return the measures of M0 to M3, reading those that were made before, for this or another arm."""
     return [_measured(model_folder(run, number), config, size, seeds) for number in range(ITERATIONS + 1)]
 
 
 def learnt(run: Run, seeds: Seeds, measured_parent: Path, number: int) -> Learnt:
-    """Return what round `number` learnt; `measured_parent` is the folder with its parent's held-out answers."""
+    """Return the training data and effect of round `number`. `measured_parent` has its parent's held-out answers."""
     file = run.iteration(number) / "learnt.json"
     if not file.exists():
         parents = list(read_rows(measured_parent / "answers.jsonl", Response))
@@ -87,7 +87,7 @@ def learnt(run: Run, seeds: Seeds, measured_parent: Path, number: int) -> Learnt
 
 
 def measured_folder(model: Path, config: Config, seeds: Seeds) -> Path:
-    """Return where the measures of a model lie; they depend on its weights and on how it is asked to judge."""
+    """Return the folder of a model's measures, which depend on its weights and on how it judges."""
     from engines.models import model_digest
 
     key = content_key(model_digest(model), config.judge.read, config.judge.samples)

@@ -1,4 +1,4 @@
-"""The experiment as one picture: the quality of M0 to M3, and the judge's accuracy, by arm."""
+"""The picture of the experiment: the quality of M0 to M3, and the judge's accuracy, by arm."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ def draw(results: Sequence[ArmResult]) -> bytes:
         axes[0, place].set_title(title, fontsize=10, loc="left")
         axes[0, place].legend(fontsize=8, frameon=False, loc="upper right")
         axes[1, place].axhline(0.5, color="black", linewidth=0.8, linestyle=":")
-    axes[1, 0].set_ylim(0, 1)  # an interval of few values may leave the range
+    axes[1, 0].set_ylim(0, 1)  # an interval over few seeds may exceed the range
     axes[0, 0].set_ylabel("quality of the answers, 0 to 5")
     axes[1, 0].set_ylabel("accuracy on own answers")
     n_seeds = len({row.seed for row in results})
@@ -57,7 +57,8 @@ def _lines(
         rows = [row for row in results if row.arm == arm]
         means = [(number, mean_of_known([value(row, number) for row in rows])) for number in range(4)]
         known = [(number, mean) for number, mean in means if mean is not None]
-        places = [number + 0.06 * (place - len(arms) / 2) for number, _ in known]  # side by side, to be told apart
+        # Side by side, so that the intervals do not overlap.
+        places = [number + 0.06 * (place - len(arms) / 2) for number, _ in known]
         heights = [mean.value for _, mean in known]
         errors = [mean.half or 0.0 for _, mean in known]
         colour = COLOURS[place % len(COLOURS)]

@@ -23,7 +23,7 @@ JUDGE_WORDS = (
 
 
 def quality_table(results: Sequence[ArmResult]) -> "list[dict[str, Cell]]":
-    """Return how good the answers of M0 to M3 are, by arm."""
+    """Return the quality of the answers of M0 to M3, by arm."""
     rows: list[dict[str, Cell]] = []
     for arm in _arms(results):
         qualities = {f"M{number}": _mean(results, arm, _quality(number)) for number in range(4)}
@@ -46,7 +46,7 @@ def quality_table(results: Sequence[ArmResult]) -> "list[dict[str, Cell]]":
 
 
 def judge_table(results: Sequence[ArmResult]) -> "list[dict[str, Cell]]":
-    """Return how right the judge is, what share of the training pairs is, and how well DPO learnt from them, by arm."""
+    """Return the judge's accuracy, the share of correct training pairs, and how well DPO learnt them, by arm."""
     values: dict[str, Value] = {
         **{f"own M{number}": _own(number) for number in range(4)},
         **{f"graded M{number}": _graded(number) for number in range(4)},
@@ -70,7 +70,7 @@ def judge_table(results: Sequence[ArmResult]) -> "list[dict[str, Cell]]":
 
 
 def fmean_minutes(results: Sequence[ArmResult], arm: str) -> float:
-    """Return the mean wall time of an arm, without what it shares with others, in minutes."""
+    """Return the mean wall time of an arm in minutes, without the parts that it shares with others."""
     seconds = [row.seconds for row in results if row.arm == arm]
     return sum(seconds) / len(seconds) / 60
 

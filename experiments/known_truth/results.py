@@ -1,4 +1,4 @@
-"""The stored result of one arm with one seed, and what the results of several seeds come to."""
+"""The stored result of one arm with one seed, and the comparison with the whole loop."""
 
 from collections.abc import Callable, Sequence
 
@@ -25,7 +25,7 @@ Value = Callable[[ArmResult], float | None]
 
 
 def against_full(results: Sequence[ArmResult], arm: str, value: Value) -> Mean | None:
-    """Return the mean difference of an arm to the whole loop, seed by seed."""
+    """Return the mean difference of an arm to the whole loop, paired by seed."""
     full = {row.seed: value(row) for row in results if row.arm == FULL}
     differences: list[float | None] = []
     for row in results:

@@ -1,4 +1,4 @@
-"""The arms of the experiment, its sizes, and the settings of a run of trainer.rlp that they stand for."""
+"""The arms of the experiment and its sizes."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,21 +17,21 @@ SFT, PPO = "sft", "ppo"
 
 @dataclass(frozen=True)
 class Arm:
-    """One policy; the iterations are those of trainer.rlp."""
+    """One policy. The iterations are those of trainer.rlp."""
 
     about: str
     iteration: Literal[1, 2, 3]
-    """The one whose model answers: SFT, PPO, or PPO on the retrained reward model."""
+    """The iteration whose model answers: SFT, PPO, or PPO on the retrained reward model."""
     best: bool = False
-    """Keep of its answers to each instruction the one with the highest reward."""
+    """Keep the answer with the highest reward for each instruction."""
     again: bool = False
-    """Train with another seed than the arm beside which it stands."""
+    """Train with another seed than the corresponding arm."""
     longer: int = 1
-    """Times as many steps of PPO."""
+    """The factor on the steps of PPO."""
     uml: "Objective | None" = None
-    """The objective of the bottleneck, where the reward model is retrained with one."""
+    """The objective of the bottleneck, if the reward model is retrained with one."""
     spg: "Method | None" = None
-    """How synthetic pairs are made, where the reward model is retrained with them."""
+    """How synthetic pairs are made, if the reward model is retrained with them."""
 
 
 ARMS = {
@@ -49,7 +49,7 @@ ARMS = {
 
 @dataclass(frozen=True)
 class Size:
-    """How large one experiment is; the defaults are those of the documented table."""
+    """The size of one experiment. The defaults are those of the documented table."""
 
     model: ModelOptions = field(default_factory=ModelOptions)
     ift: Count = 24
@@ -57,26 +57,26 @@ class Size:
     prompts: Count = 5000
     """Instructions whose two answers are labelled."""
     unlabelled: Count = 1000
-    """Others for PPO and the samples, at most as many."""
+    """Other instructions for PPO and the samples, at most."""
     held_out: Count = 200
-    """Instructions that measure; each is answered `n` times."""
+    """Held-out instructions. Each is answered `n` times."""
     n: Couple = 10
-    """Samples of an instruction: the policy's for retraining, the measured ones, and those of best-of-n."""
+    """Samples per instruction: the policy's for retraining, the measured ones, and those of best-of-n."""
     length_weight: Number = 0.5
-    """What a symbol more is worth to the labeller, in points of quality: its bias."""
+    """The worth of one more symbol to the labeller, in points of quality: its bias."""
     flip: FlipShare = 0.15
-    """The share of its labels that is turned round: its noise."""
+    """The share of labels that is flipped: its noise."""
     gamma: Share = 0.5
-    """Of SPG."""
+    """The gamma of SPG."""
     uml_weight: Positive = 0.5
-    """lambda of UML."""
+    """The lambda of UML."""
     sft_epochs: Count = 6
     sft_learning_rate: Positive = 1e-3
     reward_epochs: Count = 3
     reward_learning_rate: Positive = 1e-3
     ppo_steps: Count = 24
     ppo_batch_size: Count = 128
-    """Answers a step, learnt from once; an optimiser step is on a quarter of them."""
+    """Answers per step, learnt from once. An optimiser step is on a quarter of them."""
     ppo_learning_rate: Positive = 3e-4
     kl_coef: NotNegative = 0.05
     max_new_tokens: Count = 12
@@ -89,6 +89,7 @@ def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> "Config":
     from trainer.ppo.options import PPOOptions
     from trainer.reward_model.bottleneck_options import BottleneckOptions
     from trainer.reward_model.options import RewardOptions
+    from trainer.rlp.checks import check
     from trainer.rlp.recipe import (
         Config,
         EvalOptions,
@@ -97,10 +98,9 @@ def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> "Config":
         SampleOptions,
         SeedOptions,
         UnlabelledOptions,
-        check,
     )
     from trainer.rlp.synthetic_options import SyntheticOptions
-    from trainer.sft import SFTOptions
+    from trainer.sft.options import SFTOptions
 
     config = Config(
         seed=seed,

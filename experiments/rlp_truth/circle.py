@@ -1,4 +1,4 @@
-"""Makes the models of the arms of one seed with the stages of trainer.rlp; what several arms share is made once."""
+"""Makes the models of one seed's arms with the stages of trainer.rlp, sharing what several arms have in common."""
 
 import gc
 from dataclasses import replace
@@ -24,7 +24,7 @@ LABELLED, UNLABELLED, HELD_OUT = "iter2", "iter3", "held_out"
 
 
 def run_arm(arm: Arm, name: str, size: Size, seeds: Seeds, seed: int) -> Run:
-    """Return the run with the models of an arm, making those that are not there; stopped, it goes on."""
+    """Return the run with the models of an arm, making those that are missing."""
     from trainer.rlp.splits import Split
     from trainer.rlp.stages import on_policy, optimised
 
@@ -56,11 +56,11 @@ def prepare_seed(seeds: Seeds, size: Size, seed: int) -> None:
 
 
 def _first(size: Size, seeds: Seeds, seed: int, split: "Split") -> Run:
-    """Return the run with SFT and the first reward model, which all arms begin with."""
+    """Return the run with SFT and the first reward model, from which all arms start."""
     from records.runs import link_base_model
     from trainer.rlp.stages import supervised
     from trainer.seeds.reading import ift_chats
-    from trainer.sft import train_sft
+    from trainer.sft.train import train_sft
 
     run, config = Run(seeds.folder / PPO), recipe(ARMS[PPO], size, seeds, seed)
     link_base_model(run, seeds.base)
@@ -76,7 +76,7 @@ def _first(size: Size, seeds: Seeds, seed: int, split: "Split") -> Run:
 
 
 def answers_of(model: Path, seeds: Seeds, prompts: str, n: int, size: Size, seed: int) -> list[Response]:
-    """Return `n` answers of a model to each of the seed's instructions called `prompts`; drawn once."""
+    """Return `n` answers of a model to each of the seed's instructions called `prompts`, drawing them once."""
     from engines.answers import answer_into
     from engines.local.transformers_engine import TransformersEngine
     from engines.models import model_digest
@@ -92,7 +92,7 @@ def answers_of(model: Path, seeds: Seeds, prompts: str, n: int, size: Size, seed
 
 
 def _copy_samples(source: Path, target: Path) -> None:
-    """Give the policy's samples and their rewards, which every retraining begins with, to another arm too."""
+    """Copy the policy's samples and their rewards, with which every retraining begins, for another arm."""
     target.mkdir(parents=True, exist_ok=True)
     for name in ("responses.jsonl", "judgments.jsonl"):
         if (source / name).exists() and not (target / name).exists():
@@ -100,7 +100,7 @@ def _copy_samples(source: Path, target: Path) -> None:
 
 
 def _share(first: Run, run: Run, numbers: tuple[int, ...]) -> None:
-    """Make iterations of the first run those of another one too."""
+    """Link iterations of the first run into another one."""
     if run.folder == first.folder:
         return
     run.folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A labeller who sees the truth but likes longer answers too; that its labels are noisy, the run itself sees to."""
+"""A labeller who sees the truth but also likes longer answers. The run itself adds noise to the labels."""
 
 from collections.abc import Sequence
 
@@ -9,18 +9,18 @@ from trainer.rlp.preferences import contests_of
 
 
 def worth(instruction: str, answer: str, length_weight: float) -> float:
-    """Return what an answer is worth to the labeller: its quality, and `length_weight` for each of its symbols."""
+    """Return an answer's worth to the labeller: its quality plus `length_weight` per symbol."""
     return quality(instruction, answer) + length_weight * len(answer.split())
 
 
 def labelled(answers: Sequence[Response], length_weight: float) -> list[Pair]:
-    """Return a pair for each instruction whose two answers are not worth the same to the labeller."""
+    """Return a pair for each instruction whose two answers differ in worth to the labeller."""
     pairs = (_pair(contest, length_weight) for contest in contests_of(answers))
     return [pair for pair in pairs if pair is not None]
 
 
 def truly_ordered(pairs: Sequence[Pair]) -> tuple[int, float | None]:
-    """Return of how many pairs the sides differ in quality, and the share of those that are ordered rightly."""
+    """Return the number of pairs whose sides differ in quality, and the share of them in the true order."""
     gains = [_quality(pair, pair.chosen) - _quality(pair, pair.rejected) for pair in pairs]
     unequal = [gain > 0 for gain in gains if gain]
     return len(unequal), sum(unequal) / len(unequal) if unequal else None

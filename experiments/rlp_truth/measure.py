@@ -1,4 +1,4 @@
-"""Measures an arm by the truth: how good its answers are, and how often its reward model is right."""
+"""Measures an arm by the truth: the quality of its answers, and the accuracy of its reward model."""
 
 import gc
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def measure(arm: Arm, run: Run, size: Size, seeds: Seeds, seed: int) -> dict[str
 def _of_reward_model(
     arm: Arm, run: Run, sft: Sequence[Response], size: Size, seeds: Seeds, seed: int
 ) -> dict[str, Any]:
-    """Return how often the arm's reward model is right, and what it learnt from; of SFT and best-of-n the first one."""
+    """Return the accuracy and training data of the arm's reward model: the first one for SFT and best-of-n."""
     from trainer.rlp.gather import preferences_of
 
     number = 3 if arm.iteration == 3 else 1
@@ -84,7 +84,7 @@ def _best(answers: Sequence[Response], judgments: Sequence[Judgment], seed: int)
 
 
 def _kl(run: Run, number: int, answers: Sequence[Response], seeds: Seeds) -> float | None:
-    """Return KL(policy || SFT) in nats an answer, estimated on the policy's answers."""
+    """Return KL(policy || SFT) in nats per answer, estimated on the policy's answers."""
     from engines.local.transformers_engine import TransformersEngine
     from trainer.monitors.kl import AnswerLikelihood, kl_of, likelihoods_into
 

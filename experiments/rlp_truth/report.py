@@ -1,4 +1,4 @@
-"""The tables: what each arm came to over the seeds, and how right its reward model is."""
+"""The tables: the results of each arm over the seeds, and the accuracy of its reward model."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ REWARD_WORDS = (
 
 
 def policy_table(results: Sequence[ArmResult]) -> "list[dict[str, Cell]]":
-    """Return how good the answers of each arm are."""
+    """Return the quality of each arm's answers."""
     return [
         {
             "arm": arm,
@@ -44,7 +44,7 @@ def policy_table(results: Sequence[ArmResult]) -> "list[dict[str, Cell]]":
 
 
 def reward_table(results: Sequence[ArmResult]) -> "list[dict[str, Cell]]":
-    """Return how right the reward model of each arm is, and what it learnt from; of SFT the first one."""
+    """Return the accuracy and training data of each arm's reward model: the first one for SFT."""
     return [
         {
             "reward model of": arm,
@@ -61,7 +61,7 @@ def reward_table(results: Sequence[ArmResult]) -> "list[dict[str, Cell]]":
 
 
 def against(results: Sequence[ArmResult], arm: str, other: str, value: Value) -> Mean | None:
-    """Return the mean difference of an arm to another one, seed by seed; None to itself."""
+    """Return the mean difference of an arm to another one, paired by seed, or None to itself."""
     if arm == other:
         return None
     theirs = {row.seed: value(row) for row in results if row.arm == other}

@@ -12,26 +12,26 @@ class ArmResult(Row, frozen=True, kw_only=True):
     seed: int
     n_answers: int
     quality: float
-    """Mean, 0 to 5: the true reward."""
+    """Mean true quality, 0 to 5."""
     perfect: float
     """Share of right answers."""
     symbols: float
     """Mean length."""
     worth: float
-    """Mean of what the labeller would give, its bias included."""
+    """Mean worth to the labeller, its bias included."""
     reward: float
     """Mean by the first reward model, in standard deviations of SFT's answers from their mean."""
     kl: float | None
-    """To SFT, nats an answer; None for SFT itself, and for best-of-n, which no model's likelihood is known of."""
+    """KL to SFT in nats per answer. None for SFT itself, and for best-of-n, whose likelihood no model gives."""
     on_sft: Accuracy
-    """How often the arm's own reward model, that of SFT being the first, orders two of SFT's answers as the truth."""
+    """How often the arm's own reward model (the first one for SFT) orders two of SFT's answers as the truth does."""
     on_ppo: Accuracy
-    """The same of two of PPO's answers: on policy."""
+    """The same on two of PPO's answers: on policy."""
     n_learnt: int
     """Preferences and synthetic pairs that its reward model learnt from."""
     n_synthetic: int
-    """Of those, synthetic pairs."""
+    """The synthetic pairs among them."""
     right: float | None
-    """Share of the synthetic pairs, of those whose sides differ in quality, that are ordered rightly."""
+    """Share of the synthetic pairs in the true order, among those whose sides differ in quality."""
     seconds: float
-    """Wall time of what the arm made itself and of its measurement."""
+    """Wall time of the arm's own training and measurement."""

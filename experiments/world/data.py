@@ -1,4 +1,4 @@
-"""What all arms of one seed share: the base model, the instructions, the seeds for answering and for judging."""
+"""The data that all arms of one seed share: base model, instructions, and the seeds for answering and judging."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -17,7 +17,7 @@ MAX_DRAWS = 1_000_000
 
 
 def prepare(seeds: Seeds, size: Size, seed: int) -> None:
-    """Make what is not there yet: M0, and prompts, IFT, EFT and the measured answers, all on different instructions."""
+    """Make the missing data: M0, and prompts, IFT, EFT and the measured answers, all on different instructions."""
     if not seeds.base.exists():
         seeds.folder.mkdir(parents=True, exist_ok=True)
         pretrain(seeds.base, size.model, seed)
@@ -52,13 +52,14 @@ def _different(seed: int, n: int) -> list[str]:
         found[text] = None
         if len(found) == n:
             texts = list(found)
-            Random(f"dealt {seed}").shuffle(texts)  # some kinds run out before others: each part gets its share
+            # Some kinds run out before others, so shuffling gives each part its share.
+            Random(f"dealt {seed}").shuffle(texts)
             return texts
     raise InputError(f"the world has fewer than {n} different instructions; ask for less")
 
 
 def _rated(text: str, size: Size, random: Random) -> dict[str, object]:
-    """Return a row of ranked answers as people write them, rated by the truth but for the noise; never all the same."""
+    """Return a row of ranked answers as people write them, rated by the truth with noise, not all the same."""
     ratings: list[float] = []
     while len(set(ratings)) < 2:
         answers = [written(text, random) for _ in range(size.rated)]

@@ -1,8 +1,8 @@
 """A small Llama-type model of this world, trained from scratch into an ordinary model folder.
 
 It first reads instructions with right answers and then, from `mixed_from` on, with answers as people write them, one in
-four right: it comes to know what right answers look like, and gives them only sometimes. It never sees a judge's
-prompt. The loss is on the answers only; the instructions are drawn at random and nothing is to be learnt from them.
+four right. It learns what right answers look like, but gives them only sometimes. It never sees a judge's prompt. The
+loss is on the answers only, because the instructions are random.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class ModelOptions:
     heads: Count = 4
     steps: Count = 900
     mixed_from: Share = 0.55
-    """The share of the steps after which the answers are of every quality; from the start they would teach slowly."""
+    """The share of steps after which answers of every quality appear. From the start they would teach slowly."""
     batch_size: Count = 64
     learning_rate: Positive = 2e-3
     context: Count = 96
 
 
 def make_tokenizer() -> PreTrainedTokenizerBase:
-    """Return the tokenizer of this world: one token a word, split at spaces."""
+    """Return the tokenizer of this world: one token per word, split at spaces."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -103,7 +103,7 @@ def _chats(texts: Sequence[str], answered: Callable[[str, Random], str], random:
 
 
 def _batch(chats: list[list[Message]], tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:
-    """Return tokens, mask and labels, each (B, T); the labels are the answers with their end."""
+    """Return tokens, mask and labels, each (B, T). The labels are the answers with their end."""
     rendered = tokenizer.apply_chat_template(chats, tokenize=False)
     batch = tokenizer(rendered, padding=True, add_special_tokens=False, return_tensors="pt")
     tokens_BT, mask_BT = batch["input_ids"], batch["attention_mask"]

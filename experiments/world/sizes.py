@@ -1,4 +1,4 @@
-"""How large an experiment is, and its seeds."""
+"""The size of an experiment, and its seeds."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ ITERATIONS = 3
 
 @dataclass(frozen=True)
 class Size:
-    """How large one experiment is; the defaults are those of the documented table."""
+    """The size of one experiment. The defaults are those of the documented table."""
 
     model: ModelOptions = field(default_factory=ModelOptions)
     ift: Count = 64
@@ -25,11 +25,11 @@ class Size:
     """Instructions with `rated` answers each that M1 learns to judge from."""
     rated: Count = 8
     noise: Share = 0.1
-    """The share of the ratings that are another class than the truth, drawn evenly."""
+    """The share of ratings replaced by another class than the truth, drawn evenly."""
     prompts: Count = 512
-    """New instructions a round."""
+    """New instructions per round."""
     held_out: Count = 200
-    """Instructions that measure; each is answered `answers` times."""
+    """Held-out instructions. Each is answered `answers` times."""
     answers: Count = 4
     sft_epochs: Count = 6
     sft_learning_rate: Positive = 1e-3
@@ -41,7 +41,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Seeds:
-    """The files and prompts that all arms of one seed share; made by `experiments.world.data`."""
+    """The files that all arms of one seed share, made by `experiments.world.data`."""
 
     folder: Path
 

@@ -1,10 +1,10 @@
 """A small language of instructions whose answers a program grades from 0 to 5.
 
-Answers are symbols, digits or the letters a to j, with spaces between them. The points add up as in the additive
-rubric of Self-Rewarding Language Models (arXiv 2401.10020, section 2.1), each only after the one before it:
+Answers are symbols, digits or the letters a to j, with spaces between them. The points add up as in the additive rubric
+of Self-Rewarding Language Models (arXiv 2401.10020, section 2.1), each only after the one before it:
 
-1. every symbol is of the kind that is asked for (digits or letters), and there is at least one
-2. and there are as many as asked for
+1. every symbol is of the requested kind (digits or letters), and there is at least one
+2. and there are as many as requested
 3. and at least half of them are right
 4. and all but one at most are right
 5. and all are right
@@ -21,25 +21,25 @@ LENGTHS = (4, 5, 6)
 TOP = 5
 LEVELS = range(TOP + 1)
 MAX_SYMBOLS = 8
-"""The longest answer that people write; the right ones have at most 7."""
+"""The longest answer that people write. Right ones have at most 7."""
 Symbols = Sequence[str]
 
 
 @dataclass(frozen=True)
 class Task:
-    """What an instruction asks for."""
+    """The task of an instruction."""
 
     alphabet: str
     n: int
-    """How many symbols a right answer has."""
+    """The number of symbols in a right answer."""
     rights: Callable[[Symbols], list[bool]]
-    """Which symbols of an answer of that length are right."""
+    """Tells which symbols of an answer of that length are right."""
     solve: Callable[[Random], list[str]]
-    """Gives a right answer; instructions that leave a choice have several."""
+    """Gives a right answer. Instructions that leave a choice have several."""
 
 
 def instructions(seed: object) -> Iterator[str]:
-    """Yield instructions without end; half of them leave a choice, and the same ones may come again."""
+    """Yield instructions without end. Half of them leave a choice, and the same ones may recur."""
     random = Random(f"instructions {seed}")
     others = [kind for kind in MAKERS if kind != "write"]
     while True:
@@ -47,7 +47,7 @@ def instructions(seed: object) -> Iterator[str]:
 
 
 def quality(instruction: str, answer: str) -> float:
-    """Return how good `answer` is, 0 to 5 in whole points; raises ValueError for another world's instruction."""
+    """Return the quality of `answer`, 0 to 5 in whole points. Raises ValueError for another world's instruction."""
     task, symbols = task_of(instruction), answer.split()
     if not symbols or any(len(symbol) != 1 or symbol not in task.alphabet for symbol in symbols):
         return 0.0
@@ -64,7 +64,7 @@ def quality(instruction: str, answer: str) -> float:
 def corrupt(instruction: str, level: int, random: Random) -> str:
     """Return an answer whose quality is exactly `level`; 5 is a right one."""
     task = task_of(instruction)
-    while True:  # most proposals are what they should be
+    while True:  # most proposals have the level already
         answer = " ".join(_proposal(task, level, random))
         if quality(instruction, answer) == level:
             return answer
@@ -76,10 +76,10 @@ def right(instruction: str, random: Random) -> str:
 
 
 def written(instruction: str, random: Random) -> str:
-    """Return an answer as people write it in this world: right, or with one of four habits, each as often.
+    """Return an answer as people write it in this world: right, or with one of four equally frequent habits.
 
-    The habits: careless (some symbols are wrong), lazy (the symbols of the instruction as they stand, or any), short or
-    long (a right answer that stops too early or goes on), and strange (symbols of the other kind).
+    The habits are careless (some symbols are wrong), lazy (the symbols of the instruction unchanged, or any), short or
+    long (a right answer that stops too early or continues), and strange (symbols of the other kind).
     """
     task = task_of(instruction)
     match random.choice(("right", "careless", "lazy", "length", "strange")):
@@ -95,7 +95,7 @@ def written(instruction: str, random: Random) -> str:
 
 
 def _unworked(instruction: str, task: Task, random: Random) -> list[str]:
-    """Return symbols of the right kind and number without what the instruction asks for being done to them."""
+    """Return symbols of the right kind and number, without applying the instruction to them."""
     shown = instruction.partition(" : ")[2].split() or random.choices(task.alphabet, k=task.n)
     return [shown[index % len(shown)] for index in range(task.n)]
 
@@ -118,7 +118,7 @@ def _proposal(task: Task, level: int, random: Random) -> list[str]:
 
 
 def _stretched(task: Task, random: Random) -> list[str]:
-    """Return a right answer that was cut, or went on."""
+    """Return a right answer that was cut or continued."""
     n = random.choice([n for n in range(1, MAX_SYMBOLS + 1) if n != task.n])
     right = task.solve(random)
     return [*right, *right][:n]
@@ -126,7 +126,7 @@ def _stretched(task: Task, random: Random) -> list[str]:
 
 @lru_cache(maxsize=1 << 16)
 def task_of(instruction: str) -> Task:
-    """Return what `instruction` asks for; raises ValueError where it is not of the world."""
+    """Return the task of `instruction`. Raises ValueError if it is not of this world."""
     head, _, tail = instruction.partition(" : ")
     words, symbols = head.split(), tail.split()
     match words:
@@ -195,6 +195,6 @@ MAKERS: dict[str, Callable[[Random], str]] = {
     "write": _write,
 }
 WRITE_SHARE = 0.5
-"""The share of the instructions that leave a choice, and whose answers can be checked symbol by symbol."""
+"""The share of instructions that leave a choice and whose answers can be checked symbol by symbol."""
 WORDS = f"copy reverse sort up down add next count in write digits letters from to : {' '.join(SETS)}"
 """All words of the instructions, with spaces between them."""

@@ -18,7 +18,7 @@ from records.files import checked_file
 from records.store import set_aside, write_rows
 from tests.console.test_command import python
 from tests.console.test_ranges import MODULES, config_of
-from trainer.training.fit import claim_folder
+from trainer.training.outcome import claim_folder
 
 
 @pytest.fixture(autouse=True)

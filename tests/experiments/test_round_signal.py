@@ -9,7 +9,8 @@ from records import Message, pair_of
 from records.runs import Run
 from records.store import write_rows
 from tests.tiny import save_tiny_model
-from trainer.sft import SFTOptions, train_sft
+from trainer.sft.options import SFTOptions
+from trainer.sft.train import train_sft
 
 PROMPTS = [f"Say {n}." for n in range(4)]
 TAUGHT, OTHER = "Yes, I will say it.", "No."

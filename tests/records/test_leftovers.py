@@ -107,7 +107,7 @@ def test_a_run_is_cleared_of_everything_half_written_when_it_goes_on(tmp_path: P
 
 
 def test_a_training_command_removes_what_a_killed_one_was_saving(tmp_path: Path) -> None:
-    from trainer.training.fit import claim_folder
+    from trainer.training.outcome import claim_folder
 
     left = [plant(tmp_path, "model.tmp", is_folder=True), plant(tmp_path, f".a.jsonl.{DEAD}.tmp")]
     claim_folder(tmp_path / "model", fresh=False)

@@ -11,7 +11,8 @@ from console.errors import InputError
 from records import Pair
 from records.files import BadRows
 from records.rated import Rated, rated_of, read_rated
-from trainer import dpo, kto
+from trainer.dpo import __main__ as dpo
+from trainer.kto import __main__ as kto
 
 SINGLE = {"prompt": "Q", "completion": "A"}
 CHAT = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]

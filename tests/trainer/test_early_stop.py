@@ -12,8 +12,11 @@ from judges.judging.judge import Judge
 from judges.rubrics.rubric import load_rubric
 from records import Prompt, Response
 from records.store import write_rows
-from trainer.early_stop import Config, EarlyStopOptions, _warn_of_reported, main, pick_checkpoint
-from trainer.sft import SFTOptions
+from trainer.early_stop.__main__ import main
+from trainer.early_stop.command import _warn_of_reported
+from trainer.early_stop.options import Config, EarlyStopOptions
+from trainer.early_stop.pick import pick_checkpoint
+from trainer.sft.options import SFTOptions
 from trainer.training.checkpoints import MANIFEST, Checkpoints, checkpoints_in, flaw_of, manifest_of, newest_checkpoint
 
 PROMPTS = [Prompt(id=str(n), prompt=f"say {n}") for n in range(4)]
@@ -244,7 +247,7 @@ def test_prompts_that_the_run_reports_on_are_named(tmp_path: Path, capsys: pytes
 
 
 def test_the_command_takes_the_newest_iteration_of_a_run(tmp_path: Path) -> None:
-    from trainer.early_stop import _checkpoint_folder
+    from trainer.early_stop.command import _checkpoint_folder
 
     run = tmp_path / "run"
     for number in (2, 3):

@@ -17,10 +17,11 @@ from textual.widgets import Input, Static
 from console.errors import InputError
 from records.rows import Pair
 from records.store import write_rows
-from tui.__main__ import Config, main
+from tui.__main__ import main
 from tui.app import PairsApp
 from tui.detail import TextPane
 from tui.help import HelpScreen
+from tui.options import Config
 from tui.query import load_pairs
 from tui.table import PairTable
 

@@ -1,4 +1,4 @@
-"""From ranked answers to conversations that teach judging (EFT: Self-Rewarding, arXiv 2401.10020, section 3.1)."""
+"""Turns ranked answers into conversations that teach judging (EFT: Self-Rewarding, arXiv 2401.10020, section 3.1)."""
 
 import re
 from collections import Counter
@@ -27,27 +27,27 @@ class JudgeExample(Row, frozen=True, kw_only=True):
     prompt_id: str
     messages: list[Message]
     score: float
-    """What the judge's turn ends with."""
+    """The score in the judge's turn."""
     rank: int
-    """Where people ranked the answer; 0 is the best."""
+    """The answer's rank by people; 0 is the best."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One reply of the judge that can be learnt from."""
+    """A reply of the judge to learn from."""
 
     score: float
     reply: str
 
 
 def judge_chat(rubric: Rubric, read: Reading, prompt: str | list[Message], response: str, reply: str) -> list[Message]:
-    """Return the question in the form in which the judge will be asked it, and `reply` as its answer."""
+    """Return the question exactly as the judge will be asked it, with `reply` as its answer."""
     question = fill(rubric, read, {"prompt": text_of(prompt), "response": response})
     return [*question, {"role": "assistant", "content": reply}]
 
 
 def score_line(rubric: Rubric, read: Reading, score: float) -> str:
-    """Return the line that a reply with `score` ends with; with log-probabilities it is the prefill and a choice."""
+    """Return the closing line of a reply with `score`. With log-probabilities it is the prefill and a choice."""
     if read == "logprobs":
         places = range(len(rubric.choice_values))
         nearest = min(places, key=lambda place: abs(rubric.choice_values[place] - score))
@@ -57,9 +57,10 @@ def score_line(rubric: Rubric, read: Reading, score: float) -> str:
 
 
 def from_ranks(ranked: RankedAnswers, rubric: Rubric, read: Reading) -> list[JudgeExample]:
-    """Return an example for each answer whose score is its rank: the best the top of the scale, the worst the bottom.
+    """Return an example for each answer with a score made from its rank, from the top of the scale to the bottom.
 
-    The ranks between lie evenly between, each at the nearest of the rubric's choices, the lower one of two.
+    Ranks in between are spaced evenly and rounded to the nearest of the rubric's choices, the lower one if two are
+    equally near.
     """
     low, high = rubric.scale
     last = max(ranked.ranks)
@@ -73,31 +74,31 @@ def from_ranks(ranked: RankedAnswers, rubric: Rubric, read: Reading) -> list[Jud
 
 
 def nearest_choice(rubric: Rubric, value: float) -> float:
-    """Return the value of the rubric's choice that is nearest, the lower one of two."""
+    """Return the value of the rubric's nearest choice, the lower one if two are equally near."""
     return min(sorted(rubric.choice_values), key=lambda choice: round(abs(choice - value), 9))
 
 
 def attempts_of(judgment: Judgment, judge: Judge) -> list[Attempt | None]:
-    """Return the replies on one answer as they would be learnt; None for one without a verdict or without a reason.
+    """Return the replies on one answer, ready to learn from; None for one without a verdict or a reason.
 
-    With log-probabilities there is one: the choice nearest to the expected score.
+    With log-probabilities there is one reply: the choice nearest to the expected score.
     """
     if judge.read == "logprobs":
         if judgment.score is None:
             return [None]
         score = nearest_choice(judge.rubric, judgment.score)
         return [Attempt(score, score_line(judge.rubric, judge.read, score))]
-    # With a place for a sample whose call failed: the n-th replies on a prompt's answers are one attempt.
-    said = all_said(judgment)
-    return [_attempt(one.reply or "", score_of([one], judge.how).value, judge.rubric) for one in said]
+    # A failed call keeps its place, because the n-th replies on a prompt's answers are one attempt.
+    verdicts = all_said(judgment)
+    return [_attempt(verdict.reply or "", score_of([verdict], judge.how).value, judge.rubric) for verdict in verdicts]
 
 
 def agreeing(ranked: RankedAnswers, scores: Sequence[float | None], agreement: Agreement) -> list[int]:
-    """Return the places of the answers that are kept, because their scores order them as people did.
+    """Return the places of the answers whose scores agree with people's ranking.
 
-    `prompt` keeps all scored answers where no pair is ordered against the people and at least one pair as they did;
-    `pair` asks the same of each answer's own pairs. Pairs that people tied do not count, pairs that the judge ties
-    speak neither for nor against, and an answer without a score is in no pair.
+    `prompt` keeps all scored answers if no pair is ordered against the people and at least one as they ordered it.
+    `pair` applies the rule to each answer's own pairs. Pairs that people tied do not count, and neither do ties of the
+    judge or answers without a score.
     """
     right: Counter[int] = Counter()
     wrong: Counter[int] = Counter()
@@ -115,35 +116,40 @@ def agreeing(ranked: RankedAnswers, scores: Sequence[float | None], agreement: A
 def from_judgments(
     ranked: RankedAnswers, attempts: Sequence[Sequence[Attempt | None]], judge: Judge, agreement: Agreement
 ) -> list[JudgeExample]:
-    """Return the examples that the judge's own replies on one prompt make, an answer in `attempts` each.
+    """Return the examples that the judge's own replies on one prompt give, with one list in `attempts` per answer.
 
-    The n-th replies on all answers are one attempt at ranking them. The attempt that keeps the most answers is taken,
-    the first of several.
+    The n-th replies on all answers are one attempt at ranking them. The attempt that keeps the most answers wins, the
+    first of several.
     """
     best: list[JudgeExample] = []
     for number in range(max(map(len, attempts))):
-        tried = [mine[number] if number < len(mine) else None for mine in attempts]
-        kept = agreeing(ranked, [one.score if one else None for one in tried], agreement)
-        if len(kept) > len(best):
-            chosen = [(place, one) for place in kept if (one := tried[place])]
-            best = [_example(ranked, place, judge.rubric, judge.read, one) for place, one in chosen]
+        tried = [
+            attempts_on_answer[number] if number < len(attempts_on_answer) else None for attempts_on_answer in attempts
+        ]
+        places = agreeing(ranked, [attempt.score if attempt else None for attempt in tried], agreement)
+        if len(places) > len(best):
+            chosen = [(place, attempt) for place in places if (attempt := tried[place])]
+            best = [_example(ranked, place, judge.rubric, judge.read, attempt) for place, attempt in chosen]
     return best
 
 
 def resampled(examples: Sequence[JudgeExample], max_share: float, seed: int) -> list[JudgeExample]:
-    """Return the examples, in their order, without so many of the commonest scores that none has more than its share.
+    """Return the examples, in their order, downsampled until no score has more than `max_share` of them.
 
-    Where there are too few scores for `max_share`, say two for 0.4, each keeps as many as the rarest. Which examples go
-    depends on the seed and their ids alone.
+    If there are too few scores for `max_share`, for example two for 0.4, each keeps as many as the rarest. The seed and
+    the examples' ids alone decide which examples go.
     """
     counts = Counter(example.score for example in examples)
     share = max(max_share, 1 / len(counts)) if counts else max_share
     sizes = [n for n in range(1, max(counts.values(), default=0) + 1) if n <= share * _total(counts, n) + 1e-9]
-    kept: set[str] = set()
+    kept_ids: set[str] = set()
     for score in counts:
-        drawn = sorted((one.id for one in examples if one.score == score), key=lambda row: content_key(seed, row))
-        kept.update(drawn[: max(sizes)])
-    return [example for example in examples if example.id in kept]
+        drawn = sorted(
+            (example.id for example in examples if example.score == score),
+            key=lambda example_id: content_key(seed, example_id),
+        )
+        kept_ids.update(drawn[: max(sizes)])
+    return [example for example in examples if example.id in kept_ids]
 
 
 def _total(counts: Counter[float], most: int) -> int:
@@ -151,12 +157,12 @@ def _total(counts: Counter[float], most: int) -> int:
 
 
 def classes(examples: Iterable[JudgeExample]) -> dict[float, int]:
-    """Return how many examples there are of each score, ascending."""
+    """Return the number of examples per score, ascending."""
     return dict(sorted(Counter(example.score for example in examples).items()))
 
 
 def _attempt(reply: str, score: float | None, rubric: Rubric) -> Attempt | None:
-    """Return `reply` up to its score; None where there is no score, or no word before it that could be a reason."""
+    """Return `reply` up to its score, or None without a score or without a word of reasoning before it."""
     if score is None:
         return None
     lines = reply.strip().split("\n")

@@ -17,24 +17,24 @@ Attempts = Sequence[Sequence[Attempt | None]]
 def judged(
     judge: Judge, eft: Sequence[RankedAnswers], path: Path, *, min_coverage: float, fresh: bool
 ) -> list[list[Judgment]]:
-    """Return the judgments of each prompt's answers, asking only for what is not in `path` yet."""
+    """Return the judgments of each prompt's answers, asking only for those that `path` does not hold."""
     responses = {response.id: response for ranked in eft for response in responses_to(ranked)}
     with Store(path, Judgment, keep=has_every_reply, fresh=fresh) as store:
         rows = judge_into(store, judge, list(responses.values()), "judging ranked answers")
     check_coverage(rows, min_coverage)
-    by_id = {row.response_id: row for row in rows}
+    by_id = {judgment.response_id: judgment for judgment in rows}
     return [[by_id[response.id] for response in responses_to(ranked)] for ranked in eft]
 
 
 def attempts_on(judge: Judge, judgments: Sequence[Sequence[Judgment]]) -> list[Attempts]:
-    """Return the replies on each prompt's answers that can be learnt from."""
-    return [[attempts_of(row, judge) for row in rows] for rows in judgments]
+    """Return the usable replies on each prompt's answers."""
+    return [[attempts_of(judgment, judge) for judgment in rows] for rows in judgments]
 
 
 def reply_counts(judge: Judge, judgments: Sequence[Sequence[Judgment]], attempts: Sequence[Attempts]) -> dict[str, int]:
-    """Return how many replies there are of which kind; the last three add up to the first."""
+    """Return the number of replies of each kind. The last three add up to the first."""
     n_asked = sum(map(len, judgments)) * (1 if judge.read == "logprobs" else judge.samples)
-    n_scored = sum(score is not None for rows in judgments for row in rows for score in row.scores)
+    n_scored = sum(score is not None for rows in judgments for judgment in rows for score in judgment.scores)
     n_usable = len(_scores(attempts))
     return {
         "asked": n_asked,
@@ -45,11 +45,11 @@ def reply_counts(judge: Judge, judgments: Sequence[Sequence[Judgment]], attempts
 
 
 def check_attempts(attempts: Sequence[Attempts], judgments: Sequence[Sequence[Judgment]]) -> None:
-    """Raise JudgeError where no reply has a score, or all have the same."""
+    """Raise JudgeError if no reply has a score, or all have the same."""
     scores = _scores(attempts)
     if not scores:
-        other = "" if any(row.read == "logprobs" for rows in judgments for row in rows) else "--read logprobs, "
-        reasons = Counter(row.error or "no reason before the score" for rows in judgments for row in rows)
+        other = "" if any(judgment.read == "logprobs" for rows in judgments for judgment in rows) else "--read logprobs, "
+        reasons = Counter(judgment.error or "no reason before the score" for rows in judgments for judgment in rows)
         raise JudgeError(
             f"no reply can be learnt from; most often: {reasons.most_common(1)[0][0]}. Try --targets ranks, "
             f"{other}more --samples, or a model that was fine-tuned on ift.jsonl"
@@ -67,10 +67,12 @@ def agreeing_examples(
     """Return the examples of the replies that order the answers as people did."""
     return [
         example
-        for ranked, mine in zip(eft, attempts, strict=True)
-        for example in from_judgments(ranked, mine, judge, agreement)
+        for ranked, prompt_attempts in zip(eft, attempts, strict=True)
+        for example in from_judgments(ranked, prompt_attempts, judge, agreement)
     ]
 
 
 def _scores(attempts: Sequence[Attempts]) -> list[float]:
-    return [one.score for mine in attempts for replies in mine for one in replies if one]
+    return [
+        attempt.score for prompt_attempts in attempts for replies in prompt_attempts for attempt in replies if attempt
+    ]

@@ -1,4 +1,4 @@
-"""Deals ranked answers out by tree: some to learn answering from, some to learn judging from, some to measure on."""
+"""Splits ranked answers by tree into three parts: to learn answering, to learn judging, and to measure on."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from records.keys import content_key
 
 @dataclass(frozen=True)
 class Shares:
-    """The shares of the trees; what is left is the EFT part."""
+    """The shares of the trees. The rest is the EFT part."""
 
     ift: float
     held_out: float
 
     def check(self) -> None:
-        """Raise InputError where they leave nothing for one of the parts."""
+        """Raise InputError if a part would be empty."""
         if not 0 <= self.ift < 1 or not 0 < self.held_out < 1 or self.ift + self.held_out >= 1:
             raise InputError(
                 f"--ift-share {self.ift:g} and --held-out-share {self.held_out:g} must be 0 or more, the second "
@@ -30,7 +30,7 @@ class Shares:
 
 @dataclass(frozen=True)
 class Split:
-    """Three parts; no tree, hence no prompt, is in two of them."""
+    """Three parts that share no tree, and hence no prompt."""
 
     ift: list[RankedAnswers]
     eft: list[RankedAnswers]
@@ -38,18 +38,20 @@ class Split:
 
     @property
     def key(self) -> str:
-        """16 hex digits of which prompt is in which part."""
+        """16 hex digits that identify which prompt is in which part."""
         return content_key("split", *([ranked.id for ranked in part] for part in (self.ift, self.eft, self.held_out)))
 
 
 def split_trees(ranked: Sequence[RankedAnswers], shares: Shares, seed: int) -> Split:
-    """Return the prompts dealt out; all that open with the same user turn stay together.
+    """Return the split prompts. All that open with the same user turn stay together.
 
-    A tree's place depends on its text and the seed alone, not on the order of the file. Raises InputError where there
-    are too few trees.
+    The tree's text and the seed alone decide its part, not the order of the file. Raises InputError if there are too
+    few trees.
     """
     shares.check()
-    trees = sorted({opening_of(one) for one in ranked}, key=lambda opening: content_key("eft split", seed, opening))
+    trees = sorted(
+        {opening_of(answers) for answers in ranked}, key=lambda opening: content_key("eft split", seed, opening)
+    )
     n_held_out, n_ift = round(shares.held_out * len(trees)), round(shares.ift * len(trees))
     n_eft = len(trees) - n_held_out - n_ift
     if n_held_out < 1 or n_eft < 1 or (shares.ift and n_ift < 1):
@@ -58,24 +60,24 @@ def split_trees(ranked: Sequence[RankedAnswers], shares: Shares, seed: int) -> S
         )
     place = {opening: number for number, opening in enumerate(trees)}
     parts: tuple[list[RankedAnswers], ...] = ([], [], [])
-    for one in ranked:
-        number = place[opening_of(one)]
-        parts[(number >= n_held_out) + (number >= n_held_out + n_ift)].append(one)
+    for answers in ranked:
+        number = place[opening_of(answers)]
+        parts[(number >= n_held_out) + (number >= n_held_out + n_ift)].append(answers)
     held_out, ift, eft = parts
     return Split(ift, eft, held_out)
 
 
 def best_answers(ranked: Sequence[RankedAnswers]) -> Iterator[dict[str, object]]:
-    """Yield the best answer to each first turn as a conversation (IFT: section 3.1); of several that tie the first."""
-    for one in ranked:
-        chat = messages_of(one.prompt)
+    """Yield the best answer to each first turn as a conversation (IFT: section 3.1), the first of tied ones."""
+    for answers in ranked:
+        chat = messages_of(answers.prompt)
         if sum(message["role"] != "system" for message in chat) == 1:
-            answer = one.responses[one.ranks.index(0)]
-            yield {"id": one.id, "messages": [*chat, {"role": "assistant", "content": answer}]}
+            answer = answers.responses[answers.ranks.index(0)]
+            yield {"id": answers.id, "messages": [*chat, {"role": "assistant", "content": answer}]}
 
 
 def claim_split(path: Path, split: Split, *, fresh: bool) -> None:
-    """Write which split the folder is of; raises InputError where it is of another, so that two are never mixed."""
+    """Write the folder's split. Raises InputError if the folder has another one, so that two are never mixed."""
     if path.exists() and not fresh:
         known = msgspec.json.decode(path.read_bytes())
         if known.get("key") != split.key:

@@ -20,8 +20,8 @@ from console.command import run
 from console.writing import OutFolder
 from trainer.ift.options import IFTOptions, check_ift
 from trainer.training.command import train_on_chats
-from trainer.training.fit import Trained
 from trainer.training.flags import TrainFlags
+from trainer.training.outcome import Trained
 from trainer.training.processes import one_voice
 
 

@@ -21,10 +21,10 @@ from trainer.ift.data import check_chats, check_context, rows_of
 from trainer.ift.fusion import Fusion, add_fusion
 from trainer.ift.options import IFTOptions, check_ift
 from trainer.ift.propagation import Propagated, propagate
-from trainer.training.fit import Trained, fit, load_policy, trainer_settings
+from trainer.training.fit import fit, load_policy, trainer_settings
 from trainer.training.lengths import Lengths, fitting
+from trainer.training.outcome import Trained, work_of
 from trainer.training.processes import is_sharded
-from trainer.training.resume import work_of
 
 if TYPE_CHECKING:
     from records import Message

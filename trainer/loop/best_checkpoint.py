@@ -1,4 +1,4 @@
-"""Early stopping inside a run: a round keeps checkpoints, and the last one that won becomes its model."""
+"""Early stopping inside a run: the last checkpoint that beat the best before it becomes the iteration's model."""
 
 import gc
 import os
@@ -11,16 +11,17 @@ from records import Pair, Prompt
 from records.keys import content_key
 from records.runs import Run
 from records.store import write_rows
-from trainer.early_stop import PROMPTS, EarlyStopOptions, answered, pick_checkpoint
-from trainer.loop.gather import open_model
+from trainer.early_stop.options import PROMPTS, EarlyStopOptions
+from trainer.early_stop.pick import answered, pick_checkpoint
 from trainer.loop.measure import pairwise
 from trainer.loop.recipe import Config
+from trainer.run.models import open_model
 from trainer.training.checkpoints import Checkpoints, checkpoints_in
-from trainer.training.fit import REPORT
+from trainer.training.outcome import REPORT
 
 
 def checkpoints_of(run: Run, number: int, pairs: list[Pair], options: EarlyStopOptions, config: Config) -> Checkpoints:
-    """Return where the training of iteration `number` leaves its checkpoints."""
+    """Return where the training of iteration `number` saves its checkpoints."""
     key = content_key("training", number, config.dpo, config.round, config.seed, pairs)
     return Checkpoints(run.iteration(number) / "checkpoints", options.every_n_steps, key)
 
@@ -28,16 +29,16 @@ def checkpoints_of(run: Run, number: int, pairs: list[Pair], options: EarlyStopO
 def take_best(
     run: Run, number: int, trained: Path, checkpoints: Checkpoints, stopping: list[Prompt], config: Config
 ) -> None:
-    """Make the best checkpoint of iteration `number` its model; `trained` is the one that the training ended with.
+    """Make the best checkpoint of iteration `number` its model. `trained` is the model at the end of training.
 
-    They are compared on `stopping`: on prompts that are reported too, the pick of several equal checkpoints would seem
-    better than it is. The judge is the run's own for evaluation, or the parent where that one is not made yet.
+    Checkpoints are compared on `stopping`, because picking on reported prompts would inflate the reported win rate. The
+    judge is the run's evaluation judge, or the parent if that one does not exist yet.
     """
     assert config.early_stop is not None
     if len(stopping) < config.early_stop.n_prompts:
         say(f"early stopping compares on {len(stopping)} prompts: no more are left for it")
     judge_number = min(config.eval.judge, number - 1)
-    engine = open_model(run, judge_number, config)
+    engine = open_model(run, judge_number, config.engine)
     judge = open_judge(engine, pairwise(config), config.seed)
     folder = run.iteration(number) / "early_stop"
     write_rows(folder / PROMPTS, stopping)
@@ -51,7 +52,7 @@ def take_best(
 
 
 def _take(best: Path, trained: Path, out: Path) -> None:
-    """Give the files of `best` the name `out`, with the report of the whole training; on disk they are the same."""
+    """Hard-link the files of `best` as `out`, with the report of the whole training."""
     partial = out.with_name(f"{out.name}.tmp")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(best, partial, copy_function=os.link)

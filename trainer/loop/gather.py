@@ -1,6 +1,6 @@
-"""What a round learns from: new prompts, the model's answers, its judgments, and the pairs made of them.
+"""Gathers a round's training data: prompts, the model's answers, its judgments, and pairs made of them.
 
-Each stage reads files and writes a file, so a round goes on where it was stopped; what is learnt from is written last.
+Each stage reads files and writes a file, so an interrupted round resumes. The training data are written last.
 """
 
 import gc
@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import msgspec
 
 from console.errors import JudgeError, TrainingError
 from engines.answers import answer_into
+from engines.local.transformers_engine import TransformersEngine
 from engines.protocol import Sampling
 from judges.judging.judge import Judge, check_coverage, has_every_reply, judge_into, open_judge
 from judges.judging.pairwise import both_orders_answered
@@ -27,15 +29,16 @@ from judges.rubrics.rubric import load_rubric
 from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_rows
 from records.rows import prompt_key
 from records.runs import Run
-from records.store import latest, write_rows
+from records.store import latest, write_atomic, write_rows
 from trainer.loop.recipe import Config
 from trainer.pairs.consistency import measure_consistency, with_consistency
 from trainer.pairs.meta import META_RUBRIC, meta_pairs, mixed
 from trainer.pairs.pairing import PairCounts, make_pairs, positive_chats
 from trainer.pairs.temporal import temporal_pairs
+from trainer.run.models import open_model
 
-if TYPE_CHECKING:
-    from engines.local.transformers_engine import TransformersEngine
+PAIR_COUNTS = "pair_counts.json"
+"""What became of a round's prompts when its pairs were made, beside pairs.jsonl."""
 
 
 def gather(run: Run, number: int, prompts: list[Prompt], config: Config) -> None:
@@ -43,7 +46,7 @@ def gather(run: Run, number: int, prompts: list[Prompt], config: Config) -> None
     folder = run.iteration(number)
     write_rows(folder / "prompts.jsonl", prompts)
     initial = _initial_answers(run, number, prompts, config) if config.round.rejected == "iter0" else None
-    engine = open_model(run, number - 1, config)
+    engine = open_model(run, number - 1, config.engine)
     responses = candidates(folder / "responses.jsonl", engine, prompts, config, f"iter{number} candidates")
     judge = open_judge(engine, config.judge, config.seed)
     judgments = _judgments(folder / "judgments.jsonl", judge, responses, config, f"iter{number} judging")
@@ -58,24 +61,25 @@ def gather(run: Run, number: int, prompts: list[Prompt], config: Config) -> None
         return
     meta = _meta(folder, judge, judgments, config) if config.round.meta else []
     del engine, judge
-    gc.collect()  # what follows, and the trainer, need the memory
-    pairs, _ = pairs_of(run, number, config)
+    gc.collect()  # pair making and training need the memory
+    pairs, counts = pairs_of(run, number, config)
+    write_atomic(folder / PAIR_COUNTS, msgspec.json.format(msgspec.json.encode(counts)))
     if config.round.consistency != "off":
         pairs = _consistent(run, number, pairs, responses, config)
     write_rows(folder / "pairs.jsonl", mixed(pairs, meta, config.meta.max_share, config.seed) if meta else pairs)
 
 
 def pairs_of(run: Run, number: int, config: Config) -> tuple[list[Pair], PairCounts]:
-    """Return the pairs that the stored judgments of iteration `number` give, and what became of the prompts.
+    """Return the pairs from the stored judgments of iteration `number`, and the counts of its prompts.
 
-    They are in the order of the prompts, not in that in which a model's batches left the judgments.
+    The pairs are in the order of the prompts, because batching leaves the judgments in another one.
     """
     folder = run.iteration(number)
     places = {prompt.id: place for place, prompt in enumerate(read_rows(folder / "prompts.jsonl", Prompt))}
 
     def stored(name: str) -> list[Judgment]:
         rows = latest(read_rows(folder / name, Judgment))
-        return sorted(rows, key=lambda row: (places[row.prompt_id], row.response_id))
+        return sorted(rows, key=lambda judgment: (places[judgment.prompt_id], judgment.response_id))
 
     judgments = stored("judgments.jsonl")
     if config.round.rejected == "iter0":
@@ -84,19 +88,18 @@ def pairs_of(run: Run, number: int, config: Config) -> tuple[list[Pair], PairCou
     return make_pairs(judgments, config.pairs, config.seed)
 
 
-def open_model(run: Run, number: int, config: Config) -> "TransformersEngine":
-    """Return an engine with the model of iteration `number`, under the name `iterN`."""
-    from engines.local.transformers_engine import TransformersEngine
-
-    options = config.engine
-    folder, name = run.model(number), f"iter{number}"
-    return TransformersEngine.load(folder, name, options.batch_size, options.chat_template_kwargs)
+def pair_counts(run: Run, number: int, config: Config) -> PairCounts:
+    """Return the stored counts of iteration `number`."""
+    path = run.iteration(number) / PAIR_COUNTS
+    if not path.exists():  # an earlier version made the pairs and stored no counts
+        return pairs_of(run, number, config)[1]
+    return msgspec.json.decode(path.read_bytes(), type=PairCounts)
 
 
 def candidates(
-    path: Path, engine: "TransformersEngine", prompts: list[Prompt], config: Config, title: str, n: int | None = None
+    path: Path, engine: TransformersEngine, prompts: list[Prompt], config: Config, title: str, n: int | None = None
 ) -> list[Response]:
-    """Return `n` answers to each prompt (the recipe's number by default), asking for what `path` does not hold yet."""
+    """Return `n` answers per prompt (by default the recipe's number), generating those that `path` does not hold."""
     options = config.candidates
     sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
     with Store(path, Response) as store:
@@ -104,12 +107,12 @@ def candidates(
 
 
 def _initial_answers(run: Run, number: int, prompts: list[Prompt], config: Config) -> list[Response]:
-    engine = open_model(run, 0, config)
+    engine = open_model(run, 0, config.engine)
     path = run.iteration(number) / "initial_responses.jsonl"
-    found = candidates(path, engine, prompts, config, f"iter{number} answers of iter0")
+    responses = candidates(path, engine, prompts, config, f"iter{number} answers of iter0")
     del engine
     gc.collect()
-    return found
+    return responses
 
 
 def _judgments(path: Path, judge: Judge, responses: list[Response], config: Config, title: str) -> list[Judgment]:
@@ -117,9 +120,9 @@ def _judgments(path: Path, judge: Judge, responses: list[Response], config: Conf
         with Store(path, Judgment, keep=has_every_reply) as store:
             return judge_into(store, judge, responses, title)
     judge, agent = open_checked_judge(judge, config.evidence)
-    with open_evidence(evidence_path(path)) as found, Store(path, Judgment, keep=was_checked) as store:
-        gather_into(found, agent, [responses], len(responses))
-        return judge_into(store, judge, responses, title, finish_with(found, agent, judge))
+    with open_evidence(evidence_path(path)) as evidence, Store(path, Judgment, keep=was_checked) as store:
+        gather_into(evidence, agent, [responses], len(responses))
+        return judge_into(store, judge, responses, title, finish_with(evidence, agent, judge))
 
 
 def _meta(folder: Path, judge: Judge, judgments: Sequence[Judgment], config: Config) -> list[Pair]:
@@ -131,31 +134,31 @@ def _meta(folder: Path, judge: Judge, judgments: Sequence[Judgment], config: Con
 
 
 def _consistent(run: Run, number: int, pairs: list[Pair], responses: list[Response], config: Config) -> list[Pair]:
-    """Return the pairs with the agreement of the last two models as their confidence; raises TrainingError for none."""
+    """Return the pairs with the last two models' agreement as confidence. Raises TrainingError if none is left."""
     now, before, reference = run.model(number - 1), run.model(number - 2), run.model(0)
     options, folder = config.engine, run.iteration(number)
-    found = measure_consistency(
+    consistency = measure_consistency(
         responses, now, before, reference, folder, options.batch_size, options.chat_template_kwargs
     )
-    kept = with_consistency(pairs, found, "prompt" if config.round.consistency == "prompt" else "set")
-    if pairs and not kept:
+    labelled = with_consistency(pairs, consistency, "prompt" if config.round.consistency == "prompt" else "set")
+    if pairs and not labelled:
         raise TrainingError(f"iter{number}: on no prompt can the last two models be compared: --round.consistency off")
-    return kept
+    return labelled
 
 
 SAME_SCORE = 1e-3
-"""Scores nearer than this are one score: an expected score of a judge that always says 5 differs in its last digits."""
+"""Scores closer than this count as equal, because an expected score of a constant judge varies in its last digits."""
 
 
 def check_signal(judgments: Sequence[Judgment]) -> None:
-    """Raise JudgeError where the judge tells no two answers to a prompt apart: there is nothing to learn from.
+    """Raise JudgeError if the judge ties all answers to every prompt, because there is then nothing to learn from.
 
-    Prompts with fewer than two scored answers say nothing; where no prompt has two, the coverage is the problem.
+    Prompts with fewer than two scored answers are ignored. If no prompt has two, coverage is the problem.
     """
     by_prompt: dict[str, list[float]] = {}
-    for row in judgments:
-        if row.score is not None:
-            by_prompt.setdefault(prompt_key(row), []).append(row.score)
+    for judgment in judgments:
+        if judgment.score is not None:
+            by_prompt.setdefault(prompt_key(judgment), []).append(judgment.score)
     several = [scores for scores in by_prompt.values() if len(scores) > 1]
     if not several or any(max(scores) - min(scores) > SAME_SCORE for scores in several):
         return

@@ -4,10 +4,10 @@ import gc
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from engines.local.transformers_engine import TransformersEngine
 from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
 from judges.judging.pairwise import Contest, WinRate, both_orders_answered, compare_into, win_rate
 from judges.options import JudgeOptions
@@ -16,14 +16,13 @@ from records import Comparison, Judgment, Prompt, Response, Store
 from records.rows import Row
 from records.runs import Run
 from records.store import write_atomic, write_rows
-from trainer.loop.gather import candidates, open_model
+from trainer.loop.gather import candidates
 from trainer.loop.recipe import Config
+from trainer.monitors.compute import monitors_of
 from trainer.monitors.judge_accuracy import Accuracy, judge_accuracy
 from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
-from trainer.monitors.monitors import Monitors, monitors_of
-
-if TYPE_CHECKING:
-    from engines.local.transformers_engine import TransformersEngine
+from trainer.monitors.monitors import Monitors
+from trainer.run.models import open_model
 
 
 class Measured(Row, frozen=True, kw_only=True):
@@ -37,31 +36,31 @@ class Measured(Row, frozen=True, kw_only=True):
     mean_score: float | None
     mean_chars: float
     win_rate: WinRate | None
-    """Against iter0; None for iter0 itself."""
+    """Win rate against iter0; None for iter0 itself."""
     monitors: Monitors | None = None
 
 
 def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> Measured:
-    """Return how iteration `number` does, and write its metrics.json; the judge's iteration must be there already.
+    """Return the figures of iteration `number` and write its metrics.json. The judge's iteration must exist.
 
-    Three models are loaded, one after the other: the iteration's own, iter0 for the divergence from it, and the judge.
+    Up to three models are loaded in turn: the iteration's own, iter0 for the divergence from it, and the judge.
     """
     done = run.iteration(number) / "metrics.json"
     if done.exists():
         return msgspec.json.decode(done.read_bytes(), type=Measured)
     write_rows(_path(run, "prompts"), prompts)
-    engine = open_model(run, number, config)
-    own = _own(run, number, engine, prompts, config)
+    engine = open_model(run, number, config.engine)
+    output = _output(run, number, engine, prompts, config)
     del engine
     gc.collect()
-    kl = _kl(run, number, own, config)
-    measured = _judged(run, number, own, kl, config)
+    kl = _kl(run, number, output, config)
+    measured = _judged(run, number, output, kl, config)
     write_atomic(done, msgspec.json.format(msgspec.json.encode(measured)))
     return measured
 
 
-class _Own(msgspec.Struct, frozen=True):
-    """What the iteration's own model did."""
+class _Output(msgspec.Struct, frozen=True):
+    """The output of the iteration's own model."""
 
     answers: list[Response]
     judgments: list[Judgment]
@@ -69,7 +68,7 @@ class _Own(msgspec.Struct, frozen=True):
     likelihoods: list[AnswerLikelihood]
 
 
-def _own(run: Run, number: int, engine: "TransformersEngine", prompts: list[Prompt], config: Config) -> _Own:
+def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Prompt], config: Config) -> _Output:
     name = f"iter{number}"
     answers = candidates(_path(run, name), engine, prompts, config, f"{name} held-out answers", n=1)
     judge = open_judge(engine, config.judge, config.seed)
@@ -80,36 +79,38 @@ def _own(run: Run, number: int, engine: "TransformersEngine", prompts: list[Prom
     if labelled is not None:
         accuracy = judge_accuracy(judge, labelled, folder, config.monitors.labelled_limit, config.seed)
     likelihoods = _likelihoods(run, engine, answers, name) if config.monitors.kl and number > 0 else []
-    return _Own(answers, judgments, accuracy, likelihoods)
+    return _Output(answers, judgments, accuracy, likelihoods)
 
 
-def _kl(run: Run, number: int, own: _Own, config: Config) -> KL | None:
-    if not own.likelihoods:
+def _kl(run: Run, number: int, output: _Output, config: Config) -> KL | None:
+    if not output.likelihoods:
         return None
-    engine = open_model(run, 0, config)
-    base = _likelihoods(run, engine, own.answers, f"iter0 reading iter{number}")
+    engine = open_model(run, 0, config.engine)
+    base = _likelihoods(run, engine, output.answers, f"iter0 reading iter{number}")
     del engine
     gc.collect()
-    return kl_of(own.likelihoods, base)
+    return kl_of(output.likelihoods, base)
 
 
-def _judged(run: Run, number: int, own: _Own, kl: KL | None, config: Config) -> Measured:
+def _judged(run: Run, number: int, output: _Output, kl: KL | None, config: Config) -> Measured:
     name = f"iter{config.eval.judge}"
-    engine = open_model(run, config.eval.judge, config)
-    frozen = _scores(run, open_judge(engine, config.judge, config.seed), own.answers, f"iter{number} held-out scores")
-    rate = _win_rate(run, number, open_judge(engine, pairwise(config), config.seed), own.answers) if number else None
+    engine = open_model(run, config.eval.judge, config.engine)
+    frozen = _scores(
+        run, open_judge(engine, config.judge, config.seed), output.answers, f"iter{number} held-out scores"
+    )
+    rate = _win_rate(run, number, open_judge(engine, pairwise(config), config.seed), output.answers) if number else None
     del engine
     gc.collect()
     scores = [judgment.score for judgment in frozen if judgment.score is not None]
     base = run.iteration(0) / "metrics.json"
     monitors = monitors_of(
         number,
-        own.answers,
-        own.judgments,
+        output.answers,
+        output.judgments,
         load_rubric(config.judge.rubric),
         frozen=frozen,
         base=msgspec.json.decode(base.read_bytes(), type=Measured).monitors if number else None,
-        accuracy=own.accuracy,
+        accuracy=output.accuracy,
         kl=kl,
         seed=config.seed,
         self_bleu_pairs=config.monitors.self_bleu_pairs,
@@ -127,7 +128,7 @@ def _judged(run: Run, number: int, own: _Own, kl: KL | None, config: Config) -> 
 
 
 def pairwise(config: Config) -> JudgeOptions:
-    """Return the options of the judge that compares two iterations' answers."""
+    """Return the options of the judge that compares the answers of two iterations."""
     return replace(config.judge, rubric=config.eval.rubric, samples=1)
 
 
@@ -148,7 +149,7 @@ def _scores(run: Run, judge: Judge, answers: list[Response], title: str) -> list
         return judge_into(store, judge, answers, title)
 
 
-def _likelihoods(run: Run, engine: "TransformersEngine", answers: list[Response], title: str) -> list[AnswerLikelihood]:
+def _likelihoods(run: Run, engine: TransformersEngine, answers: list[Response], title: str) -> list[AnswerLikelihood]:
     with Store(_path(run, "likelihoods"), AnswerLikelihood) as store:
         return likelihoods_into(store, engine, answers, f"{title} likelihoods")
 

@@ -7,18 +7,18 @@ from console.progress import progress
 from records import Prompt, Store, read_rows
 from records.rows import request_text
 from records.runs import Run
-from trainer.loop.gather import open_model
 from trainer.loop.recipe import Config
 from trainer.loop.splits import Split
 from trainer.prompts.contamination import EvaluationPrompts
 from trainer.prompts.generate import fill_pool
 from trainer.prompts.pool import Draft, Pool
+from trainer.run.models import open_model
 
 
 def prompts_of(run: Run, number: int, split: Split, config: Config) -> list[Prompt]:
-    """Return the prompts of iteration `number`, which no other round uses and which resemble none that is held out.
+    """Return the prompts of iteration `number`: used by no other round and similar to no held-out prompt.
 
-    Raises TrainingError where the model writes too few that are new.
+    Raises TrainingError if the model writes too few new ones.
     """
     if config.new_prompts.source == "seeds":
         return split.rounds[number]
@@ -31,7 +31,7 @@ def prompts_of(run: Run, number: int, split: Split, config: Config) -> list[Prom
     held_out = EvaluationPrompts(not_learnt, config.new_prompts.filters.max_rouge)
     pool = Pool(seeds, used, held_out, config.new_prompts.filters, config.candidates.prompts)
     source = 0 if config.new_prompts.source == "iter0" else number - 1
-    engine = open_model(run, source, config)
+    engine = open_model(run, source, config.engine)
     path = run.iteration(number) / "prompt_drafts.jsonl"
     title = f"iter{number} new prompts"
     with Store(path, Draft) as store, progress(title, config.candidates.prompts) as advance:

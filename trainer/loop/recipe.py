@@ -1,4 +1,4 @@
-"""The settings of a whole run, as a recipe file in recipes/ gives them."""
+"""The settings of a whole run, as given in a recipe file of recipes/."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,41 +12,41 @@ from judges.options import JudgeOptions
 from judges.retrieval.options import EvidenceOptions
 from judges.retrieval.options import check_options as check_evidence
 from records.files import check_sources
-from trainer.dpo import DPOOptions
-from trainer.early_stop import EarlyStopOptions
+from trainer.dpo.options import DPOOptions
+from trainer.early_stop.options import EarlyStopOptions
 from trainer.monitors.gates import Gates, check_gate_names
 from trainer.monitors.monitors import MonitorOptions
 from trainer.pairs.meta import MetaOptions
 from trainer.pairs.pairing import PairOptions, check_pair_options
 from trainer.prompts.options import FewShotOptions, FilterOptions
-from trainer.sft import SFTOptions
+from trainer.sft.options import SFTOptions
 from trainer.training.launch import LaunchOptions, check_launch
 from trainer.training.options import check_options, with_template
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """The accelerators of a run; the defaults are eight H100 SXM."""
+    """The accelerators of a run. The defaults are those of H100 SXM."""
 
     gpus: CountOr0 = 0
-    """Estimate for so many, by formula; 0 measures on this machine instead."""
+    """Estimate for this many GPUs by formula; 0 measures on this machine instead."""
     gpu_tflops: Positive = 989.0
-    """Dense bfloat16, of one."""
+    """Dense bfloat16 TFLOPS of one GPU."""
     gpu_gib: Positive = 80.0
     mfu_training: ShareAbove0 = 0.4
-    """The share of it that training reaches; the FLOPs of recomputed activations are not counted."""
+    """The share of these FLOPs that training reaches, not counting those of recomputed activations."""
     mfu_inference: ShareAbove0 = 0.1
-    """The share that writing answers reaches, with batches of many rows; a guess, as all shares here."""
+    """The share that generation reaches with batches of many rows. Both shares are guesses."""
 
 
 @dataclass(frozen=True)
 class EstimateOptions(Hardware):
-    """How --dry-run finds time and memory."""
+    """How --dry-run estimates time and memory."""
 
     measure: Annotated[bool, off("Do not load the model to measure its speed: print calls and tokens only.")] = True
     """Load the model for some seconds of each kind of work; false prints calls and tokens only."""
     size: Path | None = None
-    """A config.json to take the model's size from; the default is the model's own."""
+    """A config.json to take the model's size from. The default is the model's own."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class CandidateOptions:
     """The answers that a model writes to each new prompt (Self-Rewarding, section 3.1.4)."""
 
     prompts: Count = 24
-    """New prompts a round; no prompt is used twice."""
+    """New prompts per round. No prompt is used twice."""
     n: Couple = 4
-    """Answers a prompt."""
+    """Answers per prompt."""
     max_new_tokens: Count = 512
     """The longest answer."""
     temperature: NotNegative = 0.7
@@ -65,14 +65,15 @@ class CandidateOptions:
 
 @dataclass(frozen=True)
 class SeedOptions:
-    """What the first fine-tuning learns from; the default of each is the packaged one."""
+    """The data of the first fine-tuning. The default of each is the packaged file."""
 
     prompts: Path | None = None
     """Prompts for the rounds and the evaluation."""
     ift: Path | None = None
-    """Conversations that show how to answer; of pairs the chosen answers."""
+    """Conversations that show how to answer. Of pairs, the chosen answers are used."""
     codes: str | None = None
-    """What labels of two answers in `ift` mean, like 0=a,1=b,2=tie, a being the first; 1, 2, a, b and tie need none."""
+    """The meaning of labels of two answers in `ift`, like 0=a,1=b,2=tie with a as the first. 1, 2, a, b and tie are
+    known."""
     eft: Path | None = None
     """Judged answers that show how to judge: chats, as trainer.eft writes them, or rows with scores and rationales."""
     judging: Annotated[bool, off("Do not learn to judge: the paper's ablation without EFT (section 3.2).")] = True
@@ -83,7 +84,7 @@ class SeedOptions:
 
 @dataclass(frozen=True)
 class NewPromptOptions:
-    """Where the new prompts of a round come from (Self-Rewarding, section 2.2)."""
+    """The source of a round's new prompts (Self-Rewarding, section 2.2)."""
 
     source: Literal["seeds", "iter0", "parent"] = "seeds"
     """seeds: dealt out from the seed prompts. iter0, parent: written by that model, few-shot from the seed prompts."""
@@ -93,19 +94,19 @@ class NewPromptOptions:
 
 @dataclass(frozen=True)
 class RoundOptions:
-    """What a round learns from its judged answers."""
+    """The training data made from a round's judged answers."""
 
     learn: Literal["pairs", "perfect"] = "pairs"
     """pairs: DPO. perfect: SFT on the answers with a perfect score, the paper's ablation (section 3.2)."""
     perfect_score: Number | None = None
-    """The least score that counts as perfect; the default is the rubric's highest."""
+    """The least score that counts as perfect. The default is the rubric's highest."""
     reference: Literal["parent", "iter0"] = "parent"
     """The model that DPO measures the distance to."""
     rejected: Literal["parent", "iter0"] = "parent"
     """iter0: choose among the parent's answers and reject one of iter0's (Temporal Self-Rewarding, 2508.06026)."""
     consistency: Literal["off", "set", "prompt"] = "off"
     """set, prompt: label the pairs with how far the parent and its own parent agree on the answers (CREAM, 2410.12735),
-    the mean of all prompts or each prompt's own."""
+    as the mean over all prompts or per prompt."""
     meta: bool = False
     """Learn from pairs of judgments too (Meta-Rewarding, 2407.19594)."""
 
@@ -117,7 +118,7 @@ class EvalOptions:
     prompts: Count = 16
     """Held-out prompts."""
     judge: CountOr0 = 1
-    """The iteration whose model judges all others; the first that has learnt to judge, so that the stick stays one."""
+    """The iteration whose model judges all others. The default is the first that has learnt to judge."""
     rubric: str = "pairwise"
     """The rubric of the comparison with iter0."""
 
@@ -142,9 +143,9 @@ class Config(Flags):
     sft: SFTOptions = field(default_factory=SFTOptions)
     dpo: DPOOptions = field(default_factory=DPOOptions)
     early_stop: EarlyStopOptions | None = None
-    """With this table the checkpoints of a round are compared, and the last that won is taken."""
+    """If this table is given, a round's checkpoints are compared and the last that won is taken."""
     launch: LaunchOptions | None = None
-    """With this table each training runs on several processes; without it, in the loop's own."""
+    """If this table is given, each training runs on several processes instead of in the loop's own."""
     eval: EvalOptions = field(default_factory=EvalOptions)
     monitors: MonitorOptions = field(default_factory=MonitorOptions)
     gates: Gates = field(default_factory=dict)
@@ -153,7 +154,7 @@ class Config(Flags):
 
 
 def check(config: Config) -> None:
-    """Raise InputError where the settings do not fit together, before anything is loaded."""
+    """Raise InputError if the settings do not fit together, before anything is loaded."""
     check_command(config)
     if not 0 <= config.eval.judge <= config.iterations:
         raise InputError(f"--eval.judge must name an iteration from 0 to {config.iterations}, not {config.eval.judge}")
@@ -163,7 +164,7 @@ def check(config: Config) -> None:
         )
     check_gate_names(config.gates)
     check_pair_options(config.pairs)
-    trainings = [with_template(one, config.engine.chat_template_kwargs) for one in (config.sft, config.dpo)]
+    trainings = [with_template(options, config.engine.chat_template_kwargs) for options in (config.sft, config.dpo)]
     if config.launch is not None:
         check_launch(config.launch, trainings)
     else:
@@ -174,7 +175,7 @@ def check(config: Config) -> None:
 
 
 def _check_files(config: Config) -> None:
-    """Raise InputError where a file that is needed later is not there."""
+    """Raise InputError if a file that is needed later does not exist."""
     check_sources(config.pairs.votes, config.pairs.second_judge, config.monitors.labelled)
     if config.evidence.enabled:
         check_evidence(config.evidence)

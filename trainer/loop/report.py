@@ -1,4 +1,4 @@
-"""What a loop prints: its plan before, its table and files after."""
+"""The output of a loop: its plan before the run, its table and files after it."""
 
 import shutil
 import sys
@@ -10,20 +10,27 @@ import msgspec
 from console.output import tell, tell_json
 from console.progress import say
 from console.table import Cell, print_table
+from engines.models import resolve_model
 from judges.judging.pairwise import say_flips
 from records.runs import Run
 from trainer.loop.measure import Measured
+from trainer.loop.plan.estimate import estimate, table_of, too_large
+from trainer.loop.plan.model_size import model_size
+from trainer.loop.plan.probe import probe
+from trainer.loop.plan.workload import loop_work
 from trainer.loop.recipe import Config
+from trainer.loop.rounds import judging_chats
 from trainer.run.ledger import LedgerLine
+from trainer.seeds.reading import ift_chats, seed_prompts
 
 
 def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measured: list[Measured]) -> None:
-    """Print a row for each iteration, where everything is, and what to do next; with --json the rows alone."""
-    say_flips({f"iter{row.iteration} against iter0": row.win_rate for row in measured})
+    """Print a row per iteration, where the files are, and what to do next; with --json only the rows."""
+    say_flips({f"iter{figures.iteration} against iter0": figures.win_rate for figures in measured})
     if config.json:
         tell_json(msgspec.json.encode({"ledger": list(lines.values()), "held_out": measured}))
         return
-    print_table([_row(row, lines.get(f"iter{row.iteration}")) for row in measured])
+    print_table([_row(figures, lines.get(f"iter{figures.iteration}")) for figures in measured])
     tell(
         "",
         "prompts, pairs and unscored: what the iteration learnt from.",
@@ -41,8 +48,8 @@ def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measure
 
 
 def lengths_of(lines: Sequence[LedgerLine]) -> list[str]:
-    """Return a line for each iteration whose answers were cut off, or whose examples were too long to learn from."""
-    found = []
+    """Return a line for each iteration with cut-off answers or with examples too long to learn from."""
+    notes = []
     for line in lines:
         parts = []
         if n := line.counts.get("cut_off"):
@@ -50,55 +57,47 @@ def lengths_of(lines: Sequence[LedgerLine]) -> list[str]:
         if n_left_out := line.training.get("left_out"):
             parts.append(f"{n_left_out:g} examples left out, over max_length")
         if parts:
-            found.append(f"{line.id}: {'; '.join(parts)}")
-    return found
+            notes.append(f"{line.id}: {'; '.join(parts)}")
+    return notes
 
 
 def print_plan(run: Run, config: Config) -> None:
-    """Print what a run would do, stage by stage, with its time and memory from a short measurement or by formula."""
-    from engines.models import resolve_model
-    from trainer.loop.plan.estimate import estimate, table_of, too_large
-    from trainer.loop.plan.model_size import model_size
-    from trainer.loop.plan.probe import probe
-    from trainer.loop.plan.workload import loop_work
-    from trainer.loop.rounds import judging_chats
-    from trainer.seeds.reading import ift_chats, seed_prompts
-
+    """Print the work of a run stage by stage, with time and memory from a short measurement or by formula."""
     prompts = seed_prompts(config.seeds.prompts)
     chats = [*ift_chats(config.seeds.ift, config.seeds.codes), *judging_chats(config)]
     works, model, options = loop_work(config, prompts, chats), config.engine.model, config.estimate
     if options.gpus:
         size = model_size(options.size or resolve_model(model, config.engine.run))
-        found, how = estimate(works, size=size, hardware=options), f"by formula for {options.gpus} GPUs"
+        stages, how = estimate(works, size=size, hardware=options), f"by formula for {options.gpus} GPUs"
     elif options.measure:
         speeds = probe(resolve_model(model, config.engine.run), config, prompts, chats)
-        found, how = estimate(works, speeds=speeds), "from a short measurement on this machine"
+        stages, how = estimate(works, speeds=speeds), "from a short measurement on this machine"
     else:
-        found, how = estimate(works), "calls and tokens only"
+        stages, how = estimate(works), "calls and tokens only"
     if not config.json:
         tell(f"would run {config.iterations} iterations of {model} in {run.folder}; {how}", "")
-    print_table(table_of(found), as_json=config.json)
-    if options.gpus and (problem := too_large(found, options)):
+    print_table(table_of(stages), as_json=config.json)
+    if options.gpus and (problem := too_large(stages, options)):
         say(problem)
 
 
-def _row(row: Measured, line: LedgerLine | None) -> dict[str, Cell]:
+def _row(figures: Measured, line: LedgerLine | None) -> dict[str, Cell]:
     counts = line.counts if line else {}
     return {
-        "iteration": f"iter{row.iteration}",
+        "iteration": f"iter{figures.iteration}",
         "prompts": counts.get("prompts"),
         "pairs": counts.get("pairs"),
         "unscored": counts.get("unparsed"),
-        "mean score": row.mean_score,
-        "chars": round(row.mean_chars),
-        "win rate, %": "-" if row.win_rate is None else str(row.win_rate),
-        "flipped, %": None if row.win_rate is None else row.win_rate.flipped_percent,
+        "mean score": figures.mean_score,
+        "chars": round(figures.mean_chars),
+        "win rate, %": "-" if figures.win_rate is None else str(figures.win_rate),
+        "flipped, %": None if figures.win_rate is None else figures.win_rate.flipped_percent,
         "seconds": round(line.seconds) if line else None,
     }
 
 
 def _python() -> str:
-    """Return how to call this Python: the environment of `make demo` is not on a new user's path."""
+    """Return the command for this Python, because the environment of `make demo` is not on a new user's path."""
     if shutil.which("python") == sys.executable:
         return "python"
     executable = Path(sys.executable)

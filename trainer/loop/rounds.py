@@ -1,4 +1,4 @@
-"""One iteration of the loop: from its parent and what was gathered to its model and its line in the ledger."""
+"""One iteration of the loop: gathers its data, trains its model and returns its line in the ledger."""
 
 import time
 from dataclasses import replace
@@ -16,18 +16,19 @@ from records.finish import cut_off
 from records.runs import Run
 from records.shapes import read_chats
 from records.store import latest, write_rows
-from trainer.dpo import DPOOptions, train_dpo
+from trainer.dpo.options import DPOOptions
+from trainer.dpo.train import train_dpo
 from trainer.loop.best_checkpoint import checkpoints_of, take_best
-from trainer.loop.gather import gather, pairs_of
+from trainer.loop.gather import gather, pair_counts
 from trainer.loop.recipe import Config
 from trainer.run.integrity import check_model, set_aside_broken_model
 from trainer.run.ledger import LedgerLine, split_hash
 from trainer.seeds.reading import eft_chats, ift_chats
-from trainer.sft import train_sft
+from trainer.sft.train import train_sft
 from trainer.training.checkpoints import Checkpoints
-from trainer.training.fit import figures_of, report_of
 from trainer.training.launch import flags_of, launch
 from trainer.training.options import with_template
+from trainer.training.outcome import figures_of, report_of
 
 
 def supervised(run: Run, config: Config) -> LedgerLine:
@@ -59,10 +60,10 @@ def supervised(run: Run, config: Config) -> LedgerLine:
 def preference_round(
     run: Run, number: int, prompts: list[Prompt], stopping: list[Prompt], config: Config
 ) -> LedgerLine:
-    """Make iter2 and later: the parent answers, judges its answers, and learns from them.
+    """Make iter2 or a later one: the parent answers, judges its answers, and learns from them.
 
-    `stopping` are the prompts that checkpoints are compared on, which no figure is reported on. Raises
-    TrainingError where there is nothing to learn from.
+    `stopping` are the prompts that checkpoints are compared on; no figure is reported on them. Raises TrainingError if
+    there is nothing to learn from.
     """
     started_s = time.monotonic()
     check_model(run, number - 1)
@@ -76,13 +77,13 @@ def preference_round(
 
 
 def judging_chats(config: Config) -> list[list[Message]]:
-    """Return the conversations that show how to judge (EFT), as many as the recipe wants."""
+    """Return the conversations that show how to judge (EFT), as many as the recipe asks for."""
     if not config.seeds.judging:
         return []
-    found = list(eft_chats(config.seeds.eft, load_rubric(config.judge.rubric), config.judge.read))
+    chats = list(eft_chats(config.seeds.eft, load_rubric(config.judge.rubric), config.judge.read))
     if config.seeds.eft_limit is None:
-        return found
-    return Random(f"eft {config.seed}").sample(found, min(config.seeds.eft_limit, len(found)))
+        return chats
+    return Random(f"eft {config.seed}").sample(chats, min(config.seeds.eft_limit, len(chats)))
 
 
 def _learn(run: Run, number: int, learnt_from: Path, stopping: list[Prompt], config: Config) -> None:
@@ -117,7 +118,7 @@ def _learn(run: Run, number: int, learnt_from: Path, stopping: list[Prompt], con
 
 
 def _sft(parent: Path, out: Path, chats: list[list[Message]], config: Config, title: str) -> None:
-    """Fine-tune here, or with [launch] in a child that reads the same chats from the iteration's folder."""
+    """Fine-tune here, or with [launch] in a child process that reads the same chats from the iteration's folder."""
     options = with_template(config.sft, config.engine.chat_template_kwargs)
     if config.launch is None:
         train_sft(parent, out, chats, options, config.seed, title)
@@ -137,7 +138,7 @@ def _dpo(
     reference: Path | None,
     checkpoints: Checkpoints | None = None,
 ) -> None:
-    """Optimise here, or with [launch] in a child that reads the same pairs from the iteration's folder."""
+    """Train here, or with [launch] in a child process that reads the same pairs from the iteration's folder."""
     options = with_template(options, config.engine.chat_template_kwargs)
     if config.launch is None:
         train_dpo(parent, out, pairs, options, config.seed, title, reference, checkpoints)
@@ -190,5 +191,5 @@ def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds:
 
 
 def _pair_counts(run: Run, number: int, config: Config) -> dict[str, int]:
-    _, counts = pairs_of(run, number, config)
+    counts = pair_counts(run, number, config)
     return {"tied": counts.n_tied, "filtered": counts.n_filtered, "pairs": counts.n_pairs}

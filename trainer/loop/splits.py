@@ -1,4 +1,4 @@
-"""Deals the prompts out: each round its own, and some that no round sees."""
+"""Splits the prompts: a set for each round, and sets that no round sees."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ class Split:
     rounds: dict[int, list[Prompt]]
     """By iteration, from 2 on."""
     held_out: list[Prompt]
-    """What iterations are reported on: nothing learns from these, and nothing is chosen by them."""
+    """The prompts that iterations are reported on. Nothing is learnt or chosen by them."""
     stopping: list[Prompt]
-    """What the checkpoints of a round are compared on; none without early stopping."""
+    """The prompts that a round's checkpoints are compared on. Empty without early stopping."""
     seeds: list[Prompt]
-    """What is left: where a model writes the new prompts, it is shown these."""
+    """The remaining prompts. A model that writes new prompts is shown these."""
 
 
 def split_prompts(prompts: Sequence[Prompt], config: Config) -> Split:
-    """Return the prompts dealt out at random; raises InputError where there are too few."""
+    """Return the prompts split at random. Raises InputError if there are too few."""
     dealt = config.new_prompts.source == "seeds"
     n_rounds, n_each, n_held_out = (config.iterations - 1) * dealt, config.candidates.prompts, config.eval.prompts
     n_needed = n_rounds * n_each + n_held_out
@@ -35,7 +35,7 @@ def split_prompts(prompts: Sequence[Prompt], config: Config) -> Split:
         )
     shuffled = list(prompts)
     Random(f"prompts {config.seed}").shuffle(shuffled)
-    # The held-out prompts come first, so that they stay the same when rounds are added.
+    # The held-out prompts come first, so that they stay the same if rounds are added.
     starts = [n_held_out + index * n_each for index in range(n_rounds)]
     rounds = {index + 2: shuffled[start : start + n_each] for index, start in enumerate(starts)}
     left = shuffled[n_needed:]
@@ -50,9 +50,9 @@ def split_prompts(prompts: Sequence[Prompt], config: Config) -> Split:
 
 
 def count_stopping(n_prompts: int, config: Config) -> int:
-    """Return how many of `n_prompts` early stopping compares checkpoints on: as many as it wants, or all that are left.
+    """Return how many prompts early stopping uses: as many as it asks for, or all that are left.
 
-    Where a model writes the new prompts, half of what is left stays for it to be shown.
+    If a model writes the new prompts, half of the remaining ones are kept to show to it.
     """
     if config.early_stop is None:
         return 0

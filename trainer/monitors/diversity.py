@@ -1,7 +1,7 @@
-"""How varied a set of answers is: distinct-n, self-BLEU and repetition inside an answer.
+"""The diversity of a set of answers: distinct-n, self-BLEU and repetition inside an answer.
 
-Words are those of sacrebleu's tokenizer 13a, in lower case; in a language without spaces a word is a whole phrase, and
-the numbers compare with one another only.
+Words are those of sacrebleu's tokenizer 13a, in lower case. In a language without spaces a whole phrase counts as a
+word, so compare such numbers only with one another.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,32 +10,32 @@ from itertools import permutations
 from random import Random
 from statistics import fmean
 
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
+
 from records.keys import derived_seed
+from trainer.monitors.monitors import MAX_PAIRS
 
 MAX_N = 3
 REPEATED_N = 4
-MAX_PAIRS = 1000
-"""Pairs of answers that self-BLEU looks at; with more of them it looks at so many, drawn at random."""
 
 
 @dataclass(frozen=True)
 class Diversity:
-    """How varied a set of answers is, each from 0 to 1; None where no answer is long enough to say."""
+    """The diversity of a set of answers, each measure from 0 to 1. None if no answer is long enough."""
 
     distinct: tuple[float | None, ...]
-    """For n = 1, 2, 3 the different n-grams of all answers over all their n-grams (Li et al. 2016, section 5.3)."""
+    """Distinct n-grams of all answers over all their n-grams, for n = 1, 2, 3 (Li et al. 2016, section 5.3)."""
     self_bleu: float | None
-    """Mean sentence BLEU of one answer against another one."""
+    """Mean sentence BLEU of one answer against another."""
     repetition: float | None
-    """Mean over answers of the share of 4-grams that stand in the answer before (Welleck et al. 2020, section 6)."""
+    """Mean over answers of the share of 4-grams that occur earlier in the answer (Welleck et al. 2020, section 6)."""
     n_repetition: int
     """Answers of four words or more."""
 
 
 def diversity(texts: Sequence[str], seed: int = 0, max_pairs: int = MAX_PAIRS) -> Diversity:
-    """Return how varied `texts` are; empty ones say nothing and are left out."""
-    from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
-
+    """Return the diversity of `texts`, leaving empty ones out."""
     tokenize: Callable[[str], str] = Tokenizer13a()  # type: ignore[no-untyped-call]
     answers = [words for text in texts if (words := tokenize(text).lower().split())]
     repetitions = [share for words in answers if (share := repeated_share(words)) is not None]
@@ -48,34 +48,32 @@ def diversity(texts: Sequence[str], seed: int = 0, max_pairs: int = MAX_PAIRS) -
 
 
 def distinct(answers: Sequence[Sequence[str]], n: int) -> float | None:
-    """Return the different n-grams over all n-grams of answers given as words; None where there is no n-gram.
+    """Return the share of distinct n-grams among all n-grams of tokenised answers, or None without any n-gram.
 
-    It falls as answers grow longer or more in number, so compare sets of the same prompts and look at the lengths too.
+    It falls with longer or more answers, so compare sets for the same prompts and look at the lengths too.
     """
-    found = [gram for words in answers for gram in _grams(words, n)]
-    return len(set(found)) / len(found) if found else None
+    grams = [gram for words in answers for gram in _grams(words, n)]
+    return len(set(grams)) / len(grams) if grams else None
 
 
 def self_bleu(answers: Sequence[Sequence[str]], seed: int, max_pairs: int = MAX_PAIRS) -> float | None:
-    """Return the mean sentence BLEU-4, 0 to 1, over ordered pairs of answers; None where there are fewer than two.
+    """Return the mean sentence BLEU-4, 0 to 1, over ordered pairs of answers, or None for fewer than two answers.
 
-    One answer is the hypothesis and another the only reference, so that the number does not depend on how many answers
-    there are, and a sample of the pairs estimates it without bias. Zhu et al. 2018 (Texygen, section 2.3) take all
-    others as references, which grows with the set.
+    Each pair is one hypothesis and a single reference, so the number does not depend on how many answers there are, and
+    a sample of the pairs estimates it without bias. Zhu et al. 2018 (Texygen, section 2.3) use all others as
+    references, which grows with the set.
     """
     if len(answers) < 2:
         return None
-    from sacrebleu.metrics.bleu import BLEU
-
     bleu = BLEU(tokenize="none", effective_order=True)
     texts = [" ".join(words) for words in answers]
     return fmean(bleu.sentence_score(texts[i], [texts[j]]).score / 100 for i, j in _pairs(len(texts), seed, max_pairs))
 
 
 def repeated_share(words: Sequence[str]) -> float | None:
-    """Return the share of an answer's 4-grams that are repeats; None where it has fewer than four words."""
-    found = _grams(words, REPEATED_N)
-    return 1 - len(set(found)) / len(found) if found else None
+    """Return the share of an answer's 4-grams that are repeats, or None for fewer than four words."""
+    grams = _grams(words, REPEATED_N)
+    return 1 - len(set(grams)) / len(grams) if grams else None
 
 
 def _grams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:

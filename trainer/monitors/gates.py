@@ -1,4 +1,4 @@
-"""`[gates]` of a recipe: the range of each monitor, outside of which a run stops.
+"""The `[gates]` of a recipe: the range of each monitor, outside of which a run stops.
 
     [gates]
     mean_chars = {max = 4000, max_ratio = 2.0}
@@ -41,9 +41,9 @@ class Gate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max: float | None = None
     """The greatest value."""
     min_ratio: float | None = None
-    """The least value over that of iter1."""
+    """The least ratio to iter1's value."""
     max_ratio: float | None = None
-    """The greatest value over that of iter1."""
+    """The greatest ratio to iter1's value."""
 
 
 Gates = dict[str, Gate]
@@ -51,7 +51,7 @@ Gates = dict[str, Gate]
 
 
 def check_gate_names(gates: Mapping[str, Gate]) -> None:
-    """Raise InputError where a gate names no monitor, has no limit, or an empty range."""
+    """Raise InputError if a gate names no monitor, has no limit, or an empty range."""
     for name, gate in gates.items():
         if name not in MONITORS:
             near = difflib.get_close_matches(name, MONITORS, n=1, cutoff=0.5)
@@ -68,9 +68,9 @@ def check_gate_names(gates: Mapping[str, Gate]) -> None:
 
 
 def check_gates(monitors: Monitors, first: Monitors | None, gates: Mapping[str, Gate]) -> None:
-    """Raise TrainingError where a monitor is outside its gate, or has a gate and was not measured.
+    """Raise TrainingError if a monitor is outside its gate, or has a gate and was not measured.
 
-    `first` is iter1's row; None, for iter0 and iter1 themselves, leaves the ratios out.
+    `first` is iter1's row. It is None for iter0 and iter1 themselves, which have no ratio.
     """
     check_gate_names(gates)
     problems = [problem for name, gate in gates.items() if (problem := _problem(name, gate, monitors, first))]

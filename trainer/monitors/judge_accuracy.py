@@ -1,4 +1,4 @@
-"""How often a judge orders two answers as people did, on a labelled set that no training has seen."""
+"""The judge's accuracy against people's preferences, on a labelled set that no training has seen."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from records.files import BadRows
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often a judge is right on labelled pairs."""
+    """A judge's accuracy on labelled pairs."""
 
     value: float | None
     n: int
@@ -23,18 +23,20 @@ class Accuracy:
 
 
 def judge_accuracy(judge: Judge, labelled: Path, folder: Path, limit: int | None = None, seed: int = 0) -> Accuracy:
-    """Return how often the judge orders labelled pairs as people did; a tie counts half, no verdict is left out.
+    """Return the judge's accuracy on labelled pairs: a tie counts half, and pairs without a verdict are left out.
 
-    The judge's rows go to `folder`, so that nothing is asked twice. A rubric that scores orders two answers by their
-    scores; pairs that people call equal are left out. Raises InputError where the file is no labelled set or has no
-    pair.
+    The judge's rows go to `folder`, so that no question is asked twice. A rubric that scores single answers orders two
+    of them by their scores. Pairs that people call equal are left out. Raises InputError if the file is no labelled set
+    or has no pair.
     """
     columns = columns_of(None, None, None, None)
-    found = sampled(read_labelled(labelled, None, columns, BadRows()), limit, seed)
-    said = ask_about(found, judge, folder)
-    verdicts = [(pair.label, verdict.winner) for pair, verdict in zip(found.pairs, said.verdicts, strict=True)]
-    if not found.pairs:
-        verdicts = [(one.pair.label, one.verdict(said.grades).winner) for one in pairs_within(found.scores)]
+    labels = sampled(read_labelled(labelled, None, columns, BadRows()), limit, seed)
+    answers = ask_about(labels, judge, folder)
+    verdicts = [(pair.label, verdict.winner) for pair, verdict in zip(labels.pairs, answers.verdicts, strict=True)]
+    if not labels.pairs:
+        verdicts = [
+            (rated.pair.label, rated.verdict(answers.grades).winner) for rated in pairs_within(labels.scores)
+        ]
     decided = [(label, winner) for label, winner in verdicts if label != "tie"]
     if not decided:
         raise InputError(f"{labelled}: no two answers to one prompt of which people preferred one")

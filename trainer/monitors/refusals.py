@@ -1,4 +1,4 @@
-"""Whether an answer is a refusal: by how it begins, with the patterns of refusals.toml."""
+"""Recognises refusals by their opening, with the patterns of refusals.toml."""
 
 import re
 import tomllib
@@ -10,13 +10,13 @@ OPENING_CHARS = 200
 
 
 def is_refusal(answer: str) -> bool:
-    """Return whether an answer begins like a refusal, by the patterns of refusals.toml; they know English only."""
+    """Return whether an answer opens like a refusal. The patterns of refusals.toml cover English only."""
     opening = " ".join(answer[: 2 * OPENING_CHARS].replace("’", "'").split())[:OPENING_CHARS]
     return any(pattern.search(opening) for pattern in refusal_patterns())
 
 
 @cache
 def refusal_patterns() -> tuple[re.Pattern[str], ...]:
-    """Return the patterns of refusals.toml."""
+    """Return the compiled patterns of refusals.toml."""
     rows = tomllib.loads(PATTERNS.read_text(encoding="utf-8"))["pattern"]
-    return tuple(re.compile(row["find"], re.IGNORECASE) for row in rows)
+    return tuple(re.compile(pattern["find"], re.IGNORECASE) for pattern in rows)

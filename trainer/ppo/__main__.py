@@ -76,7 +76,7 @@ def main(config: Config) -> None:
         )
         return
     from trainer.ppo.trainer import train_ppo
-    from trainer.training.fit import table_row
+    from trainer.training.outcome import table_row
 
     _claim(config)
     with _open_reward(config) as source:
@@ -92,7 +92,7 @@ def _claim(config: Config) -> None:
     """Make sure that the model may be saved; with --fresh, the checkpoints and the steps are set aside too."""
     from records.store import set_aside
     from trainer.ppo.trainer import checkpoints_of, log_of
-    from trainer.training.fit import claim_folder
+    from trainer.training.outcome import claim_folder
 
     claim_folder(config.out, fresh=config.fresh)
     if config.fresh and is_first():

@@ -13,17 +13,8 @@ import torch
 from engines.models import FLOAT32
 from records.store import set_aside, write_atomic
 from trainer.ppo.actor import ActorCritic
-from trainer.training.checkpoints import (
-    MANIFEST,
-    Checkpoints,
-    Manifest,
-    checkpoints_in,
-    in_dtype,
-    manifest_of,
-    name_dtype,
-    saved_dtype,
-    seal,
-)
+from trainer.training.checkpoints import MANIFEST, Checkpoints, Manifest, checkpoints_in, manifest_of, seal
+from trainer.training.saving import in_dtype, name_dtype, saved_dtype
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -33,7 +33,8 @@ from trainer.ppo.rollout import Actors, Answer, Question, experience_of, roll_ou
 from trainer.ppo.state import Progress, load_state, newest_state, save_state, step_name, write_policy
 from trainer.ppo.update import Learner, seeded_order
 from trainer.training.checkpoints import Checkpoints, clear_unfinished, seal
-from trainer.training.fit import REPORT, Trained, load_policy
+from trainer.training.fit import load_policy
+from trainer.training.outcome import REPORT, Trained
 from trainer.training.processes import is_first, is_sharded, n_processes
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""What the trainings on preference pairs share: their command, TRL's DPO trainer, the losses."""
+"""The shared parts of trainings on preference pairs: their command, TRL's DPO trainer with extensions, the losses."""

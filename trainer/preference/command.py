@@ -1,24 +1,27 @@
-"""What the commands that train on preference pairs share: their flags, and reading, training, printing."""
+"""The shared part of the commands that train on preference pairs: flags, reading, training, printing."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from console.errors import InputError, TrainingError
 from console.output import tell_plan
 from console.ranges import Count
+from console.table import print_table
 from console.writing import OutFolder
-from trainer.training.fit import Trained
-from trainer.training.flags import TrainFlags
+from engines.models import resolve_model
+from records import Pair
+from records.files import BadRows, take
+from records.keys import content_key
+from records.shapes import read_pairs
+from trainer.training.checkpoints import Checkpoints
+from trainer.training.flags import TrainFlags, codes_of
 from trainer.training.options import OptionsT, TrainingOptions, check_options
-
-if TYPE_CHECKING:
-    from records import Pair
-    from trainer.training.checkpoints import Checkpoints
+from trainer.training.outcome import Trained, claim_folder, table_row
 
 Train = Callable[..., Trained]
-"""Takes parent, out, pairs, options and seed, and by name `checkpoints` and, where one is named, `reference`."""
+"""Takes parent, out, pairs, options and seed, and the keywords `checkpoints` and, if there is one, `reference`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +29,12 @@ class PairFlags(TrainFlags):
     """The flags of a command that trains on preference pairs."""
 
     checkpoints: OutFolder | None = None
-    """A folder for checkpoints on the way, which trainer.early_stop chooses from; without it there are none."""
+    """A folder for checkpoints on the way, from which trainer.early_stop chooses; the default saves none."""
     every_n_steps: Count = 200
     """Optimiser steps from one checkpoint to the next."""
     checkpoint_key: str | None = None
-    """What the training is called in its checkpoints, so that another's are not taken for them; the default is made of
-    the settings and the pairs."""
+    """A name for the training in its checkpoints, so that those of another training are not taken for them; the default
+    is made of the settings and the pairs."""
 
 
 def train_on_pairs(
@@ -42,41 +45,33 @@ def train_on_pairs(
     check: Callable[[Sequence[Any], OptionsT], object] | None = None,
     *,
     reference: str | None = None,
-    read: "Callable[..., Iterator[Any]] | None" = None,
+    read: Callable[..., Iterator[Any]] = read_pairs,
 ) -> None:
-    """Read the pairs, call `train`, and print what happened; `reference` is the name of a model that it also takes.
+    """Read the pairs with `read`, call `train`, and print its report.
 
-    `read` reads the file, by default as pairs. `check` raises InputError or TrainingError where the rows and the
-    settings do not do, dry or not; by default that of pairs.
+    `reference` is the name of a model that `train` also takes. `check`, by default `check_pairs`, raises InputError or
+    TrainingError if the pairs and the settings cannot be trained with. It also runs with --dry-run.
     """
-    from console.table import print_table
-    from engines.models import resolve_model
-    from records.files import BadRows, take
-    from records.shapes import read_pairs
-    from trainer.training.fit import claim_folder, table_row
-    from trainer.training.flags import codes_of
-
     if config.file is None:
         raise InputError("name a file of preference pairs; see --help")
     check_options(options)
-    rows = (read or read_pairs)(config.file, BadRows(strict=config.strict), codes_of(config))
-    pairs = list(take(rows, config.limit))
+    pairs = list(take(read(config.file, BadRows(strict=config.strict), codes_of(config)), config.limit))
     if check is None:
         check_pairs(pairs)
     else:
         check(pairs, options)
     parent = resolve_model(config.model, config.run, weights=not config.dry_run)
-    named: dict[str, Any] = {}
+    models: dict[str, Path] = {}
     if reference is not None:
-        named["reference"] = resolve_model(reference, config.run, weights=not config.dry_run)
+        models["reference"] = resolve_model(reference, config.run, weights=not config.dry_run)
     if config.dry_run:
         plan = {"model": config.model, "of": config.file, "examples": _counted(pairs), "out": out}
-        said = f"would train {config.model} on {_counted(pairs)} of {config.file} and save it to {out}"
-        tell_plan(plan, said, as_json=config.json)
+        sentence = f"would train {config.model} on {_counted(pairs)} of {config.file} and save it to {out}"
+        tell_plan(plan, sentence, as_json=config.json)
         return
     claim_folder(out, fresh=config.fresh)
-    named["checkpoints"] = _checkpoints(config, options, pairs, reference)
-    trained = train(parent, out, pairs, options, config.seed, **named)
+    checkpoints = _checkpoints(config, options, pairs, reference)
+    trained = train(parent, out, pairs, options, config.seed, **models, checkpoints=checkpoints)
     print_table([table_row(trained, out)], as_json=config.json)
 
 
@@ -85,8 +80,8 @@ def _counted(rows: Sequence[object]) -> str:
     return f"{len(rows)} {'answers' if kinds == {'Rated'} else 'pairs and answers' if len(kinds) > 1 else 'pairs'}"
 
 
-def check_pairs(pairs: "Sequence[Pair]") -> None:
-    """Raise TrainingError where there is nothing to learn from, InputError where a weight is out of range."""
+def check_pairs(pairs: Sequence[Pair]) -> None:
+    """Raise TrainingError if there is nothing to learn from, InputError if a weight is out of range."""
     if not pairs:
         raise TrainingError("no preference pair to train on")
     weights = [pair.weight for pair in pairs]
@@ -97,11 +92,8 @@ def check_pairs(pairs: "Sequence[Pair]") -> None:
 
 
 def _checkpoints(
-    config: PairFlags, options: TrainingOptions, pairs: "Sequence[Pair]", reference: str | None
-) -> "Checkpoints | None":
-    from records.keys import content_key
-    from trainer.training.checkpoints import Checkpoints
-
+    config: PairFlags, options: TrainingOptions, pairs: Sequence[Pair], reference: str | None
+) -> Checkpoints | None:
     if config.checkpoints is None:
         return None
     made_of = (type(options).__name__, config.model, config.run, reference, options, config.seed, pairs)

@@ -15,27 +15,28 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 SUREST = -torch.finfo(torch.float32).eps
-"""The highest mean log-probability that has odds."""
+"""The highest mean log-probability with finite odds in float32, -1.2e-7."""
 
 
 def orpo_loss(chosen_B: Tensor, rejected_B: Tensor, weight: float) -> Tensor:
-    """Return ORPO's loss of each pair, (B,); also where an answer is certain, whose odds are infinite."""
+    """Return ORPO's loss of each pair, (B,). It stays finite for a certain answer, whose odds are infinite."""
     return -chosen_B - weight * logsigmoid(log_odds(chosen_B) - log_odds(rejected_B))
 
 
 def log_odds(logprob_B: Tensor) -> Tensor:
-    """Return log(p / (1 - p)) of each log p, (B,): by expm1 near p = 1, where 1 - p would lose its digits.
+    """Return log(p / (1 - p)) of each log p, (B,). A log p above SUREST counts as SUREST.
 
-    A log p above -1.2e-7, float32's step at 1, is taken for that.
+    Near p = 1 it uses expm1, because 1 - p would lose its digits there.
     """
     logprob_B = logprob_B.clamp(max=SUREST)
     near_B = logprob_B > -math.log(2)
-    # each branch is given what it can do: a gradient of the other one would be no number, and where() keeps it
+    # Each branch gets harmless inputs at the other's entries: where() multiplies the unused gradient by 0, and 0 times
+    # an infinite gradient is NaN.
     sure_B, unsure_B = torch.where(near_B, logprob_B, -1.0), torch.where(near_B, -1.0, logprob_B)
     log1mexp_B = torch.where(near_B, torch.log(-torch.expm1(sure_B)), torch.log1p(-torch.exp(unsure_B)))
     return logprob_B - log1mexp_B
 
 
 def simpo_loss(chosen_B: Tensor, rejected_B: Tensor, beta: float, gamma: float) -> Tensor:
-    """Return SimPO's loss of each pair, (B,); gamma is the margin that the rewards are to have."""
+    """Return SimPO's loss of each pair, (B,). gamma is the target margin between the rewards."""
     return -logsigmoid(beta * (chosen_B - rejected_B) - gamma)

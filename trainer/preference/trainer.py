@@ -1,4 +1,4 @@
-"""TRL's DPOTrainer with a weight and a soft label for each pair, length regularisation, and any reference.
+"""TRL's DPOTrainer with a weight and a soft label per pair, length regularisation, and any reference model.
 
 With z = beta (log pi(yw)/ref(yw) - log pi(yl)/ref(yl)) + alpha (|yw| - |yl|) the loss of a pair is
 
@@ -6,9 +6,9 @@ With z = beta (log pi(yw)/ref(yw) - log pi(yl)/ref(yl)) + alpha (|yw| - |yl|) th
 
 w: the pair's weight over the mean weight of the training set. p: the probability that the label is right, as in
 conservative DPO (a judge's confidence) and CREAM (arXiv 2410.12735, the consistency C). alpha: length-regularised DPO
-(arXiv 2403.19159); |y| is in tokens, as they are trained on. The sign of alpha follows from the paper's objective,
-reward - alpha |y| - beta KL: its optimal policy has the reward beta log pi/ref + alpha |y|, up to a constant of the
-prompt. A longer chosen answer has a part of its margin for nothing, and so is pushed up less.
+(arXiv 2403.19159). |y| is in tokens, as they are trained on. The sign of alpha follows from the paper's objective,
+reward - alpha |y| - beta KL. Its optimal policy has the reward beta log pi/ref + alpha |y|, up to a constant per
+prompt. A longer chosen answer gets a part of its margin for free and is therefore pushed up less.
 """
 
 from collections.abc import Callable
@@ -21,19 +21,18 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from trl import DPOTrainer
 
+from trainer.preference.columns import LABEL, REFERENCE, WEIGHT
 from trainer.training.processes import is_sharded
 from trainer.training.sharding import hollow_model, shard
+from trainer.training.trl_internals import ForwardSpy
 
-REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")
-"""TRL's columns of what the reference says of both answers."""
-WEIGHT, LABEL = "pair_weight", "pair_label"
-"""The columns of a training set whose pairs have a weight and a probability that the label is right."""
+Collate = Callable[[list[dict[str, Any]]], dict[str, Any]]
 
 
 class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
     """A DPOTrainer whose training set may have the columns WEIGHT and LABEL, and the reference's log-probabilities.
 
-    With neither those columns nor `length_alpha` its loss is the stock trainer's, and runs nothing of its own.
+    Without these columns and without `length_alpha` its loss is TRL's own.
     """
 
     def __init__(self, model: Any, *, length_alpha: float = 0.0, **kwargs: Any) -> None:
@@ -48,49 +47,55 @@ class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
         self.mean_weight = 1.0
         if WEIGHT in self.train_dataset.column_names:
             self.mean_weight = fmean(self.train_dataset[WEIGHT])
-            collate: Callable[[list[dict[str, Any]]], dict[str, Any]] = self.data_collator
+            collate: Collate = self.data_collator
             self.data_collator: Any = _with_targets(collate)
 
     def _set_signature_columns_if_needed(self) -> None:
+        # transformers drops the columns of a training set that are not listed here
         super()._set_signature_columns_if_needed()
         self._signature_columns += [name for name in (WEIGHT, LABEL) if name not in self._signature_columns]
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
-        """Return `dataset` with the log-probabilities of both answers, the same in each process.
+        """Return `dataset` with the reference's log-probabilities of both answers, the same in each process.
 
-        TRL's own are read back from a file that only the first process knows, and under FSDP they are those of a model
-        whose weights only one process has read.
+        TRL's own method reads them back from a file that only the first process knows. Under FSDP it also computes them
+        with weights that only one process has read.
         """
         if REFERENCE[0] in dataset.column_names:
-            return dataset  # by another model, before this one was loaded
+            return dataset  # another model computed them, before this one was loaded
         model = shard(self) if is_sharded() else self.model
         batches = DataLoader(dataset, batch_size, collate_fn=self.data_collator)
-        found = [
+        logprobs = [
             self.accelerator.gather_for_metrics(self.compute_ref_log_probs(model, batch))
             for batch in self.accelerator.prepare(batches)
         ]
-        for column, parts in zip(REFERENCE, zip(*found, strict=True), strict=True):
+        for column, parts in zip(REFERENCE, zip(*logprobs, strict=True), strict=True):
             dataset = dataset.add_column(column, torch.cat(parts).tolist())
         return dataset
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
         weight_B, label_B = inputs.pop(WEIGHT, None), inputs.pop(LABEL, None)
-        if weight_B is None and not self.length_alpha:
+        if self.is_stock(weight_B):
             return super()._compute_loss(model, inputs, return_outputs)
-        seen: dict[str, Any] = {}
-
-        def watched(**kwargs: Any) -> Any:
-            seen["outputs"] = model(**kwargs)
-            return seen["outputs"]
-
-        stock = super()._compute_loss(watched, inputs, return_outputs)  # one forward pass, and all of TRL's metrics
-        loss = preference_loss(self.logits(seen["outputs"].log_probs, inputs), label_B, weight_B, self.mean_weight)
+        spy: ForwardSpy[Any] = ForwardSpy(model)
+        stock = super()._compute_loss(spy, inputs, return_outputs)  # for TRL's metrics
+        loss = self.loss_of(spy.outputs.log_probs, inputs, label_B, weight_B)
         if self.aux_loss_enabled:
-            loss = loss + self.router_aux_loss_coef * seen["outputs"].aux_loss
+            loss = loss + self.router_aux_loss_coef * spy.outputs.aux_loss
         return (loss, stock[1]) if return_outputs else loss
 
+    def is_stock(self, weight_B: Tensor | None) -> bool:
+        """Return whether TRL's own loss is the right one for a batch."""
+        return weight_B is None and not self.length_alpha
+
+    def loss_of(
+        self, logprobs_RL: Tensor, inputs: dict[str, Any], label_B: Tensor | None, weight_B: Tensor | None
+    ) -> Tensor:
+        """Return the mean loss of a batch of pairs from the log-probabilities of its R = 2 B rows."""
+        return preference_loss(self.logits(logprobs_RL, inputs), label_B, weight_B, self.mean_weight)
+
     def logits(self, logprobs_RL: Tensor, inputs: dict[str, Any]) -> Tensor:
-        """Return z of each pair, (B,); the R = 2 B rows are the chosen answers, then the rejected ones."""
+        """Return z of each pair, (B,). The R = 2 B rows are the chosen answers, then the rejected ones."""
         n_tokens_R = inputs["completion_mask"][:, 1:].sum(dim=1)
         chosen_B, rejected_B = logprobs_RL[:, -(inputs["completion_mask"].shape[1] - 1) :].sum(dim=1).chunk(2)
         longer_B = torch.sub(*n_tokens_R.chunk(2)).to(chosen_B.dtype)
@@ -100,7 +105,7 @@ class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
 
 
 def preference_loss(logits_B: Tensor, label_B: Tensor | None, weight_B: Tensor | None, mean_weight: float) -> Tensor:
-    """Return the mean loss of a batch of pairs; without labels p is 1, without weights w is 1."""
+    """Return the mean loss of a batch of pairs. Without labels p is 1, and without weights w is 1."""
     loss_B = -functional.logsigmoid(logits_B)
     if label_B is not None:
         loss_B = label_B * loss_B - (1 - label_B) * functional.logsigmoid(-logits_B)
@@ -109,7 +114,7 @@ def preference_loss(logits_B: Tensor, label_B: Tensor | None, weight_B: Tensor |
     return loss_B.mean()
 
 
-def _with_targets(collate: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> Any:
+def _with_targets(collate: Collate) -> Collate:
     def collated(examples: list[dict[str, Any]]) -> dict[str, Any]:
         targets = {name: torch.tensor([example[name] for example in examples]) for name in (WEIGHT, LABEL)}
         return collate(examples) | targets

@@ -1,4 +1,4 @@
-"""Finds the prompts of an evaluation among new ones: the same text, 13 words in a row, or ROUGE-L."""
+"""Finds evaluation prompts among new ones: the same text, 13 words in a row, or ROUGE-L."""
 
 from collections.abc import Iterable, Sequence
 
@@ -21,7 +21,7 @@ class EvaluationPrompts:
                 self._by_gram.setdefault(gram, position)
 
     def found_in(self, text: str) -> tuple[str, str] | None:
-        """Return how `text` gives an evaluation prompt away, and that prompt; None where it does not."""
+        """Return how `text` resembles an evaluation prompt, and that prompt, or None."""
         if (position := self._by_key.get(key_of(text))) is not None:
             return "the same text", self.texts[position]
         for gram in _grams(text):
@@ -33,7 +33,7 @@ class EvaluationPrompts:
 
 
 def key_of(text: str) -> str:
-    """Return what two texts share that differ in case, spaces and closing punctuation only."""
+    """Return the text without differences of case, spaces and closing punctuation."""
     return " ".join(text.casefold().split()).rstrip(" .!?:;,")
 
 

@@ -1,4 +1,4 @@
-"""Asks a model for lists of tasks, few-shot from the seeds and from what it has written so far."""
+"""Asks a model for lists of tasks, few-shot from the seeds and from the tasks accepted so far."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 
 
 def question(seeds: Sequence[str], generated: Sequence[str], options: FewShotOptions, seed: int) -> Request:
-    """Return one question, with the tasks that `seed` draws, in an order that it draws."""
+    """Return one few-shot request. `seed` draws the tasks shown and their order."""
     draw = Random(seed)
     n_generated = options.generated if len(generated) >= options.generated else 0
     shown = draw.sample(seeds, options.human + options.generated - n_generated) + draw.sample(generated, n_generated)
@@ -36,34 +36,34 @@ def batch_of(
 ) -> list[Draft]:
     """Return the completions of one batch in order, asking only for those that `store` does not hold.
 
-    A call that fails is a row with its error: others make up for it. Raises EngineError, and keeps no error, where all
-    calls of the batch fail.
+    A failed call is stored with its error, and other batches make up for it. If all calls of the batch fail, raises
+    EngineError and stores none of the errors.
     """
     sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
     rows = [_row(engine, request, sampling, batch, number) for number, request in enumerate(requests)]
-    done = {number for number, row in enumerate(rows) if row.id in store}
+    done = {number for number, draft in enumerate(rows) if draft.id in store}
     failed = []
     for completion in engine.generate(requests, sampling, done):
-        row = msgspec.structs.replace(
+        draft = msgspec.structs.replace(
             rows[completion.index],
             text=completion.text,
             finish_reason=completion.finish_reason,
             n_tokens=completion.n_tokens,
             error=completion.error,
         )
-        if row.error:
-            failed.append(row)
+        if draft.error:
+            failed.append(draft)
         else:
-            store.append(row)
+            store.append(draft)
     if len(failed) == len(rows):
         raise EngineError(f"all {len(failed)} calls of a batch failed: {failed[0].error}")
-    for row in failed:
-        store.append(row)
-    return list(store.chosen(row.id for row in rows))
+    for draft in failed:
+        store.append(draft)
+    return list(store.chosen(draft.id for draft in rows))
 
 
 def _row(engine: Engine, request: Request, sampling: Sampling, batch: int, number: int) -> Draft:
-    """Return the row still without its text."""
+    """Return the row of a request, with the text still empty."""
     settings = (sampling.max_new_tokens, sampling.temperature, sampling.top_p)
     return Draft(
         id=content_key("draft", engine.digest, request.messages, settings, request.seed),
@@ -88,14 +88,14 @@ def fill_pool(
     seed: int,
     advance: Callable[[int], None],
 ) -> None:
-    """Ask batch after batch until `pool` is full, or `options.patience` batches in a row gave nothing."""
+    """Ask batch after batch until `pool` is full, or until `options.patience` batches in a row gave nothing new."""
     n_idle = 0
     for batch in count():
         if pool.is_full or n_idle == options.patience:
             return
         generated = [str(prompt.prompt) for prompt in pool.accepted]
         seeds_of = (derived_seed(seed, "few-shot", batch, number) for number in range(options.completions))
-        requests = [question(seeds, generated, options, one) for one in seeds_of]
+        requests = [question(seeds, generated, options, question_seed) for question_seed in seeds_of]
         n_before = len(pool.accepted)
         for draft in batch_of(store, engine, requests, options, batch):
             pool.take(draft)

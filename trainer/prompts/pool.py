@@ -1,4 +1,4 @@
-"""The pool of prompts: it takes completions in a fixed order and says of each task whether it is a new prompt."""
+"""The pool of prompts: takes completions in a fixed order and accepts their new tasks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class Draft(Row, frozen=True, kw_only=True):
     id: str
     batch: int
     number: int
-    """Within its batch."""
+    """The completion's number within its batch."""
     prompt: list[Message]
     text: str
     finish_reason: str | None
@@ -35,7 +35,7 @@ class Draft(Row, frozen=True, kw_only=True):
 
 
 class Contaminated(msgspec.Struct, frozen=True):
-    """A task that is too near to an evaluation prompt."""
+    """A task too similar to an evaluation prompt."""
 
     task: str
     how: str
@@ -44,7 +44,7 @@ class Contaminated(msgspec.Struct, frozen=True):
 
 @dataclass
 class Counts:
-    """What became of the completions and of their tasks; n_tasks = n_accepted + all that were dropped."""
+    """The counts of completions and of their tasks; n_tasks = n_accepted + the sum of dropped."""
 
     n_completions: int = 0
     n_failed: int = 0
@@ -56,11 +56,11 @@ class Counts:
     n_accepted: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     contaminated: list[Contaminated] = field(default_factory=list)
-    """The first few."""
+    """The first few of them."""
 
 
 class Pool:
-    """Seeds, prompts that were used before, and accepted tasks; the same drafts in the same order give the same."""
+    """Seeds, used prompts and accepted tasks. The same drafts in the same order give the same pool."""
 
     def __init__(
         self,
@@ -89,11 +89,11 @@ class Pool:
         if draft.error:
             counts.n_failed += 1
             return
-        found = read_tasks(draft.text, cut_off=cut_off(draft.finish_reason) is not None)
-        counts.n_without_list += not found.tasks
-        counts.n_cut_off += found.n_cut_off
-        counts.n_answers += found.n_answers
-        for task in found.tasks:
+        task_list = read_tasks(draft.text, cut_off=cut_off(draft.finish_reason) is not None)
+        counts.n_without_list += not task_list.tasks
+        counts.n_cut_off += task_list.n_cut_off
+        counts.n_answers += task_list.n_answers
+        for task in task_list.tasks:
             if self.is_full:
                 return
             counts.n_tasks += 1
@@ -103,11 +103,11 @@ class Pool:
                 self._accept(task, draft.model)
 
     def _fault(self, task: str) -> str | None:
-        """Return why `task` is no new prompt: first what is quick to see."""
+        """Return why `task` is no new prompt, or None. Cheap checks come first."""
         if fault := text_fault(task, self._options) or self._known.get(key_of(task)):
             return fault
-        if found := self._evaluation.found_in(task):
-            self.counts.contaminated = [*self.counts.contaminated, Contaminated(task, *found)][:SHOWN]
+        if resemblance := self._evaluation.found_in(task):
+            self.counts.contaminated = [*self.counts.contaminated, Contaminated(task, *resemblance)][:SHOWN]
             return "evaluation prompt"
         return "similar" if self._index.nearest(task) else None
 

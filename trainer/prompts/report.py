@@ -1,4 +1,4 @@
-"""What a command that makes prompts ends with: its counts in a file and in two tables, and why it stopped early."""
+"""The report of making prompts: the counts in a file and in two tables, and the reason for too few prompts."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,23 +14,23 @@ from records.store import write_atomic
 from trainer.prompts.pool import Counts
 
 GROWS = ("n", "patience")
-"""Settings with a larger value of which a command goes on where it ended."""
+"""Settings that may grow between runs. A larger value makes the command continue."""
 DIGEST = " digest"
-"""Of a file's texts; reports of earlier versions have its name only."""
+"""The ending of the settings that hold the digest of a file's texts. Older reports have only the file's name."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The counts of finished prompts and the settings that made them; it is written last."""
+    """The counts of finished prompts and the settings that made them. It is written last."""
 
     out: str
     n: int
-    """As many as were asked for."""
+    """The number of prompts asked for."""
     counts: Counts
     settings: dict[str, Any]
 
 
 def report_path(out: Path) -> Path:
-    """Return where the report of the prompts in `out` lies."""
+    """Return the path of the report of the prompts in `out`."""
     return out.with_suffix(".report.json")
 
 
@@ -40,9 +40,9 @@ def write_report(report: Report) -> None:
 
 
 def finished(out: Path, settings: Mapping[str, Any]) -> Report | None:
-    """Return the report of an earlier run that finished `out`, or None where there is (more) to do.
+    """Return the report of an earlier run that finished `out`, or None if there is more to do.
 
-    Raises InputError where it was made with other settings, or where `out` is there and nothing says what made it.
+    Raises InputError if it was made with other settings, or if `out` exists without a report.
     """
     path = report_path(out)
     if not path.exists():
@@ -58,7 +58,7 @@ def finished(out: Path, settings: Mapping[str, Any]) -> Report | None:
     before |= {name: now[name] for name in now if name.endswith(DIGEST) and name not in before}
     changed = [name for name in sorted(now.keys() | before.keys()) if now.get(name) != before.get(name)]
     if changed and all(name in GROWS and now[name] > before[name] for name in changed):
-        return None  # the completions that are there are the beginning of what is asked for
+        return None  # the stored completions are the first part of what is now asked for
     if changed:
         what = "; ".join(f"{name} was {before.get(name)!r}, now {now.get(name)!r}" for name in changed[:3])
         raise InputError(
@@ -69,7 +69,7 @@ def finished(out: Path, settings: Mapping[str, Any]) -> Report | None:
 
 
 def print_report(report: Report, *, as_json: bool) -> None:
-    """Print the counts; raises TrainingError, saying what was dropped by what, where there are too few prompts."""
+    """Print the counts. Raises TrainingError, with the reasons of the drops, if there are too few prompts."""
     counts = report.counts
     if as_json:
         tell_json(msgspec.to_builtins(report))
@@ -79,8 +79,8 @@ def print_report(report: Report, *, as_json: bool) -> None:
             tell()
             print_table(_dropped_rows(counts))
         tell("", report.out if counts.n_accepted else "no prompt: nothing is written")
-    for one in counts.contaminated:
-        say(f"dropped as an evaluation prompt ({one.how}): {one.task[:100]!r} ~ {one.evaluation_prompt[:100]!r}")
+    for task in counts.contaminated:
+        say(f"dropped as an evaluation prompt ({task.how}): {task.task[:100]!r} ~ {task.evaluation_prompt[:100]!r}")
     if counts.n_accepted < report.n:
         raise TrainingError(_why_too_few(report))
 

@@ -1,8 +1,8 @@
-"""ROUGE-L between short texts, and a search for a near-duplicate among a hundred thousand of them.
+"""ROUGE-L between short texts, and a near-duplicate search among a hundred thousand of them.
 
 The measure is that of the rouge-score package without stemming: F = 2 LCS / (m + n) over tokens of a-z and 0-9 (Lin,
-2004, section 3.1). The search finds what comparing with each text would find. A text is a candidate only where it
-shares enough tokens, counted with their repetitions, for its length; that bound is never below the LCS.
+2004, section 3.1). The search is exact: it returns what a comparison with every text would. Only texts that share
+enough tokens for their length, counted with repetitions, are compared. That count is never below the LCS.
 """
 
 import re
@@ -11,9 +11,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+from rapidfuzz.distance import LCSseq
+
 TOKEN = re.compile("[a-z0-9]+")
 ROUNDING = 1e-9
-"""Seven of ten tokens are 0.7, whatever the last bit of a float says."""
+"""Tolerance for float rounding, so that seven of ten tokens reach a threshold of 0.7."""
 
 
 @dataclass(frozen=True)
@@ -21,34 +24,32 @@ class Match:
     """The most similar text that an index holds."""
 
     position: int
-    """In the order in which texts were added."""
+    """The text's place in the order of adding."""
     score: float
     """ROUGE-L F, 0 to 1."""
 
 
 def tokens_of(text: str) -> list[str]:
-    """Return the tokens that ROUGE compares; letters beyond a-z part them and are in none."""
+    """Return the tokens that ROUGE compares. Other letters than a-z separate tokens and belong to none."""
     return TOKEN.findall(text.lower())
 
 
 def rouge_l(first: str, second: str) -> float:
-    """Return ROUGE-L F of two texts, 0 to 1; 0 where one has no tokens."""
-    from rapidfuzz.distance import LCSseq
-
+    """Return ROUGE-L F of two texts, 0 to 1. It is 0 if either has no tokens."""
     left, right = tokens_of(first), tokens_of(second)
     return 2 * LCSseq.similarity(left, right) / (len(left) + len(right)) if left and right else 0.0
 
 
 class RougeIndex:
-    """Texts among which to find one whose ROUGE-L F with a given text is `threshold`, in (0, 1], or more."""
+    """An index that finds a text whose ROUGE-L F with a given one is at least `threshold`, in (0, 1]."""
 
     def __init__(self, threshold: float, texts: Iterable[str] = ()) -> None:
         self.threshold = threshold
         self._ids: dict[str, int] = {}
         self._sequences: list[list[int]] = []
         self._lengths = array("I")
-        # (token, how often it came before in the text) -> the texts that have it: the number of keys that two texts
-        # share is how many tokens they have in common, with repetitions.
+        # Keys are (token, number of earlier occurrences in the text), values the texts that have them. The number of
+        # keys that two texts share is their number of common tokens, counted with repetitions.
         self._holders: dict[tuple[int, int], array[int]] = {}
         for text in texts:
             self.add(text)
@@ -57,7 +58,7 @@ class RougeIndex:
         return len(self._sequences)
 
     def add(self, text: str) -> None:
-        """Put `text` in."""
+        """Add `text` to the index."""
         sequence = [self._ids.setdefault(token, len(self._ids)) for token in tokens_of(text)]
         for key in _numbered(sequence):
             self._holders.setdefault(key, array("I")).append(len(self._sequences))
@@ -65,10 +66,8 @@ class RougeIndex:
         self._lengths.append(len(sequence))
 
     def nearest(self, text: str) -> Match | None:
-        """Return the most similar text, the first of equals, or None where none reaches the threshold."""
-        from rapidfuzz.distance import LCSseq
-
-        # A token that no text here has must still count in the length, and must be unlike all others.
+        """Return the most similar text, the first of equals, or None if none reaches the threshold."""
+        # An unknown token counts in the length and matches nothing, hence an id that no text has.
         sequence = [self._ids.get(token, -2) for token in tokens_of(text)]
         best: Match | None = None
         for position, needed in self._candidates(sequence):
@@ -81,13 +80,11 @@ class RougeIndex:
 
     def _candidates(self, sequence: list[int]) -> list[tuple[int, int]]:
         """Return the texts that share enough tokens with `sequence`, each with the LCS that it needs."""
-        import numpy as np
-
         keys = _numbered(sequence)
-        found = [np.frombuffer(self._holders[key], np.uint32) for key in keys if key in self._holders]
-        if not found:
+        holders = [np.frombuffer(self._holders[key], np.uint32) for key in keys if key in self._holders]
+        if not holders:
             return []
-        n_shared = np.bincount(np.concatenate(found), minlength=len(self))
+        n_shared = np.bincount(np.concatenate(holders), minlength=len(self))
         lengths = np.frombuffer(self._lengths, np.uint32)
         needed = np.ceil(self.threshold * (lengths + len(sequence)) / 2 - ROUNDING)
         positions = np.flatnonzero(n_shared >= needed)

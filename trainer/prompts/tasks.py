@@ -1,6 +1,6 @@
-"""Reads the tasks out of a completion that goes on with a list of tasks.
+"""Extracts the tasks from a completion that continues a list of tasks.
 
-A model that was trained to answer does not stop at the list: it answers what it wrote, at the end or after each task
+A model trained to answer does not stop at the list. It also answers the tasks, at the end or after each one
 (Self-Rewarding, appendix A.5). The answers are cut and the tasks are kept.
 """
 
@@ -32,21 +32,21 @@ QUOTED = re.compile(r"[\"“](?P<text>[^\"“”]+)[\"”]\.?")
 
 @dataclass(frozen=True)
 class TaskList:
-    """What stands in one completion."""
+    """The tasks of one completion."""
 
     tasks: list[str]
     n_cut_off: int
-    """1 where the completion ended within its last task, which is left out."""
+    """1 if the completion ended within its last task, which is left out."""
     n_answers: int
-    """Places where something else than a task, mostly an answer, was cut."""
+    """Places at which text other than a task, mostly an answer, was cut."""
 
 
 def read_tasks(text: str, *, cut_off: bool = False) -> TaskList:
     """Return the tasks in a completion, in order.
 
-    `cut_off` says that it ended at the token limit: its last task is then left out, where it ended within one. A task
-    is its line with the lines directly below it. What comes after an empty line, a heading such as "Answer 3:", or
-    numbers that begin again is no task until the numbers go on. After "Answers:" nothing is.
+    If `cut_off`, the completion ended at the token limit, and a last task that it ended within is left out. A task is
+    its line with the lines directly below it. Text after an empty line, a heading such as "Answer 3:", or numbers that
+    start again is no task until the numbering continues. After "Answers:" nothing is a task.
     """
     lines = [" ".join(line.split()) for line in text.splitlines()]
     numbered = any(MARKER.match(line) for line in lines)
@@ -65,26 +65,26 @@ def read_tasks(text: str, *, cut_off: bool = False) -> TaskList:
         else:
             reader.text(line)
     n_cut_off = int(cut_off and reader.inside)
-    kept = reader.tasks[: len(reader.tasks) - n_cut_off]
-    split = [INLINE_ANSWER.split("\n".join(task).strip(), maxsplit=1) for task in kept]
-    found = [task for parts in split if (task := _cleaned(parts[0]))]
-    return TaskList(found, n_cut_off, reader.n_answers + sum(len(parts) > 1 for parts in split))
+    task_lines = reader.tasks[: len(reader.tasks) - n_cut_off]
+    split = [INLINE_ANSWER.split("\n".join(task).strip(), maxsplit=1) for task in task_lines]
+    tasks = [task for parts in split if (task := _cleaned(parts[0]))]
+    return TaskList(tasks, n_cut_off, reader.n_answers + sum(len(parts) > 1 for parts in split))
 
 
 @dataclass
 class _Reader:
-    """The list as it is read line by line."""
+    """The state of reading a list line by line."""
 
     tasks: list[list[str]] = field(default_factory=list)
     """The lines of each task."""
     last: int | None = None
     """The number of the last task."""
     inside: bool = False
-    """Whether the line before belongs to a task."""
+    """Whether the previous line belongs to a task."""
     skipping: bool = False
-    """Whether something else has come after the last task."""
+    """Whether other text has come after the last task."""
     item: int | None = None
-    """The number of the last item of a list that is not the list of tasks."""
+    """The number of the last item of another list, such as one in an answer."""
     n_answers: int = 0
 
     def task(self, number: int, text: str) -> None:
@@ -105,13 +105,13 @@ class _Reader:
             self.item = number
 
     def answer(self, text: str) -> None:
-        """Take the line on which an answer begins; a list may begin on it, too."""
+        """Take the first line of an answer, which may also be the first item of a list."""
         self.skip()
         marker = MARKER.match(text)
         self.item = int(marker["number"]) if marker else None
 
     def text(self, line: str) -> None:
-        """Take any other line; an empty one ends a task that has begun."""
+        """Take any other line. An empty one ends a task that has begun."""
         begun = bool(self.tasks) and any(self.tasks[-1])
         if not line:
             self.inside = self.inside and not begun

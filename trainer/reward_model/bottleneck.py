@@ -1,16 +1,16 @@
 """The multi-view information bottleneck of RLP-UML (arXiv 2403.19279), and the objectives that its table 4 compares.
 
-Two answers of the policy to one prompt are two views v1, v2 of it. An encoder gives p(z|v) = N(mu(v), diag sigma(v)^2);
-the term to be made small is
+Two answers of the policy to one prompt are two views v1, v2 of it. An encoder gives p(z|v) = N(mu(v), diag
+sigma(v)^2). The term to minimise is
 
     L_M = -I(z1; z2) + (KL(p(z|v1) || p(z|v2)) + KL(p(z|v2) || p(z|v1))) / 2
 
-What z1 and z2 share is kept, what tells the views apart is given up (Federici et al. 2020, arXiv 2002.07017). A critic
-T estimates I: it is trained on the Jensen-Shannon bound (Hjelm et al. 2018, arXiv 1808.06670), and what is reported is
-another bound, E[T] - E'[exp T] + 1, which is the mutual information itself where T is the log-ratio of the densities,
-as it is at the first bound's optimum. E' is over prompts that do not belong together.
+The representation keeps the information that z1 and z2 share and drops the information that tells the views apart
+(Federici et al. 2020, arXiv 2002.07017). A critic T estimates I. It is trained on the Jensen-Shannon bound (Hjelm et
+al. 2018, arXiv 1808.06670). The logged figure is another bound, E[T] - E'[exp T] + 1. It equals the mutual information
+if T is the log-ratio of the densities, which is the first bound's optimum. E' is over views of different prompts.
 
-Shapes: V view pairs, D features, Z dimensions of z. All is in float32, in nats.
+Shapes: V view pairs, D features, Z dimensions of z. All tensors are float32 and all figures in nats.
 """
 
 import math
@@ -24,23 +24,23 @@ from torch.nn import functional
 from trainer.reward_model.bottleneck_options import BottleneckOptions
 
 MIN_SCALE = 1e-7
-"""Added to sigma (Federici et al.'s)."""
+"""Added to sigma (from Federici et al.)."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """What a batch of view pairs adds to the loss."""
+    """The loss term of a batch of view pairs."""
 
     loss: Tensor
     """L_M of the objective, a scalar."""
     figures: dict[str, Tensor]
-    """mutual_information: the reported bound. bound: the one that is made large. divergence: SKL."""
+    """mutual_information: the logged bound. bound: the maximised bound. divergence: SKL."""
 
 
 class Bottleneck(nn.Module):
-    """The encoder and the critic: nets of three layers, thrown away after training.
+    """The encoder and the critic: nets of three layers, discarded after training.
 
-    mu and sigma have a net each, as the paper says; Federici et al. share the first layers.
+    mu and sigma have a net each, as in the paper. Federici et al. share the first layers.
     """
 
     def __init__(self, n_features: int, options: BottleneckOptions) -> None:
@@ -59,7 +59,7 @@ class Bottleneck(nn.Module):
         return Normal(self.mean(view_VD), sigma_VZ)
 
     def forward(self, first_VD: Tensor, second_VD: Tensor) -> Term:
-        """Return the term of V view pairs; row i of both is of one prompt. V must be at least 2."""
+        """Return the term of V view pairs. Row i of both tensors belongs to one prompt. V must be at least 2."""
         objective = self.options.objective
         if objective == "contrastive":
             return contrastive(self.mean(first_VD), self.mean(second_VD), self.options.temperature)
@@ -95,37 +95,37 @@ class Bottleneck(nn.Module):
 
 
 def three_layers(n_in: int, width: int, n_out: int) -> nn.Sequential:
-    """Return the net that every part is."""
+    """Return a net of three linear layers, the shape of every part of the bottleneck."""
     return nn.Sequential(nn.Linear(n_in, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, n_out))
 
 
 def jensen_shannon(positive_V: Tensor, negative_N: Tensor) -> Tensor:
-    """Return the bound -E[softplus(-T)] - E'[softplus(T)], at most 0; at its best T it is 2 JSD - 2 log 2."""
+    """Return the bound -E[softplus(-T)] - E'[softplus(T)], at most 0. At the optimal T it is 2 JSD - 2 log 2."""
     return -functional.softplus(-positive_V).mean() - functional.softplus(negative_N).mean()
 
 
 def reported_information(positive_V: Tensor, negative_N: Tensor) -> Tensor:
-    """Return E[T] - E'[exp T] + 1, a lower bound of the mutual information (Nguyen et al. 2010); no gradient."""
+    """Return E[T] - E'[exp T] + 1 without a gradient, a lower bound of mutual information (Nguyen et al. 2010)."""
     return positive_V.detach().mean() - negative_N.detach().double().exp().mean() + 1
 
 
 def symmetric_kl(first: Normal, second: Normal) -> Tensor:
-    """Return the mean of the divergences both ways of each two distributions, (V,)."""
+    """Return the mean of KL(p1 || p2) and KL(p2 || p1) per pair of distributions, (V,)."""
     both_VZ: Tensor = (kl_divergence(first, second) + kl_divergence(second, first)) / 2
     return both_VZ.sum(1)
 
 
 def sampled_symmetric_kl(first: Normal, second: Normal, z1_VZ: Tensor, z2_VZ: Tensor) -> Tensor:
-    """Return its estimate from one draw of each distribution, (V,)."""
+    """Return an estimate of the symmetric KL from one draw per distribution, (V,)."""
     forth_VZ = _log_prob(first, z1_VZ) - _log_prob(second, z1_VZ)
     back_VZ = _log_prob(second, z2_VZ) - _log_prob(first, z2_VZ)
     return (forth_VZ + back_VZ).sum(1) / 2
 
 
 def contrastive(first_VZ: Tensor, second_VZ: Tensor, temperature: float) -> Term:
-    """Return InfoNCE on cosines, both ways: each view is to be told by its partner among the V (arXiv 1807.03748).
+    """Return InfoNCE on cosines, both ways: each view must find its partner among the V (arXiv 1807.03748).
 
-    The mutual information that it reports is at most log V.
+    The mutual information that it logs is at most log V.
     """
     cosine_VV = functional.normalize(first_VZ, dim=1) @ functional.normalize(second_VZ, dim=1).T
     target_V = torch.arange(len(cosine_VV), device=cosine_VV.device)
@@ -135,6 +135,6 @@ def contrastive(first_VZ: Tensor, second_VZ: Tensor, temperature: float) -> Term
     return Term(loss, {"mutual_information": math.log(len(cosine_VV)) + bound, "bound": bound})
 
 
-def _log_prob(one: Normal, z_VZ: Tensor) -> Tensor:
-    density_VZ: Tensor = one.log_prob(z_VZ)  # type: ignore[no-untyped-call]
+def _log_prob(distribution: Normal, z_VZ: Tensor) -> Tensor:
+    density_VZ: Tensor = distribution.log_prob(z_VZ)  # type: ignore[no-untyped-call]
     return density_VZ

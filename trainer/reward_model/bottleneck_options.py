@@ -1,4 +1,4 @@
-"""The settings of the multi-view information bottleneck; the paper leaves most of them open."""
+"""The settings of the multi-view information bottleneck, most of which the paper leaves open."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,8 +7,9 @@ from console.errors import InputError
 from console.ranges import Count, Positive, check_ranges
 
 MAX_WIDTH = 1024
-"""Federici et al.'s."""
+"""The width of Federici et al."""
 PER_FEATURE = 4
+"""The width per feature of a model that is too small for MAX_WIDTH."""
 Objective = Literal["mib", "mvi", "infomax", "contrastive"]
 
 
@@ -16,36 +17,37 @@ Objective = Literal["mib", "mvi", "infomax", "contrastive"]
 class BottleneckOptions:
     """How the policy's answers shape the reward model's representation (RLP-UML, arXiv 2403.19279).
 
-    A view is a prompt with one of the policy's answers; two views of one prompt are a positive. What the paper does not
-    say is filled in from Federici et al. (arXiv 2002.07017) where it can be.
+    A view is a prompt with one of the policy's answers. Two views of one prompt are a positive. Settings that the paper
+    does not give come from Federici et al. (arXiv 2002.07017) if they have them.
     """
 
     objective: Objective = "mib"
     """mib: -I(z1; z2) + SKL, RLP-UML's own. mvi: without SKL. infomax: -I(v; z). contrastive: InfoNCE on the same
-    positives (the paper's table 4 has all four; its contrastive one follows SwAV, whose even assignment to prototypes
-    needs thousands of views at once, so the plain loss stands here)."""
+    positives. The paper's table 4 has all four. Its contrastive objective follows SwAV, whose even assignment to
+    prototypes needs thousands of views at once, so the plain loss is used here."""
     weight: Positive = 0.5
-    """lambda, of this term beside the pairs' loss (the paper's)."""
+    """lambda, the weight of this term beside the pairs' loss (from the paper)."""
     position: Literal["last", "mean"] = "last"
-    """Whose final hidden state is a view's feature. last: the token that the reward is read from, so that the term
-    shapes what the reward sees. mean: of all tokens. The paper does not say."""
+    """Final hidden state that is a view's feature. last: that of the token the reward is read from, so that the term
+    shapes the reward's input. mean: the mean over all tokens. The paper does not say."""
     z_dim: Count = 64
-    """Numbers in z (Federici et al.'s)."""
+    """Dimensions of z (from Federici et al.)."""
     width: Count | None = None
-    """Of the hidden layers; the default is 1024 (Federici et al.'s), and 4 times the features of a smaller model."""
+    """Width of the hidden layers; the default is 1024 (from Federici et al.), or 4 times the features of a smaller
+    model."""
     divergence: Literal["analytic", "monte_carlo"] = "analytic"
-    """How SKL is computed. analytic: its closed form, without noise. monte_carlo: from z as drawn (Federici et al.)."""
+    """Computation of SKL. analytic: its closed form, without noise. monte_carlo: from drawn z (Federici et al.)."""
     negatives: Literal["roll", "all"] = "roll"
-    """What z2 is held against: the next prompt's z1 of the micro-batch (Federici et al.'s), or all other ones."""
+    """Negatives of z2. roll: the next prompt's z1 of the micro-batch (Federici et al.). all: every other prompt's."""
     learning_rate: Positive = 1e-4
-    """Of the encoder and the critic, which start from nothing (Federici et al.'s); the model has its own."""
+    """Learning rate of the encoder and the critic, which start from scratch (from Federici et al.)."""
     views_per_pair: Count = 1
-    """View pairs that each preference pair brings into its micro-batch: the mix of P and D. A micro-batch needs 2."""
+    """View pairs per preference pair in a micro-batch: the mix of P and D. A micro-batch needs 2 view pairs."""
     temperature: Positive = 0.1
-    """Of the cosines (contrastive; SwAV's)."""
+    """Temperature of the cosines in contrastive (from SwAV)."""
 
     def check(self, micro_batch_size: int) -> None:
-        """Raise InputError where a setting is out of range, or a micro-batch would have no negatives."""
+        """Raise InputError if a setting is out of range or a micro-batch would have no negatives."""
         check_ranges(self)
         if micro_batch_size * self.views_per_pair < 2:
             raise InputError(

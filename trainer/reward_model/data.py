@@ -1,4 +1,4 @@
-"""What a reward model is trained on: preference pairs and view pairs as tokens, and which of them are left out."""
+"""The training set of a reward model: preference pairs and view pairs as tokens, without those that do not fit."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,20 +10,22 @@ from engines.reward_model import chat_tokens
 from records import Pair, text_of
 from records.fields.messages import text_of_completion
 from records.keys import content_key
+from records.rows import text_of_completion
+from trainer.reward_model.columns import MARGIN, VIEWS, WEIGHT
+from trainer.reward_model.views import ViewPair
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from trainer.reward_model.views import ViewPair
-
-Row = dict[str, Any]
+Example = dict[str, Any]
+"""A row of the training set."""
 
 
 def held_out_split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
-    """Return the pairs to train on and those to measure on; all pairs of a prompt are on the same side.
+    """Return the pairs to train on and those to measure on. All pairs of a prompt are on the same side.
 
-    A prompt's side depends on its text and the seed, and on the order of the file only through the others' number.
-    Raises InputError for a share outside [0, 1), or where one side would have no prompt.
+    A prompt's side depends on its text, the seed and the other prompts, not on the order of the file. Raises InputError
+    for a share outside [0, 1), or if one side would have no prompt.
     """
     if not 0 <= share < 1:
         raise InputError(f"--held-out-share must be in [0, 1), not {share:g}")
@@ -41,7 +43,7 @@ def held_out_split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list
 
 
 def check_margins(pairs: Sequence[Pair]) -> None:
-    """Raise InputError where a pair lacks the margin that is asked for."""
+    """Raise InputError if a pair lacks the margin that --margins needs."""
     n_without = sum(pair.margin is None or not 0 <= pair.margin < float("inf") for pair in pairs)
     if n_without:
         raise InputError(
@@ -50,18 +52,16 @@ def check_margins(pairs: Sequence[Pair]) -> None:
         )
 
 
-def pair_rows(
+def pair_examples(
     tokenizer: "PreTrainedTokenizerBase", pairs: Sequence[Pair], max_length: int, *, margins: bool
-) -> list[Row]:
-    """Return the rows of the pairs that can be learnt from; what is left out is counted on stderr.
+) -> list[Example]:
+    """Return the examples of the pairs that can be learned from. The others are counted on stderr.
 
-    Left out is a pair with an empty answer, with two answers that are the same tokens, or with one over `max_length`:
-    the end of a cut answer is not the answer that was ranked. Raises TrainingError where none is left.
+    A pair is left out if an answer is empty, if both answers are the same tokens, or if one is over `max_length`,
+    because a cut answer is not the answer that was ranked. Raises TrainingError if none is left.
     """
-    from trainer.reward_model.trainer import MARGIN, WEIGHT
-
     weighted = len({pair.weight for pair in pairs}) > 1
-    rows: list[Row] = []
+    examples: list[Example] = []
     left_out: Counter[str] = Counter()
     for pair in pairs:
         answers = [text_of_completion(answer) for answer in (pair.chosen, pair.rejected)]
@@ -69,57 +69,59 @@ def pair_rows(
         if reason := _flaw(answers, chosen, rejected, max_length):
             left_out[reason] += 1
             continue
-        row: Row = {
+        example: Example = {
             "prompt": text_of(pair.prompt),
             "chosen": answers[0],
-            "prompt_ids": [],  # they are in chosen_ids; trainer.training.watch finds an example by both
+            "prompt_ids": [],  # part of chosen_ids, because trainer.training.watch finds an example by both
             "chosen_ids": chosen,
             "rejected_ids": rejected,
         }
         extra = {WEIGHT: float(pair.weight)} if weighted else {}
         extra |= {MARGIN: float(pair.margin)} if margins and pair.margin is not None else {}
-        rows.append(row | extra)
+        examples.append(example | extra)
     for reason, n in left_out.most_common():
         say(f"{n} of {len(pairs)} pairs left out: {reason}")
-    if not rows:
+    if not examples:
         raise TrainingError(f"no preference pair to train on: {left_out.most_common(1)[0][0]}")
-    if weighted and not any(row[WEIGHT] for row in rows):
+    if weighted and not any(example[WEIGHT] for example in examples):
         raise TrainingError("the weight of every usable preference pair is 0: there is nothing to train on")
-    return rows
+    return examples
 
 
 def with_views(
-    tokenizer: "PreTrainedTokenizerBase", rows: list[Row], samples: "Sequence[ViewPair]", n_each: int, max_length: int
-) -> list[Row]:
-    """Return `rows`, each with the next `n_each` view pairs, from the first again where there are too few.
+    tokenizer: "PreTrainedTokenizerBase",
+    examples: list[Example],
+    samples: Sequence[ViewPair],
+    n_each: int,
+    max_length: int,
+) -> list[Example]:
+    """Return `examples`, each with the next `n_each` view pairs. If there are too few, they are used again in order.
 
-    Left out, and counted on stderr, are view pairs over `max_length`. Raises TrainingError where fewer than 2 are left.
+    View pairs over `max_length` are left out and counted on stderr. Raises TrainingError if fewer than 2 are left.
     """
-    from trainer.reward_model.trainer import VIEWS
-
-    views = [[chat_tokens(tokenizer, one.prompt, one.response) for one in pair] for pair in samples]
+    views = [[chat_tokens(tokenizer, view.prompt, view.response) for view in pair] for pair in samples]
     fitting = [pair for pair in views if all(len(tokens) <= max_length for tokens in pair)]
     if n_long := len(views) - len(fitting):
         say(f"{n_long} of {len(views)} view pairs left out: over max_length ({max_length} tokens)")
     if len(fitting) < 2:
         raise TrainingError(f"{len(fitting)} view pairs of the policy's answers to learn from, and 2 are the least")
-    n_needed = len(rows) * n_each
+    n_needed = len(examples) * n_each
     if n_needed != len(fitting):
-        say(f"{n_needed} view pairs are seen an epoch, of {len(fitting)}")
+        say(f"{n_needed} view pairs are used per epoch, of {len(fitting)}")
     dealt = [fitting[place % len(fitting)] for place in range(n_needed)]
-    return [row | {VIEWS: dealt[place * n_each : (place + 1) * n_each]} for place, row in enumerate(rows)]
+    return [example | {VIEWS: dealt[n * n_each : (n + 1) * n_each]} for n, example in enumerate(examples)]
 
 
-def set_padding(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[Row]) -> None:
-    """Give the tokenizer a padding token that ends none of the rows, and right padding.
+def set_padding(tokenizer: "PreTrainedTokenizerBase", examples: Sequence[Example]) -> None:
+    """Give the tokenizer right padding and a padding token that no example ends with.
 
-    A sequence classifier reads the last token that is not the padding token: where the template closes with it, as
-    where a tokenizer without one pads with its end-of-text token, the reward would be read a token too early. Raises
-    InputError where there is no such token.
+    A sequence classifier reads the reward at the last token that is not the padding token. If the template closes with
+    that token, for example because a tokenizer without one pads with its end-of-text token, the reward would be read a
+    token too early. Raises InputError if there is no such token.
     """
-    endings = {row[name][-1] for row in rows for name in ("chosen_ids", "rejected_ids")}
-    known = [tokenizer.pad_token, tokenizer.eos_token, tokenizer.unk_token, *tokenizer.all_special_tokens]
-    for token in known:
+    endings = {example[name][-1] for example in examples for name in ("chosen_ids", "rejected_ids")}
+    candidates = [tokenizer.pad_token, tokenizer.eos_token, tokenizer.unk_token, *tokenizer.all_special_tokens]
+    for token in candidates:
         if token is not None and tokenizer.convert_tokens_to_ids(token) not in endings:
             tokenizer.pad_token, tokenizer.padding_side = token, "right"
             return

@@ -1,25 +1,34 @@
 """The settings of a reward model's training."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from console.errors import InputError
 from console.ranges import Count, Positive, Share
-from trainer.training.options import TrainingOptions
-
-if TYPE_CHECKING:
-    pass
+from trainer.reward_model.bottleneck_options import BottleneckOptions
+from trainer.training.options import TrainingOptions, check_options
+from trainer.training.processes import is_sharded
 
 
 @dataclass(frozen=True)
 class RewardOptions(TrainingOptions):
-    """How to train; the defaults are AlpacaFarm's, but for the cosine, which falls to a tenth as all here do."""
+    """Settings of the training. The defaults are AlpacaFarm's, except that the cosine falls to a tenth as all here."""
 
     learning_rate: Positive = 3e-6
     max_length: Count = 512
-    """Tokens of prompt and answer; a pair with a longer one is left out and counted."""
+    """Tokens of prompt and answer. A pair with a longer answer is left out and counted."""
     warmup_share: Share = 0.03
     margins: bool = False
-    """Ask each pair's reward to differ by its `margin` at least: -log sigmoid(r(yw) - r(yl) - m)."""
+    """Require each pair's rewards to differ by at least its `margin`: -log sigmoid(r(yw) - r(yl) - m)."""
     head: Literal["zero", "random"] = "zero"
-    """The weights that the reward is read with, at the start. zero: every reward is 0, whatever the seed. random: as
-    AlpacaFarm has them, uniform in +-1/sqrt(features); of its head the bias only is zero, and here there is none."""
+    """Initial weights of the reward head. zero: every reward is 0, whatever the seed. random: uniform in
+    +-1/sqrt(features), as in AlpacaFarm, which sets only the bias of its head to zero. This head has no bias."""
+
+
+def check_reward_options(options: RewardOptions, bottleneck: BottleneckOptions | None) -> None:
+    """Raise InputError if a setting of a reward model's training is out of range or its weights are sharded."""
+    check_options(options)
+    if is_sharded():
+        raise InputError("a reward model is trained on whole copies of its weights; use a file without FSDP")
+    if bottleneck is not None:
+        bottleneck.check(options.micro_batch_size)

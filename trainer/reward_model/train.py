@@ -2,88 +2,78 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import torch
+from datasets import Dataset
+from transformers import AutoModelForSequenceClassification
+from trl import RewardConfig
 
 from console.errors import InputError
+from engines.chat.template import load_tokenizer
+from engines.reward_model import is_reward_model
+from records import Pair
+from records.keys import derived_seed
 from trainer.preference.command import check_pairs
 from trainer.reward_model.bottleneck_options import BottleneckOptions
-from trainer.training.fit import Trained
-from trainer.training.options import check_options
-from trainer.training.processes import is_sharded
-
-if TYPE_CHECKING:
-    from records import Pair
-    from trainer.reward_model.views import ViewPair
-    from trainer.training.checkpoints import Checkpoints
-from trainer.reward_model.options import RewardOptions
+from trainer.reward_model.data import check_margins, pair_examples, set_padding, with_views
+from trainer.reward_model.options import RewardOptions, check_reward_options
+from trainer.reward_model.trainer import JointRewardTrainer
+from trainer.reward_model.views import ViewPair
+from trainer.training.checkpoints import Checkpoints
+from trainer.training.fit import fit, trainer_settings
+from trainer.training.lengths import Lengths, n_cut_off
+from trainer.training.outcome import Trained, work_of
 
 
 def train_reward_model(
     parent: Path,
     out: Path,
-    pairs: "Sequence[Pair]",
+    pairs: Sequence[Pair],
     options: RewardOptions,
     seed: int,
     title: str = "reward model",
     *,
-    samples: "Sequence[ViewPair] | None" = None,
+    samples: Sequence[ViewPair] | None = None,
     bottleneck: BottleneckOptions | None = None,
-    checkpoints: "Checkpoints | None" = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Trained:
     """Train a reward model from the model in `parent` on `pairs` and save it in `out`.
 
-    The loss is in `trainer.reward_model.trainer`; with equal weights and no bottleneck it is TRL's own. With `samples`,
-    two answers of the policy to a prompt each, `bottleneck` says how they shape the representation. Raises InputError
-    for a bad setting or pairs that lack what it needs, TrainingError where there is nothing to train on or the loss is
-    not a number.
+    The loss is in `trainer.reward_model.trainer`. With equal weights and no bottleneck it is TRL's own. `samples` are
+    pairs of the policy's answers to one prompt, and `bottleneck` says how they shape the representation. Raises
+    InputError for a bad setting or pairs that lack a value it needs, TrainingError if there is nothing to train on or
+    the loss is not a number.
     """
     check_reward_options(options, bottleneck)
     if (samples is None) != (bottleneck is None):
         raise InputError("the policy's samples and the bottleneck's options go together: give both or neither")
     check_pairs(pairs)
     if options.margins:
-        from trainer.reward_model.data import check_margins
-
         check_margins(pairs)
-    from datasets import Dataset
-    from trl import RewardConfig
-
-    from engines.chat.template import load_tokenizer
-    from trainer.reward_model.data import pair_rows, set_padding, with_views
-    from trainer.reward_model.trainer import JointRewardTrainer
-    from trainer.training.fit import fit, trainer_settings
-    from trainer.training.lengths import Lengths, n_cut_off
-    from trainer.training.resume import work_of
-
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     if tokenizer.chat_template is None:
         raise InputError(f"{parent}: its tokenizer has no chat template; use an instruction-tuned model")
-    rows = pair_rows(tokenizer, pairs, options.max_length, margins=options.margins)
-    set_padding(tokenizer, rows)
+    examples = pair_examples(tokenizer, pairs, options.max_length, margins=options.margins)
+    set_padding(tokenizer, examples)
     if samples is not None and bottleneck is not None:
-        rows = with_views(tokenizer, rows, samples, bottleneck.views_per_pair, options.max_length)
+        examples = with_views(tokenizer, examples, samples, bottleneck.views_per_pair, options.max_length)
     trainer = JointRewardTrainer(
         load_classifier(parent, options.head, seed),
         args=RewardConfig(**trainer_settings(options, work_of(out), seed)),
-        train_dataset=Dataset.from_list(rows),
+        train_dataset=Dataset.from_list(examples),
         processing_class=tokenizer,
         bottleneck=bottleneck,
     )
-    lengths = Lengths(len(pairs) - len(rows), n_cut_off(pairs, title))
+    lengths = Lengths(len(pairs) - len(examples), n_cut_off(pairs, title))
     return fit(trainer, out, title, checkpoints, options, trainer.bottleneck, lengths)
 
 
 def load_classifier(parent: Path, head: Literal["zero", "random"], seed: int) -> Any:
     """Return the model in `parent` as a sequence classifier with one label, in float32, ready to train.
 
-    A language model gets a new head; a reward model keeps its own. Raises InputError for another architecture.
+    A language model gets a new head, and a reward model keeps its own. Raises InputError for another architecture.
     """
-    import torch
-    from transformers import AutoModelForSequenceClassification
-
-    from engines.reward_model import is_reward_model
-    from records.keys import derived_seed
-
     model = AutoModelForSequenceClassification.from_pretrained(
         parent, num_labels=1, dtype=torch.float32, use_safetensors=True
     )
@@ -95,12 +85,3 @@ def load_classifier(parent: Path, head: Literal["zero", "random"], seed: int) ->
         generator = torch.Generator().manual_seed(derived_seed(seed, "reward head"))
         torch.nn.init.uniform_(weight, -width, width, generator=generator)
     return model
-
-
-def check_reward_options(options: RewardOptions, bottleneck: BottleneckOptions | None) -> None:
-    """Raise InputError if a setting of a reward model's training is out of range or its weights are sharded."""
-    check_options(options)
-    if is_sharded():
-        raise InputError("a reward model is trained on whole copies of its weights; use a file without FSDP")
-    if bottleneck is not None:
-        bottleneck.check(options.micro_batch_size)

@@ -1,15 +1,16 @@
-"""TRL's RewardTrainer with a weight for each pair, and with a term on the representation of the policy's answers.
+"""TRL's RewardTrainer with a weight per pair and a loss term on the representation of the policy's answers.
 
 With the reward r of the last token, the loss of a pair is (Bradley and Terry 1952; Llama 2, arXiv 2307.09288, eq. 2)
 
     -w log sigmoid(r(yw) - r(yl) - m)
 
-w: the pair's weight over the mean weight of the training set. m: its margin, which TRL knows. To the mean over a
-micro-batch comes lambda L_M of the view pairs that its pairs bring along (trainer.reward_model.bottleneck; RLP, eq. 1).
+w: the pair's weight over the mean weight of the training set. m: its margin, which TRL supports. The mean over a
+micro-batch gets lambda L_M of the view pairs of its pairs added (trainer.reward_model.bottleneck; RLP, eq. 1).
 """
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import fmean
 from types import SimpleNamespace
 from typing import Any
@@ -22,19 +23,32 @@ from trl import RewardTrainer
 
 from trainer.reward_model.bottleneck import Bottleneck
 from trainer.reward_model.bottleneck_options import BottleneckOptions
+from trainer.reward_model.columns import MARGIN, VIEWS, WEIGHT
+from trainer.training.trl_internals import ForwardSpy
 
-WEIGHT, MARGIN, VIEWS = "pair_weight", "margin", "views"
-"""The columns of a training set that may be there: a number, a number, and a list of view pairs, as tokens."""
 VIEW_IDS, VIEW_MASK = "view_ids", "view_mask"
+"""The inputs of a batch that hold the tokens of its view pairs."""
 RECENT = 64
-"""Micro-batches that a figure of the term is the mean of: one alone says little."""
+"""Micro-batches that a logged figure of the term is averaged over, because one alone is noisy."""
+
+Collate = Callable[[list[dict[str, Any]]], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class JointOutputs:
+    """The outputs of one forward pass over R rows of pairs and V view pairs."""
+
+    logits: Tensor
+    """Rewards of the pairs' rows, (R, 1)."""
+    features: Tensor | None = None
+    """Features of the views' rows, (2 V, D). None if the batch has no views."""
 
 
 class JointRewardTrainer(RewardTrainer):  # type: ignore[misc]
     """A RewardTrainer whose training set may have the columns WEIGHT and, with a bottleneck, VIEWS.
 
-    With neither it is the stock trainer and runs nothing of its own. The bottleneck's nets learn beside the model, at a
-    rate of their own, and are no part of what is saved.
+    With neither it is TRL's own trainer. The bottleneck's nets learn beside the model at their own learning rate and
+    are not saved.
     """
 
     def __init__(self, *args: Any, bottleneck: BottleneckOptions | None = None, **kwargs: Any) -> None:
@@ -48,15 +62,16 @@ class JointRewardTrainer(RewardTrainer):  # type: ignore[misc]
             self.bottleneck = Bottleneck(n_features, bottleneck).to(self.accelerator.device)
             self.add_callback(_Heads(self))
         if weighted or self.bottleneck is not None:
-            collate: Callable[[list[dict[str, Any]]], dict[str, Any]] = self.data_collator
+            collate: Collate = self.data_collator
             self.data_collator: Any = _with_extras(collate)
 
     def _set_signature_columns_if_needed(self) -> None:
+        # transformers drops the columns of a training set that are not listed here
         super()._set_signature_columns_if_needed()
         self._signature_columns += [name for name in (WEIGHT, VIEWS) if name not in self._signature_columns]
 
     def create_optimizer(self, model: Any = None) -> Any:
-        """Return TRL's optimiser, which also has the bottleneck's parameters."""
+        """Return TRL's optimiser with the bottleneck's parameters added."""
         created = self.optimizer is None
         optimizer = super().create_optimizer(model)
         if created and self.bottleneck is not None:
@@ -67,41 +82,40 @@ class JointRewardTrainer(RewardTrainer):  # type: ignore[misc]
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Return the loss of a micro-batch: TRL's own where nothing is added to it."""
+        """Return the loss of a micro-batch: TRL's own if there are neither weights nor views."""
         weight_B, views = inputs.pop(WEIGHT, None), (inputs.pop(VIEW_IDS, None), inputs.pop(VIEW_MASK, None))
         if weight_B is None and self.bottleneck is None:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        seen: dict[str, Any] = {}
 
-        def watched(input_ids: Tensor, attention_mask: Tensor, **_: Any) -> Any:
-            seen["logits"], seen["features"] = self._forward(model, input_ids, attention_mask, *views)
-            return SimpleNamespace(logits=seen["logits"])
+        def forward(input_ids: Tensor, attention_mask: Tensor, **_: Any) -> JointOutputs:
+            return self._forward(model, input_ids, attention_mask, *views)
 
-        loss = super().compute_loss(watched, inputs, return_outputs, num_items_in_batch)  # and all of TRL's metrics
+        spy = ForwardSpy(model, forward, lambda joint: SimpleNamespace(logits=joint.logits))
+        loss = super().compute_loss(spy, inputs, return_outputs, num_items_in_batch)  # for TRL's metrics
         loss, outputs = loss if return_outputs else (loss, None)
         if weight_B is not None:
-            loss = reward_loss(seen["logits"][:, 0], inputs.get(MARGIN), weight_B, self.mean_weight)
-        if seen["features"] is not None:
-            loss = loss + self._term(*seen["features"].chunk(2))
+            loss = reward_loss(spy.outputs.logits[:, 0], inputs.get(MARGIN), weight_B, self.mean_weight)
+        if spy.outputs.features is not None:
+            loss = loss + self._term(*spy.outputs.features.chunk(2))
         return (loss, outputs) if return_outputs else loss
 
     def _forward(
         self, model: Any, ids: Tensor, mask: Tensor, view_ids: Tensor | None, view_mask: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Return the rewards of the pairs' rows, (R, 1), and the features of the views' rows, in one forward pass."""
+    ) -> JointOutputs:
+        """Run the rows of the pairs and of the views through the model in one pass."""
         if view_ids is None or view_mask is None:
-            return model(input_ids=ids, attention_mask=mask, use_cache=False).logits, None
+            return JointOutputs(model(input_ids=ids, attention_mask=mask, use_cache=False).logits)
         width, filler = max(ids.shape[1], view_ids.shape[1]), self.processing_class.pad_token_id
-        ids_RL = torch.cat([_widened(one, width, filler) for one in (ids, view_ids)])
-        mask_RL = torch.cat([_widened(one, width, 0) for one in (mask, view_mask)])
+        ids_RL = torch.cat([_widened(rows_RL, width, filler) for rows_RL in (ids, view_ids)])
+        mask_RL = torch.cat([_widened(rows_RL, width, 0) for rows_RL in (mask, view_mask)])
         outputs = model(input_ids=ids_RL, attention_mask=mask_RL, use_cache=False, output_hidden_states=True)
         assert self.bottleneck is not None
-        n_pair_rows, position = len(ids), self.bottleneck.options.position
-        hidden_RLD, mask_RL = outputs.hidden_states[-1][n_pair_rows:], mask_RL[n_pair_rows:]
-        return outputs.logits[:n_pair_rows], features(hidden_RLD, mask_RL, position)
+        n, position = len(ids), self.bottleneck.options.position
+        hidden_RLD = outputs.hidden_states[-1]
+        return JointOutputs(outputs.logits[:n], features(hidden_RLD[n:], mask_RL[n:], position))
 
     def _term(self, first_VD: Tensor, second_VD: Tensor) -> Tensor | float:
-        """Return lambda L_M, and 0 for the one view pair of a last, small micro-batch: it has no negatives."""
+        """Return lambda L_M, or 0 for a last micro-batch with a single view pair, which has no negatives."""
         assert self.bottleneck is not None
         if len(first_VD) < 2:
             return 0.0
@@ -115,16 +129,16 @@ class JointRewardTrainer(RewardTrainer):  # type: ignore[misc]
 
 
 def reward_loss(reward_R: Tensor, margin_B: Tensor | None, weight_B: Tensor, mean_weight: float) -> Tensor:
-    """Return the mean loss of B pairs from R = 2 B rewards: those of the chosen answers, then of the rejected ones."""
+    """Return the mean loss of B pairs from R = 2 B rewards, first of the chosen answers, then of the rejected ones."""
     chosen_B, rejected_B = reward_R.chunk(2)
     gap_B = chosen_B - rejected_B if margin_B is None else chosen_B - rejected_B - margin_B
     return (-functional.logsigmoid(gap_B) * weight_B / mean_weight).mean()
 
 
 def features(hidden_RLD: Tensor, mask_RL: Tensor, position: str) -> Tensor:
-    """Return a feature of each row, (R, D), in float32: its last token's hidden state, or the mean of all its tokens.
+    """Return a feature vector per row, (R, D), in float32: the last token's hidden state or the mean over all tokens.
 
-    The rows are padded on the right; `mask_RL` is 1 at their tokens.
+    The rows are padded on the right. `mask_RL` is 1 at their tokens.
     """
     n_tokens_R = mask_RL.sum(1)
     if position == "last":
@@ -133,19 +147,24 @@ def features(hidden_RLD: Tensor, mask_RL: Tensor, position: str) -> Tensor:
 
 
 class _Heads(TrainerCallback):  # type: ignore[misc]
-    """Does for the bottleneck what the trainer does for its model: one gradient on all processes, cleared each step."""
+    """Averages the bottleneck's gradients over the processes and clears them each step.
+
+    The trainer does the same for its model, but it does not know of the bottleneck.
+    """
 
     def __init__(self, trainer: JointRewardTrainer) -> None:
         self.trainer = trainer
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Average the gradients."""
         if self.trainer.accelerator.num_processes == 1:
             return
-        for parameter in self._parameters():  # all processes must take part, also one that had no view pairs
+        for parameter in self._parameters():  # a process without view pairs must take part too
             grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             parameter.grad = self.trainer.accelerator.reduce(grad, reduction="mean")
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Clear the gradients."""
         for parameter in self._parameters():
             parameter.grad = None
 
@@ -153,7 +172,7 @@ class _Heads(TrainerCallback):  # type: ignore[misc]
         return [] if self.trainer.bottleneck is None else list(self.trainer.bottleneck.parameters())
 
 
-def _with_extras(collate: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> Any:
+def _with_extras(collate: Collate) -> Collate:
     def collated(examples: list[dict[str, Any]]) -> dict[str, Any]:
         batch = collate(examples)
         if WEIGHT in examples[0]:

@@ -1,4 +1,4 @@
-"""Two views of a prompt: two of the policy's answers to it, drawn from all that it gave."""
+"""Draws the two views of a prompt: two of the policy's answers to it."""
 
 from collections.abc import Sequence
 from random import Random
@@ -10,10 +10,10 @@ ViewPair = tuple[Response, Response]
 
 
 def view_pairs(responses: Sequence[Response], seed: int) -> list[ViewPair]:
-    """Return different answers to one prompt two by two, each answer at most once (RLP, arXiv 2403.19279).
+    """Return pairs of different answers to one prompt, each answer used at most once (RLP, arXiv 2403.19279).
 
-    The first two of every prompt come first, then the next two, so that neighbours are of different prompts. A prompt
-    with one answer, or the same one all over, has none. The order of the responses does not matter.
+    The first pair of every prompt comes first, then the second pairs, so that neighbours have different prompts. A
+    prompt with fewer than two different answers has no pair. The order of the responses does not matter.
     """
     answers: dict[str, dict[str, Response]] = {}
     for response in responses:
@@ -23,6 +23,6 @@ def view_pairs(responses: Sequence[Response], seed: int) -> list[ViewPair]:
     for prompt, by_text in answers.items():
         texts = sorted(by_text)
         Random(derived_seed(seed, "views", prompt)).shuffle(texts)
-        for turn, (one, other) in enumerate(zip(texts[::2], texts[1::2], strict=False)):
-            drawn.append((turn, derived_seed(seed, "view order", prompt), (by_text[one], by_text[other])))
-    return [pair for _, _, pair in sorted(drawn, key=lambda one: one[:2])]
+        for turn, (first, second) in enumerate(zip(texts[::2], texts[1::2], strict=False)):
+            drawn.append((turn, derived_seed(seed, "view order", prompt), (by_text[first], by_text[second])))
+    return [pair for _, _, pair in sorted(drawn, key=lambda entry: entry[:2])]

@@ -1,65 +1,27 @@
-"""Retrain the reward model on what the policy writes, and optimise again (Reward Learning on Policy, arXiv 2403.19279).
+"""Retrain the reward model on the policy's answers and optimise again (Reward Learning on Policy, arXiv 2403.19279).
 
 python -m trainer.rlp --config recipes/rlp_demo.toml
 python -m trainer.rlp --config recipes/rlp_demo.toml --name uml --rlp.method uml
 python -m trainer.rlp --config recipes/rlp_spg.toml --synthetic.method rlaif --name rlaif
 python -m trainer.rlp --config recipes/rlp_spg.toml --dry-run
 
-iter0 is the base model and iter1 its fine-tuning, with a reward model learnt from labelled pairs of its answers. iter2
-is PPO on that. iter3 retrains the reward model with iter2's answers to the same prompts, and is PPO from iter1 on that.
-Stopped anywhere and started again, the same command goes on where it was.
+iter0 is the base model and iter1 its fine-tuning, with a reward model trained on labelled pairs of its answers. iter2
+is PPO on that reward model. iter3 retrains the reward model with iter2's answers to the same prompts, and is PPO from
+iter1 on the retrained one. An interrupted run resumes when the same command is started again.
 """
 
 from console.again import starts_again
-from console.command import run as run_command
-from records.runs import named_run
-from trainer.rlp.recipe import Config, check
+from console.command import run
+from trainer.rlp.recipe import Config
 
 
 @starts_again
 def main(config: Config) -> None:
     """Make the three iterations, measure them on held-out prompts, and print the tables."""
-    check(config)
-    run = named_run(config.name)
-    from engines.models import resolve_model
-    from engines.options import check_engine
-    from records import Store
-    from records.runs import link_base_model
-    from trainer.rlp.measure import evaluate
-    from trainer.rlp.report import print_plan, print_report
-    from trainer.rlp.splits import deal, shown_prompts
-    from trainer.rlp.stages import STAGES
-    from trainer.run.eval_integrity import check_eval_hashes, write_eval_hashes
-    from trainer.run.integrity import check_hashes, write_hashes
-    from trainer.run.ledger import LedgerLine, claim_run, remove_run_leftovers, set_aside_run
-    from trainer.seeds.reading import ift_chats, seed_prompts
+    from trainer.rlp.iterations import run_rlp
 
-    chats = ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict)
-    split = deal(seed_prompts(config.seeds.prompts, strict=config.strict), shown_prompts(chats, config), config)
-    if config.dry_run:
-        check_engine(config.engine)
-        print_plan(run, split, len(chats), config)
-        return
-    known = run.model(0).exists() and not config.fresh  # an iterN of the newest run may mean another one by now
-    base = run.model(0) if known else resolve_model(config.engine.model, config.engine.run)
-    if config.fresh:
-        set_aside_run(run)
-    with Store(run.ledger, LedgerLine) as ledger:  # its lock keeps a second process out of the run
-        remove_run_leftovers(run)
-        claim_run(run, config)
-        check_eval_hashes(run)
-        link_base_model(run, base)
-        for number, stage in STAGES.items():
-            if f"iter{number}" in ledger:
-                check_hashes(run, number)
-                continue
-            made = stage(run, split, config)
-            write_hashes(run, number)
-            ledger.append(made)
-        evaluation = evaluate(run, split.held_out, config)
-        write_eval_hashes(run)
-        print_report(run, config, list(ledger.latest()), evaluation)
+    run_rlp(config)
 
 
 if __name__ == "__main__":
-    run_command(Config, main, "python -m trainer.rlp")
+    run(Config, main, "python -m trainer.rlp")

@@ -1,6 +1,6 @@
-"""What the two reward models learn from: labelled pairs of the SFT model's answers, and the policy's own answers.
+"""Gathers the data of the two reward models: labelled pairs of the SFT model's answers, and the policy's own answers.
 
-Each function reads files and writes a file, so a run goes on where it was stopped; what is learnt from is written last.
+Each function reads files and writes a file, so an interrupted run resumes. The training data are written last.
 """
 
 import gc
@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -31,12 +30,10 @@ from trainer.rlp.recipe import Config, EvalOptions, PreferenceOptions, SampleOpt
 from trainer.rlp.splits import given_pairs
 from trainer.rlp.synthetic import synthetic_pairs
 from trainer.run.integrity import REWARD_MODEL
-
-if TYPE_CHECKING:
-    from engines.local.transformers_engine import TransformersEngine
+from trainer.run.models import open_model
 
 COUNTS = "counts.json"
-"""What became of the prompts of iter3; it is written last."""
+"""The outcomes of iter3's prompts. It is written last."""
 
 
 class View(Row, frozen=True, kw_only=True):
@@ -47,15 +44,6 @@ class View(Row, frozen=True, kw_only=True):
     second: str
 
 
-def load_model(run: Run, number: int, config: Config) -> "TransformersEngine":
-    """Return an engine with the model of iteration `number`, under the name `iterN`."""
-    from engines.local.transformers_engine import TransformersEngine
-
-    options = config.engine
-    folder, name = run.model(number), f"iter{number}"
-    return TransformersEngine.load(folder, name, options.batch_size, options.chat_template_kwargs)
-
-
 def load_reward_model(run: Run, number: int, config: Config) -> RewardModel:
     """Return the reward model of iteration `number`."""
     folder = run.iteration(number) / REWARD_MODEL
@@ -63,7 +51,7 @@ def load_reward_model(run: Run, number: int, config: Config) -> RewardModel:
 
 
 def open_annotator(run: Run, config: Config) -> Judge:
-    """Return the judge that labels pairs; where it is an iteration, it is one of this run."""
+    """Return the judge that labels pairs. If it is an iteration, it is one of this run."""
     engine = replace(config.annotator.engine, run=config.annotator.engine.run or str(run.folder))
     return open_judge(open_engine(engine), config.annotator.judge, config.seed)
 
@@ -74,14 +62,14 @@ def labels_of(comparisons: Sequence[Comparison], config: Config) -> list[Pair]:
 
 
 def sampling_of(options: PreferenceOptions | SampleOptions | EvalOptions) -> Sampling:
-    """Return how answers are drawn."""
+    """Return the sampling settings of the answers."""
     return Sampling(options.max_new_tokens, options.temperature, options.top_p)
 
 
 def gather_preferences(run: Run, prompts: Sequence[Prompt], config: Config) -> None:
-    """Write D to iter1/pairs.jsonl: the pairs to learn, some turned round as noise, then the held-out ones as they are.
+    """Write D to iter1/pairs.jsonl: the pairs to learn, some flipped as noise, then the held-out ones unchanged.
 
-    Raises JudgeError where the annotator has too few verdicts, TrainingError where it prefers no answer to another.
+    Raises JudgeError if the annotator has too few verdicts, TrainingError if it prefers no answer.
     """
     options, path = config.preferences, run.iteration(1) / "pairs.jsonl"
     if path.exists():
@@ -92,27 +80,27 @@ def gather_preferences(run: Run, prompts: Sequence[Prompt], config: Config) -> N
 
 
 def preferences_of(run: Run, config: Config) -> tuple[list[Pair], list[Pair]]:
-    """Return the preferences to learn from and the held-out ones, as they are stored."""
+    """Return the stored preferences: those to learn from and the held-out ones."""
     pairs = list(read_rows(run.iteration(1) / "pairs.jsonl", Pair))
     return held_out_split(pairs, config.preferences.held_out_share, config.seed)
 
 
 def preference_counts(run: Run, config: Config) -> dict[str, int]:
-    """Return what became of the prompts; answers that are missing or the same leave a prompt without a comparison."""
+    """Return the outcomes of the prompts. Missing or identical answers leave a prompt without a comparison."""
     learnt, held_out = preferences_of(run, config)
     counts = {"pairs": len(learnt) + len(held_out), "held_out": len(held_out), "flipped": n_turned_round(learnt)}
     if config.preferences.file is not None:
         return counts
     rows = latest(read_rows(run.iteration(1) / "comparisons.jsonl", Comparison))
-    n_prompts, n_null = config.preferences.prompts, sum(row.winner is None for row in rows)
+    n_prompts, n_null = config.preferences.prompts, sum(comparison.winner is None for comparison in rows)
     n_tied = len(rows) - n_null - len(learnt) - len(held_out)
     return {"prompts": n_prompts, "not_compared": n_prompts - len(rows), "tied": n_tied, "unparsed": n_null} | counts
 
 
 def gather_on_policy(run: Run, prompts: Sequence[Prompt], config: Config) -> dict[str, int]:
-    """Let iter2 answer, reward its answers with the first reward model, make of them what is learnt; return the counts.
+    """Sample iter2, score its answers with the first reward model, make training data of them, and return the counts.
 
-    Raises JudgeError where too few answers have a reward, TrainingError where nothing can be learnt from them.
+    Raises JudgeError if too few answers have a reward, TrainingError if nothing can be learnt from them.
     """
     folder = run.iteration(3)
     if not (folder / COUNTS).exists():
@@ -123,15 +111,15 @@ def gather_on_policy(run: Run, prompts: Sequence[Prompt], config: Config) -> dic
 
 
 def views_of(run: Run) -> list[ViewPair]:
-    """Return the view pairs of iter3, as they are stored."""
+    """Return the stored view pairs of iter3."""
     folder = run.iteration(3)
-    by_id = {row.id: row for row in read_rows(folder / "responses.jsonl", Response)}
-    return [(by_id[row.first], by_id[row.second]) for row in read_rows(folder / "views.jsonl", View)]
+    by_id = {response.id: response for response in read_rows(folder / "responses.jsonl", Response)}
+    return [(by_id[view.first], by_id[view.second]) for view in read_rows(folder / "views.jsonl", View)]
 
 
 def _annotated(run: Run, prompts: Sequence[Prompt], config: Config) -> list[Pair]:
     folder = run.iteration(1)
-    engine = load_model(run, 1, config)
+    engine = open_model(run, 1, config.engine)
     with Store(folder / "responses.jsonl", Response) as store:
         sampling = sampling_of(config.preferences)
         answers = answer_into(store, engine, prompts, sampling, n=2, seed=config.seed, title="iter1 answers")
@@ -140,7 +128,7 @@ def _annotated(run: Run, prompts: Sequence[Prompt], config: Config) -> list[Pair
     contests = contests_of(answers)
     with Store(folder / "comparisons.jsonl", Comparison, keep=both_orders_answered) as comparisons:
         rows = compare_into(comparisons, open_annotator(run, config), contests, "iter1 annotator")
-    reasons = Counter(row.error or "unknown" for row in rows if row.winner is None)
+    reasons = Counter(comparison.error or "unknown" for comparison in rows if comparison.winner is None)
     how = config.annotator.judge
     require_coverage(len(rows) - reasons.total(), len(rows), reasons, how.min_coverage, how.read)
     pairs = labels_of(rows, config)
@@ -154,7 +142,7 @@ def _annotated(run: Run, prompts: Sequence[Prompt], config: Config) -> list[Pair
 
 def _sampled(run: Run, prompts: Sequence[Prompt], config: Config) -> list[Response]:
     folder, options = run.iteration(3), config.samples
-    engine = load_model(run, 2, config)
+    engine = open_model(run, 2, config.engine)
     with Store(folder / "responses.jsonl", Response) as store:
         sampling = sampling_of(options)
         responses = answer_into(
@@ -169,15 +157,15 @@ def _sampled(run: Run, prompts: Sequence[Prompt], config: Config) -> list[Respon
 
 
 def _views(folder: Path, responses: list[Response], config: Config) -> dict[str, int]:
-    found = view_pairs(responses, config.seed)
-    write_rows(folder / "views.jsonl", [View(prompt_id=a.prompt_id, first=a.id, second=b.id) for a, b in found])
-    return {"views": len(found)}
+    views = view_pairs(responses, config.seed)
+    write_rows(folder / "views.jsonl", [View(prompt_id=a.prompt_id, first=a.id, second=b.id) for a, b in views])
+    return {"views": len(views)}
 
 
 def _pairs(run: Run, config: Config) -> dict[str, int]:
     folder, options = run.iteration(3), config.synthetic
     counts = synthetic_pairs(
-        folder / "judgments.jsonl", folder, options, config.seed, lambda: load_model(run, 2, config)
+        folder / "judgments.jsonl", folder, options, config.seed, lambda: open_model(run, 2, config.engine)
     )
     n, n_failed = sum(counts.values()), counts["failed"]
     require_coverage(n - n_failed, n, Counter({"it failed": n_failed}), options.judge.min_coverage)

@@ -1,7 +1,7 @@
-"""Measures the three policies and the two reward models on held-out prompts, once all of them are there.
+"""Measures the three policies and the two reward models on held-out prompts at the end of a run.
 
-A policy is judged by one answer to each prompt. What has to be on policy, its distance to the SFT model and the pairs
-that a reward model is tried on, comes from two further answers, drawn as the samples of iter3 are.
+A policy is judged by one answer per prompt. On-policy measurements (its distance to the SFT model, and the pairs that
+test a reward model) use two further answers, drawn as the samples of iter3 are.
 """
 
 import gc
@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from console.table import Cell
 from engines.answers import answer_into
+from engines.local.transformers_engine import TransformersEngine
 from judges.judging.contests import contest_of
 from judges.judging.pairwise import WinRate, both_orders_answered, compare_into, win_rate
 from judges.judging.reward_model import rewards_into
@@ -24,13 +24,11 @@ from records.runs import Run
 from records.store import write_atomic, write_rows
 from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
 from trainer.reward_model.accuracy import figures, measure
-from trainer.rlp.gather import labels_of, load_model, load_reward_model, open_annotator, sampling_of
+from trainer.rlp.gather import labels_of, load_reward_model, open_annotator, sampling_of
 from trainer.rlp.preferences import contests_of
 from trainer.rlp.recipe import Config
 from trainer.rlp.stages import reward_figures
-
-if TYPE_CHECKING:
-    from engines.local.transformers_engine import TransformersEngine
+from trainer.run.models import open_model
 
 POLICIES = (1, 2, 3)
 REWARD_MODELS = (1, 3)
@@ -46,52 +44,52 @@ class PolicyFigures(Row, frozen=True, kw_only=True):
     rewards: dict[str, float | None]
     """The mean reward of its answers by each reward model, named by its iteration."""
     n_unscored: dict[str, int]
-    """Answers without a reward, in the same way."""
+    """Answers without a reward, by the same names."""
     kl: KL | None
-    """To iter1, on its samples; None for iter1 itself."""
+    """KL to iter1 on the policy's samples. None for iter1 itself."""
     win_rate: WinRate | None
-    """Against iter1 by the annotator; None for iter1 itself, or where the annotator is not asked."""
+    """Win rate against iter1 by the annotator. None for iter1 itself, or if the annotator is not asked."""
 
 
 class RewardModelFigures(Row, frozen=True, kw_only=True):
-    """One reward model: how often it prefers what the annotator prefers."""
+    """The accuracy of one reward model against the annotator's preferences."""
 
     id: str
-    """`iterN`, the iteration that it is of."""
+    """`iterN`, the iteration that it belongs to."""
     held_out: dict[str, Cell]
     """On the held-out preferences: the columns of trainer.reward_model.accuracy."""
     on_policy: dict[str, dict[str, Cell]]
-    """On two samples of each policy to a prompt; empty where the annotator is not asked."""
+    """On two samples of each policy per prompt. Empty if the annotator is not asked."""
 
 
 class Evaluation(Row, frozen=True, kw_only=True):
-    """What a run ends with."""
+    """All figures of a finished run."""
 
     annotator: str | None
-    """The fingerprint of the judge that labels, or None where it is not asked."""
+    """The fingerprint of the judge that labels, or None if it is not asked."""
     policies: list[PolicyFigures]
     reward_models: list[RewardModelFigures]
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What the annotator says."""
+    """The annotator's verdicts."""
 
     annotator: str
     win_rates: dict[int, WinRate]
     pairs: dict[int, list[Pair]]
-    """Two samples of each policy to a prompt, the preferred one chosen; ties and missing verdicts are no pairs."""
+    """Two samples of each policy per prompt, the preferred one chosen. Ties and missing verdicts make no pair."""
 
 
 def evaluate(run: Run, prompts: Sequence[Prompt], config: Config) -> Evaluation:
-    """Return the figures of all policies and reward models, and write eval/evaluation.json; one model at a time."""
+    """Return all figures and write eval/evaluation.json, loading one model at a time."""
     done = run.folder / "eval" / "evaluation.json"
     if done.exists():
         return msgspec.json.decode(done.read_bytes(), type=Evaluation)
     write_rows(_path(run, "prompts"), prompts)
     answers, samples, likelihoods = {}, {}, {}
     for number in POLICIES:
-        engine = load_model(run, number, config)
+        engine = open_model(run, number, config.engine)
         answers[number] = _answers(run, f"iter{number}", engine, prompts, config)
         samples[number] = _samples(run, f"iter{number}_samples", engine, prompts, config)
         likelihoods[number] = _likelihoods(run, engine, samples[number]) if number > 1 else []
@@ -101,8 +99,8 @@ def evaluate(run: Run, prompts: Sequence[Prompt], config: Config) -> Evaluation:
     labels = _labels(run, answers, samples, config) if config.eval.judged else None
     rewards, accuracies = {}, []
     for number in REWARD_MODELS:
-        rewards[number], found = _by_reward_model(run, number, answers, labels, config)
-        accuracies.append(found)
+        rewards[number], accuracy = _by_reward_model(run, number, answers, labels, config)
+        accuracies.append(accuracy)
     policies = [_policy(number, answers[number], rewards, kl.get(number), labels) for number in POLICIES]
     evaluation = Evaluation(annotator=labels.annotator if labels else None, policies=policies, reward_models=accuracies)
     write_atomic(done, msgspec.json.format(msgspec.json.encode(evaluation)))
@@ -110,7 +108,7 @@ def evaluate(run: Run, prompts: Sequence[Prompt], config: Config) -> Evaluation:
 
 
 def _answers(
-    run: Run, name: str, engine: "TransformersEngine", prompts: Sequence[Prompt], config: Config
+    run: Run, name: str, engine: TransformersEngine, prompts: Sequence[Prompt], config: Config
 ) -> list[Response]:
     with Store(_path(run, name), Response) as store:
         sampling = sampling_of(config.eval)
@@ -118,23 +116,27 @@ def _answers(
 
 
 def _samples(
-    run: Run, name: str, engine: "TransformersEngine", prompts: Sequence[Prompt], config: Config
+    run: Run, name: str, engine: TransformersEngine, prompts: Sequence[Prompt], config: Config
 ) -> list[Response]:
     with Store(_path(run, name), Response) as store:
         sampling = sampling_of(config.samples)
         return answer_into(store, engine, prompts, sampling, n=2, seed=config.seed, title=f"held-out {name}")
 
 
-def _likelihoods(run: Run, engine: "TransformersEngine", samples: Sequence[Response]) -> list[AnswerLikelihood]:
+def _likelihoods(run: Run, engine: TransformersEngine, samples: Sequence[Response]) -> list[AnswerLikelihood]:
     with Store(_path(run, "likelihoods"), AnswerLikelihood) as store:
         return likelihoods_into(store, engine, samples, f"{engine.name} likelihoods")
 
 
 def _kl(
-    run: Run, samples: dict[int, list[Response]], own: dict[int, list[AnswerLikelihood]], config: Config
+    run: Run, samples: dict[int, list[Response]], likelihoods: dict[int, list[AnswerLikelihood]], config: Config
 ) -> dict[int, KL | None]:
-    engine = load_model(run, 1, config)
-    return {number: kl_of(own[number], _likelihoods(run, engine, samples[number])) for number in POLICIES if number > 1}
+    engine = open_model(run, 1, config.engine)
+    return {
+        number: kl_of(likelihoods[number], _likelihoods(run, engine, samples[number]))
+        for number in POLICIES
+        if number > 1
+    }
 
 
 def _labels(run: Run, answers: dict[int, list[Response]], samples: dict[int, list[Response]], config: Config) -> Labels:
@@ -144,8 +146,8 @@ def _labels(run: Run, answers: dict[int, list[Response]], samples: dict[int, lis
     with Store(_path(run, "comparisons"), Comparison, keep=both_orders_answered) as store:
         for number in POLICIES:
             if number > 1:
-                others = [one for one in answers[number] if one.prompt_id in base]
-                contests = [contest_of(base[one.prompt_id], one) for one in others]
+                others = [answer for answer in answers[number] if answer.prompt_id in base]
+                contests = [contest_of(base[answer.prompt_id], answer) for answer in others]
                 win_rates[number] = win_rate(compare_into(store, judge, contests, f"iter{number} against iter1"))
             two = contests_of(samples[number])
             pairs[number] = labels_of(compare_into(store, judge, two, f"labels on iter{number}"), config)
@@ -155,7 +157,7 @@ def _labels(run: Run, answers: dict[int, list[Response]], samples: dict[int, lis
 def _by_reward_model(
     run: Run, number: int, answers: dict[int, list[Response]], labels: Labels | None, config: Config
 ) -> tuple[dict[int, list[Judgment]], RewardModelFigures]:
-    """Return the rewards of all answers by the reward model of iteration `number`, and how it does itself."""
+    """Return the rewards of all answers by the reward model of iteration `number`, and its own figures."""
     model = load_reward_model(run, number, config)
     with Store(_path(run, "rewards"), Judgment) as store:
         rewards = {
@@ -165,8 +167,8 @@ def _by_reward_model(
     on_policy: dict[str, dict[str, Cell]] = {}
     for policy, pairs in (labels.pairs if labels else {}).items():
         on_policy[f"iter{policy}"] = figures(measure(model, pairs, config.seed))
-    found = RewardModelFigures(id=f"iter{number}", held_out=reward_figures(run, number), on_policy=on_policy)
-    return rewards, found
+    accuracy = RewardModelFigures(id=f"iter{number}", held_out=reward_figures(run, number), on_policy=on_policy)
+    return rewards, accuracy
 
 
 def _policy(
@@ -176,7 +178,7 @@ def _policy(
     kl: KL | None,
     labels: Labels | None,
 ) -> PolicyFigures:
-    scores = {model: [row.score for row in rewards[model][number]] for model in REWARD_MODELS}
+    scores = {model: [judgment.score for judgment in rewards[model][number]] for model in REWARD_MODELS}
     known = {model: [score for score in scores[model] if score is not None] for model in REWARD_MODELS}
     return PolicyFigures(
         id=f"iter{number}",

@@ -1,4 +1,4 @@
-"""Labels on pairs of answers: from an annotator's comparisons to preference pairs, some turned round as noise."""
+"""Turns an annotator's comparisons into preference pairs, and flips some labels as noise."""
 
 from collections.abc import Sequence
 from random import Random
@@ -11,11 +11,11 @@ from records import Comparison, Pair, Response, pair_of
 from records.keys import derived_seed
 
 NOISE = "label noise"
-"""What the evidence of a pair that was turned round begins with."""
+"""The kind of the evidence that marks a flipped pair."""
 
 
 def contests_of(responses: Sequence[Response]) -> list[Contest]:
-    """Return the first two answers to each prompt as what is to be compared; one that has one text only has none."""
+    """Return the first two answers to each prompt as a contest. A prompt with two equal texts has none."""
     by_prompt: dict[str, list[Response]] = {}
     for response in responses:
         by_prompt.setdefault(response.prompt_id, []).append(response)
@@ -24,37 +24,41 @@ def contests_of(responses: Sequence[Response]) -> list[Contest]:
 
 
 def labelled_pairs(comparisons: Sequence[Comparison], *, by_mean: bool = False) -> list[Pair]:
-    """Return a pair for each comparison that prefers an answer; a tie and a missing verdict are no preference.
+    """Return a pair for each comparison that prefers an answer. A tie or a missing verdict is no preference.
 
-    By the mean it prefers the one that the mean of both orders does, though each order may name another.
+    With `by_mean` the mean of both orders decides, even if each order names another answer.
     """
-    winners = ((row, _by_mean(row) if by_mean else row.winner) for row in comparisons)
-    return [_pair(row, winner) for row, winner in winners if winner in ("a", "b")]
+    winners = ((comparison, _by_mean(comparison) if by_mean else comparison.winner) for comparison in comparisons)
+    return [_pair(comparison, winner) for comparison, winner in winners if winner in ("a", "b")]
 
 
 def with_noise(pairs: Sequence[Pair], share: float, seed: int) -> list[Pair]:
-    """Return the pairs, each turned round with probability `share`: AlpacaFarm's noise (arXiv 2305.14387).
+    """Return the pairs, each flipped with probability `share`: AlpacaFarm's noise (arXiv 2305.14387).
 
-    Whether one is, its own content and the seed decide, and its evidence says so.
+    A pair's own content and the seed decide whether it is flipped, and its evidence says so.
     """
     return [_turned_round(pair) if _draw(pair, seed) < share else pair for pair in pairs]
 
 
 def n_turned_round(pairs: Sequence[Pair]) -> int:
-    """Return how many of the pairs were turned round."""
-    return sum(any(one.get("kind") == NOISE for one in pair.evidence or ()) for pair in pairs)
+    """Return how many of the pairs were flipped."""
+    return sum(any(evidence.get("kind") == NOISE for evidence in pair.evidence or ()) for pair in pairs)
 
 
-def _by_mean(row: Comparison) -> str | None:
-    if row.winner is None or row.preference_b is None:
+def _by_mean(comparison: Comparison) -> str | None:
+    if comparison.winner is None or comparison.preference_b is None:
         return None
-    return "tie" if row.preference_b == 0.5 else "b" if row.preference_b > 0.5 else "a"
+    return "tie" if comparison.preference_b == 0.5 else "b" if comparison.preference_b > 0.5 else "a"
 
 
-def _pair(row: Comparison, winner: str | None) -> Pair:
-    sides = (row.response_a, row.response_b) if winner == "a" else (row.response_b, row.response_a)
-    evidence = {"kind": "comparison", "id": row.id, "preference_b": row.preference_b}
-    return pair_of(row.prompt, row.prompt_id, *sides, judge=row.judge, evidence=[evidence])
+def _pair(comparison: Comparison, winner: str | None) -> Pair:
+    sides = (
+        (comparison.response_a, comparison.response_b)
+        if winner == "a"
+        else (comparison.response_b, comparison.response_a)
+    )
+    evidence = {"kind": "comparison", "id": comparison.id, "preference_b": comparison.preference_b}
+    return pair_of(comparison.prompt, comparison.prompt_id, *sides, judge=comparison.judge, evidence=[evidence])
 
 
 def _draw(pair: Pair, seed: int) -> float:

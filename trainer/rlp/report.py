@@ -1,4 +1,4 @@
-"""What a run prints: its plan before, its tables after."""
+"""The output of a run: its plan before the run, its tables after it."""
 
 import math
 
@@ -20,14 +20,14 @@ from trainer.training.options import TrainingOptions
 
 def print_report(run: Run, config: Config, lines: list[LedgerLine], evaluation: Evaluation) -> None:
     """Print a row for each policy and for each reward model; with --json all figures."""
-    say_flips({f"{row.id} against iter1": row.win_rate for row in evaluation.policies})
+    say_flips({f"{policy.id} against iter1": policy.win_rate for policy in evaluation.policies})
     if config.json:
         tell_json(msgspec.json.encode({"ledger": lines, "evaluation": evaluation}))
         return
     names = {"iter1": "SFT", "iter2": "PPO", "iter3": method_name(config)}
-    print_table([_policy_row(row, names[row.id]) for row in evaluation.policies])
+    print_table([_policy_row(policy, names[policy.id]) for policy in evaluation.policies])
     tell()
-    print_table([_reward_row(row) for row in evaluation.reward_models])
+    print_table([_reward_row(model) for model in evaluation.reward_models])
     judged = (
         f"; the annotator is {config.annotator.engine.model} ({evaluation.annotator})" if evaluation.annotator else ""
     )
@@ -45,14 +45,14 @@ def print_report(run: Run, config: Config, lines: list[LedgerLine], evaluation: 
 
 
 def method_name(config: Config) -> str:
-    """Return what iter3 is called, after the paper's tables 2, 4 and 5."""
+    """Return the name of iter3, after the paper's tables 2, 4 and 5."""
     if config.rlp.method == "uml":
         return "RLP-UML" if config.bottleneck.objective == "mib" else f"UML, {config.bottleneck.objective}"
     return {"spg": "RLP-SPG", "select_all": "Select-All", "reward": "Reward", "rlaif": "RLAIF"}[config.synthetic.method]
 
 
 def print_plan(run: Run, split: Split, n_chats: int, config: Config) -> None:
-    """Print what each stage would do; what cannot be known before is the most that there can be."""
+    """Print the work of each stage. Numbers that are not known yet are upper bounds."""
     if not config.json:
         tell(f"would run {method_name(config)} on {config.engine.model} in {run.folder}", "")
     print_table(_plan(split, n_chats, config), as_json=config.json)
@@ -113,40 +113,40 @@ def _synthetic_calls(n_prompts: int, config: Config) -> int:
     return 0
 
 
-def _policy_row(row: PolicyFigures, name: str) -> dict[str, Cell]:
+def _policy_row(policy: PolicyFigures, name: str) -> dict[str, Cell]:
     return {
-        "policy": f"{name} ({row.id})",
-        "answers": row.n_answers,
-        "reward by r1": _reward(row.rewards["iter1"]),
-        "by r3": _reward(row.rewards["iter3"]),
-        "unscored": sum(row.n_unscored.values()),
-        "KL to SFT": _kl(row),
-        "chars": row.mean_chars,
-        "win rate against SFT, %": "-" if row.win_rate is None else str(row.win_rate),
-        "flipped": None if row.win_rate is None else row.win_rate.n_flipped,
-        "flipped, %": None if row.win_rate is None else row.win_rate.flipped_percent,
-        "no verdict": None if row.win_rate is None else row.win_rate.n_unscored,
+        "policy": f"{name} ({policy.id})",
+        "answers": policy.n_answers,
+        "reward by r1": _reward(policy.rewards["iter1"]),
+        "by r3": _reward(policy.rewards["iter3"]),
+        "unscored": sum(policy.n_unscored.values()),
+        "KL to SFT": _kl(policy),
+        "chars": policy.mean_chars,
+        "win rate against SFT, %": "-" if policy.win_rate is None else str(policy.win_rate),
+        "flipped": None if policy.win_rate is None else policy.win_rate.n_flipped,
+        "flipped, %": None if policy.win_rate is None else policy.win_rate.flipped_percent,
+        "no verdict": None if policy.win_rate is None else policy.win_rate.n_unscored,
     }
 
 
 def _reward(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}"  # its scale is the reward model's own
+    return "-" if value is None else f"{value:.3g}"  # the scale is the reward model's own
 
 
-def _kl(row: PolicyFigures) -> str:
-    if row.kl is None:
+def _kl(policy: PolicyFigures) -> str:
+    if policy.kl is None:
         return "-"
-    per_answer = row.kl.n_tokens / row.kl.n_answers
-    error = "" if row.kl.standard_error is None else f" ± {row.kl.standard_error * per_answer:.2f}"
-    return f"{row.kl.per_token * per_answer:.2f}{error}"
+    per_answer = policy.kl.n_tokens / policy.kl.n_answers
+    error = "" if policy.kl.standard_error is None else f" ± {policy.kl.standard_error * per_answer:.2f}"
+    return f"{policy.kl.per_token * per_answer:.2f}{error}"
 
 
-def _reward_row(row: RewardModelFigures) -> dict[str, Cell]:
-    name = {"iter1": "r1 (iter1)", "iter3": "r3 (iter3)"}[row.id]
-    found: dict[str, Cell] = {"reward model": name, "held-out preferences": _accuracy(row.held_out)}
+def _reward_row(model: RewardModelFigures) -> dict[str, Cell]:
+    name = {"iter1": "r1 (iter1)", "iter3": "r3 (iter3)"}[model.id]
+    cells: dict[str, Cell] = {"reward model": name, "held-out preferences": _accuracy(model.held_out)}
     for policy in ("iter1", "iter2", "iter3"):
-        found[f"samples of {policy}"] = _accuracy(row.on_policy.get(policy, {}))
-    return found
+        cells[f"samples of {policy}"] = _accuracy(model.on_policy.get(policy, {}))
+    return cells
 
 
 def _accuracy(figures: dict[str, Cell]) -> str:

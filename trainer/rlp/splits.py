@@ -1,4 +1,4 @@
-"""Deals the prompts out: for the preferences, for PPO, and some that nothing learns from."""
+"""Splits the prompts: for the preferences, for PPO, and held out."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from trainer.rlp.recipe import Config
 
 @dataclass(frozen=True)
 class Split:
-    """Disjoint sets of prompts; none of them was shown by the fine-tuning or stands in a given file of preferences."""
+    """Disjoint sets of prompts. The fine-tuning and a given file of preferences show none of them."""
 
     preferences: list[Prompt]
     unlabelled: list[Prompt]
@@ -24,7 +24,7 @@ class Split:
 
 
 def deal(prompts: Sequence[Prompt], shown: Iterable[str | list[Message]], config: Config) -> Split:
-    """Return the prompts dealt out at random, without those `shown`; raises InputError where there are too few."""
+    """Return the prompts split at random, without those `shown`. Raises InputError if there are too few."""
     seen = set(map(_key, shown))
     once = {_key(prompt.prompt): prompt for prompt in prompts}
     left = [prompt for key, prompt in once.items() if key not in seen]
@@ -43,7 +43,7 @@ def deal(prompts: Sequence[Prompt], shown: Iterable[str | list[Message]], config
 
 
 def shown_prompts(chats: Iterable[Sequence[Message]], config: Config) -> list[str | list[Message]]:
-    """Return what the fine-tuning shows, each of its user turns, and the prompts of a given file of preferences."""
+    """Return the user turns of the fine-tuning and the prompts of a given file of preferences."""
     turns: list[str | list[Message]] = [
         turn["content"] for chat in chats for turn in chat[:-1] if turn["role"] == "user"
     ]
@@ -53,11 +53,11 @@ def shown_prompts(chats: Iterable[Sequence[Message]], config: Config) -> list[st
 
 
 def given_pairs(file: Path, config: Config) -> Iterator[Pair]:
-    """Yield the preferences of a given file, its labels read as --preferences.codes says."""
+    """Yield the preferences of a given file, with its labels read according to --preferences.codes."""
     flag = "--preferences.codes"
     return read_pairs(file, BadRows(strict=config.strict), given_codes(config.preferences.codes, flag), flag)
 
 
 def _key(prompt: str | list[Message]) -> str:
-    """Return a prompt as it is compared: without case and spacing."""
+    """Return the prompt without differences of case and spacing."""
     return " ".join(text_of(prompt).split()).casefold()

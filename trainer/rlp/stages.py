@@ -1,8 +1,8 @@
 """The three iterations of a run: the SFT model with its reward model, PPO on it, and both again on policy.
 
-iter1  SFT; D = labelled pairs of its answers; r trained on D               (RLP, arXiv 2403.19279, steps 0 to 2)
-iter2  PPO from iter1 on the unlabelled prompts, rewarded by r              (step 3)
-iter3  r retrained with iter2's answers; PPO from iter1 again, rewarded by it               (steps 4 and 5)
+iter1  SFT. D = labelled pairs of its answers. r trained on D.              (RLP, arXiv 2403.19279, steps 0 to 2)
+iter2  PPO from iter1 on the unlabelled prompts, rewarded by r.             (step 3)
+iter3  r retrained with iter2's answers. PPO from iter1 again, rewarded by it.              (steps 4 and 5)
 """
 
 import time
@@ -38,14 +38,14 @@ from trainer.rlp.splits import Split
 from trainer.run.integrity import REWARD_MODEL, check_model, set_aside_broken_model
 from trainer.run.ledger import LedgerLine, split_hash
 from trainer.seeds.reading import ift_chats
-from trainer.sft import train_sft
-from trainer.training.fit import figures_of, report_of
+from trainer.sft.train import train_sft
 from trainer.training.options import with_template
+from trainer.training.outcome import figures_of, report_of
 
 REWARD_FIGURES = "reward.json"
-"""How an iteration's reward model does on the held-out preferences."""
+"""The figures of an iteration's reward model on the held-out preferences."""
 N_SHOWN = 32
-"""Pairs that tell whether a reward model has learnt anything at all."""
+"""Pairs that show whether a reward model has learnt anything at all."""
 
 
 def supervised(run: Run, split: Split, config: Config) -> LedgerLine:
@@ -108,7 +108,7 @@ def optimised(run: Run, split: Split, config: Config) -> LedgerLine:
 
 
 def on_policy(run: Run, split: Split, config: Config) -> LedgerLine:
-    """Make iter3: the reward model retrained on policy, and PPO from iter1 anew."""
+    """Make iter3: the reward model retrained on policy, and PPO from iter1 again."""
     started_s = time.monotonic()
     for number in (1, 2):
         check_model(run, number)
@@ -150,14 +150,14 @@ STAGES: dict[int, Callable[[Run, Split, Config], LedgerLine]] = {1: supervised, 
 
 
 def reward_figures(run: Run, number: int) -> dict[str, Cell]:
-    """Return how the reward model of iteration `number` does on held-out preferences, as it was measured."""
+    """Return the stored figures of the reward model of iteration `number` on held-out preferences."""
     path = run.iteration(number) / REWARD_FIGURES
     stored: dict[str, Cell] = msgspec.json.decode(path.read_bytes(), type=dict[str, Cell])
     return stored
 
 
 def _measure_reward_model(run: Run, number: int, learnt: list[Pair], held_out: list[Pair], config: Config) -> None:
-    """Write the figures of a reward model; raises TrainingError where it tells no answers apart."""
+    """Write the figures of a reward model. Raises TrainingError if it tells no answers apart."""
     path = run.iteration(number) / REWARD_FIGURES
     if path.exists():
         return
@@ -171,8 +171,8 @@ def _measure_reward_model(run: Run, number: int, learnt: list[Pair], held_out: l
             f"the reward model of iter{number} gives both answers of every pair the same reward: it has learnt "
             "nothing. Try more preferences, a higher --reward.learning-rate, or a lower --reward.warmup-share"
         )
-    found = figures(measure(model, held_out, config.seed)) if held_out else {}
-    write_atomic(path, msgspec.json.format(msgspec.json.encode(found)))
+    results = figures(measure(model, held_out, config.seed)) if held_out else {}
+    write_atomic(path, msgspec.json.format(msgspec.json.encode(results)))
 
 
 def _chosen(pair: Pair) -> str:
@@ -184,7 +184,7 @@ def _rejected(pair: Pair) -> str:
 
 
 def _claim_prompts(run: Run, number: int, prompts: Sequence[Prompt]) -> None:
-    """Keep the prompts of an iteration; raises InputError where other ones were dealt out before."""
+    """Store the prompts of an iteration. Raises InputError if other ones were stored before."""
     path = run.iteration(number) / "prompts.jsonl"
     if not path.exists():
         write_rows(path, prompts)
@@ -226,8 +226,8 @@ def _train_policy(run: Run, number: int, prompts: Sequence[Prompt], config: Conf
 
 
 def _on_policy_counts(counts: dict[str, int]) -> dict[str, int]:
-    """Return the counts of view pairs or synthetic pairs under the names that a ledger has."""
-    names = {"pair": "synthetic_pairs", "failed": "undecided"}  # `failed` are answers
+    """Return the counts of view pairs or synthetic pairs under the ledger's names."""
+    names = {"pair": "synthetic_pairs", "failed": "undecided"}  # in a ledger, `failed` counts answers
     return {names.get(name, name.replace(" ", "_")): n for name, n in counts.items()}
 
 
@@ -236,10 +236,10 @@ def _policy_training(run: Run, number: int) -> dict[str, float]:
 
 
 def _reward_training(run: Run, number: int) -> dict[str, float]:
-    found = figures_of(report_of(run.iteration(number) / REWARD_MODEL))
+    training = figures_of(report_of(run.iteration(number) / REWARD_MODEL))
     if isinstance(value := reward_figures(run, number).get("accuracy"), int | float):
-        found["held_out_accuracy"] = value
-    return {f"{REWARD_MODEL}/{name}": value for name, value in found.items()}
+        training["held_out_accuracy"] = value
+    return {f"{REWARD_MODEL}/{name}": value for name, value in training.items()}
 
 
 def _responses(run: Run, number: int) -> list[Response]:
@@ -260,7 +260,7 @@ def _n_tokens(responses: Sequence[Response]) -> int:
 
 
 def _n_drawn(run: Run, number: int, config: Config) -> int:
-    """Return the tokens of the answers that PPO drew and learnt from."""
+    """Return the tokens of the answers that PPO sampled and trained on."""
     size = config.ppo.rollout_batch_size
     return sum(round((step.length or 0.0) * (size - step.n_null)) for step in _steps(run, number))
 

@@ -23,21 +23,21 @@ from records.keys import derived_seed
 from trainer.rlp.synthetic_options import SyntheticOptions
 
 Outcome = tuple[str, Pair | None]
-"""`pair`, or why there is none."""
+"""`pair` with the pair, or another outcome without one."""
 OUTCOMES = ("pair", "all agree", "under gamma", "too few", "unscored", "tied", "failed")
-"""What becomes of a prompt. pair. all agree: there is nothing to reject. under gamma: no meaning is common enough. too
-few: fewer than two answers have text. unscored: no reward where one is needed. tied: two equal rewards, or the policy
-prefers neither. failed: a comparison has no verdict, or a relation could not be found out."""
+"""The outcomes of a prompt. pair: it gave a pair. all agree: there is nothing to reject. under gamma: no meaning is
+common enough. too few: fewer than two answers have text. unscored: a needed reward is missing. tied: two equal rewards,
+or the policy prefers neither. failed: a comparison has no verdict, or a relation could not be determined."""
 
 
 def synthetic_pairs(
     judgments: Path, folder: Path, options: SyntheticOptions, seed: int, policy: Callable[[], Engine]
 ) -> dict[str, int]:
-    """Write a pair for each prompt that gives one to pairs.jsonl in `folder`, and return how many came to what.
+    """Write the pairs, at most one per prompt, to pairs.jsonl in `folder` and return the number of each outcome.
 
-    `judgments` has the policy's answers with their rewards, of one judge; `policy` is called where the policy is to
-    judge (rlaif). Beside the pairs lies what they were made from: clusters.jsonl and relations.jsonl (spg, select_all),
-    or comparisons.jsonl (rlaif). What is paid for is kept on interruption.
+    `judgments` has the policy's answers with their rewards by one judge. `policy` is called only if the policy is the
+    judge (rlaif). The sources of the pairs are stored beside them: clusters.jsonl and relations.jsonl (spg,
+    select_all), or comparisons.jsonl (rlaif). An interruption loses no paid call.
     """
     census = take_census(judgments, BadRows(strict=True))
     counts = Counter(dict.fromkeys(OUTCOMES, 0))
@@ -50,7 +50,7 @@ def synthetic_pairs(
 
 
 def two_of(answers: AnswerSet, seed: int) -> tuple[Member, Member]:
-    """Return two different texts drawn at random, each as likely as it was given often; there must be two."""
+    """Return two different texts drawn at random, weighted by how often each was given. There must be two."""
     votes = [place for place, member in enumerate(answers.members) for _ in member.ids]
     draw = Random(derived_seed(seed, "two answers", answers.prompt_id))
     first = draw.choice(votes)
@@ -117,20 +117,27 @@ def _by_policy(
     contests = {place: _contest(sets[place], *two) for place, two in twos.items()}
     with Store(folder / "comparisons.jsonl", Comparison, keep=both_orders_answered) as store:
         rows = compare_into(store, judge, list(contests.values()), "the policy comparing its answers")
-    found = {row.id: row for row in rows}
+    by_id = {comparison.id: comparison for comparison in rows}
     for place, answers in enumerate(sets):
         if reason := _too_few(answers):
             yield reason, None
             continue
-        row = found[comparison_id(judge, contests[place])]
-        if row.winner in ("a", "b"):
-            chosen, rejected = twos[place] if row.winner == "a" else twos[place][::-1]
+        comparison = by_id[comparison_id(judge, contests[place])]
+        if comparison.winner in ("a", "b"):
+            chosen, rejected = twos[place] if comparison.winner == "a" else twos[place][::-1]
             yield (
                 "pair",
-                _pair(answers, chosen, rejected, {"kind": "comparison", "id": row.id}, row.judge, scored=False),
+                _pair(
+                    answers,
+                    chosen,
+                    rejected,
+                    {"kind": "comparison", "id": comparison.id},
+                    comparison.judge,
+                    scored=False,
+                ),
             )
         else:
-            yield "failed" if row.winner is None else "tied", None
+            yield "failed" if comparison.winner is None else "tied", None
 
 
 def _too_few(answers: AnswerSet) -> str | None:

@@ -1,1 +1,1 @@
-"""The records of a run: its settings, its ledger, and checks that its files are unchanged."""
+"""The records of a run: its settings, its ledger, its models, and checks that its files are unchanged."""

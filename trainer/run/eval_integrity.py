@@ -1,7 +1,7 @@
-"""Whether what a run was measured on is still what it was: the files of eval/ and each iteration's metrics.json.
+"""Checks that a run's evaluation files are unchanged: the files of eval/ and each iteration's metrics.json.
 
-They grow while further iterations are measured, so the hash of each is of its bytes at the last measuring; what came
-after them is not looked at.
+These files grow as further iterations are measured. A hash therefore covers the bytes that were there at the last
+measurement, and later bytes are ignored.
 """
 
 import hashlib
@@ -23,17 +23,17 @@ class Measurement(Row, frozen=True, kw_only=True):
 
     n_bytes: int
     hash: str
-    """16 hex digits of BLAKE2b of so many bytes from the beginning."""
+    """BLAKE2b of the first `n_bytes` bytes, as 16 hex digits."""
 
 
 class EvalHashes(Row, frozen=True, kw_only=True):
-    """Every file that the measured figures come from, by its path in the run's folder."""
+    """Every file behind the measured figures, by its path in the run's folder."""
 
     files: dict[str, Measurement]
 
 
 def write_eval_hashes(run: Run) -> None:
-    """Keep what the files of the measuring are now."""
+    """Write the hashes of the evaluation files as they are now."""
     files = {}
     for path in _files(run):
         n_bytes = path.stat().st_size
@@ -44,9 +44,9 @@ def write_eval_hashes(run: Run) -> None:
 
 
 def check_eval_hashes(run: Run) -> None:
-    """Raise InputError, naming the file, where one of the measuring is gone, shorter or edited.
+    """Raise InputError, naming the file, if an evaluation file is missing, shorter than before, or edited.
 
-    A run that was stopped before its first iteration was measured has no hashes, and nothing to check.
+    A run that was stopped before its first measurement has no hashes and is not checked.
     """
     path = _path(run)
     if not path.exists():
@@ -71,9 +71,9 @@ def check_eval_hashes(run: Run) -> None:
 
 
 def _files(run: Run) -> list[Path]:
-    found = [*(run.folder / "eval").rglob("*.jsonl"), *(run.folder / "eval").glob("*.json")]
-    found += [run.iteration(number) / "metrics.json" for number in run.iterations()]
-    return sorted(path for path in found if path.is_file() and path != _path(run) and not path.name.startswith("."))
+    paths = [*(run.folder / "eval").rglob("*.jsonl"), *(run.folder / "eval").glob("*.json")]
+    paths += [run.iteration(number) / "metrics.json" for number in run.iterations()]
+    return sorted(path for path in paths if path.is_file() and path != _path(run) and not path.name.startswith("."))
 
 
 def _path(run: Run) -> Path:

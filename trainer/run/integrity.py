@@ -1,7 +1,7 @@
-"""Whether a run's files are still what they were when their iteration was done, and whether its judge says anything.
+"""Checks that a finished iteration's files and model are unchanged and complete.
 
-When an iteration is done, hashes.json keeps a hash of each of its files and of its model. On resuming they are looked
-at again: what was edited by hand, deleted or half-written is named before anything is built on it.
+When an iteration is done, hashes.json stores a hash of each of its files and of its model. A resumed run compares them
+before it builds on the iteration, and names the first file that was edited, deleted or half-written.
 """
 
 import json
@@ -29,30 +29,30 @@ FILES = (
     "pairs.jsonl",
 )
 REWARD_MODEL = "reward_model"
-"""The folder of an iteration's reward model, where it has one (trainer.rlp)."""
+"""The folder of an iteration's reward model (trainer.rlp only)."""
 
 
 EARLIER = ("*.safetensors", "config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja")
-"""The files whose digest an iteration kept that was done before a tokenizer's own settings were looked at."""
+"""The files in the model digest of older runs, which did not cover the tokenizer's own settings."""
 
 
 class Hashes(Row, frozen=True, kw_only=True):
-    """An iteration's files as they were when it was done; each hash is 16 hex digits of BLAKE2b."""
+    """The files of a finished iteration; each hash is 16 hex digits of BLAKE2b."""
 
     files: dict[str, str]
     model: str
     """The digest of the weights, tokenizer and template."""
     stamps: dict[str, tuple[int, int]]
-    """Bytes and time of change in nanoseconds of the model's files: where they are the same, its digest is too."""
+    """Size in bytes and modification time in nanoseconds of each model file. Equal stamps mean an equal digest."""
     reward_model: str | None = None
     reward_stamps: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
-    """The same of the reward model."""
+    """The stamps of the reward model's files."""
     whole: bool = False
-    """Whether all files that decide what a model says are in the digests; False for those of EARLIER."""
+    """True if the digests cover every file that decides what a model writes, False if only those of EARLIER."""
 
 
 def write_hashes(run: Run, number: int) -> None:
-    """Keep the hashes of iteration `number`, which is done."""
+    """Write the hashes of iteration `number`, which is done."""
     folder, model = run.iteration(number), run.model(number)
     files = {name: files_digest([folder / name]) for name in FILES if (folder / name).exists()}
     hashes = Hashes(files=files, model=model_digest(model), stamps=_stamps(model), whole=True)
@@ -63,10 +63,10 @@ def write_hashes(run: Run, number: int) -> None:
 
 
 def check_hashes(run: Run, number: int) -> None:
-    """Raise InputError where a file or the model of iteration `number` is not what it was when it was done.
+    """Raise InputError if a file or the model of iteration `number` has changed since it was done.
 
-    The model's bytes are read only where a file's size or time of change is another one. An iteration without
-    hashes.json is named on stderr and not checked.
+    The model's bytes are read only if a file's size or modification time differs. An iteration without hashes.json is
+    reported on stderr and not checked.
     """
     path = run.iteration(number) / HASHES
     if not path.exists():
@@ -88,7 +88,7 @@ def check_hashes(run: Run, number: int) -> None:
 
 
 def check_model(run: Run, number: int) -> None:
-    """Raise InputError where the model of iteration `number`, which others are built on, is gone or not whole."""
+    """Raise InputError if the model of iteration `number`, the parent of later ones, is missing or incomplete."""
     model = run.model(number)
     if not model.exists():
         to = f" (it points to {model.readlink()})" if model.is_symlink() else ""
@@ -100,9 +100,9 @@ def check_model(run: Run, number: int) -> None:
 
 
 def set_aside_broken_model(model: Path) -> bool:
-    """Set a half-written model of an iteration that is not done aside, so that it is made again; return whether it was.
+    """Set aside a half-written model of an unfinished iteration, to be trained again; return whether there was one.
 
-    A model that this project trained has its manifest, which is written last.
+    A model trained by this project has a manifest, which is written last.
     """
     flaw = None if not model.exists() else flaw_of(model) or model_flaw(model)
     if flaw is None:
@@ -113,7 +113,7 @@ def set_aside_broken_model(model: Path) -> bool:
 
 
 def model_flaw(folder: Path) -> str | None:
-    """Return why the model in a folder cannot be whole, or None: a file or shard is missing, or cut off."""
+    """Return why the model in a folder is incomplete (a file or shard is missing or cut off), or None."""
     if manifest_of(folder) is not None:
         return flaw_of(folder)
     if not (folder / "config.json").exists():
@@ -151,11 +151,11 @@ def _check_digest(model: Path, before: str, stamps: dict[str, tuple[int, int]], 
 
 def _stamps(model: Path, files: list[Path] | None = None) -> dict[str, tuple[int, int]]:
     stats = {path: path.stat() for path in (files_of(model) if files is None else files)}
-    return {path.relative_to(model).as_posix(): (one.st_size, one.st_mtime_ns) for path, one in stats.items()}
+    return {path.relative_to(model).as_posix(): (stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()}
 
 
 def _cut_off(path: Path) -> str | None:
-    """Return what is wrong with the length of a safetensors file: its header says how long it must be."""
+    """Return what is wrong with the length of a safetensors file, whose header states it, or None."""
     n_bytes = path.stat().st_size
     with path.open("rb") as file:
         n_header = int.from_bytes(file.read(8), "little")

@@ -1,4 +1,4 @@
-"""What a run keeps about itself: run.toml (settings and versions) and ledger.jsonl (one line an iteration)."""
+"""A run's own records: run.toml (settings and versions) and ledger.jsonl (one line per iteration)."""
 
 import subprocess
 from collections.abc import Collection, Sequence
@@ -24,14 +24,14 @@ from records.store import set_aside, write_atomic
 
 PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "tokenizers")
 DECIDES_NOTHING = ("gates", "estimate", "save_minutes", "timeout_s", "retry_s", "max_failures_in_row")
-"""Settings, in any section, that a run may go on with changed."""
+"""Settings, in any section, that may change when a run is resumed."""
 LENGTHENS = ("iterations",)
-"""Settings of a whole run that may change as long as nothing that is done would be too much."""
+"""Settings of a whole run that may change as long as they do not fall below what is already done."""
 NOT_SETTINGS = ("config", "dry_run", "fresh", "json", "strict", "debug")
 
 
 class LedgerLine(Row, frozen=True, kw_only=True):
-    """One iteration: what it came from, what it was trained on, and what it cost."""
+    """One iteration: its parent, its training data, and its cost."""
 
     id: str
     """`iterN`."""
@@ -39,37 +39,37 @@ class LedgerLine(Row, frozen=True, kw_only=True):
     reference_model: str | None
     """The frozen model that DPO measures the distance to."""
     dtype: str | None = None
-    """What all of the run's models answer, judge and read in: float32 on a processor, else iter0's own type."""
+    """The precision in which all of the run's models answer, judge and read: float32 on a CPU, else iter0's type."""
     prompt_split: str | None
-    """A hash of the ids of the prompts of this round."""
+    """A hash of the ids of this round's prompts."""
     judge: str | None
     """The fingerprint of the judge that made the pairs."""
     counts: dict[str, int]
-    """prompts, responses, cut_off (responses), judged, unparsed, failed, tied, filtered, pairs; for iter1 the rows it
-    learnt from."""
+    """prompts, responses, cut_off (responses), judged, unparsed, failed, tied, filtered and pairs. For iter1, the
+    training rows."""
     mean_score: float | None
     mean_chars: float | None
-    """Of the responses that were judged."""
+    """Mean characters of the judged responses."""
     n_tokens: int
-    """Written by the model in this iteration."""
+    """Tokens that the model generated in this iteration."""
     training: dict[str, float]
-    """Loss and the trainer's own figures, examples left_out for their length, and cut_off ones among the pairs."""
+    """Loss and the trainer's other figures, examples left_out for their length, and cut_off ones among the pairs."""
     seconds: float
     """From the start of the iteration to its model, in the process that finished it."""
 
 
 def set_aside_run(run: Run) -> None:
-    """Set an earlier run of the same name aside; raises StoreError where a process is at work on it."""
+    """Set aside an earlier run of the same name. Raises StoreError if a process is working on it."""
     if run.is_under_way:
         raise StoreError(f"{run.folder}: another process is at work on this run; wait for it or give another --name")
     set_aside(run.folder)
 
 
 def claim_run(run: Run, config: Flags, made: Collection[str] = ()) -> None:
-    """Write run.toml for a new run; for one that goes on, raise InputError where its settings were others.
+    """Write run.toml for a new run; for a resumed one, raise InputError if its settings differ.
 
-    What only makes a run longer may change, and run.toml then has the new number: `made` are the ids in its ledger,
-    which it must not be shorter than.
+    A setting that only lengthens the run may change, and run.toml is updated. `made` are the ids in the run's ledger:
+    the run may not become shorter than that.
     """
     settings = _settings(config)
     if not run.config.exists():
@@ -93,9 +93,10 @@ def claim_run(run: Run, config: Flags, made: Collection[str] = ()) -> None:
 
 
 def remove_run_leftovers(run: Run) -> None:
-    """Remove what killed processes left half-written anywhere in a run; the caller holds the lock of its ledger.
+    """Remove half-written files of killed processes anywhere in a run; the caller holds the lock of its ledger.
 
-    A model on its way has a name without a process: while the lock is held, no other trains in the run.
+    The folder of a half-written model names no process. It is safe to remove, because the lock keeps other trainers
+    out.
     """
     remove_leftovers(run.folder, below=True)
     for path in run.folder.rglob(f"*{ENDING}"):
@@ -104,7 +105,7 @@ def remove_run_leftovers(run: Run) -> None:
 
 
 def _lengthen(run: Run, longer: dict[str, Any]) -> None:
-    """Write the new numbers to run.toml, and with which versions the run goes on from here."""
+    """Write the new numbers to run.toml, with the package versions from here on."""
     table = read_toml(run.config)
     before = {name: table["settings"].get(name) for name in longer}
     table["settings"] |= longer
@@ -114,7 +115,7 @@ def _lengthen(run: Run, longer: dict[str, Any]) -> None:
 
 
 def _deciding(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings without those that decide no row: after a gate has stopped a run, it may be moved."""
+    """Return the settings without those that decide no row, such as a gate that stopped the run and may be moved."""
     return {
         name: _deciding(value) if isinstance(value, dict) else value
         for name, value in settings.items()
@@ -123,7 +124,7 @@ def _deciding(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _settings(config: Flags) -> dict[str, Any]:
-    """Return everything that decides the run's rows, as TOML can hold it: no null, paths as text."""
+    """Return every setting that decides the run's rows in TOML's types: no null, paths as text."""
     plain = {name: value for name, value in asdict(config).items() if name not in NOT_SETTINGS}
     cleaned: dict[str, Any] = msgspec.to_builtins(plain, enc_hook=_path_text)
     hidden: dict[str, Any] = without_secrets(_without_none(cleaned))
@@ -145,24 +146,24 @@ def _without_none(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], section: str = "") -> list[str]:
-    found = []
+    differences = []
     for name in sorted(before.keys() | now.keys()):
         old, new = before.get(name), now.get(name)
         if isinstance(old, dict) and isinstance(new, dict):
-            found += _differences(old, new, f"{section}{name}.")
+            differences += _differences(old, new, f"{section}{name}.")
         elif old != new:
-            found.append(f"{section}{name} was {old!r}, now {new!r}")
-    return found
+            differences.append(f"{section}{name} was {old!r}, now {new!r}")
+    return differences
 
 
 def _versions() -> dict[str, str]:
-    found = {"judgeloop": _git_revision()}
+    versions = {"judgeloop": _git_revision()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            versions[package] = "not installed"
+    return versions
 
 
 def _git_revision() -> str:
@@ -174,5 +175,5 @@ def _git_revision() -> str:
 
 
 def split_hash(prompts: Sequence[Prompt]) -> str:
-    """Return a hash of which prompts these are."""
+    """Return a hash of the prompts' ids."""
     return content_key("split", sorted(prompt.id for prompt in prompts))

@@ -1,4 +1,4 @@
-"""The packaged seeds: instructions, answers to learn from (IFT) and ranked answers to learn judging from (EFT)."""
+"""Reads the seeds: instructions, conversations to learn from (IFT) and ranked answers that teach judging (EFT)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,22 +22,21 @@ PROMPTS, IFT, EFT = HERE / "prompts.jsonl", HERE / "ift.jsonl", HERE / "eft.json
 
 
 def seed_prompts(source: Path | None, *, strict: bool = False) -> list[Prompt]:
-    """Return the prompts in `source`, or the packaged ones; the same text twice counts once."""
+    """Return the prompts in `source`, or the packaged ones, without duplicate texts."""
     prompts = read_prompts(source or PROMPTS, BadRows(strict=strict))
     return list({str(prompt.prompt): prompt for prompt in prompts}.values())
 
 
 def ift_chats(source: Path | None, codes: str | None = None, *, strict: bool = False) -> list[list[Message]]:
-    """Return conversations that show how to answer, from `source` or the packaged ones; `codes` is like 0=a,1=b."""
+    """Return conversations that show how to answer, from `source` or the packaged file; `codes` is like 0=a,1=b."""
     return list(read_chats(source or IFT, BadRows(strict=strict), given_codes(codes), "--seeds.codes"))
 
 
 def eft_chats(source: Path | None, rubric: Rubric, read: Reading) -> Iterator[list[Message]]:
-    """Yield conversations that show how to judge, in the form in which the judge will be asked.
+    """Yield conversations that show how to judge, with questions in the exact form that the judge uses.
 
-    With `text` the reply is the rationale and the score; with `logprobs` it is the score alone, because the judge's
-    first words are then forced. Conversations that an earlier version wrote, without codes in the tags, are counted on
-    stderr.
+    With `text` the reply is the rationale and the score. With `logprobs` it is the score alone, because the judge's
+    first words are then forced. Conversations of an earlier version, without codes in the tags, are counted on stderr.
     """
     n_old = 0
     for where, record in read_records(source or EFT, BadRows(strict=True)):

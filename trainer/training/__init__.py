@@ -1,1 +1,1 @@
-"""What every training shares: settings, processes, checkpoints, and the fit itself."""
+"""The shared machinery of all trainings: settings, processes, checkpoints, saved states, and the fit itself."""

@@ -1,61 +1,41 @@
-"""What every training step shares: its settings, a quiet trainer with progress, a checked and atomic save."""
+"""Trains: the settings that all trainings share, a quiet trainer with progress, a checked and atomic save."""
 
 from __future__ import annotations
 
 import math
 import shutil
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, Trainer
 
-from console.errors import InputError, TrainingError
+from console.errors import TrainingError
 from console.progress import progress
 from engines.chat.template import check_example, load_tokenizer, safe_messages
-from trainer.training.checkpoints import Checkpoints, clear_unfinished, newest_checkpoint, saver, seal, write_weights
+from trainer.training.checkpoints import Checkpoints, clear_unfinished, newest_checkpoint, seal
 from trainer.training.lengths import Lengths
 from trainer.training.options import TrainingOptions
+from trainer.training.outcome import REPORT, Trained
 from trainer.training.processes import is_first, is_sharded, n_processes
-from trainer.training.resume import Keeping, keeper, newest_state, work_of
-from trainer.training.tiles import small_tiles
-from trainer.training.watch import watch
+from trainer.training.resume import Keeping, StateSaver, newest_state
+from trainer.training.saving import CheckpointSaver, write_weights
+from trainer.training.sharding import keep_precision, unfilled_model
+from trainer.training.trl_internals import small_tiles
+from trainer.training.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from torch import nn
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
-
     from records import Message
 
 
-REPORT = "training.json"
-"""Lies in the model's own folder, so that the two come into being at once."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a training step reports."""
-
-    n_examples: int
-    n_steps: int
-    loss: float
-    """Mean over the steps, natural logarithm."""
-    metrics: dict[str, float]
-    """The trainer's own figures at its last logging, for example rewards/accuracies of DPO."""
-    n_left_out: int = 0
-    """Examples that were given and not learnt from, because their end is beyond max_length."""
-    n_cut_off: int = 0
-    """Examples with an answer that was cut off where it was written."""
-
-
 def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[str, Any]:
-    """Return the arguments that TRL's configs share: no reports, bfloat16 where a GPU has it, the state in `work`."""
-    import torch
-
+    """Return the arguments that TRL's configs share: no reports, bfloat16 if a GPU has it, the state in `work`."""
     on_gpu = torch.cuda.is_available()
     return {
         "output_dir": str(work),
@@ -75,7 +55,7 @@ def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[st
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # a loss that is not a number must be seen
         "save_strategy": "no",  # by the clock instead: trainer.training.resume
-        "save_total_limit": 2,  # the one before stays until the new one is whole
+        "save_total_limit": 2,  # the previous one stays until the new one is whole
         "report_to": [],
         "disable_tqdm": True,
     }
@@ -86,16 +66,9 @@ def load_policy(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Return the model and tokenizer in `folder`, the model in float32: the optimiser's small steps need it.
 
-    Where each process holds a part of the weights, the first one reads them and deals them out when training begins.
-    Raises InputError where accelerate was told to shard and would not.
+    If the weights are sharded, the first process reads them and deals them out when training begins. Raises InputError
+    if accelerate was told to shard and would not.
     """
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    if is_sharded():
-        from trainer.training.sharding import check_devices, unfilled_model
-
-        check_devices()
     if is_sharded() and not is_first():
         model = unfilled_model(folder)
     else:
@@ -106,16 +79,16 @@ def load_policy(
 def safe_example(
     tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message], **answers: Sequence[Message]
 ) -> dict[str, list[Message]]:
-    """Return a prompt and its answers by name, as the template gets them: no text can be taken for a control token.
+    """Return a prompt and its answers by name with all control tokens in their texts made harmless.
 
-    The prompt is what the model is asked where it generates, system turns included. Raises InputError, which names the
-    model, for a role that is not known or a conversation that the template refuses.
+    The prompt is the one that the model gets when it generates, system turns included. Raises InputError, which names
+    the model, for an unknown role or a conversation that the chat template refuses.
     """
-    asked = safe_messages(tokenizer, prompt)
-    safe = {name: safe_messages(tokenizer, answer) for name, answer in answers.items()}
-    for answer in safe.values():
-        check_example(tokenizer, asked, answer)
-    return {"prompt": asked, **safe}
+    safe_prompt = safe_messages(tokenizer, prompt)
+    safe_answers = {name: safe_messages(tokenizer, answer) for name, answer in answers.items()}
+    for answer in safe_answers.values():
+        check_example(tokenizer, safe_prompt, answer)
+    return {"prompt": safe_prompt, **safe_answers}
 
 
 def fit(
@@ -127,21 +100,17 @@ def fit(
     beside: nn.Module | None = None,
     lengths: Lengths | None = None,
 ) -> Trained:
-    """Train, save the model to `out` complete or not at all, and return what happened.
+    """Train, save the model to `out` completely or not at all, and return the report.
 
-    With `options` the state is saved as they say, and a training that was killed goes on from it; `beside` is a module
-    that learns beside the model, `lengths` what is reported of the examples. With `checkpoints` the model is also saved
-    on the way. Raises TrainingError where no example fits, or where the loss is not a number: it names the examples,
-    saves nothing, and keeps what there was.
+    With `options` the state is saved as they say, and a killed training continues from it. `beside` is a module that
+    learns beside the model. `lengths` counts the examples that were left out or cut off. With `checkpoints` the model
+    is also saved on the way. Raises TrainingError if no example fits, or if the loss is not a number. The error names
+    the examples, nothing is saved, and earlier checkpoints stay.
     """
-    from transformers import PrinterCallback
-
     if len(trainer.train_dataset) == 0:
         raise TrainingError(f"{title}: no example fits max_length ({trainer.args.max_length} tokens); raise it")
     trainer.remove_callback(PrinterCallback)
     if is_sharded():
-        from trainer.training.sharding import keep_precision
-
         keep_precision(trainer)
     if is_first():
         clear_unfinished(checkpoints)
@@ -149,14 +118,14 @@ def fit(
     state = newest_state(trainer, keeping) if keeping else None
     n_steps = _count_steps(trainer)
     if n_steps == 1:
-        trainer.args.warmup_steps = 0  # or the only step would have the learning rate that a warm-up begins with, 0
+        trainer.args.warmup_steps = 0  # or the only step would have the first learning rate of the warm-up, 0
     tiles = small_tiles(trainer.args.device.type)
     with progress(title, n_steps, state.step if state else 0) as advance, tiles:
-        trainer.add_callback(watch(trainer, advance, partial(newest_checkpoint, checkpoints)))
+        trainer.add_callback(Watch(trainer, advance, partial(newest_checkpoint, checkpoints)))
         if checkpoints is not None:
-            trainer.add_callback(saver(trainer, checkpoints))
+            trainer.add_callback(CheckpointSaver(trainer, checkpoints))
         if keeping is not None:
-            trainer.add_callback(keeper(trainer, keeping))
+            trainer.add_callback(StateSaver(keeping))
         trainer.train(resume_from_checkpoint=str(state.folder) if state else None)
     trained = replace(_trained(trainer, title), **asdict(lengths or Lengths()))
     unfinished = out.with_name(f"{out.name}.tmp")
@@ -170,62 +139,18 @@ def fit(
 
 
 def _trained(trainer: Trainer, title: str) -> Trained:
-    """Return what happened, in all steps: also those before the training was killed and went on."""
+    """Return the report on all steps, including those before an interruption."""
     logs = trainer.state.log_history
     loss = fmean(log["loss"] for log in logs if "loss" in log)
     if not math.isfinite(loss):
         raise TrainingError(f"{title}: the loss is {loss}; try a lower learning rate")
     last = {name: value for log in logs for name, value in log.items()}
-    # sorted: transformers sorts the logs of a state that a training goes on from, and not those of an undisturbed one
-    kept = {name: float(last[name]) for name in sorted(last) if "/" in name or name == "mean_token_accuracy"}
-    return Trained(len(trainer.train_dataset), trainer.state.global_step, loss, kept)
-
-
-def report_of(model: Path) -> Trained:
-    """Return what the training step that made the model in `model` reported."""
-    return msgspec.json.decode((model / REPORT).read_bytes(), type=Trained)
+    # sorted, because transformers sorts the logs only when it reads them back from a saved state
+    metrics = {name: float(last[name]) for name in sorted(last) if "/" in name or name == "mean_token_accuracy"}
+    return Trained(len(trainer.train_dataset), trainer.state.global_step, loss, metrics)
 
 
 def _count_steps(trainer: Trainer) -> int:
     args = trainer.args
     per_epoch = math.ceil(len(trainer.get_train_dataloader()) / args.gradient_accumulation_steps)
     return int(per_epoch * args.num_train_epochs)
-
-
-def claim_folder(folder: Path, *, fresh: bool) -> None:
-    """Make sure that a new model may be saved in `folder`; an earlier one is set aside only with --fresh.
-
-    Every process looks, and the first one sets aside: none gets as far as a new model in `folder` without the others.
-    """
-    from console.writing import check_writable, make_folder
-    from records.leftovers import ENDING, remove, remove_leftovers
-    from records.store import set_aside
-
-    check_writable(folder, folder=True)
-    if folder.exists() and not fresh:
-        raise InputError(f"{folder} exists; give another --out, or --fresh to set it aside")
-    if is_first():
-        remove_leftovers(folder.parent)
-        remove(folder.with_name(f"{folder.name}{ENDING}"))  # what a killed training was saving
-        set_aside(folder)
-        if fresh:
-            set_aside(work_of(folder))
-        make_folder(folder.parent)
-
-
-def figures_of(trained: Trained) -> dict[str, float]:
-    """Return what a ledger keeps of a training step."""
-    counts = {"examples": trained.n_examples, "left_out": trained.n_left_out, "cut_off": trained.n_cut_off}
-    return {**counts, "steps": trained.n_steps, "loss": trained.loss, **trained.metrics}
-
-
-def table_row(trained: Trained, out: Path) -> dict[str, str | int | float | None]:
-    """Return the table row that a training command ends with."""
-    return {
-        "examples": trained.n_examples,
-        "left out": trained.n_left_out,
-        "cut off": trained.n_cut_off,
-        "steps": trained.n_steps,
-        "loss": trained.loss,
-        "model": str(out),
-    }

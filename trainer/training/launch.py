@@ -1,7 +1,7 @@
-"""Training on several processes: how a loop starts them, and how they speak and fail as one.
+"""Launches a training on several processes, which print and fail as one.
 
-`accelerate launch` runs a command once for each device, and tells each its RANK among WORLD_SIZE. Each process reads
-the same rows and holds a part of every step; the first of them alone writes, prints and names what went wrong.
+`accelerate launch` runs a command once per device and tells each process its RANK among WORLD_SIZE. Each process reads
+the same rows and computes a part of every step. Only the first one writes, prints and reports errors.
 """
 
 import ctypes
@@ -14,38 +14,36 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import yaml  # type: ignore[import-untyped]
 
 from console.errors import InputError, TrainingError
 from console.progress import say
 from console.ranges import Count
 from console.reading import read_text
-from trainer.training.options import check_batch
-
-if TYPE_CHECKING:
-    from trainer.training.options import TrainingOptions
+from trainer.training.options import TrainingOptions, check_batch
 
 END_S = 30.0
-"""How long a launcher has to end its processes before it is killed."""
+"""Seconds that a launcher has to end its processes before it is killed."""
 ERROR = "error: "
-"""What a command's last line begins with (console.command)."""
+"""The beginning of a failed command's last line (console.command)."""
 
 
 @dataclass(frozen=True)
 class LaunchOptions:
-    """How the trainings of a loop are spread over devices."""
+    """The processes of a loop's trainings."""
 
     accelerate: Path = Path("recipes/accelerate_fsdp.yaml")
-    """A file of `accelerate launch --config_file`: the number of processes, and what each of them holds."""
+    """A file for `accelerate launch --config_file`: the number of processes, and how the weights are sharded."""
     processes: Count | None = None
-    """Processes, instead of the file's number."""
+    """The number of processes, instead of the file's."""
 
 
 def launch(options: LaunchOptions, module: str, arguments: Sequence[str | Path], title: str) -> None:
     """Run `python -m module` with `arguments` on several processes, and wait until all are done.
 
-    Their stderr is this process's. Raises TrainingError with the command's own error; on Ctrl-C, or where this process
-    is killed, they end too.
+    Their stderr is passed on. Raises TrainingError with the command's own error. They also end on Ctrl-C and if this
+    process is killed.
     """
     number = [] if options.processes is None else ["--num_processes", str(options.processes)]
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(options.accelerate), *number]
@@ -70,20 +68,20 @@ def launch(options: LaunchOptions, module: str, arguments: Sequence[str | Path],
         raise TrainingError(f"{title}: {error}")
 
 
-def flags_of(options: "TrainingOptions") -> list[str]:
-    """Return the command-line flags that give `options`."""
-    values = {name: json.dumps(one) if isinstance(one, dict) else str(one) for name, one in asdict(options).items()}
-    return [word for name, value in values.items() for word in (f"--{name.replace('_', '-')}", value)]
+def flags_of(options: TrainingOptions) -> list[str]:
+    """Return the command-line flags that set `options`."""
+    flags: list[str] = []
+    for name, value in asdict(options).items():
+        flags += [f"--{name.replace('_', '-')}", json.dumps(value) if isinstance(value, dict) else str(value)]
+    return flags
 
 
-def check_launch(options: LaunchOptions, trainings: Sequence["TrainingOptions"]) -> None:
-    """Raise InputError where accelerate's file does not do for `trainings`, before anything is paid for."""
-    import yaml  # type: ignore[import-untyped]
-
+def check_launch(options: LaunchOptions, trainings: Sequence[TrainingOptions]) -> None:
+    """Raise InputError if accelerate's file does not suit `trainings`, before anything expensive runs."""
     try:
-        found = yaml.safe_load(read_text(options.accelerate))
-        kind, number = found["distributed_type"], options.processes or int(found["num_processes"])
-        machines = int(found.get("num_machines", 1))
+        settings = yaml.safe_load(read_text(options.accelerate))
+        kind, number = settings["distributed_type"], options.processes or int(settings["num_processes"])
+        machines = int(settings.get("num_machines", 1))
     except (yaml.YAMLError, TypeError, AttributeError, KeyError, ValueError, OverflowError, RecursionError) as error:
         problem = " ".join(str(error).split()).removeprefix(f"{options.accelerate}: ")
         raise InputError(f"launch.accelerate: {options.accelerate}: not a file of accelerate: {problem}") from None
@@ -99,7 +97,7 @@ def check_launch(options: LaunchOptions, trainings: Sequence["TrainingOptions"])
 
 
 def _passed_on(lines: Iterable[str]) -> str:
-    """Print what the child says until its error, and return that; the launcher's own report after it says no more."""
+    """Print the child's lines up to its error and return the error. The launcher's report after it adds nothing."""
     error, last = None, deque[str](maxlen=1)
     for line in lines:
         if error is None and line.startswith(ERROR):
@@ -107,7 +105,7 @@ def _passed_on(lines: Iterable[str]) -> str:
         elif error is None or "--debug" in sys.argv:
             say(line.rstrip("\n"))
             last.append(line.strip())
-    return error or f"the launch failed: {''.join(last) or 'it said nothing'}"
+    return error or f"the launch failed: {''.join(last) or 'it printed nothing'}"
 
 
 def _end(child: "subprocess.Popen[str]") -> None:
@@ -125,5 +123,5 @@ def _end_with_parent() -> None:
 
 def _free_device() -> None:
     gc.collect()
-    if "torch" in sys.modules:
-        sys.modules["torch"].cuda.empty_cache()  # freed tensors stay this process's own until then
+    if "torch" in sys.modules:  # --help imports this module, which must not load torch
+        sys.modules["torch"].cuda.empty_cache()  # freed tensors belong to this process until then

@@ -1,4 +1,4 @@
-"""Which examples are learnt from: those of which nothing is beyond max_length, and how many were cut off before."""
+"""Leaves out the examples that do not fit max_length, and counts answers that were cut off when generated."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,44 +13,44 @@ if TYPE_CHECKING:
 
     from records import Message, Pair
 
-RowT = TypeVar("RowT", bound=Mapping[str, Any])
+ExampleT = TypeVar("ExampleT", bound=Mapping[str, Any])
 ANSWERS = ("completion", "chosen", "rejected")
-"""The fields of a training row that hold an answer."""
+"""The fields of a training example that hold an answer."""
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """What became of a training's examples for their length."""
+    """Counts of a training's examples that are too long or cut off."""
 
     n_left_out: int = 0
-    """Not learnt from, because their end is beyond max_length."""
+    """Examples that were skipped because they end beyond max_length."""
     n_cut_off: int = 0
-    """With an answer that was cut off where it was written."""
+    """Examples with an answer that was cut off when it was generated."""
 
 
-def fitting(tokenizer: "PreTrainedTokenizerBase", rows: Sequence[RowT], max_length: int, title: str) -> list[RowT]:
-    """Return the rows, each a prompt with one answer or two, of which all is within `max_length`; say how many are not.
+def fitting(
+    tokenizer: "PreTrainedTokenizerBase", examples: Sequence[ExampleT], max_length: int, title: str
+) -> list[ExampleT]:
+    """Return the examples that lie whole within `max_length`, and print how many do not. Each has one answer or two.
 
-    TRL would cut them at the end: a judgment without its score teaches nothing, an answer without its end never to
-    stop, and half of an answer is not the one that was ranked. Raises TrainingError where none is left.
+    TRL would cut the others at the end. A judgment without its score teaches nothing, an answer without its end teaches
+    the model never to stop, and half an answer is not the answer that was ranked. Raises TrainingError if none is left.
     """
-    kept, n_nothing = [], 0
-    for row in rows:
-        answers = [row[name] for name in ANSWERS if name in row]
-        if max(_n_tokens(tokenizer, [*row["prompt"], *answer]) for answer in answers) <= max_length:
-            kept.append(row)
-        elif _n_tokens(tokenizer, row["prompt"], opening=True) >= max_length:
+    whole, n_nothing = [], 0
+    for example in examples:
+        answers = [example[name] for name in ANSWERS if name in example]
+        if max(_n_tokens(tokenizer, [*example["prompt"], *answer]) for answer in answers) <= max_length:
+            whole.append(example)
+        elif _n_tokens(tokenizer, example["prompt"], opening=True) >= max_length:
             n_nothing += 1
-    limit = f"max_length ({max_length} tokens)"
+    n, limit = len(examples), f"max_length ({max_length} tokens)"
     if n_nothing:
-        say(f"{title}: {n_nothing} of {len(rows)} examples left out, of which nothing to learn is within {limit}")
-    if n_cut := len(rows) - len(kept) - n_nothing:
-        say(
-            f"{title}: {n_cut} of {len(rows)} examples left out: their end, a judgment's score for one, is over {limit}"
-        )
-    if not kept:
+        say(f"{title}: {n_nothing} of {n} examples left out, of which nothing to learn is within {limit}")
+    if n_cut := n - len(whole) - n_nothing:
+        say(f"{title}: {n_cut} of {n} examples left out: their end, a judgment's score for one, is over {limit}")
+    if not whole:
         raise TrainingError(f"{title}: no example fits {limit}; raise it")
-    return kept
+    return whole
 
 
 def _n_tokens(tokenizer: "PreTrainedTokenizerBase", chat: "Sequence[Message]", *, opening: bool = False) -> int:
@@ -58,8 +58,8 @@ def _n_tokens(tokenizer: "PreTrainedTokenizerBase", chat: "Sequence[Message]", *
 
 
 def n_cut_off(pairs: "Sequence[Pair]", title: str) -> int:
-    """Return, and say, how many pairs have an answer that was cut off where it was written: it has no end to learn."""
+    """Return and print how many pairs have an answer that was cut off when generated. It has no end to learn."""
     n = sum(any(map(cut_off, (pair.chosen_finish_reason, pair.rejected_finish_reason))) for pair in pairs)
     if n:
-        say(f"{title}: {n} of {len(pairs)} pairs have an answer that was cut off where it was written")
+        say(f"{title}: {n} of {len(pairs)} pairs have an answer that was cut off when it was generated")
     return n

@@ -1,4 +1,4 @@
-"""Settings that every training shares, and their checks."""
+"""The settings that all trainings share, and their checks."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ OptionsT = TypeVar("OptionsT", bound="TrainingOptions")
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How long and how fast to train."""
+    """The length and the speed of a training."""
 
     learning_rate: Positive
-    """The peak; it falls to a tenth along a cosine."""
+    """The peak. It falls to a tenth along a cosine."""
     epochs: Count = 1
-    """Times that every example is seen."""
+    """Passes over the examples."""
     batch_size: Count = 16
-    """Examples an optimiser step, over all processes."""
+    """Examples per optimiser step, over all processes."""
     micro_batch_size: Count = 2
-    """Examples in a device's memory at once; more is faster and takes more memory."""
+    """Examples in a device's memory at once. More are faster and take more memory."""
     max_length: Count = 1024
-    """Tokens of prompt and answer; an example that is longer is left out: its end, a judgment's score for one, would be
-    cut off."""
+    """Tokens of prompt and answer. A longer example is left out, because its end would be cut off, a judgment's score
+    for one."""
     warmup_share: Share = 0.1
     """The share of the steps in which the learning rate rises."""
     save_minutes: NotNegative = 30.0
-    """How old the saved state, from which a training that was killed goes on, gets at most; 0 saves none."""
+    """Minutes between saves of the state from which a killed training continues; 0 saves none."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
-    """Variables of the model's chat template, e.g. '{"enable_thinking": false}'; the new model keeps them."""
+    """Variables of the model's chat template, e.g. '{"enable_thinking": false}'. The new model keeps them."""
 
 
 def check_options(options: TrainingOptions) -> None:
-    """Raise InputError where a setting that all trainings have is out of range."""
+    """Raise InputError if a setting that all trainings share is out of range."""
     checked_kwargs(options.chat_template_kwargs)
     check_ranges(options)
     check_batch(options, n_processes())
@@ -49,17 +49,18 @@ def check_options(options: TrainingOptions) -> None:
 
 
 def with_template(options: OptionsT, kwargs: Mapping[str, Any]) -> OptionsT:
-    """Return the settings of a run's training, whose template is that with which the run asks and judges.
+    """Return the settings of a run's training with the chat template variables of the run.
 
-    Raises InputError where they have one of their own: then the model would be asked otherwise than it learnt.
+    Raises InputError if the settings have other variables, because the model would then be prompted differently from
+    how it was trained.
     """
     if options.chat_template_kwargs not in ({}, dict(kwargs)):
-        raise InputError("chat_template_kwargs are one choice for a run: set them beside the model, not in a training")
+        raise InputError("chat_template_kwargs hold for a whole run: set them beside the model, not in a training")
     return replace(options, chat_template_kwargs=dict(kwargs))
 
 
 def check_batch(options: TrainingOptions, processes: int) -> None:
-    """Raise InputError where the examples of an optimiser step cannot be shared out evenly."""
+    """Raise InputError if the examples of an optimiser step cannot be shared out evenly."""
     if options.batch_size % (options.micro_batch_size * processes):
         times = f" times {processes} processes" if processes > 1 else ""
         raise InputError(

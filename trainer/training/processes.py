@@ -1,4 +1,4 @@
-"""The processes of one training: how many there are, which of them speaks, and how they end together."""
+"""The processes of one training: their number, the one that prints, and how they end together."""
 
 import os
 import sys
@@ -10,34 +10,33 @@ from console.command import INTERRUPTED
 from console.errors import InputError, JudgeloopError
 
 FIRST_SPEAKS_S = 10.0
-"""How long a process that failed waits for the first to say why; the launcher then ends it."""
-
+"""Seconds that a failed process waits for the first one to print the reason. The launcher then ends it."""
 
 SHARDING = {
     "FSDP_VERSION": "2",
     "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
     "FSDP_CPU_RAM_EFFICIENT_LOADING": "true",
 }
-"""What accelerate must have been told, as it passes it on in the environment."""
+"""The settings of accelerate that sharding needs, under the names of the environment variables that carry them."""
 
 
 def n_processes() -> int:
-    """Return how many processes train this model together."""
+    """Return the number of processes that train this model together."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes and prints."""
+    """Return whether this process is the one that writes and prints."""
     return n_processes() == 1 or os.environ.get("RANK", "0") == "0"
 
 
 def is_sharded() -> bool:
-    """Whether each process holds a part of the weights only (FSDP)."""
+    """Return whether each process holds only a part of the weights (FSDP)."""
     return "LOCAL_RANK" in os.environ and os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
 
 
 def check_sharding() -> None:
-    """Raise InputError where accelerate was told to shard in a way that loses the model or is not made for here."""
+    """Raise InputError if accelerate was told to shard in a way that loses the model or is not supported."""
     if not is_sharded():
         return
     for name, value in SHARDING.items():
@@ -47,16 +46,16 @@ def check_sharding() -> None:
 
 @contextmanager
 def one_voice() -> Iterator[None]:
-    """Run a command on all processes, with the output and the error message of the first one only.
+    """Run a command on all processes and show the output and the error message of the first one only.
 
-    What a person can do something about, every process meets: the others wait until the launcher ends them, and only
-    one that failed alone says why. An error of another kind ends its process at once.
+    An error that a user can fix occurs in every process, so the others wait until the launcher ends them. A process
+    that failed alone outlasts the wait and prints its own error. An error of another kind ends its process at once.
     """
     if is_first():
         yield
         _leave()
         return
-    nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  libraries' log handlers keep it to the end
+    nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  libraries' log handlers keep it until the end
     with redirect_stdout(nowhere), redirect_stderr(nowhere):
         try:
             yield
@@ -69,5 +68,6 @@ def one_voice() -> Iterator[None]:
 
 
 def _leave() -> None:
+    # by sys.modules, because this module must not load torch: --help imports it
     if n_processes() > 1 and "torch" in sys.modules and sys.modules["torch"].distributed.is_initialized():
         sys.modules["torch"].distributed.destroy_process_group()

@@ -1,26 +1,25 @@
-"""Models whose weights are dealt out over the processes of a training (FSDP 2): how they are loaded, and how exact.
+"""Models whose weights are sharded over the processes of a training (FSDP 2): their loading and their precision.
 
-At 70 billion parameters the float32 weights are 280 GB, so that only one process may read them. transformers' own
-"ram-efficient" loading fills the others' with zeros, which takes the same memory.
+The float32 weights of 70 billion parameters are 280 GB, so only one process may read them. The "ram-efficient" loading
+of transformers fills the weights of the other processes with zeros, which takes the same memory.
 """
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from accelerate import init_empty_weights
+from accelerate.state import PartialState
+from accelerate.utils import DistributedType
+from accelerate.utils.fsdp_utils import fsdp2_prepare_model
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel, Trainer
 
 from console.errors import InputError
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedModel, Trainer
-
 
 def check_devices() -> None:
-    """Raise InputError where accelerate was told to shard and would not: on processors it trains whole copies."""
-    from accelerate.state import PartialState
-    from accelerate.utils import DistributedType
-
+    """Raise InputError if accelerate was told to shard and would not: on processors it trains whole copies."""
     if PartialState().distributed_type in (DistributedType.NO, DistributedType.MULTI_CPU):
         raise InputError(
             "accelerate shards weights on GPUs only: on processors leave FSDP out of its file (distributed_type: "
@@ -28,44 +27,38 @@ def check_devices() -> None:
         )
 
 
-def hollow_model(config: "PreTrainedConfig") -> "PreTrainedModel":
+def hollow_model(config: PreTrainedConfig) -> PreTrainedModel:
     """Return the model of `config` with its shapes alone, in no memory."""
-    from accelerate import init_empty_weights
-    from transformers import AutoModelForCausalLM
-
     with init_empty_weights():
         return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
-def unfilled_model(folder: Path) -> "PreTrainedModel":
+def unfilled_model(folder: Path) -> PreTrainedModel:
     """Return the model in `folder` without its weights: float32 tensors that take no memory until they are written to.
 
-    accelerate tells parameters apart by their address, which those of a hollow model have not got.
+    accelerate tells parameters apart by their address, and the parameters of a hollow model have none.
     """
-    from transformers import AutoConfig
-
     model = hollow_model(AutoConfig.from_pretrained(folder))
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
+            # the operating system gives memory to an empty tensor only when it is written to
             room = torch.empty_like(parameter, device="cpu")
             setattr(module, name, torch.nn.Parameter(room, requires_grad=parameter.requires_grad))
     model.tie_weights()
     return model
 
 
-def shard(trainer: "Trainer") -> Any:
-    """Deal out the weights of a trainer's model, which then answers but cannot be trained, and return it."""
-    from accelerate.utils.fsdp_utils import fsdp2_prepare_model
-
+def shard(trainer: Trainer) -> Any:
+    """Shard the weights of a trainer's model and return it. It can then generate but not be trained."""
     keep_precision(trainer)
     trainer.model = fsdp2_prepare_model(trainer.accelerator, trainer.model)
     return trainer.model
 
 
-def keep_precision(trainer: "Trainer") -> None:
-    """Leave a model's outputs and the sums of its gradients in float32; call it before the weights are dealt out.
+def keep_precision(trainer: Trainer) -> None:
+    """Keep a model's outputs and the sums of its gradients in float32. Call it before the weights are sharded.
 
-    accelerate has both rounded to bfloat16, whose three digits make nonsense of a difference of two log-probabilities.
+    accelerate rounds both to bfloat16, whose three digits make nonsense of a difference of two log-probabilities.
     """
     plugin = trainer.accelerator.state.fsdp_plugin
     if plugin.mixed_precision_policy is not None:

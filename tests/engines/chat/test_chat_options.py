@@ -16,8 +16,8 @@ from records import Message
 from tests.families import QWEN_3
 from tests.openai_server import running
 from tests.tiny import save_tiny_model
-from trainer.dpo import DPOOptions
-from trainer.sft import SFTOptions
+from trainer.dpo.options import DPOOptions
+from trainer.sft.options import SFTOptions
 from trainer.training.fit import safe_example
 from trainer.training.launch import flags_of
 from trainer.training.options import TrainingOptions, check_options, with_template
@@ -71,7 +71,7 @@ def test_a_launched_training_is_given_the_same_variables() -> None:
 def test_one_choice_holds_for_a_run() -> None:
     assert with_template(SFTOptions(), OFF).chat_template_kwargs == OFF
     assert with_template(DPOOptions(chat_template_kwargs=OFF), OFF).chat_template_kwargs == OFF
-    with pytest.raises(InputError, match="one choice for a run"):
+    with pytest.raises(InputError, match="hold for a whole run"):
         with_template(SFTOptions(chat_template_kwargs={"enable_thinking": True}), OFF)
 
 

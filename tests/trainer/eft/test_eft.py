@@ -21,8 +21,9 @@ from records.files import BadRows
 from records.shapes import read_chats
 from tests.console.test_command import cpu_seconds
 from tests.fences import plain
-from trainer.eft.__main__ import Config, main
+from trainer.eft.__main__ import main
 from trainer.eft.examples import JudgeExample, agreeing, from_ranks, resampled
+from trainer.eft.options import Config
 from trainer.eft.split import Shares, split_trees
 
 N = 20
@@ -63,7 +64,7 @@ def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: Path) -> Callabl
             assert engine is not None, "no model is needed"
             return engine
 
-        monkeypatch.setattr("engines.options.open_engine", open_engine)
+        monkeypatch.setattr("trainer.eft.make.open_engine", open_engine)
         main(parse(Config, [str(file), "--out", str(tmp_path / out), *argv], "eft"))
         return tmp_path / out
 

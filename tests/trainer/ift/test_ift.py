@@ -13,7 +13,8 @@ from trainer.ift.data import rows_of
 from trainer.ift.fusion import Fusion, fused_embeddings, predictions
 from trainer.ift.options import IFTOptions
 from trainer.ift.trainer import IFTTrainer, lambda_at, train_ift
-from trainer.sft import SFTOptions, train_sft
+from trainer.sft.options import SFTOptions
+from trainer.sft.train import train_sft
 
 LAMBDA, DECAY = 0.4, 0.9
 OPTIONS = IFTOptions(

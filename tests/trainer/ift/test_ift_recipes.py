@@ -73,7 +73,7 @@ def test_the_cosine_and_the_gradients_norm_are_the_recipes(
     chats: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trainer.ift import trainer
-    from trainer.training.fit import Trained
+    from trainer.training.outcome import Trained
 
     seen = {}
 

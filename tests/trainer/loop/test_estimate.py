@@ -11,14 +11,14 @@ from judges.options import JudgeOptions
 from judges.retrieval.options import EvidenceOptions
 from records import Message, Prompt
 from tests.tiny import save_tiny_model
-from trainer.dpo import DPOOptions
-from trainer.early_stop import EarlyStopOptions
+from trainer.dpo.options import DPOOptions
+from trainer.early_stop.options import EarlyStopOptions
 from trainer.loop.plan.estimate import estimate, table_of, too_large
 from trainer.loop.plan.model_size import inference_bytes, model_size, training_bytes
 from trainer.loop.plan.probe import Speeds, probe
 from trainer.loop.plan.workload import TURN_TOKENS, Work, by_characters, judge_tokens, loop_work
 from trainer.loop.recipe import CandidateOptions, Config, EstimateOptions, EvalOptions, Hardware, RoundOptions
-from trainer.sft import SFTOptions
+from trainer.sft.options import SFTOptions
 
 PROMPTS = [Prompt(id=str(n), prompt="x" * 40) for n in range(64)]
 CHATS: list[list[Message]] = [

@@ -12,7 +12,7 @@ from records.runs import Run
 from records.store import write_rows
 from tests.trainer.training.test_launch import CHATS, distance, environment, models
 from trainer.training.checkpoints import checkpoints_in
-from trainer.training.fit import report_of
+from trainer.training.outcome import report_of
 
 __all__ = ["models"]
 

@@ -11,7 +11,7 @@ from judges.rubrics.rubric import load_rubric
 from records import Prompt
 from records.files import BadRows, read_records
 from tests.conftest import ROOT
-from trainer.early_stop import EarlyStopOptions
+from trainer.early_stop.options import EarlyStopOptions
 from trainer.loop.recipe import CandidateOptions, Config, EvalOptions, NewPromptOptions, check
 from trainer.loop.splits import split_prompts
 from trainer.seeds.reading import EFT, eft_chats, ift_chats, seed_prompts

@@ -13,10 +13,11 @@ from judges.judging.judge import Judge
 from judges.rubrics.rubric import load_rubric
 from records import Judgment, Response, Store, Usage
 from tests.tiny import save_tiny_model
+from trainer.monitors.compute import monitors_of
 from trainer.monitors.diversity import distinct, diversity, repeated_share, self_bleu
 from trainer.monitors.judge_accuracy import judge_accuracy
 from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
-from trainer.monitors.monitors import MONITORS, Monitors, monitors_of
+from trainer.monitors.monitors import MONITORS, Monitors
 from trainer.monitors.refusals import PATTERNS, is_refusal
 
 RUBRIC = load_rubric("additive")
@@ -258,7 +259,7 @@ def test_kl_by_hand() -> None:
 
 def test_kl_without_a_common_answer_is_none_and_other_tokens_are_refused() -> None:
     assert kl_of([row(0, [-1.0])], [row(1, [-1.0])]) is None
-    with pytest.raises(InputError, match="one tokenizer"):
+    with pytest.raises(InputError, match="shared tokenizer"):
         kl_of([row(0, [-1.0])], [row(0, [-1.0, -1.0])])
 
 

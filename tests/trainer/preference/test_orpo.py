@@ -12,10 +12,13 @@ from console.errors import InputError, TrainingError
 from records import Pair
 from records.rated import Rated
 from tests.trainer.preference.test_preference_trainer import PAIRS, sequence_logprob
-from trainer.kto import KTOOptions, train_kto
-from trainer.orpo import ORPOOptions, train_orpo
+from trainer.kto.options import KTOOptions
+from trainer.kto.train import train_kto
+from trainer.orpo.options import ORPOOptions
+from trainer.orpo.train import train_orpo
 from trainer.preference.losses import log_odds, orpo_loss, simpo_loss
-from trainer.simpo import SimPOOptions, train_simpo
+from trainer.simpo.options import SimPOOptions
+from trainer.simpo.train import train_simpo
 
 FIRST = {"batch_size": 4, "micro_batch_size": 2, "warmup_share": 0.0, "learning_rate": 1e-3}
 EQUAL = [msgspec.structs.replace(pair, weight=1.0) for pair in PAIRS]

@@ -11,7 +11,8 @@ from torch.nn.functional import logsigmoid
 from console.errors import InputError, TrainingError
 from records import Pair
 from tests.tiny import save_tiny_model
-from trainer.dpo import DPOOptions, train_dpo
+from trainer.dpo.options import DPOOptions
+from trainer.dpo.train import train_dpo
 
 BETA = 0.3
 OPTIONS = DPOOptions(learning_rate=1e-3, beta=BETA, batch_size=4, micro_batch_size=2, warmup_share=0.0)

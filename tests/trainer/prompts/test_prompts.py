@@ -13,7 +13,9 @@ from console.errors import EngineError, InputError, TrainingError
 from engines.protocol import Completion, Request, Sampling
 from engines.scripted import ScriptedEngine
 from records import Prompt, read_rows
-from trainer.prompts.__main__ import Config, main, read_sources
+from trainer.prompts.__main__ import main
+from trainer.prompts.make import read_sources
+from trainer.prompts.options import Config
 from trainer.seeds.reading import PROMPTS, seed_prompts
 
 VERBS = (
@@ -52,7 +54,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedEngine:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, engine: ScriptedEngine) -> ScriptedEngine:
-    monkeypatch.setattr("engines.options.open_engine", lambda options: engine)
+    monkeypatch.setattr("trainer.prompts.make.open_engine", lambda options: engine)
     return engine
 
 

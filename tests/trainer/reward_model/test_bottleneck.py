@@ -301,9 +301,9 @@ def test_the_nets_learn_at_their_own_rate_from_each_steps_gradient_alone(
 ) -> None:
     from transformers import TrainerCallback
 
-    import trainer.training.fit
+    from trainer.reward_model import train
 
-    fit, seen = trainer.training.fit.fit, {}
+    fit, seen = train.fit, {}
 
     def watched(joint: Any, *args: Any, **kwargs: Any) -> Any:
         seen["trainer"], seen["before"] = joint, [p.detach().clone() for p in joint.bottleneck.parameters()]
@@ -316,7 +316,7 @@ def test_the_nets_learn_at_their_own_rate_from_each_steps_gradient_alone(
         joint.add_callback(Norms())
         return fit(joint, *args, **kwargs)
 
-    monkeypatch.setattr(trainer.training.fit, "fit", watched)
+    monkeypatch.setattr(train, "fit", watched)
     bottleneck = replace(SMALL, objective="contrastive", learning_rate=1e-9)
     options = replace(OPTIONS, learning_rate=1e-9, epochs=6)
     train_reward_model(tiny_model, tmp_path / "m", PAIRS, options, 0, samples=SAMPLES, bottleneck=bottleneck)
@@ -350,7 +350,7 @@ def test_a_micro_batch_has_its_pairs_and_as_many_view_pairs_as_asked(
             tiny_model, tmp_path / str(n_each), three, options, 0, samples=SAMPLES, bottleneck=bottleneck
         )
         assert trained.n_examples == 5 and sorted(seen) == expected
-    assert "15 view pairs are seen an epoch, of 6" in capsys.readouterr().err
+    assert "15 view pairs are used per epoch, of 6" in capsys.readouterr().err
 
 
 def test_view_pairs_too_long_are_left_out_and_counted(tiny_model: Path, tmp_path: Path, capsys: Any) -> None:

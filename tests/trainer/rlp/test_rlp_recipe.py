@@ -15,6 +15,7 @@ from records.store import write_rows
 from tests.conftest import ROOT
 from trainer.reward_model.bottleneck_options import BottleneckOptions
 from trainer.reward_model.options import RewardOptions
+from trainer.rlp.checks import check
 from trainer.rlp.gather import gather_preferences, preference_counts, preferences_of
 from trainer.rlp.preferences import n_turned_round
 from trainer.rlp.recipe import (
@@ -25,7 +26,6 @@ from trainer.rlp.recipe import (
     RLPOptions,
     SampleOptions,
     UnlabelledOptions,
-    check,
 )
 from trainer.rlp.splits import deal, shown_prompts
 from trainer.rlp.synthetic_options import SyntheticOptions

@@ -21,8 +21,8 @@ from tests.conftest import freeze_modules
 IMPORTED = (
     "transformers.models.auto.tokenization_auto", "transformers.models.llama.modeling_llama",
     "trl.trainer.dpo_trainer", "trl.trainer.sft_trainer", "torch.distributed.fsdp", "accelerate.utils.fsdp_utils",
-    "trainer.dpo", "trainer.ift.trainer", "trainer.training.lengths", "trainer.preference.reference_free",
-    "trainer.sft",
+    "trainer.dpo.train", "trainer.ift.trainer", "trainer.training.lengths", "trainer.preference.reference_free",
+    "trainer.sft.train",
 )  # fmt: skip
 """All that a training imports, much of it late: every process would do so again."""
 

@@ -55,7 +55,8 @@ def bfloat16(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[torch.dtype]]:
 
 
 def sft(model: Path, out: Path) -> Any:
-    from trainer.sft import SFTOptions, train_sft
+    from trainer.sft.options import SFTOptions
+    from trainer.sft.train import train_sft
 
     return train_sft(model, out, CHATS, SFTOptions(**STEPS), 0)
 
@@ -76,25 +77,29 @@ def ift_copy(model: Path, out: Path) -> Any:
 
 
 def dpo(model: Path, out: Path) -> Any:
-    from trainer.dpo import DPOOptions, train_dpo
+    from trainer.dpo.options import DPOOptions
+    from trainer.dpo.train import train_dpo
 
     return train_dpo(model, out, PAIRS, DPOOptions(**STEPS, labels="soft", length_alpha=0.01), 0)
 
 
 def orpo(model: Path, out: Path) -> Any:
-    from trainer.orpo import ORPOOptions, train_orpo
+    from trainer.orpo.options import ORPOOptions
+    from trainer.orpo.train import train_orpo
 
     return train_orpo(model, out, PAIRS, ORPOOptions(**STEPS), 0)
 
 
 def simpo(model: Path, out: Path) -> Any:
-    from trainer.simpo import SimPOOptions, train_simpo
+    from trainer.simpo.options import SimPOOptions
+    from trainer.simpo.train import train_simpo
 
     return train_simpo(model, out, PAIRS, SimPOOptions(**STEPS), 0)
 
 
 def kto(model: Path, out: Path) -> Any:
-    from trainer.kto import KTOOptions, train_kto
+    from trainer.kto.options import KTOOptions
+    from trainer.kto.train import train_kto
 
     return train_kto(model, out, PAIRS, KTOOptions(**STEPS), 0)
 

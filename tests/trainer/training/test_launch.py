@@ -18,15 +18,15 @@ from records.shapes import read_chats, read_pairs
 from records.store import write_rows
 from tests.conftest import ROOT
 from tests.tiny import save_in_bfloat16, save_tiny_model
-from trainer.dpo import Config as DPOConfig
-from trainer.dpo import DPOOptions
+from trainer.dpo.__main__ import Config as DPOConfig
+from trainer.dpo.options import DPOOptions
 from trainer.loop import rounds
 from trainer.loop.recipe import Config
-from trainer.sft import Config as SFTConfig
-from trainer.sft import SFTOptions
+from trainer.sft.__main__ import Config as SFTConfig
+from trainer.sft.options import SFTOptions
 from trainer.training.checkpoints import Checkpoints, checkpoints_in
-from trainer.training.fit import report_of
 from trainer.training.launch import LaunchOptions
+from trainer.training.outcome import report_of
 
 TOLERANCE = 1e-5
 SHARDED = ("orpo", "simpo", "ift")
@@ -101,7 +101,7 @@ def job(
     argv = [str(file), "--model", models["start"], "--out", str(out)]
     return {
         "name": f"{kind}-{name}",
-        "module": "trainer.ift.__main__" if kind == "ift" else f"trainer.{kind}",
+        "module": f"trainer.{kind}.__main__",
         "argv": [*argv, *STEPS, *(more or [])],
         "processes": processes,
         "sharded": sharded,

@@ -10,9 +10,9 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError, TrainingError
-from trainer.dpo import Config as DPOConfig
-from trainer.dpo import DPOOptions
-from trainer.sft import SFTOptions
+from trainer.dpo.__main__ import Config as DPOConfig
+from trainer.dpo.options import DPOOptions
+from trainer.sft.options import SFTOptions
 from trainer.training import launch, processes
 from trainer.training.fit import load_policy, trainer_settings
 from trainer.training.launch import LaunchOptions, check_launch

@@ -1,4 +1,4 @@
-"""What is beyond max_length is left out and counted, and so is what was cut off where it was written."""
+"""What is beyond max_length is left out and counted, and so is what was cut off when it was generated."""
 
 import json
 from collections.abc import Callable
@@ -17,18 +17,23 @@ from records import Pair, Prompt, Response, read_rows
 from records.finish import text_cut_off
 from records.rows import messages_of
 from records.store import write_rows
-from trainer.dpo import DPOOptions, train_dpo
+from trainer.dpo.options import DPOOptions
+from trainer.dpo.train import train_dpo
 from trainer.eft.examples import judge_chat
 from trainer.ift.options import IFTOptions
-from trainer.kto import KTOOptions, train_kto
-from trainer.orpo import ORPOOptions, train_orpo
+from trainer.kto.options import KTOOptions
+from trainer.kto.train import train_kto
+from trainer.orpo.options import ORPOOptions
+from trainer.orpo.train import train_orpo
 from trainer.pairs.pairing import PairOptions, make_pairs
 from trainer.reward_model.options import RewardOptions
 from trainer.reward_model.train import train_reward_model
-from trainer.sft import SFTOptions, train_sft
-from trainer.simpo import SimPOOptions, train_simpo
-from trainer.training.fit import report_of
+from trainer.sft.options import SFTOptions
+from trainer.sft.train import train_sft
+from trainer.simpo.options import SimPOOptions
+from trainer.simpo.train import train_simpo
 from trainer.training.lengths import fitting
+from trainer.training.outcome import report_of
 
 LONG = "point " * 60
 ROOM = {"max_length": 64, "batch_size": 2, "micro_batch_size": 2, "save_minutes": 0.0}
@@ -85,7 +90,7 @@ def test_a_trainer_leaves_out_and_counts_what_would_be_cut_and_counts_what_was(
     assert (
         f"{n_left_out} of {n_learnt + n_left_out} " in said and "left out" in said and "max_length (64 tokens" in said
     )
-    assert ("2 of 4 pairs have an answer that was cut off where it was written" in said) == bool(n_cut_off)
+    assert ("2 of 4 pairs have an answer that was cut off when it was generated" in said) == bool(n_cut_off)
 
 
 def test_an_example_that_just_fits_is_whole_and_one_token_less_is_too_few(tiny_model: Path) -> None:
@@ -151,7 +156,7 @@ def test_how_an_answer_ended_goes_from_the_answer_to_the_pair(tmp_path: Path) ->
 def test_a_command_prints_how_many_examples_were_left_out_and_cut_off(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from trainer.sft import Config, main
+    from trainer.sft.__main__ import Config, main
 
     rows = [answer("it", "stop"), answer("so", "length"), answer("one", "max_tokens"), answer(LONG, None)]
     write_rows(tmp_path / "answers.jsonl", rows)
@@ -164,7 +169,7 @@ def test_a_command_prints_how_many_examples_were_left_out_and_cut_off(
     printed = capsys.readouterr()
     [row] = json.loads(printed.out)
     assert (row["examples"], row["left out"], row["cut off"]) == (3, 1, 2)
-    assert "answers.jsonl: 2 answers were cut off where they were written" in printed.err
+    assert "answers.jsonl: 2 answers were cut off when they were generated" in printed.err
 
 
 def test_a_loops_summary_says_what_was_cut_off_and_left_out() -> None:

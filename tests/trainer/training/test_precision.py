@@ -67,7 +67,8 @@ def test_a_model_is_saved_as_its_parent_was_and_is_that_of_float32_rounded_once(
 
 
 def test_checkpoints_are_saved_so_too_and_a_reward_model_stays_exact(low: Path, tmp_path: Path) -> None:
-    from trainer.dpo import DPOOptions, train_dpo
+    from trainer.dpo.options import DPOOptions
+    from trainer.dpo.train import train_dpo
 
     checkpoints = Checkpoints(tmp_path / "checkpoints", 1)
     train_dpo(low, tmp_path / "model", PAIRS, DPOOptions(**FAST), 0, checkpoints=checkpoints)
@@ -80,7 +81,8 @@ def test_checkpoints_are_saved_so_too_and_a_reward_model_stays_exact(low: Path, 
 def test_a_training_that_goes_on_has_lost_nothing_to_rounding(
     low: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trainer.sft import SFTOptions, train_sft
+    from trainer.sft.options import SFTOptions
+    from trainer.sft.train import train_sft
 
     options = SFTOptions(**FAST | {"save_minutes": 1e-9}, epochs=2)
     train_sft(low, tmp_path / "whole", CHATS, options, 0)

@@ -8,16 +8,18 @@ import pytest
 
 import trainer.training.fit
 from records import Pair, Response, messages_of
-from trainer.dpo import DPOOptions, train_dpo
+from trainer.dpo.options import DPOOptions
+from trainer.dpo.train import train_dpo
 from trainer.ift.options import IFTOptions
 from trainer.ift.trainer import train_ift
 from trainer.reward_model.bottleneck_options import BottleneckOptions
 from trainer.reward_model.options import RewardOptions
 from trainer.reward_model.train import train_reward_model
 from trainer.run.ledger import _deciding
-from trainer.sft import SFTOptions, train_sft
-from trainer.training.fit import Trained, claim_folder
-from trainer.training.resume import STATE, work_of
+from trainer.sft.options import SFTOptions
+from trainer.sft.train import train_sft
+from trainer.training.outcome import Trained, claim_folder, work_of
+from trainer.training.resume import STATE
 
 ALWAYS = 1e-9
 """Minutes: every step is saved."""
@@ -68,7 +70,7 @@ def killed_after(n_steps: int, train: Train, parent: Path, out: Path, monkeypatc
     """Train and end like a killed process before step `n_steps` + 1."""
     from transformers import TrainerCallback
 
-    watch = trainer.training.fit.watch
+    watch = trainer.training.fit.Watch
 
     class Killer(TrainerCallback):  # type: ignore[misc]
         def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -80,7 +82,7 @@ def killed_after(n_steps: int, train: Train, parent: Path, out: Path, monkeypatc
         return watch(made, *rest)
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(trainer.training.fit, "watch", watched)
+        patched.setattr(trainer.training.fit, "Watch", watched)
         train(parent, out)
 
 

@@ -4,9 +4,11 @@ import pytest
 
 from console.errors import InputError, TrainingError
 from records import Pair
-from trainer.dpo import DPOOptions, train_dpo
-from trainer.sft import SFTOptions, train_sft
-from trainer.training.fit import claim_folder, report_of
+from trainer.dpo.options import DPOOptions
+from trainer.dpo.train import train_dpo
+from trainer.sft.options import SFTOptions
+from trainer.sft.train import train_sft
+from trainer.training.outcome import claim_folder, report_of
 
 CHATS = [
     [{"role": "user", "content": f"say {n}"}, {"role": "assistant", "content": f"point {n} " * 3}] for n in range(6)
@@ -39,7 +41,7 @@ def test_sft_learns_the_answer_and_not_the_prompt(tiny_model: Path, tmp_path: Pa
     import torch
     from transformers import AutoTokenizer
 
-    from trainer.sft import train_sft as train
+    from trainer.sft.train import train_sft as train
 
     seen: list[torch.Tensor] = []
     from trl import SFTTrainer

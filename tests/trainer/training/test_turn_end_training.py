@@ -9,11 +9,15 @@ import pytest
 from records import Pair
 from records.rows import messages_of
 from tests.engines.chat.test_turn_end import END, EOS, biased, save_with_another_end
-from trainer.dpo import DPOOptions, train_dpo
+from trainer.dpo.options import DPOOptions
+from trainer.dpo.train import train_dpo
 from trainer.ift.options import IFTOptions
-from trainer.kto import KTOOptions, train_kto
-from trainer.orpo import ORPOOptions, train_orpo
-from trainer.sft import SFTOptions, train_sft
+from trainer.kto.options import KTOOptions
+from trainer.kto.train import train_kto
+from trainer.orpo.options import ORPOOptions
+from trainer.orpo.train import train_orpo
+from trainer.sft.options import SFTOptions
+from trainer.sft.train import train_sft
 
 CHATS = [[*messages_of("say it"), {"role": "assistant", "content": text}] for text in ("point", "it is")]
 PAIRS = [
@@ -30,12 +34,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The trainers that would be trained, in place of training them."""
+    import trainer.dpo.train
     import trainer.ift.trainer
+    import trainer.kto.train
     import trainer.preference.reference_free
-    import trainer.training.fit
+    import trainer.sft.train
 
     found: list[Any] = []
-    for module in (trainer.training.fit, trainer.preference.reference_free, trainer.ift.trainer):
+    trains = (trainer.sft.train, trainer.dpo.train, trainer.kto.train, trainer.preference.reference_free)
+    for module in (*trains, trainer.ift.trainer):
         monkeypatch.setattr(module, "fit", lambda made, *_, **__: found.append(made))
     return found
 

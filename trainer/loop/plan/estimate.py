@@ -1,7 +1,7 @@
-"""What a loop will take, stage by stage: calls, tokens, time and memory, before it is begun.
+"""Estimates a loop stage by stage before it starts: calls, tokens, time and memory.
 
-Three ways: calls and tokens alone; with a short measurement of this machine; for given GPUs by formula, from the
-model's config.json.
+Time and memory come from a short measurement of this machine, or by formula from the model's config.json for given
+GPUs. Without either, only calls and tokens are counted.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class StageEstimate:
-    """One stage; None is: not estimated. All are for the longest answers there can be."""
+    """The estimate of one stage, for answers of the greatest length. None means not estimated."""
 
     stage: str
     n_calls: int
@@ -28,7 +28,7 @@ class StageEstimate:
     """Prompt tokens."""
     n_written: int
     n_trained: int
-    """Tokens trained on, all epochs together."""
+    """Tokens trained on, over all epochs."""
     seconds: float | None = None
     bytes: float | None = None
     """On this machine, or on each GPU."""
@@ -51,31 +51,31 @@ def estimate(
     return [_counted(work) if speeds is None else _measured(work, speeds) for work in works]
 
 
-def table_of(found: Sequence[StageEstimate]) -> list[dict[str, Cell]]:
-    """Return a table row for each stage and one for all; minutes, GiB and GPU-hours stand only where they are known."""
-    timed = any(one.seconds is not None for one in found)
-    on_gpus = any(one.gpu_hours is not None for one in found)
+def table_of(stages: Sequence[StageEstimate]) -> list[dict[str, Cell]]:
+    """Return a table row for each stage and a total. Columns for minutes, GiB and GPU-hours appear only if known."""
+    timed = any(stage.seconds is not None for stage in stages)
+    on_gpus = any(stage.gpu_hours is not None for stage in stages)
     rows: list[dict[str, Cell]] = []
-    for one in [*found, _total(found)]:
-        row: dict[str, Cell] = {
-            "stage": one.stage,
-            "calls": one.n_calls,
-            "tokens read": one.n_read,
-            "written, at most": one.n_written,
-            "trained on": one.n_trained,
+    for stage in [*stages, _total(stages)]:
+        cells: dict[str, Cell] = {
+            "stage": stage.stage,
+            "calls": stage.n_calls,
+            "tokens read": stage.n_read,
+            "written, at most": stage.n_written,
+            "trained on": stage.n_trained,
         }
         if timed:
-            row["minutes"] = None if one.seconds is None else one.seconds / 60
-            row["GiB each" if on_gpus else "GiB"] = None if one.bytes is None else one.bytes / GIB
+            cells["minutes"] = None if stage.seconds is None else stage.seconds / 60
+            cells["GiB each" if on_gpus else "GiB"] = None if stage.bytes is None else stage.bytes / GIB
         if on_gpus:
-            row["GPU-hours"] = one.gpu_hours
-        rows.append(row)
+            cells["GPU-hours"] = stage.gpu_hours
+        rows.append(cells)
     return rows
 
 
-def too_large(found: Sequence[StageEstimate], hardware: Hardware) -> str | None:
-    """Return which stage does not fit a GPU's memory and what to do, or None."""
-    largest = max(found, key=lambda one: one.bytes or 0.0)
+def too_large(stages: Sequence[StageEstimate], hardware: Hardware) -> str | None:
+    """Return which stage exceeds a GPU's memory and what to do, or None."""
+    largest = max(stages, key=lambda stage: stage.bytes or 0.0)
     if largest.bytes is None or largest.bytes <= hardware.gpu_gib * GIB:
         return None
     return (
@@ -89,7 +89,7 @@ def _counted(work: Work) -> StageEstimate:
 
 
 def _measured(work: Work, speeds: Speeds) -> StageEstimate:
-    # A judge that reads log-probabilities computes its rubric once, so its calls were timed and not its tokens.
+    # With log-probabilities the judge computes its rubric once, so the measurement timed calls instead of tokens.
     read_s = work.n_read / speeds.read_per_s
     if work.kind == "judge" and speeds.judge_call_s is not None:
         read_s = work.n_calls * speeds.judge_call_s
@@ -107,7 +107,8 @@ def _measured(work: Work, speeds: Speeds) -> StageEstimate:
 
 def _by_formula(work: Work, size: ModelSize, hardware: Hardware) -> StageEstimate:
     flops = training_flops(size, work.n_trained) / hardware.mfu_training
-    flops += inference_flops(size, work.n_reference) / hardware.mfu_training  # whole batches: as busy as training
+    # The reference reads whole batches, as efficiently as training does.
+    flops += inference_flops(size, work.n_reference) / hardware.mfu_training
     flops += inference_flops(size, work.n_read + work.n_written) / hardware.mfu_inference
     gpu_s = flops / (hardware.gpu_tflops * 1e12)
     memory = training_bytes if work.kind == "train" else inference_bytes
@@ -123,17 +124,17 @@ def _by_formula(work: Work, size: ModelSize, hardware: Hardware) -> StageEstimat
     )
 
 
-def _total(found: Sequence[StageEstimate]) -> StageEstimate:
-    seconds = [one.seconds for one in found if one.seconds is not None]
-    peaks = [one.bytes for one in found if one.bytes is not None]
-    hours = [one.gpu_hours for one in found if one.gpu_hours is not None]
+def _total(stages: Sequence[StageEstimate]) -> StageEstimate:
+    seconds = [stage.seconds for stage in stages if stage.seconds is not None]
+    peaks = [stage.bytes for stage in stages if stage.bytes is not None]
+    hours = [stage.gpu_hours for stage in stages if stage.gpu_hours is not None]
     return StageEstimate(
         "all",
-        sum(one.n_calls for one in found),
-        sum(one.n_read for one in found),
-        sum(one.n_written for one in found),
-        sum(one.n_trained for one in found),
-        sum(seconds) if len(seconds) == len(found) else None,
+        sum(stage.n_calls for stage in stages),
+        sum(stage.n_read for stage in stages),
+        sum(stage.n_written for stage in stages),
+        sum(stage.n_trained for stage in stages),
+        sum(seconds) if len(seconds) == len(stages) else None,
         max(peaks, default=None),
-        sum(hours) if len(hours) == len(found) else None,
+        sum(hours) if len(hours) == len(stages) else None,
     )

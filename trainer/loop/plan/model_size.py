@@ -1,39 +1,39 @@
-"""How much memory and arithmetic a model takes, by formula from its config.json; no weights are loaded."""
+"""A model's memory and arithmetic by formula from its config.json, without loading weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
 from console.errors import InputError
 
 TRAINING_BYTES = 16
-"""A parameter in training: float32 weight, gradient and AdamW's two moments, 4 bytes each."""
+"""Bytes per parameter in training: float32 weight, gradient and AdamW's two moments, 4 bytes each."""
 ACTIVATION_BYTES = 34
-"""A token's activations in one layer over the hidden size, in 16 bits and with attention that keeps no scores
+"""Bytes of a token's activations in one layer over the hidden size, in 16 bits and with attention that stores no scores
 (Korthikanti et al. 2022, arXiv 2205.05198, equation 2 without its last term)."""
 LOGIT_BYTES = 8
-"""A token's logit and its gradient, float32."""
+"""Bytes of a token's logit and its gradient, float32."""
 
 
 @dataclass(frozen=True)
 class ModelSize:
-    """What the formulas need to know of a model."""
+    """The quantities of a model that the formulas use."""
 
     n_parameters: int
     n_layers: int
     hidden: int
     vocabulary: int
     key_value_width: int
-    """Numbers that the keys of one token and layer take; the values take as many."""
+    """Numbers in the keys of one token and layer. The values have as many."""
 
 
 def model_size(config: Path) -> ModelSize:
-    """Return the size of the model that `config`, a config.json or its folder, describes; tied weights count once.
+    """Return the model size described by `config`, a config.json or its folder. Tied weights count once.
 
-    Raises InputError where transformers knows no such architecture.
+    Raises InputError if transformers knows no such architecture.
     """
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     try:
         settings = AutoConfig.from_pretrained(config)
         with torch.device("meta"):  # shapes without memory
@@ -52,7 +52,7 @@ def model_size(config: Path) -> ModelSize:
 
 
 def training_bytes(size: ModelSize, n_tokens: int, gpus: int) -> float:
-    """Return the bytes that training takes on each of `gpus`, the states sharded over all of them (FSDP).
+    """Return the bytes that training takes on each of `gpus`, with all states sharded over them (FSDP).
 
     `n_tokens` are in one GPU's forward pass. With checkpointed activations a GPU holds the input of every layer, the
     activations of one, the logits, and two layers' gathered 16-bit weights.
@@ -75,5 +75,5 @@ def training_flops(size: ModelSize, n_tokens: int) -> float:
 
 
 def inference_flops(size: ModelSize, n_tokens: int) -> float:
-    """Return 2 N D, forward alone; attention over long contexts comes on top."""
+    """Return 2 N D, forward only, without the attention over long contexts."""
     return 2.0 * size.n_parameters * n_tokens

@@ -1,4 +1,4 @@
-"""Measures for some seconds how fast this machine is with a model: reading, writing, judging, training."""
+"""Measures in some seconds how fast this machine runs a model: reading, writing, judging, training."""
 
 import gc
 import re
@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
+import torch
 
 from console.progress import say
+from engines.chat.template import rendered
+from engines.local.transformers_engine import TransformersEngine
 from engines.protocol import Request, Sampling
 from judges.judging.judge import open_judge
 from records.rows import Message, Prompt, Response, messages_of
 from trainer.loop.recipe import Config
-
-if TYPE_CHECKING:
-    from engines.local.transformers_engine import TransformersEngine
+from trainer.training.fit import load_policy
 
 MAX_ROWS = 32
 WRITTEN = 16
@@ -28,30 +29,29 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclass(frozen=True)
 class Speeds:
-    """What was measured; tokens and calls a second are of the whole machine."""
+    """Measured speeds. Rates per second are those of the whole machine."""
 
     load_s: float
-    """To load the model once."""
+    """Seconds to load the model once."""
     read_per_s: float
-    """Prompt tokens."""
+    """Prompt tokens per second."""
     written_per_s: float
-    """New tokens, of rows written together."""
+    """New tokens per second, with rows written together."""
     judge_call_s: float | None
-    """A question to the judge, the rubric that all share in part; None where it does not read log-probabilities."""
+    """Seconds per question to the judge, including its share of the common rubric. None unless it reads
+    log-probabilities."""
     trained_per_s: float
-    """Tokens of a forward and backward pass."""
+    """Tokens per second of a forward and backward pass."""
     step_s: float
-    """The optimiser's part of a step."""
+    """Seconds of the optimiser's part of a step."""
     inference_bytes: float | None
-    """The process at its largest while it answered and judged; None where the system does not say."""
+    """Peak memory while answering and judging. None if the system does not report it."""
     training_bytes: float | None
-    """The same while it trained."""
+    """Peak memory while training."""
 
 
 def probe(folder: Path, config: Config, prompts: Sequence[Prompt], sft_chats: Sequence[Sequence[Message]]) -> Speeds:
-    """Return how fast this machine is with the model in `folder`: it writes some tokens, judges once, trains a step."""
-    from engines.local.transformers_engine import TransformersEngine
-
+    """Measure the model in `folder` on this machine: it writes some tokens, judges once and trains a step."""
     say("measuring the speed of this machine; --no-measure leaves it out")
     _reset_peak()
     engine = TransformersEngine.load(folder, "measured", config.engine.batch_size, config.engine.chat_template_kwargs)
@@ -65,11 +65,12 @@ def probe(folder: Path, config: Config, prompts: Sequence[Prompt], sft_chats: Se
     return Speeds(load_s, read_per_s, written_per_s, judge_call_s, trained_per_s, step_s, inference_peak, _peak_bytes())
 
 
-def _answering(engine: "TransformersEngine", prompts: Sequence[Prompt]) -> tuple[float, float]:
-    """Return prompt tokens read and new tokens written a second: long answers less answers of one token."""
-    rows = zip(cycle(prompts), range(min(engine.batch_size, MAX_ROWS)), strict=False)  # as many as are written at once
+def _answering(engine: TransformersEngine, prompts: Sequence[Prompt]) -> tuple[float, float]:
+    """Return prompt tokens read and new tokens written per second, from long answers minus one-token answers."""
+    # One batch: as many rows as are generated at once.
+    rows = zip(cycle(prompts), range(min(engine.batch_size, MAX_ROWS)), strict=False)
     requests = [Request(messages_of(prompt.prompt, prompt.system), seed=n) for prompt, n in rows]
-    list(engine.generate(requests, Sampling(2)))  # the first call of all is slower
+    list(engine.generate(requests, Sampling(2)))  # the first call is slower
     seconds, n_written, n_read = [], [], 0
     for n_new in (1, 1 + WRITTEN):
         started = time.monotonic()
@@ -83,24 +84,19 @@ def _answering(engine: "TransformersEngine", prompts: Sequence[Prompt]) -> tuple
     return n_read / seconds[0], max(n_more, 1) / more_s
 
 
-def _judging(engine: "TransformersEngine", config: Config, prompts: Sequence[Prompt]) -> float:
-    """Return the seconds of a question about an answer as long as one may be; of a few, which share their rubric."""
+def _judging(engine: TransformersEngine, config: Config, prompts: Sequence[Prompt]) -> float:
+    """Return the seconds per question about an answer of full length, over a few questions that share their rubric."""
     judge = open_judge(engine, config.judge, config.seed)
     text = "word " * (config.candidates.max_new_tokens * 3 // 4)
-    one = Response(id="", prompt_id="", prompt=prompts[0].prompt, response=text, model="")
+    response = Response(id="", prompt_id="", prompt=prompts[0].prompt, response=text, model="")
     started = time.monotonic()
-    list(judge.judge([msgspec.structs.replace(one, id=str(n)) for n in range(JUDGED)]))
+    list(judge.judge([msgspec.structs.replace(response, id=str(n)) for n in range(JUDGED)]))
     return (time.monotonic() - started) / JUDGED / judge.n_questions
 
 
 def _training(folder: Path, config: Config, chats: Sequence[Sequence[Message]]) -> tuple[float, float, float]:
-    """Return the seconds of a load, tokens a second forward and backward, and the seconds of an optimiser's step."""
-    import torch
-
-    from engines.chat.template import rendered
-    from trainer.training.fit import load_policy
-
-    started = time.monotonic()  # the second load: the first one also imports what it needs
+    """Return the seconds of a load, tokens per second forward and backward, and the seconds of an optimiser step."""
+    started = time.monotonic()  # the second load, because the first also imports modules
     model, tokenizer = load_policy(folder, config.engine.chat_template_kwargs)
     load_s = time.monotonic() - started
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -110,7 +106,7 @@ def _training(folder: Path, config: Config, chats: Sequence[Sequence[Message]]) 
     ids_BL = torch.tensor([tokens] * config.sft.micro_batch_size, device=device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=0.0)
     pass_s, step_s = 0.0, 0.0
-    for _ in range(2):  # the first is slower: it allocates, and the optimiser makes its moments
+    for _ in range(2):  # the first pass is slower, because it allocates memory and the optimiser's moments
         pass_s = _timed(lambda: model(input_ids=ids_BL, labels=ids_BL).loss.backward())
         step_s = _timed(optimiser.step)
         optimiser.zero_grad()
@@ -118,8 +114,6 @@ def _training(folder: Path, config: Config, chats: Sequence[Sequence[Message]]) 
 
 
 def _timed(work: Any) -> float:
-    import torch
-
     started = time.monotonic()
     work()
     if torch.cuda.is_available():
@@ -128,19 +122,15 @@ def _timed(work: Any) -> float:
 
 
 def _reset_peak() -> None:
-    import torch
-
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     elif CLEAR.exists():
-        CLEAR.write_text("5")  # Linux: the peak of the resident set begins anew
+        CLEAR.write_text("5")  # on Linux this resets the peak of the resident set
 
 
 def _peak_bytes() -> float | None:
-    """Return the most memory since the reset: of the GPU, or of the process where the system says it."""
-    import torch
-
+    """Return the peak memory since the reset: of the GPU, or of the process if the system reports it."""
     if torch.cuda.is_available():
         return float(torch.cuda.max_memory_allocated())
-    found = re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text()) if STATUS.exists() else None
-    return 1024.0 * int(found[1]) if found else None
+    peak = re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text()) if STATUS.exists() else None
+    return 1024.0 * int(peak[1]) if peak else None

@@ -1,37 +1,34 @@
-"""What each stage of a loop has to do: calls, tokens read, tokens written, tokens trained on."""
+"""The work of each stage of a loop: calls, tokens read, tokens written and tokens trained on."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from judges.judging.question import load_question
 from judges.options import Reading
 from judges.retrieval import claims
 from judges.retrieval.verifier import SHOWN_WORDS
 from judges.rubrics.rendering import fill
-from judges.rubrics.rubric import load_rubric
+from judges.rubrics.rubric import Rubric, load_rubric
 from records.rows import Message, Prompt, messages_of
 from trainer.loop.recipe import Config
 from trainer.loop.splits import count_stopping
 from trainer.pairs.meta import META_RUBRIC
-
-if TYPE_CHECKING:
-    from judges.rubrics.rubric import Rubric
-    from trainer.training.options import TrainingOptions
+from trainer.training.options import TrainingOptions
 
 Count = Callable[[str], int]
 CHARS_PER_TOKEN = 4
 WORD_TOKENS = 4 / 3
-"""About, in English."""
+"""Tokens per English word, about."""
 TURN_TOKENS = 5
-"""What a chat template adds to a turn, about."""
+"""Tokens that a chat template adds to a turn, about."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """One stage; what answers will be long is not known, so tokens are the most there can be."""
+    """The work of one stage. Answer lengths are unknown, so token counts are upper bounds."""
 
     stage: str
     kind: Literal["answer", "judge", "train"]
@@ -50,24 +47,24 @@ class Work:
 
 
 def by_characters(text: str) -> int:
-    """Return how many tokens a text has, at four characters each: right for English within a fifth or so."""
+    """Return the tokens of a text at four characters each, right for English within about a fifth."""
     return math.ceil(len(text) / CHARS_PER_TOKEN)
 
 
 def loop_work(
     config: Config, prompts: Sequence[Prompt], sft_chats: Sequence[Sequence[Message]], count: Count = by_characters
 ) -> list[Work]:
-    """Return the stages of a loop, in order, from its settings, its seed prompts and the chats that iter1 learns."""
+    """Return the work of all stages in order, from the settings, the seed prompts and the chats that iter1 learns."""
     n_prompt = round(fmean(_chat_tokens(messages_of(p.prompt, p.system), count) for p in prompts)) if prompts else 0
-    found = [_sft(config, sft_chats, count)]
+    works = [_sft(config, sft_chats, count)]
     for number in range(2, config.iterations + 1):
-        found += _gathering(f"iter{number}", n_prompt, config)
-        found += _learning(f"iter{number}", n_prompt, len(prompts), config)
-    return [*found, *_held_out(n_prompt, config)]
+        works += _gathering(f"iter{number}", n_prompt, config)
+        works += _learning(f"iter{number}", n_prompt, len(prompts), config)
+    return [*works, *_held_out(n_prompt, config)]
 
 
 def _gathering(name: str, n_prompt: int, config: Config) -> Iterator[Work]:
-    """Yield what making a round's pairs takes."""
+    """Yield the work of making a round's pairs."""
     rubric, n_answers = load_rubric(config.judge.rubric), config.candidates.prompts * config.candidates.n
     n_judged = n_answers
     if config.new_prompts.source != "seeds":
@@ -88,7 +85,7 @@ def _gathering(name: str, n_prompt: int, config: Config) -> Iterator[Work]:
 
 
 def _learning(name: str, n_prompt: int, n_seeds: int, config: Config) -> Iterator[Work]:
-    """Yield what a round's training takes, and the comparisons of its checkpoints."""
+    """Yield the work of a round's training and of comparing its checkpoints."""
     if config.round.learn == "perfect":
         yield _positive_only(f"{name} SFT", n_prompt, config)
         return
@@ -96,7 +93,7 @@ def _learning(name: str, n_prompt: int, n_seeds: int, config: Config) -> Iterato
     yield dpo
     if config.early_stop is not None:
         n_each = count_stopping(n_seeds, config)
-        n_compared = dpo.n_steps // config.early_stop.every_n_steps  # with the best before it
+        n_compared = dpo.n_steps // config.early_stop.every_n_steps  # each is compared with the best before it
         rubric = load_rubric(config.eval.rubric)
         yield _answers(f"{name} checkpoints' answers, at most", (n_compared + 1) * n_each, n_prompt, config)
         yield _verdicts(
@@ -105,9 +102,9 @@ def _learning(name: str, n_prompt: int, n_seeds: int, config: Config) -> Iterato
 
 
 def _held_out(n_prompt: int, config: Config) -> list[Work]:
-    """Return what measuring all iterations takes: answers, scores by two judges, comparisons with iter0, and its KL."""
+    """Return the work of measuring all iterations: answers, scores by two judges, comparisons and KL to iter0."""
     rubric, n_models, n_each = load_rubric(config.judge.rubric), config.iterations + 1, config.eval.prompts
-    found = [
+    works = [
         _answers("held-out answers", n_models * n_each, n_prompt, config),
         _verdicts("held-out scores", 2 * n_models * n_each, rubric, n_prompt, config),
         _verdicts(
@@ -121,15 +118,15 @@ def _held_out(n_prompt: int, config: Config) -> list[Work]:
     ]
     if config.monitors.labelled is not None:
         n_labelled = 2 * config.monitors.labelled_limit * n_models
-        found.append(_verdicts("judge accuracy", n_labelled, rubric, n_prompt, config))
+        works.append(_verdicts("judge accuracy", n_labelled, rubric, n_prompt, config))
     if config.monitors.kl:
         n_read = 2 * config.iterations * n_each * (n_prompt + config.candidates.max_new_tokens)
-        found.append(Work("KL to iter0", "answer", n_read=n_read, n_widest=n_prompt + config.candidates.max_new_tokens))
-    return found
+        works.append(Work("KL to iter0", "answer", n_read=n_read, n_widest=n_prompt + config.candidates.max_new_tokens))
+    return works
 
 
 def _new_prompts(stage: str, n_prompt: int, config: Config) -> Work:
-    """Return the questions for new prompts where none of them is dropped."""
+    """Return the questions for new prompts, if none of them is dropped."""
     options = config.new_prompts.few_shot
     n = math.ceil(config.candidates.prompts / options.tasks)
     n_question = (options.human + options.generated) * n_prompt
@@ -146,7 +143,7 @@ def _answers(stage: str, n: int, n_prompt: int, config: Config) -> Work:
 
 
 def _evidence(stage: str, n: int, n_prompt: int, config: Config) -> Work:
-    """Return the calls where every answer has as many claims as are checked, and as many passages for each."""
+    """Return the calls, if every answer has the most claims and each claim the most passages."""
     options, n_shown = config.evidence, n_prompt + config.candidates.max_new_tokens
     tools, stances = (load_question(name, claims.HERE).choices for name in ("tool", "stance"))
     searches = options.tool != "arithmetic"
@@ -165,7 +162,7 @@ def _evidence(stage: str, n: int, n_prompt: int, config: Config) -> Work:
 
 
 def _meta_judging(stage: str, n_prompt: int, config: Config) -> Work:
-    """Return the comparisons where all judgments of one answer to each prompt are different, each in both orders."""
+    """Return the comparisons, if all judgments of one answer per prompt differ, each in both orders."""
     n = 2 * config.candidates.prompts * math.comb(config.judge.samples, 2)
     n_shown = config.candidates.max_new_tokens + 2 * config.judge.max_new_tokens
     return _verdicts(stage, n, load_rubric(META_RUBRIC), n_prompt, config, samples=1, n_shown=n_shown)
@@ -174,7 +171,7 @@ def _meta_judging(stage: str, n_prompt: int, config: Config) -> Work:
 def _verdicts(
     stage: str,
     n: int,
-    rubric: "Rubric",
+    rubric: Rubric,
     n_prompt: int,
     config: Config,
     *,
@@ -194,8 +191,8 @@ def _verdicts(
     )
 
 
-def judge_tokens(rubric: "Rubric", read: Reading, count: Count = by_characters) -> int:
-    """Return how many tokens a judge's question has without the texts that it is about."""
+def judge_tokens(rubric: Rubric, read: Reading, count: Count = by_characters) -> int:
+    """Return the tokens of a judge's question without the texts that it is about."""
     return _chat_tokens(fill(rubric, read, dict.fromkeys(rubric.placeholders - {"closing", "criteria"}, "x")), count)
 
 
@@ -231,7 +228,7 @@ def _dpo(stage: str, n_prompt: int, config: Config) -> Work:
     )
 
 
-def _steps(n_examples: int, options: "TrainingOptions") -> int:
+def _steps(n_examples: int, options: TrainingOptions) -> int:
     return math.ceil(n_examples / options.batch_size) * options.epochs
 
 

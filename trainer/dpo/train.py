@@ -1,0 +1,73 @@
+"""Trains a model on preference pairs, with the parent or another model as the reference."""
+
+import gc
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets import Dataset
+from trl import DPOConfig
+
+from console.errors import InputError
+from engines.chat.template import load_tokenizer
+from trainer.dpo.options import DPOOptions, checked_columns
+from trainer.preference.trainer import PreferenceTrainer
+from trainer.training.checkpoints import Checkpoints
+from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
+from trainer.training.lengths import Lengths, fitting, n_cut_off
+from trainer.training.outcome import Trained, work_of
+from trainer.training.processes import is_sharded
+
+if TYPE_CHECKING:
+    from records import Pair
+
+
+def train_dpo(
+    parent: Path,
+    out: Path,
+    pairs: "Sequence[Pair]",
+    options: DPOOptions,
+    seed: int,
+    title: str = "DPO",
+    reference: Path | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> Trained:
+    """Train the model in `parent` on `pairs` and save it in `out`. The reference is `reference`, by default `parent`.
+
+    The reference's log-probabilities are computed once, before the first step, so only one model is in memory. A
+    reference that is another model or is sharded over processes is loaded before the parent and then freed. The loss is
+    in `trainer.preference.trainer`. With hard labels, equal weights and no `length_alpha` it is TRL's own. Raises
+    InputError for a bad setting or pairs that lack a value it needs, TrainingError if there is nothing to train on or
+    the loss is not a number.
+    """
+    columns = checked_columns(pairs, options)
+    settings = trainer_settings(options, work_of(out), seed)
+    tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
+    texts = [safe_example(tokenizer, pair.prompt, chosen=pair.chosen, rejected=pair.rejected) for pair in pairs]
+    examples = [{**text, **extra} for text, extra in zip(texts, columns, strict=True)]
+    fitting_examples = fitting(tokenizer, examples, options.max_length, title)
+    data = Dataset.from_list(fitting_examples)
+    shared: dict[str, Any] = {
+        "args": DPOConfig(**settings, beta=options.beta, precompute_ref_log_probs=True),
+        "processing_class": tokenizer,
+    }
+    reference = reference or parent
+    if is_sharded() or reference.resolve() != parent.resolve():
+        data = _with_reference(data, reference, shared)
+    model, _ = load_policy(parent)
+    trainer = PreferenceTrainer(model, train_dataset=data, length_alpha=options.length_alpha, **shared)
+    lengths = Lengths(len(examples) - len(fitting_examples), n_cut_off(pairs, title))
+    return fit(trainer, out, title, checkpoints, options, lengths=lengths)
+
+
+def _with_reference(data: Any, reference: Path, shared: dict[str, Any]) -> Any:
+    """Return `data`, tokenised, with the log-probabilities of both answers under the model in `reference`."""
+    model, tokenizer = load_policy(reference)
+    if tokenizer.get_vocab() != shared["processing_class"].get_vocab():
+        raise InputError(f"{reference}: its tokens are not those of the model to train, so it cannot be its reference")
+    trainer = PreferenceTrainer(model, train_dataset=data, **shared)
+    dataset = trainer.train_dataset
+    trainer.accelerator.free_memory()
+    del model, trainer
+    gc.collect()  # the policy needs the memory
+    return dataset

@@ -1,0 +1,1 @@
+"""Early stopping: the checkpoint after which a training got no better."""

@@ -1,0 +1,1 @@
+"""Kahneman-Tversky optimisation on answers that are good or bad."""

@@ -1,0 +1,40 @@
+"""The settings of Kahneman-Tversky optimisation, and their check against the data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from console.errors import InputError
+from console.ranges import Couple, Positive
+from records import Pair
+from records.rated import Rated
+from trainer.preference.command import check_pairs
+from trainer.training.options import TrainingOptions, check_options
+from trainer.training.processes import n_processes
+
+
+@dataclass(frozen=True)
+class KTOOptions(TrainingOptions):
+    """Settings of the training. An example is one answer, so a pair makes two (arXiv 2402.01306, section 4)."""
+
+    learning_rate: Positive = 1e-6
+    micro_batch_size: Couple = 2
+    """Examples in a device's memory at once. The distance to the reference is estimated from their answers."""
+    beta: Positive = 0.1
+    """How strongly the model is held to its reference."""
+    desirable_weight: Positive = 1.0
+    """The weight of a chosen answer in the loss."""
+    undesirable_weight: Positive = 1.0
+    """The weight of a rejected answer in the loss."""
+
+
+def check_kto(rows: Sequence[Pair | Rated], options: KTOOptions) -> None:
+    """Raise InputError or TrainingError if the rows and the settings cannot be trained with."""
+    check_options(options)
+    pairs = [row for row in rows if isinstance(row, Pair)]
+    if pairs or not rows:
+        check_pairs(pairs)
+    if n_processes() > 1:
+        raise InputError(
+            "trainer.kto runs in one process, because TRL keeps the reference's log-probabilities in a file of the "
+            "first one"
+        )

@@ -1,0 +1,72 @@
+"""Trains a model with TRL's KTOTrainer on answers that are good or bad."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets import Dataset
+from trl import KTOConfig, KTOTrainer
+
+from console.progress import say
+from records import Pair
+from records.finish import cut_off
+from records.rated import Rated
+from trainer.kto.options import KTOOptions, check_kto
+from trainer.training.checkpoints import Checkpoints
+from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
+from trainer.training.lengths import Lengths, fitting, n_cut_off
+from trainer.training.outcome import Trained, work_of
+
+if TYPE_CHECKING:
+    from records import Message
+
+
+def train_kto(
+    parent: Path,
+    out: Path,
+    rows: Sequence[Pair | Rated],
+    options: KTOOptions,
+    seed: int,
+    title: str = "KTO",
+    checkpoints: Checkpoints | None = None,
+) -> Trained:
+    """Train the model in `parent` on the answers in `rows` and save it in `out`.
+
+    The reference is `parent`, and its log-probabilities are computed once, before the first step. The distance to it is
+    estimated from the answers of a micro-batch with each other's prompts, so a micro-batch has at least two. Raises
+    InputError for a bad setting, TrainingError if there is nothing to train on or the loss is not a number.
+    """
+    check_kto(rows, options)
+    pairs = [row for row in rows if isinstance(row, Pair)]
+    rated = [row for row in rows if isinstance(row, Rated)]
+    if len({pair.weight for pair in pairs}) > 1:
+        say("KTO: the pairs' weights are not used; trainer.dpo uses them")
+    model, tokenizer = load_policy(parent, options.chat_template_kwargs)
+    examples = [
+        {**safe_example(tokenizer, row.prompt, completion=answer), "label": is_good}
+        for row in rows
+        for answer, is_good in _answers(row)
+    ]
+    fitting_examples = fitting(tokenizer, examples, options.max_length, title)
+    # TRL keeps the order, but a batch should mix prompts, and good answers with bad ones
+    random.Random(seed).shuffle(fitting_examples)
+    args = KTOConfig(
+        **trainer_settings(options, work_of(out), seed),
+        beta=options.beta,
+        desirable_weight=options.desirable_weight,
+        undesirable_weight=options.undesirable_weight,
+        precompute_ref_log_probs=True,
+    )
+    data = Dataset.from_list(fitting_examples)
+    trainer = KTOTrainer(model, args=args, train_dataset=data, processing_class=tokenizer)
+    n_cut = n_cut_off(pairs, title)
+    if n := sum(cut_off(row.finish_reason) is not None for row in rated):
+        say(f"{title}: {n} of {len(rated)} answers were cut off when they were generated")
+        n_cut += n
+    lengths = Lengths(len(examples) - len(fitting_examples), n_cut)
+    return fit(trainer, out, title, checkpoints, options, lengths=lengths)
+
+
+def _answers(row: Pair | Rated) -> "list[tuple[list[Message], bool]]":
+    return [(row.chosen, True), (row.rejected, False)] if isinstance(row, Pair) else [(row.answer, row.is_good)]

@@ -1,0 +1,66 @@
+"""Runs the iterations of a loop: makes each, measures it, and prints the table at the end."""
+
+from engines.models import resolve_model
+from engines.options import check_engine
+from records import Store
+from records.runs import Run, link_base_model, named_run
+from trainer.loop.measure import Measured, measure
+from trainer.loop.prompts import prompts_of
+from trainer.loop.recipe import Config
+from trainer.loop.report import print_plan, print_report
+from trainer.loop.rounds import preference_round, supervised
+from trainer.loop.splits import Split, split_prompts
+from trainer.monitors.gates import check_gates
+from trainer.run.eval_integrity import check_eval_hashes, write_eval_hashes
+from trainer.run.integrity import check_hashes, write_hashes
+from trainer.run.ledger import LedgerLine, claim_run, remove_run_leftovers, set_aside_run
+from trainer.seeds.reading import seed_prompts
+
+
+def run_loop(config: Config) -> None:
+    """Run all iterations, measure them on held-out prompts, and print the table."""
+    run = named_run(config.name)
+    split = split_prompts(seed_prompts(config.seeds.prompts, strict=config.strict), config)
+    if config.dry_run:
+        check_engine(config.engine)
+        print_plan(run, config)
+        return
+    known = run.model(0).exists() and not config.fresh  # "iterN of the newest run" may mean another model by now
+    base = run.model(0) if known else resolve_model(config.engine.model, config.engine.run)
+    if config.fresh:
+        set_aside_run(run)
+    measured: dict[int, Measured] = {}
+    with Store(run.ledger, LedgerLine) as ledger:  # its lock keeps a second loop out of the run
+        remove_run_leftovers(run)
+        claim_run(run, config, ledger.ids)
+        check_eval_hashes(run)
+        link_base_model(run, base)
+        for number in range(1, config.iterations + 1):
+            if f"iter{number}" in ledger:
+                check_hashes(run, number)
+            else:
+                line = _make(run, number, split, config)
+                write_hashes(run, number)
+                ledger.append(line)
+            _measure(run, number, split, config, measured)
+            write_eval_hashes(run)
+        print_report(run, config, {line.id: line for line in ledger.rows()}, list(measured.values()))
+
+
+def _make(run: Run, number: int, split: Split, config: Config) -> LedgerLine:
+    """Make iteration `number` and return its line in the ledger."""
+    if number == 1:
+        return supervised(run, config)
+    return preference_round(run, number, prompts_of(run, number, split, config), split.stopping, config)
+
+
+def _measure(run: Run, number: int, split: Split, config: Config, measured: dict[int, Measured]) -> None:
+    """Measure all iterations up to `number` once the judge's iteration exists. Raises TrainingError at a gate."""
+    if number < config.eval.judge:
+        return
+    for done in range(number + 1):
+        if done not in measured:
+            measured[done] = measure(run, done, split.held_out, config)
+            monitors = measured[done].monitors
+            if done > 0 and monitors is not None:
+                check_gates(monitors, measured[1].monitors if done > 1 else None, config.gates)

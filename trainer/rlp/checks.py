@@ -1,0 +1,51 @@
+"""Checks that the settings of a run fit together, before anything is loaded."""
+
+from console.errors import InputError
+from console.ranges import check_command
+from engines.options import check_engine, is_iteration
+from judges.judging.judge import checked_rubric
+from trainer.ppo.options import check_ppo
+from trainer.reward_model.bottleneck_options import BottleneckOptions
+from trainer.rlp.recipe import AnnotatorOptions, Config
+from trainer.rlp.synthetic_options import SyntheticOptions
+from trainer.training.options import check_options, with_template
+
+
+def check(config: Config) -> None:
+    """Raise InputError if the settings do not fit together."""
+    check_command(config)
+    if config.engine.engine != "auto" or config.engine.base_url:
+        raise InputError("the run trains the model that it asks, so it runs it in process: no --engine or --base-url")
+    if config.asks_annotator:
+        _check_annotator(config.annotator)
+    _check_trainings(config)
+    _check_method(config)
+    annotator = config.annotator.engine
+    if config.asks_annotator and (annotator.run or not is_iteration(annotator)):  # iterN is one of this run
+        check_engine(annotator)
+
+
+def _check_annotator(options: AnnotatorOptions) -> None:
+    if (rubric := checked_rubric(options.judge)).kind != "pair":
+        raise InputError(
+            f"--annotator.judge.rubric {rubric.name} scores one answer; give one that compares two: pairwise"
+        )
+
+
+def _check_trainings(config: Config) -> None:
+    for training in (config.sft, config.reward):
+        check_options(with_template(training, config.engine.chat_template_kwargs))
+    check_ppo(config.ppo, n_processes=1)
+    if config.reward.margins:
+        raise InputError("--reward.margins needs a margin for every pair, which an annotator's label does not have")
+
+
+def _check_method(config: Config) -> None:
+    """Raise InputError if a setting belongs to the other method, because it would change nothing."""
+    if config.rlp.method == "uml":
+        config.bottleneck.check(config.reward.micro_batch_size)
+        if config.synthetic != SyntheticOptions():
+            raise InputError("--synthetic.* is for --rlp.method spg; uml makes no synthetic pairs")
+        return
+    if config.bottleneck != BottleneckOptions():
+        raise InputError("--bottleneck.* is for --rlp.method uml; spg learns from pairs alone")

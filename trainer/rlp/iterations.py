@@ -1,0 +1,47 @@
+"""Runs the three iterations of a run, measures them, and prints the tables at the end."""
+
+from engines.models import resolve_model
+from engines.options import check_engine
+from records import Store
+from records.runs import link_base_model, named_run
+from trainer.rlp.checks import check
+from trainer.rlp.measure import evaluate
+from trainer.rlp.recipe import Config
+from trainer.rlp.report import print_plan, print_report
+from trainer.rlp.splits import deal, shown_prompts
+from trainer.rlp.stages import STAGES
+from trainer.run.eval_integrity import check_eval_hashes, write_eval_hashes
+from trainer.run.integrity import check_hashes, write_hashes
+from trainer.run.ledger import LedgerLine, claim_run, remove_run_leftovers, set_aside_run
+from trainer.seeds.reading import ift_chats, seed_prompts
+
+
+def run_rlp(config: Config) -> None:
+    """Make the three iterations, measure them on held-out prompts, and print the tables."""
+    check(config)
+    run = named_run(config.name)
+    chats = ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict)
+    split = deal(seed_prompts(config.seeds.prompts, strict=config.strict), shown_prompts(chats, config), config)
+    if config.dry_run:
+        check_engine(config.engine)
+        print_plan(run, split, len(chats), config)
+        return
+    known = run.model(0).exists() and not config.fresh  # "iterN of the newest run" may mean another model by now
+    base = run.model(0) if known else resolve_model(config.engine.model, config.engine.run)
+    if config.fresh:
+        set_aside_run(run)
+    with Store(run.ledger, LedgerLine) as ledger:  # its lock keeps a second process out of the run
+        remove_run_leftovers(run)
+        claim_run(run, config)
+        check_eval_hashes(run)
+        link_base_model(run, base)
+        for number, stage in STAGES.items():
+            if f"iter{number}" in ledger:
+                check_hashes(run, number)
+                continue
+            line = stage(run, split, config)
+            write_hashes(run, number)
+            ledger.append(line)
+        evaluation = evaluate(run, split.held_out, config)
+        write_eval_hashes(run)
+        print_report(run, config, list(ledger.latest()), evaluation)

@@ -1,0 +1,48 @@
+"""Supervised fine-tuning on conversations; the loss is on the last assistant turn only.
+
+python -m trainer.sft chats.jsonl --model smollm2 --out runs/sft/model
+python -m trainer.sft answers.json.gz --model runs/demo/iter1/model --learning-rate 2e-5 --epochs 2 --out runs/sft/model
+accelerate launch --config_file recipes/accelerate_fsdp.yaml -m trainer.sft chats.jsonl --model M --out runs/sft/model
+
+FILE has conversations: `messages`, sharegpt's `conversations`, `prompt` and `completion`, Alpaca's `instruction` and
+`output`, or pairs, of which only the chosen answer is learned. It may be CSV, Parquet, .gz of these, or a hub data set.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from console.command import run
+from console.writing import OutFolder
+from trainer.sft.options import SFTOptions
+from trainer.training.command import train_on_chats
+from trainer.training.flags import TrainFlags
+from trainer.training.outcome import Trained
+from trainer.training.processes import one_voice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(TrainFlags):
+    """Fine-tune a model on conversations."""
+
+    out: OutFolder = Path("runs/sft/model")
+    """The folder of the new model."""
+    training: Annotated[SFTOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=SFTOptions)
+
+
+@one_voice()
+def main(config: Config) -> None:
+    """Read, train, save and print the report."""
+    train_on_chats(config, config.out, config.training, _train)
+
+
+def _train(*args: Any) -> Trained:
+    from trainer.sft.train import train_sft
+
+    return train_sft(*args)
+
+
+if __name__ == "__main__":
+    run(Config, main, "python -m trainer.sft")

@@ -1,0 +1,13 @@
+"""The settings of supervised fine-tuning."""
+
+from dataclasses import dataclass
+
+from console.ranges import Positive
+from trainer.training.options import TrainingOptions
+
+
+@dataclass(frozen=True)
+class SFTOptions(TrainingOptions):
+    """Settings of the training. The defaults are the paper's (Self-Rewarding, section 3.1.4)."""
+
+    learning_rate: Positive = 5.5e-6

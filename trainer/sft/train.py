@@ -1,0 +1,40 @@
+"""Fine-tunes a model on conversations with TRL's SFTTrainer."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets import Dataset
+from trl import SFTConfig, SFTTrainer
+
+from console.errors import TrainingError
+from trainer.sft.options import SFTOptions
+from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
+from trainer.training.lengths import Lengths, fitting
+from trainer.training.options import check_options
+from trainer.training.outcome import Trained, work_of
+
+if TYPE_CHECKING:
+    from records import Message
+
+
+def train_sft(
+    parent: Path, out: Path, chats: "Sequence[list[Message]]", options: SFTOptions, seed: int, title: str = "SFT"
+) -> Trained:
+    """Fine-tune the model in `parent` on `chats` and save it in `out`.
+
+    Raises InputError for a bad setting, TrainingError if there is nothing to train on or the loss is not a number.
+    """
+    check_options(options)
+    if not chats:
+        raise TrainingError("no conversation to train on")
+    model, tokenizer = load_policy(parent, options.chat_template_kwargs)
+    examples = [safe_example(tokenizer, chat[:-1], completion=chat[-1:]) for chat in chats]
+    fitting_examples = fitting(tokenizer, examples, options.max_length, title)
+    trainer = SFTTrainer(
+        model=model,
+        args=SFTConfig(**trainer_settings(options, work_of(out), seed), completion_only_loss=True),
+        train_dataset=Dataset.from_list(fitting_examples),
+        processing_class=tokenizer,
+    )
+    return fit(trainer, out, title, options=options, lengths=Lengths(len(examples) - len(fitting_examples)))

@@ -1,0 +1,77 @@
+"""The outcome of a training: the report beside the model, its table row, and the folders it is written to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from console.errors import InputError
+from console.writing import check_writable, make_folder
+from records.leftovers import ENDING, remove, remove_leftovers
+from records.store import set_aside
+from trainer.training.processes import is_first
+
+REPORT = "training.json"
+"""Lies in the model's own folder, so that model and report appear at the same moment."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The report of a training."""
+
+    n_examples: int
+    n_steps: int
+    loss: float
+    """Mean over the steps, natural logarithm."""
+    metrics: dict[str, float]
+    """The trainer's own metrics at its last logging, for example rewards/accuracies of DPO."""
+    n_left_out: int = 0
+    """Examples that were skipped because they end beyond max_length."""
+    n_cut_off: int = 0
+    """Examples with an answer that was cut off when it was generated."""
+
+
+def report_of(model: Path) -> Trained:
+    """Return the report of the training that made the model in `model`."""
+    return msgspec.json.decode((model / REPORT).read_bytes(), type=Trained)
+
+
+def figures_of(trained: Trained) -> dict[str, float]:
+    """Return the figures of a training that a ledger keeps."""
+    counts = {"examples": trained.n_examples, "left_out": trained.n_left_out, "cut_off": trained.n_cut_off}
+    return {**counts, "steps": trained.n_steps, "loss": trained.loss, **trained.metrics}
+
+
+def table_row(trained: Trained, out: Path) -> dict[str, str | int | float | None]:
+    """Return the table row that a training command ends with."""
+    return {
+        "examples": trained.n_examples,
+        "left out": trained.n_left_out,
+        "cut off": trained.n_cut_off,
+        "steps": trained.n_steps,
+        "loss": trained.loss,
+        "model": str(out),
+    }
+
+
+def work_of(out: Path) -> Path:
+    """Return the work folder of the training that makes `out`, which holds its saved state."""
+    return out.with_name(f"{out.name}.state")
+
+
+def claim_folder(folder: Path, *, fresh: bool) -> None:
+    """Make sure that a new model may be saved in `folder`. With --fresh, an earlier model is set aside.
+
+    Every process checks, and the first one sets aside. No process can finish a new model in `folder` without the
+    others, so none of them mistakes that model for an earlier one.
+    """
+    check_writable(folder, folder=True)
+    if folder.exists() and not fresh:
+        raise InputError(f"{folder} exists; give another --out, or --fresh to set it aside")
+    if is_first():
+        remove_leftovers(folder.parent)
+        remove(folder.with_name(f"{folder.name}{ENDING}"))  # the half-saved model of a killed training
+        set_aside(folder)
+        if fresh:
+            set_aside(work_of(folder))
+        make_folder(folder.parent)
