@@ -48,7 +48,9 @@ def check_attempts(attempts: Sequence[Attempts], judgments: Sequence[Sequence[Ju
     """Raise JudgeError if no reply has a score, or all have the same."""
     scores = _scores(attempts)
     if not scores:
-        other = "" if any(judgment.read == "logprobs" for rows in judgments for judgment in rows) else "--read logprobs, "
+        other = (
+            "" if any(judgment.read == "logprobs" for rows in judgments for judgment in rows) else "--read logprobs, "
+        )
         reasons = Counter(judgment.error or "no reason before the score" for rows in judgments for judgment in rows)
         raise JudgeError(
             f"no reply can be learnt from; most often: {reasons.most_common(1)[0][0]}. Try --targets ranks, "

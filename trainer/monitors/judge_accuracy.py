@@ -34,9 +34,7 @@ def judge_accuracy(judge: Judge, labelled: Path, folder: Path, limit: int | None
     answers = ask_about(labels, judge, folder)
     verdicts = [(pair.label, verdict.winner) for pair, verdict in zip(labels.pairs, answers.verdicts, strict=True)]
     if not labels.pairs:
-        verdicts = [
-            (rated.pair.label, rated.verdict(answers.grades).winner) for rated in pairs_within(labels.scores)
-        ]
+        verdicts = [(rated.pair.label, rated.verdict(answers.grades).winner) for rated in pairs_within(labels.scores)]
     decided = [(label, winner) for label, winner in verdicts if label != "tie"]
     if not decided:
         raise InputError(f"{labelled}: no two answers to one prompt of which people preferred one")

@@ -10,7 +10,6 @@ from engines.reward_model import chat_tokens
 from records import Pair, text_of
 from records.fields.messages import text_of_completion
 from records.keys import content_key
-from records.rows import text_of_completion
 from trainer.reward_model.columns import MARGIN, VIEWS, WEIGHT
 from trainer.reward_model.views import ViewPair
 

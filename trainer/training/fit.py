@@ -26,7 +26,7 @@ from trainer.training.outcome import REPORT, Trained
 from trainer.training.processes import is_first, is_sharded, n_processes
 from trainer.training.resume import Keeping, StateSaver, newest_state
 from trainer.training.saving import CheckpointSaver, write_weights
-from trainer.training.sharding import keep_precision, unfilled_model
+from trainer.training.sharding import check_devices, keep_precision, unfilled_model
 from trainer.training.trl_internals import small_tiles
 from trainer.training.watch import Watch
 
@@ -69,6 +69,8 @@ def load_policy(
     If the weights are sharded, the first process reads them and deals them out when training begins. Raises InputError
     if accelerate was told to shard and would not.
     """
+    if is_sharded():
+        check_devices()
     if is_sharded() and not is_first():
         model = unfilled_model(folder)
     else:
