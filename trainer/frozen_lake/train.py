@@ -51,7 +51,7 @@ def train_all(
     target = copy.deepcopy(first)
     until_close = replace(options, optimiser="rmsprop", learning_rate=TARGET_RATE, steps=options.target_steps)
     target_PKSA = _fit(
-        "target", target, lambda: target_loss(target.everywhere(), lake.target_SA, lake.acts_S), until_reached
+        "target", target, lambda: target_loss(target.everywhere(), lake.target_SA, lake.acts_S), until_close
     )
     advance(1)
     after_sft = copy.deepcopy(first)
