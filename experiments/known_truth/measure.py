@@ -8,11 +8,16 @@ from statistics import fmean
 
 import msgspec
 
+from engines.answers import answer_into
+from engines.likelihood import answer_tokens, token_logprobs
+from engines.local.transformers_engine import TransformersEngine
+from engines.models import model_digest
 from engines.protocol import Sampling
 from experiments.known_truth.circle import model_folder
 from experiments.world.data import prompts_of, truth_of
 from experiments.world.sizes import ITERATIONS, Seeds, Size
 from experiments.world.world import TOP, quality
+from judges.judging.judge import judge_into, open_judge
 from records import Judgment, Pair, Response, Store, messages_of, read_rows, text_of
 from records.files import BadRows
 from records.finish import cut_off
@@ -81,15 +86,13 @@ def learnt(run: Run, seeds: Seeds, measured_parent: Path, number: int) -> Learnt
     file = run.iteration(number) / "learnt.json"
     if not file.exists():
         parents = list(read_rows(measured_parent / "answers.jsonl", Response))
-        found = _learnt(run, number, parents)
-        write_atomic(file, msgspec.json.encode(found))
+        figures = _learnt(run, number, parents)
+        write_atomic(file, msgspec.json.encode(figures))
     return msgspec.json.decode(file.read_bytes(), type=Learnt)
 
 
 def measured_folder(model: Path, config: Config, seeds: Seeds) -> Path:
     """Return the folder of a model's measures, which depend on its weights and on how it judges."""
-    from engines.models import model_digest
-
     key = content_key(model_digest(model), config.judge.read, config.judge.samples)
     return seeds.folder / "measured" / key
 
@@ -97,9 +100,9 @@ def measured_folder(model: Path, config: Config, seeds: Seeds) -> Path:
 def accuracy(judgments: Iterable[Judgment]) -> Accuracy:
     """Return how often the scores order two answers to one prompt as their quality does."""
     by_prompt: dict[str, list[tuple[float, float | None]]] = {}
-    for row in judgments:
-        graded = (quality(text_of(row.prompt), row.response), row.score)
-        by_prompt.setdefault(row.prompt_id, []).append(graded)
+    for judgment in judgments:
+        graded = (quality(text_of(judgment.prompt), judgment.response), judgment.score)
+        by_prompt.setdefault(judgment.prompt_id, []).append(graded)
     credits, n_tied, n_unscored = [], 0, 0
     for answers in by_prompt.values():
         for (truth_a, score_a), (truth_b, score_b) in combinations(answers, 2):
@@ -116,10 +119,6 @@ def accuracy(judgments: Iterable[Judgment]) -> Accuracy:
 
 
 def _measured(model: Path, config: Config, size: Size, seeds: Seeds) -> Measured:
-    from engines.answers import answer_into
-    from engines.local.transformers_engine import TransformersEngine
-    from judges.judging.judge import judge_into, open_judge
-
     folder = measured_folder(model, config, seeds)
     file = folder / "measured.json"
     if file.exists():
@@ -133,22 +132,22 @@ def _measured(model: Path, config: Config, size: Size, seeds: Seeds) -> Measured
     judge = open_judge(engine, config.judge, config.seed)
     graded = list(read_rows(seeds.file("graded"), Response))
     with Store(folder / "judgments.jsonl", Judgment) as verdicts:
-        own = judge_into(verdicts, judge, answers, "own answers judged")
+        judged_own = judge_into(verdicts, judge, answers, "own answers judged")
         known = judge_into(verdicts, judge, graded, "graded answers judged")
     del engine, judge
     gc.collect()
     truth = [truth_of(answer) for answer in answers]
-    found = Measured(
+    figures = Measured(
         n=len(answers),
         quality=fmean(truth),
         perfect=fmean(level == TOP for level in truth),
         symbols=fmean(len(answer.response.split()) for answer in answers),
         truncated=fmean(cut_off(answer.finish_reason) is not None for answer in answers),
-        own=accuracy(own),
+        own=accuracy(judged_own),
         graded=accuracy(known),
     )
-    write_atomic(file, msgspec.json.encode(found))
-    return found
+    write_atomic(file, msgspec.json.encode(figures))
+    return figures
 
 
 def _learnt(run: Run, number: int, parents: Sequence[Response]) -> Learnt:
@@ -189,11 +188,11 @@ def _dpo_accuracy(run: Run, number: int, parents: Sequence[Response]) -> float |
 
 def _logprobs(model: Path, answers: Sequence[Response]) -> list[float]:
     """Return the natural log-probability of each answer with its end, given its prompt."""
-    from engines.likelihood import answer_tokens, token_logprobs
-    from engines.local.transformers_engine import TransformersEngine
-
     engine = TransformersEngine.load(model, "model", BATCH_ROWS)
-    asked = (answer_tokens(engine, messages_of(answer.prompt), answer.response) for answer in answers)
+    tokenised = (answer_tokens(engine, messages_of(answer.prompt), answer.response) for answer in answers)
     end = engine.tokenizer.eos_token_id
-    found = {row.index: sum(row.logprobs) for row in token_logprobs(engine, [([*t, end], n + 1) for t, n in asked])}
-    return [found[index] for index in range(len(answers))]
+    logprobs = {
+        likelihood.index: sum(likelihood.logprobs)
+        for likelihood in token_logprobs(engine, [([*t, end], n + 1) for t, n in tokenised])
+    }
+    return [logprobs[index] for index in range(len(answers))]

@@ -26,10 +26,10 @@ Value = Callable[[ArmResult], float | None]
 
 def against_full(results: Sequence[ArmResult], arm: str, value: Value) -> Mean | None:
     """Return the mean difference of an arm to the whole loop, paired by seed."""
-    full = {row.seed: value(row) for row in results if row.arm == FULL}
+    full = {result.seed: value(result) for result in results if result.arm == FULL}
     differences: list[float | None] = []
-    for row in results:
-        mine, other = value(row), full.get(row.seed)
-        if row.arm == arm and mine is not None and other is not None:
-            differences.append(mine - other)
+    for result in results:
+        figure, other = value(result), full.get(result.seed)
+        if result.arm == arm and figure is not None and other is not None:
+            differences.append(figure - other)
     return mean_of_known(differences)
