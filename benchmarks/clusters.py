@@ -86,7 +86,7 @@ def alone(name: str, config: Config, cluster: Callable[[Vectors], list[list[int]
         wall_s, cpu_s = since(started, wall_s, cpu_s)
         n_made += as_sets(clusters) == as_sets(same_numbers(meanings))
         n_ours += as_sets(clusters) == as_sets(linked(given))
-    say(f"{name}: the clusters that were made in {n_made} of {config.sets} sets, ours in {n_ours}")
+    say(f"{name}: the true clusters in {n_made} of {config.sets} sets, ours in {n_ours}")
     return row(name, config.sets, config.sets * config.answers, (wall_s, cpu_s), None)
 
 

@@ -51,7 +51,7 @@ class Config:
 def main(config: Config) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     pool, new = texts(config)
-    say(f"{sum(len(text.split()) for text in pool) / len(pool):.1f} words a text of the pool")
+    say(f"{sum(len(text.split()) for text in pool) / len(pool):.1f} words per text of the pool")
     index, building = timed(lambda: RougeIndex(THRESHOLD, pool))
     matches, searching = timed(lambda: [index.nearest(text) for text in new])
     say(f"{sum(match is not None for match in matches)} of {len(new)} new texts have a near-duplicate")

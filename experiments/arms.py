@@ -110,7 +110,7 @@ def run_missing(
                 say(f"seed {seed}: {name} has no result: {error}")
         if results := list(store.chosen(ids.values())):
             return results
-    raise TrainingError("no arm has a result; what was said of each is above")
+    raise TrainingError("no arm has a result; the reason for each is above")
 
 
 def seed_folder(config: ManyArms, size: object, seed: int) -> Path:

@@ -109,7 +109,7 @@ def measured(side: str, folder: Path) -> dict[str, Any]:
     if process.returncode:
         raise SystemExit(f"{' '.join(command[1:4])} failed:\n{process.stderr[-2000:]}")
     measurement: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
-    say(f"{TITLES[side]}: {median(measurement['seconds']):.2f} s a step, {measurement['peak_mib']:.0f} MiB")
+    say(f"{TITLES[side]}: {median(measurement['seconds']):.2f} s per step, {measurement['peak_mib']:.0f} MiB")
     return measurement
 
 

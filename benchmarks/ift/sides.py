@@ -21,7 +21,7 @@ from benchmarks.side import arguments
 from trainer.ift.options import IFTOptions
 from trainer.ift.trainer import IFTTrainer
 from trainer.training.fit import load_policy, trainer_settings
-from trainer.training.tiles import small_tiles
+from trainer.training.trl_internals import small_tiles
 
 LAMBDA, DECAY = 0.2, 0.95
 

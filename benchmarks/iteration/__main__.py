@@ -93,7 +93,7 @@ class Measured:
 def main(config: Config) -> None:
     sides = [side for side in config.sides if side != "online" or config.n == 2]
     if len(sides) < len(config.sides):
-        say("OnlineDPO is left out: it always writes two answers a prompt")
+        say("OnlineDPO is left out: it always writes two answers per prompt")
     work = planned(config)
     whole: dict[str, list[Measured]] = {side: [] for side in sides}
     training: dict[str, list[Measured]] = {name: [] for name in TITLES}

@@ -10,7 +10,8 @@ import engines.local.transformers_engine as engine
 from benchmarks.iteration.work import Counts, Stage, Work, run_stage
 from records import Pair, Prompt, read_rows
 from records.runs import Run, link_base_model
-from trainer.dpo import DPOOptions, train_dpo
+from trainer.dpo.options import DPOOptions
+from trainer.dpo.train import train_dpo
 from trainer.loop.recipe import CandidateOptions, Config
 from trainer.loop.rounds import preference_round
 

@@ -147,7 +147,7 @@ def measured(side: str, work: Work, folder: Path, python: str) -> dict[str, floa
         raise SystemExit(f"{' '.join(command)} failed:\n{process.stderr[-2000:]}")
     printed: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
     seconds = median(printed["seconds"])
-    say(f"{SIDES[side]}: {seconds:.3f} s a step, {printed['peak_mib']:.0f} MiB")
+    say(f"{SIDES[side]}: {seconds:.3f} s per step, {printed['peak_mib']:.0f} MiB")
     return {"seconds a step": seconds, "peak, MiB": printed["peak_mib"]}
 
 

@@ -6,10 +6,10 @@ from engines.options import EngineOptions
 from experiments.known_truth.arms import PERFECT, RUBRIC, Arm
 from experiments.world.sizes import ITERATIONS, Seeds, Size
 from judges.options import JudgeOptions
-from trainer.dpo import DPOOptions
+from trainer.dpo.options import DPOOptions
 from trainer.loop.recipe import CandidateOptions, Config, RoundOptions, SeedOptions
 from trainer.pairs.pairing import PairOptions
-from trainer.sft import SFTOptions
+from trainer.sft.options import SFTOptions
 
 
 def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> Config:

@@ -21,7 +21,7 @@ from records.store import write_atomic, write_rows
 from trainer.rlp.splits import Split
 from trainer.rlp.stages import on_policy, optimised, supervised
 from trainer.seeds.reading import ift_chats
-from trainer.sft import train_sft
+from trainer.sft.train import train_sft
 
 LABELLED, UNLABELLED, HELD_OUT = "iter2", "iter3", "held_out"
 """The instructions' names in the world's own files."""

@@ -20,7 +20,7 @@ from trainer.rlp.recipe import (
     UnlabelledOptions,
 )
 from trainer.rlp.synthetic_options import SyntheticOptions
-from trainer.sft import SFTOptions
+from trainer.sft.options import SFTOptions
 
 
 def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> Config:

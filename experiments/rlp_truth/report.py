@@ -12,7 +12,7 @@ Value = Callable[[ArmResult], float | None]
 POLICY_WORDS = (
     "quality: true, of the answers to held-out instructions, 0 to 5, with its 95% interval over seeds;\n"
     "differences are paired by seed. right: share of right answers. reward: by the first reward model, from SFT's\n"
-    "mean in SFT's standard deviations. KL: to SFT, nats an answer. worth: quality as the labeller sees it."
+    "mean in SFT's standard deviations. KL: to SFT, nats per answer. worth: quality as the labeller sees it."
 )
 REWARD_WORDS = (
     "SFT's, PPO's: how often the arm's reward model orders two answers to an instruction as the truth; a tie is\n"

@@ -55,7 +55,7 @@ def _different(seed: int, n: int) -> list[str]:
             # Some kinds run out before others, so shuffling gives each part its share.
             Random(f"dealt {seed}").shuffle(texts)
             return texts
-    raise InputError(f"the world has fewer than {n} different instructions; ask for less")
+    raise InputError(f"the world has fewer than {n} different instructions; ask for fewer")
 
 
 def _rated(text: str, size: Size, random: Random) -> dict[str, object]:

@@ -82,7 +82,7 @@ def claim_split(path: Path, split: Split, *, fresh: bool) -> None:
         known = msgspec.json.decode(path.read_bytes())
         if known.get("key") != split.key:
             raise InputError(
-                f"{path}: made from another file, seed or shares: what was trained on its ift.jsonl may have seen what "
+                f"{path}: made from another file, seed or shares: a model trained on its ift.jsonl may have seen what "
                 "is held out now; give another --out, or --fresh to replace it"
             )
     parts = {"ift": split.ift, "eft": split.eft, "held_out": split.held_out}

@@ -4,8 +4,9 @@ Each stage reads files and writes a file, so an interrupted round resumes. The t
 """
 
 import gc
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from engines.local.transformers_engine import TransformersEngine
 from engines.protocol import Sampling
 from judges.judging.judge import Judge, check_coverage, has_every_reply, judge_into, open_judge
 from judges.judging.pairwise import both_orders_answered
+from judges.judging.question import load_question
+from judges.options import JudgeOptions
+from judges.retrieval import claims
 from judges.retrieval.evidence import (
     evidence_path,
     finish_with,
@@ -25,11 +29,14 @@ from judges.retrieval.evidence import (
     open_evidence,
     was_checked,
 )
+from judges.retrieval.options import EvidenceOptions
+from judges.retrieval.verifier import SHOWN_WORDS
 from judges.rubrics.rubric import load_rubric
 from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_rows
 from records.rows import prompt_key
 from records.runs import Run
 from records.store import latest, write_atomic, write_rows
+from trainer.loop.plan.work import Lengths, Work, answering_work, judging_work
 from trainer.loop.recipe import Config
 from trainer.pairs.consistency import measure_consistency, with_consistency
 from trainer.pairs.meta import META_RUBRIC, meta_pairs, mixed
@@ -39,6 +46,8 @@ from trainer.run.models import open_model
 
 PAIR_COUNTS = "pair_counts.json"
 """What became of a round's prompts when its pairs were made, beside pairs.jsonl."""
+WORD_TOKENS = 4 / 3
+"""Tokens per English word, about."""
 
 
 def gather(run: Run, number: int, prompts: list[Prompt], config: Config) -> None:
@@ -142,8 +151,54 @@ def _consistent(run: Run, number: int, pairs: list[Pair], responses: list[Respon
     )
     labelled = with_consistency(pairs, consistency, "prompt" if config.round.consistency == "prompt" else "set")
     if pairs and not labelled:
-        raise TrainingError(f"iter{number}: on no prompt can the last two models be compared: --round.consistency off")
+        raise TrainingError(
+            f"iter{number}: the last two models cannot be compared on any prompt; use --round.consistency off"
+        )
     return labelled
+
+
+def gathering_work(name: str, lengths: Lengths, config: Config) -> Iterator[Work]:
+    """Yield the work of gathering a round's training data."""
+    options, n_answers = config.judge, config.candidates.prompts * config.candidates.n
+    n_judged = n_answers
+    if config.round.rejected == "iter0":
+        yield answering_work(f"{name} answers of iter0", n_answers, lengths)
+        n_judged += n_answers
+    yield answering_work(f"{name} candidates", n_answers, lengths)
+    if config.evidence.enabled:
+        yield _evidence_work(f"{name} evidence, at most", n_judged, lengths, config.evidence)
+    yield judging_work(f"{name} judging", n_judged, load_rubric(options.rubric), options, lengths)
+    if config.round.meta:
+        yield _meta_work(f"{name} meta-judging, at most", config.candidates.prompts, lengths, options)
+    if config.round.consistency != "off":
+        n_answer = lengths.prompt + lengths.answer
+        yield Work(f"{name} consistency", "answer", n_read=3 * n_answers * n_answer, n_widest=lengths.rows * n_answer)
+
+
+def _evidence_work(stage: str, n: int, lengths: Lengths, options: EvidenceOptions) -> Work:
+    """Return the calls, if every answer has the most claims and each claim the most passages."""
+    n_shown = lengths.prompt + lengths.answer
+    tools, stances = (load_question(name, claims.HERE).choices for name in ("tool", "stance"))
+    searches = options.tool != "arithmetic"
+    n_tools = n * len(tools) if options.tool == "auto" else 0
+    n_claims = n if searches and options.claims == "model" else 0
+    n_stances = n * options.max_claims * options.k * len(stances) if searches and options.verifier == "judge" else 0
+    n_passage, n_new = round(SHOWN_WORDS * WORD_TOKENS), claims.SAMPLING.max_new_tokens
+    return Work(
+        stage,
+        "judge",
+        n_calls=n_tools + n_claims + n_stances,
+        n_read=(n_tools + n_claims) * n_shown + n_stances * n_passage,
+        n_written=n_claims * n_new,
+        n_widest=lengths.rows * max(n_shown + n_new, n_passage),
+    )
+
+
+def _meta_work(stage: str, n_prompts: int, lengths: Lengths, options: JudgeOptions) -> Work:
+    """Return the comparisons, if all judgments of one answer per prompt differ, each in both orders."""
+    n = 2 * n_prompts * math.comb(options.samples, 2)
+    n_shown = lengths.answer + 2 * options.max_new_tokens
+    return judging_work(stage, n, load_rubric(META_RUBRIC), replace(options, samples=1), lengths, n_shown)
 
 
 SAME_SCORE = 1e-3

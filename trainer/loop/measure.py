@@ -17,6 +17,7 @@ from records.rows import Row
 from records.runs import Run
 from records.store import write_atomic, write_rows
 from trainer.loop.gather import candidates
+from trainer.loop.plan.work import Lengths, Work, answering_work, judging_work
 from trainer.loop.recipe import Config
 from trainer.monitors.compute import monitors_of
 from trainer.monitors.judge_accuracy import Accuracy, judge_accuracy
@@ -125,6 +126,24 @@ def _judged(run: Run, number: int, output: _Output, kl: KL | None, config: Confi
         win_rate=rate,
         monitors=monitors,
     )
+
+
+def measuring_work(lengths: Lengths, config: Config) -> list[Work]:
+    """Return the work of measuring all iterations: answers, scores by two judges, comparisons and KL to iter0."""
+    options, n_models, n_each = config.judge, config.iterations + 1, config.eval.prompts
+    rubric, n_compared = load_rubric(options.rubric), 2 * config.iterations * n_each
+    works = [
+        answering_work("held-out answers", n_models * n_each, lengths),
+        judging_work("held-out scores", 2 * n_models * n_each, rubric, options, lengths),
+        judging_work("held-out comparisons", n_compared, load_rubric(config.eval.rubric), pairwise(config), lengths),
+    ]
+    if config.monitors.labelled is not None:
+        n_labelled = 2 * config.monitors.labelled_limit * n_models
+        works.append(judging_work("judge accuracy", n_labelled, rubric, options, lengths))
+    if config.monitors.kl:
+        n_answer = lengths.prompt + lengths.answer
+        works.append(Work("KL to iter0", "answer", n_read=n_compared * n_answer, n_widest=n_answer))
+    return works
 
 
 def pairwise(config: Config) -> JudgeOptions:

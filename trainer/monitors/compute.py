@@ -111,7 +111,7 @@ def _add_inflation(
     values.add("inflation", gaps, "no answer has a score by both judges" if frozen else "there is no frozen judge")
     now, before = values.values["inflation"], base.inflation if base else None
     slope = (now - before) / iteration if now is not None and before is not None and iteration > 0 else None
-    values.put("inflation_slope", slope, len(gaps), "it needs the inflation here and of iter0")
+    values.put("inflation_slope", slope, len(gaps), "it needs the inflation of this iteration and of iter0")
 
 
 def _add_diversity(values: MonitorValues, texts: Sequence[str], seed: int, self_bleu_pairs: int) -> None:

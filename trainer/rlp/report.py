@@ -35,11 +35,11 @@ def print_report(run: Run, config: Config, lines: list[LedgerLine], evaluation: 
         "",
         f"{config.eval.prompts} held-out prompts{judged}.",
         "r1 and r3: the reward models of iter1 and iter3.",
-        "KL: nats an answer, with its standard error.",
+        "KL: nats per answer, with its standard error.",
         "Win rate: both orders, 95% interval; flipped: the orders named different winners.",
         "Accuracy of a reward model, with its 95% interval: on held-out preferences, and",
-        "on pairs of each policy's own samples that the annotator prefers one of; how",
-        "many in brackets.",
+        "on pairs of each policy's own samples of which the annotator prefers one. The number",
+        "of pairs is in brackets.",
     )
     tell("", f"{run.ledger}  {run.folder / 'eval'}/  {run.iteration(3)}/")
 

@@ -190,7 +190,7 @@ def _claim_prompts(run: Run, number: int, prompts: Sequence[Prompt]) -> None:
         write_rows(path, prompts)
     elif list(read_rows(path, Prompt)) != list(prompts):
         raise InputError(
-            f"{path} has other prompts than are dealt out now: the file of --seeds.prompts, --seeds.ift or "
+            f"{path} does not match this run's prompts: the file of --seeds.prompts, --seeds.ift or "
             "--preferences.file was changed. Restore it, or start again with --fresh"
         )
 
