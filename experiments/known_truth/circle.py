@@ -66,13 +66,15 @@ def _gather(run: Run, number: int, prompts: list[Prompt], arm: Arm, config: Conf
         return
     write_rows(folder / "prompts.jsonl", prompts)
     engine = open_model(run, number - 1, config.engine)
-    responses = candidates(folder / "responses.jsonl", engine, prompts, config, f"iter{number} candidates")
+    responses = candidates(
+        folder / "responses.jsonl", engine, prompts, config.candidates, config.seed, f"iter{number} candidates"
+    )
     judge = open_judge(
         truth_engine() if arm.judge == "truth" else random_engine(config.seed), config.judge, config.seed
     )
     with Store(folder / "judgments.jsonl", Judgment) as store:
         judge_into(store, judge, responses, f"iter{number} judging")
-    write_rows(folder / "pairs.jsonl", pairs_of(run, number, config)[0])
+    write_rows(folder / "pairs.jsonl", pairs_of(folder, config.round, config.pairs, config.seed)[0])
 
 
 def truth_engine() -> ScriptedEngine:

@@ -58,7 +58,7 @@ def _of_reward_model(
         "on_sft": accuracy(_rewards(model, sft, seeds)),
         "on_ppo": accuracy(_rewards(model, on_policy, seeds)),
     }
-    learnt, _ = preferences_of(run, recipe(arm, size, seeds, seed))
+    learnt, _ = preferences_of(run, recipe(arm, size, seeds, seed).preferences, seed)
     synthetic = list(read_rows(run.iteration(3) / "pairs.jsonl", Pair)) if arm.spg else []
     _, right = truly_ordered(synthetic)
     counts = {"n_learnt": len(learnt) + len(synthetic), "n_synthetic": len(synthetic), "right": right}

@@ -41,7 +41,7 @@ def take_best(
         say(f"early stopping compares on {len(stopping)} prompts, because no more are left")
     judge_number = min(config.eval.judge, number - 1)
     engine = open_model(run, judge_number, config.engine)
-    judge = open_judge(engine, pairwise(config), config.seed)
+    judge = open_judge(engine, pairwise(config.judge, config.eval.rubric), config.seed)
     folder = run.iteration(number) / "early_stop"
     write_rows(folder / PROMPTS, stopping)
     answer = answered(folder, config.candidates.max_new_tokens, config.engine.batch_size, config.seed)
@@ -60,7 +60,13 @@ def stopping_work(name: str, n_steps: int, n_prompts: int, lengths: Lengths, con
     n_questions, rubric = 2 * n_compared * n_prompts, load_rubric(config.eval.rubric)
     return [
         answering_work(f"{name} checkpoints' answers, at most", (n_compared + 1) * n_prompts, lengths),
-        judging_work(f"{name} checkpoints compared, at most", n_questions, rubric, pairwise(config), lengths),
+        judging_work(
+            f"{name} checkpoints compared, at most",
+            n_questions,
+            rubric,
+            pairwise(config.judge, config.eval.rubric),
+            lengths,
+        ),
     ]
 
 

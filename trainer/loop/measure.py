@@ -8,6 +8,7 @@ from statistics import fmean
 import msgspec
 
 from engines.local.transformers_engine import TransformersEngine
+from engines.options import EngineOptions
 from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
 from judges.judging.pairwise import Contest, WinRate, both_orders_answered, compare_into, win_rate
 from judges.options import JudgeOptions
@@ -54,7 +55,7 @@ def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> Mea
     output = _output(run, number, engine, prompts, config)
     del engine
     gc.collect()
-    kl = _kl(run, number, output, config)
+    kl = _kl(run, number, output, config.engine)
     measured = _judged(run, number, output, kl, config)
     write_atomic(done, msgspec.json.format(msgspec.json.encode(measured)))
     return measured
@@ -71,7 +72,9 @@ class _Output(msgspec.Struct, frozen=True):
 
 def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Prompt], config: Config) -> _Output:
     name = f"iter{number}"
-    answers = candidates(_path(run, name), engine, prompts, config, f"{name} held-out answers", n=1)
+    answers = candidates(
+        _path(run, name), engine, prompts, replace(config.candidates, n=1), config.seed, f"{name} held-out answers"
+    )
     judge = open_judge(engine, config.judge, config.seed)
     judgments = _scores(run, judge, answers, f"{name} judging its own")
     labelled = config.monitors.labelled
@@ -83,10 +86,10 @@ def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Pro
     return _Output(answers, judgments, accuracy, likelihoods)
 
 
-def _kl(run: Run, number: int, output: _Output, config: Config) -> KL | None:
+def _kl(run: Run, number: int, output: _Output, options: EngineOptions) -> KL | None:
     if not output.likelihoods:
         return None
-    engine = open_model(run, 0, config.engine)
+    engine = open_model(run, 0, options)
     base = _likelihoods(run, engine, output.answers, f"iter0 reading iter{number}")
     del engine
     gc.collect()
@@ -99,7 +102,13 @@ def _judged(run: Run, number: int, output: _Output, kl: KL | None, config: Confi
     frozen = _scores(
         run, open_judge(engine, config.judge, config.seed), output.answers, f"iter{number} held-out scores"
     )
-    rate = _win_rate(run, number, open_judge(engine, pairwise(config), config.seed), output.answers) if number else None
+    rate = (
+        _win_rate(
+            run, number, open_judge(engine, pairwise(config.judge, config.eval.rubric), config.seed), output.answers
+        )
+        if number
+        else None
+    )
     del engine
     gc.collect()
     scores = [judgment.score for judgment in frozen if judgment.score is not None]
@@ -135,7 +144,13 @@ def measuring_work(lengths: Lengths, config: Config) -> list[Work]:
     works = [
         answering_work("held-out answers", n_models * n_each, lengths),
         judging_work("held-out scores", 2 * n_models * n_each, rubric, options, lengths),
-        judging_work("held-out comparisons", n_compared, load_rubric(config.eval.rubric), pairwise(config), lengths),
+        judging_work(
+            "held-out comparisons",
+            n_compared,
+            load_rubric(config.eval.rubric),
+            pairwise(config.judge, config.eval.rubric),
+            lengths,
+        ),
     ]
     if config.monitors.labelled is not None:
         n_labelled = 2 * config.monitors.labelled_limit * n_models
@@ -146,9 +161,9 @@ def measuring_work(lengths: Lengths, config: Config) -> list[Work]:
     return works
 
 
-def pairwise(config: Config) -> JudgeOptions:
+def pairwise(options: JudgeOptions, rubric: str) -> JudgeOptions:
     """Return the options of the judge that compares the answers of two iterations."""
-    return replace(config.judge, rubric=config.eval.rubric, samples=1)
+    return replace(options, rubric=rubric, samples=1)
 
 
 def _win_rate(run: Run, number: int, comparer: Judge, answers: list[Response]) -> WinRate:

@@ -64,7 +64,7 @@ def lengths_of(lines: Sequence[LedgerLine]) -> list[str]:
 def print_plan(run: Run, config: Config) -> None:
     """Print the work of a run stage by stage, with time and memory from a short measurement or by formula."""
     prompts = seed_prompts(config.seeds.prompts)
-    chats = [*ift_chats(config.seeds.ift, config.seeds.codes), *judging_chats(config)]
+    chats = [*ift_chats(config.seeds.ift, config.seeds.codes), *judging_chats(config.seeds, config.judge, config.seed)]
     works, model, options = loop_work(config, prompts, chats), config.engine.model, config.estimate
     if options.gpus:
         size = model_size(options.size or resolve_model(model, config.engine.run))

@@ -10,6 +10,7 @@ from statistics import fmean
 from console.errors import TrainingError
 from console.writing import make_folder
 from engines.models import inference_dtype
+from judges.options import JudgeOptions
 from judges.rubrics.rubric import load_rubric
 from records import Judgment, Message, Pair, Prompt, Response, read_rows
 from records.files import BadRows
@@ -22,7 +23,7 @@ from trainer.dpo.train import train_dpo
 from trainer.loop.best_checkpoint import checkpoints_of, stopping_work, take_best
 from trainer.loop.gather import gather, pair_counts
 from trainer.loop.plan.work import Count, Lengths, Work, by_characters, chat_tokens, optimiser_steps
-from trainer.loop.recipe import Config
+from trainer.loop.recipe import Config, SeedOptions
 from trainer.loop.splits import count_stopping
 from trainer.run.integrity import check_model, set_aside_broken_model
 from trainer.run.ledger import LedgerLine, split_hash
@@ -39,7 +40,10 @@ def supervised(run: Run, config: Config) -> LedgerLine:
     """Make iter1: the base model fine-tuned on answers (IFT) and on judging (EFT), the paper's M1."""
     started_s = time.monotonic()
     check_model(run, 0)
-    ift, eft = ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict), judging_chats(config)
+    ift, eft = (
+        ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict),
+        judging_chats(config.seeds, config.judge, config.seed),
+    )
     out = run.model(1)
     set_aside_broken_model(out)
     if not out.exists():
@@ -126,14 +130,14 @@ def _dpo_work(stage: str, n_pairs: int, lengths: Lengths, options: DPOOptions) -
     )
 
 
-def judging_chats(config: Config) -> list[list[Message]]:
+def judging_chats(seeds: SeedOptions, judge: JudgeOptions, seed: int) -> list[list[Message]]:
     """Return the conversations that show how to judge (EFT), as many as the recipe asks for."""
-    if not config.seeds.judging:
+    if not seeds.judging:
         return []
-    chats = list(eft_chats(config.seeds.eft, load_rubric(config.judge.rubric), config.judge.read))
-    if config.seeds.eft_limit is None:
+    chats = list(eft_chats(seeds.eft, load_rubric(judge.rubric), judge.read))
+    if seeds.eft_limit is None:
         return chats
-    return Random(f"eft {config.seed}").sample(chats, min(config.seeds.eft_limit, len(chats)))
+    return Random(f"eft {seed}").sample(chats, min(seeds.eft_limit, len(chats)))
 
 
 def _learn(run: Run, number: int, learnt_from: Path, stopping: list[Prompt], config: Config) -> None:
@@ -230,7 +234,7 @@ def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds:
             "cut_off": sum(cut_off(response.finish_reason) is not None for response in responses),
             "judged": len(scores),
             "unparsed": len(judgments) - len(scores),
-            **({"perfect": trained.n_examples} if perfect else _pair_counts(run, number, config)),
+            **({"perfect": trained.n_examples} if perfect else _pair_counts(folder, config)),
         },
         mean_score=fmean(scores),
         mean_chars=fmean(len(response.response) for response in responses),
@@ -240,6 +244,6 @@ def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds:
     )
 
 
-def _pair_counts(run: Run, number: int, config: Config) -> dict[str, int]:
-    counts = pair_counts(run, number, config)
+def _pair_counts(folder: Path, config: Config) -> dict[str, int]:
+    counts = pair_counts(folder, config.round, config.pairs, config.seed)
     return {"tied": counts.n_tied, "filtered": counts.n_filtered, "pairs": counts.n_pairs}

@@ -11,7 +11,7 @@ from records import Message, Pair, Prompt, text_of
 from records.fields.labels import given_codes
 from records.files import BadRows
 from records.shapes import read_pairs
-from trainer.rlp.recipe import Config
+from trainer.rlp.recipe import Config, PreferenceOptions
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,22 @@ def deal(prompts: Sequence[Prompt], shown: Iterable[str | list[Message]], config
     return Split(left[first:second], left[second:n_needed], left[:first])
 
 
-def shown_prompts(chats: Iterable[Sequence[Message]], config: Config) -> list[str | list[Message]]:
+def shown_prompts(
+    chats: Iterable[Sequence[Message]], options: PreferenceOptions, *, strict: bool
+) -> list[str | list[Message]]:
     """Return the user turns of the fine-tuning and the prompts of a given file of preferences."""
     turns: list[str | list[Message]] = [
         turn["content"] for chat in chats for turn in chat[:-1] if turn["role"] == "user"
     ]
-    if config.preferences.file is None:
+    if options.file is None:
         return turns
-    return turns + [pair.prompt for pair in given_pairs(config.preferences.file, config)]
+    return turns + [pair.prompt for pair in given_pairs(options.file, options.codes, strict=strict)]
 
 
-def given_pairs(file: Path, config: Config) -> Iterator[Pair]:
+def given_pairs(file: Path, codes: str | None, *, strict: bool) -> Iterator[Pair]:
     """Yield the preferences of a given file, with its labels read according to --preferences.codes."""
     flag = "--preferences.codes"
-    return read_pairs(file, BadRows(strict=config.strict), given_codes(config.preferences.codes, flag), flag)
+    return read_pairs(file, BadRows(strict=strict), given_codes(codes, flag), flag)
 
 
 def _key(prompt: str | list[Message]) -> str:
