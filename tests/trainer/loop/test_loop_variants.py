@@ -214,5 +214,5 @@ def test_a_judge_that_gives_one_score_to_everything_stops_the_run(
 
 
 def test_meta_rewarding_needs_judgments_with_words(recipe: Path) -> None:
-    with pytest.raises(InputError, match=r"--round\.meta compares judgments"):
+    with pytest.raises(InputError, match=r"--round\.meta compares written judgments"):
         loop(recipe, "--round.meta")
