@@ -12,12 +12,13 @@ The steps are this project's own commands, each in a process of its own, and fin
 """
 
 from console.command import run
-from experiments.eft.comparison import compare_judges
 from experiments.eft.options import Config
 
 
 def main(config: Config) -> None:
     """Run the missing steps and print the measures, averaged over seeds with 95% intervals."""
+    from experiments.eft.comparison import compare_judges
+
     compare_judges(config)
 
 

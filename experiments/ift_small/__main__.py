@@ -12,12 +12,13 @@ each in a process of its own, and finished steps are not repeated.
 """
 
 from console.command import run
-from experiments.ift_small.comparison import compare_methods
 from experiments.ift_small.options import Config
 
 
 def main(config: Config) -> None:
     """Run the missing steps and print each model's results and cost."""
+    from experiments.ift_small.comparison import compare_methods
+
     compare_methods(config)
 
 

@@ -25,11 +25,12 @@ Expectations written down before anything was measured:
 
 from console.command import run
 from experiments.known_truth.options import Config
-from experiments.known_truth.run_arms import run_and_print
 
 
 def main(config: Config) -> None:
     """Run the missing arms, and print the tables of all requested ones."""
+    from experiments.known_truth.run_arms import run_and_print
+
     run_and_print(config)
 
 

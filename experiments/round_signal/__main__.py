@@ -11,11 +11,12 @@ than the others.
 
 from console.command import run
 from experiments.round_signal.options import Config
-from experiments.round_signal.signal import print_rounds
 
 
 def main(config: Config) -> None:
     """Measure and print a row for each round of preference optimisation."""
+    from experiments.round_signal.signal import print_rounds
+
     print_rounds(config)
 
 
