@@ -81,7 +81,7 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Measured:
+class ProcessFigures:
     """The measurements of a process, or of all processes of a side."""
 
     seconds: float
@@ -95,8 +95,8 @@ def main(config: Config) -> None:
     if len(sides) < len(config.sides):
         say("OnlineDPO is left out: it always writes two answers per prompt")
     work = planned(config)
-    whole: dict[str, list[Measured]] = {side: [] for side in sides}
-    training: dict[str, list[Measured]] = {name: [] for name in TITLES}
+    whole: dict[str, list[ProcessFigures]] = {side: [] for side in sides}
+    training: dict[str, list[ProcessFigures]] = {name: [] for name in TITLES}
     for repeat in range(config.repeats):
         with tempfile.TemporaryDirectory(prefix="iteration-") as name:
             folder = Path(name)
@@ -134,7 +134,7 @@ def planned(config: Config) -> Work:
     )
 
 
-def measured(folder: Path, name: str, module: str, stage: str) -> Measured:
+def measured(folder: Path, name: str, module: str, stage: str) -> ProcessFigures:
     """Run one stage in a process of its own, in the folder of side `name`."""
     command = [sys.executable, "-m", f"benchmarks.iteration.{module}", stage]
     log = folder / "log.txt"
@@ -150,14 +150,14 @@ def measured(folder: Path, name: str, module: str, stage: str) -> Measured:
     if process.returncode:
         raise SystemExit(f"{' '.join(command[1:])} failed:\n{log.read_text()[-2000:]}")
     counts = json.loads(printed.splitlines()[-1])
-    measurement = Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, counts)
+    measurement = ProcessFigures(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, counts)
     say(f"{name} {stage}: {seconds:.1f} s, {measurement.cpu_s:.1f} CPU-s, {measurement.peak_mib:.0f} MiB, {counts}")
     return measurement
 
 
-def together(processes: list[Measured]) -> Measured:
+def together(processes: list[ProcessFigures]) -> ProcessFigures:
     """Return the sum of processes that ran in turn."""
-    return Measured(
+    return ProcessFigures(
         sum(process.seconds for process in processes),
         sum(process.cpu_s for process in processes),
         max(process.peak_mib for process in processes),
@@ -165,7 +165,9 @@ def together(processes: list[Measured]) -> Measured:
     )
 
 
-def row(name: str, whole: dict[str, list[Measured]], training: dict[str, list[Measured]]) -> dict[str, Cell]:
+def row(
+    name: str, whole: dict[str, list[ProcessFigures]], training: dict[str, list[ProcessFigures]]
+) -> dict[str, Cell]:
     """Return a table row of medians over the repeats. A ratio is the median of the ratios within a repeat."""
     runs, trained, base = whole.get(name, []), training[name], whole.get("project", [])
     counts = (runs or trained)[0].counts

@@ -31,7 +31,7 @@ from trainer.loop.recipe import Config
 BATCH_ROWS = 64
 
 
-class Accuracy(Row, frozen=True, kw_only=True):
+class OrderAccuracy(Row, frozen=True, kw_only=True):
     """How often the better of two answers has the higher score. Pairs of equal quality are left out."""
 
     n: int
@@ -44,7 +44,7 @@ class Accuracy(Row, frozen=True, kw_only=True):
     """Accuracy with a judge's tie as wrong."""
 
 
-class Measured(Row, frozen=True, kw_only=True):
+class ModelFigures(Row, frozen=True, kw_only=True):
     """One model on the held-out instructions."""
 
     n: int
@@ -55,13 +55,13 @@ class Measured(Row, frozen=True, kw_only=True):
     symbols: float
     """Mean length."""
     truncated: float
-    own: Accuracy
+    own: OrderAccuracy
     """The model as the judge of its own answers."""
-    graded: Accuracy
+    graded: OrderAccuracy
     """The model as the judge of answers of known quality, the same for all models."""
 
 
-class Learnt(Row, frozen=True, kw_only=True):
+class RoundFigures(Row, frozen=True, kw_only=True):
     """The training data of one round, and their effect."""
 
     n_pairs: int
@@ -76,19 +76,19 @@ class Learnt(Row, frozen=True, kw_only=True):
     likelihood in the round than the worse one."""
 
 
-def measure(run: Run, config: Config, size: Size, seeds: Seeds) -> list[Measured]:
+def measure(run: Run, config: Config, size: Size, seeds: Seeds) -> list[ModelFigures]:
     """Return the measures of M0 to M3, reading those that were made before, for this or another arm."""
     return [_measured(model_folder(run, number), config, size, seeds) for number in range(ITERATIONS + 1)]
 
 
-def learnt(run: Run, seeds: Seeds, measured_parent: Path, number: int) -> Learnt:
+def learnt(run: Run, seeds: Seeds, measured_parent: Path, number: int) -> RoundFigures:
     """Return the training data and effect of round `number`. `measured_parent` has its parent's held-out answers."""
     file = run.iteration(number) / "learnt.json"
     if not file.exists():
         parents = list(read_rows(measured_parent / "answers.jsonl", Response))
         figures = _learnt(run, number, parents)
         write_atomic(file, msgspec.json.encode(figures))
-    return msgspec.json.decode(file.read_bytes(), type=Learnt)
+    return msgspec.json.decode(file.read_bytes(), type=RoundFigures)
 
 
 def measured_folder(model: Path, config: Config, seeds: Seeds) -> Path:
@@ -97,7 +97,7 @@ def measured_folder(model: Path, config: Config, seeds: Seeds) -> Path:
     return seeds.folder / "measured" / key
 
 
-def accuracy(judgments: Iterable[Judgment]) -> Accuracy:
+def accuracy(judgments: Iterable[Judgment]) -> OrderAccuracy:
     """Return how often the scores order two answers to one prompt as their quality does."""
     by_prompt: dict[str, list[tuple[float, float | None]]] = {}
     for judgment in judgments:
@@ -115,14 +115,14 @@ def accuracy(judgments: Iterable[Judgment]) -> Accuracy:
             credits.append(0.5 if score_a == score_b else float((score_a > score_b) == (truth_a > truth_b)))
     half = fmean(credits) if credits else None
     wrong = None if half is None else half - 0.5 * n_tied / len(credits)
-    return Accuracy(n=len(credits), n_unscored=n_unscored, half=half, wrong=wrong)
+    return OrderAccuracy(n=len(credits), n_unscored=n_unscored, half=half, wrong=wrong)
 
 
-def _measured(model: Path, config: Config, size: Size, seeds: Seeds) -> Measured:
+def _measured(model: Path, config: Config, size: Size, seeds: Seeds) -> ModelFigures:
     folder = measured_folder(model, config, seeds)
     file = folder / "measured.json"
     if file.exists():
-        return msgspec.json.decode(file.read_bytes(), type=Measured)
+        return msgspec.json.decode(file.read_bytes(), type=ModelFigures)
     engine = TransformersEngine.load(model, "model", config.engine.batch_size)
     options = config.candidates
     sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
@@ -137,7 +137,7 @@ def _measured(model: Path, config: Config, size: Size, seeds: Seeds) -> Measured
     del engine, judge
     gc.collect()
     truth = [truth_of(answer) for answer in answers]
-    figures = Measured(
+    figures = ModelFigures(
         n=len(answers),
         quality=fmean(truth),
         perfect=fmean(level == TOP for level in truth),
@@ -150,16 +150,18 @@ def _measured(model: Path, config: Config, size: Size, seeds: Seeds) -> Measured
     return figures
 
 
-def _learnt(run: Run, number: int, parents: Sequence[Response]) -> Learnt:
+def _learnt(run: Run, number: int, parents: Sequence[Response]) -> RoundFigures:
     folder = run.iteration(number)
     if (folder / "chats.jsonl").exists():
         chats = list(read_chats(folder / "chats.jsonl", BadRows(strict=True)))
         right = fmean(quality(chat[0]["content"], chat[-1]["content"]) == TOP for chat in chats)
-        return Learnt(n_pairs=len(chats), right=right, equal=None, dpo_accuracy=_dpo_accuracy(run, number, parents))
+        return RoundFigures(
+            n_pairs=len(chats), right=right, equal=None, dpo_accuracy=_dpo_accuracy(run, number, parents)
+        )
     pairs = list(read_rows(folder / "pairs.jsonl", Pair))
     gains = [_gain(pair) for pair in pairs]
     ordered = [gain > 0 for gain in gains if gain]
-    return Learnt(
+    return RoundFigures(
         n_pairs=len(pairs),
         right=fmean(ordered) if ordered else None,
         equal=fmean(gain == 0 for gain in gains),

@@ -22,6 +22,7 @@ DPI = 120
 
 def draw(results: Sequence[ArmResult]) -> bytes:
     """Return the picture as PNG."""
+    # Heavy, and needed only with --picture.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

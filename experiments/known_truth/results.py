@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from experiments.known_truth.arms import FULL
-from experiments.known_truth.measure import Learnt, Measured
+from experiments.known_truth.measure import ModelFigures, RoundFigures
 from judges.intervals.mean import Mean, mean_of_known
 from records.rows import Row
 
@@ -14,9 +14,9 @@ class ArmResult(Row, frozen=True, kw_only=True):
     id: str
     arm: str
     seed: int
-    measured: list[Measured]
+    measured: list[ModelFigures]
     """M0 to M3."""
-    learnt: list[Learnt]
+    learnt: list[RoundFigures]
     """The rounds to M2 and M3."""
     seconds: float
 

@@ -18,7 +18,7 @@ from records import Response, Store
 from records.keys import derived_seed
 from records.runs import Run, link_base_model
 from records.store import write_atomic, write_rows
-from trainer.rlp.splits import Split
+from trainer.rlp.splits import RLPSplit
 from trainer.rlp.stages import on_policy, optimised, supervised
 from trainer.seeds.reading import ift_chats
 from trainer.sft.train import train_sft
@@ -29,7 +29,7 @@ LABELLED, UNLABELLED, HELD_OUT = "iter2", "iter3", "held_out"
 
 def run_arm(arm: Arm, name: str, size: Size, seeds: Seeds, seed: int) -> Run:
     """Return the run with the models of an arm, making those that are missing."""
-    split = Split([], prompts_of(seeds, UNLABELLED)[: size.unlabelled], prompts_of(seeds, HELD_OUT))
+    split = RLPSplit([], prompts_of(seeds, UNLABELLED)[: size.unlabelled], prompts_of(seeds, HELD_OUT))
     first = _first(size, seeds, seed, split)
     if arm.iteration == 1:
         return first
@@ -56,7 +56,7 @@ def prepare_seed(seeds: Seeds, size: Size, seed: int) -> None:
     prepare(seeds, WorldSize(model=size.model, ift=size.ift, eft=1, prompts=size.prompts, held_out=size.held_out), seed)
 
 
-def _first(size: Size, seeds: Seeds, seed: int, split: Split) -> Run:
+def _first(size: Size, seeds: Seeds, seed: int, split: RLPSplit) -> Run:
     """Return the run with SFT and the first reward model, from which all arms start."""
     run, config = Run(seeds.folder / PPO), recipe(ARMS[PPO], size, seeds, seed)
     link_base_model(run, seeds.base)

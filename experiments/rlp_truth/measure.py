@@ -7,7 +7,7 @@ from typing import Any
 
 from engines.local.transformers_engine import TransformersEngine
 from engines.reward_model import RewardModel
-from experiments.known_truth.measure import Accuracy, accuracy
+from experiments.known_truth.measure import OrderAccuracy, accuracy
 from experiments.rlp_truth.arms import ARMS, PPO, Arm, Size
 from experiments.rlp_truth.circle import HELD_OUT, answers_of, run_arm
 from experiments.rlp_truth.labeller import truly_ordered, worth
@@ -54,7 +54,7 @@ def _of_reward_model(
     ppo = run_arm(ARMS[PPO], PPO, size, seeds, seed)
     on_policy = answers_of(ppo.model(2), seeds, HELD_OUT, size.n, size, seed)
     model = _load(run, number)
-    accuracies: dict[str, Accuracy] = {
+    accuracies: dict[str, OrderAccuracy] = {
         "on_sft": accuracy(_rewards(model, sft, seeds)),
         "on_ppo": accuracy(_rewards(model, on_policy, seeds)),
     }

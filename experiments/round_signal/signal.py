@@ -16,7 +16,7 @@ from records.files import BadRows
 from records.runs import Run, find_run
 from trainer.pairs.consistency import implicit_rewards, likelihoods_under
 
-Contest = tuple[str | list[Message], str, str]
+OrderedAnswers = tuple[str | list[Message], str, str]
 """A prompt with the better and the worse answer to it."""
 
 
@@ -36,11 +36,11 @@ def print_rounds(config: Config) -> None:
         tell("", f"on {len(people)} pairs of people; a gain is what the round added to an answer's log-probability")
 
 
-def row_of(source: Run, number: int, people: Sequence[Contest], batch_size: int) -> dict[str, Cell]:
+def row_of(source: Run, number: int, people: Sequence[OrderedAnswers], batch_size: int) -> dict[str, Cell]:
     """Return a round's judge accuracy, its pairs, and the gains on them and on people's pairs."""
     folder = source.iteration(number)
     judged = json.loads((source.iteration(number - 1) / "metrics.json").read_bytes())
-    pairs: list[Contest] = [
+    pairs: list[OrderedAnswers] = [
         (pair.prompt, pair.chosen[0]["content"], pair.rejected[0]["content"])
         for pair in read_rows(folder / "pairs.jsonl", Pair)
     ]
@@ -77,7 +77,7 @@ def _gains(
     return implicit_rewards(now, before)
 
 
-def _contest(pair: LabelledPair) -> Contest:
+def _contest(pair: LabelledPair) -> OrderedAnswers:
     texts = pair.response_a, pair.response_b
     better, worse = texts if pair.label == "a" else texts[::-1]
     return pair.prompt, better, worse

@@ -21,13 +21,13 @@ from trainer.loop.gather import candidates
 from trainer.loop.plan.work import Lengths, Work, answering_work, judging_work
 from trainer.loop.recipe import Config
 from trainer.monitors.compute import monitors_of
-from trainer.monitors.judge_accuracy import Accuracy, judge_accuracy
+from trainer.monitors.judge_accuracy import JudgeAccuracy, judge_accuracy
 from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
 from trainer.monitors.monitors import Monitors
 from trainer.run.models import open_model
 
 
-class Measured(Row, frozen=True, kw_only=True):
+class IterationFigures(Row, frozen=True, kw_only=True):
     """One iteration on the held-out prompts."""
 
     iteration: int
@@ -42,14 +42,14 @@ class Measured(Row, frozen=True, kw_only=True):
     monitors: Monitors | None = None
 
 
-def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> Measured:
+def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> IterationFigures:
     """Return the figures of iteration `number` and write its metrics.json. The judge's iteration must exist.
 
     Up to three models are loaded in turn: the iteration's own, iter0 for the divergence from it, and the judge.
     """
     done = run.iteration(number) / "metrics.json"
     if done.exists():
-        return msgspec.json.decode(done.read_bytes(), type=Measured)
+        return msgspec.json.decode(done.read_bytes(), type=IterationFigures)
     write_rows(_path(run, "prompts"), prompts)
     engine = open_model(run, number, config.engine)
     output = _output(run, number, engine, prompts, config)
@@ -66,7 +66,7 @@ class _Output(msgspec.Struct, frozen=True):
 
     answers: list[Response]
     judgments: list[Judgment]
-    accuracy: Accuracy | None
+    accuracy: JudgeAccuracy | None
     likelihoods: list[AnswerLikelihood]
 
 
@@ -96,7 +96,7 @@ def _kl(run: Run, number: int, output: _Output, options: EngineOptions) -> KL | 
     return kl_of(output.likelihoods, base)
 
 
-def _judged(run: Run, number: int, output: _Output, kl: KL | None, config: Config) -> Measured:
+def _judged(run: Run, number: int, output: _Output, kl: KL | None, config: Config) -> IterationFigures:
     name = f"iter{config.eval.judge}"
     engine = open_model(run, config.eval.judge, config.engine)
     frozen = _scores(
@@ -119,13 +119,13 @@ def _judged(run: Run, number: int, output: _Output, kl: KL | None, config: Confi
         output.judgments,
         load_rubric(config.judge.rubric),
         frozen=frozen,
-        base=msgspec.json.decode(base.read_bytes(), type=Measured).monitors if number else None,
+        base=msgspec.json.decode(base.read_bytes(), type=IterationFigures).monitors if number else None,
         accuracy=output.accuracy,
         kl=kl,
         seed=config.seed,
         self_bleu_pairs=config.monitors.self_bleu_pairs,
     )
-    return Measured(
+    return IterationFigures(
         iteration=number,
         judge=name,
         n_prompts=len(frozen),

@@ -10,7 +10,7 @@ from records.rows import request_text
 from records.runs import Run
 from trainer.loop.plan.work import Lengths, Work
 from trainer.loop.recipe import Config
-from trainer.loop.splits import Split
+from trainer.loop.splits import LoopSplit
 from trainer.prompts.contamination import EvaluationPrompts
 from trainer.prompts.generate import fill_pool
 from trainer.prompts.options import FewShotOptions
@@ -18,7 +18,7 @@ from trainer.prompts.pool import Draft, Pool
 from trainer.run.models import open_model
 
 
-def prompts_of(run: Run, number: int, split: Split, config: Config) -> list[Prompt]:
+def prompts_of(run: Run, number: int, split: LoopSplit, config: Config) -> list[Prompt]:
     """Return the prompts of iteration `number`: used by no other round and similar to no held-out prompt.
 
     Raises TrainingError if the model writes too few new ones.

@@ -13,7 +13,7 @@ from console.table import Cell, print_table
 from engines.models import resolve_model
 from judges.judging.pairwise import say_flips
 from records.runs import Run
-from trainer.loop.measure import Measured
+from trainer.loop.measure import IterationFigures
 from trainer.loop.plan.estimate import estimate, table_of, too_large
 from trainer.loop.plan.model_size import model_size
 from trainer.loop.plan.probe import probe
@@ -24,7 +24,7 @@ from trainer.run.ledger import LedgerLine
 from trainer.seeds.reading import ift_chats, seed_prompts
 
 
-def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measured: list[Measured]) -> None:
+def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measured: list[IterationFigures]) -> None:
     """Print a row per iteration, where the files are, and what to do next; with --json only the rows."""
     say_flips({f"iter{figures.iteration} against iter0": figures.win_rate for figures in measured})
     if config.json:
@@ -81,7 +81,7 @@ def print_plan(run: Run, config: Config) -> None:
         say(problem)
 
 
-def _row(figures: Measured, line: LedgerLine | None) -> dict[str, Cell]:
+def _row(figures: IterationFigures, line: LedgerLine | None) -> dict[str, Cell]:
     counts = line.counts if line else {}
     return {
         "iteration": f"iter{figures.iteration}",

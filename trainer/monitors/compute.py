@@ -12,7 +12,7 @@ from judges.rubrics.rubric import Rubric
 from records.finish import cut_off
 from records.rows import Judgment, Response, answer_key
 from trainer.monitors.diversity import diversity
-from trainer.monitors.judge_accuracy import Accuracy
+from trainer.monitors.judge_accuracy import JudgeAccuracy
 from trainer.monitors.kl import KL
 from trainer.monitors.monitors import MAX_PAIRS, MONITORS, Monitors
 from trainer.monitors.refusals import is_refusal
@@ -26,7 +26,7 @@ def monitors_of(
     *,
     frozen: Sequence[Judgment] = (),
     base: Monitors | None = None,
-    accuracy: Accuracy | None = None,
+    accuracy: JudgeAccuracy | None = None,
     kl: KL | None = None,
     seed: int = 0,
     self_bleu_pairs: Count = MAX_PAIRS,

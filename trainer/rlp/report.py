@@ -13,7 +13,7 @@ from records.runs import Run
 from trainer.ppo.options import PPOOptions, n_steps_of
 from trainer.rlp.measure import Evaluation, PolicyFigures, RewardModelFigures
 from trainer.rlp.recipe import Config
-from trainer.rlp.splits import Split
+from trainer.rlp.splits import RLPSplit
 from trainer.rlp.synthetic_options import SyntheticOptions
 from trainer.run.ledger import LedgerLine
 from trainer.training.options import TrainingOptions
@@ -52,14 +52,14 @@ def method_name(config: Config) -> str:
     return {"spg": "RLP-SPG", "select_all": "Select-All", "reward": "Reward", "rlaif": "RLAIF"}[config.synthetic.method]
 
 
-def print_plan(run: Run, split: Split, n_chats: int, config: Config) -> None:
+def print_plan(run: Run, split: RLPSplit, n_chats: int, config: Config) -> None:
     """Print the work of each stage. Numbers that are not known yet are upper bounds."""
     if not config.json:
         tell(f"would run {method_name(config)} on {config.engine.model} in {run.folder}", "")
     print_table(_plan(split, n_chats, config), as_json=config.json)
 
 
-def _plan(split: Split, n_chats: int, config: Config) -> list[dict[str, Cell]]:
+def _plan(split: RLPSplit, n_chats: int, config: Config) -> list[dict[str, Cell]]:
     n_labelled, n_prompts, n_held_out = len(split.preferences), len(split.unlabelled), len(split.held_out)
     n_samples, n_questions = n_prompts * config.samples.n, 2 * _n_questions(config.annotator.judge)
     rows = [_row("iter1 SFT", steps=_n_steps(n_chats, config.sft))]

@@ -15,7 +15,7 @@ from trainer.rlp.recipe import Config, PreferenceOptions
 
 
 @dataclass(frozen=True)
-class Split:
+class RLPSplit:
     """Disjoint sets of prompts. The fine-tuning and a given file of preferences show none of them."""
 
     preferences: list[Prompt]
@@ -23,7 +23,7 @@ class Split:
     held_out: list[Prompt]
 
 
-def deal(prompts: Sequence[Prompt], shown: Iterable[str | list[Message]], config: Config) -> Split:
+def deal(prompts: Sequence[Prompt], shown: Iterable[str | list[Message]], config: Config) -> RLPSplit:
     """Return the prompts split at random, without those `shown`. Raises InputError if there are too few."""
     seen = set(map(_key, shown))
     once = {_key(prompt.prompt): prompt for prompt in prompts}
@@ -39,7 +39,7 @@ def deal(prompts: Sequence[Prompt], shown: Iterable[str | list[Message]], config
         )
     Random(f"rlp prompts {config.seed}").shuffle(left)
     first, second = n_held_out, n_held_out + n_preferences
-    return Split(left[first:second], left[second:n_needed], left[:first])
+    return RLPSplit(left[first:second], left[second:n_needed], left[:first])
 
 
 def shown_prompts(

@@ -36,7 +36,7 @@ from trainer.rlp.gather import (
     views_of,
 )
 from trainer.rlp.recipe import Config
-from trainer.rlp.splits import Split
+from trainer.rlp.splits import RLPSplit
 from trainer.run.integrity import REWARD_MODEL, check_model, set_aside_broken_model
 from trainer.run.ledger import LedgerLine, split_hash
 from trainer.seeds.reading import ift_chats
@@ -50,7 +50,7 @@ N_SHOWN = 32
 """Pairs that show whether a reward model has learnt anything at all."""
 
 
-def supervised(run: Run, split: Split, config: Config) -> LedgerLine:
+def supervised(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
     """Make iter1: SFT, the preferences, and the first reward model."""
     started_s = time.monotonic()
     check_model(run, 0)
@@ -87,7 +87,7 @@ def supervised(run: Run, split: Split, config: Config) -> LedgerLine:
     )
 
 
-def optimised(run: Run, split: Split, config: Config) -> LedgerLine:
+def optimised(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
     """Make iter2: PPO from iter1 with the first reward model."""
     started_s = time.monotonic()
     check_model(run, 1)
@@ -109,7 +109,7 @@ def optimised(run: Run, split: Split, config: Config) -> LedgerLine:
     )
 
 
-def on_policy(run: Run, split: Split, config: Config) -> LedgerLine:
+def on_policy(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
     """Make iter3: the reward model retrained on policy, and PPO from iter1 again."""
     started_s = time.monotonic()
     for number in (1, 2):
@@ -148,7 +148,7 @@ def on_policy(run: Run, split: Split, config: Config) -> LedgerLine:
     )
 
 
-STAGES: dict[int, Callable[[Run, Split, Config], LedgerLine]] = {1: supervised, 2: optimised, 3: on_policy}
+STAGES: dict[int, Callable[[Run, RLPSplit, Config], LedgerLine]] = {1: supervised, 2: optimised, 3: on_policy}
 
 
 def reward_figures(run: Run, number: int) -> dict[str, Cell]:
