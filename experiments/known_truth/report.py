@@ -86,28 +86,28 @@ def _text(mean: Mean | None, digits: int, *, sign: bool = False) -> str:
 
 
 def _quality(number: int) -> Value:
-    return lambda row: row.measured[number].quality
+    return lambda result: result.measured[number].quality
 
 
 def _step(number: int) -> Value:
-    return lambda row: row.measured[number].quality - row.measured[number - 1].quality
+    return lambda result: result.measured[number].quality - result.measured[number - 1].quality
 
 
 def _own(number: int) -> Value:
-    return lambda row: row.measured[number].own.half
+    return lambda result: result.measured[number].own.half
 
 
 def _graded(number: int) -> Value:
-    return lambda row: row.measured[number].graded.half
+    return lambda result: result.measured[number].graded.half
 
 
 def _n_pairs(place: int) -> Value:
-    return lambda row: float(row.learnt[place].n_pairs)
+    return lambda result: float(result.learnt[place].n_pairs)
 
 
 def _right(place: int) -> Value:
-    return lambda row: row.learnt[place].right
+    return lambda result: result.learnt[place].right
 
 
 def _dpo(place: int) -> Value:
-    return lambda row: row.learnt[place].dpo_accuracy
+    return lambda result: result.learnt[place].dpo_accuracy
