@@ -1,3 +1,3 @@
-"""Speed and memory against peers, side by side; each prints one table."""
+"""Speed and memory against peers, side by side. Each benchmark prints one table."""
 
 import console.threads  # noqa: F401  before torch is loaded

@@ -3,8 +3,8 @@
 python -m benchmarks.cluster_threshold NQ.json TQ.json      EVOUNA's files, from github.com/wangcunxiang/QA-Eval
 
 EVOUNA (Wang et al. 2023, arXiv 2305.12421) has five models' answers to the same questions, each marked right or wrong
-by a person. Two right answers mean the same, a right one and a wrong one do not; of two wrong ones it is not known.
-Some minutes on two cores: the answers are embedded once, and read at each threshold.
+by a person. Two right answers mean the same, and a right and a wrong one do not. For two wrong ones it is unknown. It
+takes some minutes on two cores, because the answers are embedded once and read at each threshold.
 """
 
 import json
@@ -36,23 +36,25 @@ MODELS = ("fid", "gpt35", "chatgpt", "gpt4", "newbing")
 
 @dataclass(frozen=True)
 class Config:
-    """What to measure."""
+    """The benchmark's settings."""
 
     files: tyro.conf.Positional[tuple[Path, ...]]
     prompts: int = 800
-    """Of each file, drawn at random."""
+    """Prompts of each file, drawn at random."""
 
 
 def main(config: Config) -> None:
-    print_table([row for path in config.files for row in thresholds(path, config.prompts)])
+    print_table([cells for path in config.files for cells in thresholds(path, config.prompts)])
 
 
 def thresholds(path: Path, n_prompts: int) -> list[dict[str, Cell]]:
-    """Return a table row for each threshold, by whether people marked the five models' answers right or wrong."""
+    """Return a table row per threshold, from people's marks on the five models' answers."""
     marked = [record for record in json.loads(path.read_text()) if usable(record)]
     marked = random.Random(0).sample(marked, min(n_prompts, len(marked)))
-    right = {(one["question"], one[f"answer_{name}"]): one[f"judge_{name}"] for one in marked for name in MODELS}
-    found = []
+    right = {
+        (record["question"], record[f"answer_{name}"]): record[f"judge_{name}"] for record in marked for name in MODELS
+    }
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         paths = Paths(*(Path(folder, f"{kind}.jsonl") for kind in ("clusters", "pairs", "relations")))
         for threshold in THRESHOLDS:
@@ -60,8 +62,8 @@ def thresholds(path: Path, n_prompts: int) -> list[dict[str, Cell]]:
             cluster_into(paths, map(set_of, marked), same, Spg(), len(marked), fresh=False)
             clusterings = list(read_rows(paths.clusters, Clustering))
             pairs = [json.loads(line) for line in paths.pairs.read_text().splitlines()]
-            found.append(against_marks(path.stem, threshold, clusterings, pairs, right))
-    return found
+            rows.append(against_marks(path.stem, threshold, clusterings, pairs, right))
+    return rows
 
 
 def usable(record: dict[str, Any]) -> bool:
@@ -80,15 +82,15 @@ def set_of(record: dict[str, Any]) -> AnswerSet:
 def against_marks(
     name: str, threshold: float, clusterings: Sequence[Clustering], pairs: list[Any], right: dict[Any, bool]
 ) -> dict[str, Cell]:
-    """Two right answers mean the same, a right and a wrong one do not; of two wrong ones it is not known."""
+    """Return a table row: a right and a right answer should be together, a right and a wrong one apart."""
     counts = {(same, together): 0 for same in (True, False) for together in (True, False)}
     for clustering in clusterings:
         votes = [(m.response, n) for n, group in enumerate(clustering.clusters or []) for m in group for _ in m.ids]
-        for place, (first, one) in enumerate(votes):
+        for place, (first, cluster) in enumerate(votes):
             for second, other in votes[:place]:
                 marks = right[clustering.prompt, first], right[clustering.prompt, second]
                 if any(marks):
-                    counts[all(marks), one == other] += 1
+                    counts[all(marks), cluster == other] += 1
     chosen, rejected = ([right[p["prompt_id"], p[s][0]["content"]] for p in pairs] for s in ("chosen", "rejected"))
     recall = counts[True, True] / (counts[True, True] + counts[True, False])
     specificity = counts[False, False] / (counts[False, False] + counts[False, True])

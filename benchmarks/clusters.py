@@ -1,13 +1,13 @@
-"""Clustering by embedding on one core, the embedding apart.
+"""Clustering by embedding on one core, without the embedding itself.
 
-python -m benchmarks.clusters                            10,000 sets of 10 answers; two minutes
+python -m benchmarks.clusters                            10,000 sets of 10 answers, two minutes
 python -m benchmarks.clusters --sets 1000 --embedded 200
 
 Each set has a question vector that all its answers share, one to four meanings, and noise: cosines of about 0.95 within
 a meaning and 0.85 between. The peer is scikit-learn's single linkage cut at the threshold, which must find the same
-clusters. The whole command reads a file, tokenises, relates, stores, clusters and writes; only the model's forward pass
-is replaced by the given vectors. Its memory is what it adds to the process's peak. CPU seconds are the process's own on
-its one core; the others pass while the machine also does other things.
+clusters. The whole command reads a file, tokenises, relates, stores, clusters and writes, with given vectors instead of
+the model's forward pass. Its memory is what it adds to the process's peak. CPU seconds are those of the process on its
+one core. Wall seconds include the time in which the machine does other work.
 """
 
 import json
@@ -27,6 +27,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 import numpy as np
 import tyro
 from numpy.typing import NDArray
+from sklearn.cluster import AgglomerativeClustering
 
 from console.progress import say
 from console.table import Cell, print_table
@@ -44,12 +45,12 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Config:
-    """What to measure."""
+    """The benchmark's settings."""
 
     sets: int = 10_000
     answers: int = 10
     embedded: int = 2_000
-    """Answers for the model's own rate."""
+    """Answers to measure the model's own rate on."""
 
 
 def main(config: Config) -> None:
@@ -69,23 +70,23 @@ def vectors(number: int, n_answers: int) -> tuple[Vectors, list[int]]:
     """Return the answers' unit vectors in one set, and the meaning of each."""
     draw = np.random.default_rng(number)
     meanings = draw.integers(draw.integers(1, 5), size=n_answers).tolist()
-    shared, own = draw.normal(size=WIDTH), draw.normal(size=(4, WIDTH))
-    found = shared + 0.34 * own[meanings] + 0.22 * draw.normal(size=(n_answers, WIDTH))
-    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32), meanings
+    shared, own_parts = draw.normal(size=WIDTH), draw.normal(size=(4, WIDTH))
+    answers = shared + 0.34 * own_parts[meanings] + 0.22 * draw.normal(size=(n_answers, WIDTH))
+    return (answers / np.linalg.norm(answers, axis=1, keepdims=True)).astype(np.float32), meanings
 
 
 def alone(name: str, config: Config, cluster: Callable[[Vectors], list[list[int]]]) -> dict[str, Cell]:
     """Time the step from vectors to clusters, without making the vectors."""
-    cluster(vectors(0, config.answers)[0])  # what is imported on the first call
+    cluster(vectors(0, config.answers)[0])  # the first call also imports modules
     wall_s, cpu_s, n_made, n_ours = 0.0, 0.0, 0, 0
     for number in range(config.sets):
         given, meanings = vectors(number, config.answers)
         started = clocks()
-        found = cluster(given)
+        clusters = cluster(given)
         wall_s, cpu_s = since(started, wall_s, cpu_s)
-        n_made += as_sets(found) == as_sets(same_numbers(meanings))
-        n_ours += as_sets(found) == as_sets(linked(given))
-    say(f"{name}: the clusters that were made in {n_made} of {config.sets} sets, ours in {n_ours}")
+        n_made += as_sets(clusters) == as_sets(same_numbers(meanings))
+        n_ours += as_sets(clusters) == as_sets(linked(given))
+    say(f"{name}: the true clusters in {n_made} of {config.sets} sets, ours in {n_ours}")
     return row(name, config.sets, config.sets * config.answers, (wall_s, cpu_s), None)
 
 
@@ -94,8 +95,6 @@ def linked(given: Vectors) -> list[list[int]]:
 
 
 def single_linkage(given: Vectors) -> list[list[int]]:
-    from sklearn.cluster import AgglomerativeClustering
-
     model = AgglomerativeClustering(
         n_clusters=None, metric="precomputed", linkage="single", distance_threshold=1 - THRESHOLD
     )
@@ -103,7 +102,7 @@ def single_linkage(given: Vectors) -> list[list[int]]:
 
 
 def same_numbers(labels: list[int]) -> list[list[int]]:
-    return [[place for place, label in enumerate(labels) if label == one] for one in sorted(set(labels))]
+    return [[place for place, label in enumerate(labels) if label == number] for number in sorted(set(labels))]
 
 
 def as_sets(clusters: list[list[int]]) -> set[frozenset[int]]:
@@ -111,7 +110,7 @@ def as_sets(clusters: list[list[int]]) -> set[frozenset[int]]:
 
 
 def whole(name: str, config: Config, real: Encoder, *, shuffled: bool) -> dict[str, Cell]:
-    """Time everything from the file of answers to the files of clusters and pairs, apart from the forward pass."""
+    """Time everything from the file of answers to the files of clusters and pairs, except the forward pass."""
     apart_wall_s = apart_cpu_s = 0.0
 
     def given(texts: list[str]) -> Vectors:
@@ -119,9 +118,9 @@ def whole(name: str, config: Config, real: Encoder, *, shuffled: bool) -> dict[s
         started = clocks()
         places = [(int(text.split()[1]), int(text.split()[-1])) for text in texts]
         made = {number: vectors(number, config.answers)[0] for number in {number for number, _ in places}}
-        found = np.stack([made[number][answer] for number, answer in places])
+        encoded = np.stack([made[number][answer] for number, answer in places])
         apart_wall_s, apart_cpu_s = since(started, apart_wall_s, apart_cpu_s)
-        return found
+        return encoded
 
     same = Embedding(lambda: Encoder(given, real.tokenizer, real.max_tokens), THRESHOLD, "given", "given")
     with tempfile.TemporaryDirectory() as folder:
@@ -163,7 +162,7 @@ def clocks() -> tuple[float, float]:
 
 
 def since(started: tuple[float, float], wall_s: float = 0.0, cpu_s: float = 0.0) -> tuple[float, float]:
-    """Return the seconds since `started` by both clocks, added to what there is."""
+    """Return the seconds since `started` by both clocks, added to those given."""
     now = clocks()
     return wall_s + now[0] - started[0], cpu_s + now[1] - started[1]
 
@@ -183,7 +182,7 @@ def row(
 
 
 def peak_kib(*, reset: bool = False) -> int:
-    """Return the most memory that the process has had; with `reset`, from now on."""
+    """Return the process's peak memory; with `reset`, start measuring it again."""
     if reset:
         Path("/proc/self/clear_refs").write_text("5")
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())

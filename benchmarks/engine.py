@@ -1,10 +1,10 @@
 """The transformers engine against plain `generate` on left-padded batches of 16, on the judge's own prompts.
 
-python -m benchmarks.engine                 SmolLM2-135M, 64 prompts, each way of reading; some minutes on two cores
+python -m benchmarks.engine                 SmolLM2-135M, 64 prompts, both readings, some minutes on two cores
 python -m benchmarks.engine --repeats 1 --prompts 16 --readings logprobs
 
-Both sides use the same model, dtype, prompts and sampling settings and take turns in one process. Printed: medians over
-the repeats of the seconds and of the tokens written (text) or rows read (logprobs) a second, and of the ratio.
+Both sides use the same model, dtype, prompts and sampling settings, and take turns in one process. The table has
+medians over the repeats: seconds, tokens written (text) or rows read (logprobs) per second, and their ratio.
 """
 
 import gc
@@ -19,6 +19,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import torch
 import tyro
+from transformers import AutoModelForCausalLM
 
 from console.progress import say
 from console.table import Cell, print_table
@@ -35,12 +36,12 @@ from trainer.seeds.reading import EFT
 PLAIN_BATCH = 16
 ANSWER_CHARS = 70
 Side = Callable[[], int]
-"""One way of asking all prompts; returns the tokens written, or the rows read."""
+"""Asks all prompts in one way, and returns the tokens written or the rows read."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """What to measure."""
+    """The benchmark's settings."""
 
     model: str = "smollm2"
     prompts: int = 64
@@ -68,16 +69,16 @@ def requests(reading: Reading, n: int) -> list[Request]:
     rubric = load_rubric("additive")
     prefill = rubric.prefill(rubric.label) if reading == "logprobs" else ""
     ranked = [record for _, record in read_records(EFT, BadRows(strict=True))]
-    texts = [(row["prompt"], answer[:ANSWER_CHARS]) for row in ranked for answer in row["responses"]]
+    texts = [(record["prompt"], answer[:ANSWER_CHARS]) for record in ranked for answer in record["responses"]]
     chats = [fill(rubric, reading, {"prompt": prompt, "response": answer}) for prompt, answer in texts]
     return [Request(chat, seed=index, prefill=prefill) for index, chat in enumerate(chats[:n])]
 
 
-def describe(engine: TransformersEngine, asked: list[Request]) -> None:
-    encoded = engine._encode(asked, "")
+def describe(engine: TransformersEngine, prompts: list[Request]) -> None:
+    encoded = engine._encode(prompts, "")
     shared = plan(encoded, 1, 0, share_prefix=True).n_prefix
     mean = sum(map(len, encoded)) / len(encoded)
-    say(f"{len(asked)} prompts of {mean:.0f} tokens on average, {shared} shared; {torch.get_num_threads()} threads")
+    say(f"{len(prompts)} prompts of {mean:.0f} tokens on average, {shared} shared; {torch.get_num_threads()} threads")
 
 
 def compare(reading: str, n_repeats: int, ours: Side, theirs: Side) -> dict[str, Cell]:
@@ -102,25 +103,23 @@ def compare(reading: str, n_repeats: int, ours: Side, theirs: Side) -> dict[str,
     }
 
 
-def written(engine: TransformersEngine, asked: list[Request], sampling: Sampling) -> int:
-    return sum(completion.n_tokens for completion in engine.generate(asked, sampling))
+def written(engine: TransformersEngine, prompts: list[Request], sampling: Sampling) -> int:
+    return sum(completion.n_tokens for completion in engine.generate(prompts, sampling))
 
 
-def read(engine: TransformersEngine, asked: list[Request]) -> int:
-    return len(list(engine.choose(asked, ["0", "1", "2", "3", "4", "5"])))
+def read(engine: TransformersEngine, prompts: list[Request]) -> int:
+    return len(list(engine.choose(prompts, ["0", "1", "2", "3", "4", "5"])))
 
 
 def plain_model(folder: Any) -> Any:
-    from transformers import AutoModelForCausalLM
-
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
-def plain_batches(engine: TransformersEngine, asked: list[Request]) -> Any:
+def plain_batches(engine: TransformersEngine, prompts: list[Request]) -> Any:
     texts = [
         engine.tokenizer.apply_chat_template(request.messages, tokenize=False, add_generation_prompt=True)
         + request.prefill
-        for request in asked
+        for request in prompts
     ]
     engine.tokenizer.padding_side = "left"
     for start in range(0, len(texts), PLAIN_BATCH):
@@ -129,9 +128,9 @@ def plain_batches(engine: TransformersEngine, asked: list[Request]) -> Any:
 
 
 @torch.inference_mode()
-def plain_text(engine: TransformersEngine, model: Any, asked: list[Request], sampling: Sampling) -> int:
+def plain_text(engine: TransformersEngine, model: Any, prompts: list[Request], sampling: Sampling) -> int:
     n_tokens = 0
-    for batch in plain_batches(engine, asked):
+    for batch in plain_batches(engine, prompts):
         output = model.generate(
             **batch,
             max_new_tokens=sampling.max_new_tokens,
@@ -146,9 +145,9 @@ def plain_text(engine: TransformersEngine, model: Any, asked: list[Request], sam
 
 
 @torch.inference_mode()
-def plain_logprobs(engine: TransformersEngine, model: Any, asked: list[Request]) -> int:
+def plain_logprobs(engine: TransformersEngine, model: Any, prompts: list[Request]) -> int:
     n_read = 0
-    for batch in plain_batches(engine, asked):
+    for batch in plain_batches(engine, prompts):
         output = model.generate(
             **batch, max_new_tokens=1, do_sample=False, output_logits=True, return_dict_in_generate=True
         )

@@ -1,6 +1,6 @@
-"""Count what makes the code easy to find one's way in: rooms, floors, imports in functions, plain English, names.
+"""Counts how easy the code is to navigate: rooms, floors, imports in functions, plain English, names.
 
-python -m benchmarks.house                    one table: what is counted, what it is, its limit
+python -m benchmarks.house                    one table: each count with its limit
 
 tests/test_house.py holds the code to the limits.
 """
@@ -63,7 +63,7 @@ def counts(code: Mapping[Path, ast.Module]) -> list[Count]:
 
 
 def has_where(sentence: str) -> bool:
-    """Return whether a sentence has the word where: mostly an "if" in disguise."""
+    """Return whether a sentence has the word "where", which mostly stands for "if"."""
     return re.search(r"\bwhere\b", sentence, re.IGNORECASE) is not None
 
 
@@ -85,7 +85,7 @@ def assigned_names(tree: ast.Module) -> Iterator[str]:
 
 
 def _sentences(tree: ast.Module) -> Iterator[str]:
-    """Yield the sentences of all docstrings, those of attributes and constants included: they are the flags' help."""
+    """Yield the sentences of all docstrings, including those of attributes and constants, which are the flags' help."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield from filter(str.strip, SENTENCE_END.split(node.value.value))

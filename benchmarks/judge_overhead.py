@@ -1,6 +1,6 @@
-"""What judging costs besides the model: rows a second, memory, and how much of a slow server is used.
+"""The overhead of judging besides the model: rows per second, memory, and the use made of a slow server.
 
-python -m benchmarks.judge_overhead                    both tables; about 6 minutes
+python -m benchmarks.judge_overhead                    both tables, about 6 minutes
 python -m benchmarks.judge_overhead --rows 20000 --calls 0
 
 Each row of the first table is `judges.score` in a process of its own: read, template, parse, aggregate, append.
@@ -18,9 +18,13 @@ import time
 from pathlib import Path
 from statistics import median
 
+import engines.options
 from benchmarks.slow_server import mean_delay_s, slow_server
+from console.command import parse
 from console.output import tell
 from console.table import Cell, print_table
+from engines.scripted import ScriptedEngine
+from judges import score
 
 DELAY_S = 0.2
 CONCURRENCY = 64
@@ -48,44 +52,46 @@ def main() -> None:
 
 
 def write_responses(path: Path, n: int) -> Path:
-    """Write `n` responses of about 900 characters, each its own."""
+    """Write `n` different responses of about 900 characters."""
     text = "It depends on the pressure, since water boils when its vapour pressure equals that of the air. " * 8
     with path.open("w") as file:
         for number in range(n):
             prompt = f"Question {number}: at which temperature does water boil on a mountain, and why is that so?"
-            row = {"id": f"r{number}", "prompt": prompt, "response": f"{number}. {text}", "model": f"m{number % 2}"}
-            file.write(json.dumps(row) + "\n")
+            response = {
+                "id": f"r{number}",
+                "prompt": prompt,
+                "response": f"{number}. {text}",
+                "model": f"m{number % 2}",
+            }
+            file.write(json.dumps(response) + "\n")
     return path
 
 
 def _instant(folder: Path, n: int, read: str, repeats: int) -> dict[str, Cell]:
     source = write_responses(folder / f"{n}.jsonl", n)
-    found = []
+    runs = []
     for repeat in range(repeats):
         out = folder / f"{n}-{read}-{repeat}.jsonl"
-        found.append(_run("--instant", str(source), read, str(out)))
+        runs.append(_run("--instant", str(source), read, str(out)))
         assert sum(1 for _ in out.open()) == n
         out.unlink()
     return {
         "read": read,
         "rows": n,
-        "rows/s": round(median(n / one["seconds"] for one in found)),
-        "slowest": round(min(n / one["seconds"] for one in found)),
-        "peak MiB": round(max(one["peak_mib"] for one in found), 1),
+        "rows/s": round(median(n / measured["seconds"] for measured in runs)),
+        "slowest": round(min(n / measured["seconds"] for measured in runs)),
+        "peak MiB": round(max(measured["peak_mib"] for measured in runs), 1),
     }
 
 
 def _run(*arguments: str) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.judge_overhead", *arguments]
-    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return found
+    measured: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return measured
 
 
 def _timed(*arguments: str) -> None:
     """Run `judges.score` and print its seconds and the process's peak memory."""
-    from console.command import parse
-    from judges import score
-
     config = parse(score.Config, list(arguments), "judges.score")
     started = time.perf_counter()
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
@@ -95,9 +101,6 @@ def _timed(*arguments: str) -> None:
 
 
 def _instant_child(file: str, read: str, out: str) -> None:
-    import engines.options
-    from engines.scripted import ScriptedEngine
-
     engine = ScriptedEngine(reply=lambda _: REPLY, asked=_Nothing())
     engines.options.open_engine = lambda _: engine
     _timed(file, "--read", read, "--samples", "1", "--out", out)
@@ -111,23 +114,23 @@ def _served_child(file: str, url: str, out: str) -> None:
 
 
 class _Nothing(list):  # type: ignore[type-arg]
-    """What the scripted engine was asked is not kept."""
+    """A list that keeps none of the scripted engine's requests."""
 
     def append(self, _: object) -> None:
         pass
 
 
 def _served(folder: Path, n: int, repeat: int) -> dict[str, Cell]:
-    """Return the share of what a server allows that takes DELAY_S for each call."""
+    """Return the share of the throughput that a server with DELAY_S per call allows."""
     source = write_responses(folder / f"served-{n}.jsonl", n)
     out = folder / f"served-{repeat}.jsonl"
     with slow_server(REPLY, DELAY_S) as url:
-        found = _run("--served", str(source), url, str(out))
+        measured = _run("--served", str(source), url, str(out))
         server_ms = 1000 * mean_delay_s(url)
     assert sum(1 for _ in out.open()) == n
     ideal_s = n * DELAY_S / CONCURRENCY
-    share = 100 * ideal_s / found["seconds"]
-    return {"calls": n, "seconds": found["seconds"], "ideal": ideal_s, "% of ideal": share, "server, ms": server_ms}
+    share = 100 * ideal_s / measured["seconds"]
+    return {"calls": n, "seconds": measured["seconds"], "ideal": ideal_s, "% of ideal": share, "server, ms": server_ms}
 
 
 if __name__ == "__main__":

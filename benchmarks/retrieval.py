@@ -1,15 +1,15 @@
-"""How well the judge chooses tools, finds passages, judges claims by them and checks calculations, on real data.
+"""The quality of the judge's tools on real data: their choice, its searches, verdicts on claims, and calculations.
 
-python -m benchmarks.retrieval                  packaged models; about eleven minutes on two cores the first time
+python -m benchmarks.retrieval                  packaged models, about eleven minutes on two cores the first time
 python -m benchmarks.retrieval --limit 10       fewer claims for the verdicts, all for the searches
 python -m benchmarks.retrieval --engine.model my-model --engine.base-url http://localhost:8000/v1
 python -m benchmarks.retrieval --nli-model path/to/an/nli-classifier
 
-Searches: every claim for which a person found a passage that supports or refutes it is looked up among all passages;
-recall@k is the share of claims with such a passage of theirs among the first k. Verdicts: claims drawn with a seed, as
-many true as false as open ones; accuracy is weighted back to the mix of the whole set. Calculations: those marked in
-solutions drawn with a seed, as they stand and with another result. Intervals are 95 % bootstraps over claims. The data
-is not part of the project: Factcheck-Bench in factcheck/ and GSM8K in gsm8k/ of --data.
+Searches: every claim with a passage that a person found to support or refute it is looked up among all passages.
+recall@k is the share of claims with such a passage among the first k. Verdicts: claims drawn with a seed, equally many
+true, false and open ones. Accuracy is weighted back to the mix of the whole set. Calculations: those marked in
+solutions drawn with a seed, unchanged and with another result. Intervals are 95 % bootstraps over claims. The data is
+not part of the project: Factcheck-Bench in factcheck/ and GSM8K in gsm8k/ of --data.
 """
 
 import os
@@ -27,6 +27,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 import numpy as np
 import tyro
 from numpy.typing import NDArray
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from console.output import tell
 from console.progress import progress, say
@@ -62,12 +63,12 @@ STANCES = {
     "irrelevant": "not enough",
 }
 ORDER = ("refuted", "supported", "not enough")
-"""What counts where a person labelled a claim's passages differently."""
+"""The label that wins if a person labelled a claim's passages differently, first one first."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """What to measure."""
+    """The benchmark's settings."""
 
     data: Path = Path(os.environ.get("JUDGELOOP_DATA", "../shared/data"))
     limit: int = 20
@@ -75,22 +76,22 @@ class Config:
     solutions: int = 200
     """Solutions whose calculations are checked."""
     k: int = 3
-    """Passages a claim for the verdicts."""
+    """Passages per claim for the verdicts."""
     seed: int = 0
     resamples: int = 2000
     engine: EngineOptions = field(default_factory=EngineOptions)
     nli_model: str | None = None
-    """A classifier that verifies in the model's place."""
+    """A classifier that verifies instead of the model."""
 
 
 @dataclass(frozen=True)
 class Gold:
-    """A claim with what people say about it."""
+    """A claim with people's labels."""
 
     claim: str
     verdict: str
     passages: list[tuple[Passage, str]]
-    """Its own five passages, each with its stance."""
+    """The claim's own five passages, each with its stance."""
 
 
 Pairs = dict[tuple[str, str], Reading]
@@ -101,12 +102,12 @@ def main(config: Config) -> None:
     arithmetic_table(config)
     gold = read_gold(config.data)
     searches = {name: opened(name, config.data / CORPUS) for name in SEARCHES}
-    found = recall_table(gold, searches, config)
+    passages_of = recall_table(gold, searches, config)
     sample = drawn(gold, config)
     engine = open_engine(config.engine)
     tool_table(engine, config)
     shown = {"its own five": {g.claim: [passage for passage, _ in g.passages] for g in sample}} | {
-        name: {g.claim: found[name][g.claim][: config.k] for g in sample} for name in SEARCHES
+        name: {g.claim: passages_of[name][g.claim][: config.k] for g in sample} for name in SEARCHES
     }
     readings = verified(engine, shown, config)
     verdict_table(gold, sample, shown, readings, config)
@@ -117,7 +118,7 @@ def main(config: Config) -> None:
 
 def arithmetic_table(config: Config) -> None:
     """Print how many marked calculations are found, and how many are called right and wrong."""
-    answers = [row["answer"] for _, row in read_records(config.data / SOLUTIONS, BadRows(strict=True))]
+    answers = [record["answer"] for _, record in read_records(config.data / SOLUTIONS, BadRows(strict=True))]
     rng = np.random.default_rng(derived_seed(config.seed, "solutions"))
     drawn_answers = [answers[index] for index in rng.permutation(len(answers))[: config.solutions]]
     marked = [match for answer in drawn_answers for match in MARKED.findall(answer)]
@@ -147,12 +148,12 @@ def tool_table(engine: Engine, config: Config) -> None:
     sources = {"facts": (ANSWERS, "prompt", "response"), "calculations": (SOLUTIONS, "question", "answer")}
     rows: list[dict[str, Cell]] = []
     for name, (file, prompt, answer) in sources.items():
-        records = [row for _, row in read_records(config.data / file, BadRows(strict=True))]
+        records = [record for _, record in read_records(config.data / file, BadRows(strict=True))]
         rng = np.random.default_rng(derived_seed(config.seed, "tools", name))
         picked = [records[index] for index in rng.permutation(len(records))[: config.limit]]
         responses = [
-            Response(id=str(n), prompt_id=str(n), prompt=row[prompt], response=row[answer], model="")
-            for n, row in enumerate(picked)
+            Response(id=str(n), prompt_id=str(n), prompt=record[prompt], response=record[answer], model="")
+            for n, record in enumerate(picked)
         ]
         chosen = [decision.tool for _, decision in choose_tools(engine, responses, set())]
         rows.append(
@@ -164,15 +165,15 @@ def tool_table(engine: Engine, config: Config) -> None:
 
 
 def read_gold(data: Path) -> list[Gold]:
-    """Return every claim, with its passages under the ids that the corpus gives them."""
+    """Return every claim, with its passages under the ids of the corpus."""
     passages = open_passages(data / CORPUS)
     by_text = {passage.text: passage for passage in passages.read(list(range(len(passages))))}
     labelled: dict[str, list[tuple[Passage, str]]] = {}
-    for _, row in read_records(data / CORPUS, BadRows(strict=True)):
-        passage = by_text[" ".join(row["evidence"].split())]
-        labelled.setdefault(row["claim"], []).append((passage, STANCES[row["stance"]]))
-    rows = [row for _, row in read_records(data / CLAIMS, BadRows(strict=True))]
-    return [Gold(row["claim"], VERDICTS[row["label"]], labelled[row["claim"]]) for row in rows]
+    for _, record in read_records(data / CORPUS, BadRows(strict=True)):
+        passage = by_text[" ".join(record["evidence"].split())]
+        labelled.setdefault(record["claim"], []).append((passage, STANCES[record["stance"]]))
+    rows = [record for _, record in read_records(data / CLAIMS, BadRows(strict=True))]
+    return [Gold(record["claim"], VERDICTS[record["label"]], labelled[record["claim"]]) for record in rows]
 
 
 def opened(name: str, corpus: Path) -> Search:
@@ -184,21 +185,21 @@ def opened(name: str, corpus: Path) -> Search:
 
 
 def recall_table(gold: list[Gold], searches: dict[str, Search], config: Config) -> dict[str, dict[str, list[Passage]]]:
-    """Print how often each search finds a right passage, and return what it found for each claim."""
+    """Print how often each search finds a right passage, and return its passages for each claim."""
     decided = [g for g in gold if any(stance != "not enough" for _, stance in g.passages)]
-    rows, found = [], {}
+    rows, passages_of = [], {}
     for name, search in searches.items():
         started = time.perf_counter()
         lists = search.search([g.claim for g in gold], max(DEPTHS))
         seconds = time.perf_counter() - started
-        found[name] = dict(zip([g.claim for g in gold], lists, strict=True))
-        row: dict[str, Cell] = {"search": name, "claims": len(decided)}
+        passages_of[name] = dict(zip([g.claim for g in gold], lists, strict=True))
+        cells: dict[str, Cell] = {"search": name, "claims": len(decided)}
         for depth in DEPTHS:
-            hits = np.array([has_right(g, found[name][g.claim][:depth]) for g in decided], dtype=float)
-            row[f"recall@{depth}"] = with_interval(lambda picks, hits=hits: hits[picks].mean(), [len(hits)], config)
-        rows.append(row | {"ms a claim": 1000 * seconds / len(gold)})
+            hits = np.array([has_right(g, passages_of[name][g.claim][:depth]) for g in decided], dtype=float)
+            cells[f"recall@{depth}"] = with_interval(lambda picks, hits=hits: hits[picks].mean(), [len(hits)], config)
+        rows.append(cells | {"ms a claim": 1000 * seconds / len(gold)})
     print_table(rows)
-    return found
+    return passages_of
 
 
 def has_right(gold: Gold, passages: list[Passage]) -> bool:
@@ -211,16 +212,16 @@ def drawn(gold: list[Gold], config: Config) -> list[Gold]:
     rng = np.random.default_rng(derived_seed(config.seed, "claims"))
     sample: list[Gold] = []
     for verdict in VERDICTS.values():
-        own = [g for g in gold if g.verdict == verdict]
-        sample += [own[index] for index in rng.permutation(len(own))[: config.limit]]
+        with_verdict = [g for g in gold if g.verdict == verdict]
+        sample += [with_verdict[index] for index in rng.permutation(len(with_verdict))[: config.limit]]
     return sample
 
 
 def verified(engine: Engine, shown: dict[str, dict[str, list[Passage]]], config: Config) -> Pairs:
-    """Return the reading of every claim with every passage that any setting shows for it, each asked once."""
+    """Return the reading of every claim with every passage that any setting shows for it, asking each once."""
     options = EvidenceOptions(verifier="nli" if config.nli_model else "judge", nli_model=config.nli_model)
     verifier = open_verifier(engine, options)
-    pairs = {(c, p.id): (c, p) for one in shown.values() for c, passages in one.items() for p in passages}
+    pairs = {(c, p.id): (c, p) for by_claim in shown.values() for c, passages in by_claim.items() for p in passages}
     keys, readings = list(pairs), {}
     started = time.perf_counter()
     with progress("verifying", len(pairs)) as advance:
@@ -234,7 +235,7 @@ def verified(engine: Engine, shown: dict[str, dict[str, list[Passage]]], config:
 def verdict_table(
     gold: list[Gold], sample: list[Gold], shown: dict[str, dict[str, list[Passage]]], readings: Pairs, config: Config
 ) -> None:
-    """Print the accuracy of the claims' verdicts with each search, against doing nothing and against people."""
+    """Print the accuracy of the verdicts with each search, against a constant verdict and against people."""
     truth = np.array([g.verdict for g in sample])
     verdicts: dict[str, Sequence[str | None]] = {"always supported (the majority)": ["supported"] * len(sample)}
     people = [min((stance for _, stance in g.passages), key=ORDER.index) for g in sample]
@@ -244,7 +245,7 @@ def verdict_table(
     mix = {verdict: sum(g.verdict == verdict for g in gold) / len(gold) for verdict in VERDICTS.values()}
     tell()
     print_table(
-        [verdict_row(name, np.array(said, dtype=object), truth, mix, config) for name, said in verdicts.items()]
+        [verdict_row(name, np.array(answers, dtype=object), truth, mix, config) for name, answers in verdicts.items()]
     )
 
 
@@ -253,32 +254,30 @@ def decided(claim: str, passages: list[Passage], readings: Pairs) -> str | None:
 
 
 def verdict_row(
-    name: str, said: NDArray[Any], truth: NDArray[Any], mix: dict[str, float], config: Config
+    name: str, answers: NDArray[Any], truth: NDArray[Any], mix: dict[str, float], config: Config
 ) -> dict[str, Cell]:
-    sizes = [int((truth == verdict).sum()) for verdict in mix]  # `truth` lies label by label
+    sizes = [int((truth == verdict).sum()) for verdict in mix]  # `truth` is sorted by label
 
     def recalls(picks: NDArray[Any]) -> list[float]:
-        return [float((said[picks] == truth[picks])[truth[picks] == verdict].mean()) for verdict in mix]
+        return [float((answers[picks] == truth[picks])[truth[picks] == verdict].mean()) for verdict in mix]
 
     return {
         "passages": name,
         "accuracy": with_interval(lambda picks: np.dot(recalls(picks), list(mix.values())), sizes, config),
         "balanced": with_interval(lambda picks: np.mean(recalls(picks)), sizes, config),
-        **{f"says {verdict}": int((said == verdict).sum()) for verdict in mix},
-        "unchecked": sum(verdict is None for verdict in said),
+        **{f"says {verdict}": int((answers == verdict).sum()) for verdict in mix},
+        "unchecked": sum(verdict is None for verdict in answers),
     }
 
 
 def stance_table(sample: list[Gold], readings: Pairs, config: Config) -> None:
-    """Print how well one passage's stance is read, against always saying the most frequent one."""
-    from sklearn.metrics import balanced_accuracy_score
-
-    truth, said = [], []
+    """Print how well a single passage's stance is read, against always answering the most frequent one."""
+    truth, stances = [], []
     for g in sample:
         for passage, stance in g.passages:
             probabilities = readings[g.claim, passage.id].probabilities
             truth.append(stance)
-            said.append(max(probabilities, key=probabilities.__getitem__) if probabilities else "none")
+            stances.append(max(probabilities, key=probabilities.__getitem__) if probabilities else "none")
     most = max(ORDER, key=truth.count)
     rows: list[dict[str, Cell]] = [
         {
@@ -288,7 +287,7 @@ def stance_table(sample: list[Gold], readings: Pairs, config: Config) -> None:
             "balanced": float(balanced_accuracy_score(truth, answers)) if "none" not in answers else None,
             "unread": answers.count("none"),
         }
-        for name, answers in ((f"always '{most}'", [most] * len(truth)), (verifier_name(config), said))
+        for name, answers in ((f"always '{most}'", [most] * len(truth)), (verifier_name(config), stances))
     ]
     tell()
     print_table(rows)
@@ -303,12 +302,12 @@ def truth_table(
     searches: dict[str, Search],
     config: Config,
 ) -> None:
-    """Print how well true claims are told from false ones without passages, with them, and by likeness alone."""
+    """Print how well true claims are told from false ones without passages, with them, and by similarity alone."""
     whole = sorted((g for g in gold if g.verdict != "not enough"), key=lambda g: g.verdict == "refuted")
     claims = [g for g in sample if g.verdict != "not enough"]
     truth = np.array([g.verdict == "supported" for g in claims])
-    said = dict(zip([g.claim for g in whole], closed_book(engine, whole), strict=True))
-    signals = {f"no passages, {engine.name}": [said[g.claim] for g in claims]}
+    leanings = dict(zip([g.claim for g in whole], closed_book(engine, whole), strict=True))
+    signals = {f"no passages, {engine.name}": [leanings[g.claim] for g in claims]}
     for name, passages in shown.items():
         signals[f"{name}, {verifier_name(config)}"] = [leaning(g.claim, passages[g.claim], readings) for g in claims]
     nearest = searches["dense"].search([g.claim for g in claims], 1)
@@ -316,19 +315,19 @@ def truth_table(
     tell()
     rows = [truth_row(name, values, truth, config) for name, values in signals.items()]
     everything = np.array([g.verdict == "supported" for g in whole])
-    print_table([*rows, truth_row(f"no passages, {engine.name}, every claim", list(said.values()), everything, config)])
+    print_table(
+        [*rows, truth_row(f"no passages, {engine.name}, every claim", list(leanings.values()), everything, config)]
+    )
 
 
 def truth_row(name: str, values: list[float | None], truth: NDArray[Any], config: Config) -> dict[str, Cell]:
-    from sklearn.metrics import roc_auc_score
-
     known = np.array([value is not None for value in values])
     scores, labels = np.array([value for value in values if value is not None]), truth[known]
     sizes = [int(labels.sum()), int((~labels).sum())]
-    row: dict[str, Cell] = {"judged by": name, "claims": int(known.sum()), "no verdict": int((~known).sum())}
+    cells: dict[str, Cell] = {"judged by": name, "claims": int(known.sum()), "no verdict": int((~known).sum())}
     if min(sizes) == 0:
-        return row | {"AUC, true against false": None}
-    return row | {
+        return cells | {"AUC, true against false": None}
+    return cells | {
         "AUC, true against false": with_interval(
             lambda picks: float(roc_auc_score(labels[picks], scores[picks])), sizes, config
         )
@@ -338,18 +337,18 @@ def truth_row(name: str, values: list[float | None], truth: NDArray[Any], config
 def closed_book(engine: Engine, claims: list[Gold]) -> list[float | None]:
     """Return how much more the model leans to true than to false, without any passage.
 
-    Its first words are often neither; here that is no reason to leave a claim out, because only the order matters.
+    If its first words are neither, the claim still counts here, because only the order matters.
     """
     question = load_question("closed_book", Path(__file__).parent)
     requests = [question.request(claim=g.claim) for g in claims]
-    said: list[float | None] = [None] * len(claims)
+    leanings: list[float | None] = [None] * len(claims)
     for choice in engine.choose(requests, list(question.choices)):
-        said[choice.index] = None if choice.error else choice.logprobs[0] - choice.logprobs[1]
-    return said
+        leanings[choice.index] = None if choice.error else choice.logprobs[0] - choice.logprobs[1]
+    return leanings
 
 
 def leaning(claim: str, passages: list[Passage], readings: Pairs) -> float | None:
-    """Return how much more the deciding passage supports than refutes; 0 where no passage was found."""
+    """Return how much more the deciding passage supports than refutes, or 0 if no passage was found."""
     checked = decide(claim, passages, [readings[claim, passage.id] for passage in passages])
     if checked.verdict is None:
         return None
@@ -361,7 +360,7 @@ def verifier_name(config: Config) -> str:
 
 
 def with_interval(statistic: Callable[[NDArray[Any]], float], sizes: list[int], config: Config) -> str:
-    """Return the statistic of all rows with its 95 % interval; rows are drawn again within each group of `sizes`."""
+    """Return the statistic of all rows with its 95 % interval, resampling rows within each group of `sizes`."""
     starts = np.cumsum([0, *sizes[:-1]])
     groups = [np.arange(start, start + size) for start, size in zip(starts, sizes, strict=True)]
     rng = np.random.default_rng(derived_seed(config.seed, "bootstrap"))

@@ -1,12 +1,12 @@
 """Near-duplicates by ROUGE-L among 100,000 prompts on one core, against rouge-score.
 
-python -m benchmarks.self_instruct instructions.jsonl more.jsonl        100 new texts against 100,000; two minutes
+python -m benchmarks.self_instruct instructions.jsonl more.jsonl        100 new texts against 100,000, two minutes
 python -m benchmarks.self_instruct instructions.jsonl --pool 10000 --new 20
 
-The files give the lengths, the words and the runs of words: a text has the length of one instruction and consists of
-runs of three to eight words of others. Half of the new texts are such, and half are texts of the pool with up to half
-of their words taken out of others. rouge-score and rapidfuzz without the bound are timed on a sample of the same pairs
-and must name the same nearest text, with the same score, for each of its new texts.
+The files give the lengths, words and word sequences: a text has the length of one instruction and consists of sequences
+of three to eight words of others. Half of the new texts are made this way, and half are texts of the pool with up to
+half of their words replaced. rouge-score, and rapidfuzz without the bound, are timed on a sample of the same pairs and
+must name the same nearest text, with the same score, for each of its new texts.
 """
 
 import os
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import tyro
+from rouge_score.rouge_scorer import RougeScorer
 
 from console.progress import say
 from console.table import Cell, print_table
@@ -30,12 +31,12 @@ from trainer.prompts.rouge import Match, RougeIndex, rouge_l
 ResultT = TypeVar("ResultT")
 THRESHOLD = 0.7
 MAX_WORDS = 150
-"""Longer texts are no prompts."""
+"""The longest prompt. Longer texts are left out."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """What to measure."""
+    """The benchmark's settings."""
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Instructions, in any format that judges.score reads."""
@@ -50,10 +51,10 @@ class Config:
 def main(config: Config) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     pool, new = texts(config)
-    say(f"{sum(len(text.split()) for text in pool) / len(pool):.1f} words a text of the pool")
+    say(f"{sum(len(text.split()) for text in pool) / len(pool):.1f} words per text of the pool")
     index, building = timed(lambda: RougeIndex(THRESHOLD, pool))
-    found, searching = timed(lambda: [index.nearest(text) for text in new])
-    say(f"{sum(match is not None for match in found)} of {len(new)} new texts have a near-duplicate")
+    matches, searching = timed(lambda: [index.nearest(text) for text in new])
+    say(f"{sum(match is not None for match in matches)} of {len(new)} new texts have a near-duplicate")
     sample_pool, sample_new = pool[: config.sample_pool], new[:: max(1, len(new) // config.sample_new)]
     n_sampled = len(sample_pool) * len(sample_new)
     ours = [RougeIndex(THRESHOLD, sample_pool).nearest(text) for text in sample_new]
@@ -70,7 +71,7 @@ def main(config: Config) -> None:
 
 def texts(config: Config) -> tuple[list[str], list[str]]:
     """Return the pool and the new texts."""
-    read = [text_of(row.prompt) for file in config.files for row in read_prompts(file, BadRows())]
+    read = [text_of(prompt.prompt) for file in config.files for prompt in read_prompts(file, BadRows())]
     source = [words for text in read if 4 <= len(words := text.split()) <= MAX_WORDS]
     say(f"{len(source)} instructions")
     draw = random.Random(0)
@@ -88,7 +89,7 @@ def texts(config: Config) -> tuple[list[str], list[str]]:
         return " ".join(draw.choice(draw.choice(source)) if draw.random() < share else word for word in text.split())
 
     pool = [made() for _ in range(config.pool)]
-    # Made from the first texts, which the peers see too.
+    # made from the first texts, which the peers see too
     near = [changed(pool[draw.randrange(min(config.sample_pool, len(pool)))]) for _ in range(config.new // 2)]
     new = near + [made() for _ in range(config.new - len(near))]
     draw.shuffle(new)
@@ -96,8 +97,6 @@ def texts(config: Config) -> tuple[list[str], list[str]]:
 
 
 def peer() -> Callable[[str, str], float]:
-    from rouge_score.rouge_scorer import RougeScorer
-
     scorer = RougeScorer(["rougeL"])
     return lambda target, text: float(scorer.score(target, text)["rougeL"].fmeasure)
 

@@ -1,10 +1,10 @@
-"""The command line of a benchmark's side, which another process starts; it needs nothing but Python itself."""
+"""The command line of a benchmark's side, which another process starts. It needs nothing but Python itself."""
 
 import sys
 
 
 def arguments(doc: str | None, *names: str) -> list[str]:
-    """Return the arguments called `names`; --help prints `doc`, and another number of them its use, and both exit."""
+    """Return the arguments called `names`. With --help or a wrong number of them, print `doc` or an error and exit."""
     given = sys.argv[1:]
     if {"-h", "--help"} & set(given):
         print((doc or "").strip())

@@ -1,10 +1,10 @@
-"""A server that answers chat completions after a fixed time, and how near the openai engine comes to what that allows.
+"""A server that answers chat completions after a fixed time, and the openai engine's share of its throughput.
 
-python -m benchmarks.slow_server                                             3,200 calls, 64 under way, three times
-python -m benchmarks.slow_server --serve --delay-s 0.2 --reply "Score: 4"    prints its address; serves until killed
+python -m benchmarks.slow_server                                             3,200 calls, 64 in flight, three times
+python -m benchmarks.slow_server --serve --delay-s 0.2 --reply "Score: 4"    prints its address, serves until killed
 
-With C calls under way and D seconds a call, N calls take at least N * D / C seconds: that is the ideal. On a busy
-machine the server itself takes longer than D; the last column says how long it took on average.
+With C calls in flight and D seconds per call, N calls take at least N * D / C seconds, which is the ideal. On a busy
+machine the server itself takes longer than D. The last column has its mean time.
 """
 
 import asyncio
@@ -19,6 +19,8 @@ from typing import Any
 from urllib.request import urlopen
 
 import tyro
+
+from console.table import print_table
 
 
 async def answer_forever(reply: str, delay_s: float) -> None:
@@ -51,7 +53,7 @@ def _http(body: dict[str, Any]) -> bytes:
 
 
 def mean_delay_s(url: str) -> float:
-    """Return how long the server took for a call, on average."""
+    """Return the server's mean seconds per call."""
     with urlopen(url) as reply:
         return float(json.load(reply)["mean_s"])
 
@@ -68,7 +70,8 @@ def slow_server(reply: str, delay_s: float = 0.2) -> Iterator[str]:
 
 
 def measured(calls: int, concurrency: int, delay_s: float, reply: str) -> dict[str, str | int | float | None]:
-    """Return a table row; the processor times are of the client's and the server's whole process."""
+    """Return a table row. CPU times are those of the client's and the server's whole process."""
+    # The server's own process, which is measured, needs none of this.
     from engines.protocol import Request, Sampling
     from engines.served.openai_engine import open_openai
 
@@ -95,8 +98,6 @@ def main(
     reply: str = "The answer does what was asked. Score: 4",
     serve: bool = False,
 ) -> None:
-    from console.table import print_table
-
     if serve:
         asyncio.run(answer_forever(reply, delay_s))
     else:

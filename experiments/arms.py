@@ -4,12 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import msgspec
+
 from console.errors import InputError, TrainingError
 from console.output import tell, tell_json, tell_text
 from console.progress import say
-from console.table import Cell
+from console.table import Cell, print_table
+from records import Store
 from records.keys import content_key
 from records.rows import Row
+from records.store import set_aside
 
 RowT = TypeVar("RowT", bound=Row)
 ArmAndSeed = tuple[str, int]
@@ -68,8 +72,6 @@ def wanted(config: ManyArms, known: Mapping[str, Any]) -> list[ArmAndSeed]:
 
 def print_plan(config: ManyArms, pairs: Sequence[ArmAndSeed], known: Mapping[str, About]) -> None:
     """Print the arms that would be run."""
-    from console.table import print_table
-
     names = dict.fromkeys(name for name, _ in pairs)
     print_table([{"arm": name, "about": known[name].about} for name in names], as_json=config.json)
     say(f"would run each with {config.seeds} seeds into {config.out}")
@@ -77,11 +79,7 @@ def print_plan(config: ManyArms, pairs: Sequence[ArmAndSeed], known: Mapping[str
 
 def print_results(results: Sequence[Row], tables: Sequence[Table], *, as_json: bool) -> None:
     """Print the tables, or the results themselves as JSON."""
-    from console.table import print_table
-
     if as_json:
-        import msgspec
-
         tell_json(msgspec.json.encode(results))
         return
     for place, (rows, words) in enumerate(tables):
@@ -99,9 +97,6 @@ def run_missing(
 
     An arm that finds nothing to learn from is reported and left out. Raises TrainingError if no arm is left.
     """
-    from records import Store
-    from records.store import set_aside
-
     if config.fresh:
         set_aside(config.out)
     with Store(config.out / "results.jsonl", row_type) as store:
@@ -113,9 +108,9 @@ def run_missing(
                 store.append(run_one(name, seed, row_id))
             except TrainingError as error:
                 say(f"seed {seed}: {name} has no result: {error}")
-        if found := list(store.chosen(ids.values())):
-            return found
-    raise TrainingError("no arm has a result; what was said of each is above")
+        if results := list(store.chosen(ids.values())):
+            return results
+    raise TrainingError("no arm has a result; the reason for each is above")
 
 
 def seed_folder(config: ManyArms, size: object, seed: int) -> Path:

@@ -18,16 +18,16 @@ def answered(folder: Path, score: Mapping[str, Any]) -> Answered:
     """
     task = score["task"]
     metric, _, read_by = score["metric"].partition(",")
-    found: Answered = {}
+    results: Answered = {}
     for path in sorted({*folder.glob(f"samples_{task}.jsonl"), *folder.glob(f"samples_{task}_*.jsonl")}):
         for line in path.read_text(encoding="utf-8").splitlines():
             sample = json.loads(line)
             if sample["filter"] == read_by:
-                found[path.name, sample["doc_id"]] = float(sample[metric])
-    return found
+                results[path.name, sample["doc_id"]] = float(sample[metric])
+    return results
 
 
-def difference(one: Answered, other: Answered) -> Mean | None:
+def difference(results: Answered, other: Answered) -> Mean | None:
     """Return the mean difference on the questions that both have, with its 95% interval, or None if they share none."""
-    shared = sorted(one.keys() & other.keys())
-    return mean_of([one[question] - other[question] for question in shared]) if shared else None
+    shared = sorted(results.keys() & other.keys())
+    return mean_of([results[question] - other[question] for question in shared]) if shared else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from console.errors import TrainingError
+from records import write_atomic
 
 KIB_PER_MIB = 1024
 
@@ -22,8 +23,6 @@ class Step:
 
     def do(self) -> None:
         """Run the command if it has not been run. Raises TrainingError if it fails."""
-        from records import write_atomic
-
         if self.made.exists():
             return
         started_s = time.monotonic()
@@ -49,8 +48,8 @@ class Step:
 
         The last is never below this process's own, because the system counts from before the command is loaded.
         """
-        found: dict[str, float] = json.loads(self._cost.read_bytes())
-        return found
+        cost: dict[str, float] = json.loads(self._cost.read_bytes())
+        return cost
 
     @property
     def _cost(self) -> Path:

@@ -214,22 +214,22 @@ class PairsApp(App[None]):
         self.query_one("#header", Static).update(Content.assemble(name, f" {counts}"))
 
     def _show_selected(self) -> None:
-        detail, row = self.query_one(Detail), self._row_under_cursor()
-        if row is None:
+        detail, summary = self.query_one(Detail), self._row_under_cursor()
+        if summary is None:
             self.selected = None
             detail.show_message("no pair holds this text; esc clears the filter")
             return
         position = f"{self.query_one(PairTable).cursor_row + 1:,} of {len(self.shown):,}"
         try:
-            pair = self.pairs.body(row)
+            pair = self.pairs.body(summary)
         except InputError as error:
             detail.show_message(visible(str(error)))
             return
-        if row is self.selected:
-            detail.show_position(row, pair, position)
+        if summary is self.selected:
+            detail.show_position(summary, pair, position)
         else:
-            self.selected = row
-            detail.show_pair(row, pair, position)
+            self.selected = summary
+            detail.show_pair(summary, pair, position)
 
     def _row_under_cursor(self) -> PairRow | None:
         cursor = self.query_one(PairTable).cursor_row

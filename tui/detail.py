@@ -50,17 +50,17 @@ class Detail(Vertical):
             yield TextPane(id="chosen")
             yield TextPane(id="rejected")
 
-    def show_pair(self, row: PairRow, pair: Pair, position: str) -> None:
+    def show_pair(self, summary: PairRow, pair: Pair, position: str) -> None:
         """Show `pair`. `position` is its place among the shown rows."""
-        self.query_one("#facts", Static).update(Content(f" {facts_text(row, pair, position)}"))
-        title = f"prompt {cell_text(row.prompt_id)}"
+        self.query_one("#facts", Static).update(Content(f" {facts_text(summary, pair, position)}"))
+        title = f"prompt {cell_text(summary.prompt_id)}"
         self.query_one("#prompt", TextPane).show(title, detail_text(text_of(pair.prompt)))
-        self._show_answer("chosen", "✓", pair.chosen, row.chosen_score)
-        self._show_answer("rejected", "✗", pair.rejected, row.rejected_score)
+        self._show_answer("chosen", "✓", pair.chosen, summary.chosen_score)
+        self._show_answer("rejected", "✗", pair.rejected, summary.rejected_score)
 
-    def show_position(self, row: PairRow, pair: Pair, position: str) -> None:
+    def show_position(self, summary: PairRow, pair: Pair, position: str) -> None:
         """Update the pair's place among the shown rows, keeping the scroll position of its texts."""
-        self.query_one("#facts", Static).update(Content(f" {facts_text(row, pair, position)}"))
+        self.query_one("#facts", Static).update(Content(f" {facts_text(summary, pair, position)}"))
 
     def show_message(self, message: str) -> None:
         """Show why there is no pair to see."""
@@ -74,12 +74,12 @@ class Detail(Vertical):
         self.query_one(f"#{name}", TextPane).show(title, detail_text(text))
 
 
-def facts_text(row: PairRow, pair: Pair, position: str) -> str:
+def facts_text(summary: PairRow, pair: Pair, position: str) -> str:
     """Return one line on a pair: its place, its judge, the margin, and which answer is longer."""
     judge = cell_text(str(pair.judge)) if pair.judge else "-"
-    facts = [f"pair {position}", f"judge {judge}", f"margin {number_text(row.margin)}"]
-    if row.delta_chars:
-        longer, n_chars = "chosen" if row.delta_chars > 0 else "rejected", abs(row.delta_chars)
+    facts = [f"pair {position}", f"judge {judge}", f"margin {number_text(summary.margin)}"]
+    if summary.delta_chars:
+        longer, n_chars = "chosen" if summary.delta_chars > 0 else "rejected", abs(summary.delta_chars)
         facts.append(f"{longer} {n_chars:,} {'char' if n_chars == 1 else 'chars'} longer")
     if (confidence := known_number(pair.confidence)) is not None:
         facts.append(f"confidence {number_text(confidence)}")

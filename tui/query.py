@@ -41,13 +41,13 @@ class PairRow:
 
 
 SORT_KEYS: dict[str, Callable[[PairRow], float | str | None]] = {
-    "number": lambda row: row.number,
-    "prompt": lambda row: row.prompt_start.casefold(),
-    "chosen": lambda row: row.chosen_score,
-    "rejected": lambda row: row.rejected_score,
-    "margin": lambda row: row.margin,
-    "Δchars": lambda row: row.delta_chars,
-    "iter": lambda row: row.iteration,
+    "number": lambda summary: summary.number,
+    "prompt": lambda summary: summary.prompt_start.casefold(),
+    "chosen": lambda summary: summary.chosen_score,
+    "rejected": lambda summary: summary.rejected_score,
+    "margin": lambda summary: summary.margin,
+    "Δchars": lambda summary: summary.delta_chars,
+    "iter": lambda summary: summary.iteration,
 }
 """The sortable columns, in the order of the table."""
 
@@ -100,10 +100,10 @@ class PairList:
     n_bad: int
     """Rows of the file that are no pair and are left out."""
 
-    def body(self, row: PairRow) -> Pair:
-        """Return the full pair of `row`. Raises InputError if the file has changed."""
-        pair = self.bodies[row.number - 1]
-        if pair.prompt_id != row.prompt_id:
+    def body(self, summary: PairRow) -> Pair:
+        """Return the full pair of `summary`. Raises InputError if the file has changed."""
+        pair = self.bodies[summary.number - 1]
+        if pair.prompt_id != summary.prompt_id:
             raise InputError(f"{self.source}: has changed since it was opened; quit and open it again")
         return pair
 

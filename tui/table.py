@@ -17,13 +17,13 @@ COLUMN_CELLS = {"number": 6, "chosen": 7, "rejected": 9, "margin": 7, "Δchars":
 """The widths of the fixed columns, with room for the sort mark."""
 
 CELLS: dict[str, Callable[[PairRow], str]] = {
-    "number": lambda row: str(row.number),
-    "prompt": lambda row: row.prompt_start,
-    "chosen": lambda row: number_text(row.chosen_score),
-    "rejected": lambda row: number_text(row.rejected_score),
-    "margin": lambda row: number_text(row.margin),
-    "Δchars": lambda row: f"{row.delta_chars:+d}",
-    "iter": lambda row: "-" if row.iteration is None else str(row.iteration),
+    "number": lambda summary: str(summary.number),
+    "prompt": lambda summary: summary.prompt_start,
+    "chosen": lambda summary: number_text(summary.chosen_score),
+    "rejected": lambda summary: number_text(summary.rejected_score),
+    "margin": lambda summary: number_text(summary.margin),
+    "Δchars": lambda summary: f"{summary.delta_chars:+d}",
+    "iter": lambda summary: "-" if summary.iteration is None else str(summary.iteration),
 }
 
 

@@ -1,15 +1,15 @@
-"""A step of intuitive fine-tuning beside one of TRL's SFT and DPO, and beside IFT written down without care for memory.
+"""A step of intuitive fine-tuning against one of TRL's SFT and DPO, and against a naive IFT that ignores memory.
 
-python -m benchmarks.ift                                          the packaged model's layers, 150,000 words; minutes
+python -m benchmarks.ift                                          the packaged model's layers, 150,000 words, minutes
 python -m benchmarks.ift --vocabulary 0 --rows 2 --length 512     the packaged model as it is
 python -m benchmarks.ift --rows 8 --checkpointing --sides ift two_pass                   memory, at a GPU's settings
 python -m benchmarks.ift --layers 2 --vocabulary 50000 --length 128 --steps 2 --repeats 1
 
-All sides learn the same answers, cut at the same length; DPO's pairs have them as the chosen ones, and a rejected one
-each. Each side is a process of its own, and they take turns. Seconds are of an optimiser step with all its passes, its
-gradient and the optimiser, without the first step: a clock's on a GPU, and the processor's own elsewhere, so that what
-others compute meanwhile does not count. Peak memory is a device's allocated memory, or on a processor what the resident
-set grows by after the libraries are loaded. `in two passes` has the whole logits in float32 twice.
+All sides learn the same answers, cut at the same length. They are the chosen answers of DPO's pairs, which also have
+rejected ones. Each side is a process of its own, and they take turns. Seconds are those of an optimiser step with all
+its passes, its gradient and the optimiser, without the first step. They are wall time on a GPU, and CPU time elsewhere,
+so that other processes do not count. Peak memory is the GPU's allocated memory, or on a CPU the growth of the resident
+set after the libraries are loaded. `in two passes` has the whole logits in float32 twice.
 """
 
 import json
@@ -22,12 +22,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
 import tyro
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.ift.sides import SIDES, Work, save
 from benchmarks.iteration.__main__ import ENVIRONMENT
 from console.progress import say
 from console.table import Cell, print_table
+from engines.models import resolve_model
 
 TITLES = {
     "ift": "IFT",
@@ -37,35 +40,35 @@ TITLES = {
     "two_pass": "IFT in two passes",
 }
 TARGETS = {"sft": (1.45, 1.1), "dpo": (1.0, 0.6), "dpo_precomputed": (1.0, None), "two_pass": (None, 0.5)}
-"""What our time and our peak are to be at most, over a side's."""
+"""The highest allowed ratio of our time and of our peak to those of a side."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """What to measure."""
+    """The benchmark's settings."""
 
     model: str = "smollm2"
     vocabulary: int = 150_000
-    """Words of a model with random weights in the shape of `model`; 0 takes that model itself."""
+    """Words of a model with random weights in the shape of `model`; 0 uses that model itself."""
     layers: int | None = None
-    """Of the model with random weights; the default is as many as the model has."""
+    """Layers of the model with random weights. The default is the model's own number."""
     rows: int = 2
-    """Sequences a step."""
+    """Sequences per step."""
     length: int = 512
-    """Tokens of each."""
+    """Tokens per sequence."""
     prompt: int = 64
-    """Tokens of it that are not learnt, about."""
+    """Tokens of the prompt, about, which are not learnt."""
     steps: int = 3
-    """Steps that are timed."""
+    """Timed steps."""
     repeats: int = 2
     sides: tuple[str, ...] = tuple(SIDES)
     checkpointing: bool = False
-    """Compute activations again for the gradient, as every training here does on a GPU."""
+    """Recompute activations for the gradient, as all training here does on a GPU."""
     seed: int = 0
 
 
 def main(config: Config) -> None:
-    found: dict[str, list[dict[str, Any]]] = {side: [] for side in config.sides}
+    measurements: dict[str, list[dict[str, Any]]] = {side: [] for side in config.sides}
     with tempfile.TemporaryDirectory(prefix="ift-") as name:
         folder = Path(name)
         model = make_model(config, folder / "model")
@@ -74,23 +77,19 @@ def main(config: Config) -> None:
         save(work, folder / "work.json")
         for repeat in range(config.repeats):
             for side in config.sides:
-                found[side].append(measured(side, folder))
+                measurements[side].append(measured(side, folder))
             say(f"{repeat + 1} of {config.repeats} done")
-    print_table([row(side, found) for side in TITLES if found.get(side)])
+    print_table([row(side, measurements) for side in TITLES if measurements.get(side)])
 
 
 def make_model(config: Config, folder: Path) -> Path:
-    """Return the model to train: a random one in `folder` where its vocabulary is given, with the other's tokenizer.
+    """Return the model to train: `model` itself, or with a vocabulary a random one in `folder` with its tokenizer.
 
-    Its first words are the tokenizer's; the others are never written, and cost as much.
+    The first words are the tokenizer's. The others never occur in a text, but cost as much.
     """
-    from engines.models import resolve_model
-
     parent = resolve_model(config.model)
     if not config.vocabulary:
         return parent
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     shape, tokenizer = AutoConfig.from_pretrained(parent), AutoTokenizer.from_pretrained(parent)
     if config.vocabulary < len(tokenizer):
@@ -104,39 +103,41 @@ def make_model(config: Config, folder: Path) -> Path:
 
 
 def measured(side: str, folder: Path) -> dict[str, Any]:
-    """Run a side in a process of its own and return what it measured."""
+    """Run a side in a process of its own and return its measurements."""
     command = [sys.executable, "-m", "benchmarks.ift.sides", side, str(folder / "work.json"), str(folder / side)]
     process = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | ENVIRONMENT)
     if process.returncode:
         raise SystemExit(f"{' '.join(command[1:4])} failed:\n{process.stderr[-2000:]}")
-    found: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
-    say(f"{TITLES[side]}: {median(found['seconds']):.2f} s a step, {found['peak_mib']:.0f} MiB")
-    return found
+    measurement: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    say(f"{TITLES[side]}: {median(measurement['seconds']):.2f} s per step, {measurement['peak_mib']:.0f} MiB")
+    return measurement
 
 
-def row(side: str, found: dict[str, list[dict[str, Any]]]) -> dict[str, Cell]:
-    """Return a table row: medians over the repeats; a ratio is the median of the ratios within a repeat."""
+def row(side: str, measurements: dict[str, list[dict[str, Any]]]) -> dict[str, Cell]:
+    """Return a table row of medians over the repeats. A ratio is the median of the ratios within a repeat."""
     time_target, peak_target = TARGETS.get(side, (None, None))
-    mine = found[side]
+    runs = measurements[side]
     return {
         "side": TITLES[side],
-        "tokens": mine[0]["n_tokens"],
-        "preparing, s": median(one["prepared_s"] for one in mine),
-        "seconds a step": median(median(one["seconds"]) for one in mine),
-        "peak, MiB": round(max(one["peak_mib"] for one in mine)),
-        "IFT's time / this": ratio(found, side, lambda one: median(one["seconds"])),
+        "tokens": runs[0]["n_tokens"],
+        "preparing, s": median(run["prepared_s"] for run in runs),
+        "seconds a step": median(median(run["seconds"]) for run in runs),
+        "peak, MiB": round(max(run["peak_mib"] for run in runs)),
+        "IFT's time / this": ratio(measurements, side, lambda run: median(run["seconds"])),
         "at most": time_target,
-        "IFT's peak / this": ratio(found, side, lambda one: one["peak_mib"]),
+        "IFT's peak / this": ratio(measurements, side, lambda run: run["peak_mib"]),
         "at most ": peak_target,
     }
 
 
-def ratio(found: dict[str, list[dict[str, Any]]], side: str, figure: Any) -> float | None:
-    """Return our figure over that of `side`, or None where one was not measured."""
-    ours = found.get("ift")
+def ratio(measurements: dict[str, list[dict[str, Any]]], side: str, figure: Any) -> float | None:
+    """Return our figure over that of `side`, or None if one was not measured."""
+    ours = measurements.get("ift")
     if not ours or side == "ift":
         return None
-    return median(figure(mine) / figure(its) for mine, its in zip(ours, found[side], strict=True))
+    return median(
+        figure(our_run) / figure(other_run) for our_run, other_run in zip(ours, measurements[side], strict=True)
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The sides of benchmarks.ift, each a process of its own: it trains a few steps and prints its times and its peak.
+"""The sides of benchmarks.ift. Each is a process that trains a few steps and prints its times and peak memory.
 
 python -m benchmarks.ift.sides SIDE WORK.json FOLDER
 """
@@ -12,8 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from datasets import Dataset
+from transformers import PrinterCallback, TrainerCallback
+from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+
 from benchmarks.side import arguments
 from trainer.ift.options import IFTOptions
+from trainer.ift.trainer import IFTTrainer
+from trainer.training.fit import load_policy, trainer_settings
 from trainer.training.trl_internals import small_tiles
 
 LAMBDA, DECAY = 0.2, 0.95
@@ -21,44 +28,40 @@ LAMBDA, DECAY = 0.2, 0.95
 
 @dataclass(frozen=True)
 class Work:
-    """What every side is given."""
+    """The work given to every side."""
 
     model: str
-    """A folder."""
+    """The model's folder."""
     rows: int
-    """Sequences in memory at once, one micro-batch a step."""
+    """Sequences in memory at once, one micro-batch per step."""
     length: int
-    """Tokens of every sequence."""
+    """Tokens per sequence."""
     prompt: int
-    """Tokens of it that are not learnt, about."""
+    """Tokens of the prompt, about, which are not learnt."""
     steps: int
     seed: int
     checkpointing: bool
-    """Compute activations again for the gradient, as every training here does on a GPU."""
+    """Recompute activations for the gradient, as all training here does on a GPU."""
 
 
 def answers(work: Work) -> tuple[str, list[tuple[str, str]]]:
-    """Return a prompt, and a chosen and a rejected answer a row, which are cut at `length` tokens."""
+    """Return a prompt, and a chosen and a rejected answer per row, to be cut at `length` tokens."""
     words = [f"{number} and" for number in range(100, 999)]
     prompt = " ".join(words[: max(work.prompt // 4, 1)])
 
     def answer(start: int) -> str:
         return " ".join(words[(start + n) % len(words)] for n in range(work.length))
 
-    return prompt, [(answer(7 * row), answer(7 * row + 3)) for row in range(work.rows * (work.steps + 1))]
+    return prompt, [(answer(7 * number), answer(7 * number + 3)) for number in range(work.rows * (work.steps + 1))]
 
 
 def settings(work: Work, folder: Path) -> dict[str, Any]:
-    from trainer.training.fit import trainer_settings
-
     options = IFTOptions(batch_size=work.rows, micro_batch_size=work.rows, max_length=work.length, epochs=1)
     checkpointing = {"gradient_checkpointing": True} if work.checkpointing else {}
     return trainer_settings(options, folder, work.seed) | {"max_steps": work.steps + 1} | checkpointing
 
 
 def conversations(work: Work) -> Any:
-    from datasets import Dataset
-
     prompt, pairs = answers(work)
     user = [{"role": "user", "content": prompt}]
     return Dataset.from_list(
@@ -67,21 +70,12 @@ def conversations(work: Work) -> Any:
 
 
 def sft(work: Work, folder: Path) -> Any:
-    from trl import SFTConfig, SFTTrainer
-
-    from trainer.training.fit import load_policy
-
     model, tokenizer = load_policy(Path(work.model))
     args = SFTConfig(**settings(work, folder), completion_only_loss=True)
     return SFTTrainer(model, args=args, train_dataset=conversations(work), processing_class=tokenizer)
 
 
 def ift(work: Work, folder: Path) -> Any:
-    from trl import SFTConfig
-
-    from trainer.ift.trainer import IFTTrainer
-    from trainer.training.fit import load_policy
-
     model, tokenizer = load_policy(Path(work.model))
     return IFTTrainer(
         model,
@@ -93,11 +87,7 @@ def ift(work: Work, folder: Path) -> Any:
 
 
 def two_pass(work: Work, folder: Path) -> Any:
-    """Return IFT written down as described: a copied table, whole logits twice, float32, a loop over the tokens."""
-    import torch
-    from trl import SFTConfig, SFTTrainer
-
-    from trainer.training.fit import load_policy
+    """Return IFT implemented naively: a copied table, whole logits twice, float32, a loop over the tokens."""
 
     class TwoPass(SFTTrainer):  # type: ignore[misc]
         def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> Any:
@@ -124,12 +114,7 @@ def two_pass(work: Work, folder: Path) -> Any:
 
 
 def dpo(work: Work, folder: Path, *, precomputed: bool = False) -> Any:
-    """Return TRL's DPO on as many pairs, whose chosen answers are the others' answers."""
-    from datasets import Dataset
-    from trl import DPOConfig, DPOTrainer
-
-    from trainer.training.fit import load_policy
-
+    """Return TRL's DPO on as many pairs, with the other sides' answers as the chosen ones."""
     prompt, pairs = answers(work)
     model, tokenizer = load_policy(Path(work.model))
     user = [{"role": "user", "content": prompt}]
@@ -155,15 +140,10 @@ SIDES: dict[str, Callable[[Work, Path], Any]] = {
 
 
 def measure(side: str, work: Work, folder: Path) -> dict[str, Any]:
-    """Train, and return the seconds of each step after the first, and MiB above those of a process with libraries.
+    """Train, and return the seconds of each step after the first, and the MiB above a process with the libraries.
 
-    Seconds are a clock's on a GPU and the processor's own elsewhere: what others compute meanwhile is not in them.
+    Seconds are wall time on a GPU and CPU time elsewhere, so that other processes do not count.
     """
-    import torch
-    import trl.trainer.dpo_trainer
-    import trl.trainer.sft_trainer  # noqa: F401
-    from transformers import PrinterCallback, TrainerCallback
-
     on_gpu, before, times = torch.cuda.is_available(), _resident_mib(), []
 
     class Clock(TrainerCallback):  # type: ignore[misc]
@@ -179,7 +159,7 @@ def measure(side: str, work: Work, folder: Path) -> dict[str, Any]:
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Clock())
     n_tokens = int(next(iter(trainer.get_train_dataloader()))["attention_mask"].sum())
-    with small_tiles(trainer.args.device.type) if side == "ift" else nullcontext():  # as every training here has them
+    with small_tiles(trainer.args.device.type) if side == "ift" else nullcontext():  # as in all training here
         trainer.train()
     peak = torch.cuda.max_memory_allocated() / 2**20 if on_gpu else _resident_mib() - before
     return {"seconds": times[1:], "peak_mib": peak, "prepared_s": prepared_s, "n_tokens": n_tokens}
@@ -187,8 +167,6 @@ def measure(side: str, work: Work, folder: Path) -> dict[str, Any]:
 
 def _now(on_gpu: bool) -> float:
     if on_gpu:
-        import torch
-
         torch.cuda.synchronize()
         return time.perf_counter()
     return time.process_time()

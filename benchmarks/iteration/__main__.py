@@ -1,14 +1,14 @@
 """One iteration of the loop (write, judge, pair, train) by this project, TRL's OnlineDPO, and a script of steps.
 
-python -m benchmarks.iteration                                 16 prompts, 2 answers each, twice; about 15 minutes
-python -m benchmarks.iteration --n 4 --sides project steps     OnlineDPO always writes two answers a prompt
+python -m benchmarks.iteration                                 16 prompts, 2 answers each, twice, about 15 minutes
+python -m benchmarks.iteration --n 4 --sides project steps     OnlineDPO always writes two answers per prompt
 python -m benchmarks.iteration --prompts 4 --new-tokens 16 --batch-size 2 --rows 4 --repeats 1
 
 All sides have the same model, prompts, judge prompts, number of tokens and number of DPO steps, on the same machine
-with the same settings of OpenMP, and take turns. Each process is measured from its start to its end, so importing the
+with the same OpenMP settings, and take turns. Each process is measured from its start to its end, so importing the
 libraries and loading the model count. Peak memory is the process's largest resident set. `training` is a process that
-trains and no more: for this project a further one on the same pairs, for the script its last step; `bare DPOTrainer` is
-TRL's trainer on this project's pairs with the reference computed beforehand. OnlineDPO's cannot be taken apart.
+only trains: for this project an extra one on the same pairs, for the script its last step. `bare DPOTrainer` is TRL's
+trainer on this project's pairs with the reference precomputed. OnlineDPO's training cannot be separated.
 """
 
 import json
@@ -28,6 +28,8 @@ import tyro
 from benchmarks.iteration.work import Counts, Work
 from console.progress import say
 from console.table import Cell, print_table
+from engines.models import resolve_model
+from trainer.seeds.reading import seed_prompts
 
 Side = Literal["project", "online", "steps"]
 TITLES: dict[str, str] = {
@@ -41,11 +43,11 @@ WHOLE: dict[str, list[tuple[str, str]]] = {
     "online": [("online", "whole")],
     "steps": [("steps", stage) for stage in ("generate", "score", "pairs", "train")],
 }
-"""The processes of a side, one after the other: module and stage."""
+"""The processes of a side in order: module and stage."""
 TRAINING = {"project": ("project", "training"), "bare": ("steps", "bare")}
-"""Processes that only train, on the pairs of this project; not part of any side's time."""
+"""Processes that only train, on the pairs of this project. They are not part of any side's time."""
 ENVIRONMENT = {
-    "OMP_WAIT_POLICY": "PASSIVE",  # for all sides: two spinning threads make everything slower where others work
+    "OMP_WAIT_POLICY": "PASSIVE",  # for all sides, because spinning threads slow everything down if others work too
     "GOMP_SPINCOUNT": "0",
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
@@ -58,19 +60,19 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Config:
-    """What to measure."""
+    """The benchmark's settings."""
 
     model: str = "smollm2"
     prompts: int = 16
-    """Of the packaged ones."""
+    """Prompts, of the packaged ones."""
     n: int = 2
-    """Answers a prompt."""
+    """Answers per prompt."""
     new_tokens: int = 64
     """Tokens of every answer."""
     batch_size: int = 8
-    """Pairs an optimiser step."""
+    """Pairs per optimiser step."""
     micro_batch_size: int = 2
-    """Pairs in memory at once; OnlineDPO takes `rows` / 2 instead, because it writes a micro-batch at a time."""
+    """Pairs in memory at once. OnlineDPO uses `rows` / 2 instead, because it writes a micro-batch at a time."""
     rows: int = 8
     """Sequences that the other sides write and judge at once."""
     repeats: int = 2
@@ -79,8 +81,8 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A process, or the processes of a side together."""
+class ProcessFigures:
+    """The measurements of a process, or of all processes of a side."""
 
     seconds: float
     cpu_s: float
@@ -91,39 +93,37 @@ class Measured:
 def main(config: Config) -> None:
     sides = [side for side in config.sides if side != "online" or config.n == 2]
     if len(sides) < len(config.sides):
-        say("OnlineDPO is left out: it always writes two answers a prompt")
+        say("OnlineDPO is left out: it always writes two answers per prompt")
     work = planned(config)
-    whole: dict[str, list[Measured]] = {side: [] for side in sides}
-    training: dict[str, list[Measured]] = {name: [] for name in TITLES}
+    whole: dict[str, list[ProcessFigures]] = {side: [] for side in sides}
+    training: dict[str, list[ProcessFigures]] = {name: [] for name in TITLES}
     for repeat in range(config.repeats):
         with tempfile.TemporaryDirectory(prefix="iteration-") as name:
             folder = Path(name)
             work.save(folder / "work.json")
             for side in sides:
-                found = [measured(folder, side, *process) for process in WHOLE[side]]
-                whole[side].append(together(found))
+                processes = [measured(folder, side, *process) for process in WHOLE[side]]
+                whole[side].append(together(processes))
                 if side == "steps":
-                    training[side].append(found[-1])
+                    training[side].append(processes[-1])
                 shutil.rmtree(folder / side / "model", ignore_errors=True)
             if "project" in sides:
-                for one, process in TRAINING.items():
-                    training[one].append(measured(folder, f"{one}-training", *process))
+                for side_name, process in TRAINING.items():
+                    training[side_name].append(measured(folder, f"{side_name}-training", *process))
         say(f"{repeat + 1} of {config.repeats} done")
     print_table([row(name, whole, training) for name in TITLES if whole.get(name) or training[name]])
 
 
 def planned(config: Config) -> Work:
-    """Return the work; raises SystemExit where the sides could not be given the same."""
-    from engines.models import resolve_model
-    from trainer.seeds.reading import seed_prompts
-
+    """Return the work. Raises SystemExit if the sides cannot get the same work."""
     texts = [str(prompt.prompt) for prompt in seed_prompts(None)]
     if config.prompts > len(texts) or config.prompts % config.batch_size:
         raise SystemExit(f"--prompts must be a multiple of --batch-size and at most {len(texts)}")
     if config.batch_size % config.micro_batch_size or config.batch_size % min(config.rows // 2, config.batch_size):
         raise SystemExit("--batch-size must be a multiple of --micro-batch-size and of half of --rows")
     return Work(
-        model=str(resolve_model(config.model)),  # a first conversion of the packaged model is nobody's time
+        # Resolved here, so that no side pays for the first conversion of the packaged model.
+        model=str(resolve_model(config.model)),
         prompts=texts[: config.prompts],
         n=config.n,
         new_tokens=config.new_tokens,
@@ -134,9 +134,9 @@ def planned(config: Config) -> Work:
     )
 
 
-def measured(folder: Path, name: str, module: str, stage: str) -> Measured:
+def measured(folder: Path, name: str, module: str, stage: str) -> ProcessFigures:
     """Run one stage in a process of its own, in the folder of side `name`."""
-    command = [sys.executable, "-m", f"benchmarks.iteration_{module}", stage]
+    command = [sys.executable, "-m", f"benchmarks.iteration.{module}", stage]
     log = folder / "log.txt"
     started = time.perf_counter()
     with log.open("w") as errors, subprocess.Popen(
@@ -150,43 +150,45 @@ def measured(folder: Path, name: str, module: str, stage: str) -> Measured:
     if process.returncode:
         raise SystemExit(f"{' '.join(command[1:])} failed:\n{log.read_text()[-2000:]}")
     counts = json.loads(printed.splitlines()[-1])
-    found = Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, counts)
-    say(f"{name} {stage}: {seconds:.1f} s, {found.cpu_s:.1f} CPU-s, {found.peak_mib:.0f} MiB, {counts}")
-    return found
+    measurement = ProcessFigures(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, counts)
+    say(f"{name} {stage}: {seconds:.1f} s, {measurement.cpu_s:.1f} CPU-s, {measurement.peak_mib:.0f} MiB, {counts}")
+    return measurement
 
 
-def together(found: list[Measured]) -> Measured:
-    """Return processes that ran one after the other as one."""
-    return Measured(
-        sum(one.seconds for one in found),
-        sum(one.cpu_s for one in found),
-        max(one.peak_mib for one in found),
-        {name: n for one in found for name, n in one.counts.items()},
+def together(processes: list[ProcessFigures]) -> ProcessFigures:
+    """Return the sum of processes that ran in turn."""
+    return ProcessFigures(
+        sum(process.seconds for process in processes),
+        sum(process.cpu_s for process in processes),
+        max(process.peak_mib for process in processes),
+        {name: n for process in processes for name, n in process.counts.items()},
     )
 
 
-def row(name: str, whole: dict[str, list[Measured]], training: dict[str, list[Measured]]) -> dict[str, Cell]:
-    """Return a table row: medians over the repeats; a ratio is the median of the ratios within a repeat."""
-    mine, trained, base = whole.get(name, []), training[name], whole.get("project", [])
-    counts = (mine or trained)[0].counts
+def row(
+    name: str, whole: dict[str, list[ProcessFigures]], training: dict[str, list[ProcessFigures]]
+) -> dict[str, Cell]:
+    """Return a table row of medians over the repeats. A ratio is the median of the ratios within a repeat."""
+    runs, trained, base = whole.get(name, []), training[name], whole.get("project", [])
+    counts = (runs or trained)[0].counts
     shared: dict[str, Cell] = {key: counts.get(key) for key in ("tokens", "judged", "pairs", "steps")}
     return {
         "side": TITLES[name],
         **shared,
-        "seconds": median(one.seconds for one in mine) if mine else None,
-        "CPU-s": median(one.cpu_s for one in mine) if mine else None,
-        "peak, MiB": round(max(one.peak_mib for one in mine)) if mine else None,
-        "seconds / ours": ratio([one.seconds for one in mine], [one.seconds for one in base]),
-        "CPU-s / ours": ratio([one.cpu_s for one in mine], [one.cpu_s for one in base]),
-        "training, s": median(one.seconds for one in trained) if trained else None,
-        "training CPU-s": median(one.cpu_s for one in trained) if trained else None,
-        "training peak, MiB": round(max(one.peak_mib for one in trained)) if trained else None,
+        "seconds": median(run.seconds for run in runs) if runs else None,
+        "CPU-s": median(run.cpu_s for run in runs) if runs else None,
+        "peak, MiB": round(max(run.peak_mib for run in runs)) if runs else None,
+        "seconds / ours": ratio([run.seconds for run in runs], [run.seconds for run in base]),
+        "CPU-s / ours": ratio([run.cpu_s for run in runs], [run.cpu_s for run in base]),
+        "training, s": median(run.seconds for run in trained) if trained else None,
+        "training CPU-s": median(run.cpu_s for run in trained) if trained else None,
+        "training peak, MiB": round(max(run.peak_mib for run in trained)) if trained else None,
     }
 
 
-def ratio(mine: list[float], base: list[float]) -> float | None:
-    """Return how many times this project's figure `mine` is, or None where one of them was not measured."""
-    return median(a / b for a, b in zip(mine, base, strict=True)) if mine and base else None
+def ratio(figures: list[float], base: list[float]) -> float | None:
+    """Return the median ratio of the figures to this project's, or None if one of them was not measured."""
+    return median(a / b for a, b in zip(figures, base, strict=True)) if figures and base else None
 
 
 if __name__ == "__main__":

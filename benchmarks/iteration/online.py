@@ -1,24 +1,24 @@
 """One iteration as TRL's OnlineDPO does it, with the model itself as the judge in a reward function.
 
-The trainer writes two answers to each prompt of a micro-batch, asks the reward function, and takes a gradient; its
+The trainer writes two answers to each prompt of a micro-batch, asks the reward function, and takes a gradient. Its
 reference is a copy of the model in memory. It writes as many sequences at once as the script of steps does.
 """
 
 from pathlib import Path
 from typing import Any
 
+from datasets import Dataset
+from trl.experimental.online_dpo import OnlineDPOConfig, OnlineDPOTrainer
+
 from benchmarks.iteration.steps import load, scores
 from benchmarks.iteration.work import Counts, Stage, Work, chat, dpo_settings, run_stage
 
 PER_PROMPT = 2
-"""OnlineDPO has no setting for it."""
+"""Answers per prompt, which OnlineDPO does not let one set."""
 
 
 def whole(work: Work, folder: Path) -> Counts:
-    """Train on answers that are written and judged on the way."""
-    from datasets import Dataset
-    from trl.experimental.online_dpo import OnlineDPOConfig, OnlineDPOTrainer
-
+    """Train on answers that are written and judged during training."""
     model, tokenizer = load(work.model)
     counts = {"tokens": 0, "judged": 0, "pairs": 0}
 

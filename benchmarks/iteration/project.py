@@ -1,27 +1,28 @@
-"""One iteration by this project: the loop's own round, in one process; and its training alone."""
+"""One iteration by this project: the loop's own round in one process, and its training alone."""
 
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+from transformers import AutoTokenizer, GenerationConfig
+
+import engines.local.waiting.transformers_engine as engine
 from benchmarks.iteration.work import Counts, Stage, Work, run_stage
 from records import Pair, Prompt, read_rows
-from records.runs import Run
+from records.runs import Run, link_base_model
 from trainer.dpo.options import DPOOptions
 from trainer.dpo.train import train_dpo
 from trainer.loop.recipe import CandidateOptions, Config
+from trainer.loop.rounds import preference_round
 
 
 def pairs_file(folder: Path) -> Path:
-    """Return where `whole` leaves its pairs."""
+    """Return the path of the pairs that `whole` writes."""
     return Run(folder).iteration(1) / "pairs.jsonl"
 
 
 def whole(work: Work, folder: Path) -> Counts:
     """Run the round that a loop runs for each iteration, with the base model as the parent."""
-    import engines.local.waiting.transformers_engine as engine
-    from records.runs import link_base_model
-    from trainer.loop.rounds import preference_round
-
     _forbid_the_end(engine, Path(work.model))
     run, config = Run(folder), _config(work)
     link_base_model(run, Path(work.model))
@@ -36,7 +37,7 @@ def whole(work: Work, folder: Path) -> Counts:
 
 
 def training(work: Work, folder: Path) -> Counts:
-    """Train on the pairs that `whole` has left beside `folder`."""
+    """Train on the pairs that `whole` wrote beside `folder`."""
     pairs = list(read_rows(pairs_file(folder.parent / "project"), Pair))
     trained = train_dpo(Path(work.model), folder / "model", pairs, _config(work).dpo, work.seed)
     return {"pairs": trained.n_examples, "steps": trained.n_steps}
@@ -56,10 +57,7 @@ def _config(work: Work) -> Config:
 
 
 def _forbid_the_end(engine: object, model: Path) -> None:
-    """Do what `min_new_tokens` does in transformers: the engine has no such setting, as no user needs it."""
-    import torch
-    from transformers import AutoTokenizer, GenerationConfig
-
+    """Forbid end tokens as transformers' `min_new_tokens` does. The engine has no such setting, as no user needs it."""
     named = GenerationConfig.from_pretrained(model).eos_token_id
     ends = [*(named if isinstance(named, list) else [named]), AutoTokenizer.from_pretrained(model).eos_token_id]
     ends_E = torch.tensor(sorted({end for end in ends if end is not None}))

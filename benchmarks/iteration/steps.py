@@ -1,8 +1,9 @@
 """One iteration as a plain script of steps, each a process that loads the model: generate, score, pairs, train.
 
-This is what the other self-rewarding repositories do, without their slownesses: `generate` and the scores go in batches
-(there mostly one by one), every step that needs no model loads none, and the trainer computes the reference as TRL does
-by default, with a second copy that it loads itself.
+This is what the other self-rewarding repositories do, without their inefficiencies: `generate` and the scores run in
+batches (there mostly one by one), and steps that need no model load none. The trainer computes the reference as TRL
+does by default, with a second copy that it loads itself. Each step imports only what it needs, because its whole
+process is measured.
 """
 
 import json
@@ -14,7 +15,7 @@ from benchmarks.iteration.work import Counts, Stage, Work, chat, dpo_settings, r
 
 
 def load(folder: str) -> tuple[Any, Any]:
-    """Return the model and its tokenizer, ready to go on with left-padded texts."""
+    """Return the model and its tokenizer, with padding on the left."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -48,20 +49,20 @@ def generate(work: Work, folder: Path) -> Counts:
             answer = tokenizer.decode(tokens, skip_special_tokens=True)
             rows.append({"prompt": prompts[index // work.n], "response": answer, "n_tokens": len(tokens)})
     _write(folder / "responses.jsonl", rows)
-    return {"tokens": sum(row["n_tokens"] for row in rows)}
+    return {"tokens": sum(answered["n_tokens"] for answered in rows)}
 
 
 def score(work: Work, folder: Path) -> Counts:
     """Add the judge's score to each answer, in scores.jsonl."""
     model, tokenizer = load(work.model)
     rows = _read(folder / "responses.jsonl")
-    found = scores(model, tokenizer, work, [(row["prompt"], row["response"]) for row in rows])
-    _write(folder / "scores.jsonl", [row | {"score": value} for row, value in zip(rows, found, strict=True)])
-    return {"judged": len(found)}
+    values = scores(model, tokenizer, work, [(answered["prompt"], answered["response"]) for answered in rows])
+    _write(folder / "scores.jsonl", [answered | {"score": value} for answered, value in zip(rows, values, strict=True)])
+    return {"judged": len(values)}
 
 
 def scores(model: Any, tokenizer: Any, work: Work, answers: Sequence[tuple[str, str]]) -> list[float]:
-    """Return the expected score of each (prompt, answer): one forward pass in batches over the judge's prompts."""
+    """Return the expected score of each (prompt, answer), from batched forward passes over the judge's prompts."""
     import torch
 
     from judges.rubrics.rendering import fill
@@ -72,48 +73,50 @@ def scores(model: Any, tokenizer: Any, work: Work, answers: Sequence[tuple[str, 
     ids_C = torch.tensor([tokenizer.encode(choice, add_special_tokens=False)[0] for choice in choices])
     values_C = torch.tensor([float(choice) for choice in choices])
     chats = [fill(rubric, "logprobs", {"prompt": prompt, "response": answer}) for prompt, answer in answers]
-    found: list[float] = []
+    expected: list[float] = []
     for batch in batches(chats, work.rows):
-        texts = [tokenizer.apply_chat_template(one, tokenize=False, add_generation_prompt=True) for one in batch]
+        texts = [
+            tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) for messages in batch
+        ]
         ended = [text + rubric.prefill(rubric.label) for text in texts]
         inputs = tokenizer(ended, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False)
         with torch.inference_mode():
             logits_BV = model(**inputs, logits_to_keep=1, use_cache=False).logits[:, -1]
-        found += (logits_BV[:, ids_C].softmax(-1) @ values_C).tolist()
-    return found
+        expected += (logits_BV[:, ids_C].softmax(-1) @ values_C).tolist()
+    return expected
 
 
 def pairs(work: Work, folder: Path) -> Counts:
     """Write the best answer to each prompt against the worst to pairs.jsonl."""
     rows = _read(folder / "scores.jsonl")
-    found = []
+    preferences = []
     for start in range(0, len(rows), work.n):
-        ranked = sorted(rows[start : start + work.n], key=lambda row: float(row["score"]))
+        ranked = sorted(rows[start : start + work.n], key=lambda answered: float(answered["score"]))
         best, worst = ranked[-1], ranked[0]
         if best["score"] > worst["score"]:
-            answers = {name: [{"role": "assistant", "content": row["response"]}] for name, row in
+            answers = {name: [{"role": "assistant", "content": answered["response"]}] for name, answered in
                        (("chosen", best), ("rejected", worst))}  # fmt: skip
-            found.append({"prompt": chat(best["prompt"]), **answers})
-    _write(folder / "pairs.jsonl", found)
-    return {"pairs": len(found)}
+            preferences.append({"prompt": chat(best["prompt"]), **answers})
+    _write(folder / "pairs.jsonl", preferences)
+    return {"pairs": len(preferences)}
 
 
 def train(work: Work, folder: Path) -> Counts:
-    """Train with TRL's defaults: the reference is a second model in memory."""
+    """Train with TRL's defaults, which keep the reference as a second model in memory."""
     return {"steps": _train(work, folder, _read(folder / "pairs.jsonl"), precompute=False)}
 
 
 def bare(work: Work, folder: Path) -> Counts:
-    """Train on this project's pairs with the reference computed beforehand: the least memory that TRL offers."""
+    """Train on this project's pairs with a precomputed reference, which needs the least memory that TRL offers."""
     from benchmarks.iteration.project import pairs_file
 
     read = _read(pairs_file(folder.parent / "project"))
-    rows = [{name: row[name] for name in ("prompt", "chosen", "rejected")} for row in read]
+    rows = [{name: pair[name] for name in ("prompt", "chosen", "rejected")} for pair in read]
     return {"pairs": len(rows), "steps": _train(work, folder, rows, precompute=True)}
 
 
 def _train(work: Work, folder: Path, rows: list[dict[str, Any]], *, precompute: bool) -> int:
-    """Train and save; return the number of optimiser steps."""
+    """Train and save. Return the number of optimiser steps."""
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
@@ -135,7 +138,7 @@ def _train(work: Work, folder: Path, rows: list[dict[str, Any]], *, precompute: 
 
 
 def batches(things: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """Yield `things` in the order given, `size` at a time."""
+    """Yield `things` in order, `size` at a time."""
     for start in range(0, len(things), size):
         yield things[start : start + size]
 
@@ -145,7 +148,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text("".join(json.dumps(record) + "\n" for record in rows))
 
 
 STAGES: dict[str, Stage] = {"generate": generate, "score": score, "pairs": pairs, "train": train, "bare": bare}

@@ -1,4 +1,4 @@
-"""What every side of benchmarks.iteration is given, and how a process of a side says what it did."""
+"""The work given to every side of benchmarks.iteration, and the way in which a side reports its counts."""
 
 import json
 import sys
@@ -11,28 +11,28 @@ from benchmarks.side import arguments
 from records import Message
 
 Counts = dict[str, int]
-"""tokens, judged, pairs, steps: what the sides must have alike."""
+"""tokens, judged, pairs, steps: the counts that the sides must share."""
 Stage = Callable[["Work", Path], Counts]
-"""Does its part in a folder of its side's own and returns what it did."""
+"""Does its part in its side's folder and returns the counts."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """One iteration: the same for all sides."""
+    """One iteration, the same for all sides."""
 
     model: str
-    """A folder."""
+    """The model's folder."""
     prompts: list[str]
     n: int
-    """Answers a prompt."""
+    """Answers per prompt."""
     new_tokens: int
-    """Of every answer: the end-of-text token is forbidden, so that all sides write equally much."""
+    """Tokens of every answer. The end token is forbidden, so that all sides write equally much."""
     batch_size: int
-    """Pairs an optimiser step."""
+    """Pairs per optimiser step."""
     micro_batch_size: int
     """Pairs in memory at once."""
     rows: int
-    """Sequences that the other sides compute at once when they write and judge."""
+    """Sequences that the other sides process at once when they write and judge."""
     seed: int
     rubric: str = "additive"
     temperature: float = 0.7
@@ -42,22 +42,22 @@ class Work:
     max_length: int = 1024
 
     def save(self, path: Path) -> None:
-        """Write it to `path`."""
+        """Write the work to `path`."""
         path.write_text(json.dumps(asdict(self)))
 
     @staticmethod
     def load(path: Path) -> "Work":
-        """Read what `save` wrote."""
+        """Read the work that `save` wrote."""
         return Work(**json.loads(path.read_text()))
 
 
 def chat(prompt: str) -> list[Message]:
-    """Return the conversation that an answer goes on with."""
+    """Return the conversation to answer."""
     return [{"role": "user", "content": prompt}]
 
 
 def dpo_settings(work: Work, folder: Path) -> dict[str, Any]:
-    """Return the arguments that a user of TRL on a processor gives to its trainers; without a checkpoint on the way."""
+    """Return the arguments that a user of TRL on a CPU gives to its trainers, without intermediate checkpoints."""
     return {
         "output_dir": str(folder / "tmp"),
         "learning_rate": work.learning_rate,
@@ -66,8 +66,8 @@ def dpo_settings(work: Work, folder: Path) -> dict[str, Any]:
         "num_train_epochs": 1,
         "seed": work.seed,
         "use_cpu": True,
-        "bf16": False,  # slower on this kind of processor
-        "gradient_checkpointing": False,  # computes twice, and turns the cache of OnlineDPO's generation off
+        "bf16": False,  # slower on this kind of CPU
+        "gradient_checkpointing": False,  # computes twice, and disables the cache of OnlineDPO's generation
         "dataloader_pin_memory": False,
         "save_strategy": "no",
         "report_to": [],

@@ -1,9 +1,9 @@
-"""The sides of benchmarks.ppo_vs_trl, each a process of its own, which trains and prints its times and its peak.
+"""The sides of benchmarks.ppo_vs_trl. Each is a process that trains and prints its times and peak memory.
 
 python -m benchmarks.ppo_vs_trl.sides SIDE FOLDER
 
-FOLDER has work.json and model/; the policy is saved there under the side's name. TRL's side is run by another Python,
-which has none of this project's packages but this one.
+FOLDER has work.json and model/. The policy is saved there under the side's name. TRL's side runs in another Python
+without this project's dependencies, so each side imports its own libraries.
 """
 
 import json
@@ -19,26 +19,26 @@ from benchmarks.side import arguments
 
 WORDS = ["<pad>", "<s>", "</s>", "a", "b", "c", "d", "e", "ask"]
 PAID = WORDS.index("a")
-"""The token that an answer is paid for, one each."""
+"""The token that is rewarded, once per occurrence."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What both sides are given; the defaults are the toy, whose answers can be counted out."""
+    """The work given to both sides. The defaults are the toy, whose answers can be enumerated."""
 
     words: int = len(WORDS)
     hidden: int = 16
     layers: int = 1
     prompt: int = 1
-    """Words of a prompt."""
+    """Words per prompt."""
     response: int = 3
     """Tokens of the longest answer."""
     answers: int = 128
-    """A step."""
+    """Answers per step."""
     updates: int = 2
     """Optimiser steps on the answers of a step, each on a part of them."""
     epochs: int = 2
-    """Times that those are made."""
+    """Passes over those parts."""
     steps: int = 20
     learning_rate: float = 1e-2
     kl_coef: float = 0.5
@@ -46,7 +46,7 @@ class Work:
 
 
 def prompts(work: Work) -> list[str]:
-    """Return a step's worth of prompts; the toy has one."""
+    """Return the prompts of a step. The toy has one."""
     if work.words == len(WORDS):
         return [" ".join(["ask"] * work.prompt)]
     draw = Random(work.seed)
@@ -56,7 +56,7 @@ def prompts(work: Work) -> list[str]:
 
 
 def ours(work: Work, folder: Path, times: list[float]) -> None:
-    """Train with this project, and note the time whenever it asks for rewards."""
+    """Train with this project, noting the time of each request for rewards."""
     from records import Prompt
     from trainer.ppo.options import PPOOptions
     from trainer.ppo.rewards import RewardSource
@@ -85,14 +85,14 @@ def ours(work: Work, folder: Path, times: list[float]) -> None:
 
 
 def trl(work: Work, folder: Path, times: list[float]) -> None:
-    """Train with TRL, and note the time whenever it asks for rewards."""
+    """Train with TRL, noting the time of each request for rewards."""
     import torch
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
     from trl.experimental.ppo import PPOConfig, PPOTrainer
 
     class Counts(torch.nn.Module):
-        """What PPOTrainer takes for a reward model: its last hidden state is how often the word came so far."""
+        """A stand-in for PPOTrainer's reward model, whose last hidden state counts the rewarded word so far."""
 
         base_model_prefix = "body"
 
@@ -151,7 +151,7 @@ def trl(work: Work, folder: Path, times: list[float]) -> None:
 
 
 def measure(side: str, folder: Path) -> dict[str, Any]:
-    """Train, and return the seconds of each step after the first, and MiB above those of a process with libraries."""
+    """Train, and return the seconds of each step after the first, and the MiB above a process with the libraries."""
     import datasets  # noqa: F401
     import torch  # noqa: F401
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, Trainer  # noqa: F401

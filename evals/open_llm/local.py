@@ -1,4 +1,4 @@
-"""Reads a task's data from files, the hub's Parquet or other people's copies, as rows like the hub's."""
+"""Reads a task's data from the hub's Parquet files or other people's copies, as rows like the hub's."""
 
 import re
 from collections.abc import Callable
@@ -11,16 +11,16 @@ from records.files import BadRows, Record, read_records
 LETTERS = "ABCDE"
 QUESTION = re.compile(r".*? the question: (.*)\n\n(Answer1: .*)\n\nAnswer format: .*", re.DOTALL)
 SENTENCE = re.compile(r".*? given sentence: (.*)\n\nOption1: (.*) Option2: (.*) Answer format: .*", re.DOTALL)
-"""How LLM-Adapters (arXiv 2304.01933) writes an item of ARC and of WinoGrande in one text."""
+"""An item of WinoGrande, and above one of ARC, as LLM-Adapters (arXiv 2304.01933) writes it in one text."""
 
 
-def found(patterns: list[str], folder: Path) -> list[Path]:
-    """Return the files of the first pattern that has any in `folder`, or none."""
+def first_match(patterns: list[str], folder: Path) -> list[Path]:
+    """Return the files in `folder` of the first pattern that matches any, or an empty list."""
     return next((files for pattern in patterns if (files := sorted(folder.glob(pattern)))), [])
 
 
 def read_split(files: list[Path], kind: str, bad: BadRows) -> list[Record]:
-    """Return the rows of `files` with the fields that the hub's set `kind` has; a row that lacks one is bad."""
+    """Return the rows of `files` with the fields of the hub's set `kind`. A row that lacks one is bad."""
     rows = []
     for path in files:
         for where, record in read_records(path, bad):
@@ -45,9 +45,9 @@ def _arc(record: Record) -> Record:
 def _winogrande(record: Record) -> Record:
     if "option1" in record:
         return {name: record[name] for name in ("sentence", "option1", "option2", "answer")}
-    sentence, one, two = _parts(SENTENCE, record["instruction"])
-    sentence.index("_")
-    return {"sentence": sentence, "option1": one, "option2": two, "answer": str(_number(record["answer"]))}
+    sentence, first, second = _parts(SENTENCE, record["instruction"])
+    sentence.index("_")  # raises ValueError for a sentence without a blank
+    return {"sentence": sentence, "option1": first, "option2": second, "answer": str(_number(record["answer"]))}
 
 
 def _mmlu(record: Record) -> Record:
@@ -59,7 +59,7 @@ def _gsm8k(record: Record) -> Record:
 
 
 def _truthfulqa(record: Record) -> Record:
-    """Return the hub's lists of choices and labels, or the same from a mapping of choices to labels."""
+    """Return the hub's lists of choices and labels, made from a mapping of choices to labels if need be."""
     return {"question": record["question"]} | {name: _labelled(record[name]) for name in ("mc1_targets", "mc2_targets")}
 
 

@@ -1,21 +1,30 @@
-"""A task: lm-eval's own, changed by a YAML file of tasks/, with data from the hub or from files.
+"""Tasks of lm-eval, changed by a YAML file of tasks/, with data from the hub or from files.
 
-A file has `stock`, a task of lm-eval or a pattern of several that make one; `metric`, which of its numbers is shown;
-`shots`; `local`, the splits that may be read from files, each a list of patterns of which the first that exists counts,
-and `without`, what replaces the stock's entries where a split is not there; and `config`, what always replaces them.
+The entries of a file:
+
+- `stock`: a task of lm-eval, or a pattern of several that make one
+- `metric`: which of its numbers is shown
+- `shots`: the number of examples
+- `local`: the splits that can be read from files. Each is a list of patterns, of which the first with a file counts.
+  `without` replaces entries of the stock for each split that has no file.
+- `config`: entries that always replace the stock's
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import lm_eval.tasks
+import yaml  # type: ignore[import-untyped]
+from datasets import Dataset, DatasetDict
+from lm_eval.api.group import Group
+from lm_eval.api.task import ConfigurableTask
+from lm_eval.config.group import AggMetricConfig
+from lm_eval.tasks._yaml_loader import load_yaml
 
 from console.errors import InputError
-
-if TYPE_CHECKING:
-    from lm_eval.api.group import Group
-    from lm_eval.api.task import ConfigurableTask
-
-    from records.files import BadRows, Record
+from evals.open_llm.local import first_match, read_split
+from records.files import BadRows, Record
 
 FOLDER = Path(__file__).parent / "tasks"
 Files = dict[str, list[Path]]
@@ -24,31 +33,29 @@ Files = dict[str, list[Path]]
 
 @dataclass(frozen=True)
 class TaskFile:
-    """What a file of tasks/ says."""
+    """The content of one file of tasks/."""
 
     name: str
     stock: str
     metric: str
-    """With the name of the filter that reads the reply, as lm-eval writes it."""
+    """The metric and the name of the filter that reads the reply, as lm-eval writes them."""
     shots: int
-    """0 cannot be changed: the prompt has its own examples."""
+    """0 cannot be changed, because the prompt has its own examples."""
     local: dict[str, Any]
     config: dict[str, Any]
 
     def shots_of(self, given: int | None) -> int:
-        """Return the number of examples, where the flag says `given`."""
+        """Return the number of examples for the value `given` of --shots."""
         return self.shots if given is None or not self.shots else given
 
 
 def task_names() -> list[str]:
-    """Return the names of the tasks that there are."""
+    """Return the names of all tasks."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def read_task(name: str) -> TaskFile:
-    """Return the task called `name`; raises InputError with the known ones where there is none."""
-    import yaml  # type: ignore[import-untyped]
-
+    """Return the task called `name`. Raises InputError, listing the known tasks, if there is none."""
     path = FOLDER / f"{name}.yaml"
     if name not in task_names():
         raise InputError(f"no task {name!r}; known: {', '.join(task_names())}")
@@ -57,56 +64,47 @@ def read_task(name: str) -> TaskFile:
 
 
 def files_of(task: TaskFile, folder: Path) -> Files:
-    """Return where the task's splits lie in `folder`; raises InputError where one that is needed is not there."""
-    from evals.open_llm.local import found
-
+    """Return the files in `folder` of each of the task's splits. Raises InputError if a required split has none."""
     patterns = {split: some for split, some in task.local.items() if split not in ("rows", "without")}
-    files = {split: found(some, folder) for split, some in patterns.items()}
+    files = {split: first_match(some, folder) for split, some in patterns.items()}
     for split, some in files.items():
         if not some and split not in task.local.get("without", {}):
             raise InputError(f"{task.name}: {folder} has no {split} data: none of {', '.join(patterns[split])}")
     return {split: some for split, some in files.items() if some}
 
 
-def build(task: TaskFile, files: Files | None, shots: int | None, bad: "BadRows") -> "ConfigurableTask | Group":
-    """Return the task for lm-eval, its data read: from `files`, or from the hub where there are none.
+def build(task: TaskFile, files: Files | None, shots: int | None, bad: BadRows) -> ConfigurableTask | Group:
+    """Return the task for lm-eval with its data read from `files`, or from the hub if `files` is None.
 
-    Raises InputError where the data are not to be had, before any model is loaded.
+    Raises InputError if the data are not available, before any model is loaded.
     """
     if files is None:
         built = _from_hub(task, shots)
     else:
-        from evals.open_llm.local import read_split
-
         rows = {split: read_split(some, task.local["rows"], bad) for split, some in files.items()}
         built = [_build(task, _local(config, task, rows), shots) for config in _stocks(task)]
     return built[0] if len(built) == 1 else _group(task, built)
 
 
 def _stocks(task: TaskFile) -> list[dict[str, Any]]:
-    """Return the stock's entries, changed by the file's; several where the stock has many parts."""
-    import lm_eval.tasks
-    from lm_eval.tasks._yaml_loader import load_yaml
-
+    """Return the stock's entries, changed by the file's: one dict per part of the stock."""
     paths = sorted(Path(lm_eval.tasks.__file__).parent.glob(task.stock))
     return [load_yaml(path) | task.config for path in paths]
 
 
-def _from_hub(task: TaskFile, shots: int | None) -> "list[ConfigurableTask]":
+def _from_hub(task: TaskFile, shots: int | None) -> list[ConfigurableTask]:
     try:
         return [_build(task, config, shots) for config in _stocks(task)]
-    except Exception as error:  # datasets raises many types; each means that the data are not to be had
+    except Exception as error:  # datasets raises many types, each because the data are not available
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{task.name}: no data from the hub: {reason}; give --data-dir") from None
 
 
-def _local(config: dict[str, Any], task: TaskFile, rows: "dict[str, list[Record]]") -> dict[str, Any]:
-    """Return the entries with the rows in the place of the hub's set, of a subject only those that are about it."""
-    from datasets import Dataset, DatasetDict
-
+def _local(config: dict[str, Any], task: TaskFile, rows: dict[str, list[Record]]) -> dict[str, Any]:
+    """Return the entries with `rows` instead of the hub's set. A subject gets only its own rows."""
     subject = config.get("dataset_name")
-    about = {split: [row for row in some if row.get("subject", subject) == subject] for split, some in rows.items()}
-    data = DatasetDict({split: Dataset.from_list(some) for split, some in about.items()})
+    by_split = {split: [row for row in some if row.get("subject", subject) == subject] for split, some in rows.items()}
+    data = DatasetDict({split: Dataset.from_list(some) for split, some in by_split.items()})
 
     def given(**_: Any) -> Any:
         return data
@@ -117,18 +115,13 @@ def _local(config: dict[str, Any], task: TaskFile, rows: "dict[str, list[Record]
     return config
 
 
-def _build(task: TaskFile, config: dict[str, Any], shots: int | None) -> "ConfigurableTask":
-    from lm_eval.api.task import ConfigurableTask
-
+def _build(task: TaskFile, config: dict[str, Any], shots: int | None) -> ConfigurableTask:
     config = {name: value for name, value in config.items() if name not in ("tag", "group")}
     return ConfigurableTask(config=config | {"num_fewshot": task.shots_of(shots)})
 
 
-def _group(task: TaskFile, parts: "list[ConfigurableTask]") -> "Group":
-    """Return the parts as one, whose number is the mean over all of their questions."""
-    from lm_eval.api.group import Group
-    from lm_eval.config.group import AggMetricConfig
-
+def _group(task: TaskFile, parts: list[ConfigurableTask]) -> Group:
+    """Return the parts as one task, whose number is the mean over all of their questions."""
     metric, _, filter_name = task.metric.partition(",")
     mean = AggMetricConfig(metric=metric, weight_by_size=True, filter_list=[filter_name])
     group = Group(task.name, aggregate_metric_list=[mean])

@@ -23,90 +23,15 @@ Expectations written down before anything was measured:
 - truth: well above full. The judge is worth how far full gets from random towards truth.
 """
 
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from console.command import Flags, run
-from console.ranges import Count
-from console.writing import OutFolder, OutPicture
-from experiments.arms import ArmAndSeed, print_plan, print_results, run_missing, seed_folder, wanted
-from experiments.known_truth.arms import ARMS
-from experiments.world.sizes import Size
-
-if TYPE_CHECKING:
-    from experiments.known_truth.results import ArmResult
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config(Flags):
-    """Run the loop where the truth is known."""
-
-    seeds: Count = 5
-    """Repeat with N seeds, from --seed on."""
-    arms: str = ",".join(ARMS)
-    """The names of the arms, separated by commas."""
-    size: Size = field(default_factory=Size)
-    out: OutFolder = Path("runs/known_truth")
-    """The folder for models, rows and results."""
-    picture: OutPicture | None = None
-    """Write the picture, a PNG, to this file."""
+from console.command import run
+from experiments.known_truth.options import Config
 
 
 def main(config: Config) -> None:
     """Run the missing arms, and print the tables of all requested ones."""
-    pairs = wanted(config, ARMS)
-    if config.dry_run:
-        print_plan(config, pairs, ARMS)
-        return
-    results = run_all(pairs, config)
-    _print(results, config)
-    if config.picture:
-        from experiments.known_truth.picture import draw
-        from records import write_atomic
+    from experiments.known_truth.run_arms import run_and_print
 
-        write_atomic(config.picture, draw(results))
-
-
-def run_all(pairs: "list[ArmAndSeed]", config: Config) -> "list[ArmResult]":
-    """Return the result of each arm and seed, running those that are not in the store."""
-    from experiments.known_truth.results import ArmResult
-    from records.keys import content_key
-
-    ids = {pair: content_key("known truth", asdict(ARMS[pair[0]]), asdict(config.size), pair[1]) for pair in pairs}
-    return run_missing(config, ids, ArmResult, lambda name, seed, row_id: _one(name, seed, row_id, config))
-
-
-def _one(name: str, seed: int, row_id: str, config: Config) -> "ArmResult":
-    import time
-
-    from experiments.known_truth.arms import recipe
-    from experiments.known_truth.circle import model_folder, run_arm
-    from experiments.known_truth.measure import learnt, measure, measured_folder
-    from experiments.known_truth.results import ArmResult
-    from experiments.world.data import prepare
-    from experiments.world.sizes import Seeds
-
-    arm, size = ARMS[name], config.size
-    seeds = Seeds(seed_folder(config, asdict(size), seed))
-    prepare(seeds, size, seed)
-    started_s = time.monotonic()
-    run = run_arm(arm, name, size, seeds, seed)
-    settings = recipe(arm, size, seeds, seed)
-    measured = measure(run, settings, size, seeds)
-    rounds = [
-        learnt(run, seeds, measured_folder(model_folder(run, number - 1), settings, seeds), number)
-        for number in range(2, len(measured))
-    ]
-    seconds = time.monotonic() - started_s
-    return ArmResult(id=row_id, arm=name, seed=seed, measured=measured, learnt=rounds, seconds=seconds)
-
-
-def _print(results: "list[ArmResult]", config: Config) -> None:
-    from experiments.known_truth.report import JUDGE_WORDS, QUALITY_WORDS, judge_table, quality_table
-
-    tables = [(quality_table(results), QUALITY_WORDS), (judge_table(results), JUDGE_WORDS)]
-    print_results(results, tables, as_json=config.json)
+    run_and_print(config)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
-from experiments.world.sizes import ITERATIONS, Seeds, Size
 from experiments.world.world import TOP
-
-if TYPE_CHECKING:
-    from judges.options import Reading
-    from trainer.loop.recipe import Config
+from judges.options import Reading
 
 RUBRIC = Path(__file__).parent / "rubric.toml"
 PERFECT = TOP - 1.0
@@ -25,7 +21,7 @@ class Arm:
     """M1 learns to judge from rated answers. If false, it only learns to answer."""
     judge: Literal["model", "truth", "random"] = "model"
     """The judge of the candidates: the model itself, or a bound."""
-    read: "Reading" = "logprobs"
+    read: Reading = "logprobs"
     samples: int = 1
     """Replies that are averaged (text)."""
     learn: Literal["pairs", "perfect"] = "pairs"
@@ -54,37 +50,3 @@ ARMS = {
     "truth": Arm("bound: the truth is the judge", judge="truth"),
     "random": Arm("bound: the scores are drawn at random", judge="random"),
 }
-
-
-def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> "Config":
-    """Return the loop's settings for an arm."""
-    from engines.options import EngineOptions
-    from judges.options import JudgeOptions
-    from trainer.dpo.options import DPOOptions
-    from trainer.loop.recipe import CandidateOptions, Config, RoundOptions, SeedOptions
-    from trainer.pairs.__main__ import PairOptions
-    from trainer.sft.options import SFTOptions
-
-    return Config(
-        seed=seed,
-        iterations=ITERATIONS,
-        engine=EngineOptions(model=str(seeds.base), batch_size=48),
-        seeds=SeedOptions(ift=seeds.file("ift"), eft=seeds.file("eft"), judging=arm.eft),
-        candidates=CandidateOptions(prompts=size.prompts, n=arm.n, max_new_tokens=12, temperature=1.0, top_p=1.0),
-        judge=JudgeOptions(rubric=str(RUBRIC), read=arm.read, samples=arm.samples, max_new_tokens=4, min_coverage=0.0),
-        round=RoundOptions(learn=arm.learn, perfect_score=PERFECT),
-        pairs=PairOptions(min_margin=arm.min_margin, rho=arm.rho),
-        sft=SFTOptions(
-            learning_rate=size.sft_learning_rate, epochs=size.sft_epochs, **_batches(size.sft_batch_size, size)
-        ),
-        dpo=DPOOptions(
-            learning_rate=size.dpo_learning_rate,
-            epochs=size.dpo_epochs,
-            beta=arm.beta,
-            **_batches(size.dpo_batch_size, size),
-        ),
-    )
-
-
-def _batches(n: int, size: Size) -> dict[str, Any]:
-    return {"batch_size": n, "micro_batch_size": n, "max_length": size.model.context}

@@ -8,24 +8,26 @@ from random import Random
 
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from experiments.known_truth.arms import Arm, recipe
+from experiments.known_truth.arms import Arm
+from experiments.known_truth.recipe import recipe
 from experiments.world.data import prompts_of
 from experiments.world.sizes import ITERATIONS, Seeds, Size
 from experiments.world.world import LEVELS, quality
+from judges.judging.judge import judge_into, open_judge
 from records import Judgment, Prompt, Store
 from records.keys import content_key
-from records.runs import Run
+from records.runs import Run, link_base_model
 from records.store import write_rows
+from trainer.loop.gather import candidates, pairs_of
 from trainer.loop.recipe import Config
+from trainer.loop.rounds import preference_round, supervised
+from trainer.run.models import open_model
 
 JUDGED = re.compile(r"^(?P<prompt>.*) <answer> (?P<answer>.*) </answer>")
 
 
 def run_arm(arm: Arm, name: str, size: Size, seeds: Seeds, seed: int) -> Run:
     """Train M1 to M3 of one arm, resuming if interrupted, and return the run's folder."""
-    from records.runs import link_base_model
-    from trainer.loop.rounds import preference_round
-
     run, config = Run(seeds.folder / name), recipe(arm, size, seeds, seed)
     link_base_model(run, seeds.base)
     _link_first(run, arm, size, seeds, seed)
@@ -47,9 +49,6 @@ def model_folder(run: Run, number: int) -> Path:
 
 def _link_first(run: Run, arm: Arm, size: Size, seeds: Seeds, seed: int) -> None:
     """Link iter1/model to the M1 that all arms with the same seeds share, training it if it does not exist."""
-    from records.runs import link_base_model
-    from trainer.loop.rounds import supervised
-
     shared = Run(seeds.folder / ("m1" if arm.eft else "m1_no_eft"))
     if not shared.model(1).exists():
         link_base_model(shared, seeds.base)
@@ -62,30 +61,28 @@ def _link_first(run: Run, arm: Arm, size: Size, seeds: Seeds, seed: int) -> None
 
 def _gather(run: Run, number: int, prompts: list[Prompt], arm: Arm, config: Config) -> None:
     """Write the files of a round's own gathering, with the arm's judge instead of the model."""
-    from judges.judging.judge import judge_into, open_judge
-    from trainer.loop.gather import candidates, pairs_of
-    from trainer.run.models import open_model
-
     folder = run.iteration(number)
     if (folder / "pairs.jsonl").exists():
         return
     write_rows(folder / "prompts.jsonl", prompts)
     engine = open_model(run, number - 1, config.engine)
-    responses = candidates(folder / "responses.jsonl", engine, prompts, config, f"iter{number} candidates")
+    responses = candidates(
+        folder / "responses.jsonl", engine, prompts, config.candidates, config.seed, f"iter{number} candidates"
+    )
     judge = open_judge(
         truth_engine() if arm.judge == "truth" else random_engine(config.seed), config.judge, config.seed
     )
     with Store(folder / "judgments.jsonl", Judgment) as store:
         judge_into(store, judge, responses, f"iter{number} judging")
-    write_rows(folder / "pairs.jsonl", pairs_of(run, number, config)[0])
+    write_rows(folder / "pairs.jsonl", pairs_of(folder, config.round, config.pairs, config.seed)[0])
 
 
 def truth_engine() -> ScriptedEngine:
     """Return a judge's engine that always gives the true quality."""
 
     def logprobs(request: Request, _: Sequence[str]) -> list[float]:
-        found = JUDGED.search(request.messages[-1]["content"])
-        level = quality(found["prompt"], found["answer"]) if found else 0.0
+        question = JUDGED.search(request.messages[-1]["content"])
+        level = quality(question["prompt"], question["answer"]) if question else 0.0
         return [0.0 if level == choice else -inf for choice in LEVELS]
 
     return ScriptedEngine(logprobs=logprobs, digest="truth")

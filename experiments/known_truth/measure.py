@@ -8,11 +8,16 @@ from statistics import fmean
 
 import msgspec
 
+from engines.answers import answer_into
+from engines.likelihood import answer_tokens, token_logprobs
+from engines.local.transformers_engine import TransformersEngine
+from engines.models import model_digest
 from engines.protocol import Sampling
 from experiments.known_truth.circle import model_folder
 from experiments.world.data import prompts_of, truth_of
 from experiments.world.sizes import ITERATIONS, Seeds, Size
 from experiments.world.world import TOP, quality
+from judges.judging.judge import judge_into, open_judge
 from records import Judgment, Pair, Response, Store, messages_of, read_rows, text_of
 from records.files import BadRows
 from records.finish import cut_off
@@ -26,7 +31,7 @@ from trainer.loop.recipe import Config
 BATCH_ROWS = 64
 
 
-class Accuracy(Row, frozen=True, kw_only=True):
+class OrderAccuracy(Row, frozen=True, kw_only=True):
     """How often the better of two answers has the higher score. Pairs of equal quality are left out."""
 
     n: int
@@ -39,7 +44,7 @@ class Accuracy(Row, frozen=True, kw_only=True):
     """Accuracy with a judge's tie as wrong."""
 
 
-class Measured(Row, frozen=True, kw_only=True):
+class ModelFigures(Row, frozen=True, kw_only=True):
     """One model on the held-out instructions."""
 
     n: int
@@ -50,13 +55,13 @@ class Measured(Row, frozen=True, kw_only=True):
     symbols: float
     """Mean length."""
     truncated: float
-    own: Accuracy
+    own: OrderAccuracy
     """The model as the judge of its own answers."""
-    graded: Accuracy
+    graded: OrderAccuracy
     """The model as the judge of answers of known quality, the same for all models."""
 
 
-class Learnt(Row, frozen=True, kw_only=True):
+class RoundFigures(Row, frozen=True, kw_only=True):
     """The training data of one round, and their effect."""
 
     n_pairs: int
@@ -71,35 +76,33 @@ class Learnt(Row, frozen=True, kw_only=True):
     likelihood in the round than the worse one."""
 
 
-def measure(run: Run, config: Config, size: Size, seeds: Seeds) -> list[Measured]:
+def measure(run: Run, config: Config, size: Size, seeds: Seeds) -> list[ModelFigures]:
     """Return the measures of M0 to M3, reading those that were made before, for this or another arm."""
     return [_measured(model_folder(run, number), config, size, seeds) for number in range(ITERATIONS + 1)]
 
 
-def learnt(run: Run, seeds: Seeds, measured_parent: Path, number: int) -> Learnt:
+def learnt(run: Run, seeds: Seeds, measured_parent: Path, number: int) -> RoundFigures:
     """Return the training data and effect of round `number`. `measured_parent` has its parent's held-out answers."""
     file = run.iteration(number) / "learnt.json"
     if not file.exists():
         parents = list(read_rows(measured_parent / "answers.jsonl", Response))
-        found = _learnt(run, number, parents)
-        write_atomic(file, msgspec.json.encode(found))
-    return msgspec.json.decode(file.read_bytes(), type=Learnt)
+        figures = _learnt(run, number, parents)
+        write_atomic(file, msgspec.json.encode(figures))
+    return msgspec.json.decode(file.read_bytes(), type=RoundFigures)
 
 
 def measured_folder(model: Path, config: Config, seeds: Seeds) -> Path:
     """Return the folder of a model's measures, which depend on its weights and on how it judges."""
-    from engines.models import model_digest
-
     key = content_key(model_digest(model), config.judge.read, config.judge.samples)
     return seeds.folder / "measured" / key
 
 
-def accuracy(judgments: Iterable[Judgment]) -> Accuracy:
+def accuracy(judgments: Iterable[Judgment]) -> OrderAccuracy:
     """Return how often the scores order two answers to one prompt as their quality does."""
     by_prompt: dict[str, list[tuple[float, float | None]]] = {}
-    for row in judgments:
-        graded = (quality(text_of(row.prompt), row.response), row.score)
-        by_prompt.setdefault(row.prompt_id, []).append(graded)
+    for judgment in judgments:
+        graded = (quality(text_of(judgment.prompt), judgment.response), judgment.score)
+        by_prompt.setdefault(judgment.prompt_id, []).append(graded)
     credits, n_tied, n_unscored = [], 0, 0
     for answers in by_prompt.values():
         for (truth_a, score_a), (truth_b, score_b) in combinations(answers, 2):
@@ -112,18 +115,14 @@ def accuracy(judgments: Iterable[Judgment]) -> Accuracy:
             credits.append(0.5 if score_a == score_b else float((score_a > score_b) == (truth_a > truth_b)))
     half = fmean(credits) if credits else None
     wrong = None if half is None else half - 0.5 * n_tied / len(credits)
-    return Accuracy(n=len(credits), n_unscored=n_unscored, half=half, wrong=wrong)
+    return OrderAccuracy(n=len(credits), n_unscored=n_unscored, half=half, wrong=wrong)
 
 
-def _measured(model: Path, config: Config, size: Size, seeds: Seeds) -> Measured:
-    from engines.answers import answer_into
-    from engines.local.transformers_engine import TransformersEngine
-    from judges.judging.judge import judge_into, open_judge
-
+def _measured(model: Path, config: Config, size: Size, seeds: Seeds) -> ModelFigures:
     folder = measured_folder(model, config, seeds)
     file = folder / "measured.json"
     if file.exists():
-        return msgspec.json.decode(file.read_bytes(), type=Measured)
+        return msgspec.json.decode(file.read_bytes(), type=ModelFigures)
     engine = TransformersEngine.load(model, "model", config.engine.batch_size)
     options = config.candidates
     sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
@@ -133,34 +132,36 @@ def _measured(model: Path, config: Config, size: Size, seeds: Seeds) -> Measured
     judge = open_judge(engine, config.judge, config.seed)
     graded = list(read_rows(seeds.file("graded"), Response))
     with Store(folder / "judgments.jsonl", Judgment) as verdicts:
-        own = judge_into(verdicts, judge, answers, "own answers judged")
+        judged_own = judge_into(verdicts, judge, answers, "own answers judged")
         known = judge_into(verdicts, judge, graded, "graded answers judged")
     del engine, judge
     gc.collect()
     truth = [truth_of(answer) for answer in answers]
-    found = Measured(
+    figures = ModelFigures(
         n=len(answers),
         quality=fmean(truth),
         perfect=fmean(level == TOP for level in truth),
         symbols=fmean(len(answer.response.split()) for answer in answers),
         truncated=fmean(cut_off(answer.finish_reason) is not None for answer in answers),
-        own=accuracy(own),
+        own=accuracy(judged_own),
         graded=accuracy(known),
     )
-    write_atomic(file, msgspec.json.encode(found))
-    return found
+    write_atomic(file, msgspec.json.encode(figures))
+    return figures
 
 
-def _learnt(run: Run, number: int, parents: Sequence[Response]) -> Learnt:
+def _learnt(run: Run, number: int, parents: Sequence[Response]) -> RoundFigures:
     folder = run.iteration(number)
     if (folder / "chats.jsonl").exists():
         chats = list(read_chats(folder / "chats.jsonl", BadRows(strict=True)))
         right = fmean(quality(chat[0]["content"], chat[-1]["content"]) == TOP for chat in chats)
-        return Learnt(n_pairs=len(chats), right=right, equal=None, dpo_accuracy=_dpo_accuracy(run, number, parents))
+        return RoundFigures(
+            n_pairs=len(chats), right=right, equal=None, dpo_accuracy=_dpo_accuracy(run, number, parents)
+        )
     pairs = list(read_rows(folder / "pairs.jsonl", Pair))
     gains = [_gain(pair) for pair in pairs]
     ordered = [gain > 0 for gain in gains if gain]
-    return Learnt(
+    return RoundFigures(
         n_pairs=len(pairs),
         right=fmean(ordered) if ordered else None,
         equal=fmean(gain == 0 for gain in gains),
@@ -189,11 +190,11 @@ def _dpo_accuracy(run: Run, number: int, parents: Sequence[Response]) -> float |
 
 def _logprobs(model: Path, answers: Sequence[Response]) -> list[float]:
     """Return the natural log-probability of each answer with its end, given its prompt."""
-    from engines.likelihood import answer_tokens, token_logprobs
-    from engines.local.transformers_engine import TransformersEngine
-
     engine = TransformersEngine.load(model, "model", BATCH_ROWS)
-    asked = (answer_tokens(engine, messages_of(answer.prompt), answer.response) for answer in answers)
+    tokenised = (answer_tokens(engine, messages_of(answer.prompt), answer.response) for answer in answers)
     end = engine.tokenizer.eos_token_id
-    found = {row.index: sum(row.logprobs) for row in token_logprobs(engine, [([*t, end], n + 1) for t, n in asked])}
-    return [found[index] for index in range(len(answers))]
+    logprobs = {
+        likelihood.index: sum(likelihood.logprobs)
+        for likelihood in token_logprobs(engine, [([*t, end], n + 1) for t, n in tokenised])
+    }
+    return [logprobs[index] for index in range(len(answers))]

@@ -2,14 +2,12 @@
 
 import io
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
 
 from experiments.known_truth.arms import ARMS, FULL
 from experiments.known_truth.results import ArmResult
 from judges.intervals.mean import mean_of_known
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 PANELS = {
     "the loop, its ablations and bounds": (FULL, "no_eft", "positive", "truth", "random"),
@@ -24,6 +22,7 @@ DPI = 120
 
 def draw(results: Sequence[ArmResult]) -> bytes:
     """Return the picture as PNG."""
+    # Heavy, and needed only with --picture.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -31,16 +30,16 @@ def draw(results: Sequence[ArmResult]) -> bytes:
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, len(PANELS), sharey="row")
     for place, (title, arms) in enumerate(PANELS.items()):
-        done = [arm for arm in arms if any(row.arm == arm for row in results)]
-        _lines(axes[0, place], results, done, lambda row, number: row.measured[number].quality)
-        _lines(axes[1, place], results, done, lambda row, number: row.measured[number].own.half)
+        done = [arm for arm in arms if any(result.arm == arm for result in results)]
+        _lines(axes[0, place], results, done, lambda result, number: result.measured[number].quality)
+        _lines(axes[1, place], results, done, lambda result, number: result.measured[number].own.half)
         axes[0, place].set_title(title, fontsize=10, loc="left")
         axes[0, place].legend(fontsize=8, frameon=False, loc="upper right")
         axes[1, place].axhline(0.5, color="black", linewidth=0.8, linestyle=":")
     axes[1, 0].set_ylim(0, 1)  # an interval over few seeds may exceed the range
     axes[0, 0].set_ylabel("quality of the answers, 0 to 5")
     axes[1, 0].set_ylabel("accuracy on own answers")
-    n_seeds = len({row.seed for row in results})
+    n_seeds = len({result.seed for result in results})
     figure.suptitle(f"Self-rewarding where the truth is known: mean and 95% interval over {n_seeds} seeds", fontsize=12)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", metadata={"Software": None})
@@ -48,14 +47,14 @@ def draw(results: Sequence[ArmResult]) -> bytes:
 
 
 def _lines(
-    axes: "Axes",
+    axes: Axes,
     results: Sequence[ArmResult],
     arms: Sequence[str],
     value: Callable[[ArmResult, int], float | None],
 ) -> None:
     for place, arm in enumerate(arms):
-        rows = [row for row in results if row.arm == arm]
-        means = [(number, mean_of_known([value(row, number) for row in rows])) for number in range(4)]
+        rows = [result for result in results if result.arm == arm]
+        means = [(number, mean_of_known([value(result, number) for result in rows])) for number in range(4)]
         known = [(number, mean) for number, mean in means if mean is not None]
         # Side by side, so that the intervals do not overlap.
         places = [number + 0.06 * (place - len(arms) / 2) for number, _ in known]

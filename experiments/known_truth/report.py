@@ -1,14 +1,11 @@
 """The tables of the experiment: means over seeds with 95% intervals, each arm beside the whole loop."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from console.table import Cell
 from experiments.known_truth.arms import ARMS, FULL
 from experiments.known_truth.results import ArmResult, Value, against_full
 from judges.intervals.mean import Mean, mean_of_known
-
-if TYPE_CHECKING:
-    from console.table import Cell
 
 QUALITY_WORDS = (
     "M0 to M3: mean quality of the answers to held-out instructions, 0 to 5, with its 95% interval over seeds;\n"
@@ -22,7 +19,7 @@ JUDGE_WORDS = (
 )
 
 
-def quality_table(results: Sequence[ArmResult]) -> "list[dict[str, Cell]]":
+def quality_table(results: Sequence[ArmResult]) -> list[dict[str, Cell]]:
     """Return the quality of the answers of M0 to M3, by arm."""
     rows: list[dict[str, Cell]] = []
     for arm in _arms(results):
@@ -32,20 +29,20 @@ def quality_table(results: Sequence[ArmResult]) -> "list[dict[str, Cell]]":
         rows.append(
             {
                 "arm": arm,
-                "seeds": sum(row.arm == arm for row in results),
+                "seeds": sum(result.arm == arm for result in results),
                 **{name: _text(mean, 2) for name, mean in qualities.items()},
                 **{name: _text(mean, 2, sign=True) for name, mean in steps.items()},
                 "M3 - full": _text(difference, 2, sign=True),
-                "right M1, %": _text(_mean(results, arm, lambda row: 100 * row.measured[1].perfect), 1),
-                "right M3, %": _text(_mean(results, arm, lambda row: 100 * row.measured[3].perfect), 1),
-                "symbols M3": _text(_mean(results, arm, lambda row: row.measured[3].symbols), 2),
+                "right M1, %": _text(_mean(results, arm, lambda result: 100 * result.measured[1].perfect), 1),
+                "right M3, %": _text(_mean(results, arm, lambda result: 100 * result.measured[3].perfect), 1),
+                "symbols M3": _text(_mean(results, arm, lambda result: result.measured[3].symbols), 2),
                 "minutes": fmean_minutes(results, arm),
             }
         )
     return rows
 
 
-def judge_table(results: Sequence[ArmResult]) -> "list[dict[str, Cell]]":
+def judge_table(results: Sequence[ArmResult]) -> list[dict[str, Cell]]:
     """Return the judge's accuracy, the share of correct training pairs, and how well DPO learnt them, by arm."""
     values: dict[str, Value] = {
         **{f"own M{number}": _own(number) for number in range(4)},
@@ -71,17 +68,17 @@ def judge_table(results: Sequence[ArmResult]) -> "list[dict[str, Cell]]":
 
 def fmean_minutes(results: Sequence[ArmResult], arm: str) -> float:
     """Return the mean wall time of an arm in minutes, without the parts that it shares with others."""
-    seconds = [row.seconds for row in results if row.arm == arm]
+    seconds = [result.seconds for result in results if result.arm == arm]
     return sum(seconds) / len(seconds) / 60
 
 
 def _arms(results: Sequence[ArmResult]) -> list[str]:
-    done = {row.arm for row in results}
+    done = {result.arm for result in results}
     return [arm for arm in ARMS if arm in done]
 
 
 def _mean(results: Sequence[ArmResult], arm: str, value: Value) -> Mean | None:
-    return mean_of_known([value(row) for row in results if row.arm == arm])
+    return mean_of_known([value(result) for result in results if result.arm == arm])
 
 
 def _text(mean: Mean | None, digits: int, *, sign: bool = False) -> str:
@@ -89,28 +86,28 @@ def _text(mean: Mean | None, digits: int, *, sign: bool = False) -> str:
 
 
 def _quality(number: int) -> Value:
-    return lambda row: row.measured[number].quality
+    return lambda result: result.measured[number].quality
 
 
 def _step(number: int) -> Value:
-    return lambda row: row.measured[number].quality - row.measured[number - 1].quality
+    return lambda result: result.measured[number].quality - result.measured[number - 1].quality
 
 
 def _own(number: int) -> Value:
-    return lambda row: row.measured[number].own.half
+    return lambda result: result.measured[number].own.half
 
 
 def _graded(number: int) -> Value:
-    return lambda row: row.measured[number].graded.half
+    return lambda result: result.measured[number].graded.half
 
 
 def _n_pairs(place: int) -> Value:
-    return lambda row: float(row.learnt[place].n_pairs)
+    return lambda result: float(result.learnt[place].n_pairs)
 
 
 def _right(place: int) -> Value:
-    return lambda row: row.learnt[place].right
+    return lambda result: result.learnt[place].right
 
 
 def _dpo(place: int) -> Value:
-    return lambda row: row.learnt[place].dpo_accuracy
+    return lambda result: result.learnt[place].dpo_accuracy

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from experiments.known_truth.arms import FULL
-from experiments.known_truth.measure import Learnt, Measured
+from experiments.known_truth.measure import ModelFigures, RoundFigures
 from judges.intervals.mean import Mean, mean_of_known
 from records.rows import Row
 
@@ -14,9 +14,9 @@ class ArmResult(Row, frozen=True, kw_only=True):
     id: str
     arm: str
     seed: int
-    measured: list[Measured]
+    measured: list[ModelFigures]
     """M0 to M3."""
-    learnt: list[Learnt]
+    learnt: list[RoundFigures]
     """The rounds to M2 and M3."""
     seconds: float
 
@@ -26,10 +26,10 @@ Value = Callable[[ArmResult], float | None]
 
 def against_full(results: Sequence[ArmResult], arm: str, value: Value) -> Mean | None:
     """Return the mean difference of an arm to the whole loop, paired by seed."""
-    full = {row.seed: value(row) for row in results if row.arm == FULL}
+    full = {result.seed: value(result) for result in results if result.arm == FULL}
     differences: list[float | None] = []
-    for row in results:
-        mine, other = value(row), full.get(row.seed)
-        if row.arm == arm and mine is not None and other is not None:
-            differences.append(mine - other)
+    for result in results:
+        figure, other = value(result), full.get(result.seed)
+        if result.arm == arm and figure is not None and other is not None:
+            differences.append(figure - other)
     return mean_of_known(differences)

@@ -32,73 +32,15 @@ Expectations written down before anything was measured:
 - The paper's order, SPG > UML > PPO > SFT: expected for SPG > PPO > SFT, with UML near PPO.
 """
 
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from console.command import Flags, run
-from console.ranges import Count
-from console.writing import OutFolder
-from experiments.arms import ArmAndSeed, print_plan, print_results, run_missing, seed_folder, wanted
-from experiments.rlp_truth.arms import ARMS, Size
-
-if TYPE_CHECKING:
-    from experiments.rlp_truth.results import ArmResult
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config(Flags):
-    """Run reward learning on policy where the truth is known."""
-
-    seeds: Count = 5
-    """Repeat with N seeds, from --seed on."""
-    arms: str = ",".join(ARMS)
-    """The names of the arms, separated by commas."""
-    size: Size = field(default_factory=Size)
-    out: OutFolder = Path("runs/rlp_truth")
-    """The folder for models, rows and results."""
+from console.command import run
+from experiments.rlp_truth.options import Config
 
 
 def main(config: Config) -> None:
     """Run the missing arms, and print the tables of all requested ones."""
-    pairs = wanted(config, ARMS)
-    if config.dry_run:
-        print_plan(config, pairs, ARMS)
-        return
-    _print(run_all(pairs, config), config)
+    from experiments.rlp_truth.run_arms import run_and_print
 
-
-def run_all(pairs: "list[ArmAndSeed]", config: Config) -> "list[ArmResult]":
-    """Return the result of each arm and seed, running those that are not in the store."""
-    from experiments.rlp_truth.results import ArmResult
-    from records.keys import content_key
-
-    ids = {pair: content_key("rlp truth", asdict(ARMS[pair[0]]), asdict(config.size), pair[1]) for pair in pairs}
-    return run_missing(config, ids, ArmResult, lambda name, seed, row_id: _one(name, seed, row_id, config))
-
-
-def _one(name: str, seed: int, row_id: str, config: Config) -> "ArmResult":
-    import time
-
-    from experiments.rlp_truth.circle import prepare_seed, run_arm
-    from experiments.rlp_truth.measure import measure
-    from experiments.rlp_truth.results import ArmResult
-    from experiments.world.sizes import Seeds
-
-    arm, size = ARMS[name], config.size
-    seeds = Seeds(seed_folder(config, asdict(size), seed))
-    started_s = time.monotonic()
-    prepare_seed(seeds, size, seed)
-    run = run_arm(arm, name, size, seeds, seed)
-    figures = measure(arm, run, size, seeds, seed)
-    return ArmResult(id=row_id, arm=name, seed=seed, **figures, seconds=time.monotonic() - started_s)
-
-
-def _print(results: "list[ArmResult]", config: Config) -> None:
-    from experiments.rlp_truth.report import POLICY_WORDS, REWARD_WORDS, policy_table, reward_table
-
-    tables = [(policy_table(results), POLICY_WORDS), (reward_table(results), REWARD_WORDS)]
-    print_results(results, tables, as_json=config.json)
+    run_and_print(config)
 
 
 if __name__ == "__main__":

@@ -3,21 +3,25 @@
 import gc
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from engines.answers import answer_into
+from engines.local.transformers_engine import TransformersEngine
+from engines.models import model_digest
 from engines.protocol import Sampling
-from experiments.rlp_truth.arms import ARMS, PPO, Arm, Size, recipe
+from experiments.rlp_truth.arms import ARMS, PPO, Arm, Size
 from experiments.rlp_truth.labeller import labelled
+from experiments.rlp_truth.recipe import recipe
 from experiments.world.data import prepare, prompts_of
 from experiments.world.sizes import Seeds
 from experiments.world.sizes import Size as WorldSize
 from records import Response, Store
 from records.keys import derived_seed
-from records.runs import Run
+from records.runs import Run, link_base_model
 from records.store import write_atomic, write_rows
-
-if TYPE_CHECKING:
-    from trainer.rlp.splits import Split
+from trainer.rlp.splits import RLPSplit
+from trainer.rlp.stages import on_policy, optimised, supervised
+from trainer.seeds.reading import ift_chats
+from trainer.sft.train import train_sft
 
 LABELLED, UNLABELLED, HELD_OUT = "iter2", "iter3", "held_out"
 """The instructions' names in the world's own files."""
@@ -25,10 +29,7 @@ LABELLED, UNLABELLED, HELD_OUT = "iter2", "iter3", "held_out"
 
 def run_arm(arm: Arm, name: str, size: Size, seeds: Seeds, seed: int) -> Run:
     """Return the run with the models of an arm, making those that are missing."""
-    from trainer.rlp.splits import Split
-    from trainer.rlp.stages import on_policy, optimised
-
-    split = Split([], prompts_of(seeds, UNLABELLED)[: size.unlabelled], prompts_of(seeds, HELD_OUT))
+    split = RLPSplit([], prompts_of(seeds, UNLABELLED)[: size.unlabelled], prompts_of(seeds, HELD_OUT))
     first = _first(size, seeds, seed, split)
     if arm.iteration == 1:
         return first
@@ -55,13 +56,8 @@ def prepare_seed(seeds: Seeds, size: Size, seed: int) -> None:
     prepare(seeds, WorldSize(model=size.model, ift=size.ift, eft=1, prompts=size.prompts, held_out=size.held_out), seed)
 
 
-def _first(size: Size, seeds: Seeds, seed: int, split: "Split") -> Run:
+def _first(size: Size, seeds: Seeds, seed: int, split: RLPSplit) -> Run:
     """Return the run with SFT and the first reward model, from which all arms start."""
-    from records.runs import link_base_model
-    from trainer.rlp.stages import supervised
-    from trainer.seeds.reading import ift_chats
-    from trainer.sft.train import train_sft
-
     run, config = Run(seeds.folder / PPO), recipe(ARMS[PPO], size, seeds, seed)
     link_base_model(run, seeds.base)
     if not run.model(1).exists():
@@ -77,18 +73,14 @@ def _first(size: Size, seeds: Seeds, seed: int, split: "Split") -> Run:
 
 def answers_of(model: Path, seeds: Seeds, prompts: str, n: int, size: Size, seed: int) -> list[Response]:
     """Return `n` answers of a model to each of the seed's instructions called `prompts`, drawing them once."""
-    from engines.answers import answer_into
-    from engines.local.transformers_engine import TransformersEngine
-    from engines.models import model_digest
-
     folder = seeds.folder / "measured" / model_digest(model)
     engine = TransformersEngine.load(model, "model", 128)
     with Store(folder / f"{prompts}.jsonl", Response) as store:
         sampling = Sampling(size.max_new_tokens, 1.0, 1.0)
-        found = answer_into(store, engine, prompts_of(seeds, prompts), sampling, n=n, seed=seed, title="answers")
+        responses = answer_into(store, engine, prompts_of(seeds, prompts), sampling, n=n, seed=seed, title="answers")
     del engine
     gc.collect()
-    return found
+    return responses
 
 
 def _copy_samples(source: Path, target: Path) -> None:

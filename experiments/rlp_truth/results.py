@@ -1,6 +1,6 @@
 """The stored result of one arm with one seed."""
 
-from experiments.known_truth.measure import Accuracy
+from experiments.known_truth.measure import OrderAccuracy
 from records.rows import Row
 
 
@@ -23,9 +23,9 @@ class ArmResult(Row, frozen=True, kw_only=True):
     """Mean by the first reward model, in standard deviations of SFT's answers from their mean."""
     kl: float | None
     """KL to SFT in nats per answer. None for SFT itself, and for best-of-n, whose likelihood no model gives."""
-    on_sft: Accuracy
+    on_sft: OrderAccuracy
     """How often the arm's own reward model (the first one for SFT) orders two of SFT's answers as the truth does."""
-    on_ppo: Accuracy
+    on_ppo: OrderAccuracy
     """The same on two of PPO's answers: on policy."""
     n_learnt: int
     """Preferences and synthetic pairs that its reward model learnt from."""

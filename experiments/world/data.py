@@ -47,15 +47,15 @@ def truth_of(response: Response) -> float:
 
 
 def _different(seed: int, n: int) -> list[str]:
-    found: dict[str, None] = {}
+    texts_once: dict[str, None] = {}
     for text in islice(instructions(f"loop {seed}"), MAX_DRAWS):
-        found[text] = None
-        if len(found) == n:
-            texts = list(found)
+        texts_once[text] = None
+        if len(texts_once) == n:
+            texts = list(texts_once)
             # Some kinds run out before others, so shuffling gives each part its share.
             Random(f"dealt {seed}").shuffle(texts)
             return texts
-    raise InputError(f"the world has fewer than {n} different instructions; ask for less")
+    raise InputError(f"the world has fewer than {n} different instructions; ask for fewer")
 
 
 def _rated(text: str, size: Size, random: Random) -> dict[str, object]:

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from console.progress import progress
-from console.ranges import Count, Positive, Share
+from experiments.world.sizes import ModelOptions
 from experiments.world.world import DIGITS, LETTERS, WORDS, instructions, right, written
-
-if TYPE_CHECKING:
-    from torch import Tensor
-    from transformers import PreTrainedTokenizerBase
-
-    from records import Message
+from records import Message
 
 PAD, END, USER, ASSISTANT, UNKNOWN = SPECIAL = ["<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|unknown|>"]
 CHAT_TEMPLATE = (
@@ -33,26 +33,8 @@ CHAT_TEMPLATE = (
 JUDGE_WORDS = "grade Score: <answer> </answer>"
 
 
-@dataclass(frozen=True)
-class ModelOptions:
-    """The size of the model and its pretraining."""
-
-    hidden: Count = 128
-    layers: Count = 4
-    heads: Count = 4
-    steps: Count = 900
-    mixed_from: Share = 0.55
-    """The share of steps after which answers of every quality appear. From the start they would teach slowly."""
-    batch_size: Count = 64
-    learning_rate: Positive = 2e-3
-    context: Count = 96
-
-
 def make_tokenizer() -> PreTrainedTokenizerBase:
     """Return the tokenizer of this world: one token per word, split at spaces."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
     words = [*SPECIAL, *DIGITS, *LETTERS, *WORDS.split(), *JUDGE_WORDS.split()]
     tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -69,9 +51,6 @@ def make_tokenizer() -> PreTrainedTokenizerBase:
 
 def pretrain(folder: Path, options: ModelOptions, seed: int) -> None:
     """Train M0 from scratch and save it in `folder`, complete or not at all."""
-    import torch
-    from torch.nn.utils import clip_grad_norm_
-
     torch.manual_seed(seed)
     tokenizer = make_tokenizer()
     model = _new_model(options, tokenizer)
@@ -113,8 +92,6 @@ def _batch(chats: list[list[Message]], tokenizer: PreTrainedTokenizerBase) -> di
 
 
 def _new_model(options: ModelOptions, tokenizer: PreTrainedTokenizerBase) -> Any:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=options.hidden,

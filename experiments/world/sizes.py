@@ -2,16 +2,25 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from console.ranges import Count, Positive, Share
-from experiments.world.model import ModelOptions
-
-if TYPE_CHECKING:
-    pass
-
 
 ITERATIONS = 3
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The size of the model and its pretraining."""
+
+    hidden: Count = 128
+    layers: Count = 4
+    heads: Count = 4
+    steps: Count = 900
+    mixed_from: Share = 0.55
+    """The share of steps after which answers of every quality appear. From the start they would teach slowly."""
+    batch_size: Count = 64
+    learning_rate: Positive = 2e-3
+    context: Count = 96
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ COMMANDS = [
     *(f"judges.{name}" for name in JUDGES), *(f"trainer.{name}" for name in TRAINERS),
     "evals.alpaca", "evals.reward_model", "evals.open_llm", "tui",
 ]  # fmt: skip
+EXPERIMENTS = ["eft", "ift_small", "round_signal", "known_truth", "rlp_truth"]
 HEAVY = {
     "torch", "transformers", "trl", "vllm", "pandas", "datasets", "openai", "scipy", "numpy", "sklearn", "matplotlib",
     "bm25s", "sentence_transformers", "math_verify", "sympy", "aiohttp", "rapidfuzz", "accelerate", "gymnasium",
@@ -42,7 +43,7 @@ def python(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"experiments.{name}" for name in EXPERIMENTS)])
 def test_help_shows_the_use_and_loads_nothing_heavy(command: str) -> None:
     found = python("-X", "importtime", "-m", command, "--help")
     assert found.returncode == 0

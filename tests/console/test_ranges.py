@@ -13,9 +13,8 @@ import pytest
 from console.command import parse
 from console.errors import InputError
 from console.ranges import MOST, Count, Range, Setting, Share, check_command, check_ranges, settings_of
-from tests.console.test_command import COMMANDS
+from tests.console.test_command import COMMANDS, EXPERIMENTS
 
-EXPERIMENTS = ["eft", "ift_small", "round_signal", "known_truth", "rlp_truth"]
 MODULES = [*COMMANDS, *(f"experiments.{name}" for name in EXPERIMENTS)]
 
 

@@ -11,9 +11,11 @@ import pytest
 from console.command import parse
 from console.errors import InputError, JudgeError
 from console.ranges import check_command
-from evals.open_llm.__main__ import PAPERS_MEAN, Config, _mean, _report, main
+from evals.open_llm.__main__ import main
 from evals.open_llm.harness import Asking, Messages, Score, ask, load_model, score
 from evals.open_llm.local import read_split
+from evals.open_llm.options import Config
+from evals.open_llm.report import PAPERS_MEAN, papers_mean, write_report
 from evals.open_llm.task import build, files_of, read_task, task_names
 from records.files import BadRows
 
@@ -174,9 +176,9 @@ def test_what_is_not_as_it_should_be_is_said(tmp_path: Path, capsys: pytest.Capt
         Score("gsm8k", "m", 0.25, 0.1, 4, 5, no_answer=[f"gsm8k {n}" for n in range(4)], n_cut=1),
         Score("mmlu", "m", reason="no data"),
     ]
-    _report(Config(out=tmp_path), scores)
+    write_report(Config(out=tmp_path), scores)
     found = capsys.readouterr()
-    assert "4 replies have no answer to read and count as wrong: gsm8k 0, gsm8k 1, gsm8k 2 ..." in found.err
+    assert "4 replies have no readable answer and count as wrong: gsm8k 0, gsm8k 1, gsm8k 2 ..." in found.err
     assert "gsm8k: 1 prompts are longer than" in found.err and "mmlu: no score: no data" in found.err
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in found.out.splitlines()[2:4]]
     assert rows == [
@@ -184,14 +186,14 @@ def test_what_is_not_as_it_should_be_is_said(tmp_path: Path, capsys: pytest.Capt
         ["mmlu", "m", *"----", "0", "0", "0"],
     ]
     with pytest.raises(JudgeError, match="no score for gsm8k"):
-        _report(Config(out=tmp_path), [replace(scores[0], value=None)])
+        write_report(Config(out=tmp_path), [replace(scores[0], value=None)])
 
 
 def test_the_papers_mean_is_over_its_five_tasks_asked_whole() -> None:
     scores = [Score(task=name, metric="m", value=0.1 * n) for n, name in enumerate(sorted(task_names()))]
     five = [one.value or 0 for one in scores if one.task != "arc_gen"]
-    assert len(PAPERS_MEAN) == 5 and _mean(scores, Config()) == pytest.approx(sum(five) / 5)
-    assert _mean(scores[1:], Config()) is None and _mean(scores, Config(limit=3)) is None
+    assert len(PAPERS_MEAN) == 5 and papers_mean(scores, Config()) == pytest.approx(sum(five) / 5)
+    assert papers_mean(scores[1:], Config()) is None and papers_mean(scores, Config(limit=3)) is None
 
 
 def test_a_number_that_is_none_has_a_reason() -> None:

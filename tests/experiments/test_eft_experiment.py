@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from experiments.eft import BOTH, IFT, LONGER, UNTRAINED, _print, _table, with_likeliest
+from experiments.eft.comparison import BOTH, IFT, LONGER, UNTRAINED, _print, _table, with_likeliest
 from records import Judgment, Usage
 
 

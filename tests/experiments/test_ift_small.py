@@ -1,10 +1,9 @@
 from pathlib import Path
 from typing import Any
 
-from experiments.ift_small import (
+from experiments.ift_small.comparison import (
     TRAINERS,
     UNTRAINED,
-    Config,
     _less_sft,
     _measuring,
     _row,
@@ -12,6 +11,7 @@ from experiments.ift_small import (
     _write_data,
     pairs_of,
 )
+from experiments.ift_small.options import Config
 from judges.labelled.ranked import RankedAnswers
 from records import Pair, Response, read_rows
 from records.files import BadRows

@@ -11,14 +11,16 @@ from random import Random
 import msgspec
 import pytest
 
-from experiments.known_truth.__main__ import Config, run_all
-from experiments.known_truth.arms import ARMS, RUBRIC, recipe
+from experiments.known_truth.arms import ARMS, RUBRIC
 from experiments.known_truth.circle import random_engine, truth_engine
 from experiments.known_truth.measure import accuracy
+from experiments.known_truth.options import Config
+from experiments.known_truth.recipe import recipe
 from experiments.known_truth.results import ArmResult, against_full
+from experiments.known_truth.run_arms import run_all
 from experiments.world.data import prepare, prompts_of
-from experiments.world.model import ModelOptions, make_tokenizer
-from experiments.world.sizes import Seeds, Size
+from experiments.world.model import make_tokenizer
+from experiments.world.sizes import ModelOptions, Seeds, Size
 from experiments.world.world import LEVELS, MAKERS, corrupt, instructions, quality, written
 from judges import library
 from judges.intervals.mean import mean_of_known

@@ -6,13 +6,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from experiments.rlp_truth.__main__ import Config, run_all
-from experiments.rlp_truth.arms import ARMS, Size, recipe
+from experiments.rlp_truth.arms import ARMS, Size
 from experiments.rlp_truth.labeller import labelled, truly_ordered, worth
+from experiments.rlp_truth.options import Config
+from experiments.rlp_truth.recipe import recipe
 from experiments.rlp_truth.report import against, policy_table, reward_table
 from experiments.rlp_truth.results import ArmResult
-from experiments.world.model import ModelOptions
-from experiments.world.sizes import Seeds
+from experiments.rlp_truth.run_arms import run_all
+from experiments.world.sizes import ModelOptions, Seeds
 from records import Response
 
 FEW = ("sft", "best_of_n", "ppo", "uml", "spg")
@@ -82,7 +83,7 @@ def test_every_arm_is_measured_and_none_is_run_again(
     assert by_arm["ppo"].kl is not None and by_arm["sft"].kl is None
     assert by_arm["spg"].n_learnt == by_arm["ppo"].n_learnt + by_arm["spg"].n_synthetic
     assert by_arm["spg"].n_synthetic > 0 == by_arm["uml"].n_synthetic
-    monkeypatch.setattr("experiments.rlp_truth.__main__._one", None)
+    monkeypatch.setattr("experiments.rlp_truth.run_arms._one", None)
     assert run(FEW) == results
 
 

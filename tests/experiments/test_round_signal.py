@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from console.errors import InputError
-from experiments.round_signal import Config, main, share_first_more
+from experiments.round_signal.__main__ import main
+from experiments.round_signal.options import Config
+from experiments.round_signal.signal import share_first_more
 from records import Message, pair_of
 from records.runs import Run
 from records.store import write_rows

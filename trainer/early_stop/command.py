@@ -25,7 +25,7 @@ def pick_and_print(config: Config) -> None:
     folder = _checkpoint_folder(config.folder)
     checkpoints = checkpoints_in(folder)
     if not checkpoints:
-        raise InputError(f"{folder}: no whole checkpoint step-N; train with checkpoints every so many steps")
+        raise InputError(f"{folder}: no complete checkpoint step-N; train with --checkpoints and --every-n-steps")
     source = config.prompts or folder.parent / "early_stop" / PROMPTS
     if not source.exists():
         raise InputError(f"no held-out prompts at {source}; name a file of them with --prompts, not the reported ones")
@@ -54,7 +54,7 @@ def _warn_of_reported(prompts: Sequence[Prompt], reported: Path) -> None:
         return
     known = {text_of(prompt.prompt) for prompt in read_rows(reported, Prompt)}
     if n := sum(text_of(prompt.prompt) in known for prompt in prompts):
-        say(f"{n} of {len(prompts)} prompts are in {reported}: what is picked by them seems better on them than it is")
+        say(f"{n} of {len(prompts)} prompts are in {reported}: picking by them inflates the results on them")
 
 
 def _checkpoint_folder(given: Path | None) -> Path:

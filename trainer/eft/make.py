@@ -19,7 +19,7 @@ from records.store import write_rows
 from trainer.eft.examples import JudgeExample, classes, from_ranks, judge_chat, resampled
 from trainer.eft.judging import agreeing_examples, attempts_on, check_attempts, judged, reply_counts
 from trainer.eft.options import Config
-from trainer.eft.split import Shares, Split, best_answers, claim_split, split_trees
+from trainer.eft.split import Shares, TreeSplit, best_answers, claim_split, split_trees
 
 Steps = list[dict[str, Cell]]
 """One row per step: what is left after it."""
@@ -68,7 +68,7 @@ def _examples(config: Config, rubric: Rubric, eft: list[RankedAnswers], steps: S
     return examples
 
 
-def _write_split(config: Config, split: Split) -> None:
+def _write_split(config: Config, split: TreeSplit) -> None:
     claim_split(config.out / "split.json", split, fresh=config.fresh)
     write_rows(config.out / "ift.jsonl", best_answers(split.ift))
     write_rows(config.out / "eft.jsonl", split.eft)
@@ -113,7 +113,7 @@ def _write_counts(config: Config, steps: Steps, scores: Steps) -> str:
     return text
 
 
-def _print_plan(config: Config, rubric: Rubric, split: Split, steps: Steps) -> None:
+def _print_plan(config: Config, rubric: Rubric, split: TreeSplit, steps: Steps) -> None:
     eft = split.eft[: config.limit]
     n_answers = sum(len(ranked.responses) for ranked in eft)
     samples = 1 if config.judge.read == "logprobs" else config.judge.samples

@@ -29,7 +29,7 @@ class Shares:
 
 
 @dataclass(frozen=True)
-class Split:
+class TreeSplit:
     """Three parts that share no tree, and hence no prompt."""
 
     ift: list[RankedAnswers]
@@ -42,7 +42,7 @@ class Split:
         return content_key("split", *([ranked.id for ranked in part] for part in (self.ift, self.eft, self.held_out)))
 
 
-def split_trees(ranked: Sequence[RankedAnswers], shares: Shares, seed: int) -> Split:
+def split_trees(ranked: Sequence[RankedAnswers], shares: Shares, seed: int) -> TreeSplit:
     """Return the split prompts. All that open with the same user turn stay together.
 
     The tree's text and the seed alone decide its part, not the order of the file. Raises InputError if there are too
@@ -64,7 +64,7 @@ def split_trees(ranked: Sequence[RankedAnswers], shares: Shares, seed: int) -> S
         number = place[opening_of(answers)]
         parts[(number >= n_held_out) + (number >= n_held_out + n_ift)].append(answers)
     held_out, ift, eft = parts
-    return Split(ift, eft, held_out)
+    return TreeSplit(ift, eft, held_out)
 
 
 def best_answers(ranked: Sequence[RankedAnswers]) -> Iterator[dict[str, object]]:
@@ -76,13 +76,13 @@ def best_answers(ranked: Sequence[RankedAnswers]) -> Iterator[dict[str, object]]
             yield {"id": answers.id, "messages": [*chat, {"role": "assistant", "content": answer}]}
 
 
-def claim_split(path: Path, split: Split, *, fresh: bool) -> None:
+def claim_split(path: Path, split: TreeSplit, *, fresh: bool) -> None:
     """Write the folder's split. Raises InputError if the folder has another one, so that two are never mixed."""
     if path.exists() and not fresh:
         known = msgspec.json.decode(path.read_bytes())
         if known.get("key") != split.key:
             raise InputError(
-                f"{path}: made from another file, seed or shares: what was trained on its ift.jsonl may have seen what "
+                f"{path}: made from another file, seed or shares: a model trained on its ift.jsonl may have seen what "
                 "is held out now; give another --out, or --fresh to replace it"
             )
     parts = {"ift": split.ift, "eft": split.eft, "held_out": split.held_out}

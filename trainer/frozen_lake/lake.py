@@ -1,4 +1,4 @@
-"""The lake: gymnasium's Frozen Lake on a declared map, its best policy, and two declared trajectories.
+"""The lake: gymnasium's Frozen Lake on a map file, its best policy, and the two trajectories of the file.
 
 Shapes: S states (row * columns + column), A = 4 actions (left, down, right, up).
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import torch
+from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from torch import Tensor
 
 from console.errors import InputError
@@ -18,11 +19,11 @@ from trainer.frozen_lake.options import LakeOptions
 MAPS = Path(__file__).parent / "maps"
 ACTIONS = ("left", "down", "right", "up")
 TIE = 1e-6
-"""Actions whose values differ by less are equally good; a move less is worth more than that."""
+"""Actions whose values differ by less are equally good. Saving one move is worth more than that."""
 
 
 class MapFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A map: S start, F frozen, H hole, G goal; the trajectories are moves from S, separated by blanks."""
+    """A map of S start, F frozen, H hole, G goal, and two trajectories: moves from S, separated by blanks."""
 
     rows: tuple[str, ...]
     positive: str
@@ -31,7 +32,7 @@ class MapFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Trajectory:
-    """The states that are acted in and the actions, equally many; the last action ends the game."""
+    """The states of a game and the action in each. The last action ends the game."""
 
     states: tuple[int, ...]
     actions: tuple[int, ...]
@@ -43,16 +44,16 @@ class Lake:
 
     rows: tuple[str, ...]
     moves_SA: Tensor  # noqa: N815
-    """The state that each action is meant to lead to, whether the ice slips or not."""
+    """The state that each action aims at, even if the ice may slip."""
     chances_SAS: Tensor  # noqa: N815
     rewards_SA: Tensor  # noqa: N815
-    """The expected reward of an action: the chance that it leads to the goal."""
+    """The expected reward of an action: its chance of reaching the goal."""
     values_SA: Tensor  # noqa: N815
-    """What an action is worth when the best ones follow."""
+    """The value of an action if the best actions follow."""
     target_SA: Tensor  # noqa: N815
-    """The best policy; where nobody acts, all actions alike."""
+    """The best policy. In holes and the goal it is uniform."""
     acts_S: Tensor  # noqa: N815
-    """True where the game goes on."""
+    """True for the states in which the game continues."""
     positive: Trajectory
     negative: Trajectory
 
@@ -70,10 +71,10 @@ class Lake:
 def open_lake(options: LakeOptions) -> Lake:
     """Return the lake that the options name.
 
-    Raises InputError for a map that is missing or malformed, for a trajectory that leaves the game's rules, and, where
-    the ice does not slip, for a positive one that is not the best or a negative one that is.
+    Raises InputError for a map that is missing or malformed and for a trajectory that breaks the game's rules. If the
+    ice does not slip, it also raises for a positive trajectory that is not a best one or a negative one that is.
     """
-    table, where = _read(options.map)
+    table, source = _read(options.map)
     chances_SAS, rewards_SA = _model(table.rows, options.slippery)
     sure_SAS, _ = _model(table.rows, slippery=False)
     moves_SA = sure_SAS.argmax(2)
@@ -81,18 +82,18 @@ def open_lake(options: LakeOptions) -> Lake:
     values_SA = action_values(chances_SAS, rewards_SA, acts_S, options.discount)
     target_SA = greedy_policy(values_SA, acts_S, options.ties)
     start = "".join(table.rows).index("S")
-    positive, negative = (_walk(text, start, moves_SA, acts_S, where) for text in (table.positive, table.negative))
+    positive, negative = (_walk(text, start, moves_SA, acts_S, source) for text in (table.positive, table.negative))
     if not options.slippery:
         best_SA = greedy_policy(values_SA, acts_S, "split")
         if not _follows(positive, best_SA):
-            raise InputError(f"{where}: the positive trajectory is not a best one")
+            raise InputError(f"{source}: the positive trajectory is not a best one")
         if _follows(negative, best_SA):
-            raise InputError(f"{where}: the negative trajectory is as good as the positive one")
+            raise InputError(f"{source}: the negative trajectory is as good as the positive one")
     return Lake(table.rows, moves_SA, chances_SAS, rewards_SA, values_SA, target_SA, acts_S, positive, negative)
 
 
 def action_values(chances_SAS: Tensor, rewards_SA: Tensor, acts_S: Tensor, discount: float) -> Tensor:
-    """Return the best discounted return after each action, by value iteration; 0 where nobody acts (S, A)."""
+    """Return the best discounted return after each action by value iteration, 0 in holes and the goal (S, A)."""
     values_SA = torch.zeros_like(rewards_SA)
     while True:
         best_S = torch.where(acts_S, values_SA.amax(1), 0)
@@ -103,7 +104,7 @@ def action_values(chances_SAS: Tensor, rewards_SA: Tensor, acts_S: Tensor, disco
 
 
 def greedy_policy(values_SA: Tensor, acts_S: Tensor, ties: str) -> Tensor:
-    """Return the policy that takes the best actions: each of several alike (`split`), or the first of them."""
+    """Return the policy that takes the best action, or several equally often (`split`), or the first of several."""
     best_SA = (values_SA >= values_SA.amax(1, keepdim=True) - TIE).to(values_SA.dtype)
     if ties == "first":
         first_SA = (best_SA.cumsum(1) == 1) & (best_SA == 1)
@@ -130,9 +131,7 @@ def _read(name: str) -> tuple[MapFile, str]:
 
 
 def _model(rows: tuple[str, ...], slippery: bool) -> tuple[Tensor, Tensor]:
-    """Return the chance of each next state (S, A, S) and the expected reward (S, A), as gymnasium has them."""
-    from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
-
+    """Return gymnasium's chance of each next state (S, A, S) and expected reward (S, A)."""
     model = FrozenLakeEnv(desc=list(rows), is_slippery=slippery).P
     chances_SAS = torch.zeros(len(model), len(ACTIONS), len(model), dtype=torch.float64)
     rewards_SA = torch.zeros(len(model), len(ACTIONS), dtype=torch.float64)
@@ -144,16 +143,16 @@ def _model(rows: tuple[str, ...], slippery: bool) -> tuple[Tensor, Tensor]:
     return chances_SAS, rewards_SA
 
 
-def _walk(text: str, start: int, moves_SA: Tensor, acts_S: Tensor, where: str) -> Trajectory:
+def _walk(text: str, start: int, moves_SA: Tensor, acts_S: Tensor, source: str) -> Trajectory:
     if not text.split() or not set(text.split()) <= set(ACTIONS):
-        raise InputError(f"{where}: '{text}' is not a way; the moves are {', '.join(ACTIONS)}")
+        raise InputError(f"{source}: '{text}' is not a way; the moves are {', '.join(ACTIONS)}")
     states, actions = [start], [ACTIONS.index(word) for word in text.split()]
     for action in actions:
         if not acts_S[states[-1]]:
-            raise InputError(f"{where}: '{text}' goes on after the game's end in state {states[-1]}")
+            raise InputError(f"{source}: '{text}' goes on after the game's end in state {states[-1]}")
         states.append(int(moves_SA[states[-1], action]))
     if acts_S[states[-1]]:
-        raise InputError(f"{where}: '{text}' stops in state {states[-1]}, before the game's end")
+        raise InputError(f"{source}: '{text}' stops in state {states[-1]}, before the game's end")
     return Trajectory(tuple(states[:-1]), tuple(actions))
 
 

@@ -1,7 +1,7 @@
-"""What each method minimises, for one trajectory or two; one number a seed.
+"""The losses of the methods on one trajectory or two, one number per seed.
 
-Shapes: K seeds, S states, A actions, N moves of a trajectory, D numbers that code a state. IFT's propagation is that of
-`trainer.ift.propagation`, PPO's arithmetic that of `trainer.ppo.losses`.
+Shapes: K seeds, S states, A actions, N moves of a trajectory, D numbers that encode a state. IFT's propagation is that
+of `trainer.ift.propagation`, PPO's arithmetic that of `trainer.ppo.losses`.
 """
 
 import torch
@@ -22,9 +22,9 @@ def move_logprobs(logits_KSA: Tensor, trajectory: Trajectory) -> Tensor:
 
 
 def target_loss(logits_KSA: Tensor, target_SA: Tensor, acts_S: Tensor) -> Tensor:
-    """Return the cross-entropy with the best policy, meaned over the states that are acted in (K,).
+    """Return the cross-entropy with the best policy, averaged over the states in which the game continues (K,).
 
-    What it trains is the paper's optimal parameterised policy (section 5.3).
+    It trains the paper's optimal parameterised policy (section 5.3).
     """
     crossed_KS = -(target_SA.float() * logits_KSA.log_softmax(-1)).sum(-1)
     return crossed_KS[:, acts_S].mean(1)
@@ -48,7 +48,7 @@ def dpo_loss(logits_KSA: Tensor, reference_KSA: Tensor, lake: Lake, beta: float)
 
 
 def orpo_loss(logits_KSA: Tensor, lake: Lake, weight: float) -> Tensor:
-    """Return SFT's loss - weight log sigmoid(log odds ratio) (K,); odds are p / (1 - p) of p = exp(mean log pi).
+    """Return SFT's loss - weight log sigmoid(log odds ratio) (K,). The odds are p / (1 - p) of p = exp(mean log pi).
 
     The source is Hong et al., 2024 (arXiv 2403.07691), equations 6 and 7.
     """
@@ -57,10 +57,11 @@ def orpo_loss(logits_KSA: Tensor, lake: Lake, weight: float) -> Tensor:
 
 
 def ift_loss(policies: Networks, lake: Lake, options: LakeOptions) -> Tensor:
-    """Return the loss of Intuitive Fine-Tuning on the positive trajectory (arXiv 2405.11870), the seeds' mean (K,).
+    """Return the loss of Intuitive Fine-Tuning on the positive trajectory (arXiv 2405.11870), averaged over seeds (K,).
 
-    The policy sees each state mixed with the one that its own greedy move would have led to (equation 17); the moves'
-    losses are propagated along the trajectory. The mean stands once for each seed, so that its sum is the seeds' sum.
+    The policy sees each state mixed with the one that its own greedy move would have reached (equation 17), and the
+    losses of the moves are propagated along the trajectory. The mean is repeated once per seed, so that the sum over
+    seeds is right.
     """
     losses_KN = -_fused_logprobs(policies, lake, options.ift_lambda)
     every_KN = torch.ones_like(losses_KN, dtype=torch.bool)
@@ -69,9 +70,9 @@ def ift_loss(policies: Networks, lake: Lake, options: LakeOptions) -> Tensor:
 
 
 def fused_codes(codes_KSD: Tensor, logits_KSA: Tensor, lake: Lake, mix: float) -> Tensor:
-    """Return (1 - mix) code of s_n + mix code of where the greedy move from s_{n-1} leads (K, N, D); the first is s_0.
+    """Return (1 - mix) code of s_n + mix code of the state that the greedy move from s_{n-1} reaches (K, N, D).
 
-    Nothing has a gradient, as in the released code, which reads a frozen copy of the embeddings.
+    The first is s_0. Nothing has a gradient, as in the released code, which reads a frozen copy of the embeddings.
     """
     states = torch.tensor(lake.positive.states)
     greedy_KN = logits_KSA[:, states[:-1]].argmax(-1)

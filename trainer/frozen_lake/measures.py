@@ -1,6 +1,6 @@
-"""How close a trained policy is to the target's, a number a seed, and what the seeds come to.
+"""Measures of how close a trained policy is to the target, one number per seed, and tests of the paper's order.
 
-Shapes: K seeds, S states, A actions; a policy may have further dimensions before these.
+Shapes: K seeds, S states, A actions. A policy may have further dimensions before these.
 """
 
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from torch import Tensor
 from judges.intervals.mean import Mean, mean_of
 from trainer.frozen_lake.lake import Lake
 from trainer.frozen_lake.losses import move_logprobs
-from trainer.frozen_lake.train import Trained
+from trainer.frozen_lake.train import TrainedPolicies
 
-Measured = dict[str, dict[str, list[float]]]
-"""By method and measure, a value a seed."""
+MeasuresByMethod = dict[str, dict[str, list[float]]]
+"""One value per seed, by method and measure."""
 MEASURES = ("mse_all", "mse_visited", "p_optimal", "visits_distance")
 PAPER = (("DPO", "IFT"), ("IFT", "ORPO"), ("IFT", "SFT"))
-"""What the paper says is closer to the optimum, and what is further (section 5.3)."""
+"""Pairs of methods: the paper says that the first is closer to the optimum than the second (section 5.3)."""
 
 
 @dataclass(frozen=True)
-class Claim:
-    """That one method is closer to the target than another, and what the seeds say."""
+class PaperClaim:
+    """The claim that one method is closer to the target than another, and its test over the seeds."""
 
     closer: str
     further: str
     difference: Mean
-    """Of the further one's error - the closer one's, paired by seed: above 0 where the claim holds."""
+    """The error of `further` minus that of `closer`, paired by seed. It is above 0 if the claim holds."""
     holds: bool | None
-    """None where the interval has 0 in it, or where there is none."""
+    """None if the interval contains 0, or if there is none."""
 
 
 def policy_error(policy_KSA: Tensor, target_KSA: Tensor, counted_S: Tensor) -> Tensor:
@@ -39,20 +39,20 @@ def policy_error(policy_KSA: Tensor, target_KSA: Tensor, counted_S: Tensor) -> T
     return squared_KSA[..., counted_S, :].mean((-2, -1))
 
 
-def target_error(trained: Trained) -> float:
-    """Return the mean squared error of the trained target against the best policy itself, over the seeds' mean."""
+def target_error(trained: TrainedPolicies) -> float:
+    """Return the mean squared error of the trained target against the best policy, averaged over the seeds."""
     return float(policy_error(trained.target_KSA, trained.lake.target_SA, trained.lake.acts_S).mean())
 
 
 def visited_states(lake: Lake) -> Tensor:
-    """Return True for the states that the positive trajectory acts in (S,)."""
+    """Return True for the states of the positive trajectory (S,)."""
     visited_S = torch.zeros_like(lake.acts_S)
     visited_S[list(lake.positive.states)] = True
     return visited_S
 
 
 def visits(policy_KSA: Tensor, lake: Lake, horizon: int) -> Tensor:
-    """Return the share of its moves that a policy makes in each state, over games of at most `horizon` moves (K, S).
+    """Return the share of a policy's moves in each state, over games of at most `horizon` moves (K, S).
 
     It is computed from the lake's model, not sampled: the explored grid of the paper's section 5.3.
     """
@@ -67,10 +67,10 @@ def visits(policy_KSA: Tensor, lake: Lake, horizon: int) -> Tensor:
     return expected_KS / expected_KS.sum(1, keepdim=True)
 
 
-def measure(trained: Trained, horizon: int, *, terminals: bool) -> Measured:
-    """Return each method's measures, a value a seed, by the names in MEASURES.
+def measure(trained: TrainedPolicies, horizon: int, *, terminals: bool) -> MeasuresByMethod:
+    """Return each method's measures by the names in MEASURES, one value per seed.
 
-    The distance of the visits is the total variation: half of the sum of absolute differences, from 0 to 1.
+    The distance of the visits is the total variation, half the sum of absolute differences, from 0 to 1.
     """
     lake, target_KSA = trained.lake, trained.target_KSA
     counted_S = torch.ones_like(lake.acts_S) if terminals else lake.acts_S
@@ -89,19 +89,19 @@ def measure(trained: Trained, horizon: int, *, terminals: bool) -> Measured:
     return measured
 
 
-def claims(errors: dict[str, list[float]]) -> list[Claim]:
-    """Return what one error a seed of each method says about the paper's order."""
+def claims(errors: dict[str, list[float]]) -> list[PaperClaim]:
+    """Return the paper's claims, tested on one error per seed of each method."""
     return [_claim(closer, further, errors) for closer, further in PAPER]
 
 
 def order(errors: dict[str, list[float]]) -> str:
-    """Return the methods from the closest on, as `DPO < IFT = SFT`; = where neighbours do not differ significantly."""
+    """Return the methods from the closest on, as `DPO < IFT = SFT`. An = joins neighbours without a significant gap."""
     methods = sorted(errors, key=lambda method: sum(errors[method]))
     signs = ["<" if _claim(*pair, errors).holds else "=" for pair in pairwise(methods)]
     return methods[0] + "".join(f" {sign} {method}" for sign, method in zip(signs, methods[1:], strict=True))
 
 
-def _claim(closer: str, further: str, errors: dict[str, list[float]]) -> Claim:
+def _claim(closer: str, further: str, errors: dict[str, list[float]]) -> PaperClaim:
     difference = mean_of([far - near for near, far in zip(errors[closer], errors[further], strict=True)])
     decided = difference.half is not None and abs(difference.value) > difference.half
-    return Claim(closer, further, difference, difference.value > 0 if decided else None)
+    return PaperClaim(closer, further, difference, difference.value > 0 if decided else None)

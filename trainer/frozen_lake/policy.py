@@ -1,7 +1,7 @@
-"""Two-layer networks, one for each seed, side by side in batched tensors, so that all seeds train at once.
+"""Two-layer networks, one per seed, in batched tensors, so that all seeds train at once.
 
-Shapes: K seeds, S states, D numbers that code a state, H hidden, O outputs, N any number of codes. A loss is summed
-over the seeds, so that each network has the gradient it would have alone.
+Shapes: K seeds, S states, D numbers that encode a state, H hidden, O outputs, N any number of codes. A loss is summed
+over the seeds, so that each network gets the gradient it would have alone.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from trainer.frozen_lake.options import LakeOptions
 
 
 class Networks(nn.Module):
-    """K networks code -> hidden -> outputs; with embeddings the codes are weights too."""
+    """K networks code -> hidden -> outputs. Embeddings are codes that are learned too."""
 
     def __init__(self, codes_KSD: Tensor, layers: Sequence[Tensor], *, activation: str, learn_codes: bool) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Networks(nn.Module):
         self.activation = torch.tanh if activation == "tanh" else torch.relu
 
     def forward(self, codes_KND: Tensor) -> Tensor:
-        """Return the outputs on any codes (K, N, O)."""
+        """Return the outputs for N codes per network (K, N, O)."""
         hidden_KNH = self.activation(torch.baddbmm(self.b1_K1H, codes_KND, self.w1_KDH))
         return torch.baddbmm(self.b2_K1O, hidden_KNH, self.w2_KHO)
 
@@ -35,17 +35,17 @@ class Networks(nn.Module):
 
 
 def new_policies(lake: Lake, options: LakeOptions, seeds: Sequence[int]) -> Networks:
-    """Return a policy for each seed; its outputs are the actions' logits."""
+    """Return one policy per seed, whose outputs are the logits of the actions."""
     return _networks(lake, options, seeds, "policy", len(ACTIONS))
 
 
 def new_values(lake: Lake, options: LakeOptions, seeds: Sequence[int]) -> Networks:
-    """Return PPO's value networks; the output is what a state is worth."""
+    """Return PPO's value networks, whose output is the value of a state."""
     return _networks(lake, options, seeds, "value", 1)
 
 
 def generator_of(seed: int, part: str) -> torch.Generator:
-    """Return the source of a seed's random numbers for one part of the work, whatever other seeds there are."""
+    """Return the random generator of a seed for one part of the work. It does not depend on the other seeds."""
     return torch.Generator().manual_seed(derived_seed("frozen lake", seed, part))
 
 
@@ -56,14 +56,16 @@ def _networks(lake: Lake, options: LakeOptions, seeds: Sequence[int], part: str,
     for n_in, n_out in ((codes_KSD.shape[2], options.hidden), (options.hidden, n_outputs)):
         bound = options.init_scale / n_in**0.5  # that of torch.nn.Linear
         for shape in ((n_in, n_out), (1, n_out)):
-            layers.append(torch.stack([bound * (2 * torch.rand(shape, generator=one) - 1) for one in generators]))
+            draws = [2 * torch.rand(shape, generator=generator) - 1 for generator in generators]
+            layers.append(torch.stack([bound * draw for draw in draws]))
     return Networks(codes_KSD, layers, activation=options.activation, learn_codes=options.coding == "embedding")
 
 
 def _codes(lake: Lake, options: LakeOptions, generators: Sequence[torch.Generator]) -> Tensor:
     n_states, n_columns = len(lake.acts_S), len(lake.rows[0])
     if options.coding == "embedding":
-        return torch.stack([torch.randn(n_states, options.embedding_width, generator=one) for one in generators])
+        shape = (n_states, options.embedding_width)
+        return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
     codes_SD = torch.eye(n_states)
     if options.coding == "coordinates":
         places = torch.arange(n_states)

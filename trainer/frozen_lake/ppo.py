@@ -1,7 +1,7 @@
 """PPO on the lake (Schulman et al., 2017): episodes from the start, the goal's reward of 1, generalised advantages.
 
-Shapes: K seeds, E episodes of each, B = K * E, T moves of an episode, S states, A actions. There is no reference and no
-price for leaving it: the reward is the lake's own. An episode that is cut off counts as one that ended there.
+Shapes: K seeds, E episodes per seed, B = K * E, T moves of an episode, S states, A actions. There is no reference model
+and no KL penalty: the reward is the lake's own. An episode that is cut off counts as one that ended there.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from trainer.ppo.losses import gae, masked_mean, policy_loss, value_loss, whiten
 
 @dataclass(frozen=True)
 class Episodes:
-    """What was played; beyond an episode's end the mask is False and nothing counts."""
+    """Played episodes. After the end of an episode the mask is False and nothing counts."""
 
     states_KET: Tensor  # noqa: N815
     actions_KET: Tensor  # noqa: N815
@@ -27,8 +27,8 @@ class Episodes:
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """Episodes, with what the networks that played them thought of each move."""
+class Experience:
+    """Episodes with the log-probabilities, values and advantages of each move at the time of play."""
 
     episodes: Episodes
     logprobs_KET: Tensor  # noqa: N815
@@ -42,7 +42,7 @@ def play(lake: Lake, policy_KSA: Tensor, generators: Sequence[torch.Generator], 
     ladder_KSA, outcomes_SAS = policy_KSA.cumsum(-1), lake.chances_SAS.float().cumsum(-1)
     seeds_K1 = torch.arange(len(policy_KSA))[:, None]
     states_KE = torch.full((len(policy_KSA), n), lake.start)
-    draws_KTE2 = torch.stack([torch.rand(horizon, n, 2, generator=one) for one in generators])
+    draws_KTE2 = torch.stack([torch.rand(horizon, n, 2, generator=generator) for generator in generators])
     steps = []
     for t in range(horizon):
         alive_KE = lake.acts_S[states_KE]
@@ -59,44 +59,45 @@ def play(lake: Lake, policy_KSA: Tensor, generators: Sequence[torch.Generator], 
 def ppo_loss(
     policies: Networks, values: Networks, lake: Lake, options: LakeOptions, seeds: Sequence[int]
 ) -> Callable[[], Tensor]:
-    """Return the loss of one optimiser step (K,); every `ppo_epochs` calls new episodes are played."""
+    """Return a function that returns the loss of the next step (K,). Every `ppo_epochs` calls it plays new episodes."""
     generators = [generator_of(seed, "episodes") for seed in seeds]
     n_calls = 0
-    lesson: Lesson
+    experience: Experience
 
     def loss() -> Tensor:
-        nonlocal n_calls, lesson
+        nonlocal n_calls, experience
         if n_calls % options.ppo_epochs == 0:
-            lesson = _lesson(policies, values, lake, options, generators)
+            experience = _experience(policies, values, lake, options, generators)
         n_calls += 1
-        return _loss(policies, values, lesson, options)
+        return _loss(policies, values, experience, options)
 
     return loss
 
 
 @torch.no_grad()
-def _lesson(
+def _experience(
     policies: Networks, values: Networks, lake: Lake, options: LakeOptions, generators: Sequence[torch.Generator]
-) -> Lesson:
+) -> Experience:
     logprobs_KSA = policies.everywhere().log_softmax(-1)
     episodes = play(lake, logprobs_KSA.exp(), generators, options.ppo_episodes, options.horizon)
     logprobs_KET, values_KET = _of_moves(logprobs_KSA, episodes), _of_states(values.everywhere(), episodes)
     flat = [part.flatten(0, 1) for part in (episodes.rewards_KET, values_KET, episodes.mask_KET)]
-    found = gae(flat[0], flat[1], flat[2], options.discount, options.gae_lambda)
-    advantages_KET, returns_KET = (part_BT.view_as(values_KET) for part_BT in found)
-    return Lesson(episodes, logprobs_KET, values_KET, _by_seed(whiten)(advantages_KET, episodes.mask_KET), returns_KET)
+    estimates = gae(flat[0], flat[1], flat[2], options.discount, options.gae_lambda)
+    advantages_KET, returns_KET = (estimate_BT.view_as(values_KET) for estimate_BT in estimates)
+    advantages_KET = _by_seed(whiten)(advantages_KET, episodes.mask_KET)
+    return Experience(episodes, logprobs_KET, values_KET, advantages_KET, returns_KET)
 
 
-def _loss(policies: Networks, values: Networks, lesson: Lesson, options: LakeOptions) -> Tensor:
-    logprobs_KET = _of_moves(policies.everywhere().log_softmax(-1), lesson.episodes)
-    values_KET = _of_states(values.everywhere(), lesson.episodes)
-    moves_KET, _ = policy_loss(logprobs_KET, lesson.logprobs_KET, lesson.advantages_KET, options.ppo_clip)
-    states_KET = value_loss(values_KET, lesson.values_KET, lesson.returns_KET, options.ppo_clip)
-    return _by_seed(masked_mean)(moves_KET + options.ppo_value_weight * states_KET, lesson.episodes.mask_KET)
+def _loss(policies: Networks, values: Networks, experience: Experience, options: LakeOptions) -> Tensor:
+    logprobs_KET = _of_moves(policies.everywhere().log_softmax(-1), experience.episodes)
+    values_KET = _of_states(values.everywhere(), experience.episodes)
+    moves_KET, _ = policy_loss(logprobs_KET, experience.logprobs_KET, experience.advantages_KET, options.ppo_clip)
+    states_KET = value_loss(values_KET, experience.values_KET, experience.returns_KET, options.ppo_clip)
+    return _by_seed(masked_mean)(moves_KET + options.ppo_value_weight * states_KET, experience.episodes.mask_KET)
 
 
 def _by_seed(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Return a function of one seed's tensors as one of all seeds', which never mix."""
+    """Return a function of one seed's tensors as a function of all seeds' tensors, which never mix."""
     mapped: Callable[..., Tensor] = torch.vmap(function)
     return mapped
 
@@ -114,5 +115,5 @@ def _seeds(values: Tensor) -> Tensor:
 
 
 def _draw(ladder: Tensor, draws: Tensor) -> Tensor:
-    """Return which step of each cumulative distribution a number in [0, 1) falls on."""
+    """Return the outcome that each draw from [0, 1) selects in its cumulative distribution."""
     return (draws[..., None] * ladder[..., -1:] >= ladder).sum(-1).clamp(max=ladder.shape[-1] - 1)

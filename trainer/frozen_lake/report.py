@@ -1,18 +1,23 @@
-"""The comparison as tables and as JSON, and the sweep over what the paper leaves open."""
+"""The comparison as tables and as JSON, and the sweep over the choices that the paper leaves open."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from console.table import Cell
 from judges.intervals.mean import mean_of
 from trainer.frozen_lake.lake import open_lake
-from trainer.frozen_lake.measures import MEASURES, Claim, Measured, claims, measure, order, target_error
+from trainer.frozen_lake.measures import (
+    MEASURES,
+    MeasuresByMethod,
+    PaperClaim,
+    claims,
+    measure,
+    order,
+    target_error,
+)
 from trainer.frozen_lake.options import PAPER_METHODS, LakeOptions
-from trainer.frozen_lake.train import Trained, train_all
-
-if TYPE_CHECKING:
-    from trainer.frozen_lake.train import Advance
+from trainer.frozen_lake.train import Advance, TrainedPolicies, train_all
 
 TITLES = {
     "mse_all": "MSE, all states",
@@ -58,36 +63,36 @@ CHOICES: dict[str, dict[str, Any]] = {
     "IFT's weights held": {"ift_detach": True},
     "map pit, 20 steps": {"map": "pit", "steps": 20},
 }
-"""The sweep: what is changed from the options that were given."""
+"""The choices of the sweep: the settings that each changes."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one comparison measured, and with which options."""
+    """The measures of one comparison, with its options."""
 
     choice: str
     options: LakeOptions
-    measured: Measured
+    measured: MeasuresByMethod
     target_mse: float
-    """Of the trained target against the best policy itself."""
+    """The error of the trained target against the best policy."""
 
 
-def outcome_of(choice: str, trained: Trained, options: LakeOptions) -> Outcome:
-    """Return the measures of what was trained with the options."""
+def outcome_of(choice: str, trained: TrainedPolicies, options: LakeOptions) -> Outcome:
+    """Return the measures of the policies that were trained with the options."""
     measured = measure(trained, options.horizon, terminals=options.terminals)
     return Outcome(choice, options, measured, target_error(trained))
 
 
-def method_rows(measured: Measured) -> list[dict[str, Cell]]:
-    """Return one table row a method: means over the seeds with 95% intervals."""
+def method_rows(measured: MeasuresByMethod) -> list[dict[str, Cell]]:
+    """Return one table row per method: means over the seeds with 95% intervals."""
     return [
         {"method": method, **{title: _text(name, values[name]) for name, title in TITLES.items()}}
         for method, values in measured.items()
     ]
 
 
-def claim_rows(measured: Measured) -> list[dict[str, Cell]]:
-    """Return one table row for each statement of the paper and each of the errors that it may be read by."""
+def claim_rows(measured: MeasuresByMethod) -> list[dict[str, Cell]]:
+    """Return one table row per claim of the paper and error that it may refer to."""
     return [
         {
             "the paper": f"{claim.closer} closer than {claim.further}",
@@ -101,7 +106,7 @@ def claim_rows(measured: Measured) -> list[dict[str, Cell]]:
 
 
 def as_plain(outcome: Outcome, seeds: Sequence[int]) -> dict[str, Any]:
-    """Return everything that the tables say, and the value of each seed, as plain data."""
+    """Return all that the tables show, and the value of each seed, as plain data."""
     measured = outcome.measured
     return {
         "choice": outcome.choice,
@@ -117,10 +122,10 @@ def as_plain(outcome: Outcome, seeds: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def sweep(options: LakeOptions, seeds: Sequence[int], advance: "Advance") -> Iterator[Outcome]:
-    """Yield what each choice comes to.
+def sweep(options: LakeOptions, seeds: Sequence[int], advance: Advance) -> Iterator[Outcome]:
+    """Yield the outcome of each choice.
 
-    PPO is left out: the paper's order does not have it, and it takes as long as two of the others.
+    PPO is left out, because the paper does not rank it and it takes as long as two other methods.
     """
     for choice, changes in CHOICES.items():
         changed = replace(options, **changes)
@@ -129,26 +134,26 @@ def sweep(options: LakeOptions, seeds: Sequence[int], advance: "Advance") -> Ite
 
 
 def error_rows(outcomes: Sequence[Outcome]) -> list[dict[str, Cell]]:
-    """Return one table row a choice: the order by all states, and each method's error there."""
+    """Return one table row per choice: the order by all states, and each method's error there."""
     return [
         {
-            "choice": one.choice,
-            "order, all states": order(_errors(one.measured, "mse_all")),
-            **{method: f"{mean_of(one.measured[method]['mse_all']).value:.3f}" for method in sorted(PAPER_METHODS)},
+            "choice": outcome.choice,
+            "order, all states": order(_errors(outcome.measured, "mse_all")),
+            **{method: f"{mean_of(outcome.measured[method]['mse_all']).value:.3f}" for method in sorted(PAPER_METHODS)},
         }
-        for one in outcomes
+        for outcome in outcomes
     ]
 
 
 def verdict_rows(outcomes: Sequence[Outcome]) -> list[dict[str, Cell]]:
-    """Return one table row a choice: the order by visited states, and which statements of the paper hold by all."""
+    """Return one table row per choice: the order by visited states, and which claims hold by all states."""
     return [
         {
-            "choice": one.choice,
-            "order, visited": order(_errors(one.measured, "mse_visited")),
-            **{_title(claim): VERDICTS[claim.holds] for claim in claims(_errors(one.measured, "mse_all"))},
+            "choice": outcome.choice,
+            "order, visited": order(_errors(outcome.measured, "mse_visited")),
+            **{_title(claim): VERDICTS[claim.holds] for claim in claims(_errors(outcome.measured, "mse_all"))},
         }
-        for one in outcomes
+        for outcome in outcomes
     ]
 
 
@@ -158,9 +163,9 @@ def _text(name: str, values: Sequence[float]) -> str:
     return mean_of(values).text(4, tiny=True)
 
 
-def _title(claim: Claim) -> str:
+def _title(claim: PaperClaim) -> str:
     return f"{claim.closer}<{claim.further}"
 
 
-def _errors(measured: Measured, name: str) -> dict[str, list[float]]:
+def _errors(measured: MeasuresByMethod, name: str) -> dict[str, list[float]]:
     return {method: values[name] for method, values in measured.items()}

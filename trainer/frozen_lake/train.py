@@ -1,6 +1,6 @@
-"""Trains every method from the same first weights, one network a seed, and keeps the policies on the way.
+"""Trains every method from the same initial weights, one network per seed, and records the policies on the way.
 
-Shapes: P points of the training at which the policies are kept, K seeds, S states, A actions.
+Shapes: P points of the training at which policies are recorded, K seeds, S states, A actions.
 """
 
 import copy
@@ -23,13 +23,13 @@ Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Trained:
-    """The target's policies and each method's."""
+class TrainedPolicies:
+    """The policies of the target and of each method."""
 
     lake: Lake
     seeds: tuple[int, ...]
     steps_P: tuple[int, ...]  # noqa: N815
-    """After how many steps the policies were kept; the last are the final ones."""
+    """The steps after which the policies were recorded. The last policies are the final ones."""
     target_KSA: Tensor  # noqa: N815
     policies_PKSA: dict[str, Tensor]  # noqa: N815
     """By method."""
@@ -41,16 +41,18 @@ def train_all(
     seeds: Sequence[int],
     methods: Sequence[str] = METHODS,
     advance: Advance = lambda _: None,
-) -> Trained:
-    """Return what the target and each method end with, from the same first weights of each seed.
+) -> TrainedPolicies:
+    """Train the target and each method from the same initial weights per seed, and return their policies.
 
-    `advance` is called with 1 for each trained set of networks (`n_trainings`). Raises TrainingError where weights are
-    not numbers any more.
+    `advance` is called with 1 per trained set of networks (`n_trainings`). Raises TrainingError if weights are not
+    numbers any more.
     """
     first = new_policies(lake, options, seeds)
     target = copy.deepcopy(first)
-    until_reached = replace(options, optimiser="rmsprop", learning_rate=TARGET_RATE, steps=options.target_steps)
-    kept = _fit("target", target, lambda: target_loss(target.everywhere(), lake.target_SA, lake.acts_S), until_reached)
+    until_close = replace(options, optimiser="rmsprop", learning_rate=TARGET_RATE, steps=options.target_steps)
+    target_PKSA = _fit(
+        "target", target, lambda: target_loss(target.everywhere(), lake.target_SA, lake.acts_S), until_close
+    )
     advance(1)
     after_sft = copy.deepcopy(first)
     sft_PKSA = _fit("SFT", after_sft, lambda: sft_loss(after_sft.everywhere(), lake.positive), options)
@@ -64,11 +66,11 @@ def train_all(
             continue
         policies_PKSA[method] = _train(method, copy.deepcopy(start), reference, lake, options, seeds)
         advance(1)
-    return Trained(lake, tuple(seeds), tuple(_points(options.steps)), kept[-1], policies_PKSA)
+    return TrainedPolicies(lake, tuple(seeds), tuple(_points(options.steps)), target_PKSA[-1], policies_PKSA)
 
 
 def n_trainings(options: LakeOptions, methods: Sequence[str] = METHODS) -> int:
-    """Return how many sets of networks `train_all` trains: the target's, SFT's, and those of the other methods."""
+    """Return the number of networks that `train_all` trains per seed: target, SFT, and the other methods."""
     return 2 + len([method for method in methods if method != "SFT" or options.start == "sft"])
 
 
@@ -89,13 +91,13 @@ def _train(
 
 
 def _fit(name: str, policies: Networks, loss: Callable[[], Tensor], options: LakeOptions, *others: Networks) -> Tensor:
-    """Train `policies`, and `others` with them, and return the policies at each point (P, K, S, A)."""
+    """Train `policies` and `others` together, and return the policies at each point (P, K, S, A)."""
     weights = [weight for part in (policies, *others) for weight in part.parameters() if weight.requires_grad]
     optimiser = _optimiser(weights, options)
-    points, kept = set(_points(options.steps)), []
+    points, policies_PKSA = set(_points(options.steps)), []
     for step in range(options.steps + 1):
         if step in points:
-            kept.append(policies.everywhere().detach().softmax(-1))
+            policies_PKSA.append(policies.everywhere().detach().softmax(-1))
         if step == options.steps:
             break
         optimiser.zero_grad()
@@ -103,8 +105,8 @@ def _fit(name: str, policies: Networks, loss: Callable[[], Tensor], options: Lak
         losses_K.sum().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     if not all(torch.isfinite(weight).all() for weight in weights):
-        raise TrainingError(f"{name}: the weights are not numbers any more; try a lower learning rate")
-    return torch.stack(kept)
+        raise TrainingError(f"{name}: the weights are no longer numbers; try a lower learning rate")
+    return torch.stack(policies_PKSA)
 
 
 def _optimiser(weights: list[torch.nn.Parameter], options: LakeOptions) -> torch.optim.Optimizer:

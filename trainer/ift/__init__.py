@@ -1,5 +1,1 @@
-"""Intuitive fine-tuning (arXiv 2405.11870): SFT on inputs that are partly the model's own, each token weighed."""
-
-from trainer.ift.propagation import Propagated, Variant, propagate
-
-__all__ = ["Propagated", "Variant", "propagate"]
+"""Intuitive fine-tuning (arXiv 2405.11870): SFT with the model's own predictions in its inputs, and weighed tokens."""

@@ -1,4 +1,4 @@
-"""Intuitive fine-tuning on conversations: SFT that learns from where the model itself would go (arXiv 2405.11870).
+"""Intuitive fine-tuning on conversations: SFT on inputs with the model's own predictions (arXiv 2405.11870).
 
 python -m trainer.ift chats.jsonl --model smollm2 --out runs/ift/model
 python -m trainer.ift chats.jsonl --model iter1 --turns all --average answers --optimizer rmsprop --out runs/ift/model
@@ -6,8 +6,8 @@ python -m trainer.ift chats.jsonl --lambda-noise normal --decay 0.9 --variant al
 accelerate launch --config_file recipes/accelerate_fsdp.yaml -m trainer.ift chats.jsonl --model M --out runs/ift/model
 
 FILE has conversations: `messages`, `prompt` and `completion`, Alpaca's `instruction` and `output`, CSV, Parquet, .gz of
-these, or a hub data set. A part --max-lambda of each answer token's embedding is that of the model's own prediction of
-it, and each token's loss counts for those after it as well (--decay). Without the two, it is trainer.sft.
+these, or a hub data set. A share --max-lambda of each answer token's embedding comes from the model's own prediction,
+and a token's weight also grows with the losses after it (--decay). Without the two, it is trainer.sft.
 """
 
 from dataclasses import dataclass, field
@@ -36,13 +36,13 @@ class Config(TrainFlags):
 
 @one_voice()
 def main(config: Config) -> None:
-    """Read, train, save and print what happened."""
+    """Read, train, save and print the report."""
     check_ift(config.training)
     train_on_chats(config, config.out, config.training, _train)
 
 
 def _train(*args: Any) -> Trained:
-    from trainer.ift.trainer import train_ift  # imports torch
+    from trainer.ift.trainer import train_ift
 
     return train_ift(*args)
 

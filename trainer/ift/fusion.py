@@ -1,8 +1,8 @@
-"""Puts a part of the model's own prediction of a token into that token's embedding (arXiv 2405.11870, Eq. 17).
+"""Mixes the model's own prediction of a token into that token's embedding (arXiv 2405.11870, Eq. 17).
 
-    e_t = (1 - lambda) E(s_t) + lambda E(argmax p(. | s_1 .. s_{t-1}))    where t is a target; E(s_t) elsewhere
+    e_t = (1 - lambda) E(s_t) + lambda E(argmax p(. | s_1 .. s_{t-1}))    if t is a target, otherwise E(s_t)
 
-Shapes: B rows of L tokens, D wide; N targets; V tokens of the vocabulary.
+Shapes: B rows, L tokens, D features, N targets, V tokens of the vocabulary.
 """
 
 import functools
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 TOKENS, WORDS = 1024, 32768
-"""Targets and words of the vocabulary whose logits are in memory at once."""
+"""Targets and words of the vocabulary per tile of logits. One tile is in memory at a time."""
 
 
 @dataclass
 class Fusion:
-    """How a model's predictions are made, and where embeddings are looked up."""
+    """The way a model's predictions are made, and the table that embeddings are looked up in."""
 
     prediction: Prediction
     temperature: float
     generator: torch.Generator
-    """Of what is drawn."""
+    """The generator of drawn predictions."""
     table: nn.Module | None = None
-    """A copy of the model's embeddings; None is the model's own."""
+    """A copy of the model's embeddings, or None for the model's own."""
 
     def copy_table(self, model: "PreTrainedModel") -> None:
-        """Take the embeddings as they are now."""
+        """Copy the current embeddings of the model."""
         if self.table is None:
             self.table = deepcopy(model.get_input_embeddings()).requires_grad_(False)
         self.table.load_state_dict(model.get_input_embeddings().state_dict())
 
 
 def add_fusion(model: "PreTrainedModel", fusion: Fusion) -> None:
-    """Give the model's forward an argument `fusion`, the lambda of its inputs; without it nothing changes.
+    """Give the model's forward an argument `fusion`, the lambda of its inputs. Without it nothing changes.
 
-    It needs `input_ids` and `labels`. All is done inside the one forward pass that the training sees, so that wrappers
-    which gather weights or synchronise processes (FSDP, DDP, PEFT) need not know of it.
+    It needs `input_ids` and `labels`. All of it happens inside the one forward pass that the trainer calls, so wrappers
+    that gather weights or synchronise processes (FSDP, DDP, PEFT) need not know of it.
     """
     forward: Callable[..., Any] = model.forward
 
@@ -73,9 +73,10 @@ def fused_embeddings(
     attention_mask: Tensor | None = None,
     **_: Any,
 ) -> Tensor:
-    """Return the embeddings of `input_ids`, fused at the targets, where `labels` is not -100, (B, L, D).
+    """Return the embeddings of `input_ids`, fused at the targets, whose `labels` are not -100, (B, L, D).
 
-    They have no gradient: the authors look them up in a frozen copy of the table. Tied embeddings learn as the head.
+    They have no gradient, because the authors look them up in a frozen copy of the table. Tied embeddings still learn
+    as the output head.
     """
     embed = fusion.table or model.get_input_embeddings()
     true_BLD = embed(input_ids)
@@ -89,15 +90,15 @@ def fused_embeddings(
 
 @torch.no_grad()
 def predictions(hidden_ND: Tensor, model: "PreTrainedModel", fusion: Fusion) -> Tensor:
-    """Return the token that the model predicts after each hidden state, (N,); few logits are in memory at once."""
+    """Return the token that the model predicts after each hidden state, (N,), computed in tiles to save memory."""
     head = model.get_output_embeddings()
-    weight_VD, bias_V = (_whole(one) for one in (head.weight, head.bias))
-    found = [_best(some, weight_VD, bias_V, model.config, fusion) for some in torch.split(hidden_ND, TOKENS)]
-    return torch.cat(found) if found else hidden_ND.new_empty(0, dtype=torch.long)
+    weight_VD, bias_V = _unsharded(head.weight), _unsharded(head.bias)
+    tokens = [_best(tile_ND, weight_VD, bias_V, model.config, fusion) for tile_ND in torch.split(hidden_ND, TOKENS)]
+    return torch.cat(tokens) if tokens else hidden_ND.new_empty(0, dtype=torch.long)
 
 
 def _best(hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, config: Any, fusion: Fusion) -> Tensor:
-    """Return the best token of all tiles of the vocabulary, or the second best, (N,)."""
+    """Return the best or the second best token over all tiles of the vocabulary, (N,)."""
     k = 2 if fusion.prediction == "second" else 1
     values_NK = hidden_ND.new_empty(len(hidden_ND), 0, dtype=torch.float32)
     tokens_NK = hidden_ND.new_empty(len(hidden_ND), 0, dtype=torch.long)
@@ -117,15 +118,16 @@ def _tiles(hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None) -> Itera
 
 
 def _perturbed(logits_NV: Tensor, fusion: Fusion) -> Tensor:
-    """Return logits with noise whose largest is drawn from the softmax (Gumbel), so that tiles can be compared."""
+    """Return logits with Gumbel noise, whose maximum is a draw from the softmax and can be taken tile by tile."""
+    # minus the log of an exponential variable is a Gumbel variable
     noise_NV = torch.empty_like(logits_NV).exponential_(generator=fusion.generator)
     return logits_NV / fusion.temperature - noise_NV.log()
 
 
 def transformed(logits_NV: Tensor, config: "PreTrainedConfig") -> Tensor:
-    """Return logits scaled and capped as the model's own forward does, by the names that transformers' models use.
+    """Return logits scaled and capped as in the model's own forward, by the config names that transformers uses.
 
-    It keeps their order, so that only a draw needs it.
+    Scaling keeps the order of the logits, so only drawn predictions need it.
     """
     text = config.get_text_config()
     for name in ("logit_scale", "output_multiplier", "lm_head_multiplier"):
@@ -136,6 +138,6 @@ def transformed(logits_NV: Tensor, config: "PreTrainedConfig") -> Tensor:
     return logits_NV if cap is None else cap * torch.tanh(logits_NV / cap)
 
 
-def _whole(weight: Any) -> Any:
-    """Return all of a weight that is dealt out over processes."""
+def _unsharded(weight: Any) -> Any:
+    """Return the whole of a weight that is sharded over processes."""
     return weight.full_tensor() if isinstance(weight, DTensor) else weight

@@ -1,4 +1,4 @@
-"""Weighs the losses of an answer's tokens, so that an early token answers for what comes after it.
+"""Weighs the losses of an answer's tokens, so that an early token counts for the losses after it.
 
 With l the loss of a target token, g the decay and N the number of targets in a row, the three variants are
 
@@ -8,39 +8,28 @@ With l the loss of a target token, g the decay and N the number of targets in a 
 
     C_t = l_t + g C_{t+1}
 
-The exponent counts positions, so a gap between two turns of the assistant decays too. Algorithm 1 prints g^(N-t) where
-the authors' program has g^(i-t); this is the latter. A decay of 0 is off: every weight is 1.
+The exponent counts positions, so a gap between two turns of the assistant decays too. Algorithm 1 prints g^(N-t), but
+the authors' program has g^(i-t), and so has this module. A decay of 0 turns propagation off: every weight is 1.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
 
 from console.errors import InputError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Variant = Literal["equation", "algorithm", "released"]
+from trainer.ift.options import Variant, check_propagation
 
 
 @dataclass(frozen=True)
 class Propagated:
-    """The loss of a batch, and what each token counts for in it."""
+    """The loss of a batch and the weight of each token in it."""
 
     loss: Tensor
-    """Mean over the rows that have a target, (); a row's is the sum of weight times loss, `released` over its N."""
+    """Mean over the rows that have a target, (). A row's loss is its sum of weight times loss, over N in `released`."""
     weights_BT: Tensor  # noqa: N815
-    """0 where there is no target; attached to the losses unless detached."""
-
-
-def check_propagation(decay: float, variant: str) -> None:
-    """Raise InputError where the decay is not in [0, 1] or there is no such variant."""
-    if not 0 <= decay <= 1:
-        raise InputError(f"decay must be in [0, 1], not {decay}")
-    if variant not in get_args(Variant):
-        raise InputError(f"variant must be one of {', '.join(get_args(Variant))}, not {variant!r}")
+    """0 at tokens that are no target. The gradient flows through them unless they are detached."""
 
 
 def propagate(
@@ -52,20 +41,18 @@ def propagate(
 ) -> Propagated:
     """Return the loss of B rows of T tokens with propagation, and the weight of each token, in float32 or more.
 
-    `mask_BT` is True at the targets; what lies elsewhere may be anything, also no number. The gradient flows through
-    the weights too, as in the authors' program, unless `detach`. A row without a target does not count, and a batch
-    without one has the loss 0. Raises InputError for a decay outside [0, 1], another variant, or a mask of another
+    `mask_BT` is True at the targets. Other positions may hold anything, even NaN. The gradient flows through the
+    weights too, as in the authors' program, unless `detach` is set. A row without a target does not count, and a batch
+    without any has the loss 0. Raises InputError for a decay outside [0, 1], an unknown variant, or a mask of another
     shape.
     """
-    import torch
-
     check_propagation(decay, variant)
     if mask_BT.shape != token_losses_BT.shape:
         shapes = f"{tuple(token_losses_BT.shape)}, not {tuple(mask_BT.shape)}"
         raise InputError(f"mask_BT must have the shape of token_losses_BT, {shapes}")
     mask_BT = mask_BT.bool()
     dtype = torch.promote_types(token_losses_BT.dtype, torch.float32)
-    # where, not a product: a loss beyond the mask may be infinite or no number
+    # torch.where, not a product: a loss outside the mask may be infinite or NaN
     losses_BT = torch.where(mask_BT, token_losses_BT.to(dtype), 0)
     n_targets_B1 = mask_BT.sum(1, keepdim=True)
     weights_BT = _weights(losses_BT.detach() if detach else losses_BT, mask_BT, n_targets_B1, decay, variant)
@@ -77,8 +64,6 @@ def propagate(
 
 
 def _weights(losses_BT: Tensor, mask_BT: Tensor, n_targets_B1: Tensor, decay: float, variant: Variant) -> Tensor:
-    import torch
-
     if decay == 0:
         return torch.ones_like(losses_BT)
     if variant == "equation":
@@ -88,18 +73,16 @@ def _weights(losses_BT: Tensor, mask_BT: Tensor, n_targets_B1: Tensor, decay: fl
         return sums_BT
     sums_BT = torch.where(mask_BT, sums_BT, 0)
     total_B1 = sums_BT.sum(1, keepdim=True)
-    # no target, or an answer the model is entirely sure of
+    # the total is 0 without a target, and for an answer that the model is entirely sure of
     return sums_BT * n_targets_B1 / torch.where(total_B1 > 0, total_B1, 1)
 
 
 def discounted_sums(values_BT: Tensor, decay: float) -> Tensor:
     """Return C_t = x_t + decay C_{t+1} of each row, (B, T), in log2 T steps.
 
-    After step k an entry has the sum over the next 2^k positions. Only powers of the decay multiply, none divides, so
-    nothing grows where a long row's decay vanishes.
+    After step k an entry holds the sum over the next 2^k positions. Sums are multiplied by powers of the decay and
+    never divided by them, so nothing overflows when the powers of a long row vanish.
     """
-    from torch.nn.functional import pad
-
     reach = 1
     while reach < values_BT.shape[1]:
         values_BT = values_BT + decay**reach * pad(values_BT[:, reach:], (0, reach))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from console.progress import say
 from judges.judging.judge import open_judge
+from judges.rubrics.rubric import load_rubric
 from records import Pair, Prompt
 from records.keys import content_key
 from records.runs import Run
@@ -14,6 +15,7 @@ from records.store import write_rows
 from trainer.early_stop.options import PROMPTS, EarlyStopOptions
 from trainer.early_stop.pick import answered, pick_checkpoint
 from trainer.loop.measure import pairwise
+from trainer.loop.plan.work import Lengths, Work, answering_work, judging_work
 from trainer.loop.recipe import Config
 from trainer.run.models import open_model
 from trainer.training.checkpoints import Checkpoints, checkpoints_in
@@ -36,10 +38,10 @@ def take_best(
     """
     assert config.early_stop is not None
     if len(stopping) < config.early_stop.n_prompts:
-        say(f"early stopping compares on {len(stopping)} prompts: no more are left for it")
+        say(f"early stopping compares on {len(stopping)} prompts, because no more are left")
     judge_number = min(config.eval.judge, number - 1)
     engine = open_model(run, judge_number, config.engine)
-    judge = open_judge(engine, pairwise(config), config.seed)
+    judge = open_judge(engine, pairwise(config.judge, config.eval.rubric), config.seed)
     folder = run.iteration(number) / "early_stop"
     write_rows(folder / PROMPTS, stopping)
     answer = answered(folder, config.candidates.max_new_tokens, config.engine.batch_size, config.seed)
@@ -49,6 +51,23 @@ def take_best(
     gc.collect()
     _take(picked.path, trained, run.model(number))
     shutil.rmtree(trained)
+
+
+def stopping_work(name: str, n_steps: int, n_prompts: int, lengths: Lengths, config: Config) -> list[Work]:
+    """Return the work of comparing the checkpoints of a training, each with the best before it."""
+    assert config.early_stop is not None
+    n_compared = n_steps // config.early_stop.every_n_steps
+    n_questions, rubric = 2 * n_compared * n_prompts, load_rubric(config.eval.rubric)
+    return [
+        answering_work(f"{name} checkpoints' answers, at most", (n_compared + 1) * n_prompts, lengths),
+        judging_work(
+            f"{name} checkpoints compared, at most",
+            n_questions,
+            rubric,
+            pairwise(config.judge, config.eval.rubric),
+            lengths,
+        ),
+    ]
 
 
 def _take(best: Path, trained: Path, out: Path) -> None:

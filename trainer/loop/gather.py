@@ -4,19 +4,25 @@ Each stage reads files and writes a file, so an interrupted round resumes. The t
 """
 
 import gc
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from console.errors import JudgeError, TrainingError
 from engines.answers import answer_into
 from engines.local.transformers_engine import TransformersEngine
+from engines.options import EngineOptions
 from engines.protocol import Sampling
 from judges.judging.judge import Judge, check_coverage, has_every_reply, judge_into, open_judge
 from judges.judging.pairwise import both_orders_answered
+from judges.judging.question import load_question
+from judges.options import JudgeOptions
+from judges.retrieval import claims
 from judges.retrieval.evidence import (
     evidence_path,
     finish_with,
@@ -25,20 +31,27 @@ from judges.retrieval.evidence import (
     open_evidence,
     was_checked,
 )
+from judges.retrieval.options import EvidenceOptions
+from judges.retrieval.verifier import SHOWN_WORDS
 from judges.rubrics.rubric import load_rubric
 from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_rows
 from records.rows import prompt_key
 from records.runs import Run
 from records.store import latest, write_atomic, write_rows
-from trainer.loop.recipe import Config
+from trainer.loop.plan.work import Lengths, Work, answering_work, judging_work
+from trainer.loop.recipe import CandidateOptions, Config, RoundOptions
 from trainer.pairs.consistency import measure_consistency, with_consistency
-from trainer.pairs.meta import META_RUBRIC, meta_pairs, mixed
-from trainer.pairs.pairing import PairCounts, make_pairs, positive_chats
+from trainer.pairs.meta import META_RUBRIC, MetaOptions, meta_pairs, mixed
+from trainer.pairs.pairing import PairCounts, PairOptions, make_pairs, positive_chats
 from trainer.pairs.temporal import temporal_pairs
 from trainer.run.models import open_model
 
+Level = Literal["set", "prompt"]
+"""The consistency of a pair: the mean over all prompts, or that of its own prompt."""
 PAIR_COUNTS = "pair_counts.json"
 """What became of a round's prompts when its pairs were made, beside pairs.jsonl."""
+WORD_TOKENS = 4 / 3
+"""Tokens per English word, about."""
 
 
 def gather(run: Run, number: int, prompts: list[Prompt], config: Config) -> None:
@@ -47,34 +60,38 @@ def gather(run: Run, number: int, prompts: list[Prompt], config: Config) -> None
     write_rows(folder / "prompts.jsonl", prompts)
     initial = _initial_answers(run, number, prompts, config) if config.round.rejected == "iter0" else None
     engine = open_model(run, number - 1, config.engine)
-    responses = candidates(folder / "responses.jsonl", engine, prompts, config, f"iter{number} candidates")
+    responses = candidates(
+        folder / "responses.jsonl", engine, prompts, config.candidates, config.seed, f"iter{number} candidates"
+    )
     judge = open_judge(engine, config.judge, config.seed)
-    judgments = _judgments(folder / "judgments.jsonl", judge, responses, config, f"iter{number} judging")
+    judgments = _judgments(folder / "judgments.jsonl", judge, responses, config.evidence, f"iter{number} judging")
     check_coverage(judgments, config.judge.min_coverage)
     if initial is None:
         check_signal(judgments)
     else:
-        _judgments(folder / "initial_judgments.jsonl", judge, initial, config, f"iter{number} judging iter0")
+        _judgments(folder / "initial_judgments.jsonl", judge, initial, config.evidence, f"iter{number} judging iter0")
     if config.round.learn == "perfect":
         chats = positive_chats(judgments, config.round.perfect_score)
         write_rows(folder / "chats.jsonl", [{"messages": chat} for chat in chats])
         return
-    meta = _meta(folder, judge, judgments, config) if config.round.meta else []
+    meta = _meta(folder, judge, judgments, config.judge, config.meta, config.seed) if config.round.meta else []
     del engine, judge
     gc.collect()  # pair making and training need the memory
-    pairs, counts = pairs_of(run, number, config)
+    pairs, counts = pairs_of(folder, config.round, config.pairs, config.seed)
     write_atomic(folder / PAIR_COUNTS, msgspec.json.format(msgspec.json.encode(counts)))
     if config.round.consistency != "off":
-        pairs = _consistent(run, number, pairs, responses, config)
+        level: Level = "prompt" if config.round.consistency == "prompt" else "set"
+        pairs = _consistent(run, number, pairs, responses, config.engine, level)
     write_rows(folder / "pairs.jsonl", mixed(pairs, meta, config.meta.max_share, config.seed) if meta else pairs)
 
 
-def pairs_of(run: Run, number: int, config: Config) -> tuple[list[Pair], PairCounts]:
-    """Return the pairs from the stored judgments of iteration `number`, and the counts of its prompts.
+def pairs_of(
+    folder: Path, options: RoundOptions, pair_options: PairOptions, seed: int
+) -> tuple[list[Pair], PairCounts]:
+    """Return the pairs from the stored judgments of an iteration in `folder`, and the counts of its prompts.
 
     The pairs are in the order of the prompts, because batching leaves the judgments in another one.
     """
-    folder = run.iteration(number)
     places = {prompt.id: place for place, prompt in enumerate(read_rows(folder / "prompts.jsonl", Prompt))}
 
     def stored(name: str) -> list[Judgment]:
@@ -82,68 +99,123 @@ def pairs_of(run: Run, number: int, config: Config) -> tuple[list[Pair], PairCou
         return sorted(rows, key=lambda judgment: (places[judgment.prompt_id], judgment.response_id))
 
     judgments = stored("judgments.jsonl")
-    if config.round.rejected == "iter0":
+    if options.rejected == "iter0":
         initial = stored("initial_judgments.jsonl")
-        return temporal_pairs(initial, judgments, config.pairs, config.seed)
-    return make_pairs(judgments, config.pairs, config.seed)
+        return temporal_pairs(initial, judgments, pair_options, seed)
+    return make_pairs(judgments, pair_options, seed)
 
 
-def pair_counts(run: Run, number: int, config: Config) -> PairCounts:
-    """Return the stored counts of iteration `number`."""
-    path = run.iteration(number) / PAIR_COUNTS
+def pair_counts(folder: Path, options: RoundOptions, pair_options: PairOptions, seed: int) -> PairCounts:
+    """Return the stored counts of an iteration in `folder`."""
+    path = folder / PAIR_COUNTS
     if not path.exists():  # an earlier version made the pairs and stored no counts
-        return pairs_of(run, number, config)[1]
+        return pairs_of(folder, options, pair_options, seed)[1]
     return msgspec.json.decode(path.read_bytes(), type=PairCounts)
 
 
 def candidates(
-    path: Path, engine: TransformersEngine, prompts: list[Prompt], config: Config, title: str, n: int | None = None
+    path: Path, engine: TransformersEngine, prompts: list[Prompt], options: CandidateOptions, seed: int, title: str
 ) -> list[Response]:
-    """Return `n` answers per prompt (by default the recipe's number), generating those that `path` does not hold."""
-    options = config.candidates
+    """Return `options.n` answers per prompt, generating those that `path` does not hold."""
     sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
     with Store(path, Response) as store:
-        return answer_into(store, engine, prompts, sampling, n=n or options.n, seed=config.seed, title=title)
+        return answer_into(store, engine, prompts, sampling, n=options.n, seed=seed, title=title)
 
 
 def _initial_answers(run: Run, number: int, prompts: list[Prompt], config: Config) -> list[Response]:
     engine = open_model(run, 0, config.engine)
     path = run.iteration(number) / "initial_responses.jsonl"
-    responses = candidates(path, engine, prompts, config, f"iter{number} answers of iter0")
+    responses = candidates(path, engine, prompts, config.candidates, config.seed, f"iter{number} answers of iter0")
     del engine
     gc.collect()
     return responses
 
 
-def _judgments(path: Path, judge: Judge, responses: list[Response], config: Config, title: str) -> list[Judgment]:
-    if not config.evidence.enabled:
+def _judgments(
+    path: Path, judge: Judge, responses: list[Response], options: EvidenceOptions, title: str
+) -> list[Judgment]:
+    if not options.enabled:
         with Store(path, Judgment, keep=has_every_reply) as store:
             return judge_into(store, judge, responses, title)
-    judge, agent = open_checked_judge(judge, config.evidence)
+    judge, agent = open_checked_judge(judge, options)
     with open_evidence(evidence_path(path)) as evidence, Store(path, Judgment, keep=was_checked) as store:
         gather_into(evidence, agent, [responses], len(responses))
         return judge_into(store, judge, responses, title, finish_with(evidence, agent, judge))
 
 
-def _meta(folder: Path, judge: Judge, judgments: Sequence[Judgment], config: Config) -> list[Pair]:
-    options = replace(config.judge, rubric=META_RUBRIC, samples=1)
-    meta_judge = open_judge(judge.engine, options, config.seed)
+def _meta(
+    folder: Path,
+    judge: Judge,
+    judgments: Sequence[Judgment],
+    judge_options: JudgeOptions,
+    options: MetaOptions,
+    seed: int,
+) -> list[Pair]:
+    meta_judge = open_judge(judge.engine, replace(judge_options, rubric=META_RUBRIC, samples=1), seed)
     with Store(folder / "meta_comparisons.jsonl", Comparison, keep=both_orders_answered) as store:
-        pairs, _ = meta_pairs(judgments, load_rubric(config.judge.rubric), meta_judge, store, config.meta)
+        pairs, _ = meta_pairs(judgments, load_rubric(judge_options.rubric), meta_judge, store, options)
     return pairs
 
 
-def _consistent(run: Run, number: int, pairs: list[Pair], responses: list[Response], config: Config) -> list[Pair]:
+def _consistent(
+    run: Run, number: int, pairs: list[Pair], responses: list[Response], options: EngineOptions, level: Level
+) -> list[Pair]:
     """Return the pairs with the last two models' agreement as confidence. Raises TrainingError if none is left."""
     now, before, reference = run.model(number - 1), run.model(number - 2), run.model(0)
-    options, folder = config.engine, run.iteration(number)
+    folder = run.iteration(number)
     consistency = measure_consistency(
         responses, now, before, reference, folder, options.batch_size, options.chat_template_kwargs
     )
-    labelled = with_consistency(pairs, consistency, "prompt" if config.round.consistency == "prompt" else "set")
+    labelled = with_consistency(pairs, consistency, level)
     if pairs and not labelled:
-        raise TrainingError(f"iter{number}: on no prompt can the last two models be compared: --round.consistency off")
+        raise TrainingError(
+            f"iter{number}: the last two models cannot be compared on any prompt; use --round.consistency off"
+        )
     return labelled
+
+
+def gathering_work(name: str, lengths: Lengths, config: Config) -> Iterator[Work]:
+    """Yield the work of gathering a round's training data."""
+    options, n_answers = config.judge, config.candidates.prompts * config.candidates.n
+    n_judged = n_answers
+    if config.round.rejected == "iter0":
+        yield answering_work(f"{name} answers of iter0", n_answers, lengths)
+        n_judged += n_answers
+    yield answering_work(f"{name} candidates", n_answers, lengths)
+    if config.evidence.enabled:
+        yield _evidence_work(f"{name} evidence, at most", n_judged, lengths, config.evidence)
+    yield judging_work(f"{name} judging", n_judged, load_rubric(options.rubric), options, lengths)
+    if config.round.meta:
+        yield _meta_work(f"{name} meta-judging, at most", config.candidates.prompts, lengths, options)
+    if config.round.consistency != "off":
+        n_answer = lengths.prompt + lengths.answer
+        yield Work(f"{name} consistency", "answer", n_read=3 * n_answers * n_answer, n_widest=lengths.rows * n_answer)
+
+
+def _evidence_work(stage: str, n: int, lengths: Lengths, options: EvidenceOptions) -> Work:
+    """Return the calls, if every answer has the most claims and each claim the most passages."""
+    n_shown = lengths.prompt + lengths.answer
+    tools, stances = (load_question(name, claims.HERE).choices for name in ("tool", "stance"))
+    searches = options.tool != "arithmetic"
+    n_tools = n * len(tools) if options.tool == "auto" else 0
+    n_claims = n if searches and options.claims == "model" else 0
+    n_stances = n * options.max_claims * options.k * len(stances) if searches and options.verifier == "judge" else 0
+    n_passage, n_new = round(SHOWN_WORDS * WORD_TOKENS), claims.SAMPLING.max_new_tokens
+    return Work(
+        stage,
+        "judge",
+        n_calls=n_tools + n_claims + n_stances,
+        n_read=(n_tools + n_claims) * n_shown + n_stances * n_passage,
+        n_written=n_claims * n_new,
+        n_widest=lengths.rows * max(n_shown + n_new, n_passage),
+    )
+
+
+def _meta_work(stage: str, n_prompts: int, lengths: Lengths, options: JudgeOptions) -> Work:
+    """Return the comparisons, if all judgments of one answer per prompt differ, each in both orders."""
+    n = 2 * n_prompts * math.comb(options.samples, 2)
+    n_shown = lengths.answer + 2 * options.max_new_tokens
+    return judging_work(stage, n, load_rubric(META_RUBRIC), replace(options, samples=1), lengths, n_shown)
 
 
 SAME_SCORE = 1e-3

@@ -4,12 +4,12 @@ from engines.models import resolve_model
 from engines.options import check_engine
 from records import Store
 from records.runs import Run, link_base_model, named_run
-from trainer.loop.measure import Measured, measure
+from trainer.loop.measure import IterationFigures, measure
 from trainer.loop.prompts import prompts_of
 from trainer.loop.recipe import Config
 from trainer.loop.report import print_plan, print_report
 from trainer.loop.rounds import preference_round, supervised
-from trainer.loop.splits import Split, split_prompts
+from trainer.loop.splits import LoopSplit, split_prompts
 from trainer.monitors.gates import check_gates
 from trainer.run.eval_integrity import check_eval_hashes, write_eval_hashes
 from trainer.run.integrity import check_hashes, write_hashes
@@ -29,7 +29,7 @@ def run_loop(config: Config) -> None:
     base = run.model(0) if known else resolve_model(config.engine.model, config.engine.run)
     if config.fresh:
         set_aside_run(run)
-    measured: dict[int, Measured] = {}
+    measured: dict[int, IterationFigures] = {}
     with Store(run.ledger, LedgerLine) as ledger:  # its lock keeps a second loop out of the run
         remove_run_leftovers(run)
         claim_run(run, config, ledger.ids)
@@ -47,14 +47,14 @@ def run_loop(config: Config) -> None:
         print_report(run, config, {line.id: line for line in ledger.rows()}, list(measured.values()))
 
 
-def _make(run: Run, number: int, split: Split, config: Config) -> LedgerLine:
+def _make(run: Run, number: int, split: LoopSplit, config: Config) -> LedgerLine:
     """Make iteration `number` and return its line in the ledger."""
     if number == 1:
         return supervised(run, config)
     return preference_round(run, number, prompts_of(run, number, split, config), split.stopping, config)
 
 
-def _measure(run: Run, number: int, split: Split, config: Config, measured: dict[int, Measured]) -> None:
+def _measure(run: Run, number: int, split: LoopSplit, config: Config, measured: dict[int, IterationFigures]) -> None:
     """Measure all iterations up to `number` once the judge's iteration exists. Raises TrainingError at a gate."""
     if number < config.eval.judge:
         return

@@ -8,6 +8,7 @@ from statistics import fmean
 import msgspec
 
 from engines.local.transformers_engine import TransformersEngine
+from engines.options import EngineOptions
 from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
 from judges.judging.pairwise import Contest, WinRate, both_orders_answered, compare_into, win_rate
 from judges.options import JudgeOptions
@@ -17,15 +18,16 @@ from records.rows import Row
 from records.runs import Run
 from records.store import write_atomic, write_rows
 from trainer.loop.gather import candidates
+from trainer.loop.plan.work import Lengths, Work, answering_work, judging_work
 from trainer.loop.recipe import Config
 from trainer.monitors.compute import monitors_of
-from trainer.monitors.judge_accuracy import Accuracy, judge_accuracy
+from trainer.monitors.judge_accuracy import JudgeAccuracy, judge_accuracy
 from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
 from trainer.monitors.monitors import Monitors
 from trainer.run.models import open_model
 
 
-class Measured(Row, frozen=True, kw_only=True):
+class IterationFigures(Row, frozen=True, kw_only=True):
     """One iteration on the held-out prompts."""
 
     iteration: int
@@ -40,20 +42,20 @@ class Measured(Row, frozen=True, kw_only=True):
     monitors: Monitors | None = None
 
 
-def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> Measured:
+def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> IterationFigures:
     """Return the figures of iteration `number` and write its metrics.json. The judge's iteration must exist.
 
     Up to three models are loaded in turn: the iteration's own, iter0 for the divergence from it, and the judge.
     """
     done = run.iteration(number) / "metrics.json"
     if done.exists():
-        return msgspec.json.decode(done.read_bytes(), type=Measured)
+        return msgspec.json.decode(done.read_bytes(), type=IterationFigures)
     write_rows(_path(run, "prompts"), prompts)
     engine = open_model(run, number, config.engine)
     output = _output(run, number, engine, prompts, config)
     del engine
     gc.collect()
-    kl = _kl(run, number, output, config)
+    kl = _kl(run, number, output, config.engine)
     measured = _judged(run, number, output, kl, config)
     write_atomic(done, msgspec.json.format(msgspec.json.encode(measured)))
     return measured
@@ -64,13 +66,15 @@ class _Output(msgspec.Struct, frozen=True):
 
     answers: list[Response]
     judgments: list[Judgment]
-    accuracy: Accuracy | None
+    accuracy: JudgeAccuracy | None
     likelihoods: list[AnswerLikelihood]
 
 
 def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Prompt], config: Config) -> _Output:
     name = f"iter{number}"
-    answers = candidates(_path(run, name), engine, prompts, config, f"{name} held-out answers", n=1)
+    answers = candidates(
+        _path(run, name), engine, prompts, replace(config.candidates, n=1), config.seed, f"{name} held-out answers"
+    )
     judge = open_judge(engine, config.judge, config.seed)
     judgments = _scores(run, judge, answers, f"{name} judging its own")
     labelled = config.monitors.labelled
@@ -82,23 +86,29 @@ def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Pro
     return _Output(answers, judgments, accuracy, likelihoods)
 
 
-def _kl(run: Run, number: int, output: _Output, config: Config) -> KL | None:
+def _kl(run: Run, number: int, output: _Output, options: EngineOptions) -> KL | None:
     if not output.likelihoods:
         return None
-    engine = open_model(run, 0, config.engine)
+    engine = open_model(run, 0, options)
     base = _likelihoods(run, engine, output.answers, f"iter0 reading iter{number}")
     del engine
     gc.collect()
     return kl_of(output.likelihoods, base)
 
 
-def _judged(run: Run, number: int, output: _Output, kl: KL | None, config: Config) -> Measured:
+def _judged(run: Run, number: int, output: _Output, kl: KL | None, config: Config) -> IterationFigures:
     name = f"iter{config.eval.judge}"
     engine = open_model(run, config.eval.judge, config.engine)
     frozen = _scores(
         run, open_judge(engine, config.judge, config.seed), output.answers, f"iter{number} held-out scores"
     )
-    rate = _win_rate(run, number, open_judge(engine, pairwise(config), config.seed), output.answers) if number else None
+    rate = (
+        _win_rate(
+            run, number, open_judge(engine, pairwise(config.judge, config.eval.rubric), config.seed), output.answers
+        )
+        if number
+        else None
+    )
     del engine
     gc.collect()
     scores = [judgment.score for judgment in frozen if judgment.score is not None]
@@ -109,13 +119,13 @@ def _judged(run: Run, number: int, output: _Output, kl: KL | None, config: Confi
         output.judgments,
         load_rubric(config.judge.rubric),
         frozen=frozen,
-        base=msgspec.json.decode(base.read_bytes(), type=Measured).monitors if number else None,
+        base=msgspec.json.decode(base.read_bytes(), type=IterationFigures).monitors if number else None,
         accuracy=output.accuracy,
         kl=kl,
         seed=config.seed,
         self_bleu_pairs=config.monitors.self_bleu_pairs,
     )
-    return Measured(
+    return IterationFigures(
         iteration=number,
         judge=name,
         n_prompts=len(frozen),
@@ -127,9 +137,33 @@ def _judged(run: Run, number: int, output: _Output, kl: KL | None, config: Confi
     )
 
 
-def pairwise(config: Config) -> JudgeOptions:
+def measuring_work(lengths: Lengths, config: Config) -> list[Work]:
+    """Return the work of measuring all iterations: answers, scores by two judges, comparisons and KL to iter0."""
+    options, n_models, n_each = config.judge, config.iterations + 1, config.eval.prompts
+    rubric, n_compared = load_rubric(options.rubric), 2 * config.iterations * n_each
+    works = [
+        answering_work("held-out answers", n_models * n_each, lengths),
+        judging_work("held-out scores", 2 * n_models * n_each, rubric, options, lengths),
+        judging_work(
+            "held-out comparisons",
+            n_compared,
+            load_rubric(config.eval.rubric),
+            pairwise(config.judge, config.eval.rubric),
+            lengths,
+        ),
+    ]
+    if config.monitors.labelled is not None:
+        n_labelled = 2 * config.monitors.labelled_limit * n_models
+        works.append(judging_work("judge accuracy", n_labelled, rubric, options, lengths))
+    if config.monitors.kl:
+        n_answer = lengths.prompt + lengths.answer
+        works.append(Work("KL to iter0", "answer", n_read=n_compared * n_answer, n_widest=n_answer))
+    return works
+
+
+def pairwise(options: JudgeOptions, rubric: str) -> JudgeOptions:
     """Return the options of the judge that compares the answers of two iterations."""
-    return replace(config.judge, rubric=config.eval.rubric, samples=1)
+    return replace(options, rubric=rubric, samples=1)
 
 
 def _win_rate(run: Run, number: int, comparer: Judge, answers: list[Response]) -> WinRate:

@@ -1,21 +1,24 @@
 """The prompts of a round: dealt out from the seeds, or written by a model from the seeds (Self-Instruct)."""
 
 import gc
+import math
 
 from console.errors import TrainingError
 from console.progress import progress
 from records import Prompt, Store, read_rows
 from records.rows import request_text
 from records.runs import Run
+from trainer.loop.plan.work import Lengths, Work
 from trainer.loop.recipe import Config
-from trainer.loop.splits import Split
+from trainer.loop.splits import LoopSplit
 from trainer.prompts.contamination import EvaluationPrompts
 from trainer.prompts.generate import fill_pool
+from trainer.prompts.options import FewShotOptions
 from trainer.prompts.pool import Draft, Pool
 from trainer.run.models import open_model
 
 
-def prompts_of(run: Run, number: int, split: Split, config: Config) -> list[Prompt]:
+def prompts_of(run: Run, number: int, split: LoopSplit, config: Config) -> list[Prompt]:
     """Return the prompts of iteration `number`: used by no other round and similar to no held-out prompt.
 
     Raises TrainingError if the model writes too few new ones.
@@ -44,6 +47,16 @@ def prompts_of(run: Run, number: int, split: Split, config: Config) -> list[Prom
             f"lower --candidates.prompts, give more --seeds.prompts, or use another source; {path} has what it wrote"
         )
     return pool.accepted
+
+
+def new_prompts_work(stage: str, n_prompts: int, lengths: Lengths, options: FewShotOptions) -> Work:
+    """Return the work of writing `n_prompts` new prompts, if none of them is dropped."""
+    n = math.ceil(n_prompts / options.tasks)
+    n_question = (options.human + options.generated) * lengths.prompt
+    widest = min(n, options.completions, lengths.rows) * (n_question + options.max_new_tokens)
+    return Work(
+        stage, "answer", n_calls=n, n_read=n * n_question, n_written=n * options.max_new_tokens, n_widest=widest
+    )
 
 
 def _stored(run: Run, number: int) -> list[Prompt]:

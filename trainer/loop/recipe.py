@@ -159,9 +159,7 @@ def check(config: Config) -> None:
     if not 0 <= config.eval.judge <= config.iterations:
         raise InputError(f"--eval.judge must name an iteration from 0 to {config.iterations}, not {config.eval.judge}")
     if config.engine.engine != "auto" or config.engine.base_url:
-        raise InputError(
-            "the loop trains the model that it asks, so it runs it in process: leave --engine and --base-url"
-        )
+        raise InputError("the loop trains its own model in this process: leave out --engine and --base-url")
     check_gate_names(config.gates)
     check_pair_options(config.pairs)
     trainings = [with_template(options, config.engine.chat_template_kwargs) for options in (config.sft, config.dpo)]
@@ -184,7 +182,7 @@ def _check_files(config: Config) -> None:
 def _check_round(config: Config) -> None:
     if config.round.meta and (config.judge.read != "text" or config.judge.samples < 2):
         raise InputError(
-            "--round.meta compares judgments, so they must have words: --judge.read text, and --judge.samples 2 or more"
+            "--round.meta compares written judgments: use --judge.read text, and --judge.samples 2 or more"
         )
     if config.round.learn == "perfect" and (config.round.meta or config.round.consistency != "off"):
         raise InputError("--round.learn perfect makes no pairs: leave out --round.meta and --round.consistency")

@@ -13,7 +13,7 @@ from console.table import Cell, print_table
 from engines.models import resolve_model
 from judges.judging.pairwise import say_flips
 from records.runs import Run
-from trainer.loop.measure import Measured
+from trainer.loop.measure import IterationFigures
 from trainer.loop.plan.estimate import estimate, table_of, too_large
 from trainer.loop.plan.model_size import model_size
 from trainer.loop.plan.probe import probe
@@ -24,7 +24,7 @@ from trainer.run.ledger import LedgerLine
 from trainer.seeds.reading import ift_chats, seed_prompts
 
 
-def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measured: list[Measured]) -> None:
+def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measured: list[IterationFigures]) -> None:
     """Print a row per iteration, where the files are, and what to do next; with --json only the rows."""
     say_flips({f"iter{figures.iteration} against iter0": figures.win_rate for figures in measured})
     if config.json:
@@ -64,7 +64,7 @@ def lengths_of(lines: Sequence[LedgerLine]) -> list[str]:
 def print_plan(run: Run, config: Config) -> None:
     """Print the work of a run stage by stage, with time and memory from a short measurement or by formula."""
     prompts = seed_prompts(config.seeds.prompts)
-    chats = [*ift_chats(config.seeds.ift, config.seeds.codes), *judging_chats(config)]
+    chats = [*ift_chats(config.seeds.ift, config.seeds.codes), *judging_chats(config.seeds, config.judge, config.seed)]
     works, model, options = loop_work(config, prompts, chats), config.engine.model, config.estimate
     if options.gpus:
         size = model_size(options.size or resolve_model(model, config.engine.run))
@@ -81,7 +81,7 @@ def print_plan(run: Run, config: Config) -> None:
         say(problem)
 
 
-def _row(figures: Measured, line: LedgerLine | None) -> dict[str, Cell]:
+def _row(figures: IterationFigures, line: LedgerLine | None) -> dict[str, Cell]:
     counts = line.counts if line else {}
     return {
         "iteration": f"iter{figures.iteration}",

@@ -1,6 +1,7 @@
 """One iteration of the loop: gathers its data, trains its model and returns its line in the ledger."""
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -9,6 +10,7 @@ from statistics import fmean
 from console.errors import TrainingError
 from console.writing import make_folder
 from engines.models import inference_dtype
+from judges.options import JudgeOptions
 from judges.rubrics.rubric import load_rubric
 from records import Judgment, Message, Pair, Prompt, Response, read_rows
 from records.files import BadRows
@@ -18,12 +20,15 @@ from records.shapes import read_chats
 from records.store import latest, write_rows
 from trainer.dpo.options import DPOOptions
 from trainer.dpo.train import train_dpo
-from trainer.loop.best_checkpoint import checkpoints_of, take_best
+from trainer.loop.best_checkpoint import checkpoints_of, stopping_work, take_best
 from trainer.loop.gather import gather, pair_counts
-from trainer.loop.recipe import Config
+from trainer.loop.plan.work import Count, Lengths, Work, by_characters, chat_tokens, optimiser_steps
+from trainer.loop.recipe import Config, SeedOptions
+from trainer.loop.splits import count_stopping
 from trainer.run.integrity import check_model, set_aside_broken_model
 from trainer.run.ledger import LedgerLine, split_hash
 from trainer.seeds.reading import eft_chats, ift_chats
+from trainer.sft.options import SFTOptions
 from trainer.sft.train import train_sft
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.launch import flags_of, launch
@@ -35,7 +40,10 @@ def supervised(run: Run, config: Config) -> LedgerLine:
     """Make iter1: the base model fine-tuned on answers (IFT) and on judging (EFT), the paper's M1."""
     started_s = time.monotonic()
     check_model(run, 0)
-    ift, eft = ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict), judging_chats(config)
+    ift, eft = (
+        ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict),
+        judging_chats(config.seeds, config.judge, config.seed),
+    )
     out = run.model(1)
     set_aside_broken_model(out)
     if not out.exists():
@@ -76,14 +84,60 @@ def preference_round(
     return _line(run, number, prompts, config, time.monotonic() - started_s)
 
 
-def judging_chats(config: Config) -> list[list[Message]]:
+def supervised_work(chats: Sequence[Sequence[Message]], options: SFTOptions, count: Count = by_characters) -> Work:
+    """Return the work of iter1's fine-tuning on `chats`."""
+    lengths = [min(chat_tokens(chat, count), options.max_length) for chat in chats]
+    return Work(
+        "iter1 SFT",
+        "train",
+        n_trained=sum(lengths) * options.epochs,
+        n_steps=optimiser_steps(len(chats), options),
+        n_widest=options.micro_batch_size * max(lengths, default=0),
+    )
+
+
+def learning_work(name: str, n_seeds: int, lengths: Lengths, config: Config) -> Iterator[Work]:
+    """Yield the work of a round's training and of comparing its checkpoints."""
+    if config.round.learn == "perfect":
+        yield _sft_work(f"{name} SFT", config.candidates.prompts * config.candidates.n, lengths, config.sft)
+        return
+    dpo = _dpo_work(f"{name} DPO", config.candidates.prompts, lengths, config.dpo)
+    yield dpo
+    if config.early_stop is not None:
+        yield from stopping_work(name, dpo.n_steps, count_stopping(n_seeds, config), lengths, config)
+
+
+def _sft_work(stage: str, n_answers: int, lengths: Lengths, options: SFTOptions) -> Work:
+    n_answer = min(lengths.prompt + lengths.answer, options.max_length)
+    return Work(
+        f"{stage}, at most {n_answers} answers",
+        "train",
+        n_trained=n_answers * n_answer * options.epochs,
+        n_steps=optimiser_steps(n_answers, options),
+        n_widest=options.micro_batch_size * n_answer,
+    )
+
+
+def _dpo_work(stage: str, n_pairs: int, lengths: Lengths, options: DPOOptions) -> Work:
+    n_pair = 2 * min(lengths.prompt + lengths.answer, options.max_length)
+    return Work(
+        f"{stage}, at most {n_pairs} pairs",
+        "train",
+        n_trained=n_pairs * n_pair * options.epochs,
+        n_reference=n_pairs * n_pair,
+        n_steps=optimiser_steps(n_pairs, options),
+        n_widest=options.micro_batch_size * n_pair,
+    )
+
+
+def judging_chats(seeds: SeedOptions, judge: JudgeOptions, seed: int) -> list[list[Message]]:
     """Return the conversations that show how to judge (EFT), as many as the recipe asks for."""
-    if not config.seeds.judging:
+    if not seeds.judging:
         return []
-    chats = list(eft_chats(config.seeds.eft, load_rubric(config.judge.rubric), config.judge.read))
-    if config.seeds.eft_limit is None:
+    chats = list(eft_chats(seeds.eft, load_rubric(judge.rubric), judge.read))
+    if seeds.eft_limit is None:
         return chats
-    return Random(f"eft {config.seed}").sample(chats, min(config.seeds.eft_limit, len(chats)))
+    return Random(f"eft {seed}").sample(chats, min(seeds.eft_limit, len(chats)))
 
 
 def _learn(run: Run, number: int, learnt_from: Path, stopping: list[Prompt], config: Config) -> None:
@@ -180,7 +234,7 @@ def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds:
             "cut_off": sum(cut_off(response.finish_reason) is not None for response in responses),
             "judged": len(scores),
             "unparsed": len(judgments) - len(scores),
-            **({"perfect": trained.n_examples} if perfect else _pair_counts(run, number, config)),
+            **({"perfect": trained.n_examples} if perfect else _pair_counts(folder, config)),
         },
         mean_score=fmean(scores),
         mean_chars=fmean(len(response.response) for response in responses),
@@ -190,6 +244,6 @@ def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds:
     )
 
 
-def _pair_counts(run: Run, number: int, config: Config) -> dict[str, int]:
-    counts = pair_counts(run, number, config)
+def _pair_counts(folder: Path, config: Config) -> dict[str, int]:
+    counts = pair_counts(folder, config.round, config.pairs, config.seed)
     return {"tied": counts.n_tied, "filtered": counts.n_filtered, "pairs": counts.n_pairs}

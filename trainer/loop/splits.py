@@ -10,7 +10,7 @@ from trainer.loop.recipe import Config
 
 
 @dataclass(frozen=True)
-class Split:
+class LoopSplit:
     """Disjoint sets of prompts."""
 
     rounds: dict[int, list[Prompt]]
@@ -23,7 +23,7 @@ class Split:
     """The remaining prompts. A model that writes new prompts is shown these."""
 
 
-def split_prompts(prompts: Sequence[Prompt], config: Config) -> Split:
+def split_prompts(prompts: Sequence[Prompt], config: Config) -> LoopSplit:
     """Return the prompts split at random. Raises InputError if there are too few."""
     dealt = config.new_prompts.source == "seeds"
     n_rounds, n_each, n_held_out = (config.iterations - 1) * dealt, config.candidates.prompts, config.eval.prompts
@@ -46,7 +46,7 @@ def split_prompts(prompts: Sequence[Prompt], config: Config) -> Split:
             "prompts that are reported on; give more with --seeds.prompts, or lower --candidates.prompts"
         )
     # Those for early stopping come last, so that they stay the same too.
-    return Split(rounds, shuffled[:n_held_out], left[len(left) - n_stopping :], left[: len(left) - n_stopping])
+    return LoopSplit(rounds, shuffled[:n_held_out], left[len(left) - n_stopping :], left[: len(left) - n_stopping])
 
 
 def count_stopping(n_prompts: int, config: Config) -> int:

@@ -12,7 +12,7 @@ from judges.rubrics.rubric import Rubric
 from records.finish import cut_off
 from records.rows import Judgment, Response, answer_key
 from trainer.monitors.diversity import diversity
-from trainer.monitors.judge_accuracy import Accuracy
+from trainer.monitors.judge_accuracy import JudgeAccuracy
 from trainer.monitors.kl import KL
 from trainer.monitors.monitors import MAX_PAIRS, MONITORS, Monitors
 from trainer.monitors.refusals import is_refusal
@@ -26,7 +26,7 @@ def monitors_of(
     *,
     frozen: Sequence[Judgment] = (),
     base: Monitors | None = None,
-    accuracy: Accuracy | None = None,
+    accuracy: JudgeAccuracy | None = None,
     kl: KL | None = None,
     seed: int = 0,
     self_bleu_pairs: Count = MAX_PAIRS,
@@ -111,7 +111,7 @@ def _add_inflation(
     values.add("inflation", gaps, "no answer has a score by both judges" if frozen else "there is no frozen judge")
     now, before = values.values["inflation"], base.inflation if base else None
     slope = (now - before) / iteration if now is not None and before is not None and iteration > 0 else None
-    values.put("inflation_slope", slope, len(gaps), "it needs the inflation here and of iter0")
+    values.put("inflation_slope", slope, len(gaps), "it needs the inflation of this iteration and of iter0")
 
 
 def _add_diversity(values: MonitorValues, texts: Sequence[str], seed: int, self_bleu_pairs: int) -> None:

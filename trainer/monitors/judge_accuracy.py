@@ -14,7 +14,7 @@ from records.files import BadRows
 
 
 @dataclass(frozen=True)
-class Accuracy:
+class JudgeAccuracy:
     """A judge's accuracy on labelled pairs."""
 
     value: float | None
@@ -22,7 +22,9 @@ class Accuracy:
     n_unscored: int
 
 
-def judge_accuracy(judge: Judge, labelled: Path, folder: Path, limit: int | None = None, seed: int = 0) -> Accuracy:
+def judge_accuracy(
+    judge: Judge, labelled: Path, folder: Path, limit: int | None = None, seed: int = 0
+) -> JudgeAccuracy:
     """Return the judge's accuracy on labelled pairs: a tie counts half, and pairs without a verdict are left out.
 
     The judge's rows go to `folder`, so that no question is asked twice. A rubric that scores single answers orders two
@@ -39,4 +41,4 @@ def judge_accuracy(judge: Judge, labelled: Path, folder: Path, limit: int | None
     if not decided:
         raise InputError(f"{labelled}: no two answers to one prompt of which people preferred one")
     right = [0.5 if winner == "tie" else float(winner == label) for label, winner in decided if winner is not None]
-    return Accuracy(fmean(right) if right else None, len(right), len(decided) - len(right))
+    return JudgeAccuracy(fmean(right) if right else None, len(right), len(decided) - len(right))

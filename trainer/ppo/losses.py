@@ -1,7 +1,7 @@
-"""The arithmetic of PPO on tensors: rewards, advantages, losses, and what is logged.
+"""The arithmetic of PPO on tensors: rewards, advantages, losses, and logged figures.
 
-Shapes: B answers, T tokens of an answer, V tokens of the vocabulary. `mask_BT` is True on an answer's own tokens, the
-one that ends it included; nothing beyond counts. A value is that of the answer before its token t is drawn.
+Shapes: B answers, T tokens of an answer, V tokens of the vocabulary. `mask_BT` is True on an answer's own tokens
+including its end token. Other positions do not count. The value at t is that of the answer before token t is drawn.
 """
 
 from collections.abc import Iterator
@@ -10,15 +10,18 @@ import torch
 from torch import Tensor
 
 EPS = 1e-8
-"""Added to a variance that is divided by, so that what hardly varies is not blown up to noise of size 1."""
+"""Added to a variance before dividing by it, so that a nearly constant quantity is not blown up to noise."""
 
 MAX_FLOATS = 1 << 22
-"""Logits that are turned into float32 at once."""
+"""Logits that are converted to float32 at a time."""
 
 
 def masked_mean(values_BT: Tensor, mask_BT: Tensor, n: int | None = None) -> Tensor:
-    """Return the sum over the mask divided by `n`, by default its tokens; `n` of a whole batch gives a part's share."""
-    # where, not a product: what lies beyond the mask may be infinite or no number
+    """Return the sum over the mask divided by `n`, by default the tokens in it.
+
+    With the `n` of a whole batch the results of its parts add up to the mean of the batch.
+    """
+    # torch.where, not a product: values outside the mask may be infinite or NaN
     total = torch.where(mask_BT, values_BT, 0).sum()
     return total / (mask_BT.sum() if n is None else n)
 
@@ -29,7 +32,7 @@ def masked_variance(values_BT: Tensor, mask_BT: Tensor) -> Tensor:
 
 
 def whiten(values_BT: Tensor, mask_BT: Tensor, *, shift_mean: bool = True) -> Tensor:
-    """Return the values over their standard deviation, with mean 0 or (`shift_mean` False) their own; 0 beyond."""
+    """Return the values over their standard deviation, 0 outside the mask. `shift_mean` brings their mean to 0."""
     mean = masked_mean(values_BT, mask_BT)
     whitened = (values_BT - mean) * (masked_variance(values_BT, mask_BT) + EPS).rsqrt()
     return torch.where(mask_BT, whitened if shift_mean else whitened + mean, 0)
@@ -38,7 +41,7 @@ def whiten(values_BT: Tensor, mask_BT: Tensor, *, shift_mean: bool = True) -> Te
 def token_rewards(
     score_B: Tensor, logprobs_BT: Tensor, ref_logprobs_BT: Tensor, mask_BT: Tensor, kl_coef: float, *, clamp: bool
 ) -> Tensor:
-    """Return each token's price for leaving the reference, with the answer's score added at its last token."""
+    """Return the token rewards: each token's KL penalty, and the answer's score added at its last token."""
     kl_BT = logprobs_BT - ref_logprobs_BT
     rewards_BT = torch.where(mask_BT, -kl_coef * (kl_BT.clamp(min=0) if clamp else kl_BT), 0)
     last_B1 = mask_BT.sum(1, keepdim=True) - 1
@@ -48,9 +51,9 @@ def token_rewards(
 def gae(
     rewards_BT: Tensor, values_BT: Tensor, mask_BT: Tensor, gamma: float, gae_lambda: float
 ) -> tuple[Tensor, Tensor]:
-    """Return advantages and returns, both 0 beyond the answer (generalised advantages: Schulman et al., 2016, eq. 16).
+    """Return advantages and returns, 0 outside the mask (generalised advantages: Schulman et al., 2016, eq. 16).
 
-    delta_t = r_t + gamma V_{t+1} - V_t, A_t = sum over k of (gamma lambda)^k delta_{t+k}; V is 0 after the last token.
+    delta_t = r_t + gamma V_{t+1} - V_t, A_t = sum over k of (gamma lambda)^k delta_{t+k}. V is 0 after the last token.
     """
     rewards_BT, values_BT = torch.where(mask_BT, rewards_BT, 0), torch.where(mask_BT, values_BT, 0)
     next_BT = torch.cat((values_BT[:, 1:], torch.zeros_like(values_BT[:, :1])), dim=1)
@@ -63,7 +66,7 @@ def gae(
 
 
 def policy_loss(logprobs_BT: Tensor, old_BT: Tensor, advantages_BT: Tensor, cliprange: float) -> tuple[Tensor, Tensor]:
-    """Return each token's clipped loss, max(-A rho, -A clip(rho)) with rho = p / p_old, and where the clip decides it.
+    """Return each token's clipped loss, max(-A rho, -A clip(rho)) with rho = p / p_old, and whether it was clipped.
 
     The source is Schulman et al., 2017, eq. 7.
     """
@@ -74,7 +77,7 @@ def policy_loss(logprobs_BT: Tensor, old_BT: Tensor, advantages_BT: Tensor, clip
 
 
 def value_loss(values_BT: Tensor, old_BT: Tensor, returns_BT: Tensor, cliprange: float) -> Tensor:
-    """Return each token's loss 0.5 max((V - R)^2, (V' - R)^2), where V' is V held within `cliprange` of the old one."""
+    """Return each token's loss 0.5 max((V - R)^2, (V' - R)^2). V' is V clipped to within `cliprange` of the old one."""
     held_BT = torch.clamp(values_BT, old_BT - cliprange, old_BT + cliprange)
     return 0.5 * torch.maximum((values_BT - returns_BT) ** 2, (held_BT - returns_BT) ** 2)
 
@@ -82,30 +85,30 @@ def value_loss(values_BT: Tensor, old_BT: Tensor, returns_BT: Tensor, cliprange:
 def token_logprobs(logits_BTV: Tensor, tokens_BT: Tensor, temperature: float) -> Tensor:
     """Return the log-probability of each token at a temperature, in float32, (B, T)."""
     chosen_BT = logits_BTV.gather(2, tokens_BT[..., None])[..., 0].float() / temperature
-    return chosen_BT - torch.cat([(some / temperature).logsumexp(-1) for some in _some_rows(logits_BTV)])
+    return chosen_BT - torch.cat([(part_BTV / temperature).logsumexp(-1) for part_BTV in _float_parts(logits_BTV)])
 
 
 @torch.no_grad()
 def entropy(logits_BTV: Tensor, temperature: float) -> Tensor:
     """Return the entropy of each next-token distribution at a temperature, in nats, (B, T)."""
-    probs = ((some / temperature).softmax(-1) for some in _some_rows(logits_BTV))
-    return torch.cat([torch.special.entr(some).sum(-1) for some in probs])
+    probabilities = ((part_BTV / temperature).softmax(-1) for part_BTV in _float_parts(logits_BTV))
+    return torch.cat([torch.special.entr(part_BTV).sum(-1) for part_BTV in probabilities])
 
 
-def _some_rows(logits_BTV: Tensor) -> Iterator[Tensor]:
-    """Yield all rows in float32, a few at a time: the whole batch would be as large again."""
+def _float_parts(logits_BTV: Tensor) -> Iterator[Tensor]:
+    """Yield all rows in float32, a few at a time, because a float32 copy of the whole batch would not fit."""
     n_rows = max(MAX_FLOATS // logits_BTV[0].numel(), 1)
-    return (some.float() for some in torch.split(logits_BTV, n_rows))
+    return (part_BTV.float() for part_BTV in torch.split(logits_BTV, n_rows))
 
 
 def approx_kl(logprobs_BT: Tensor, old_BT: Tensor) -> Tensor:
-    """Return each token's estimate of KL(old || new) from the old one's draws: rho - 1 - log rho, never negative."""
+    """Return a non-negative estimate of KL(old || new) per token from draws of the old policy: rho - 1 - log rho."""
     log_ratio_BT = logprobs_BT - old_BT
     return log_ratio_BT.exp() - 1 - log_ratio_BT
 
 
 def explained_variance(values_BT: Tensor, returns_BT: Tensor, mask_BT: Tensor) -> float | None:
-    """Return 1 - Var(R - V) / Var(R), at most 1; None where the returns do not vary."""
+    """Return 1 - Var(R - V) / Var(R), at most 1, or None if the returns do not vary."""
     variance = masked_variance(returns_BT, mask_BT)
     if variance <= EPS:
         return None

@@ -1,4 +1,4 @@
-"""The settings of PPO; the defaults are AlpacaFarm's recipe for simulated preferences (Dubois et al., 2023)."""
+"""The settings of PPO, by default AlpacaFarm's recipe for simulated preferences (Dubois et al., 2023)."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -8,34 +8,36 @@ from console.errors import InputError
 from console.ranges import Count, CountOr0, NotNegative, Number, Positive, Share, check_ranges
 from engines.chat.options import ChatTemplateKwargs
 from engines.chat.template import checked_kwargs
+from engines.options import EngineOptions
+from judges.options import JudgeOptions
 
 
 @dataclass(frozen=True)
 class PPOOptions:
-    """How answers are drawn, and how the policy learns from their rewards. A step is one batch of answers."""
+    """Settings for drawing answers and learning from their rewards. A step is one batch of answers."""
 
     rollout_batch_size: Count = 512
-    """Answers a step, over all processes."""
+    """Answers per step, over all processes."""
     step_batch_size: Count = 256
-    """Answers of an optimiser step, over all processes."""
+    """Answers per optimiser step, over all processes."""
     micro_batch_size: Count = 2
-    """Answers that a process trains on at once."""
+    """Answers in a process's memory at once while training."""
     generation_batch_size: Count = 32
-    """Answers that a process writes, or reads without a gradient, at once."""
+    """Answers that a process generates, or reads without a gradient, at once."""
     ppo_epochs: Count = 2
-    """Times that the answers of a step are learnt from."""
+    """Passes over the answers of a step."""
     epochs: Count = 10
-    """Times that every prompt is answered."""
+    """Passes over the prompts."""
     steps: Count | None = None
-    """Steps, instead of those that the epochs make."""
+    """The number of steps, instead of epochs."""
     learning_rate: Positive = 1e-5
     warmup_steps: CountOr0 = 5
     """Steps in which the learning rate rises."""
     schedule: Literal["linear", "constant"] = "linear"
-    """What the learning rate does after that; linear falls to 0 at the end."""
+    """The learning rate after the warm-up. linear: falls to 0 at the end."""
     adam_eps: Positive = 1e-5
     max_grad_norm: Positive = 1.0
-    """Of the policy's and the value model's gradient together."""
+    """The norm that the gradient of policy and value model together is clipped to."""
     cliprange: Positive = 0.2
     cliprange_value: Positive = 0.2
     vf_coef: NotNegative = 0.1
@@ -43,38 +45,49 @@ class PPOOptions:
     gamma: Share = 1.0
     gae_lambda: Share = 1.0
     whiten_rewards: Annotated[bool, off("Do not divide the tokens' rewards by their standard deviation.")] = True
-    """Divide the tokens' rewards by their standard deviation and keep their mean; where that is not 0, each token gets
-    or costs something, and with it a longer answer."""
+    """Divide the tokens' rewards by their standard deviation and keep their mean. If the mean is not 0, every token
+    gains or loses reward, and a longer answer gains or loses more."""
     whiten_advantages: Annotated[bool, off("Do not bring the advantages to mean 0 and standard deviation 1.")] = True
     """Bring the advantages to mean 0 and standard deviation 1."""
     kl_coef: NotNegative = 0.0067
-    """The price of a nat away from the reference. AlpacaFarm: 0.02 for people's preferences."""
+    """The penalty per nat of divergence from the reference. AlpacaFarm uses 0.02 for human preferences."""
     kl_clamp: Annotated[bool, off("Let a token that became less likely earn the difference.")] = True
-    """A token that is less likely than under the reference earns nothing: max(log p - log p_ref, 0)."""
+    """Give no reward to a token that is less likely than under the reference: max(log p - log p_ref, 0)."""
     kl_target: Positive | None = None
-    """Nats an answer that the price is adapted to keep (Ziegler et al., 2019, section 2.2); the default is a fixed
-    price."""
+    """Adapt kl_coef to keep the divergence at this many nats per answer (Ziegler et al., 2019, section 2.2); the
+    default keeps kl_coef fixed."""
     kl_horizon: Positive = 10_000
-    """Answers in which an adapted price changes by its own size, where the divergence is off by all of the target."""
+    """Answers over which an adapted kl_coef doubles if the divergence is twice the target."""
     query_length: Count = 192
-    """Tokens of a prompt in its template; longer ones are left out."""
+    """Tokens of a prompt in its template. Longer prompts are left out."""
     response_length: Count = 300
-    """Tokens of an answer; a longer one is cut off there."""
+    """Tokens of an answer. A longer one is cut off there."""
     temperature: Positive = 1.0
-    """Of the answers; the probabilities that are trained are those at this temperature."""
+    """The temperature of the answers. Training uses probabilities at this temperature too."""
     missing_eos_penalty: Number | None = None
-    """Taken from the reward of an answer that was cut off."""
+    """Subtracted from the reward of an answer that was cut off."""
     save_every_n_steps: Count = 20
     max_kl: Positive = 200.0
-    """Stop where the answers of a step are further from the reference than this on average, in nats an answer."""
+    """Stop if the answers of a step diverge from the reference by more than this mean, in nats per answer."""
     max_unrewarded_steps: Count = 5
     """Stop after this many steps in a row in which no answer got a reward."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
-    """Variables of the model's chat template, e.g. '{"enable_thinking": false}'; the new model keeps them."""
+    """Variables of the model's chat template, e.g. '{"enable_thinking": false}'. The new model keeps them."""
+
+
+@dataclass(frozen=True)
+class RewardChoice:
+    """The reward that a user chose, with the options of a judge."""
+
+    name: str
+    """A reward model's folder, a Python function as module:function, or judge."""
+    judge: JudgeOptions
+    engine: EngineOptions
+    """The judge's engine."""
 
 
 def check_ppo(options: PPOOptions, n_processes: int) -> None:
-    """Raise InputError where a setting is out of range or the batches do not divide."""
+    """Raise InputError if a setting is out of range or the batches do not divide."""
     checked_kwargs(options.chat_template_kwargs)
     check_ranges(options)
     if options.rollout_batch_size % options.step_batch_size:
@@ -87,12 +100,12 @@ def check_ppo(options: PPOOptions, n_processes: int) -> None:
 
 
 def n_steps_of(options: PPOOptions, n_prompts: int) -> int:
-    """Return how many steps a training on `n_prompts` has, at least 1."""
+    """Return the number of steps of a training on `n_prompts`, at least 1."""
     return options.steps or max(options.epochs * n_prompts // options.rollout_batch_size, 1)
 
 
 def learning_rate_at(options: PPOOptions, step: int, n_steps: int) -> float:
-    """Return the learning rate of a step; the first is step 1, which learns already."""
+    """Return the learning rate of a step, counted from 1. The first step has a rate above 0."""
     if step <= options.warmup_steps:
         return options.learning_rate * step / (options.warmup_steps + 1)
     if options.schedule == "constant":
@@ -102,7 +115,7 @@ def learning_rate_at(options: PPOOptions, step: int, n_steps: int) -> float:
 
 
 def adapted(kl_coef: float, kl: float, n_answers: int, options: PPOOptions) -> float:
-    """Return the price of a nat for the next step, after one in which the answers were `kl` nats away on average."""
+    """Return kl_coef for the next step, after a step whose answers diverged by `kl` nats on average."""
     if options.kl_target is None:
         return kl_coef
     error = min(max(kl / options.kl_target - 1, -0.2), 0.2)

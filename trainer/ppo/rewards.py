@@ -1,43 +1,46 @@
-"""Where the rewards come from: a reward model, a Python function, or a judge."""
+"""The sources of rewards: a reward model, a Python function, or a judge."""
 
 import importlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from console.errors import EngineError, InputError, JudgeloopError
+from engines.options import check_engine
+from engines.reward_model import RewardModel, check_reward_model
+from judges.judging.judge import Judge, checked_rubric
+from judges.library import response_of
+from records import Judgment, Message, Store
+from trainer.ppo.options import RewardChoice
 
-if TYPE_CHECKING:
-    from judges.judging.judge import Judge
-    from records import Judgment, Message, Store
+JUDGE = "judge"
 
-Reward = Callable[["list[str | list[Message]]", list[str]], Sequence[float | None]]
-"""Takes prompts and the texts that answer them, and returns a reward for each, or None where there is none."""
+Reward = Callable[[list[str | list[Message]], list[str]], Sequence[float | None]]
+"""Takes prompts and the texts of their answers, and returns a reward or None per answer."""
 
 
 @dataclass(frozen=True)
 class RewardSource:
-    """A reward, and what tells it from others."""
+    """A reward function with the name and digest that identify it."""
 
     name: str
     reward: Reward
     digest: str = ""
-    """Identifies what the rewards depend on: a training with another one is another training."""
+    """Identifies everything that the rewards depend on. A training with another digest is another training."""
     folder: Path | None = None
-    """The reward model's, whose body the value model begins with."""
+    """The reward model's folder, whose body initialises the value model."""
 
 
-def scored(source: RewardSource, prompts: "list[str | list[Message]]", texts: list[str]) -> list[float | None]:
-    """Return the rewards, None for those that are not finite numbers; raises EngineError where the source fails."""
+def scored(source: RewardSource, prompts: list[str | list[Message]], texts: list[str]) -> list[float | None]:
+    """Return the rewards, None for those that are not finite numbers. Raises EngineError if the source fails."""
     if not texts:
         return []
     try:
         rewards = [None if reward is None else float(reward) for reward in source.reward(prompts, texts)]
     except JudgeloopError:
         raise
-    except Exception as error:  # a function is the user's: anything can come out of it
+    except Exception as error:  # the function is the user's and may raise anything
         raise EngineError(f"{source.name}: the reward failed: {type(error).__name__}: {error}") from error
     if len(rewards) != len(texts):
         raise EngineError(f"{source.name}: {len(texts)} answers were given and {len(rewards)} rewards came back")
@@ -45,15 +48,13 @@ def scored(source: RewardSource, prompts: "list[str | list[Message]]", texts: li
 
 
 def reward_model(folder: Path, batch_size: int) -> RewardSource:
-    """Return the rewards of the model in `folder`, which tokenises the texts anew with its own tokenizer."""
-    from engines.reward_model import RewardModel
-
+    """Return the reward model in `folder` as a source. It tokenises the texts again with its own tokenizer."""
     model = RewardModel.load(folder, str(folder), batch_size)
     return RewardSource(str(folder), model.score, model.digest, folder)
 
 
 def reward_function(name: str) -> RewardSource:
-    """Return the rewards of the function called `module:function`; raises InputError where there is none."""
+    """Return the function `module:function` as a source. Raises InputError if there is none."""
     module_name, _, function_name = name.partition(":")
     try:
         function = getattr(importlib.import_module(module_name), function_name, None)
@@ -64,17 +65,28 @@ def reward_function(name: str) -> RewardSource:
     return RewardSource(name, function, name)
 
 
-def judge_reward(judge: "Judge", store: "Store[Judgment]") -> RewardSource:
-    """Return the scores of `judge`; what it has said is kept in `store`, so that no answer is paid for twice."""
+def judge_reward(judge: Judge, store: Store[Judgment]) -> RewardSource:
+    """Return the scores of `judge` as a source. Judgments are kept in `store`, so that no answer is judged twice."""
 
-    def reward(prompts: "list[str | list[Message]]", texts: list[str]) -> list[float | None]:
-        from judges.library import response_of
-
+    def reward(prompts: list[str | list[Message]], texts: list[str]) -> list[float | None]:
         responses = [response_of(prompt, text, None) for prompt, text in zip(prompts, texts, strict=True)]
         for judgment in judge.judge(responses, store.ids):
             store.append(judgment)
-        wanted = [judge.judgment_id(response) for response in responses]
-        found = {row.id: row.score for row in store.chosen(dict.fromkeys(wanted))}
-        return [found[one] for one in wanted]
+        ids = [judge.judgment_id(response) for response in responses]
+        scores = {judgment.id: judgment.score for judgment in store.chosen(dict.fromkeys(ids))}
+        return [scores[judgment_id] for judgment_id in ids]
 
     return RewardSource(f"judge {judge.rubric.name}", reward, judge.fingerprint)
+
+
+def check_reward(choice: RewardChoice) -> None:
+    """Raise InputError if the reward cannot be used, before a model is loaded."""
+    if choice.name == JUDGE:
+        check_engine(choice.engine)
+        checked_rubric(choice.judge)
+    elif Path(choice.name).is_dir():
+        check_reward_model(Path(choice.name))
+    elif ":" in choice.name:
+        reward_function(choice.name)
+    else:
+        raise InputError(f"--reward {choice.name}: not a folder, not module:function, and not {JUDGE}")

@@ -1,93 +1,89 @@
-"""Draws answers and computes once all that stays fixed while they are learnt from.
+"""Draws answers and computes all that stays fixed while the policy learns from them.
 
-The tokens that are learnt from are the ones that were drawn; only a reward reads them as text.
+The policy learns from the very tokens that were drawn. Only a reward reads them as text.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from engines.local.batches import MAX_BATCH_TOKENS, plan
+from engines.local.transformers_engine import TransformersEngine
 from engines.protocol import Sampling
+from records import Message
 from trainer.ppo.actor import ActorCritic, answer_logits, padded
 from trainer.ppo.losses import gae, token_logprobs, token_rewards, whiten
 from trainer.ppo.options import PPOOptions
 from trainer.ppo.rewards import RewardSource, scored
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-    from engines.local.transformers_engine import TransformersEngine
-    from records import Message
-
 
 @dataclass(frozen=True)
-class Question:
-    """A prompt as a person or a reward reads it, and its tokens in the policy's template."""
+class EncodedPrompt:
+    """A prompt as text for the reward, and as tokens in the policy's template."""
 
-    prompt: "str | list[Message]"
+    prompt: str | list[Message]
     tokens: list[int]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer; the lists of numbers have one for each of its tokens."""
+    """One answer. The lists of numbers have one entry per token of it."""
 
     prompt: list[int]
     tokens: list[int]
     finish_reason: str
     logprobs: list[float]
-    """Under the policy that drew it."""
+    """Log-probabilities under the policy that drew it."""
     ref_logprobs: list[float]
     values: list[float]
     reward: float | None = None
 
     @property
     def kl(self) -> float:
-        """The log-ratio of policy and reference: its mean over draws is the divergence, in nats an answer."""
+        """The log-ratio of policy and reference. Its mean over draws is the divergence in nats per answer."""
         return sum(self.logprobs) - sum(self.ref_logprobs)
 
 
 @dataclass(frozen=True)
 class Actors:
-    """The models of a rollout: the policy with its value model, the reference, and the policy as an engine."""
+    """The models of a rollout: policy and value model, reference, and the policy as an engine."""
 
     actor: ActorCritic
-    reference: "PreTrainedModel"
-    engine: "TransformersEngine"
+    reference: PreTrainedModel
+    engine: TransformersEngine
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext
-    """The precision that they compute in; a reward keeps its own."""
+    """The precision that they compute in. A reward keeps its own."""
 
     @property
     def filler(self) -> int:
-        """The token that stands where a row is padded."""
+        """The token that rows are padded with."""
         return self.engine.tokenizer.pad_token_id or 0
 
 
 def roll_out(
-    actors: Actors, source: RewardSource, questions: Sequence[Question], seeds: Sequence[int], options: PPOOptions
+    actors: Actors, source: RewardSource, prompts: Sequence[EncodedPrompt], seeds: Sequence[int], options: PPOOptions
 ) -> list[Answer]:
-    """Return an answer to each question, drawn with the seed of its place; an answer without a reward has None."""
+    """Return an answer to each prompt, drawn with the seed at its position, and its reward or None."""
     sampling = Sampling(options.response_length, options.temperature, 1.0)
-    sequences = [question.tokens for question in questions]
+    sequences = [prompt.tokens for prompt in prompts]
     with actors.autocast():
-        drawn = {one.index: one for one in actors.engine.sample(sequences, seeds, sampling)}
+        drawn = {answer.index: answer for answer in actors.engine.sample(sequences, seeds, sampling)}
     rows = [(sequence, drawn[index].tokens) for index, sequence in enumerate(sequences)]
     answers: dict[int, Answer] = {}
     whole = [[*prompt, *answer] for prompt, answer in rows]
     size = options.generation_batch_size
     for batch in plan(whole, size, 0, share_prefix=False, max_tokens=MAX_BATCH_TOKENS).batches:
-        reasons = [drawn[row].finish_reason or "" for row in batch]
+        reasons = [drawn[index].finish_reason or "" for index in batch]
         with actors.autocast():
-            answers |= zip(batch, _read(actors, [rows[row] for row in batch], reasons), strict=True)
+            answers |= zip(batch, _read(actors, [rows[index] for index in batch], reasons), strict=True)
     decode = actors.engine.tokenizer.decode
     texts = [decode(actors.engine.without_end(answer)[0], skip_special_tokens=True) for _, answer in rows]
-    rewards = scored(source, [question.prompt for question in questions], texts)
-    return [replace(answers[row], reward=_reward(answers[row], reward, options)) for row, reward in enumerate(rewards)]
+    rewards = scored(source, [prompt.prompt for prompt in prompts], texts)
+    return [replace(answers[n], reward=_reward(answers[n], reward, options)) for n, reward in enumerate(rewards)]
 
 
 @torch.no_grad()
@@ -111,7 +107,7 @@ def _reward(answer: Answer, reward: float | None, options: PPOOptions) -> float 
 
 @dataclass(frozen=True)
 class Experience:
-    """The answers of a step and what is learnt from them, each (N, T)."""
+    """The N answers of a step and the tensors to learn from, each (N, T)."""
 
     answers: list[Answer]
     mask: Tensor
@@ -122,12 +118,12 @@ class Experience:
 
 
 def experience_of(answers: list[Answer], kl_coef: float, options: PPOOptions, device: torch.device) -> Experience:
-    """Return what is learnt from answers that all have a reward; means and deviations are over all of them."""
+    """Return the tensors to learn from. Every answer has a reward, and means and deviations are over all of them."""
     longest = max(len(answer.tokens) for answer in answers)
 
     def column(name: str) -> Tensor:
-        rows = [getattr(answer, name) for answer in answers]
-        return torch.tensor([[*row, *[0.0] * (longest - len(row))] for row in rows], device=device)
+        columns = [getattr(answer, name) for answer in answers]
+        return torch.tensor([[*values, *[0.0] * (longest - len(values))] for values in columns], device=device)
 
     lengths_N = torch.tensor([len(answer.tokens) for answer in answers], device=device)
     mask_NT = torch.arange(longest, device=device) < lengths_N[:, None]

@@ -1,14 +1,15 @@
-"""Checkpoints that a training goes on from: a policy's folder that also has the value model and the optimiser.
+"""Checkpoints that a training resumes from: a policy's folder that also holds the value model and the optimiser.
 
-All is safetensors and JSON. There is no generator to keep: every draw, and every order, has a seed that the step fixes.
+All files are safetensors and JSON. No random generator is saved, because the step seeds every draw and every order.
 """
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import torch
+from safetensors.torch import load_file, load_model, save_file, save_model
+from transformers import PreTrainedTokenizerBase
 
 from engines.models import FLOAT32
 from records.store import set_aside, write_atomic
@@ -16,16 +17,13 @@ from trainer.ppo.actor import ActorCritic
 from trainer.training.checkpoints import MANIFEST, Checkpoints, Manifest, checkpoints_in, manifest_of, seal
 from trainer.training.saving import in_dtype, name_dtype, saved_dtype
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
 VALUE, OPTIMISER, PROGRESS = "value.safetensors", "optimizer.safetensors", "progress.json"
 MASTER = "float32.safetensors"
-"""The policy's weights as they are trained, where they are saved in another type."""
+"""The policy's float32 training weights, saved if the policy's folder has another data type."""
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far a training is, besides its weights."""
+    """The progress of a training, apart from its weights."""
 
     step: int = 0
     kl_coef: float = 0.0
@@ -39,21 +37,19 @@ def step_name(step: int) -> str:
 
 
 def newest_state(checkpoints: Checkpoints) -> Path | None:
-    """Return the last whole checkpoint of this training that it can go on from, or None."""
-    found = [path for path in checkpoints_in(checkpoints.folder, checkpoints.key) if (path / OPTIMISER).exists()]
-    return found[-1] if found else None
+    """Return the last whole checkpoint that this training can resume from, or None."""
+    states = [path for path in checkpoints_in(checkpoints.folder, checkpoints.key) if (path / OPTIMISER).exists()]
+    return states[-1] if states else None
 
 
 def save_state(
     checkpoints: Checkpoints,
     actor: ActorCritic,
     optimiser: torch.optim.Optimizer,
-    tokenizer: "PreTrainedTokenizerBase",
+    tokenizer: PreTrainedTokenizerBase,
     progress: Progress,
 ) -> None:
-    """Write a checkpoint, complete or not at all; of the earlier ones the policy is left, and no more."""
-    from safetensors.torch import save_file, save_model
-
+    """Write a checkpoint completely or not at all, and reduce the earlier ones to their policies."""
     out = checkpoints.folder / step_name(progress.step)
     earlier = checkpoints_in(checkpoints.folder, checkpoints.key)
     set_aside(out)
@@ -70,8 +66,8 @@ def save_state(
             _keep_policy(folder)
 
 
-def write_policy(actor: ActorCritic, tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
-    """Write the policy and its tokenizer to `folder`, which is emptied first; the type is that of the parent."""
+def write_policy(actor: ActorCritic, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write the policy and its tokenizer to `folder`, which is emptied first, in the data type of the parent."""
     dtype = saved_dtype(actor.policy)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -82,19 +78,17 @@ def write_policy(actor: ActorCritic, tokenizer: "PreTrainedTokenizerBase", folde
 
 
 def load_state(folder: Path, actor: ActorCritic, optimiser: torch.optim.Optimizer) -> Progress:
-    """Give the models and the optimiser the state in `folder`, from which the policy is; return how far it is."""
-    from safetensors.torch import load_file, load_model
-
+    """Load the models and the optimiser from `folder`, from which the policy was loaded, and return the progress."""
     load_model(actor.value, str(folder / VALUE))
     if (folder / MASTER).exists():
         load_model(actor.policy, str(folder / MASTER))
     tensors = load_file(folder / OPTIMISER)
     for name, parameter in actor.named_parameters():
-        mine = {key.rpartition("/")[2]: value for key, value in tensors.items() if key.rpartition("/")[0] == name}
-        if mine:
-            # Adam counts its steps on the processor, wherever the weights are
+        state = {key.rpartition("/")[2]: value for key, value in tensors.items() if key.rpartition("/")[0] == name}
+        if state:
+            # Adam counts its steps on the CPU, whatever the device of the weights
             optimiser.state[parameter] = {
-                key: value if key == "step" else value.to(parameter.device) for key, value in mine.items()
+                key: value if key == "step" else value.to(parameter.device) for key, value in state.items()
             }
     return msgspec.json.decode((folder / PROGRESS).read_bytes(), type=Progress)
 
@@ -108,13 +102,13 @@ def _tensors_of(actor: ActorCritic, optimiser: torch.optim.Optimizer) -> dict[st
 
 
 def _keep_policy(folder: Path) -> None:
-    """Delete what only a training needs; the manifest goes first, so that the folder is whole at any moment."""
-    made = manifest_of(folder)
-    if made is None:
+    """Delete the files that only a training needs. The manifest changes first, so the folder is whole at any moment."""
+    whole = manifest_of(folder)
+    if whole is None:
         return
     extra = (VALUE, OPTIMISER, PROGRESS, MASTER)
-    files = {name: n_bytes for name, n_bytes in made.files.items() if name not in extra}
-    manifest = Manifest(step=made.step, key=made.key, files=files)
+    files = {name: n_bytes for name, n_bytes in whole.files.items() if name not in extra}
+    manifest = Manifest(step=whole.step, key=whole.key, files=files)
     write_atomic(folder / MANIFEST, msgspec.json.encode(manifest))
     for name in extra:
         (folder / name).unlink(missing_ok=True)

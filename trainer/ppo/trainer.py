@@ -1,8 +1,8 @@
 """The training loop: draw answers, reward them, learn from them a few times, and again.
 
-On several processes each draws and reads its share of a step's answers; all then hold all of them, so that means and
-deviations are the whole step's, and each learns from its share of every optimiser step. What is drawn and in which
-order it is learnt from does not depend on their number.
+With several processes each draws its share of a step's answers, then all exchange them, so that means and deviations
+are those of the whole step, and each learns from its share of every optimiser step. The drawn answers and their order
+do not depend on the number of processes.
 """
 
 import os
@@ -12,10 +12,11 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 import msgspec
 import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 
 from console.errors import InputError, TrainingError
 from console.progress import progress, say
@@ -29,7 +30,7 @@ from records.rows import Row
 from trainer.ppo.actor import ActorCritic, load_value, settle
 from trainer.ppo.options import PPOOptions, adapted, check_ppo, learning_rate_at, n_steps_of
 from trainer.ppo.rewards import RewardSource
-from trainer.ppo.rollout import Actors, Answer, Question, experience_of, roll_out
+from trainer.ppo.rollout import Actors, Answer, EncodedPrompt, experience_of, roll_out
 from trainer.ppo.state import Progress, load_state, newest_state, save_state, step_name, write_policy
 from trainer.ppo.update import Learner, seeded_order
 from trainer.training.checkpoints import Checkpoints, clear_unfinished, seal
@@ -37,50 +38,45 @@ from trainer.training.fit import load_policy
 from trainer.training.outcome import REPORT, Trained
 from trainer.training.processes import is_first, is_sharded, n_processes
 
-if TYPE_CHECKING:
-    from accelerate import Accelerator
-
 NOT_THE_TRAINING = ("save_every_n_steps", "max_kl", "max_unrewarded_steps")
-"""Settings that change where a training stops and what it leaves, and none of its steps."""
+"""Settings that change when a training stops or saves, and none of its steps."""
 
 
 class PPOStep(Row, frozen=True, kw_only=True):
-    """What one step was; means are over its rewarded answers, and None where there are none."""
+    """The figures of one step. Means are over its rewarded answers, and None if there are none."""
 
     id: str
     step: int
     n_null: int
-    """Answers without a reward, which are not learnt from."""
+    """Answers without a reward, which are not learned from."""
     kl_coef: float
     learning_rate: float
     reward: float | None = None
-    """Of the source, less the penalty of an answer that was cut off."""
+    """Mean reward of the source, less the penalty for answers that were cut off."""
     kl: float | None = None
-    """KL(policy || reference) in nats an answer, estimated on the answers: mean log-ratio (k1)."""
+    """KL(policy || reference) in nats per answer, estimated as the mean log-ratio of the answers (k1)."""
     length: float | None = None
-    """Tokens of an answer, the one that ends it included."""
+    """Tokens per answer, including its end token."""
     cut_off: float | None = None
-    """Share of the answers that reached response_length without an end."""
+    """The share of answers that reached response_length without an end."""
     explained_variance: float | None = None
-    """1 - Var(return - value) / Var(return), of the values before the step."""
+    """1 - Var(return - value) / Var(return), with the values before the step."""
     policy_loss: float | None = None
     value_loss: float | None = None
     entropy: float | None = None
-    """Of a token's distribution, in nats."""
+    """Entropy of the next-token distribution, in nats."""
     approx_kl: float | None = None
-    """How far a step's updates moved the policy, in nats a token."""
+    """KL between the policies before and after the updates of a step, in nats per token."""
     clip_fraction: float | None = None
-    """Share of the tokens whose loss the clip decides."""
+    """The share of tokens whose loss was clipped."""
     seconds: float = 0.0
 
 
-def make_accelerator() -> "Accelerator":
-    """Return accelerate's view of the processes; bfloat16 where a GPU has it. Raises InputError for sharded weights.
+def make_accelerator() -> Accelerator:
+    """Return accelerate's view of the processes, in bfloat16 if a GPU has it. Raises InputError for sharded weights.
 
-    What ACCELERATE_MIXED_PRECISION says holds, as for the other trainers: one process cannot compute in two ways.
+    ACCELERATE_MIXED_PRECISION goes before, as for the other trainers: one process cannot compute in two ways.
     """
-    from accelerate import Accelerator
-
     if is_sharded():
         raise InputError("PPO draws from the weights that it trains, so each process needs them all: no FSDP here")
     on_gpu = torch.cuda.is_available()
@@ -99,10 +95,10 @@ def train_ppo(
 ) -> Trained:
     """Train the model in `parent` on the rewards of its answers to `prompts` and save it in `out`.
 
-    Beside `out` lie a row of figures a step (`.steps.jsonl`) and checkpoints (`.checkpoints`), from which the same
-    training goes on with the same numbers. Raises InputError for a bad setting, TrainingError where no prompt fits,
-    where a loss is not a number, where the policy leaves the reference by more than `max_kl`, or where answers get no
-    rewards any more.
+    Beside `out` it writes a row of figures per step (`.steps.jsonl`) and checkpoints (`.checkpoints`), from which a
+    stopped training resumes with the same numbers. Raises InputError for a bad setting. Raises TrainingError if no
+    prompt fits, a loss is not a number, the policy diverges from the reference by more than `max_kl`, or answers no
+    longer get rewards.
     """
     check_ppo(options, n_processes())
     accelerator = make_accelerator()
@@ -111,14 +107,14 @@ def train_ppo(
     key = content_key("ppo", model_digest(parent), source.name, source.digest, settings, seed, texts)
     checkpoints = Checkpoints(checkpoints_of(out), options.save_every_n_steps, key)
     trainer = _Trainer.open(parent, source, options, seed, checkpoints, accelerator)
-    questions = _fitting(trainer.actors.engine, prompts, options)
-    n_steps, last = n_steps_of(options, len(questions)), None
+    encoded = _fitting(trainer.actors.engine, prompts, options)
+    n_steps, last = n_steps_of(options, len(encoded)), None
     with _log(out) as log, progress(title, n_steps, trainer.done.step) as advance:
         while trainer.done.step < n_steps:
-            row = trainer.step(questions, n_steps)
-            last = last if row.kl is None else row
-            if log is not None and row.id not in log:  # a step after the last checkpoint is made again, the same
-                log.append(row)
+            step = trainer.step(encoded, n_steps)
+            last = last if step.kl is None else step
+            if log is not None and step.id not in log:  # a resumed training repeats the steps after its checkpoint
+                log.append(step)
             advance(1)
     trained = _trained(last, n_steps, options.rollout_batch_size)
     if is_first():
@@ -136,7 +132,7 @@ def checkpoints_of(out: Path) -> Path:
 
 
 def log_of(out: Path) -> Path:
-    """Return the file with a PPOStep for each step on the way to `out`."""
+    """Return the file with one PPOStep per step on the way to `out`."""
     return out.with_name(f"{out.name}.steps.jsonl")
 
 
@@ -146,20 +142,20 @@ def _log(out: Path) -> Iterator[Store[PPOStep] | None]:
         yield log
 
 
-def _fitting(engine: TransformersEngine, prompts: Sequence[Prompt], options: PPOOptions) -> list[Question]:
-    """Return the prompts that are short enough, in their template; raises TrainingError where there is none."""
+def _fitting(engine: TransformersEngine, prompts: Sequence[Prompt], options: PPOOptions) -> list[EncodedPrompt]:
+    """Return the prompts that are short enough, encoded. Raises TrainingError if there are none."""
     chats = [messages_of(prompt.prompt, prompt.system) for prompt in prompts]
     tokens = [answer_tokens(engine, chat, "")[0] for chat in chats]
     context = int(getattr(engine.model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 30)
     most = min(options.query_length, context - options.response_length)
-    asked = [prompt.prompt if prompt.system is None else chat for prompt, chat in zip(prompts, chats, strict=True)]
-    kept = [Question(text, ids) for text, ids in zip(asked, tokens, strict=True) if len(ids) <= most]
+    texts = [prompt.prompt if prompt.system is None else chat for prompt, chat in zip(prompts, chats, strict=True)]
+    short = [EncodedPrompt(text, ids) for text, ids in zip(texts, tokens, strict=True) if len(ids) <= most]
     limit = f"query_length ({options.query_length}), or the context of {context} less response_length"
-    if not kept:
+    if not short:
         raise TrainingError(f"none of {len(prompts)} prompts is within {limit}: raise the one or lower the other")
-    if len(kept) < len(prompts):
-        say(f"{len(prompts) - len(kept)} of {len(prompts)} prompts left out: longer than {limit}")
-    return kept
+    if len(short) < len(prompts):
+        say(f"{len(prompts) - len(short)} of {len(prompts)} prompts left out: longer than {limit}")
+    return short
 
 
 @dataclass
@@ -168,7 +164,7 @@ class _Trainer:
     options: PPOOptions
     seed: int
     checkpoints: Checkpoints
-    accelerator: "Accelerator"
+    accelerator: Accelerator
     actors: Actors
     learner: Learner
     done: Progress
@@ -181,13 +177,13 @@ class _Trainer:
         options: PPOOptions,
         seed: int,
         checkpoints: Checkpoints,
-        accelerator: "Accelerator",
+        accelerator: Accelerator,
     ) -> "_Trainer":
-        """Load the models, and where this training was stopped its state."""
+        """Load the models, and the state of this training if it was stopped."""
         if is_first():
             clear_unfinished(checkpoints)
-        kept = newest_state(checkpoints)
-        policy, tokenizer = load_policy(kept or parent, options.chat_template_kwargs)
+        state = newest_state(checkpoints)
+        policy, tokenizer = load_policy(state or parent, options.chat_template_kwargs)
         reference, _ = load_policy(parent)
         actor = ActorCritic(policy, load_value(parent, source.folder, tokenizer), options.temperature)
         actor.to(accelerator.device)
@@ -195,51 +191,49 @@ class _Trainer:
         settle(actor, checkpointing=accelerator.device.type == "cuda")
         reference.requires_grad_(False).eval().to(accelerator.device)
         optimiser = torch.optim.AdamW(actor.parameters(), options.learning_rate, eps=options.adam_eps, weight_decay=0.0)
-        done = load_state(kept, actor, optimiser) if kept else Progress(kl_coef=options.kl_coef)
+        done = load_state(state, actor, optimiser) if state else Progress(kl_coef=options.kl_coef)
         actors = Actors(actor, reference, engine, accelerator.autocast)
         learner = Learner(accelerator.prepare_model(actor), optimiser, accelerator, options, actors.filler)
         return cls(source, options, seed, checkpoints, accelerator, actors, learner, done)
 
-    def step(self, questions: list[Question], n_steps: int) -> PPOStep:
-        """Draw, reward and learn; return what happened."""
+    def step(self, prompts: list[EncodedPrompt], n_steps: int) -> PPOStep:
+        """Draw, reward and learn, and return the figures of the step."""
         started, step, kl_coef = time.monotonic(), self.done.step + 1, self.done.kl_coef
-        answers = self._answers(questions, step)
-        kept = [answer for answer in answers if answer.reward is not None]
+        answers = self._answers(prompts, step)
+        rewarded = [answer for answer in answers if answer.reward is not None]
         rate = learning_rate_at(self.options, step, n_steps)
-        row = PPOStep(
+        figures = PPOStep(
             id=f"{self.checkpoints.key}-{step:06d}",
             step=step,
-            n_null=len(answers) - len(kept),
+            n_null=len(answers) - len(rewarded),
             kl_coef=kl_coef,
             learning_rate=rate,
         )
-        if not kept:
+        if not rewarded:
             self._skip(step)
         else:
-            kl = self._checked_kl(kept, step)
+            kl = self._checked_kl(rewarded, step)
             self._save_last()
-            figures = _means(kept) | self._learn(kept, step, rate)
-            row = msgspec.structs.replace(row, kl=kl, **figures)
-            self.done = Progress(step, adapted(kl_coef, kl, len(kept), self.options))
-        return msgspec.structs.replace(row, seconds=time.monotonic() - started)
+            learned = self._learn(rewarded, step, rate)
+            figures = msgspec.structs.replace(figures, kl=kl, **_means(rewarded), **learned)
+            self.done = Progress(step, adapted(kl_coef, kl, len(rewarded), self.options))
+        return msgspec.structs.replace(figures, seconds=time.monotonic() - started)
 
-    def _answers(self, questions: list[Question], step: int) -> list[Answer]:
+    def _answers(self, prompts: list[EncodedPrompt], step: int) -> list[Answer]:
         """Return the answers of a step, all of them on every process."""
-        from accelerate.utils import gather_object
-
-        size, n = self.options.rollout_batch_size, len(questions)
+        size, n = self.options.rollout_batch_size, len(prompts)
         places = range((step - 1) * size, step * size)
         share = places[self.accelerator.process_index :: self.accelerator.num_processes]
         orders = {epoch: seeded_order(n, self.seed, "prompts", epoch) for epoch in {place // n for place in places}}
-        asked = [questions[int(orders[place // n][place % n])] for place in share]
+        drawn = [prompts[int(orders[place // n][place % n])] for place in share]
         seeds = [derived_seed(self.seed, "answer", place) for place in share]
-        mine = roll_out(self.actors, self.source, asked, seeds, self.options)
-        gathered = gather_object(list(zip(share, mine, strict=True)))
-        return [answer for _, answer in sorted(gathered, key=lambda one: one[0])]
+        answers = roll_out(self.actors, self.source, drawn, seeds, self.options)
+        gathered = gather_object(list(zip(share, answers, strict=True)))
+        return [answer for _, answer in sorted(gathered, key=lambda placed: placed[0])]
 
     def _checked_kl(self, answers: list[Answer], step: int) -> float:
         kl, most = fmean(answer.kl for answer in answers), self.options.max_kl
-        if not kl <= most:  # nor is it where it is no number
+        if not kl <= most:  # also true if kl is NaN
             raise self._stop(f"the answers of step {step} are {kl:.4g} nats from the reference, over max_kl ({most:g})")
         return kl
 
@@ -251,11 +245,11 @@ class _Trainer:
             raise self._stop(f"{error} at step {step}") from None
 
     def _save_last(self) -> None:
-        # Only now, when the answers of the next step have shown that the weights are still good.
+        # Only now, because the answers of the next step have shown that the weights are still good.
         step, every = self.done.step, self.checkpoints.every_n_steps
         if step and step % every == 0 and is_first():
-            kept = newest_state(self.checkpoints)
-            if kept is None or kept.name != step_name(step):
+            newest = newest_state(self.checkpoints)
+            if newest is None or newest.name != step_name(step):
                 tokenizer = self.actors.engine.tokenizer
                 save_state(self.checkpoints, self.actors.actor, self.learner.optimiser, tokenizer, self.done)
         self.accelerator.wait_for_everyone()
@@ -267,10 +261,12 @@ class _Trainer:
             raise self._stop(f"{self.source.name}: no answer got a reward in {n} steps in a row, up to step {step}")
         self.done = Progress(step, self.done.kl_coef, n)
 
-    def _stop(self, what: str) -> TrainingError:
-        kept = newest_state(self.checkpoints)
-        remains = f"the last good checkpoint is {kept}" if kept else "nothing is saved"
-        return TrainingError(f"{what}; {remains}. Look at the reward, or try a lower learning rate or a higher kl_coef")
+    def _stop(self, reason: str) -> TrainingError:
+        newest = newest_state(self.checkpoints)
+        remains = f"the last good checkpoint is {newest}" if newest else "nothing is saved"
+        return TrainingError(
+            f"{reason}; {remains}. Look at the reward, or try a lower learning rate or a higher kl_coef"
+        )
 
 
 def _means(answers: list[Answer]) -> dict[str, float | None]:
@@ -284,6 +280,6 @@ def _means(answers: list[Answer]) -> dict[str, float | None]:
 
 def _trained(last: PPOStep | None, n_steps: int, n_answers: int) -> Trained:
     if last is None or last.policy_loss is None:
-        raise TrainingError("no answer of any step got a reward: nothing was learnt, and nothing is saved")
+        raise TrainingError("no answer of any step got a reward: nothing was learned, and nothing is saved")
     figures = {name: value for name, value in msgspec.structs.asdict(last).items() if isinstance(value, float)}
     return Trained(n_steps * n_answers, n_steps, last.policy_loss, figures)

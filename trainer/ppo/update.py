@@ -1,11 +1,11 @@
-"""Learns from the answers of a step: the optimiser's steps, over the processes."""
+"""Learns from the answers of a step: optimiser steps, spread over the processes."""
 
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from records.keys import derived_seed
@@ -13,9 +13,6 @@ from trainer.ppo.actor import padded
 from trainer.ppo.losses import approx_kl, explained_variance, masked_mean, policy_loss, value_loss
 from trainer.ppo.options import PPOOptions
 from trainer.ppo.rollout import Experience
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
 FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
 
@@ -25,38 +22,38 @@ class Learner:
     """The policy with its value model, and their optimiser."""
 
     model: nn.Module
-    """An ActorCritic as accelerate wraps it."""
+    """An ActorCritic wrapped by accelerate."""
     optimiser: torch.optim.Optimizer
-    accelerator: "Accelerator"
+    accelerator: Accelerator
     options: PPOOptions
     filler: int
-    """The token that stands where a row is padded."""
+    """The token that rows are padded with."""
 
     def learn(self, experience: Experience, rate: float, seed: int) -> dict[str, float | None]:
-        """Learn from the answers of a step in an order that `seed` fixes; return its figures, means over the updates.
+        """Learn from the answers of a step in a seeded order, and return its figures averaged over the updates.
 
-        Raises FloatingPointError where a loss, a gradient or a weight is not a number; the weights are then lost only
-        where it was a weight.
+        Raises FloatingPointError if a loss, a gradient or a weight is not a number. The weights are lost only if it was
+        a weight.
         """
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         n_parts = self.options.rollout_batch_size // self.options.step_batch_size
-        found: list[Tensor] = []
+        updates: list[Tensor] = []
         for epoch in range(self.options.ppo_epochs):
             order = seeded_order(len(experience.answers), seed, epoch)
-            found += [self._update(experience, part) for part in order.tensor_split(n_parts) if len(part)]
+            updates += [self._update(experience, part) for part in order.tensor_split(n_parts) if len(part)]
         if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
             raise FloatingPointError("a weight is not a number")
-        figures: dict[str, float | None] = dict(zip(FIGURES, torch.stack(found).mean(0).tolist(), strict=True))
+        figures: dict[str, float | None] = dict(zip(FIGURES, torch.stack(updates).mean(0).tolist(), strict=True))
         explained = explained_variance(experience.values, experience.returns, experience.mask)
         return figures | {"explained_variance": explained}
 
     def _update(self, experience: Experience, part: Tensor) -> Tensor:
-        """Take one step of the optimiser on the answers `part`; return the FIGURES."""
+        """Take one optimiser step on the answers `part` and return the FIGURES."""
         n_tokens, world = int(experience.mask[part].sum()), self.accelerator.num_processes
-        mine = torch.split(part[self.accelerator.process_index :: world], self.options.micro_batch_size)
-        # a process without an answer goes along with one that weighs nothing: the others wait for its gradient
-        pieces = [(piece, 1.0) for piece in mine if len(piece)] or [(part[:1], 0.0)]
+        share = torch.split(part[self.accelerator.process_index :: world], self.options.micro_batch_size)
+        # a process without answers takes one with weight 0, because the others wait for its gradient
+        pieces = [(piece, 1.0) for piece in share if len(piece)] or [(part[:1], 0.0)]
         total = torch.zeros(len(FIGURES), device=self.accelerator.device)
         for number, (piece, weight) in enumerate(pieces, start=1):
             with nullcontext() if number == len(pieces) else self.accelerator.no_sync(self.model):
@@ -73,9 +70,9 @@ class Learner:
         return total
 
     def _figures(self, experience: Experience, piece: Tensor, n_tokens: int) -> Tensor:
-        """Return the part that some answers have in the FIGURES of an update on `n_tokens`."""
-        rows = [experience.answers[index] for index in piece.tolist()]
-        tokens = padded([(row.prompt, row.tokens) for row in rows], self.filler, self.accelerator.device)
+        """Return the contribution of the answers `piece` to the FIGURES of an update on `n_tokens`."""
+        answers = [experience.answers[index] for index in piece.tolist()]
+        tokens = padded([(answer.prompt, answer.tokens) for answer in answers], self.filler, self.accelerator.device)
         columns = (experience.logprobs, experience.values, experience.advantages, experience.returns)
         width = tokens.mask.shape[1]
         old_BT, old_values_BT, advantages_BT, returns_BT = (
@@ -90,5 +87,5 @@ class Learner:
 
 
 def seeded_order(n: int, *parts: object) -> Tensor:
-    """Return the places 0 to n - 1 in an order that `parts` fix."""
+    """Return the positions 0 to n - 1 in an order that is seeded by `parts`."""
     return torch.randperm(n, generator=torch.Generator().manual_seed(derived_seed(*parts)))

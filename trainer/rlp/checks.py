@@ -15,7 +15,7 @@ def check(config: Config) -> None:
     """Raise InputError if the settings do not fit together."""
     check_command(config)
     if config.engine.engine != "auto" or config.engine.base_url:
-        raise InputError("the run trains the model that it asks, so it runs it in process: no --engine or --base-url")
+        raise InputError("the run trains its own model in this process: leave out --engine and --base-url")
     if config.asks_annotator:
         _check_annotator(config.annotator)
     _check_trainings(config)

@@ -13,7 +13,7 @@ import msgspec
 
 from console.errors import TrainingError
 from engines.answers import answer_into
-from engines.options import open_engine
+from engines.options import EngineOptions, open_engine
 from engines.protocol import Sampling
 from engines.reward_model import RewardModel
 from judges.judging.judge import Judge, check_coverage, open_judge, require_coverage
@@ -26,7 +26,7 @@ from records.store import latest, write_atomic, write_rows
 from trainer.reward_model.data import held_out_split
 from trainer.reward_model.views import ViewPair, view_pairs
 from trainer.rlp.preferences import contests_of, labelled_pairs, n_turned_round, with_noise
-from trainer.rlp.recipe import Config, EvalOptions, PreferenceOptions, SampleOptions
+from trainer.rlp.recipe import AnnotatorOptions, Config, EvalOptions, PreferenceOptions, SampleOptions
 from trainer.rlp.splits import given_pairs
 from trainer.rlp.synthetic import synthetic_pairs
 from trainer.run.integrity import REWARD_MODEL
@@ -44,21 +44,21 @@ class View(Row, frozen=True, kw_only=True):
     second: str
 
 
-def load_reward_model(run: Run, number: int, config: Config) -> RewardModel:
+def load_reward_model(run: Run, number: int, options: EngineOptions) -> RewardModel:
     """Return the reward model of iteration `number`."""
     folder = run.iteration(number) / REWARD_MODEL
-    return RewardModel.load(folder, f"iter{number}/{REWARD_MODEL}", config.engine.batch_size)
+    return RewardModel.load(folder, f"iter{number}/{REWARD_MODEL}", options.batch_size)
 
 
-def open_annotator(run: Run, config: Config) -> Judge:
+def open_annotator(run: Run, options: AnnotatorOptions, seed: int) -> Judge:
     """Return the judge that labels pairs. If it is an iteration, it is one of this run."""
-    engine = replace(config.annotator.engine, run=config.annotator.engine.run or str(run.folder))
-    return open_judge(open_engine(engine), config.annotator.judge, config.seed)
+    engine = replace(options.engine, run=options.engine.run or str(run.folder))
+    return open_judge(open_engine(engine), options.judge, seed)
 
 
-def labels_of(comparisons: Sequence[Comparison], config: Config) -> list[Pair]:
+def labels_of(comparisons: Sequence[Comparison], options: AnnotatorOptions) -> list[Pair]:
     """Return the pairs of the comparisons, labelled as the recipe says."""
-    return labelled_pairs(comparisons, by_mean=config.annotator.label == "mean")
+    return labelled_pairs(comparisons, by_mean=options.label == "mean")
 
 
 def sampling_of(options: PreferenceOptions | SampleOptions | EvalOptions) -> Sampling:
@@ -74,25 +74,29 @@ def gather_preferences(run: Run, prompts: Sequence[Prompt], config: Config) -> N
     options, path = config.preferences, run.iteration(1) / "pairs.jsonl"
     if path.exists():
         return
-    pairs = list(given_pairs(options.file, config)) if options.file else _annotated(run, prompts, config)
+    pairs = (
+        list(given_pairs(options.file, options.codes, strict=config.strict))
+        if options.file
+        else _annotated(run, prompts, config)
+    )
     learnt, held_out = held_out_split(pairs, options.held_out_share, config.seed)
     write_rows(path, [*with_noise(learnt, options.flip, config.seed), *held_out])
 
 
-def preferences_of(run: Run, config: Config) -> tuple[list[Pair], list[Pair]]:
+def preferences_of(run: Run, options: PreferenceOptions, seed: int) -> tuple[list[Pair], list[Pair]]:
     """Return the stored preferences: those to learn from and the held-out ones."""
     pairs = list(read_rows(run.iteration(1) / "pairs.jsonl", Pair))
-    return held_out_split(pairs, config.preferences.held_out_share, config.seed)
+    return held_out_split(pairs, options.held_out_share, seed)
 
 
-def preference_counts(run: Run, config: Config) -> dict[str, int]:
+def preference_counts(run: Run, options: PreferenceOptions, seed: int) -> dict[str, int]:
     """Return the outcomes of the prompts. Missing or identical answers leave a prompt without a comparison."""
-    learnt, held_out = preferences_of(run, config)
+    learnt, held_out = preferences_of(run, options, seed)
     counts = {"pairs": len(learnt) + len(held_out), "held_out": len(held_out), "flipped": n_turned_round(learnt)}
-    if config.preferences.file is not None:
+    if options.file is not None:
         return counts
     rows = latest(read_rows(run.iteration(1) / "comparisons.jsonl", Comparison))
-    n_prompts, n_null = config.preferences.prompts, sum(comparison.winner is None for comparison in rows)
+    n_prompts, n_null = options.prompts, sum(comparison.winner is None for comparison in rows)
     n_tied = len(rows) - n_null - len(learnt) - len(held_out)
     return {"prompts": n_prompts, "not_compared": n_prompts - len(rows), "tied": n_tied, "unparsed": n_null} | counts
 
@@ -105,7 +109,7 @@ def gather_on_policy(run: Run, prompts: Sequence[Prompt], config: Config) -> dic
     folder = run.iteration(3)
     if not (folder / COUNTS).exists():
         responses = _sampled(run, prompts, config)
-        counts = _views(folder, responses, config) if config.rlp.method == "uml" else _pairs(run, config)
+        counts = _views(folder, responses, config.seed) if config.rlp.method == "uml" else _pairs(run, config)
         write_atomic(folder / COUNTS, msgspec.json.encode(counts))
     return msgspec.json.decode((folder / COUNTS).read_bytes(), type=dict[str, int])
 
@@ -127,11 +131,13 @@ def _annotated(run: Run, prompts: Sequence[Prompt], config: Config) -> list[Pair
     gc.collect()  # the annotator may need the memory
     contests = contests_of(answers)
     with Store(folder / "comparisons.jsonl", Comparison, keep=both_orders_answered) as comparisons:
-        rows = compare_into(comparisons, open_annotator(run, config), contests, "iter1 annotator")
+        rows = compare_into(
+            comparisons, open_annotator(run, config.annotator, config.seed), contests, "iter1 annotator"
+        )
     reasons = Counter(comparison.error or "unknown" for comparison in rows if comparison.winner is None)
     how = config.annotator.judge
     require_coverage(len(rows) - reasons.total(), len(rows), reasons, how.min_coverage, how.read)
-    pairs = labels_of(rows, config)
+    pairs = labels_of(rows, config.annotator)
     if not pairs:
         raise TrainingError(
             f"the annotator prefers neither answer of any prompt: {len(rows)} of {len(prompts)} were compared, all are "
@@ -151,13 +157,13 @@ def _sampled(run: Run, prompts: Sequence[Prompt], config: Config) -> list[Respon
     del engine
     gc.collect()
     with Store(folder / "judgments.jsonl", Judgment) as judged:
-        judgments = rewards_into(judged, load_reward_model(run, 1, config), responses, "iter3 rewards")
+        judgments = rewards_into(judged, load_reward_model(run, 1, config.engine), responses, "iter3 rewards")
     check_coverage(judgments, options.min_coverage)
     return responses
 
 
-def _views(folder: Path, responses: list[Response], config: Config) -> dict[str, int]:
-    views = view_pairs(responses, config.seed)
+def _views(folder: Path, responses: list[Response], seed: int) -> dict[str, int]:
+    views = view_pairs(responses, seed)
     write_rows(folder / "views.jsonl", [View(prompt_id=a.prompt_id, first=a.id, second=b.id) for a, b in views])
     return {"views": len(views)}
 

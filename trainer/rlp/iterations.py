@@ -21,7 +21,8 @@ def run_rlp(config: Config) -> None:
     check(config)
     run = named_run(config.name)
     chats = ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict)
-    split = deal(seed_prompts(config.seeds.prompts, strict=config.strict), shown_prompts(chats, config), config)
+    shown = shown_prompts(chats, config.preferences, strict=config.strict)
+    split = deal(seed_prompts(config.seeds.prompts, strict=config.strict), shown, config)
     if config.dry_run:
         check_engine(config.engine)
         print_plan(run, split, len(chats), config)

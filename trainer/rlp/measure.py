@@ -15,6 +15,7 @@ import msgspec
 from console.table import Cell
 from engines.answers import answer_into
 from engines.local.transformers_engine import TransformersEngine
+from engines.options import EngineOptions
 from judges.judging.contests import contest_of
 from judges.judging.pairwise import WinRate, both_orders_answered, compare_into, win_rate
 from judges.judging.reward_model import rewards_into
@@ -26,7 +27,7 @@ from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
 from trainer.reward_model.accuracy import figures, measure
 from trainer.rlp.gather import labels_of, load_reward_model, open_annotator, sampling_of
 from trainer.rlp.preferences import contests_of
-from trainer.rlp.recipe import Config
+from trainer.rlp.recipe import AnnotatorOptions, Config, EvalOptions, SampleOptions
 from trainer.rlp.stages import reward_figures
 from trainer.run.models import open_model
 
@@ -90,16 +91,16 @@ def evaluate(run: Run, prompts: Sequence[Prompt], config: Config) -> Evaluation:
     answers, samples, likelihoods = {}, {}, {}
     for number in POLICIES:
         engine = open_model(run, number, config.engine)
-        answers[number] = _answers(run, f"iter{number}", engine, prompts, config)
-        samples[number] = _samples(run, f"iter{number}_samples", engine, prompts, config)
+        answers[number] = _answers(run, f"iter{number}", engine, prompts, config.eval, config.seed)
+        samples[number] = _samples(run, f"iter{number}_samples", engine, prompts, config.samples, config.seed)
         likelihoods[number] = _likelihoods(run, engine, samples[number]) if number > 1 else []
         del engine
         gc.collect()
-    kl = _kl(run, samples, likelihoods, config)
-    labels = _labels(run, answers, samples, config) if config.eval.judged else None
+    kl = _kl(run, samples, likelihoods, config.engine)
+    labels = _labels(run, answers, samples, config.annotator, config.seed) if config.eval.judged else None
     rewards, accuracies = {}, []
     for number in REWARD_MODELS:
-        rewards[number], accuracy = _by_reward_model(run, number, answers, labels, config)
+        rewards[number], accuracy = _by_reward_model(run, number, answers, labels, config.engine, config.seed)
         accuracies.append(accuracy)
     policies = [_policy(number, answers[number], rewards, kl.get(number), labels) for number in POLICIES]
     evaluation = Evaluation(annotator=labels.annotator if labels else None, policies=policies, reward_models=accuracies)
@@ -108,19 +109,19 @@ def evaluate(run: Run, prompts: Sequence[Prompt], config: Config) -> Evaluation:
 
 
 def _answers(
-    run: Run, name: str, engine: TransformersEngine, prompts: Sequence[Prompt], config: Config
+    run: Run, name: str, engine: TransformersEngine, prompts: Sequence[Prompt], options: EvalOptions, seed: int
 ) -> list[Response]:
     with Store(_path(run, name), Response) as store:
-        sampling = sampling_of(config.eval)
-        return answer_into(store, engine, prompts, sampling, seed=config.seed, title=f"{name} held-out answers")
+        sampling = sampling_of(options)
+        return answer_into(store, engine, prompts, sampling, seed=seed, title=f"{name} held-out answers")
 
 
 def _samples(
-    run: Run, name: str, engine: TransformersEngine, prompts: Sequence[Prompt], config: Config
+    run: Run, name: str, engine: TransformersEngine, prompts: Sequence[Prompt], options: SampleOptions, seed: int
 ) -> list[Response]:
     with Store(_path(run, name), Response) as store:
-        sampling = sampling_of(config.samples)
-        return answer_into(store, engine, prompts, sampling, n=2, seed=config.seed, title=f"held-out {name}")
+        sampling = sampling_of(options)
+        return answer_into(store, engine, prompts, sampling, n=2, seed=seed, title=f"held-out {name}")
 
 
 def _likelihoods(run: Run, engine: TransformersEngine, samples: Sequence[Response]) -> list[AnswerLikelihood]:
@@ -129,9 +130,9 @@ def _likelihoods(run: Run, engine: TransformersEngine, samples: Sequence[Respons
 
 
 def _kl(
-    run: Run, samples: dict[int, list[Response]], likelihoods: dict[int, list[AnswerLikelihood]], config: Config
+    run: Run, samples: dict[int, list[Response]], likelihoods: dict[int, list[AnswerLikelihood]], options: EngineOptions
 ) -> dict[int, KL | None]:
-    engine = open_model(run, 1, config.engine)
+    engine = open_model(run, 1, options)
     return {
         number: kl_of(likelihoods[number], _likelihoods(run, engine, samples[number]))
         for number in POLICIES
@@ -139,8 +140,14 @@ def _kl(
     }
 
 
-def _labels(run: Run, answers: dict[int, list[Response]], samples: dict[int, list[Response]], config: Config) -> Labels:
-    judge = open_annotator(run, config)
+def _labels(
+    run: Run,
+    answers: dict[int, list[Response]],
+    samples: dict[int, list[Response]],
+    options: AnnotatorOptions,
+    seed: int,
+) -> Labels:
+    judge = open_annotator(run, options, seed)
     base = {answer.prompt_id: answer for answer in answers[1]}
     win_rates, pairs = {}, {}
     with Store(_path(run, "comparisons"), Comparison, keep=both_orders_answered) as store:
@@ -150,15 +157,15 @@ def _labels(run: Run, answers: dict[int, list[Response]], samples: dict[int, lis
                 contests = [contest_of(base[answer.prompt_id], answer) for answer in others]
                 win_rates[number] = win_rate(compare_into(store, judge, contests, f"iter{number} against iter1"))
             two = contests_of(samples[number])
-            pairs[number] = labels_of(compare_into(store, judge, two, f"labels on iter{number}"), config)
+            pairs[number] = labels_of(compare_into(store, judge, two, f"labels on iter{number}"), options)
     return Labels(annotator=judge.fingerprint, win_rates=win_rates, pairs=pairs)
 
 
 def _by_reward_model(
-    run: Run, number: int, answers: dict[int, list[Response]], labels: Labels | None, config: Config
+    run: Run, number: int, answers: dict[int, list[Response]], labels: Labels | None, options: EngineOptions, seed: int
 ) -> tuple[dict[int, list[Judgment]], RewardModelFigures]:
     """Return the rewards of all answers by the reward model of iteration `number`, and its own figures."""
-    model = load_reward_model(run, number, config)
+    model = load_reward_model(run, number, options)
     with Store(_path(run, "rewards"), Judgment) as store:
         rewards = {
             policy: rewards_into(store, model, given, f"iter{number} rewards of iter{policy}")
@@ -166,7 +173,7 @@ def _by_reward_model(
         }
     on_policy: dict[str, dict[str, Cell]] = {}
     for policy, pairs in (labels.pairs if labels else {}).items():
-        on_policy[f"iter{policy}"] = figures(measure(model, pairs, config.seed))
+        on_policy[f"iter{policy}"] = figures(measure(model, pairs, seed))
     accuracy = RewardModelFigures(id=f"iter{number}", held_out=reward_figures(run, number), on_policy=on_policy)
     return rewards, accuracy
 

@@ -10,10 +10,11 @@ from judges.judging.judge import checked_rubric
 from judges.judging.pairwise import say_flips
 from judges.options import JudgeOptions
 from records.runs import Run
-from trainer.ppo.options import n_steps_of
+from trainer.ppo.options import PPOOptions, n_steps_of
 from trainer.rlp.measure import Evaluation, PolicyFigures, RewardModelFigures
 from trainer.rlp.recipe import Config
-from trainer.rlp.splits import Split
+from trainer.rlp.splits import RLPSplit
+from trainer.rlp.synthetic_options import SyntheticOptions
 from trainer.run.ledger import LedgerLine
 from trainer.training.options import TrainingOptions
 
@@ -35,11 +36,11 @@ def print_report(run: Run, config: Config, lines: list[LedgerLine], evaluation: 
         "",
         f"{config.eval.prompts} held-out prompts{judged}.",
         "r1 and r3: the reward models of iter1 and iter3.",
-        "KL: nats an answer, with its standard error.",
+        "KL: nats per answer, with its standard error.",
         "Win rate: both orders, 95% interval; flipped: the orders named different winners.",
         "Accuracy of a reward model, with its 95% interval: on held-out preferences, and",
-        "on pairs of each policy's own samples that the annotator prefers one of; how",
-        "many in brackets.",
+        "on pairs of each policy's own samples of which the annotator prefers one. The number",
+        "of pairs is in brackets.",
     )
     tell("", f"{run.ledger}  {run.folder / 'eval'}/  {run.iteration(3)}/")
 
@@ -51,14 +52,14 @@ def method_name(config: Config) -> str:
     return {"spg": "RLP-SPG", "select_all": "Select-All", "reward": "Reward", "rlaif": "RLAIF"}[config.synthetic.method]
 
 
-def print_plan(run: Run, split: Split, n_chats: int, config: Config) -> None:
+def print_plan(run: Run, split: RLPSplit, n_chats: int, config: Config) -> None:
     """Print the work of each stage. Numbers that are not known yet are upper bounds."""
     if not config.json:
         tell(f"would run {method_name(config)} on {config.engine.model} in {run.folder}", "")
     print_table(_plan(split, n_chats, config), as_json=config.json)
 
 
-def _plan(split: Split, n_chats: int, config: Config) -> list[dict[str, Cell]]:
+def _plan(split: RLPSplit, n_chats: int, config: Config) -> list[dict[str, Cell]]:
     n_labelled, n_prompts, n_held_out = len(split.preferences), len(split.unlabelled), len(split.held_out)
     n_samples, n_questions = n_prompts * config.samples.n, 2 * _n_questions(config.annotator.judge)
     rows = [_row("iter1 SFT", steps=_n_steps(n_chats, config.sft))]
@@ -69,17 +70,22 @@ def _plan(split: Split, n_chats: int, config: Config) -> list[dict[str, Cell]]:
     else:
         n_learnt = 0
         rows.append(_row(f"iter1 reward model on {config.preferences.file}"))
-    rows += [_ppo("iter2 PPO", n_prompts, config), _row("iter3 samples", n_samples)]
+    rows += [_ppo("iter2 PPO", n_prompts, config.ppo), _row("iter3 samples", n_samples)]
     if config.rlp.method == "uml":
         rows.append(_row(f"iter3 view pairs, at most {n_prompts * (config.samples.n // 2)}"))
     else:
-        rows.append(_row(f"iter3 synthetic pairs, at most {n_prompts}", calls=_synthetic_calls(n_prompts, config)))
+        rows.append(
+            _row(
+                f"iter3 synthetic pairs, at most {n_prompts}",
+                calls=_synthetic_calls(n_prompts, config.samples.n, config.synthetic),
+            )
+        )
         n_learnt += n_prompts
     if config.preferences.file is None:
         rows.append(_row(f"iter3 reward model, at most {n_learnt} pairs", steps=_n_steps(n_learnt, config.reward)))
     else:
         rows.append(_row("iter3 reward model"))
-    rows += [_ppo("iter3 PPO", n_prompts, config), _row("held-out answers and samples", 9 * n_held_out)]
+    rows += [_ppo("iter3 PPO", n_prompts, config.ppo), _row("held-out answers and samples", 9 * n_held_out)]
     if config.eval.judged:
         rows.append(_row("held-out annotator", calls=5 * n_held_out * n_questions))
     return rows
@@ -89,8 +95,7 @@ def _row(stage: str, answers: int = 0, calls: int = 0, steps: int | None = 0) ->
     return {"stage": stage, "answers": answers, "judge calls": calls, "optimiser steps": steps}
 
 
-def _ppo(stage: str, n_prompts: int, config: Config) -> dict[str, Cell]:
-    options = config.ppo
+def _ppo(stage: str, n_prompts: int, options: PPOOptions) -> dict[str, Cell]:
     n_steps = n_steps_of(options, n_prompts)
     updates = n_steps * options.ppo_epochs * (options.rollout_batch_size // options.step_batch_size)
     return _row(stage, n_steps * options.rollout_batch_size, steps=updates)
@@ -104,12 +109,11 @@ def _n_questions(options: JudgeOptions) -> int:
     return len(checked_rubric(options).labels) if options.read == "logprobs" else options.samples
 
 
-def _synthetic_calls(n_prompts: int, config: Config) -> int:
-    options = config.synthetic
+def _synthetic_calls(n_prompts: int, n_samples: int, options: SyntheticOptions) -> int:
     if options.method == "rlaif":
         return 2 * n_prompts * _n_questions(options.judge)
     if options.method in ("spg", "select_all") and options.relation.equivalence == "judge":
-        return n_prompts * config.samples.n * (config.samples.n - 1)
+        return n_prompts * n_samples * (n_samples - 1)
     return 0
 
 

@@ -11,11 +11,11 @@ from records import Message, Pair, Prompt, text_of
 from records.fields.labels import given_codes
 from records.files import BadRows
 from records.shapes import read_pairs
-from trainer.rlp.recipe import Config
+from trainer.rlp.recipe import Config, PreferenceOptions
 
 
 @dataclass(frozen=True)
-class Split:
+class RLPSplit:
     """Disjoint sets of prompts. The fine-tuning and a given file of preferences show none of them."""
 
     preferences: list[Prompt]
@@ -23,7 +23,7 @@ class Split:
     held_out: list[Prompt]
 
 
-def deal(prompts: Sequence[Prompt], shown: Iterable[str | list[Message]], config: Config) -> Split:
+def deal(prompts: Sequence[Prompt], shown: Iterable[str | list[Message]], config: Config) -> RLPSplit:
     """Return the prompts split at random, without those `shown`. Raises InputError if there are too few."""
     seen = set(map(_key, shown))
     once = {_key(prompt.prompt): prompt for prompt in prompts}
@@ -39,23 +39,25 @@ def deal(prompts: Sequence[Prompt], shown: Iterable[str | list[Message]], config
         )
     Random(f"rlp prompts {config.seed}").shuffle(left)
     first, second = n_held_out, n_held_out + n_preferences
-    return Split(left[first:second], left[second:n_needed], left[:first])
+    return RLPSplit(left[first:second], left[second:n_needed], left[:first])
 
 
-def shown_prompts(chats: Iterable[Sequence[Message]], config: Config) -> list[str | list[Message]]:
+def shown_prompts(
+    chats: Iterable[Sequence[Message]], options: PreferenceOptions, *, strict: bool
+) -> list[str | list[Message]]:
     """Return the user turns of the fine-tuning and the prompts of a given file of preferences."""
     turns: list[str | list[Message]] = [
         turn["content"] for chat in chats for turn in chat[:-1] if turn["role"] == "user"
     ]
-    if config.preferences.file is None:
+    if options.file is None:
         return turns
-    return turns + [pair.prompt for pair in given_pairs(config.preferences.file, config)]
+    return turns + [pair.prompt for pair in given_pairs(options.file, options.codes, strict=strict)]
 
 
-def given_pairs(file: Path, config: Config) -> Iterator[Pair]:
+def given_pairs(file: Path, codes: str | None, *, strict: bool) -> Iterator[Pair]:
     """Yield the preferences of a given file, with its labels read according to --preferences.codes."""
     flag = "--preferences.codes"
-    return read_pairs(file, BadRows(strict=config.strict), given_codes(config.preferences.codes, flag), flag)
+    return read_pairs(file, BadRows(strict=strict), given_codes(codes, flag), flag)
 
 
 def _key(prompt: str | list[Message]) -> str:

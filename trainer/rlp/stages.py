@@ -15,12 +15,14 @@ from console.errors import InputError, TrainingError
 from console.table import Cell
 from console.writing import make_folder
 from engines.models import inference_dtype
+from engines.options import EngineOptions
 from judges.judging.reward_model import fingerprint
 from records import Judgment, Pair, Prompt, Response, read_rows
 from records.fields.messages import text_of_completion
 from records.finish import cut_off
 from records.runs import Run
 from records.store import latest, write_atomic, write_rows
+from trainer.ppo.options import PPOOptions
 from trainer.ppo.rewards import reward_model
 from trainer.ppo.trainer import PPOStep, log_of, train_ppo
 from trainer.reward_model.accuracy import figures, measure
@@ -34,7 +36,7 @@ from trainer.rlp.gather import (
     views_of,
 )
 from trainer.rlp.recipe import Config
-from trainer.rlp.splits import Split
+from trainer.rlp.splits import RLPSplit
 from trainer.run.integrity import REWARD_MODEL, check_model, set_aside_broken_model
 from trainer.run.ledger import LedgerLine, split_hash
 from trainer.seeds.reading import ift_chats
@@ -48,7 +50,7 @@ N_SHOWN = 32
 """Pairs that show whether a reward model has learnt anything at all."""
 
 
-def supervised(run: Run, split: Split, config: Config) -> LedgerLine:
+def supervised(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
     """Make iter1: SFT, the preferences, and the first reward model."""
     started_s = time.monotonic()
     check_model(run, 0)
@@ -60,9 +62,9 @@ def supervised(run: Run, split: Split, config: Config) -> LedgerLine:
         options = with_template(config.sft, config.engine.chat_template_kwargs)
         train_sft(run.model(0), run.model(1), chats, options, config.seed, "iter1 SFT")
     gather_preferences(run, split.preferences, config)
-    learnt, held_out = preferences_of(run, config)
+    learnt, held_out = preferences_of(run, config.preferences, config.seed)
     _train_reward_model(run, 1, learnt, config)
-    _measure_reward_model(run, 1, learnt, held_out, config)
+    _measure_reward_model(run, 1, learnt, held_out, config.engine, config.seed)
     responses = _responses(run, 1)
     return LedgerLine(
         id="iter1",
@@ -75,7 +77,7 @@ def supervised(run: Run, split: Split, config: Config) -> LedgerLine:
             "ift": len(chats),
             "responses": len(responses),
             "cut_off": _n_cut_off(responses),
-            **preference_counts(run, config),
+            **preference_counts(run, config.preferences, config.seed),
         },
         mean_score=None,
         mean_chars=_mean_chars(responses),
@@ -85,39 +87,39 @@ def supervised(run: Run, split: Split, config: Config) -> LedgerLine:
     )
 
 
-def optimised(run: Run, split: Split, config: Config) -> LedgerLine:
+def optimised(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
     """Make iter2: PPO from iter1 with the first reward model."""
     started_s = time.monotonic()
     check_model(run, 1)
     _claim_prompts(run, 2, split.unlabelled)
-    _train_policy(run, 2, split.unlabelled, config)
+    _train_policy(run, 2, split.unlabelled, config.ppo, config.seed)
     return LedgerLine(
         id="iter2",
         parent="iter1",
         reference_model="iter1",
         dtype=inference_dtype(run.model(0)),
         prompt_split=split_hash(split.unlabelled),
-        judge=fingerprint(load_reward_model(run, 1, config)),
+        judge=fingerprint(load_reward_model(run, 1, config.engine)),
         counts={"prompts": len(split.unlabelled), "unparsed": sum(step.n_null for step in _steps(run, 2))},
         mean_score=None,
         mean_chars=None,
-        n_tokens=_n_drawn(run, 2, config),
+        n_tokens=_n_drawn(run, 2, config.ppo),
         training=_policy_training(run, 2),
         seconds=time.monotonic() - started_s,
     )
 
 
-def on_policy(run: Run, split: Split, config: Config) -> LedgerLine:
+def on_policy(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
     """Make iter3: the reward model retrained on policy, and PPO from iter1 again."""
     started_s = time.monotonic()
     for number in (1, 2):
         check_model(run, number)
     _claim_prompts(run, 3, split.unlabelled)
     counts = gather_on_policy(run, split.unlabelled, config)
-    learnt, held_out = preferences_of(run, config)
+    learnt, held_out = preferences_of(run, config.preferences, config.seed)
     _train_reward_model(run, 3, learnt, config)
-    _measure_reward_model(run, 3, learnt, held_out, config)
-    _train_policy(run, 3, split.unlabelled, config)
+    _measure_reward_model(run, 3, learnt, held_out, config.engine, config.seed)
+    _train_policy(run, 3, split.unlabelled, config.ppo, config.seed)
     responses, judgments = _responses(run, 3), latest(read_rows(run.iteration(3) / "judgments.jsonl", Judgment))
     scores = [judgment.score for judgment in judgments if judgment.score is not None]
     n_asked = len(split.unlabelled) * config.samples.n
@@ -140,13 +142,13 @@ def on_policy(run: Run, split: Split, config: Config) -> LedgerLine:
         },
         mean_score=fmean(scores),
         mean_chars=_mean_chars(responses),
-        n_tokens=_n_tokens(responses) + _n_drawn(run, 3, config),
+        n_tokens=_n_tokens(responses) + _n_drawn(run, 3, config.ppo),
         training=_policy_training(run, 3) | _reward_training(run, 3),
         seconds=time.monotonic() - started_s,
     )
 
 
-STAGES: dict[int, Callable[[Run, Split, Config], LedgerLine]] = {1: supervised, 2: optimised, 3: on_policy}
+STAGES: dict[int, Callable[[Run, RLPSplit, Config], LedgerLine]] = {1: supervised, 2: optimised, 3: on_policy}
 
 
 def reward_figures(run: Run, number: int) -> dict[str, Cell]:
@@ -156,12 +158,14 @@ def reward_figures(run: Run, number: int) -> dict[str, Cell]:
     return stored
 
 
-def _measure_reward_model(run: Run, number: int, learnt: list[Pair], held_out: list[Pair], config: Config) -> None:
+def _measure_reward_model(
+    run: Run, number: int, learnt: list[Pair], held_out: list[Pair], options: EngineOptions, seed: int
+) -> None:
     """Write the figures of a reward model. Raises TrainingError if it tells no answers apart."""
     path = run.iteration(number) / REWARD_FIGURES
     if path.exists():
         return
-    model = load_reward_model(run, number, config)
+    model = load_reward_model(run, number, options)
     shown = learnt[:N_SHOWN]
     two = [
         model.score([pair.prompt for pair in shown], [side(pair) for pair in shown]) for side in (_chosen, _rejected)
@@ -171,7 +175,7 @@ def _measure_reward_model(run: Run, number: int, learnt: list[Pair], held_out: l
             f"the reward model of iter{number} gives both answers of every pair the same reward: it has learnt "
             "nothing. Try more preferences, a higher --reward.learning-rate, or a lower --reward.warmup-share"
         )
-    results = figures(measure(model, held_out, config.seed)) if held_out else {}
+    results = figures(measure(model, held_out, seed)) if held_out else {}
     write_atomic(path, msgspec.json.format(msgspec.json.encode(results)))
 
 
@@ -190,7 +194,7 @@ def _claim_prompts(run: Run, number: int, prompts: Sequence[Prompt]) -> None:
         write_rows(path, prompts)
     elif list(read_rows(path, Prompt)) != list(prompts):
         raise InputError(
-            f"{path} has other prompts than are dealt out now: the file of --seeds.prompts, --seeds.ift or "
+            f"{path} does not match this run's prompts: the file of --seeds.prompts, --seeds.ift or "
             "--preferences.file was changed. Restore it, or start again with --fresh"
         )
 
@@ -214,15 +218,15 @@ def _train_reward_model(run: Run, number: int, preferences: list[Pair], config: 
     train_reward_model(parent, out, pairs, options, config.seed, title, samples=views, bottleneck=bottleneck)
 
 
-def _train_policy(run: Run, number: int, prompts: Sequence[Prompt], config: Config) -> None:
+def _train_policy(run: Run, number: int, prompts: Sequence[Prompt], options: PPOOptions, seed: int) -> None:
     """Train a policy from iter1 on the prompts, with the first reward model (iter2) or the retrained one (iter3)."""
     out = run.model(number)
     set_aside_broken_model(out)
     if out.exists():
         return
     folder = run.iteration(1 if number == 2 else 3) / REWARD_MODEL
-    source = reward_model(folder, config.ppo.generation_batch_size)
-    train_ppo(run.model(1), out, prompts, source, config.ppo, config.seed, f"iter{number} PPO")
+    source = reward_model(folder, options.generation_batch_size)
+    train_ppo(run.model(1), out, prompts, source, options, seed, f"iter{number} PPO")
 
 
 def _on_policy_counts(counts: dict[str, int]) -> dict[str, int]:
@@ -259,9 +263,9 @@ def _n_tokens(responses: Sequence[Response]) -> int:
     return sum(response.n_tokens or 0 for response in responses)
 
 
-def _n_drawn(run: Run, number: int, config: Config) -> int:
+def _n_drawn(run: Run, number: int, options: PPOOptions) -> int:
     """Return the tokens of the answers that PPO sampled and trained on."""
-    size = config.ppo.rollout_batch_size
+    size = options.rollout_batch_size
     return sum(round((step.length or 0.0) * (size - step.n_null)) for step in _steps(run, number))
 
 

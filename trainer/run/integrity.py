@@ -96,7 +96,7 @@ def check_model(run: Run, number: int) -> None:
             f"{model}{to} is gone: iter{number + 1} is trained from it. Restore it, or start again with --fresh"
         )
     if flaw := model_flaw(model):
-        raise InputError(f"{model} is not whole: {flaw}. Restore it, or start again with --fresh")
+        raise InputError(f"{model} is incomplete: {flaw}. Restore it, or start again with --fresh")
 
 
 def set_aside_broken_model(model: Path) -> bool:

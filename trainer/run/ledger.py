@@ -111,7 +111,7 @@ def _lengthen(run: Run, longer: dict[str, Any]) -> None:
     table["settings"] |= longer
     table.setdefault("changed", []).append({"before": before, "now": longer, "versions": _versions()})
     write_atomic(run.config, tomli_w.dumps(table))
-    say(f"{run.folder}: goes on with {', '.join(f'{name} {n}, before {before[name]}' for name, n in longer.items())}")
+    say(f"{run.folder}: continues with {', '.join(f'{name} {n}, before {before[name]}' for name, n in longer.items())}")
 
 
 def _deciding(settings: dict[str, Any]) -> dict[str, Any]:

@@ -59,4 +59,6 @@ def eft_chats(source: Path | None, rubric: Rubric, read: Reading) -> Iterator[li
                 rubric, read, ranked.prompt, response, f"{rationale}\n{verdict}" if read == "text" else verdict
             )
     if n_old:
-        say(f"{source}: {n_old} conversations ask in an older form than the judge: make them again with trainer.eft")
+        say(
+            f"{source}: {n_old} conversations use an older question format than the judge: remake them with trainer.eft"
+        )

@@ -404,5 +404,5 @@ def test_conversations_of_an_earlier_version_are_counted_and_those_of_this_one_a
         write_rows(tmp_path / f"{name}.jsonl", [{"messages": chat} for chat in chats])
         assert list(eft_chats(tmp_path / f"{name}.jsonl", rubric, "text")) == chats
     assert [line.split(": ", 1)[1] for line in capsys.readouterr().err.splitlines()] == [
-        "1 conversations ask in an older form than the judge: make them again with trainer.eft"
+        "1 conversations use an older question format than the judge: remake them with trainer.eft"
     ]

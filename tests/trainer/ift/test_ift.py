@@ -9,7 +9,7 @@ from torch import Tensor
 from console.errors import InputError, TrainingError
 from tests.tiny import save_tiny_model
 from tests.trainer.training.test_training import likelihood
-from trainer.ift.data import rows_of
+from trainer.ift.data import examples_of
 from trainer.ift.fusion import Fusion, fused_embeddings, predictions
 from trainer.ift.options import IFTOptions
 from trainer.ift.trainer import IFTTrainer, lambda_at, train_ift
@@ -65,7 +65,7 @@ def make_trainer(parent: Path, out: Path, chats: Any, options: IFTOptions, **mor
     from trainer.training.fit import load_policy, trainer_settings
 
     model, tokenizer = load_policy(parent)
-    data = Dataset.from_list(rows_of(chats, tokenizer, options.turns))
+    data = Dataset.from_list(examples_of(chats, tokenizer, options.turns))
     args = SFTConfig(**trainer_settings(options, out, 0), completion_only_loss=True)
     return IFTTrainer(model, options=options, args=args, train_dataset=data, processing_class=tokenizer, **more)
 
@@ -229,7 +229,7 @@ def test_all_turns_of_the_assistant_are_learnt_and_no_other(tiny_model: Path) ->
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
-    (row,) = rows_of([LONG], tokenizer, "all")
+    (row,) = examples_of([LONG], tokenizer, "all")
     learnt = tokenizer.decode([label for label in row["labels"] if label != -100])
     assert learnt == "first one<|im_end|>\nsecond one<|im_end|>\n"
     assert row["input_ids"] == tokenizer.apply_chat_template(LONG, return_dict=False)
@@ -248,7 +248,7 @@ def test_a_template_that_rewrites_earlier_turns_is_refused(tiny_model: Path) -> 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     tokenizer.chat_template = "{% for m in messages %}{% if loop.last %}!{% endif %}{{ m['content'] }}{% endfor %}"
     with pytest.raises(InputError, match="use --turns last"):
-        rows_of([LONG], tokenizer, "all")
+        examples_of([LONG], tokenizer, "all")
 
 
 def test_lambda_rises_and_varies_as_asked() -> None:

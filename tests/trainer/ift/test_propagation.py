@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from console.errors import InputError
-from trainer.ift import Variant, propagate
-from trainer.ift.propagation import discounted_sums
+from trainer.ift.options import Variant
+from trainer.ift.propagation import discounted_sums, propagate
 
 RISING = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
 ALL = torch.ones(1, 4, dtype=torch.bool)

@@ -16,7 +16,8 @@ from trainer.early_stop.options import EarlyStopOptions
 from trainer.loop.plan.estimate import estimate, table_of, too_large
 from trainer.loop.plan.model_size import inference_bytes, model_size, training_bytes
 from trainer.loop.plan.probe import Speeds, probe
-from trainer.loop.plan.workload import TURN_TOKENS, Work, by_characters, judge_tokens, loop_work
+from trainer.loop.plan.work import TURN_TOKENS, Work, by_characters, judge_tokens
+from trainer.loop.plan.workload import loop_work
 from trainer.loop.recipe import CandidateOptions, Config, EstimateOptions, EvalOptions, Hardware, RoundOptions
 from trainer.sft.options import SFTOptions
 
@@ -189,7 +190,7 @@ def test_tied_weights_count_once(tiny_model: Path) -> None:
 
 def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "no such thing"}')
-    with pytest.raises(InputError, match="no size can be read"):
+    with pytest.raises(InputError, match="cannot read the model.s size"):
         model_size(tmp_path)
 
 

@@ -148,7 +148,7 @@ def test_a_finished_run_can_be_made_longer_and_not_shorter(recipe: Path, capsys:
     capsys.readouterr()
     loop(recipe, "--iterations", "3")
     found = capsys.readouterr()
-    assert "runs/tiny: goes on with iterations 3, before 2" in found.err and "resuming" not in found.err
+    assert "runs/tiny: continues with iterations 3, before 2" in found.err and "resuming" not in found.err
     assert "iter3" in found.out
     assert list(ledger(run)) == ["iter1", "iter2", "iter3"] and ledger(run)["iter3"]["parent"] == "iter2"
     assert all(path.read_bytes().startswith(text) for path, text in before.items())
@@ -214,5 +214,5 @@ def test_a_judge_that_gives_one_score_to_everything_stops_the_run(
 
 
 def test_meta_rewarding_needs_judgments_with_words(recipe: Path) -> None:
-    with pytest.raises(InputError, match=r"--round\.meta compares judgments"):
+    with pytest.raises(InputError, match=r"--round\.meta compares written judgments"):
         loop(recipe, "--round.meta")

@@ -171,7 +171,7 @@ def test_a_step_without_any_reward_is_skipped_and_several_stop_the_run(nine: Pat
     options = replace(SMALL, steps=9, max_unrewarded_steps=3)
     with pytest.raises(TrainingError, match=r"never: no answer got a reward in 3 steps in a row.*nothing is saved"):
         train_ppo(nine, tmp_path / "none", PROMPTS, never, options, seed=0)
-    with pytest.raises(TrainingError, match="nothing was learnt"):
+    with pytest.raises(TrainingError, match="nothing was learned"):
         train_ppo(nine, tmp_path / "none", PROMPTS, never, replace(options, steps=2), seed=0)
     assert not (tmp_path / "none").exists()
 

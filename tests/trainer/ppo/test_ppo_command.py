@@ -60,11 +60,11 @@ def test_a_function_rewards_a_policy_that_is_saved_whole(folder: Path, capsys: p
 
 
 def test_a_judge_rewards(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from engines import options
     from engines.scripted import ScriptedEngine
+    from trainer.ppo import run
 
     engine = ScriptedEngine(lambda request: f"Score: {request.messages[-1]['content'].count(' a') % 6}")
-    monkeypatch.setattr(options, "open_engine", lambda given: engine)
+    monkeypatch.setattr(run, "open_engine", lambda given: engine)
     ppo("--reward", "judge", "--judge.read", "text", "--judge.samples", "1")
     judged = list(read_rows(Path("out/model.judgments-0.jsonl"), Judgment))
     assert 0 < len(judged) <= 24

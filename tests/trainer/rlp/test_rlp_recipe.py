@@ -44,10 +44,14 @@ def test_given_preferences_are_kept_with_noise_on_those_that_are_learnt_only(tmp
     given = Config(preferences=PreferenceOptions(file=path, flip=0.5, held_out_share=0.25))
     run = Run(tmp_path / "run")
     gather_preferences(run, [], given)
-    learnt, held_out = preferences_of(run, given)
+    learnt, held_out = preferences_of(run, given.preferences, given.seed)
     assert (len(learnt), len(held_out)) == (30, 10)
     assert 5 < n_turned_round(learnt) < 25 and n_turned_round(held_out) == 0
-    assert preference_counts(run, given) == {"pairs": 40, "held_out": 10, "flipped": n_turned_round(learnt)}
+    assert preference_counts(run, given.preferences, given.seed) == {
+        "pairs": 40,
+        "held_out": 10,
+        "flipped": n_turned_round(learnt),
+    }
 
 
 def prompts(n: int) -> list[Prompt]:
@@ -72,7 +76,9 @@ def test_prompts_are_dealt_out_once_and_none_that_was_shown() -> None:
 def test_the_prompts_of_given_preferences_are_used_for_nothing_else(tmp_path: Path) -> None:
     path = given_pairs(tmp_path / "pairs.jsonl", ["Prompt 1", "Prompt 2"])
     given = replace(SMALL, preferences=PreferenceOptions(file=path))
-    shown = shown_prompts([[*messages_of("Prompt 0"), {"role": "assistant", "content": "0"}]], given)
+    shown = shown_prompts(
+        [[*messages_of("Prompt 0"), {"role": "assistant", "content": "0"}]], given.preferences, strict=given.strict
+    )
     split = deal(prompts(13), shown, given)
     assert split.preferences == [] and len(split.unlabelled) == 6 and len(split.held_out) == 4
     assert not {"0", "1", "2"} & {prompt.id for prompt in [*split.unlabelled, *split.held_out]}
@@ -85,18 +91,18 @@ def test_labels_of_given_preferences_are_read_as_their_codes_say(tmp_path: Path)
     options = PreferenceOptions(file=path, held_out_share=0.5)
     for reading in (
         lambda config: gather_preferences(Run(tmp_path / "asks"), [], config),
-        lambda config: shown_prompts([], config),
+        lambda config: shown_prompts([], config.preferences, strict=config.strict),
     ):
         with pytest.raises(InputError, match="all labels are 0 or 1.*--preferences.codes 0=a,1=b"):
             reading(Config(preferences=options))
     given = Config(preferences=replace(options, codes="1=a,0=b"))
-    assert len(shown_prompts([], given)) == 4
+    assert len(shown_prompts([], given.preferences, strict=given.strict)) == 4
     gather_preferences(Run(tmp_path / "run"), [], given)
-    learnt, held_out = preferences_of(Run(tmp_path / "run"), given)
+    learnt, held_out = preferences_of(Run(tmp_path / "run"), given.preferences, given.seed)
     chosen = {pair.prompt[0]["content"]: pair.chosen[0]["content"] for pair in [*learnt, *held_out]}
     assert chosen == {f"Prompt {n}": ("yes", "no")[n % 2] for n in range(4)}
     with pytest.raises(InputError, match="--preferences.codes must be like"):
-        shown_prompts([], Config(preferences=replace(options, codes="0:a")))
+        shown_prompts([], replace(options, codes="0:a"), strict=False)
 
 
 def test_labels_of_the_seeds_are_read_as_their_codes_say(tmp_path: Path) -> None:

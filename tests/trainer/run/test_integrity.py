@@ -128,7 +128,7 @@ def test_weights_that_were_cut_off_are_found_without_a_manifest(run: Run, keep_s
     data = weights.read_bytes()
     weights.write_bytes(data[: int(keep_share * len(data))])
     assert "model.safetensors" in str(model_flaw(run.model(1)))
-    with pytest.raises(InputError, match="iter1/model is not whole"):
+    with pytest.raises(InputError, match="iter1/model is incomplete"):
         check_model(run, 1)
 
 

@@ -12,7 +12,7 @@ from console.ranges import check_ranges
 from console.table import Cell
 from trainer.loop.plan.model_size import ModelSize, inference_bytes, inference_flops, training_bytes, training_flops
 from trainer.loop.plan.probe import Speeds
-from trainer.loop.plan.workload import Work
+from trainer.loop.plan.work import Work
 from trainer.loop.recipe import Hardware
 
 GIB = 1 << 30

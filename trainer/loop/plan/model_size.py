@@ -39,7 +39,7 @@ def model_size(config: Path) -> ModelSize:
         with torch.device("meta"):  # shapes without memory
             model = AutoModelForCausalLM.from_config(settings)
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{config}: no size can be read from it: {' '.join(str(error).split())[:200]}") from None
+        raise InputError(f"{config}: cannot read the model's size: {' '.join(str(error).split())[:200]}") from None
     heads = settings.num_attention_heads
     head = getattr(settings, "head_dim", None) or settings.hidden_size // heads
     return ModelSize(

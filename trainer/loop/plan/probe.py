@@ -17,9 +17,12 @@ from engines.chat.template import rendered
 from engines.local.transformers_engine import TransformersEngine
 from engines.protocol import Request, Sampling
 from judges.judging.judge import open_judge
+from judges.options import JudgeOptions
 from records.rows import Message, Prompt, Response, messages_of
 from trainer.loop.recipe import Config
+from trainer.sft.options import SFTOptions
 from trainer.training.fit import load_policy
+from trainer.training.options import with_template
 
 MAX_ROWS = 32
 WRITTEN = 16
@@ -56,12 +59,18 @@ def probe(folder: Path, config: Config, prompts: Sequence[Prompt], sft_chats: Se
     _reset_peak()
     engine = TransformersEngine.load(folder, "measured", config.engine.batch_size, config.engine.chat_template_kwargs)
     read_per_s, written_per_s = _answering(engine, prompts)
-    judge_call_s = _judging(engine, config, prompts) if config.judge.read == "logprobs" else None
+    judge_call_s = (
+        _judging(engine, config.judge, config.candidates.max_new_tokens, prompts[0], config.seed)
+        if config.judge.read == "logprobs"
+        else None
+    )
     inference_peak = _peak_bytes()
     del engine
     gc.collect()
     _reset_peak()
-    load_s, trained_per_s, step_s = _training(folder, config, sft_chats)
+    load_s, trained_per_s, step_s = _training(
+        folder, with_template(config.sft, config.engine.chat_template_kwargs), sft_chats
+    )
     return Speeds(load_s, read_per_s, written_per_s, judge_call_s, trained_per_s, step_s, inference_peak, _peak_bytes())
 
 
@@ -84,26 +93,26 @@ def _answering(engine: TransformersEngine, prompts: Sequence[Prompt]) -> tuple[f
     return n_read / seconds[0], max(n_more, 1) / more_s
 
 
-def _judging(engine: TransformersEngine, config: Config, prompts: Sequence[Prompt]) -> float:
+def _judging(engine: TransformersEngine, options: JudgeOptions, n_answer: int, prompt: Prompt, seed: int) -> float:
     """Return the seconds per question about an answer of full length, over a few questions that share their rubric."""
-    judge = open_judge(engine, config.judge, config.seed)
-    text = "word " * (config.candidates.max_new_tokens * 3 // 4)
-    response = Response(id="", prompt_id="", prompt=prompts[0].prompt, response=text, model="")
+    judge = open_judge(engine, options, seed)
+    text = "word " * (n_answer * 3 // 4)
+    response = Response(id="", prompt_id="", prompt=prompt.prompt, response=text, model="")
     started = time.monotonic()
     list(judge.judge([msgspec.structs.replace(response, id=str(n)) for n in range(JUDGED)]))
     return (time.monotonic() - started) / JUDGED / judge.n_questions
 
 
-def _training(folder: Path, config: Config, chats: Sequence[Sequence[Message]]) -> tuple[float, float, float]:
+def _training(folder: Path, options: SFTOptions, chats: Sequence[Sequence[Message]]) -> tuple[float, float, float]:
     """Return the seconds of a load, tokens per second forward and backward, and the seconds of an optimiser step."""
     started = time.monotonic()  # the second load, because the first also imports modules
-    model, tokenizer = load_policy(folder, config.engine.chat_template_kwargs)
+    model, tokenizer = load_policy(folder, options.chat_template_kwargs)
     load_s = time.monotonic() - started
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device).train()
     texts = sorted((rendered(tokenizer, chat, opening=False) for chat in chats), key=len)
-    tokens = tokenizer(texts[len(texts) // 2], add_special_tokens=False)["input_ids"][: config.sft.max_length]
-    ids_BL = torch.tensor([tokens] * config.sft.micro_batch_size, device=device)
+    tokens = tokenizer(texts[len(texts) // 2], add_special_tokens=False)["input_ids"][: options.max_length]
+    ids_BL = torch.tensor([tokens] * options.micro_batch_size, device=device)
     optimiser = torch.optim.AdamW(model.parameters(), lr=0.0)
     pass_s, step_s = 0.0, 0.0
     for _ in range(2):  # the first pass is slower, because it allocates memory and the optimiser's moments

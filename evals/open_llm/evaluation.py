@@ -1,0 +1,92 @@
+"""Asks a model every task and writes the results."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lm_eval.utils import handle_non_serializable
+
+from console.errors import InputError
+from console.progress import progress
+from engines.chat.template import with_kwargs
+from engines.models import model_digest, resolve_model
+from evals.open_llm.harness import Asking, Messages, Score, ask, load_model
+from evals.open_llm.options import Config
+from evals.open_llm.report import print_plan, results_of, write_report
+from evals.open_llm.task import Files, TaskFile, build, files_of, read_task, task_names
+from records import write_atomic
+from records.files import BadRows
+from records.runs import ITERATION, find_run
+from records.store import set_aside
+
+
+def evaluate_tasks(config: Config) -> None:
+    """Read the data, ask the model, write the results, and print them."""
+    if config.run is None and ITERATION.fullmatch(config.model):
+        config = replace(config, run=str(find_run().folder))  # another run may become the newest meanwhile
+    tasks = [read_task(name) for name in dict.fromkeys(config.tasks or task_names())]
+    files, missing = _files(config, tasks)
+    if config.dry_run:
+        print_plan(config, tasks, files, missing)
+        return
+    scores = [*evaluate(config, [task for task in tasks if task.name not in missing], files), *missing.values()]
+    write_report(config, sorted(scores, key=lambda score: score.task))
+
+
+def evaluate(config: Config, tasks: Sequence[TaskFile], files: dict[str, Files]) -> list[Score]:
+    """Return the scores of the tasks. The results of each are written as soon as it is done."""
+    folder = resolve_model(config.model, config.run)
+    bad = BadRows(strict=config.strict)
+    with Messages():
+        built = {task.name: build(task, files.get(task.name), config.shots, bad) for task in tasks}
+    out = results_of(config)
+    if config.fresh:
+        set_aside(out)
+    asking = Asking(config.limit, config.chat, config.seed)
+    model = load_model(folder, config.batch_size, config.chat_template_kwargs)
+    cache = out / "replies" / with_kwargs(model_digest(folder), config.chat_template_kwargs)
+    scores = []
+    with progress(f"{config.model} on {len(tasks)} tasks", len(tasks)) as advance:
+        for task in tasks:
+            score, results = ask(task, built[task.name], model, asking, cache)
+            _write(out, task.name, results)
+            scores.append(score)
+            advance(1)
+    return scores
+
+
+def _files(config: Config, tasks: Sequence[TaskFile]) -> tuple[dict[str, Files], dict[str, Score]]:
+    """Return the data files of each task, and a score without a number for each task that has none.
+
+    Raises InputError if a task named by --tasks has no data, or if no task has.
+    """
+    files: dict[str, Files] = {}
+    missing: dict[str, Score] = {}
+    if config.data_dir is None:
+        return files, missing
+    if not config.data_dir.is_dir():
+        raise InputError(f"--data-dir {config.data_dir}: no such folder")
+    for task in tasks:
+        try:
+            files[task.name] = files_of(task, config.data_dir)
+        except InputError as error:
+            if config.tasks:
+                raise
+            missing[task.name] = Score(task.name, task.metric, reason=str(error))
+    if not files:
+        raise InputError(f"--data-dir {config.data_dir}: has the data of no task; see evals/open_llm/tasks/*.yaml")
+    return files, missing
+
+
+def _write(out: Path, name: str, results: dict[str, Any]) -> None:
+    """Write lm-eval's results of a task in its own formats."""
+
+    def encoded(data: object, **settings: Any) -> str:
+        return json.dumps(data, default=handle_non_serializable, ensure_ascii=False, **settings)
+
+    rest = {key: value for key, value in results.items() if key != "samples"}
+    write_atomic(out / f"results_{name}.json", encoded(rest, indent=1))
+    for part, samples in results["samples"].items():
+        write_atomic(out / f"samples_{part}.jsonl", "".join(encoded(sample) + "\n" for sample in samples))

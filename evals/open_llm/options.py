@@ -1,0 +1,38 @@
+"""The flags of evals.open_llm."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from console.command import Flags, off
+from console.ranges import Count, CountOr0
+from console.writing import OutFolder
+from engines.chat.options import ChatTemplateKwargs
+
+BENCHMARK = "open_llm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Measure a model on tasks with known answers."""
+
+    model: str = "smollm2"
+    """The model: iterN, a folder, a hub id, or smollm2."""
+    run: str | None = None
+    """The run of iterN; the default is the newest."""
+    tasks: tuple[str, ...] = ()
+    """The tasks; the default is every task with available data."""
+    data_dir: Path | None = None
+    """A folder with the tasks' data; the default is the hub."""
+    limit: Count | None = None
+    """Only the first N questions of each task, and of each subject of MMLU."""
+    shots: CountOr0 | None = None
+    """Examples before each question, instead of the task's own number. TruthfulQA's prompt stays as it is."""
+    chat: Annotated[bool, off("Ask in plain text, without the model's chat template.")] = True
+    """Ask with the model's chat template, the examples as turns, as in the paper; false asks in plain text."""
+    batch_size: Count = 8
+    """Sequences in memory at once."""
+    chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
+    """Variables of the model's chat template, e.g. '{"enable_thinking": false}'."""
+    out: OutFolder | None = None
+    """The folder of the results; the default is runs/<run>/evals/<model>/open_llm."""

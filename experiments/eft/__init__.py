@@ -1,0 +1,1 @@
+"""The effect of learning to judge (EFT) on a small model as a judge."""

@@ -1,0 +1,1 @@
+"""Intuitive fine-tuning beside SFT, DPO and ORPO, with a small model."""

@@ -1,0 +1,1 @@
+"""A run's signal, round by round."""

@@ -1,0 +1,92 @@
+"""The work of one stage, and the parts that the stages' own estimates share."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from judges.options import JudgeOptions, Reading
+from judges.rubrics.rendering import fill
+from judges.rubrics.rubric import Rubric
+from records.rows import Message
+from trainer.training.options import TrainingOptions
+
+Count = Callable[[str], int]
+"""Counts the tokens of a text."""
+CHARS_PER_TOKEN = 4
+TURN_TOKENS = 5
+"""Tokens that a chat template adds to a turn, about."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """The work of one stage. Answer lengths are unknown, so token counts are upper bounds."""
+
+    stage: str
+    kind: Literal["answer", "judge", "train"]
+    n_calls: int = 0
+    n_read: int = 0
+    """Prompt tokens."""
+    n_written: int = 0
+    n_trained: int = 0
+    """Tokens of a forward and backward pass, over all epochs."""
+    n_reference: int = 0
+    """Tokens that the reference model reads once."""
+    n_steps: int = 0
+    """Optimiser steps."""
+    n_widest: int = 0
+    """Tokens in memory at once: a batch of rows, or a micro-batch."""
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """The lengths that the work of most stages follows from."""
+
+    prompt: int
+    """Tokens of a prompt, on average."""
+    answer: int
+    """Tokens of the longest answer."""
+    rows: int
+    """Rows that are processed at once."""
+
+
+def by_characters(text: str) -> int:
+    """Return the tokens of a text at four characters each, right for English within about a fifth."""
+    return math.ceil(len(text) / CHARS_PER_TOKEN)
+
+
+def chat_tokens(chat: Sequence[Message], count: Count = by_characters) -> int:
+    """Return the tokens of a rendered conversation."""
+    return sum(count(message["content"]) + TURN_TOKENS for message in chat)
+
+
+def judge_tokens(rubric: Rubric, read: Reading, count: Count = by_characters) -> int:
+    """Return the tokens of a judge's question without the texts that it is about."""
+    return chat_tokens(fill(rubric, read, dict.fromkeys(rubric.placeholders - {"closing", "criteria"}, "x")), count)
+
+
+def optimiser_steps(n_examples: int, options: TrainingOptions) -> int:
+    """Return the optimiser steps of a training."""
+    return math.ceil(n_examples / options.batch_size) * options.epochs
+
+
+def answering_work(stage: str, n: int, lengths: Lengths) -> Work:
+    """Return the work of writing `n` answers."""
+    widest = min(n, lengths.rows) * (lengths.prompt + lengths.answer)
+    return Work(stage, "answer", n_calls=n, n_read=n * lengths.prompt, n_written=n * lengths.answer, n_widest=widest)
+
+
+def judging_work(
+    stage: str, n: int, rubric: Rubric, options: JudgeOptions, lengths: Lengths, n_shown: int | None = None
+) -> Work:
+    """Return the work of `n` verdicts. `n_shown` are the tokens shown beside the prompt, by default the answers."""
+    by_logprobs = options.read == "logprobs"
+    n_calls = n * (len(rubric.labels) if by_logprobs else options.samples)
+    n_new = 0 if by_logprobs else options.max_new_tokens
+    if n_shown is None:
+        n_shown = (2 if rubric.kind == "pair" else 1) * lengths.answer
+    n_question = judge_tokens(rubric, options.read) + lengths.prompt + n_shown
+    widest = min(n_calls, lengths.rows) * (n_question + n_new)
+    return Work(
+        stage, "judge", n_calls=n_calls, n_read=n_calls * n_question, n_written=n_calls * n_new, n_widest=widest
+    )
