@@ -9,7 +9,9 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError
-from judges import best_of, compare, score
+from judges.best_of import __main__ as best_of
+from judges.compare import __main__ as compare
+from judges.score import __main__ as score
 from tests.openai_server import Server, completion, running
 
 N = 4
