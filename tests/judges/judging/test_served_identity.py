@@ -275,7 +275,7 @@ def test_every_command_that_asks_an_engine_can_start_again() -> None:
     files = [path for room in ("judges", "trainer", "evals") for path in (root / room).rglob("*.py")]
     texts = {path: path.read_text() for path in files}
     commands = [path for path, text in texts.items() if "def main(" in text]
-    asks = ("open_engine", "EngineOptions")
+    asks = ("open_engine", "open_judge", "SharedEngineOptions")
     asking = [path for path in commands if any(word in text for text in _parts(path, texts) for word in asks)]
     assert len(asking) >= 12
     assert [path for path in asking if "@starts_again\ndef main(" not in texts[path]] == []
