@@ -18,13 +18,14 @@ import time
 from pathlib import Path
 from statistics import median
 
-import engines.options
 from benchmarks.slow_server import mean_delay_s, slow_server
 from console.command import parse
 from console.output import tell
 from console.table import Cell, print_table
 from engines.scripted import ScriptedEngine
-from judges import score
+from judges.score import scoring
+from judges.score.__main__ import Config
+from judges.score.__main__ import main as score
 
 DELAY_S = 0.2
 CONCURRENCY = 64
@@ -92,17 +93,17 @@ def _run(*arguments: str) -> dict[str, float]:
 
 def _timed(*arguments: str) -> None:
     """Run `judges.score` and print its seconds and the process's peak memory."""
-    config = parse(score.Config, list(arguments), "judges.score")
+    config = parse(Config, list(arguments), "judges.score")
     started = time.perf_counter()
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-        score.main(config)
+        score(config)
     seconds = time.perf_counter() - started
     print(json.dumps({"seconds": seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
 
 def _instant_child(file: str, read: str, out: str) -> None:
     engine = ScriptedEngine(reply=lambda _: REPLY, asked=_Nothing())
-    engines.options.open_engine = lambda _: engine
+    scoring.open_engine = lambda _: engine
     _timed(file, "--read", read, "--samples", "1", "--out", out)
 
 

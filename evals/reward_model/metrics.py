@@ -1,4 +1,4 @@
-"""How well scores order answers that people ranked: the measures of Self-Rewarding (arXiv 2401.10020, section 3.1).
+"""Measures of how scores order answers that people ranked (Self-Rewarding, arXiv 2401.10020, section 3.1).
 
 Shapes: N rows of a measure (pairs, prompts or answers), B resamples.
 """
@@ -10,12 +10,13 @@ from math import factorial, prod
 from typing import Literal
 
 import numpy as np
+from scipy import stats
 
 from judges.intervals.bootstrap import Estimate, Floats, difference, mean_of, proportion_of, resampled
 from judges.labelled.ranked import RankedAnswers, opening_of, ordered_pairs
 
 Unscored = Literal["wrong", "left out"]
-"""What an answer without a score does to its pairs and its prompt."""
+"""How the pairs and the prompt of an answer without a score count."""
 NAN = float("nan")
 TIE_WRONG, TIE_HALF, TIES = "pairwise accuracy, a tie is wrong", "pairwise accuracy, a tie is half", "tie rate"
 BEST, EXACT = "the highest-scored answer is ranked best", "exact match"
@@ -29,7 +30,7 @@ class Prompt:
     """One prompt's ranking by people."""
 
     group: str
-    """Prompts of one tree share it, and are resampled together."""
+    """The tree of the prompt. Prompts of one tree are resampled together."""
     ranks: tuple[int, ...]
     pairs: tuple[tuple[int, int], ...]
     """The places of every two answers that people ordered, the better one first."""
@@ -37,13 +38,13 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Values:
-    """A measure's value on each of its rows, (N,); NaN where it says nothing about the row."""
+    """A measure's value on each of its rows, (N,), or NaN for a row without one."""
 
     name: str
     values: Floats
     groups: Sequence[str]
     is_share: bool = False
-    """Each row of the judge's is right or wrong, or in part."""
+    """Each value is the share in which the judge is right, 0 to 1."""
 
     def estimate(self, n_resamples: int, seed: int) -> Estimate:
         """Return the mean with its interval over resampled trees."""
@@ -51,7 +52,7 @@ class Values:
         return of(self.name, self.values, resampled(self.groups, n_resamples, seed))
 
     def less(self, other: "Values", n_resamples: int, seed: int) -> Estimate:
-        """Return this mean less that of `other`, which has the same rows, both resampled together."""
+        """Return this mean less that of `other`, both over the same resampled rows."""
         both = np.isfinite(self.values).any() and np.isfinite(other.values).any()
         if not both:
             return Estimate(self.name, None, None, None, 0)
@@ -59,21 +60,25 @@ class Values:
 
 
 def prompts_of(ranked: Sequence[RankedAnswers]) -> list[Prompt]:
-    """Return what the measures need to know of each prompt."""
-    return [Prompt(opening_of(one), tuple(one.ranks), tuple(ordered_pairs(one))) for one in ranked]
+    """Return the people's ranking of each prompt's answers."""
+    return [Prompt(opening_of(answers), tuple(answers.ranks), tuple(ordered_pairs(answers))) for answers in ranked]
 
 
 def measures(
     prompts: Sequence[Prompt], scores: Sequence[Scores], top: float | None, unscored: Unscored
 ) -> list[Values]:
-    """Return the measures of the scores of each prompt's answers; `top` is the best score that there is, where known.
+    """Return the measures of the scores of each prompt's answers. `top` is the best possible score, if known.
 
-    pairwise accuracy: pairs that people ordered and the scores order alike; pairs that people tied do not count.
-    5-best (named after `top`): of the answers with the top score, those that people ranked best. Expected scores hardly
-    ever reach it: for them there is the share of prompts whose highest-scored answer people ranked best (of several
-    highest the share of them). exact match: no pair of the prompt is tied or wrong. Correlations: 0 where all answers
-    to a prompt have one score. Without a score `wrong` counts an answer's pairs as wrong, its prompt as no match and
-    its correlations as 0; `left out` leaves out the pair and, for measures of a whole prompt, the prompt.
+    - Pairwise accuracy: the share of pairs that people ordered and the scores order alike. Pairs that people tied do
+      not count.
+    - 5-best (named after `top`): of the answers with the top score, the share that people ranked best. Expected scores
+      hardly ever reach the top score. For them there is the share of prompts whose highest-scored answer people ranked
+      best. If several answers share the highest score, the share of them that people ranked best.
+    - Exact match: the share of prompts with no tied or wrong pair.
+    - Correlations: 0 for a prompt whose answers all have one score.
+
+    If an answer has no score, `wrong` counts its pairs as wrong, its prompt as no match and its correlations as 0.
+    `left out` leaves out the pair and, for measures of a whole prompt, the prompt.
     """
     pairs = [(prompt, scored[i], scored[j]) for prompt, scored in _both(prompts, scores) for i, j in prompt.pairs]
     missing = 0.0 if unscored == "wrong" else NAN
@@ -81,36 +86,36 @@ def measures(
     right = [_right(high, low, 0.0, missing) for _, high, low in pairs]
     half = [_right(high, low, 0.5, missing) for _, high, low in pairs]
     ties = [NAN if high is None or low is None else float(high == low) for _, high, low in pairs]
-    found = [
+    values = [
         Values(TIE_WRONG, np.array(right), groups, is_share=True),
         Values(TIE_HALF, np.array(half), groups, is_share=True),
         Values(TIES, np.array(ties), groups, is_share=True),
     ]
     if top is not None:
-        found.append(_with_top_score(prompts, scores, top))
+        values.append(_with_top_score(prompts, scores, top))
     for name, value_of in ((BEST, _best), (EXACT, _exact), (SPEARMAN, _spearman), (KENDALL, _kendall)):
-        found.append(_by_prompt(name, prompts, scores, value_of, missing))
-    return found
+        values.append(_by_prompt(name, prompts, scores, value_of, missing))
+    return values
 
 
 def at_random(prompts: Sequence[Prompt], top: float | None) -> list[Values]:
-    """Return the same measures as scores drawn at random have them on average."""
+    """Return the expected measures of random scores."""
     groups = [prompt.group for prompt in prompts for _ in prompt.pairs]
     half = np.full(len(groups), 0.5)
     tied = Values(TIES, np.zeros(len(groups)), groups)
-    found = [Values(TIE_WRONG, half, groups), Values(TIE_HALF, half, groups), tied]
+    values = [Values(TIE_WRONG, half, groups), Values(TIE_HALF, half, groups), tied]
     best = [[float(rank == min(prompt.ranks)) for rank in prompt.ranks] for prompt in prompts]
     if top is not None:
         owners = [prompt.group for prompt in prompts for _ in prompt.ranks]
-        found.append(Values(top_name(top), np.concatenate(best), owners))
-    own = [prompt.group for prompt in prompts]
+        values.append(Values(top_name(top), np.concatenate(best), owners))
+    trees = [prompt.group for prompt in prompts]
     nothing = np.zeros(len(prompts))
     return [
-        *found,
-        Values(BEST, np.array([np.mean(one) for one in best]), own),
-        Values(EXACT, np.array([_orders_that_match(prompt) for prompt in prompts]), own),
-        Values(SPEARMAN, nothing, own),
-        Values(KENDALL, nothing, own),
+        *values,
+        Values(BEST, np.array([np.mean(shares) for shares in best]), trees),
+        Values(EXACT, np.array([_orders_that_match(prompt) for prompt in prompts]), trees),
+        Values(SPEARMAN, nothing, trees),
+        Values(KENDALL, nothing, trees),
     ]
 
 
@@ -135,7 +140,7 @@ def _right(high: float | None, low: float | None, tie: float, missing: float) ->
 
 
 def _with_top_score(prompts: Sequence[Prompt], scores: Sequence[Scores], top: float) -> Values:
-    """Return a row for each answer: whether people ranked it best, and NaN where it does not have the top score."""
+    """Return 1 for each answer with the top score that people ranked best, 0 for one they did not, else NaN."""
     rows = [
         (prompt.group, float(rank == min(prompt.ranks)) if score is not None and score >= top else NAN)
         for prompt, scored in _both(prompts, scores)
@@ -169,17 +174,13 @@ def _exact(prompt: Prompt, scores: Sequence[float]) -> float:
 
 
 def _spearman(prompt: Prompt, scores: Sequence[float]) -> float:
-    from scipy import stats
-
     return 0.0 if len(set(scores)) == 1 else -float(stats.spearmanr(prompt.ranks, scores).statistic)
 
 
 def _kendall(prompt: Prompt, scores: Sequence[float]) -> float:
-    from scipy import stats
-
     return 0.0 if len(set(scores)) == 1 else -float(stats.kendalltau(prompt.ranks, scores).statistic)
 
 
 def _orders_that_match(prompt: Prompt) -> float:
-    """Return the share of all orders of the answers that agree with the people's, who may have tied some."""
+    """Return the share of all orders of the answers that agree with the people's, whose ties allow several."""
     return prod(factorial(n) for n in Counter(prompt.ranks).values()) / factorial(len(prompt.ranks))

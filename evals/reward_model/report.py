@@ -1,4 +1,4 @@
-"""Judges of ranked answers side by side: their measures, what must be beaten, and how far apart two of them are."""
+"""Measures of judges on ranked answers, beside two baselines, with paired differences between judges."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,30 +18,30 @@ WAYS: tuple[Unscored, ...] = ("wrong", "left out")
 
 @dataclass(frozen=True)
 class Judged:
-    """What one judge said about all answers."""
+    """One judge's scores of all answers."""
 
     name: str
     fingerprint: str
     rubric: str
     read: str
     top: float | None
-    """The best score of the rubric; None where the rubric is not at hand, or there is none: a reward model's."""
+    """The best score of the rubric, or None for a reward model, which has none."""
     scores: Sequence[Scores]
-    """One list a prompt, in the order of its answers."""
+    """One list per prompt, in the order of its answers."""
     reasons: Counter[str]
-    """Why answers have no score."""
+    """How many answers have no score, by reason."""
     path: str
-    """Where the judgments are."""
+    """The file of the judgments."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The estimates of all judges and baselines, by name, for either way of counting answers without a score."""
+    """The estimates of all judges and baselines, by name, for both ways to count answers without a score."""
 
     judges: Sequence[Judged]
     estimates: dict[Unscored, dict[str, list[Estimate]]]
     differences: dict[str, list[Estimate]]
-    """By what is compared; answers without a score count as wrong."""
+    """By the names of the two that are compared. Answers without a score count as wrong."""
     n_prompts: int
     n_answers: int
     n_pairs: int
@@ -50,98 +50,112 @@ class Comparison:
 def compared(
     ranked: Sequence[RankedAnswers], prompts: Sequence[Prompt], judges: Sequence[Judged], n_resamples: int, seed: int
 ) -> Comparison:
-    """Return every measure of every judge; differences are from the first judge and from the longer answer."""
-    lengths = [[float(len(response)) for response in one.responses] for one in ranked]
-    found: dict[Unscored, dict[str, list[Values]]] = {}
+    """Return every measure of every judge, and their differences from the first judge and from the longer answer."""
+    lengths = [[float(len(response)) for response in answers.responses] for answers in ranked]
+    values: dict[Unscored, dict[str, list[Values]]] = {}
     for way in WAYS:
-        found[way] = {judge.name: measures(prompts, judge.scores, judge.top, way) for judge in judges}
-        found[way] |= {LONGER: measures(prompts, lengths, None, way), RANDOM: at_random(prompts, judges[0].top)}
+        values[way] = {judge.name: measures(prompts, judge.scores, judge.top, way) for judge in judges}
+        values[way] |= {LONGER: measures(prompts, lengths, None, way), RANDOM: at_random(prompts, judges[0].top)}
     first, *others = (judge.name for judge in judges)
     contrasts = [*((other, first) for other in others), *((judge.name, LONGER) for judge in judges)]
-    wrong = found["wrong"]
+    wrong = values["wrong"]
     return Comparison(
         judges,
-        {way: {name: [v.estimate(n_resamples, seed) for v in own] for name, own in found[way].items()} for way in WAYS},
-        {f"{one} less {other}": _less(wrong[one], wrong[other], n_resamples, seed) for one, other in contrasts},
+        {way: _estimates(values[way], n_resamples, seed) for way in WAYS},
+        {f"{name} less {other}": _less(wrong[name], wrong[other], n_resamples, seed) for name, other in contrasts},
         len(prompts),
-        sum(len(one.responses) for one in ranked),
+        sum(len(answers.responses) for answers in ranked),
         sum(len(prompt.pairs) for prompt in prompts),
     )
 
 
-def tables(found: Comparison) -> dict[str, Table]:
+def tables(comparison: Comparison) -> dict[str, Table]:
     """Return the tables by their titles: all measures, the same without unscored answers, and the differences."""
-    unscored: Table = [
-        _row("answers without a score", {j.name: str(n_unscored(j.scores)) for j in found.judges}, found)
-    ]
-    shown = {"answers without a score count as wrong": [*_table(found, "wrong"), *unscored]}
-    if any(judge.reasons for judge in found.judges):
-        shown["answers without a score are left out"] = _table(found, "left out")
-    names = list(found.differences)
-    by_name = {what: {one.name: one for one in own} for what, own in found.differences.items()}
-    measured = dict.fromkeys(one.name for own in found.differences.values() for one in own)
+    n_by_judge = {judge.name: str(n_unscored(judge.scores)) for judge in comparison.judges}
+    unscored = _row("answers without a score", n_by_judge, comparison)
+    shown = {"answers without a score count as wrong": [*_table(comparison, "wrong"), unscored]}
+    if any(judge.reasons for judge in comparison.judges):
+        shown["answers without a score are left out"] = _table(comparison, "left out")
+    differences = {contrast: _by_measure(estimates) for contrast, estimates in comparison.differences.items()}
+    measured = dict.fromkeys(name for by_measure in differences.values() for name in by_measure)
     shown["paired differences"] = [
-        {"measure": name, **{what: _cell(by_name[what].get(name)) for what in names}} for name in measured
+        {"measure": name, **{contrast: _cell(by_measure.get(name)) for contrast, by_measure in differences.items()}}
+        for name in measured
     ]
     return shown
 
 
-def markdown(found: Comparison, title: str) -> str:
+def markdown(comparison: Comparison, title: str) -> str:
     """Return the tables as a Markdown page."""
-    parts = [one_line(f"# {title}"), said(found)]
-    parts += [f"## {name[0].upper()}{name[1:]}\n\n{markdown_table(table)}" for name, table in tables(found).items()]
+    parts = [one_line(f"# {title}"), summary(comparison)]
+    for name, table in tables(comparison).items():
+        parts.append(f"## {name[0].upper()}{name[1:]}\n\n{markdown_table(table)}")
     return "\n\n".join(parts) + "\n"
 
 
-def said(found: Comparison) -> str:
-    """Return what was measured, in words."""
-    who = one_line(
-        "; ".join(f"{j.name}: {j.fingerprint}, rubric {j.rubric}, read by {j.read}, {j.path}" for j in found.judges)
-    )
-    n = f"{found.n_prompts} prompts, {found.n_answers} answers, {found.n_pairs} pairs that people ordered"
-    return f"{n}; in brackets 95% intervals over prompts, those of one tree together\n{who}"
+def summary(comparison: Comparison) -> str:
+    """Return in words which judges were measured on how many answers."""
+    judges = [
+        f"{judge.name}: {judge.fingerprint}, rubric {judge.rubric}, reading: {judge.read}, {judge.path}"
+        for judge in comparison.judges
+    ]
+    n_answers = f"{comparison.n_prompts} prompts, {comparison.n_answers} answers"
+    n = f"{n_answers}, {comparison.n_pairs} pairs that people ordered"
+    return f"{n}; in brackets 95% intervals over prompts, those of one tree together\n{one_line('; '.join(judges))}"
 
 
-def as_json(found: Comparison) -> dict[str, Any]:
+def as_json(comparison: Comparison) -> dict[str, Any]:
     """Return every number as plain data."""
     return {
-        "prompts": found.n_prompts,
-        "answers": found.n_answers,
-        "pairs": found.n_pairs,
+        "prompts": comparison.n_prompts,
+        "answers": comparison.n_answers,
+        "pairs": comparison.n_pairs,
         "judges": [
             {
                 **{name: getattr(judge, name) for name in ("name", "fingerprint", "rubric", "read", "path")},
                 "unscored": n_unscored(judge.scores),
                 "reasons": dict(judge.reasons.most_common()),
             }
-            for judge in found.judges
+            for judge in comparison.judges
         ],
         "measures": {
-            f"unscored {way}": {name: [asdict(one) for one in own] for name, own in by_name.items()}
-            for way, by_name in found.estimates.items()
+            f"unscored {way}": {name: list(map(asdict, estimates)) for name, estimates in by_name.items()}
+            for way, by_name in comparison.estimates.items()
         },
-        "differences": {what: [asdict(one) for one in own] for what, own in found.differences.items()},
+        "differences": {contrast: list(map(asdict, some)) for contrast, some in comparison.differences.items()},
     }
 
 
-def _less(ones: Sequence[Values], others: Sequence[Values], n_resamples: int, seed: int) -> list[Estimate]:
+def _estimates(values: dict[str, list[Values]], n_resamples: int, seed: int) -> dict[str, list[Estimate]]:
+    return {name: [measure.estimate(n_resamples, seed) for measure in some] for name, some in values.items()}
+
+
+def _less(values: Sequence[Values], others: Sequence[Values], n_resamples: int, seed: int) -> list[Estimate]:
     by_name = {other.name: other for other in others}
-    return [one.less(by_name[one.name], n_resamples, seed) for one in ones if one.name in by_name]
+    return [measure.less(by_name[measure.name], n_resamples, seed) for measure in values if measure.name in by_name]
 
 
-def _table(found: Comparison, way: Unscored) -> Table:
-    by_name = {who: {one.name: one for one in own} for who, own in found.estimates[way].items()}
-    longest = max(found.estimates[way].values(), key=len)  # the longer answer has no best score
-    names = dict.fromkeys(one.name for own in (longest, *found.estimates[way].values()) for one in own)
-    return [_row(name, {who: _cell(own.get(name)) for who, own in by_name.items()}, found) for name in names]
+def _by_measure(estimates: Sequence[Estimate]) -> dict[str, Estimate]:
+    return {estimate.name: estimate for estimate in estimates}
 
 
-def _row(name: str, cells: dict[str, str], found: Comparison) -> dict[str, Cell]:
-    return {"measure": name, **{who: cells.get(who, "-") for who in found.estimates["wrong"]}}
+def _table(comparison: Comparison, way: Unscored) -> Table:
+    estimates = {judge: _by_measure(some) for judge, some in comparison.estimates[way].items()}
+    longest = max(estimates.values(), key=len)  # first, for the order of the measures: a rule may lack one
+    names = dict.fromkeys(name for by_measure in (longest, *estimates.values()) for name in by_measure)
+    return [
+        _row(name, {judge: _cell(by_measure.get(name)) for judge, by_measure in estimates.items()}, comparison)
+        for name in names
+    ]
 
 
-def _cell(one: Estimate | None) -> str:
-    if one is None or one.value is None:
+def _row(name: str, cells: dict[str, str], comparison: Comparison) -> dict[str, Cell]:
+    return {"measure": name, **{judge: cells.get(judge, "-") for judge in comparison.estimates["wrong"]}}
+
+
+def _cell(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.value is None:
         return "-"
-    interval = "" if one.low is None or one.high is None else f" [{one.low:.3f}, {one.high:.3f}]"
-    return f"{one.value:.3f}{interval}" + (f", n {one.n}" if one.name.endswith("-best") else "")
+    has_interval = estimate.low is not None and estimate.high is not None
+    interval = f" [{estimate.low:.3f}, {estimate.high:.3f}]" if has_interval else ""
+    return f"{estimate.value:.3f}{interval}" + (f", n {estimate.n}" if estimate.name.endswith("-best") else "")

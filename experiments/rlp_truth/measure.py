@@ -15,7 +15,7 @@ from experiments.rlp_truth.recipe import recipe
 from experiments.world.data import truth_of
 from experiments.world.sizes import Seeds
 from experiments.world.world import TOP
-from judges.best_of import best_of
+from judges.best_of.best import best_of
 from judges.judging.reward_model import fingerprint, rewards_into
 from records import Judgment, Pair, Response, Store, answer_key, read_rows, text_of
 from records.runs import Run

@@ -202,7 +202,7 @@ def test_the_help_of_such_a_flag_is_of_the_flag() -> None:
     ],
 )
 def test_a_key_in_the_wrong_section_says_which_is_right(tmp_path: Path, text: str, message: str) -> None:
-    from judges.score import Config
+    from judges.score.options import Config
 
     (tmp_path / "c.toml").write_text(text)
     with pytest.raises(InputError, match=message):

@@ -3,6 +3,7 @@
 import importlib
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -44,10 +45,14 @@ def folder(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) ->
     seal(Path("checkpoints/new"), Path("checkpoints/step-1"), 1)
 
 
+def command_at(name: str) -> ModuleType:
+    """Return the module of a command, which is a file or a folder."""
+    module = importlib.import_module(name)
+    return importlib.import_module(f"{name}.__main__") if hasattr(module, "__path__") else module
+
+
 def ran(module: str, *argv: str) -> None:
-    command = importlib.import_module(module)
-    if hasattr(command, "__path__"):
-        command = importlib.import_module(f"{module}.__main__")
+    command = command_at(module)
     command.main(parse(command.Config, [*argv, "--dry-run"], module))
 
 
@@ -191,7 +196,7 @@ def test_a_dry_run_refuses_what_the_command_would(command: str, words: list[str]
 def test_a_batch_is_written_and_read_without_a_key_and_asking_needs_one(
     command: str, file: str, n: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    module = importlib.import_module(command)
+    module = command_at(command)
     words = [file, *SERVED, *TEXT, "--samples", "1", "--out", "out.jsonl", "--json"]
     module.main(parse(module.Config, [*words, "--export-batch", "batch.jsonl"], command))
     assert json.loads(capsys.readouterr().out) == {"calls": n, "batch": "batch.jsonl"}

@@ -11,7 +11,9 @@ ROOMS = ("console", "records", "engines", "judges", "trainer", "evals", "tui", "
 COMMANDS = [
     path
     for path in sorted(ROOT.rglob("*.py"))
-    if not {"tests", ".venv"} & set(path.relative_to(ROOT).parts) and '__name__ == "__main__"' in path.read_text()
+    # an example is not in a room: it imports one before torch
+    if not {"tests", ".venv", "examples"} & set(path.relative_to(ROOT).parts)
+    and '__name__ == "__main__"' in path.read_text()
 ]
 WATCH = """
 import json, os, sys

@@ -5,14 +5,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-import engines.options
 from console.command import parse
 from console.errors import EngineError, InputError, JudgeError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges.best_of import Config, best_of, main
+from judges.best_of.__main__ import Config, main
+from judges.best_of.best import best_of
 from records import Judgment, Response, Usage, answer_key, read_rows
 from records.store import write_rows
+from tests.judges.opened import patch_open_engine
 
 SCORES: dict[str, list[float | None]] = {"p": [0.5, 2.0, 1.0], "q": [None, -1.0, None], "z": [None, None]}
 
@@ -57,7 +58,7 @@ def test_of_equal_scores_a_seeded_hash_decides_and_not_the_order() -> None:
 def test_stored_scores_are_taken_and_no_model_is_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines.options, "open_engine", lambda options: pytest.fail("no model is to be asked"))
+    patch_open_engine(monkeypatch, lambda options: pytest.fail("no model is to be asked"))
     path = tmp_path / "judgments.jsonl"
     write_rows(path, [judgment(one, BY_KEY[answer_key(one)]) for one in RESPONSES])
     kept = asked(tmp_path, str(path))
@@ -82,7 +83,7 @@ def test_what_a_limited_run_asked_is_not_asked_again_without_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = ScriptedEngine(reply=lambda _: "Score: 1")
-    monkeypatch.setattr(engines.options, "open_engine", lambda options: engine)
+    patch_open_engine(monkeypatch, lambda options: engine)
     path = tmp_path / "responses.jsonl"
     write_rows(path, RESPONSES)
     argv = (str(path), "--read", "text", "--samples", "1")
@@ -94,7 +95,7 @@ def test_what_a_limited_run_asked_is_not_asked_again_without_the_limit(
 def test_scores_of_two_judges_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "judgments.jsonl"
     write_rows(path, [judgment(one, 1.0, judge=one.prompt_id) for one in RESPONSES])
-    with pytest.raises(InputError, match="3 judges and cannot be compared"):
+    with pytest.raises(InputError, match="3 judges cannot be compared"):
         asked(tmp_path, str(path))
 
 
@@ -104,7 +105,7 @@ def test_a_judge_scores_what_has_no_score_and_is_asked_once(tmp_path: Path, monk
         return f"Score: {next(n for n in (2, 1, 0) if f'answer {n} to' in text)}"
 
     engine = ScriptedEngine(reply=reply)
-    monkeypatch.setattr(engines.options, "open_engine", lambda options: engine)
+    patch_open_engine(monkeypatch, lambda options: engine)
     path = tmp_path / "responses.jsonl"
     write_rows(path, RESPONSES)
     argv = (str(path), "--read", "text", "--samples", "1")

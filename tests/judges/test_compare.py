@@ -7,9 +7,10 @@ import pytest
 from console.command import parse
 from console.errors import InputError, JudgeError
 from engines.scripted import ScriptedEngine
-from judges import compare
+from judges.compare import __main__ as compare
 from records import Comparison, read_rows
 from tests.fences import plain
+from tests.judges.opened import patch_open_engine
 
 
 def shown(request: Any) -> tuple[str, str]:
@@ -25,7 +26,7 @@ def longer(request: Any) -> str:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedEngine:
     found = ScriptedEngine(reply=longer)
-    monkeypatch.setattr("engines.options.open_engine", lambda options: found)
+    patch_open_engine(monkeypatch, lambda options: found)
     monkeypatch.chdir(tmp_path)
     write("a.jsonl", *({"prompt": f"Q{n}", "response": "x" * (n + 1), "model": "long"} for n in range(4)))
     write("b.jsonl", *({"prompt": f"Q{n}", "response": "xx", "model": "two"} for n in reversed(range(5))))

@@ -9,10 +9,14 @@ import pytest
 from console.command import parse
 from console.errors import InputError
 from engines.scripted import ScriptedEngine
-from judges import best_of, calibrate, compare, score
+from judges import calibrate
+from judges.best_of import __main__ as best_of
 from judges.cluster import __main__ as cluster
+from judges.compare import __main__ as compare
 from judges.rescore import __main__ as rescore
+from judges.score import __main__ as score
 from records import Judgment, read_rows
+from tests.judges.opened import patch_open_engine
 from trainer.pairs import __main__ as pairs
 
 
@@ -25,7 +29,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedEngine:
         return "Better: A" if "Better:" in text else f"Score: {text.split('worth ')[1][0]}"
 
     found = ScriptedEngine(reply=reply)
-    monkeypatch.setattr("engines.options.open_engine", lambda _: found)
+    patch_open_engine(monkeypatch, lambda _: found)
     monkeypatch.chdir(tmp_path)
     return found
 

@@ -6,15 +6,16 @@ import pytest
 from console.command import parse
 from console.errors import InputError, JudgeError
 from engines.scripted import ScriptedEngine
-from judges import score
+from judges.score import __main__ as score
 from records import Judgment, read_rows
+from tests.judges.opened import patch_open_engine
 
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedEngine:
     """Every command asks this engine and works in an empty folder."""
     found = ScriptedEngine(reply=lambda request: f"Score: {len(request.messages[0]['content']) % 6}")
-    monkeypatch.setattr("engines.options.open_engine", lambda options: found)
+    patch_open_engine(monkeypatch, lambda options: found)
     monkeypatch.chdir(tmp_path)
     return found
 

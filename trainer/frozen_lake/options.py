@@ -45,7 +45,7 @@ class LakeOptions:
     steps: Count = 400
     """Optimiser steps per method."""
     target_steps: Count = 400
-    """Optimiser steps of the target. They always use RMSprop with a learning rate of 0.01, so that it is reached."""
+    """Optimiser steps of the target, always with RMSprop at 0.01, so that it comes close to the best policy."""
 
     dpo_beta: Positive = 0.1
     orpo_weight: NotNegative = 0.25

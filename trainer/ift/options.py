@@ -39,7 +39,7 @@ class IFTOptions(TrainingOptions):
     temperature: Positive = 0.7
     """The temperature of a drawn prediction."""
     decay: Share = 0.95
-    """The factor per position by which a token counts less for later losses; 0 turns propagation off."""
+    """The discount per position of later losses in a token's weight; 0 turns propagation off."""
     variant: Variant = "released"
     """The authors' program (released), the paper's Algorithm 1, or its Eq. 21: see trainer/ift/propagation.py."""
     detach_weights: bool = False

@@ -27,11 +27,11 @@ class KTOOptions(TrainingOptions):
     """The weight of a rejected answer in the loss."""
 
 
-def check_kto(rows: Sequence[Pair | Rated], options: KTOOptions) -> None:
-    """Raise InputError or TrainingError if the rows and the settings cannot be trained with."""
+def check_kto(feedback: Sequence[Pair | Rated], options: KTOOptions) -> None:
+    """Raise InputError or TrainingError if the pairs or rated answers and the settings cannot be trained with."""
     check_options(options)
-    pairs = [row for row in rows if isinstance(row, Pair)]
-    if pairs or not rows:
+    pairs = [item for item in feedback if isinstance(item, Pair)]
+    if pairs or not feedback:
         check_pairs(pairs)
     if n_processes() > 1:
         raise InputError(

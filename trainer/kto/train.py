@@ -25,28 +25,28 @@ if TYPE_CHECKING:
 def train_kto(
     parent: Path,
     out: Path,
-    rows: Sequence[Pair | Rated],
+    feedback: Sequence[Pair | Rated],
     options: KTOOptions,
     seed: int,
     title: str = "KTO",
     checkpoints: Checkpoints | None = None,
 ) -> Trained:
-    """Train the model in `parent` on the answers in `rows` and save it in `out`.
+    """Train the model in `parent` on the answers in `feedback` and save it in `out`.
 
     The reference is `parent`, and its log-probabilities are computed once, before the first step. The distance to it is
     estimated from the answers of a micro-batch with each other's prompts, so a micro-batch has at least two. Raises
     InputError for a bad setting, TrainingError if there is nothing to train on or the loss is not a number.
     """
-    check_kto(rows, options)
-    pairs = [row for row in rows if isinstance(row, Pair)]
-    rated = [row for row in rows if isinstance(row, Rated)]
+    check_kto(feedback, options)
+    pairs = [item for item in feedback if isinstance(item, Pair)]
+    rated = [item for item in feedback if isinstance(item, Rated)]
     if len({pair.weight for pair in pairs}) > 1:
         say("KTO: the pairs' weights are not used; trainer.dpo uses them")
     model, tokenizer = load_policy(parent, options.chat_template_kwargs)
     examples = [
-        {**safe_example(tokenizer, row.prompt, completion=answer), "label": is_good}
-        for row in rows
-        for answer, is_good in _answers(row)
+        {**safe_example(tokenizer, item.prompt, completion=answer), "label": is_good}
+        for item in feedback
+        for answer, is_good in _answers(item)
     ]
     fitting_examples = fitting(tokenizer, examples, options.max_length, title)
     # TRL keeps the order, but a batch should mix prompts, and good answers with bad ones
@@ -61,12 +61,12 @@ def train_kto(
     data = Dataset.from_list(fitting_examples)
     trainer = KTOTrainer(model, args=args, train_dataset=data, processing_class=tokenizer)
     n_cut = n_cut_off(pairs, title)
-    if n := sum(cut_off(row.finish_reason) is not None for row in rated):
+    if n := sum(cut_off(item.finish_reason) is not None for item in rated):
         say(f"{title}: {n} of {len(rated)} answers were cut off when they were generated")
         n_cut += n
     lengths = Lengths(len(examples) - len(fitting_examples), n_cut)
     return fit(trainer, out, title, checkpoints, options, lengths=lengths)
 
 
-def _answers(row: Pair | Rated) -> "list[tuple[list[Message], bool]]":
-    return [(row.chosen, True), (row.rejected, False)] if isinstance(row, Pair) else [(row.answer, row.is_good)]
+def _answers(item: Pair | Rated) -> "list[tuple[list[Message], bool]]":
+    return [(item.chosen, True), (item.rejected, False)] if isinstance(item, Pair) else [(item.answer, item.is_good)]

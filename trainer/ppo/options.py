@@ -31,6 +31,7 @@ class PPOOptions:
     steps: Count | None = None
     """The number of steps, instead of epochs."""
     learning_rate: Positive = 1e-5
+    """The peak."""
     warmup_steps: CountOr0 = 5
     """Steps in which the learning rate rises."""
     schedule: Literal["linear", "constant"] = "linear"
@@ -39,11 +40,15 @@ class PPOOptions:
     max_grad_norm: Positive = 1.0
     """The norm that the gradient of policy and value model together is clipped to."""
     cliprange: Positive = 0.2
+    """How far a probability ratio may be from 1 before its loss is clipped."""
     cliprange_value: Positive = 0.2
+    """How far a value may be from its old one before its loss is clipped."""
     vf_coef: NotNegative = 0.1
     """The weight of the value loss."""
     gamma: Share = 1.0
+    """The discount of rewards per token."""
     gae_lambda: Share = 1.0
+    """The lambda of generalised advantage estimation."""
     whiten_rewards: Annotated[bool, off("Do not divide the tokens' rewards by their standard deviation.")] = True
     """Divide the tokens' rewards by their standard deviation and keep their mean. If the mean is not 0, every token
     gains or loses reward, and a longer answer gains or loses more."""
@@ -57,7 +62,8 @@ class PPOOptions:
     """Adapt kl_coef to keep the divergence at this many nats per answer (Ziegler et al., 2019, section 2.2); the
     default keeps kl_coef fixed."""
     kl_horizon: Positive = 10_000
-    """Answers over which an adapted kl_coef doubles if the divergence is twice the target."""
+    """The inverse speed of adaptation. A step changes kl_coef by the relative error of the divergence, at most 0.2,
+    times its answers over kl_horizon."""
     query_length: Count = 192
     """Tokens of a prompt in its template. Longer prompts are left out."""
     response_length: Count = 300
@@ -67,6 +73,7 @@ class PPOOptions:
     missing_eos_penalty: Number | None = None
     """Subtracted from the reward of an answer that was cut off."""
     save_every_n_steps: Count = 20
+    """Steps from one checkpoint to the next."""
     max_kl: Positive = 200.0
     """Stop if the answers of a step diverge from the reference by more than this mean, in nats per answer."""
     max_unrewarded_steps: Count = 5

@@ -33,8 +33,8 @@ class PairFlags(TrainFlags):
     every_n_steps: Count = 200
     """Optimiser steps from one checkpoint to the next."""
     checkpoint_key: str | None = None
-    """A name for the training in its checkpoints, so that those of another training are not taken for them; the default
-    is made of the settings and the pairs."""
+    """The name of the training in its checkpoints, to tell them from those of other trainings; the default is made of
+    the settings and the pairs."""
 
 
 def train_on_pairs(

@@ -28,8 +28,8 @@ class BottleneckOptions:
     weight: Positive = 0.5
     """lambda, the weight of this term beside the pairs' loss (from the paper)."""
     position: Literal["last", "mean"] = "last"
-    """Final hidden state that is a view's feature. last: that of the token the reward is read from, so that the term
-    shapes the reward's input. mean: the mean over all tokens. The paper does not say."""
+    """The hidden state that represents a view. last: that of the token the reward is read from, so that the term shapes
+    the reward's input. mean: the mean over all tokens. The paper does not say."""
     z_dim: Count = 64
     """Dimensions of z (from Federici et al.)."""
     width: Count | None = None

@@ -12,7 +12,7 @@ from trainer.training.processes import is_sharded
 
 @dataclass(frozen=True)
 class RewardOptions(TrainingOptions):
-    """Settings of the training. The defaults are AlpacaFarm's, except that the cosine falls to a tenth as all here."""
+    """Settings of the training. The defaults are AlpacaFarm's, except that the learning rate ends at a tenth."""
 
     learning_rate: Positive = 3e-6
     max_length: Count = 512

@@ -24,7 +24,7 @@ from trainer.training.lengths import Lengths
 from trainer.training.options import TrainingOptions
 from trainer.training.outcome import REPORT, Trained
 from trainer.training.processes import is_first, is_sharded, n_processes
-from trainer.training.resume import Keeping, StateSaver, newest_state
+from trainer.training.resume import StatePlan, StateSaver, newest_state
 from trainer.training.saving import CheckpointSaver, write_weights
 from trainer.training.sharding import check_devices, keep_precision, unfilled_model
 from trainer.training.trl_internals import small_tiles
@@ -66,8 +66,8 @@ def load_policy(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Return the model and tokenizer in `folder`, the model in float32: the optimiser's small steps need it.
 
-    If the weights are sharded, the first process reads them and deals them out when training begins. Raises InputError
-    if accelerate was told to shard and would not.
+    If the weights are sharded, the first process reads them and distributes them when training begins. Raises
+    InputError if accelerate was told to shard and would not.
     """
     if is_sharded():
         check_devices()
@@ -116,8 +116,8 @@ def fit(
         keep_precision(trainer)
     if is_first():
         clear_unfinished(checkpoints)
-    keeping = Keeping.of(trainer, asdict(options), options.save_minutes, beside) if options is not None else None
-    state = newest_state(trainer, keeping) if keeping else None
+    plan = StatePlan.of(trainer, asdict(options), options.save_minutes, beside) if options is not None else None
+    state = newest_state(trainer, plan) if plan else None
     n_steps = _count_steps(trainer)
     if n_steps == 1:
         trainer.args.warmup_steps = 0  # or the only step would have the first learning rate of the warm-up, 0
@@ -126,8 +126,8 @@ def fit(
         trainer.add_callback(Watch(trainer, advance, partial(newest_checkpoint, checkpoints)))
         if checkpoints is not None:
             trainer.add_callback(CheckpointSaver(trainer, checkpoints))
-        if keeping is not None:
-            trainer.add_callback(StateSaver(keeping))
+        if plan is not None:
+            trainer.add_callback(StateSaver(plan))
         trainer.train(resume_from_checkpoint=str(state.folder) if state else None)
     trained = replace(_trained(trainer, title), **asdict(lengths or Lengths()))
     unfinished = out.with_name(f"{out.name}.tmp")

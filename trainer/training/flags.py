@@ -24,7 +24,8 @@ class TrainFlags(Flags):
     limit: Count | None = None
     """Use only the first N rows of the file."""
     codes: str | None = None
-    """The meaning of labels on two answers, like 0=a,1=b,2=tie, a being the first; 1, 2, a, b and tie need none."""
+    """The meaning of the file's labels for two answers, like 0=a,1=b,2=tie, with a the first answer. The labels 1, 2,
+    a, b and tie need no code."""
 
 
 def codes_of(config: TrainFlags) -> "dict[str, Winner] | None":

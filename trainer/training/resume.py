@@ -44,7 +44,7 @@ class SavedState:
 
 
 @dataclass(frozen=True)
-class Keeping:
+class StatePlan:
     """Identifies a training run and how often its state is saved."""
 
     key: str
@@ -54,7 +54,9 @@ class Keeping:
     """The module that learns beside the model."""
 
     @classmethod
-    def of(cls, trainer: Trainer, options: dict[str, Any], minutes: float, beside: nn.Module | None) -> Keeping | None:
+    def of(
+        cls, trainer: Trainer, options: dict[str, Any], minutes: float, beside: nn.Module | None
+    ) -> StatePlan | None:
         """Return how to save the state of a training, or None if it is not saved: `minutes` is 0, or it is sharded."""
         if not minutes or is_sharded():
             return None
@@ -62,26 +64,26 @@ class Keeping:
         return cls(_key(trainer, deciding, beside) if is_first() else "", minutes, beside)
 
 
-def newest_state(trainer: Trainer, keeping: Keeping) -> SavedState | None:
+def newest_state(trainer: Trainer, plan: StatePlan) -> SavedState | None:
     """Return the last whole state of this training, the same on every process, and load the module beside the model.
 
     States of another training in the same folder are set aside.
     """
-    newest = [_newest(Path(trainer.args.output_dir), keeping.key) if is_first() else None]
+    newest = [_newest(Path(trainer.args.output_dir), plan.key) if is_first() else None]
     broadcast_object_list(newest)
-    if newest[0] is not None and keeping.beside is not None:
-        keeping.beside.load_state_dict(load_file(newest[0].folder / BESIDE))
+    if newest[0] is not None and plan.beside is not None:
+        plan.beside.load_state_dict(load_file(newest[0].folder / BESIDE))
     return newest[0]
 
 
 class StateSaver(TrainerCallback):  # type: ignore[misc]
-    """Saves the state whenever the last one is older than `keeping.minutes`.
+    """Saves the state whenever the last one is older than `plan.minutes`.
 
     A state whose loss is not a number is never saved, because such a loss ends the training first.
     """
 
-    def __init__(self, keeping: Keeping) -> None:
-        self.keeping, self.saved_s = keeping, 0.0
+    def __init__(self, plan: StatePlan) -> None:
+        self.plan, self.saved_s = plan, 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Start the clock."""
@@ -89,14 +91,14 @@ class StateSaver(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Ask for a save if one is due, on all processes or on none."""
-        due = [state.global_step < state.max_steps and time.monotonic() - self.saved_s >= 60 * self.keeping.minutes]
+        due = [state.global_step < state.max_steps and time.monotonic() - self.saved_s >= 60 * self.plan.minutes]
         broadcast_object_list(due)
         control.should_save = due[0]
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Mark the state as whole and start the clock again."""
         if is_first():
-            _finish(Path(args.output_dir) / f"checkpoint-{state.global_step}", state.global_step, self.keeping)
+            _finish(Path(args.output_dir) / f"checkpoint-{state.global_step}", state.global_step, self.plan)
         self.saved_s = time.monotonic()
 
 
@@ -110,11 +112,11 @@ def _key(trainer: Trainer, options: dict[str, Any], beside: nn.Module | None) ->
     return content_key(made_of, [content_key(example) for example in trainer.train_dataset.select_columns(names)])
 
 
-def _finish(folder: Path, step: int, keeping: Keeping) -> None:
-    if keeping.beside is not None:
-        save_file(keeping.beside.state_dict(), folder / BESIDE)
+def _finish(folder: Path, step: int, plan: StatePlan) -> None:
+    if plan.beside is not None:
+        save_file(plan.beside.state_dict(), folder / BESIDE)
     (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle, which no one should have to trust
-    (folder / STATE).write_bytes(msgspec.json.encode(State(key=keeping.key, step=step)))
+    (folder / STATE).write_bytes(msgspec.json.encode(State(key=plan.key, step=step)))
 
 
 def _newest(work: Path, key: str) -> SavedState | None:

@@ -8,8 +8,9 @@ import pytest
 import judges.judging.reward_model
 from console.command import parse
 from engines.reward_model import RewardModel
-from evals.reward_model.__main__ import Config, main
+from evals.reward_model.__main__ import main
 from evals.reward_model.metrics import BEST, TIE_WRONG
+from evals.reward_model.options import Config
 from records import Judgment, read_rows
 from tests.engines.test_reward_scoring import save_reward_model
 from tests.evals.reward_model.test_reward_model import KilledError, report, scored, value
@@ -34,7 +35,7 @@ def measure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: Path) -> Ca
 
     def run(*argv: str, out: str = "out") -> Path:
         engine = scored("m", good=5, fair=2, poor=1)
-        monkeypatch.setattr("engines.options.open_engine", lambda options: engine)
+        monkeypatch.setattr("evals.reward_model.judging.open_engine", lambda options: engine)
         main(parse(Config, [str(path), "--out", str(tmp_path / out), *argv], "reward_model"))
         return tmp_path / out
 

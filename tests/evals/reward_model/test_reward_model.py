@@ -15,7 +15,7 @@ from console.command import parse
 from console.errors import InputError, JudgeError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from evals.reward_model.__main__ import Config, main
+from evals.reward_model.__main__ import main
 from evals.reward_model.metrics import (
     BEST,
     EXACT,
@@ -29,6 +29,7 @@ from evals.reward_model.metrics import (
     measures,
     prompts_of,
 )
+from evals.reward_model.options import Config
 from evals.reward_model.report import LONGER, Judged, compared
 from judges.labelled.ranked import RankedAnswers
 from judges.labelled.ranked_files import read_ranked
@@ -191,7 +192,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def measure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: Path) -> Callable[..., Path]:
     def run(engines: dict[str, ScriptedEngine], *argv: str, out: str | None = "out") -> Path:
-        monkeypatch.setattr("engines.options.open_engine", lambda options: engines[options.model])
+        monkeypatch.setattr("evals.reward_model.judging.open_engine", lambda options: engines[options.model])
         folder = tmp_path / (out or "")
         main(parse(Config, [str(file), *(("--out", str(folder)) if out else ()), *argv], "reward_model"))
         return folder

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from console.command import parse
-from evals.reward_model.__main__ import Config, main
+from evals.reward_model.__main__ import main
+from evals.reward_model.options import Config
 from judges.labelled.ranked import RankedAnswers, ordered_pairs, responses_to
 from judges.labelled.ranked_files import read_ranked
 from records import Judgment, Usage

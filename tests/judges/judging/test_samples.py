@@ -11,16 +11,17 @@ from console.command import parse
 from console.errors import EngineError, InputError
 from engines.protocol import Choice, Completion, Request, Sampling
 from engines.scripted import ScriptedEngine
-from judges import score as score_command
 from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
 from judges.judging.pairwise import Contest, both_orders_answered, compare, compare_into
 from judges.options import JudgeOptions
 from judges.parsing.verdict import all_said
 from judges.rubrics.rubric import load_rubric
+from judges.score import __main__ as score_command
 from records import Comparison, Judgment, Response, Store, read_rows
 from records.rows import Usage
 from records.store import latest
 from tests.fences import plain
+from tests.judges.opened import patch_open_engine
 
 TEXT = JudgeOptions(read="text", samples=3)
 PAIRWISE = JudgeOptions(rubric="pairwise", read="text", samples=2)
@@ -263,7 +264,7 @@ def test_a_command_completes_its_rows_and_counts_every_call(
     counts = []
     for fails in (third, never):
         engine = Unsteady(fails, by_seed)
-        monkeypatch.setattr("engines.options.open_engine", lambda _, found=engine: found)
+        patch_open_engine(monkeypatch, lambda _, found=engine: found)
         score_command.main(parse(score_command.Config, flags, "prog"))
         printed = capsys.readouterr()
         assert ("10 rows lack samples whose calls failed" in printed.err) == (fails is third)

@@ -14,11 +14,13 @@ from engines.options import EngineOptions, open_engine
 from engines.protocol import NoLogprobsError, Request, Sampling
 from engines.served.openai_engine import OpenAIEngine, open_openai
 from evals.alpaca.options import JudgeFlags
-from judges import Judge, compare, score
+from judges import Judge
+from judges.compare import __main__ as compare
 from judges.judging.judge import Judge as WholeJudge
 from judges.judging.judge import open_judge
 from judges.options import JudgeOptions
 from judges.panels.panel import member_named
+from judges.score import __main__ as score
 from tests.openai_server import Body, Server, completion, running
 
 ASK = [Request([{"role": "user", "content": f"question {number}"}], seed=number) for number in range(5)]
@@ -272,7 +274,15 @@ def test_every_command_that_asks_an_engine_can_start_again() -> None:
     root = Path(sys.modules["engines"].__path__[0]).parent
     files = [path for room in ("judges", "trainer", "evals") for path in (root / room).rglob("*.py")]
     texts = {path: path.read_text() for path in files}
-    asks = ("open_engine", "EngineOptions")
-    asking = [path for path, text in texts.items() if "def main(" in text and any(word in text for word in asks)]
+    commands = [path for path, text in texts.items() if "def main(" in text]
+    asks = ("open_engine", "open_judge", "SharedEngineOptions")
+    asking = [path for path in commands if any(word in text for text in _parts(path, texts) for word in asks)]
     assert len(asking) >= 12
     assert [path for path in asking if "@starts_again\ndef main(" not in texts[path]] == []
+
+
+def _parts(command: Path, texts: dict[Path, str]) -> list[str]:
+    """Return the text of a command that is a file, or of all files of one that is a folder."""
+    if command.name != "__main__.py":
+        return [texts[command]]
+    return [text for path, text in texts.items() if path.is_relative_to(command.parent)]

@@ -12,7 +12,7 @@ import pytest
 from console.command import parse
 from console.errors import EngineError, JudgeError
 from engines.served import http_call
-from judges.score import Config, main
+from judges.score.__main__ import Config, main
 from records import Judgment, read_rows
 from records.store import latest
 from tests.openai_server import Body, Server, completion, raw, running, token, trickle

@@ -8,13 +8,15 @@ import pytest
 
 from console.command import parse
 from engines.scripted import ScriptedEngine
-from judges import best_of, score
-from judges import compare as compare_command
+from judges.best_of import __main__ as best_of
 from judges.cluster import __main__ as cluster
+from judges.compare import __main__ as compare_command
+from judges.score import __main__ as score
 from records import Comparison, Judgment, Usage, read_rows
 from records.files import BadRows
 from records.shapes import read_prompts
 from records.store import write_rows
+from tests.judges.opened import patch_open_engine
 
 TEXTS = ("Oslo", "Lima", "Rome")
 WORTH = {"Oslo": 1, "Lima": 3, "Rome": 5}
@@ -28,7 +30,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedEngine:
         return next(f"Score: {WORTH[text]}" for text in TEXTS if text in request.messages[0]["content"])
 
     found = ScriptedEngine(reply=reply)
-    monkeypatch.setattr("engines.options.open_engine", lambda _: found)
+    patch_open_engine(monkeypatch, lambda _: found)
     monkeypatch.chdir(tmp_path)
     return found
 

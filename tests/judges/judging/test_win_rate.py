@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from judges.compare import table_of
+from judges.compare.output import table_of
 from judges.judging.pairwise import WinRate, flip_warning, say_flips, win_rate
 from records import Comparison, Usage
 

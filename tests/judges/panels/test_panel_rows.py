@@ -10,8 +10,10 @@ from console.errors import EngineError, InputError, JudgeError
 from engines.options import EngineOptions
 from engines.protocol import Completion
 from engines.scripted import ScriptedEngine
-from judges import compare, score
+from judges.compare import __main__ as compare
+from judges.score import __main__ as score
 from records import Comparison, Judgment, read_rows
+from tests.judges.opened import patch_open_engine
 
 Panel = Callable[..., dict[str, ScriptedEngine]]
 
@@ -30,7 +32,7 @@ def panel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Panel:
         def open_engine(options: EngineOptions) -> ScriptedEngine:
             return engines[options.model]
 
-        monkeypatch.setattr("engines.options.open_engine", open_engine)
+        patch_open_engine(monkeypatch, open_engine)
         return engines
 
     return open_all
@@ -77,7 +79,7 @@ def test_a_judge_whose_server_goes_down_has_no_vote(panel: Panel, capsys: pytest
     run(score, "a.jsonl", *judges)
     [row] = read_rows(Path("p.jsonl"), Judgment)
     assert (row.score, row.scores) == (2, [1, 3, None])
-    assert "down has no vote on what it has not judged: no server" in capsys.readouterr().err
+    assert "down has no vote on responses that it has not judged: no server" in capsys.readouterr().err
     with pytest.raises(JudgeError, match="2 of 3 judges have a verdict, and 3 are needed"):
         run(score, "a.jsonl", *judges, "--quorum", "3")
 

@@ -10,7 +10,8 @@ import pytest
 from console.command import parse
 from console.errors import EngineError, InputError
 from engines.scripted import ScriptedEngine
-from judges import compare, score
+from judges.compare import __main__ as compare
+from judges.score import __main__ as score
 from tests.openai_server import Server, completion, running, token
 
 N = 3

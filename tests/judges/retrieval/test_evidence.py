@@ -7,9 +7,10 @@ import pytest
 from console.command import parse
 from console.errors import InputError
 from engines.scripted import ScriptedEngine
-from judges import score
 from judges.retrieval.evidence import evidence_of
+from judges.score import __main__ as score
 from records import Judgment, read_rows
+from tests.judges.opened import patch_open_engine
 
 FACTS = [
     {"id": "lima", "title": "Lima", "text": "Lima is the capital of Peru and its largest city."},
@@ -27,7 +28,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedEngine:
         return [-0.01 if index == first else -9.0 for index in range(len(choices))]
 
     engine = ScriptedEngine(reply=lambda _: "Score: 4", logprobs=logprobs)
-    monkeypatch.setattr("engines.options.open_engine", lambda options: engine)
+    patch_open_engine(monkeypatch, lambda options: engine)
     monkeypatch.setenv("JUDGELOOP_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     write("facts.jsonl", *FACTS)

@@ -84,7 +84,7 @@ def test_ppo_takes_an_answer_that_ends_its_turn_as_ended(model: Path, tmp_path: 
     from trainer.ppo.actor import ActorCritic, load_value
     from trainer.ppo.options import PPOOptions
     from trainer.ppo.rewards import RewardSource
-    from trainer.ppo.rollout import Actors, Question, roll_out
+    from trainer.ppo.rollout import Actors, EncodedPrompt, roll_out
     from trainer.training.fit import load_policy
 
     policy, tokenizer = load_policy(model)
@@ -95,5 +95,5 @@ def test_ppo_takes_an_answer_that_ends_its_turn_as_ended(model: Path, tmp_path: 
     options = replace(PPOOptions(), response_length=4, missing_eos_penalty=7.0, generation_batch_size=2)
     tokens = tokenizer.apply_chat_template(messages_of("say it"), add_generation_prompt=True, return_dict=False)
     with torch.no_grad():
-        [answer] = roll_out(actors, source, [Question("say it", tokens)], [0], options)
+        [answer] = roll_out(actors, source, [EncodedPrompt("say it", tokens)], [0], options)
     assert (answer.tokens, answer.finish_reason, answer.reward, texts) == ([END], "stop", 0.0, [""])

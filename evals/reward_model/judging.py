@@ -1,0 +1,107 @@
+"""Judgments of ranked answers: asked of a judge or a reward model, or read from a file."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from console.errors import InputError
+from console.progress import say
+from engines.options import EngineOptions, open_engine
+from engines.reward_model import RewardModel
+from evals.reward_model.options import Config, name_of, results_of
+from evals.reward_model.report import Judged
+from judges.judging.judge import has_every_reply, judge_into, open_judge
+from judges.judging.reward_model import READ, fingerprint, reward_folder, rewards_into
+from judges.judging.settle import settle
+from judges.labelled.ranked import RankedAnswers, responses_to
+from judges.panels.panel import Member
+from judges.rubrics.rubric import load_rubric, rubric_names
+from records import Judgment, Response, Store, text_of
+from records.fields.typed import read_typed
+from records.files import BadRows
+from records.inputs import stem_of
+
+
+def ask_judge(config: Config, ranked: Sequence[RankedAnswers], judge: Member) -> Judged:
+    """Return the scores of one judge, asking only for those that are not stored yet. Its model is then released."""
+    engine_options, judge_options = judge
+    if folder := reward_folder(engine_options):
+        return _ask_reward_model(config, ranked, engine_options, folder)
+    opened = open_judge(open_engine(engine_options), judge_options, config.seed)
+    name = opened.engine.name
+    path = results_of(config, engine_options) / f"{name_of(config)}-{opened.fingerprint}.jsonl"
+    with Store(path, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
+        if not config.fresh:
+            settle(opened, store, lambda: opened.request(_responses(ranked)[0]))
+        rows = judge_into(store, opened, _responses(ranked), f"{name} judging {stem(config)}")
+    return _judged_by(name, ranked, rows, opened.rubric.scale[1], path)
+
+
+def _ask_reward_model(config: Config, ranked: Sequence[RankedAnswers], options: EngineOptions, folder: Path) -> Judged:
+    """Return the rewards of a reward model, which have no best value."""
+    model = RewardModel.load(folder, options.model, options.batch_size, options.chat_template_kwargs)
+    path = results_of(config, options) / f"{name_of(config)}-{fingerprint(model)}.jsonl"
+    with Store(path, Judgment, fresh=config.fresh) as store:
+        rows = rewards_into(store, model, _responses(ranked), f"{model.name} scoring {stem(config)}")
+    return _judged_by(model.name, ranked, rows, None, path)
+
+
+def _responses(ranked: Sequence[RankedAnswers]) -> list[Response]:
+    return list({response.id: response for answers in ranked for response in responses_to(answers)}.values())
+
+
+def read_judgments(config: Config, ranked: Sequence[RankedAnswers], path: Path) -> Judged:
+    """Return the scores in a file. An answer that the file does not have counts as one without a score."""
+    rows = list(read_typed(path, Judgment, BadRows(strict=config.strict)))
+    if len(judges := {row.judge for row in rows}) > 1:
+        raise InputError(f"{path}: judgments by {len(judges)} judges; give a file of one")
+    if rows[0].read == READ:
+        return _judged_by(path.stem, ranked, rows, None, path)
+    texts = {(text_of(answers.prompt), response) for answers in ranked for response in answers.responses}
+    if n_others := sum((text_of(row.prompt), row.response) not in texts for row in rows):
+        say(f"{path}: {n_others} of {len(rows)} judgments are on none of the ranked answers, and are left out")
+    known = rows[0].rubric in rubric_names()
+    top = load_rubric(rows[0].rubric if known else config.judging.rubric).scale[1]
+    return _judged_by(path.stem, ranked, rows, top, path)
+
+
+def _judged_by(
+    name: str, ranked: Sequence[RankedAnswers], rows: Sequence[Judgment], top: float | None, path: Path
+) -> Judged:
+    by_text: dict[tuple[str, str], Judgment] = {}
+    for row in sorted(rows, key=lambda row: (row.id, row.score is not None)):
+        # An answer has several rows if it was judged again or if two models wrote the same text. A row with a score
+        # counts, and which one does not depend on their order. Of the rows with one id the last counts.
+        key = text_of(row.prompt), row.response
+        if key not in by_text or by_text[key].score is None or by_text[key].id == row.id:
+            by_text[key] = row
+    judgments = [[by_text.get((text_of(answers.prompt), text)) for text in answers.responses] for answers in ranked]
+    if not any(judgment for of_prompt in judgments for judgment in of_prompt):
+        raise InputError(f"{path}: has no judgment on any of the ranked answers; their texts must be the same")
+    reasons = Counter(
+        judgment.error or "unknown" if judgment else "the file has no judgment on the answer"
+        for of_prompt in judgments
+        for judgment in of_prompt
+        if judgment is None or judgment.score is None
+    )
+    scores = [[judgment.score if judgment else None for judgment in of_prompt] for of_prompt in judgments]
+    return Judged(name, rows[0].judge, rows[0].rubric, rows[0].read, top, scores, reasons, str(path))
+
+
+def with_distinct_names(judges: Sequence[Judged]) -> list[Judged]:
+    """Return the judges under distinct names. Raises InputError if two of them are the same judge."""
+    names = [judge.name for judge in judges]
+    if len({(judge.fingerprint, judge.path) for judge in judges}) < len(judges):
+        raise InputError("two of the judges are the same: nothing that changes a verdict differs between them")
+    return [
+        judge
+        if names.count(judge.name) == 1
+        else replace(judge, name=f"{judge.name} ({judge.rubric}, {judge.read}, {judge.fingerprint[:4]})")
+        for judge in judges
+    ]
+
+
+def stem(config: Config) -> str:
+    """Return the name of the file of ranked answers without its ending."""
+    return stem_of(config.file) if config.file else ""

@@ -1,0 +1,100 @@
+"""Measures judges on ranked answers, writes the report, and prints it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from console.errors import InputError
+from console.output import tell, tell_encoded, tell_plan
+from console.progress import say
+from console.table import print_table
+from engines.options import check_engine, pinned
+from evals.reward_model.judging import ask_judge, read_judgments, stem, with_distinct_names
+from evals.reward_model.metrics import prompts_of
+from evals.reward_model.options import Config, name_of, results_of
+from evals.reward_model.report import Comparison, as_json, compared, markdown, summary, tables
+from judges.judging.judge import checked_rubric, require_coverage
+from judges.judging.reward_model import reward_folder
+from judges.labelled.ranked import RankedAnswers
+from judges.labelled.ranked_files import read_ranked
+from judges.panels.panel import Member, member_named
+from records import write_atomic
+from records.files import BadRows, checked_file, take
+from records.keys import content_key
+
+SHOWN_REASONS = 3
+
+
+def measure_judges(config: Config) -> None:
+    """Read, judge, measure, write the report, and print it."""
+    config = replace(config, engine=pinned(config.engine))
+    source, members = _checked(config)
+    ranked = list(take(read_ranked(source, BadRows(strict=config.strict)), config.limit))
+    if config.dry_run:
+        _print_plan(config, ranked, members)
+        return
+    judges = [ask_judge(config, ranked, member) for member in members]
+    judges += [read_judgments(config, ranked, path) for path in config.judgments]
+    judges = with_distinct_names(judges)
+    _report(config, compared(ranked, prompts_of(ranked), judges, config.resamples, config.seed))
+
+
+def _checked(config: Config) -> tuple[Path, list[Member]]:
+    """Return the file and the judges to ask. Raises InputError for a wrong flag, before a model is loaded."""
+    if config.file is None:
+        raise InputError("name a file of ranked answers; see --help")
+    named = [member_named(word, config.engine, config.judging) for word in config.judge]
+    members = [(pinned(engine), judging) for engine, judging in named]  # which run is the newest is decided once
+    if not members and not config.judgments:
+        members = [(config.engine, config.judging)]
+    for _, judging in members:
+        if checked_rubric(judging).kind != "score":
+            raise InputError(f"--rubric {judging.rubric} compares two answers; give one that scores: additive")
+    return config.file, members
+
+
+def _report(config: Config, comparison: Comparison) -> None:
+    """Write the report beside the judgments and print it. Raises JudgeError if a judge scored too few answers."""
+    keys = [judge.fingerprint for judge in comparison.judges]
+    folder = config.out or Path(comparison.judges[0].path).parent
+    page = folder / f"{name_of(config)}-{keys[0] if len(keys) == 1 else content_key(*keys)}.md"
+    data = json.dumps({"file": str(config.file), **as_json(comparison)}, ensure_ascii=False, indent=1)
+    write_atomic(page.with_suffix(".json"), data)
+    write_atomic(page, markdown(comparison, f"Judges on {stem(config)}"))
+    if config.json:
+        tell_encoded(data)
+    else:
+        for title, table in tables(comparison).items():
+            tell(f"{title}:")
+            print_table(table)
+            tell()
+        tell(*summary(comparison).split("\n"), f"{page}, and every number in the .json beside it")
+    for judge in comparison.judges:
+        for reason, n in judge.reasons.most_common(SHOWN_REASONS):
+            say(f"{judge.name}: {n} answers without a score: {reason}")
+    for judge in comparison.judges:
+        n_scored = comparison.n_answers - judge.reasons.total()
+        require_coverage(n_scored, comparison.n_answers, judge.reasons, config.judging.min_coverage, judge.read)
+
+
+def _print_plan(config: Config, ranked: Sequence[RankedAnswers], members: Sequence[Member]) -> None:
+    n = len({(str(answers.prompt), response) for answers in ranked for response in answers.responses})
+    lines = [f"would measure on {len(ranked)} prompts with {n} answers of {config.file}"]
+    judges: list[dict[str, Any]] = []
+    for engine, judging in members:
+        calls = 0 if reward_folder(engine) else n * (1 if judging.read == "logprobs" else judging.samples)
+        how = f"{calls} calls, rubric {judging.rubric}, reading: {judging.read}"
+        if not calls:
+            how = "a reward model, no calls"
+        else:
+            check_engine(engine)
+        out = results_of(config, engine)
+        judges.append({"model": engine.model, "calls": calls, "how": how, "out": str(out)})
+        lines.append(f"{engine.model}: {how}; results in {out}")
+    for path in map(checked_file, config.judgments):
+        judges.append({"judgments": str(path), "calls": 0})
+        lines.append(f"{path}: no calls")
+    plan = {"prompts": len(ranked), "answers": n, "of": config.file, "judges": judges}
+    tell_plan(plan, *lines, as_json=config.json)

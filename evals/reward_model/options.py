@@ -1,0 +1,49 @@
+"""The flags of evals.reward_model."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from console.command import Flags, Given
+from console.ranges import Count
+from console.writing import OutFolder
+from engines.options import EngineOptions, SharedEngineOptions
+from evals.folders import results_folder
+from judges.options import JudgeOptions
+from records.inputs import output_name
+
+BENCHMARK = "reward_model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Measure judges on answers that people ranked."""
+
+    file: Given = None
+    """Ranked answers that no judge was trained on."""
+    engine: SharedEngineOptions = field(default_factory=EngineOptions)
+    judging: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JudgeOptions)
+    judge: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A judge. Repeat the flag for more, each compared with the first. A judge is a name as for --model,
+    NAME@http://host/v1, or a TOML file of what differs from this command's own flags. A reward model's folder is a
+    judge too, without a rubric or a best score. The default is --model."""
+    judgments: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """Stored judgments of one judge, matched by their texts. Repeat the flag for more files."""
+    limit: Count | None = None
+    """Only the first N prompts."""
+    resamples: Count = 1000
+    """Bootstrap resamples for the intervals."""
+    out: OutFolder | None = None
+    """The folder of the results; the default is runs/<run>/evals/<model>/reward_model."""
+
+
+def results_of(config: Config, judge: EngineOptions) -> Path:
+    """Return the folder of one judge's results."""
+    return config.out or results_folder(judge, BENCHMARK)
+
+
+def name_of(config: Config) -> str:
+    """Return the part of a result's name that stands for the file of ranked answers."""
+    return output_name(config.file) if config.file else ""

@@ -1,0 +1,1 @@
+"""Keeping the best of several answers to each prompt."""

@@ -1,0 +1,150 @@
+"""Scores the answers of a file if it has no scores, keeps the best one to each prompt, and prints a table."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from console.errors import InputError
+from console.output import tell_plan
+from console.progress import say
+from console.table import Cell, print_table
+from engines.options import EngineOptions, check_engine, open_engine, pinned
+from engines.reward_model import RewardModel, check_reward_model
+from judges.best_of.best import Best, best_of
+from judges.best_of.options import Config
+from judges.cluster.answer_sets import scored_answers, take_census
+from judges.judging.judge import check_coverage, checked_rubric, has_every_reply, judge_into, open_judge
+from judges.judging.reward_model import fingerprint, judgment_id, rewards_into
+from judges.judging.settle import settle
+from judges.options import JudgeOptions
+from records import Judgment, Response, Store, answer_key, prompt_key
+from records.files import BadRows, check_limit, take_prompts
+from records.inputs import check_out, keep_to_input, output_name
+from records.keys import content_key
+from records.shapes import read_responses
+from records.store import write_rows
+
+OUT = Path("runs/best_of")
+SHOWN_LEFT_OUT = 10
+UNNAMED_JUDGE = "the file's own scores"
+
+
+def keep_best(config: Config) -> None:
+    """Read, score, choose, write and print a table."""
+    config = replace(config, engine=pinned(config.engine))
+    if config.file is None:
+        raise InputError("name a file with several answers to each prompt; see --help")
+    check_limit(config.limit)
+    check_out(config.out, config.file)
+    # If the file has scores, it is read for them too, and that reading names the bad rows.
+    answers = read_responses(config.file, BadRows(strict=config.strict, quiet=_is_scored(config)))
+    whole = list({answer_key(response): response for response in answers}.values())
+    responses = list(take_prompts(whole, config.limit, prompt_key))
+    if config.dry_run:
+        _print_plan(config, responses)
+        return
+    scores, judge, out = _scored(config, responses, whole)
+    best = best_of(responses, scores, config.seed)
+    for prompt_id in best.left_out[:SHOWN_LEFT_OUT]:
+        say(f"left out: prompt {prompt_id}: none of its answers has a score")
+    if (n_more := len(best.left_out) - SHOWN_LEFT_OUT) > 0:
+        say(f"left out: {n_more} more prompts")
+    write_rows(out, best.responses, apart=config.out is not None)
+    print_table([_row(best) | {"scored by": judge, "file": str(out)}], as_json=config.json)
+
+
+def _scored(
+    config: Config, responses: list[Response], whole: list[Response]
+) -> tuple[dict[str, float | None], str, Path]:
+    """Return the scores of the responses by `answer_key`, the fingerprint of the judge, and the output file.
+
+    The output is kept to the `whole` input, whatever --limit is.
+    """
+    if _is_scored(config):
+        scores, judge_name = _stored_scores(config)
+        return scores, judge_name, _out(config, judge_name)
+    if config.reward is not None:
+        model = RewardModel.load(config.reward, str(config.reward), config.engine.batch_size)
+        out = _out(config, fingerprint(model))
+        with Store(_beside(out), Judgment, fresh=config.fresh) as store:
+            ids = [judgment_id(model, response) for response in whole]
+            _keep_to_ids(store, ids, fingerprint(model), config)
+            return _by_key(rewards_into(store, model, responses, "rewards")), fingerprint(model), out
+    judge = open_judge(open_engine(config.engine), config.judge, config.seed)
+    out = _out(config, judge.fingerprint)
+    with Store(_beside(out), Judgment, keep=has_every_reply, fresh=config.fresh) as store:
+        if not config.fresh:
+            settle(judge, store, lambda: judge.request(responses[0]))
+        _keep_to_ids(store, map(judge.judgment_id, whole), judge.fingerprint, config)
+        judgments = judge_into(store, judge, responses, f"{judge.engine.name} judging")
+    check_coverage(judgments, config.judge.min_coverage)
+    return _by_key(judgments), judge.fingerprint, out
+
+
+def _keep_to_ids(store: Store[Judgment], ids: Iterable[str], judge: str, config: Config) -> None:
+    assert config.file is not None
+    if not config.fresh:
+        keep_to_input(store, lambda: ids, judge, config.file, given=config.out is not None)
+
+
+def _by_key(judgments: list[Judgment]) -> dict[str, float | None]:
+    return {answer_key(judgment): judgment.score for judgment in judgments}
+
+
+def _stored_scores(config: Config) -> tuple[dict[str, float | None], str]:
+    """Return the scores in FILE, the last one of each answer, and their judge."""
+    assert config.file is not None
+    answers = [answer for answer in scored_answers(config.file, BadRows(strict=config.strict)) if not answer.is_side]
+    if len(judges := {answer.judge or "" for answer in answers}) > 1:
+        raise InputError(
+            f"{config.file}: the scores of {len(judges)} judges cannot be compared; keep those of one judge"
+        )
+    scores = {answer_key(answer.response): answer.score for answer in answers}
+    return scores, judges.pop() or UNNAMED_JUDGE
+
+
+def _is_scored(config: Config) -> bool:
+    """Return whether the scores in FILE are used: it has some, and the flags name no other judge."""
+    assert config.file is not None
+    if config.reward is not None or (config.engine, config.judge) != (EngineOptions(), JudgeOptions()):
+        return False
+    return take_census(config.file, BadRows(quiet=True)).n_scored > 0
+
+
+def _out(config: Config, judge: str) -> Path:
+    assert config.file is not None
+    return config.out or OUT / f"{output_name(config.file)}-{content_key(judge, config.seed)}.jsonl"
+
+
+def _beside(out: Path) -> Path:
+    return out.with_suffix(".judgments.jsonl")
+
+
+def _row(best: Best) -> dict[str, Cell]:
+    n_prompts = len(best.responses) + len(best.left_out)
+    return {
+        "prompts": n_prompts,
+        "answers": best.n_responses,
+        "n": best.n_responses / n_prompts,
+        "unscored": best.n_unscored,
+        "left out": len(best.left_out),
+        "mean score of the best": best.mean_best,
+        "of all": best.mean_all,
+    }
+
+
+def _print_plan(config: Config, responses: list[Response]) -> None:
+    n_prompts = len(set(map(prompt_key, responses)))
+    by = f"the reward model {config.reward}"
+    if _is_scored(config):
+        by = "their scores"
+    elif config.reward is not None:
+        check_reward_model(config.reward)
+    else:
+        check_engine(config.engine)
+        by = f"{config.engine.model} on the rubric {checked_rubric(config.judge).name}"
+    tell_plan(
+        {"prompts": n_prompts, "answers": len(responses), "of": config.file, "by": by},
+        f"would keep the best answer to each of {n_prompts} prompts, of {len(responses)} in {config.file}, by {by}",
+        as_json=config.json,
+    )

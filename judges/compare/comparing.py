@@ -1,0 +1,128 @@
+"""Compares two answers to each prompt with one judge or with a panel."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from console.errors import EngineError, InputError
+from console.output import tell, tell_plan
+from console.progress import say
+from console.table import print_table
+from engines.options import open_engine, pinned
+from judges.batches.files import export_contests, import_contests
+from judges.compare.options import Config
+from judges.compare.output import default_out, plan, print_plan, report
+from judges.judging.contests import read_contests
+from judges.judging.cost import Budget, price_of
+from judges.judging.judge import Judge, open_judge
+from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id, first_request
+from judges.judging.settle import settle
+from judges.panels.panel import Member, members
+from judges.panels.rows import Panel, check_reached, open_members, panel_comparisons, without_model
+from judges.rubrics.rubric import load_rubric
+from records import Comparison, Store
+from records.files import check_limit, check_sources, take
+from records.inputs import check_out, check_panel_out, keep_to_input
+
+
+def compare(config: Config) -> None:
+    """Read, compare, store and print a table."""
+    config = replace(config, engine=pinned(config.engine))
+    if config.a is None:
+        raise InputError("nothing to compare; give two files of answers, or one of pairs")
+    check_limit(config.limit)
+    check_sources(*config.import_batch)
+    check_out(config.out, config.a, config.b)
+    panel = [(pinned(engine), judge) for engine, judge in members(config.panel, config.engine, config.judge)]
+    engine, options = panel[0] if panel else (config.engine, config.judge)
+    rubric = load_rubric(options.rubric)
+    if rubric.kind != "pair":
+        raise InputError(f"the rubric '{rubric.name}' scores one answer; compare with another one, such as pairwise")
+    budget = Budget(config.cost, price_of(engine.model, config.cost.prices))
+    everything = read_contests(config.a, config.b, rubric, strict=config.strict)
+    if panel:
+        _compare_by_panel(config, everything, panel, budget)
+        return
+    plans: list[dict[str, Any]] = []
+    judge = open_judge(open_engine(engine), options, config.seed)
+    judge, out, comparisons = _compare_by(judge, config, everything, budget, plans)
+    if comparisons is not None:
+        report(comparisons, judge, budget, out, config)
+    elif config.dry_run:
+        print_plan(plans, config)
+
+
+def _compare_by(
+    judge: Judge,
+    config: Config,
+    everything: Sequence[Contest],
+    budget: Budget,
+    plans: list[dict[str, Any]],
+    *,
+    in_panel: bool = False,
+) -> tuple[Judge, Path, list[Comparison] | None]:
+    """Return one judge without its model, the file of its comparisons, and these. They are None if nothing is asked.
+
+    A dry run adds the judge's plan to `plans`.
+    """
+    contests = list(take(everything, config.limit))
+    path = config.out or default_out(config, judge.fingerprint)
+    if config.out and in_panel:
+        path = config.out.with_name(f"{config.out.stem}-{judge.fingerprint}.jsonl")
+    if config.dry_run:
+        plans.append(plan(judge, contests, config, path))
+        return without_model(judge), path, None
+    with Store(path, Comparison, keep=both_orders_answered, fresh=config.fresh) as store:
+        if not config.fresh:
+            settle(judge, store, lambda: first_request(judge, contests[0]), in_panel=in_panel)
+            wanted_ids = (comparison_id(judge, contest, config.orders) for contest in everything)
+            files = " and ".join(str(file) for file in (config.a, config.b) if file)
+            keep_to_input(store, lambda: wanted_ids, judge.fingerprint, files, given=config.out is not None)
+        if config.export_batch:
+            n = export_contests(judge, contests, config.export_batch, store.ids, config.orders, store.unfinished)
+            text = f"{n} calls in {config.export_batch}; read their output with --import-batch"
+            tell_plan({"calls": n, "batch": config.export_batch}, text, as_json=config.json)
+            return judge, path, None
+        if config.import_batch:
+            batch = (config.import_batch, store.ids, config.orders, store.unfinished)
+            for comparison in import_contests(judge, contests, *batch, strict=config.strict):
+                store.append(comparison)
+        try:
+            comparisons = compare_into(store, judge, contests, f"{judge.engine.name} comparing", config.orders, budget)
+        except EngineError as error:
+            if not in_panel:
+                raise
+            say(f"{judge.engine.name} has no vote on pairs that it has not compared: {error}")
+            ids = (comparison_id(judge, contest, config.orders) for contest in contests)
+            comparisons = list(store.chosen(dict.fromkeys(ids)))
+    return without_model(judge), path, comparisons
+
+
+def _compare_by_panel(config: Config, everything: Sequence[Contest], members: Sequence[Member], budget: Budget) -> None:
+    """Let each judge compare all pairs, then combine their verdicts and print the result."""
+    if config.export_batch or config.import_batch:
+        raise InputError("a batch is of one judge: name it with --model, and make the panel from its rows afterwards")
+    if config.out:
+        check_panel_out(config.out)
+    contests = list(take(everything, config.limit))
+    judges, paths, columns, plans = [], [], [], list[dict[str, Any]]()
+    opened = open_members(members, config.panel.judge, config.seed)
+    for engine, _ in members:
+        budget.next_judge(price_of(engine.model, config.cost.prices))
+        judge, path, comparisons = _compare_by(opened.popleft(), config, everything, budget, plans, in_panel=True)
+        by_id = {comparison.id: comparison for comparison in comparisons or ()}
+        judges.append(judge)
+        paths.append(path)
+        columns.append([by_id.get(comparison_id(judge, contest, config.orders)) for contest in contests])
+    panel = Panel(judges, paths, config.panel)
+    out = config.out or default_out(config, panel.fingerprint)
+    if config.dry_run:
+        print_plan(plans, config, out)
+        return
+    combined, agreement = panel_comparisons(panel, columns, out)
+    if not config.json:
+        print_table(agreement)
+        tell()
+    report(combined, judges[0], budget, out, config, {"agreement": agreement, "judge": panel.fingerprint})
+    check_reached(len(contests) - sum(any(unit) for unit in zip(*columns, strict=True)), len(contests))

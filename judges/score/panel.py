@@ -1,0 +1,62 @@
+"""Scores a file of responses with each judge of a panel, then combines their scores."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from console.errors import EngineError, InputError
+from console.output import tell
+from console.progress import say
+from console.table import print_table
+from judges.judging.cost import Budget, price_of
+from judges.judging.judge import Judge, has_every_reply
+from judges.judging.stream import Source, judge_stream
+from judges.panels.panel import Member
+from judges.panels.rows import Panel, check_reached, open_members, panel_judgments, without_model
+from judges.score.options import Config
+from judges.score.output import default_out, keep_to_source, plan, print_plan, report
+from records import Judgment, Store
+from records.inputs import check_panel_out
+
+
+def score_by_panel(config: Config, source: Source, members: Sequence[Member], budget: Budget) -> None:
+    """Let each judge score all responses, then combine their scores and print the result."""
+    if config.export_batch or config.import_batch:
+        raise InputError("a batch is of one judge: name it with --model, and make the panel from its rows afterwards")
+    if config.out:
+        check_panel_out(config.out)
+    opened = open_members(members, config.panel.judge, config.seed)
+    scored = [_score_by_member(config, source, opened.popleft(), engine.model, budget) for engine, _ in members]
+    judges, paths, plans = zip(*scored, strict=True)
+    panel = Panel(judges, paths, config.panel)
+    out = config.out or default_out(source, panel.fingerprint)
+    if config.dry_run:
+        print_plan(config, plans, out)
+        return
+    summary, agreement = panel_judgments(panel, source, out)
+    if not config.json:
+        print_table(agreement)
+        tell()
+    who = f"a panel of {len(judges)}"
+    extra = {"agreement": agreement, "judge": panel.fingerprint}
+    report(summary, judges[0], budget, out, config, who=who, extra=extra)
+    check_reached(source.n - summary.n, source.n)
+
+
+def _score_by_member(
+    config: Config, source: Source, judge: Judge, model: str, budget: Budget
+) -> tuple[Judge, Path, dict[str, Any]]:
+    """Return one judge of a panel, without its model, and the file of its judgments. A dry run adds its plan."""
+    budget.next_judge(price_of(model, config.cost.prices))
+    path = default_out(source, judge.fingerprint)
+    if config.out:
+        path = config.out.with_name(f"{config.out.stem}-{judge.fingerprint}.jsonl")
+    if config.dry_run:
+        return without_model(judge), path, plan(judge, source, path)
+    with Store(path, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
+        keep_to_source(store, source, judge, config, in_panel=True)
+        try:
+            judge_stream(store, source, judge, budget, f"{judge.engine.name} judging")
+        except EngineError as error:
+            say(f"{judge.engine.name} has no vote on responses that it has not judged: {error}")
+    return without_model(judge), path, {}

@@ -1,0 +1,104 @@
+"""Scores a file of responses with one judge, with or without evidence, or with a panel."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from console.errors import InputError
+from console.output import tell, tell_plan
+from console.table import print_table
+from engines.options import open_engine, pinned
+from judges.batches.files import export_batch, import_batch
+from judges.judging.cost import Budget, price_of
+from judges.judging.judge import Judge, checked_rubric, has_every_reply, open_judge
+from judges.judging.stream import WINDOW, Source, judge_stream, survey, windows
+from judges.panels.panel import members
+from judges.retrieval.evidence import (
+    evidence_path,
+    finish_with,
+    gather_into,
+    open_checked_judge,
+    open_evidence,
+    was_checked,
+)
+from judges.retrieval.scores import evidence_summary
+from judges.score.options import Config
+from judges.score.output import default_out, keep_to_source, plan, print_plan, report
+from judges.score.panel import score_by_panel
+from records import Judgment, Store
+from records.files import check_sources
+from records.inputs import check_out
+from records.runs import newest_run
+
+EXAMPLE = Path(__file__).parent.parent / "example.jsonl"
+
+
+def score(config: Config) -> None:
+    """Read, judge, store and print a table."""
+    config = replace(config, engine=pinned(config.engine))
+    panel = [(pinned(engine), judge) for engine, judge in members(config.panel, config.engine, config.judge)]
+    checked_rubric(config.judge)
+    first_engine = panel[0][0] if panel else config.engine
+    budget = Budget(config.cost, price_of(first_engine.model, config.cost.prices))
+    file = config.file or _default_source()
+    check_out(config.out, file)
+    check_sources(*config.import_batch)
+    source = survey(file, config.limit, strict=config.strict)
+    if panel:
+        score_by_panel(config, source, panel, budget)
+        return
+    judge = open_judge(open_engine(config.engine), config.judge, config.seed)
+    if config.evidence.enabled:
+        _score_with_evidence(config, source, judge, budget)
+    else:
+        _score_plainly(config, source, judge, budget)
+
+
+def _score_plainly(config: Config, source: Source, judge: Judge, budget: Budget) -> None:
+    """Judge all responses. A batch is exported instead, or imported first, if the flags ask for it."""
+    out = config.out or default_out(source, judge.fingerprint)
+    if config.dry_run:
+        print_plan(config, [plan(judge, source, out)])
+        return
+    with Store(out, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
+        keep_to_source(store, source, judge, config)
+        responses = (response for _, response in source.responses())
+        if config.export_batch:
+            n = export_batch(judge, responses, config.export_batch, store.ids, store.unfinished)
+            text = f"{n} calls in {config.export_batch}; read their output with --import-batch"
+            tell_plan({"calls": n, "batch": config.export_batch}, text, as_json=config.json)
+            return
+        if config.import_batch:
+            batch = (config.import_batch, store.ids, store.unfinished)
+            for judgment in import_batch(judge, responses, *batch, strict=config.strict):
+                store.append(judgment)
+        summary = judge_stream(store, source, judge, budget, f"judging {Path(source.path).name}")
+    report(summary, judge, budget, out, config)
+
+
+def _score_with_evidence(config: Config, source: Source, plain_judge: Judge, budget: Budget) -> None:
+    """Look up the claims of all responses, then judge the responses with the evidence."""
+    if config.export_batch or config.import_batch:
+        raise InputError("a batch has no tools: leave out --corpus, --search and --tool")
+    judge, agent = open_checked_judge(plain_judge, config.evidence)
+    out = config.out or default_out(source, judge.fingerprint)
+    if config.dry_run:
+        print_plan(config, [plan(judge, source, out)])
+        return
+    with open_evidence(evidence_path(out), fresh=config.fresh) as evidence:
+        chunks = ([response for _, response in window] for window in windows(source.responses(), WINDOW))
+        gather_into(evidence, agent, chunks, source.n)
+        with Store(out, Judgment, keep=was_checked, fresh=config.fresh) as store:
+            keep_to_source(store, source, judge, config)
+            title = f"judging {Path(source.path).name}"
+            summary = judge_stream(store, source, judge, budget, title, finish_with(evidence, agent, judge))
+        evidence_row = evidence_summary(evidence.latest())
+    if not config.json:
+        print_table([evidence_row])
+        tell()
+    report(summary, judge, budget, out, config, extra={"evidence": evidence_row})
+
+
+def _default_source() -> Path:
+    """Return the newest run's last responses, or the packaged example if there is no run."""
+    latest_run = newest_run()
+    return (latest_run and latest_run.newest("responses.jsonl")) or EXAMPLE
