@@ -1,6 +1,5 @@
 """Files and fields that are no such thing are one line that names the file, with exit code 2, in every command."""
 
-import importlib
 import json
 import random
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from judges.labelled.columns import columns_of
 from judges.labelled.readers.formats import read_labelled
 from judges.retrieval.search.corpus import read_passages
 from records.files import BadRows
+from tests.commands import command_named
 
 JUNK = random.Random(1).randbytes(2000)
 FILES = {
@@ -66,7 +66,7 @@ def test_a_file_without_rows_is_one_line_that_names_it(
     command: str, flag: str, others: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    module = importlib.import_module(command)
+    module = command_named(command)
     for name, content in FILES.items():
         path = tmp_path / name
         path.mkdir() if content is None else path.write_bytes(content)

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, GenerationConfig
 
-import engines.local.waiting.transformers_engine as engine
+import engines.local.transformers_engine as engine
 from benchmarks.iteration.work import Counts, Stage, Work, run_stage
 from records import Pair, Prompt, read_rows
 from records.runs import Run, link_base_model

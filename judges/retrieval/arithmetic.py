@@ -56,7 +56,7 @@ def same_answer(reference: str, answer: str) -> bool | None:
 
     Of 5 million both readings will do: the question may have asked for millions.
     """
-    from judges.cluster.equivalences.final_numbers import plain_numbers
+    from judges.parsing.final_numbers import plain_numbers
 
     results = [text.rpartition("####")[2] for text in (reference, answer)]
     found = [_same(*(plain_numbers(text, scales=scales) for text in results)) for scales in (True, False)]

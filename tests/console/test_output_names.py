@@ -1,12 +1,12 @@
 """An output's name says what is in it: rows under another ending could not be read again."""
 
-import importlib
 from pathlib import Path
 
 import pytest
 
 from console.command import parse
 from console.errors import StoreError
+from tests.commands import command_named
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ COMMANDS = ["score", "compare", "cluster", "rescore", "best_of", "attacks"]
 
 @pytest.mark.parametrize("module", [*(f"judges.{name}" for name in COMMANDS), "trainer.pairs", "trainer.prompts"])
 def test_rows_are_not_written_under_a_name_that_says_something_else(module: str) -> None:
-    config = importlib.import_module(module if module != "judges.attacks" else "judges.attacks.__main__").Config
+    config = command_named(module).Config
     for name, advice in ROWS.items():
         with pytest.raises(StoreError) as caught:
             parse(config, ["--out", name], "prog")
@@ -43,13 +43,13 @@ def test_rows_are_not_written_under_a_name_that_says_something_else(module: str)
 @pytest.mark.parametrize("module", ["judges.score", "judges.compare"])
 def test_a_batch_file_too_ends_as_what_is_in_it(module: str) -> None:
     with pytest.raises(StoreError, match=r"--export-batch b\.json: rows are written.*give b\.jsonl"):
-        parse(importlib.import_module(module).Config, ["--export-batch", "b.json"], "prog")
+        parse(command_named(module).Config, ["--export-batch", "b.json"], "prog")
 
 
 @pytest.mark.parametrize("module", ["trainer.frozen_lake.__main__", "experiments.known_truth.__main__"])
 def test_a_picture_is_not_written_under_the_name_of_another_kind(module: str) -> None:
     with pytest.raises(StoreError, match=r"--picture lake\.svg: a picture is written.*give lake\.png"):
-        parse(importlib.import_module(module).Config, ["--picture", "lake.svg"], "prog")
+        parse(command_named(module).Config, ["--picture", "lake.svg"], "prog")
 
 
 def test_rows_that_are_there_already_under_another_ending_are_to_be_renamed() -> None:

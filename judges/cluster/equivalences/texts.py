@@ -65,7 +65,7 @@ def exact() -> SameText:
 
 def final_answer() -> SameText:
     """Return the relation of the same final number or expression by math-verify; a text without one stands alone."""
-    from judges.cluster.equivalences.final_numbers import reading_of, same_values
+    from judges.parsing.final_numbers import reading_of, same_values
 
     def compare(texts: list[str]) -> tuple[FloatNN, tuple[int, ...]]:
         found = [reading_of(text) for text in texts]

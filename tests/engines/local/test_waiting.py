@@ -16,7 +16,7 @@ from engines.protocol import Request, Sampling
 
 Q: list[Any] = [{"role": "user", "content": "Q"}]
 SERVED = "gpt-5@http://127.0.0.1:9/v1"
-LOAD = "engines.local.waiting.transformers_engine.TransformersEngine.load"
+LOAD = "engines.local.transformers_engine.TransformersEngine.load"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from console.errors import EngineError
+from console.errors import EngineError, InputError
 from engines.protocol import Completion, Request, Sampling
 from engines.served import http_call
 from engines.served.http_call import Limits, error_text
@@ -208,7 +208,7 @@ def test_ssl_cert_file_says_which_certificates_are_trusted(
 
 def test_a_url_that_is_none_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_call, "FIRST_WAIT_S", 60)
-    with pytest.raises(EngineError, match="localhost:8000: no server answers there; is --base-url right"):
+    with pytest.raises(InputError, match="'localhost:8000' is no address of a server"):
         asked("localhost:8000")
 
 

@@ -200,10 +200,10 @@ import resource, sys, time
 sys.argv = ["judges.score", sys.argv[1], "--dry-run", "--engine", "openai", "--base-url", "http://127.0.0.1:9/v1"]
 limit = int(sys.stdin.read())
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-import judges.score
+import judges.score.__main__
 from console.command import run
 try:
-    run(judges.score.Config, judges.score.main, "python -m judges.score")
+    run(judges.score.__main__.Config, judges.score.__main__.main, "python -m judges.score")
 finally:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

@@ -102,7 +102,7 @@ def test_sharding_on_processors_is_refused_by_every_process_before_a_model_is_ma
     from accelerate.utils import DistributedType
 
     around = {"LOCAL_RANK": rank, "RANK": rank, "WORLD_SIZE": "2", "ACCELERATE_USE_FSDP": "true"}
-    for name, value in (launch.SHARDING | around).items():
+    for name, value in (processes.SHARDING | around).items():
         monkeypatch.setenv(name, value)
     for kind in (DistributedType.MULTI_CPU, DistributedType.NO):
         monkeypatch.setattr(state, "PartialState", lambda kind=kind: SimpleNamespace(distributed_type=kind))
