@@ -10,7 +10,7 @@ from console.address import shown
 from console.again import is_dry_run
 from console.errors import EngineError, InputError
 from console.table import Cell
-from engines.options import is_served
+from engines.options import is_served, open_engine
 from engines.scripted import ScriptedEngine
 from judges.judging.judge import Judge, open_judge
 from judges.judging.stream import WINDOW, Source, Summary, windows
@@ -34,8 +34,6 @@ def open_members(members: Sequence[Member], words: Sequence[str], seed: int) -> 
     Raises InputError, before anything is asked, where two are the same although their `words`, of --judge, differ: two
     servers that serve one name, or two names of one folder.
     """
-    from engines.options import open_engine
-
     found = deque(open_judge(open_engine(engine), options, seed) for engine, options in members)
     names = [(one.served_as or one.model) if is_served(one) else None for one, _ in members]
     known: dict[str, str] = {}
