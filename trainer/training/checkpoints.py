@@ -78,7 +78,7 @@ def checkpoints_in(folder: Path, key: str | None = None) -> list[Path]:
     whole = []
     for path in sorted((path for path in folder.glob("step-*") if STEP.fullmatch(path.name)), key=_step):
         if flaw := flaw_of(path):
-            say(f"{path}: left out, it is half-written: {flaw}")
+            say(f"{path}: skipped, it is half-written: {flaw}")
         elif key is None or ((manifest := manifest_of(path)) and manifest.key == key):
             whole.append(path)
     return whole

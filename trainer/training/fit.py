@@ -104,10 +104,10 @@ def fit(
 ) -> Trained:
     """Train, save the model to `out` completely or not at all, and return the report.
 
-    With `options` the state is saved as they say, and a killed training continues from it. `beside` is a module that
-    learns beside the model. `lengths` counts the examples that were left out or cut off. With `checkpoints` the model
-    is also saved on the way. Raises TrainingError if no example fits, or if the loss is not a number. The error names
-    the examples, nothing is saved, and earlier checkpoints stay.
+    With `options` the state is saved every `save_minutes`, and a killed training continues from it. `beside` is a
+    module that learns beside the model. `lengths` counts the examples that were left out or cut off. With `checkpoints`
+    the model is also saved on the way. Raises TrainingError if no example fits, or if the loss is not a number. The
+    error names the examples, nothing is saved, and earlier checkpoints stay.
     """
     if len(trainer.train_dataset) == 0:
         raise TrainingError(f"{title}: no example fits max_length ({trainer.args.max_length} tokens); raise it")

@@ -125,7 +125,7 @@ def _newest(work: Path, key: str) -> SavedState | None:
     if ours:
         return max(ours, key=lambda saved: saved.step)
     if any(state is not None for _, state in states):
-        say(f"{work}: set aside, it is the state of another training: other data, settings or parent")
+        say(f"{work}: set aside, it is the state of another training (other data, settings or parent)")
         set_aside(work)
     return None
 

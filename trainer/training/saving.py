@@ -111,7 +111,7 @@ def _save(trainer: Trainer, checkpoints: Checkpoints, step: int) -> None:
     if is_there[0]:
         return
     if out.exists() and trainer.is_world_process_zero():
-        say(f"{out}: set aside, {flaw_of(out) or 'it is of another training'}; it is written again")
+        say(f"{out}: set aside, {flaw_of(out) or 'it belongs to another training'}; writing it again")
         set_aside(out)
     partial = out.with_name(f"{out.name}.tmp")
     write_weights(trainer, partial)

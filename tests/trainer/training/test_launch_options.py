@@ -58,8 +58,8 @@ def test_a_sharded_model_of_low_precision_keeps_its_outputs_and_gradients_exact(
     [
         ({}, SFTOptions(batch_size=6), "times 2 processes"),
         ({"distributed_type": "MULTI_CPU"}, SFTOptions(), "would start one process"),
-        ({"num_machines": 2}, SFTOptions(), "num_machines 1"),
-        ({"num_processes": "many"}, SFTOptions(), "not a file of accelerate"),
+        ({"num_machines": 2}, SFTOptions(), "set num_machines to 1"),
+        ({"num_processes": "many"}, SFTOptions(), "not a config file of accelerate"),
     ],
 )
 def test_a_launch_that_cannot_do_is_refused_before_anything_is_paid_for(
