@@ -75,7 +75,7 @@ class PPOStep(Row, frozen=True, kw_only=True):
 def make_accelerator() -> Accelerator:
     """Return accelerate's view of the processes, in bfloat16 if a GPU has it. Raises InputError for sharded weights.
 
-    ACCELERATE_MIXED_PRECISION goes before, as for the other trainers: one process cannot compute in two ways.
+    ACCELERATE_MIXED_PRECISION takes precedence, as for the other trainers, because a process has only one precision.
     """
     if is_sharded():
         raise InputError(

@@ -67,7 +67,7 @@ def load_policy(
     """Return the model and tokenizer in `folder`, the model in float32: the optimiser's small steps need it.
 
     If the weights are sharded, the first process reads them and distributes them when training begins. Raises
-    InputError if accelerate was told to shard and would not.
+    InputError if accelerate cannot shard on these devices.
     """
     if is_sharded():
         check_devices()
