@@ -67,6 +67,7 @@ def _with_reference(data: Any, reference: Path, shared: dict[str, Any]) -> Any:
         raise InputError(
             f"{reference}: its vocabulary is not that of the model to train, so it cannot be its reference"
         )
+    # making a trainer tokenises its data and computes the log-probabilities
     trainer = PreferenceTrainer(model, train_dataset=data, **shared)
     dataset = trainer.train_dataset
     trainer.accelerator.free_memory()

@@ -30,6 +30,7 @@ def held_out_split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list
         raise InputError(f"--held-out-share must be in [0, 1), not {share:g}")
     if share == 0:
         return list(pairs), []
+    # ranked by a hash, so that the order of the file does not matter
     prompts = sorted({_prompt_key(pair) for pair in pairs}, key=lambda key: content_key("held out", seed, key))
     n_held_out = max(1, round(share * len(prompts)))
     if n_held_out >= len(prompts):

@@ -45,7 +45,7 @@ def seal(folder: Path, out: Path, step: int, key: str = "") -> None:
     """Write the manifest of a finished `folder` and rename it to `out`."""
     files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.name != MANIFEST}
     (folder / MANIFEST).write_bytes(msgspec.json.encode(Manifest(step=step, key=key, files=files)))
-    folder.rename(out)
+    folder.rename(out)  # atomic, so `out` never exists half-written
 
 
 def manifest_of(folder: Path) -> Manifest | None:

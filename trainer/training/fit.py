@@ -111,7 +111,7 @@ def fit(
     """
     if len(trainer.train_dataset) == 0:
         raise TrainingError(f"{title}: no example fits max_length ({trainer.args.max_length} tokens); raise it")
-    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for results
     if is_sharded():
         keep_precision(trainer)
     if is_first():

@@ -104,6 +104,7 @@ class StateSaver(TrainerCallback):  # type: ignore[misc]
 
 def _key(trainer: Trainer, options: dict[str, Any], beside: nn.Module | None) -> str:
     parent = Path(trainer.model.config.name_or_path)
+    # sizes and times stand for the parent's weights, which take long to hash
     stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(parent.glob("*"))]
     # the last digits of a reference's log-probabilities depend on the number of threads
     names = [name for name in trainer.train_dataset.column_names if not name.startswith("ref_")]

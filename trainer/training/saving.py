@@ -51,6 +51,7 @@ def in_dtype(state: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
     rounded: dict[tuple[int, torch.Size], Tensor] = {}
     for tensor in state.values():
         if tensor.dtype == torch.float32:
+            # tied weights share an address: rounded once, they stay tied
             place = (tensor.data_ptr(), tensor.shape)
             rounded[place] = rounded.get(place, tensor.detach().to("cpu", getattr(torch, dtype)))
     return {name: rounded.get((tensor.data_ptr(), tensor.shape), tensor) for name, tensor in state.items()}
