@@ -33,6 +33,9 @@ async def answer_forever(reply: str, delay_s: float) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):  # the client has left
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                if head.startswith(b"get /v1/models"):  # as the engine asks first; this server lists none
+                    writer.write(_http({}, "404 Not Found"))
+                    continue
                 if head.startswith(b"get "):
                     writer.write(_http({"mean_s": sum(taken_s) / len(taken_s)}))
                     continue
@@ -47,9 +50,9 @@ async def answer_forever(reply: str, delay_s: float) -> None:
     await server.serve_forever()
 
 
-def _http(body: dict[str, Any]) -> bytes:
+def _http(body: dict[str, Any], status: str = "200 OK") -> bytes:
     text = json.dumps(body)
-    return f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(text)}\r\n\r\n{text}".encode()
+    return f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(text)}\r\n\r\n{text}".encode()
 
 
 def mean_delay_s(url: str) -> float:

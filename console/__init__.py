@@ -1,3 +1,3 @@
-"""What every command shares: errors, flags and config files, progress, tables."""
+"""The parts that every command shares: errors, flags and config files, progress, tables."""
 
 import console.threads  # noqa: F401  before torch is loaded

@@ -1,4 +1,4 @@
-"""A server's address: where its calls go, and how it is shown without the secrets that people put into it."""
+"""A server's address, for calls and for messages, which hide the secrets that people put into it."""
 
 import html
 import json
@@ -30,7 +30,7 @@ ADDRESS = re.compile(r"https?://\S+$")
 
 @dataclass(frozen=True)
 class Address:
-    """A URL in the parts that matter here; the fragment is left out, as no server sees it."""
+    """The parts of a URL that a server sees, so without the fragment."""
 
     scheme: str
     """With its `://`, or nothing."""
@@ -42,7 +42,7 @@ class Address:
 
     @staticmethod
     def of(url: str) -> "Address":
-        """Return the parts of `url`, whatever its form; raises nothing."""
+        """Return the parts of `url`, whatever its form. Raises nothing."""
         scheme, mark, rest = url.partition("://")
         if not mark:
             scheme, rest = "", url
@@ -55,20 +55,22 @@ class Address:
         return Address(scheme + mark, user, place, query)
 
     def url(self, path: str = "") -> str:
-        """Return the address of `path` under this one, without user and password; the query stays: a key may be it."""
+        """Return the address of `path` under this one, without user and password. The query stays: it may be a key."""
         query = f"?{self.query}" if self.query else ""
         return f"{self.scheme}{self.place.rstrip('/')}{path}{query}"
 
 
 def checked_server(url: str) -> str:
-    """Return `url` where calls can be sent to it; raises InputError, without what is secret, where they cannot."""
+    """Return `url`. Raises InputError, without its secrets, if no call can be sent to it."""
     parts = Address.of(url)
     host = WHOLE_HOST.fullmatch(re.split(r"[/?#]", parts.place, maxsplit=1)[0])
     if parts.scheme.lower() not in ("http://", "https://"):
         problem = "it begins with neither http:// nor https://"
     elif NOT_IN_URL.search(url):
         problem = "it has a space or a control character"
-    elif host is None or not all(0 < len(one) <= LONGEST_LABEL for one in host["name"].removesuffix(".").split(".")):
+    elif host is None or not all(
+        0 < len(label) <= LONGEST_LABEL for label in host["name"].removesuffix(".").split(".")
+    ):
         problem = "it names no host"
     elif len(host["name"]) > LONGEST_HOST:
         problem = "the name of its host is too long"
@@ -80,10 +82,10 @@ def checked_server(url: str) -> str:
 
 
 def checked_header(value: str, where: str) -> str:
-    """Return `value` without spaces around it, where it can be sent in a header.
+    """Return `value`, which is to be sent in a header, without the spaces around it.
 
-    Raises InputError, naming `where` it comes from and never what it is: another line would be another header, and a
-    letter that is no ASCII is sent in no way that servers agree on.
+    Raises InputError if it has a line break, which would begin another header, or a letter outside ASCII, which servers
+    read in different ways. The message names the origin (the argument), never the value.
     """
     value = value.strip()
     for place, letter in enumerate(value, start=1):
@@ -101,40 +103,44 @@ def shown(url: str) -> str:
 
 
 def shown_within(text: str) -> str:
-    """Return `text` with the secrets of the address in it hidden, where it ends with one: a flag, or NAME@URL."""
+    """Return `text` with the secrets of the address at its end hidden, if it has one, as in NAME@URL."""
     return shown(text) if ADDRESS.search(text) else text
 
 
 def without_secrets(value: T) -> T:
     """Return plain data or settings with the secrets of all addresses in them hidden, for others to read."""
-    found: Any = value
+    hidden: Any = value
     if isinstance(value, str):
-        found = shown_within(value)
+        hidden = shown_within(value)
     elif isinstance(value, dict):
-        found = {name: without_secrets(one) for name, one in value.items()}
+        hidden = {name: without_secrets(item) for name, item in value.items()}
     elif type(value) in (list, tuple):
-        found = found.__class__(without_secrets(one) for one in found)
+        hidden = hidden.__class__(without_secrets(item) for item in hidden)
     elif is_dataclass(value) and not isinstance(value, type):
         changes = {field.name: without_secrets(getattr(value, field.name)) for field in fields(value) if field.init}
-        found = replace(value, **changes)
-    return cast(T, found)
+        hidden = replace(value, **changes)
+    return cast(T, hidden)
 
 
 def secrets_of(url: str) -> set[str]:
-    """Return what of `url` must not be shown: user, password and values of the query, as they stand and decoded."""
+    """Return the secrets of `url`: user, password and values of the query, both as they are and decoded."""
     parts = Address.of(url)
-    found = {parts.user, *parts.user.split(":", 1), basic(parts.user)} if parts.user else set()
+    secrets = {parts.user, *parts.user.split(":", 1), basic(parts.user)} if parts.user else set()
     for parameter in filter(None, parts.query.split("&")):
         name, _, value = parameter.partition("=")
         if name.lower() not in NOT_SECRET:
-            found.add(value or name)
-    return found | {unquote(one) for one in found} | {unquote_plus(one) for one in found}
+            secrets.add(value or name)
+    return secrets | {unquote(secret) for secret in secrets} | {unquote_plus(secret) for secret in secrets}
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:
     """Return `text` with every one of `secrets` hidden, the longest first, as they are and as texts quote them."""
-    known = {one for one in secrets if one}
-    quoted = {form for one in known for form in (repr(one)[1:-1], json.dumps(one)[1:-1], html.escape(one), quote(one))}
+    known = {secret for secret in secrets if secret}
+    quoted = {
+        form
+        for secret in known
+        for form in (repr(secret)[1:-1], json.dumps(secret)[1:-1], html.escape(secret), quote(secret))
+    }
     for secret in sorted(known | quoted, key=len, reverse=True):
         if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, HIDDEN)
@@ -142,13 +148,13 @@ def masked(text: str, secrets: Iterable[str]) -> str:
 
 
 def basic(user: str) -> str:
-    """Return what an Authorization header says after `Basic` for `user`, `name:password` as a URL has it."""
+    """Return the credentials of a Basic Authorization header for `user`, which is `name:password` as in a URL."""
     name, _, password = user.partition(":")
     return b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
 
 
 def same_place(one: str, other: str) -> bool:
-    """Return whether both addresses are of one server, so that what one may know the other may."""
+    """Return whether both addresses are of one server, which may then be sent the same key."""
     return _origin(one) == _origin(other)
 
 

@@ -1,8 +1,8 @@
-"""Starts a command again where it learned too late what its results depend on.
+"""Starts a command again if it learned too late what its results depend on.
 
 A server says only on the first call that it refuses a setting, and by then the judge's fingerprint is part of the
-names and rows that the command is about to write. So it drops everything and begins again, knowing it; what was stored
-before is found again, as after any stop.
+names and rows that the command is about to write. So it drops everything and begins again with that knowledge. Rows
+that were stored before are found again, as after any stop.
 """
 
 from collections.abc import Callable
@@ -31,12 +31,12 @@ class StartAgain(JudgeloopError):  # noqa: N818 (nothing is wrong with the progr
 
 
 def is_dry_run() -> bool:
-    """Return whether the command only says what it would do; nothing is asked then."""
+    """Return whether the command only prints its plan and asks nothing."""
     return _DRY_RUN.get()
 
 
 def asks_nothing() -> bool:
-    """Return whether the command asks no model at all: in a dry run, and where it writes or reads a batch."""
+    """Return whether the command asks no model at all: in a dry run, or if it writes or reads a batch."""
     return _ASKS_NOTHING.get()
 
 

@@ -1,6 +1,6 @@
 """Runs a command: flags over config file over defaults in, exit code out.
 
-A command is a module with a frozen dataclass `Config(Flags)` and a function `main(config) -> None`; it ends with
+A command is a module with a frozen dataclass `Config(Flags)` and a function `main(config) -> None`. It ends with
 `run(Config, main, "python -m judges.score")`. The result goes to stdout, everything else to stderr.
 """
 
@@ -29,7 +29,7 @@ class Flags:
     """The flags that every command has."""
 
     config: Path | None = None
-    """A TOML file with values for these flags; a flag given here wins."""
+    """A TOML file with values for these flags. A flag on the command line overrides it."""
     seed: Seed = 0
     """Everything random is drawn from this number."""
     dry_run: bool = False
@@ -39,7 +39,7 @@ class Flags:
     json: bool = False
     """Print the result as JSON."""
     strict: bool = False
-    """Stop at the first bad row of an input file; the default names it and goes on."""
+    """Stop at the first bad row of an input file. The default names the row and continues."""
     debug: bool = False
     """Show the traceback of an error and the libraries' own messages."""
 
@@ -49,12 +49,12 @@ Given = Annotated[Path | None, tyro.conf.Positional]
 
 
 def off(text: str) -> object:
-    """Return how a setting that is true by default is shown: its flag is --no-NAME, and `text` says what that does."""
+    """Return the help of a setting that is true by default. Its flag is --no-NAME, and `text` says what that does."""
     return tyro.conf.arg(help=text, help_behavior_hint="(default: this is done)")
 
 
 def parse(config_type: type[FlagsT], argv: Sequence[str], prog: str) -> FlagsT:
-    """Return the config that `argv` asks for; a wrong flag prints its help and exits with 2.
+    """Return the config that `argv` asks for. A wrong flag prints its help and exits with 2.
 
     Raises InputError for a number out of its range, StoreError for an output that cannot be written, each with its
     flag, wherever it comes from.

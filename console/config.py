@@ -1,4 +1,4 @@
-"""Reads a TOML file into a command's config dataclass; an unknown key names its nearest neighbour."""
+"""Reads a TOML file into a command's config dataclass. The error for an unknown key suggests the nearest one."""
 
 import dataclasses
 import difflib
@@ -27,17 +27,17 @@ def load_config(path: Path, default: ConfigT) -> ConfigT:
 
 
 def places_of(config: object, section: str = "") -> dict[str, list[str]]:
-    """Return in which sections each key is, `""` for the top of the file; sections that may be absent count too."""
-    found: dict[str, list[str]] = {}
+    """Return the sections of each key, `""` for the top of the file. Sections that may be absent count too."""
+    sections: dict[str, list[str]] = {}
     hints = typing.get_type_hints(type(config))
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
-        found.setdefault(field.name, []).append(section)
+        sections.setdefault(field.name, []).append(section)
         inner = getattr(config, field.name)
         inner = _absent_section(hints[field.name]) if inner is None else inner
         if dataclasses.is_dataclass(inner):
             for key, places in places_of(inner, f"{section}.{field.name}" if section else field.name).items():
-                found.setdefault(key, []).extend(places)
-    return found
+                sections.setdefault(key, []).extend(places)
+    return sections
 
 
 def _filled(default: ConfigT, table: dict[str, Any], path: str, section: str, places: dict[str, list[str]]) -> ConfigT:
@@ -61,13 +61,13 @@ def _filled(default: ConfigT, table: dict[str, Any], path: str, section: str, pl
 
 
 def _absent_section(kind: Any) -> object:
-    """Return the default of a section of the type `Section | None`; None for other kinds."""
-    sections = [one for one in typing.get_args(kind) if dataclasses.is_dataclass(one)]
+    """Return the default of a section of the type `Section | None`, or None for other kinds."""
+    sections = [option for option in typing.get_args(kind) if dataclasses.is_dataclass(option)]
     return sections[0]() if sections and isinstance(sections[0], type) else None
 
 
 def _converted(value: object, kind: Any, path: str, name: str) -> object:
-    """Return `value` as `kind`; a path in a config file is text there."""
+    """Return `value` as `kind`. Paths are written as text in a config file."""
     if kind is Path or (typing.get_origin(kind) in UNIONS and Path in typing.get_args(kind)):
         if not isinstance(value, str):
             raise InputError(f"{path}: '{name}' must be a path, written as text")
@@ -90,10 +90,10 @@ def _path_of(kind: type, value: object) -> object:
 
 
 def _elsewhere(key: str, places: dict[str, list[str]]) -> str | None:
-    """Return where a key belongs that stands in the wrong section, or None where there is no such key."""
+    """Return in words the right section of a misplaced key, or None if there is no such key."""
     name = key.replace("-", "_")
-    found = [f"under [{place}]" if place else "above the first [section]" for place in places.get(name, [])]
-    return f"; '{name}' is written {' or '.join(found[:3])}" if found else None
+    sections = [f"under [{place}]" if place else "above the first [section]" for place in places.get(name, [])]
+    return f"; '{name}' is written {' or '.join(sections[:3])}" if sections else None
 
 
 def _nearest(key: str, section: object, places: dict[str, list[str]]) -> str:

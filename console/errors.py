@@ -1,8 +1,8 @@
-"""The errors a person can meet.
+"""The errors that a user can see.
 
 JudgeloopError                 exit code
 ├── InputError                 2   a file, flag or setting is wrong
-│   └── RowError               2   one row of a file is wrong; names the file and the line
+│   └── RowError               2   one row of a file is wrong, with the file and the line
 ├── EngineError                1   a model could not be loaded or a server could not answer
 ├── StoreError                 1   a result could not be written (full disk, locked file)
 ├── JudgeError                 1   too few answers got a verdict to go on with
@@ -26,7 +26,7 @@ class InputError(JudgeloopError, ValueError):
 
 
 class RowError(InputError):
-    """One row of a file is wrong; the message opens with `file:line`."""
+    """One row of a file is wrong. The message begins with `file:line`."""
 
 
 class EngineError(JudgeloopError, RuntimeError):
@@ -34,7 +34,7 @@ class EngineError(JudgeloopError, RuntimeError):
 
 
 class StoreError(JudgeloopError, OSError):
-    """A result could not be written; what was written before is kept."""
+    """A result could not be written. Earlier results are kept."""
 
 
 class JudgeError(JudgeloopError):

@@ -1,7 +1,7 @@
-"""Spells the flags that an advice names as the running command has them.
+"""Spells the flags in a piece of advice as the running command has them.
 
-What advises stands deep inside and knows a flag by its plain name, `--read`; a command may call it `--judge-read` or
-`--judge.read`, and may have another `--max-new-tokens` for what is no judge.
+The code that advises knows a flag by its plain name, such as `--read`. A command may call it `--judge-read` or
+`--judge.read`, and may have another `--max-new-tokens` for a model that is no judge.
 """
 
 import dataclasses
@@ -46,10 +46,9 @@ def about_judge() -> Iterator[None]:
 
 
 def spelled(text: str, *, of_judge: bool = False) -> str:
-    """Return `text` with every flag in it as the running command spells it; as it stands where none runs.
+    """Return `text` with every flag in it as the running command spells it, or unchanged if no command runs.
 
-    With `of_judge` the judge's own flags are meant, where the command has such. Several that may be meant are all
-    named.
+    With `of_judge` the flags are the judge's own, if the command has such. If several flags fit, all are named.
     """
     command = _COMMAND.get()
     if command is None or "--" not in text or not dataclasses.is_dataclass(command):
@@ -59,11 +58,11 @@ def spelled(text: str, *, of_judge: bool = False) -> str:
 
 
 def _spelled(flag: str, flags: tuple[str, ...], of_judge: bool) -> str:
-    alike = [one for one in flags if one == flag or one.endswith((f".{flag[2:]}", f"judge-{flag[2:]}"))]
-    judges = [one for one in alike if JUDGES.search(one)]
+    alike = [name for name in flags if name == flag or name.endswith((f".{flag[2:]}", f"judge-{flag[2:]}"))]
+    judges = [name for name in alike if JUDGES.search(name)]
     if of_judge and judges:
         return " or ".join(judges)
-    others = [one for one in alike if one not in judges]
+    others = [name for name in alike if name not in judges]
     if flag in flags or not alike:
         return flag
     return " or ".join(others or judges)
@@ -88,9 +87,9 @@ def _flags(kind: type, prefix: str) -> Iterator[str]:
 
 
 def _section(hint: Any, notes: tuple[Any, ...]) -> tuple[type, tuple[Any, ...]] | None:
-    """Return the dataclass that a setting is, or may be, with what is annotated on it; None for a plain setting."""
+    """Return the dataclass of a section, or of an optional one, with its annotations, or None for a plain setting."""
     if typing.get_origin(hint) is Annotated:
         return _section(hint.__origin__, (*notes, *hint.__metadata__))
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return hint, notes
-    return next((found for one in typing.get_args(hint) if (found := _section(one, notes))), None)
+    return next((section for argument in typing.get_args(hint) if (section := _section(argument, notes))), None)

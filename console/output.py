@@ -10,7 +10,7 @@ from console.visible import escaped_json, one_line, visible
 
 
 def tell(*lines: object) -> None:
-    """Print each argument as one line of the result; a line break inside one, of a name for example, is shown."""
+    """Print each argument as one line of the result. A line break inside an argument becomes visible."""
     _write(sys.stdout, "\n".join(one_line(str(line)) for line in lines))
 
 
@@ -64,7 +64,7 @@ def _write(stream: TextIO, text: str) -> None:
 
 
 def _holds(stream: TextIO, text: str) -> bool:
-    """Return whether the stream's encoding has all characters of `text`; a terminal's need not be UTF-8."""
+    """Return whether the stream's encoding, which need not be UTF-8, has all characters of `text`."""
     try:
         text.encode(stream.encoding or "utf-8")
     except UnicodeEncodeError:

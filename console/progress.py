@@ -52,7 +52,7 @@ class Meter:
 
     @property
     def eta_s(self) -> float | None:
-        """Return the seconds that the rest takes; None before anything was made."""
+        """Return the seconds that the rest takes, or None before anything was done."""
         if self.done >= self.total:
             return 0.0
         if not self._made:
@@ -72,7 +72,7 @@ class LogMeter(Meter):
         self._said_pace = False
 
     def changed(self) -> None:
-        """Say a line where one is due."""
+        """Print a line if one is due."""
         first = not self._said_pace and self._made > 0 and self.elapsed_s >= FIRST_LINE_S
         if first or self.done >= self.total or self.done - self._said >= LINE_EVERY_SHARE * self.total:
             self._say()
@@ -80,7 +80,7 @@ class LogMeter(Meter):
             self.tick()
 
     def tick(self) -> None:
-        """Say a line where none was said for half a minute."""
+        """Print a line if none was printed for half a minute."""
         if self._clock() - self._said_s >= LINE_EVERY_S:
             self._say()
 
@@ -97,7 +97,7 @@ class LogMeter(Meter):
 
 @contextmanager
 def progress(title: str, total: int, done: int = 0) -> Iterator[Meter]:
-    """Yield a function that says how many more of `total` are done; where all are, nothing is shown."""
+    """Yield a function to call with the number of further items done. If all of `total` are done, nothing is shown."""
     if done >= total:
         yield Meter(title, total, done)
         return

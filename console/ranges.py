@@ -1,7 +1,7 @@
-"""The ranges of numbers, stated beside each setting and checked in one place: for flags and config files alike.
+"""Ranges of numbers, stated beside each setting and checked in one place, for flags and config files alike.
 
-A dataclass of settings writes `samples: Count = 3` where another would write `int`. `console.command.parse` checks all
-sections of a command once, before anything is done; a function of the library checks the settings that it is given.
+A dataclass of settings writes `samples: Count = 3` instead of `int`. `console.command.parse` checks all
+sections of a command once, before anything is done. A function of the library checks its own settings.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ LARGEST_SEED = 2**31 - 1
 
 @dataclass(frozen=True)
 class Range:
-    """What a number may be; nothing but a finite number is in any range."""
+    """The allowed values of a number. Only finite numbers are in a range."""
 
     low: float = -INFINITE
     high: float = INFINITE
@@ -49,33 +49,33 @@ class Range:
 
 
 Count = Annotated[int, Range(1, MOST)]
-"""How many there are, at least one."""
+"""A count of at least one."""
 Couple = Annotated[int, Range(2, MOST)]
-"""How many there are, where one alone cannot be compared."""
+"""A count of at least two, because one alone cannot be compared."""
 CountOr0 = Annotated[int, Range(0, MOST)]
-"""How many there are; none is a choice."""
+"""A count that may be 0."""
 Total = Annotated[int, Range(1, 2**63 - 1)]
 """A count that may be very large, such as the tokens of a run."""
 Seed = Annotated[int, Range(0, LARGEST_SEED)]
-"""What random numbers are drawn from."""
+"""The seed of random numbers."""
 Number = Annotated[float, Range()]
 """Any finite number."""
 Positive = Annotated[float, Range(0, above=True)]
-"""Such as a learning rate."""
+"""A number such as a learning rate."""
 NotNegative = Annotated[float, Range(0)]
-"""Such as a temperature; 0 is a choice."""
+"""A number such as a temperature, which may be 0."""
 Share = Annotated[float, Range(0, 1)]
-"""Of something, none and all of it included."""
+"""A share from 0 to 1, both included."""
 ShareAbove0 = Annotated[float, Range(0, 1, above=True)]
-"""Such as top_p: all of it is a choice, nothing is none."""
+"""A share such as top_p, above 0 and at most 1."""
 ShareBelow1 = Annotated[float, Range(0, 1, below=True)]
-"""What is taken away: something must be left."""
+"""A share that is taken away, so less than 1."""
 ShareBetween = Annotated[float, Range(0, 1, above=True, below=True)]
-"""A part, neither nothing nor all."""
+"""A share above 0 and below 1."""
 Cosine = Annotated[float, Range(-1, 1)]
-"""How alike two vectors are."""
+"""A cosine similarity."""
 FlipShare = Annotated[float, Range(0, 0.5)]
-"""Of two sides: more than a half would be the other side."""
+"""The share of the smaller of two sides, at most a half."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Setting:
     path: tuple[str, ...]
     flag: str
     range: Range | None
-    """None where none is stated; then any finite number is."""
+    """None means any finite number."""
     kind: type
 
     @property
@@ -140,22 +140,22 @@ def _alternatives(hint: Any, notes: tuple[Any, ...]) -> Iterator[tuple[Any, tupl
     elif typing.get_origin(hint) in (dict, typing.Literal):
         return
     elif arguments := typing.get_args(hint):
-        for one in arguments:
-            yield from _alternatives(one, notes)
+        for argument in arguments:
+            yield from _alternatives(argument, notes)
     else:
         yield hint, notes
 
 
 def _values(config: object, path: tuple[str, ...]) -> Iterator[float]:
-    """Yield the numbers at `path`: none where it or its section is left out, several for a tuple."""
-    found: Any = config
+    """Yield the numbers at `path`: none if it or its section is absent, several for a tuple."""
+    value: Any = config
     for name in path:
-        found = getattr(found, name, None)
-        if found is None:
+        value = getattr(value, name, None)
+        if value is None:
             return
-    for one in found if isinstance(found, tuple) else (found,):
-        if isinstance(one, int | float) and not isinstance(one, bool):
-            yield one
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            yield number
 
 
 def _problem(setting: Setting, value: float) -> str | None:

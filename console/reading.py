@@ -16,21 +16,21 @@ from console.errors import InputError
 
 MIB = 1 << 20
 MOST_BYTES_A_LINE = 256 * MIB
-"""One row with all its texts; a stored row has each of its samples' replies."""
+"""One row with all its texts. A stored row has the replies of all its samples."""
 MOST_BYTES_A_FILE = 1024 * MIB
-"""What cannot be read row by row: a JSON list."""
+"""A file that cannot be read row by row, such as a JSON list."""
 MOST_BYTES_OF_SETTINGS = 4 * MIB
 """Config files, prices, rubrics, their prompts, maps."""
 ValueT = TypeVar("ValueT")
 NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 TOO_LONG_A_NUMBER = "it has a number of thousands of digits"
-"""What Python does not read, whatever it is for."""
+"""Text that Python does not read, whatever its purpose."""
 MOST_BLANK_LINES = 1_000_000
 """One after the other."""
 
 
 class HasLines(Protocol):
-    """What lines are read from."""
+    """A source of lines."""
 
     def readline(self, most: int, /) -> bytes:
         """Return the next line, or no more than its first `most` bytes."""
@@ -42,9 +42,9 @@ _being_read: list[str] = []
 
 @contextmanager
 def being_read(path: Path) -> Iterator[None]:
-    """Name `path` as what fills the memory, where it runs out inside the block or in what uses its rows.
+    """Name `path` in the error if the memory runs out inside the block or in the code that uses its rows.
 
-    Raises InputError in the first case; in the second, `files_being_read` has the name.
+    Raises InputError in the first case. In the second, `files_being_read` has the name.
     """
     name = str(path)
     _being_read.append(name)
@@ -68,7 +68,7 @@ def naming(path: Path | str) -> Iterator[None]:
 
 
 def files_being_read() -> str:
-    """Return the names of the files that are being read, the last one first; nothing where there is none."""
+    """Return the names of the files that are being read, the last one first."""
     return ", ".join(dict.fromkeys(reversed(_being_read)))
 
 
@@ -78,7 +78,7 @@ def size(n_bytes: int) -> str:
 
 
 def lines_up_to(file: HasLines, path: Path, most: int | None = None) -> Iterator[bytes]:
-    """Yield the lines of a file with their ends; raises InputError, naming the line, for one that is too long.
+    """Yield the lines of a file with their ends. Raises InputError, naming the line, for one that is too long.
 
     None is MOST_BYTES_A_LINE. So many blank lines in a row that it cannot be a text are an error too.
     """
@@ -100,7 +100,7 @@ def lines_up_to(file: HasLines, path: Path, most: int | None = None) -> Iterator
 
 
 def read_file(path: Path, most: int | None = None) -> bytes:
-    """Return the bytes of a small file; raises InputError where it cannot be read or is larger than `most`.
+    """Return the bytes of a small file. Raises InputError if it cannot be read or is larger than `most`.
 
     None is MOST_BYTES_OF_SETTINGS.
     """
@@ -122,7 +122,7 @@ def read_file(path: Path, most: int | None = None) -> bytes:
 
 
 def read_text(path: Path, most: int | None = None) -> str:
-    """Return the text of a small file, without a byte order mark; raises InputError where it is no UTF-8 either."""
+    """Return the text of a small file, without a byte order mark. Raises InputError if it is no UTF-8 either."""
     data = read_file(path, most)
     try:
         return data.decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
@@ -132,7 +132,7 @@ def read_text(path: Path, most: int | None = None) -> str:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return the table in a TOML file; raises InputError, naming the file and the line, where there is none."""
+    """Return the table in a TOML file. Raises InputError, naming the file and the line, if there is none."""
     text = read_text(path)
     try:
         return tomllib.loads(text)
@@ -173,4 +173,4 @@ def _values(config: object, kind: type[ValueT]) -> Iterator[tuple[str, ValueT]]:
             yield from _values(value, kind)
         else:
             several = value if isinstance(value, tuple) else (value,)
-            yield from ((field.name, one) for one in several if isinstance(one, kind))
+            yield from ((field.name, item) for item in several if isinstance(item, kind))

@@ -1,8 +1,8 @@
-"""Prints a small table to stdout: as wide as the screen at most, and Markdown wherever it fits.
+"""Prints a small table to stdout, at most as wide as the screen, and as Markdown if it fits.
 
-What is wider is turned: each column becomes a line, if the rows then fit side by side; else the columns go into several
-tables under one another that repeat the first, and a column that is too wide even so into a list; and where the first
-column is, each row becomes a list.
+A wider table is turned, so that each column becomes a line, if the rows then fit side by side. Otherwise the columns
+are split into several tables that repeat the first column. A column that is still too wide becomes a list. If the
+first column is too wide, each row becomes a list.
 """
 
 import shutil
@@ -21,7 +21,7 @@ NARROWEST = 40
 
 
 def print_table(rows: Sequence[Row], *, as_json: bool = False) -> None:
-    """Print rows that share their keys; None prints as a dash, a float with two decimals."""
+    """Print rows that share their keys. None prints as a dash, a float with two decimals."""
     if as_json:
         tell_json(list(rows))
         return
@@ -29,14 +29,14 @@ def print_table(rows: Sequence[Row], *, as_json: bool = False) -> None:
 
 
 def screen_width() -> int:
-    """Return how many cells a line may have: the terminal's, or 80 in a file and a pipe."""
+    """Return the number of cells in a line: the terminal's, or 80 in a file or a pipe."""
     if not sys.stdout.isatty():
         return WIDTH
     return max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns)
 
 
 def fitted(rows: Sequence[Row], width: int) -> str:
-    """Return the rows as text whose lines have at most `width` cells; nothing is cut."""
+    """Return the rows as text with lines of at most `width` cells. Nothing is cut."""
     if not rows:
         return "(no rows)"
     table = _Table.of(rows)
@@ -90,7 +90,7 @@ class _Table:
         return sum(self.widths.values()) + 3 * len(self.columns) + 1
 
     def turned(self) -> "_Table":
-        """Return the table with a line for each column; the first column's values head the others."""
+        """Return the table with one line per column. The first column's values head the others."""
         first, *others = self.columns
         made = {first: others}
         for place, head in enumerate(self.columns[first]):
@@ -166,8 +166,8 @@ def _wrapped(text: str, width: int, indent: str) -> list[str]:
     room = width - 4
     if _cells(text) > len(text):
         room //= 2  # letters of two cells
-    found = textwrap.wrap(text, room, break_on_hyphens=False, drop_whitespace=True)
-    return [f"{indent}{'  ' if place else ''}{line}" for place, line in enumerate(found)]
+    lines = textwrap.wrap(text, room, break_on_hyphens=False, drop_whitespace=True)
+    return [f"{indent}{'  ' if place else ''}{line}" for place, line in enumerate(lines)]
 
 
 def _cells(text: str) -> int:

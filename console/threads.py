@@ -1,8 +1,8 @@
-"""Lets OpenMP's threads sleep while they wait; to import this module is enough, before torch is imported.
+"""Lets OpenMP's threads sleep while they wait. Importing this module before torch is enough.
 
 Two spinning threads beside a busy process make everything 5 to 8 times slower. libgomp reads the settings once, when
-torch is loaded, so every room's package imports this module first: then they are set for its commands, for a library's
-use of it, and for the processes that a command starts. Values that the user has set are left.
+torch is loaded, so every room's package imports this module first. They then hold for its commands, for its use as a
+library, and for the processes that a command starts. Values that the user has set stay.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Makes text from models, servers and files safe to print: control and hidden characters become visible.
 
-An escape sequence that reached the terminal could move the cursor or repaint a verdict; a direction override could show
-one name's letters in the order of another; a line break in a name would forge a row of a table.
+An escape sequence that reached the terminal could move the cursor or repaint a verdict. A direction override could show
+one name's letters in the order of another. A line break in a name would forge a row of a table.
 """
 
 import unicodedata
@@ -14,12 +14,12 @@ _CONTROL_PICTURES = 0x2400
 _BLANK_LETTERS = (0x115F, 0x1160, 0x3164, 0xFFA0)
 """Fillers of Hangul: letters by their category that are drawn as nothing."""
 _DRAWN_FORMATS = (*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD)
-"""Signs that stand before a number and are drawn; the other characters of their category are not."""
+"""Signs before a number, which are drawn. The other characters of their category are not."""
 _SELECTORS = range(0xE0100, 0xE01F0)
 
 
 def is_hidden(character: str) -> bool:
-    """Return whether a terminal would obey the character or show nothing: controls, directions, zero width, no text."""
+    """Return whether a terminal would obey the character or show nothing: controls, directions, zero-width letters."""
     code = ord(character)
     if code in _BLANK_LETTERS or code in _SELECTORS or code & 0xFFFE == 0xFFFE:
         return True
@@ -28,7 +28,7 @@ def is_hidden(character: str) -> bool:
 
 
 class _Shown(dict[int, str]):
-    """What each character becomes, looked up once."""
+    """The visible form of each character, computed once."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
@@ -45,7 +45,7 @@ class _Shown(dict[int, str]):
 
 
 class _Escaped(dict[int, str]):
-    r"""The same for JSON, where `\uXXXX` says which character it is."""
+    r"""The visible form of each character in JSON, which is `\uXXXX`."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)

@@ -1,4 +1,4 @@
-"""Whether and why something cannot be written: said in one line with the path, before anything is paid for."""
+"""Checks that a path can be written before anything is paid for, with one line that names the path and the reason."""
 
 import errno
 import os
@@ -33,11 +33,11 @@ class Output:
 
     folder: bool = False
     endings: tuple[str, ...] = ()
-    """What the file's name must end in, as that says how it is read again; the first is advised. Any, where empty."""
+    """The allowed endings of the file's name, which decide how it is read. The first is advised. Empty allows any."""
 
 
 OutFile = Annotated[Path, Output()]
-"""A file that a command writes; `check_outputs` looks before anything is done whether it can be."""
+"""A file that a command writes. `check_outputs` checks beforehand that it can be written."""
 OutRows = Annotated[Path, Output(endings=(".jsonl", ".ndjson"))]
 """A file of rows, one JSON object a line."""
 OutPicture = Annotated[Path, Output(endings=(".png",))]
@@ -45,14 +45,14 @@ OutPicture = Annotated[Path, Output(endings=(".png",))]
 OutFolder = Annotated[Path, Output(folder=True)]
 """A folder that a command writes into."""
 OTHER_KINDS = (".json", ".csv", ".tsv", ".parquet", ".txt", ".out", ".log", ".svg", ".pdf", ".jpg", ".jpeg")
-"""Endings that another one takes the place of in what is advised; what else stands after a dot is part of a name."""
+"""Endings that the advised one replaces. Any other text after a dot is part of the name."""
 SYSTEM = ("/dev/", "/proc/", "/sys/")
 MEMORY_DISK = "/dev/shm/"
-"""The one place among them where ordinary files are."""
+"""The one folder among them with ordinary files."""
 
 
 def check_outputs(config: object) -> None:
-    """Raise StoreError, naming the flag, where nothing can be written at a path that a flag names for output."""
+    """Raise StoreError, naming the flag, if nothing can be written at a path that a flag names for output."""
     for name, hint in typing.get_type_hints(type(config), include_extras=True).items():
         for note in notes_on(hint):
             path = getattr(config, name)
@@ -65,7 +65,7 @@ def check_outputs(config: object) -> None:
 
 
 def _check_ending(path: Path, endings: tuple[str, ...]) -> None:
-    """Raise StoreError where a file's name says that something else is in it than what is written."""
+    """Raise StoreError if a file's name says that something else is in it than what is written."""
     if not endings or path.suffix.lower() in endings:
         return
     stem = path.with_suffix("") if path.suffix.lower() == ".gz" else path
@@ -80,10 +80,10 @@ def _check_ending(path: Path, endings: tuple[str, ...]) -> None:
 
 
 def notes_on(hint: Any) -> tuple[Any, ...]:
-    """Return what is annotated on a type, or on one of those that it allows."""
+    """Return the annotations of a type, or of a type that it allows."""
     if typing.get_origin(hint) is Annotated:
         return (*hint.__metadata__, *notes_on(hint.__origin__))
-    return tuple(note for one in typing.get_args(hint) for note in notes_on(one))
+    return tuple(note for argument in typing.get_args(hint) for note in notes_on(argument))
 
 
 class DiskErrors:
@@ -105,16 +105,16 @@ class DiskErrors:
 
 
 def make_folder(folder: Path) -> None:
-    """Make `folder` with those above it; raises StoreError where that cannot be."""
+    """Make `folder` with those above it. Raises StoreError if that cannot be."""
     with DiskErrors(folder):
         folder.mkdir(parents=True, exist_ok=True)
 
 
 def check_writable(path: Path, *, folder: bool = False) -> None:
-    """Raise StoreError where no file, or with `folder` no folder, can be written at `path`; nothing is made.
+    """Raise StoreError if no file, or with `folder` no folder, can be written at `path`. Nothing is made.
 
-    Only plain files are written: a pipe would be waited for, a device takes everything or nothing, and a file is put
-    in its place under its name, which would take that of the device away.
+    Only plain files are written. Writing to a pipe would wait, a device takes everything or nothing, and the
+    rename that puts a file in its place would remove the device.
     """
     with DiskErrors(path):
         absolute = os.path.abspath(path)
@@ -133,7 +133,7 @@ def check_writable(path: Path, *, folder: bool = False) -> None:
 
 
 def _check_parent(path: Path) -> None:
-    """Raise OSError or StoreError where nothing new can be put beside `path`, or above it where nothing is yet."""
+    """Raise OSError or StoreError if nothing new can be put beside `path`, or above it if its folder does not exist."""
     place = path if path.is_dir() else path.absolute().parent
     while (mode := _mode(place)) is None:
         place = place.parent
@@ -146,7 +146,7 @@ def _check_parent(path: Path) -> None:
 
 
 def _mode(path: Path) -> int | None:
-    """Return the kind and permissions of what a path leads to; None where there is nothing."""
+    """Return the kind and permissions of the target of a path, or None if there is nothing."""
     try:
         return path.stat().st_mode
     except FileNotFoundError:
@@ -163,7 +163,7 @@ def kind_of(mode: int) -> str:
 
 
 def said(error: OSError) -> str:
-    """Return what the operating system says, and what to do about it."""
+    """Return the operating system's message and its remedy."""
     what = error.strerror or str(error)
     remedy = REMEDIES.get(error.errno or 0)
     return f"{what}: {remedy}" if remedy else what

@@ -42,7 +42,7 @@ def answer_into(
 
 
 def _check_said(store: Store[Response], engine: Engine, wanted: Sequence[str]) -> None:
-    """Raise InputError where `store` may have the answers, under what the server said of its model and does not now."""
+    """Raise InputError if `store` may have the answers, under what the server said of its model and does not now."""
     silence = silence_of(engine)
     if silence is None or store.is_empty or not set(wanted).isdisjoint(store.known_ids()):
         return
@@ -51,7 +51,7 @@ def _check_said(store: Store[Response], engine: Engine, wanted: Sequence[str]) -
 
 
 def why_no_answer(completion: Completion, room: str = "raise --max-new-tokens") -> str | None:
-    """Return why a completion is no answer to judge or to learn from; None where it is one.
+    """Return why a completion is no answer to judge or to learn from, or None if it is one.
 
     An answer that reached its longest length is one. One that a filter or a failure ended is none, and neither is
     reasoning that never came to its end, for which `room` is the advice. A text that a model in process ends at once is

@@ -14,7 +14,7 @@ USUAL_TOKENS = 512
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A classifier that is there but not loaded; find it with `find_classifier`."""
+    """A classifier that is there but not loaded. Find it with `find_classifier`."""
 
     name: str
     """A folder or a hub id."""
@@ -26,7 +26,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Classifier:
-    """A loaded classifier; make it with `load_classifier`."""
+    """A loaded classifier. Make it with `load_classifier`."""
 
     model: Any
     tokenizer: Any
@@ -69,7 +69,7 @@ class Classifier:
 def find_classifier(name: str) -> Checkpoint:
     """Return the classifier called `name`, a folder or a hub id, with nothing of it loaded but its config.
 
-    Raises InputError where there is none.
+    Raises InputError if there is none.
     """
     from transformers import AutoConfig
 
@@ -87,7 +87,7 @@ def find_classifier(name: str) -> Checkpoint:
 def load_classifier(checkpoint: Checkpoint, batch_size: int, max_length: int | None = None) -> Classifier:
     """Return the classifier, ready to use, that reads at most `max_length` tokens and what its model can.
 
-    Raises EngineError where it cannot be loaded.
+    Raises EngineError if it cannot be loaded.
     """
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer

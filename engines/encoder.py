@@ -28,7 +28,7 @@ HUB_FILES = [*WEIGHTS, "*.json", "*.txt", "*.model"]
 def load_encoder(name: str = PACKAGED) -> "SentenceTransformer":
     """Return the sentence encoder called `name`, ready to encode.
 
-    Raises InputError where there is no such model, EngineError where it or the library cannot be loaded.
+    Raises InputError if there is no such model, EngineError if it or the library cannot be loaded.
     """
     folder = resolve_encoder(name)
     from sentence_transformers import SentenceTransformer
@@ -41,7 +41,7 @@ def load_encoder(name: str = PACKAGED) -> "SentenceTransformer":
 
 
 def resolve_encoder(name: str) -> Path:
-    """Return the folder that holds the sentence encoder called `name`; raises InputError where there is none."""
+    """Return the folder that holds the sentence encoder called `name`. Raises InputError if there is none."""
     if Path(name).is_dir():
         if not (Path(name) / "config.json").exists() and not (Path(name) / "modules.json").exists():
             raise InputError(f"{name}: not a sentence encoder: it has no modules.json and no config.json")

@@ -46,7 +46,7 @@ def answer_tokens(engine: TransformersEngine, prompt: str | list[Message], respo
 
 
 def end_of(tokenizer: PreTrainedTokenizerBase, finish_reason: str | None, end: str | None) -> int | None:
-    """Return the token with which a model ended an answer itself, or None where it was cut off or that is not known.
+    """Return the token with which a model ended an answer itself, or None if it was cut off or that is not known.
 
     It is `end` where that was recorded ("" for none), or else the one that ends a turn of the chat template.
     """

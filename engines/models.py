@@ -53,7 +53,7 @@ STORED = {"F32": FLOAT32, "BF16": "bfloat16", "F16": "float16", "F64": "float64"
 def resolve_model(name: str, run: str | None = None, *, weights: bool = True) -> Path:
     """Return the folder that holds the model called `name`; without `weights` a hub's model has only its config there.
 
-    Raises InputError, with what there is instead, where there is no such model.
+    Raises InputError, with what there is instead, if there is no such model.
     """
     if match := ITERATION.fullmatch(name):
         return _iteration(int(match[1]), name, run)
@@ -105,7 +105,7 @@ def inference_dtype(folder: Path) -> str:
 
 
 def base_of(folder: Path) -> Path | None:
-    """Return the base model of the run that `folder` lies in, or None where it is in no iteration of a run."""
+    """Return the base model of the run that `folder` lies in, or None if it is in no iteration of a run."""
     for place in (folder.absolute(), *folder.absolute().parents):
         if ITERATION.fullmatch(place.name) and (place.parent / "iter0" / "model" / "config.json").exists():
             return place.parent / "iter0" / "model"
@@ -208,7 +208,7 @@ def _checked(folder: Path) -> Path:
 
 
 def from_hub(name: str, patterns: Sequence[str], otherwise: str) -> Path:
-    """Return the folder of the hub's model `name`; raises InputError, which begins with `otherwise`, for none."""
+    """Return the folder of the hub's model `name`. Raises InputError, which begins with `otherwise`, for none."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 

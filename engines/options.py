@@ -27,7 +27,7 @@ class EngineOptions:
     model: str = "smollm2"
     """iterN (of --run), a folder, a hub id, smollm2 (the packaged model), or a name served at --base-url."""
     run: str | None = None
-    """The run that iterN is looked up in; the default is the newest."""
+    """The run that iterN is looked up in. The default is the newest."""
     engine: EngineKind = "auto"
     """auto is openai where --base-url is given, else transformers."""
     base_url: str | None = None
@@ -39,7 +39,7 @@ class EngineOptions:
     timeout_s: Positive = 600.0
     """The longest that one attempt of a call may take, to the last byte of its reply (openai)."""
     retry_s: Positive | None = None
-    """The longest for all attempts of a call with their waits; the default is twice --timeout-s, at least 300."""
+    """The longest for all attempts of a call with their waits. The default is twice --timeout-s, at least 300."""
     max_failures_in_row: CountOr0 = 25
     """Stop, to go on later, where so many calls fail one after the other; 0 never stops for that (openai)."""
     omit: tyro.conf.UseAppendAction[tuple[Parameter, ...]] = ()
@@ -66,7 +66,7 @@ def is_iteration(options: EngineOptions) -> bool:
 def pinned(options: EngineOptions) -> EngineOptions:
     """Return `options` with the run that iterN is of: which is the newest is decided once, when a command begins.
 
-    Raises InputError where there is no run.
+    Raises InputError if there is no run.
     """
     if options.run is not None or not is_iteration(options):
         return options
@@ -79,7 +79,7 @@ def of_run(options: EngineOptions) -> str:
 
 
 def check_engine(options: EngineOptions) -> None:
-    """Raise InputError where a setting is out of range, two do not go together, or there is no such model.
+    """Raise InputError if a setting is out of range, two do not go together, or there is no such model.
 
     Nothing is loaded, and no server is asked.
     """

@@ -64,7 +64,7 @@ class Completion:
     """The position of the request in the list that was given."""
     text: str
     finish_reason: str | None
-    """`stop`, `length`, or a server's own word, which `records.finish.cut_off` reads; None where there is an error."""
+    """`stop`, `length`, or a server's own word, which `records.finish.cut_off` reads, or None if there is an error."""
     n_prompt_tokens: int = 0
     n_tokens: int = 0
     error: str | None = None
@@ -74,7 +74,7 @@ class Completion:
     seconds: float = field(default=0.0, compare=False)
     """Wall time of the call with its retries; in a batch, the row's share of the batch's time."""
     end: str | None = None
-    """The token that ended the text, which is no part of it; "" where none did, None where that is not known."""
+    """The token that ended the text, which is no part of it; "" where none did, None if that is not known."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Engine(Protocol):
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, done: Collection[int] = ()
     ) -> Iterator[Completion]:
-        """Yield one Completion for each request that is not in `done`; raises EngineError where none can be had."""
+        """Yield one Completion for each request that is not in `done`. Raises EngineError if none can be had."""
         ...
 
     def choose(
@@ -123,7 +123,7 @@ class Engine(Protocol):
     ) -> Iterator[Choice]:
         """Yield the log-probabilities of `choices` for each request that is not in `done`.
 
-        Raises NoLogprobsError where the model or server gives no log-probabilities.
+        Raises NoLogprobsError if the model or server gives no log-probabilities.
         """
         ...
 

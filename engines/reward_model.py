@@ -39,7 +39,7 @@ class Reward:
 
 @dataclass(frozen=True)
 class RewardModel:
-    """A sequence classifier with one label and its tokenizer; make it with `load`."""
+    """A sequence classifier with one label and its tokenizer. Make it with `load`."""
 
     name: str
     digest: str
@@ -55,7 +55,7 @@ class RewardModel:
     ) -> RewardModel:
         """Load the model in `folder`: float32 on a processor, the checkpoint's own type on an accelerator.
 
-        Raises InputError where it is no reward model or has no chat template, EngineError where it cannot be loaded.
+        Raises InputError if it is no reward model or has no chat template, EngineError if it cannot be loaded.
         """
         import torch
         from transformers import AutoModelForSequenceClassification
@@ -78,8 +78,8 @@ class RewardModel:
     def score(self, prompts: Sequence[str | list[Message]], responses: Sequence[str]) -> list[float | None]:
         """Return the reward of each response to its prompt, in order, on a scale of the model's own.
 
-        None where there is no reward: `unscored` counts why. A reward does not depend on what else is scored, up to the
-        rounding of float arithmetic. Raises InputError where there are not as many prompts as responses.
+        None if there is no reward: `unscored` counts why. A reward does not depend on what else is scored, up to the
+        rounding of float arithmetic. Raises InputError if there are not as many prompts as responses.
         """
         return [reward.value for reward in self.rewards(prompts, responses)]
 
@@ -145,7 +145,7 @@ def _reward(value: float) -> Reward:
 
 
 def check_reward_model(folder: Path) -> None:
-    """Raise InputError where there is no reward model in `folder`; nothing is loaded."""
+    """Raise InputError if there is no reward model in `folder`. Nothing is loaded."""
     if not folder.exists():
         raise InputError(f"{folder}: no such folder; a reward model is a folder that trainer.reward_model saves")
     if not is_reward_model(folder):

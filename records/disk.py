@@ -1,6 +1,6 @@
-"""Dictionaries and sets that lie on disk, so that a file of any length is read in the same memory.
+"""Dictionaries, sets and an index of rows that lie on disk, so that a file of any length is read in the same memory.
 
-Each is a private SQLite database without a name: it spills to a temporary file once it outgrows its cache, and goes
+Each is a private SQLite database without a name. It spills to a temporary file once it outgrows its cache, and is gone
 with the process.
 """
 
@@ -12,21 +12,26 @@ ValueT = TypeVar("ValueT", int, str)
 CACHE_KIB = 2048
 
 
+def _database(table: str) -> sqlite3.Connection:
+    database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    database.execute(table)
+    database.execute("BEGIN")  # never committed: nobody reads it after this process
+    return database
+
+
 class DiskDict(MutableMapping[str, ValueT], Generic[ValueT]):
-    """A mapping from text to numbers or to text, in the order in which keys first came."""
+    """A mapping from text to numbers or to text, in the order in which the keys were first added."""
 
     def __init__(self) -> None:
-        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        self._db.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, key TEXT UNIQUE, value)")
-        self._db.execute("BEGIN")  # never committed: nobody reads it after this process
+        self._db = _database("CREATE TABLE t (n INTEGER PRIMARY KEY, key TEXT UNIQUE, value)")
         self._ask = self._db.execute
 
     def __getitem__(self, key: str) -> ValueT:
-        row = self._ask("SELECT value FROM t WHERE key = ?", (key,)).fetchone()
-        if row is None:
+        columns = self._ask("SELECT value FROM t WHERE key = ?", (key,)).fetchone()
+        if columns is None:
             raise KeyError(key)
-        return row[0]  # type: ignore[no-any-return]
+        return columns[0]  # type: ignore[no-any-return]
 
     def __setitem__(self, key: str, value: ValueT) -> None:
         self._ask(
@@ -35,7 +40,7 @@ class DiskDict(MutableMapping[str, ValueT], Generic[ValueT]):
         )
 
     def put_new(self, key: str, value: ValueT) -> bool:
-        """Set `key` where it is not there yet and return whether it was new."""
+        """Set `key` if it is not there yet, and return whether it was new."""
         return self._ask("INSERT OR IGNORE INTO t (key, value) VALUES (?, ?)", (key, value)).rowcount == 1
 
     def __delitem__(self, key: str) -> None:
@@ -46,7 +51,7 @@ class DiskDict(MutableMapping[str, ValueT], Generic[ValueT]):
         return self._ask("SELECT 1 FROM t WHERE key = ?", (key,)).fetchone() is not None
 
     def __iter__(self) -> Iterator[str]:
-        return (row[0] for row in self._ask("SELECT key FROM t ORDER BY n"))
+        return (key for (key,) in self._ask("SELECT key FROM t ORDER BY n"))
 
     def __len__(self) -> int:
         return int(self._ask("SELECT count(*) FROM t").fetchone()[0])
@@ -59,7 +64,7 @@ class DiskSet(Set[str]):
         self._dict: DiskDict[int] = DiskDict()
 
     def add(self, key: str) -> bool:
-        """Put `key` in and return whether it is new."""
+        """Add `key` and return whether it is new."""
         return self._dict.put_new(key, 1)
 
     def __contains__(self, key: object) -> bool:
@@ -70,3 +75,46 @@ class DiskSet(Set[str]):
 
     def __len__(self) -> int:
         return len(self._dict)
+
+
+class RowIndex:
+    """The last row of each id in a file: the offset at which it begins, and whether it is done.
+
+    Ids come in the order in which they were first added.
+    """
+
+    def __init__(self) -> None:
+        table = "CREATE TABLE t (n INTEGER PRIMARY KEY, id TEXT UNIQUE, offset INTEGER, is_done INTEGER)"
+        self._db = _database(table)
+        self._ask = self._db.execute
+
+    def put(self, row_id: str, offset: int, *, is_done: bool) -> None:
+        """Set the last row of `row_id`."""
+        self._ask(
+            "INSERT INTO t (id, offset, is_done) VALUES (?, ?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET offset = excluded.offset, is_done = excluded.is_done",
+            (row_id, offset, is_done),
+        )
+
+    def offset(self, row_id: str) -> int | None:
+        """Return the offset of the last row of `row_id`, or None if there is none."""
+        columns = self._ask("SELECT offset FROM t WHERE id = ?", (row_id,)).fetchone()
+        return None if columns is None else int(columns[0])
+
+    def __contains__(self, row_id: object) -> bool:
+        return self._ask("SELECT 1 FROM t WHERE id = ?", (row_id,)).fetchone() is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return (row_id for (row_id,) in self._ask("SELECT id FROM t ORDER BY n"))
+
+    def is_done(self, row_id: object) -> bool:
+        """Return whether the last row of `row_id` is done. It is not if there is none."""
+        return self._ask("SELECT 1 FROM t WHERE id = ? AND is_done", (row_id,)).fetchone() is not None
+
+    def done(self) -> Iterator[str]:
+        """Yield the ids of the rows that are done."""
+        return (row_id for (row_id,) in self._ask("SELECT id FROM t WHERE is_done ORDER BY n"))
+
+    def n_done(self) -> int:
+        """Return the number of ids whose last row is done."""
+        return int(self._ask("SELECT count(*) FROM t WHERE is_done").fetchone()[0])

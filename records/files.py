@@ -40,7 +40,7 @@ MOST_BAD_FIRST = 100_000
 def read_records(source: str | Path, bad: BadRows) -> Iterator[tuple[str, Record]]:
     """Yield `(where, record)` for every record of a file or hub data set; `where` is `file:line` for messages.
 
-    A hub data set is named `owner/name` or `owner/name:split`. Raises InputError where there is no such file, it has no
+    A hub data set is named `owner/name` or `owner/name:split`. Raises InputError if there is no such file, it has no
     rows, or its ending is unknown; what was good before the damage in a damaged file is yielded first.
     """
     n_records = 0
@@ -57,7 +57,7 @@ def read_records(source: str | Path, bad: BadRows) -> Iterator[tuple[str, Record
 
 
 def take(rows: Iterable[RowT], limit: int | None) -> Iterator[RowT]:
-    """Return the first `limit` of `rows`, or all of them for None; raises InputError, at once, for a limit under 1."""
+    """Return the first `limit` of `rows`, or all of them for None. Raises InputError, at once, for a limit under 1."""
     check_limit(limit)
     return islice(rows, limit)
 
@@ -81,13 +81,13 @@ def take_prompts(rows: Iterable[RowT], limit: int | None, prompt_of: Callable[[R
 
 
 def check_limit(limit: int | None) -> None:
-    """Raise InputError where --limit is under 1: nothing, or the rows without the last ones, is never what is meant."""
+    """Raise InputError if --limit is under 1: nothing, or the rows without the last ones, is never what is meant."""
     if limit is not None and limit < 1:
         raise InputError(f"--limit must be at least 1, not {limit}")
 
 
 def checked_file(path: Path) -> Path:
-    """Return `path`; raises InputError where it is no file."""
+    """Return `path`. Raises InputError if it is no file."""
     if not os.path.exists(path):  # False, too, for a name that no file can have
         raise InputError(f"{path}: no such file")
     if path.is_dir():
@@ -112,7 +112,7 @@ def is_indexed(path: Path) -> bool:
 
 
 def decode_record(line: bytes) -> Record:
-    """Return the record of one line of JSONL; raises InputError where it holds none."""
+    """Return the record of one line of JSONL. Raises InputError if it holds none."""
     record = decode_line(line)
     if not isinstance(record, dict):
         raise InputError(_no_object(record))

@@ -12,7 +12,7 @@ Together's; "" for a server that gives none."""
 
 
 def cut_off(finish_reason: str | None) -> str | None:
-    """Return why a text is no whole text, for example `length` or `content_filter`; None where it is whole.
+    """Return why a text is no whole text, for example `length` or `content_filter`, or None if it is whole.
 
     A reason that is not known counts as cut off: what was going to be said is then not known either. A row without a
     reason is taken as whole.

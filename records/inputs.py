@@ -64,7 +64,7 @@ def keep_to_input(
     """Keep `store` to rows with the ids `wanted`, which are all those that the whole input gives with this `judge`.
 
     Rows of the same judge that are not of the input (any more), such as that of an answer that was edited since, go
-    into a file beside it, and come back from there once the input has them again. Raises InputError where there are
+    into a file beside it, and come back from there once the input has them again. Raises InputError if there are
     rows of another judge, or where the file was named by the user (`given`) and has nothing of this input.
     """
     aside = aside_of(store.path)
@@ -92,7 +92,7 @@ def keep_to_input(
 
 
 def keep_to_judge(store: Store[RowT], judge: str) -> None:
-    """Raise InputError where `store` has rows of another judge, whichever rows of an input these are."""
+    """Raise InputError if `store` has rows of another judge, whichever rows of an input these are."""
     if others := {row.judge for row in store.rows()} - {judge}:
         raise InputError(_of_another(store.path, others, judge))
 
@@ -105,9 +105,9 @@ def _of_another(path: Path, others: set[str], judge: str) -> str:
 
 
 def check_out(out: Path | None, *inputs: str | Path | None) -> None:
-    """Raise InputError where an output that the user named is one of the inputs, which would be written over.
+    """Raise InputError if an output that the user named is one of the inputs, which would be written over.
 
-    Raises StoreError where nothing can be written there.
+    Raises StoreError if nothing can be written there.
     """
     if out is not None:
         check_writable(out)
@@ -117,7 +117,7 @@ def check_out(out: Path | None, *inputs: str | Path | None) -> None:
 
 
 def check_panel_out(out: Path) -> None:
-    """Raise InputError where the file that a panel's rows replace has anything else: another judge's are paid for."""
+    """Raise InputError if the file that a panel's rows replace has anything else: another judge's are paid for."""
     try:
         with out.open("rb") as file:
             first = file.readline(reading.MOST_BYTES_A_LINE).strip()

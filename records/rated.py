@@ -37,7 +37,7 @@ def read_rated(source: str | Path, bad: BadRows, codes: Codes | None = None) -> 
 
 
 def rated_of(record: Record, codes: Codes | None = None) -> list[Pair | Rated]:
-    """Return the pairs of one record, or its one answer with its label; raises InputError where it has neither."""
+    """Return the pairs of one record, or its one answer with its label. Raises InputError if it has neither."""
     if names_in(record) is not None or several_in(record):
         return list(pairs_of(record, codes))
     [row] = responses_of(record)

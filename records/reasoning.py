@@ -64,7 +64,7 @@ _NOTHING = re.compile(r"(?:\s|</\w+>)*+")
 
 
 def answer_span(reply: str, tags: Sequence[Tags] = ()) -> slice | None:
-    """Return the part of `reply` that is the model's answer; None where the reply stops inside its reasoning.
+    """Return the part of `reply` that is the model's answer, or None if the reply stops inside its reasoning.
 
     Reasoning is what stands between the marks of any known family or of `tags`; where it was opened in the prompt, it
     is only closed here. The answer ends where a mark ends its turn or begins another. A tag of reasoning that stands

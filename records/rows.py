@@ -37,10 +37,10 @@ class Response(Row, frozen=True, kw_only=True):
     seed: int | None = None
     finish_reason: str | None = None
     """`stop` (the model ended it), `length` (cut off at the token limit), a server's own word for another end, or None
-    where nobody recorded it; `records.finish.cut_off` reads it."""
+    if nobody recorded it; `records.finish.cut_off` reads it."""
     n_tokens: int | None = None
     end: str | None = None
-    """The token with which the model ended it, for example `<end_of_turn>`; "" where none did, None where nobody
+    """The token with which the model ended it, for example `<end_of_turn>`; "" where none did, None if nobody
     recorded it."""
     reference: str | None = None
     """A right answer, for rubrics that show the judge one."""
@@ -90,7 +90,7 @@ class Judgment(Row, frozen=True, kw_only=True):
     """The model that wrote the response."""
     score: float | None
     scores: list[float | None]
-    """One per sample; None where the reply had no verdict."""
+    """One per sample, or None if the reply had no verdict."""
     replies: list[str]
     """The judge's own words, raw; empty where no call succeeded."""
     error: str | None
@@ -156,7 +156,7 @@ class Comparison(Row, frozen=True, kw_only=True):
     mass: float | None = None
     """The probability that the judge gave to the choices, the smaller of the two orders."""
     votes: list[float | None] | None = None
-    """How far each judge of a panel prefers b; None where it has no verdict."""
+    """How far each judge of a panel prefers b, or None if it has no verdict."""
     agreement: float | None = None
     """The share of pairs of judges who name the same winner (panel)."""
     members: list[str] | None = None
@@ -191,7 +191,7 @@ class Pair(Row, frozen=True, kw_only=True):
     judge: str | None = None
     evidence: list[dict[str, Any]] | None = None
     chosen_finish_reason: str | None = None
-    """How the chosen answer ended, as a response's `finish_reason` says it; None where nobody recorded it."""
+    """How the chosen answer ended, as a response's `finish_reason` says it, or None if nobody recorded it."""
     rejected_finish_reason: str | None = None
 
 

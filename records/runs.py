@@ -99,7 +99,7 @@ class _Line(msgspec.Struct):
 def named_run(name: str, what: str = "--name") -> Run:
     """Return the run called `name`, which need not exist yet.
 
-    Raises InputError where the name is not a plain one, or its folder is there and holds something else.
+    Raises InputError if the name is not a plain one, or its folder is there and holds something else.
     """
     run = Run(RUNS / checked_name(name, what))
     is_run = run.config.exists() or run.ledger.exists()
@@ -111,7 +111,7 @@ def named_run(name: str, what: str = "--name") -> Run:
 def read_settings(run: Run) -> dict[str, Any]:
     """Return the settings that a run was made with, none for an empty run.toml.
 
-    Raises InputError, naming the file and the line, where it is damaged.
+    Raises InputError, naming the file and the line, if it is damaged.
     """
     try:
         table = read_toml(run.config)
@@ -125,7 +125,7 @@ def read_settings(run: Run) -> dict[str, Any]:
 
 
 def find_run(name: str | None = None) -> Run:
-    """Return the run called `name` (a name under runs/ or a path), or the newest one; raises InputError if none."""
+    """Return the run called `name` (a name under runs/ or a path), or the newest one. Raises InputError if none."""
     if name is not None:
         for folder in (Path(name), RUNS / name):
             if name.strip() and (folder / "run.toml").exists():
@@ -140,7 +140,7 @@ def find_run(name: str | None = None) -> Run:
 
 
 def newest_run() -> Run | None:
-    """Return the run that was worked on last, and say which it is of several; None where there is none.
+    """Return the run that was worked on last, and say which it is of several, or None if there is none.
 
     A run that a process is at work on is left out, and so is one that was stopped, as long as another one is finished.
     """

@@ -57,7 +57,7 @@ def read_pairs(
 ) -> Iterator[Pair]:
     """Yield the preference pairs of a file; docs/train.md lists the formats, and ties are left out and counted.
 
-    Raises InputError where the labels are numbers that may mean either side, or of a scale that is not known, and no
+    Raises InputError if the labels are numbers that may mean either side, or of a scale that is not known, and no
     `codes` say what they mean; the message names `flag`. A pair with an empty answer is a bad row unless `empty`.
     """
     check_codes(source, codes, flag)
@@ -92,7 +92,7 @@ def located(
 ) -> Iterator[tuple[str, RowT]]:
     """Yield what `rows_of` makes of each record after its place, `file:line`.
 
-    A record for which it raises InputError is a bad row; raises InputError where no record is good. `note` counts what
+    A record for which it raises InputError is a bad row. Raises InputError if no record is good. `note` counts what
     a person should know of the good ones; it is said at the end, unless `bad` is quiet.
     """
     n_good = 0
@@ -120,7 +120,7 @@ def located(
 
 
 def prompt_of(record: Record) -> Prompt:
-    """Return the prompt of one record, its system turn and history in it; raises InputError where there is none."""
+    """Return the prompt of one record, its system turn and history in it. Raises InputError if there is none."""
     prompt = _asked(record)
     return Prompt(
         id=_id(record, "id", "uid", "question_id") or content_key("prompt", prompt),
@@ -131,7 +131,7 @@ def prompt_of(record: Record) -> Prompt:
 
 
 def responses_of(record: Record) -> list[Response]:
-    """Return the responses of one record, both sides' for a pair; raises InputError where there is none."""
+    """Return the responses of one record, both sides' for a pair. Raises InputError if there is none."""
     if sides := sides_of(record):
         return [*sides[0], *sides[1]]
     return _several(record) or [_alone(record)]
@@ -148,7 +148,7 @@ def _asked(record: Record) -> str | list[Message]:
 
 
 def sides_of(record: Record) -> tuple[list[Response], list[Response]] | None:
-    """Return the answers of either side of a record with two, or None where it has none."""
+    """Return the answers of either side of a record with two, or None if it has none."""
     sides = sides_in(record)
     if sides is None:
         return None
@@ -166,9 +166,9 @@ def sides_of(record: Record) -> tuple[list[Response], list[Response]] | None:
 
 
 def pairs_of(record: Record, codes: Codes | None = None, *, empty: bool = False) -> list[Pair]:
-    """Return the preference pairs of one record, nothing for a tie; raises InputError where there is none.
+    """Return the preference pairs of one record, nothing for a tie. Raises InputError if there is none.
 
-    `codes` say what a label means; the default is `records.fields.labels.CODES`. Of several answers with scores or
+    `codes` say what a label means. The default is `records.fields.labels.CODES`. Of several answers with scores or
     ranks the best is chosen against the worst. An answer that is empty is an error, unless `empty`: there is nothing in
     it to learn, but to look at.
     """
@@ -190,7 +190,7 @@ def pairs_of(record: Record, codes: Codes | None = None, *, empty: bool = False)
 
 
 def chats_of(record: Record, codes: Codes | None = None) -> list[list[Message]]:
-    """Return the conversations of one record that are to be learnt; raises InputError where there is none."""
+    """Return the conversations of one record that are to be learnt. Raises InputError if there is none."""
     if names_in(record) is not None or several_in(record):
         pairs = pairs_of(record, codes)
         texts = dict.fromkeys(pair.chosen[0]["content"] for pair in pairs)
@@ -254,7 +254,7 @@ def _evidence(record: Record) -> list[dict[str, Any]] | None:
 
 
 def _alone(record: Record) -> Response:
-    """Return the one response of a record; raises InputError where there is none, or where two differ."""
+    """Return the one response of a record. Raises InputError if there is none, or where two differ."""
     given, chat = _given(record), conversation_in(record)
     if len({text.strip() for text in given.values()}) > 1:
         raise InputError(f"several answers that differ: {', '.join(given)}: keep one")
@@ -284,7 +284,7 @@ def _given(record: Record) -> dict[str, str]:
 
 
 def several_in(record: Record) -> list[Answer]:
-    """Return the answers of a list of several to one prompt; raises InputError where another stands beside them."""
+    """Return the answers of a list of several to one prompt. Raises InputError if another stands beside them."""
     answers = answers_in(record)
     texts = [answer.text.strip() for answer in answers]
     for name, text in (_given(record) if answers else {}).items():
@@ -294,7 +294,7 @@ def several_in(record: Record) -> list[Answer]:
 
 
 def _several(record: Record) -> list[Response]:
-    """Return the answers of a list of several to one prompt, or nothing where there is no such list."""
+    """Return the answers of a list of several to one prompt, or nothing if there is no such list."""
     answers = several_in(record)
     prompt = prompt_in(record) if answers else ""
     return [_response(answer.record, prompt, answer.text) for answer in answers]

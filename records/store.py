@@ -21,7 +21,7 @@ from console.again import StartAgain
 from console.errors import EngineError, InputError, JudgeError, RowError, StoreError
 from console.reading import being_read, lines_up_to
 from console.writing import DiskErrors, check_writable, make_folder
-from records.disk import DiskDict
+from records.disk import RowIndex
 from records.files import checked_file
 from records.leftovers import remove_leftovers, temporary_path
 from records.rows import Row
@@ -36,23 +36,23 @@ ENDINGS = (KeyboardInterrupt, JudgeError, EngineError)
 class Done(Set[str]):
     """The ids of a store's rows that are not to be done again."""
 
-    def __init__(self, rows: DiskDict[int]) -> None:
+    def __init__(self, rows: RowIndex) -> None:
         self._rows = rows
 
     def __contains__(self, row_id: object) -> bool:
-        return bool(self._rows.get(row_id, 0) & 1)  # type: ignore[call-overload]
+        return self._rows.is_done(row_id)
 
     def __iter__(self) -> Iterator[str]:
-        return (row_id for row_id, value in self._rows.items() if value & 1)
+        return self._rows.done()
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return self._rows.n_done()
 
 
 class Store(Generic[RowT]):
     """An append-only JSONL file of rows of one type that have an `id`.
 
-    Use it as a context manager. Raises StoreError where the file cannot be written, for example on a full disk.
+    Use it as a context manager. Raises StoreError if the file cannot be written, for example on a full disk.
     """
 
     def __init__(
@@ -86,11 +86,11 @@ class Store(Generic[RowT]):
             raise
 
     def _index(self) -> None:
-        self._rows: DiskDict[int] = DiskDict()  # id -> where its last row begins, times 2, plus 1 where it is done
+        self._rows = RowIndex()
         self._has_replaced = False
         for offset, row in _located_rows(self.path, self._row_type):
             self._has_replaced |= row.id in self._rows  # type: ignore[attr-defined]
-            self._rows[row.id] = 2 * offset + self._keep(row)  # type: ignore[attr-defined]
+            self._rows.put(row.id, offset, is_done=self._keep(row))  # type: ignore[attr-defined]
         self.ids = Done(self._rows)
         """The ids of the rows that are done."""
         self._end = self.path.stat().st_size
@@ -103,7 +103,7 @@ class Store(Generic[RowT]):
             if kind is StartAgain and self.is_empty:
                 self.path.unlink(missing_ok=True)  # the rows will have another name
             elif self._has_replaced and (kind is None or (isinstance(kind, type) and issubclass(kind, ENDINGS))):
-                self._rewrite(lambda offset, row: self._rows[row.id] // 2 == offset)  # type: ignore[attr-defined]
+                self._rewrite(lambda offset, row: self._rows.offset(row.id) == offset)  # type: ignore[attr-defined]
                 self._index()
         finally:
             self._file.close()
@@ -127,7 +127,7 @@ class Store(Generic[RowT]):
             while rest:  # a nearly full disk takes a part first
                 rest = rest[self._file.write(rest) :]
         self._has_replaced |= row.id in self._rows  # type: ignore[attr-defined]
-        self._rows[row.id] = 2 * self._end + 1  # type: ignore[attr-defined]
+        self._rows.put(row.id, self._end, is_done=True)  # type: ignore[attr-defined]
         self._end += len(line)
 
     def unfinished(self, ids: Iterable[str]) -> dict[str, RowT]:
@@ -192,7 +192,7 @@ class Store(Generic[RowT]):
     def latest(self) -> Iterator[RowT]:
         """Yield one row per id, the last one written, in file order and in the same memory for a file of any length."""
         for offset, row in _located_rows(self.path, self._row_type):
-            if self._rows[row.id] // 2 == offset:  # type: ignore[attr-defined]
+            if self._rows.offset(row.id) == offset:  # type: ignore[attr-defined]
                 yield row
 
     def chosen(self, ids: Iterable[str]) -> Iterator[RowT]:
@@ -200,21 +200,21 @@ class Store(Generic[RowT]):
         decoder = msgspec.json.Decoder(self._row_type)
         with self.path.open("rb") as file:
             for row_id in ids:
-                if (found := self._rows.get(row_id)) is not None:
-                    file.seek(found // 2)
+                if (offset := self._rows.offset(row_id)) is not None:
+                    file.seek(offset)
                     yield decoder.decode(file.readline())
 
 
 def read_rows(path: Path, row_type: type[RowT]) -> Iterator[RowT]:
     """Yield the rows of a JSONL file that this project wrote.
 
-    Raises RowError, naming the line, where one is not such a row.
+    Raises RowError, naming the line, if one is not such a row.
     """
     return (row for _, row in _located_rows(path, row_type))
 
 
 def opened(path: Path) -> IO[bytes]:
-    """Return a file that this project wrote, open for reading; raises InputError where it cannot be."""
+    """Return a file that this project wrote, open for reading. Raises InputError if it cannot be."""
     try:
         return checked_file(path).open("rb")
     except OSError as error:
@@ -261,7 +261,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 def set_aside(path: Path) -> None:
     """Rename `path`, a file or a folder, to the first free `path.N`; nothing is ever deleted.
 
-    Raises StoreError where it cannot be, or is neither.
+    Raises StoreError if it cannot be, or is neither.
     """
     if not path.exists():
         return

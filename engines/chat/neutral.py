@@ -26,14 +26,14 @@ def neutralise(text: str, special_tokens: Iterable[str]) -> str:
 
 
 def neutralised(messages: Sequence[Message], special_tokens: Iterable[str]) -> list[Message]:
-    """Return `messages` with the special tokens in their texts taken apart; raises InputError for an unknown role."""
+    """Return `messages` with the special tokens in their texts taken apart. Raises InputError for an unknown role."""
     known = tuple(special_tokens)
     check_roles(messages)
     return [{**message, "content": neutralise(message["content"], known)} for message in messages]
 
 
 def check_roles(messages: Iterable[Message]) -> None:
-    """Raise InputError where a turn has a role that no template knows: what it is called is written as it is."""
+    """Raise InputError if a turn has a role that no template knows: what it is called is written as it is."""
     for message in messages:
         if message["role"] not in ROLES:
             raise InputError(f"a turn has the role {message['role'][:40]!r}; known roles: {', '.join(ROLES)}")

@@ -97,7 +97,7 @@ def safe_messages(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message
 def rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, opening: bool) -> str:
     """Return the conversation in its template; with `opening` the assistant's next turn is begun.
 
-    Raises InputError, which names the model, where the template refuses it.
+    Raises InputError, which names the model, if the template refuses it.
     """
     safe = safe_messages(tokenizer, messages)
     return _asked(tokenizer, safe, lambda: str(_apply(tokenizer, safe, opening)))
@@ -109,7 +109,7 @@ def encoded(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[li
 
 
 def check_example(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message], answer: Sequence[Message]) -> None:
-    """Raise InputError where the template refuses a prompt with its answer, both as `safe_messages` returns them.
+    """Raise InputError if the template refuses a prompt with its answer, both as `safe_messages` returns them.
 
     Where it opens the answer otherwise than it asks for one, that is said once: the model would learn another task.
     """
@@ -140,7 +140,7 @@ def load_tokenizer(folder: Path | str, kwargs: Mapping[str, Any] | None = None) 
 
 
 def set_defaults(tokenizer: PreTrainedTokenizerBase, kwargs: Mapping[str, Any]) -> None:
-    """Write `kwargs` into the template as the defaults of its variables; raises InputError for a bad name."""
+    """Write `kwargs` into the template as the defaults of its variables. Raises InputError for a bad name."""
     sets = [
         f"{{% if {name} is not defined %}}{{% set {name} = {_literal(value)} %}}{{% endif %}}"
         for name, value in sorted(checked_kwargs(kwargs).items())
@@ -159,7 +159,7 @@ def with_kwargs(digest: str, kwargs: Mapping[str, Any] | None) -> str:
 
 
 def checked_kwargs(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return `kwargs`; raises InputError where a name cannot be that of a template's variable."""
+    """Return `kwargs`. Raises InputError if a name cannot be that of a template's variable."""
     for name in kwargs:
         if not name.isidentifier() or name in ("messages", "add_generation_prompt", "tools", "documents"):
             raise InputError(f"--chat-template-kwargs: {name!r} is not a variable that can be set")
@@ -280,7 +280,7 @@ def _apply(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], open
 
 
 def _asked(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], apply: Callable[[], ResultT]) -> ResultT:
-    """Return what `apply` returns; raises InputError where the template fails."""
+    """Return what `apply` returns. Raises InputError if the template fails."""
     try:
         return apply()
     except _template_errors() as error:

@@ -20,7 +20,7 @@ ANSWER = "here-stands-the-answer"
 def turn_end(tokenizer: "PreTrainedTokenizerBase") -> int | None:
     """Return the token with which the chat template ends an assistant's turn, or else the tokenizer's end of text.
 
-    None where there is neither.
+    None if there is neither.
     """
     chat = [{"role": "user", "content": "question"}, {"role": "assistant", "content": ANSWER}]
     if tokenizer.chat_template is not None:

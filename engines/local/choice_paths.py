@@ -19,7 +19,7 @@ def encode_choices(
     """Return the tokens of each choice, and for each request the tokens before them.
 
     A choice begins where the tokens of the prompts with and without it first differ: a token that the prompt's end and
-    a choice merge into (` 4` after `Score: `) is the choice's. Raises EngineError where two choices have the same
+    a choice merge into (` 4` after `Score: `) is the choice's. Raises EngineError if two choices have the same
     tokens, one has none, or they are not the same after every request.
     """
     prompt, *with_choice = (encode([requests[0]], ending)[0] for ending in ("", *choices))

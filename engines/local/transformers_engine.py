@@ -48,14 +48,14 @@ class Sampled:
     tokens: list[int]
     """As they were drawn, with the token that ended them where there is one."""
     finish_reason: str | None
-    """`stop`, `length`, or None where there is an error."""
+    """`stop`, `length`, or None if there is an error."""
     error: str | None = None
     seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass
 class TransformersEngine:
-    """A causal language model and its tokenizer; make it with `load`, or around a model in training with `of_live`."""
+    """A causal language model and its tokenizer. Make it with `load`, or around a model in training with `of_live`."""
 
     name: str
     digest: str
@@ -74,8 +74,8 @@ class TransformersEngine:
     ) -> TransformersEngine:
         """Load the model in `folder` in its `engines.models.inference_dtype`.
 
-        `chat_template_kwargs` are variables of its chat template; they are part of the digest. Raises EngineError where
-        transformers cannot load it, InputError where it has no chat template.
+        `chat_template_kwargs` are variables of its chat template; they are part of the digest. Raises EngineError if
+        transformers cannot load it, InputError if it has no chat template.
         """
         from transformers import AutoModelForCausalLM
 
@@ -97,7 +97,7 @@ class TransformersEngine:
         """Return an engine that shares the parameters of `model`, on the device where they are.
 
         What an optimiser does to them, the engine's next call sees; `model` itself is not touched and keeps the
-        attention that gradients need. The engine has no digest, because its weights change. Raises InputError where the
+        attention that gradients need. The engine has no digest, because its weights change. Raises InputError if the
         tokenizer has no chat template.
         """
         memo = {id(parameter): parameter for parameter in model.parameters()}
@@ -120,7 +120,7 @@ class TransformersEngine:
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, done: Collection[int] = ()
     ) -> Iterator[Completion]:
-        """Yield completions as rows finish; see `engines.protocol.Engine`."""
+        """Yield completions as rows finish. See `engines.protocol.Engine`."""
         self._check_no_schema(requests)
         taken = Taken.of(self.tokenizer, requests)
         for index, error in taken.refused.items():
@@ -171,7 +171,7 @@ class TransformersEngine:
     def choose(
         self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()
     ) -> Iterator[Choice]:
-        """Yield log-probabilities of `choices`; see `engines.protocol.Engine`.
+        """Yield log-probabilities of `choices`. See `engines.protocol.Engine`.
 
         Choices of one token cost one prefill a row; each further beginning of a choice (`1` of `10`) costs one token
         more, or another prefill where the model keeps its own cache.

@@ -25,7 +25,7 @@ SETTINGS = "tokenizer_config.json"
 
 @dataclass
 class LocalEngine:
-    """The model in `folder`; make it with `local_engine`."""
+    """The model in `folder`. Make it with `local_engine`."""
 
     name: str
     folder: Path
@@ -39,7 +39,7 @@ class LocalEngine:
 
     @cached_property
     def loaded(self) -> TransformersEngine:
-        """The engine with its model; raises EngineError where it cannot be loaded."""
+        """The engine with its model. Raises EngineError if it cannot be loaded."""
         from engines.local.transformers_engine import TransformersEngine
 
         return TransformersEngine.load(self.folder, self.name, self.batch_size, self.chat_template_kwargs)
@@ -67,7 +67,7 @@ class LocalEngine:
 def local_engine(
     folder: Path, name: str, batch_size: int, chat_template_kwargs: Mapping[str, Any] | None = None
 ) -> LocalEngine:
-    """Return the engine of the model in `folder`, not loaded; raises InputError where it has no chat template."""
+    """Return the engine of the model in `folder`, not loaded. Raises InputError if it has no chat template."""
     if not _has_template(folder):
         raise InputError(f"{name}: its tokenizer has no chat template; use an instruction-tuned model")
     return LocalEngine(name, folder, batch_size, chat_template_kwargs or {})

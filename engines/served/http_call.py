@@ -32,7 +32,7 @@ LASTING = (aiohttp.ClientConnectorCertificateError, *NO_ADDRESS)
 
 ReplyT = TypeVar("ReplyT")
 Sent = tuple[aiohttp.ClientResponse, bytes | None]
-"""A reply with its body, None where it is too long."""
+"""A reply with its body, None if it is too long."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Answer(Generic[ReplyT]):
 
 
 class CallFailed(Exception):  # noqa: N818 (nothing is wrong with the program)
-    """No attempt succeeded; `status` is None where there was no whole reply."""
+    """No attempt succeeded; `status` is None if there was no whole reply."""
 
     def __init__(self, last: "_Failure", n_calls: int, n_prompt_tokens: int, n_tokens: int) -> None:
         super().__init__(last.reason)
@@ -103,7 +103,7 @@ async def post(
     limits: Limits,
     gave_up: Callable[[], bool] = lambda: False,
 ) -> Answer[ReplyT]:
-    """Return what `read` makes of the reply to `body`; raises CallFailed after the last attempt.
+    """Return what `read` makes of the reply to `body`. Raises CallFailed after the last attempt.
 
     Which failures are tried again, and after how long, follows the openai SDK: `x-should-retry` decides where a server
     sends it, and `retry-after-ms` or `retry-after` (seconds or a date) replaces the wait, which doubles each time. A
@@ -168,10 +168,10 @@ async def _attempt(
 
 
 async def _sent(session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
-    """Return the reply to `body` and its data, None where it is too long; a call goes where 307 and 308 send it.
+    """Return the reply to `body` and its data, None if it is too long; a call goes where 307 and 308 send it.
 
     The key does not go along to another server. Other redirects would make a GET of the call, and are not followed.
-    Raises _LedNowhere where there is no reply after a redirect.
+    Raises _LedNowhere if there is no reply after a redirect.
     """
     here, shared, status = url, dict(headers), 0
     for hop in range(MOST_HOPS + 1):

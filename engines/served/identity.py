@@ -39,7 +39,7 @@ class ServedModel:
     served_as: str | None
     """The name that a person gives the model, in place of all that the server says."""
     ask: Callable[[], object] = field(repr=False)
-    """Returns the server's list of models as plain data, None where it is not asked or cannot be, or why it gives none;
+    """Returns the server's list of models as plain data, None if it is not asked or cannot be, or why it gives none;
     called once, if at all."""
 
     @cached_property
@@ -60,7 +60,7 @@ class ServedModel:
 
     @cached_property
     def silence(self) -> Nothing | None:
-        """Why the server says nothing of the model, though it answers; None where it says something or is not asked."""
+        """Why the server says nothing of the model, though it answers, or None if it says something or is not asked."""
         if self.served_as is not None or self._listing is None:
             return None
         if isinstance(self._listing, Nothing):
@@ -73,13 +73,13 @@ class ServedModel:
 
 
 def silence_of(engine: object) -> Nothing | None:
-    """Return why the server of an engine says nothing of its model; None where it does, or where there is none."""
+    """Return why the server of an engine says nothing of its model, or None if it does, or where there is none."""
     model = getattr(engine, "model", None)
     return model.silence if isinstance(model, ServedModel) else None
 
 
 def refuse_or_say(what: str, silence: Nothing) -> None:
-    """Raise InputError where a server may say later what it serves, so that nothing is paid for twice; else say it."""
+    """Raise InputError if a server may say later what it serves, so that nothing is paid for twice; else say it."""
     if silence.may_pass:
         raise InputError(spelled(f"{what}; now it does not ({silence.why}): {WHEN_SILENT}"))
     say(spelled(f"{what}; now it does not ({silence.why}), and all is asked anew"))

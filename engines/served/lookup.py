@@ -20,7 +20,7 @@ PASSING = {408, 425, 429, 500, 502, 503, 504}
 async def found_at(session: aiohttp.ClientSession, urls: Sequence[str], headers: Mapping[str, str]) -> object:
     """Return the JSON that the first of `urls` gives, Nothing where none gives any.
 
-    None where the server cannot be reached: what is wrong with it, its calls will say.
+    None if the server cannot be reached: what is wrong with it, its calls will say.
     """
     why, passing = "", False
     for url in urls:

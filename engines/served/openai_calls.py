@@ -44,7 +44,7 @@ class Calls(Protocol):
     ) -> Iterator[tuple[int, Call]]:
         """Yield each index of `todo` with its call, as calls return; `body` makes what is sent once its turn comes.
 
-        `resumed` says that others of the same calls were answered at an earlier start. Raises EngineError where no
+        `resumed` says that others of the same calls were answered at an earlier start. Raises EngineError if no
         call can succeed.
         """
         ...
@@ -79,7 +79,7 @@ class ServedCalls:
     def __call__(
         self, todo: Iterator[int], body: Callable[[int], dict[str, Any]], *, resumed: bool = False
     ) -> Iterator[tuple[int, Call]]:
-        """Yield what came of each call; see `Calls`."""
+        """Yield what came of each call. See `Calls`."""
         if self.lacking is not None:
             raise InputError(self.lacking)
 
@@ -129,7 +129,7 @@ class ServedCalls:
         return Address.of(self.server).url("/chat/completions")
 
     def look_up(self, urls: Sequence[str]) -> object:
-        """Return the JSON that the first of `urls` gives; see `found_at`."""
+        """Return the JSON that the first of `urls` gives. See `found_at`."""
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[in_flight.Ask[object]]:

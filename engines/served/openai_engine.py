@@ -89,7 +89,7 @@ class OpenAIEngine:
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, done: Collection[int] = ()
     ) -> Iterator[Completion]:
-        """Yield completions as calls return; see `engines.protocol.Engine`."""
+        """Yield completions as calls return. See `engines.protocol.Engine`."""
         settings: dict[str, Any] = {
             "max_tokens": sampling.max_new_tokens + self.thinking_tokens,
             "temperature": sampling.temperature,
@@ -112,7 +112,7 @@ class OpenAIEngine:
     def choose(
         self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()
     ) -> Iterator[Choice]:
-        """Yield log-probabilities of `choices` where the reply first names one; see `engines.protocol.Engine`.
+        """Yield log-probabilities of `choices` where the reply first names one. See `engines.protocol.Engine`.
 
         A server has no common way to force the first words of a reply, so a request's `prefill` is not sent: the
         prompt has to ask for a reply that comes to its choice within a few tokens, after one of the request's `labels`.
@@ -200,7 +200,7 @@ class OpenAIEngine:
     def refused(self, failed: CallFailed, sent: Mapping[str, Any]) -> bool:
         """Leave out what a failed call says the server refuses; return whether to make the call anew.
 
-        Raises StartAgain where names and rows depend already on what was sent, EngineError where a reading cannot do
+        Raises StartAgain if names and rows depend already on what was sent, EngineError if a reading cannot do
         without what is refused: the measuring stick is never changed in silence.
         """
         most = most_listed(failed.status, failed.body, sent.get("top_logprobs"))
@@ -285,7 +285,7 @@ def open_openai(
 ) -> OpenAIEngine:
     """Return the engine for a model at `base_url`, else at OPENAI_BASE_URL, else at OpenAI's own server.
 
-    Nothing is asked yet. Raises InputError where the official server is meant and there is no key; where nothing will
+    Nothing is asked yet. Raises InputError if the official server is meant and there is no key; where nothing will
     be asked, in a dry run or for a batch, only the first call after all raises it.
     """
     if base_url is not None and not base_url.strip():

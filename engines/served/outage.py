@@ -79,7 +79,7 @@ class Outage:
         resumed: bool = False,
         answered: bool = False,
     ) -> Iterator[T]:
-        """Yield the `results` of `todo`; raises EngineError once it is over, after all calls that were under way.
+        """Yield the `results` of `todo`. Raises EngineError once it is over, after all calls that were under way.
 
         Until it is known whether the first failures are everyone's, they are held back; `resumed` says that others of
         these calls are left out, and `answered` that there were answers to these at an earlier start.

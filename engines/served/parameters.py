@@ -259,7 +259,7 @@ class Parameters:
     def learn(self, names: Collection[str], sent: Collection[str]) -> set[str]:
         """Change what is sent after a refusal of `names`; return what is new, nothing where others learned it before.
 
-        Raises RefusedError where one cannot be done without.
+        Raises RefusedError if one cannot be done without.
         """
         for name in names:
             if name in NEEDED or (name in LIMITS and self.limit in sent and self.swapped):

@@ -1,4 +1,4 @@
-"""alpaca_eval's files: model_outputs.json and annotations.json, to and from this project's rows."""
+"""Converts between this project's rows and alpaca_eval's files, model_outputs.json and annotations.json."""
 
 import math
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ UNRECORDED = "the annotations do not say"
 
 def output_row(prompt: Prompt, response: Response) -> Record:
     """Return one row of model_outputs.json."""
-    row = {"instruction": text_of(prompt.prompt), "output": response.response, "generator": response.model}
-    return row if prompt.source is None else {"dataset": prompt.source, **row}
+    output = {"instruction": text_of(prompt.prompt), "output": response.response, "generator": response.model}
+    return output if prompt.source is None else {"dataset": prompt.source, **output}
 
 
 def annotation_row(
     prompt: Prompt, baseline: Response, model: str, comparison: Comparison | None, annotator: str
 ) -> Annotation:
-    """Return one row of annotations.json; no `comparison` means that the model did not answer the prompt."""
+    """Return one row of annotations.json. `comparison` is None if the model did not answer the prompt."""
     instruction = text_of(prompt.prompt)
     preference = comparison.preference_b if comparison else None
     return Annotation(
@@ -51,11 +51,11 @@ def annotation_row(
 
 
 def read_annotations(path: Path, bad: BadRows, annotator: str | None = None) -> list[Annotation]:
-    """Return the annotations in a file of alpaca_eval's, version 1 or 2, JSON or any other kind that is read here.
+    """Return the annotations in a file of alpaca_eval's, version 1 or 2, JSON or any other kind that `records` reads.
 
-    Of several annotators only the one that is named. A preference that is none is named as a bad row and kept as null.
-    Raises InputError where no row has the field, where the preferences are of another scale, and where the rows are of
-    several annotators or models.
+    If `annotator` is given, only its rows. A row with an invalid preference is reported as bad and gets null. Raises
+    InputError if no row has a preference, if the preferences are on another scale, or if the rows have several
+    annotators or models.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file")
@@ -68,10 +68,7 @@ def read_annotations(path: Path, bad: BadRows, annotator: str | None = None) -> 
 
 
 def keep_apart(path: Path, **names: str) -> bool:
-    """Set aside a file of an earlier run whose rows have other `names`: another model, baseline or judge.
-
-    Return whether there was one.
-    """
+    """Set aside the file if its rows have other `names` (another model, baseline or judge). Return whether it was."""
     try:
         first = msgspec.json.decode(path.read_bytes(), type=list[Record])[0]
     except FileNotFoundError:
@@ -81,17 +78,17 @@ def keep_apart(path: Path, **names: str) -> bool:
     other = {name: first.get(name) for name in names if first.get(name) != names[name]}
     if other:
         set_aside(path)
-        say(f"{path}: was of {', '.join(map(str, other.values()))}, and is set aside")
+        say(f"{path}: set aside, because it is of {', '.join(map(str, other.values()))}")
     return bool(other)
 
 
 def write_json(path: Path, rows: Sequence[Annotation] | Sequence[Record]) -> None:
-    """Write rows as alpaca_eval does: one JSON list, indented, complete or not at all."""
+    """Write rows as alpaca_eval does: one indented JSON list, complete or not at all."""
     write_atomic(path, msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n")
 
 
 def _check_scale(preferences: Sequence[object], path: Path) -> None:
-    """Raise InputError where nothing is over 1 and something under it: 0 and 1 may be codes or P(the model's)."""
+    """Raise InputError if no number is above 1 and one is below it, because 0 and 1 may be codes or probabilities."""
     numbers = [number for value in preferences if (number := number_in(value)) is not None]
     if numbers and max(numbers) <= 1 and min(numbers) < 1:
         raise InputError(
@@ -147,7 +144,7 @@ def _preference(record: Record) -> float | None:
 
 
 def _annotator(record: Record) -> str:
-    """Return who annotated a row; people are numbered, in AlpacaFarm's files as `annotator_index`."""
+    """Return the annotator of a row. People have a number, which is `annotator_index` in AlpacaFarm's files."""
     for name in ("annotator", "annotator_index"):
         value = record.get(name)
         if isinstance(value, str | int) and not isinstance(value, bool) and value != "":

@@ -1,10 +1,10 @@
-"""What every evaluation by comparison needs: a pairwise judge and a coverage gate."""
+"""The pairwise judge of an evaluation and its coverage gate."""
 
 from collections.abc import Sequence
 
 from console.errors import InputError, JudgeError
 from console.flags import about_judge, spelled
-from engines.options import EngineOptions
+from engines.options import EngineOptions, open_engine
 from engines.protocol import Engine
 from evals.alpaca.options import JudgeFlags
 from judges.judging.judge import Judge, open_judge
@@ -12,15 +12,13 @@ from judges.rubrics.rubric import load_rubric
 
 
 def check_judge_flags(flags: JudgeFlags) -> None:
-    """Raise InputError where the judge's settings cannot work, before anything is loaded or answered."""
+    """Raise InputError if the judge's rubric does not compare two answers, before anything is loaded or answered."""
     if load_rubric(flags.judge_rubric).kind != "pair":
         raise InputError(f"--judge-rubric {flags.judge_rubric} scores one answer; give one that compares two: pairwise")
 
 
 def open_pairwise_judge(flags: JudgeFlags, evaluated: EngineOptions, engine: Engine | None, seed: int) -> Judge:
-    """Return the judge that `flags` describe; `engine` is asked again where it is the judge's too."""
-    from engines.options import open_engine
-
+    """Return the judge that `flags` describe. It reuses the evaluated model's `engine` if the settings are equal."""
     options = flags.engine_options(evaluated)
     if engine is None or options != evaluated:
         with about_judge():
@@ -29,7 +27,7 @@ def open_pairwise_judge(flags: JudgeFlags, evaluated: EngineOptions, engine: Eng
 
 
 def check_coverage(n_scored: int, reasons: Sequence[str], min_coverage: float) -> None:
-    """Raise JudgeError where too few prompts have a verdict; `reasons` has one entry for each that has none."""
+    """Raise JudgeError if too few prompts have a verdict. `reasons` has one entry per prompt without a verdict."""
     n = n_scored + len(reasons)
     if n_scored > 0 and n_scored >= min_coverage * n:
         return

@@ -1,4 +1,4 @@
-"""AlpacaEval's own metrics, through the alpaca-eval package: the only place that imports it.
+"""AlpacaEval's own metrics, computed by the alpaca-eval package. No other module imports it.
 
 Win rate, standard error and counts are those of its `get_winrate`. The length-controlled win rate is that of its
 `get_length_controlled_winrate` (Dubois et al., arXiv 2404.04475), a regression that also needs the hub's df_gamed.csv.
@@ -12,8 +12,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
+from types import ModuleType
+from typing import Any
+
+import pandas
+import sklearn
 
 from console.errors import InputError
 from console.progress import say
@@ -22,9 +25,6 @@ from evals.alpaca.sources import DF_GAMED, HubError, LengthFiles, hub_file
 from judges.intervals.proportion import Z, knows_nothing, wilson
 from records.store import write_atomic
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
 GAMED_COLUMNS = {"preference", "index", "std_delta_len", "instruction_difficulty", "not_gamed_baseline", "model"}
 SAME_DIFFICULTY = 1e-4
 MODE = "community"
@@ -32,7 +32,7 @@ MODE = "community"
 
 @dataclass(frozen=True)
 class Metrics:
-    """One row of a leaderboard. Rates and errors are in percent, lengths in characters; None is not known."""
+    """One row of a leaderboard. Rates and errors are in percent, lengths in characters. None is unknown."""
 
     win_rate: float | None
     standard_error: float | None
@@ -40,7 +40,7 @@ class Metrics:
     n_wins_base: int
     n_draws: int
     n_total: int
-    """The rows that have a preference; the others are left out of every figure but the average length."""
+    """The rows with a preference. The others count only for the average length."""
     discrete_win_rate: float | None
     mode: str
     avg_length: int | None
@@ -49,9 +49,9 @@ class Metrics:
 
 
 def win_rate_interval(metrics: Metrics) -> tuple[float, float] | None:
-    """Return the 95% interval of the win rate in percent: by its standard error, or Wilson's where that says nothing.
+    """Return the 95% interval of the win rate in percent, or None if there is no win rate.
 
-    None where there is no win rate. The leaderboard's own figures stay the package's.
+    It comes from the standard error, or is Wilson's interval if that error is 0 or undefined.
     """
     if metrics.win_rate is None:
         return None
@@ -63,35 +63,33 @@ def win_rate_interval(metrics: Metrics) -> tuple[float, float] | None:
 
 
 def score(annotations: Sequence[Annotation], files: LengthFiles, near: Sequence[Path]) -> Metrics:
-    """Return the leaderboard row of `annotations`; why there is no length-controlled win rate is said on stderr."""
+    """Return the leaderboard row of `annotations`. A reason for no length-controlled win rate is printed on stderr."""
     metrics = win_rates(annotations)
     try:
         return length_controlled(annotations, metrics, files, near)
     except HubError as error:
-        _no_length_control(f"{DF_GAMED} is not to be had: {error}; give it with --df-gamed FILE")
+        _no_length_control(f"{DF_GAMED} is not available: {error}; give it with --df-gamed FILE")
     except NotMeasurableError as reason:
         _no_length_control(str(reason))
     return metrics
 
 
 def win_rates(annotations: Sequence[Annotation]) -> Metrics:
-    """Return everything but the length-controlled win rate."""
-    lengths = [len(row.output_2) for row in annotations if row.output_2 is not None]
+    """Return all metrics except the length-controlled win rate."""
+    lengths = [len(annotation.output_2) for annotation in annotations if annotation.output_2 is not None]
     avg_length = int(sum(lengths) / len(lengths)) if lengths else None
-    if all(row.preference is None for row in annotations):
+    if all(annotation.preference is None for annotation in annotations):
         return Metrics(None, None, 0, 0, 0, 0, None, MODE, avg_length)
-    with _package():
-        from alpaca_eval import metrics
-
-        found = metrics.get_winrate(_frame(annotations))
+    with _package() as package:
+        computed = package.get_winrate(_frame(annotations))
     return Metrics(
-        win_rate=_number(found["win_rate"]),
-        standard_error=_number(found["standard_error"]),
-        n_wins=int(found["n_wins"]),
-        n_wins_base=int(found["n_wins_base"]),
-        n_draws=int(found["n_draws"]),
-        n_total=int(found["n_total"]),
-        discrete_win_rate=_number(found["discrete_win_rate"]),
+        win_rate=_number(computed["win_rate"]),
+        standard_error=_number(computed["standard_error"]),
+        n_wins=int(computed["n_wins"]),
+        n_wins_base=int(computed["n_wins_base"]),
+        n_draws=int(computed["n_draws"]),
+        n_total=int(computed["n_total"]),
+        discrete_win_rate=_number(computed["discrete_win_rate"]),
         mode=MODE,
         avg_length=avg_length,
     )
@@ -102,41 +100,43 @@ def length_controlled(
 ) -> Metrics:
     """Return `metrics` with the length-controlled win rate.
 
-    Instruction difficulties go by row, so rows out of their place get those of other instructions; annotations that
-    have an `index`, as this project writes them, are looked up by it. Raises HubError or NotMeasurableError with the
-    reason why there is none.
+    The package looks instruction difficulties up by row, so a row out of place gets another instruction's. Annotations
+    with an `index`, as this project writes them, are looked up by it instead. Raises HubError or NotMeasurableError
+    with the reason if there is no such win rate.
     """
-    placed = [(place, row) for place, row in enumerate(annotations) if None not in (row.output_1, row.output_2)]
-    if all(row.index is not None for _, row in placed):
-        # Sorted, because the folds of the package's cross-validation go by order.
-        placed = sorted(((row.index or 0, row) for _, row in placed), key=lambda pair: pair[0])
-    places, rows = [place for place, _ in placed], [row for _, row in placed]
-    true = [alpaca_index(row.instruction) for row in rows]
-    _check_measurable(rows, true)
-    files = files.found(near)
+    placed = [
+        (place, annotation)
+        for place, annotation in enumerate(annotations)
+        if None not in (annotation.output_1, annotation.output_2)
+    ]
+    if all(annotation.index is not None for _, annotation in placed):
+        # Sorted, because the folds of the package's cross-validation depend on the order.
+        placed = sorted(((annotation.index or 0, annotation) for _, annotation in placed), key=lambda pair: pair[0])
+    places, rows = [place for place, _ in placed], [annotation for _, annotation in placed]
+    true_places = [alpaca_index(annotation.instruction) for annotation in rows]
+    _check_measurable(rows, true_places)
+    files = files.located(near)
     _check_gamed(files)
     rate, error = _fit(rows, places, files)
     say(f"length-controlled with {files.df_gamed}")
-    if n_displaced := sum(place != own for place, own in zip(places, true, strict=True)):
-        by_instruction, _ = _fit(rows, true, files)
+    if n_displaced := sum(place != true for place, true in zip(places, true_places, strict=True)):
+        by_instruction, _ = _fit(rows, true_places, files)
         say(
             f"{n_displaced} of {len(rows)} rows are not where AlpacaEval has their instruction; the package looks "
             f"difficulties up by row, as published; by instruction it would be {by_instruction or math.nan:.2f}"
         )
-    _warn_where_far(metrics.win_rate, rate)
+    _warn_if_far(metrics.win_rate, rate)
     return replace(metrics, length_controlled_winrate=rate, lc_standard_error=error)
 
 
 def write_leaderboard(path: Path, model: str, metrics: Metrics) -> None:
     """Write leaderboard.csv with one row, in the package's own columns."""
-    import pandas
-
     frame = pandas.DataFrame.from_dict({model: vars(metrics)}, orient="index")
     write_atomic(path, str(frame.to_csv()))
 
 
 class NotMeasurableError(Exception):
-    """Why these annotations can have no length-controlled win rate."""
+    """The annotations can have no length-controlled win rate. The message is the reason."""
 
 
 def _check_measurable(rows: Sequence[Annotation], indices: Sequence[int | None]) -> None:
@@ -144,14 +144,20 @@ def _check_measurable(rows: Sequence[Annotation], indices: Sequence[int | None])
         raise NotMeasurableError(
             f"{n_other} of {len(rows)} instructions are not AlpacaEval's, so of unknown difficulty"
         )
-    if sum(row.preference is not None for row in rows) < 2:
+    if sum(annotation.preference is not None for annotation in rows) < 2:
         raise NotMeasurableError("fewer than two rows have a preference and both outputs")
-    if len({len(row.output_1 or "") - len(row.output_2 or "") for row in rows}) < 2 and _generators_differ(rows):
+    if len(
+        {len(annotation.output_1 or "") - len(annotation.output_2 or "") for annotation in rows}
+    ) < 2 and _generators_differ(rows):
         raise NotMeasurableError("all pairs of outputs differ by the same length")
 
 
+def _has_both_outputs(annotation: Annotation) -> bool:
+    return annotation.output_1 is not None and annotation.output_2 is not None
+
+
 def _generators_differ(rows: Sequence[Annotation]) -> bool:
-    return any(row.generator_1 != row.generator_2 for row in rows)
+    return any(annotation.generator_1 != annotation.generator_2 for annotation in rows)
 
 
 def _fit(
@@ -160,27 +166,25 @@ def _fit(
     """Return the length-controlled win rate and its standard error, in percent."""
     frame = _frame(rows)
     frame.index = list(places)
-    with _package():
-        from alpaca_eval.metrics import glm_winrate
-
-        # The package asks the hub by itself; its one download function is stood in for while it computes.
-        with patch.object(glm_winrate, "hf_hub_download", lambda **asked: str(_local(asked["filename"], files))):
-            try:
-                found = glm_winrate.get_length_controlled_winrate(
-                    frame, save_weights_dir=None, is_add_glm_preference_inplace=False, is_warn_extreme_changes=False
-                )
-            except (KeyError, ValueError) as error:
-                raise NotMeasurableError(f"the package cannot fit these rows: {_one_line(error)}") from None
-    return _number(found["length_controlled_winrate"]), _number(found["lc_standard_error"])
+    with _package() as package, _downloads_from(package.glm_winrate, files):
+        try:
+            fitted = package.glm_winrate.get_length_controlled_winrate(
+                frame, save_weights_dir=None, is_add_glm_preference_inplace=False, is_warn_extreme_changes=False
+            )
+        except (KeyError, ValueError) as error:
+            raise NotMeasurableError(f"the package cannot fit these rows: {_one_line(error)}") from None
+    return _number(fitted["length_controlled_winrate"]), _number(fitted["lc_standard_error"])
 
 
-def _warn_where_far(raw: float | None, controlled: float | None) -> None:
-    from alpaca_eval.metrics.glm_winrate import get_is_extreme_changes
-
-    if raw is not None and controlled is not None and get_is_extreme_changes(raw, controlled):
+def _warn_if_far(raw: float | None, controlled: float | None) -> None:
+    if raw is None or controlled is None:
+        return
+    with _package() as package:
+        is_far = package.glm_winrate.get_is_extreme_changes(raw, controlled)
+    if is_far:
         say(
-            f"the length-controlled win rate {controlled:.1f} is far from the raw {raw:.1f}: by the package's own rule "
-            "a sign that its regression may have failed, as it does on few rows"
+            f"the length-controlled win rate {controlled:.1f} is far from the raw {raw:.1f}, which by the package's "
+            "own rule is a sign that its regression may have failed, as it does on few rows"
         )
 
 
@@ -194,48 +198,54 @@ def _check_gamed(files: LengthFiles) -> None:
         raise InputError(f"{files.df_gamed}: not AlpacaEval's {DF_GAMED}: it has no column '{sorted(missing)[0]}'")
     if files.instruction_difficulty is None:
         return
-    own = gamed.drop_duplicates("index").set_index("index")["instruction_difficulty"]
+    difficulty = gamed.drop_duplicates("index").set_index("index")["instruction_difficulty"]
     other = _csv(files.instruction_difficulty, index_col=0)
     if "instruction_difficulty" not in other.columns:
         raise InputError(f"{files.instruction_difficulty}: it has no column 'instruction_difficulty'")
-    furthest = float((own - other["instruction_difficulty"]).abs().max())
+    furthest = float((difficulty - other["instruction_difficulty"]).abs().max())
     if furthest > SAME_DIFFICULTY:
         say(f"{files.instruction_difficulty} differs by up to {furthest:.2g} from {files.df_gamed}, which is used")
 
 
-def _csv(path: Path | None, **how: Any) -> "DataFrame":
-    import pandas
-
+def _csv(path: Path | None, **settings: Any) -> pandas.DataFrame:
     try:
-        return pandas.read_csv(path, **how)
+        return pandas.read_csv(path, **settings)
     except (ValueError, OSError) as error:
         raise InputError(f"{path}: not a CSV file: {_one_line(error)}") from None
 
 
-def _frame(annotations: Sequence[Annotation]) -> "DataFrame":
-    import pandas
-
+def _frame(annotations: Sequence[Annotation]) -> pandas.DataFrame:
     names = ("instruction", "output_1", "generator_1", "output_2", "generator_2", "annotator", "preference")
-    frame = pandas.DataFrame([{name: getattr(row, name) for name in names} for row in annotations])
+    frame = pandas.DataFrame([{name: getattr(annotation, name) for name in names} for annotation in annotations])
     return frame.astype({"preference": float})
 
 
 @contextmanager
-def _package() -> Iterator[None]:
-    """Keep the package off stdout and put back the settings of logging and scikit-learn that it changes for all."""
-    import sklearn
-
+def _package() -> Iterator[ModuleType]:
+    """Yield the package's metrics, kept off stdout. Restores the global settings of logging and scikit-learn."""
     root = logging.getLogger()
     level = root.level
     with redirect_stdout(sys.stderr), sklearn.config_context(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # about how the package calls scikit-learn: nothing to do here
-        import alpaca_eval  # noqa: F401  # sets the level when it is first loaded
+        warnings.simplefilter("ignore", FutureWarning)  # about how the package calls scikit-learn
+        from alpaca_eval import metrics  # its import prints and sets the level of the root logger
+        from alpaca_eval.metrics import glm_winrate  # noqa: F401
 
         root.setLevel(logging.WARNING)
         try:
-            yield
+            yield metrics
         finally:
             root.setLevel(level)
+
+
+@contextmanager
+def _downloads_from(glm_winrate: ModuleType, files: LengthFiles) -> Iterator[None]:
+    """Replace the package's one function that downloads from the hub, because it has no parameter for local files."""
+    download = glm_winrate.hf_hub_download
+    glm_winrate.hf_hub_download = lambda **call: str(_local(call["filename"], files))  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        glm_winrate.hf_hub_download = download  # type: ignore[attr-defined]
 
 
 def _one_line(error: Exception) -> str:

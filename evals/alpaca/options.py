@@ -1,56 +1,60 @@
-"""The flags that evaluations share; the judge's say --judge-, so that none is taken for the evaluated model's."""
+"""The flags of evals.alpaca. The judge's begin with --judge-, to tell them from the evaluated model's."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
+from console.command import Flags
 from console.ranges import Count, CountOr0, NotNegative, Share, ShareAbove0
-from engines.options import EngineKind, EngineOptions, Parameter
+from console.writing import OutFolder
+from engines.options import EngineKind, EngineOptions, Parameter, SharedEngineOptions
 from judges.options import JudgeOptions, Reading
 
 AlpacaVersion = Literal[2, 1]
+BENCHMARK = "alpaca_eval"
 
 
 @dataclass(frozen=True)
 class JudgeFlags:
-    """Which judge compares the answers, and how it is asked."""
+    """The judge that compares the answers, and its settings."""
 
     judge_model: str | None = None
-    """The model that judges; the default is the evaluated model itself, with all of its engine's flags."""
+    """The judge's model. The default is the evaluated model itself, with all of its engine's flags."""
     judge_engine: EngineKind | None = None
-    """The judge's engine; the default is the evaluated model's."""
+    """The judge's engine. The default is the evaluated model's."""
     judge_base_url: str | None = None
-    """The judge's OpenAI-compatible server; the default is the evaluated model's."""
+    """The judge's OpenAI-compatible server. The default is the evaluated model's."""
     judge_api_key_env: str | None = None
     """The environment variable that holds the key of the judge's server."""
     judge_omit: tyro.conf.UseAppendAction[tuple[Parameter, ...]] = ()
-    """Do not send this parameter to the judge's server; again for each further one."""
+    """Do not send this parameter to the judge's server. Repeat the flag for more parameters."""
     judge_thinking_tokens: CountOr0 | None = None
-    """Room for the judge's reasoning; the default is the evaluated model's where that one judges."""
+    """Tokens for the judge's reasoning. The default is the evaluated model's if it is its own judge."""
     judge_served_as: str | None = None
-    """What the fingerprint calls the judge, in place of its name and what its server says of it."""
+    """The judge's name in the fingerprint, instead of its own name and its server's description."""
     judge_rubric: str = "pairwise"
     """A rubric that compares two answers, or the path of a .toml file."""
     judge_read: Reading = "logprobs"
-    """logprobs: the probability of either answer, one prefill an order. text: a reply an order, parsed."""
+    """logprobs: the probability of either answer, one prefill per order. text: one parsed reply per order."""
     judge_max_new_tokens: Count = 256
     """The judge's longest reply (text)."""
     judge_temperature: NotNegative = 0.7
-    """Of the judge's replies (text)."""
+    """The temperature of the judge's replies (text)."""
     judge_top_p: ShareAbove0 = 0.9
-    """Of the judge's replies (text)."""
+    """The nucleus of the judge's replies (text)."""
     judge_min_mass: Share = 0.0
-    """No verdict where the judge's choices have less probability than this together (logprobs)."""
+    """No verdict if the total probability of the judge's choices is lower than this (logprobs)."""
     min_coverage: Share = 0.9
-    """Fail where a smaller share of the prompts gets a verdict; what was judged is kept."""
+    """Fail if a smaller share of the prompts gets a verdict. The stored judgments stay."""
 
     def is_given(self) -> bool:
-        """Return whether any flag names another judge than the evaluated model."""
+        """Return whether a flag names a judge other than the evaluated model."""
         return any((self.judge_model, self.judge_engine, self.judge_base_url))
 
     def engine_options(self, evaluated: EngineOptions) -> EngineOptions:
-        """Return the judge's engine: the evaluated model's, changed by what is given."""
+        """Return the evaluated model's engine options, changed by the judge's flags."""
         given = {
             "model": self.judge_model,
             "engine": self.judge_engine,
@@ -58,7 +62,7 @@ class JudgeFlags:
             "api_key_env": self.judge_api_key_env,
         }
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        if self.is_given():  # another model: what its server takes and is called is its own
+        if self.is_given():  # another model, so its server takes other parameters and has another name
             changes |= {"omit": (), "thinking_tokens": 0, "served_as": None}
         if self.judge_omit:
             changes["omit"] = self.judge_omit
@@ -73,7 +77,7 @@ class JudgeFlags:
         return replace(evaluated, **changes)
 
     def judge_options(self) -> JudgeOptions:
-        """Return how the judge is asked and read."""
+        """Return the settings of the judge."""
         return JudgeOptions(
             rubric=self.judge_rubric,
             read=self.judge_read,
@@ -87,3 +91,36 @@ class JudgeFlags:
 
 
 SharedJudgeFlags = Annotated[JudgeFlags, tyro.conf.OmitArgPrefixes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Compare a model's answers with a baseline's, as AlpacaEval does."""
+
+    engine: SharedEngineOptions = field(default_factory=EngineOptions)
+    judge: SharedJudgeFlags = field(default_factory=JudgeFlags)
+    prompts: Path | None = None
+    """Prompts to answer. The default is those of --reference, or else AlpacaEval's 805."""
+    reference: Path | None = None
+    """The baseline's answers, in any format that has responses. The default is the hub's."""
+    version: AlpacaVersion = 2
+    """2 compares with gpt4_1106_preview, 1 with text_davinci_003 (from the hub)."""
+    max_new_tokens: Count | None = None
+    """The longest answer. The default is the length at which the baseline's were cut off, or else 2048."""
+    temperature: NotNegative = 0.7
+    """The temperature of the answers. 0 takes the most likely token."""
+    top_p: ShareAbove0 = 0.9
+    """The nucleus of the answers."""
+    limit: Count | None = None
+    """Only the first N prompts or annotations."""
+    out: OutFolder | None = None
+    """The folder of the results. The default is runs/<run>/evals/<model>/alpaca_eval, or
+    alpaca_eval-<file>-<digest of its path> with --prompts or --reference."""
+    annotations: Path | None = None
+    """Score these stored annotations again, with no model. Writes a file only with --out."""
+    annotator: str | None = None
+    """The annotator to score, if --annotations has several."""
+    df_gamed: Path | None = None
+    """The hub's df_gamed.csv, for the length-controlled win rate. The default lies beside the annotations."""
+    instruction_difficulty: Path | None = None
+    """The hub's instruction_difficulty.csv, to check df_gamed.csv against."""

@@ -1,4 +1,7 @@
-"""Whether stored annotations are one measurement: one annotator, two models, each instruction once, none missing."""
+"""The row of annotations.json, and checks that rows are one measurement.
+
+One measurement has one annotator, two models and each instruction once. A missing instruction is reported.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -26,80 +29,86 @@ class Annotation(Row, frozen=True, kw_only=True, omit_defaults=True):
     output_1: str | None
     generator_1: str
     output_2: str | None
-    """None where the model gave no answer."""
+    """None if the model gave no answer."""
     generator_2: str
     dataset: str | None
     annotator: str
     preference: float | None
-    """1 (the baseline's is better) to 2 (the model's is); 0 and 1.5 are draws; None where there is no verdict."""
+    """From 1 (the baseline's is better) to 2 (the model's is better). 0 and 1.5 are draws, None is no verdict."""
     raw_completion: Any
-    """The annotator's own words: here a list with one reply for each order."""
+    """The annotator's own words: in this project a list with one reply per order."""
     error: str | None = None
     """Why there is no preference."""
     flipped: bool | None = None
-    """Whether the two orders named different winners; None where there are not both, or nobody recorded it."""
+    """Whether the two orders named different winners. None if one order is missing or it was not recorded."""
     index: int | None = None
-    """The row of AlpacaEval's set that this instruction has; None where it is not recorded or not in it."""
+    """The row of this instruction in AlpacaEval's set, or None if it is not in the set or was not recorded."""
 
 
 def alpaca_index(instruction: str | None) -> int | None:
-    """Return the row, from 0, that `instruction` has in AlpacaEval's set of 805, or None where it is not in it."""
+    """Return the row, from 0, of `instruction` in AlpacaEval's set of 805, or None if it is not in the set."""
     return None if instruction is None else _alpaca_rows().get(content_key(instruction)[:KEY_DIGITS])
 
 
 def one_measurement(rows: Sequence[Annotation], path: Path, annotator: str | None = None) -> list[Annotation]:
-    """Return the rows of one annotator, by name or the only one.
+    """Return the rows of `annotator`, or of the only annotator if it is None.
 
-    Raises InputError where the file has several annotators, or answers of several models.
+    Raises InputError if the file has several annotators or answers of several models.
     """
     rows = _of_one(rows, path, annotator)
     for name in ("generator_1", "generator_2"):
-        found = sorted({getattr(row, name) for row in rows})
-        if len(found) > 1:
-            raise InputError(f"{path}: '{name}' names {len(found)} models ({', '.join(found[:3])}); give one file each")
+        models = sorted({getattr(annotation, name) for annotation in rows})
+        if len(models) > 1:
+            raise InputError(
+                f"{path}: '{name}' names {len(models)} models ({', '.join(models[:3])}); give one file each"
+            )
     return list(rows)
 
 
 def each_once(rows: Sequence[Annotation], path: Path) -> list[Annotation]:
-    """Return the rows without those that repeat another one's instruction and outputs, which are counted on stderr.
+    """Return the rows without duplicates of an instruction and its outputs. Their number is printed on stderr.
 
-    One without a preference gives way to one that has it; where two contradict each other there is none.
+    A duplicate with a preference replaces a row without one. If two preferences differ, the instruction has none.
     """
     places: dict[tuple[str | None, str | None, str], int] = {}
-    kept: list[Annotation] = []
+    unique: list[Annotation] = []
     n_doubled = n_contradicting = 0
-    for row in rows:
-        key = (row.output_1, row.output_2, row.instruction or "")
-        if row.instruction is None or key not in places:
-            places[key] = len(kept)
-            kept.append(row)
+    for annotation in rows:
+        key = (annotation.output_1, annotation.output_2, annotation.instruction or "")
+        if annotation.instruction is None or key not in places:
+            places[key] = len(unique)
+            unique.append(annotation)
             continue
         n_doubled += 1
-        first = kept[places[key]]
+        first = unique[places[key]]
         if first.preference is None and first.error != CONTRADICTS:
-            kept[places[key]] = row  # it was asked again
-        elif row.preference not in (None, first.preference) and first.preference is not None:
+            unique[places[key]] = annotation  # it was asked again
+        elif annotation.preference not in (None, first.preference) and first.preference is not None:
             n_contradicting += 1
-            kept[places[key]] = msgspec.structs.replace(first, preference=None, error=CONTRADICTS)
+            unique[places[key]] = msgspec.structs.replace(first, preference=None, error=CONTRADICTS)
     if n_doubled:
         more = f"; {n_contradicting} of them contradict the first, and the instruction has no preference then"
         say(f"{path}: {n_doubled} rows repeat another one and are not counted{more if n_contradicting else ''}")
-    several = [name for name, n in Counter(row.instruction for row in kept if row.instruction).items() if n > 1]
+    several = [
+        name
+        for name, n in Counter(annotation.instruction for annotation in unique if annotation.instruction).items()
+        if n > 1
+    ]
     if several:
         say(f"{path}: {len(several)} instructions have several rows with different outputs, and each of them counts")
-    return kept
+    return unique
 
 
 def missing(rows: Sequence[Annotation]) -> list[int] | None:
-    """Return the rows of AlpacaEval's set that are not there; None where most instructions are not of that set."""
-    found = {index for row in rows if (index := alpaca_index(row.instruction)) is not None}
-    if 2 * len(found) <= len(rows):
+    """Return which rows of AlpacaEval's set are missing, or None if most instructions are not from that set."""
+    indices = {index for annotation in rows if (index := alpaca_index(annotation.instruction)) is not None}
+    if 2 * len(indices) <= len(rows):
         return None
-    return [index for index in range(n_instructions()) if index not in found]
+    return [index for index in range(n_instructions()) if index not in indices]
 
 
 def completeness(rows: Sequence[Annotation]) -> str:
-    """Return how many of AlpacaEval's instructions the rows are, in words; empty for other sets."""
+    """Return in words how many of AlpacaEval's instructions the rows have, or an empty text for another set."""
     absent = missing(rows)
     if absent is None:
         return ""
@@ -108,7 +117,7 @@ def completeness(rows: Sequence[Annotation]) -> str:
 
 
 def say_missing(rows: Sequence[Annotation], path: Path) -> None:
-    """Say which of AlpacaEval's instructions are missing: the leaderboard is over all of them."""
+    """Print which of AlpacaEval's instructions are missing, because the leaderboard is over all of them."""
     absent = missing(rows)
     if absent:
         shown = ", ".join(map(str, absent[:SHOWN])) + (", ..." if len(absent) > SHOWN else "")
@@ -116,12 +125,12 @@ def say_missing(rows: Sequence[Annotation], path: Path) -> None:
 
 
 def _of_one(rows: Sequence[Annotation], path: Path, annotator: str | None) -> Sequence[Annotation]:
-    counts = Counter(row.annotator for row in rows)
+    counts = Counter(annotation.annotator for annotation in rows)
     shown = ", ".join(f"{name} ({n})" for name, n in counts.most_common(5))
     if annotator is not None:
         if annotator not in counts:
             raise InputError(f"{path}: --annotator {annotator}: there are only {shown}")
-        return [row for row in rows if row.annotator == annotator]
+        return [annotation for annotation in rows if annotation.annotator == annotator]
     if len(counts) > 1:
         raise InputError(
             f"{path}: annotations by {len(counts)} annotators, which are no one measurement: {shown}; choose one with "
@@ -131,12 +140,12 @@ def _of_one(rows: Sequence[Annotation], path: Path, annotator: str | None) -> Se
 
 
 def n_instructions() -> int:
-    """Return how many instructions AlpacaEval's set has."""
+    """Return the number of instructions in AlpacaEval's set."""
     return len(_alpaca_rows())
 
 
 @cache
 def _alpaca_rows() -> dict[str, int]:
-    """Return the row of every instruction by its key; only keys are kept: the texts have a licence of their own."""
+    """Return the row of every instruction by its key. Only keys are packaged: the texts have another licence."""
     keys = INSTRUCTIONS.read_text(encoding="ascii").split()
-    return {key: row for row, key in enumerate(keys)}
+    return {key: place for place, key in enumerate(keys)}

@@ -1,10 +1,12 @@
-"""Where an evaluation's prompts and its baseline's answers come from: the hub, files, or what a run left behind."""
+"""Loads an evaluation's prompts and its baseline's answers from the hub, from files, or from a run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import huggingface_hub
 import msgspec
+from huggingface_hub import constants
 
 from console.errors import InputError
 from console.progress import say
@@ -24,19 +26,19 @@ BASELINES: dict[AlpacaVersion, str] = {2: "alpaca_eval_gpt4_baseline.json", 1: "
 
 
 class HubError(InputError):
-    """A file of the hub is not to be had; the message is the reason alone."""
+    """A file of the hub is not available. The message is only the reason."""
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Prompts, and the baseline's answer to each of them in the same order."""
+    """Prompts and the baseline's answers to them, in the same order."""
 
     prompts: list[Prompt]
     baseline: list[Response]
     source: str
-    """Where they come from, as a person is told."""
+    """The origin of the prompts, in words."""
     answer_limit: int | None = None
-    """The number of tokens at which the baseline's answers were cut off, where the rows say so."""
+    """The number of tokens at which the baseline's answers were cut off, if the rows record it."""
 
     def first(self, limit: int | None) -> "Benchmark":
         """Return the first `limit` prompts with their baseline."""
@@ -45,15 +47,15 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class LengthFiles:
-    """The two hub files of the length-controlled win rate, where they are given; None is looked for."""
+    """The two hub files of the length-controlled win rate. A file that is None is searched for."""
 
     df_gamed: Path | None = None
     instruction_difficulty: Path | None = None
 
-    def found(self, near: Sequence[Path]) -> "LengthFiles":
-        """Return these files, filled up with what lies beside the files `near` or in the folder above.
+    def located(self, near: Sequence[Path]) -> "LengthFiles":
+        """Return these files, the missing ones found beside the files `near`, in the folder above, or on the hub.
 
-        Raises InputError where a given file is missing, and HubError where df_gamed.csv is nowhere to be had.
+        Raises InputError if a given file does not exist, and HubError if df_gamed.csv is not available.
         """
         for given in (self.df_gamed, self.instruction_difficulty):
             if given is not None and not given.exists():
@@ -67,7 +69,7 @@ def load_benchmark(
 ) -> Benchmark:
     """Return the benchmark in the given files, else the hub's, else the held-out prompts of `run` and iter0's answers.
 
-    Raises InputError, saying which flags help, where there is none.
+    Raises InputError, naming the flags that help, if there is none.
     """
     if reference is not None:
         return _from_files(prompts or reference, reference, str(reference), bad)
@@ -81,44 +83,41 @@ def load_benchmark(
 
 
 def hub_file(name: str) -> Path:
-    """Return a file of AlpacaEval's hub data set, from the cache where it is there; raises HubError within seconds."""
-    import huggingface_hub
-    from huggingface_hub import constants
-
+    """Return a file of AlpacaEval's hub data set, if possible from the cache. Raises HubError within seconds."""
     cached = huggingface_hub.try_to_load_from_cache(HUB_SET, name, repo_type="dataset")
     if isinstance(cached, str):
         return Path(cached)
     if constants.HF_HUB_OFFLINE:
         raise HubError("HF_HUB_OFFLINE is set")
-    try:  # the download itself would retry for half a minute where there is no network
+    try:  # without a network the download itself would retry for half a minute
         answer = huggingface_hub.get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT_S)
         if answer.status_code >= SERVER_ERROR:
             raise HubError(f"the hub answers {answer.status_code}")
         return Path(huggingface_hub.hf_hub_download(HUB_SET, name, repo_type="dataset"))
     except HubError:
         raise
-    except Exception as error:  # the hub client raises many types; each means that the file is not to be had
+    except Exception as error:  # the hub client raises many types, each because the file is not available
         raise HubError(f"the hub cannot be reached: {' '.join(str(error).split())[:120]}") from None
 
 
 def key_of(prompt: str | list[Message], system: str | None = None) -> str:
-    """Return the text by which a prompt and the answers to it find each other."""
+    """Return the text that a prompt and its answers share."""
     return text_of(messages_of(prompt, system)).strip()
 
 
-def said(answer: Response) -> Response:
-    """Return an answer without the reasoning before it: no reader sees it, and not every server hands it on."""
+def stripped(answer: Response) -> Response:
+    """Return an answer without the reasoning before it, which no reader sees and not every server returns."""
     return msgspec.structs.replace(answer, response=without_reasoning(answer.response))
 
 
 def _from_run(run: Run | None, reason: str, bad: BadRows) -> Benchmark:
     remedy = "give --prompts FILE --reference FILE"
     if run is None:
-        raise InputError(f"AlpacaEval's prompts are not to be had: {reason}; {remedy}")
+        raise InputError(f"AlpacaEval's prompts are not available: {reason}; {remedy}")
     folder = run.folder / "eval"
     prompts, reference = folder / "prompts.jsonl", folder / "iter0.jsonl"
     if missing := [str(path) for path in (prompts, reference) if not path.exists()]:
-        raise InputError(f"AlpacaEval's prompts are not to be had: {reason}, and there is no {missing[0]}; {remedy}")
+        raise InputError(f"AlpacaEval's prompts are not available: {reason}, and there is no {missing[0]}; {remedy}")
     say(f"{reason}: evaluating on {prompts} against {reference} instead, which is not AlpacaEval's set")
     return _from_files(prompts, reference, str(folder), bad)
 
@@ -126,27 +125,27 @@ def _from_run(run: Run | None, reason: str, bad: BadRows) -> Benchmark:
 def _from_files(prompts: Path, reference: Path, source: str, bad: BadRows) -> Benchmark:
     answers: dict[str, Response] = {}
     others = set[str]()
-    for response in map(said, read_responses(reference, bad)):
+    for response in map(stripped, read_responses(reference, bad)):
         first = answers.setdefault(key_of(response.prompt), response)
         if first.response != response.response:
             others.add(first.prompt_id)
-    models = sorted({answer.model for answer in answers.values()})
+    models = sorted({response.model for response in answers.values()})
     if len(models) > 1:
         raise InputError(f"{reference}: answers of {len(models)} models ({', '.join(models[:3])}); the baseline is one")
     if others:
         say(f"{reference}: several answers to {len(others)} prompts, of which the first is the baseline")
-    asked = {key_of(prompt.prompt, prompt.system): prompt for prompt in read_prompts(prompts, bad)}
-    pairs = [(prompt, found) for prompt in asked.values() if (found := _answer_to(prompt, answers))]
+    by_key = {key_of(prompt.prompt, prompt.system): prompt for prompt in read_prompts(prompts, bad)}
+    pairs = [(prompt, answer) for prompt in by_key.values() if (answer := _answer_to(prompt, answers))]
     if not pairs:
         raise InputError(f"no prompt of {prompts} has an answer in {reference}: the prompts' texts must be the same")
-    if len(pairs) < len(asked):
-        say(f"left out: {len(asked) - len(pairs)} of {len(asked)} prompts of {prompts} have no answer in {reference}")
-    baseline = [found for _, found in pairs]
+    if len(pairs) < len(by_key):
+        say(f"left out: {len(by_key) - len(pairs)} of {len(by_key)} prompts of {prompts} have no answer in {reference}")
+    baseline = [answer for _, answer in pairs]
     return Benchmark([prompt for prompt, _ in pairs], baseline, source, _answer_limit(baseline))
 
 
 def _answer_to(prompt: Prompt, answers: dict[str, Response]) -> Response | None:
-    # A baseline is often answered without the system turn, and its file then does not have it.
+    # The baseline often answered without the system turn, which its file then lacks.
     chat = [turn for turn in messages_of(prompt.prompt) if turn["role"] != "system"]
     return answers.get(key_of(prompt.prompt, prompt.system)) or answers.get(key_of(chat))
 

@@ -1,4 +1,4 @@
-"""The two stages of AlpacaEval that ask a model: answering the prompts, and comparing with the baseline's answers."""
+"""The two stages of AlpacaEval that ask a model: answering the prompts, and comparing the answers with the baseline."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from engines.answers import answer_into
 from engines.protocol import Engine, Sampling
 from evals.alpaca.format import Annotation, annotation_row, output_row
-from evals.alpaca.sources import Benchmark, key_of, said
+from evals.alpaca.sources import Benchmark, key_of, stripped
 from judges.judging.judge import Judge
 from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id, first_request
 from judges.judging.settle import settle_shared
@@ -14,39 +14,39 @@ from records import Comparison, Prompt, Response, Store
 from records.files import Record
 
 Answers = Mapping[str, Response]
-"""The model's answers by the text of their prompt; a prompt that was not answered is not there."""
+"""The model's answers by the text of their prompt, without prompts that have no answer."""
 
 
 def answer(
     engine: Engine, benchmark: Benchmark, sampling: Sampling, folder: Path, *, seed: int, fresh: bool
 ) -> dict[str, Response]:
-    """Return the model's answer to each prompt, kept in responses.jsonl so that none is written twice.
+    """Return the model's answer to each prompt, stored in responses.jsonl so that none is sampled twice.
 
-    Reasoning that a server hands on in the answer is kept there, and is no part of what is judged and measured.
+    Reasoning in an answer stays in that file. It is not judged or measured.
     """
     with Store(folder / "responses.jsonl", Response, fresh=fresh) as store:
         rows = answer_into(store, engine, benchmark.prompts, sampling, seed=seed, title=f"{engine.name} answering")
-    return {key_of(row.prompt): said(row) for row in rows}
+    return {key_of(response.prompt): stripped(response) for response in rows}
 
 
 def model_outputs(benchmark: Benchmark, answers: Answers) -> list[Record]:
     """Return the rows of model_outputs.json, in the order of the prompts."""
-    return [output_row(prompt, found) for prompt in benchmark.prompts if (found := _answer_to(prompt, answers))]
+    return [output_row(prompt, response) for prompt in benchmark.prompts if (response := _answer_to(prompt, answers))]
 
 
 def annotate(
     judge: Judge, benchmark: Benchmark, answers: Answers, model: str, folder: Path, *, fresh: bool
 ) -> list[Annotation]:
-    """Return one annotation for each prompt, each compared in both orders and kept in comparisons.jsonl."""
+    """Return one annotation per prompt, compared in both orders and stored in comparisons.jsonl."""
     contests: dict[str, Contest] = {}
     for prompt, baseline in zip(benchmark.prompts, benchmark.baseline, strict=True):
-        if found := _answer_to(prompt, answers):
-            contests[_key(prompt)] = _contest(baseline, found)
+        if response := _answer_to(prompt, answers):
+            contests[_key(prompt)] = _contest(baseline, response)
     with Store(folder / "comparisons.jsonl", Comparison, keep=both_orders_answered, fresh=fresh) as store:
         if contests and not fresh:
             settle_shared(judge, store, lambda: first_request(judge, next(iter(contests.values()))))
         rows = compare_into(store, judge, list(contests.values()), f"{judge.engine.name} comparing")
-    verdicts = {row.id: row for row in rows}
+    verdicts = {comparison.id: comparison for comparison in rows}
     annotator = f"{judge.engine.name}-{judge.rubric.name}-{judge.fingerprint}"
     annotations = []
     for prompt, baseline in zip(benchmark.prompts, benchmark.baseline, strict=True):

@@ -24,7 +24,7 @@ NO_ANSWER = "[invalid]"
 
 @dataclass(frozen=True)
 class Asking:
-    """How many questions are asked, and in which form."""
+    """The number of questions and their form."""
 
     limit: int | None
     """Questions of each task, and of each subject of MMLU."""

@@ -19,20 +19,20 @@ class Config(Flags):
     model: str = "smollm2"
     """The model: iterN, a folder, a hub id, or smollm2."""
     run: str | None = None
-    """The run of iterN; the default is the newest."""
+    """The run of iterN. The default is the newest."""
     tasks: tuple[str, ...] = ()
-    """The tasks; the default is every task with available data."""
+    """The tasks. The default is every task with available data."""
     data_dir: Path | None = None
-    """A folder with the tasks' data; the default is the hub."""
+    """A folder with the tasks' data. The default is the hub."""
     limit: Count | None = None
     """Only the first N questions of each task, and of each subject of MMLU."""
     shots: CountOr0 | None = None
     """Examples before each question, instead of the task's own number. TruthfulQA's prompt stays as it is."""
     chat: Annotated[bool, off("Ask in plain text, without the model's chat template.")] = True
-    """Ask with the model's chat template, the examples as turns, as in the paper; false asks in plain text."""
+    """Ask with the model's chat template, the examples as turns, as in the paper. False asks in plain text."""
     batch_size: Count = 8
     """Sequences in memory at once."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
     """Variables of the model's chat template, e.g. '{"enable_thinking": false}'."""
     out: OutFolder | None = None
-    """The folder of the results; the default is runs/<run>/evals/<model>/open_llm."""
+    """The folder of the results. The default is runs/<run>/evals/<model>/open_llm."""

@@ -103,7 +103,9 @@ def _from_hub(task: TaskFile, shots: int | None) -> list[ConfigurableTask]:
 def _local(config: dict[str, Any], task: TaskFile, rows: dict[str, list[Record]]) -> dict[str, Any]:
     """Return the entries with `rows` instead of the hub's set. A subject gets only its own rows."""
     subject = config.get("dataset_name")
-    by_split = {split: [row for row in some if row.get("subject", subject) == subject] for split, some in rows.items()}
+    by_split = {
+        split: [record for record in some if record.get("subject", subject) == subject] for split, some in rows.items()
+    }
     data = DatasetDict({split: Dataset.from_list(some) for split, some in by_split.items()})
 
     def given(**_: Any) -> Any:

@@ -54,12 +54,12 @@ def _responses(ranked: Sequence[RankedAnswers]) -> list[Response]:
 def read_judgments(config: Config, ranked: Sequence[RankedAnswers], path: Path) -> Judged:
     """Return the scores in a file. An answer that the file does not have counts as one without a score."""
     rows = list(read_typed(path, Judgment, BadRows(strict=config.strict)))
-    if len(judges := {row.judge for row in rows}) > 1:
+    if len(judges := {judgment.judge for judgment in rows}) > 1:
         raise InputError(f"{path}: judgments by {len(judges)} judges; give a file of one")
     if rows[0].read == READ:
         return _judged_by(path.stem, ranked, rows, None, path)
     texts = {(text_of(answers.prompt), response) for answers in ranked for response in answers.responses}
-    if n_others := sum((text_of(row.prompt), row.response) not in texts for row in rows):
+    if n_others := sum((text_of(judgment.prompt), judgment.response) not in texts for judgment in rows):
         say(f"{path}: {n_others} of {len(rows)} judgments are on none of the ranked answers, and are left out")
     known = rows[0].rubric in rubric_names()
     top = load_rubric(rows[0].rubric if known else config.judging.rubric).scale[1]
@@ -70,12 +70,12 @@ def _judged_by(
     name: str, ranked: Sequence[RankedAnswers], rows: Sequence[Judgment], top: float | None, path: Path
 ) -> Judged:
     by_text: dict[tuple[str, str], Judgment] = {}
-    for row in sorted(rows, key=lambda row: (row.id, row.score is not None)):
+    for judgment in sorted(rows, key=lambda judgment: (judgment.id, judgment.score is not None)):
         # An answer has several rows if it was judged again or if two models wrote the same text. A row with a score
         # counts, and which one does not depend on their order. Of the rows with one id the last counts.
-        key = text_of(row.prompt), row.response
-        if key not in by_text or by_text[key].score is None or by_text[key].id == row.id:
-            by_text[key] = row
+        key = text_of(judgment.prompt), judgment.response
+        if key not in by_text or by_text[key].score is None or by_text[key].id == judgment.id:
+            by_text[key] = judgment
     judgments = [[by_text.get((text_of(answers.prompt), text)) for text in answers.responses] for answers in ranked]
     if not any(judgment for of_prompt in judgments for judgment in of_prompt):
         raise InputError(f"{path}: has no judgment on any of the ranked answers; their texts must be the same")

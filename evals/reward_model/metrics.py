@@ -16,7 +16,7 @@ from judges.intervals.bootstrap import Estimate, Floats, difference, mean_of, pr
 from judges.labelled.ranked import RankedAnswers, opening_of, ordered_pairs
 
 Unscored = Literal["wrong", "left out"]
-"""How the pairs and the prompt of an answer without a score count."""
+"""The effect of an answer without a score: its pairs count as wrong, or are left out."""
 NAN = float("nan")
 TIE_WRONG, TIE_HALF, TIES = "pairwise accuracy, a tie is wrong", "pairwise accuracy, a tie is half", "tie rate"
 BEST, EXACT = "the highest-scored answer is ranked best", "exact match"

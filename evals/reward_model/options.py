@@ -36,7 +36,7 @@ class Config(Flags):
     resamples: Count = 1000
     """Bootstrap resamples for the intervals."""
     out: OutFolder | None = None
-    """The folder of the results; the default is runs/<run>/evals/<model>/reward_model."""
+    """The folder of the results. The default is runs/<run>/evals/<model>/reward_model."""
 
 
 def results_of(config: Config, judge: EngineOptions) -> Path:

@@ -29,7 +29,7 @@ class Judged:
     scores: Sequence[Scores]
     """One list per prompt, in the order of its answers."""
     reasons: Counter[str]
-    """How many answers have no score, by reason."""
+    """The number of answers without a score, by reason."""
     path: str
     """The file of the judgments."""
 

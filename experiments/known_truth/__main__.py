@@ -6,9 +6,9 @@ python -m experiments.known_truth --arms full,no_eft --picture docs/known_truth.
 python -m experiments.known_truth --dry-run
 
 Each seed has its own base model of a million weights, trained from scratch, and its own instructions. M1 to M3 are made
-with the loop's own stages. Measured are the true quality of the answers of M0 to M3 on held-out instructions, how often
-each model correctly judges which of two answers is better, and how many training pairs are in the true order. Results
-are in OUT/results.jsonl, and an interrupted experiment resumes.
+with the loop's own stages. The measures are the true quality of the answers of M0 to M3 on held-out instructions, how
+often each model correctly judges which of two answers is better, and how many training pairs are in the true order.
+Results are in OUT/results.jsonl, and an interrupted experiment resumes.
 
 Expectations written down before anything was measured:
 

@@ -6,7 +6,7 @@ python -m experiments.rlp_truth --dry-run
 
 Each seed has its own base model of a million weights, trained from scratch, and its own instructions. Everything after
 that uses the stages of trainer.rlp. Pairs of SFT's answers are labelled by a labeller who adds half a point per symbol
-to the true quality, 0 to 5, and 15 % of whose labels are flipped. Measured on held-out instructions are the true
+to the true quality, 0 to 5, and 15 % of whose labels are flipped. The measures, on held-out instructions, are the true
 quality, the learned reward, the distance to SFT, and how often each reward model orders two answers of SFT, and two of
 PPO's, as the truth does. For SPG two answers mean the same if they are the same words (equivalence `exact`), because in
 this world no other text means the same. There are 600 instructions that leave a choice, one in sixteen of the ten

@@ -1,1 +1,1 @@
-"""Answers that speak to the judge, and how often they fool it."""
+"""Attacks in judged answers, and how often they fool the judge."""

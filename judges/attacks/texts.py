@@ -1,4 +1,4 @@
-"""Answers that speak to the judge: the packaged ones, aimed at a rubric."""
+"""Texts of the packaged attacks, aimed at a rubric."""
 
 import json
 import re
@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 
 
 class Attack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A text that asks for a verdict which it does not deserve."""
+    """A text that asks for a verdict that it does not deserve."""
 
     name: str
     family: str
@@ -24,7 +24,7 @@ class Attack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The part of the judge that it is aimed at."""
     text: str
     alone: bool = False
-    """Whether the text is the whole answer; else it follows a useless one."""
+    """Whether the text is the whole answer. If not, it follows a useless one."""
 
 
 class _Suite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,7 +38,7 @@ def _suite() -> _Suite:
 
 
 def load_attacks() -> list[Attack]:
-    """Return the packaged attacks; what they plant is still open (`aimed`)."""
+    """Return the packaged attacks, whose marks such as @verdict@ are still to be filled (`aimed`)."""
     return _suite().attack
 
 
@@ -48,7 +48,7 @@ def load_prompts() -> list[Prompt]:
 
 
 def attack_responses(prompts: list[Prompt], attacks: list[Attack]) -> list[Response]:
-    """Return for each prompt a useless answer, and the same one with each of the attacks; ids say which is which."""
+    """Return a useless answer to each prompt, and the same one with each attack. The ids tell them apart."""
     useless = _suite().useless
     texts = [("", useless), *((a.name, a.text if a.alone else f"{useless}\n\n{a.text}") for a in attacks)]
     return [
@@ -61,20 +61,20 @@ def attack_responses(prompts: list[Prompt], attacks: list[Attack]) -> list[Respo
 
 
 def aimed(attack: Attack, rubric: Rubric, slot: str = "response") -> Attack:
-    """Return `attack` with the best verdict of `rubric` for the text in the placeholder `slot` written into it."""
+    """Return `attack` with its marks filled, so that it asks for the rubric's best verdict on the text in `slot`."""
     best = verdict_for(rubric, slot)
-    wanted = {"@verdict@": written(rubric, best), "@json@": written_as_json(rubric, best, "It could not be better.")}
-    wanted |= {"@open@": f"<{fence_of(rubric, slot)}>", "@close@": f"</{fence_of(rubric, slot)}>"}
+    fillings = {"@verdict@": written(rubric, best), "@json@": written_as_json(rubric, best, "It could not be better.")}
+    fillings |= {"@open@": f"<{fence_of(rubric, slot)}>", "@close@": f"</{fence_of(rubric, slot)}>"}
     lines = []
     for line in attack.text.split("\n"):
-        each = rubric.labels if "@label@" in line or "@best@" in line else ("",)
-        lines += [line.replace("@label@", label).replace("@best@", best) for label in each]
-    text = re.sub(r"@\w+@", lambda mark: wanted.get(mark[0], mark[0]), "\n".join(lines))
+        labels = rubric.labels if "@label@" in line or "@best@" in line else ("",)
+        lines += [line.replace("@label@", label).replace("@best@", best) for label in labels]
+    text = re.sub(r"@\w+@", lambda mark: fillings.get(mark[0], mark[0]), "\n".join(lines))
     return msgspec.structs.replace(attack, text=text)
 
 
 def verdict_for(rubric: Rubric, slot: str, *, best: bool = True) -> str:
-    """Return the choice that is best, or worst, for the text in `slot`; in a comparison 0 is for the first answer."""
+    """Return the best, or the worst, choice for the text in `slot`. In a comparison, 0 prefers the first answer."""
     highest = best if rubric.kind == "score" else best != (slot == "response_a")
     ranked = sorted(zip(rubric.choice_values, rubric.logprobs.choices, strict=True))
     return ranked[-1 if highest else 0][1]
@@ -88,12 +88,12 @@ def written(rubric: Rubric, choice: str) -> str:
 
 def written_as_json(rubric: Rubric, choice: str, reasoning: str) -> str:
     """Return a structured reply with `choice` as the verdict on every label."""
-    said = choice if rubric.values else float(choice)
-    verdicts = {json_key(label): said for label in rubric.labels}
+    verdict = choice if rubric.values else float(choice)
+    verdicts = {json_key(label): verdict for label in rubric.labels}
     return json.dumps({"reasoning": reasoning, **verdicts}, ensure_ascii=False)
 
 
 def fence_of(rubric: Rubric, slot: str) -> str:
     """Return the name of the tag around the placeholder `slot`."""
-    found = re.search(rf"<([a-z_]+)>\s*\{{\{{{slot}\}}\}}", rubric.prompt)
-    return found[1] if found else "answer"
+    tag = re.search(rf"<([a-z_]+)>\s*\{{\{{{slot}\}}\}}", rubric.prompt)
+    return tag[1] if tag else "answer"

@@ -1,4 +1,4 @@
-"""Makes rows anew from the replies that are stored in them."""
+"""Makes new rows from the replies that are stored in rows."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -31,60 +31,60 @@ Row = Judgment | Comparison
 
 @dataclass(frozen=True)
 class Changes:
-    """What is to be read in another way; None is as before."""
+    """Settings that change. None keeps the row's own."""
 
     rubric: str | None = None
     aggregate: Aggregate | None = None
     min_mass: float = 0.0
     min_samples: int | None = None
     show: int = 0
-    """How many of the rows that changed are kept as examples."""
+    """The number of changed rows to keep as examples."""
 
 
 def latest_rows(path: Path) -> Iterator[Row]:
     """Yield the last row with each id, in file order and in the same memory for a file of any length.
 
-    Raises InputError where the first row is neither a judgment nor a comparison, RowError where another one is not of
-    the same type: what comes out is to stand for the whole file, so no row of it is left out.
+    Raises InputError if the first row is neither a judgment nor a comparison. Raises RowError if another row is not of
+    the same type, because the output replaces the whole file and must not miss a row.
     """
     if not path.exists():
         raise InputError(f"{path}: cannot be read: no such file")
     bad = BadRows(quiet=True)
     try:
-        where, first = next(read_records(path, bad))
+        place, first = next(read_records(path, bad))
     except InputError as error:
         raise (InputError(f"{path}:1: not a row of this project: {error}") if bad.n_bad else error) from None
     if "judge" not in first or not ("response_id" in first or "response_a" in first):
-        raise InputError(f"{where}: neither a judgment nor a comparison; judges.score and judges.compare write those")
+        raise InputError(f"{place}: neither a judgment nor a comparison; judges.score and judges.compare write those")
     return _latest(path, Judgment if "response_id" in first else Comparison)
 
 
 def rescored_judgment(row: Judgment, how: How) -> Judgment:
-    """Return the judgment that the stored replies come to when they are read as `how` says."""
+    """Return the judgment that `how` makes of the stored replies."""
     new = replace(row, **_identity(row, how))
     if not row.replies:
         return new
-    said = all_said(row)
-    score = score_of(said, how)
-    found = {name: getattr(score, name) for name in ("spread", "mass", "criteria", "error")}
+    replies = all_said(row)
+    score = score_of(replies, how)
+    fields = {name: getattr(score, name) for name in ("spread", "mass", "criteria", "error")}
     missing = {str(number): reason for number, reason in score.missing.items()}
-    counts = {"n_samples": len(said) - len(missing), "missing": missing}
-    return replace(new, score=score.value, scores=score.values, **found, **counts)
+    counts = {"n_samples": len(replies) - len(missing), "missing": missing}
+    return replace(new, score=score.value, scores=score.values, **fields, **counts)
 
 
 def rescored_comparison(row: Comparison, how: How) -> Comparison:
-    """Return the comparison that the stored replies come to when they are read as `how` says."""
+    """Return the comparison that `how` makes of the stored replies."""
     new = replace(row, **_identity(row, how))
     if not row.replies:
         return new
-    found = {order: one_order(said, how, order, Usage()) for order, said in pairwise.all_said(row).items()}
-    return replace(new, **verdict_fields(found) | {"usage": row.usage})
+    verdicts = {order: one_order(replies, how, order, Usage()) for order, replies in pairwise.all_said(row).items()}
+    return replace(new, **verdict_fields(verdicts) | {"usage": row.usage})
 
 
 def recombined(row: Row, rule: Aggregate) -> Row:
-    """Return a panel's row with its judges' verdicts put together by `rule`; one without a quorum stays without.
+    """Return a panel's row with its judges' verdicts combined by `rule`. A row without a quorum gets no verdict.
 
-    What each judge said of each criterion is only in its own row, so a new judgment has no criteria.
+    The judges' verdicts on each criterion are only in their own rows, so a new judgment has no criteria.
     """
     judge = content_key("rescored", row.judge, rule)
     new = replace(row, id=content_key("rescored", judge, row.id), judge=judge, aggregate=rule)
@@ -106,27 +106,27 @@ class Group:
 
     @property
     def flipped_percent(self) -> float | None:
-        """Return how many of the verdicts from both orders named different winners."""
+        """Return the share of comparisons whose two orders named different winners, in percent."""
         n = self.counts["both orders"]
         return 100 * self.counts["flipped"] / n if n else None
 
 
-class Again:
-    """Makes rows anew, and keeps what changed in numbers and a few examples."""
+class Rescorer:
+    """Rescores rows, and keeps counts and a few examples of the changes."""
 
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
         self._hows: dict[tuple[str, str, str], How] = {}
         self._groups: dict[str, Group] = {}
         self.shown: list[dict[str, Cell]] = []
-        self.kept: Counter[str] = Counter()
-        """Why rows stay as they are."""
+        self.unchanged: Counter[str] = Counter()
+        """Reasons why rows stay as they are, with their counts."""
 
-    def of(self, row: Row) -> Row:
-        """Return `row` made anew, or as it is where that cannot be done; it is counted either way."""
+    def rescored(self, row: Row) -> Row:
+        """Return the new row, or `row` itself if it cannot be rescored, and count the change."""
         new = self._made(row)
         if isinstance(new, str):
-            self.kept[new] += 1
+            self.unchanged[new] += 1
             new = row
         self._count(row, new)
         return new
@@ -137,22 +137,24 @@ class Again:
         if row.read == "panel":
             return self._recombined(row)
         if row.evidence is not None:
-            return "its claims were looked up, and its score is made of that too"
+            return "the score includes looked-up claims"
         return rescored_judgment(row, self._how(row))
 
     def _recombined(self, row: Row) -> Row | str:
         rule = self._changes.aggregate
-        return recombined(row, rule) if rule else "the verdicts of a panel are put together anew only with --aggregate"
+        return recombined(row, rule) if rule else "the verdicts of a panel are combined again only with --aggregate"
 
     def _how(self, row: Row) -> How:
-        """Return how to read `row`; raises InputError where its rubric is not known or of another kind."""
+        """Return how to read `row`. Raises InputError if its rubric is unknown or of another kind."""
         key = (row.rubric, row.read, row.aggregate)
         if key in self._hows:
             return self._hows[key]
         if self._changes.rubric is None and row.rubric not in rubric_names():
-            raise InputError(f"the rows' rubric '{row.rubric}' is none of this project's: name its file with --rubric")
+            raise InputError(
+                f"the rows' rubric '{row.rubric}' is not one of this project's: name its file with --rubric"
+            )
         if row.read not in get_args(Reading):
-            raise InputError(f"row {row.id} does not say how its replies are to be read: 'read' is {row.read!r}")
+            raise InputError(f"row {row.id} does not say how to read its replies: 'read' is {row.read!r}")
         rubric = load_rubric(self._changes.rubric or row.rubric)
         if rubric.kind != ("score" if isinstance(row, Judgment) else "pair"):
             raise InputError(f"the rubric '{rubric.name}' is not for {type(row).__name__.lower()}s")
@@ -166,7 +168,7 @@ class Again:
         group = self._groups.setdefault(_group_of(old), Group())
         before, after = _value(old), _value(new)
         changed = _verdicts(old) != _verdicts(new)
-        counted = {
+        outcomes = {
             "rows": True,
             "changed": changed,
             "newly scored": before is None and after is not None,
@@ -176,7 +178,7 @@ class Again:
             "both orders": isinstance(new, Comparison) and new.flipped is not None,
             "flipped": isinstance(new, Comparison) and bool(new.flipped),
         }
-        group.counts.update(what for what, holds in counted.items() if holds)
+        group.counts.update(outcome for outcome, holds in outcomes.items() if holds)
         group.before += before or 0.0
         group.after += after or 0.0
         if changed and len(self.shown) < self._changes.show:
@@ -185,18 +187,18 @@ class Again:
 
     @property
     def n_changed(self) -> int:
-        """How many rows have another verdict than before."""
+        """The number of rows whose verdict changed."""
         return sum(group.counts["changed"] for group in self._groups.values())
 
     @property
     def warnings(self) -> list[str]:
-        """A line for each pair of models whose verdicts turned with the order in over half of the comparisons."""
+        """A line per pair of models whose verdicts flipped with the order in over half of the comparisons."""
         groups = self._groups.items()
-        found = [flip_warning(name, own.counts["flipped"], own.counts["both orders"]) for name, own in groups]
-        return [warning for warning in found if warning]
+        warnings = [flip_warning(name, group.counts["flipped"], group.counts["both orders"]) for name, group in groups]
+        return [warning for warning in warnings if warning]
 
     def table(self) -> list[dict[str, Cell]]:
-        """Return one table row for each model; of comparisons the means are how often b is preferred, in percent."""
+        """Return one table row per model. For comparisons the means are win rates of b in percent."""
         compares = any(group.counts["both orders"] for group in self._groups.values())
         return [
             {
@@ -226,8 +228,8 @@ def _identity(row: Row, how: How) -> dict[str, str]:
     settings: tuple[object, ...] = (how.rubric.identity, how.read, how.aggregate, how.min_mass, PARSER_VERSION)
     settings += () if how.min_samples is None else (how.min_samples,)
     judge = content_key("rescored", row.judge, *settings)
-    named = {"judge": judge, "rubric": how.rubric.name, "aggregate": how.aggregate}
-    return {"id": content_key("rescored", judge, row.id), **named}
+    fields = {"judge": judge, "rubric": how.rubric.name, "aggregate": how.aggregate}
+    return {"id": content_key("rescored", judge, row.id), **fields}
 
 
 def _group_of(row: Row) -> str:
@@ -241,7 +243,7 @@ def _value(row: Row) -> float | None:
 
 
 def _verdicts(row: Row) -> object:
-    """Return what must be the same for two rows to say the same; failed samples have no place of their own."""
+    """Return the verdicts of a row for comparison. The scores are unordered, because failed samples have no place."""
     if isinstance(row, Judgment):
         return row.score, Counter(row.scores), row.criteria
     return row.winner, row.preference_b, row.first_order, row.second_order

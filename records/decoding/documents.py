@@ -73,7 +73,7 @@ def _elements(path: Path, data: bytes) -> Iterable[bytes]:
 
 
 def _split(path: Path, data: bytes) -> list[bytes]:
-    """Return the elements of a list by its brackets; raises InputError, naming the line, where they do not close."""
+    """Return the elements of a list by its brackets. Raises InputError, naming the line, if they do not close."""
     depth, start, end = 0, 0, None
     found: list[bytes] = []
     for token in TOKEN.finditer(data):

@@ -25,7 +25,7 @@ def lines_of(path: Path, most: int | None = None) -> Iterator[bytes]:
     """Yield the lines of a file as UTF-8 with their ends, without byte order marks.
 
     A file that is gzip by its ending or its first bytes is unpacked, UTF-16 is decoded. Raises InputError, naming the
-    file, where it cannot be opened or is damaged, and where a line has more than `most` bytes; the lines before the
+    file, if it cannot be opened or is damaged, and where a line has more than `most` bytes; the lines before the
     damage are yielded first.
     """
     try:
@@ -39,7 +39,7 @@ def lines_of(path: Path, most: int | None = None) -> Iterator[bytes]:
 
 
 def text_of_file(path: Path, most: int | None = None) -> bytes:
-    """Return a whole file as UTF-8, unpacked; raises InputError where it has more than `most` bytes.
+    """Return a whole file as UTF-8, unpacked. Raises InputError if it has more than `most` bytes.
 
     None is MOST_BYTES_A_FILE.
     """
@@ -47,7 +47,7 @@ def text_of_file(path: Path, most: int | None = None) -> bytes:
 
 
 def joined(path: Path, lines: Iterable[bytes], most: int | None = None) -> bytes:
-    """Return the lines of a file that must be read whole as one; raises InputError where they are too many."""
+    """Return the lines of a file that must be read whole as one. Raises InputError if they are too many."""
     most = reading.MOST_BYTES_A_FILE if most is None else most
     whole = io.BytesIO()
     for line in lines:
@@ -60,7 +60,7 @@ def joined(path: Path, lines: Iterable[bytes], most: int | None = None) -> bytes
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """Return the file's bytes, unpacked where they are gzip; raises OSError."""
+    """Return the file's bytes, unpacked where they are gzip. Raises OSError."""
     file = path.open("rb")
     if path.suffix.lower() == ".gz" or file.peek(2)[:2] == GZIP:
         return io.BufferedReader(_Unpacked(file))
@@ -70,7 +70,7 @@ def open_bytes(path: Path) -> IO[bytes]:
 def is_plain(path: Path) -> bool:
     """Return whether the file's own bytes are lines of UTF-8, so that a line can be found again by its offset.
 
-    Raises InputError where it cannot be opened.
+    Raises InputError if it cannot be opened.
     """
     try:
         with path.open("rb") as file:
@@ -84,7 +84,7 @@ def decode_line(line: bytes) -> Any:
     """Return the value of one line of JSON, or of a whole document.
 
     NaN and Infinity are read as Python's own reader does: whether they may stand there is up to who uses the field.
-    Raises InputError where it is not JSON.
+    Raises InputError if it is not JSON.
     """
     line = line.removeprefix(UTF8_MARK)
     try:
@@ -110,7 +110,7 @@ def decode_line(line: bytes) -> Any:
 
 
 def _check_names(line: bytes, value: dict[str, Any]) -> None:
-    """Raise InputError where a row has a field twice with different values, of which a decoder takes the last."""
+    """Raise InputError if a row has a field twice with different values, of which a decoder takes the last."""
     if line.count(b'":') == _n_fields(value):
         return  # the usual case, in one pass; else a text may have it too
     if not any(line.count(b'"' + name.encode("utf-8", "surrogatepass") + b'"') > 1 for name in value):

@@ -18,7 +18,7 @@ ROWS_AT_ONCE = 1024
 def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the rows of a Parquet file.
 
-    Raises InputError where it is none or damaged, and for a row of more than `reading.MOST_BYTES_A_LINE`.
+    Raises InputError if it is none or damaged, and for a row of more than `reading.MOST_BYTES_A_LINE`.
     """
     import pyarrow
     import pyarrow.parquet
@@ -44,7 +44,7 @@ def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _rows_at_once(path: Path, about: "FileMetaData", group: int, before: int) -> int:
-    """Return how many rows are unpacked together; raises InputError where their mean size is over the limit.
+    """Return how many rows are unpacked together. Raises InputError if their mean size is over the limit.
 
     A value that a column repeats is stored once, in its dictionary: each row may be as large as all of that.
     """

@@ -21,7 +21,7 @@ def read_csv(path: Path, kind: str, bad: BadRows) -> Iterator[tuple[str, dict[st
     """Yield the rows of a CSV or TSV file, each after its place; every cell is text.
 
     A first line `sep=;`, as Excel writes it, names the delimiter. A row with more cells than columns is a bad row; one
-    with fewer lacks the last fields. Raises InputError, naming the line, where the quotes are wrong, and for a header
+    with fewer lacks the last fields. Raises InputError, naming the line, if the quotes are wrong, and for a header
     that another delimiter separates or that names a column twice.
     """
     csv.field_size_limit(MOST_CHARS_A_CELL)

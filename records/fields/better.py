@@ -20,7 +20,7 @@ BETTER_ID = "better_response_id"
 
 
 def better_in(record: Record, names: Names, codes: Codes | None) -> Winner:
-    """Return which side of a record is better, `a` for the first; raises InputError where it does not say so.
+    """Return which side of a record is better, `a` for the first. Raises InputError if it does not say so.
 
     What is said in several ways must agree.
     """
@@ -68,7 +68,7 @@ def _said(record: Record, names: Names, codes: Codes | None) -> dict[str, Winner
 
 
 def _by_model(record: Record, names: Names, label: object, field: str) -> Winner | None:
-    """Return the side whose model a label names; raises InputError where it is also a word for the other side."""
+    """Return the side whose model a label names. Raises InputError if it is also a word for the other side."""
     first, second = (next((record[name] for name in models_of(one) if record.get(name)), None) for one in names)
     side = by_model_name(label, (first, second))
     if side is not None and winner_in(label) not in (None, side):

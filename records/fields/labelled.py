@@ -27,7 +27,7 @@ class Labels:
         return record
 
     def check(self) -> None:
-        """Raise InputError where what was seen may mean either side, or is of a scale that is not known."""
+        """Raise InputError if what was seen may mean either side, or is of a scale that is not known."""
         self._scale.check(self._source, self._flag)
 
 

@@ -41,7 +41,7 @@ GAPS = re.compile(r"[\s-]+")
 
 
 def parse_codes(text: str, flag: str = "--codes") -> dict[str, Winner]:
-    """Return the meanings in a flag like `0=a,1=b,2=tie`; raises InputError where it is of another form."""
+    """Return the meanings in a flag like `0=a,1=b,2=tie`. Raises InputError if it is of another form."""
     meanings: dict[str, Winner] = {}
     for part in text.split(","):
         cell, _, meaning = part.strip().rpartition("=")
@@ -52,7 +52,7 @@ def parse_codes(text: str, flag: str = "--codes") -> dict[str, Winner]:
 
 
 def given_codes(text: str | None, flag: str = "--codes") -> dict[str, Winner] | None:
-    """Return what a flag says that labels mean, or None where it is not given; raises InputError as `parse_codes`."""
+    """Return what a flag says that labels mean, or None if it is not given. Raises InputError as `parse_codes`."""
     return None if text is None else parse_codes(text, flag)
 
 
@@ -63,13 +63,13 @@ def key_of(label: object) -> str:
 
 
 def meaning_of(label: object, codes: Codes) -> Winner | None:
-    """Return what `codes` say of a label, however it is spaced, or None where they do not know it."""
+    """Return what `codes` say of a label, however it is spaced, or None if they do not know it."""
     key = key_of(label)
     return codes[key] if key in codes else codes.get(GAPS.sub("_", SIGNS.sub(r"\1", key)))
 
 
 def winner_in(label: object, codes: Codes | None = None) -> Winner | None:
-    """Return the side that a label names, `tie`, or None where it is no label.
+    """Return the side that a label names, `tie`, or None if it is no label.
 
     Without `codes` it has the usual meanings, and a number between 1 and 2 is AlpacaEval's preference: 1 is the first
     answer, 2 the second.
@@ -85,7 +85,7 @@ def winner_in(label: object, codes: Codes | None = None) -> Winner | None:
 
 
 def side_of(label: object, codes: Codes | None = None, name: str = "label") -> Winner:
-    """Return the side that a label names, or `tie`; raises InputError where it is neither."""
+    """Return the side that a label names, or `tie`. Raises InputError if it is neither."""
     winner = winner_in(label, codes)
     if winner is None:
         shown = repr(label) if len(repr(label)) < 60 else type(label).__name__
@@ -147,7 +147,7 @@ class Scale:
                 self._zeroth = self._zeroth or key
 
     def check(self, source: object, flag: str = "--codes") -> None:
-        """Raise InputError, naming `flag`, where the numbers are of a scale that is not known, or may mean either side.
+        """Raise InputError, naming `flag`, if the numbers are of a scale that is not known, or may mean either side.
 
         Known are 1, 2 and what lies between, and 0 for a tie beside them. Nothing but 0 and 1, whichever of them
         occur, can mean either side; and beside -1, 0.5 or 3 no number means what it means in PandaLM and AlpacaEval.

@@ -54,7 +54,7 @@ def readable(text: str) -> str:
 def text_in(value: object, name: str, *, empty: bool = False) -> str:
     """Return a content as text: text itself, or the text parts of OpenAI's and Anthropic's lists joined by line breaks.
 
-    Raises InputError where it holds anything else, an image for example, where it is empty unless `empty`, or where it
+    Raises InputError if it holds anything else, an image for example, where it is empty unless `empty`, or where it
     holds a character that is no text.
     """
     if isinstance(value, dict):  # Arena-Hard's answers, OASST's messages, Gemini's system instruction
@@ -70,7 +70,7 @@ def text_in(value: object, name: str, *, empty: bool = False) -> str:
 
 
 def check_text(value: str, name: str) -> str:
-    """Return a text; raises InputError where it holds a character that is no text."""
+    """Return a text. Raises InputError if it holds a character that is no text."""
     if value.isascii() and "\0" not in value:  # nearly always, and several times faster than the search
         return value
     if found := UNREADABLE.search(value):
@@ -102,7 +102,7 @@ def _in_turn(texts: Sequence[object], name: str) -> list[Message]:
 
 
 def message_of(turn: Record) -> Message:
-    """Return one turn as a message; raises InputError where its role is not known or it is not text."""
+    """Return one turn as a message. Raises InputError if its role is not known or it is not text."""
     if any(turn.get(name) for name in CALLS):
         raise InputError("a turn calls a tool: only turns of text are read")
     name, content = _only(turn, CONTENT_FIELDS) or ("content", None)
@@ -110,7 +110,7 @@ def message_of(turn: Record) -> Message:
 
 
 def role_of(turn: Record) -> str:
-    """Return a turn's role as this project names it; raises InputError where it cannot be placed."""
+    """Return a turn's role as this project names it. Raises InputError if it cannot be placed."""
     name, role = _only(turn, ROLE_FIELDS) or ("role", None)
     if isinstance(role, str) and not role.strip():
         raise InputError(f"'{name}' is empty")
@@ -123,7 +123,7 @@ def role_of(turn: Record) -> str:
 
 
 def with_head(record: Record, chat: list[Message]) -> list[Message]:
-    """Return `chat` after the record's own system turn and `history`; raises InputError where they contradict it."""
+    """Return `chat` after the record's own system turn and `history`. Raises InputError if they contradict it."""
     system, history = _system(record), _history(record)
     own = [turn for turn in chat[:1] if turn["role"] == "system"]
     if system is not None and own and own[0]["content"].strip() != system.strip():
@@ -152,7 +152,7 @@ def is_conversation(value: object) -> bool:
 
 
 def transcript_in(text: str) -> list[Message] | None:
-    """Return the turns of a text like hh-rlhf's, with Human: and Assistant: before them, or None where it is none."""
+    """Return the turns of a text like hh-rlhf's, with Human: and Assistant: before them, or None if it is none."""
     marks = list(TRANSCRIPT.finditer(text)) if "Human:" in text else []
     if len(marks) < 2 or text[: marks[0].start()].strip() or marks[0][1] != "Human":
         return None
@@ -198,7 +198,7 @@ def _says(value: object) -> bool:
 
 
 def _only(turn: Record, names: tuple[str, ...]) -> tuple[str, Any] | None:
-    """Return the one of the fields `names` that is there; raises InputError where two of them differ."""
+    """Return the one of the fields `names` that is there. Raises InputError if two of them differ."""
     found = [(name, turn[name]) for name in names if turn.get(name) is not None]
     if any(value != found[0][1] for _, value in found[1:]):
         raise InputError(f"a turn has both '{found[0][0]}' and '{found[1][0]}', and they differ")
@@ -221,7 +221,7 @@ def _part(part: object, name: str) -> str | None:
 
 
 def _listed(value: object, name: str) -> object:
-    """Return a list that a table keeps as text as a list again; raises InputError where its text is not JSON."""
+    """Return a list that a table keeps as text as a list again. Raises InputError if its text is not JSON."""
     if not isinstance(value, str) or not (value.lstrip().startswith("[") or PRINTED.match(value)):
         return value
     parsed = _parsed(value)

@@ -60,10 +60,10 @@ class Sides:
 
 
 def sides_in(record: Record) -> Sides | None:
-    """Return the two sides of a record, or None where it has none.
+    """Return the two sides of a record, or None if it has none.
 
     A side is text, a message, a list of texts, a whole conversation whose last turn is the answer, or a transcript like
-    hh-rlhf's. Raises InputError where the two have no prompt or not the same one, and where there are several pairs.
+    hh-rlhf's. Raises InputError if the two have no prompt or not the same one, and where there are several pairs.
     """
     named = names_in(record)
     if named is None:
@@ -82,7 +82,7 @@ def sides_in(record: Record) -> Sides | None:
 
 
 def names_in(record: Record) -> Names | None:
-    """Return the names of the two sides, or None; raises InputError where different answers stand under several.
+    """Return the names of the two sides, or None. Raises InputError if different answers stand under several.
 
     Two fields that are both empty are none: a table has a column for each, whatever a row is.
     """

@@ -18,7 +18,7 @@ HISTORY_OF_A_POST = "human_ref_A"
 
 
 def prompt_in(record: Record) -> str | list[Message]:
-    """Return the prompt of a record, text where it is one request alone; raises InputError where there is none."""
+    """Return the prompt of a record, text where it is one request alone. Raises InputError if there is none."""
     prompt = _field(record)
     if isinstance(prompt, str) and (turns := _asked(prompt)):
         prompt = turns
@@ -35,7 +35,7 @@ def prompt_in(record: Record) -> str | list[Message]:
 def request_in(record: Record) -> str | list[Message]:
     """Return what the answer to a record answers: what stands before the end of its conversation, or else its prompt.
 
-    Raises InputError where there is none, or where a prompt beside the conversation is not what that opens with.
+    Raises InputError if there is none, or where a prompt beside the conversation is not what that opens with.
     """
     chat = conversation_in(record)
     if chat is None or chat[-1]["role"] != "assistant" or len(chat) == 1:
@@ -58,7 +58,7 @@ def request_in(record: Record) -> str | list[Message]:
 def head_after(given: list[Message], head: list[Message], name: str) -> list[Message]:
     """Return the head of a conversation with the system turn that only the prompt `given` beside it has.
 
-    Raises InputError where `given` is neither the head, but for the system turn, nor one of its requests, or where both
+    Raises InputError if `given` is neither the head, but for the system turn, nor one of its requests, or where both
     have a system turn and they differ.
     """
     if not _opens(given, head):
@@ -82,7 +82,7 @@ def has_prompt(record: Record) -> bool:
 
 
 def conversation_in(record: Record) -> list[Message] | None:
-    """Return the conversation of a record, or None; raises InputError where there are two different ones."""
+    """Return the conversation of a record, or None. Raises InputError if there are two different ones."""
     named = [name for name in (*CONVERSATIONS, "context") if name in record and not is_empty(record[name])]
     if not named:
         return None
@@ -129,7 +129,7 @@ def _field(record: Record) -> str | list[Message]:
 
 
 def _alone(record: Record, own: str, prompt: str | list[Message]) -> str | list[Message]:
-    """Return the prompt under the name `own`; raises InputError where another says what is not in it.
+    """Return the prompt under the name `own`. Raises InputError if another says what is not in it.
 
     A set may have the bare question beside the whole prompt that was made of it.
     """

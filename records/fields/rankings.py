@@ -28,7 +28,7 @@ class Answer:
 
     text: str
     score: float | None
-    """The higher the better; None where nobody gave one."""
+    """The higher the better, or None if nobody gave one."""
     is_rank: bool
     """Whether the score is only the negative of a rank."""
     record: Record
@@ -36,7 +36,7 @@ class Answer:
 
 
 def answers_in(record: Record) -> list[Answer]:
-    """Return the answers of a list of several to one prompt, or nothing; raises InputError where one is no text.
+    """Return the answers of a list of several to one prompt, or nothing. Raises InputError if one is no text.
 
     A score that is there must be a number, and a list of them as long as that of the answers.
     """
@@ -55,7 +55,7 @@ def answers_in(record: Record) -> list[Answer]:
 def best_and_worst(answers: Sequence[Answer]) -> tuple[Answer, Answer] | None:
     """Return the answer with the highest score and the one with the lowest, the first of equal ones; None for a tie.
 
-    An answer without a score is neither. Raises InputError where fewer than two have one.
+    An answer without a score is neither. Raises InputError if fewer than two have one.
     """
     known = [answer for answer in answers if answer.score is not None]
     if not known:
@@ -132,7 +132,7 @@ def _beside(record: Record, texts: Sequence[str], name: str) -> list[Answer]:
 
 
 def _listed(record: Record, names: Sequence[str], n: int, of: str, *, strict: bool = True) -> list[Any] | None:
-    """Return the list beside the answers; raises InputError where it has another length, unless not `strict`."""
+    """Return the list beside the answers. Raises InputError if it has another length, unless not `strict`."""
     for name in names:
         value = record.get(name)
         if isinstance(value, list) and value:

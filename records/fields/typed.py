@@ -19,7 +19,7 @@ CHATS = ("prompt", "chosen", "rejected")
 def read_typed(source: str | Path, row_type: type[RowT], bad: BadRows) -> Iterator[RowT]:
     """Yield the rows of a file in any format that is read here; one that is no `row_type` is a bad row.
 
-    Raises InputError where there is no such file or none of its rows is one.
+    Raises InputError if there is no such file or none of its rows is one.
     """
     return (row for _, row in located_typed(source, row_type, bad))
 
@@ -54,7 +54,7 @@ class _Typed(BadRows):
 
 
 def typed(record: Record, row_type: type[RowT]) -> RowT:
-    """Return a record as a row; raises InputError where a field is missing or of another type, or a number is NaN."""
+    """Return a record as a row. Raises InputError if a field is missing or of another type, or a number is NaN."""
     try:
         row = msgspec.convert(record, row_type, strict=False)  # in a CSV file numbers are text
     except msgspec.ValidationError as error:

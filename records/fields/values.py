@@ -11,7 +11,7 @@ LONGEST_SHOWN = 60
 
 
 def number_in(value: object) -> float | None:
-    """Return `value` as a finite number, also from the text of a table's cell, or None where it is none."""
+    """Return `value` as a finite number, also from the text of a table's cell, or None if it is none."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:
@@ -33,7 +33,7 @@ def fields_of(record: Record) -> str:
 
 
 def number_or_none(record: Record, name: str) -> float | None:
-    """Return a number that may be missing; raises InputError where the field holds something else, NaN included."""
+    """Return a number that may be missing. Raises InputError if the field holds something else, NaN included."""
     value = record.get(name)
     if is_empty(value):
         return None

@@ -22,7 +22,7 @@ def is_unwanted(record: Record) -> bool:
 
 
 def is_good(record: Record) -> bool:
-    """Return whether an answer is labelled a good one; raises InputError where no label says whether it is."""
+    """Return whether an answer is labelled a good one. Raises InputError if no label says whether it is."""
     said = {name: record[name] for name in LABELS if not is_empty(record.get(name))}
     if not said:
         raise InputError("no label: is the answer a good one? Expected 'label' true or false, or a pair of answers")

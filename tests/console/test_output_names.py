@@ -55,4 +55,4 @@ def test_a_picture_is_not_written_under_the_name_of_another_kind(module: str) ->
 def test_rows_that_are_there_already_under_another_ending_are_to_be_renamed() -> None:
     Path("paid.out").write_text("{}\n")
     with pytest.raises(StoreError, match=r"give paid\.jsonl, after renaming .*: mv paid\.out paid\.jsonl"):
-        parse(importlib.import_module("judges.score").Config, ["--out", "paid.out"], "prog")
+        parse(command_named("judges.score").Config, ["--out", "paid.out"], "prog")

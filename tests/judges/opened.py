@@ -8,9 +8,10 @@ import pytest
 PLACES = (
     "engines.options.open_engine",
     "judges.score.scoring.open_engine",
-    "judges.panels.rows.open_engine",
     "judges.compare.comparing.open_engine",
     "judges.best_of.choosing.open_engine",
+    "judges.panels.rows.open_engine",
+    "judges.attacks.attacking.open_engine",
 )
 """Names by which the commands find `open_engine`."""
 

@@ -14,7 +14,8 @@ from console.table import Cell
 from engines.chat.neutral import neutralise
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges.attacks.__main__ import Config, main
+from judges.attacks.__main__ import main
+from judges.attacks.options import Config
 from judges.attacks.rates import checked, fooled_rates
 from judges.attacks.texts import Attack, aimed, attack_responses, load_attacks, load_prompts, verdict_for
 from judges.judging.judge import Judge, has_every_reply

@@ -280,8 +280,8 @@ def test_the_result_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         ("not JSON", [], "rows.jsonl:1: not a row of this project"),
         ("ROW", ["--rubric", "pairwise"], "the rubric 'pairwise' is not for judgments"),
         ("ROW", ["--min-mass", "2"], "--min-mass must be in"),
-        ("UNKNOWN", [], "rubric 'own' is none of this project's: name its file with --rubric"),
-        ("UNREAD", [], "does not say how its replies are to be read"),
+        ("UNKNOWN", [], "rubric 'own' is not one of this project's: name its file with --rubric"),
+        ("UNREAD", [], "does not say how to read its replies"),
     ],
 )
 def test_what_cannot_be_rescored_is_an_error(line: str, flags: list[str], message: str) -> None:

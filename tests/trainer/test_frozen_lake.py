@@ -141,7 +141,7 @@ def test_ice_that_slips_changes_the_model_and_not_the_trajectories() -> None:
     ("rows", "positive", "negative", "message"),
     [
         ('"SFFG", "FFFF"', "right right right", "right up", "stops in state 1, before the game's end"),
-        ('"SFFG", "FFFF"', "right right right", "east", "is not a way; the moves are left, down, right, up"),
+        ('"SFFG", "FFFF"', "right right right", "east", "is not a list of moves; the moves are left, down, right, up"),
         ('"SFFG", "FFFF"', "right right right left", "right", "goes on after the game's end in state 3"),
         ('"SFFG", "FFFF"', "down right right right up", "right right right", "positive trajectory is not a best one"),
         ('"SFG", "FFF", "FFF"', "right right", "right right", "as good as the positive one"),
@@ -159,7 +159,7 @@ def test_a_map_that_breaks_the_rules_is_refused(
 
 
 def test_an_unknown_map_and_settings_out_of_range_are_refused() -> None:
-    with pytest.raises(InputError, match="no map 'none'; there are fall, pit, ring, stock"):
+    with pytest.raises(InputError, match="no map 'none'; use fall, pit, ring, stock"):
         open_lake(LakeOptions(map="none"))
     for wrong in ({"steps": 0}, {"discount": 1.0}, {"ift_lambda": 1.5}, {"steps": 7}, {"learning_rate": -1.0}):
         with pytest.raises(InputError):

@@ -20,7 +20,7 @@ class DPOOptions(TrainingOptions):
 
     learning_rate: Positive = 1e-6
     beta: Positive = 0.1
-    """How strongly the model is held to its reference."""
+    """The strength of the pull towards the reference."""
     labels: Literal["hard", "soft"] = "hard"
     """hard: every label is right. soft: a label is right with probability p, the pair's `confidence`, and its loss is
     p l(z) + (1 - p) l(-z)."""

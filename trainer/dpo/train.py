@@ -64,7 +64,10 @@ def _with_reference(data: Any, reference: Path, shared: dict[str, Any]) -> Any:
     """Return `data`, tokenised, with the log-probabilities of both answers under the model in `reference`."""
     model, tokenizer = load_policy(reference)
     if tokenizer.get_vocab() != shared["processing_class"].get_vocab():
-        raise InputError(f"{reference}: its tokens are not those of the model to train, so it cannot be its reference")
+        raise InputError(
+            f"{reference}: its vocabulary is not that of the model to train, so it cannot be its reference"
+        )
+    # making a trainer tokenises its data and computes the log-probabilities
     trainer = PreferenceTrainer(model, train_dataset=data, **shared)
     dataset = trainer.train_dataset
     trainer.accelerator.free_memory()

@@ -120,6 +120,7 @@ def _round(checkpoint: Path, against: Path, rows: list[Comparison], n_prompts: i
     winners = [comparison.winner for comparison in rows if comparison.winner is not None]
     reasons = Counter(comparison.error or "unknown" for comparison in rows if comparison.winner is None)
     reasons["a checkpoint has no answer"] += n_prompts - len(rows)
+    # A win rate needs one verdict at least, even if the coverage asked for is 0.
     require_coverage(len(winners), n_prompts, reasons, max(min_coverage, 1 / n_prompts), rows[0].read if rows else None)
     points = [{"a": 0.0, "tie": 0.5, "b": 1.0}[winner] for winner in winners]
     n_flipped = sum(bool(comparison.flipped) for comparison in rows)

@@ -141,6 +141,7 @@ def resampled(examples: Sequence[JudgeExample], max_share: float, seed: int) -> 
     """
     counts = Counter(example.score for example in examples)
     share = max(max_share, 1 / len(counts)) if counts else max_share
+    # A score keeps at most n examples. Allowed is every n at which no score has more than its share of what is kept.
     sizes = [n for n in range(1, max(counts.values(), default=0) + 1) if n <= share * _total(counts, n) + 1e-9]
     kept_ids: set[str] = set()
     for score in counts:

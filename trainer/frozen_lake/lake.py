@@ -117,16 +117,16 @@ def _read(name: str) -> tuple[MapFile, str]:
     path = packaged if packaged.exists() else Path(name)
     if not os.path.lexists(path):
         known = ", ".join(sorted(file.stem for file in MAPS.glob("*.toml")))
-        raise InputError(f"no map '{name}'; there are {known}, and any TOML file of that form")
+        raise InputError(f"no map '{name}'; use {known}, or a TOML file of the same form")
     try:
         table = msgspec.convert(read_toml(path), MapFile)
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: {error}; see {MAPS}") from None
     cells = "".join(table.rows)
     if set(cells) - set("SFHG") or len({len(row) for row in table.rows}) != 1:
-        raise InputError(f"{path}: rows must be equally long and of S, F, H and G")
+        raise InputError(f"{path}: rows must be equally long and consist of S, F, H and G")
     if cells.count("S") != 1 or cells.count("G") != 1:
-        raise InputError(f"{path}: a map has one S and one G")
+        raise InputError(f"{path}: a map must have exactly one S and one G")
     return table, str(path)
 
 
@@ -145,7 +145,7 @@ def _model(rows: tuple[str, ...], slippery: bool) -> tuple[Tensor, Tensor]:
 
 def _walk(text: str, start: int, moves_SA: Tensor, acts_S: Tensor, source: str) -> Trajectory:
     if not text.split() or not set(text.split()) <= set(ACTIONS):
-        raise InputError(f"{source}: '{text}' is not a way; the moves are {', '.join(ACTIONS)}")
+        raise InputError(f"{source}: '{text}' is not a list of moves; the moves are {', '.join(ACTIONS)}")
     states, actions = [start], [ACTIONS.index(word) for word in text.split()]
     for action in actions:
         if not acts_S[states[-1]]:

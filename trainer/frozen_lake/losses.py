@@ -83,6 +83,7 @@ def fused_codes(codes_KSD: Tensor, logits_KSA: Tensor, lake: Lake, mix: float) -
 
 def _fused_logprobs(policies: Networks, lake: Lake, mix: float) -> Tensor:
     with torch.no_grad():
+        # the greedy moves need no gradient, and the fused codes have none
         codes_KND = fused_codes(policies.codes_KSD, policies.everywhere(), lake, mix)
     logprobs_KNA: Tensor = policies(codes_KND).log_softmax(-1)
     actions = torch.tensor(lake.positive.actions).expand(len(codes_KND), -1)

@@ -18,7 +18,7 @@ MeasuresByMethod = dict[str, dict[str, list[float]]]
 """One value per seed, by method and measure."""
 MEASURES = ("mse_all", "mse_visited", "p_optimal", "visits_distance")
 PAPER = (("DPO", "IFT"), ("IFT", "ORPO"), ("IFT", "SFT"))
-"""Pairs of methods: the paper says that the first is closer to the optimum than the second (section 5.3)."""
+"""Pairs of methods of which the paper ranks the first closer to the optimum (section 5.3)."""
 
 
 @dataclass(frozen=True)

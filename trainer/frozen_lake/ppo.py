@@ -116,4 +116,5 @@ def _seeds(values: Tensor) -> Tensor:
 
 def _draw(ladder: Tensor, draws: Tensor) -> Tensor:
     """Return the outcome that each draw from [0, 1) selects in its cumulative distribution."""
+    # the number of steps at or below the draw, which is scaled because rounding may keep the last step from 1
     return (draws[..., None] * ladder[..., -1:] >= ladder).sum(-1).clamp(max=ladder.shape[-1] - 1)

@@ -27,7 +27,7 @@ TOKENS, WORDS = 1024, 32768
 
 @dataclass
 class Fusion:
-    """The way a model's predictions are made, and the table that embeddings are looked up in."""
+    """Settings and state of the predictions that are mixed into the inputs."""
 
     prediction: Prediction
     temperature: float

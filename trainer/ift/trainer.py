@@ -79,6 +79,7 @@ class IFTTrainer(SFTTrainer):  # type: ignore[misc]
         self._log(lambda_, spy.outputs.nll, outputs.label_mask.sum())
         if self.options.average == "tokens":
             return loss
+        # the mean over answers replaces TRL's loss, whose call has logged its metrics
         _, returned = loss if return_outputs else (loss, None)
         steps = 1 if num_items_in_batch is None else self.current_gradient_accumulation_steps
         loss = spy.outputs.propagated.loss / steps

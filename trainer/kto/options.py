@@ -20,7 +20,7 @@ class KTOOptions(TrainingOptions):
     micro_batch_size: Couple = 2
     """Examples in a device's memory at once. The distance to the reference is estimated from their answers."""
     beta: Positive = 0.1
-    """How strongly the model is held to its reference."""
+    """The strength of the pull towards the reference."""
     desirable_weight: Positive = 1.0
     """The weight of a chosen answer in the loss."""
     undesirable_weight: Positive = 1.0
@@ -35,6 +35,6 @@ def check_kto(feedback: Sequence[Pair | Rated], options: KTOOptions) -> None:
         check_pairs(pairs)
     if n_processes() > 1:
         raise InputError(
-            "trainer.kto runs in one process, because TRL keeps the reference's log-probabilities in a file of the "
-            "first one"
+            "trainer.kto runs in one process, because TRL keeps the reference's log-probabilities in a file "
+            "that only the first process knows"
         )

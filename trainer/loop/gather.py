@@ -49,7 +49,7 @@ from trainer.run.models import open_model
 Level = Literal["set", "prompt"]
 """The consistency of a pair: the mean over all prompts, or that of its own prompt."""
 PAIR_COUNTS = "pair_counts.json"
-"""What became of a round's prompts when its pairs were made, beside pairs.jsonl."""
+"""The outcomes of a round's prompts in making pairs, stored beside pairs.jsonl."""
 WORD_TOKENS = 4 / 3
 """Tokens per English word, about."""
 

@@ -89,6 +89,7 @@ def _add_scores(values: MonitorValues, judgments: Sequence[Judgment], rubric: Ru
     nothing = "no answer has a score" if judgments else "the answers were not judged"
     values.add("unscored", [float(judgment.score is None) for judgment in judgments], nothing)
     values.add("mean_score", scores, nothing)
+    # Half a step below the top, because an expected score hardly ever reaches it.
     nearly = rubric.scale[1] - step_of(rubric) / 2
     values.add("top_score", [float(score >= nearly) for score in scores], nothing)
     correlation, reason = _spearman([float(chars) for _, chars in scored], scores)

@@ -86,4 +86,5 @@ def _pairs(n: int, seed: int, max_pairs: int) -> list[tuple[int, int]]:
     if n_all <= max_pairs:
         return list(permutations(range(n), 2))
     drawn = Random(derived_seed(seed, "self-bleu", n)).sample(range(n_all), max_pairs)
+    # A place below n (n - 1) is a row and a column of n - 1; columns from the diagonal on move up by one.
     return [(place // (n - 1), rest + (rest >= place // (n - 1))) for place in drawn for rest in (place % (n - 1),)]

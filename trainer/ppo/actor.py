@@ -36,6 +36,7 @@ def padded(rows: Sequence[tuple[list[int], list[int]]], filler: int, device: tor
         ids.append([filler] * left + prompt + answer + [filler] * right)
         mask.append([0] * left + [1] * (len(prompt) + len(answer)) + [0] * right)
     ids_BL, mask_BL = torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+    # positions count from the first real token, whatever the padding on the left
     positions_BL = (mask_BL.cumsum(1) - 1).clamp(min=0)
     inputs = {"input_ids": ids_BL, "attention_mask": mask_BL, "position_ids": positions_BL}
     return Tokens(inputs, ids_BL[:, widest:], mask_BL[:, widest:].bool())
@@ -61,6 +62,7 @@ class ValueModel(nn.Module):
     def forward(self, tokens: Tokens) -> Tensor:
         """Return the value before each answer token is drawn, (B, T), in float32."""
         hidden_BLH = self.body(**tokens.inputs, use_cache=False).last_hidden_state
+        # the value before token t is read at token t - 1
         values_BT: Tensor = self.head(hidden_BLH[:, -tokens.answers.shape[1] - 1 : -1])[..., 0].float()
         return values_BT
 
@@ -101,4 +103,4 @@ def settle(model: nn.Module, *, checkpointing: bool) -> None:
             module.attention_dropout = 0.0  # type: ignore[assignment]
         if checkpointing and hasattr(module, "gradient_checkpointing_enable"):
             module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
-    model.train(checkpointing)
+    model.train(checkpointing)  # transformers checkpoints in training mode only

@@ -59,7 +59,7 @@ def gae(
     next_BT = torch.cat((values_BT[:, 1:], torch.zeros_like(values_BT[:, :1])), dim=1)
     delta_BT = rewards_BT + gamma * next_BT - values_BT
     advantages_BT, advantage_B = torch.empty_like(delta_BT), torch.zeros_like(delta_BT[:, 0])
-    for t in range(delta_BT.shape[1] - 1, -1, -1):
+    for t in range(delta_BT.shape[1] - 1, -1, -1):  # backwards, because each advantage contains the next
         advantage_B = delta_BT[:, t] + gamma * gae_lambda * advantage_B
         advantages_BT[:, t] = advantage_B
     return advantages_BT, advantages_BT + values_BT
@@ -84,6 +84,7 @@ def value_loss(values_BT: Tensor, old_BT: Tensor, returns_BT: Tensor, cliprange:
 
 def token_logprobs(logits_BTV: Tensor, tokens_BT: Tensor, temperature: float) -> Tensor:
     """Return the log-probability of each token at a temperature, in float32, (B, T)."""
+    # only the chosen token's logit and the normaliser, so that no float32 copy of all logits is needed
     chosen_BT = logits_BTV.gather(2, tokens_BT[..., None])[..., 0].float() / temperature
     return chosen_BT - torch.cat([(part_BTV / temperature).logsumexp(-1) for part_BTV in _float_parts(logits_BTV)])
 

@@ -40,9 +40,9 @@ class PPOOptions:
     max_grad_norm: Positive = 1.0
     """The norm that the gradient of policy and value model together is clipped to."""
     cliprange: Positive = 0.2
-    """How far a probability ratio may be from 1 before its loss is clipped."""
+    """The distance of a probability ratio from 1 at which its loss is clipped."""
     cliprange_value: Positive = 0.2
-    """How far a value may be from its old one before its loss is clipped."""
+    """The distance of a value from its old one at which its loss is clipped."""
     vf_coef: NotNegative = 0.1
     """The weight of the value loss."""
     gamma: Share = 1.0

@@ -75,10 +75,12 @@ class PPOStep(Row, frozen=True, kw_only=True):
 def make_accelerator() -> Accelerator:
     """Return accelerate's view of the processes, in bfloat16 if a GPU has it. Raises InputError for sharded weights.
 
-    ACCELERATE_MIXED_PRECISION goes before, as for the other trainers: one process cannot compute in two ways.
+    ACCELERATE_MIXED_PRECISION takes precedence, as for the other trainers, because a process has only one precision.
     """
     if is_sharded():
-        raise InputError("PPO draws from the weights that it trains, so each process needs them all: no FSDP here")
+        raise InputError(
+            "PPO generates with the weights that it trains, so each process needs them all; do not use FSDP"
+        )
     on_gpu = torch.cuda.is_available()
     usual = "bf16" if on_gpu and torch.cuda.is_bf16_supported() else "no"
     return Accelerator(mixed_precision=os.environ.get("ACCELERATE_MIXED_PRECISION") or usual, cpu=not on_gpu)
@@ -152,7 +154,9 @@ def _fitting(engine: TransformersEngine, prompts: Sequence[Prompt], options: PPO
     short = [EncodedPrompt(text, ids) for text, ids in zip(texts, tokens, strict=True) if len(ids) <= most]
     limit = f"query_length ({options.query_length}), or the context of {context} less response_length"
     if not short:
-        raise TrainingError(f"none of {len(prompts)} prompts is within {limit}: raise the one or lower the other")
+        raise TrainingError(
+            f"none of {len(prompts)} prompts is within {limit}; raise query_length or lower response_length"
+        )
     if len(short) < len(prompts):
         say(f"{len(prompts) - len(short)} of {len(prompts)} prompts left out: longer than {limit}")
     return short

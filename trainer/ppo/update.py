@@ -61,6 +61,7 @@ class Learner:
                 # accelerate takes the mean of the processes' gradients
                 self.accelerator.backward((figures[0] + self.options.vf_coef * figures[1]) * world)
                 total += figures.detach()
+        # the norm before clipping: it is not finite if any gradient is not
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.options.max_grad_norm))
         total = torch.as_tensor(self.accelerator.reduce(total, "sum"))
         if not (math.isfinite(norm) and bool(total.isfinite().all())):

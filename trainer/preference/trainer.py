@@ -96,7 +96,8 @@ class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
 
     def logits(self, logprobs_RL: Tensor, inputs: dict[str, Any]) -> Tensor:
         """Return z of each pair, (B,). The R = 2 B rows are the chosen answers, then the rejected ones."""
-        n_tokens_R = inputs["completion_mask"][:, 1:].sum(dim=1)
+        n_tokens_R = inputs["completion_mask"][:, 1:].sum(dim=1)  # nothing predicts the first token
+        # without PEFT's virtual tokens, which come first; other positions outside the answers are zero
         chosen_B, rejected_B = logprobs_RL[:, -(inputs["completion_mask"].shape[1] - 1) :].sum(dim=1).chunk(2)
         longer_B = torch.sub(*n_tokens_R.chunk(2)).to(chosen_B.dtype)
         ratio_B = (chosen_B - inputs["ref_chosen_logps"]) - (rejected_B - inputs["ref_rejected_logps"])

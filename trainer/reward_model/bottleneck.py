@@ -81,8 +81,9 @@ class Bottleneck(nn.Module):
         """Return the Jensen-Shannon bound to train on and the mutual information to report, both scalars."""
         positive_V = self._critic(left_VX, right_VZ)
         if self.options.negatives == "roll":
-            negative_N = self._critic(left_VX.roll(1, 0), right_VZ)
+            negative_N = self._critic(left_VX.roll(1, 0), right_VZ)  # neighbours have different prompts
         else:
+            # every left view with every right view of another prompt: V (V - 1) negatives
             n = len(left_VX)
             all_NX, all_NZ = left_VX.repeat_interleave(n, 0), right_VZ.repeat(n, 1)
             others_N = ~torch.eye(n, dtype=torch.bool, device=left_VX.device).flatten()

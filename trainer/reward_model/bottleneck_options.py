@@ -15,7 +15,7 @@ Objective = Literal["mib", "mvi", "infomax", "contrastive"]
 
 @dataclass(frozen=True)
 class BottleneckOptions:
-    """How the policy's answers shape the reward model's representation (RLP-UML, arXiv 2403.19279).
+    """Settings of the loss term that shapes the reward model's representation (RLP-UML, arXiv 2403.19279).
 
     A view is a prompt with one of the policy's answers. Two views of one prompt are a positive. Settings that the paper
     does not give come from Federici et al. (arXiv 2002.07017) if they have them.

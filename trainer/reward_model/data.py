@@ -30,6 +30,7 @@ def held_out_split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list
         raise InputError(f"--held-out-share must be in [0, 1), not {share:g}")
     if share == 0:
         return list(pairs), []
+    # ranked by a hash, so that the order of the file does not matter
     prompts = sorted({_prompt_key(pair) for pair in pairs}, key=lambda key: content_key("held out", seed, key))
     n_held_out = max(1, round(share * len(prompts)))
     if n_held_out >= len(prompts):
@@ -47,7 +48,7 @@ def check_margins(pairs: Sequence[Pair]) -> None:
     if n_without:
         raise InputError(
             f"{n_without} of {len(pairs)} pairs have no margin of 0 or more, which --margins needs; make the pairs "
-            "with trainer.pairs, or leave it out"
+            "with trainer.pairs, or leave --margins out"
         )
 
 
@@ -103,7 +104,7 @@ def with_views(
     if n_long := len(views) - len(fitting):
         say(f"{n_long} of {len(views)} view pairs left out: over max_length ({max_length} tokens)")
     if len(fitting) < 2:
-        raise TrainingError(f"{len(fitting)} view pairs of the policy's answers to learn from, and 2 are the least")
+        raise TrainingError(f"{len(fitting)} view pairs of the policy's answers to learn from; at least 2 are needed")
     n_needed = len(examples) * n_each
     if n_needed != len(fitting):
         say(f"{n_needed} view pairs are used per epoch, of {len(fitting)}")
@@ -124,9 +125,7 @@ def set_padding(tokenizer: "PreTrainedTokenizerBase", examples: Sequence[Example
         if token is not None and tokenizer.convert_tokens_to_ids(token) not in endings:
             tokenizer.pad_token, tokenizer.padding_side = token, "right"
             return
-    raise InputError(
-        "the tokenizer has no special token to pad with but the one that its chat template ends with; add a pad token"
-    )
+    raise InputError("the only special token that the tokenizer could pad with ends its chat template; add a pad token")
 
 
 def _prompt_key(pair: Pair) -> str:

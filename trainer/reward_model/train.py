@@ -81,6 +81,7 @@ def load_classifier(parent: Path, head: Literal["zero", "random"], seed: int) ->
     if weight is None:
         raise InputError(f"{parent}: a {type(model).__name__} cannot become a reward model: it has no head 'score'")
     if not is_reward_model(parent):
+        # transformers draws a new head from the global generator, so it is drawn again here
         width = 0.0 if head == "zero" else weight.shape[1] ** -0.5
         generator = torch.Generator().manual_seed(derived_seed(seed, "reward head"))
         torch.nn.init.uniform_(weight, -width, width, generator=generator)

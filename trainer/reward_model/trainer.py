@@ -72,7 +72,7 @@ class JointRewardTrainer(RewardTrainer):  # type: ignore[misc]
 
     def create_optimizer(self, model: Any = None) -> Any:
         """Return TRL's optimiser with the bottleneck's parameters added."""
-        created = self.optimizer is None
+        created = self.optimizer is None  # transformers may call this again, but the parameters are added once
         optimizer = super().create_optimizer(model)
         if created and self.bottleneck is not None:
             group = {"params": list(self.bottleneck.parameters()), "weight_decay": 0.0}

@@ -167,10 +167,11 @@ def _measure_reward_model(
         return
     model = load_reward_model(run, number, options)
     shown = learnt[:N_SHOWN]
-    two = [
+    chosen, rejected = (
         model.score([pair.prompt for pair in shown], [side(pair) for pair in shown]) for side in (_chosen, _rejected)
-    ]
-    if two[0] == two[1]:
+    )
+    # A model that has learnt nothing ignores the text, and its rewards agree to the last bit.
+    if chosen == rejected:
         raise TrainingError(
             f"the reward model of iter{number} gives both answers of every pair the same reward: it has learnt "
             "nothing. Try more preferences, a higher --reward.learning-rate, or a lower --reward.warmup-share"

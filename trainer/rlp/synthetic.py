@@ -51,6 +51,7 @@ def synthetic_pairs(
 
 def two_of(answers: AnswerSet, seed: int) -> tuple[Member, Member]:
     """Return two different texts drawn at random, weighted by how often each was given. There must be two."""
+    # A text stands here once per answer that gave it, so a plain draw is weighted.
     votes = [place for place, member in enumerate(answers.members) for _ in member.ids]
     draw = Random(derived_seed(seed, "two answers", answers.prompt_id))
     first = draw.choice(votes)

@@ -158,6 +158,7 @@ def _cut_off(path: Path) -> str | None:
     """Return what is wrong with the length of a safetensors file, whose header states it, or None."""
     n_bytes = path.stat().st_size
     with path.open("rb") as file:
+        # The format: 8 bytes with the length of the JSON header, the header, then the tensors.
         n_header = int.from_bytes(file.read(8), "little")
         if n_bytes < 8 + n_header:
             return f"{path.name} is cut off in its header"

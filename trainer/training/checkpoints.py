@@ -45,7 +45,7 @@ def seal(folder: Path, out: Path, step: int, key: str = "") -> None:
     """Write the manifest of a finished `folder` and rename it to `out`."""
     files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.name != MANIFEST}
     (folder / MANIFEST).write_bytes(msgspec.json.encode(Manifest(step=step, key=key, files=files)))
-    folder.rename(out)
+    folder.rename(out)  # atomic, so `out` never exists half-written
 
 
 def manifest_of(folder: Path) -> Manifest | None:
@@ -78,7 +78,7 @@ def checkpoints_in(folder: Path, key: str | None = None) -> list[Path]:
     whole = []
     for path in sorted((path for path in folder.glob("step-*") if STEP.fullmatch(path.name)), key=_step):
         if flaw := flaw_of(path):
-            say(f"{path}: left out, it is half-written: {flaw}")
+            say(f"{path}: skipped, it is half-written: {flaw}")
         elif key is None or ((manifest := manifest_of(path)) and manifest.key == key):
             whole.append(path)
     return whole

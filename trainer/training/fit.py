@@ -67,7 +67,7 @@ def load_policy(
     """Return the model and tokenizer in `folder`, the model in float32: the optimiser's small steps need it.
 
     If the weights are sharded, the first process reads them and distributes them when training begins. Raises
-    InputError if accelerate was told to shard and would not.
+    InputError if accelerate cannot shard on these devices.
     """
     if is_sharded():
         check_devices()
@@ -104,14 +104,14 @@ def fit(
 ) -> Trained:
     """Train, save the model to `out` completely or not at all, and return the report.
 
-    With `options` the state is saved as they say, and a killed training continues from it. `beside` is a module that
-    learns beside the model. `lengths` counts the examples that were left out or cut off. With `checkpoints` the model
-    is also saved on the way. Raises TrainingError if no example fits, or if the loss is not a number. The error names
-    the examples, nothing is saved, and earlier checkpoints stay.
+    With `options` the state is saved every `save_minutes`, and a killed training continues from it. `beside` is a
+    module that learns beside the model. `lengths` counts the examples that were left out or cut off. With `checkpoints`
+    the model is also saved on the way. Raises TrainingError if no example fits, or if the loss is not a number. The
+    error names the examples, nothing is saved, and earlier checkpoints stay.
     """
     if len(trainer.train_dataset) == 0:
         raise TrainingError(f"{title}: no example fits max_length ({trainer.args.max_length} tokens); raise it")
-    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for results
     if is_sharded():
         keep_precision(trainer)
     if is_first():

@@ -84,13 +84,15 @@ def check_launch(options: LaunchOptions, trainings: Sequence[TrainingOptions]) -
         machines = int(settings.get("num_machines", 1))
     except (yaml.YAMLError, TypeError, AttributeError, KeyError, ValueError, OverflowError, RecursionError) as error:
         problem = " ".join(str(error).split()).removeprefix(f"{options.accelerate}: ")
-        raise InputError(f"launch.accelerate: {options.accelerate}: not a file of accelerate: {problem}") from None
+        raise InputError(
+            f"launch.accelerate: {options.accelerate}: not a config file of accelerate: {problem}"
+        ) from None
     if machines > 1:
-        raise InputError(f"{options.accelerate}: a loop starts processes on its own machine only: num_machines 1")
+        raise InputError(f"{options.accelerate}: a loop starts processes on one machine only; set num_machines to 1")
     if number > 1 and kind not in ("MULTI_GPU", "FSDP"):
         raise InputError(
-            f"{options.accelerate}: accelerate would start one process for distributed_type {kind}, not {number}: "
-            "MULTI_GPU is right for processors too"
+            f"{options.accelerate}: accelerate would start one process for distributed_type {kind}, not {number}; "
+            "use MULTI_GPU, also without a GPU"
         )
     for training in trainings:
         check_batch(training, number)

@@ -45,9 +45,9 @@ def fitting(
             n_nothing += 1
     n, limit = len(examples), f"max_length ({max_length} tokens)"
     if n_nothing:
-        say(f"{title}: {n_nothing} of {n} examples left out, of which nothing to learn is within {limit}")
+        say(f"{title}: {n_nothing} of {n} examples left out: their prompts alone fill {limit}")
     if n_cut := n - len(whole) - n_nothing:
-        say(f"{title}: {n_cut} of {n} examples left out: their end, a judgment's score for one, is over {limit}")
+        say(f"{title}: {n_cut} of {n} examples left out: their end, for example a judgment's score, is beyond {limit}")
     if not whole:
         raise TrainingError(f"{title}: no example fits {limit}; raise it")
     return whole

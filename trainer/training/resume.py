@@ -104,6 +104,7 @@ class StateSaver(TrainerCallback):  # type: ignore[misc]
 
 def _key(trainer: Trainer, options: dict[str, Any], beside: nn.Module | None) -> str:
     parent = Path(trainer.model.config.name_or_path)
+    # sizes and times stand for the parent's weights, which take long to hash
     stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(parent.glob("*"))]
     # the last digits of a reference's log-probabilities depend on the number of threads
     names = [name for name in trainer.train_dataset.column_names if not name.startswith("ref_")]
@@ -125,7 +126,7 @@ def _newest(work: Path, key: str) -> SavedState | None:
     if ours:
         return max(ours, key=lambda saved: saved.step)
     if any(state is not None for _, state in states):
-        say(f"{work}: set aside, it is the state of another training: other data, settings or parent")
+        say(f"{work}: set aside, it is the state of another training (other data, settings or parent)")
         set_aside(work)
     return None
 

@@ -51,6 +51,7 @@ def in_dtype(state: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
     rounded: dict[tuple[int, torch.Size], Tensor] = {}
     for tensor in state.values():
         if tensor.dtype == torch.float32:
+            # tied weights share an address: rounded once, they stay tied
             place = (tensor.data_ptr(), tensor.shape)
             rounded[place] = rounded.get(place, tensor.detach().to("cpu", getattr(torch, dtype)))
     return {name: rounded.get((tensor.data_ptr(), tensor.shape), tensor) for name, tensor in state.items()}
@@ -111,7 +112,7 @@ def _save(trainer: Trainer, checkpoints: Checkpoints, step: int) -> None:
     if is_there[0]:
         return
     if out.exists() and trainer.is_world_process_zero():
-        say(f"{out}: set aside, {flaw_of(out) or 'it is of another training'}; it is written again")
+        say(f"{out}: set aside, {flaw_of(out) or 'it belongs to another training'}; writing it again")
         set_aside(out)
     partial = out.with_name(f"{out.name}.tmp")
     write_weights(trainer, partial)

@@ -19,10 +19,10 @@ from console.errors import InputError
 
 
 def check_devices() -> None:
-    """Raise InputError if accelerate was told to shard and would not: on processors it trains whole copies."""
+    """Raise InputError if accelerate was told to shard on CPUs: it would silently train whole copies instead."""
     if PartialState().distributed_type in (DistributedType.NO, DistributedType.MULTI_CPU):
         raise InputError(
-            "accelerate shards weights on GPUs only: on processors leave FSDP out of its file (distributed_type: "
+            "accelerate shards weights on GPUs only; on CPUs leave FSDP out of its file (distributed_type: "
             "MULTI_CPU), or train in one process"
         )
 

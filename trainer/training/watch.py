@@ -79,6 +79,7 @@ def _names(trainer: Trainer, inputs: dict[str, Any]) -> Iterator[str]:
     lengths = inputs["attention_mask"].sum(1).tolist()
     examples = [ids[:length] for ids, length in zip(inputs["input_ids"].tolist(), lengths, strict=True)]
     for tokens in examples[: len(examples) // 2] if "completion_mask" in inputs else examples:  # pairs: the chosen half
+        # a batch does not say which examples it holds, so they are found by their tokens
         position = next((n for n, ids in enumerate(_tokens(data)) if ids[: len(tokens)] == tokens), None)
         if position is None:
             yield repr(trainer.processing_class.decode(tokens, skip_special_tokens=True)[:SHOWN_CHARS])

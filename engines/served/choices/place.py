@@ -63,7 +63,7 @@ class Place:
 def place_of(
     text: str, choices: Sequence[str], labels: Sequence[str] = (), *, alone: bool = True, agrees: Agrees | None = None
 ) -> Place | None:
-    """Return where `text` names one of `choices`, or None where it names none or more than one.
+    """Return where `text` names one of `choices`, or None if it names none or more than one.
 
     `alone` is whether a choice counts that is the whole text. Without labels the words before a colon are one. `text`
     is an answer without its reasoning. Where the asker reads the text too (`agrees`), what it takes for a choice counts

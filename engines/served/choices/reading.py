@@ -50,7 +50,7 @@ def read_choices(
     agrees: Agrees | None = None,
     thinking_tokens: int = 0,
 ) -> tuple[float, ...] | None:
-    """Return the log-probability of each choice, or None where the reply names none.
+    """Return the log-probability of each choice, or None if the reply names none.
 
     The choice is read after one of `labels`, or where it is the whole reply (`alone`); reasoning before it and what
     follows its turn are no part of the reply. What the asker does not take for that choice (`agrees`), since it is
@@ -61,7 +61,7 @@ def read_choices(
     listed nothing that spells the choice to its end: only the reply's own path is known beyond its first token, so
     another token that merely begins a choice counts for none.
 
-    Raises NoLogprobs where the server gives no log-probabilities or no other tokens, NoReading where the reply is
+    Raises NoLogprobs if the server gives no log-probabilities or no other tokens, NoReading if the reply is
     broken or was cut off before its choice was settled.
     """
     tokens = (reply.logprobs and reply.logprobs.content) or []

@@ -62,7 +62,7 @@ class ChatReply(msgspec.Struct, frozen=True):
 
 
 def decode(data: bytes) -> ChatReply:
-    """Return the reply in a body; raises BrokenReply where it has none.
+    """Return the reply in a body. Raises BrokenReply if it has none.
 
     Only what is used is looked at, so that a field of another form elsewhere costs no paid reply. An `error` in the
     body or in the choice is a failure, whatever the status said, with the provider's words.
@@ -86,9 +86,9 @@ def decode(data: bytes) -> ChatReply:
 
 
 def no_text(reply: Reply, thinking_tokens: int | None = None) -> str | None:
-    """Return why `reply` has no text to read; None where it has one.
+    """Return why `reply` has no text to read, or None if it has one.
 
-    `thinking_tokens` is the room that the call had for reasoning, None where that is not known.
+    `thinking_tokens` is the room that the call had for reasoning, None if that is not known.
     """
     message, reason = reply.message, cut_off(reply.finish_reason)
     if message.refusal:

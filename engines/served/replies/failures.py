@@ -58,7 +58,7 @@ def shortened(text: str) -> str:
 
 
 def status_of(found: object) -> int | None:
-    """Return the HTTP status that an error body names, as a number, a text or a name; None where it names none."""
+    """Return the HTTP status that an error body names, as a number, a text or a name, or None if it names none."""
     return next(_statuses(found, DEEPEST), None)
 
 

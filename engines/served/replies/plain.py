@@ -26,7 +26,7 @@ class BrokenReply(Exception):  # noqa: N818 (nothing is wrong with the program)
 
 
 def parse_text(text: str) -> object:
-    """Return the JSON value of `text`; raises BrokenReply as `parse_body` does."""
+    """Return the JSON value of `text`. Raises BrokenReply as `parse_body` does."""
     text = text.lstrip("\ufeff \t\r\n")
     try:
         found, end = json.JSONDecoder().raw_decode(text)

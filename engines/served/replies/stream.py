@@ -20,7 +20,7 @@ def is_stream(text: str) -> bool:
 def joined(text: str) -> object:
     """Return the whole reply of an event stream as a server sends it that does not stream.
 
-    An event with an error, or with a whole message, is returned as it is. Raises BrokenReply, which may pass, where
+    An event with an error, or with a whole message, is returned as it is. Raises BrokenReply, which may pass, if
     the stream breaks off before its reply has ended.
     """
     message: dict[str, Any] = {}

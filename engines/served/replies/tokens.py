@@ -10,7 +10,7 @@ class Alternative(msgspec.Struct, frozen=True):
 
     token: str
     logprob: float
-    """NaN where the server gives no number for it."""
+    """NaN if the server gives no number for it."""
     bytes: list[int] | None = None
 
 
@@ -19,13 +19,13 @@ class Token(msgspec.Struct, frozen=True):
 
     token: str
     logprob: float
-    """NaN where the server gives no number for it."""
+    """NaN if the server gives no number for it."""
     top_logprobs: list[Alternative] | None = None
     bytes: list[int] | None = None
 
 
 class Logprobs(msgspec.Struct, frozen=True):
-    """The reply's tokens in order; None where there are none, or where they have a form that cannot be read."""
+    """The reply's tokens in order, or None if there are none, or where they have a form that cannot be read."""
 
     content: list[Token] | None = None
 
@@ -79,7 +79,7 @@ def _alternative(top: object) -> Alternative:
 
 
 def _bytes(found: object) -> list[int] | None:
-    """Return a token's bytes, None where they are not given as such."""
+    """Return a token's bytes, None if they are not given as such."""
     if isinstance(found, list) and all(type(byte) is int and 0 <= byte < 256 for byte in found):
         return found
     return None

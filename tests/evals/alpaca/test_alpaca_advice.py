@@ -10,7 +10,8 @@ import pytest
 from console.command import parse
 from console.errors import EngineError, JudgeError, JudgeloopError
 from engines.served import http_call
-from evals.alpaca.__main__ import Config, main
+from evals.alpaca.__main__ import main
+from evals.alpaca.options import Config
 from records import Comparison, read_rows
 from tests.openai_server import Server, completion, running
 

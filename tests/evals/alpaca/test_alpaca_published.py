@@ -112,7 +112,7 @@ def test_without_the_hub_file_there_is_no_length_controlled_win_rate_and_the_rea
     assert found.length_controlled_winrate is None
     assert found.win_rate is not None
     assert (
-        "no length-controlled win rate: df_gamed.csv is not to be had: HF_HUB_OFFLINE is set" in capsys.readouterr().err
+        "no length-controlled win rate: df_gamed.csv is not available: HF_HUB_OFFLINE is set" in capsys.readouterr().err
     )
 
 

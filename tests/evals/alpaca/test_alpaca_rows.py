@@ -9,9 +9,10 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError
-from evals.alpaca import __main__ as alpaca
+from evals.alpaca.__main__ import main
 from evals.alpaca.format import read_annotations
 from evals.alpaca.metrics import win_rates
+from evals.alpaca.options import Config
 from evals.alpaca.rows import Annotation, each_once
 from records.files import BadRows
 
@@ -37,7 +38,7 @@ def once(tmp_path: Path, found: list[Row]) -> list[Annotation]:
 
 
 def run(path: Path, *more: str) -> None:
-    alpaca.main(parse(alpaca.Config, ["--annotations", str(path), *more], "prog"))
+    main(parse(Config, ["--annotations", str(path), *more], "prog"))
 
 
 def test_annotators_are_not_mixed_and_one_can_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,8 @@ from console.command import parse
 from console.errors import InputError, JudgeError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from evals.alpaca.__main__ import Config, main
+from evals.alpaca.__main__ import main
+from evals.alpaca.options import Config
 from records import Comparison, Response, read_rows
 from records.store import write_atomic
 from tests.fences import plain
@@ -51,7 +52,8 @@ def reference(tmp_path: Path) -> Path:
 @pytest.fixture
 def evaluate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reference: Path) -> Callable[..., Path]:
     def run(engine: ScriptedEngine, *argv: str, out: str = "out") -> Path:
-        monkeypatch.setattr("engines.options.open_engine", lambda _: engine)
+        for module in ("evaluation", "judging"):
+            monkeypatch.setattr(f"evals.alpaca.{module}.open_engine", lambda _: engine)
         folder = tmp_path / out
         argv = ("--out", str(folder), *argv)
         if "--reference" not in argv:
@@ -95,7 +97,7 @@ def test_another_model_or_judge_in_one_folder_leaves_the_first_ones_files(
     assert {row["generator_2"] for row in annotations(folder)} == {"newer"}
     evaluate(scripted(name="newer", digest="another"), "--judge-min-mass", "0.01")
     assert (folder / "annotations.json.2").exists() and not (folder / "model_outputs.json.2").exists()
-    assert "model_outputs.json: was of new, and is set aside" in capsys.readouterr().err
+    assert "model_outputs.json: set aside, because it is of new" in capsys.readouterr().err
 
 
 def test_the_annotators_name_carries_the_judges_fingerprint(evaluate: Callable[..., Path]) -> None:
@@ -227,7 +229,8 @@ def test_the_judge_may_be_another_model(monkeypatch: pytest.MonkeyPatch, tmp_pat
         opened[options.model] = scripted(name=options.model, digest=options.model)
         return opened[options.model]
 
-    monkeypatch.setattr("engines.options.open_engine", open_engine)
+    for module in ("evaluation", "judging"):
+        monkeypatch.setattr(f"evals.alpaca.{module}.open_engine", open_engine)
     argv = ["--model", "small", "--judge-model", "big", "--reference", str(reference), "--out", str(tmp_path / "out")]
     main(parse(Config, argv, "evals.alpaca"))
     assert {name: len(engine.asked) for name, engine in opened.items()} == {"small": N, "big": 2 * N}
@@ -251,7 +254,8 @@ def test_a_judge_that_is_an_iteration_is_of_the_run_that_was_the_newest_at_the_b
         make_newest(f"later{len(opened)}")  # another run is worked on while this command is under way
         return scripted(name=options.model, digest=f"{options.model} {options.run}")
 
-    monkeypatch.setattr("engines.options.open_engine", open_engine)
+    for module in ("evaluation", "judging"):
+        monkeypatch.setattr(f"evals.alpaca.{module}.open_engine", open_engine)
     make_newest("mine")
     where = ("--base-url", "http://127.0.0.1:9/v1", "--judge-engine", "transformers") if model == "served" else ()
     flags = ("--model", model, "--judge-model", "iter1", "--reference", str(reference), "--out", "out", *where)
@@ -294,7 +298,8 @@ def test_without_the_hub_a_runs_held_out_prompts_stand_in(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
-    monkeypatch.setattr("engines.options.open_engine", lambda options: scripted(name=options.model))
+    for module in ("evaluation", "judging"):
+        monkeypatch.setattr(f"evals.alpaca.{module}.open_engine", lambda options: scripted(name=options.model))
     folder = tmp_path / "runs" / "demo"
     prompts = [{"id": f"p{n}", "prompt": f"question {n}"} for n in range(3)]
     base = {"model": "iter0", "response": "so", "seed": 1, "finish_reason": "length", "n_tokens": 99}

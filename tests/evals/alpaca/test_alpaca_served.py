@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from console.command import parse
-from evals.alpaca.__main__ import Config, main
+from evals.alpaca.__main__ import main
+from evals.alpaca.options import Config
 from records import Comparison, Response, read_rows
 from tests.openai_server import Server, completion, running, token
 

@@ -117,13 +117,13 @@ def test_length_files_are_found_beside_the_annotations_or_in_the_folder_above(tm
     (tmp_path / "df_gamed.mine.csv").touch()
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "instruction_difficulty.csv").touch()
-    found = LengthFiles().found([tmp_path / "a" / "annotations.json"])
+    found = LengthFiles().located([tmp_path / "a" / "annotations.json"])
     assert found == LengthFiles(tmp_path / "df_gamed.mine.csv", tmp_path / "a" / "instruction_difficulty.csv")
 
 
 def test_a_given_length_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="gone.csv: no such file"):
-        LengthFiles(tmp_path / "gone.csv").found([])
+        LengthFiles(tmp_path / "gone.csv").located([])
 
 
 @pytest.mark.parametrize(

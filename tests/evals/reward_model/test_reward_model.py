@@ -372,7 +372,7 @@ def test_judges_that_are_iterations_are_of_the_run_that_was_the_newest_at_the_be
         make_newest(f"later{len(opened)}")  # another run is worked on while this command is under way
         return ScriptedEngine(reply=lambda _: "Score: 3", name=options.model, digest=options.model)
 
-    monkeypatch.setattr("engines.options.open_engine", open_engine)
+    monkeypatch.setattr("evals.reward_model.judging.open_engine", open_engine)
     make_newest("mine")
     main(parse(Config, [str(file), "--judge", "iter0", "--judge", "iter1", "--read", "text", "--samples", "1"], "prog"))
     assert [(one.model, one.run) for one in opened] == [("iter0", "runs/mine"), ("iter1", "runs/mine")]

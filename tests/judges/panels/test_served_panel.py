@@ -123,7 +123,7 @@ def test_two_models_that_a_person_calls_the_same_are_one_judge(server: Server, c
 def test_two_names_of_one_model_in_this_process_are_one_judge(
     server: Server, command: Any, wanted: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patch_open_engine(monkeypatch, lambda options: ScriptedEngine(name=options.model, digest="the same"))
+    patch_open_engine(monkeypatch, lambda one: ScriptedEngine(name=one.model, digest="the same"))
     with pytest.raises(InputError, match="--judge ./runs/m: the panel has the same judge already, --judge iter1"):
         run(command, "iter1", "./runs/m", flags=("--run", "r"))
     assert not server.asked and wanted

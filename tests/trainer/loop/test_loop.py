@@ -19,10 +19,11 @@ KILLS = [
     ("append", 30),  # among the candidates of iter2
     ("append", 50),  # the ledger line of iter2, its model already there
     ("step", 6),  # a DPO step
-    ("fsync", 9),  # before the pairs of iter2 get their name
+    ("fsync", 10),  # before the pairs of iter2 get their name
     ("rename", 2),  # before the model of iter2 gets its name
 ]
 MORE_KILLS = [
+    ("fsync", 9),  # before the counts of those pairs get their name
     ("append", 1),  # the ledger line of iter1, its model already there
     ("append", 9),  # among the held-out scores of iter0
     ("append", 42),  # among the judgments of iter2
@@ -102,6 +103,7 @@ def run_loops(base: Path, recipe: Path, whole: list[str], kills: list[tuple[str,
 
 def results(run: Path) -> dict[str, bytes]:
     files = [run / f"iter{number}" / f"{name}.jsonl" for number in (2, 3) for name in RESULTS]
+    files += [run / f"iter{number}" / "pair_counts.json" for number in (2, 3)]
     files.append(run / "ledger.jsonl")
     files += [run / "eval" / f"{name}.jsonl" for name in ("iter0", "iter3", "judgments", "comparisons", "likelihoods")]
     return {str(path.relative_to(run)): SECONDS.sub(b"", path.read_bytes()) for path in files}
@@ -121,6 +123,29 @@ def test_a_loop_killed_and_resumed_ends_with_the_same_rows(runs: dict[str, Path]
 @pytest.mark.parametrize("kill", [f"{what}-{n}" for what, n in MORE_KILLS])
 def test_a_loop_killed_elsewhere_and_resumed_ends_with_the_same_rows(more_runs: dict[str, Path], kill: str) -> None:
     assert results(more_runs[kill]) == results(more_runs["one"])
+
+
+def test_the_counts_in_the_ledger_are_those_that_lie_beside_the_pairs(runs: dict[str, Path]) -> None:
+    lines = [json.loads(line) for line in (runs["one"] / "ledger.jsonl").read_text().splitlines()]
+    for number in (2, 3):
+        stored = json.loads((runs["one"] / f"iter{number}" / "pair_counts.json").read_text())
+        pairs = (runs["one"] / f"iter{number}" / "pairs.jsonl").read_text().splitlines()
+        counts = lines[number - 1]["counts"]
+        assert stored["n_prompts"] == counts["prompts"] == 4
+        assert stored["n_pairs"] == counts["pairs"] == len(pairs) and stored["n_tied"] == counts["tied"]
+
+
+def test_a_round_of_an_earlier_version_counts_its_pairs_again(runs: dict[str, Path]) -> None:
+    from trainer.loop.gather import PAIR_COUNTS, pair_counts
+    from trainer.loop.recipe import Config
+
+    folder, config = runs["two"] / "iter2", Config()
+    stored = pair_counts(folder, config.round, config.pairs, config.seed)
+    (folder / PAIR_COUNTS).rename(folder / "aside.json")
+    try:
+        assert pair_counts(folder, config.round, config.pairs, config.seed) == stored
+    finally:
+        (folder / "aside.json").rename(folder / PAIR_COUNTS)
 
 
 def test_every_iteration_has_a_model_that_loads(runs: dict[str, Path]) -> None:

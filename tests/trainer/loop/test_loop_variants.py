@@ -167,7 +167,7 @@ def test_a_finished_run_can_be_made_longer_and_not_shorter(recipe: Path, capsys:
 def test_a_name_that_leads_elsewhere_touches_nothing(recipe: Path, name: str, flags: list[str]) -> None:
     Path("runs/other").mkdir(parents=True)
     Path("runs/other/kept").touch()
-    with pytest.raises(InputError, match="plain folder name|not text"):
+    with pytest.raises(InputError, match="plain folder name|character that is not text"):
         loop(recipe, "--name", name, *flags)
     assert sorted(str(path) for path in Path().rglob("*")) == [
         "ift.jsonl",

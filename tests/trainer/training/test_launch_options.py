@@ -58,8 +58,8 @@ def test_a_sharded_model_of_low_precision_keeps_its_outputs_and_gradients_exact(
     [
         ({}, SFTOptions(batch_size=6), "times 2 processes"),
         ({"distributed_type": "MULTI_CPU"}, SFTOptions(), "would start one process"),
-        ({"num_machines": 2}, SFTOptions(), "num_machines 1"),
-        ({"num_processes": "many"}, SFTOptions(), "not a file of accelerate"),
+        ({"num_machines": 2}, SFTOptions(), "set num_machines to 1"),
+        ({"num_processes": "many"}, SFTOptions(), "not a config file of accelerate"),
     ],
 )
 def test_a_launch_that_cannot_do_is_refused_before_anything_is_paid_for(
@@ -98,13 +98,14 @@ def test_the_options_of_a_training_come_back_from_its_flags() -> None:
 def test_sharding_on_processors_is_refused_by_every_process_before_a_model_is_made(
     rank: str, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from accelerate import state
     from accelerate.utils import DistributedType
+
+    from trainer.training import processes, sharding
 
     around = {"LOCAL_RANK": rank, "RANK": rank, "WORLD_SIZE": "2", "ACCELERATE_USE_FSDP": "true"}
     for name, value in (processes.SHARDING | around).items():
         monkeypatch.setenv(name, value)
     for kind in (DistributedType.MULTI_CPU, DistributedType.NO):
-        monkeypatch.setattr(state, "PartialState", lambda kind=kind: SimpleNamespace(distributed_type=kind))
+        monkeypatch.setattr(sharding, "PartialState", lambda kind=kind: SimpleNamespace(distributed_type=kind))
         with pytest.raises(InputError, match="shards weights on GPUs only.*distributed_type: MULTI_CPU"):
             load_policy(tiny_model)

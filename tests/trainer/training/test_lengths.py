@@ -115,7 +115,7 @@ def test_a_judgment_never_loses_its_score_line(tiny_model: Path, capsys: pytest.
     kept = fitting(tokenizer, rows, max(lengths) - 1, "iter1 SFT")
     assert kept == [rows[0], rows[2]]
     said = capsys.readouterr().err
-    assert "iter1 SFT: 1 of 3 examples left out: their end, a judgment's score for one, is over max_length" in said
+    assert "iter1 SFT: 1 of 3 examples left out: their end, for example a judgment's score, is beyond max_" in said
 
 
 @pytest.mark.parametrize(

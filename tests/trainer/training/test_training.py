@@ -141,4 +141,4 @@ def test_examples_of_which_nothing_is_left_are_counted(
     options = SFTOptions(max_length=64, batch_size=2)
     assert train_sft(tiny_model, tmp_path / "a", [*CHATS, long], options, seed=0).n_examples == 6
     said = capsys.readouterr().err
-    assert "1 of 7 examples left out, of which nothing to learn is within max_length (64 tokens)" in said
+    assert "1 of 7 examples left out: their prompts alone fill max_length (64 tokens)" in said

@@ -1,0 +1,131 @@
+"""Evaluates a model with AlpacaEval, or scores stored annotations again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from console.errors import InputError
+from console.flags import about_judge
+from console.output import tell, tell_json
+from console.progress import say
+from console.table import Cell
+from engines.options import EngineOptions, check_engine, is_iteration, open_engine, pinned
+from engines.protocol import Sampling
+from evals.alpaca.format import keep_apart, read_annotations, write_json
+from evals.alpaca.judging import check_coverage, check_judge_flags, open_pairwise_judge
+from evals.alpaca.metrics import score, write_leaderboard
+from evals.alpaca.options import Config
+from evals.alpaca.report import Result, print_result, results_of
+from evals.alpaca.rows import each_once, say_missing
+from evals.alpaca.sources import Benchmark, LengthFiles, load_benchmark
+from evals.alpaca.stages import annotate, answer, model_outputs
+from records.files import BadRows, check_limit
+from records.finish import cut_off
+from records.runs import Run, find_run, newest_run
+from records.store import set_aside
+
+USUAL_ANSWER_TOKENS = 2048  # the limit of most models on the leaderboard
+
+
+def evaluate(config: Config) -> None:
+    """Answer, compare, score, and print the leaderboard row. Raises JudgeError if too few prompts have a verdict."""
+    judge = pinned(config.judge.engine_options(pinned(config.engine)))  # of the same run, chosen once
+    config = replace(config, engine=replace(config.engine, run=config.engine.run or judge.run))
+    check_limit(config.limit)
+    check_judge_flags(config.judge)
+    if config.annotator is not None and config.annotations is None:
+        raise InputError("--annotator chooses among --annotations; give them too")
+    result = _score_stored(config, config.annotations) if config.annotations else _evaluate_model(config)
+    if result is None:
+        return
+    print_result(result, config)
+    reasons = [annotation.error or "unknown" for annotation in result.annotations if annotation.preference is None]
+    check_coverage(result.metrics.n_total, reasons, config.judge.min_coverage)
+
+
+def _score_stored(config: Config, path: Path) -> Result | None:
+    """Return the score of stored annotations, or None with --dry-run. Asks no model."""
+    whole = each_once(read_annotations(path, BadRows(strict=config.strict), config.annotator), path)
+    if config.limit is None:
+        say_missing(whole, path)
+    annotations = whole[: config.limit]
+    if config.dry_run:
+        plan: dict[str, Cell] = {"annotations": len(annotations), "from": str(path), "calls": 0}
+        _print_plan({**plan, "leaderboard": str(config.out / "leaderboard.csv") if config.out else None}, config.json)
+        return None
+    metrics = score(annotations, _length_files(config), [path])
+    if config.out:
+        write_leaderboard(config.out / "leaderboard.csv", annotations[0].generator_2, metrics)
+    return Result(annotations, metrics)
+
+
+def _evaluate_model(config: Config) -> Result | None:
+    """Return the score of the model against the baseline with all files written, or None with --dry-run."""
+    bad = BadRows(strict=config.strict)
+    latest = _run_of(config.engine)
+    benchmark = load_benchmark(config.prompts, config.reference, config.version, latest, bad).first(config.limit)
+    tokens = config.max_new_tokens or benchmark.answer_limit or USUAL_ANSWER_TOKENS
+    sampling = Sampling(tokens, config.temperature, config.top_p)
+    folder = results_of(config)
+    if config.dry_run:
+        check_engine(config.engine)
+        with about_judge():
+            check_engine(config.judge.engine_options(config.engine))
+        _print_plan(_plan(config, benchmark, sampling, folder), config.json)
+        return None
+    return _answer_and_compare(config, benchmark, sampling, folder)
+
+
+def _answer_and_compare(config: Config, benchmark: Benchmark, sampling: Sampling, folder: Path) -> Result:
+    engine = open_engine(config.engine)
+    model = engine.name
+    answers = answer(engine, benchmark, sampling, folder, seed=config.seed, fresh=config.fresh)
+    keep_apart(folder / "model_outputs.json", generator=model)
+    write_json(folder / "model_outputs.json", model_outputs(benchmark, answers))
+    is_shared = config.judge.engine_options(config.engine) == config.engine
+    if not config.judge.is_given():
+        say(f"the judge is the evaluated model itself, {config.engine.model}; name another with --judge-model")
+    shared = engine if is_shared else None
+    del engine  # two models at once may not fit
+    judge = open_pairwise_judge(config.judge, config.engine, shared, config.seed)
+    annotations = annotate(judge, benchmark, answers, model, folder, fresh=config.fresh)
+    first = annotations[0]
+    names = {"generator_1": first.generator_1, "generator_2": first.generator_2, "annotator": first.annotator}
+    if keep_apart(folder / "annotations.json", **names):
+        set_aside(folder / "leaderboard.csv")
+    write_json(folder / "annotations.json", annotations)
+    near = [folder / "annotations.json", *([config.reference] if config.reference else [])]
+    metrics = score(annotations, _length_files(config), near)
+    write_leaderboard(folder / "leaderboard.csv", model, metrics)
+    n_truncated = sum(cut_off(response.finish_reason) is not None for response in answers.values())
+    return Result(annotations, metrics, n_truncated)
+
+
+def _run_of(options: EngineOptions) -> Run | None:
+    """Return the run that --run names, or the newest run, or None if there is none and the model is no iteration."""
+    return find_run(options.run) if options.run or is_iteration(options) else newest_run()
+
+
+def _length_files(config: Config) -> LengthFiles:
+    return LengthFiles(config.df_gamed, config.instruction_difficulty)
+
+
+def _plan(config: Config, benchmark: Benchmark, sampling: Sampling, folder: Path) -> dict[str, Cell]:
+    return {
+        "prompts": len(benchmark.prompts),
+        "from": benchmark.source,
+        "baseline": benchmark.baseline[0].model,
+        "model": config.engine.model,
+        "answers": len(benchmark.prompts),
+        "max new tokens": sampling.max_new_tokens,
+        "judge": config.judge.engine_options(config.engine).model,
+        "rubric": config.judge.judge_rubric,
+        "judge calls": 2 * len(benchmark.prompts),
+        "results": str(folder),
+    }
+
+
+def _print_plan(plan: dict[str, Cell], as_json: bool) -> None:
+    if as_json:
+        tell_json(plan)
+    else:
+        tell(*(f"{name}: {value}" for name, value in plan.items()))

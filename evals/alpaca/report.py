@@ -1,0 +1,81 @@
+"""The result of an AlpacaEval: its folder and its printed row."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+from console.output import tell, tell_json
+from console.progress import say
+from console.table import Cell, print_table
+from evals.alpaca.format import Annotation
+from evals.alpaca.metrics import Metrics, win_rate_interval
+from evals.alpaca.options import BENCHMARK, Config
+from evals.alpaca.rows import completeness, missing
+from evals.folders import results_folder
+from judges.judging.pairwise import flip_warning
+from records.inputs import output_name
+
+SHOWN_REASONS = 3
+
+
+@dataclass(frozen=True)
+class Result:
+    """The annotations of a model and their metrics."""
+
+    annotations: list[Annotation]
+    metrics: Metrics
+    n_truncated: int | None = None
+    """Answers of the model that were cut off, or None if that was not recorded."""
+
+
+def results_of(config: Config) -> Path:
+    """Return the folder of the results. The user's own prompts or baseline have one each, and so has version 1."""
+    names = [output_name(path) for path in (config.prompts, config.reference) if path]
+    version = [] if names or config.version == 2 else [str(config.version)]
+    return config.out or results_folder(config.engine, "-".join([BENCHMARK, *names, *version]))
+
+
+def print_result(result: Result, config: Config) -> None:
+    """Print the leaderboard row, with a warning if the verdicts depend on the order of the answers."""
+    first, metrics = result.annotations[0], result.metrics
+    unscored = [annotation for annotation in result.annotations if annotation.preference is None]
+    names: dict[str, Cell] = {"model": first.generator_2, "baseline": first.generator_1}
+    flips = [annotation.flipped for annotation in result.annotations if annotation.flipped is not None]
+    if warning := flip_warning(f"{first.generator_2} against {first.generator_1}", sum(flips), len(flips)):
+        say(warning)
+    if config.json:
+        counts: dict[str, Any] = {"n_unscored": len(unscored), "n_truncated": result.n_truncated}
+        counts |= {"interval": win_rate_interval(metrics), "n_flipped": sum(flips), "n_both_orders": len(flips)}
+        counts |= {"n_rows": len(result.annotations), "missing": missing(result.annotations)}
+        tell_json({**names, "annotator": first.annotator, **vars(metrics), **counts})
+        return
+    share = 100 * sum(flips) / len(flips) if flips else None
+    print_table(
+        [{**names, **_cells(metrics), "flipped": share, "unscored": len(unscored), "cut off": result.n_truncated}]
+    )
+    for annotation in unscored[:SHOWN_REASONS]:
+        say(f"unscored: {shorten(annotation.instruction or '', 60)}: {annotation.error}")
+    share_of_set = completeness(result.annotations)
+    on = f", on {share_of_set}" if share_of_set else ""
+    tell("", f"in percent, judged by {first.annotator}{on}{_files(config)}")
+
+
+def _cells(metrics: Metrics) -> dict[str, Cell]:
+    interval = win_rate_interval(metrics)
+    return {
+        "win rate": metrics.win_rate,
+        "95% interval": interval and f"{interval[0]:.2f} to {interval[1]:.2f}",
+        "standard error": metrics.standard_error,
+        "length-controlled": metrics.length_controlled_winrate,
+        "wins": metrics.n_wins,
+        "losses": metrics.n_wins_base,
+        "draws": metrics.n_draws,
+        "mean chars": metrics.avg_length,
+    }
+
+
+def _files(config: Config) -> str:
+    if config.annotations:
+        return f"; leaderboard: {config.out / 'leaderboard.csv'}" if config.out else ""
+    return f"; results: {results_of(config)}"
