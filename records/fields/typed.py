@@ -17,7 +17,7 @@ CHATS = ("prompt", "chosen", "rejected")
 
 
 def read_typed(source: str | Path, row_type: type[RowT], bad: BadRows) -> Iterator[RowT]:
-    """Yield the rows of a file in any format that is read here; one that is no `row_type` is a bad row.
+    """Yield the rows of a file in any supported format. A row that is no `row_type` is bad.
 
     Raises InputError if there is no such file or none of its rows is one.
     """
@@ -89,8 +89,8 @@ def _without_nulls(record: Record, row_type: type[RowT], first: msgspec.Validati
 
 
 def _present(record: Record) -> Record:
-    kept = {name: value for name, value in record.items() if value is not None}
-    return {name: _present(value) if isinstance(value, dict) else value for name, value in kept.items()}
+    present = {name: value for name, value in record.items() if value is not None}
+    return {name: _present(value) if isinstance(value, dict) else value for name, value in present.items()}
 
 
 def _not_finite(row: Row) -> str | None:
