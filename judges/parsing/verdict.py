@@ -27,7 +27,7 @@ LITTLE_MASS = 0.5
 
 
 @dataclass(frozen=True)
-class Said:
+class Sample:
     """One reply as it is stored, or the reason why there is none."""
 
     reply: str | None
@@ -90,7 +90,7 @@ class How:
     """What helps where a reply was cut off inside its reasoning; not in the fingerprint."""
 
 
-def score_of(said: Sequence[Said], how: How) -> Score:
+def score_of(said: Sequence[Sample], how: How) -> Score:
     """Return the score of all replies about one answer; raises nothing, whatever they say."""
     score = _from_distributions(said, how) if how.read == "logprobs" else _from_replies(said, how)
     if not score.missing and score.error is None:
@@ -99,7 +99,7 @@ def score_of(said: Sequence[Said], how: How) -> Score:
     return replace(score, error=score.error and spelled(score.error, of_judge=True), missing=missing)
 
 
-def _from_replies(said: Sequence[Said], how: How) -> Score:
+def _from_replies(said: Sequence[Sample], how: How) -> Score:
     verdicts = [_read(one, how) for one in said]
     values = [score for score, _, _ in verdicts]
     known = [value for value in values if value is not None]
@@ -121,7 +121,7 @@ def _from_replies(said: Sequence[Said], how: How) -> Score:
     )
 
 
-def _unanswered(said: Sequence[Said], how: How) -> str | None:
+def _unanswered(said: Sequence[Sample], how: How) -> str | None:
     """Return why there is no score where too few of several samples were answered, else None."""
     failed = [one.error or "no reply" for one in said if one.reply is None]
     n = len(said) - len(failed)
@@ -131,7 +131,7 @@ def _unanswered(said: Sequence[Said], how: How) -> str | None:
     return f"only {n} of {len(said)} samples answered, {least} are needed: {'; '.join(dict.fromkeys(failed))}"
 
 
-def _read(said: Said, how: How) -> tuple[float | None, str | None, dict[str, float] | None]:
+def _read(said: Sample, how: How) -> tuple[float | None, str | None, dict[str, float] | None]:
     if said.error or said.reply is None:
         return None, said.error or "no reply", None
     if reason := cut_off(said.finish_reason):
@@ -140,7 +140,7 @@ def _read(said: Said, how: How) -> tuple[float | None, str | None, dict[str, flo
     return verdict.value, verdict.error, verdict.criteria
 
 
-def _from_distributions(said: Sequence[Said], how: How) -> Score:
+def _from_distributions(said: Sequence[Sample], how: How) -> Score:
     means: dict[str, float] = {}
     masses: list[float] = []
     missing: dict[int, str] = {}
@@ -167,7 +167,7 @@ def _from_distributions(said: Sequence[Said], how: How) -> Score:
     return Score(value, [value], math.sqrt(variance), min(masses), dict(means) if weights else None)
 
 
-def expected_value(said: Said, how: How) -> tuple[float, float, float] | str:
+def expected_value(said: Sample, how: How) -> tuple[float, float, float] | str:
     """Return mean and variance of the choices' values under their probabilities, and the probability of all of them.
 
     Mean and variance are of the distribution renormalised over the choices (G-Eval, arXiv 2303.16634, section 2).
@@ -199,7 +199,7 @@ def are_logprobs(found: Sequence[float | None]) -> bool:
     return all(logprob is None or logprob <= ROUNDING for logprob in found)  # NaN is not
 
 
-def _not_whole(said: Said, how: How, reason: str) -> str:
+def _not_whole(said: Sample, how: How, reason: str) -> str:
     """Return in words that a reply is not whole, with what helps where something does."""
     if not at_token_limit(said.finish_reason):
         return f"truncated: the reply was cut off ({reason})"
@@ -239,23 +239,23 @@ def _deviation(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
 
 
-def said_of(answer: Completion | Choice, choices: Sequence[str]) -> Said:
+def sample_of(answer: Completion | Choice, choices: Sequence[str]) -> Sample:
     """Return what an engine gave in the form in which it is stored."""
     if answer.error:
-        return Said(None, None, answer.error)
+        return Sample(None, None, answer.error)
     if isinstance(answer, Completion):
-        return Said(answer.text, answer.finish_reason)
+        return Sample(answer.text, answer.finish_reason)
     finite = {name: lp if math.isfinite(lp) else None for name, lp in zip(choices, answer.logprobs, strict=True)}
-    return Said(msgspec.json.encode(finite).decode(), "stop")
+    return Sample(msgspec.json.encode(finite).decode(), "stop")
 
 
-def stored(replies: Sequence[str], finish_reasons: Sequence[str | None]) -> list[Said]:
+def stored(replies: Sequence[str], finish_reasons: Sequence[str | None]) -> list[Sample]:
     """Return the replies of a stored row; rows without finish reasons are taken as whole."""
     reasons = finish_reasons or [None] * len(replies)
-    return [Said(reply, reason) for reply, reason in zip(replies, reasons, strict=False)]
+    return [Sample(reply, reason) for reply, reason in zip(replies, reasons, strict=False)]
 
 
-def said_before(row: Judgment) -> dict[int, Said]:
+def samples_before(row: Judgment) -> dict[int, Sample]:
     """Return the replies of a stored judgment by the number of their sample (log-probabilities: of their criterion)."""
     numbers: Sequence[int] = row.reply_samples or range(len(row.replies))
     if not row.reply_samples and row.read != "logprobs" and len(row.replies) < len(row.scores):
@@ -266,12 +266,12 @@ def said_before(row: Judgment) -> dict[int, Said]:
     return dict(zip(numbers, stored(row.replies, row.finish_reasons), strict=False))
 
 
-def all_said(row: Judgment) -> list[Said]:
+def all_samples(row: Judgment) -> list[Sample]:
     """Return every sample of a stored judgment in order, those without a reply too."""
-    found, failed = said_before(row), {int(number): error for number, error in row.missing.items()}
+    found, failed = samples_before(row), {int(number): error for number, error in row.missing.items()}
     n_scores = 0 if row.read == "logprobs" else len(row.scores)
     n = max((n_scores, *(number + 1 for number in (*found, *failed))))
-    return [found.get(number) or Said(None, error=failed.get(number)) for number in range(n)]
+    return [found.get(number) or Sample(None, error=failed.get(number)) for number in range(n)]
 
 
 def usage_of(answer: Completion | Choice) -> Usage:
