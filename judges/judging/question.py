@@ -39,7 +39,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
         return (self.prompt, self.prefill, sorted(self.choices.items()), VERSION)
 
     def request(self, **texts: str) -> Request:
-        """Return the question with `texts` in its placeholders, filled in one pass, so that braces in a text are text."""
+        """Return the question with `texts` in its placeholders, filled in one pass so that braces in texts are text."""
         parts = {name: taken_apart(text, self.tags) for name, text in texts.items()}
         content = filled(self.prompt, parts)
         messages: list[Message] = [{"role": "user", "content": content}]
@@ -64,7 +64,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
     def read(
         self, choice: Choice, min_mass: float = MIN_MASS
     ) -> tuple[dict[str, float] | None, float | None, str | None]:
-        """Return the probability of each meaning (they sum to 1), that of all choices together, and the error or None."""
+        """Return the probability of each meaning (they sum to 1), that of all choices together, and the error."""
         if choice.error:
             return None, None, choice.error
         if not are_logprobs(choice.logprobs):

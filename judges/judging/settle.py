@@ -29,24 +29,22 @@ def settle(judge: Judge, store: Store[VerdictT], first: Callable[[], Request], *
     server does not say at present what it serves. With `in_panel`, similar file names are not taken for a sign of
     that, because the panel's other judges have such names.
     """
-    stored = next(iter(store.chosen(islice(store.known_ids(), 1))), None)
+    old = next(iter(store.chosen(islice(store.known_ids(), 1))), None)
     silence = silence_of(judge.engine)
-    if stored is None and in_panel:
+    if old is None and in_panel:
         return
-    if stored is None:
+    if old is None:
         if silence is not None:
             _check_others(judge, store.path, silence)
         elif (digest := getattr(judge.engine, "digest_by_name", None)) is not None:
             _say_by_name(judge, store.path, judge.fingerprint_with(digest))
         return
     less = getattr(judge.engine, "digests_with_less", ())  # of a served model
-    if stored.judge == judge.fingerprint:
+    if old.judge == judge.fingerprint:
         return
-    if stored.judge not in map(judge.fingerprint_with, less):
+    if old.judge not in map(judge.fingerprint_with, less):
         if silence is not None:
-            what = (
-                f"{store.path}: holds rows of another judge ({stored.judge}; this one is {judge.fingerprint}), or of "
-            )
+            what = f"{store.path}: holds rows of another judge ({old.judge}; this one is {judge.fingerprint}), or of "
             what += f"this one where its server said what it serves, which it does not now ({silence.why})"
             raise InputError(spelled(f"{what}: {WHEN_SILENT}", of_judge=True))
         return
