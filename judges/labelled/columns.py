@@ -15,7 +15,7 @@ VERDICT = ("verdict", "winner", "preference", "prediction", "judge_verdict", "gp
 RESULT = "_result"
 """PandaLM's files name the column with verdicts after the judge: `gpt_result`, `pandalm_result`."""
 SCORE = "score"
-"""Of a pair this is a verdict only where it is two scores, as FairEval and FastChat's first reviews have it."""
+"""On a pair this is a verdict only if it holds two scores, as in FairEval and FastChat's first reviews."""
 HUMAN = ("human", "human_label", "label", "gold", "human_score")
 ID = ("pair_id", "id", "idx", "uid")
 GAMES = ("g1_winner", "g2_winner")
@@ -35,9 +35,9 @@ MODELS = (
     ("model1", "model2"),
     ("chosen_model", "rejected_model"),
 )
-"""Where a row about two answers says who wrote them."""
+"""The fields with the models of the two answers of a row."""
 GRADES = {1.0: 0.0, 1.5: 0.5, 2.0: 1.0, 0.0: 0.5}
-"""The preference for b of the numbers that are also codes; 0 is AlpacaEval's mark for a draw."""
+"""The preference for b of the numbers that are also codes. 0 is AlpacaEval's mark for a draw."""
 CHOSEN: dict[str, Winner] = {"chosen": "a", "rejected": "b"}
 FASTCHAT = ("question_id", "judge")
 FAILED = -1
@@ -46,19 +46,19 @@ MINUS_ONE = "-1, FastChat's mark for a reply without a score"
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns to read and what their cells mean."""
+    """The columns to read and the meanings of their cells."""
 
     verdict: str | None = None
     human: str | None = None
     id: str | None = None
     codes: dict[str, Winner] = field(default_factory=lambda: CODES)
     usual: str | None = None
-    """The column with the verdicts that `settled` found by its name, where none was given."""
+    """The column of verdicts that `settled` found by its name, if none was given."""
     graded: bool = False
     """Whether its numbers are preferences from 1 to 2, as `settled` finds: then a whole 1 is P(b) = 0 and no code."""
 
     def verdict_in(self, record: Record) -> str | None:
-        """Return the name of the column with the verdict, or None; the label's own column is never one."""
+        """Return the name of the column with the verdict, or None. The label's column is never a verdict."""
         if (name := self.verdict or self.usual) is not None:
             return name if name in record else None
         label = self.human_in(record)
@@ -80,9 +80,9 @@ class Columns:
         return self.human_in(record) is not None and says_verdict(record, self)
 
     def settled(self, records: Sequence[Record], label: str | None) -> "Columns":
-        """Return the columns with one column of verdicts for the whole table; `label` is the label's in the other file.
+        """Return the columns with one column of verdicts for the whole table. `label` is the label's column elsewhere.
 
-        Raises InputError where a column that was named is not there, or where two may hold the verdicts.
+        Raises InputError if a named column does not exist, or if two columns may hold the verdicts.
         """
         names = dict.fromkeys(name for record in records for name in record)
         if self.verdict is not None:
@@ -99,7 +99,7 @@ class Columns:
         return replace(self, usual=first, graded=self._is_graded(records, first))
 
     def _is_graded(self, records: Sequence[Record], name: str | None) -> bool:
-        """Return whether a cell of the column lies between two codes; 1.5 is a tie's code too."""
+        """Return whether a cell of the column lies between two codes. 1.5 is also the code of a tie."""
         return self.codes is CODES and any(
             1 < number < 2 and number != 1.5
             for record in records
@@ -108,9 +108,9 @@ class Columns:
 
 
 def columns_of(verdict: str | None, human: str | None, row_id: str | None, codes: str | None) -> Columns:
-    """Return the columns that the flags name; `codes` is like `0=a,1=b,2=tie` and replaces the usual meanings.
+    """Return the columns that the flags name. `codes` is like `0=a,1=b,2=tie` and replaces the usual meanings.
 
-    Raises InputError where `codes` is of another form.
+    Raises InputError if `codes` has another form.
     """
     if codes is None:
         return Columns(verdict, human, row_id)
@@ -119,7 +119,7 @@ def columns_of(verdict: str | None, human: str | None, row_id: str | None, codes
 
 
 def check_named(records: Iterable[Record], columns: Columns) -> None:
-    """Raise InputError where the labelled file has no such column as --human-column names."""
+    """Raise InputError if the labelled file lacks the column of --human-column."""
     if columns.human is not None:
         _check_there("--human-column", columns.human, dict.fromkeys(name for record in records for name in record))
 
@@ -127,7 +127,7 @@ def check_named(records: Iterable[Record], columns: Columns) -> None:
 def has_verdicts(records: Sequence[Record], columns: Columns, *, pairs: bool) -> bool:
     """Return whether a labelled file's own records have verdicts beside their labels, on pairs or on single answers.
 
-    Raises InputError where none has the column that --verdict-column names.
+    Raises InputError if no record has the column of --verdict-column.
     """
     if columns.verdict is not None:
         _check_there("--verdict-column", columns.verdict, dict.fromkeys(name for record in records for name in record))
@@ -148,7 +148,7 @@ def says_verdict(record: Record, columns: Columns) -> bool:
 
 
 def verdict_of(record: Record, columns: Columns) -> Verdict:
-    """Return what a row of a log says about its pair; a cell that is not understood is no verdict, never a tie."""
+    """Return the verdict of a row of a log on its pair. A cell that is not understood is no verdict, never a tie."""
     if columns.verdict is None and (both := _by_two(record)) is not None:
         return both
     name = columns.verdict_in(record)
@@ -185,7 +185,7 @@ def names_the_chosen(record: Record, columns: Columns) -> bool:
 
 
 def grade_of(record: Record, columns: Columns, *, failed: bool = False) -> Grade:
-    """Return the score that a row of a log gives its answer; where `failed`, -1 is what stands for none."""
+    """Return the score of a row of a log. With `failed`, -1 stands for a missing score."""
     name = columns.verdict_in(record)
     if name is None:
         if (expected := columns.verdict or columns.usual) is not None:
@@ -205,11 +205,11 @@ def is_failed(record: Record, score: float | None) -> bool:
 def winner_of(
     cell: object, codes: dict[str, Winner], record: Record | None = None, *, graded: bool = False
 ) -> tuple[Winner | None, float | None]:
-    """Return the winner that a cell names and, where it is a number between 1 and 2, the preference for b.
+    """Return the winner that a cell names, and the preference for b if it is a number between 1 and 2.
 
-    That is how AlpacaEval 2 writes a preference: 1 for the first answer, 2 for the second; in a column of such numbers
-    (`graded`) 1, 2 and its two draws, 1.5 and 0, are preferences too. A cell of a `record` may also name an answer's
-    field or its model; where that is the word for the other side it names none.
+    AlpacaEval 2 writes preferences this way: 1 for the first answer, 2 for the second. In a column of such numbers
+    (`graded`) 1, 2 and the two draws, 1.5 and 0, are preferences too. A cell of a `record` may also name an answer's
+    field or its model. If that word also means the other side, it names none.
     """
     if cell is None:
         return None, None
@@ -228,12 +228,12 @@ def winner_of(
 
 
 def answers_of(record: Record) -> tuple[str, str] | None:
-    """Return the names of the fields with the two answers of a row, or None where it does not have them."""
+    """Return the names of the fields with the two answers of a row, or None if it lacks them."""
     return next((names for names in SIDES if all(name in record for name in names)), None)
 
 
 def number_of(record: Record, name: str) -> float:
-    """Return a cell as a number; raises InputError where it is none."""
+    """Return a cell as a number. Raises InputError if it is none."""
     number = number_in(record.get(name))
     if number is None:
         raise InputError(f"'{name}' must be a number, found {record.get(name)!r}")
@@ -241,7 +241,7 @@ def number_of(record: Record, name: str) -> float:
 
 
 def models_in(record: Record) -> tuple[str, str] | None:
-    """Return who wrote the two answers of a row, or None where it does not say so of both."""
+    """Return the models of the two answers of a row, or None unless both are named."""
     for names in MODELS:
         first, second = (record.get(name) for name in names)
         if isinstance(first, str) and isinstance(second, str) and first and second:
@@ -250,19 +250,20 @@ def models_in(record: Record) -> tuple[str, str] | None:
 
 
 def judge_in(record: Record) -> str:
-    """Return the judge that a row names, humans where it names none; FastChat's name has its prompt's after it."""
+    """Return the judge that a row names, or humans. FastChat's name is followed by that of its prompt."""
     judge = record.get("judge", "human")
     return str(judge[0] if isinstance(judge, list) and judge else judge)
 
 
 def _by_two(record: Record) -> Verdict | None:
-    """Return what two games, two decisions or two scores say, or None where the row has no two."""
+    """Return the verdict of two games, two decisions or two scores, or None without two of them."""
     if all(name in record for name in GAMES):
         return _by_orders(*(winner_of(record[name], CODES)[0] or by_model(record[name], record) for name in GAMES))
     decisions = record.get(JUDGMENTS)
     if isinstance(decisions, list) and len(decisions) == 2:
         first, second = (
-            winner_of(one.get("decision"), CODES)[0] if isinstance(one, dict) else None for one in decisions
+            winner_of(decision.get("decision"), CODES)[0] if isinstance(decision, dict) else None
+            for decision in decisions
         )
         return _by_orders(first, second and SWAPPED[second])
     for names in _score_names(record):
@@ -271,7 +272,7 @@ def _by_two(record: Record) -> Verdict | None:
 
 
 def _by_orders(first: Winner | None, second: Winner | None) -> Verdict:
-    """Return the verdict of two orders: where they disagree it is a tie, and where one is missing there is none."""
+    """Return the verdict of two orders: a tie if they disagree, and none if one is missing."""
     if first is None or second is None:
         missing = [str(game) for game, winner in enumerate((first, second), start=1) if winner is None]
         return Verdict(None, None, None, first, second, f"no verdict in game {' and '.join(missing)}")
@@ -285,7 +286,7 @@ def by_model(cell: object, record: Record) -> Winner | None:
 
 
 def _score_names(record: Record) -> list[tuple[str, str]]:
-    """Return the names of two scores that are both there, as cells, even if one of them holds no number."""
+    """Return the names of two score columns that both exist, even if one cell holds no number."""
     return [
         names
         for names in BOTH_SCORES
@@ -305,7 +306,7 @@ def _check_there(flag: str, name: str, names: Iterable[str]) -> None:
 
 
 def check_labels(records: Sequence[Record], columns: Columns) -> None:
-    """Raise InputError where two columns that may hold the labels of pairs name different winners of a row."""
+    """Raise InputError if two columns that may hold the labels of pairs name different winners of a row."""
     names = dict.fromkeys(name for record in records for name in record)
     known = [name for name in HUMAN if name in names]
     for other in known[1:] if columns.human is None else ():
@@ -319,10 +320,10 @@ def _check_agree(
     codes: dict[str, Winner],
     what: str = "the verdicts; give --verdict-column",
 ) -> None:
-    """Raise InputError where two columns that may hold the same thing name different winners of a row."""
+    """Raise InputError if two columns that may hold the same thing name different winners of a row."""
     for record in records:
-        one, two = (winner_of(record.get(name), codes, record)[0] for name in (first, other))
-        if {one, two} == {"a", "b"}:
+        first_winner, other_winner = (winner_of(record.get(name), codes, record)[0] for name in (first, other))
+        if {first_winner, other_winner} == {"a", "b"}:
             raise InputError(
                 f"the columns '{first}' and '{other}' contradict each other ({record[first]!r} and {record[other]!r} "
                 f"in one row), and either may hold {what}"

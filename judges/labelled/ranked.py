@@ -1,4 +1,4 @@
-"""Several answers to one prompt in the order in which people ranked them."""
+"""Several answers to one prompt with human ranks."""
 
 from records import Message, Response, messages_of
 from records.fields.rankings import ordered_places
@@ -15,12 +15,12 @@ class RankedAnswers(Row, frozen=True, kw_only=True):
     responses: list[str]
     ranks: list[int]
     scores: list[float] | None = None
-    """What people gave each answer, on whatever scale."""
+    """The human score of each answer, on any scale."""
     rationales: list[str] | None = None
-    """Why, in a person's words."""
+    """The human rationale of each rank."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError where a list is not as long as the answers."""
+        """Raise ValueError if a list is not as long as the answers."""
         for name in ("ranks", "scores", "rationales"):
             values = getattr(self, name)
             if values is not None and len(values) != len(self.responses):

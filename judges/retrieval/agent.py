@@ -1,4 +1,4 @@
-"""The judge as an agent with tools: it decides which tool fits an answer, uses it, and keeps what it found.
+"""The judge as an agent with tools: it chooses the tool for an answer, uses it, and stores the evidence.
 
 options = EvidenceOptions(corpus=Path("docs"), search="hybrid")
 search = open_search(options)
@@ -38,7 +38,7 @@ NOTHING: Mapping[str, Any] = {}
 
 @dataclass(frozen=True)
 class Agent:
-    """An engine with a search and a verifier; make it with `open_agent`."""
+    """An engine with a search and a verifier. `open_agent` makes it."""
 
     engine: Engine
     search: Search | None
@@ -66,9 +66,9 @@ class Agent:
     ) -> Iterator[Evidence]:
         """Yield the evidence on each response whose evidence id is not in `done`, window by window, in order.
 
-        `unfinished` has stored rows by id for which calls failed: only what these lack is asked for. Where the search
-        or the engine stops with an EngineError, or the user stops it, what was found out until then comes before, as
-        rows that are not finished.
+        `unfinished` has stored rows by id whose calls failed. Only their missing parts are asked for. If the search or
+        the engine fails with an EngineError or the user interrupts, the evidence so far is yielded first, as
+        unfinished rows.
         """
         for start in range(0, len(responses), WINDOW):
             window = responses[start : start + WINDOW]
@@ -123,17 +123,17 @@ class Agent:
         before: dict[int, Evidence],
         checked: dict[int, list[tuple[CheckedClaim, Usage]]],
     ) -> None:
-        """Put the checked claims of each response into `checked`; all go to the search and the verifier in one call."""
+        """Add the checked claims of each response to `checked`, with one call to the search and one to the verifier."""
         owners = [(index, text) for index in sorted(claims) for text in claims[index].texts]
         if not owners or self.search is None:
             return
         texts = [text for _, text in owners]
-        found = self.search.search(texts, self.options.k)
+        passages = self.search.search(texts, self.options.k)
         earlier = {(index, claim.claim): claim for index, row in before.items() for claim in row.claims}
         known = [earlier.get(owner) for owner in owners]
         stop: BaseException | None = None
         try:
-            answers = verify(self.verifier, texts, found, known)
+            answers = verify(self.verifier, texts, passages, known)
         except Stopped as stopped:
             answers, stop = stopped.checked, stopped.__cause__
         for (index, _), claim in zip(owners, answers, strict=True):
@@ -144,7 +144,7 @@ class Agent:
     def _unfinished(
         self, response: Response, decision: Decision, claims: Claims | None, _: list[tuple[CheckedClaim, Usage]]
     ) -> Evidence:
-        """Return the row of an answer that was not come to: what is paid for is not asked again."""
+        """Return the row of an answer that was not reached. Calls that are paid for are not made again."""
         if claims is None:
             return self._evidence(response, replace(decision, error=NOT_ASKED), None, [])
         if claims.error or not claims.texts:
@@ -197,7 +197,7 @@ class Agent:
 
 
 def open_agent(engine: Engine, search: Search | None, options: EvidenceOptions) -> Agent:
-    """Return the agent that `options` describe; raises InputError or EngineError where its verifier cannot be had."""
+    """Return the agent that `options` describe. Raises InputError or EngineError if its verifier is not available."""
     return Agent(engine, search, open_verifier(engine, options), options)
 
 
@@ -208,12 +208,12 @@ def gather(
     options: EvidenceOptions,
     done: Collection[str] = (),
 ) -> Iterator[Evidence]:
-    """Yield what was found about each response whose evidence id is not in `done`; see `Agent.gather`."""
+    """Yield the evidence on each response whose evidence id is not in `done`. See `Agent.gather`."""
     return open_agent(engine, search, options).gather(responses, done)
 
 
 def had_evidence(evidence: Evidence) -> bool:
-    """Return whether a stored row is to be kept on resuming: what a failed call left open is asked again."""
+    """Return whether a stored row is kept on resuming. Parts left open by a failed call are asked again."""
     return evidence.error in (None, EMPTY) and not any(claim.failed for claim in evidence.claims)
 
 

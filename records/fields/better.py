@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from console.errors import InputError
-from records.fields.labels import Codes, by_model_name, by_name, key_of, majority_of, side_of, winner_in
+from records.fields.labels import Codes, by_model_name, by_name, key_of, majority, side_of, winner_in
 from records.fields.preferences import OWN_CODES, Names, models_of, says_better
 from records.fields.values import Record, is_empty, number_in
 from records.rows import Winner
@@ -59,7 +59,7 @@ def _said(record: Record, names: Names, codes: Codes | None) -> dict[str, Winner
         if not is_empty(record.get(name)):
             labels[name] = _by_strength(record[name], name) if codes is None else side_of(record[name], codes, name)
     if any(not is_empty(record.get(name)) for name in ANNOTATORS):
-        labels["annotators"] = majority_of([side_of(record.get(name), codes, name) for name in ANNOTATORS])
+        labels["annotators"] = majority([side_of(record.get(name), codes, name) for name in ANNOTATORS])
     if any(not is_empty(record.get(name)) for name in ONE_HOT):
         labels["winner_model_a"] = _one_hot(record)
     if not is_empty(record.get(BETTER_ID)):

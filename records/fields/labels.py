@@ -94,7 +94,7 @@ def side_of(label: object, codes: Codes | None = None, name: str = "label") -> W
     return winner
 
 
-def majority_of(labels: Iterable[Winner]) -> Winner:
+def majority(labels: Iterable[Winner]) -> Winner:
     """Return the label with the most votes, or a tie if several labels have the most."""
     given = list(labels)
     counts: dict[Winner, int] = {side: given.count(side) for side in ("a", "b", "tie")}

@@ -8,9 +8,10 @@ import pytest
 
 from console.errors import InputError
 from judges.labelled.columns import Columns, columns_of
-from judges.labelled.labels import LabelledSet, majority, pairs_within, sampled
+from judges.labelled.labels import LabelledSet, pairs_within, sampled
 from judges.labelled.ranked_files import read_ranked
 from judges.labelled.readers.formats import read_labelled
+from records.fields.labels import majority
 from records.files import BadRows
 from records.store import write_rows
 

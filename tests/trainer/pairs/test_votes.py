@@ -9,7 +9,8 @@ from console.errors import InputError
 from records import Judgment, Vote
 from records.store import write_rows
 from tests.trainer.pairs.test_pairs import judged
-from trainer.pairs.pairing import PairOptions, make_pairs
+from trainer.pairs.options import PairOptions
+from trainer.pairs.pairing import make_pairs
 from trainer.pairs.temporal import temporal_pairs
 
 ROWS = [judged("p", "good", 4.0), judged("p", "fair", 3.0), judged("p", "poor", 1.0)]
