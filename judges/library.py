@@ -29,7 +29,7 @@ RowT = TypeVar("RowT")
 
 @dataclass(frozen=True)
 class Judge:
-    """A judge that takes plain texts; make one with `Judge.open`."""
+    """A judge that takes plain texts. Make one with `Judge.open`."""
 
     judge: judging.Judge
 
@@ -66,7 +66,7 @@ class Judge:
     def score(
         self, prompts: Prompts, answers: Sequence[str], references: Sequence[str | None] | None = None
     ) -> list[Judgment]:
-        """Return the judgment of each answer, in order; a judgment without a score says why in `error`.
+        """Return the judgment of each answer, in order. A judgment without a score has the reason in `error`.
 
         Equal answers to equal prompts are judged once. Raises InputError, before anything is asked, if something else
         is given than lists of texts or chats, one of each.
@@ -84,7 +84,7 @@ class Judge:
         seconds: Sequence[str],
         references: Sequence[str | None] | None = None,
     ) -> list[Comparison]:
-        """Return the comparison of each two answers, in order, asked in both orders; raises as `score` does."""
+        """Return the comparison of each two answers, in order, asked in both orders. Raises as `score` does."""
         asked, (ones, others), rights = _texts(prompts, {"firsts": firsts, "seconds": seconds}, references)
         contests = [
             pairwise.Contest(content_key("prompt", prompt), prompt, first, second, "a", "b", right)
@@ -124,7 +124,7 @@ def response_of(prompt: str | list[Message], answer: str, reference: str | None)
 
 
 def listed(values: Iterable[Any], name: str) -> list[Any]:
-    """Return several texts or chats as a list; raises InputError for one text, which would be taken by letters."""
+    """Return texts or chats as a list. Raises InputError for a single text, which would be taken letter by letter."""
     if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
         kind = type(values).__name__
         raise InputError(f"'{name}' must be a list, one for each prompt, found {kind}: put a single one in brackets")
@@ -134,7 +134,7 @@ def listed(values: Iterable[Any], name: str) -> list[Any]:
 def _texts(
     prompts: "Prompts", answers: Mapping[str, Iterable[str]], references: Sequence[str | None] | None
 ) -> tuple[list[str | list[Message]], list[list[str]], list[str | None]]:
-    """Return what is judged, one of each; raises InputError where that is not given."""
+    """Return the judged texts, one of each kind per item. Raises InputError if the lists do not match."""
     given = {"prompts": listed(prompts, "prompts")} | {name: listed(own, name) for name, own in answers.items()}
     if references is not None:
         given["references"] = listed(references, "references")
@@ -172,7 +172,7 @@ def _text(text: object, name: str) -> str:
 
 
 def _setting(name: str, value: object, kind: Any) -> Any:
-    """Return the value of a setting; raises InputError where the flag of that name does not take it."""
+    """Return the value of a setting. Raises InputError if the flag of that name does not take it."""
     try:
         return msgspec.convert(str(value) if isinstance(value, Path) else value, kind)
     except msgspec.ValidationError as error:
@@ -181,14 +181,14 @@ def _setting(name: str, value: object, kind: Any) -> Any:
 
 
 def _words(kind: Any) -> tuple[Any, ...]:
-    """Return the words that a setting can be, where it is one of some."""
+    """Return the words that a setting can be, if it is a choice."""
     if get_origin(kind) is Literal:
         return get_args(kind)
     return tuple(word for one in get_args(kind) for word in _words(one))
 
 
 def _settled(asked: Callable[[], Iterator[RowT]]) -> list[RowT]:
-    """Return all rows; they are asked for again where the engine learns meanwhile what its server refuses."""
+    """Return all rows. They are asked for again if the engine learns meanwhile what its server refuses."""
     while True:
         try:
             return list(asked())

@@ -1,4 +1,4 @@
-"""How far several judges agree on the same rows."""
+"""Measures the agreement of several judges on the same rows."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations, pairwise
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Level = Literal["nominal", "ordinal", "interval"]
-"""nominal for winners (as numbers), ordinal for scores, interval for expected scores."""
+"""nominal is for winners (as numbers), ordinal for scores, interval for expected scores."""
 
 LIBRARY_CELLS = 25_000_000
-"""The library holds units x distinct values x distinct values numbers; 200 MB of them are enough."""
+"""The most numbers for the krippendorff library, which holds units x distinct values squared: 200 MB."""
 
 
 def agreement_table(
     judgments_by_member: dict[str, Sequence[float | None]], level: Level, step: float = 0.0
 ) -> "list[dict[str, Cell]]":
-    """Return one table row for each pair of judges and one for all of them; the values are aligned by unit.
+    """Return one table row per pair of judges and one for all of them. The values are aligned by unit.
 
-    units: those on which both (of all: at least two) have a verdict. same: the share of them on which both say the
-    same; of all, of every pair of verdicts on one unit. Scores are the same where they differ by less than half of
-    `step`, without one where they are equal. correlation: Spearman's for ordinal values, Pearson's for interval ones.
-    alpha: Krippendorff's. Each is None where it is not defined, such as without any variation.
+    `units` counts the units on which both judges (of all: at least two) have a verdict. `same` is the share of equal
+    verdicts among them (of all: among all pairs of verdicts on a unit). Scores are equal if they differ by less than
+    half of `step`, or exactly if `step` is 0. `correlation` is Spearman's for ordinal values and Pearson's for interval
+    ones. `alpha` is Krippendorff's. Each is None if it is not defined, such as without any variation.
     """
     import numpy as np
 
@@ -48,10 +48,10 @@ def agreement_table(
 
 
 def krippendorff_alpha(values_MN: "NDArray[np.float64]", level: Level) -> float | None:
-    """Return Krippendorff's alpha of M judges on N units, NaN where a judge has no verdict; None where not defined.
+    """Return Krippendorff's alpha of M judges on N units, or None if it is not defined. NaN stands for no verdict.
 
     1 - observed / expected disagreement over the units with at least two verdicts (Krippendorff, Content Analysis,
-    chapter 11), by the library of that name. Expected scores are all distinct, which is more than it can hold.
+    chapter 11), by the krippendorff library. Expected scores are all distinct, which is too much for its memory.
     """
     import krippendorff
     import numpy as np
@@ -68,7 +68,8 @@ def krippendorff_alpha(values_MN: "NDArray[np.float64]", level: Level) -> float 
 def alpha_of_many_values(values_MN: "NDArray[np.float64]", level: Level) -> float:
     """Return the same from sums of squares, in memory for M x N numbers.
 
-    The distances are squared ones between values (interval), mid-ranks (ordinal) or, halved, indicators (nominal).
+    Distances are squared differences of values (interval) or mid-ranks (ordinal), or half those of indicators
+    (nominal).
     """
     import numpy as np
     from scipy.stats import rankdata
@@ -88,19 +89,19 @@ def alpha_of_many_values(values_MN: "NDArray[np.float64]", level: Level) -> floa
     return float(1 - observed / ((points_PK**2).sum() / (n_N.sum() - 1)))
 
 
-def share_of_pairs(said: Sequence[T], same: Callable[[T, T], bool]) -> float | None:
-    """Return the share of the pairs of judges who say the same; None where fewer than two say anything."""
-    pairs = [same(one, other) for one, other in combinations(said, 2)]
+def share_of_pairs(verdicts: Sequence[T], same: Callable[[T, T], bool]) -> float | None:
+    """Return the share of pairs of judges that agree, or None for fewer than two verdicts."""
+    pairs = [same(first, second) for first, second in combinations(verdicts, 2)]
     return fmean(pairs) if pairs else None
 
 
 def closer_than(distance: float) -> Callable[[float, float], bool]:
-    """Return whether two scores differ by less than `distance`, as a function of both."""
-    return lambda one, other: abs(one - other) < distance - 1e-9  # 0.35 - 0.1 is a little less than 0.25
+    """Return a function that tells whether two scores differ by less than `distance`."""
+    return lambda first, second: abs(first - second) < distance - 1e-9  # 0.35 - 0.1 is a little less than 0.25
 
 
 def step_of(rubric: Rubric) -> float:
-    """Return the smallest distance between two verdicts; scores closer than half of it count as the same."""
+    """Return the smallest distance between two verdicts. Scores closer than half of it count as the same."""
     values = sorted(set(rubric.values.values() if rubric.values else rubric.choice_values))
     return min(high - low for low, high in pairwise(values))
 
