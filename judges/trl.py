@@ -26,9 +26,9 @@ def reward_func(judge: Judge, missing: Missing = "none") -> RewardFunction:
     """Return a reward function for TRL's trainers: the judge's score of each completion.
 
     It takes TRL's arguments: prompts and completions as texts or chats, and data set columns by name. A column
-    out. Online DPO takes None for 0, which would make a failure a preference. Use `missing="mean"` with it, the mean
-    out. Online DPO takes None for 0, which would make a failure a preference. Use `missing="mean"` with it, the mean of
-    the same prompt's other completions (JudgeError if none of them has a verdict), or `"raise"`, which raises
+    `reference` is shown to a rubric that asks for one. A completion without a verdict is None, which GRPO and RLOO
+    leave out. Online DPO takes None for 0, which would make a failure a preference. Use `missing="mean"` with it, the
+    mean of the same prompt's other completions (JudgeError if none of them has a verdict), or `"raise"`, which raises
     JudgeError.
     """
 
