@@ -55,9 +55,9 @@ class Audit:
     settings: Settings
     n_pairs: int
     n_answers: int
-    """How many scores of answers."""
+    """The number of scores of answers."""
     n_distinct: int
-    """How many answers these are of: several people may have scored one."""
+    """The number of distinct answers. Several people may have scored one."""
     measures: list[Estimate]
     conventions: dict[str, list[Estimate]]
     """Accuracy and macro precision, recall and F1 by the treatment of rows without a verdict."""

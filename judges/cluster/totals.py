@@ -133,7 +133,7 @@ def check_coverage(totals: Totals, min_coverage: float) -> None:
 
 @dataclass
 class Rewarded:
-    """How many different texts have a score in the file that --rewards names."""
+    """The number of distinct texts with a score in the file of --rewards."""
 
     source: Path
     n_texts: int = 0

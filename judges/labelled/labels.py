@@ -79,7 +79,7 @@ class LabelledSet:
     codes: dict[str, Winner] | None = None
     """The meanings of the set's numbers, if they are unusual. They hold for its verdicts too."""
     from_one: bool = False
-    """Whether its own labels show that 1 is the first answer and 2 the second."""
+    """Whether the labels show that 1 is the first answer and 2 the second."""
     n_records: int = 0
     """The number of records of the file, bad ones included."""
     whole: bool = True

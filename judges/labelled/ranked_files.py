@@ -42,7 +42,7 @@ def read_ranked(source: str | Path, bad: BadRows) -> list[RankedAnswers]:
         try:
             key = content_key(ranked.prompt, sorted(zip(ranked.responses, ranked.ranks, strict=True)))
         except UnicodeEncodeError as error:
-            bad.add(RowError(f"{where}: not a row of ranked answers: a text is no Unicode: {error.reason}"))
+            bad.add(RowError(f"{where}: not a row of ranked answers: a text is not valid Unicode: {error.reason}"))
             continue
         if key in known:
             n_repeats += 1
@@ -51,7 +51,7 @@ def read_ranked(source: str | Path, bad: BadRows) -> list[RankedAnswers]:
         all_ranked.append(ranked)
         notes.rendered(where, [ranked])
     if n_repeats:
-        say(f"{source}: {n_repeats} rows repeat another one, its answers and their ranks, and are not counted")
+        say(f"{source}: {n_repeats} rows repeat another row's answers and ranks and are not counted")
     if not bad.quiet:
         notes.say()
     if not all_ranked:

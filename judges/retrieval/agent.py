@@ -75,14 +75,22 @@ class Agent:
             ids = [self.evidence_id(response) for response in window]
             skip = {index for index, row_id in enumerate(ids) if row_id in done}
             before = {i: unfinished[row_id] for i, row_id in enumerate(ids) if row_id in unfinished and i not in skip}
-            for row in self._window(window, skip, before):
-                earlier = unfinished.get(row.id)
-                yield msgspec.structs.replace(row, usage=earlier.usage + row.usage) if earlier else row
+            for evidence in self._window(window, skip, before):
+                earlier = unfinished.get(evidence.id)
+                yield msgspec.structs.replace(evidence, usage=earlier.usage + evidence.usage) if earlier else evidence
 
     def _window(self, window: Sequence[Response], skip: set[int], before: dict[int, Evidence]) -> Iterator[Evidence]:
         empty = {index for index, response in enumerate(window) if not response.response.strip()} - skip
-        decisions = {index: Decision(row.tool, row.tool_probabilities) for index, row in before.items() if row.tool}
-        claims = {index: _claims_of(row) for index, row in before.items() if row.error is None or row.claims}
+        decisions = {
+            index: Decision(evidence.tool, evidence.tool_probabilities)
+            for index, evidence in before.items()
+            if evidence.tool
+        }
+        claims = {
+            index: _claims_of(evidence)
+            for index, evidence in before.items()
+            if evidence.error is None or evidence.claims
+        }
         checked: dict[int, list[tuple[CheckedClaim, Usage]]] = {}
         stop: BaseException | None = None
         try:
@@ -100,9 +108,9 @@ class Agent:
             elif index in decisions:
                 is_last = stop is not None and decisions[index].tool == "search" and index not in checked
                 how = self._unfinished if is_last else self._evidence
-                row = how(response, decisions[index], claims.get(index), checked.get(index, []))
-                if stop is None or row.usage != Usage():  # or the stop came before anything was paid for
-                    yield row
+                evidence = how(response, decisions[index], claims.get(index), checked.get(index, []))
+                if stop is None or evidence.usage != Usage():  # or the stop came before anything was paid for
+                    yield evidence
         if stop is not None:
             raise stop
 
@@ -129,7 +137,7 @@ class Agent:
             return
         texts = [text for _, text in owners]
         passages = self.search.search(texts, self.options.k)
-        earlier = {(index, claim.claim): claim for index, row in before.items() for claim in row.claims}
+        earlier = {(index, claim.claim): claim for index, evidence in before.items() for claim in evidence.claims}
         known = [earlier.get(owner) for owner in owners]
         stop: BaseException | None = None
         try:
@@ -217,5 +225,5 @@ def had_evidence(evidence: Evidence) -> bool:
     return evidence.error in (None, EMPTY) and not any(claim.failed for claim in evidence.claims)
 
 
-def _claims_of(row: Evidence) -> Claims:
-    return Claims([claim.claim for claim in row.claims], row.claims_from or "given", row.reason, Usage())
+def _claims_of(evidence: Evidence) -> Claims:
+    return Claims([claim.claim for claim in evidence.claims], evidence.claims_from or "given", evidence.reason, Usage())

@@ -55,8 +55,8 @@ def claims_of_sentences(response: Response, max_claims: int, reason: str | None 
 
 def parse_claims(reply: str) -> list[str]:
     """Return the lines of a reply that are list items, each once, in order."""
-    found = (match[1] for line in reply.splitlines() if (match := ITEM.match(line)))
-    return list(dict.fromkeys(item for item in found if _can_be_claim(item)))
+    items = (match[1] for line in reply.splitlines() if (match := ITEM.match(line)))
+    return list(dict.fromkeys(item for item in items if _can_be_claim(item)))
 
 
 def _request(response: Response) -> Request:

@@ -48,7 +48,7 @@ class CheckedClaim(Row, frozen=True, kw_only=True):
     verdict: Verdict | None
     """None if it could not be checked."""
     probabilities: dict[str, float] | None = None
-    """Of the passage that decided, or came nearest to it."""
+    """The probabilities of the passage that decided, or came nearest to it."""
     quote: Quote | None = None
     """None if no passage decided."""
     passages: list[Stance] = msgspec.field(default_factory=list)

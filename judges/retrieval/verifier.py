@@ -17,7 +17,7 @@ class Reading:
     """A verifier's reading of one claim and one passage."""
 
     probabilities: dict[str, float] | None
-    """Of supported, refuted and not enough. None with an error."""
+    """The probabilities of supported, refuted and not enough, or None with an error."""
     mass: float | None = None
     error: str | None = None
     usage: Usage = field(default_factory=Usage)

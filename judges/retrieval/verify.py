@@ -71,20 +71,22 @@ def verify(
     """
     before = known or [None] * len(claims)
     pairs = [(claim, passage) for claim, passages in zip(claims, found, strict=True) for passage in passages]
-    readings = dict(enumerate(_known(passage, one) for one, own in zip(before, found, strict=True) for passage in own))
+    readings = dict(
+        enumerate(_known(passage, claim) for claim, passages in zip(before, found, strict=True) for passage in passages)
+    )
     todo = [position for position, reading in readings.items() if reading is None]
     stop: BaseException | None = None
     try:
-        for index, found_out in verifier.read([pairs[place] for place in todo]) if todo else ():
-            readings[todo[index]] = found_out
+        for index, new_reading in verifier.read([pairs[place] for place in todo]) if todo else ():
+            readings[todo[index]] = new_reading
     except (EngineError, KeyboardInterrupt) as error:
         stop = error
         readings |= {place: Reading(None, error=NOT_ASKED) for place in todo if readings[place] is None}
     checked, start = [], 0
     for claim, passages in zip(claims, found, strict=True):
-        own = [reading for place in range(start, start + len(passages)) if (reading := readings[place])]
+        of_claim = [reading for place in range(start, start + len(passages)) if (reading := readings[place])]
         start += len(passages)
-        checked.append((decide(claim, passages, own), sum((reading.usage for reading in own), Usage())))
+        checked.append((decide(claim, passages, of_claim), sum((reading.usage for reading in of_claim), Usage())))
     if stop is not None:
         raise Stopped(checked) from stop
     return checked

@@ -19,8 +19,8 @@ def confidence_of(chosen: Judgment, rejected: Judgment) -> float | None:
 
     log-probabilities: sum over scores i, j of p_chosen(i) p_rejected(j) ([i > j] + [i = j] / 2), with the stored
     distributions taken as independent.
-    text, structured: (W + 1) / (n m + 2), where W counts, over all n m pairs of a sampled score of each answer, a win
-    as 1 and a tie as 1/2 (Laplace's rule: three samples against three never say 1).
+    text, structured: (W + 1) / (n m + 2), in which W sums 1 per win and 1/2 per tie over all
+    n m pairs of sampled scores of the two answers (Laplace's rule: three samples against three never say 1).
     panel: the same over the judges, with each judge's score of one answer against its score of the other.
     anything else, such as criteria read by log-probabilities or a score changed by evidence:
     Phi(margin / sqrt(spread_chosen^2 + spread_rejected^2)), for two independent normal scores.

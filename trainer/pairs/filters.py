@@ -77,7 +77,7 @@ def read_second_scores(path: Path, judgments: Sequence[Judgment]) -> dict[str, f
     wanted = set(map(answer_key, judgments))
     relevant = [judgment for judgment in rows if answer_key(judgment) in wanted]
     if judgments and not relevant:
-        raise InputError(f"{path}: holds no judgment on these responses; score the same file with the second judge")
+        raise InputError(f"{path}: has no judgment on these responses; score the same file with the second judge")
     if len(judges := {judgment.judge for judgment in relevant}) > 1:
         raise InputError(f"{path}: the judgments are of {len(judges)} judges or rubrics: use one")
     if judgments and judges == {judgments[0].judge}:

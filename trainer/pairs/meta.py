@@ -224,7 +224,7 @@ def _check(judgments: Sequence[Judgment], rubric: Rubric, meta_judge: Judge) -> 
     if "judged" not in meta_judge.rubric.placeholders:
         raise InputError(f"the rubric '{meta_judge.rubric.name}' does not compare judgments; use {META_RUBRIC}")
     if reason := missing(rubric, {"prompt": "", "response": ""}):
-        raise InputError(f"{reason}: a judgment does not keep it")
+        raise InputError(f"{reason}: a judgment does not store it")
     for judgment in judgments:
         if judgment.rubric != rubric.name:
             raise InputError(f"judgments by the rubric '{judgment.rubric}' are not by '{rubric.name}'")

@@ -42,8 +42,8 @@ class Votes:
         n_all, n_used = len(self.by_pair), len(self.used)
         if n_all == 0:
             return
-        idle = f"; {n_all - n_used} are on answers that make no pair here" if n_all > n_used else ""
-        say(f"{self.path}: of the votes on {n_all} pairs of answers {n_used} decide a pair{idle}")
+        idle = f"; {n_all - n_used} are on answers that form no pair here" if n_all > n_used else ""
+        say(f"{self.path}: votes on {n_all} pairs of answers, of which {n_used} decide a pair{idle}")
         split = [key for key in self.by_pair if len(set(self.by_pair[key].values())) > 1]
         if split:
             n_even = sum(_by_majority(self.by_pair[key]) is None for key in split)

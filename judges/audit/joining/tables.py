@@ -32,7 +32,7 @@ from records.shapes import UNKNOWN_MODEL
 
 SHOWN = 3
 OWN = "the rows themselves"
-"""How verdicts that stand beside the labels are found, of which nothing need be said."""
+"""The basis of matches with verdicts beside the labels, which are not reported."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,10 @@ def check_codes(path: Path, records: Sequence[Record], columns: Columns, *, from
     name = columns.verdict or columns.usual
     if columns.codes is not CODES or name in (None, SCORE):
         return
-    found = [(record[name], answers_of(record)) for record in records if record.get(name) is not None]
-    is_mark = any((number_in(cell) or 0) > 1 for cell, _ in found)
+    cells = [(record[name], answers_of(record)) for record in records if record.get(name) is not None]
+    is_mark = any((number_in(cell) or 0) > 1 for cell, _ in cells)
     scale = Scale()
-    for cell, names in found:
+    for cell, names in cells:
         if not (is_mark and number_in(cell) == FAILED) and not (names and by_name(cell, names)):
             scale.add([cell], from_zero=counts_from_zero(names), from_one=from_one)
     scale.check(f"{path}: the verdicts")

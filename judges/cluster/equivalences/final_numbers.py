@@ -30,7 +30,7 @@ CENTS = re.compile(r"\s*(?:\\text\{\s*)?(?:\u00a2|cents?\b)", re.IGNORECASE)
 PERCENT = re.compile(r"\s*\\%")
 """Outside of LaTeX's dollars math-verify does not see it."""
 HUNDREDTH = "(1/100)"
-"""Of a percentage's expression, which `verify` takes for the number without the hundredth too."""
+"""The factor in the expression of a percentage. `verify` would also accept the number without it."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Reading:
     money: str = ""
     """The sign of its currency, if it has one."""
     face: list[Any] | None = None
-    """Of a percentage or of cents the number without the hundredth: of 50% it is 50."""
+    """The number of a percentage or of cents without the hundredth: 50 for 50%."""
 
 
 def reading_of(text: str) -> Reading:

@@ -155,7 +155,7 @@ def recognised(record: Record, columns: Columns, source: Path) -> str:
         else "--human-column"
     )
     raise InputError(
-        f"{source}: the fields {fields} are not those of a labelled set that is known here; say where the labels are: "
+        f"{source}: the fields {fields} match no known labelled set; name the column of labels: "
         f"{labels}, or --format (docs/audit.md has the formats)"
     )
 

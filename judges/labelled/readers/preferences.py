@@ -73,7 +73,7 @@ def _labelled(row_id: str, record: Record, sides: Sides, codes: "dict[str, Winne
 def _ranked(row_id: str, record: Record) -> list[LabelledPair]:
     answers = answers_in(record)
     if not answers:
-        raise InputError("no pair, and no several answers with scores")
+        raise InputError("neither a pair nor several answers with scores")
     prompt, rows = prompt_of(record).prompt, responses_of(record)
     pairs = []
     known = [(place, answer.text, answer.score) for place, answer in enumerate(answers) if answer.score is not None]

@@ -18,7 +18,7 @@ STOPWORDS = "en"
 
 @dataclass(frozen=True)
 class BM25Search:
-    """Finds passages by the words they share with a query (Robertson 1994; the variant of Lucene)."""
+    """Finds passages by the words they share with a query (Robertson 1994, in Lucene's variant)."""
 
     passages: Passages
     index: Any

@@ -141,7 +141,7 @@ def _passages(reply: object, n_queries: int, k: int, source: str) -> list[list[P
         raise EngineError(f"{source}: not a list of passages for each query: {error}") from None
     if len(lists) != n_queries:
         raise EngineError(f"{source}: {n_queries} queries were asked and {len(lists)} lists came back")
-    return [[_passage(found) for found in some[:k] if found.text.strip()] for some in lists]
+    return [[_passage(result) for result in results[:k] if result.text.strip()] for results in lists]
 
 
 def _passage(found: Found) -> Passage:
