@@ -191,7 +191,7 @@ def test_codes_replace_what_cells_usually_mean(tmp_path: Path) -> None:
 
 
 def test_an_unknown_table_is_refused_with_its_fields(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the fields colour, prompt are not those"):
+    with pytest.raises(InputError, match="the fields colour, prompt match no known labelled set"):
         load(written(tmp_path, {"prompt": "q", "colour": "red"}))
 
 
