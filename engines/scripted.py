@@ -1,4 +1,4 @@
-"""An engine that answers from a function: for tests, dry demonstrations and measuring everything but the model."""
+"""An engine that answers from a function, for tests, demonstrations and timing all but the model."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ def _even(_: Request, choices: Sequence[str]) -> Sequence[float]:
 
 @dataclass
 class ScriptedEngine:
-    """Answers each request with `reply(request)`; an exception's text becomes the row's error."""
+    """Answers each request with `reply(request)`. An exception's text becomes the row's error."""
 
     reply: Callable[[Request], str] = _nothing
     logprobs: Callable[[Request, Sequence[str]], Sequence[float]] = _even

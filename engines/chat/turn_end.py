@@ -1,4 +1,4 @@
-"""Which tokens end a model's turn: a chat template has often another one than the tokenizer's end of text.
+"""Finds the tokens that end a model's turn. A chat template's is often not the tokenizer's end of text.
 
 Gemma's turns end with <end_of_turn>, Phi-3's with <|end|> and Qwen's with <|im_end|>, while the tokenizer's eos_token
 may be <eos> or <|endoftext|>, which the model never says.

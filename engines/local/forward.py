@@ -34,7 +34,7 @@ class Forward:
 
     model: PreTrainedModel
     filler: int
-    """The token that stands where a row is padded."""
+    """The token that pads a row."""
     shares_prefix: bool
 
     @torch.inference_mode()
@@ -48,7 +48,7 @@ class Forward:
 
     @torch.inference_mode()
     def start(self, batch: Batch, n_new: int) -> tuple[Tensor, Any, Tensor]:
-        """Compute the prompts of a batch; return the next-token logits (B, V), the cache, and the padding (B,)."""
+        """Compute the prompts of a batch, and return the next-token logits (B, V), the cache, and the padding (B,)."""
         width = max(map(len, batch.suffixes))
         device = self.model.device
         n_padding_B = torch.tensor([width - len(suffix) for suffix in batch.suffixes], device=device)
@@ -59,7 +59,7 @@ class Forward:
 
     @torch.inference_mode()
     def step(self, tokens_B: Tensor, positions_B: Tensor, cache: Any, n_padding_B: Tensor) -> Tensor:
-        """Compute one token a row after what `cache` holds; return the next-token logits, (B, V)."""
+        """Compute one token per row after the tokens in `cache`, and return the next-token logits, (B, V)."""
         return self._forward(tokens_B[:, None], positions_B[:, None], cache, n_padding_B)
 
     @torch.inference_mode()
