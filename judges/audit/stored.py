@@ -9,7 +9,8 @@ from console.errors import InputError, RowError
 from console.progress import say
 from console.reading import naming
 from judges.audit.joining.tables import Table, check_codes, grades_in, verdicts_in
-from judges.labelled.columns import GAMES, Columns, judge_in, verdict_of
+from judges.labelled.cells import judge_in
+from judges.labelled.columns import GAMES, Columns, verdict_of
 from judges.labelled.labels import Grade, LabelledPair, LabelledSet, Verdict, sampled, verdict_by_scores
 from records.fields.labels import CODES
 from records.fields.typed import typed
@@ -235,7 +236,7 @@ def _decoded(located: Sequence[tuple[str, Record]], row_type: type[RowT], path: 
 
 
 def _last(items: Sequence[Any], key_of: Any, is_whole: Any) -> list[Any]:
-    """Return one row per key: the last whole one, or else the last."""
+    """Return one row per key: the last whole one, else the last."""
     last: dict[str, Any] = {}
     for item in items:
         key = key_of(item)

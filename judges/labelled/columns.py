@@ -1,12 +1,22 @@
-"""Reads a judge's verdict and a label from a table's columns, by the names and codes that people use."""
+"""Finds the columns of verdicts and labels of a table by their usual names, and reads the verdicts of its rows."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from console.errors import InputError
+from judges.labelled.cells import (
+    BOTH_SCORES,
+    CHOSEN,
+    FAILED,
+    MINUS_ONE,
+    by_model,
+    is_failed,
+    score_names,
+    two_scores,
+    winner_of,
+)
 from judges.labelled.labels import SWAPPED, Grade, Verdict, verdict_by_scores
-from records.fields.labels import CODES, by_model_name, by_name, key_of, meaning_of, parse_codes
-from records.fields.preferences import SIDES
+from records.fields.labels import CODES, key_of, parse_codes
 from records.fields.values import is_empty, number_in
 from records.files import Record
 from records.rows import Winner
@@ -22,26 +32,6 @@ GAMES = ("g1_winner", "g2_winner")
 """FastChat's two games of a pair, both already in terms of model_1 and model_2."""
 JUDGMENTS = "judgments"
 """JudgeBench's two decisions on a pair, the second of them on the answers exchanged."""
-BOTH_SCORES = (
-    ("score_a", "score_b"),
-    ("score_1", "score_2"),
-    ("score_chosen", "score_rejected"),
-    ("scores_chosen", "scores_rejected"),
-)
-MODELS = (
-    ("model_a", "model_b"),
-    ("model_1", "model_2"),
-    ("generator_1", "generator_2"),
-    ("model1", "model2"),
-    ("chosen_model", "rejected_model"),
-)
-"""The fields with the models of the two answers of a row."""
-GRADES = {1.0: 0.0, 1.5: 0.5, 2.0: 1.0, 0.0: 0.5}
-"""The preference for b of the numbers that are also codes. 0 is AlpacaEval's mark for a draw."""
-CHOSEN: dict[str, Winner] = {"chosen": "a", "rejected": "b"}
-FASTCHAT = ("question_id", "judge")
-FAILED = -1
-MINUS_ONE = "-1, FastChat's mark for a reply without a score"
 
 
 @dataclass(frozen=True)
@@ -55,7 +45,7 @@ class Columns:
     usual: str | None = None
     """The column of verdicts that `settled` found by its name, if none was given."""
     graded: bool = False
-    """Whether its numbers are preferences from 1 to 2, as `settled` finds: then a whole 1 is P(b) = 0 and no code."""
+    """Whether its numbers are preferences from 1 to 2, as `settled` finds. A whole 1 then means P(b) = 0 and is no code."""
 
     def verdict_in(self, record: Record) -> str | None:
         """Return the name of the column with the verdict, or None. The label's column is never a verdict."""
@@ -141,10 +131,10 @@ def says_verdict(record: Record, columns: Columns) -> bool:
     """Return whether a record about a pair has a verdict, in a column or in two games, decisions or scores."""
     if columns.verdict is not None:
         return columns.verdict in record
-    if record.keys() & {*GAMES, JUDGMENTS} or _score_names(record):
+    if record.keys() & {*GAMES, JUDGMENTS} or score_names(record):
         return True
     name = columns.verdict_in(record)
-    return name is not None and (name != SCORE or _two_scores(record[name]) is not None)
+    return name is not None and (name != SCORE or two_scores(record[name]) is not None)
 
 
 def verdict_of(record: Record, columns: Columns) -> Verdict:
@@ -162,7 +152,7 @@ def verdict_of(record: Record, columns: Columns) -> Verdict:
             "--verdict-column, or leave out --verdicts to ask a judge"
         )
     cell = record[name]
-    if (scores := _two_scores(cell)) is not None:
+    if (scores := two_scores(cell)) is not None:
         if FAILED in scores:
             return Verdict(None, error=MINUS_ONE)
         return verdict_by_scores(*map(Grade, scores))
@@ -181,7 +171,7 @@ def names_the_chosen(record: Record, columns: Columns) -> bool:
     name = columns.verdict_in(record)
     if name is not None and key_of(record[name]) in CHOSEN:
         return True
-    return any(names in (BOTH_SCORES[2], BOTH_SCORES[3]) for names in _score_names(record))
+    return any(names in (BOTH_SCORES[2], BOTH_SCORES[3]) for names in score_names(record))
 
 
 def grade_of(record: Record, columns: Columns, *, failed: bool = False) -> Grade:
@@ -197,64 +187,6 @@ def grade_of(record: Record, columns: Columns, *, failed: bool = False) -> Grade
     return Grade(score, None if score is not None else str(record.get("error") or f"no score in {record[name]!r}"))
 
 
-def is_failed(record: Record, score: float | None) -> bool:
-    """Return whether a score is FastChat's -1, which stands for a reply without one."""
-    return score == FAILED and all(name in record for name in FASTCHAT)
-
-
-def winner_of(
-    cell: object, codes: dict[str, Winner], record: Record | None = None, *, graded: bool = False
-) -> tuple[Winner | None, float | None]:
-    """Return the winner that a cell names, and the preference for b if it is a number between 1 and 2.
-
-    AlpacaEval 2 writes preferences this way: 1 for the first answer, 2 for the second. In a column of such numbers
-    (`graded`) 1, 2 and the two draws, 1.5 and 0, are preferences too. A cell of a `record` may also name an answer's
-    field or its model. If that word also means the other side, it names none.
-    """
-    if cell is None:
-        return None, None
-    number = number_in(cell)
-    if record is not None and (codes is CODES or meaning_of(cell, codes) is None):
-        names = answers_of(record)
-        if names is not None and (side := by_name(cell, names)) is not None:
-            return side, None
-        if (side := by_model(cell, record)) is not None:
-            return (side if meaning_of(cell, codes) in (None, side) else None), None
-    if (winner := meaning_of(cell, codes)) is not None:
-        return winner, GRADES.get(number) if graded and number is not None else None
-    if codes is CODES and number is not None and 1 < number < 2:
-        return ("a" if number < 1.5 else "b"), number - 1
-    return None, None
-
-
-def answers_of(record: Record) -> tuple[str, str] | None:
-    """Return the names of the fields with the two answers of a row, or None if it lacks them."""
-    return next((names for names in SIDES if all(name in record for name in names)), None)
-
-
-def number_of(record: Record, name: str) -> float:
-    """Return a cell as a number. Raises InputError if it is none."""
-    number = number_in(record.get(name))
-    if number is None:
-        raise InputError(f"'{name}' must be a number, found {record.get(name)!r}")
-    return number
-
-
-def models_in(record: Record) -> tuple[str, str] | None:
-    """Return the models of the two answers of a row, or None unless both are named."""
-    for names in MODELS:
-        first, second = (record.get(name) for name in names)
-        if isinstance(first, str) and isinstance(second, str) and first and second:
-            return first, second
-    return None
-
-
-def judge_in(record: Record) -> str:
-    """Return the judge that a row names, or humans. FastChat's name is followed by that of its prompt."""
-    judge = record.get("judge", "human")
-    return str(judge[0] if isinstance(judge, list) and judge else judge)
-
-
 def _by_two(record: Record) -> Verdict | None:
     """Return the verdict of two games, two decisions or two scores, or None without two of them."""
     if all(name in record for name in GAMES):
@@ -266,7 +198,7 @@ def _by_two(record: Record) -> Verdict | None:
             for decision in decisions
         )
         return _by_orders(first, second and SWAPPED[second])
-    for names in _score_names(record):
+    for names in score_names(record):
         return verdict_by_scores(*(Grade(number_in(record[name])) for name in names))
     return None
 
@@ -277,27 +209,6 @@ def _by_orders(first: Winner | None, second: Winner | None) -> Verdict:
         missing = [str(game) for game, winner in enumerate((first, second), start=1) if winner is None]
         return Verdict(None, None, None, first, second, f"no verdict in game {' and '.join(missing)}")
     return Verdict(first if first == second else "tie", None, None, first, second)
-
-
-def by_model(cell: object, record: Record) -> Winner | None:
-    """Return the side whose model a cell names, or None."""
-    models = models_in(record)
-    return None if models is None else by_model_name(cell, models)
-
-
-def _score_names(record: Record) -> list[tuple[str, str]]:
-    """Return the names of two score columns that both exist, even if one cell holds no number."""
-    return [
-        names
-        for names in BOTH_SCORES
-        if all(name in record for name in names) and any(number_in(record[name]) is not None for name in names)
-    ]
-
-
-def _two_scores(cell: object) -> tuple[float | None, float | None] | None:
-    if isinstance(cell, list) and len(cell) == 2:
-        return number_in(cell[0]), number_in(cell[1])
-    return None
 
 
 def _check_there(flag: str, name: str, names: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from records.shapes import UNKNOWN_MODEL
 
 CODE: dict[Winner, int] = {"a": -1, "tie": 0, "b": 1}
 ANSWER_KEYS = ("response_id", "answer_id")
-"""Keys that name an answer rather than a row: two people's scores of it share them."""
+"""Keys of an answer instead of a row, which several people's scores of the answer share."""
 SWAPPED: dict[Winner, Winner] = {"a": "b", "b": "a", "tie": "tie"}
 
 

@@ -30,13 +30,13 @@ class RankedAnswers(Row, frozen=True, kw_only=True):
 def ordered_pairs(ranked: RankedAnswers) -> list[tuple[int, int]]:
     """Return the places of every two answers that people ordered, the better one first.
 
-    A text that stands there several times is one answer, at its first place and with the mean of its ranks.
+    A repeated text is one answer, at its first place and with the mean of its ranks.
     """
     return ordered_places(ranked.responses, [-rank for rank in ranked.ranks])
 
 
 def opening_of(ranked: RankedAnswers) -> str:
-    """Return the first user turn: the same for all prompts of one OASST tree, and for a prompt that stands twice."""
+    """Return the first user turn: the same for all prompts of one OASST tree, and for a repeated prompt."""
     turns = [message["content"] for message in messages_of(ranked.prompt) if message["role"] == "user"]
     return " ".join((turns or [""])[0].split()).casefold()
 

@@ -8,7 +8,8 @@ import msgspec
 
 from console.errors import InputError, RowError
 from console.progress import say
-from judges.labelled.columns import MINUS_ONE, Columns, is_failed, number_of
+from judges.labelled.cells import MINUS_ONE, is_failed, number_of
+from judges.labelled.columns import Columns
 from judges.labelled.ranked import RankedAnswers, ordered_pairs
 from judges.labelled.readers.reader import UNEXPECTED, text
 from judges.labelled.readers.trees import read_oasst
@@ -169,7 +170,7 @@ def _of_tree(located: Located) -> Iterator[RankedAnswers]:
 
 
 def _messages(records: Sequence[Located], bad: BadRows) -> Iterator[tuple[str, RankedAnswers]]:
-    """Yield what OASST's table of messages holds, as the hub's oasst1 and oasst2 have it: a row each, in any order."""
+    """Yield the ranked replies of OASST's table of messages (oasst1, oasst2 on the hub), whose rows have any order."""
     replies: dict[str, list[Record]] = {}
     roots: list[Located] = []
     places: dict[str, str] = {}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from console.errors import InputError
-from judges.labelled.columns import models_in
+from judges.labelled.cells import models_in
 from judges.labelled.labels import LabelledPair, LabelledScore
 from records.fields.preferences import SIDES, names_in, sides_in
 from records.fields.prompts import prompt_in

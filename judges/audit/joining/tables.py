@@ -10,17 +10,8 @@ from judges.audit.joining.join import join
 from judges.audit.joining.matches import Joined, Match
 from judges.audit.joining.places import Places
 from judges.audit.joining.several import CONTRADICTS, one_grade, one_verdict
-from judges.labelled.columns import (
-    FAILED,
-    SCORE,
-    Columns,
-    answers_of,
-    grade_of,
-    models_in,
-    names_the_chosen,
-    says_verdict,
-    verdict_of,
-)
+from judges.labelled.cells import FAILED, answers_of, models_in
+from judges.labelled.columns import SCORE, Columns, grade_of, names_the_chosen, says_verdict, verdict_of
 from judges.labelled.labels import Grade, LabelledPair, LabelledScore, LabelledSet, Verdict, verdict_by_scores
 from judges.labelled.traits import ANSWER, MODEL, Traits, of_pair, of_record, of_score, of_sides
 from records.fields.labels import CODES, Scale, by_name

@@ -1,4 +1,4 @@
-"""Final answers by math-verify, with what it drops or cuts put back: signs, fractions, currencies, hundredths."""
+"""Final answers by math-verify, with the parts that it drops: signs, fractions, currencies, hundredths."""
 
 import re
 from collections.abc import Callable, Sequence

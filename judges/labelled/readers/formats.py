@@ -6,7 +6,8 @@ from pathlib import Path
 
 from console.errors import InputError
 from console.reading import naming
-from judges.labelled.columns import GAMES, SCORE, Columns, check_named, number_of
+from judges.labelled.cells import number_of
+from judges.labelled.columns import GAMES, SCORE, Columns, check_named
 from judges.labelled.labels import LabelledScore, LabelledSet
 from judges.labelled.readers.faireval import read_faireval, review_in
 from judges.labelled.readers.mtbench import read_mtbench, read_mtbench_games, read_mtbench_scores
@@ -137,7 +138,7 @@ def _recognised_in(records: Records, columns: Columns, source: Path) -> str:
 def recognised(record: Record, columns: Columns, source: Path) -> str:
     """Return the name of the format that a record fits. Raises InputError if it fits none.
 
-    A set whose label is to be read from another column than its own is a table of pairs.
+    A set whose label is read from another column than usual is a table of pairs.
     """
     given = columns.human
     if given in record and answers_in(record) is not None and given not in {kind.label for kind in FORMATS.values()}:

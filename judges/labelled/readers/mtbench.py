@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from console.errors import InputError
-from judges.labelled.columns import FAILED, Columns, judge_in, number_of, verdict_of, winner_of
+from judges.labelled.cells import FAILED, judge_in, number_of, winner_of
+from judges.labelled.columns import Columns, verdict_of
 from judges.labelled.labels import SWAPPED, LabelledPair, LabelledScore
 from judges.labelled.readers.reader import Found, Records, each, text
 from judges.labelled.traits import key_text

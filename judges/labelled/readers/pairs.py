@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from console.errors import InputError
-from judges.labelled.columns import Columns, check_labels, models_in, winner_of
+from judges.labelled.cells import models_in, winner_of
+from judges.labelled.columns import Columns, check_labels
 from judges.labelled.labels import LabelledPair
 from judges.labelled.readers.reader import Found, Records, answers_in, each, group_of, text
 from records.fields.labels import CODES, WORDS, ZERO_FIRST, Scale, by_name, majority
@@ -94,7 +95,7 @@ def read_pandalm(records: Records, bad: BadRows, columns: Columns) -> Found:
 
 
 def read_pairs(records: Records, bad: BadRows, columns: Columns) -> Found:
-    """Return pairs of any table with a prompt, two answers and a label, a log with verdicts too.
+    """Return pairs of any table with a prompt, two answers and a label, including logs with verdicts.
 
     Texts may be absent from a log: its verdicts are there already.
     """
