@@ -127,9 +127,8 @@ def _table(
 def _by_comparison(rows: Sequence[Comparison], pairs: Sequence[LabelledPair]) -> list[Verdict | None]:
     known: dict[str, Verdict] = {}
     turned: dict[str, Verdict] = {}
-    for comparison in sorted(
-        rows, key=lambda comparison: comparison.winner is not None
-    ):  # a row with a verdict counts, if there is one
+    # the last row counts: one with a verdict, if there is one
+    for comparison in sorted(rows, key=lambda comparison: comparison.winner is not None):
         verdict = comparison_verdict(comparison)
         turned[_pair_key(comparison.prompt, comparison.response_b, comparison.response_a)] = verdict.swapped()
         known[_pair_key(comparison.prompt, comparison.response_a, comparison.response_b)] = verdict
@@ -141,12 +140,11 @@ def _by_comparison(rows: Sequence[Comparison], pairs: Sequence[LabelledPair]) ->
 
 
 def _by_judgment(path: Path, labelled: LabelledSet, rows: Sequence[Judgment], sample: Sample) -> Stored:
-    told = sorted(
-        rows, key=lambda judgment: judgment.score is not None
-    )  # of several rows on one text, one with a score counts
+    # of several rows on one text the last counts: one with a score, if there is one
+    judgments = sorted(rows, key=lambda judgment: judgment.score is not None)
     known = {
         _key(judgment.prompt, judgment.response): Grade(judgment.score, judgment.error, judgment.mass)
-        for judgment in told
+        for judgment in judgments
     }
     grades = [known.get(_key(item.prompt, item.response)) for item in labelled.scores]
     if labelled.scores and not labelled.pairs:

@@ -45,7 +45,7 @@ class Columns:
     usual: str | None = None
     """The column of verdicts that `settled` found by its name, if none was given."""
     graded: bool = False
-    """Whether its numbers are preferences from 1 to 2, as `settled` finds. A whole 1 then means P(b) = 0 and is no code."""
+    """Whether its numbers are preferences from 1 to 2, as `settled` finds. A whole 1 then means P(b) = 0."""
 
     def verdict_in(self, record: Record) -> str | None:
         """Return the name of the column with the verdict, or None. The label's column is never a verdict."""
