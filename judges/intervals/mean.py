@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from scipy import stats
-
 CONFIDENCE = 0.95
 
 
@@ -27,6 +25,8 @@ class Mean:
 
 def mean_of(values: Sequence[float]) -> Mean:
     """Return the mean of one value per seed, at least one, with its interval."""
+    from scipy import stats  # here, because scipy takes half a second to load and reading verdicts needs none of it
+
     n = len(values)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * stdev(values) / math.sqrt(n) if n > 1 else None
     return Mean(fmean(values), half, n)

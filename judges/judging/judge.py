@@ -129,7 +129,7 @@ class Judge:
         things = [(self.texts(responses[index]), responses[index].id) for index in askable]
         skip = {place for place, index in enumerate(askable) if ids[index] in done}
         before = {place: unfinished[ids[index]] for place, index in enumerate(askable) if ids[index] in unfinished}
-        known = {place: samples_before(row) for place, row in before.items()}
+        known = {place: samples_before(judgment) for place, judgment in before.items()}
         wait = {place for place, index in enumerate(askable) if ids[index] in later}
         for place, samples, usage in ask(self, things, skip, known, wait):
             paid = own_usage(before[place]) if place in before else Usage()
@@ -151,7 +151,7 @@ class Judge:
         score = score_of(samples, self.how)
         numbers = [number for number, sample in enumerate(samples) if sample.reply is not None]
         answered = [samples[number] for number in numbers]
-        asked = bool(answered) or usage.n_calls > 0
+        was_asked = bool(answered) or usage.n_calls > 0
         return Judgment(
             id=row_id,
             response_id=response.id,
@@ -171,7 +171,7 @@ class Judge:
             aggregate=self.how.aggregate,
             finish_reasons=[sample.finish_reason for sample in answered],
             n_samples=len(samples) - len(score.missing),
-            missing={str(number): reason for number, reason in score.missing.items()} if asked else {},
+            missing={str(number): reason for number, reason in score.missing.items()} if was_asked else {},
             reply_samples=numbers,
             mass=score.mass,
             criteria=score.criteria,

@@ -108,12 +108,12 @@ def compare(
     skip = {position for position, (i, _) in enumerate(places) if ids[i] in done}
     wait = {position for position, (i, _) in enumerate(places) if ids[i] in later}
     before = {i: unfinished[row_id] for i, row_id in enumerate(ids) if row_id in unfinished}
-    known_of = {i: samples_before(row) for i, row in before.items()}
+    known_of = {i: samples_before(comparison) for i, comparison in before.items()}
     known = {position: known_of[i].get(order, {}) for position, (i, order) in enumerate(places) if i in before}
 
     def row_of(i: int) -> Comparison:
-        row = reconcile(judge, contests[i], waiting.pop(i), orders)
-        return replace(row, usage=before[i].usage + row.usage) if i in before else row
+        comparison = reconcile(judge, contests[i], waiting.pop(i), orders)
+        return replace(comparison, usage=before[i].usage + comparison.usage) if i in before else comparison
 
     yield from (row_of(i) for i in list(waiting) if len(waiting[i]) == len(asked_in[i]))
     try:
@@ -343,9 +343,11 @@ def _within(
         budget.carry(before.usage)
     everything = {comparison_id(judge, contest, orders) for contest in contests}
     while todo and (n := budget.n_allowed(len(todo))):
-        for row in compare(judge, contests, everything - set(todo), orders, unfinished, later=set(todo[n:])):
-            budget.add(row.usage - unfinished[row.id].usage if row.id in unfinished else row.usage)
-            yield row
+        for comparison in compare(judge, contests, everything - set(todo), orders, unfinished, later=set(todo[n:])):
+            budget.add(
+                comparison.usage - unfinished[comparison.id].usage if comparison.id in unfinished else comparison.usage
+            )
+            yield comparison
         todo = todo[n:]
 
 

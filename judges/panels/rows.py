@@ -15,7 +15,7 @@ from engines.scripted import ScriptedEngine
 from judges.judging.judge import Judge, open_judge
 from judges.judging.stream import WINDOW, Source, Summary, windows
 from judges.options import PanelOptions
-from judges.panels.agreement import Level, agreement_table, step_of
+from judges.panels.agreement import Level, step_of
 from judges.panels.panel import SAME, Member, combine, combine_comparisons, panel_fingerprint
 from records import Comparison, Judgment, Store
 from records.store import write_rows
@@ -128,6 +128,9 @@ def check_reached(n_left: int, n: int) -> None:
 
 
 def _table(panel: Panel, verdicts: Sequence[Sequence[float | None]]) -> list[dict[str, Cell]]:
+    # Here, because scipy takes half a second to load and only a finished panel needs it.
+    from judges.panels.alpha import agreement_table
+
     names = [f"{judge.engine.name} {judge.fingerprint[:6]}" for judge in panel.judges]
     step = 0.0 if panel.level == "nominal" else step_of(panel.judges[0].rubric)
     return agreement_table(dict(zip(names, verdicts, strict=True)), panel.level, step)

@@ -85,7 +85,9 @@ def _several(text: str) -> bool:
 
 def _verdicts(fields: dict[str, Any], rubric: Rubric) -> dict[str, float] | str:
     wanted = {json_key(label) for label in rubric.labels}
-    if any(refuses(said) for key, said in fields.items() if key not in wanted and isinstance(said, str)):
+    if any(
+        refuses(field_text) for key, field_text in fields.items() if key not in wanted and isinstance(field_text, str)
+    ):
         return "no verdict: the judge refuses to give one"
     verdicts: dict[str, float] = {}
     for label in rubric.labels:

@@ -30,7 +30,7 @@ def _codes(characters: str) -> Iterator[int]:
 
 
 _PLAIN: dict[int, str | None] = {0x226A: "<<", 0x226B: ">>"}
-_PLAIN |= {ord(one): sign for sign, alike in LIKE.items() for one in alike}
+_PLAIN |= {ord(char): sign for sign, alike in LIKE.items() for char in alike}
 _PLAIN |= {code: chr(code - 0xFEE0) for code in _codes(WIDE)}
 _PLAIN |= dict.fromkeys(_codes(SPACES), " ") | dict.fromkeys(_codes(BREAKS), "\n") | dict.fromkeys(_codes(INVISIBLE))
 

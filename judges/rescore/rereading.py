@@ -215,12 +215,12 @@ class Rescorer:
 
 def _latest(path: Path, row_type: type[Any]) -> Iterator[Row]:
     last: DiskDict[int] = DiskDict()
-    for number, row in enumerate(read_typed(path, row_type, BadRows(strict=True))):
-        last[row.id] = number
+    for number, latest in enumerate(read_typed(path, row_type, BadRows(strict=True))):
+        last[latest.id] = number
     with progress(f"reading {path.name}", len(last)) as advance:
-        for number, row in enumerate(read_typed(path, row_type, BadRows(strict=True))):
-            if last[row.id] == number:
-                yield row
+        for number, latest in enumerate(read_typed(path, row_type, BadRows(strict=True))):
+            if last[latest.id] == number:
+                yield latest
                 advance(1)
 
 
