@@ -6,6 +6,8 @@ A command is a module with a frozen dataclass `Config(Flags)` and a function `ma
 
 import os
 import sys
+import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,8 +120,6 @@ def _fail_with(error: Exception) -> NoReturn:
 
 def _fail(message: str, code: int) -> NoReturn:
     if "--debug" in sys.argv:
-        import traceback
-
         say_text(traceback.format_exc())
     say(message)
     sys.exit(code)
@@ -140,8 +140,6 @@ def _quiet_libraries(debug: bool) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     if not debug:
-        import warnings
-
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         os.environ.setdefault("TQDM_DISABLE", "1")  # every stage has a progress line of its own
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

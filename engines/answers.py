@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from console.flags import spelled
 from console.progress import say
 from engines.advice import more_room
@@ -86,8 +88,6 @@ def _row(engine: Engine, prompt: Prompt, sampling: Sampling, seed: int, number: 
 def _answers(
     store: Store[Response], engine: Engine, prompts: Sequence[Prompt], rows: list[Response], sampling: Sampling, n: int
 ) -> Iterator[Response]:
-    import msgspec
-
     requests = [Request(messages_of(row.prompt), row.seed or 0) for row in rows]
     done = {index for index, row in enumerate(rows) if row.id in store}
     room = more_room(getattr(engine, "thinking_tokens", None), sampling.max_new_tokens)

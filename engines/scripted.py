@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import log
 
 from engines.protocol import Choice, Completion, Request, Sampling
 
@@ -11,8 +12,6 @@ def _nothing(_: Request) -> str:
 
 
 def _even(_: Request, choices: Sequence[str]) -> Sequence[float]:
-    from math import log
-
     return [-log(len(choices))] * len(choices)
 
 

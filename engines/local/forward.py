@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
 from engines.local.choice_paths import Path, inner_nodes
 from engines.local.shared_prefix import LayerKV, SharedPrefixCache
@@ -86,8 +87,6 @@ class Forward:
         return self.step(torch.full_like(positions_B, node[-1]), positions_B, cache, n_padding_B)
 
     def _own_cache(self) -> Any:
-        from transformers import DynamicCache
-
         return DynamicCache(config=self.model.config)
 
     def _forward(self, tokens_BQ: Tensor, positions_BQ: Tensor, cache: Any, n_padding_B: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers import AttentionInterface
 
 NAME = "judgeloop_shared_prefix"
 LayerKV = tuple[Tensor, Tensor]
@@ -127,8 +128,6 @@ def _prefill(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, prefix: La
 
 def register() -> None:
     """Make `attend` known to transformers under NAME."""
-    from transformers import AttentionInterface
-
     AttentionInterface.register(NAME, attend)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import AutoModelForCausalLM
 
 from console.errors import EngineError, InputError
 from console.ranges import check_ranges
@@ -77,8 +78,6 @@ class TransformersEngine:
         `chat_template_kwargs` are variables of its chat template and part of the digest. Raises EngineError if
         transformers cannot load it, InputError if it has no chat template.
         """
-        from transformers import AutoModelForCausalLM
-
         device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = getattr(torch, inference_dtype(folder), "auto")
         try:
