@@ -97,13 +97,13 @@ def run(config_type: type[FlagsT], main: Callable[[FlagsT], None], prog: str) ->
     except JudgeloopError as error:
         _fail(f"error: {error}", error.exit_code)
     except KeyboardInterrupt:
-        _fail("interrupted: what is done is kept; run the same command again to go on", INTERRUPTED)
+        _fail("interrupted: finished work is kept; run the same command again to resume", INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
     except MemoryError:
         files = files_being_read()
         where = f"{files}: " if files else ""
-        _fail(f"error: {where}the memory does not do; take fewer rows with --limit, or smaller batches", 1)
+        _fail(f"error: {where}not enough memory; take fewer rows with --limit, or smaller batches", 1)
     except OSError as error:
         if error.filename is None and error.errno not in REMEDIES:  # a library's own
             _fail_with(error)

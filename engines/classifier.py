@@ -78,7 +78,7 @@ def find_classifier(name: str) -> Checkpoint:
     try:
         config = AutoConfig.from_pretrained(folder)
         labels = tuple(str(config.id2label[index]) for index in range(config.num_labels))
-    except Exception as error:  # the library raises many types; each means that this is no classifier
+    except Exception as error:  # the library raises many types, each because this is no classifier
         raise InputError(f"{name}: not an NLI model: its config cannot be read: {_reason(error)}") from None
     # The hub's snapshots are named after their commits.
     return Checkpoint(name, labels, model_digest(folder) if is_folder else folder.name)

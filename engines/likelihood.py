@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engines.local.transformers_engine import TransformersEngine
 
 ENDED_BY_THE_MODEL = frozenset({"stop", "eos_token", "end_turn"})
-"""The finish reasons, in lower case, of an answer to which the model said the last token."""
+"""The finish reasons, in lower case, of an answer that ends with the model's own last token."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _batch(engine: TransformersEngine, answers: Sequence[tuple[list[int], int]])
     filler = engine.tokenizer.pad_token_id or 0
     ids_BL = torch.tensor([[filler] * (width - len(tokens)) + tokens for tokens, _ in answers], device=device)
     columns_L = torch.arange(width, device=device)
-    if engine.shares_prefix:  # the engine's own attention is told where the tokens are through its cache
+    if engine.shares_prefix:  # the engine's own attention learns the places of the tokens from its cache
         cache = SharedPrefixCache([], n_padding_B, width)
         extra: dict[str, object] = {
             "past_key_values": cache,

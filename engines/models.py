@@ -171,7 +171,7 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
 
     source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name, "local_files_only": True}
     quantized = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
-    # A config that remembers the GGUF quantisation cannot be saved; a fresh model with the same weights can.
+    # A config that remembers the GGUF quantisation cannot be saved. A fresh model with the same weights can.
     settings = quantized.config.to_dict()
     settings.pop("quantization_config", None)
     settings.pop("_name_or_path", None)
@@ -216,6 +216,6 @@ def from_hub(name: str, patterns: Sequence[str], otherwise: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(patterns)))
     except HFValidationError:
         reason = "it is not a folder or a hub id"
-    except Exception as error:  # the hub client raises many types; each means that the model is not to be had
+    except Exception as error:  # the hub client raises many types, each because the model is not available
         reason = " ".join(str(error).split())[:160]
     raise InputError(f"{otherwise}, and not on the hub: {reason}")

@@ -204,7 +204,7 @@ def _hub(source: str) -> Iterator[tuple[str, Any]]:
     name, _, split = source.partition(":")
     try:
         rows = datasets.load_dataset(name, split=split or DEFAULT_SPLIT)
-    except Exception as error:  # the hub client raises many types; each means that the set is not to be had
+    except Exception as error:  # the hub client raises many types, each because the set is not available
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{source}: no such file, and the hub did not give a data set of that name: {reason}"

@@ -104,7 +104,7 @@ def named_run(name: str, what: str = "--name") -> Run:
     run = Run(RUNS / checked_name(name, what))
     is_run = run.config.exists() or run.ledger.exists()
     if run.folder.exists() and not is_run and (run.folder.is_file() or any(run.folder.iterdir())):
-        raise InputError(f"{what} '{name}': {run.folder} is there and is no run: it has no run.toml; give another name")
+        raise InputError(f"{what} '{name}': {run.folder} exists and is no run: it has no run.toml; give another name")
     return run
 
 

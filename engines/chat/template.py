@@ -258,7 +258,7 @@ def _shows_system(tokenizer: PreTrainedTokenizerBase, roles: tuple[str, ...]) ->
     """Return whether the template takes such a conversation and writes every system turn of it."""
     try:
         text = str(_apply(tokenizer, _marked(roles), False))
-    except _template_errors():  # what is wrong besides is said where the conversation is rendered
+    except _template_errors():  # any other problem is reported when the conversation is rendered
         return False
     return all(MARK.format(n) in text for n, role in enumerate(roles) if role in ("system", "developer"))
 

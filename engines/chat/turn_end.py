@@ -42,5 +42,5 @@ def end_tokens(generation_config: Any, tokenizer: "PreTrainedTokenizerBase", tur
 def _after_the_answer(tokenizer: "PreTrainedTokenizerBase", chat: list[Message]) -> str:
     try:
         return rendered(tokenizer, chat, opening=False).partition(ANSWER)[2]
-    except InputError:  # is said, with the conversation's own turns, where one is put into the template
+    except InputError:  # reported when a conversation is rendered, with its own turns
         return ""

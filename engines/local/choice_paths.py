@@ -41,7 +41,7 @@ def inner_nodes(paths: Sequence[Path]) -> list[Path]:
 
 
 def exact_logprobs(joint: Sequence[float], paths: Sequence[Path]) -> tuple[float, ...]:
-    """Return the log-probability that each choice is said and no longer choice that begins with it (`1` and `10`).
+    """Return the log-probability of each choice without longer choices that begin with it (`1` and `10`).
 
     `joint` has the log-probability of each path's tokens. The sum over all choices is the mass that the model puts on
     them. -inf is a choice whose tokens always go on.

@@ -82,7 +82,7 @@ class Forward:
         if not self.shares_prefix:  # not every model's own cache can go back
             return self.start(replace(batch, suffixes=[[*suffix, *node] for suffix in batch.suffixes]), 0)[0]
         n_before = max(map(len, batch.suffixes)) + len(node) - 1
-        cache.rewind(n_before)  # the nodes that this one goes on from came before it: they are still there
+        cache.rewind(n_before)  # the nodes that this one continues came before it and are still there
         positions_B = n_before - n_padding_B + batch.n_prefix
         return self.step(torch.full_like(positions_B, node[-1]), positions_B, cache, n_padding_B)
 

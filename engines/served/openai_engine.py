@@ -319,7 +319,7 @@ def open_openai(
 
 def _headers(address: Address, key: str) -> dict[str, str]:
     headers = {
-        # the URL's user and password, where it has them, are sent in place of the key
+        # the URL's user and password, if it has them, are sent instead of the key
         "Authorization": f"Basic {basic(address.user)}" if address.user else f"Bearer {key or 'none'}",
         "Content-Type": "application/json",
         "Accept": "application/json",

@@ -87,7 +87,7 @@ def refusal_of(status: int | None, data: bytes | str, sent: Collection[str]) -> 
     if status not in REFUSING:
         return ()
     text = data.decode(errors="replace") if isinstance(data, bytes) else data
-    # What is forbidden to ask for is the log-probabilities; all else is forbidden for what the texts say.
+    # 403 refuses only log-probabilities. Anything else is forbidden for the content of the texts.
     known = [name for name in (*(() if status == 403 else (*OPTIONAL, *LIMITS)), *NEEDED) if name in sent]
     names: dict[str, None] = {}
     for message, params, codes in _errors(_decoded(text)):

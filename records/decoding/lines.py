@@ -112,7 +112,7 @@ def decode_line(line: bytes) -> Any:
 def _check_names(line: bytes, value: dict[str, Any]) -> None:
     """Raise InputError if a row has a field twice with different values, of which a decoder takes the last."""
     if line.count(b'":') == _n_fields(value):
-        return  # the usual case, in one pass; else a text may have it too
+        return  # the usual case, in one pass: otherwise a text may have it too
     if not any(line.count(b'"' + name.encode("utf-8", "surrogatepass") + b'"') > 1 for name in value):
         return  # else the name may also stand further inside
     whole: list[tuple[str, Any]] = []

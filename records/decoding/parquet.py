@@ -35,7 +35,7 @@ def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     except InputError:
         raise
     except (pyarrow.ArrowMemoryError, MemoryError):
-        raise InputError(f"{path}: the memory does not do for what follows row {number}; split the file") from None
+        raise InputError(f"{path}: not enough memory for the rows after row {number}; split the file") from None
     # A damaged file makes Arrow raise many types, built-in ones among them.
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]

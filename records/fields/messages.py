@@ -215,7 +215,7 @@ def _only(turn: Record, names: tuple[str, ...]) -> tuple[str, Any] | None:
 
 
 def _part(part: object, name: str) -> str | None:
-    """Return the text of one part of a content, or None for reasoning, which is not said."""
+    """Return the text of one part of a content, or None for reasoning."""
     kind = type(part).__name__
     if isinstance(part, dict):
         kind = part.get("type") or ("text" if "text" in part else next(iter(part), "nothing"))

@@ -163,7 +163,7 @@ def _side(record: Record, value: object, name: str) -> tuple[list[Message], list
             raise InputError(f"'{name}' must be an answer, answers, or a conversation")
         return [], [text_in(text, name, empty=True) for text in value]
     if name in PANDALM and isinstance(value, bool | int | float) and "annotator1" in record:
-        value = str(value)  # where a model wrote only True or a number, PandaLM's file has a JSON value
+        value = str(value)  # if a model wrote only True or a number, PandaLM's file has a JSON value
     text = text_in(value, name, empty=True)
     turns = transcript_in(text)
     return ([], [text]) if turns is None else _answered(turns, name)

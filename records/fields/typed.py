@@ -81,7 +81,7 @@ def _is_chat(value: Any) -> bool:
 
 
 def _without_nulls(record: Record, row_type: type[RowT], first: msgspec.ValidationError) -> RowT:
-    # A table, Parquet for example, writes null where a row does not have the field at all.
+    # A table such as Parquet has null for a field that the row does not have at all.
     try:
         return msgspec.convert(_present(record), row_type, strict=False)
     except (msgspec.ValidationError, UnicodeEncodeError):

@@ -144,5 +144,5 @@ def _masses(tokens: Sequence[Spelled], place: Place, choices: Sequence[str]) -> 
         spelled_text, path = spelled_text + piece, path * math.exp(min(token.logprob, 0.0))
         if ends or (token.end == place.end and not spelling.goes_on(spelled_text)):
             return mass
-    mass[spelling.choice(spelled_text)] += path  # the reply ends where a longer choice could have gone on
+    mass[spelling.choice(spelled_text)] += path  # the reply ended although a longer choice was possible
     return mass
