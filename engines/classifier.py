@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from console.errors import EngineError, InputError
+from engines.chat.neutral import neutralise
+from engines.chat.template import special_tokens
 from engines.models import from_hub, model_digest
 
 USUAL_TOKENS = 512
@@ -47,10 +49,7 @@ class Classifier:
             yield from zip(indices, *self._batch([pairs[index] for index in indices]), strict=True)
 
     def _batch(self, pairs: list[tuple[str, str]]) -> tuple[list[list[float]], list[int]]:
-        import torch
-
-        from engines.chat.neutral import neutralise
-        from engines.chat.template import special_tokens
+        import torch  # here, because finding a classifier for a plan needs no torch
 
         special = special_tokens(self.tokenizer)
         encoded = self.tokenizer(

@@ -82,7 +82,7 @@ def token_logprobs(
 
 
 def _batch(engine: TransformersEngine, answers: Sequence[tuple[list[int], int]]) -> list[list[float]]:
-    import torch
+    import torch  # here, because a plan needs only the ids of likelihoods
 
     from engines.local.shared_prefix import SharedPrefixCache
 

@@ -96,7 +96,7 @@ def inference_dtype(folder: Path) -> str:
 
     All iterations of a run answer in the type of its iter0, so that no difference between two of them is rounding.
     """
-    import torch
+    import torch  # here, because finding a model for a plan needs no torch
 
     if not torch.cuda.is_available():
         return FLOAT32

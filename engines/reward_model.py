@@ -57,7 +57,7 @@ class RewardModel:
 
         Raises InputError if it is no reward model or has no chat template, EngineError if it cannot be loaded.
         """
-        import torch
+        import torch  # here, because checking a reward model for a plan needs no torch
         from transformers import AutoModelForSequenceClassification
 
         if batch_size < 1:
