@@ -6,6 +6,7 @@ from judges.trl import reward_func
 trainer = GRPOTrainer(model, reward_funcs=reward_func(Judge.open("gpt-5-mini", rubric="additive")), ...)
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -50,8 +51,6 @@ def async_reward_func(judge: Judge, missing: Missing = "none") -> AsyncRewardFun
     plain = reward_func(judge, missing)
 
     async def reward(prompts: Prompts, completions: Sequence[Completion], **columns: Any) -> Rewards:
-        import asyncio
-
         return await asyncio.to_thread(plain, prompts, completions, **columns)
 
     return _named(reward, judge)
