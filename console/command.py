@@ -6,6 +6,8 @@ A command is a module with a frozen dataclass `Config(Flags)` and a function `ma
 
 import os
 import sys
+import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,13 +97,13 @@ def run(config_type: type[FlagsT], main: Callable[[FlagsT], None], prog: str) ->
     except JudgeloopError as error:
         _fail(f"error: {error}", error.exit_code)
     except KeyboardInterrupt:
-        _fail("interrupted: what is done is kept; run the same command again to go on", INTERRUPTED)
+        _fail("interrupted: finished work is kept; run the same command again to resume", INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
     except MemoryError:
         files = files_being_read()
         where = f"{files}: " if files else ""
-        _fail(f"error: {where}the memory does not do; take fewer rows with --limit, or smaller batches", 1)
+        _fail(f"error: {where}not enough memory; take fewer rows with --limit, or smaller batches", 1)
     except OSError as error:
         if error.filename is None and error.errno not in REMEDIES:  # a library's own
             _fail_with(error)
@@ -118,8 +120,6 @@ def _fail_with(error: Exception) -> NoReturn:
 
 def _fail(message: str, code: int) -> NoReturn:
     if "--debug" in sys.argv:
-        import traceback
-
         say_text(traceback.format_exc())
     say(message)
     sys.exit(code)
@@ -140,8 +140,6 @@ def _quiet_libraries(debug: bool) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     if not debug:
-        import warnings
-
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         os.environ.setdefault("TQDM_DISABLE", "1")  # every stage has a progress line of its own
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

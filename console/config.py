@@ -8,6 +8,8 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from console.errors import InputError
 from console.reading import read_toml
 
@@ -72,8 +74,6 @@ def _converted(value: object, kind: Any, path: str, name: str) -> object:
         if not isinstance(value, str):
             raise InputError(f"{path}: '{name}' must be a path, written as text")
         return Path(value)
-    import msgspec
-
     try:
         return msgspec.convert(value, kind, strict=True, dec_hook=_path_of)
     except msgspec.ValidationError as error:

@@ -35,7 +35,7 @@ def end(before: Token[type | None]) -> None:
 
 @contextmanager
 def about_judge() -> Iterator[None]:
-    """Take the judge's own flags to be meant, in what is said within and in the errors that are raised there."""
+    """Take flags to be the judge's own in messages and errors within this block."""
     before = _OF_JUDGE.set(True)
     try:
         yield

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+import msgspec
+
 from console.visible import escaped_json, one_line, visible
 
 
@@ -22,8 +24,6 @@ def tell_text(text: str) -> None:
 def tell_json(value: Any) -> None:
     """Print plain data, or JSON that is encoded already (bytes), as indented JSON."""
     if isinstance(value, bytes):
-        import msgspec
-
         tell_encoded(msgspec.json.format(value, indent=2).decode())
     else:
         tell_encoded(json.dumps(value, ensure_ascii=False, indent=1))

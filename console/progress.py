@@ -58,7 +58,7 @@ class Meter:
         if not self._made:
             return None
         each_s = (self._last_s - self._started_s) / self._made
-        # between two long steps the time goes down; a step that is late does not make the others so
+        # the time goes down between two long steps, and a late step does not delay the others
         return max(each_s * (self.total - self.done) - min(self._clock() - self._last_s, each_s), 0.0)
 
 
@@ -125,7 +125,7 @@ def _bar(title: str, total: int, done: int) -> Iterator[Meter]:
             bars.update(task, completed=self.done)
 
     class Eta(ProgressColumn):
-        # rich's own looks back 30 s, and so knows nothing where a step takes longer
+        # rich's own looks back 30 s, so it knows nothing if a step takes longer
         def render(self, task: Any) -> Text:
             eta_s = meter.eta_s
             return Text("-" if eta_s is None else duration(eta_s), style="progress.remaining")

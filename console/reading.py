@@ -51,7 +51,7 @@ def being_read(path: Path) -> Iterator[None]:
     try:
         yield
     except MemoryError:
-        raise InputError(f"{path}: the memory does not do to read it: free some, or split the file") from None
+        raise InputError(f"{path}: not enough memory to read it: free some, or split the file") from None
     finally:
         _being_read.remove(name)
 

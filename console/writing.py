@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from console.errors import StoreError
 
-KEPT = "what was written before is kept; run the same command again to go on"
+KEPT = "what was written before is kept; run the same command again to resume"
 REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), f"free some space; {KEPT}"),
     errno.EFBIG: f"free some space, or let files be larger (ulimit -f); {KEPT}",

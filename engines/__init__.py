@@ -1,3 +1,3 @@
-"""Where text comes from: one Protocol, and an engine for each place a model can live."""
+"""Engines, the sources of text: one Protocol, and an engine per place of a model: this process or a server."""
 
 import console.threads  # noqa: F401  before torch is loaded

@@ -1,13 +1,13 @@
-"""Advises room for reasoning where a reply was cut off inside it: which flag, and how much."""
+"""Advises a flag and a number of tokens for a reply that was cut off inside its reasoning."""
 
 LEAST = 4096
-"""What most models that reason do with on a question of a page."""
+"""Enough tokens for most reasoning models on a question of a page."""
 INSIDE = "cut off inside its reasoning"
-"""How a reason says that more room would have helped."""
+"""The words of a reason that more room would have helped with."""
 
 
 def more_room(thinking_tokens: int | None, max_new_tokens: int = 0) -> str:
-    """Return what makes room for reasoning where a model had `thinking_tokens`, or in process `max_new_tokens` in all.
+    """Return the advice for a model that had `thinking_tokens`, or in process `max_new_tokens` in all.
 
     `thinking_tokens` is None for a model in process, which has one limit for reasoning and reply.
     """

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from console.flags import spelled
 from console.progress import say
 from engines.advice import more_room
@@ -30,19 +32,19 @@ def answer_into(
 
     Each response has a seed of its own, fixed by `seed`, the prompt and its number. `model` is the name that the rows
     carry. A prompt that the model cannot answer, because it is too long, its call failed or the reply is no answer
-    (`why_no_answer`), is named on stderr and left out; the next call asks again.
+    (`why_no_answer`), is named on stderr and left out. The next call asks again.
     """
     rows = [_row(engine, prompt, sampling, seed, number, model) for prompt in prompts for number in range(n)]
     wanted = [row.id for row in rows]
     _check_said(store, engine, wanted)
-    found = complete(store, wanted, _answers(store, engine, prompts, rows, sampling, n), title)
-    if n_missing := len(set(wanted)) - len(found):
+    answers = complete(store, wanted, _answers(store, engine, prompts, rows, sampling, n), title)
+    if n_missing := len(set(wanted)) - len(answers):
         say(f"{title}: {n_missing} of {len(set(wanted))} answers are missing; the same command asks for them again")
-    return found
+    return answers
 
 
 def _check_said(store: Store[Response], engine: Engine, wanted: Sequence[str]) -> None:
-    """Raise InputError if `store` may have the answers, under what the server said of its model and does not now."""
+    """Raise InputError if `store` may have the answers under a model description that the server no longer gives."""
     silence = silence_of(engine)
     if silence is None or store.is_empty or not set(wanted).isdisjoint(store.known_ids()):
         return
@@ -53,9 +55,8 @@ def _check_said(store: Store[Response], engine: Engine, wanted: Sequence[str]) -
 def why_no_answer(completion: Completion, room: str = "raise --max-new-tokens") -> str | None:
     """Return why a completion is no answer to judge or to learn from, or None if it is one.
 
-    An answer that reached its longest length is one. One that a filter or a failure ended is none, and neither is
-    reasoning that never came to its end, for which `room` is the advice. A text that a model in process ends at once is
-    its answer.
+    A completion at its longest length is an answer. One that a filter or a failure ended is none. Reasoning without an
+    end is none either, and `room` is the advice for it. An empty text that a model in process ended is its answer.
     """
     if completion.error:
         return completion.error
@@ -87,8 +88,6 @@ def _row(engine: Engine, prompt: Prompt, sampling: Sampling, seed: int, number: 
 def _answers(
     store: Store[Response], engine: Engine, prompts: Sequence[Prompt], rows: list[Response], sampling: Sampling, n: int
 ) -> Iterator[Response]:
-    import msgspec
-
     requests = [Request(messages_of(row.prompt), row.seed or 0) for row in rows]
     done = {index for index, row in enumerate(rows) if row.id in store}
     room = more_room(getattr(engine, "thinking_tokens", None), sampling.max_new_tokens)

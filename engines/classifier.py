@@ -1,4 +1,4 @@
-"""A classifier for natural language inference: what one text, the premise, means for another, the hypothesis."""
+"""A classifier for natural language inference, from a premise and a hypothesis to the relation between them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from console.errors import EngineError, InputError
+from engines.chat.neutral import neutralise
+from engines.chat.template import special_tokens
 from engines.models import from_hub, model_digest
 
 USUAL_TOKENS = 512
-"""What is read by a model that does not say how much it can read."""
+"""The context of a model whose config does not state it."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A classifier that is there but not loaded. Find it with `find_classifier`."""
+    """A classifier whose files are there but not loaded. Find it with `find_classifier`."""
 
     name: str
     """A folder or a hub id."""
@@ -32,7 +34,7 @@ class Classifier:
     tokenizer: Any
     batch_size: int
     max_length: int
-    """Tokens of a premise and a hypothesis together, with special tokens; of a longer pair the rest is not read."""
+    """The most tokens of a premise and a hypothesis together, with special tokens. A longer pair is truncated."""
 
     @property
     def max_tokens(self) -> int:
@@ -40,17 +42,14 @@ class Classifier:
         return self.max_length - int(self.tokenizer.num_special_tokens_to_add(pair=True))
 
     def probabilities(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, list[float], int]]:
-        """Yield each pair's position, the probability of each label and its tokens; pairs of like length together."""
+        """Yield each pair's position, the probability of each label and its tokens, in batches of like length."""
         order = sorted(range(len(pairs)), key=lambda index: -sum(map(len, pairs[index])))
         for start in range(0, len(order), self.batch_size):
             indices = order[start : start + self.batch_size]
             yield from zip(indices, *self._batch([pairs[index] for index in indices]), strict=True)
 
     def _batch(self, pairs: list[tuple[str, str]]) -> tuple[list[list[float]], list[int]]:
-        import torch
-
-        from engines.chat.neutral import neutralise
-        from engines.chat.template import special_tokens
+        import torch  # here, because finding a classifier for a plan needs no torch
 
         special = special_tokens(self.tokenizer)
         encoded = self.tokenizer(
@@ -78,14 +77,14 @@ def find_classifier(name: str) -> Checkpoint:
     try:
         config = AutoConfig.from_pretrained(folder)
         labels = tuple(str(config.id2label[index]) for index in range(config.num_labels))
-    except Exception as error:  # the library raises many types; each means that this is no classifier
+    except Exception as error:  # the library raises many types, each because this is no classifier
         raise InputError(f"{name}: not an NLI model: its config cannot be read: {_reason(error)}") from None
     # The hub's snapshots are named after their commits.
     return Checkpoint(name, labels, model_digest(folder) if is_folder else folder.name)
 
 
 def load_classifier(checkpoint: Checkpoint, batch_size: int, max_length: int | None = None) -> Classifier:
-    """Return the classifier, ready to use, that reads at most `max_length` tokens and what its model can.
+    """Return the classifier, ready to use, for at most `max_length` tokens or its model's context.
 
     Raises EngineError if it cannot be loaded.
     """

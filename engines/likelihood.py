@@ -1,4 +1,4 @@
-"""How likely given answers are to a model in this process, token by token."""
+"""Log-probabilities of given answers under a model in this process, token by token."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from engines.local.transformers_engine import TransformersEngine
 
 ENDED_BY_THE_MODEL = frozenset({"stop", "eos_token", "end_turn"})
-"""The finish reasons, in lower case, of an answer to which the model said the last token."""
+"""The finish reasons, in lower case, of an answer that ends with the model's own last token."""
 
 
 @dataclass(frozen=True)
 class TokenLogprobs:
-    """How likely the tokens of one answer are, or why that is not known."""
+    """The log-probabilities of the tokens of one answer, or the reason for none."""
 
     index: int
     logprobs: list[float]
@@ -35,9 +35,9 @@ class TokenLogprobs:
 
 
 def answer_tokens(engine: TransformersEngine, prompt: str | list[Message], response: str) -> tuple[list[int], int]:
-    """Return the tokens of prompt and answer, and how many are the answer's.
+    """Return the tokens of prompt and answer, and the number of the answer's.
 
-    The prompt stands in the model's chat template; special tokens in either text are taken apart.
+    The prompt stands in the model's chat template. Special tokens in either text are taken apart.
     """
     opening = rendered(engine.tokenizer, messages_of(prompt), opening=True)
     answer = safe_messages(engine.tokenizer, [{"role": "assistant", "content": response}])[0]["content"]
@@ -46,9 +46,9 @@ def answer_tokens(engine: TransformersEngine, prompt: str | list[Message], respo
 
 
 def end_of(tokenizer: PreTrainedTokenizerBase, finish_reason: str | None, end: str | None) -> int | None:
-    """Return the token with which a model ended an answer itself, or None if it was cut off or that is not known.
+    """Return the token with which a model ended an answer itself, or None if it was cut off or its end is unknown.
 
-    It is `end` where that was recorded ("" for none), or else the one that ends a turn of the chat template.
+    It is `end` if that was recorded ("" for none), or else the token that ends a turn of the chat template.
     """
     if (finish_reason or "").strip().lower() not in ENDED_BY_THE_MODEL or end == "":
         return None
@@ -75,12 +75,14 @@ def token_logprobs(
         rows = [usable[position] for position in batch]
         if all(row in done for row in rows):
             continue
-        found = _batch(engine, [answers[row] for row in rows])
-        yield from (TokenLogprobs(row, one) for row, one in zip(rows, found, strict=True) if row not in done)
+        computed = _batch(engine, [answers[row] for row in rows])
+        yield from (
+            TokenLogprobs(row, logprobs) for row, logprobs in zip(rows, computed, strict=True) if row not in done
+        )
 
 
 def _batch(engine: TransformersEngine, answers: Sequence[tuple[list[int], int]]) -> list[list[float]]:
-    import torch
+    import torch  # here, because a plan needs only the ids of likelihoods
 
     from engines.local.shared_prefix import SharedPrefixCache
 
@@ -89,7 +91,7 @@ def _batch(engine: TransformersEngine, answers: Sequence[tuple[list[int], int]])
     filler = engine.tokenizer.pad_token_id or 0
     ids_BL = torch.tensor([[filler] * (width - len(tokens)) + tokens for tokens, _ in answers], device=device)
     columns_L = torch.arange(width, device=device)
-    if engine.shares_prefix:  # the engine's own attention is told where the tokens are through its cache
+    if engine.shares_prefix:  # the engine's own attention learns the places of the tokens from its cache
         cache = SharedPrefixCache([], n_padding_B, width)
         extra: dict[str, object] = {
             "past_key_values": cache,
@@ -110,7 +112,7 @@ def _batch(engine: TransformersEngine, answers: Sequence[tuple[list[int], int]])
 
 
 class Likelihood(Row, frozen=True, kw_only=True):
-    """How likely an answer is to the judge's own model."""
+    """The likelihood of an answer under the judge's own model."""
 
     id: str
     logprob: float | None
@@ -129,11 +131,9 @@ def likelihoods_of(
 ) -> Iterator[Likelihood]:
     """Yield the mean log-probability of each answer's tokens after its prompt, for those that are not in `done`.
 
-    The prompt stands in the model's chat template; special tokens in either text are taken apart. An answer that does
+    The prompt stands in the model's chat template. Special tokens in either text are taken apart. An answer that does
     not fit the context has none, and neither has one whose prompt the template refuses.
     """
-    from engines.likelihood import answer_tokens, token_logprobs
-
     wanted: dict[str, tuple[list[int], int]] = {}
     for answer in answers:
         row_id = likelihood_id(*answer)
@@ -143,6 +143,7 @@ def likelihoods_of(
             if row_id not in done:
                 yield Likelihood(id=row_id, logprob=None, n_tokens=0, error=str(error))
     ids, tokens = list(wanted), list(wanted.values())
-    for found in token_logprobs(engine, tokens, {index for index, row_id in enumerate(ids) if row_id in done}):
-        logprob = fmean(found.logprobs) if found.logprobs else None
-        yield Likelihood(id=ids[found.index], logprob=logprob, n_tokens=tokens[found.index][1], error=found.error)
+    for computed in token_logprobs(engine, tokens, {index for index, row_id in enumerate(ids) if row_id in done}):
+        logprob = fmean(computed.logprobs) if computed.logprobs else None
+        n_tokens = tokens[computed.index][1]
+        yield Likelihood(id=ids[computed.index], logprob=logprob, n_tokens=n_tokens, error=computed.error)

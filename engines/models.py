@@ -42,7 +42,7 @@ WEIGHTS = (
     "adapter_config.json",
     *TOKENIZER,
 )
-"""Every file that decides what a model says; weights in *.bin are never read."""
+"""Every file that decides a model's output. Weights in *.bin are never read."""
 
 
 FLOAT32 = "float32"
@@ -51,9 +51,9 @@ STORED = {"F32": FLOAT32, "BF16": "bfloat16", "F16": "float16", "F64": "float64"
 
 
 def resolve_model(name: str, run: str | None = None, *, weights: bool = True) -> Path:
-    """Return the folder that holds the model called `name`; without `weights` a hub's model has only its config there.
+    """Return the folder of the model called `name`. Without `weights` only the config of a hub's model is fetched.
 
-    Raises InputError, with what there is instead, if there is no such model.
+    Raises InputError, which lists the available models, if there is no such model.
     """
     if match := ITERATION.fullmatch(name):
         return _iteration(int(match[1]), name, run)
@@ -76,9 +76,9 @@ def files_of(folder: Path, patterns: Sequence[str] = WEIGHTS) -> list[Path]:
 
 
 def checkpoint_dtype(folder: Path) -> str:
-    """Return the type of the weights in `folder` as torch calls it, for example `bfloat16`; float32 where it is unsaid.
+    """Return the type of the weights in `folder` as torch calls it, for example `bfloat16`, or float32 if unknown.
 
-    transformers loads a checkpoint as its config.json says; where that says nothing, as most of its weights are.
+    transformers loads a checkpoint in the type of its config.json, or else in that of most of its weights.
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -92,11 +92,11 @@ def checkpoint_dtype(folder: Path) -> str:
 
 
 def inference_dtype(folder: Path) -> str:
-    """Return what the model in `folder` answers in: float32 on a processor, else its checkpoint's own type.
+    """Return the type in which the model in `folder` answers: float32 on a CPU, else its checkpoint's own type.
 
     All iterations of a run answer in the type of its iter0, so that no difference between two of them is rounding.
     """
-    import torch
+    import torch  # here, because finding a model for a plan needs no torch
 
     if not torch.cuda.is_available():
         return FLOAT32
@@ -132,7 +132,7 @@ def packaged_model() -> Path:
 
 
 def made_once(name: str, mark: str, what: str, make: Callable[[Path], None]) -> Path:
-    """Return the cache's folder `name`, which `make` fills on first use; it is there whole, with its file `mark`."""
+    """Return the cache's folder `name`, which `make` fills on first use. It is complete, with its file `mark`."""
     folder = cache_folder() / name
     remove_leftovers(folder.parent)
     if (folder / mark).exists():
@@ -171,7 +171,7 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
 
     source = {"pretrained_model_name_or_path": gguf.parent, "gguf_file": gguf.name, "local_files_only": True}
     quantized = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
-    # A config that remembers the GGUF quantisation cannot be saved; a fresh model with the same weights can.
+    # A config that remembers the GGUF quantisation cannot be saved. A fresh model with the same weights can.
     settings = quantized.config.to_dict()
     settings.pop("quantization_config", None)
     settings.pop("_name_or_path", None)
@@ -189,8 +189,8 @@ def _iteration(number: int, name: str, run_name: str | None) -> Path:
     folder = run.model(number)
     if (folder / "config.json").exists():
         return folder
-    found = [f"iter{n}" for n in run.iterations() if (run.model(n) / "config.json").exists()]
-    raise InputError(f"no model '{name}' in {run.folder}. Found: {', '.join(found) or 'none'}")
+    options = [f"iter{n}" for n in run.iterations() if (run.model(n) / "config.json").exists()]
+    raise InputError(f"no model '{name}' in {run.folder}. Found: {', '.join(options) or 'none'}")
 
 
 def _checked(folder: Path) -> Path:
@@ -198,17 +198,17 @@ def _checked(folder: Path) -> Path:
         raise InputError(f"{folder}: not a model folder: it has no config.json")
     path = folder / "config.json"
     try:
-        found = decode_line(read_file(path))
+        options = decode_line(read_file(path))
     except InputError as error:
         reason = str(error).removeprefix(f"{path}: ")
         raise InputError(f"{path}: cannot be read, so that the model is damaged: {reason}") from None
-    if not isinstance(found, dict):
+    if not isinstance(options, dict):
         raise InputError(f"{path}: holds no object, so that the model is damaged")
     return folder
 
 
 def from_hub(name: str, patterns: Sequence[str], otherwise: str) -> Path:
-    """Return the folder of the hub's model `name`. Raises InputError, which begins with `otherwise`, for none."""
+    """Return the folder of the hub's model `name`. Raises InputError, beginning with `otherwise`, if there is none."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
@@ -216,6 +216,6 @@ def from_hub(name: str, patterns: Sequence[str], otherwise: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(patterns)))
     except HFValidationError:
         reason = "it is not a folder or a hub id"
-    except Exception as error:  # the hub client raises many types; each means that the model is not to be had
+    except Exception as error:  # the hub client raises many types, each because the model is not available
         reason = " ".join(str(error).split())[:160]
     raise InputError(f"{otherwise}, and not on the hub: {reason}")

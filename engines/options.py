@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from engines.protocol import Engine
 
 Parameter = Literal["temperature", "top_p", "seed", "stop"]
-"""What a call to a server can do without."""
+"""Parameters that a call to a server can do without."""
 EngineKind = Literal["auto", "transformers", "openai"]
 LEAST_RETRY_S = 300.0
 """With a short --timeout-s too there is time to wait as long as a busy server asks."""
@@ -27,44 +27,44 @@ class EngineOptions:
     model: str = "smollm2"
     """iterN (of --run), a folder, a hub id, smollm2 (the packaged model), or a name served at --base-url."""
     run: str | None = None
-    """The run that iterN is looked up in. The default is the newest."""
+    """The run of iterN. The default is the newest."""
     engine: EngineKind = "auto"
-    """auto is openai where --base-url is given, else transformers."""
+    """auto is openai if --base-url is given, else transformers."""
     base_url: str | None = None
-    """An OpenAI-compatible server, e.g. http://localhost:8000/v1; OPENAI_BASE_URL does the same for --engine openai."""
+    """An OpenAI-compatible server, e.g. http://localhost:8000/v1. OPENAI_BASE_URL does the same for --engine openai."""
     api_key_env: str = "OPENAI_API_KEY"
-    """The environment variable that holds the server's key; unset is fine for a local server."""
+    """The environment variable that holds the server's key. A local server needs none."""
     concurrency: Count = 16
     """Calls under way at once (openai)."""
     timeout_s: Positive = 600.0
     """The longest that one attempt of a call may take, to the last byte of its reply (openai)."""
     retry_s: Positive | None = None
-    """The longest for all attempts of a call with their waits. The default is twice --timeout-s, at least 300."""
+    """The longest time for all attempts of a call with their waits. The default is twice --timeout-s, at least 300."""
     max_failures_in_row: CountOr0 = 25
-    """Stop, to go on later, where so many calls fail one after the other; 0 never stops for that (openai)."""
+    """Stop, to go on later, if so many calls fail one after the other. 0 never stops for that (openai)."""
     omit: tyro.conf.UseAppendAction[tuple[Parameter, ...]] = ()
-    """Do not send this parameter; again for each further one. What a server refuses is left out anyway (openai)."""
+    """Do not send this parameter. Repeat the flag for more. Refused parameters are left out anyway (openai)."""
     thinking_tokens: CountOr0 = 0
     """Room for the model's reasoning before each reply, besides that for the reply (openai)."""
     served_as: str | None = None
-    """What the fingerprint calls the model, in place of its name and what its server says of it (openai)."""
+    """The model's name in the fingerprint, instead of its own name and its server's description (openai)."""
     batch_size: Count = 32
     """Rows computed at once (transformers)."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
-    """Variables of the model's chat template, e.g. '{"enable_thinking": false}'; a server is sent them."""
+    """Variables of the model's chat template, e.g. '{"enable_thinking": false}'. A server is sent them."""
 
 
 SharedEngineOptions = Annotated[EngineOptions, tyro.conf.OmitArgPrefixes]
 
 
 def is_iteration(options: EngineOptions) -> bool:
-    """Return whether the model is an iteration of a run in process, and not one that a server calls so."""
+    """Return whether the model is an iteration of a run in process, and not a server's model of that name."""
     served = options.engine == "openai" or options.base_url is not None
     return not served and ITERATION.fullmatch(options.model) is not None
 
 
 def pinned(options: EngineOptions) -> EngineOptions:
-    """Return `options` with the run that iterN is of: which is the newest is decided once, when a command begins.
+    """Return `options` with the run of iterN, because the newest run is chosen once, when a command begins.
 
     Raises InputError if there is no run.
     """
@@ -74,12 +74,12 @@ def pinned(options: EngineOptions) -> EngineOptions:
 
 
 def of_run(options: EngineOptions) -> str:
-    """Return ` of runs/demo` for an iteration of that run, for what a command prints; nothing for another model."""
+    """Return ` of runs/demo` for an iteration of that run, for messages, or nothing for another model."""
     return f" of {find_run(options.run).folder}" if options.run is not None and is_iteration(options) else ""
 
 
 def check_engine(options: EngineOptions) -> None:
-    """Raise InputError if a setting is out of range, two do not go together, or there is no such model.
+    """Raise InputError if a setting is out of range, two settings conflict, or there is no such model.
 
     Nothing is loaded, and no server is asked.
     """
@@ -101,12 +101,12 @@ def _check(options: EngineOptions) -> None:
 
 
 def is_served(options: EngineOptions) -> bool:
-    """Return whether a server is asked, and no model in process."""
+    """Return whether the model is behind a server, not in this process."""
     return options.engine == "openai" or (options.engine == "auto" and bool(options.base_url))
 
 
 def open_engine(options: EngineOptions) -> "Engine":
-    """Return the engine that `options` name; a model in this process is loaded once it is asked something.
+    """Return the engine that `options` name. A model in this process is loaded once it is asked something.
 
     Raises InputError or EngineError.
     """

@@ -53,11 +53,11 @@ class RewardModel:
     def load(
         cls, folder: Path, name: str, batch_size: int = 32, chat_template_kwargs: Mapping[str, Any] | None = None
     ) -> RewardModel:
-        """Load the model in `folder`: float32 on a processor, the checkpoint's own type on an accelerator.
+        """Load the model in `folder`: float32 on a CPU, the checkpoint's own type on an accelerator.
 
         Raises InputError if it is no reward model or has no chat template, EngineError if it cannot be loaded.
         """
-        import torch
+        import torch  # here, because checking a reward model for a plan needs no torch
         from transformers import AutoModelForSequenceClassification
 
         if batch_size < 1:
@@ -78,8 +78,8 @@ class RewardModel:
     def score(self, prompts: Sequence[str | list[Message]], responses: Sequence[str]) -> list[float | None]:
         """Return the reward of each response to its prompt, in order, on a scale of the model's own.
 
-        None if there is no reward: `unscored` counts why. A reward does not depend on what else is scored, up to the
-        rounding of float arithmetic. Raises InputError if there are not as many prompts as responses.
+        None means no reward, for a reason that `unscored` counts. A reward does not depend on the other rows, up to the
+        rounding of float arithmetic. Raises InputError if the numbers of prompts and responses differ.
         """
         return [reward.value for reward in self.rewards(prompts, responses)]
 
@@ -88,28 +88,28 @@ class RewardModel:
         if len(prompts) != len(responses):
             raise InputError(f"{len(prompts)} prompts, but {len(responses)} responses")
         context = int(getattr(self.model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 30)
-        found: dict[int, Reward] = {}
+        rewards: dict[int, Reward] = {}
         sequences: list[list[int]] = []
         for index, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
             try:
                 sequences.append(chat_tokens(self.tokenizer, prompt, response))
             except InputError as error:  # of one conversation, which the template refuses
                 sequences.append([])
-                found[index] = Reward(None, str(error))
+                rewards[index] = Reward(None, str(error))
         for index, (tokens, response) in enumerate(zip(sequences, responses, strict=True)):
-            if index in found:
+            if index in rewards:
                 continue
             if not response.strip():
-                found[index] = Reward(None, EMPTY)
+                rewards[index] = Reward(None, EMPTY)
             elif len(tokens) > context:
-                found[index] = Reward(None, f"too long for the reward model's context of {context} tokens")
-        usable = [index for index in range(len(sequences)) if index not in found]
+                rewards[index] = Reward(None, f"too long for the reward model's context of {context} tokens")
+        usable = [index for index in range(len(sequences)) if index not in rewards]
         for batch in self._batches([sequences[index] for index in usable]):
             rows = [usable[position] for position in batch]
             values = self._forward([sequences[row] for row in rows])
-            found |= {row: _reward(value) for row, value in zip(rows, values, strict=True)}
-        self.unscored.update(reward.error for reward in found.values() if reward.error)
-        return [found[index] for index in range(len(sequences))]
+            rewards |= {row: _reward(value) for row, value in zip(rows, values, strict=True)}
+        self.unscored.update(reward.error for reward in rewards.values() if reward.error)
+        return [rewards[index] for index in range(len(sequences))]
 
     def _batches(self, sequences: list[list[int]]) -> list[list[int]]:
         # Without a padding token in its config the model reads the last column, whatever stands there.
@@ -118,9 +118,9 @@ class RewardModel:
         return plan(sequences, size, 0, share_prefix=False, max_tokens=most).batches
 
     def _forward(self, sequences: list[list[int]]) -> list[float]:
-        """Return the rewards of a batch; rows are padded on the right, so that no position moves.
+        """Return the rewards of a batch, with rows padded on the right so that no position moves.
 
-        The model reads the last token that is not its config's padding token, which is what the rows are padded with.
+        The model reads the last token that is not its config's padding token, with which the rows are padded.
         """
         import torch
 
@@ -156,7 +156,7 @@ def check_reward_model(folder: Path) -> None:
 
 
 def is_reward_model(folder: Path) -> bool:
-    """Return whether the model in `folder` classifies sequences with one label; only its config.json is read."""
+    """Return whether the model in `folder` classifies sequences with one label. Only its config.json is read."""
     try:
         config = msgspec.json.decode(read_file(folder / "config.json"), type=_Config)
     except (InputError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -166,7 +166,7 @@ def is_reward_model(folder: Path) -> bool:
 
 
 class _Config(msgspec.Struct):
-    """What of a model's config.json says what it is."""
+    """The fields of a model's config.json that tell its kind."""
 
     architectures: list[str] | None = None
     id2label: dict[str, object] | None = None

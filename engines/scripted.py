@@ -1,7 +1,8 @@
-"""An engine that answers from a function: for tests, dry demonstrations and measuring everything but the model."""
+"""An engine that answers from a function, for tests, demonstrations and timing all but the model."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import log
 
 from engines.protocol import Choice, Completion, Request, Sampling
 
@@ -11,14 +12,12 @@ def _nothing(_: Request) -> str:
 
 
 def _even(_: Request, choices: Sequence[str]) -> Sequence[float]:
-    from math import log
-
     return [-log(len(choices))] * len(choices)
 
 
 @dataclass
 class ScriptedEngine:
-    """Answers each request with `reply(request)`; an exception's text becomes the row's error."""
+    """Answers each request with `reply(request)`. An exception's text becomes the row's error."""
 
     reply: Callable[[Request], str] = _nothing
     logprobs: Callable[[Request, Sequence[str]], Sequence[float]] = _even

@@ -25,7 +25,8 @@ from records import Comparison, Judgment, Prompt, Response, Store
 from records.store import write_rows
 from trainer.dpo.options import DPOOptions
 from trainer.dpo.train import train_dpo
-from trainer.pairs.pairing import PairOptions, make_pairs
+from trainer.pairs.options import PairOptions
+from trainer.pairs.pairing import make_pairs
 from trainer.seeds.reading import seed_prompts
 
 N_CANDIDATES = 4  # answers per prompt, as in the paper

@@ -29,7 +29,7 @@ RowT = TypeVar("RowT")
 
 @dataclass(frozen=True)
 class Judge:
-    """A judge that takes plain texts; make one with `Judge.open`."""
+    """A judge that takes plain texts. Make one with `Judge.open`."""
 
     judge: judging.Judge
 
@@ -66,13 +66,13 @@ class Judge:
     def score(
         self, prompts: Prompts, answers: Sequence[str], references: Sequence[str | None] | None = None
     ) -> list[Judgment]:
-        """Return the judgment of each answer, in order; a judgment without a score says why in `error`.
+        """Return the judgment of each answer, in order. A judgment without a score has the reason in `error`.
 
         Equal answers to equal prompts are judged once. Raises InputError, before anything is asked, if something else
         is given than lists of texts or chats, one of each.
         """
-        asked, (texts,), rights = _texts(prompts, {"answers": answers}, references)
-        responses = [response_of(*texts_of_one) for texts_of_one in zip(asked, texts, rights, strict=True)]
+        prompt_list, (texts,), rights = _texts(prompts, {"answers": answers}, references)
+        responses = [response_of(*texts_of_one) for texts_of_one in zip(prompt_list, texts, rights, strict=True)]
         once = list({response.id: response for response in responses}.values())
         judgments = {judgment.response_id: judgment for judgment in _settled(lambda: self.judge.judge(once))}
         return [judgments[response.id] for response in responses]
@@ -84,14 +84,16 @@ class Judge:
         seconds: Sequence[str],
         references: Sequence[str | None] | None = None,
     ) -> list[Comparison]:
-        """Return the comparison of each two answers, in order, asked in both orders; raises as `score` does."""
-        asked, (ones, others), rights = _texts(prompts, {"firsts": firsts, "seconds": seconds}, references)
+        """Return the comparison of each two answers, in order, asked in both orders. Raises as `score` does."""
+        prompt_list, (ones, others), rights = _texts(prompts, {"firsts": firsts, "seconds": seconds}, references)
         contests = [
             pairwise.Contest(content_key("prompt", prompt), prompt, first, second, "a", "b", right)
-            for prompt, first, second, right in zip(asked, ones, others, rights, strict=True)
+            for prompt, first, second, right in zip(prompt_list, ones, others, rights, strict=True)
         ]
         once = list({content_key(contest): contest for contest in contests}.values())
-        comparisons = {row.id: row for row in _settled(lambda: pairwise.compare(self.judge, once, ()))}
+        comparisons = {
+            comparison.id: comparison for comparison in _settled(lambda: pairwise.compare(self.judge, once, ()))
+        }
         return [comparisons[pairwise.comparison_id(self.judge, contest)] for contest in contests]
 
     async def ascore(
@@ -124,7 +126,7 @@ def response_of(prompt: str | list[Message], answer: str, reference: str | None)
 
 
 def listed(values: Iterable[Any], name: str) -> list[Any]:
-    """Return several texts or chats as a list; raises InputError for one text, which would be taken by letters."""
+    """Return texts or chats as a list. Raises InputError for a single text, which would be taken letter by letter."""
     if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
         kind = type(values).__name__
         raise InputError(f"'{name}' must be a list, one for each prompt, found {kind}: put a single one in brackets")
@@ -134,17 +136,17 @@ def listed(values: Iterable[Any], name: str) -> list[Any]:
 def _texts(
     prompts: "Prompts", answers: Mapping[str, Iterable[str]], references: Sequence[str | None] | None
 ) -> tuple[list[str | list[Message]], list[list[str]], list[str | None]]:
-    """Return what is judged, one of each; raises InputError where that is not given."""
-    given = {"prompts": listed(prompts, "prompts")} | {name: listed(own, name) for name, own in answers.items()}
+    """Return the judged texts, one of each kind per item. Raises InputError if the lists do not match."""
+    given = {"prompts": listed(prompts, "prompts")} | {name: listed(column, name) for name, column in answers.items()}
     if references is not None:
         given["references"] = listed(references, "references")
     lengths = {name: len(values) for name, values in given.items()}
     if len(set(lengths.values())) > 1:
         raise InputError(f"one of each is needed: {', '.join(f'{n} {name}' for name, n in lengths.items())}")
-    asked = [_prompt(prompt, f"prompts[{n}]") for n, prompt in enumerate(given["prompts"])]
+    prompt_list = [_prompt(prompt, f"prompts[{n}]") for n, prompt in enumerate(given["prompts"])]
     texts = [[_answer(answer, f"{name}[{n}]") for n, answer in enumerate(given[name])] for name in answers]
-    rights = given.get("references", [None] * len(asked))
-    return asked, texts, [_reference(right, f"references[{n}]") for n, right in enumerate(rights)]
+    rights = given.get("references", [None] * len(prompt_list))
+    return prompt_list, texts, [_reference(right, f"references[{n}]") for n, right in enumerate(rights)]
 
 
 def _prompt(prompt: object, name: str) -> str | list[Message]:
@@ -172,7 +174,7 @@ def _text(text: object, name: str) -> str:
 
 
 def _setting(name: str, value: object, kind: Any) -> Any:
-    """Return the value of a setting; raises InputError where the flag of that name does not take it."""
+    """Return the value of a setting. Raises InputError if the flag of that name does not take it."""
     try:
         return msgspec.convert(str(value) if isinstance(value, Path) else value, kind)
     except msgspec.ValidationError as error:
@@ -181,14 +183,14 @@ def _setting(name: str, value: object, kind: Any) -> Any:
 
 
 def _words(kind: Any) -> tuple[Any, ...]:
-    """Return the words that a setting can be, where it is one of some."""
+    """Return the words that a setting can be, if it is a choice."""
     if get_origin(kind) is Literal:
         return get_args(kind)
-    return tuple(word for one in get_args(kind) for word in _words(one))
+    return tuple(word for choice in get_args(kind) for word in _words(choice))
 
 
 def _settled(asked: Callable[[], Iterator[RowT]]) -> list[RowT]:
-    """Return all rows; they are asked for again where the engine learns meanwhile what its server refuses."""
+    """Return all rows. They are asked for again if the engine learns meanwhile what its server refuses."""
     while True:
         try:
             return list(asked())

@@ -6,6 +6,7 @@ from judges.trl import reward_func
 trainer = GRPOTrainer(model, reward_funcs=reward_func(Judge.open("gpt-5-mini", rubric="additive")), ...)
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -25,16 +26,22 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 def reward_func(judge: Judge, missing: Missing = "none") -> RewardFunction:
     """Return a reward function for TRL's trainers: the judge's score of each completion.
 
-    It takes what TRL gives (prompts and completions as text or chats, data set columns by name; a column `reference` is
-    shown to a rubric that asks for one). A completion without a verdict is None, which GRPO and RLOO leave out.
-    Online DPO takes None for 0, which would make a failure a preference: use `missing="mean"`, the mean of the same
-    prompt's other completions (JudgeError where none of them has a verdict), or `"raise"`, which raises JudgeError.
+    It takes TRL's arguments: prompts and completions as texts or chats, and data set columns by name. A column
+    `reference` is shown to a rubric that asks for one. A completion without a verdict is None, which GRPO and RLOO
+    leave out. Online DPO takes None for 0, which would make a failure a preference. Use `missing="mean"` with it, the
+    mean of the same prompt's other completions (JudgeError if none of them has a verdict), or `"raise"`, which raises
+    JudgeError.
     """
 
     def reward(prompts: Prompts, completions: Sequence[Completion], **columns: Any) -> Rewards:
         answers = [text_of_completion(completion) for completion in listed(completions, "completions")]
         rows = judge.score(prompts, answers, columns.get("reference"))
-        return _filled([row.score for row in rows], [row.prompt_id for row in rows], [r.error for r in rows], missing)
+        return _filled(
+            [judgment.score for judgment in rows],
+            [judgment.prompt_id for judgment in rows],
+            [r.error for r in rows],
+            missing,
+        )
 
     return _named(reward, judge)
 
@@ -44,8 +51,6 @@ def async_reward_func(judge: Judge, missing: Missing = "none") -> AsyncRewardFun
     plain = reward_func(judge, missing)
 
     async def reward(prompts: Prompts, completions: Sequence[Completion], **columns: Any) -> Rewards:
-        import asyncio
-
         return await asyncio.to_thread(plain, prompts, completions, **columns)
 
     return _named(reward, judge)
@@ -60,17 +65,20 @@ class PairwiseJudge:
     def judge(
         self, prompts: Prompts, completions: Sequence[Sequence[Completion]], shuffle_order: bool = True
     ) -> list[int]:
-        """Return 0 or 1, the better of each two completions, or -1 where there is no verdict or it is a tie.
+        """Return 0 or 1, the better of each two completions, or -1 for a tie or without a verdict.
 
         Both orders are always asked, so `shuffle_order` changes nothing.
         """
         numbers = {"a": 0, "b": 1}
-        return [numbers.get(row.winner or "", -1) for row in self.with_rubric.compare(prompts, *_sides(completions))]
+        return [
+            numbers.get(comparison.winner or "", -1)
+            for comparison in self.with_rubric.compare(prompts, *_sides(completions))
+        ]
 
     def preferences(self, prompts: Prompts, completions: Sequence[Sequence[Completion]]) -> Rewards:
-        """Return how far the first completion is preferred, from 0 to 1; None where there is no verdict."""
+        """Return the preference for the first completion, from 0 to 1, or None without a verdict."""
         rows = self.with_rubric.compare(prompts, *_sides(completions))
-        return [None if row.preference_b is None else 1 - row.preference_b for row in rows]
+        return [None if comparison.preference_b is None else 1 - comparison.preference_b for comparison in rows]
 
 
 def _sides(completions: Sequence[Sequence[Completion]]) -> tuple[list[str], list[str]]:

@@ -38,10 +38,10 @@ MOST_BAD_FIRST = 100_000
 
 
 def read_records(source: str | Path, bad: BadRows) -> Iterator[tuple[str, Record]]:
-    """Yield `(where, record)` for every record of a file or hub data set; `where` is `file:line` for messages.
+    """Yield `(where, record)` for every record of a file or hub data set. `where` is `file:line` for messages.
 
     A hub data set is named `owner/name` or `owner/name:split`. Raises InputError if there is no such file, it has no
-    rows, or its ending is unknown; what was good before the damage in a damaged file is yielded first.
+    rows, or its ending is unknown. The good rows before the damage in a damaged file are yielded first.
     """
     n_records = 0
     with being_read(Path(source)):
@@ -98,7 +98,7 @@ def checked_file(path: Path) -> Path:
 
 
 def check_sources(*sources: Path | None) -> None:
-    """Raise InputError for the first of the files that are named that is not there; a hub data set is not asked for."""
+    """Raise InputError for the first named file that does not exist. A hub data set is not checked."""
     for source in sources:
         if source is not None and (os.path.exists(source) or not _looks_like_hub_id(str(source))):
             checked_file(source)
@@ -154,13 +154,13 @@ def _json(path: Path, kind: str, bad: BadRows) -> Iterator[tuple[str, Any]]:
 
 
 def _to_first(lines: Iterator[bytes]) -> list[bytes]:
-    """Return the next lines, the last of them the first that is not blank, where there is one."""
-    found: list[bytes] = []
+    """Return the next lines up to the first that is not blank."""
+    first_lines: list[bytes] = []
     for line in lines:
-        found.append(line)
+        first_lines.append(line)
         if line.strip():
             break
-    return found
+    return first_lines
 
 
 def _json_lines(path: Path, lines: Iterable[bytes], bad: BadRows) -> Iterator[tuple[str, Any]]:
@@ -204,7 +204,7 @@ def _hub(source: str) -> Iterator[tuple[str, Any]]:
     name, _, split = source.partition(":")
     try:
         rows = datasets.load_dataset(name, split=split or DEFAULT_SPLIT)
-    except Exception as error:  # the hub client raises many types; each means that the set is not to be had
+    except Exception as error:  # the hub client raises many types, each because the set is not available
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{source}: no such file, and the hub did not give a data set of that name: {reason}"

@@ -1,20 +1,20 @@
-"""Says whether a text ended where its writer meant it to end."""
+"""Finds out whether a text ended as its writer meant it to."""
 
 from collections.abc import Mapping
 
 TOKEN_LIMIT = frozenset({"length", "max_tokens", "max_output_tokens", "max_length", "model_length"})
 """The finish reasons of a text that was longer than allowed."""
 TEXT_REASONS = ("finish_reason", "chosen_finish_reason", "rejected_finish_reason")
-"""The fields of a row that say how its own texts ended; a judgment's `finish_reasons` are those of its replies."""
+"""The fields of a row with the ends of its own texts. A judgment's `finish_reasons` are those of its replies."""
 WHOLE = frozenset({"", "stop", "stop_sequence", "eos_token", "eos", "end_turn"})
 """The finish reasons of a whole text, in lower case: OpenAI's, Anthropic's, text-generation-inference's and
-Together's; "" for a server that gives none."""
+Together's. "" is from a server that gives none."""
 
 
 def cut_off(finish_reason: str | None) -> str | None:
-    """Return why a text is no whole text, for example `length` or `content_filter`, or None if it is whole.
+    """Return why a text is incomplete, for example `length` or `content_filter`, or None if it is whole.
 
-    A reason that is not known counts as cut off: what was going to be said is then not known either. A row without a
+    An unknown reason counts as cut off, because the rest of the text is then unknown too. A row without a
     reason is taken as whole.
     """
     reason = (finish_reason or "").strip().lower()
@@ -22,7 +22,7 @@ def cut_off(finish_reason: str | None) -> str | None:
 
 
 def text_cut_off(record: Mapping[str, object]) -> bool:
-    """Return whether a record's own text, or one of a pair's two, was cut off where it was written."""
+    """Return whether a record's own text, or one of a pair's two, was cut off when it was generated."""
     reasons = (record.get(name) for name in TEXT_REASONS)
     return any(isinstance(reason, str) and cut_off(reason) is not None for reason in reasons)
 

@@ -38,7 +38,7 @@ def stem_of(source: str | Path) -> str:
 
 
 def path_digest(source: str | Path) -> str:
-    """Return a few hex digits of where an input lies; of a hub data set, which lies nowhere, of its name."""
+    """Return a few hex digits of an input's path, or of a hub data set's name."""
     path = Path(source)
     return content_key(str(path.resolve() if path.exists() else source))[:DIGITS]
 
@@ -54,7 +54,7 @@ def output_name(source: str | Path) -> str:
 
 
 def aside_of(out: Path) -> Path:
-    """Return where the rows of an output go that are not of its input any more."""
+    """Return the file for the rows of an output that are no longer of its input."""
     return out.with_name(f"{out.stem}.left_out{out.suffix}")
 
 
@@ -63,9 +63,9 @@ def keep_to_input(
 ) -> None:
     """Keep `store` to rows with the ids `wanted`, which are all those that the whole input gives with this `judge`.
 
-    Rows of the same judge that are not of the input (any more), such as that of an answer that was edited since, go
-    into a file beside it, and come back from there once the input has them again. Raises InputError if there are
-    rows of another judge, or where the file was named by the user (`given`) and has nothing of this input.
+    Rows of the same judge that are no longer of the input, such as the row of an answer that was edited since, move to
+    a file beside it. They come back once the input has them again. Raises InputError if there are rows of another
+    judge, or if the user named the file (`given`) and it has no row of this input.
     """
     aside = aside_of(store.path)
     if store.is_empty and not aside.exists():
@@ -105,7 +105,7 @@ def _of_another(path: Path, others: set[str], judge: str) -> str:
 
 
 def check_out(out: Path | None, *inputs: str | Path | None) -> None:
-    """Raise InputError if an output that the user named is one of the inputs, which would be written over.
+    """Raise InputError if the user's output is one of the inputs, which it would overwrite.
 
     Raises StoreError if nothing can be written there.
     """
@@ -117,7 +117,7 @@ def check_out(out: Path | None, *inputs: str | Path | None) -> None:
 
 
 def check_panel_out(out: Path) -> None:
-    """Raise InputError if the file that a panel's rows replace has anything else: another judge's are paid for."""
+    """Raise InputError if the file that a panel's rows replace has other rows, because another judge's are paid for."""
     try:
         with out.open("rb") as file:
             first = file.readline(reading.MOST_BYTES_A_LINE).strip()

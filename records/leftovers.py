@@ -9,7 +9,7 @@ from pathlib import Path
 
 ENDING = ".tmp"
 OWNER = re.compile(r"\.(?:([0-9a-f]{6})-)?(\d+)\.tmp$")
-"""At the end of a temporary name: the machine, where it is said, and the process."""
+"""The end of a temporary name: the machine, if it is named, and the process."""
 
 
 def temporary_path(path: Path, part: str = "") -> Path:
@@ -23,20 +23,21 @@ def temporary_folder(folder: Path) -> Path:
 
 
 def remove_leftovers(folder: Path, *, below: bool = False) -> list[Path]:
-    """Remove what killed processes of this machine left in `folder`, with `below` in all its folders; return what.
+    """Remove what killed processes of this machine left in `folder`, with `below` in all its folders, and return it.
 
-    What a process that lives is writing, and what another machine does on a shared disk, is not touched.
+    Files of a living process, or of another machine on a shared disk, stay.
     """
     if not folder.is_dir():
         return []
-    found = [path for path in (folder.rglob(f"*{ENDING}") if below else folder.glob(f"*{ENDING}")) if _is_left(path)]
-    for path in found:
+    temporary = folder.rglob(f"*{ENDING}") if below else folder.glob(f"*{ENDING}")
+    leftovers = [path for path in temporary if _is_left(path)]
+    for path in leftovers:
         remove(path)
-    return found
+    return leftovers
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder; another process may be as quick."""
+    """Remove a file or a folder, which another process may remove at the same time."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -14,7 +14,7 @@ _MAPPED = re.compile(r".*-[0-9a-f]{8}")
 
 
 def checked_name(name: str, what: str) -> str:
-    """Return `name` where it is one plain part of a path; `what` is where it was given, for the message.
+    """Return `name` if it is one plain part of a path. `what` is its origin, for the message.
 
     Raises InputError for an empty name, one that leads elsewhere, one that is hidden or looks like a flag, one with
     characters that a terminal hides or obeys, and one that is too long for a file system.
@@ -26,10 +26,10 @@ def checked_name(name: str, what: str) -> str:
 
 
 def folder_name(name: str) -> str:
-    """Return the folder for what is named `name`, such as a model on the hub: two names never share one.
+    """Return the folder for a name, such as that of a model on the hub. Two names never share a folder.
 
-    A name of letters, digits, `.`, `_` and `-` stays as it is; of any other the rest becomes `_`, and a digest of the
-    whole name follows. The same holds for a name that looks like such a folder.
+    A name of letters, digits, `.`, `_` and `-` stays as it is. In any other name the remaining characters become `_`,
+    and a digest of the whole name follows. A name that looks like such a folder gets a digest too.
     """
     if (
         _problem(name) is None

@@ -25,7 +25,7 @@ class Rated(Row, frozen=True, kw_only=True):
 
 
 def read_rated(source: str | Path, bad: BadRows, codes: Codes | None = None) -> Iterator[Pair | Rated]:
-    """Yield the pairs and the rated answers of a file; docs/train.md lists the formats, and ties are left out.
+    """Yield the pairs and the rated answers of a file. docs/train.md lists the formats. Ties are left out.
 
     Raises InputError as `records.shapes.read_pairs` does.
     """

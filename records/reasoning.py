@@ -1,4 +1,4 @@
-"""Which part of a reply is the model's answer: not its reasoning, and nothing after its turn has ended.
+"""Finds the part of a reply that is the model's answer, without its reasoning and without text after its turn.
 
 Models mark both in their own ways, and a server or a tokenizer may hand the marks on as text. A mark within a quotation
 is text that the model repeats.
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 Tags = tuple[str, str]
-"""What opens and what closes the reasoning of a model, as its chat template spells it."""
+"""The opening and closing tag of a model's reasoning, as its chat template spells them."""
 
 _THOUGHT = (
     r"(?:[a-z]\w{0,15}:)?(?:[a-z]{1,15}_)?"
@@ -35,7 +35,7 @@ _ANSWERS = r"""
     | \[begin\ final\ response\] | ^(?:here\ is\ my\ response:|[#]+\ final\ response\b)
     | assistant\s?final(?=\W|[A-Z\d])
 """
-"""Where the answer begins after reasoning that nothing else may close."""
+"""Marks that begin the answer after reasoning that may have no closing mark."""
 _USER = r"""
     (?:<\|(?:im_start|start|turn)\|?> | <start_of_turn> | <\|(?:start_header_id|header_start|start_of_role)\|>) \s*
     (?:user|system|developer|human|tool|ipython)\b
@@ -57,7 +57,7 @@ _HEADER = re.compile(
     )(?:assistant|model|ai\b)?)++ \s*+""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""What a reply begins with where its own turn's opening is handed on too."""
+"""The opening of a reply's own turn, which some servers return with the reply."""
 
 
 _NOTHING = re.compile(r"(?:\s|</\w+>)*+")
@@ -66,9 +66,9 @@ _NOTHING = re.compile(r"(?:\s|</\w+>)*+")
 def answer_span(reply: str, tags: Sequence[Tags] = ()) -> slice | None:
     """Return the part of `reply` that is the model's answer, or None if the reply stops inside its reasoning.
 
-    Reasoning is what stands between the marks of any known family or of `tags`; where it was opened in the prompt, it
-    is only closed here. The answer ends where a mark ends its turn or begins another. A tag of reasoning that stands
-    within a sentence is spoken of, and opens nothing. Takes time linear in the length of the reply.
+    Reasoning is the text between the marks of any known family or of `tags`. If the prompt opened it, the reply only
+    closes it. The answer ends at a mark that ends its turn or begins another. A reasoning tag within a sentence is a
+    mention and opens nothing. Takes time linear in the length of the reply.
     """
     start, end = 0, len(reply)
     is_json = reply.lstrip("\ufeff \t\r\n").startswith(
@@ -110,22 +110,22 @@ def answer_span(reply: str, tags: Sequence[Tags] = ()) -> slice | None:
 
 
 def without_reasoning(text: str) -> str:
-    """Return an answer without the reasoning before it, as a server gives it that keeps the two apart.
+    """Return an answer without the reasoning before it, as a server returns it that keeps the two apart.
 
-    Where the reasoning never ends there is no answer to take, and the text is returned as it is.
+    If the reasoning never ends, there is no answer, and the text is returned unchanged.
     """
     span = answer_span(text)
     return text[span.start :].lstrip() if span is not None and span.start else text
 
 
 def _begins(reply: str, start: int, place: int) -> bool:
-    """Return whether a tag opens reasoning here: a control token, or where the answer, a line or a sentence begins."""
+    """Return whether a tag opens reasoning: it is a control token, or begins the answer, a line or a sentence."""
     before = reply[max(start, place - 40) : place].rstrip(" \t")
     return not before or before[-1] in "\n\r.!?:>" or reply.startswith(("<|", "◁"), place)
 
 
 def _quotation(reply: str, place: int, quoted: str) -> str:
-    """Return what will close the quotation in which the text after the quotation mark at `place` stands, or nothing."""
+    """Return the mark that will close the quotation around the text after the mark at `place`, or nothing."""
     mark, before = reply[place], reply[max(0, place - 20) : place]
     escaped = (len(before) - len(before.rstrip("\\"))) % 2
     if quoted or escaped:
@@ -137,12 +137,13 @@ def _quotation(reply: str, place: int, quoted: str) -> str:
 
 @lru_cache(maxsize=64)
 def _marks(tags: tuple[Tags, ...]) -> re.Pattern[str]:
-    own = [[re.escape(side.strip()) for side in sides if side.strip()] for sides in zip(*tags, strict=True)] or [[], []]
+    escaped = [[re.escape(side.strip()) for side in sides if side.strip()] for sides in zip(*tags, strict=True)]
+    opening, closing = escaped or [[], []]
     groups = {
         "answers": [_ANSWERS],
         "channel": [_CHANNEL],
-        "closes": [*own[1], _CLOSES],
-        "opens": [*own[0], _OPENS],
+        "closes": [*closing, _CLOSES],
+        "opens": [*opening, _OPENS],
         "user": [_USER],
         "turn": [_TURN],
         "quote": ['["“”]'],

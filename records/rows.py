@@ -37,17 +37,17 @@ class Response(Row, frozen=True, kw_only=True):
     seed: int | None = None
     finish_reason: str | None = None
     """`stop` (the model ended it), `length` (cut off at the token limit), a server's own word for another end, or None
-    if nobody recorded it; `records.finish.cut_off` reads it."""
+    if nobody recorded it. `records.finish.cut_off` reads it."""
     n_tokens: int | None = None
     end: str | None = None
-    """The token with which the model ended it, for example `<end_of_turn>`; "" where none did, None if nobody
-    recorded it."""
+    """The token with which the model ended it, for example `<end_of_turn>`. "" means no token, None
+    that nobody recorded it."""
     reference: str | None = None
     """A right answer, for rubrics that show the judge one."""
 
 
 class Usage(Row, frozen=True, kw_only=True):
-    """What a verdict cost."""
+    """The cost of a verdict."""
 
     n_calls: int = 0
     """Every attempt, failed and retried ones too."""
@@ -90,9 +90,9 @@ class Judgment(Row, frozen=True, kw_only=True):
     """The model that wrote the response."""
     score: float | None
     scores: list[float | None]
-    """One per sample, or None if the reply had no verdict."""
+    """One per sample. None if the reply had no verdict."""
     replies: list[str]
-    """The judge's own words, raw; empty where no call succeeded."""
+    """The judge's raw replies. Empty if no call succeeded."""
     error: str | None
     spread: float | None
     """Standard deviation of the scores (text, panel) or of the distribution over them (log-probabilities)."""
@@ -101,15 +101,15 @@ class Judgment(Row, frozen=True, kw_only=True):
     """The judge's fingerprint."""
     usage: Usage
     read: str = ""
-    """How the replies are read: text, logprobs, structured, or panel."""
+    """The way to read the replies: text, logprobs, structured, or panel."""
     aggregate: str = ""
-    """How the samples, or the scores of a panel's judges, became one."""
+    """The rule that made one score of the samples, or of the scores of a panel's judges."""
     finish_reasons: list[str | None] = []
-    """One for each reply; a reply that was cut off (`records.finish.cut_off`) has no verdict."""
+    """One per reply. A reply that was cut off (`records.finish.cut_off`) has no verdict."""
     n_samples: int | None = None
-    """How many samples the score is made of: those with a verdict; None in rows of earlier versions."""
+    """The number of samples with a verdict, of which the score is made. None in rows of earlier versions."""
     missing: dict[str, str] = {}
-    """Why each other sample has no verdict, by its number from 0 (log-probabilities: of its criterion)."""
+    """The reason of each other sample without a verdict, by its number from 0 (log-probabilities: of its criterion)."""
     reply_samples: list[int] = []
     """For each reply the number of its sample."""
     mass: float | None = None
@@ -121,9 +121,9 @@ class Judgment(Row, frozen=True, kw_only=True):
     members: list[str] | None = None
     """The fingerprints of the judges of a panel, in the order of `scores`."""
     evidence: dict[str, Any] | None = None
-    """What was looked up about the response's claims."""
+    """The evidence on the response's claims."""
     response_finish_reason: str | None = None
-    """How the response ended, as its own row says it."""
+    """The `finish_reason` of the response's own row."""
 
 
 class Comparison(Row, frozen=True, kw_only=True):
@@ -142,9 +142,9 @@ class Comparison(Row, frozen=True, kw_only=True):
     second_order: Winner | None
     """The verdict with answer b shown first, already turned back to a and b."""
     flipped: bool | None
-    """True where the two orders name different winners; the pair then counts as a tie."""
+    """True if the two orders name different winners. The pair then counts as a tie."""
     preference_b: float | None
-    """How far the judge prefers b, 0 to 1, both orders averaged."""
+    """The judge's preference for b, 0 to 1, averaged over both orders."""
     replies: list[str]
     error: str | None
     rubric: str
@@ -156,13 +156,13 @@ class Comparison(Row, frozen=True, kw_only=True):
     mass: float | None = None
     """The probability that the judge gave to the choices, the smaller of the two orders."""
     votes: list[float | None] | None = None
-    """How far each judge of a panel prefers b, or None if it has no verdict."""
+    """The preference for b of each judge of a panel, or None if it has no verdict."""
     agreement: float | None = None
     """The share of pairs of judges who name the same winner (panel)."""
     members: list[str] | None = None
     """The fingerprints of the judges of a panel, in the order of `votes`."""
     n_samples: int | None = None
-    """How many samples the verdict is made of, both orders together; None in rows of earlier versions."""
+    """The number of samples of the verdict, both orders together. None in rows of earlier versions."""
     missing: dict[str, str] = {}
     """Why each other sample has no verdict, by its order and its number from 0, as in `ba-0`."""
     reply_orders: list[str] = []
@@ -173,11 +173,11 @@ class Comparison(Row, frozen=True, kw_only=True):
     """`both`, or the only order that was asked: `ab` shows answer a first, `ba` answer b."""
     reference: str | None = None
     judged: str | None = None
-    """The answer that two judgments are about, where judgments are compared."""
+    """The answer of the two judgments, if judgments are compared."""
 
 
 class Pair(Row, frozen=True, kw_only=True):
-    """A preference pair in TRL's conversational format, with where it came from."""
+    """A preference pair in TRL's conversational format, with its origin."""
 
     prompt: list[Message]
     chosen: list[Message]
@@ -191,12 +191,12 @@ class Pair(Row, frozen=True, kw_only=True):
     judge: str | None = None
     evidence: list[dict[str, Any]] | None = None
     chosen_finish_reason: str | None = None
-    """How the chosen answer ended, as a response's `finish_reason` says it, or None if nobody recorded it."""
+    """The `finish_reason` of the chosen answer, or None if nobody recorded it."""
     rejected_finish_reason: str | None = None
 
 
 class Vote(Row, frozen=True, kw_only=True):
-    """A person's verdict on a pair; votes are appended and never edited."""
+    """A person's verdict on a pair. Votes are appended and never edited."""
 
     at: str
     """ISO 8601, UTC."""
@@ -210,7 +210,7 @@ class Vote(Row, frozen=True, kw_only=True):
 
 
 def answer_key(answer: "Response | Judgment") -> str:
-    """Return what joins rows on one answer: its id and its texts, because ids in other people's files are not unique.
+    """Return the key that joins rows on one answer: its id and its texts, because ids in users' files are not unique.
 
     A response and the judgments on it have the same key.
     """
@@ -219,17 +219,17 @@ def answer_key(answer: "Response | Judgment") -> str:
 
 
 def response_key(response: Response) -> str:
-    """Return what two responses share only if one repeats the other: id, texts and who wrote it."""
+    """Return a key that two responses share only if one repeats the other: id, texts and model."""
     return content_key(response.id, response.prompt, response.response, response.reference, response.model)
 
 
 def prompt_key(row: "Response | Judgment") -> str:
-    """Return what groups the answers to one prompt: files that are put together may number their prompts alike."""
+    """Return the key of the answers to one prompt. It has the text, because joined files may number alike."""
     return content_key(row.prompt_id, messages_of(row.prompt))
 
 
 def messages_of(prompt: str | list[Message], system: str | None = None) -> list[Message]:
-    """Return `prompt` as a chat, with `system` in front where it is given and the chat has none."""
+    """Return `prompt` as a chat, with `system` in front if it is given and the chat has none."""
     chat = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
     if system and not any(message["role"] == "system" for message in chat):
         return [{"role": "system", "content": system}, *chat]
@@ -244,7 +244,7 @@ def pair_of(
     scores: tuple[float | None, float | None] = (None, None),
     **origin: Any,
 ) -> Pair:
-    """Return the pair of two texts; `scores` are theirs, and the margin is the difference where both have one."""
+    """Return the pair of two texts with their `scores`. The margin is the difference if both have one."""
     high, low = scores
     return Pair(
         prompt=messages_of(prompt),
@@ -268,5 +268,5 @@ def text_of(prompt: str | list[Message]) -> str:
 
 
 def request_text(prompt: str | list[Message]) -> str:
-    """Return what a prompt asks, without the system turn that says who answers."""
+    """Return the request of a prompt, without the system turn."""
     return text_of(prompt if isinstance(prompt, str) else [turn for turn in prompt if turn["role"] != "system"])

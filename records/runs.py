@@ -1,4 +1,4 @@
-"""Where a run keeps its files.
+"""The files of a run, and ways to find one.
 
 runs/<run>/run.toml  ledger.jsonl  eval/  iterN/{prompts,responses,judgments,pairs}.jsonl  iterN/model/
 iterN/metrics.json
@@ -43,7 +43,7 @@ class Run:
         return self.folder / "ledger.jsonl"
 
     def iteration(self, number: int) -> Path:
-        """Return the folder of iteration `number`; 0 is the base model."""
+        """Return the folder of iteration `number`. 0 is the base model."""
         return self.folder / f"iter{number}"
 
     def model(self, number: int) -> Path:
@@ -52,24 +52,24 @@ class Run:
 
     def iterations(self) -> list[int]:
         """Return the numbers of the iterations that have a folder, ascending."""
-        found = (ITERATION.fullmatch(path.name) for path in self.folder.iterdir() if path.is_dir())
-        return sorted(int(match[1]) for match in found if match)
+        matches = (ITERATION.fullmatch(path.name) for path in self.folder.iterdir() if path.is_dir())
+        return sorted(int(match[1]) for match in matches if match)
 
     def done(self) -> set[int]:
-        """Return the numbers of the iterations that the ledger has a line for; what is no line of it is passed over."""
-        found = set()
+        """Return the numbers of the iterations in the ledger. Damaged lines are skipped."""
+        numbers = set()
         for line in read_file(self.ledger).splitlines() if self.ledger.is_file() else ():
             try:
                 match = ITERATION.fullmatch(msgspec.json.decode(line, type=_Line).id)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
-            found |= {int(match[1])} if match else set()
-        return found
+            numbers |= {int(match[1])} if match else set()
+        return numbers
 
     def newest(self, name: str, *, grows: bool = True) -> Path | None:
         """Return the file `name` of the last iteration that has one, or None.
 
-        A file that grows while it is made is taken from an iteration that is done, where there is one.
+        A file that grows while it is made is taken from an iteration that is done, if there is one.
         """
         done = self.done() if grows else None
         numbers = [number for number in self.iterations() if number in done] if done else self.iterations()
@@ -83,7 +83,7 @@ class Run:
 
     @property
     def is_finished(self) -> bool:
-        """Return whether every iteration that the settings ask for is done; True where nothing is known of it."""
+        """Return whether every iteration of the settings is done, or True if the settings do not name a number."""
         try:
             settings = read_settings(self)
         except InputError:
@@ -104,7 +104,7 @@ def named_run(name: str, what: str = "--name") -> Run:
     run = Run(RUNS / checked_name(name, what))
     is_run = run.config.exists() or run.ledger.exists()
     if run.folder.exists() and not is_run and (run.folder.is_file() or any(run.folder.iterdir())):
-        raise InputError(f"{what} '{name}': {run.folder} is there and is no run: it has no run.toml; give another name")
+        raise InputError(f"{what} '{name}': {run.folder} exists and is no run: it has no run.toml; give another name")
     return run
 
 
@@ -140,7 +140,7 @@ def find_run(name: str | None = None) -> Run:
 
 
 def newest_run() -> Run | None:
-    """Return the run that was worked on last, and say which it is of several, or None if there is none.
+    """Return the run that was worked on last, printing its name if there are several, or None if there is none.
 
     A run that a process is at work on is left out, and so is one that was stopped, as long as another one is finished.
     """
@@ -174,7 +174,7 @@ def _known() -> str:
 
 
 def link_base_model(run: Run, base: Path) -> None:
-    """Make iter0/model point to the base model; a copy of the weights would only take space."""
+    """Make iter0/model a link to the base model, because a copy of the weights would only take space."""
     link = run.model(0)
     if link.exists():
         return

@@ -27,7 +27,7 @@ RowT = TypeVar("RowT")
 UNKNOWN_MODEL = "unknown"
 ANSWERS = ("response", "completion", "output", "generation")
 LESSER_ANSWER = "answer"
-"""Where one of the others is there, it is often the right answer rather than the one that was given."""
+"""If one of the others is there, it is often the reference rather than the model's answer."""
 MODELS = ("model", "generator", "model_name", "model_id")
 
 
@@ -43,7 +43,7 @@ def read_prompts(source: str | Path, bad: BadRows) -> Iterator[Prompt]:
 
 
 def read_responses(source: str | Path, bad: BadRows) -> Iterator[Response]:
-    """Yield the responses of a file: one of a record, or both sides of a pair; docs/judge.md lists the formats."""
+    """Yield the responses of a file: one per record, or both sides of a pair. docs/judge.md lists the formats."""
     return (row for _, row in located_responses(source, bad))
 
 
@@ -55,10 +55,10 @@ def located_responses(source: str | Path, bad: BadRows) -> Iterator[tuple[str, R
 def read_pairs(
     source: str | Path, bad: BadRows, codes: Codes | None = None, flag: str = "--codes", *, empty: bool = False
 ) -> Iterator[Pair]:
-    """Yield the preference pairs of a file; docs/train.md lists the formats, and ties are left out and counted.
+    """Yield the preference pairs of a file. docs/train.md lists the formats. Ties are left out and counted.
 
     Raises InputError if the labels are numbers that may mean either side, or of a scale that is not known, and no
-    `codes` say what they mean; the message names `flag`. A pair with an empty answer is a bad row unless `empty`.
+    `codes` say what they mean. The message names `flag`. A pair with an empty answer is a bad row unless `empty`.
     """
     check_codes(source, codes, flag)
     labels = Labels(source, codes, flag)
@@ -92,8 +92,8 @@ def located(
 ) -> Iterator[tuple[str, RowT]]:
     """Yield what `rows_of` makes of each record after its place, `file:line`.
 
-    A record for which it raises InputError is a bad row. Raises InputError if no record is good. `note` counts what
-    a person should know of the good ones; it is said at the end, unless `bad` is quiet.
+    A record for which it raises InputError is a bad row. Raises InputError if no record is good. `note` counts
+    remarkable features of the good ones, which are printed at the end unless `bad` is quiet.
     """
     n_good = 0
     notes = Notes(str(source))
@@ -154,7 +154,7 @@ def sides_of(record: Record) -> tuple[list[Response], list[Response]] | None:
         return None
     texts = [*sides.first, *sides.second]
     for name, text in _given(record).items():
-        if text.strip() and text.strip() not in [one.strip() for one in texts]:
+        if text.strip() and text.strip() not in [other.strip() for other in texts]:
             raise InputError(
                 f"'{name}' is neither '{sides.names[0]}' nor '{sides.names[1]}': keep the ones or the other"
             )
@@ -212,10 +212,10 @@ def _ranked_pairs(record: Record) -> list[Pair]:
             "no pair: expected 'chosen' and 'rejected', or two answers such as 'output_1' and a 'label', found "
             f"{fields_of(record)}{hint}"
         )
-    found = best_and_worst(answers)
-    if found is None:
+    ends = best_and_worst(answers)
+    if ends is None:
         return []
-    best, worst = found
+    best, worst = ends
     if best.text.strip() == worst.text.strip():
         raise InputError("the chosen and the rejected answer are the same")
     scores = {} if best.is_rank else {"chosen_score": best.score, "rejected_score": worst.score}
@@ -254,7 +254,7 @@ def _evidence(record: Record) -> list[dict[str, Any]] | None:
 
 
 def _alone(record: Record) -> Response:
-    """Return the one response of a record. Raises InputError if there is none, or where two differ."""
+    """Return the one response of a record. Raises InputError if there is none, or if two differ."""
     given, chat = _given(record), conversation_in(record)
     if len({text.strip() for text in given.values()}) > 1:
         raise InputError(f"several answers that differ: {', '.join(given)}: keep one")
@@ -276,11 +276,11 @@ def _alone(record: Record) -> Response:
 
 def _given(record: Record) -> dict[str, str]:
     """Return the answers that a record has by the names of their fields, the end of a conversation among them."""
-    found = {name: _answer(record[name], name) for name in ANSWERS if record.get(name) is not None}
+    answers = {name: _answer(record[name], name) for name in ANSWERS if record.get(name) is not None}
     chat = conversation_in(record)
     if chat is not None and chat[-1]["role"] == "assistant":
-        found["messages"] = chat[-1]["content"]
-    return found
+        answers["messages"] = chat[-1]["content"]
+    return answers
 
 
 def several_in(record: Record) -> list[Answer]:

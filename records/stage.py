@@ -13,8 +13,7 @@ RowT = TypeVar("RowT", bound=Row)
 def complete(store: Store[RowT], wanted: Sequence[str], rows: Iterator[RowT], title: str) -> list[RowT]:
     """Append `rows` to `store`, showing progress, and return the rows with the ids `wanted`, in that order.
 
-    Ids that `store` holds already are taken from it; `rows` yields the others. An id for which there is no row is
-    left out.
+    Rows that `store` holds already are taken from it. `rows` yields the others. An id without a row is left out.
     """
     n_done = sum(row_id in store for row_id in dict.fromkeys(wanted))
     with progress(title, len(set(wanted)), n_done) as advance:

@@ -1,8 +1,8 @@
 """Append-only JSONL: a stage can be stopped at any byte and run again.
 
 Rows are appended one by one, each with an id that its content fixes. A last line that was torn by a kill is cut off
-when the file is opened again; a whole one that only lacks its newline gets it. A row with an id that is already there
-replaces the earlier one for readers, and once the stage ends the earlier one goes from the file.
+when the file is opened again. A whole line without its newline gets one. A row with an id that is already there
+replaces the earlier one for readers, and the earlier one is removed when the stage ends.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ RowT = TypeVar("RowT", bound=Row)
 
 LOOK_S = 0.05
 ENDINGS = (KeyboardInterrupt, JudgeError, EngineError)
-"""How a stage ends early, with a file that can be put in order; not where the disk fails, or the program."""
+"""Early ends of a stage that leave a file which can be put in order, unlike a failure of the disk or the program."""
 
 
 class Done(Set[str]):
@@ -63,7 +63,7 @@ class Store(Generic[RowT]):
         keep: Callable[[RowT], bool] = lambda row: True,
         fresh: bool = False,
     ) -> None:
-        """Open `path`, repair its end, and index the rows for which `keep` holds; the others are to be done again.
+        """Open `path`, repair its end, and index its rows. Those for which `keep` is false are to be done again.
 
         With `fresh` an earlier file is set aside under a numbered name.
         """
@@ -135,7 +135,7 @@ class Store(Generic[RowT]):
         return {row.id: row for row in self.chosen(row_id for row_id in dict.fromkeys(ids) if row_id not in self.ids)}  # type: ignore[attr-defined]
 
     def move_out(self, ids: Iterable[str], aside: Path) -> None:
-        """Move the rows with `ids` to the file `aside`; a stop at any time leaves each of them in one file or both."""
+        """Move the rows with `ids` to the file `aside`. A stop at any time leaves each of them in one file or both."""
         moved = set(ids)
         with Store(aside, self._row_type) as others:
             for row in self.chosen(moved):
@@ -144,7 +144,7 @@ class Store(Generic[RowT]):
         self._index()
 
     def _rewrite(self, stays: Callable[[int, RowT], bool]) -> None:
-        """Put in the file's place one with the rows that stay, as they stand, by where they begin; it is locked too."""
+        """Replace the file by one with the unchanged rows for which `stays(offset, row)` is true, and lock it too."""
         temporary = temporary_path(self.path)
         with DiskErrors(self.path):
             try:
@@ -163,7 +163,7 @@ class Store(Generic[RowT]):
         self._file = renamed
 
     def take_back(self, ids: Container[str], aside: Path) -> int:
-        """Append the rows of `aside` with `ids` that are not here, and return their number; they go from there.
+        """Move the rows of `aside` with `ids` that are not here to this file, and return their number.
 
         A stop at any time leaves each of them in one file or both.
         """
@@ -259,7 +259,7 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 
 
 def set_aside(path: Path) -> None:
-    """Rename `path`, a file or a folder, to the first free `path.N`; nothing is ever deleted.
+    """Rename `path`, a file or a folder, to the first free `path.N`. Nothing is ever deleted.
 
     Raises StoreError if it cannot be, or is neither.
     """
@@ -274,7 +274,7 @@ def set_aside(path: Path) -> None:
 
 
 def replace_apart(temporary: Path, path: Path) -> None:
-    """Put a file in its place; an earlier one that says something else is set aside under a numbered name."""
+    """Put a file in its place. An earlier one with other content is set aside under a numbered name."""
     if path.is_file() and not filecmp.cmp(temporary, path, shallow=False):
         set_aside(path)
     temporary.replace(path)
@@ -283,7 +283,7 @@ def replace_apart(temporary: Path, path: Path) -> None:
 def write_rows(path: Path, rows: Iterable[Any], *, apart: bool = False) -> None:
     """Write rows one by one so that the whole file is there or nothing.
 
-    An earlier file is replaced; with `apart` one that says something else is set aside.
+    An earlier file is replaced, or with `apart` set aside if it has other content.
     """
     check_writable(path)
     make_folder(path.parent)
@@ -329,7 +329,7 @@ def _repair_end(path: Path) -> None:
 
 
 def _is_whole(line: bytes) -> bool:
-    """Return whether `line` ends as JSON does, a row or not: no cut of an object is an object."""
+    """Return whether `line` is complete JSON. A cut object never is."""
     try:
         msgspec.json.decode(line)
     except (UnicodeDecodeError, RecursionError):  # damage of another kind
@@ -345,15 +345,15 @@ def _last_newline(file: IO[bytes], end: int) -> int:
     while end > 0:
         start = max(0, end - step)
         file.seek(start)
-        found = file.read(end - start).rfind(b"\n")
-        if found >= 0:
-            return start + found
+        place = file.read(end - start).rfind(b"\n")
+        if place >= 0:
+            return start + place
         end = start
     return -1
 
 
 def _locked(path: Path) -> io.FileIO:
-    """Return `path` open for appending, under a lock; another process may put a new file in its place meanwhile."""
+    """Return `path` open for appending, under a lock, although another process may replace the file meanwhile."""
     while True:
         file = path.open("ab", buffering=0)
         try:

@@ -111,7 +111,7 @@ def test_calibrate_takes_the_same_side_for_the_better_one(kind: str) -> None:
     assert len({pair.id for pair in found.pairs}) == len(found.pairs)
 
 
-@pytest.mark.parametrize("module", [*TRAINERS, "trainer.sft", "tui.__main__", "judges.calibrate"])
+@pytest.mark.parametrize("module", [*TRAINERS, "trainer.sft", "tui.__main__", "judges.calibrate.__main__"])
 def test_labels_of_zero_and_one_ask_for_codes(module: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = str(saved("zero and one"))
     with pytest.raises(InputError, match="all labels are 0 or 1.*--codes"):

@@ -123,7 +123,7 @@ COMMON_SPECIAL_TOKENS = tuple(dict.fromkeys(token for tokens in FAMILIES.values(
 """All of them, each once: for servers that do not say which model's template they have."""
 
 MARKUP = frozenset({"<s>", "</s>"})
-"""What is a tag of HTML to most, and a control token only to a model that has it."""
+"""HTML tags to most models, and control tokens only to a model that has them."""
 
 OWN_WORDS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
-"""With these a model thinks and calls; in its own turns they are its own, unless its tokenizer calls them special."""
+"""Marks of a model's thoughts and calls. In its own turns they stay, unless its tokenizer calls them special."""

@@ -10,16 +10,16 @@ from engines.chat.families import COMMON_SPECIAL_TOKENS as COMMON_SPECIAL_TOKENS
 from records.rows import Message
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
-"""The turns that a conversation may have; a template writes the name of a role as it is."""
+"""The roles of a conversation. A template writes the name of a role unchanged."""
 SEPARATORS = " _-.·"
-"""What a token is taken apart with: the first of these that no token contains."""
+"""Separators to take a token apart with. The first that no token contains is used."""
 
 
 def neutralise(text: str, special_tokens: Iterable[str]) -> str:
     """Return `text` with a space inside each special token, so that a tokenizer reads it as ordinary characters.
 
-    Where a token contains a space, another sign takes its place, so that no token arises from taking another apart:
-    one pass is enough, and a second one changes nothing. A token of one character cannot be taken apart.
+    If a token contains a space, another separator is used, so that taking a token apart never makes another one. One
+    pass is enough, and a second one changes nothing. A token of one character cannot be taken apart.
     """
     pattern, separator = _pattern(tuple(special_tokens))
     return pattern.sub(lambda match: match[0] + separator, text)
@@ -33,7 +33,7 @@ def neutralised(messages: Sequence[Message], special_tokens: Iterable[str]) -> l
 
 
 def check_roles(messages: Iterable[Message]) -> None:
-    """Raise InputError if a turn has a role that no template knows: what it is called is written as it is."""
+    """Raise InputError if a turn has a role that no template knows, because its name would be written unchanged."""
     for message in messages:
         if message["role"] not in ROLES:
             raise InputError(f"a turn has the role {message['role'][:40]!r}; known roles: {', '.join(ROLES)}")
@@ -41,9 +41,9 @@ def check_roles(messages: Iterable[Message]) -> None:
 
 @lru_cache(maxsize=64)
 def _pattern(special_tokens: tuple[str, ...]) -> tuple[re.Pattern[str], str]:
-    """Return a pattern that matches the first character of each token where it stands, and what is put after it.
+    """Return a pattern for the first character of each token in a text, and the separator to put after it.
 
-    Looking ahead finds tokens that overlap too; a tree of what they begin with makes that quick for thousands of them.
+    A lookahead finds overlapping tokens too. A tree of their beginnings makes it quick for thousands of tokens.
     """
     least: list[str] = []  # without those that begin with another: to take that apart is enough
     for token in sorted({token for token in special_tokens if len(token) > 1}):

@@ -14,14 +14,14 @@ def _refused(name: str) -> None:
 
 def _read(words: list[str]) -> dict[str, Any]:
     try:
-        found = json.loads(words[0], parse_constant=_refused)
-        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        value = json.loads(words[0], parse_constant=_refused)
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         raise InputError(f"--chat-template-kwargs: not JSON: {error}: {words[0][:80]!r}") from None
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         example = '{"enable_thinking": false}'
         raise InputError(f"--chat-template-kwargs: a JSON object is meant, such as {example}, not {words[0][:80]!r}")
-    return found
+    return value
 
 
 ChatTemplateKwargs = Annotated[
@@ -34,4 +34,4 @@ ChatTemplateKwargs = Annotated[
         str_from_instance=lambda value: [json.dumps(value)],
     ),
 ]
-"""Variables of a chat template and their values; on the command line a JSON object, in a TOML file a table."""
+"""Variables of a chat template and their values: a JSON object on the command line, a table in a TOML file."""

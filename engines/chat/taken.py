@@ -28,7 +28,7 @@ class Taken:
 
     @staticmethod
     def of(tokenizer: PreTrainedTokenizerBase, requests: Iterable[Request]) -> Taken:
-        """Return what `tokenizer` takes of `requests`, the assistant's turn begun."""
+        """Return the requests that `tokenizer` accepts, with the assistant's turn begun."""
         taken = Taken([], [], {}, {})
         for index, request in enumerate(requests):
             try:

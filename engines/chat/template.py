@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 MARK = "judgeloop{}mark"
-"""Stands for a text where a template is tried out."""
+"""A text for trying out a template."""
 BRACKETED = re.compile(r"<[^\s<>]{1,60}>|<<[^\s<>]{1,60}>>|\[/?[|A-Z][^\s\[\]]{0,60}\]")
-"""What looks like a control token among that which a template writes itself."""
+"""Text of a template that looks like a control token."""
 WORDED = re.compile(r"#{2,}\ ?[^\W\d_][\w ]{0,20}:|\b[A-Z]{4,}:")
 """The words with which a template without control tokens begins a turn: ### User:, USER:."""
 ODD = re.compile(r"(?=.*[^\W\d_]{2}).*[^\w\s]", re.DOTALL)
-"""An added token with a word and a sign in it, such as {user}, controls where the template writes it."""
+"""An added token with a word and a sign in it, such as {user}, which is a control token if the template writes it."""
 PIPED = re.compile(r"<[|｜][^<>]{1,60}[|｜]>")
 SIGNS = set("<>[]|｜")
-"""A control token has one of them; an added token without any is a word, or white space."""
+"""Signs of a control token. An added token without any is a word or white space."""
 TRIED = (("system", "user", "assistant", "user"), ("user", "assistant", "user"), ("user",))
-"""The conversations from which is learnt what a template writes; the first that it takes."""
+"""Conversations for finding out what a template writes. The first that it accepts is used."""
 
 
 @dataclass
 class _Known:
-    """What was found out about a tokenizer and its template."""
+    """Facts about a tokenizer and its template."""
 
     made_of: tuple[object, ...]
     tokens: tuple[str, ...]
@@ -52,32 +52,32 @@ class _Known:
     """The tokens that are found in other spellings too, because the text is normalised before it is searched."""
     merges: dict[tuple[str, ...], bool] = field(default_factory=dict)
     """For each order of roles: whether the template does without its system turns."""
-    said: bool = False
-    """Whether it was said that learning and asking differ."""
+    is_reported: bool = False
+    """True if the difference between learning and asking was reported."""
 
 
 _KNOWN: WeakKeyDictionary[PreTrainedTokenizerBase, _Known] = WeakKeyDictionary()
 
 
 def control_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
-    """Return what speaks for a turn, a tool or a thought to a model with this tokenizer, in alphabetical order.
+    """Return the control tokens of turns, tools and thoughts for a model with this tokenizer, in alphabetical order.
 
-    That is every special token, also one that only tokenizer.json calls so; of the other added tokens and of the
-    vocabulary what the template writes or what looks like a control token; and those of the known families.
+    They are every special token, also one that only tokenizer.json calls special, the control tokens of the known
+    families, and those of the other added tokens and of the vocabulary that the template writes or that look like one.
     """
     return _known(tokenizer).tokens
 
 
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
-    """Return what the tokenizer calls special, also where only tokenizer.json does, in alphabetical order.
+    """Return the tokenizer's special tokens, also those that only tokenizer.json marks, in alphabetical order.
 
-    That is all that can speak to a model without a chat template, such as an encoder.
+    A model without a chat template, such as an encoder, has no other control tokens.
     """
     return tuple(sorted(_special(tokenizer)))
 
 
 def safe_messages(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[Message]:
-    """Return the turns as the template gets them: control tokens in the texts apart, system turns where it has any.
+    """Return the turns for the template: control tokens in texts taken apart, system turns merged if it has none.
 
     Raises InputError for a role that is not known.
     """
@@ -95,7 +95,7 @@ def safe_messages(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message
 
 
 def rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, opening: bool) -> str:
-    """Return the conversation in its template; with `opening` the assistant's next turn is begun.
+    """Return the conversation in its template, with `opening` up to the beginning of the assistant's next turn.
 
     Raises InputError, which names the model, if the template refuses it.
     """
@@ -111,15 +111,16 @@ def encoded(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[li
 def check_example(tokenizer: PreTrainedTokenizerBase, prompt: Sequence[Message], answer: Sequence[Message]) -> None:
     """Raise InputError if the template refuses a prompt with its answer, both as `safe_messages` returns them.
 
-    Where it opens the answer otherwise than it asks for one, that is said once: the model would learn another task.
+    If it opens an answer differently from a request for one, that is reported once, because the model would learn
+    another task.
     """
     chat, known = [*prompt, *answer], _known(tokenizer)
     opening = str(_asked(tokenizer, prompt, lambda: _apply(tokenizer, prompt, True)))
     whole = str(_asked(tokenizer, chat, lambda: _apply(tokenizer, chat, False)))
     text = answer[0]["content"].strip() if answer else ""
     before = whole.removeprefix(opening).partition(text)[0].strip() if text else ""
-    if (before or not whole.startswith(opening)) and not known.said:
-        known.said = True
+    if (before or not whole.startswith(opening)) and not known.is_reported:
+        known.is_reported = True
         say(
             f"{_name(tokenizer)}: its chat template writes {before[:60]!r} before an answer that is learnt and not "
             "where it asks for one; choose with --chat-template-kwargs, for many models '{\"enable_thinking\": false}'"
@@ -148,13 +149,13 @@ def set_defaults(tokenizer: PreTrainedTokenizerBase, kwargs: Mapping[str, Any]) 
     head = "".join(sets) + "{{ '' }}"  # or the line break that a template begins with would be lost
     template = tokenizer.chat_template
     if isinstance(template, dict):
-        tokenizer.chat_template = {name: _headed(head, one) for name, one in template.items()}
+        tokenizer.chat_template = {name: _headed(head, text) for name, text in template.items()}
     elif template is not None:
         tokenizer.chat_template = _headed(head, template)
 
 
 def with_kwargs(digest: str, kwargs: Mapping[str, Any] | None) -> str:
-    """Return the digest of a model whose template has `kwargs`: the same digest where there are none."""
+    """Return the digest of a model whose template has `kwargs`, or the same digest if there are none."""
     return content_key(digest, dict(kwargs)) if kwargs else digest
 
 
@@ -173,7 +174,7 @@ def _headed(head: str, template: str) -> str:
 def _literal(value: Any) -> str:
     """Return `value` as Jinja writes it."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json.dumps(str(key))}: {_literal(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{json.dumps(str(key))}: {_literal(item)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_literal, value)) + "]"
     if value is None or isinstance(value, bool):
@@ -186,8 +187,8 @@ def _safe_text(tokenizer: PreTrainedTokenizerBase, known: _Known, message: Messa
     if not known.loose_ids:
         return text
     for separator in SEPARATORS:
-        found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        pairs = zip(found["input_ids"], found["offset_mapping"], strict=True)
+        encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        pairs = zip(encoding["input_ids"], encoding["offset_mapping"], strict=True)
         spans = [span for token, span in pairs if token in known.loose_ids]
         if not spans:
             return text
@@ -203,8 +204,8 @@ def _known(tokenizer: PreTrainedTokenizerBase) -> _Known:
     if known is None or known.made_of != made_of:
         special, other = _tokens_of(tokenizer)
         tokens = tuple(sorted(special | other))
-        own = tuple(token for token in tokens if token in special or token not in OWN_WORDS)
-        known = _KNOWN[tokenizer] = _Known(made_of, tokens, own, _loose_ids(tokenizer, special))
+        in_own_turns = tuple(token for token in tokens if token in special or token not in OWN_WORDS)
+        known = _KNOWN[tokenizer] = _Known(made_of, tokens, in_own_turns, _loose_ids(tokenizer, special))
     return known
 
 
@@ -214,16 +215,22 @@ def _tokens_of(tokenizer: PreTrainedTokenizerBase) -> tuple[set[str], set[str]]:
     vocabulary = tokenizer.get_vocab()
     source, written = str(tokenizer.chat_template or ""), _scaffold(tokenizer)
     common = {token for token in COMMON_SPECIAL_TOKENS if token not in MARKUP or token in vocabulary}
-    plain = {one.content for one in added if not one.special and set(one.content) & SIGNS}
+    plain = {
+        added_token.content for added_token in added if not added_token.special and set(added_token.content) & SIGNS
+    }
     used = {token for token in plain if token in source or token in written}
-    used |= {one.content for one in added if ODD.search(one.content) and one.content in written}
+    used |= {
+        added_token.content
+        for added_token in added
+        if ODD.search(added_token.content) and added_token.content in written
+    }
     piped = {token for token in vocabulary if PIPED.fullmatch(token)}
     return special, common | used | piped | set(BRACKETED.findall(written)) | set(WORDED.findall(written))
 
 
 def _special(tokenizer: PreTrainedTokenizerBase) -> set[str]:
     added = tokenizer.added_tokens_decoder.values()
-    return {str(token) for token in tokenizer.all_special_tokens} | {one.content for one in added if one.special}
+    return {str(token) for token in tokenizer.all_special_tokens} | {token.content for token in added if token.special}
 
 
 def _loose_ids(tokenizer: PreTrainedTokenizerBase, special: set[str]) -> frozenset[int]:
@@ -231,11 +238,11 @@ def _loose_ids(tokenizer: PreTrainedTokenizerBase, special: set[str]) -> frozens
     if backend is None or backend.normalizer is None:
         return frozenset()
     added = tokenizer.added_tokens_decoder.items()
-    return frozenset(number for number, one in added if one.normalized and one.content in special)
+    return frozenset(number for number, token in added if token.normalized and token.content in special)
 
 
 def _scaffold(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return what the template writes around the texts of a conversation; nothing where there is no template."""
+    """Return the text that the template writes around the texts of a conversation, or nothing without a template."""
     if tokenizer.chat_template is None:
         return ""
     for roles in TRIED:
@@ -251,7 +258,7 @@ def _shows_system(tokenizer: PreTrainedTokenizerBase, roles: tuple[str, ...]) ->
     """Return whether the template takes such a conversation and writes every system turn of it."""
     try:
         text = str(_apply(tokenizer, _marked(roles), False))
-    except _template_errors():  # what is wrong besides is said where the conversation is rendered
+    except _template_errors():  # any other problem is reported when the conversation is rendered
         return False
     return all(MARK.format(n) in text for n, role in enumerate(roles) if role in ("system", "developer"))
 
@@ -293,7 +300,7 @@ def _asked(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], appl
 
 
 def _template_errors() -> tuple[type[Exception], ...]:
-    """Return what a template raises that refuses a conversation, or that takes one for another."""
+    """Return the exceptions of a template that refuses a conversation or misreads it."""
     from jinja2.exceptions import TemplateError
 
     return (TemplateError, TypeError, KeyError, IndexError, AttributeError, ValueError)

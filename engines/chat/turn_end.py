@@ -1,4 +1,4 @@
-"""Which tokens end a model's turn: a chat template has often another one than the tokenizer's end of text.
+"""Finds the tokens that end a model's turn. A chat template's is often not the tokenizer's end of text.
 
 Gemma's turns end with <end_of_turn>, Phi-3's with <|end|> and Qwen's with <|im_end|>, while the tokenizer's eos_token
 may be <eos> or <|endoftext|>, which the model never says.
@@ -42,5 +42,5 @@ def end_tokens(generation_config: Any, tokenizer: "PreTrainedTokenizerBase", tur
 def _after_the_answer(tokenizer: "PreTrainedTokenizerBase", chat: list[Message]) -> str:
     try:
         return rendered(tokenizer, chat, opening=False).partition(ANSWER)[2]
-    except InputError:  # is said, with the conversation's own turns, where one is put into the template
+    except InputError:  # reported when a conversation is rendered, with its own turns
         return ""

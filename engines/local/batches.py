@@ -6,7 +6,7 @@ from dataclasses import dataclass
 MIN_SHARED = 16
 MAX_BATCH_TOKENS = 16_384
 CACHED_BATCH_TOKENS = 1024
-"""What a processor computes at once fastest when only the prompts are read: its caches hold no more."""
+"""The tokens that a CPU computes fastest in one batch if it only reads prompts, because its caches hold no more."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ def plan(
 ) -> Plan:
     """Return a plan that depends on nothing but its arguments.
 
-    Sequences are sorted by length, longest first, so that the largest batch is met first; a batch holds at most
-    `batch_size` rows and `max_tokens` tokens, its padding and `n_new` tokens to come included.
+    Sequences are sorted by length, longest first, so that the largest batch is met first. A batch holds at most
+    `batch_size` rows and `max_tokens` tokens, including its padding and the `n_new` tokens to come.
     """
     n_prefix = _common_prefix(sequences) if share_prefix else 0
     order = sorted(range(len(sequences)), key=lambda index: (-len(sequences[index]), index))

@@ -18,8 +18,8 @@ def encode_choices(
 ) -> tuple[list[Path], list[list[int]]]:
     """Return the tokens of each choice, and for each request the tokens before them.
 
-    A choice begins where the tokens of the prompts with and without it first differ: a token that the prompt's end and
-    a choice merge into (` 4` after `Score: `) is the choice's. Raises EngineError if two choices have the same
+    A choice begins at the first token in which the prompts with and without it differ, so a token that merges the
+    prompt's end and a choice (` 4` after `Score: `) is the choice's. Raises EngineError if two choices have the same
     tokens, one has none, or they are not the same after every request.
     """
     prompt, *with_choice = (encode([requests[0]], ending)[0] for ending in ("", *choices))
@@ -41,10 +41,10 @@ def inner_nodes(paths: Sequence[Path]) -> list[Path]:
 
 
 def exact_logprobs(joint: Sequence[float], paths: Sequence[Path]) -> tuple[float, ...]:
-    """Return the log-probability that each choice is said and no longer choice that begins with it (`1` and `10`).
+    """Return the log-probability of each choice without longer choices that begin with it (`1` and `10`).
 
     `joint` has the log-probability of each path's tokens. The sum over all choices is the mass that the model puts on
-    them; -inf is a choice whose tokens always go on.
+    them. -inf is a choice whose tokens always go on.
     """
     exact = dict(zip(paths, joint, strict=True))
     for path in sorted(paths, key=len, reverse=True):

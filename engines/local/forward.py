@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
 from engines.local.choice_paths import Path, inner_nodes
 from engines.local.shared_prefix import LayerKV, SharedPrefixCache
@@ -34,7 +35,7 @@ class Forward:
 
     model: PreTrainedModel
     filler: int
-    """The token that stands where a row is padded."""
+    """The token that pads a row."""
     shares_prefix: bool
 
     @torch.inference_mode()
@@ -48,7 +49,7 @@ class Forward:
 
     @torch.inference_mode()
     def start(self, batch: Batch, n_new: int) -> tuple[Tensor, Any, Tensor]:
-        """Compute the prompts of a batch; return the next-token logits (B, V), the cache, and the padding (B,)."""
+        """Compute the prompts of a batch, and return the next-token logits (B, V), the cache, and the padding (B,)."""
         width = max(map(len, batch.suffixes))
         device = self.model.device
         n_padding_B = torch.tensor([width - len(suffix) for suffix in batch.suffixes], device=device)
@@ -59,7 +60,7 @@ class Forward:
 
     @torch.inference_mode()
     def step(self, tokens_B: Tensor, positions_B: Tensor, cache: Any, n_padding_B: Tensor) -> Tensor:
-        """Compute one token a row after what `cache` holds; return the next-token logits, (B, V)."""
+        """Compute one token per row after the tokens in `cache`, and return the next-token logits, (B, V)."""
         return self._forward(tokens_B[:, None], positions_B[:, None], cache, n_padding_B)
 
     @torch.inference_mode()
@@ -81,13 +82,11 @@ class Forward:
         if not self.shares_prefix:  # not every model's own cache can go back
             return self.start(replace(batch, suffixes=[[*suffix, *node] for suffix in batch.suffixes]), 0)[0]
         n_before = max(map(len, batch.suffixes)) + len(node) - 1
-        cache.rewind(n_before)  # the nodes that this one goes on from came before it: they are still there
+        cache.rewind(n_before)  # the nodes that this one continues came before it and are still there
         positions_B = n_before - n_padding_B + batch.n_prefix
         return self.step(torch.full_like(positions_B, node[-1]), positions_B, cache, n_padding_B)
 
     def _own_cache(self) -> Any:
-        from transformers import DynamicCache
-
         return DynamicCache(config=self.model.config)
 
     def _forward(self, tokens_BQ: Tensor, positions_BQ: Tensor, cache: Any, n_padding_B: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ def draw(logits_BV: Tensor, uniforms_B: Tensor, temperature: float, top_p: float
     n_top = min(N_TOP, probs_BV.shape[1])
     top_BN, ids_BN = probs_BV.topk(n_top)
     tokens_B = _from_nucleus(top_BN, ids_BN, uniforms_B, top_p)
-    # Sorting the whole vocabulary costs as much as the model; it is needed only for rows with a flat distribution.
+    # Sorting the whole vocabulary costs as much as the model and is needed only for rows with a flat distribution.
     flat = (top_BN.sum(-1) < top_p).nonzero().squeeze(1)
     if len(flat) and n_top < probs_BV.shape[1]:
         sorted_FV, ids_FV = probs_BV[flat].sort(descending=True)

@@ -1,8 +1,8 @@
 """Attention for a batch whose rows all begin with the same tokens.
 
 A judge asks hundreds of questions that open with the same rubric. The keys and values of that prefix are computed
-once and kept once; each row adds only its own. While decoding, the queries of all rows meet the prefix in one matrix
-product, so that a step reads the prefix from memory once and not once a row (the idea of Hydragen, arXiv 2402.05099,
+once and kept once. Each row adds only its own. While decoding, the queries of all rows meet the prefix in one matrix
+product, so that a step reads the prefix from memory once and not once per row (the idea of Hydragen, arXiv 2402.05099,
 without its kernels).
 
 Shapes: B rows, H query heads, K key-value heads, G = H / K, P prefix tokens, Q query tokens, S tokens of a row so
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers import AttentionInterface
 
 NAME = "judgeloop_shared_prefix"
 LayerKV = tuple[Tensor, Tensor]
@@ -50,7 +51,7 @@ class SharedPrefixCache:
         return self.n_seen
 
     def rewind(self, n_seen: int) -> None:
-        """Forget all but the first `n_seen` tokens; the next ones take their place."""
+        """Forget all but the first `n_seen` tokens. The next ones take their place."""
         self.n_seen = n_seen
 
     def select(self, rows: Tensor) -> None:
@@ -79,7 +80,7 @@ def attend(
 ) -> tuple[Tensor, None]:
     """Return the attention output, (B, Q, H, D), of rows over the shared prefix and their own tokens.
 
-    transformers calls it by the name under which `register` put it; the mask covers the rows' own tokens only.
+    transformers calls it by the name under which `register` put it. The mask covers the rows' own tokens only.
     """
     layer: int = module.layer_idx  # type: ignore[assignment]
     prefix = shared_prefix.prefix[layer] if shared_prefix.prefix else None
@@ -109,7 +110,7 @@ def _decode(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, prefix: Lay
 
 
 def _prefill(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, prefix: LayerKV | None) -> Tensor:
-    """Return (B, H, Q, D) through torch's blockwise attention; the heads that share a key are further queries."""
+    """Return (B, H, Q, D) through torch's blockwise attention. Heads that share a key become further queries."""
     n_rows, n_heads, n_query, head_dim = query.shape
     n_kv = key.shape[1]
     n_group = n_heads // n_kv
@@ -127,8 +128,6 @@ def _prefill(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, prefix: La
 
 def register() -> None:
     """Make `attend` known to transformers under NAME."""
-    from transformers import AttentionInterface
-
     AttentionInterface.register(NAME, attend)
 
 

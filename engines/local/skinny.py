@@ -11,7 +11,7 @@ MAX_ROWS = 48
 
 
 class SkinnyLinear(nn.Linear):
-    """A linear layer that turns the product round where its input has few rows."""
+    """A linear layer that computes weight @ rows.T, transposed, if its input has few rows."""
 
     def forward(self, rows: Tensor) -> Tensor:
         """Return rows @ weight.T + bias, (..., out)."""
@@ -25,7 +25,7 @@ class SkinnyLinear(nn.Linear):
 
 
 def use_skinny_linears(model: nn.Module) -> None:
-    """Turn every plain linear layer of `model` into a SkinnyLinear, in place; the weights are not copied."""
+    """Turn every plain linear layer of `model` into a SkinnyLinear, in place and without copying weights."""
     for module in model.modules():
         if type(module) is nn.Linear:
             module.__class__ = SkinnyLinear

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import AutoModelForCausalLM
 
 from console.errors import EngineError, InputError
 from console.ranges import check_ranges
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 COMPACT_BELOW = 0.75
 """Finished rows leave a batch once fewer than this share of its rows are still writing."""
 STOP_WINDOW_TOKENS = 16
-"""How many of the last tokens are looked at for a stop string, besides the string's own length."""
+"""The number of last tokens that are searched for a stop string, besides the string's own length."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Sampled:
     index: int
     """The position of the sequence in the list that was given."""
     tokens: list[int]
-    """As they were drawn, with the token that ended them where there is one."""
+    """The drawn tokens, with the one that ended them if there is one."""
     finish_reason: str | None
     """`stop`, `length`, or None if there is an error."""
     error: str | None = None
@@ -74,11 +75,9 @@ class TransformersEngine:
     ) -> TransformersEngine:
         """Load the model in `folder` in its `engines.models.inference_dtype`.
 
-        `chat_template_kwargs` are variables of its chat template; they are part of the digest. Raises EngineError if
+        `chat_template_kwargs` are variables of its chat template and part of the digest. Raises EngineError if
         transformers cannot load it, InputError if it has no chat template.
         """
-        from transformers import AutoModelForCausalLM
-
         device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = getattr(torch, inference_dtype(folder), "auto")
         try:
@@ -96,8 +95,8 @@ class TransformersEngine:
     ) -> TransformersEngine:
         """Return an engine that shares the parameters of `model`, on the device where they are.
 
-        What an optimiser does to them, the engine's next call sees; `model` itself is not touched and keeps the
-        attention that gradients need. The engine has no digest, because its weights change. Raises InputError if the
+        The engine's next call sees an optimiser's changes. `model` itself is not touched and keeps the attention that
+        gradients need. The engine has no digest, because its weights change. Raises InputError if the
         tokenizer has no chat template.
         """
         memo = {id(parameter): parameter for parameter in model.parameters()}
@@ -128,15 +127,17 @@ class TransformersEngine:
                 yield Completion(index, "", None, error=error, n_calls=0)
         sequences = taken.encoded(self.tokenizer, taken.requests, "")
         skip = {place for place, index in enumerate(taken.indexes) if index in done}
-        for one in self.sample(sequences, [request.seed for request in taken.requests], sampling, skip):
-            n_prompt, index = len(sequences[one.index]), taken.indexes[one.index]
-            if one.error:
-                yield Completion(index, "", None, n_prompt, error=one.error, n_calls=0)
+        for sampled in self.sample(sequences, [request.seed for request in taken.requests], sampling, skip):
+            n_prompt, index = len(sequences[sampled.index]), taken.indexes[sampled.index]
+            if sampled.error:
+                yield Completion(index, "", None, n_prompt, error=sampled.error, n_calls=0)
                 continue
-            tokens, end = self.without_end(one.tokens)
+            tokens, end = self.without_end(sampled.tokens)
             text = self._cut(self.tokenizer.decode(tokens, skip_special_tokens=True), sampling.stop)
-            said = "" if end is None else str(self.tokenizer.convert_ids_to_tokens(end))
-            yield Completion(index, text, one.finish_reason, n_prompt, len(tokens), seconds=one.seconds, end=said)
+            end_text = "" if end is None else str(self.tokenizer.convert_ids_to_tokens(end))
+            yield Completion(
+                index, text, sampled.finish_reason, n_prompt, len(tokens), seconds=sampled.seconds, end=end_text
+            )
 
     def without_end(self, tokens: list[int]) -> tuple[list[int], int | None]:
         """Return an answer's tokens without the one that ended it, and that one, if it is there."""
@@ -173,8 +174,8 @@ class TransformersEngine:
     ) -> Iterator[Choice]:
         """Yield log-probabilities of `choices`. See `engines.protocol.Engine`.
 
-        Choices of one token cost one prefill a row; each further beginning of a choice (`1` of `10`) costs one token
-        more, or another prefill where the model keeps its own cache.
+        Choices of one token cost one prefill per row. Each further beginning of a choice (`1` of `10`) costs one token
+        more, or another prefill if the model keeps its own cache.
         """
         self._check_no_schema(requests)
         taken = Taken.of(self.tokenizer, requests)
@@ -204,12 +205,12 @@ class TransformersEngine:
         self, sequences: list[list[int]], n_new: int, max_tokens: int, done: Collection[int]
     ) -> Iterator[Batch]:
         """Yield the batches of all sequences that fit the context and that hold one which is not in `done`."""
-        kept = [index for index, sequence in enumerate(sequences) if self._fits(sequence, max(n_new, 1))]
-        fitting = [sequences[index] for index in kept]
+        fitting_rows = [index for index, sequence in enumerate(sequences) if self._fits(sequence, max(n_new, 1))]
+        fitting = [sequences[index] for index in fitting_rows]
         todo = plan(fitting, self.batch_size, n_new, share_prefix=self.shares_prefix, max_tokens=max_tokens)
         prefix: list[LayerKV] | None = None
         for positions in todo.batches:
-            rows = [kept[position] for position in positions]
+            rows = [fitting_rows[position] for position in positions]
             if all(row in done for row in rows):
                 continue
             if prefix is None:
@@ -244,7 +245,7 @@ class TransformersEngine:
     ) -> Iterator[tuple[int, list[int], str, float]]:
         """Yield `(position in the batch, tokens, finish reason, seconds)` for each row as it finishes.
 
-        The seconds of a step are shared by the rows that are still writing; those of all rows add up to the batch's.
+        The seconds of a step are shared by the rows that are still writing, so those of all rows add up to the batch's.
         """
         started, seconds = time.monotonic(), 0.0
         logits_BV, cache, n_padding_B = self._forward.start(batch, sampling.max_new_tokens)

@@ -1,4 +1,4 @@
-"""A model in this process that is loaded once it is asked something: a dry run, or a finished one, needs its names."""
+"""A model in this process that is loaded once it is asked something. A dry or finished run needs only its names."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def local_engine(
 
 
 def _has_template(folder: Path) -> bool:
-    """Return whether a model's files have a chat template, where transformers looks for it."""
+    """Return whether a model's files have a chat template in one of transformers' places."""
     if files_of(folder, TEMPLATES):
         return True
     try:

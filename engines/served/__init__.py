@@ -1,1 +1,1 @@
-"""What every caller of a server needs: replies read with forbearance, failures said plainly, secrets kept."""
+"""The parts that callers of a server share: tolerant reading of replies, plain errors, hidden secrets."""

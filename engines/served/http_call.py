@@ -23,21 +23,21 @@ LONGEST_WAIT_S = 8.0
 LONGEST_TOLD_WAIT_S = 120.0
 """A server that asks for a longer wait is not asked again."""
 MOST_BYTES = 64 * 2**20
-"""The longest body that is read; a reply with 20 log-probabilities for each of 4,096 tokens has about 10 MB."""
+"""The longest body that is read. A reply with 20 log-probabilities for each of 4,096 tokens has about 10 MB."""
 MOVED_WITH_BODY = {307, 308}
 MOST_HOPS = 3
 NO_ADDRESS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
 LASTING = (aiohttp.ClientConnectorCertificateError, *NO_ADDRESS)
-"""What no later attempt changes, of what keeps a call from an answer."""
+"""Exceptions of a call that no later attempt can avoid."""
 
 ReplyT = TypeVar("ReplyT")
 Sent = tuple[aiohttp.ClientResponse, bytes | None]
-"""A reply with its body, None if it is too long."""
+"""A reply with its body, or None if the body is too long."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a call may take."""
+    """The time limits of a call."""
 
     timeout_s: float = 600.0
     """One attempt, from its beginning to the last byte of the reply."""
@@ -56,12 +56,12 @@ class Answer(Generic[ReplyT]):
     reply: ReplyT
     n_failed: int
     n_prompt_tokens: int = 0
-    """Of the attempts that failed, where their replies say so."""
+    """The tokens of the failed attempts, if their replies state them."""
     n_tokens: int = 0
 
 
 class CallFailed(Exception):  # noqa: N818 (nothing is wrong with the program)
-    """No attempt succeeded; `status` is None if there was no whole reply."""
+    """No attempt succeeded. `status` is None if there was no whole reply."""
 
     def __init__(self, last: "_Failure", n_calls: int, n_prompt_tokens: int, n_tokens: int) -> None:
         super().__init__(last.reason)
@@ -71,7 +71,7 @@ class CallFailed(Exception):  # noqa: N818 (nothing is wrong with the program)
 
 
 class _LedNowhere(Exception):  # noqa: N818 (nothing is wrong with the program)
-    """A server sent the call on to where nobody replies: it is there itself."""
+    """A server that works redirected the call to an address that gives no reply."""
 
     def __init__(self, status: int, to: str, cause: Exception) -> None:
         is_address = isinstance(cause, aiohttp.ClientError) and not isinstance(cause, NO_ADDRESS)
@@ -82,7 +82,7 @@ class _LedNowhere(Exception):  # noqa: N818 (nothing is wrong with the program)
 
 @dataclass(frozen=True)
 class _Failure:
-    """How one attempt failed."""
+    """One failed attempt."""
 
     status: int | None
     reason: str
@@ -103,9 +103,9 @@ async def post(
     limits: Limits,
     gave_up: Callable[[], bool] = lambda: False,
 ) -> Answer[ReplyT]:
-    """Return what `read` makes of the reply to `body`. Raises CallFailed after the last attempt.
+    """Return `read` of the reply to `body`. Raises CallFailed after the last attempt.
 
-    Which failures are tried again, and after how long, follows the openai SDK: `x-should-retry` decides where a server
+    Retries and their waits follow the openai SDK: `x-should-retry` decides if a server
     sends it, and `retry-after-ms` or `retry-after` (seconds or a date) replaces the wait, which doubles each time. A
     BrokenReply of `read` is a failed attempt too. No attempt begins once `gave_up()` or `limits.retry_s` are over.
     """
@@ -114,16 +114,16 @@ async def post(
     while True:
         left_s = limits.retry_s - (time.monotonic() - started)
         sent = _sent(session, url, headers, body)
-        found = await _attempt(url, sent, read, min(limits.timeout_s, left_s))
-        if not isinstance(found, _Failure):
-            return Answer(found, n_failed, n_prompt, n_new)
+        result = await _attempt(url, sent, read, min(limits.timeout_s, left_s))
+        if not isinstance(result, _Failure):
+            return Answer(result, n_failed, n_prompt, n_new)
         n_failed += 1
-        n_prompt, n_new = n_prompt + found.n_prompt_tokens, n_new + found.n_tokens
-        wait_s = _wait_s(found, n_failed, FIRST_WAIT_S if limits.first_wait_s is None else limits.first_wait_s)
+        n_prompt, n_new = n_prompt + result.n_prompt_tokens, n_new + result.n_tokens
+        wait_s = _wait_s(result, n_failed, FIRST_WAIT_S if limits.first_wait_s is None else limits.first_wait_s)
         most = MAX_RETRIES if limits.max_retries is None else limits.max_retries
-        is_last = n_failed > most or not found.may_pass or gave_up()
+        is_last = n_failed > most or not result.may_pass or gave_up()
         if is_last or time.monotonic() - started + wait_s >= limits.retry_s:
-            raise CallFailed(found, n_failed, n_prompt, n_new)
+            raise CallFailed(result, n_failed, n_prompt, n_new)
         await asyncio.sleep(wait_s)
 
 
@@ -168,7 +168,7 @@ async def _attempt(
 
 
 async def _sent(session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
-    """Return the reply to `body` and its data, None if it is too long; a call goes where 307 and 308 send it.
+    """Return the reply to `body` and its data, or None for data that are too long. 307 and 308 are followed.
 
     The key does not go along to another server. Other redirects would make a GET of the call, and are not followed.
     Raises _LedNowhere if there is no reply after a redirect.
@@ -208,7 +208,7 @@ async def _data(reply: aiohttp.ClientResponse) -> bytes | None:
 
 
 def _is_lasting(error: Exception) -> bool:
-    """Return whether no later attempt changes what keeps a call from a reply."""
+    """Return whether no later attempt can avoid this error."""
     return isinstance(error, LASTING) or (isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError))
 
 

@@ -1,4 +1,4 @@
-"""What tells a served model from others: its name and what its server says it is, never where the server is."""
+"""The identity of a served model: its name and its server's description of it, never the server's address."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -15,9 +15,9 @@ STABLE = (
     "root", "parent", "revision", "sha", "commit", "digest", "hash", "model_hash", "fingerprint", "version",
     "checkpoint", "quantization", "weights",
 )  # fmt: skip
-"""What servers say of a model that stays the same as long as it does; `created` is the time of asking in some."""
+"""Fields of a model's description that change only with the model. `created` is the time of asking on some servers."""
 OF_FILE = ("n_params", "n_vocab", "n_embd", "size")
-"""What llama.cpp says of its file, under `meta`."""
+"""llama.cpp's fields of its file, under `meta`."""
 WHEN_SILENT = "try again later, or give another --out, or --served-as with a name for the model"
 Said = tuple[tuple[str, str], ...]
 
@@ -28,7 +28,7 @@ class Nothing:
 
     why: str
     may_pass: bool
-    """Whether it may say so later."""
+    """True if it may do so later."""
 
 
 @dataclass
@@ -39,8 +39,8 @@ class ServedModel:
     served_as: str | None
     """The name that a person gives the model, in place of all that the server says."""
     ask: Callable[[], object] = field(repr=False)
-    """Returns the server's list of models as plain data, None if it is not asked or cannot be, or why it gives none;
-    called once, if at all."""
+    """Returns the server's list of models as plain data, None if it is not asked or not reached, or why there is none.
+    It is called at most once."""
 
     @cached_property
     def identity(self) -> str:
@@ -60,7 +60,7 @@ class ServedModel:
 
     @cached_property
     def silence(self) -> Nothing | None:
-        """Why the server says nothing of the model, though it answers, or None if it says something or is not asked."""
+        """The reason why a server that answers says nothing of the model. None if it says something or is not asked."""
         if self.served_as is not None or self._listing is None:
             return None
         if isinstance(self._listing, Nothing):
@@ -73,22 +73,22 @@ class ServedModel:
 
 
 def silence_of(engine: object) -> Nothing | None:
-    """Return why the server of an engine says nothing of its model, or None if it does, or where there is none."""
+    """Return why an engine's server says nothing of its model, or None if it does or if there is no server."""
     model = getattr(engine, "model", None)
     return model.silence if isinstance(model, ServedModel) else None
 
 
 def refuse_or_say(what: str, silence: Nothing) -> None:
-    """Raise InputError if a server may say later what it serves, so that nothing is paid for twice; else say it."""
+    """Raise InputError if a server may describe its model later, so that nothing is paid for twice. Otherwise warn."""
     if silence.may_pass:
         raise InputError(spelled(f"{what}; now it does not ({silence.why}): {WHEN_SILENT}"))
     say(spelled(f"{what}; now it does not ({silence.why}), and all is asked anew"))
 
 
 def said_of(listing: object, name: str) -> Said:
-    """Return what a list of models says of the one called `name`: its entry, or the only one there is.
+    """Return the facts on the model called `name` in a list of models, from its entry or the only one.
 
-    Nothing is said where the list has another form, or only what the name says already.
+    There are none if the list has another form or repeats only the name.
     """
     entry = _entry(listing, name)
     if entry is None:
@@ -97,23 +97,23 @@ def said_of(listing: object, name: str) -> Said:
     facts = {key: entry.get(key) for key in STABLE}
     facts |= {f"meta.{key}": meta.get(key) for key in OF_FILE} if isinstance(meta, Mapping) else {}
     facts["id"] = entry.get("id")
-    kept = {key: str(value) for key, value in facts.items() if isinstance(value, str | int | float) and value != ""}
-    return tuple(sorted((key, value) for key, value in kept.items() if value != name))
+    texts = {key: str(value) for key, value in facts.items() if isinstance(value, str | int | float) and value != ""}
+    return tuple(sorted((key, value) for key, value in texts.items() if value != name))
 
 
 def _entry(listing: object, name: str) -> Mapping[str, Any] | None:
     if isinstance(listing, Mapping):
         listing = listing.get("data") or listing.get("models")
-    entries = [one for one in listing if isinstance(one, Mapping)] if isinstance(listing, list) else []
-    named = [one for one in entries if name in (one.get("id"), one.get("name"), one.get("model"))]
+    entries = [entry for entry in listing if isinstance(entry, Mapping)] if isinstance(listing, list) else []
+    named = [entry for entry in entries if name in (entry.get("id"), entry.get("name"), entry.get("model"))]
     if not named and len(entries) == 1:
         named = entries
     return named[0] if named else None
 
 
 def listings(base: str) -> list[str]:
-    """Return the addresses where a server at `base` may list its models; a missing version in the path is added."""
+    """Return the addresses at which a server at `base` may list its models. A missing version in the path is added."""
     place, mark, query = base.partition("?")
     place = place.rstrip("/")
     places = [place] if re.search(r"/v\d[\w.]*(?:/\w+)?$", place) else [place, f"{place}/v1"]
-    return [f"{one}/models{mark}{query}" for one in places]
+    return [f"{place}/models{mark}{query}" for place in places]

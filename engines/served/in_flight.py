@@ -15,12 +15,12 @@ END = object()
 
 
 def results(opened: Opened[ResultT], todo: Iterator[int], n_calls: int) -> Iterator[ResultT]:
-    """Yield what the opened `ask` returns for each index of `todo`, as it returns, with `n_calls` calls under way.
+    """Yield the result of the opened `ask` for each index of `todo`, as it returns, with `n_calls` calls under way.
 
-    A call that returns is followed by the next at once, whatever the caller is doing; only a caller that is
-    `4 * n_calls` results behind is waited for. `todo` and `ask` run in the other thread. The first exception there
-    ends all calls and is raised here; closing the iterator ends them too. Where the user stops the command
-    (KeyboardInterrupt), what was returned until then still comes before that: it is paid for.
+    The next call follows a returned one at once, whatever the caller is doing. Only if the caller is `4 * n_calls`
+    results behind, the calls wait. `todo` and `ask` run in the other thread. The first exception there ends all calls
+    and is raised here. Closing the iterator ends them too. If the user stops the command (KeyboardInterrupt), the
+    results so far still come before the exception, because they are paid for.
     """
     ready: SimpleQueue[object] = SimpleQueue()
     loop = asyncio.new_event_loop()

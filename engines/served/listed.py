@@ -26,7 +26,7 @@ LOWEST = re.compile(r"(?<![\w.])[01](?=\s*(?:,|and\b|to\b|-|–)\s*\d)", re.IGNO
 
 
 def most_listed(status: int | None, data: bytes, sent: Any) -> int | None:
-    """Return how many tokens a failed reply says may be listed, where fewer than `sent` may, or None if it says none.
+    """Return the number of tokens that may be listed, as a failed reply names it, or None without one below `sent`.
 
     `data` is the reply's body, in whatever form.
     """
@@ -48,8 +48,8 @@ def refuses_number(status: int | None, data: bytes) -> bool:
 
 
 def _most(message: str, sent: int) -> int | None:
-    """Return the one number in a message that can be the limit, or None if there is none, or several are."""
-    too_many = {int(found[1] or found[2]) for found in BELOW.finditer(message)}
-    found = {int(number[0]) for number in NUMBER.finditer(LOWEST.sub(" ", message))}
-    able = {most for most in (number - (number in too_many) for number in found) if 0 <= most < sent}
+    """Return the one number in a message that can be the limit, or None if there is none or several."""
+    too_many = {int(numbers[1] or numbers[2]) for numbers in BELOW.finditer(message)}
+    numbers = {int(number[0]) for number in NUMBER.finditer(LOWEST.sub(" ", message))}
+    able = {most for most in (number - (number in too_many) for number in numbers) if 0 <= most < sent}
     return able.pop() if len(able) == 1 else None

@@ -1,4 +1,4 @@
-"""Asks a server what it says of itself; a server that says nothing works as well."""
+"""Asks a server for its description of itself, which it need not give."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
 async def found_at(session: aiohttp.ClientSession, urls: Sequence[str], headers: Mapping[str, str]) -> object:
-    """Return the JSON that the first of `urls` gives, Nothing where none gives any.
+    """Return the JSON that the first of `urls` gives, or Nothing if none gives any.
 
-    None if the server cannot be reached: what is wrong with it, its calls will say.
+    None means that the server cannot be reached. Its calls will report the reason.
     """
     why, passing = "", False
     for url in urls:
@@ -46,7 +46,7 @@ async def found_at(session: aiohttp.ClientSession, urls: Sequence[str], headers:
 
 
 async def _got(session: aiohttp.ClientSession, url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
-    """Return the status and the body of what is at `url`, cut off where it is too long."""
+    """Return the status and the body at `url`, truncated if it is too long."""
     async with session.get(url, headers=headers, allow_redirects=False) as reply:
         data = b""
         async for part in reply.content.iter_any():

@@ -23,12 +23,12 @@ from engines.served.replies.failures import shortened
 
 CONNECT_TIMEOUT_S = 5
 MAX_FAILURES_IN_ROW = 25
-"""After so many a server is taken to be gone; far more than prompts that are refused stand one after the other."""
+"""So many failed calls mean that a server is gone. It is far more than refused prompts in a row."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """What came of asking once, retries included."""
+    """The result of asking once, retries included."""
 
     reply: Reply | None
     error: str | None
@@ -42,7 +42,7 @@ class Calls(Protocol):
     def __call__(
         self, todo: Iterator[int], body: Callable[[int], dict[str, Any]], *, resumed: bool = False
     ) -> Iterator[tuple[int, Call]]:
-        """Yield each index of `todo` with its call, as calls return; `body` makes what is sent once its turn comes.
+        """Yield each index of `todo` with its call, as calls return. `body` makes the request once its turn comes.
 
         `resumed` says that others of the same calls were answered at an earlier start. Raises EngineError if no
         call can succeed.
@@ -54,8 +54,8 @@ class Calls(Protocol):
 class ServedCalls:
     """Asks a server, `concurrency` calls under way at once. A call that fails after its retries has an error.
 
-    What is wrong for every call ends all of them, but only where nothing was answered before: one prompt's refusal is
-    that call's error. So does an outage: `max_failures_in_row` calls that fail one after the other (0: never).
+    A problem of every call ends all of them, but only if nothing was answered before, because one prompt's refusal is
+    that call's error. An outage ends all of them too: `max_failures_in_row` calls that fail in a row (0: never).
     """
 
     server: str = field(repr=False)  # may have a key
@@ -65,11 +65,11 @@ class ServedCalls:
     limits: Limits = field(default_factory=Limits)
     max_failures_in_row: int = MAX_FAILURES_IN_ROW
     refused: Callable[[CallFailed, Mapping[str, Any]], bool] = field(default=lambda *_: False, repr=False)
-    """Told of a failed call and what it was sent; returns whether to make it anew and ask once more."""
+    """Called with a failed call and its request. Returns whether to make a new request and ask once more."""
     answered_before: Callable[[], bool] = field(default=lambda: True, repr=False)
     """Returns whether any of the calls that are left out now was answered."""
     lacking: str | None = None
-    """What must be given before anything can be asked; the first call raises it as an InputError."""
+    """A setting that must be given before any call. The first call raises it as an InputError."""
     outage: Outage = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -79,7 +79,7 @@ class ServedCalls:
     def __call__(
         self, todo: Iterator[int], body: Callable[[int], dict[str, Any]], *, resumed: bool = False
     ) -> Iterator[tuple[int, Call]]:
-        """Yield what came of each call. See `Calls`."""
+        """Yield the result of each call. See `Calls`."""
         if self.lacking is not None:
             raise InputError(self.lacking)
 
@@ -140,8 +140,8 @@ class ServedCalls:
 
                 yield ask
 
-        [found] = in_flight.results(opened, iter([0]), 1)  # in a thread of its own: a loop may run in this one
-        return found
+        [answer] = in_flight.results(opened, iter([0]), 1)  # in a thread of its own: a loop may run in this one
+        return answer
 
     async def _call(self, session: aiohttp.ClientSession, index: int, body: Callable[[], dict[str, Any]]) -> Call:
         started = time.monotonic()
@@ -156,7 +156,7 @@ class ServedCalls:
                 reason = f"its texts cannot be sent: {type(error).__name__}: {error}"
                 return Call(None, f"call failed: {reason}", {"n_calls": 0})
             try:
-                found = await post(session, self._url, self.headers, data, decode, self.limits, self.outage.is_over)
+                answer = await post(session, self._url, self.headers, data, decode, self.limits, self.outage.is_over)
             except CallFailed as failed:
                 failed.reason = self.hide(failed.reason)
                 if self.refused(failed, sent):
@@ -167,15 +167,15 @@ class ServedCalls:
                 usage = usage_of_call(Tokens(failed.n_prompt_tokens, failed.n_tokens), n_calls, n_calls)
                 return Call(None, f"call failed: {failed.reason}", usage | {"seconds": time.monotonic() - started})
             self.outage.answered()
-            took = found.reply.usage
-            tokens = Tokens(took.prompt_tokens + found.n_prompt_tokens, took.completion_tokens + found.n_tokens)
-            n_failed = found.n_failed + n_refused
+            took = answer.reply.usage
+            tokens = Tokens(took.prompt_tokens + answer.n_prompt_tokens, took.completion_tokens + answer.n_tokens)
+            n_failed = answer.n_failed + n_refused
             usage = usage_of_call(tokens, n_failed + 1, n_failed)
-            return Call(found.reply.choices[0], None, usage | {"seconds": time.monotonic() - started})
+            return Call(answer.reply.choices[0], None, usage | {"seconds": time.monotonic() - started})
 
 
 def usage_of_call(tokens: Tokens, n_calls: int, n_failed: int) -> dict[str, Any]:
-    """Return what `n_calls` attempts cost, of which `n_failed` failed, as fields of a Completion or Choice."""
+    """Return the cost of `n_calls` attempts, of which `n_failed` failed, as fields of a Completion or Choice."""
     return {
         "n_prompt_tokens": tokens.prompt_tokens,
         "n_tokens": tokens.completion_tokens,
@@ -185,7 +185,7 @@ def usage_of_call(tokens: Tokens, n_calls: int, n_failed: int) -> dict[str, Any]
 
 
 def _proxy(server: str) -> str | None:
-    """Return the proxy that the environment names for `server`; aiohttp itself would look it up at every call."""
+    """Return the environment's proxy for `server`, because aiohttp itself would look it up at every call."""
     address, proxies = Address.of(server), getproxies()
     proxy = proxies.get(address.scheme.removesuffix("://")) or proxies.get("all")
     if proxy is None or proxy_bypass(address.place.partition("/")[0]):

@@ -48,15 +48,15 @@ class OpenAIEngine:
     thinking_tokens: int = 0
     """Room for reasoning before each reply, besides that for the reply itself."""
     gives_logprobs: bool = field(default=False, init=False)
-    """Whether any reply had log-probabilities: until then replies without them are the server's fault."""
+    """True once a reply had log-probabilities. Until then replies without them are the server's fault."""
     n_without: int = field(default=0, init=False)
-    """How many replies without them came in a row."""
+    """The number of replies without them in a row."""
     n_choices: int = field(default=0, init=False)
-    """How many choices are read now."""
+    """The number of choices that are read now."""
     answered: bool = field(default=False, init=False)
-    """Whether any reply had a text."""
+    """True once a reply had a text."""
     answered_before: bool = field(default=True, init=False)
-    """Whether any of the requests that the call under way leaves out was answered."""
+    """True if one of the requests that the current call leaves out was answered."""
 
     @property
     def digest(self) -> str:
@@ -69,7 +69,7 @@ class OpenAIEngine:
 
     @property
     def digests_with_less(self) -> list[str]:
-        """Return the digests that this engine has where its server refuses more than is known yet."""
+        """Return the digests of this engine if its server refuses more parameters than are known yet."""
         rest = [name for name in OPTIONAL if name not in self.parameters.left_out]
         fewer = [(), *((more_listed_than(n),) for n in range(TOP_LOGPROBS))]
         more = chain.from_iterable(combinations(rest, n) for n in range(len(rest) + 1))
@@ -78,7 +78,7 @@ class OpenAIEngine:
 
     @property
     def digest_by_name(self) -> str:
-        """Return the digest that this engine has where its server does not say what it serves."""
+        """Return the digest of this engine if its server does not describe its model."""
         return self._digest_without(self.parameters.not_sent, self.model.by_name)
 
     def _digest_without(self, not_sent: tuple[str, ...], identity: str = "") -> str:
@@ -112,24 +112,24 @@ class OpenAIEngine:
     def choose(
         self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()
     ) -> Iterator[Choice]:
-        """Yield log-probabilities of `choices` where the reply first names one. See `engines.protocol.Engine`.
+        """Yield log-probabilities of `choices` at the first one in the reply. See `engines.protocol.Engine`.
 
-        A server has no common way to force the first words of a reply, so a request's `prefill` is not sent: the
-        prompt has to ask for a reply that comes to its choice within a few tokens, after one of the request's `labels`.
-        `read_choices` says what is then read.
+        Servers have no common way to force the first words of a reply, so a request's `prefill` is not sent. The prompt
+        has to ask for a reply that reaches its choice within a few tokens, after one of the request's `labels`.
+        `read_choices` describes the reading.
         """
-        asked: dict[int, Asked] = {}
+        pending: dict[int, Asked] = {}
 
         def settings(index: int, request: Request) -> dict[str, Any]:
-            asked[index] = Asked.of(request)
-            found = choice_settings(choices, request.labels, request.alone)
-            return found | {"max_tokens": found["max_tokens"] + self.thinking_tokens}
+            pending[index] = Asked.of(request)
+            call = choice_settings(choices, request.labels, request.alone)
+            return call | {"max_tokens": call["max_tokens"] + self.thinking_tokens}
 
         self.n_choices = len(choices)
         without: list[tuple[int, Call, Asked]] = []  # the first replies, as long as none has log-probabilities
         self.gives_logprobs |= bool(done)
         for index, call in self._ask(requests, done, settings):
-            how = asked.pop(index, None) or Asked.of(requests[index])  # or the reply is from a file
+            how = pending.pop(index, None) or Asked.of(requests[index])  # or the reply is from a file
             try:
                 yield self._choice(index, call, choices, how)
             except NoLogprobs as why:
@@ -198,10 +198,10 @@ class OpenAIEngine:
         return self.parameters.applied(body)
 
     def refused(self, failed: CallFailed, sent: Mapping[str, Any]) -> bool:
-        """Leave out what a failed call says the server refuses; return whether to make the call anew.
+        """Leave out the parameters that a failed call names as refused, and return whether to make the call anew.
 
-        Raises StartAgain if names and rows depend already on what was sent, EngineError if a reading cannot do
-        without what is refused: the measuring stick is never changed in silence.
+        Raises StartAgain if names and rows already depend on the parameters, EngineError if a reading needs a refused
+        one, because the measuring stick is never changed in silence.
         """
         most = most_listed(failed.status, failed.body, sent.get("top_logprobs"))
         if most is not None and not self.gives_logprobs:
@@ -232,7 +232,7 @@ class OpenAIEngine:
         return True
 
     def _lists_only(self, most: int, failed: CallFailed) -> bool:
-        """Ask for fewer listed tokens where they can still be all choices; else there is no such reading."""
+        """Ask for fewer listed tokens if they can still hold all choices. Otherwise there is no such reading."""
         if most < self.n_choices:
             what = f"the server lists {most} tokens at most, too few for the {self.n_choices} choices ({failed.reason})"
             raise NoLogprobsError(f"{self.name}: {what}")
@@ -252,7 +252,7 @@ class OpenAIEngine:
 
 @dataclass(frozen=True)
 class Asked:
-    """What of a request is kept until its reply is there: how its choice is read, without the texts."""
+    """The part of a request that is kept until its reply: the rules to read its choice, without the texts."""
 
     labels: tuple[str, ...]
     alone: bool
@@ -260,7 +260,7 @@ class Asked:
 
     @staticmethod
     def of(request: Request) -> "Asked":
-        """Return what is kept of `request`."""
+        """Return the part of `request` that is kept."""
         return Asked(request.labels, request.alone, request.agrees)
 
 
@@ -285,8 +285,8 @@ def open_openai(
 ) -> OpenAIEngine:
     """Return the engine for a model at `base_url`, else at OPENAI_BASE_URL, else at OpenAI's own server.
 
-    Nothing is asked yet. Raises InputError if the official server is meant and there is no key; where nothing will
-    be asked, in a dry run or for a batch, only the first call after all raises it.
+    Nothing is asked yet. Raises InputError if the official server is meant and there is no key. In a dry run or for a
+    batch, in which nothing will be asked, only a first call would raise it.
     """
     if base_url is not None and not base_url.strip():
         raise InputError("--base-url is empty; leave it out, or write it like http://localhost:8000/v1")
@@ -319,7 +319,7 @@ def open_openai(
 
 def _headers(address: Address, key: str) -> dict[str, str]:
     headers = {
-        # the URL's user and password, where it has them, are sent in place of the key
+        # the URL's user and password, if it has them, are sent instead of the key
         "Authorization": f"Basic {basic(address.user)}" if address.user else f"Bearer {key or 'none'}",
         "Content-Type": "application/json",
         "Accept": "application/json",

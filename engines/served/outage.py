@@ -16,17 +16,17 @@ HINTS = {
     404: "is --base-url right, and is the model served there?",
     None: "is --base-url right, and is it running?",
 }
-"""What to look at, by the status of calls that all fail."""
+"""The settings to check, by the status of calls that all fail."""
 
 T = TypeVar("T")
 
 
 class Outage:
-    """Counts the failures of one server's calls since the last answer, and says when no more are to be made.
+    """Counts the failures of one server's calls since the last answer, and decides when to stop.
 
-    A refusal that is about what one call sent (400, 413, 422) says nothing of the others, unless many of all kinds are
-    refused alike (`Refusals`). The calls run in another thread than the one that takes their results; what is counted
-    here is written by the calls'.
+    A refusal of one call's content (400, 413, 422) says nothing of the others, unless many different prompts are
+    refused alike (`Refusals`). The calls run in another thread than the one that takes their results. The calls' thread
+    writes the counts.
     """
 
     def __init__(self, server: str, max_in_row: int) -> None:
@@ -46,7 +46,7 @@ class Outage:
         self._refusals.answered()
 
     def failed(self, call: CallFailed, index: int, prompt: Hashable) -> None:
-        """Count the call with `index`, which failed after all its attempts; `prompt` is what it asked."""
+        """Count the call with `index`, which failed after all its attempts. `prompt` is its prompt."""
         self._reached |= call.status is not None
         for_all = call.status in HINTS or _moved(call)
         if not for_all:
@@ -81,8 +81,8 @@ class Outage:
     ) -> Iterator[T]:
         """Yield the `results` of `todo`. Raises EngineError once it is over, after all calls that were under way.
 
-        Until it is known whether the first failures are everyone's, they are held back; `resumed` says that others of
-        these calls are left out, and `answered` that there were answers to these at an earlier start.
+        The first failures are held back until it is known whether every call fails. `resumed` means that others of
+        these calls are left out, and `answered` that those were answered at an earlier start.
         """
         self._any_answer |= resumed
         if answered and self._is_first:  # what was left out later was asked by this program, and is counted
@@ -90,8 +90,8 @@ class Outage:
         self._is_first = False
         rest, held = Rest(todo, self._refusals), list[T]()
         while not rest.ended and self._over is None:
-            for found in results(rest.until(self.is_over)):
-                held.append(found)
+            for result in results(rest.until(self.is_over)):
+                held.append(result)
                 if self._is_known:
                     yield from held
                     held.clear()
@@ -109,7 +109,7 @@ class Outage:
 
     @property
     def _is_known(self) -> bool:
-        """Whether the first failures are known not to be everyone's."""
+        """Return whether the first failures are known not to be those of every call."""
         return self._any_answer or self._fails_otherwise
 
     def _wrong_for_all(self, call: CallFailed) -> str:
@@ -123,7 +123,7 @@ class Outage:
 
 
 def _is_of_what_was_sent(call: CallFailed) -> bool:
-    """Return whether a status says that something is wrong with the call, which no other attempt changes."""
+    """Return whether a status blames the call itself, so that another attempt would not help."""
     status = call.status
     return status is not None and 400 <= status < 500 and status not in HINTS and not may_pass(status)
 

@@ -1,9 +1,9 @@
-"""Which parameters a call is sent with: what a server refuses is left out for all further calls.
+"""The parameters of calls to a server, without those that it refused.
 
-Servers refuse parameters in words of their own; `refusal_of` knows those of OpenAI (and Azure), Anthropic's, Google's
+Servers refuse parameters in words of their own. `refusal_of` knows those of OpenAI (and Azure), Anthropic's, Google's
 and Mistral's compatible servers, OpenRouter, xAI, Groq, Cerebras, LiteLLM, vLLM, SGLang, llama.cpp and
-text-generation-inference. Only a refusal counts: a text that is too long, a value out of range or a wrong message is
-that call's own failure.
+text-generation-inference. Only the refusal of a parameter counts. A text that is too long, a value out of range or a
+wrong message is that call's own failure.
 """
 
 import json
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 OPTIONAL = ("top_p", "temperature", "seed", "stop")
-"""What a call can do without; of two that exclude each other, the first is left out."""
+"""Parameters that a call can do without. Of two that exclude each other, the first is left out."""
 NEEDED = ("logprobs", "top_logprobs", "response_format")
-"""What a reading cannot do without."""
+"""Parameters that a reading needs."""
 LIMITS = ("max_tokens", "max_completion_tokens")
 """The two names of a reply's longest length."""
 TOP = "top_logprobs"
@@ -58,36 +58,36 @@ _INSTEAD = re.compile(
     r"|\buse\b (?!only one).*|\bdid you mean\b.*",
     re.IGNORECASE | re.DOTALL,
 )
-"""What names a parameter that the server takes."""
+"""Words that name an accepted parameter."""
 _BEFORE = (
     r"(?:parameters?|arguments?|fields?|propert(?:y|ies)|keys?|names?|settings?"
     r"|and|invalid|request|support|set|specify)"
 )
-"""What stands before a parameter's name in a sentence that speaks of it."""
+"""Words before a parameter's name in a sentence about it."""
 _AFTER = r"\s+(?:parameter|argument|field|property|key|setting)s?\b"
 _WORDS_TOO = {"temperature", "seed", "stop"}
 """Names that are words of a sentence as well."""
 _NO_PARAMETER = re.compile(r"(?:\w*_)?error|none|null|request|body", re.IGNORECASE)
-"""What stands in the place of a parameter's name where there is none."""
+"""Words instead of a parameter's name if there is none."""
 _ECHOED = {"input", "ctx", "loc", "failed_generation", "content", "text", "prompt", "value", "url"}
-"""What repeats what was sent or written: its words are not the server's."""
+"""Fields that repeat the request or the reply, so that their words are not the server's."""
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n")
 
 
 def more_listed_than(n: int) -> str:
-    """Return what is left out where no more than `n` tokens are listed at a place."""
+    """Return the parameters to leave out if no more than `n` tokens are listed at a place."""
     return f"{OVER}{n}"
 
 
 def refusal_of(status: int | None, data: bytes | str, sent: Collection[str]) -> tuple[str, ...]:
-    """Return the parameters among `sent` that a failed reply says the server refuses; none where it says another thing.
+    """Return the parameters among `sent` that a failed reply names as refused, or none if it failed otherwise.
 
     `data` is the reply's body, in whatever form.
     """
     if status not in REFUSING:
         return ()
     text = data.decode(errors="replace") if isinstance(data, bytes) else data
-    # What is forbidden to ask for is the log-probabilities; all else is forbidden for what the texts say.
+    # 403 refuses only log-probabilities. Anything else is forbidden for the content of the texts.
     known = [name for name in (*(() if status == 403 else (*OPTIONAL, *LIMITS)), *NEEDED) if name in sent]
     names: dict[str, None] = {}
     for message, params, codes in _errors(_decoded(text)):
@@ -103,7 +103,7 @@ def errors_of(data: bytes | str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _refused(message: str, params: list[str], codes: str, known: Collection[str]) -> list[str]:
-    """Return which of `known` one error refuses."""
+    """Return those of `known` that one error refuses."""
     if _ABOUT_LENGTH.search(message) and not _REFUSES.search(_ABOUT_LENGTH.sub("", message)):
         return []
     if params:
@@ -111,11 +111,13 @@ def _refused(message: str, params: list[str], codes: str, known: Collection[str]
         if not named or not (_CODES.search(codes) or _REFUSES.search(message)):
             return []
         return _one_of_both(message, named, known)
-    found: list[str] = []
+    refused: list[str] = []
     for sentence in _SENTENCE.split(message):
         if _REFUSES.search(sentence) or _CODES.search(codes):
-            found += _one_of_both(sentence, [n for n in known if _spoken(n).search(_INSTEAD.sub("", sentence))], known)
-    return found
+            refused += _one_of_both(
+                sentence, [n for n in known if _spoken(n).search(_INSTEAD.sub("", sentence))], known
+            )
+    return refused
 
 
 def _one_of_both(message: str, named: list[str], known: Collection[str]) -> list[str]:
@@ -130,7 +132,7 @@ def _names(name: str) -> re.Pattern[str]:
 
 
 def _spoken(name: str) -> re.Pattern[str]:
-    """Return a pattern for `name` where a sentence speaks of a parameter, and not of stopping or a seed."""
+    """Return a pattern for `name` as a parameter in a sentence, and not as a word such as stop or seed."""
     named = _names(name).pattern
     if name not in _WORDS_TOO:
         return re.compile(named, re.IGNORECASE)
@@ -159,8 +161,8 @@ def _errors(found: object, depth: int = 0) -> Iterator[tuple[str, list[str], str
         else:
             yield from _errors(inner, depth + 1)
     elif isinstance(found, list):
-        for one in found:
-            yield from _errors(one, depth + 1)
+        for error in found:
+            yield from _errors(error, depth + 1)
     elif isinstance(found, Mapping):
         words = [found[key] for key in ("message", "msg", "detail", "error") if isinstance(found.get(key), str)]
         named = [p for key in ("param", "parameter", "field") if isinstance(p := found.get(key), str) and p.strip()]
@@ -180,16 +182,16 @@ def _errors(found: object, depth: int = 0) -> Iterator[tuple[str, list[str], str
 
 
 def _with_codes(errors: Iterator[tuple[str, list[str], str]], codes: str) -> Iterator[tuple[str, list[str], str]]:
-    for message, params, own in errors:
-        yield message, params, f"{own} {codes}"
+    for message, params, inner_codes in errors:
+        yield message, params, f"{inner_codes} {codes}"
 
 
 def _pydantic_errors(text: str) -> Iterator[tuple[str, list[str], str]]:
     """Yield the errors of a validation that a server prints as Python has it, or else `text` as one error."""
-    found = re.findall(r"\{'type': '([\w.]+)', 'loc': \(([^()]*)\), 'msg': '([^']*)'", text)
-    for code, place, message in found:
+    errors = re.findall(r"\{'type': '([\w.]+)', 'loc': \(([^()]*)\), 'msg': '([^']*)'", text)
+    for code, place, message in errors:
         yield message, [place.rstrip(", ").split(",")[-1].strip(" '\"")], code
-    if not found:
+    if not errors:
         yield text, [], ""
 
 
@@ -204,9 +206,9 @@ class RefusedError(Exception):
 
 @dataclass
 class Parameters:
-    """What the calls of one engine are sent with; a refusal changes it for all further calls.
+    """The parameters of one engine's calls. A refusal changes them for all further calls.
 
-    The calls' thread changes it, and the caller's reads it.
+    The calls' thread changes them, and the caller's thread reads them.
     """
 
     about: str = ""
@@ -216,48 +218,48 @@ class Parameters:
     """Under which name the longest length is sent."""
     swapped: bool = False
     are_told: bool = False
-    """Whether names and rows were made that say what is sent."""
+    """True once names and rows depend on the parameters."""
 
     @staticmethod
     def of(about: str, limit: str, omit: Collection[str], learned: Collection[str]) -> "Parameters":
-        """Return what is sent where `omit` is left out, and what was `learned` of the server before."""
-        found = Parameters(about, {*omit, *learned} - set(LIMITS), limit)
+        """Return the parameters without `omit` and without those that were `learned` to be refused before."""
+        parameters = Parameters(about, {*omit, *learned} - set(LIMITS), limit)
         if limit in learned:
-            found.limit, found.swapped = _other(limit), True
-        return found
+            parameters.limit, parameters.swapped = _other(limit), True
+        return parameters
 
     @property
     def not_sent(self) -> tuple[str, ...]:
-        """Return what is left out, in one order."""
+        """Return the parameters that are left out, sorted."""
         return tuple(sorted(self.left_out))
 
     @property
     def learned(self) -> frozenset[str]:
-        """Return what is left out and, where it was exchanged, the refused name of the longest length."""
+        """Return the parameters that are left out and, if it was replaced, the refused name of the longest length."""
         return frozenset(self.left_out | ({_other(self.limit)} if self.swapped else set()))
 
     def applied(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return `body` as this server takes it."""
-        kept = {name: value for name, value in body.items() if name not in self.left_out}
-        if TOP in kept:
-            kept[TOP] = min([kept[TOP], *self._most_listed])
-        if LIMITS[0] in kept:
-            kept[self.limit] = kept.pop(LIMITS[0])
-        return kept
+        sent = {name: value for name, value in body.items() if name not in self.left_out}
+        if TOP in sent:
+            sent[TOP] = min([sent[TOP], *self._most_listed])
+        if LIMITS[0] in sent:
+            sent[self.limit] = sent.pop(LIMITS[0])
+        return sent
 
     @property
     def _most_listed(self) -> list[int]:
         return [int(name.removeprefix(OVER)) for name in self.left_out if name.startswith(OVER)]
 
     def learn_most_listed(self, n: int) -> set[str]:
-        """Ask for `n` tokens at each place at most from now on; return what is new, nothing where that was known."""
+        """Ask for at most `n` tokens at each place from now on, and return what is new."""
         if any(known <= n for known in self._most_listed):
             return set()
         self.left_out.add(more_listed_than(n))
         return {more_listed_than(n)}
 
     def learn(self, names: Collection[str], sent: Collection[str]) -> set[str]:
-        """Change what is sent after a refusal of `names`; return what is new, nothing where others learned it before.
+        """Change the parameters after a refusal of `names`, and return those that were not known to be refused.
 
         Raises RefusedError if one cannot be done without.
         """

@@ -10,15 +10,15 @@ FIRST_CALLS = 5
 GOLDEN = 0.6180339887498949
 """Its multiples, without their whole part, are spread evenly, however many of them are taken."""
 VARYING = re.compile(r"\S*\d\S*")
-"""What differs between two messages that say the same: a count of tokens, the id of a request."""
+"""Varying parts of equal messages: a count of tokens, the id of a request."""
 
 
 class Refusals:
     """Counts the prompts that are refused alike, as long as none is answered and none refused otherwise.
 
-    One prompt may be at fault itself, and so may those that stand beside it, such as one question's many answers. So
-    after the first few the next ones are taken from all over the input; where all of these are refused in the same
-    words, it is for what every call is sent.
+    One prompt may be at fault itself, and so may its neighbours, such as one question's many answers. So after the
+    first few the next ones are taken from all over the input. If all of these are refused in the same words, the
+    reason is a setting of every call.
     """
 
     def __init__(self, enough: int) -> None:
@@ -38,10 +38,10 @@ class Refusals:
         self._is_of_prompts = True
 
     def add(self, call: CallFailed, index: int, prompt: Hashable) -> None:
-        """Count a refusal of what the call with `index` sent; `prompt` is what it asked."""
-        said = f"{call.status} {VARYING.sub('#', call.reason)}"
-        self._is_of_prompts |= self._said not in (None, said)
-        self._said = said
+        """Count a refusal of the call with `index`. `prompt` is its prompt."""
+        reason = f"{call.status} {VARYING.sub('#', call.reason)}"
+        self._is_of_prompts |= self._said not in (None, reason)
+        self._said = reason
         self._prompts.add(prompt)
         if index in self.spread:
             self._elsewhere.add(prompt)
@@ -61,11 +61,11 @@ class Refusals:
 
     @property
     def are_open(self) -> bool:
-        """Return whether a few were refused alike, and it is to be found out what for."""
+        """Return whether a few were refused alike for a reason that is not known yet."""
         return self._enough > 0 and len(self._prompts) >= max(1, self._few) and not self._is_of_prompts
 
     def told(self, call: CallFailed) -> str:
-        """Return what is wrong, and what to look at."""
+        """Return the problem and the settings to check."""
         return (
             f"all of {len(self._prompts)} prompts are refused alike: {call.reason}; look at --model and at what each "
             "call is sent (--max-new-tokens, --temperature, --omit). What is done is kept: the same command asks again "
@@ -74,7 +74,7 @@ class Refusals:
 
 
 class Rest:
-    """What is still to be done, given out again where it was stopped; in order, or spread over all of it."""
+    """The calls that are left, in order or spread over the input. A stopped iteration can be continued."""
 
     def __init__(self, todo: Iterator[int], refusals: Refusals) -> None:
         """Give out `todo`, spread while it is to be found out what the `refusals` are for."""

@@ -8,7 +8,7 @@ from experiments.world.sizes import ITERATIONS, Seeds, Size
 from judges.options import JudgeOptions
 from trainer.dpo.options import DPOOptions
 from trainer.loop.recipe import CandidateOptions, Config, RoundOptions, SeedOptions
-from trainer.pairs.pairing import PairOptions
+from trainer.pairs.options import PairOptions
 from trainer.sft.options import SFTOptions
 
 

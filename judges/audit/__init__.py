@@ -1,1 +1,1 @@
-"""The audit of a judge: how far it agrees with given labels, in which ways it is biased, and what it must beat."""
+"""The audit of a judge: agreement with given labels, biases, and the baselines it must beat."""

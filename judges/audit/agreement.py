@@ -1,9 +1,11 @@
-"""How far a judge agrees with the labels, each measure with its interval."""
+"""Measures of a judge's agreement with the labels, each with its interval."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
+from sklearn.metrics import cohen_kappa_score, precision_recall_fscore_support
 
 from judges.audit.arrays import PairArrays, ScoreArrays
 from judges.intervals import statistics
@@ -19,39 +21,39 @@ MAX_CLASSES = 20
 
 
 def pair_measures(rows: PairArrays) -> list[Estimate]:
-    """Return the measures of a judge on pairs; rows without a verdict are counted and left out of the others."""
+    """Return the measures of a judge on pairs. Rows without a verdict enter only the rate of unscored rows."""
     decided_N = rows.scored & (rows.human != 0)
     same_N = (rows.judge == rows.human).astype(float)
     half_N = np.where(rows.judge == 0, 0.5, same_N)
-    found = []
+    measures = []
     if rows.has_ties:
-        found.append(proportion_of("accuracy (a, b, tie)", _where(rows.scored, same_N), rows.weights))
-    found += [
-        proportion_of("accuracy, a tie is wrong", _where(decided_N, same_N), rows.weights),
-        proportion_of("accuracy, a tie is half", _where(decided_N, half_N), rows.weights),
-        proportion_of("tie rate", _where(rows.scored, (rows.judge == 0).astype(float)), rows.weights),
+        measures.append(proportion_of("accuracy (a, b, tie)", _masked(rows.scored, same_N), rows.weights))
+    measures += [
+        proportion_of("accuracy, a tie is wrong", _masked(decided_N, same_N), rows.weights),
+        proportion_of("accuracy, a tie is half", _masked(decided_N, half_N), rows.weights),
+        proportion_of("tie rate", _masked(rows.scored, (rows.judge == 0).astype(float)), rows.weights),
         proportion_of("unscored", (~rows.scored).astype(float), rows.weights),
     ]
     if np.isfinite(rows.preference).any():
         side_N = np.sign(rows.preference - 0.5)
         leaning_N = np.where(side_N == 0, 0.5, (side_N == rows.human).astype(float))
         usable_N = decided_N & np.isfinite(rows.preference)
-        found.insert(-2, proportion_of("accuracy of the mean preference", _where(usable_N, leaning_N), rows.weights))
+        measures.insert(
+            -2, proportion_of("accuracy of the mean preference", _masked(usable_N, leaning_N), rows.weights)
+        )
     scored = rows.only(rows.scored)
     if rows.has_ties:
-        found += convention(rows, LEFT_OUT)[1:]
-    found += _kappas(scored.human, scored.judge, scored.weights)
-    found += correlations(scored.human, scored.grade, scored.weights)
-    return [*found, calibration(rows)[0]]
+        measures += convention(rows, LEFT_OUT)[1:]
+    measures += _kappas(scored.human, scored.judge, scored.weights)
+    measures += correlations(scored.human, scored.grade, scored.weights)
+    return [*measures, calibration(rows)[0]]
 
 
 def convention(rows: PairArrays, unscored: str) -> list[Estimate]:
-    """Return accuracy and macro precision, recall and F1 with the rows without a verdict dealt with as `unscored` says.
+    """Return accuracy and macro precision, recall and F1, with rows without a verdict treated as `unscored` says.
 
-    Over a, b and tie where the labels have ties, else over a and b.
+    The classes are a, b and tie if the labels have ties, else a and b.
     """
-    from sklearn.metrics import precision_recall_fscore_support
-
     if unscored == LEFT_OUT:
         rows = rows.only(rows.scored)
     names = ("accuracy", "macro precision", "macro recall", "macro F1")
@@ -59,19 +61,19 @@ def convention(rows: PairArrays, unscored: str) -> list[Estimate]:
         return [Estimate(name, None, None, None, 0) for name in names]
     truth_N = rows.human.astype(int) + 1
     missing = 1 if unscored == AS_TIES else MISSING
-    said_N = np.where(rows.scored, np.nan_to_num(rows.judge) + 1, missing).astype(int)
+    verdict_N = np.where(rows.scored, np.nan_to_num(rows.judge) + 1, missing).astype(int)
     classes = [0, 1, 2] if rows.has_ties else [0, 2]
-    macro = precision_recall_fscore_support(truth_N, said_N, labels=classes, average="macro", zero_division=0)[:3]
-    resampled_PB = statistics.macro_prf(statistics.tables(truth_N, said_N, rows.weights, MISSING + 1), classes)
-    same_N = (truth_N == said_N).astype(float)
-    found = [proportion_of("accuracy", same_N, rows.weights)]
+    macro = precision_recall_fscore_support(truth_N, verdict_N, labels=classes, average="macro", zero_division=0)[:3]
+    resampled_PB = statistics.macro_prf(statistics.tables(truth_N, verdict_N, rows.weights, MISSING + 1), classes)
+    same_N = (truth_N == verdict_N).astype(float)
+    measures = [proportion_of("accuracy", same_N, rows.weights)]
     for name, value, values_B in zip(names[1:], macro, resampled_PB, strict=True):
-        found.append(estimate(name, value, values_B, len(truth_N)))
-    return found
+        measures.append(estimate(name, value, values_B, len(truth_N)))
+    return measures
 
 
 def confusion(rows: PairArrays) -> dict[str, dict[str, int]]:
-    """Return how often each label meets each verdict: label, then verdict or `unscored`, then the number of rows."""
+    """Return the confusion counts: label, then verdict or `unscored`, then the number of rows."""
     counts: dict[str, dict[str, int]] = {label: dict.fromkeys((*CODE, "unscored"), 0) for label in CODE}
     for pair, verdict in zip(rows.pairs, rows.verdicts, strict=True):
         counts[pair.label][verdict.winner or "unscored"] += 1
@@ -81,8 +83,8 @@ def confusion(rows: PairArrays) -> dict[str, dict[str, int]]:
 def calibration(rows: PairArrays) -> tuple[Estimate, list[dict[str, float | int | None]]]:
     """Return the expected calibration error and its ten bins, over the rows whose label is not a tie.
 
-    Confidence is the probability of the answer that the judge prefers, from 0.5 to 1, so it does not matter which
-    answer is called a. At exactly 0.5 the judge is half right.
+    Confidence is the probability of the preferred answer, from 0.5 to 1, so the names a and b do not matter. At exactly
+    0.5 the judge is half right.
     """
     known = rows.only(np.isfinite(rows.preference) & (rows.human != 0))
     n, name = len(known.pairs), "expected calibration error"
@@ -101,23 +103,21 @@ def calibration(rows: PairArrays) -> tuple[Estimate, list[dict[str, float | int 
 
 
 def score_measures(rows: ScoreArrays, *, ranks: bool) -> list[Estimate]:
-    """Return the measures of a judge on scores; with `ranks` only those within a prompt make sense."""
+    """Return the measures of a judge on scores. With `ranks`, only the measures within a prompt are meaningful."""
     unscored = proportion_of("unscored answers", (~rows.scored).astype(float), rows.weights)
-    found = [unscored, *_within_prompts(rows)]
+    within_prompts = [unscored, *_within_prompts(rows)]
     if ranks:
-        return found
+        return within_prompts
     keep_N = rows.scored
     human_N, judge_N, weights_BN = rows.human[keep_N], rows.judge[keep_N], rows.weights[:, keep_N]
     whole_human_N, whole_judge_N = np.floor(human_N + 0.5), np.floor(judge_N + 0.5)
     exact = proportion_of("exact agreement, rounded", (whole_human_N == whole_judge_N).astype(float), weights_BN)
     kappas = _kappas(whole_human_N, whole_judge_N, weights_BN, note="of rounded scores")
-    return [*correlations(human_N, judge_N, weights_BN), *found, exact, *kappas]
+    return [*correlations(human_N, judge_N, weights_BN), *within_prompts, exact, *kappas]
 
 
 def correlations(human_N: Floats, judge_N: Floats, weights_BN: Floats) -> list[Estimate]:
-    """Return Spearman's, Kendall's tau-b and Pearson's correlation; None where either side has one value only."""
-    from scipy import stats
-
+    """Return Spearman's, Kendall's tau-b and Pearson's correlation, with value None if either side is constant."""
     n = len(human_N)
     if n < 3 or np.ptp(human_N) == 0 or np.ptp(judge_N) == 0:
         return [Estimate(name, None, None, None, n) for name in ("Spearman", "Kendall tau-b", "Pearson")]
@@ -146,10 +146,8 @@ def correlations(human_N: Floats, judge_N: Floats, weights_BN: Floats) -> list[E
 def _within_prompts(rows: ScoreArrays) -> list[Estimate]:
     """Return the mean over prompts of the rank correlations of the answers to one prompt.
 
-    A prompt on which either side gives one score to all answers has none and is left out.
+    Prompts on which either side gives all answers one score have no correlation and are skipped.
     """
-    from scipy import stats
-
     values: dict[str, list[float]] = {"Spearman within a prompt": [], "Kendall tau-b within a prompt": []}
     places = []
     for members in rows.groups():
@@ -157,32 +155,36 @@ def _within_prompts(rows: ScoreArrays) -> list[Estimate]:
         if np.ptp(human) == 0 or np.ptp(judge) == 0:
             continue
         places.append(members[0])
-        for found, correlation in zip(values.values(), (stats.spearmanr, stats.kendalltau), strict=True):
-            found.append(float(correlation(human, judge).statistic))
+        for correlations_P, correlation in zip(values.values(), (stats.spearmanr, stats.kendalltau), strict=True):
+            correlations_P.append(float(correlation(human, judge).statistic))
     weights_BP = rows.weights[:, places]
     return [
         Estimate(name, None, None, None, 0)
-        if not found
-        else estimate(name, float(np.mean(found)), means(np.array(found), weights_BP), len(found), "n is prompts")
-        for name, found in values.items()
+        if not correlations_P
+        else estimate(
+            name,
+            float(np.mean(correlations_P)),
+            means(np.array(correlations_P), weights_BP),
+            len(correlations_P),
+            "n is prompts",
+        )
+        for name, correlations_P in values.items()
     ]
 
 
 def _kappas(human_N: Floats, judge_N: Floats, weights_BN: Floats, note: str = "") -> list[Estimate]:
-    """Return Cohen's kappa and the quadratically weighted one over the whole numbers from the least to the greatest."""
-    from sklearn.metrics import cohen_kappa_score
-
+    """Return Cohen's kappa, plain and quadratically weighted, over the whole numbers from the least to the greatest."""
     names, n = {"Cohen's kappa": None, "weighted kappa (quadratic)": "quadratic"}, len(human_N)
     both = np.concatenate([human_N, judge_N])
-    if n == 0 or np.ptp(both) == 0 or np.ptp(both) >= MAX_CLASSES:  # one class: chance agreement is 1
+    if n == 0 or np.ptp(both) == 0 or np.ptp(both) >= MAX_CLASSES:  # with one class, chance agreement is 1
         return [Estimate(name, None, None, None, n, note) for name in names]
-    truth_N, said_N = ((values_N - both.min()).astype(int) for values_N in (human_N, judge_N))
+    truth_N, verdict_N = ((values_N - both.min()).astype(int) for values_N in (human_N, judge_N))
     classes = range(int(np.ptp(both)) + 1)
-    tables_BKK = statistics.tables(truth_N, said_N, weights_BN, len(classes))
+    tables_BKK = statistics.tables(truth_N, verdict_N, weights_BN, len(classes))
     return [
         estimate(
             name,
-            cohen_kappa_score(truth_N, said_N, labels=list(classes), weights=weighting),
+            cohen_kappa_score(truth_N, verdict_N, labels=list(classes), weights=weighting),
             statistics.kappas(tables_BKK, quadratic=bool(weighting)),
             n,
             note,
@@ -203,12 +205,12 @@ def _bin(number: int, members_N: Bools, confidence_N: Floats, right_N: Floats) -
     }
 
 
-def _where(keep_N: Bools, values_N: Floats) -> Floats:
-    found: Floats = np.where(keep_N, values_N, np.nan)
-    return found
+def _masked(keep_N: Bools, values_N: Floats) -> Floats:
+    masked_N: Floats = np.where(keep_N, values_N, np.nan)
+    return masked_N
 
 
 def equal_share(name: str, first: Sequence[object], second: Sequence[object], weights_BN: Floats) -> Estimate:
-    """Return the share of rows on which two runs say the same, over those where both said something."""
+    """Return the share of rows on which two runs agree, among the rows that both judged."""
     values = [float("nan") if x is None or y is None else float(x == y) for x, y in zip(first, second, strict=True)]
     return proportion_of(name, np.array(values), weights_BN)

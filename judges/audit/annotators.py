@@ -1,9 +1,10 @@
-"""How far those who gave the labels agree with each other."""
+"""Agreement of the annotators with each other."""
 
 from collections.abc import Sequence
 from itertools import combinations
 from typing import Literal
 
+import krippendorff
 import numpy as np
 
 from judges.intervals.bootstrap import Estimate, Floats, estimate, proportion_of
@@ -13,22 +14,22 @@ Level = Literal["nominal", "interval"]
 PAIRWISE = "annotators: pairwise agreement"
 ALPHA = "annotators: Krippendorff's alpha"
 MAX_ALPHA_RESAMPLES = 200
-"""Alpha is computed resample by resample, some milliseconds each."""
+"""Alpha is computed one resample at a time, at some milliseconds each."""
 
 
 def annotator_measures(rows: Sequence[LabelledPair] | Sequence[LabelledScore], weights_BN: Floats) -> list[Estimate]:
-    """Return the mean share of pairs of annotators of a row who agree, and Krippendorff's alpha.
+    """Return the mean share of agreeing pairs of annotators per row, and Krippendorff's alpha.
 
-    Alpha is nominal for labels, interval for scores. Empty where no row has two annotators.
+    Alpha is nominal for labels and interval for scores. The list is empty if no row has two annotators.
     """
-    votes = [_numbers(row) for row in rows]
-    if not any(len(own) > 1 for own in votes):
+    votes = [_numbers(labelled) for labelled in rows]
+    if not any(len(labels) > 1 for labels in votes):
         return []
-    shares = [_agreement(own) for own in votes]
+    shares = [_agreement(labels) for labels in votes]
     n_most = max(map(len, votes))
-    matrix_AN = np.array([[own[a] if a < len(own) else np.nan for own in votes] for a in range(n_most)])
+    matrix_AN = np.array([[labels[a] if a < len(labels) else np.nan for labels in votes] for a in range(n_most)])
     level: Level = "nominal" if isinstance(rows[0], LabelledPair) else "interval"
-    n_several = sum(len(own) > 1 for own in votes)
+    n_several = sum(len(labels) > 1 for labels in votes)
     some_BN = weights_BN[:MAX_ALPHA_RESAMPLES]
     values_B = np.array([_alpha(np.repeat(matrix_AN, weights_N.astype(int), axis=1), level) for weights_N in some_BN])
     alpha = estimate(ALPHA, _alpha(matrix_AN, level), values_B, n_several, level)
@@ -41,15 +42,13 @@ def _numbers(row: LabelledPair | LabelledScore) -> list[float]:
     return list(row.annotators)
 
 
-def _agreement(own: Sequence[float]) -> float:
-    pairs = list(combinations(own, 2))
+def _agreement(labels: Sequence[float]) -> float:
+    pairs = list(combinations(labels, 2))
     return sum(x == y for x, y in pairs) / len(pairs) if pairs else float("nan")
 
 
 def _alpha(matrix_AN: Floats, level: Level) -> float:
-    import krippendorff
-
     known = matrix_AN[np.isfinite(matrix_AN)]
-    if len(np.unique(known)) < 2:  # nobody ever says anything else: there is nothing to agree on
+    if len(np.unique(known)) < 2:  # alpha is undefined if all labels are equal
         return float("nan")
     return float(krippendorff.alpha(reliability_data=matrix_AN, level_of_measurement=level))

@@ -1,4 +1,4 @@
-"""Labelled rows and verdicts as arrays, for all measures to work on. Shapes: N rows, B resamples."""
+"""Labelled rows and verdicts as arrays, the input of all measures. Shapes: N rows, B resamples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,20 +15,20 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class PairArrays:
-    """Pairs in numbers, each (N,): -1 for a, 0 for a tie, 1 for b; NaN where the judge has no verdict."""
+    """Pairs as numbers, each (N,): -1 for a, 0 for a tie, 1 for b, NaN without a verdict."""
 
     pairs: Sequence[LabelledPair]
     verdicts: Sequence[Verdict]
     human: Floats
     judge: Floats
     grade: Floats
-    """How much the judge prefers b: its preference less a half, the difference of its scores, or else its verdict."""
+    """The judge's lean to b: its preference minus 0.5, else the difference of its scores, else its verdict."""
     preference: Floats
-    """The judge's probability for b, NaN where it gives none."""
+    """The judge's probability for b, or NaN."""
     longer: Floats
-    """Characters of b less those of a; NaN where the set has no texts."""
+    """Characters of b minus those of a, or NaN if the set has no texts."""
     weights: Floats
-    """How often each row is in each resample, (B, N)."""
+    """The count of each row in each resample, (B, N)."""
 
     @property
     def scored(self) -> NDArray[np.bool_]:
@@ -55,14 +55,14 @@ class PairArrays:
 
 @dataclass(frozen=True)
 class ScoreArrays:
-    """Scores in numbers, each (N,); NaN where the judge has none."""
+    """Scores as numbers, each (N,), NaN without a score."""
 
     items: Sequence[LabelledScore]
     human: Floats
     judge: Floats
     length: Floats
     weights: Floats
-    """How often each row is in each resample, (B, N)."""
+    """The count of each row in each resample, (B, N)."""
 
     @property
     def scored(self) -> NDArray[np.bool_]:
@@ -70,7 +70,7 @@ class ScoreArrays:
         return np.isfinite(self.judge)
 
     def groups(self) -> list[NDArray[np.intp]]:
-        """Return the rows of each prompt that the judge scored, for prompts with two or more."""
+        """Return the scored rows of each prompt that has at least two."""
         names_N = np.asarray([item.group for item in self.items], dtype=object).astype(str)
         scored = np.flatnonzero(self.scored)
         order = scored[np.argsort(names_N[scored], kind="stable")]

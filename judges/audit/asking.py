@@ -1,4 +1,4 @@
-"""Asks a judge about a labelled set: both orders of a pair, or a score for every answer. All rows are stored."""
+"""Asks a judge about a labelled set: both orders of a pair, or a score per answer. All rows are stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,31 +16,31 @@ from records.keys import content_key
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a judge said about the pairs and about the single answers of a set, in their order."""
+class Answers:
+    """A judge's verdicts on the pairs and grades of the single answers of a set, in their order."""
 
     verdicts: list[Verdict]
     grades: list[Grade]
 
 
-def ask_about(labelled: LabelledSet, judge: Judge, folder: Path, *, name: str = "", fresh: bool = False) -> Said:
-    """Return what the judge says about the set, asking only what is not in `folder` yet.
+def ask_about(labelled: LabelledSet, judge: Judge, folder: Path, *, name: str = "", fresh: bool = False) -> Answers:
+    """Return the judge's answers about the set, asking only for rows that `folder` lacks.
 
-    A rubric that compares is asked about the pairs in both orders; one that scores about every answer once, and a
-    pair's verdict is the higher score. Raises InputError where the rubric compares and the set has no pairs.
+    A rubric that compares judges the pairs in both orders. A rubric that scores judges every answer once, and
+    the higher score wins a pair. Raises InputError if the rubric compares and the set has no pairs.
     """
     if judge.rubric.kind == "pair":
         if not labelled.pairs:
             raise InputError(f"{labelled.name} has scores, not pairs; give a --rubric that scores one answer: additive")
-        return Said(_compared(labelled.pairs, judge, folder / f"comparisons{name}.jsonl", fresh), [])
+        return Answers(_compared(labelled.pairs, judge, folder / f"comparisons{name}.jsonl", fresh), [])
     responses = _responses(labelled)
     with Store(folder / f"judgments{name}.jsonl", Judgment, keep=has_every_reply, fresh=fresh) as store:
         if not fresh:
             settle(judge, store, lambda: judge.request(next(iter(responses.values()))))
             keep_to_judge(store, judge.fingerprint)
         rows = judge_into(store, judge, list(responses.values()), f"judging {labelled.name}{name}")
-    grades = {row.response_id: Grade(row.score, row.error, row.mass) for row in rows}
-    return Said(
+    grades = {judgment.response_id: Grade(judgment.score, judgment.error, judgment.mass) for judgment in rows}
+    return Answers(
         [
             verdict_by_scores(
                 grades[_answer_id(pair.prompt, pair.response_a)], grades[_answer_id(pair.prompt, pair.response_b)]
@@ -52,7 +52,7 @@ def ask_about(labelled: LabelledSet, judge: Judge, folder: Path, *, name: str = 
 
 
 def n_calls(labelled: LabelledSet, judge: Judge) -> int:
-    """Return how many calls `ask_about` needs where nothing is stored yet."""
+    """Return the number of calls that `ask_about` needs if nothing is stored yet."""
     n = 2 * len(labelled.pairs) if judge.rubric.kind == "pair" else len(_responses(labelled))
     return n * judge.n_questions
 
@@ -63,7 +63,7 @@ def another(judge: Judge, number: int) -> Judge:
 
 
 def check_texts(labelled: LabelledSet) -> None:
-    """Raise InputError where the set has no answers that a judge could be shown."""
+    """Raise InputError if the set has no texts for a judge to read."""
     answers = [*(pair.response_a for pair in labelled.pairs), *(item.response for item in labelled.scores)]
     if not any(answers):
         raise InputError(f"{labelled.name} has no texts to judge; give the verdicts on it with --verdicts")
@@ -78,20 +78,22 @@ def _compared(pairs: Sequence[LabelledPair], judge: Judge, path: Path, fresh: bo
             settle(judge, store, lambda: first_request(judge, contests[0]))
             keep_to_judge(store, judge.fingerprint)
         rows = compare_into(store, judge, contests, f"comparing {path.parent.name}")
-    found = {row.id: comparison_verdict(row) for row in rows}
-    return [found[comparison_id(judge, contest)] for contest in contests]
+    verdicts = {comparison.id: comparison_verdict(comparison) for comparison in rows}
+    return [verdicts[comparison_id(judge, contest)] for contest in contests]
 
 
 def _responses(labelled: LabelledSet) -> dict[str, Response]:
-    """Return every answer of the set once, by its id; a labelled score knows more of it than a pair does."""
-    found: dict[str, Response] = {}
+    """Return every answer of the set once, by its id. A labelled score overrides a pair because it has more fields."""
+    responses: dict[str, Response] = {}
     for pair in labelled.pairs:
         for text, model in ((pair.response_a, pair.model_a), (pair.response_b, pair.model_b)):
             row_id = _answer_id(pair.prompt, text)
-            found[row_id] = Response(id=row_id, prompt_id=pair.group, prompt=pair.prompt, response=text, model=model)
+            responses[row_id] = Response(
+                id=row_id, prompt_id=pair.group, prompt=pair.prompt, response=text, model=model
+            )
     for item in labelled.scores:
-        found[_answer_id(item.prompt, item.response)] = _response(item)
-    return found
+        responses[_answer_id(item.prompt, item.response)] = _response(item)
+    return responses
 
 
 def _response(item: LabelledScore) -> Response:

@@ -1,8 +1,7 @@
-"""What a judge must beat: chance, the commonest label, the longer answer, the likelier answer."""
+"""Baselines that a judge must beat: chance, the commonest label, the longer answer, the likelier answer."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,41 +11,38 @@ from judges.audit.arrays import PairArrays, ScoreArrays
 from judges.intervals import statistics
 from judges.intervals.bootstrap import Estimate, Floats, difference, estimate, proportion_of
 
-if TYPE_CHECKING:
-    pass
-
 CHANCE, COMMONEST, LONGER, LIKELIER = "chance", "the commonest label", "the longer is better", "the likelier is better"
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A rule that looks at no content, on the rows that the judge scored."""
+    """A rule that ignores the content, on the rows that the judge scored."""
 
     name: str
     measure: Estimate
-    """Its accuracy where a tie counts half, on pairs with a preference; for scores, Spearman's correlation."""
+    """Its accuracy on pairs with a preference, a tie counting half. For scores, Spearman's correlation."""
     exact: Estimate | None
     """Its accuracy over all classes of the labels."""
     lead: Estimate
-    """The judge's measure less the rule's."""
+    """The judge's measure minus the rule's."""
 
 
 def pair_baselines(rows: PairArrays, likelihoods: Mapping[str, float | None] | None) -> list[Baseline]:
-    """Return the baselines on the pairs that the judge scored; `likelihoods` is by `likelihood_id`."""
+    """Return the baselines on the pairs that the judge scored. `likelihoods` is keyed by `likelihood_id`."""
     rows = rows.only(rows.scored)
     if not rows.pairs:
         return []
     decided_N = rows.human != 0
     n_classes = 3 if rows.has_ties else 2
-    said_N = _half_right(rows.judge, rows.human, decided_N)
+    judge_N = _half_right(rows.judge, rows.human, decided_N)
     labels, counts = np.unique(rows.human, return_counts=True)
     n = int(decided_N.sum())
-    found = []
+    baselines = []
     for name, guess_N in _guesses(rows, labels[counts.argmax()], likelihoods):
         half_N = _half_right(guess_N, rows.human, decided_N)
         exact_N = np.where(np.isfinite(guess_N), (guess_N == rows.human).astype(float), np.nan)
-        both_N = np.where(np.isfinite(half_N), said_N, np.nan)
-        found.append(
+        both_N = np.where(np.isfinite(half_N), judge_N, np.nan)
+        baselines.append(
             Baseline(
                 name,
                 proportion_of(name, half_N, rows.weights),
@@ -56,9 +52,9 @@ def pair_baselines(rows: PairArrays, likelihoods: Mapping[str, float | None] | N
                 else Estimate(name, None, None, None, 0),
             )
         )
-    lead = proportion_of(CHANCE, said_N, rows.weights, less=0.5)
+    lead = proportion_of(CHANCE, judge_N, rows.weights, less=0.5)
     exact = Estimate(CHANCE, 1 / n_classes, None, None, len(rows.pairs))
-    return [Baseline(CHANCE, Estimate(CHANCE, 0.5, None, None, n), exact, lead), *found]
+    return [Baseline(CHANCE, Estimate(CHANCE, 0.5, None, None, n), exact, lead), *baselines]
 
 
 def score_baselines(rows: ScoreArrays, likelihoods: Mapping[str, float | None] | None) -> list[Baseline]:
@@ -66,21 +62,21 @@ def score_baselines(rows: ScoreArrays, likelihoods: Mapping[str, float | None] |
     rules: dict[str, Floats] = {LONGER: rows.length}
     if likelihoods is not None:
         rules[LIKELIER] = _looked_up(likelihoods, [likelihood_id(item.prompt, item.response) for item in rows.items])
-    found = []
+    baselines = []
     for name, rule_N in rules.items():
         keep_N = rows.scored & np.isfinite(rule_N)
         human_N, judge_N, rule_N = rows.human[keep_N], rows.judge[keep_N], rule_N[keep_N]
         weights_BN = rows.weights[:, keep_N]
-        own = agreement.correlations(human_N, judge_N, weights_BN)[0]
+        judge = agreement.correlations(human_N, judge_N, weights_BN)[0]
         rule = agreement.correlations(human_N, rule_N, weights_BN)[0]
         lead = Estimate(name, None, None, None, rule.n)
-        if own.value is not None and rule.value is not None:
+        if judge.value is not None and rule.value is not None:
             ahead_B = statistics.spearmans(human_N, judge_N, weights_BN) - statistics.spearmans(
                 human_N, rule_N, weights_BN
             )
-            lead = estimate(name, own.value - rule.value, ahead_B, rule.n)
-        found.append(Baseline(name, rule, None, lead))
-    return found
+            lead = estimate(name, judge.value - rule.value, ahead_B, rule.n)
+        baselines.append(Baseline(name, rule, None, lead))
+    return baselines
 
 
 def _guesses(
@@ -98,8 +94,8 @@ def _guesses(
 
 def _half_right(guess_N: Floats, human_N: Floats, decided_N: Floats) -> Floats:
     right_N = np.where(guess_N == 0, 0.5, (guess_N == human_N).astype(float))
-    found: Floats = np.where(decided_N & np.isfinite(guess_N), right_N, np.nan)
-    return found
+    half_N: Floats = np.where(decided_N & np.isfinite(guess_N), right_N, np.nan)
+    return half_N
 
 
 def _looked_up(likelihoods: Mapping[str, float | None], ids: Sequence[str]) -> Floats:

@@ -1,4 +1,4 @@
-"""A judge's biases as effect sizes: what it prefers beyond what the labels explain."""
+"""A judge's biases as effect sizes: preferences beyond those of the labels."""
 
 import re
 from collections.abc import Callable
@@ -16,25 +16,23 @@ STYLES: dict[str, re.Pattern[str]] = {
     "bold": re.compile(r"\*\*[^*\n]+\*\*|__[^_\n]+__"),
     "exclamation marks": re.compile(r"!"),
 }
-"""What is counted in an answer's text."""
-
-
+"""Patterns that are counted in an answer's text."""
 FLIPS = "position: flip rate"
 
 
 @dataclass(frozen=True)
 class Bias:
-    """An effect, and the two rates that it is the difference of."""
+    """An effect, and the two rates whose difference it is."""
 
     effect: Estimate
     judge: float | None = None
     """The judge's rate."""
     against: float | None = None
-    """What it is held against: the labels' rate, or one half."""
+    """The reference rate: that of the labels, or one half."""
 
 
 def pair_biases(rows: PairArrays, own_model: str | None) -> list[Bias]:
-    """Return all biases that pairs show; an effect is None where no row can show it."""
+    """Return all biases on pairs. An effect is None if no row can show it."""
     longer_N = np.sign(rows.longer)
     styles = [net_preference(f"style: {name}", rows, _more_of(rows, pattern)) for name, pattern in STYLES.items()]
     return [
@@ -48,15 +46,15 @@ def pair_biases(rows: PairArrays, own_model: str | None) -> list[Bias]:
 
 
 def score_biases(rows: ScoreArrays) -> list[Bias]:
-    """Return the bias that scores show: their correlation with length where the label is held fixed."""
+    """Return the bias of scores: their correlation with length at a fixed label."""
     return [_length_correlation(rows.human, rows.judge, rows.length, rows.weights)]
 
 
 def position_biases(rows: PairArrays) -> list[Bias]:
-    """Return the share of pairs whose verdict changes with the order, and how far the first place is preferred.
+    """Return the share of pairs whose verdict changes with the order, and the preference for the first place.
 
     The second is P(first shown is preferred) - 1/2 over both orders, a tie counting half (arXiv 2306.05685, section
-    3.3). Pairs that were asked in one order, or scored one by one, say nothing on it.
+    3.3). Pairs judged in one order, or scored one by one, are skipped.
     """
     flips, firsts = [], []
     for verdict in rows.verdicts:
@@ -76,9 +74,9 @@ def position_biases(rows: PairArrays) -> list[Bias]:
 
 
 def net_preference(name: str, rows: PairArrays, sign_N: Floats) -> Bias:
-    """Return P(judge prefers the side with more) - P(label prefers it), a tie counting half on either hand.
+    """Return P(judge prefers the side with more) - P(label prefers it), a tie counting half on both sides.
 
-    `sign_N` is 1 where b has more of what is looked at, -1 where a has, 0 or NaN where neither can be told to have.
+    `sign_N` is 1 if b has more of the feature, -1 if a has more, 0 or NaN if they are equal or it is unknown.
     """
     usable_N = rows.scored & np.isfinite(sign_N) & (np.nan_to_num(sign_N) != 0)
     judge_N = np.where(usable_N, (1 + sign_N * rows.judge) / 2, np.nan)
@@ -90,9 +88,9 @@ def net_preference(name: str, rows: PairArrays, sign_N: Floats) -> Bias:
 
 
 def _verbosity(rows: PairArrays, longer_N: Floats) -> Bias:
-    """Return how often the judge prefers the longer answer where the label is a tie or the shorter one.
+    """Return the rate of preferring the longer answer when the label is a tie or the shorter one.
 
-    Beside it stands the mirror: how often it prefers the shorter where the label is a tie or the longer one.
+    Its counterpart is the rate of preferring the shorter answer when the label is a tie or the longer one.
     """
     usable_N = rows.scored & np.isfinite(longer_N) & (np.nan_to_num(longer_N) != 0)
     toward_N = longer_N * rows.human
@@ -104,7 +102,7 @@ def _verbosity(rows: PairArrays, longer_N: Floats) -> Bias:
 
 
 def _self_preference(rows: PairArrays, own_model: str | None) -> Bias:
-    """Return how much more often than the label the judge prefers what its own model wrote."""
+    """Return the judge's preference for its own model's answers, minus that of the labels."""
     name = "self: prefers its own model"
     if own_model is None:
         return Bias(Estimate(name, None, None, None, 0, "the judge's own model is not known; give --own-model"))
@@ -122,10 +120,10 @@ def _more_of(rows: PairArrays, pattern: re.Pattern[str]) -> Floats:
 
 
 def _length_correlation(human_N: Floats, judge_N: Floats, length_N: Floats, weights_BN: Floats) -> Bias:
-    """Return the partial Spearman correlation of the judge's score and the length, the label held fixed.
+    """Return the partial Spearman correlation of the judge's score and the length at a fixed label.
 
-    On pairs it is of the judge's preference for b and the difference of the lengths. Beside it stand the plain
-    correlations with length: the judge's and the label's.
+    On pairs it correlates the judge's preference for b with the difference of the lengths. The two rates beside it are
+    the plain correlations with length of the judge and of the label.
     """
     name = "length: correlation net of the label"
     keep_N = np.isfinite(judge_N) & np.isfinite(length_N)

@@ -1,4 +1,4 @@
-"""A win rate corrected for the judge's own errors, as a prevalence is for those of a diagnostic test."""
+"""A win rate corrected for the judge's errors, like a prevalence for the errors of a diagnostic test."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,47 +14,47 @@ from records.keys import derived_seed
 
 @dataclass(frozen=True)
 class Wins:
-    """Verdicts whose win rate is wanted, each (N,); NaN where the judge has none."""
+    """Verdicts of a test set, each (N,), NaN without a verdict."""
 
     name: str
     wins: Floats
-    """1 where b is preferred, a half for a tie, 0 where a is."""
+    """1 for b, 0.5 for a tie, 0 for a."""
     weights: Floats
     truth: Floats | None = None
-    """The same by the labels, where there are any."""
+    """The same by the labels, if the set is labelled."""
 
 
 @dataclass(frozen=True)
 class Correction:
-    """What the judge says of b's win rate on the test set, and what that means given its errors."""
+    """The judged win rate of b on the test set, and the win rate corrected for the judge's errors."""
 
     sensitivity: Estimate
     specificity: Estimate
     judged: Estimate
     corrected: Estimate
     labelled: Estimate | None
-    """The true win rate, where the test set is labelled."""
+    """The true win rate, if the test set is labelled."""
     test: str
-    """What the test set is."""
+    """The name of the test set."""
 
 
 def rogan_gladen(judged: Floats, sensitivity: Floats, specificity: Floats) -> Floats:
-    """Return (p + sp - 1) / (se + sp - 1), cut to [0, 1]; NaN where the judge is no better than chance.
+    """Return (p + sp - 1) / (se + sp - 1), clipped to [0, 1], or NaN if the judge is no better than chance.
 
     Rogan and Gladen 1978, Am. J. Epidemiology 107(1), 71-76.
     """
     better = sensitivity + specificity - 1
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: Floats = np.clip((judged + specificity - 1) / np.where(better > 0, better, np.nan), 0, 1)
-    return found
+        corrected: Floats = np.clip((judged + specificity - 1) / np.where(better > 0, better, np.nan), 0, 1)
+    return corrected
 
 
 def corrected_win_rate(calibration: PairArrays, test: Wins) -> Correction:
     """Return the win rate of b on `test`, corrected by the errors that the judge makes on `calibration`.
 
-    Sensitivity is how often the judge prefers b where the label does, specificity how often a where the label does; a
-    tie of the judge counts half in all three. Pairs labelled as ties say nothing on either and are left out of the
-    calibration. Both sets are resampled, so the interval knows of both uncertainties.
+    Sensitivity is the rate of preferring b among labels b, specificity the rate of preferring a among labels a. A tie
+    of the judge counts half in all three. Pairs labelled as ties inform neither rate and are left out of the
+    calibration. Both sets are resampled, so the interval covers both uncertainties.
     """
     wins_N = (1 + calibration.judge) / 2
     b_N = np.where(calibration.human > 0, wins_N, np.nan)
@@ -87,6 +87,6 @@ def halves(rows: PairArrays, seed: int) -> tuple[PairArrays, Wins]:
 
 
 def unlabelled(name: str, verdicts: Sequence[Verdict], groups: Sequence[str], n_resamples: int, seed: int) -> Wins:
-    """Return a test set of stored verdicts; `groups` are their prompts."""
+    """Return a test set of stored verdicts. `groups` are their prompts."""
     wins = [np.nan if verdict.winner is None else (1 + CODE[verdict.winner]) / 2 for verdict in verdicts]
     return Wins(name, np.array(wins, dtype=float), resampled(groups, n_resamples, derived_seed(seed, "test")))

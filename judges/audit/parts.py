@@ -1,4 +1,4 @@
-"""Accuracy by what a set says about its rows: subset, category, level, turn; and RewardBench's sections."""
+"""Accuracy by subset, category, level or turn of a set, and by RewardBench's sections."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,12 +30,12 @@ SECTIONS: dict[str, dict[str, int]] = {
     },
 }  # fmt: skip
 """RewardBench's sections (arXiv 2403.13787) with the weights of its code (rewardbench/constants.py, a32e272): subset ->
-rows. math-prm counts as much as all code together."""
+rows. math-prm weighs as much as all code subsets together."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """The accuracy on some rows of a set, both ways to count a tie."""
+    """The accuracy on some rows of a set, with both ways to count a tie."""
 
     key: str
     name: str
@@ -46,28 +46,30 @@ class Part:
 
 
 def parts(rows: PairArrays) -> list[Part]:
-    """Return the parts that the rows' `meta` names, by key and name; rows labelled as ties are left out."""
-    found: list[Part] = []
+    """Return the parts that the rows' `meta` names, by key and name. Rows labelled as ties are skipped."""
+    all_parts: list[Part] = []
     for key in dict.fromkeys(key for pair in rows.pairs for key in pair.meta):
         names = [pair.meta.get(key, "") for pair in rows.pairs]
         distinct = sorted(set(names))
         if 1 < len(distinct) <= MAX_PARTS:
-            found += [_part(key, name, rows, np.array([own == name for own in names])) for name in distinct]
-    return found
+            all_parts += [
+                _part(key, name, rows, np.array([row_name == name for row_name in names])) for name in distinct
+            ]
+    return all_parts
 
 
-def sections(found: Sequence[Part]) -> dict[str, float]:
-    """Return RewardBench's section scores and their mean, in percent, a tie counting half; empty for other sets.
+def sections(all_parts: Sequence[Part]) -> dict[str, float]:
+    """Return RewardBench's section scores and their mean, in percent, a tie counting half. Empty for other sets.
 
-    A section is the mean of its subsets by the number of their rows; one that lacks a subset has no score.
+    A section is the mean of its subsets, weighted by their rows. A section that lacks a subset has no score.
     """
-    accuracy = {part.name: part.tie_is_half.value for part in found if part.key == "subset"}
+    accuracy = {part.name: part.tie_is_half.value for part in all_parts if part.key == "subset"}
     scores: dict[str, float] = {}
-    for section, rows in SECTIONS.items():
-        known = {name: accuracy.get(name) for name in rows}
-        if all(value is not None for value in known.values()):
-            weighted = sum(rows[name] * (value or 0.0) for name, value in known.items())
-            scores[section] = 100 * weighted / sum(rows.values())
+    for section, n_rows in SECTIONS.items():
+        accuracies = {name: accuracy.get(name) for name in n_rows}
+        if all(value is not None for value in accuracies.values()):
+            weighted = sum(n_rows[name] * (value or 0.0) for name, value in accuracies.items())
+            scores[section] = 100 * weighted / sum(n_rows.values())
     if len(scores) == len(SECTIONS):
         scores["mean"] = sum(scores.values()) / len(scores)
     return scores

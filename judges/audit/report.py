@@ -1,6 +1,7 @@
 """An audit as tables, on the terminal and as a Markdown page."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from console.table import Cell, markdown_table
@@ -19,142 +20,147 @@ PANDALM_NOTE = (
 
 
 def number(value: float | None) -> str:
-    """Return a value with four decimals, or a dash where there is none."""
+    """Return a value with four decimals, or a dash for None."""
     return "-" if value is None else f"{value:.4f}"
 
 
-def interval(one: Estimate) -> str:
-    """Return an interval as text, or a dash where there is none."""
-    return "-" if one.low is None or one.high is None else f"[{one.low:.4f}, {one.high:.4f}]"
+def interval(estimate: Estimate) -> str:
+    """Return an interval as text, or a dash without one."""
+    return "-" if estimate.low is None or estimate.high is None else f"[{estimate.low:.4f}, {estimate.high:.4f}]"
 
 
-def measures_table(found: Audit) -> Table:
-    """Return a row for each measure."""
-    notes = any(one.note for one in found.measures)
-    return [_row(one, notes=notes) for one in found.measures]
+def measures_table(result: Audit) -> Table:
+    """Return a row per measure."""
+    notes = any(estimate.note for estimate in result.measures)
+    return [_row(estimate, notes=notes) for estimate in result.measures]
 
 
-def baselines_table(found: Audit) -> Table:
-    """Return a row for each rule that the judge must beat on pairs, and one for the people's own agreement."""
+def baselines_table(result: Audit) -> Table:
+    """Return a row per baseline on pairs, and one for the agreement of the annotators."""
     rows: Table = [
         {
-            "baseline": one.name,
-            "accuracy, tie half": number(one.measure.value),
-            "interval": interval(one.measure),
-            "n": one.measure.n,
-            "all classes": number(one.exact.value if one.exact else None),
-            "judge less it": number(one.lead.value),
-            "interval of that": interval(one.lead),
+            "baseline": baseline.name,
+            "accuracy, tie half": number(baseline.measure.value),
+            "interval": interval(baseline.measure),
+            "n": baseline.measure.n,
+            "all classes": number(baseline.exact.value if baseline.exact else None),
+            "judge less it": number(baseline.lead.value),
+            "interval of that": interval(baseline.lead),
         }
-        for one in found.baselines
+        for baseline in result.baselines
     ]
-    agreed = next((one for one in found.measures if one.name == PAIRWISE), None)
-    if rows and agreed is not None and found.n_answers == 0:
+    agreement = next((baseline for baseline in result.measures if baseline.name == PAIRWISE), None)
+    if rows and agreement is not None and result.n_answers == 0:
         rows.append(
-            {**dict.fromkeys(rows[0]), "baseline": PAIRWISE, "all classes": number(agreed.value), "n": agreed.n}
+            {**dict.fromkeys(rows[0]), "baseline": PAIRWISE, "all classes": number(agreement.value), "n": agreement.n}
         )
     return rows
 
 
-def score_baselines_table(found: Audit) -> Table:
-    """Return a row for each rule that the judge must beat on scores."""
-    return [_lead(one) for one in found.score_baselines]
+def score_baselines_table(result: Audit) -> Table:
+    """Return a row per baseline on scores."""
+    return [_lead(baseline) for baseline in result.score_baselines]
 
 
-def biases_table(found: Audit) -> Table:
-    """Return a row for each bias: the effect and what it is the difference of."""
+def biases_table(result: Audit) -> Table:
+    """Return a row per bias: the effect and the two rates whose difference it is."""
     return [
         {
-            "bias": one.effect.name,
-            "effect": number(one.effect.value),
-            "interval": interval(one.effect),
-            "n": one.effect.n,
-            "judge": number(one.judge),
-            "against": number(one.against),
+            "bias": bias.effect.name,
+            "effect": number(bias.effect.value),
+            "interval": interval(bias.effect),
+            "n": bias.effect.n,
+            "judge": number(bias.judge),
+            "against": number(bias.against),
         }
-        for one in found.biases
+        for bias in result.biases
     ]
 
 
-def conventions_table(found: Audit) -> Table:
-    """Return accuracy and macro scores by how rows without a verdict are counted."""
+def conventions_table(result: Audit) -> Table:
+    """Return accuracy and macro scores by the treatment of rows without a verdict."""
     return [
-        {"without a verdict": way, **{m.name: _with_interval(m) for m in row}, "n": row[0].n}
-        for way, row in found.conventions.items()
+        {"without a verdict": convention, **{m.name: _with_interval(m) for m in measures}, "n": measures[0].n}
+        for convention, measures in result.conventions.items()
     ]
 
 
-def confusion_table(found: Audit) -> Table:
+def confusion_table(result: Audit) -> Table:
     """Return the counts of labels (down) and verdicts (across)."""
-    return [{"label": label, **row} for label, row in found.confusion.items() if any(row.values())]
+    return [
+        {"label": label, **verdict_counts}
+        for label, verdict_counts in result.confusion.items()
+        if any(verdict_counts.values())
+    ]
 
 
-def correction_table(found: Audit) -> Table:
-    """Return the corrected win rate and what it comes from."""
-    c = found.correction
+def correction_table(result: Audit) -> Table:
+    """Return the corrected win rate and its inputs."""
+    c = result.correction
     if c is None:
         return []
     parts = [c.sensitivity, c.specificity, c.judged, c.corrected, *([c.labelled] if c.labelled else [])]
-    return [_row(one, notes=any(part.note for part in parts)) for one in parts]
+    return [_row(estimate, notes=any(part.note for part in parts)) for estimate in parts]
 
 
-def parts_table(found: Audit) -> Table:
+def parts_table(result: Audit) -> Table:
     """Return the accuracy on each part of the set."""
     return [
         {
-            "by": one.key,
-            "part": one.name,
-            "a tie is wrong": number(one.tie_is_wrong.value),
-            "a tie is half": number(one.tie_is_half.value),
-            "interval": interval(one.tie_is_half),
-            "n": one.n,
-            "unscored": one.n_unscored,
+            "by": part.key,
+            "part": part.name,
+            "a tie is wrong": number(part.tie_is_wrong.value),
+            "a tie is half": number(part.tie_is_half.value),
+            "interval": interval(part.tie_is_half),
+            "n": part.n,
+            "unscored": part.n_unscored,
         }
-        for one in found.parts
+        for part in result.parts
     ]
 
 
-def sections_table(found: Audit) -> Table:
-    """Return RewardBench's section scores; empty for other sets."""
-    return [{"section": name, "score": f"{score:.2f}"} for name, score in sections(found.parts).items()]
+def sections_table(result: Audit) -> Table:
+    """Return RewardBench's section scores. Empty for other sets."""
+    return [{"section": name, "score": f"{score:.2f}"} for name, score in sections(result.parts).items()]
 
 
-def headline(found: Audit) -> list[str]:
-    """Return what was audited, in a few lines."""
-    n = f"{found.n_pairs} pairs" if found.n_pairs else ""
-    answers = f"{found.n_answers} scored answers" if found.n_answers else ""
-    if found.n_distinct < found.n_answers:
-        answers = f"{found.n_answers} scores of {found.n_distinct} answers"
-    drawn = f" ({found.drawn})" if found.drawn else ""
-    n_silent = sum(found.unscored.values())
+def headline(result: Audit) -> list[str]:
+    """Return the set, the judge and the settings of the audit, in a few lines."""
+    n = f"{result.n_pairs} pairs" if result.n_pairs else ""
+    answers = f"{result.n_answers} scored answers" if result.n_answers else ""
+    if result.n_distinct < result.n_answers:
+        answers = f"{result.n_answers} scores of {result.n_distinct} answers"
+    drawn = f" ({result.drawn})" if result.drawn else ""
+    n_silent = sum(result.unscored.values())
+    reading = f", reading: {result.about.read}" if result.about.read else ""
     return [
-        f"set: {found.set}, {' and '.join(part for part in (n, answers) if part)}{drawn}; labels by {found.labeller}",
-        f"judge: {found.about.judge}{f', read by {found.about.read}' if found.about.read else ''}; {n_silent} unscored",
-        f"intervals: 95%, {found.settings.n_resamples} bootstrap resamples of prompts, seed {found.settings.seed}",
+        f"set: {result.set}, {' and '.join(part for part in (n, answers) if part)}{drawn}; labels by {result.labeller}",
+        f"judge: {result.about.judge}{reading}; {n_silent} unscored",
+        f"intervals: 95%, {result.settings.n_resamples} bootstrap resamples of prompts, seed {result.settings.seed}",
     ]
 
 
-def markdown(found: Audit, picture: str | None) -> str:
-    """Return the audit as a Markdown page; `picture` is the PNG's name beside it."""
+def markdown(result: Audit, picture: str | None) -> str:
+    """Return the audit as a Markdown page. `picture` is the name of the PNG beside it."""
     blocks = [
-        one_line(f"# Audit of a judge on {found.set}"),
-        "\n".join(f"- {one_line(line)}" for line in headline(found)),
+        one_line(f"# Audit of a judge on {result.set}"),
+        "\n".join(f"- {one_line(line)}" for line in headline(result)),
     ]
-    notes = [*found.about.notes, *([PANDALM_NOTE] if found.format == "pandalm" else [])]
+    notes = [*result.about.notes, *([PANDALM_NOTE] if result.format == "pandalm" else [])]
     blocks += ["\n".join(f"- {one_line(note)}" for note in notes)] if notes else []
     sections_of_page: Sequence[tuple[str, Table]] = (
-        ("Agreement with the labels", measures_table(found)),
-        ("Rows without a verdict, by how they are counted", conventions_table(found)),
-        ("Labels (down) and verdicts (across)", confusion_table(found)),
-        ("What the judge must beat, on pairs", baselines_table(found)),
-        ("What the judge must beat, on scores (Spearman)", score_baselines_table(found)),
-        ("Biases", biases_table(found)),
-        (_correction_title(found), correction_table(found)),
-        ("RewardBench's sections", sections_table(found)),
-        ("By part", parts_table(found)),
-        ("How often attacks fool the judge's model", found.attacks),
-        ("Reliability", _reliability_table(found)),
-        ("Why there was no verdict", [{"reason": why, "n": n} for why, n in found.unscored.items()]),
+        ("Agreement with the labels", measures_table(result)),
+        ("Rows without a verdict, by how they are counted", conventions_table(result)),
+        ("Labels (down) and verdicts (across)", confusion_table(result)),
+        ("What the judge must beat, on pairs", baselines_table(result)),
+        ("What the judge must beat, on scores (Spearman)", score_baselines_table(result)),
+        ("Biases", biases_table(result)),
+        (_correction_title(result), correction_table(result)),
+        ("RewardBench's sections", sections_table(result)),
+        ("By part", parts_table(result)),
+        ("How often attacks fool the judge's model", result.attacks),
+        ("Reliability", _reliability_table(result)),
+        ("Why there was no verdict", [{"reason": why, "n": n} for why, n in result.unscored.items()]),
     )
     for title, table in sections_of_page:
         if table:
@@ -164,61 +170,64 @@ def markdown(found: Audit, picture: str | None) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def as_json(found: Audit) -> dict[str, Any]:
+def as_json(result: Audit) -> dict[str, Any]:
     """Return the audit as plain data."""
-    from dataclasses import asdict
-
-    return {**asdict(found), "sections": sections(found.parts)}
+    return {**asdict(result), "sections": sections(result.parts)}
 
 
-def _with_interval(one: Estimate) -> str:
-    return number(one.value) if one.low is None else f"{number(one.value)} {interval(one)}"
+def _with_interval(estimate: Estimate) -> str:
+    return number(estimate.value) if estimate.low is None else f"{number(estimate.value)} {interval(estimate)}"
 
 
-def _correction_title(found: Audit) -> str:
-    test = found.correction.test if found.correction else ""
+def _correction_title(result: Audit) -> str:
+    test = result.correction.test if result.correction else ""
     return f"Win rate corrected by sensitivity and specificity, on {test}"
 
 
-def _row(one: Estimate, *, notes: bool) -> dict[str, Cell]:
-    row: dict[str, Cell] = {"measure": one.name, "value": number(one.value), "interval": interval(one), "n": one.n}
-    return {**row, "note": one.note} if notes else row
+def _row(estimate: Estimate, *, notes: bool) -> dict[str, Cell]:
+    cells: dict[str, Cell] = {
+        "measure": estimate.name,
+        "value": number(estimate.value),
+        "interval": interval(estimate),
+        "n": estimate.n,
+    }
+    return {**cells, "note": estimate.note} if notes else cells
 
 
-def _lead(one: Baseline) -> dict[str, Cell]:
+def _lead(baseline: Baseline) -> dict[str, Cell]:
     return {
-        "baseline": one.name,
-        "Spearman": number(one.measure.value),
-        "interval": interval(one.measure),
-        "n": one.measure.n,
-        "judge less it": number(one.lead.value),
-        "interval of that": interval(one.lead),
+        "baseline": baseline.name,
+        "Spearman": number(baseline.measure.value),
+        "interval": interval(baseline.measure),
+        "n": baseline.measure.n,
+        "judge less it": number(baseline.lead.value),
+        "interval of that": interval(baseline.lead),
     }
 
 
-def _reliability_table(found: Audit) -> Table:
+def _reliability_table(result: Audit) -> Table:
     return [
         {
-            "confidence": f"{row['low']:.2f} to {row['high']:.2f}",
-            "mean confidence": number(row["confidence"]),
-            "accuracy": number(row["accuracy"]),
-            "n": row["n"],
+            "confidence": f"{bin['low']:.2f} to {bin['high']:.2f}",
+            "mean confidence": number(bin["confidence"]),
+            "accuracy": number(bin["accuracy"]),
+            "n": bin["n"],
         }
-        for row in found.reliability
+        for bin in result.reliability
     ]
 
 
-def tables(found: Audit) -> list[Table]:
-    """Return the tables for the terminal: measures, how rows without a verdict count, baselines, biases, correction."""
-    ways = conventions_table(found) if len(found.conventions) > 1 else []
+def tables(result: Audit) -> list[Table]:
+    """Return the tables for the terminal: measures, treatment of unscored rows, baselines, biases, correction."""
+    ways = conventions_table(result) if len(result.conventions) > 1 else []
     all_tables = (
-        measures_table(found),
+        measures_table(result),
         ways,
-        baselines_table(found),
-        score_baselines_table(found),
-        biases_table(found),
-        sections_table(found),
-        correction_table(found),
-        found.attacks,
+        baselines_table(result),
+        score_baselines_table(result),
+        biases_table(result),
+        sections_table(result),
+        correction_table(result),
+        result.attacks,
     )
     return [table for table in all_tables if table]

@@ -1,4 +1,4 @@
-"""Everything that an audit finds, put together."""
+"""The audit as a whole: measures, biases, baselines and the correction of a win rate."""
 
 import re
 from collections import Counter
@@ -25,17 +25,17 @@ SAME_GRADES = "test-retest: {} of the scores"
 
 @dataclass(frozen=True)
 class Settings:
-    """How an audit is computed."""
+    """The settings of an audit's computation."""
 
     n_resamples: int = 1000
     seed: int = 0
     own_model: str | None = None
-    """The name under which the judge's own model stands in the set."""
+    """The name of the judge's own model in the set."""
 
 
 @dataclass(frozen=True)
 class About:
-    """What was audited, in words."""
+    """The judge and the output folder, in words."""
 
     judge: str
     read: str
@@ -45,7 +45,7 @@ class About:
 
 @dataclass(frozen=True)
 class Audit:
-    """An audit's numbers; every measure has its rows and its interval."""
+    """The numbers of an audit. Every measure has its number of rows and its interval."""
 
     set: str
     format: str
@@ -55,12 +55,12 @@ class Audit:
     settings: Settings
     n_pairs: int
     n_answers: int
-    """How many scores of answers."""
+    """The number of scores of answers."""
     n_distinct: int
-    """How many answers these are of: several people may have scored one."""
+    """The number of distinct answers. Several people may have scored one."""
     measures: list[Estimate]
     conventions: dict[str, list[Estimate]]
-    """Accuracy and macro precision, recall, F1 by how rows without a verdict are counted."""
+    """Accuracy and macro precision, recall and F1 by the treatment of rows without a verdict."""
     confusion: dict[str, dict[str, int]]
     reliability: list[dict[str, float | int | None]]
     biases: list[Bias]
@@ -69,14 +69,14 @@ class Audit:
     correction: Correction | None
     parts: list[Part]
     unscored: dict[str, int]
-    """Why there is no verdict, and how often."""
+    """Rows without a verdict by reason."""
     attacks: list[dict[str, Cell]] = field(default_factory=list)
-    """How often answers that speak to the judge fool its model, a row for each family of attacks."""
+    """Rates at which answers that address the judge fool its model, one row per family of attacks."""
 
 
 @dataclass(frozen=True)
 class Rerun:
-    """What the same judge said with other seeds."""
+    """The same judge's verdicts with another seed."""
 
     verdicts: Sequence[Verdict]
     grades: Sequence[Grade]
@@ -93,16 +93,16 @@ def audit(
     likelihoods: Mapping[str, float | None] | None = None,
     test: Wins | None = None,
 ) -> Audit:
-    """Return the audit of what a judge said; `verdicts` and `grades` stand in the order of the set's rows.
+    """Return the audit of a judge. `verdicts` and `grades` are in the order of the set's rows.
 
-    A set of scores is also looked at as pairs: the answers to one prompt, two by two. Where a set has ranks, a judge
-    that compared has no grades.
+    A set of scores is also audited as pairs: every two answers to one prompt. On a set with ranks, a judge that
+    compares has no grades.
     """
     pairs = labelled.pairs
     if not pairs:
         within = pairs_within(labelled.scores)
-        pairs = tuple(one.pair for one in within)
-        verdicts = [one.verdict(grades) for one in within]
+        pairs = tuple(unscored.pair for unscored in within)
+        verdicts = [unscored.verdict(grades) for unscored in within]
     rows = pair_arrays(pairs, verdicts, settings.n_resamples, settings.seed)
     scores = score_arrays(labelled.scores if grades else (), grades, settings.n_resamples, settings.seed)
     silent: list[Verdict] | list[Grade] = (
@@ -112,8 +112,8 @@ def audit(
     )
     correction = None
     if rows.scored.any():
-        calibration_set, found = (rows, test) if test else halves(rows, settings.seed)
-        correction = corrected_win_rate(calibration_set, found)
+        calibration_set, test_set = (rows, test) if test else halves(rows, settings.seed)
+        correction = corrected_win_rate(calibration_set, test_set)
     return Audit(
         set=labelled.name,
         format=labelled.format,
@@ -140,7 +140,7 @@ def audit(
         score_baselines=score_baselines(scores, likelihoods) if scores.items and not labelled.ranks else [],
         correction=correction,
         parts=parts(rows),
-        unscored=dict(Counter(_reason(one.error) for one in silent).most_common()),
+        unscored=dict(Counter(_reason(unscored.error) for unscored in silent).most_common()),
     )
 
 
@@ -150,59 +150,63 @@ def _measures(rows: PairArrays, scores: ScoreArrays, labelled: LabelledSet) -> l
     if labelled.pairs:
         return [*of_pairs, *of_scores, *annotator_measures(labelled.pairs, rows.weights)]
     accuracies = [
-        replace(one, name=f"pairs of one prompt: {one.name}")
-        for one in of_pairs
-        if one.name.startswith("accuracy") or one.name == "tie rate"
+        replace(measure, name=f"pairs of one prompt: {measure.name}")
+        for measure in of_pairs
+        if measure.name.startswith("accuracy") or measure.name == "tie rate"
     ]
     return [*of_scores, *accuracies, *annotator_measures(labelled.scores, scores.weights)]
 
 
 def _mass(rows: PairArrays, scores: ScoreArrays, grades: Sequence[Grade]) -> list[Estimate]:
-    """Return the mean probability that the judge gives to the choices, of rows without a verdict too."""
-    own = [grade.mass for grade in grades] if grades else [verdict.mass for verdict in rows.verdicts]
-    masses_N = np.array([np.nan if mass is None else mass for mass in own], dtype=float)
+    """Return the mean probability on the choices together, rows without a verdict included."""
+    masses = [grade.mass for grade in grades] if grades else [verdict.mass for verdict in rows.verdicts]
+    masses_N = np.array([np.nan if mass is None else mass for mass in masses], dtype=float)
     weights_BN = scores.weights if grades else rows.weights
     return [mean_of(MASS, masses_N, weights_BN)] if np.isfinite(masses_N).any() else []
 
 
 def _reason(error: str | None) -> str:
-    """Return why there is no verdict, without the numbers in which rows differ."""
-    said = re.sub(r"\d[\d.]*(e-?\d+)?", "#", error or "no reason given")
-    return "; ".join(dict.fromkeys(said.split("; ")))
+    """Return the reason for a missing verdict, without the numbers in which rows differ."""
+    reason = re.sub(r"\d[\d.]*(e-?\d+)?", "#", error or "no reason given")
+    return "; ".join(dict.fromkeys(reason.split("; ")))
 
 
 def _conventions(rows: PairArrays) -> dict[str, list[Estimate]]:
-    ways = [agreement.LEFT_OUT]
+    treatments = [agreement.LEFT_OUT]
     if rows.scored.any() and not rows.scored.all():
-        ways += [agreement.AS_TIES, agreement.AS_WRONG]
-    return {way: agreement.convention(rows, way) for way in ways} if rows.pairs else {}
+        treatments += [agreement.AS_TIES, agreement.AS_WRONG]
+    return {treatment: agreement.convention(rows, treatment) for treatment in treatments} if rows.pairs else {}
 
 
 def _retest(rows: PairArrays, scores: ScoreArrays, reruns: Sequence[Rerun]) -> list[Estimate]:
-    """Return how far the runs with other seeds say what the first one said, all of them together."""
-    found: list[Estimate] = []
+    """Return the agreement of the first run with the reruns, all reruns pooled."""
+    measures: list[Estimate] = []
     n = len(reruns)
     if n and reruns[0].verdicts:
-        again = [verdict.winner for rerun in reruns for verdict in rerun.verdicts]
+        rerun_winners = [verdict.winner for rerun in reruns for verdict in rerun.verdicts]
         weights_BN = np.tile(rows.weights, (1, n))
-        found.append(agreement.equal_share(EQUAL_VERDICTS, [v.winner for v in rows.verdicts] * n, again, weights_BN))
+        measures.append(
+            agreement.equal_share(EQUAL_VERDICTS, [v.winner for v in rows.verdicts] * n, rerun_winners, weights_BN)
+        )
         second = pair_arrays(list(rows.pairs) * n, [v for rerun in reruns for v in rerun.verdicts], 1, 0)
-        found += _correlated(np.tile(rows.grade, n), second.grade, weights_BN)
+        measures += _correlated(np.tile(rows.grade, n), second.grade, weights_BN)
     if n and reruns[0].grades and not reruns[0].verdicts:
         again_N = np.array([g.score for rerun in reruns for g in rerun.grades], dtype=float)
         weights_BN = np.tile(scores.weights, (1, n))
         first = [None if np.isnan(score) else score for score in scores.judge] * n
         second_run = [None if np.isnan(score) else score for score in again_N]
-        found.append(agreement.equal_share("test-retest: equal scores", first, second_run, weights_BN))
-        found += _correlated(np.tile(scores.judge, n), again_N, weights_BN)
-    return found
+        measures.append(agreement.equal_share("test-retest: equal scores", first, second_run, weights_BN))
+        measures += _correlated(np.tile(scores.judge, n), again_N, weights_BN)
+    return measures
 
 
 def _correlated(first_N: Floats, second_N: Floats, weights_BN: Floats) -> list[Estimate]:
     keep_N = np.isfinite(first_N) & np.isfinite(second_N)
-    found = agreement.correlations(first_N[keep_N], second_N[keep_N], weights_BN[:, keep_N])
+    estimates = agreement.correlations(first_N[keep_N], second_N[keep_N], weights_BN[:, keep_N])
     return [
-        Estimate(SAME_GRADES.format(one.name), one.value, one.low, one.high, one.n, one.note)
-        for one in found
-        if one.name != "Kendall tau-b"
+        Estimate(
+            SAME_GRADES.format(estimate.name), estimate.value, estimate.low, estimate.high, estimate.n, estimate.note
+        )
+        for estimate in estimates
+        if estimate.name != "Kendall tau-b"
     ]

@@ -1,4 +1,4 @@
-"""Verdicts that are there already: this project's rows, or any table with a column for them."""
+"""Reads existing verdicts: this project's rows, or any table with a column for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,8 @@ from console.errors import InputError, RowError
 from console.progress import say
 from console.reading import naming
 from judges.audit.joining.tables import Table, check_codes, grades_in, verdicts_in
-from judges.labelled.columns import GAMES, Columns, judge_in, verdict_of
+from judges.labelled.cells import judge_in
+from judges.labelled.columns import GAMES, Columns, verdict_of
 from judges.labelled.labels import Grade, LabelledPair, LabelledSet, Verdict, sampled, verdict_by_scores
 from records.fields.labels import CODES
 from records.fields.typed import typed
@@ -19,26 +20,26 @@ from records.rows import Comparison, Judgment, Message, text_of
 
 RowT = TypeVar("RowT", Comparison, Judgment)
 TRIED = 20
-"""How many of the first records may be such that they do not show what the file is."""
+"""The number of first records that are looked at to recognise the file."""
 GROUPS = ("prompt_id", "question_id", "idx")
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A labelled set with what a judge said about it, in the same order."""
+    """A labelled set with a judge's verdicts on it, in the same order."""
 
     labelled: LabelledSet
     verdicts: Sequence[Verdict]
     grades: Sequence[Grade]
     judge: str
-    """What the file says about the judge."""
+    """The judge's name, as the file has it."""
     n_labelled: int
-    """How many labelled rows there are, with those on which the file has nothing."""
+    """The number of labelled rows, including those without a verdict in the file."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """How many of the labelled rows are taken, and with which seed."""
+    """The number of labelled rows to take, and the seed of the draw."""
 
     limit: int | None = None
     seed: int = 0
@@ -53,12 +54,11 @@ def stored_verdicts(
     own: bool = False,
     sample: Sample = Sample(),  # frozen
 ) -> Stored:
-    """Return the verdicts in `path` on the rows of `labelled`, of which `sample` is taken.
+    """Return the verdicts in `path` on a `sample` of the rows of `labelled`.
 
-    This project's rows are found by their texts, a pair in either order; rows of a table as `joining` finds them, or
-    by their place where the table is the labelled file itself (`own`). Labelled rows that the file does not have are
-    left out, and said. Raises InputError where none is found, where the file is by several judges, and where its
-    verdicts are the labels.
+    This project's rows are matched by their texts, a pair in either order. Rows of a table are matched as in `joining`,
+    or by their place if the table is the labelled file itself (`own`). Labelled rows without a verdict are dropped and
+    reported. Raises InputError if no row matches, if the file is by several judges, or if its verdicts are the labels.
     """
     n_before = bad.n_bad
     located = list(read_records(path, bad))
@@ -75,16 +75,16 @@ def stored_verdicts(
 
 
 def comparison_verdict(row: Comparison) -> Verdict:
-    """Return what a stored comparison says."""
+    """Return the verdict of a stored comparison."""
     return Verdict(row.winner, row.preference_b, None, row.first_order, row.second_order, row.error, row.mass)
 
 
 def unlabelled_verdicts(
     path: Path, columns: Columns, bad: BadRows, *, from_one: bool = False
 ) -> tuple[list[Verdict], list[str]]:
-    """Return the verdicts of a file without labels, and the prompt of each: for a win rate to be corrected.
+    """Return the verdicts of a file without labels and their prompts, whose win rate is to be corrected.
 
-    `from_one` where the labelled set shows that 1 is the first answer.
+    `from_one` says that the labelled set counts the first answer as 1.
     """
     verdicts, groups = [], []
     records = [record for _, record in read_records(path, bad)]
@@ -102,7 +102,7 @@ def unlabelled_verdicts(
 
 
 def with_codes_of(labelled: LabelledSet, columns: Columns) -> Columns:
-    """Return the columns with the labelled set's own codes, which hold for its verdicts unless --codes says others."""
+    """Return the columns with the labelled set's codes, which also hold for its verdicts unless --codes is given."""
     if columns.codes is not CODES or labelled.codes is None:
         return columns
     return replace(columns, codes=labelled.codes)
@@ -111,7 +111,7 @@ def with_codes_of(labelled: LabelledSet, columns: Columns) -> Columns:
 def _table(
     path: Path, records: Sequence[Record], labelled: LabelledSet, columns: Columns, *, own: bool, whole: bool
 ) -> Table:
-    """Return a table of verdicts with its columns settled; raises InputError where they would be the labels."""
+    """Return a table of verdicts with its columns settled. Raises InputError if its verdicts are the labels."""
     _check_one_judge(path, records)
     settled = columns.settled(records, labelled.label)
     name = settled.verdict or settled.usual
@@ -127,17 +127,25 @@ def _table(
 def _by_comparison(rows: Sequence[Comparison], pairs: Sequence[LabelledPair]) -> list[Verdict | None]:
     known: dict[str, Verdict] = {}
     turned: dict[str, Verdict] = {}
-    for row in sorted(rows, key=lambda row: row.winner is not None):  # one with a verdict counts, if there is one
-        verdict = comparison_verdict(row)
-        turned[_pair_key(row.prompt, row.response_b, row.response_a)] = verdict.swapped()
-        known[_pair_key(row.prompt, row.response_a, row.response_b)] = verdict
-    known = {**turned, **{key: one for key, one in known.items() if one.winner is not None or key not in turned}}
+    # the last row counts: one with a verdict, if there is one
+    for comparison in sorted(rows, key=lambda comparison: comparison.winner is not None):
+        verdict = comparison_verdict(comparison)
+        turned[_pair_key(comparison.prompt, comparison.response_b, comparison.response_a)] = verdict.swapped()
+        known[_pair_key(comparison.prompt, comparison.response_a, comparison.response_b)] = verdict
+    known = {
+        **turned,
+        **{key: direct for key, direct in known.items() if direct.winner is not None or key not in turned},
+    }
     return [known.get(_pair_key(pair.prompt, pair.response_a, pair.response_b)) for pair in pairs]
 
 
 def _by_judgment(path: Path, labelled: LabelledSet, rows: Sequence[Judgment], sample: Sample) -> Stored:
-    told = sorted(rows, key=lambda row: row.score is not None)  # of several on one text, one with a score counts
-    known = {_key(row.prompt, row.response): Grade(row.score, row.error, row.mass) for row in told}
+    # of several rows on one text the last counts: one with a score, if there is one
+    judgments = sorted(rows, key=lambda judgment: judgment.score is not None)
+    known = {
+        _key(judgment.prompt, judgment.response): Grade(judgment.score, judgment.error, judgment.mass)
+        for judgment in judgments
+    }
     grades = [known.get(_key(item.prompt, item.response)) for item in labelled.scores]
     if labelled.scores and not labelled.pairs:
         return _restricted(path, labelled, [], grades, _judge(path, rows), sample)
@@ -156,12 +164,20 @@ def _restricted(
     judge: str,
     sample: Sample,
 ) -> Stored:
-    """Return the sample of the labelled rows on which the file says something."""
-    said = {id(row): one for row, one in zip(labelled.pairs, verdicts, strict=False) if one is not None}
-    graded = {id(row): one for row, one in zip(labelled.scores, grades, strict=False) if one is not None}
+    """Return the sampled labelled rows that have a verdict in the file."""
+    verdict_of_row = {
+        id(labelled_row): value
+        for labelled_row, value in zip(labelled.pairs, verdicts, strict=False)
+        if value is not None
+    }
+    grade_of_row = {
+        id(labelled_row): value
+        for labelled_row, value in zip(labelled.scores, grades, strict=False)
+        if value is not None
+    }
     drawn = sampled(labelled, sample.limit, sample.seed)
-    pairs = tuple(pair for pair in drawn.pairs if id(pair) in said)
-    scores = tuple(item for item in drawn.scores if id(item) in graded)
+    pairs = tuple(pair for pair in drawn.pairs if id(pair) in verdict_of_row)
+    scores = tuple(item for item in drawn.scores if id(item) in grade_of_row)
     n_all, n_found = (len(drawn.pairs), len(pairs)) if verdicts else (len(drawn.scores), len(scores))
     if n_found == 0:
         raise InputError(f"{path}: has no verdict on any of the {n_all} labelled rows")
@@ -169,12 +185,18 @@ def _restricted(
     if n_found < n_all:
         say(f"{path}: has verdicts on {n_found} of {n_all} labelled rows; the others are left out")
         words = f"the {n_found} of {n_all} rows on which the file has a verdict"
-    kept = replace(drawn, pairs=pairs, scores=scores, drawn=words)
-    return Stored(kept, [said[id(pair)] for pair in pairs], [graded[id(item)] for item in scores], judge, n_all)
+    restricted = replace(drawn, pairs=pairs, scores=scores, drawn=words)
+    return Stored(
+        restricted,
+        [verdict_of_row[id(pair)] for pair in pairs],
+        [grade_of_row[id(item)] for item in scores],
+        judge,
+        n_all,
+    )
 
 
 def _judge(path: Path, rows: Sequence[Comparison] | Sequence[Judgment]) -> str:
-    judges = {row.judge for row in rows}
+    judges = {judged.judge for judged in rows}
     if len(judges) > 1:
         names = ", ".join(sorted(judges))
         raise InputError(f"{path}: the verdicts are by {len(judges)} judges ({names}); give a file of one")
@@ -182,7 +204,7 @@ def _judge(path: Path, rows: Sequence[Comparison] | Sequence[Judgment]) -> str:
 
 
 def _check_one_judge(path: Path, records: Sequence[Record]) -> None:
-    """Raise InputError where the rows name several judges: their verdicts together are nobody's."""
+    """Raise InputError if the rows name several judges, because their verdicts cannot be pooled."""
     names = ("judge", "annotator", "judge_model", "reviewer_id")
     name = next((name for name in names if any(record.get(name) is not None for record in records)), None)
     if name is None:
@@ -194,12 +216,12 @@ def _check_one_judge(path: Path, records: Sequence[Record]) -> None:
 
 
 def _any_has(records: Sequence[Record], names: set[str]) -> bool:
-    """Return whether one of the first records has these fields: the first of all may be a bad one."""
+    """Return whether one of the first records has these fields. The very first may be a bad row."""
     return any(names <= record.keys() for record in records[:TRIED])
 
 
 def _decoded(located: Sequence[tuple[str, Record]], row_type: type[RowT], path: Path, bad: BadRows) -> list[RowT]:
-    """Return the rows, one of each id: one that was done again stands there twice, and has a verdict the last time."""
+    """Return one row per id. A row that was judged again occurs twice, and its last occurrence has a verdict."""
     rows: list[RowT] = []
     for where, record in located:
         try:
@@ -211,14 +233,14 @@ def _decoded(located: Sequence[tuple[str, Record]], row_type: type[RowT], path: 
     return sorted(_last(rows, lambda row: row.id, lambda row: row.error is None), key=lambda row: row.id)
 
 
-def _last(rows: Sequence[Any], key_of: Any, is_whole: Any) -> list[Any]:
-    """Return one row of each key: the last whole one, or else the last."""
-    found: dict[str, Any] = {}
-    for row in rows:
-        key = key_of(row)
-        if key not in found or is_whole(row) or not is_whole(found[key]):
-            found[key] = row
-    return list(found.values())
+def _last(items: Sequence[Any], key_of: Any, is_whole: Any) -> list[Any]:
+    """Return one row per key: the last whole one, else the last."""
+    last: dict[str, Any] = {}
+    for item in items:
+        key = key_of(item)
+        if key not in last or is_whole(item) or not is_whole(last[key]):
+            last[key] = item
+    return list(last.values())
 
 
 def _key(prompt: str | list[Message], response: str) -> str:

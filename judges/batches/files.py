@@ -1,7 +1,7 @@
-"""Puts a judge's calls into batch files, and makes rows of what came back.
+"""Writes a judge's calls to batch files, and makes rows of the replies in their output.
 
-The files are OpenAI's batch JSONL, which `vllm run-batch -i FILE -o OUTPUT` reads and writes too. What is sent and how
-the replies are read is the OpenAI engine's own doing: here only its calls go to a file, and come from one.
+The files are OpenAI's batch JSONL, which `vllm run-batch -i FILE -o OUTPUT` reads and writes too. The OpenAI engine
+makes the calls and reads the replies. Here its calls only go to a file, and come from one.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ CHUNK = 1000
 
 T = TypeVar("T")
 Unfinished = Callable[[Sequence[str]], Mapping[str, T]]
-"""Gives the stored rows with some ids that lack samples, as `Store.unfinished` does."""
+"""Returns the stored rows with these ids that lack samples, as `Store.unfinished` does."""
 
 
 def _none(_: Sequence[str]) -> Mapping[str, Any]:
@@ -38,17 +38,17 @@ def export_batch(
     done: Collection[str] = (),
     unfinished: Unfinished[Judgment] = _none,
 ) -> int:
-    """Write the calls that judge `responses` to `path` and return their number; those in `done` are left out.
+    """Write the calls that judge `responses` to `path` and return their number. Those in `done` are left out.
 
-    Of the stored judgments that `unfinished` gives, only the samples that they lack are asked for. The custom_id of a
-    call is its judgment's id and the call's number. Over 50,000 calls or 190 MB there are several files,
-    `<name>-00001.jsonl` and so on. Raises InputError where the judge is not a server's model.
+    For stored judgments that `unfinished` returns, only the missing samples are asked for. The custom_id of a call is
+    its judgment's id and the call's number. Above 50,000 calls or 190 MB there are several files, `<name>-00001.jsonl`
+    and so on. Raises InputError if the judge is not a server's model.
     """
     with Parts(path) as parts:
         for chunk in _chunks(responses):
             by_file = _answered_by(judge, _Exporting(_judgment_calls(judge, chunk), parts))
-            for _ in by_file.judge(chunk, done, unfinished([judge.judgment_id(one) for one in chunk])):
-                pass  # what cannot be asked
+            for _ in by_file.judge(chunk, done, unfinished([judge.judgment_id(response) for response in chunk])):
+                pass  # judgments of responses that cannot be asked about
     return parts.n
 
 
@@ -60,13 +60,13 @@ def export_contests(
     orders: Orders = "both",
     unfinished: Unfinished[Comparison] = _none,
 ) -> int:
-    """Write the calls that compare `contests`, as `export_batch` does; a custom_id also has the order."""
+    """Write the calls that compare `contests`, as `export_batch` does. A custom_id also has the order."""
     with Parts(path) as parts:
         for chunk in _chunks(contests):
             by_file = _answered_by(judge, _Exporting(_comparison_calls(judge, chunk, orders), parts))
-            known = unfinished([comparison_id(judge, one, orders) for one in chunk])
+            known = unfinished([comparison_id(judge, contest, orders) for contest in chunk])
             for _ in compare(by_file, chunk, done, orders, known):
-                pass  # what cannot be asked
+                pass  # judgments of responses that cannot be asked about
     return parts.n
 
 
@@ -82,13 +82,13 @@ def import_batch(
     """Yield the judgments of `responses` that are not in `done`, from output and error files in any order.
 
     The judge and the responses must be those of the export. A call with an error or without a line has failed. A line
-    that is no batch output is named and left out (`strict`: RowError), and so is a custom_id that nothing asks for.
-    Raises InputError at the end where no line belongs to these calls.
+    that is no batch output is named and left out (with `strict`, RowError). An unknown custom_id is named too. Raises
+    InputError at the end if no line belongs to these calls.
     """
     with Answers(paths, BadRows(strict=strict)) as answers:
         for chunk in _chunks(responses):
             by_file = _answered_by(judge, _Importing(_judgment_calls(judge, chunk), answers))
-            yield from by_file.judge(chunk, done, unfinished([judge.judgment_id(one) for one in chunk]))
+            yield from by_file.judge(chunk, done, unfinished([judge.judgment_id(response) for response in chunk]))
         answers.report()
 
 
@@ -106,14 +106,14 @@ def import_contests(
     with Answers(paths, BadRows(strict=strict)) as answers:
         for chunk in _chunks(contests):
             by_file = _answered_by(judge, _Importing(_comparison_calls(judge, chunk, orders), answers))
-            known = unfinished([comparison_id(judge, one, orders) for one in chunk])
+            known = unfinished([comparison_id(judge, contest, orders) for contest in chunk])
             yield from compare(by_file, chunk, done, orders, known)
         answers.report()
 
 
 @dataclass(frozen=True)
 class _Exporting:
-    """Writes down what a server would be sent, and has no answers."""
+    """Writes the requests to files in place of a server, and returns no answers."""
 
     custom_ids: Sequence[str]
     parts: Parts
@@ -121,14 +121,14 @@ class _Exporting:
     def __call__(
         self, todo: Iterator[int], body: Callable[[int], dict[str, Any]], *, resumed: bool = False
     ) -> Iterator[tuple[int, Call]]:
-        for _, row in groupby(todo, key=lambda index: self.custom_ids[index].split("-")[0]):
-            self.parts.write([request_line(self.custom_ids[index], body(index)) for index in row])
+        for _, indices in groupby(todo, key=lambda index: self.custom_ids[index].split("-")[0]):
+            self.parts.write([request_line(self.custom_ids[index], body(index)) for index in indices])
         return iter(())
 
 
 @dataclass(frozen=True)
 class _Importing:
-    """Has the answers of files for a server's."""
+    """Returns the answers in files in place of a server's."""
 
     custom_ids: Sequence[str]
     answers: Answers
@@ -136,9 +136,9 @@ class _Importing:
     def __call__(
         self, todo: Iterator[int], body: Callable[[int], dict[str, Any]], *, resumed: bool = False
     ) -> Iterator[tuple[int, Call]]:
-        asked = set(todo)
+        wanted = set(todo)
         for index, custom_id in enumerate(self.custom_ids):
-            if index in asked:
+            if index in wanted:
                 yield index, self.answers.take(custom_id)
             else:
                 self.answers.skip(custom_id)
@@ -151,14 +151,14 @@ def _answered_by(judge: Judge, calls: Calls) -> Judge:
 
 
 def _judgment_calls(judge: Judge, responses: Sequence[Response]) -> list[str]:
-    ids = dict.fromkeys(map(judge.judgment_id, responses))  # a response that is there twice is asked about once
+    ids = dict.fromkeys(map(judge.judgment_id, responses))  # a repeated response is asked about once
     return [f"{row_id}-{number}" for row_id in ids for number in range(judge.n_questions)]
 
 
 def _comparison_calls(judge: Judge, contests: Sequence[Contest], orders: Orders) -> list[str]:
-    rows = [(comparison_id(judge, one, orders), orders_of(judge, one, orders)) for one in contests]
+    rows = [(comparison_id(judge, contest, orders), orders_of(judge, contest, orders)) for contest in contests]
     numbers = range(judge.n_questions)
-    return [f"{row_id}-{order}-{number}" for row_id, asked in rows for order in asked for number in numbers]
+    return [f"{row_id}-{order}-{number}" for row_id, its_orders in rows for order in its_orders for number in numbers]
 
 
 def _chunks(rows: Iterable[T]) -> Iterator[list[T]]:

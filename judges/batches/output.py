@@ -29,9 +29,9 @@ class _Response(msgspec.Struct, frozen=True):
 
     @property
     def status(self) -> int:
-        """Return the status, of whatever form; one that is not given is what the body says."""
-        found = str(self.status_code)
-        return int(found) if found.isdecimal() and len(found) == 3 else 200
+        """Return the status, which may be a number or a text. Without one it is 200, and the body decides."""
+        code = str(self.status_code)
+        return int(code) if code.isdecimal() and len(code) == 3 else 200
 
 
 class _Output(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ DECODER = msgspec.json.Decoder(_Output)
 
 
 class Answers:
-    """The lines of output and error files by their custom_id; in memory is only where they are on disk."""
+    """The lines of output and error files by their custom_id. Only their places on disk are in memory."""
 
     def __init__(self, paths: Sequence[Path], bad: BadRows) -> None:
         self._where: DiskDict[str] = DiskDict()  # custom_id -> "1:0:123", an answer, in file 0, at byte 123
@@ -79,7 +79,7 @@ class Answers:
         self._opened.close()
 
     def take(self, call: str) -> Call:
-        """Return what came of `call`."""
+        """Return the result of `call`."""
         where = self._where.pop(call, None)
         if where is None:
             self._counts["missing"] += 1
@@ -103,11 +103,11 @@ class Answers:
         return Call(reply.choices[0], None, usage_of_call(reply.usage, 1, 0))
 
     def skip(self, call: str) -> None:
-        """Leave out what came of `call`: its row is there already."""
+        """Drop the result of `call`, because its row is stored already."""
         self._where.pop(call, None)
 
     def report(self) -> None:
-        """Say what was found and what nothing asked for."""
+        """Print the counts of results, and the custom_ids that no call has."""
         n_unknown = len(self._where)
         for call in islice(self._where, SHOWN_UNKNOWN):
             say(f"unknown custom_id: {call}")
@@ -134,13 +134,13 @@ class Answers:
         known = self._where.get(line.custom_id)
         if known is not None:
             self._counts["repeated"] += 1
-        # a failure does not replace an answer, whether it has an error's status or only its body
+        # a failure, by its status or its body, does not replace an answer
         if known is None or known.startswith("0") or (line.is_answer and line.is_whole):
             self._where[line.custom_id] = f"{line.is_answer:d}:{place}"
 
 
 def _opened(path: Path, bad: BadRows) -> IO[bytes]:
-    """Return the lines of a file to seek in: its own, or those of a copy where it is packed or of another kind."""
+    """Return the lines of a file to seek in. A packed file, or one of another kind, is copied first."""
     if not path.exists():
         raise InputError(f"{path}: cannot be read: no such file")
     if is_indexed(checked_file(path)):
@@ -160,7 +160,7 @@ def _opened(path: Path, bad: BadRows) -> IO[bytes]:
 
 
 def _output_of(line: bytes) -> _Output:
-    """Return one line of an output or error file; raises InputError where it is none."""
+    """Return one line of an output or error file. Raises InputError if it is none."""
     try:
         return DECODER.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -172,9 +172,9 @@ def _output_of(line: bytes) -> _Output:
 
 
 def _reason(line: _Output) -> str:
-    """Return what a failed line says went wrong: its `error`, or the one in the response's body."""
-    found = line.error
-    if not says_something(found) and line.response is not None:
-        found = parse_body(bytes(line.response.body))
+    """Return the reason in a failed line: its `error`, or the one in the response's body."""
+    error = line.error
+    if not says_something(error) and line.response is not None:
+        error = parse_body(bytes(line.response.body))
     status = f"{line.response.status}: " if line.response is not None else ""
-    return shortened(status + error_text(found))
+    return shortened(status + error_text(error))

@@ -1,4 +1,4 @@
-"""Writes the calls of a batch into as many files as OpenAI's limits ask for."""
+"""Writes the calls of a batch into as many files as OpenAI's limits require."""
 
 from pathlib import Path
 from typing import IO, Any
@@ -16,7 +16,7 @@ MAX_BYTES = 190_000_000
 
 
 class Parts:
-    """Files that are there together and complete, once all is written, or not at all."""
+    """Files that appear together when all is written, or not at all."""
 
     def __init__(self, path: Path) -> None:
         self.n = 0
@@ -61,7 +61,7 @@ class Parts:
         return temporary.open("wb")
 
     def _publish(self) -> None:
-        """Put the files in their places; those of an earlier export are set aside, none is left among the new ones."""
+        """Put the files in their places. Those of an earlier export are set aside, so that none is left among them."""
         set_aside(self._path)
         number = 1
         while self._part(number).exists():
@@ -79,6 +79,6 @@ class Parts:
 
 
 def request_line(custom_id: str, body: dict[str, Any]) -> bytes:
-    """Return a batch file's line that asks `body`."""
+    """Return the line of a batch file that requests `body`."""
     line = {"custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
     return msgspec.json.encode(line) + b"\n"

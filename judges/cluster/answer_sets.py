@@ -1,8 +1,8 @@
 """Groups the answers in a file by prompt.
 
-The file is read twice: once to count the rows of each prompt, once to hand a prompt over as soon as its last row has
-come. A file that keeps a prompt's rows together costs the memory of one prompt; a file with, say, one model's answers
-after another's costs the memory of its answers. Both cost some 150 bytes a prompt for the counts.
+The file is read twice: first to count the rows of each prompt, then to yield a prompt as soon as its last row has come.
+A file that keeps a prompt's rows together costs the memory of one prompt. A file with, say, one model's answers after
+another's costs the memory of its answers. Both cost some 150 bytes per prompt for the counts.
 """
 
 from collections.abc import Iterator
@@ -20,24 +20,24 @@ from records.shapes import responses_of
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One answer text with everyone who gave it."""
+    """One answer text with all responses that have it."""
 
     response: str
     ids: list[str]
-    """The ids of the responses with this text; each is one vote."""
+    """The ids of the responses with this text. Each is one vote."""
     score: float | None = None
-    """Their mean reward, or None where none of them has one."""
+    """Their mean reward, or None without rewards."""
 
 
 @dataclass(frozen=True)
 class AnswerSet:
-    """The answers to one prompt, equal texts together, in an order that their content fixes."""
+    """The answers to one prompt, equal texts together, sorted by text."""
 
     prompt_id: str
     prompt: str | list[Message]
     members: tuple[Member, ...]
     n_unusable: int = 0
-    """Answers without text; they are no votes."""
+    """Answers without text, which are no votes."""
 
     @property
     def texts(self) -> list[str]:
@@ -52,18 +52,18 @@ class AnswerSet:
 
 @dataclass(frozen=True)
 class Census:
-    """What a file holds."""
+    """The prompts and judges of a file."""
 
     n_rows: dict[str, int]
-    """The rows of each prompt, by a key of the prompt, in the order in which the prompts first come."""
+    """The number of rows by prompt key, in the order of the prompts' first rows."""
     n_scored: int
     judges: frozenset[str]
-    """The fingerprints of the judges that the scores are from."""
+    """The fingerprints of the judges that gave the scores."""
 
 
 @dataclass(frozen=True)
 class Rewards:
-    """Scores that stand in another file than the answers."""
+    """Scores from another file than that of the answers."""
 
     scores: dict[str, float]
     """By `answer_key`."""
@@ -72,20 +72,20 @@ class Rewards:
 
 @dataclass(frozen=True)
 class ScoredAnswer:
-    """One answer of a file, with the score that stands beside it."""
+    """One answer of a file, with its score."""
 
     response: Response
     score: float | None
     judge: str | None
-    """The fingerprint of the judge that the score is from, where the row says it."""
+    """The fingerprint of the judge that gave the score, if the row has it."""
     is_side: bool
-    """Whether it is one of the two answers of a pair, whose record's score is nobody's."""
+    """Whether it is one of the two answers of a pair. The score of a pair's record belongs to neither."""
     row_id: str | None
-    """Where rows of this kind have an id of their own, that id: the same id and text again is the same answer again."""
+    """The row's id, if rows of this kind have one. The same id and text again is the same answer again."""
 
 
 def take_census(source: str | Path, bad: BadRows, limit: int | None = None) -> Census:
-    """Count the rows of the first `limit` prompts of a file; raises InputError where it has no usable row."""
+    """Count the rows of the first `limit` prompts of a file. Raises InputError if it has no usable row."""
     check_limit(limit)
     n_rows: dict[str, int] = {}
     n_scored, judges = 0, set[str]()
@@ -103,9 +103,9 @@ def take_census(source: str | Path, bad: BadRows, limit: int | None = None) -> C
 
 
 def read_answer_sets(source: str | Path, census: Census, rewards: Rewards | None = None) -> Iterator[AnswerSet]:
-    """Yield the answers to each prompt of `census`, prompts in the order in which their last rows come.
+    """Yield the answers to each prompt of `census`, in the order of the prompts' last rows.
 
-    Scores are those of `rewards` where it is given, else the file's own.
+    The scores come from `rewards` if it is given, else from the file.
     """
     waiting: dict[str, list[ScoredAnswer]] = {}
     for answer in scored_answers(source, BadRows(quiet=True)):
@@ -118,7 +118,7 @@ def read_answer_sets(source: str | Path, census: Census, rewards: Rewards | None
 
 
 def read_rewards(source: Path, bad: BadRows) -> Rewards:
-    """Return the scores of a file of judgments, the last one of each answer; raises InputError for none."""
+    """Return the scores of a file of judgments, the last one per answer. Raises InputError without scores."""
     scores: dict[str, float] = {}
     judges: set[str] = set()
     for answer in scored_answers(source, bad):
@@ -131,7 +131,7 @@ def read_rewards(source: Path, bad: BadRows) -> Rewards:
 
 
 def scored_answers(source: str | Path, bad: BadRows) -> Iterator[ScoredAnswer]:
-    """Yield the answers of a file; a row without one, or whose score is no number, is a bad row."""
+    """Yield the answers of a file. A row without an answer, or whose score is no number, is a bad row."""
     for where, record in read_records(source, bad):
         try:
             responses = responses_of(record)
@@ -147,7 +147,7 @@ def scored_answers(source: str | Path, bad: BadRows) -> Iterator[ScoredAnswer]:
 
 
 def _has_row_id(record: Record) -> bool:
-    # An `id` without a `prompt_id` is often the prompt's, and then shared by answers that are separate votes.
+    # An `id` without a `prompt_id` is often the prompt's id, shared by answers that are separate votes.
     return "response_id" in record or ("id" in record and "prompt_id" in record)
 
 
@@ -168,6 +168,8 @@ def _answer_set(answers: list[ScoredAnswer], rewards: Rewards | None) -> AnswerS
 
 def _member(text: str, answers: list[ScoredAnswer], rewards: Rewards | None) -> Member:
     ids = sorted(answer.response.id for answer in answers)
-    own = [answer.score if rewards is None else rewards.scores.get(answer_key(answer.response)) for answer in answers]
-    known = sorted(score for score in own if score is not None)
-    return Member(text, ids, fmean(known) if known else None)
+    scores = [
+        answer.score if rewards is None else rewards.scores.get(answer_key(answer.response)) for answer in answers
+    ]
+    known_scores = sorted(score for score in scores if score is not None)
+    return Member(text, ids, fmean(known_scores) if known_scores else None)

@@ -1,13 +1,17 @@
-"""Self-consistency: answers that mean the same form clusters, and the largest one's share is the confidence.
+"""Self-consistency: answers of the same meaning form clusters, and the largest cluster's share is the confidence.
 
 RLP-SPG (Lang et al. 2024, arXiv 2403.19279, section 3.3) makes a preference pair from each prompt with enough
-confidence: the chosen answer is from the largest cluster, the rejected one is any other. Clusters are those of
+confidence: the chosen answer is from the largest cluster, the rejected one from any other. The clusters are those of
 semantic uncertainty (Kuhn et al. 2023, arXiv 2302.09664).
 """
 
 import random
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from judges.cluster.answer_sets import AnswerSet, Member
 from judges.cluster.equivalence import BoolNN, Equivalence, FloatNN, Relation
@@ -21,39 +25,39 @@ Outcome = Literal["pair", "all agree", "under gamma", "too few", "unscored", "fa
 
 @dataclass(frozen=True)
 class Spg:
-    """How pairs are made from clusters."""
+    """The rule that makes pairs from clusters."""
 
     gamma: float = 0.5
-    """The least confidence."""
+    """The lowest confidence that gives a pair."""
     choose: Choose = "central"
-    """Who is chosen from the largest cluster: the answer with the highest reward, or the most central one."""
+    """The chosen answer of the largest cluster: the one with the highest reward, or the most central one."""
     seed: int = 0
     judge: str | None = None
-    """The fingerprint of the judge that the rewards are from."""
+    """The fingerprint of the judge that gave the rewards."""
 
 
 class Clustering(Row, frozen=True, kw_only=True):
-    """What became of one prompt."""
+    """The outcome of one prompt."""
 
     prompt_id: str
     prompt: str | list[Message]
     clusters: list[list[Member]] | None
-    """The largest first; None where the relation is not known."""
+    """The largest first, or None if the relation is unknown."""
     sizes: list[int] | None
-    """Answers in each cluster; equal texts count one by one."""
+    """Answers in each cluster. Equal texts count one by one."""
     confidence: float | None
-    """The share of the largest cluster; None where fewer than two answers have text."""
+    """The share of the largest cluster, or None if fewer than two answers have text."""
     n_largest: int
-    """How many clusters are as large as the largest: over 1 is a tie."""
+    """The number of clusters of the largest size. Over 1 is a tie."""
     n_answers: int
     n_unusable: int
-    """Answers without text; the sizes add up to the others."""
+    """Answers without text. The sizes add up to the others."""
     n_unread: int
-    """Answers that stand alone because nothing could be read from them (final_answer)."""
+    """Answers in a cluster of their own because no final answer could be read (final_answer)."""
     n_cut: int
     """Distinct texts of which only the beginning was compared."""
     outcome: Outcome
-    """`pair`, or why there is none."""
+    """`pair`, or the reason for no pair."""
     error: str | None
     equivalence: str
     """The relation, its model and its rule."""
@@ -70,12 +74,8 @@ class Groups:
 
 
 def components(same_NN: BoolNN) -> list[list[int]]:
-    """Return the connected components of a symmetric relation: whoever means the same as one member is a member."""
-    import numpy as np
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import connected_components
-
-    links = np.nonzero(same_NN)  # a matrix made from places takes a third of the time of a dense one
+    """Return the connected components of a symmetric relation: a text joins a cluster if it equals one member."""
+    links = np.nonzero(same_NN)  # a sparse matrix from places takes a third of the time of a dense one
     graph = csr_array((np.ones(len(links[0])), links), shape=same_NN.shape)
     n_clusters, labels = connected_components(graph, directed=False)
     clusters: list[list[int]] = [[] for _ in range(n_clusters)]
@@ -85,9 +85,9 @@ def components(same_NN: BoolNN) -> list[list[int]]:
 
 
 def greedy(same_NN: BoolNN) -> list[list[int]]:
-    """Return clusters that grow in order: each text joins the first cluster whose first member means the same.
+    """Return clusters grown in order: each text joins the first cluster whose first member means the same.
 
-    Kuhn et al. 2023, algorithm 1. The outcome depends on the order, which is that of the sorted texts.
+    This is algorithm 1 of Kuhn et al. 2023. The outcome depends on the order, which is that of the sorted texts.
     """
     clusters: list[list[int]] = []
     for place in range(len(same_NN)):
@@ -102,9 +102,9 @@ def greedy(same_NN: BoolNN) -> list[list[int]]:
 def decide(
     answers: AnswerSet, relation: Relation | None, equivalence: Equivalence, spg: Spg
 ) -> tuple[Clustering, Pair | None]:
-    """Return what became of a prompt, and its preference pair where there is one.
+    """Return the outcome of a prompt, and its preference pair if it has one.
 
-    `relation` is None where there are fewer than two distinct texts. Nothing depends on the order of the answers.
+    `relation` is None if there are fewer than two distinct texts. Nothing depends on the order of the answers.
     """
     if answers.n_votes < 2:
         return _clustering(answers, relation, equivalence, None, "too few"), None
@@ -126,11 +126,9 @@ def decide(
 def group(answers: AnswerSet, relation: Relation | None, equivalence: Equivalence, spg: Spg) -> Groups:
     """Return the clusters of two answers or more.
 
-    Where clusters are equally large, first comes one that something was read from, then (reward) the one with the
-    highest reward in it, then whichever a seeded hash of its first text puts first.
+    Among clusters of one size, those with a readable answer come first, then (reward) the one with the highest reward,
+    then the first by a seeded hash of its first text.
     """
-    import numpy as np
-
     if relation is None:
         places, similarity_NN, unread = [[0]], np.ones((1, 1)), set[int]()
     else:
@@ -154,12 +152,12 @@ def _size(answers: AnswerSet, cluster: list[int]) -> int:
 
 
 def _lot(answers: AnswerSet, place: int, spg: Spg) -> str:
-    """Return what decides between equals: the same whatever the order, and in favour of nobody."""
+    """Return a seeded, order-independent tie-break key."""
     return content_key("lot", spg.seed, answers.prompt_id, answers.members[place].response)
 
 
 def _chosen(answers: AnswerSet, groups: Groups, spg: Spg) -> Member | None:
-    """Return the answer with the highest reward in the largest cluster or its most central one; None for no reward."""
+    """Return the largest cluster's answer with the highest reward, or its most central one. None without rewards."""
     cluster = groups.places[0]
 
     def rank(place: int) -> tuple[float, float, str]:

@@ -1,7 +1,7 @@
-"""Which answers to a prompt mean the same: what a relation between answers is, and the choice of one."""
+"""The interface of a relation that decides which answers to a prompt mean the same."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,29 +10,26 @@ from judges.cluster.answer_sets import AnswerSet
 from records.keys import content_key
 from records.rows import Row, Usage
 
-if TYPE_CHECKING:
-    pass
-
 BoolNN = NDArray[np.bool_]
 FloatNN = NDArray[np.float64]
 
 
 class Relation(Row, frozen=True, kw_only=True):
-    """What was found out about every two answers to a prompt: what is paid for, and so stored."""
+    """The values for every two answers to a prompt. They cost model calls, so they are stored."""
 
     id: str
     prompt_id: str
     values: list[list[float | None]]
-    """For each ordered pair of the prompt's distinct texts, in their sorted order; None where a call failed."""
+    """For each ordered pair of the prompt's distinct texts, in their sorted order. None if a call failed."""
     n_cut: int = 0
-    """Texts that were longer than the model reads, so that only their beginnings were compared."""
+    """Texts longer than the model's input, of which only the beginning was compared."""
     unread: tuple[int, ...] = ()
-    """Texts that nothing could be read from, for example no final answer; each is equal to no other."""
+    """Texts without a readable value, for example without a final answer. Each is equal to no other."""
     error: str | None = None
     usage: Usage = Usage()
 
     def matrix(self) -> FloatNN:
-        """Return the values (N, N); raises TypeError where one is None."""
+        """Return the values (N, N). Raises TypeError if one is None."""
         return np.array(self.values, dtype=np.float64)
 
 
@@ -46,41 +43,41 @@ class Equivalence(Protocol):
 
     @property
     def digest(self) -> str:
-        """Identifies what changes the values: the model, the prompt, the algorithm."""
+        """Identifies everything that changes the values: the model, the prompt, the algorithm."""
         ...
 
     @property
     def rule(self) -> str:
-        """How the values are read, in words; also part of the result's key."""
+        """The reading of the values, in words. It is part of the result's key."""
         ...
 
     @property
     def greedy(self) -> bool:
-        """Whether clusters grow from their first members; otherwise they are the connected components."""
+        """Whether clusters grow from their first members. Otherwise they are the connected components."""
         ...
 
     def relate(self, sets: Sequence[AnswerSet], known: Sequence[Relation | None]) -> Iterator[tuple[int, Relation]]:
         """Yield the position and the relation of each of `sets`, which have two texts or more, as they become ready.
 
-        A set whose `known` relation is whole is left out. One whose calls failed in part is asked for what it lacks.
+        A set whose `known` relation is whole is skipped. If some calls failed, only those are made again.
         Batches are planned from all of `sets`, so that a resumed call computes what an undisturbed one would.
         """
         ...
 
     def same(self, values_NN: FloatNN) -> BoolNN:
-        """Return which two texts mean the same (N, N), symmetric."""
+        """Return which texts mean the same (N, N), symmetric."""
         ...
 
     def similarity(self, values_NN: FloatNN) -> FloatNN:
-        """Return how close each two texts are (N, N), for finding the most central one."""
+        """Return the closeness of every two texts (N, N), which gives the most central one."""
         ...
 
 
 def relation_id(equivalence: Equivalence, answers: AnswerSet) -> str:
-    """Return the key under which the relation between `answers` is stored; it does not depend on the rule."""
+    """Return the key of the stored relation between `answers`. It does not depend on the rule."""
     return content_key("relation", equivalence.digest, answers.prompt, answers.texts)
 
 
 def is_whole(relation: Relation | None) -> bool:
-    """Return whether there is nothing left to find out; a failed call is tried again."""
+    """Return whether the relation is complete. A failed call is tried again."""
     return relation is not None and relation.error is None

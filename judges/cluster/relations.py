@@ -1,4 +1,4 @@
-"""Relations at rest: what was found out about a prompt's answers is stored once and read back by its place."""
+"""Storage of relations: each is stored once and read back by its place in the file."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -12,16 +12,16 @@ from judges.cluster.equivalence import Equivalence, Relation, is_whole, relation
 from records import Store
 
 CHUNK = 64
-"""Prompts whose relations are asked for together."""
+"""Prompts whose relations are computed together."""
 Related = tuple[AnswerSet, Relation | None]
-"""A prompt's answers, with their relation where there are two texts or more."""
+"""A prompt's answers, with their relation if they have two texts or more."""
 
 
 class RelationFile:
-    """A store of relations that keeps in memory only where each of them stands in the file."""
+    """A store of relations that keeps only their places in the file in memory."""
 
     def __init__(self, path: Path, *, fresh: bool = False) -> None:
-        """Open `path`; with `fresh` an earlier file is set aside."""
+        """Open `path`. With `fresh`, an earlier file is set aside."""
         self.store = Store(path, Relation, keep=is_whole, fresh=fresh)
         self._decoder = msgspec.json.Decoder(Relation)
         self._places: dict[str, int] = {}
@@ -55,13 +55,13 @@ class RelationFile:
 def related(
     sets: Iterable[AnswerSet], equivalence: Equivalence, file: RelationFile, advance: Callable[[int], None]
 ) -> Iterator[Related]:
-    """Yield each of `sets` with its relation, in order, finding out and storing those that `file` lacks."""
+    """Yield each of `sets` with its relation, in order, computing and storing those that `file` lacks."""
     remaining = iter(sets)
     while chunk := list(islice(remaining, CHUNK)):
-        found = _complete([answers for answers in chunk if len(answers.members) > 1], equivalence, file, advance)
+        relations = _complete([answers for answers in chunk if len(answers.members) > 1], equivalence, file, advance)
         for answers in chunk:
             if len(answers.members) > 1:
-                yield answers, next(found)
+                yield answers, next(relations)
             else:
                 advance(1)
                 yield answers, None

@@ -1,4 +1,4 @@
-"""What a clustering came to, in one table whose counts add up."""
+"""The totals of a clustering, in one table whose counts add up."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -20,16 +20,16 @@ N_BINS = 10
 
 @dataclass
 class Totals:
-    """Sums over prompts, so that no row has to be kept."""
+    """Sums over prompts, which need no rows in memory."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     confidence: float = 0.0
     histogram: list[int] = field(default_factory=lambda: [0] * N_BINS)
-    """Prompts with a confidence of up to 0.1, up to 0.2, and so on."""
+    """Numbers of prompts with a confidence of up to 0.1, up to 0.2, and so on."""
 
     def add(self, clustering: Clustering, pair: Pair | None) -> None:
-        """Count one prompt in, and name it on stderr where its calls failed."""
+        """Count one prompt, and name it on stderr if its calls failed."""
         self.outcomes[clustering.outcome] += 1
         for name in ("n_answers", "n_unusable", "n_unread", "n_cut"):
             self.counts[name] += getattr(clustering, name)
@@ -77,7 +77,7 @@ def _mean(total: float, n: int) -> float | None:
 def print_totals(
     totals: Totals, equivalence: Equivalence, spg: Spg, clusters: Path, pairs: Path, *, as_json: bool
 ) -> None:
-    """Print the table, the histogram of confidence, and how the numbers were made."""
+    """Print the table, the histogram of confidence, and the settings."""
     counts = totals.counts
     made_by = {
         "equivalence": described(equivalence),
@@ -106,7 +106,7 @@ def print_totals(
 def print_plan(
     sets: Iterable[AnswerSet], equivalence: Equivalence, spg: Spg, source: Path, out: Path, *, as_json: bool
 ) -> None:
-    """Print what a run would compare."""
+    """Print the comparisons that a run would make."""
     n_prompts = n_answers = n_compared = 0
     for answers in sets:
         n_prompts += 1
@@ -122,7 +122,7 @@ def print_plan(
 
 
 def check_coverage(totals: Totals, min_coverage: float) -> None:
-    """Raise JudgeError where fewer than `min_coverage` of the prompts could be clustered; all rows are kept."""
+    """Raise JudgeError if fewer than `min_coverage` of the prompts could be clustered. All rows are kept."""
     n_prompts, n_failed = totals.outcomes.total(), totals.outcomes["failed"]
     if n_failed > (1 - min_coverage) * n_prompts:
         raise JudgeError(
@@ -133,7 +133,7 @@ def check_coverage(totals: Totals, min_coverage: float) -> None:
 
 @dataclass
 class Rewarded:
-    """How many different texts have a score in the file that --rewards names."""
+    """The number of distinct texts with a score in the file of --rewards."""
 
     source: Path
     n_texts: int = 0
@@ -147,7 +147,7 @@ class Rewarded:
             yield answers
 
     def check(self, min_coverage: float) -> None:
-        """Raise JudgeError where fewer than `min_coverage` of the texts have a score; all rows are kept."""
+        """Raise JudgeError if fewer than `min_coverage` of the texts have a score. All rows are kept."""
         if self.n_scored < min_coverage * self.n_texts:
             raise JudgeError(
                 f"{self.source}: has a score of only {self.n_scored} of {self.n_texts} answers, under --min-coverage "

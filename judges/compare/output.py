@@ -1,4 +1,4 @@
-"""Output of a comparison run: where it goes, the dry-run plan and the table of win rates."""
+"""Output of a comparison run: its default file, the dry-run plan and the table of win rates."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ def report(
     masses = Masses()
     for comparison in comparisons:
         masses.add(comparison.mass)
-    if n := sum(row.read != "panel" and not both_orders_answered(row) for row in comparisons):
+    if n := sum(verdict.read != "panel" and not both_orders_answered(verdict) for verdict in comparisons):
         say(f"{n} rows lack samples whose calls failed: run the same command to ask for them again")
     who = f"a panel of {len(config.panel.judge)}" if panel else judge.engine.name + of_run(config.engine)
     read = "" if panel else f", read by {judge.read}"
@@ -66,7 +66,7 @@ def report(
     say_flips(_win_rates(comparisons))
     table = table_of(comparisons)
     Report("pairs", table, judge.fingerprint, by, out, budget, masses, panel or {}).print(as_json=config.json)
-    reasons = Counter(row.error or "unknown" for row in comparisons if row.winner is None)
+    reasons = Counter(verdict.error or "unknown" for verdict in comparisons if verdict.winner is None)
     say_room(reasons, judge)
     n_with_verdict = len(comparisons) - reasons.total()
     reading = None if panel else judge.read

@@ -1,1 +1,1 @@
-"""The fences around judged texts: tags with a code that no text can know, and what is read as such a tag besides."""
+"""Fences around judged texts: tags with a code that no text can know, and near misses of such tags."""

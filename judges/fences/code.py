@@ -3,12 +3,11 @@
 A tag's code depends on the prompt and on the texts up to the tag's end, so that the same question has the same tags
 each time, and questions that begin with the same texts begin with the same tokens.
 
-A code has 32 bits and no salt: nothing about it is secret, and whoever writes a text can compute what its code would
-be. A search for a text that contains its own code would take 2**32 texts if there were no more to it, which is not
-much. So no code is taken that stands in any of the prompt's texts, in whatever spelling (`seen_in`): where one does, by
-chance or by a search, the next one is. What a text contains is then never its code, however long somebody searches;
-to contain all of them it would need 4 GB. A secret or more bits would add nothing to this, and cost the same rows for
-the same seeds, or tokens.
+A code has 32 bits and no salt. Nothing about it is secret, and the author of a text can compute its code. A search for
+a text that contains its own code would take only 2**32 texts. So a code that occurs in any of the prompt's texts, in
+any spelling (`seen_in`), is skipped for the next one. A text then never contains its code, however long somebody
+searches, because it would need 4 GB to contain all codes. A secret or more bits would add nothing, and would cost
+reproducible rows or tokens.
 """
 
 import hashlib
@@ -22,13 +21,13 @@ import msgspec
 from judges.fences.letters import fold
 
 VERSION = 2
-"""Of the form of filled prompts; it is part of what identifies a rubric. 1 had tags without a code."""
+"""Version of the form of filled prompts. It is part of a rubric's identity. 1 had tags without a code."""
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 TAG = re.compile(r"</?[A-Za-z_][\w-]*>")
 PIECE = re.compile(r"\{\{(?P<slot>\w+)\}\}|<(?P<slash>/?)(?P<name>[A-Za-z_][\w-]*)>")
 CODE_DIGITS = 8
-"""Of four bits each."""
-BETWEEN = bytes(one for one in range(128) if not chr(one).isalnum())
+"""Hexadecimal digits of a code."""
+BETWEEN = bytes(code for code in range(128) if not chr(code).isalnum())
 DIGITS = bytes.maketrans(b"oil", b"011")
 
 
@@ -43,12 +42,12 @@ class Fence:
     shows: tuple[str, ...]
     """The placeholders between them."""
     told: tuple[str, ...]
-    """Those before its end."""
+    """The placeholders before its end."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a prompt is made of: texts and, at every second place, placeholders and tags."""
+    """The pieces of a prompt: texts and, at every second place, placeholders and tags."""
 
     pieces: tuple[str, ...]
     slots: Mapping[int, str]
@@ -58,8 +57,8 @@ class Plan:
 def filled(prompt: str, texts: Mapping[str, str], ours: Collection[str] = (), *, coded: bool = True) -> str:
     """Return `prompt` with `texts` in its placeholders, all in one pass, and codes in the tags around them.
 
-    `ours` are the placeholders whose texts are the prompt's own, such as how to reply: no tag is theirs. A tag that
-    fences nothing stays as it is, and without `coded` all do. Raises KeyError for a placeholder without a text.
+    `ours` are the placeholders whose texts are the prompt's own, such as how to reply. They need no fence. A tag that
+    fences nothing stays as it is. Without `coded` all tags do. Raises KeyError for a placeholder without a text.
     """
     plan = _plan(prompt)
     pieces = list(plan.pieces)
@@ -77,7 +76,7 @@ def filled(prompt: str, texts: Mapping[str, str], ours: Collection[str] = (), *,
 
 
 def tags_in(text: str) -> tuple[str, ...]:
-    """Return the tags that stand in the text of a prompt, each once, in alphabetical order."""
+    """Return the distinct tags in the text of a prompt, in alphabetical order."""
     return tuple(sorted(set(TAG.findall(text))))
 
 
@@ -85,8 +84,8 @@ def tags_in(text: str) -> tuple[str, ...]:
 def seen_in(text: str) -> str:
     """Return a text in the spellings in which it may show a code.
 
-    That is as it is, and as a reader takes it: without entities, escapes, look-alikes and invisible characters, then
-    without whatever stands between letters and digits, and with 0 and 1 for the letters that look like them.
+    These are the text itself and the text as a reader takes it: without entities, escapes, look-alikes and invisible
+    characters, without the signs between letters and digits, and with 0 and 1 for the letters that look like them.
     """
     read = fold(text).text.encode("ascii", errors="ignore").translate(DIGITS, BETWEEN)
     return f"{text.casefold()}\n{read.decode('ascii')}"
@@ -109,14 +108,14 @@ def _plan(prompt: str) -> Plan:
     opened: list[tuple[int, str, int]] = []
     fences: list[Fence] = []
     done = 0
-    for found in PIECE.finditer(prompt):
-        pieces += prompt[done : found.start()], found[0]
-        done, place = found.end(), len(pieces) - 1
-        if found["slot"]:
-            slots[place] = found["slot"]
-        elif not found["slash"]:
-            opened.append((place, found["name"], len(slots)))
-        elif (n := next((n for n in reversed(range(len(opened))) if opened[n][1] == found["name"]), None)) is not None:
+    for piece in PIECE.finditer(prompt):
+        pieces += prompt[done : piece.start()], piece[0]
+        done, place = piece.end(), len(pieces) - 1
+        if piece["slot"]:
+            slots[place] = piece["slot"]
+        elif not piece["slash"]:
+            opened.append((place, piece["name"], len(slots)))
+        elif (n := next((n for n in reversed(range(len(opened))) if opened[n][1] == piece["name"]), None)) is not None:
             opens, name, n_slots = opened[n]
             del opened[n:]
             if len(slots) > n_slots:

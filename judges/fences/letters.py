@@ -1,4 +1,4 @@
-"""Folds a text into the letters and brackets that a reader takes it for, and remembers where each came from."""
+"""Folds a text into the letters and brackets that a reader takes it for, and keeps the origin of each."""
 
 import html
 import re
@@ -13,7 +13,7 @@ from judges.fences.invisible import INVISIBLE
 
 HERE = Path(__file__).parent
 ROUNDS = 4
-"""How often a text is decoded: `&amp;lt;` and `%253C` take two."""
+"""Passes of decoding. `&amp;lt;` and `%253C` take two."""
 _RUNS = re.compile(r"[\x00-\x7f]+|[^\x00-\x7f]+")
 _UNSEEN = re.compile(f"[{INVISIBLE}]")
 _UNIT = re.compile(
@@ -31,7 +31,7 @@ _UTF_7 = {"+ADw-": "<", "+AD4-": ">", "+AC8-": "/", "+AFs-": "[", "+AF0-": "]"}
 
 @dataclass(frozen=True)
 class Folded:
-    """What a text is read as; character n was made of `text[starts[n] : ends[n]]`."""
+    """A folded text. Character n was made of `text[starts[n] : ends[n]]`."""
 
     text: str
     starts: list[int] | range
@@ -40,17 +40,17 @@ class Folded:
 
 @cache
 def table() -> dict[str, dict[str, str]]:
-    """Return the letters, signs and brackets that look like others, as the file beside this one has them."""
-    found = tomllib.loads((HERE / "lookalikes.toml").read_text(encoding="utf-8"))
-    letters = {name: value for name, value in found.items() if isinstance(value, str)}
-    return {"letters": letters, "signs": found["signs"], "brackets": found["brackets"]}
+    """Return the letters, signs and brackets that look like others, from the file beside this one."""
+    file = tomllib.loads((HERE / "lookalikes.toml").read_text(encoding="utf-8"))
+    letters = {name: value for name, value in file.items() if isinstance(value, str)}
+    return {"letters": letters, "signs": file["signs"], "brackets": file["brackets"]}
 
 
 def fold(text: str, *, tag_letters: bool = True) -> Folded:
-    """Return `text` as a reader takes it, in plain lower-case letters, with `<`, `>`, `[`, `]`, `/` and `|` alone.
+    """Return `text` as a reader takes it: in plain lower-case letters, with only `<`, `>`, `[`, `]`, `/` and `|`.
 
-    Entities and escapes are decoded, and what is not seen is left out. Unicode's tag characters are not seen either;
-    with `tag_letters` they are the letters that they stand for.
+    Entities and escapes are decoded, and invisible characters are left out. Unicode's tag characters are invisible
+    too. With `tag_letters` they become the letters that they stand for.
     """
     now = as_it_is = Folded(text, range(len(text)), range(1, len(text) + 1))
     for _ in range(ROUNDS):
@@ -64,7 +64,7 @@ def fold(text: str, *, tag_letters: bool = True) -> Folded:
 
 
 def _decoded(now: Folded) -> Folded | None:
-    """Return the text with its entities and escapes in place, or None where there is none."""
+    """Return the text with its entities and escapes decoded, or None if there are none."""
     text: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -83,7 +83,7 @@ def _decoded(now: Folded) -> Folded | None:
 
 
 def _meant(unit: str) -> str:
-    """Return what an entity or an escape stands for, or itself."""
+    """Return the characters that an entity or an escape stands for, or itself."""
     if unit[0] == "&":
         return html.unescape(unit)
     if unit[0] == "%":
@@ -130,24 +130,24 @@ def _letters(character: str) -> str:
     if _UNSEEN.match(character):
         return ""
     plain = unicodedata.normalize("NFKD", character)
-    seen = "".join(one for one in plain if not unicodedata.combining(one)).casefold()
-    return "".join(_signs().get(one) or _only().get(one, one) for one in seen)
+    seen = "".join(letter for letter in plain if not unicodedata.combining(letter)).casefold()
+    return "".join(_signs().get(letter) or _only().get(letter, letter) for letter in seen)
 
 
 @cache
 def _only() -> dict[str, str]:
-    """Return the letter of each look-alike that stands for one alone; the others are in `several`."""
-    found: dict[str, str] = {}
+    """Return the letter of each look-alike that stands for a single letter. The others are in `several`."""
+    letter_of: dict[str, str] = {}
     for letter, alike in table()["letters"].items():
-        for one in alike:
-            found[one] = "" if one in found else letter
-    return {one: letter for one, letter in found.items() if letter}
+        for character in alike:
+            letter_of[character] = "" if character in letter_of else letter
+    return {character: letter for character, letter in letter_of.items() if letter}
 
 
 @cache
 def several(letter: str) -> str:
-    """Return the look-alikes of `letter` that are left in a folded text, because they stand for another one too."""
-    return "".join(one for one in table()["letters"].get(letter, "") if one not in _only())
+    """Return the look-alikes of `letter` that stay in a folded text, because they also stand for another letter."""
+    return "".join(character for character in table()["letters"].get(letter, "") if character not in _only())
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Takes apart what a model may read as a tag of the prompt, though it is not spelled as one."""
+"""Takes apart text that a model may read as a tag of the prompt, although it is spelled differently."""
 
 import re
 from functools import lru_cache
@@ -6,17 +6,17 @@ from functools import lru_cache
 from judges.fences.letters import Folded, fold, several, table
 
 REASONING = ("think", "thinking", "reasoning", "thought")
-"""Tags between which models think; whoever reads replies knows them."""
+"""Tags around a model's reasoning. Readers of replies know them too."""
 FUZZY_FROM = 5
-"""A name of so many letters is recognised with one of them left out or wrong, or two exchanged."""
+"""The length from which a name is recognised with one letter missing or wrong, or two swapped."""
 PASSES = 6
 _GAP = r"(?:[^\w<>\[\]/|]|_){0,2}"
 _JUNK = r"\s*+(?:[^\w\s<>\[\]/()]{1,4}\s*+)?+"
 _CODE = r"(?:(?=[a-z]*\d)[a-z\d]{1,64}|[a-f]{4,64})"
-"""What a tag's code may look like."""
+"""The form of a tag's code."""
 _TAG_LETTERS = re.compile("[\U000e0020-\U000e007e]")
 _DOUBTFUL = re.compile(r"[<\[{&%\\=+]|(?m:^[^\w\n()<>]{0,6}/)")
-"""Where an ASCII text has none of these, there is nothing to take apart."""
+"""Characters without which an ASCII text has nothing to take apart."""
 
 
 @lru_cache(maxsize=256)  # a prompt has several answers, and a question several samples
@@ -75,7 +75,7 @@ def _is_tag(match: re.Match[str], text: str, seen: Folded) -> bool:
 
 @lru_cache(maxsize=64)
 def _patterns(tags: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
-    """Return the patterns, for folded text, of what is taken for one of `tags`; `inside` is what stays of it."""
+    """Return the patterns, for folded text, of near misses of `tags`. The group `inside` is what stays of one."""
     names = {tag.strip("</>").lower() for tag in tags}
     whole = sorted({*names, *REASONING}, key=len, reverse=True)
     # A closing tag need not be named in full: </answer> may well close <answer_a>.
@@ -108,7 +108,7 @@ def _any_of(ways: list[str]) -> str:
 
 
 def _misspelled(name: str) -> list[list[str]]:
-    """Return what a long name is with a letter left out or another one, or with two neighbours exchanged."""
+    """Return a long name's misspellings: a letter missing or wrong, or two neighbours swapped."""
     if len(name) < FUZZY_FROM or not name.isalpha():
         return []
     letters, places = list(name), range(len(name))
@@ -119,14 +119,14 @@ def _misspelled(name: str) -> list[list[str]]:
 
 
 def _spelled(name: str, *, odd: bool = False) -> str:
-    """Return a pattern for `name` in look-alike letters, with gaps; with `odd` any letter of another script is one."""
+    """Return a pattern for `name` in look-alike letters, with gaps. With `odd`, any letter of another script counts."""
     return _GAP.join(_letter(letter, odd) for letter in name if letter.isalnum())
 
 
 @lru_cache(maxsize=256)
 def _letter(letter: str, odd: bool) -> str:
     signs = re.escape(table()["signs"].get(letter, ""))
-    own = f"[{letter}{signs}{re.escape(several(letter))}]"
-    one = rf"(?:{own}|[^\0-\x7f]){{1,2}}" if odd else f"{own}{{1,2}}"
+    alike = f"[{letter}{signs}{re.escape(several(letter))}]"
+    letters = rf"(?:{alike}|[^\0-\x7f]){{1,2}}" if odd else f"{alike}{{1,2}}"
     two = {"w": "vv|uu", "m": "rn|nn", "d": "cl"}.get(letter)
-    return f"(?:{one}|{two})" if two else one
+    return f"(?:{letters}|{two})" if two else letters

@@ -1,4 +1,4 @@
-"""The bootstrap: intervals by drawing prompts again, all resamples computed at once as weights on the rows.
+"""The bootstrap over prompts: all resamples are computed at once, as weights on the rows.
 
 Shapes: N rows, B resamples.
 """
@@ -15,24 +15,24 @@ from records.keys import derived_seed
 Floats = NDArray[np.float64]
 ALPHA = 0.05
 MAX_UNDEFINED = 0.05
-"""With a larger share of resamples in which a measure is undefined it gets no interval."""
+"""A measure that is undefined in a larger share of resamples gets no interval."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A measure with its 95% percentile interval; None is: not defined on these rows."""
+    """A measure with its 95% percentile interval. None means undefined on these rows."""
 
     name: str
     value: float | None
     low: float | None
     high: float | None
     n: int
-    """The rows that it is computed from."""
+    """The number of rows behind it."""
     note: str = ""
 
 
 def resampled(groups: Sequence[str], n_resamples: int, seed: int) -> Floats:
-    """Return how often each row is in each resample, (B, N): groups are drawn with replacement, rows go with theirs.
+    """Return the count of each row in each resample, (B, N), with groups drawn with replacement.
 
     This is the cluster bootstrap (Davison and Hinkley 1997, section 3.8): rows that share a prompt stay together.
     """
@@ -47,7 +47,7 @@ def resampled(groups: Sequence[str], n_resamples: int, seed: int) -> Floats:
 def interval(values_B: Floats) -> tuple[float | None, float | None]:
     """Return the 2.5th and 97.5th percentile of the resamples' values.
 
-    None where too many are undefined, or where all are alike: then the rows do not say how far the value may be off.
+    None if too many values are undefined, or if all are equal, because equal values say nothing about the error.
     """
     known = values_B[np.isfinite(values_B)]
     if len(known) == 0 or len(known) < (1 - MAX_UNDEFINED) * len(values_B) or np.ptp(known) < 1e-12:
@@ -57,7 +57,7 @@ def interval(values_B: Floats) -> tuple[float | None, float | None]:
 
 
 def estimate(name: str, value: float | None, values_B: Floats, n: int, note: str = "") -> Estimate:
-    """Return a measure with the interval that its resampled values give; NaN counts as undefined."""
+    """Return a measure with the interval of its resampled values. NaN counts as undefined."""
     if value is None or not np.isfinite(value):
         return Estimate(name, None, None, None, n, note)
     return Estimate(name, float(value), *interval(values_B), n, note)
@@ -73,38 +73,38 @@ def mean_of(name: str, values_N: Floats, weights_BN: Floats, note: str = "") -> 
 
 
 def proportion_of(name: str, values_N: Floats, weights_BN: Floats, note: str = "", less: float = 0.0) -> Estimate:
-    """Return the mean of values from 0 to 1 that are not NaN, minus `less`, such as how often the judge is right.
+    """Return the mean of values from 0 to 1 that are not NaN, minus `less`, such as the judge's accuracy.
 
-    Where all say the same, at 0 or 1 or all at a half, the resamples do too. The interval is then Wilson's, of as many
-    rows as there are prompts, because the rows of one prompt may well stand for one.
+    If all values are equal, the resamples are too. The interval is then Wilson's with the number of prompts as n,
+    because the rows of one prompt may be copies of each other.
     """
-    found = mean_of(name, values_N, weights_BN, note)
-    if found.value is None:
-        return found
+    mean = mean_of(name, values_N, weights_BN, note)
+    if mean.value is None:
+        return mean
     known = np.isfinite(values_N)
-    low, high = found.low, found.high
-    if low is None and knows_nothing(found.value, float(values_N[known].std())):
-        low, high = wilson(min(max(found.value, 0.0), 1.0), n_groups(weights_BN[:, known]))
+    low, high = mean.low, mean.high
+    if low is None and knows_nothing(mean.value, float(values_N[known].std())):
+        low, high = wilson(min(max(mean.value, 0.0), 1.0), n_groups(weights_BN[:, known]))
     ends = (None if low is None else low - less, None if high is None else high - less)
-    return Estimate(name, found.value - less, *ends, found.n, note)
+    return Estimate(name, mean.value - less, *ends, mean.n, note)
 
 
 def n_groups(weights_BN: Floats) -> int:
-    """Return how many groups were drawn: the rows of one are in each resample equally often."""
+    """Return the number of groups. The rows of a group have equal counts in each resample."""
     return int(np.unique(weights_BN, axis=1).shape[1])
 
 
 def means(values_N: Floats, weights_BN: Floats) -> Floats:
-    """Return the weighted mean of the values that are not NaN in each resample, (B,); NaN where there is none."""
+    """Return the weighted mean of the values that are not NaN in each resample, (B,), or NaN without values."""
     known = np.isfinite(values_N)
     total_B = weights_BN[:, known].sum(1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: Floats = weights_BN[:, known] @ values_N[known] / total_B
-    return found
+        means_B: Floats = weights_BN[:, known] @ values_N[known] / total_B
+    return means_B
 
 
 def difference(name: str, first_N: Floats, second_N: Floats, weights_BN: Floats) -> Estimate:
-    """Return the mean of `first_N` less that of `second_N`, resampled together."""
+    """Return the mean of `first_N` minus that of `second_N`, resampled together."""
     value = float(np.nanmean(first_N) - np.nanmean(second_N))
     return estimate(
         name, value, means(first_N, weights_BN) - means(second_N, weights_BN), int(np.isfinite(first_N).sum())

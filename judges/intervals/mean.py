@@ -1,4 +1,4 @@
-"""A mean over seeds with its interval, and how it is printed."""
+"""A mean over seeds with its interval, and its text."""
 
 import math
 from collections.abc import Sequence
@@ -10,22 +10,22 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over seeds with half of its 95% interval (Student's t); the half is None for a single seed."""
+    """A mean over seeds with half of its 95% interval (Student's t). The half is None for a single seed."""
 
     value: float
     half: float | None
     n: int
 
     def text(self, digits: int, *, sign: bool = False, tiny: bool = False) -> str:
-        """Return `2.31 ± 0.05`; with `tiny` what the digits would not show is written `1.2e-05 ± 3e-06`."""
+        """Return `2.31 ± 0.05`. With `tiny`, values below the digits become `1.2e-05 ± 3e-06`."""
         is_tiny = tiny and 0 < abs(self.value) < 10**-digits
         value = f"{self.value:{'+' if sign else ''}{'.1e' if is_tiny else f'.{digits}f'}}"
         return value if self.half is None else f"{value} ± {self.half:{'.0e' if is_tiny else f'.{digits}f'}}"
 
 
 def mean_of(values: Sequence[float]) -> Mean:
-    """Return the mean of one value a seed, at least one, with its interval."""
-    from scipy import stats
+    """Return the mean of one value per seed, at least one, with its interval."""
+    from scipy import stats  # here, because scipy takes half a second to load and reading verdicts needs none of it
 
     n = len(values)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * stdev(values) / math.sqrt(n) if n > 1 else None
@@ -33,6 +33,6 @@ def mean_of(values: Sequence[float]) -> Mean:
 
 
 def mean_of_known(values: Sequence[float | None]) -> Mean | None:
-    """Return the mean of the values that there are with its interval, or None where there is none."""
+    """Return the mean of the known values with its interval, or None without any."""
     known = [value for value in values if value is not None]
     return mean_of(known) if known else None

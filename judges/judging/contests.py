@@ -1,4 +1,4 @@
-"""Which answers are compared with which: two files joined by their prompts, or one file of pairs."""
+"""Reads the answers to compare: two files joined by their prompts, or one file of pairs."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ SAME_NAME = ("a", "b")
 
 
 def read_contests(a: Path, b: Path | None, rubric: Rubric, *, strict: bool) -> list[Contest]:
-    """Return what `rubric` is to compare: the answers in `a` with those in `b`, or with no `b` the pairs in `a`.
+    """Return the contests for `rubric`: the answers in `a` against those in `b`, or without `b` the pairs in `a`.
 
-    A rubric that shows `judged` compares judgments: files that judges.score wrote, replies of two judges or, in one
-    one file, all pairs of the replies about one answer. What has no partner in the other file is counted on
-    stderr. Raises InputError where there is nothing to compare.
+    A rubric that shows `judged` compares judgments that judges.score wrote: the replies of two judges, or in one file
+    all pairs of the replies about one answer. Answers without a partner in the other file are counted on stderr.
+    Raises InputError if there is nothing to compare.
     """
     alone: list[int] = []
     if "judged" in rubric.placeholders:
@@ -33,13 +33,13 @@ def read_contests(a: Path, b: Path | None, rubric: Rubric, *, strict: bool) -> l
         contests = (contest for _, contest in located(a, BadRows(strict=strict), _pair))
     else:
         contests = _joined(a, b, alone, strict=strict)
-    found = list(contests)
+    listed = list(contests)
     if b is not None and any(alone):
         say(f"without a partner and left out: {alone[0]} of {a.name}, {alone[1]} of {b.name}")
-    if not found:
+    if not listed:
         what = "two replies about one answer" if "judged" in rubric.placeholders else "two answers to one prompt"
         raise InputError(f"{a}{f' and {b}' if b else ''}: nothing to compare: {what} are needed")
-    return found
+    return listed
 
 
 def contest_of(first: Response, second: Response) -> Contest:
@@ -61,13 +61,13 @@ def _pair(record: Record) -> list[Contest]:
 
 
 def _joined(a: Path, b: Path, alone: list[int], *, strict: bool) -> Iterator[Contest]:
-    """Yield the answers to one prompt, one of each file; `alone` gets how many of each are left over."""
+    """Yield the answers to one prompt, one of each file. `alone` gets the numbers of answers left over."""
     second: dict[str, list[Response]] = defaultdict(list)
     for _, response in located_responses(b, BadRows(strict=strict)):
-        second[_asked(response)].append(response)
+        second[_prompt_key(response)].append(response)
     n_alone = 0
     for _, response in located_responses(a, BadRows(strict=strict)):
-        others = second[_asked(response)]
+        others = second[_prompt_key(response)]
         if others:
             yield contest_of(response, others.pop(0))
         else:
@@ -75,23 +75,33 @@ def _joined(a: Path, b: Path, alone: list[int], *, strict: bool) -> Iterator[Con
     alone += [n_alone, sum(map(len, second.values()))]
 
 
-def _asked(response: Response) -> str:
+def _prompt_key(response: Response) -> str:
     return content_key(messages_of(response.prompt))
 
 
 def _of_judgments(a: Path, b: Path | None, alone: list[int], *, strict: bool) -> Iterator[Contest]:
     first = latest(read_typed(a, Judgment, BadRows(strict=strict)))
     if b is None:
-        for row in first:
-            for one, other in combinations(dict.fromkeys(row.replies), 2):
-                yield Contest(row.prompt_id, row.prompt, one, other, *SAME_NAME, None, row.response)
+        for judgment in first:
+            for reply, other_reply in combinations(dict.fromkeys(judgment.replies), 2):
+                yield Contest(
+                    judgment.prompt_id, judgment.prompt, reply, other_reply, *SAME_NAME, None, judgment.response
+                )
         return
     others = latest(read_typed(b, Judgment, BadRows(strict=strict)))
-    second = {answer_key(row): row for row in others if row.replies}
-    first = [row for row in first if row.replies]
-    partners = [second.get(answer_key(row)) for row in first]
-    for row, partner in zip(first, partners, strict=True):
+    second = {answer_key(judgment): judgment for judgment in others if judgment.replies}
+    first = [judgment for judgment in first if judgment.replies]
+    partners = [second.get(answer_key(judgment)) for judgment in first]
+    for judgment, partner in zip(first, partners, strict=True):
         if partner is not None:
-            names = (row.judge, partner.judge)
-            yield Contest(row.prompt_id, row.prompt, row.replies[0], partner.replies[0], *names, None, row.response)
+            names = (judgment.judge, partner.judge)
+            yield Contest(
+                judgment.prompt_id,
+                judgment.prompt,
+                judgment.replies[0],
+                partner.replies[0],
+                *names,
+                None,
+                judgment.response,
+            )
     alone += [partners.count(None), len(second.keys() - set(map(answer_key, first)))]

@@ -1,4 +1,4 @@
-"""What verdicts cost, and a limit at which a command stops so that it can go on later."""
+"""The cost of verdicts, and a budget at which a command stops so that it can resume later."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -14,31 +14,31 @@ from records.rows import Usage
 
 PRICES = Path(__file__).parent / "prices.toml"
 FIRST_ROWS = 1
-"""How many rows are asked before it is known what one costs."""
+"""The number of rows to ask before the cost of one is known."""
 
 
 class Price(NamedTuple):
-    """US dollars for a million tokens."""
+    """US dollars per million tokens."""
 
     read: float
     written: float
 
 
 class Budget:
-    """Adds up what rows cost and says how many more may be asked; a panel's judges follow one another in it."""
+    """Adds up the cost of rows and returns how many more may be asked. A panel's judges share it one after another."""
 
     def __init__(self, options: CostOptions, price: Price | None) -> None:
-        """Raise InputError where a limit is not above 0, or is in dollars and the model has no price."""
+        """Raise InputError if a limit is not above 0, or is in dollars and the model has no price."""
         check_ranges(options)
         self.usage = Usage()
         self.dollars: float | None = 0.0
-        """What was spent; None where a model has no price."""
+        """The dollars spent. None if a model has no price."""
         self._options = options
         self._warned = False
         self.next_judge(price)
 
     def next_judge(self, price: Price | None) -> None:
-        """Count what follows at the price of another model."""
+        """Count the rows that follow at the price of another model."""
         if self._options.max_cost is not None and price is None:
             raise InputError("--max-cost: this model has no price; give one with --prices, or use --max-tokens-total")
         self._price = price
@@ -53,7 +53,7 @@ class Budget:
         return self._options.max_cost is not None or self._options.max_tokens_total is not None
 
     def add(self, usage: Usage) -> None:
-        """Count one row; a server's count below 0 in a stored row is none."""
+        """Count one row. A server's count below 0 in a stored row is taken for 0."""
         if min(usage.n_prompt_tokens, usage.n_tokens) < 0:
             counts = {"n_prompt_tokens": max(0, usage.n_prompt_tokens), "n_tokens": max(0, usage.n_tokens)}
             usage = msgspec.structs.replace(usage, **counts)
@@ -66,13 +66,13 @@ class Budget:
             self.dollars += cost_of(usage, self._price)
 
     def carry(self, usage: Usage) -> None:
-        """Count what earlier runs spent on a row that is not complete; it says nothing of what a row costs."""
+        """Count what earlier runs spent on an incomplete row, which is no measure of the cost of a row."""
         self.usage = self.usage + usage
         if self.dollars is not None and self._price is not None:
             self.dollars += cost_of(usage, self._price)
 
     def n_allowed(self, n_wanted: int) -> int:
-        """Return how many of `n_wanted` more rows fit in the budget, judging by the mean of those so far."""
+        """Return how many of `n_wanted` more rows fit in the budget at the mean cost so far."""
         n_fit: float = n_wanted
         for limit, spent, of in (
             (self._options.max_cost, self.dollars, lambda usage: cost_of(usage, self._price or Price(0, 0))),
@@ -120,7 +120,7 @@ def cost_of(usage: Usage, price: Price) -> float:
 
 
 def price_of(model: str, path: Path | None) -> Price | None:
-    """Return the price of `model`, or None; raises InputError where the table is broken."""
+    """Return the price of `model`, or None. Raises InputError if the table is broken."""
     where = path or PRICES
     table = read_toml(where)
     for name, price in table.items():

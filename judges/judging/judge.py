@@ -1,4 +1,4 @@
-"""The judge: asks an engine with a rubric, reads the verdict, and keeps everything that was said."""
+"""The judge: asks an engine with a rubric, reads the verdict, and keeps every reply."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from engines.advice import more_room
 from engines.protocol import Choice, Completion, Engine, Request, Sampling, Skipped, advised
 from judges.options import Aggregate, JudgeOptions, Reading
 from judges.parsing.parse import PARSER_VERSION
-from judges.parsing.verdict import How, Said, is_choice, said_before, said_of, score_of, usage_of
+from judges.parsing.verdict import How, Sample, is_choice, sample_of, samples_before, score_of, usage_of
 from judges.rubrics.rendering import fill, missing
 from judges.rubrics.rubric import Rubric, load_rubric
 from records import Comparison, Judgment, Response, Store, Usage, response_key, text_of
@@ -31,7 +31,7 @@ NOTHING: Mapping[Any, Any] = {}
 
 @dataclass(frozen=True)
 class Judge:
-    """A model with a rubric and a way of reading; `open_judge` makes one from options."""
+    """A model with a rubric and a way of reading. `open_judge` makes one from options."""
 
     engine: Engine
     rubric: Rubric
@@ -43,9 +43,9 @@ class Judge:
     """None is the rubric's own."""
     min_mass: float = 0.0
     checked_by: str = ""
-    """What looks up the claims of the responses and changes the score, where anything does."""
+    """The fingerprint of the agent that looks up claims and changes the score, if there is one."""
     min_samples: int | None = None
-    """How many samples must be answered for a score; None is all."""
+    """The number of samples that must be answered for a score. None is all."""
 
     @property
     def fingerprint(self) -> str:
@@ -64,7 +64,7 @@ class Judge:
         return {}
 
     def fingerprint_with(self, digest: str) -> str:
-        """Return what the fingerprint is where the engine has `digest`."""
+        """Return the fingerprint for an engine with `digest`."""
         if self.read == "logprobs":
             how: tuple[object, ...] = (self.min_mass,)
         else:
@@ -79,14 +79,14 @@ class Judge:
 
     @cached_property
     def how(self) -> How:
-        """How the replies are read and put together."""
+        """The settings by which replies are read and combined."""
         room = more_room(getattr(self.engine, "thinking_tokens", None), self.sampling.max_new_tokens)
         aggregate = self.aggregate or self.rubric.aggregate
         return How(self.rubric, self.read, aggregate, self.min_mass, self.min_samples, room)
 
     @cached_property
     def n_questions(self) -> int:
-        """How many replies make one verdict: a sample each, or with log-probabilities a criterion each."""
+        """The number of replies per verdict: one per sample, or with log-probabilities one per criterion."""
         return len(self.rubric.labels) if self.read == "logprobs" else self.samples
 
     def judgment_id(self, response: Response) -> str:
@@ -101,9 +101,10 @@ class Judge:
     ) -> Iterator[Judgment]:
         """Yield a verdict for each response whose judgment id is not in `done`, as they become ready.
 
-        `unfinished` has stored judgments by id that lack samples: only those are asked for, and what the others said
-        and cost stays. Where the engine stops with an EngineError, or the user stops it, what was answered comes
-        before. Raises InputError where the rubric compares two answers, EngineError where the engine cannot be asked.
+        `unfinished` has stored judgments by id that lack samples. Only those samples are asked for, and the replies
+        and cost of the others stay. If the engine raises an EngineError, or the user stops it, the answered verdicts
+        are yielded first. Raises InputError if the rubric compares two answers, EngineError if the engine cannot be
+        asked.
         """
         ids = [self.judgment_id(response) for response in responses]
         return self.judge_named(dict(zip(ids, responses, strict=True)), done, unfinished)
@@ -115,27 +116,27 @@ class Judge:
         unfinished: Mapping[str, Judgment] = NOTHING,
         later: Collection[str] = (),
     ) -> Iterator[Judgment]:
-        """Yield the same for responses by their judgment id; those of `later` are left out this time."""
+        """Yield the same for responses by their judgment id. The ids in `later` are left out this time."""
         if self.rubric.kind != "score":
             raise InputError(f"the rubric '{self.rubric.name}' compares two answers; score with another one")
         ids, responses = list(by_id), list(by_id.values())
-        asked: list[int] = []  # what cannot be asked is no part of what the engine plans, nor passes for answered
+        askable: list[int] = []  # the engine neither plans for an unaskable response nor takes it for answered
         for index, response in enumerate(responses):
             if (reason := self._unaskable(response)) is None:
-                asked.append(index)
+                askable.append(index)
             elif ids[index] not in done and ids[index] not in later:
-                yield self._judgment(ids[index], response, [Said(None, error=reason)], Usage())
-        things = [(self.texts(responses[index]), responses[index].id) for index in asked]
-        skip = {place for place, index in enumerate(asked) if ids[index] in done}
-        before = {place: unfinished[ids[index]] for place, index in enumerate(asked) if ids[index] in unfinished}
-        known = {place: said_before(row) for place, row in before.items()}
-        wait = {place for place, index in enumerate(asked) if ids[index] in later}
-        for place, said, usage in ask(self, things, skip, known, wait):
+                yield self._judgment(ids[index], response, [Sample(None, error=reason)], Usage())
+        things = [(self.texts(responses[index]), responses[index].id) for index in askable]
+        skip = {place for place, index in enumerate(askable) if ids[index] in done}
+        before = {place: unfinished[ids[index]] for place, index in enumerate(askable) if ids[index] in unfinished}
+        known = {place: samples_before(judgment) for place, judgment in before.items()}
+        wait = {place for place, index in enumerate(askable) if ids[index] in later}
+        for place, samples, usage in ask(self, things, skip, known, wait):
             paid = own_usage(before[place]) if place in before else Usage()
-            yield self._judgment(ids[asked[place]], responses[asked[place]], said, paid + usage)
+            yield self._judgment(ids[askable[place]], responses[askable[place]], samples, paid + usage)
 
     def request(self, response: Response, number: int = 0) -> Request:
-        """Return what the judge is asked about `response`: its sample or criterion `number`."""
+        """Return question `number` about `response`: one per sample, or one per criterion."""
         return request(self, self.texts(response), response.id, number)
 
     def texts(self, response: Response) -> dict[str, str]:
@@ -146,11 +147,11 @@ class Judge:
     def _unaskable(self, response: Response) -> str | None:
         return missing(self.rubric, self.texts(response)) if response.response.strip() else EMPTY
 
-    def _judgment(self, row_id: str, response: Response, said: list[Said], usage: Usage) -> Judgment:
-        score = score_of(said, self.how)
-        numbers = [number for number, one in enumerate(said) if one.reply is not None]
-        kept = [said[number] for number in numbers]
-        asked = bool(kept) or usage.n_calls > 0
+    def _judgment(self, row_id: str, response: Response, samples: list[Sample], usage: Usage) -> Judgment:
+        score = score_of(samples, self.how)
+        numbers = [number for number, sample in enumerate(samples) if sample.reply is not None]
+        answered = [samples[number] for number in numbers]
+        was_asked = bool(answered) or usage.n_calls > 0
         return Judgment(
             id=row_id,
             response_id=response.id,
@@ -160,7 +161,7 @@ class Judge:
             model=response.model,
             score=score.value,
             scores=score.values,
-            replies=[one.reply or "" for one in kept],
+            replies=[sample.reply or "" for sample in answered],
             error=score.error,
             spread=score.spread,
             rubric=self.rubric.name,
@@ -168,9 +169,9 @@ class Judge:
             usage=usage,
             read=self.read,
             aggregate=self.how.aggregate,
-            finish_reasons=[one.finish_reason for one in kept],
-            n_samples=len(said) - len(score.missing),
-            missing={str(number): reason for number, reason in score.missing.items()} if asked else {},
+            finish_reasons=[sample.finish_reason for sample in answered],
+            n_samples=len(samples) - len(score.missing),
+            missing={str(number): reason for number, reason in score.missing.items()} if was_asked else {},
             reply_samples=numbers,
             mass=score.mass,
             criteria=score.criteria,
@@ -179,13 +180,13 @@ class Judge:
 
 
 def own_usage(judgment: Judgment) -> Usage:
-    """Return what the judge's own calls for a stored judgment cost, without what the evidence did."""
+    """Return the usage of the judge's own calls for a stored judgment, without that of the evidence."""
     evidence = (judgment.evidence or {}).get("usage")
     return judgment.usage - msgspec.convert(evidence, Usage) if evidence else judgment.usage
 
 
 def request(judge: Judge, texts: dict[str, str], key: object, number: int) -> Request:
-    """Return question `number` about what `texts` show; `key` fixes its seed."""
+    """Return question `number` about `texts`. `key` fixes its seed."""
     messages, seed = fill(judge.rubric, judge.read, texts), derived_seed(judge.seed, key, number)
     if judge.read == "logprobs":
         label = judge.rubric.labels[number]
@@ -194,7 +195,7 @@ def request(judge: Judge, texts: dict[str, str], key: object, number: int) -> Re
             seed,
             judge.rubric.prefill(label),
             labels=(label, *judge.rubric.other_labels),
-            alone=not judge.rubric.criteria,  # one of several is never meant by a verdict without its name
+            alone=not judge.rubric.criteria,  # with several criteria, a verdict without a name belongs to none
             agrees=partial(is_choice, judge.rubric, label),
         )
     return Request(messages, seed, schema=judge.rubric.schema if judge.read == "structured" else None)
@@ -202,7 +203,7 @@ def request(judge: Judge, texts: dict[str, str], key: object, number: int) -> Re
 
 @dataclass(frozen=True)
 class Requests(Sequence[Request]):
-    """The questions about `things`, each made when it is asked, so that a server waits for none."""
+    """The questions about `things`, made one by one as they are asked, so that a server need not wait for all."""
 
     judge: Judge
     things: Sequence[tuple[dict[str, str], object]]
@@ -224,20 +225,20 @@ def ask(
     judge: Judge,
     things: Sequence[tuple[dict[str, str], object]],
     skip: Collection[int],
-    known: Mapping[int, Mapping[int, Said]] = NOTHING,
+    known: Mapping[int, Mapping[int, Sample]] = NOTHING,
     later: Collection[int] = (),
-) -> Iterator[tuple[int, list[Said], Usage]]:
-    """Yield `(index, replies, cost)` for each of `things`, texts with the key of their seeds, not in `skip` or `later`.
+) -> Iterator[tuple[int, list[Sample], Usage]]:
+    """Yield `(index, samples, usage)` for each of `things` that is not in `skip` or `later`.
 
-    Those in `skip` were answered before, those in `later` were not. `known` has replies by thing and number that are
-    not asked for again. An EngineError, or a KeyboardInterrupt while
-    the engine is waited for, comes after what was answered until then.
+    A thing is its texts and the key of its seeds. Things in `skip` were answered before, those in `later` were not.
+    `known` has samples by thing and number that are not asked for again. An EngineError, or a KeyboardInterrupt while
+    the engine is waited for, is raised after everything answered so far was yielded.
     """
     n, choices = judge.n_questions, judge.rubric.logprobs.choices
     requests = Requests(judge, things)
     left_out = {*skip, *later}
     skipped = Skipped(index * n + number for index in left_out for number in range(n))
-    skipped |= {index * n + number for index, own in known.items() for number in own}
+    skipped |= {index * n + number for index, of_index in known.items() for number in of_index}
     skipped.answered = bool(skip) or any(known.values())
     answers: Iterator[Completion] | Iterator[Choice]
     if judge.read == "logprobs":
@@ -246,13 +247,16 @@ def ask(
         answers = judge.engine.generate(requests, judge.sampling, skipped)
     waiting: dict[int, dict[int, Completion | Choice]] = {}
 
-    def all_of(index: int) -> tuple[int, list[Said], Usage]:
-        mine = waiting.pop(index, {})
-        said = {**known.get(index, {}), **{number: said_of(one, choices) for number, one in mine.items()}}
-        usage = sum(map(usage_of, mine.values()), Usage())
-        return index, [said.get(number) or Said(None, error=NOT_ASKED) for number in range(n)], usage
+    def all_of(index: int) -> tuple[int, list[Sample], Usage]:
+        answers_by_number = waiting.pop(index, {})
+        by_number = {
+            **known.get(index, {}),
+            **{number: sample_of(answer, choices) for number, answer in answers_by_number.items()},
+        }
+        usage = sum(map(usage_of, answers_by_number.values()), Usage())
+        return index, [by_number.get(number) or Sample(None, error=NOT_ASKED) for number in range(n)], usage
 
-    yield from (all_of(index) for index, own in known.items() if index not in left_out and len(own) >= n)
+    yield from (all_of(index) for index, of_index in known.items() if index not in left_out and len(of_index) >= n)
     try:
         for answer in answers:
             index, number = divmod(answer.index, n)
@@ -260,14 +264,14 @@ def ask(
             if len(waiting[index]) + len(known.get(index, ())) == n:
                 yield all_of(index)
     except (EngineError, KeyboardInterrupt) as error:
-        yield from (all_of(index) for index in list(waiting))  # what is paid for is kept
+        yield from (all_of(index) for index in list(waiting))  # keeps what is paid for
         if isinstance(error, EngineError):
             raise EngineError(spelled(str(error), of_judge=True)) from None
         raise
 
 
 def open_judge(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
-    """Return the judge that `options` describe; raises InputError where a setting is out of range."""
+    """Return the judge that `options` describe. Raises InputError if a setting is out of range."""
     rubric = checked_rubric(options)
     sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
     how = (options.aggregate, options.min_mass)
@@ -275,7 +279,7 @@ def open_judge(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
 
 
 def checked_rubric(options: JudgeOptions) -> Rubric:
-    """Return the rubric; raises InputError where it or a setting is wrong, before any model is loaded."""
+    """Return the rubric. Raises InputError if it or a setting is wrong, before any model is loaded."""
     check_ranges(options)
     if options.min_samples is not None and not 1 <= options.min_samples <= options.samples:
         raise InputError(f"--min-samples must be from 1 to --samples, {options.samples}, not {options.min_samples}")
@@ -286,27 +290,27 @@ def checked_rubric(options: JudgeOptions) -> Rubric:
 
 
 Finish = Callable[[Response, Judgment], Judgment]
-"""What has the last word on a judgment before it is stored."""
+"""Changes a judgment before it is stored, for example by its evidence."""
 
 
 def as_it_is(_: Response, judgment: Judgment) -> Judgment:
-    """Return `judgment`: nothing else has a say in it."""
+    """Return `judgment` unchanged."""
     return judgment
 
 
 def judge_into(
     store: Store[Judgment], judge: Judge, responses: Sequence[Response], title: str, finish: Finish = as_it_is
 ) -> list[Judgment]:
-    """Judge what `store` does not hold yet and return the verdicts on `responses` in order."""
+    """Judge the responses that `store` lacks and return the judgments of all `responses` in order."""
     wanted = [judge.judgment_id(response) for response in responses]
     by_id = dict(zip(wanted, responses, strict=True))
-    found = judge.judge(responses, store.ids, store.unfinished(wanted))
-    rows = (finish(by_id[row.id], row) for row in found)
+    judgments = judge.judge(responses, store.ids, store.unfinished(wanted))
+    rows = (finish(by_id[judgment.id], judgment) for judgment in judgments)
     return complete(store, wanted, rows, title)
 
 
 def has_every_reply(judgment: Judgment) -> bool:
-    """Return whether a stored judgment is complete: a sample whose call failed is asked again, a bad reply is not."""
+    """Return whether a stored judgment is complete. A failed call makes it incomplete, a bad reply does not."""
     if judgment.n_samples is not None:
         return {int(number) for number in judgment.missing} <= set(judgment.reply_samples)
     n_asked = 1 if judgment.read == "logprobs" else len(judgment.scores)  # a row of an earlier version
@@ -314,7 +318,7 @@ def has_every_reply(judgment: Judgment) -> bool:
 
 
 def check_coverage(judgments: Sequence[Judgment], min_coverage: float) -> None:
-    """Raise JudgeError where fewer than `min_coverage` of the judgments have a score; all of them are kept."""
+    """Raise JudgeError if less than `min_coverage` of the judgments have a score. All of them are kept."""
     reasons = Counter(judgment.error or "unknown" for judgment in judgments if judgment.score is None)
     read = judgments[0].read if judgments else None
     require_coverage(len(judgments) - reasons.total(), len(judgments), reasons, min_coverage, read)
@@ -323,9 +327,9 @@ def check_coverage(judgments: Sequence[Judgment], min_coverage: float) -> None:
 def require_coverage(
     n_scored: int, n: int, reasons: Counter[str], min_coverage: float, read: str | None = None
 ) -> None:
-    """Raise JudgeError where fewer than `min_coverage` of `n` answers have a score; `reasons` counts why not.
+    """Raise JudgeError if less than `min_coverage` of `n` answers have a score.
 
-    `read` is how the verdicts were read: another reading is advised.
+    `reasons` counts why the others have none. `read` is how the verdicts were read, and the error advises another way.
     """
     if n_scored >= min_coverage * n:
         return

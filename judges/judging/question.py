@@ -1,4 +1,4 @@
-"""A question to a model: a TOML file with a text beside it, filled with texts that cannot speak."""
+"""A question to a model: a TOML file and a prompt beside it, filled with texts that cannot pose as instructions."""
 
 import math
 from functools import cache, cached_property, partial
@@ -15,31 +15,31 @@ from judges.rubrics.rubric import Closing, LogprobReading, Rubric
 from records.rows import Message
 
 MIN_MASS = 0.1
-"""Below, what the model would rather say is not one of the choices, and their order means nothing."""
+"""Below this, the model would say something else than the choices, and their order means nothing."""
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
-    """What a model is asked and, where it has to choose, among what."""
+    """A prompt and, if the model has to choose, its choices."""
 
     source: str
     prompt: str
-    """The text with its placeholders; in the TOML file the name of the file beside it."""
+    """The text with its placeholders. In the TOML file it is the name of the file beside it."""
     prefill: str = ""
     choices: dict[str, str] = {}
-    """What the model may answer and what each answer means."""
+    """The answers that the model may give, and the meaning of each."""
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
-        """The tags that fence the texts; none may be closed from inside."""
+        """The tags that fence the texts. A text must not close one from inside."""
         return tags_in(self.prompt)
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What of a question changes a verdict, as plain data."""
+        """The parts of a question that change a verdict, as plain data."""
         return (self.prompt, self.prefill, sorted(self.choices.items()), VERSION)
 
     def request(self, **texts: str) -> Request:
-        """Return the question with `texts` in its placeholders, all filled in one pass: braces in a text are text."""
+        """Return the question with `texts` in its placeholders, filled in one pass so that braces in texts are text."""
         parts = {name: taken_apart(text, self.tags) for name, text in texts.items()}
         content = filled(self.prompt, parts)
         messages: list[Message] = [{"role": "user", "content": content}]
@@ -64,7 +64,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
     def read(
         self, choice: Choice, min_mass: float = MIN_MASS
     ) -> tuple[dict[str, float] | None, float | None, str | None]:
-        """Return the probability of each meaning (they sum to 1), that of all choices together, and what went wrong."""
+        """Return the probability of each meaning (they sum to 1), that of all choices together, and the error."""
         if choice.error:
             return None, None, choice.error
         if not are_logprobs(choice.logprobs):

@@ -1,4 +1,4 @@
-"""What the commands that judge print at their end: the table, who judged, and what it cost; or the same as JSON."""
+"""Final output of the judging commands: the table, the judge and the cost, as text or as JSON."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Report:
-    """A table and where it comes from."""
+    """A table and its origin."""
 
     key: str
-    """What the rows of the table are, for JSON."""
+    """The table's key in JSON."""
     table: Sequence[dict[str, Cell]]
     judge: str
     """The fingerprint."""
@@ -38,9 +38,9 @@ class Report:
     def print(self, *, as_json: bool) -> None:
         """Print the report on stdout."""
         if as_json:
-            found: dict[str, Any] = {self.key: self.table, "judge": self.judge, "out": str(self.out)}
-            found |= {"usage": self.budget.as_dict(), "mass": self.masses.as_dict(), **self.extra}
-            tell_json(found)
+            result: dict[str, Any] = {self.key: self.table, "judge": self.judge, "out": str(self.out)}
+            result |= {"usage": self.budget.as_dict(), "mass": self.masses.as_dict(), **self.extra}
+            tell_json(result)
             return
         print_table(self.table)
         tell("", f"judged by {self.by}; {self.out}")
@@ -56,7 +56,7 @@ def say_room(reasons: Counter[str], judge: "Judge") -> None:
 
 
 def plan_of(judge: "Judge", what: dict[str, Any], n_calls: int, out: Path, first: "Request") -> dict[str, Any]:
-    """Return what a judge would do, as plain data: `what` it judges, how often it is asked, and where it goes."""
+    """Return the plan of a judge as plain data: what it judges, the number of calls, and the output file."""
     how = {"judge": judge.fingerprint, "rubric": judge.rubric.name, "read": judge.read}
     prompt = first.messages[0]["content"]
     return {**what, "calls": n_calls, "model": judge.engine.name, **how, "out": str(out), "first_prompt": prompt}
@@ -65,9 +65,9 @@ def plan_of(judge: "Judge", what: dict[str, Any], n_calls: int, out: Path, first
 def print_plans(
     plans: Sequence[dict[str, Any]], words: str, rows: str, panel_out: Path | None, *, as_json: bool
 ) -> None:
-    """Print what each judge would do: `words` with places for the plan's own, and `rows`, what comes out of it.
+    """Print the plan of each judge. `words` has places for the plan's values, and `rows` names the output rows.
 
-    With `panel_out` they are a panel, whose own rows go there.
+    With `panel_out` the judges are a panel, whose combined rows go there.
     """
     if panel_out is not None:
         panel = {"judges": list(plans), "out": panel_out}
@@ -75,12 +75,12 @@ def print_plans(
             tell_plan(panel, as_json=True)
             return
     for plan in plans:
-        found = dict(plan)
-        prompt = found.pop("first_prompt")
+        values = dict(plan)
+        prompt = values.pop("first_prompt")
         would = f"would {words.format(**plan)} in {plan['calls']} calls to {plan['model']}"
         how = (
             f"judge {plan['judge']}, rubric {plan['rubric']}, read by {plan['read']}; {rows} would go to {plan['out']}"
         )
-        tell_plan(found, would, how, as_json=as_json, prompt=prompt)
+        tell_plan(values, would, how, as_json=as_json, prompt=prompt)
     if panel_out is not None:
         tell(f"the panel's {rows} would go to {panel_out}")

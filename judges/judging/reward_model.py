@@ -1,4 +1,4 @@
-"""A reward model as a judge: its rewards as judgments, which have no rubric and no words."""
+"""A reward model as a judge: its rewards as judgments, which have no rubric and no replies."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,26 +10,26 @@ from records.keys import content_key
 from records.stage import complete
 
 READ = RUBRIC = "reward"
-"""What its judgments have for the rubric and for how a reply is read."""
+"""The `read` and `rubric` of its judgments."""
 CHUNK = 256
-"""Answers that are scored before they are stored."""
+"""Answers that are scored together before they are stored."""
 
 
 def reward_folder(options: EngineOptions) -> Path | None:
-    """Return the folder of the reward model that `options` name, or None where they name a model to be asked."""
+    """Return the folder of the reward model that `options` name, or None if they name a model to ask."""
     folder, is_here = Path(options.model), options.engine != "openai" and options.base_url is None
     return folder if is_here and is_reward_model(folder) else None
 
 
 def fingerprint(model: RewardModel) -> str:
-    """Return 16 hex digits of what changes a reward: weights, tokenizer and template."""
+    """Return 16 hex digits of everything that changes a reward: weights, tokenizer and template."""
     return content_key("reward model", model.digest)
 
 
 def rewards_into(
     store: Store[Judgment], model: RewardModel, responses: Sequence[Response], title: str
 ) -> list[Judgment]:
-    """Score what `store` does not hold yet and return the judgments of `responses` in order."""
+    """Score the responses that `store` lacks and return the judgments of all `responses` in order."""
     wanted = [judgment_id(model, response) for response in responses]
     return complete(store, wanted, _judgments(model, responses, wanted, store), title)
 
@@ -37,14 +37,14 @@ def rewards_into(
 def _judgments(
     model: RewardModel, responses: Sequence[Response], ids: Sequence[str], store: Store[Judgment]
 ) -> Iterator[Judgment]:
-    """Yield what is missing; a chunk is scored whole, so that stopping changes no number."""
+    """Yield the missing judgments. A chunk is always scored whole, so that an interruption changes no number."""
     for start in range(0, len(ids), CHUNK):
         chunk = responses[start : start + CHUNK]
         missing = {row_id for row_id in ids[start : start + CHUNK] if row_id not in store}
         if not missing:
             continue
-        found = model.rewards([one.prompt for one in chunk], [one.response for one in chunk])
-        for row_id, response, reward in zip(ids[start : start + CHUNK], chunk, found, strict=True):
+        rewards = model.rewards([member.prompt for member in chunk], [member.response for member in chunk])
+        for row_id, response, reward in zip(ids[start : start + CHUNK], chunk, rewards, strict=True):
             if row_id not in missing:
                 continue
             missing.discard(row_id)  # the same answer twice is one row

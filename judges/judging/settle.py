@@ -1,4 +1,4 @@
-"""Finds out which judge a served model is before its rows are made: what its server refuses, and what it says it is."""
+"""Settles the identity of a served judge before rows are made: the settings that its server refuses, and its name."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -22,29 +22,29 @@ KEY = re.compile(r"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])")
 
 
 def settle(judge: Judge, store: Store[VerdictT], first: Callable[[], Request], *, in_panel: bool = False) -> None:
-    """Ask the `first` question where `store` has rows of this judge that its server was sent less for.
+    """Ask the `first` question if `store` has rows that this judge made with fewer settings.
 
-    If the server still refuses what these were judged without, this raises StartAgain, and the command begins again as
-    the judge of these rows. Else nothing comes of it, and the rows are another judge's. Raises InputError where they
-    may be the same judge's, whose server does not say now what it serves; the files of a panel's other judges, which
-    have such names, tell nothing of that (`in_panel`).
+    If the server still refuses those settings, this raises StartAgain, and the command begins again as the judge of
+    these rows. If it does not, the rows are another judge's. Raises InputError if the rows may be this judge's and its
+    server does not say at present what it serves. With `in_panel`, similar file names are not taken for a sign of
+    that, because the panel's other judges have such names.
     """
-    row = next(iter(store.chosen(islice(store.known_ids(), 1))), None)
+    old = next(iter(store.chosen(islice(store.known_ids(), 1))), None)
     silence = silence_of(judge.engine)
-    if row is None and in_panel:
+    if old is None and in_panel:
         return
-    if row is None:
+    if old is None:
         if silence is not None:
             _check_others(judge, store.path, silence)
         elif (digest := getattr(judge.engine, "digest_by_name", None)) is not None:
             _say_by_name(judge, store.path, judge.fingerprint_with(digest))
         return
     less = getattr(judge.engine, "digests_with_less", ())  # of a served model
-    if row.judge == judge.fingerprint:
+    if old.judge == judge.fingerprint:
         return
-    if row.judge not in map(judge.fingerprint_with, less):
+    if old.judge not in map(judge.fingerprint_with, less):
         if silence is not None:
-            what = f"{store.path}: holds rows of another judge ({row.judge}; this one is {judge.fingerprint}), or of "
+            what = f"{store.path}: holds rows of another judge ({old.judge}; this one is {judge.fingerprint}), or of "
             what += f"this one where its server said what it serves, which it does not now ({silence.why})"
             raise InputError(spelled(f"{what}: {WHEN_SILENT}", of_judge=True))
         return
@@ -52,11 +52,11 @@ def settle(judge: Judge, store: Store[VerdictT], first: Callable[[], Request], *
 
 
 def settle_shared(judge: Judge, store: Store[VerdictT], first: Callable[[], Request]) -> None:
-    """Do the same for a file that keeps the rows of all judges that were ever asked, such as an evaluation's.
+    """Do the same for a file that keeps the rows of every judge, such as an evaluation's.
 
-    Raises InputError where its rows may be this judge's, whose server may say later what it serves.
+    Raises InputError if its rows may be this judge's and the server may say later what it serves.
     """
-    judges = {row.judge for row in store.rows()}
+    judges = {stored_row.judge for stored_row in store.rows()}
     if not judges or judge.fingerprint in judges:
         return
     if judges & set(map(judge.fingerprint_with, getattr(judge.engine, "digests_with_less", ()))):
@@ -75,10 +75,10 @@ def _ask(judge: Judge, first: Request) -> None:
 
 
 def _check_others(judge: Judge, out: Path, silence: Nothing) -> None:
-    """Say which files beside an empty `out` may have this judge's rows; raises InputError where that may pass."""
-    own = {judge.fingerprint, *map(judge.fingerprint_with, getattr(judge.engine, "digests_with_less", ()))}
-    # Rows that were judged without what this server refuses are found once it does.
-    others = sorted(path.name for path in _beside(out) if _judge_of(path) not in {None, *own})
+    """Name files beside an empty `out` that may have this judge's rows. Raises InputError if the server may recover."""
+    fingerprints = {judge.fingerprint, *map(judge.fingerprint_with, getattr(judge.engine, "digests_with_less", ()))}
+    # Rows made without the settings that this server refuses are found as soon as it refuses them.
+    others = sorted(path.name for path in _beside(out) if _judge_of(path) not in {None, *fingerprints})
     if not others:
         return
     with about_judge():
@@ -87,7 +87,7 @@ def _check_others(judge: Judge, out: Path, silence: Nothing) -> None:
 
 
 def _say_by_name(judge: Judge, out: Path, by_name: str) -> None:
-    """Say where the rows are that were made while the server did not say what it serves."""
+    """Name the files whose rows were made while the server did not say what it serves."""
     for other in _beside(out):
         if by_name != judge.fingerprint and _judge_of(other) == by_name:
             what = "its server says now what it serves, and did not when"
@@ -95,7 +95,7 @@ def _say_by_name(judge: Judge, out: Path, by_name: str) -> None:
 
 
 def _beside(out: Path) -> Iterator[Path]:
-    """Yield the files whose names, or whose folders' names, differ from that of `out` in the key of the judge only."""
+    """Yield the files whose names, or whose folders' names, differ from that of `out` only in the judge's key."""
     for place, within in ((out, ""), (out.parent, out.name)):
         if (key := KEY.search(place.name)) is not None:
             named = re.compile(re.escape(place.name[: key.start()]) + KEY.pattern + re.escape(place.name[key.end() :]))
@@ -105,10 +105,10 @@ def _beside(out: Path) -> Iterator[Path]:
 
 
 def _judge_of(path: Path) -> str | None:
-    """Return the fingerprint in a file's first row, None where it has none."""
+    """Return the fingerprint in a file's first row, or None."""
     try:
         with path.open("rb") as file:
-            found = msgspec.json.decode(file.readline(reading.MOST_BYTES_A_LINE), type=dict[str, object]).get("judge")
+            judge = msgspec.json.decode(file.readline(reading.MOST_BYTES_A_LINE), type=dict[str, object]).get("judge")
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return found if isinstance(found, str) else None
+    return judge if isinstance(judge, str) else None

@@ -1,4 +1,4 @@
-"""Judges any number of responses in the same memory: a window at a time, each row stored as it comes."""
+"""Judges any number of responses in constant memory: a window at a time, each row stored as it comes."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from records.files import BadRows, take
 from records.shapes import located_responses
 
 WINDOW = 8192
-"""Responses under way at once: an in-process engine plans its batches over as many."""
+"""Responses in flight at once. An in-process engine plans its batches over this many."""
 
 Located = tuple[str, Response]
 SHOWN_UNSCORED = 10
@@ -52,7 +52,7 @@ class ModelSummary:
 
 @dataclass
 class Summary:
-    """What a command prints at its end."""
+    """Counts and means that a command prints at its end."""
 
     models: dict[str, ModelSummary] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -60,7 +60,7 @@ class Summary:
     """The first few, with their place and reason."""
     masses: Masses = field(default_factory=Masses)
     n_incomplete: int = 0
-    """Rows with a sample whose call failed, scored or not; the next run asks for it again."""
+    """Rows with a sample whose call failed, scored or not. The next run asks for it again."""
 
     def add(self, place: str, judgment: Judgment) -> None:
         """Count one judgment."""
@@ -85,25 +85,25 @@ class Summary:
 
 @dataclass(frozen=True)
 class Source:
-    """A file of responses that is read as often as needed, a row at a time; the same response twice counts once."""
+    """A file of responses that is read as often as needed, a row at a time. A repeated response counts once."""
 
     path: str | Path
     limit: int | None
     strict: bool
     n: int
-    """How many responses there are."""
+    """The number of responses."""
     repeats: bool
-    """Whether some of them stand there more than once."""
+    """Whether some responses are repeated."""
 
     def responses(self) -> Iterator[Located]:
-        """Yield each response after its place; bad rows were named before."""
+        """Yield each response with its place. Bad rows were named before."""
         rows = take(located_responses(self.path, BadRows(strict=self.strict, quiet=True)), self.limit)
         seen = DiskSet()
-        return (row for row in rows if seen.add(response_key(row[1]))) if self.repeats else rows
+        return (pair for pair in rows if seen.add(response_key(pair[1]))) if self.repeats else rows
 
 
 def survey(path: str | Path, limit: int | None, *, strict: bool) -> Source:
-    """Read `path` once, name its bad rows and count its responses; raises InputError where there is none."""
+    """Read `path` once, name its bad rows and count its responses. Raises InputError if there is none."""
     n_rows = n = 0
     seen = DiskSet()
     for _, response in take(located_responses(path, BadRows(strict=strict)), limit):
@@ -122,40 +122,44 @@ def judge_stream(
     title: str,
     finish: Finish = as_it_is,
 ) -> Summary:
-    """Judge what `store` does not hold yet, in the order of `source`, and return the summary of all of it.
+    """Judge the responses that `store` lacks, in the order of `source`, and return the summary of all judgments.
 
-    `finish` has the last word on each judgment before it is stored. Raises JudgeError where `budget` is spent; what was
-    judged is kept.
+    `finish` changes each judgment before it is stored. Raises JudgeError if `budget` is spent. Judgments made until
+    then are kept.
     """
     summary = Summary()
     if n_stored := len(store.ids):
-        say(f"{title}: going on, {n_stored} rows are there already")
+        say(f"{title}: resuming, {n_stored} rows done")
     with progress(title, source.n) as advance:
         for window in windows(source.responses(), WINDOW):
             ids = [judge.judgment_id(response) for _, response in window]
-            rows = {row.id: row for row in store.chosen(filter(store.__contains__, ids))} if n_stored else {}
+            judgments = (
+                {judgment.id: judgment for judgment in store.chosen(filter(store.__contains__, ids))}
+                if n_stored
+                else {}
+            )
             unfinished = store.unfinished(ids)
-            for row in rows.values():
-                budget.add(row.usage)
-            for row in unfinished.values():
-                budget.carry(row.usage)
-            advance.skip(len(rows))
-            todo = [row_id for row_id in ids if row_id not in rows]
+            for judgment in judgments.values():
+                budget.add(judgment.usage)
+            for judgment in unfinished.values():
+                budget.carry(judgment.usage)
+            advance.skip(len(judgments))
+            todo = [row_id for row_id in ids if row_id not in judgments]
             by_id = {row_id: response for row_id, (_, response) in zip(ids, window, strict=True)}
-            for row in _judged(judge, by_id, todo, budget, unfinished):
-                rows[row.id] = finish(by_id[row.id], row)
-                store.append(rows[row.id])
+            for judgment in _judged(judge, by_id, todo, budget, unfinished):
+                judgments[judgment.id] = finish(by_id[judgment.id], judgment)
+                store.append(judgments[judgment.id])
                 advance(1)
             for (place, _), row_id in zip(window, ids, strict=True):
-                if row_id in rows:
-                    summary.add(place, rows[row_id])
-            if len(rows) < len(ids):
+                if row_id in judgments:
+                    summary.add(place, judgments[row_id])
+            if len(judgments) < len(ids):
                 raise budget.stop(summary.n, source.n)
     return summary
 
 
 def windows(rows: Iterable[Located], size: int) -> Iterator[list[Located]]:
-    """Yield `rows` in lists of `size`, the last one shorter."""
+    """Yield `rows` in lists of `size`. The last one may be shorter."""
     rest = iter(rows)
     while window := list(islice(rest, size)):
         yield window
@@ -168,10 +172,12 @@ def _judged(
     budget: Budget,
     unfinished: Mapping[str, Judgment],
 ) -> Iterator[Judgment]:
-    """Yield the judgments with the ids `todo`, as long as `budget` allows it."""
+    """Yield the judgments with the ids `todo` as long as `budget` allows."""
     while todo and (n := budget.n_allowed(len(todo))):
         # All responses are given each time, so that an in-process engine plans the same batches whatever the budget.
-        for row in judge.judge_named(by_id, by_id.keys() - todo, unfinished, later=set(todo[n:])):
-            budget.add(row.usage - own_usage(unfinished[row.id]) if row.id in unfinished else row.usage)
-            yield row
+        for judgment in judge.judge_named(by_id, by_id.keys() - todo, unfinished, later=set(todo[n:])):
+            budget.add(
+                judgment.usage - own_usage(unfinished[judgment.id]) if judgment.id in unfinished else judgment.usage
+            )
+            yield judgment
         todo = todo[n:]

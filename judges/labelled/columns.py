@@ -1,12 +1,22 @@
-"""Reads a judge's verdict and a label from a table's columns, by the names and codes that people use."""
+"""Finds the columns of verdicts and labels of a table by their usual names, and reads the verdicts of its rows."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from console.errors import InputError
+from judges.labelled.cells import (
+    BOTH_SCORES,
+    CHOSEN,
+    FAILED,
+    MINUS_ONE,
+    by_model,
+    is_failed,
+    score_names,
+    two_scores,
+    winner_of,
+)
 from judges.labelled.labels import SWAPPED, Grade, Verdict, verdict_by_scores
-from records.fields.labels import CODES, by_model_name, by_name, key_of, meaning_of, parse_codes
-from records.fields.preferences import SIDES
+from records.fields.labels import CODES, key_of, parse_codes
 from records.fields.values import is_empty, number_in
 from records.files import Record
 from records.rows import Winner
@@ -15,50 +25,30 @@ VERDICT = ("verdict", "winner", "preference", "prediction", "judge_verdict", "gp
 RESULT = "_result"
 """PandaLM's files name the column with verdicts after the judge: `gpt_result`, `pandalm_result`."""
 SCORE = "score"
-"""Of a pair this is a verdict only where it is two scores, as FairEval and FastChat's first reviews have it."""
+"""On a pair this is a verdict only if it holds two scores, as in FairEval and FastChat's first reviews."""
 HUMAN = ("human", "human_label", "label", "gold", "human_score")
 ID = ("pair_id", "id", "idx", "uid")
 GAMES = ("g1_winner", "g2_winner")
 """FastChat's two games of a pair, both already in terms of model_1 and model_2."""
 JUDGMENTS = "judgments"
 """JudgeBench's two decisions on a pair, the second of them on the answers exchanged."""
-BOTH_SCORES = (
-    ("score_a", "score_b"),
-    ("score_1", "score_2"),
-    ("score_chosen", "score_rejected"),
-    ("scores_chosen", "scores_rejected"),
-)
-MODELS = (
-    ("model_a", "model_b"),
-    ("model_1", "model_2"),
-    ("generator_1", "generator_2"),
-    ("model1", "model2"),
-    ("chosen_model", "rejected_model"),
-)
-"""Where a row about two answers says who wrote them."""
-GRADES = {1.0: 0.0, 1.5: 0.5, 2.0: 1.0, 0.0: 0.5}
-"""The preference for b of the numbers that are also codes; 0 is AlpacaEval's mark for a draw."""
-CHOSEN: dict[str, Winner] = {"chosen": "a", "rejected": "b"}
-FASTCHAT = ("question_id", "judge")
-FAILED = -1
-MINUS_ONE = "-1, FastChat's mark for a reply without a score"
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns to read and what their cells mean."""
+    """The columns to read and the meanings of their cells."""
 
     verdict: str | None = None
     human: str | None = None
     id: str | None = None
     codes: dict[str, Winner] = field(default_factory=lambda: CODES)
     usual: str | None = None
-    """The column with the verdicts that `settled` found by its name, where none was given."""
+    """The column of verdicts that `settled` found by its name, if none was given."""
     graded: bool = False
-    """Whether its numbers are preferences from 1 to 2, as `settled` finds: then a whole 1 is P(b) = 0 and no code."""
+    """Whether its numbers are preferences from 1 to 2, as `settled` finds. A whole 1 then means P(b) = 0."""
 
     def verdict_in(self, record: Record) -> str | None:
-        """Return the name of the column with the verdict, or None; the label's own column is never one."""
+        """Return the name of the column with the verdict, or None. The label's column is never a verdict."""
         if (name := self.verdict or self.usual) is not None:
             return name if name in record else None
         label = self.human_in(record)
@@ -80,9 +70,9 @@ class Columns:
         return self.human_in(record) is not None and says_verdict(record, self)
 
     def settled(self, records: Sequence[Record], label: str | None) -> "Columns":
-        """Return the columns with one column of verdicts for the whole table; `label` is the label's in the other file.
+        """Return the columns with one column of verdicts for the whole table. `label` is the label's column elsewhere.
 
-        Raises InputError where a column that was named is not there, or where two may hold the verdicts.
+        Raises InputError if a named column does not exist, or if two columns may hold the verdicts.
         """
         names = dict.fromkeys(name for record in records for name in record)
         if self.verdict is not None:
@@ -99,7 +89,7 @@ class Columns:
         return replace(self, usual=first, graded=self._is_graded(records, first))
 
     def _is_graded(self, records: Sequence[Record], name: str | None) -> bool:
-        """Return whether a cell of the column lies between two codes; 1.5 is a tie's code too."""
+        """Return whether a cell of the column lies between two codes. 1.5 is also the code of a tie."""
         return self.codes is CODES and any(
             1 < number < 2 and number != 1.5
             for record in records
@@ -108,9 +98,9 @@ class Columns:
 
 
 def columns_of(verdict: str | None, human: str | None, row_id: str | None, codes: str | None) -> Columns:
-    """Return the columns that the flags name; `codes` is like `0=a,1=b,2=tie` and replaces the usual meanings.
+    """Return the columns that the flags name. `codes` is like `0=a,1=b,2=tie` and replaces the usual meanings.
 
-    Raises InputError where `codes` is of another form.
+    Raises InputError if `codes` has another form.
     """
     if codes is None:
         return Columns(verdict, human, row_id)
@@ -119,7 +109,7 @@ def columns_of(verdict: str | None, human: str | None, row_id: str | None, codes
 
 
 def check_named(records: Iterable[Record], columns: Columns) -> None:
-    """Raise InputError where the labelled file has no such column as --human-column names."""
+    """Raise InputError if the labelled file lacks the column of --human-column."""
     if columns.human is not None:
         _check_there("--human-column", columns.human, dict.fromkeys(name for record in records for name in record))
 
@@ -127,7 +117,7 @@ def check_named(records: Iterable[Record], columns: Columns) -> None:
 def has_verdicts(records: Sequence[Record], columns: Columns, *, pairs: bool) -> bool:
     """Return whether a labelled file's own records have verdicts beside their labels, on pairs or on single answers.
 
-    Raises InputError where none has the column that --verdict-column names.
+    Raises InputError if no record has the column of --verdict-column.
     """
     if columns.verdict is not None:
         _check_there("--verdict-column", columns.verdict, dict.fromkeys(name for record in records for name in record))
@@ -141,14 +131,14 @@ def says_verdict(record: Record, columns: Columns) -> bool:
     """Return whether a record about a pair has a verdict, in a column or in two games, decisions or scores."""
     if columns.verdict is not None:
         return columns.verdict in record
-    if record.keys() & {*GAMES, JUDGMENTS} or _score_names(record):
+    if record.keys() & {*GAMES, JUDGMENTS} or score_names(record):
         return True
     name = columns.verdict_in(record)
-    return name is not None and (name != SCORE or _two_scores(record[name]) is not None)
+    return name is not None and (name != SCORE or two_scores(record[name]) is not None)
 
 
 def verdict_of(record: Record, columns: Columns) -> Verdict:
-    """Return what a row of a log says about its pair; a cell that is not understood is no verdict, never a tie."""
+    """Return the verdict of a row of a log on its pair. A cell that is not understood is no verdict, never a tie."""
     if columns.verdict is None and (both := _by_two(record)) is not None:
         return both
     name = columns.verdict_in(record)
@@ -162,7 +152,7 @@ def verdict_of(record: Record, columns: Columns) -> Verdict:
             "--verdict-column, or leave out --verdicts to ask a judge"
         )
     cell = record[name]
-    if (scores := _two_scores(cell)) is not None:
+    if (scores := two_scores(cell)) is not None:
         if FAILED in scores:
             return Verdict(None, error=MINUS_ONE)
         return verdict_by_scores(*map(Grade, scores))
@@ -181,11 +171,11 @@ def names_the_chosen(record: Record, columns: Columns) -> bool:
     name = columns.verdict_in(record)
     if name is not None and key_of(record[name]) in CHOSEN:
         return True
-    return any(names in (BOTH_SCORES[2], BOTH_SCORES[3]) for names in _score_names(record))
+    return any(names in (BOTH_SCORES[2], BOTH_SCORES[3]) for names in score_names(record))
 
 
 def grade_of(record: Record, columns: Columns, *, failed: bool = False) -> Grade:
-    """Return the score that a row of a log gives its answer; where `failed`, -1 is what stands for none."""
+    """Return the score of a row of a log. With `failed`, -1 stands for a missing score."""
     name = columns.verdict_in(record)
     if name is None:
         if (expected := columns.verdict or columns.usual) is not None:
@@ -197,106 +187,28 @@ def grade_of(record: Record, columns: Columns, *, failed: bool = False) -> Grade
     return Grade(score, None if score is not None else str(record.get("error") or f"no score in {record[name]!r}"))
 
 
-def is_failed(record: Record, score: float | None) -> bool:
-    """Return whether a score is FastChat's -1, which stands for a reply without one."""
-    return score == FAILED and all(name in record for name in FASTCHAT)
-
-
-def winner_of(
-    cell: object, codes: dict[str, Winner], record: Record | None = None, *, graded: bool = False
-) -> tuple[Winner | None, float | None]:
-    """Return the winner that a cell names and, where it is a number between 1 and 2, the preference for b.
-
-    That is how AlpacaEval 2 writes a preference: 1 for the first answer, 2 for the second; in a column of such numbers
-    (`graded`) 1, 2 and its two draws, 1.5 and 0, are preferences too. A cell of a `record` may also name an answer's
-    field or its model; where that is the word for the other side it names none.
-    """
-    if cell is None:
-        return None, None
-    number = number_in(cell)
-    if record is not None and (codes is CODES or meaning_of(cell, codes) is None):
-        names = answers_of(record)
-        if names is not None and (side := by_name(cell, names)) is not None:
-            return side, None
-        if (side := by_model(cell, record)) is not None:
-            return (side if meaning_of(cell, codes) in (None, side) else None), None
-    if (winner := meaning_of(cell, codes)) is not None:
-        return winner, GRADES.get(number) if graded and number is not None else None
-    if codes is CODES and number is not None and 1 < number < 2:
-        return ("a" if number < 1.5 else "b"), number - 1
-    return None, None
-
-
-def answers_of(record: Record) -> tuple[str, str] | None:
-    """Return the names of the fields with the two answers of a row, or None where it does not have them."""
-    return next((names for names in SIDES if all(name in record for name in names)), None)
-
-
-def number_of(record: Record, name: str) -> float:
-    """Return a cell as a number; raises InputError where it is none."""
-    number = number_in(record.get(name))
-    if number is None:
-        raise InputError(f"'{name}' must be a number, found {record.get(name)!r}")
-    return number
-
-
-def models_in(record: Record) -> tuple[str, str] | None:
-    """Return who wrote the two answers of a row, or None where it does not say so of both."""
-    for names in MODELS:
-        first, second = (record.get(name) for name in names)
-        if isinstance(first, str) and isinstance(second, str) and first and second:
-            return first, second
-    return None
-
-
-def judge_in(record: Record) -> str:
-    """Return the judge that a row names, humans where it names none; FastChat's name has its prompt's after it."""
-    judge = record.get("judge", "human")
-    return str(judge[0] if isinstance(judge, list) and judge else judge)
-
-
 def _by_two(record: Record) -> Verdict | None:
-    """Return what two games, two decisions or two scores say, or None where the row has no two."""
+    """Return the verdict of two games, two decisions or two scores, or None without two of them."""
     if all(name in record for name in GAMES):
         return _by_orders(*(winner_of(record[name], CODES)[0] or by_model(record[name], record) for name in GAMES))
     decisions = record.get(JUDGMENTS)
     if isinstance(decisions, list) and len(decisions) == 2:
         first, second = (
-            winner_of(one.get("decision"), CODES)[0] if isinstance(one, dict) else None for one in decisions
+            winner_of(decision.get("decision"), CODES)[0] if isinstance(decision, dict) else None
+            for decision in decisions
         )
         return _by_orders(first, second and SWAPPED[second])
-    for names in _score_names(record):
+    for names in score_names(record):
         return verdict_by_scores(*(Grade(number_in(record[name])) for name in names))
     return None
 
 
 def _by_orders(first: Winner | None, second: Winner | None) -> Verdict:
-    """Return the verdict of two orders: where they disagree it is a tie, and where one is missing there is none."""
+    """Return the verdict of two orders: a tie if they disagree, and none if one is missing."""
     if first is None or second is None:
         missing = [str(game) for game, winner in enumerate((first, second), start=1) if winner is None]
         return Verdict(None, None, None, first, second, f"no verdict in game {' and '.join(missing)}")
     return Verdict(first if first == second else "tie", None, None, first, second)
-
-
-def by_model(cell: object, record: Record) -> Winner | None:
-    """Return the side whose model a cell names, or None."""
-    models = models_in(record)
-    return None if models is None else by_model_name(cell, models)
-
-
-def _score_names(record: Record) -> list[tuple[str, str]]:
-    """Return the names of two scores that are both there, as cells, even if one of them holds no number."""
-    return [
-        names
-        for names in BOTH_SCORES
-        if all(name in record for name in names) and any(number_in(record[name]) is not None for name in names)
-    ]
-
-
-def _two_scores(cell: object) -> tuple[float | None, float | None] | None:
-    if isinstance(cell, list) and len(cell) == 2:
-        return number_in(cell[0]), number_in(cell[1])
-    return None
 
 
 def _check_there(flag: str, name: str, names: Iterable[str]) -> None:
@@ -305,7 +217,7 @@ def _check_there(flag: str, name: str, names: Iterable[str]) -> None:
 
 
 def check_labels(records: Sequence[Record], columns: Columns) -> None:
-    """Raise InputError where two columns that may hold the labels of pairs name different winners of a row."""
+    """Raise InputError if two columns that may hold the labels of pairs name different winners of a row."""
     names = dict.fromkeys(name for record in records for name in record)
     known = [name for name in HUMAN if name in names]
     for other in known[1:] if columns.human is None else ():
@@ -319,10 +231,10 @@ def _check_agree(
     codes: dict[str, Winner],
     what: str = "the verdicts; give --verdict-column",
 ) -> None:
-    """Raise InputError where two columns that may hold the same thing name different winners of a row."""
+    """Raise InputError if two columns that may hold the same thing name different winners of a row."""
     for record in records:
-        one, two = (winner_of(record.get(name), codes, record)[0] for name in (first, other))
-        if {one, two} == {"a", "b"}:
+        first_winner, other_winner = (winner_of(record.get(name), codes, record)[0] for name in (first, other))
+        if {first_winner, other_winner} == {"a", "b"}:
             raise InputError(
                 f"the columns '{first}' and '{other}' contradict each other ({record[first]!r} and {record[other]!r} "
                 f"in one row), and either may hold {what}"

@@ -1,6 +1,5 @@
-"""What an audit compares: labels that someone gave, and what a judge said about the same answers."""
+"""Labels of answers and a judge's verdicts on the same answers, which an audit compares."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
@@ -15,13 +14,13 @@ from records.shapes import UNKNOWN_MODEL
 
 CODE: dict[Winner, int] = {"a": -1, "tie": 0, "b": 1}
 ANSWER_KEYS = ("response_id", "answer_id")
-"""Keys that name an answer rather than a row: two people's scores of it share them."""
+"""Keys of an answer instead of a row, which several people's scores of the answer share."""
 SWAPPED: dict[Winner, Winner] = {"a": "b", "b": "a", "tie": "tie"}
 
 
 @dataclass(frozen=True)
 class LabelledPair:
-    """Two answers to one prompt and which of them is better, after those who labelled them."""
+    """Two answers to one prompt and the label of the better one."""
 
     id: str
     prompt: str | list[Message]
@@ -29,24 +28,24 @@ class LabelledPair:
     response_b: str
     label: Winner
     group: str
-    """Rows that share it are not independent: they have one prompt, and are resampled together."""
+    """Rows of one group share a prompt. They are not independent, and are resampled together."""
     annotators: tuple[Winner, ...] = ()
-    """One label each, where they are known apart."""
+    """One label per annotator, if the set has them."""
     model_a: str = UNKNOWN_MODEL
     model_b: str = UNKNOWN_MODEL
     meta: dict[str, str] = field(default_factory=dict)
-    """What the set says about the row: its subset, its category."""
+    """Properties of the row in the set, such as its subset or category."""
     keys: dict[str, str] = field(default_factory=dict)
-    """What the file numbers its rows with, by the name of the column."""
+    """The row's keys in the file, by the name of the column."""
     place: int | None = None
     """The row's place in its file, from 0."""
     drawn: bool = False
-    """Whether a coin says which answer is a, because the set only says which is the better one."""
+    """Whether the sides a and b were drawn at random, because the set only names the better answer."""
 
 
 @dataclass(frozen=True)
 class LabelledScore:
-    """One answer and the score it was given."""
+    """One answer and its score."""
 
     id: str
     prompt: str | list[Message]
@@ -68,41 +67,41 @@ class LabelledSet:
     name: str
     format: str
     labeller: str
-    """Who gave the labels: humans, as a rule."""
+    """The source of the labels, usually humans."""
     pairs: tuple[LabelledPair, ...] = ()
     scores: tuple[LabelledScore, ...] = ()
     ranks: bool = False
     """The scores order the answers to one prompt and cannot be compared across prompts."""
     drawn: str = ""
-    """How many rows of the set these are, where they are a sample."""
+    """The size of the sample in words, if the rows are a sample."""
     label: str | None = None
     """The column of the label."""
     codes: dict[str, Winner] | None = None
-    """What the set's own numbers mean, where it is not what they usually mean; its verdicts have them too."""
+    """The meanings of the set's numbers, if they are unusual. They hold for its verdicts too."""
     from_one: bool = False
-    """Whether its own labels show that 1 is the first answer and 2 the second."""
+    """Whether the labels show that 1 is the first answer and 2 the second."""
     n_records: int = 0
-    """How many records the file has, bad ones too."""
+    """The number of records of the file, bad ones included."""
     whole: bool = True
     """Whether every record of the file could be decoded."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge said about a pair, or why it said nothing."""
+    """A judge's verdict on a pair, or the reason for its absence."""
 
     winner: Winner | None
     preference_b: float | None = None
     """The judge's probability, or share of its samples, for b."""
     margin: float | None = None
-    """The score of b less the score of a, where answers are scored one by one."""
+    """The score of b minus the score of a, if answers are scored one by one."""
     first_order: Winner | None = None
-    """With a shown first; in terms of a and b."""
+    """The winner with a shown first, in terms of a and b."""
     second_order: Winner | None = None
-    """With b shown first; in terms of a and b."""
+    """The winner with b shown first, in terms of a and b."""
     error: str | None = None
     mass: float | None = None
-    """The probability of the choices together, in the order where it is less (log-probabilities)."""
+    """The probability of all choices together, the lower one of the two orders (log-probabilities)."""
 
     def swapped(self) -> "Verdict":
         """Return the same verdict for the pair with a and b exchanged."""
@@ -119,7 +118,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Grade:
-    """The judge's score for one answer, or why there is none."""
+    """The judge's score for one answer, or the reason for its absence."""
 
     score: float | None
     error: str | None = None
@@ -132,24 +131,18 @@ class Within:
 
     pair: LabelledPair
     a: tuple[int, ...]
-    """The places of the scores of a: several where several people scored it."""
+    """The places of the scores of a: several if several people scored it."""
     b: tuple[int, ...]
 
     def verdict(self, grades: Sequence[Grade]) -> Verdict:
-        """Return the verdict that the grades come to, which stand in the order of the scores."""
+        """Return the verdict of the grades, which are in the order of the scores."""
         return verdict_by_scores(*(mean_grade([grades[place] for place in places]) for places in (self.a, self.b)))
 
 
-def majority(labels: Sequence[Winner]) -> Winner:
-    """Return the label that most give; where no one label has the most votes it is a tie."""
-    counts = Counter(labels).most_common(2)
-    return "tie" if len(counts) > 1 and counts[0][1] == counts[1][1] else counts[0][0]
-
-
 def from_preferred(pair_id: str, prompt: str | list[Message], chosen: str, rejected: str, group: str) -> LabelledPair:
-    """Return a pair whose better answer is `a` or `b` by a coin that the texts fix.
+    """Return a pair whose better answer is `a` or `b` by a coin seeded by the texts.
 
-    Sets that name the better answer would otherwise have one label only, for which kappa and ECE say nothing.
+    Sets that name the better answer would otherwise have a single label, for which kappa and ECE are undefined.
     """
     if derived_seed("side", prompt, chosen, rejected) % 2:
         return LabelledPair(pair_id, prompt, rejected, chosen, "b", group, drawn=True)
@@ -157,32 +150,33 @@ def from_preferred(pair_id: str, prompt: str | list[Message], chosen: str, rejec
 
 
 def pairs_within(scores: Sequence[LabelledScore]) -> list[Within]:
-    """Return every two answers of one group as a pair; equal scores are ties.
+    """Return every two answers of one group as a pair. Equal scores are ties.
 
-    An answer that several people scored is one, with the mean of their scores: no judge can order a text and itself.
+    An answer that several people scored counts once, with their mean score, because no judge can order a text and
+    itself.
     """
     groups: dict[str, list[int]] = {}
     for place, item in enumerate(scores):
         groups.setdefault(item.group, []).append(place)
-    found = []
+    pairs = []
     for places in groups.values():
         answers = places_by_text(_identity(scores[place]) for place in places)
-        own = [tuple(places[i] for i in answer) for answer in answers]
-        found += [_pair(scores, one, other) for one, other in combinations(own, 2)]
-    return found
+        places_of_answers = [tuple(places[i] for i in answer) for answer in answers]
+        pairs += [_pair(scores, first, second) for first, second in combinations(places_of_answers, 2)]
+    return pairs
 
 
 def n_distinct(scores: Sequence[LabelledScore]) -> int:
-    """Return how many answers the scores are of: fewer where several people scored one."""
+    """Return the number of distinct answers, which is lower than that of scores if several people scored one."""
     return len({(item.group, _identity(item)) for item in scores})
 
 
 def _identity(item: LabelledScore) -> tuple[str, ...]:
-    """Return what tells an answer from the others to its prompt: its text, or where there is none its key."""
+    """Return the identity of an answer among those to its prompt: its text, or its key if it has no text."""
     if item.response.strip():
         return text_of(item.prompt), item.response.strip()
-    own = next((item.keys[name] for name in ANSWER_KEYS if name in item.keys), item.id)
-    return own, item.model, *(part for pair in sorted(item.meta.items()) for part in pair)
+    key = next((item.keys[name] for name in ANSWER_KEYS if name in item.keys), item.id)
+    return key, item.model, *(part for pair in sorted(item.meta.items()) for part in pair)
 
 
 def _pair(scores: Sequence[LabelledScore], i: tuple[int, ...], j: tuple[int, ...]) -> Within:
@@ -198,16 +192,16 @@ def _pair(scores: Sequence[LabelledScore], i: tuple[int, ...], j: tuple[int, ...
 
 
 def mean_grade(grades: Sequence[Grade]) -> Grade:
-    """Return what a judge's grades of one answer come to: their mean, as of its samples."""
-    told = [grade for grade in grades if grade.score is not None]
-    if len(told) < 2:
-        return (told or grades)[0]
-    mass = min((grade.mass for grade in told if grade.mass is not None), default=None)
-    return Grade(fmean(grade.score for grade in told if grade.score is not None), mass=mass)
+    """Return the mean of a judge's grades of one answer, as of its samples."""
+    scored = [grade for grade in grades if grade.score is not None]
+    if len(scored) < 2:
+        return (scored or grades)[0]
+    mass = min((grade.mass for grade in scored if grade.mass is not None), default=None)
+    return Grade(fmean(grade.score for grade in scored if grade.score is not None), mass=mass)
 
 
 def verdict_by_scores(a: Grade, b: Grade) -> Verdict:
-    """Return the verdict that two scores come to: the higher is the better, equal ones tie."""
+    """Return the verdict of two scores: the higher one wins, equal ones tie."""
     mass = min((grade.mass for grade in (a, b) if grade.mass is not None), default=None)
     if a.score is None or b.score is None:
         return Verdict(None, error=a.error or b.error or "no score", mass=mass)
@@ -216,16 +210,16 @@ def verdict_by_scores(a: Grade, b: Grade) -> Verdict:
 
 
 def sampled(labelled: LabelledSet, limit: int | None, seed: int) -> LabelledSet:
-    """Return `limit` random rows of the set, in its order; of ranked answers `limit` random prompts."""
+    """Return `limit` random rows of the set in its order, or `limit` random prompts of ranked answers."""
     check_limit(limit)
     if labelled.ranks or not labelled.pairs:
         groups = list(dict.fromkeys(item.group for item in labelled.scores))
-        kept = _drawn(groups, limit, seed)
-        if kept is None:
+        drawn_groups = _drawn(groups, limit, seed)
+        if drawn_groups is None:
             return labelled
-        pairs = tuple(pair for pair in labelled.pairs if pair.group in kept)
-        scores = tuple(item for item in labelled.scores if item.group in kept)
-        drawn = f"{len(kept)} of {len(groups)} prompts, drawn with seed {seed}"
+        pairs = tuple(pair for pair in labelled.pairs if pair.group in drawn_groups)
+        scores = tuple(item for item in labelled.scores if item.group in drawn_groups)
+        drawn = f"{len(drawn_groups)} of {len(groups)} prompts, drawn with seed {seed}"
         return replace(labelled, pairs=pairs, scores=scores, drawn=drawn)
     positions = _drawn([str(index) for index in range(len(labelled.pairs))], limit, seed)
     if positions is None:

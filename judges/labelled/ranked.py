@@ -1,4 +1,4 @@
-"""Several answers to one prompt in the order in which people ranked them."""
+"""Several answers to one prompt with human ranks."""
 
 from records import Message, Response, messages_of
 from records.fields.rankings import ordered_places
@@ -15,12 +15,12 @@ class RankedAnswers(Row, frozen=True, kw_only=True):
     responses: list[str]
     ranks: list[int]
     scores: list[float] | None = None
-    """What people gave each answer, on whatever scale."""
+    """The human score of each answer, on any scale."""
     rationales: list[str] | None = None
-    """Why, in a person's words."""
+    """The human rationale of each rank."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError where a list is not as long as the answers."""
+        """Raise ValueError if a list is not as long as the answers."""
         for name in ("ranks", "scores", "rationales"):
             values = getattr(self, name)
             if values is not None and len(values) != len(self.responses):
@@ -30,13 +30,13 @@ class RankedAnswers(Row, frozen=True, kw_only=True):
 def ordered_pairs(ranked: RankedAnswers) -> list[tuple[int, int]]:
     """Return the places of every two answers that people ordered, the better one first.
 
-    A text that stands there several times is one answer, at its first place and with the mean of its ranks.
+    A repeated text is one answer, at its first place and with the mean of its ranks.
     """
     return ordered_places(ranked.responses, [-rank for rank in ranked.ranks])
 
 
 def opening_of(ranked: RankedAnswers) -> str:
-    """Return the first user turn: the same for all prompts of one OASST tree, and for a prompt that stands twice."""
+    """Return the first user turn: the same for all prompts of one OASST tree, and for a repeated prompt."""
     turns = [message["content"] for message in messages_of(ranked.prompt) if message["role"] == "user"]
     return " ".join((turns or [""])[0].split()).casefold()
 

@@ -1,4 +1,4 @@
-"""Reads ranked answers from what people have: OASST, HelpSteer, UltraFeedback, or this project's rows."""
+"""Reads ranked answers from OASST, HelpSteer, UltraFeedback and this project's rows."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,7 +8,8 @@ import msgspec
 
 from console.errors import InputError, RowError
 from console.progress import say
-from judges.labelled.columns import MINUS_ONE, Columns, is_failed, number_of
+from judges.labelled.cells import MINUS_ONE, is_failed, number_of
+from judges.labelled.columns import Columns
 from judges.labelled.ranked import RankedAnswers, ordered_pairs
 from judges.labelled.readers.reader import UNEXPECTED, text
 from judges.labelled.readers.trees import read_oasst
@@ -21,20 +22,20 @@ from records.shapes import prompt_of
 
 Located = tuple[str, Record]
 HUMAN_SCORES = ("helpfulness", "quality", "score")
-"""Where a table with a row an answer keeps the score; HelpSteer's overall one is its helpfulness."""
+"""The score fields of a table with one row per answer. HelpSteer's overall score is its helpfulness."""
 
 
 def read_ranked(source: str | Path, bad: BadRows) -> list[RankedAnswers]:
     """Return the ranked answers of a file or hub data set, in its order.
 
     Known are OASST trees, OASST's flat table of messages, rows with `prompt, responses, ranks`, a table with a scored
-    answer a row (HelpSteer; grouped by prompt), UltraFeedback, Nectar and distilabel. OASST trees in other languages
+    answer per row (HelpSteer, grouped by prompt), UltraFeedback, Nectar and distilabel. OASST trees in other languages
     than English are left out. A prompt with one answer only, or whose answers are all tied, is a bad row. Raises
-    InputError where the first record is none of these, or no prompt is usable.
+    InputError if the first record is none of these, or no prompt is usable.
     """
     records = list(read_records(source, bad))
     reader = _reader_for(records[0][1], source)
-    notes, found = Notes(str(source)), list[RankedAnswers]()
+    notes, all_ranked = Notes(str(source)), list[RankedAnswers]()
     known, n_repeats = set[str](), 0
     for where, ranked in reader(records, bad):
         if not _is_usable(where, ranked, bad):
@@ -42,21 +43,21 @@ def read_ranked(source: str | Path, bad: BadRows) -> list[RankedAnswers]:
         try:
             key = content_key(ranked.prompt, sorted(zip(ranked.responses, ranked.ranks, strict=True)))
         except UnicodeEncodeError as error:
-            bad.add(RowError(f"{where}: not a row of ranked answers: a text is no Unicode: {error.reason}"))
+            bad.add(RowError(f"{where}: not a row of ranked answers: a text is not valid Unicode: {error.reason}"))
             continue
         if key in known:
             n_repeats += 1
             continue
         known.add(key)
-        found.append(ranked)
+        all_ranked.append(ranked)
         notes.rendered(where, [ranked])
     if n_repeats:
-        say(f"{source}: {n_repeats} rows repeat another one, its answers and their ranks, and are not counted")
+        say(f"{source}: {n_repeats} rows repeat another row's answers and ranks and are not counted")
     if not bad.quiet:
         notes.say()
-    if not found:
+    if not all_ranked:
         raise InputError(f"{source}: no prompt with ranked answers: {bad.n_bad} bad")
-    return found
+    return all_ranked
 
 
 Reader = Callable[[Sequence[Located], BadRows], Iterator[tuple[str, RankedAnswers]]]
@@ -111,7 +112,7 @@ def _ranked_row(record: Record) -> RankedAnswers:
 
 
 def _several(record: Record) -> RankedAnswers:
-    """Return one row of UltraFeedback, Nectar or distilabel; an answer without a score or rank is left out."""
+    """Return one row of UltraFeedback, Nectar or distilabel. Answers without a score or rank are skipped."""
     answers = answers_in(record)
     scored = [(answer.text, answer.score) for answer in answers if answer.score is not None]
     prompt = prompt_of(record).prompt
@@ -146,16 +147,16 @@ def _trees(records: Sequence[Located], bad: BadRows) -> Iterator[tuple[str, Rank
             if not str(record["prompt"].get("lang") or "en").startswith("en"):
                 n_foreign += 1
                 continue
-            found = list(_of_tree((where, record)))
+            ranked_replies = list(_of_tree((where, record)))
         except RowError as error:
             bad.add(error)
             continue
         except UNEXPECTED as error:
             bad.add(RowError(f"{where}: not a tree of messages: {type(error).__name__}: {error}"))
             continue
-        if not found:
+        if not ranked_replies:
             bad.add(RowError(f"{where}: no ranks: no message of the tree has two ranked replies"))
-        yield from ((f"{where}: message {ranked.id}", ranked) for ranked in found)
+        yield from ((f"{where}: message {ranked.id}", ranked) for ranked in ranked_replies)
     if n_foreign:
         say(f"left out: {n_foreign} of {len(records)} trees are not in English")
 
@@ -169,7 +170,7 @@ def _of_tree(located: Located) -> Iterator[RankedAnswers]:
 
 
 def _messages(records: Sequence[Located], bad: BadRows) -> Iterator[tuple[str, RankedAnswers]]:
-    """Yield what OASST's table of messages holds, as the hub's oasst1 and oasst2 have it: a row each, in any order."""
+    """Yield the ranked replies of OASST's table of messages (oasst1, oasst2 on the hub), whose rows have any order."""
     replies: dict[str, list[Record]] = {}
     roots: list[Located] = []
     places: dict[str, str] = {}
@@ -216,7 +217,7 @@ def _by_scores(prompt: str | list[Message], answers: Sequence[tuple[str, float]]
 def _made(
     prompt: str | list[Message], responses: list[str], order: Sequence[float], *, row_id: object = None, **more: object
 ) -> RankedAnswers:
-    """Return the row whose ranks 0, 1, 2... follow from `order`, where less is better."""
+    """Return the row whose ranks 0, 1, 2... follow from `order`, in which less is better."""
     levels = {value: rank for rank, value in enumerate(sorted(set(order)))}
     key = content_key("ranked", prompt, responses) if row_id in (None, "") else str(row_id)
     fields = {"id": key, "prompt": prompt, "responses": responses, "ranks": [levels[value] for value in order]}

@@ -1,11 +1,11 @@
-"""What tells a row of a labelled set or of a table of verdicts from the others: its keys, models, texts."""
+"""Traits that identify a row of a labelled set or of a table of verdicts: keys, models, texts."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from console.errors import InputError
-from judges.labelled.columns import models_in
+from judges.labelled.cells import models_in
 from judges.labelled.labels import LabelledPair, LabelledScore
 from records.fields.preferences import SIDES, names_in, sides_in
 from records.fields.prompts import prompt_in
@@ -20,27 +20,27 @@ KEYS = (
     "sample_id", "row_id", "data_id", "task_id", "qid", "uuid", "key", "index", "response_id", "answer_id",
     "Unnamed: 0", "__index_level_0__",
 )  # fmt: skip
-"""The names under which people number rows; the first are for rows, later ones for answers, the last are pandas'."""
+"""The usual names of row keys: first those for rows, then those for answers, and last those of pandas."""
 MODEL = ("model", "model_id", "response_source", "generator", "response_model")
 ANSWER = ("response", "output", "answer", "completion")
 TEXTS = (*SIDES, ("text_chosen", "text_rejected"))
 WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
 FIRST_TURN = "1"
-"""What FastChat leaves out where there is one turn only."""
+"""The turn that FastChat omits if there is only one."""
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What is known of one row; an empty field is not known."""
+    """The known traits of one row. An empty field is unknown."""
 
     keys: dict[str, str] = field(default_factory=dict)
     turn: str = ""
     models: tuple[str, ...] = ()
-    """Of both answers in their order, or of the one."""
+    """Of both answers in their order, or of the single one."""
     texts: tuple[str, ...] = ()
     prompt: str = ""
     lone: bool = False
-    """Whether the text of one answer is there where two are compared."""
+    """Whether only one of two compared answers has a text."""
 
 
 def keys_in(record: Record, given: str | None = None) -> dict[str, str]:
@@ -75,7 +75,7 @@ def of_sides(pair: LabelledPair) -> tuple[Traits, Traits]:
 
 
 def of_record(record: Record, given: str | None, *, single: bool) -> Traits:
-    """Return the traits of a row of verdicts, about one answer where it is `single`, else about two."""
+    """Return the traits of a row of verdicts, about one answer if it is `single`, else about two."""
     models: tuple[str, ...] = ()
     if single:
         models = next(((str(record[name]),) for name in MODEL if isinstance(record.get(name), str)), ())
@@ -90,10 +90,10 @@ def of_record(record: Record, given: str | None, *, single: bool) -> Traits:
 
 
 def turns_of(labelled: Sequence[Traits], table: Sequence[Traits]) -> tuple[list[str], list[str | None]]:
-    """Return the turn of every row of both, counted from 1; None where a table without turns does not say it."""
-    in_labels, in_table = ({row.turn for row in rows} - {""} for rows in (labelled, table))
-    of_labels = [_from_one(row.turn, in_labels) or FIRST_TURN for row in labelled]
-    return of_labels, [_from_one(row.turn, in_table) or (FIRST_TURN if in_table else None) for row in table]
+    """Return the turn of every row of both, counted from 1, or None for a table without turns."""
+    in_labels, in_table = ({traits.turn for traits in rows} - {""} for rows in (labelled, table))
+    of_labels = [_from_one(traits.turn, in_labels) or FIRST_TURN for traits in labelled]
+    return of_labels, [_from_one(traits.turn, in_table) or (FIRST_TURN if in_table else None) for traits in table]
 
 
 def _from_one(turn: str, all_turns: set[str]) -> str:
@@ -105,7 +105,7 @@ def _turn(row: LabelledPair | LabelledScore) -> str:
 
 
 def _sides(record: Record) -> tuple[str, tuple[str, ...]]:
-    """Return the prompt and the two answers of a record, each empty where it is not there or cannot be read."""
+    """Return the prompt and the two answers of a record, each empty if it is missing or unreadable."""
     try:
         sides = sides_in(record)
     except InputError:
@@ -116,9 +116,9 @@ def _sides(record: Record) -> tuple[str, tuple[str, ...]]:
         names = names_in(record)
     except InputError:
         names = None
-    for one, other in [names] if names else TEXTS:
-        if isinstance(record.get(one), str) and isinstance(record.get(other), str):
-            return _prompt(record), _plain(record[one], record[other])
+    for first, second in [names] if names else TEXTS:
+        if isinstance(record.get(first), str) and isinstance(record.get(second), str):
+            return _prompt(record), _plain(record[first], record[second])
     return _prompt(record), ()
 
 
@@ -134,9 +134,9 @@ def _words(prompt: str | list[Message]) -> str:
 
 
 def _plain(*texts: str) -> tuple[str, ...]:
-    """Return texts without differences of spacing; nothing where none of them says anything."""
-    found = tuple(" ".join(text.split()) for text in texts)
-    return found if any(found) else ()
+    """Return texts with normalised spacing, or nothing if all are empty."""
+    words = tuple(" ".join(text.split()) for text in texts)
+    return words if any(words) else ()
 
 
 def _known(*models: str) -> tuple[str, ...]:
@@ -148,12 +148,12 @@ def _is_key(value: object) -> bool:
 
 
 def key_text(value: object) -> str:
-    """Return a key as text: 7, 7.0 and "7" are one, since tables write numbers as they like."""
+    """Return a key as text: 7, 7.0 and "7" are one, because tables write numbers in different forms."""
     text = str(value).strip()
     return str(int(text.partition(".")[0])) if WHOLE.fullmatch(text) and len(text) < 40 else text
 
 
 def columns_of(rows: Sequence[Traits]) -> list[str]:
     """Return the names of the key columns that the rows have, in the order in which they are tried."""
-    names = dict.fromkeys(name for row in rows for name in row.keys if name != TURN_KEY)
+    names = dict.fromkeys(name for traits in rows for name in traits.keys if name != TURN_KEY)
     return sorted(names, key=lambda name: KEYS.index(name) if name in KEYS else -1)

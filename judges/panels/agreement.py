@@ -1,121 +1,29 @@
-"""How far several judges agree on the same rows."""
+"""Compares the verdicts of several judges on one row."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations, pairwise
 from statistics import fmean
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from judges.rubrics.rubric import Rubric
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from console.table import Cell
-
 T = TypeVar("T")
 Level = Literal["nominal", "ordinal", "interval"]
-"""nominal for winners (as numbers), ordinal for scores, interval for expected scores."""
-
-LIBRARY_CELLS = 25_000_000
-"""The library holds units x distinct values x distinct values numbers; 200 MB of them are enough."""
+"""nominal is for winners (as numbers), ordinal for scores, interval for expected scores."""
 
 
-def agreement_table(
-    judgments_by_member: dict[str, Sequence[float | None]], level: Level, step: float = 0.0
-) -> "list[dict[str, Cell]]":
-    """Return one table row for each pair of judges and one for all of them; the values are aligned by unit.
-
-    units: those on which both (of all: at least two) have a verdict. same: the share of them on which both say the
-    same; of all, of every pair of verdicts on one unit. Scores are the same where they differ by less than half of
-    `step`, without one where they are equal. correlation: Spearman's for ordinal values, Pearson's for interval ones.
-    alpha: Krippendorff's. Each is None where it is not defined, such as without any variation.
-    """
-    import numpy as np
-
-    values_MN = np.array(list(judgments_by_member.values()), dtype=float)  # None becomes NaN
-    is_same = closer_than(step / 2) if step else float.__eq__
-    table: list[dict[str, Cell]] = []
-    n_same = n_pairs = 0
-    for places in combinations(range(len(values_MN)), 2):
-        both_2N = values_MN[list(places)]
-        both_2N = both_2N[:, np.isfinite(both_2N).all(axis=0)]
-        same = sum(map(is_same, *both_2N.tolist()))
-        n_same, n_pairs = n_same + same, n_pairs + both_2N.shape[1]
-        names = " and ".join(list(judgments_by_member)[place] for place in places)
-        table.append({"judges": names, **_agreement(both_2N, same, both_2N.shape[1], level)})
-    return [*table, {"judges": "all", **_agreement(values_MN, n_same, n_pairs, level)}]
-
-
-def krippendorff_alpha(values_MN: "NDArray[np.float64]", level: Level) -> float | None:
-    """Return Krippendorff's alpha of M judges on N units, NaN where a judge has no verdict; None where not defined.
-
-    1 - observed / expected disagreement over the units with at least two verdicts (Krippendorff, Content Analysis,
-    chapter 11), by the library of that name. Expected scores are all distinct, which is more than it can hold.
-    """
-    import krippendorff
-    import numpy as np
-
-    values_MN = values_MN[:, np.isfinite(values_MN).sum(axis=0) >= 2]
-    n_distinct = len(np.unique(values_MN[np.isfinite(values_MN)]))
-    if n_distinct < 2:
-        return None
-    if values_MN.shape[1] * n_distinct**2 <= LIBRARY_CELLS:
-        return float(krippendorff.alpha(reliability_data=values_MN, level_of_measurement=level))
-    return alpha_of_many_values(values_MN, level)
-
-
-def alpha_of_many_values(values_MN: "NDArray[np.float64]", level: Level) -> float:
-    """Return the same from sums of squares, in memory for M x N numbers.
-
-    The distances are squared ones between values (interval), mid-ranks (ordinal) or, halved, indicators (nominal).
-    """
-    import numpy as np
-    from scipy.stats import rankdata
-
-    judges_P, units_P = np.nonzero(np.isfinite(values_MN))
-    values_P = values_MN[judges_P, units_P]
-    if level == "nominal":
-        points_PK = (values_P[:, None] == np.unique(values_P)).astype(float)
-    else:
-        points_PK = (rankdata(values_P) if level == "ordinal" else values_P)[:, None]
-    points_PK = points_PK - points_PK.mean(axis=0)
-    n_N = np.bincount(units_P)
-    within_N = np.zeros(len(n_N))
-    for points_P in points_PK.T:
-        within_N += np.bincount(units_P, points_P**2) - np.bincount(units_P, points_P) ** 2 / n_N
-    observed = (within_N * n_N / (n_N - 1)).sum() / n_N.sum()
-    return float(1 - observed / ((points_PK**2).sum() / (n_N.sum() - 1)))
-
-
-def share_of_pairs(said: Sequence[T], same: Callable[[T, T], bool]) -> float | None:
-    """Return the share of the pairs of judges who say the same; None where fewer than two say anything."""
-    pairs = [same(one, other) for one, other in combinations(said, 2)]
+def share_of_pairs(verdicts: Sequence[T], same: Callable[[T, T], bool]) -> float | None:
+    """Return the share of pairs of judges that agree, or None for fewer than two verdicts."""
+    pairs = [same(first, second) for first, second in combinations(verdicts, 2)]
     return fmean(pairs) if pairs else None
 
 
 def closer_than(distance: float) -> Callable[[float, float], bool]:
-    """Return whether two scores differ by less than `distance`, as a function of both."""
-    return lambda one, other: abs(one - other) < distance - 1e-9  # 0.35 - 0.1 is a little less than 0.25
+    """Return a function that tells whether two scores differ by less than `distance`."""
+    return lambda first, second: abs(first - second) < distance - 1e-9  # 0.35 - 0.1 is a little less than 0.25
 
 
 def step_of(rubric: Rubric) -> float:
-    """Return the smallest distance between two verdicts; scores closer than half of it count as the same."""
+    """Return the smallest distance between two verdicts. Scores closer than half of it count as the same."""
     values = sorted(set(rubric.values.values() if rubric.values else rubric.choice_values))
     return min(high - low for low, high in pairwise(values))
-
-
-def _agreement(values_MN: "NDArray[np.float64]", n_same: int, n_pairs: int, level: Level) -> "dict[str, Cell]":
-    import numpy as np
-    from scipy.stats import pearsonr, spearmanr
-
-    correlation = None
-    if len(values_MN) == 2 and level != "nominal" and n_pairs > 2 and np.ptp(values_MN, axis=1).all():
-        correlate = spearmanr if level == "ordinal" else pearsonr
-        correlation = float(correlate(*values_MN).statistic)
-    return {
-        "units": int((np.isfinite(values_MN).sum(axis=0) >= 2).sum()),
-        "same": n_same / n_pairs if n_pairs else None,
-        "correlation": correlation,
-        "alpha": krippendorff_alpha(values_MN, level),
-    }

@@ -1,7 +1,7 @@
-"""A panel: several judges on the same answers, their verdicts made one, and how far the judges agree.
+"""A panel: several judges of the same answers, whose verdicts are combined.
 
-Each judge keeps its own rows in its own file, replies and all. A panel's row has no replies: its `members` are the
-fingerprints under which the judges' rows are found.
+Each judge keeps its rows, with their replies, in its own file. A panel's row has no replies. Its `members` are the
+fingerprints of the judges, under which their rows are found.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean, pstdev
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from console.address import shown
 from console.config import load_config
@@ -22,9 +22,6 @@ from judges.parsing.verdict import aggregated
 from judges.rubrics.rubric import Rubric, load_rubric
 from records.keys import content_key
 from records.rows import Comparison, Judgment, Usage, Winner, answer_key
-
-if TYPE_CHECKING:
-    pass
 
 SERVED = re.compile(r"(?P<model>.+)@(?P<base_url>https?://.+)")
 
@@ -40,24 +37,24 @@ Member = tuple[EngineOptions, JudgeOptions]
 
 @dataclass(frozen=True)
 class _Settings(JudgeOptions, EngineOptions):
-    """What the file of a judge may set."""
+    """Settings that the file of a judge may have."""
 
 
 def members(options: PanelOptions, engine: EngineOptions, judge: JudgeOptions) -> list[Member]:
-    """Return the engine and the settings of each judge; none where no --judge is given.
+    """Return the engine and the settings of each judge, or none without --judge.
 
-    Raises InputError where a judge's file is wrong, two judges are the same, their scales differ, or the quorum or the
+    Raises InputError if a judge's file is wrong, two judges are the same, their scales differ, or the quorum or the
     rule cannot be met.
     """
-    found = [member_named(word, engine, judge) for word in options.judge]
-    if not found:
+    panel = [member_named(word, engine, judge) for word in options.judge]
+    if not panel:
         return []
-    if len(found) == 1:
+    if len(panel) == 1:
         raise InputError("a panel has at least two judges: give --judge again, or name the only one with --model")
-    for place, one in enumerate(found):
-        if _what_matters(one) in map(_what_matters, found[:place]):
+    for place, member in enumerate(panel):
+        if _what_matters(member) in map(_what_matters, panel[:place]):
             raise InputError(f"--judge {shown(options.judge[place])}: the panel has the same judge already")
-    rubrics = [load_rubric(own.rubric) for _, own in found]
+    rubrics = [load_rubric(settings.rubric) for _, settings in panel]
     for word, rubric in zip(options.judge, rubrics, strict=True):
         if (rubric.kind, rubric.scale) != (rubrics[0].kind, rubrics[0].scale):
             raise InputError(
@@ -66,14 +63,14 @@ def members(options: PanelOptions, engine: EngineOptions, judge: JudgeOptions) -
             )
     if rubrics[0].kind == "pair" and options.panel_rule in ("max", "min"):
         raise InputError(f"--panel-rule {options.panel_rule} is for scores; compare with majority, mean or median")
-    _quorum(options.quorum, len(found))
-    return found
+    _quorum(options.quorum, len(panel))
+    return panel
 
 
 def panel_fingerprint(fingerprints: Sequence[str], rule: Aggregate | None, quorum: int | None) -> str:
-    """Return 16 hex digits of everything that changes the panel's verdict; the order of its judges does not.
+    """Return 16 hex digits of everything that changes the panel's verdict. The order of its judges does not.
 
-    Raises InputError where two judges have the same fingerprint, hence always the same verdict.
+    Raises InputError if two judges have the same fingerprint, and so always the same verdict.
     """
     if len(set(fingerprints)) < len(fingerprints):
         raise InputError(f"two judges of the panel are the same: {SAME}")
@@ -89,12 +86,12 @@ def combine(
 ) -> Judgment:
     """Return the panel's judgment of one response from its judges' rows, in the order of `members`.
 
-    A judge without a row or a verdict has no vote; under the quorum there is no score. Criteria are combined one by
-    one, by the same rule.
+    A judge without a row or a verdict has no vote. Below the quorum there is no score. Criteria are combined one by
+    one by the same rule.
     """
     first = _first(rows, answer_key)
     how = rule or rubric.aggregate
-    scores = [row.score if row else None for row in rows]
+    scores = [judgment.score if judgment else None for judgment in rows]
     known = [score for score in scores if score is not None]
     scored = len(known) >= _quorum(quorum, len(rows))
     fingerprint = panel_fingerprint(members, rule, quorum)
@@ -112,11 +109,11 @@ def combine(
         spread=pstdev(known) if scored else None,
         rubric=rubric.name,
         judge=fingerprint,
-        usage=sum((row.usage for row in rows if row), Usage()),
+        usage=sum((judgment.usage for judgment in rows if judgment), Usage()),
         read="panel",
         aggregate=how,
         n_samples=len(known),
-        missing=_silent(rows, lambda row: row.score),
+        missing=_silent(rows, lambda judgment: judgment.score),
         criteria=_criteria(rows, how) if scored else None,
         agreement=share_of_pairs(known, closer_than(step_of(rubric) / 2)),
         members=list(members),
@@ -129,15 +126,15 @@ def combine_comparisons(
 ) -> Comparison:
     """Return the panel's comparison of two answers from its judges' rows, in the order of `members`.
 
-    majority: the winner for more than half of the judges that have a verdict, else a tie. mean, median: by their
-    preferences. A judge without a row or a verdict has no vote; under the quorum there is no winner.
+    majority is the winner for more than half of the judges with a verdict, else a tie. mean and median are of their
+    preferences. A judge without a row or a verdict has no vote. Below the quorum there is no winner.
     """
-    first = _first(rows, lambda row: (row.prompt_id, row.response_a, row.response_b))
-    voters = [row for row in rows if row is not None and row.winner is not None]
+    first = _first(rows, lambda comparison: (comparison.prompt_id, comparison.response_a, comparison.response_b))
+    voters = [comparison for comparison in rows if comparison is not None and comparison.winner is not None]
     scored = len(voters) >= _quorum(quorum, len(rows))
-    preferences = [row.preference_b for row in voters if row.preference_b is not None]
-    flips = [row.flipped for row in voters if row.flipped is not None]
-    orders = {row.orders for row in rows if row}
+    preferences = [comparison.preference_b for comparison in voters if comparison.preference_b is not None]
+    flips = [comparison.flipped for comparison in voters if comparison.flipped is not None]
+    orders = {comparison.orders for comparison in rows if comparison}
     fingerprint = panel_fingerprint(members, rule, quorum)
     texts = (first.prompt, first.response_a, first.response_b, first.reference, first.judged)
     return Comparison(
@@ -157,13 +154,13 @@ def combine_comparisons(
         error=None if scored else _no_quorum(rows, members, len(voters), quorum),
         rubric=first.rubric,
         judge=fingerprint,
-        usage=sum((row.usage for row in rows if row), Usage()),
+        usage=sum((comparison.usage for comparison in rows if comparison), Usage()),
         read="panel",
         aggregate=rule or "majority",
         n_samples=len(voters),
-        missing=_silent(rows, lambda row: row.winner),
-        votes=[row.preference_b if row else None for row in rows],
-        agreement=share_of_pairs([row.winner for row in voters], lambda one, other: one == other),
+        missing=_silent(rows, lambda comparison: comparison.winner),
+        votes=[comparison.preference_b if comparison else None for comparison in rows],
+        agreement=share_of_pairs([comparison.winner for comparison in voters], lambda winner, other: winner == other),
         members=list(members),
         orders=orders.pop() if len(orders) == 1 else "both",
         reference=first.reference,
@@ -173,7 +170,7 @@ def combine_comparisons(
 
 def member_named(word: str, engine: EngineOptions, judge: JudgeOptions) -> Member:
     """Return the judge that a --judge names: a model, NAME@URL for a served one, or a TOML file."""
-    engine = replace(engine, served_as=None)  # that names --model
+    engine = replace(engine, served_as=None)  # --served-as names the model of --model
     if word.endswith(".toml"):
         return _from_file(Path(word), engine, judge)
     if served := SERVED.fullmatch(word):
@@ -182,14 +179,14 @@ def member_named(word: str, engine: EngineOptions, judge: JudgeOptions) -> Membe
 
 
 def _from_file(path: Path, engine: EngineOptions, judge: JudgeOptions) -> Member:
-    found = load_config(path, _Settings(**vars(engine), **vars(judge)))
-    if found.min_coverage != judge.min_coverage:
+    settings = load_config(path, _Settings(**vars(engine), **vars(judge)))
+    if settings.min_coverage != judge.min_coverage:
         raise InputError(f"{path}: 'min_coverage' is for the whole panel: give --min-coverage")
     own_engine, own_judge = (
-        {field.name: getattr(found, field.name) for field in fields(kind)} for kind in (EngineOptions, JudgeOptions)
+        {field.name: getattr(settings, field.name) for field in fields(kind)} for kind in (EngineOptions, JudgeOptions)
     )
-    if found.engine == "transformers" and found.base_url == engine.base_url:
-        own_engine["base_url"] = None  # the server is of the command's other judges
+    if settings.engine == "transformers" and settings.base_url == engine.base_url:
+        own_engine["base_url"] = None  # that server is for the command's other judges
     return EngineOptions(**own_engine), JudgeOptions(**own_judge)
 
 
@@ -210,39 +207,45 @@ def _quorum(quorum: int | None, n_members: int) -> int:
 
 
 def _first(rows: Sequence[RowT | None], about: Callable[[RowT], object]) -> RowT:
-    found = [row for row in rows if row is not None]
-    if len({about(row) for row in found}) != 1:
+    present = [candidate for candidate in rows if candidate is not None]
+    if len({about(candidate) for candidate in present}) != 1:
         raise ValueError("a panel's row is made from rows on one thing, at least one")
-    return found[0]
+    return present[0]
 
 
 def _silent(rows: Sequence[RowT | None], verdict: Callable[[RowT], object]) -> dict[str, str]:
-    """Return why a judge has no vote, by its place."""
-    silent = {place: row for place, row in enumerate(rows) if row is None or verdict(row) is None}
-    return {str(place): (row.error or "unknown") if row else "no row" for place, row in silent.items()}
+    """Return the reasons why judges have no vote, by their places."""
+    silent = {
+        place: member_row for place, member_row in enumerate(rows) if member_row is None or verdict(member_row) is None
+    }
+    return {
+        str(place): (member_row.error or "unknown") if member_row else "no row" for place, member_row in silent.items()
+    }
 
 
 def _no_quorum(
     rows: Sequence[Judgment | Comparison | None], members: Sequence[str], n_known: int, quorum: int | None
 ) -> str:
     needed = _quorum(quorum, len(rows))
-    reasons = {member: row.error if row else "no row" for member, row in zip(members, rows, strict=True)}
+    reasons = {
+        member: member_row.error if member_row else "no row" for member, member_row in zip(members, rows, strict=True)
+    }
     why = "; ".join(f"{member}: {reason}" for member, reason in reasons.items() if reason)
     return f"{n_known} of {len(rows)} judges have a verdict, and {needed} are needed; {why}"
 
 
 def _criteria(rows: Sequence[Judgment | None], rule: Aggregate) -> dict[str, float | None] | None:
-    """Return each criterion's score, where all judges that have a verdict grade the same criteria."""
-    graded = [row.criteria or {} for row in rows if row is not None and row.score is not None]
+    """Return each criterion's score if all judges with a verdict grade the same criteria, else None."""
+    graded = [judgment.criteria or {} for judgment in rows if judgment is not None and judgment.score is not None]
     names = list(graded[0])
-    if not names or any(set(one) != set(names) for one in graded):
+    if not names or any(set(by_name) != set(names) for by_name in graded):
         return None
-    known = {name: [score for one in graded if (score := one[name]) is not None] for name in names}
+    known = {name: [score for by_name in graded if (score := by_name[name]) is not None] for name in names}
     return {name: aggregated(scores, rule) if scores else None for name, scores in known.items()}
 
 
 def winner_of(preferences: Sequence[float], rule: Aggregate | None) -> Winner:
-    """Return the winner by the judges' preferences for b: by majority, else a tie, or by their mean or median."""
+    """Return the winner by the judges' preferences for b: by majority (else a tie), or by their mean or median."""
     if rule in ("mean", "median"):
         return _winner_at(aggregated(preferences, rule))
     winner, n = Counter(map(_winner_at, preferences)).most_common(1)[0]

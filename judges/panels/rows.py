@@ -1,4 +1,4 @@
-"""Makes the rows of a panel from those of its judges, each of whom has a file of its own."""
+"""Makes the rows of a panel from those of its judges. Each judge has its own file."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from engines.scripted import ScriptedEngine
 from judges.judging.judge import Judge, open_judge
 from judges.judging.stream import WINDOW, Source, Summary, windows
 from judges.options import PanelOptions
-from judges.panels.agreement import Level, agreement_table, step_of
+from judges.panels.agreement import Level, step_of
 from judges.panels.panel import SAME, Member, combine, combine_comparisons, panel_fingerprint
 from records import Comparison, Judgment, Store
 from records.store import write_rows
@@ -24,34 +24,34 @@ VALUES = {"a": 0.0, "tie": 0.5, "b": 1.0, None: None}
 
 
 def without_model(judge: Judge) -> Judge:
-    """Return `judge` with its names alone, so that its model's memory is free for the next one."""
+    """Return `judge` without its model, so that the memory is free for the next one."""
     return replace(judge, engine=ScriptedEngine(name=judge.engine.name, digest=judge.engine.digest))
 
 
 def open_members(members: Sequence[Member], words: Sequence[str], seed: int) -> deque[Judge]:
-    """Return the judges of a panel in their order, each to be taken out when it is its turn, so that its model can go.
+    """Return the judges of a panel in order. Take each out in its turn, so that its model can be freed.
 
-    Raises InputError, before anything is asked, where two are the same although their `words`, of --judge, differ: two
-    servers that serve one name, or two names of one folder.
+    Raises InputError, before anything is asked, if two are the same although their --judge `words` differ: two servers
+    that serve one name, or two names of one folder.
     """
-    found = deque(open_judge(open_engine(engine), options, seed) for engine, options in members)
-    names = [(one.served_as or one.model) if is_served(one) else None for one, _ in members]
+    judges = deque(open_judge(open_engine(engine), options, seed) for engine, options in members)
+    names = [(options.served_as or options.model) if is_served(options) else None for options, _ in members]
     known: dict[str, str] = {}
-    for judge, (one, _), name, word in zip(found, members, names, words, strict=True):
+    for judge, (options, _), name, word in zip(judges, members, names, words, strict=True):
         if name is not None and names.count(name) == 1:
-            continue  # no other can be it, and its server need not be there yet
-        if name is not None and one.served_as is None and is_dry_run():
-            continue  # its server is not asked what it serves, which may tell it from the other
+            continue  # no other judge has its name, and its server need not be up yet
+        if name is not None and options.served_as is None and is_dry_run():
+            continue  # a dry run does not ask the server what it serves, which may tell the two apart
         if (other := known.setdefault(judge.fingerprint, word)) is not word:
             raise InputError(
                 f"--judge {shown(word)}: the panel has the same judge already, --judge {shown(other)}: {SAME}"
             )
-    return found
+    return judges
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The judges of a panel, without their models, and where each has its rows."""
+    """The judges of a panel, without their models, and the files of their rows."""
 
     judges: Sequence[Judge]
     paths: Sequence[Path]
@@ -59,72 +59,78 @@ class Panel:
 
     @property
     def fingerprints(self) -> list[str]:
-        """Return the judges' fingerprints, in the order in which they were named."""
+        """Return the judges' fingerprints in the order of the flags."""
         return [judge.fingerprint for judge in self.judges]
 
     @property
     def fingerprint(self) -> str:
-        """Return the panel's own."""
+        """Return the panel's fingerprint."""
         return panel_fingerprint(self.fingerprints, self.options.panel_rule, self.options.quorum)
 
     @property
     def level(self) -> Level:
-        """Return the level on which the verdicts are measured, for their agreement."""
+        """Return the level of measurement of the verdicts, for their agreement."""
         if self.judges[0].rubric.kind == "pair":
             return "nominal"
         return "interval" if any(judge.read == "logprobs" for judge in self.judges) else "ordinal"
 
 
 def panel_judgments(panel: Panel, source: Source, out: Path) -> tuple[Summary, list[dict[str, Cell]]]:
-    """Write the panel's judgments to `out`; return their summary and the table of agreement."""
+    """Write the panel's judgments to `out`, and return their summary and the table of agreement."""
     summary = Summary()
-    said: list[list[float | None]] = [[] for _ in panel.judges]
+    scores_by_judge: list[list[float | None]] = [[] for _ in panel.judges]
 
     def rows() -> Iterator[Judgment]:
         with ExitStack() as opened:
             stores = [opened.enter_context(Store(path, Judgment)) for path in panel.paths]
             for window in windows(source.responses(), WINDOW):
-                found = []
+                columns = []
                 for judge, store in zip(panel.judges, stores, strict=True):
                     ids = [judge.judgment_id(response) for _, response in window]
-                    by_id = {row.id: row for row in store.chosen(ids)}
-                    found.append([by_id.get(row_id) for row_id in ids])
-                for (place, _), own in zip(window, zip(*found, strict=True), strict=True):
-                    if not any(own):
-                        continue  # no judge came so far
-                    row = combine(
-                        own, panel.fingerprints, panel.options.panel_rule, panel.options.quorum, panel.judges[0].rubric
+                    by_id = {judgment.id: judgment for judgment in store.chosen(ids)}
+                    columns.append([by_id.get(row_id) for row_id in ids])
+                for (place, _), unit in zip(window, zip(*columns, strict=True), strict=True):
+                    if not any(unit):
+                        continue  # no judge reached it
+                    judgment = combine(
+                        unit, panel.fingerprints, panel.options.panel_rule, panel.options.quorum, panel.judges[0].rubric
                     )
-                    summary.add(place, row)
-                    for scores, one in zip(said, own, strict=True):
-                        scores.append(one.score if one else None)
-                    yield row
+                    summary.add(place, judgment)
+                    for scores, member_row in zip(scores_by_judge, unit, strict=True):
+                        scores.append(member_row.score if member_row else None)
+                    yield judgment
 
     write_rows(out, rows())
-    return summary, _table(panel, said)
+    return summary, _table(panel, scores_by_judge)
 
 
 def panel_comparisons(
-    panel: Panel, own: Sequence[Sequence[Comparison | None]], out: Path
+    panel: Panel, columns: Sequence[Sequence[Comparison | None]], out: Path
 ) -> tuple[list[Comparison], list[dict[str, Cell]]]:
-    """Write the panel's comparisons to `out`, made from `own`, the rows of each judge one for one."""
-    units = [unit for unit in zip(*own, strict=True) if any(unit)]
+    """Write the panel's comparisons to `out`. `columns` has the aligned rows of each judge."""
+    units = [unit for unit in zip(*columns, strict=True) if any(unit)]
     rows = [
         combine_comparisons(unit, panel.fingerprints, panel.options.panel_rule, panel.options.quorum) for unit in units
     ]
     write_rows(out, rows)
-    said = [[VALUES[row.winner if row else None] for row in column] for column in zip(*units, strict=True)]
-    said = said or [[] for _ in panel.judges]  # none came so far
-    return rows, _table(panel, said)
+    votes = [
+        [VALUES[comparison.winner if comparison else None] for comparison in column]
+        for column in zip(*units, strict=True)
+    ]
+    votes = votes or [[] for _ in panel.judges]  # no judge reached any
+    return rows, _table(panel, votes)
 
 
 def check_reached(n_left: int, n: int) -> None:
-    """Raise EngineError where no judge of a panel came to `n_left` of `n` units: they have no row to say why."""
+    """Raise EngineError if no judge of a panel reached `n_left` of `n` units, which have no row with a reason."""
     if n_left:
         raise EngineError(f"no judge of the panel came to {n_left} of {n}; all is kept, and the same command goes on")
 
 
-def _table(panel: Panel, said: Sequence[Sequence[float | None]]) -> list[dict[str, Cell]]:
+def _table(panel: Panel, verdicts: Sequence[Sequence[float | None]]) -> list[dict[str, Cell]]:
+    # Here, because scipy takes half a second to load and only a finished panel needs it.
+    from judges.panels.alpha import agreement_table
+
     names = [f"{judge.engine.name} {judge.fingerprint[:6]}" for judge in panel.judges]
     step = 0.0 if panel.level == "nominal" else step_of(panel.judges[0].rubric)
-    return agreement_table(dict(zip(names, said, strict=True)), panel.level, step)
+    return agreement_table(dict(zip(names, verdicts, strict=True)), panel.level, step)

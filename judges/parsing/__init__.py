@@ -1,1 +1,1 @@
-"""From a judge's reply to a verdict: plain text, the places that give a verdict, and what speaks against them."""
+"""Parsing of a judge's reply: plain text, the places that give a verdict, and the signs against them."""

@@ -1,7 +1,7 @@
-"""Which of the places in a reply that give a verdict counts, and what speaks against it.
+"""Chooses the claim in a reply that counts as its verdict, and checks that nothing contradicts it.
 
-What cannot be told apart: a reply that quotes several lines, one of them in the form of a verdict, and stops there of
-its own accord without a verdict of its own. A reply that is cut off there is never read (`judges.parsing.verdict`).
+One case cannot be told apart: a reply that quotes several lines, one of them in the form of a verdict, and ends there
+without a verdict of its own. A reply that is cut off there is never read (`judges.parsing.verdict`).
 """
 
 import re
@@ -30,60 +30,60 @@ _INTRODUCES = re.compile(
     r"\b(?:reads?|says?|said|writes?|wrote|claims?|contains?|states?|ends? with|quotes?|begins?):[^\S\n]*$",
     re.IGNORECASE | re.MULTILINE,
 )
-"""The end of a line after which a text is repeated."""
+"""The end of a line that introduces a quotation."""
 _NEXT_TURN = re.compile(r"^[ #*]*(?:human|user|instruction)\b[ *]*:", re.IGNORECASE | re.MULTILINE)
 
 
 def text_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
-    """Return the verdict for each of the rubric's labels, or why there is none."""
+    """Return the verdict on each of the rubric's labels, or the reason for none."""
     unmarked = without_markup(text)
     quotations = list(QUOTED.finditer(text))
     names = {label: (label, *rubric.other_labels) if label == rubric.label else (label,) for label in rubric.labels}
     claims = {
-        label: _unquoted([claim for name in mine for claim in labelled(unmarked, name, rubric)], text, quotations)
-        for label, mine in names.items()
+        label: _unquoted([claim for name in claims_of for claim in labelled(unmarked, name, rubric)], text, quotations)
+        for label, claims_of in names.items()
     }
     claims = _doubted(claims, unmarked, rubric)
-    end = _turn_end(text, [claim.end for mine in claims.values() for claim in mine])
-    claims = {label: [claim for claim in mine if claim.start < end] for label, mine in claims.items()}
+    end = _turn_end(text, [claim.end for claims_of in claims.values() for claim in claims_of])
+    claims = {label: [claim for claim in claims_of if claim.start < end] for label, claims_of in claims.items()}
     if not rubric.criteria and not claims[rubric.label]:
         claims[rubric.label] = _without_label(text, unmarked, quotations, rubric)
 
     def is_own(place: int) -> bool:
-        """Return whether what stands there is not repeated from elsewhere."""
-        quoted = any(one.start() <= place < one.end() for one in quotations)
+        """Return whether the text at this place is not quoted."""
+        quoted = any(quotation.start() <= place < quotation.end() for quotation in quotations)
         return not (quoted or _in_quotation(text, place) or _INTRODUCES.search(unmarked, 0, place))
 
-    found: dict[str, float] = {}
-    chosen = {label: _chosen(mine) for label, mine in claims.items()}
+    verdicts: dict[str, float] = {}
+    chosen = {label: _chosen(claims_of) for label, claims_of in claims.items()}
     for label, claim in chosen.items():
         if claim.value is None:
             return f"{label}: {claim.error}" if rubric.criteria else str(claim.error)
-        found[label] = claim.value
-    if not _stand_together(list(chosen.values()), [claim for mine in claims.values() for claim in mine]):
+        verdicts[label] = claim.value
+    if not _stand_together(list(chosen.values()), [claim for claims_of in claims.values() for claim in claims_of]):
         return "the criteria do not stand together in the order asked for"
-    if any(_lists_scale(mine, unmarked) for mine in claims.values()):
+    if any(_lists_scale(claims_of, unmarked) for claims_of in claims.values()):
         return "no verdict: a list of the scale"
     other_scale = _other_scale(unmarked, rubric, is_own)
     if problem := other_scale or whole_differs(unmarked, chosen[rubric.labels[-1]], rubric, is_own):
         return problem
     last = max(claim.end for claim in chosen.values())
-    lines = [[claim for claim in mine if claim.opens_line] for mine in claims.values()]
+    lines = [[claim for claim in claims_of if claim.opens_line] for claims_of in claims.values()]
     if any(map(differ, lines)) and not _ends(text[:end], last):
         return "contradictory: several verdicts, and the last is not the end of the reply"
-    if any(differ(mine) and not _settled_after(mine, unmarked) for mine in lines):
+    if any(differ(claims_of) and not _settled_after(claims_of, unmarked) for claims_of in lines):
         return "contradictory: several verdicts, and nothing says that the last one is the answer's"
-    if any(differ(mine) and is_part(mine, unmarked, is_own) for mine in lines):
+    if any(differ(claims_of) and is_part(claims_of, unmarked, is_own) for claims_of in lines):
         return "contradictory: several verdicts, and the last one is of a part"
     if refuses(text) or is_refused_after(unmarked[last:end]):
         return "no verdict: the judge refuses to give one"
     if doubts.is_taken_back(unmarked[last:end]) or _replaced(unmarked[last:end], chosen[rubric.labels[-1]], rubric):
         return "contradictory: the verdict is taken back"
-    return found
+    return verdicts
 
 
 def _other_scale(text: str, rubric: Rubric, is_own: Callable[[int], bool]) -> str | None:
-    """Return what is wrong where a line of the judge's own says that its score is on another scale."""
+    """Return the error if one of the judge's own lines puts its score on another scale, else None."""
     for line in () if rubric.values else scales.LINE.finditer(text):
         if scales.named_scale(line) not in (None, rubric.high) and is_own(line.start()):
             return f"another scale than {rubric.low:g} to {rubric.high:g}: {' '.join(line[0].split())[:80]!r}"
@@ -91,39 +91,39 @@ def _other_scale(text: str, rubric: Rubric, is_own: Callable[[int], bool]) -> st
 
 
 def _settled_after(claims: list[Claim], text: str) -> bool:
-    """Return whether a line says something before the last of several verdicts, and no other example begins there."""
+    """Return whether there is text before the last of several verdicts, and no other example begins there."""
     first, last = claims[0], claims[-1]
     if _INTRODUCES.search(text, 0, first.start):
-        return True  # what stands before the last one is repeated
+        return True  # the text before the last one is quoted
     others = [claim for claim in claims if claim.value != last.value]
     line, _, below = text[max(claim.end for claim in others) : last.start].partition("\n")
     example = _EXAMPLE.search(text, first.end, last.start)
-    said = line + below if _QUOTATION_ENDS.search(line) else below  # else the line says what the verdict is of
-    return bool(re.search(r"\w", said)) and not (example and not _in_quotation(text, example.start()))
+    between = line + below if _QUOTATION_ENDS.search(line) else below  # else the line says what the verdict is of
+    return bool(re.search(r"\w", between)) and not (example and not _in_quotation(text, example.start()))
 
 
 def _replaced(tail: str, claim: Claim, rubric: Rubric) -> bool:
-    """Return whether a line below a verdict gives another one in its place."""
+    """Return whether a line below a verdict replaces it with another one."""
     below = tail.find("\n")
     pattern = patterns.patterns_of(rubric.labels[-1], tuple(rubric.values)).below
-    for found in pattern.finditer(tail, below) if below >= 0 else ():
-        value = value_of(next(filter(None, found.groups())), rubric)
+    for match in pattern.finditer(tail, below) if below >= 0 else ():
+        value = value_of(next(filter(None, match.groups())), rubric)
         on_scale = value is not None and rubric.scale[0] <= value <= rubric.scale[1]
-        if _IF_ANSWER.match(tail, found.end()):
+        if _IF_ANSWER.match(tail, match.end()):
             continue  # B would be better if it had sources
-        if on_scale and value != claim.value and not doubts.not_own(doubts.sentence_before(tail, found.start()), ""):
+        if on_scale and value != claim.value and not doubts.not_own(doubts.sentence_before(tail, match.start()), ""):
             return True
     return False
 
 
 def _lists_scale(claims: list[Claim], text: str) -> bool:
-    """Return whether lines with verdicts only say what each of them means: Score: 5 = perfect."""
+    """Return whether the lines with verdicts only explain the scale, as in Score: 5 = perfect."""
     explained = [claim for claim in claims if claim.opens_line and _MEANING.match(text, claim.end)]
     return len({claim.value for claim in explained}) > 2 and explained[-1] == claims[-1]
 
 
 def _turn_end(text: str, ends: list[int]) -> int:
-    """Return where a user speaks next, in a line that says so, after a verdict; the end of the text if none does."""
+    """Return the start of a user's next turn after a verdict, or the end of the text if there is none."""
     first = min(ends, default=None)
     turn = None if first is None else _NEXT_TURN.search(text, first)
     return turn.start() if turn and not _in_quotation(text, turn.start()) else len(text)
@@ -134,51 +134,51 @@ def _in_quotation(text: str, place: int) -> bool:
 
 
 def _ends(text: str, end: int) -> bool:
-    """Return whether a verdict up to `end` is the reply's last word, with perhaps a reason in its own line."""
+    """Return whether the reply ends with the verdict that ends at `end`, except for a reason on the same line."""
     line, _, rest = text[end:].partition("\n")
     quotation = _QUOTATION_ENDS.search(line)  # the end of one that began lines before
     return not re.search(r"\w", rest + line[quotation.end() :] if quotation else rest)
 
 
 def _chosen(claims: list[Claim]) -> Claim:
-    """Return the claim that counts: the last that opens a line, or else the last; one without a value where none does.
+    """Return the claim that counts: the last that opens a line, or else the last. It has no value if none counts.
 
-    What is said after it, and without one that opens a line all that is said, must not speak against it.
+    Later claims (or, without a line-initial claim, all claims) must not contradict it.
     """
     if not claims:
         return Claim(0, 0, None, NO_VERDICT)
     lines = [claim for claim in claims if claim.opens_line]
     last = lines[-1] if lines else claims[-1]
-    said = [claim.value for claim in claims if not lines or claim.start >= last.start]
-    if set(said) == {last.value}:
+    values = [claim.value for claim in claims if not lines or claim.start >= last.start]
+    if set(values) == {last.value}:
         return last
-    shown = dict.fromkeys("none" if value is None else f"{value:g}" for value in said)
+    shown = dict.fromkeys("none" if value is None else f"{value:g}" for value in values)
     return Claim(0, 0, None, f"contradictory: {' and '.join(shown)}"[:200])
 
 
 def _stand_together(chosen: list[Claim], claims: list[Claim]) -> bool:
-    """Return whether the verdicts on several criteria are one list; else some of them may be quoted."""
+    """Return whether the verdicts on several criteria form one list. If not, some of them may be quoted."""
     starts = [claim.start for claim in chosen]
     inside = [claim for claim in claims if starts[0] <= claim.start <= starts[-1]]
     return len(chosen) == 1 or (starts == sorted(starts) and len(inside) == len(chosen))
 
 
 def _doubted(claims: dict[str, list[Claim]], text: str, rubric: Rubric) -> dict[str, list[Claim]]:
-    """Return `claims`, without the values of those that the words around them leave open or take back."""
-    starts = sorted({claim.start for mine in claims.values() for claim in mine})
-    ends = dict(pairwise([*starts, len(text)]))  # the next verdict's words are its own
+    """Return `claims`, without the values of those that are hedged or taken back by the words around them."""
+    starts = sorted({claim.start for claims_of in claims.values() for claim in claims_of})
+    ends = dict(pairwise([*starts, len(text)]))  # the words of the next verdict belong to that one
 
     def rest_of(claim: Claim) -> str:
         return text[claim.end : min(ends[claim.start], claim.end + doubts.LOOKED_AT)].partition("\n")[0]
 
     return {
-        label: [_doubted_by(claim, text, rest_of(claim), label, rubric) for claim in mine]
-        for label, mine in claims.items()
+        label: [_doubted_by(claim, text, rest_of(claim), label, rubric) for claim in claims_of]
+        for label, claims_of in claims.items()
     }
 
 
 def _doubted_by(claim: Claim, text: str, rest: str, label: str, rubric: Rubric) -> Claim:
-    """Return `claim`, without its value if what stands before it or `rest` after it leaves it open or takes it back."""
+    """Return `claim`, without its value if the words before it or `rest` after it hedge it or take it back."""
     if claim.value is None:
         return claim
     if "[" in text[claim.start : claim.end] and "]" not in text[claim.start : claim.end] + rest:
@@ -192,9 +192,9 @@ def _doubted_by(claim: Claim, text: str, rest: str, label: str, rubric: Rubric) 
         return _without_value(claim, text, "no verdict: it is hedged")
     if rubric.criteria and doubts.is_taken_back(rest):  # else it is looked for after the verdict that counts
         return _without_value(claim, text, "contradictory: taken back")
-    found = patterns.patterns_of(label, tuple(rubric.values))
-    others = [value_of(other["another"], rubric) for other in found.another.finditer(rest)]
-    others += [value_of(other["another"], rubric) for other in found.beside.finditer(rest)]
+    forms = patterns.patterns_of(label, tuple(rubric.values))
+    others = [value_of(other["another"], rubric) for other in forms.another.finditer(rest)]
+    others += [value_of(other["another"], rubric) for other in forms.beside.finditer(rest)]
     if set(others) - {claim.value} and not doubts.add_up(others, claim.value):
         return _without_value(claim, text, "contradictory")
     return claim
@@ -205,7 +205,7 @@ def _without_value(claim: Claim, text: str, why: str) -> Claim:
 
 
 def _without_label(text: str, unmarked: str, quotations: list[re.Match[str]], rubric: Rubric) -> list[Claim]:
-    """Return verdicts that can be nothing else although the rubric's label is not there: of the first kind found."""
+    """Return unmistakable verdicts without the rubric's label, of the first kind that occurs."""
     for kind in WITHOUT_LABEL:
         if claims := _unquoted(list(kind(unmarked, rubric)), text, quotations):
             return _doubted({rubric.label: claims}, unmarked, rubric)[rubric.label]
@@ -213,7 +213,7 @@ def _without_label(text: str, unmarked: str, quotations: list[re.Match[str]], ru
 
 
 def _unquoted(claims: list[Claim], text: str, quotations: list[re.Match[str]]) -> list[Claim]:
-    """Return the claims that are the judge's own words, in their order."""
+    """Return the claims that are not quoted, in order."""
     starts = [quotation.start() for quotation in quotations]
     places = [(claim, bisect_right(starts, claim.start) - 1) for claim in sorted(claims, key=lambda claim: claim.start)]
     return [claim for claim, i in places if i < 0 or not _quotes(quotations[i], claim, text)]

@@ -1,8 +1,8 @@
-"""What speaks against a verdict: it is supposed, denied, of someone else, hedged, or taken back.
+"""Signs in the text that a verdict does not count: it is supposed, denied, reported, hedged or taken back.
 
-A verdict that is merely supposed or reported is none of the judge's own and is left out; one that is hedged or taken
-back leaves the reply without a verdict. Where these rules are in doubt themselves there is none: a missing verdict is
-counted and can be asked for again, a wrong one is not seen.
+A verdict that is only supposed or reported is not the judge's own and is left out. One that is hedged or taken back
+leaves the reply without a verdict. In doubt there is none, because a missing verdict is counted and can be asked for
+again, while a wrong one goes unnoticed.
 """
 
 import re
@@ -13,7 +13,7 @@ LOOKED_AT = 160
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """Return `text`, in which only spaces behind a backslash mean something, as a pattern in any case."""
+    """Return a case-insensitive pattern from `text`, in which only escaped spaces count."""
     return re.compile(text, re.IGNORECASE | re.VERBOSE | re.MULTILINE)
 
 
@@ -59,7 +59,7 @@ _HEDGED_WORD = _pattern(rf"""
     | nearly | somewhat | kind\ of | sort\ of | to\ some | in\ (?:part|style|form) | for
     | with\ (?:\w+\ )?(?:reservations?|caveats?) )\b
 """)
-"""What moreover restricts a verdict that is a word; after a number it gives a reason: 4, but it has no sources."""
+"""Words that also restrict a verdict that is a word. After a number they give a reason: 4, but it has no sources."""
 _SCORE = r"(?:score|rating|grade|verdict)\b"
 _AGAIN = (
     "consider|vis|view|think|grade|scor|rat|evaluat|assess|calculat|count|check|do|tract|plac|read|examin|comput|write"
@@ -96,37 +96,37 @@ _TAKEN_BACK = _pattern(rf"""
 
 
 def not_own(sentence: str, line_above: str) -> bool:
-    """Return whether a verdict is supposed, denied or reported by what stands before it in its sentence."""
+    """Return whether the words before a verdict in its sentence suppose, deny or report it."""
     if _IF_ABOVE.fullmatch(line_above):
         return True
-    own = _CONSEQUENCE.match(sentence)
-    said = sentence[own.end() :] if own else sentence
-    clause = re.split(r"[,;:—–]", said)[-1]
-    return bool(_SUPPOSED.search(said) or _DENIED.search(clause))
+    consequence = _CONSEQUENCE.match(sentence)
+    supposition = sentence[consequence.end() :] if consequence else sentence
+    clause = re.split(r"[,;:—–]", supposition)[-1]
+    return bool(_SUPPOSED.search(supposition) or _DENIED.search(clause))
 
 
 def is_hedged_before(sentence: str) -> bool:
-    """Return whether the words before a verdict in its sentence leave it open."""
+    """Return whether the words before a verdict in its sentence hedge it."""
     return bool(_PERHAPS.search(sentence))
 
 
 def is_hedged(rest: str, *, is_word: bool) -> bool:
-    """Return whether what follows a verdict leaves it open or restricts it."""
+    """Return whether the words after a verdict hedge or restrict it."""
     return bool(_HEDGED.match(rest) or (is_word and _HEDGED_WORD.match(rest)))
 
 
 def is_taken_back(rest: str) -> bool:
-    """Return whether what follows a verdict, on its line or below, takes it back."""
+    """Return whether the words after a verdict, on its line or below, take it back."""
     return bool(_TAKEN_BACK.search(rest))
 
 
 def add_up(values: Iterable[float | None], total: float) -> bool:
-    """Return whether `values` are the parts of which `total` is the sum."""
+    """Return whether `values` are parts whose sum is `total`."""
     parts = list(values)
     return len(parts) > 1 and None not in parts and sum(part or 0 for part in parts) == total
 
 
 def sentence_before(text: str, place: int) -> str:
-    """Return what stands before `place` in its sentence, as far as it is looked at."""
+    """Return the words before `place` in its sentence, at most LOOKED_AT characters."""
     before = text[max(0, place - LOOKED_AT) : place].rpartition("\n")[2]
     return re.split(r"[.!?]\s", before)[-1]

@@ -11,10 +11,10 @@ from judges.parsing.values import claimed_value, word_value
 from judges.rubrics.rubric import Rubric, json_key
 
 _BEGINS = re.compile(r"[^{}\[\]]{0,300}?(?=\{)")
-"""What may stand before the object: nothing, a fence, or a sentence."""
+"""Text that may stand before the object: nothing, a fence, or a sentence."""
 _ENDS = re.compile(r"\s*(?:```)?\s*")
 _TELLS = re.compile(r"""[\d{}\[\]"=]|\w:\ ?\S|\b(?:but|instead|rather|should|would|un\w+|tie|[A-HJ-Z])\b""")
-"""What may not stand after the object, because it could be another verdict or speak against this one."""
+"""Text that must not follow the object, because it could be another verdict or contradict this one."""
 _FENCE = re.compile(r"[^`{}\[\]]{0,300}```(?:json)?\s*", re.IGNORECASE)
 _SCALE_KEY = re.compile(r"max|scale|out_?of|total_points|possible", re.IGNORECASE)
 
@@ -25,10 +25,10 @@ def begins_as_json(text: str) -> bool:
 
 
 def json_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
-    """Return the verdicts of a reply that must be one JSON object of the rubric's schema, or what is wrong with it.
+    """Return the verdicts of a reply that must be one JSON object of the rubric's schema, or the error.
 
-    The reasoning may be missing and other texts may be there; numbers may stand in strings, and a sentence or a fence
-    before the object.
+    The reasoning may be missing, there may be other texts, numbers may be strings, and a sentence or a fence may
+    precede the object.
     """
     try:
         fields = _object(text)
@@ -44,13 +44,13 @@ def json_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
 
 
 def object_in_text(text: str, rubric: Rubric) -> dict[str, float] | str | None:
-    """Return the verdicts of a reply that is a JSON object although none was asked for; None where it is not."""
+    """Return the verdicts of a reply that is an unrequested JSON object, or None if it is not one."""
     try:
         fields = _object(text)
     except (ValueError, RecursionError):
         return "several JSON objects" if _several(text) else None
     if isinstance(fields, list):
-        return "several JSON objects" if any(isinstance(one, dict) for one in fields) else None
+        return "several JSON objects" if any(isinstance(item, dict) for item in fields) else None
     if not isinstance(fields, dict) or not fields.keys() >= {json_key(label) for label in rubric.labels}:
         return None
     scales = [value for key, value in fields.items() if _SCALE_KEY.search(key) and json_key(key) not in rubric.labels]
@@ -60,7 +60,7 @@ def object_in_text(text: str, rubric: Rubric) -> dict[str, float] | str | None:
 
 
 def _object(text: str) -> Any:
-    """Return what the JSON in `text` says, with keys as the rubric's schema has them; raises ValueError."""
+    """Return the value of the JSON in `text`, with keys as in the rubric's schema. Raises ValueError."""
     text = text.strip("\ufeff \t\r\n")
     opened = _FENCE.match(text) or _BEGINS.match(text)
     begin = opened.end() if opened else 0
@@ -71,7 +71,7 @@ def _object(text: str) -> Any:
 
 
 def _is_ordinary(rest: str) -> bool:
-    """Return whether what follows an object is a sentence without a number, another object, or second thoughts."""
+    """Return whether the text after an object is a sentence without a number, another object or second thoughts."""
     return not _TELLS.search(rest) and not is_taken_back(rest)
 
 
@@ -85,15 +85,17 @@ def _several(text: str) -> bool:
 
 def _verdicts(fields: dict[str, Any], rubric: Rubric) -> dict[str, float] | str:
     wanted = {json_key(label) for label in rubric.labels}
-    if any(refuses(said) for key, said in fields.items() if key not in wanted and isinstance(said, str)):
+    if any(
+        refuses(field_text) for key, field_text in fields.items() if key not in wanted and isinstance(field_text, str)
+    ):
         return "no verdict: the judge refuses to give one"
-    found: dict[str, float] = {}
+    verdicts: dict[str, float] = {}
     for label in rubric.labels:
         value, reason = _field_value(fields[json_key(label)], label, rubric)
         if value is None:
             return f"{label}: {reason}" if rubric.criteria else str(reason)
-        found[label] = value
-    return found
+        verdicts[label] = value
+    return verdicts
 
 
 def _field_value(said: object, label: str, rubric: Rubric) -> tuple[float | None, str | None]:

@@ -1,7 +1,7 @@
-"""The patterns by which a verdict is found in a reply; each takes time linear in the reply's length.
+"""Patterns that find a verdict in a reply. Each takes time linear in the reply's length.
 
-Repetitions are possessive (`*+`, `++`, `?+`) wherever what follows could match the same characters, so that a pattern
-which fails gives up at once instead of trying every way of sharing them out.
+Repetitions are possessive (`*+`, `++`, `?+`) if the next part could match the same characters, so that a failing
+pattern gives up at once instead of trying every split.
 """
 
 import re
@@ -51,7 +51,7 @@ NUMBER_GOES_ON = re.compile(
     | (?!(?:because|since|as|with|due|for|has|lacks|misses|only|given)\b)[^\W\d]{{1,8}}\ {DIGITS}(?!\w|\ ?[%]) )""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""What makes a number another one, or no number, if it follows."""
+"""Text after a number that makes it another number, or none."""
 _NO = r"(?:no|not|none|nope|nah|never|false|untrue|incorrect|wrong|negative|denied|rejected|failed?|0(?:\.0+)?%?)"
 WORD_GOES_ON = re.compile(
     r"""[-–—+\])}"']++\w|[-+](?!\w| )|(?: |[\])}"'])*+(?:[-=]>|→|\(?\?|…|\.\.|[≈~≃≅≡❌✗✘☒✖👎🚫⛔]"""
@@ -84,9 +84,9 @@ OPENS_LINE = re.compile(
     rf"[^\w\n]*+(?:\d{{1,2}}[.)][^\w\n]*+)?(?:(?:correction|revision|update|edit):[^\w\n]+)?(?:(?:{OWN})[^\w\n]+){{0,3}}(?:{OWN_ABROAD})?",
     re.IGNORECASE,
 )
-"""What may stand before a label that opens a line."""
+"""Text that may stand before a label that opens a line."""
 BEFORE_LABEL = re.compile(rf"(?:[^\w\s-]|(?<!\w)-|\b(?:{OWN}|this|it|so)) *$", re.IGNORECASE)
-"""What may stand before a label within a line; after another word it is another thing: a BLEU score, a high score."""
+"""Text that may stand before a label within a line. After another word it is something else: a BLEU score."""
 REST_IS_EMPTY = re.compile(r"[^\w\n]*+$", re.MULTILINE)
 _SO = r"""(?:(?: overall | so | therefore | thus | hence | finally | accordingly | all\ in\ all | as\ a\ result
     | to\ sum\ up | in\ (?:conclusion|total|sum|summary|short) | for\ (?:this|these|that)\ reasons?
@@ -97,7 +97,7 @@ _VERDICT = r"(?:verdict|rating|score|grade|judge?ment|choice|decision|preference
 _IS_BETTER = rf"""(?:(?:assistant|answer|response)\ [ab] (?:['’]s\ {_ANSWER})? \ is
   \ (?:(?:significantly|slightly|much|clearly)\ )?better (?:\ overall)? [^\w\n]*)"""
 LEADS_IN = re.compile(rf"\W*{_SO}?", re.IGNORECASE | re.VERBOSE)
-"""What may stand before a verdict in a sentence: I would give this answer 4 points."""
+"""Text that may stand before a verdict in a sentence: I would give this answer 4 points."""
 LEADS_TO = re.compile(
     rf"""\W*(?:{_SO}\W*)? (?:
     (?:(?:this|{OWN})\ )* {_VERDICT} (?:\ (?:for|of)\ (?:this|the)\ {_ANSWER})?
@@ -108,29 +108,29 @@ LEADS_TO = re.compile(
     | \W*{_IS_BETTER} | (?:.*\b(?:is|be)\b)?\W*(?:a\ )?(?:tie|draw)(?:,\ relatively\ the\ same)?\W*""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""What may stand before a verdict in brackets, so that the brackets do not belong to another thing."""
+"""Text that may stand before a verdict in brackets, so that the brackets belong to nothing else."""
 _REASON = r"(?:because|since|as it|due to|for (?:its|the fact|being))\b"
 SENTENCE_ENDS = re.compile(rf"{CLOSED}(?:{UNIT})?[^\S\n]*(?:$|[.,;!](?!\d)|{_REASON})", re.IGNORECASE | re.MULTILINE)
 NAMED_SCALE = re.compile(r"\bscale (?:of|from) \d+ ?(?:to|[-–]) ?(?P<scale>\d+)", re.IGNORECASE)
 FINAL = re.compile(r"\b(?:final|overall|total)\W*$", re.IGNORECASE)
 """Before a label: what is the answer's whole score, and no part of it."""
 NOTED_SCALE = re.compile(r"(?:/|\bof\b|\bto\b|[-–]|\bfrom\b|\bmax\w*\W{1,3})\s?(\d+)")
-"""The highest score that a note beside a label speaks of, in its last match."""
+"""The highest score in a note beside a label, in its last match."""
 
 
 @dataclass(frozen=True)
 class Patterns:
-    """The patterns for one label and, where the verdict is a word, its words."""
+    """Patterns for one label and, if the verdict is a word, its words."""
 
     label: re.Pattern[str]
     claim: re.Pattern[str]
-    """What follows the label."""
+    """The text after the label."""
     marked: re.Pattern[str]
     """A verdict without its label, in double brackets or boxed."""
     alone: re.Pattern[str]
-    """A verdict with nothing else; `named` where it is said to be what the label asks for: A is better."""
+    """A verdict alone. `named` matches if it is named as what the label asks for: A is better."""
     ends: re.Pattern[str]
-    """What must follow a word, so that it does not begin a sentence about something else: no constraint is broken."""
+    """Text that must follow a word, so that it does not begin another sentence: no constraint is broken."""
     another: re.Pattern[str]
     """A clause of a few words that ends with a verdict: actually no, 2."""
     below: re.Pattern[str]
@@ -138,12 +138,12 @@ class Patterns:
     beside: re.Pattern[str]
     """Another one beside it, of another time or under another condition: 4 before deductions, 2 after."""
     given: tuple[re.Pattern[str], re.Pattern[str]]
-    """Sentences that give a verdict in other words: I give it 4 points; it earns 4 of 5 points, answer A is better."""
+    """Sentences that give a verdict in other words: I give it 4 points, it earns 4 of 5 points, answer A is better."""
 
 
 @lru_cache(maxsize=256)
 def patterns_of(label: str, words: tuple[str, ...]) -> Patterns:
-    """Return the patterns for verdicts after `label`: one of `words`, or a number where there are none."""
+    """Return the patterns for verdicts after `label`: one of `words`, or a number without words."""
     name = _in_any_case(label)
     thing, subject = (THING, SUBJECT) if words else ("", "")
     verdict = rf"{subject}(?:an? (?=\w\w|\d)|the )?{thing}{_one_word(words) if words else ONE_NUMBER}"
@@ -214,9 +214,9 @@ _I_GIVE = (
     rf"(?: {_IT})?{_SCORE_OF} [ \[]*{ONE_NUMBER}"
 )
 NAMES_SCORE = re.compile(rf"\b(?:an?|score|rating|grade|mark|{UNIT})\b", re.IGNORECASE)
-"""What makes a number a score where the judge gives it: I give it a 4; that the answer earns it needs the scale."""
+"""Words that make a number a score if the judge gives it: I give it a 4. If the answer earns it, it needs a scale."""
 SCORE_IN_WORDS = re.compile(rf"\b(?:score|rating|grade|mark) of\b|\b{UNIT}", re.IGNORECASE)
-"""What makes a number that the answer earns its score where the reply ends with it: it deserves a score of 4."""
+"""Words that make an earned number a score if the reply ends with it: it deserves a score of 4."""
 _IT_EARNS = rf"\b{_IT} (?:earns|gets|receives|deserves|merits|scores){_SCORE_OF} [ \[]*{ONE_NUMBER}"
 
 
@@ -256,7 +256,7 @@ def _one_word(words: tuple[str, ...]) -> str:
 
 
 def _in_any_case(words: str) -> str:
-    """Return a pattern for `words` however they are spaced: between two words a space, around signs perhaps one."""
+    """Return a pattern for `words` in any spacing: spaces between two words, optional ones around signs."""
     parts = re.findall(r"[^\W_]+|[^\w\s]+", words)
     gaps = [" +" if a[-1].isalnum() and b[0].isalnum() else " *" for a, b in pairwise(parts)]
     return "".join(re.escape(part) + gap for part, gap in zip(parts, [*gaps, ""], strict=True))

@@ -1,11 +1,11 @@
-"""Whether a reply refuses to judge: what it gives all the same is no verdict, and stands for the lack of one."""
+"""Recognises replies that refuse to judge. A verdict in such a reply does not count."""
 
 import re
 
 from judges.parsing.text import QUOTED
 
 _LOOKED_AT = 400
-"""Characters at a reply's beginning, and after its verdict, that are looked at."""
+"""Characters at the start of a reply, and after its verdict, that are read."""
 _POLITE = r"""(?:
     (?: (?:i(?:['’]m|\ am)\ )?(?:(?:really|very|so|truly|deeply)\ )?(?:sorry|afraid) | (?:my\ )?apologies
     | i\ apologi[sz]e | unfortunately | regrettably | sadly | honestly | as\ an?\ [^,.\n]{1,60} | given[^,.\n]{1,60}
@@ -60,5 +60,5 @@ def refuses(said: str) -> bool:
 
 
 def is_refused_after(rest: str) -> bool:
-    """Return whether what follows a verdict says that there is none: Score: 0. I cannot rate this."""
+    """Return whether the text after a verdict denies it: Score: 0. I cannot rate this."""
     return bool(_AFTER.search(QUOTED.sub(lambda quoted: " " * len(quoted[0]), rest[:_LOOKED_AT])))

@@ -1,4 +1,4 @@
-"""Which scale a reply says that its score is on, beside the score or in a line of its own."""
+"""Reads the scale that a reply names, beside its score or in a separate line."""
 
 import re
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ _BESIDE = re.compile(
 _COUNTED = re.compile(
     rf"(?:\d|\b{SPELLED}|\b(?:all|none|some|half|most|many|few|several|every))(?: [\w'’-]+){{0,3}} ?$", re.IGNORECASE
 )
-"""Before "out of ten": what is counted is no score."""
+"""Text before "out of ten" that makes it a count of things instead of a score."""
 LINE = re.compile(
     rf"^[^\w\n]*+{_NOTES}(?:"
     + _any_of(
@@ -52,17 +52,17 @@ LINE = re.compile(
     + ")",
     re.IGNORECASE | re.MULTILINE,
 )
-"""A line that says which scale is meant."""
+"""A line that names the scale."""
 
 
 def named_scale(found: re.Match[str]) -> float | None:
-    """Return the highest score that a line which says the scale gives."""
-    said = next((group for group in found.groupdict().values() if group), None)
-    return None if said is None else number(said)
+    """Return the highest score in a line that names the scale."""
+    group_text = next((group for group in found.groupdict().values() if group), None)
+    return None if group_text is None else number(group_text)
 
 
 def scales_after(rest: str) -> Iterator[float | None]:
-    """Yield the scales that a verdict's line names after it, 4 good marks out of ten; a count of things is none."""
-    for found in _BESIDE.finditer(rest):
-        if not _COUNTED.search(rest[: found.start()]):
-            yield named_scale(found)
+    """Yield the scales named after a verdict on its line: 4 good marks out of ten. Counts of things are left out."""
+    for match in _BESIDE.finditer(rest):
+        if not _COUNTED.search(rest[: match.start()]):
+            yield named_scale(match)

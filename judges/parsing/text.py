@@ -1,4 +1,4 @@
-"""A reply in plain characters, as a reader sees it."""
+"""Normalises a reply to plain characters, as a reader sees it."""
 
 import re
 from collections.abc import Iterator
@@ -18,19 +18,19 @@ LIKE = {
     ",": "\u201a\u060c\ufe50",
     "%": "\u066a\ufe6a",
 }
-"""Other characters that a reader takes for these."""
+"""Other characters that look like these."""
 _ODD = re.compile(f"[{INVISIBLE}{SPACES}{BREAKS}{WIDE}{''.join(LIKE.values())}\u226a\u226b&]")
 _ENTITY = re.compile(r"&(gt|lt|amp|quot|nbsp|#62|#60);")
 _ENTITIES = {"gt": ">", "#62": ">", "lt": "<", "#60": "<", "amp": "&", "quot": '"', "nbsp": " "}
 
 
 def _codes(characters: str) -> Iterator[int]:
-    for first, last, one in re.findall("(.)-(.)|(.)", characters, re.DOTALL):
-        yield from range(ord(first or one), ord(last or one) + 1)
+    for first, last, single in re.findall("(.)-(.)|(.)", characters, re.DOTALL):
+        yield from range(ord(first or single), ord(last or single) + 1)
 
 
 _PLAIN: dict[int, str | None] = {0x226A: "<<", 0x226B: ">>"}
-_PLAIN |= {ord(one): sign for sign, alike in LIKE.items() for one in alike}
+_PLAIN |= {ord(char): sign for sign, alike in LIKE.items() for char in alike}
 _PLAIN |= {code: chr(code - 0xFEE0) for code in _codes(WIDE)}
 _PLAIN |= dict.fromkeys(_codes(SPACES), " ") | dict.fromkeys(_codes(BREAKS), "\n") | dict.fromkeys(_codes(INVISIBLE))
 
@@ -57,8 +57,8 @@ character of its own, which makes the search several times faster."""
 def plain(reply: str, stars: float = 0) -> str:
     """Return `reply` without invisible characters, with plain spaces and line ends, and wide characters made narrow.
 
-    What is struck out becomes signs that mean nothing, and a row of as many stars as `stars`, the first of them full,
-    the number of the full ones.
+    Struck-out text becomes signs without meaning. A row of `stars` stars, the first of them full, becomes the number of
+    full ones.
     """
     if _ODD.search(reply):  # nearly always not, which is faster
         reply = _ENTITY.sub(lambda entity: _ENTITIES[entity[1]], reply.translate(_PLAIN))
@@ -68,15 +68,16 @@ def plain(reply: str, stars: float = 0) -> str:
 
 
 def _counted(found: re.Match[str], stars: float) -> str:
-    told, row = found["told"] or "", found["row"]
-    order = re.fullmatch("([★⭐🌟]*)(½?)([☆✩✰⚝]*)", row)
-    if order is None or not (order[3] or len(row) == stars):
+    told, star_row = found["told"] or "", found["row"]
+    order = re.fullmatch("([★⭐🌟]*)(½?)([☆✩✰⚝]*)", star_row)
+    if order is None or not (order[3] or len(star_row) == stars):
         return found[0]
     full = f"{len(order[1])}{'.5' if order[2] else ''}"
     same = (
-        told.rstrip("*_) ").partition("/")[0].strip().replace(",", ".").removesuffix(".0") == full and len(row) == stars
+        told.rstrip("*_) ").partition("/")[0].strip().replace(",", ".").removesuffix(".0") == full
+        and len(star_row) == stars
     )
-    return told if same else f"{told}{full}/{len(row)}"  # after a number that says the same they are an ornament
+    return told if same else f"{told}{full}/{len(star_row)}"  # after a number that says the same they are an ornament
 
 
 def without_markup(text: str) -> str:
@@ -85,5 +86,5 @@ def without_markup(text: str) -> str:
 
 
 def key_of(word: str) -> str:
-    """Return `word` without what makes no difference: case, and how it is spaced."""
+    """Return `word` in lower case and normal spacing."""
     return re.sub(r" ?([^\w ]+) ?", r"\1", re.sub(r"[\s_]+", " ", word)).strip().lower()

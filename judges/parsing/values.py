@@ -1,4 +1,4 @@
-"""What a match of a pattern is worth on a rubric's scale, or why it is worth nothing."""
+"""Values of pattern matches on a rubric's scale, or the reasons for none."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ LONGEST_NUMBER = 20
 def claimed_value(
     said: re.Match[str], rubric: Rubric, before: re.Match[str] | None = None
 ) -> tuple[float | None, str | None]:
-    """Return what a match of a pattern is worth, or why it is worth nothing; `before` it a scale may be named."""
+    """Return the value of a match, or the reason for none. A scale may be named in `before`."""
     shown = repr(" ".join(said[0].split())[:80])
     if said["more"]:
         return None, f"contradictory: {shown}"
@@ -43,7 +43,7 @@ def _scales(said: re.Match[str]) -> Iterator[float | None]:
 
 
 def number(said: str) -> float | None:
-    """Return the number that `said` is, in digits of any script or as a word; None where it is none."""
+    """Return the number in `said`, in digits of any script or as a word, or None."""
     known = patterns.SPOKEN.get(said.lower(), patterns.NUMERALS.get(said))
     if known is not None:
         return known
@@ -53,7 +53,7 @@ def number(said: str) -> float | None:
 
 
 def on_scale(value: float | None, rubric: Rubric) -> tuple[float | None, str | None]:
-    """Return `value`, or why it is no score."""
+    """Return `value`, or the reason why it is no score."""
     if value is None:
         return None, NO_VERDICT
     if not rubric.low <= value <= rubric.high:
@@ -62,12 +62,12 @@ def on_scale(value: float | None, rubric: Rubric) -> tuple[float | None, str | N
 
 
 def word_value(said: str, rubric: Rubric) -> tuple[float | None, str | None]:
-    """Return what the word `said` is worth, or why it is worth nothing."""
+    """Return the value of the word `said`, or the reason for none."""
     known = {key_of(word): value for word, value in rubric.values.items()}
     value = known.get(key_of(said))
     return (value, None) if value is not None else (None, f"{said[:80]!r} is none of {', '.join(rubric.values)}")
 
 
 def value_of(said: str, rubric: Rubric) -> float | None:
-    """Return what `said`, a word or a number alone, is worth; None where it is nothing."""
+    """Return the value of `said`, a word or a number alone, or None."""
     return word_value(said, rubric)[0] if rubric.values else number(said)

@@ -1,6 +1,7 @@
-"""From what the judge said to a score: the only way, for a reply that just came and for one that was stored.
+"""Turns judge replies, fresh or stored, into a score.
 
-A stored reply can therefore be read again with another parser, rubric or aggregation, and no model (`judges.rescore`).
+Both go the same way, so a stored reply can be read again with another parser, rubric or aggregation and without a model
+(`judges.rescore`).
 """
 
 import math
@@ -23,44 +24,44 @@ from records.rows import Judgment, Usage
 
 ROUNDING = 1e-3
 LITTLE_MASS = 0.5
-"""Under this probability on all choices together, a judge is not answering the question."""
+"""Below this probability of all choices together, a judge is not answering the question."""
 
 
 @dataclass(frozen=True)
-class Said:
-    """One reply as it is stored, or the reason why there is none."""
+class Sample:
+    """One sampled reply as it is stored, or the reason why there is none."""
 
     reply: str | None
-    """The text; for log-probabilities a JSON object from each choice to its log-probability."""
+    """The text. For log-probabilities it is a JSON object from each choice to its log-probability."""
     finish_reason: str | None = None
     error: str | None = None
 
 
 @dataclass(frozen=True)
 class Score:
-    """What several replies about one thing come to."""
+    """The score of several replies about one answer."""
 
     value: float | None
     values: list[float | None]
-    """One per reply; None where it has no verdict."""
+    """One per reply. None for a reply without a verdict."""
     spread: float | None = None
     mass: float | None = None
     criteria: dict[str, float | None] | None = None
     error: str | None = None
     missing: dict[int, str] = field(default_factory=dict)
-    """Why a reply is none or has no verdict, by its place."""
+    """Reasons why replies are missing or have no verdict, by their places."""
 
 
 @dataclass
 class Masses:
-    """How much probability a judge gave to its choices, added up over rows."""
+    """The probability that a judge gave to its choices, summed over rows."""
 
     n: int = 0
     total: float = 0.0
     least: float = 1.0
 
     def add(self, mass: float | None) -> None:
-        """Count one row; None, for another reading, counts nothing."""
+        """Count one row. None, for another reading, is not counted."""
         if mass is not None:
             self.n, self.total, self.least = self.n + 1, self.total + mass, min(self.least, mass)
 
@@ -76,7 +77,7 @@ class Masses:
 
 @dataclass(frozen=True)
 class How:
-    """How replies are read and put together; all of it is part of the judge's fingerprint."""
+    """Settings by which replies are read and combined. They are part of the judge's fingerprint, except as noted."""
 
     rubric: Rubric
     read: Reading
@@ -84,34 +85,36 @@ class How:
     min_mass: float = 0.0
     """The least probability that the choices must have together (log-probabilities)."""
     min_samples: int | None = None
-    """How many samples must be answered for a verdict; None is all. Not in the fingerprint: it has a say only in a row
-    that is not complete, and such a row is read again as soon as it is completed."""
+    """The number of samples that must be answered for a verdict. None is all. It is not in the fingerprint, because it
+    matters only for incomplete rows, and these are read again as soon as they are completed."""
     room: str = "--thinking-tokens or --max-new-tokens makes room for it"
-    """What helps where a reply was cut off inside its reasoning; not in the fingerprint."""
+    """Advice for a reply that was cut off inside its reasoning. It is not in the fingerprint."""
 
 
-def score_of(said: Sequence[Said], how: How) -> Score:
-    """Return the score of all replies about one answer; raises nothing, whatever they say."""
-    score = _from_distributions(said, how) if how.read == "logprobs" else _from_replies(said, how)
+def score_of(samples: Sequence[Sample], how: How) -> Score:
+    """Return the score of all replies about one answer. Raises nothing, whatever the replies say."""
+    score = _from_distributions(samples, how) if how.read == "logprobs" else _from_replies(samples, how)
     if not score.missing and score.error is None:
         return score
     missing = {place: spelled(why, of_judge=True) for place, why in score.missing.items()}
     return replace(score, error=score.error and spelled(score.error, of_judge=True), missing=missing)
 
 
-def _from_replies(said: Sequence[Said], how: How) -> Score:
-    verdicts = [_read(one, how) for one in said]
+def _from_replies(samples: Sequence[Sample], how: How) -> Score:
+    verdicts = [_read(sample, how) for sample in samples]
     values = [score for score, _, _ in verdicts]
     known = [value for value in values if value is not None]
     missing = {place: error or "no verdict" for place, (value, error, _) in enumerate(verdicts) if value is None}
-    if reason := _unanswered(said, how):
+    if reason := _unanswered(samples, how):
         return Score(None, values, error=reason, missing=missing)
     if not known:
         return Score(None, values, error="; ".join(dict.fromkeys(missing.values())) or "no reply", missing=missing)
     criteria = None
     if how.rubric.criteria:
-        graded = [each for _, _, each in verdicts if each]
-        criteria = {name: aggregated([each[name] for each in graded], how.aggregate) for name in how.rubric.labels}
+        graded = [criteria_of for _, _, criteria_of in verdicts if criteria_of]
+        criteria = {
+            name: aggregated([criteria_of[name] for criteria_of in graded], how.aggregate) for name in how.rubric.labels
+        }
     return Score(
         aggregated(known, how.aggregate),
         values,
@@ -121,33 +124,33 @@ def _from_replies(said: Sequence[Said], how: How) -> Score:
     )
 
 
-def _unanswered(said: Sequence[Said], how: How) -> str | None:
-    """Return why there is no score where too few of several samples were answered, else None."""
-    failed = [one.error or "no reply" for one in said if one.reply is None]
-    n = len(said) - len(failed)
-    least = len(said) if how.min_samples is None else min(how.min_samples, len(said))
+def _unanswered(samples: Sequence[Sample], how: How) -> str | None:
+    """Return the reason for no score if too few samples were answered, else None."""
+    failed = [sample.error or "no reply" for sample in samples if sample.reply is None]
+    n = len(samples) - len(failed)
+    least = len(samples) if how.min_samples is None else min(how.min_samples, len(samples))
     if n == 0 or n >= least:
         return None
-    return f"only {n} of {len(said)} samples answered, {least} are needed: {'; '.join(dict.fromkeys(failed))}"
+    return f"only {n} of {len(samples)} samples answered, {least} are needed: {'; '.join(dict.fromkeys(failed))}"
 
 
-def _read(said: Said, how: How) -> tuple[float | None, str | None, dict[str, float] | None]:
-    if said.error or said.reply is None:
-        return None, said.error or "no reply", None
-    if reason := cut_off(said.finish_reason):
-        return None, _not_whole(said, how, reason), None
-    verdict = parse_reply(said.reply, how.rubric, structured=how.read == "structured")
+def _read(sample: Sample, how: How) -> tuple[float | None, str | None, dict[str, float] | None]:
+    if sample.error or sample.reply is None:
+        return None, sample.error or "no reply", None
+    if reason := cut_off(sample.finish_reason):
+        return None, _not_whole(sample, how, reason), None
+    verdict = parse_reply(sample.reply, how.rubric, structured=how.read == "structured")
     return verdict.value, verdict.error, verdict.criteria
 
 
-def _from_distributions(said: Sequence[Said], how: How) -> Score:
+def _from_distributions(samples: Sequence[Sample], how: How) -> Score:
     means: dict[str, float] = {}
     masses: list[float] = []
     missing: dict[int, str] = {}
     variance = 0.0
     weights = {criterion.name: criterion.weight for criterion in how.rubric.criteria}
-    for place, (label, one) in enumerate(zip(how.rubric.labels, said, strict=False)):
-        expected = expected_value(one, how)
+    for place, (label, sample) in enumerate(zip(how.rubric.labels, samples, strict=False)):
+        expected = expected_value(sample, how)
         if isinstance(expected, str):
             missing[place] = expected
             continue
@@ -167,24 +170,24 @@ def _from_distributions(said: Sequence[Said], how: How) -> Score:
     return Score(value, [value], math.sqrt(variance), min(masses), dict(means) if weights else None)
 
 
-def expected_value(said: Said, how: How) -> tuple[float, float, float] | str:
-    """Return mean and variance of the choices' values under their probabilities, and the probability of all of them.
+def expected_value(sample: Sample, how: How) -> tuple[float, float, float] | str:
+    """Return the mean and variance of the choices' values, and the probability of all choices together.
 
     Mean and variance are of the distribution renormalised over the choices (G-Eval, arXiv 2303.16634, section 2).
-    Returns the reason where there is none.
+    Returns the reason if there is no distribution.
     """
-    if said.error or said.reply is None:
-        return said.error or "no reply"
+    if sample.error or sample.reply is None:
+        return sample.error or "no reply"
     try:
-        logprobs = msgspec.json.decode(said.reply, type=dict[str, float | None])
+        logprobs = msgspec.json.decode(sample.reply, type=dict[str, float | None])
     except msgspec.DecodeError:
         return "the stored reply is not a distribution over the choices"
-    found = [logprobs.get(choice) for choice in how.rubric.logprobs.choices]
+    of_choices = [logprobs.get(choice) for choice in how.rubric.logprobs.choices]
     if all(name not in logprobs for name in how.rubric.logprobs.choices):
         return "the stored reply is about other choices"
-    if not are_logprobs(found):
+    if not are_logprobs(of_choices):
         return "the stored reply is no distribution: a log-probability is above 0"
-    weights = [0.0 if logprob is None else math.exp(logprob) for logprob in found]
+    weights = [0.0 if logprob is None else math.exp(logprob) for logprob in of_choices]
     mass = sum(weights)
     if mass == 0:
         return 0.0, 0.0, 0.0
@@ -194,22 +197,22 @@ def expected_value(said: Said, how: How) -> tuple[float, float, float] | str:
     return mean, variance, mass
 
 
-def are_logprobs(found: Sequence[float | None]) -> bool:
-    """Return whether `found` can be log-probabilities; one a little above 0 is a rounding of 0."""
-    return all(logprob is None or logprob <= ROUNDING for logprob in found)  # NaN is not
+def are_logprobs(values: Sequence[float | None]) -> bool:
+    """Return whether these can be log-probabilities. One a little above 0 is a rounding of 0."""
+    return all(logprob is None or logprob <= ROUNDING for logprob in values)  # NaN is not
 
 
-def _not_whole(said: Said, how: How, reason: str) -> str:
-    """Return in words that a reply is not whole, with what helps where something does."""
-    if not at_token_limit(said.finish_reason):
+def _not_whole(sample: Sample, how: How, reason: str) -> str:
+    """Return the error for a reply that was cut off, with advice if there is any."""
+    if not at_token_limit(sample.finish_reason):
         return f"truncated: the reply was cut off ({reason})"
-    if answer_span(said.reply or "", how.rubric.reasoning_tags) is None:
+    if answer_span(sample.reply or "", how.rubric.reasoning_tags) is None:
         return f"truncated: the reply was {INSIDE} ({reason}): {how.room}"
     return f"truncated: the reply was cut off ({reason}): raise --max-new-tokens"
 
 
 def is_choice(rubric: Rubric, label: str, text: str, choice: str) -> bool:
-    """Return whether `text`, a reply about one label or about all criteria, gives the verdict that `choice` is."""
+    """Return whether `text`, a reply about one label or about all criteria, gives the verdict `choice`."""
     if choice not in rubric.logprobs.choices:
         return False
     value = rubric.choice_values[rubric.logprobs.choices.index(choice)]
@@ -219,7 +222,7 @@ def is_choice(rubric: Rubric, label: str, text: str, choice: str) -> bool:
 
 
 def aggregated(values: Sequence[float], aggregate: Aggregate) -> float:
-    """Return one score for several; `majority` is the commonest one, or the mean of those that are equally common."""
+    """Return one score for several. `majority` is the most common one, or the mean of equally common ones."""
     match aggregate:
         case "median":
             return median(values)
@@ -239,43 +242,43 @@ def _deviation(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
 
 
-def said_of(answer: Completion | Choice, choices: Sequence[str]) -> Said:
-    """Return what an engine gave in the form in which it is stored."""
+def sample_of(answer: Completion | Choice, choices: Sequence[str]) -> Sample:
+    """Return an engine's answer in the form in which it is stored."""
     if answer.error:
-        return Said(None, None, answer.error)
+        return Sample(None, None, answer.error)
     if isinstance(answer, Completion):
-        return Said(answer.text, answer.finish_reason)
+        return Sample(answer.text, answer.finish_reason)
     finite = {name: lp if math.isfinite(lp) else None for name, lp in zip(choices, answer.logprobs, strict=True)}
-    return Said(msgspec.json.encode(finite).decode(), "stop")
+    return Sample(msgspec.json.encode(finite).decode(), "stop")
 
 
-def stored(replies: Sequence[str], finish_reasons: Sequence[str | None]) -> list[Said]:
-    """Return the replies of a stored row; rows without finish reasons are taken as whole."""
+def stored(replies: Sequence[str], finish_reasons: Sequence[str | None]) -> list[Sample]:
+    """Return the replies of a stored row. Rows without finish reasons are taken as whole."""
     reasons = finish_reasons or [None] * len(replies)
-    return [Said(reply, reason) for reply, reason in zip(replies, reasons, strict=False)]
+    return [Sample(reply, reason) for reply, reason in zip(replies, reasons, strict=False)]
 
 
-def said_before(row: Judgment) -> dict[int, Said]:
+def samples_before(row: Judgment) -> dict[int, Sample]:
     """Return the replies of a stored judgment by the number of their sample (log-probabilities: of their criterion)."""
     numbers: Sequence[int] = row.reply_samples or range(len(row.replies))
     if not row.reply_samples and row.read != "logprobs" and len(row.replies) < len(row.scores):
-        # Rows of earlier versions do not say whose the replies are: a sample with a verdict has one.
+        # Rows of earlier versions do not number their replies. A sample with a verdict has one.
         unknown = [number for number, score in enumerate(row.scores) if score is None]
         with_verdict = [number for number, score in enumerate(row.scores) if score is not None]
         numbers = sorted([*with_verdict, *unknown][: len(row.replies)])
     return dict(zip(numbers, stored(row.replies, row.finish_reasons), strict=False))
 
 
-def all_said(row: Judgment) -> list[Said]:
-    """Return every sample of a stored judgment in order, those without a reply too."""
-    found, failed = said_before(row), {int(number): error for number, error in row.missing.items()}
+def all_samples(row: Judgment) -> list[Sample]:
+    """Return every sample of a stored judgment in order, including those without a reply."""
+    answered, failed = samples_before(row), {int(number): error for number, error in row.missing.items()}
     n_scores = 0 if row.read == "logprobs" else len(row.scores)
-    n = max((n_scores, *(number + 1 for number in (*found, *failed))))
-    return [found.get(number) or Said(None, error=failed.get(number)) for number in range(n)]
+    n = max((n_scores, *(number + 1 for number in (*answered, *failed))))
+    return [answered.get(number) or Sample(None, error=failed.get(number)) for number in range(n)]
 
 
 def usage_of(answer: Completion | Choice) -> Usage:
-    """Return what one call cost."""
+    """Return the usage of one call."""
     return Usage(
         n_calls=answer.n_calls,
         n_failed=answer.n_failed,

@@ -1,4 +1,4 @@
-"""Whether a score is the whole answer's or only a part's."""
+"""Tells the score of the whole answer from that of a part."""
 
 import re
 from collections.abc import Callable
@@ -26,9 +26,9 @@ _LINE = re.compile(
 
 
 def whole_differs(text: str, claim: Claim, rubric: Rubric, is_own: Callable[[int], bool]) -> str | None:
-    """Return what is wrong where a line of the judge's own gives the whole's score under another name, and another one.
+    """Return the error if one of the judge's own lines gives the whole another score under another name.
 
-    `is_own` says of a place in the text whether it is the judge's own word.
+    `is_own` tells whether a place in the text is the judge's own words.
     """
     if rubric.values or rubric.criteria:
         return None
@@ -42,7 +42,7 @@ def whole_differs(text: str, claim: Claim, rubric: Rubric, is_own: Callable[[int
 
 
 def is_part(claims: list[Claim], text: str, is_own: Callable[[int], bool]) -> bool:
-    """Return whether the last of several verdicts is a part's: the whole's stands before, or a list of parts begins."""
+    """Return whether the last of several verdicts is of a part: the whole's comes first, or a list of parts begins."""
     last = claims[-1]
     if last.is_final or not is_own(claims[0].start):
         return False

@@ -16,7 +16,7 @@ from judges.judging.pairwise import flip_warning, one_order, verdict_fields
 from judges.options import Aggregate, Reading
 from judges.panels.panel import winner_of
 from judges.parsing.parse import PARSER_VERSION
-from judges.parsing.verdict import How, aggregated, all_said, score_of
+from judges.parsing.verdict import How, aggregated, all_samples, score_of
 from judges.rubrics.rubric import load_rubric, rubric_names
 from records import Comparison, Judgment, Usage
 from records.disk import DiskDict
@@ -64,7 +64,7 @@ def rescored_judgment(row: Judgment, how: How) -> Judgment:
     new = replace(row, **_identity(row, how))
     if not row.replies:
         return new
-    replies = all_said(row)
+    replies = all_samples(row)
     score = score_of(replies, how)
     fields = {name: getattr(score, name) for name in ("spread", "mass", "criteria", "error")}
     missing = {str(number): reason for number, reason in score.missing.items()}
@@ -77,7 +77,7 @@ def rescored_comparison(row: Comparison, how: How) -> Comparison:
     new = replace(row, **_identity(row, how))
     if not row.replies:
         return new
-    verdicts = {order: one_order(replies, how, order, Usage()) for order, replies in pairwise.all_said(row).items()}
+    verdicts = {order: one_order(replies, how, order, Usage()) for order, replies in pairwise.all_samples(row).items()}
     return replace(new, **verdict_fields(verdicts) | {"usage": row.usage})
 
 
@@ -215,12 +215,12 @@ class Rescorer:
 
 def _latest(path: Path, row_type: type[Any]) -> Iterator[Row]:
     last: DiskDict[int] = DiskDict()
-    for number, row in enumerate(read_typed(path, row_type, BadRows(strict=True))):
-        last[row.id] = number
+    for number, latest in enumerate(read_typed(path, row_type, BadRows(strict=True))):
+        last[latest.id] = number
     with progress(f"reading {path.name}", len(last)) as advance:
-        for number, row in enumerate(read_typed(path, row_type, BadRows(strict=True))):
-            if last[row.id] == number:
-                yield row
+        for number, latest in enumerate(read_typed(path, row_type, BadRows(strict=True))):
+            if last[latest.id] == number:
+                yield latest
                 advance(1)
 
 

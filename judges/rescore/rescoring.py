@@ -22,8 +22,8 @@ def rescore(config: Config) -> None:
     rescorer = Rescorer(Changes(config.rubric, config.aggregate, config.min_mass, config.min_samples, config.show))
     out = config.out or config.file.with_name(f"{config.file.stem}-rescored.jsonl")
     if config.dry_run:
-        for row in rows:
-            rescorer.rescored(row)
+        for stored_row in rows:
+            rescorer.rescored(stored_row)
     else:
         set_aside(out)
         write_rows(out, map(rescorer.rescored, rows))

@@ -1,4 +1,4 @@
-"""The judge as an agent with tools: it decides which tool fits an answer, uses it, and keeps what it found.
+"""The judge as an agent with tools: it chooses the tool for an answer, uses it, and stores the evidence.
 
 options = EvidenceOptions(corpus=Path("docs"), search="hybrid")
 search = open_search(options)
@@ -38,7 +38,7 @@ NOTHING: Mapping[str, Any] = {}
 
 @dataclass(frozen=True)
 class Agent:
-    """An engine with a search and a verifier; make it with `open_agent`."""
+    """An engine with a search and a verifier. `open_agent` makes it."""
 
     engine: Engine
     search: Search | None
@@ -66,23 +66,31 @@ class Agent:
     ) -> Iterator[Evidence]:
         """Yield the evidence on each response whose evidence id is not in `done`, window by window, in order.
 
-        `unfinished` has stored rows by id for which calls failed: only what these lack is asked for. Where the search
-        or the engine stops with an EngineError, or the user stops it, what was found out until then comes before, as
-        rows that are not finished.
+        `unfinished` has stored rows by id whose calls failed. Only their missing parts are asked for. If the search or
+        the engine fails with an EngineError or the user interrupts, the evidence so far is yielded first, as
+        unfinished rows.
         """
         for start in range(0, len(responses), WINDOW):
             window = responses[start : start + WINDOW]
             ids = [self.evidence_id(response) for response in window]
             skip = {index for index, row_id in enumerate(ids) if row_id in done}
             before = {i: unfinished[row_id] for i, row_id in enumerate(ids) if row_id in unfinished and i not in skip}
-            for row in self._window(window, skip, before):
-                earlier = unfinished.get(row.id)
-                yield msgspec.structs.replace(row, usage=earlier.usage + row.usage) if earlier else row
+            for evidence in self._window(window, skip, before):
+                earlier = unfinished.get(evidence.id)
+                yield msgspec.structs.replace(evidence, usage=earlier.usage + evidence.usage) if earlier else evidence
 
     def _window(self, window: Sequence[Response], skip: set[int], before: dict[int, Evidence]) -> Iterator[Evidence]:
         empty = {index for index, response in enumerate(window) if not response.response.strip()} - skip
-        decisions = {index: Decision(row.tool, row.tool_probabilities) for index, row in before.items() if row.tool}
-        claims = {index: _claims_of(row) for index, row in before.items() if row.error is None or row.claims}
+        decisions = {
+            index: Decision(evidence.tool, evidence.tool_probabilities)
+            for index, evidence in before.items()
+            if evidence.tool
+        }
+        claims = {
+            index: _claims_of(evidence)
+            for index, evidence in before.items()
+            if evidence.error is None or evidence.claims
+        }
         checked: dict[int, list[tuple[CheckedClaim, Usage]]] = {}
         stop: BaseException | None = None
         try:
@@ -100,9 +108,9 @@ class Agent:
             elif index in decisions:
                 is_last = stop is not None and decisions[index].tool == "search" and index not in checked
                 how = self._unfinished if is_last else self._evidence
-                row = how(response, decisions[index], claims.get(index), checked.get(index, []))
-                if stop is None or row.usage != Usage():  # or the stop came before anything was paid for
-                    yield row
+                evidence = how(response, decisions[index], claims.get(index), checked.get(index, []))
+                if stop is None or evidence.usage != Usage():  # or the stop came before anything was paid for
+                    yield evidence
         if stop is not None:
             raise stop
 
@@ -123,17 +131,17 @@ class Agent:
         before: dict[int, Evidence],
         checked: dict[int, list[tuple[CheckedClaim, Usage]]],
     ) -> None:
-        """Put the checked claims of each response into `checked`; all go to the search and the verifier in one call."""
+        """Add the checked claims of each response to `checked`, with one call to the search and one to the verifier."""
         owners = [(index, text) for index in sorted(claims) for text in claims[index].texts]
         if not owners or self.search is None:
             return
         texts = [text for _, text in owners]
-        found = self.search.search(texts, self.options.k)
-        earlier = {(index, claim.claim): claim for index, row in before.items() for claim in row.claims}
+        passages = self.search.search(texts, self.options.k)
+        earlier = {(index, claim.claim): claim for index, evidence in before.items() for claim in evidence.claims}
         known = [earlier.get(owner) for owner in owners]
         stop: BaseException | None = None
         try:
-            answers = verify(self.verifier, texts, found, known)
+            answers = verify(self.verifier, texts, passages, known)
         except Stopped as stopped:
             answers, stop = stopped.checked, stopped.__cause__
         for (index, _), claim in zip(owners, answers, strict=True):
@@ -144,7 +152,7 @@ class Agent:
     def _unfinished(
         self, response: Response, decision: Decision, claims: Claims | None, _: list[tuple[CheckedClaim, Usage]]
     ) -> Evidence:
-        """Return the row of an answer that was not come to: what is paid for is not asked again."""
+        """Return the row of an answer that was not reached. Calls that are paid for are not made again."""
         if claims is None:
             return self._evidence(response, replace(decision, error=NOT_ASKED), None, [])
         if claims.error or not claims.texts:
@@ -197,7 +205,7 @@ class Agent:
 
 
 def open_agent(engine: Engine, search: Search | None, options: EvidenceOptions) -> Agent:
-    """Return the agent that `options` describe; raises InputError or EngineError where its verifier cannot be had."""
+    """Return the agent that `options` describe. Raises InputError or EngineError if its verifier is not available."""
     return Agent(engine, search, open_verifier(engine, options), options)
 
 
@@ -208,14 +216,14 @@ def gather(
     options: EvidenceOptions,
     done: Collection[str] = (),
 ) -> Iterator[Evidence]:
-    """Yield what was found about each response whose evidence id is not in `done`; see `Agent.gather`."""
+    """Yield the evidence on each response whose evidence id is not in `done`. See `Agent.gather`."""
     return open_agent(engine, search, options).gather(responses, done)
 
 
 def had_evidence(evidence: Evidence) -> bool:
-    """Return whether a stored row is to be kept on resuming: what a failed call left open is asked again."""
+    """Return whether a stored row is kept on resuming. Parts left open by a failed call are asked again."""
     return evidence.error in (None, EMPTY) and not any(claim.failed for claim in evidence.claims)
 
 
-def _claims_of(row: Evidence) -> Claims:
-    return Claims([claim.claim for claim in row.claims], row.claims_from or "given", row.reason, Usage())
+def _claims_of(evidence: Evidence) -> Claims:
+    return Claims([claim.claim for claim in evidence.claims], evidence.claims_from or "given", evidence.reason, Usage())

@@ -1,19 +1,25 @@
-"""Works the equations of an answer out again, and compares its result with a right one, through math-verify."""
+"""Recomputes the equations of an answer, and compares its result with a reference, through math-verify."""
 
+import logging
 import re
+from fractions import Fraction
 from typing import Any
 
+import sympy
+from math_verify import parse, verify
+
+from judges.parsing.numerals import plain_numbers
 from judges.retrieval.equations import MAX_EXPONENT, NUMBER, Equation
 
 SHOWN_DIGITS = 15
 
 
 def holds(equation: Equation) -> tuple[bool | None, str]:
-    """Return whether an equation is right (None where it cannot be worked out), and the left side's value in words.
+    """Return whether an equation is right (None if it cannot be computed), and the left side's value in words.
 
-    A right side that is one decimal may be rounded or cut off at its last digit; one with ≈ may also be a whole
-    number. Where it is a percentage of what was taken times 100, `25%` stands for 25 too. What holds only where a point
-    or a comma parts the digits otherwise than in English, or where a % is left out, is not decided.
+    A right side that is one decimal may be rounded or cut off at its last digit. With ≈ it may also be a whole number.
+    If it is a percentage of a value times 100, `25%` also stands for 25. An equation that holds only with a point or
+    comma of another language, or without a %, is not decided.
     """
     left, right = _value(equation.left), _value(equation.right)
     if left is None or right is None:
@@ -32,7 +38,7 @@ def holds(equation: Equation) -> tuple[bool | None, str]:
 
 
 def _holds_elsewhere(equation: Equation) -> bool:
-    """Return whether an equation holds where 1.000 is a thousand, or 2,500 two and a half."""
+    """Return whether an equation holds if 1.000 is a thousand, or 2,500 two and a half."""
     for parts in (r"(?<![\d.])[1-9]\d{0,2}(?:\.\d{3})+(?![\d.])", r"(?<![\d,])\d{1,3},\d{3}(?![\d,])"):
         if re.search(parts, equation.text):
             sides = equation.text.replace("≈", "=").split("=")
@@ -47,20 +53,18 @@ def _otherwise(number: re.Match[str]) -> str:
 
 
 def _plain_value(side: str) -> Any:
-    """Return what a side in plain signs is worth."""
+    """Return the value of a side in plain signs."""
     return _value(re.sub(r"\^(\d+)", r"^{\1}", side.replace(",", "")).replace("*", r"\cdot ").replace("%", r"\%"))
 
 
 def same_answer(reference: str, answer: str) -> bool | None:
-    """Return whether the last number or formula of `answer` equals that of `reference`; None where one has none.
+    """Return whether the last number or formula of `answer` equals that of `reference`, or None if one has none.
 
-    Of 5 million both readings will do: the question may have asked for millions.
+    Both readings of 5 million count, because the question may have asked for millions.
     """
-    from judges.parsing.final_numbers import plain_numbers
-
     results = [text.rpartition("####")[2] for text in (reference, answer)]
-    found = [_same(*(plain_numbers(text, scales=scales) for text in results)) for scales in (True, False)]
-    return None if None in found else any(found)
+    same = [_same(*(plain_numbers(text, scales=scales) for text in results)) for scales in (True, False)]
+    return None if None in same else any(same)
 
 
 def _same(reference: str, answer: str) -> bool | None:
@@ -68,16 +72,12 @@ def _same(reference: str, answer: str) -> bool | None:
     gold = gold or _parsed(f"${reference}$")  # a formula without its dollar signs
     if not gold or not given or any(map(_explosive, (*gold, *given))):
         return None
-    from math_verify import verify
-
     _quiet()
     return bool(verify(gold, given, timeout_seconds=None))
 
 
 def _tolerance(right: str, approximate: bool) -> Any:
-    """Return how far the left side may lie from a rounded right side, as an exact fraction."""
-    from fractions import Fraction
-
+    """Return the tolerance around a rounded right side, as an exact fraction."""
     if not re.fullmatch(rf"-?{NUMBER}(?:\\%)?", right):
         return 0
     n_decimals = len(right.removesuffix("\\%").partition(".")[2])
@@ -87,30 +87,24 @@ def _tolerance(right: str, approximate: bool) -> Any:
 
 
 def _value(latex: str) -> Any:
-    """Return a side as an exact fraction, or None where it has no finite value."""
-    import sympy
-
-    found = _parsed(f"${latex}$")
-    if not found:
+    """Return a side as an exact fraction, or None if it has no finite value."""
+    parsed = _parsed(f"${latex}$")
+    if not parsed:
         return None
-    expression = sympy.sympify(found[0])
+    expression = sympy.sympify(parsed[0])
     exact = {number: sympy.Rational(str(number)) for number in expression.atoms(sympy.Float)}
     value = expression.xreplace(exact).doit()  # as floats, 1.4 - 0.4 is not 1
     return value if value.is_Rational else None
 
 
 def _parsed(text: str) -> list[Any]:
-    from math_verify import parse
-
     _quiet()
-    found: list[Any] = parse(text, parsing_timeout=None)
-    return [item for item in found if not isinstance(item, str)]
+    parsed: list[Any] = parse(text, parsing_timeout=None)
+    return [item for item in parsed if not isinstance(item, str)]
 
 
 def _explosive(expression: Any) -> bool:
-    """Return whether an expression has a power that could take for ever to work out."""
-    import sympy
-
+    """Return whether an expression has a power that could take forever to compute."""
     powers = expression.atoms(sympy.Pow) if hasattr(expression, "atoms") else ()
     return any(p.exp.has(sympy.Pow) or (p.exp.is_number and abs(float(p.exp)) > MAX_EXPONENT) for p in powers)
 
@@ -123,7 +117,5 @@ def _words(value: Any) -> str:
 
 
 def _quiet() -> None:
-    """Silence the library's remark that its timeouts are off: they need the main thread; sizes are bounded instead."""
-    import logging
-
+    """Silence the library's remark that its timeouts are off. They need the main thread, so sizes are bounded."""
     logging.getLogger("math_verify").setLevel(logging.ERROR)

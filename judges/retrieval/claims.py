@@ -1,4 +1,4 @@
-"""Takes an answer apart into claims: the model lists them, or each sentence is one."""
+"""Splits an answer into claims: the model lists them, or each sentence is one."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -21,20 +21,20 @@ ITEM = re.compile(r"^\s*(?:[-*•–]|\d{1,3}[.)])\s+(.*\S)\s*$")
 WORD = re.compile(r"\w+")
 MIN_WORDS = 3
 MIN_SHARED = 0.5
-"""A claim with fewer of its words in the request or the answer is one that the model made up."""
+"""A claim with a smaller share of words from the request or the answer counts as made up by the model."""
 
 
 @dataclass(frozen=True)
 class Claims:
-    """The claims of one answer and where they are from."""
+    """The claims of one answer and their source."""
 
     texts: list[str]
     origin: ClaimsFrom
     reason: str | None
-    """Why they are sentences, or why some or all are missing."""
+    """The reason for using sentences, or for missing claims."""
     usage: Usage
     error: str | None = None
-    """Why the model could not be asked; asking again may help."""
+    """The reason why the model could not be asked. Asking again may help."""
 
 
 def ask_for_claims(
@@ -47,7 +47,7 @@ def ask_for_claims(
 
 
 def claims_of_sentences(response: Response, max_claims: int, reason: str | None = None) -> Claims:
-    """Return each sentence of the answer that can be a claim; a question or a heading cannot."""
+    """Return each sentence of the answer that can be a claim, unlike a question or a heading."""
     return _capped(
         [text for text in sentences(response.response) if _can_be_claim(text)], max_claims, "sentences", reason
     )
@@ -55,8 +55,8 @@ def claims_of_sentences(response: Response, max_claims: int, reason: str | None 
 
 def parse_claims(reply: str) -> list[str]:
     """Return the lines of a reply that are list items, each once, in order."""
-    found = (match[1] for line in reply.splitlines() if (match := ITEM.match(line)))
-    return list(dict.fromkeys(item for item in found if _can_be_claim(item)))
+    items = (match[1] for line in reply.splitlines() if (match := ITEM.match(line)))
+    return list(dict.fromkeys(item for item in items if _can_be_claim(item)))
 
 
 def _request(response: Response) -> Request:
@@ -75,15 +75,15 @@ def _read(completion: Completion, response: Response, max_claims: int) -> Claims
         return Claims([], "model", "the model finds nothing in the answer that can be looked up", usage)
     reasons = [f"the model's list of claims was cut off ({ended})"] if ended else []
     listed = parse_claims("\n".join(lines))
-    own = [claim for claim in listed if _shared(claim, response) >= MIN_SHARED]
-    if not own:
+    grounded = [claim for claim in listed if _shared(claim, response) >= MIN_SHARED]
+    if not grounded:
         reasons.append(
             "none of the claims that the model lists is the answer's" if listed else "the model lists no claims"
         )
         return _with(claims_of_sentences(response, max_claims, "; ".join(reasons)), usage)
-    if len(own) < len(listed):
-        reasons.append(f"{len(listed) - len(own)} claims that the answer does not make are left out")
-    return _with(_capped(own, max_claims, "model", "; ".join(reasons) or None), usage)
+    if len(grounded) < len(listed):
+        reasons.append(f"{len(listed) - len(grounded)} claims that the answer does not make are left out")
+    return _with(_capped(grounded, max_claims, "model", "; ".join(reasons) or None), usage)
 
 
 def _with(claims: Claims, usage: Usage) -> Claims:
@@ -103,7 +103,7 @@ def _can_be_claim(text: str) -> bool:
 
 
 def _shared(claim: str, response: Response) -> float:
-    """Return the share of a claim's words that stand in the request or the answer."""
+    """Return the share of a claim's words that occur in the request or the answer."""
     known = set(WORD.findall(f"{text_of(response.prompt)} {response.response}".lower()))
     words = WORD.findall(claim.lower())
     return sum(word in known for word in words) / len(words)

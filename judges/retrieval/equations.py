@@ -1,7 +1,7 @@
 r"""Finds the equations that an answer states.
 
 Only numbers and operators count as an equation: `12 * 7 = 84`, `3/4 + 1/4 = 1`, `\frac{1}{2} + 0.5 = 1`,
-`20% of 50 = 10`, `48/2 = 24`. What has a variable, a function or a word in it is not one, and is left alone.
+`20% of 50 = 10`, `48/2 = 24`. A text with a variable, a function or a word is no equation and is skipped.
 """
 
 import re
@@ -26,9 +26,9 @@ WORD_BEFORE = re.compile(
     re.IGNORECASE,
 )
 CUT_BEFORE = re.compile(r"\d[.,:'’‘´`_٫٬\u00a0\u2007\u2009\u202f]$|[√∛∜±∓°'′″%‰#⌊⌈∑∏∫]\s*$")
-"""The number that follows is the end of a longer one, 2,5 or 1'000, or belongs to a sign that is not read."""
+"""The number that follows ends a longer one, 2,5 or 1'000, or belongs to a sign that is not read."""
 SIGN_AFTER = re.compile(r"(?:^|[:;,(\[{\"'“‘«|>.!?=≈])\s*$")
-"""Where a minus is a sign: elsewhere what stands before it is subtracted from."""
+"""The text before a minus that is a sign. Elsewhere a minus subtracts."""
 MIXED_BEFORE = re.compile(r"\d and\s*$")  # "1 and 1/4 = 1.25" is about a mixed number
 NUMBERED = re.compile(
     r"\b(?:day|week|month|year|hour|minute|night|morning|step|stage|phase|part|question|problem|exercise|task|quiz|test"
@@ -53,7 +53,7 @@ DENIED_AFTER = re.compile(
     r"|[(\[]?\s*(?:wrong|false|incorrect|mistake|error)\b|[❌✗✘])",
     re.IGNORECASE,
 )
-"""An equation that is asked, or spoken of, is not stated."""
+"""An equation that is asked or talked about is not stated."""
 WORD_AFTER = re.compile(
     r"\s*(?:times|plus|minus|divided|multiplied|squared|cubed|percent|hundreds?|thousands?|millions?|billions?"
     r"|trillions?|lakhs?|crores?|dozens?|scores?\b(?! points)|gross|pairs of|of|mod|modulo|choose|per\s*cent|tenths?"
@@ -74,7 +74,7 @@ REMAINDER_AFTER = re.compile(
     r"|[\s,;(]*(?:r|rem|mod)[.:]?\s*=?\s*\d|\s*\+\s*r(?:em)?\b",
     re.IGNORECASE,
 )
-"""What a division leaves: 2 remainder 2. Of a subtraction, 6 remaining, it is the result."""
+"""The remainder of a division: 2 remainder 2. After a subtraction, 6 remaining is the result."""
 JOINING = re.compile(
     r"\s+(?:and|so|then|or|which|because|since|as|but|thus|hence|therefore|is|are|in total|altogether)\b"
 )
@@ -93,7 +93,7 @@ MAX_POWERS = 2
 
 @dataclass(frozen=True)
 class Equation:
-    """Two sides that an answer says are equal."""
+    """Two sides that an answer states to be equal."""
 
     text: str
     left: str
@@ -112,9 +112,9 @@ class Token:
 
 
 def equations(text: str) -> list[Equation]:
-    """Return the equations that `text` states, each once; a chain `a = b = c` gives two."""
-    found = (equation for line in text.splitlines() for equation in _in_line(BOLD.sub("  ", BULLET.sub("", line))))
-    return list({equation.text: equation for equation in found}.values())
+    """Return the equations that `text` states, each once. A chain `a = b = c` gives two."""
+    stated = (equation for line in text.splitlines() for equation in _in_line(BOLD.sub("  ", BULLET.sub("", line))))
+    return list({equation.text: equation for equation in stated}.values())
 
 
 def _in_line(line: str) -> Iterator[Equation]:
@@ -123,13 +123,13 @@ def _in_line(line: str) -> Iterator[Equation]:
             continue
         if _belongs_before(line[max(0, start - LOOKED_AT) : start], tokens) or _goes_on(line, end, tokens):
             continue
-        # "4 * 5 = 20 x 3 trays": what is said of the last side's last number is not known
+        # "4 * 5 = 20 x 3 trays": the unit of the last number changes the meaning of the last side
         unit = UNIT_AFTER.match(line, end) and not JOINING.match(line, end)
         yield from _pairs(tokens, last_has_unit=bool(unit))
 
 
 def _belongs_before(before: str, tokens: list[Token]) -> bool:
-    """Return whether the stretch is the end of something longer: of a word, a number, a calculation not read."""
+    """Return whether the stretch ends something longer: a word, a number, a calculation that is not read."""
     first, plain = tokens[0], before.rstrip()
     if WORD_BEFORE.search(before) or CUT_BEFORE.search(before) or DENIED_BEFORE.search(before):
         return True
@@ -143,7 +143,7 @@ def _belongs_before(before: str, tokens: list[Token]) -> bool:
 
 
 def _goes_on(line: str, end: int, tokens: list[Token]) -> bool:
-    """Return whether what follows a stretch makes its last number another one, or says that it is not stated."""
+    """Return whether the text after a stretch changes its last number, or denies the equation."""
     rest = line[end : end + LOOKED_AT]
     if WORD_AFTER.match(rest) or MORE_AFTER.match(rest) or DENIED_AFTER.match(rest):
         return True
@@ -153,7 +153,7 @@ def _goes_on(line: str, end: int, tokens: list[Token]) -> bool:
 
 
 def _is_sign(character: str) -> bool:
-    """Return whether a character is a sign of mathematics that is not read here; arrows and "therefore" are none."""
+    """Return whether a character is a mathematical sign that is not read here, unlike arrows and "therefore"."""
     if character.isascii() or character in "∴∵≈≠≤≥":
         return False
     return unicodedata.category(character) == "Sm" and not "←" <= character <= "⇿"
@@ -220,7 +220,7 @@ def _calculates(side: list[Token]) -> bool:
 
 
 def _is_side(side: list[Token]) -> bool:
-    """Return whether tokens are one expression that is safe to work out: values and operators in turn, small powers."""
+    """Return whether tokens are one safe expression: alternating values and operators, with small powers."""
     depth, wants_value, n_powers = 0, True, 0
     for position, token in enumerate(side):
         operator = _operator(token)
@@ -250,7 +250,7 @@ def _is_side(side: list[Token]) -> bool:
 
 
 def _small_exponent(after: list[Token]) -> bool:
-    """Return whether a power is small enough to be worked out: what stands in an answer may want to stop the judge."""
+    """Return whether a power is small enough to compute, because an answer may try to stall the judge."""
     if not after or after[0].kind != "number" or not after[0].text.isdigit() or int(after[0].text) > MAX_EXPONENT:
         return False
     return len(after) == 1 or _operator(after[1]) != "^"

@@ -18,16 +18,16 @@ MEANINGS: dict[str, Verdict] = {
     "contradiction": "refuted", "refutes": "refuted", "refuted": "refuted", "refute": "refuted",
     "neutral": "not enough", "not enough info": "not enough", "not entailment": "not enough", "nei": "not enough",
 }  # fmt: skip
-"""What the labels of MNLI-, FEVER- and RTE-trained classifiers mean, lower case, with spaces."""
+"""Meanings of the labels of MNLI-, FEVER- and RTE-trained classifiers, in lower case with spaces."""
 
 
 @dataclass(frozen=True)
 class NLIVerifier:
-    """A classifier that reads passage and claim together; make it with `open_nli`."""
+    """A classifier that reads passage and claim together. `open_nli` makes it."""
 
     classifier: Classifier
     meanings: tuple[Verdict, ...]
-    """What each of the classifier's outputs means."""
+    """The meaning of each of the classifier's outputs."""
     digest: str
 
     def read(self, pairs: Sequence[tuple[str, Passage]]) -> Iterator[tuple[int, Reading]]:
@@ -43,8 +43,7 @@ class NLIVerifier:
 def open_nli(name: str) -> NLIVerifier:
     """Return the verifier by the classifier called `name`, a folder or a hub id, loaded.
 
-    Raises InputError where there is none or its labels do not say what they mean, EngineError where it cannot be
-    loaded.
+    Raises InputError if it does not exist or its labels are unclear, EngineError if it cannot be loaded.
     """
     checkpoint = find_classifier(name)
     meanings = meanings_of(checkpoint.labels, name)
@@ -53,9 +52,9 @@ def open_nli(name: str) -> NLIVerifier:
 
 
 def meanings_of(labels: Sequence[str], name: str) -> tuple[Verdict, ...]:
-    """Return what each label means; raises InputError where one is unknown or none means support."""
-    found = [MEANINGS.get(label.lower().replace("_", " ").replace("-", " ")) for label in labels]
-    known = tuple(meaning for meaning in found if meaning)
+    """Return the meaning of each label. Raises InputError if one is unknown or none means support."""
+    meanings = [MEANINGS.get(label.lower().replace("_", " ").replace("-", " ")) for label in labels]
+    known = tuple(meaning for meaning in meanings if meaning)
     if len(known) < len(labels) or "supported" not in known:
         raise InputError(
             f"--nli-model {name}: its labels are {', '.join(labels)}; a classifier is needed whose config names "

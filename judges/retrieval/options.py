@@ -1,4 +1,4 @@
-"""The flags that say what an answer's claims are looked up in, and what follows from it."""
+"""Flags of the search for evidence on an answer's claims, and of its effect on the score."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ KNOWN_SEARCHES = ("bm25", "dense", "hybrid")
 
 @dataclass(frozen=True)
 class EvidenceOptions:
-    """What an answer's claims are looked up in, who verifies them, and what follows for the score."""
+    """The search for an answer's claims, their verifier, and the effect on the score."""
 
     corpus: Path | None = None
     """A folder of .txt and .md files, or a .jsonl, .json, .csv, .tsv or .parquet file of texts."""
@@ -22,30 +22,30 @@ class EvidenceOptions:
     encoder: str = "minilm"
     """The sentence encoder of dense and hybrid: minilm (the packaged one), a folder, or a hub id."""
     k: Count = 5
-    """Passages looked at for each claim."""
+    """Passages read per claim."""
     tool: Literal["auto", "search", "arithmetic"] = "auto"
-    """auto: the model decides for each answer which tool fits, or that none does."""
+    """auto: the model chooses the tool for each answer, or none."""
     claims: Literal["model", "sentences"] = "model"
-    """model: the model lists the answer's claims. sentences: each sentence is one; costs no call."""
+    """model: the model lists the answer's claims. sentences: each sentence is one, at no call."""
     max_claims: Count = 20
-    """At most so many claims of an answer are checked, the first ones."""
+    """Check only the first N claims of an answer."""
     verifier: Literal["judge", "nli"] = "judge"
-    """Who says whether a passage supports a claim: the judge's own model, or the one of --nli-model."""
+    """The model that decides whether a passage supports a claim: the judge's own, or that of --nli-model."""
     nli_model: str | None = None
     """A folder or hub id of a sequence classifier with the labels entailment, contradiction and perhaps neutral."""
     verify: VerifyRule = "cap"
     """cap: the rubric's score, at most as high as the decided claims allow. factscore, f1: that metric instead."""
     f1_k: Count = 10
-    """How many supported claims are enough for full recall (f1)."""
+    """The number of supported claims that gives full recall (f1)."""
 
     @property
     def enabled(self) -> bool:
-        """Whether anything is to be looked up or checked."""
+        """Whether claims are looked up or checked at all."""
         return self.corpus is not None or self.search not in KNOWN_SEARCHES or self.tool == "arithmetic"
 
 
 def check_options(options: EvidenceOptions) -> None:
-    """Raise InputError where a setting is out of range or another one is missing."""
+    """Raise InputError if a setting is out of range or another one is missing."""
     check_ranges(options)
     if options.verifier == "nli" and not options.nli_model:
         raise InputError("--verifier nli needs --nli-model, a folder or a hub id")

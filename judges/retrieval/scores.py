@@ -1,30 +1,28 @@
-"""What checked claims make of a score: FActScore, F1@K, or a cap on the rubric's score; and which pairs they allow.
+"""Scores from checked claims: FActScore, F1@K, or a cap on the rubric's score. Also the filter of pairs by claims.
 
-A claim is supported, refuted, or there is not enough to say; the three rules take the last in different ways, each
-as its source does. A claim without a verdict counts nowhere.
+A claim is supported, refuted, or there is not enough evidence. The three rules treat the last case in different ways,
+each as its source does. A claim without a verdict counts nowhere.
 """
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from console.table import Cell
 from judges.retrieval.options import VerifyRule
 from judges.retrieval.rows import Evidence
 
-if TYPE_CHECKING:
-    from console.table import Cell
-
 GAMMA = 10
-"""Answers with fewer claims are marked down, as in FActScore's released code."""
+"""Answers with fewer claims are penalised, as in FActScore's released code."""
 
 PairRule = Literal["no-refuted", "more-supported"]
 
 
 def factscore(n_supported: int, n_refuted: int, n_not_enough: int, gamma: int = GAMMA) -> float | None:
-    """Return the share of supported claims, times exp(1 - gamma / n) for n < gamma claims; None where n = 0.
+    """Return the share of supported claims, times exp(1 - gamma / n) for n < gamma claims, or None if n = 0.
 
     `not enough` counts as not supported: the score is precision with respect to the corpus. FActScore
-    (arXiv 2305.14251); the penalty is that of its released code.
+    (arXiv 2305.14251) with the penalty of its released code.
     """
     n = n_supported + n_refuted + n_not_enough
     if n == 0:
@@ -33,9 +31,9 @@ def factscore(n_supported: int, n_refuted: int, n_not_enough: int, gamma: int = 
 
 
 def f1_at_k(n_supported: int, n_refuted: int, n_not_enough: int, k: int) -> float | None:
-    """Return the harmonic mean of the share of supported claims and min(supported / k, 1); None without claims.
+    """Return the harmonic mean of the share of supported claims and min(supported / k, 1), or None without claims.
 
-    `not enough` counts as not supported. SAFE (arXiv 2403.18802): F1@K, 0 where nothing is supported.
+    `not enough` counts as not supported. SAFE (arXiv 2403.18802): F1@K, which is 0 if no claim is supported.
     """
     n = n_supported + n_refuted + n_not_enough
     if n == 0:
@@ -47,9 +45,9 @@ def f1_at_k(n_supported: int, n_refuted: int, n_not_enough: int, k: int) -> floa
 
 
 def highest_score(n_supported: int, n_refuted: int, low: float, high: float) -> float:
-    """Return low + (high - low) times the share of supported among the decided claims; `high` where none is decided.
+    """Return low + (high - low) times the share of supported among the decided claims, or `high` if none is decided.
 
-    `not enough` counts neither for nor against: that a corpus is silent is not the answer's fault.
+    `not enough` counts neither for nor against, because a silent corpus is not the answer's fault.
     """
     n_decided = n_supported + n_refuted
     return high if n_decided == 0 else low + (high - low) * n_supported / n_decided
@@ -60,9 +58,9 @@ def verified_score(
 ) -> tuple[float | None, str | None]:
     """Return the score on the rubric's scale after the claims were checked, or None and the reason for it.
 
-    cap: the rubric's score, or the highest that the decided claims allow where that is lower. factscore, f1: that
-    metric in the rubric's place; without claims there is none. An answer that no tool fits keeps the rubric's score
-    under every rule; the evidence says so.
+    cap: the rubric's score, or the highest that the decided claims allow if that is lower. factscore, f1: the metric
+    replaces the rubric's score, and needs claims. An answer that fits no tool keeps the rubric's score under every
+    rule, and the evidence records it.
     """
     if evidence.error:
         return None, f"the claims could not be checked: {evidence.error}"
@@ -85,11 +83,11 @@ def verified_score(
 
 
 def evidence_filter(chosen: Evidence, rejected: Evidence, rule: PairRule) -> str | None:
-    """Return why a pair is to be left out, or None to keep it.
+    """Return the reason to drop a pair, or None to keep it.
 
-    no-refuted: no claim of the chosen answer is refuted. more-supported: moreover, where both answers have decided
-    claims, the share of supported ones is higher in the chosen. What could not be checked is no reason to trust a
-    pair: an error on either side leaves it out.
+    no-refuted: no claim of the chosen answer is refuted. more-supported: moreover, if both answers have decided
+    claims, the share of supported ones is higher in the chosen answer. An error on either side drops the pair, because
+    unchecked claims are no reason to trust it.
     """
     for side, evidence in (("chosen", chosen), ("rejected", rejected)):
         failed = next((claim.reason for claim in evidence.claims if claim.failed), None)
@@ -106,21 +104,21 @@ def evidence_filter(chosen: Evidence, rejected: Evidence, rule: PairRule) -> str
     return None
 
 
-def evidence_summary(rows: Iterable[Evidence]) -> "dict[str, Cell]":
-    """Return a table row: how many answers each tool was used on, and how many claims came out how."""
+def evidence_summary(rows: Iterable[Evidence]) -> dict[str, Cell]:
+    """Return a table row: the number of answers per tool, and the number of claims per verdict."""
     names = ("search", "arithmetic", "none", "failed", "claims", "from sentences")
     counts = dict.fromkeys(("answers", *names, "supported", "refuted", "not enough", "unchecked"), 0)
-    for row in rows:
+    for evidence in rows:
         counts["answers"] += 1
-        if row.tool:
-            counts[row.tool] += 1
-        counts["failed"] += row.error is not None
-        counts["claims"] += len(row.claims)
-        counts["from sentences"] += len(row.claims) if row.claims_from == "sentences" else 0
-        counts["supported"] += row.n_supported
-        counts["refuted"] += row.n_refuted
-        counts["not enough"] += row.n_not_enough
-        counts["unchecked"] += row.n_unchecked
+        if evidence.tool:
+            counts[evidence.tool] += 1
+        counts["failed"] += evidence.error is not None
+        counts["claims"] += len(evidence.claims)
+        counts["from sentences"] += len(evidence.claims) if evidence.claims_from == "sentences" else 0
+        counts["supported"] += evidence.n_supported
+        counts["refuted"] += evidence.n_refuted
+        counts["not enough"] += evidence.n_not_enough
+        counts["unchecked"] += evidence.n_unchecked
     return dict(counts)
 
 

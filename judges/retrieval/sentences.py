@@ -1,4 +1,4 @@
-"""Cuts text into sentences by rules: nothing is downloaded, and only full stops and capitals are relied on."""
+"""Cuts text into sentences by rules on full stops and capitals, without any downloaded model."""
 
 import re
 
@@ -15,10 +15,10 @@ NO_END = re.compile(rf"(?:\b(?:{'|'.join(map(re.escape, ABBREVIATIONS))})|\b[A-Z
 
 def sentences(text: str) -> list[str]:
     """Return the sentences of `text` in order, each on one line, without the marks of lists and headings."""
-    found: list[str] = []
+    cut: list[str] = []
     for block in BLOCK.split(text):
-        found += _cut(" ".join(BULLET.sub("", block).split()))
-    return found
+        cut += _cut(" ".join(BULLET.sub("", block).split()))
+    return cut
 
 
 def _cut(line: str) -> list[str]:

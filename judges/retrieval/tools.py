@@ -1,4 +1,4 @@
-"""Which tool fits an answer, and what the arithmetic tool finds."""
+"""The choice of a tool for an answer, and the arithmetic tool."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ def choose_tools(engine: Engine, responses: Sequence[Response], skip: set[int]) 
     requests = [question.request(prompt=text_of(r.prompt), response=r.response) for r in responses]
     choices = engine.choose(requests, list(question.choices), skip)
     for choice in advised(choices, "the choice of a tool needs them: give --tool search or --tool arithmetic"):
-        # Which tool comes first is enough here, however little the model thinks of all three: it is no verdict.
+        # The order of the tools is enough, however low the probability of all three: it is no verdict.
         probabilities, _, error = question.read(choice, min_mass=0.0)
         tool = _most_fitting(responses[choice.index], probabilities) if probabilities else None
         yield choice.index, Decision(tool, probabilities, usage_of(choice), error)
@@ -41,11 +41,11 @@ def choose_tools(engine: Engine, responses: Sequence[Response], skip: set[int]) 
 def check_arithmetic(response: Response, max_claims: int) -> tuple[list[CheckedClaim], str | None]:
     """Return the answer's equations with their verdicts, its result held against the reference last, and a reason.
 
-    The reason says why there is none, or which are left out.
+    The reason explains missing or skipped equations.
     """
-    found = equations(response.response)
-    claims = [_equation_claim(text, *holds_) for text, holds_ in ((e.text, holds(e)) for e in found[:max_claims])]
-    reason = f"only the first {max_claims} of {len(found)} equations are checked" if len(found) > max_claims else None
+    stated = equations(response.response)
+    claims = [_equation_claim(text, *holds_) for text, holds_ in ((e.text, holds(e)) for e in stated[:max_claims])]
+    reason = f"only the first {max_claims} of {len(stated)} equations are checked" if len(stated) > max_claims else None
     if response.reference is not None:
         claims.append(_result_claim(response.response, response.reference))
     if not claims:
@@ -54,7 +54,7 @@ def check_arithmetic(response: Response, max_claims: int) -> tuple[list[CheckedC
 
 
 def _most_fitting(response: Response, probabilities: dict[str, float]) -> Tool:
-    """Return the likeliest tool; arithmetic only where there is something to work out."""
+    """Return the likeliest tool. Arithmetic needs something to compute."""
     usable = dict(probabilities)
     if response.reference is None and not equations(response.response):
         usable.pop("arithmetic")

@@ -1,4 +1,4 @@
-"""What a verifier is: it holds a claim against a passage."""
+"""The interface of a verifier, which checks a claim against a passage."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,22 +9,22 @@ from judges.retrieval.search.passages import searchable
 from records.rows import Usage
 
 SHOWN_WORDS = 300
-"""A passage of a search server can be a whole page; so much of it is read and quoted."""
+"""The words of a passage that are read and quoted, because a server's passage can be a whole page."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a verifier says about one claim and one passage."""
+    """A verifier's reading of one claim and one passage."""
 
     probabilities: dict[str, float] | None
-    """Of supported, refuted and not enough; None where there is an error."""
+    """The probabilities of supported, refuted and not enough, or None with an error."""
     mass: float | None = None
     error: str | None = None
     usage: Usage = field(default_factory=Usage)
 
 
 class Verifier(Protocol):
-    """Something that says whether a passage supports a claim."""
+    """Decides whether a passage supports a claim."""
 
     @property
     def digest(self) -> str:
@@ -37,7 +37,7 @@ class Verifier(Protocol):
 
 
 def shown(passage: Passage) -> str:
-    """Return what is read of a passage: its title and at most 300 words of its text."""
+    """Return the part of a passage that is read: its title and at most 300 words of its text."""
     return _shortened(searchable(passage))
 
 

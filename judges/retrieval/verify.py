@@ -1,4 +1,4 @@
-"""Holds claims against passages: a stance for each pair, and for each claim the passage that is most decided."""
+"""Checks claims against passages: a stance per pair, and the most decided passage per claim."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from engines.protocol import Engine, advised
 from judges.judging.judge import NOT_ASKED
 from judges.judging.question import load_question
 from judges.parsing.verdict import usage_of
+from judges.retrieval.nli import open_nli
 from judges.retrieval.options import EvidenceOptions
 from judges.retrieval.rows import CheckedClaim, Quote, Stance, Verdict
 from judges.retrieval.search.corpus import Passage
@@ -22,7 +23,7 @@ DECIDED: tuple[Verdict, Verdict] = ("supported", "refuted")
 
 
 class Stopped(Exception):  # noqa: N818 (nothing is wrong with the program)
-    """The verifier could not go on, for the reason that is the cause; what it had read is in `checked`."""
+    """The verifier could not go on, for the reason in the cause. `checked` has its readings so far."""
 
     def __init__(self, checked: "list[tuple[CheckedClaim, Usage]]") -> None:
         super().__init__()
@@ -51,11 +52,9 @@ class JudgeVerifier:
 
 
 def open_verifier(engine: Engine, options: EvidenceOptions) -> Verifier:
-    """Return the verifier that `options` name; raises InputError where its model is not to be had."""
+    """Return the verifier that `options` name. Raises InputError if its model is not available."""
     if options.verifier == "judge":
         return JudgeVerifier(engine)
-    from judges.retrieval.nli import open_nli
-
     return open_nli(options.nli_model or "")
 
 
@@ -65,37 +64,39 @@ def verify(
     found: Sequence[Sequence[Passage]],
     known: Sequence[CheckedClaim | None] = (),
 ) -> list[tuple[CheckedClaim, Usage]]:
-    """Return each claim with its verdict, and what that cost; `found` has the passages of each claim.
+    """Return each claim with its verdict and its cost. `found` has the passages of each claim.
 
-    `known` has for each claim what an earlier run found: only passages whose call failed then are asked about again.
-    Raises Stopped where the verifier raises EngineError, or the user stops it.
+    `known` has the claims of an earlier run, of which only failed calls are repeated.
+    Raises Stopped if the verifier raises EngineError or the user interrupts.
     """
     before = known or [None] * len(claims)
     pairs = [(claim, passage) for claim, passages in zip(claims, found, strict=True) for passage in passages]
-    readings = dict(enumerate(_known(passage, one) for one, own in zip(before, found, strict=True) for passage in own))
+    readings = dict(
+        enumerate(_known(passage, claim) for claim, passages in zip(before, found, strict=True) for passage in passages)
+    )
     todo = [position for position, reading in readings.items() if reading is None]
     stop: BaseException | None = None
     try:
-        for index, found_out in verifier.read([pairs[place] for place in todo]) if todo else ():
-            readings[todo[index]] = found_out
+        for index, new_reading in verifier.read([pairs[place] for place in todo]) if todo else ():
+            readings[todo[index]] = new_reading
     except (EngineError, KeyboardInterrupt) as error:
         stop = error
         readings |= {place: Reading(None, error=NOT_ASKED) for place in todo if readings[place] is None}
     checked, start = [], 0
     for claim, passages in zip(claims, found, strict=True):
-        own = [reading for place in range(start, start + len(passages)) if (reading := readings[place])]
+        of_claim = [reading for place in range(start, start + len(passages)) if (reading := readings[place])]
         start += len(passages)
-        checked.append((decide(claim, passages, own), sum((reading.usage for reading in own), Usage())))
+        checked.append((decide(claim, passages, of_claim), sum((reading.usage for reading in of_claim), Usage())))
     if stop is not None:
         raise Stopped(checked) from stop
     return checked
 
 
 def decide(claim: str, passages: Sequence[Passage], readings: Sequence[Reading]) -> CheckedClaim:
-    """Return the verdict of the most decided passage: the one surest that it supports or that it refutes.
+    """Return the verdict of the most decided passage: the one with the surest support or refutation.
 
-    Where none decides, or none was found, the verdict is `not enough`. It is None where no passage could be read, or
-    where a call failed: what that passage says is not known then.
+    If none decides, or none was found, the verdict is `not enough`. It is None if no passage could be read or a call
+    failed, because the stance of that passage is unknown.
     """
     stances = [_stance(passage, reading) for passage, reading in zip(passages, readings, strict=True)]
     if not passages:
@@ -118,10 +119,10 @@ def decide(claim: str, passages: Sequence[Passage], readings: Sequence[Reading])
 
 
 def _known(passage: Passage, claim: CheckedClaim | None) -> Reading | None:
-    """Return what an earlier run read of a passage, at no cost; None where it has to be asked about."""
+    """Return an earlier run's reading of a passage at no cost, or None if the call must be made."""
     stances = claim.passages if claim else []
-    found = next((one for one in stances if one.passage_id == passage.id and not one.failed), None)
-    return Reading(found.probabilities, found.mass, found.error) if found else None
+    stance = next((earlier for earlier in stances if earlier.passage_id == passage.id and not earlier.failed), None)
+    return Reading(stance.probabilities, stance.mass, stance.error) if stance else None
 
 
 def _quote(passage: Passage) -> Quote:

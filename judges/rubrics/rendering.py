@@ -1,4 +1,4 @@
-"""Fills a rubric's prompt with texts that must not be able to speak to the judge."""
+"""Fills a rubric's prompt with texts that must not pose as instructions to the judge."""
 
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,8 @@ def fill(rubric: "Rubric", read: Reading, texts: dict[str, str]) -> list[Message
     """Return the chat that asks the judge, with `texts` in the rubric's placeholders.
 
     All placeholders are filled in one pass, so braces in a text are text. The tags around the texts have a code that
-    no text knows, and what a model might read as one of the rubric's own tags is taken apart where a text contains it;
-    the engine does the same with its model's special tokens.
+    no text knows. If a text contains something that a model might read as one of the rubric's own tags, that is taken
+    apart. The engine does the same with its model's special tokens.
     """
     parts = {name: taken_apart(texts.get(name, ""), rubric.tags) for name in rubric.placeholders}
     parts["closing"] = getattr(rubric.closing, read)
@@ -32,7 +32,7 @@ def fill(rubric: "Rubric", read: Reading, texts: dict[str, str]) -> list[Message
 
 
 def missing(rubric: "Rubric", texts: dict[str, str]) -> str | None:
-    """Return why `texts` cannot fill the rubric's prompt, or None where they can."""
+    """Return the reason why `texts` cannot fill the rubric's prompt, or None if they can."""
     for name in sorted(rubric.placeholders - texts.keys() - set(OURS)):
         return f"the rubric '{rubric.name}' shows a {name}, and the row has none"
     return None

@@ -1,8 +1,7 @@
-"""A rubric is a TOML file with a text beside it: what to ask the judge, on which scale, and how to read the answer.
+"""Rubrics: TOML files with a prompt beside them, the scale, and the form of the reply.
 
-Everything that a new scale needs is in the file: its numbers or its words and what each is worth, its criteria and
-their weights, the words that stand before the verdict, what the judge is told about its reply, and how several
-verdicts become one.
+Everything that a new scale needs is in the file: its numbers, or its words with their values, its criteria and their
+weights, the label before the verdict, the instructions on the form of the reply, and how several verdicts become one.
 """
 
 import math
@@ -25,7 +24,7 @@ OPTIONAL = {"score": {"reference", "criteria"}, "pair": {"reference", "criteria"
 
 
 class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the judge is asked to reply, for each way of reading the reply; a way that is not given cannot be used."""
+    """Instructions on the form of the reply, for each way of reading it. A way without one cannot be used."""
 
     text: str = ""
     logprobs: str = ""
@@ -33,7 +32,7 @@ class Closing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LogprobReading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The words the reply is made to begin with, and the choices whose probabilities are then read."""
+    """The words that the reply is made to begin with, and the choices whose probabilities are then read."""
 
     choices: list[str]
     prefill: str = "{label}: "
@@ -41,7 +40,7 @@ class LogprobReading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Criterion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One of several things that are graded apart."""
+    """One of several qualities that are graded separately."""
 
     name: str
     weight: float
@@ -49,42 +48,41 @@ class Criterion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
-    """What a judge is asked and how its reply is read."""
+    """The prompt of a judge, its scale, and the form of its reply."""
 
     name: str
     kind: Literal["score", "pair"]
     source: str
     prompt: str
-    """The text with its placeholders; in the TOML file the name of the file beside it."""
+    """The text with its placeholders. In the TOML file it is the name of the file beside it."""
     closing: Closing
     logprobs: LogprobReading
     label: str = ""
-    """The word that stands before the verdict in a reply; with criteria it is the name of each."""
+    """The word before the verdict in a reply. With criteria it is the name of each."""
     other_labels: list[str] = msgspec.field(default_factory=list, name="labels")
-    """What else may stand there, say in other languages; in the TOML file `labels`, where `label` may be left out."""
+    """Other labels, such as in other languages. They are `labels` in the TOML file. `label` may then be left out."""
     low: float = 0
     high: float = 0
-    """The ends of a scale of numbers; with `values` they come from there."""
+    """The ends of a scale of numbers. With `values` they come from there."""
     values: dict[str, float] = {}
-    """The words of a verdict and what each is worth; empty where the verdict is a number from low to high.
+    """The words of a verdict and the value of each. It is empty if the verdict is a number from low to high.
     In a comparison 0 stands for the first answer, 1 for the second."""
     criteria: list[Criterion] = []
     aggregate: Aggregate = "mean"
     """How several replies, or the judges of a panel, become one score."""
     pattern: str = ""
-    """A regular expression with a group `verdict`, for replies of another form than `label: verdict`; the last match
-    counts."""
+    """A regular expression with a group `verdict`, for replies that are not `label: verdict`. The last match counts."""
     coded_tags: bool = True
-    """Whether the tags around the texts get a code that no text can know; false is for a model that has no tokens for
-    one, and then only the spelling protects them."""
+    """Whether the tags around the texts get a code that no text can know. false is for a model without tokens for one.
+    Then only the spelling of the tags protects them."""
 
     reasoning_tags: list[tuple[str, str]] = []
-    """What opens and what closes the reasoning of the judge's model, where its chat template has marks that are not
-    known; what stands between them is no part of its reply (text, structured)."""
+    """The opening and closing marks of the model's reasoning, if its chat template has unknown ones. Text between them
+    is no part of the reply (text, structured)."""
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
-        """The tags that fence the judged texts; none may be closed from inside."""
+        """The tags that fence the judged texts. A text must not close one from inside."""
         return tags_in(self.prompt)
 
     @cached_property
@@ -99,7 +97,7 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
 
     @cached_property
     def apart(self) -> dict[str, "Rubric"]:
-        """The rubric of each label alone, as one question of several that are asked apart."""
+        """The rubric of each label alone, for labels that are asked about separately."""
         return {label: msgspec.structs.replace(self, label=label, criteria=[], pattern="") for label in self.labels}
 
     @cached_property
@@ -109,7 +107,7 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
 
     @cached_property
     def choice_values(self) -> tuple[float, ...]:
-        """What each choice of the log-probability reading is worth."""
+        """The value of each choice of the log-probability reading."""
         return tuple(self.values[c] if self.values else float(c) for c in self.logprobs.choices)
 
     @cached_property
@@ -130,7 +128,7 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
 
     @cached_property
     def identity(self) -> tuple[object, ...]:
-        """What of a rubric changes a verdict, as plain data: everything but its name and where it comes from."""
+        """The parts of a rubric that change a verdict, as plain data: all but its name and its source."""
         fields = {name: value for name, value in msgspec.to_builtins(self).items() if name not in ("name", "source")}
         return (*sorted(fields.items()), ("form", VERSION))
 
@@ -159,7 +157,7 @@ def rubric_names() -> list[str]:
 def load_rubric(name: str) -> Rubric:
     """Return the rubric called `name`: one of this project's, or the path of a TOML file.
 
-    Raises InputError, naming the file and the key, where it is broken.
+    Raises InputError, which names the file and the key, if the rubric is broken.
     """
     path = Path(name) if name.endswith(".toml") else HERE / f"{name}.toml"
     if not os.path.lexists(path) or (path.parent == HERE and name not in rubric_names()):
@@ -181,12 +179,12 @@ def load_rubric(name: str) -> Rubric:
 
 
 def _problems(rubric: Rubric) -> list[str]:
-    """Return what is wrong with a rubric, the worst first; each names the key."""
-    found = rubric.placeholders
-    wrong = [f"'prompt' lacks the placeholder {{{{{name}}}}}" for name in sorted(NEEDED[rubric.kind] - found)]
+    """Return the faults of a rubric, the worst first. Each names the key."""
+    placeholders = rubric.placeholders
+    wrong = [f"'prompt' lacks the placeholder {{{{{name}}}}}" for name in sorted(NEEDED[rubric.kind] - placeholders)]
     known = NEEDED[rubric.kind] | OPTIONAL[rubric.kind]
-    wrong += [f"'prompt' has an unknown placeholder {{{{{name}}}}}" for name in sorted(found - known)]
-    if bool(rubric.criteria) != ("criteria" in found):
+    wrong += [f"'prompt' has an unknown placeholder {{{{{name}}}}}" for name in sorted(placeholders - known)]
+    if bool(rubric.criteria) != ("criteria" in placeholders):
         wrong.append("'criteria' and the placeholder {{criteria}} go together")
     if not rubric.criteria and not rubric.label.strip():
         wrong.append("'label' is empty: it is the word before the verdict")

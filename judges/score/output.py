@@ -1,4 +1,4 @@
-"""Output of a scoring run: where it goes, which rows it may hold, the dry-run plan and the final table."""
+"""Output of a scoring run: its default file, the rows that it may hold, the dry-run plan and the final table."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What happens to a row of somebody's file that cannot be used."""
+"""The treatment of bad rows in a user's file."""
 
 from console.errors import RowError
 from console.progress import say
@@ -7,17 +7,17 @@ SHOWN_BAD_ROWS = 10
 
 
 class BadRows:
-    """What happens to a bad row: it is named and counted (`quiet`: only counted), or `strict` stops the command."""
+    """Names and counts bad rows (`quiet`: only counts them), or stops the command at the first (`strict`)."""
 
     def __init__(self, *, strict: bool = False, quiet: bool = False) -> None:
         self.strict = strict
         self.quiet = quiet
         self.n_bad = 0
         self.n_cut_off = 0
-        """Good rows with a text that was cut off where it was written (`records.finish.text_cut_off`)."""
+        """Good rows with a text that was cut off when it was generated (`records.finish.text_cut_off`)."""
 
     def add(self, error: RowError) -> None:
-        """Count one bad row and name it on stderr; raises it where `strict`."""
+        """Count one bad row and name it on stderr, or raise its error if `strict`."""
         if self.strict:
             raise error
         self.n_bad += 1

@@ -19,7 +19,7 @@ TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|["\[\]{},]', re.DOTALL)
 SHOWN_FIELDS = 8
 NEWLINE = b"\n"
 MOST_DEEP = 100_000
-"""Brackets that are open at once; a row nested a thousandfold is a bad row, one nested further is no row at all."""
+"""The most brackets that may be open at once. Rows that are nested a thousandfold are still read, as bad rows."""
 
 
 def is_document(line: bytes) -> bool:
@@ -75,7 +75,7 @@ def _elements(path: Path, data: bytes) -> Iterable[bytes]:
 def _split(path: Path, data: bytes) -> list[bytes]:
     """Return the elements of a list by its brackets. Raises InputError, naming the line, if they do not close."""
     depth, start, end = 0, 0, None
-    found: list[bytes] = []
+    elements: list[bytes] = []
     for token in TOKEN.finditer(data):
         sign = token.group()
         if end is not None:
@@ -91,7 +91,7 @@ def _split(path: Path, data: bytes) -> list[bytes]:
         elif sign == b'"':
             break  # a text that never ends
         if depth == 1 and sign == b",":
-            found.append(data[start : token.start()])
+            elements.append(data[start : token.start()])
             start = token.end()
     if end is None:
         n_lines = data.count(b"\n", 0, len(data.rstrip())) + 1
@@ -100,7 +100,7 @@ def _split(path: Path, data: bytes) -> list[bytes]:
         line = data.count(b"\n", 0, end) + 1
         raise InputError(f"{path}:{line}: not JSON: something follows the end of the list")
     last = data[start:end]
-    return [*found, last] if found or last.strip() else []
+    return [*elements, last] if elements or last.strip() else []
 
 
 def _decoded(path: Path, data: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""The lines of a file, whatever it is packed in: gzip, a byte order mark, UTF-16; and one line of JSON as a value."""
+"""Reads the lines of a file in gzip, UTF-16 or with a byte order mark, and the value of one line of JSON."""
 
 import gzip
 import io
@@ -18,14 +18,14 @@ GZIP = b"\x1f\x8b"
 UTF8_MARK = b"\xef\xbb\xbf"
 HEAD_BYTES = 4
 DAMAGED = (OSError, EOFError, zlib.error, UnicodeError)
-"""What reading a damaged file raises."""
+"""The exceptions from reading a damaged file."""
 
 
 def lines_of(path: Path, most: int | None = None) -> Iterator[bytes]:
     """Yield the lines of a file as UTF-8 with their ends, without byte order marks.
 
     A file that is gzip by its ending or its first bytes is unpacked, UTF-16 is decoded. Raises InputError, naming the
-    file, if it cannot be opened or is damaged, and where a line has more than `most` bytes; the lines before the
+    file, if it cannot be opened, is damaged, or has a line of more than `most` bytes. The lines before the
     damage are yielded first.
     """
     try:
@@ -60,7 +60,7 @@ def joined(path: Path, lines: Iterable[bytes], most: int | None = None) -> bytes
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """Return the file's bytes, unpacked where they are gzip. Raises OSError."""
+    """Return the file's bytes, unpacked if they are gzip. Raises OSError."""
     file = path.open("rb")
     if path.suffix.lower() == ".gz" or file.peek(2)[:2] == GZIP:
         return io.BufferedReader(_Unpacked(file))
@@ -112,7 +112,7 @@ def decode_line(line: bytes) -> Any:
 def _check_names(line: bytes, value: dict[str, Any]) -> None:
     """Raise InputError if a row has a field twice with different values, of which a decoder takes the last."""
     if line.count(b'":') == _n_fields(value):
-        return  # the usual case, in one pass; else a text may have it too
+        return  # the usual case, in one pass: otherwise a text may have it too
     if not any(line.count(b'"' + name.encode("utf-8", "surrogatepass") + b'"') > 1 for name in value):
         return  # else the name may also stand further inside
     whole: list[tuple[str, Any]] = []
@@ -126,19 +126,19 @@ def _check_names(line: bytes, value: dict[str, Any]) -> None:
     except RecursionError:
         raise InputError("nested too deeply") from None
     last = dict(whole)
-    if twice := next((name for name, one in whole if one != last[name] and one == one), None):
+    if twice := next((name for name, value in whole if value != last[name] and value == value), None):
         raise InputError(f"the field '{twice}' is there twice, with different values: keep one")
 
 
 def _n_fields(value: Any) -> int:
-    """Return how many fields an object has, with those of all objects inside."""
+    """Return the number of fields of an object and of all objects inside it."""
     n, waiting = 0, [value]
     while waiting:
-        one = waiting.pop()
-        if isinstance(one, dict):
-            n += len(one)
-            one = one.values()
-        waiting += [inner for inner in one if isinstance(inner, dict | list)]
+        container = waiting.pop()
+        if isinstance(container, dict):
+            n += len(container)
+            container = container.values()
+        waiting += [inner for inner in container if isinstance(inner, dict | list)]
     return n
 
 

@@ -35,7 +35,7 @@ def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     except InputError:
         raise
     except (pyarrow.ArrowMemoryError, MemoryError):
-        raise InputError(f"{path}: the memory does not do for what follows row {number}; split the file") from None
+        raise InputError(f"{path}: not enough memory for the rows after row {number}; split the file") from None
     # A damaged file makes Arrow raise many types, built-in ones among them.
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -44,9 +44,9 @@ def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _rows_at_once(path: Path, about: "FileMetaData", group: int, before: int) -> int:
-    """Return how many rows are unpacked together. Raises InputError if their mean size is over the limit.
+    """Return the number of rows that are unpacked together. Raises InputError if their mean size is over the limit.
 
-    A value that a column repeats is stored once, in its dictionary: each row may be as large as all of that.
+    A value that a column repeats is stored once, in its dictionary, so each row may be as large as the dictionary.
     """
     rows = about.row_group(group)
     if not rows.num_rows:

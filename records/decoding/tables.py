@@ -18,10 +18,10 @@ OTHERS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
 
 
 def read_csv(path: Path, kind: str, bad: BadRows) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the rows of a CSV or TSV file, each after its place; every cell is text.
+    """Yield each row of a CSV or TSV file after its place. Every cell is text.
 
-    A first line `sep=;`, as Excel writes it, names the delimiter. A row with more cells than columns is a bad row; one
-    with fewer lacks the last fields. Raises InputError, naming the line, if the quotes are wrong, and for a header
+    A first line `sep=;`, as Excel writes it, names the delimiter. A row with more cells than columns is a bad row. A
+    row with fewer lacks the last fields. Raises InputError, naming the line, if the quotes are wrong, and for a header
     that another delimiter separates or that names a column twice.
     """
     csv.field_size_limit(MOST_CHARS_A_CELL)
@@ -51,17 +51,17 @@ def read_csv(path: Path, kind: str, bad: BadRows) -> Iterator[tuple[str, dict[st
 
 
 class _Lines:
-    """The lines of a CSV file as text; `number` is that of the last one."""
+    """The lines of a CSV file as text. `number` is the number of the last one."""
 
     def __init__(self, path: Path, delimiter: str) -> None:
         self.path = path
         self.number = 0
         self.is_cut = False
-        """Whether the last line so far has no end."""
+        """True if the last line so far has no line break."""
         self.delimiter = delimiter
         self._lines = _with_ends(lines_of(path))
         self.row = 1
-        """Where the row that is being read begins."""
+        """The number of the first line of the row that is being read."""
         self._held: str | None = None
         first = next(self, "")
         if first.lower().startswith("sep=") and len(first.strip("\r\n")) == 5:
@@ -92,7 +92,7 @@ class _Lines:
 
 
 def _with_ends(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the lines of a file; one whose lines end with a bare carriage return, as an old Mac's, is one line else."""
+    """Yield the lines of a file. Bare carriage returns, as an old Mac's file has them, are line breaks too."""
     first = next(lines, b"")
     if b"\r" in first.rstrip(b"\r\n") and not first.endswith(b"\n"):
         first = first.replace(b"\r", b"\n")

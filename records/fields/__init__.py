@@ -1,1 +1,1 @@
-"""What the fields of other people's records mean: messages, prompts, two sides, labels, numbers."""
+"""The meanings of fields in other people's records: messages, prompts, two sides, labels, numbers."""

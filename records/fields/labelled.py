@@ -1,4 +1,4 @@
-"""Whether the labels of a file say on their own which answer is better, or have to be told what they mean."""
+"""Checks whether the labels of a file are clear by themselves or need --codes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a label on two answers says: which side is better, or that they tie; anything else is no label."""
+"""Reads a label on two answers: the better side, or a tie. Anything else is no label."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ Codes = Mapping[str, Winner]
 SHOWN = 4
 
 ANSWERS = ("", "model_", "response_", "output_", "answer_", "assistant_", "option_", "completion_", "candidate_")
-"""What stands before a side's letter or number."""
+"""Prefixes of a side's letter or number."""
 SIDES: tuple[tuple[Winner, str, tuple[str, ...]], ...] = (
     ("a", "a1", ("first", "left", "a>b", "a>>b", "b<a", "b<<a", "[[a]]", "[[a>b]]", "[[a>>b]]")),
     ("b", "b2", ("second", "right", "b>a", "b>>a", "a<b", "a<<b", "[[b]]", "[[b>a]]", "[[b>>a]]")),
@@ -27,15 +27,15 @@ CODES: dict[str, Winner] = {
     **{word: side for side, _, words in SIDES for word in words},
     **dict.fromkeys(TIES, "tie"),
 }
-"""What a cell means. 1, 2 and 0 are as in PandaLM and AlpacaEval 1; where 0 is the first answer give --codes."""
+"""The meaning of a cell. 1, 2 and 0 are as in PandaLM and AlpacaEval 1. If 0 is the first answer, give --codes."""
 WORDS: dict[str, Winner] = {cell: side for cell, side in CODES.items() if not cell.replace(".", "").isdecimal()}
-"""What a cell means where numbers mean something else."""
+"""The meaning of a cell if numbers mean something else."""
 ZERO_FIRST: dict[str, Winner] = {"0": "a", "1": "b", "2": "tie"}
 """Auto-J's codes."""
 ONE_OR_ZERO: dict[str, Winner] = {"1": "a", "0": "b"}
-"""SHP's codes: 1 where the first answer is the better one."""
+"""SHP's codes: 1 means that the first answer is the better one."""
 ZEROTH = {f"{word}0" for name in ANSWERS if name for word in (name, name.rstrip("_"))}
-"""Words for the first answer where answers count from 0: beside them `response_1` is the second."""
+"""Words for the first answer if answers count from 0. Beside them `response_1` is the second."""
 SIGNS = re.compile(r"\s*([<>=]+)\s*")
 GAPS = re.compile(r"[\s-]+")
 
@@ -52,7 +52,7 @@ def parse_codes(text: str, flag: str = "--codes") -> dict[str, Winner]:
 
 
 def given_codes(text: str | None, flag: str = "--codes") -> dict[str, Winner] | None:
-    """Return what a flag says that labels mean, or None if it is not given. Raises InputError as `parse_codes`."""
+    """Return the meanings of labels in a flag, or None if it is not given. Raises InputError as `parse_codes`."""
     return None if text is None else parse_codes(text, flag)
 
 
@@ -63,7 +63,7 @@ def key_of(label: object) -> str:
 
 
 def meaning_of(label: object, codes: Codes) -> Winner | None:
-    """Return what `codes` say of a label, however it is spaced, or None if they do not know it."""
+    """Return the meaning of a label in `codes`, however it is spaced, or None if it has none."""
     key = key_of(label)
     return codes[key] if key in codes else codes.get(GAPS.sub("_", SIGNS.sub(r"\1", key)))
 
@@ -94,8 +94,8 @@ def side_of(label: object, codes: Codes | None = None, name: str = "label") -> W
     return winner
 
 
-def majority_of(labels: Iterable[Winner]) -> Winner:
-    """Return the label that most give; where no one label has the most votes it is a tie."""
+def majority(labels: Iterable[Winner]) -> Winner:
+    """Return the label with the most votes, or a tie if several labels have the most."""
     given = list(labels)
     counts: dict[Winner, int] = {side: given.count(side) for side in ("a", "b", "tie")}
     most = [side for side, n in counts.items() if n == max(counts.values())]
@@ -104,21 +104,21 @@ def majority_of(labels: Iterable[Winner]) -> Winner:
 
 def by_name(label: object, names: tuple[str, str]) -> Winner | None:
     """Return the side whose field a label names, as `response_1` does beside `response_0`, or None."""
-    said = GAPS.sub("_", key_of(label))
+    key = GAPS.sub("_", key_of(label))
     first, second = (GAPS.sub("_", name.lower()) for name in names)
-    return "a" if said == first else "b" if said == second else None
+    return "a" if key == first else "b" if key == second else None
 
 
 def by_model_name(label: object, models: tuple[object, object]) -> Winner | None:
     """Return the side whose model a label names, as it is spelled or but for upper and lower case, or None."""
-    if isinstance(label, bool) or not isinstance(label, str | int) or not all(isinstance(one, str) for one in models):
+    if isinstance(label, bool) or not isinstance(label, str | int) or not all(isinstance(name, str) for name in models):
         return None
     for spell in (str, str.casefold):
-        said, first, second = (spell(str(one).strip()) for one in (label, *models))
+        named, first, second = (spell(str(name).strip()) for name in (label, *models))
         if first == second:
             return None
-        if said in (first, second):
-            return "a" if said == first else "b"
+        if named in (first, second):
+            return "a" if named == first else "b"
     return None
 
 
@@ -132,9 +132,9 @@ class Scale:
         self._from_one = False
 
     def add(self, labels: Iterable[object], *, from_zero: bool = False, from_one: bool = False) -> None:
-        """Take the labels of one record.
+        """Add the labels of one record.
 
-        `from_zero` where its two answers are numbered 0 and 1, `from_one` where its format says that 1 is the first.
+        `from_zero` means that its two answers are numbered 0 and 1, `from_one` that its format calls the first one 1.
         """
         self._from_one |= from_one
         for label in labels:
@@ -149,8 +149,8 @@ class Scale:
     def check(self, source: object, flag: str = "--codes") -> None:
         """Raise InputError, naming `flag`, if the numbers are of a scale that is not known, or may mean either side.
 
-        Known are 1, 2 and what lies between, and 0 for a tie beside them. Nothing but 0 and 1, whichever of them
-        occur, can mean either side; and beside -1, 0.5 or 3 no number means what it means in PandaLM and AlpacaEval.
+        Known are 1, 2 and what lies between, and 0 for a tie beside them. Labels that are
+        all 0 or 1 can mean either side. Beside -1, 0.5 or 3 no number means what it means in PandaLM and AlpacaEval.
         """
         numbers = self._numbers
         if self._zeroth is not None:

@@ -21,19 +21,19 @@ ROLES = {
     "tool": "tool", "function": "tool", "observation": "tool", "ipython": "tool", "tool_response": "tool",
     "function_response": "tool",
 }  # fmt: skip
-"""What people call the turns; upper and lower case are the same."""
+"""Names of the turns, in lower case. Upper case is read too."""
 ROLE_FIELDS, CONTENT_FIELDS = ("role", "from"), ("content", "value", "text", "parts")
 CALLS = ("tool_calls", "function_call")
 TEXT_PARTS, UNSAID_PARTS = ("text", "input_text", "output_text"), ("thinking", "reasoning", "redacted_thinking")
 TEXT_FIELDS = ("answer", "text", "content", "parts")
 SYSTEM_FIELDS = ("system", "system_prompt", "system_message", "systemInstruction", "system_instruction")
 SPOKEN_IN_TURN = ("conversations", "conversation")
-"""Where a list of texts is LIMA's conversation."""
+"""Fields in which a list of texts is LIMA's conversation."""
 PRINTED = re.compile(r"\s*(?:array\(\s*)?\[\s*\{\s*'(?:role|from|content|value)'\s*:")
-"""How Python prints turns, and numpy: what pandas writes of them into a CSV file."""
+"""Turns as Python and numpy print them, which pandas writes into a CSV file."""
 UNREADABLE = re.compile("[\x00\ud800-\udfff]")  # NUL and lone surrogates: no tokenizer and few files can hold them
 REPLACEMENT = "\ufffd"
-"""What stands for it in a text that a model wrote, as for bytes that are no UTF-8."""
+"""Replaces such a character in a text that a model wrote, as for bytes that are not UTF-8."""
 TRANSCRIPT = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):")
 RENDERED = re.compile(
     r"<\|(?:im_start|im_end|im_sep|start_header_id|end_header_id|eot_id|begin_of_text|end_of_text|endoftext|user|"
@@ -43,7 +43,7 @@ RENDERED = re.compile(
 )
 
 MARKS = ("<|", "INST]", "SYS>", "_of_turn", "<｜", "[|", "<extra_id_", "</s>")
-"""What each rendered template has."""
+"""Marks of a rendered template."""
 
 
 def readable(text: str) -> str:
@@ -54,14 +54,14 @@ def readable(text: str) -> str:
 def text_in(value: object, name: str, *, empty: bool = False) -> str:
     """Return a content as text: text itself, or the text parts of OpenAI's and Anthropic's lists joined by line breaks.
 
-    Raises InputError if it holds anything else, an image for example, where it is empty unless `empty`, or where it
-    holds a character that is no text.
+    Raises InputError if it holds anything else, for example an image or a character that is no text, or if it is
+    empty without `empty`.
     """
     if isinstance(value, dict):  # Arena-Hard's answers, OASST's messages, Gemini's system instruction
         value = next((value[field] for field in TEXT_FIELDS if value.get(field) is not None), None)
     if isinstance(value, list):
-        said = [text for part in value if (text := _part(part, name)) is not None]
-        value = "\n".join(said) if said else None
+        texts = [text for part in value if (text := _part(part, name)) is not None]
+        value = "\n".join(texts) if texts else None
     if not isinstance(value, str):
         raise InputError(f"'{name}' must be text, found {type(value).__name__}")
     if not empty and not value.strip():
@@ -73,9 +73,13 @@ def check_text(value: str, name: str) -> str:
     """Return a text. Raises InputError if it holds a character that is no text."""
     if value.isascii() and "\0" not in value:  # nearly always, and several times faster than the search
         return value
-    if found := UNREADABLE.search(value):
-        raise InputError(f"'{name}' holds U+{ord(found.group()):04X} at character {found.start()}, which is not text")
+    if match := UNREADABLE.search(value):
+        raise InputError(f"'{name}' holds U+{ord(match.group()):04X} at character {match.start()}, which is not text")
     return value
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def chat_in(value: object, name: str) -> list[Message]:
@@ -85,7 +89,12 @@ def chat_in(value: object, name: str) -> list[Message]:
     """
     turns = _listed(value, name)
     if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
-        if isinstance(turns, list) and turns and name in SPOKEN_IN_TURN and all(isinstance(one, str) for one in turns):
+        if (
+            isinstance(turns, list)
+            and turns
+            and name in SPOKEN_IN_TURN
+            and all(isinstance(turn, str) for turn in turns)
+        ):
             return _in_turn(turns, name)
         raise InputError(f"'{name}' must be a list of messages")
     if all(turn.keys() >= {"input", "output"} and not turn.keys() & {*ROLE_FIELDS} for turn in turns):
@@ -125,13 +134,13 @@ def role_of(turn: Record) -> str:
 def with_head(record: Record, chat: list[Message]) -> list[Message]:
     """Return `chat` after the record's own system turn and `history`. Raises InputError if they contradict it."""
     system, history = _system(record), _history(record)
-    own = [turn for turn in chat[:1] if turn["role"] == "system"]
-    if system is not None and own and own[0]["content"].strip() != system.strip():
+    system_turn = [turn for turn in chat[:1] if turn["role"] == "system"]
+    if system is not None and system_turn and system_turn[0]["content"].strip() != system.strip():
         raise InputError("two different system turns: one in a field of its own, one in the conversation")
-    if history and history[0]["role"] == "system" and (own or system is not None):
+    if history and history[0]["role"] == "system" and (system_turn or system is not None):
         raise InputError("two system turns: 'history' has one of its own")
-    first = own or ([] if system is None else [{"role": "system", "content": system}])
-    whole = [*first, *history, *chat[len(own) :]]
+    first = system_turn or ([] if system is None else [{"role": "system", "content": system}])
+    whole = [*first, *history, *chat[len(system_turn) :]]
     if whole and whole[-1]["role"] == "user" and not whole[-1]["content"].strip():
         raise InputError("the request is empty: the user's last turn says nothing")
     return whole
@@ -140,8 +149,8 @@ def with_head(record: Record, chat: list[Message]) -> list[Message]:
 def is_conversation(value: object) -> bool:
     """Return whether a field holds turns, as a list or written as text.
 
-    Turns as Python prints them, in the cell of a table, are some too: `chat_in` refuses them, and no text is judged
-    or learnt that nobody wrote.
+    Turns as Python prints them, in the cell of a table, count too, because `chat_in` then refuses them. Otherwise a
+    text that nobody wrote would be judged or learnt.
     """
     if isinstance(value, str) and PRINTED.match(value) and value.rstrip().endswith(("]", ")")):
         return True
@@ -168,7 +177,7 @@ def transcript_in(text: str) -> list[Message] | None:
 def rendered_in(texts: Iterable[str]) -> str | None:
     """Return the first mark of a rendered chat template in `texts`, such as <|im_end|>, or None."""
     likely = (text for text in texts if any(mark in text for mark in MARKS))  # several times faster than the search
-    return next((found.group().strip() for text in likely if (found := RENDERED.search(text))), None)
+    return next((match.group().strip() for text in likely if (match := RENDERED.search(text))), None)
 
 
 def _system(record: Record) -> str | None:
@@ -199,22 +208,22 @@ def _says(value: object) -> bool:
 
 def _only(turn: Record, names: tuple[str, ...]) -> tuple[str, Any] | None:
     """Return the one of the fields `names` that is there. Raises InputError if two of them differ."""
-    found = [(name, turn[name]) for name in names if turn.get(name) is not None]
-    if any(value != found[0][1] for _, value in found[1:]):
-        raise InputError(f"a turn has both '{found[0][0]}' and '{found[1][0]}', and they differ")
-    return found[0] if found else None
+    given = [(name, turn[name]) for name in names if turn.get(name) is not None]
+    if any(value != given[0][1] for _, value in given[1:]):
+        raise InputError(f"a turn has both '{given[0][0]}' and '{given[1][0]}', and they differ")
+    return given[0] if given else None
 
 
 def _part(part: object, name: str) -> str | None:
-    """Return the text of one part of a content, or None for reasoning, which is not said."""
+    """Return the text of one part of a content, or None for reasoning."""
     kind = type(part).__name__
     if isinstance(part, dict):
         kind = part.get("type") or ("text" if "text" in part else next(iter(part), "nothing"))
     if isinstance(part, dict) and part.get("thought") is True:  # Gemini's reasoning
         return None
     if isinstance(part, dict) and kind in TEXT_PARTS and isinstance(part.get("text"), str):
-        said: str = part["text"]
-        return said
+        text: str = part["text"]
+        return text
     if kind in UNSAID_PARTS:
         return None
     raise InputError(f"'{name}' holds a part of the type {str(kind)[:40]!r}, and only text is read")

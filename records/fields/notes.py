@@ -1,4 +1,4 @@
-"""What a person should know of a file that was read, beside its bad rows."""
+"""Notes on a file that was read, beside its bad rows."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,9 @@ from records.fields.values import Record, number_in
 from records.rows import Message
 
 SCORES = (("chosen_score", "rejected_score"), ("score_chosen", "score_rejected"))
-"""Where a pair has the scores of its two answers."""
+"""Fields with the scores of a pair's two answers."""
 TEXTS = ("prompt", "chosen", "rejected", "response", "responses", "response_a", "response_b", "answer")
-"""Where rows of any kind have texts."""
+"""Fields with texts in rows of any kind."""
 
 
 class Notes:
@@ -69,7 +69,9 @@ class Notes:
 def _is_turned(record: Record) -> bool:
     """Return whether the scores of a record say the reverse of its `chosen` and `rejected`."""
     scores = ([number_in(record.get(name)) for name in names] for names in SCORES)
-    return "chosen" in record and any(one is not None and other is not None and one < other for one, other in scores)
+    return "chosen" in record and any(
+        chosen is not None and rejected is not None and chosen < rejected for chosen, rejected in scores
+    )
 
 
 def _texts(row: object) -> Iterator[str]:

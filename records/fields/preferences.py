@@ -46,7 +46,7 @@ OWN_CODES: dict[Names, Codes] = {
 PRINTED_TEXTS = re.compile(r"""\s*\[\s*(['"]).*(['"]|None)\s*\]\s*""", re.DOTALL)
 PANDALM = ("response1", "response2")
 THIRD = {"1": "2", "2": "3", "b": "c", "B": "C"}
-"""What the name of a third answer would end with, after that of the second."""
+"""The ending of a third answer's name, by that of the second's."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def sides_in(record: Record) -> Sides | None:
     """Return the two sides of a record, or None if it has none.
 
     A side is text, a message, a list of texts, a whole conversation whose last turn is the answer, or a transcript like
-    hh-rlhf's. Raises InputError if the two have no prompt or not the same one, and where there are several pairs.
+    hh-rlhf's. Raises InputError if the two have no prompt or not the same one, or if there are several pairs.
     """
     named = names_in(record)
     if named is None:
@@ -84,28 +84,28 @@ def sides_in(record: Record) -> Sides | None:
 def names_in(record: Record) -> Names | None:
     """Return the names of the two sides, or None. Raises InputError if different answers stand under several.
 
-    Two fields that are both empty are none: a table has a column for each, whatever a row is.
+    Two fields that are both empty do not count, because a table has a column for each kind of row.
     """
-    found = [names for names in SIDES if names[1] in record and _has(record, names)]
-    if not found:
+    candidates = [names for names in SIDES if names[1] in record and _has(record, names)]
+    if not candidates:
         return _with_rejected(record)
-    for names in found:
+    for names in candidates:
         third = names[1][:-1] + THIRD.get(names[1][-1], "")
         if third != names[1][:-1] and not is_empty(record.get(third)):
             raise InputError(f"three answers or more: {', '.join(names)}, {third}: keep two")
-    for names in found[1:]:
-        if {_plain(record[name]) for name in names} != {_plain(record[name]) for name in found[0]}:
-            raise InputError(f"several pairs of answers: {', '.join(found[0])} and {', '.join(names)}: keep one")
-    return found[0]
+    for names in candidates[1:]:
+        if {_plain(record[name]) for name in names} != {_plain(record[name]) for name in candidates[0]}:
+            raise InputError(f"several pairs of answers: {', '.join(candidates[0])} and {', '.join(names)}: keep one")
+    return candidates[0]
 
 
 def says_better(names: Names) -> bool:
-    """Return whether the names of two sides say which is better: the first."""
+    """Return whether the names of two sides mark the first as the better one."""
     return names in BETTER_FIRST or names[1] in ONLY_REJECTED
 
 
 def has_own_codes(names: Names) -> bool:
-    """Return whether what the labels mean is known from the format, so that 0 and 1 need no --codes."""
+    """Return whether the format fixes the meaning of the labels, so that 0 and 1 need no --codes."""
     return says_better(names) or names in OWN_CODES
 
 
@@ -122,7 +122,7 @@ def counts_from_one(record: Record) -> bool:
 
 
 def models_of(side: str) -> tuple[str, ...]:
-    """Return where a record names the model of a side: `model_1` or `generator_1` for output_1, `chosen_model`."""
+    """Return the fields with the model of a side, such as `model_1` or `generator_1` for output_1."""
     for better, worse in (("chosen", "rejected"), ("preferred", "non_preferred")):
         if side.startswith((better, worse)):
             which = better if side.startswith(better) else worse
@@ -134,9 +134,9 @@ def models_of(side: str) -> tuple[str, ...]:
 def until_turn(record: Record, chat: list[Message]) -> list[Message]:
     """Return a conversation up to the answer that a row of MT-Bench is about: its `turn`, 1 or 2, of both."""
     turn = record.get("turn")
-    asked = [place for place, message in enumerate(chat) if message["role"] == "user"]
-    if isinstance(turn, int) and not isinstance(turn, bool) and 1 <= turn < len(asked):
-        return chat[: asked[turn]]
+    requests = [place for place, message in enumerate(chat) if message["role"] == "user"]
+    if isinstance(turn, int) and not isinstance(turn, bool) and 1 <= turn < len(requests):
+        return chat[: requests[turn]]
     return chat
 
 
@@ -152,7 +152,7 @@ def _with_rejected(record: Record) -> Names | None:
 
 
 def _side(record: Record, value: object, name: str) -> tuple[list[Message], list[str]]:
-    """Return the turns before the answer, where the side has them, and the answer or answers."""
+    """Return the turns before the answer, if the side has them, and the answer or answers."""
     if isinstance(value, dict):
         return _answered([message_of(value)], name)
     if is_conversation(value) or (name in CONVERSATIONS and isinstance(value, list)):
@@ -163,7 +163,7 @@ def _side(record: Record, value: object, name: str) -> tuple[list[Message], list
             raise InputError(f"'{name}' must be an answer, answers, or a conversation")
         return [], [text_in(text, name, empty=True) for text in value]
     if name in PANDALM and isinstance(value, bool | int | float) and "annotator1" in record:
-        value = str(value)  # where a model wrote only True or a number, PandaLM's file has a JSON value
+        value = str(value)  # if a model wrote only True or a number, PandaLM's file has a JSON value
     text = text_in(value, name, empty=True)
     turns = transcript_in(text)
     return ([], [text]) if turns is None else _answered(turns, name)
@@ -192,7 +192,7 @@ def _prompt(record: Record, names: Names, heads: Sequence[list[Message]], texts:
 
 
 def _before_answer(record: Record, texts: Sequence[str]) -> list[Message] | None:
-    """Return what stands before the end of the record's conversation, where that is one of the two answers."""
+    """Return the turns before the end of the record's conversation, if that end is one of the two answers."""
     chat = conversation_in(record)
     if chat is None or len(chat) == 1 or chat[-1]["content"].strip() not in [text.strip() for text in texts]:
         return None
@@ -201,15 +201,15 @@ def _before_answer(record: Record, texts: Sequence[str]) -> list[Message] | None
 
 def _talks_as_text(record: Record, names: Names) -> tuple[list[Message], list[Message]] | None:
     """Return the two conversations of a row of the Chatbot Arena's table, in whose cells all turns are a JSON list."""
-    asked, first, second = (_turns(record.get(name)) for name in ("prompt", *names))
+    questions, first, second = (_turns(record.get(name)) for name in ("prompt", *names))
     if first is None and all(_is_printed(record.get(name)) for name in ("prompt", *names)):
         raise InputError("the turns are lists that are written as text, and not as JSON; save the rows as JSON lines")
-    if asked is None or first is None or second is None or not len(asked) == len(first) == len(second):
+    if questions is None or first is None or second is None or not len(questions) == len(first) == len(second):
         return None
     talks = [
         [
             {"role": role, "content": text_in(text, name, empty=True)}
-            for question, answer in zip(asked, answers, strict=True)
+            for question, answer in zip(questions, answers, strict=True)
             for role, text in (("user", question), ("assistant", answer))
         ]
         for name, answers in zip(names, (first, second), strict=True)
@@ -223,7 +223,7 @@ def _is_printed(cell: object) -> bool:
 
 
 def _turns(cell: object) -> list[object] | None:
-    """Return the turns that a cell has as a JSON list of texts, null where nothing was said, or None."""
+    """Return the turns that a cell has as a JSON list of texts, null for an empty turn, or None."""
     if not isinstance(cell, str) or not cell.startswith("["):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a record asks: the prompt under the names that people give it, after its system turn and its history."""
+"""Reads the prompt of a record, after its system turn and its history, under the names that people give it."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,13 @@ PERHAPS = ("contents", "trajectory", "context")
 """Names that are a conversation's in some sets (Gemini, UltraInteract, HelpSteer3) and a text's in others."""
 QUESTIONS = ("question", "query", "input")
 READ_WITH_INPUT = ("prompt", "instruction")
-"""An `input` beside these is looked at where they are read."""
+"""An `input` beside these is read together with them."""
 HISTORY_OF_A_POST = "human_ref_A"
 """SHP's rows have the post in `history`."""
 
 
 def prompt_in(record: Record) -> str | list[Message]:
-    """Return the prompt of a record, text where it is one request alone. Raises InputError if there is none."""
+    """Return the prompt of a record, as text if it is a single request. Raises InputError if there is none."""
     prompt = _field(record)
     if isinstance(prompt, str) and (turns := _asked(prompt)):
         prompt = turns
@@ -33,16 +33,16 @@ def prompt_in(record: Record) -> str | list[Message]:
 
 
 def request_in(record: Record) -> str | list[Message]:
-    """Return what the answer to a record answers: what stands before the end of its conversation, or else its prompt.
+    """Return the request that a record's answer is for: its conversation without the end, or else its prompt.
 
-    Raises InputError if there is none, or where a prompt beside the conversation is not what that opens with.
+    Raises InputError if there is none, or if a prompt beside the conversation is not its opening.
     """
     chat = conversation_in(record)
     if chat is None or chat[-1]["role"] != "assistant" or len(chat) == 1:
         return prompt_in(record)
     for name in ("instruction", "question", "query"):
-        said = record.get(name)
-        if isinstance(said, str) and not any(said.strip() in turn["content"] for turn in chat):
+        text = record.get(name)
+        if isinstance(text, str) and not any(text.strip() in turn["content"] for turn in chat):
             raise InputError(f"'{name}' is in no turn of the conversation beside it: keep one")
     head = with_head(record, chat[:-1])
     prompt = record.get("prompt")
@@ -58,19 +58,19 @@ def request_in(record: Record) -> str | list[Message]:
 def head_after(given: list[Message], head: list[Message], name: str) -> list[Message]:
     """Return the head of a conversation with the system turn that only the prompt `given` beside it has.
 
-    Raises InputError if `given` is neither the head, but for the system turn, nor one of its requests, or where both
+    Raises InputError if `given` is neither the head, apart from the system turn, nor one of its requests, or if both
     have a system turn and they differ.
     """
     if not _opens(given, head):
         raise InputError(f"'prompt' is not what {name} opens with")
-    first, own = ([turn for turn in chat if turn["role"] == "system"] for chat in (given, head))
-    if first and own and [turn["content"].strip() for turn in first] != [turn["content"].strip() for turn in own]:
+    first, second = ([turn for turn in chat if turn["role"] == "system"] for chat in (given, head))
+    if first and second and [turn["content"].strip() for turn in first] != [turn["content"].strip() for turn in second]:
         raise InputError(f"two different system turns: one in 'prompt', one in {name}")
-    return head if own else [*first, *head]
+    return head if second else [*first, *head]
 
 
 def has_prompt(record: Record) -> bool:
-    """Return whether a record names its prompt; a conversation that is answered is more than a prompt."""
+    """Return whether a record names its prompt. A conversation with an answer is more than a prompt."""
     if any(not is_empty(record.get(name)) for name in ("prompt", "instruction", "question", "query")):
         return True
     if isinstance(record.get("turns"), list) or (HISTORY_OF_A_POST in record and record.get("history")):
@@ -86,10 +86,10 @@ def conversation_in(record: Record) -> list[Message] | None:
     named = [name for name in (*CONVERSATIONS, "context") if name in record and not is_empty(record[name])]
     if not named:
         return None
-    found = {name: chat_in(record[name], name) for name in named if _holds_turns(record, name)}
-    chats = list(found.values())
+    by_name = {name: chat_in(record[name], name) for name in named if _holds_turns(record, name)}
+    chats = list(by_name.values())
     if any(chat != chats[0] for chat in chats[1:]):
-        raise InputError(f"several conversations: {', '.join(found)}: keep one")
+        raise InputError(f"several conversations: {', '.join(by_name)}: keep one")
     return chats[0] if chats else None
 
 
@@ -98,7 +98,7 @@ def _holds_turns(record: Record, name: str) -> bool:
 
 
 def is_transcript(prompt: object) -> bool:
-    """Return whether a prompt is a transcript like hh-rlhf's that ends where the assistant is to speak."""
+    """Return whether a prompt is a transcript like hh-rlhf's that ends with the assistant's empty turn."""
     return isinstance(prompt, str) and _asked(prompt) is not None
 
 
@@ -128,20 +128,25 @@ def _field(record: Record) -> str | list[Message]:
     )
 
 
-def _alone(record: Record, own: str, prompt: str | list[Message]) -> str | list[Message]:
+def _alone(record: Record, field: str, prompt: str | list[Message]) -> str | list[Message]:
     """Return the prompt under the name `own`. Raises InputError if another says what is not in it.
 
     A set may have the bare question beside the whole prompt that was made of it.
     """
-    said = _words("\n".join(turn["content"] for turn in messages_of(prompt)))
+    words = _words("\n".join(turn["content"] for turn in messages_of(prompt)))
     for name in ("prompt", "instruction", *QUESTIONS):
         other = record.get(name)
-        if name == own or not isinstance(other, str) or is_empty(other) or (name == "input" and own in READ_WITH_INPUT):
+        if (
+            name == field
+            or not isinstance(other, str)
+            or is_empty(other)
+            or (name == "input" and field in READ_WITH_INPUT)
+        ):
             continue
         if is_conversation(other):
             other = "\n".join(turn["content"] for turn in chat_in(other, name))
-        if _words(other) not in said and said not in _words(other):
-            raise InputError(f"'{own}' and '{name}', and neither holds the other: keep one")
+        if _words(other) not in words and words not in _words(other):
+            raise InputError(f"'{field}' and '{name}', and neither holds the other: keep one")
     return prompt
 
 
@@ -193,11 +198,11 @@ def _with_context(record: Record, text: str) -> str:
 
 def _opens(given: list[Message], head: list[Message]) -> bool:
     """Return whether `given` is the head of a conversation, without its system turn perhaps, or one of its requests."""
-    told, asked = ([turn for turn in chat if turn["role"] != "system"] for chat in (given, head))
-    if [turn["content"].strip() for turn in told] == [turn["content"].strip() for turn in asked]:
+    opening, turns = ([turn for turn in chat if turn["role"] != "system"] for chat in (given, head))
+    if [turn["content"].strip() for turn in opening] == [turn["content"].strip() for turn in turns]:
         return True
-    requests = [turn["content"].strip() for turn in asked if turn["role"] == "user"]
-    return len(told) == 1 and bool(requests) and told[0]["content"].strip() in (requests[0], requests[-1])
+    requests = [turn["content"].strip() for turn in turns if turn["role"] == "user"]
+    return len(opening) == 1 and bool(requests) and opening[0]["content"].strip() in (requests[0], requests[-1])
 
 
 def _asked(prompt: str) -> list[Message] | None:

@@ -11,14 +11,14 @@ from records.fields.messages import chat_in, is_conversation, message_of, text_i
 from records.fields.values import Record, is_empty, number_in
 
 COMPLETION_SCORES = ("fine-grained_score", "overall_score", "score")
-"""UltraFeedback's and Gemini's; the fine-grained one first: some of its overall scores of 10 were meant as 1."""
+"""UltraFeedback's and Gemini's. The fine-grained score is first, because some overall scores of 10 were meant as 1."""
 RANK = "rank"
 OBJECTS = {"completions": ("response", "completion"), "answers": ("answer",)}
-"""Lists of objects, and where each has its text: UltraFeedback's and Gemini's, Nectar's."""
+"""Lists of objects with the fields of their texts: UltraFeedback's and Gemini's, Nectar's."""
 TEXTS = ("responses", "generations")
 """Lists of texts: this project's, distilabel's."""
 SCORES, RANKS = ("scores", "ratings"), ("ranks",)
-"""Lists beside them; the least rank is the best."""
+"""Lists of numbers beside the texts. The lowest rank is the best."""
 MODELS = ("generation_models", "models", "model_names")
 
 
@@ -28,11 +28,11 @@ class Answer:
 
     text: str
     score: float | None
-    """The higher the better, or None if nobody gave one."""
+    """Higher is better. None if nobody gave one."""
     is_rank: bool
-    """Whether the score is only the negative of a rank."""
+    """True if the score is the negative of a rank."""
     record: Record
-    """What the record says of this answer, over what it says of all."""
+    """The record's fields for this answer, over those for all answers."""
 
 
 def answers_in(record: Record) -> list[Answer]:
@@ -41,19 +41,19 @@ def answers_in(record: Record) -> list[Answer]:
     A score that is there must be a number, and a list of them as long as that of the answers.
     """
     for name, fields in OBJECTS.items():
-        found = record.get(name)
-        if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
-            scale = _scale(found)
-            return [_object(record, one, fields, name, scale) for one in found]
+        listed = record.get(name)
+        if isinstance(listed, list) and listed and all(isinstance(item, dict) for item in listed):
+            scale = _scale(listed)
+            return [_object(record, item, fields, name, scale) for item in listed]
     for name in TEXTS:
-        found = record.get(name)
-        if isinstance(found, list) and found and all(isinstance(one, str) for one in found):
-            return _beside(record, found, name)
+        listed = record.get(name)
+        if isinstance(listed, list) and listed and all(isinstance(item, str) for item in listed):
+            return _beside(record, listed, name)
     return []
 
 
 def best_and_worst(answers: Sequence[Answer]) -> tuple[Answer, Answer] | None:
-    """Return the answer with the highest score and the one with the lowest, the first of equal ones; None for a tie.
+    """Return the answers with the highest and the lowest score, the first of equal ones, or None for a tie.
 
     An answer without a score is neither. Raises InputError if fewer than two have one.
     """
@@ -81,8 +81,11 @@ def ordered_places(texts: Sequence[str], scores: Sequence[float]) -> list[tuple[
     A text that several people scored is one answer, with the mean of their scores: a pair of it with itself, or two
     pairs of opposite order with another one, would be wrong whatever a judge says.
     """
-    found = [(own[0], fmean(scores[place] for place in own)) for own in places_by_text(text.strip() for text in texts)]
-    return [(one, other) for (one, high), (other, low) in permutations(found, 2) if high > low]
+    means = [
+        (places[0], fmean(scores[place] for place in places))
+        for places in places_by_text(text.strip() for text in texts)
+    ]
+    return [(better, worse) for (better, high), (worse, low) in permutations(means, 2) if high > low]
 
 
 def _score(answer: Answer) -> float:
@@ -92,7 +95,7 @@ def _score(answer: Answer) -> float:
 
 def _scale(answers: Sequence[Record]) -> str | None:
     """Return the one field with the scores of all answers, because those of two fields cannot be compared."""
-    counts = {name: sum(not is_empty(one.get(name)) for one in answers) for name in (*COMPLETION_SCORES, RANK)}
+    counts = {name: sum(not is_empty(answer.get(name)) for answer in answers) for name in (*COMPLETION_SCORES, RANK)}
     return max(counts, key=lambda name: counts[name]) if any(counts.values()) else None
 
 
@@ -124,10 +127,10 @@ def _beside(record: Record, texts: Sequence[str], name: str) -> list[Answer]:
     scores = _listed(record, SCORES, len(texts), name) if ranks is None else None
     answers = []
     for place, text in enumerate(texts):
-        own = {**record, "model": models[place]} if models and isinstance(models[place], str) else record
+        fields = {**record, "model": models[place]} if models and isinstance(models[place], str) else record
         number = _number((ranks or scores or [None] * len(texts))[place], name)
         order = number if ranks is None or number is None else -number
-        answers.append(Answer(text_in(text, name, empty=True), order, ranks is not None, own))
+        answers.append(Answer(text_in(text, name, empty=True), order, ranks is not None, fields))
     return answers
 
 

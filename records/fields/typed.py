@@ -17,7 +17,7 @@ CHATS = ("prompt", "chosen", "rejected")
 
 
 def read_typed(source: str | Path, row_type: type[RowT], bad: BadRows) -> Iterator[RowT]:
-    """Yield the rows of a file in any format that is read here; one that is no `row_type` is a bad row.
+    """Yield the rows of a file in any supported format. A row that is no `row_type` is bad.
 
     Raises InputError if there is no such file or none of its rows is one.
     """
@@ -81,7 +81,7 @@ def _is_chat(value: Any) -> bool:
 
 
 def _without_nulls(record: Record, row_type: type[RowT], first: msgspec.ValidationError) -> RowT:
-    # A table, Parquet for example, writes null where a row does not have the field at all.
+    # A table such as Parquet has null for a field that the row does not have at all.
     try:
         return msgspec.convert(_present(record), row_type, strict=False)
     except (msgspec.ValidationError, UnicodeEncodeError):
@@ -89,8 +89,8 @@ def _without_nulls(record: Record, row_type: type[RowT], first: msgspec.Validati
 
 
 def _present(record: Record) -> Record:
-    kept = {name: value for name, value in record.items() if value is not None}
-    return {name: _present(value) if isinstance(value, dict) else value for name, value in kept.items()}
+    present = {name: value for name, value in record.items() if value is not None}
+    return {name: _present(value) if isinstance(value, dict) else value for name, value in present.items()}
 
 
 def _not_finite(row: Row) -> str | None:

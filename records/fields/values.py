@@ -1,4 +1,4 @@
-"""Single fields of other people's records: a number where one is meant, whatever kind of file it stood in."""
+"""Reads single fields of other people's records, such as a number from any kind of file."""
 
 import math
 from typing import Any
@@ -22,7 +22,7 @@ def number_in(value: object) -> float | None:
 
 
 def is_empty(value: object) -> bool:
-    """Return whether a field says nothing: it is null, or an empty cell of a table."""
+    """Return whether a field is null or an empty cell of a table."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
@@ -44,6 +44,6 @@ def number_or_none(record: Record, name: str) -> float | None:
 
 
 def shown(value: object) -> str:
-    """Return a value as an error says it: its kind alone where it is long."""
+    """Return a value for an error message, or only its type if it is long."""
     text = repr(value)
     return text if len(text) < LONGEST_SHOWN else type(value).__name__

@@ -1,4 +1,4 @@
-"""Whether an answer that stands alone is to be learnt: KTO's labels, and turns that are left out of the loss."""
+"""Reads whether a single answer is to be learnt: KTO's labels, and turns that are left out of the loss."""
 
 from console.errors import InputError
 from records.fields.labels import key_of
@@ -6,7 +6,7 @@ from records.fields.prompts import CONVERSATIONS
 from records.fields.values import Record, is_empty
 
 LABELS = ("label", "kto_tag")
-"""TRL's and LLaMA-Factory's: whether an answer is a good one."""
+"""TRL's and LLaMA-Factory's labels of a good answer."""
 TURN_LABELS = ("weight", "train", "training", "loss")
 """Of the last turn: OpenAI's 0 or 1, Axolotl's and ms-swift's false or true."""
 GOOD, BAD = ("true", "1"), ("false", "0")
@@ -23,13 +23,13 @@ def is_unwanted(record: Record) -> bool:
 
 def is_good(record: Record) -> bool:
     """Return whether an answer is labelled a good one. Raises InputError if no label says whether it is."""
-    said = {name: record[name] for name in LABELS if not is_empty(record.get(name))}
-    if not said:
+    labels = {name: record[name] for name in LABELS if not is_empty(record.get(name))}
+    if not labels:
         raise InputError("no label: is the answer a good one? Expected 'label' true or false, or a pair of answers")
-    for name, value in said.items():
+    for name, value in labels.items():
         if key_of(value) not in (*GOOD, *BAD):
             raise InputError(f"'{name}' is {str(value)[:40]!r}, and must be true or false")
-    keys = {key_of(value) in GOOD for value in said.values()}
+    keys = {key_of(value) in GOOD for value in labels.values()}
     if len(keys) > 1:
-        raise InputError(f"the labels contradict each other: {', '.join(f'{k} {v}' for k, v in said.items())}")
+        raise InputError(f"the labels contradict each other: {', '.join(f'{k} {v}' for k, v in labels.items())}")
     return keys.pop()

@@ -10,6 +10,8 @@ PLACES = (
     "judges.score.scoring.open_engine",
     "judges.compare.comparing.open_engine",
     "judges.best_of.choosing.open_engine",
+    "judges.calibrate.judge.open_engine",
+    "judges.cluster.equivalences.choice.open_engine",
     "judges.panels.rows.open_engine",
     "judges.attacks.attacking.open_engine",
 )

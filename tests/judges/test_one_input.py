@@ -9,8 +9,8 @@ import pytest
 from console.command import parse
 from console.errors import InputError
 from engines.scripted import ScriptedEngine
-from judges import calibrate
 from judges.best_of import __main__ as best_of
+from judges.calibrate import __main__ as calibrate
 from judges.cluster import __main__ as cluster
 from judges.compare import __main__ as compare
 from judges.rescore import __main__ as rescore

@@ -115,7 +115,7 @@ def test_a_folder_that_holds_something_else_is_no_run() -> None:
     Path("runs/scores").mkdir(parents=True)
     assert named_run("scores").folder == Path("runs/scores")
     Path("runs/scores/a.jsonl").touch()
-    with pytest.raises(InputError, match="runs/scores is there and is no run"):
+    with pytest.raises(InputError, match="runs/scores exists and is no run"):
         named_run("scores")
     Path("runs/file").touch()
     with pytest.raises(InputError, match="is no run"):

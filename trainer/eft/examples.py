@@ -10,7 +10,7 @@ from judges.judging.judge import Judge
 from judges.labelled.ranked import RankedAnswers, ordered_pairs
 from judges.options import Reading
 from judges.parsing.parse import parse_reply
-from judges.parsing.verdict import all_said, score_of
+from judges.parsing.verdict import all_samples, score_of
 from judges.rubrics.rendering import fill
 from judges.rubrics.rubric import Rubric
 from records import Judgment, Message, text_of
@@ -89,7 +89,7 @@ def attempts_of(judgment: Judgment, judge: Judge) -> list[Attempt | None]:
         score = nearest_choice(judge.rubric, judgment.score)
         return [Attempt(score, score_line(judge.rubric, judge.read, score))]
     # A failed call keeps its place, because the n-th replies on a prompt's answers are one attempt.
-    verdicts = all_said(judgment)
+    verdicts = all_samples(judgment)
     return [_attempt(verdict.reply or "", score_of([verdict], judge.how).value, judge.rubric) for verdict in verdicts]
 
 

@@ -41,8 +41,9 @@ from records.store import latest, write_atomic, write_rows
 from trainer.loop.plan.work import Lengths, Work, answering_work, judging_work
 from trainer.loop.recipe import CandidateOptions, Config, RoundOptions
 from trainer.pairs.consistency import measure_consistency, with_consistency
-from trainer.pairs.meta import META_RUBRIC, MetaOptions, meta_pairs, mixed
-from trainer.pairs.pairing import PairCounts, PairOptions, make_pairs, positive_chats
+from trainer.pairs.meta import META_RUBRIC, meta_pairs, mixed
+from trainer.pairs.options import MetaOptions, PairOptions
+from trainer.pairs.pairing import PairCounts, make_pairs, positive_chats
 from trainer.pairs.temporal import temporal_pairs
 from trainer.run.models import open_model
 

@@ -16,8 +16,7 @@ from trainer.dpo.options import DPOOptions
 from trainer.early_stop.options import EarlyStopOptions
 from trainer.monitors.gates import Gates, check_gate_names
 from trainer.monitors.monitors import MonitorOptions
-from trainer.pairs.meta import MetaOptions
-from trainer.pairs.pairing import PairOptions, check_pair_options
+from trainer.pairs.options import MetaOptions, PairOptions, check_pair_options
 from trainer.prompts.options import FewShotOptions, FilterOptions
 from trainer.sft.options import SFTOptions
 from trainer.training.launch import LaunchOptions, check_launch

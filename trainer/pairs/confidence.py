@@ -1,4 +1,4 @@
-"""How sure a judge is that the chosen answer is the better one, from what it said about both."""
+"""A judge's confidence that the chosen answer is the better one, from its judgments of both."""
 
 import math
 from functools import lru_cache
@@ -7,28 +7,29 @@ from statistics import NormalDist
 import msgspec
 
 from console.errors import InputError
+from judges.rubrics.rubric import load_rubric
 from records import Judgment
 
 Distribution = dict[float, float]
-"""How likely each score is; sums to 1."""
+"""Probability by score. Sums to 1."""
 
 
 def confidence_of(chosen: Judgment, rejected: Judgment) -> float | None:
-    """Return the probability that the chosen answer is better, or None where the judge said nothing on its certainty.
+    """Return the probability that the chosen answer is better, or None if the judgments hold no uncertainty.
 
     log-probabilities: sum over scores i, j of p_chosen(i) p_rejected(j) ([i > j] + [i = j] / 2), with the stored
     distributions taken as independent.
-    text, structured: (W + 1) / (n m + 2), where W counts, over all n m pairs of a sampled score of each answer, a win
-    as 1 and a tie as 1/2 (Laplace's rule: three samples against three never say 1).
-    panel: the same over the judges, each one's score of one answer against its own score of the other.
-    anything else, such as criteria read by log-probabilities or a score that evidence has changed:
-    Phi(margin / sqrt(spread_chosen^2 + spread_rejected^2)), two normal scores that are independent.
+    text, structured: (W + 1) / (n m + 2), in which W sums 1 per win and 1/2 per tie over all
+    n m pairs of sampled scores of the two answers (Laplace's rule: three samples against three never say 1).
+    panel: the same over the judges, with each judge's score of one answer against its score of the other.
+    anything else, such as criteria read by log-probabilities or a score changed by evidence:
+    Phi(margin / sqrt(spread_chosen^2 + spread_rejected^2)), for two independent normal scores.
     """
     if _is_as_said(chosen) and _is_as_said(rejected) and chosen.read == rejected.read:
         if (high := _distribution(chosen)) and (low := _distribution(rejected)):
             return _beats(high, low)
-        if chosen.read != "logprobs" and (found := _by_samples(chosen, rejected)) is not None:
-            return found
+        if chosen.read != "logprobs" and (sampled := _by_samples(chosen, rejected)) is not None:
+            return sampled
     return _by_spread(chosen, rejected)
 
 
@@ -37,16 +38,16 @@ def _beats(high: Distribution, low: Distribution) -> float:
     return min(max(total, 0.0), 1.0)
 
 
-def _win(one: float, other: float) -> float:
-    return 1.0 if one > other else 0.5 if one == other else 0.0
+def _win(first: float, second: float) -> float:
+    return 1.0 if first > second else 0.5 if first == second else 0.0
 
 
 def _by_samples(chosen: Judgment, rejected: Judgment) -> float | None:
     if chosen.read == "panel" and chosen.members == rejected.members:
         pairs = list(zip(chosen.scores, rejected.scores, strict=False))
     else:
-        pairs = [(one, other) for one in chosen.scores for other in rejected.scores]
-    wins = [_win(one, other) for one, other in pairs if one is not None and other is not None]
+        pairs = [(high, low) for high in chosen.scores for low in rejected.scores]
+    wins = [_win(high, low) for high, low in pairs if high is not None and low is not None]
     return (math.fsum(wins) + 1) / (len(wins) + 2) if wins else None
 
 
@@ -60,12 +61,12 @@ def _by_spread(chosen: Judgment, rejected: Judgment) -> float | None:
 
 
 def _is_as_said(judgment: Judgment) -> bool:
-    """Return whether the score is what the replies come to: evidence may have changed it afterwards."""
+    """Return whether the score is still that of the replies. Evidence may have changed it afterwards."""
     return judgment.evidence is None or judgment.evidence.get("rubric_score", judgment.score) == judgment.score
 
 
 def _distribution(judgment: Judgment) -> Distribution | None:
-    """Return the judge's distribution over scores; None where several criteria make one score, or it is not stored."""
+    """Return the judge's distribution over scores, or None if it is not stored or several criteria make one score."""
     # Rows of the first version do not say how they were read.
     if judgment.read not in ("logprobs", "") or len(judgment.replies) != 1 or judgment.criteria:
         return None
@@ -74,26 +75,24 @@ def _distribution(judgment: Judgment) -> Distribution | None:
         values = {choice: _value(judgment.rubric, choice) for choice in logprobs}
     except (msgspec.DecodeError, ValueError):
         return None
-    found: Distribution = {}
+    weights: Distribution = {}
     for choice, logprob in logprobs.items():
         if logprob is not None:
-            found[values[choice]] = found.get(values[choice], 0.0) + math.exp(logprob)
-    total = math.fsum(found.values())
-    return {value: p / total for value, p in found.items()} if total else None
+            weights[values[choice]] = weights.get(values[choice], 0.0) + math.exp(logprob)
+    total = math.fsum(weights.values())
+    return {value: p / total for value, p in weights.items()} if total else None
 
 
 def _value(rubric: str, choice: str) -> float:
-    """Return what a choice is worth; raises ValueError for a word of a rubric that is not one of this project's."""
-    named = _worth(rubric)
-    return named[choice] if choice in named else float(choice)
+    """Return the value of a choice. Raises ValueError for a word of a rubric outside this project."""
+    values = _worth(rubric)
+    return values[choice] if choice in values else float(choice)
 
 
 @lru_cache(maxsize=16)
 def _worth(rubric: str) -> dict[str, float]:
-    from judges.rubrics.rubric import load_rubric
-
     try:
-        found = load_rubric(rubric)
+        loaded = load_rubric(rubric)
     except InputError:
         return {}
-    return dict(zip(found.logprobs.choices, found.choice_values, strict=True))
+    return dict(zip(loaded.logprobs.choices, loaded.choice_values, strict=True))

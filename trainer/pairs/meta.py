@@ -1,18 +1,20 @@
-"""Pairs of judgments, so that a model learns to judge as well (Meta-Rewarding, arXiv 2407.19594, section 2.2).
+"""Pairs of judgments that teach a model to judge (Meta-Rewarding, arXiv 2407.19594, section 2.2).
 
-Of each prompt the answer is taken on whose score the judge's own replies differ most. A meta-judge compares all pairs
-of these replies in both orders; their strengths follow from who beat whom, and the strongest reply is chosen against
-the weakest. The prompt of such a pair is the judge's own request.
+Each prompt contributes the answer on whose score the judge's replies differ most. A meta-judge compares all pairs of
+these replies in both orders. The wins give each reply a strength, and the strongest reply is chosen against the
+weakest. The prompt of such a pair is the judge's request.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean, pvariance
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from console.errors import InputError
-from console.ranges import Count, ShareBelow1
 from judges.judging.judge import Judge
 from judges.judging.pairwise import Contest, compare_into
 from judges.parsing.verdict import How, score_of, stored
@@ -21,25 +23,11 @@ from judges.rubrics.rubric import Rubric
 from records import Comparison, Judgment, Message, Pair, Store, pair_of, prompt_key, text_of
 from records.keys import content_key, derived_seed
 from trainer.pairs.elo import components, elo
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from trainer.pairs.options import MetaOptions
 
 META_RUBRIC = "meta_judge"
 TIED = 1e-6
-"""Strengths that are closer differ only in how far the search for them went."""
-
-
-@dataclass(frozen=True)
-class MetaOptions:
-    """Which judgments are compared, and how many of their pairs are trained on."""
-
-    max_chars: Count = 2000
-    """Drop a longer judgment before it is compared; meta-judges like length."""
-    max_share: ShareBelow1 = 0.15
-    """The largest share of pairs of judgments in the training set; with more, judges came to give every answer the
-    highest score (NVIDIA's report on their implementation)."""
+"""Closer strengths differ only by the tolerance of the optimiser."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +37,24 @@ class Subject:
     judgment: Judgment
     replies: tuple[str, ...]
     scores: tuple[float, ...]
-    """What each reply comes to."""
+    """The score of each reply."""
 
     @property
     def key(self) -> str:
-        """What the comparisons of its replies are found by."""
-        row = self.judgment
-        return content_key(row.prompt_id, row.prompt, row.response)
+        """The key that joins the comparisons of its replies."""
+        judgment = self.judgment
+        return content_key(judgment.prompt_id, judgment.prompt, judgment.response)
 
     def contests(self) -> Iterator[Contest]:
         """Yield all pairs of the replies."""
-        row = self.judgment
-        for one, other in combinations(self.replies, 2):
-            yield Contest(row.prompt_id, row.prompt, one, other, "a", "b", None, row.response)
+        judgment = self.judgment
+        for reply, rival in combinations(self.replies, 2):
+            yield Contest(judgment.prompt_id, judgment.prompt, reply, rival, "a", "b", None, judgment.response)
 
 
 @dataclass(frozen=True)
 class MetaCounts:
-    """What became of the prompts; they add up: n_prompts = n_pairs + n_too_few + n_unjudged + n_tied."""
+    """Outcomes of the prompts, which add up: n_prompts = n_pairs + n_too_few + n_unjudged + n_tied."""
 
     n_prompts: int
     n_pairs: int
@@ -77,12 +65,12 @@ class MetaCounts:
     n_tied: int
     """No reply is stronger than another."""
     n_long: int
-    """Replies with a verdict that are too long; they are not compared."""
+    """Replies with a verdict that are too long to be compared."""
     first_weight: float
-    """What a win from the first place is worth; under 0.5 where the meta-judge prefers that place."""
+    """The weight of a win from the first place. It is under 0.5 if the meta-judge prefers that place."""
     score_drift: float | None
-    """How much higher the chosen judgments' scores are than the rejected ones', on average. Trained on, it moves all
-    scores: the meta-judge should prefer the better judgment and not the higher score."""
+    """The mean score of the chosen judgments minus that of the rejected ones. Training on a drift moves all scores,
+    because the meta-judge should prefer the better judgment and not the higher score."""
 
 
 def meta_pairs(
@@ -93,63 +81,64 @@ def meta_pairs(
     options: MetaOptions,
     title: str = "meta-judging",
 ) -> tuple[list[Pair], MetaCounts]:
-    """Return at most one pair of judgments a prompt, in the order of the prompts, and what became of the others.
+    """Return at most one pair of judgments per prompt, in the order of the prompts, and the outcomes of all prompts.
 
-    `judgments` were made with `rubric` by --read text or structured, and several samples; `store` keeps the
-    comparisons, so that a stopped call goes on. The scores of a pair are strengths, in log-odds. Raises InputError
-    where the judgments have no text, or the rubrics do not fit.
+    `judgments` were made with `rubric` by --read text or structured, and several samples. `store` keeps the
+    comparisons, so that an interrupted call resumes. The scores of a pair are strengths, in log-odds. Raises InputError
+    if the judgments have no text, or the rubrics do not fit.
     """
     _check(judgments, rubric, meta_judge)
     by_prompt: dict[str, list[Judgment]] = {}
     for judgment in judgments:
         by_prompt.setdefault(prompt_key(judgment), []).append(judgment)
-    found = [_subjects(rows, rubric, options.max_chars) for rows in by_prompt.values()]
-    subjects = [max(some, key=_variance) for some, _ in found if some]  # the first of those that vary alike
+    candidates = [_subjects(answers_of_prompt, rubric, options.max_chars) for answers_of_prompt in by_prompt.values()]
+    subjects = [max(answers, key=_variance) for answers, _ in candidates if answers]  # of equal variances the first
     contests = [contest for subject in subjects for contest in subject.contests()]
     comparisons = compare_into(store, meta_judge, contests, title)
     weight = first_place_weight(comparisons)
-    asked: dict[str, list[Comparison]] = {}
-    for row in comparisons:
-        asked.setdefault(content_key(row.prompt_id, row.prompt, row.judged), []).append(row)
-    outcomes = [_outcome(subject, rubric, asked[subject.key], weight) for subject in subjects]
+    by_subject: dict[str, list[Comparison]] = {}
+    for comparison in comparisons:
+        by_subject.setdefault(content_key(comparison.prompt_id, comparison.prompt, comparison.judged), []).append(
+            comparison
+        )
+    outcomes = [_outcome(subject, rubric, by_subject[subject.key], weight) for subject in subjects]
     made = [outcome for outcome in outcomes if isinstance(outcome, _Made)]
-    return [one.pair for one in made], MetaCounts(
+    return [pairing.pair for pairing in made], MetaCounts(
         n_prompts=len(by_prompt),
         n_pairs=len(made),
         n_too_few=len(by_prompt) - len(subjects),
         n_unjudged=outcomes.count("unjudged"),
         n_tied=outcomes.count("tied"),
-        n_long=sum(n_long for _, n_long in found),
+        n_long=sum(n_long for _, n_long in candidates),
         first_weight=weight,
-        score_drift=fmean(one.drift for one in made) if made else None,
+        score_drift=fmean(pairing.drift for pairing in made) if made else None,
     )
 
 
 def first_place_weight(comparisons: Iterable[Comparison]) -> float:
-    """Return w_1 = wins in the second place / all wins; a win in the second place is worth w_2 = 1 - w_1.
+    """Return w_1 = wins in the second place / all wins. A win in the second place is worth w_2 = 1 - w_1.
 
-    A judge that prefers the first place so gives it away for less (section 2.2). With no winner at all it is 1/2.
+    The place that a judge prefers thus counts for less (section 2.2). Without any winner it is 1/2.
     """
     first = second = 0
-    for row in comparisons:
-        first += (row.first_order == "a") + (row.second_order == "b")
-        second += (row.first_order == "b") + (row.second_order == "a")
+    for comparison in comparisons:
+        first += (comparison.first_order == "a") + (comparison.second_order == "b")
+        second += (comparison.first_order == "b") + (comparison.second_order == "a")
     return second / (first + second) if first + second else 0.5
 
 
-def wins(replies: Sequence[str], comparisons: Iterable[Comparison], weight: float) -> "NDArray[np.float64]":
-    """Return how much each reply beat each other, (N, N): `weight` for a win in the first place, 1 - it in the second.
+def wins(replies: Sequence[str], comparisons: Iterable[Comparison], weight: float) -> NDArray[np.float64]:
+    """Return the weighted wins of each reply over each other one, (N, N).
 
-    B_mn = w_1 [m wins, shown first] + w_2 [m wins, shown second] (section 2.2). A tie, which the paper leaves open, is
-    worth 1/4 to both: half of what a win is worth on average. An order without a verdict is worth nothing to anyone.
+    A win in the first place counts `weight`, a win in the second 1 - `weight`. B_mn = w_1 [m wins, shown
+    first] + w_2 [m wins, shown second] (section 2.2). A tie, which the paper leaves open, is worth 1/4 to both: half
+    of the mean weight of a win. An order without a verdict is worth nothing to either.
     """
-    import numpy as np
-
     place = {reply: index for index, reply in enumerate(replies)}
     wins_NN = np.zeros((len(replies), len(replies)))
-    for row in comparisons:
-        a, b = place[row.response_a], place[row.response_b]
-        for winner, first in ((row.first_order, "a"), (row.second_order, "b")):
+    for comparison in comparisons:
+        a, b = place[comparison.response_a], place[comparison.response_b]
+        for winner, first in ((comparison.first_order, "a"), (comparison.second_order, "b")):
             if winner == "tie":
                 wins_NN[a, b] += 0.25
                 wins_NN[b, a] += 0.25
@@ -159,9 +148,9 @@ def wins(replies: Sequence[str], comparisons: Iterable[Comparison], weight: floa
 
 
 def mixed(pairs: Sequence[Pair], meta: Sequence[Pair], max_share: float, seed: int) -> list[Pair]:
-    """Return `pairs`, and after them as many of `meta`, drawn by the seed, as make up at most `max_share` of all.
+    """Return `pairs` followed by pairs of `meta`, drawn by the seed, up to `max_share` of all pairs.
 
-    Raises InputError where the share is not in [0, 1).
+    Raises InputError if the share is not in [0, 1).
     """
     if not 0 <= max_share < 1:
         raise InputError(f"max_share must be at least 0 and below 1, not {max_share}")
@@ -183,17 +172,17 @@ def _outcome(
     if not wins_NN.any():
         return "unjudged"
     groups = components(wins_NN).tolist()
-    largest = max(groups, key=groups.count)  # replies that no comparison leads between have strengths of their own
+    largest = max(groups, key=groups.count)  # strengths of unconnected replies do not compare
     members = [index for index, group in enumerate(groups) if group == largest]
     strengths = elo(wins_NN).tolist()
     best, worst = max(members, key=strengths.__getitem__), min(members, key=strengths.__getitem__)
     if strengths[best] - strengths[worst] < TIED:
         return "tied"
-    row = subject.judgment
+    judgment = subject.judgment
     scores = strengths[best], strengths[worst]
     pair = pair_of(
-        _request(row, rubric),
-        row.prompt_id,
+        _request(judgment, rubric),
+        judgment.prompt_id,
         subject.replies[best],
         subject.replies[worst],
         scores,
@@ -202,22 +191,22 @@ def _outcome(
     return _Made(pair, subject.scores[best] - subject.scores[worst])
 
 
-def _subjects(rows: Sequence[Judgment], rubric: Rubric, max_chars: int) -> tuple[list[Subject], int]:
-    """Return the answers with at least two different replies, and how many replies are too long."""
-    found, n_long = [], 0
-    for row in rows:
-        how = How(rubric, "structured" if row.read == "structured" else "text", rubric.aggregate)
+def _subjects(judgments: Sequence[Judgment], rubric: Rubric, max_chars: int) -> tuple[list[Subject], int]:
+    """Return the answers with at least two different replies, and the number of replies that are too long."""
+    subjects, n_long = [], 0
+    for judgment in judgments:
+        how = How(rubric, "structured" if judgment.read == "structured" else "text", rubric.aggregate)
         scores: dict[str, float] = {}
-        for said in stored(row.replies, row.finish_reasons):
-            if said.reply is None or (score := score_of([said], how).value) is None:
+        for reply in stored(judgment.replies, judgment.finish_reasons):
+            if reply.reply is None or (score := score_of([reply], how).value) is None:
                 continue
-            if len(said.reply) > max_chars:
+            if len(reply.reply) > max_chars:
                 n_long += 1
             else:
-                scores[said.reply] = score
+                scores[reply.reply] = score
         if len(scores) >= 2:
-            found.append(Subject(row, tuple(scores), tuple(scores.values())))
-    return found, n_long
+            subjects.append(Subject(judgment, tuple(scores), tuple(scores.values())))
+    return subjects, n_long
 
 
 def _variance(subject: Subject) -> float:
@@ -225,19 +214,19 @@ def _variance(subject: Subject) -> float:
     return pvariance([score for score in subject.judgment.scores if score is not None])
 
 
-def _request(row: Judgment, rubric: Rubric) -> list[Message]:
-    """Return what the judge was asked; the judgment does not keep it, but the rubric and the row fix it."""
-    read: Literal["text", "structured"] = "structured" if row.read == "structured" else "text"
-    return fill(rubric, read, {"prompt": text_of(row.prompt), "response": row.response})
+def _request(judgment: Judgment, rubric: Rubric) -> list[Message]:
+    """Return the judge's request. A judgment does not store it, but the rubric and the judgment determine it."""
+    read: Literal["text", "structured"] = "structured" if judgment.read == "structured" else "text"
+    return fill(rubric, read, {"prompt": text_of(judgment.prompt), "response": judgment.response})
 
 
 def _check(judgments: Sequence[Judgment], rubric: Rubric, meta_judge: Judge) -> None:
     if "judged" not in meta_judge.rubric.placeholders:
         raise InputError(f"the rubric '{meta_judge.rubric.name}' does not compare judgments; use {META_RUBRIC}")
     if reason := missing(rubric, {"prompt": "", "response": ""}):
-        raise InputError(f"{reason}: a judgment does not keep it")
-    for row in judgments:
-        if row.rubric != rubric.name:
-            raise InputError(f"judgments by the rubric '{row.rubric}' are not by '{rubric.name}'")
-        if row.read not in ("text", "structured"):
-            raise InputError(f"judgments read by {row.read or 'nothing'} have no text to compare; use --read text")
+        raise InputError(f"{reason}: a judgment does not store it")
+    for judgment in judgments:
+        if judgment.rubric != rubric.name:
+            raise InputError(f"judgments by the rubric '{judgment.rubric}' are not by '{rubric.name}'")
+        if judgment.read not in ("text", "structured"):
+            raise InputError(f"judgments read by {judgment.read or 'nothing'} have no text to compare; use --read text")

@@ -1,48 +1,22 @@
-"""Judgments -> preference pairs: the best-scored answer to a prompt against the worst (Self-Rewarding, section 2.3)."""
+"""Preference pairs from judgments: the best answer to a prompt against the worst (Self-Rewarding, section 2.3)."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 from console.errors import InputError
-from console.ranges import FlipShare, NotNegative, ShareAbove0, check_ranges
 from records import Judgment, Message, Pair, messages_of, pair_of, prompt_key
 from trainer.pairs.confidence import confidence_of
-from trainer.pairs.filters import Checks, EvidenceRule, open_checks, rubric_of, score_step, within_share
+from trainer.pairs.filters import Checks, open_checks, rubric_of, score_step, within_share
+from trainer.pairs.options import PairOptions, check_pair_options
 
 Pools = tuple[Sequence[Judgment], Sequence[Judgment]]
-"""For one prompt the answers that one may be chosen from, and those that one may be rejected from."""
-
-
-@dataclass(frozen=True)
-class PairOptions:
-    """Which pairs are good enough to train on."""
-
-    min_margin: NotNegative = 0.0
-    """Drop a pair whose scores are not further apart than this; 0 drops only ties."""
-    evidence: EvidenceRule = "any"
-    """Drop a pair whose chosen answer has a refuted claim (no-refuted), or whose chosen answer's claims are no better
-    supported than the rejected one's (more-supported); needs judgments whose claims were looked up."""
-    rho: FlipShare = 0.0
-    """Length control, 0 to 0.5: choose the shortest answer among those within rho of the best score, reject the longest
-    within rho of the worst, as shares of the distance between the two. 0 takes best and worst themselves."""
-    max_score_share: ShareAbove0 = 1.0
-    """Drop pairs, drawn by the seed, until no chosen score makes up more than this share of them; 1 keeps all."""
-    votes: Path | None = None
-    """People's votes.jsonl. What they decided goes before the evidence and the second judge."""
-    on_vote: Literal["drop", "overrule"] = "drop"
-    """What a vote for the rejected answer does: drop the pair, or turn it round. A vote for neither drops it."""
-    second_judge: Path | None = None
-    """Another judge's judgments of the same responses: drop a pair that it does not order the same way."""
-    weight: Literal["one", "confidence"] = "one"
-    """The pair's weight in the loss: 1, or 2 c - 1 for a confidence c (at least 0; 1 where it is not known)."""
+"""The answers to one prompt that may be chosen, and those that may be rejected."""
 
 
 @dataclass(frozen=True)
 class PairCounts:
-    """What became of the prompts.
+    """Outcomes of the prompts.
 
     They add up: n_prompts = n_pairs + n_tied + n_worse + n_same_text + n_near + n_too_few + n_refuted + n_disagreed +
     n_outvoted + n_capped.
@@ -57,21 +31,21 @@ class PairCounts:
     n_refuted: int
     """The evidence is against the pair."""
     n_unscored: int
-    """Answers without a score, or without a text; they are never chosen and never rejected."""
+    """Answers without a score or without a text, which are never chosen and never rejected."""
     n_disagreed: int = 0
-    """The second judge orders the two the other way, finds them equal, or has no verdict on one of them."""
+    """The second judge orders the two the other way, scores them equal, or has no verdict on one of them."""
     n_outvoted: int = 0
     """People prefer the rejected answer, or neither."""
     n_capped: int = 0
-    """The chosen answer's score is too common."""
+    """The chosen answer's score is too frequent."""
     n_overruled: int = 0
-    """Pairs, counted in n_pairs, that people turned round."""
+    """Pairs, counted in n_pairs, whose sides people swapped."""
     n_near: int = 0
-    """The scores are not further apart than min_margin, which is above 0."""
+    """The scores differ by no more than min_margin, which is above 0."""
     n_same_text: int = 0
-    """Best and worst are the same text, but for the space around it, with two scores."""
+    """The best and the worst answer are the same text up to surrounding space, with two scores."""
     n_worse: int = 0
-    """Where the rejected are of another model: its worst answer scores above the best that could be chosen."""
+    """With rejected answers of another model: its worst answer scores above the best answer that may be chosen."""
 
     @property
     def n_filtered(self) -> int:
@@ -80,10 +54,10 @@ class PairCounts:
 
 
 def make_pairs(judgments: Sequence[Judgment], options: PairOptions, seed: int = 0) -> tuple[list[Pair], PairCounts]:
-    """Return at most one pair a prompt, in the order of the prompts, and what became of the others.
+    """Return at most one pair per prompt, in the order of the prompts, and the outcomes of all prompts.
 
-    Among equal scores the answer with the lowest spread is taken, then the one that comes first. Raises InputError
-    where the judgments are of two judges or rubrics: their scores do not compare.
+    Among equal scores the answer with the lowest spread is taken, then the first one. Raises InputError if the
+    judgments are of two judges or rubrics, because their scores do not compare.
     """
     by_prompt: dict[str, list[Judgment]] = {}
     for judgment in judgments:
@@ -94,7 +68,7 @@ def make_pairs(judgments: Sequence[Judgment], options: PairOptions, seed: int = 
 def pairs_between(
     prompts: Iterable[Pools], judgments: Sequence[Judgment], options: PairOptions, seed: int
 ) -> tuple[list[Pair], PairCounts]:
-    """Return at most one pair for each prompt's pools; `judgments` are all that stand in them."""
+    """Return at most one pair per prompt's pools. `judgments` are the judgments of all pools."""
     check_pair_options(options)
     if len(judges := {judgment.judge for judgment in judgments}) > 1:
         raise InputError(f"the judgments are of {len(judges)} judges or rubrics, whose scores do not compare: use one")
@@ -102,10 +76,10 @@ def pairs_between(
     outcomes = [_outcome(pools, checks, options) for pools in prompts]
     if checks.votes is not None:
         checks.votes.say()
-    found = [outcome for outcome in outcomes if isinstance(outcome, Pair)]
-    pairs = found
-    if options.max_score_share < 1 and found:
-        pairs = within_share(found, options.max_score_share, score_step(judgments), seed)
+    made = [outcome for outcome in outcomes if isinstance(outcome, Pair)]
+    pairs = made
+    if options.max_score_share < 1 and made:
+        pairs = within_share(made, options.max_score_share, score_step(judgments), seed)
     reasons = Counter(outcome for outcome in outcomes if isinstance(outcome, str))
     return pairs, PairCounts(
         n_prompts=len(outcomes),
@@ -116,7 +90,7 @@ def pairs_between(
         n_unscored=sum(not _can_be_learnt(judgment) for judgment in judgments),
         n_disagreed=reasons["disagreed"],
         n_outvoted=reasons["outvoted"],
-        n_capped=len(found) - len(pairs),
+        n_capped=len(made) - len(pairs),
         n_overruled=sum((pair.margin or 0.0) < 0 for pair in pairs),
         n_near=reasons["near"],
         n_same_text=reasons["same text"],
@@ -124,46 +98,44 @@ def pairs_between(
     )
 
 
-def check_pair_options(options: PairOptions) -> None:
-    """Raise InputError where an option is out of range."""
-    check_ranges(options)
-
-
 def best_and_worst(tops: Sequence[Judgment], bottoms: Sequence[Judgment], rho: float) -> tuple[Judgment, Judgment]:
-    """Return which answer is chosen and which is rejected; all have a score, and the best is above the worst.
+    """Return the chosen and the rejected answer. All have a score, and the best is above the worst.
 
     Chosen is the shortest response with S >= (1 - rho) S_max + rho S_min, rejected the longest with
-    S <= (1 - rho) S_min + rho S_max (Meta-Rewarding, arXiv 2407.19594, section 2.1), in characters. Among those of one
-    length, and with rho = 0 among all, the better score, then the lower spread, then the first.
+    S <= (1 - rho) S_min + rho S_max (Meta-Rewarding, arXiv 2407.19594, section 2.1), in characters. Answers of one
+    length, or all answers if rho = 0, are ordered by the better score, then the lower spread, then their place.
     """
     high, low = max(map(_score, tops)), min(map(_score, bottoms))
-    good = [row for row in tops if _score(row) >= (1 - rho) * high + rho * low]
-    bad = [row for row in bottoms if _score(row) <= (1 - rho) * low + rho * high]
+    good = [judgment for judgment in tops if _score(judgment) >= (1 - rho) * high + rho * low]
+    bad = [judgment for judgment in bottoms if _score(judgment) <= (1 - rho) * low + rho * high]
     sign = 1 if rho else 0
-    chosen = min(good, key=lambda row: (sign * len(row.response), -_score(row), _spread(row)))
-    rejected = min(bad, key=lambda row: (-sign * len(row.response), _score(row), _spread(row)))
+    chosen = min(good, key=lambda judgment: (sign * len(judgment.response), -_score(judgment), _spread(judgment)))
+    rejected = min(bad, key=lambda judgment: (-sign * len(judgment.response), _score(judgment), _spread(judgment)))
     return chosen, rejected
 
 
 def positive_chats(judgments: Sequence[Judgment], min_score: float | None = None) -> list[list[Message]]:
-    """Return a chat for each answer with a perfect score, to fine-tune on instead of pairs; equal ones count once.
+    """Return a chat per answer with a perfect score, to fine-tune on instead of pairs. Equal chats count once.
 
-    It is the paper's ablation without negative examples (Self-Rewarding, section 3.2). Perfect is the rubric's highest
-    score, or `min_score` and above: an expected score hardly ever reaches the end of the scale.
+    This is the paper's ablation without negative examples (Self-Rewarding, section 3.2). Perfect is the rubric's
+    highest score, or `min_score` and above, because an expected score hardly ever reaches the end of the scale.
     """
     if not judgments:
         return []
     least = rubric_of(judgments).scale[1] if min_score is None else min_score
     chats = {
-        (prompt_key(row), row.response): [*messages_of(row.prompt), {"role": "assistant", "content": row.response}]
-        for row in judgments
-        if row.score is not None and row.score >= least and row.response.strip()
+        (prompt_key(judgment), judgment.response): [
+            *messages_of(judgment.prompt),
+            {"role": "assistant", "content": judgment.response},
+        ]
+        for judgment in judgments
+        if judgment.score is not None and judgment.score >= least and judgment.response.strip()
     }
     return list(chats.values())
 
 
 def _outcome(pools: Pools, checks: Checks, options: PairOptions) -> Pair | str:
-    """Return the pair of one prompt, or why there is none."""
+    """Return the pair of one prompt, or the reason for its absence."""
     tops, bottoms = (list(filter(_can_be_learnt, pool)) for pool in pools)
     if not tops or not bottoms or (pools[0] is pools[1] and len(tops) < 2):
         return "too few"
@@ -191,7 +163,7 @@ def _outcome(pools: Pools, checks: Checks, options: PairOptions) -> Pair | str:
 
 
 def _can_be_learnt(judgment: Judgment) -> bool:
-    """Return whether an answer has a score and a text: whatever a file scores, in an empty one there is nothing."""
+    """Return whether an answer has a score and a text. An empty answer teaches nothing, whatever its score."""
     return judgment.score is not None and bool(judgment.response.strip())
 
 

@@ -1,4 +1,4 @@
-"""People's votes on pairs of answers: which pair each is about, what most say, and which are about no pair at all."""
+"""Human votes on pairs of answers: their pairs, the majority, and the votes on no known pair."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,30 +20,30 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Votes:
-    """What each voter said last on each pair of answers that is there."""
+    """The last vote of each voter on each known pair of answers."""
 
     path: Path
     by_pair: Mapping[Key, Mapping[str, str | None]]
-    """The id of the better answer by voter, None for a tie."""
+    """The id of the better answer by voter, or None for a tie."""
     used: set[Key] = field(default_factory=set)
-    """The pairs that were asked about."""
+    """The pairs whose votes were used."""
 
     def preferred(self, chosen: Judgment, rejected: Judgment) -> Preferred | None:
-        """Return what most voters say, `neither` for a tie or no such side; None where nobody voted on these two."""
+        """Return the majority's preference, `neither` for a tie or no majority, None if nobody voted on the two."""
         key = (chosen.prompt_id, frozenset((chosen.response_id, rejected.response_id)))
-        if not (said := self.by_pair.get(key)):
+        if not (winners := self.by_pair.get(key)):
             return None
         self.used.add(key)
-        winner = _by_majority(said)
+        winner = _by_majority(winners)
         return "neither" if winner is None else "chosen" if winner == chosen.response_id else "rejected"
 
     def say(self) -> None:
-        """Say on stderr how many pairs were decided by votes, and on which of them the voters disagree."""
+        """Print on stderr the number of pairs decided by votes, and the pairs on which the voters disagree."""
         n_all, n_used = len(self.by_pair), len(self.used)
         if n_all == 0:
             return
-        idle = f"; {n_all - n_used} are on answers that make no pair here" if n_all > n_used else ""
-        say(f"{self.path}: of the votes on {n_all} pairs of answers {n_used} decide a pair{idle}")
+        idle = f"; {n_all - n_used} are on answers that form no pair here" if n_all > n_used else ""
+        say(f"{self.path}: votes on {n_all} pairs of answers, of which {n_used} decide a pair{idle}")
         split = [key for key in self.by_pair if len(set(self.by_pair[key].values())) > 1]
         if split:
             n_even = sum(_by_majority(self.by_pair[key]) is None for key in split)
@@ -57,13 +57,13 @@ class Votes:
 def votes_on(path: Path, judgments: Sequence[Judgment]) -> Votes:
     """Return people's votes on the answers in `judgments`.
 
-    Votes that are about no two of these answers, or on an id that several of them have, are left out, and said.
+    Votes on no two of these answers, or on an id that several answers share, are dropped and reported.
     """
     return Votes(path, _on_these(read_votes(path), judgments, path))
 
 
 def read_votes(path: Path) -> dict[Key, dict[str, str | None]]:
-    """Return people's votes by the pair that they are about; a voter's last vote on a pair counts, by its time."""
+    """Return people's votes by their pair. The latest vote of a voter on a pair counts."""
     if checked_file(path).stat().st_size == 0:
         return {}  # nobody has voted yet
     by_pair: dict[Key, dict[str, str | None]] = {}
@@ -76,39 +76,39 @@ def read_votes(path: Path) -> dict[Key, dict[str, str | None]]:
 def _on_these(
     by_pair: Mapping[Key, Mapping[str, str | None]], judgments: Sequence[Judgment], path: Path
 ) -> dict[Key, Mapping[str, str | None]]:
-    """Return the votes that are about two known answers, and say how many are not, and why."""
+    """Return the votes on two known answers, and report the number of others with the reason."""
     owners: dict[tuple[str, str], set[str]] = {}
     for judgment in judgments:
         owners.setdefault((judgment.prompt_id, judgment.response_id), set()).add(answer_key(judgment))
     prompts = {prompt_id for prompt_id, _ in owners}
-    kept: dict[Key, Mapping[str, str | None]] = {}
+    known: dict[Key, Mapping[str, str | None]] = {}
     lost: dict[str, list[str]] = {"no prompt": [], "no answer": [], "one answer": [], "shared": []}
-    for (prompt_id, ids), said in by_pair.items():
-        n_owners = [len(owners.get((prompt_id, one), ())) for one in ids]
+    for (prompt_id, ids), winners in by_pair.items():
+        n_owners = [len(owners.get((prompt_id, answer_id), ())) for answer_id in ids]
         if prompt_id not in prompts:
             lost["no prompt"].append(prompt_id)
         elif len(ids) < 2:
             lost["one answer"].append(f"{prompt_id}: {min(ids)}")
         elif 0 in n_owners:
-            unknown = [one for one, n in zip(ids, n_owners, strict=True) if n == 0]
+            unknown = [answer_id for answer_id, n in zip(ids, n_owners, strict=True) if n == 0]
             lost["no answer"].append(f"{prompt_id}: {', '.join(sorted(unknown))}")
         elif max(n_owners) > 1:
             lost["shared"].append(prompt_id)
         else:
-            kept[prompt_id, ids] = said
-    for why, what in (
+            known[prompt_id, ids] = winners
+    for kind, reason in (
         ("no prompt", "because there is no such prompt_id here"),
         ("no answer", "because the prompt has no answer of that id"),
         ("one answer", "because a_id and b_id are the same"),
         ("shared", "because several answers to the prompt have the same id"),
     ):
-        if names := lost[why]:
-            say(f"{path}: left out: the votes on {len(names)} pairs, {what}: {_shown(names)}")
-    return kept
+        if names := lost[kind]:
+            say(f"{path}: left out: the votes on {len(names)} pairs, {reason}: {_shown(names)}")
+    return known
 
 
 def _time(vote: Vote) -> datetime:
-    """Return when a vote was given; one whose time cannot be read is before the others."""
+    """Return the time of a vote. An unreadable time sorts before all others."""
     try:
         at = datetime.fromisoformat(vote.at)
     except ValueError:
@@ -116,9 +116,9 @@ def _time(vote: Vote) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _by_majority(said: Mapping[str, str | None]) -> str | None:
-    """Return the answer that most voters name, or None where most say tie or no one thing is said most often."""
-    counts = Counter(said.values()).most_common(2)  # a tie is a vote too: two of three make it the majority
+def _by_majority(votes: Mapping[str, str | None]) -> str | None:
+    """Return the answer with the most votes, or None if ties or no single option have the most votes."""
+    counts = Counter(votes.values()).most_common(2)  # a tie is a vote too: two of three make it the majority
     return None if len(counts) > 1 and counts[0][1] == counts[1][1] else counts[0][0]
 
 

@@ -1,8 +1,8 @@
 """Finds the one place where the text of a reply names its choice.
 
-A reply names a choice after the label that it was asked for (`Score: 4`), or where the choice is all that it says. A
-choice-like word anywhere else is part of a sentence. Where anything speaks against the choice, there is no place:
-another choice beside it, a number that goes on, a word that takes it back.
+A reply names a choice after the label that it was asked for (`Score: 4`), or by consisting of the choice alone. A
+choice-like word anywhere else is part of a sentence. If anything contradicts the choice, there is no place: another
+choice beside it, a number that goes on, a word that takes it back.
 """
 
 import re
@@ -13,7 +13,7 @@ from functools import lru_cache
 from engines.served.choices.spelling import WIDE, Spelling
 
 Agrees = Callable[[str, str], bool]
-"""Whether a reader of a text takes it for a choice."""
+"""Tells whether a reader of a text reads a choice from it."""
 
 _OPENED = r"""(?:<\|begin_of_box\|>|\\?boxed(?=\{)|\\text(?=\{)|[\s*_`"'“”‘’«»「」()\[\]{}<$])*+"""
 _CLOSED = r"""(?:<\|end_of_box\|>|[*_`"'“”‘’«»「」()\[\]{}>$])*+"""
@@ -24,7 +24,7 @@ _THING = r"(?:(?:answer|response|assistant|option|choice|one)\b[^\S\n]*+)?"
 _BEFORE_LABEL = re.compile(
     r"(?:^|\n|[^\w\s-]|(?<!\w)-|\b(?:the|my|own|final|overall|total|so))[^\S\n]*+[*_`\"'“‘(\[{#]*+\Z", re.IGNORECASE
 )
-"""What may stand before a label; after another word it is another thing: a BLEU score, a high score."""
+"""Text before a label. After another word the label means something else, such as a BLEU score or a high score."""
 _OPENS_LINE = re.compile(
     r"(?:^|\n)[^\w\n]*+(?:\d{1,2}[.)][^\w\n]*+)?(?:(?:my|own|the|final|overall|total)[^\w\n]+){0,3}\Z", re.IGNORECASE
 )
@@ -33,9 +33,9 @@ _UNIT = r"(?:[^\S\n]*+(?:points?|pts?|stars?)\b)?"
 _FULL_STOP = r"[.!]?"
 _REASON = r"(?:because|since|due|as|for|with|given|based)\b"
 _GOES_ON = re.compile(r"[\w%‰°²³¹⁰⁴-⁹¼-¾⅐-⅞⁄\u0300-\u036f\u20d0-\u20ff]|[.,]\d|[^\S\n]*+[?%/]|[^\S\n]?[<>=]+[^\S\n]?\w")
-"""What makes a choice part of something longer: 4.5, 42, 4/10, 4 %, answer, A>B, 4?"""
+"""Text that makes a choice part of something longer: 4.5, 42, 4/10, 4 %, answer, A>B, 4?"""
 _OF_ALL = r"[^\S\n]*+/[^\S\n]*+(?P<scale>\d++)(?![.,]\d)"
-"""What says of a number how high it could have been: 4/5."""
+"""The scale after a number: 4/5."""
 _OTHER = r"[^\S\n]*+(?:[-–—~+&,;|/→>]|->|\.\.+|\b(?:or|and|to|vs|through|versus)\b)[^\w\n]*+(?:the )?"
 _AGAINST = re.compile(
     r"[^\w\n]*+\b(?:but|though|although|however|if|unless|yet|except|nor|leaning|bordering|or|to|maybe|perhaps)\b",
@@ -51,23 +51,23 @@ _TAKEN_BACK = re.compile(
 
 @dataclass(frozen=True)
 class Place:
-    """Where a text names a choice: its first character and the one after its last."""
+    """The place of a choice in a text: its first character and the one after its last."""
 
     start: int
     end: int
     choice: str
     settled: bool
-    """Whether more text follows, so that the choice could not have gone on if the text was cut off."""
+    """True if more text follows, so that the choice is complete even if the text was cut off."""
 
 
 def place_of(
     text: str, choices: Sequence[str], labels: Sequence[str] = (), *, alone: bool = True, agrees: Agrees | None = None
 ) -> Place | None:
-    """Return where `text` names one of `choices`, or None if it names none or more than one.
+    """Return the place of one of `choices` in `text`, or None if it names none or more than one.
 
-    `alone` is whether a choice counts that is the whole text. Without labels the words before a colon are one. `text`
-    is an answer without its reasoning. Where the asker reads the text too (`agrees`), what it takes for a choice counts
-    where it stands last; else whatever stands beside a choice is against it.
+    `alone` is true if a choice counts that is the whole text. Without labels the words before a colon are one. `text`
+    is an answer without its reasoning. If the caller reads the text too (`agrees`), the last choice that it accepts
+    counts. Otherwise any text beside a choice contradicts it.
     """
     plain = text.translate(WIDE)
     spelling, top = Spelling.of(choices), _top(choices)
@@ -79,14 +79,14 @@ def place_of(
             return None
         return Place(*match.span("choice"), named, settled=_settled(_after_scale(plain[match.end("choice") :], top)))
 
-    if (found := whole.fullmatch(plain)) is not None:
-        return place(found) if alone and (found["scale"] is None or float(found["scale"]) == top) else None
+    if (match := whole.fullmatch(plain)) is not None:
+        return place(match) if alone and (match["scale"] is None or float(match["scale"]) == top) else None
     labelled = [match for match in after_label.finditer(plain) if _is_label(match, plain, top)]
     if agrees is not None:
         ended = [match for match in labelled if match["choice"] and not _goes_on(plain, match.end("choice"), top)]
         return next(filter(None, map(place, reversed(ended))), None)
-    said = {spelling.choice(match["choice"] or "") for match in labelled}
-    if len(said) != 1 or not labelled[0]["choice"] or not _stands(plain, labelled[0].end("choice"), choices):
+    named_choices = {spelling.choice(match["choice"] or "") for match in labelled}
+    if len(named_choices) != 1 or not labelled[0]["choice"] or not _stands(plain, labelled[0].end("choice"), choices):
         return None
     return place(labelled[0])
 
@@ -104,7 +104,7 @@ def _is_label(match: re.Match[str], text: str, top: float | None) -> bool:
 
 
 def _stands(text: str, end: int, choices: Sequence[str]) -> bool:
-    """Return whether nothing after a choice that ends at `end` makes it another, or takes it back."""
+    """Return whether no text after a choice that ends at `end` changes it or takes it back."""
     numbers, top = all(_is_number(choice) for choice in choices), _top(choices)
     after = _after_scale(text[end:], top)
     rest = _after_signs(after)
@@ -131,7 +131,7 @@ def _goes_on(text: str, end: int, top: float | None) -> bool:
 
 
 def _after_scale(after: str, top: float | None) -> str:
-    """Return what follows a choice without the scale that it names, where that ends with the highest choice: /5."""
+    """Return the text after a choice without a scale that ends with the highest choice, such as /5."""
     scale = re.match(_CLOSED + _OF_ALL, after)
     return after[scale.end() :] if scale and float(scale["scale"]) == top else after
 
@@ -147,7 +147,7 @@ def _after_signs(text: str) -> str:
 
 
 def _settled(after: str) -> bool:
-    """Return whether what follows a choice ends it, though the text itself was cut off."""
+    """Return whether the text after a choice completes it, although the text itself was cut off."""
     return re.match(rf"{_CLOSED}(?:[^\S\n]*+\n|[.,;:!)]?[^\S\n]++\S|[.!][^\S\n]*+\n)", after) is not None
 
 

@@ -19,15 +19,15 @@ from records.reasoning import answer_span
 TOP_LOGPROBS = 20
 """The most that the API gives."""
 TOKENS_BEFORE_CHOICE = 7
-"""How many tokens a reply may take to come to its choice: `Score: 4` and a little before it."""
+"""The tokens that a reply may take to reach its choice: `Score: 4` and a little before it."""
 TOKENS_OF_OTHERS = 64
-"""How many more it may take where it may name the verdicts on other criteria first."""
+"""The further tokens that it may take if it may name the verdicts on other criteria first."""
 ROUNDING = 1e-3
 """A server that computes in half precision may give a certain token a log-probability a little above 0."""
 
 
 class NoReading(Exception):  # noqa: N818 (nothing is wrong with the program)
-    """A reply has no log-probabilities of the choices; says why."""
+    """A reply has no log-probabilities of the choices. The message is the reason."""
 
 
 class NoLogprobs(NoReading):
@@ -52,22 +52,23 @@ def read_choices(
 ) -> tuple[float, ...] | None:
     """Return the log-probability of each choice, or None if the reply names none.
 
-    The choice is read after one of `labels`, or where it is the whole reply (`alone`); reasoning before it and what
-    follows its turn are no part of the reply. What the asker does not take for that choice (`agrees`), since it is
-    quoted or taken back, names none. From its first token on the choice is followed over as many tokens as it
-    takes, on token boundaries and with the signs around it left out; all tokens that spell the same are added up (`4`
-    and ` 4`). Where a choice begins a longer one (`1` and `10`), it has the mass that does not go on to the longer one,
-    or all of it where the reply ends there: servers list no probabilities for the end. -inf means that the server
-    listed nothing that spells the choice to its end: only the reply's own path is known beyond its first token, so
-    another token that merely begins a choice counts for none.
+    The choice is read after one of `labels`, or if it is the whole reply (`alone`). Reasoning before it and text after
+    its turn do not count. Text that the caller does not accept as that choice (`agrees`), because it is quoted or taken
+    back, names none.
+
+    The choice is followed from its first token over all its tokens, on token boundaries and without the signs around
+    it. Tokens that spell the same text are added up (`4` and ` 4`). If a choice begins a longer one (`1` and `10`), it
+    has the mass that does not go on to the longer one, or all of it if the reply ends there, because servers list no
+    probabilities for the end. -inf means that the server listed nothing that spells the whole choice. Beyond the first
+    token only the reply's own path is known, so another token that merely begins a choice counts for none.
 
     Raises NoLogprobs if the server gives no log-probabilities or no other tokens, NoReading if the reply is
     broken or was cut off before its choice was settled.
     """
     tokens = (reply.logprobs and reply.logprobs.content) or []
     _check(tokens)
-    found = spelled(tokens, reply.message.content)
-    text = "".join(token.text for token in found)
+    spelled_tokens = spelled(tokens, reply.message.content)
+    text = "".join(token.text for token in spelled_tokens)
     room = more_room(thinking_tokens)
     answer = _answer(text, reply, room)
     place = place_of(text[answer], choices, labels, alone=alone, agrees=agrees)
@@ -79,11 +80,11 @@ def read_choices(
         return None
     content = (reply.message.content or "").strip()
     if content not in text:  # tokens that cannot be spelled whole may still be the text's
-        said = place_of(content[answer_span(content) or slice(0)], choices, labels, alone=alone, agrees=agrees)
-        if said is None or said.choice != place.choice:
+        text_place = place_of(content[answer_span(content) or slice(0)], choices, labels, alone=alone, agrees=agrees)
+        if text_place is None or text_place.choice != place.choice:
             raise NoReading("broken reply: its tokens are not those of its text")
     place = replace(place, start=place.start + answer.start, end=place.end + answer.start)
-    mass = _masses([token for token in found if token.end > place.start], place, choices)
+    mass = _masses([token for token in spelled_tokens if token.end > place.start], place, choices)
     if sum(mass.values()) > 1 + ROUNDING:
         raise NoReading("broken reply: the choices have a probability above 1 together")
     return tuple(math.log(mass[choice]) if mass[choice] > 0 else -math.inf for choice in choices)
@@ -120,18 +121,18 @@ def _masses(tokens: Sequence[Spelled], place: Place, choices: Sequence[str]) -> 
     """Return the probability of each choice along the tokens from that on which begins the choice at `place`."""
     spelling = Spelling.of(choices)
     mass = dict.fromkeys(choices, 0.0)
-    said, path = "", 1.0  # the choice so far and its probability
+    spelled_text, path = "", 1.0  # the choice so far and its probability
     for token in tokens:
         is_after, ends = token.start >= place.end, token.end > place.end
         if not (token.is_listed or is_after):
             raise NoLogprobs("the server lists no other tokens where the reply names its choice")
         lead = token.text[: max(0, place.start - token.start)]
-        own = token.text if is_after else token.text[len(lead) : place.end - token.start]
-        listed = ((own, token.logprob), *((text.removeprefix(lead), logprob) for text, logprob in token.listed))
-        named, p_longer = spelling.choice(said), 0.0
+        piece = token.text if is_after else token.text[len(lead) : place.end - token.start]
+        listed = ((piece, token.logprob), *((text.removeprefix(lead), logprob) for text, logprob in token.listed))
+        named, p_longer = spelling.choice(spelled_text), 0.0
         for text, logprob in listed:
-            choice, p = spelling.choice(said + text), math.exp(min(logprob, 0.0))
-            goes_on = spelling.goes_on(said + text) and not (ends and text is own)
+            choice, p = spelling.choice(spelled_text + text), math.exp(min(logprob, 0.0))
+            goes_on = spelling.goes_on(spelled_text + text) and not (ends and text is piece)
             if choice and choice != named and not goes_on:
                 mass[choice] += path * p
             if goes_on or choice not in ("", named):
@@ -140,8 +141,8 @@ def _masses(tokens: Sequence[Spelled], place: Place, choices: Sequence[str]) -> 
             mass[named] += path * max(0.0, 1 - p_longer)
         if is_after:
             return mass
-        said, path = said + own, path * math.exp(min(token.logprob, 0.0))
-        if ends or (token.end == place.end and not spelling.goes_on(said)):
+        spelled_text, path = spelled_text + piece, path * math.exp(min(token.logprob, 0.0))
+        if ends or (token.end == place.end and not spelling.goes_on(spelled_text)):
             return mass
-    mass[spelling.choice(said)] += path  # the reply ends where a longer choice could have gone on
+    mass[spelling.choice(spelled_text)] += path  # the reply ended although a longer choice was possible
     return mass

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from engines.served.replies.chat_reply import Token
 
 DECORATION = " \t\r\n*_`\"'“”‘’«»「」()[]{}<>$"
-"""What may stand around a choice and means nothing, save where a choice is made of it (`A>>B`)."""
+"""Signs around a choice without a meaning, unless a choice contains them (`A>>B`)."""
 WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0xA0: 0x20, 0x3002: ord(".")}
 """Full-width characters and the plain ones that they are, one for one."""
 _SPACE_MARK, _BYTE_MARKS = "▁", "ĠĊ"
@@ -29,7 +29,7 @@ class Spelled:
     listed: tuple[tuple[str, float], ...]
     """The texts of the other tokens that the server lists for this position, and their natural log-probabilities."""
     is_listed: bool
-    """Whether the server lists anything for this position."""
+    """True if the server lists any token at this position."""
 
     @property
     def end(self) -> int:
@@ -38,21 +38,21 @@ class Spelled:
 
 
 def spelled(tokens: Sequence[Token], content: str | None) -> list[Spelled]:
-    """Return the tokens of a reply whose whole text is `content`, where the server gives one.
+    """Return the tokens of a reply whose whole text is `content`, if the server gives one.
 
-    A token's `bytes` are taken where they are given. Else `Ġ4` and `▁4` are ` 4`, unless the reply itself has such
+    A token's `bytes` are used if they are given. Otherwise `Ġ4` and `▁4` are ` 4`, unless the reply itself has such
     signs. A character that several tokens share is the last one's.
     """
     spell = _spelling(tokens, content or "")
     decoder = getincrementaldecoder("utf-8")("replace")
-    found, start = [], 0
+    pieces, start = [], 0
     for token in tokens:
         text = decoder.decode(_bytes_of(token.token, token.bytes, spell))
         others = [top for top in token.top_logprobs or () if top.token != token.token]
         listed = tuple((_bytes_of(top.token, top.bytes, spell).decode(errors="replace"), top.logprob) for top in others)
-        found.append(Spelled(start, text, token.logprob, listed, bool(token.top_logprobs)))
+        pieces.append(Spelled(start, text, token.logprob, listed, bool(token.top_logprobs)))
         start += len(text)
-    return found
+    return pieces
 
 
 def _spelling(tokens: Sequence[Token], content: str) -> str:
@@ -84,7 +84,7 @@ def _bytes_of(text: str, given: Sequence[int] | None, marks: str) -> bytes:
 
 @dataclass(frozen=True)
 class Spelling:
-    """How choices are told apart: in any case where that is enough, whatever stands around them."""
+    """Tells choices apart: in upper or lower case if possible, and with any signs around them."""
 
     by_key: Mapping[str, str]
     ignored: str

@@ -11,10 +11,10 @@ from engines.served.replies.stream import is_stream, joined
 
 
 def parse_body(data: bytes) -> object:
-    """Return the JSON value of `data`. Raises BrokenReply, which may pass where the body was cut off.
+    """Return the JSON value of `data`. Raises BrokenReply, which may pass if the body was cut off.
 
     A byte order mark, UTF-16, bytes that are no UTF-8, halves of surrogate pairs, NaN, infinities and bytes after a
-    reply are read, and so is a stream of events, which some servers send although none was asked for.
+    reply are accepted. So is a stream of events, which some servers send unasked.
     """
     try:
         return msgspec.json.decode(data)

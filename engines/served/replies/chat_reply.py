@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible server replies to a chat completion, as far as it is read."""
+"""The parts of an OpenAI-compatible server's reply to a chat completion that are used."""
 
 import math
 from typing import Any
@@ -15,10 +15,10 @@ from engines.served.replies.tokens import logprobs_of
 from records.finish import at_token_limit, cut_off
 
 TEXT_PARTS = {None, "text", "output_text"}
-"""The types of a content's parts that are the text; others are reasoning, images or calls of tools."""
+"""The types of a content's text parts. Others are reasoning, images or calls of tools."""
 REASONING = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 BESIDE = {"id", "object", "created", "model", "usage"}
-"""What of a body says nothing of why it has no reply."""
+"""Fields of a body that do not explain why it has no reply."""
 MOST_TOKENS = 2**53
 
 
@@ -31,7 +31,7 @@ class Message(msgspec.Struct, frozen=True):
     reasoning_content: str | None = None
     calls_tools: bool = False
     hides_reasoning: bool = False
-    """Whether the server counts tokens of reasoning that it does not show."""
+    """True if the server counts tokens of reasoning that it does not show."""
 
     @property
     def has_reasoning(self) -> bool:
@@ -48,7 +48,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Tokens(msgspec.Struct, frozen=True):
-    """How many tokens a call took; 0 where the server does not say."""
+    """The tokens of a call, or 0 if the server does not state them."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -108,7 +108,7 @@ def no_text(reply: Reply, thinking_tokens: int | None = None) -> str | None:
 
 
 def tokens_of(usage: object) -> Tokens:
-    """Return the tokens that a `usage` counts, under OpenAI's names or Anthropic's; a count below 0 is none."""
+    """Return the tokens that a `usage` counts, under OpenAI's names or Anthropic's. A count below 0 is ignored."""
     if not isinstance(usage, dict):
         return Tokens()
     n_read = _count(usage, "prompt_tokens", "input_tokens")
@@ -123,14 +123,14 @@ def tokens_of(usage: object) -> Tokens:
 def _reply(body: dict[str, Any]) -> Reply:
     choices = body.get("choices")
     choice = _first(choices) if isinstance(choices, list) and choices else None
-    for found in (body, choice):
-        if isinstance(found, dict) and says_something(found.get("error")):
-            _fail(found)
+    for holder in (body, choice):
+        if isinstance(holder, dict) and says_something(holder.get("error")):
+            _fail(holder)
     if not isinstance(choice, dict):
         if body.get("object") == "error" or ("choices" not in body and says_something(body.get("message"))):
             _fail(body)
-        said = {name: value for name, value in body.items() if name not in BESIDE and value not in (None, "")}
-        raise BrokenReply(f"the reply has no choices: {str(said)[:KEPT_CHARS]}")
+        rest = {name: value for name, value in body.items() if name not in BESIDE and value not in (None, "")}
+        raise BrokenReply(f"the reply has no choices: {str(rest)[:KEPT_CHARS]}")
     message = choice.get("message")
     if message is None and isinstance(choice.get("text"), str):
         message = {"content": choice["text"]}  # as plain completions have it
@@ -143,19 +143,19 @@ def _reply(body: dict[str, Any]) -> Reply:
 
 
 def _first(choices: list[Any]) -> Any:
-    """Return the reply with the index 0, also where whole others stand before it: one was asked for."""
-    for one in choices:
-        if not isinstance(one, dict) or not isinstance(one.get("index"), int):
+    """Return the reply with the index 0, even if complete others stand before it, because one was asked for."""
+    for item in choices:
+        if not isinstance(item, dict) or not isinstance(item.get("index"), int):
             break
-        if one["index"] == 0:
-            return one
+        if item["index"] == 0:
+            return item
     return choices[0]
 
 
 def _fail(found: dict[str, Any]) -> None:
     error = found["error"] if says_something(found.get("error")) else found
     beside = {name: found.get(name) for name in CODES}
-    status = next((one for one in (status_of(error), status_of(beside)) if one is not None), None)
+    status = next((item for item in (status_of(error), status_of(beside)) if item is not None), None)
     raise BrokenReply(said_of_error(error, status), status=status, may_pass=may_pass(status))
 
 
@@ -178,11 +178,11 @@ def _hides_reasoning(usage: object) -> bool:
         return False
     details = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
     counts = [details if isinstance(details, dict) else {}, usage]
-    return any(_count(one, "reasoning_tokens") for one in counts)
+    return any(_count(item, "reasoning_tokens") for item in counts)
 
 
 def _content(message: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Return the text and the refusal, either None; the parts of a text are joined, reasoning is left out."""
+    """Return the text and the refusal, or None for either. Parts of a text are joined, and reasoning is left out."""
     content, refusal = message.get("content"), message.get("refusal")
     refusals = [refusal] if says_something(refusal) else []
     texts: list[str] = []
@@ -199,15 +199,15 @@ def _content(message: dict[str, Any]) -> tuple[str | None, str | None]:
                 texts.append(text)
             if part.get("type") == "refusal" and says_something(part.get("refusal")):
                 refusals.append(part["refusal"])
-    told = " ".join(one if isinstance(one, str) else "the server says no more" for one in refusals)
+    told = " ".join(item if isinstance(item, str) else "the server says no more" for item in refusals)
     return "".join(texts) if texts else None, told or None
 
 
-def _finish_reason(found: object) -> str | None:
+def _finish_reason(reason: object) -> str | None:
     """Return why the text ended, of any form: an object has it under `type` or `reason`."""
-    if isinstance(found, dict):
-        found = found.get("type") or found.get("reason") or "unknown"
-    return None if found is None else found if isinstance(found, str) else str(found)[:80]
+    if isinstance(reason, dict):
+        reason = reason.get("type") or reason.get("reason") or "unknown"
+    return None if reason is None else reason if isinstance(reason, str) else str(reason)[:80]
 
 
 def _count(usage: dict[str, Any], *names: str) -> int | None:

@@ -1,4 +1,4 @@
-"""What a server says went wrong, whatever form it gives it, and whether it may pass."""
+"""Reads the message and the status of a server's error in any form, and whether it may pass."""
 
 import math
 import re
@@ -11,7 +11,7 @@ from engines.served.replies.body import KEPT_CHARS
 PASSING = {408, 409, 425, 429}
 """The statuses, besides 500 and above, after which another attempt may succeed."""
 CODES = ("code", "status", "status_code", "statusCode", "http_status", "http_code", "error_code", "type", "name")
-"""Where providers put a status, as a number or as its name."""
+"""The fields of a provider's status, which is a number or its name."""
 BUSY = ("ratelimit", "toomanyrequests", "resourceexhausted", "throttl")
 DOWN = (
     "overloaded",
@@ -37,19 +37,19 @@ def may_pass(status: int | None) -> bool:
     return status is not None and (status >= 500 or status in PASSING)
 
 
-def error_text(found: object, longest: int = SHOWN_CHARS) -> str:
-    """Return what an error says, on one line: its `message` or `error`, at any depth, where it has one.
+def error_text(error: object, longest: int = SHOWN_CHARS) -> str:
+    """Return the text of an error on one line: its `message` or `error` at any depth, if it has one.
 
-    What a gateway was told by the provider behind it comes after its own words. Where there may be secrets in it, it
-    has to be `longest`, and `shortened` once they are hidden: else a part of a key is left at the cut.
+    The message of the provider behind a gateway follows the gateway's. If the text may hold secrets, give a large
+    `longest`, hide them and then use `shortened`, or else a part of a key would be left at the cut.
     """
     behind = ""
-    while isinstance(found, dict) and ("error" in found or "message" in found):
-        metadata = found.get("metadata")
+    while isinstance(error, dict) and ("error" in error or "message" in error):
+        metadata = error.get("metadata")
         if isinstance(metadata, dict) and isinstance(raw := metadata.get("raw"), str) and raw.strip():
             behind = f": {error_text(_plain(raw), longest)}"
-        found = found.get("message") or found.get("error")
-    return (" ".join(str(found).split()) + behind)[:longest]
+        error = error.get("message") or error.get("error")
+    return (" ".join(str(error).split()) + behind)[:longest]
 
 
 def shortened(text: str) -> str:
@@ -69,14 +69,14 @@ def said_of_error(found: object, status: int | None) -> str:
 
 
 def says_something(error: object) -> bool:
-    """Return whether the `error` of a reply is one: some servers send an empty one with every good reply."""
+    """Return whether the `error` of a reply is not empty. Some servers send an empty one with every good reply."""
     if isinstance(error, dict):
         return any(map(says_something, error.values()))
     return bool(error)
 
 
 def _plain(text: str) -> object:
-    """Return the JSON value of `text`, or the text itself where it is none."""
+    """Return the JSON value of `text`, or the text itself if it is not JSON."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
@@ -88,9 +88,9 @@ def _statuses(found: object, depth: int) -> Iterator[int]:
     if isinstance(found, str):
         yield from _in_text(found, depth)
     elif depth and isinstance(found, list):
-        for one in found[:10]:
-            if isinstance(one, dict | list):
-                yield from _statuses(one, depth - 1)
+        for item in found[:10]:
+            if isinstance(item, dict | list):
+                yield from _statuses(item, depth - 1)
     elif depth and isinstance(found, dict):
         for name in CODES:
             yield from _status(found.get(name))

@@ -3,12 +3,12 @@
 import json
 
 KEPT_CHARS = 4096
-"""What is kept of a text for a message, before what is secret in it is hidden and it is cut to what is shown."""
+"""The longest text that is kept for a message, before its secrets are hidden and it is shortened."""
 SURROGATES = dict.fromkeys(range(55296, 57344), "�")
 
 
 class BrokenReply(Exception):  # noqa: N818 (nothing is wrong with the program)
-    """A reply is none; what it says of its cost is counted all the same."""
+    """A reply is broken. Its cost counts nevertheless."""
 
     def __init__(
         self,
@@ -29,16 +29,16 @@ def parse_text(text: str) -> object:
     """Return the JSON value of `text`. Raises BrokenReply as `parse_body` does."""
     text = text.lstrip("\ufeff \t\r\n")
     try:
-        found, end = json.JSONDecoder().raw_decode(text)
+        value, end = json.JSONDecoder().raw_decode(text)
     except RecursionError:
         raise BrokenReply("the reply is nested too deeply") from None
     except ValueError:
-        found, end = None, -1
-    if end < 0 or (text[end:].strip() and not (isinstance(found, dict) and {"choices", "error"} & found.keys())):
+        value, end = None, -1
+    if end < 0 or (text[end:].strip() and not (isinstance(value, dict) and {"choices", "error"} & value.keys())):
         shown = " ".join(text.split())[:KEPT_CHARS]
         what = f"no whole JSON: {shown}" if shown else "empty"
         raise BrokenReply(f"the body of the reply is {what}", may_pass=True)
-    return _without_surrogates(found)
+    return _without_surrogates(value)
 
 
 def _without_surrogates(found: object) -> object:
@@ -46,7 +46,7 @@ def _without_surrogates(found: object) -> object:
     if isinstance(found, str):
         return found if found.isascii() else found.translate(SURROGATES)
     if isinstance(found, list):
-        return [_without_surrogates(one) for one in found]
+        return [_without_surrogates(item) for item in found]
     if isinstance(found, dict):
         return {name.translate(SURROGATES): _without_surrogates(value) for name, value in found.items()}
     return found

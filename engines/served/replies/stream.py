@@ -6,7 +6,7 @@ from typing import Any
 from engines.served.replies.plain import BrokenReply, parse_text
 
 FIELDS = ("data:", "event:", "id:", "retry:", ":")
-"""What a line of an event stream begins with (the last is a comment)."""
+"""The beginnings of an event stream's lines (the last is a comment)."""
 DONE = "[DONE]"
 TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 """The fields of a message that come in pieces."""
@@ -59,7 +59,7 @@ def joined(text: str) -> object:
 
 
 def _events(text: str) -> Iterator[str]:
-    """Yield the data of each event; its lines are joined, comments and other fields are left out."""
+    """Yield the data of each event, its lines joined. Comments and other fields are left out."""
     lines: list[str] = []
     for line in (*text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n"), ""):
         if line.startswith("data:"):

@@ -25,7 +25,7 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class Logprobs(msgspec.Struct, frozen=True):
-    """The reply's tokens in order, or None if there are none, or where they have a form that cannot be read."""
+    """The reply's tokens in order, or None if there are none or their form cannot be read."""
 
     content: list[Token] | None = None
 
@@ -43,13 +43,15 @@ def logprobs_of(found: object) -> Logprobs | None:
 
 
 def _tokens(listed: list[object]) -> list[Token] | None:
-    found = []
-    for one in listed:
-        if not isinstance(one, dict) or not isinstance(one.get("token"), str):
+    tokens = []
+    for item in listed:
+        if not isinstance(item, dict) or not isinstance(item.get("token"), str):
             return None
-        tops = one.get("top_logprobs")
-        found.append(Token(one["token"], _number(one.get("logprob")), _alternatives(tops), _bytes(one.get("bytes"))))
-    return found
+        tops = item.get("top_logprobs")
+        tokens.append(
+            Token(item["token"], _number(item.get("logprob")), _alternatives(tops), _bytes(item.get("bytes")))
+        )
+    return tokens
 
 
 def _parallel(found: dict[str, object]) -> list[Token] | None:
@@ -58,8 +60,10 @@ def _parallel(found: dict[str, object]) -> list[Token] | None:
         return None
     if not all(isinstance(text, str) for text in texts):
         return None
-    each = tops if isinstance(tops, list) and len(tops) == len(texts) else [None] * len(texts)
-    return [Token(text, _number(lp), _alternatives(top)) for text, lp, top in zip(texts, logprobs, each, strict=True)]
+    listed_tops = tops if isinstance(tops, list) and len(tops) == len(texts) else [None] * len(texts)
+    return [
+        Token(text, _number(lp), _alternatives(top)) for text, lp, top in zip(texts, logprobs, listed_tops, strict=True)
+    ]
 
 
 def _alternatives(tops: object) -> list[Alternative] | None:
@@ -72,7 +76,7 @@ def _alternatives(tops: object) -> list[Alternative] | None:
 
 
 def _alternative(top: object) -> Alternative:
-    """Return a listed token; one that cannot be read has no number, since it may have been a choice."""
+    """Return a listed token. An unreadable one gets no number, because it may have been a choice."""
     if isinstance(top, dict) and isinstance(top.get("token"), str):
         return Alternative(top["token"], _number(top.get("logprob")), _bytes(top.get("bytes")))
     return Alternative("", math.nan)

@@ -1,4 +1,4 @@
-"""What belongs together: a table's rows about a labelled row, which way round they stand, and what is left over."""
+"""Matches of table rows with labelled rows, the order of their sides, and the rows left over."""
 
 from dataclasses import dataclass, field
 
@@ -7,43 +7,43 @@ from judges.labelled.traits import Traits
 
 @dataclass(frozen=True)
 class Match:
-    """A row of the table that is about a labelled row."""
+    """A row of the table that belongs to a labelled row."""
 
     entry: int
     exchanged: bool
-    """Whether the two answers stand the other way round in the table."""
+    """Whether the table has the two answers in the other order."""
     sided: bool
-    """Whether texts or models said which way round they stand."""
+    """Whether texts or models determined the order."""
 
 
 @dataclass
 class Joined:
-    """What belongs together, and what was left over."""
+    """The matched rows, and the rows left over."""
 
     how: str
-    """By what, in words."""
+    """The basis of the match, in words."""
     matches: list[list[Match]]
-    """For each labelled row what the table has on it."""
+    """The table's rows for each labelled row."""
     strangers: list[str] = field(default_factory=list)
-    """Rows of the table that are about no labelled row, by their key."""
+    """Rows of the table that belong to no labelled row, by their key."""
     ambiguous: list[str] = field(default_factory=list)
-    """Rows of the table that may be about several labelled rows which differ."""
+    """Rows of the table that fit several different labelled rows."""
     differing: list[str] = field(default_factory=list)
-    """Rows of the table whose key a labelled row has, but with other answers."""
+    """Rows of the table that share a key with a labelled row but have other answers."""
 
 
 def side_of(row: Traits, entry: Traits) -> tuple[bool, bool] | None:
-    """Return whether the sides are exchanged, and whether anything said so; None where the answers are others."""
+    """Return whether the sides are exchanged and whether that is known, or None if the answers differ."""
     pairs = [(row.texts, entry.texts), (row.models, entry.models)]
-    known = [(mine, theirs) for mine, theirs in pairs if len(mine) == len(theirs) > 0]
-    for mine, theirs in known:
-        if len(set(mine)) == len(mine) and sorted(mine) == sorted(theirs):
-            return mine != theirs, True
-    if any(sorted(mine) != sorted(theirs) for mine, theirs in known):
+    known = [(ours, theirs) for ours, theirs in pairs if len(ours) == len(theirs) > 0]
+    for ours, theirs in known:
+        if len(set(ours)) == len(ours) and sorted(ours) == sorted(theirs):
+            return ours != theirs, True
+    if any(sorted(ours) != sorted(theirs) for ours, theirs in known):
         return None
     return False, False
 
 
 def n_matched(joined: Joined) -> int:
-    """Return how many labelled rows have something said of them."""
+    """Return the number of labelled rows with a match."""
     return sum(map(bool, joined.matches))

@@ -1,4 +1,4 @@
-"""What several rows about one labelled row come to: one verdict, or none where they contradict each other."""
+"""Merges several rows on one labelled row into one verdict, or none if they contradict each other."""
 
 from collections.abc import Sequence
 
@@ -7,34 +7,35 @@ from judges.labelled.labels import Grade, Verdict
 CONTRADICTS = "the file contradicts itself on this row"
 
 
-def one_verdict(said: Sequence[tuple[Verdict, bool]]) -> tuple[Verdict | None, bool]:
-    """Return what rows say about one pair, each after whether its answers were exchanged, and whether one is repeated.
+def one_verdict(verdicts: Sequence[tuple[Verdict, bool]]) -> tuple[Verdict | None, bool]:
+    """Return the merged verdict of rows on one pair, and whether a row is repeated.
 
-    Rows without a verdict count only where no other has one. Two orders of the answers, each in a row of its own, are
-    one comparison: where they disagree it is a tie. None where there is no row.
+    Each verdict comes with a flag for exchanged answers. Rows without a verdict count only if no other row has one. Two
+    rows with the two orders of the answers are one comparison, which is a tie if they disagree. No row gives None.
     """
-    told = [one for one in said if one[0].winner is not None]
-    if not told:
-        return (said[0][0] if said else None), False
-    orders = [[one for one, exchanged in told if exchanged is turned] for turned in (False, True)]
-    if any(len({one.winner for one in order}) > 1 for order in orders):
+    decided = [(verdict, exchanged) for verdict, exchanged in verdicts if verdict.winner is not None]
+    if not decided:
+        return (verdicts[0][0] if verdicts else None), False
+    orders = [[verdict for verdict, exchanged in decided if exchanged is turned] for turned in (False, True)]
+    if any(len({verdict.winner for verdict in order}) > 1 for order in orders):
         return Verdict(None, error=CONTRADICTS), False
     repeated = any(len(order) > 1 for order in orders)
     if not all(orders):
-        return told[0][0], repeated
-    one, other = (order[0] for order in orders)
-    if one.winner == other.winner and one.first_order is not None:  # each row has both orders already
-        return one, repeated
-    if one.first_order is not None:
+        return decided[0][0], repeated
+    first, second = (order[0] for order in orders)
+    if first.winner == second.winner and first.first_order is not None:  # each row has both orders already
+        return first, repeated
+    if first.first_order is not None:
         return Verdict(None, error=CONTRADICTS), False
-    return Verdict(one.winner if one.winner == other.winner else "tie", None, None, one.winner, other.winner), repeated
+    winner = first.winner if first.winner == second.winner else "tie"
+    return Verdict(winner, None, None, first.winner, second.winner), repeated
 
 
-def one_grade(said: Sequence[Grade]) -> tuple[Grade | None, bool]:
-    """Return what rows say about one answer, None where there is no row, and whether it is said several times."""
-    told = [one for one in said if one.score is not None]
-    if not told:
-        return (said[0] if said else None), False
-    if len({one.score for one in told}) > 1:
+def one_grade(grades: Sequence[Grade]) -> tuple[Grade | None, bool]:
+    """Return the merged grade of rows on one answer, or None without rows, and whether it is repeated."""
+    scored = [grade for grade in grades if grade.score is not None]
+    if not scored:
+        return (grades[0] if grades else None), False
+    if len({grade.score for grade in scored}) > 1:
         return Grade(None, CONTRADICTS), False
-    return told[0], len(told) > 1
+    return scored[0], len(scored) > 1

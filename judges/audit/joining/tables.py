@@ -1,4 +1,4 @@
-"""What a table of verdicts says about each labelled row, turned to its sides; what it does not say is named."""
+"""Reads the verdicts of a table on each labelled row, turned to the row's sides, and reports unmatched rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +10,8 @@ from judges.audit.joining.join import join
 from judges.audit.joining.matches import Joined, Match
 from judges.audit.joining.places import Places
 from judges.audit.joining.several import CONTRADICTS, one_grade, one_verdict
-from judges.labelled.columns import (
-    FAILED,
-    SCORE,
-    Columns,
-    answers_of,
-    grade_of,
-    models_in,
-    names_the_chosen,
-    says_verdict,
-    verdict_of,
-)
+from judges.labelled.cells import FAILED, answers_of, models_in
+from judges.labelled.columns import SCORE, Columns, grade_of, names_the_chosen, says_verdict, verdict_of
 from judges.labelled.labels import Grade, LabelledPair, LabelledScore, LabelledSet, Verdict, verdict_by_scores
 from judges.labelled.traits import ANSWER, MODEL, Traits, of_pair, of_record, of_score, of_sides
 from records.fields.labels import CODES, Scale, by_name
@@ -32,12 +23,12 @@ from records.shapes import UNKNOWN_MODEL
 
 SHOWN = 3
 OWN = "the rows themselves"
-"""How verdicts that stand beside the labels are found, of which nothing need be said."""
+"""The basis of matches with verdicts beside the labels, which are not reported."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows with verdicts, and where in a row they stand."""
+    """Rows with verdicts, and the columns of the verdicts."""
 
     path: Path
     records: Sequence[Record]
@@ -49,10 +40,10 @@ class Table:
 
 
 def verdicts_in(table: Table, labelled: LabelledSet) -> list[Verdict | None]:
-    """Return what the table says on each labelled pair, None where it has no row on it.
+    """Return the table's verdict on each labelled pair, or None without a row on it.
 
-    A table with one score a row gives a pair the verdict of its two scores. Raises InputError where nothing tells
-    what belongs together, or which side is which.
+    A table with one score per row gives a pair the verdict of its two scores. Raises InputError if nothing tells which
+    rows belong together, or which side is which.
     """
     if _is_single(table):
         return _by_two_grades(table, labelled)
@@ -60,7 +51,7 @@ def verdicts_in(table: Table, labelled: LabelledSet) -> list[Verdict | None]:
     entries = _entries(table, single=False)
     joined = _joined(table, labelled, [of_pair(pair) for pair in labelled.pairs], entries, labelled.pairs)
 
-    def said(pair: LabelledPair, match: Match) -> tuple[Verdict, bool]:
+    def turned_verdict(pair: LabelledPair, match: Match) -> tuple[Verdict, bool]:
         record = table.records[match.entry]
         verdict, exchanged = verdict_of(record, table.columns), match.exchanged
         if verdict.winner is None and pair.model_a != pair.model_b:
@@ -74,53 +65,53 @@ def verdicts_in(table: Table, labelled: LabelledSet) -> list[Verdict | None]:
             exchanged = pair.label == "b"
         return verdict.swapped() if exchanged else verdict, exchanged
 
-    found: list[Verdict | None] = []
+    all_verdicts: list[Verdict | None] = []
     doubled, contradicting = [], []
     for pair, matches in zip(labelled.pairs, joined.matches, strict=True):
-        verdict, repeated = one_verdict([said(pair, match) for match in matches])
-        found.append(verdict)
+        verdict, repeated = one_verdict([turned_verdict(pair, match) for match in matches])
+        all_verdicts.append(verdict)
         doubled += [pair.id] * repeated
         contradicting += [pair.id] * (verdict is not None and verdict.error == CONTRADICTS)
     _tell(table, joined, doubled, contradicting)
     name = table.columns.verdict or table.columns.usual
-    told = [(one, pair) for one, pair in zip(found, labelled.pairs, strict=True) if one is not None]
-    if name is not None and name == labelled.label and all(one.winner == pair.label for one, pair in told):
+    judged = [(given, pair) for given, pair in zip(all_verdicts, labelled.pairs, strict=True) if given is not None]
+    if name is not None and name == labelled.label and all(given.winner == pair.label for given, pair in judged):
         say(
             f"{table.path}: every '{name}' is that of the labelled file: if it holds the same labels, this measures "
             "nothing; name the column with a judge's verdicts with --verdict-column"
         )
-    return found
+    return all_verdicts
 
 
 def check_codes(path: Path, records: Sequence[Record], columns: Columns, *, from_one: bool) -> None:
-    """Raise InputError where verdicts are numbers that may mean either side, and no codes say what they mean.
+    """Raise InputError if the verdicts are numbers that may mean either side, and no codes define them.
 
-    `from_one` where 1 is known to be the first answer. A -1 beside a 2 stands for no verdict.
+    `from_one` says that 1 is known to be the first answer. A -1 beside a 2 stands for no verdict.
     """
     name = columns.verdict or columns.usual
     if columns.codes is not CODES or name in (None, SCORE):
         return
-    found = [(record[name], answers_of(record)) for record in records if record.get(name) is not None]
-    is_mark = any((number_in(cell) or 0) > 1 for cell, _ in found)
+    cells = [(record[name], answers_of(record)) for record in records if record.get(name) is not None]
+    is_mark = any((number_in(cell) or 0) > 1 for cell, _ in cells)
     scale = Scale()
-    for cell, names in found:
+    for cell, names in cells:
         if not (is_mark and number_in(cell) == FAILED) and not (names and by_name(cell, names)):
             scale.add([cell], from_zero=counts_from_zero(names), from_one=from_one)
     scale.check(f"{path}: the verdicts")
 
 
 def _by_model(table: Table, record: Record, pair: LabelledPair, match: Match) -> Verdict | None:
-    """Return the verdict of a cell that names the model which the labelled file gives, in the table's own sides."""
+    """Return the verdict of a cell that names a model of the labelled file, in the table's sides."""
     cell = record.get(table.columns.verdict_in(record) or "")
     names: dict[object, Winner] = {pair.model_a: "a", pair.model_b: "b"}
     if not isinstance(cell, str) or cell not in names or cell == UNKNOWN_MODEL:
         return None
-    found = Verdict(names[cell])
-    return found.swapped() if match.exchanged else found
+    named = Verdict(names[cell])
+    return named.swapped() if match.exchanged else named
 
 
 def grades_in(table: Table, labelled: LabelledSet) -> list[Grade | None]:
-    """Return the score that the table gives each labelled answer, None where it has no row on it."""
+    """Return the table's score for each labelled answer, or None without a row on it."""
     entries = _entries(table, single=True)
     joined = _joined(table, labelled, [of_score(item) for item in labelled.scores], entries, labelled.scores)
     return _grades(table, joined, [item.id for item in labelled.scores])
@@ -139,46 +130,46 @@ def _grades(table: Table, joined: Joined, names: Sequence[str]) -> list[Grade | 
     name = table.columns.verdict or table.columns.usual or SCORE
     numbers = [number for record in table.records if (number := number_in(record.get(name))) is not None]
     failed = all(number >= 1 for number in numbers if number != FAILED)
-    found: list[Grade | None] = []
+    grades: list[Grade | None] = []
     doubled, contradicting = [], []
-    for row, matches in zip(names, joined.matches, strict=True):
-        said = [grade_of(table.records[match.entry], table.columns, failed=failed) for match in matches]
-        grade, repeated = one_grade(said)
-        found.append(grade)
-        doubled += [row] * repeated
-        contradicting += [row] * (grade is not None and grade.error == CONTRADICTS)
+    for row_id, matches in zip(names, joined.matches, strict=True):
+        row_grades = [grade_of(table.records[match.entry], table.columns, failed=failed) for match in matches]
+        grade, repeated = one_grade(row_grades)
+        grades.append(grade)
+        doubled += [row_id] * repeated
+        contradicting += [row_id] * (grade is not None and grade.error == CONTRADICTS)
     _tell(table, joined, doubled, contradicting)
-    return found
+    return grades
 
 
 def _joined(
     table: Table,
     labelled: LabelledSet,
-    rows: Sequence[Traits],
+    traits: Sequence[Traits],
     entries: Sequence[Traits],
     placed: Sequence[LabelledPair] | Sequence[LabelledScore] | None,
 ) -> Joined:
-    """Return the rows of the table by the labelled ones; raises InputError with the file's name."""
-    places = _places(rows, placed, labelled, table)
+    """Return the rows of the table by labelled row. Raises InputError with the file's name."""
+    places = _places(traits, placed, labelled, table)
     if table.own and places.known:
         return Joined(OWN, [[Match(place, False, True)] for place in places.of_rows])
     try:
-        return join(rows, entries, places, table.columns.id)
+        return join(traits, entries, places, table.columns.id)
     except InputError as error:
         raise InputError(f"{table.path}: {error}") from None
 
 
 def _places(
-    rows: Sequence[Traits],
+    traits: Sequence[Traits],
     placed: Sequence[LabelledPair] | Sequence[LabelledScore] | None,
     labelled: LabelledSet,
     table: Table,
 ) -> Places:
     whole = table.whole and labelled.whole
-    own = [row.place for row in placed or () if row.place is not None]
-    if len(own) == len(rows) == len(set(own)):
-        return Places(own, labelled.n_records, whole, known=True)
-    return Places(range(len(rows)), len(rows), whole)
+    known_places = [labelled_row.place for labelled_row in placed or () if labelled_row.place is not None]
+    if len(known_places) == len(traits) == len(set(known_places)):
+        return Places(known_places, labelled.n_records, whole, known=True)
+    return Places(range(len(traits)), len(traits), whole)
 
 
 def _entries(table: Table, *, single: bool) -> list[Traits]:
@@ -186,13 +177,15 @@ def _entries(table: Table, *, single: bool) -> list[Traits]:
 
 
 def _is_single(table: Table) -> bool:
-    """Return whether the rows score one answer each, rather than comparing two."""
+    """Return whether each row scores one answer instead of comparing two."""
     name = table.columns.verdict or table.columns.usual
     if name is None or ("score" not in name and "reward" not in name and "rating" not in name):
         return False
 
     def is_single(record: Record) -> bool:
-        two = models_in(record) or any(one in record and other in record for one, other in SIDES)
+        two = models_in(record) or any(
+            first_name in record and second_name in record for first_name, second_name in SIDES
+        )
         named = any(isinstance(record.get(field), str) for field in (*MODEL, *ANSWER))
         return named and not two and number_in(record.get(name)) is not None
 
@@ -203,7 +196,7 @@ def _is_single(table: Table) -> bool:
 
 
 def _tell(table: Table, joined: Joined, doubled: Sequence[str], contradicting: Sequence[str]) -> None:
-    """Say on stderr how the rows were put together, and which were not."""
+    """Print on stderr the basis of the match, and the unmatched rows."""
     if (not table.own and not joined.how.startswith("'")) or "," in joined.how:
         say(f"{table.path}: the verdicts are matched with the labelled rows by {joined.how}")
     for names, what in (

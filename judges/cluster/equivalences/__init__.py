@@ -1,1 +1,1 @@
-"""The relations that say which answers mean the same, one file per kind of model."""
+"""Relations that decide which answers mean the same, one file per kind of model."""

@@ -1,4 +1,4 @@
-"""Two answers mean the same where the vectors of 'question answer' are close (sentence-transformers)."""
+"""Two answers mean the same if the vectors of 'question answer' are close (sentence-transformers)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Encoder:
     """Texts to vectors of length one (texts, D)."""
     tokenizer: Any
     max_tokens: int | None
-    """Of a text, without special tokens; None where there is no limit."""
+    """The longest text in tokens, without special tokens, or None without a limit."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Embedding:
     """Cosine similarity of sentence embeddings against a threshold."""
 
     load: Callable[[], Encoder]
-    """Called only where there is something to encode."""
+    """Called only if there is something to encode."""
     threshold: float
     digest: str
     name: str
@@ -42,11 +42,11 @@ class Embedding:
 
     @property
     def rule(self) -> str:
-        """The cosine that it takes."""
+        """The lowest cosine of equal meaning."""
         return f"cosine >= {self.threshold:g}"
 
     def relate(self, sets: Sequence[AnswerSet], known: Sequence[Relation | None]) -> Iterator[tuple[int, Relation]]:
-        """Yield the cosines between the texts of each set; the texts of all sets are encoded together."""
+        """Yield the cosines between the texts of each set. The texts of all sets are encoded together."""
         if all(is_whole(relation) for relation in known):
             return
         encoder = self.load()
@@ -82,9 +82,9 @@ def cosines(vectors_ND: NDArray[np.float32]) -> FloatNN:
 
 
 def open_embedding(name: str, threshold: float, batch_size: int) -> Embedding:
-    """Return the relation by the sentence encoder called `name`; raises InputError where there is none."""
+    """Return the relation by the sentence encoder called `name`. Raises InputError if it does not exist."""
     folder = resolve_encoder(name)
-    # the limit of length stands in a file that the encoder's own digest leaves out
+    # the encoder's digest leaves out the file with the limit of length
     digest = content_key("embedding", "question answer", encoder_digest(folder), files_digest([*folder.glob(SETTINGS)]))
     return Embedding(cache(lambda: _encoder(str(folder), batch_size)), threshold, digest, f"embedding by {name}")
 

@@ -1,4 +1,4 @@
-"""Two answers mean the same where each entails the other, by a model of natural language inference.
+"""Two answers mean the same if each entails the other, by a model of natural language inference.
 
 Semantic uncertainty (Kuhn et al. 2023, arXiv 2302.09664, section 3.2), as RLP-SPG uses it (arXiv 2403.19279,
 section 3.3). A side is 'question answer'.
@@ -20,7 +20,7 @@ from records.keys import content_key
 
 LABELS = ("contradiction", "neutral", "entailment")
 CONTRADICTION, NEUTRAL, ENTAILMENT = range(3)
-"""What a value says about the pair (row, column) as premise and hypothesis."""
+"""The values of the pair (row, column) as premise and hypothesis."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Nli:
     """Entailment in both directions, under one of three rules."""
 
     load: Callable[[], Classifier]
-    """Called only where there is something to classify."""
+    """Called only if there is something to classify."""
     values: tuple[int, ...]
-    """What each of the classifier's outputs says."""
+    """The value of each of the classifier's outputs."""
     nli_rule: NliRule
     digest: str
     name: str
@@ -46,7 +46,7 @@ class Nli:
         return self.nli_rule == "greedy"
 
     def relate(self, sets: Sequence[AnswerSet], known: Sequence[Relation | None]) -> Iterator[tuple[int, Relation]]:
-        """Yield the label of every ordered pair of texts of each set; a set's pairs are computed by themselves."""
+        """Yield the label of every ordered pair of texts of each set. Each set is a batch of its own."""
         for index, answers in enumerate(sets):
             if not is_whole(known[index]):
                 yield index, self._relation(answers)
@@ -59,7 +59,7 @@ class Nli:
         return fine_NN & fine_NN.T
 
     def similarity(self, values_NN: FloatNN) -> FloatNN:
-        """Return 1 at (i, j) where j entails i: the most central text is entailed by the most others."""
+        """Return 1 at (i, j) if j entails i. The most central text is entailed by the most others."""
         entails_NN: BoolNN = values_NN == ENTAILMENT
         return entails_NN.T.astype(np.float64)
 
@@ -82,7 +82,7 @@ class Nli:
 def open_nli(name: str, rule: NliRule, batch_size: int) -> Nli:
     """Return the relation by the classifier called `name`, a folder or a hub id.
 
-    Raises InputError where there is none, or its labels are not entailment, neutral and contradiction.
+    Raises InputError if it does not exist, or its labels are not entailment, neutral and contradiction.
     """
     checkpoint = find_classifier(name)
     values = values_of(checkpoint.labels, name)
@@ -91,7 +91,7 @@ def open_nli(name: str, rule: NliRule, batch_size: int) -> Nli:
 
 
 def values_of(labels: Sequence[str], name: str) -> tuple[int, ...]:
-    """Return the value that each label stands for; raises InputError where they are not the three, each once."""
+    """Return the value of each label. Raises InputError unless the labels are the three, each once."""
     values = tuple(LABELS.index(label.lower()) for label in labels if label.lower() in LABELS)
     if len(values) < len(labels) or sorted(values) != [CONTRADICTION, NEUTRAL, ENTAILMENT]:
         raise InputError(
@@ -102,7 +102,7 @@ def values_of(labels: Sequence[str], name: str) -> tuple[int, ...]:
 
 
 def _n_cut(lengths: Sequence[int], max_tokens: int) -> int:
-    """Return how many sides are cut in some pair: such as do not fit beside the longest other one's fair share."""
+    """Return the number of sides that are cut in some pair, because they do not fit beside the longest other side."""
     n_cut = 0
     for index, length in enumerate(lengths):
         longest_other = max(other for place, other in enumerate(lengths) if place != index)

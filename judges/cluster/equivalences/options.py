@@ -1,4 +1,4 @@
-"""The flags that say what it takes for two answers to mean the same."""
+"""Flags that define when two answers mean the same."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,13 +11,13 @@ NliRule = Literal["strict", "no-contradiction", "greedy"]
 
 @dataclass(frozen=True)
 class EquivalenceOptions:
-    """What it takes for two answers to mean the same."""
+    """The condition under which two answers mean the same."""
 
     equivalence: EquivalenceKind = "embedding"
     """embedding: close vectors. nli: each entails the other. judge: the judge says so in both orders together.
     final_answer: the same last number or boxed expression. exact: the same words."""
     threshold: Cosine = 0.9
-    """The least cosine (embedding)."""
+    """The lowest cosine (embedding)."""
     embedding_model: str = "minilm"
     """minilm (the packaged all-MiniLM-L6-v2), a folder or a hub id of a sentence-transformers model."""
     nli_model: str = "microsoft/deberta-large-mnli"

@@ -1,7 +1,7 @@
-"""Two answers mean the same where the judge model says so, asked in both orders.
+"""Two answers mean the same if the judge model says so, asked in both orders.
 
-An LLM in the place of the NLI model, as in semantic entropy (Farquhar et al. 2024, doi 10.1038/s41586-024-07421-0), but
-read from log-probabilities and with one question in each order in the place of two entailments.
+An LLM replaces the NLI model, as in semantic entropy (Farquhar et al. 2024, doi 10.1038/s41586-024-07421-0), but the
+answer is read from log-probabilities, and one question per order replaces the two entailments.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ class SameMeaning:
     def relate(self, sets: Sequence[AnswerSet], known: Sequence[Relation | None]) -> Iterator[tuple[int, Relation]]:
         """Yield P(same) for every ordered pair of texts of each set, the row's text shown first.
 
-        Where the engine stops with an EngineError, or the user stops it, what was answered comes before.
+        If the engine fails with an EngineError or the user interrupts, the answered part is yielded first.
         """
         places = [
             (index, i, j)
@@ -51,7 +51,7 @@ class SameMeaning:
         ]
         values = [_start(answers, relation) for answers, relation in zip(sets, known, strict=True)]
         done = {position for position, (index, i, j) in enumerate(places) if values[index][i][j] is not None}
-        waiting = [sum(row.count(None) for row in matrix) for matrix in values]
+        waiting = [sum(line.count(None) for line in matrix) for matrix in values]
         usages = [relation.usage if relation else Usage() for relation in known]
         errors: list[dict[str, None]] = [{} for _ in sets]
         requests = [self.request(sets[index], i, j) for index, i, j in places]
@@ -83,7 +83,7 @@ class SameMeaning:
         return (values_NN + values_NN.T) / 2
 
     def request(self, answers: AnswerSet, first: int, second: int) -> Request:
-        """Return what the judge is asked about two of the texts."""
+        """Return the judge's request about two of the texts."""
         return self.question.request(
             prompt=text_of(answers.prompt), answer_1=answers.texts[first], answer_2=answers.texts[second]
         )
@@ -106,8 +106,8 @@ def probability_same(question: Question, choice: Choice) -> tuple[float | None, 
 
 
 def _start(answers: AnswerSet, known: Relation | None) -> list[list[float | None]]:
-    """Return what is known already; a text means the same as itself."""
+    """Return the known values. A text means the same as itself."""
     if known is not None:
-        return [list(row) for row in known.values]
+        return [list(line) for line in known.values]
     n = len(answers.texts)
     return [[1.0 if i == j else None for j in range(n)] for i in range(n)]

@@ -1,4 +1,4 @@
-"""What an encoder reads of an answer: the question and the answer, in a room of so many tokens."""
+"""The input of an encoder: the question and the answer, within a limit of tokens."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from records import text_of
 
 
 def sides(tokenizer: Any, answers: AnswerSet, n_tokens: int | None) -> tuple[list[str], list[int]]:
-    """Return 'question answer' for each text, and its length in tokens without special ones.
+    """Return 'question answer' for each text, and its length in tokens without special tokens.
 
-    A question that would take more than half of `n_tokens` is cut at its end: else a long one would push the answers
-    out of what is read, and all would look the same. Special tokens in the texts are taken apart.
+    A question longer than half of `n_tokens` is cut at its end. Otherwise a long question would push the answers out of
+    the model's input, and all would look the same. Special tokens in the texts are taken apart.
     """
     special = special_tokens(tokenizer)
     question = neutralise(text_of(answers.prompt), special)

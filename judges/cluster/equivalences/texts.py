@@ -8,23 +8,25 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from math_verify import verify
 
 from judges.cluster.answer_sets import AnswerSet
 from judges.cluster.equivalence import BoolNN, FloatNN, Relation, is_whole, relation_id
+from judges.cluster.equivalences.final_numbers import reading_of, same_values
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 NUMBER_MARK = re.compile(r"(?<=\d)\.(?=\d)|(?<!\w)-(?=\.?\d)")
-"""A decimal point or a sign: without them 3.5 would be 35 and -5 would be 5."""
+"""A decimal point or a sign. Without them, 3.5 would be 35 and -5 would be 5."""
 
 
 @dataclass(frozen=True)
 class SameText:
-    """What can be told from the texts alone: a value is 1 for the same and 0 else."""
+    """A relation of the texts alone: 1 for the same and 0 otherwise."""
 
     name: str
     digest: str
     compare: Callable[[list[str]], tuple[FloatNN, tuple[int, ...]]]
-    """Texts to values (N, N), and the places of the texts that nothing could be read from."""
+    """Maps texts to values (N, N) and the places of texts without a readable value."""
     rule: str = "equal"
     greedy: bool = False
 
@@ -49,7 +51,7 @@ class SameText:
         return same_NN
 
     def similarity(self, values_NN: FloatNN) -> FloatNN:
-        """Return 1 for the same and 0 else."""
+        """Return 1 for the same and 0 otherwise."""
         return values_NN
 
 
@@ -64,37 +66,34 @@ def exact() -> SameText:
 
 
 def final_answer() -> SameText:
-    """Return the relation of the same final number or expression by math-verify; a text without one stands alone."""
-    from judges.parsing.final_numbers import reading_of, same_values
+    """Return the relation of the same final number or expression by math-verify. A text without one equals no other."""
 
     def compare(texts: list[str]) -> tuple[FloatNN, tuple[int, ...]]:
-        found = [reading_of(text) for text in texts]
-        values_NN = same_values(found, same_final_answer)
-        return values_NN, tuple(place for place, answer in enumerate(found) if not answer.value)
+        parsed = [reading_of(text) for text in texts]
+        values_NN = same_values(parsed, same_final_answer)
+        return values_NN, tuple(place for place, answer in enumerate(parsed) if not answer.value)
 
     # the version, because updates change what parses
     return SameText("final answer by math-verify", f"final-answer-2-{version('math-verify')}", compare)
 
 
 def same_final_answer(first: list[Any], second: list[Any]) -> bool:
-    """Return whether two answers that math-verify parsed are the same; an empty one is the same as none.
+    """Return whether two answers that math-verify parsed are the same. An empty answer equals no other.
 
-    `verify` treats its first argument as the gold answer and can tell one order only, for example for an interval and
-    an inequality, so either order will do.
+    `verify` treats its first argument as the gold answer and may accept only one order, for example of an interval and
+    an inequality, so either order counts.
     """
-    from math_verify import verify
-
     return bool(first) and bool(second) and (verify(first, second) or verify(second, first))
 
 
 def normalised(text: str) -> str:
-    """Return `text` without case, articles, punctuation and repeated spaces; signs and decimal points of numbers stay.
+    """Return `text` without case, articles, punctuation and repeated spaces. Signs and decimal points of numbers stay.
 
-    A step that would leave nothing is not taken: the answer to a multiple-choice question may be A.
+    A step that would leave nothing is skipped, because the answer to a multiple-choice question may be A.
     """
     plain = unicodedata.normalize("NFKC", text).casefold().replace("\N{MINUS SIGN}", "-")
-    kept = {match.start() for match in NUMBER_MARK.finditer(plain)}
-    marked = "".join(c if place in kept or not _is_punctuation(c) else "" for place, c in enumerate(plain))
+    marks = {match.start() for match in NUMBER_MARK.finditer(plain)}
+    marked = "".join(c if place in marks or not _is_punctuation(c) else "" for place, c in enumerate(plain))
     for rest in (ARTICLES.sub(" ", marked), marked, plain):
         if words := rest.split():
             return " ".join(words)

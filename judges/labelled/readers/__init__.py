@@ -1,1 +1,1 @@
-"""Readers of labelled sets: each turns the records of one format into labelled pairs or labelled scores."""
+"""Readers of labelled sets, which turn the records of a format into labelled pairs or scores."""

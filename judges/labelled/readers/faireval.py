@@ -1,4 +1,4 @@
-"""FairEval (arXiv 2305.17926): questions, the answers of each model, and one human verdict a line."""
+"""FairEval (arXiv 2305.17926): questions, the answers of each model, and one human verdict per line."""
 
 import re
 from pathlib import Path
@@ -15,18 +15,18 @@ REVIEW = re.compile(r"review_(?P<a>.+)_(?P<b>.+)_human\.txt")
 
 
 def review_in(source: Path) -> Path | None:
-    """Return the file of human verdicts that `source` is or, as a folder, holds; None where it is not FairEval's."""
+    """Return the file of human verdicts at or in `source`, or None if it is not FairEval's."""
     if source.is_file():
         return source if REVIEW.fullmatch(source.name) else None
-    found = [*source.glob("review_*_human.txt"), *source.glob("review/review_*_human.txt")]
-    return found[0] if len(found) == 1 else None
+    reviews = [*source.glob("review_*_human.txt"), *source.glob("review/review_*_human.txt")]
+    return reviews[0] if len(reviews) == 1 else None
 
 
 def read_faireval(review: Path, bad: BadRows) -> Found:
     """Return the pairs of the two models that the review's name gives.
 
     `question.jsonl` and `answer_<model>.jsonl` lie beside it, or in `../` and `../answer/` as in the repository.
-    Raises InputError where one is missing or the number of verdicts is not that of the questions.
+    Raises InputError if a file is missing, or if the numbers of verdicts and questions differ.
     """
     names = REVIEW.fullmatch(review.name)
     if names is None:
@@ -59,18 +59,18 @@ def read_faireval(review: Path, bad: BadRows) -> Found:
 
 
 def _labels(verdicts: list[str], model_a: str, model_b: str, review: Path) -> list[Winner]:
-    """Return the verdicts as labels; one model may go by another name there (gpt35 is CHATGPT), but not both."""
-    found = sorted(set(verdicts) - {"TIE"})
-    named = {_plain(name): name for name in found}
+    """Return the verdicts as labels. One model may have another name there (gpt35 is CHATGPT), but not both."""
+    names = sorted(set(verdicts) - {"TIE"})
+    named = {_plain(name): name for name in names}
     codes: dict[str, Winner] = {"TIE": "tie"}
     for model, side in ((model_a, "a"), (model_b, "b")):
         if _plain(model) in named:
             codes[named[_plain(model)]] = side  # type: ignore[assignment]
-    unknown = [name for name in found if name not in codes]
+    unknown = [name for name in names if name not in codes]
     if len(unknown) == 1 and len(codes) == 2:
         codes[unknown[0]] = "a" if "b" in codes.values() else "b"
-    if any(name not in codes for name in found):
-        raise InputError(f"{review}: verdicts {', '.join(found)} do not name {model_a} and {model_b}")
+    if any(name not in codes for name in names):
+        raise InputError(f"{review}: verdicts {', '.join(names)} do not name {model_a} and {model_b}")
     return [codes[verdict] for verdict in verdicts]
 
 
@@ -86,10 +86,10 @@ def _beside(review: Path, name: str) -> Path:
 
 
 def _texts(path: Path, bad: BadRows) -> dict[str, str]:
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for where, record in read_records(path, bad):
         try:
-            found[str(record["question_id"])] = text(record, "text")
+            texts[str(record["question_id"])] = text(record, "text")
         except (InputError, KeyError) as error:
             bad.add(RowError(f"{where}: {f'it lacks {error}' if isinstance(error, KeyError) else error}"))
-    return found
+    return texts

@@ -1,4 +1,4 @@
-"""Recognises which labelled set a file is, by its fields, and reads it."""
+"""Recognises the format of a labelled set by its fields, and reads it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from console.errors import InputError
 from console.reading import naming
-from judges.labelled.columns import GAMES, SCORE, Columns, check_named, number_of
+from judges.labelled.cells import number_of
+from judges.labelled.columns import GAMES, SCORE, Columns, check_named
 from judges.labelled.labels import LabelledScore, LabelledSet
 from judges.labelled.readers.faireval import read_faireval, review_in
 from judges.labelled.readers.mtbench import read_mtbench, read_mtbench_games, read_mtbench_scores
@@ -26,20 +27,20 @@ from records.rows import Winner
 from records.shapes import UNKNOWN_MODEL, prompt_of
 
 TRIED = 20
-"""How many of the first records may be such that no format fits them."""
+"""The number of first records that may fit no format."""
 Reader = Callable[[Records, BadRows, Columns], Found]
 
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file: how its records look, and how they are read."""
+    """A format: a test of its records, and a reader."""
 
     fits: Callable[[Record, Columns], bool]
     read: Reader
     label: str | None = None
-    """The column of the label, where it is always the same."""
+    """The column of the label, if it is always the same."""
     codes: dict[str, Winner] | None = None
-    """What the set's numbers mean, where it is not what they usually mean."""
+    """The meanings of the set's numbers, if they are unusual."""
     is_table: bool = False
     """Whether each record is one labelled row, so that a column of verdicts may stand beside the label."""
 
@@ -98,7 +99,7 @@ FORMATS: dict[str, Format] = {
 def read_labelled(source: Path, given: FormatName | None, columns: Columns, bad: BadRows) -> LabelledSet:
     """Return the labelled set in a file or folder, in the format `given` or in the one that its first record fits.
 
-    Raises InputError where it fits none or has no usable row.
+    Raises InputError if it fits none or has no usable row.
     """
     review = review_in(source)
     if given == "faireval" or (given is None and review is not None):
@@ -112,18 +113,20 @@ def read_labelled(source: Path, given: FormatName | None, columns: Columns, bad:
     name = given or _recognised_in(records, columns, source)
     kind = FORMATS[name]
     with naming(source):
-        found = _named(source, name, kind.read(records, bad, columns), bad)
-    label = kind.label or next((own for _, record in records if (own := _label_name(record, columns, name))), None)
+        labelled_set = _named(source, name, kind.read(records, bad, columns), bad)
+    label = kind.label or next(
+        (name_in_record for _, record in records if (name_in_record := _label_name(record, columns, name))), None
+    )
     named = next((names for _, record in records if (names := answers_in(record))), None)
     usual = own_codes(named, columns) if name == "pairs" and columns.codes is CODES else CODES
     codes = kind.codes or (None if usual is CODES else usual)
     numbers = {number_in(record.get(label)) for _, record in records} if label else set()
     from_one = name in ("llmbar", "pandalm") or (codes is None and 2 in numbers)
-    return replace(found, label=label, codes=codes, from_one=from_one, n_records=len(records), whole=whole)
+    return replace(labelled_set, label=label, codes=codes, from_one=from_one, n_records=len(records), whole=whole)
 
 
 def _recognised_in(records: Records, columns: Columns, source: Path) -> str:
-    """Return the format of the first record that fits one: the first record of all may be a bad one."""
+    """Return the format of the first record that fits one. The very first record may be bad."""
     for _, record in records[:TRIED]:
         try:
             return recognised(record, columns, source)
@@ -133,9 +136,9 @@ def _recognised_in(records: Records, columns: Columns, source: Path) -> str:
 
 
 def recognised(record: Record, columns: Columns, source: Path) -> str:
-    """Return the name of the format that a record fits; raises InputError where it fits none.
+    """Return the name of the format that a record fits. Raises InputError if it fits none.
 
-    A set whose label is to be read from another column than its own is a table of pairs.
+    A set whose label is read from another column than usual is a table of pairs.
     """
     given = columns.human
     if given in record and answers_in(record) is not None and given not in {kind.label for kind in FORMATS.values()}:
@@ -146,10 +149,14 @@ def recognised(record: Record, columns: Columns, source: Path) -> str:
     if columns.human_in(record) is not None and answers_in(record) is not None:
         return "pairs"
     fields = ", ".join(sorted(record)[:12])
-    found = columns.verdict_in(record)
-    labels = f"if '{found}' is what people said, --human-column {found}" if found else "--human-column"
+    verdict_column = columns.verdict_in(record)
+    labels = (
+        f"if '{verdict_column}' is what people said, --human-column {verdict_column}"
+        if verdict_column
+        else "--human-column"
+    )
     raise InputError(
-        f"{source}: the fields {fields} are not those of a labelled set that is known here; say where the labels are: "
+        f"{source}: the fields {fields} match no known labelled set; name the column of labels: "
         f"{labels}, or --format (docs/audit.md has the formats)"
     )
 
@@ -166,5 +173,5 @@ def _named(source: Path, name: str, found: Found, bad: BadRows) -> LabelledSet:
 
 
 def _texts(values: object) -> int:
-    """Return how many texts a list holds, 0 where it holds anything else."""
+    """Return the number of texts of a list, or 0 if it holds anything else."""
     return len(values) if isinstance(values, list) and all(isinstance(value, str) for value in values) else 0

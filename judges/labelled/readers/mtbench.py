@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from console.errors import InputError
-from judges.labelled.columns import FAILED, Columns, judge_in, number_of, verdict_of, winner_of
-from judges.labelled.labels import SWAPPED, LabelledPair, LabelledScore, majority
+from judges.labelled.cells import FAILED, judge_in, number_of, winner_of
+from judges.labelled.columns import Columns, verdict_of
+from judges.labelled.labels import SWAPPED, LabelledPair, LabelledScore
 from judges.labelled.readers.reader import Found, Records, each, text
 from judges.labelled.traits import key_text
-from records.fields.labels import CODES, WORDS, Scale
+from records.fields.labels import CODES, WORDS, Scale, majority
 from records.fields.messages import chat_in
 from records.fields.preferences import until_turn
 from records.files import BadRows, Record
@@ -17,7 +18,7 @@ from records.rows import Message, Winner, text_of
 
 @dataclass
 class Contest:
-    """The votes on one pair of answers, by whoever gave one."""
+    """All votes on one pair of answers."""
 
     prompt: str
     response_a: str
@@ -26,11 +27,11 @@ class Contest:
 
 
 def read_mtbench(records: Records, bad: BadRows, columns: Columns) -> Found:
-    """Return a pair for each question, turn and two models, with all votes on it: `model_a, model_b, winner, turn`.
+    """Return a pair per question, turn and two models, with all votes on it: `model_a, model_b, winner, turn`.
 
-    Votes with the models in the other order are turned round. In a second turn the conversations differ from the first
-    answer on: the request is then the user's words and each response is the whole conversation after the first of them.
-    Raises InputError where the winners are numbers that may mean either side.
+    Votes with the models in the other order are swapped. In a second turn the conversations differ from the first
+    answer on. The request is then the first user turn, and each response is the conversation after it. Raises
+    InputError if the winners are numbers that may mean either side.
     """
     codes = CODES
     if columns.codes is CODES:
@@ -63,25 +64,25 @@ def read_mtbench(records: Records, bad: BadRows, columns: Columns) -> Found:
 def read_mtbench_games(records: Records, bad: BadRows, columns: Columns) -> Found:
     """Return FastChat's `gpt-4_pair.jsonl`: `question_id, model_1, model_2, g1_winner, g2_winner, turn`, no answers.
 
-    Two games that name different winners are a tie, as FastChat counts them; an error in either is no label.
+    Two games with different winners are a tie, as in FastChat. An error in either game gives no label.
     """
 
     def pair(_: str, record: Record) -> list[LabelledPair]:
-        said = verdict_of(record, Columns())
-        if said.winner is None:
-            raise InputError(f"no label: {said.error}")
+        verdict = verdict_of(record, Columns())
+        if verdict.winner is None:
+            raise InputError(f"no label: {verdict.error}")
         question, turn = str(record["question_id"]), str(record.get("turn", 1))
         model_a, model_b = text(record, "model_1"), text(record, "model_2")
         pair_id = f"{question}-{turn}-{model_a}-{model_b}"
         meta = {"turn": turn}
-        return [LabelledPair(pair_id, "", "", "", said.winner, question, (), model_a, model_b, meta)]
+        return [LabelledPair(pair_id, "", "", "", verdict.winner, question, (), model_a, model_b, meta)]
 
     judges = {judge_in(record): None for _, record in records}
     return Found(each(records, bad, pair, columns.id), labeller=", ".join(judges))
 
 
 def read_mtbench_scores(records: Records, bad: BadRows, columns: Columns) -> Found:
-    """Return FastChat's single scores: `question_id, model, score, turn`; the answers are not in such a file."""
+    """Return FastChat's single scores: `question_id, model, score, turn`. The file has no answers."""
 
     def score(_: str, record: Record) -> list[LabelledScore]:
         question, turn, model = str(record["question_id"]), str(record.get("turn", 1)), text(record, "model")
@@ -115,11 +116,11 @@ def _pair(question: str, turn: str, model_a: str, model_b: str, contest: Contest
 
 
 def _side(record: Record, name: str) -> tuple[str, str]:
-    """Return the request and the response of one side, both empty where the file has no conversations."""
+    """Return the request and the response of one side, both empty if the file has no conversations."""
     chat: list[Message] = until_turn(record, chat_in(record[name], name)) if record.get(name) else []
-    asked = [message["content"] for message in chat if message["role"] == "user"]
+    request = [message["content"] for message in chat if message["role"] == "user"]
     if len(chat) < 2:
         return "", ""
-    if len(asked) == 1:
-        return asked[0], chat[1]["content"]
-    return "\n\n".join(f"user: {words}" for words in asked), text_of(chat[1:])
+    if len(request) == 1:
+        return request[0], chat[1]["content"]
+    return "\n\n".join(f"user: {words}" for words in request), text_of(chat[1:])

@@ -1,4 +1,4 @@
-"""The formats that can be read; apart, so that a command can name them without loading the readers."""
+"""Names of the formats, in a module of their own so that a command's flags load no reader."""
 
 from typing import Literal
 

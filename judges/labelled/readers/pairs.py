@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from console.errors import InputError
-from judges.labelled.columns import Columns, check_labels, models_in, winner_of
-from judges.labelled.labels import LabelledPair, majority
+from judges.labelled.cells import models_in, winner_of
+from judges.labelled.columns import Columns, check_labels
+from judges.labelled.labels import LabelledPair
 from judges.labelled.readers.reader import Found, Records, answers_in, each, group_of, text
-from records.fields.labels import CODES, WORDS, ZERO_FIRST, Scale, by_name
+from records.fields.labels import CODES, WORDS, ZERO_FIRST, Scale, by_name, majority
 from records.fields.preferences import OWN_CODES, counts_from_one, counts_from_zero, sides_in
 from records.fields.values import number_in
 from records.files import BadRows, Record
@@ -16,7 +17,7 @@ from records.shapes import UNKNOWN_MODEL, prompt_of
 
 @dataclass(frozen=True)
 class Fields:
-    """Where a format keeps what."""
+    """The fields of a format."""
 
     a: str
     b: str
@@ -47,7 +48,7 @@ def read_llmbar(records: Records, bad: BadRows, columns: Columns) -> Found:
 
 
 def read_judgebench(records: Records, bad: BadRows, columns: Columns) -> Found:
-    """Return JudgeBench's pairs (arXiv 2410.12784): one answer is right, the other wrong; `label` is A>B or B>A."""
+    """Return JudgeBench's pairs (arXiv 2410.12784): one answer is right, the other wrong. `label` is A>B or B>A."""
     rows = each(records, bad, lambda number, record: [_pair(number, record, JUDGEBENCH)], columns.id)
     return Found(rows, labeller="the right answers of the tasks")
 
@@ -55,7 +56,7 @@ def read_judgebench(records: Records, bad: BadRows, columns: Columns) -> Found:
 def read_autoj(records: Records, bad: BadRows, columns: Columns) -> Found:
     """Return Auto-J's pairwise test (arXiv 2310.05470): `label` 0 the first, 1 the second, 2 a tie.
 
-    After the format that its README describes; it was not tried on the file.
+    The format follows its README and was not tried on the file.
     """
 
     def pair(number: str, record: Record) -> list[LabelledPair]:
@@ -68,7 +69,7 @@ def read_autoj(records: Records, bad: BadRows, columns: Columns) -> Found:
 def read_pandalm(records: Records, bad: BadRows, columns: Columns) -> Found:
     """Return PandaLM's test set (arXiv 2306.05087): three annotators, 0 a tie, 1 or 2 the better answer.
 
-    The label is the majority's; where all three differ, which its 999 rows never do, it would be a tie.
+    The label is the majority's. It would be a tie if all three differed, which never happens in its 999 rows.
     """
 
     def pair(number: str, record: Record) -> list[LabelledPair]:
@@ -94,7 +95,7 @@ def read_pandalm(records: Records, bad: BadRows, columns: Columns) -> Found:
 
 
 def read_pairs(records: Records, bad: BadRows, columns: Columns) -> Found:
-    """Return pairs of any table with a prompt, two answers and a label, a log with verdicts too.
+    """Return pairs of any table with a prompt, two answers and a label, including logs with verdicts.
 
     Texts may be absent from a log: its verdicts are there already.
     """
@@ -141,9 +142,9 @@ def _two(record: Record) -> tuple[str, str]:
 
 
 def own_codes(names: tuple[str, str] | None, columns: Columns) -> dict[str, Winner]:
-    """Return what labels on the answers under these names mean: what --codes says, or else as their set has it."""
-    own = OWN_CODES.get(names) if names is not None and columns.codes is CODES else None
-    return columns.codes if own is None else {**WORDS, **own}
+    """Return the meanings of labels on the answers under these names: those of --codes, else those of the set."""
+    codes = OWN_CODES.get(names) if names is not None and columns.codes is CODES else None
+    return columns.codes if codes is None else {**WORDS, **codes}
 
 
 def _pair(number: str, record: Record, fields: Fields) -> LabelledPair:
@@ -163,7 +164,7 @@ def _pair(number: str, record: Record, fields: Fields) -> LabelledPair:
 
 
 def _words(record: Record, name: str) -> str:
-    """Return a field as text: where a model wrote only True or a number, PandaLM's file has a JSON value."""
+    """Return a field as text. PandaLM's file has a JSON value if a model wrote only True or a number."""
     value = record.get(name)
     if not isinstance(value, str | bool | int | float):
         raise InputError(f"'{name}' must be text, found {type(value).__name__}")

@@ -1,4 +1,4 @@
-"""Any other file of preferences that trainer.dpo reads, as a labelled set."""
+"""Reads any other file of preferences that trainer.dpo accepts as a labelled set."""
 
 from dataclasses import replace
 
@@ -16,13 +16,13 @@ from records.rows import Winner
 from records.shapes import prompt_of, responses_of, sides_of
 
 OWN = "first_order"
-"""This project's comparisons: what their judge says is no label."""
+"""A field of this project's comparisons, whose verdicts are no labels."""
 
 
 def says_preference(record: Record) -> bool:
-    """Return whether a record says which of its answers is better, in a way that is no judge's verdict as a rule.
+    """Return whether a record labels the better of its answers, in a form that is rarely a judge's verdict.
 
-    A `winner` or `preference` may be either: it is a label where --human-column says so.
+    A `winner` or `preference` may be either. It is a label only if --human-column names it.
     """
     try:
         sides = sides_in(record)
@@ -37,7 +37,7 @@ def says_preference(record: Record) -> bool:
 def read_preferences(records: Records, bad: BadRows, columns: Columns) -> Found:
     """Return the pairs of preference data: HelpSteer's, PKU-SafeRLHF's, the Chatbot Arena's, ranked answers and more.
 
-    Of ranked answers these are every two that are not tied. Raises InputError where labels may mean either side.
+    Ranked answers give every two that are not tied. Raises InputError if labels may mean either side.
     """
     codes: dict[str, Winner] | None = None if columns.codes is CODES else columns.codes
     labels = Labels("the labels", codes)
@@ -56,10 +56,10 @@ def read_preferences(records: Records, bad: BadRows, columns: Columns) -> Found:
 def _labelled(row_id: str, record: Record, sides: Sides, codes: "dict[str, Winner] | None") -> list[LabelledPair]:
     label, both = better_in(record, sides.names, codes), sides_of(record)
     assert both is not None
-    found = [(first, second) for first in both[0] for second in both[1]]
+    sides_of_pairs = [(first, second) for first in both[0] for second in both[1]]
     pairs = []
-    for place, (first, second) in enumerate(found):
-        one_id = row_id if len(found) == 1 else f"{row_id}-{place}"
+    for place, (first, second) in enumerate(sides_of_pairs):
+        one_id = row_id if len(sides_of_pairs) == 1 else f"{row_id}-{place}"
         models = {first.response: first.model, second.response: second.model}
         if says_better(sides.names):
             pair = from_preferred(one_id, sides.prompt, first.response, second.response, group_of(sides.prompt))
@@ -73,10 +73,10 @@ def _labelled(row_id: str, record: Record, sides: Sides, codes: "dict[str, Winne
 def _ranked(row_id: str, record: Record) -> list[LabelledPair]:
     answers = answers_in(record)
     if not answers:
-        raise InputError("no pair, and no several answers with scores")
+        raise InputError("neither a pair nor several answers with scores")
     prompt, rows = prompt_of(record).prompt, responses_of(record)
     pairs = []
-    known = [(place, one.text, one.score) for place, one in enumerate(answers) if one.score is not None]
+    known = [(place, answer.text, answer.score) for place, answer in enumerate(answers) if answer.score is not None]
     for i, j in ordered_places([text for _, text, _ in known], [score for _, _, score in known]):
         better, worse = known[i][0], known[j][0]
         texts = answers[better].text, answers[worse].text

@@ -36,21 +36,21 @@ def read_rewardbench(records: Records, bad: BadRows, columns: Columns) -> Found:
         pair_id = str(record.get("id", number))
         meta = {"subset": str(record["subset"])} if "subset" in record else {}
         made = []
-        for place, row in enumerate(rows):
+        for place, pair_row in enumerate(rows):
             one_id = pair_id if len(rows) == 1 else f"{pair_id}-{place}"
-            texts = row.chosen[0]["content"], row.rejected[0]["content"]
-            one = from_preferred(one_id, prompt, *texts, group_of(row.prompt))
-            first, second = ("chosen", "rejected") if one.label == "a" else ("rejected", "chosen")
-            made.append(replace(one, model_a=models[first], model_b=models[second], meta=meta))
+            texts = pair_row.chosen[0]["content"], pair_row.rejected[0]["content"]
+            labelled = from_preferred(one_id, prompt, *texts, group_of(pair_row.prompt))
+            first, second = ("chosen", "rejected") if labelled.label == "a" else ("rejected", "chosen")
+            made.append(replace(labelled, model_a=models[first], model_b=models[second], meta=meta))
         return made
 
     return Found(each(records, bad, pair, columns.id))
 
 
 def read_rmbench(records: Records, bad: BadRows, columns: Columns) -> Found:
-    """Return RM-Bench's nine pairs a record (arXiv 2410.16184): three styles of the right and of the wrong answer.
+    """Return RM-Bench's nine pairs per record (arXiv 2410.16184): three styles of the right and of the wrong answer.
 
-    A pair is hard where the wrong answer has the fancier style, easy where the right one has, normal where they match.
+    A pair is hard if the wrong answer has the fancier style, easy if the right one has it, and normal if they match.
     """
 
     def pairs(number: str, record: Record) -> list[LabelledPair]:
@@ -73,7 +73,7 @@ def read_rmbench(records: Records, bad: BadRows, columns: Columns) -> Found:
 
 
 def read_hhh(records: Records, bad: BadRows, columns: Columns) -> Found:
-    """Return the HHH alignment pairs in Prometheus's form: each answer stands inside a grading prompt."""
+    """Return the HHH alignment pairs in Prometheus's form: each answer is part of a grading prompt."""
 
     def pair(number: str, record: Record) -> list[LabelledPair]:
         prompt, chosen, _ = _inside(text(record, "chosen_instruction"))
@@ -91,7 +91,7 @@ def read_prometheus(records: Records, bad: BadRows, columns: Columns) -> Found:
         prompt, response, reference = _inside(text(record, "instruction"))
         graded = record.get("gpt4_score")
         scores = graded if isinstance(graded, list) else [graded]
-        numbers = [value for one in scores if (value := number_in(one)) is not None]
+        numbers = [value for grade in scores if (value := number_in(grade)) is not None]
         if not scores or len(numbers) < len(scores):
             raise InputError(f"'gpt4_score' must be numbers, found {graded!r}")
         return [
@@ -113,7 +113,7 @@ def read_prometheus(records: Records, bad: BadRows, columns: Columns) -> Found:
 
 def _inside(grading_prompt: str) -> tuple[str, str, str | None]:
     """Return request, answer and reference answer from one of Prometheus's grading prompts."""
-    found = RUBRIC_PROMPT.search(grading_prompt)
-    if found is None:
+    match = RUBRIC_PROMPT.search(grading_prompt)
+    if match is None:
         raise InputError("not a Prometheus prompt: it lacks '###The instruction to evaluate:' or what follows it")
-    return found["prompt"].strip(), found["response"].strip(), found["reference"] and found["reference"].strip()
+    return match["prompt"].strip(), match["response"].strip(), match["reference"] and match["reference"].strip()

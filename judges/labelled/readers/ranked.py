@@ -15,21 +15,21 @@ def read_ranked_answers(records: Records, bad: BadRows, columns: Columns) -> Fou
     """Return every two answers that people ordered as a pair, and each answer with minus its rank as its score."""
 
     def of_row(number: str, record: Record) -> list[tuple[list[LabelledPair], list[LabelledScore]]]:
-        row = _row(record)
-        key, group, texts = row.id or number, group_of(row.prompt), row.responses
+        ranked = _row(record)
+        key, group, texts = ranked.id or number, group_of(ranked.prompt), ranked.responses
         pairs = [
-            with_own_key(from_preferred(f"{key}/{i}-{j}", row.prompt, texts[i], texts[j], group))
-            for i, j in ordered_pairs(row)
+            with_own_key(from_preferred(f"{key}/{i}-{j}", ranked.prompt, texts[i], texts[j], group))
+            for i, j in ordered_pairs(ranked)
         ]
         scores = [
-            with_own_key(LabelledScore(f"{key}/{place}", row.prompt, text, -float(rank), group))
-            for place, (text, rank) in enumerate(zip(texts, row.ranks, strict=True))
+            with_own_key(LabelledScore(f"{key}/{place}", ranked.prompt, text, -float(rank), group))
+            for place, (text, rank) in enumerate(zip(texts, ranked.ranks, strict=True))
         ]
         return [(pairs, scores)]
 
-    found = each(records, bad, of_row)
-    pairs = [pair for row_pairs, _ in found for pair in row_pairs]
-    return Found(pairs, [score for _, scores in found for score in scores], ranks=True)
+    all_rows = each(records, bad, of_row)
+    pairs = [pair for row_pairs, _ in all_rows for pair in row_pairs]
+    return Found(pairs, [score for _, scores in all_rows for score in scores], ranks=True)
 
 
 def _row(record: Record) -> RankedAnswers:

@@ -1,4 +1,4 @@
-"""What a reader gives back, and what readers share."""
+"""The result of a reader, and helpers that readers share."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,15 +22,15 @@ LabelledT = TypeVar("LabelledT", LabelledPair, LabelledScore)
 UNEXPECTED = (
     KeyError, TypeError, AttributeError, ValueError, OverflowError, IndexError, RecursionError, msgspec.MsgspecError
 )  # fmt: skip
-"""What a reader meets in a record that lacks a field, or holds another type in it."""
+"""Errors on a record that lacks a field or has another type in it."""
 HUMANS = "humans"
 ANSWERS = tuple(names for names in SIDES if not says_better(names))
-"""The names under which people keep two answers."""
+"""The usual names of two answers."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """The rows of a set, and who labelled them."""
+    """The rows of a set, and their labeller."""
 
     pairs: Sequence[LabelledPair] = ()
     scores: Sequence[LabelledScore] = ()
@@ -41,7 +41,7 @@ class Found:
 def each(
     records: Records, bad: BadRows, rows_of: Callable[[str, Record], Iterable[RowT]], key: str | None = None
 ) -> list[RowT]:
-    """Return the rows of all records; `rows_of` gets the record's number, from 0, as text. A bad one is counted.
+    """Return the rows of all records. `rows_of` gets the record's number, from 0, as text. Bad records are counted.
 
     Labelled rows get the record's keys, the column `key` among them, and its place.
     """
@@ -50,7 +50,7 @@ def each(
         try:
             made = list(rows_of(str(number), record))
             keys = keys_in(record, key) if len(made) == 1 else None
-            rows += [_located(row, keys, number) for row in made]
+            rows += [_located(labelled, keys, number) for labelled in made]
         except InputError as error:
             bad.add(RowError(f"{where}: {error}"))
         except UNEXPECTED as error:
@@ -59,12 +59,12 @@ def each(
 
 
 def with_own_key(row: LabelledT, name: str = "id") -> LabelledT:
-    """Return a labelled row that its own id tells from the others."""
+    """Return a labelled row with its id as its key."""
     return replace(row, keys={name: row.id})
 
 
 def _located(row: RowT, keys: dict[str, str] | None, number: int) -> RowT:
-    """Return a labelled row with its place, and with `keys`, or where a record gave several rows with its own id."""
+    """Return a labelled row with its place and `keys`, or with its id as key if a record gave several rows."""
     if not isinstance(row, LabelledPair | LabelledScore):
         return row
     return replace(row, keys={"id": row.id} if keys is None else keys, place=number)
@@ -80,7 +80,7 @@ def group_of(prompt: str | list[Message]) -> str:
 
 
 def text(record: Record, name: str) -> str:
-    """Return a field that must be text; raises InputError where it is not."""
+    """Return a field that must be text. Raises InputError if it is not."""
     value = record.get(name)
     if not isinstance(value, str):
         raise InputError(f"'{name}' must be text, found {type(value).__name__}")

@@ -20,16 +20,16 @@ TURNS = ("user", "assistant")
 def read_oasst(records: Records, bad: BadRows, columns: Columns) -> Found:
     """Return every two ranked replies as a pair, and each with its rank (arXiv 2304.07327), the best the highest.
 
-    A reply's score is minus its rank; the request of a deeper reply is the whole conversation before it.
+    A reply's score is minus its rank. The request of a deeper reply is the whole conversation before it.
     """
 
     def rows(_: str, record: Record) -> list[tuple[list[LabelledPair], list[LabelledScore]]]:
         nodes = list(_ranked_nodes(_root(record), []))
         return [(list(_pairs(*node)), list(_scores(*node))) for node in nodes]
 
-    found = each(records, bad, rows)
-    pairs = [pair for each_pairs, _ in found for pair in each_pairs]
-    return Found(pairs, [score for _, scores in found for score in scores], ranks=True)
+    all_rows = each(records, bad, rows)
+    pairs = [pair for each_pairs, _ in all_rows for pair in each_pairs]
+    return Found(pairs, [score for _, scores in all_rows for score in scores], ranks=True)
 
 
 def _root(record: Record) -> dict[str, Any]:

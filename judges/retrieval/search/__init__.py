@@ -1,1 +1,1 @@
-"""Searches over a corpus: BM25, dense, both, or a server's."""
+"""Searches over a corpus: BM25, dense, both, or a server."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import bm25s
 import msgspec
 
 from console.progress import say
@@ -17,34 +18,30 @@ STOPWORDS = "en"
 
 @dataclass(frozen=True)
 class BM25Search:
-    """Finds passages by the words they share with a query (Robertson 1994; the variant of Lucene)."""
+    """Finds passages by the words they share with a query (Robertson 1994, in Lucene's variant)."""
 
     passages: Passages
     index: Any
     digest: str
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Passage]]:
-        """Return up to `k` passages for each query, best first; a passage without a common word is none."""
-        import bm25s
-
+        """Return up to `k` passages for each query, best first. Passages without a common word are no results."""
         if not queries:
             return []
         words = bm25s.tokenize(list(queries), stopwords=STOPWORDS, return_ids=False, show_progress=False)
-        found = self.index.retrieve(words, k=min(k, len(self.passages)), show_progress=False)
+        results = self.index.retrieve(words, k=min(k, len(self.passages)), show_progress=False)
         return [
             [
                 msgspec.structs.replace(passage, score=score)
                 for passage, score in zip(self.passages.read(indices), scores, strict=True)
                 if score > 0
             ]
-            for indices, scores in zip(found.documents.tolist(), found.scores.tolist(), strict=True)
+            for indices, scores in zip(results.documents.tolist(), results.scores.tolist(), strict=True)
         ]
 
 
 def open_bm25(passages: Passages) -> BM25Search:
     """Return the BM25 search over `passages`, indexed on first use."""
-    import bm25s
-
     folder = passages.folder / "bm25"
 
     def build(partial: Path) -> None:

@@ -30,18 +30,18 @@ HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*\s*$", re.MULTILINE)
 
 
 class Passage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A piece of text that a claim can be held against."""
+    """A piece of text that a claim is checked against."""
 
     id: str
     text: str
     title: str | None = None
     url: str | None = None
     score: float | None = None
-    """How well it fits the query, where a search found it."""
+    """Its fit to the query, if a search found it."""
 
 
 def corpus_digest(source: Path) -> str:
-    """Return 16 hex digits that identify the corpus's content; raises InputError where there is none."""
+    """Return 16 hex digits that identify the corpus's content. Raises InputError if there is none."""
     files = _files(source)
     names = [str(file.relative_to(source)) for file in files] if source.is_dir() else []
     try:
@@ -51,9 +51,9 @@ def corpus_digest(source: Path) -> str:
 
 
 def read_passages(source: Path) -> Iterator[Passage]:
-    """Yield the passages of the corpus at `source`, each text once, with ids that its content fixes.
+    """Yield the passages of the corpus at `source`, each text once, with ids derived from the content.
 
-    Raises InputError where there is no text in it.
+    Raises InputError if it has no text.
     """
     ids: set[str] = set()
     texts: set[str] = set()  # keys of the texts so far, not the texts
@@ -90,14 +90,14 @@ def cut(text: str) -> list[str]:
 
 
 def _pieces(sentence: str) -> Iterator[str]:
-    """Yield a sentence whole, or in pieces where it is longer than a passage, as a table without full stops is."""
+    """Yield a sentence whole, or in pieces if it is longer than a passage, like a table without full stops."""
     words = sentence.split()
     for start in range(0, len(words), PASSAGE_WORDS):
         yield " ".join(words[start : start + PASSAGE_WORDS])
 
 
 def _tail(held: list[str]) -> list[str]:
-    """Return the last whole sentences that together have at most OVERLAP_WORDS words."""
+    """Return the last whole sentences with at most OVERLAP_WORDS words together."""
     start = len(held)
     while start > 1 and _n_words(held[start - 1 :]) <= OVERLAP_WORDS:
         start -= 1
@@ -127,7 +127,7 @@ def _files(source: Path) -> list[Path]:
 
 
 def _documents(source: Path) -> Iterator[Passage]:
-    """Yield whole documents; an id may be empty or repeated."""
+    """Yield whole documents. An id may be empty or repeated."""
     files = _files(source)
     if source.is_dir() or source.suffix.lower() in TEXT_SUFFIXES:
         for file in files:

@@ -1,12 +1,15 @@
-"""Search by meaning: the passages' embeddings lie on disk, and a query takes those with the nearest direction."""
+"""Search by meaning: finds the stored passage embeddings nearest in direction to that of a query."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from console.progress import progress
 from console.writing import make_folder
@@ -14,10 +17,7 @@ from engines.encoder import encoder_digest, load_encoder, resolve_encoder
 from judges.retrieval.search.corpus import Passage
 from judges.retrieval.search.passages import Passages, load_array
 from records.keys import content_key
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from records.store import write_atomic
 
 SHARD_PASSAGES = 1024
 BATCH_SIZE = 32
@@ -29,14 +29,12 @@ class DenseSearch:
 
     passages: Passages
     encoder: Any
-    shards: "list[NDArray[np.float16]]"
+    shards: list[NDArray[np.float16]]
     """Unit vectors, (passages, dimensions) each, memory-mapped."""
     digest: str
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Passage]]:
         """Return the `k` nearest passages for each query, nearest first."""
-        import numpy as np
-
         if not queries:
             return []
         queries_QD = _encode(self.encoder, list(queries))
@@ -62,9 +60,9 @@ class DenseSearch:
 
 
 def open_dense(passages: Passages, encoder_name: str) -> DenseSearch:
-    """Return the dense search over `passages`; what is not embedded yet is, shard by shard, into the cache.
+    """Return the dense search over `passages`. Missing embeddings are computed shard by shard, into the cache.
 
-    Raises InputError where there is no such encoder, EngineError where it cannot be loaded.
+    Raises InputError if the encoder does not exist, EngineError if it cannot be loaded.
     """
     folder = resolve_encoder(encoder_name)
     encoder = load_encoder(encoder_name)
@@ -73,9 +71,7 @@ def open_dense(passages: Passages, encoder_name: str) -> DenseSearch:
     return DenseSearch(passages, encoder, shards, content_key("dense", passages.digest, model))
 
 
-def _shards(passages: Passages, encoder: Any, folder: Path) -> "list[NDArray[np.float16]]":
-    import numpy as np
-
+def _shards(passages: Passages, encoder: Any, folder: Path) -> list[NDArray[np.float16]]:
     make_folder(folder)
     paths = [folder / f"{start:09d}.npy" for start in range(0, len(passages), SHARD_PASSAGES)]
     n_done = sum(path.exists() for path in paths)
@@ -90,19 +86,13 @@ def _shards(passages: Passages, encoder: Any, folder: Path) -> "list[NDArray[np.
     return [load_array(path) for path in paths]
 
 
-def _save(path: Path, array: "NDArray[Any]") -> None:
-    import io
-
-    import numpy as np
-
-    from records.store import write_atomic
-
+def _save(path: Path, array: NDArray[Any]) -> None:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     write_atomic(path, buffer.getvalue())
 
 
-def _encode(encoder: Any, texts: list[str]) -> "NDArray[np.float32]":
+def _encode(encoder: Any, texts: list[str]) -> NDArray[np.float32]:
     vectors: NDArray[np.float32] = encoder.encode(
         texts, batch_size=BATCH_SIZE, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
     )

@@ -1,22 +1,20 @@
-"""Keeps a corpus's passages in the user's cache, so that only those that are asked for are read into memory."""
+"""Keeps a corpus's passages in the user's cache, and reads only the requested ones into memory."""
 
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from console.progress import say
 from console.writing import DiskErrors
 from engines.models import cache_folder
 from judges.retrieval.search.corpus import Passage, corpus_digest, read_passages
 from records.leftovers import remove_leftovers, temporary_folder
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 TEXTS = "passages.jsonl"
 OFFSETS = "offsets.npy"
@@ -27,10 +25,10 @@ class Passages:
     """The passages of one corpus, on disk."""
 
     folder: Path
-    """Where everything that is made from this corpus lies."""
+    """The folder of everything made from this corpus."""
     digest: str
-    offsets: "NDArray[np.int64]"
-    """Where each line begins, and where the last one ends; memory-mapped."""
+    offsets: NDArray[np.int64]
+    """The start of each line and the end of the last one, memory-mapped."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -40,31 +38,29 @@ class Passages:
         decoder = msgspec.json.Decoder(Passage)
         with (self.folder / TEXTS).open("rb") as file:
 
-            def one(index: int) -> Passage:
+            def passage_at(index: int) -> Passage:
                 file.seek(int(self.offsets[index]))
                 return decoder.decode(file.readline())
 
-            return [one(index) for index in indices]
+            return [passage_at(index) for index in indices]
 
     def texts(self) -> Iterator[str]:
-        """Yield what each passage is found by, in order: its title and its text."""
+        """Yield the searchable text of each passage, in order: its title and its text."""
         decoder = msgspec.json.Decoder(Passage)
         with (self.folder / TEXTS).open("rb") as file:
             yield from (searchable(decoder.decode(line)) for line in file)
 
 
 def searchable(passage: Passage) -> str:
-    """Return the words that a passage is found and read by."""
+    """Return the words by which a passage is found and read."""
     return f"{passage.title}: {passage.text}" if passage.title else passage.text
 
 
 def open_passages(source: Path) -> Passages:
     """Return the passages of the corpus at `source`, cut on first use into the cache.
 
-    Raises InputError where there is no text in it, StoreError where the cache cannot be written.
+    Raises InputError if it has no text, StoreError if the cache cannot be written.
     """
-    import numpy as np
-
     digest = corpus_digest(source)
     folder = cache_folder() / "corpora" / digest
 
@@ -81,7 +77,7 @@ def open_passages(source: Path) -> Passages:
 
 
 def once(folder: Path, build: Callable[[Path], None]) -> None:
-    """Make `folder` by `build`, complete or not at all; a folder that is there is left as it is."""
+    """Make `folder` by `build`, complete or not at all. An existing folder stays as it is."""
     remove_leftovers(folder.parent)
     if folder.exists():
         return
@@ -90,7 +86,7 @@ def once(folder: Path, build: Callable[[Path], None]) -> None:
         try:
             partial.mkdir(parents=True)
             build(partial)
-            if not folder.exists():  # another process may have been as quick
+            if not folder.exists():  # another process may have been faster
                 partial.rename(folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -98,6 +94,4 @@ def once(folder: Path, build: Callable[[Path], None]) -> None:
 
 def load_array(path: Path) -> Any:
     """Return the array in `path`, memory-mapped."""
-    import numpy as np
-
     return np.load(path, mmap_mode="r", allow_pickle=False)

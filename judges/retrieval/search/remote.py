@@ -1,4 +1,4 @@
-"""Searches that lie elsewhere: a server that is asked over HTTP, and a Python function of the user's own."""
+"""External searches: a server over HTTP, and a Python function of the user."""
 
 import importlib
 import json
@@ -26,7 +26,7 @@ QUERIES_A_CALL = 64
 
 
 class Found(msgspec.Struct):
-    """A passage as another search gives it; fields that are not named here are left out."""
+    """A passage of an external search. Other fields are ignored."""
 
     text: str
     id: str | int | None = None
@@ -45,19 +45,19 @@ class HTTPSearch:
 
     @property
     def digest(self) -> str:
-        """Identifies the address, without its secrets; what lies behind it cannot be known."""
+        """Identifies the address without its secrets. The corpus behind it is unknown."""
         return content_key("http", shown(self.url))
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Passage]]:
-        """Return up to `k` passages for each query; raises EngineError where the server does not give them."""
+        """Return up to `k` passages for each query. Raises EngineError if the server fails."""
         chunks = [list(queries[start : start + QUERIES_A_CALL]) for start in range(0, len(queries), QUERIES_A_CALL)]
         bodies = [json.dumps({"queries": chunk, "k": k}).encode() for chunk in chunks]
-        found: list[list[Passage]] = []
+        passages: list[list[Passage]] = []
         for chunk, reply in zip(
             chunks, in_flight.results(self._opened(bodies), iter(range(len(chunks))), 1), strict=True
         ):
-            found += _passages(reply, len(chunk), k, shown(self.url))
-        return found
+            passages += _passages(reply, len(chunk), k, shown(self.url))
+        return passages
 
     def _opened(self, bodies: Sequence[bytes]) -> in_flight.Opened[object]:
         address, secrets = Address.of(self.url), secrets_of(self.url)
@@ -85,12 +85,12 @@ class HTTPSearch:
 
 
 def _read(data: bytes) -> object:
-    """Return what a search server says; raises BrokenReply where it says that something is wrong."""
-    found = parse_body(data)
-    if isinstance(found, dict) and says_something(found.get("error")):
-        status = status_of(found["error"])
-        raise BrokenReply(said_of_error(found["error"], status), status=status, may_pass=may_pass(status))
-    return found
+    """Return the reply of a search server. Raises BrokenReply if it reports an error."""
+    body = parse_body(data)
+    if isinstance(body, dict) and says_something(body.get("error")):
+        status = status_of(body["error"])
+        raise BrokenReply(said_of_error(body["error"], status), status=status, may_pass=may_pass(status))
+    return body
 
 
 @dataclass(frozen=True)
@@ -102,27 +102,27 @@ class FunctionSearch:
 
     @property
     def digest(self) -> str:
-        """Identifies the function by its name; give it another one when it changes."""
+        """Identifies the function by its name. Rename the function when it changes."""
         return content_key("function", self.name)
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Passage]]:
-        """Return up to `k` passages for each query; raises EngineError where the function fails."""
+        """Return up to `k` passages for each query. Raises EngineError if the function fails."""
         if not queries:
             return []
         try:
             reply = self.function(list(queries), k)
-        except Exception as error:  # it is the user's: anything can come out of it
+        except Exception as error:  # the user's function can raise anything
             raise EngineError(f"{self.name}: the search function failed: {type(error).__name__}: {error}") from error
         return _passages(reply, len(queries), k, self.name)
 
 
 def open_http(url: str) -> HTTPSearch:
-    """Return the search at `url`, of which nothing is asked yet; raises InputError where it is no address."""
+    """Return the search at `url`, without asking it yet. Raises InputError if `url` is no address."""
     return HTTPSearch(checked_server(url))
 
 
 def open_function(name: str) -> FunctionSearch:
-    """Return the search function called `module:function`; raises InputError where there is none."""
+    """Return the search function called `module:function`. Raises InputError if it does not exist."""
     module_name, _, function_name = name.partition(":")
     try:
         function = getattr(importlib.import_module(module_name), function_name, None)
@@ -134,14 +134,14 @@ def open_function(name: str) -> FunctionSearch:
 
 
 def _passages(reply: object, n_queries: int, k: int, source: str) -> list[list[Passage]]:
-    """Return what another search gave as passages; raises EngineError where it has another form."""
+    """Return the reply of an external search as passages. Raises EngineError if it has another form."""
     try:
         lists = msgspec.convert(reply, list[list[Found]], from_attributes=True)
     except msgspec.ValidationError as error:
         raise EngineError(f"{source}: not a list of passages for each query: {error}") from None
     if len(lists) != n_queries:
         raise EngineError(f"{source}: {n_queries} queries were asked and {len(lists)} lists came back")
-    return [[_passage(found) for found in some[:k] if found.text.strip()] for some in lists]
+    return [[_passage(result) for result in results[:k] if result.text.strip()] for results in lists]
 
 
 def _passage(found: Found) -> Passage:

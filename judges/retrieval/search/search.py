@@ -1,4 +1,4 @@
-"""What a search is, two searches joined into one, and which one the flags ask for."""
+"""The interface of a search, the fusion of two searches, and the choice by flags."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,17 +8,21 @@ import msgspec
 
 from console.errors import InputError
 from judges.retrieval.options import EvidenceOptions, check_options
+from judges.retrieval.search.bm25 import open_bm25
 from judges.retrieval.search.corpus import Passage
+from judges.retrieval.search.dense import open_dense
+from judges.retrieval.search.passages import open_passages
+from judges.retrieval.search.remote import open_function, open_http
 from records.keys import content_key
 
 RRF_K = 60
 """The constant of reciprocal rank fusion (Cormack, Clarke and Buettcher 2009)."""
 FUSED_DEPTH = 50
-"""How far down each list is looked at; below, a passage adds less than 1/110."""
+"""The depth to which each list is read. Below it, a passage adds less than 1/110."""
 
 
 class Search(Protocol):
-    """Something that finds passages for a text."""
+    """Finds passages for a text."""
 
     @property
     def digest(self) -> str:
@@ -26,7 +30,7 @@ class Search(Protocol):
         ...
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Passage]]:
-        """Return up to `k` passages for each query, best first; raises EngineError where the search fails."""
+        """Return up to `k` passages for each query, best first. Raises EngineError if the search fails."""
         ...
 
 
@@ -48,11 +52,11 @@ class HybridSearch:
 
 
 def fuse(ranked: Sequence[Sequence[Passage]]) -> list[Passage]:
-    """Return the passages of several ranked lists by their fused score, the first list's order where it is equal."""
+    """Return the passages of several ranked lists by their fused score. Equal scores keep the first list's order."""
     scores: dict[str, float] = {}
     passages: dict[str, Passage] = {}
-    for one in ranked:
-        for rank, passage in enumerate(one, start=1):
+    for ranking in ranked:
+        for rank, passage in enumerate(ranking, start=1):
             scores[passage.id] = scores.get(passage.id, 0.0) + 1 / (RRF_K + rank)
             passages.setdefault(passage.id, passage)
     best = sorted(scores, key=lambda name: -scores[name])
@@ -60,25 +64,17 @@ def fuse(ranked: Sequence[Sequence[Passage]]) -> list[Passage]:
 
 
 def open_search(options: EvidenceOptions) -> Search | None:
-    """Return the search that `options` name, or None where only arithmetic is to be checked.
+    """Return the search that `options` name, or None if only arithmetic is checked.
 
-    Raises InputError where a setting or the corpus is wrong, EngineError where a library or model is missing.
+    Raises InputError if a setting or the corpus is wrong, EngineError if a library or model is missing.
     """
     check_options(options)
     if options.search.startswith(("http://", "https://")):
-        from judges.retrieval.search.remote import open_http
-
         return open_http(options.search)
     if ":" in options.search:
-        from judges.retrieval.search.remote import open_function
-
         return open_function(options.search)
     if options.corpus is None:
         return None
-    from judges.retrieval.search.bm25 import open_bm25
-    from judges.retrieval.search.dense import open_dense
-    from judges.retrieval.search.passages import open_passages
-
     match options.search:
         case "bm25":
             return open_bm25(open_passages(options.corpus))

@@ -13,7 +13,8 @@ from console.errors import EngineError
 from engines.protocol import NoLogprobsError, Request
 from engines.served.listed import most_listed
 from engines.served.openai_engine import OpenAIEngine, open_openai
-from judges.score import Config, main
+from judges.score.__main__ import main
+from judges.score.options import Config
 from tests.openai_server import Server, completion, running, token
 
 ASK = [Request([{"role": "user", "content": f"question {n}"}], seed=n, labels=("Score",)) for n in range(12)]

@@ -143,7 +143,7 @@ def test_a_ranked_text_that_is_no_unicode_is_a_bad_row_that_is_named(
     path = tmp_path / "set.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert len(read_ranked(path, BadRows())) == 1
-    assert f"{path}:2: not a row of ranked answers: a text is no Unicode" in capsys.readouterr().err
+    assert f"{path}:2: not a row of ranked answers: a text is not valid Unicode" in capsys.readouterr().err
 
 
 def test_faireval_files_with_a_bad_row_are_named(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from console.command import parse
 from console.errors import InputError, JudgeError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges import calibrate
+from judges.calibrate import __main__ as calibrate
 from judges.judging.pairwise import Contest
 from records import Comparison, Judgment, read_rows
 from tests.fences import plain
@@ -21,8 +21,8 @@ PUBLISHED = {"accuracy": 0.7107, "macro precision": 0.5879, "macro recall": 0.57
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedEngine:
     """Every command asks this engine, which prefers what says GOOD, and works in an empty folder, without pictures."""
     found = ScriptedEngine(reply=preferred, logprobs=lambda request, choices: [-0.1] * len(choices))
-    monkeypatch.setattr("engines.options.open_engine", lambda options: found)
-    monkeypatch.setattr("judges.audit.plot.draw", lambda found: b"")
+    monkeypatch.setattr("judges.calibrate.judge.open_engine", lambda options: found)
+    monkeypatch.setattr("judges.calibrate.output.draw", lambda found: b"")
     monkeypatch.chdir(tmp_path)
     return found
 

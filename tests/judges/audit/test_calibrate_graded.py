@@ -7,7 +7,8 @@ import pytest
 
 from console.errors import InputError
 from judges.audit.stored import stored_verdicts, unlabelled_verdicts
-from judges.labelled.columns import Columns, columns_of, winner_of
+from judges.labelled.cells import winner_of
+from judges.labelled.columns import Columns, columns_of
 from judges.labelled.readers.formats import read_labelled
 from records.fields.labels import CODES
 from records.files import BadRows

@@ -10,7 +10,7 @@ from console.command import parse
 from console.errors import InputError, JudgeError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges import calibrate
+from judges.calibrate import __main__ as calibrate
 from judges.labelled.columns import Columns, columns_of
 from judges.labelled.readers.pairs import read_pairs
 from records.files import BadRows
@@ -22,8 +22,8 @@ from tests.verdict_tables import joined, jsonl, pairs, right, verdicts
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedEngine:
     """Every command asks this engine, which prefers what says GOOD, and works in an empty folder, without pictures."""
     found = ScriptedEngine(reply=preferred)
-    monkeypatch.setattr("engines.options.open_engine", lambda options: found)
-    monkeypatch.setattr("judges.audit.plot.draw", lambda found: b"")
+    monkeypatch.setattr("judges.calibrate.judge.open_engine", lambda options: found)
+    monkeypatch.setattr("judges.calibrate.output.draw", lambda found: b"")
     monkeypatch.chdir(tmp_path)
     return found
 

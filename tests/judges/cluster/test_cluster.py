@@ -38,7 +38,7 @@ class FirstWords(ScriptedEngine):
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FirstWords:
     """Every command asks this engine and works in an empty folder."""
     found = FirstWords()
-    monkeypatch.setattr("engines.options.open_engine", lambda options: found)
+    monkeypatch.setattr("judges.cluster.equivalences.choice.open_engine", lambda options: found)
     monkeypatch.chdir(tmp_path)
     return found
 
@@ -262,11 +262,11 @@ def test_an_interrupted_command_goes_on_and_ends_like_an_undisturbed_one(
                     raise KeyboardInterrupt
                 yield choice
 
-    monkeypatch.setattr("engines.options.open_engine", lambda options: Stopped())
+    monkeypatch.setattr("judges.cluster.equivalences.choice.open_engine", lambda options: Stopped())
     with pytest.raises(KeyboardInterrupt):
         by_judge("a.jsonl")
     assert not Path("out.jsonl").exists() and len(Path("out.relations.jsonl").read_bytes().splitlines()) == 3
-    monkeypatch.setattr("engines.options.open_engine", lambda options: engine)
+    monkeypatch.setattr("judges.cluster.equivalences.choice.open_engine", lambda options: engine)
     engine.asked.clear()
     by_judge("a.jsonl")
     assert len(engine.asked) == undisturbed - 14  # two prompts of six calls were stored, and two calls of the third
@@ -283,13 +283,13 @@ def test_a_prompt_whose_call_failed_has_no_clusters_and_is_tried_again(
                 yield Choice(choice.index, (), error="no route") if choice.index == 1 else choice
 
     write("a.jsonl", *answers("Q", "x one", "x two", "y"), *answers("R", "x", "y"))
-    monkeypatch.setattr("engines.options.open_engine", lambda options: Failing())
+    monkeypatch.setattr("judges.cluster.equivalences.choice.open_engine", lambda options: Failing())
     with pytest.raises(JudgeError, match="1 of 2 prompts could not be clustered"):
         by_judge("a.jsonl", "--json")
     printed = capsys.readouterr()
     assert json.loads(printed.out)["failed"] == 1 and "no route" in printed.err
     assert clusterings()[0].clusters is None and clusterings()[0].error == "no route"
-    monkeypatch.setattr("engines.options.open_engine", lambda options: engine)
+    monkeypatch.setattr("judges.cluster.equivalences.choice.open_engine", lambda options: engine)
     by_judge("a.jsonl")
     assert len(engine.asked) == 1 and clusterings()[0].sizes == [2, 1]
 

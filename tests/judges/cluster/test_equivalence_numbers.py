@@ -6,7 +6,7 @@ import pytest
 
 from judges.cluster.clusters import Spg, decide
 from judges.cluster.equivalences.texts import final_answer
-from judges.parsing.final_numbers import plain_numbers
+from judges.parsing.numerals import plain_numbers
 from tests.judges.cluster.relations import answer_set, clusters, related
 
 

@@ -14,7 +14,7 @@ from engines.scripted import ScriptedEngine
 from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
 from judges.judging.pairwise import Contest, both_orders_answered, compare, compare_into
 from judges.options import JudgeOptions
-from judges.parsing.verdict import all_said
+from judges.parsing.verdict import all_samples
 from judges.rubrics.rubric import load_rubric
 from judges.score import __main__ as score_command
 from records import Comparison, Judgment, Response, Store, read_rows
@@ -245,8 +245,8 @@ def test_a_row_of_an_earlier_version_is_completed_without_losing_a_reply(tmp_pat
 
     rows = judged(tmp_path / "j.jsonl", Unsteady(third, by_seed))
     old = [replace(row, score=1.0, error=None, n_samples=None, missing={}, reply_samples=[]) for row in rows]
-    assert [[one.reply for one in all_said(row)] for row in old] == [
-        [one.reply for one in all_said(row)] for row in rows
+    assert [[one.reply for one in all_samples(row)] for row in old] == [
+        [one.reply for one in all_samples(row)] for row in rows
     ]
     assert not any(map(has_every_reply, old))
     judge = open_judge(engine := Unsteady(never, by_seed), TEXT, 0)

@@ -11,9 +11,9 @@ from console.command import parse
 from console.errors import InputError
 from evals.alpaca import __main__ as alpaca
 from evals.reward_model import __main__ as reward_model
-from judges import calibrate
 from judges.attacks import __main__ as attacks
 from judges.best_of import __main__ as best_of
+from judges.calibrate import __main__ as calibrate
 from judges.compare import __main__ as compare
 from judges.score import __main__ as score
 from tests.openai_server import Server, completion, running

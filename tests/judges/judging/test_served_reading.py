@@ -22,7 +22,7 @@ from judges.judging.pairwise import Contest, compare, first_request
 from judges.judging.question import load_question
 from judges.library import response_of
 from judges.options import JudgeOptions
-from judges.parsing.verdict import How, Said, score_of
+from judges.parsing.verdict import How, Sample, score_of
 from judges.retrieval import tools
 from judges.rubrics.rubric import Rubric, load_rubric
 from tests.conftest import ROOT
@@ -218,7 +218,7 @@ def test_a_choice_that_is_quoted_or_taken_back_is_none(
 @pytest.mark.parametrize("logprob", [3.0, 800.0])
 def test_stored_numbers_that_are_no_log_probabilities_are_no_distribution(logprob: float) -> None:
     how = How(load_rubric("additive"), "logprobs", "mean")
-    found = score_of([Said(f'{{"4": {logprob}}}')], how)
+    found = score_of([Sample(f'{{"4": {logprob}}}')], how)
     assert found.value is None and "log-probability is above 0" in str(found.error)
     question = load_question("tool", Path(tools.__file__).parent)
     assert question.read(Choice(0, (logprob, -1.0, -1.0)))[0] is None

@@ -50,7 +50,7 @@ def test_over_a_half_of_flips_is_warned_of(capsys: pytest.CaptureFixture[str]) -
     assert flip_warning("n against m", 8, 16) is None and flip_warning("n against m", 0, 0) is None
     say_flips({"iter1": None, "iter2": win_rate([compared(0.5, True)] * 16), "iter3": win_rate([compared(1.0)] * 16)})
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 1 and said[0].startswith("iter2: 16 of 16 comparisons turned with the order of the answers")
+    assert len(said) == 1 and said[0].startswith("iter2: 16 of 16 comparisons flipped with the order of the answers")
 
 
 def test_a_win_rate_of_an_earlier_version_is_read() -> None:

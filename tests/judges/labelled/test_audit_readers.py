@@ -8,9 +8,10 @@ import pytest
 
 from console.errors import InputError
 from judges.labelled.columns import Columns, columns_of
-from judges.labelled.labels import LabelledSet, majority, pairs_within, sampled
+from judges.labelled.labels import LabelledSet, pairs_within, sampled
 from judges.labelled.ranked_files import read_ranked
 from judges.labelled.readers.formats import read_labelled
+from records.fields.labels import majority
 from records.files import BadRows
 from records.store import write_rows
 
@@ -190,7 +191,7 @@ def test_codes_replace_what_cells_usually_mean(tmp_path: Path) -> None:
 
 
 def test_an_unknown_table_is_refused_with_its_fields(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the fields colour, prompt are not those"):
+    with pytest.raises(InputError, match="the fields colour, prompt match no known labelled set"):
         load(written(tmp_path, {"prompt": "q", "colour": "red"}))
 
 

@@ -15,7 +15,8 @@ from engines.scripted import ScriptedEngine
 from judges.judging.judge import open_judge
 from judges.judging.pairwise import Contest, compare
 from judges.options import JudgeOptions, PanelOptions
-from judges.panels.agreement import Level, agreement_table, alpha_of_many_values, krippendorff_alpha, step_of
+from judges.panels.agreement import Level, step_of
+from judges.panels.alpha import agreement_table, alpha_of_many_values, krippendorff_alpha
 from judges.panels.panel import combine, combine_comparisons, members, panel_fingerprint
 from judges.rubrics.rubric import load_rubric
 from records import Comparison, Judgment, Response, Usage

@@ -18,7 +18,7 @@ from judges.retrieval.agent import had_evidence, open_agent
 from judges.retrieval.options import EvidenceOptions
 from judges.retrieval.rows import Evidence
 from judges.retrieval.search.corpus import Passage
-from judges.score import Config, main
+from judges.score.__main__ import Config, main
 from records import Response, Store
 from tests.judges.retrieval.test_retrieval_agent import FACTS, POEM, SUM, WordSearch, judge, listing, response
 from tests.openai_server import Server, completion, running, token

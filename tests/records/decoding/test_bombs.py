@@ -213,7 +213,7 @@ finally:
     ("limit_mib", "message", "code"),
     [
         (8192, ":1: this line has more than 256 MiB: write each row on a line of its own", 2),
-        (400, ": the memory does not do to read it: free some, or split the file", 2),
+        (400, ": not enough memory to read it: free some, or split the file", 2),
     ],
 )
 def test_a_gzip_bomb_is_one_line_in_bounded_time_and_memory(

@@ -181,7 +181,7 @@ def test_a_name_that_leads_elsewhere_touches_nothing(recipe: Path, name: str, fl
 def test_a_folder_that_is_no_run_is_not_set_aside(recipe: Path) -> None:
     Path("runs/other").mkdir(parents=True)
     Path("runs/other/kept").touch()
-    with pytest.raises(InputError, match="runs/other is there and is no run"):
+    with pytest.raises(InputError, match="runs/other exists and is no run"):
         loop(recipe, "--name", "other", "--fresh")
     assert Path("runs/other/kept").exists() and not Path("runs/other.1").exists()
 

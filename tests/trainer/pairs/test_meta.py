@@ -13,7 +13,8 @@ from judges.rubrics.rubric import load_rubric
 from records import Comparison, Judgment, Pair, Store, Usage
 from tests.fences import plain
 from trainer.pairs.elo import components, elo
-from trainer.pairs.meta import MetaCounts, MetaOptions, first_place_weight, meta_pairs, mixed, wins
+from trainer.pairs.meta import MetaCounts, first_place_weight, meta_pairs, mixed, wins
+from trainer.pairs.options import MetaOptions
 
 ADDITIVE, META = load_rubric("additive"), load_rubric("meta_judge")
 

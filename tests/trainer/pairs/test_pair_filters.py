@@ -10,10 +10,12 @@ from console.errors import InputError, JudgeError
 from records import Judgment, Pair, Vote
 from records.store import write_rows
 from tests.trainer.pairs.test_pairs import checked, judged
-from trainer.pairs.__main__ import Config, main
+from trainer.pairs.__main__ import main
 from trainer.pairs.confidence import confidence_of
 from trainer.pairs.filters import largest_class, within_share
-from trainer.pairs.pairing import PairOptions, make_pairs
+from trainer.pairs.flags import Config
+from trainer.pairs.options import PairOptions
+from trainer.pairs.pairing import make_pairs
 
 ROWS = [judged("p", "good", 4.0), judged("p", "fair", 3.0), judged("p", "poor", 1.0)]
 

@@ -15,8 +15,10 @@ from records.files import BadRows
 from records.shapes import read_chats
 from records.store import write_rows
 from tests.conftest import ROOT
-from trainer.pairs.__main__ import Config, PairOptions, main, make_pairs
-from trainer.pairs.pairing import positive_chats
+from trainer.pairs.__main__ import main
+from trainer.pairs.flags import Config
+from trainer.pairs.options import PairOptions
+from trainer.pairs.pairing import make_pairs, positive_chats
 
 
 def judged(prompt: str, text: str, score: float | None) -> Judgment:

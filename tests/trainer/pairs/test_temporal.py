@@ -7,7 +7,7 @@ from console.errors import InputError
 from records import Pair
 from records.store import write_rows
 from tests.trainer.pairs.test_pairs import checked, judged
-from trainer.pairs.pairing import PairOptions
+from trainer.pairs.options import PairOptions
 from trainer.pairs.temporal import temporal_pairs
 
 INITIAL = [judged("p", "old good", 4.0), judged("p", "old poor", 1.0), judged("p", "old mute", None)]

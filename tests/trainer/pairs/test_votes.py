@@ -9,7 +9,8 @@ from console.errors import InputError
 from records import Judgment, Vote
 from records.store import write_rows
 from tests.trainer.pairs.test_pairs import judged
-from trainer.pairs.pairing import PairOptions, make_pairs
+from trainer.pairs.options import PairOptions
+from trainer.pairs.pairing import make_pairs
 from trainer.pairs.temporal import temporal_pairs
 
 ROWS = [judged("p", "good", 4.0), judged("p", "fair", 3.0), judged("p", "poor", 1.0)]
@@ -52,11 +53,11 @@ def test_many_lost_votes_are_counted_and_a_few_named(tmp_path: Path, capsys: pyt
 
 def test_how_many_votes_decide_a_pair_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chosen(tmp_path, vote("b"), vote("a", b="fair"))
-    assert "of the votes on 2 pairs of answers 1 decide a pair; 1 are on answers that make no pair here" in (
+    assert "votes on 2 pairs of answers, of which 1 decide a pair; 1 are on answers that form no pair here" in (
         capsys.readouterr().err
     )
     chosen(tmp_path, vote("b"))
-    assert "of the votes on 1 pairs of answers 1 decide a pair\n" in capsys.readouterr().err
+    assert "votes on 1 pairs of answers, of which 1 decide a pair\n" in capsys.readouterr().err
 
 
 def test_exchanged_sides_are_the_same_vote(tmp_path: Path) -> None:

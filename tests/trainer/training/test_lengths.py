@@ -25,7 +25,8 @@ from trainer.kto.options import KTOOptions
 from trainer.kto.train import train_kto
 from trainer.orpo.options import ORPOOptions
 from trainer.orpo.train import train_orpo
-from trainer.pairs.pairing import PairOptions, make_pairs
+from trainer.pairs.options import PairOptions
+from trainer.pairs.pairing import make_pairs
 from trainer.reward_model.options import RewardOptions
 from trainer.reward_model.train import train_reward_model
 from trainer.sft.options import SFTOptions

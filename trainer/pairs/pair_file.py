@@ -1,0 +1,110 @@
+"""Reads judgments, and writes and reports the pairs or chats made from them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+
+from console.errors import InputError, JudgeError, TrainingError
+from console.output import tell
+from console.table import Cell, print_table
+from records import Judgment, Pair, answer_key, prompt_key
+from records.fields.typed import read_typed
+from records.files import BadRows, check_limit, take_prompts
+from records.inputs import check_out
+from records.store import latest, set_aside, write_rows
+from trainer.pairs.filters import read_second_scores
+from trainer.pairs.flags import Config
+from trainer.pairs.pairing import PairCounts, make_pairs, positive_chats
+from trainer.pairs.temporal import temporal_pairs
+
+
+def make_pair_file(config: Config) -> None:
+    """Read, pair, write and print the outcome of the prompts."""
+    if config.file is None:
+        raise InputError("name a file of judgments; judges.score writes one")
+    check_limit(config.limit)
+    check_out(config.out, config.file, config.rejected_from, config.pairs.votes, config.pairs.second_judge)
+    judgments = list(take_prompts(_judgments(config.file, strict=config.strict), config.limit, prompt_key))
+    if config.positive_only:
+        _write_chats(judgments, config)
+        return
+    pairs, counts = _pairs(judgments, config)
+    if not pairs:
+        reading = "--read logprobs, " if any(judgment.read in ("text", "structured") for judgment in judgments) else ""
+        raise TrainingError(
+            f"{config.file}: none of {counts.n_prompts} prompts gave a pair: {_losses(counts)}. Try more answers to "
+            f"each prompt, a higher temperature, {reading}another judge, or fewer filters"
+        )
+    _finish(pairs, _table_row(pairs, counts), config)
+    _check_second(judgments, config)
+
+
+def _check_second(judgments: list[Judgment], config: Config) -> None:
+    if config.pairs.second_judge is None:
+        return
+    seconded = read_second_scores(config.pairs.second_judge, judgments)
+    wanted = {answer_key(judgment) for judgment in judgments if judgment.score is not None}
+    n_seconded = sum(seconded.get(key) is not None for key in wanted)
+    if n_seconded < config.min_coverage * len(wanted):
+        raise JudgeError(
+            f"{config.pairs.second_judge}: has a score of only {n_seconded} of {len(wanted)} answers, under "
+            f"--min-coverage {config.min_coverage:g}, and the pairs of the others are dropped; let the second judge "
+            "score the same file, or give a lower --min-coverage"
+        )
+
+
+def _judgments(path: Path, *, strict: bool) -> list[Judgment]:
+    return latest(read_typed(path, Judgment, BadRows(strict=strict)))
+
+
+def _pairs(judgments: list[Judgment], config: Config) -> tuple[list[Pair], PairCounts]:
+    if config.rejected_from is None:
+        return make_pairs(judgments, config.pairs, config.seed)
+    rejected = _judgments(config.rejected_from, strict=config.strict)
+    return temporal_pairs(rejected, judgments, config.pairs, config.seed)
+
+
+def _write_chats(judgments: list[Judgment], config: Config) -> None:
+    chats = positive_chats(judgments, config.positive_score)
+    if not chats:
+        raise TrainingError(
+            f"{config.file}: none of {len(judgments)} answers has a perfect score; try --positive-score, because an "
+            "expected score (--read logprobs) hardly ever reaches the end of the scale"
+        )
+    table_row: dict[str, Cell] = {"answers": len(judgments), "perfect": len(chats)}
+    _finish([{"messages": chat} for chat in chats], table_row, config)
+
+
+def _finish(rows: Sequence[object], table_row: dict[str, Cell], config: Config) -> None:
+    if not config.dry_run:
+        set_aside(config.out)
+        write_rows(config.out, rows)
+    print_table([table_row], as_json=config.json)
+    if not config.json:
+        tell("", "nothing was written" if config.dry_run else config.out)
+
+
+def _table_row(pairs: Sequence[Pair], counts: PairCounts) -> dict[str, Cell]:
+    table_row: dict[str, Cell] = {name.removeprefix("n_").replace("_", " "): n for name, n in asdict(counts).items()}
+    confidences = [pair.confidence for pair in pairs if pair.confidence is not None]
+    return table_row | {
+        "mean margin": fmean(pair.margin or 0.0 for pair in pairs),
+        "confidence": fmean(confidences) if confidences else None,
+        "chosen chars": fmean(len(pair.chosen[0]["content"]) for pair in pairs),
+        "rejected chars": fmean(len(pair.rejected[0]["content"]) for pair in pairs),
+    }
+
+
+def _losses(counts: PairCounts) -> str:
+    losses = {
+        "tied": counts.n_tied,
+        "worse than every rejectable answer": counts.n_worse,
+        "with one text as best and worst": counts.n_same_text,
+        "within --min-margin": counts.n_near,
+        "with fewer than two scored answers": counts.n_too_few,
+        "against the evidence": counts.n_refuted,
+        "against the second judge": counts.n_disagreed,
+        "outvoted": counts.n_outvoted,
+    }
+    return ", ".join(f"{n} {reason}" for reason, n in losses.items() if n)
