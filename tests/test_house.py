@@ -1,0 +1,21 @@
+"""Holds the code to the limits that `python -m benchmarks.house` prints."""
+
+import ast
+
+import pytest
+
+from benchmarks.house import assigned_names, counts, has_where, n_late_imports, opens_with_question, trees
+
+COUNTS = counts(trees())
+
+
+@pytest.mark.parametrize("count", COUNTS, ids=[count.what for count in COUNTS])
+def test_the_house_is_in_order(count) -> None:
+    assert count.value <= count.limit
+
+
+def test_each_count_sees_what_it_counts() -> None:
+    code = ast.parse("import a\ndef f():\n    import b\n    [x for x in y]\n    with z as found: pass\n")
+    assert n_late_imports(code) == 1 and set(assigned_names(code)) == {"x", "found"}
+    assert has_where("An error where none is.") and not has_where("Somewhere else.")
+    assert opens_with_question("What a run keeps.") and not opens_with_question("Whatever.")
