@@ -67,7 +67,7 @@ def test_what_this_projects_judge_said_is_no_label(tmp_path: Path) -> None:
         first_order="a", second_order="a", flipped=False, preference_b=0.0, replies=[], error=None, rubric="pairwise",
         judge="j", usage=Usage(),
     )  # fmt: skip
-    with pytest.raises(InputError, match="not those of a labelled set"):
+    with pytest.raises(InputError, match="match no known labelled set"):
         read_labelled(saved(tmp_path, msgspec.to_builtins(row)), None, Columns(), BadRows())
 
 

@@ -205,7 +205,9 @@ from console.command import run
 try:
     run(judges.score.__main__.Config, judges.score.__main__.main, "python -m judges.score")
 finally:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    # not ru_maxrss, which keeps the peak of the process that started this one
+    status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    print(int(status["VmHWM"].split()[0]) // 1024)
 """
 
 
