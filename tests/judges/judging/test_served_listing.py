@@ -27,8 +27,8 @@ SILENT = [(503, {}), (429, {}), (404, {}), (401, {}), (200, []), (200, {"data": 
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     monkeypatch.setattr("engines.served.lookup.FIRST_WAIT_S", 0.0)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("judges.attacks.rates.checked", lambda _: ([{"checked": 0}], []))  # asks no server
-    monkeypatch.setattr("judges.audit.plot.draw", lambda _: None)
+    monkeypatch.setattr("judges.attacks.attacking.checked", lambda _: ([{"checked": 0}], []))  # asks no server
+    monkeypatch.setattr("judges.calibrate.output.draw", lambda _: None)
     rows = [{"id": f"r{n}", "prompt": f"Q{n}", "response": f"answer {n}"} for n in range(N)]
     Path("answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     Path("pairs.jsonl").write_text(json.dumps({"prompt": "Q", "chosen": "a", "rejected": "b"}) + "\n")
