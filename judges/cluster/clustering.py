@@ -17,7 +17,7 @@ from judges.cluster.clusters import Spg, decide
 from judges.cluster.equivalence import Equivalence
 from judges.cluster.equivalences.choice import open_equivalence
 from judges.cluster.options import OUT, Config
-from judges.cluster.relations import RelationFile, related
+from judges.cluster.relations import open_relations, related
 from judges.cluster.totals import Rewarded, Totals, check_coverage, print_plan, print_totals
 from records.files import BadRows, check_limit
 from records.inputs import check_out, output_name
@@ -119,12 +119,12 @@ def cluster_into(
         set_aside(paths.pairs)
     totals = Totals()
     with (
-        RelationFile(paths.relations, fresh=fresh) as file,
+        open_relations(paths.relations, fresh=fresh) as store,
         rows_into(paths.clusters, apart=apart) as write_clustering,
         rows_into(paths.pairs, apart=apart) as write_pair,
         progress("clustering", n_prompts) as advance,
     ):
-        for answers, relation in related(sets, equivalence, file, advance):
+        for answers, relation in related(sets, equivalence, store, advance):
             clustering, pair = decide(answers, relation, equivalence, spg)
             write_clustering(clustering)
             if pair:

@@ -14,7 +14,7 @@ from judges.cluster.answer_sets import AnswerSet, Census, Member, read_answer_se
 from judges.cluster.clustering import rows_into
 from judges.cluster.clusters import Spg, decide
 from judges.cluster.equivalences.choice import open_equivalence
-from judges.cluster.relations import RelationFile, related
+from judges.cluster.relations import open_relations, related
 from judges.judging.judge import open_judge
 from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id
 from records import Comparison, Pair, Store, pair_of
@@ -83,11 +83,11 @@ def _by_cluster(
 ) -> Iterator[Outcome]:
     equivalence = open_equivalence(options.relation, options.engine)
     with (
-        RelationFile(folder / "relations.jsonl") as file,
+        open_relations(folder / "relations.jsonl") as store,
         rows_into(folder / "clusters.jsonl") as write,
         progress("clustering", n) as advance,
     ):
-        for answers, relation in related(sets, equivalence, file, advance):
+        for answers, relation in related(sets, equivalence, store, advance):
             clustering, pair = decide(answers, relation, equivalence, spg)
             write(clustering)
             yield clustering.outcome, pair
