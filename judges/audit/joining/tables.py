@@ -26,6 +26,12 @@ OWN = "the rows themselves"
 """The basis of matches with verdicts beside the labels, which are not reported."""
 
 
+SWAPPED = {"swapped", "is_swapped", "swap", "flipped_order", "is_switched_outputs", "switched"}
+"""Fields by which tables say that the answers were shown in the other order."""
+SECOND_FIRST = {"ba", "b_first", "b,a", "ba_order", "reversed", "swapped"}
+"""Words in a field `order` for the same."""
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows with verdicts, and the columns of the verdicts."""
@@ -54,6 +60,12 @@ def verdicts_in(table: Table, labelled: LabelledSet) -> list[Verdict | None]:
     def turned_verdict(pair: LabelledPair, match: Match) -> tuple[Verdict, bool]:
         record = table.records[match.entry]
         verdict, exchanged = verdict_of(record, table.columns), match.exchanged
+        if not match.sided and not table.own and (name := _says_swapped(record)):
+            raise InputError(
+                f"{table.path}: '{name}' of a row says that the answers were shown the other way round, not whether "
+                "its verdict was turned back: turn the verdicts to the sides of the labelled file and remove "
+                f"'{name}', or add the two answers to the rows"
+            )
         if verdict.winner is None and pair.model_a != pair.model_b:
             verdict = _by_model(table, record, pair, match) or verdict
         if not match.sided and pair.drawn:
@@ -213,6 +225,17 @@ def _tell(table: Table, joined: Joined, doubled: Sequence[str], contradicting: S
             f"{table.path}: {len(contradicting)} labelled rows have verdicts that contradict each other, so none: "
             f"{_shown(contradicting)}"
         )
+
+
+def _says_swapped(record: Record) -> str | None:
+    """Return the field by which a row says that its answers were shown in the other order, or None."""
+    for name, value in record.items():
+        word = str(value).strip().lower()
+        if (name.lower() in SWAPPED and word in ("true", "1", "yes")) or (
+            name.lower() == "order" and word in SECOND_FIRST
+        ):
+            return name
+    return None
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -254,3 +254,20 @@ def test_a_count_whose_texts_are_others_than_the_rows_is_refused(
     framed[3]["prompt"] = "something else"
     assert right(joined(tmp_path, labels, framed)) == [True] * 11
     assert "other prompts, answers or models: row 4" in capsys.readouterr().err
+
+
+# -- a table that says that the answers were shown in the other order
+
+
+@pytest.mark.parametrize("field", [{"swapped": True}, {"is_switched_outputs": 1}, {"order": "BA"}, {"swap": "true"}])
+def test_a_verdict_on_answers_that_were_exchanged_is_refused_if_nothing_tells_the_sides(
+    tmp_path: Path, field: Row
+) -> None:
+    labels = [{"id": f"k{i}", **row} for i, row in enumerate(pairs())]
+    table = [{"id": row["id"], "verdict": row["label"]} for row in labels]
+    assert right(joined(tmp_path, labels, [{**row, "swapped": False, "order": "ab"} for row in table])) == [True] * 6
+    with pytest.raises(InputError, match="shown the other way round, not whether its verdict was turned back"):
+        joined(tmp_path, labels, [table[0], {**table[1], **field}, *table[2:]])
+    sided = [{**row, "response_a": label["response_a"], "response_b": label["response_b"], **field}
+             for row, label in zip(table, labels, strict=True)]  # fmt: skip
+    assert right(joined(tmp_path, labels, sided)) == [True] * 6
