@@ -10,6 +10,7 @@ from judges.labelled.columns import Columns
 from judges.labelled.ranked_files import read_ranked
 from judges.labelled.readers.formats import read_labelled
 from records.files import BadRows
+from tests.mutants import mutants
 
 INSIDE = "###The instruction to evaluate:\nQ{n}\n\n###Response to evaluate:\n{text}\n\n###Score Rubrics:"
 CHAT = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]
@@ -52,38 +53,6 @@ KINDS = (
     "mtbench", "mtbench-scores", "oasst", "pandalm", "autoj", "rmbench", "rewardbench", "llmbar", "judgebench", "hhh",
     "prometheus", "ranked", "scores", "pairs", "mtbench-games",
 )  # fmt: skip
-VALUES: list[Any] = [
-    None,
-    5,
-    1.5,
-    float("nan"),
-    True,
-    "",
-    "x",
-    "\ud800",
-    [],
-    ["x"],
-    [None, 1],
-    {},
-    {"text": None},
-    [{}],
-]
-
-
-def mutants(row: Any) -> list[Any]:
-    """Return `row` with each field left out, and with each of `VALUES` in each field, at every depth."""
-    made: list[Any] = []
-    if isinstance(row, dict):
-        for name, value in row.items():
-            rest = {other: kept for other, kept in row.items() if other != name}
-            made.append(rest)
-            made += [{**row, name: other} for other in VALUES]
-            made += [{**row, name: mutant} for mutant in mutants(value)]
-    elif isinstance(row, list):
-        for place, value in enumerate(row):
-            made += [[*row[:place], other, *row[place + 1 :]] for other in VALUES]
-            made += [[*row[:place], mutant, *row[place + 1 :]] for mutant in mutants(value)]
-    return made
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,6 +8,7 @@ import pytest
 from console.errors import InputError
 from records.files import BadRows
 from records.shapes import chats_of, pairs_of, prompt_of, read_chats, read_responses, responses_of
+from tests.mutants import mutants
 
 USER = {"role": "user", "content": "Q"}
 FIRST = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
@@ -186,37 +187,6 @@ def test_real_preferences_are_read_whole(data: Path) -> None:
         pairs = list(read_pairs(data / name, bad))
         assert all(pair.prompt and pair.prompt[-1]["role"] == "user" for pair in pairs), name
         assert n_pairs is None or (len(pairs), bad.n_bad) == (n_pairs, n_bad), name
-
-
-VALUES: list[Any] = [
-    None,
-    5,
-    float("nan"),
-    True,
-    "",
-    "x",
-    "\ud800",
-    [],
-    ["x"],
-    [None, 1],
-    {},
-    {"text": None},
-    [{}],
-    [[]],
-]
-
-
-def mutants(row: Any) -> list[Any]:
-    """Return `row` with each field left out, and with each of `VALUES` in each field, at every depth."""
-    made: list[Any] = []
-    if isinstance(row, dict):
-        for name, value in row.items():
-            made.append({other: kept for other, kept in row.items() if other != name})
-            made += [{**row, name: other} for other in [*VALUES, *mutants(value)]]
-    elif isinstance(row, list):
-        for place, value in enumerate(row):
-            made += [[*row[:place], other, *row[place + 1 :]] for other in [*VALUES, *mutants(value)]]
-    return made
 
 
 @pytest.mark.parametrize("name", FORMATS)
