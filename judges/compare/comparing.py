@@ -19,11 +19,11 @@ from judges.judging.judge import Judge, open_judge
 from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id, first_request
 from judges.judging.settle import settle
 from judges.panels.panel import Member, members
-from judges.panels.rows import Panel, check_reached, open_members, panel_comparisons, without_model
+from judges.panels.rows import Panel, check_panel, check_reached, open_members, panel_comparisons, without_model
 from judges.rubrics.rubric import load_rubric
 from records import Comparison, Store
 from records.files import check_limit, check_sources, take
-from records.inputs import check_out, check_panel_out, keep_to_input
+from records.inputs import check_out, keep_to_input
 
 
 def compare(config: Config) -> None:
@@ -101,10 +101,7 @@ def _compare_by(
 
 def _compare_by_panel(config: Config, everything: Sequence[Contest], members: Sequence[Member], budget: Budget) -> None:
     """Let each judge compare all pairs, then combine their verdicts and print the result."""
-    if config.export_batch or config.import_batch:
-        raise InputError("a batch is of one judge: name it with --model, and make the panel from its rows afterwards")
-    if config.out:
-        check_panel_out(config.out)
+    check_panel(config.out, batch=bool(config.export_batch or config.import_batch))
     contests = list(take(everything, config.limit))
     judges, paths, columns, plans = [], [], [], list[dict[str, Any]]()
     opened = open_members(members, config.panel.judge, config.seed)

@@ -18,6 +18,7 @@ from judges.options import PanelOptions
 from judges.panels.agreement import Level, step_of
 from judges.panels.panel import SAME, Member, combine, combine_comparisons, panel_fingerprint
 from records import Comparison, Judgment, Store
+from records.inputs import check_panel_out
 from records.store import write_rows
 
 VALUES = {"a": 0.0, "tie": 0.5, "b": 1.0, None: None}
@@ -119,6 +120,14 @@ def panel_comparisons(
     ]
     votes = votes or [[] for _ in panel.judges]  # no judge reached any
     return rows, _table(panel, votes)
+
+
+def check_panel(out: Path | None, *, batch: bool) -> None:
+    """Raise InputError if a panel is asked for in a `batch`, or if `out` holds something else than a panel's rows."""
+    if batch:
+        raise InputError("a batch is of one judge: name it with --model, and make the panel from its rows afterwards")
+    if out is not None:
+        check_panel_out(out)
 
 
 def check_reached(n_left: int, n: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from console.errors import EngineError, InputError
+from console.errors import EngineError
 from console.output import tell
 from console.progress import say
 from console.table import print_table
@@ -12,19 +12,15 @@ from judges.judging.cost import Budget, price_of
 from judges.judging.judge import Judge, has_every_reply
 from judges.judging.stream import Source, judge_stream
 from judges.panels.panel import Member
-from judges.panels.rows import Panel, check_reached, open_members, panel_judgments, without_model
+from judges.panels.rows import Panel, check_panel, check_reached, open_members, panel_judgments, without_model
 from judges.score.options import Config
 from judges.score.output import default_out, keep_to_source, plan, print_plan, report
 from records import Judgment, Store
-from records.inputs import check_panel_out
 
 
 def score_by_panel(config: Config, source: Source, members: Sequence[Member], budget: Budget) -> None:
     """Let each judge score all responses, then combine their scores and print the result."""
-    if config.export_batch or config.import_batch:
-        raise InputError("a batch is of one judge: name it with --model, and make the panel from its rows afterwards")
-    if config.out:
-        check_panel_out(config.out)
+    check_panel(config.out, batch=bool(config.export_batch or config.import_batch))
     opened = open_members(members, config.panel.judge, config.seed)
     scored = [_score_by_member(config, source, opened.popleft(), engine.model, budget) for engine, _ in members]
     judges, paths, plans = zip(*scored, strict=True)
