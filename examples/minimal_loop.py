@@ -1,6 +1,6 @@
 """One round of self-rewarding on one page: answer, judge, pair, train, compare (arXiv 2401.10020).
 
-python examples/minimal_loop.py                                    the packaged SmolLM2-135M-Instruct, about 5 minutes
+python examples/minimal_loop.py                                    the packaged SmolLM2-135M-Instruct, some minutes
 python examples/minimal_loop.py --model runs/demo/iter1/model --prompts 8 --out runs/minimal
 
 `python -m trainer.loop` runs many rounds, resumes after a crash and keeps a ledger. This file shows the method alone,
