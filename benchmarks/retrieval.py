@@ -35,15 +35,15 @@ from console.table import Cell, print_table
 from engines.options import EngineOptions, open_engine
 from engines.protocol import Engine
 from judges.judging.question import load_question
-from judges.retrieval.arithmetic import holds
-from judges.retrieval.equations import equations
-from judges.retrieval.options import EvidenceOptions
-from judges.retrieval.search.corpus import Passage
-from judges.retrieval.search.passages import open_passages
-from judges.retrieval.search.search import Search, open_search
-from judges.retrieval.tools import choose_tools
-from judges.retrieval.verifier import Reading
-from judges.retrieval.verify import decide, open_verifier
+from judges.tools.arithmetic.arithmetic import holds
+from judges.tools.arithmetic.equations import equations
+from judges.tools.choice import choose_tools
+from judges.tools.claims.verifier import Reading
+from judges.tools.claims.verify import decide, open_verifier
+from judges.tools.options import EvidenceOptions
+from judges.tools.search.corpus import Passage
+from judges.tools.search.passages import open_passages
+from judges.tools.search.search import Search, open_search
 from records import Response
 from records.files import BadRows, read_records
 from records.keys import derived_seed

@@ -16,6 +16,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A row of a JSONL file."""
 
 
+class Constraint(Row, frozen=True, kw_only=True):
+    """Something that the prompt asks of an answer's form, which a program can check."""
+
+    kind: str
+    """The name of the checker, as in IFEval: `length_constraints:number_words`."""
+    kwargs: dict[str, Any] = {}
+    """The settings of the checker: `{"relation": "at least", "num_words": 300}`."""
+
+
 class Prompt(Row, frozen=True, kw_only=True):
     """Something to answer."""
 
@@ -24,6 +33,8 @@ class Prompt(Row, frozen=True, kw_only=True):
     system: str | None = None
     source: str | None = None
     reference: str | None = None
+    constraints: list[Constraint] | None = None
+    """What the answer's form must be. None if nobody said, [] if nothing can be checked."""
 
 
 class Response(Row, frozen=True, kw_only=True):
@@ -44,6 +55,8 @@ class Response(Row, frozen=True, kw_only=True):
     that nobody recorded it."""
     reference: str | None = None
     """A right answer, for rubrics that show the judge one."""
+    constraints: list[Constraint] | None = None
+    """Those of the prompt."""
 
 
 class Usage(Row, frozen=True, kw_only=True):

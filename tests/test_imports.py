@@ -33,7 +33,7 @@ FLOORS = {
         {"rubrics"},
         {"parsing"},
         {"judging"},
-        {"attacks", "audit", "batches", "cluster", "library", "panels", "retrieval"},
+        {"attacks", "audit", "batches", "cluster", "library", "panels", "tools"},
         {"best_of", "calibrate", "compare", "rescore", "score", "trl"},
     ),
     "trainer": (

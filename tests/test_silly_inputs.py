@@ -15,7 +15,7 @@ from judges.audit.stored import unlabelled_verdicts
 from judges.cluster.equivalences.options import EquivalenceOptions
 from judges.labelled.columns import columns_of
 from judges.labelled.readers.formats import read_labelled
-from judges.retrieval.search.corpus import read_passages
+from judges.tools.search.corpus import read_passages
 from records.files import BadRows
 from tests.commands import command_named
 

@@ -11,7 +11,7 @@ from console.ranges import Count
 from console.writing import OutRows
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import CostOptions, JudgeOptions, PanelOptions
-from judges.retrieval.options import EvidenceOptions
+from judges.tools.options import EvidenceOptions
 
 
 @dataclass(frozen=True, kw_only=True)

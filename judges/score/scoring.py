@@ -12,7 +12,10 @@ from judges.judging.cost import Budget, price_of
 from judges.judging.judge import Judge, checked_rubric, has_every_reply, open_judge
 from judges.judging.stream import WINDOW, Source, judge_stream, survey, windows
 from judges.panels.panel import members
-from judges.retrieval.evidence import (
+from judges.score.options import Config
+from judges.score.output import default_out, keep_to_source, plan, print_plan, report
+from judges.score.panel import score_by_panel
+from judges.tools.evidence import (
     evidence_path,
     finish_with,
     gather_into,
@@ -20,10 +23,7 @@ from judges.retrieval.evidence import (
     open_evidence,
     was_checked,
 )
-from judges.retrieval.scores import evidence_summary
-from judges.score.options import Config
-from judges.score.output import default_out, keep_to_source, plan, print_plan, report
-from judges.score.panel import score_by_panel
+from judges.tools.scores import evidence_summary
 from records import Judgment, Store
 from records.files import check_sources
 from records.inputs import check_out

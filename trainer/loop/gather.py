@@ -22,8 +22,11 @@ from judges.judging.judge import Judge, check_coverage, has_every_reply, judge_i
 from judges.judging.pairwise import both_orders_answered
 from judges.judging.question import load_question
 from judges.options import JudgeOptions
-from judges.retrieval import claims
-from judges.retrieval.evidence import (
+from judges.rubrics.rubric import load_rubric
+from judges.tools import choice
+from judges.tools.claims import claims
+from judges.tools.claims.verifier import SHOWN_WORDS
+from judges.tools.evidence import (
     evidence_path,
     finish_with,
     gather_into,
@@ -31,9 +34,7 @@ from judges.retrieval.evidence import (
     open_evidence,
     was_checked,
 )
-from judges.retrieval.options import EvidenceOptions
-from judges.retrieval.verifier import SHOWN_WORDS
-from judges.rubrics.rubric import load_rubric
+from judges.tools.options import EvidenceOptions
 from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_rows
 from records.rows import prompt_key
 from records.runs import Run
@@ -196,7 +197,8 @@ def gathering_work(name: str, lengths: Lengths, config: Config) -> Iterator[Work
 def _evidence_work(stage: str, n: int, lengths: Lengths, options: EvidenceOptions) -> Work:
     """Return the calls, if every answer has the most claims and each claim the most passages."""
     n_shown = lengths.prompt + lengths.answer
-    tools, stances = (load_question(name, claims.HERE).choices for name in ("tool", "stance"))
+    tools = load_question("tool", choice.HERE).choices
+    stances = load_question("stance", claims.HERE).choices
     searches = options.tool != "arithmetic"
     n_tools = n * len(tools) if options.tool == "auto" else 0
     n_claims = n if searches and options.claims == "model" else 0

@@ -9,8 +9,8 @@ from console.errors import InputError
 from console.ranges import Count, CountOr0, Couple, NotNegative, Number, Positive, ShareAbove0, check_command
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import JudgeOptions
-from judges.retrieval.options import EvidenceOptions
-from judges.retrieval.options import check_options as check_evidence
+from judges.tools.options import EvidenceOptions
+from judges.tools.options import check_options as check_evidence
 from records.files import check_sources
 from trainer.dpo.options import DPOOptions
 from trainer.early_stop.options import EarlyStopOptions

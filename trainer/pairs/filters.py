@@ -7,9 +7,9 @@ from typing import Literal
 
 from console.errors import InputError
 from judges.panels.agreement import step_of
-from judges.retrieval.evidence import evidence_of
-from judges.retrieval.scores import evidence_filter
 from judges.rubrics.rubric import Rubric, load_rubric
+from judges.tools.evidence import evidence_of
+from judges.tools.scores import evidence_filter
 from records import Judgment, Pair, answer_key
 from records.fields.typed import read_typed
 from records.files import BadRows

@@ -4,17 +4,17 @@ from pathlib import Path
 import pytest
 
 import judges.cluster.equivalences
-import judges.retrieval
+import judges.tools.claims
 from engines.protocol import Choice
 from judges.judging.question import MIN_MASS, Question, load_question
 from tests.fences import plain
 
-RETRIEVAL = Path(judges.retrieval.__file__).parent
+CLAIMS = Path(judges.tools.claims.__file__).parent
 EQUIVALENCES = Path(judges.cluster.equivalences.__file__).parent
 
 
 def test_a_model_that_would_say_something_else_gives_no_stance() -> None:
-    question = load_question("stance", RETRIEVAL)
+    question = load_question("stance", CLAIMS)
     low = Choice(0, tuple(log(MIN_MASS / 4) for _ in range(3)))
     probabilities, mass, error = question.read(low)
     assert probabilities is None and mass == pytest.approx(0.075) and error is not None

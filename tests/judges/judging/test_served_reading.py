@@ -23,8 +23,8 @@ from judges.judging.question import load_question
 from judges.library import response_of
 from judges.options import JudgeOptions
 from judges.parsing.verdict import How, Sample, score_of
-from judges.retrieval import tools
 from judges.rubrics.rubric import Rubric, load_rubric
+from judges.tools import choice as tools
 from tests.conftest import ROOT
 from tests.openai_server import Server, completion, running
 

@@ -8,7 +8,7 @@ import pytest
 from console.errors import InputError
 from engines.options import EngineOptions
 from judges.options import JudgeOptions
-from judges.retrieval.options import EvidenceOptions
+from judges.tools.options import EvidenceOptions
 from records import Message, Prompt
 from tests.tiny import save_tiny_model
 from trainer.dpo.options import DPOOptions

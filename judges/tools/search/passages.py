@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from console.progress import say
 from console.writing import DiskErrors
 from engines.models import cache_folder
-from judges.retrieval.search.corpus import Passage, corpus_digest, read_passages
+from judges.tools.search.corpus import Passage, corpus_digest, read_passages
 from records.leftovers import remove_leftovers, temporary_folder
 
 TEXTS = "passages.jsonl"

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.protocol import Completion, Engine, Request, Sampling
-from judges.judging.question import load_question
+from judges.judging.question import Question, load_question
 from judges.parsing.verdict import usage_of
-from judges.retrieval.rows import ClaimsFrom
-from judges.retrieval.sentences import sentences
+from judges.tools.claims.sentences import sentences
+from judges.tools.rows import ClaimsFrom
 from records.finish import cut_off
 from records.rows import Response, Usage, text_of
 
@@ -59,8 +59,13 @@ def parse_claims(reply: str) -> list[str]:
     return list(dict.fromkeys(item for item in items if _can_be_claim(item)))
 
 
+def claims_question() -> Question:
+    """Return the question that asks a model for the claims of an answer."""
+    return load_question("claims", HERE)
+
+
 def _request(response: Response) -> Request:
-    return load_question("claims", HERE).request(prompt=text_of(response.prompt), response=response.response)
+    return claims_question().request(prompt=text_of(response.prompt), response=response.response)
 
 
 def _read(completion: Completion, response: Response, max_claims: int) -> Claims:

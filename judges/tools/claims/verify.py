@@ -10,11 +10,11 @@ from engines.protocol import Engine, advised
 from judges.judging.judge import NOT_ASKED
 from judges.judging.question import load_question
 from judges.parsing.verdict import usage_of
-from judges.retrieval.nli import open_nli
-from judges.retrieval.options import EvidenceOptions
-from judges.retrieval.rows import CheckedClaim, Quote, Stance, Verdict
-from judges.retrieval.search.corpus import Passage
-from judges.retrieval.verifier import Reading, Verifier, _shortened, shown
+from judges.tools.claims.nli import open_nli
+from judges.tools.claims.verifier import Reading, Verifier, _shortened, shown
+from judges.tools.options import EvidenceOptions
+from judges.tools.rows import CheckedClaim, Quote, Stance, Verdict
+from judges.tools.search.corpus import Passage
 from records.keys import content_key
 from records.rows import Usage
 

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 from console.errors import EngineError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges.retrieval.agent import WINDOW, Agent, gather, had_evidence, open_agent
-from judges.retrieval.options import EvidenceOptions
-from judges.retrieval.rows import Evidence
-from judges.retrieval.scores import verified_score
-from judges.retrieval.search.corpus import Passage
+from judges.tools.agent import WINDOW, Agent, gather, had_evidence, open_agent
+from judges.tools.options import EvidenceOptions
+from judges.tools.rows import Evidence
+from judges.tools.scores import verified_score
+from judges.tools.search.corpus import Passage
 from records import Response, Store
 
 FACTS = "Rome is the capital of Italy. The Moon is made of cheese."

@@ -4,7 +4,7 @@ import pytest
 
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges.retrieval.claims import Claims, ask_for_claims, claims_of_sentences, parse_claims
+from judges.tools.claims.claims import Claims, ask_for_claims, claims_of_sentences, parse_claims
 from records import Response
 from tests.fences import plain
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from console.errors import EngineError, InputError
-from judges.retrieval.options import EvidenceOptions
-from judges.retrieval.search import dense
-from judges.retrieval.search.bm25 import open_bm25
-from judges.retrieval.search.corpus import Passage
-from judges.retrieval.search.passages import Passages, open_passages
-from judges.retrieval.search.remote import HTTPSearch, open_function
-from judges.retrieval.search.search import HybridSearch, fuse, open_search
+from judges.tools.options import EvidenceOptions
+from judges.tools.search import dense
+from judges.tools.search.bm25 import open_bm25
+from judges.tools.search.corpus import Passage
+from judges.tools.search.passages import Passages, open_passages
+from judges.tools.search.remote import HTTPSearch, open_function
+from judges.tools.search.search import HybridSearch, fuse, open_search
 from tests.openai_server import moved, running, trickle
 
 TEXTS = [

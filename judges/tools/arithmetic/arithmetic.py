@@ -9,7 +9,7 @@ import sympy
 from math_verify import parse, verify
 
 from judges.parsing.numerals import plain_numbers
-from judges.retrieval.equations import MAX_EXPONENT, NUMBER, Equation
+from judges.tools.arithmetic.equations import MAX_EXPONENT, NUMBER, Equation
 
 SHOWN_DIGITS = 15
 

@@ -13,7 +13,7 @@ import msgspec
 
 from console.errors import InputError, RowError
 from console.progress import say
-from judges.retrieval.sentences import sentences
+from judges.tools.claims.sentences import sentences
 from records.decoding.lines import text_of_file
 from records.fields.messages import check_text, readable
 from records.files import BadRows, Record, read_records

@@ -2,8 +2,8 @@
 
 import pytest
 
-from judges.retrieval.arithmetic import holds
-from judges.retrieval.equations import equations
+from judges.tools.arithmetic.arithmetic import holds
+from judges.tools.arithmetic.equations import equations
 
 LEFT_ALONE = [
     "2,5 * 4 = 10",

@@ -8,11 +8,11 @@ import msgspec
 
 from console.progress import progress
 from judges.judging.judge import Finish, Judge, has_every_reply
-from judges.retrieval.agent import Agent, had_evidence, open_agent
-from judges.retrieval.options import EvidenceOptions, check_options
-from judges.retrieval.rows import Evidence
-from judges.retrieval.scores import verified_score
-from judges.retrieval.search.search import open_search
+from judges.tools.agent import Agent, had_evidence, open_agent
+from judges.tools.options import EvidenceOptions, check_options
+from judges.tools.rows import Evidence
+from judges.tools.scores import verified_score
+from judges.tools.search.search import open_search
 from records import Judgment, Response, Store
 
 NOT_REPEATED = ("id", "response_id", "prompt", "response")

@@ -14,13 +14,13 @@ from engines.protocol import Choice, Completion
 from engines.scripted import ScriptedEngine
 from engines.served import http_call
 from judges.judging.judge import NOT_ASKED
-from judges.retrieval.agent import had_evidence, open_agent
-from judges.retrieval.options import EvidenceOptions
-from judges.retrieval.rows import Evidence
-from judges.retrieval.search.corpus import Passage
 from judges.score.__main__ import Config, main
+from judges.tools.agent import had_evidence, open_agent
+from judges.tools.options import EvidenceOptions
+from judges.tools.rows import Evidence
+from judges.tools.search.corpus import Passage
 from records import Response, Store
-from tests.judges.retrieval.test_retrieval_agent import FACTS, POEM, SUM, WordSearch, judge, listing, response
+from tests.judges.tools.test_agent import FACTS, POEM, SUM, WordSearch, judge, listing, response
 from tests.openai_server import Server, completion, running, token
 
 TEXTS = [FACTS, POEM, FACTS + " Truly.", " ", SUM]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from console.progress import progress
 from console.writing import make_folder
 from engines.encoder import encoder_digest, load_encoder, resolve_encoder
-from judges.retrieval.search.corpus import Passage
-from judges.retrieval.search.passages import Passages, load_array
+from judges.tools.search.corpus import Passage
+from judges.tools.search.passages import Passages, load_array
 from records.keys import content_key
 from records.store import write_atomic
 

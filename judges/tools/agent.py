@@ -18,14 +18,21 @@ from console.errors import EngineError
 from engines.protocol import Engine
 from judges.judging.judge import NOT_ASKED
 from judges.judging.question import load_question
-from judges.retrieval.claims import CLAIMS_VERSION, SAMPLING, Claims, ask_for_claims, claims_of_sentences
-from judges.retrieval.equations import EQUATIONS_VERSION
-from judges.retrieval.options import EvidenceOptions
-from judges.retrieval.rows import CheckedClaim, ClaimsFrom, Evidence
-from judges.retrieval.search.search import Search
-from judges.retrieval.tools import Decision, check_arithmetic, choose_tools
-from judges.retrieval.verifier import Verifier
-from judges.retrieval.verify import Stopped, open_verifier, verify
+from judges.tools.arithmetic.equations import EQUATIONS_VERSION
+from judges.tools.choice import Decision, check_arithmetic, choose_tools
+from judges.tools.claims.claims import (
+    CLAIMS_VERSION,
+    SAMPLING,
+    Claims,
+    ask_for_claims,
+    claims_of_sentences,
+    claims_question,
+)
+from judges.tools.claims.verifier import Verifier
+from judges.tools.claims.verify import Stopped, open_verifier, verify
+from judges.tools.options import EvidenceOptions
+from judges.tools.rows import CheckedClaim, ClaimsFrom, Evidence
+from judges.tools.search.search import Search
 from records.keys import content_key
 from records.rows import Response, Usage
 
@@ -49,7 +56,7 @@ class Agent:
     def fingerprint(self) -> str:
         """16 hex digits of everything that changes a row: weights, corpus, search, questions, versions, settings."""
         options = self.options
-        questions = [load_question(name, HERE).identity for name in ("tool", "claims")]
+        questions = [load_question("tool", HERE).identity, claims_question().identity]
         sampling = (SAMPLING.max_new_tokens, SAMPLING.temperature, SAMPLING.top_p)
         settings = (options.k, options.tool, options.claims, options.max_claims)
         found_by = self.search.digest if self.search else None

@@ -7,11 +7,11 @@ import pytest
 from console.errors import InputError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges.retrieval.nli import NLIVerifier, meanings_of, open_nli
-from judges.retrieval.rows import CheckedClaim
-from judges.retrieval.search.corpus import Passage
-from judges.retrieval.verifier import SHOWN_WORDS, Reading, shown
-from judges.retrieval.verify import JudgeVerifier, decide, verify
+from judges.tools.claims.nli import NLIVerifier, meanings_of, open_nli
+from judges.tools.claims.verifier import SHOWN_WORDS, Reading, shown
+from judges.tools.claims.verify import JudgeVerifier, decide, verify
+from judges.tools.rows import CheckedClaim
+from judges.tools.search.corpus import Passage
 from tests.fences import plain
 
 PASSAGES = [Passage(str(n), f"Passage {n}.", "T", score=float(9 - n)) for n in range(3)]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from console.errors import InputError
-from judges.retrieval.search.corpus import OVERLAP_WORDS, PASSAGE_WORDS, corpus_digest, cut, read_passages
-from judges.retrieval.search.passages import open_passages
-from judges.retrieval.sentences import sentences
+from judges.tools.claims.sentences import sentences
+from judges.tools.search.corpus import OVERLAP_WORDS, PASSAGE_WORDS, corpus_digest, cut, read_passages
+from judges.tools.search.passages import open_passages
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from judges.retrieval.search.corpus import Passage
-from judges.retrieval.search.passages import searchable
+from judges.tools.search.corpus import Passage
+from judges.tools.search.passages import searchable
 from records.rows import Usage
 
 SHOWN_WORDS = 300

@@ -8,9 +8,9 @@ from typing import cast
 from engines.protocol import Engine, advised
 from judges.judging.question import load_question
 from judges.parsing.verdict import usage_of
-from judges.retrieval.arithmetic import holds, same_answer
-from judges.retrieval.equations import equations
-from judges.retrieval.rows import CheckedClaim, Quote, Tool, Verdict
+from judges.tools.arithmetic.arithmetic import holds, same_answer
+from judges.tools.arithmetic.equations import equations
+from judges.tools.rows import CheckedClaim, Quote, Tool, Verdict
 from records.rows import Response, Usage, text_of
 
 HERE = Path(__file__).parent

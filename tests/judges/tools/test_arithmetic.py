@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from judges.retrieval.arithmetic import holds, same_answer
-from judges.retrieval.equations import equations
-from judges.retrieval.tools import check_arithmetic
+from judges.tools.arithmetic.arithmetic import holds, same_answer
+from judges.tools.arithmetic.equations import equations
+from judges.tools.choice import check_arithmetic
 from records import Response
 
 

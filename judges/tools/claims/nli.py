@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from console.errors import InputError
 from engines.classifier import Classifier, find_classifier, load_classifier
-from judges.retrieval.rows import Verdict
-from judges.retrieval.search.corpus import Passage
-from judges.retrieval.verifier import Reading, shown
+from judges.tools.claims.verifier import Reading, shown
+from judges.tools.rows import Verdict
+from judges.tools.search.corpus import Passage
 from records.keys import content_key
 from records.rows import Usage
 

@@ -7,12 +7,12 @@ from typing import Protocol
 import msgspec
 
 from console.errors import InputError
-from judges.retrieval.options import EvidenceOptions, check_options
-from judges.retrieval.search.bm25 import open_bm25
-from judges.retrieval.search.corpus import Passage
-from judges.retrieval.search.dense import open_dense
-from judges.retrieval.search.passages import open_passages
-from judges.retrieval.search.remote import open_function, open_http
+from judges.tools.options import EvidenceOptions, check_options
+from judges.tools.search.bm25 import open_bm25
+from judges.tools.search.corpus import Passage
+from judges.tools.search.dense import open_dense
+from judges.tools.search.passages import open_passages
+from judges.tools.search.remote import open_function, open_http
 from records.keys import content_key
 
 RRF_K = 60

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Literal
 
 from console.table import Cell
-from judges.retrieval.options import VerifyRule
-from judges.retrieval.rows import Evidence
+from judges.tools.options import VerifyRule
+from judges.tools.rows import Evidence
 
 GAMMA = 10
 """Answers with fewer claims are penalised, as in FActScore's released code."""

@@ -9,8 +9,8 @@ import bm25s
 import msgspec
 
 from console.progress import say
-from judges.retrieval.search.corpus import Passage
-from judges.retrieval.search.passages import Passages, once
+from judges.tools.search.corpus import Passage
+from judges.tools.search.passages import Passages, once
 from records.keys import content_key
 
 STOPWORDS = "en"

@@ -3,15 +3,8 @@ from typing import Any
 
 import pytest
 
-from judges.retrieval.rows import CheckedClaim, Evidence, Verdict
-from judges.retrieval.scores import (
-    evidence_filter,
-    evidence_summary,
-    f1_at_k,
-    factscore,
-    highest_score,
-    verified_score,
-)
+from judges.tools.rows import CheckedClaim, Evidence, Verdict
+from judges.tools.scores import evidence_filter, evidence_summary, f1_at_k, factscore, highest_score, verified_score
 from records import Usage
 
 

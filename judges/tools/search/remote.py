@@ -16,7 +16,7 @@ from engines.served import in_flight
 from engines.served.http_call import CallFailed, Limits, post
 from engines.served.replies.body import BrokenReply, parse_body
 from engines.served.replies.failures import may_pass, said_of_error, says_something, shortened, status_of
-from judges.retrieval.search.corpus import Passage
+from judges.tools.search.corpus import Passage
 from records.keys import content_key
 
 TIMEOUT_S = 30.0

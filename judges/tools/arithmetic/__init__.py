@@ -1,0 +1,1 @@
+"""The arithmetic tool: checks the equations of an answer, and its result against a reference."""

@@ -1,0 +1,1 @@
+"""The claims of an answer, and their verdicts from passages."""
