@@ -67,7 +67,8 @@ class SeedOptions:
     """The data of the first fine-tuning. The default of each is the packaged file."""
 
     prompts: Path | None = None
-    """Prompts for the rounds and the evaluation."""
+    """Prompts for the rounds and the evaluation. `constrained` names packaged ones with constraints that a program can
+    check."""
     ift: Path | None = None
     """Conversations that show how to answer. Of pairs, the chosen answers are used."""
     codes: str | None = None

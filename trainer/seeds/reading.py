@@ -19,11 +19,18 @@ from trainer.eft.examples import judge_chat, score_line
 
 HERE = Path(__file__).parent
 PROMPTS, IFT, EFT = HERE / "prompts.jsonl", HERE / "ift.jsonl", HERE / "eft.jsonl"
+CONSTRAINED_PROMPTS = HERE / "constrained_prompts.jsonl"
+"""Prompts that ask for a form that a program can check, in IFEval's row format. `constrained` names them."""
+CONSTRAINED = Path("constrained")
 
 
 def seed_prompts(source: Path | None, *, strict: bool = False) -> list[Prompt]:
-    """Return the prompts in `source`, or the packaged ones, without duplicate texts."""
-    prompts = read_prompts(source or PROMPTS, BadRows(strict=strict))
+    """Return the prompts in `source`, or the packaged ones, without duplicate texts.
+
+    `constrained` names the packaged prompts with constraints.
+    """
+    path = CONSTRAINED_PROMPTS if source == CONSTRAINED else source or PROMPTS
+    prompts = read_prompts(path, BadRows(strict=strict))
     return list({str(prompt.prompt): prompt for prompt in prompts}.values())
 
 
