@@ -1,12 +1,14 @@
 """The pairwise judge of an evaluation and its coverage gate."""
 
+from collections import Counter
 from collections.abc import Sequence
 
-from console.errors import InputError, JudgeError
-from console.flags import about_judge, spelled
+from console.errors import InputError
+from console.flags import about_judge
 from engines.options import EngineOptions, open_engine
 from engines.protocol import Engine
 from evals.alpaca.options import JudgeFlags
+from judges.judging.coverage import require_coverage
 from judges.judging.judge import Judge, open_judge
 from judges.rubrics.rubric import load_rubric
 
@@ -29,8 +31,6 @@ def open_pairwise_judge(flags: JudgeFlags, evaluated: EngineOptions, engine: Eng
 def check_coverage(n_scored: int, reasons: Sequence[str], min_coverage: float) -> None:
     """Raise JudgeError if too few prompts have a verdict. `reasons` has one entry per prompt without a verdict."""
     n = n_scored + len(reasons)
-    if n_scored > 0 and n_scored >= min_coverage * n:
-        return
-    common = max(set(reasons), key=reasons.count) if reasons else "unknown"
-    why = f"only {n_scored} of {n} prompts have a verdict, under --min-coverage {min_coverage:g}; most often: {common}"
-    raise JudgeError(spelled(f"{why}. Try another judge, or accept it with a lower --min-coverage", of_judge=True))
+    # A win rate needs one verdict at least, even if the coverage asked for is 0.
+    least = max(min_coverage, 1 / max(n, 1))
+    require_coverage(n_scored, n, least, what="prompts have a verdict", reasons=Counter(reasons))

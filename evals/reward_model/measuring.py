@@ -15,7 +15,8 @@ from evals.reward_model.judging import ask_judge, read_judgments, stem, with_dis
 from evals.reward_model.metrics import prompts_of
 from evals.reward_model.options import Config, name_of, results_of
 from evals.reward_model.report import Comparison, as_json, compared, markdown, summary, tables
-from judges.judging.judge import checked_rubric, require_coverage
+from judges.judging.coverage import require_coverage
+from judges.judging.judge import checked_rubric
 from judges.judging.reward_model import reward_folder
 from judges.labelled.ranked import RankedAnswers
 from judges.labelled.ranked_files import read_ranked
@@ -75,8 +76,8 @@ def _report(config: Config, comparison: Comparison) -> None:
         for reason, n in judge.reasons.most_common(SHOWN_REASONS):
             say(f"{judge.name}: {n} answers without a score: {reason}")
     for judge in comparison.judges:
-        n_scored = comparison.n_answers - judge.reasons.total()
-        require_coverage(n_scored, comparison.n_answers, judge.reasons, config.judging.min_coverage, judge.read)
+        n, least = comparison.n_answers, config.judging.min_coverage
+        require_coverage(n - judge.reasons.total(), n, least, reasons=judge.reasons, read=judge.read)
 
 
 def _print_plan(config: Config, ranked: Sequence[RankedAnswers], members: Sequence[Member]) -> None:

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from console.errors import JudgeError
 from console.output import tell, tell_json, tell_plan
 from console.progress import say
 from console.table import Cell, print_table
 from judges.cluster.answer_sets import AnswerSet
 from judges.cluster.clusters import Clustering, Outcome, Spg, described
 from judges.cluster.equivalence import Equivalence
+from judges.judging.coverage import require_coverage
 from records import Pair
 
 SHOWN_FAILED = 10
@@ -123,12 +123,9 @@ def print_plan(
 
 def check_coverage(totals: Totals, min_coverage: float) -> None:
     """Raise JudgeError if fewer than `min_coverage` of the prompts could be clustered. All rows are kept."""
-    n_prompts, n_failed = totals.outcomes.total(), totals.outcomes["failed"]
-    if n_failed > (1 - min_coverage) * n_prompts:
-        raise JudgeError(
-            f"{n_failed} of {n_prompts} prompts could not be clustered, over 1 - --min-coverage {min_coverage:g}; "
-            "run the same command again to try those, or give a lower --min-coverage"
-        )
+    n = totals.outcomes.total()
+    advice = "Run the same command again to try the others"
+    require_coverage(n - totals.outcomes["failed"], n, min_coverage, what="prompts could be clustered", advice=advice)
 
 
 @dataclass
@@ -148,8 +145,11 @@ class Rewarded:
 
     def check(self, min_coverage: float) -> None:
         """Raise JudgeError if fewer than `min_coverage` of the texts have a score. All rows are kept."""
-        if self.n_scored < min_coverage * self.n_texts:
-            raise JudgeError(
-                f"{self.source}: has a score of only {self.n_scored} of {self.n_texts} answers, under --min-coverage "
-                f"{min_coverage:g}; score the same file, or give a lower --min-coverage"
-            )
+        require_coverage(
+            self.n_scored,
+            self.n_texts,
+            min_coverage,
+            what="answers have a score",
+            advice="Score the same file",
+            source=self.source,
+        )

@@ -10,7 +10,8 @@ from console.table import Cell
 from engines.options import of_run
 from judges.compare.options import Config
 from judges.judging.cost import Budget
-from judges.judging.judge import Judge, require_coverage
+from judges.judging.coverage import require_coverage
+from judges.judging.judge import Judge
 from judges.judging.pairwise import (
     Contest,
     WinRate,
@@ -68,9 +69,8 @@ def report(
     Report("pairs", table, judge.fingerprint, by, out, budget, masses, panel or {}).print(as_json=config.json)
     reasons = Counter(verdict.error or "unknown" for verdict in comparisons if verdict.winner is None)
     say_room(reasons, judge)
-    n_with_verdict = len(comparisons) - reasons.total()
-    reading = None if panel else judge.read
-    require_coverage(n_with_verdict, len(comparisons), reasons, config.judge.min_coverage, reading)
+    n, reading = len(comparisons), None if panel else judge.read
+    require_coverage(n - reasons.total(), n, config.judge.min_coverage, reasons=reasons, read=reading)
 
 
 def table_of(comparisons: Sequence[Comparison]) -> list[dict[str, Cell]]:

@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from console.errors import EngineError, InputError, JudgeError
+from console.errors import EngineError, InputError
 from console.flags import about_judge, spelled
 from console.ranges import check_ranges
 from engines.advice import more_room
 from engines.protocol import Choice, Completion, Engine, Request, Sampling, Skipped, advised
+from judges.judging.coverage import require_coverage
 from judges.options import Aggregate, JudgeOptions, Reading
 from judges.parsing.parse import PARSER_VERSION
 from judges.parsing.verdict import How, Sample, is_choice, sample_of, samples_before, score_of, usage_of
@@ -24,7 +25,6 @@ from records.stage import complete
 
 VerdictT = TypeVar("VerdictT", Judgment, Comparison)
 EMPTY = "the response is empty"
-OTHER_READING = {"logprobs": "text", "text": "logprobs", "structured": "logprobs"}
 NOT_ASKED = "not answered: the command had to stop"
 NOTHING: Mapping[Any, Any] = {}
 
@@ -321,19 +321,5 @@ def check_coverage(judgments: Sequence[Judgment], min_coverage: float) -> None:
     """Raise JudgeError if less than `min_coverage` of the judgments have a score. All of them are kept."""
     reasons = Counter(judgment.error or "unknown" for judgment in judgments if judgment.score is None)
     read = judgments[0].read if judgments else None
-    require_coverage(len(judgments) - reasons.total(), len(judgments), reasons, min_coverage, read)
-
-
-def require_coverage(
-    n_scored: int, n: int, reasons: Counter[str], min_coverage: float, read: str | None = None
-) -> None:
-    """Raise JudgeError if less than `min_coverage` of `n` answers have a score.
-
-    `reasons` counts why the others have none. `read` is how the verdicts were read, and the error advises another way.
-    """
-    if n_scored >= min_coverage * n:
-        return
-    another = f" --read {OTHER_READING[read]}," if read in OTHER_READING else ""
-    why = f"only {n_scored} of {n} answers got a verdict, under --min-coverage {min_coverage:g}; most often: "
-    why += f"{reasons.most_common(1)[0][0]}. Try another judge,{another} or a lower --min-coverage"
-    raise JudgeError(spelled(why, of_judge=True))
+    n = len(judgments)
+    require_coverage(n - reasons.total(), n, min_coverage, reasons=reasons, read=read)

@@ -9,7 +9,8 @@ from console.progress import say
 from console.table import Cell
 from engines.options import of_run
 from judges.judging.cost import Budget
-from judges.judging.judge import Judge, require_coverage
+from judges.judging.coverage import require_coverage
+from judges.judging.judge import Judge
 from judges.judging.report import Report, plan_of, print_plans, say_room
 from judges.judging.settle import settle
 from judges.judging.stream import Source, Summary
@@ -75,7 +76,7 @@ def report(
     Report("models", table, judge.fingerprint, by, out, budget, summary.masses, extra or {}).print(as_json=config.json)
     say_room(summary.reasons, judge)
     read = None if config.panel.judge else judge.read
-    require_coverage(summary.n_scored, summary.n, summary.reasons, config.judge.min_coverage, read)
+    require_coverage(summary.n_scored, summary.n, config.judge.min_coverage, reasons=summary.reasons, read=read)
 
 
 def _table(summary: Summary) -> list[dict[str, Cell]]:

@@ -13,7 +13,8 @@ from engines.answers import answer_into
 from engines.local.transformers_engine import TransformersEngine
 from engines.protocol import Sampling
 from judges.judging.contests import contest_of
-from judges.judging.judge import Judge, require_coverage
+from judges.judging.coverage import require_coverage
+from judges.judging.judge import Judge
 from judges.judging.pairwise import both_orders_answered, compare_into, flip_warning
 from records import Comparison, Prompt, Response, Store
 from trainer.early_stop.options import EarlyStopOptions, check_options
@@ -121,7 +122,8 @@ def _round(checkpoint: Path, against: Path, rows: list[Comparison], n_prompts: i
     reasons = Counter(comparison.error or "unknown" for comparison in rows if comparison.winner is None)
     reasons["a checkpoint has no answer"] += n_prompts - len(rows)
     # A win rate needs one verdict at least, even if the coverage asked for is 0.
-    require_coverage(len(winners), n_prompts, reasons, max(min_coverage, 1 / n_prompts), rows[0].read if rows else None)
+    least, read = max(min_coverage, 1 / n_prompts), rows[0].read if rows else None
+    require_coverage(len(winners), n_prompts, least, reasons=reasons, read=read)
     points = [{"a": 0.0, "tie": 0.5, "b": 1.0}[winner] for winner in winners]
     n_flipped = sum(bool(comparison.flipped) for comparison in rows)
     n, n_ties = len(winners), winners.count("tie")

@@ -5,9 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 
-from console.errors import InputError, JudgeError, TrainingError
+from console.errors import InputError, TrainingError
 from console.output import tell
 from console.table import Cell, print_table
+from judges.judging.coverage import require_coverage
 from records import Judgment, Pair, answer_key, prompt_key
 from records.fields.typed import read_typed
 from records.files import BadRows, check_limit, take_prompts
@@ -46,12 +47,14 @@ def _check_second(judgments: list[Judgment], config: Config) -> None:
     seconded = read_second_scores(config.pairs.second_judge, judgments)
     wanted = {answer_key(judgment) for judgment in judgments if judgment.score is not None}
     n_seconded = sum(seconded.get(key) is not None for key in wanted)
-    if n_seconded < config.min_coverage * len(wanted):
-        raise JudgeError(
-            f"{config.pairs.second_judge}: has a score of only {n_seconded} of {len(wanted)} answers, under "
-            f"--min-coverage {config.min_coverage:g}, and the pairs of the others are dropped; let the second judge "
-            "score the same file, or give a lower --min-coverage"
-        )
+    require_coverage(
+        n_seconded,
+        len(wanted),
+        config.min_coverage,
+        what="answers have a score",
+        advice="The pairs of the others are dropped: let the second judge score the same file",
+        source=config.pairs.second_judge,
+    )
 
 
 def _judgments(path: Path, *, strict: bool) -> list[Judgment]:

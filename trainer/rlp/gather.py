@@ -16,7 +16,8 @@ from engines.answers import answer_into
 from engines.options import EngineOptions, open_engine
 from engines.protocol import Sampling
 from engines.reward_model import RewardModel
-from judges.judging.judge import Judge, check_coverage, open_judge, require_coverage
+from judges.judging.coverage import require_coverage
+from judges.judging.judge import Judge, check_coverage, open_judge
 from judges.judging.pairwise import both_orders_answered, compare_into
 from judges.judging.reward_model import rewards_into
 from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_rows
@@ -135,8 +136,8 @@ def _annotated(run: Run, prompts: Sequence[Prompt], config: Config) -> list[Pair
             comparisons, open_annotator(run, config.annotator, config.seed), contests, "iter1 annotator"
         )
     reasons = Counter(comparison.error or "unknown" for comparison in rows if comparison.winner is None)
-    how = config.annotator.judge
-    require_coverage(len(rows) - reasons.total(), len(rows), reasons, how.min_coverage, how.read)
+    how, n = config.annotator.judge, len(rows)
+    require_coverage(n - reasons.total(), n, how.min_coverage, reasons=reasons, read=how.read)
     pairs = labels_of(rows, config.annotator)
     if not pairs:
         raise TrainingError(
@@ -174,7 +175,7 @@ def _pairs(run: Run, config: Config) -> dict[str, int]:
         folder / "judgments.jsonl", folder, options, config.seed, lambda: open_model(run, 2, config.engine)
     )
     n, n_failed = sum(counts.values()), counts["failed"]
-    require_coverage(n - n_failed, n, Counter({"it failed": n_failed}), options.judge.min_coverage)
+    require_coverage(n - n_failed, n, options.judge.min_coverage, reasons=Counter({"it failed": n_failed}))
     if not counts["pair"]:
         raise TrainingError(
             f"no prompt gave a synthetic pair: {', '.join(f'{n} {name}' for name, n in counts.items() if n)}. Try more "

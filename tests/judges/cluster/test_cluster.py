@@ -183,9 +183,7 @@ def test_scores_may_stand_in_a_file_of_their_own(capsys: pytest.CaptureFixture[s
     [pair] = read_pairs("out.pairs.jsonl", BadRows(strict=True))
     assert pair.chosen[0]["content"] == "a."
     write("judgments.jsonl", *rows[:1])
-    with pytest.raises(
-        JudgeError, match="judgments.jsonl: has a score of only 1 of 3 answers, under --min-coverage 0.9"
-    ):
+    with pytest.raises(JudgeError, match="judgments.jsonl: only 1 of 3 answers have a score, under --min-coverage 0.9"):
         exact("a.jsonl", "--rewards", "judgments.jsonl")
     assert Path("out.jsonl").exists()
     exact("a.jsonl", "--rewards", "judgments.jsonl", "--min-coverage", "0.3")
@@ -284,7 +282,7 @@ def test_a_prompt_whose_call_failed_has_no_clusters_and_is_tried_again(
 
     write("a.jsonl", *answers("Q", "x one", "x two", "y"), *answers("R", "x", "y"))
     monkeypatch.setattr("judges.cluster.equivalences.choice.open_engine", lambda options: Failing())
-    with pytest.raises(JudgeError, match="1 of 2 prompts could not be clustered"):
+    with pytest.raises(JudgeError, match="only 1 of 2 prompts could be clustered"):
         by_judge("a.jsonl", "--json")
     printed = capsys.readouterr()
     assert json.loads(printed.out)["failed"] == 1 and "no route" in printed.err

@@ -144,7 +144,7 @@ def test_a_log_probability_above_zero_is_a_broken_reply(server: Server, engine: 
             ("Yes", " they do"),
         ),
         (Path(tools.__file__).parent, "tool", ("Tool", ":", " B"), ("A", " tool", " that", " fits")),
-        (Path(tools.__file__).parent, "stance", ("Verdict", ":", " C"), ("The", " verdict", " for", " A")),
+        (Path(tools.__file__).parent / "claims", "stance", ("Verdict", ":", " C"), ("The", " verdict", " for", " A")),
     ],
 )
 def test_every_question_is_read_after_its_label(

@@ -107,7 +107,7 @@ def test_a_second_judge_who_scores_too_few_answers_fails_the_command_that_makes_
         file=tmp_path / "j.jsonl", out=tmp_path / "p.jsonl", pairs=PairOptions(second_judge=tmp_path / "second.jsonl")
     )
     if not is_enough:
-        with pytest.raises(JudgeError, match="a score of only 3 of 5 answers, under --min-coverage 0.9"):
+        with pytest.raises(JudgeError, match="only 3 of 5 answers have a score, under --min-coverage 0.9"):
             main(config)
         config = replace(config, min_coverage=0.6)
     main(config)

@@ -1,0 +1,40 @@
+"""The gate of --min-coverage: a command fails if too few of its rows have a verdict."""
+
+from collections import Counter
+from pathlib import Path
+
+from console.errors import JudgeError
+from console.flags import spelled
+
+OTHER_READING = {"logprobs": "text", "text": "logprobs", "structured": "logprobs"}
+
+
+def require_coverage(
+    n_known: int,
+    n: int,
+    min_coverage: float,
+    *,
+    what: str = "answers got a verdict",
+    reasons: Counter[str] | None = None,
+    advice: str = "Try another judge",
+    read: str | None = None,
+    source: Path | str | None = None,
+) -> None:
+    """Raise JudgeError if less than `min_coverage` of `n` rows are known.
+
+    It comes after every row is stored, so that nothing is lost. `what` names the rows and what they lack. `reasons`
+    counts why the others are unknown. `read` is how the verdicts were read, and the error advises another way. `source`
+    is the file to blame.
+    """
+    if n_known >= min_coverage * n:
+        return
+    where = f"{source}: " if source else ""
+    often = f"; most often: {reasons.most_common(1)[0][0]}" if reasons else ""
+    another = f", --read {OTHER_READING[read]}" if read in OTHER_READING else ""
+    raise JudgeError(
+        spelled(
+            f"{where}only {n_known} of {n} {what}, under --min-coverage {min_coverage:g}{often}. {advice}{another}, or "
+            "accept it with a lower --min-coverage",
+            of_judge=True,
+        )
+    )
