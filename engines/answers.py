@@ -82,6 +82,7 @@ def _row(engine: Engine, prompt: Prompt, sampling: Sampling, seed: int, number: 
         response="",
         model=model or engine.name,
         seed=row_seed,
+        constraints=prompt.constraints,
     )
 
 

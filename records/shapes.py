@@ -9,6 +9,7 @@ import msgspec
 
 from console.errors import InputError, RowError
 from records.fields.better import better_in
+from records.fields.constraints import KEY, constraints_in, has_convention
 from records.fields.labelled import Labels, check_codes
 from records.fields.labels import Codes
 from records.fields.messages import chat_in, is_conversation, text_in
@@ -123,10 +124,11 @@ def prompt_of(record: Record) -> Prompt:
     """Return the prompt of one record, its system turn and history in it. Raises InputError if there is none."""
     prompt = _asked(record)
     return Prompt(
-        id=_id(record, "id", "uid", "question_id") or content_key("prompt", prompt),
+        id=_id(record, "id", "uid", "question_id", *_numbered(record)) or content_key("prompt", prompt),
         prompt=prompt,
         source=_optional(record, "source", "dataset"),
         reference=_optional(record, "reference"),
+        constraints=constraints_in(record),
     )
 
 
@@ -320,7 +322,7 @@ def _response(
     model = _optional(record, *models, *MODELS) or UNKNOWN_MODEL
     return Response(
         id=own_id or content_key("response", prompt, text, model),
-        prompt_id=_id(record, "prompt_id", "question_id") or content_key("prompt", prompt),
+        prompt_id=_id(record, "prompt_id", "question_id", *_numbered(record)) or content_key("prompt", prompt),
         prompt=prompt,
         response=text,
         model=model,
@@ -328,6 +330,7 @@ def _response(
         finish_reason=_optional(record, "finish_reason"),
         n_tokens=_whole(record, "n_tokens"),
         reference=_optional(record, "reference"),
+        constraints=constraints_in(record),
     )
 
 
@@ -345,6 +348,10 @@ def _id(record: Record, *names: str) -> str | None:
         if isinstance(value, str | int):
             return text_in(str(value), name, empty=True)
     return None
+
+
+def _numbered(record: Record) -> tuple[str, ...]:
+    return (KEY,) if has_convention(record) else ()
 
 
 def _whole(record: Record, name: str) -> int | None:

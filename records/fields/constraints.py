@@ -1,0 +1,113 @@
+"""Reads what a record says of an answer's form, which a program can check: IFEval's fields, Tülu's and our own."""
+
+import ast
+import json
+import warnings
+from typing import Any
+
+import msgspec
+
+from console.errors import InputError
+from records.fields.values import Record, is_empty, shown
+from records.rows import Constraint
+
+OWN, IDS, SETTINGS = "constraints", "instruction_id_list", "kwargs"
+"""This project's field, and IFEval's two, which IFBench shares."""
+GROUND_TRUTH, TRUTH_IDS = "ground_truth", "instruction_id"
+"""Tülu's field, which holds IFEval's two under another name."""
+KEY = "key"
+"""IFEval's number of a prompt."""
+
+
+def constraints_in(record: Record) -> list[Constraint] | None:
+    """Return the constraints of a record, [] if it says that it has none, or None if it says nothing of them.
+
+    Settings that are null count as not given, because a table has a column for each. Raises InputError if the names
+    and their settings are not lists of one length.
+    """
+    if (own := _own(record)) is not None:
+        return own
+    ids, settings, name = _ids_and_settings(record)
+    if ids is None:
+        return None
+    if not isinstance(ids, list) or not all(isinstance(kind, str) and kind.strip() for kind in ids):
+        raise InputError(f"'{name}' must be a list of the names of constraints, found {shown(ids)}")
+    listed = [None] * len(ids) if settings is None else settings
+    if isinstance(listed, dict) and len(ids) == 1:
+        listed = [listed]
+    if not isinstance(listed, list):
+        raise InputError(f"'{SETTINGS}' must be a list, one object for each constraint, found {shown(settings)}")
+    if len(listed) != len(ids):
+        raise InputError(
+            f"{len(ids)} constraints in '{name}', but {len(listed)} in '{SETTINGS}': one of each is needed"
+        )
+    return [_constraint(kind, value, SETTINGS) for kind, value in zip(ids, listed, strict=True)]
+
+
+def has_convention(record: Record) -> bool:
+    """Return whether a record has IFEval's fields, in which `key` is the number of the prompt."""
+    return not is_empty(record.get(IDS))
+
+
+def _own(record: Record) -> list[Constraint] | None:
+    """Return the constraints in our own field. Other sets have texts in a field of that name, which say nothing."""
+    listed = _decoded(record.get(OWN))
+    if not isinstance(listed, list) or not all(isinstance(item, dict) and "kind" in item for item in listed):
+        return None
+    if not listed and not is_empty(record.get(IDS)):
+        return None
+    for item in listed:
+        if not isinstance(item["kind"], str) or not item["kind"].strip():
+            raise InputError(f"'{OWN}': 'kind' must be the name of a constraint, found {shown(item['kind'])}")
+    return [_constraint(item["kind"], item.get(SETTINGS), OWN) for item in listed]
+
+
+def _ids_and_settings(record: Record) -> tuple[Any, Any, str]:
+    if not is_empty(record.get(IDS)):
+        return _decoded(record[IDS]), _decoded(record.get(SETTINGS)), IDS
+    truth = _decoded(record.get(GROUND_TRUTH))
+    if isinstance(truth, list) and len(truth) == 1:
+        truth = truth[0]
+    if isinstance(truth, dict) and TRUTH_IDS in truth:
+        ids = truth[TRUTH_IDS]
+        return [ids] if isinstance(ids, str) else ids, truth.get(SETTINGS), GROUND_TRUTH
+    return None, None, ""
+
+
+def _constraint(kind: str, settings: object, name: str) -> Constraint:
+    values = _decoded(settings)
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise InputError(f"'{name}': the settings of '{kind}' must be an object, found {shown(settings)}")
+    kwargs = {str(name): _whole(value) for name, value in values.items() if value is not None}
+    try:
+        msgspec.json.encode(kwargs)
+    except (UnicodeEncodeError, RecursionError, TypeError, ValueError):
+        raise InputError(f"'{name}': the settings of '{kind}' hold what is no text") from None
+    return Constraint(kind=kind.strip(), kwargs=kwargs)
+
+
+def _whole(value: Any) -> Any:
+    """Return a number without its point: in a table with gaps, 300 is kept as 300.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _decoded(value: object) -> Any:
+    """Return a table's cell as the list or object that it spells, in JSON or as Python prints it, or else as it is."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if not text.startswith(("[", "{")):
+        return value if text else None
+    for read in (json.loads, _printed):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return value
+
+
+def _printed(text: str) -> Any:
+    with warnings.catch_warnings(action="ignore"):  # of a backslash in a text
+        return ast.literal_eval(text)

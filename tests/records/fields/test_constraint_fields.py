@@ -1,0 +1,134 @@
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from console.errors import InputError
+from engines.answers import answer_into
+from engines.protocol import Sampling
+from engines.scripted import ScriptedEngine
+from records import Response, Store
+from records.fields.constraints import constraints_in
+from records.files import BadRows
+from records.rows import Constraint
+from records.shapes import prompt_of, read_prompts, read_responses, responses_of
+from tests.conftest import DATA
+
+COMMA = Constraint(kind="punctuation:no_comma")
+WORDS = Constraint(kind="length_constraints:number_words", kwargs={"relation": "at least", "num_words": 300})
+IDS = [COMMA.kind, WORDS.kind]
+ROW: dict[str, Any] = {"key": 1000, "prompt": "Q", "instruction_id_list": IDS, "kwargs": [{}, WORDS.kwargs]}
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        [{}, WORDS.kwargs],
+        [None, {**WORDS.kwargs, "num_highlights": None}],
+        [{}, {"relation": "at least", "num_words": 300.0}],
+        json.dumps([{}, WORDS.kwargs]),
+        str([None, WORDS.kwargs]),
+        ["{}", json.dumps(WORDS.kwargs)],
+    ],
+)
+def test_ifevals_fields_are_read_however_the_settings_are_written(kwargs: object) -> None:
+    assert constraints_in(ROW | {"kwargs": kwargs}) == [COMMA, WORDS]
+
+
+def test_tulus_ground_truth_and_our_own_field_are_read() -> None:
+    truth = str([{"instruction_id": IDS, "kwargs": [None, WORDS.kwargs]}])
+    own = [{"kind": COMMA.kind}, {"kind": WORDS.kind, "kwargs": WORDS.kwargs}]
+    for record in ({"ground_truth": truth}, {"constraints": own}, {"constraints": json.dumps(own)}):
+        assert constraints_in(record) == [COMMA, WORDS]
+
+
+@pytest.mark.parametrize(
+    ("record", "found"),
+    [
+        ({}, None),
+        ({"constraints": None}, None),
+        ({"constraints": []}, []),
+        ({"instruction_id_list": []}, []),
+        ({"instruction_id_list": ""}, None),  # an empty cell
+        ({"instruction_id_list": [COMMA.kind]}, [COMMA]),
+        ({"constraints": ["length constraints:number of words"]}, None),  # Tülu's personas name no settings
+        ({"ground_truth": "42"}, None),
+        ({"ground_truth": r"[\d, 5 is 6]"}, None),
+    ],
+)
+def test_a_row_without_constraints_is_told_from_one_that_says_that_it_has_none(
+    record: dict[str, Any], found: list[Constraint] | None
+) -> None:
+    assert constraints_in(record) == found
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"kwargs": [{}]}, "2 constraints in 'instruction_id_list', but 1 in 'kwargs'"),
+        ({"kwargs": [{}, 5]}, "the settings of 'length_constraints:number_words' must be an object"),
+        ({"kwargs": 5}, "'kwargs' must be a list"),
+        ({"instruction_id_list": "no_comma"}, "'instruction_id_list' must be a list"),
+        ({"instruction_id_list": [1, 2]}, "'instruction_id_list' must be a list"),
+        ({"constraints": [{"kind": 5}]}, "'kind' must be the name of a constraint"),
+        ({"kwargs": [{}, {"phrase": "\ud800"}]}, "hold what is no text"),
+    ],
+)
+def test_constraints_that_cannot_be_read_are_an_error_that_says_why(fields: dict[str, Any], why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        constraints_in(ROW | fields)
+
+
+def test_prompts_and_answers_carry_them_and_the_key_is_the_prompts_id() -> None:
+    assert (prompt_of(ROW).id, prompt_of(ROW).constraints) == ("1000", [COMMA, WORDS])
+    assert prompt_of({"prompt": "Q", "key": 7}).id != "7"
+    for record in (ROW | {"response": "A"}, ROW | {"chosen": "A", "rejected": "B"}):
+        assert {row.prompt_id for row in responses_of(record)} == {"1000"}
+        assert all(row.constraints == [COMMA, WORDS] for row in responses_of(record))
+
+
+def test_every_kind_of_file_keeps_them(tmp_path: Path) -> None:
+    rows = [ROW, {"key": 2, "prompt": "P", "instruction_id_list": [], "kwargs": []}]
+    (tmp_path / "p.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (tmp_path / "p.json").write_text(json.dumps(rows))
+    with (tmp_path / "p.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(ROW))
+        writer.writeheader()
+        writer.writerows({name: json.dumps(value) for name, value in row.items()} for row in rows)
+    filled = [
+        {**row, "kwargs": [{"relation": None, "num_words": None, **kwargs} for kwargs in row["kwargs"]]} for row in rows
+    ]
+    pa.parquet.write_table(pa.Table.from_pylist(filled), tmp_path / "p.parquet")
+    for name in ("p.jsonl", "p.json", "p.csv", "p.parquet"):
+        read = list(read_prompts(tmp_path / name, BadRows()))
+        assert [(row.id, row.constraints) for row in read] == [("1000", [COMMA, WORDS]), ("2", [])], name
+
+
+def test_rows_with_too_few_settings_are_counted_as_bad(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [ROW, ROW | {"kwargs": [{}]}, ROW | {"kwargs": []}]
+    (tmp_path / "p.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    bad = BadRows()
+    assert len(list(read_prompts(tmp_path / "p.jsonl", bad))) == 1 and bad.n_bad == 2
+    assert "2 constraints in 'instruction_id_list', but 1 in 'kwargs'" in capsys.readouterr().err
+
+
+def test_an_answer_has_the_constraints_of_its_prompt(tmp_path: Path) -> None:
+    with Store(tmp_path / "r.jsonl", Response) as store:
+        rows = answer_into(store, ScriptedEngine(reply=lambda _: "A"), [prompt_of(ROW)], Sampling())
+    assert rows[0].constraints == [COMMA, WORDS]
+    assert next(iter(read_responses(tmp_path / "r.jsonl", BadRows()))).constraints == [COMMA, WORDS]
+
+
+@pytest.mark.skipif(not (DATA / "ifeval").exists(), reason="needs shared/data/ifeval")
+def test_ifeval_ifbench_and_stored_answers_are_read_whole() -> None:
+    folder = DATA / "ifeval"
+    prompts = list(read_prompts(folder / "input_data.jsonl", BadRows(strict=True)))
+    assert len(prompts) == 541 and sum(len(row.constraints or ()) for row in prompts) == 834
+    bench = list(read_prompts(folder / "ifbench_test.jsonl", BadRows(strict=True)))
+    assert len(bench) == 300 and all(row.constraints for row in bench)
+    answers = list(read_responses(folder / "gpt4_responses_checked.jsonl.gz", BadRows(strict=True)))
+    assert len(answers) == 540 and all(row.constraints for row in answers)
