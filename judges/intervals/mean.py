@@ -25,11 +25,15 @@ class Mean:
 
 def mean_of(values: Sequence[float]) -> Mean:
     """Return the mean of one value per seed, at least one, with its interval."""
+    n = len(values)
+    return Mean(fmean(values), half_width(stdev(values), n) if n > 1 else None, n)
+
+
+def half_width(deviation: float, n: int) -> float:
+    """Return half of Student's 95% interval of the mean of `n` values, at least two, with this standard deviation."""
     from scipy import stats  # here, because scipy takes half a second to load and reading verdicts needs none of it
 
-    n = len(values)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * stdev(values) / math.sqrt(n) if n > 1 else None
-    return Mean(fmean(values), half, n)
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * deviation / math.sqrt(n)
 
 
 def mean_of_known(values: Sequence[float | None]) -> Mean | None:

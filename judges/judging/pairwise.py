@@ -1,6 +1,5 @@
 """Compares two answers in both orders."""
 
-import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from msgspec.structs import replace
 from console.errors import EngineError, InputError
 from console.output import say
 from engines.protocol import Request
+from judges.intervals.mean import half_width
 from judges.intervals.proportion import knows_nothing, wilson
 from judges.judging.cost import Budget
 from judges.judging.judge import EMPTY, NOT_ASKED, NOTHING, Judge, ask, request
@@ -276,9 +276,7 @@ def win_rate(comparisons: Sequence[Comparison]) -> WinRate:
     if knows_nothing(share, deviation):
         low, high = wilson(min(max(share, 0.0), 1.0), n)
         return WinRate(100 * share, None, n, low=100 * low, high=100 * high, **counts)
-    from scipy.stats import t  # here, because scipy takes half a second to load and rescoring needs none of it
-
-    half = 100 * float(t.ppf(0.975, n - 1)) * deviation / math.sqrt(n)
+    half = half_width(100 * deviation, n)
     return WinRate(100 * share, half, n, low=100 * share - half, high=100 * share + half, **counts)
 
 
