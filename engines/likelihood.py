@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,17 @@ class TokenLogprobs:
     logprobs: list[float]
     """Natural logarithms, one for each token of the answer."""
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class AnswerLogprobs:
+    """The log-probabilities of the tokens of an answer with an id, or the reason for none."""
+
+    id: str
+    logprobs: list[float]
+    """Natural logarithms, one for each token of the answer."""
+    n_tokens: int
+    error: str | None
 
 
 def answer_tokens(engine: TransformersEngine, prompt: str | list[Message], response: str) -> tuple[list[int], int]:
@@ -79,6 +91,29 @@ def token_logprobs(
         yield from (
             TokenLogprobs(row, logprobs) for row, logprobs in zip(rows, computed, strict=True) if row not in done
         )
+
+
+def logprobs_by_id(
+    engine: TransformersEngine, tokens_by_id: Mapping[str, Callable[[], tuple[list[int], int]]], done: Collection[str]
+) -> Iterator[AnswerLogprobs]:
+    """Yield the log-probabilities of each answer whose id is not in `done`, as its batch is computed.
+
+    `tokens_by_id` returns the tokens as `token_logprobs` takes them. An answer for which it raises InputError, because
+    the template refuses its prompt, has none.
+    """
+    tokens: dict[str, tuple[list[int], int]] = {}
+    for answer_id, tokens_of in tokens_by_id.items():
+        try:
+            tokens[answer_id] = tokens_of()
+        except InputError as error:
+            if answer_id not in done:
+                yield AnswerLogprobs(answer_id, [], 0, str(error))
+    ids = list(tokens)
+    # Those that are done stay in the plan: a resumed call must compute the same batches.
+    places = {place for place, answer_id in enumerate(ids) if answer_id in done}
+    for answer in token_logprobs(engine, list(tokens.values()), places):
+        answer_id = ids[answer.index]
+        yield AnswerLogprobs(answer_id, answer.logprobs, tokens[answer_id][1], answer.error)
 
 
 def _batch(engine: TransformersEngine, answers: Sequence[tuple[list[int], int]]) -> list[list[float]]:
@@ -131,19 +166,9 @@ def likelihoods_of(
 ) -> Iterator[Likelihood]:
     """Yield the mean log-probability of each answer's tokens after its prompt, for those that are not in `done`.
 
-    The prompt stands in the model's chat template. Special tokens in either text are taken apart. An answer that does
-    not fit the context has none, and neither has one whose prompt the template refuses.
+    An answer that does not fit the context has none, and neither has one whose prompt the template refuses.
     """
-    wanted: dict[str, tuple[list[int], int]] = {}
-    for answer in answers:
-        row_id = likelihood_id(*answer)
-        try:
-            wanted[row_id] = answer_tokens(engine, *answer)
-        except InputError as error:
-            if row_id not in done:
-                yield Likelihood(id=row_id, logprob=None, n_tokens=0, error=str(error))
-    ids, tokens = list(wanted), list(wanted.values())
-    for computed in token_logprobs(engine, tokens, {index for index, row_id in enumerate(ids) if row_id in done}):
-        logprob = fmean(computed.logprobs) if computed.logprobs else None
-        n_tokens = tokens[computed.index][1]
-        yield Likelihood(id=ids[computed.index], logprob=logprob, n_tokens=n_tokens, error=computed.error)
+    wanted = {likelihood_id(*answer): partial(answer_tokens, engine, *answer) for answer in answers}
+    for answer in logprobs_by_id(engine, wanted, done):
+        logprob = fmean(answer.logprobs) if answer.logprobs else None
+        yield Likelihood(id=answer.id, logprob=logprob, n_tokens=answer.n_tokens, error=answer.error)

@@ -6,9 +6,10 @@ Each model reads the answers once, one model at a time, and stores a row for eac
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from console.errors import InputError
-from engines.likelihood import answer_tokens, end_of, token_logprobs
+from engines.likelihood import answer_tokens, end_of, logprobs_by_id
 from engines.local.transformers_engine import TransformersEngine
 from records.keys import content_key
 from records.rows import Response, Row
@@ -86,22 +87,19 @@ def _mean_per_token(totals: Sequence[float], n_tokens: Sequence[int]) -> tuple[f
 def _likelihoods(
     engine: TransformersEngine, responses: Sequence[Response], done: Collection[str]
 ) -> Iterator[AnswerLikelihood]:
-    wanted = {_row_id(engine, response): response for response in responses}
-    ids, tokenised = [], []
-    for row_id, response in wanted.items():
-        try:
-            tokens, n_answer = answer_tokens(engine, response.prompt, response.response)
-        except InputError as error:  # of one conversation, which the template refuses
-            if row_id not in done:
-                yield AnswerLikelihood(id=row_id, response_id=response.id, logprobs=[], error=str(error))
-            continue
-        ids.append(row_id)
-        if (end := end_of(engine.tokenizer, response.finish_reason, response.end)) is not None:
-            tokens, n_answer = [*tokens, end], n_answer + 1  # the model chose to end, so the end token counts
-        tokenised.append((tokens, n_answer))
-    for answer in token_logprobs(engine, tokenised, {index for index, row_id in enumerate(ids) if row_id in done}):
-        row_id = ids[answer.index]
-        yield AnswerLikelihood(id=row_id, response_id=wanted[row_id].id, logprobs=answer.logprobs, error=answer.error)
+    by_id = {_row_id(engine, response): response for response in responses}
+    tokens = {row_id: partial(_tokens_with_end, engine, response) for row_id, response in by_id.items()}
+    for answer in logprobs_by_id(engine, tokens, done):
+        yield AnswerLikelihood(
+            id=answer.id, response_id=by_id[answer.id].id, logprobs=answer.logprobs, error=answer.error
+        )
+
+
+def _tokens_with_end(engine: TransformersEngine, response: Response) -> tuple[list[int], int]:
+    tokens, n_answer = answer_tokens(engine, response.prompt, response.response)
+    end = end_of(engine.tokenizer, response.finish_reason, response.end)
+    # If the model chose to end, the end token is a token of its own like the others.
+    return (tokens, n_answer) if end is None else ([*tokens, end], n_answer + 1)
 
 
 def _row_id(engine: TransformersEngine, response: Response) -> str:
