@@ -1,4 +1,4 @@
-"""Measures an iteration on held-out prompts: score and win rate by one judge for the whole run, and the monitors."""
+"""Measures an iteration on held-out prompts: what its answers follow, score and win rate by one judge, and monitors."""
 
 import gc
 from dataclasses import replace
@@ -13,14 +13,16 @@ from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
 from judges.judging.pairwise import Contest, WinRate, both_orders_answered, compare_into, win_rate
 from judges.options import JudgeOptions
 from judges.rubrics.rubric import load_rubric
+from judges.tools.constraints.checking import check_constraints
 from records import Comparison, Judgment, Prompt, Response, Store
-from records.rows import Row
+from records.rows import Row, request_text
 from records.runs import Run
-from records.store import write_atomic, write_rows
+from records.store import read_rows, write_atomic, write_rows
 from trainer.loop.gather import candidates
 from trainer.loop.plan.work import Lengths, Work, answering_work, judging_work
 from trainer.loop.recipe import Config
 from trainer.monitors.compute import monitors_of
+from trainer.monitors.following import CheckedAnswer, Following, following_of
 from trainer.monitors.judge_accuracy import JudgeAccuracy, judge_accuracy
 from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
 from trainer.monitors.monitors import Monitors
@@ -34,11 +36,14 @@ class IterationFigures(Row, frozen=True, kw_only=True):
     judge: str
     """The iteration whose model judged."""
     n_prompts: int
+    """Prompts with an answer. The judge scores and compares the first answer to each."""
     n_unscored: int
     mean_score: float | None
     mean_chars: float
     win_rate: WinRate | None
-    """Win rate against iter0; None for iter0 itself."""
+    """Win rate against iter0. None for iter0 itself, and without comparisons."""
+    following: Following | None = None
+    """None if no held-out prompt has constraints."""
     monitors: Monitors | None = None
 
 
@@ -65,6 +70,7 @@ class _Output(msgspec.Struct, frozen=True):
     """The output of the iteration's own model."""
 
     answers: list[Response]
+    checked: list[CheckedAnswer]
     judgments: list[Judgment]
     accuracy: JudgeAccuracy | None
     likelihoods: list[AnswerLikelihood]
@@ -72,9 +78,10 @@ class _Output(msgspec.Struct, frozen=True):
 
 def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Prompt], config: Config) -> _Output:
     name = f"iter{number}"
-    answers = candidates(
-        _path(run, name), engine, prompts, replace(config.candidates, n=1), config.seed, f"{name} held-out answers"
-    )
+    asked, title = replace(config.candidates, n=config.eval.n), f"{name} held-out answers"
+    answers = candidates(_path(run, name), engine, prompts, asked, config.seed, title)
+    checked = _checked(prompts, answers)
+    write_rows(checks_path(run, number), checked)
     judge = open_judge(engine, config.judge, config.seed)
     judgments = _scores(run, judge, answers, f"{name} judging its own")
     labelled = config.monitors.labelled
@@ -83,7 +90,18 @@ def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Pro
     if labelled is not None:
         accuracy = judge_accuracy(judge, labelled, folder, config.monitors.labelled_limit, config.seed)
     likelihoods = _likelihoods(run, engine, answers, name) if config.monitors.kl and number > 0 else []
-    return _Output(answers, judgments, accuracy, likelihoods)
+    return _Output(answers, checked, judgments, accuracy, likelihoods)
+
+
+def _checked(prompts: list[Prompt], answers: list[Response]) -> list[CheckedAnswer]:
+    """Return what a program finds for the constraints of the answers' prompts, if there are any."""
+    by_id = {prompt.id: prompt for prompt in prompts}
+    rows = []
+    for answer in answers:
+        prompt = by_id[answer.prompt_id]
+        checks = check_constraints(request_text(prompt.prompt), answer.response, prompt.constraints or [])
+        rows.append(CheckedAnswer(response_id=answer.id, prompt_id=prompt.id, checks=checks))
+    return rows
 
 
 def _kl(run: Run, number: int, output: _Output, options: EngineOptions) -> KL | None:
@@ -97,21 +115,15 @@ def _kl(run: Run, number: int, output: _Output, options: EngineOptions) -> KL | 
 
 
 def _judged(run: Run, number: int, output: _Output, kl: KL | None, config: Config) -> IterationFigures:
-    name = f"iter{config.eval.judge}"
+    name, first = f"iter{config.eval.judge}", _first_of_each(output.answers)
     engine = open_model(run, config.eval.judge, config.engine)
-    frozen = _scores(
-        run, open_judge(engine, config.judge, config.seed), output.answers, f"iter{number} held-out scores"
-    )
-    rate = (
-        _win_rate(
-            run, number, open_judge(engine, pairwise(config.judge, config.eval.rubric), config.seed), output.answers
-        )
-        if number
-        else None
-    )
-    del engine
+    frozen = _scores(run, open_judge(engine, config.judge, config.seed), first, f"iter{number} held-out scores")
+    comparer = open_judge(engine, pairwise(config.judge, config.eval.rubric), config.seed)
+    rate = _win_rate(run, number, comparer, first) if number and config.eval.compare else None
+    del engine, comparer
     gc.collect()
     scores = [judgment.score for judgment in frozen if judgment.score is not None]
+    following = _following(run, number, output, config.seed)
     base = run.iteration(0) / "metrics.json"
     monitors = monitors_of(
         number,
@@ -122,6 +134,7 @@ def _judged(run: Run, number: int, output: _Output, kl: KL | None, config: Confi
         base=msgspec.json.decode(base.read_bytes(), type=IterationFigures).monitors if number else None,
         accuracy=output.accuracy,
         kl=kl,
+        following=following,
         seed=config.seed,
         self_bleu_pairs=config.monitors.self_bleu_pairs,
     )
@@ -131,33 +144,42 @@ def _judged(run: Run, number: int, output: _Output, kl: KL | None, config: Confi
         n_prompts=len(frozen),
         n_unscored=len(frozen) - len(scores),
         mean_score=fmean(scores) if scores else None,
-        mean_chars=fmean(len(judgment.response) for judgment in frozen),
+        mean_chars=fmean(len(answer.response) for answer in output.answers),
         win_rate=rate,
+        following=following,
         monitors=monitors,
     )
+
+
+def _first_of_each(answers: list[Response]) -> list[Response]:
+    """Return one answer to each prompt, because the frozen judge's figures do not need more."""
+    return list({answer.prompt_id: answer for answer in reversed(answers)}.values())[::-1]
+
+
+def _following(run: Run, number: int, output: _Output, seed: int) -> Following | None:
+    scores = {row.response_id: row.score for row in output.judgments if row.score is not None}
+    base = list(read_rows(checks_path(run, 0), CheckedAnswer)) if number else []
+    return following_of(output.checked, scores, base, seed)
 
 
 def measuring_work(lengths: Lengths, config: Config) -> list[Work]:
     """Return the work of measuring all iterations: answers, scores by two judges, comparisons and KL to iter0."""
     options, n_models, n_each = config.judge, config.iterations + 1, config.eval.prompts
-    rubric, n_compared = load_rubric(options.rubric), 2 * config.iterations * n_each
+    rubric, n_answers = load_rubric(options.rubric), n_models * n_each * config.eval.n
     works = [
-        answering_work("held-out answers", n_models * n_each, lengths),
-        judging_work("held-out scores", 2 * n_models * n_each, rubric, options, lengths),
-        judging_work(
-            "held-out comparisons",
-            n_compared,
-            load_rubric(config.eval.rubric),
-            pairwise(config.judge, config.eval.rubric),
-            lengths,
-        ),
+        answering_work("held-out answers", n_answers, lengths),
+        judging_work("held-out scores", n_answers + n_models * n_each, rubric, options, lengths),
     ]
+    if config.eval.compare:
+        pair, comparer = load_rubric(config.eval.rubric), pairwise(config.judge, config.eval.rubric)
+        works.append(judging_work("held-out comparisons", 2 * config.iterations * n_each, pair, comparer, lengths))
     if config.monitors.labelled is not None:
         n_labelled = 2 * config.monitors.labelled_limit * n_models
         works.append(judging_work("judge accuracy", n_labelled, rubric, options, lengths))
     if config.monitors.kl:
         n_answer = lengths.prompt + lengths.answer
-        works.append(Work("KL to iter0", "answer", n_read=n_compared * n_answer, n_widest=n_answer))
+        n_read = 2 * config.iterations * n_each * config.eval.n * n_answer
+        works.append(Work("KL to iter0", "answer", n_read=n_read, n_widest=n_answer))
     return works
 
 
@@ -168,8 +190,9 @@ def pairwise(options: JudgeOptions, rubric: str) -> JudgeOptions:
 
 def _win_rate(run: Run, number: int, comparer: Judge, answers: list[Response]) -> WinRate:
     with Store(_path(run, "iter0"), Response) as store:
-        base = {response.prompt_id: response for response in store.latest()}
-    contests = [_contest(base[other.prompt_id], other) for other in answers if other.prompt_id in base]
+        base = {(response.prompt_id, response.seed): response for response in store.latest()}
+    pairs = [(base.get((other.prompt_id, other.seed)), other) for other in answers]
+    contests = [_contest(before, other) for before, other in pairs if before is not None]
     with Store(_path(run, "comparisons"), Comparison, keep=both_orders_answered) as comparisons:
         return win_rate(compare_into(comparisons, comparer, contests, f"iter{number} held-out comparisons"))
 
@@ -186,6 +209,11 @@ def _scores(run: Run, judge: Judge, answers: list[Response], title: str) -> list
 def _likelihoods(run: Run, engine: TransformersEngine, answers: list[Response], title: str) -> list[AnswerLikelihood]:
     with Store(_path(run, "likelihoods"), AnswerLikelihood) as store:
         return likelihoods_into(store, engine, answers, f"{title} likelihoods")
+
+
+def checks_path(run: Run, number: int) -> Path:
+    """Return the file of what was checked in the held-out answers of iteration `number`."""
+    return _path(run, f"iter{number}_checks")
 
 
 def _path(run: Run, name: str) -> Path:

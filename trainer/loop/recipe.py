@@ -117,6 +117,10 @@ class EvalOptions:
 
     prompts: Count = 16
     """Held-out prompts."""
+    n: Count = 1
+    """Answers to each. With two or more, and constraints, the judge's accuracy on own answers can be measured."""
+    compare: Annotated[bool, off("Do not compare with iter0: no win rate.")] = True
+    """Compare the first answer to each prompt with iter0's, by `rubric`, for the win rate."""
     judge: CountOr0 = 1
     """The iteration whose model judges all others. The default is the first that has learnt to judge."""
     rubric: str = "pairwise"

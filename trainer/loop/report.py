@@ -11,6 +11,7 @@ from console.output import tell, tell_json
 from console.progress import say
 from console.table import Cell, print_table
 from engines.models import resolve_model
+from judges.intervals.bootstrap import Estimate
 from judges.judging.pairwise import say_flips
 from records.runs import Run
 from trainer.loop.measure import IterationFigures
@@ -20,6 +21,7 @@ from trainer.loop.plan.probe import probe
 from trainer.loop.plan.workload import loop_work
 from trainer.loop.recipe import Config
 from trainer.loop.rounds import judging_chats
+from trainer.monitors.following import Following
 from trainer.run.ledger import LedgerLine
 from trainer.seeds.reading import ift_chats, seed_prompts
 
@@ -30,14 +32,8 @@ def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measure
     if config.json:
         tell_json(msgspec.json.encode({"ledger": list(lines.values()), "held_out": measured}))
         return
-    print_table([_row(figures, lines.get(f"iter{figures.iteration}")) for figures in measured])
-    tell(
-        "",
-        "prompts, pairs and unscored: what the iteration learnt from.",
-        "mean score, chars, and win rate against iter0:",
-        f"on {measured[0].n_prompts} held-out prompts, judged by iter{config.eval.judge}.",
-        "win rate: both orders, with its 95% interval; flipped: they named different winners.",
-    )
+    print_table([_row(figures, lines.get(f"iter{figures.iteration}"), config) for figures in measured])
+    tell("", *_notes(config, measured[0]))
     if cut := lengths_of(list(lines.values())):
         tell("", *cut)
     tell("", "files:")
@@ -81,19 +77,68 @@ def print_plan(run: Run, config: Config) -> None:
         say(problem)
 
 
-def _row(figures: IterationFigures, line: LedgerLine | None) -> dict[str, Cell]:
-    counts = line.counts if line else {}
+def _notes(config: Config, first: IterationFigures) -> list[str]:
+    """Return what the rows of the table are."""
+    notes = []
+    if (following := first.following) is not None:
+        notes += [
+            "does what is asked: follows all constraints of its prompt, as a program checks them;",
+            f"on {following.n_prompts} held-out prompts, {_times(config.eval.n, 'answer')} each.",
+            "judge is right: its own score prefers the answer that does what is asked to one that",
+            "does not, to the same prompt; a tie counts half. Intervals are 95%, over prompts.",
+        ]
+    notes += [
+        "prompts, pairs and unscored: what the iteration learnt from.",
+        f"mean score: of {first.n_prompts} held-out answers, judged by iter{config.eval.judge}.",
+    ]
+    if config.eval.compare:
+        notes.append("win rate against iter0: both orders, with its 95% interval; flipped: they disagree.")
+    return notes
+
+
+def _times(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def _row(figures: IterationFigures, line: LedgerLine | None, config: Config) -> dict[str, Cell]:
+    counts, rate = line.counts if line else {}, figures.win_rate
+    compared: dict[str, Cell] = {
+        "win rate, %": "-" if rate is None else str(rate),
+        "flipped, %": None if rate is None else rate.flipped_percent,
+    }
     return {
         "iteration": f"iter{figures.iteration}",
+        **_following_cells(figures.following),
         "prompts": counts.get("prompts"),
         "pairs": counts.get("pairs"),
         "unscored": counts.get("unparsed"),
         "mean score": figures.mean_score,
         "chars": round(figures.mean_chars),
-        "win rate, %": "-" if figures.win_rate is None else str(figures.win_rate),
-        "flipped, %": None if figures.win_rate is None else figures.win_rate.flipped_percent,
+        **(compared if config.eval.compare else {}),
         "seconds": round(line.seconds) if line else None,
     }
+
+
+def _following_cells(following: Following | None) -> dict[str, Cell]:
+    if following is None:
+        return {}
+    return {
+        "does what is asked, %": percent(following.follows),
+        "95% interval": interval_text(following.follows),
+        "judge is right, %": percent(following.known_pairs),
+        "judge's 95% interval": interval_text(following.known_pairs),
+        "known pairs": following.known_pairs.n,
+    }
+
+
+def percent(share: Estimate) -> str:
+    """Return `20.5`, or a dash without a value."""
+    return "-" if share.value is None else f"{100 * share.value:.1f}"
+
+
+def interval_text(share: Estimate) -> str:
+    """Return `14 to 27`, in percent, or a dash if the interval is not known."""
+    return "-" if share.low is None or share.high is None else f"{100 * share.low:.0f} to {100 * share.high:.0f}"
 
 
 def _python() -> str:

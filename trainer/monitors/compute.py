@@ -12,6 +12,7 @@ from judges.rubrics.rubric import Rubric
 from records.finish import cut_off
 from records.rows import Judgment, Response, answer_key
 from trainer.monitors.diversity import diversity
+from trainer.monitors.following import Following
 from trainer.monitors.judge_accuracy import JudgeAccuracy
 from trainer.monitors.kl import KL
 from trainer.monitors.monitors import MAX_PAIRS, MONITORS, Monitors
@@ -28,6 +29,7 @@ def monitors_of(
     base: Monitors | None = None,
     accuracy: JudgeAccuracy | None = None,
     kl: KL | None = None,
+    following: Following | None = None,
     seed: int = 0,
     self_bleu_pairs: Count = MAX_PAIRS,
 ) -> Monitors:
@@ -54,6 +56,7 @@ def monitors_of(
         values.put("judge_accuracy", accuracy.value, accuracy.n, "the judge gave no verdict on a labelled pair")
     if kl is not None:
         _add_kl(values, kl)
+    _add_following(values, following)
     for name in MONITORS:
         if name not in values.values:
             values.put(name, None, 0, "not asked for")
@@ -129,6 +132,20 @@ def _add_kl(values: MonitorValues, kl: KL) -> None:
     values.put("kl_error", kl.standard_error, kl.n_answers, too_few)
     values.put("kl_k3", kl.k3, kl.n_tokens, "")
     values.put("kl_k3_error", kl.k3_standard_error, kl.n_answers, too_few)
+
+
+def _add_following(values: MonitorValues, following: Following | None) -> None:
+    one_kind = "no prompt has an answer that follows everything and another that does not; [eval] n must be above 1"
+    reasons = {
+        "follows": "no answer could be checked",
+        "follows_loose": "no answer could be checked",
+        "follows_each": "no constraint could be checked",
+        "known_pairs": one_kind,
+    }
+    for name, reason in reasons.items():
+        share = None if following is None else getattr(following, name)
+        otherwise = reason if following is not None else "no held-out prompt has constraints"
+        values.put(name, share and share.value, share.n if share else 0, otherwise)
 
 
 def _spearman(first: Sequence[float], second: Sequence[float]) -> tuple[float | None, str]:

@@ -23,6 +23,8 @@ REMEDIES = {
     "length_score": "the judge pays for length: use length control in [pairs], or another rubric",
     "truncated": "raise --candidates.max-new-tokens, or use length control in [pairs]",
     "judge_accuracy": "the judge no longer agrees with people: add EFT data, or judge with an earlier iteration",
+    "follows": "the model does less of what the prompts ask: let the judge check it, or stop at the iteration before",
+    "known_pairs": "the judge no longer sees what is checked: let it check, or judge with an earlier iteration",
     "inflation": "the model pleases its own judge: judge with a frozen model, or stop at the iteration before",
     "inflation_slope": "the model pleases its own judge: judge with a frozen model, or stop at the iteration before",
     "top_score": "the judge has run out of scale: another --judge.rubric, or --judge.read logprobs",

@@ -67,6 +67,15 @@ class Monitors(Row, frozen=True, kw_only=True):
     """Mean share of an answer's 4-grams that occur earlier in it."""
     judge_accuracy: float | None = None
     """Accuracy of the model as a judge on pairs labelled by people. A tie counts half."""
+    follows: float | None = None
+    """The share of answers that follow all constraints of their prompt."""
+    follows_loose: float | None = None
+    """The same, if the best of an answer's eight loose variants counts."""
+    follows_each: float | None = None
+    """The share of single constraints that are followed."""
+    known_pairs: float | None = None
+    """Accuracy of the model as a judge on pairs of its own answers of which one follows all constraints and the other
+    breaks some. A tie counts half."""
     kl: float | None = None
     """KL to iter0 in nats per token: the mean of log p_t - log p_0 on the model's own answers."""
     kl_error: float | None = None

@@ -83,6 +83,15 @@ def test_new_prompts_and_labels_are_stages_where_they_are_asked_for() -> None:
     assert "iter2 new prompts, at least" in names and "judge accuracy" in names and "KL to iter0" not in names
 
 
+def test_several_held_out_answers_are_each_scored_by_the_iteration_and_the_first_by_the_frozen_judge() -> None:
+    several = replace(CONFIG, eval=EvalOptions(prompts=5, n=3, compare=False))
+    works = loop_work(several, PROMPTS, CHATS)
+    assert stage(works, "held-out answers").n_calls == 3 * 5 * 3
+    assert stage(works, "held-out scores").n_calls == 3 * 5 * 3 + 3 * 5
+    assert stage(works, "KL").n_read == 2 * 2 * 5 * 3 * (40 // 4 + TURN_TOKENS + 50)
+    assert not any("comparisons" in work.stage for work in works)
+
+
 def test_what_a_round_may_do_besides_is_counted_by_hand() -> None:
     text = JudgeOptions(read="text", samples=3, max_new_tokens=100)
     variant = replace(

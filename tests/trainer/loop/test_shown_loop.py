@@ -1,0 +1,127 @@
+"""A loop on prompts whose constraints a program checks: what it measures and what it shows."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from console.command import parse
+from records import Judgment, read_rows
+from trainer.loop.__main__ import main
+from trainer.loop.measure import IterationFigures
+from trainer.loop.recipe import Config
+from trainer.monitors.following import CheckedAnswer, known_pairs
+
+RECIPE = """
+name = "tiny"
+iterations = 2
+[engine]
+model = "{model}"
+batch_size = 8
+[seeds]
+prompts = "{folder}/prompts.jsonl"
+ift = "{folder}/ift.jsonl"
+judging = false
+[candidates]
+prompts = 3
+n = 3
+max_new_tokens = 12
+temperature = 1.0
+[sft]
+learning_rate = 1e-3
+batch_size = 2
+[dpo]
+learning_rate = 1e-3
+batch_size = 2
+[eval]
+prompts = 4
+n = 3
+compare = false
+[monitors]
+kl = false
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("constrained")
+    (folder / "tiny.toml").write_text(RECIPE.format(model=tiny_model, folder=folder))
+    (folder / "ift.jsonl").write_text("".join(f'{{"prompt": "say {n}", "response": "point {n}"}}\n' for n in range(2)))
+    rows = [
+        {
+            "id": letter,
+            "prompt": f"Write a word with the letter {letter} in it.",
+            "instruction_id_list": ["keywords:letter_frequency"],
+            "kwargs": [{"letter": letter, "let_relation": "at least", "let_frequency": 1}],
+        }
+        for letter in "etaoinsr"
+    ]
+    (folder / "prompts.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> Iterator[tuple[Path, str, str]]:
+    """The run's folder, and what it printed to stdout and stderr."""
+    import contextlib
+    import io
+
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.chdir(folder)
+        main(parse(Config, ["--config", "tiny.toml"], "loop"))
+    yield folder / "runs" / "tiny", out.getvalue(), err.getvalue()
+
+
+def figures(run: Path, number: int) -> IterationFigures:
+    return msgspec.json.decode((run / f"iter{number}" / "metrics.json").read_bytes(), type=IterationFigures)
+
+
+def json_rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_each_iteration_says_how_many_answers_do_what_is_asked(run: tuple[Path, str, str]) -> None:
+    for number in range(3):
+        letters = {row["id"]: row["prompt"][29] for row in json_rows(run[0] / "eval" / "prompts.jsonl")}
+        answers = json_rows(run[0] / "eval" / f"iter{number}.jsonl")
+        right = [letters[row["prompt_id"]] in row["response"].lower() for row in answers]
+        found, monitors = figures(run[0], number).following, figures(run[0], number).monitors
+        assert found is not None and monitors is not None and len(answers) == found.follows.n == 4 * 3
+        assert found.follows.value == monitors.follows == pytest.approx(sum(right) / len(right))
+        assert (found.gain is None) == (number == 0) and found.n_prompts == 4
+
+
+def test_the_models_own_scores_decide_the_known_pairs(run: tuple[Path, str, str]) -> None:
+    n_pairs = 0
+    for number in range(3):
+        checked = list(read_rows(run[0] / "eval" / f"iter{number}_checks.jsonl", CheckedAnswer))
+        ids, by_judge = {answer.response_id for answer in checked}, dict[str, dict[str, float]]()
+        for row in read_rows(run[0] / "eval" / "judgments.jsonl", Judgment):
+            if row.response_id in ids and row.score is not None:
+                by_judge.setdefault(row.judge, {})[row.response_id] = row.score
+        # Only the iteration itself scores all its answers: the frozen judge scores the first to each prompt.
+        [own] = [scores for scores in by_judge.values() if len(scores) == len(ids)]
+        found, decided = figures(run[0], number).following, known_pairs(checked, own)
+        n_pairs += len(decided)
+        assert found is not None and found.known_pairs.n == len(decided)
+        if decided:
+            assert found.known_pairs.value == pytest.approx(sum(right for _, right in decided) / len(decided))
+    assert n_pairs
+
+
+def test_without_comparisons_there_is_no_win_rate(run: tuple[Path, str, str]) -> None:
+    folder, printed, _ = run
+    assert not (folder / "eval" / "comparisons.jsonl").exists() and "win rate" not in printed
+    assert all(figures(folder, number).win_rate is None for number in range(3))
+
+
+def test_the_table_opens_with_the_two_numbers(run: tuple[Path, str, str]) -> None:
+    lines = run[1].splitlines()
+    assert [line.split("|")[1].strip(" -") for line in lines[:7]] == [
+        "iteration", "", "does what is asked, %", "95% interval", "judge is right, %", "judge's 95% interval",
+        "known pairs",
+    ]  # fmt: skip
