@@ -22,7 +22,8 @@ from engines.local.transformers_engine import TransformersEngine
 from engines.models import resolve_model
 from engines.protocol import Sampling
 from judges.judging.judge import Judge, judge_into, open_judge
-from judges.judging.pairwise import Contest, compare_into, win_rate
+from judges.judging.pairwise import Contest, compare_into
+from judges.judging.win_rate import win_rate
 from judges.options import PAIRWISE, JudgeOptions
 from records import Comparison, Judgment, Prompt, Response, Store
 from records.store import write_rows

@@ -13,7 +13,7 @@ from evals.alpaca.metrics import Metrics, win_rate_interval
 from evals.alpaca.options import BENCHMARK, Config
 from evals.alpaca.rows import completeness, missing
 from evals.folders import results_folder
-from judges.judging.pairwise import flip_warning
+from judges.judging.win_rate import flip_warning
 from records.inputs import output_name
 
 SHOWN_REASONS = 3

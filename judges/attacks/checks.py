@@ -12,7 +12,7 @@ from engines.chat.neutral import COMMON_SPECIAL_TOKENS, neutralised
 from engines.scripted import ScriptedEngine
 from judges.attacks.texts import Attack, aimed, verdict_for, written, written_as_json
 from judges.fences.invisible import INVISIBLE
-from judges.judging.judge import Judge, ask
+from judges.judging.judge import Judge, Subject, ask
 from judges.options import Reading
 from judges.parsing.verdict import score_of
 from judges.rubrics.rendering import PLACEHOLDER, fill
@@ -106,17 +106,18 @@ def parser_cases(rubric: Rubric, attacks: Sequence[Attack]) -> Iterator[Case]:
 def _replied(
     rubric: Rubric, read: Reading, slot: str, form: str, attacks: Sequence[Attack], verdict: str
 ) -> Iterator[Case]:
-    replies = iter([_reply(rubric, read, form, attack.text, verdict) for attack in attacks])
-    engine = ScriptedEngine(lambda _: next(replies), finish_reason="length" if form == "cut off" else "stop")
+    scripted = iter([_reply(rubric, read, form, attack.text, verdict) for attack in attacks])
+    engine = ScriptedEngine(lambda _: next(scripted), finish_reason="length" if form == "cut off" else "stop")
     judge = Judge(engine, rubric, read, samples=1)
     rest = {name: "a text" for name in rubric.placeholders if name != slot}
-    questions = [(rest | {slot: attack.text}, attack.name) for attack in attacks]
+    subjects = [Subject(rest | {slot: attack.text}, attack.name) for attack in attacks]
     worth = dict(zip(rubric.logprobs.choices, rubric.choice_values, strict=True))[verdict]
     expected = worth if form.endswith("quoted") else None
-    for index, replies_read, _ in ask(judge, questions, ()):
-        value = score_of(replies_read, judge.how).value
+    for replies in ask(judge, subjects):
+        value = score_of(replies.samples, judge.how).value
         fooled = value is not None if expected is None else value is None or abs(value - expected) > 1e-6
-        yield Case(attacks[index], rubric.name, f"{slot}, {read}, {form}", f"{value} was read" if fooled else None)
+        problem = f"{value} was read" if fooled else None
+        yield Case(attacks[replies.index], rubric.name, f"{slot}, {read}, {form}", problem)
 
 
 def _reply(rubric: Rubric, read: Reading, form: str, attack: str, verdict: str) -> str:

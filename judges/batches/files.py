@@ -16,7 +16,8 @@ from engines.served.openai_engine import OpenAIEngine
 from judges.batches.output import Answers
 from judges.batches.parts import Parts, request_line
 from judges.judging.judge import Judge
-from judges.judging.pairwise import Contest, Orders, compare, comparison_id, orders_of
+from judges.judging.orders import Orders
+from judges.judging.pairwise import Contest, compare, comparison_id, orders_of
 from records.files import BadRows
 from records.rows import Comparison, Judgment, Response
 

@@ -11,7 +11,7 @@ from judges.audit.bias import FLIPS
 from judges.audit.plot import draw
 from judges.audit.result import Audit
 from judges.calibrate.options import Config
-from judges.judging.pairwise import flip_warning
+from judges.judging.win_rate import flip_warning
 from records import write_atomic
 
 

@@ -12,15 +12,9 @@ from judges.compare.options import Config
 from judges.judging.cost import Budget
 from judges.judging.coverage import require_coverage
 from judges.judging.judge import Judge
-from judges.judging.pairwise import (
-    Contest,
-    WinRate,
-    both_orders_answered,
-    first_request,
-    say_flips,
-    win_rate,
-)
+from judges.judging.pairwise import Contest, both_orders_answered, first_request
 from judges.judging.report import Report, plan_of, print_plans, say_room
+from judges.judging.win_rate import WinRate, say_flips, win_rate
 from judges.parsing.verdict import Masses
 from records import Comparison
 from records.inputs import output_name

@@ -119,21 +119,21 @@ class Judge:
         """Yield the same for responses by their judgment id. The ids in `later` are left out this time."""
         if self.rubric.kind != "score":
             raise InputError(f"the rubric '{self.rubric.name}' compares two answers; score with another one")
-        ids, responses = list(by_id), list(by_id.values())
-        askable: list[int] = []  # the engine neither plans for an unaskable response nor takes it for answered
-        for index, response in enumerate(responses):
-            if (reason := self._unaskable(response)) is None:
-                askable.append(index)
-            elif ids[index] not in done and ids[index] not in later:
-                yield self._judgment(ids[index], response, [Sample(None, error=reason)], Usage())
-        things = [(self.texts(responses[index]), responses[index].id) for index in askable]
-        skip = {place for place, index in enumerate(askable) if ids[index] in done}
-        before = {place: unfinished[ids[index]] for place, index in enumerate(askable) if ids[index] in unfinished}
-        known = {place: samples_before(judgment) for place, judgment in before.items()}
-        wait = {place for place, index in enumerate(askable) if ids[index] in later}
-        for place, samples, usage in ask(self, things, skip, known, wait):
-            paid = own_usage(before[place]) if place in before else Usage()
-            yield self._judgment(ids[askable[place]], responses[askable[place]], samples, paid + usage)
+        ids: list[str] = []  # the engine neither plans for a response it cannot be asked about nor takes it for done
+        subjects: list[Subject] = []
+        for row_id, response in by_id.items():
+            texts, is_done, is_later = self.texts(response), row_id in done, row_id in later
+            reason = missing(self.rubric, texts) if response.response.strip() else EMPTY
+            if reason is None:
+                known = samples_before(unfinished[row_id]) if row_id in unfinished else {}
+                ids.append(row_id)
+                subjects.append(Subject(texts, response.id, known, is_done, is_later))
+            elif not (is_done or is_later):
+                yield self._judgment(row_id, response, [Sample(None, error=reason)], Usage())
+        for replies in ask(self, subjects):
+            row_id = ids[replies.index]
+            paid = own_usage(unfinished[row_id]) if row_id in unfinished else Usage()
+            yield self._judgment(row_id, by_id[row_id], replies.samples, paid + replies.usage)
 
     def request(self, response: Response, number: int = 0) -> Request:
         """Return question `number` about `response`: one per sample, or one per criterion."""
@@ -143,9 +143,6 @@ class Judge:
         """Return the texts that fill the rubric's placeholders."""
         texts = {"prompt": text_of(response.prompt), "response": response.response}
         return texts if response.reference is None else texts | {"reference": response.reference}
-
-    def _unaskable(self, response: Response) -> str | None:
-        return missing(self.rubric, self.texts(response)) if response.response.strip() else EMPTY
 
     def _judgment(self, row_id: str, response: Response, samples: list[Sample], usage: Usage) -> Judgment:
         score = score_of(samples, self.how)
@@ -202,14 +199,40 @@ def request(judge: Judge, texts: dict[str, str], key: object, number: int) -> Re
 
 
 @dataclass(frozen=True)
+class Subject:
+    """The texts that one verdict is about, and what is known of it before the judge is asked."""
+
+    texts: dict[str, str]
+    key: object
+    """The key of its seeds."""
+    known: Mapping[int, Sample] = field(default_factory=dict)
+    """Samples by number that are not asked for again."""
+    is_done: bool = False
+    """Whether its verdict is complete. The engine counts it as answered."""
+    is_later: bool = False
+    """Whether it is left out this time, unanswered."""
+
+
+@dataclass(frozen=True)
+class Replies:
+    """Every sample of one subject."""
+
+    index: int
+    """The place of the subject."""
+    samples: list[Sample]
+    usage: Usage
+    """The usage of the calls that were made for it now."""
+
+
+@dataclass(frozen=True)
 class Requests(Sequence[Request]):
-    """The questions about `things`, made one by one as they are asked, so that a server need not wait for all."""
+    """The questions about `subjects`, made one by one as they are asked, so that a server need not wait for all."""
 
     judge: Judge
-    things: Sequence[tuple[dict[str, str], object]]
+    subjects: Sequence[Subject]
 
     def __len__(self) -> int:
-        return len(self.things) * self.judge.n_questions
+        return len(self.subjects) * self.judge.n_questions
 
     def __getitem__(self, position: Any) -> Any:
         if isinstance(position, slice):
@@ -217,29 +240,23 @@ class Requests(Sequence[Request]):
         if not 0 <= position < len(self):
             raise IndexError(position)
         index, number = divmod(position, self.judge.n_questions)
-        texts, key = self.things[index]
-        return request(self.judge, texts, key, number)
+        subject = self.subjects[index]
+        return request(self.judge, subject.texts, subject.key, number)
 
 
-def ask(
-    judge: Judge,
-    things: Sequence[tuple[dict[str, str], object]],
-    skip: Collection[int],
-    known: Mapping[int, Mapping[int, Sample]] = NOTHING,
-    later: Collection[int] = (),
-) -> Iterator[tuple[int, list[Sample], Usage]]:
-    """Yield `(index, samples, usage)` for each of `things` that is not in `skip` or `later`.
+def ask(judge: Judge, subjects: Sequence[Subject]) -> Iterator[Replies]:
+    """Yield the replies on each subject that is neither done nor left for later, as it becomes complete.
 
-    A thing is its texts and the key of its seeds. Things in `skip` were answered before, those in `later` were not.
-    `known` has samples by thing and number that are not asked for again. An EngineError, or a KeyboardInterrupt while
-    the engine is waited for, is raised after everything answered so far was yielded.
+    An EngineError, or a KeyboardInterrupt while the engine is waited for, is raised after everything answered so far
+    was yielded.
     """
     n, choices = judge.n_questions, judge.rubric.logprobs.choices
-    requests = Requests(judge, things)
-    left_out = {*skip, *later}
-    skipped = Skipped(index * n + number for index in left_out for number in range(n))
-    skipped |= {index * n + number for index, of_index in known.items() for number in of_index}
-    skipped.answered = bool(skip) or any(known.values())
+    wanted = {index for index, subject in enumerate(subjects) if not (subject.is_done or subject.is_later)}
+    # The engine gets the skipped questions too, so that it plans the same batches in a run that is resumed.
+    requests, skipped = Requests(judge, subjects), Skipped()
+    for index, subject in enumerate(subjects):
+        skipped |= {index * n + number for number in (subject.known if index in wanted else range(n))}
+    skipped.answered = any(subject.is_done or subject.known for subject in subjects)
     answers: Iterator[Completion] | Iterator[Choice]
     if judge.read == "logprobs":
         answers = advised(judge.engine.choose(requests, choices, skipped), "use --read text")
@@ -247,21 +264,21 @@ def ask(
         answers = judge.engine.generate(requests, judge.sampling, skipped)
     waiting: dict[int, dict[int, Completion | Choice]] = {}
 
-    def all_of(index: int) -> tuple[int, list[Sample], Usage]:
+    def all_of(index: int) -> Replies:
         answers_by_number = waiting.pop(index, {})
         by_number = {
-            **known.get(index, {}),
+            **subjects[index].known,
             **{number: sample_of(answer, choices) for number, answer in answers_by_number.items()},
         }
         usage = sum(map(usage_of, answers_by_number.values()), Usage())
-        return index, [by_number.get(number) or Sample(None, error=NOT_ASKED) for number in range(n)], usage
+        return Replies(index, [by_number.get(number) or Sample(None, error=NOT_ASKED) for number in range(n)], usage)
 
-    yield from (all_of(index) for index, of_index in known.items() if index not in left_out and len(of_index) >= n)
+    yield from (all_of(index) for index in sorted(wanted) if len(subjects[index].known) >= n)
     try:
         for answer in answers:
             index, number = divmod(answer.index, n)
             waiting.setdefault(index, {})[number] = answer
-            if len(waiting[index]) + len(known.get(index, ())) == n:
+            if len(waiting[index]) + len(subjects[index].known) == n:
                 yield all_of(index)
     except (EngineError, KeyboardInterrupt) as error:
         yield from (all_of(index) for index in list(waiting))  # keeps what is paid for

@@ -1,29 +1,22 @@
 """Compares two answers in both orders."""
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean, stdev
-from typing import Any, Literal
+from functools import cached_property
 
 from msgspec.structs import replace
 
 from console.errors import EngineError, InputError
-from console.output import say
 from engines.protocol import Request
-from judges.intervals.mean import half_width
-from judges.intervals.proportion import knows_nothing, wilson
 from judges.judging.cost import Budget
-from judges.judging.judge import EMPTY, NOT_ASKED, NOTHING, Judge, ask, request
-from judges.parsing.verdict import How, Sample, score_of, stored
+from judges.judging.judge import EMPTY, NOT_ASKED, NOTHING, Judge, Subject, ask, request
+from judges.judging.orders import OneOrder, Orders, one_order, samples_before, verdict_fields
+from judges.parsing.verdict import Sample
 from judges.rubrics.rendering import missing
 from judges.rubrics.rubric import Rubric
 from records import Comparison, Message, Store, Usage, text_of
 from records.keys import content_key, derived_seed
-from records.rows import Winner
 from records.stage import complete
-
-Orders = Literal["both", "one"]
 
 
 @dataclass(frozen=True)
@@ -39,28 +32,6 @@ class Contest:
     reference: str | None = None
     judged: str | None = None
     """The answer that both are judgments of, for a rubric that judges judgments."""
-
-
-@dataclass(frozen=True)
-class OneOrder:
-    """The verdict in one order, in terms of the answers a and b."""
-
-    preference_b: float | None
-    """0 for a, 1 for b. Values between them say how sure the judge is or how much better b is."""
-    error: str | None = None
-    samples: tuple[Sample, ...] = ()
-    """Every sample in order, failed ones too."""
-    missing: Mapping[int, str] = field(default_factory=dict)
-    """Reasons why samples have no verdict, by their numbers."""
-    mass: float | None = None
-    usage: Usage = field(default_factory=Usage)
-
-    @property
-    def winner(self) -> Winner | None:
-        """Return the preferred answer, or None without a verdict."""
-        if self.preference_b is None:
-            return None
-        return "tie" if self.preference_b == 0.5 else "a" if self.preference_b < 0.5 else "b"
 
 
 def comparison_id(judge: Judge, contest: Contest, orders: Orders = "both") -> str:
@@ -92,77 +63,82 @@ def compare(
     """
     if judge.rubric.kind != "pair":
         raise InputError(f"the rubric '{judge.rubric.name}' scores one answer; compare with another one")
-    ids = [comparison_id(judge, contest, orders) for contest in contests]
-    first = {row_id: i for i, row_id in reversed(list(enumerate(ids)))}
-    asked_in = [orders_of(judge, contest, orders) for contest in contests]
-    waiting: dict[int, dict[str, OneOrder]] = {}
-    places: list[tuple[int, str]] = []
-    things: list[tuple[dict[str, str], object]] = []
-    for i, order in ((i, order) for i, its_orders in enumerate(asked_in) for order in its_orders if first[ids[i]] == i):
-        texts = _texts(contests[i], order)
-        if (reason := _unaskable(judge.rubric, texts)) is None:
-            places.append((i, order))
-            things.append((texts, (contests[i].prompt_id, order == "ba")))
-        elif ids[i] not in done and ids[i] not in later:
-            waiting.setdefault(i, {})[order] = OneOrder(None, reason)
-    skip = {position for position, (i, _) in enumerate(places) if ids[i] in done}
-    wait = {position for position, (i, _) in enumerate(places) if ids[i] in later}
-    before = {i: unfinished[row_id] for i, row_id in enumerate(ids) if row_id in unfinished}
-    known_of = {i: samples_before(comparison) for i, comparison in before.items()}
-    known = {position: known_of[i].get(order, {}) for position, (i, order) in enumerate(places) if i in before}
-
-    def row_of(i: int) -> Comparison:
-        comparison = reconcile(judge, contests[i], waiting.pop(i), orders)
-        return replace(comparison, usage=before[i].usage + comparison.usage) if i in before else comparison
-
-    yield from (row_of(i) for i in list(waiting) if len(waiting[i]) == len(asked_in[i]))
+    places: list[tuple[_InFlight, str]] = []
+    subjects: list[Subject] = []
+    begun: dict[str, _InFlight] = {}  # by id, in the order of their first verdict
+    for flight in _in_flight(judge, contests, orders, unfinished):
+        is_done, is_later = flight.id in done, flight.id in later
+        for order in flight.orders:
+            texts, key = _texts(flight.contest, order), (flight.contest.prompt_id, order == "ba")
+            if (reason := _unaskable(judge.rubric, texts)) is None:
+                places.append((flight, order))
+                subjects.append(Subject(texts, key, flight.known.get(order, {}), is_done, is_later))
+            elif not (is_done or is_later):
+                flight.verdicts[order] = OneOrder(None, reason)
+                begun[flight.id] = flight
+    yield from (begun.pop(flight.id).row(judge, orders) for flight in list(begun.values()) if flight.is_complete)
     try:
-        for position, samples, usage in ask(judge, things, skip, known, wait):
-            i, order = places[position]
-            waiting.setdefault(i, {})[order] = one_order(samples, judge.how, order, usage)
-            if len(waiting[i]) == len(asked_in[i]):
-                yield row_of(i)
+        for replies in ask(judge, subjects):
+            flight, order = places[replies.index]
+            flight.verdicts[order] = one_order(replies.samples, judge.how, order, replies.usage)
+            begun[flight.id] = flight
+            if flight.is_complete:
+                yield begun.pop(flight.id).row(judge, orders)
     except (EngineError, KeyboardInterrupt):
-        for i in list(waiting):  # keeps what is paid for
-            for order in asked_in[i]:
-                if order not in waiting[i]:
-                    replies = known_of.get(i, {}).get(order, {})
-                    samples = [replies.get(n) or Sample(None, error=NOT_ASKED) for n in range(judge.n_questions)]
-                    waiting[i][order] = one_order(samples, judge.how, order, Usage())
-            yield row_of(i)
+        for flight in begun.values():  # keeps what is paid for
+            flight.give_up(judge)
+            yield flight.row(judge, orders)
         raise
 
 
-def one_order(samples: Sequence[Sample], how: How, order: str, usage: Usage) -> OneOrder:
-    """Return the verdict of one order. If answer b was shown first, the value is turned back to a and b."""
-    score = score_of(samples, how)
-    value = score.value
-    if value is not None and order == "ba":
-        value = 1 - value
-    return OneOrder(value, score.error, tuple(samples), score.missing, score.mass, usage)
+@dataclass
+class _InFlight:
+    """A comparison between its first question and its row."""
+
+    contest: Contest
+    id: str
+    orders: tuple[str, ...]
+    """The orders to ask it in."""
+    before: Comparison | None
+    """The stored row, if it lacks samples."""
+    verdicts: dict[str, OneOrder] = field(default_factory=dict)
+    """The verdicts so far by order."""
+
+    @cached_property
+    def known(self) -> dict[str, dict[int, Sample]]:
+        """The stored samples by order and number."""
+        return samples_before(self.before) if self.before else {}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every order has a verdict."""
+        return len(self.verdicts) == len(self.orders)
+
+    def give_up(self, judge: Judge) -> None:
+        """Give each order without a verdict one from the stored samples alone."""
+        for order in self.orders:
+            if order not in self.verdicts:
+                known = self.known.get(order, {})
+                samples = [known.get(number) or Sample(None, error=NOT_ASKED) for number in range(judge.n_questions)]
+                self.verdicts[order] = one_order(samples, judge.how, order, Usage())
+
+    def row(self, judge: Judge, orders: Orders) -> Comparison:
+        """Return the row of all orders. Its usage includes that of the stored row."""
+        comparison = reconcile(judge, self.contest, self.verdicts, orders)
+        return replace(comparison, usage=self.before.usage + comparison.usage) if self.before else comparison
 
 
-def samples_before(row: Comparison) -> dict[str, dict[int, Sample]]:
-    """Return the replies of a stored comparison by order and by the number of their sample."""
-    by_order: dict[str, dict[int, Sample]] = defaultdict(dict)
-    # Rows of earlier versions have no numbers: their samples are in order.
-    numbers: Sequence[int | None] = row.reply_samples or [None] * len(row.replies)
-    for order, number, sample in zip(row.reply_orders, numbers, stored(row.replies, row.finish_reasons), strict=False):
-        by_order[order][len(by_order[order]) if number is None else number] = sample
-    return by_order
-
-
-def all_samples(row: Comparison) -> dict[str, list[Sample]]:
-    """Return every sample of a stored comparison by order, including those without a reply."""
-    by_order = samples_before(row)
-    failed = {(key.split("-")[0], int(key.split("-")[1])): error for key, error in row.missing.items()}
-    numbers = [number for by_number in by_order.values() for number in by_number] + [number for _, number in failed]
-    n = max(numbers, default=-1) + 1
-    orders = ("ab", "ba") if row.orders == "both" else (row.orders,)
-    return {
-        order: [by_order[order].get(number) or Sample(None, error=failed.get((order, number))) for number in range(n)]
-        for order in orders
-    }
+def _in_flight(
+    judge: Judge, contests: Sequence[Contest], orders: Orders, unfinished: Mapping[str, Comparison]
+) -> list[_InFlight]:
+    """Return one comparison for contests that are the same, in the order in which they first come."""
+    by_id: dict[str, _InFlight] = {}
+    for contest in contests:
+        row_id = comparison_id(judge, contest, orders)
+        if row_id not in by_id:
+            asked_in = orders_of(judge, contest, orders)
+            by_id[row_id] = _InFlight(contest, row_id, asked_in, unfinished.get(row_id))
+    return list(by_id.values())
 
 
 def reconcile(judge: Judge, contest: Contest, verdicts: dict[str, OneOrder], orders: Orders = "both") -> Comparison:
@@ -185,43 +161,6 @@ def reconcile(judge: Judge, contest: Contest, verdicts: dict[str, OneOrder], ord
     )
 
 
-def verdict_fields(verdicts: dict[str, OneOrder]) -> dict[str, Any]:
-    """Return the fields of a comparison that follow from the verdicts of its orders, `ab` and `ba`."""
-    ab, ba = verdicts.get("ab"), verdicts.get("ba")
-    answered = [verdict for verdict in (ab, ba) if verdict is not None]
-    winners = [verdict.winner for verdict in answered]
-    known = all(winner is not None for winner in winners)
-    flipped = winners[0] != winners[1] if known and len(answered) == 2 else None
-    replies = [
-        (order, number, sample)
-        for order in ("ab", "ba")
-        if order in verdicts
-        for number, sample in enumerate(verdicts[order].samples)
-        if sample.reply is not None
-    ]
-    errors = [verdict.error for verdict in answered if verdict.error]
-    masses = [verdict.mass for verdict in answered if verdict.mass is not None]
-    return {
-        "winner": ("tie" if flipped else winners[0]) if known else None,
-        "first_order": ab.winner if ab else None,
-        "second_order": ba.winner if ba else None,
-        "flipped": flipped,
-        "preference_b": fmean(p for verdict in answered if (p := verdict.preference_b) is not None) if known else None,
-        "replies": [sample.reply for _, _, sample in replies],
-        "finish_reasons": [sample.finish_reason for _, _, sample in replies],
-        "n_samples": sum(len(verdict.samples) - len(verdict.missing) for verdict in answered),
-        "missing": {
-            f"{order}-{n}": why for order, verdict in sorted(verdicts.items()) for n, why in verdict.missing.items()
-        },
-        "reply_orders": [order for order, _, _ in replies],
-        "reply_samples": [number for _, number, _ in replies],
-        "error": "; ".join(dict.fromkeys(errors)) or None,
-        "usage": sum((verdict.usage for verdict in answered), Usage()),
-        "mass": min(masses, default=None),
-        "orders": "both" if len(answered) == 2 else "ab" if ab else "ba",
-    }
-
-
 def both_orders_answered(comparison: Comparison) -> bool:
     """Return whether a stored comparison is complete. A failed call makes it incomplete, a bad reply does not."""
     if comparison.n_samples is not None:
@@ -229,72 +168,6 @@ def both_orders_answered(comparison: Comparison) -> bool:
         return comparison.missing.keys() <= answered
     orders = {"ab", "ba"} if comparison.orders == "both" else {comparison.orders}
     return comparison.usage.n_calls == 0 or set(comparison.reply_orders) == orders
-
-
-@dataclass(frozen=True)
-class WinRate:
-    """The share of contests in which b is preferred to a, in percent, with a 95% confidence interval over prompts."""
-
-    percent: float | None
-    half_width: float | None
-    """Of Student's interval. None if the verdicts are all alike, or at 0 and 100: see `low` and `high` then."""
-    n: int
-    n_flipped: int
-    n_unscored: int
-    low: float | None = None
-    high: float | None = None
-    """The ends of the interval, which is Wilson's if there is no half width. None without a verdict."""
-    n_both: int | None = None
-    """Verdicts from both orders, of which `n_flipped` named different winners. None in files of earlier versions."""
-
-    def __str__(self) -> str:
-        if self.percent is None:
-            return "-"
-        if self.half_width:
-            return f"{self.percent:.1f} ± {self.half_width:.1f}"
-        return f"{self.percent:.1f}" if self.low is None else f"{self.percent:.1f} [{self.low:.1f}, {self.high:.1f}]"
-
-    @property
-    def flipped_percent(self) -> float | None:
-        """Return the share of verdicts from both orders that named different winners, in percent, or None."""
-        n = self.n if self.n_both is None else self.n_both
-        return 100 * self.n_flipped / n if n else None
-
-
-def win_rate(comparisons: Sequence[Comparison]) -> WinRate:
-    """Return the mean preference for b: a win is 1, a tie or a flipped pair about 0.5, a loss 0.
-
-    With log-probabilities it is the expected preference, as in AlpacaEval 2. The interval is Student's t over prompts,
-    or Wilson's if all verdicts are the same. Comparisons without a verdict are counted and left out.
-    """
-    known = [c.preference_b for c in comparisons if c.preference_b is not None]
-    flips = [c.flipped for c in comparisons if c.flipped is not None]
-    counts = {"n_flipped": sum(flips), "n_unscored": len(comparisons) - len(known), "n_both": len(flips)}
-    if not known:
-        return WinRate(None, None, 0, **counts)
-    n, share, deviation = len(known), fmean(known), stdev(known) if len(known) > 1 else 0.0
-    if knows_nothing(share, deviation):
-        low, high = wilson(min(max(share, 0.0), 1.0), n)
-        return WinRate(100 * share, None, n, low=100 * low, high=100 * high, **counts)
-    half = half_width(100 * deviation, n)
-    return WinRate(100 * share, half, n, low=100 * share - half, high=100 * share + half, **counts)
-
-
-def flip_warning(name: str, n_flipped: int, n_both: int) -> str | None:
-    """Return a warning if the two orders named different winners in over half of the comparisons, else None."""
-    if 2 * n_flipped <= n_both:
-        return None
-    return (
-        f"{name}: {n_flipped} of {n_both} comparisons flipped with the order of the answers: this judge prefers "
-        "a position to an answer, and the win rate says little"
-    )
-
-
-def say_flips(rates: Mapping[str, WinRate | None]) -> None:
-    """Warn on stderr of each win rate, by name, if over half of its comparisons flipped with the order."""
-    for name, rate in rates.items():
-        if rate is not None and (warning := flip_warning(name, rate.n_flipped, rate.n_both or rate.n)):
-            say(warning)
 
 
 def compare_into(

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from console.errors import InputError
 from console.progress import progress
 from console.table import Cell
-from judges.judging import pairwise
-from judges.judging.pairwise import flip_warning, one_order, verdict_fields
+from judges.judging import orders
+from judges.judging.win_rate import flip_warning
 from judges.options import Aggregate, Reading
 from judges.panels.panel import winner_of
 from judges.parsing.parse import PARSER_VERSION
@@ -77,8 +77,10 @@ def rescored_comparison(row: Comparison, how: How) -> Comparison:
     new = replace(row, **_identity(row, how))
     if not row.replies:
         return new
-    verdicts = {order: one_order(replies, how, order, Usage()) for order, replies in pairwise.all_samples(row).items()}
-    return replace(new, **verdict_fields(verdicts) | {"usage": row.usage})
+    verdicts = {
+        order: orders.one_order(replies, how, order, Usage()) for order, replies in orders.all_samples(row).items()
+    }
+    return replace(new, **orders.verdict_fields(verdicts) | {"usage": row.usage})
 
 
 def recombined(row: Row, rule: Aggregate) -> Row:

@@ -15,7 +15,8 @@ from engines.protocol import Sampling
 from judges.judging.contests import contest_of
 from judges.judging.coverage import require_coverage
 from judges.judging.judge import Judge
-from judges.judging.pairwise import both_orders_answered, compare_into, flip_warning
+from judges.judging.pairwise import both_orders_answered, compare_into
+from judges.judging.win_rate import flip_warning
 from records import Comparison, Prompt, Response, Store
 from trainer.early_stop.options import EarlyStopOptions, check_options
 

@@ -10,7 +10,8 @@ import msgspec
 from engines.local.transformers_engine import TransformersEngine
 from engines.options import EngineOptions
 from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
-from judges.judging.pairwise import Contest, WinRate, both_orders_answered, compare_into, win_rate
+from judges.judging.pairwise import Contest, both_orders_answered, compare_into
+from judges.judging.win_rate import WinRate, win_rate
 from judges.options import JudgeOptions
 from judges.rubrics.rubric import load_rubric
 from judges.tools.constraints.checking import check_constraints

@@ -12,7 +12,7 @@ from console.progress import say
 from console.table import Cell, print_table
 from engines.models import resolve_model
 from judges.intervals.bootstrap import Estimate
-from judges.judging.pairwise import say_flips
+from judges.judging.win_rate import say_flips
 from records.runs import Run
 from trainer.loop.measure import IterationFigures
 from trainer.loop.plan.estimate import estimate, table_of, too_large

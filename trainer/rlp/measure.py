@@ -17,8 +17,9 @@ from engines.answers import answer_into
 from engines.local.transformers_engine import TransformersEngine
 from engines.options import EngineOptions
 from judges.judging.contests import contest_of
-from judges.judging.pairwise import WinRate, both_orders_answered, compare_into, win_rate
+from judges.judging.pairwise import both_orders_answered, compare_into
 from judges.judging.reward_model import rewards_into
+from judges.judging.win_rate import WinRate, win_rate
 from records import Comparison, Judgment, Pair, Prompt, Response, Store
 from records.rows import Row
 from records.runs import Run

@@ -6,7 +6,8 @@ import pytest
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
 from judges.judging.judge import open_judge
-from judges.judging.pairwise import Contest, compare, win_rate
+from judges.judging.pairwise import Contest, compare
+from judges.judging.win_rate import win_rate
 from judges.options import JudgeOptions
 from records import Comparison
 from tests.fences import plain

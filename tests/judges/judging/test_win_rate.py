@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from judges.compare.output import table_of
-from judges.judging.pairwise import WinRate, flip_warning, say_flips, win_rate
+from judges.judging.win_rate import WinRate, flip_warning, say_flips, win_rate
 from records import Comparison, Usage
 
 
