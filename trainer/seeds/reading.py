@@ -19,9 +19,12 @@ from trainer.eft.examples import judge_chat, score_line
 
 HERE = Path(__file__).parent
 PROMPTS, IFT, EFT = HERE / "prompts.jsonl", HERE / "ift.jsonl", HERE / "eft.jsonl"
-CONSTRAINED_PROMPTS = HERE / "constrained_prompts.jsonl"
-"""Prompts that ask for a form that a program can check, in IFEval's row format. `constrained` names them."""
+CONSTRAINED_PROMPTS, CONSTRAINED_IFT, CONSTRAINED_EFT = (
+    HERE / f"constrained_{name}.jsonl" for name in ("prompts", "ift", "eft")
+)
+"""Seeds whose prompts ask for a form that a program can check, in IFEval's row format."""
 CONSTRAINED = Path("constrained")
+"""The name of these seeds in a recipe."""
 
 
 def seed_prompts(source: Path | None, *, strict: bool = False) -> list[Prompt]:
@@ -29,14 +32,17 @@ def seed_prompts(source: Path | None, *, strict: bool = False) -> list[Prompt]:
 
     `constrained` names the packaged prompts with constraints.
     """
-    path = CONSTRAINED_PROMPTS if source == CONSTRAINED else source or PROMPTS
-    prompts = read_prompts(path, BadRows(strict=strict))
+    prompts = read_prompts(_file(source, PROMPTS, CONSTRAINED_PROMPTS), BadRows(strict=strict))
     return list({str(prompt.prompt): prompt for prompt in prompts}.values())
 
 
 def ift_chats(source: Path | None, codes: str | None = None, *, strict: bool = False) -> list[list[Message]]:
-    """Return conversations that show how to answer, from `source` or the packaged file; `codes` is like 0=a,1=b."""
-    return list(read_chats(source or IFT, BadRows(strict=strict), given_codes(codes), "--seeds.codes"))
+    """Return conversations that show how to answer, from `source` or the packaged file; `codes` is like 0=a,1=b.
+
+    `constrained` names the packaged conversations with constraints.
+    """
+    path = _file(source, IFT, CONSTRAINED_IFT)
+    return list(read_chats(path, BadRows(strict=strict), given_codes(codes), "--seeds.codes"))
 
 
 def eft_chats(source: Path | None, rubric: Rubric, read: Reading) -> Iterator[list[Message]]:
@@ -44,9 +50,10 @@ def eft_chats(source: Path | None, rubric: Rubric, read: Reading) -> Iterator[li
 
     With `text` the reply is the rationale and the score. With `logprobs` it is the score alone, because the judge's
     first words are then forced. Conversations of an earlier version, without codes in the tags, are counted on stderr.
+    `constrained` names the packaged answers to prompts with constraints.
     """
     n_old = 0
-    for where, record in read_records(source or EFT, BadRows(strict=True)):
+    for where, record in read_records(_file(source, EFT, CONSTRAINED_EFT), BadRows(strict=True)):
         if "messages" in record:
             with naming(where):
                 chats = chats_of(record)
@@ -69,3 +76,7 @@ def eft_chats(source: Path | None, rubric: Rubric, read: Reading) -> Iterator[li
         say(
             f"{source}: {n_old} conversations use an older question format than the judge: remake them with trainer.eft"
         )
+
+
+def _file(source: Path | None, packaged: Path, constrained: Path) -> Path:
+    return constrained if source == CONSTRAINED else source or packaged

@@ -167,5 +167,5 @@ def test_a_broken_rubric_is_refused_with_its_file_and_key(
 
 
 def test_an_unknown_rubric_names_the_known_ones() -> None:
-    with pytest.raises(InputError, match="additive, criteria.*pairwise"):
+    with pytest.raises(InputError, match="additive, constraints, criteria.*pairwise"):
         load_rubric("multiplicative")
