@@ -1,0 +1,1 @@
+"""Following instructions whose form a program can check: what learning from one's own verdicts does to it."""
