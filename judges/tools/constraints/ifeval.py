@@ -2,17 +2,18 @@
 
 import logging
 import os
+import re
 import threading
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 from console.errors import InputError
+from judges.tools.constraints.sentences import capital_words, sentences
 
-GET_DATA = "python -m nltk.downloader punkt_tab"
-NEED_PUNKT = frozenset({"length_constraints:number_sentences", "change_case:capital_word_frequency"})
-"""Kinds that split a text into sentences with NLTK's model."""
 LIBRARY = "lm_eval.tasks.ifeval.instructions"
+MOST_STEPS = 10_000_000
+"""Steps of a regular expression, about a second."""
 _importing = threading.Lock()
 
 
@@ -31,38 +32,45 @@ def checkers() -> dict[str, Any]:
         except ImportError as error:
             raise InputError(f"constraints cannot be checked: {error}; pip install 'lm-eval[ifeval]'") from None
         finally:
-            if before is None:
-                del os.environ["LOCAL_RANK"]
-            else:
-                os.environ["LOCAL_RANK"] = before
+            os.environ.pop("LOCAL_RANK")
+            os.environ.update({"LOCAL_RANK": before} if before is not None else {})
     langdetect.DetectorFactory.seed = 0  # otherwise a short text has another language at each call
     logging.getLogger(LIBRARY).setLevel(logging.CRITICAL)  # it prints an answer whose language it cannot tell
     return dict(registry.INSTRUCTION_DICT)
 
 
-@cache
-def has_punkt() -> bool:
-    """Return whether NLTK's sentence model is on this machine."""
-    return bool(import_module("nltk.tokenize").punkt_model_available())
-
-
-def why_not(kind: str) -> str | None:
-    """Return why a kind cannot be checked on this machine, or None if it can."""
-    if kind in NEED_PUNKT and not has_punkt():
-        return f"NLTK's sentence model punkt_tab is not installed; {GET_DATA} gets it"
-    return None
-
-
 def follows(kind: str, settings: dict[str, Any], text: str) -> bool:
-    """Return whether `text` follows a constraint of IFEval with checked settings."""
-    if kind == "keywords:letter_frequency":
-        return _letters(text, **settings)
+    """Return whether `text` follows a constraint of IFEval with checked settings.
+
+    Raises LookupError if NLTK's data are missing, ValueError if the text would take the checker too long, and whatever
+    the checker raises.
+    """
+    match kind:
+        case "keywords:letter_frequency":  # lm-eval puts a random letter in the place of a sign such as #
+            n = text.lower().count(settings["letter"].lower())
+            return _holds(n, settings["let_relation"], settings["let_frequency"])
+        case "length_constraints:number_sentences":
+            return _holds(len(sentences(text)), settings["relation"], settings["num_sentences"])
+        case "change_case:capital_word_frequency":
+            return _holds(len(capital_words(text)), settings["capital_relation"], settings["capital_frequency"])
+    if (steps := _steps(kind, text)) > MOST_STEPS:
+        raise ValueError(f"the checker would take {steps:,} steps")
     checker = checkers()[kind](kind)
     checker.build_description(**settings)
     return bool(checker.check_following(text))
 
 
-def _letters(text: str, letter: str, let_relation: str, let_frequency: int) -> bool:
-    """Count any character as IFEval does. lm-eval puts a random letter in the place of a `#`."""
-    n = text.lower().count(letter.lower())
-    return n < let_frequency if let_relation == "less than" else n >= let_frequency
+def _holds(n: int, relation: str, limit: int) -> bool:
+    return n < limit if relation == "less than" else n >= limit
+
+
+def _steps(kind: str, text: str) -> int:
+    """Return how many steps the checkers take whose regular expressions need the square of a text's length."""
+    match kind:
+        case "detectable_content:number_placeholders":  # each [ looks for its ] up to the end of the line
+            return max(line.count("[") * len(line) for line in text.split("\n"))
+        case "detectable_format:title":
+            return max(line.count("<<") * len(line) for line in text.split("\n"))
+        case "detectable_format:number_bullet_lists" | "detectable_content:postscript":  # a line looks over all blanks
+            return sum(len(blanks) ** 2 for blanks in re.findall(r"\s+", text))
+    return 0

@@ -1,5 +1,6 @@
 """The kinds of constraints, and the right settings of each."""
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,10 +9,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import regex
+from jsonschema.exceptions import SchemaError
+from jsonschema.validators import validator_for
+
+from judges.tools.constraints.languages import languages
 from records.rows import Constraint
 
 HERE = Path(__file__).parent
-RELATIONS = ("less than", "at least")
+REGEX_SIGNS = set("\\*+?{}()[]|^$")
+"""Signs with a meaning in a regular expression. IFEval puts words into one as they are."""
 SHOWN_TEXT = 60
 """Characters of a setting that a sentence shows."""
 
@@ -22,8 +29,12 @@ class Kind:
 
     asks: str
     """A part of a sentence about the answer, with the settings in braces."""
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """The type of each setting by its name. All must be given."""
+    settings: Mapping[str, str | list[str]] = field(default_factory=dict)
+    """The type of each setting by its name, with a ? if it may be left out. A list has all values."""
+
+    def may_lack(self, name: str) -> bool:
+        """Return whether a setting may be left out."""
+        return self.settings[name][-1] == "?"
 
 
 class SettingsError(ValueError):
@@ -43,17 +54,16 @@ def known_kinds() -> list[str]:
 
 
 def describe(constraint: Constraint) -> str:
-    """Return what a constraint asks, in one plain sentence without its full stop."""
-    kind = all_kinds().get(constraint.kind)
+    """Return what a constraint asks of an answer: a sentence about "it" without a full stop."""
     try:
-        if kind is not None:
-            settings = settings_of(constraint)
-            plain = {name for name, type_ in kind.settings.items() if type_ == "relation"}
-            return kind.asks.format_map({n: v if n in plain else _shown(v) for n, v in settings.items()})
+        settings = settings_of(constraint)
     except SettingsError:
-        pass
-    given = ", ".join(f"{name} = {_shown(value)}" for name, value in constraint.kwargs.items() if value is not None)
-    return f"{constraint.kind} ({given})" if given else constraint.kind
+        given = ", ".join(f"{name} = {shown(value)}" for name, value in constraint.kwargs.items() if value is not None)
+        return f"{constraint.kind} ({given})" if given else constraint.kind
+    kind = all_kinds()[constraint.kind]
+    words = {name: "any language" for name in kind.settings if kind.may_lack(name)}
+    words |= {n: value if isinstance(kind.settings[n], list) else shown(value) for n, value in settings.items()}
+    return kind.asks.format_map(words)
 
 
 def settings_of(constraint: Constraint) -> dict[str, Any]:
@@ -64,40 +74,73 @@ def settings_of(constraint: Constraint) -> dict[str, Any]:
     kind = all_kinds().get(constraint.kind)
     if kind is None:
         close = get_close_matches(constraint.kind, all_kinds(), n=1)
-        hint = f"the nearest name is {close[0]}" if close else "no name is like it"
-        raise SettingsError(f"no checker for this kind; {hint}")
+        raise SettingsError("no checker for this kind" + (f"; the nearest name is {close[0]}" if close else ""))
     given = {name: value for name, value in constraint.kwargs.items() if value is not None}
-    if missing := [name for name in kind.settings if name not in given]:
+    if missing := [name for name in kind.settings if name not in given and not kind.may_lack(name)]:
         raise SettingsError(f"the setting {' and '.join(missing)} is missing")
     if unknown := [name for name in given if name not in kind.settings]:
         raise SettingsError(f"there is no setting {' and '.join(unknown)}")
-    return {name: _checked(name, given[name], type_) for name, type_ in kind.settings.items()}
+    settings = {name: _checked(name, value, kind.settings[name]) for name, value in given.items()}
+    if settings.get("nth_paragraph", 0) > settings.get("num_paragraphs", math.inf):
+        raise SettingsError(f"nth_paragraph is {settings['nth_paragraph']} of {settings['num_paragraphs']} paragraphs")
+    return settings
 
 
-def _checked(name: str, value: Any, type_: str) -> Any:
+def shown(value: Any) -> str:
+    """Return a setting for a sentence, cut if it is long."""
+    if isinstance(value, list):
+        return ", ".join(map(shown, value)) if value else "an empty list"
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= SHOWN_TEXT else f"{text[: SHOWN_TEXT - 1]}…"
+
+
+def _checked(name: str, value: Any, type_: str | list[str]) -> Any:
+    if isinstance(type_, list):
+        if value not in type_:
+            raise SettingsError(f"{name} must be one of {', '.join(type_)}, not {shown(value)}")
+        return value
+    type_ = type_.removesuffix("?")
     if type_ in ("count", "position"):
         return _number(name, value, smallest=1 if type_ == "position" else 0)
-    if type_ == "texts":
-        if not isinstance(value, list) or not value or not all(isinstance(v, str) and v.strip() for v in value):
-            raise SettingsError(f"{name} must be a list of texts, not {_shown(value)}")
-        return value
+    if type_ == "schema":
+        return _schema(name, value)
+    if type_ == "words":
+        if not isinstance(value, list) or not value:
+            raise SettingsError(f"{name} must be a list of texts, not {shown(value)}")
+        return [_text(name, word, "word") for word in value]
+    return _text(name, value, type_)
+
+
+def _text(name: str, value: Any, type_: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise SettingsError(f"{name} must be a text, not {_shown(value)}")
-    if type_ == "relation" and value not in RELATIONS:
-        raise SettingsError(f"{name} must be {' or '.join(map(repr, RELATIONS))}, not {_shown(value)}")
+        raise SettingsError(f"{name} must be a text, not {shown(value)}")
+    if type_ == "word" and (signs := REGEX_SIGNS.intersection(value)):
+        signs_shown = " ".join(sorted(signs))
+        raise SettingsError(f"{shown(value)} has {signs_shown}, which IFEval misreads; judgeloop:contains takes it")
     if type_ == "letter" and len(value) != 1:
-        raise SettingsError(f"{name} must be a single letter, not {_shown(value)}")
+        raise SettingsError(f"{name} must be a single letter, not {shown(value)}")
+    if type_ == "code" and value not in languages():
+        raise SettingsError(f"{name} {value!r} is unknown; known: {' '.join(sorted(languages()))}")
+    if type_ == "regex":
+        try:
+            regex.compile(value)
+        except regex.error as error:
+            raise SettingsError(f"{name} {shown(value)} is no regular expression: {error}") from None
     return value
 
 
 def _number(name: str, value: Any, smallest: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < smallest:
-        raise SettingsError(f"{name} must be a whole number of at least {smallest}, not {_shown(value)}")
+    is_whole = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_whole or value != int(value) or value < smallest:
+        raise SettingsError(f"{name} must be a whole number of at least {smallest}, not {shown(value)}")
     return int(value)
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_shown, value)) if value else "an empty list"
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= SHOWN_TEXT else f"{text[: SHOWN_TEXT - 1]}…"
+def _schema(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SettingsError(f"{name} must be a JSON schema, not {shown(value)}")
+    try:
+        validator_for(value).check_schema(value)
+    except SchemaError as error:
+        raise SettingsError(f"{name} is no JSON schema: {shown(error.message)}") from None
+    return value
