@@ -56,7 +56,7 @@ def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> Ite
     done = run.iteration(number) / "metrics.json"
     if done.exists():
         return msgspec.json.decode(done.read_bytes(), type=IterationFigures)
-    write_rows(_path(run, "prompts"), prompts)
+    write_rows(prompts_path(run), prompts)
     engine = open_model(run, number, config.engine)
     output = _output(run, number, engine, prompts, config)
     del engine
@@ -80,7 +80,7 @@ class _Output(msgspec.Struct, frozen=True):
 def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Prompt], config: Config) -> _Output:
     name = f"iter{number}"
     asked, title = replace(config.candidates, n=config.eval.n), f"{name} held-out answers"
-    answers = candidates(_path(run, name), engine, prompts, asked, config.seed, title)
+    answers = candidates(answers_path(run, number), engine, prompts, asked, config.seed, title)
     checked = _checked(prompts, answers)
     write_rows(checks_path(run, number), checked)
     judge = open_judge(engine, config.judge, config.seed)
@@ -190,7 +190,7 @@ def pairwise(options: JudgeOptions, rubric: str) -> JudgeOptions:
 
 
 def _win_rate(run: Run, number: int, comparer: Judge, answers: list[Response]) -> WinRate:
-    with Store(_path(run, "iter0"), Response) as store:
+    with Store(answers_path(run, 0), Response) as store:
         base = {(response.prompt_id, response.seed): response for response in store.latest()}
     pairs = [(base.get((other.prompt_id, other.seed)), other) for other in answers]
     contests = [_contest(before, other) for before, other in pairs if before is not None]
@@ -210,6 +210,16 @@ def _scores(run: Run, judge: Judge, answers: list[Response], title: str) -> list
 def _likelihoods(run: Run, engine: TransformersEngine, answers: list[Response], title: str) -> list[AnswerLikelihood]:
     with Store(_path(run, "likelihoods"), AnswerLikelihood) as store:
         return likelihoods_into(store, engine, answers, f"{title} likelihoods")
+
+
+def prompts_path(run: Run) -> Path:
+    """Return the file of the held-out prompts."""
+    return _path(run, "prompts")
+
+
+def answers_path(run: Run, number: int) -> Path:
+    """Return the file of the held-out answers of iteration `number`."""
+    return _path(run, f"iter{number}")
 
 
 def checks_path(run: Run, number: int) -> Path:

@@ -2,18 +2,20 @@
 
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from console.output import tell, tell_json
+from console.output import tell, tell_json, tell_text
 from console.progress import say
-from console.table import Cell, print_table
+from console.table import WIDTH, Cell, print_table, screen_width
 from engines.models import resolve_model
 from judges.intervals.bootstrap import Estimate
 from judges.judging.win_rate import say_flips
 from records.runs import Run
+from trainer.loop.examples import drawn_examples, rule_of, side_by_side
 from trainer.loop.measure import IterationFigures
 from trainer.loop.plan.estimate import estimate, table_of, too_large
 from trainer.loop.plan.model_size import model_size
@@ -25,22 +27,45 @@ from trainer.monitors.following import Following
 from trainer.run.ledger import LedgerLine
 from trainer.seeds.reading import ift_chats, seed_prompts
 
+WIDEST = 120
+"""Two columns of text on a wider screen are no easier to read."""
+
 
 def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measured: list[IterationFigures]) -> None:
-    """Print a row per iteration, where the files are, and what to do next; with --json only the rows."""
+    """Print a row per iteration, answers side by side, where the files are, and what to do next.
+
+    With --json the same is printed as data.
+    """
     say_flips({f"iter{figures.iteration} against iter0": figures.win_rate for figures in measured})
+    examples = drawn_examples(run, measured[-1].iteration, config.seed)
+    commands = ("tui", "judges.score", f"evals.alpaca --model iter{config.iterations}")
+    following = [f"{_python()} -m {command}" for command in commands]
     if config.json:
-        tell_json(msgspec.json.encode({"ledger": list(lines.values()), "held_out": measured}))
+        shown = {"ledger": list(lines.values()), "held_out": measured, "examples": examples}
+        tell_json(msgspec.json.encode({**shown, "folder": str(run.folder), "next": following}))
         return
     print_table([_row(figures, lines.get(f"iter{figures.iteration}"), config) for figures in measured])
+    if text := headline(measured):
+        tell("", text)
     tell("", *_notes(config, measured[0]))
     if cut := lengths_of(list(lines.values())):
         tell("", *cut)
+    tell("", *wrapped(rule_of(examples, config.seed), indent="  "))
+    for example in examples:
+        tell_text(f"\n{side_by_side(example, min(screen_width(), WIDEST))}")
     tell("", "files:")
-    for line in _files(run):
-        tell(f"  {line}")
-    commands = ("tui", "judges.score", f"evals.alpaca --model iter{config.iterations}")
-    tell("", "next:", *(f"  {_python()} -m {command}" for command in commands))
+    tell(*(line for files in _files(run) for line in wrapped(f"  {files}", indent="    ")))
+    tell("", "next:", *(f"  {command}" for command in following))
+
+
+def headline(measured: Sequence[IterationFigures]) -> str | None:
+    """Return how much more the last iteration does of what is asked than iter0, or None without constraints."""
+    first, last = measured[0].following, measured[-1].following
+    if first is None or last is None or last.gain is None or last.gain.value is None:
+        return None
+    between = "" if last.gain.low is None else f" (95% interval {interval_text(last.gain)})"
+    gain = f"{100 * last.gain.value:+.1f} points{between}"
+    return f"does what is asked, iter{measured[-1].iteration} against iter0: {gain}"
 
 
 def lengths_of(lines: Sequence[LedgerLine]) -> list[str]:
@@ -78,26 +103,24 @@ def print_plan(run: Run, config: Config) -> None:
 
 
 def _notes(config: Config, first: IterationFigures) -> list[str]:
-    """Return what the rows of the table are."""
+    """Return what the rows of the table are, in lines that fit a page."""
     notes = []
     if (following := first.following) is not None:
+        each = "1 answer" if config.eval.n == 1 else f"{config.eval.n} answers"
         notes += [
-            "does what is asked: follows all constraints of its prompt, as a program checks them;",
-            f"on {following.n_prompts} held-out prompts, {_times(config.eval.n, 'answer')} each.",
-            "judge is right: its own score prefers the answer that does what is asked to one that",
-            "does not, to the same prompt; a tie counts half. Intervals are 95%, over prompts.",
+            "does what is asked: an answer follows all constraints of its prompt, as a program checks them, on "
+            f"{following.n_prompts} held-out prompts, {each} each.",
+            "judge is right: on known pairs, two answers to one prompt of which one does what is asked and the other "
+            "does not, the iteration's own score prefers the first. A tie counts half.",
+            "95% interval: over prompts.",
         ]
     notes += [
-        "prompts, pairs and unscored: what the iteration learnt from.",
+        "prompts, pairs, unscored: what the iteration learnt from.",
         f"mean score: of {first.n_prompts} held-out answers, judged by iter{config.eval.judge}.",
     ]
     if config.eval.compare:
-        notes.append("win rate against iter0: both orders, with its 95% interval; flipped: they disagree.")
-    return notes
-
-
-def _times(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+        notes.append("win rate: against iter0, in both orders, with its 95% interval; flipped: the orders disagree.")
+    return [line for note in notes for line in wrapped(note, indent="  ")]
 
 
 def _row(figures: IterationFigures, line: LedgerLine | None, config: Config) -> dict[str, Cell]:
@@ -147,6 +170,11 @@ def _python() -> str:
         return "python"
     executable = Path(sys.executable)
     return str(executable.relative_to(Path.cwd()) if executable.is_relative_to(Path.cwd()) else executable)
+
+
+def wrapped(text: str, indent: str) -> list[str]:
+    """Return a line of the report as lines of at most 80 cells, the later ones indented. A path stays whole."""
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _files(run: Run) -> list[str]:

@@ -10,6 +10,8 @@ import pytest
 
 from console.command import parse
 from records import Judgment, read_rows
+from records.keys import derived_seed
+from records.runs import Run
 from trainer.loop.__main__ import main
 from trainer.loop.measure import IterationFigures
 from trainer.loop.recipe import Config
@@ -125,3 +127,42 @@ def test_the_table_opens_with_the_two_numbers(run: tuple[Path, str, str]) -> Non
         "iteration", "", "does what is asked, %", "95% interval", "judge is right, %", "judge's 95% interval",
         "known pairs",
     ]  # fmt: skip
+
+
+def test_every_line_fits_a_page_of_80_columns(run: tuple[Path, str, str]) -> None:
+    assert [line for line in run[1].splitlines() if len(line) > 80] == []
+
+
+def test_three_prompts_drawn_with_the_seed_are_shown_with_both_answers(run: tuple[Path, str, str]) -> None:
+    from trainer.loop.examples import drawn_examples
+
+    folder, printed, _ = run
+    drawn = drawn_examples(Run(folder), 2, 0)
+    held_out = {row["id"] for row in json_rows(folder / "eval" / "prompts.jsonl")}
+    assert len({example.prompt_id for example in drawn}) == 3 and {example.prompt_id for example in drawn} <= held_out
+    assert drawn == drawn_examples(Run(folder), 2, 0)
+    assert "3 held-out prompts with constraints, drawn with seed 0" in printed
+    for example in drawn:
+        assert f"prompt: {example.prompt}" in printed
+        for shown in (example.base, example.last):
+            [first, *_] = (
+                row
+                for row in json_rows(folder / "eval" / f"iter{shown.iteration}.jsonl")
+                if row["seed"] == derived_seed(0, example.prompt_id, 0) and row["prompt_id"] == example.prompt_id
+            )
+            assert shown.response == first["response"]
+    seeds = {tuple(example.prompt_id for example in drawn_examples(Run(folder), 2, seed)) for seed in range(9)}
+    assert len(seeds) > 1
+
+
+def test_json_has_all_that_is_printed_as_data(
+    run: tuple[Path, str, str], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    main(parse(Config, ["--config", "tiny.toml", "--json"], "loop"))
+    data = json.loads(capsys.readouterr().out)
+    assert [row["following"]["follows"]["value"] for row in data["held_out"]] == [
+        found.follows.value for number in range(3) if (found := figures(run[0], number).following)
+    ]
+    assert {shown["base"]["iteration"] for shown in data["examples"]} == {0} and len(data["examples"]) == 3
+    assert data["folder"] == "runs/tiny" and len(data["next"]) == 3
