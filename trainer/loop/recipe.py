@@ -70,12 +70,13 @@ class SeedOptions:
     """Prompts for the rounds and the evaluation. `constrained` names packaged ones with constraints that a program can
     check."""
     ift: Path | None = None
-    """Conversations that show how to answer. Of pairs, the chosen answers are used."""
+    """Conversations that show how to answer. Of pairs, the chosen answers are used. `constrained` as for `prompts`."""
     codes: str | None = None
     """The meaning of labels of two answers in `ift`, like 0=a,1=b,2=tie with a as the first. 1, 2, a, b and tie are
     known."""
     eft: Path | None = None
-    """Judged answers that show how to judge: chats, as trainer.eft writes them, or rows with scores and rationales."""
+    """Judged answers that show how to judge: chats, as trainer.eft writes them, or rows with scores and rationales.
+    `constrained` as for `prompts`."""
     judging: Annotated[bool, off("Do not learn to judge: the paper's ablation without EFT (section 3.2).")] = True
     """Learn to judge too; false is the paper's ablation without EFT (section 3.2)."""
     eft_limit: Count | None = None
