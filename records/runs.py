@@ -1,7 +1,7 @@
 """The files of a run, and ways to find one.
 
 runs/<run>/run.toml  ledger.jsonl  eval/  iterN/{prompts,responses,judgments,pairs}.jsonl  iterN/model/
-iterN/metrics.json
+iterN/metrics.json  curve.png
 """
 
 import re

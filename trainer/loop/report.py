@@ -15,6 +15,8 @@ from engines.models import resolve_model
 from judges.intervals.bootstrap import Estimate
 from judges.judging.win_rate import say_flips
 from records.runs import Run
+from records.store import write_atomic
+from trainer.loop.curve import draw
 from trainer.loop.examples import drawn_examples, rule_of, side_by_side
 from trainer.loop.measure import IterationFigures
 from trainer.loop.plan.estimate import estimate, table_of, too_large
@@ -38,11 +40,12 @@ def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measure
     """
     say_flips({f"iter{figures.iteration} against iter0": figures.win_rate for figures in measured})
     examples = drawn_examples(run, measured[-1].iteration, config.seed)
+    picture = _picture(run, measured)
     commands = ("tui", "judges.score", f"evals.alpaca --model iter{config.iterations}")
     following = [f"{_python()} -m {command}" for command in commands]
     if config.json:
         shown = {"ledger": list(lines.values()), "held_out": measured, "examples": examples}
-        tell_json(msgspec.json.encode({**shown, "folder": str(run.folder), "next": following}))
+        tell_json(msgspec.json.encode({**shown, "folder": str(run.folder), "picture": picture, "next": following}))
         return
     print_table([_row(figures, lines.get(f"iter{figures.iteration}"), config) for figures in measured])
     if text := headline(measured):
@@ -53,9 +56,19 @@ def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measure
     tell("", *wrapped(rule_of(examples, config.seed), indent="  "))
     for example in examples:
         tell_text(f"\n{side_by_side(example, min(screen_width(), WIDEST))}")
-    tell("", "files:")
+    tell("", "files:", *([f"  {picture}  the curve"] if picture else []))
     tell(*(line for files in _files(run) for line in wrapped(f"  {files}", indent="    ")))
     tell("", "next:", *(f"  {command}" for command in following))
+
+
+def _picture(run: Run, measured: Sequence[IterationFigures]) -> str | None:
+    """Write the curve, if there is one, and return its path."""
+    picture = draw(measured)
+    if picture is None:
+        return None
+    path = run.folder / "curve.png"
+    write_atomic(path, picture)
+    return str(path)
 
 
 def headline(measured: Sequence[IterationFigures]) -> str | None:

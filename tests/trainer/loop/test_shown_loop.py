@@ -13,6 +13,7 @@ from records import Judgment, read_rows
 from records.keys import derived_seed
 from records.runs import Run
 from trainer.loop.__main__ import main
+from trainer.loop.curve import draw
 from trainer.loop.measure import IterationFigures
 from trainer.loop.recipe import Config
 from trainer.monitors.following import CheckedAnswer, known_pairs
@@ -166,3 +167,22 @@ def test_json_has_all_that_is_printed_as_data(
     ]
     assert {shown["base"]["iteration"] for shown in data["examples"]} == {0} and len(data["examples"]) == 3
     assert data["folder"] == "runs/tiny" and len(data["next"]) == 3
+    assert Path(data["picture"]).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_curve_is_drawn_of_every_iteration_and_the_same_each_time(run: tuple[Path, str, str]) -> None:
+    import io
+
+    from matplotlib import image
+
+    measured = [figures(run[0], number) for number in range(3)]
+    drawn, stored = draw(measured), (run[0] / "curve.png").read_bytes()
+    assert drawn == stored and "runs/tiny/curve.png" in run[1]
+    pixels = image.imread(io.BytesIO(stored))
+    assert pixels.shape[:2] == (570, 1260) and pixels.min() < 0.2
+    better = msgspec.structs.replace(measured[2], following=measured[0].following)
+    assert draw([*measured[:2], better]) != drawn
+
+
+def test_a_run_without_constraints_has_no_curve(run: tuple[Path, str, str]) -> None:
+    assert draw([msgspec.structs.replace(figures(run[0], number), following=None) for number in range(3)]) is None
