@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from console.errors import EngineError, InputError
 from engines.chat.neutral import neutralise
@@ -26,6 +26,16 @@ class Checkpoint:
     """Identifies the weights: their content, or the hub's commit."""
 
 
+class Classified(NamedTuple):
+    """The labels of one pair of texts."""
+
+    place: int
+    """The position of the pair in the list that was given."""
+    probabilities: list[float]
+    """One per label."""
+    n_tokens: int
+
+
 @dataclass(frozen=True)
 class Classifier:
     """A loaded classifier. Make it with `load_classifier`."""
@@ -41,14 +51,14 @@ class Classifier:
         """The same without special tokens."""
         return self.max_length - int(self.tokenizer.num_special_tokens_to_add(pair=True))
 
-    def probabilities(self, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[int, list[float], int]]:
-        """Yield each pair's position, the probability of each label and its tokens, in batches of like length."""
+    def probabilities(self, pairs: Sequence[tuple[str, str]]) -> Iterator[Classified]:
+        """Yield the labels of each pair, in batches of like length."""
         order = sorted(range(len(pairs)), key=lambda index: -sum(map(len, pairs[index])))
         for start in range(0, len(order), self.batch_size):
             indices = order[start : start + self.batch_size]
-            yield from zip(indices, *self._batch([pairs[index] for index in indices]), strict=True)
+            yield from self._batch(indices, [pairs[index] for index in indices])
 
-    def _batch(self, pairs: list[tuple[str, str]]) -> tuple[list[list[float]], list[int]]:
+    def _batch(self, indices: list[int], pairs: list[tuple[str, str]]) -> Iterator[Classified]:
         import torch  # here, because finding a classifier for a plan needs no torch
 
         special = special_tokens(self.tokenizer)
@@ -62,7 +72,8 @@ class Classifier:
         ).to(self.model.device)
         with torch.inference_mode():
             probabilities_BL = self.model(**encoded).logits.float().softmax(-1)
-        return probabilities_BL.tolist(), encoded["attention_mask"].sum(-1).tolist()
+        n_tokens_B = encoded["attention_mask"].sum(-1)
+        return map(Classified, indices, probabilities_BL.tolist(), n_tokens_B.tolist())
 
 
 def find_classifier(name: str) -> Checkpoint:

@@ -71,8 +71,9 @@ class Judge:
         Equal answers to equal prompts are judged once. Raises InputError, before anything is asked, if something else
         is given than lists of texts or chats, one of each.
         """
-        prompt_list, (texts,), rights = _texts(prompts, {"answers": answers}, references)
-        responses = [response_of(*texts_of_one) for texts_of_one in zip(prompt_list, texts, rights, strict=True)]
+        texts = _texts(prompts, {"answers": answers}, references)
+        rows = zip(texts.prompts, texts.answers["answers"], texts.references, strict=True)
+        responses = [response_of(*texts_of_row) for texts_of_row in rows]
         once = list({response.id: response for response in responses}.values())
         judgments = {judgment.response_id: judgment for judgment in _settled(lambda: self.judge.judge(once))}
         return [judgments[response.id] for response in responses]
@@ -85,10 +86,11 @@ class Judge:
         references: Sequence[str | None] | None = None,
     ) -> list[Comparison]:
         """Return the comparison of each two answers, in order, asked in both orders. Raises as `score` does."""
-        prompt_list, (ones, others), rights = _texts(prompts, {"firsts": firsts, "seconds": seconds}, references)
+        texts = _texts(prompts, {"firsts": firsts, "seconds": seconds}, references)
+        sides = zip(texts.answers["firsts"], texts.answers["seconds"], strict=True)
         contests = [
-            pairwise.Contest(content_key("prompt", prompt), prompt, first, second, "a", "b", right)
-            for prompt, first, second, right in zip(prompt_list, ones, others, rights, strict=True)
+            pairwise.Contest(content_key("prompt", prompt), prompt, *both, "a", "b", reference)
+            for prompt, both, reference in zip(texts.prompts, sides, texts.references, strict=True)
         ]
         once = list({content_key(contest): contest for contest in contests}.values())
         comparisons = {
@@ -133,20 +135,30 @@ def listed(values: Iterable[Any], name: str) -> list[Any]:
     return list(values)
 
 
-def _texts(
-    prompts: "Prompts", answers: Mapping[str, Iterable[str]], references: Sequence[str | None] | None
-) -> tuple[list[str | list[Message]], list[list[str]], list[str | None]]:
-    """Return the judged texts, one of each kind per item. Raises InputError if the lists do not match."""
+@dataclass(frozen=True)
+class _Texts:
+    """The judged texts: lists of one length."""
+
+    prompts: list[str | list[Message]]
+    answers: dict[str, list[str]]
+    """By the name of the argument."""
+    references: list[str | None]
+
+
+def _texts(prompts: "Prompts", answers: Mapping[str, Iterable[str]], references: Sequence[str | None] | None) -> _Texts:
+    """Return the judged texts. Raises InputError if the lists do not match."""
     given = {"prompts": listed(prompts, "prompts")} | {name: listed(column, name) for name, column in answers.items()}
     if references is not None:
         given["references"] = listed(references, "references")
     lengths = {name: len(values) for name, values in given.items()}
     if len(set(lengths.values())) > 1:
         raise InputError(f"one of each is needed: {', '.join(f'{n} {name}' for name, n in lengths.items())}")
-    prompt_list = [_prompt(prompt, f"prompts[{n}]") for n, prompt in enumerate(given["prompts"])]
-    texts = [[_answer(answer, f"{name}[{n}]") for n, answer in enumerate(given[name])] for name in answers]
-    rights = given.get("references", [None] * len(prompt_list))
-    return prompt_list, texts, [_reference(right, f"references[{n}]") for n, right in enumerate(rights)]
+    rights = given.get("references", [None] * len(given["prompts"]))
+    return _Texts(
+        [_prompt(prompt, f"prompts[{n}]") for n, prompt in enumerate(given["prompts"])],
+        {name: [_answer(answer, f"{name}[{n}]") for n, answer in enumerate(given[name])] for name in answers},
+        [_reference(right, f"references[{n}]") for n, right in enumerate(rights)],
+    )
 
 
 def _prompt(prompt: object, name: str) -> str | list[Message]:

@@ -30,6 +30,17 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Started:
+    """A batch whose prompts are computed."""
+
+    logits: Tensor
+    """Of the next token, (B, V)."""
+    cache: Any
+    n_padding: Tensor
+    """The number of padding tokens before each row, (B,)."""
+
+
+@dataclass(frozen=True)
 class Forward:
     """A model, and whether the rows of a batch share the keys and values of what they all begin with."""
 
@@ -43,20 +54,20 @@ class Forward:
         """Return the keys and values of the shared prefix, per layer, each (K, P, D)."""
         if not tokens:
             return []
-        _, cache, _ = self.start(Batch([0], [tokens], [], 0), 0)
+        cache = self.start(Batch([0], [tokens], [], 0), 0).cache
         assert isinstance(cache, SharedPrefixCache)
         return [(keys[0], values[0]) for keys, values in cache.layers]
 
     @torch.inference_mode()
-    def start(self, batch: Batch, n_new: int) -> tuple[Tensor, Any, Tensor]:
-        """Compute the prompts of a batch, and return the next-token logits (B, V), the cache, and the padding (B,)."""
+    def start(self, batch: Batch, n_new: int) -> Started:
+        """Compute the prompts of a batch. The cache has room for `n_new` more tokens."""
         width = max(map(len, batch.suffixes))
         device = self.model.device
         n_padding_B = torch.tensor([width - len(suffix) for suffix in batch.suffixes], device=device)
         tokens_BQ = torch.tensor([[self.filler] * (width - len(s)) + s for s in batch.suffixes], device=device)
         cache = SharedPrefixCache(batch.prefix, n_padding_B, width + n_new) if self.shares_prefix else self._own_cache()
         positions_BQ = (torch.arange(width, device=device) - n_padding_B[:, None]).clamp(min=0) + batch.n_prefix
-        return self._forward(tokens_BQ, positions_BQ, cache, n_padding_B), cache, n_padding_B
+        return Started(self._forward(tokens_BQ, positions_BQ, cache, n_padding_B), cache, n_padding_B)
 
     @torch.inference_mode()
     def step(self, tokens_B: Tensor, positions_B: Tensor, cache: Any, n_padding_B: Tensor) -> Tensor:
@@ -66,25 +77,26 @@ class Forward:
     @torch.inference_mode()
     def path_logprobs(self, batch: Batch, paths: Sequence[Path]) -> list[list[float]]:
         """Return the log-probability of the tokens of each path after each row, (B, C)."""
-        logits_BV, cache, n_padding_B = self.start(batch, max(map(len, paths)) - 1)
-        logprob_B: dict[Path, Tensor] = {(): torch.zeros_like(n_padding_B, dtype=torch.float32)}
+        started = self.start(batch, max(map(len, paths)) - 1)
+        logits_BV = started.logits
+        logprob_B: dict[Path, Tensor] = {(): torch.zeros_like(started.n_padding, dtype=torch.float32)}
         for node in inner_nodes(paths):
             if node:
-                logits_BV = self._after(batch, node, cache, n_padding_B)
+                logits_BV = self._after(batch, node, started)
             logprobs_BV = logits_BV.float().log_softmax(-1)
             for child in {path[: len(node) + 1] for path in paths if path[: len(node)] == node} - {node}:
                 logprob_B[child] = logprob_B[node] + logprobs_BV[:, child[-1]]
         logprobs_BC: list[list[float]] = torch.stack([logprob_B[path] for path in paths], dim=1).tolist()
         return logprobs_BC
 
-    def _after(self, batch: Batch, node: Path, cache: Any, n_padding_B: Tensor) -> Tensor:
+    def _after(self, batch: Batch, node: Path, started: Started) -> Tensor:
         """Return the logits after each row and the tokens of `node`, (B, V)."""
         if not self.shares_prefix:  # not every model's own cache can go back
-            return self.start(replace(batch, suffixes=[[*suffix, *node] for suffix in batch.suffixes]), 0)[0]
+            return self.start(replace(batch, suffixes=[[*suffix, *node] for suffix in batch.suffixes]), 0).logits
         n_before = max(map(len, batch.suffixes)) + len(node) - 1
-        cache.rewind(n_before)  # the nodes that this one continues came before it and are still there
-        positions_B = n_before - n_padding_B + batch.n_prefix
-        return self.step(torch.full_like(positions_B, node[-1]), positions_B, cache, n_padding_B)
+        started.cache.rewind(n_before)  # the nodes that this one continues came before it and are still there
+        positions_B = n_before - started.n_padding + batch.n_prefix
+        return self.step(torch.full_like(positions_B, node[-1]), positions_B, started.cache, started.n_padding)
 
     def _own_cache(self) -> Any:
         return DynamicCache(config=self.model.config)

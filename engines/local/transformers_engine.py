@@ -165,9 +165,9 @@ class TransformersEngine:
         for index, error in self._too_long(sequences, n_new, done):
             yield Sampled(index, [], None, error)
         for batch in self._batches(sequences, n_new, MAX_BATCH_TOKENS, done):
-            for position, tokens, finish, seconds in self._decode(batch, [seeds[row] for row in batch.rows], sampling):
-                if batch.rows[position] not in done:
-                    yield Sampled(batch.rows[position], tokens, finish, seconds=seconds)
+            for sampled in self._decode(batch, [seeds[row] for row in batch.rows], sampling):
+                if sampled.index not in done:
+                    yield sampled
 
     def choose(
         self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()
@@ -240,15 +240,14 @@ class TransformersEngine:
     def _fits(self, sequence: list[int], n_new: int) -> bool:
         return len(sequence) + n_new <= self._context()
 
-    def _decode(
-        self, batch: Batch, seeds: list[int], sampling: Sampling
-    ) -> Iterator[tuple[int, list[int], str, float]]:
-        """Yield `(position in the batch, tokens, finish reason, seconds)` for each row as it finishes.
+    def _decode(self, batch: Batch, seeds: list[int], sampling: Sampling) -> Iterator[Sampled]:
+        """Yield each row as it finishes.
 
         The seconds of a step are shared by the rows that are still writing, so those of all rows add up to the batch's.
         """
         started, seconds = time.monotonic(), 0.0
-        logits_BV, cache, n_padding_B = self._forward.start(batch, sampling.max_new_tokens)
+        prompts = self._forward.start(batch, sampling.max_new_tokens)
+        logits_BV, cache, n_padding_B = prompts.logits, prompts.cache, prompts.n_padding
         uniforms_BT = row_uniforms(seeds, sampling.max_new_tokens)
         starts = [batch.n_prefix + len(suffix) for suffix in batch.suffixes]
         positions_B = torch.tensor(starts, device=logits_BV.device)
@@ -265,7 +264,7 @@ class TransformersEngine:
                 finish = self._take(written[row], token, sampling)
                 if finish:
                     unfinished.discard(row)
-                    yield row, written[row], finish, seconds
+                    yield Sampled(batch.rows[row], written[row], finish, seconds=seconds)
             if not unfinished:
                 return
             started = time.monotonic()

@@ -9,7 +9,7 @@ wrong message is that call's own failure.
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 OPTIONAL = ("top_p", "temperature", "seed", "stop")
@@ -90,30 +90,41 @@ def refusal_of(status: int | None, data: bytes | str, sent: Collection[str]) -> 
     # 403 refuses only log-probabilities. Anything else is forbidden for the content of the texts.
     known = [name for name in (*(() if status == 403 else (*OPTIONAL, *LIMITS)), *NEEDED) if name in sent]
     names: dict[str, None] = {}
-    for message, params, codes in _errors(_decoded(text)):
-        names |= dict.fromkeys(_refused(message, params, codes, known))
+    for error in _errors(_decoded(text)):
+        names |= dict.fromkeys(_refused(error, known))
     return tuple(name for name in known if name in names)
 
 
 def errors_of(data: bytes | str) -> Iterator[tuple[str, list[str]]]:
     """Yield the words of each error in a body, with the last part of the names of the parameters that it is about."""
     text = data.decode(errors="replace") if isinstance(data, bytes) else data
-    for message, params, _ in _errors(_decoded(text)):
-        yield message, [_last(param) for param in params]
+    for error in _errors(_decoded(text)):
+        yield error.message, [_last(param) for param in error.params]
 
 
-def _refused(message: str, params: list[str], codes: str, known: Collection[str]) -> list[str]:
+@dataclass(frozen=True)
+class _Error:
+    """An error in a server's reply."""
+
+    message: str
+    params: list[str]
+    """The parameters that it names as such."""
+    codes: str
+
+
+def _refused(error: _Error, known: Collection[str]) -> list[str]:
     """Return those of `known` that one error refuses."""
+    message = error.message
     if _ABOUT_LENGTH.search(message) and not _REFUSES.search(_ABOUT_LENGTH.sub("", message)):
         return []
-    if params:
-        named = [name for name in known if any(_names(name).fullmatch(_last(param)) for param in params)]
-        if not named or not (_CODES.search(codes) or _REFUSES.search(message)):
+    if error.params:
+        named = [name for name in known if any(_names(name).fullmatch(_last(param)) for param in error.params)]
+        if not named or not (_CODES.search(error.codes) or _REFUSES.search(message)):
             return []
         return _one_of_both(message, named, known)
     refused: list[str] = []
     for sentence in _SENTENCE.split(message):
-        if _REFUSES.search(sentence) or _CODES.search(codes):
+        if _REFUSES.search(sentence) or _CODES.search(error.codes):
             refused += _one_of_both(
                 sentence, [n for n in known if _spoken(n).search(_INSTEAD.sub("", sentence))], known
             )
@@ -150,8 +161,8 @@ def _decoded(text: str) -> object:
         return text
 
 
-def _errors(found: object, depth: int = 0) -> Iterator[tuple[str, list[str], str]]:
-    """Yield each error that a body holds, at any depth: its words, the parameters it names as such, its codes."""
+def _errors(found: object, depth: int = 0) -> Iterator[_Error]:
+    """Yield each error that a body holds, at any depth."""
     if depth > 12:
         return
     if isinstance(found, str):
@@ -171,28 +182,24 @@ def _errors(found: object, depth: int = 0) -> Iterator[tuple[str, list[str], str
             params.append(str(place[-1]))
         codes = " ".join(str(found.get(key, "")) for key in ("code", "type", "status"))
         if params:
-            yield " ".join(words), params, codes
+            yield _Error(" ".join(words), params, codes)
         else:
             for word in words:
-                yield from _with_codes(_errors(word, depth + 1), codes)
+                for error in _errors(word, depth + 1):
+                    yield replace(error, codes=f"{error.codes} {codes}")
         for key, value in found.items():
             read = isinstance(value, str) and key in ("message", "msg", "detail", "error", "param", "code", "type")
             if not read and key not in _ECHOED:
                 yield from _errors(value, depth + 1) if isinstance(value, dict | list | str) else ()
 
 
-def _with_codes(errors: Iterator[tuple[str, list[str], str]], codes: str) -> Iterator[tuple[str, list[str], str]]:
-    for message, params, inner_codes in errors:
-        yield message, params, f"{inner_codes} {codes}"
-
-
-def _pydantic_errors(text: str) -> Iterator[tuple[str, list[str], str]]:
+def _pydantic_errors(text: str) -> Iterator[_Error]:
     """Yield the errors of a validation that a server prints as Python has it, or else `text` as one error."""
     errors = re.findall(r"\{'type': '([\w.]+)', 'loc': \(([^()]*)\), 'msg': '([^']*)'", text)
     for code, place, message in errors:
-        yield message, [place.rstrip(", ").split(",")[-1].strip(" '\"")], code
+        yield _Error(message, [place.rstrip(", ").split(",")[-1].strip(" '\"")], code)
     if not errors:
-        yield text, [], ""
+        yield _Error(text, [], "")
 
 
 class RefusedError(Exception):

@@ -1,7 +1,7 @@
 """Scores the answers of a file if it has no scores, keeps the best one to each prompt, and prints a table."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from console.errors import InputError
@@ -43,33 +43,40 @@ def keep_best(config: Config) -> None:
     if config.dry_run:
         _print_plan(config, responses)
         return
-    scores, judge, out = _scored(config, responses, whole)
-    best = best_of(responses, scores, config.seed)
+    scored = _scored(config, responses, whole)
+    best = best_of(responses, scored.scores, config.seed)
     for prompt_id in best.left_out[:SHOWN_LEFT_OUT]:
         say(f"left out: prompt {prompt_id}: none of its answers has a score")
     if (n_more := len(best.left_out) - SHOWN_LEFT_OUT) > 0:
         say(f"left out: {n_more} more prompts")
-    write_rows(out, best.responses, apart=config.out is not None)
-    print_table([_row(best) | {"scored by": judge, "file": str(out)}], as_json=config.json)
+    write_rows(scored.out, best.responses, apart=config.out is not None)
+    print_table([_row(best) | {"scored by": scored.judge, "file": str(scored.out)}], as_json=config.json)
 
 
-def _scored(
-    config: Config, responses: list[Response], whole: list[Response]
-) -> tuple[dict[str, float | None], str, Path]:
-    """Return the scores of the responses by `answer_key`, the fingerprint of the judge, and the output file.
+@dataclass(frozen=True)
+class _Scored:
+    """The scores of the responses, and who gave them."""
 
-    The output is kept to the `whole` input, whatever --limit is.
-    """
+    scores: dict[str, float | None]
+    """By `answer_key`."""
+    judge: str
+    """The fingerprint."""
+    out: Path
+    """The output file of this judge."""
+
+
+def _scored(config: Config, responses: list[Response], whole: list[Response]) -> _Scored:
+    """Return the scores of the responses. The output is kept to the `whole` input, whatever --limit is."""
     if _is_scored(config):
         scores, judge_name = _stored_scores(config)
-        return scores, judge_name, _out(config, judge_name)
+        return _Scored(scores, judge_name, _out(config, judge_name))
     if config.reward is not None:
         model = RewardModel.load(config.reward, str(config.reward), config.engine.batch_size)
         out = _out(config, fingerprint(model))
         with Store(_beside(out), Judgment, fresh=config.fresh) as store:
             ids = [judgment_id(model, response) for response in whole]
             _keep_to_ids(store, ids, fingerprint(model), config)
-            return _by_key(rewards_into(store, model, responses, "rewards")), fingerprint(model), out
+            return _Scored(_by_key(rewards_into(store, model, responses, "rewards")), fingerprint(model), out)
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)
     out = _out(config, judge.fingerprint)
     with Store(_beside(out), Judgment, keep=has_every_reply, fresh=config.fresh) as store:
@@ -78,7 +85,7 @@ def _scored(
         _keep_to_ids(store, map(judge.judgment_id, whole), judge.fingerprint, config)
         judgments = judge_into(store, judge, responses, f"{judge.engine.name} judging")
     check_coverage(judgments, config.judge.min_coverage)
-    return _by_key(judgments), judge.fingerprint, out
+    return _Scored(_by_key(judgments), judge.fingerprint, out)
 
 
 def _keep_to_ids(store: Store[Judgment], ids: Iterable[str], judge: str, config: Config) -> None:

@@ -1,7 +1,7 @@
 """Compares two answers to each prompt with one judge or with a panel."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,35 +44,39 @@ def compare(config: Config) -> None:
     if panel:
         _compare_by_panel(config, everything, panel, budget)
         return
-    plans: list[dict[str, Any]] = []
     judge = open_judge(open_engine(engine), options, config.seed)
-    judge, out, comparisons = _compare_by(judge, config, everything, budget, plans)
-    if comparisons is not None:
-        report(comparisons, judge, budget, out, config)
-    elif config.dry_run:
-        print_plan(plans, config)
+    compared = _compare_by(judge, config, everything, budget)
+    del judge  # the model is not needed any more
+    if compared.comparisons is not None:
+        report(compared.comparisons, compared.judge, budget, compared.path, config)
+    elif compared.plan is not None:
+        print_plan([compared.plan], config)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """One judge and its comparisons."""
+
+    judge: Judge
+    """Without its model."""
+    path: Path
+    """The file of its comparisons."""
+    comparisons: list[Comparison] | None = None
+    """None if nothing was asked."""
+    plan: dict[str, Any] | None = None
+    """The plan of a dry run."""
 
 
 def _compare_by(
-    judge: Judge,
-    config: Config,
-    everything: Sequence[Contest],
-    budget: Budget,
-    plans: list[dict[str, Any]],
-    *,
-    in_panel: bool = False,
-) -> tuple[Judge, Path, list[Comparison] | None]:
-    """Return one judge without its model, the file of its comparisons, and these. They are None if nothing is asked.
-
-    A dry run adds the judge's plan to `plans`.
-    """
+    judge: Judge, config: Config, everything: Sequence[Contest], budget: Budget, *, in_panel: bool = False
+) -> _Compared:
+    """Compare all pairs with one judge, or only plan, export or import them, as the flags say."""
     contests = list(take(everything, config.limit))
     path = config.out or default_out(config, judge.fingerprint)
     if config.out and in_panel:
         path = config.out.with_name(f"{config.out.stem}-{judge.fingerprint}.jsonl")
     if config.dry_run:
-        plans.append(plan(judge, contests, config, path))
-        return without_model(judge), path, None
+        return _Compared(without_model(judge), path, plan=plan(judge, contests, config, path))
     with Store(path, Comparison, keep=both_orders_answered, fresh=config.fresh) as store:
         if not config.fresh:
             settle(judge, store, lambda: first_request(judge, contests[0]), in_panel=in_panel)
@@ -83,7 +87,7 @@ def _compare_by(
             n = export_contests(judge, contests, config.export_batch, store.ids, config.orders, store.unfinished)
             text = f"{n} calls in {config.export_batch}; read their output with --import-batch"
             tell_plan({"calls": n, "batch": config.export_batch}, text, as_json=config.json)
-            return judge, path, None
+            return _Compared(without_model(judge), path)
         if config.import_batch:
             batch = (config.import_batch, store.ids, config.orders, store.unfinished)
             for comparison in import_contests(judge, contests, *batch, strict=config.strict):
@@ -96,30 +100,33 @@ def _compare_by(
             say(f"{judge.engine.name} has no vote on pairs that it has not compared: {error}")
             ids = (comparison_id(judge, contest, config.orders) for contest in contests)
             comparisons = list(store.chosen(dict.fromkeys(ids)))
-    return without_model(judge), path, comparisons
+    return _Compared(without_model(judge), path, comparisons)
 
 
 def _compare_by_panel(config: Config, everything: Sequence[Contest], members: Sequence[Member], budget: Budget) -> None:
     """Let each judge compare all pairs, then combine their verdicts and print the result."""
     check_panel(config.out, batch=bool(config.export_batch or config.import_batch))
     contests = list(take(everything, config.limit))
-    judges, paths, columns, plans = [], [], [], list[dict[str, Any]]()
+    results: list[_Compared] = []
     opened = open_members(members, config.panel.judge, config.seed)
     for engine, _ in members:
         budget.next_judge(price_of(engine.model, config.cost.prices))
-        judge, path, comparisons = _compare_by(opened.popleft(), config, everything, budget, plans, in_panel=True)
-        by_id = {comparison.id: comparison for comparison in comparisons or ()}
-        judges.append(judge)
-        paths.append(path)
-        columns.append([by_id.get(comparison_id(judge, contest, config.orders)) for contest in contests])
-    panel = Panel(judges, paths, config.panel)
+        results.append(_compare_by(opened.popleft(), config, everything, budget, in_panel=True))
+    panel = Panel([result.judge for result in results], [result.path for result in results], config.panel)
     out = config.out or default_out(config, panel.fingerprint)
     if config.dry_run:
-        print_plan(plans, config, out)
+        print_plan([result.plan for result in results if result.plan is not None], config, out)
         return
+    columns = [_column(result, contests, config) for result in results]
     combined, agreement = panel_comparisons(panel, columns, out)
     if not config.json:
         print_table(agreement)
         tell()
-    report(combined, judges[0], budget, out, config, {"agreement": agreement, "judge": panel.fingerprint})
+    report(combined, panel.judges[0], budget, out, config, {"agreement": agreement, "judge": panel.fingerprint})
     check_reached(len(contests) - sum(any(unit) for unit in zip(*columns, strict=True)), len(contests))
+
+
+def _column(compared: _Compared, contests: Sequence[Contest], config: Config) -> list[Comparison | None]:
+    """Return the judge's comparison of each contest, or None if it has none."""
+    by_id = {comparison.id: comparison for comparison in compared.comparisons or ()}
+    return [by_id.get(comparison_id(compared.judge, contest, config.orders)) for contest in contests]

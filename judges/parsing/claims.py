@@ -14,7 +14,7 @@ from judges.parsing import doubts, patterns, scales
 from judges.parsing.places import LOOKED_AT, WITHOUT_LABEL, Claim, differ, labelled
 from judges.parsing.refusals import is_refused_after, refuses
 from judges.parsing.text import QUOTED, without_markup
-from judges.parsing.values import NO_VERDICT, value_of
+from judges.parsing.values import NO_VERDICT, NoVerdict, value_of
 from judges.parsing.wholes import is_part, whole_differs
 from judges.rubrics.rubric import Rubric
 
@@ -34,7 +34,7 @@ _INTRODUCES = re.compile(
 _NEXT_TURN = re.compile(r"^[ #*]*(?:human|user|instruction)\b[ *]*:", re.IGNORECASE | re.MULTILINE)
 
 
-def text_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
+def text_verdicts(text: str, rubric: Rubric) -> dict[str, float] | NoVerdict:
     """Return the verdict on each of the rubric's labels, or the reason for none."""
     unmarked = without_markup(text)
     quotations = list(QUOTED.finditer(text))
@@ -58,27 +58,27 @@ def text_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
     chosen = {label: _chosen(claims_of) for label, claims_of in claims.items()}
     for label, claim in chosen.items():
         if claim.value is None:
-            return f"{label}: {claim.error}" if rubric.criteria else str(claim.error)
+            return NoVerdict(f"{label}: {claim.error}" if rubric.criteria else str(claim.error))
         verdicts[label] = claim.value
     if not _stand_together(list(chosen.values()), [claim for claims_of in claims.values() for claim in claims_of]):
-        return "the criteria do not stand together in the order asked for"
+        return NoVerdict("the criteria do not stand together in the order asked for")
     if any(_lists_scale(claims_of, unmarked) for claims_of in claims.values()):
-        return "no verdict: a list of the scale"
+        return NoVerdict("no verdict: a list of the scale")
     other_scale = _other_scale(unmarked, rubric, is_own)
     if problem := other_scale or whole_differs(unmarked, chosen[rubric.labels[-1]], rubric, is_own):
-        return problem
+        return NoVerdict(problem)
     last = max(claim.end for claim in chosen.values())
     lines = [[claim for claim in claims_of if claim.opens_line] for claims_of in claims.values()]
     if any(map(differ, lines)) and not _ends(text[:end], last):
-        return "contradictory: several verdicts, and the last is not the end of the reply"
+        return NoVerdict("contradictory: several verdicts, and the last is not the end of the reply")
     if any(differ(claims_of) and not _settled_after(claims_of, unmarked) for claims_of in lines):
-        return "contradictory: several verdicts, and nothing says that the last one is the answer's"
+        return NoVerdict("contradictory: several verdicts, and nothing says that the last one is the answer's")
     if any(differ(claims_of) and is_part(claims_of, unmarked, is_own) for claims_of in lines):
-        return "contradictory: several verdicts, and the last one is of a part"
+        return NoVerdict("contradictory: several verdicts, and the last one is of a part")
     if refuses(text) or is_refused_after(unmarked[last:end]):
-        return "no verdict: the judge refuses to give one"
+        return NoVerdict("no verdict: the judge refuses to give one")
     if doubts.is_taken_back(unmarked[last:end]) or _replaced(unmarked[last:end], chosen[rubric.labels[-1]], rubric):
-        return "contradictory: the verdict is taken back"
+        return NoVerdict("contradictory: the verdict is taken back")
     return verdicts
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from judges.parsing.doubts import is_taken_back
 from judges.parsing.patterns import patterns_of
 from judges.parsing.refusals import refuses
-from judges.parsing.values import claimed_value, word_value
+from judges.parsing.values import NoVerdict, claimed_value, word_value
 from judges.rubrics.rubric import Rubric, json_key
 
 _BEGINS = re.compile(r"[^{}\[\]]{0,300}?(?=\{)")
@@ -24,7 +24,7 @@ def begins_as_json(text: str) -> bool:
     return text.lstrip("\ufeff \t\r\n").startswith(("{", "[", "```"))
 
 
-def json_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
+def json_verdicts(text: str, rubric: Rubric) -> dict[str, float] | NoVerdict:
     """Return the verdicts of a reply that must be one JSON object of the rubric's schema, or the error.
 
     The reasoning may be missing, there may be other texts, numbers may be strings, and a sentence or a fence may
@@ -33,29 +33,30 @@ def json_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
     try:
         fields = _object(text)
     except (ValueError, RecursionError) as error:
-        return f"not one JSON object: {error}"[:200]
+        return NoVerdict(f"not one JSON object: {error}"[:200])
     if not isinstance(fields, dict):
-        return f"not one JSON object: {type(fields).__name__}"
+        return NoVerdict(f"not one JSON object: {type(fields).__name__}")
     wanted = [json_key(label) for label in rubric.labels]
     others = {key for key, value in fields.items() if key not in wanted and not isinstance(value, str)}
     if others or not fields.keys() >= set(wanted):
-        return f"the JSON object has the keys {sorted(fields)}, not {sorted(rubric.schema['properties'])}"[:200]
+        keys = f"the JSON object has the keys {sorted(fields)}, not {sorted(rubric.schema['properties'])}"
+        return NoVerdict(keys[:200])
     return _verdicts(fields, rubric)
 
 
-def object_in_text(text: str, rubric: Rubric) -> dict[str, float] | str | None:
+def object_in_text(text: str, rubric: Rubric) -> dict[str, float] | NoVerdict | None:
     """Return the verdicts of a reply that is an unrequested JSON object, or None if it is not one."""
     try:
         fields = _object(text)
     except (ValueError, RecursionError):
-        return "several JSON objects" if _several(text) else None
+        return NoVerdict("several JSON objects") if _several(text) else None
     if isinstance(fields, list):
-        return "several JSON objects" if any(isinstance(item, dict) for item in fields) else None
+        return NoVerdict("several JSON objects") if any(isinstance(item, dict) for item in fields) else None
     if not isinstance(fields, dict) or not fields.keys() >= {json_key(label) for label in rubric.labels}:
         return None
     scales = [value for key, value in fields.items() if _SCALE_KEY.search(key) and json_key(key) not in rubric.labels]
     if not rubric.values and any(isinstance(scale, int | float) and scale != rubric.high for scale in scales):
-        return f"another scale than {rubric.low:g} to {rubric.high:g}"
+        return NoVerdict(f"another scale than {rubric.low:g} to {rubric.high:g}")
     return _verdicts(fields, rubric)
 
 
@@ -83,17 +84,17 @@ def _several(text: str) -> bool:
     return text.strip("\ufeff \t\r\n")[end:].lstrip(", \t\r\n").startswith("{")
 
 
-def _verdicts(fields: dict[str, Any], rubric: Rubric) -> dict[str, float] | str:
+def _verdicts(fields: dict[str, Any], rubric: Rubric) -> dict[str, float] | NoVerdict:
     wanted = {json_key(label) for label in rubric.labels}
     if any(
         refuses(field_text) for key, field_text in fields.items() if key not in wanted and isinstance(field_text, str)
     ):
-        return "no verdict: the judge refuses to give one"
+        return NoVerdict("no verdict: the judge refuses to give one")
     verdicts: dict[str, float] = {}
     for label in rubric.labels:
         value, reason = _field_value(fields[json_key(label)], label, rubric)
         if value is None:
-            return f"{label}: {reason}" if rubric.criteria else str(reason)
+            return NoVerdict(f"{label}: {reason}" if rubric.criteria else str(reason))
         verdicts[label] = value
     return verdicts
 

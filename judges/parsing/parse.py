@@ -21,7 +21,7 @@ from functools import lru_cache
 from judges.parsing.claims import text_verdicts
 from judges.parsing.fields import begins_as_json, json_verdicts, object_in_text
 from judges.parsing.text import plain
-from judges.parsing.values import NO_VERDICT, number, on_scale, word_value
+from judges.parsing.values import NO_VERDICT, NoVerdict, number, on_scale, word_value
 from judges.rubrics.rubric import Rubric
 from records.reasoning import answer_span
 
@@ -47,12 +47,12 @@ def parse_reply(reply: str, rubric: Rubric, *, structured: bool = False) -> Verd
     if span is None:
         return Verdict(None, "the reply stops inside its reasoning")
     verdicts = _verdicts(reply[span], rubric, structured=structured)
-    if isinstance(verdicts, str):
-        return Verdict(None, verdicts)
+    if isinstance(verdicts, NoVerdict):
+        return Verdict(None, verdicts.reason)
     return Verdict(rubric.weighted(verdicts), None, verdicts if rubric.criteria else None)
 
 
-def _verdicts(answer: str, rubric: Rubric, *, structured: bool) -> dict[str, float] | str:
+def _verdicts(answer: str, rubric: Rubric, *, structured: bool) -> dict[str, float] | NoVerdict:
     if structured:
         return json_verdicts(answer, rubric)
     if rubric.pattern:
@@ -61,15 +61,15 @@ def _verdicts(answer: str, rubric: Rubric, *, structured: bool) -> dict[str, flo
     return text_verdicts(plain(answer, rubric.high), rubric) if verdicts is None else verdicts
 
 
-def _pattern_verdicts(text: str, rubric: Rubric) -> dict[str, float] | str:
+def _pattern_verdicts(text: str, rubric: Rubric) -> dict[str, float] | NoVerdict:
     """Return the verdict of the last match of the rubric's own pattern."""
     verdict: str | None = None
     for match in _own_pattern(rubric.pattern).finditer(text):
         verdict = match["verdict"]
     if not verdict:
-        return NO_VERDICT
+        return NoVerdict(NO_VERDICT)
     value, error = word_value(verdict, rubric) if rubric.values else on_scale(number(verdict.strip()), rubric)
-    return {rubric.label: value} if value is not None else str(error)
+    return {rubric.label: value} if value is not None else NoVerdict(str(error))
 
 
 @lru_cache(maxsize=64)

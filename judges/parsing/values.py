@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from judges.parsing import patterns
 from judges.parsing.text import key_of
@@ -9,6 +10,13 @@ from judges.rubrics.rubric import Rubric
 
 NO_VERDICT = "no verdict in the reply"
 LONGEST_NUMBER = 20
+
+
+@dataclass(frozen=True)
+class NoVerdict:
+    """A reply without a verdict."""
+
+    reason: str
 
 
 def claimed_value(

@@ -16,7 +16,8 @@ from console.flags import spelled
 from engines.advice import INSIDE
 from engines.protocol import Choice, Completion
 from judges.options import Aggregate, Reading
-from judges.parsing.parse import parse_reply
+from judges.parsing.parse import Verdict, parse_reply
+from judges.parsing.values import NoVerdict
 from judges.rubrics.rubric import Rubric
 from records.finish import at_token_limit, cut_off
 from records.reasoning import answer_span
@@ -102,16 +103,16 @@ def score_of(samples: Sequence[Sample], how: How) -> Score:
 
 def _from_replies(samples: Sequence[Sample], how: How) -> Score:
     verdicts = [_read(sample, how) for sample in samples]
-    values = [score for score, _, _ in verdicts]
+    values = [verdict.value for verdict in verdicts]
     known = [value for value in values if value is not None]
-    missing = {place: error or "no verdict" for place, (value, error, _) in enumerate(verdicts) if value is None}
+    missing = {place: verdict.error or "no verdict" for place, verdict in enumerate(verdicts) if verdict.value is None}
     if reason := _unanswered(samples, how):
         return Score(None, values, error=reason, missing=missing)
     if not known:
         return Score(None, values, error="; ".join(dict.fromkeys(missing.values())) or "no reply", missing=missing)
     criteria = None
     if how.rubric.criteria:
-        graded = [criteria_of for _, _, criteria_of in verdicts if criteria_of]
+        graded = [verdict.criteria for verdict in verdicts if verdict.criteria]
         criteria = {
             name: aggregated([criteria_of[name] for criteria_of in graded], how.aggregate) for name in how.rubric.labels
         }
@@ -134,13 +135,12 @@ def _unanswered(samples: Sequence[Sample], how: How) -> str | None:
     return f"only {n} of {len(samples)} samples answered, {least} are needed: {'; '.join(dict.fromkeys(failed))}"
 
 
-def _read(sample: Sample, how: How) -> tuple[float | None, str | None, dict[str, float] | None]:
+def _read(sample: Sample, how: How) -> Verdict:
     if sample.error or sample.reply is None:
-        return None, sample.error or "no reply", None
+        return Verdict(None, sample.error or "no reply")
     if reason := cut_off(sample.finish_reason):
-        return None, _not_whole(sample, how, reason), None
-    verdict = parse_reply(sample.reply, how.rubric, structured=how.read == "structured")
-    return verdict.value, verdict.error, verdict.criteria
+        return Verdict(None, _not_whole(sample, how, reason))
+    return parse_reply(sample.reply, how.rubric, structured=how.read == "structured")
 
 
 def _from_distributions(samples: Sequence[Sample], how: How) -> Score:
@@ -151,16 +151,15 @@ def _from_distributions(samples: Sequence[Sample], how: How) -> Score:
     weights = {criterion.name: criterion.weight for criterion in how.rubric.criteria}
     for place, (label, sample) in enumerate(zip(how.rubric.labels, samples, strict=False)):
         expected = expected_value(sample, how)
-        if isinstance(expected, str):
-            missing[place] = expected
+        if isinstance(expected, NoVerdict):
+            missing[place] = expected.reason
             continue
-        mean, var, mass = expected
-        masses.append(mass)
-        if mass < how.min_mass or mass == 0:
-            what = f"only {mass:.2g} of the probability is on the choices"
+        masses.append(expected.mass)
+        if expected.mass < how.min_mass or expected.mass == 0:
+            what = f"only {expected.mass:.2g} of the probability is on the choices"
             missing[place] = f"{label}: {what}" if weights else what
-        means[label] = mean
-        variance += weights.get(label, 1.0) ** 2 * var
+        means[label] = expected.mean
+        variance += weights.get(label, 1.0) ** 2 * expected.variance
     if missing:
         reasons = "; ".join(dict.fromkeys(missing.values()))
         return Score(None, [None], mass=min(masses, default=None), error=reasons, missing=missing)
@@ -170,31 +169,37 @@ def _from_distributions(samples: Sequence[Sample], how: How) -> Score:
     return Score(value, [value], math.sqrt(variance), min(masses), dict(means) if weights else None)
 
 
-def expected_value(sample: Sample, how: How) -> tuple[float, float, float] | str:
-    """Return the mean and variance of the choices' values, and the probability of all choices together.
+@dataclass(frozen=True)
+class Expected:
+    """The expected value of a judge's choice, over the distribution renormalised over the choices."""
 
-    Mean and variance are of the distribution renormalised over the choices (G-Eval, arXiv 2303.16634, section 2).
-    Returns the reason if there is no distribution.
-    """
+    mean: float
+    variance: float
+    mass: float
+    """The probability of all choices together."""
+
+
+def expected_value(sample: Sample, how: How) -> Expected | NoVerdict:
+    """Return the expected value of the choices (G-Eval, arXiv 2303.16634, section 2)."""
     if sample.error or sample.reply is None:
-        return sample.error or "no reply"
+        return NoVerdict(sample.error or "no reply")
     try:
         logprobs = msgspec.json.decode(sample.reply, type=dict[str, float | None])
     except msgspec.DecodeError:
-        return "the stored reply is not a distribution over the choices"
+        return NoVerdict("the stored reply is not a distribution over the choices")
     of_choices = [logprobs.get(choice) for choice in how.rubric.logprobs.choices]
     if all(name not in logprobs for name in how.rubric.logprobs.choices):
-        return "the stored reply is about other choices"
+        return NoVerdict("the stored reply is about other choices")
     if not are_logprobs(of_choices):
-        return "the stored reply is no distribution: a log-probability is above 0"
+        return NoVerdict("the stored reply is no distribution: a log-probability is above 0")
     weights = [0.0 if logprob is None else math.exp(logprob) for logprob in of_choices]
     mass = sum(weights)
     if mass == 0:
-        return 0.0, 0.0, 0.0
+        return Expected(0.0, 0.0, 0.0)
     values = how.rubric.choice_values
     mean = sum(w * v for w, v in zip(weights, values, strict=True)) / mass
     variance = sum(w * (v - mean) ** 2 for w, v in zip(weights, values, strict=True)) / mass
-    return mean, variance, mass
+    return Expected(mean, variance, mass)
 
 
 def are_logprobs(values: Sequence[float | None]) -> bool:

@@ -98,6 +98,13 @@ def recombined(row: Row, rule: Aggregate) -> Row:
     return replace(new, score=aggregated([score for score in new.scores if score is not None], rule), criteria=None)
 
 
+@dataclass(frozen=True)
+class Unchanged:
+    """A row that stays as it is."""
+
+    reason: str
+
+
 @dataclass
 class Group:
     """The counts and sums of the rows of one model, or of one pair of models."""
@@ -127,24 +134,25 @@ class Rescorer:
     def rescored(self, row: Row) -> Row:
         """Return the new row, or `row` itself if it cannot be rescored, and count the change."""
         new = self._made(row)
-        if isinstance(new, str):
-            self.unchanged[new] += 1
+        if isinstance(new, Unchanged):
+            self.unchanged[new.reason] += 1
             new = row
         self._count(row, new)
         return new
 
-    def _made(self, row: Row) -> Row | str:
+    def _made(self, row: Row) -> Row | Unchanged:
         if isinstance(row, Comparison):
             return self._recombined(row) if row.read == "panel" else rescored_comparison(row, self._how(row))
         if row.read == "panel":
             return self._recombined(row)
         if row.evidence is not None:
-            return "the score includes looked-up claims"
+            return Unchanged("the score includes looked-up claims")
         return rescored_judgment(row, self._how(row))
 
-    def _recombined(self, row: Row) -> Row | str:
-        rule = self._changes.aggregate
-        return recombined(row, rule) if rule else "the verdicts of a panel are combined again only with --aggregate"
+    def _recombined(self, row: Row) -> Row | Unchanged:
+        if rule := self._changes.aggregate:
+            return recombined(row, rule)
+        return Unchanged("the verdicts of a panel are combined again only with --aggregate")
 
     def _how(self, row: Row) -> How:
         """Return how to read `row`. Raises InputError if its rubric is unknown or of another kind."""

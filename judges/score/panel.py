@@ -1,6 +1,7 @@
 """Scores a file of responses with each judge of a panel, then combines their scores."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,37 +23,45 @@ def score_by_panel(config: Config, source: Source, members: Sequence[Member], bu
     """Let each judge score all responses, then combine their scores and print the result."""
     check_panel(config.out, batch=bool(config.export_batch or config.import_batch))
     opened = open_members(members, config.panel.judge, config.seed)
-    scored = [_score_by_member(config, source, opened.popleft(), engine.model, budget) for engine, _ in members]
-    judges, paths, plans = zip(*scored, strict=True)
-    panel = Panel(judges, paths, config.panel)
+    results = [_score_by_member(config, source, opened.popleft(), engine.model, budget) for engine, _ in members]
+    panel = Panel([result.judge for result in results], [result.path for result in results], config.panel)
     out = config.out or default_out(source, panel.fingerprint)
     if config.dry_run:
-        print_plan(config, plans, out)
+        print_plan(config, [result.plan for result in results], out)
         return
     summary, agreement = panel_judgments(panel, source, out)
     if not config.json:
         print_table(agreement)
         tell()
-    who = f"a panel of {len(judges)}"
+    who = f"a panel of {len(results)}"
     extra = {"agreement": agreement, "judge": panel.fingerprint}
-    report(summary, judges[0], budget, out, config, who=who, extra=extra)
+    report(summary, panel.judges[0], budget, out, config, who=who, extra=extra)
     check_reached(source.n - summary.n, source.n)
 
 
-def _score_by_member(
-    config: Config, source: Source, judge: Judge, model: str, budget: Budget
-) -> tuple[Judge, Path, dict[str, Any]]:
-    """Return one judge of a panel, without its model, and the file of its judgments. A dry run adds its plan."""
+@dataclass(frozen=True)
+class _Scored:
+    """One judge of a panel and the file of its judgments."""
+
+    judge: Judge
+    """Without its model."""
+    path: Path
+    plan: dict[str, Any] = field(default_factory=dict)
+    """The plan of a dry run."""
+
+
+def _score_by_member(config: Config, source: Source, judge: Judge, model: str, budget: Budget) -> _Scored:
+    """Score all responses with one judge of a panel, or only plan it."""
     budget.next_judge(price_of(model, config.cost.prices))
     path = default_out(source, judge.fingerprint)
     if config.out:
         path = config.out.with_name(f"{config.out.stem}-{judge.fingerprint}.jsonl")
     if config.dry_run:
-        return without_model(judge), path, plan(judge, source, path)
+        return _Scored(without_model(judge), path, plan(judge, source, path))
     with Store(path, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
         keep_to_source(store, source, judge, config, in_panel=True)
         try:
             judge_stream(store, source, judge, budget, f"{judge.engine.name} judging")
         except EngineError as error:
             say(f"{judge.engine.name} has no vote on responses that it has not judged: {error}")
-    return without_model(judge), path, {}
+    return _Scored(without_model(judge), path)

@@ -18,6 +18,8 @@ from records.store import latest
 from trainer.pairs.options import EvidenceRule
 from trainer.pairs.votes import Preferred, Votes, votes_on
 
+Objection = Literal["refuted", "disagreed"]
+
 
 @dataclass(frozen=True)
 class Checks:
@@ -28,7 +30,7 @@ class Checks:
     """The second judge's scores by `answer_key`, or None without a second judge."""
     votes: Votes | None = None
 
-    def objection(self, chosen: Judgment, rejected: Judgment) -> Literal["refuted", "disagreed"] | None:
+    def objection(self, chosen: Judgment, rejected: Judgment) -> Objection | None:
         """Return the objection to a pair that people have not voted on, or None."""
         if is_refuted(chosen, rejected, self.evidence):
             return "refuted"

@@ -3,15 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from console.errors import InputError
 from records import Judgment, Message, Pair, messages_of, pair_of, prompt_key
 from trainer.pairs.confidence import confidence_of
-from trainer.pairs.filters import Checks, open_checks, rubric_of, score_step, within_share
+from trainer.pairs.filters import Checks, Objection, open_checks, rubric_of, score_step, within_share
 from trainer.pairs.options import PairOptions, check_pair_options
 
 Pools = tuple[Sequence[Judgment], Sequence[Judgment]]
 """The answers to one prompt that may be chosen, and those that may be rejected."""
+Lost = Literal["too few", "tied", "worse", "same text", "near", "outvoted"] | Objection
+"""Why a prompt gives no pair. Each reason is a count of PairCounts."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def pairs_between(
     pairs = made
     if options.max_score_share < 1 and made:
         pairs = within_share(made, options.max_score_share, score_step(judgments), seed)
-    reasons = Counter(outcome for outcome in outcomes if isinstance(outcome, str))
+    reasons: Counter[Lost] = Counter(outcome for outcome in outcomes if not isinstance(outcome, Pair))
     return pairs, PairCounts(
         n_prompts=len(outcomes),
         n_pairs=len(pairs),
@@ -134,7 +137,7 @@ def positive_chats(judgments: Sequence[Judgment], min_score: float | None = None
     return list(chats.values())
 
 
-def _outcome(pools: Pools, checks: Checks, options: PairOptions) -> Pair | str:
+def _outcome(pools: Pools, checks: Checks, options: PairOptions) -> Pair | Lost:
     """Return the pair of one prompt, or the reason for its absence."""
     tops, bottoms = (list(filter(_can_be_learnt, pool)) for pool in pools)
     if not tops or not bottoms or (pools[0] is pools[1] and len(tops) < 2):

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from console.errors import InputError
 from judges.audit.joining.matches import Joined, Match, n_matched, side_of
@@ -18,18 +19,15 @@ def join(labelled: Sequence[Traits], table: Sequence[Traits], places: Places, gi
     together.
     """
     pairs = _key_pairs(labelled, table, places.n_rows, given)
-    keyed = [
-        _by(how, labelled, table, _key_named(label_key), _key_named(table_key)) for label_key, table_key, how in pairs
-    ]
+    keyed = [_by(pair.words, labelled, table, _key_named(pair.labelled), _key_named(pair.table)) for pair in pairs]
     best = max(keyed, key=n_matched, default=None)
     if given and (best is None or not any(best.matches)):
         raise InputError(f"--id-column {given}: no row of the verdicts has the '{given}' of a labelled row")
     if best and given:
         return best
     worded = _by_words(labelled, table)
-    if best and best.how in [
-        how for label_key, _, how in pairs if _is_shifted(label_key, labelled, table, places.n_rows)
-    ]:
+    shifted = [pair.words for pair in pairs if _is_shifted(pair.labelled, labelled, table, places.n_rows)]
+    if best and best.how in shifted:
         if worded and any(worded.matches):
             return worded
         raise InputError(
@@ -107,10 +105,17 @@ def _key_named(name: str) -> Callable[[Traits], str]:
     return lambda traits: traits.keys.get(name, "")
 
 
-def _key_pairs(
-    labelled: Sequence[Traits], table: Sequence[Traits], n_rows: int, given: str | None
-) -> list[tuple[str, str, str]]:
-    """Return the key columns to try, as (of the labelled rows, of the table, in words). Equal names come first.
+@dataclass(frozen=True)
+class _KeyPair:
+    """A key column of each file that may identify the same rows."""
+
+    labelled: str
+    table: str
+    words: str
+
+
+def _key_pairs(labelled: Sequence[Traits], table: Sequence[Traits], n_rows: int, given: str | None) -> list[_KeyPair]:
+    """Return the key columns to try. Equal names come first.
 
     Of two names they are one key only if they do not count rows from different numbers.
     """
@@ -118,12 +123,12 @@ def _key_pairs(
     if given is not None:
         table_keys = [given] if given in table_keys else table_keys
         label_keys = [given] if given in label_keys else label_keys
-    same = [(name, name, f"'{name}'") for name in table_keys if name in label_keys]
+    same = [_KeyPair(name, name, f"'{name}'") for name in table_keys if name in label_keys]
     values = {name: _values(labelled, name) for name in label_keys}
-    if any(traits.keys.get(name) in values[name] for name, _, _ in same for traits in table):
+    if any(traits.keys.get(pair.table) in values[pair.labelled] for pair in same for traits in table):
         return same
     return [
-        (label_key, name, f"'{name}', which is '{label_key}' in the labelled file")
+        _KeyPair(label_key, name, f"'{name}', which is '{label_key}' in the labelled file")
         for name in table_keys
         for label_key in label_keys
         if given is not None or not count_apart((label_key, name), (values[label_key], _values(table, name)), n_rows)

@@ -1,6 +1,7 @@
 """OpenAssistant message trees: people ranked the replies to one message."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from console.errors import InputError
@@ -25,7 +26,7 @@ def read_oasst(records: Records, bad: BadRows, columns: Columns) -> Found:
 
     def rows(_: str, record: Record) -> list[tuple[list[LabelledPair], list[LabelledScore]]]:
         nodes = list(_ranked_nodes(_root(record), []))
-        return [(list(_pairs(*node)), list(_scores(*node))) for node in nodes]
+        return [(list(_pairs(node)), list(_scores(node))) for node in nodes]
 
     all_rows = each(records, bad, rows)
     pairs = [pair for each_pairs, _ in all_rows for pair in each_pairs]
@@ -39,10 +40,19 @@ def _root(record: Record) -> dict[str, Any]:
     return root
 
 
-def _ranked_nodes(
-    node: dict[str, Any], before: list[Message]
-) -> Iterator[tuple[str, str | list[Message], list[dict[str, Any]]]]:
-    """Yield `(message id, conversation, ranked replies, best first)` for each message with two of them or more."""
+@dataclass(frozen=True)
+class _Ranked:
+    """A message of a tree with its ranked replies, at least two."""
+
+    id: str
+    prompt: str | list[Message]
+    """The conversation that ends with the message."""
+    replies: list[dict[str, Any]]
+    """Best first."""
+
+
+def _ranked_nodes(node: dict[str, Any], before: list[Message]) -> Iterator[_Ranked]:
+    """Yield each message with two ranked replies or more."""
     if not isinstance(node.get("text"), str):
         raise InputError(f"not a tree of messages: 'text' must be text, found {type(node.get('text')).__name__}")
     role = role_of(node) if node.get("role") is not None else TURNS[len(before) % 2]
@@ -53,22 +63,22 @@ def _ranked_nodes(
         key=lambda reply: reply["rank"],
     )
     if len(ranked) > 1:
-        yield str(node.get("message_id")), chat[0]["content"] if len(chat) == 1 else chat, ranked
+        yield _Ranked(str(node.get("message_id")), chat[0]["content"] if len(chat) == 1 else chat, ranked)
     for reply in replies:
         yield from _ranked_nodes(reply, chat)
 
 
-def _pairs(group: str, prompt: str | list[Message], ranked: list[dict[str, Any]]) -> Iterator[LabelledPair]:
-    for i, j in ordered_places([reply["text"] for reply in ranked], [-reply["rank"] for reply in ranked]):
-        better, worse = ranked[i], ranked[j]
+def _pairs(node: _Ranked) -> Iterator[LabelledPair]:
+    for i, j in ordered_places([reply["text"] for reply in node.replies], [-reply["rank"] for reply in node.replies]):
+        better, worse = node.replies[i], node.replies[j]
         pair_id = f"{better['message_id']}/{worse['message_id']}"
-        yield with_own_key(from_preferred(pair_id, prompt, better["text"], worse["text"], group))
+        yield with_own_key(from_preferred(pair_id, node.prompt, better["text"], worse["text"], node.id))
 
 
-def _scores(group: str, prompt: str | list[Message], ranked: list[dict[str, Any]]) -> Iterator[LabelledScore]:
-    for reply in ranked:
+def _scores(node: _Ranked) -> Iterator[LabelledScore]:
+    for reply in node.replies:
         model = str(reply.get("model_name") or ("human" if not reply.get("synthetic") else UNKNOWN_MODEL))
         score = LabelledScore(
-            str(reply["message_id"]), prompt, reply["text"], -float(reply["rank"]), group, model=model
+            str(reply["message_id"]), node.prompt, reply["text"], -float(reply["rank"]), node.id, model=model
         )
         yield with_own_key(score, "message_id")

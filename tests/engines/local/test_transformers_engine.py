@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from console.errors import EngineError, InputError
-from engines.local.forward import Batch, Forward
+from engines.local.forward import Forward
 from engines.local.transformers_engine import TransformersEngine
 from engines.protocol import Request, Sampling
 from tests.tiny import save_tiny_model
@@ -109,7 +109,8 @@ def test_a_text_cut_off_at_the_limit_says_so(engine: TransformersEngine) -> None
 
 def test_an_end_token_ends_the_row_and_is_not_in_the_text(engine: TransformersEngine) -> None:
     ids = engine._encode(requests(1), "")
-    [(_, tokens, _, _)] = engine._decode(Batch([0], ids, [], 0), [0], Sampling(6, 0.0))
+    [sampled] = engine.sample(ids, [0], Sampling(6, 0.0))
+    tokens = sampled.tokens
     n_before = tokens.index(tokens[2])
     engine.model.generation_config.eos_token_id = [tokens[2], 2]
     try:
