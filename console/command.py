@@ -5,15 +5,21 @@ A command is a module with a frozen dataclass `Config(Flags)` and a function `ma
 """
 
 import os
+import re
 import sys
+import textwrap
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from types import NoneType
+from typing import Annotated, Any, NoReturn, TypeVar, get_args
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from console.address import shown_within, without_secrets
 from console.config import load_config
@@ -21,6 +27,7 @@ from console.errors import InputError, JudgeloopError
 from console.output import say, say_text, tell_text
 from console.ranges import Seed, check_command
 from console.reading import check_inputs, files_being_read
+from console.table import screen_width
 from console.writing import REMEDIES, check_outputs, said
 
 INTERRUPTED = 130
@@ -33,21 +40,43 @@ class Flags:
     config: Path | None = None
     """A TOML file with values for these flags. A flag on the command line overrides it."""
     seed: Seed = 0
-    """Everything random is drawn from this number."""
+    """The seed of all random choices."""
     dry_run: bool = False
     """Print what would be done, then stop."""
     fresh: bool = False
-    """Start again: what an earlier run left in the output is set aside, not resumed."""
+    """Start over instead of resuming. The earlier output is renamed, not deleted."""
     json: bool = False
     """Print the result as JSON."""
     strict: bool = False
-    """Stop at the first bad row of an input file. The default names the row and continues."""
+    """Stop at the first bad row of an input file. By default bad rows are reported and skipped."""
     debug: bool = False
-    """Show the traceback of an error and the libraries' own messages."""
+    """Show tracebacks, and the messages of libraries."""
 
 
 FlagsT = TypeVar("FlagsT", bound=Flags)
 Given = Annotated[Path | None, tyro.conf.Positional]
+
+
+OPTIONAL = ConstructorRegistry()
+
+
+@OPTIONAL.primitive_rule
+def _optional(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """Show the values of `X | None` as those of X in the help, not as `{None}|X`. The word None is still taken."""
+    kinds = get_args(info.type)
+    if NoneType not in kinds:
+        return None
+    inner: Any = reduce(or_, (kind for kind in kinds if kind is not NoneType))
+    spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(inner, info.markers))
+    if not isinstance(spec, PrimitiveConstructorSpec) or spec.nargs != 1:
+        return None
+    return replace(
+        spec,
+        instance_from_str=lambda words: None if words == ["None"] else spec.instance_from_str(words),
+        is_instance=lambda value: value is None or spec.is_instance(value),
+        str_from_instance=lambda value: ["None"] if value is None else spec.str_from_instance(value),
+        choices=spec.choices and ("None", *spec.choices),
+    )
 
 
 def off(text: str) -> object:
@@ -82,7 +111,8 @@ def _parsed(config_type: type[FlagsT], argv: Sequence[str], prog: str, default: 
         description="",
         default=default,
         args=list(argv),
-        config=(tyro.conf.FlagCreatePairsOff,),
+        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.PositionalMetavarFromFieldName),
+        registry=OPTIONAL,
     )
 
 
@@ -90,7 +120,8 @@ def run(config_type: type[FlagsT], main: Callable[[FlagsT], None], prog: str) ->
     """Parse the command line, run `main` and exit: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     _quiet_libraries("--debug" in sys.argv)
     if {"-h", "--help"} & set(sys.argv):
-        tell_text((sys.modules["__main__"].__doc__ or "").strip() + "\n")  # tyro would run its lines together
+        text = (sys.modules["__main__"].__doc__ or "").strip()
+        tell_text(narrowed(text, screen_width()) + "\n")  # tyro would run its lines together
     try:
         main(parse(config_type, sys.argv[1:], prog))
         sys.stdout.flush()
@@ -111,6 +142,33 @@ def run(config_type: type[FlagsT], main: Callable[[FlagsT], None], prog: str) ->
     except Exception as error:
         _fail_with(error)
     sys.exit(0)
+
+
+def narrowed(text: str, width: int) -> str:
+    """Return a command's docstring with lines of at most `width` cells, if its own lines are longer.
+
+    A paragraph is wrapped again. In a block of examples each comment, which two spaces set off, goes above its
+    example, and an example that is too long is continued with a backslash before a flag.
+    """
+    return "\n\n".join(_narrowed(block.splitlines(), width) for block in text.split("\n\n"))
+
+
+def _narrowed(lines: Sequence[str], width: int) -> str:
+    if max(map(len, lines)) <= width or any(line.startswith((" ", "- ")) for line in lines):  # a list stays as it is
+        return "\n".join(lines)
+    if not lines[0].startswith(("python ", "accelerate ")):
+        return textwrap.fill(" ".join(lines), width, break_long_words=False, break_on_hyphens=False)
+    shown: list[str] = []
+    for line in lines:
+        example, _, comment = line.partition("  ")
+        if comment:
+            shown += textwrap.wrap(comment.strip(), width, initial_indent="# ", subsequent_indent="# ")
+        words = re.sub(r"(?<=\s)(--\S+) (?!-)", "\\1\0", example)  # a flag stays with its value
+        parts = textwrap.wrap(
+            words, width - 2, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        )
+        shown.append(" \\\n".join(parts).replace("\0", " "))
+    return "\n".join(shown)
 
 
 def _fail_with(error: Exception) -> NoReturn:

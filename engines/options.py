@@ -22,36 +22,36 @@ LEAST_RETRY_S = 300.0
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """Which model, through which engine."""
+    """The model, and the engine that runs it."""
 
     model: str = "smollm2"
-    """iterN (of --run), a folder, a hub id, smollm2 (the packaged model), or a name served at --base-url."""
+    """A folder, a hub id, smollm2 (the packaged model), iterN of a run, or the name of a model on a server."""
     run: str | None = None
-    """The run of iterN. The default is the newest."""
+    """The run that has iterN. The default is the newest run."""
     engine: EngineKind = "auto"
-    """auto is openai if --base-url is given, else transformers."""
+    """transformers: the model runs in this process. openai: a server. auto: openai if --base-url is given."""
     base_url: str | None = None
-    """An OpenAI-compatible server, e.g. http://localhost:8000/v1. OPENAI_BASE_URL does the same for --engine openai."""
+    """The OpenAI-compatible server, e.g. http://localhost:8000/v1. With --engine openai, OPENAI_BASE_URL works too."""
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the server's key. A local server needs none."""
     concurrency: Count = 16
-    """Calls under way at once (openai)."""
+    """Concurrent calls (openai)."""
     timeout_s: Positive = 600.0
-    """The longest that one attempt of a call may take, to the last byte of its reply (openai)."""
+    """Seconds that one attempt of a call may take, until the last byte of the reply (openai)."""
     retry_s: Positive | None = None
-    """The longest time for all attempts of a call with their waits. The default is twice --timeout-s, at least 300."""
+    """Seconds for all attempts of a call with their waits. The default is twice --timeout-s, at least 300."""
     max_failures_in_row: CountOr0 = 25
-    """Stop, to go on later, if so many calls fail one after the other. 0 never stops for that (openai)."""
+    """Stop after this many failed calls in a row. The same command resumes. 0 means no limit (openai)."""
     omit: tyro.conf.UseAppendAction[tuple[Parameter, ...]] = ()
     """Do not send this parameter. Repeat the flag for more. Refused parameters are left out anyway (openai)."""
     thinking_tokens: CountOr0 = 0
-    """Room for the model's reasoning before each reply, besides that for the reply (openai)."""
+    """Tokens for reasoning before each reply, in addition to those for the reply (openai)."""
     served_as: str | None = None
-    """The model's name in the fingerprint, instead of its own name and its server's description (openai)."""
+    """The model's name in the fingerprint. It replaces the name and the server's description of it (openai)."""
     batch_size: Count = 32
-    """Rows computed at once (transformers)."""
+    """Batch size (transformers)."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
-    """Variables of the model's chat template, e.g. '{"enable_thinking": false}'. A server is sent them."""
+    """Variables of the model's chat template, e.g. '{"enable_thinking": false}'. They are sent to servers too."""
 
 
 SharedEngineOptions = Annotated[EngineOptions, tyro.conf.OmitArgPrefixes]

@@ -19,25 +19,24 @@ class JudgeOptions:
     rubric: str = "additive"
     """One of the project's rubrics (python -m judges.rubrics lists them), or the path of a .toml file."""
     read: Reading = "logprobs"
-    """logprobs: the expected score over the choices, one prefill. text: sampled replies, parsed and aggregated.
-    structured: the same, each reply forced to a JSON schema (vLLM's and OpenAI's servers)."""
+    """logprobs: the expected score under the probabilities of the choices. text: sampled replies, parsed.
+    structured: sampled replies that match a JSON schema (vLLM or OpenAI servers)."""
     samples: Count = 3
     """Replies per answer (text, structured)."""
     min_samples: Count | None = None
-    """Give no verdict if fewer samples than this are answered. The default is all. A later run asks only for those
-    that are missing (text, structured)."""
+    """The fewest answered samples that give a verdict (text, structured). The default is all."""
     aggregate: Aggregate | None = None
-    """How the samples become one score. The default is the rubric's own."""
+    """How the samples are combined into a score. The default is the rubric's."""
     max_new_tokens: Count = 256
-    """The longest reply (text, structured)."""
+    """Maximum length of a reply in tokens (text, structured)."""
     temperature: NotNegative = 0.7
-    """Of the replies (text, structured)."""
+    """Temperature of the replies (text, structured)."""
     top_p: ShareAbove0 = 0.9
-    """Of the replies (text, structured)."""
+    """Top-p of the replies (text, structured)."""
     min_mass: Share = 0.0
-    """Give no verdict if the choices have less probability than this together (logprobs). It is always reported."""
+    """The lowest total probability of the choices that gives a verdict (logprobs)."""
     min_coverage: Share = 0.9
-    """Fail if a smaller share of the answers gets a verdict."""
+    """Fail if less than this share of the answers gets a verdict."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +44,13 @@ class PanelOptions:
     """The judges of a panel, and how their verdicts become one."""
 
     judge: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """One judge of a panel. Repeat the flag for each. A name as for --model, NAME@http://host/v1, or a TOML file of the
-    settings that differ from this command's flags: model, base_url, rubric, read, temperature and so on."""
+    """A judge of a panel: a model as for --model, NAME@http://host/v1, or a TOML file. Repeat the flag for each judge.
+    The TOML file has the settings that differ from the flags: model, base_url, rubric, read, temperature and so on."""
     quorum: Count | None = None
-    """The number of judges that must have a verdict for the panel to have one. The default is more than half."""
+    """The number of judges that must have a verdict. The default is more than half."""
     panel_rule: Aggregate | None = None
-    """How the judges' scores become one. The default is the rubric's aggregate. For comparisons it is the majority,
-    or a tie without one."""
+    """How the judges' scores are combined. The default is the rubric's rule.
+    For comparisons the default is the majority, or a tie if there is none."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +58,9 @@ class CostOptions:
     """The budget of a command."""
 
     max_cost: Positive | None = None
-    """Stop before the output costs more US dollars than this, including earlier runs. It can resume later."""
+    """Stop before the output costs more US dollars than this, earlier runs included."""
     max_tokens_total: Total | None = None
-    """Stop before more tokens than this are read and written for the output."""
+    """Stop before the output takes more tokens than this, read and written, earlier runs included."""
     prices: Path | None = None
     """A TOML table: "model" = [read, written] in US dollars per million tokens. The default is the packaged one."""
 

@@ -1,13 +1,13 @@
 """Browse judged preference pairs: a table, and the prompt with both answers side by side.
 
-python -m tui                                     the newest run's last pairs
-python -m tui demo                                the last pairs of runs/demo (or a run's folder, or runs/demo/iter2)
-python -m tui pairs.jsonl                         a file of pairs
-python -m tui pairs.json.gz --json                the table as JSON, without the screen
-python -m tui demo --screenshot pairs.svg         a picture of the screen with the first pair selected
+python -m tui                                     show the last pairs of the newest run
+python -m tui demo                                show the last pairs of runs/demo
+python -m tui pairs.jsonl                         show a file of pairs
+python -m tui pairs.json.gz --json                print the table as JSON
+python -m tui demo --screenshot pairs.svg         write a picture of the first pair
 
-A file of pairs has this project's rows, TRL's, or two outputs with a label, as JSONL, JSON, CSV (each also .gz) or
-Parquet. Press ? on the screen for its keys.
+SOURCE is a run, a folder such as runs/demo/iter2, or a file of pairs: this project's, TRL's, or two outputs with a
+label, as JSONL, JSON, CSV (each also .gz) or Parquet. Press ? on the screen for the keys.
 """
 
 from console.command import run

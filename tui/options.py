@@ -13,6 +13,6 @@ class Config(Flags):
     source: Given = None
     """A run, an iteration's folder or a file of pairs. The default is the newest run."""
     codes: str | None = None
-    """The meaning of labels of two answers, like 0=a,1=b,2=tie with a as the first. 1, 2, a, b and tie are known."""
+    """The meaning of labels, like 0=a,1=b,2=tie, if a is the first answer. 1, 2, a, b and tie are known."""
     screenshot: OutFile | None = None
-    """Write a picture of the screen, 120 by 40, to this .svg file and stop."""
+    """Write a picture of the screen (120 x 40 cells) to this .svg file, then stop."""

@@ -1,14 +1,14 @@
-"""AlpacaEval 2 (and 1): how often a judge prefers a model's answers to the baseline's.
+"""Run AlpacaEval 2 (or 1): how often a judge prefers a model's answers to a baseline's.
 
-python -m evals.alpaca --model iter3                                     answers, judges, writes the leaderboard row
+python -m evals.alpaca --model iter3                                     generate, judge, and write the leaderboard row
 python -m evals.alpaca --model iter3 --judge-model gpt-5-mini --judge-base-url http://localhost:8000/v1
 python -m evals.alpaca --model iter3 --prompts prompts.jsonl --reference baseline_outputs.json --limit 40
-python -m evals.alpaca --annotations annotations.json.gz --df-gamed df_gamed.csv        scores them again, no model
+python -m evals.alpaca --annotations annotations.json.gz --df-gamed df_gamed.csv     score stored annotations
 
 Prompts and the baseline's answers come from the hub (tatsu-lab/alpaca_eval). If it cannot be reached, the run's
 held-out prompts replace them, with iter0 as the baseline. Results go to runs/<run>/evals/<model>/alpaca_eval/ in
-alpaca_eval's own formats: model_outputs.json, annotations.json, leaderboard.csv. An interrupted command resumes when
-it is started again.
+alpaca_eval's own formats: model_outputs.json, annotations.json, leaderboard.csv. The same command
+resumes an interrupted one.
 """
 
 from console.again import starts_again

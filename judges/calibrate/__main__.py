@@ -1,13 +1,13 @@
-"""Audit a judge against human labels: agreement, biases, and what it must beat.
+"""Measure a judge against human labels: agreement, biases and baselines.
 
-python -m judges.calibrate Natural.json --rubric pairwise                       ask a judge, both orders (LLMBar)
-python -m judges.calibrate Natural.json --limit 40                              score each answer (rubric additive)
-python -m judges.calibrate testset-v1.json --verdicts gpt-3.5-turbo-testset-v1.json   existing verdicts (PandaLM)
-python -m judges.calibrate log.csv --verdict-column gpt4 --human-column me      one table with both
+python -m judges.calibrate Natural.json --rubric pairwise                       compare answers in both orders (LLMBar)
+python -m judges.calibrate Natural.json --limit 40                              score each answer, compare the scores
+python -m judges.calibrate testset-v1.json --verdicts gpt-3.5-turbo-testset-v1.json   use stored verdicts (PandaLM)
+python -m judges.calibrate log.csv --verdict-column gpt4 --human-column me      use a table with verdicts and labels
 python -m judges.calibrate Natural.json --verdicts comparisons.jsonl --test runs/demo/eval/comparisons.jsonl
 
 FILE is a labelled set: LLMBar, PandaLM, JudgeBench, FairEval, Auto-J, RM-Bench, RewardBench, OASST trees, MT-Bench,
-Prometheus, HHH, or any table with a label. An interrupted command resumes when it is started again.
+Prometheus, HHH, or any table with a label. The same command resumes an interrupted one.
 """
 
 from console.again import starts_again

@@ -23,11 +23,11 @@ class Config(Flags):
     file: Given = None
     """The labelled set: a file, or a folder for FairEval."""
     verdicts: Path | None = None
-    """Existing verdicts to audit instead of asking a judge: this project's judgments or comparisons, or a table."""
+    """Stored verdicts to measure, instead of asking a judge: judgments, comparisons or a table."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
     judge: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JudgeOptions)
     format: FormatName | None = None
-    """The labelled set's format. The default is recognised by its fields."""
+    """The labelled set's format. By default it is recognised by its fields."""
     verdict_column: str | None = None
     """The table's column of verdicts. The default is verdict, winner, preference, prediction, gpt_result or score."""
     human_column: str | None = None
@@ -35,19 +35,19 @@ class Config(Flags):
     id_column: str | None = None
     """The table's column of row ids. The default is pair_id, id, idx or uid."""
     codes: str | None = None
-    """The meaning of a table's cells, like 0=a,1=b,2=tie. The default knows a, b, tie, 1, 2, 0 and more."""
+    """The meaning of a table's cells, like 0=a,1=b,2=tie. By default a, b, tie, 1, 2, 0 and more are known."""
     limit: Count | None = None
-    """Take only N rows, drawn with --seed (of ranked answers: N prompts)."""
+    """Take only N random rows (of ranked answers: N random prompts)."""
     retest: CountOr0 = 0
-    """Ask the judge N more times with other seeds and compare (--read text)."""
+    """Ask the judge N more times with other seeds, and report how often it agrees with itself (--read text)."""
     likelihood: bool = False
-    """Add the baseline 'the likelier is better': a pass of the judge's own model over each answer (transformers)."""
+    """Add a baseline that prefers the answer with the higher likelihood under the judge's model (transformers)."""
     attacks: CountOr0 = 0
-    """Also measure how often N answers that address the judge fool its model (a rubric that scores)."""
+    """Also test the judge's model with N prompt injection attacks. Needs a rubric that scores."""
     test: Path | None = None
-    """Comparisons or a table without labels. The audit corrects their win rate for the judge's errors."""
+    """Comparisons or a table without labels, whose win rate is corrected for the judge's errors."""
     own_model: str | None = None
-    """The name of the judge's own model in the set, for self-preference. The default is --model."""
+    """The judge's model as the set names it, to measure self-preference. The default is --model."""
     resamples: Count = 1000
     """Bootstrap resamples for the intervals."""
     out: OutFolder | None = None

@@ -18,22 +18,20 @@ class Config(Flags):
     """Compare two answers to each prompt."""
 
     a: Given = None
-    """Answers, or a file that has two answers in each row."""
+    """The first model's answers, or a file with two answers in each row."""
     b: Given = None
-    """The answers to compare them with."""
+    """The second model's answers."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
     judge: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = PAIRWISE
     panel: Annotated[PanelOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PanelOptions)
     cost: Annotated[CostOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CostOptions)
     orders: Literal["both", "one"] = "both"
-    """one asks each pair in a single order, drawn from the seed and recorded. This halves the cost, but the judge's
-    position bias remains."""
+    """one: each pair is asked in a single random order. This halves the cost, but keeps the judge's position bias."""
     limit: Count | None = None
     """Compare only the first N pairs."""
     export_batch: OutRows | None = None
-    """Call no model. Write the calls as an OpenAI batch file, which vllm run-batch reads too."""
+    """Write the calls to an OpenAI batch file (also for vllm run-batch), and call no model."""
     import_batch: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Call no model. Read the replies from this output file of a batch. Repeat the flag for several files."""
+    """Read the replies from this output file of a batch, and call no model. Repeat the flag for more files."""
     out: OutRows | None = None
-    """The output file of comparisons. The default is runs/comparisons/<files>-<judge fingerprint>.jsonl, each file
-    with a digest of its path."""
+    """The output file. The default is runs/comparisons/<files>-<judge fingerprint>.jsonl."""

@@ -1,16 +1,16 @@
-"""Score every response in a file with a judge.
+"""Score each answer in a file with a judge.
 
-python -m judges.score                                        the newest run's responses, or else a packaged example
+python -m judges.score                        score the newest run's answers, or a packaged example if there is no run
 python -m judges.score answers.jsonl --limit 40 --out judgments.jsonl
 python -m judges.score answers.json.gz --model Qwen/Qwen3-8B --read text --samples 3
 python -m judges.score answers.csv --model my-model --base-url http://localhost:8000/v1 --read structured
 python -m judges.score answers.jsonl --engine openai --model gpt-5-mini --read text --max-cost 2.50
-python -m judges.score answers.jsonl --judge smollm2 --judge iter3 --judge big@http://localhost:8000/v1     a panel
+python -m judges.score answers.jsonl --judge smollm2 --judge iter3 --judge big@http://localhost:8000/v1     ask a panel
 python -m judges.score answers.jsonl --engine openai --model gpt-4.1-mini --read text --export-batch batch.jsonl
-python -m judges.score answers.jsonl --corpus notes/ --verify cap       claims are looked up before they are scored
+python -m judges.score answers.jsonl --corpus notes/ --verify cap       look up the claims before scoring
 
-FILE has responses: this project's rows, alpaca_eval outputs, TRL conversations or pairs, CSV, Parquet, .gz of these,
-or a hub data set. An interrupted command resumes when it is started again.
+FILE has a prompt and a response in each row, as JSONL, JSON, CSV or Parquet, or is a hub data set. Conversations, pairs
+and AlpacaEval outputs are read too: docs/judge.md lists the formats. The same command resumes an interrupted one.
 """
 
 from console.again import starts_again

@@ -19,18 +19,18 @@ class Config(Flags):
     """Score every response in a file."""
 
     file: Given = None
-    """Responses to score. The default is the newest run's, or a packaged example if there is no run."""
+    """The answers to score. The default is the newest run's, or a packaged example if there is no run."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
     judge: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JudgeOptions)
     evidence: Annotated[EvidenceOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=EvidenceOptions)
     panel: Annotated[PanelOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PanelOptions)
     cost: Annotated[CostOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CostOptions)
     limit: Count | None = None
-    """Score only the first N responses."""
+    """Score only the first N answers."""
     export_batch: OutRows | None = None
-    """Call no model. Write the calls as an OpenAI batch file, which vllm run-batch reads too."""
+    """Write the calls to an OpenAI batch file (also for vllm run-batch), and call no model."""
     import_batch: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Call no model. Read the replies from this output file of a batch. Repeat the flag for several files."""
+    """Read the replies from this output file of a batch, and call no model. Repeat the flag for more files."""
     out: OutRows | None = None
-    """The output file of judgments. The default is
+    """The output file. The default is
     runs/scores/<file>-<digest of its path>-<judge fingerprint>.jsonl."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import pytest
 
-from console.command import Flags, parse
+from console.command import Flags, narrowed, parse
 from console.config import load_config
 from console.errors import InputError
 from tests.conftest import ROOT
@@ -47,7 +47,7 @@ def python(*arguments: str, cwd: Path = ROOT, **environment: str) -> subprocess.
 def test_help_shows_the_use_and_loads_nothing_heavy(command: str) -> None:
     found = python("-X", "importtime", "-m", command, "--help")
     assert found.returncode == 0
-    assert f"python -m {command}" in found.stdout.splitlines()[2]
+    assert f"python -m {command}" in found.stdout.split("\n\n")[1]
     loaded = {line.rsplit("|", 1)[1].strip().split(".")[0] for line in found.stderr.splitlines() if "|" in line}
     assert not loaded & (HEAVY | {"textual"}), loaded & (HEAVY | {"textual"})
 
@@ -215,3 +215,21 @@ def test_a_section_that_may_be_absent_is_named_too(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text("patience = 3\n")
     with pytest.raises(InputError, match=r"'patience' is written .*under \[early_stop\]"):
         load_config(tmp_path / "c.toml", Config())
+
+
+def test_help_of_a_flag_with_no_value_by_default_shows_only_its_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(Config, ["--help"], "prog")
+    assert "--part.folder PATH" in capsys.readouterr().out
+    assert parse(Config, ["--part.folder", "None"], "prog").part.folder is None
+    assert parse(Config, ["--part.folder", "x"], "prog").part.folder == Path("x")
+
+
+def test_a_docstring_fits_a_narrow_screen_with_comments_above_their_examples() -> None:
+    text = (
+        "Do it.\n\npython -m x --limit 4 --out b.jsonl     first\npython -m x\n\nA line that is much too long\nfor it."
+    )
+    shown = "Do it.\n\n# first\npython -m x --limit 4 \\\n    --out b.jsonl\npython -m x\n\n"
+    shown += "A line that is much too\nlong for it."
+    assert narrowed(text, 27) == shown and narrowed(text, 80) == text
+    assert narrowed("- a list of things to do\n- and more", 10) == "- a list of things to do\n- and more"

@@ -1,12 +1,12 @@
-"""Train a model on answers that it judges itself, iteration after iteration (Self-Rewarding, arXiv 2401.10020).
+"""Train a model in iterations on answers that it judges itself (Self-Rewarding, arXiv 2401.10020).
 
 python -m trainer.loop --config recipes/demo.toml
 python -m trainer.loop --config recipes/demo.toml --name longer --iterations 4 --candidates.prompts 12
 python -m trainer.loop --config recipes/demo.toml --dry-run
 
-iter0 is the base model and iter1 its fine-tuning on answers and judgments. Each later iteration samples several answers
-to new prompts from the model before it, lets that model judge them, and trains it on the best against the worst. An
-interrupted run resumes when the same command is started again.
+iter0 is the base model. iter1 is fine-tuned on example answers and judgments. In each later iteration the model of the
+iteration before writes several answers to new prompts and judges them, and DPO trains it on the best against the worst.
+The same command resumes an interrupted run.
 """
 
 from console.again import starts_again

@@ -135,7 +135,7 @@ class Config(Flags):
     name: str = "self_rewarding"
     """The run's folder under runs/."""
     iterations: Count = 3
-    """iter1 is supervised, each later one a round of DPO on the model's own judged answers."""
+    """The number of the last iteration. iter1 is SFT, and each later one is DPO on judged answers."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
     seeds: SeedOptions = field(default_factory=SeedOptions)
     new_prompts: NewPromptOptions = field(default_factory=NewPromptOptions)

@@ -1,13 +1,13 @@
-"""Retrain the reward model on the policy's answers and optimise again (Reward Learning on Policy, arXiv 2403.19279).
+"""Retrain a reward model on the policy's answers, then repeat PPO (Reward Learning on Policy, arXiv 2403.19279).
 
 python -m trainer.rlp --config recipes/rlp_demo.toml
 python -m trainer.rlp --config recipes/rlp_demo.toml --name uml --rlp.method uml
 python -m trainer.rlp --config recipes/rlp_spg.toml --synthetic.method rlaif --name rlaif
 python -m trainer.rlp --config recipes/rlp_spg.toml --dry-run
 
-iter0 is the base model and iter1 its fine-tuning, with a reward model trained on labelled pairs of its answers. iter2
-is PPO on that reward model. iter3 retrains the reward model with iter2's answers to the same prompts, and is PPO from
-iter1 on the retrained one. An interrupted run resumes when the same command is started again.
+iter0 is the base model. iter1 is fine-tuned, and its reward model is trained on labelled pairs of its answers. iter2 is
+trained from iter1 with PPO on that reward model. For iter3 the reward model is retrained with iter2's answers to the
+same prompts, and PPO starts from iter1 again. The same command resumes an interrupted run.
 """
 
 from console.again import starts_again
