@@ -114,7 +114,7 @@ class Judgment(Row, frozen=True, kw_only=True):
     """The judge's fingerprint."""
     usage: Usage
     read: str = ""
-    """The way to read the replies: text, logprobs, structured, or panel."""
+    """The way to read the replies: text, logprobs, structured or panel, or checks, which made the score alone."""
     aggregate: str = ""
     """The rule that made one score of the samples, or of the scores of a panel's judges."""
     finish_reasons: list[str | None] = []

@@ -16,7 +16,7 @@ from engines.protocol import Choice, Completion, Engine, Request, Sampling, Skip
 from judges.judging.coverage import require_coverage
 from judges.options import Aggregate, JudgeOptions, Reading
 from judges.parsing.parse import PARSER_VERSION
-from judges.parsing.verdict import How, Sample, is_choice, sample_of, samples_before, score_of, usage_of
+from judges.parsing.verdict import How, Sample, Score, is_choice, sample_of, samples_before, score_of, usage_of
 from judges.rubrics.rendering import fill, missing
 from judges.rubrics.rubric import Rubric, load_rubric
 from records import Comparison, Judgment, Response, Store, Usage, response_key, text_of
@@ -27,6 +27,7 @@ VerdictT = TypeVar("VerdictT", Judgment, Comparison)
 EMPTY = "the response is empty"
 NOT_ASKED = "not answered: the command had to stop"
 NOTHING: Mapping[Any, Any] = {}
+NO_SCORE = Score(None, [])
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Judge:
     min_mass: float = 0.0
     checked_by: str = ""
     """The fingerprint of the agent that looks up claims and changes the score, if there is one."""
+    row_key: Callable[[Response], str] = response_key
+    """Makes the response's own part of a judgment's id."""
+    is_asked: bool = True
+    """False if the agent's evidence alone gives the score. No question is then asked."""
     min_samples: int | None = None
     """The number of samples that must be answered for a score. None is all."""
 
@@ -51,8 +56,11 @@ class Judge:
     def fingerprint(self) -> str:
         """16 hex digits of everything that changes a verdict: weights, rubric, template, reading, sampling, parser.
 
-        It follows the engine's digest, which changes once a server refuses a parameter.
+        It follows the engine's digest, which changes once a server refuses a parameter. A judge that is not asked has
+        none of these, but the scale and the agent's fingerprint.
         """
+        if not self.is_asked:
+            return content_key("checked", self.rubric.scale, self.checked_by)
         with about_judge():
             digest = self.engine.digest
         if digest not in self._fingerprints:
@@ -73,6 +81,11 @@ class Judge:
         return content_key(digest, self.rubric.identity, self.read, how, PARSER_VERSION, *checked)
 
     @property
+    def reading(self) -> str:
+        """How its verdicts are read, as rows say it."""
+        return self.read if self.is_asked else "checks"
+
+    @property
     def sampling_key(self) -> tuple[object, ...]:
         """The sampling settings as plain data."""
         return (self.sampling.max_new_tokens, self.sampling.temperature, self.sampling.top_p, self.sampling.stop)
@@ -87,11 +100,13 @@ class Judge:
     @cached_property
     def n_questions(self) -> int:
         """The number of replies per verdict: one per sample, or with log-probabilities one per criterion."""
+        if not self.is_asked:
+            return 0
         return len(self.rubric.labels) if self.read == "logprobs" else self.samples
 
     def judgment_id(self, response: Response) -> str:
         """Return the key under which the verdict on `response` is stored."""
-        return content_key("judgment", self.fingerprint, response_key(response))
+        return content_key("judgment", self.fingerprint, self.row_key(response))
 
     def judge(
         self,
@@ -119,6 +134,10 @@ class Judge:
         """Yield the same for responses by their judgment id. The ids in `later` are left out this time."""
         if self.rubric.kind != "score":
             raise InputError(f"the rubric '{self.rubric.name}' compares two answers; score with another one")
+        if not self.is_asked:
+            todo = (row_id for row_id in by_id if row_id not in done and row_id not in later)
+            yield from (self._judgment(row_id, by_id[row_id], [], Usage()) for row_id in todo)
+            return
         ids: list[str] = []  # the engine neither plans for a response it cannot be asked about nor takes it for done
         subjects: list[Subject] = []
         for row_id, response in by_id.items():
@@ -145,7 +164,7 @@ class Judge:
         return texts if response.reference is None else texts | {"reference": response.reference}
 
     def _judgment(self, row_id: str, response: Response, samples: list[Sample], usage: Usage) -> Judgment:
-        score = score_of(samples, self.how)
+        score = score_of(samples, self.how) if self.is_asked else NO_SCORE
         numbers = [number for number, sample in enumerate(samples) if sample.reply is not None]
         answered = [samples[number] for number in numbers]
         was_asked = bool(answered) or usage.n_calls > 0
@@ -164,8 +183,8 @@ class Judge:
             rubric=self.rubric.name,
             judge=self.fingerprint,
             usage=usage,
-            read=self.read,
-            aggregate=self.how.aggregate,
+            read=self.reading,
+            aggregate=self.how.aggregate if self.is_asked else "",
             finish_reasons=[sample.finish_reason for sample in answered],
             n_samples=len(samples) - len(score.missing),
             missing={str(number): reason for number, reason in score.missing.items()} if was_asked else {},

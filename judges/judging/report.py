@@ -55,10 +55,13 @@ def say_room(reasons: Counter[str], judge: "Judge") -> None:
         say(spelled(f"{n} verdicts are missing: the judge was {INSIDE}; {judge.how.room}", of_judge=True))
 
 
-def plan_of(judge: "Judge", what: dict[str, Any], n_calls: int, out: Path, first: "Request") -> dict[str, Any]:
-    """Return the plan of a judge as plain data: what it judges, the number of calls, and the output file."""
-    how = {"judge": judge.fingerprint, "rubric": judge.rubric.name, "read": judge.read}
-    prompt = first.messages[0]["content"]
+def plan_of(judge: "Judge", what: dict[str, Any], n_calls: int, out: Path, first: "Request | None") -> dict[str, Any]:
+    """Return the plan of a judge as plain data: what it judges, the number of calls, and the output file.
+
+    `first` is its first question, if it is asked any.
+    """
+    how = {"judge": judge.fingerprint, "rubric": judge.rubric.name, "read": judge.reading}
+    prompt = first and first.messages[0]["content"]
     return {**what, "calls": n_calls, "model": judge.engine.name, **how, "out": str(out), "first_prompt": prompt}
 
 

@@ -11,7 +11,7 @@ from console.progress import progress, say
 from judges.judging.cost import Budget
 from judges.judging.judge import Finish, Judge, as_it_is, has_every_reply, own_usage
 from judges.parsing.verdict import Masses
-from records import Judgment, Response, Store, response_key
+from records import Judgment, Response, Store, Usage, response_key
 from records.disk import DiskSet
 from records.files import BadRows, take
 from records.shapes import located_responses
@@ -148,6 +148,7 @@ def judge_stream(
             by_id = {row_id: response for row_id, (_, response) in zip(ids, window, strict=True)}
             for judgment in _judged(judge, by_id, todo, budget, unfinished):
                 judgments[judgment.id] = finish(by_id[judgment.id], judgment)
+                budget.carry(_of_evidence(judgments[judgment.id]) - _of_evidence(unfinished.get(judgment.id)))
                 store.append(judgments[judgment.id])
                 advance(1)
             for (place, _), row_id in zip(window, ids, strict=True):
@@ -156,6 +157,11 @@ def judge_stream(
             if len(judgments) < len(ids):
                 raise budget.stop(summary.n, source.n)
     return summary
+
+
+def _of_evidence(judgment: Judgment | None) -> Usage:
+    """Return the usage of the evidence on a judgment's answer. The judge's own calls are counted as they are made."""
+    return Usage() if judgment is None else judgment.usage - own_usage(judgment)
 
 
 def windows(rows: Iterable[Located], size: int) -> Iterator[list[Located]]:

@@ -122,8 +122,10 @@ def panel_comparisons(
     return rows, _table(panel, votes)
 
 
-def check_panel(out: Path | None, *, batch: bool) -> None:
-    """Raise InputError if a panel is asked for in a `batch`, or if `out` holds something else than a panel's rows."""
+def check_panel(out: Path | None, *, batch: bool, tools: bool = False) -> None:
+    """Raise InputError for a panel in a `batch` or with `tools`, or if `out` holds other rows than a panel's."""
+    if tools:
+        raise InputError("a panel has no tools: name one judge, with --model, or leave out --corpus, --search, --tool")
     if batch:
         raise InputError("a batch is of one judge: name it with --model, and make the panel from its rows afterwards")
     if out is not None:

@@ -44,7 +44,8 @@ def plan(judge: Judge, source: Source, out: Path) -> dict[str, Any]:
     """Return the plan of one judge."""
     _, first = next(source.responses())
     counts = {"responses": source.n, "of": str(source.path)}
-    return plan_of(judge, counts, source.n * judge.n_questions, out, judge.request(first))
+    question = judge.request(first) if judge.is_asked else None
+    return plan_of(judge, counts, source.n * judge.n_questions, out, question)
 
 
 def print_plan(config: Config, plans: Sequence[dict[str, Any]], panel_out: Path | None = None) -> None:
@@ -70,13 +71,17 @@ def report(
     if summary.n_incomplete:
         say(f"{summary.n_incomplete} rows lack samples whose calls failed: run the same command to ask for them again")
     low, high = judge.rubric.scale
+    if not judge.is_asked:
+        who = "the constraints alone,"
     who = who or f"{judge.engine.name}{of_run(config.engine)}, read by {judge.read},"
     by = f"{who} on the rubric {judge.rubric.name}, {low:g} to {high:g}"
     table = _table(summary)
     Report("models", table, judge.fingerprint, by, out, budget, summary.masses, extra or {}).print(as_json=config.json)
     say_room(summary.reasons, judge)
-    read = None if config.panel.judge else judge.read
-    require_coverage(summary.n_scored, summary.n, config.judge.min_coverage, reasons=summary.reasons, read=read)
+    read = None if config.panel.judge else judge.reading
+    advice = {} if judge.is_asked else {"advice": "--verify cap keeps the rubric's score of these"}
+    coverage = config.judge.min_coverage
+    require_coverage(summary.n_scored, summary.n, coverage, reasons=summary.reasons, read=read, **advice)
 
 
 def _table(summary: Summary) -> list[dict[str, Cell]]:

@@ -21,7 +21,8 @@ from records import Judgment, Store
 
 def score_by_panel(config: Config, source: Source, members: Sequence[Member], budget: Budget) -> None:
     """Let each judge score all responses, then combine their scores and print the result."""
-    check_panel(config.out, batch=bool(config.export_batch or config.import_batch))
+    is_batch = bool(config.export_batch or config.import_batch)
+    check_panel(config.out, batch=is_batch, tools=config.evidence.enabled)
     opened = open_members(members, config.panel.judge, config.seed)
     results = [_score_by_member(config, source, opened.popleft(), engine.model, budget) for engine, _ in members]
     panel = Panel([result.judge for result in results], [result.path for result in results], config.panel)

@@ -16,6 +16,7 @@ from judges.score.options import Config
 from judges.score.output import default_out, keep_to_source, plan, print_plan, report
 from judges.score.panel import score_by_panel
 from judges.tools.evidence import (
+    NO_MODEL,
     evidence_path,
     finish_with,
     gather_into,
@@ -46,7 +47,8 @@ def score(config: Config) -> None:
     if panel:
         score_by_panel(config, source, panel, budget)
         return
-    judge = open_judge(open_engine(config.engine), config.judge, config.seed)
+    engine = open_engine(config.engine) if config.evidence.needs_model else NO_MODEL
+    judge = open_judge(engine, config.judge, config.seed)
     if config.evidence.enabled:
         _score_with_evidence(config, source, judge, budget)
     else:

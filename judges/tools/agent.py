@@ -9,7 +9,6 @@ for evidence in gather(engine, responses, search, options):
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,9 +16,8 @@ import msgspec
 from console.errors import EngineError
 from engines.protocol import Engine
 from judges.judging.judge import NOT_ASKED
-from judges.judging.question import load_question
 from judges.tools.arithmetic.equations import EQUATIONS_VERSION
-from judges.tools.choice import Decision, check_arithmetic, choose_tools
+from judges.tools.choice import Decision, check_arithmetic, choose_tools, tool_question
 from judges.tools.claims.claims import (
     CLAIMS_VERSION,
     SAMPLING,
@@ -30,16 +28,19 @@ from judges.tools.claims.claims import (
 )
 from judges.tools.claims.verifier import Verifier
 from judges.tools.claims.verify import Stopped, open_verifier, verify
+from judges.tools.constraints.asking import Named, is_final
+from judges.tools.constraints.tool import ConstraintTool, open_tool
 from judges.tools.options import EvidenceOptions
 from judges.tools.rows import CheckedClaim, ClaimsFrom, Evidence
 from judges.tools.search.search import Search
 from records.keys import content_key
-from records.rows import Response, Usage
+from records.rows import Response, Usage, response_key
 
-HERE = Path(__file__).parent
 WINDOW = 16
 """Responses whose claims are verified in one call, so that an in-process engine can batch them."""
 EMPTY = "the response is empty"
+LOOKED_UP = ("search", "constraints")
+"""Tools that may need calls after the choice."""
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -50,23 +51,46 @@ class Agent:
     engine: Engine
     search: Search | None
     verifier: Verifier
+    constraints: ConstraintTool
     options: EvidenceOptions
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits of everything that changes a row: weights, corpus, search, questions, versions, settings."""
+        """16 hex digits of everything that changes a row: weights, corpus, search, questions, versions, settings.
+
+        The version of the checkers is in the keys of the rows with constraints instead, if the model chooses the tool
+        and they come from the rows: rows without constraints have the same evidence with every version.
+        """
         options = self.options
-        questions = [load_question("tool", HERE).identity, claims_question().identity]
+        if options.tool == "constraints":
+            return content_key("constraints", self.constraints.identity)
+        questions = [tool_question().identity, claims_question().identity]
         sampling = (SAMPLING.max_new_tokens, SAMPLING.temperature, SAMPLING.top_p)
         settings = (options.k, options.tool, options.claims, options.max_claims)
         found_by = self.search.digest if self.search else None
         versions = (CLAIMS_VERSION, EQUATIONS_VERSION)
-        return content_key(self.engine.digest, found_by, self.verifier.digest, questions, sampling, settings, versions)
+        parts = (self.engine.digest, found_by, self.verifier.digest, questions, sampling, settings, versions)
+        is_as_in_rows = self.constraints.source == "row" and not self.constraints.loose
+        return content_key(*parts, *(() if options.tool != "auto" or is_as_in_rows else self._of_constraints))
+
+    @property
+    def _of_constraints(self) -> tuple[object, ...]:
+        return (self.constraints.identity, tool_question(constrained=True).identity)
 
     def evidence_id(self, response: Response) -> str:
         """Return the key under which the evidence on `response` is stored."""
         texts = (response.prompt, response.response, response.reference)
-        return content_key("evidence", self.fingerprint, response.id, *texts)
+        return content_key("evidence", self.fingerprint, response.id, *texts, *self._own_key(response))
+
+    def row_key(self, response: Response) -> str:
+        """Return a key of the response and, if the agent reads them, of its constraints."""
+        own_key = self._own_key(response)
+        return content_key(response_key(response), own_key) if own_key else response_key(response)
+
+    def _own_key(self, response: Response) -> tuple[object, ...]:
+        if self.options.tool not in ("auto", "constraints") or not (given := self.constraints.given(response)):
+            return ()
+        return (given,) if self.options.tool == "constraints" else (given, *self._of_constraints)
 
     def gather(
         self, responses: Sequence[Response], done: Collection[str] = (), unfinished: Mapping[str, Evidence] = NOTHING
@@ -87,7 +111,9 @@ class Agent:
                 yield msgspec.structs.replace(evidence, usage=earlier.usage + evidence.usage) if earlier else evidence
 
     def _window(self, window: Sequence[Response], skip: set[int], before: dict[int, Evidence]) -> Iterator[Evidence]:
-        empty = {index for index, response in enumerate(window) if not response.response.strip()} - skip
+        # An empty answer has a form too, which can break a constraint.
+        is_plain = self.options.tool != "constraints"
+        empty = {index for index, response in enumerate(window) if is_plain and not response.response.strip()} - skip
         decisions = {
             index: Decision(evidence.tool, evidence.tool_probabilities)
             for index, evidence in before.items()
@@ -98,33 +124,45 @@ class Agent:
             for index, evidence in before.items()
             if evidence.error is None or evidence.claims
         }
+        named: dict[int, Named] = {}
         checked: dict[int, list[tuple[CheckedClaim, Usage]]] = {}
         stop: BaseException | None = None
         try:
             for index, decision in self._decisions(window, skip | empty | decisions.keys()):
                 decisions[index] = decision
-            to_search = {index for index, decision in decisions.items() if decision.tool == "search"}
-            for index, listed in self._claims(window, to_search - claims.keys()):
+            by_tool = {tool: {i for i, decision in decisions.items() if decision.tool == tool} for tool in LOOKED_UP}
+            for index, named_of in self.constraints.find(window, by_tool["constraints"]):
+                named[index] = named_of
+            for index, listed in self._claims(window, by_tool["search"] - claims.keys()):
                 claims[index] = listed
-            self._verify({index: claims[index] for index in to_search if index in claims}, before, checked)
+            self._verify({index: claims[index] for index in by_tool["search"] if index in claims}, before, checked)
         except (EngineError, KeyboardInterrupt) as error:
             stop = error
         for index, response in enumerate(window):
             if index in empty:
                 yield self._row(response, Decision(None, error=EMPTY), [], None, None)
             elif index in decisions:
-                is_last = stop is not None and decisions[index].tool == "search" and index not in checked
-                how = self._unfinished if is_last else self._evidence
-                evidence = how(response, decisions[index], claims.get(index), checked.get(index, []))
-                if stop is None or evidence.usage != Usage():  # or the stop came before anything was paid for
+                is_open = decisions[index].tool in LOOKED_UP and index not in checked and index not in named
+                how = self._unfinished if stop is not None and is_open else self._evidence
+                evidence = (
+                    self._checked(response, decisions[index], named[index])
+                    if index in named
+                    else how(response, decisions[index], claims.get(index), checked.get(index, []))
+                )
+                if stop is None or evidence.usage != Usage() or index in named:  # or it stopped before it was paid for
                     yield evidence
         if stop is not None:
             raise stop
 
     def _decisions(self, window: Sequence[Response], skip: set[int]) -> Iterable[tuple[int, Decision]]:
         if self.options.tool == "auto":
-            return choose_tools(self.engine, window, skip) if len(skip) < len(window) else ()
+            can_check = {index for index, response in enumerate(window) if self.constraints.can_check(response)}
+            return choose_tools(self.engine, window, skip, can_check) if len(skip) < len(window) else ()
         return [(index, Decision(self.options.tool)) for index in range(len(window)) if index not in skip]
+
+    def _checked(self, response: Response, decision: Decision, named: Named) -> Evidence:
+        row = self._row(response, decision, [], None, None, named.usage)
+        return msgspec.structs.replace(row, **self.constraints.fields(response, named))
 
     def _claims(self, window: Sequence[Response], wanted: set[int]) -> Iterable[tuple[int, Claims]]:
         n = self.options.max_claims
@@ -213,7 +251,7 @@ class Agent:
 
 def open_agent(engine: Engine, search: Search | None, options: EvidenceOptions) -> Agent:
     """Return the agent that `options` describe. Raises InputError or EngineError if its verifier is not available."""
-    return Agent(engine, search, open_verifier(engine, options), options)
+    return Agent(engine, search, open_verifier(engine, options), open_tool(engine, options), options)
 
 
 def gather(
@@ -229,7 +267,7 @@ def gather(
 
 def had_evidence(evidence: Evidence) -> bool:
     """Return whether a stored row is kept on resuming. Parts left open by a failed call are asked again."""
-    return evidence.error in (None, EMPTY) and not any(claim.failed for claim in evidence.claims)
+    return (is_final(evidence.error) or evidence.error == EMPTY) and not any(claim.failed for claim in evidence.claims)
 
 
 def _claims_of(evidence: Evidence) -> Claims:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from engines.protocol import Engine, advised
-from judges.judging.question import load_question
+from judges.judging.question import Question, load_question
 from judges.parsing.verdict import usage_of
 from judges.tools.arithmetic.arithmetic import holds, same_answer
 from judges.tools.arithmetic.equations import equations
@@ -14,6 +14,7 @@ from judges.tools.rows import CheckedClaim, Quote, Tool, Verdict
 from records.rows import Response, Usage, text_of
 
 HERE = Path(__file__).parent
+NOBODY: set[int] = set()
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,31 @@ class Decision:
     error: str | None = None
 
 
-def choose_tools(engine: Engine, responses: Sequence[Response], skip: set[int]) -> Iterator[tuple[int, Decision]]:
-    """Yield the tool that the model finds most fitting for each response whose position is not in `skip`."""
-    question = load_question("tool", HERE)
+def choose_tools(
+    engine: Engine, responses: Sequence[Response], skip: set[int], with_constraints: set[int] = NOBODY
+) -> Iterator[tuple[int, Decision]]:
+    """Yield the tool that the model finds most fitting for each response whose position is not in `skip`.
+
+    The constraints are one of the tools for the responses `with_constraints`.
+    """
+    others = set(range(len(responses))) - with_constraints
+    for constrained, left_out in ((False, with_constraints), (True, others)):
+        if skip | left_out != set(range(len(responses))):
+            yield from _choose(engine, responses, skip | left_out, tool_question(constrained=constrained))
+
+
+def tool_question(*, constrained: bool = False) -> Question:
+    """Return the question which tool fits an answer, with the constraints among the tools or without."""
+    return load_question("tool_with_constraints" if constrained else "tool", HERE)
+
+
+def _choose(
+    engine: Engine, responses: Sequence[Response], skip: set[int], question: Question
+) -> Iterator[tuple[int, Decision]]:
     requests = [question.request(prompt=text_of(r.prompt), response=r.response) for r in responses]
     choices = engine.choose(requests, list(question.choices), skip)
-    for choice in advised(choices, "the choice of a tool needs them: give --tool search or --tool arithmetic"):
-        # The order of the tools is enough, however low the probability of all three: it is no verdict.
+    for choice in advised(choices, "the choice of a tool needs them: give --tool search, arithmetic or constraints"):
+        # The order of the tools is enough, however low the probability of all of them: it is no verdict.
         probabilities, _, error = question.read(choice, min_mass=0.0)
         tool = _most_fitting(responses[choice.index], probabilities) if probabilities else None
         yield choice.index, Decision(tool, probabilities, usage_of(choice), error)

@@ -1,17 +1,19 @@
-"""Joins retrieval to the judge: the evidence on each answer is gathered first and then changes the score."""
+"""Joins the tools to the judge: the evidence on each answer is gathered first and then changes the score."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from console.progress import progress
-from judges.judging.judge import Finish, Judge, has_every_reply
+from engines.protocol import Engine
+from engines.scripted import ScriptedEngine
+from judges.judging.judge import Finish, Judge, has_every_reply, judge_into
 from judges.tools.agent import Agent, had_evidence, open_agent
 from judges.tools.options import EvidenceOptions, check_options
 from judges.tools.rows import Evidence
-from judges.tools.scores import verified_score
+from judges.tools.scores import rule_for, verified_score
 from judges.tools.search.search import open_search
 from records import Judgment, Response, Store
 
@@ -19,15 +21,20 @@ NOT_REPEATED = ("id", "response_id", "prompt", "response")
 """Fields that a judgment has anyway."""
 
 
+NO_MODEL: Engine = ScriptedEngine(name="no model", digest="none")
+"""The engine of a judge that is asked nothing, because the constraints alone give the score."""
+
+
 def open_checked_judge(judge: Judge, options: EvidenceOptions) -> tuple[Judge, Agent]:
     """Return the judge with a fingerprint that covers its evidence, and the agent that gathers the evidence.
 
-    Raises InputError or EngineError if the corpus, the search or the verifier is not available.
+    Raises InputError or EngineError if the corpus, the search, the verifier or a file of constraints is not available.
     """
     check_options(options)
-    search = open_search(options) if options.tool != "arithmetic" else None
+    search = open_search(options) if options.tool in ("auto", "search") else None
     agent = open_agent(judge.engine, search, options)
-    return replace(judge, checked_by=f"{agent.fingerprint} {options.verify} {options.f1_k}"), agent
+    checked_by = f"{agent.fingerprint} {options.verify} {options.f1_k}"
+    return replace(judge, checked_by=checked_by, row_key=agent.row_key, is_asked=options.asks_rubric), agent
 
 
 def evidence_path(out: Path) -> Path:
@@ -39,30 +46,62 @@ def gather_into(store: Store[Evidence], agent: Agent, chunks: Iterable[Sequence[
     """Gather the evidence that `store` lacks on `n` responses, which come in chunks."""
     with progress("gathering evidence", n) as advance:
         for responses in chunks:
-            advance(sum(agent.evidence_id(response) in store for response in responses))
+            done = [row_id for row_id in map(agent.evidence_id, responses) if row_id in store]
+            agent.constraints.remember(store.chosen(dict.fromkeys(done)))
+            advance(len(done))
             unfinished = store.unfinished(map(agent.evidence_id, responses))
             for evidence in agent.gather(responses, store.ids, unfinished):
                 store.append(evidence)
                 advance(1)
+    agent.constraints.say_problems()
 
 
 def finish_with(store: Store[Evidence], agent: Agent, judge: Judge) -> Finish:
     """Return the function that adds the evidence to a judgment and adjusts the score."""
-    low, high = judge.rubric.scale
 
     def finish(response: Response, judgment: Judgment) -> Judgment:
         [evidence] = store.chosen([agent.evidence_id(response)])
-        score, reason = verified_score(evidence, judgment.score, low, high, agent.options.verify, agent.options.f1_k)
-        fields = {name: value for name, value in msgspec.to_builtins(evidence).items() if name not in NOT_REPEATED}
-        return msgspec.structs.replace(
-            judgment,
-            score=score,
-            error=None if score is not None else judgment.error or reason,
-            evidence=fields | {"rule": agent.options.verify, "rubric_score": judgment.score},
-            usage=judgment.usage + evidence.usage,
-        )
+        return with_evidence(judgment, evidence, judge, agent.options)
 
     return finish
+
+
+def with_evidence(judgment: Judgment, evidence: Evidence, judge: Judge, options: EvidenceOptions) -> Judgment:
+    """Return a judgment with the evidence and the score that follows from both."""
+    low, high = judge.rubric.scale
+    score, reason = verified_score(evidence, judgment.score, low, high, options.verify, options.f1_k)
+    fields = {name: value for name, value in msgspec.to_builtins(evidence).items() if name not in NOT_REPEATED}
+    why = (judgment.error or reason) if judge.is_asked else reason
+    return msgspec.structs.replace(
+        judgment,
+        score=score,
+        error=None if score is not None else why,
+        evidence=fields | {"rule": rule_for(evidence, options.verify), "rubric_score": judgment.score},
+        usage=judgment.usage + evidence.usage,
+    )
+
+
+def judge_checked_into(
+    path: Path, judge: Judge, agent: Agent, responses: Sequence[Response], title: str, *, fresh: bool = False
+) -> list[Judgment]:
+    """Return the judgments of all `responses` in order. Those that `path` lacks are made, after their evidence."""
+    with (
+        open_evidence(evidence_path(path), fresh=fresh) as evidence,
+        Store(path, Judgment, keep=was_checked, fresh=fresh) as store,
+    ):
+        gather_into(evidence, agent, [responses], len(responses))
+        return judge_into(store, judge, responses, title, finish_with(evidence, agent, judge))
+
+
+def judge_checked(
+    judge: Judge, agent: Agent, responses: Sequence[Response], done: Collection[str] = ()
+) -> Iterator[Judgment]:
+    """Yield the judgment of each response whose judgment id is not in `done`, after its evidence. Nothing is stored."""
+    todo = [response for response in responses if judge.judgment_id(response) not in done]
+    evidence = {evidence.id: evidence for evidence in agent.gather(todo)}
+    by_id = {judge.judgment_id(response): agent.evidence_id(response) for response in todo}
+    for judgment in judge.judge(todo):
+        yield with_evidence(judgment, evidence[by_id[judgment.id]], judge, agent.options)
 
 
 def open_evidence(path: Path, *, fresh: bool = False) -> Store[Evidence]:

@@ -4,11 +4,13 @@ from typing import Literal
 
 import msgspec
 
+from judges.tools.constraints.rows import CheckedConstraint
 from records.rows import Message, Row, Usage
 
-Tool = Literal["search", "arithmetic", "none"]
+Tool = Literal["search", "arithmetic", "constraints", "none"]
 Verdict = Literal["supported", "refuted", "not enough"]
 ClaimsFrom = Literal["model", "sentences", "equations", "given"]
+ConstraintsFrom = Literal["row", "ask", "file"]
 
 
 class Stance(Row, frozen=True, kw_only=True):
@@ -76,14 +78,35 @@ class Evidence(Row, frozen=True, kw_only=True):
     claims: list[CheckedClaim] = msgspec.field(default_factory=list)
     claims_from: ClaimsFrom | None = None
     reason: str | None = None
-    """The reason for using sentences, or for having no claims."""
+    """The reason for using sentences, or for having no claims or constraints."""
     n_supported: int = 0
     n_refuted: int = 0
     n_not_enough: int = 0
     n_unchecked: int = 0
     """Claims without a verdict. The next run repeats their failed calls."""
+    constraints: list[CheckedConstraint] = msgspec.field(default_factory=list)
+    constraints_from: ConstraintsFrom | None = None
+    n_followed: int = 0
+    """On the answer as it is (strict)."""
+    n_broken: int = 0
+    n_not_checkable: int = 0
+    n_followed_loose: int = 0
+    """On the best variant of the answer (loose)."""
+    n_broken_loose: int = 0
+    loose: bool = False
+    """Whether the loose outcomes are those that count."""
     error: str | None = None
     """The reason why the answer could not be checked. Every count is then 0 and means nothing."""
     checker: str
     """The fingerprint of everything that changes this row: model, corpus, search, prompts, settings."""
     usage: Usage
+
+    @property
+    def n_obeyed(self) -> int:
+        """Constraints that are followed, in the reading that counts."""
+        return self.n_followed_loose if self.loose else self.n_followed
+
+    @property
+    def n_disobeyed(self) -> int:
+        """Constraints that are broken, in the reading that counts."""
+        return self.n_broken_loose if self.loose else self.n_broken
