@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from console.reading import read_toml
-from judges.tools.constraints.kinds import all_kinds
 from records.rows import Constraint
 
 CUES = Path(__file__).parent / "cues.toml"
@@ -34,7 +33,7 @@ def why_not_in(prompt: str, constraint: Constraint) -> str | None:
         return "the prompt says nothing of it"
     relation = next((v for n, v in constraint.kwargs.items() if n.endswith("relation")), None)
     for name, value in constraint.kwargs.items():
-        if reason := _missing(text, all_kinds()[constraint.kind].settings[name], value, relation):
+        if reason := _missing(text, name, value, relation):
             return f"{name} = {value!r}: {reason}"
     return None
 
@@ -45,15 +44,14 @@ def cues() -> dict[str, list[str]]:
     return table
 
 
-def _missing(text: str, type_: str, value: Any, relation: str | None) -> str | None:
-    match type_:
-        case "count" | "position":
-            return None if _says(text, value, relation) else "the number does not stand in the prompt"
-        case "relation":
-            return _other_relation(text, value)
-        case "language":
-            name = _table()["languages"].get(value, value)
-            return None if _has_any(text, [rf"\b{name}\b"]) else "the prompt names no such language"
+def _missing(text: str, name: str, value: Any, relation: str | None) -> str | None:
+    if name.endswith("relation"):
+        return _other_relation(text, value)
+    if name == "language":
+        spelled = _table()["languages"].get(value, value)
+        return None if _has_any(text, [rf"\b{spelled}\b"]) else "the prompt names no such language"
+    if isinstance(value, int):
+        return None if _says(text, value, relation) else "the number does not stand in the prompt"
     words = value if isinstance(value, list) else [value]
     absent = [word for word in words if _plain(word).casefold() not in text.casefold()]
     return f"{absent[0]!r} does not stand in the prompt" if absent else None

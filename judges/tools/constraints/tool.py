@@ -17,8 +17,15 @@ from judges.tools.constraints.asking import (
     asking_question,
     is_final,
 )
-from judges.tools.constraints.checking import check_constraints, check_settings, checkers_version, known_kinds
+from judges.tools.constraints.checking import (
+    check_constraints,
+    check_settings,
+    checkers_version,
+    describe,
+    known_kinds,
+)
 from judges.tools.constraints.given import ConstraintFile, read_constraints
+from judges.tools.constraints.rows import CheckedConstraint
 from judges.tools.options import EvidenceOptions
 from judges.tools.rows import ConstraintsFrom, Evidence
 from records.disk import DiskSet
@@ -94,7 +101,7 @@ class ConstraintTool:
     def fields(self, response: Response, named: Named) -> dict[str, Any]:
         """Return the fields of an answer's evidence: each constraint with its outcome, and the counts."""
         checked = check_constraints(request_text(response.prompt), response.response, named.constraints)
-        self.problems.not_checkable.update(f"{c.kind}: {c.reason}" for c in checked if c.strict is None)
+        self.problems.not_checkable.update(_why_not(item) for item in checked if item.strict is None)
         strict, loose = [item.strict for item in checked], [item.loose for item in checked]
         return {
             "constraints": checked,
@@ -158,6 +165,12 @@ def open_tool(engine: Engine, options: EvidenceOptions) -> ConstraintTool:
         source: ConstraintsFrom = "row" if options.constraints == "row" else "ask"
         return ConstraintTool(engine, source, None, options.loose)
     return ConstraintTool(engine, "file", read_constraints(Path(options.constraints)), options.loose)
+
+
+def _why_not(checked: CheckedConstraint) -> str:
+    """Return why a constraint could not be checked, without its settings."""
+    asked = describe(Constraint(kind=checked.kind, kwargs=checked.kwargs))
+    return f"{checked.kind}: {checked.reason.removeprefix(f'{asked}: ')}"
 
 
 def _bare(problem: str) -> str:
