@@ -13,15 +13,14 @@ over the mean weight.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from console.command import run
 from console.writing import OutFolder
 from trainer.dpo.options import DPOOptions, checked_columns
-from trainer.preference.command import PairFlags, train_on_pairs
-from trainer.training.outcome import Trained
+from trainer.preference.command import PairFlags, read_pair_training
 from trainer.training.processes import one_voice
 
 
@@ -39,13 +38,11 @@ class Config(PairFlags):
 @one_voice()
 def main(config: Config) -> None:
     """Read, train, save and print the report."""
-    train_on_pairs(config, config.out, config.training, _train, checked_columns, reference=config.reference)
+    training = read_pair_training(config, config.out, config.training, checked_columns, reference=config.reference)
+    if training is not None:
+        from trainer.dpo.train import train_dpo
 
-
-def _train(*args: Any, **named: Any) -> Trained:
-    from trainer.dpo.train import train_dpo
-
-    return train_dpo(*args, **named)
+        training.run(train_dpo)
 
 
 if __name__ == "__main__":

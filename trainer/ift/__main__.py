@@ -12,16 +12,15 @@ and a token's weight also grows with the losses after it (--decay). Without the 
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from console.command import run
 from console.writing import OutFolder
 from trainer.ift.options import IFTOptions, check_ift
-from trainer.training.command import train_on_chats
+from trainer.training.command import read_chat_training
 from trainer.training.flags import TrainFlags
-from trainer.training.outcome import Trained
 from trainer.training.processes import one_voice
 
 
@@ -38,13 +37,11 @@ class Config(TrainFlags):
 def main(config: Config) -> None:
     """Read, train, save and print the report."""
     check_ift(config.training)
-    train_on_chats(config, config.out, config.training, _train)
+    training = read_chat_training(config, config.out, config.training)
+    if training is not None:
+        from trainer.ift.trainer import train_ift
 
-
-def _train(*args: Any) -> Trained:
-    from trainer.ift.trainer import train_ift
-
-    return train_ift(*args)
+        training.run(train_ift)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ answers are the good ones. A pair's `weight` is not used.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -18,8 +18,7 @@ from console.command import run
 from console.writing import OutFolder
 from records.rated import read_rated
 from trainer.kto.options import KTOOptions, check_kto
-from trainer.preference.command import PairFlags, train_on_pairs
-from trainer.training.outcome import Trained
+from trainer.preference.command import PairFlags, read_pair_training
 from trainer.training.processes import one_voice
 
 
@@ -35,13 +34,11 @@ class Config(PairFlags):
 @one_voice()
 def main(config: Config) -> None:
     """Read, train, save and print the report."""
-    train_on_pairs(config, config.out, config.training, _train, check_kto, read=read_rated)
+    training = read_pair_training(config, config.out, config.training, check_kto, read=read_rated)
+    if training is not None:
+        from trainer.kto.train import train_kto
 
-
-def _train(*args: Any, **named: Any) -> Trained:
-    from trainer.kto.train import train_kto
-
-    return train_kto(*args, **named)
+        training.run(train_kto)
 
 
 if __name__ == "__main__":

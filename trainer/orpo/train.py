@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.orpo.options import ORPOOptions
-from trainer.preference.command import check_pairs
 from trainer.preference.losses import orpo_loss
 from trainer.preference.reference_free import train_reference_free
 from trainer.training.checkpoints import Checkpoints
-from trainer.training.options import check_options
 from trainer.training.outcome import Trained
 
 if TYPE_CHECKING:
@@ -30,7 +28,5 @@ def train_orpo(
 
     Raises InputError for a bad setting, TrainingError if there is nothing to train on or the loss is not a number.
     """
-    check_options(options)
-    check_pairs(pairs)
     loss = partial(orpo_loss, weight=options.weight)
     return train_reference_free(parent, out, pairs, options, seed, title, loss, options.weight, checkpoints)

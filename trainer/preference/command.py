@@ -1,4 +1,4 @@
-"""The shared part of the commands that train on preference pairs: flags, reading, training, printing."""
+"""The shared part of the commands that train on preference pairs: flags, reading, checks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from console.errors import InputError, TrainingError
-from console.output import tell_plan
 from console.ranges import Count
-from console.table import print_table
 from console.writing import OutFolder
 from engines.models import resolve_model
 from records import Pair
@@ -16,12 +14,10 @@ from records.files import BadRows, take
 from records.keys import content_key
 from records.shapes import read_pairs
 from trainer.training.checkpoints import Checkpoints
+from trainer.training.command import Training, print_plan
 from trainer.training.flags import TrainFlags, codes_of
 from trainer.training.options import OptionsT, TrainingOptions, check_options
-from trainer.training.outcome import Trained, claim_folder, table_row
-
-Train = Callable[..., Trained]
-"""Takes parent, out, pairs, options and seed, and the keywords `checkpoints` and, if there is one, `reference`."""
+from trainer.training.outcome import claim_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,20 +33,19 @@ class PairFlags(TrainFlags):
     the settings and the pairs."""
 
 
-def train_on_pairs(
+def read_pair_training(
     config: PairFlags,
     out: Path,
     options: OptionsT,
-    train: Train,
     check: Callable[[Sequence[Any], OptionsT], object] | None = None,
     *,
     reference: str | None = None,
     read: Callable[..., Iterator[Any]] = read_pairs,
-) -> None:
-    """Read the pairs with `read`, call `train`, and print its report.
+) -> Training | None:
+    """Return the training on the pairs of the file, or None with --dry-run, which prints the plan.
 
-    `reference` is the name of a model that `train` also takes. `check`, by default `check_pairs`, raises InputError or
-    TrainingError if the pairs and the settings cannot be trained with. It also runs with --dry-run.
+    `read` reads the file. `reference` is the name of a model that the training function also takes. `check`, by default
+    `check_pairs`, raises InputError or TrainingError if the pairs and the settings cannot be trained with.
     """
     if config.file is None:
         raise InputError("name a file of preference pairs; see --help")
@@ -61,18 +56,15 @@ def train_on_pairs(
     else:
         check(pairs, options)
     parent = resolve_model(config.model, config.run, weights=not config.dry_run)
-    models: dict[str, Path] = {}
+    more: dict[str, Any] = {}
     if reference is not None:
-        models["reference"] = resolve_model(reference, config.run, weights=not config.dry_run)
+        more["reference"] = resolve_model(reference, config.run, weights=not config.dry_run)
     if config.dry_run:
-        plan = {"model": config.model, "of": config.file, "examples": _counted(pairs), "out": out}
-        sentence = f"would train {config.model} on {_counted(pairs)} of {config.file} and save it to {out}"
-        tell_plan(plan, sentence, as_json=config.json)
-        return
+        print_plan(config, out, {"examples": _counted(pairs)}, _counted(pairs))
+        return None
     claim_folder(out, fresh=config.fresh)
-    checkpoints = _checkpoints(config, options, pairs, reference)
-    trained = train(parent, out, pairs, options, config.seed, **models, checkpoints=checkpoints)
-    print_table([table_row(trained, out)], as_json=config.json)
+    more["checkpoints"] = _checkpoints(config, options, pairs, reference)
+    return Training(config, out, options, parent, pairs, more)
 
 
 def _counted(rows: Sequence[object]) -> str:

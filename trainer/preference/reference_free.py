@@ -15,11 +15,12 @@ from trl import DPOConfig
 
 from engines.chat.template import load_tokenizer
 from trainer.preference.columns import LABEL, REFERENCE, WEIGHT
+from trainer.preference.command import check_pairs
 from trainer.preference.trainer import PreferenceTrainer
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
 from trainer.training.lengths import Lengths, fitting, n_cut_off
-from trainer.training.options import TrainingOptions
+from trainer.training.options import TrainingOptions, check_options
 from trainer.training.outcome import Trained, work_of
 
 if TYPE_CHECKING:
@@ -85,9 +86,11 @@ def train_reference_free(
 ) -> Trained:
     """Train the model in `parent` on `pairs` with `pair_loss` and save it in `out`.
 
-    The reported rewards are `reward_scale` times the mean log-probability. Raises TrainingError if the loss is not a
-    number or no pair fits.
+    The reported rewards are `reward_scale` times the mean log-probability. Raises InputError for a bad setting,
+    TrainingError if there is nothing to train on or the loss is not a number.
     """
+    check_options(options)
+    check_pairs(pairs)
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     weighted = len({pair.weight for pair in pairs}) > 1
     examples = []

@@ -10,16 +10,15 @@ FILE has conversations: `messages`, sharegpt's `conversations`, `prompt` and `co
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from console.command import run
 from console.writing import OutFolder
 from trainer.sft.options import SFTOptions
-from trainer.training.command import train_on_chats
+from trainer.training.command import read_chat_training
 from trainer.training.flags import TrainFlags
-from trainer.training.outcome import Trained
 from trainer.training.processes import one_voice
 
 
@@ -35,13 +34,11 @@ class Config(TrainFlags):
 @one_voice()
 def main(config: Config) -> None:
     """Read, train, save and print the report."""
-    train_on_chats(config, config.out, config.training, _train)
+    training = read_chat_training(config, config.out, config.training)
+    if training is not None:
+        from trainer.sft.train import train_sft
 
-
-def _train(*args: Any) -> Trained:
-    from trainer.sft.train import train_sft
-
-    return train_sft(*args)
+        training.run(train_sft)
 
 
 if __name__ == "__main__":

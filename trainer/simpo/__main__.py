@@ -10,15 +10,14 @@ Parquet, .gz of these, or a hub data set. A pair's `weight` is its weight in the
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from console.command import run
 from console.writing import OutFolder
-from trainer.preference.command import PairFlags, train_on_pairs
+from trainer.preference.command import PairFlags, read_pair_training
 from trainer.simpo.options import SimPOOptions
-from trainer.training.outcome import Trained
 from trainer.training.processes import one_voice
 
 
@@ -34,13 +33,11 @@ class Config(PairFlags):
 @one_voice()
 def main(config: Config) -> None:
     """Read, train, save and print the report."""
-    train_on_pairs(config, config.out, config.training, _train)
+    training = read_pair_training(config, config.out, config.training)
+    if training is not None:
+        from trainer.simpo.train import train_simpo
 
-
-def _train(*args: Any, **named: Any) -> Trained:
-    from trainer.simpo.train import train_simpo
-
-    return train_simpo(*args, **named)
+        training.run(train_simpo)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.preference.command import check_pairs
 from trainer.preference.losses import simpo_loss
 from trainer.preference.reference_free import train_reference_free
 from trainer.simpo.options import SimPOOptions
 from trainer.training.checkpoints import Checkpoints
-from trainer.training.options import check_options
 from trainer.training.outcome import Trained
 
 if TYPE_CHECKING:
@@ -30,7 +28,5 @@ def train_simpo(
 
     Raises InputError for a bad setting, TrainingError if there is nothing to train on or the loss is not a number.
     """
-    check_options(options)
-    check_pairs(pairs)
     loss = partial(simpo_loss, beta=options.beta, gamma=options.gamma_over_beta * options.beta)
     return train_reference_free(parent, out, pairs, options, seed, title, loss, options.beta, checkpoints)

@@ -1,8 +1,9 @@
-"""The shared part of the commands that train on conversations: reading, training, printing."""
+"""The shared part of the commands that train on a file: reading, the dry run, training, printing."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from console.errors import InputError
 from console.output import tell_plan
@@ -15,12 +16,35 @@ from trainer.training.flags import TrainFlags, codes_of
 from trainer.training.options import TrainingOptions, check_options
 from trainer.training.outcome import Trained, claim_folder, table_row
 
-Train = Callable[..., Trained]
-"""Takes parent, out, conversations, options and seed."""
+
+@dataclass(frozen=True)
+class Training:
+    """A training whose file is read and whose folder is claimed."""
+
+    config: TrainFlags
+    out: Path
+    options: TrainingOptions
+    parent: Path
+    """The folder of the model to start from."""
+    examples: Sequence[Any]
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of the training function."""
+    n_cut_off: int | None = None
+    """Answers that were cut off when they were generated, if they were counted in the file."""
+
+    def run(self, train: Callable[..., Trained]) -> None:
+        """Call `train` with parent, out, examples, options, seed and `more`, and print its report.
+
+        A command imports `train` only here, after everything was read and checked, because it loads torch.
+        """
+        trained = train(self.parent, self.out, self.examples, self.options, self.config.seed, **self.more)
+        if self.n_cut_off is not None:
+            trained = replace(trained, n_cut_off=self.n_cut_off)
+        print_table([table_row(trained, self.out)], as_json=self.config.json)
 
 
-def train_on_chats(config: TrainFlags, out: Path, options: TrainingOptions, train: Train) -> None:
-    """Read the conversations, call `train`, and print its report."""
+def read_chat_training(config: TrainFlags, out: Path, options: TrainingOptions) -> Training | None:
+    """Return the training on the conversations of the file, or None with --dry-run, which prints the plan."""
     if config.file is None:
         raise InputError("name a file of conversations; see --help")
     check_options(options)
@@ -28,12 +52,16 @@ def train_on_chats(config: TrainFlags, out: Path, options: TrainingOptions, trai
     chats = list(take(read_chats(config.file, bad, codes_of(config)), config.limit))
     parent = resolve_model(config.model, config.run, weights=not config.dry_run)
     if config.dry_run:
-        plan = {"model": config.model, "of": config.file, "conversations": len(chats), "out": out}
-        sentence = f"would train {config.model} on {len(chats)} conversations of {config.file} and save it to {out}"
-        tell_plan(plan, sentence, as_json=config.json)
-        return
+        print_plan(config, out, {"conversations": len(chats)}, f"{len(chats)} conversations")
+        return None
     claim_folder(out, fresh=config.fresh)
     if bad.n_cut_off:
         say(f"{config.file}: {bad.n_cut_off} answers were cut off when they were generated")
-    trained = replace(train(parent, out, chats, options, config.seed), n_cut_off=bad.n_cut_off)
-    print_table([table_row(trained, out)], as_json=config.json)
+    return Training(config, out, options, parent, chats, n_cut_off=bad.n_cut_off)
+
+
+def print_plan(config: TrainFlags, out: Path, counts: Mapping[str, int | str], examples: str) -> None:
+    """Print the plan of a dry run, with the number of `examples` in words."""
+    plan = {"model": config.model, "of": config.file, **counts, "out": out}
+    sentence = f"would train {config.model} on {examples} of {config.file} and save it to {out}"
+    tell_plan(plan, sentence, as_json=config.json)
