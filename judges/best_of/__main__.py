@@ -1,4 +1,4 @@
-"""Keep the best of several answers to each prompt (best-of-n): the one with the highest score.
+"""Keep the answer with the highest score to each prompt (best-of-n).
 
 python -m judges.best_of responses.jsonl --reward runs/rm/model        scored by a reward model
 python -m judges.best_of responses.jsonl --model iter1                 scored by a judge, with the flags of judges.score

@@ -229,7 +229,7 @@ def test_the_command_picks_among_checkpoints(
     assert "would compare 2 checkpoints" in capsys.readouterr().out
     with pytest.raises(InputError, match="name a file of them with --prompts"):
         main(replace(config, prompts=None))
-    with pytest.raises(InputError, match="RUN_OR_FOLDER"):
+    with pytest.raises(InputError, match="trainer.early_stop FOLDER"):
         main(replace(config, folder=None))
     (tmp_path / "early_stop").mkdir()
     (tmp_path / "prompts.jsonl").rename(tmp_path / "early_stop" / "prompts.jsonl")

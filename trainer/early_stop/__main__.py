@@ -1,13 +1,13 @@
-"""Pick the best checkpoint of a training by pairwise comparison of answers, stopping when none improves any more.
+"""Pick the best checkpoint of a training by comparing answers, until none improves.
 
 python -m trainer.early_stop runs/dpo/checkpoints --prompts prompts.jsonl
 python -m trainer.early_stop runs/demo --model iter1
 python -m trainer.early_stop runs/dpo/checkpoints --engine openai --model gpt-5-mini --read text --patience 2
 
-RUN_OR_FOLDER is a folder of checkpoints step-N, or a run, whose newest iteration with checkpoints is taken. Each
-checkpoint answers the prompts and is compared with the best before it, in both orders (Self-Rewarding, section 3.1.4).
-Use other prompts than those that the model is reported on, because the pick would inflate the result on them. --model
-is the judge. An interrupted command resumes when it is started again.
+FOLDER has checkpoints step-N, or is a run: then its newest iteration with checkpoints is taken. Each checkpoint answers
+the prompts and is compared with the best before it, in both orders (Self-Rewarding, section 3.1.4). Do not report the
+model on the same prompts, because the choice inflates the result on them. --model is the judge. The same command
+resumes an interrupted one.
 """
 
 from console.again import starts_again

@@ -60,7 +60,7 @@ def _warn_of_reported(prompts: Sequence[Prompt], reported: Path) -> None:
 def _checkpoint_folder(given: Path | None) -> Path:
     """Return the folder of checkpoints: `given`, or that of the newest iteration of the run `given`."""
     if given is None:
-        raise InputError("name a folder of checkpoints or a run: python -m trainer.early_stop RUN_OR_FOLDER")
+        raise InputError("name a folder of checkpoints or a run: python -m trainer.early_stop FOLDER")
     if any(given.glob("step-*")):
         return given
     run_folder = find_run(str(given))

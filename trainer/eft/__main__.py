@@ -1,7 +1,7 @@
-"""Make data that teach a model to judge, from answers that people ranked (EFT: Self-Rewarding, section 3.1).
+"""Make examples of judging from answers that people ranked (EFT: Self-Rewarding, section 3.1).
 
-python -m trainer.eft trees.jsonl.gz --split-only --out runs/eft             IFT, EFT and held-out parts, by tree
-python -m trainer.eft trees.jsonl.gz --model runs/sft/model --out runs/eft   the model judges, agreeing replies are kept
+python -m trainer.eft trees.jsonl.gz --split-only --out runs/eft             split into IFT, EFT and held-out
+python -m trainer.eft trees.jsonl.gz --model runs/sft/model --out runs/eft   keep what agrees with people
 python -m trainer.eft OpenAssistant/oasst1 --model runs/sft/model --samples 4 --out runs/eft
 python -m trainer.eft ranked.jsonl --targets ranks --read logprobs --out runs/eft   scores from the ranks, no model
 

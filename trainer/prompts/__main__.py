@@ -1,4 +1,4 @@
-"""Make new prompts: a model continues lists of tasks, and filters keep the new, suitable ones (Self-Instruct).
+"""Generate prompts: a model continues lists of tasks, and filters keep the new, suitable ones (Self-Instruct).
 
 python -m trainer.prompts                                     64 packaged seeds, the packaged model
 python -m trainer.prompts seed_tasks.jsonl --model meta-llama/Llama-2-70b-chat-hf --base-url http://localhost:8000/v1
@@ -6,7 +6,7 @@ python -m trainer.prompts seeds.jsonl --model iter2 --run mine --n 1000 --out ru
 python -m trainer.prompts seeds.jsonl --exclude round1.jsonl round2.jsonl --against alpaca_eval.json held_out.jsonl
 python -m trainer.prompts seeds.jsonl --out runs/prompts/round3.jsonl --refilter --max-rouge 0.6      asks no model
 
-SEEDS has prompts that people wrote, in any format that judges.score reads. Every completion is stored beside the
+FILE has prompts that people wrote, in any format that judges.score reads. Every completion is stored beside the
 result, so an interrupted command resumes when it is started again, and --refilter filters the completions again.
 """
 

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning on conversations; the loss is on the last assistant turn only.
+"""Fine-tune a model on conversations (SFT). The loss is on the last assistant turn only.
 
 python -m trainer.sft chats.jsonl --model smollm2 --out runs/sft/model
 python -m trainer.sft answers.json.gz --model runs/demo/iter1/model --learning-rate 2e-5 --epochs 2 --out runs/sft/model
