@@ -1,21 +1,28 @@
-"""Progress on stderr: a bar with rate and ETA on a terminal, a line now and then in a log."""
+"""Progress on stderr: a bar with rate and ETA on a terminal, a line now and then in a log.
+
+A command of many stages can show them in another way, `with shown_by(show)`.
+"""
 
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from console.output import say
 from console.visible import one_line
 
-__all__ = ["Meter", "progress", "say"]
+__all__ = ["Meter", "progress", "say", "shown_by"]
 
 FIRST_LINE_S = 5.0
 LINE_EVERY_S = 30.0
 LINE_EVERY_SHARE = 0.25
 TITLE_CELLS = 30
+
+Show = Callable[[str, int, int], AbstractContextManager["Meter"]]
+"""Shows one stage: its title, the number of its items, and how many are done already."""
+_shows: list[Show] = []
 
 
 class Meter:
@@ -96,14 +103,28 @@ class LogMeter(Meter):
 
 
 @contextmanager
+def shown_by(show: Show) -> Iterator[None]:
+    """Let `show` show the progress of all stages inside the block, those that are done already too."""
+    _shows.append(show)
+    try:
+        yield
+    finally:
+        _shows.pop()
+
+
+@contextmanager
 def progress(title: str, total: int, done: int = 0) -> Iterator[Meter]:
     """Yield a function to call with the number of further items done. If all of `total` are done, nothing is shown."""
+    if _shows:
+        with _shows[-1](title, total, done) as meter:
+            yield meter
+        return
     if done >= total:
         yield Meter(title, total, done)
         return
     if done:
         say(f"{title}: resuming, {done} of {total} done")
-    with _bar(title, total, done) if sys.stderr.isatty() else _lines(title, total, done) as meter:
+    with _bar(title, total, done) if sys.stderr.isatty() else watched(LogMeter(title, total, done)) as meter:
         yield meter
 
 
@@ -140,13 +161,14 @@ def _bar(title: str, total: int, done: int) -> Iterator[Meter]:
     )
     with Progress(*columns, console=Console(stderr=True), auto_refresh=True) as bars:
         meter = Bar(title, total, done)
-        task = bars.add_task(_short(one_line(title)), total=total, completed=done)
+        task = bars.add_task(short_title(one_line(title)), total=total, completed=done)
         yield meter
 
 
 @contextmanager
-def _lines(title: str, total: int, done: int) -> Iterator[Meter]:
-    meter, over = LogMeter(title, total, done), threading.Event()
+def watched(meter: LogMeter) -> Iterator[Meter]:
+    """Yield the meter, and let it say a line though nothing is done for minutes."""
+    over = threading.Event()
 
     def watch() -> None:
         while not over.wait(LINE_EVERY_S / 10):
@@ -159,7 +181,7 @@ def _lines(title: str, total: int, done: int) -> Iterator[Meter]:
         over.set()
 
 
-def _short(title: str) -> str:
+def short_title(title: str) -> str:
     """Return the start and the end of a long title: what is done often stands at its end."""
     if len(title) <= TITLE_CELLS:
         return title

@@ -20,7 +20,7 @@ from records.runs import Run, link_base_model
 from records.store import write_rows
 from trainer.loop.gather import candidates, pairs_of
 from trainer.loop.recipe import Config
-from trainer.loop.rounds import preference_round, supervised
+from trainer.loop.rounds import preference_round, supervised, supervised_chats
 from trainer.run.models import open_model
 
 JUDGED = re.compile(r"^(?P<prompt>.*) <answer> (?P<answer>.*) </answer>")
@@ -52,7 +52,8 @@ def _link_first(run: Run, arm: Arm, size: Size, seeds: Seeds, seed: int) -> None
     shared = Run(seeds.folder / ("m1" if arm.eft else "m1_no_eft"))
     if not shared.model(1).exists():
         link_base_model(shared, seeds.base)
-        supervised(shared, recipe(Arm("", eft=arm.eft), size, seeds, seed))
+        config = recipe(Arm("", eft=arm.eft), size, seeds, seed)
+        supervised(shared, *supervised_chats(config), config)
     link = run.model(1)
     if not link.exists():
         link.parent.mkdir(parents=True, exist_ok=True)

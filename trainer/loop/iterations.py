@@ -1,15 +1,18 @@
 """Runs the iterations of a loop: makes each, measures it, and prints the table at the end."""
 
+from console.progress import say, shown_by
 from engines.models import resolve_model
 from engines.options import check_engine
 from records import Store
 from records.runs import Run, link_base_model, named_run
-from trainer.loop.measure import IterationFigures, measure
+from trainer.loop.measure import IterationFigures, measure, metrics_path
 from trainer.loop.prompts import prompts_of
 from trainer.loop.recipe import Config
 from trainer.loop.report import print_plan, print_report
-from trainer.loop.rounds import preference_round, supervised
+from trainer.loop.rounds import preference_round, supervised, supervised_chats
+from trainer.loop.said import course_of, opening, result
 from trainer.loop.splits import LoopSplit, split_prompts
+from trainer.loop.whole import shown_in
 from trainer.monitors.gates import check_gates
 from trainer.run.eval_integrity import check_eval_hashes, write_eval_hashes
 from trainer.run.integrity import check_hashes, write_hashes
@@ -20,7 +23,8 @@ from trainer.seeds.reading import seed_prompts
 def run_loop(config: Config) -> None:
     """Run all iterations, measure them on held-out prompts, and print the table."""
     run = named_run(config.name)
-    split = split_prompts(seed_prompts(config.seeds.prompts, strict=config.strict), config)
+    prompts = seed_prompts(config.seeds.prompts, strict=config.strict)
+    split = split_prompts(prompts, config)
     if config.dry_run:
         check_engine(config.engine)
         print_plan(run, config)
@@ -35,22 +39,26 @@ def run_loop(config: Config) -> None:
         claim_run(run, config, ledger.ids)
         check_eval_hashes(run)
         link_base_model(run, base)
-        for number in range(1, config.iterations + 1):
-            if f"iter{number}" in ledger:
-                check_hashes(run, number)
-            else:
-                line = _make(run, number, split, config)
-                write_hashes(run, number)
-                ledger.append(line)
-            _measure(run, number, split, config, measured)
-            write_eval_hashes(run)
+        # What iter1 has learnt from is not read again, because it may be gone.
+        ift, eft = supervised_chats(config) if "iter1" not in ledger else ([], [])
+        course = course_of(base, prompts, [*ift, *eft], config)
+        if not config.json and len(ledger.ids) < config.iterations:
+            for line in opening(run, config, len(ledger.ids), course.guess_s):
+                say(line)
+        with shown_by(shown_in(course)):
+            for number in range(1, config.iterations + 1):
+                if f"iter{number}" in ledger:
+                    check_hashes(run, number)
+                else:
+                    made = supervised(run, ift, eft, config) if number == 1 else _round(run, number, split, config)
+                    write_hashes(run, number)
+                    ledger.append(made)
+                _measure(run, number, split, config, measured)
+                write_eval_hashes(run)
         print_report(run, config, {line.id: line for line in ledger.rows()}, list(measured.values()))
 
 
-def _make(run: Run, number: int, split: LoopSplit, config: Config) -> LedgerLine:
-    """Make iteration `number` and return its line in the ledger."""
-    if number == 1:
-        return supervised(run, config)
+def _round(run: Run, number: int, split: LoopSplit, config: Config) -> LedgerLine:
     return preference_round(run, number, prompts_of(run, number, split, config), split.stopping, config)
 
 
@@ -60,7 +68,10 @@ def _measure(run: Run, number: int, split: LoopSplit, config: Config, measured: 
         return
     for done in range(number + 1):
         if done not in measured:
+            known = metrics_path(run, done).exists()
             measured[done] = measure(run, done, split.held_out, config)
+            if not known and not config.json:
+                say(result(measured[done]))
             monitors = measured[done].monitors
             if done > 0 and monitors is not None:
                 check_gates(monitors, measured[1].monitors if done > 1 else None, config.gates)

@@ -1,6 +1,7 @@
 """Measures an iteration on held-out prompts: what its answers follow, score and win rate by one judge, and monitors."""
 
 import gc
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -53,7 +54,7 @@ def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> Ite
 
     Up to three models are loaded in turn: the iteration's own, iter0 for the divergence from it, and the judge.
     """
-    done = run.iteration(number) / "metrics.json"
+    done = metrics_path(run, number)
     if done.exists():
         return msgspec.json.decode(done.read_bytes(), type=IterationFigures)
     write_rows(prompts_path(run), prompts)
@@ -125,7 +126,7 @@ def _judged(run: Run, number: int, output: _Output, kl: KL | None, config: Confi
     gc.collect()
     scores = [judgment.score for judgment in frozen if judgment.score is not None]
     following = _following(run, number, output, config.seed)
-    base = run.iteration(0) / "metrics.json"
+    base = metrics_path(run, 0)
     monitors = monitors_of(
         number,
         output.answers,
@@ -163,25 +164,28 @@ def _following(run: Run, number: int, output: _Output, seed: int) -> Following |
     return following_of(output.checked, scores, base, seed)
 
 
-def measuring_work(lengths: Lengths, config: Config) -> list[Work]:
-    """Return the work of measuring all iterations: answers, scores by two judges, comparisons and KL to iter0."""
-    options, n_models, n_each = config.judge, config.iterations + 1, config.eval.prompts
-    rubric, n_answers = load_rubric(options.rubric), n_models * n_each * config.eval.n
-    works = [
-        answering_work("held-out answers", n_answers, lengths),
-        judging_work("held-out scores", n_answers + n_models * n_each, rubric, options, lengths),
-    ]
-    if config.eval.compare:
-        pair, comparer = load_rubric(config.eval.rubric), pairwise(config.judge, config.eval.rubric)
-        works.append(judging_work("held-out comparisons", 2 * config.iterations * n_each, pair, comparer, lengths))
+def measuring_work(number: int, lengths: Lengths, config: Config) -> Iterator[Work]:
+    """Yield the work of measuring an iteration, called as its progress. The rows of the plan are of all iterations."""
+    name, judge, n_each = f"iter{number}", config.judge, config.eval.prompts
+    n_answers, rubric = n_each * config.eval.n, load_rubric(judge.rubric)
+    yield replace(answering_work(f"{name} held-out answers", n_answers, lengths), row="held-out answers")
+    own = judging_work(f"{name} judging its own", n_answers, rubric, judge, lengths)
+    yield replace(own, row="held-out scores")
     if config.monitors.labelled is not None:
-        n_labelled = 2 * config.monitors.labelled_limit * n_models
-        works.append(judging_work("judge accuracy", n_labelled, rubric, options, lengths))
-    if config.monitors.kl:
+        n_labelled = 2 * config.monitors.labelled_limit
+        labelled = judging_work(f"{name} judging labelled answers", n_labelled, rubric, judge, lengths)
+        yield replace(labelled, row="judge accuracy")
+    if config.monitors.kl and number > 0:
         n_answer = lengths.prompt + lengths.answer
-        n_read = 2 * config.iterations * n_each * config.eval.n * n_answer
-        works.append(Work("KL to iter0", "answer", n_read=n_read, n_widest=n_answer))
-    return works
+        for title in (f"{name} likelihoods", f"iter0 reading {name} likelihoods"):
+            yield Work(title, "answer", n_read=n_answers * n_answer, n_widest=n_answer, row="KL to iter0")
+    if number != config.eval.judge:  # its own scores are the frozen judge's
+        frozen = judging_work(f"{name} held-out scores", n_each, rubric, judge, lengths)
+        yield replace(frozen, row="held-out scores")
+    if config.eval.compare and number > 0:
+        pair, comparer = load_rubric(config.eval.rubric), pairwise(judge, config.eval.rubric)
+        compared = judging_work(f"{name} held-out comparisons", 2 * n_each, pair, comparer, lengths)
+        yield replace(compared, row="held-out comparisons")
 
 
 def pairwise(options: JudgeOptions, rubric: str) -> JudgeOptions:
@@ -210,6 +214,11 @@ def _scores(run: Run, judge: Judge, answers: list[Response], title: str) -> list
 def _likelihoods(run: Run, engine: TransformersEngine, answers: list[Response], title: str) -> list[AnswerLikelihood]:
     with Store(_path(run, "likelihoods"), AnswerLikelihood) as store:
         return likelihoods_into(store, engine, answers, f"{title} likelihoods")
+
+
+def metrics_path(run: Run, number: int) -> Path:
+    """Return the file of the figures of iteration `number`, which is there once it is measured."""
+    return run.iteration(number) / "metrics.json"
 
 
 def prompts_path(run: Run) -> Path:

@@ -12,7 +12,6 @@ from console.output import tell, tell_json, tell_text
 from console.progress import say
 from console.table import WIDTH, Cell, print_table, screen_width
 from engines.models import resolve_model
-from judges.intervals.bootstrap import Estimate
 from judges.judging.win_rate import say_flips
 from records.runs import Run
 from records.store import write_atomic
@@ -25,6 +24,7 @@ from trainer.loop.plan.probe import probe
 from trainer.loop.plan.workload import loop_work
 from trainer.loop.recipe import Config
 from trainer.loop.rounds import judging_chats
+from trainer.loop.said import interval_text, percent
 from trainer.monitors.following import Following
 from trainer.run.ledger import LedgerLine
 from trainer.seeds.reading import ift_chats, seed_prompts
@@ -165,16 +165,6 @@ def _following_cells(following: Following | None) -> dict[str, Cell]:
         "judge's 95% interval": interval_text(following.known_pairs),
         "known pairs": following.known_pairs.n,
     }
-
-
-def percent(share: Estimate) -> str:
-    """Return `20.5`, or a dash without a value."""
-    return "-" if share.value is None else f"{100 * share.value:.1f}"
-
-
-def interval_text(share: Estimate) -> str:
-    """Return `14 to 27`, in percent, or a dash if the interval is not known."""
-    return "-" if share.low is None or share.high is None else f"{100 * share.low:.0f} to {100 * share.high:.0f}"
 
 
 def _python() -> str:

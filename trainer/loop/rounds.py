@@ -36,14 +36,16 @@ from trainer.training.options import with_template
 from trainer.training.outcome import figures_of, report_of
 
 
-def supervised(run: Run, config: Config) -> LedgerLine:
+def supervised_chats(config: Config) -> tuple[list[list[Message]], list[list[Message]]]:
+    """Return the conversations that iter1 learns from: answers (IFT), and judging (EFT)."""
+    ift = ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict)
+    return ift, judging_chats(config.seeds, config.judge, config.seed)
+
+
+def supervised(run: Run, ift: list[list[Message]], eft: list[list[Message]], config: Config) -> LedgerLine:
     """Make iter1: the base model fine-tuned on answers (IFT) and on judging (EFT), the paper's M1."""
     started_s = time.monotonic()
     check_model(run, 0)
-    ift, eft = (
-        ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict),
-        judging_chats(config.seeds, config.judge, config.seed),
-    )
     out = run.model(1)
     set_aside_broken_model(out)
     if not out.exists():

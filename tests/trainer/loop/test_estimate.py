@@ -87,7 +87,7 @@ def test_several_held_out_answers_are_each_scored_by_the_iteration_and_the_first
     several = replace(CONFIG, eval=EvalOptions(prompts=5, n=3, compare=False))
     works = loop_work(several, PROMPTS, CHATS)
     assert stage(works, "held-out answers").n_calls == 3 * 5 * 3
-    assert stage(works, "held-out scores").n_calls == 3 * 5 * 3 + 3 * 5
+    assert stage(works, "held-out scores").n_calls == 3 * 5 * 3 + 2 * 5  # iter1 is the frozen judge
     assert stage(works, "KL").n_read == 2 * 2 * 5 * 3 * (40 // 4 + TURN_TOKENS + 50)
     assert not any("comparisons" in work.stage for work in works)
 

@@ -19,11 +19,13 @@ KILLS = [
     ("append", 30),  # among the candidates of iter2
     ("append", 50),  # the ledger line of iter2, its model already there
     ("step", 6),  # a DPO step
-    ("fsync", 10),  # before the pairs of iter2 get their name
+    ("fsync", 12),  # before the pairs of iter2 get their name
     ("rename", 2),  # before the model of iter2 gets its name
 ]
 MORE_KILLS = [
-    ("fsync", 9),  # before the counts of those pairs get their name
+    ("fsync", 11),  # before the counts of those pairs get their name
+    ("fsync", 4),  # before what was checked of iter0 gets its name
+    ("fsync", 16),  # before the figures of iter2 get their name
     ("append", 1),  # the ledger line of iter1, its model already there
     ("append", 9),  # among the held-out scores of iter0
     ("append", 42),  # among the judgments of iter2
@@ -105,7 +107,10 @@ def results(run: Path) -> dict[str, bytes]:
     files = [run / f"iter{number}" / f"{name}.jsonl" for number in (2, 3) for name in RESULTS]
     files += [run / f"iter{number}" / "pair_counts.json" for number in (2, 3)]
     files.append(run / "ledger.jsonl")
-    files += [run / "eval" / f"{name}.jsonl" for name in ("iter0", "iter3", "judgments", "comparisons", "likelihoods")]
+    files += [
+        run / "eval" / f"{name}.jsonl"
+        for name in ("iter0", "iter3", "iter3_checks", "judgments", "comparisons", "likelihoods")
+    ]
     return {str(path.relative_to(run)): SECONDS.sub(b"", path.read_bytes()) for path in files}
 
 

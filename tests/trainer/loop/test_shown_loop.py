@@ -1,6 +1,7 @@
 """A loop on prompts whose constraints a program checks: what it measures and what it shows."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,28 @@ def test_three_prompts_drawn_with_the_seed_are_shown_with_both_answers(run: tupl
             assert shown.response == first["response"]
     seeds = {tuple(example.prompt_id for example in drawn_examples(Run(folder), 2, seed)) for seed in range(9)}
     assert len(seeds) > 1
+
+
+def test_it_says_what_it_does_and_each_result_as_it_comes(run: tuple[Path, str, str]) -> None:
+    said = run[2].splitlines()
+    assert said[0].startswith("tiny: iter0 to iter2 of ") and said[0].endswith("each measured on 4 held-out prompts")
+    assert re.fullmatch(r"about \d+ s on this machine; files in runs/tiny; the same command resumes", said[1])
+    results = [line for line in said if "does what is asked" in line]
+    shares = [found.follows.value for number in range(3) if (found := figures(run[0], number).following)]
+    assert [line.split(" (")[0] for line in results] == [
+        f"iter{number}: does what is asked {100 * (share or 0.0):.1f} %" for number, share in enumerate(shares)
+    ]
+    assert all(len(line) <= 80 for line in said[1:]), "a line that a terminal breaks"
+    assert len(said) <= 8, "a short run has no progress lines of its stages"
+
+
+def test_a_finished_run_only_prints_its_report_again(
+    run: tuple[Path, str, str], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    main(parse(Config, ["--config", "tiny.toml"], "loop"))
+    printed = capsys.readouterr()
+    assert printed.out == run[1] and printed.err == ""
 
 
 def test_json_has_all_that_is_printed_as_data(

@@ -109,7 +109,7 @@ def _by_formula(work: Work, size: ModelSize, hardware: Hardware) -> StageEstimat
     flops = training_flops(size, work.n_trained) / hardware.mfu_training
     # The reference reads whole batches, as efficiently as training does.
     flops += inference_flops(size, work.n_reference) / hardware.mfu_training
-    flops += inference_flops(size, work.n_read + work.n_written) / hardware.mfu_inference
+    flops += inference_flops(size, work.n_read - work.n_shared + work.n_written) / hardware.mfu_inference
     gpu_s = flops / (hardware.gpu_tflops * 1e12)
     memory = training_bytes if work.kind == "train" else inference_bytes
     return StageEstimate(

@@ -19,7 +19,7 @@ from engines.protocol import Request, Sampling
 from judges.judging.judge import open_judge
 from judges.options import JudgeOptions
 from records.rows import Message, Prompt, Response, messages_of
-from trainer.loop.recipe import Config
+from trainer.loop.recipe import Config, Hardware
 from trainer.sft.options import SFTOptions
 from trainer.training.fit import load_policy
 from trainer.training.options import with_template
@@ -27,6 +27,10 @@ from trainer.training.options import with_template
 MAX_ROWS = 32
 WRITTEN = 16
 JUDGED = 6
+MULTIPLIED_S = 0.2
+"""The seconds of multiplying that `this_machine` takes."""
+CPU_MFU = 0.8
+"""The share of a processor's speed at multiplying that training and generating reach: SmolLM2-135M on two cores."""
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -72,6 +76,22 @@ def probe(folder: Path, config: Config, prompts: Sequence[Prompt], sft_chats: Se
         folder, with_template(config.sft, config.engine.chat_template_kwargs), sft_chats
     )
     return Speeds(load_s, read_per_s, written_per_s, judge_call_s, trained_per_s, step_s, inference_peak, _peak_bytes())
+
+
+def this_machine() -> Hardware:
+    """Return this machine as one accelerator, from a fraction of a second of multiplying: a guess, to be corrected."""
+    on_gpu = torch.cuda.is_available()
+    n, dtype = (8192, torch.bfloat16) if on_gpu else (1024, torch.float32)
+    matrix = torch.ones((n, n), dtype=dtype, device="cuda" if on_gpu else "cpu")
+    _timed(lambda: matrix @ matrix)  # the first is slower
+    seconds, n_multiplied = 0.0, 0
+    while seconds < MULTIPLIED_S:
+        seconds += _timed(lambda: matrix @ matrix)
+        n_multiplied += 1
+    tflops = n_multiplied * 2 * n**3 / seconds / 1e12
+    if on_gpu:
+        return Hardware(gpus=1, gpu_tflops=tflops)
+    return Hardware(gpus=1, gpu_tflops=tflops, mfu_training=CPU_MFU, mfu_inference=CPU_MFU)
 
 
 def _answering(engine: TransformersEngine, prompts: Sequence[Prompt]) -> tuple[float, float]:

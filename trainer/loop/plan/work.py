@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from judges.options import JudgeOptions, Reading
@@ -11,6 +11,7 @@ from judges.rubrics.rubric import Rubric
 from records.rows import Message
 from trainer.training.options import TrainingOptions
 
+Kind = Literal["answer", "judge", "train"]
 Count = Callable[[str], int]
 """Counts the tokens of a text."""
 CHARS_PER_TOKEN = 4
@@ -23,10 +24,12 @@ class Work:
     """The work of one stage. Answer lengths are unknown, so token counts are upper bounds."""
 
     stage: str
-    kind: Literal["answer", "judge", "train"]
+    kind: Kind
     n_calls: int = 0
     n_read: int = 0
     """Prompt tokens."""
+    n_shared: int = 0
+    """Of these, the tokens that all questions begin with. They are computed once."""
     n_written: int = 0
     n_trained: int = 0
     """Tokens of a forward and backward pass, over all epochs."""
@@ -36,6 +39,8 @@ class Work:
     """Optimiser steps."""
     n_widest: int = 0
     """Tokens in memory at once: a batch of rows, or a micro-batch."""
+    row: str = ""
+    """The row of the plan that has this work together with others. The default is a row of its own."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,23 @@ def answering_work(stage: str, n: int, lengths: Lengths) -> Work:
     return Work(stage, "answer", n_calls=n, n_read=n * lengths.prompt, n_written=n * lengths.answer, n_widest=widest)
 
 
+def together(works: Sequence[Work]) -> list[Work]:
+    """Return a work for each row of the plan: those that share a row as one, after those that have their own."""
+    shared = dict.fromkeys(work.row for work in works if work.row)
+    return [work for work in works if not work.row] + [
+        _sum(row, [work for work in works if work.row == row]) for row in shared
+    ]
+
+
+def _sum(row: str, works: Sequence[Work]) -> Work:
+    counts = {
+        field.name: sum(getattr(work, field.name) for work in works)
+        for field in fields(Work)
+        if field.name.startswith("n_") and field.name != "n_widest"
+    }
+    return Work(row, works[0].kind, n_widest=max(work.n_widest for work in works), **counts)
+
+
 def judging_work(
     stage: str, n: int, rubric: Rubric, options: JudgeOptions, lengths: Lengths, n_shown: int | None = None
 ) -> Work:
@@ -85,8 +107,15 @@ def judging_work(
     n_new = 0 if by_logprobs else options.max_new_tokens
     if n_shown is None:
         n_shown = (2 if rubric.kind == "pair" else 1) * lengths.answer
-    n_question = judge_tokens(rubric, options.read) + lengths.prompt + n_shown
+    n_rubric = judge_tokens(rubric, options.read)
+    n_question = n_rubric + lengths.prompt + n_shown
     widest = min(n_calls, lengths.rows) * (n_question + n_new)
     return Work(
-        stage, "judge", n_calls=n_calls, n_read=n_calls * n_question, n_written=n_calls * n_new, n_widest=widest
+        stage,
+        "judge",
+        n_calls=n_calls,
+        n_read=n_calls * n_question,
+        n_shared=n_calls * n_rubric if by_logprobs else 0,
+        n_written=n_calls * n_new,
+        n_widest=widest,
     )

@@ -1,12 +1,12 @@
 """The work of a whole loop, as its stages state it: calls, tokens read, tokens written and tokens trained on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 
 from records.rows import Message, Prompt, messages_of
 from trainer.loop.gather import gathering_work
 from trainer.loop.measure import measuring_work
-from trainer.loop.plan.work import Count, Lengths, Work, by_characters, chat_tokens
+from trainer.loop.plan.work import Count, Lengths, Work, by_characters, chat_tokens, together
 from trainer.loop.prompts import new_prompts_work
 from trainer.loop.recipe import Config
 from trainer.loop.rounds import learning_work, supervised_work
@@ -15,15 +15,39 @@ from trainer.loop.rounds import learning_work, supervised_work
 def loop_work(
     config: Config, prompts: Sequence[Prompt], sft_chats: Sequence[Sequence[Message]], count: Count = by_characters
 ) -> list[Work]:
-    """Return the work of all stages in order, from the settings, the seed prompts and the chats that iter1 learns."""
+    """Return the rows of the plan, from the settings, the seed prompts and the chats that iter1 learns."""
+    return together(list(stages(config, prompts, sft_chats, count)))
+
+
+def stages(
+    config: Config, prompts: Sequence[Prompt], sft_chats: Sequence[Sequence[Message]], count: Count = by_characters
+) -> Iterator[Work]:
+    """Yield the work of all stages in the order in which they run."""
     n_prompt = round(fmean(chat_tokens(messages_of(p.prompt, p.system), count) for p in prompts)) if prompts else 0
     lengths = Lengths(n_prompt, config.candidates.max_new_tokens, config.engine.batch_size)
-    works = [supervised_work(sft_chats, config.sft, count)]
-    for number in range(2, config.iterations + 1):
-        name = f"iter{number}"
-        if config.new_prompts.source != "seeds":
-            n_prompts, few_shot = config.candidates.prompts, config.new_prompts.few_shot
-            works.append(new_prompts_work(f"{name} new prompts, at least", n_prompts, lengths, few_shot))
-        works += gathering_work(name, lengths, config)
-        works += learning_work(name, len(prompts), lengths, config)
-    return [*works, *measuring_work(lengths, config)]
+    n_measured = 0
+    for number in range(1, config.iterations + 1):
+        yield from _making(number, len(prompts), sft_chats, lengths, config, count)
+        if number >= config.eval.judge:
+            for measured in range(n_measured, number + 1):
+                yield from measuring_work(measured, lengths, config)
+            n_measured = number + 1
+
+
+def _making(
+    number: int,
+    n_seeds: int,
+    sft_chats: Sequence[Sequence[Message]],
+    lengths: Lengths,
+    config: Config,
+    count: Count,
+) -> Iterator[Work]:
+    if number == 1:
+        yield supervised_work(sft_chats, config.sft, count)
+        return
+    name = f"iter{number}"
+    if config.new_prompts.source != "seeds":
+        n_prompts, few_shot = config.candidates.prompts, config.new_prompts.few_shot
+        yield new_prompts_work(f"{name} new prompts, at least", n_prompts, lengths, few_shot)
+    yield from gathering_work(name, lengths, config)
+    yield from learning_work(name, n_seeds, lengths, config)

@@ -1,0 +1,60 @@
+"""The lines that a loop says while it runs: at its start, and after each iteration."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from console.progress import duration
+from judges.intervals.bootstrap import Estimate
+from records import Message, Prompt
+from records.runs import Run
+from trainer.loop.measure import IterationFigures
+from trainer.loop.plan.course import Course, steps_of
+from trainer.loop.plan.estimate import estimate
+from trainer.loop.plan.model_size import model_size
+from trainer.loop.plan.probe import this_machine
+from trainer.loop.plan.workload import stages
+from trainer.loop.recipe import Config
+
+
+def course_of(base: Path, prompts: Sequence[Prompt], chats: Sequence[Sequence[Message]], config: Config) -> Course:
+    """Return the stages of the run, each with a guess of its seconds from the size of `base` and this machine.
+
+    `prompts` are the seeds, and `chats` what iter1 learns from, none if it is made already.
+    """
+    works = list(stages(config, prompts, chats))
+    guesses = estimate(works, size=model_size(base), hardware=this_machine())
+    return Course(steps_of(works, [stage.seconds for stage in guesses]))
+
+
+def opening(run: Run, config: Config, done: int, guess_s: float) -> list[str]:
+    """Return what the run makes, about how long it takes, and where its files go. `done` iterations are made."""
+    what = f"{config.name}: iter0 to iter{config.iterations} of {config.engine.model}"
+    measured = f"each measured on {config.eval.prompts} held-out prompts"
+    if done:
+        return [f"{what}, {measured}", f"iter1 to iter{done} are made; the run goes on in {run.folder}"]
+    return [
+        f"{what}, {measured}",
+        f"about {duration(guess_s)} on this machine; files in {run.folder}; the same command resumes",
+    ]
+
+
+def result(figures: IterationFigures) -> str:
+    """Return what was measured of an iteration, in a line."""
+    name, following = f"iter{figures.iteration}", figures.following
+    if following is None:
+        score = "no score" if figures.mean_score is None else f"mean score {figures.mean_score:.2f}"
+        rate = "" if figures.win_rate is None else f", win rate against iter0 {figures.win_rate} %"
+        return f"{name}: {score}, {figures.mean_chars:.0f} characters{rate}"
+    pairs = following.known_pairs
+    judge = "" if pairs.value is None else f", judge right {percent(pairs)} % of {pairs.n} pairs"
+    return f"{name}: does what is asked {percent(following.follows)} % ({interval_text(following.follows)}){judge}"
+
+
+def percent(share: Estimate) -> str:
+    """Return `20.5`, or a dash without a value."""
+    return "-" if share.value is None else f"{100 * share.value:.1f}"
+
+
+def interval_text(share: Estimate) -> str:
+    """Return `14 to 27`, in percent, or a dash if the interval is not known."""
+    return "-" if share.low is None or share.high is None else f"{100 * share.low:.0f} to {100 * share.high:.0f}"
