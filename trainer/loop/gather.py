@@ -26,6 +26,7 @@ from judges.rubrics.rubric import load_rubric
 from judges.tools import choice
 from judges.tools.claims import claims
 from judges.tools.claims.verifier import SHOWN_WORDS
+from judges.tools.constraints.asking import asking_question
 from judges.tools.evidence import (
     evidence_path,
     finish_with,
@@ -39,7 +40,7 @@ from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_ro
 from records.rows import prompt_key
 from records.runs import Run
 from records.store import latest, write_atomic, write_rows
-from trainer.loop.plan.work import Lengths, Work, answering_work, judging_work
+from trainer.loop.plan.work import CHARS_PER_TOKEN, Lengths, Work, answering_work, judging_work
 from trainer.loop.recipe import CandidateOptions, Config, RoundOptions
 from trainer.pairs.consistency import measure_consistency, with_consistency
 from trainer.pairs.meta import META_RUBRIC, meta_pairs, mixed
@@ -195,22 +196,27 @@ def gathering_work(name: str, lengths: Lengths, config: Config) -> Iterator[Work
 
 
 def _evidence_work(stage: str, n: int, lengths: Lengths, options: EvidenceOptions) -> Work:
-    """Return the calls, if every answer has the most claims and each claim the most passages."""
+    """Return the calls, if every answer has the most claims and each claim the most passages.
+
+    A model that names the constraints is asked about each answer's prompt, and reads the table of kinds with it.
+    """
     n_shown = lengths.prompt + lengths.answer
     tools = load_question("tool", choice.HERE).choices
     stances = load_question("stance", claims.HERE).choices
-    searches = options.tool != "arithmetic"
+    searches = options.tool in ("auto", "search")
     n_tools = n * len(tools) if options.tool == "auto" else 0
     n_claims = n if searches and options.claims == "model" else 0
     n_stances = n * options.max_claims * options.k * len(stances) if searches and options.verifier == "judge" else 0
     n_passage, n_new = round(SHOWN_WORDS * WORD_TOKENS), claims.SAMPLING.max_new_tokens
+    n_named = n if options.constraints == "ask" else 0
+    n_table = len(asking_question().prompt) // CHARS_PER_TOKEN if n_named else 0
     return Work(
         stage,
         "judge",
-        n_calls=n_tools + n_claims + n_stances,
-        n_read=(n_tools + n_claims) * n_shown + n_stances * n_passage,
-        n_written=n_claims * n_new,
-        n_widest=lengths.rows * max(n_shown + n_new, n_passage),
+        n_calls=n_tools + n_claims + n_stances + n_named,
+        n_read=(n_tools + n_claims) * n_shown + n_stances * n_passage + n_named * (lengths.prompt + n_table),
+        n_written=(n_claims + n_named) * n_new,
+        n_widest=lengths.rows * max(n_shown + n_new, n_passage, n_table + lengths.prompt + n_new),
     )
 
 

@@ -189,6 +189,8 @@ def _check_round(config: Config) -> None:
         raise InputError(
             "--round.meta compares written judgments: use --judge.read text, and --judge.samples 2 or more"
         )
+    if config.round.meta and not config.evidence.asks_rubric:
+        raise InputError("--round.meta compares written judgments, and constraints alone write none: use verify = cap")
     if config.round.learn == "perfect" and (config.round.meta or config.round.consistency != "off"):
         raise InputError("--round.learn perfect makes no pairs: leave out --round.meta and --round.consistency")
     if config.round.rejected == "iter0" and config.round.consistency != "off":

@@ -60,7 +60,7 @@ def is_refuted(chosen: Judgment, rejected: Judgment, rule: EvidenceRule) -> bool
         return False
     for_chosen, for_rejected = evidence_of(chosen), evidence_of(rejected)
     if for_chosen is None or for_rejected is None:
-        raise InputError(f"pairs.evidence = '{rule}' needs judgments whose claims were looked up in a corpus")
+        raise InputError(f"pairs.evidence = '{rule}' needs judgments whose claims or constraints were checked")
     return evidence_filter(for_chosen, for_rejected, rule) is not None
 
 

@@ -16,8 +16,8 @@ class PairOptions:
     min_margin: NotNegative = 0.0
     """Drop a pair whose scores differ by no more than this. 0 drops only ties."""
     evidence: EvidenceRule = "any"
-    """Drop a pair whose chosen answer has a refuted claim (no-refuted), or whose chosen answer's claims are no better
-    supported than the rejected one's (more-supported). Needs judgments whose claims were looked up."""
+    """Drop a pair whose chosen answer has a refuted claim or a broken constraint (no-refuted), or is also no better
+    supported, or follows no more constraints, than the rejected one (more-supported). Needs judgments with evidence."""
     rho: FlipShare = 0.0
     """Length control, 0 to 0.5: choose the shortest answer within rho of the best score, and reject the longest answer
     within rho of the worst, as shares of the distance between the two. 0 takes the best and the worst."""

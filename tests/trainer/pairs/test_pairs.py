@@ -101,7 +101,7 @@ def test_evidence_can_be_against_a_pair(rule: str, n_pairs: int) -> None:
 
 
 def test_a_filter_without_evidence_is_refused() -> None:
-    with pytest.raises(InputError, match="needs judgments whose claims were looked up"):
+    with pytest.raises(InputError, match="needs judgments whose claims or constraints were checked"):
         make_pairs([judged("p", "a", 1.0), judged("p", "b", 2.0)], PairOptions(evidence="no-refuted"))
 
 
