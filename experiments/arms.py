@@ -12,10 +12,10 @@ from console.progress import say
 from console.table import Cell, print_table
 from records import Store
 from records.keys import content_key
-from records.rows import Row
+from records.rows import Identified, Row
 from records.store import set_aside
 
-RowT = TypeVar("RowT", bound=Row)
+RowT = TypeVar("RowT", bound=Identified)
 ArmAndSeed = tuple[str, int]
 Table = tuple[list[dict[str, Cell]], str]
 """The rows of a table, and the words below it."""

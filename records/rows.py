@@ -1,6 +1,6 @@
 """The row types. Each row is readable alone: it carries the prompt, the texts, the models, the seed and the judge."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -14,6 +14,14 @@ Winner = Literal["a", "b", "tie"]
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A row of a JSONL file."""
+
+
+class Identified(Protocol):
+    """A row with an id, which a store can keep."""
+
+    @property
+    def id(self) -> str:
+        """The key that the row's content fixes."""
 
 
 class Constraint(Row, frozen=True, kw_only=True):

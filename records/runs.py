@@ -15,8 +15,8 @@ from console.errors import InputError
 from console.output import say
 from console.reading import read_file, read_toml
 from console.writing import make_folder
+from records.disk.locked import in_use
 from records.names import checked_name
-from records.store import in_use
 
 RUNS = Path("runs")
 ITERATION = re.compile(r"iter(\d+)")

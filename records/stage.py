@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from console.progress import progress
-from records.rows import Row
+from records.rows import Identified
 from records.store import Store
 
-RowT = TypeVar("RowT", bound=Row)
+RowT = TypeVar("RowT", bound=Identified)
 
 
 def complete(store: Store[RowT], wanted: Sequence[str], rows: Iterator[RowT], title: str) -> list[RowT]:

@@ -5,30 +5,28 @@ when the file is opened again. A whole line without its newline gets one. A row 
 replaces the earlier one for readers, and the earlier one is removed when the stage ends.
 """
 
-import fcntl
 import filecmp
-import io
 import os
-import time
 from collections.abc import Callable, Container, Iterable, Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
 import msgspec
 
-from console import reading
 from console.again import StartAgain
-from console.errors import EngineError, InputError, JudgeError, RowError, StoreError
+from console.errors import EngineError, InputError, JudgeError, RowError
 from console.reading import being_read, lines_up_to
 from console.writing import DiskErrors, check_writable, make_folder
-from records.disk import RowIndex
+from records.disk.index import RowIndex
+from records.disk.locked import locked, repair_end
 from records.files import checked_file
 from records.leftovers import remove_leftovers, temporary_path
-from records.rows import Row
+from records.rows import Identified
 
-RowT = TypeVar("RowT", bound=Row)
+RowT = TypeVar("RowT")
+StoredT = TypeVar("StoredT", bound=Identified)
 
-LOOK_S = 0.05
 ENDINGS = (KeyboardInterrupt, JudgeError, EngineError)
 """Early ends of a stage that leave a file which can be put in order, unlike a failure of the disk or the program."""
 
@@ -49,7 +47,7 @@ class Done(Set[str]):
         return self._rows.n_done()
 
 
-class Store(Generic[RowT]):
+class Store(Generic[StoredT]):
     """An append-only JSONL file of rows of one type that have an `id`.
 
     Use it as a context manager. Raises StoreError if the file cannot be written, for example on a full disk.
@@ -58,9 +56,9 @@ class Store(Generic[RowT]):
     def __init__(
         self,
         path: Path,
-        row_type: type[RowT],
+        row_type: type[StoredT],
         *,
-        keep: Callable[[RowT], bool] = lambda row: True,
+        keep: Callable[[StoredT], bool] = lambda row: True,
         fresh: bool = False,
     ) -> None:
         """Open `path`, repair its end, and index its rows. Those for which `keep` is false are to be done again.
@@ -75,27 +73,27 @@ class Store(Generic[RowT]):
         if fresh:
             set_aside(path)
         with DiskErrors(path):
-            self._file = _locked(path)
+            self._file = locked(path)
         try:
             with DiskErrors(path):
                 remove_leftovers(path.parent)
-                _repair_end(path)
+                repair_end(path)
             self._index()
         except BaseException:
             self._file.close()
             raise
 
     def _index(self) -> None:
-        self._rows = RowIndex()
-        self._has_replaced = False
+        self._rows = RowIndex()  # where the rows begin, not the rows: they may be more than fit in memory
+        self._has_replaced = False  # whether the file has rows that later ones replace
         for offset, row in _located_rows(self.path, self._row_type):
-            self._has_replaced |= row.id in self._rows  # type: ignore[attr-defined]
-            self._rows.put(row.id, offset, is_done=self._keep(row))  # type: ignore[attr-defined]
+            self._has_replaced |= row.id in self._rows
+            self._rows.put(row.id, offset, is_done=self._keep(row))
         self.ids = Done(self._rows)
         """The ids of the rows that are done."""
         self._end = self.path.stat().st_size
 
-    def __enter__(self) -> "Store[RowT]":
+    def __enter__(self) -> "Store[StoredT]":
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -103,7 +101,7 @@ class Store(Generic[RowT]):
             if kind is StartAgain and self.is_empty:
                 self.path.unlink(missing_ok=True)  # the rows will have another name
             elif self._has_replaced and (kind is None or (isinstance(kind, type) and issubclass(kind, ENDINGS))):
-                self._rewrite(lambda offset, row: self._rows.offset(row.id) == offset)  # type: ignore[attr-defined]
+                self._rewrite(lambda offset, row: self._rows.offset(row.id) == offset)
                 self._index()
         finally:
             self._file.close()
@@ -120,19 +118,19 @@ class Store(Generic[RowT]):
         """Yield the ids of all rows, of those too that are to be done again."""
         return iter(self._rows)
 
-    def append(self, row: RowT) -> None:
+    def append(self, row: StoredT) -> None:
         """Write `row` at the end and hand it to the operating system at once."""
         rest = line = msgspec.json.encode(row) + b"\n"
         with DiskErrors(self.path):
             while rest:  # a nearly full disk takes a part first
                 rest = rest[self._file.write(rest) :]
-        self._has_replaced |= row.id in self._rows  # type: ignore[attr-defined]
-        self._rows.put(row.id, self._end, is_done=True)  # type: ignore[attr-defined]
+        self._has_replaced |= row.id in self._rows
+        self._rows.put(row.id, self._end, is_done=True)
         self._end += len(line)
 
-    def unfinished(self, ids: Iterable[str]) -> dict[str, RowT]:
+    def unfinished(self, ids: Iterable[str]) -> dict[str, StoredT]:
         """Return the last rows with `ids` that are there but are to be done again."""
-        return {row.id: row for row in self.chosen(row_id for row_id in dict.fromkeys(ids) if row_id not in self.ids)}  # type: ignore[attr-defined]
+        return {row.id: row for row in self.chosen(row_id for row_id in dict.fromkeys(ids) if row_id not in self.ids)}
 
     def move_out(self, ids: Iterable[str], aside: Path) -> None:
         """Move the rows with `ids` to the file `aside`. A stop at any time leaves each of them in one file or both."""
@@ -140,10 +138,10 @@ class Store(Generic[RowT]):
         with Store(aside, self._row_type) as others:
             for row in self.chosen(moved):
                 others.append(row)
-        self._rewrite(lambda _, row: row.id not in moved)  # type: ignore[attr-defined]
+        self._rewrite(lambda _, row: row.id not in moved)
         self._index()
 
-    def _rewrite(self, stays: Callable[[int, RowT], bool]) -> None:
+    def _rewrite(self, stays: Callable[[int, StoredT], bool]) -> None:
         """Replace the file by one with the unchanged rows for which `stays(offset, row)` is true, and lock it too."""
         temporary = temporary_path(self.path)
         with DiskErrors(self.path):
@@ -151,11 +149,13 @@ class Store(Generic[RowT]):
                 with self.path.open("rb") as source, temporary.open("wb") as file:
                     for offset, row in _located_rows(self.path, self._row_type):
                         if stays(offset, row):
+                            # Bytes, not the decoded row: it may have fields that this version does not know.
                             source.seek(offset)
                             file.write(source.readline())
                     file.flush()
                     os.fsync(file.fileno())
-                renamed = _locked(temporary)  # before the rename, so that nobody comes between
+                # Locked before the rename, so that no process can open the new file without finding it locked.
+                renamed = locked(temporary)
                 temporary.replace(self.path)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -171,13 +171,13 @@ class Store(Generic[RowT]):
         with Store(aside, self._row_type) as others:
             known = [row_id for row_id in others.known_ids() if row_id in ids]
             for row in others.chosen(known):
-                if row.id not in self._rows:  # type: ignore[attr-defined]
+                if row.id not in self._rows:
                     self.append(row)
                     n += 1
             if known:
                 with DiskErrors(self.path):
                     os.fsync(self._file.fileno())  # before they go from the other file
-                others._rewrite(lambda _, row: row.id not in ids)  # type: ignore[attr-defined]
+                others._rewrite(lambda _, row: row.id not in ids)
                 others._index()
                 if others.is_empty:
                     aside.unlink(missing_ok=True)
@@ -185,17 +185,17 @@ class Store(Generic[RowT]):
             self._index()  # some of them may be there to be done again
         return n
 
-    def rows(self) -> Iterator[RowT]:
+    def rows(self) -> Iterator[StoredT]:
         """Yield every row in file order."""
         return read_rows(self.path, self._row_type)
 
-    def latest(self) -> Iterator[RowT]:
+    def latest(self) -> Iterator[StoredT]:
         """Yield one row per id, the last one written, in file order and in the same memory for a file of any length."""
         for offset, row in _located_rows(self.path, self._row_type):
-            if self._rows.offset(row.id) == offset:  # type: ignore[attr-defined]
+            if self._rows.offset(row.id) == offset:
                 yield row
 
-    def chosen(self, ids: Iterable[str]) -> Iterator[RowT]:
+    def chosen(self, ids: Iterable[str]) -> Iterator[StoredT]:
         """Yield the last row with each of `ids` that there is, in that order."""
         decoder = msgspec.json.Decoder(self._row_type)
         with self.path.open("rb") as file:
@@ -236,26 +236,15 @@ def _located_rows(path: Path, row_type: type[RowT]) -> Iterator[tuple[int, RowT]
             offset += len(line)
 
 
-def latest(rows: Iterator[RowT]) -> list[RowT]:
+def latest(rows: Iterator[StoredT]) -> list[StoredT]:
     """Return one row per id, the last one written, in the order in which the ids first came."""
-    return list({row.id: row for row in rows}.values())  # type: ignore[attr-defined]
+    return list({row.id: row for row in rows}.values())
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Write a whole file so that it is there complete or not at all (a temporary file, then a rename)."""
-    check_writable(path)
-    make_folder(path.parent)
-    temporary = temporary_path(path)
-    with DiskErrors(path):
-        remove_leftovers(path.parent)
-        try:
-            with temporary.open("wb") as file:
-                file.write(data.encode() if isinstance(data, str) else data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    """Write a whole file so that it is there complete or not at all."""
+    with _whole(path, Path.replace) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
 
 
 def set_aside(path: Path) -> None:
@@ -285,6 +274,14 @@ def write_rows(path: Path, rows: Iterable[Any], *, apart: bool = False) -> None:
 
     An earlier file is replaced, or with `apart` set aside if it has other content.
     """
+    with _whole(path, replace_apart if apart else Path.replace) as file:
+        for row in rows:
+            file.write(msgspec.json.encode(row) + b"\n")
+
+
+@contextmanager
+def _whole(path: Path, put: Callable[[Path, Path], object]) -> Iterator[IO[bytes]]:
+    """Yield a temporary file that `put` moves to `path` if nothing fails."""
     check_writable(path)
     make_folder(path.parent)
     temporary = temporary_path(path)
@@ -292,101 +289,10 @@ def write_rows(path: Path, rows: Iterable[Any], *, apart: bool = False) -> None:
         remove_leftovers(path.parent)
         try:
             with temporary.open("wb") as file:
-                for row in rows:
-                    file.write(msgspec.json.encode(row) + b"\n")
+                yield file
                 file.flush()
+                # Without this, a power cut may keep the new name and lose the content.
                 os.fsync(file.fileno())
-            if apart:
-                replace_apart(temporary, path)
-            else:
-                temporary.replace(path)
+            put(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-
-
-def _repair_end(path: Path) -> None:
-    """Give a whole last row the newline that it lacks, and cut off a torn one: the process that wrote it was killed.
-
-    A whole row without a newline is also what editors and other programs leave. Whatever no kill can have left is not
-    touched: reading the file names it.
-    """
-    with path.open("rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        if size == 0:
-            return
-        file.seek(size - 1)
-        if file.read(1) == b"\n":
-            return
-        start = _last_newline(file, size) + 1
-        if size - start > reading.MOST_BYTES_A_LINE:
-            return  # no row of this project's
-        file.seek(start)
-        line = file.read()
-        if _is_whole(line):
-            file.write(b"\n")
-        elif line.lstrip()[:1] in (b"", b"{", b"\0"):  # a torn row, or what a power cut leaves of one
-            file.truncate(start)
-
-
-def _is_whole(line: bytes) -> bool:
-    """Return whether `line` is complete JSON. A cut object never is."""
-    try:
-        msgspec.json.decode(line)
-    except (UnicodeDecodeError, RecursionError):  # damage of another kind
-        return True
-    except msgspec.DecodeError:
-        return False
-    return True
-
-
-def _last_newline(file: IO[bytes], end: int) -> int:
-    """Return the offset of the last newline before `end`, or -1."""
-    step = 1 << 16
-    while end > 0:
-        start = max(0, end - step)
-        file.seek(start)
-        place = file.read(end - start).rfind(b"\n")
-        if place >= 0:
-            return start + place
-        end = start
-    return -1
-
-
-def _locked(path: Path) -> io.FileIO:
-    """Return `path` open for appending, under a lock, although another process may replace the file meanwhile."""
-    while True:
-        file = path.open("ab", buffering=0)
-        try:
-            _lock(file, path)
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
-        except FileNotFoundError:
-            pass
-        except BaseException:
-            file.close()
-            raise
-        file.close()
-
-
-def _lock(file: io.FileIO, path: Path) -> None:
-    # The lock goes with the process, kill -9 included, so it never has to be cleaned up.
-    for pause_s in (LOOK_S, None):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if pause_s is not None:
-                time.sleep(pause_s)  # someone may only have looked whether the file is in use
-    raise StoreError(f"{path}: another process is writing to it; wait for it or give another --out")
-
-
-def in_use(path: Path) -> bool:
-    """Return whether a process has the store at `path` open."""
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from console.errors import InputError
+from records.disk.locked import in_use
 from records.rows import Row
 from records.runs import Run, find_run, named_run, newest_run, read_settings
-from records.store import Store, in_use
+from records.store import Store
 
 
 class Line(Row, frozen=True, kw_only=True):

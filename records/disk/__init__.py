@@ -1,0 +1,5 @@
+"""Files underneath the store: an index of rows that needs little memory, locks, and the repair of a torn end."""
+
+from records.disk.index import DiskDict, DiskSet, RowIndex
+
+__all__ = ["DiskDict", "DiskSet", "RowIndex"]
