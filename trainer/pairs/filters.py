@@ -1,5 +1,6 @@
-"""Filters that drop a preference pair: refuted claims, a disagreeing second judge, human votes, frequent scores."""
+"""Filters that drop a preference pair: refuted claims, another judge, human votes, narrow margins, frequent scores."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,21 @@ def read_second_scores(path: Path, judgments: Sequence[Judgment]) -> dict[str, f
     if judgments and judges == {judgments[0].judge}:
         raise InputError(f"{path}: is by the same judge, which always agrees with itself")
     return {answer_key(judgment): judgment.score for judgment in relevant}
+
+
+def widest_of(pairs: Sequence[Pair], share: float, seed: int) -> list[Pair]:
+    """Return the `share` of the pairs with the widest margins, rounded up, in their order.
+
+    Of equal margins those stay that `seed` and the prompt draw. A pair whose sides people swapped counts with the size
+    of its margin.
+    """
+
+    def rank(pair: Pair) -> tuple[float, int, str]:
+        return -abs(pair.margin or 0.0), derived_seed("widest", seed, pair.prompt_id), pair.prompt_id
+
+    n_kept = math.ceil(share * len(pairs) - 1e-9)  # 0.1 * 30 is a little more than 3
+    kept_ids = {id(pair) for pair in sorted(pairs, key=rank)[:n_kept]}
+    return [pair for pair in pairs if id(pair) in kept_ids]
 
 
 def within_share(pairs: Sequence[Pair], max_share: float, step: float, seed: int) -> list[Pair]:

@@ -15,6 +15,9 @@ class PairOptions:
 
     min_margin: NotNegative = 0.0
     """Drop a pair whose scores differ by no more than this. 0 drops only ties."""
+    widest: ShareAbove0 = 1.0
+    """Keep only this share of the pairs, those with the widest margins. A rank needs no scale: a model's expected
+    scores may all lie within a fraction of a point. 1 keeps all."""
     evidence: EvidenceRule = "any"
     """Drop a pair whose chosen answer has a refuted claim or a broken constraint (no-refuted), or is also no better
     supported, or follows no more constraints, than the rejected one (more-supported). Needs judgments with evidence."""

@@ -8,7 +8,7 @@ from typing import Literal
 from console.errors import InputError
 from records import Judgment, Message, Pair, messages_of, pair_of, prompt_key
 from trainer.pairs.confidence import confidence_of
-from trainer.pairs.filters import Checks, Objection, open_checks, rubric_of, score_step, within_share
+from trainer.pairs.filters import Checks, Objection, open_checks, rubric_of, score_step, widest_of, within_share
 from trainer.pairs.options import PairOptions, check_pair_options
 
 Pools = tuple[Sequence[Judgment], Sequence[Judgment]]
@@ -22,7 +22,7 @@ class PairCounts:
     """Outcomes of the prompts.
 
     They add up: n_prompts = n_pairs + n_tied + n_worse + n_same_text + n_near + n_too_few + n_refuted + n_disagreed +
-    n_outvoted + n_capped.
+    n_outvoted + n_narrow + n_capped.
     """
 
     n_prompts: int
@@ -45,6 +45,8 @@ class PairCounts:
     """Pairs, counted in n_pairs, whose sides people swapped."""
     n_near: int = 0
     """The scores differ by no more than min_margin, which is above 0."""
+    n_narrow: int = 0
+    """The margin is not among the widest."""
     n_same_text: int = 0
     """The best and the worst answer are the same text up to surrounding space, with two scores."""
     n_worse: int = 0
@@ -80,9 +82,10 @@ def pairs_between(
     if checks.votes is not None:
         checks.votes.say()
     made = [outcome for outcome in outcomes if isinstance(outcome, Pair)]
-    pairs = made
-    if options.max_score_share < 1 and made:
-        pairs = within_share(made, options.max_score_share, score_step(judgments), seed)
+    wide = widest_of(made, options.widest, seed)
+    pairs = wide
+    if options.max_score_share < 1 and wide:
+        pairs = within_share(wide, options.max_score_share, score_step(judgments), seed)
     reasons: Counter[Lost] = Counter(outcome for outcome in outcomes if not isinstance(outcome, Pair))
     return pairs, PairCounts(
         n_prompts=len(outcomes),
@@ -93,9 +96,10 @@ def pairs_between(
         n_unscored=sum(not _can_be_learnt(judgment) for judgment in judgments),
         n_disagreed=reasons["disagreed"],
         n_outvoted=reasons["outvoted"],
-        n_capped=len(made) - len(pairs),
+        n_capped=len(wide) - len(pairs),
         n_overruled=sum((pair.margin or 0.0) < 0 for pair in pairs),
         n_near=reasons["near"],
+        n_narrow=len(made) - len(wide),
         n_same_text=reasons["same text"],
         n_worse=reasons["worse"],
     )

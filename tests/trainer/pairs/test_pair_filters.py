@@ -12,7 +12,7 @@ from records.store import write_rows
 from tests.trainer.pairs.test_pairs import checked, judged
 from trainer.pairs.__main__ import main
 from trainer.pairs.confidence import confidence_of
-from trainer.pairs.filters import largest_class, within_share
+from trainer.pairs.filters import largest_class, widest_of, within_share
 from trainer.pairs.flags import Config
 from trainer.pairs.options import PairOptions
 from trainer.pairs.pairing import make_pairs
@@ -127,6 +127,28 @@ def test_no_class_of_scores_is_more_than_its_share_of_what_is_left() -> None:
     assert {pair.prompt_id for pair in within_share(pairs[::-1], 0.4, 1.0, seed=0)} == {p.prompt_id for p in kept}
     assert within_share(pairs, 0.4, 1.0, seed=1) != kept
     assert [pair.prompt_id for pair in kept] == sorted((pair.prompt_id for pair in kept), key=int)
+
+
+def test_the_widest_margins_stay_whatever_their_size() -> None:
+    bests = [0.11, 0.14, 0.12, 0.13, 0.3]
+    rows = [judged(str(n), f"{n}{text}", s) for n, best in enumerate(bests) for text, s in (("a", best), ("b", 0.1))]
+    pairs, counts = make_pairs(rows, PairOptions(widest=0.4))
+    assert [pair.prompt_id for pair in pairs] == ["1", "4"]  # in the order of the prompts
+    assert (counts.n_pairs, counts.n_narrow, counts.n_filtered) == (2, 3, 3)
+    assert len(make_pairs(rows, PairOptions(widest=0.41))[0]) == 3  # rounded up
+    assert len(make_pairs(rows, PairOptions(widest=0.01))[0]) == 1
+
+
+def test_of_equal_margins_the_seed_draws_whatever_the_order() -> None:
+    pairs = [scored(n, 5.0) for n in range(30)]
+    drawn = [{pair.prompt_id for pair in widest_of(rows, 0.1, seed)} for rows, seed in
+             ((pairs, 0), (pairs[::-1], 0), (pairs, 1))]  # fmt: skip
+    assert drawn[0] == drawn[1] != drawn[2] and len(drawn[0]) == 3
+
+
+def test_a_swapped_pair_counts_with_the_size_of_its_margin() -> None:
+    swapped = [msgspec.structs.replace(scored(n, 5.0), margin=margin) for n, margin in enumerate((-3.0, 1.0, 2.0))]
+    assert [pair.margin for pair in widest_of(swapped, 0.5, 0)] == [-3.0, 2.0]
 
 
 @pytest.mark.parametrize(

@@ -156,15 +156,15 @@ judgments = st.lists(
 )
 
 
-@given(judgments, st.floats(0, 0.5), st.floats(0, 3), st.floats(0.05, 1), st.integers(0, 3))
+@given(judgments, st.floats(0, 0.5), st.floats(0, 3), st.floats(0.05, 1), st.floats(0.05, 1), st.integers(0, 3))
 def test_any_judgments_give_pairs_that_are_in_order_and_counts_that_add_up(
-    rows: list[Judgment], rho: float, min_margin: float, share: float, seed: int
+    rows: list[Judgment], rho: float, min_margin: float, widest: float, share: float, seed: int
 ) -> None:
-    options = PairOptions(rho=rho, min_margin=min_margin, max_score_share=share, weight="confidence")
+    options = PairOptions(rho=rho, min_margin=min_margin, widest=widest, max_score_share=share, weight="confidence")
     pairs, counts = make_pairs(rows, options, seed)
     assert counts.n_prompts == len({row.prompt_id for row in rows})
     lost = counts.n_tied + counts.n_too_few + counts.n_refuted + counts.n_disagreed + counts.n_outvoted
-    lost += counts.n_near + counts.n_same_text + counts.n_worse
+    lost += counts.n_near + counts.n_narrow + counts.n_same_text + counts.n_worse
     assert counts.n_prompts == counts.n_pairs + lost + counts.n_capped and counts.n_pairs == len(pairs)
     assert counts.n_unscored == sum(row.score is None or not row.response for row in rows)
     scored = {(row.prompt_id, row.response, row.score) for row in rows if row.score is not None}
