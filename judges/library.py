@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -16,11 +16,18 @@ from judges.judging import judge as judging
 from judges.judging import pairwise
 from judges.options import JudgeOptions
 from judges.rubrics.rubric import Rubric
+from judges.tools.agent import Agent
+from judges.tools.evidence import NO_MODEL, judge_checked, with_tools
+from judges.tools.options import EvidenceOptions
 from records import Comparison, Judgment, Message, Response
+from records.fields.constraints import constraints_in
 from records.fields.messages import chat_in, text_in
 from records.keys import content_key
+from records.rows import Constraint
 
 Prompts = Sequence[str | list[Message]]
+Constraints = Sequence[Sequence[Constraint | Mapping[str, Any]] | None]
+"""For each prompt what it asks of an answer's form: `{"kind": ..., "kwargs": ...}`, or None if nobody said."""
 UNNAMED = "unknown"
 """The model that a row names if nobody said who wrote the answer."""
 
@@ -32,26 +39,29 @@ class Judge:
     """A judge that takes plain texts. Make one with `Judge.open`."""
 
     judge: judging.Judge
+    agent: Agent | None = None
+    """Gathers the evidence on each answer, if the judge has tools."""
 
     @staticmethod
     def open(model: str = "smollm2", *, seed: int = 0, **settings: Any) -> "Judge":
-        """Return the judge that the command line's flags of the same names describe: rubric, read, samples, base_url...
+        """Return the judge that the command line's flags of the same names describe: rubric, read, base_url, tool...
 
         Raises InputError for an unknown setting and for a value that its flag does not take, EngineError if the model
         cannot be loaded or reached.
         """
-        engine_names = {field.name for field in fields(EngineOptions)} - {"model"}
-        judge_names = {field.name for field in fields(JudgeOptions)}
-        if unknown := settings.keys() - engine_names - judge_names:
-            known = ", ".join(sorted(engine_names | judge_names))
-            raise InputError(f"unknown setting {sorted(unknown)[0]!r}; known: {known}")
-        kinds = get_type_hints(EngineOptions) | get_type_hints(JudgeOptions)
-        settings = {name: _setting(name, value, kinds[name]) for name, value in settings.items()}
-        engine = EngineOptions(
-            _setting("model", model, str), **{name: value for name, value in settings.items() if name in engine_names}
-        )
-        options = JudgeOptions(**{name: value for name, value in settings.items() if name in judge_names})
-        return Judge(judging.open_judge(open_engine(engine), options, seed))
+        kinds = {kind: get_type_hints(kind) for kind in (EngineOptions, JudgeOptions, EvidenceOptions)}
+        known = {name: hint for hints in kinds.values() for name, hint in hints.items() if name != "model"}
+        if unknown := settings.keys() - known.keys():
+            raise InputError(f"unknown setting {sorted(unknown)[0]!r}; known: {', '.join(sorted(known))}")
+        settings = {name: _setting(name, value, known[name]) for name, value in settings.items()}
+
+        def of(kind: type[Any]) -> dict[str, Any]:
+            return {name: value for name, value in settings.items() if name in kinds[kind]}
+
+        engine = EngineOptions(_setting("model", model, str), **of(EngineOptions))
+        evidence = EvidenceOptions(**of(EvidenceOptions))
+        opened = open_engine(engine) if evidence.needs_model else NO_MODEL
+        return Judge(*with_tools(judging.open_judge(opened, JudgeOptions(**of(JudgeOptions)), seed), evidence))
 
     @property
     def rubric(self) -> Rubric:
@@ -64,18 +74,24 @@ class Judge:
         return self.judge.fingerprint
 
     def score(
-        self, prompts: Prompts, answers: Sequence[str], references: Sequence[str | None] | None = None
+        self,
+        prompts: Prompts,
+        answers: Sequence[str],
+        references: Sequence[str | None] | None = None,
+        constraints: Constraints | None = None,
     ) -> list[Judgment]:
         """Return the judgment of each answer, in order. A judgment without a score has the reason in `error`.
 
-        Equal answers to equal prompts are judged once. Raises InputError, before anything is asked, if something else
-        is given than lists of texts or chats, one of each.
+        `constraints` are for a judge with tools, whose evidence says which are followed. Equal answers to equal prompts
+        are judged once. Raises InputError, before anything is asked, if something else is given than lists of texts or
+        chats, one of each.
         """
         texts = _texts(prompts, {"answers": answers}, references)
-        rows = zip(texts.prompts, texts.answers["answers"], texts.references, strict=True)
-        responses = [response_of(*texts_of_row) for texts_of_row in rows]
+        forms = _forms(constraints, len(texts.prompts))
+        rows = zip(texts.prompts, texts.answers["answers"], texts.references, forms, strict=True)
+        responses = [response_of(*columns) for columns in rows]
         once = list({response.id: response for response in responses}.values())
-        judgments = {judgment.response_id: judgment for judgment in _settled(lambda: self.judge.judge(once))}
+        judgments = {judgment.response_id: judgment for judgment in _settled(lambda: self._judged(once))}
         return [judgments[response.id] for response in responses]
 
     def compare(
@@ -85,7 +101,10 @@ class Judge:
         seconds: Sequence[str],
         references: Sequence[str | None] | None = None,
     ) -> list[Comparison]:
-        """Return the comparison of each two answers, in order, asked in both orders. Raises as `score` does."""
+        """Return the comparison of each two answers, in order, asked in both orders. Raises as `score` does.
+
+        A judge with tools compares by its rubric alone.
+        """
         texts = _texts(prompts, {"firsts": firsts, "seconds": seconds}, references)
         sides = zip(texts.answers["firsts"], texts.answers["seconds"], strict=True)
         contests = [
@@ -99,10 +118,14 @@ class Judge:
         return [comparisons[pairwise.comparison_id(self.judge, contest)] for contest in contests]
 
     async def ascore(
-        self, prompts: Prompts, answers: Sequence[str], references: Sequence[str | None] | None = None
+        self,
+        prompts: Prompts,
+        answers: Sequence[str],
+        references: Sequence[str | None] | None = None,
+        constraints: Constraints | None = None,
     ) -> list[Judgment]:
         """Return what `score` returns, without holding up the event loop."""
-        return await asyncio.to_thread(self.score, prompts, answers, references)
+        return await asyncio.to_thread(self.score, prompts, answers, references, constraints)
 
     async def acompare(
         self,
@@ -114,20 +137,29 @@ class Judge:
         """Return what `compare` returns, without holding up the event loop."""
         return await asyncio.to_thread(self.compare, prompts, firsts, seconds, references)
 
+    def _judged(self, responses: Sequence[Response]) -> Iterator[Judgment]:
+        return judge_checked(self.judge, self.agent, responses) if self.agent else self.judge.judge(responses)
 
-def response_of(prompt: str | list[Message], answer: str, reference: str | None) -> Response:
+
+def response_of(
+    prompt: str | list[Message],
+    answer: str,
+    reference: str | None = None,
+    constraints: list[Constraint] | None = None,
+) -> Response:
     """Return one answer as the row that a judge reads."""
     return Response(
-        id=content_key("response", prompt, answer, reference),
+        id=content_key("response", prompt, answer, reference, *([constraints] if constraints else [])),
         prompt_id=content_key("prompt", prompt),
         prompt=prompt,
         response=answer,
         model=UNNAMED,
         reference=reference,
+        constraints=constraints,
     )
 
 
-def listed(values: Iterable[Any], name: str) -> list[Any]:
+def listed(values: Any, name: str) -> list[Any]:
     """Return texts or chats as a list. Raises InputError for a single text, which would be taken letter by letter."""
     if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
         kind = type(values).__name__
@@ -175,6 +207,22 @@ def _answer(answer: object, name: str) -> str:
     return chat[0]["content"]
 
 
+def _forms(constraints: Constraints | None, n: int) -> list[list[Constraint] | None]:
+    """Return the constraints of each prompt. Raises InputError if there is not one list, or None, for each."""
+    given = [None] * n if constraints is None else listed(constraints, "constraints")
+    if len(given) != n:
+        raise InputError(f"one of each is needed: {n} prompts, {len(given)} constraints")
+    return [None if form is None else _form(form, f"constraints[{place}]") for place, form in enumerate(given)]
+
+
+def _form(given: object, name: str) -> list[Constraint]:
+    items = [msgspec.to_builtins(item) for item in listed(given, name)]
+    constraints = constraints_in({"constraints": items})
+    if constraints is None:
+        raise InputError(f"'{name}' must be a list of objects with 'kind' and 'kwargs', found {str(items)[:60]}")
+    return constraints
+
+
 def _reference(right: object, name: str) -> str | None:
     return None if right is None else _text(right, name)
 
@@ -188,7 +236,8 @@ def _text(text: object, name: str) -> str:
 def _setting(name: str, value: object, kind: Any) -> Any:
     """Return the value of a setting. Raises InputError if the flag of that name does not take it."""
     try:
-        return msgspec.convert(str(value) if isinstance(value, Path) else value, kind)
+        given = str(value) if isinstance(value, Path) else value
+        return msgspec.convert(given, kind, dec_hook=lambda path_type, text: path_type(text))
     except msgspec.ValidationError as error:
         words = ", ".join(sorted(map(repr, _words(kind))))
         raise InputError(f"{name} = {value!r}: {f'must be one of {words}' if words else error}") from None

@@ -7,15 +7,18 @@ trainer = GRPOTrainer(model, reward_funcs=reward_func(Judge.open("gpt-5-mini", r
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal, TypeVar
 
 from console.errors import InputError, JudgeError
 from judges.library import Judge, Prompts, listed
+from records.fields.constraints import GROUND_TRUTH, IDS, OWN, SETTINGS, constraints_in
 from records.fields.messages import Completion, text_of_completion
+from records.rows import Constraint
 
+COLUMNS = (OWN, IDS, SETTINGS, GROUND_TRUTH)
 Rewards = list[float | None]
 Missing = Literal["none", "mean", "raise"]
 RewardFunction = Callable[..., Rewards]
@@ -27,15 +30,16 @@ def reward_func(judge: Judge, missing: Missing = "none") -> RewardFunction:
     """Return a reward function for TRL's trainers: the judge's score of each completion.
 
     It takes TRL's arguments: prompts and completions as texts or chats, and data set columns by name. A column
-    `reference` is shown to a rubric that asks for one. A completion without a verdict is None, which GRPO and RLOO
-    leave out. Online DPO takes None for 0, which would make a failure a preference. Use `missing="mean"` with it, the
-    mean of the same prompt's other completions (JudgeError if none of them has a verdict), or `"raise"`, which raises
-    JudgeError.
+    `reference` is shown to a rubric that asks for one. `constraints`, or IFEval's `instruction_id_list` and `kwargs`,
+    are for a judge with tools, as of `Judge.open(tool="constraints", verify="share")`. A completion without a verdict
+    is None, which GRPO and RLOO leave out. Online DPO takes None for 0, which would make a failure a preference. Use
+    `missing="mean"` with it, the mean of the same prompt's other completions (JudgeError if none of them has a
+    verdict), or `"raise"`, which raises JudgeError.
     """
 
     def reward(prompts: Prompts, completions: Sequence[Completion], **columns: Any) -> Rewards:
         answers = [text_of_completion(completion) for completion in listed(completions, "completions")]
-        rows = judge.score(prompts, answers, columns.get("reference"))
+        rows = judge.score(prompts, answers, columns.get("reference"), _constraints(judge, columns, len(answers)))
         return _filled(
             [judgment.score for judgment in rows],
             [judgment.prompt_id for judgment in rows],
@@ -79,6 +83,14 @@ class PairwiseJudge:
         """Return the preference for the first completion, from 0 to 1, or None without a verdict."""
         rows = self.with_rubric.compare(prompts, *_sides(completions))
         return [None if comparison.preference_b is None else 1 - comparison.preference_b for comparison in rows]
+
+
+def _constraints(judge: Judge, columns: Mapping[str, Any], n: int) -> list[list[Constraint] | None] | None:
+    """Return the constraints of each prompt in the data set's columns, or None if the judge has no tools."""
+    names = [name for name in COLUMNS if isinstance(columns.get(name), list) and len(columns[name]) == n]
+    if judge.agent is None or not names:
+        return None
+    return [constraints_in({name: columns[name][place] for name in names}) for place in range(n)]
 
 
 def _sides(completions: Sequence[Sequence[Completion]]) -> tuple[list[str], list[str]]:

@@ -33,7 +33,8 @@ FLOORS = {
         {"rubrics"},
         {"parsing"},
         {"judging"},
-        {"attacks", "audit", "batches", "cluster", "library", "panels", "tools"},
+        {"tools"},
+        {"attacks", "audit", "batches", "cluster", "library", "panels"},
         {"best_of", "calibrate", "compare", "rescore", "score", "trl"},
     ),
     "trainer": (

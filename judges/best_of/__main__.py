@@ -3,6 +3,7 @@
 python -m judges.best_of responses.jsonl --reward runs/rm/model        scored by a reward model
 python -m judges.best_of responses.jsonl --model iter1                 scored by a judge, with the flags of judges.score
 python -m judges.best_of judgments.jsonl                               scored already: no model is asked
+python -m judges.best_of responses.jsonl --tool constraints --verify strict    scored by what a program can check
 
 FILE has several answers to each prompt, in any order, in any format that judges.score reads. The output has one answer
 per prompt. An answer without a score or a text is never the best, and a prompt without any score is left out and

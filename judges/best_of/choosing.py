@@ -13,10 +13,12 @@ from engines.reward_model import RewardModel, check_reward_model
 from judges.best_of.best import Best, best_of
 from judges.best_of.options import Config
 from judges.cluster.answer_sets import scored_answers, take_census
-from judges.judging.judge import check_coverage, checked_rubric, has_every_reply, judge_into, open_judge
+from judges.judging.judge import check_coverage, checked_rubric, open_judge
 from judges.judging.reward_model import fingerprint, judgment_id, rewards_into
 from judges.judging.settle import settle
 from judges.options import JudgeOptions
+from judges.tools.evidence import NO_MODEL, judge_checked_into, was_checked, with_tools
+from judges.tools.options import EvidenceOptions, check_options
 from records import Judgment, Response, Store, answer_key, prompt_key
 from records.files import BadRows, check_limit, take_prompts
 from records.inputs import check_out, keep_to_input, output_name
@@ -77,13 +79,15 @@ def _scored(config: Config, responses: list[Response], whole: list[Response]) ->
             ids = [judgment_id(model, response) for response in whole]
             _keep_to_ids(store, ids, fingerprint(model), config)
             return _Scored(_by_key(rewards_into(store, model, responses, "rewards")), fingerprint(model), out)
-    judge = open_judge(open_engine(config.engine), config.judge, config.seed)
+    engine = open_engine(config.engine) if config.evidence.needs_model else NO_MODEL
+    judge, agent = with_tools(open_judge(engine, config.judge, config.seed), config.evidence)
     out = _out(config, judge.fingerprint)
-    with Store(_beside(out), Judgment, keep=has_every_reply, fresh=config.fresh) as store:
+    with Store(_beside(out), Judgment, keep=was_checked, fresh=config.fresh) as store:
         if not config.fresh:
             settle(judge, store, lambda: judge.request(responses[0]))
         _keep_to_ids(store, map(judge.judgment_id, whole), judge.fingerprint, config)
-        judgments = judge_into(store, judge, responses, f"{judge.engine.name} judging")
+        title = f"{judge.engine.name} judging" if judge.is_asked else "judging"
+        judgments = judge_checked_into(store, judge, agent, responses, title, fresh=config.fresh)
     check_coverage(judgments, config.judge.min_coverage)
     return _Scored(_by_key(judgments), judge.fingerprint, out)
 
@@ -113,7 +117,8 @@ def _stored_scores(config: Config) -> tuple[dict[str, float | None], str]:
 def _is_scored(config: Config) -> bool:
     """Return whether the scores in FILE are used: it has some, and the flags name no other judge."""
     assert config.file is not None
-    if config.reward is not None or (config.engine, config.judge) != (EngineOptions(), JudgeOptions()):
+    judge = (config.engine, config.judge, config.evidence)
+    if config.reward is not None or judge != (EngineOptions(), JudgeOptions(), EvidenceOptions()):
         return False
     return take_census(config.file, BadRows(quiet=True)).n_scored > 0
 
@@ -148,8 +153,12 @@ def _print_plan(config: Config, responses: list[Response]) -> None:
     elif config.reward is not None:
         check_reward_model(config.reward)
     else:
-        check_engine(config.engine)
-        by = f"{config.engine.model} on the rubric {checked_rubric(config.judge).name}"
+        if config.evidence.enabled:
+            check_options(config.evidence)
+        if config.evidence.needs_model:
+            check_engine(config.engine)
+        who = config.engine.model if config.evidence.asks_rubric else "the constraints alone"
+        by = f"{who} on the rubric {checked_rubric(config.judge).name}"
     tell_plan(
         {"prompts": n_prompts, "answers": len(responses), "of": config.file, "by": by},
         f"would keep the best answer to each of {n_prompts} prompts, of {len(responses)} in {config.file}, by {by}",

@@ -11,6 +11,7 @@ from console.ranges import Count
 from console.writing import OutRows
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import JudgeOptions
+from judges.tools.options import EvidenceOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class Config(Flags):
     them."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
     judge: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JudgeOptions)
+    evidence: Annotated[EvidenceOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=EvidenceOptions)
     limit: Count | None = None
     """Only the first N prompts, with all their answers."""
     out: OutRows | None = None

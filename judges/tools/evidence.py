@@ -37,6 +37,11 @@ def open_checked_judge(judge: Judge, options: EvidenceOptions) -> tuple[Judge, A
     return replace(judge, checked_by=checked_by, row_key=agent.row_key, is_asked=options.asks_rubric), agent
 
 
+def with_tools(judge: Judge, options: EvidenceOptions) -> tuple[Judge, Agent | None]:
+    """Return the judge and the agent that gathers its evidence, or the judge as it is if no tool is wanted."""
+    return open_checked_judge(judge, options) if options.enabled else (judge, None)
+
+
 def evidence_path(out: Path) -> Path:
     """Return the path of the evidence for the judgments in `out`."""
     return out.with_name(f"{out.stem}.evidence.jsonl")
@@ -82,13 +87,21 @@ def with_evidence(judgment: Judgment, evidence: Evidence, judge: Judge, options:
 
 
 def judge_checked_into(
-    path: Path, judge: Judge, agent: Agent, responses: Sequence[Response], title: str, *, fresh: bool = False
+    store: Store[Judgment],
+    judge: Judge,
+    agent: Agent | None,
+    responses: Sequence[Response],
+    title: str,
+    *,
+    fresh: bool = False,
 ) -> list[Judgment]:
-    """Return the judgments of all `responses` in order. Those that `path` lacks are made, after their evidence."""
-    with (
-        open_evidence(evidence_path(path), fresh=fresh) as evidence,
-        Store(path, Judgment, keep=was_checked, fresh=fresh) as store,
-    ):
+    """Return the judgments of all `responses` in order. Those that `store` lacks are made, after their evidence.
+
+    The evidence goes beside the judgments. Without an agent there is none.
+    """
+    if agent is None:
+        return judge_into(store, judge, responses, title)
+    with open_evidence(evidence_path(store.path), fresh=fresh) as evidence:
         gather_into(evidence, agent, [responses], len(responses))
         return judge_into(store, judge, responses, title, finish_with(evidence, agent, judge))
 
@@ -97,11 +110,12 @@ def judge_checked(
     judge: Judge, agent: Agent, responses: Sequence[Response], done: Collection[str] = ()
 ) -> Iterator[Judgment]:
     """Yield the judgment of each response whose judgment id is not in `done`, after its evidence. Nothing is stored."""
-    todo = [response for response in responses if judge.judgment_id(response) not in done]
+    by_id = {judge.judgment_id(response): response for response in responses}
+    todo = [response for row_id, response in by_id.items() if row_id not in done]
     evidence = {evidence.id: evidence for evidence in agent.gather(todo)}
-    by_id = {judge.judgment_id(response): agent.evidence_id(response) for response in todo}
     for judgment in judge.judge(todo):
-        yield with_evidence(judgment, evidence[by_id[judgment.id]], judge, agent.options)
+        evidence_id = agent.evidence_id(by_id[judgment.id])
+        yield with_evidence(judgment, evidence[evidence_id], judge, agent.options)
 
 
 def open_evidence(path: Path, *, fresh: bool = False) -> Store[Evidence]:

@@ -3,6 +3,7 @@
 python -m trainer.ppo prompts.jsonl --model iter1 --reward runs/rm/model --out runs/ppo/model
 python -m trainer.ppo prompts.jsonl --model iter1 --reward my_rewards:length --kl-coef 0.02 --out runs/ppo/model
 python -m trainer.ppo prompts.jsonl --reward judge --judge-engine.model iter1 --judge.rubric additive
+python -m trainer.ppo ifeval.jsonl --reward judge --evidence.tool constraints --evidence.verify share
 accelerate launch --num_processes 2 -m trainer.ppo prompts.jsonl --model iter1 --reward runs/rm/model
 
 FILE has prompts, in any form that the project reads. The model to start from is also the reference. A reward is a
@@ -26,6 +27,7 @@ from console.writing import OutFolder
 from engines.models import resolve_model
 from engines.options import EngineOptions
 from judges.options import JudgeOptions
+from judges.tools.options import EvidenceOptions
 from records.files import BadRows, take
 from records.shapes import read_prompts
 from trainer.ppo.options import PPOOptions, RewardChoice, check_ppo
@@ -44,6 +46,7 @@ class Config(TrainFlags):
     training: Annotated[PPOOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PPOOptions)
     judge: JudgeOptions = field(default_factory=JudgeOptions)
     judge_engine: EngineOptions = field(default_factory=EngineOptions)
+    evidence: EvidenceOptions = field(default_factory=EvidenceOptions)
 
 
 @one_voice()
@@ -55,7 +58,7 @@ def main(config: Config) -> None:
     check_ppo(config.training, n_processes())
     prompts = list(take(read_prompts(config.file, BadRows(strict=config.strict)), config.limit))
     parent = resolve_model(config.model, config.run, weights=not config.dry_run)
-    choice = RewardChoice(config.reward, config.judge, config.judge_engine)
+    choice = RewardChoice(config.reward, config.judge, config.judge_engine, config.evidence)
     from trainer.ppo.rewards import check_reward
 
     check_reward(choice)

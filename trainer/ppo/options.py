@@ -10,6 +10,7 @@ from engines.chat.options import ChatTemplateKwargs
 from engines.chat.template import checked_kwargs
 from engines.options import EngineOptions
 from judges.options import JudgeOptions
+from judges.tools.options import EvidenceOptions
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ class RewardChoice:
     judge: JudgeOptions
     engine: EngineOptions
     """The judge's engine."""
+    evidence: EvidenceOptions = field(default_factory=EvidenceOptions)
+    """The judge's tools."""
 
 
 def check_ppo(options: PPOOptions, n_processes: int) -> None:

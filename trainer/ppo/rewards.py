@@ -11,7 +11,11 @@ from engines.options import check_engine
 from engines.reward_model import RewardModel, check_reward_model
 from judges.judging.judge import Judge, checked_rubric
 from judges.library import response_of
-from records import Judgment, Message, Store
+from judges.tools.agent import Agent
+from judges.tools.evidence import judge_checked
+from judges.tools.options import check_options
+from records import Judgment, Message, Prompt, Store, messages_of
+from records.keys import content_key
 from trainer.ppo.options import RewardChoice
 
 JUDGE = "judge"
@@ -65,24 +69,37 @@ def reward_function(name: str) -> RewardSource:
     return RewardSource(name, function, name)
 
 
-def judge_reward(judge: Judge, store: Store[Judgment]) -> RewardSource:
-    """Return the scores of `judge` as a source. Judgments are kept in `store`, so that no answer is judged twice."""
+def judge_reward(
+    judge: Judge, store: Store[Judgment], agent: Agent | None = None, asked: Sequence[Prompt] = ()
+) -> RewardSource:
+    """Return the scores of `judge` as a source. Judgments are kept in `store`, so that no answer is judged twice.
+
+    `agent` gathers the evidence on each answer, for which `asked` are the prompts with their constraints.
+    """
+    forms = {content_key(messages_of(prompt.prompt, prompt.system)): prompt.constraints for prompt in asked}
 
     def reward(prompts: list[str | list[Message]], texts: list[str]) -> list[float | None]:
-        responses = [response_of(prompt, text, None) for prompt, text in zip(prompts, texts, strict=True)]
-        for judgment in judge.judge(responses, store.ids):
+        keys = [content_key(messages_of(prompt)) for prompt in prompts]
+        rows = zip(prompts, texts, keys, strict=True)
+        responses = [response_of(prompt, text, None, forms.get(key)) for prompt, text, key in rows]
+        judgments = judge_checked(judge, agent, responses, store.ids) if agent else judge.judge(responses, store.ids)
+        for judgment in judgments:
             store.append(judgment)
         ids = [judge.judgment_id(response) for response in responses]
         scores = {judgment.id: judgment.score for judgment in store.chosen(dict.fromkeys(ids))}
         return [scores[judgment_id] for judgment_id in ids]
 
-    return RewardSource(f"judge {judge.rubric.name}", reward, judge.fingerprint)
+    digest = content_key(judge.fingerprint, forms) if agent else judge.fingerprint
+    return RewardSource(f"judge {judge.rubric.name}", reward, digest)
 
 
 def check_reward(choice: RewardChoice) -> None:
     """Raise InputError if the reward cannot be used, before a model is loaded."""
     if choice.name == JUDGE:
-        check_engine(choice.engine)
+        if choice.evidence.enabled:
+            check_options(choice.evidence)
+        if choice.evidence.needs_model:
+            check_engine(choice.engine)
         checked_rubric(choice.judge)
     elif Path(choice.name).is_dir():
         check_reward_model(Path(choice.name))

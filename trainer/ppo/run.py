@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engines.options import open_engine, pinned
-from judges.judging.judge import has_every_reply, open_judge
+from judges.judging.judge import open_judge
+from judges.tools.evidence import NO_MODEL, was_checked, with_tools
 from records import Judgment, Prompt, Store
 from records.store import set_aside
 from trainer.ppo.options import PPOOptions, RewardChoice
@@ -34,7 +35,7 @@ def run_ppo(
 ) -> "dict[str, Cell]":
     """Train the model in `parent` with the chosen reward, save it in `out`, and return the table row."""
     _claim(out, fresh=fresh)
-    with _open_reward(choice, out, options, seed) as source:
+    with _open_reward(choice, out, prompts, options, seed) as source:
         trained = train_ppo(parent, out, prompts, source, options, seed)
     return table_row(trained, out) | {title: trained.metrics.get(name) for title, name in COLUMNS.items()}
 
@@ -48,13 +49,16 @@ def _claim(out: Path, *, fresh: bool) -> None:
 
 
 @contextmanager
-def _open_reward(choice: RewardChoice, out: Path, options: PPOOptions, seed: int) -> Iterator[RewardSource]:
+def _open_reward(
+    choice: RewardChoice, out: Path, prompts: Sequence[Prompt], options: PPOOptions, seed: int
+) -> Iterator[RewardSource]:
     rank = make_accelerator().process_index  # it also gives the process its own device, before a model is loaded
     if choice.name == JUDGE:
-        judge = open_judge(open_engine(pinned(choice.engine)), choice.judge, seed)
+        engine = open_engine(pinned(choice.engine)) if choice.evidence.needs_model else NO_MODEL
+        judge, agent = with_tools(open_judge(engine, choice.judge, seed), choice.evidence)
         path = out.with_name(f"{out.name}.judgments-{rank}.jsonl")
-        with Store(path, Judgment, keep=has_every_reply) as store:
-            yield judge_reward(judge, store)
+        with Store(path, Judgment, keep=was_checked) as store:
+            yield judge_reward(judge, store, agent, prompts)
     elif Path(choice.name).is_dir():
         yield reward_model(Path(choice.name), options.generation_batch_size)
     else:
