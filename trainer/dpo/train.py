@@ -14,7 +14,7 @@ from trainer.dpo.options import DPOOptions, checked_columns
 from trainer.preference.trainer import PreferenceTrainer
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
-from trainer.training.lengths import Lengths, fitting, n_cut_off
+from trainer.training.lengths import Lengths, fitting, n_cut_off, order_steps
 from trainer.training.outcome import Trained, work_of
 from trainer.training.processes import is_sharded
 
@@ -56,6 +56,7 @@ def train_dpo(
         data = _with_reference(data, reference, shared)
     model, _ = load_policy(parent)
     trainer = PreferenceTrainer(model, train_dataset=data, length_alpha=options.length_alpha, **shared)
+    order_steps(trainer)
     lengths = Lengths(len(examples) - len(fitting_examples), n_cut_off(pairs, title))
     return fit(trainer, out, title, checkpoints, options, lengths=lengths)
 

@@ -19,7 +19,7 @@ from trainer.preference.command import check_pairs
 from trainer.preference.trainer import PreferenceTrainer
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
-from trainer.training.lengths import Lengths, fitting, n_cut_off
+from trainer.training.lengths import Lengths, fitting, n_cut_off, order_steps
 from trainer.training.options import TrainingOptions, check_options
 from trainer.training.outcome import Trained, work_of
 
@@ -108,5 +108,6 @@ def train_reference_free(
         train_dataset=Dataset.from_list(fitting_examples),
         processing_class=tokenizer,
     )
+    order_steps(trainer)
     lengths = Lengths(len(examples) - len(fitting_examples), n_cut_off(pairs, title))
     return fit(trainer, out, title, checkpoints, options, lengths=lengths)

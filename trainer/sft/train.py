@@ -10,7 +10,7 @@ from trl import SFTConfig, SFTTrainer
 from console.errors import TrainingError
 from trainer.sft.options import SFTOptions
 from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
-from trainer.training.lengths import Lengths, fitting
+from trainer.training.lengths import Lengths, fitting, order_steps
 from trainer.training.options import check_options
 from trainer.training.outcome import Trained, work_of
 
@@ -37,4 +37,5 @@ def train_sft(
         train_dataset=Dataset.from_list(fitting_examples),
         processing_class=tokenizer,
     )
+    order_steps(trainer)
     return fit(trainer, out, title, options=options, lengths=Lengths(len(examples) - len(fitting_examples)))

@@ -1,8 +1,12 @@
-"""Leaves out the examples that do not fit max_length, and counts answers that were cut off when generated."""
+"""Lengths of the training examples: leaves out those that do not fit, and puts like lengths side by side in a step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch.utils.data import Sampler
+from transformers import Trainer
 
 from console.errors import TrainingError
 from console.progress import say
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
 ExampleT = TypeVar("ExampleT", bound=Mapping[str, Any])
 ANSWERS = ("completion", "chosen", "rejected")
 """The fields of a training example that hold an answer."""
+TOKEN_COLUMNS = ("input_ids", "prompt_ids", "chosen_ids", "rejected_ids")
+"""TRL's columns of tokens. An example is as long as all of them together."""
 
 
 @dataclass(frozen=True)
@@ -63,3 +69,46 @@ def n_cut_off(pairs: "Sequence[Pair]", title: str) -> int:
     if n:
         say(f"{title}: {n} of {len(pairs)} pairs have an answer that was cut off when it was generated")
     return n
+
+
+class StepOrder(Sampler[int]):
+    """Shuffles the examples anew each epoch, then sorts those of each optimiser step by length.
+
+    A step's gradient is a sum over its examples, so their order inside the step changes nothing but the padding of its
+    micro-batches.
+    """
+
+    def __init__(self, lengths: Sequence[int], step_size: int, seed: int) -> None:
+        self.lengths, self.step_size, self.seed = lengths, step_size, seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the places of the examples in the order of this epoch."""
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=generator).tolist()
+        for start in range(0, len(order), self.step_size):
+            yield from sorted(order[start : start + self.step_size], key=self.lengths.__getitem__)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of `epoch`. accelerate calls it, on resuming too."""
+        self.epoch = epoch
+
+
+def order_steps(trainer: Trainer) -> None:
+    """Make `trainer` take its examples in StepOrder if a step has several micro-batches.
+
+    The loss of a micro-batch must be a mean or a sum over its examples. KTO's is not.
+    """
+    n_micro_batches = trainer.args.gradient_accumulation_steps
+    if n_micro_batches == 1:
+        return
+    data = trainer.train_dataset
+    columns = [data[name] for name in TOKEN_COLUMNS if name in data.column_names]
+    lengths = [sum(map(len, tokens)) for tokens in zip(*columns, strict=True)]
+    step_size = trainer.args.train_batch_size * n_micro_batches * trainer.args.world_size
+    order = StepOrder(lengths, step_size, trainer.args.seed)
+    trainer._get_train_sampler = lambda *_: order  # the hook that transformers' own trainers override
