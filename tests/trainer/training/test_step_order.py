@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.data_loader import SeedableRandomSampler
 from transformers import AutoModelForCausalLM
 
 from records import Pair
@@ -32,6 +33,16 @@ def test_inside_a_step_lengths_rise_and_the_steps_themselves_stay_shuffled() -> 
     lengths = [LENGTHS[place] for place in StepOrder(LENGTHS, 4, seed=0)]
     steps = [lengths[start : start + 4] for start in range(0, len(lengths), 4)]
     assert all(step == sorted(step) for step in steps) and lengths != sorted(lengths)
+
+
+def test_a_step_has_the_examples_that_accelerate_would_give_it() -> None:
+    order, theirs = StepOrder(LENGTHS, 4, seed=3), SeedableRandomSampler(LENGTHS, data_seed=3)
+    for epoch in range(3):
+        order.set_epoch(epoch)
+        theirs.set_epoch(epoch)
+        ours, stock = list(order), list(theirs)
+        steps = range(0, len(LENGTHS), 4)
+        assert all(set(ours[start : start + 4]) == set(stock[start : start + 4]) for start in steps)
 
 
 @pytest.mark.parametrize("kind", ["sft", "dpo"])
