@@ -1,9 +1,14 @@
 import gc
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.openai_server import Server
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many processes as processors
@@ -75,6 +80,16 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny import save_tiny_model
 
     return save_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator["Server"]:
+    """A local server that speaks OpenAI's protocol. A call that fails is made again at once."""
+    from tests.openai_server import running
+
+    monkeypatch.setattr("engines.served.http_call.FIRST_WAIT_S", 0.0005)
+    with running() as found:
+        yield found
 
 
 @pytest.fixture

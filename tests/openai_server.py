@@ -32,13 +32,13 @@ Answer = Callable[[Body], tuple[int, Any] | tuple[int, Any, dict[str, str]] | by
 
 
 class Server(ThreadingHTTPServer):
-    """A local server that answers with `answer` and remembers what it was asked."""
+    """A local server that answers with `answer`, "ok" if nothing else is set, and remembers what it was asked."""
 
-    answer: Answer
     request_queue_size = 128
 
     def __init__(self, address: tuple[str, int]) -> None:
         super().__init__(address, Handler)
+        self.answer: Answer = lambda _: completion("ok")
         self.asked: list[Body] = []
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []

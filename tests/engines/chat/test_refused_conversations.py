@@ -1,6 +1,5 @@
 """A conversation that a model's chat template refuses is that row's error; the others are answered."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from engines.local.transformers_engine import TransformersEngine
 from engines.protocol import Request, Sampling
 from engines.served.openai_engine import open_openai
 from records import Message, Prompt, Response, Store
-from tests.openai_server import Server, completion, running
+from tests.openai_server import Server
 
 REFUSES = (
     "{% for m in messages %}{% if 'REFUSED' in m.content %}{{ raise_exception('no such turn') }}{% endif %}{% endfor %}"
@@ -113,13 +112,6 @@ def test_an_answer_to_a_prompt_that_is_refused_has_no_reward(tmp_path: Path) -> 
     for number, reward in enumerate(found):
         assert (reward.value is None) == (number in BAD) == ("no such turn" in str(reward.error))
         assert number in BAD or reward.value == pytest.approx(whole[number], abs=1e-5)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with running() as found:
-        found.answer = lambda _: completion("ok")
-        yield found
 
 
 @pytest.mark.parametrize("place", [0, 2])

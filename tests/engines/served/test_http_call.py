@@ -3,7 +3,6 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from email.utils import formatdate
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +16,7 @@ from engines.served import http_call
 from engines.served.http_call import Limits, error_text
 from engines.served.openai_engine import OpenAIEngine, open_openai
 from tests.conftest import ROOT
-from tests.openai_server import Server, completion, hang, running
+from tests.openai_server import Server, completion, hang
 
 ASK = [Request([{"role": "user", "content": f"question {number}"}], seed=number) for number in range(2)]
 BUSY = {"error": {"message": "busy"}}
@@ -27,16 +26,8 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_call, "FIRST_WAIT_S", 0.001)
     for name in ("OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", *PROXIES, *map(str.upper, PROXIES)):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with running() as found:
-        found.answer = lambda _: completion("ok")
-        yield found
 
 
 def engine_of(url: str | None, limits: Limits | None = None) -> OpenAIEngine:

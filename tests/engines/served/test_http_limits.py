@@ -1,7 +1,6 @@
 """What a server may not do to a call: keep it for ever, fill the memory, send it elsewhere, have its secrets told."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,16 +21,8 @@ MOVED = (301, 302, 303)
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_call, "FIRST_WAIT_S", 0.001)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with running() as found:
-        found.answer = lambda _: completion("ok")
-        yield found
 
 
 def ask(url: str, limits: Limits | None = None, n: int = 1) -> list[Completion]:

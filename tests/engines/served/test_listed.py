@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from engines.served.listed import most_listed
 from engines.served.openai_engine import OpenAIEngine, open_openai
 from judges.score.__main__ import main
 from judges.score.options import Config
-from tests.openai_server import Server, completion, running, token
+from tests.openai_server import Server, completion, token
 
 ASK = [Request([{"role": "user", "content": f"question {n}"}], seed=n, labels=("Score",)) for n in range(12)]
 FIVE = ["0", "1", "2", "3", "4"]
@@ -68,10 +67,9 @@ def test_the_number_that_a_server_states_is_read(body: Any, most: int | None) ->
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with running() as found:
-        found.answer = lists(5)
-        yield found
+def server(server: Server) -> Server:
+    server.answer = lists(5)
+    return server
 
 
 def lists(most: int, message: str = "top_logprobs must be <= {most}") -> Any:

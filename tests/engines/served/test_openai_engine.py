@@ -1,6 +1,6 @@
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -8,16 +8,9 @@ import pytest
 from console.errors import EngineError, InputError
 from engines.protocol import Request, Sampling
 from engines.served.openai_engine import OpenAIEngine, open_openai
-from tests.openai_server import Server, completion, running
+from tests.openai_server import Server, completion
 
 ASK = [Request([{"role": "user", "content": f"question {number}"}], seed=number) for number in range(5)]
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr("engines.served.http_call.FIRST_WAIT_S", 0.001)
-    with running() as found:
-        yield found
 
 
 @pytest.fixture

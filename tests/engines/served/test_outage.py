@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,24 +10,12 @@ import pytest
 from console.errors import EngineError, InputError
 from engines.options import EngineOptions, open_engine
 from engines.protocol import Completion, NoLogprobsError, Request, Sampling
-from engines.served import http_call
 from engines.served.openai_engine import OpenAIEngine, open_openai
 from engines.served.outage import FIRST_CALLS
-from tests.openai_server import Server, completion, raw, running, token
+from tests.openai_server import Server, completion, raw, token
 
 ASK = [Request([{"role": "user", "content": f"question {number}"}], seed=number) for number in range(60)]
 REFUSED = {401: "bad key", 403: "flagged by moderation", 404: "no such model"}
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_call, "FIRST_WAIT_S", 0.0005)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with running() as found:
-        yield found
 
 
 def engine_of(server: Server, concurrency: int = 4, max_failures_in_row: int = 25) -> OpenAIEngine:

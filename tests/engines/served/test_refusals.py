@@ -1,29 +1,17 @@
 """Whether a refusal is for the prompt's sake, or for what every call is sent."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from console.errors import EngineError
 from engines.protocol import Completion, Request, Sampling, Skipped
-from engines.served import http_call
 from engines.served.openai_engine import OpenAIEngine, open_openai
-from tests.openai_server import Server, completion, running
+from tests.openai_server import Server, completion
 
 TOO_LONG = "max_tokens is above what the model writes"
 ENOUGH = 10
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_call, "FIRST_WAIT_S", 0.0005)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with running() as found:
-        yield found
 
 
 def engine_of(server: Server, concurrency: int = 4, enough: int = ENOUGH) -> OpenAIEngine:

@@ -1,7 +1,7 @@
 """AlpacaEval names the judge's flags as its own: --judge-read, not --read."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +9,13 @@ import pytest
 
 from console.command import parse
 from console.errors import EngineError, JudgeError, JudgeloopError
-from engines.served import http_call
 from evals.alpaca.__main__ import main
 from evals.alpaca.options import Config
 from records import Comparison, read_rows
-from tests.openai_server import Server, completion, running
+from tests.openai_server import Server, completion
 
 N = 30
 Evaluate = Callable[..., list[str]]
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(http_call, "FIRST_WAIT_S", 0.0005)
-    with running() as found:
-        yield found
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from console.command import parse
 from evals.alpaca.__main__ import main
 from evals.alpaca.options import Config
 from records import Comparison, Response, read_rows
-from tests.openai_server import Server, completion, running, token
+from tests.openai_server import Server, completion, token
 
 N = 8
 NONE: dict[int, Any] = {
@@ -27,10 +26,9 @@ NONE: dict[int, Any] = {
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with running() as found:
-        found.answer = answer
-        yield found
+def server(server: Server) -> Server:
+    server.answer = answer
+    return server
 
 
 def answer(body: dict[str, Any]) -> Any:

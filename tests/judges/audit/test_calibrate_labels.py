@@ -14,23 +14,8 @@ from judges.calibrate import __main__ as calibrate
 from judges.labelled.columns import Columns, columns_of
 from judges.labelled.readers.pairs import read_pairs
 from records.files import BadRows
-from tests.fences import plain
+from tests.judges.audit.conftest import preferred
 from tests.verdict_tables import joined, jsonl, pairs, right, verdicts
-
-
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedEngine:
-    """Every command asks this engine, which prefers what says GOOD, and works in an empty folder, without pictures."""
-    found = ScriptedEngine(reply=preferred)
-    monkeypatch.setattr("judges.calibrate.judge.open_engine", lambda options: found)
-    monkeypatch.setattr("judges.calibrate.output.draw", lambda found: b"")
-    monkeypatch.chdir(tmp_path)
-    return found
-
-
-def preferred(request: Request) -> str:
-    text = plain(request.messages[0]["content"])
-    return f"Better: {'A' if text.rfind('GOOD') < text.rfind('<answer_b>') else 'B'}"
 
 
 def run(*arguments: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from judges.judging.pairwise import Contest, compare, comparison_id
 from judges.options import JudgeOptions
 from records import Comparison, Judgment, Response, Store, Usage
 from tests.fences import plain
-from tests.openai_server import Answer, Server, completion, running
+from tests.openai_server import Answer, Server, completion
 
 BATCH, OUTPUT = Path("batch.jsonl"), Path("output.jsonl")
 RESPONSES = [
@@ -27,12 +27,6 @@ RESPONSES = [
 ]
 CONTESTS = [Contest(f"p{n}", "Q", f"left {n}", f"right {n}", "x", "y") for n in range(6)]
 TEXT = JudgeOptions(read="text", samples=3, temperature=0.3)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with running() as found:
-        yield found
 
 
 @pytest.fixture(autouse=True)

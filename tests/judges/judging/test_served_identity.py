@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +27,12 @@ N = 6
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    monkeypatch.setattr("engines.served.http_call.FIRST_WAIT_S", 0.001)
+def server(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
     monkeypatch.chdir(tmp_path)
     rows = [{"id": f"r{n}", "prompt": f"Q{n}", "response": f"answer {n}"} for n in range(N)]
     Path("answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with running() as found:
-        found.answer = lambda _: completion("Score: 4")
-        yield found
+    server.answer = lambda _: completion("Score: 4")
+    return server
 
 
 def engine_of(url: str, name: str = "m", **options: Any) -> OpenAIEngine:

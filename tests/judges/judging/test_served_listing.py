@@ -1,7 +1,6 @@
 """A server that says what it serves at one time and not at another: no judge becomes another one in silence."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from judges.best_of import __main__ as best_of
 from judges.calibrate import __main__ as calibrate
 from judges.compare import __main__ as compare
 from judges.score import __main__ as score
-from tests.openai_server import Server, completion, running
+from tests.openai_server import Server, completion
 
 N = 4
 LISTED = 200, {"object": "list", "data": [{"id": "fake", "root": "org/model"}]}
@@ -24,7 +23,7 @@ SILENT = [(503, {}), (429, {}), (404, {}), (401, {}), (200, []), (200, {"data": 
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
+def server(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
     monkeypatch.setattr("engines.served.lookup.FIRST_WAIT_S", 0.0)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("judges.attacks.attacking.checked", lambda _: ([{"checked": 0}], []))  # asks no server
@@ -32,10 +31,9 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     rows = [{"id": f"r{n}", "prompt": f"Q{n}", "response": f"answer {n}"} for n in range(N)]
     Path("answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     Path("pairs.jsonl").write_text(json.dumps({"prompt": "Q", "chosen": "a", "rejected": "b"}) + "\n")
-    with running() as found:
-        found.answer = lambda _: completion("Score: 4\nBetter: A")
-        found.get = lambda _: LISTED
-        yield found
+    server.answer = lambda _: completion("Score: 4\nBetter: A")
+    server.get = lambda _: LISTED
+    return server
 
 
 def run(command: Any, server: Server, *flags: str) -> None:

@@ -26,16 +26,10 @@ from judges.parsing.verdict import How, Sample, score_of
 from judges.rubrics.rubric import Rubric, load_rubric
 from judges.tools import choice as tools
 from tests.conftest import ROOT
-from tests.openai_server import Server, completion, running
+from tests.openai_server import Server, completion
 
 ANSWERS = [response_of("Q", f"answer {number}", None) for number in range(2)]
 CONTEST = Contest("p", "Q", "left", "right", "x", "y")
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with running() as found:
-        yield found
 
 
 @pytest.fixture

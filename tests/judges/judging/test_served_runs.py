@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +11,16 @@ import pytest
 
 from console.command import parse
 from console.errors import EngineError, JudgeError
-from engines.served import http_call
 from judges.score.__main__ import Config, main
 from records import Judgment, read_rows
 from records.store import latest
-from tests.openai_server import Body, Server, completion, raw, running, token, trickle
+from tests.openai_server import Body, Server, completion, raw, token, trickle
 
 N = 40
 TEXT = ("--read", "text", "--samples", "1")
 GOOD = completion("Fine.\nScore: 4")
 NESTED_BESIDE = b'{"x":' + b"[" * 3000 + b"]" * 3000 + b', "choices": [{"message": {"content": "Score: 4"}}]}'
 LIKELY = completion("4", logprobs=[token("4", {"4": math.log(0.9), "3": math.log(0.1)})])
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(http_call, "FIRST_WAIT_S", 0.0005)
-    with running() as found:
-        yield found
 
 
 @pytest.fixture

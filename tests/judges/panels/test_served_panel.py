@@ -1,7 +1,7 @@
 """A panel of served judges of which some are down: the others vote, and nothing ends well that nobody judged."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,15 @@ DOWN = "http://127.0.0.1:9/v1"
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    monkeypatch.setattr("engines.served.http_call.FIRST_WAIT_S", 0.0)
+def server(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
     monkeypatch.setattr("engines.served.lookup.FIRST_WAIT_S", 0.0)
     monkeypatch.chdir(tmp_path)
     rows = [{"id": f"r{n}", "prompt": f"Q{n}", "response": f"answer {n}"} for n in range(N)]
     Path("answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     pairs = [{"prompt": f"Q{n}", "chosen": f"left {n}", "rejected": f"right {n}"} for n in range(N)]
     Path("pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs))
-    with running() as found:
-        found.answer = good
-        yield found
+    server.answer = good
+    return server
 
 
 def good(body: Any) -> Any:
