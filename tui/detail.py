@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from records.rows import Message, Pair, text_of
+from tui.evidence import constraints_text
 from tui.query import PairRow
 from tui.text import cell_text, detail_text, known_number, number_text
 
@@ -55,8 +56,9 @@ class Detail(Vertical):
         self.query_one("#facts", Static).update(Content(f" {facts_text(summary, pair, position)}"))
         title = f"prompt {cell_text(summary.prompt_id)}"
         self.query_one("#prompt", TextPane).show(title, detail_text(text_of(pair.prompt)))
-        self._show_answer("chosen", "✓", pair.chosen, summary.chosen_score)
-        self._show_answer("rejected", "✗", pair.rejected, summary.rejected_score)
+        found = [constraints_text(pair.evidence, side) for side in (0, 1)]
+        self._show_answer("chosen", "✓", pair.chosen, summary.chosen_score, found[0])
+        self._show_answer("rejected", "✗", pair.rejected, summary.rejected_score, found[1])
 
     def show_position(self, summary: PairRow, pair: Pair, position: str) -> None:
         """Update the pair's place among the shown rows, keeping the scroll position of its texts."""
@@ -68,10 +70,11 @@ class Detail(Vertical):
         for name in ("prompt", "chosen", "rejected"):
             self.query_one(f"#{name}", TextPane).show(name, "")
 
-    def _show_answer(self, name: str, mark: str, answer: Sequence[Message], score: float | None) -> None:
+    def _show_answer(self, name: str, mark: str, answer: Sequence[Message], score: float | None, found: str) -> None:
         text = text_of(list(answer))
         title = f"{mark} {name}  score {number_text(score)}  {len(text):,} chars"
-        self.query_one(f"#{name}", TextPane).show(title, detail_text(text))
+        shown = detail_text(text)
+        self.query_one(f"#{name}", TextPane).show(title, f"{found}\n\n{shown}" if found else shown)
 
 
 def facts_text(summary: PairRow, pair: Pair, position: str) -> str:

@@ -287,6 +287,47 @@ def test_the_table_has_the_width_of_the_screen_after_each_resize(tmp_path: Path)
     play(tmp_path / "pairs.jsonl", long, steps, (80, 30))
 
 
+def test_each_constraint_is_marked_in_words_with_its_reason(tmp_path: Path) -> None:
+    def found(*outcomes: tuple[str | None, str | None], **fields: object) -> dict[str, Any]:
+        listed = [
+            {"kind": f"kind:{n}", "strict": strict, "loose": loose, "reason": f"[red]because {n}[/]"}
+            for n, (strict, loose) in enumerate(outcomes)
+        ]
+        return {"tool": "constraints", "constraints": listed, **fields}
+
+    outcomes = (("followed", "followed"), ("broken", "broken"), ("broken", "followed"), (None, None))
+    checked = [found(*outcomes), found(*outcomes, loose=True)]
+
+    async def steps(app: PairsApp, pilot: Pilot[None]) -> None:
+        assert body(app, "chosen").splitlines() == [
+            "✓ followed: kind:0: [red]because 0[/]",
+            "✗ broken: kind:1: [red]because 1[/]",
+            "✗ broken (loosely followed): kind:2: [red]because 2[/]",
+            "? not checkable: kind:3: [red]because 3[/]",
+            "",
+            "good",
+        ]
+        assert "✓ followed (only loosely): kind:2" in body(app, "rejected")
+        for _ in range(len(OTHER_EVIDENCE)):
+            await pilot.press("j")
+            await pilot.pause()
+            assert (body(app, "chosen"), body(app, "rejected")) == ("good", "bad")
+
+    rows = [
+        pair(f"prompt {n}", "good", "bad", evidence=evidence) for n, evidence in enumerate([checked, *OTHER_EVIDENCE])
+    ]
+    play(tmp_path / "pairs.jsonl", rows, steps, (100, 40))
+
+
+OTHER_EVIDENCE: list[Any] = [
+    None,
+    [],
+    [{"kind": "label noise"}],
+    [{"constraints": []}, {"constraints": None}],
+    [{"constraints": ["no commas"]}, {"constraints": "no commas"}],
+]
+
+
 def test_a_long_list_is_shown_in_part_and_the_header_says_so(tmp_path: Path) -> None:
     async def steps(app: PairsApp, pilot: Pilot[None]) -> None:
         assert "2,001 pairs, 500 shown (first of 2,001)" in header(app)
