@@ -16,7 +16,9 @@ def constraints_text(evidence: Sequence[Any] | None, side: int) -> str:
     `side` is 0 for the chosen answer and 1 for the rejected one. Evidence of another shape shows nothing.
     """
     of_side = evidence[side] if evidence is not None and len(evidence) > side else None
-    listed = of_side.get("constraints") if isinstance(of_side, dict) else None
+    if not isinstance(of_side, dict):
+        return ""
+    listed = of_side.get("constraints")
     if not isinstance(listed, list) or not all(isinstance(checked, dict) for checked in listed):
         return ""
     return "\n".join(_line(checked, loose=of_side.get("loose") is True) for checked in listed)
