@@ -3,6 +3,7 @@
 import math
 from functools import cache, cached_property, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,6 +17,16 @@ from records.rows import Message
 
 MIN_MASS = 0.1
 """Below this, the model would say something else than the choices, and their order means nothing."""
+
+
+class Distribution(NamedTuple):
+    """A model's answer to a question with choices."""
+
+    probabilities: dict[str, float] | None
+    """One for each meaning. They sum to 1."""
+    mass: float | None
+    """The probability of all choices together."""
+    error: str | None = None
 
 
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
@@ -61,19 +72,18 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
         choices = LogprobReading(list(self.choices))
         return Rubric(self.label, "score", self.source, self.prompt, Closing(), choices, self.label, values=values)
 
-    def read(
-        self, choice: Choice, min_mass: float = MIN_MASS
-    ) -> tuple[dict[str, float] | None, float | None, str | None]:
-        """Return the probability of each meaning (they sum to 1), that of all choices together, and the error."""
+    def read(self, choice: Choice, min_mass: float = MIN_MASS) -> Distribution:
+        """Return the distribution over the meanings. It is an error if the choices have less than `min_mass`."""
         if choice.error:
-            return None, None, choice.error
+            return Distribution(None, None, choice.error)
         if not are_logprobs(choice.logprobs):
-            return None, None, "broken reply: a log-probability is above 0"
+            return Distribution(None, None, "broken reply: a log-probability is above 0")
         weights = [math.exp(logprob) for logprob in choice.logprobs]
         mass = sum(weights)
         if not mass > 0 or mass < min_mass:
-            return None, mass, f"the choices have a probability of {mass:.3f} together: the model does not answer"
-        return {name: w / mass for name, w in zip(self.choices.values(), weights, strict=True)}, mass, None
+            problem = f"the choices have a probability of {mass:.3f} together: the model does not answer"
+            return Distribution(None, mass, problem)
+        return Distribution({name: w / mass for name, w in zip(self.choices.values(), weights, strict=True)}, mass)
 
 
 @cache

@@ -34,7 +34,7 @@ HUNDREDTH = "(1/100)"
 
 
 @dataclass(frozen=True)
-class Reading:
+class FinalAnswer:
     """The final answer of a text."""
 
     value: list[Any]
@@ -45,51 +45,51 @@ class Reading:
     """The number of a percentage or of cents without the hundredth: 50 for 50%."""
 
 
-def reading_of(text: str) -> Reading:
+def final_answer_of(text: str) -> FinalAnswer:
     """Return the final answer of a text."""
     plain = plain_numbers(text)
     parsed = parse(plain)
     if not parsed or not isinstance(parsed[-1], str):
-        return Reading(parsed)
+        return FinalAnswer(parsed)
     written = _place_of(parsed[-1], plain)
     if HUNDREDTH in str(parsed[0]):
-        return Reading([parsed[0].doit()], face=parse(parsed[-1].rstrip("%\\ ")))
+        return FinalAnswer([parsed[0].doit()], face=parse(parsed[-1].rstrip("%\\ ")))
     if written is None or not getattr(parsed[0], "is_number", False):
-        return Reading(parsed)
+        return FinalAnswer(parsed)
     start, end = written
     whole = next((number for number in WHOLE.finditer(plain) if number.start() <= start and end <= number.end()), None)
     if whole is not None:
-        return Reading([re.sub(r"\s+|em\w*\.?", "", whole.group().lower())])
+        return FinalAnswer([re.sub(r"\s+|em\w*\.?", "", whole.group().lower())])
     if PERCENT.match(plain, end):
-        return Reading([parsed[0] / 100], face=parsed)
+        return FinalAnswer([parsed[0] / 100], face=parsed)
     if CENTS.match(plain, end):
-        return Reading([parsed[0] / 100], "$", parsed)
-    return Reading(parsed, _money(plain, start, end))
+        return FinalAnswer([parsed[0] / 100], "$", parsed)
+    return FinalAnswer(parsed, _money(plain, start, end))
 
 
-def same_values(readings: Sequence[Reading], same: Callable[[list[Any], list[Any]], bool]) -> FloatNN:
+def same_values(answers: Sequence[FinalAnswer], same: Callable[[list[Any], list[Any]], bool]) -> FloatNN:
     """Return which final answers are the same, 1 or 0, (N, N), so that none links two others that differ.
 
     A number without a unit is the same as the one with a currency if there is one such currency here. A percentage is
     its hundredth: 50% is 0.5. If no answer is 0.5, 50% counts as 50. Cents are read likewise.
     """
-    n = len(readings)
+    n = len(answers)
     exact_NN = np.eye(n, dtype=bool)
-    for i, first in enumerate(readings):
-        for j, other in enumerate(readings[:i]):
+    for i, first in enumerate(answers):
+        for j, other in enumerate(answers[:i]):
             exact_NN[i, j] = exact_NN[j, i] = first.money == other.money and same(first.value, other.value)
     classes = components(exact_NN)
-    for bare in [members for members in classes if not readings[members[0]].money]:
-        priced = [members for members in classes if readings[members[0]].money and _meet(members, bare, readings, same)]
+    for bare in [members for members in classes if not answers[members[0]].money]:
+        priced = [members for members in classes if answers[members[0]].money and _meet(members, bare, answers, same)]
         if len(priced) == 1:
             _join(classes, bare, priced[0])
-    for members in [members for members in classes if all(readings[place].face for place in members)]:
-        face = readings[members[0]].face or []
+    for members in [members for members in classes if all(answers[place].face for place in members)]:
+        face = answers[members[0]].face or []
         plain = [
             other
             for other in classes
-            if not any(readings[place].money or readings[place].face for place in other)
-            and any(same(face, readings[place].value) for place in other)
+            if not any(answers[place].money or answers[place].face for place in other)
+            and any(same(face, answers[place].value) for place in other)
         ]
         if len(plain) == 1:
             _join(classes, plain[0], members)
@@ -100,9 +100,9 @@ def same_values(readings: Sequence[Reading], same: Callable[[list[Any], list[Any
 
 
 def _meet(
-    own: list[int], other: list[int], readings: Sequence[Reading], same: Callable[[list[Any], list[Any]], bool]
+    own: list[int], other: list[int], answers: Sequence[FinalAnswer], same: Callable[[list[Any], list[Any]], bool]
 ) -> bool:
-    return any(same(readings[i].value, readings[j].value) for i in own for j in other)
+    return any(same(answers[i].value, answers[j].value) for i in own for j in other)
 
 
 def _join(classes: list[list[int]], into: list[int], other: list[int]) -> None:

@@ -12,7 +12,7 @@ from math_verify import verify
 
 from judges.cluster.answer_sets import AnswerSet
 from judges.cluster.equivalence import BoolNN, FloatNN, Relation, is_whole, relation_id
-from judges.cluster.equivalences.final_numbers import reading_of, same_values
+from judges.cluster.equivalences.final_numbers import final_answer_of, same_values
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 NUMBER_MARK = re.compile(r"(?<=\d)\.(?=\d)|(?<!\w)-(?=\.?\d)")
@@ -69,7 +69,7 @@ def final_answer() -> SameText:
     """Return the relation of the same final number or expression by math-verify. A text without one equals no other."""
 
     def compare(texts: list[str]) -> tuple[FloatNN, tuple[int, ...]]:
-        parsed = [reading_of(text) for text in texts]
+        parsed = [final_answer_of(text) for text in texts]
         values_NN = same_values(parsed, same_final_answer)
         return values_NN, tuple(place for place, answer in enumerate(parsed) if not answer.value)
 

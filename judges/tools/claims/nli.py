@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from console.errors import InputError
 from engines.classifier import Classifier, find_classifier, load_classifier
-from judges.tools.claims.verifier import Reading, shown
+from judges.tools.claims.verifier import PassageReading, shown
 from judges.tools.rows import Verdict
 from judges.tools.search.corpus import Passage
 from records.keys import content_key
@@ -30,14 +30,14 @@ class NLIVerifier:
     """The meaning of each of the classifier's outputs."""
     digest: str
 
-    def read(self, pairs: Sequence[tuple[str, Passage]]) -> Iterator[tuple[int, Reading]]:
+    def read(self, pairs: Sequence[tuple[str, Passage]]) -> Iterator[tuple[int, PassageReading]]:
         """Yield a reading for each pair, pairs of like length computed together."""
         texts = [(shown(passage), claim) for claim, passage in pairs]
         for index, probabilities, n_tokens in self.classifier.probabilities(texts):
             by_meaning = dict.fromkeys(("supported", "refuted", "not enough"), 0.0)
             for meaning, probability in zip(self.meanings, probabilities, strict=True):
                 by_meaning[meaning] += probability
-            yield index, Reading(by_meaning, 1.0, None, Usage(n_calls=1, n_prompt_tokens=n_tokens))
+            yield index, PassageReading(by_meaning, 1.0, None, Usage(n_calls=1, n_prompt_tokens=n_tokens))
 
 
 def open_nli(name: str) -> NLIVerifier:

@@ -13,7 +13,7 @@ SHOWN_WORDS = 300
 
 
 @dataclass(frozen=True)
-class Reading:
+class PassageReading:
     """A verifier's reading of one claim and one passage."""
 
     probabilities: dict[str, float] | None
@@ -31,7 +31,7 @@ class Verifier(Protocol):
         """Identifies everything that changes its verdicts."""
         ...
 
-    def read(self, pairs: Sequence[tuple[str, Passage]]) -> Iterator[tuple[int, Reading]]:
+    def read(self, pairs: Sequence[tuple[str, Passage]]) -> Iterator[tuple[int, PassageReading]]:
         """Yield each pair's position and reading, in the order in which they become ready."""
         ...
 

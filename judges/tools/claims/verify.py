@@ -11,7 +11,7 @@ from judges.judging.judge import NOT_ASKED
 from judges.judging.question import load_question
 from judges.parsing.verdict import usage_of
 from judges.tools.claims.nli import open_nli
-from judges.tools.claims.verifier import Reading, Verifier, _shortened, shown
+from judges.tools.claims.verifier import PassageReading, Verifier, _shortened, shown
 from judges.tools.options import EvidenceOptions
 from judges.tools.rows import CheckedClaim, Quote, Stance, Verdict
 from judges.tools.search.corpus import Passage
@@ -41,14 +41,14 @@ class JudgeVerifier:
         """Identifies the weights and the question."""
         return content_key("judge", self.engine.digest, *load_question("stance", HERE).identity)
 
-    def read(self, pairs: Sequence[tuple[str, Passage]]) -> Iterator[tuple[int, Reading]]:
+    def read(self, pairs: Sequence[tuple[str, Passage]]) -> Iterator[tuple[int, PassageReading]]:
         """Yield a reading for each pair, all asked in one call so that the engine can batch them."""
         question = load_question("stance", HERE)
         requests = [question.request(passage=shown(passage), claim=claim) for claim, passage in pairs]
         choices = self.engine.choose(requests, list(question.choices))
         for choice in advised(choices, "verifying claims needs them: give --verifier nli with --nli-model"):
             probabilities, mass, error = question.read(choice)
-            yield choice.index, Reading(probabilities, mass, error, usage_of(choice))
+            yield choice.index, PassageReading(probabilities, mass, error, usage_of(choice))
 
 
 def open_verifier(engine: Engine, options: EvidenceOptions) -> Verifier:
@@ -81,7 +81,7 @@ def verify(
             readings[todo[index]] = new_reading
     except (EngineError, KeyboardInterrupt) as error:
         stop = error
-        readings |= {place: Reading(None, error=NOT_ASKED) for place in todo if readings[place] is None}
+        readings |= {place: PassageReading(None, error=NOT_ASKED) for place in todo if readings[place] is None}
     checked, start = [], 0
     for claim, passages in zip(claims, found, strict=True):
         of_claim = [reading for place in range(start, start + len(passages)) if (reading := readings[place])]
@@ -92,7 +92,7 @@ def verify(
     return checked
 
 
-def decide(claim: str, passages: Sequence[Passage], readings: Sequence[Reading]) -> CheckedClaim:
+def decide(claim: str, passages: Sequence[Passage], readings: Sequence[PassageReading]) -> CheckedClaim:
     """Return the verdict of the most decided passage: the one with the surest support or refutation.
 
     If none decides, or none was found, the verdict is `not enough`. It is None if no passage could be read or a call
@@ -118,18 +118,18 @@ def decide(claim: str, passages: Sequence[Passage], readings: Sequence[Reading])
     )
 
 
-def _known(passage: Passage, claim: CheckedClaim | None) -> Reading | None:
+def _known(passage: Passage, claim: CheckedClaim | None) -> PassageReading | None:
     """Return an earlier run's reading of a passage at no cost, or None if the call must be made."""
     stances = claim.passages if claim else []
     stance = next((earlier for earlier in stances if earlier.passage_id == passage.id and not earlier.failed), None)
-    return Reading(stance.probabilities, stance.mass, stance.error) if stance else None
+    return PassageReading(stance.probabilities, stance.mass, stance.error) if stance else None
 
 
 def _quote(passage: Passage) -> Quote:
     return Quote(passage_id=passage.id, title=passage.title, text=_shortened(passage.text), url=passage.url)
 
 
-def _stance(passage: Passage, reading: Reading) -> Stance:
+def _stance(passage: Passage, reading: PassageReading) -> Stance:
     probabilities = reading.probabilities
     stance = cast(Verdict, max(probabilities, key=probabilities.__getitem__)) if probabilities else None
     return Stance(

@@ -8,7 +8,7 @@ from console.errors import InputError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
 from judges.tools.claims.nli import NLIVerifier, meanings_of, open_nli
-from judges.tools.claims.verifier import SHOWN_WORDS, Reading, shown
+from judges.tools.claims.verifier import SHOWN_WORDS, PassageReading, shown
 from judges.tools.claims.verify import JudgeVerifier, decide, verify
 from judges.tools.rows import CheckedClaim
 from judges.tools.search.corpus import Passage
@@ -17,11 +17,11 @@ from tests.fences import plain
 PASSAGES = [Passage(str(n), f"Passage {n}.", "T", score=float(9 - n)) for n in range(3)]
 
 
-def reading(supported: float, refuted: float) -> Reading:
-    return Reading({"supported": supported, "refuted": refuted, "not enough": 1 - supported - refuted}, 0.9)
+def reading(supported: float, refuted: float) -> PassageReading:
+    return PassageReading({"supported": supported, "refuted": refuted, "not enough": 1 - supported - refuted}, 0.9)
 
 
-def decided(*readings: Reading) -> CheckedClaim:
+def decided(*readings: PassageReading) -> CheckedClaim:
     return decide("A claim.", PASSAGES[: len(readings)], readings)
 
 
@@ -50,13 +50,13 @@ def test_without_a_passage_there_is_not_enough_and_never_refuted() -> None:
 
 
 def test_a_claim_whose_passages_could_not_be_read_has_no_verdict() -> None:
-    failed = Reading(None, error="call failed: busy")
+    failed = PassageReading(None, error="call failed: busy")
     claim = decided(failed, failed)
     assert claim.verdict is None and claim.reason == "call failed: busy"
     assert [s.error for s in claim.passages] == ["call failed: busy"] * 2
     half = decided(failed, reading(0.9, 0.0))
     assert half.verdict is None and half.reason == "call failed: busy", "the other passage may refute it"
-    silent = Reading(None, mass=0.01, error="the model does not answer")
+    silent = PassageReading(None, mass=0.01, error="the model does not answer")
     assert decided(silent, reading(0.9, 0.0)).verdict == "supported", "a reply that says nothing is not asked again"
 
 
