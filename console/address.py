@@ -114,9 +114,10 @@ def without_secrets(value: T) -> T:
         hidden = shown_within(value)
     elif isinstance(value, dict):
         hidden = {name: without_secrets(item) for name, item in value.items()}
-    elif type(value) in (list, tuple):
+    elif type(value) in (list, tuple):  # not isinstance: a named tuple takes its items one by one
         hidden = hidden.__class__(without_secrets(item) for item in hidden)
     elif is_dataclass(value) and not isinstance(value, type):
+        # `replace` refuses a field that __init__ does not take.
         changes = {field.name: without_secrets(getattr(value, field.name)) for field in fields(value) if field.init}
         hidden = replace(value, **changes)
     return cast(T, hidden)
@@ -129,7 +130,7 @@ def secrets_of(url: str) -> set[str]:
     for parameter in filter(None, parts.query.split("&")):
         name, _, value = parameter.partition("=")
         if name.lower() not in NOT_SECRET:
-            secrets.add(value or name)
+            secrets.add(value or name)  # a key may stand alone, as in ?KEY
     return secrets | {unquote(secret) for secret in secrets} | {unquote_plus(secret) for secret in secrets}
 
 
@@ -141,6 +142,7 @@ def masked(text: str, secrets: Iterable[str]) -> str:
         for secret in known
         for form in (repr(secret)[1:-1], json.dumps(secret)[1:-1], html.escape(secret), quote(secret))
     }
+    # The longest first, because a secret within another one would leave the rest of that in sight.
     for secret in sorted(known | quoted, key=len, reverse=True):
         if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, HIDDEN)

@@ -61,7 +61,7 @@ def starts_again(main: Callable[[ConfigT], None]) -> Callable[[ConfigT], None]:
                     return main(config)
                 except StartAgain as again:
                     known = facts.get(again.about, frozenset())
-                    if again.facts <= known:
+                    if again.facts <= known:  # nothing new: it would begin again without end
                         raise
                     facts[again.about] = known | again.facts
                     say(f"{again}: starting again")

@@ -118,18 +118,20 @@ def _parsed(config_type: type[FlagsT], argv: Sequence[str], prog: str, default: 
 
 def run(config_type: type[FlagsT], main: Callable[[FlagsT], None], prog: str) -> NoReturn:
     """Parse the command line, run `main` and exit: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    # Before the flags are parsed: libraries read these variables when they are imported.
     _quiet_libraries("--debug" in sys.argv)
     if {"-h", "--help"} & set(sys.argv):
         text = (sys.modules["__main__"].__doc__ or "").strip()
         tell_text(narrowed(text, screen_width()) + "\n")  # tyro would run its lines together
     try:
         main(parse(config_type, sys.argv[1:], prog))
-        sys.stdout.flush()
+        sys.stdout.flush()  # here, where a full disk or a closed pipe is still caught
     except JudgeloopError as error:
         _fail(f"error: {error}", error.exit_code)
     except KeyboardInterrupt:
         _fail("interrupted: finished work is kept; run the same command again to resume", INTERRUPTED)
     except BrokenPipeError:
+        # Python flushes stdout once more when it ends, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
     except MemoryError:
         files = files_being_read()
@@ -177,12 +179,13 @@ def _fail_with(error: Exception) -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    if "--debug" in sys.argv:
+    if "--debug" in sys.argv:  # the flags may not be parsed yet
         say_text(traceback.format_exc())
     say(message)
     sys.exit(code)
 
 
+# The file gives the defaults with which the flags are parsed, so it is looked for beforehand.
 def _config_path(argv: Sequence[str]) -> Path | None:
     for position, word in enumerate(argv):
         if word == "--config":
@@ -195,8 +198,8 @@ def _config_path(argv: Sequence[str]) -> Path | None:
 
 
 def _quiet_libraries(debug: bool) -> None:
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # unset, each fork prints a warning
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # trl.experimental warns when it is imported
     if not debug:
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         os.environ.setdefault("TQDM_DISABLE", "1")  # every stage has a progress line of its own

@@ -76,7 +76,7 @@ def flags_of(command: type) -> tuple[str, ...]:
 
 def _flags(kind: type, prefix: str) -> Iterator[str]:
     for name, hint in typing.get_type_hints(kind, include_extras=True).items():
-        if name not in kind.__dataclass_fields__:  # type: ignore[attr-defined]
+        if name not in kind.__dataclass_fields__:  # type: ignore[attr-defined]  # a class variable
             continue
         flag = prefix + name.replace("_", "-")
         section = _section(hint, ())

@@ -60,7 +60,7 @@ def say_text(text: str) -> None:
 def _write(stream: TextIO, text: str) -> None:
     if not _holds(stream, text):
         text = text.encode(stream.encoding, "backslashreplace").decode(stream.encoding)
-    print(text, file=stream, flush=stream is sys.stderr)
+    print(text, file=stream, flush=stream is sys.stderr)  # stdout is flushed at the end of the command
 
 
 def _holds(stream: TextIO, text: str) -> bool:

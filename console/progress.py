@@ -76,6 +76,7 @@ class LogMeter(Meter):
         super().__init__(title, total, done, clock)
         self._said = done
         self._said_s = self._started_s
+        # Whether a line gave an ETA: the first one does so after seconds, not at the first quarter.
         self._said_pace = False
 
     def changed(self) -> None:
@@ -174,7 +175,7 @@ def watched(meter: LogMeter) -> Iterator[Meter]:
         while not over.wait(LINE_EVERY_S / 10):
             meter.tick()
 
-    threading.Thread(target=watch, name="progress", daemon=True).start()
+    threading.Thread(target=watch, name="progress", daemon=True).start()  # a daemon ends with an interrupted command
     try:
         yield meter
     finally:

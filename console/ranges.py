@@ -121,7 +121,7 @@ def settings_of(kind: type) -> tuple[Setting, ...]:
 
 def _settings(kind: type, path: tuple[str, ...], prefix: str) -> Iterator[Setting]:
     for name, hint in typing.get_type_hints(kind, include_extras=True).items():
-        if name not in kind.__dataclass_fields__:  # type: ignore[attr-defined]
+        if name not in kind.__dataclass_fields__:  # type: ignore[attr-defined]  # a class variable
             continue
         here, flag = (*path, name), prefix + name.replace("_", "-")
         for plain, notes in _alternatives(hint, ()):

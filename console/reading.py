@@ -84,7 +84,7 @@ def lines_up_to(file: HasLines, path: Path, most: int | None = None) -> Iterator
     """
     most = MOST_BYTES_A_LINE if most is None else most
     n_blank = number = 0
-    while line := file.readline(most + 1):
+    while line := file.readline(most + 1):  # one byte more shows that a line is too long
         number += 1
         if len(line) > most:
             raise InputError(
@@ -109,7 +109,7 @@ def read_file(path: Path, most: int | None = None) -> bytes:
         raise InputError(f"{path}: is a folder; name a file in it")
     try:
         with path.open("rb") as file:
-            data = file.read(most + 1)
+            data = file.read(most + 1)  # one byte more shows that it is too large
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
@@ -125,6 +125,7 @@ def read_text(path: Path, most: int | None = None) -> str:
     """Return the text of a small file, without a byte order mark. Raises InputError if it is no UTF-8 either."""
     data = read_file(path, most)
     try:
+        # Line ends as open() reads them in text mode, which cannot stop after a number of bytes.
         return data.decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         byte = f"byte 0x{data[error.start]:02X} at {error.start}"
@@ -153,6 +154,7 @@ def check_inputs(config: object, words: Sequence[str]) -> None:
         if NO_TEXT.search(text):
             raise InputError(f"--{name.replace('_', '-')} {text!r}: holds a character that is not text")
     for _, path in _values(config, Path):
+        # Path("") equals Path("."), so only the words tell an empty one.
         if path == Path() and any(word == "" or word.endswith("=") for word in words):
             raise InputError("the path of a file is empty; is a variable in your command line not set?")
         try:

@@ -61,6 +61,7 @@ class _Table:
     def __init__(self, columns: dict[str, list[str]], right: set[str]) -> None:
         self.columns = columns
         self.right = right
+        # At least 3, because some readers of Markdown want three dashes in the rule.
         self.widths = {name: max(3, _cells(name), *map(_cells, column)) for name, column in columns.items()}
 
     @classmethod
@@ -87,7 +88,7 @@ class _Table:
 
     @property
     def width(self) -> int:
-        return sum(self.widths.values()) + 3 * len(self.columns) + 1
+        return sum(self.widths.values()) + 3 * len(self.columns) + 1  # "| " and " " around each cell, and the last "|"
 
     def turned(self) -> "_Table":
         """Return the table with one line per column. The first column's values head the others."""
@@ -102,6 +103,7 @@ class _Table:
     def too_wide(self, width: int) -> list[str]:
         """Return the columns that do not fit beside the first."""
         first, *others = self.columns
+        # 7 is the frame of two columns, "| ", " | " and " |". Below, 4 is that of one, and 3 of each further one.
         return [name for name in others if self.widths[first] + self.widths[name] + 7 > width]
 
     def parts(self, width: int) -> "list[_Table]":
@@ -163,7 +165,7 @@ def _listed_column(table: "_Table", name: str, width: int) -> str:
 
 
 def _wrapped(text: str, width: int, indent: str) -> list[str]:
-    room = width - 4
+    room = width - 4  # the two indents below
     if _cells(text) > len(text):
         room //= 2  # letters of two cells
     lines = textwrap.wrap(text, room, break_on_hyphens=False, drop_whitespace=True)

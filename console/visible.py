@@ -15,12 +15,13 @@ _BLANK_LETTERS = (0x115F, 0x1160, 0x3164, 0xFFA0)
 """Fillers of Hangul: letters by their category that are drawn as nothing."""
 _DRAWN_FORMATS = (*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD)
 """Signs before a number, which are drawn. The other characters of their category are not."""
-_SELECTORS = range(0xE0100, 0xE01F0)
+_SELECTORS = range(0xE0100, 0xE01F0)  # variation selectors, drawn as nothing: 240 of them can spell a hidden text
 
 
 def is_hidden(character: str) -> bool:
     """Return whether a terminal would obey the character or show nothing: controls, directions, zero-width letters."""
     code = ord(character)
+    # The last two numbers of each plane are no characters.
     if code in _BLANK_LETTERS or code in _SELECTORS or code & 0xFFFE == 0xFFFE:
         return True
     category = unicodedata.category(character)
@@ -64,6 +65,7 @@ def visible(text: str) -> str:
     text = text.replace("\r\n", "\n").expandtabs(TAB_CELLS)
     if text.isascii() or not any(joiner in text for joiner in _JOINERS):
         return text.translate(_SHOWN)
+    # Shifted by the space in front: `beyond[place]` is of the letter before, `beyond[place + 2]` of the one after.
     beyond = [character > "\x7f" for character in f" {text} "]
     parts = [
         character if character in _JOINERS and beyond[place] and beyond[place + 2] else character.translate(_SHOWN)

@@ -144,6 +144,7 @@ def _json(path: Path, kind: str, bad: BadRows) -> Iterator[tuple[str, Any]]:
     if not first.strip():
         return
     is_rows = not is_document(first)
+    # In a .json file one object may be the document, such as {"data": [...]}. A second line shows that it is a row.
     if is_rows and kind not in JSON_LINES:
         after = _to_first(lines) if _is_record(first) else []
         is_rows, before = bool(after and after[-1].strip()), before + after
@@ -195,6 +196,7 @@ def _no_object(record: Any) -> str:
 
 def _looks_like_hub_id(source: str) -> bool:
     owner, _, name = source.partition("/")
+    # A dot is taken for the ending of a missing file, though a name on the hub may have one.
     return bool(owner and name) and "/" not in name and not source.startswith((".", "~")) and "." not in name
 
 

@@ -29,7 +29,7 @@ ODD = re.compile(r"[/\\:\x00-\x1f\x7f]+")
 def stem_of(source: str | Path) -> str:
     """Return an input's name without the endings that say how it is written: `Qwen2.5-7B` of `Qwen2.5-7B.jsonl.gz`."""
     name = Path(source).name
-    for endings in ((".gz",), KINDS):
+    for endings in ((".gz",), KINDS):  # in this order: rows.jsonl.gz loses both
         for ending in endings:
             if name.lower().endswith(ending) and len(name) > len(ending):
                 name = name[: -len(ending)]
@@ -49,6 +49,7 @@ def output_name(source: str | Path) -> str:
     whole = stem_of(path) if path.exists() else str(source)
     if whole in COMMON:
         whole = f"{path.resolve().parent.name}-{whole}"
+    # The cut may fall into a letter of several bytes, whose rest is dropped.
     short = ODD.sub("-", whole).encode()[:MAX_BYTES].decode(errors="ignore")
     return f"{short}-{path_digest(source)}"
 
@@ -73,6 +74,7 @@ def keep_to_input(
     ids = DiskSet()
     for row_id in wanted():
         ids.add(row_id)
+    # Before the strangers are counted: a file all of whose rows were set aside would look like another input's.
     n_back = store.take_back(ids, aside) if aside.exists() else 0
     if n_back:
         say(f"{store.path}: {n_back} rows are of this input again and are taken back from {aside}")

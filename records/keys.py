@@ -11,7 +11,7 @@ CHUNK_BYTES = 1 << 22
 
 def content_key(*parts: object) -> str:
     """Return 16 hex digits that identify `parts`, which must be plain data (text, numbers, lists, dicts, rows)."""
-    encoded = msgspec.json.encode(parts, order="deterministic")
+    encoded = msgspec.json.encode(parts, order="deterministic")  # keys of dictionaries sorted
     return hashlib.blake2b(encoded, digest_size=8).hexdigest()
 
 
@@ -28,7 +28,7 @@ def files_digest(paths: Iterable[Path], root: Path | None = None) -> str:
     digest = hashlib.blake2b(digest_size=8)
     named = [(path.relative_to(root).as_posix() if root else path.name, path) for path in paths]
     for name, path in sorted(named):
-        digest.update(name.encode() + b"\0")
+        digest.update(name.encode() + b"\0")  # no name holds a NUL, so name and content cannot run together
         with path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)

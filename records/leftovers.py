@@ -46,14 +46,14 @@ def remove(path: Path) -> None:
 
 def _is_left(path: Path) -> bool:
     owner = OWNER.search(path.name)
-    if owner is None or owner[1] not in (None, _machine()):
+    if owner is None or owner[1] not in (None, _machine()):  # None in names of earlier versions
         return False
     return not _lives(int(owner[2]))
 
 
 def _lives(process: int) -> bool:
     try:
-        os.kill(process, 0)
+        os.kill(process, 0)  # signal 0 is not sent, only asked whether it could be
     except ProcessLookupError:
         return False
     except OverflowError:  # no system has such a process

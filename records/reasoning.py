@@ -60,7 +60,7 @@ _HEADER = re.compile(
 """The opening of a reply's own turn, which some servers return with the reply."""
 
 
-_NOTHING = re.compile(r"(?:\s|</\w+>)*+")
+_NOTHING = re.compile(r"(?:\s|</\w+>)*+")  # possessive, as in _HEADER: no way back, so the time stays linear
 
 
 def answer_span(reply: str, tags: Sequence[Tags] = ()) -> slice | None:
@@ -79,6 +79,7 @@ def answer_span(reply: str, tags: Sequence[Tags] = ()) -> slice | None:
     quoted, last_quote = "", max(reply.rfind('"'), reply.rfind("”"))
     for mark in _marks(tuple(tags)).finditer(reply):
         kind, place = str(mark.lastgroup), mark.start()
+        # A mark in backticks or quotes of its own is spoken of.
         if place and reply[place - 1] in "`'" and reply[mark.end() : mark.end() + 1] == reply[place - 1]:
             continue
         if kind == "quote":
@@ -120,13 +121,14 @@ def without_reasoning(text: str) -> str:
 
 def _begins(reply: str, start: int, place: int) -> bool:
     """Return whether a tag opens reasoning: it is a control token, or begins the answer, a line or a sentence."""
+    # A window, because the text before each of many tags takes quadratic time.
     before = reply[max(start, place - 40) : place].rstrip(" \t")
     return not before or before[-1] in "\n\r.!?:>" or reply.startswith(("<|", "◁"), place)
 
 
 def _quotation(reply: str, place: int, quoted: str) -> str:
     """Return the mark that will close the quotation around the text after the mark at `place`, or nothing."""
-    mark, before = reply[place], reply[max(0, place - 20) : place]
+    mark, before = reply[place], reply[max(0, place - 20) : place]  # so many backslashes are counted at most
     escaped = (len(before) - len(before.rstrip("\\"))) % 2
     if quoted or escaped:
         return "" if mark == quoted and not escaped else quoted
@@ -137,8 +139,11 @@ def _quotation(reply: str, place: int, quoted: str) -> str:
 
 @lru_cache(maxsize=64)
 def _marks(tags: tuple[Tags, ...]) -> re.Pattern[str]:
+    # re.escape also escapes spaces and #, which re.VERBOSE would drop.
     escaped = [[re.escape(side.strip()) for side in sides if side.strip()] for sides in zip(*tags, strict=True)]
     opening, closing = escaped or [[], []]
+    # The order decides if several fit: `<|channel|>final` begins an answer, another channel reasoning, and any other
+    # `<|…|>` ends a turn.
     groups = {
         "answers": [_ANSWERS],
         "channel": [_CHANNEL],
@@ -148,5 +153,6 @@ def _marks(tags: tuple[Tags, ...]) -> re.Pattern[str]:
         "turn": [_TURN],
         "quote": ['["“”]'],
     }
+    # No pattern has a group that captures, so `lastgroup` is the name of the whole.
     parts = [f"(?P<{name}>{'|'.join(patterns)})" for name, patterns in groups.items()]
     return re.compile("|".join(parts), re.IGNORECASE | re.VERBOSE | re.MULTILINE)

@@ -29,7 +29,7 @@ class Constraint(Row, frozen=True, kw_only=True):
 
     kind: str
     """The name of the checker, as in IFEval: `length_constraints:number_words`."""
-    kwargs: dict[str, Any] = {}
+    kwargs: dict[str, Any] = {}  # msgspec copies an empty list or dictionary for each row
     """The settings of the checker: `{"relation": "at least", "num_words": 300}`."""
 
 

@@ -72,6 +72,7 @@ class Run:
         A file that grows while it is made is taken from an iteration that is done, if there is one.
         """
         done = self.done() if grows else None
+        # With nothing done yet (an empty set) a file that still grows is better than none.
         numbers = [number for number in self.iterations() if number in done] if done else self.iterations()
         files = (self.iteration(number) / name for number in reversed(numbers))
         return next((file for file in files if file.exists()), None)
@@ -132,7 +133,7 @@ def find_run(name: str | None = None) -> Run:
                 return Run(folder)
         raise InputError(f"no run '{name}': neither {name} nor {RUNS / name} holds a run.toml{_known()}")
     run = newest_run()
-    if run is None and (others := _known()):
+    if run is None and (others := _known()):  # there are runs, and `newest_run` leaves out those under way
         raise InputError(f"every run in {RUNS}/ is under way: wait, or name one with --run{others}")
     if run is None:
         raise InputError(f"no run in {RUNS}/ yet; make one with: python -m trainer.loop --config recipes/demo.toml")

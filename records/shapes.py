@@ -113,9 +113,10 @@ def located(
                 notes.rendered(where, rows)
                 if note is not None:
                     note(notes, record, len(rows))
+            # After the counts: whoever takes only the first rows never comes back behind this line.
             yield from ((where, row) for row in rows)
     finally:
-        notes.say()
+        notes.say()  # also if the reader takes only the first rows
     if n_good == 0:
         raise InputError(f"{source}: no usable row: {bad.n_bad} bad")
 
@@ -265,6 +266,7 @@ def _alone(record: Record) -> Response:
         return _response(record, request_in(record), chat[-1]["content"], own_id=own_id)
     if given:
         return _response(record, prompt_in(record), next(iter(given.values())), own_id=own_id)
+    # `_given` has no field that is null, and no lesser answer. Such a field is read now, or named as wrong.
     for name in (*ANSWERS, LESSER_ANSWER):
         if name in record:
             return _response(record, prompt_in(record), _answer(record[name], name), own_id=own_id)

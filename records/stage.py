@@ -15,7 +15,7 @@ def complete(store: Store[RowT], wanted: Sequence[str], rows: Iterator[RowT], ti
 
     Rows that `store` holds already are taken from it. `rows` yields the others. An id without a row is left out.
     """
-    n_done = sum(row_id in store for row_id in dict.fromkeys(wanted))
+    n_done = sum(row_id in store for row_id in dict.fromkeys(wanted))  # an id asked for twice is one row
     with progress(title, len(set(wanted)), n_done) as advance:
         for row in rows:
             store.append(row)

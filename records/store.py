@@ -77,7 +77,7 @@ class Store(Generic[StoredT]):
         try:
             with DiskErrors(path):
                 remove_leftovers(path.parent)
-                repair_end(path)
+                repair_end(path)  # only under the lock: another process may be within a row
             self._index()
         except BaseException:
             self._file.close()
@@ -138,6 +138,8 @@ class Store(Generic[StoredT]):
         with Store(aside, self._row_type) as others:
             for row in self.chosen(moved):
                 others.append(row)
+            with DiskErrors(aside):
+                os.fsync(others._file.fileno())  # before they go from this file
         self._rewrite(lambda _, row: row.id not in moved)
         self._index()
 

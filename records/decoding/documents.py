@@ -15,6 +15,7 @@ from records.decoding.lines import decode_line
 
 ENVELOPES = ("data", "rows", "examples", "records", "items", "train", "validation", "test")
 """Names under which people keep the one list of a JSON object."""
+# A whole text comes first, so that brackets and commas in it are no tokens. A quote alone is one that never closes.
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|["\[\]{},]', re.DOTALL)
 SHOWN_FIELDS = 8
 NEWLINE = b"\n"
@@ -29,6 +30,7 @@ def is_document(line: bytes) -> bool:
         return False
     if line.startswith(b"["):
         try:
+            # A list of anything else than objects is a bad row of JSON lines, which may have good ones below it.
             return all(raw.startswith(b"{") for raw in map(bytes, msgspec.json.decode(line, type=list[msgspec.Raw])))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # over several lines, or damaged
             return True
@@ -78,7 +80,7 @@ def _split(path: Path, data: bytes) -> list[bytes]:
     elements: list[bytes] = []
     for token in TOKEN.finditer(data):
         sign = token.group()
-        if end is not None:
+        if end is not None:  # something follows the list: said below, with its line
             break
         if sign in (b"[", b"{"):
             depth += 1
@@ -99,6 +101,7 @@ def _split(path: Path, data: bytes) -> list[bytes]:
     if data[end + 1 :].strip():
         line = data.count(b"\n", 0, end) + 1
         raise InputError(f"{path}:{line}: not JSON: something follows the end of the list")
+    # An empty list has no element. A comma before the end of another leaves an empty one, which is a bad row.
     last = data[start:end]
     return [*elements, last] if elements or last.strip() else []
 
@@ -113,6 +116,7 @@ def _decoded(path: Path, data: bytes) -> Any:
     except RecursionError:
         raise InputError(f"{path}: cannot be read as JSON: nested too deeply") from None
     except ValueError:
+        # What is left of ValueError after its two subclasses above: Python's limit on the digits of a number.
         raise InputError(f"{path}: cannot be read as JSON: {TOO_LONG_A_NUMBER}") from None
 
 

@@ -58,6 +58,7 @@ def _rows_at_once(path: Path, about: "FileMetaData", group: int, before: int) ->
         column = rows.column(place)
         if column.dictionary_page_offset and column.data_page_offset > column.dictionary_page_offset:
             packed = column.data_page_offset - column.dictionary_page_offset
+            # A file states the size of a packed dictionary only. It is taken to unpack like the column as a whole.
             n_bytes += packed * column.total_uncompressed_size // max(column.total_compressed_size, 1)
     return max(1, min(ROWS_AT_ONCE, reading.MOST_BYTES_A_LINE // max(int(n_bytes), 1)))
 
@@ -67,7 +68,7 @@ def _records(path: Path, batch: "RecordBatch", before: int) -> Iterator[dict[str
         yield from batch.to_pylist()
         return
     for place in range(batch.num_rows):
-        row = batch.slice(place, 1)
+        row = batch.slice(place, 1)  # a view: nothing is copied
         if row.nbytes > reading.MOST_BYTES_A_LINE:
             raise _too_large(path, before + place + 1)
         yield from row.to_pylist()

@@ -11,7 +11,7 @@ from records.decoding.bad_rows import BadRows
 from records.decoding.lines import lines_of
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-MOST_CHARS_A_CELL = 1 << 28
+MOST_CHARS_A_CELL = 1 << 28  # csv's own limit is 131,072, and reasoning can be longer
 MOST_COLUMNS = 100_000
 MOST_LINES_A_ROW = 1_000_000
 OTHERS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
@@ -39,6 +39,7 @@ def read_csv(path: Path, kind: str, bad: BadRows) -> Iterator[tuple[str, dict[st
             ) from None
         if cells is None:
             return
+        # csv gives [] for a blank line, and one empty cell for "", which is a row of a table with one column.
         if not any(cell.strip() for cell in cells) and (len(cells) != 1 or not columns):
             continue  # a blank line
         where = f"{path}:{lines.number}"
@@ -47,7 +48,7 @@ def read_csv(path: Path, kind: str, bad: BadRows) -> Iterator[tuple[str, dict[st
         elif flaw := _flaw(len(cells), len(columns), lines):
             bad.add(RowError(f"{where}: {flaw}"))
         else:
-            yield where, dict(zip(columns, cells, strict=False))
+            yield where, dict(zip(columns, cells, strict=False))  # a row may have fewer cells
 
 
 class _Lines:
@@ -59,6 +60,7 @@ class _Lines:
         self.is_cut = False
         """True if the last line so far has no line break."""
         self.delimiter = delimiter
+        # The first line is read here, and given out again unless it names the delimiter.
         self._lines = _with_ends(lines_of(path))
         self.row = 1
         """The number of the first line of the row that is being read."""

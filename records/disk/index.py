@@ -13,8 +13,9 @@ CACHE_KIB = 2048
 
 
 def _database(table: str) -> sqlite3.Connection:
+    # The thread that calls a server looks ids up too. With isolation_level=None, sqlite3 leaves transactions to us.
     database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-    database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")  # negative: KiB, otherwise pages
     database.execute(table)
     database.execute("BEGIN")  # never committed: nobody reads it after this process
     return database
@@ -35,6 +36,7 @@ class DiskDict(MutableMapping[str, ValueT], Generic[ValueT]):
 
     def __setitem__(self, key: str, value: ValueT) -> None:
         self._ask(
+            # Not INSERT OR REPLACE, which gives the key a new `n` and so moves it to the end.
             "INSERT INTO t (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             (key, value),
         )
@@ -91,6 +93,7 @@ class RowIndex:
     def put(self, row_id: str, offset: int, *, is_done: bool) -> None:
         """Set the last row of `row_id`."""
         self._ask(
+            # Not INSERT OR REPLACE, which gives the id a new `n` and so moves it to the end.
             "INSERT INTO t (id, offset, is_done) VALUES (?, ?, ?) "
             "ON CONFLICT (id) DO UPDATE SET offset = excluded.offset, is_done = excluded.is_done",
             (row_id, offset, is_done),

@@ -89,6 +89,7 @@ def _lock(file: io.FileIO, path: Path) -> None:
     # The lock goes with the process, kill -9 included, so it never has to be cleaned up.
     for pause_s in (LOOK_S, None):
         try:
+            # Not lockf: its lock is lost as soon as this process closes any descriptor of it, as readers do.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
@@ -101,6 +102,7 @@ def in_use(path: Path) -> bool:
     """Return whether a process has the store at `path` open."""
     try:
         with path.open("rb") as file:
+            # Shared, so that two processes may look at once. It ends with the file, at the end of this block.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -26,6 +26,7 @@ def better_in(record: Record, names: Names, codes: Codes | None) -> Winner:
     """
     if says_better(names):
         for name, value in label_in(record).items():
+            # Names such as `chosen` decide already. A label beside them may only repeat it.
             if by_name(value, names) == "b" or key_of(value) == "rejected":
                 raise InputError(f"'{name}' is {value!r}, and the better answer stands in '{names[0]}': keep one")
         return "a"
@@ -63,6 +64,7 @@ def _said(record: Record, names: Names, codes: Codes | None) -> dict[str, Winner
     if any(not is_empty(record.get(name)) for name in ONE_HOT):
         labels["winner_model_a"] = _one_hot(record)
     if not is_empty(record.get(BETTER_ID)):
+        # Fixed by the set whatever --codes say, as the two above are.
         labels[BETTER_ID] = side_of(record[BETTER_ID], {"0": "a", "1": "b"}, BETTER_ID)
     return labels
 

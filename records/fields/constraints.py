@@ -54,7 +54,7 @@ def _own(record: Record) -> list[Constraint] | None:
     listed = _decoded(record.get(OWN))
     if not isinstance(listed, list) or not all(isinstance(item, dict) and "kind" in item for item in listed):
         return None
-    if not listed and not is_empty(record.get(IDS)):
+    if not listed and not is_empty(record.get(IDS)):  # [] from a table that has a column for both
         return None
     for item in listed:
         if not isinstance(item["kind"], str) or not item["kind"].strip():
@@ -67,7 +67,7 @@ def _ids_and_settings(record: Record) -> tuple[Any, Any, str]:
         return _decoded(record[IDS]), _decoded(record.get(SETTINGS)), IDS
     truth = _decoded(record.get(GROUND_TRUTH))
     if isinstance(truth, list) and len(truth) == 1:
-        truth = truth[0]
+        truth = truth[0]  # Tülu keeps one object in a list
     if isinstance(truth, dict) and TRUTH_IDS in truth:
         ids = truth[TRUTH_IDS]
         return [ids] if isinstance(ids, str) else ids, truth.get(SETTINGS), GROUND_TRUTH

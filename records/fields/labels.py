@@ -23,6 +23,7 @@ TIES = (
 )  # fmt: skip
 CODES: dict[str, Winner] = {
     **{f"{name}{sign}": side for side, signs, _ in SIDES for name in ANSWERS for sign in signs},
+    # Without the underscore only the number: people write `model1`, and `modela` may be a word.
     **{f"{name.rstrip('_')}{sign}": side for side, signs, _ in SIDES for name in ANSWERS for sign in signs[1:]},
     **{word: side for side, _, words in SIDES for word in words},
     **dict.fromkeys(TIES, "tie"),
@@ -65,6 +66,7 @@ def key_of(label: object) -> str:
 def meaning_of(label: object, codes: Codes) -> Winner | None:
     """Return the meaning of a label in `codes`, however it is spaced, or None if it has none."""
     key = key_of(label)
+    # As it stands first: --codes may give a cell with spaces in it.
     return codes[key] if key in codes else codes.get(GAPS.sub("_", SIGNS.sub(r"\1", key)))
 
 
@@ -113,7 +115,7 @@ def by_model_name(label: object, models: tuple[object, object]) -> Winner | None
     """Return the side whose model a label names, as it is spelled or but for upper and lower case, or None."""
     if isinstance(label, bool) or not isinstance(label, str | int) or not all(isinstance(name, str) for name in models):
         return None
-    for spell in (str, str.casefold):
+    for spell in (str, str.casefold):  # as it stands first: two models may differ in upper and lower case only
         named, first, second = (spell(str(name).strip()) for name in (label, *models))
         if first == second:
             return None
@@ -165,6 +167,7 @@ class Scale:
                 f"{source}: the labels are numbers from {low:g} to {high:g}, and what they mean is not known; say it "
                 f"of each, as in {flag} {low:g}=a,{high:g}=b"
             )
+        # A 2 beside them would have shown that 1 is the first answer and 0 a tie.
         if numbers and numbers <= {0, 1} and not (self._from_one and numbers == {1}):
             them = " or ".join(f"{number:g}" for number in sorted(numbers))
             words = "".join(f",{word}={side}" for word, side in sorted(self._words.items())[:SHOWN])

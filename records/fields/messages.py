@@ -98,7 +98,7 @@ def chat_in(value: object, name: str) -> list[Message]:
             return _in_turn(turns, name)
         raise InputError(f"'{name}' must be a list of messages")
     if all(turn.keys() >= {"input", "output"} and not turn.keys() & {*ROLE_FIELDS} for turn in turns):
-        return _in_turn([text for turn in turns for text in (turn["input"], turn["output"])], name)
+        return _in_turn([text for turn in turns for text in (turn["input"], turn["output"])], name)  # Capybara
     return [message_of(turn) for turn in turns]
 
 
@@ -162,7 +162,7 @@ def is_conversation(value: object) -> bool:
 
 def transcript_in(text: str) -> list[Message] | None:
     """Return the turns of a text like hh-rlhf's, with Human: and Assistant: before them, or None if it is none."""
-    marks = list(TRANSCRIPT.finditer(text)) if "Human:" in text else []
+    marks = list(TRANSCRIPT.finditer(text)) if "Human:" in text else []  # nearly no text has it: the search is saved
     if len(marks) < 2 or text[: marks[0].start()].strip() or marks[0][1] != "Human":
         return None
     if all(mark[1] != "Assistant" for mark in marks):
@@ -257,4 +257,5 @@ def text_of_completion(completion: Completion) -> str:
         return readable(completion)
     if not isinstance(completion, list):
         raise InputError(f"a completion must be text or a list of messages, found {type(completion).__name__}")
+    # The content is None in a turn that only calls a tool.
     return readable("\n\n".join(turn["content"] or "" for turn in completion if turn["role"] == "assistant"))

@@ -74,9 +74,10 @@ def sides_in(record: Record) -> Sides | None:
         values = (record[named[0]], record[named[1]])
     heads, texts = zip(*(_side(record, value, name) for value, name in zip(values, named, strict=True)), strict=True)
     if named[1] in ONLY_REJECTED and heads[0] and not heads[1]:
-        heads = heads[0], heads[0]
+        heads = heads[0], heads[0]  # the rejected answer is a bare text, and shares the turns before the other
     prompt = _prompt(record, named, heads, [*texts[0], *texts[1]])
     if is_transcript(record.get("prompt")):
+        # An answer after "Assistant:" begins with a space.
         texts = tuple([text.strip() for text in side] for side in texts)
     return Sides(named, prompt, *texts)
 
@@ -90,6 +91,7 @@ def names_in(record: Record) -> Names | None:
     if not candidates:
         return _with_rejected(record)
     for names in candidates:
+        # For a name such as `rejected` there is no third, and this only takes its last letter away.
         third = names[1][:-1] + THIRD.get(names[1][-1], "")
         if third != names[1][:-1] and not is_empty(record.get(third)):
             raise InputError(f"three answers or more: {', '.join(names)}, {third}: keep two")
@@ -162,6 +164,7 @@ def _side(record: Record, value: object, name: str) -> tuple[list[Message], list
         if not value or not all(isinstance(text, str) for text in value):
             raise InputError(f"'{name}' must be an answer, answers, or a conversation")
         return [], [text_in(text, name, empty=True) for text in value]
+    # Only for PandaLM: elsewhere a number in the place of an answer is a mistake.
     if name in PANDALM and isinstance(value, bool | int | float) and "annotator1" in record:
         value = str(value)  # if a model wrote only True or a number, PandaLM's file has a JSON value
     text = text_in(value, name, empty=True)

@@ -20,8 +20,9 @@ HISTORY_OF_A_POST = "human_ref_A"
 def prompt_in(record: Record) -> str | list[Message]:
     """Return the prompt of a record, as text if it is a single request. Raises InputError if there is none."""
     prompt = _field(record)
-    if isinstance(prompt, str) and (turns := _asked(prompt)):
+    if isinstance(prompt, str) and (turns := _asked(prompt)):  # hh-rlhf's
         prompt = turns
+    # Without `with_head`, which would take the post in `history` for turns before the prompt.
     if HISTORY_OF_A_POST in record:
         return prompt
     chat = with_head(record, messages_of(prompt))

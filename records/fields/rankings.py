@@ -85,6 +85,7 @@ def ordered_places(texts: Sequence[str], scores: Sequence[float]) -> list[tuple[
         (places[0], fmean(scores[place] for place in places))
         for places in places_by_text(text.strip() for text in texts)
     ]
+    # Permutations give each two in both orders, of which at most one has the higher mean first.
     return [(better, worse) for (better, high), (worse, low) in permutations(means, 2) if high > low]
 
 
@@ -96,6 +97,7 @@ def _score(answer: Answer) -> float:
 def _scale(answers: Sequence[Record]) -> str | None:
     """Return the one field with the scores of all answers, because those of two fields cannot be compared."""
     counts = {name: sum(not is_empty(answer.get(name)) for answer in answers) for name in (*COMPLETION_SCORES, RANK)}
+    # Of several that are equally often there max takes the first, so the order of COMPLETION_SCORES counts.
     return max(counts, key=lambda name: counts[name]) if any(counts.values()) else None
 
 

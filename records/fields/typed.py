@@ -50,7 +50,7 @@ class _Typed(BadRows):
     def add(self, error: RowError) -> None:
         where, mark, reason = str(error).partition(": not ")
         self._bad.add(RowError(f"{where}: {self._what}: not {reason}") if mark else error)
-        self.n_bad = self._bad.n_bad
+        self.n_bad = self._bad.n_bad  # read_records says this number if no row is good
 
 
 def typed(record: Record, row_type: type[RowT]) -> RowT:
@@ -65,6 +65,7 @@ def typed(record: Record, row_type: type[RowT]) -> RowT:
         raise InputError(f"not a {row_type.__name__} row: it holds a character that is not text") from None
     if name := _not_finite(row):
         raise InputError(f"not a {row_type.__name__} row: '{name}' holds NaN or an infinity")
+    # msgspec has checked the types only: an empty list, or a turn without a role, is still a list of dictionaries.
     if name := next((name for name in CHATS if not _is_chat(getattr(row, name, ""))), None):
         raise InputError(f"not a {row_type.__name__} row: '{name}' must be text or messages with a role and a content")
     try:

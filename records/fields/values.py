@@ -16,7 +16,7 @@ def number_in(value: object) -> float | None:
         return None
     try:
         number = float(value)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError):  # a whole number of JSON may be too large for a float
         return None
     return number if math.isfinite(number) else None
 

@@ -18,6 +18,7 @@ def is_unwanted(record: Record) -> bool:
     turns = next((record[name] for name in CONVERSATIONS if isinstance(record.get(name), list)), None)
     if turns and isinstance(turns[-1], dict):
         values += [turns[-1].get(name) for name in TURN_LABELS]
+    # A label of another kind, such as a class, is no reason to leave an answer out.
     return any(value is not None and key_of(value) in BAD for value in values)
 
 

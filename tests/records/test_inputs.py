@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,23 @@ def test_rows_that_the_input_has_no_more_go_into_a_file_beside_and_come_back(
     assert ids(path) == ["c", "a"] and capsys.readouterr().err == ""
     keep(path, "a", "b", "c")
     assert ids(path) == ["c", "a", "b"] and not aside_of(path).exists()
+
+
+def test_rows_are_on_the_disk_in_their_new_file_before_they_go_from_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "j.jsonl", row("a"), row("b"))
+    on_disk: list[int] = []
+    monkeypatch.setattr("os.fsync", lambda descriptor: on_disk.append(os.fstat(descriptor).st_ino))
+    replace = Path.replace
+
+    def replaced(temporary: Path, target: Path) -> Path:
+        assert target != path or aside_of(path).stat().st_ino in on_disk
+        return replace(temporary, target)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    keep(path, "b")
+    assert ids(path) == ["b"] and ids(aside_of(path)) == ["a"]
 
 
 def test_what_is_appended_after_rows_were_moved_out_is_kept(tmp_path: Path) -> None:
