@@ -40,6 +40,11 @@ def asks_nothing() -> bool:
     return _ASKS_NOTHING.get()
 
 
+def is_again() -> bool:
+    """Return whether the command has started again, and may find what it made itself a moment ago."""
+    return bool(_LEARNED.get())
+
+
 def learned(about: str) -> frozenset[str]:
     """Return the facts that this command learned about something before it started again."""
     return (_LEARNED.get() or {}).get(about, frozenset())

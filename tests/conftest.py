@@ -29,6 +29,7 @@ DATA = Path(os.environ.get("JUDGELOOP_DATA", ROOT.parent / "shared" / "data"))
 LONGEST = (
     "test_loop.py",
     "test_loop_variants.py",
+    "test_loop_judges.py",
     "test_rlp.py",
     "test_launch.py",
     "test_resume.py",

@@ -16,8 +16,9 @@ from console.address import Address, masked, secrets_of, shown
 from console.errors import EngineError, InputError
 from engines.served import in_flight
 from engines.served.http_call import CallFailed, Limits, post
+from engines.served.identity import listings
 from engines.served.lookup import found_at
-from engines.served.outage import Outage
+from engines.served.outage import HINTS, Outage
 from engines.served.replies.chat_reply import Reply, Tokens, decode
 from engines.served.replies.failures import shortened
 
@@ -142,6 +143,13 @@ class ServedCalls:
 
         [answer] = in_flight.results(opened, iter([0]), 1)  # in a thread of its own: a loop may run in this one
         return answer
+
+    def check_reached(self) -> None:
+        """Raise EngineError if the server cannot be reached, InputError if its key is missing. No model is asked."""
+        if self.lacking is not None:
+            raise InputError(self.lacking)
+        if self.look_up(listings(Address.of(self.server).url())) is None:
+            raise EngineError(f"{shown(self.server)}: cannot be reached: {HINTS[None]}")
 
     async def _call(self, session: aiohttp.ClientSession, index: int, body: Callable[[], dict[str, Any]]) -> Call:
         started = time.monotonic()

@@ -76,6 +76,11 @@ class OpenAIEngine:
         less = (names + listed for names, listed in product(more, fewer) if names or listed)
         return [self._digest_without(tuple(sorted({*self.parameters.not_sent, *names}))) for names in less]
 
+    def check_reached(self) -> None:
+        """Raise EngineError if the server cannot be reached, for a command that has hours of other work to do first."""
+        if isinstance(self.calls, ServedCalls):
+            self.calls.check_reached()
+
     @property
     def digest_by_name(self) -> str:
         """Return the digest of this engine if its server does not describe its model."""

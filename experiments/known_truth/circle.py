@@ -13,15 +13,9 @@ from experiments.known_truth.recipe import recipe
 from experiments.world.data import prompts_of
 from experiments.world.sizes import ITERATIONS, Seeds, Size
 from experiments.world.world import LEVELS, quality
-from judges.judging.judge import judge_into, open_judge
-from records import Judgment, Prompt, Store
 from records.keys import content_key
 from records.runs import Run, link_base_model
-from records.store import write_rows
-from trainer.loop.gather import candidates, pairs_of
-from trainer.loop.recipe import Config
 from trainer.loop.rounds import preference_round, supervised, supervised_chats
-from trainer.run.models import open_model
 
 JUDGED = re.compile(r"^(?P<prompt>.*) <answer> (?P<answer>.*) </answer>")
 
@@ -36,9 +30,7 @@ def run_arm(arm: Arm, name: str, size: Size, seeds: Seeds, seed: int) -> Run:
         if run.model(number).exists():
             continue
         prompts = prompts_of(seeds, f"iter{number}")
-        if arm.judge != "model":
-            _gather(run, number, prompts, arm, config)
-        preference_round(run, number, prompts, held_out, config)
+        preference_round(run, number, prompts, held_out, config, _judge(arm, config.seed))
     return run
 
 
@@ -60,22 +52,11 @@ def _link_first(run: Run, arm: Arm, size: Size, seeds: Seeds, seed: int) -> None
         link.symlink_to(shared.model(1).resolve(), target_is_directory=True)
 
 
-def _gather(run: Run, number: int, prompts: list[Prompt], arm: Arm, config: Config) -> None:
-    """Write the files of a round's own gathering, with the arm's judge instead of the model."""
-    folder = run.iteration(number)
-    if (folder / "pairs.jsonl").exists():
-        return
-    write_rows(folder / "prompts.jsonl", prompts)
-    engine = open_model(run, number - 1, config.engine)
-    responses = candidates(
-        folder / "responses.jsonl", engine, prompts, config.candidates, config.seed, f"iter{number} candidates"
-    )
-    judge = open_judge(
-        truth_engine() if arm.judge == "truth" else random_engine(config.seed), config.judge, config.seed
-    )
-    with Store(folder / "judgments.jsonl", Judgment) as store:
-        judge_into(store, judge, responses, f"iter{number} judging")
-    write_rows(folder / "pairs.jsonl", pairs_of(folder, config.round, config.pairs, config.seed)[0])
+def _judge(arm: Arm, seed: int) -> ScriptedEngine | None:
+    """Return the engine of an arm's judge, or None if the model judges itself."""
+    if arm.judge == "model":
+        return None
+    return truth_engine() if arm.judge == "truth" else random_engine(seed)
 
 
 def truth_engine() -> ScriptedEngine:

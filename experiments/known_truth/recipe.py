@@ -5,9 +5,8 @@ from typing import Any
 from engines.options import EngineOptions
 from experiments.known_truth.arms import PERFECT, RUBRIC, Arm
 from experiments.world.sizes import ITERATIONS, Seeds, Size
-from judges.options import JudgeOptions
 from trainer.dpo.options import DPOOptions
-from trainer.loop.recipe import CandidateOptions, Config, RoundOptions, SeedOptions
+from trainer.loop.recipe import CandidateOptions, Config, RoundJudgeOptions, RoundOptions, SeedOptions
 from trainer.pairs.options import PairOptions
 from trainer.sft.options import SFTOptions
 
@@ -20,7 +19,9 @@ def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> Config:
         engine=EngineOptions(model=str(seeds.base), batch_size=48),
         seeds=SeedOptions(ift=seeds.file("ift"), eft=seeds.file("eft"), judging=arm.eft),
         candidates=CandidateOptions(prompts=size.prompts, n=arm.n, max_new_tokens=12, temperature=1.0, top_p=1.0),
-        judge=JudgeOptions(rubric=str(RUBRIC), read=arm.read, samples=arm.samples, max_new_tokens=4, min_coverage=0.0),
+        judge=RoundJudgeOptions(
+            rubric=str(RUBRIC), read=arm.read, samples=arm.samples, max_new_tokens=4, min_coverage=0.0
+        ),
         round=RoundOptions(learn=arm.learn, perfect_score=PERFECT),
         pairs=PairOptions(min_margin=arm.min_margin, rho=arm.rho),
         sft=SFTOptions(

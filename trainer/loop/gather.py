@@ -17,8 +17,8 @@ from console.errors import JudgeError, TrainingError
 from engines.answers import answer_into
 from engines.local.transformers_engine import TransformersEngine
 from engines.options import EngineOptions
-from engines.protocol import Sampling
-from judges.judging.judge import Judge, check_coverage, has_every_reply, judge_into, open_judge
+from engines.protocol import Engine, Sampling
+from judges.judging.judge import check_coverage, open_judge
 from judges.judging.pairwise import both_orders_answered
 from judges.judging.question import load_question
 from judges.options import JudgeOptions
@@ -27,19 +27,13 @@ from judges.tools import choice
 from judges.tools.claims import claims
 from judges.tools.claims.verifier import SHOWN_WORDS
 from judges.tools.constraints.asking import asking_question
-from judges.tools.evidence import (
-    evidence_path,
-    finish_with,
-    gather_into,
-    open_checked_judge,
-    open_evidence,
-    was_checked,
-)
 from judges.tools.options import EvidenceOptions
 from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_rows
 from records.rows import prompt_key
 from records.runs import Run
 from records.store import latest, write_atomic, write_rows
+from trainer.loop.judging.answers import RoundJudges, round_judging_work
+from trainer.loop.judging.judges import is_of_run, round_judges
 from trainer.loop.plan.work import CHARS_PER_TOKEN, Lengths, Work, answering_work, judging_work
 from trainer.loop.recipe import CandidateOptions, Config, RoundOptions
 from trainer.pairs.consistency import measure_consistency, with_consistency
@@ -57,28 +51,38 @@ WORD_TOKENS = 4 / 3
 """Tokens per English word, about."""
 
 
-def gather(run: Run, number: int, prompts: list[Prompt], config: Config) -> None:
-    """Write prompts, responses, judgments and, last, pairs or chats of iteration `number`."""
-    folder = run.iteration(number)
+def gather(run: Run, number: int, prompts: list[Prompt], config: Config, engine: Engine | None = None) -> None:
+    """Write prompts, responses, judgments and, last, pairs or chats of iteration `number`.
+
+    `engine` is the judge's, if it is given, whichever judge the recipe names.
+    """
+    folder, name = run.iteration(number), f"iter{number}"
     write_rows(folder / "prompts.jsonl", prompts)
     initial = _initial_answers(run, number, prompts, config) if config.round.rejected == "iter0" else None
-    engine = open_model(run, number - 1, config.engine)
-    responses = candidates(
-        folder / "responses.jsonl", engine, prompts, config.candidates, config.seed, f"iter{number} candidates"
-    )
-    judge = open_judge(engine, config.judge, config.seed)
-    judgments = _judgments(folder / "judgments.jsonl", judge, responses, config.evidence, f"iter{number} judging")
+    parent = open_model(run, number - 1, config.engine)
+    path = folder / "responses.jsonl"
+    responses = candidates(path, parent, prompts, config.candidates, config.seed, f"{name} candidates")
+    by_parent = engine is None and not round_judges(config.judge, config.panel)
+    engine = parent if by_parent else engine
+    del parent
+    if not by_parent:
+        gc.collect()  # another judge needs the memory
+    judges = RoundJudges(run, number - 1, config, engine)
+    judgments = judges.judge(folder / "judgments.jsonl", responses, f"{name} judging", config.evidence)
     check_coverage(judgments, config.judge.min_coverage)
     if initial is None:
         check_signal(judgments)
     else:
-        _judgments(folder / "initial_judgments.jsonl", judge, initial, config.evidence, f"iter{number} judging iter0")
+        judges.judge(folder / "initial_judgments.jsonl", initial, f"{name} judging iter0", config.evidence)
     if config.round.learn == "perfect":
         chats = positive_chats(judgments, config.round.perfect_score)
         write_rows(folder / "chats.jsonl", [{"messages": chat} for chat in chats])
         return
-    meta = _meta(folder, judge, judgments, config.judge, config.meta, config.seed) if config.round.meta else []
-    del engine, judge
+    meta: list[Pair] = []
+    if config.round.meta:
+        assert engine is not None
+        meta = _meta(folder, engine, judgments, config.judge, config.meta, config.seed)
+    del engine, judges
     gc.collect()  # pair making and training need the memory
     pairs, counts = pairs_of(folder, config.round, config.pairs, config.seed)
     write_atomic(folder / PAIR_COUNTS, msgspec.json.format(msgspec.json.encode(counts)))
@@ -134,27 +138,15 @@ def _initial_answers(run: Run, number: int, prompts: list[Prompt], config: Confi
     return responses
 
 
-def _judgments(
-    path: Path, judge: Judge, responses: list[Response], options: EvidenceOptions, title: str
-) -> list[Judgment]:
-    if not options.enabled:
-        with Store(path, Judgment, keep=has_every_reply) as store:
-            return judge_into(store, judge, responses, title)
-    judge, agent = open_checked_judge(judge, options)
-    with open_evidence(evidence_path(path)) as evidence, Store(path, Judgment, keep=was_checked) as store:
-        gather_into(evidence, agent, [responses], len(responses))
-        return judge_into(store, judge, responses, title, finish_with(evidence, agent, judge))
-
-
 def _meta(
     folder: Path,
-    judge: Judge,
+    engine: Engine,
     judgments: Sequence[Judgment],
     judge_options: JudgeOptions,
     options: MetaOptions,
     seed: int,
 ) -> list[Pair]:
-    meta_judge = open_judge(judge.engine, replace(judge_options, rubric=META_RUBRIC, samples=1), seed)
+    meta_judge = open_judge(engine, replace(judge_options, rubric=META_RUBRIC, samples=1), seed)
     with Store(folder / "meta_comparisons.jsonl", Comparison, keep=both_orders_answered) as store:
         pairs, _ = meta_pairs(judgments, load_rubric(judge_options.rubric), meta_judge, store, options)
     return pairs
@@ -177,17 +169,19 @@ def _consistent(
     return labelled
 
 
-def gathering_work(name: str, lengths: Lengths, config: Config) -> Iterator[Work]:
-    """Yield the work of gathering a round's training data."""
-    options, n_answers = config.judge, config.candidates.prompts * config.candidates.n
+def gathering_work(number: int, lengths: Lengths, config: Config) -> Iterator[Work]:
+    """Yield the work of gathering the training data of iteration `number`."""
+    name, options, n_answers = f"iter{number}", config.judge, config.candidates.prompts * config.candidates.n
     n_judged = n_answers
     if config.round.rejected == "iter0":
         yield answering_work(f"{name} answers of iter0", n_answers, lengths)
         n_judged += n_answers
     yield answering_work(f"{name} candidates", n_answers, lengths)
     if config.evidence.enabled:
-        yield _evidence_work(f"{name} evidence, at most", n_judged, lengths, config.evidence)
-    yield judging_work(f"{name} judging", n_judged, load_rubric(options.rubric), options, lengths)
+        evidence = _evidence_work(f"{name} evidence, at most", n_judged, lengths, config.evidence)
+        judges = round_judges(config.judge, config.panel)
+        yield replace(evidence, is_own=all(is_of_run(engine) for engine, _ in judges))
+    yield from round_judging_work(f"{name} judging", number - 1, n_judged, lengths, config)
     if config.round.meta:
         yield _meta_work(f"{name} meta-judging, at most", config.candidates.prompts, lengths, options)
     if config.round.consistency != "off":

@@ -1,15 +1,18 @@
 """Runs the iterations of a loop: makes each, measures it, and prints the table at the end."""
 
+from console.again import is_again
 from console.progress import say, shown_by
 from engines.models import resolve_model
 from engines.options import check_engine
 from records import Store
 from records.runs import Run, link_base_model, named_run
+from trainer.loop.judging.answers import check_reached
+from trainer.loop.judging.judges import check_judges, is_parent, round_judges
 from trainer.loop.measure import IterationFigures, measure, metrics_path
 from trainer.loop.prompts import prompts_of
 from trainer.loop.recipe import Config
 from trainer.loop.report import print_plan, print_report
-from trainer.loop.rounds import preference_round, supervised, supervised_chats
+from trainer.loop.rounds import is_gathered, preference_round, supervised, supervised_chats
 from trainer.loop.said import course_of, opening, result
 from trainer.loop.splits import LoopSplit, split_prompts
 from trainer.loop.whole import shown_in
@@ -22,6 +25,7 @@ from trainer.seeds.reading import seed_prompts
 
 def run_loop(config: Config) -> None:
     """Run all iterations, measure them on held-out prompts, and print the table."""
+    check_judges(config.judge, config.panel, tools=config.evidence.enabled, meta=config.round.meta)
     run = named_run(config.name)
     prompts = seed_prompts(config.seeds.prompts, strict=config.strict)
     split = split_prompts(prompts, config)
@@ -29,9 +33,10 @@ def run_loop(config: Config) -> None:
         check_engine(config.engine)
         print_plan(run, config)
         return
-    known = run.model(0).exists() and not config.fresh  # "iterN of the newest run" may mean another model by now
+    fresh = config.fresh and not is_again()
+    known = run.model(0).exists() and not fresh  # "iterN of the newest run" may mean another model by now
     base = run.model(0) if known else resolve_model(config.engine.model, config.engine.run)
-    if config.fresh:
+    if fresh:
         set_aside_run(run)
     measured: dict[int, IterationFigures] = {}
     with Store(run.ledger, LedgerLine) as ledger:  # its lock keeps a second loop out of the run
@@ -39,6 +44,8 @@ def run_loop(config: Config) -> None:
         claim_run(run, config, ledger.ids)
         check_eval_hashes(run)
         link_base_model(run, base)
+        if not all(is_gathered(run, number, config.round) for number in range(2, config.iterations + 1)):
+            check_reached(run, config)
         # What iter1 has learnt from is not read again, because it may be gone.
         ift, eft = supervised_chats(config) if "iter1" not in ledger else ([], [])
         course = course_of(base, prompts, [*ift, *eft], config)
@@ -51,6 +58,7 @@ def run_loop(config: Config) -> None:
                     check_hashes(run, number)
                 else:
                     made = supervised(run, ift, eft, config) if number == 1 else _round(run, number, split, config)
+                    _say_other_judge(made, list(ledger.latest()), config)
                     write_hashes(run, number)
                     ledger.append(made)
                 _measure(run, number, split, config, measured)
@@ -75,3 +83,16 @@ def _measure(run: Run, number: int, split: LoopSplit, config: Config, measured: 
             monitors = measured[done].monitors
             if done > 0 and monitors is not None:
                 check_gates(monitors, measured[1].monitors if done > 1 else None, config.gates)
+
+
+def _say_other_judge(line: LedgerLine, before: list[LedgerLine], config: Config) -> None:
+    """Report a judge that has changed since the round before, if the recipe names one that stays the same.
+
+    A server can begin to serve another model under the same name, and a model's folder can be replaced.
+    """
+    judges = round_judges(config.judge, config.panel)
+    earlier = [other for other in before if other.judge]
+    if not judges or not earlier or line.judge == earlier[-1].judge or any(is_parent(engine) for engine, _ in judges):
+        return
+    last = earlier[-1]
+    say(f"{line.id} was judged by {line.judge}, {last.id} by {last.judge}: the judge's model or server has changed")

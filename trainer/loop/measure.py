@@ -21,6 +21,8 @@ from records.rows import Row, request_text
 from records.runs import Run
 from records.store import read_rows, write_atomic, write_rows
 from trainer.loop.gather import candidates
+from trainer.loop.judging.answers import RoundJudges, round_judging_work
+from trainer.loop.judging.judges import round_judges
 from trainer.loop.plan.work import Lengths, Work, answering_work, judging_work
 from trainer.loop.recipe import Config
 from trainer.monitors.compute import monitors_of
@@ -52,7 +54,8 @@ class IterationFigures(Row, frozen=True, kw_only=True):
 def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> IterationFigures:
     """Return the figures of iteration `number` and write its metrics.json. The judge's iteration must exist.
 
-    Up to three models are loaded in turn: the iteration's own, iter0 for the divergence from it, and the judge.
+    Models are loaded in turn: the iteration's own, iter0 for the divergence from it, the rounds' judges if they are
+    others, and the judge of all iterations.
     """
     done = metrics_path(run, number)
     if done.exists():
@@ -63,13 +66,15 @@ def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> Ite
     del engine
     gc.collect()
     kl = _kl(run, number, output, config.engine)
+    if round_judges(config.judge, config.panel):
+        output = msgspec.structs.replace(output, judgments=_scores_by_others(run, number, output.answers, config))
     measured = _judged(run, number, output, kl, config)
     write_atomic(done, msgspec.json.format(msgspec.json.encode(measured)))
     return measured
 
 
 class _Output(msgspec.Struct, frozen=True):
-    """The output of the iteration's own model."""
+    """The output of the iteration's own model, and the scores of its answers by the judge that makes the pairs."""
 
     answers: list[Response]
     checked: list[CheckedAnswer]
@@ -85,7 +90,8 @@ def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Pro
     checked = _checked(prompts, answers)
     write_rows(checks_path(run, number), checked)
     judge = open_judge(engine, config.judge, config.seed)
-    judgments = _scores(run, judge, answers, f"{name} judging its own")
+    by_parent = not round_judges(config.judge, config.panel)
+    judgments = _scores(run, judge, answers, f"{name} judging its own") if by_parent else []
     labelled = config.monitors.labelled
     folder = run.folder / "eval" / "labelled" / name
     accuracy = None
@@ -104,6 +110,12 @@ def _checked(prompts: list[Prompt], answers: list[Response]) -> list[CheckedAnsw
         checks = check_constraints(request_text(prompt.prompt), answer.response, prompt.constraints or [])
         rows.append(CheckedAnswer(response_id=answer.id, prompt_id=prompt.id, checks=checks))
     return rows
+
+
+def _scores_by_others(run: Run, number: int, answers: list[Response], config: Config) -> list[Judgment]:
+    """Return the scores of held-out answers by the recipe's other judge, or by its panel with this iteration in it."""
+    judges = RoundJudges(run, number, config)
+    return judges.judge(_path(run, "judgments"), answers, f"iter{number} held-out judging", shared=True)
 
 
 def _kl(run: Run, number: int, output: _Output, options: EngineOptions) -> KL | None:
@@ -169,8 +181,10 @@ def measuring_work(number: int, lengths: Lengths, config: Config) -> Iterator[Wo
     name, judge, n_each = f"iter{number}", config.judge, config.eval.prompts
     n_answers, rubric = n_each * config.eval.n, load_rubric(judge.rubric)
     yield replace(answering_work(f"{name} held-out answers", n_answers, lengths), row="held-out answers")
-    own = judging_work(f"{name} judging its own", n_answers, rubric, judge, lengths)
-    yield replace(own, row="held-out scores")
+    by_others = bool(round_judges(config.judge, config.panel))
+    if not by_others:
+        own = judging_work(f"{name} judging its own", n_answers, rubric, judge, lengths)
+        yield replace(own, row="held-out scores")
     if config.monitors.labelled is not None:
         n_labelled = 2 * config.monitors.labelled_limit
         labelled = judging_work(f"{name} judging labelled answers", n_labelled, rubric, judge, lengths)
@@ -179,7 +193,9 @@ def measuring_work(number: int, lengths: Lengths, config: Config) -> Iterator[Wo
         n_answer = lengths.prompt + lengths.answer
         for title in (f"{name} likelihoods", f"iter0 reading {name} likelihoods"):
             yield Work(title, "answer", n_read=n_answers * n_answer, n_widest=n_answer, row="KL to iter0")
-    if number != config.eval.judge:  # its own scores are the frozen judge's
+    if by_others:
+        yield from round_judging_work(f"{name} held-out judging", number, n_answers, lengths, config, "held-out scores")
+    if by_others or number != config.eval.judge:  # else its own scores are the frozen judge's
         frozen = judging_work(f"{name} held-out scores", n_each, rubric, judge, lengths)
         yield replace(frozen, row="held-out scores")
     if config.eval.compare and number > 0:

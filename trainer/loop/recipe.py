@@ -4,11 +4,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
+import tyro
+
 from console.command import Flags, off
 from console.errors import InputError
 from console.ranges import Count, CountOr0, Couple, NotNegative, Number, Positive, ShareAbove0, check_command
 from engines.options import EngineOptions, SharedEngineOptions
-from judges.options import JudgeOptions
+from judges.options import JudgeOptions, PanelOptions
 from judges.tools.options import EvidenceOptions
 from judges.tools.options import check_options as check_evidence
 from records.files import check_sources
@@ -21,6 +23,9 @@ from trainer.prompts.options import FewShotOptions, FilterOptions
 from trainer.sft.options import SFTOptions
 from trainer.training.launch import LaunchOptions, check_launch
 from trainer.training.options import check_options, with_template
+
+PARENT = "parent"
+"""The name of the model that wrote a round's answers, as the judge of them."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,22 @@ class CandidateOptions:
     """The longest answer."""
     temperature: NotNegative = 0.7
     top_p: ShareAbove0 = 0.9
+
+
+@dataclass(frozen=True)
+class RoundEngineOptions(EngineOptions):
+    """The model that judges a round's answers."""
+
+    model: str = PARENT
+    """parent: the model that wrote the answers. Otherwise as for --model, with iter0 or iter1 of this run, or as for
+    --judge: NAME@http://host/v1, or a TOML file of the settings that differ from those of [judge]."""
+
+
+@dataclass(frozen=True)
+class RoundJudgeOptions(JudgeOptions):
+    """Settings of the judge: its model, its rubric, and how its replies are sampled and read."""
+
+    engine: RoundEngineOptions = field(default_factory=RoundEngineOptions)
 
 
 @dataclass(frozen=True)
@@ -140,7 +161,8 @@ class Config(Flags):
     seeds: SeedOptions = field(default_factory=SeedOptions)
     new_prompts: NewPromptOptions = field(default_factory=NewPromptOptions)
     candidates: CandidateOptions = field(default_factory=CandidateOptions)
-    judge: JudgeOptions = field(default_factory=JudgeOptions)
+    judge: RoundJudgeOptions = field(default_factory=RoundJudgeOptions)
+    panel: Annotated[PanelOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PanelOptions)
     evidence: EvidenceOptions = field(default_factory=EvidenceOptions)
     round: RoundOptions = field(default_factory=RoundOptions)
     pairs: PairOptions = field(default_factory=PairOptions)

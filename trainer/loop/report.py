@@ -17,6 +17,7 @@ from records.runs import Run
 from records.store import write_atomic
 from trainer.loop.curve import draw
 from trainer.loop.examples import drawn_examples, rule_of, side_by_side
+from trainer.loop.judging.judges import judges_named, round_judges
 from trainer.loop.measure import IterationFigures
 from trainer.loop.plan.estimate import estimate, table_of, too_large
 from trainer.loop.plan.model_size import model_size
@@ -109,6 +110,8 @@ def print_plan(run: Run, config: Config) -> None:
     else:
         stages, how = estimate(works), "calls and tokens only"
     if not config.json:
+        if round_judges(config.judge, config.panel):
+            how = f"judged by {judges_named(config.judge, config.panel)}; {how}"
         tell(f"would run {config.iterations} iterations of {model} in {run.folder}; {how}", "")
     print_table(table_of(stages), as_json=config.json)
     if options.gpus and (problem := too_large(stages, options)):
@@ -120,11 +123,16 @@ def _notes(config: Config, first: IterationFigures) -> list[str]:
     notes = []
     if (following := first.following) is not None:
         each = "1 answer" if config.eval.n == 1 else f"{config.eval.n} answers"
+        score = (
+            "the score by the rounds' judge"
+            if round_judges(config.judge, config.panel)
+            else "the iteration's own score"
+        )
         notes += [
             "does what is asked: an answer follows all constraints of its prompt, as a program checks them, on "
             f"{following.n_prompts} held-out prompts, {each} each.",
             "judge is right: on known pairs, two answers to one prompt of which one does what is asked and the other "
-            "does not, the iteration's own score prefers the first. A tie counts half.",
+            f"does not, {score} prefers the first. A tie counts half.",
             "95% interval: over prompts.",
         ]
     notes += [

@@ -10,6 +10,7 @@ from statistics import fmean
 from console.errors import TrainingError
 from console.writing import make_folder
 from engines.models import inference_dtype
+from engines.protocol import Engine
 from judges.options import JudgeOptions
 from judges.rubrics.rubric import load_rubric
 from records import Judgment, Message, Pair, Prompt, Response, read_rows
@@ -23,7 +24,7 @@ from trainer.dpo.train import train_dpo
 from trainer.loop.best_checkpoint import checkpoints_of, stopping_work, take_best
 from trainer.loop.gather import gather, pair_counts
 from trainer.loop.plan.work import Count, Lengths, Work, by_characters, chat_tokens, optimiser_steps
-from trainer.loop.recipe import Config, SeedOptions
+from trainer.loop.recipe import Config, RoundOptions, SeedOptions
 from trainer.loop.splits import count_stopping
 from trainer.run.integrity import check_model, set_aside_broken_model
 from trainer.run.ledger import LedgerLine, split_hash
@@ -68,22 +69,26 @@ def supervised(run: Run, ift: list[list[Message]], eft: list[list[Message]], con
 
 
 def preference_round(
-    run: Run, number: int, prompts: list[Prompt], stopping: list[Prompt], config: Config
+    run: Run, number: int, prompts: list[Prompt], stopping: list[Prompt], config: Config, judge: Engine | None = None
 ) -> LedgerLine:
-    """Make iter2 or a later one: the parent answers, judges its answers, and learns from them.
+    """Make iter2 or a later one: the parent answers, its answers are judged, and it learns from them.
 
-    `stopping` are the prompts that checkpoints are compared on; no figure is reported on them. Raises TrainingError if
-    there is nothing to learn from.
+    `stopping` are the prompts that checkpoints are compared on; no figure is reported on them. `judge` is the judge's
+    engine, if it is given, whichever judge the recipe names. Raises TrainingError if there is nothing to learn from.
     """
     started_s = time.monotonic()
     check_model(run, number - 1)
-    learnt_from = run.iteration(number) / ("chats.jsonl" if config.round.learn == "perfect" else "pairs.jsonl")
-    if not learnt_from.exists():
-        gather(run, number, prompts, config)
+    if not is_gathered(run, number, config.round):
+        gather(run, number, prompts, config, judge)
     set_aside_broken_model(run.model(number))
     if not run.model(number).exists():
-        _learn(run, number, learnt_from, stopping, config)
+        _learn(run, number, _learnt_from(run, number, config.round), stopping, config)
     return _line(run, number, prompts, config, time.monotonic() - started_s)
+
+
+def is_gathered(run: Run, number: int, options: RoundOptions) -> bool:
+    """Return whether the training data of iteration `number` are there, so that nothing is left to judge."""
+    return _learnt_from(run, number, options).exists()
 
 
 def supervised_work(chats: Sequence[Sequence[Message]], options: SFTOptions, count: Count = by_characters) -> Work:
@@ -140,6 +145,10 @@ def judging_chats(seeds: SeedOptions, judge: JudgeOptions, seed: int) -> list[li
     if seeds.eft_limit is None:
         return chats
     return Random(f"eft {seed}").sample(chats, min(seeds.eft_limit, len(chats)))
+
+
+def _learnt_from(run: Run, number: int, options: RoundOptions) -> Path:
+    return run.iteration(number) / ("chats.jsonl" if options.learn == "perfect" else "pairs.jsonl")
 
 
 def _learn(run: Run, number: int, learnt_from: Path, stopping: list[Prompt], config: Config) -> None:

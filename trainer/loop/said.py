@@ -1,6 +1,7 @@
 """The lines that a loop says while it runs: at its start, and after each iteration."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from console.progress import duration
@@ -19,9 +20,10 @@ from trainer.loop.recipe import Config
 def course_of(base: Path, prompts: Sequence[Prompt], chats: Sequence[Sequence[Message]], config: Config) -> Course:
     """Return the stages of the run, each with a guess of its seconds from the size of `base` and this machine.
 
-    `prompts` are the seeds, and `chats` what iter1 learns from, none if it is made already.
+    `prompts` are the seeds, and `chats` what iter1 learns from, none if it is made already. The speed of a judge that
+    is no model of the run is not known, and is taken to be theirs.
     """
-    works = list(stages(config, prompts, chats))
+    works = [replace(work, is_own=True) for work in stages(config, prompts, chats)]
     guesses = estimate(works, size=model_size(base), hardware=this_machine())
     return Course(steps_of(works, [stage.seconds for stage in guesses]))
 

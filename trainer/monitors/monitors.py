@@ -46,7 +46,7 @@ class Monitors(Row, frozen=True, kw_only=True):
     top_score: float | None = None
     """The share of scores that are nearer to the rubric's highest verdict than to the next one."""
     inflation: float | None = None
-    """Mean score by the model's own judge minus that by the frozen judge, on the same answers."""
+    """Mean score by the judge that makes the pairs minus that by the frozen judge, on the same answers."""
     inflation_slope: float | None = None
     """Growth of `inflation` per iteration since iter0."""
     unscored: float | None = None
@@ -66,7 +66,7 @@ class Monitors(Row, frozen=True, kw_only=True):
     repetition: float | None = None
     """Mean share of an answer's 4-grams that occur earlier in it."""
     judge_accuracy: float | None = None
-    """Accuracy of the model as a judge on pairs labelled by people. A tie counts half."""
+    """Accuracy of the iteration's own model as a judge on pairs labelled by people. A tie counts half."""
     follows: float | None = None
     """The share of answers that follow all constraints of their prompt."""
     follows_loose: float | None = None
@@ -74,8 +74,8 @@ class Monitors(Row, frozen=True, kw_only=True):
     follows_each: float | None = None
     """The share of single constraints that are followed."""
     known_pairs: float | None = None
-    """Accuracy of the model as a judge on pairs of its own answers of which one follows all constraints and the other
-    breaks some. A tie counts half."""
+    """Accuracy of the judge that makes the pairs, on pairs of the model's answers of which one follows all constraints
+    and the other breaks some. A tie counts half."""
     kl: float | None = None
     """KL to iter0 in nats per token: the mean of log p_t - log p_0 on the model's own answers."""
     kl_error: float | None = None

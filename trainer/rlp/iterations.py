@@ -1,5 +1,6 @@
 """Runs the three iterations of a run, measures them, and prints the tables at the end."""
 
+from console.again import is_again
 from engines.models import resolve_model
 from engines.options import check_engine
 from records import Store
@@ -27,9 +28,10 @@ def run_rlp(config: Config) -> None:
         check_engine(config.engine)
         print_plan(run, split, len(chats), config)
         return
-    known = run.model(0).exists() and not config.fresh  # "iterN of the newest run" may mean another model by now
+    fresh = config.fresh and not is_again()
+    known = run.model(0).exists() and not fresh  # "iterN of the newest run" may mean another model by now
     base = run.model(0) if known else resolve_model(config.engine.model, config.engine.run)
-    if config.fresh:
+    if fresh:
         set_aside_run(run)
     with Store(run.ledger, LedgerLine) as ledger:  # its lock keeps a second process out of the run
         remove_run_leftovers(run)

@@ -75,7 +75,7 @@ def claim_run(run: Run, config: Flags, made: Collection[str] = ()) -> None:
     if not run.config.exists():
         write_atomic(run.config, tomli_w.dumps({"settings": settings, "versions": _versions()}))
         return
-    before = without_secrets(read_settings(run))
+    before = _with_new(without_secrets(read_settings(run)), _settings(type(config)()))
     if changed := _differences(_deciding(before), _deciding(settings)):
         raise InputError(
             f"{run.folder} was made with other settings: {'; '.join(changed[:3])}. "
@@ -129,6 +129,16 @@ def _settings(config: Flags) -> dict[str, Any]:
     cleaned: dict[str, Any] = msgspec.to_builtins(plain, enc_hook=_path_text)
     hidden: dict[str, Any] = without_secrets(_without_none(cleaned))
     return hidden
+
+
+def _with_new(before: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a run, with the defaults of those that the version that made it did not have."""
+    common = {
+        name: _with_new(before[name], default)
+        for name, default in defaults.items()
+        if isinstance(default, dict) and isinstance(before.get(name), dict)
+    }
+    return defaults | before | common
 
 
 def _path_text(value: object) -> str:

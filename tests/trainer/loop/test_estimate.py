@@ -7,7 +7,6 @@ import pytest
 
 from console.errors import InputError
 from engines.options import EngineOptions
-from judges.options import JudgeOptions
 from judges.tools.options import EvidenceOptions
 from records import Message, Prompt
 from tests.tiny import save_tiny_model
@@ -18,7 +17,15 @@ from trainer.loop.plan.model_size import inference_bytes, model_size, training_b
 from trainer.loop.plan.probe import Speeds, probe
 from trainer.loop.plan.work import TURN_TOKENS, Work, by_characters, judge_tokens
 from trainer.loop.plan.workload import loop_work
-from trainer.loop.recipe import CandidateOptions, Config, EstimateOptions, EvalOptions, Hardware, RoundOptions
+from trainer.loop.recipe import (
+    CandidateOptions,
+    Config,
+    EstimateOptions,
+    EvalOptions,
+    Hardware,
+    RoundJudgeOptions,
+    RoundOptions,
+)
 from trainer.sft.options import SFTOptions
 
 PROMPTS = [Prompt(id=str(n), prompt="x" * 40) for n in range(64)]
@@ -64,7 +71,7 @@ def test_the_stages_by_hand() -> None:
 
 
 def test_a_judge_that_writes_costs_tokens_and_a_long_chat_is_cut() -> None:
-    text = replace(CONFIG, judge=JudgeOptions(read="text", samples=3, max_new_tokens=100))
+    text = replace(CONFIG, judge=RoundJudgeOptions(read="text", samples=3, max_new_tokens=100))
     judging = stage(loop_work(text, PROMPTS, CHATS), "iter2 judg")
     assert (judging.n_calls, judging.n_written) == (54, 5400)
     short = replace(CONFIG, sft=SFTOptions(max_length=10, batch_size=8))
@@ -93,7 +100,7 @@ def test_several_held_out_answers_are_each_scored_by_the_iteration_and_the_first
 
 
 def test_what_a_round_may_do_besides_is_counted_by_hand() -> None:
-    text = JudgeOptions(read="text", samples=3, max_new_tokens=100)
+    text = RoundJudgeOptions(read="text", samples=3, max_new_tokens=100)
     variant = replace(
         CONFIG,
         judge=text,

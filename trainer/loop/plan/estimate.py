@@ -20,7 +20,7 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class StageEstimate:
-    """The estimate of one stage, for answers of the greatest length. None means not estimated."""
+    """The estimate of one stage, for answers of the greatest length. None means not estimated, as for other judges."""
 
     stage: str
     n_calls: int
@@ -47,8 +47,8 @@ def estimate(
         check_ranges(hardware)
         if hardware.gpus == 0:
             raise InputError("gpus must be above 0 for an estimate by formula")
-        return [_by_formula(work, size, hardware) for work in works]
-    return [_counted(work) if speeds is None else _measured(work, speeds) for work in works]
+        return [_by_formula(work, size, hardware) if work.is_own else _counted(work) for work in works]
+    return [_measured(work, speeds) if speeds is not None and work.is_own else _counted(work) for work in works]
 
 
 def table_of(stages: Sequence[StageEstimate]) -> list[dict[str, Cell]]:
@@ -128,13 +128,14 @@ def _total(stages: Sequence[StageEstimate]) -> StageEstimate:
     seconds = [stage.seconds for stage in stages if stage.seconds is not None]
     peaks = [stage.bytes for stage in stages if stage.bytes is not None]
     hours = [stage.gpu_hours for stage in stages if stage.gpu_hours is not None]
+    is_part = 0 < len(seconds) < len(stages)
     return StageEstimate(
-        "all",
+        "all, with the time of the run's own models" if is_part else "all",
         sum(stage.n_calls for stage in stages),
         sum(stage.n_read for stage in stages),
         sum(stage.n_written for stage in stages),
         sum(stage.n_trained for stage in stages),
-        sum(seconds) if len(seconds) == len(stages) else None,
+        sum(seconds) if seconds else None,
         max(peaks, default=None),
-        sum(hours) if len(hours) == len(stages) else None,
+        sum(hours) if hours else None,
     )

@@ -41,6 +41,8 @@ class Work:
     """Tokens in memory at once: a batch of rows, or a micro-batch."""
     row: str = ""
     """The row of the plan that has this work together with others. The default is a row of its own."""
+    is_own: bool = True
+    """Whether a model of the run does the work. The speed and size of others are not known."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ def _sum(row: str, works: Sequence[Work]) -> Work:
         for field in fields(Work)
         if field.name.startswith("n_") and field.name != "n_widest"
     }
-    return Work(row, works[0].kind, n_widest=max(work.n_widest for work in works), **counts)
+    is_own = all(work.is_own for work in works)
+    return Work(row, works[0].kind, n_widest=max(work.n_widest for work in works), is_own=is_own, **counts)
 
 
 def judging_work(

@@ -49,5 +49,5 @@ def _making(
     if config.new_prompts.source != "seeds":
         n_prompts, few_shot = config.candidates.prompts, config.new_prompts.few_shot
         yield new_prompts_work(f"{name} new prompts, at least", n_prompts, lengths, few_shot)
-    yield from gathering_work(name, lengths, config)
+    yield from gathering_work(number, lengths, config)
     yield from learning_work(name, n_seeds, lengths, config)

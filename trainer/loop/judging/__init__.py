@@ -1,0 +1,1 @@
+"""The judges of a loop: who judges the answers of a round, and their judgments."""
