@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from console.errors import InputError, RowError
+from evals.open_llm.ifeval import ifeval_row
 from records.files import BadRows, Record, read_records
 
 LETTERS = "ABCDE"
@@ -84,6 +85,7 @@ def _number(answer: str) -> int:
 ROWS: dict[str, Callable[[Record], Record]] = {
     "arc": _arc,
     "gsm8k": _gsm8k,
+    "ifeval": ifeval_row,
     "mmlu": _mmlu,
     "truthfulqa": _truthfulqa,
     "winogrande": _winogrande,

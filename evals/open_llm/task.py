@@ -7,7 +7,7 @@ The entries of a file:
 - `shots`: the number of examples
 - `local`: the splits that can be read from files. Each is a list of patterns, of which the first with a file counts.
   `without` replaces entries of the stock for each split that has no file.
-- `config`: entries that always replace the stock's
+- `config`: entries that always replace the stock's. If `process_results` is `constraints`, the judge's tool checks.
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from lm_eval.config.group import AggMetricConfig
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from console.errors import InputError
+from evals.open_llm import ifeval
 from evals.open_llm.local import first_match, read_split
 from records.files import BadRows, Record
 
@@ -89,12 +90,17 @@ def build(task: TaskFile, files: Files | None, shots: int | None, bad: BadRows) 
 def _stocks(task: TaskFile) -> list[dict[str, Any]]:
     """Return the stock's entries, changed by the file's: one dict per part of the stock."""
     paths = sorted(Path(lm_eval.tasks.__file__).parent.glob(task.stock))
-    return [load_yaml(path) | task.config for path in paths]
+    config = task.config
+    if config.get("process_results") == "constraints":
+        ifeval.prepare()
+        config = config | {"process_results": ifeval.results}
+    return [load_yaml(path) | config for path in paths]
 
 
 def _from_hub(task: TaskFile, shots: int | None) -> list[ConfigurableTask]:
+    stocks = _stocks(task)
     try:
-        return [_build(task, config, shots) for config in _stocks(task)]
+        return [_build(task, config, shots) for config in stocks]
     except Exception as error:  # datasets raises many types, each because the data are not available
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{task.name}: no data from the hub: {reason}; give --data-dir") from None

@@ -13,10 +13,13 @@ from console.errors import InputError, JudgeError
 from console.ranges import check_command
 from evals.open_llm.__main__ import main
 from evals.open_llm.harness import Asking, Messages, Score, ask, load_model, score
+from evals.open_llm.ifeval import results
 from evals.open_llm.local import read_split
 from evals.open_llm.options import Config
 from evals.open_llm.report import PAPERS_MEAN, papers_mean, write_report
 from evals.open_llm.task import build, files_of, read_task, task_names
+from judges.tools.constraints.checking import check_constraints
+from records.fields.constraints import constraints_in
 from records.files import BadRows
 
 ASKING = Asking(limit=None, chat=False, seed=0)
@@ -36,6 +39,10 @@ def item(kind: str, n: int) -> dict[str, Any]:
             return {"question": f"Ann has {n} pens and gets {n}. How many?", "answer": f"Twice.\n#### {2 * n}"}
         case "truthfulqa":
             return {"question": f"Is {n} odd?", "mc1_targets": {"Yes": 1, "No": 0}, "mc2_targets": {"Yes": 1, "No": 0}}
+        case "ifeval":
+            kwargs: list[dict[str, Any]] = [{}, {"keyword": "pen", "relation": "less than", "frequency": n}]
+            ids = ["punctuation:no_comma", "keywords:frequency"]
+            return {"key": n, "prompt": f"Tell {n} tales.", "instruction_id_list": ids, "kwargs": kwargs}
     subject = ("anatomy", "astronomy")[n % 3 == 0]
     return {"subject": subject, "question": f"{n}?", "choices": [str(n + i) for i in range(4)], "answer": n % 4}
 
@@ -58,6 +65,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write("gsm8k/train.jsonl.gz", "gsm8k", range(20, 24))
     write("gsm8k/test.jsonl.gz", "gsm8k", range(2))
     write("truthfulqa/mc_task.json.gz", "truthfulqa", range(3))
+    write("ifeval/input_data.jsonl", "ifeval", range(1, 4))
     write("mmlu/mmlu_dev.jsonl", "mmlu", range(20, 26))
     write("mmlu/mmlu_test.jsonl.gz", "mmlu", range(7))
     return root
@@ -135,6 +143,40 @@ def test_a_letter_is_read_only_where_it_is_the_answer(reply: str, letter: str | 
     assert re.findall(pattern, reply) == ([letter] if letter else [])
 
 
+def test_ifevals_numbers_are_those_of_the_constraints_tool(asked: Callable[..., Any]) -> None:
+    short = {"generation_kwargs": {"until": [], "max_gen_toks": 8, "do_sample": False}}
+    one, found = asked("ifeval", 0, config=read_task("ifeval").config | short)
+    samples = found["samples"]["ifeval"]
+    assert [sample["arguments"][0][0] for sample in samples] == [f"Tell {n} tales." for n in range(1, 4)]
+    for sample in samples:
+        checked = check_constraints(sample["doc"]["prompt"], sample["resps"][0][0], constraints_in(sample["doc"]) or [])
+        assert sample["inst_level_strict_acc"] == [constraint.strict == "followed" for constraint in checked]
+        assert sample["prompt_level_loose_acc"] == all(constraint.loose == "followed" for constraint in checked)
+    assert one.value == sum(sample["prompt_level_strict_acc"] for sample in samples) / 3
+    assert set(one.metrics) > {"inst_level_strict_acc,none", "prompt_level_loose_acc,none"}
+
+
+def test_ifeval_counts_a_reply_that_follows_as_followed() -> None:
+    doc = item("ifeval", 2)
+    assert results(doc, ["One pen."]) == {
+        "prompt_level_strict_acc": True,
+        "inst_level_strict_acc": [True, True],
+        "prompt_level_loose_acc": True,
+        "inst_level_loose_acc": [True, True],
+    }
+    assert results(doc, ["A pen, a pen."])["inst_level_strict_acc"] == [False, False]
+
+
+def test_an_ifeval_row_with_wrong_settings_is_bad_and_named(tmp_path: Path) -> None:
+    path, bad = tmp_path / "test.json", BadRows(quiet=True)
+    wrong = item("ifeval", 3) | {"kwargs": [{}, {"keyword": "pen", "relation": "at most", "frequency": 1}]}
+    uneven = item("ifeval", 3) | {"kwargs": [{}]}
+    path.write_text(json.dumps([item("ifeval", 3), wrong, uneven, {"prompt": "Tell."}]))
+    assert len(read_split([path], "ifeval", bad)) == 1 and bad.n_bad == 3
+    with pytest.raises(InputError, match=r"row 2: not a row of ifeval: SettingsError: relation must be one of"):
+        read_split([path], "ifeval", BadRows(strict=True))
+
+
 def test_arc_gen_asks_for_the_letter(asked: Callable[..., Any]) -> None:
     one, found = asked("arc_gen", 1, replace(ASKING, limit=1))
     sample = found["samples"]["arc_gen"][0]
@@ -191,7 +233,7 @@ def test_what_is_not_as_it_should_be_is_said(tmp_path: Path, capsys: pytest.Capt
 
 def test_the_papers_mean_is_over_its_five_tasks_asked_whole() -> None:
     scores = [Score(task=name, metric="m", value=0.1 * n) for n, name in enumerate(sorted(task_names()))]
-    five = [one.value or 0 for one in scores if one.task != "arc_gen"]
+    five = [one.value or 0 for one in scores if one.task in PAPERS_MEAN]
     assert len(PAPERS_MEAN) == 5 and papers_mean(scores, Config()) == pytest.approx(sum(five) / 5)
     assert papers_mean(scores[1:], Config()) is None and papers_mean(scores, Config(limit=3)) is None
 
