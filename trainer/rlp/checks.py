@@ -16,12 +16,13 @@ def check(config: Config) -> None:
     check_command(config)
     if config.engine.engine != "auto" or config.engine.base_url:
         raise InputError("the run trains its own model in this process: leave out --engine and --base-url")
-    if config.asks_annotator:
+    asks_model = config.asks_annotator and config.annotator.label != "constraints"
+    if asks_model:
         _check_annotator(config.annotator)
     _check_trainings(config)
     _check_method(config)
     annotator = config.annotator.engine
-    if config.asks_annotator and (annotator.run or not is_iteration(annotator)):  # iterN is one of this run
+    if asks_model and (annotator.run or not is_iteration(annotator)):  # iterN is one of this run
         check_engine(annotator)
 
 

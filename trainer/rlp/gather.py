@@ -6,19 +6,18 @@ Each function reads files and writes a file, so an interrupted run resumes. The 
 import gc
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from console.errors import TrainingError
 from engines.answers import answer_into
-from engines.options import EngineOptions, open_engine
+from engines.options import EngineOptions
 from engines.protocol import Sampling
 from engines.reward_model import RewardModel
 from judges.judging.coverage import require_coverage
-from judges.judging.judge import Judge, check_coverage, open_judge
-from judges.judging.pairwise import both_orders_answered, compare_into
+from judges.judging.judge import check_coverage
+from judges.judging.pairwise import both_orders_answered
 from judges.judging.reward_model import rewards_into
 from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_rows
 from records.rows import Row
@@ -26,6 +25,7 @@ from records.runs import Run
 from records.store import latest, write_atomic, write_rows
 from trainer.reward_model.data import held_out_split
 from trainer.reward_model.views import ViewPair, view_pairs
+from trainer.rlp.annotator import open_annotator
 from trainer.rlp.preferences import contests_of, labelled_pairs, n_turned_round, with_noise
 from trainer.rlp.recipe import AnnotatorOptions, Config, EvalOptions, PreferenceOptions, SampleOptions
 from trainer.rlp.splits import given_pairs
@@ -49,12 +49,6 @@ def load_reward_model(run: Run, number: int, options: EngineOptions) -> RewardMo
     """Return the reward model of iteration `number`."""
     folder = run.iteration(number) / REWARD_MODEL
     return RewardModel.load(folder, f"iter{number}/{REWARD_MODEL}", options.batch_size)
-
-
-def open_annotator(run: Run, options: AnnotatorOptions, seed: int) -> Judge:
-    """Return the judge that labels pairs. If it is an iteration, it is one of this run."""
-    engine = replace(options.engine, run=options.engine.run or str(run.folder))
-    return open_judge(open_engine(engine), options.judge, seed)
 
 
 def labels_of(comparisons: Sequence[Comparison], options: AnnotatorOptions) -> list[Pair]:
@@ -132,12 +126,12 @@ def _annotated(run: Run, prompts: Sequence[Prompt], config: Config) -> list[Pair
     gc.collect()  # the annotator may need the memory
     contests = contests_of(answers)
     with Store(folder / "comparisons.jsonl", Comparison, keep=both_orders_answered) as comparisons:
-        rows = compare_into(
-            comparisons, open_annotator(run, config.annotator, config.seed), contests, "iter1 annotator"
-        )
+        annotator = open_annotator(run, config.annotator, prompts, config.seed)
+        rows = annotator.compare(comparisons, contests, "iter1 annotator")
     reasons = Counter(comparison.error or "unknown" for comparison in rows if comparison.winner is None)
     how, n = config.annotator.judge, len(rows)
-    require_coverage(n - reasons.total(), n, how.min_coverage, reasons=reasons, read=how.read)
+    read = None if config.annotator.label == "constraints" else how.read
+    require_coverage(n - reasons.total(), n, how.min_coverage, reasons=reasons, read=read)
     pairs = labels_of(rows, config.annotator)
     if not pairs:
         raise TrainingError(

@@ -17,7 +17,7 @@ from engines.answers import answer_into
 from engines.local.transformers_engine import TransformersEngine
 from engines.options import EngineOptions
 from judges.judging.contests import contest_of
-from judges.judging.pairwise import both_orders_answered, compare_into
+from judges.judging.pairwise import both_orders_answered
 from judges.judging.reward_model import rewards_into
 from judges.judging.win_rate import WinRate, win_rate
 from records import Comparison, Judgment, Pair, Prompt, Response, Store
@@ -26,7 +26,8 @@ from records.runs import Run
 from records.store import write_atomic, write_rows
 from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
 from trainer.reward_model.accuracy import figures, measure
-from trainer.rlp.gather import labels_of, load_reward_model, open_annotator, sampling_of
+from trainer.rlp.annotator import open_annotator
+from trainer.rlp.gather import labels_of, load_reward_model, sampling_of
 from trainer.rlp.preferences import contests_of
 from trainer.rlp.recipe import AnnotatorOptions, Config, EvalOptions, SampleOptions
 from trainer.rlp.stages import reward_figures
@@ -98,7 +99,7 @@ def evaluate(run: Run, prompts: Sequence[Prompt], config: Config) -> Evaluation:
         del engine
         gc.collect()
     kl = _kl(run, samples, likelihoods, config.engine)
-    labels = _labels(run, answers, samples, config.annotator, config.seed) if config.eval.judged else None
+    labels = _labels(run, answers, samples, prompts, config.annotator, config.seed) if config.eval.judged else None
     rewards, accuracies = {}, []
     for number in REWARD_MODELS:
         rewards[number], accuracy = _by_reward_model(run, number, answers, labels, config.engine, config.seed)
@@ -145,10 +146,11 @@ def _labels(
     run: Run,
     answers: dict[int, list[Response]],
     samples: dict[int, list[Response]],
+    prompts: Sequence[Prompt],
     options: AnnotatorOptions,
     seed: int,
 ) -> Labels:
-    judge = open_annotator(run, options, seed)
+    annotator = open_annotator(run, options, prompts, seed)
     base = {answer.prompt_id: answer for answer in answers[1]}
     win_rates, pairs = {}, {}
     with Store(_path(run, "comparisons"), Comparison, keep=both_orders_answered) as store:
@@ -156,10 +158,10 @@ def _labels(
             if number > 1:
                 others = [answer for answer in answers[number] if answer.prompt_id in base]
                 contests = [contest_of(base[answer.prompt_id], answer) for answer in others]
-                win_rates[number] = win_rate(compare_into(store, judge, contests, f"iter{number} against iter1"))
+                win_rates[number] = win_rate(annotator.compare(store, contests, f"iter{number} against iter1"))
             two = contests_of(samples[number])
-            pairs[number] = labels_of(compare_into(store, judge, two, f"labels on iter{number}"), options)
-    return Labels(annotator=judge.fingerprint, win_rates=win_rates, pairs=pairs)
+            pairs[number] = labels_of(annotator.compare(store, two, f"labels on iter{number}"), options)
+    return Labels(annotator=annotator.fingerprint, win_rates=win_rates, pairs=pairs)
 
 
 def _by_reward_model(

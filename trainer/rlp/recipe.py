@@ -55,10 +55,11 @@ class AnnotatorOptions:
 
     engine: EngineOptions = field(default_factory=EngineOptions)
     judge: JudgeOptions = PAIRWISE
-    label: Literal["agreement", "mean"] = "agreement"
+    label: Literal["agreement", "mean", "constraints"] = "agreement"
     """agreement: the answer that both orders name; without agreement there is no label. mean: the answer preferred on
     the mean of both orders, in which a position bias cancels out. Use it for a small judge that always names the same
-    position."""
+    position. constraints: the answer that follows more of its prompt's constraints, which a program checks. No model is
+    asked."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from judges.options import JudgeOptions
 from records.runs import Run
 from trainer.ppo.options import PPOOptions, n_steps_of
 from trainer.rlp.measure import Evaluation, PolicyFigures, RewardModelFigures
-from trainer.rlp.recipe import Config
+from trainer.rlp.recipe import AnnotatorOptions, Config
 from trainer.rlp.splits import RLPSplit
 from trainer.rlp.synthetic_options import SyntheticOptions
 from trainer.run.ledger import LedgerLine
@@ -30,7 +30,7 @@ def print_report(run: Run, config: Config, lines: list[LedgerLine], evaluation: 
     tell()
     print_table([_reward_row(model) for model in evaluation.reward_models])
     judged = (
-        f"; the annotator is {config.annotator.engine.model} ({evaluation.annotator})" if evaluation.annotator else ""
+        f"; the annotator is {_annotator(config.annotator)} ({evaluation.annotator})" if evaluation.annotator else ""
     )
     tell(
         "",
@@ -62,6 +62,8 @@ def print_plan(run: Run, split: RLPSplit, n_chats: int, config: Config) -> None:
 def _plan(split: RLPSplit, n_chats: int, config: Config) -> list[dict[str, Cell]]:
     n_labelled, n_prompts, n_held_out = len(split.preferences), len(split.unlabelled), len(split.held_out)
     n_samples, n_questions = n_prompts * config.samples.n, 2 * _n_questions(config.annotator.judge)
+    if config.annotator.label == "constraints":
+        n_questions = 0
     rows = [_row("iter1 SFT", steps=_n_steps(n_chats, config.sft))]
     if config.preferences.file is None:
         rows += [_row("iter1 answers", 2 * n_labelled), _row("iter1 annotator", calls=n_labelled * n_questions)]
@@ -89,6 +91,10 @@ def _plan(split: RLPSplit, n_chats: int, config: Config) -> list[dict[str, Cell]
     if config.eval.judged:
         rows.append(_row("held-out annotator", calls=5 * n_held_out * n_questions))
     return rows
+
+
+def _annotator(options: AnnotatorOptions) -> str:
+    return "a program that checks constraints" if options.label == "constraints" else options.engine.model
 
 
 def _row(stage: str, answers: int = 0, calls: int = 0, steps: int | None = 0) -> dict[str, Cell]:
