@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import trainer.rlp.gather
+import trainer.rlp.annotator
 import trainer.rlp.stages
 from console.command import parse
 from console.errors import InputError
@@ -100,7 +100,7 @@ def config(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Config
 @pytest.fixture(scope="module", autouse=True)
 def annotator() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer.rlp.gather, "open_engine", lambda options: ScriptedEngine(logprobs=likes_the_letter_e))
+        patch.setattr(trainer.rlp.annotator, "open_engine", lambda options: ScriptedEngine(logprobs=likes_the_letter_e))
         yield
 
 
