@@ -38,7 +38,7 @@ def draw(measured: Sequence[IterationFigures]) -> bytes | None:
     right.text(known[-1][0] + 0.5, 50, "chance", va="center", fontsize=9)
     numbers = [number for number, _ in known]
     left.set_xticks(numbers, [f"iter{number}\n{following.follows.n} answers" for number, following in known])
-    right.set_xticks(numbers, [f"iter{number}\n{following.known_pairs.n} pairs" for number, following in known])
+    right.set_xticks(numbers, [f"iter{number}\n{_pairs(following.known_pairs.n)}" for number, following in known])
     figure.supxlabel(f"on {known[0][1].n_prompts} held-out prompts; bars are 95% intervals", fontsize=9)
     for axes in (left, right):
         axes.tick_params(axis="x", labelsize=9)
@@ -62,5 +62,9 @@ def _points(axes: "Axes", shares: Sequence[tuple[int, Estimate]], colour: str) -
         if share.low is not None:
             ends = [100 * share.low, 100 * top]
             axes.plot([number, number], ends, color=colour, linewidth=5, alpha=0.28, solid_capstyle="butt")
-        axes.plot(number, 100 * value, "o", color=colour, markersize=6)
+        axes.plot(number, 100 * value, "o", color=colour, markersize=6, clip_on=False)
         axes.text(number, 100 * top + 2, f"{100 * value:.0f}", ha="center", va="bottom", fontsize=10)
+
+
+def _pairs(n: int) -> str:
+    return "1 pair" if n == 1 else f"{n} pairs"

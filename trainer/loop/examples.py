@@ -91,7 +91,11 @@ def verdict(answer: ShownAnswer) -> list[str]:
         return []
     if answer.follows:
         return ["-> does what is asked"]
-    broken = [f"-> broken: {check.reason}" for check in answer.checks if check.strict == "broken"]
+    broken = [
+        f"-> broken: {check.reason.removesuffix(': it does not')}"
+        for check in answer.checks
+        if check.strict == "broken"
+    ]
     unknown = [f"-> not checked: {check.reason}" for check in answer.checks if check.strict is None]
     return [*broken, *unknown]
 

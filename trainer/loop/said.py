@@ -48,7 +48,8 @@ def result(figures: IterationFigures) -> str:
         rate = "" if figures.win_rate is None else f", win rate against iter0 {figures.win_rate} %"
         return f"{name}: {score}, {figures.mean_chars:.0f} characters{rate}"
     pairs = following.known_pairs
-    judge = "" if pairs.value is None else f", judge right {percent(pairs)} % of {pairs.n} pairs"
+    of = "1 pair" if pairs.n == 1 else f"{pairs.n} pairs"
+    judge = "" if pairs.value is None else f", judge right {percent(pairs)} % of {of}"
     return f"{name}: does what is asked {percent(following.follows)} % ({interval_text(following.follows)}){judge}"
 
 

@@ -2,7 +2,6 @@
 
 import io
 import sys
-import time
 
 import pytest
 
@@ -94,6 +93,15 @@ def test_a_stage_that_was_skipped_or_is_not_in_the_plan_changes_no_pace(course: 
     assert course.left_s == pytest.approx(10 * 30 / 20)  # 10 s and 20 s of training for 10 and 10 guessed
 
 
+def test_a_stage_whose_time_nobody_can_guess_leaves_the_others_their_pace(clock: Clock) -> None:
+    course = Course([STEPS[0], Step("iter2 judging", "judge", 0.0), STEPS[3]], clock)
+    at(course, clock, 0, "iter1 SFT", 0)
+    at(course, clock, 20, "iter1 SFT", 1.0)
+    at(course, clock, 20, "iter2 judging", 0)
+    at(course, clock, 80, "iter2 judging", 0.5)
+    assert course.left_s == pytest.approx(2 * 20) and course.share == pytest.approx(10 / 30)
+
+
 def test_the_share_never_goes_back(course: Course, clock: Clock) -> None:
     at(course, clock, 0, "iter1 SFT", 0)
     at(course, clock, 1, "iter1 SFT", 1.0)
@@ -127,19 +135,21 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_has_one_line_that_is_gone_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_has_one_line_that_is_gone_at_the_end(
+    course: Course, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "xterm")
-    with shown_by(shown_in(Course(STEPS))), progress("iter1 SFT", 8) as advance:
-        time.sleep(0.01)
+    with shown_by(shown_in(course)), progress("iter1 SFT", 8) as advance:
+        clock.now_s = 1.0
         advance(4)
         advance(2)
         before = len(terminal.getvalue())
         advance(2)
     shown = terminal.getvalue()
-    assert "iter1 SFT" in shown and "8/8" in shown and "25 % of the run, about 0 s left" in shown
+    assert "iter1 SFT" in shown and "8/8" in shown and "25 % of the run, about 3 s left" in shown
     assert "\x1b[2K" in shown[before:] and shown.count("\n") <= 1  # the line is erased and none is left
 
 

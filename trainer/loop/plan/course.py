@@ -91,9 +91,9 @@ class Course:
     def _running(self, above: float) -> "_Timed | None":
         """Return what the stage under way has taken, or None if no more than `above` of it was made here."""
         made = self._share - self._share_before
-        if self._now < 0 or made <= above:
+        step = self._steps[max(self._now, 0)]
+        if self._now < 0 or made <= above or not step.guess_s:  # a stage without a guess has no pace
             return None
-        step = self._steps[self._now]
         return _Timed(step.kind, self._last_s - self._started_s, made * step.guess_s)
 
     def _pace(self, kind: Kind) -> float | None:
