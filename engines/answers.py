@@ -34,6 +34,7 @@ def answer_into(
     carry. A prompt that the model cannot answer, because it is too long, its call failed or the reply is no answer
     (`why_no_answer`), is named on stderr and left out. The next call asks again.
     """
+    # By prompt, so that `index // n` below is the place of a row's prompt.
     rows = [_row(engine, prompt, sampling, seed, number, model) for prompt in prompts for number in range(n)]
     wanted = [row.id for row in rows]
     _check_said(store, engine, wanted)
@@ -46,6 +47,7 @@ def answer_into(
 def _check_said(store: Store[Response], engine: Engine, wanted: Sequence[str]) -> None:
     """Raise InputError if `store` may have the answers under a model description that the server no longer gives."""
     silence = silence_of(engine)
+    # One id that is there shows that its rows were written under the same description.
     if silence is None or store.is_empty or not set(wanted).isdisjoint(store.known_ids()):
         return
     what = f"{store.path}: may have the answers of {engine.name}, from when its server said what it serves"

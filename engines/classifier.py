@@ -53,6 +53,7 @@ class Classifier:
 
     def probabilities(self, pairs: Sequence[tuple[str, str]]) -> Iterator[Classified]:
         """Yield the labels of each pair, in batches of like length."""
+        # By characters, which is close to the order by tokens. The longest first, so that memory runs out at once.
         order = sorted(range(len(pairs)), key=lambda index: -sum(map(len, pairs[index])))
         for start in range(0, len(order), self.batch_size):
             indices = order[start : start + self.batch_size]

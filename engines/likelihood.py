@@ -76,6 +76,7 @@ def token_logprobs(
     `answers` are tokens and how many of them, at the end, are the answer's. The batches are planned from all of them,
     so that a call that goes on computes the same ones. An answer that is empty or does not fit the context has none.
     """
+    # Without a limit in its config a model has a context of any length.
     context = int(getattr(engine.model.config, "max_position_embeddings", 0) or 1 << 30)
     usable = [index for index, (tokens, n) in enumerate(answers) if n > 0 and len(tokens) <= context]
     for index in sorted(set(range(len(answers))) - set(usable) - set(done)):
@@ -134,15 +135,18 @@ def _batch(engine: TransformersEngine, answers: Sequence[tuple[list[int], int]])
             "shared_prefix": cache,
         }
     else:
+        # Padding stands on the left, so that the answers end in the same column.
         extra = {"attention_mask": (columns_L >= n_padding_B[:, None]).long(), "use_cache": False}
     positions_BL = (columns_L - n_padding_B[:, None]).clamp(min=0)
     with torch.inference_mode():
+        # The logits of a place are for the next token: one place more in front is needed, and the last one is not.
         logits_BKV: Tensor = engine.model(
             input_ids=ids_BL, position_ids=positions_BL, logits_to_keep=n_kept + 1, **extra
         ).logits[:, :-1]
         chosen_BK = logits_BKV.gather(2, ids_BL[:, -n_kept:, None])[..., 0].float()
         # a row at a time: the whole batch in float32 would be as large again
         logprobs_BK = chosen_BK - torch.stack([logits_KV.float().logsumexp(-1) for logits_KV in logits_BKV])
+    # A shorter answer than the longest has tokens of its prompt in the first columns.
     return [row[n_kept - n :] for row, (_, n) in zip(logprobs_BK.tolist(), answers, strict=True)]
 
 

@@ -176,7 +176,7 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
     settings.pop("quantization_config", None)
     settings.pop("_name_or_path", None)
     model = AutoModelForCausalLM.from_config(type(quantized.config).from_dict(settings), dtype=torch.float32)
-    model.load_state_dict(quantized.state_dict(), strict=True)
+    model.load_state_dict(quantized.state_dict(), strict=True)  # dequantised when it was loaded
     model.generation_config = GenerationConfig.from_model_config(model.config)
     model.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(**source)

@@ -87,6 +87,7 @@ class RewardModel:
         """Return the same with the reason of each answer that has no reward: it is empty, or too long."""
         if len(prompts) != len(responses):
             raise InputError(f"{len(prompts)} prompts, but {len(responses)} responses")
+        # A model that also takes images keeps the settings of its text part in a config of their own.
         context = int(getattr(self.model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 30)
         rewards: dict[int, Reward] = {}
         sequences: list[list[int]] = []
@@ -94,7 +95,7 @@ class RewardModel:
             try:
                 sequences.append(chat_tokens(self.tokenizer, prompt, response))
             except InputError as error:  # of one conversation, which the template refuses
-                sequences.append([])
+                sequences.append([])  # keeps the places of the others
                 rewards[index] = Reward(None, str(error))
         for index, (tokens, response) in enumerate(zip(sequences, responses, strict=True)):
             if index in rewards:

@@ -51,8 +51,9 @@ def _pattern(special_tokens: tuple[str, ...]) -> tuple[re.Pattern[str], str]:
             least.append(token)
     used = set("".join(least))
     separator = next(sign for sign in [*SEPARATORS, *map(chr, range(0xA1, 0x2000))] if sign not in used)
+    # Only the first character is taken, so that the search goes on within the token.
     ways = [f"{re.escape(first)}(?={_tree(rests)})" for first, rests in _by_first(least)]
-    return re.compile("|".join(ways) or r"(?!)"), separator
+    return re.compile("|".join(ways) or r"(?!)"), separator  # (?!) fits nowhere, an empty pattern everywhere
 
 
 def _tree(texts: list[str]) -> str:

@@ -56,6 +56,7 @@ class _Known:
     """True if the difference between learning and asking was reported."""
 
 
+# Weak, so that a tokenizer goes from memory with its model.
 _KNOWN: WeakKeyDictionary[PreTrainedTokenizerBase, _Known] = WeakKeyDictionary()
 
 
@@ -89,7 +90,7 @@ def safe_messages(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message
         return safe
     if roles not in known.merges:
         known.merges[roles] = not _shows_system(tokenizer, roles)
-        if known.merges[roles] and sum(known.merges.values()) == 1:
+        if known.merges[roles] and sum(known.merges.values()) == 1:  # said once, at the first order of roles
             say(f"{_name(tokenizer)}: its chat template has no system turn there: its text opens the next user turn")
     return _merged(safe) if known.merges[roles] else safe
 
@@ -168,6 +169,7 @@ def checked_kwargs(kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _headed(head: str, template: str) -> str:
+    # A model that was saved with the defaults has them already.
     return template if template.startswith(head) else head + template
 
 
@@ -192,6 +194,7 @@ def _safe_text(tokenizer: PreTrainedTokenizerBase, known: _Known, message: Messa
         spans = [span for token, span in pairs if token in known.loose_ids]
         if not spans:
             return text
+        # From the end, so that the places before it stay right.
         for start, end in reversed(spans):  # an offset may have the white space before the token in it
             start += len(text[start:end]) - len(text[start:end].lstrip())
             text = text[: start + 1] + separator + text[start + 1 :]
@@ -199,6 +202,7 @@ def _safe_text(tokenizer: PreTrainedTokenizerBase, known: _Known, message: Messa
 
 
 def _known(tokenizer: PreTrainedTokenizerBase) -> _Known:
+    # A tokenizer can be changed after it was seen, for example by `set_defaults`.
     made_of = (str(tokenizer.chat_template), len(tokenizer), tuple(tokenizer.all_special_tokens))
     known = _KNOWN.get(tokenizer)
     if known is None or known.made_of != made_of:
@@ -214,10 +218,12 @@ def _tokens_of(tokenizer: PreTrainedTokenizerBase) -> tuple[set[str], set[str]]:
     special, added = _special(tokenizer), tokenizer.added_tokens_decoder.values()
     vocabulary = tokenizer.get_vocab()
     source, written = str(tokenizer.chat_template or ""), _scaffold(tokenizer)
+    # Of other families too: a model may have seen their templates in training.
     common = {token for token in COMMON_SPECIAL_TOKENS if token not in MARKUP or token in vocabulary}
     plain = {
         added_token.content for added_token in added if not added_token.special and set(added_token.content) & SIGNS
     }
+    # The source has tokens of branches that the tried conversation does not reach, such as those of tools.
     used = {token for token in plain if token in source or token in written}
     used |= {
         added_token.content

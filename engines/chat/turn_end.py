@@ -26,6 +26,7 @@ def turn_end(tokenizer: "PreTrainedTokenizerBase") -> int | None:
     if tokenizer.chat_template is not None:
         after = _after_the_answer(tokenizer, chat).lstrip()
         tokens = encoded(tokenizer, [after])[0] if after else []
+        # A template may write plain text after an answer, such as a line break, which ends nothing.
         if tokens and tokens[0] in tokenizer.added_tokens_decoder:
             return int(tokens[0])
     end: int | None = tokenizer.eos_token_id

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MIN_SHARED = 16
-MAX_BATCH_TOKENS = 16_384
+MAX_BATCH_TOKENS = 16_384  # bounds the memory of a batch on an accelerator
 CACHED_BATCH_TOKENS = 1024
 """The tokens that a CPU computes fastest in one batch if it only reads prompts, because its caches hold no more."""
 
@@ -46,6 +46,7 @@ def _common_prefix(sequences: Sequence[list[int]]) -> int:
     """Return the length of the longest common prefix that leaves each sequence a token of its own."""
     if len(sequences) < 2:
         return 0
+    # All sequences share what the first and the last in lexicographic order share.
     low, high = min(sequences), max(sequences)
     n_common = 0
     for a, b in zip(low[:-1], high[:-1], strict=False):

@@ -37,6 +37,7 @@ def encode_choices(
 
 def inner_nodes(paths: Sequence[Path]) -> list[Path]:
     """Return every proper beginning of a path, the empty one first, each followed by those that go on from it."""
+    # A tuple sorts before those that it begins, so the cache can go back to it and on to each of them.
     return sorted({path[:n] for path in paths for n in range(len(path))})
 
 
@@ -47,6 +48,7 @@ def exact_logprobs(joint: Sequence[float], paths: Sequence[Path]) -> tuple[float
     them. -inf is a choice whose tokens always go on.
     """
     exact = dict(zip(paths, joint, strict=True))
+    # The longest first, so that what a shorter one loses is exact already.
     for path in sorted(paths, key=len, reverse=True):
         longer = sum(math.exp(exact[other]) for other in paths if len(other) > len(path) and _begins(path, other))
         if longer > 0:  # every other number stays as the model gave it

@@ -66,6 +66,7 @@ class Forward:
         n_padding_B = torch.tensor([width - len(suffix) for suffix in batch.suffixes], device=device)
         tokens_BQ = torch.tensor([[self.filler] * (width - len(s)) + s for s in batch.suffixes], device=device)
         cache = SharedPrefixCache(batch.prefix, n_padding_B, width + n_new) if self.shares_prefix else self._own_cache()
+        # The first own token of each row has the position after the prefix, wherever its column is.
         positions_BQ = (torch.arange(width, device=device) - n_padding_B[:, None]).clamp(min=0) + batch.n_prefix
         return Started(self._forward(tokens_BQ, positions_BQ, cache, n_padding_B), cache, n_padding_B)
 
@@ -77,13 +78,14 @@ class Forward:
     @torch.inference_mode()
     def path_logprobs(self, batch: Batch, paths: Sequence[Path]) -> list[list[float]]:
         """Return the log-probability of the tokens of each path after each row, (B, C)."""
-        started = self.start(batch, max(map(len, paths)) - 1)
+        started = self.start(batch, max(map(len, paths)) - 1)  # the last token of a path is only read from the logits
         logits_BV = started.logits
         logprob_B: dict[Path, Tensor] = {(): torch.zeros_like(started.n_padding, dtype=torch.float32)}
         for node in inner_nodes(paths):
             if node:
                 logits_BV = self._after(batch, node, started)
             logprobs_BV = logits_BV.float().log_softmax(-1)
+            # A whole path may be the beginning of a longer one, and is then a node that is not its own child.
             for child in {path[: len(node) + 1] for path in paths if path[: len(node)] == node} - {node}:
                 logprob_B[child] = logprob_B[node] + logprobs_BV[:, child[-1]]
         logprobs_BC: list[list[float]] = torch.stack([logprob_B[path] for path in paths], dim=1).tolist()

@@ -34,7 +34,7 @@ class SharedPrefixCache:
     def update(self, key_BKQD: Tensor, value_BKQD: Tensor, layer: int, *_: Any, **__: Any) -> LayerKV:
         """Store the new tokens of one layer and return all of the rows' own tokens (transformers' Cache interface)."""
         n_new = key_BKQD.shape[2]
-        if layer == 0:
+        if layer == 0:  # the layers come in order: the first one counts for all
             self.n_seen += n_new
         if layer == len(self.layers):
             shape = (*key_BKQD.shape[:2], self.room)
@@ -61,7 +61,7 @@ class SharedPrefixCache:
 
     def mask(self, n_new: int) -> Tensor:
         """Return which own tokens the next `n_new` queries see, (B, 1, Q, S): causal, padding left out."""
-        total = self.n_seen + n_new
+        total = self.n_seen + n_new  # asked before `update` counts the new tokens
         positions = torch.arange(total, device=self.n_padding_B.device)
         causal_QS = positions[None, :] <= positions[self.n_seen :, None]
         real_BS = positions[None, :] >= self.n_padding_B[:, None]
@@ -95,6 +95,7 @@ def _decode(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, prefix: Lay
     n_group = n_heads // n_kv
     query_BKGD = query.reshape(n_rows, n_kv, n_group, head_dim)
     own_BKGS = query_BKGD @ key.transpose(2, 3)  # under autocast of another type than its factors
+    # Not -inf: a row that sees nothing would become NaN.
     own_BKGS.masked_fill_(~mask, torch.finfo(own_BKGS.dtype).min)
     if prefix is None:
         return (own_BKGS.softmax(-1) @ value).reshape(n_rows, n_heads, 1, -1)
@@ -122,6 +123,7 @@ def _prefill(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, prefix: La
         mask = mask | ~mask.any(-1, keepdim=True)  # a padding query that saw nothing would become NaN
     query_BKRD = query.reshape(n_rows, n_kv, n_group * n_query, head_dim)
     mask_B1RS = mask.repeat(1, 1, n_group, 1)
+    # `attend` has scaled the queries already. Row r of R is the query r % Q, so the mask repeats as a whole.
     out_BKRD = functional.scaled_dot_product_attention(query_BKRD, key, value, attn_mask=mask_B1RS, scale=1.0)
     return out_BKRD.reshape(n_rows, n_heads, n_query, -1)
 

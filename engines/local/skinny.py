@@ -18,6 +18,7 @@ class SkinnyLinear(nn.Linear):
         n_rows = rows.numel() // self.in_features
         if n_rows > MAX_ROWS:
             return super().forward(rows)
+        # R rows, O outputs. The result lies column by column, and `view` below needs it row by row.
         product_RO = (self.weight @ rows.reshape(n_rows, self.in_features).T).T.contiguous()
         if self.bias is not None:
             product_RO += self.bias
@@ -27,5 +28,5 @@ class SkinnyLinear(nn.Linear):
 def use_skinny_linears(model: nn.Module) -> None:
     """Turn every plain linear layer of `model` into a SkinnyLinear, in place and without copying weights."""
     for module in model.modules():
-        if type(module) is nn.Linear:
-            module.__class__ = SkinnyLinear
+        if type(module) is nn.Linear:  # a subclass, such as a quantised layer, computes otherwise
+            module.__class__ = SkinnyLinear  # no new module, so hooks, tied weights and names of parameters stay

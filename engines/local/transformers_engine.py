@@ -99,6 +99,7 @@ class TransformersEngine:
         gradients need. The engine has no digest, because its weights change. Raises InputError if the
         tokenizer has no chat template.
         """
+        # deepcopy takes whatever the memo has for an object: modules and config are copied, parameters are not.
         memo = {id(parameter): parameter for parameter in model.parameters()}
         return cls._made(name, "", copy.deepcopy(model, memo), tokenizer, batch_size)
 
@@ -194,6 +195,7 @@ class TransformersEngine:
         started = time.monotonic()
         for batch in self._batches(sequences, n_after, max_tokens, done):
             joint_BC = self._forward.path_logprobs(batch, paths)
+            # Without the caller's time: the clock starts anew after the yields.
             seconds = (time.monotonic() - started) / len(batch.rows)
             for row, joint in zip(batch.rows, joint_BC, strict=True):
                 if row not in done:
@@ -213,8 +215,8 @@ class TransformersEngine:
             rows = [fitting_rows[position] for position in positions]
             if all(row in done for row in rows):
                 continue
-            if prefix is None:
-                prefix = self._forward.prefix(fitting[0][: todo.n_prefix])
+            if prefix is None:  # once, and not at all if every batch is done
+                prefix = self._forward.prefix(fitting[0][: todo.n_prefix])  # any row has the same one
             yield Batch(rows, [sequences[row][todo.n_prefix :] for row in rows], prefix, todo.n_prefix)
 
     def _too_long(self, sequences: list[list[int]], n_new: int, done: Collection[int]) -> Iterator[tuple[int, str]]:
@@ -255,6 +257,7 @@ class TransformersEngine:
         written: list[list[int]] = [[] for _ in rows]
         unfinished = set(rows)
         for step in range(sampling.max_new_tokens):
+            # By the row's own place in the batch and the step, so that other rows that leave change nothing.
             tokens_B = draw(logits_BV, uniforms_BT[rows, step], sampling.temperature, sampling.top_p)
             new = tokens_B.tolist()
             seconds += (time.monotonic() - started) / len(unfinished)
@@ -283,6 +286,8 @@ class TransformersEngine:
         if token in self.ends:
             return "stop"
         if sampling.stop:
+            # Not the whole text, whose decoding at every token takes quadratic time. A token mostly has a letter or
+            # more.
             window = written[-(STOP_WINDOW_TOKENS + max(map(len, sampling.stop))) :]
             tail = self.tokenizer.decode(window)
             if any(stop in tail for stop in sampling.stop):

@@ -112,6 +112,7 @@ async def post(
     started = time.monotonic()
     n_failed = n_prompt = n_new = 0
     while True:
+        # The last attempt is cut off where all of them have to end.
         left_s = limits.retry_s - (time.monotonic() - started)
         sent = _sent(session, url, headers, body)
         result = await _attempt(url, sent, read, min(limits.timeout_s, left_s))
@@ -136,7 +137,7 @@ async def _attempt(
     except _LedNowhere as end:
         return _Failure(end.status, f"{end.status}: {end}", may_pass=not _is_lasting(end.cause))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        if isinstance(error, TimeoutError) and limit.expired():
+        if isinstance(error, TimeoutError) and limit.expired():  # and not aiohttp's own, of a connection
             return _Failure(None, f"no whole reply within {timeout_s:.3g} s (--timeout-s)", may_pass=True)
         lasting = _is_lasting(error)
         unreachable = lasting or isinstance(error, aiohttp.ClientConnectorError)

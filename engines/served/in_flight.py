@@ -40,7 +40,7 @@ def results(opened: Opened[ResultT], todo: Iterator[int], n_calls: int) -> Itera
         loop.call_soon_threadsafe(task.cancel)
         thread.join()
         loop.close()
-    task.result()
+    task.result()  # raises what ended the calls
 
 
 def _run(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None], ready: SimpleQueue[object]) -> None:
@@ -64,7 +64,7 @@ async def _ask_all(opened: Opened[ResultT], todo: Iterator[int], n_calls: int, r
                 await asyncio.sleep(0)
             ready.put(await call)
             while ready.qsize() >= 4 * n_calls:
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # a queue between threads cannot be awaited
             index = next(todo, None)
 
     async with opened() as ask:

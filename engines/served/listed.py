@@ -50,6 +50,8 @@ def refuses_number(status: int | None, data: bytes) -> bool:
 def _most(message: str, sent: int) -> int | None:
     """Return the one number in a message that can be the limit, or None if there is none or several."""
     too_many = {int(numbers[1] or numbers[2]) for numbers in BELOW.finditer(message)}
+    # Without the lower end of a range, 0 or 1, which would be a second number below the limit.
     numbers = {int(number[0]) for number in NUMBER.finditer(LOWEST.sub(" ", message))}
+    # True counts as 1: "less than 20" allows 19.
     able = {most for most in (number - (number in too_many) for number in numbers) if 0 <= most < sent}
     return able.pop() if len(able) == 1 else None

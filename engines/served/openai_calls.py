@@ -108,7 +108,7 @@ class ServedCalls:
     def _secrets(self) -> set[str]:
         key = self.headers.get("Authorization", "").partition(" ")[2]
         proxy = _proxy(self.server) or ""
-        return secrets_of(self.server) | secrets_of(proxy) | ({key} - {"none"})
+        return secrets_of(self.server) | secrets_of(proxy) | ({key} - {"none"})  # "none" stands in for a key
 
     def _session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -167,7 +167,7 @@ class ServedCalls:
                 answer = await post(session, self._url, self.headers, data, decode, self.limits, self.outage.is_over)
             except CallFailed as failed:
                 failed.reason = self.hide(failed.reason)
-                if self.refused(failed, sent):
+                if self.refused(failed, sent):  # `body` makes another request now
                     n_refused += failed.n_calls
                     continue
                 self.outage.failed(failed, index, msgspec.json.encode(sent.get("messages")))

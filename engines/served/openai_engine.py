@@ -72,6 +72,7 @@ class OpenAIEngine:
         """Return the digests of this engine if its server refuses more parameters than are known yet."""
         rest = [name for name in OPTIONAL if name not in self.parameters.left_out]
         fewer = [(), *((more_listed_than(n),) for n in range(TOP_LOGPROBS))]
+        # Every subset, the empty one too: at most 16, times the 21 numbers of listed tokens.
         more = chain.from_iterable(combinations(rest, n) for n in range(len(rest) + 1))
         less = (names + listed for names, listed in product(more, fewer) if names or listed)
         return [self._digest_without(tuple(sorted({*self.parameters.not_sent, *names}))) for names in less]
@@ -126,13 +127,13 @@ class OpenAIEngine:
         pending: dict[int, Asked] = {}
 
         def settings(index: int, request: Request) -> dict[str, Any]:
-            pending[index] = Asked.of(request)
+            pending[index] = Asked.of(request)  # in the thread of the calls, before the reply can come
             call = choice_settings(choices, request.labels, request.alone)
             return call | {"max_tokens": call["max_tokens"] + self.thinking_tokens}
 
         self.n_choices = len(choices)
         without: list[tuple[int, Call, Asked]] = []  # the first replies, as long as none has log-probabilities
-        self.gives_logprobs |= bool(done)
+        self.gives_logprobs |= bool(done)  # those that are done were read from log-probabilities
         for index, call in self._ask(requests, done, settings):
             how = pending.pop(index, None) or Asked.of(requests[index])  # or the reply is from a file
             try:

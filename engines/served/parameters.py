@@ -135,7 +135,7 @@ def _one_of_both(message: str, named: list[str], known: Collection[str]) -> list
     if not _BOTH.search(message):
         return named
     pair = [name for name in OPTIONAL if name in known and _names(name).search(message)]
-    return list(pair[:1]) if len(pair) > 1 else named
+    return list(pair[:1]) if len(pair) > 1 else named  # by the order of OPTIONAL
 
 
 def _names(name: str) -> re.Pattern[str]:
@@ -163,7 +163,7 @@ def _decoded(text: str) -> object:
 
 def _errors(found: object, depth: int = 0) -> Iterator[_Error]:
     """Yield each error that a body holds, at any depth."""
-    if depth > 12:
+    if depth > 12:  # deeper than any server's error, and a body may be made to nest
         return
     if isinstance(found, str):
         inner = _decoded(found) if found.lstrip().startswith(("{", "[")) else found
@@ -178,7 +178,7 @@ def _errors(found: object, depth: int = 0) -> Iterator[_Error]:
         words = [found[key] for key in ("message", "msg", "detail", "error") if isinstance(found.get(key), str)]
         named = [p for key in ("param", "parameter", "field") if isinstance(p := found.get(key), str) and p.strip()]
         params = [param for param in named if not _NO_PARAMETER.fullmatch(param.strip())]
-        if isinstance(place := found.get("loc"), list) and place:
+        if isinstance(place := found.get("loc"), list) and place:  # pydantic's, of FastAPI servers such as vLLM
             params.append(str(place[-1]))
         codes = " ".join(str(found.get(key, "")) for key in ("code", "type", "status"))
         if params:

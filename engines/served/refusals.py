@@ -94,7 +94,7 @@ class Rest:
     def _next(self) -> int | None:
         if not self._refusals.are_open:
             return next(self._todo, None)
-        left = list(self._todo)
+        left = list(self._todo)  # a generator has no middle: all that is left is listed while it is spread
         self._place = (self._place + GOLDEN) % 1
         self._todo = iter(left)
         if not left:

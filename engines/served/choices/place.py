@@ -15,6 +15,7 @@ from engines.served.choices.spelling import WIDE, Spelling
 Agrees = Callable[[str, str], bool]
 """Tells whether a reader of a text reads a choice from it."""
 
+# Possessive quantifiers (*+, ++) never go back, so the time stays linear in whatever a model wrote.
 _OPENED = r"""(?:<\|begin_of_box\|>|\\?boxed(?=\{)|\\text(?=\{)|[\s*_`"'“”‘’«»「」()\[\]{}<$])*+"""
 _CLOSED = r"""(?:<\|end_of_box\|>|[*_`"'“”‘’«»「」()\[\]{}>$])*+"""
 _ANY_LABEL = r"(?<![^\n])[^\W\d]\w*+(?: [^\W\d]\w*+){0,2}(?=:)"
@@ -69,7 +70,7 @@ def place_of(
     is an answer without its reasoning. If the caller reads the text too (`agrees`), the last choice that it accepts
     counts. Otherwise any text beside a choice contradicts it.
     """
-    plain = text.translate(WIDE)
+    plain = text.translate(WIDE)  # one for one, so that a place in `plain` is the same place in `text`
     spelling, top = Spelling.of(choices), _top(choices)
     whole, after_label = _patterns(tuple(choices), tuple(labels))
 
@@ -93,7 +94,7 @@ def place_of(
 
 def _is_label(match: re.Match[str], text: str, top: float | None) -> bool:
     before = text[max(0, match.start() - _LOOKED_AT) : match.start()]
-    before = before if match.start() > _LOOKED_AT else f"\n{before}"
+    before = before if match.start() > _LOOKED_AT else f"\n{before}"  # a text begins a line
     if not _BEFORE_LABEL.search(before):
         return False
     opens_line = bool(_OPENS_LINE.search(before))
@@ -155,8 +156,10 @@ def _settled(after: str) -> bool:
 def _patterns(choices: tuple[str, ...], labels: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Return the patterns of a choice that is the whole text, and of one after a label."""
     numbers = all(_is_number(choice) for choice in choices)
+    # The longest first, because an alternation takes the first that fits: `1` would win over `10`.
     choice = "|".join(map(_spaced, sorted(choices, key=len, reverse=True)))
     unit, thing = (_UNIT, "") if numbers else ("", _THING)
+    # Without numbers a group that never fits, so that match["scale"] can be asked for.
     scale = f"(?:{_CLOSED}{_OF_ALL})?" if numbers else "(?P<scale>(?!))?"
     whole = rf"{_OPENED}{thing}{_OPENED}(?P<choice>{choice}){scale}{unit}{_CLOSED}{_FULL_STOP}{_CLOSED}\s*+"
     names = "|".join(_spaced(label) for label in sorted(labels, key=len, reverse=True) if label.strip())

@@ -36,6 +36,7 @@ class NoLogprobs(NoReading):
 
 def choice_settings(choices: Sequence[str], labels: Sequence[str] = (), alone: bool = True) -> dict[str, Any]:
     """Return the settings of a call whose reply comes to one of `choices` after one of `labels`."""
+    # At worst a choice takes a token per letter, and a label one per two letters, of which three are counted already.
     n_new = TOKENS_BEFORE_CHOICE + max(map(len, choices)) + max([0, *(len(label) // 2 - 3 for label in labels)])
     n_new += 0 if alone else TOKENS_OF_OTHERS
     return {"max_tokens": n_new, "temperature": 0.0, "logprobs": True, "top_logprobs": TOP_LOGPROBS}
@@ -110,6 +111,7 @@ def _answer(text: str, reply: Reply, room: str) -> slice:
     span = answer_span(text)
     if span is None:
         raise inside
+    # The last one, because reasoning that a server did not mark may quote the answer.
     start = text.rfind(content, span.start, span.stop) if content else -1
     if start < 0:
         return span
@@ -126,12 +128,14 @@ def _masses(tokens: Sequence[Spelled], place: Place, choices: Sequence[str]) -> 
         is_after, ends = token.start >= place.end, token.end > place.end
         if not (token.is_listed or is_after):
             raise NoLogprobs("the server lists no other tokens where the reply names its choice")
-        lead = token.text[: max(0, place.start - token.start)]
+        lead = token.text[: max(0, place.start - token.start)]  # what a token has before the choice, as in ` 4`
         piece = token.text if is_after else token.text[len(lead) : place.end - token.start]
         listed = ((piece, token.logprob), *((text.removeprefix(lead), logprob) for text, logprob in token.listed))
         named, p_longer = spelling.choice(spelled_text), 0.0
         for text, logprob in listed:
+            # min: `_check` lets a little above 0 pass, which is rounding.
             choice, p = spelling.choice(spelled_text + text), math.exp(min(logprob, 0.0))
+            # `is`, because another token may have the same text, and only the reply's own has more after the choice.
             goes_on = spelling.goes_on(spelled_text + text) and not (ends and text is piece)
             if choice and choice != named and not goes_on:
                 mass[choice] += path * p

@@ -4,7 +4,7 @@ import json
 
 KEPT_CHARS = 4096
 """The longest text that is kept for a message, before its secrets are hidden and it is shortened."""
-SURROGATES = dict.fromkeys(range(55296, 57344), "�")
+SURROGATES = dict.fromkeys(range(55296, 57344), "�")  # U+D800 to U+DFFF
 
 
 class BrokenReply(Exception):  # noqa: N818 (nothing is wrong with the program)
@@ -34,6 +34,7 @@ def parse_text(text: str) -> object:
         raise BrokenReply("the reply is nested too deeply") from None
     except ValueError:
         value, end = None, -1
+    # Bytes after a whole reply are a server's slip. After anything else they show that it is not one value.
     if end < 0 or (text[end:].strip() and not (isinstance(value, dict) and {"choices", "error"} & value.keys())):
         shown = " ".join(text.split())[:KEPT_CHARS]
         what = f"no whole JSON: {shown}" if shown else "empty"

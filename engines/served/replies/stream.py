@@ -61,6 +61,7 @@ def joined(text: str) -> object:
 def _events(text: str) -> Iterator[str]:
     """Yield the data of each event, its lines joined. Comments and other fields are left out."""
     lines: list[str] = []
+    # A blank line ends an event. One is added for a stream that ends without it.
     for line in (*text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n"), ""):
         if line.startswith("data:"):
             lines.append(line.removeprefix("data:").removeprefix(" "))
@@ -88,5 +89,6 @@ def _add(message: dict[str, Any], delta: object) -> None:
         elif isinstance(value, list) and value:
             before = message.get(name)
             message[name] = [*(before if isinstance(before, list) else []), *value]
+        # Other texts, such as the role, are whole in each piece: the first one stays.
         elif value is not None and not (name in message and isinstance(value, str)):
             message[name] = value

@@ -84,7 +84,7 @@ def _alternative(top: object) -> Alternative:
 
 def _bytes(found: object) -> list[int] | None:
     """Return a token's bytes, None if they are not given as such."""
-    if isinstance(found, list) and all(type(byte) is int and 0 <= byte < 256 for byte in found):
+    if isinstance(found, list) and all(type(byte) is int and 0 <= byte < 256 for byte in found):  # True is an int too
         return found
     return None
 
