@@ -27,6 +27,9 @@ class DPOOptions(TrainingOptions):
     length_alpha: NotNegative = 0.0
     """Length-regularised DPO: added to z per token that the chosen answer is longer than the rejected one, so that a
     longer answer is pushed up less; 0 is plain DPO."""
+    sft_weight: NotNegative = 0.0
+    """The weight of the chosen answer's loss per token, added to DPO's (Iterative RPO, 2404.19733, equation 1), so that
+    the chosen answers do not become less likely with the rejected ones; 0 is plain DPO."""
 
 
 def checked_columns(pairs: "Sequence[Pair]", options: DPOOptions) -> list[dict[str, float]]:

@@ -55,7 +55,9 @@ def train_dpo(
     if is_sharded() or reference.resolve() != parent.resolve():
         data = _with_reference(data, reference, shared)
     model, _ = load_policy(parent)
-    trainer = PreferenceTrainer(model, train_dataset=data, length_alpha=options.length_alpha, **shared)
+    trainer = PreferenceTrainer(
+        model, train_dataset=data, length_alpha=options.length_alpha, sft_weight=options.sft_weight, **shared
+    )
     order_steps(trainer)
     lengths = Lengths(len(examples) - len(fitting_examples), n_cut_off(pairs, title))
     return fit(trainer, out, title, checkpoints, options, lengths=lengths)

@@ -16,7 +16,7 @@ from trl import DPOConfig
 from engines.chat.template import load_tokenizer
 from trainer.preference.columns import LABEL, REFERENCE, WEIGHT
 from trainer.preference.command import check_pairs
-from trainer.preference.trainer import PreferenceTrainer
+from trainer.preference.trainer import PreferenceTrainer, mean_logprobs
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
 from trainer.training.lengths import Lengths, fitting, n_cut_off, order_steps
@@ -62,15 +62,6 @@ class ReferenceFreeTrainer(PreferenceTrainer):
         }
         for name, reward_B in rewards.items():
             metrics[f"rewards/{name}"][-1] = reward_B.mean().item()
-
-
-def mean_logprobs(logprobs_RL: Tensor, mask_RL: Tensor) -> Tensor:
-    """Return the mean log-probability of the answer's tokens in each row, (R,), in float32.
-
-    `mask_RL` is 1 at the answer. Nothing predicts the first token, so there is one log-probability fewer than tokens.
-    """
-    n_tokens_R = mask_RL[:, 1:].sum(1)
-    return logprobs_RL[:, -(mask_RL.shape[1] - 1) :].float().sum(1) / n_tokens_R.clamp(min=1)
 
 
 def train_reference_free(

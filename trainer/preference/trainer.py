@@ -2,13 +2,14 @@
 
 With z = beta (log pi(yw)/ref(yw) - log pi(yl)/ref(yl)) + alpha (|yw| - |yl|) the loss of a pair is
 
-    w (p l(z) + (1 - p) l(-z)),   l(z) = -log sigmoid(z)
+    w (p l(z) + (1 - p) l(-z) + s n),   l(z) = -log sigmoid(z)
 
 w: the pair's weight over the mean weight of the training set. p: the probability that the label is right, as in
 conservative DPO (a judge's confidence) and CREAM (arXiv 2410.12735, the consistency C). alpha: length-regularised DPO
 (arXiv 2403.19159). |y| is in tokens, as they are trained on. The sign of alpha follows from the paper's objective,
 reward - alpha |y| - beta KL. Its optimal policy has the reward beta log pi/ref + alpha |y|, up to a constant per
-prompt. A longer chosen answer gets a part of its margin for free and is therefore pushed up less.
+prompt. A longer chosen answer gets a part of its margin for free and is therefore pushed up less. s: `sft_weight`. n:
+the chosen answer's negative log-likelihood per token (Iterative RPO, arXiv 2404.19733, equation 1).
 """
 
 from collections.abc import Callable
@@ -35,7 +36,7 @@ class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
     Without these columns and without `length_alpha` its loss is TRL's own.
     """
 
-    def __init__(self, model: Any, *, length_alpha: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, model: Any, *, length_alpha: float = 0.0, sft_weight: float = 0.0, **kwargs: Any) -> None:
         if is_sharded():  # or TRL loads a reference from the policy's folder, whole, into every process
             kwargs["ref_model"] = hollow_model(model.config)
             kwargs["args"].precompute_ref_log_probs = False  # TRL would fingerprint weights that are not there yet
@@ -44,6 +45,7 @@ class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
             self.ref_model, self.precompute_ref_logps = None, True
             self.train_dataset: Any = self._precompute_ref_logps(self.train_dataset, "train", self._train_batch_size)
         self.length_alpha = length_alpha
+        self.sft_weight = sft_weight
         self.mean_weight = 1.0
         if WEIGHT in self.train_dataset.column_names:
             self.mean_weight = fmean(self.train_dataset[WEIGHT])
@@ -86,13 +88,19 @@ class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
 
     def is_stock(self, weight_B: Tensor | None) -> bool:
         """Return whether TRL's own loss is the right one for a batch."""
-        return weight_B is None and not self.length_alpha
+        return weight_B is None and not self.length_alpha and not self.sft_weight
 
     def loss_of(
         self, logprobs_RL: Tensor, inputs: dict[str, Any], label_B: Tensor | None, weight_B: Tensor | None
     ) -> Tensor:
         """Return the mean loss of a batch of pairs from the log-probabilities of its R = 2 B rows."""
-        return preference_loss(self.logits(logprobs_RL, inputs), label_B, weight_B, self.mean_weight)
+        loss = preference_loss(self.logits(logprobs_RL, inputs), label_B, weight_B, self.mean_weight)
+        if not self.sft_weight:
+            return loss
+        # per answer, not per token of the batch: how examples fall into micro-batches must not matter
+        mean_B, _ = mean_logprobs(logprobs_RL, inputs["completion_mask"]).chunk(2)
+        chosen_B = mean_B if weight_B is None else mean_B * (weight_B / self.mean_weight)
+        return loss - self.sft_weight * chosen_B.mean()
 
     def logits(self, logprobs_RL: Tensor, inputs: dict[str, Any]) -> Tensor:
         """Return z of each pair, (B,). The R = 2 B rows are the chosen answers, then the rejected ones."""
@@ -103,6 +111,15 @@ class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
         ratio_B = (chosen_B - inputs["ref_chosen_logps"]) - (rejected_B - inputs["ref_rejected_logps"])
         logits_B: Tensor = self.beta * ratio_B + self.length_alpha * longer_B
         return logits_B
+
+
+def mean_logprobs(logprobs_RL: Tensor, mask_RL: Tensor) -> Tensor:
+    """Return the mean log-probability of the answer's tokens in each row, (R,), in float32.
+
+    `mask_RL` is 1 at the answer. Nothing predicts the first token, so there is one log-probability fewer than tokens.
+    """
+    n_tokens_R = mask_RL[:, 1:].sum(1)
+    return logprobs_RL[:, -(mask_RL.shape[1] - 1) :].float().sum(1) / n_tokens_R.clamp(min=1)
 
 
 def preference_loss(logits_B: Tensor, label_B: Tensor | None, weight_B: Tensor | None, mean_weight: float) -> Tensor:

@@ -102,6 +102,15 @@ def test_plain_settings_train_as_the_stock_trainer_does(tiny_model: Path, tmp_pa
     assert ours == theirs != (tiny_model / "model.safetensors").read_bytes()
 
 
+def test_the_chosen_answers_own_loss_is_added_per_token(tiny_model: Path, reference: Path, tmp_path: Path) -> None:
+    pairs = [msgspec.structs.replace(one, weight=1.0) for one in PAIRS]
+    z, _ = margins(tiny_model, reference)
+    chosen = [sequence_logprob(tiny_model, one.prompt, one.chosen) for one in pairs]
+    n = sum(-logprob / n_tokens for logprob, n_tokens in chosen) / len(chosen)
+    loss = first_loss(tiny_model, reference, tmp_path, pairs, replace(OPTIONS, sft_weight=0.5))
+    assert loss == pytest.approx(float(-logsigmoid(z).mean()) + 0.5 * n, abs=1e-4)
+
+
 def test_soft_labels_of_full_confidence_train_as_hard_ones(tiny_model: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
@@ -159,8 +168,10 @@ def test_length_regularisation_pushes_a_longer_chosen_answer_up_less() -> None:
 def test_all_options_together_are_their_formula(tiny_model: Path, reference: Path, tmp_path: Path) -> None:
     ratio, longer = margins(tiny_model, reference)
     z, p, w = ratio + 0.02 * longer, torch.tensor([0.9, 0.6, 0.75, 0.3]), torch.tensor([2.0, 0.5, 0.0, 1.5])
-    expected = float((w * (-p * logsigmoid(z) - (1 - p) * logsigmoid(-z))).mean())
-    options = replace(OPTIONS, labels="soft", length_alpha=0.02)
+    chosen = [sequence_logprob(tiny_model, one.prompt, one.chosen) for one in PAIRS]
+    n = torch.tensor([-logprob / n_tokens for logprob, n_tokens in chosen])
+    expected = float((w * (-p * logsigmoid(z) - (1 - p) * logsigmoid(-z) + 0.5 * n)).mean())
+    options = replace(OPTIONS, labels="soft", length_alpha=0.02, sft_weight=0.5)
     assert first_loss(tiny_model, reference, tmp_path, PAIRS, options) == pytest.approx(expected, abs=1e-4)
 
 
