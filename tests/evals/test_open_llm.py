@@ -300,10 +300,11 @@ def test_a_row_in_another_wording_is_bad_and_named(tmp_path: Path) -> None:
 
 def test_real_copies_are_read_whole(data: Path) -> None:
     rows = {}
-    for name, split in (("arc_challenge", "test"), ("winogrande", "validation"), ("truthfulqa_mc2", "validation")):
+    splits = {"arc_challenge": "test", "winogrande": "validation", "truthfulqa_mc2": "validation", "ifeval": "train"}
+    for name, split in splits.items():
         task = read_task(name)
         rows[name] = read_split(files_of(task, data)[split], task.local["rows"], BadRows(strict=True))
-    assert [len(some) for some in rows.values()] == [1172, 1267, 817]
+    assert [len(some) for some in rows.values()] == [1172, 1267, 817, 541]
     first = rows["arc_challenge"][0]
     assert first["question"].endswith("most likely effect of this increase in rotation?") and first["answerKey"] == "C"
     assert first["choices"]["text"][2] == "Planetary days will become shorter."

@@ -81,9 +81,9 @@ def _check(prompt: str, response: str | None, constraint: Constraint) -> Checked
         return _checked(constraint, False, False, f"{asked}: the answer is empty")
 
     def follows(text: str) -> bool:
-        if constraint.kind in ifeval.checkers():
-            return ifeval.follows(constraint.kind, settings, text)
-        return own.follows(constraint.kind, settings, prompt, text)
+        if constraint.kind.startswith(own.PREFIX):
+            return own.follows(constraint.kind, settings, prompt, text)
+        return ifeval.follows(constraint.kind, settings, text)
 
     try:
         strict = follows(response)

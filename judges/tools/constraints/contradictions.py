@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from typing import Any, NamedTuple
 
 from judges.tools.constraints.kinds import shown
@@ -39,6 +40,7 @@ def contradictions(given: Given) -> Iterator[tuple[tuple[str, str], str]]:
         if low.low > high.high:
             yield _said(low.kind, high.kind, f"at least {low.low} and at most {high.high} {' '.join(of)}")
     yield from _words(given, texts)
+    yield from _twice(given)
     yield from _forms(dict(given), texts)
 
 
@@ -100,6 +102,19 @@ def _words(given: Given, texts: Sequence[Text]) -> Iterator[tuple[tuple[str, str
                     yield _said(kind, text.kind, f"{shown(word)} is forbidden and asked for")
 
 
+def _twice(given: Given) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield two languages that are asked for, and two ends."""
+    languages = [(settings["language"], kind) for kind, settings in given if "language" in settings]
+    languages += [("en", kind) for kind, _ in given if kind.startswith("change_case:english")]
+    ends = [(settings["end_phrase"].strip().lower(), kind) for kind, settings in given if "end_phrase" in settings]
+    for (first, kind), (second, other) in combinations(languages, 2):
+        if first != second:
+            yield _said(kind, other, f"the languages {first} and {second}")
+    for (first, kind), (second, other) in combinations(ends, 2):
+        if not first.endswith(second) and not second.endswith(first):
+            yield _said(kind, other, f"the ends {shown(first)} and {shown(second)}")
+
+
 def _forms(given: dict[str, dict[str, Any]], texts: Sequence[Text]) -> Iterator[tuple[tuple[str, str], str]]:
     """Yield contradictions between the forms that two kinds ask for."""
     capital, lowercase = "change_case:english_capital", "change_case:english_lowercase"
@@ -112,9 +127,6 @@ def _forms(given: dict[str, dict[str, Any]], texts: Sequence[Text]) -> Iterator[
             yield _said(case, options, "its options have letters of both cases")
         if case in given and any(t.kind == sections and not is_right(t.text) for t in texts):
             yield _said(case, sections, f"{shown(given[sections]['section_spliter'])} has letters of the other case")
-        for kind in ("language:response_language", "judgeloop:language"):
-            if case in given and given.get(kind, {}).get("language", "en") != "en":
-                yield _said(case, kind, f"English and {given[kind]['language']}")
     first = given[repeat]["prompt_to_repeat"].strip() if repeat in given else ""
     if first and quotation in given and not first.startswith('"'):
         yield _said(repeat, quotation, "it starts with the prompt, and with a quotation mark")

@@ -14,6 +14,7 @@ from referencing import Registry
 
 from judges.tools.constraints.languages import is_in, language_of
 
+PREFIX = "judgeloop:"
 REGEX_TIMEOUT_S = 1.0
 """The time for a user's regular expression on one text: some would take longer than the universe is old."""
 MOST_JSON = 200_000

@@ -68,6 +68,8 @@ REPEAT = one("combination:repeat_prompt", prompt_to_repeat="Say hello, twice")
         (LOWER, one("change_case:capital_word_frequency", capital_relation="at least", capital_frequency=1)),
         (LOWER, one("detectable_format:multiple_sections", section_spliter="Section", num_sections=2)),
         (LOWER, one("language:response_language", language="de")),
+        (one("judgeloop:language", language="zh"), one("language:response_language", language="de")),
+        (one("startend:end_checker", end_phrase="The end."), one("startend:end_checker", end_phrase="Good night.")),
         (UPPER, one("detectable_format:constrained_response")),
         (
             one("detectable_format:number_bullet_lists", num_bullets=3),
