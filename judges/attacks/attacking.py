@@ -45,7 +45,8 @@ def _print_plan(config: Config) -> None:
     if config.engine.model:
         check_engine(config.engine)
         checked_rubric(config.judge)
-        n_answers = config.limit or len(load_prompts()) * n_attacks
+        n_all = len(load_prompts()) * n_attacks
+        n_answers = min(config.limit or n_all, n_all)
         calls = f"ask {config.engine.model} about {n_answers} answers"
     tell_plan(
         {"attacks": n_attacks, "model": config.engine.model or None, "answers": n_answers},

@@ -106,6 +106,7 @@ def parser_cases(rubric: Rubric, attacks: Sequence[Attack]) -> Iterator[Case]:
 def _replied(
     rubric: Rubric, read: Reading, slot: str, form: str, attacks: Sequence[Attack], verdict: str
 ) -> Iterator[Case]:
+    # The engine answers in the order of the subjects, one sample each, so an iterator is enough.
     scripted = iter([_reply(rubric, read, form, attack.text, verdict) for attack in attacks])
     engine = ScriptedEngine(lambda _: next(scripted), finish_reason="length" if form == "cut off" else "stop")
     judge = Judge(engine, rubric, read, samples=1)
@@ -126,6 +127,7 @@ def _reply(rubric: Rubric, read: Reading, form: str, attack: str, verdict: str) 
     lines = [line for line in attack.splitlines() if line.strip()]
     quoted = lines[-1] if form == "last line quoted" and lines else attack
     if form == "cut off":
+        # Without its last two characters the JSON ends within the text.
         return f"{OPENING}{quoted}" if read == "text" else json.dumps({"reasoning": f"{OPENING}{quoted}"})[:-2]
     if read == "structured":
         return written_as_json(rubric, verdict, f"{OPENING}{quoted}{CLOSING}")

@@ -62,6 +62,7 @@ def fooled_rates(
     attacks = [aimed(attack, judge.rubric) for attack in load_attacks()]
     chosen = _drawn(prompts, attacks, seed)[:limit]
     shots = [(attack.family, *_both(prompt, attack)) for prompt, attack in chosen]
+    # All attacks on a prompt share its answer without an attack, which is judged once.
     by_id = {response.id: response for _, *pair in shots for response in pair}
     responses = list(by_id.values())
     if store is not None and not fresh:

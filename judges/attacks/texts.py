@@ -69,6 +69,7 @@ def aimed(attack: Attack, rubric: Rubric, slot: str = "response") -> Attack:
     for line in attack.text.split("\n"):
         labels = rubric.labels if "@label@" in line or "@best@" in line else ("",)
         lines += [line.replace("@label@", label).replace("@best@", best) for label in labels]
+    # In one pass, so that a mark within a filling stays. Any other @word@ is text of the attack.
     text = re.sub(r"@\w+@", lambda mark: fillings.get(mark[0], mark[0]), "\n".join(lines))
     return msgspec.structs.replace(attack, text=text)
 

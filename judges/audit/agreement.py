@@ -38,12 +38,12 @@ def pair_measures(rows: PairArrays) -> list[Estimate]:
         side_N = np.sign(rows.preference - 0.5)
         leaning_N = np.where(side_N == 0, 0.5, (side_N == rows.human).astype(float))
         usable_N = decided_N & np.isfinite(rows.preference)
-        measures.insert(
+        measures.insert(  # before the tie rate and the rate of unscored rows
             -2, proportion_of("accuracy of the mean preference", _masked(usable_N, leaning_N), rows.weights)
         )
     scored = rows.only(rows.scored)
     if rows.has_ties:
-        measures += convention(rows, LEFT_OUT)[1:]
+        measures += convention(rows, LEFT_OUT)[1:]  # without accuracy, which stands above
     measures += _kappas(scored.human, scored.judge, scored.weights)
     measures += correlations(scored.human, scored.grade, scored.weights)
     return [*measures, calibration(rows)[0]]
@@ -59,7 +59,7 @@ def convention(rows: PairArrays, unscored: str) -> list[Estimate]:
     names = ("accuracy", "macro precision", "macro recall", "macro F1")
     if len(rows.pairs) == 0:
         return [Estimate(name, None, None, None, 0) for name in names]
-    truth_N = rows.human.astype(int) + 1
+    truth_N = rows.human.astype(int) + 1  # -1, 0, 1 become the classes 0, 1, 2: a, tie, b
     missing = 1 if unscored == AS_TIES else MISSING
     verdict_N = np.where(rows.scored, np.nan_to_num(rows.judge) + 1, missing).astype(int)
     classes = [0, 1, 2] if rows.has_ties else [0, 2]
@@ -110,6 +110,7 @@ def score_measures(rows: ScoreArrays, *, ranks: bool) -> list[Estimate]:
         return within_prompts
     keep_N = rows.scored
     human_N, judge_N, weights_BN = rows.human[keep_N], rows.judge[keep_N], rows.weights[:, keep_N]
+    # np.round would take 2.5 to 2 and 3.5 to 4.
     whole_human_N, whole_judge_N = np.floor(human_N + 0.5), np.floor(judge_N + 0.5)
     exact = proportion_of("exact agreement, rounded", (whole_human_N == whole_judge_N).astype(float), weights_BN)
     kappas = _kappas(whole_human_N, whole_judge_N, weights_BN, note="of rounded scores")
@@ -154,7 +155,7 @@ def _within_prompts(rows: ScoreArrays) -> list[Estimate]:
         human, judge = rows.human[members], rows.judge[members]
         if np.ptp(human) == 0 or np.ptp(judge) == 0:
             continue
-        places.append(members[0])
+        places.append(members[0])  # any row of the prompt: whole prompts are drawn, so all have one weight
         for correlations_P, correlation in zip(values.values(), (stats.spearmanr, stats.kendalltau), strict=True):
             correlations_P.append(float(correlation(human, judge).statistic))
     weights_BP = rows.weights[:, places]

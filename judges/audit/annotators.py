@@ -31,6 +31,7 @@ def annotator_measures(rows: Sequence[LabelledPair] | Sequence[LabelledScore], w
     level: Level = "nominal" if isinstance(rows[0], LabelledPair) else "interval"
     n_several = sum(len(labels) > 1 for labels in votes)
     some_BN = weights_BN[:MAX_ALPHA_RESAMPLES]
+    # krippendorff takes no weights, so a resample is made of as many copies of each row.
     values_B = np.array([_alpha(np.repeat(matrix_AN, weights_N.astype(int), axis=1), level) for weights_N in some_BN])
     alpha = estimate(ALPHA, _alpha(matrix_AN, level), values_B, n_several, level)
     return [proportion_of(PAIRWISE, np.array(shares), weights_BN), alpha]

@@ -73,6 +73,7 @@ class ScoreArrays:
         """Return the scored rows of each prompt that has at least two."""
         names_N = np.asarray([item.group for item in self.items], dtype=object).astype(str)
         scored = np.flatnonzero(self.scored)
+        # Sorted once and cut where the name changes: a search per prompt takes quadratic time.
         order = scored[np.argsort(names_N[scored], kind="stable")]
         changes = np.flatnonzero(names_N[order][1:] != names_N[order][:-1]) + 1
         edges = [0, *changes.tolist(), len(order)]

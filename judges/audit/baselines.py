@@ -41,7 +41,7 @@ def pair_baselines(rows: PairArrays, likelihoods: Mapping[str, float | None] | N
     for name, guess_N in _guesses(rows, labels[counts.argmax()], likelihoods):
         half_N = _half_right(guess_N, rows.human, decided_N)
         exact_N = np.where(np.isfinite(guess_N), (guess_N == rows.human).astype(float), np.nan)
-        both_N = np.where(np.isfinite(half_N), judge_N, np.nan)
+        both_N = np.where(np.isfinite(half_N), judge_N, np.nan)  # the judge, where the rule says something
         baselines.append(
             Baseline(
                 name,

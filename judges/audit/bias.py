@@ -64,6 +64,7 @@ def position_biases(rows: PairArrays) -> list[Bias]:
             firsts.append(np.nan)
             continue
         flips.append(float(first != second))
+        # In the second order b is shown first.
         firsts.append(({"a": 1, "tie": 0.5, "b": 0}[first] + {"b": 1, "tie": 0.5, "a": 0}[second]) / 2)
     firsts_N = np.array(firsts, dtype=float)
     flip = proportion_of(FLIPS, np.array(flips, dtype=float), rows.weights)
@@ -79,6 +80,7 @@ def net_preference(name: str, rows: PairArrays, sign_N: Floats) -> Bias:
     `sign_N` is 1 if b has more of the feature, -1 if a has more, 0 or NaN if they are equal or it is unknown.
     """
     usable_N = rows.scored & np.isfinite(sign_N) & (np.nan_to_num(sign_N) != 0)
+    # 1 if the side with more is preferred, 0.5 for a tie, 0 for the other side.
     judge_N = np.where(usable_N, (1 + sign_N * rows.judge) / 2, np.nan)
     label_N = np.where(usable_N, (1 + sign_N * rows.human) / 2, np.nan)
     effect = mean_of(name, judge_N - label_N, rows.weights)

@@ -24,7 +24,7 @@ def draw(result: Audit) -> bytes | None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=SIZE_IN, dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)  # registers itself; pyplot would look for a display
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.15)  # type: ignore[union-attr, call-arg]
     title = "".join(" " if is_hidden(letter) else letter for letter in f"{result.set}: {result.about.judge}"[:110])
     figure.suptitle(title, fontsize=13, parse_math=False)  # a name is no formula
@@ -35,6 +35,7 @@ def draw(result: Audit) -> bytes | None:
         panels[name](result, axes)
         axes.spines[["top", "right"]].set_visible(False)
     picture = io.BytesIO()
+    # Without matplotlib's version in it, the same audit gives the same bytes.
     figure.savefig(picture, format="png", metadata={"Software": None})
     return picture.getvalue()
 

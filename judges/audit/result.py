@@ -184,10 +184,11 @@ def _retest(rows: PairArrays, scores: ScoreArrays, reruns: Sequence[Rerun]) -> l
     n = len(reruns)
     if n and reruns[0].verdicts:
         rerun_winners = [verdict.winner for rerun in reruns for verdict in rerun.verdicts]
-        weights_BN = np.tile(rows.weights, (1, n))
+        weights_BN = np.tile(rows.weights, (1, n))  # a row's reruns are drawn with it
         measures.append(
             agreement.equal_share(EQUAL_VERDICTS, [v.winner for v in rows.verdicts] * n, rerun_winners, weights_BN)
         )
+        # One resample, because only its grades are used, with the weights of the first run.
         second = pair_arrays(list(rows.pairs) * n, [v for rerun in reruns for v in rerun.verdicts], 1, 0)
         measures += _correlated(np.tile(rows.grade, n), second.grade, weights_BN)
     if n and reruns[0].grades and not reruns[0].verdicts:

@@ -165,6 +165,7 @@ def _restricted(
     sample: Sample,
 ) -> Stored:
     """Return the sampled labelled rows that have a verdict in the file."""
+    # By identity: two labelled rows may be equal, each with a verdict.
     verdict_of_row = {
         id(labelled_row): value
         for labelled_row, value in zip(labelled.pairs, verdicts, strict=False)
@@ -230,6 +231,7 @@ def _decoded(located: Sequence[tuple[str, Record]], row_type: type[RowT], path: 
             bad.add(RowError(f"{where}: {error}"))
     if not rows:
         raise InputError(f"{path}: no {row_type.__name__} row in it: {bad.n_bad} bad")
+    # By id, because the order in the file is that in which a server replied.
     return sorted(_last(rows, lambda row: row.id, lambda row: row.error is None), key=lambda row: row.id)
 
 

@@ -122,6 +122,7 @@ class _Exporting:
     def __call__(
         self, todo: Iterator[int], body: Callable[[int], dict[str, Any]], *, resumed: bool = False
     ) -> Iterator[tuple[int, Call]]:
+        # By row, so that all calls of a row go to one file.
         for _, indices in groupby(todo, key=lambda index: self.custom_ids[index].split("-")[0]):
             self.parts.write([request_line(self.custom_ids[index], body(index)) for index in indices])
         return iter(())

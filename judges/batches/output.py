@@ -25,7 +25,7 @@ FAILED: dict[str, Any] = {"n_calls": 1, "n_failed": 1}
 
 class _Response(msgspec.Struct, frozen=True):
     status_code: Any = 200
-    body: msgspec.Raw = msgspec.Raw(b"null")
+    body: msgspec.Raw = msgspec.Raw(b"null")  # decoded only when the answer is taken
 
     @property
     def status(self) -> int:
@@ -70,7 +70,7 @@ class Answers:
                 self._index(path, number, file, bad)
             if not self._where:
                 raise InputError(f"{', '.join(map(str, paths))}: no line is the output of a batch")
-            self._opened = opened.pop_all()
+            self._opened = opened.pop_all()  # open until `__exit__`; an error above closes them
 
     def __enter__(self) -> "Answers":
         return self

@@ -83,6 +83,7 @@ def _add_likelihoods(extras: Extras, config: Config, labelled: LabelledSet, judg
     answers = [(pair.prompt, text) for pair in labelled.pairs for text in (pair.response_a, pair.response_b)]
     answers += [(item.prompt, item.response) for item in labelled.scores]
     ids = [likelihood_id(prompt, text) for prompt, text in answers]
+    # A LocalEngine loads its model here, if the judging did not ask it anything.
     engine: TransformersEngine = getattr(judge.engine, "loaded", judge.engine)  # type: ignore[arg-type]
     with Store(out / f"likelihoods-{engine.digest}.jsonl", Likelihood, fresh=config.fresh) as store:
         likelihoods = complete(store, ids, likelihoods_of(engine, answers, store.ids), "log-likelihoods")

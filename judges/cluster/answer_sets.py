@@ -171,5 +171,6 @@ def _member(text: str, answers: list[ScoredAnswer], rewards: Rewards | None) -> 
     scores = [
         answer.score if rewards is None else rewards.scores.get(answer_key(answer.response)) for answer in answers
     ]
+    # Sorted, because the sum of floats depends on their order, and nothing may depend on the file's.
     known_scores = sorted(score for score in scores if score is not None)
     return Member(text, ids, fmean(known_scores) if known_scores else None)

@@ -171,13 +171,14 @@ def _chosen(answers: AnswerSet, groups: Groups, spg: Spg) -> Member | None:
 def _centrality(answers: AnswerSet, similarity_NN: FloatNN, cluster: list[int], place: int) -> float:
     """Return the summed similarity of one answer to the other answers of its cluster, each vote counted."""
     total = sum(len(answers.members[other].ids) * float(similarity_NN[place, other]) for other in cluster)
+    # Without one vote, its own. Rounded, so that equals are left to the tie-break and not to the rounding of sums.
     return round(total - float(similarity_NN[place, place]), 9)
 
 
 def _pair(answers: AnswerSet, groups: Groups, chosen: Member, clustering: Clustering, spg: Spg) -> Pair:
     votes = [place for cluster in groups.places[1:] for place in cluster for _ in answers.members[place].ids]
     draw = random.Random(derived_seed("rejected", spg.seed, answers.prompt_id))
-    rejected = answers.members[draw.choice(sorted(votes))]
+    rejected = answers.members[draw.choice(sorted(votes))]  # sorted, so that the order of the clusters does not matter
     by_reward = spg.choose == "reward"
     evidence: dict[str, Any] = {
         "kind": "self-consistency",

@@ -105,7 +105,7 @@ def _code(made_of: object, shown: str) -> str:
 def _plan(prompt: str) -> Plan:
     pieces: list[str] = []
     slots: dict[int, str] = {}
-    opened: list[tuple[int, str, int]] = []
+    opened: list[tuple[int, str, int]] = []  # each with its place, its name and the number of placeholders before it
     fences: list[Fence] = []
     done = 0
     for piece in PIECE.finditer(prompt):
@@ -117,7 +117,7 @@ def _plan(prompt: str) -> Plan:
             opened.append((place, piece["name"], len(slots)))
         elif (n := next((n for n in reversed(range(len(opened))) if opened[n][1] == piece["name"]), None)) is not None:
             opens, name, n_slots = opened[n]
-            del opened[n:]
+            del opened[n:]  # with tags opened after it that were never closed
             if len(slots) > n_slots:
                 told = tuple(slots.values())
                 fences.append(Fence(opens, place, name, told[n_slots:], told))

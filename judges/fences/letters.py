@@ -140,7 +140,7 @@ def _only() -> dict[str, str]:
     letter_of: dict[str, str] = {}
     for letter, alike in table()["letters"].items():
         for character in alike:
-            letter_of[character] = "" if character in letter_of else letter
+            letter_of[character] = "" if character in letter_of else letter  # "" if it looks like two letters
     return {character: letter for character, letter in letter_of.items() if letter}
 
 

@@ -34,6 +34,7 @@ def taken_apart(text: str, tags: tuple[str, ...]) -> str:
     for _ in range(PASSES):  # taking one apart can bring another together
         before = text
         text = _once(text, fold(text), patterns)
+        # Those characters are invisible, so a reader may also see the text without them.
         if _TAG_LETTERS.search(text):
             text = _once(text, fold(text, tag_letters=False), patterns)
         if "\u202e" in text:  # what follows is shown from right to left
@@ -47,6 +48,7 @@ def _once(text: str, seen: Folded, patterns: tuple[re.Pattern[str], ...]) -> str
     matches = (match for pattern in patterns for match in pattern.finditer(seen.text) if _is_tag(match, text, seen))
     pieces: list[str] = []
     done = end_of_last = 0
+    # The longest first of those that begin at one place: the others are within it.
     for match in sorted(matches, key=lambda match: (match.start(), -match.end())):
         (start, end), (left, right) = match.span(), match.span("inside")
         if start < end_of_last:
@@ -65,6 +67,7 @@ def _once(text: str, seen: Folded, patterns: tuple[re.Pattern[str], ...]) -> str
 def _is_tag(match: re.Match[str], text: str, seen: Folded) -> bool:
     groups: dict[str, str | None] = match.groupdict()
     if (odd := groups.get("odd")) is not None:
+        # At least half of a misspelled tag is still plain letters. A word of another script is no tag.
         return sum(letter.isascii() and letter.isalnum() for letter in odd) * 2 >= sum(map(str.isalpha, odd))
     if groups.get("begun") is None:
         return True
@@ -128,5 +131,5 @@ def _letter(letter: str, odd: bool) -> str:
     signs = re.escape(table()["signs"].get(letter, ""))
     alike = f"[{letter}{signs}{re.escape(several(letter))}]"
     letters = rf"(?:{alike}|[^\0-\x7f]){{1,2}}" if odd else f"{alike}{{1,2}}"
-    two = {"w": "vv|uu", "m": "rn|nn", "d": "cl"}.get(letter)
+    two = {"w": "vv|uu", "m": "rn|nn", "d": "cl"}.get(letter)  # two letters that look like one
     return f"(?:{letters}|{two})" if two else letters

@@ -40,6 +40,7 @@ def resampled(groups: Sequence[str], n_resamples: int, seed: int) -> Floats:
         return np.zeros((n_resamples, 0))
     names, inverse_N = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
     generator = np.random.default_rng(derived_seed(seed, "bootstrap"))
+    # How often each group is in a draw with replacement: no draw has to be made.
     drawn_BG = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_resamples)
     return drawn_BG.astype(np.float64)[:, inverse_N]
 

@@ -25,6 +25,7 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     middle = share + Z * Z / (2 * n)
     reach = Z * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
     low, high = ((middle + side * reach) / (1 + Z * Z / n) for side in (-1, 1))
+    # At the ends exactly 0 and 1, where the formula leaves a rounding error.
     return 0.0 if share == 0 else max(low, 0.0), 1.0 if share == 1 else min(high, 1.0)
 
 

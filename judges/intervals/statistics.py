@@ -16,6 +16,7 @@ MAX_KENDALL_ROWS = 4000
 
 def tables(truth_N: NDArray[np.intp], verdict_N: NDArray[np.intp], weights_BN: Floats, n_classes: int) -> Floats:
     """Return the confusion tables (B, K, K), truth down and verdict across."""
+    # One column per cell of the table, so that one matrix product adds up the weights of all resamples.
     cells_NC = np.eye(n_classes * n_classes)[truth_N * n_classes + verdict_N]
     tables_BKK: Floats = (weights_BN @ cells_NC).reshape(-1, n_classes, n_classes)
     return tables_BKK
@@ -45,7 +46,7 @@ def macro_prf(tables_BKK: Floats, classes: list[int]) -> Floats:
 def mid_ranks(values_N: Floats, weights_BN: Floats) -> Floats:
     """Return the rank of each row's value within each resample, (B, N). Equal values share the mean of their ranks."""
     counts_BU, inverse_N = _counts(values_N, weights_BN)
-    ranks_BU = counts_BU.cumsum(1) - (counts_BU - 1) / 2
+    ranks_BU = counts_BU.cumsum(1) - (counts_BU - 1) / 2  # the mean of the ranks that the equal values take up
     ranks_BN: Floats = ranks_BU[:, inverse_N]
     return ranks_BN
 
@@ -58,7 +59,7 @@ def pearsons(x: Floats, y: Floats, weights_BN: Floats) -> Floats:
         x = x - (weights_BN * x).sum(1, keepdims=True) / total_B1
         y = y - (weights_BN * y).sum(1, keepdims=True) / total_B1
         spread_B = (weights_BN * x * x).sum(1) * (weights_BN * y * y).sum(1)
-        spread_B = np.where(spread_B > 1e-18, spread_B, np.nan)
+        spread_B = np.where(spread_B > 1e-18, spread_B, np.nan)  # a constant side has only rounding errors
         correlations_B: Floats = (weights_BN * x * y).sum(1) / np.sqrt(spread_B)
     return correlations_B
 
@@ -73,7 +74,7 @@ def kendalls(x_N: Floats, y_N: Floats, weights_BN: Floats) -> Floats:
     if len(x_N) > MAX_KENDALL_ROWS:
         return np.full(len(weights_BN), np.nan)
     agreement_NN = np.sign(x_N[:, None] - x_N[None, :]) * np.sign(y_N[:, None] - y_N[None, :])
-    difference_B = ((weights_BN @ agreement_NN) * weights_BN).sum(1) / 2
+    difference_B = ((weights_BN @ agreement_NN) * weights_BN).sum(1) / 2  # each pair is in it twice
     untied_B = _untied_pairs(x_N, weights_BN) * _untied_pairs(y_N, weights_BN)
     with np.errstate(invalid="ignore", divide="ignore"):
         taus_B: Floats = difference_B / np.sqrt(np.where(untied_B > 0, untied_B, np.nan))
@@ -99,6 +100,7 @@ def calibration_errors(confidence_N: Floats, right_N: Floats, weights_BN: Floats
     Guo et al. 2017 (arXiv 1706.04599), equation 3, for two classes.
     """
     members_NM = np.eye(N_BINS)[bins_of(confidence_N)]
+    # Sums, not means: the number of rows of a bin is also its weight in the error, and cancels.
     gap_BM = (weights_BN * (right_N - confidence_N)) @ members_NM
     errors_B: Floats = np.abs(gap_BM).sum(1) / weights_BN.sum(1)
     return errors_B
@@ -113,6 +115,7 @@ def _untied_pairs(values_N: Floats, weights_BN: Floats) -> Floats:
 
 def _counts(values_N: Floats, weights_BN: Floats) -> tuple[Floats, NDArray[np.intp]]:
     """Return the count of each distinct value in each resample, (B, U), and each row's place among them."""
+    # Equal values are neighbours in the sorted order, so each count is the sum over one stretch of it.
     _, first_U, inverse_N = np.unique(np.sort(values_N), return_index=True, return_inverse=True)
     order_N = np.argsort(values_N, kind="stable")
     places_N = np.empty_like(inverse_N)

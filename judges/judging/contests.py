@@ -69,7 +69,7 @@ def _joined(a: Path, b: Path, alone: list[int], *, strict: bool) -> Iterator[Con
     for _, response in located_responses(a, BadRows(strict=strict)):
         others = second[_prompt_key(response)]
         if others:
-            yield contest_of(response, others.pop(0))
+            yield contest_of(response, others.pop(0))  # each answer of the other file has one partner
         else:
             n_alone += 1
     alone += [n_alone, sum(map(len, second.values()))]

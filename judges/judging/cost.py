@@ -83,6 +83,7 @@ class Budget:
             if spent >= limit:
                 return 0
             mean = of(self._own) / self._n_rows if self._n_rows else 0.0
+            # With no row yet only the first ones are asked. Rows that cost nothing set no limit.
             n_fit = min(n_fit, (limit - spent) / mean if mean > 0 else FIRST_ROWS if not self._n_rows else n_fit)
         return int(n_fit)
 

@@ -274,6 +274,7 @@ def ask(judge: Judge, subjects: Sequence[Subject]) -> Iterator[Replies]:
     # The engine gets the skipped questions too, so that it plans the same batches in a run that is resumed.
     requests, skipped = Requests(judge, subjects), Skipped()
     for index, subject in enumerate(subjects):
+        # The numbers of a subject's questions follow each other, as in `Requests`.
         skipped |= {index * n + number for number in (subject.known if index in wanted else range(n))}
     skipped.answered = any(subject.is_done or subject.known for subject in subjects)
     answers: Iterator[Completion] | Iterator[Choice]
@@ -292,6 +293,7 @@ def ask(judge: Judge, subjects: Sequence[Subject]) -> Iterator[Replies]:
         usage = sum(map(usage_of, answers_by_number.values()), Usage())
         return Replies(index, [by_number.get(number) or Sample(None, error=NOT_ASKED) for number in range(n)], usage)
 
+    # Subjects with every sample known come first: no answer of the engine would make them complete.
     yield from (all_of(index) for index in sorted(wanted) if len(subjects[index].known) >= n)
     try:
         for answer in answers:

@@ -29,7 +29,7 @@ class Distribution(NamedTuple):
     error: str | None = None
 
 
-class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):  # dict: for cached_property
     """A prompt and, if the model has to choose, its choices."""
 
     source: str
@@ -80,7 +80,7 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
             return Distribution(None, None, "broken reply: a log-probability is above 0")
         weights = [math.exp(logprob) for logprob in choice.logprobs]
         mass = sum(weights)
-        if not mass > 0 or mass < min_mass:
+        if not mass > 0 or mass < min_mass:  # not > 0: for nan too
             problem = f"the choices have a probability of {mass:.3f} together: the model does not answer"
             return Distribution(None, mass, problem)
         return Distribution({name: w / mass for name, w in zip(self.choices.values(), weights, strict=True)}, mass)

@@ -156,4 +156,4 @@ def key_text(value: object) -> str:
 def columns_of(rows: Sequence[Traits]) -> list[str]:
     """Return the names of the key columns that the rows have, in the order in which they are tried."""
     names = dict.fromkeys(name for traits in rows for name in traits.keys if name != TURN_KEY)
-    return sorted(names, key=lambda name: KEYS.index(name) if name in KEYS else -1)
+    return sorted(names, key=lambda name: KEYS.index(name) if name in KEYS else -1)  # the given column first

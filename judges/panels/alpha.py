@@ -66,10 +66,11 @@ def alpha_of_many_values(values_MN: NDArray[np.float64], level: Level) -> float:
         points_PK = (values_P[:, None] == np.unique(values_P)).astype(float)
     else:
         points_PK = (rankdata(values_P) if level == "ordinal" else values_P)[:, None]
-    points_PK = points_PK - points_PK.mean(axis=0)
+    points_PK = points_PK - points_PK.mean(axis=0)  # changes no distance, and keeps the squares small
     n_N = np.bincount(units_P)
     within_N = np.zeros(len(n_N))
     for points_P in points_PK.T:
+        # The squared distances of all pairs in a unit add up to n times the squares around its mean.
         within_N += np.bincount(units_P, points_P**2) - np.bincount(units_P, points_P) ** 2 / n_N
     observed = (within_N * n_N / (n_N - 1)).sum() / n_N.sum()
     return float(1 - observed / ((points_PK**2).sum() / (n_N.sum() - 1)))

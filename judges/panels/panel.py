@@ -191,6 +191,7 @@ def _from_file(path: Path, engine: EngineOptions, judge: JudgeOptions) -> Member
 
 
 def _what_matters(member: Member) -> Member:
+    # Any values: these settings change no verdict, so two judges that differ only in them are one.
     alike = replace(member[0], concurrency=1, batch_size=1, timeout_s=1.0, retry_s=None, max_failures_in_row=1)
     return alike, member[1]
 

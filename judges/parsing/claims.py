@@ -130,6 +130,7 @@ def _turn_end(text: str, ends: list[int]) -> int:
 
 
 def _in_quotation(text: str, place: int) -> bool:
+    # An odd number of marks before it: one is open. A mark within a word is none.
     return bool(len(re.findall(r'(?<!\w)"|"(?!\w)', text[:place])) % 2)
 
 
@@ -215,6 +216,7 @@ def _without_label(text: str, unmarked: str, quotations: list[re.Match[str]], ru
 def _unquoted(claims: list[Claim], text: str, quotations: list[re.Match[str]]) -> list[Claim]:
     """Return the claims that are not quoted, in order."""
     starts = [quotation.start() for quotation in quotations]
+    # Quotations do not overlap, so only the last one that begins before a claim can hold it.
     places = [(claim, bisect_right(starts, claim.start) - 1) for claim in sorted(claims, key=lambda claim: claim.start)]
     return [claim for claim, i in places if i < 0 or not _quotes(quotations[i], claim, text)]
 

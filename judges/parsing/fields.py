@@ -124,4 +124,5 @@ def _refuse(name: str) -> float:
     raise ValueError(f"{name} is no number")
 
 
+# Without these hooks the last of two equal keys would win, and NaN would be a number.
 _DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse)

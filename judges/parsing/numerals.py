@@ -31,7 +31,7 @@ def plain_numbers(text: str, *, scales: bool = True) -> str:
     plain = RAISED.sub(lambda m: "^" + unicodedata.normalize("NFKC", m[0]), plain)
     if scales:
         plain = SCALED.sub(lambda m: f"{Decimal(m[1].replace(',', '')).scaleb(SCALES[m[2].lower()]):f}", plain)
-    return POWER.sub(lambda m: f"{Decimal(m[0]):f}", plain)
+    return POWER.sub(lambda m: f"{Decimal(m[0]):f}", plain)  # Decimal keeps every digit as written
 
 
 def _mixed(found: re.Match[str]) -> str:

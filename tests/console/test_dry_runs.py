@@ -11,6 +11,7 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError
+from judges.attacks.texts import load_attacks, load_prompts
 from tests.test_file_kinds import JUDGMENTS
 from trainer.training.checkpoints import seal
 
@@ -73,6 +74,7 @@ PLANS = [
     ("judges.compare", ["pairs.jsonl", *SERVED, "--limit", "3"], {"pairs": 3, "calls": 6}),
     ("judges.cluster", ["answers.jsonl", "--limit", "3"], {"prompts": 3, "answers": 6}),
     ("judges.attacks", [*SERVED, "--limit", "3"], {"answers": 3}),
+    ("judges.attacks", [*SERVED, "--limit", "100000"], {"answers": len(load_prompts()) * len(load_attacks())}),
     ("evals.reward_model", ["ranked.jsonl", *SERVED, "--limit", "3"], {"prompts": 3, "answers": 6}),
     ("evals.open_llm", [*LOCAL, "--limit", "3"], {"limit": 3}),
     ("trainer.eft", ["ranked.jsonl", *LOCAL, "--limit", "3"], {"answers": 6}),

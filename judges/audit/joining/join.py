@@ -20,7 +20,7 @@ def join(labelled: Sequence[Traits], table: Sequence[Traits], places: Places, gi
     """
     pairs = _key_pairs(labelled, table, places.n_rows, given)
     keyed = [_by(pair.words, labelled, table, _key_named(pair.labelled), _key_named(pair.table)) for pair in pairs]
-    best = max(keyed, key=n_matched, default=None)
+    best = max(keyed, key=n_matched, default=None)  # of equally good ones the first: equal names come first
     if given and (best is None or not any(best.matches)):
         raise InputError(f"--id-column {given}: no row of the verdicts has the '{given}' of a labelled row")
     if best and given:
@@ -94,7 +94,7 @@ def _by_words(labelled: Sequence[Traits], table: Sequence[Traits]) -> Joined | N
 
 
 def _answers_of(traits: Traits) -> str:
-    return "\0".join(sorted(traits.texts))
+    return "\0".join(sorted(traits.texts))  # sorted, because a table may have the sides exchanged
 
 
 def _request_of(traits: Traits) -> str:
@@ -181,6 +181,7 @@ def _put(number: int, name: str, entry: Traits, candidates: Sequence[tuple[int, 
     if not sides:
         joined.differing.append(name)
         return
+    # A trait that no candidate shares rules none out.
     for agrees in (_same_models, _same_prompt, _same_texts):
         sides = [candidate for candidate in sides if agrees(candidate[1], entry)] or sides
     if len(sides) > 1 and not _is_one([traits for _, traits, _ in sides]):

@@ -37,7 +37,7 @@ def side_of(row: Traits, entry: Traits) -> tuple[bool, bool] | None:
     pairs = [(row.texts, entry.texts), (row.models, entry.models)]
     known = [(ours, theirs) for ours, theirs in pairs if len(ours) == len(theirs) > 0]
     for ours, theirs in known:
-        if len(set(ours)) == len(ours) and sorted(ours) == sorted(theirs):
+        if len(set(ours)) == len(ours) and sorted(ours) == sorted(theirs):  # two equal texts tell no order
             return ours != theirs, True
     if any(sorted(ours) != sorted(theirs) for ours, theirs in known):
         return None

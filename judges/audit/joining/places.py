@@ -136,6 +136,7 @@ def _numbers(table: Sequence[Traits], names: Sequence[str], n_rows: int) -> tupl
     for name in names:
         keys = [entry.keys.get(name, "") for entry in table]
         first = first_of(name, keys, n_rows)
+        # Without the last row's number a key from 1 on may as well count from 0 and lack the first row.
         if first == 0 or (first == 1 and max(map(int, keys)) == n_rows):
             return name, first
     return None

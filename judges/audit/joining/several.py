@@ -27,7 +27,7 @@ def one_verdict(verdicts: Sequence[tuple[Verdict, bool]]) -> tuple[Verdict | Non
         return first, repeated
     if first.first_order is not None:
         return Verdict(None, error=CONTRADICTS), False
-    winner = first.winner if first.winner == second.winner else "tie"
+    winner = first.winner if first.winner == second.winner else "tie"  # as this project's own comparisons do
     return Verdict(winner, None, None, first.winner, second.winner), repeated
 
 

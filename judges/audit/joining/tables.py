@@ -82,7 +82,7 @@ def verdicts_in(table: Table, labelled: LabelledSet) -> list[Verdict | None]:
     for pair, matches in zip(labelled.pairs, joined.matches, strict=True):
         verdict, repeated = one_verdict([turned_verdict(pair, match) for match in matches])
         all_verdicts.append(verdict)
-        doubled += [pair.id] * repeated
+        doubled += [pair.id] * repeated  # once or, for False, not at all
         contradicting += [pair.id] * (verdict is not None and verdict.error == CONTRADICTS)
     _tell(table, joined, doubled, contradicting)
     name = table.columns.verdict or table.columns.usual
@@ -134,7 +134,7 @@ def _by_two_grades(table: Table, labelled: LabelledSet) -> list[Verdict | None]:
     joined = _joined(table, labelled, sides, _entries(table, single=True), None)
     names = [f"{pair.id} ({side})" for pair in labelled.pairs for side in "ab"]
     grades = _grades(table, joined, names)
-    pairs = zip(grades[::2], grades[1::2], strict=True)
+    pairs = zip(grades[::2], grades[1::2], strict=True)  # `sides` has a and b of each pair in turn
     return [None if a is None or b is None else verdict_by_scores(a, b) for a, b in pairs]
 
 

@@ -77,6 +77,7 @@ class Embedding:
 
 def cosines(vectors_ND: NDArray[np.float32]) -> FloatNN:
     """Return the cosines between vectors of length one (N, N), exactly symmetric, as they are stored."""
+    # A matrix product may round its two halves differently.
     products_NN = (vectors_ND @ vectors_ND.T).astype(np.float64)
     return np.round((products_NN + products_NN.T) / 2, DECIMALS)
 

@@ -49,6 +49,7 @@ def final_answer_of(text: str) -> FinalAnswer:
     """Return the final answer of a text."""
     plain = plain_numbers(text)
     parsed = parse(plain)
+    # math-verify returns the expression and, if it can, the text that it is made of.
     if not parsed or not isinstance(parsed[-1], str):
         return FinalAnswer(parsed)
     written = _place_of(parsed[-1], plain)

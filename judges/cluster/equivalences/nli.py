@@ -65,10 +65,11 @@ class Nli:
 
     def _relation(self, answers: AnswerSet) -> Relation:
         model = self.load()
+        # Half for each side, so a question takes at most a quarter in each.
         texts, lengths = sides(model.tokenizer, answers, model.max_tokens // 2)
         n = len(texts)
         pairs = [(i, j) for i in range(n) for j in range(n) if i != j]
-        values_NN = np.full((n, n), float(ENTAILMENT))
+        values_NN = np.full((n, n), float(ENTAILMENT))  # the diagonal stays: a text entails itself
         for index, probabilities, _ in model.probabilities([(texts[i], texts[j]) for i, j in pairs]):
             values_NN[pairs[index]] = self.values[int(np.argmax(probabilities))]
         return Relation(

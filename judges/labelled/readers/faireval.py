@@ -67,7 +67,7 @@ def _labels(verdicts: list[str], model_a: str, model_b: str, review: Path) -> li
         if _plain(model) in named:
             codes[named[_plain(model)]] = side  # type: ignore[assignment]
     unknown = [name for name in names if name not in codes]
-    if len(unknown) == 1 and len(codes) == 2:
+    if len(unknown) == 1 and len(codes) == 2:  # the codes are TIE and one of the two models
         codes[unknown[0]] = "a" if "b" in codes.values() else "b"
     if any(name not in codes for name in names):
         raise InputError(f"{review}: verdicts {', '.join(names)} do not name {model_a} and {model_b}")

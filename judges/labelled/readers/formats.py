@@ -143,7 +143,7 @@ def recognised(record: Record, columns: Columns, source: Path) -> str:
     given = columns.human
     if given in record and answers_in(record) is not None and given not in {kind.label for kind in FORMATS.values()}:
         return "pairs"
-    for name, kind in FORMATS.items():
+    for name, kind in FORMATS.items():  # the first that fits: the order of FORMATS counts
         if kind.fits(record, columns):
             return name
     if columns.human_in(record) is not None and answers_in(record) is not None:

@@ -49,14 +49,14 @@ def read_mtbench(records: Records, bad: BadRows, columns: Columns) -> Found:
             raise InputError(f"'winner' is {record.get('winner')!r}, not model_a, model_b or tie")
         model_a, model_b = text(record, "model_a"), text(record, "model_b")
         side_a, side_b = _side(record, "conversation_a"), _side(record, "conversation_b")
-        if model_a > model_b:
+        if model_a > model_b:  # in the order of the alphabet, so that votes on one pair meet
             model_a, model_b, side_a, side_b, winner = model_b, model_a, side_b, side_a, SWAPPED[winner]
         key = (str(record["question_id"]), str(record.get("turn", 1)), model_a, model_b)
         judges[judge_in(record).split("_")[0]] = None
         contests.setdefault(key, Contest(side_a[0], side_a[1], side_b[1])).votes.append(winner)
         return []
 
-    each(records, bad, add)
+    each(records, bad, add)  # only to count bad records: `add` makes no row of its own
     pairs = [_pair(*key, contest) for key, contest in contests.items()]
     return Found(pairs, labeller=", ".join(judges))
 
