@@ -2,13 +2,14 @@ import resource
 from collections.abc import Mapping
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from records import Prompt, Store
 from records.disk import DiskDict, DiskSet
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=3), st.integers(0, 9))))
 def test_a_disk_dict_is_a_dict(items: list[tuple[str, int]]) -> None:
     found: DiskDict[int] = DiskDict()

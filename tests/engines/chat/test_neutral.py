@@ -1,7 +1,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.errors import InputError
@@ -16,11 +16,13 @@ def test_ordinary_text_is_left_as_it_is() -> None:
     assert neutralise(text, SPECIAL) == text
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([*SPECIAL, "<|im_", "end|>", "x", "<", "|", ">", " "]), max_size=12).map("".join))
 def test_no_special_token_survives_however_it_is_nested(text: str) -> None:
     assert not any(token in neutralise(text, SPECIAL) for token in SPECIAL)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(ODD) | st.text("ab <|>_-.", min_size=1, max_size=3), max_size=6),
     st.lists(st.sampled_from([*ODD, "a", "b", "x"]), max_size=12).map("".join),

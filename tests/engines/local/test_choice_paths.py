@@ -3,7 +3,7 @@ import re
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.errors import EngineError
@@ -72,6 +72,7 @@ def test_a_choice_that_always_goes_on_has_no_mass() -> None:
     assert exact_logprobs([-math.inf, -math.inf], [(1,), (1, 0)]) == (-math.inf, -math.inf)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-50, 0), min_size=2, max_size=6))
 def test_choices_of_which_none_begins_another_are_left_as_they_are(joint: list[float]) -> None:
     assert exact_logprobs(joint, [(n,) for n in range(len(joint))]) == tuple(joint)

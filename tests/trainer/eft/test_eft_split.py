@@ -2,7 +2,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judges.labelled.ranked import RankedAnswers, opening_of
@@ -62,6 +62,7 @@ def test_ranks_lie_evenly_on_the_rubrics_scale(rubric: str, ranks: tuple[int, ..
         assert [parse_reply(reply, load_rubric(rubric)).value for reply in replies] == scores
 
 
+@settings(deadline=None)
 @given(
     counts=st.dictionaries(st.integers(0, 5), st.integers(1, 60), min_size=1),
     max_share=st.floats(0.05, 1.0),

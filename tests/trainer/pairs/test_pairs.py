@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.errors import InputError, TrainingError
@@ -156,6 +156,7 @@ judgments = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(judgments, st.floats(0, 0.5), st.floats(0, 3), st.floats(0.05, 1), st.floats(0.05, 1), st.integers(0, 3))
 def test_any_judgments_give_pairs_that_are_in_order_and_counts_that_add_up(
     rows: list[Judgment], rho: float, min_margin: float, widest: float, share: float, seed: int
@@ -177,6 +178,7 @@ def test_any_judgments_give_pairs_that_are_in_order_and_counts_that_add_up(
     assert len({pair.prompt_id for pair in pairs}) == len(pairs)
 
 
+@settings(deadline=None)
 @given(judgments)
 def test_with_no_option_best_meets_worst(rows: list[Judgment]) -> None:
     for pair in make_pairs(rows, PairOptions())[0]:

@@ -2,7 +2,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenize import tokenize
@@ -26,11 +26,13 @@ def peer(first: str, second: str) -> float:
     return float(SCORER.score(first, second)["rougeL"].fmeasure)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_tokens_are_those_of_rouge_score(text: str) -> None:
     assert tokens_of(text) == tokenize(text, None)
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_rouge_l_is_that_of_rouge_score(first: str, second: str) -> None:
     assert rouge_l(first, second) == pytest.approx(peer(first, second), abs=1e-12)
@@ -43,6 +45,7 @@ def test_rouge_l_of_a_pair_worked_out_by_hand() -> None:
     assert rouge_l("", "police") == rouge_l("!?", "?!") == 0.0
 
 
+@settings(deadline=None)
 @given(st.lists(TEXTS, max_size=12), TEXTS, st.sampled_from([0.3, 0.5, 0.7, 0.9, 1.0]))
 def test_the_index_finds_what_comparing_with_each_text_finds(pool: list[str], text: str, threshold: float) -> None:
     scores = [peer(other, text) for other in pool]

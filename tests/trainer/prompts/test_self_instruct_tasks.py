@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.prompts.tasks import read_tasks
@@ -27,6 +27,7 @@ def test_a_cut_within_an_answer_costs_no_task() -> None:
     assert (found.tasks, found.n_cut_off) == (["Name a king.", "Name a queen."], 0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("abc 19.:\n*-#Answer", max_size=12)).map("\n".join), st.booleans())
 def test_any_text_is_read_without_an_error_and_gives_no_empty_task(text: str, cut_off: bool) -> None:
     assert all(task.strip() for task in read_tasks(text, cut_off=cut_off).tasks)
