@@ -158,9 +158,10 @@ def _judgment_calls(judge: Judge, responses: Sequence[Response]) -> list[str]:
 
 
 def _comparison_calls(judge: Judge, contests: Sequence[Contest], orders: Orders) -> list[str]:
-    rows = [(comparison_id(judge, contest, orders), orders_of(judge, contest, orders)) for contest in contests]
+    # By id, because contests that are the same are asked about once.
+    asked_in = {comparison_id(judge, contest, orders): orders_of(judge, contest, orders) for contest in contests}
     numbers = range(judge.n_questions)
-    return [f"{row_id}-{order}-{number}" for row_id, its_orders in rows for order in its_orders for number in numbers]
+    return [f"{row_id}-{order}-{n}" for row_id, its_orders in asked_in.items() for order in its_orders for n in numbers]
 
 
 def _chunks(rows: Iterable[T]) -> Iterator[list[T]]:

@@ -172,6 +172,17 @@ def test_a_response_that_is_there_twice_is_asked_about_once() -> None:
     assert found == {one.id: float(one.id == "r0") for one in RESPONSES}
 
 
+def test_a_contest_that_is_there_twice_is_asked_about_once() -> None:
+    judge = judge_of(JudgeOptions(rubric="pairwise", read="text", samples=1))
+    twice = [CONTESTS[0], *CONTESTS]
+    assert export_contests(judge, twice, BATCH) == len(CONTESTS) * 2
+    assert len({line["custom_id"] for line in lines(BATCH)}) == len(CONTESTS) * 2
+    answered(lambda body: completion("Better: " + "AB"["left 5" in plain(body["messages"][0]["content"])]), BATCH)
+    rows = list(import_contests(judge, twice, [OUTPUT]))
+    assert [row.id for row in rows] == [comparison_id(judge, contest) for contest in CONTESTS]
+    assert [row.prompt_id for row in rows if row.replies == ["Better: B"] * 2] == ["p5"]
+
+
 def test_nothing_to_ask_writes_no_file() -> None:
     judge = judge_of(TEXT)
     assert export_batch(judge, RESPONSES, BATCH, {judge.judgment_id(one) for one in RESPONSES}) == 0
