@@ -67,7 +67,8 @@ def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> Ite
     gc.collect()
     kl = _kl(run, number, output, config.engine)
     if round_judges(config.judge, config.panel):
-        output = msgspec.structs.replace(output, judgments=_scores_by_others(run, number, output.answers, config))
+        judgments = _scores_by_others(run, number, _scored(output.answers, output.checked, config), config)
+        output = msgspec.structs.replace(output, judgments=judgments)
     measured = _judged(run, number, output, kl, config)
     write_atomic(done, msgspec.json.format(msgspec.json.encode(measured)))
     return measured
@@ -91,7 +92,8 @@ def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Pro
     write_rows(checks_path(run, number), checked)
     judge = open_judge(engine, config.judge, config.seed)
     by_parent = not round_judges(config.judge, config.panel)
-    judgments = _scores(run, judge, answers, f"{name} judging its own") if by_parent else []
+    scored = _scored(answers, checked, config) if by_parent else []
+    judgments = _scores(run, judge, scored, f"{name} judging its own")
     labelled = config.monitors.labelled
     folder = run.folder / "eval" / "labelled" / name
     accuracy = None
@@ -99,6 +101,17 @@ def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Pro
         accuracy = judge_accuracy(judge, labelled, folder, config.monitors.labelled_limit, config.seed)
     likelihoods = _likelihoods(run, engine, answers, name) if config.monitors.kl and number > 0 else []
     return _Output(answers, checked, judgments, accuracy, likelihoods)
+
+
+def _scored(answers: list[Response], checked: list[CheckedAnswer], config: Config) -> list[Response]:
+    """Return the answers that the round's judge scores: all, or those of known pairs alone."""
+    if config.eval.score:
+        return answers
+    outcomes: dict[str, set[bool]] = {}
+    for row in checked:
+        if row.follows is not None:
+            outcomes.setdefault(row.prompt_id, set()).add(row.follows)
+    return [answer for answer in answers if len(outcomes.get(answer.prompt_id, ())) > 1]
 
 
 def _checked(prompts: list[Prompt], answers: list[Response]) -> list[CheckedAnswer]:
@@ -129,20 +142,15 @@ def _kl(run: Run, number: int, output: _Output, options: EngineOptions) -> KL | 
 
 
 def _judged(run: Run, number: int, output: _Output, kl: KL | None, config: Config) -> IterationFigures:
-    name, first = f"iter{config.eval.judge}", _first_of_each(output.answers)
-    engine = open_model(run, config.eval.judge, config.engine)
-    frozen = _scores(run, open_judge(engine, config.judge, config.seed), first, f"iter{number} held-out scores")
-    comparer = open_judge(engine, pairwise(config.judge, config.eval.rubric), config.seed)
-    rate = _win_rate(run, number, comparer, first) if number and config.eval.compare else None
-    del engine, comparer
-    gc.collect()
+    first = _first_of_each(output.answers)
+    frozen, rate = _by_frozen_judge(run, number, first, config)
     scores = [judgment.score for judgment in frozen if judgment.score is not None]
     following = _following(run, number, output, config.seed)
     base = metrics_path(run, 0)
     monitors = monitors_of(
         number,
         output.answers,
-        output.judgments,
+        output.judgments if config.eval.score else [],  # those of known pairs alone are no sample
         load_rubric(config.judge.rubric),
         frozen=frozen,
         base=msgspec.json.decode(base.read_bytes(), type=IterationFigures).monitors if number else None,
@@ -154,8 +162,8 @@ def _judged(run: Run, number: int, output: _Output, kl: KL | None, config: Confi
     )
     return IterationFigures(
         iteration=number,
-        judge=name,
-        n_prompts=len(frozen),
+        judge=f"iter{config.eval.judge}",
+        n_prompts=len(first),
         n_unscored=len(frozen) - len(scores),
         mean_score=fmean(scores) if scores else None,
         mean_chars=fmean(len(answer.response) for answer in output.answers),
@@ -163,6 +171,23 @@ def _judged(run: Run, number: int, output: _Output, kl: KL | None, config: Confi
         following=following,
         monitors=monitors,
     )
+
+
+def _by_frozen_judge(
+    run: Run, number: int, answers: list[Response], config: Config
+) -> tuple[list[Judgment], WinRate | None]:
+    """Return the scores and the win rate by the judge that stays the same for the whole run, as far as asked for."""
+    compare = number > 0 and config.eval.compare
+    if not config.eval.score and not compare:
+        return [], None  # its model need not be loaded
+    engine = open_model(run, config.eval.judge, config.engine)
+    judge = open_judge(engine, config.judge, config.seed)
+    frozen = _scores(run, judge, answers, f"iter{number} held-out scores") if config.eval.score else []
+    comparer = open_judge(engine, pairwise(config.judge, config.eval.rubric), config.seed)
+    rate = _win_rate(run, number, comparer, answers) if compare else None
+    del engine, judge, comparer
+    gc.collect()
+    return frozen, rate
 
 
 def _first_of_each(answers: list[Response]) -> list[Response]:
@@ -195,7 +220,7 @@ def measuring_work(number: int, lengths: Lengths, config: Config) -> Iterator[Wo
             yield Work(title, "answer", n_read=n_answers * n_answer, n_widest=n_answer, row="KL to iter0")
     if by_others:
         yield from round_judging_work(f"{name} held-out judging", number, n_answers, lengths, config, "held-out scores")
-    if by_others or number != config.eval.judge:  # else its own scores are the frozen judge's
+    if config.eval.score and (by_others or number != config.eval.judge):  # else its own scores are the frozen judge's
         frozen = judging_work(f"{name} held-out scores", n_each, rubric, judge, lengths)
         yield replace(frozen, row="held-out scores")
     if config.eval.compare and number > 0:

@@ -143,6 +143,8 @@ class EvalOptions:
     """Answers to each. With two or more, and constraints, the judge's accuracy on own answers can be measured."""
     compare: Annotated[bool, off("Do not compare with iter0: no win rate.")] = True
     """Compare the first answer to each prompt with iter0's, by `rubric`, for the win rate."""
+    score: Annotated[bool, off("Score only the answers of known pairs: no mean score.")] = True
+    """Score every held-out answer, by the round's judge and by `judge`; false scores only those of known pairs."""
     judge: CountOr0 = 1
     """The iteration whose model judges all others. The default is the first that has learnt to judge."""
     rubric: str = "pairwise"

@@ -135,10 +135,9 @@ def _notes(config: Config, first: IterationFigures) -> list[str]:
             f"does not, {score} prefers the first. A tie counts half.",
             "95% interval: over prompts.",
         ]
-    notes += [
-        "prompts, pairs, unscored: what the iteration learnt from.",
-        f"mean score: of {first.n_prompts} held-out answers, judged by iter{config.eval.judge}.",
-    ]
+    notes.append("prompts, pairs, unscored: what the iteration learnt from.")
+    if config.eval.score:
+        notes.append(f"mean score: of {first.n_prompts} held-out answers, judged by iter{config.eval.judge}.")
     if config.eval.compare:
         notes.append("win rate: against iter0, in both orders, with its 95% interval; flipped: the orders disagree.")
     return [line for note in notes for line in wrapped(note, indent="  ")]
@@ -156,7 +155,7 @@ def _row(figures: IterationFigures, line: LedgerLine | None, config: Config) -> 
         "prompts": counts.get("prompts"),
         "pairs": counts.get("pairs"),
         "unscored": counts.get("unparsed"),
-        "mean score": figures.mean_score,
+        **({"mean score": figures.mean_score} if config.eval.score else {}),
         "chars": round(figures.mean_chars),
         **(compared if config.eval.compare else {}),
         "seconds": round(line.seconds) if line else None,

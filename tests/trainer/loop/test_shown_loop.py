@@ -209,3 +209,26 @@ def test_the_curve_is_drawn_of_every_iteration_and_the_same_each_time(run: tuple
 
 def test_a_run_without_constraints_has_no_curve(run: tuple[Path, str, str]) -> None:
     assert draw([msgspec.structs.replace(figures(run[0], number), following=None) for number in range(3)]) is None
+
+
+def test_only_the_answers_of_known_pairs_are_scored_if_asked(
+    folder: Path, run: tuple[Path, str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    main(parse(Config, ["--config", "tiny.toml", "--name", "known", "--eval.no-score"], "loop"))
+    whole, known = run[0], folder / "runs" / "known"
+    for number in (0, 1, 2):
+        assert figures(known, number).following == figures(whole, number).following
+    judged = {row.response_id for row in read_rows(known / "eval" / "judgments.jsonl", Judgment)}
+    outcomes: dict[tuple[int, str], set[bool | None]] = {}
+    rows = {
+        number: list(read_rows(known / "eval" / f"iter{number}_checks.jsonl", CheckedAnswer)) for number in range(3)
+    }
+    for number, checked in rows.items():
+        for row in checked:
+            outcomes.setdefault((number, row.prompt_id), set()).add(row.follows)
+    differing = {row.response_id for number in rows for row in rows[number] if len(outcomes[number, row.prompt_id]) > 1}
+    assert judged == differing
+    monitors = figures(known, 2).monitors
+    assert monitors is not None and monitors.mean_score is None and "not judged" in monitors.reasons["mean_score"]
+    assert "mean score" not in capsys.readouterr().out
