@@ -127,9 +127,9 @@ class ConstraintTool:
         others = {what: n for what, n in problems.not_checkable.items() if what not in map(_bare, listed)}
         lines = [*listed, *(f"{what} ({n} {'answer' if n == 1 else 'answers'})" for what, n in others.items())]
         for line in lines[:SHOWN_PROBLEMS]:
-            say(f"not checkable: {line}")
+            say(f"constraints: {line}")
         if (n_more := len(lines) - SHOWN_PROBLEMS) > 0:
-            say(f"not checkable: {n_more} more, each row gives its reason in 'evidence'")
+            say(f"constraints: {n_more} more problems, each row gives its reason in 'evidence'")
 
     def _given(self, response: Response) -> Named:
         constraints = self.given(response)

@@ -118,7 +118,7 @@ def test_nearly_all_of_ifevals_constraints_stand_in_their_prompts() -> None:
         for constraint in row.constraints or ()
         if (reason := why_not_in(text_of(row.prompt), constraint))
     ]
-    assert len(missing) <= 12, missing
+    assert len(missing) <= 4, missing
 
 
 @pytest.mark.skipif(not (DATA / "ifeval").exists(), reason="needs shared/data/ifeval")
@@ -129,4 +129,4 @@ def test_few_of_ifevals_constraints_stand_in_another_prompt() -> None:
         for row, other in pairwise(rows)
         for constraint in row.constraints or ()
     )
-    assert n_standing < 0.15 * sum(len(row.constraints or ()) for row in rows)
+    assert n_standing <= 77

@@ -152,7 +152,7 @@ def test_unknown_kinds_are_said_once_with_the_nearest_name(no_model: None, capsy
     write("answers.jsonl", *(row(text, **wrong, prompt=f"{text}?") for text in ("a", "b", "c")))
     run("--verify", "strict")
     said = capsys.readouterr().err
-    [line] = [line for line in said.splitlines() if line.startswith("not checkable")]
+    [line] = [line for line in said.splitlines() if line.startswith("constraints:")]
     assert "punctuation:no_coma" in line and "punctuation:no_comma" in line and "(3 prompts)" in line
 
 
