@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from console.table import Cell
+from experiments.over_seeds import against, done_arms, mean_minutes, mean_over, shown
 from experiments.rlp_truth.arms import ARMS, PPO
 from experiments.rlp_truth.results import ArmResult
-from judges.intervals.mean import Mean, mean_of_known
 
 Value = Callable[[ArmResult], float | None]
 
@@ -29,14 +29,14 @@ def policy_table(results: Sequence[ArmResult]) -> list[dict[str, Cell]]:
             "arm": arm,
             "seeds": sum(result.arm == arm for result in results),
             "quality": _over(results, arm, lambda result: result.quality, 2),
-            "- ppo": _text(against(results, arm, PPO, lambda result: result.quality), 2, sign=True),
+            "- ppo": shown(against(results, arm, PPO, lambda result: result.quality), 2, sign=True),
             "right, %": _over(results, arm, lambda result: 100 * result.perfect, 1),
             "reward": _over(results, arm, lambda result: result.reward, 2),
             "worth": _over(results, arm, lambda result: result.worth, 2),
             "KL": _over(results, arm, lambda result: result.kl, 2),
             "symbols": _over(results, arm, lambda result: result.symbols, 2),
         }
-        for arm in _arms(results)
+        for arm in done_arms(results, ARMS)
     ]
 
 
@@ -47,43 +47,15 @@ def reward_table(results: Sequence[ArmResult]) -> list[dict[str, Cell]]:
             "reward model of": arm,
             "SFT's": _over(results, arm, lambda result: result.on_sft.half, 3),
             "PPO's": _over(results, arm, lambda result: result.on_ppo.half, 3),
-            "PPO's - the first's": _text(against(results, arm, PPO, lambda result: result.on_ppo.half), 3, sign=True),
+            "PPO's - the first's": shown(against(results, arm, PPO, lambda result: result.on_ppo.half), 3, sign=True),
             "pairs": _over(results, arm, lambda result: float(result.n_learnt), 0),
             "synthetic": _over(results, arm, lambda result: float(result.n_synthetic), 0),
             "right": _over(results, arm, lambda result: result.right, 3),
             "minutes": mean_minutes(results, arm),
         }
-        for arm in _arms(results)
+        for arm in done_arms(results, ARMS)
     ]
 
 
-def against(results: Sequence[ArmResult], arm: str, other: str, value: Value) -> Mean | None:
-    """Return the mean difference of an arm to another one, paired by seed, or None to itself."""
-    if arm == other:
-        return None
-    theirs = {result.seed: value(result) for result in results if result.arm == other}
-    differences: list[float | None] = []
-    for result in results:
-        figure, its = value(result), theirs.get(result.seed)
-        if result.arm == arm and figure is not None and its is not None:
-            differences.append(figure - its)
-    return mean_of_known(differences)
-
-
-def mean_minutes(results: Sequence[ArmResult], arm: str) -> float:
-    """Return the mean wall time of an arm in minutes."""
-    seconds = [result.seconds for result in results if result.arm == arm]
-    return sum(seconds) / len(seconds) / 60
-
-
-def _arms(results: Sequence[ArmResult]) -> list[str]:
-    done = {result.arm for result in results}
-    return [arm for arm in ARMS if arm in done]
-
-
 def _over(results: Sequence[ArmResult], arm: str, value: Value, digits: int) -> str:
-    return _text(mean_of_known([value(result) for result in results if result.arm == arm]), digits)
-
-
-def _text(mean: Mean | None, digits: int, *, sign: bool = False) -> str:
-    return "-" if mean is None else mean.text(digits, sign=sign)
+    return shown(mean_over(results, arm, value), digits)

@@ -6,11 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from experiments.over_seeds import against
 from experiments.rlp_truth.arms import ARMS, Size
 from experiments.rlp_truth.labeller import labelled, truly_ordered, worth
 from experiments.rlp_truth.options import Config
 from experiments.rlp_truth.recipe import recipe
-from experiments.rlp_truth.report import against, policy_table, reward_table
+from experiments.rlp_truth.report import policy_table, reward_table
 from experiments.rlp_truth.results import ArmResult
 from experiments.rlp_truth.run_arms import run_all
 from experiments.world.sizes import ModelOptions, Seeds

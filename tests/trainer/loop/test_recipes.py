@@ -6,12 +6,15 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError
+from engines.options import EngineOptions
 from judges.parsing.parse import parse_reply
 from judges.rubrics.rubric import load_rubric
 from records import Prompt
 from records.files import BadRows, read_records
 from tests.conftest import ROOT
 from trainer.early_stop.options import EarlyStopOptions
+from trainer.loop.__main__ import main
+from trainer.loop.plan.model_size import model_size
 from trainer.loop.recipe import CandidateOptions, Config, EvalOptions, NewPromptOptions, check
 from trainer.loop.splits import split_prompts
 from trainer.seeds.reading import EFT, eft_chats, ift_chats, seed_prompts
@@ -80,6 +83,26 @@ def test_the_large_recipe_has_the_numbers_that_the_paper_states() -> None:
     assert (large.iterations, large.pairs.min_margin, large.pairs.rho) == (3, 0.0, 0.0)
     assert large.early_stop is not None
     assert (large.early_stop.every_n_steps, large.early_stop.n_prompts) == (200, 253)
+
+
+@pytest.mark.parametrize("name", ["instruction_following_small", "instruction_following_8b"])
+def test_the_recipes_with_checks_stop_a_run_that_its_own_judge_leads_astray(name: str) -> None:
+    config = recipe(name)
+    checked = [prompt.constraints for prompt in seed_prompts(config.seeds.prompts)]
+    assert config.evidence.tool == "constraints" and all(checked)
+    assert {"follows", "known_pairs"} <= config.gates.keys() and config.eval.n > 1
+
+
+def test_the_large_recipe_with_checks_is_estimated_without_its_weights(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("records.runs.RUNS", tmp_path)
+    main(replace(recipe("instruction_following_8b"), engine=EngineOptions(model=str(tiny_model)), dry_run=True))
+    shown = capsys.readouterr().out
+    assert "by formula for 8 GPUs" in shown and "iter3 DPO, at most 160 pairs" in shown
+    # A layer: q and o 2 * 4096^2, k and v 2 * 4096 * 1024, MLP 3 * 4096 * 14336. Embeddings: 2 * 128256 * 4096.
+    assert model_size(RECIPES / "llama_3_1_8b.json").n_parameters == 8_030_261_248
 
 
 def test_accelerate_reads_the_sharding_and_knows_every_key() -> None:
