@@ -15,7 +15,7 @@ NUMERALS = dict(zip("零一二三四五六七八九十", map(float, range(11)), 
 HAN = "".join(NUMERALS)
 
 DIGITS = r"[-+]?\d++(?:[.,٫]\d++)?+"
-S = " {0,4}+"
+S = " {0,4}+"  # spaces between two parts, if any
 FIGURE = rf"(?:{DIGITS}|[{HAN}])"
 SPELLED = rf"(?:{'|'.join(SPOKEN)})\b"
 NUMBER = rf"(?:{FIGURE}|{SPELLED})"
@@ -23,6 +23,7 @@ SUM = rf"(?P<sum>(?:{DIGITS}{S}\+{S})++{DIGITS}{S}={S})?+"
 HALF = rf"(?P<half>{S}½|{S}1/2|{S}and (?:a|one) half|分?半)?+"
 UNIT = r"(?:points?|pts?|stars?|marks?|credits?|punkte?n?|puntos?|pontos?|punti|очк\w*|балл\w*)\b"
 POINTS = rf"(?:{S}{UNIT}|{S}[分点점])?+"
+# What must not follow a number, because it would then be another one, or a word that begins with digits.
 WHOLE = (
     rf"(?![a-z\d+‰°²³¹⁰⁴-⁹¼-¾⅐-⅞⁄\u0300-\u036f\u20d0-\u20ff{HAN}]|[.,]\d|(?-i:\.[a-z])"
     rf"|{S}(?:[%?]|per ?cent|(?:is|was|would|could|might)\b))"
@@ -205,6 +206,7 @@ def _below(words: tuple[str, ...]) -> re.Pattern[str]:
         rf"{begins}{value} (?:is|would be|seems|may be|might be) (?:a )?{better}\b",
         rf"\b(?:{change}|(?:I|we)(?: would|['’]d| will|['’]ll)?(?: rather| now| really| instead)? {say}) {value}{ends}",
     )
+    # A pattern may have the name of a group once only, so each form numbers its own.
     return _compiled("|".join(form.replace("@", str(number)) for number, form in enumerate(forms)))
 
 

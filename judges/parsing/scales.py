@@ -18,6 +18,7 @@ _NOTES = (
 
 
 def _any_of(*forms: str) -> str:
+    # A pattern may have the name of a group once only.
     return "|".join(form.replace("@", f"scale_{n}") for n, form in enumerate(forms))
 
 

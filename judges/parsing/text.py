@@ -31,7 +31,7 @@ def _codes(characters: str) -> Iterator[int]:
 
 _PLAIN: dict[int, str | None] = {0x226A: "<<", 0x226B: ">>"}
 _PLAIN |= {ord(char): sign for sign, alike in LIKE.items() for char in alike}
-_PLAIN |= {code: chr(code - 0xFEE0) for code in _codes(WIDE)}
+_PLAIN |= {code: chr(code - 0xFEE0) for code in _codes(WIDE)}  # full-width signs stand in the order of ASCII
 _PLAIN |= dict.fromkeys(_codes(SPACES), " ") | dict.fromkeys(_codes(BREAKS), "\n") | dict.fromkeys(_codes(INVISIBLE))
 
 _STARS = re.compile(r"(?P<told>\d(?:[.,]\d)?(?: ?/ ?\d{1,2})?[*_) ]{0,4})?(?P<row>[★⭐🌟☆✩✰⚝½]{2,})")

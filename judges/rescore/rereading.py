@@ -224,7 +224,7 @@ class Rescorer:
 
 
 def _latest(path: Path, row_type: type[Any]) -> Iterator[Row]:
-    last: DiskDict[int] = DiskDict()
+    last: DiskDict[int] = DiskDict()  # one number per id, not the row: the file is read twice
     for number, latest in enumerate(read_typed(path, row_type, BadRows(strict=True))):
         last[latest.id] = number
     with progress(f"reading {path.name}", len(last)) as advance:

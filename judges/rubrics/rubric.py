@@ -47,7 +47,7 @@ class Criterion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     description: str
 
 
-class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):  # dict: for cached_property
     """The prompt of a judge, its scale, and the form of its reply."""
 
     name: str
@@ -173,7 +173,7 @@ def load_rubric(name: str) -> Rubric:
         rubric = msgspec.convert(table, Rubric)
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: {error}") from None
-    for problem in _problems(rubric):
+    for problem in _problems(rubric):  # only the first, which is the worst
         raise InputError(f"{path}: {problem}")
     return rubric
 

@@ -110,7 +110,7 @@ def answered(folder: Path, max_new_tokens: int, batch_size: int, seed: int, temp
 def _compared(
     before: Sequence[Response], after: Sequence[Response], judge: Judge, out: Path, title: str
 ) -> list[Comparison]:
-    by_prompt = {response.prompt_id: response for response in before}
+    by_prompt = {response.prompt_id: response for response in before}  # by prompt: either may lack an answer
     contests = [
         contest_of(by_prompt[response.prompt_id], response) for response in after if response.prompt_id in by_prompt
     ]

@@ -75,6 +75,7 @@ def from_ranks(ranked: RankedAnswers, rubric: Rubric, read: Reading) -> list[Jud
 
 def nearest_choice(rubric: Rubric, value: float) -> float:
     """Return the value of the rubric's nearest choice, the lower one if two are equally near."""
+    # Rounded, so that two equal distances are equal in floats too. `min` then takes the lower choice.
     return min(sorted(rubric.choice_values), key=lambda choice: round(abs(choice - value), 9))
 
 
@@ -149,7 +150,7 @@ def resampled(examples: Sequence[JudgeExample], max_share: float, seed: int) -> 
             (example.id for example in examples if example.score == score),
             key=lambda example_id: content_key(seed, example_id),
         )
-        kept_ids.update(drawn[: max(sizes)])
+        kept_ids.update(drawn[: max(sizes)])  # 1 is always allowed: `share` is at least 1 / classes
     return [example for example in examples if example.id in kept_ids]
 
 

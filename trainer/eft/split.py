@@ -62,7 +62,7 @@ def split_trees(ranked: Sequence[RankedAnswers], shares: Shares, seed: int) -> T
     parts: tuple[list[RankedAnswers], ...] = ([], [], [])
     for answers in ranked:
         number = place[opening_of(answers)]
-        parts[(number >= n_held_out) + (number >= n_held_out + n_ift)].append(answers)
+        parts[(number >= n_held_out) + (number >= n_held_out + n_ift)].append(answers)  # 0, 1 or 2 bounds are passed
     held_out, ift, eft = parts
     return TreeSplit(ift, eft, held_out)
 

@@ -107,7 +107,7 @@ def greedy_policy(values_SA: Tensor, acts_S: Tensor, ties: str) -> Tensor:
     """Return the policy that takes the best action, or several equally often (`split`), or the first of several."""
     best_SA = (values_SA >= values_SA.amax(1, keepdim=True) - TIE).to(values_SA.dtype)
     if ties == "first":
-        first_SA = (best_SA.cumsum(1) == 1) & (best_SA == 1)
+        first_SA = (best_SA.cumsum(1) == 1) & (best_SA == 1)  # the sum is 1 from the first best action to the next
         best_SA = torch.where(acts_S[:, None], first_SA.to(best_SA.dtype), best_SA)
     return best_SA / best_SA.sum(1, keepdim=True)
 
@@ -138,7 +138,7 @@ def _model(rows: tuple[str, ...], slippery: bool) -> tuple[Tensor, Tensor]:
     for state, actions in model.items():
         for action, outcomes in actions.items():
             for chance, following, reward, _ in outcomes:
-                chances_SAS[state, action, following] += chance
+                chances_SAS[state, action, following] += chance  # on ice that slips, two outcomes may lead to one state
                 rewards_SA[state, action] += chance * reward
     return chances_SAS, rewards_SA
 

@@ -56,6 +56,7 @@ def visits(policy_KSA: Tensor, lake: Lake, horizon: int) -> Tensor:
 
     It is computed from the lake's model, not sampled: the explored grid of the paper's section 5.3.
     """
+    # Nobody moves on from a hole or the goal.
     chances_KSS = torch.einsum("ksa,sat->kst", policy_KSA.double(), lake.chances_SAS) * lake.acts_S[:, None]
     now_KS = torch.zeros(policy_KSA.shape[:2], dtype=torch.float64)
     now_KS[:, lake.start] = 1

@@ -42,6 +42,7 @@ def play(lake: Lake, policy_KSA: Tensor, generators: Sequence[torch.Generator], 
     ladder_KSA, outcomes_SAS = policy_KSA.cumsum(-1), lake.chances_SAS.float().cumsum(-1)
     seeds_K1 = torch.arange(len(policy_KSA))[:, None]
     states_KE = torch.full((len(policy_KSA), n), lake.start)
+    # All draws beforehand, two a move (action, slip), so that no episode's depend on how long the others last.
     draws_KTE2 = torch.stack([torch.rand(horizon, n, 2, generator=generator) for generator in generators])
     steps = []
     for t in range(horizon):
@@ -81,7 +82,7 @@ def _experience(
     logprobs_KSA = policies.everywhere().log_softmax(-1)
     episodes = play(lake, logprobs_KSA.exp(), generators, options.ppo_episodes, options.horizon)
     logprobs_KET, values_KET = _of_moves(logprobs_KSA, episodes), _of_states(values.everywhere(), episodes)
-    flat = [part.flatten(0, 1) for part in (episodes.rewards_KET, values_KET, episodes.mask_KET)]
+    flat = [part.flatten(0, 1) for part in (episodes.rewards_KET, values_KET, episodes.mask_KET)]  # `gae` takes (B, T)
     estimates = gae(flat[0], flat[1], flat[2], options.discount, options.gae_lambda)
     advantages_KET, returns_KET = (estimate_BT.view_as(values_KET) for estimate_BT in estimates)
     advantages_KET = _by_seed(whiten)(advantages_KET, episodes.mask_KET)

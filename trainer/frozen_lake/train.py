@@ -48,7 +48,7 @@ def train_all(
     numbers any more.
     """
     first = new_policies(lake, options, seeds)
-    target = copy.deepcopy(first)
+    target = copy.deepcopy(first)  # a copy for each: they all start from these weights
     until_close = replace(options, optimiser="rmsprop", learning_rate=TARGET_RATE, steps=options.target_steps)
     target_PKSA = _fit(
         "target", target, lambda: target_loss(target.everywhere(), lake.target_SA, lake.acts_S), until_close
@@ -95,7 +95,7 @@ def _fit(name: str, policies: Networks, loss: Callable[[], Tensor], options: Lak
     weights = [weight for part in (policies, *others) for weight in part.parameters() if weight.requires_grad]
     optimiser = _optimiser(weights, options)
     points, policies_PKSA = set(_points(options.steps)), []
-    for step in range(options.steps + 1):
+    for step in range(options.steps + 1):  # once more, to record the last policies
         if step in points:
             policies_PKSA.append(policies.everywhere().detach().softmax(-1))
         if step == options.steps:

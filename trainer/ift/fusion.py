@@ -81,7 +81,7 @@ def fused_embeddings(
     embed = fusion.table or model.get_input_embeddings()
     true_BLD = embed(input_ids)
     body = model.base_model(inputs_embeds=true_BLD, attention_mask=attention_mask, use_cache=False)
-    is_target_BT = labels[:, 1:] != -100
+    is_target_BT = labels[:, 1:] != -100  # the state at t predicts token t + 1
     hidden_ND = body.last_hidden_state[:, :-1][is_target_BT]
     guessed_BL = input_ids.clone()
     guessed_BL[:, 1:][is_target_BT] = predictions(hidden_ND, model, fusion)
@@ -107,7 +107,7 @@ def _best(hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, config: A
             logits_NV = _perturbed(transformed(logits_NV.float(), config), fusion)
         best = logits_NV.topk(k) if k > 1 else logits_NV.max(-1, keepdim=True)
         values_NK, order_NK = torch.cat((values_NK, best.values.float()), 1).topk(k)
-        tokens_NK = torch.cat((tokens_NK, best.indices + start), 1).gather(1, order_NK)
+        tokens_NK = torch.cat((tokens_NK, best.indices + start), 1).gather(1, order_NK)  # indices are within a tile
     return tokens_NK[:, -1]
 
 
@@ -132,6 +132,7 @@ def transformed(logits_NV: Tensor, config: "PreTrainedConfig") -> Tensor:
     text = config.get_text_config()
     for name in ("logit_scale", "output_multiplier", "lm_head_multiplier"):
         logits_NV = logits_NV * (getattr(text, name, None) or 1.0)
+    # Granite divides by what HyperCLOVA X multiplies with, under one name.
     divisor = getattr(text, "logits_scaling", None) or 1.0
     logits_NV = logits_NV * divisor if text.model_type == "hyperclovax" else logits_NV / divisor
     cap = getattr(text, "final_logit_softcapping", None)

@@ -67,7 +67,7 @@ def _weights(losses_BT: Tensor, mask_BT: Tensor, n_targets_B1: Tensor, decay: fl
     if decay == 0:
         return torch.ones_like(losses_BT)
     if variant == "equation":
-        return discounted_sums(mask_BT.to(losses_BT.dtype).flip(1), decay).flip(1)
+        return discounted_sums(mask_BT.to(losses_BT.dtype).flip(1), decay).flip(1)  # flipped: of the targets before
     sums_BT = discounted_sums(losses_BT, decay)
     if variant == "algorithm":
         return sums_BT

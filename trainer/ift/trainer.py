@@ -81,6 +81,7 @@ class IFTTrainer(SFTTrainer):  # type: ignore[misc]
             return loss
         # the mean over answers replaces TRL's loss, whose call has logged its metrics
         _, returned = loss if return_outputs else (loss, None)
+        # The Trainer itself divides by the accumulated steps only if it does not pass the number of items.
         steps = 1 if num_items_in_batch is None else self.current_gradient_accumulation_steps
         loss = spy.outputs.propagated.loss / steps
         if self.aux_loss_enabled:
