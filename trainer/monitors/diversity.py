@@ -65,6 +65,7 @@ def self_bleu(answers: Sequence[Sequence[str]], seed: int, max_pairs: int = MAX_
     """
     if len(answers) < 2:
         return None
+    # Without the effective order, an answer of three words has a BLEU of 0 even with itself.
     bleu = BLEU(tokenize="none", effective_order=True)
     texts = [" ".join(words) for words in answers]
     return fmean(bleu.sentence_score(texts[i], [texts[j]]).score / 100 for i, j in _pairs(len(texts), seed, max_pairs))

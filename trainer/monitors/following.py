@@ -104,6 +104,7 @@ def known_pairs(answers: Iterable[CheckedAnswer], scores: Mapping[str, float]) -
     found = []
     for prompt_id, several in by_prompt.items():
         for pair in combinations(several, 2):
+            # False sorts before True, so an answer that follows comes first.
             better, worse = sorted(pair, key=lambda answer: answer.follows is not True)
             if better.follows and not worse.follows:
                 margin = scores[better.response_id] - scores[worse.response_id]

@@ -11,6 +11,7 @@ OPENING_CHARS = 200
 
 def is_refusal(answer: str) -> bool:
     """Return whether an answer opens like a refusal. The patterns of refusals.toml cover English only."""
+    # Twice as many characters, because runs of white space become one space.
     opening = " ".join(answer[: 2 * OPENING_CHARS].replace("’", "'").split())[:OPENING_CHARS]
     return any(pattern.search(opening) for pattern in refusal_patterns())
 

@@ -43,6 +43,7 @@ def _win(first: float, second: float) -> float:
 
 
 def _by_samples(chosen: Judgment, rejected: Judgment) -> float | None:
+    # Each judge's scores stand at one place, and are compared with each other only.
     if chosen.read == "panel" and chosen.members == rejected.members:
         pairs = list(zip(chosen.scores, rejected.scores, strict=False))
     else:

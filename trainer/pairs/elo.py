@@ -19,10 +19,11 @@ def elo(wins_NN: NDArray[np.float64], prior: float = PRIOR) -> NDArray[np.float6
     is the log-odds that one beats the other (400 / ln 10 times as much on the scale of chess). Their sum is 0.
     Strengths do not compare between players that no chain of games connects: see `components`.
     """
-    wins_NN = np.asarray(wins_NN, dtype=float) * (1 - np.eye(len(wins_NN)))
+    wins_NN = np.asarray(wins_NN, dtype=float) * (1 - np.eye(len(wins_NN)))  # nobody plays against himself
 
     def loss(e_N: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         ahead_NN = e_N[:, None] - e_N[None, :]
+        # A win w of m over n pulls e_m up and e_n down by w sigmoid(e_n - e_m).
         surprise_NN = wins_NN * expit(-ahead_NN)
         gradient_N = surprise_NN.sum(axis=0) - surprise_NN.sum(axis=1) + prior * e_N
         return float(-(wins_NN * log_expit(ahead_NN)).sum() + prior / 2 * (e_N**2).sum()), gradient_N

@@ -99,7 +99,7 @@ def widest_of(pairs: Sequence[Pair], share: float, seed: int) -> list[Pair]:
         return -abs(pair.margin or 0.0), derived_seed("widest", seed, pair.prompt_id), pair.prompt_id
 
     n_kept = math.ceil(share * len(pairs) - 1e-9)  # 0.1 * 30 is a little more than 3
-    kept_ids = {id(pair) for pair in sorted(pairs, key=rank)[:n_kept]}
+    kept_ids = {id(pair) for pair in sorted(pairs, key=rank)[:n_kept]}  # by identity, because two pairs may be equal
     return [pair for pair in pairs if id(pair) in kept_ids]
 
 

@@ -154,9 +154,10 @@ def mixed(pairs: Sequence[Pair], meta: Sequence[Pair], max_share: float, seed: i
     """
     if not 0 <= max_share < 1:
         raise InputError(f"max_share must be at least 0 and below 1, not {max_share}")
+    # m of n + m pairs are at most the share s if m <= s / (1 - s) n. The small number undoes float rounding.
     limit = int(max_share / (1 - max_share) * len(pairs) + 1e-9)
     order = sorted(range(len(meta)), key=lambda index: (derived_seed("meta share", seed, meta[index].prompt_id), index))
-    return [*pairs, *(meta[index] for index in sorted(order[:limit]))]
+    return [*pairs, *(meta[index] for index in sorted(order[:limit]))]  # the drawn ones in their own order again
 
 
 @dataclass(frozen=True)

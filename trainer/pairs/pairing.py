@@ -97,6 +97,7 @@ def pairs_between(
         n_disagreed=reasons["disagreed"],
         n_outvoted=reasons["outvoted"],
         n_capped=len(wide) - len(pairs),
+        # Only a vote makes a chosen answer with the lower score.
         n_overruled=sum((pair.margin or 0.0) < 0 for pair in pairs),
         n_near=reasons["near"],
         n_narrow=len(made) - len(wide),
@@ -115,7 +116,7 @@ def best_and_worst(tops: Sequence[Judgment], bottoms: Sequence[Judgment], rho: f
     high, low = max(map(_score, tops)), min(map(_score, bottoms))
     good = [judgment for judgment in tops if _score(judgment) >= (1 - rho) * high + rho * low]
     bad = [judgment for judgment in bottoms if _score(judgment) <= (1 - rho) * low + rho * high]
-    sign = 1 if rho else 0
+    sign = 1 if rho else 0  # 0 takes the length out of the order below
     chosen = min(good, key=lambda judgment: (sign * len(judgment.response), -_score(judgment), _spread(judgment)))
     rejected = min(bad, key=lambda judgment: (-sign * len(judgment.response), _score(judgment), _spread(judgment)))
     return chosen, rejected
@@ -144,6 +145,7 @@ def positive_chats(judgments: Sequence[Judgment], min_score: float | None = None
 def _outcome(pools: Pools, checks: Checks, options: PairOptions) -> Pair | Lost:
     """Return the pair of one prompt, or the reason for its absence."""
     tops, bottoms = (list(filter(_can_be_learnt, pool)) for pool in pools)
+    # With one pool for both sides, one answer cannot be chosen and rejected.
     if not tops or not bottoms or (pools[0] is pools[1] and len(tops) < 2):
         return "too few"
     best, worst = max(map(_score, tops)), min(map(_score, bottoms))

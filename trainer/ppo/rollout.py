@@ -68,6 +68,7 @@ def roll_out(
     actors: Actors, source: RewardSource, prompts: Sequence[EncodedPrompt], seeds: Sequence[int], options: PPOOptions
 ) -> list[Answer]:
     """Return an answer to each prompt, drawn with the seed at its position, and its reward or None."""
+    # top_p is 1: with a nucleus the drawn tokens would not have the probabilities that the policy learns with.
     sampling = Sampling(options.response_length, options.temperature, 1.0)
     sequences = [prompt.tokens for prompt in prompts]
     with actors.autocast():

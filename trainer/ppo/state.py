@@ -52,7 +52,7 @@ def save_state(
     """Write a checkpoint completely or not at all, and reduce the earlier ones to their policies."""
     out = checkpoints.folder / step_name(progress.step)
     earlier = checkpoints_in(checkpoints.folder, checkpoints.key)
-    set_aside(out)
+    set_aside(out)  # of another training, or half-written
     unfinished = out.with_name(f"{out.name}.tmp")
     write_policy(actor, tokenizer, unfinished)
     if saved_dtype(actor.policy) != FLOAT32:

@@ -226,6 +226,7 @@ class _Trainer:
     def _answers(self, prompts: list[EncodedPrompt], step: int) -> list[Answer]:
         """Return the answers of a step, all of them on every process."""
         size, n = self.options.rollout_batch_size, len(prompts)
+        # The place of an answer in the whole training gives its epoch, its prompt and its seed.
         places = range((step - 1) * size, step * size)
         share = places[self.accelerator.process_index :: self.accelerator.num_processes]
         orders = {epoch: seeded_order(n, self.seed, "prompts", epoch) for epoch in {place // n for place in places}}
@@ -233,6 +234,7 @@ class _Trainer:
         seeds = [derived_seed(self.seed, "answer", place) for place in share]
         answers = roll_out(self.actors, self.source, drawn, seeds, self.options)
         gathered = gather_object(list(zip(share, answers, strict=True)))
+        # By the place alone, because answers cannot be compared.
         return [answer for _, answer in sorted(gathered, key=lambda placed: placed[0])]
 
     def _checked_kl(self, answers: list[Answer], step: int) -> float:

@@ -40,7 +40,7 @@ class Learner:
         n_parts = self.options.rollout_batch_size // self.options.step_batch_size
         updates: list[Tensor] = []
         for epoch in range(self.options.ppo_epochs):
-            order = seeded_order(len(experience.answers), seed, epoch)
+            order = seeded_order(len(experience.answers), seed, epoch)  # the same on every process
             updates += [self._update(experience, part) for part in order.tensor_split(n_parts) if len(part)]
         if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
             raise FloatingPointError("a weight is not a number")
@@ -77,7 +77,9 @@ class Learner:
         columns = (experience.logprobs, experience.values, experience.advantages, experience.returns)
         width = tokens.mask.shape[1]
         old_BT, old_values_BT, advantages_BT, returns_BT = (
-            column_NT[piece.to(column_NT.device), :width] for column_NT in columns
+            # The answers of a piece may all be shorter than the longest one of the step.
+            column_NT[piece.to(column_NT.device), :width]
+            for column_NT in columns
         )
         logprobs_BT, entropy_BT, values_BT = self.model(tokens)
         policy_BT, clipped_BT = policy_loss(logprobs_BT, old_BT, advantages_BT, self.options.cliprange)

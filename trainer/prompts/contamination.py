@@ -13,6 +13,7 @@ class EvaluationPrompts:
 
     def __init__(self, texts: Sequence[str], max_rouge: float) -> None:
         self.texts = texts
+        # Backwards, so that of equal texts the first stays.
         self._by_key = {key_of(text): position for position, text in reversed(list(enumerate(texts)))}
         self._index = RougeIndex(max_rouge, texts)
         self._by_gram: dict[tuple[str, ...], int] = {}
@@ -39,4 +40,4 @@ def key_of(text: str) -> str:
 
 def _grams(text: str) -> Iterable[tuple[str, ...]]:
     tokens = tokens_of(text)
-    return zip(*(tokens[start:] for start in range(N_GRAM)), strict=False)
+    return zip(*(tokens[start:] for start in range(N_GRAM)), strict=False)  # the shortest of the shifted lists ends it

@@ -94,6 +94,7 @@ def fill_pool(
         if pool.is_full or n_idle == options.patience:
             return
         generated = [str(prompt.prompt) for prompt in pool.accepted]
+        # Fixed by the place in the plan, so that a resumed run makes the same questions and finds their drafts.
         seeds_of = (derived_seed(seed, "few-shot", batch, number) for number in range(options.completions))
         requests = [question(seeds, generated, options, question_seed) for question_seed in seeds_of]
         n_before = len(pool.accepted)

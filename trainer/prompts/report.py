@@ -55,6 +55,7 @@ def finished(out: Path, settings: Mapping[str, Any]) -> Report | None:
         raise InputError(f"{path}: not a report of this command: {error}; --fresh sets it aside") from None
     now = msgspec.to_builtins(settings)
     before = dict(report.settings)
+    # A report of an earlier version has no digests, and is taken to be of the same texts.
     before |= {name: now[name] for name in now if name.endswith(DIGEST) and name not in before}
     changed = [name for name in sorted(now.keys() | before.keys()) if now.get(name) != before.get(name)]
     if changed and all(name in GROWS and now[name] > before[name] for name in changed):

@@ -112,7 +112,7 @@ class _Reader:
 
     def text(self, line: str) -> None:
         """Take any other line. An empty one ends a task that has begun."""
-        begun = bool(self.tasks) and any(self.tasks[-1])
+        begun = bool(self.tasks) and any(self.tasks[-1])  # a task may begin with an empty line after its number
         if not line:
             self.inside = self.inside and not begun
         elif self.inside:

@@ -44,6 +44,7 @@ def measure(model: RewardModel, pairs: Sequence[Pair], seed: int, n_resamples: i
     for reason, n in model.unscored.most_common():
         say(f"{n} held-out answers have no reward: {reason}")
     margins_N = np.array([margin for _, margin in margins])
+    # 1, 0.5 or 0 for a margin above, at or below 0.
     right_N, confidence_N = (np.sign(margins_N) + 1) / 2, 1 / (1 + np.exp(-np.abs(margins_N)))
     weights_BN = resampled([prompt for prompt, _ in margins], n_resamples, seed)
     error = calibration_errors(confidence_N, right_N, np.ones((1, len(margins))))[0] if margins else None

@@ -179,6 +179,7 @@ def _with_extras(collate: Collate) -> Collate:
             batch[WEIGHT] = torch.tensor([example[WEIGHT] for example in examples])
         if VIEWS in examples[0]:
             pairs = [pair for example in examples for pair in example[VIEWS]]
+            # As if they were pairs: TRL's collator puts all first views before all second ones, and pads them.
             views = collate([{"chosen_ids": first, "rejected_ids": second} for first, second in pairs])
             batch |= {VIEW_IDS: views["input_ids"], VIEW_MASK: views["attention_mask"]}
         return batch

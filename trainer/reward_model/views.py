@@ -23,6 +23,6 @@ def view_pairs(responses: Sequence[Response], seed: int) -> list[ViewPair]:
     for prompt, by_text in answers.items():
         texts = sorted(by_text)
         Random(derived_seed(seed, "views", prompt)).shuffle(texts)
-        for turn, (first, second) in enumerate(zip(texts[::2], texts[1::2], strict=False)):
+        for turn, (first, second) in enumerate(zip(texts[::2], texts[1::2], strict=False)):  # an odd one is left over
             drawn.append((turn, derived_seed(seed, "view order", prompt), (by_text[first], by_text[second])))
     return [pair for _, _, pair in sorted(drawn, key=lambda entry: entry[:2])]

@@ -82,7 +82,7 @@ class ConstraintAnnotator:
             winner=winner,
             first_order=winner,
             second_order=winner,
-            flipped=None if winner is None else False,
+            flipped=None if winner is None else False,  # a program does not see an order
             preference_b=None if winner is None else {"a": 0.0, "tie": 0.5, "b": 1.0}[winner],
             replies=[],
             error=NOTHING if winner is None else None,

@@ -75,6 +75,7 @@ def gather_preferences(run: Run, prompts: Sequence[Prompt], config: Config) -> N
         else _annotated(run, prompts, config)
     )
     learnt, held_out = held_out_split(pairs, options.held_out_share, config.seed)
+    # `held_out_split` goes by the prompts alone, so it finds the same two sides in this file again.
     write_rows(path, [*with_noise(learnt, options.flip, config.seed), *held_out])
 
 

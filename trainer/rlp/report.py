@@ -87,8 +87,10 @@ def _plan(split: RLPSplit, n_chats: int, config: Config) -> list[dict[str, Cell]
         rows.append(_row(f"iter3 reward model, at most {n_learnt} pairs", steps=_n_steps(n_learnt, config.reward)))
     else:
         rows.append(_row("iter3 reward model"))
+    # Three policies, each with one answer and two samples.
     rows += [_ppo("iter3 PPO", n_prompts, config.ppo), _row("held-out answers and samples", 9 * n_held_out)]
     if config.eval.judged:
+        # Two policies are compared with the SFT model, and the two samples of all three with each other.
         rows.append(_row("held-out annotator", calls=5 * n_held_out * n_questions))
     return rows
 

@@ -73,6 +73,7 @@ def check_eval_hashes(run: Run) -> None:
 def _files(run: Run) -> list[Path]:
     paths = [*(run.folder / "eval").rglob("*.jsonl"), *(run.folder / "eval").glob("*.json")]
     paths += [run.iteration(number) / "metrics.json" for number in run.iterations()]
+    # A name with a dot is a file that is being written.
     return sorted(path for path in paths if path.is_file() and path != _path(run) and not path.name.startswith("."))
 
 

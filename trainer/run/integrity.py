@@ -22,11 +22,17 @@ HASHES = "hashes.json"
 FILES = (
     "prompts.jsonl",
     "responses.jsonl",
+    "initial_responses.jsonl",
     "comparisons.jsonl",
     "judgments.jsonl",
+    "judgments.evidence.jsonl",
+    "initial_judgments.jsonl",
+    "initial_judgments.evidence.jsonl",
+    "meta_comparisons.jsonl",
     "clusters.jsonl",
     "views.jsonl",
     "pairs.jsonl",
+    "chats.jsonl",
 )
 REWARD_MODEL = "reward_model"
 """The folder of an iteration's reward model (trainer.rlp only)."""

@@ -75,6 +75,7 @@ def claim_run(run: Run, config: Flags, made: Collection[str] = ()) -> None:
     if not run.config.exists():
         write_atomic(run.config, tomli_w.dumps({"settings": settings, "versions": _versions()}))
         return
+    # A run.toml of an earlier version may still have secrets, and lacks settings that came later.
     before = _with_new(without_secrets(read_settings(run)), _settings(type(config)()))
     if changed := _differences(_deciding(before), _deciding(settings)):
         raise InputError(

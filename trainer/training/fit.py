@@ -42,7 +42,7 @@ def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[st
         "learning_rate": options.learning_rate,
         "lr_scheduler_type": "cosine_with_min_lr",
         "lr_scheduler_kwargs": {"min_lr_rate": 0.1},
-        "warmup_steps": options.warmup_share,
+        "warmup_steps": min(options.warmup_share, 1 - 1e-9),  # transformers takes 1 and more for a number of steps
         "num_train_epochs": options.epochs,
         "per_device_train_batch_size": options.micro_batch_size,
         "gradient_accumulation_steps": options.batch_size // (options.micro_batch_size * n_processes()),
@@ -146,7 +146,7 @@ def _trained(trainer: Trainer, title: str) -> Trained:
     loss = fmean(log["loss"] for log in logs if "loss" in log)
     if not math.isfinite(loss):
         raise TrainingError(f"{title}: the loss is {loss}; try a lower learning rate")
-    last = {name: value for log in logs for name, value in log.items()}
+    last = {name: value for log in logs for name, value in log.items()}  # the last value of each name
     # sorted, because transformers sorts the logs only when it reads them back from a saved state
     metrics = {name: float(last[name]) for name in sorted(last) if "/" in name or name == "mean_token_accuracy"}
     return Trained(len(trainer.train_dataset), trainer.state.global_step, loss, metrics)

@@ -51,7 +51,7 @@ def launch(options: LaunchOptions, module: str, arguments: Sequence[str | Path],
     say(f"{title}: {module} with {options.accelerate}")
     with subprocess.Popen(
         [*command, "-m", module, *map(str, arguments)],
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,  # its table: the caller prints its own
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",

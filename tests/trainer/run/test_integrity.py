@@ -52,6 +52,15 @@ def test_a_deleted_file_is_named(run: Run) -> None:
         check_hashes(run, 1)
 
 
+@pytest.mark.parametrize("name", ["chats.jsonl", "initial_judgments.jsonl", "meta_comparisons.jsonl"])
+def test_the_data_of_every_kind_of_round_are_checked(run: Run, name: str) -> None:
+    (run.iteration(2) / name).write_text('{"a": 1}\n')
+    write_hashes(run, 2)
+    (run.iteration(2) / name).write_text('{"a": 2}\n')
+    with pytest.raises(InputError, match=rf"{name} was changed after iter2 was done"):
+        check_hashes(run, 2)
+
+
 def test_a_model_with_other_weights_is_named_and_a_copy_of_it_is_not(run: Run) -> None:
     weights = run.model(1) / "model.safetensors"
     os.utime(weights)  # a copy has another time and the same bytes

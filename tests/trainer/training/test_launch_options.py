@@ -31,6 +31,15 @@ def test_the_batch_is_that_of_all_processes(monkeypatch: pytest.MonkeyPatch, tmp
         check_options(options)
 
 
+@pytest.mark.parametrize(("share", "n_warmup"), [(0.0, 0), (0.1, 4), (1.0, 40)])
+def test_a_share_of_the_steps_is_warmed_up_all_of_them_too(tmp_path: Path, share: float, n_warmup: int) -> None:
+    from transformers import TrainingArguments
+
+    settings = trainer_settings(SFTOptions(warmup_share=share), tmp_path, 0)
+    arguments = TrainingArguments(**{name: value for name, value in settings.items() if name != "max_length"})
+    assert arguments.get_warmup_steps(40) == n_warmup
+
+
 def test_sharding_that_would_lose_the_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     around = {"LOCAL_RANK": "0", "WORLD_SIZE": "2", "ACCELERATE_USE_FSDP": "true"}
     for name, value in (processes.SHARDING | around).items():
