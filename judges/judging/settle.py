@@ -27,8 +27,10 @@ def settle(judge: Judge, store: Store[VerdictT], first: Callable[[], Request], *
     If the server still refuses those settings, this raises StartAgain, and the command begins again as the judge of
     these rows. If it does not, the rows are another judge's. Raises InputError if the rows may be this judge's and its
     server does not say at present what it serves. With `in_panel`, similar file names are not taken for a sign of
-    that, because the panel's other judges have such names.
+    that, because the panel's other judges have such names. A judge that is asked nothing has nothing to settle.
     """
+    if not judge.is_asked:
+        return
     old = next(iter(store.chosen(islice(store.known_ids(), 1))), None)
     silence = silence_of(judge.engine)
     if old is None and in_panel:

@@ -181,7 +181,8 @@ def gathering_work(number: int, lengths: Lengths, config: Config) -> Iterator[Wo
         evidence = _evidence_work(f"{name} evidence, at most", n_judged, lengths, config.evidence)
         judges = round_judges(config.judge, config.panel)
         yield replace(evidence, is_own=all(is_of_run(engine) for engine, _ in judges))
-    yield from round_judging_work(f"{name} judging", number - 1, n_judged, lengths, config)
+    if config.evidence.asks_rubric:
+        yield from round_judging_work(f"{name} judging", number - 1, n_judged, lengths, config)
     if config.round.meta:
         yield _meta_work(f"{name} meta-judging, at most", config.candidates.prompts, lengths, options)
     if config.round.consistency != "off":

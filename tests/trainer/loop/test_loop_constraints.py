@@ -1,6 +1,7 @@
 """The loop whose judge checks the form of the answers: its scores cost no call, and no kill changes its rows."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from judges.tools.options import EvidenceOptions
 from records import Judgment, Pair, Response, read_rows
 from tests.tiny import save_in_bfloat16
 from tests.trainer.loop.test_loop import run_loops
-from trainer.loop.recipe import Config, RoundOptions, check
+from trainer.loop.gather import gathering_work
+from trainer.loop.plan.work import Lengths
+from trainer.loop.recipe import CandidateOptions, Config, RoundOptions, check
 
 KILLS = [("append", 43)]
 """Among the evidence of iter2."""
@@ -86,3 +89,15 @@ def test_constraints_alone_write_no_judgments_to_compare() -> None:
     evidence = EvidenceOptions(tool="constraints", verify="strict")
     with pytest.raises(InputError, match="constraints alone write none"):
         check(Config(judge=judge, evidence=evidence, round=RoundOptions(meta=True)))
+
+
+def test_a_plan_counts_what_naming_the_constraints_asks_and_no_rubric_that_is_not_asked() -> None:
+    lengths = Lengths(prompt=20, answer=50, rows=4)
+    config = Config(candidates=CandidateOptions(prompts=6, n=3, max_new_tokens=50))
+    own = EvidenceOptions(tool="constraints", verify="share")
+    asked = EvidenceOptions(tool="constraints", constraints="ask")
+    stages = {work.stage: work for work in gathering_work(2, lengths, replace(config, evidence=own))}
+    assert stages["iter2 evidence, at most"].n_calls == 0 and "iter2 judging" not in stages
+    stages = {work.stage: work for work in gathering_work(2, lengths, replace(config, evidence=asked))}
+    assert stages["iter2 evidence, at most"].n_calls == stages["iter2 judging"].n_calls == 18
+    assert stages["iter2 evidence, at most"].n_read > 18 * 500, "the table of kinds"
