@@ -303,6 +303,7 @@ BAD = [
     (["--judge", "parent", "--judge", "nope"], "no model 'nope'"),
     (["--judge", "parent", "--judge", "iter3"], "--judge iter3: iter3 does not exist yet"),
     (["--judge", "parent", "--judge", "other", "--quorum", "3"], "--quorum must be from 1"),
+    (["--quorum", "2"], "--quorum and --panel-rule are for a panel"),
     (["--judge", "parent", "--judge", "other", "--judge.engine.model", "other"], "both name who judges"),
     (["--judge", "parent", "--judge", "other", "--evidence.tool", "arithmetic"], "a panel has no tools"),
     (["--judge", "parent", "--judge", "pair.toml"], "is of comparisons"),

@@ -64,6 +64,8 @@ def check_judges(judge: RoundJudgeOptions, panel: PanelOptions, *, tools: bool, 
             "the parent judges by the settings of [engine]: name another model with --judge.engine.model, or leave out "
             "the rest of [judge.engine]"
         )
+    if not panel.judge and panel != PanelOptions():
+        raise InputError("--quorum and --panel-rule are for a panel: name its judges with --judge, once for each")
     with about_judge():
         judges = round_judges(judge, panel)
     if judges and meta:
