@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from console.errors import InputError, TrainingError
+from console.errors import InputError, JudgeError, TrainingError
 from console.output import tell, tell_json, tell_text
 from console.progress import say
 from console.table import Cell, print_table
@@ -95,7 +95,8 @@ def run_missing(
 ) -> list[RowT]:
     """Return the results with these ids, running those that are not in OUT/results.jsonl.
 
-    An arm that finds nothing to learn from is reported and left out. Raises TrainingError if no arm is left.
+    An arm that finds nothing to learn from, or whose judge gives no verdicts, is reported and left out. Raises
+    TrainingError if no arm is left.
     """
     if config.fresh:
         set_aside(config.out)
@@ -106,7 +107,7 @@ def run_missing(
             say(f"seed {seed}: {name}")
             try:
                 store.append(run_one(name, seed, row_id))
-            except TrainingError as error:
+            except (TrainingError, JudgeError) as error:
                 say(f"seed {seed}: {name} has no result: {error}")
         if results := list(store.chosen(ids.values())):
             return results

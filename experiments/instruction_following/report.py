@@ -23,8 +23,8 @@ COMPLIANCE_WORDS = (
 )
 ELSEWHERE_WORDS = (
     "i1, last: iter1 and the last iteration. loose: the best of eight variants of an answer counts (IFEval, section\n"
-    "2.2). unseen: prompts with constraints of kinds that were never trained on. IFEval: its prompts, strict, if\n"
-    "--ifeval was given. All in %."
+    "2.2). unseen: prompts with constraints of kinds that were never trained on, strict. IFEval: its prompts, strict\n"
+    "(--ifeval). All in %."
 )
 JUDGE_WORDS = (
     "iter0, iter1, ...: in % how often the model's own score, without the checks, prefers the right one of two of\n"
@@ -71,14 +71,14 @@ def compliance_table(results: Sequence[ArmResult], gates: Mapping[str, Gate]) ->
 
 
 def elsewhere_table(results: Sequence[ArmResult]) -> list[dict[str, Cell]]:
-    """Return the other measures of compliance: loose, on unseen kinds, on IFEval."""
+    """Return the other measures of compliance: loose, on unseen kinds, and on IFEval if that was measured."""
     last = _last(results)
     measures: dict[str, Of] = {
         "loose": lambda row: _percent(row.seen.follows_loose),
         "unseen": lambda row: _percent(row.unseen.follows),
-        "unseen loose": lambda row: _percent(row.unseen.follows_loose),
-        "IFEval": lambda row: None if row.ifeval is None else _percent(row.ifeval.follows),
     }
+    if any(row.ifeval is not None for result in results for row in result.iterations):
+        measures["IFEval"] = lambda row: None if row.ifeval is None else _percent(row.ifeval.follows)
     return [
         {
             "arm": arm,

@@ -28,7 +28,7 @@ class Alarms:
     """The iterations at which one monitor is out of its range, over some results."""
 
     first: list[int | None] = field(default_factory=list)
-    """For each result its first iteration out of the range, or None."""
+    """For each result that knows the monitor its first iteration out of the range, or None."""
     n_out: int = 0
     """Iterations out of the range, of all results."""
     n_known: int = 0
@@ -90,7 +90,8 @@ def alarms_of(results: list[ArmResult], name: str) -> Alarms:
         rows = [signals(measured)[name] for measured in result.iterations]
         outcomes = {number: is_out(ALARMS[name].gate, rows[number], rows[1]) for number in range(2, len(rows))}
         known = {number: out for number, out in outcomes.items() if out is not None}
-        firsts.append(next((number for number, out in known.items() if out), None))
+        if known:
+            firsts.append(next((number for number, out in known.items() if out), None))
         n_out += sum(known.values())
         n_known += len(known)
     return Alarms(firsts, n_out, n_known)

@@ -2,18 +2,17 @@
 
 import re
 from collections.abc import Sequence
-from math import inf, log
+from math import inf
 from pathlib import Path
-from random import Random
 
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
 from experiments.known_truth.arms import Arm
 from experiments.known_truth.recipe import recipe
+from experiments.random_judge import random_engine
 from experiments.world.data import prompts_of
 from experiments.world.sizes import ITERATIONS, Seeds, Size
 from experiments.world.world import LEVELS, quality
-from records.keys import content_key
 from records.runs import Run, link_base_model
 from trainer.loop.rounds import preference_round, supervised, supervised_chats
 
@@ -68,14 +67,3 @@ def truth_engine() -> ScriptedEngine:
         return [0.0 if level == choice else -inf for choice in LEVELS]
 
     return ScriptedEngine(logprobs=logprobs, digest="truth")
-
-
-def random_engine(seed: int) -> ScriptedEngine:
-    """Return a judge's engine with random distributions over the scores, fixed by the question."""
-
-    def logprobs(request: Request, _: Sequence[str]) -> list[float]:
-        random = Random(content_key(seed, request.messages))
-        weights = [random.expovariate(1.0) for _ in LEVELS]
-        return [log(weight / sum(weights)) for weight in weights]
-
-    return ScriptedEngine(logprobs=logprobs, digest=f"random {seed}")

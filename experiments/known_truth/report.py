@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from console.table import Cell
 from experiments.known_truth.arms import ARMS, FULL
-from experiments.known_truth.results import ArmResult, Value, against_full
-from judges.intervals.mean import Mean, mean_of_known
+from experiments.known_truth.results import ArmResult, Value
+from experiments.over_seeds import against, done_arms, mean_minutes, mean_over, shown
 
 QUALITY_WORDS = (
     "M0 to M3: mean quality of the answers to held-out instructions, 0 to 5, with its 95% interval over seeds;\n"
@@ -22,21 +22,21 @@ JUDGE_WORDS = (
 def quality_table(results: Sequence[ArmResult]) -> list[dict[str, Cell]]:
     """Return the quality of the answers of M0 to M3, by arm."""
     rows: list[dict[str, Cell]] = []
-    for arm in _arms(results):
-        qualities = {f"M{number}": _mean(results, arm, _quality(number)) for number in range(4)}
-        steps = {f"M{number} - M{number - 1}": _mean(results, arm, _step(number)) for number in (2, 3)}
-        difference = None if arm == FULL else against_full(results, arm, _quality(3))
+    for arm in done_arms(results, ARMS):
+        qualities = {f"M{number}": mean_over(results, arm, _quality(number)) for number in range(4)}
+        steps = {f"M{number} - M{number - 1}": mean_over(results, arm, _step(number)) for number in (2, 3)}
+        difference = against(results, arm, FULL, _quality(3))
         rows.append(
             {
                 "arm": arm,
                 "seeds": sum(result.arm == arm for result in results),
-                **{name: _text(mean, 2) for name, mean in qualities.items()},
-                **{name: _text(mean, 2, sign=True) for name, mean in steps.items()},
-                "M3 - full": _text(difference, 2, sign=True),
-                "right M1, %": _text(_mean(results, arm, lambda result: 100 * result.measured[1].perfect), 1),
-                "right M3, %": _text(_mean(results, arm, lambda result: 100 * result.measured[3].perfect), 1),
-                "symbols M3": _text(_mean(results, arm, lambda result: result.measured[3].symbols), 2),
-                "minutes": fmean_minutes(results, arm),
+                **{name: shown(mean, 2) for name, mean in qualities.items()},
+                **{name: shown(mean, 2, sign=True) for name, mean in steps.items()},
+                "M3 - full": shown(difference, 2, sign=True),
+                "right M1, %": shown(mean_over(results, arm, lambda result: 100 * result.measured[1].perfect), 1),
+                "right M3, %": shown(mean_over(results, arm, lambda result: 100 * result.measured[3].perfect), 1),
+                "symbols M3": shown(mean_over(results, arm, lambda result: result.measured[3].symbols), 2),
+                "minutes": mean_minutes(results, arm),
             }
         )
     return rows
@@ -58,31 +58,12 @@ def judge_table(results: Sequence[ArmResult]) -> list[dict[str, Cell]]:
         {
             "arm": arm,
             **{
-                name: _text(_mean(results, arm, value), 0 if name.startswith("pairs") else 3)
+                name: shown(mean_over(results, arm, value), 0 if name.startswith("pairs") else 3)
                 for name, value in values.items()
             },
         }
-        for arm in _arms(results)
+        for arm in done_arms(results, ARMS)
     ]
-
-
-def fmean_minutes(results: Sequence[ArmResult], arm: str) -> float:
-    """Return the mean wall time of an arm in minutes, without the parts that it shares with others."""
-    seconds = [result.seconds for result in results if result.arm == arm]
-    return sum(seconds) / len(seconds) / 60
-
-
-def _arms(results: Sequence[ArmResult]) -> list[str]:
-    done = {result.arm for result in results}
-    return [arm for arm in ARMS if arm in done]
-
-
-def _mean(results: Sequence[ArmResult], arm: str, value: Value) -> Mean | None:
-    return mean_of_known([value(result) for result in results if result.arm == arm])
-
-
-def _text(mean: Mean | None, digits: int, *, sign: bool = False) -> str:
-    return "-" if mean is None else mean.text(digits, sign=sign)
 
 
 def _quality(number: int) -> Value:

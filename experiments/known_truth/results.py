@@ -1,10 +1,8 @@
-"""The stored result of one arm with one seed, and the comparison with the whole loop."""
+"""The stored result of one arm with one seed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from experiments.known_truth.arms import FULL
 from experiments.known_truth.measure import ModelFigures, RoundFigures
-from judges.intervals.mean import Mean, mean_of_known
 from records.rows import Row
 
 
@@ -22,14 +20,3 @@ class ArmResult(Row, frozen=True, kw_only=True):
 
 
 Value = Callable[[ArmResult], float | None]
-
-
-def against_full(results: Sequence[ArmResult], arm: str, value: Value) -> Mean | None:
-    """Return the mean difference of an arm to the whole loop, paired by seed."""
-    full = {result.seed: value(result) for result in results if result.arm == FULL}
-    differences: list[float | None] = []
-    for result in results:
-        figure, other = value(result), full.get(result.seed)
-        if result.arm == arm and figure is not None and other is not None:
-            differences.append(figure - other)
-    return mean_of_known(differences)

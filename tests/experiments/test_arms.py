@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from console.errors import InputError, TrainingError
+from console.errors import InputError, JudgeError, JudgeloopError, TrainingError
 from experiments.arms import run_missing, wanted
 from records.rows import Row
 
@@ -28,8 +28,9 @@ def test_all_arms_of_a_seed_come_together_and_an_unknown_one_is_named(tmp_path: 
         wanted(Flags(tmp_path), {"one": 1})
 
 
+@pytest.mark.parametrize("kind", [TrainingError, JudgeError])
 def test_an_arm_with_nothing_to_learn_from_is_named_and_the_others_go_on(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: type[JudgeloopError], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ids = {("one", 3): "a", ("two", 3): "b", ("one", 4): "c"}
     ran = []
@@ -37,7 +38,7 @@ def test_an_arm_with_nothing_to_learn_from_is_named_and_the_others_go_on(
     def run_one(name: str, seed: int, row_id: str) -> Result:
         ran.append(row_id)
         if row_id == "b":
-            raise TrainingError("no answer is perfect")
+            raise kind("no answer is perfect")
         return Result(id=row_id, arm=name)
 
     assert [row.id for row in run_missing(Flags(tmp_path), ids, Result, run_one)] == ["a", "c"]

@@ -12,12 +12,14 @@ import msgspec
 import pytest
 
 from experiments.known_truth.arms import ARMS, RUBRIC
-from experiments.known_truth.circle import random_engine, truth_engine
+from experiments.known_truth.circle import truth_engine
 from experiments.known_truth.measure import accuracy
 from experiments.known_truth.options import Config
 from experiments.known_truth.recipe import recipe
-from experiments.known_truth.results import ArmResult, against_full
+from experiments.known_truth.results import ArmResult
 from experiments.known_truth.run_arms import run_all
+from experiments.over_seeds import against
+from experiments.random_judge import random_engine
 from experiments.world.data import prepare, prompts_of
 from experiments.world.model import make_tokenizer
 from experiments.world.sizes import ModelOptions, Seeds, Size
@@ -202,7 +204,7 @@ def test_the_interval_over_seeds_is_students_t() -> None:
 def test_differences_are_paired_by_seed(run: Callable[..., list[ArmResult]]) -> None:
     full, _, random = run("one", THREE)
     other = msgspec.structs.replace(random, seed=7)
-    difference = against_full([full, random, other], "random", lambda row: row.measured[3].quality)
+    difference = against([full, random, other], "random", "full", lambda row: row.measured[3].quality)
     assert difference is not None and difference.n == 1  # seed 7 has no whole loop to be compared with
     assert difference.value == pytest.approx(random.measured[3].quality - full.measured[3].quality)
 

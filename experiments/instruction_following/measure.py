@@ -1,0 +1,221 @@
+"""Measures the models of an arm: what their answers follow, their judging, and what it costs the content."""
+
+import gc
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from statistics import fmean
+
+import msgspec
+from scipy.stats import spearmanr
+
+from engines.answers import answer_into
+from engines.local.transformers_engine import TransformersEngine
+from engines.protocol import Sampling
+from experiments.instruction_following.options import Size
+from experiments.instruction_following.results import IterationResult, RoundResult
+from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
+from judges.options import JudgeOptions
+from judges.tools.constraints.checking import check_constraints
+from records import Judgment, Pair, Prompt, Response, Store, read_rows
+from records.keys import content_key
+from records.rows import Row, request_text
+from records.runs import Run
+from records.store import write_atomic
+from trainer.loop.measure import answers_path, checks_path
+from trainer.loop.measure import measure as measure_by_loop
+from trainer.loop.recipe import Config
+from trainer.monitors.following import CheckedAnswer, Following, following_of, known_pairs
+from trainer.monitors.kl import AnswerLikelihood, likelihoods_into
+from trainer.run.models import open_model
+
+CONTENT = JudgeOptions(rubric="additive", read="logprobs")
+"""The judge of the content: the paper's rubric, which says nothing about form."""
+FIXED = (0, 1)
+"""The iterations of the yardstick's run that judge the content of every arm."""
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The prompts of the measures, the same for all arms of a seed."""
+
+    held_out: list[Prompt]
+    unseen: list[Prompt]
+    ifeval: list[Prompt]
+    """Empty without --ifeval."""
+
+
+class Own(Row, frozen=True, kw_only=True):
+    """The part that needs the iteration's own model."""
+
+    unseen: Following
+    ifeval: Following | None
+    few_labels: float | None
+    scores: dict[str, float]
+    """The model's own scores of its held-out answers, by the answer's id."""
+
+
+class ByOthers(Row, frozen=True, kw_only=True):
+    """The part that other models read."""
+
+    perplexity: float
+    content: dict[str, float | None]
+    agreement: float | None
+
+
+def measured(
+    run: Run, number: int, questions: Questions, config: Config, size: Size, yardstick: Run
+) -> IterationResult:
+    """Return the figures of iteration `number`, reading those that were made before.
+
+    `config` judges by the model's own score alone. The iter0 and iter1 of `yardstick` judge the content of all arms.
+    """
+    key = content_key(msgspec.to_builtins(size), [prompt.id for prompt in questions.ifeval])
+    done = run.iteration(number) / f"measured-{key}.json"
+    if done.exists():
+        return msgspec.json.decode(done.read_bytes(), type=IterationResult)
+    by_loop = measure_by_loop(run, number, questions.held_out, config)
+    assert by_loop.following is not None and by_loop.monitors is not None
+    own = _own(run, number, questions, config, size)
+    others = _by_others(run, number, own.scores, config, yardstick)
+    result = IterationResult(
+        iteration=number,
+        seen=by_loop.following,
+        unseen=own.unseen,
+        ifeval=own.ifeval,
+        monitors=by_loop.monitors,
+        agreement=others.agreement,
+        few_labels=own.few_labels,
+        perplexity=others.perplexity,
+        content=others.content,
+    )
+    write_atomic(done, msgspec.json.encode(result))
+    return result
+
+
+def learnt(rounds: Run, number: int, prompts: Sequence[Prompt]) -> RoundResult:
+    """Return what round `number` learnt from. `prompts` have the constraints of all of its prompts."""
+    folder = rounds.iteration(number)
+    if (folder / "chats.jsonl").exists():
+        n_passing = len((folder / "chats.jsonl").read_bytes().splitlines())
+        return RoundResult(iteration=number, n=n_passing, right=1.0, equal=None)
+    by_id = {prompt.id: prompt for prompt in prompts}
+    n_right = n_wrong = n_equal = 0
+    for pair in read_rows(folder / "pairs.jsonl", Pair):
+        prompt = by_id[pair.prompt_id]
+        chosen, rejected = (_follows(prompt, side[-1]["content"]) for side in (pair.chosen, pair.rejected))
+        n_right += bool(chosen) and rejected is False
+        n_wrong += chosen is False and bool(rejected)
+        n_equal += chosen is not None and chosen == rejected
+    n, n_ordered = n_right + n_wrong + n_equal, n_right + n_wrong
+    return RoundResult(
+        iteration=number,
+        n=n,
+        right=n_right / n_ordered if n_ordered else None,
+        equal=n_equal / n if n else None,
+    )
+
+
+def _own(run: Run, number: int, questions: Questions, config: Config, size: Size) -> Own:
+    engine, name = open_model(run, number, config.engine), f"iter{number}"
+    options = config.candidates
+    sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
+    greedy = Sampling(size.ifeval_tokens, 0.0, 1.0)
+    unseen_file, ifeval_file = (_eval_file(run, f"{what}_{name}") for what in ("unseen", "ifeval"))
+    unseen = _following(unseen_file, engine, questions.unseen, sampling, size.unseen_answers, config.seed)
+    ifeval = _following(ifeval_file, engine, questions.ifeval, greedy, 1, config.seed) if questions.ifeval else None
+    assert unseen is not None
+    judge = open_judge(engine, config.judge, config.seed)
+    answers = list(read_rows(answers_path(run, number), Response))
+    scores = _scores(run, judge, answers, f"{name} judging its own")
+    del engine, judge
+    gc.collect()
+    checks = list(read_rows(checks_path(run, number), CheckedAnswer))
+    return Own(unseen=unseen, ifeval=ifeval, few_labels=few_labels(checks, scores, size, config.seed), scores=scores)
+
+
+def _following(
+    file: Path, engine: TransformersEngine, prompts: list[Prompt], sampling: Sampling, n: int, seed: int
+) -> Following | None:
+    """Return what the model's answers to other prompts follow."""
+    with Store(file, Response) as store:
+        answers = answer_into(store, engine, prompts, sampling, n=n, seed=seed, title=f"{file.stem} answers")
+    return following_of(checked(prompts, answers), {}, seed=seed)
+
+
+def few_labels(checks: list[CheckedAnswer], scores: dict[str, float], size: Size, seed: int) -> float | None:
+    """Return the accuracy on a few known pairs drawn by the seed, as a person would label them. None without a pair."""
+    pairs = known_pairs(checks, scores)
+    drawn = Random(f"labels {seed}").sample(pairs, min(size.labels, len(pairs)))
+    return fmean(credit for _, credit in drawn) if drawn else None
+
+
+def rank_correlation(first: dict[str, float], second: dict[str, float]) -> float | None:
+    """Return Spearman's correlation of two judges' scores of the answers that both scored, or None if undefined."""
+    shared = sorted(first.keys() & second.keys())
+    scores = [[judge[answer] for answer in shared] for judge in (first, second)]
+    if len(shared) < 3 or any(len(set(values)) == 1 for values in scores):
+        return None
+    return float(spearmanr(*scores).statistic)
+
+
+def checked(prompts: Sequence[Prompt], answers: Sequence[Response]) -> list[CheckedAnswer]:
+    """Return what a program finds in each answer."""
+    by_id = {prompt.id: prompt for prompt in prompts}
+    return [
+        CheckedAnswer(
+            response_id=answer.id,
+            prompt_id=answer.prompt_id,
+            checks=check_constraints(
+                request_text(by_id[answer.prompt_id].prompt),
+                answer.response,
+                by_id[answer.prompt_id].constraints or [],
+            ),
+        )
+        for answer in answers
+    ]
+
+
+def _by_others(run: Run, number: int, own: dict[str, float], config: Config, yardstick: Run) -> ByOthers:
+    """Return what other models read in the held-out answers, one model at a time."""
+    answers = list(read_rows(answers_path(run, number), Response))
+    first = list({answer.prompt_id: answer for answer in reversed(answers)}.values())
+    content: dict[str, float | None] = {}
+    for fixed in FIXED:
+        engine = open_model(yardstick, fixed, config.engine)
+        title = f"iter{fixed} reading iter{number}"
+        scores = _scores(run, open_judge(engine, CONTENT, config.seed), first, f"{title} for its content")
+        content[f"iter{fixed}"] = fmean(scores.values()) if scores else None
+        if fixed == 0:
+            perplexity = _perplexity(run, engine, answers, f"{title} likelihoods")
+        del engine
+        gc.collect()
+    judge = open_judge(open_model(run, 1, config.engine), config.judge, config.seed)
+    by_iter1 = _scores(run, judge, answers, f"iter1 judging iter{number}")
+    return ByOthers(perplexity=perplexity, content=content, agreement=rank_correlation(own, by_iter1))
+
+
+def _scores(run: Run, judge: Judge, answers: list[Response], title: str) -> dict[str, float]:
+    """Return the scores by the answer's id, reading those that the loop's own measures have stored."""
+    with Store(_eval_file(run, "judgments"), Judgment, keep=has_every_reply) as store:
+        judgments = judge_into(store, judge, answers, title)
+    return {judgment.response_id: judgment.score for judgment in judgments if judgment.score is not None}
+
+
+def _perplexity(run: Run, engine: TransformersEngine, answers: list[Response], title: str) -> float:
+    """Return exp of the mean negative log-probability per token of all answers."""
+    with Store(_eval_file(run, "likelihoods"), AnswerLikelihood) as store:
+        rows = likelihoods_into(store, engine, answers, title)
+    logprobs = [logprob for row in rows for logprob in row.logprobs]
+    return math.exp(-fmean(logprobs))
+
+
+def _follows(prompt: Prompt, text: str) -> bool | None:
+    checks = check_constraints(request_text(prompt.prompt), text, prompt.constraints or [])
+    return CheckedAnswer(response_id="", prompt_id=prompt.id, checks=checks).follows
+
+
+def _eval_file(run: Run, name: str) -> Path:
+    return answers_path(run, 0).with_name(f"{name}.jsonl")
