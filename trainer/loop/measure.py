@@ -24,7 +24,7 @@ from trainer.loop.gather import candidates
 from trainer.loop.judging.answers import RoundJudges, round_judging_work
 from trainer.loop.judging.judges import round_judges
 from trainer.loop.plan.work import Lengths, Work, answering_work, judging_work
-from trainer.loop.recipe import Config
+from trainer.loop.recipe import CandidateOptions, Config
 from trainer.monitors.compute import monitors_of
 from trainer.monitors.following import CheckedAnswer, Following, following_of
 from trainer.monitors.judge_accuracy import JudgeAccuracy, judge_accuracy
@@ -86,7 +86,7 @@ class _Output(msgspec.Struct, frozen=True):
 
 def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Prompt], config: Config) -> _Output:
     name = f"iter{number}"
-    asked, title = replace(config.candidates, n=config.eval.n), f"{name} held-out answers"
+    asked, title = _held_out_sampling(config), f"{name} held-out answers"
     answers = candidates(answers_path(run, number), engine, prompts, asked, config.seed, title)
     checked = _checked(prompts, answers)
     write_rows(checks_path(run, number), checked)
@@ -101,6 +101,17 @@ def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Pro
         accuracy = judge_accuracy(judge, labelled, folder, config.monitors.labelled_limit, config.seed)
     likelihoods = _likelihoods(run, engine, answers, name) if config.monitors.kl and number > 0 else []
     return _Output(answers, checked, judgments, accuracy, likelihoods)
+
+
+def _held_out_sampling(config: Config) -> CandidateOptions:
+    """Return how held-out answers are sampled: as the candidates, but for what [eval] says."""
+    options, sampling = config.eval, config.candidates
+    return replace(
+        sampling,
+        n=options.n,
+        temperature=sampling.temperature if options.temperature is None else options.temperature,
+        top_p=sampling.top_p if options.top_p is None else options.top_p,
+    )
 
 
 def _scored(answers: list[Response], checked: list[CheckedAnswer], config: Config) -> list[Response]:

@@ -141,6 +141,10 @@ class EvalOptions:
     """Held-out prompts."""
     n: Count = 1
     """Answers to each. With two or more, and constraints, the judge's accuracy on own answers can be measured."""
+    temperature: NotNegative | None = None
+    """The temperature of held-out answers. The default is that of [candidates], which may be high for varied pairs."""
+    top_p: ShareAbove0 | None = None
+    """The default is that of [candidates]."""
     compare: Annotated[bool, off("Do not compare with iter0: no win rate.")] = True
     """Compare the first answer to each prompt with iter0's, by `rubric`, for the win rate."""
     score: Annotated[bool, off("Score only the answers of known pairs: no mean score.")] = True

@@ -232,3 +232,18 @@ def test_only_the_answers_of_known_pairs_are_scored_if_asked(
     monitors = figures(known, 2).monitors
     assert monitors is not None and monitors.mean_score is None and "not judged" in monitors.reasons["mean_score"]
     assert "mean score" not in capsys.readouterr().out
+
+
+def test_held_out_answers_can_have_a_temperature_of_their_own(
+    folder: Path, run: tuple[Path, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    main(parse(Config, ["--config", "tiny.toml", "--name", "greedy", "--eval.temperature", "0"], "loop"))
+    greedy = folder / "runs" / "greedy"
+    for row in json_rows(greedy / "eval" / "prompts.jsonl"):
+        rows = [answer for answer in json_rows(greedy / "eval" / "iter0.jsonl") if answer["prompt_id"] == row["id"]]
+        assert len(rows) == 3 and len({answer["response"] for answer in rows}) == 1
+    candidates = [
+        [row["response"] for row in json_rows(path / "iter2" / "responses.jsonl")] for path in (greedy, run[0])
+    ]
+    assert candidates[0] == candidates[1] and len(set(candidates[0])) > 3
