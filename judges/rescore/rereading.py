@@ -146,7 +146,7 @@ class Rescorer:
         if row.read == "panel":
             return self._recombined(row)
         if row.evidence is not None:
-            return Unchanged("the score includes looked-up claims")
+            return Unchanged("the score includes claims or constraints that were checked")
         return rescored_judgment(row, self._how(row))
 
     def _recombined(self, row: Row) -> Row | Unchanged:

@@ -1,7 +1,7 @@
 """Constraints from a file, by the text of their prompt or by its id."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.errors import InputError
@@ -24,12 +24,22 @@ class ConstraintFile:
     by_prompt: Mapping[str, list[Constraint]]
     by_id: Mapping[str, list[Constraint]]
     """Of the rows without a text of their prompt. Ids of two files may be about different prompts."""
+    asked_for: set[str] = field(default_factory=set)
+    """The keys and ids of the prompts that had an answer so far."""
+
+    @property
+    def n_without_answer(self) -> int:
+        """Return how many prompts had no answer so far."""
+        return len(self.by_prompt) + len(self.by_id) - len(self.asked_for)
 
     def of(self, response: Response) -> list[Constraint] | None:
         """Return the constraints of an answer's prompt, or None if the file has no row on it."""
         for key in _keys_of(response.prompt):
             if key in self.by_prompt:
+                self.asked_for.add(key)
                 return self.by_prompt[key]
+        if response.prompt_id in self.by_id:
+            self.asked_for.add(response.prompt_id)
         return self.by_id.get(response.prompt_id)
 
 

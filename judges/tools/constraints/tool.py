@@ -122,6 +122,8 @@ class ConstraintTool:
         if problems.n_without and self.source != "ask":
             what = NO_ROW.format(path=self.file.path) if self.file else NO_CONSTRAINTS
             say(f"{problems.n_without} of {problems.n} answers: {what}")
+        if self.file and (n_left := self.file.n_without_answer):
+            say(f"{n_left} prompts in {self.file.path} have no answer here")
         listed = check_settings(problems.wrong)
         # A checker that failed, or whose data are missing, is no problem of the settings.
         others = {what: n for what, n in problems.not_checkable.items() if what not in map(_bare, listed)}

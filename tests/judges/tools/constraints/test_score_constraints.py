@@ -140,11 +140,13 @@ def test_a_file_of_constraints_is_joined_and_what_it_lacks_is_counted(
     no_model: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write("answers.jsonl", {"prompt": PROMPT, "response": "a, b"}, {"prompt": "Other", "response": "a, b"})
-    write("c.jsonl", row("", response=None))
+    write("c.jsonl", row("", response=None), row("", response=None, prompt="Nobody answered this."))
     rows = run("--verify", "strict", "--constraints", "c.jsonl")
     assert [judgment.score for judgment in rows] == [0, None]
     assert rows[1].error == "no constraint can be checked: c.jsonl has no row on the prompt"
-    assert "1 of 2 answers: c.jsonl has no row on the prompt" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "1 of 2 answers: c.jsonl has no row on the prompt" in said
+    assert "1 prompts in c.jsonl have no answer here" in said
 
 
 def test_unknown_kinds_are_said_once_with_the_nearest_name(no_model: None, capsys: pytest.CaptureFixture[str]) -> None:
