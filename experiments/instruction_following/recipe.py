@@ -48,6 +48,9 @@ def recipe(arm: Arm, base: Config, seed: int) -> Config:
     """Return the loop's settings for an arm."""
     is_panel = len(arm.judges) > 1
     engine = RoundEngineOptions(model=PARENT if is_panel else arm.judges[0])
+    pairs = replace(base.pairs, widest=arm.widest)
+    if not arm.checked:  # there is no evidence to filter by
+        pairs = replace(pairs, evidence="any")
     if arm.judges != (PARENT,):  # the parent judges by the settings of [engine] anyway
         engine = replace(engine, batch_size=base.engine.batch_size)
     return replace(
@@ -58,15 +61,23 @@ def recipe(arm: Arm, base: Config, seed: int) -> Config:
         panel=PanelOptions(judge=arm.judges if is_panel else ()),
         evidence=replace(base.evidence, verify=arm.verify) if arm.checked else EvidenceOptions(),
         round=replace(base.round, learn=arm.learn),
-        pairs=replace(base.pairs, widest=arm.widest),
+        pairs=pairs,
     )
 
 
 def unaided(config: Config) -> Config:
-    """Return the settings by which every arm is measured: each model scores all of its answers by the rubric alone."""
-    judge = replace(config.judge, engine=RoundEngineOptions())
-    measured = replace(config.eval, score=True, compare=False)
-    return replace(config, judge=judge, panel=PanelOptions(), evidence=EvidenceOptions(), eval=measured)
+    """Return the settings by which every arm is measured: each model scores all of its answers by the rubric alone.
+
+    All monitors are on.
+    """
+    return replace(
+        config,
+        judge=replace(config.judge, engine=RoundEngineOptions()),
+        panel=PanelOptions(),
+        evidence=EvidenceOptions(),
+        eval=replace(config.eval, score=True, compare=False),
+        monitors=replace(config.monitors, kl=True),
+    )
 
 
 def split(base: Config, seed: int) -> LoopSplit:

@@ -61,6 +61,8 @@ def tiny_recipe(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         max_new_tokens = 4
         [evidence]
         tool = "constraints"
+        [pairs]
+        evidence = "more-supported"
         [sft]
         learning_rate = 1e-3
         batch_size = 2
@@ -70,7 +72,10 @@ def tiny_recipe(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         [eval]
         prompts = 5
         n = 3
+        score = false
         compare = false
+        [monitors]
+        kl = false
         [gates]
         follows = {{min = 0.0}}
         """
@@ -130,7 +135,9 @@ def test_an_arm_changes_what_its_name_says_and_nothing_else() -> None:
 
     assert plain == settings_of(base) == settings_of(recipe(ARMS["checked_replay"], base, 0))
     assert changed("no_eft") == {"seeds"} and not recipe(ARMS["no_eft"], base, 0).seeds.judging
-    assert changed("constraints_only") == {"evidence"} and changed("own") == {"evidence"}
+    assert changed("constraints_only") == {"evidence"} and changed("own") == {"evidence", "pairs"}
+    assert base.pairs.evidence == "more-supported" and recipe(ARMS["own"], base, 0).pairs.evidence == "any"
+    assert recipe(ARMS["mixed_5"], base, 0).pairs == base.pairs
     assert recipe(ARMS["constraints_only"], base, 0).evidence.verify == "share"
     assert not recipe(ARMS["own"], base, 0).evidence.enabled and recipe(ARMS["mixed_5"], base, 0).evidence.enabled
     assert changed("passing") == {"evidence", "round"}
@@ -139,7 +146,8 @@ def test_an_arm_changes_what_its_name_says_and_nothing_else() -> None:
     assert recipe(ARMS["own_text"], base, 0).judge.read == "text"
     assert recipe(ARMS["frozen"], base, 0).judge.engine.model == "iter1"
     assert recipe(ARMS["panel"], base, 0).panel.judge == ("parent", "iter1")
-    assert changed("frozen") == {"evidence", "judge"} and changed("panel") == {"evidence", "judge", "panel"}
+    assert changed("frozen") == {"evidence", "pairs", "judge"}
+    assert changed("panel") == {"evidence", "pairs", "judge", "panel"}
 
 
 def test_every_arm_is_measured_by_the_models_own_score() -> None:
@@ -226,6 +234,8 @@ def test_arms_share_their_first_models_and_are_not_run_again(run: Callable[..., 
     checked, own, random = results
     for result in results:
         assert [row.iteration for row in result.iterations] == [0, 1, 2, 3]
+        assert all(row.monitors.mean_score is not None for row in result.iterations)  # whatever the recipe leaves out
+        assert all((row.monitors.kl is None) == (row.iteration == 0) for row in result.iterations)
         assert [row.iteration for row in result.rounds] == [2, 3]
         assert all(row.perplexity > 1 and row.content["iter1"] is not None for row in result.iterations)
         assert all(row.seen.follows.n == 15 and row.unseen.follows.n == 8 for row in result.iterations)
