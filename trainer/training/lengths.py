@@ -99,13 +99,13 @@ class StepOrder(Sampler[int]):
 
 
 def order_steps(trainer: Trainer) -> None:
-    """Make `trainer` take its examples in StepOrder if a step has several micro-batches.
+    """Make `trainer` take its examples in StepOrder if a step has several micro-batches of several examples.
 
     The loss of a micro-batch must be a mean or a sum over its examples. KTO's is not.
     """
     n_micro_batches = trainer.args.gradient_accumulation_steps
-    if n_micro_batches == 1:
-        return
+    if n_micro_batches == 1 or trainer.args.train_batch_size == 1:
+        return  # nothing would pad less
     data = trainer.train_dataset
     columns = [data[name] for name in TOKEN_COLUMNS if name in data.column_names]
     lengths = [sum(map(len, tokens)) for tokens in zip(*columns, strict=True)]
