@@ -29,6 +29,7 @@ from trainer.loop.measure import measure as measure_by_loop
 from trainer.loop.recipe import Config
 from trainer.monitors.following import CheckedAnswer, Following, following_of, known_pairs
 from trainer.monitors.kl import AnswerLikelihood, likelihoods_into
+from trainer.monitors.pair_order import order_of
 from trainer.run.models import open_model
 
 CONTENT = JudgeOptions(rubric="additive", read="logprobs")
@@ -101,21 +102,9 @@ def learnt(rounds: Run, number: int, prompts: Sequence[Prompt]) -> RoundResult:
     if (folder / "chats.jsonl").exists():
         n_passing = len((folder / "chats.jsonl").read_bytes().splitlines())
         return RoundResult(iteration=number, n=n_passing, right=1.0, equal=None)
-    by_id = {prompt.id: prompt for prompt in prompts}
-    n_right = n_wrong = n_equal = 0
-    for pair in read_rows(folder / "pairs.jsonl", Pair):
-        prompt = by_id[pair.prompt_id]
-        chosen, rejected = (_follows(prompt, side[-1]["content"]) for side in (pair.chosen, pair.rejected))
-        n_right += bool(chosen) and rejected is False
-        n_wrong += chosen is False and bool(rejected)
-        n_equal += chosen is not None and chosen == rejected
-    n, n_ordered = n_right + n_wrong + n_equal, n_right + n_wrong
-    return RoundResult(
-        iteration=number,
-        n=n,
-        right=n_right / n_ordered if n_ordered else None,
-        equal=n_equal / n if n else None,
-    )
+    order = order_of(read_rows(folder / "pairs.jsonl", Pair), prompts)
+    n = order.n_right + order.n_wrong + order.n_equal
+    return RoundResult(iteration=number, n=n, right=order.right, equal=order.n_equal / n if n else None)
 
 
 def _own(run: Run, number: int, questions: Questions, config: Config, size: Size) -> Own:
@@ -210,11 +199,6 @@ def _perplexity(run: Run, engine: TransformersEngine, answers: list[Response], t
         rows = likelihoods_into(store, engine, answers, title)
     logprobs = [logprob for row in rows for logprob in row.logprobs]
     return math.exp(-fmean(logprobs))
-
-
-def _follows(prompt: Prompt, text: str) -> bool | None:
-    checks = check_constraints(request_text(prompt.prompt), text, prompt.constraints or [])
-    return CheckedAnswer(response_id="", prompt_id=prompt.id, checks=checks).follows
 
 
 def _eval_file(run: Run, name: str) -> Path:

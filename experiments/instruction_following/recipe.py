@@ -62,6 +62,7 @@ def recipe(arm: Arm, base: Config, seed: int) -> Config:
         evidence=replace(base.evidence, verify=arm.verify) if arm.checked else EvidenceOptions(),
         round=replace(base.round, learn=arm.learn),
         pairs=pairs,
+        gates={},  # a run that a gate would stop is what the experiment looks at
     )
 
 

@@ -7,7 +7,7 @@ from console.table import Cell
 from experiments.arms import Table
 from experiments.instruction_following.arms import ARMS, CHECKED, OWN
 from experiments.instruction_following.results import ArmResult, IterationResult
-from experiments.instruction_following.watch import ALARMS, Alarms, alarms_of, gates_text, range_text, stopped_at
+from experiments.instruction_following.watch import ALARMS, Alarms, alarms_of, gates_text, range_text, stops_after
 from experiments.over_seeds import against, done_arms, mean_minutes, mean_over, shown
 from judges.intervals.bootstrap import Estimate
 from trainer.monitors.gates import Gate
@@ -19,7 +19,7 @@ Of = Callable[[IterationResult], float | None]
 COMPLIANCE_WORDS = (
     "iter0, iter1, ...: share of answers to held-out prompts that follow all of their constraints, strict, in %,\n"
     "with its 95% interval over seeds. - checked: the last iteration's difference to the arm `checked`, paired by\n"
-    "seed. stopped: the iterations at which the recipe's gates would have stopped the runs."
+    "seed. stops after: the last iteration that the recipe's gates would have let the runs make."
 )
 ELSEWHERE_WORDS = (
     "i1, last: iter1 and the last iteration. loose: the best of eight variants of an answer counts (IFEval, section\n"
@@ -64,7 +64,7 @@ def compliance_table(results: Sequence[ArmResult], gates: Mapping[str, Gate]) ->
             "seeds": sum(result.arm == arm for result in results),
             **{f"iter{number}": _over(results, arm, _at(number, follows), 1) for number in range(last + 1)},
             "- checked": shown(against(results, arm, CHECKED, _at(last, follows)), 1, sign=True),
-            "stopped": _stops(results, arm, gates),
+            "stops after": _stops(results, arm, gates),
         }
         for arm in done_arms(results, ARMS)
     ]
@@ -141,7 +141,7 @@ def alarm_table(results: Sequence[ArmResult]) -> list[dict[str, Cell]]:
             "monitor": name,
             "needs": ALARMS[name].needs,
             "range": range_text(ALARMS[name].gate),
-            "own, alarm": _firsts_text(alarms[name][0]),
+            "own, alarm": _firsts_text(alarms[name][0].first),
             "checked, false": f"{alarms[name][1].n_out} of {alarms[name][1].n_known}",
         }
         for name in sorted(ALARMS, key=lambda name: _earliest_first(*alarms[name]))
@@ -165,15 +165,15 @@ def _earliest_first(own: Alarms, checked: Alarms) -> tuple[float, float]:
     return mean, checked.n_out / max(checked.n_known, 1)
 
 
-def _firsts_text(alarms: Alarms) -> str:
-    counts = Counter(alarms.first)
+def _firsts_text(firsts: Sequence[int | None], when: str = "at") -> str:
+    counts = Counter(firsts)
     numbers = sorted(number for number in counts if number is not None)
-    parts = [f"{counts[number]} at iter{number}" for number in numbers]
+    parts = [f"{counts[number]} {when} iter{number}" for number in numbers]
     return ", ".join([*parts, *([f"{counts[None]} never"] if counts[None] else [])]) or "-"
 
 
 def _stops(results: Sequence[ArmResult], arm: str, gates: Mapping[str, Gate]) -> str:
-    return _firsts_text(Alarms([stopped_at(result, gates) for result in results if result.arm == arm]))
+    return _firsts_text([stops_after(result, gates) for result in results if result.arm == arm], "after")
 
 
 def _last(results: Sequence[ArmResult]) -> int:

@@ -1,4 +1,4 @@
-"""Alarms: the iteration at which each monitor leaves its range, and the one at which a recipe's gates stop a run.
+"""Alarms: the iteration at which each monitor leaves its range, and the one after which a recipe's gates stop a run.
 
 The ranges were chosen before anything was measured. They are those of a user who has a run but not the truth.
 """
@@ -9,7 +9,7 @@ from typing import Literal
 
 from console.errors import TrainingError
 from experiments.instruction_following.results import ArmResult, IterationResult
-from trainer.monitors.gates import Gate, check_gates
+from trainer.monitors.gates import Gate, check_gates, check_pairs
 from trainer.monitors.monitors import MONITORS
 
 Needs = Literal["nothing", "labels", "truth"]
@@ -97,14 +97,17 @@ def alarms_of(results: list[ArmResult], name: str) -> Alarms:
     return Alarms(firsts, n_out, n_known)
 
 
-def stopped_at(result: ArmResult, gates: Mapping[str, Gate]) -> int | None:
-    """Return the iteration at which a recipe's gates would have stopped this run, or None if they would not have."""
-    first = result.iterations[1].monitors
+def stops_after(result: ArmResult, gates: Mapping[str, Gate]) -> int | None:
+    """Return the last iteration that would have been made under a recipe's gates, or None if all would have been."""
+    first, rights = result.iterations[1].monitors, {row.iteration: row.right for row in result.rounds}
     for measured in result.iterations[1:]:
+        number = measured.iteration
         try:
-            check_gates(measured.monitors, first if measured.iteration > 1 else None, gates)
+            check_gates(measured.monitors, first if number > 1 else None, gates)
+            if number + 1 in rights:
+                check_pairs(number + 1, rights[number + 1], gates)
         except TrainingError:
-            return measured.iteration
+            return number
     return None
 
 

@@ -13,7 +13,7 @@ from experiments.instruction_following.report import (
     tables,
 )
 from experiments.instruction_following.results import ArmResult, IterationResult, RoundResult
-from experiments.instruction_following.watch import ALARMS, alarms_of, is_out, range_text, stopped_at
+from experiments.instruction_following.watch import ALARMS, alarms_of, is_out, range_text, stops_after
 from experiments.over_seeds import against, mean_over
 from judges.intervals.bootstrap import Estimate
 from trainer.monitors.following import Following
@@ -77,7 +77,7 @@ def test_compliance_has_the_mean_over_seeds_and_the_difference_paired_by_seed() 
     assert checked["iter1"] == "45.0 ± 63.5" and checked["iter0"] == "20.0 ± 0.0"
     assert checked["- checked"] == "-" and passing["- checked"] == "-20.0"
     assert own["- checked"] == "-45.0 ± 190.6"  # -60 and -30
-    assert own["stopped"] == "2 at iter3" and checked["stopped"] == "2 never"
+    assert own["stops after"] == "2 after iter3" and checked["stops after"] == "2 never"
 
 
 def test_the_other_tables_have_the_figures_that_their_names_say() -> None:
@@ -150,11 +150,15 @@ def test_no_alarm_comes_from_iterations_that_no_round_has_changed() -> None:
 
 def test_gates_stop_where_the_loop_would_have() -> None:
     own = RESULTS[2]
-    assert stopped_at(own, GATES) == 3
-    assert stopped_at(own, {"known_pairs": Gate(min=0.6)}) == 2
-    assert stopped_at(own, {"known_pairs": Gate(min=0.9)}) == 1
-    assert stopped_at(own, {}) is None
-    assert stopped_at(own, {"judge_accuracy": Gate(min=0.1)}) == 1  # a gate without its monitor stops the loop too
+    assert stops_after(own, GATES) == 3
+    assert stops_after(own, {"known_pairs": Gate(min=0.6)}) == 2
+    assert stops_after(own, {"known_pairs": Gate(min=0.9)}) == 1
+    assert stops_after(own, {}) is None
+    assert stops_after(own, {"judge_accuracy": Gate(min=0.1)}) == 1  # a gate without its monitor stops the loop too
+    # The pairs of iter2 are right in 0.9, those of iter3 in 0.8 of the cases: iter3 is not made.
+    assert stops_after(own, {"pairs_right": Gate(min=0.85)}) == 2
+    assert stops_after(own, {"pairs_right": Gate(min=0.95)}) == 1
+    assert stops_after(own, {"pairs_right": Gate(min=0.8)}) is None
 
 
 def test_means_and_differences_leave_unknown_figures_and_lone_seeds_out() -> None:

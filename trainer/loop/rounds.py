@@ -26,6 +26,8 @@ from trainer.loop.gather import gather, pair_counts
 from trainer.loop.plan.work import Count, Lengths, Work, by_characters, chat_tokens, optimiser_steps
 from trainer.loop.recipe import Config, RoundOptions, SeedOptions
 from trainer.loop.splits import count_stopping
+from trainer.monitors.gates import PAIRS_RIGHT, check_pairs
+from trainer.monitors.pair_order import PairOrder, order_of
 from trainer.run.integrity import check_model, set_aside_broken_model
 from trainer.run.ledger import LedgerLine, split_hash
 from trainer.seeds.reading import eft_chats, ift_chats
@@ -74,7 +76,8 @@ def preference_round(
     """Make iter2 or a later one: the parent answers, its answers are judged, and it learns from them.
 
     `stopping` are the prompts that checkpoints are compared on; no figure is reported on them. `judge` is the judge's
-    engine, if it is given, whichever judge the recipe names. Raises TrainingError if there is nothing to learn from.
+    engine, if it is given, whichever judge the recipe names. Raises TrainingError if there is nothing to learn from, or
+    if the gate on the round's pairs is not met.
     """
     started_s = time.monotonic()
     check_model(run, number - 1)
@@ -82,6 +85,8 @@ def preference_round(
         gather(run, number, prompts, config, judge)
     set_aside_broken_model(run.model(number))
     if not run.model(number).exists():
+        if PAIRS_RIGHT in config.gates:
+            check_pairs(number, _order(run, number, prompts).right, config.gates)
         _learn(run, number, _learnt_from(run, number, config.round), stopping, config)
     return _line(run, number, prompts, config, time.monotonic() - started_s)
 
@@ -245,7 +250,7 @@ def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds:
             "cut_off": sum(cut_off(response.finish_reason) is not None for response in responses),
             "judged": len(scores),
             "unparsed": len(judgments) - len(scores),
-            **({"perfect": trained.n_examples} if perfect else _pair_counts(folder, config)),
+            **({"perfect": trained.n_examples} if perfect else _pair_counts(run, number, prompts, config)),
         },
         mean_score=fmean(scores),
         mean_chars=fmean(len(response.response) for response in responses),
@@ -255,6 +260,14 @@ def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds:
     )
 
 
-def _pair_counts(folder: Path, config: Config) -> dict[str, int]:
-    counts = pair_counts(folder, config.round, config.pairs, config.seed)
-    return {"tied": counts.n_tied, "filtered": counts.n_filtered, "pairs": counts.n_pairs}
+def _pair_counts(run: Run, number: int, prompts: list[Prompt], config: Config) -> dict[str, int]:
+    counts = pair_counts(run.iteration(number), config.round, config.pairs, config.seed)
+    made = {"tied": counts.n_tied, "filtered": counts.n_filtered, "pairs": counts.n_pairs}
+    order = _order(run, number, prompts)
+    return made if order.right is None else made | {"pairs_right": order.n_right, "pairs_wrong": order.n_wrong}
+
+
+def _order(run: Run, number: int, prompts: list[Prompt]) -> PairOrder:
+    """Return the order of a round's pairs by the constraints of its prompts. There may be no pairs."""
+    path = run.iteration(number) / "pairs.jsonl"
+    return order_of(read_rows(path, Pair) if path.exists() else (), prompts)

@@ -4,8 +4,10 @@
     mean_chars = {max = 4000, max_ratio = 2.0}
     truncated = {max = 0.2}
     judge_accuracy = {min = 0.55}
+    pairs_right = {min = 0.6}
 
-The ratios are to iter1, the first model that has learnt to answer.
+The ratios are to iter1, the first model that has learnt to answer. `pairs_right` is checked before a round's training,
+all others after it.
 """
 
 import difflib
@@ -17,6 +19,8 @@ import msgspec
 from console.errors import InputError, TrainingError
 from trainer.monitors.monitors import MONITORS, Monitors
 
+PAIRS_RIGHT = "pairs_right"
+"""The gate on a round's pairs: the share in the right order, of those with a side that is known to be better."""
 REMEDIES = {
     "mean_chars": "lengthen less: [pairs] with length control, a length-regularised DPO, or a lower learning rate",
     "mean_tokens": "lengthen less: [pairs] with length control, a length-regularised DPO, or a lower learning rate",
@@ -32,6 +36,7 @@ REMEDIES = {
     "kl": "the model has moved far: a higher --dpo.beta, a lower learning rate, or fewer epochs",
     "kl_k3": "the model has moved far: a higher --dpo.beta, a lower learning rate, or fewer epochs",
 }
+PAIRS_REMEDY = "the judge prefers the wrong answers: let it check them, or stop at the iteration before"
 OTHERWISE = "look at the answers (python -m tui), or stop at the iteration before"
 
 
@@ -54,13 +59,16 @@ Gates = dict[str, Gate]
 
 def check_gate_names(gates: Mapping[str, Gate]) -> None:
     """Raise InputError if a gate names no monitor, has no limit, or an empty range."""
+    names = (*MONITORS, PAIRS_RIGHT)
     for name, gate in gates.items():
-        if name not in MONITORS:
-            near = difflib.get_close_matches(name, MONITORS, n=1, cutoff=0.5)
-            known = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(MONITORS)}"
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            known = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
             raise InputError(f"[gates]: no monitor is called '{name}'; {known}")
         if gate == Gate():
             raise InputError(f"[gates]: '{name}' has no limit; give min, max, min_ratio or max_ratio")
+        if name == PAIRS_RIGHT and (gate.min_ratio is not None or gate.max_ratio is not None):
+            raise InputError(f"[gates]: '{name}' has no value in iter1, to which a ratio would be; use min")
         for limit in Gate.__struct_fields__:
             if (value := getattr(gate, limit)) is not None and not math.isfinite(value):
                 raise InputError(f"[gates]: '{name}' has {limit} {value}: give a finite number, or leave it out")
@@ -75,10 +83,27 @@ def check_gates(monitors: Monitors, first: Monitors | None, gates: Mapping[str, 
     `first` is iter1's row. It is None for iter0 and iter1 themselves, which have no ratio.
     """
     check_gate_names(gates)
-    problems = [problem for name, gate in gates.items() if (problem := _problem(name, gate, monitors, first))]
+    measured = {name: gate for name, gate in gates.items() if name != PAIRS_RIGHT}
+    problems = [problem for name, gate in measured.items() if (problem := _problem(name, gate, monitors, first))]
     if problems:
         more = f"; {len(problems) - 1} more: {'; '.join(problems[1:])}" if len(problems) > 1 else ""
         raise TrainingError(f"iter{monitors.iteration} is stopped by a gate: {problems[0]}{more}")
+
+
+def check_pairs(number: int, right: float | None, gates: Mapping[str, Gate]) -> None:
+    """Raise TrainingError if the pairs of iteration `number` are outside their gate, or have one and no value.
+
+    `right` is the share of pairs in the right order, or None if no pair has a side that is known to be better.
+    """
+    gate = gates.get(PAIRS_RIGHT)
+    if gate is None:
+        return
+    if right is None:
+        problem = "no pair has a side that is known to be better. Take the gate out of [gates]"
+        raise TrainingError(f"iter{number} is stopped by a gate before its training: {PAIRS_RIGHT}: {problem}")
+    if not _within(right, gate.min, gate.max):
+        outside = f"{PAIRS_RIGHT} is {right:.4g}, outside {_range(gate.min, gate.max)}; {PAIRS_REMEDY}"
+        raise TrainingError(f"iter{number} is stopped by a gate before its training: {outside}")
 
 
 def _problem(name: str, gate: Gate, monitors: Monitors, first: Monitors | None) -> str | None:

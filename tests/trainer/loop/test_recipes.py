@@ -90,7 +90,7 @@ def test_the_recipes_with_checks_stop_a_run_that_its_own_judge_leads_astray(name
     config = recipe(name)
     checked = [prompt.constraints for prompt in seed_prompts(config.seeds.prompts)]
     assert config.evidence.tool == "constraints" and all(checked)
-    assert {"follows", "known_pairs"} <= config.gates.keys() and config.eval.n > 1
+    assert {"pairs_right", "follows", "known_pairs"} <= config.gates.keys() and config.eval.n > 1
 
 
 def test_the_large_recipe_with_checks_is_estimated_without_its_weights(

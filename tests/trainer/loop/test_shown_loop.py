@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from console.command import parse
+from console.errors import TrainingError
 from records import Judgment, read_rows
 from records.keys import derived_seed
 from records.runs import Run
@@ -247,3 +248,20 @@ def test_held_out_answers_can_have_a_temperature_of_their_own(
         [row["response"] for row in json_rows(path / "iter2" / "responses.jsonl")] for path in (greedy, run[0])
     ]
     assert candidates[0] == candidates[1] and len(set(candidates[0])) > 3
+
+
+def test_a_gate_on_the_pairs_stops_the_round_before_its_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    Path("gated.toml").write_text(Path("tiny.toml").read_text() + "[gates]\npairs_right = {max = -1.0}\n")
+    with pytest.raises(TrainingError, match="iter2 is stopped by a gate before its training: pairs_right is "):
+        main(parse(Config, ["--config", "gated.toml", "--name", "gated"], "loop"))
+    iteration = folder / "runs" / "gated" / "iter2"
+    assert (iteration / "pairs.jsonl").exists() and not (iteration / "model").exists()
+    main(parse(Config, ["--config", "tiny.toml", "--name", "gated"], "loop"))  # the same run with the gate moved
+    counts = json_rows(iteration.parent / "ledger.jsonl")[1]["counts"]
+    assert (
+        0
+        < counts["pairs_right"] + counts["pairs_wrong"]
+        <= counts["pairs"]
+        == len(json_rows(iteration / "pairs.jsonl"))
+    )
