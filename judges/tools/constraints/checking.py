@@ -93,7 +93,7 @@ def _check(prompt: str, response: str | None, constraint: Constraint) -> Checked
         raise
     except Exception as error:  # a checker that fails on one answer must not end a run
         return _checked(constraint, None, None, f"{asked}: {_reason(error)}")
-    return _checked(constraint, strict, loose, f"{asked}: {found or ('it does' if strict else 'it does not')}")
+    return _checked(constraint, strict, loose, f"{asked}: {found or ('yes' if strict else 'no')}")
 
 
 def variants(response: str) -> list[str]:

@@ -42,7 +42,7 @@ def check(response: str | None, kind: str, prompt: str = "Write.", **kwargs: obj
         ),
         ("один два три", WORDS, AT_LEAST_3, "followed", "3 words"),
         ("12 34", "language:response_language", {"language": "de"}, "followed", "IFEval counts as followed"),
-        ("one\r\n\r\nIt is two", "length_constraints:nth_paragraph_first_word", SECOND_IT, "followed", "it does"),
+        ("one\r\n\r\nIt is two", "length_constraints:nth_paragraph_first_word", SECOND_IT, "followed", ": yes"),
         ("a ro\u200bck", "keywords:forbidden_words", {"forbidden_words": ["rock"]}, "broken", "it has 'rock'"),
         ("a\x00b 🎉", "punctuation:no_comma", {}, "followed", "it has 0 commas"),
     ],
