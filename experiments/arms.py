@@ -67,6 +67,7 @@ def wanted(config: ManyArms, known: Mapping[str, Any]) -> list[ArmAndSeed]:
         raise InputError(f"no arm '{unknown[0]}'; there are {', '.join(known)}")
     if config.seeds < 1:
         raise InputError(f"--seeds must be at least 1, not {config.seeds}")
+    # seeds outermost, so that an interrupted experiment has whole comparisons
     return [(name, seed) for seed in range(config.seed, config.seed + config.seeds) for name in names]
 
 
@@ -107,7 +108,7 @@ def run_missing(
             say(f"seed {seed}: {name}")
             try:
                 store.append(run_one(name, seed, row_id))
-            except (TrainingError, JudgeError) as error:
+            except (TrainingError, JudgeError) as error:  # the other arms are still worth running
                 say(f"seed {seed}: {name} has no result: {error}")
         if results := list(store.chosen(ids.values())):
             return results

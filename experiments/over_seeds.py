@@ -40,6 +40,7 @@ def against(results: Sequence[ResultT], arm: str, other: str, value: Callable[[R
     """Return the mean difference of an arm to another one, paired by seed, or None to itself."""
     if arm == other:
         return None
+    # by seed, because two arms of one seed share the base model and the prompts, whose luck cancels
     theirs = {result.seed: value(result) for result in results if result.arm == other}
     differences: list[float | None] = []
     for result in results:

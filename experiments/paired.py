@@ -19,10 +19,11 @@ def answered(folder: Path, score: Mapping[str, Any]) -> Answered:
     task = score["task"]
     metric, _, read_by = score["metric"].partition(",")
     results: Answered = {}
+    # not one pattern with *, which would also match a task whose name only begins alike
     for path in sorted({*folder.glob(f"samples_{task}.jsonl"), *folder.glob(f"samples_{task}_*.jsonl")}):
         for line in path.read_text(encoding="utf-8").splitlines():
             sample = json.loads(line)
-            if sample["filter"] == read_by:
+            if sample["filter"] == read_by:  # a file has a row for each filter that read a reply
                 results[path.name, sample["doc_id"]] = float(sample[metric])
     return results
 

@@ -28,8 +28,9 @@ class Step:
         started_s = time.monotonic()
         with subprocess.Popen([sys.executable, "-m", *self.words], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
-            printed = process.stdout.read()
+            printed = process.stdout.read()  # to the end before the wait, or a full pipe would block the child
             _, status, usage = os.wait4(process.pid, 0)  # the only wait that reports the child's resources
+            # Popen did not see this wait: its own at the end of `with` would find no child and take the status for 0
             process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise TrainingError(f"failed: python -m {' '.join(self.words)}")
@@ -38,7 +39,7 @@ class Step:
         cost = {
             "seconds": time.monotonic() - started_s,
             "cpu_seconds": usage.ru_utime + usage.ru_stime,
-            "peak_mib": usage.ru_maxrss / KIB_PER_MIB,
+            "peak_mib": usage.ru_maxrss / KIB_PER_MIB,  # Linux counts it in KiB
         }
         write_atomic(self._cost, json.dumps(cost, indent=1).encode())
 

@@ -81,14 +81,14 @@ class PairsApp(App[None]):
 
     def on_mount(self) -> None:
         """Fill the table and select the first pair."""
-        self.filled_cells = self.size.width
+        self.filled_cells = self.size.width  # before the fill, which needs the width
         self._fill()
         self.query_one(PairTable).focus()
 
     def on_resize(self, event: Resize) -> None:
         """Give the prompt's column the remaining width."""
         # The event has the new size; the app still has the old one.
-        if self.filled_cells not in (0, event.size.width):
+        if self.filled_cells not in (0, event.size.width):  # 0: a resize before the first fill
             self.filled_cells = event.size.width
             self._fill()
 
@@ -120,7 +120,7 @@ class PairsApp(App[None]):
 
     def action_sort(self) -> None:
         """Sort by the next column, with the cursor on the same pair."""
-        columns = list(SORT_KEYS)
+        columns = list(SORT_KEYS)  # in the order of the table
         self._sort_by(columns[(columns.index(self.sort_column) + 1) % len(columns)], descending=False)
 
     def action_reverse(self) -> None:
@@ -139,6 +139,7 @@ class PairsApp(App[None]):
             self.action_leave()
         elif self.selected is not None:
             self.screen.add_class(OPEN)
+            # otherwise the focus stays with the text that the user was in
             if isinstance(self.focused, PairTable):
                 self.query_one("#chosen", TextPane).focus()
 
@@ -172,6 +173,7 @@ class PairsApp(App[None]):
         worker = get_current_worker()
         time.sleep(TYPING_PAUSE_S)
         try:
+            # `exclusive` cancels an earlier search, but a thread ends only if it looks at that itself
             matches = self.pairs.matching(text, stopped=lambda: worker.is_cancelled)
         except InputError as error:
             self.call_from_thread(self.notify, visible(str(error)), severity="error", markup=False)
@@ -225,6 +227,7 @@ class PairsApp(App[None]):
         except InputError as error:
             detail.show_message(visible(str(error)))
             return
+        # the same pair after a sort or a filter: only its place has changed
         if summary is self.selected:
             detail.show_position(summary, pair, position)
         else:
@@ -249,7 +252,7 @@ def write_screenshot(pairs: PairList, path: Path) -> None:
     async def picture() -> str:
         app = PairsApp(pairs)
         async with app.run_test(size=SCREENSHOT_SIZE) as pilot:
-            await pilot.pause()
+            await pilot.pause()  # until the first pair is drawn
             return app.export_screenshot()
 
     write_atomic(path, asyncio.run(picture()))

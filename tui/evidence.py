@@ -28,6 +28,7 @@ def _line(checked: dict[str, Any], *, loose: bool) -> str:
     strict, best = checked.get("strict"), checked.get("loose")
     outcome = best if loose else strict
     word = WORDS.get(outcome, NOT_CHECKABLE) if isinstance(outcome, str) else NOT_CHECKABLE
+    # the two readings differ, which the one outcome shown would hide
     if strict == "broken" and best == "followed":
         word += " (only loosely)" if loose else " (loosely followed)"
     reason = one_line(str(checked.get("reason") or ""))

@@ -65,7 +65,7 @@ class FileBodies:
     def __init__(self, path: Path, codes: Codes | None) -> None:
         self._path = path
         self._codes = codes
-        self._offsets = array("q")
+        self._offsets = array("q")  # 8 bytes each; a list of ints would take 40
         self._places = array("i")  # the pair's place among those of its line
 
     def add(self, offset: int, place: int) -> int:
@@ -103,7 +103,7 @@ class PairList:
     def body(self, summary: PairRow) -> Pair:
         """Return the full pair of `summary`. Raises InputError if the file has changed."""
         pair = self.bodies[summary.number - 1]
-        if pair.prompt_id != summary.prompt_id:
+        if pair.prompt_id != summary.prompt_id:  # another row at the offset, in a file written anew
             raise InputError(f"{self.source}: has changed since it was opened; quit and open it again")
         return pair
 
@@ -128,7 +128,7 @@ def find_pairs(given: Path | None) -> Path:
     """
     if given is None:
         return _last_pairs(find_run())
-    for folder in (given, RUNS / given):
+    for folder in (given, RUNS / given):  # a name of a run is short for its folder
         if (folder / PAIRS).is_file():
             return folder / PAIRS
         if (folder / "run.toml").exists():
@@ -160,6 +160,7 @@ def load_pairs(path: Path, *, strict: bool = False, codes: Codes | None = None) 
 def sorted_rows(rows: Sequence[PairRow], column: str, *, descending: bool = False) -> list[PairRow]:
     """Return `rows` sorted by `column`, in a stable order. Rows without a value come last in either order."""
     value = SORT_KEYS[column]
+    # apart, because None cannot be compared, and `reverse` would bring it to the front
     known = [pair for pair in rows if value(pair) is not None]
     unknown = [pair for pair in rows if value(pair) is None]
     return sorted(known, key=value, reverse=descending) + unknown  # type: ignore[arg-type]
@@ -181,7 +182,7 @@ def counts_text(n_pairs: int, n_found: int, n_shown: int, n_bad: int) -> str:
 
 
 def _last_pairs(run: Run) -> Path:
-    path = run.newest(PAIRS, grows=False)
+    path = run.newest(PAIRS, grows=False)  # written whole, so it is complete if it exists
     if path is None:
         raise InputError(f"{run.folder}: no iteration has a {PAIRS} yet; wait for one, or name a file")
     return path
@@ -209,7 +210,7 @@ def _indexed(path: Path, bad: BadRows, codes: Codes | None) -> tuple[list[PairRo
                     rows.append(_summary(bodies.add(start, place), pair, path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    if end == 0:
+    if end == 0:  # not a single byte, unlike a file of bad rows
         raise InputError(f"{path}: the file has no rows")
     labels.check()
     notes.say()

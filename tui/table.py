@@ -48,8 +48,8 @@ class PairTable(DataTable[Text]):
     def fill(self, rows: Sequence[PairRow], width: int, sort_column: str, mark: str) -> None:
         """Fill the table with `rows` at `width` cells, with `mark` before the name of the sorted column."""
         prompt_cells = width - sum(COLUMN_CELLS.values()) - GAPS_AND_SCROLLBAR
-        prompt_cells = max(NARROWEST_PROMPT, min(CELL_CHARS, prompt_cells))
-        self.clear(columns=True)
+        prompt_cells = max(NARROWEST_PROMPT, min(CELL_CHARS, prompt_cells))  # rows have no more text than CELL_CHARS
+        self.clear(columns=True)  # columns too, because a column's width is fixed when it is added
         for name in CELLS:
             title = "#" if name == "number" else name
             label = _cell(name, f"{mark}{title}" if name == sort_column else title)
@@ -59,4 +59,5 @@ class PairTable(DataTable[Text]):
 
 
 def _cell(name: str, text: str) -> Text:
+    # Text and not str, which DataTable would parse as markup
     return Text(text, justify="left" if name == "prompt" else "right", no_wrap=True, overflow="ellipsis")

@@ -10,6 +10,7 @@ DETAIL_CHARS = 20_000
 
 def cell_text(text: str) -> str:
     """Return the start of `text` on one line, at most 60 characters. A cut ends with an ellipsis."""
+    # four times as much, because white space shrinks; not the whole text, which may be megabytes
     start = " ".join(text.lstrip()[: CELL_CHARS * 4].split())
     shown = one_line(start)
     return shown if len(shown) <= CELL_CHARS else shown[: CELL_CHARS - 1] + "…"
@@ -31,6 +32,6 @@ def number_text(value: float | None) -> str:
 
 def known_number(value: object) -> float | None:
     """Return `value` as a float if it is a finite number, because other people's files also hold text, NaN and null."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float):  # True is an int in Python
         return None
     return float(value) if math.isfinite(value) else None

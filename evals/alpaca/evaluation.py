@@ -47,6 +47,7 @@ def _score_stored(config: Config, path: Path) -> Result | None:
     whole = each_once(read_annotations(path, BadRows(strict=config.strict), config.annotator), path)
     if config.limit is None:
         say_missing(whole, path)
+    # after duplicates are gone, so that the first N are N instructions
     annotations = whole[: config.limit]
     if config.dry_run:
         plan: dict[str, Cell] = {"annotations": len(annotations), "from": str(path), "calls": 0}
@@ -85,14 +86,17 @@ def _answer_and_compare(config: Config, benchmark: Benchmark, sampling: Sampling
     if not config.judge.is_given():
         say(f"the judge is the evaluated model itself, {config.engine.model}; name another with --judge-model")
     shared = engine if is_shared else None
+    # `shared` keeps it alive if the judge needs it
     del engine  # two models at once may not fit
     judge = open_pairwise_judge(config.judge, config.engine, shared, config.seed)
     annotations = annotate(judge, benchmark, answers, model, folder, fresh=config.fresh)
     first = annotations[0]
     names = {"generator_1": first.generator_1, "generator_2": first.generator_2, "annotator": first.annotator}
+    # an old leaderboard would stay if the scoring below fails
     if keep_apart(folder / "annotations.json", **names):
         set_aside(folder / "leaderboard.csv")
     write_json(folder / "annotations.json", annotations)
+    # df_gamed.csv may lie beside them
     near = [folder / "annotations.json", *([config.reference] if config.reference else [])]
     metrics = score(annotations, _length_files(config), near)
     write_leaderboard(folder / "leaderboard.csv", model, metrics)

@@ -42,7 +42,7 @@ def annotation_row(
         generator_2=model,
         dataset=prompt.source,
         annotator=annotator,
-        preference=None if preference is None else 1 + preference,
+        preference=None if preference is None else 1 + preference,  # alpaca_eval's scale: 1 is output_1, 2 is output_2
         raw_completion=comparison.replies if comparison else None,
         error=comparison.error if comparison else UNANSWERED,
         flipped=comparison.flipped if comparison else None,
@@ -73,6 +73,7 @@ def keep_apart(path: Path, **names: str) -> bool:
         first = msgspec.json.decode(path.read_bytes(), type=list[Record])[0]
     except FileNotFoundError:
         return False
+    # a broken or empty file is nobody's, so it is set aside too
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError):
         first = {}
     other = {name: first.get(name) for name in names if first.get(name) != names[name]}
@@ -136,7 +137,7 @@ def _preference(record: Record) -> float | None:
         number = None
     if number is None:
         raise InputError(f"'preference' must be a number or null, found {shown(value)}")
-    if math.isnan(number):
+    if math.isnan(number):  # pandas writes NaN for a missing one
         return None
     if number != 0 and not 1 <= number <= 2:
         raise InputError(f"'preference' must be 0 (draw) or from 1 to 2, found {number:g}")

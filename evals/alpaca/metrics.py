@@ -56,7 +56,7 @@ def win_rate_interval(metrics: Metrics) -> tuple[float, float] | None:
     if metrics.win_rate is None:
         return None
     share, error = metrics.win_rate / 100, (metrics.standard_error or 0.0) / 100
-    if knows_nothing(share, error * math.sqrt(metrics.n_total)):
+    if knows_nothing(share, error * math.sqrt(metrics.n_total)):  # the deviation of one row, from the error of the mean
         low, high = wilson(share, metrics.n_total)
         return 100 * low, 100 * high
     return 100 * (share - Z * error), 100 * (share + Z * error)
@@ -77,7 +77,7 @@ def score(annotations: Sequence[Annotation], files: LengthFiles, near: Sequence[
 def win_rates(annotations: Sequence[Annotation]) -> Metrics:
     """Return all metrics except the length-controlled win rate."""
     lengths = [len(annotation.output_2) for annotation in annotations if annotation.output_2 is not None]
-    avg_length = int(sum(lengths) / len(lengths)) if lengths else None
+    avg_length = int(sum(lengths) / len(lengths)) if lengths else None  # cut off and not rounded, as in alpaca_eval
     if all(annotation.preference is None for annotation in annotations):
         return Metrics(None, None, 0, 0, 0, 0, None, MODE, avg_length)
     with _package() as package:
@@ -115,7 +115,7 @@ def length_controlled(
     places, rows = [place for place, _ in placed], [annotation for _, annotation in placed]
     true_places = [alpaca_index(annotation.instruction) for annotation in rows]
     _check_measurable(rows, true_places)
-    files = files.located(near)
+    files = files.located(near)  # after the cheap checks, because it may download
     _check_gamed(files)
     rate, error = _fit(rows, places, files)
     say(f"length-controlled with {files.df_gamed}")
@@ -165,7 +165,7 @@ def _fit(
 ) -> tuple[float | None, float | None]:
     """Return the length-controlled win rate and its standard error, in percent."""
     frame = _frame(rows)
-    frame.index = list(places)
+    frame.index = list(places)  # the package looks the difficulties up by this index
     with _package() as package, _downloads_from(package.glm_winrate, files):
         try:
             fitted = package.glm_winrate.get_length_controlled_winrate(
@@ -217,7 +217,7 @@ def _csv(path: Path | None, **settings: Any) -> pandas.DataFrame:
 def _frame(annotations: Sequence[Annotation]) -> pandas.DataFrame:
     names = ("instruction", "output_1", "generator_1", "output_2", "generator_2", "annotator", "preference")
     frame = pandas.DataFrame([{name: getattr(annotation, name) for name in names} for annotation in annotations])
-    return frame.astype({"preference": float})
+    return frame.astype({"preference": float})  # a column of None would be of objects
 
 
 @contextmanager
@@ -225,6 +225,7 @@ def _package() -> Iterator[ModuleType]:
     """Yield the package's metrics, kept off stdout. Restores the global settings of logging and scikit-learn."""
     root = logging.getLogger()
     level = root.level
+    # stdout is for --json; the package turns on scikit-learn's metadata routing for the whole process
     with redirect_stdout(sys.stderr), sklearn.config_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # about how the package calls scikit-learn
         from alpaca_eval import metrics  # its import prints and sets the level of the root logger

@@ -64,7 +64,7 @@ class JudgeFlags:
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if self.is_given():  # another model, so its server takes other parameters and has another name
             changes |= {"omit": (), "thinking_tokens": 0, "served_as": None}
-        if self.judge_omit:
+        if self.judge_omit:  # after the reset above, so that the judge's own flags win
             changes["omit"] = self.judge_omit
         if self.judge_thinking_tokens is not None:
             changes["thinking_tokens"] = self.judge_thinking_tokens

@@ -74,6 +74,7 @@ def each_once(rows: Sequence[Annotation], path: Path) -> list[Annotation]:
     unique: list[Annotation] = []
     n_doubled = n_contradicting = 0
     for annotation in rows:
+        # the outputs too: two answers to one instruction are two comparisons
         key = (annotation.output_1, annotation.output_2, annotation.instruction or "")
         if annotation.instruction is None or key not in places:
             places[key] = len(unique)
@@ -81,6 +82,7 @@ def each_once(rows: Sequence[Annotation], path: Path) -> list[Annotation]:
             continue
         n_doubled += 1
         first = unique[places[key]]
+        # a third row must not give back the preference that two rows took
         if first.preference is None and first.error != CONTRADICTS:
             unique[places[key]] = annotation  # it was asked again
         elif annotation.preference not in (None, first.preference) and first.preference is not None:
@@ -102,7 +104,7 @@ def each_once(rows: Sequence[Annotation], path: Path) -> list[Annotation]:
 def missing(rows: Sequence[Annotation]) -> list[int] | None:
     """Return which rows of AlpacaEval's set are missing, or None if most instructions are not from that set."""
     indices = {index for annotation in rows if (index := alpaca_index(annotation.instruction)) is not None}
-    if 2 * len(indices) <= len(rows):
+    if 2 * len(indices) <= len(rows):  # a user's own set may share some instructions with AlpacaEval's
         return None
     return [index for index in range(n_instructions()) if index not in indices]
 

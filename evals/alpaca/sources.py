@@ -94,7 +94,7 @@ def hub_file(name: str) -> Path:
         if answer.status_code >= SERVER_ERROR:
             raise HubError(f"the hub answers {answer.status_code}")
         return Path(huggingface_hub.hf_hub_download(HUB_SET, name, repo_type="dataset"))
-    except HubError:
+    except HubError:  # the server's own, see above, not wrapped again
         raise
     except Exception as error:  # the hub client raises many types, each because the file is not available
         raise HubError(f"the hub cannot be reached: {' '.join(str(error).split())[:120]}") from None

@@ -44,6 +44,8 @@ def annotate(
             contests[_key(prompt)] = _contest(baseline, response)
     with Store(folder / "comparisons.jsonl", Comparison, keep=both_orders_answered, fresh=fresh) as store:
         if contests and not fresh:
+            # before the ids below: a server may say only with its first reply what it serves, and that changes the
+            # fingerprint
             settle_shared(judge, store, lambda: first_request(judge, next(iter(contests.values()))))
         rows = compare_into(store, judge, list(contests.values()), f"{judge.engine.name} comparing")
     verdicts = {comparison.id: comparison for comparison in rows}

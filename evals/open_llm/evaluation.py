@@ -42,10 +42,12 @@ def evaluate(config: Config, tasks: Sequence[TaskFile], files: dict[str, Files])
     with Messages():
         built = {task.name: build(task, files.get(task.name), config.shots, bad) for task in tasks}
     out = results_of(config)
+    # after the data are built: a bad file must not cost the old results
     if config.fresh:
         set_aside(out)
     asking = Asking(config.limit, config.chat, config.seed)
     model = load_model(folder, config.batch_size, config.chat_template_kwargs)
+    # the weights are in the name, because lm-eval's cache keys have only the prompt
     cache = out / "replies" / with_kwargs(model_digest(folder), config.chat_template_kwargs)
     scores = []
     with progress(f"{config.model} on {len(tasks)} tasks", len(tasks)) as advance:
@@ -72,7 +74,7 @@ def _files(config: Config, tasks: Sequence[TaskFile]) -> tuple[dict[str, Files],
         try:
             files[task.name] = files_of(task, config.data_dir)
         except InputError as error:
-            if config.tasks:
+            if config.tasks:  # asked for by name; otherwise it is only left out
                 raise
             missing[task.name] = Score(task.name, task.metric, reason=str(error))
     if not files:

@@ -57,7 +57,7 @@ def load_model(folder: Path, batch_size: int, chat_template_kwargs: Mapping[str,
     """Return the model in `folder` for lm-eval: in its own precision on a GPU, in float32 on a CPU."""
     tokenizer = load_tokenizer(folder, chat_template_kwargs)
     on_gpu = torch.cuda.is_available()
-    device, dtype = ("cuda", "auto") if on_gpu else ("cpu", "float32")
+    device, dtype = ("cuda", "auto") if on_gpu else ("cpu", "float32")  # bfloat16 is slow on most CPUs
     return HFLM(pretrained=str(folder), tokenizer=tokenizer, device=device, dtype=dtype, batch_size=batch_size)
 
 
@@ -81,7 +81,9 @@ def ask(
 
 def score(task: TaskFile, results: Mapping[str, Any], n_cut: int = 0) -> Score:
     """Return the score of a task from lm-eval's results."""
+    # a task of one part has lm-eval's name of it
     stock = task.name if task.name in results["results"] else next(iter(results["results"]))
+    # "metric,filter" is lm-eval's form of a number's name
     numbers = results["groups"][task.name] if task.name in results.get("groups", {}) else results["results"][stock]
     metric, _, filter_name = task.metric.partition(",")
     metrics = {name: _number(value) for name, value in numbers.items() if "," in name}

@@ -27,6 +27,7 @@ def ifeval_row(record: Record) -> Record:
     return {
         "prompt": str(record["prompt"]),
         "instruction_id_list": [constraint.kind for constraint in constraints],
+        # without the settings of other kinds, which Parquet gives each row as None
         "kwargs": [settings_of(constraint) for constraint in constraints],
     }
 

@@ -38,8 +38,9 @@ def _arc(record: Record) -> Record:
     if "choices" in record:
         return {name: record[name] for name in ("question", "choices", "answerKey")}
     question, listed = _parts(QUESTION, record["instruction"])
-    texts = re.split(r"(?:^| )Answer\d: ", listed)[1:]
+    texts = re.split(r"(?:^| )Answer\d: ", listed)[1:]  # before the first mark there is nothing
     choices = {"text": texts, "label": list(LETTERS[: len(texts)])}
+    # answer1 is A
     return {"question": question, "choices": choices, "answerKey": choices["label"][_number(record["answer"]) - 1]}
 
 

@@ -48,7 +48,7 @@ def write_report(config: Config, scores: Sequence[Score]) -> None:
         tell("", f"in percent{shown}; results: {path}")
     for score in scores:
         _say_problems(score)
-    if failed := [score.task for score in scores if score.value is None and score.n]:
+    if failed := [score.task for score in scores if score.value is None and score.n]:  # n is 0 for a task without data
         raise JudgeError(f"no score for {', '.join(failed)}")
 
 

@@ -61,7 +61,7 @@ def read_task(name: str) -> TaskFile:
     if name not in task_names():
         raise InputError(f"no task {name!r}; known: {', '.join(task_names())}")
     table = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return TaskFile(name=name, **{"config": {}} | table)
+    return TaskFile(name=name, **{"config": {}} | table)  # only `config` may lack
 
 
 def files_of(task: TaskFile, folder: Path) -> Files:
@@ -83,6 +83,7 @@ def build(task: TaskFile, files: Files | None, shots: int | None, bad: BadRows) 
         built = _from_hub(task, shots)
     else:
         rows = {split: read_split(some, task.local["rows"], bad) for split, some in files.items()}
+        # one for each subject of MMLU
         built = [_build(task, _local(config, task, rows), shots) for config in _stocks(task)]
     return built[0] if len(built) == 1 else _group(task, built)
 
@@ -119,11 +120,13 @@ def _local(config: dict[str, Any], task: TaskFile, rows: dict[str, list[Record]]
 
     config = config | {"custom_dataset": given}
     for split, entries in task.local.get("without", {}).items():
+        # |= on the copy made above, not on the stock's own entries
         config |= {} if split in rows else entries
     return config
 
 
 def _build(task: TaskFile, config: dict[str, Any], shots: int | None) -> ConfigurableTask:
+    # they put the task into lm-eval's own groups, which are not wanted here
     config = {name: value for name, value in config.items() if name not in ("tag", "group")}
     return ConfigurableTask(config=config | {"num_fewshot": task.shots_of(shots)})
 
@@ -131,6 +134,7 @@ def _build(task: TaskFile, config: dict[str, Any], shots: int | None) -> Configu
 def _group(task: TaskFile, parts: list[ConfigurableTask]) -> Group:
     """Return the parts as one task, whose number is the mean over all of their questions."""
     metric, _, filter_name = task.metric.partition(",")
+    # by size: over questions and not over subjects, as in lm-eval's own group
     mean = AggMetricConfig(metric=metric, weight_by_size=True, filter_list=[filter_name])
     group = Group(task.name, aggregate_metric_list=[mean])
     for part in parts:

@@ -48,6 +48,7 @@ def _ask_reward_model(config: Config, ranked: Sequence[RankedAnswers], options: 
 
 
 def _responses(ranked: Sequence[RankedAnswers]) -> list[Response]:
+    # each once: a text can stand under a prompt several times
     return list({response.id: response for answers in ranked for response in responses_to(answers)}.values())
 
 
@@ -56,11 +57,12 @@ def read_judgments(config: Config, ranked: Sequence[RankedAnswers], path: Path) 
     rows = list(read_typed(path, Judgment, BadRows(strict=config.strict)))
     if len(judges := {judgment.judge for judgment in rows}) > 1:
         raise InputError(f"{path}: judgments by {len(judges)} judges; give a file of one")
-    if rows[0].read == READ:
+    if rows[0].read == READ:  # rewards, which have no rubric
         return _judged_by(path.stem, ranked, rows, None, path)
     texts = {(text_of(answers.prompt), response) for answers in ranked for response in answers.responses}
     if n_others := sum((text_of(judgment.prompt), judgment.response) not in texts for judgment in rows):
         say(f"{path}: {n_others} of {len(rows)} judgments are on none of the ranked answers, and are left out")
+    # a rubric from a user's file is not known by its name; then --rubric has the scale
     known = rows[0].rubric in rubric_names()
     top = load_rubric(rows[0].rubric if known else config.judging.rubric).scale[1]
     return _judged_by(path.stem, ranked, rows, top, path)
@@ -70,7 +72,7 @@ def _judged_by(
     name: str, ranked: Sequence[RankedAnswers], rows: Sequence[Judgment], top: float | None, path: Path
 ) -> Judged:
     by_text: dict[tuple[str, str], Judgment] = {}
-    for judgment in sorted(rows, key=lambda judgment: (judgment.id, judgment.score is not None)):
+    for judgment in sorted(rows, key=lambda judgment: (judgment.id, judgment.score is not None)):  # scored ones last
         # An answer has several rows if it was judged again or if two models wrote the same text. A row with a score
         # counts, and which one does not depend on their order. Of the rows with one id the last counts.
         key = text_of(judgment.prompt), judgment.response
@@ -92,6 +94,7 @@ def _judged_by(
 def with_distinct_names(judges: Sequence[Judged]) -> list[Judged]:
     """Return the judges under distinct names. Raises InputError if two of them are the same judge."""
     names = [judge.name for judge in judges]
+    # the path too, because stored judgments of one judge may be of two runs
     if len({(judge.fingerprint, judge.path) for judge in judges}) < len(judges):
         raise InputError("two of the judges are the same: nothing that changes a verdict differs between them")
     return [

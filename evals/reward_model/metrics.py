@@ -53,6 +53,7 @@ class Values:
 
     def less(self, other: "Values", n_resamples: int, seed: int) -> Estimate:
         """Return this mean less that of `other`, both over the same resampled rows."""
+        # NaN everywhere, as if no answer has the top score
         both = np.isfinite(self.values).any() and np.isfinite(other.values).any()
         if not both:
             return Estimate(self.name, None, None, None, 0)
@@ -101,15 +102,16 @@ def measures(
 def at_random(prompts: Sequence[Prompt], top: float | None) -> list[Values]:
     """Return the expected measures of random scores."""
     groups = [prompt.group for prompt in prompts for _ in prompt.pairs]
-    half = np.full(len(groups), 0.5)
+    half = np.full(len(groups), 0.5)  # random scores hardly ever tie
     tied = Values(TIES, np.zeros(len(groups)), groups)
     values = [Values(TIE_WRONG, half, groups), Values(TIE_HALF, half, groups), tied]
+    # any answer is as likely to get the top score as any other, so the expected share is the share of best ones
     best = [[float(rank == min(prompt.ranks)) for rank in prompt.ranks] for prompt in prompts]
     if top is not None:
         owners = [prompt.group for prompt in prompts for _ in prompt.ranks]
         values.append(Values(top_name(top), np.concatenate(best), owners))
     trees = [prompt.group for prompt in prompts]
-    nothing = np.zeros(len(prompts))
+    nothing = np.zeros(len(prompts))  # the expected correlation
     return [
         *values,
         Values(BEST, np.array([np.mean(shares) for shares in best]), trees),
@@ -159,7 +161,7 @@ def _by_prompt(
     values = []
     for prompt, scored in _both(prompts, scores):
         known = [score for score in scored if score is not None]
-        values.append(value_of(prompt, known) if len(known) == len(scored) else missing)
+        values.append(value_of(prompt, known) if len(known) == len(scored) else missing)  # whole prompts only
     groups = [prompt.group for prompt in prompts]
     return Values(name, np.array(values), groups, is_share=name in (BEST, EXACT))
 
@@ -174,6 +176,7 @@ def _exact(prompt: Prompt, scores: Sequence[float]) -> float:
 
 
 def _spearman(prompt: Prompt, scores: Sequence[float]) -> float:
+    # minus, because rank 1 is the best and has the highest score
     return 0.0 if len(set(scores)) == 1 else -float(stats.spearmanr(prompt.ranks, scores).statistic)
 
 

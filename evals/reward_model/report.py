@@ -55,6 +55,7 @@ def compared(
     values: dict[Unscored, dict[str, list[Values]]] = {}
     for way in WAYS:
         values[way] = {judge.name: measures(prompts, judge.scores, judge.top, way) for judge in judges}
+        # no top for a length; judges on one rubric share a top, so the first's is as good as any
         values[way] |= {LONGER: measures(prompts, lengths, None, way), RANDOM: at_random(prompts, judges[0].top)}
     first, *others = (judge.name for judge in judges)
     contrasts = [*((other, first) for other in others), *((judge.name, LONGER) for judge in judges)]

@@ -35,6 +35,7 @@ def compare_judges(config: Config) -> None:
         split, *trained = steps[seed]
         split.do()
         data = split.made.parent
+        # JSONL files join by joining their bytes
         write_atomic(data / CHATS, (data / "ift.jsonl").read_bytes() + split.made.read_bytes())
         for step in trained:
             step.do()
@@ -74,9 +75,9 @@ def _by_likeliest(folder: Path, expected: dict[str, Any]) -> dict[str, Any]:
 
 def with_likeliest(judgment: Judgment) -> Judgment:
     """Return a judgment by log-probabilities with its likeliest score, the lowest of equals. No score stays none."""
-    if judgment.score is None:
+    if judgment.score is None:  # too little probability on the scores
         return judgment
-    logprobs = json.loads(judgment.replies[0])
+    logprobs = json.loads(judgment.replies[0])  # the reply of a judgment by log-probabilities: score to log-probability
     score = float(max(logprobs, key=logprobs.__getitem__))
     return msgspec.structs.replace(judgment, score=score, scores=[score])
 
@@ -104,13 +105,14 @@ def _steps(config: Config, seed: int) -> list[Step]:
 
 def _table(results: list[dict[str, Any]]) -> list[dict[str, Cell]]:
     """Return a row per measure: its value for each judge, and what EFT adds to IFT, seed by seed."""
-    values = [_values(measures) for measures in results]
+    values = [_values(measures) for measures in results]  # values[seed][judge][measure]
     rows: list[dict[str, Cell]] = []
     for measure in values[0][IFT]:
         cells: dict[str, Cell] = {"measure": measure}
         for who in (UNTRAINED, IFT, BOTH, LONGER):
             mean = mean_of_known([measures[who].get(measure) for measures in values])
             cells[who] = mean.text(3) if mean else "-"
+        # IFT and not the untrained model, so that only the judging examples differ
         gains = [_less(measures[BOTH].get(measure), measures[IFT].get(measure)) for measures in values]
         gain = mean_of_known(gains)
         rows.append({**cells, "EFT adds": gain.text(3, sign=True) if gain else "-"})

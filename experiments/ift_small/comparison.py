@@ -41,7 +41,8 @@ def compare_methods(config: Config) -> None:
         for step in steps:
             step.do()
     results = {arm: [json.loads(step.made.read_bytes()) for step in steps] for arm, steps in measuring.items()}
-    costs = {arm: step.cost for arm, step in training.items()}
+    costs = {arm: step.cost for arm, step in training.items()}  # none for the untrained model
+    # the last part is the win rate, which is not by question
     numbers = {arm: _answered(config, arm, parts[:-1]) for arm, parts in results.items()}
     rows = [_row(arm, numbers[arm], parts[-1], costs.get(arm)) for arm, parts in results.items()]
     differences = [_less_sft(arm, numbers) for arm in numbers if arm != "SFT"]
@@ -58,6 +59,7 @@ def pairs_of(ranked: Sequence[RankedAnswers]) -> list[Pair]:
     pairs = []
     for answers in ranked:
         places = sorted(range(len(answers.ranks)), key=answers.ranks.__getitem__)
+        # max and not places[-1], for the first of equals
         best, worst = places[0], max(places, key=answers.ranks.__getitem__)
         if answers.responses[best] != answers.responses[worst]:
             pairs.append(pair_of(answers.prompt, answers.id, answers.responses[best], answers.responses[worst]))
@@ -102,7 +104,7 @@ def _training(config: Config) -> dict[str, Step]:
 
 def _measuring(config: Config) -> dict[str, list[Step]]:
     """Return the measuring steps per model: the tasks, MMLU separately for its many subjects, and the comparison."""
-    n_subject = -(-config.questions // 100)
+    n_subject = -(-config.questions // 100)  # rounded up
     parts = [("tasks", [name for name in config.tasks if name != "mmlu"], config.questions)]
     if "mmlu" in config.tasks:
         parts.append(("mmlu", ["mmlu"], n_subject))

@@ -64,6 +64,7 @@ def partly_checked(prompts: list[Prompt], share: float, seed: int) -> list[Promp
     The tool then finds nothing to check on them, and the judge's score stays as it is. Their texts stay the same.
     """
     n_checked = round(share * len(prompts))
+    # the first prompt's id stands for the round, so that each round draws other places
     drawn = set(Random(f"checked {seed} {prompts[0].id}").sample(range(len(prompts)), n_checked))
     return [
         prompt if place in drawn else msgspec.structs.replace(prompt, constraints=None)
@@ -93,11 +94,11 @@ def _link(run: Run, first: Run) -> None:
 
 def _link_models(rounds: Run, run: Run, number: int) -> None:
     """Link the models that a round begins with, made by the arm's run, into the run before the replay."""
-    for before in (0, 1, number - 1):
+    for before in (0, 1, number - 1):  # base model, first judge and parent
         _link_path(rounds.model(before), run.model(before))
 
 
 def _link_path(link: Path, target: Path) -> None:
     if not link.exists():
         link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(target.resolve())
+        link.symlink_to(target.resolve())  # absolute, so that it holds from any folder

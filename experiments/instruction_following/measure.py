@@ -74,6 +74,7 @@ def measured(
     `config` judges by the model's own score alone. The iter0 and iter1 of `yardstick` judge the content of all arms.
     """
     key = content_key(msgspec.to_builtins(size), [prompt.id for prompt in questions.ifeval])
+    # beside the model and not in the store of results, because several arms share iter0 and iter1
     done = run.iteration(number) / f"measured-{key}.json"
     if done.exists():
         return msgspec.json.decode(done.read_bytes(), type=IterationResult)
@@ -111,7 +112,7 @@ def _own(run: Run, number: int, questions: Questions, config: Config, size: Size
     engine, name = open_model(run, number, config.engine), f"iter{number}"
     options = config.candidates
     sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
-    greedy = Sampling(size.ifeval_tokens, 0.0, 1.0)
+    greedy = Sampling(size.ifeval_tokens, 0.0, 1.0)  # as IFEval's published numbers
     unseen_file, ifeval_file = (_eval_file(run, f"{what}_{name}") for what in ("unseen", "ifeval"))
     unseen = _following(unseen_file, engine, questions.unseen, sampling, size.unseen_answers, config.seed)
     ifeval = _following(ifeval_file, engine, questions.ifeval, greedy, 1, config.seed) if questions.ifeval else None
@@ -119,7 +120,7 @@ def _own(run: Run, number: int, questions: Questions, config: Config, size: Size
     judge = open_judge(engine, config.judge, config.seed)
     answers = list(read_rows(answers_path(run, number), Response))
     scores = _scores(run, judge, answers, f"{name} judging its own")
-    del engine, judge
+    del engine, judge  # before other models read the same answers
     gc.collect()
     checks = list(read_rows(checks_path(run, number), CheckedAnswer))
     return Own(unseen=unseen, ifeval=ifeval, few_labels=few_labels(checks, scores, size, config.seed), scores=scores)
@@ -145,6 +146,7 @@ def rank_correlation(first: dict[str, float], second: dict[str, float]) -> float
     """Return Spearman's correlation of two judges' scores of the answers that both scored, or None if undefined."""
     shared = sorted(first.keys() & second.keys())
     scores = [[judge[answer] for answer in shared] for judge in (first, second)]
+    # two points always correlate fully, and equal scores have no ranks
     if len(shared) < 3 or any(len(set(values)) == 1 for values in scores):
         return None
     return float(spearmanr(*scores).statistic)
@@ -170,6 +172,7 @@ def checked(prompts: Sequence[Prompt], answers: Sequence[Response]) -> list[Chec
 def _by_others(run: Run, number: int, own: dict[str, float], config: Config, yardstick: Run) -> ByOthers:
     """Return what other models read in the held-out answers, one model at a time."""
     answers = list(read_rows(answers_path(run, number), Response))
+    # one answer per prompt, because the content's judge is the dearest measure; reversed, so that the first one stays
     first = list({answer.prompt_id: answer for answer in reversed(answers)}.values())
     content: dict[str, float | None] = {}
     for fixed in FIXED:

@@ -43,6 +43,7 @@ def draw(results: Sequence[ArmResult]) -> bytes:
     bands = "; bands are 95% intervals over seeds" if n_seeds > 1 else ""
     figure.suptitle(f"Self-rewarding on prompts that a program can check, {_seeds(n_seeds)}{bands}", fontsize=12)
     picture = io.BytesIO()
+    # without matplotlib's version, so that the same results give the same bytes
     figure.savefig(picture, format="png", metadata={"Software": None})
     return picture.getvalue()
 
@@ -50,7 +51,7 @@ def draw(results: Sequence[ArmResult]) -> bytes:
 def _lines(
     axes: Axes, results: Sequence[ArmResult], arms: Sequence[str], of: Callable[[IterationResult], float | None]
 ) -> None:
-    last = min(len(result.iterations) for result in results) - 1
+    last = min(len(result.iterations) for result in results) - 1  # what every arm has
     others = iter(OTHERS)
     ends = []
     for arm in arms:
@@ -84,7 +85,7 @@ def _apart(heights: Sequence[float]) -> list[float]:
     placed: list[float] = []
     for height in heights:
         placed.append(max(height, placed[-1] + GAP) if placed else height)
-    over = max(0.0, placed[-1] - 98) if placed else 0.0
+    over = max(0.0, placed[-1] - 98) if placed else 0.0  # the highest label must end under 100
     return [height - over for height in placed]
 
 

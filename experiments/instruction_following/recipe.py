@@ -59,6 +59,7 @@ def recipe(arm: Arm, base: Config, seed: int) -> Config:
         seeds=replace(base.seeds, judging=arm.eft),
         judge=replace(base.judge, read=arm.read, engine=engine),
         panel=PanelOptions(judge=arm.judges if is_panel else ()),
+        # a share of checked prompts is not set here but by the prompts, see `partly_checked`
         evidence=replace(base.evidence, verify=arm.verify) if arm.checked else EvidenceOptions(),
         round=replace(base.round, learn=arm.learn),
         pairs=pairs,

@@ -29,7 +29,7 @@ def replay(rounds: Run, run: Run, number: int, prompts: list[Prompt], config: Co
     if config.launch is not None:
         raise TrainingError("a replay trains in this process: leave [launch] out of the recipe")
     out = run.model(number)
-    set_aside_broken_model(out)
+    set_aside_broken_model(out)  # of a call that was interrupted
     if out.exists():
         return
     responses = list(read_rows(rounds.iteration(number) / "responses.jsonl", Response))
@@ -49,6 +49,7 @@ def judging_examples(responses: list[Response], prompts: list[Prompt], config: C
     low, high = rubric.scale
     passing: list[list[Message]] = []
     failing: list[list[Message]] = []
+    # sorted, because the draw below must not depend on the file's order
     for response in sorted(responses, key=lambda response: response.id):
         prompt = by_id[response.prompt_id]
         checks = check_constraints(request_text(prompt.prompt), response.response, prompt.constraints or [])

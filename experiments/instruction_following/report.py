@@ -177,7 +177,7 @@ def _stops(results: Sequence[ArmResult], arm: str, gates: Mapping[str, Gate]) ->
 
 
 def _last(results: Sequence[ArmResult]) -> int:
-    return min(len(result.iterations) for result in results) - 1
+    return min(len(result.iterations) for result in results) - 1  # what every arm has
 
 
 def _over(results: Sequence[ArmResult], arm: str, value: Value, digits: int) -> str:
@@ -189,7 +189,7 @@ def _at(number: int, of: Of) -> Value:
 
 
 def _n_learnt(number: int) -> Value:
-    return lambda result: float(result.rounds[number - 2].n)
+    return lambda result: float(result.rounds[number - 2].n)  # the first round makes iter2
 
 
 def _right(number: int) -> Value:

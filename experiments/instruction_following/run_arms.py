@@ -29,6 +29,7 @@ def run_and_print(config: Config) -> None:
     pairs, base = wanted(config, ARMS), read_recipe(config.recipe)
     if config.ifeval is not None and not config.ifeval.is_file():
         raise InputError(f"--ifeval {config.ifeval}: no such file")
+    # only to fail early: the splits are made again where they are used
     for seed in {seed for _, seed in pairs}:
         split(base, seed)
     if config.dry_run:
@@ -57,6 +58,7 @@ def _one(name: str, seed: int, row_id: str, base: Recipe, config: Config) -> Arm
     folder, prompts = seed_folder(config, settings_of(base), seed), split(base, seed)
     questions = Questions(prompts.held_out, _prompts(UNSEEN), _drawn_ifeval(config.ifeval, size, seed))
     plain = unaided(recipe(arm, base, seed))
+    # not in the arm's time, because all arms share it
     yardstick = first_run(ARMS[CHECKED], base, folder, seed)
     started_s = time.monotonic()
     first = first_run(arm, base, folder, seed)

@@ -76,7 +76,7 @@ def is_out(gate: Gate, value: float | None, first: float | None) -> bool | None:
         return None
     outcomes = [low > value for low in (gate.min,) if low is not None]
     outcomes += [high < value for high in (gate.max,) if high is not None]
-    if first is not None and first > 0:
+    if first is not None and first > 0:  # a ratio to nothing says nothing
         outcomes += [low > value / first for low in (gate.min_ratio,) if low is not None]
         outcomes += [high < value / first for high in (gate.max_ratio,) if high is not None]
     return any(outcomes) if outcomes else None

@@ -63,7 +63,7 @@ def truth_engine() -> ScriptedEngine:
 
     def logprobs(request: Request, _: Sequence[str]) -> list[float]:
         question = JUDGED.search(request.messages[-1]["content"])
-        level = quality(question["prompt"], question["answer"]) if question else 0.0
-        return [0.0 if level == choice else -inf for choice in LEVELS]
+        level = quality(question["prompt"], question["answer"]) if question else 0.0  # an empty answer does not match
+        return [0.0 if level == choice else -inf for choice in LEVELS]  # all probability on the truth
 
     return ScriptedEngine(logprobs=logprobs, digest="truth")

@@ -93,6 +93,7 @@ def learnt(run: Run, seeds: Seeds, measured_parent: Path, number: int) -> RoundF
 
 def measured_folder(model: Path, config: Config, seeds: Seeds) -> Path:
     """Return the folder of a model's measures, which depend on its weights and on how it judges."""
+    # weights and not names: arms that share a model share its measures
     key = content_key(model_digest(model), config.judge.read, config.judge.samples)
     return seeds.folder / "measured" / key
 
@@ -114,7 +115,7 @@ def accuracy(judgments: Iterable[Judgment]) -> OrderAccuracy:
             n_tied += score_a == score_b
             credits.append(0.5 if score_a == score_b else float((score_a > score_b) == (truth_a > truth_b)))
     half = fmean(credits) if credits else None
-    wrong = None if half is None else half - 0.5 * n_tied / len(credits)
+    wrong = None if half is None else half - 0.5 * n_tied / len(credits)  # without the half that each tie was given
     return OrderAccuracy(n=len(credits), n_unscored=n_unscored, half=half, wrong=wrong)
 
 
@@ -134,7 +135,7 @@ def _measured(model: Path, config: Config, size: Size, seeds: Seeds) -> ModelFig
     with Store(folder / "judgments.jsonl", Judgment) as verdicts:
         judged_own = judge_into(verdicts, judge, answers, "own answers judged")
         known = judge_into(verdicts, judge, graded, "graded answers judged")
-    del engine, judge
+    del engine, judge  # before the next arm loads its own models
     gc.collect()
     truth = [truth_of(answer) for answer in answers]
     figures = ModelFigures(
@@ -160,7 +161,7 @@ def _learnt(run: Run, number: int, parents: Sequence[Response]) -> RoundFigures:
         )
     pairs = list(read_rows(folder / "pairs.jsonl", Pair))
     gains = [_gain(pair) for pair in pairs]
-    ordered = [gain > 0 for gain in gains if gain]
+    ordered = [gain > 0 for gain in gains if gain]  # pairs of equal quality have no true order
     return RoundFigures(
         n_pairs=len(pairs),
         right=fmean(ordered) if ordered else None,
@@ -182,7 +183,7 @@ def _dpo_accuracy(run: Run, number: int, parents: Sequence[Response]) -> float |
     contests = [(best, worst) for best, worst in contests if truth_of(best) > truth_of(worst)]
     if not contests:
         return None
-    answers = [answer for contest in contests for answer in contest]
+    answers = [answer for contest in contests for answer in contest]  # best, worst, best, worst, ...
     now, before = (_logprobs(model_folder(run, n), answers) for n in (number, number - 1))
     rewards = [a - b for a, b in zip(now, before, strict=True)]
     return fmean(best > worst for best, worst in zip(rewards[::2], rewards[1::2], strict=True))
@@ -195,6 +196,7 @@ def _logprobs(model: Path, answers: Sequence[Response]) -> list[float]:
     end = engine.tokenizer.eos_token_id
     logprobs = {
         likelihood.index: sum(likelihood.logprobs)
+        # with the end token, because DPO learns it too; n is how many of the tokens are the answer's
         for likelihood in token_logprobs(engine, [([*t, end], n + 1) for t, n in tokenised])
     }
-    return [logprobs[index] for index in range(len(answers))]
+    return [logprobs[index] for index in range(len(answers))]  # they come by length, not in order

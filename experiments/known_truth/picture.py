@@ -42,6 +42,7 @@ def draw(results: Sequence[ArmResult]) -> bytes:
     n_seeds = len({result.seed for result in results})
     figure.suptitle(f"Self-rewarding where the truth is known: mean and 95% interval over {n_seeds} seeds", fontsize=12)
     picture = io.BytesIO()
+    # without matplotlib's version, so that the same results give the same bytes
     figure.savefig(picture, format="png", metadata={"Software": None})
     return picture.getvalue()
 

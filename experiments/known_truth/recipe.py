@@ -18,9 +18,15 @@ def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> Config:
         iterations=ITERATIONS,
         engine=EngineOptions(model=str(seeds.base), batch_size=48),
         seeds=SeedOptions(ift=seeds.file("ift"), eft=seeds.file("eft"), judging=arm.eft),
+        # 12 tokens are enough for the longest right answer, 7 symbols and the end, and show one that runs on
         candidates=CandidateOptions(prompts=size.prompts, n=arm.n, max_new_tokens=12, temperature=1.0, top_p=1.0),
         judge=RoundJudgeOptions(
-            rubric=str(RUBRIC), read=arm.read, samples=arm.samples, max_new_tokens=4, min_coverage=0.0
+            # 0.0, because an arm whose judge says nothing readable is a result too
+            rubric=str(RUBRIC),
+            read=arm.read,
+            samples=arm.samples,
+            max_new_tokens=4,
+            min_coverage=0.0,
         ),
         round=RoundOptions(learn=arm.learn, perfect_score=PERFECT),
         pairs=PairOptions(min_margin=arm.min_margin, rho=arm.rho),

@@ -32,6 +32,7 @@ def run_and_print(config: Config) -> None:
 
 def run_all(pairs: list[ArmAndSeed], config: Config) -> list[ArmResult]:
     """Return the result of each arm and seed, running those that are not in the store."""
+    # settings and not names, so that a changed arm is run again
     ids = {pair: content_key("known truth", asdict(ARMS[pair[0]]), asdict(config.size), pair[1]) for pair in pairs}
     return run_missing(config, ids, ArmResult, lambda name, seed, row_id: _one(name, seed, row_id, config))
 
@@ -40,7 +41,7 @@ def _one(name: str, seed: int, row_id: str, config: Config) -> ArmResult:
     arm, size = ARMS[name], config.size
     seeds = Seeds(seed_folder(config, asdict(size), seed))
     prepare(seeds, size, seed)
-    started_s = time.monotonic()
+    started_s = time.monotonic()  # after the data that all arms share
     run = run_arm(arm, name, size, seeds, seed)
     settings = recipe(arm, size, seeds, seed)
     measured = measure(run, settings, size, seeds)

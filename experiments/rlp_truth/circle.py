@@ -29,6 +29,7 @@ LABELLED, UNLABELLED, HELD_OUT = "iter2", "iter3", "held_out"
 
 def run_arm(arm: Arm, name: str, size: Size, seeds: Seeds, seed: int) -> Run:
     """Return the run with the models of an arm, making those that are missing."""
+    # no prompts to label: the labels come from a file
     split = RLPSplit([], prompts_of(seeds, UNLABELLED)[: size.unlabelled], prompts_of(seeds, HELD_OUT))
     first = _first(size, seeds, seed, split)
     if arm.iteration == 1:
@@ -36,11 +37,13 @@ def run_arm(arm: Arm, name: str, size: Size, seeds: Seeds, seed: int) -> Run:
     config = recipe(arm, size, seeds, seed)
     if arm.again:
         config = replace(config, seed=derived_seed(seed, "again"))
+    # PPO's run is the first one, in whose iter2 the other arms find their policy
     run = first if name == PPO else Run(seeds.folder / name)
     if arm.iteration == 3:
-        run_arm(ARMS[PPO], PPO, size, seeds, seed)
+        run_arm(ARMS[PPO], PPO, size, seeds, seed)  # the policy whose samples retrain the reward model
         _share(first, run, (1, 2))
         if not run.model(3).exists():
+            # from the arm that drew them first, and below for the arms to come
             _copy_samples(seeds.folder / "samples", run.iteration(3))
             on_policy(run, split, config)
             _copy_samples(run.iteration(3), seeds.folder / "samples")

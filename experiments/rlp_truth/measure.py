@@ -52,6 +52,7 @@ def _of_reward_model(
     """Return the accuracy and training data of the arm's reward model: the first one for SFT and best-of-n."""
     number = 3 if arm.iteration == 3 else 1
     ppo = run_arm(ARMS[PPO], PPO, size, seeds, seed)
+    # PPO's and not the arm's own, so that all reward models order the same answers
     on_policy = answers_of(ppo.model(2), seeds, HELD_OUT, size.n, size, seed)
     model = _load(run, number)
     accuracies: dict[str, OrderAccuracy] = {
@@ -82,11 +83,11 @@ def _best(answers: Sequence[Response], judgments: Sequence[Judgment], seed: int)
 def _kl(run: Run, number: int, answers: Sequence[Response], seeds: Seeds) -> float | None:
     """Return KL(policy || SFT) in nats per answer, estimated on the policy's answers."""
     likelihoods = []
-    for iteration in (number, 1):
+    for iteration in (number, 1):  # one model in memory at a time
         engine = TransformersEngine.load(run.model(iteration), "model", 128)
         with Store(seeds.folder / "measured" / "likelihoods.jsonl", AnswerLikelihood) as store:
             likelihoods.append(likelihoods_into(store, engine, answers, "likelihoods"))
         del engine
         gc.collect()
     kl = kl_of(*likelihoods)
-    return None if kl is None else kl.per_token * kl.n_tokens / kl.n_answers
+    return None if kl is None else kl.per_token * kl.n_tokens / kl.n_answers  # per answer

@@ -55,7 +55,7 @@ def recipe(arm: Arm, size: Size, seeds: Seeds, seed: int) -> Config:
         ),
         eval=EvalOptions(prompts=size.held_out, max_new_tokens=size.max_new_tokens, temperature=1.0, judged=False),
     )
-    check(config)
+    check(config)  # the experiment fails now and not after hours
     return config
 
 

@@ -25,6 +25,7 @@ def run_and_print(config: Config) -> None:
 
 def run_all(pairs: list[ArmAndSeed], config: Config) -> list[ArmResult]:
     """Return the result of each arm and seed, running those that are not in the store."""
+    # settings and not names, so that a changed arm is run again
     ids = {pair: content_key("rlp truth", asdict(ARMS[pair[0]]), asdict(config.size), pair[1]) for pair in pairs}
     return run_missing(config, ids, ArmResult, lambda name, seed, row_id: _one(name, seed, row_id, config))
 

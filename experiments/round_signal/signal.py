@@ -39,16 +39,18 @@ def print_rounds(config: Config) -> None:
 def row_of(source: Run, number: int, people: Sequence[OrderedAnswers], batch_size: int) -> dict[str, Cell]:
     """Return a round's judge accuracy, its pairs, and the gains on them and on people's pairs."""
     folder = source.iteration(number)
+    # the parent judged the answers of this round
     judged = json.loads((source.iteration(number - 1) / "metrics.json").read_bytes())
     pairs: list[OrderedAnswers] = [
         (pair.prompt, pair.chosen[0]["content"], pair.rejected[0]["content"])
         for pair in read_rows(folder / "pairs.jsonl", Pair)
     ]
-    both = [*pairs, *people]
+    both = [*pairs, *people]  # one pass of each model over all
     gains = _gains(source, number, [(prompt, text) for prompt, *texts in both for text in texts], batch_size)
-    learnt = list(zip(gains[::2], gains[1::2], strict=True))
+    learnt = list(zip(gains[::2], gains[1::2], strict=True))  # (better, worse) of each pair, whose texts stand in turn
     on_pairs, on_people = learnt[: len(pairs)], learnt[len(pairs) :]
     longer = [
+        # the longer first; a baseline: what a round that learnt nothing but length would show
         both_gains if len(better) > len(worse) else both_gains[::-1]
         for both_gains, (_, better, worse) in zip(on_people, people, strict=True)
     ]

@@ -21,12 +21,13 @@ def prepare(seeds: Seeds, size: Size, seed: int) -> None:
     if not seeds.base.exists():
         seeds.folder.mkdir(parents=True, exist_ok=True)
         pretrain(seeds.base, size.model, seed)
-    if seeds.file("graded").exists():
+    if seeds.file("graded").exists():  # the last one written, so all are there
         return
     sizes = [("held_out", size.held_out), ("ift", size.ift), ("eft", size.eft)]
     sizes += [(f"iter{number}", size.prompts) for number in ROUNDS]
     texts = iter(_different(seed, sum(n for _, n in sizes)))
     parts = {name: list(islice(texts, n)) for name, n in sizes}
+    # one stream in a fixed order: another order of the lines below would be other data
     random = Random(f"seeds {seed}")
     write_rows(seeds.file("ift"), [{"prompt": text, "response": right(text, random)} for text in parts["ift"]])
     write_rows(seeds.file("eft"), [_rated(text, size, random) for text in parts["eft"]])
@@ -49,7 +50,7 @@ def truth_of(response: Response) -> float:
 def _different(seed: int, n: int) -> list[str]:
     texts_once: dict[str, None] = {}
     for text in islice(instructions(f"loop {seed}"), MAX_DRAWS):
-        texts_once[text] = None
+        texts_once[text] = None  # a dict as a set that keeps the order of drawing
         if len(texts_once) == n:
             texts = list(texts_once)
             # Some kinds run out before others, so shuffling gives each part its share.
@@ -61,13 +62,13 @@ def _different(seed: int, n: int) -> list[str]:
 def _rated(text: str, size: Size, random: Random) -> dict[str, object]:
     """Return a row of ranked answers as people write them, rated by the truth with noise, not all the same."""
     ratings: list[float] = []
-    while len(set(ratings)) < 2:
+    while len(set(ratings)) < 2:  # answers of one rating order nothing
         answers = [written(text, random) for _ in range(size.rated)]
         ratings = [_noisy(quality(text, answer), size.noise, random) for answer in answers]
     return {
         "prompt": text,
         "responses": answers,
-        "ranks": [sum(other > rating for other in ratings) for rating in ratings],
+        "ranks": [sum(other > rating for other in ratings) for rating in ratings],  # 0 is the best, equal ones tie
         "scores": ratings,
         "rationales": [""] * size.rated,
     }

@@ -68,7 +68,7 @@ def pretrain(folder: Path, options: ModelOptions, seed: int) -> None:
             schedule.step()
             optimiser.zero_grad()
             advance(1)
-    partial = folder.with_name(f"{folder.name}.tmp")
+    partial = folder.with_name(f"{folder.name}.tmp")  # renamed when complete: a folder that exists counts as trained
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
@@ -87,7 +87,9 @@ def _batch(chats: list[list[Message]], tokenizer: PreTrainedTokenizerBase) -> di
     batch = tokenizer(rendered, padding=True, add_special_tokens=False, return_tensors="pt")
     tokens_BT, mask_BT = batch["input_ids"], batch["attention_mask"]
     opening = tokens_BT == tokenizer.convert_tokens_to_ids(ASSISTANT)
+    # everything after the assistant's mark, up to the padding
     answer_BT = (opening.cumsum(1) > 0) & ~opening & mask_BT.bool()
+    # -100 is the label that the loss ignores; the model shifts the labels itself
     return {"input_ids": tokens_BT, "attention_mask": mask_BT, "labels": tokens_BT.masked_fill(~answer_BT, -100)}
 
 

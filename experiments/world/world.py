@@ -96,6 +96,7 @@ def written(instruction: str, random: Random) -> str:
 
 def _unworked(instruction: str, task: Task, random: Random) -> list[str]:
     """Return symbols of the right kind and number, without applying the instruction to them."""
+    # `write` has no symbols to copy
     shown = instruction.partition(" : ")[2].split() or random.choices(task.alphabet, k=task.n)
     return [shown[index % len(shown)] for index in range(task.n)]
 
@@ -111,9 +112,10 @@ def _proposal(task: Task, level: int, random: Random) -> list[str]:
         return [random.choice(other) if random.random() < 0.5 else symbol for symbol in _stretched(task, random)]
     if level == 1:
         return _stretched(task, random)
+    # bounds from quality(): 3 is at least half right, 2 is less
     n_wrong = {5: 0, 4: 1, 3: random.randint(2, task.n // 2), 2: random.randint(task.n // 2 + 1, task.n)}[level]
     for position in random.sample(range(task.n), n_wrong):
-        symbols[position] = random.choice(task.alphabet)
+        symbols[position] = random.choice(task.alphabet)  # may be right by chance, which `corrupt` then draws again
     return symbols
 
 
@@ -121,10 +123,10 @@ def _stretched(task: Task, random: Random) -> list[str]:
     """Return a right answer that was cut or continued."""
     n = random.choice([n for n in range(1, MAX_SYMBOLS + 1) if n != task.n])
     right = task.solve(random)
-    return [*right, *right][:n]
+    return [*right, *right][:n]  # a right answer has at least 4 symbols, and n is at most 8
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 16)  # every answer to an instruction is graded by it
 def task_of(instruction: str) -> Task:
     """Return the task of `instruction`. Raises ValueError if it is not of this world."""
     head, _, tail = instruction.partition(" : ")

@@ -119,6 +119,7 @@ class Agent:
             for index, evidence in before.items()
             if evidence.tool
         }
+        # claims listed by an earlier run are not asked for again; only their failed calls are
         claims = {
             index: _claims_of(evidence)
             for index, evidence in before.items()
@@ -177,6 +178,7 @@ class Agent:
         checked: dict[int, list[tuple[CheckedClaim, Usage]]],
     ) -> None:
         """Add the checked claims of each response to `checked`, with one call to the search and one to the verifier."""
+        # flat, so that the engine batches the claims of a whole window; each claim with the position of its response
         owners = [(index, text) for index in sorted(claims) for text in claims[index].texts]
         if not owners or self.search is None:
             return

@@ -35,6 +35,7 @@ def choose_tools(
     The constraints are one of the tools for the responses `with_constraints`.
     """
     others = set(range(len(responses))) - with_constraints
+    # two passes, because the answers with constraints have one more tool to choose from, thus another question
     for constrained, left_out in ((False, with_constraints), (True, others)):
         if skip | left_out != set(range(len(responses))):
             yield from _choose(engine, responses, skip | left_out, tool_question(constrained=constrained))

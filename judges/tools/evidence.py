@@ -52,6 +52,8 @@ def gather_into(store: Store[Evidence], agent: Agent, chunks: Iterable[Sequence[
     with progress("gathering evidence", n) as advance:
         for responses in chunks:
             done = [row_id for row_id in map(agent.evidence_id, responses) if row_id in store]
+            # before the rest is gathered: a prompt with a stored answer is not asked about again for its other
+            # answers
             agent.constraints.remember(store.chosen(dict.fromkeys(done)))
             advance(len(done))
             unfinished = store.unfinished(map(agent.evidence_id, responses))
@@ -65,7 +67,7 @@ def finish_with(store: Store[Evidence], agent: Agent, judge: Judge) -> Finish:
     """Return the function that adds the evidence to a judgment and adjusts the score."""
 
     def finish(response: Response, judgment: Judgment) -> Judgment:
-        [evidence] = store.chosen([agent.evidence_id(response)])
+        [evidence] = store.chosen([agent.evidence_id(response)])  # read from disk for one answer, not held for all
         return with_evidence(judgment, evidence, judge, agent.options)
 
     return finish

@@ -32,7 +32,7 @@ def factscore(n_supported: int, n_refuted: int, n_not_enough: int, gamma: int = 
     n = n_supported + n_refuted + n_not_enough
     if n == 0:
         return None
-    return n_supported / n * math.exp(min(0.0, 1 - gamma / n))
+    return n_supported / n * math.exp(min(0.0, 1 - gamma / n))  # min: no reward beyond gamma claims
 
 
 def f1_at_k(n_supported: int, n_refuted: int, n_not_enough: int, k: int) -> float | None:
@@ -112,6 +112,7 @@ def _constraint_score(
         return None, f"no constraint can be checked: {why}"
     if rule == "share":
         return highest_score(n_obeyed, n_disobeyed, low, high), None
+    # a broken one decides, whatever the unknown ones are; without one they matter
     if n_disobeyed:
         return low, None
     if unknown := [checked.reason for checked in evidence.constraints if checked.strict is None]:
@@ -167,9 +168,11 @@ def evidence_summary(rows: Iterable[Evidence]) -> dict[str, Cell]:
         n_named = len(evidence.constraints)
         outcomes = (n_named, evidence.n_obeyed, evidence.n_disobeyed, evidence.n_not_checkable)
         forms.update(dict(zip(FORMS, (*outcomes, 0 < evidence.n_obeyed == n_named), strict=True)))
+    # no columns of a check that nobody asked for
     if not general["constraints"]:
         del general["constraints"]
         return {**general, **claims}
+    # only constraints were checked, so the columns of claims would be zeros
     if general["constraints"] + general["failed"] >= general["answers"]:
         return {"answers": general["answers"], "failed": general["failed"], **forms}
     return {**general, **claims, **forms}

@@ -45,12 +45,13 @@ def take_best(
     folder = run.iteration(number) / "early_stop"
     write_rows(folder / PROMPTS, stopping)
     answer = answered(folder, config.candidates.max_new_tokens, config.engine.batch_size, config.seed)
+    # in the order of training, because each is compared with the best before it
     several = [*checkpoints_in(checkpoints.folder, checkpoints.key), trained]
     picked = pick_checkpoint(several, stopping, answer, judge, folder, config.early_stop, config.judge.min_coverage)
     del engine, judge
     gc.collect()
     _take(picked.path, trained, run.model(number))
-    shutil.rmtree(trained)
+    shutil.rmtree(trained)  # only now: an interruption before finds it and need not train again
 
 
 def stopping_work(name: str, n_steps: int, n_prompts: int, lengths: Lengths, config: Config) -> list[Work]:
@@ -75,6 +76,7 @@ def _take(best: Path, trained: Path, out: Path) -> None:
     partial = out.with_name(f"{out.name}.tmp")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(best, partial, copy_function=os.link)
+    # a hard link shares its bytes, so writing into it would change the checkpoint's own report
     (partial / REPORT).unlink(missing_ok=True)
     shutil.copy(trained / REPORT, partial / REPORT)
     partial.rename(out)

@@ -43,12 +43,13 @@ def draw(measured: Sequence[IterationFigures]) -> bytes | None:
     for axes in (left, right):
         axes.tick_params(axis="x", labelsize=9)
         axes.set_xlim(numbers[0] - 0.45, numbers[-1] + 0.45)
-        axes.set_ylim(0, 110)
+        axes.set_ylim(0, 110)  # room for a number above 100 %
         axes.set_yticks(range(0, 101, 25))
         axes.grid(axis="y", color=FAINT, linewidth=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
     picture = io.BytesIO()
+    # without matplotlib's version, so that the same figures give the same bytes
     figure.savefig(picture, format="png", metadata={"Software": None})
     return picture.getvalue()
 

@@ -63,7 +63,7 @@ def rule_of(examples: list[Example], seed: int) -> str:
 
 def side_by_side(example: Example, width: int) -> str:
     """Return the prompt, both answers in columns, and what each follows and breaks, in lines of at most `width`."""
-    from rich.console import Console
+    from rich.console import Console  # here, because rich takes a moment to load
     from rich.table import Table
     from rich.text import Text
 
@@ -73,7 +73,7 @@ def side_by_side(example: Example, width: int) -> str:
             lines[MAX_LINES - 1 :] = [Text("[...]")]
         return Text("\n").join([*lines, Text(), *(Text(line) for line in verdict(answer))])
 
-    each = (width - 3) // 2
+    each = (width - 3) // 2  # 3 blanks between the columns
     out = io.StringIO()
     console = Console(file=out, width=width, color_system=None, force_terminal=False, legacy_windows=False)
     console.print(Text(f"prompt: {visible(example.prompt)}"))
@@ -82,7 +82,7 @@ def side_by_side(example: Example, width: int) -> str:
         table.add_column(Text(f"iter{answer.iteration}\n{'-' * each}"), width=each, overflow="fold")
     table.add_row(column(example.base), column(example.last))
     console.print(table)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())  # rich fills each cell with blanks
 
 
 def verdict(answer: ShownAnswer) -> list[str]:

@@ -64,7 +64,7 @@ def gather(run: Run, number: int, prompts: list[Prompt], config: Config, engine:
     responses = candidates(path, parent, prompts, config.candidates, config.seed, f"{name} candidates")
     by_parent = engine is None and not round_judges(config.judge, config.panel)
     engine = parent if by_parent else engine
-    del parent
+    del parent  # `engine` keeps it alive if it is the judge
     if not by_parent:
         gc.collect()  # another judge needs the memory
     judges = RoundJudges(run, number - 1, config, engine)
@@ -84,11 +84,13 @@ def gather(run: Run, number: int, prompts: list[Prompt], config: Config, engine:
         meta = _meta(folder, engine, judgments, config.judge, config.meta, config.seed)
     del engine, judges
     gc.collect()  # pair making and training need the memory
+    # read back from the files and not from memory, so that a resumed round makes the same pairs
     pairs, counts = pairs_of(folder, config.round, config.pairs, config.seed)
     write_atomic(folder / PAIR_COUNTS, msgspec.json.format(msgspec.json.encode(counts)))
     if config.round.consistency != "off":
         level: Level = "prompt" if config.round.consistency == "prompt" else "set"
         pairs = _consistent(run, number, pairs, responses, config.engine, level)
+    # last, because this file tells that the round is gathered
     write_rows(folder / "pairs.jsonl", mixed(pairs, meta, config.meta.max_share, config.seed) if meta else pairs)
 
 
@@ -180,6 +182,7 @@ def gathering_work(number: int, lengths: Lengths, config: Config) -> Iterator[Wo
     if config.evidence.enabled:
         evidence = _evidence_work(f"{name} evidence, at most", n_judged, lengths, config.evidence)
         judges = round_judges(config.judge, config.panel)
+        # all() of no judges is true: the parent alone
         yield replace(evidence, is_own=all(is_of_run(engine) for engine, _ in judges))
     if config.evidence.asks_rubric:
         yield from round_judging_work(f"{name} judging", number - 1, n_judged, lengths, config)
@@ -187,6 +190,7 @@ def gathering_work(number: int, lengths: Lengths, config: Config) -> Iterator[Wo
         yield _meta_work(f"{name} meta-judging, at most", config.candidates.prompts, lengths, options)
     if config.round.consistency != "off":
         n_answer = lengths.prompt + lengths.answer
+        # three models read all answers: the parent, its parent and iter0
         yield Work(f"{name} consistency", "answer", n_read=3 * n_answers * n_answer, n_widest=lengths.rows * n_answer)
 
 

@@ -33,6 +33,7 @@ def run_loop(config: Config) -> None:
         check_engine(config.engine)
         print_plan(run, config)
         return
+    # a command that starts itself again must not set aside what it has just made
     fresh = config.fresh and not is_again()
     known = run.model(0).exists() and not fresh  # "iterN of the newest run" may mean another model by now
     base = run.model(0) if known else resolve_model(config.engine.model, config.engine.run)
@@ -55,11 +56,11 @@ def run_loop(config: Config) -> None:
         with shown_by(shown_in(course)):
             for number in range(1, config.iterations + 1):
                 if f"iter{number}" in ledger:
-                    check_hashes(run, number)
+                    check_hashes(run, number)  # nobody may have edited what a finished iteration learnt from
                 else:
                     made = supervised(run, ift, eft, config) if number == 1 else _round(run, number, split, config)
                     _say_other_judge(made, list(ledger.latest()), config)
-                    write_hashes(run, number)
+                    write_hashes(run, number)  # before the line, so that a line in the ledger always has its hashes
                     ledger.append(made)
                 _measure(run, number, split, config, measured)
                 write_eval_hashes(run)
@@ -72,7 +73,7 @@ def _round(run: Run, number: int, split: LoopSplit, config: Config) -> LedgerLin
 
 def _measure(run: Run, number: int, split: LoopSplit, config: Config, measured: dict[int, IterationFigures]) -> None:
     """Measure all iterations up to `number` once the judge's iteration exists. Raises TrainingError at a gate."""
-    if number < config.eval.judge:
+    if number < config.eval.judge:  # the judge does not exist yet; its iteration then measures all before it
         return
     for done in range(number + 1):
         if done not in measured:
@@ -82,6 +83,7 @@ def _measure(run: Run, number: int, split: LoopSplit, config: Config, measured: 
                 say(result(measured[done]))
             monitors = measured[done].monitors
             if done > 0 and monitors is not None:
+                # ratios are to iter1, the first model that has learnt the format
                 check_gates(monitors, measured[1].monitors if done > 1 else None, config.gates)
 
 

@@ -99,6 +99,7 @@ def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Pro
     accuracy = None
     if labelled is not None:
         accuracy = judge_accuracy(judge, labelled, folder, config.monitors.labelled_limit, config.seed)
+    # now, while the model is loaded; those under iter0 come later
     likelihoods = _likelihoods(run, engine, answers, name) if config.monitors.kl and number > 0 else []
     return _Output(answers, checked, judgments, accuracy, likelihoods)
 
@@ -122,7 +123,7 @@ def _scored(answers: list[Response], checked: list[CheckedAnswer], config: Confi
     for row in checked:
         if row.follows is not None:
             outcomes.setdefault(row.prompt_id, set()).add(row.follows)
-    return [answer for answer in answers if len(outcomes.get(answer.prompt_id, ())) > 1]
+    return [answer for answer in answers if len(outcomes.get(answer.prompt_id, ())) > 1]  # both outcomes: a known pair
 
 
 def _checked(prompts: list[Prompt], answers: list[Response]) -> list[CheckedAnswer]:
@@ -203,6 +204,7 @@ def _by_frozen_judge(
 
 def _first_of_each(answers: list[Response]) -> list[Response]:
     """Return one answer to each prompt, because the frozen judge's figures do not need more."""
+    # reversed twice: the first answer to each prompt stays, in the prompts' order
     return list({answer.prompt_id: answer for answer in reversed(answers)}.values())[::-1]
 
 
@@ -247,6 +249,7 @@ def pairwise(options: JudgeOptions, rubric: str) -> JudgeOptions:
 
 def _win_rate(run: Run, number: int, comparer: Judge, answers: list[Response]) -> WinRate:
     with Store(answers_path(run, 0), Response) as store:
+        # by seed too, so that the first answer is compared with the first
         base = {(response.prompt_id, response.seed): response for response in store.latest()}
     pairs = [(base.get((other.prompt_id, other.seed)), other) for other in answers]
     contests = [_contest(before, other) for before, other in pairs if before is not None]

@@ -38,6 +38,7 @@ def prompts_of(run: Run, number: int, split: LoopSplit, config: Config) -> list[
     path = run.iteration(number) / "prompt_drafts.jsonl"
     title = f"iter{number} new prompts"
     with Store(path, Draft) as store, progress(title, config.candidates.prompts) as advance:
+        # the number too, or each round would draw the same examples to show
         fill_pool(pool, store, engine, seeds, config.new_prompts.few_shot, config.seed + number, advance)
     del engine
     gc.collect()

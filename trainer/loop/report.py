@@ -178,7 +178,7 @@ def _python() -> str:
     """Return the command for this Python, because the environment of `make demo` is not on a new user's path."""
     if shutil.which("python") == sys.executable:
         return "python"
-    executable = Path(sys.executable)
+    executable = Path(sys.executable)  # not resolved: a venv's python is a link, and its target lacks the packages
     return str(executable.relative_to(Path.cwd()) if executable.is_relative_to(Path.cwd()) else executable)
 
 

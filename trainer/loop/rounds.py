@@ -159,6 +159,7 @@ def _learnt_from(run: Run, number: int, options: RoundOptions) -> Path:
 def _learn(run: Run, number: int, learnt_from: Path, stopping: list[Prompt], config: Config) -> None:
     parent, out = run.model(number - 1), run.model(number)
     if config.round.learn == "perfect":
+        # an empty file is an error for read_chats, with words that do not help here
         chats = list(read_chats(learnt_from, BadRows(strict=True))) if learnt_from.stat().st_size else []
         if not chats:
             raise TrainingError(
@@ -174,12 +175,14 @@ def _learn(run: Run, number: int, learnt_from: Path, stopping: list[Prompt], con
             "filters of [pairs] dropped it. Try more --candidates.n, a higher --candidates.temperature, "
             "--judge.read logprobs, or another judge"
         )
+    # soft labels, because a pair's confidence is the consistency (CREAM, arXiv 2410.12735)
     options = config.dpo if config.round.consistency == "off" else replace(config.dpo, labels="soft")
     reference = run.model(0) if config.round.reference == "iter0" else None
     title = f"iter{number} DPO"
     if config.early_stop is None:
         _dpo(parent, out, pairs, options, config, title, reference)
         return
+    # not `out` yet, because a model there counts as the iteration's
     trained, checkpoints = out.with_name("last_model"), checkpoints_of(run, number, pairs, config.early_stop, config)
     set_aside_broken_model(trained)
     if not trained.exists():
@@ -252,7 +255,7 @@ def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds:
             "unparsed": len(judgments) - len(scores),
             **({"perfect": trained.n_examples} if perfect else _pair_counts(run, number, prompts, config)),
         },
-        mean_score=fmean(scores),
+        mean_score=fmean(scores),  # one at least, or nothing could have been learnt
         mean_chars=fmean(len(response.response) for response in responses),
         n_tokens=sum(response.n_tokens or 0 for response in responses),
         training=figures_of(trained),

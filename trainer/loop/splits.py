@@ -26,6 +26,7 @@ class LoopSplit:
 def split_prompts(prompts: Sequence[Prompt], config: Config) -> LoopSplit:
     """Return the prompts split at random. Raises InputError if there are too few."""
     dealt = config.new_prompts.source == "seeds"
+    # iter1 uses no prompts; `dealt` is 0 if a model writes the rounds' prompts
     n_rounds, n_each, n_held_out = (config.iterations - 1) * dealt, config.candidates.prompts, config.eval.prompts
     n_needed = n_rounds * n_each + n_held_out
     if len(prompts) < n_needed:

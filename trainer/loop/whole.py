@@ -17,9 +17,9 @@ def shown_in(course: Course) -> Show:
 
     @contextmanager
     def show(title: str, total: int, done: int) -> Iterator[Meter]:
-        course.begin(title, done / total if total else 1.0)
+        course.begin(title, done / total if total else 1.0)  # a stage of nothing is done
         if done >= total:
-            yield Meter(title, total, done)
+            yield Meter(title, total, done)  # shows nothing, so that a resumed run does not flash old stages
             return
         with (
             _bar(title, total, done, course)

@@ -24,6 +24,7 @@ def holds(equation: Equation) -> tuple[bool | None, str]:
     left, right = _value(equation.left), _value(equation.right)
     if left is None or right is None:
         return None, "it cannot be worked out"
+    # a whole unit of the last digit and not a half: 2/3 = 0.66 is cut off, 0.67 is rounded
     tolerance = _tolerance(equation.right, equation.approximate)
     if left == right or abs(left - right) < tolerance:
         return True, f"the left side is {_words(left)}"
@@ -62,7 +63,7 @@ def same_answer(reference: str, answer: str) -> bool | None:
 
     Both readings of 5 million count, because the question may have asked for millions.
     """
-    results = [text.rpartition("####")[2] for text in (reference, answer)]
+    results = [text.rpartition("####")[2] for text in (reference, answer)]  # GSM8K's mark before the result
     same = [_same(*(plain_numbers(text, scales=scales) for text in results)) for scales in (True, False)]
     return None if None in same else any(same)
 
@@ -92,6 +93,7 @@ def _value(latex: str) -> Any:
     if not parsed:
         return None
     expression = sympy.sympify(parsed[0])
+    # from the text and not the float, whose exact value is not the decimal's
     exact = {number: sympy.Rational(str(number)) for number in expression.atoms(sympy.Float)}
     value = expression.xreplace(exact).doit()  # as floats, 1.4 - 0.4 is not 1
     return value if value.is_Rational else None

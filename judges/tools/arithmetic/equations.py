@@ -113,6 +113,7 @@ class Token:
 
 def equations(text: str) -> list[Equation]:
     """Return the equations that `text` states, each once. A chain `a = b = c` gives two."""
+    # two blanks for **, so that the numbers beside it do not grow together
     stated = (equation for line in text.splitlines() for equation in _in_line(BOLD.sub("  ", BULLET.sub("", line))))
     return list({equation.text: equation for equation in stated}.values())
 
@@ -163,8 +164,9 @@ def _runs(line: str) -> Iterator[tuple[int, int, list[Token]]]:
     """Yield the stretches of a line that are made of numbers and operators: start, end, tokens without blanks."""
     start = end = position = 0
     tokens: list[Token] = []
-    while position <= len(line):
+    while position <= len(line):  # once past the end, where nothing matches and the last stretch is yielded
         match = TOKEN.match(line, position)
+        # an x that begins a stretch is a letter, as in "box 3", no times sign
         if match and not (match.lastgroup == "operator" and match[0] in "xX" and not tokens):
             kind = str(match.lastgroup)
             if kind != "blank":
@@ -191,6 +193,7 @@ def _pairs(tokens: list[Token], *, last_has_unit: bool) -> Iterator[Equation]:
             sides[-1].append(token)
     if last_has_unit and any(token.kind == "operator" for token in sides[-1][1:]):
         sides.pop()
+    # a chain's neighbours; `signs` has one too many if the last side was dropped
     for left, right, sign in zip(sides, sides[1:], signs, strict=False):
         if _is_mixed(right):
             continue
@@ -216,6 +219,7 @@ def _is_mixed(side: list[Token]) -> bool:
 
 
 def _calculates(side: list[Token]) -> bool:
+    # the first token may be a sign: -3 = -3 computes nothing; a single fraction does
     return any(token.kind in ("operator", "fraction") or "of" in token.text for token in side[1:] or side)
 
 

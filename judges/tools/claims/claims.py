@@ -104,7 +104,7 @@ def _capped(texts: list[str], max_claims: int, origin: ClaimsFrom, reason: str |
 
 
 def _can_be_claim(text: str) -> bool:
-    return len(WORD.findall(text)) >= MIN_WORDS and not text.endswith(("?", "？", ":"))
+    return len(WORD.findall(text)) >= MIN_WORDS and not text.endswith(("?", "？", ":"))  # a colon ends a heading
 
 
 def _shared(claim: str, response: Response) -> float:

@@ -36,7 +36,8 @@ class NLIVerifier:
         for index, probabilities, n_tokens in self.classifier.probabilities(texts):
             by_meaning = dict.fromkeys(("supported", "refuted", "not enough"), 0.0)
             for meaning, probability in zip(self.meanings, probabilities, strict=True):
-                by_meaning[meaning] += probability
+                by_meaning[meaning] += probability  # several labels may have one meaning
+            # the mass is 1, because a classifier has no other outputs
             yield index, PassageReading(by_meaning, 1.0, None, Usage(n_calls=1, n_prompt_tokens=n_tokens))
 
 

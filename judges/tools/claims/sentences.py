@@ -10,6 +10,7 @@ ABBREVIATIONS = (
 BLOCK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*•]|\d{1,3}[.)]|#{1,6})\s)")  # an empty line, or the start of a list item
 BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,3}[.)]|#{1,6})\s+")
 END = re.compile(r"[.!?…]+[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9À-ÖØ-Þ])|(?<=[。！？])\s*")
+# an abbreviation, initials as in J.R. Tolkien, or the number of a list item
 NO_END = re.compile(rf"(?:\b(?:{'|'.join(map(re.escape, ABBREVIATIONS))})|\b[A-Z](?:\.[A-Z])*|^\d+)\.$")
 
 
@@ -25,7 +26,7 @@ def _cut(line: str) -> list[str]:
     parts, start = [], 0
     for end in END.finditer(line):
         part = line[start : end.end()].strip()
-        if part and not NO_END.search(part):
+        if part and not NO_END.search(part):  # otherwise `start` stays and the next end closes both pieces
             parts.append(part)
             start = end.end()
     return [part for part in [*parts, line[start:].strip()] if part]

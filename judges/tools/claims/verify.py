@@ -70,6 +70,7 @@ def verify(
     Raises Stopped if the verifier raises EngineError or the user interrupts.
     """
     before = known or [None] * len(claims)
+    # one flat list, so that the engine gets all claims of all answers in a single call; readings has its positions
     pairs = [(claim, passage) for claim, passages in zip(claims, found, strict=True) for passage in passages]
     readings = dict(
         enumerate(_known(passage, claim) for claim, passages in zip(before, found, strict=True) for passage in passages)
@@ -81,7 +82,9 @@ def verify(
             readings[todo[index]] = new_reading
     except (EngineError, KeyboardInterrupt) as error:
         stop = error
+        # the paid replies so far are kept; the next run asks only for these
         readings |= {place: PassageReading(None, error=NOT_ASKED) for place in todo if readings[place] is None}
+    # back from the flat list: each claim takes as many readings as it has passages
     checked, start = [], 0
     for claim, passages in zip(claims, found, strict=True):
         of_claim = [reading for place in range(start, start + len(passages)) if (reading := readings[place])]
@@ -106,6 +109,7 @@ def decide(claim: str, passages: Sequence[Passage], readings: Sequence[PassageRe
     read = [index for index, stance in enumerate(stances) if stance.stance]
     if not read:
         return CheckedClaim(claim=claim, verdict=None, passages=stances, reason=stances[0].error)
+    # a decided passage goes before any undecided one, even one that is nearer to a decision
     best = max(read, key=lambda index: (stances[index].stance in DECIDED, _decidedness(stances[index])))
     verdict = stances[best].stance
     return CheckedClaim(

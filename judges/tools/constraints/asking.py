@@ -58,6 +58,7 @@ def asking_question() -> Question:
     kinds = all_kinds()
     rows = [f"{name} ({', '.join(kinds[name].settings) or 'no settings'}): {kinds[name].asks}" for name in cues()]
     question = load_question("ask", HERE)
+    # put in here and not on each request, so that the question's identity covers the table
     return msgspec.structs.replace(question, prompt=question.prompt.replace(KINDS, "\n".join(rows)))
 
 
@@ -77,7 +78,7 @@ def _read(completion: Completion, prompt: str) -> Named:
         return Named([], usage=usage, error=f"{UNREADABLE}: it was cut off ({ended or 'inside its reasoning'})")
     reply = FENCE.sub("", completion.text[span]).strip()
     listed, says_none = _objects(reply), any(line.strip(" -*•.`").upper() == NONE for line in reply.splitlines())
-    if says_none == bool(listed):
+    if says_none == bool(listed):  # both, or neither
         what = "it names some and says that there are none" if listed else f"it says {reply[:SHOWN]!r}"
         return Named([], usage=usage, error=f"{UNREADABLE}: {what}")
     if says_none:
@@ -91,6 +92,7 @@ def _objects(reply: str) -> list[dict[str, Any]]:
     whole = _decoded(reply)
     items = whole if isinstance(whole, list) else [whole] if isinstance(whole, dict) else []
     if not items:
+        # a comma or ` at the end: an item of a list that cannot be read as a whole
         items = [_decoded(MARKS.sub("", line).rstrip(" ,`")) for line in reply.splitlines()]
     return [item for item in items if isinstance(item, dict) and isinstance(item.get("kind"), str)]
 
@@ -98,6 +100,7 @@ def _objects(reply: str) -> list[dict[str, Any]]:
 def _decoded(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
+    # a model may open thousands of brackets, or write half of a surrogate pair
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         return None
 
@@ -107,6 +110,7 @@ def _standing(listed: Sequence[dict[str, Any]], prompt: str) -> tuple[list[Const
     constraints: list[Constraint] = []
     dropped: list[str] = []
     for item in listed:
+        # settings beside the kind, or in kwargs as in IFEval's files
         given = {name: value for name, value in item.items() if name not in ("kind", "kwargs")}
         settings = item["kwargs"] if isinstance(item.get("kwargs"), dict) else given
         constraint = Constraint(kind=item["kind"], kwargs={n: v for n, v in settings.items() if v is not None})

@@ -40,6 +40,7 @@ def check_constraints(prompt: str, response: str | None, constraints: Sequence[C
     An outcome is None, with the reason, if there is no response, if the settings are wrong, or if a checker cannot
     tell. An answer without a visible character breaks every constraint, as in IFEval.
     """
+    # IFEval cuts at \n alone, so that a \r would stay at the end of each line
     seen = None if response is None else response.replace("\r\n", "\n").translate(UNSEEN)
     return [_check(prompt, seen, constraint) for constraint in constraints]
 
@@ -87,9 +88,9 @@ def _check(prompt: str, response: str | None, constraint: Constraint) -> Checked
 
     try:
         strict = follows(response)
-        loose = strict or any(_if_clear(follows, text) for text in variants(response))
+        loose = strict or any(_if_clear(follows, text) for text in variants(response))  # strict implies loose
         found = finding(constraint.kind, settings, response)
-    except InputError:
+    except InputError:  # a missing package: no other answer can be checked either
         raise
     except Exception as error:  # a checker that fails on one answer must not end a run
         return _checked(constraint, None, None, f"{asked}: {_reason(error)}")

@@ -36,12 +36,13 @@ def contradictions(given: Given) -> Iterator[tuple[tuple[str, str], str]]:
     for of in dict.fromkeys(bound.of for bound in bounds):
         these = [bound for bound in bounds if bound.of == of]
         these += [Bound(of, _amount(of, text.text), math.inf, text.kind) for text in texts]
+        # the tightest two bounds; if they agree, all do
         low, high = max(these, key=lambda bound: bound.low), min(these, key=lambda bound: bound.high)
         if low.low > high.high:
             yield _said(low.kind, high.kind, f"at least {low.low} and at most {high.high} {' '.join(of)}")
     yield from _words(given, texts)
     yield from _twice(given)
-    yield from _forms(dict(given), texts)
+    yield from _forms(dict(given), texts)  # of two of a kind the last counts
 
 
 def _said(first: str, second: str, how: str) -> tuple[tuple[str, str], str]:
@@ -57,6 +58,7 @@ def _texts(kind: str, settings: dict[str, Any]) -> Iterator[Text]:
 
 def _bounds(kind: str, settings: dict[str, Any]) -> Iterator[Bound]:
     def related(of: tuple[str, ...], relation: str, n: int) -> Bound:
+        # the only other relation of IFEval is "less than"
         return Bound(of, n, math.inf, kind) if relation == "at least" else Bound(of, 0, n - 1, kind)
 
     match kind:
@@ -90,7 +92,7 @@ def _amount(of: tuple[str, ...], text: str) -> int:
         case ("words",):
             return len(re.findall(r"\w+", text))
         case ("times", quoted):
-            return text.lower().count(quoted[1:-1])
+            return text.lower().count(quoted[1:-1])  # without repr's quotation marks
     return 0
 
 
@@ -98,20 +100,21 @@ def _words(given: Given, texts: Sequence[Text]) -> Iterator[tuple[tuple[str, str
     for kind, settings in given:
         for word in settings.get("forbidden_words", ()):
             for text in texts:
-                if re.search(rf"\b{word}\b", text.text, re.IGNORECASE):
+                if re.search(rf"\b{word}\b", text.text, re.IGNORECASE):  # unescaped, as IFEval looks for it
                     yield _said(kind, text.kind, f"{shown(word)} is forbidden and asked for")
 
 
 def _twice(given: Given) -> Iterator[tuple[tuple[str, str], str]]:
     """Yield two languages that are asked for, and two ends."""
     languages = [(settings["language"], kind) for kind, settings in given if "language" in settings]
+    # IFEval's checkers of a case also want langdetect to find English
     languages += [("en", kind) for kind, _ in given if kind.startswith("change_case:english")]
     ends = [(settings["end_phrase"].strip().lower(), kind) for kind, settings in given if "end_phrase" in settings]
     for (first, kind), (second, other) in combinations(languages, 2):
         if first != second:
             yield _said(kind, other, f"the languages {first} and {second}")
     for (first, kind), (second, other) in combinations(ends, 2):
-        if not first.endswith(second) and not second.endswith(first):
+        if not first.endswith(second) and not second.endswith(first):  # a longer end can have the shorter in it
             yield _said(kind, other, f"the ends {shown(first)} and {shown(second)}")
 
 

@@ -37,7 +37,7 @@ def _forbidden(settings: Settings, text: str) -> str:
 
 
 def _language(_: Settings, text: str) -> str:
-    langdetect = import_module("langdetect")
+    langdetect = import_module("langdetect")  # an extra that may be missing
     try:
         return f"langdetect takes it for {langdetect.detect(text)}"
     except langdetect.LangDetectException:

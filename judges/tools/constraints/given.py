@@ -52,7 +52,7 @@ def read_constraints(path: Path) -> ConstraintFile:
     by_id: dict[str, list[Constraint]] = {}
     for where, (key, is_text, constraints) in located(path, BadRows(), lambda record: [_entry(record)]):
         table = by_prompt if is_text else by_id
-        if table.setdefault(key, constraints) != constraints:
+        if table.setdefault(key, constraints) != constraints:  # the same row twice is no harm
             raise InputError(f"{where}: an earlier row on the same prompt has other constraints: keep one")
     return ConstraintFile(path, by_prompt, by_id)
 
@@ -71,5 +71,6 @@ def _entry(record: Record) -> tuple[str, bool, list[Constraint]]:
 
 def _keys_of(prompt: str | list[Message]) -> list[str]:
     """Return the keys of a prompt: its requests without the system turn, and the last of them."""
+    # files of constraints often have the last turn alone; a set would lose the order of preference
     texts = dict.fromkeys((request_text(prompt), messages_of(prompt)[-1]["content"]))
     return [content_key(" ".join(text.split())) for text in texts]

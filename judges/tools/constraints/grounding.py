@@ -59,6 +59,7 @@ def _missing(text: str, name: str, value: Any, relation: str | None) -> str | No
 
 def _says(text: str, number: int, relation: str | None) -> bool:
     """Return whether a number stands in a text. `At most 5` is less than 6, and `more than 5` is at least 6."""
+    # 1,200 is one number; pieces of nine digits, because int() refuses a text of thousands
     numbers = {int(digits) for digits in re.findall(r"\d{1,9}", re.sub(r"(?<=\d),(?=\d{3}\b)", "", text))}
     numbers |= {IN_WORDS[word] for word in re.findall(r"[a-z]+", text.casefold()) if word in IN_WORDS}
     if number in numbers or (number == ANY and (relation != "less than" or _has_any(text, _table()["none"][relation]))):

@@ -23,7 +23,7 @@ def checkers() -> dict[str, Any]:
 
     Raises InputError if a package of the extra lm-eval[ifeval] is not installed.
     """
-    with _importing:
+    with _importing:  # a second thread would take the 1 set below for the user's own value
         before = os.environ.get("LOCAL_RANK")
         os.environ["LOCAL_RANK"] = "1"  # the module downloads NLTK's data when it is imported, on rank 0 alone
         try:
@@ -56,7 +56,7 @@ def follows(kind: str, settings: dict[str, Any], text: str) -> bool:
     if (steps := _steps(kind, text)) > MOST_STEPS:
         raise ValueError(f"the checker would take {steps:,} steps")
     checker = checkers()[kind](kind)
-    checker.build_description(**settings)
+    checker.build_description(**settings)  # stores the settings in the checker; its text is not used
     return bool(checker.check_following(text))
 
 

@@ -61,7 +61,7 @@ def describe(constraint: Constraint) -> str:
         given = ", ".join(f"{name} = {shown(value)}" for name, value in constraint.kwargs.items() if value is not None)
         return f"{constraint.kind} ({given})" if given else constraint.kind
     kind = all_kinds()[constraint.kind]
-    words = {name: "any language" for name in kind.settings if kind.may_lack(name)}
+    words = {name: "any language" for name in kind.settings if kind.may_lack(name)}  # only code_language may lack
     words |= {n: value if isinstance(kind.settings[n], list) else shown(value) for n, value in settings.items()}
     return kind.asks.format_map(words)
 
@@ -130,6 +130,7 @@ def _text(name: str, value: Any, type_: str) -> str:
 
 
 def _number(name: str, value: Any, smallest: int) -> int:
+    # pandas makes a float of each whole number in a column with gaps
     is_whole = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not is_whole or value != int(value) or value < smallest:
         raise SettingsError(f"{name} must be a whole number of at least {smallest}, not {shown(value)}")

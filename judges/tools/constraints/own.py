@@ -58,6 +58,7 @@ def _fits(schema: dict[str, Any], text: str) -> bool:
     except ValueError:
         return False
     checker = validator_for(schema)
+    # the schema's own patterns get the timeout too; jsonschema searches with re, which has none
     timed = extend(checker, {"pattern": _pattern, "patternProperties": _pattern_properties})
     return bool(timed(schema, registry=Registry()).is_valid(value))  # an empty registry fetches nothing
 
@@ -76,7 +77,7 @@ def _pattern_properties(validator: Any, patterns: dict[str, Any], value: Any, _:
 
 @cache
 def _blocks() -> MarkdownIt:
-    return MarkdownIt("commonmark").disable("inline")
+    return MarkdownIt("commonmark").disable("inline")  # only blocks are looked at
 
 
 def _fenced_languages(text: str) -> Iterable[str]:

@@ -95,7 +95,8 @@ class ConstraintTool:
         for row in rows if self.source == "ask" else ():
             if row.tool == "constraints" and is_final(row.error):
                 constraints = [Constraint(kind=checked.kind, kwargs=checked.kwargs) for checked in row.constraints]
-                key = content_key(messages_of(row.prompt))
+                key = content_key(messages_of(row.prompt))  # as _key makes it of a response
+                # every answer to a prompt has the same list, so the first is as good as any
                 self.named.setdefault(key, Named(constraints, row.reason, error=row.error))
 
     def fields(self, response: Response, named: Named) -> dict[str, Any]:
@@ -144,12 +145,13 @@ class ConstraintTool:
         for index in wanted:
             firsts.setdefault(_key(responses[index]), index)
         to_ask = [index for key, index in firsts.items() if key not in self.named]
-        failed: dict[str, Named] = {}
+        failed: dict[str, Named] = {}  # only for this call, so that a later one asks again
         for place, named in ask_for_constraints(self.engine, [text_of(responses[i].prompt) for i in to_ask]):
             response, free = responses[to_ask[place]], replace(named, usage=Usage())  # the first answer bears the cost
             (self.named if named.is_final else failed)[_key(response)] = free
             yield to_ask[place], self._noted(response, named)
         known = {**failed, **self.named}
+        # answers to prompts asked about before or just now; without a cost, see `free`
         yield from ((index, known[_key(responses[index])]) for index in wanted if index not in to_ask)
 
     def _noted(self, response: Response, named: Named) -> Named:

@@ -29,7 +29,7 @@ class BM25Search:
         if not queries:
             return []
         words = bm25s.tokenize(list(queries), stopwords=STOPWORDS, return_ids=False, show_progress=False)
-        results = self.index.retrieve(words, k=min(k, len(self.passages)), show_progress=False)
+        results = self.index.retrieve(words, k=min(k, len(self.passages)), show_progress=False)  # more raises
         return [
             [
                 msgspec.structs.replace(passage, score=score)

@@ -99,6 +99,7 @@ def _pieces(sentence: str) -> Iterator[str]:
 def _tail(held: list[str]) -> list[str]:
     """Return the last whole sentences with at most OVERLAP_WORDS words together."""
     start = len(held)
+    # not to 0: a passage must not begin with all of the one before
     while start > 1 and _n_words(held[start - 1 :]) <= OVERLAP_WORDS:
         start -= 1
     return held[start:]
@@ -123,7 +124,7 @@ def _files(source: Path) -> list[Path]:
     files = [path for path in source.rglob("*") if path.suffix.lower() in TEXT_SUFFIXES and path.is_file()]
     if not files:
         raise InputError(f"{source}: there is no .txt or .md file in this folder; for records, name the file itself")
-    return sorted(files)
+    return sorted(files)  # rglob's order is the file system's
 
 
 def _documents(source: Path) -> Iterator[Passage]:

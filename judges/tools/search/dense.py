@@ -37,6 +37,7 @@ class DenseSearch:
         """Return the `k` nearest passages for each query, nearest first."""
         if not queries:
             return []
+        # letters after the underscore are axes: queries, dimensions, passages of a shard, the k best so far
         queries_QD = _encode(self.encoder, list(queries))
         scores_QK = np.empty((len(queries), 0), dtype=np.float32)
         indices_QK = np.empty((len(queries), 0), dtype=np.int64)
@@ -46,7 +47,7 @@ class DenseSearch:
             here_QP = np.broadcast_to(np.arange(start, start + len(shard_PD)), scores_QP.shape)
             scores_QK = np.concatenate([scores_QK, scores_QP], axis=1)
             indices_QK = np.concatenate([indices_QK, here_QP], axis=1)
-            best_QK = np.argsort(-scores_QK, axis=1, kind="stable")[:, :k]
+            best_QK = np.argsort(-scores_QK, axis=1, kind="stable")[:, :k]  # equal scores keep the corpus's order
             scores_QK = np.take_along_axis(scores_QK, best_QK, axis=1)
             indices_QK = np.take_along_axis(indices_QK, best_QK, axis=1)
             start += len(shard_PD)
@@ -79,9 +80,9 @@ def _shards(passages: Passages, encoder: Any, folder: Path) -> list[NDArray[np.f
         texts = passages.texts()
         with progress("embedding the corpus, shards", len(paths), n_done) as advance:
             for path in paths:
-                batch = list(islice(texts, SHARD_PASSAGES))
+                batch = list(islice(texts, SHARD_PASSAGES))  # read even if done, to reach the next shard's texts
                 if not path.exists():
-                    _save(path, _encode(encoder, batch).astype(np.float16))
+                    _save(path, _encode(encoder, batch).astype(np.float16))  # half the disk; products are float32
                     advance(1)
     return [load_array(path) for path in paths]
 
@@ -89,6 +90,7 @@ def _shards(passages: Passages, encoder: Any, folder: Path) -> list[NDArray[np.f
 def _save(path: Path, array: NDArray[Any]) -> None:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
+    # whole or not at all, because an interrupted run takes every file that exists as done
     write_atomic(path, buffer.getvalue())
 
 

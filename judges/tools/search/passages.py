@@ -69,6 +69,7 @@ def open_passages(source: Path) -> Passages:
         offsets = [0]
         with (partial / TEXTS).open("wb") as file:
             for passage in read_passages(source):
+                # n + 1 entries: the last one is the end of the file
                 offsets.append(offsets[-1] + file.write(msgspec.json.encode(passage) + b"\n"))
         np.save(partial / OFFSETS, np.array(offsets, dtype=np.int64))
 
@@ -81,7 +82,7 @@ def once(folder: Path, build: Callable[[Path], None]) -> None:
     remove_leftovers(folder.parent)
     if folder.exists():
         return
-    partial = temporary_folder(folder)
+    partial = temporary_folder(folder)  # beside it, because a rename works within one file system only
     with DiskErrors(folder):
         try:
             partial.mkdir(parents=True)

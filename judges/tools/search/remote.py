@@ -54,7 +54,10 @@ class HTTPSearch:
         bodies = [json.dumps({"queries": chunk, "k": k}).encode() for chunk in chunks]
         passages: list[list[Passage]] = []
         for chunk, reply in zip(
-            chunks, in_flight.results(self._opened(bodies), iter(range(len(chunks))), 1), strict=True
+            # one call at a time, so the replies come in the order of the chunks
+            chunks,
+            in_flight.results(self._opened(bodies), iter(range(len(chunks))), 1),
+            strict=True,
         ):
             passages += _passages(reply, len(chunk), k, shown(self.url))
         return passages
@@ -64,6 +67,7 @@ class HTTPSearch:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if address.user:
             headers["Authorization"] = f"Basic {basic(address.user)}"
+        # the longest time in all: every attempt (one more than the retries), and one more share for the waits
         limits = Limits(self.timeout_s, (RETRIES + 2) * self.timeout_s, RETRIES, self.first_wait_s)
 
         @asynccontextmanager

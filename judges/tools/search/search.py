@@ -47,6 +47,7 @@ class HybridSearch:
 
     def search(self, queries: Sequence[str], k: int) -> list[list[Passage]]:
         """Return the `k` passages with the highest fused score for each query."""
+        # lists[s][q]: search s, query q
         lists = [search.search(queries, max(k, FUSED_DEPTH)) for search in self.searches]
         return [fuse(ranked)[:k] for ranked in zip(*lists, strict=True)]
 
@@ -59,7 +60,7 @@ def fuse(ranked: Sequence[Sequence[Passage]]) -> list[Passage]:
         for rank, passage in enumerate(ranking, start=1):
             scores[passage.id] = scores.get(passage.id, 0.0) + 1 / (RRF_K + rank)
             passages.setdefault(passage.id, passage)
-    best = sorted(scores, key=lambda name: -scores[name])
+    best = sorted(scores, key=lambda name: -scores[name])  # stable, so ties keep the first list's order
     return [msgspec.structs.replace(passages[name], score=scores[name]) for name in best]
 
 
@@ -71,7 +72,7 @@ def open_search(options: EvidenceOptions) -> Search | None:
     check_options(options)
     if options.search.startswith(("http://", "https://")):
         return open_http(options.search)
-    if ":" in options.search:
+    if ":" in options.search:  # after the URLs, which have one too
         return open_function(options.search)
     if options.corpus is None:
         return None

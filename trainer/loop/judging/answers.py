@@ -65,7 +65,7 @@ class RoundJudges:
         judges = _opened(members, config.seed)
         if len(judges) > 1:
             return _by_panel(path, responses, title, judges, config.panel, shared=shared)
-        judge = judges.popleft()
+        judge = judges.popleft()  # taken out, so that nothing else holds its model
         return _by_one(path, responses, f"{title} by {judge.engine.name}", judge, tools, shared=shared)
 
 
@@ -109,6 +109,7 @@ def _members(run: Run, number: int, config: Config) -> dict[str, Member]:
     """Return the judges of the answers of iteration `number` by their names in the recipe, each model once."""
     names = config.panel.judge or (config.judge.engine.model,)
     members: dict[str, Member] = {}
+    # not strict: the parent alone is a name without an entry among the judges
     for name, (options, settings) in zip(names, round_judges(config.judge, config.panel), strict=False):
         member = _resolved(options, run, number, config.engine), settings
         if member not in members.values():  # in the first round the parent is iter1
@@ -162,6 +163,7 @@ def _by_one(
     judge, agent = with_tools(judge, tools)
     with Store(path, Judgment, keep=was_checked) as store:
         if not shared:
+            # before the fingerprint is compared, which it may change
             settle(judge, store, lambda: judge.request(responses[0]))
             _keep_to(store, judge.fingerprint)
         return judge_checked_into(store, judge, agent, responses, title)

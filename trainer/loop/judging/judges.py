@@ -91,6 +91,7 @@ def _check_judge(engine: EngineOptions, settings: JudgeOptions, of_eval: Rubric,
         )
     if not is_of_run(engine):
         with about_judge():
+            # a served engine is opened because that asks nothing; a local one would load its weights
             open_engine(engine) if is_served(engine) else check_engine(engine)
     elif (match := ITERATION.fullmatch(engine.model)) and int(match[1]) > 1:
         raise InputError(
@@ -100,4 +101,5 @@ def _check_judge(engine: EngineOptions, settings: JudgeOptions, of_eval: Rubric,
 
 
 def _plain(kind: type[OptionsT], options: Any) -> OptionsT:
+    # without the subclass's own fields, so that equal settings of two classes are equal
     return kind(**{setting.name: getattr(options, setting.name) for setting in fields(kind)})

@@ -64,7 +64,7 @@ class Course:
     def text(self) -> str:
         """Return `43 % of the run, about 5 min left`, without a time before a stage was measured."""
         left_s = self.left_s
-        percent = f"{min(100 * self.share, 99):.0f} % of the run"
+        percent = f"{min(100 * self.share, 99):.0f} % of the run"  # 100 would look done while files are still written
         return percent if left_s is None else f"{percent}, about {duration(left_s)} left"
 
     @property
@@ -72,6 +72,7 @@ class Course:
         """Return the share of the run that is done, weighted with the time of each stage. It never goes back."""
         weights = [step.guess_s * (self._pace(step.kind) or 1.0) for step in self._steps]
         done = sum(weights[: max(self._now, 0)]) + (self._share * weights[self._now] if self._now >= 0 else 0.0)
+        # weights change when a pace is learnt, which may make the share done smaller
         self._shown = max(self._shown, done / sum(weights) if sum(weights) else 1.0)
         return self._shown
 
@@ -100,6 +101,7 @@ class Course:
         """Return the measured seconds over the guessed ones: of this kind, or else of all, or None without any."""
         running = self._running(LEAST_SHARE)
         timed = [*self._timed, *([running] if running else [])]
+        # another kind's pace is better than none: the machine is the same
         chosen = [one for one in timed if one.kind == kind] or timed
         guess_s = sum(one.guess_s for one in chosen)
         return sum(one.seconds for one in chosen) / guess_s if guess_s else None

@@ -94,7 +94,7 @@ def _measured(work: Work, speeds: Speeds) -> StageEstimate:
     if work.kind == "judge" and speeds.judge_call_s is not None:
         read_s = work.n_calls * speeds.judge_call_s
     seconds = (
-        (speeds.load_s if work.kind != "judge" else 0.0)
+        (speeds.load_s if work.kind != "judge" else 0.0)  # the judge is the model that has just answered
         + read_s
         + work.n_written / speeds.written_per_s
         + work.n_trained / speeds.trained_per_s
@@ -109,6 +109,7 @@ def _by_formula(work: Work, size: ModelSize, hardware: Hardware) -> StageEstimat
     flops = training_flops(size, work.n_trained) / hardware.mfu_training
     # The reference reads whole batches, as efficiently as training does.
     flops += inference_flops(size, work.n_reference) / hardware.mfu_training
+    # each token once, read or written: keys and values are kept
     flops += inference_flops(size, work.n_read - work.n_shared + work.n_written) / hardware.mfu_inference
     gpu_s = flops / (hardware.gpu_tflops * 1e12)
     memory = training_bytes if work.kind == "train" else inference_bytes

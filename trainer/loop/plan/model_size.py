@@ -58,6 +58,7 @@ def training_bytes(size: ModelSize, n_tokens: int, gpus: int) -> float:
     activations of one, the logits, and two layers' gathered 16-bit weights.
     """
     states = TRAINING_BYTES * size.n_parameters / gpus
+    # two layers, because the next one is fetched during this one; 2 bytes each
     gathered = 2 * 2 * size.n_parameters / size.n_layers if gpus > 1 else 0.0
     inputs = 2 * size.n_layers * size.hidden * n_tokens
     layer = ACTIVATION_BYTES * size.hidden * n_tokens
@@ -66,6 +67,7 @@ def training_bytes(size: ModelSize, n_tokens: int, gpus: int) -> float:
 
 def inference_bytes(size: ModelSize, n_tokens: int, gpus: int) -> float:
     """Return the bytes that 16-bit weights and the keys and values of `n_tokens` take on each of `gpus`."""
+    # 2 bytes a number; keys and values
     return (2 * size.n_parameters + 2 * 2 * size.n_layers * size.key_value_width * n_tokens) / gpus
 
 

@@ -88,7 +88,7 @@ def this_machine() -> Hardware:
     while seconds < MULTIPLIED_S:
         seconds += _timed(lambda: matrix @ matrix)
         n_multiplied += 1
-    tflops = n_multiplied * 2 * n**3 / seconds / 1e12
+    tflops = n_multiplied * 2 * n**3 / seconds / 1e12  # a multiplication and an addition for each of n³
     if on_gpu:
         return Hardware(gpus=1, gpu_tflops=tflops)
     return Hardware(gpus=1, gpu_tflops=tflops, mfu_training=CPU_MFU, mfu_inference=CPU_MFU)
@@ -101,6 +101,7 @@ def _answering(engine: TransformersEngine, prompts: Sequence[Prompt]) -> tuple[f
     requests = [Request(messages_of(prompt.prompt, prompt.system), seed=n) for prompt, n in rows]
     list(engine.generate(requests, Sampling(2)))  # the first call is slower
     seconds, n_written, n_read = [], [], 0
+    # the difference of the two is writing alone, without reading the prompt
     for n_new in (1, 1 + WRITTEN):
         started = time.monotonic()
         answers = list(engine.generate(requests, Sampling(n_new, temperature=1.0, top_p=1.0)))
@@ -116,7 +117,7 @@ def _answering(engine: TransformersEngine, prompts: Sequence[Prompt]) -> tuple[f
 def _judging(engine: TransformersEngine, options: JudgeOptions, n_answer: int, prompt: Prompt, seed: int) -> float:
     """Return the seconds per question about an answer of full length, over a few questions that share their rubric."""
     judge = open_judge(engine, options, seed)
-    text = "word " * (n_answer * 3 // 4)
+    text = "word " * (n_answer * 3 // 4)  # four tokens to three words, about
     response = Response(id="", prompt_id="", prompt=prompt.prompt, response=text, model="")
     started = time.monotonic()
     list(judge.judge([msgspec.structs.replace(response, id=str(n)) for n in range(JUDGED)]))
@@ -131,9 +132,10 @@ def _training(folder: Path, options: SFTOptions, chats: Sequence[Sequence[Messag
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.to(device).train()
     texts = sorted((rendered(tokenizer, chat, opening=False) for chat in chats), key=len)
+    # the text of median length, as many times as a micro-batch has rows
     tokens = tokenizer(texts[len(texts) // 2], add_special_tokens=False)["input_ids"][: options.max_length]
     ids_BL = torch.tensor([tokens] * options.micro_batch_size, device=device)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=0.0)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=0.0)  # a step takes as long with any rate
     pass_s, step_s = 0.0, 0.0
     for _ in range(2):  # the first pass is slower, because it allocates memory and the optimiser's moments
         pass_s = _timed(lambda: model(input_ids=ids_BL, labels=ids_BL).loss.backward())
@@ -146,7 +148,7 @@ def _timed(work: Any) -> float:
     started = time.monotonic()
     work()
     if torch.cuda.is_available():
-        torch.cuda.synchronize()
+        torch.cuda.synchronize()  # a kernel is only queued when its call returns
     return time.monotonic() - started
 
 

@@ -95,7 +95,7 @@ def _sum(row: str, works: Sequence[Work]) -> Work:
     counts = {
         field.name: sum(getattr(work, field.name) for work in works)
         for field in fields(Work)
-        if field.name.startswith("n_") and field.name != "n_widest"
+        if field.name.startswith("n_") and field.name != "n_widest"  # of which the largest counts, not the sum
     }
     is_own = all(work.is_own for work in works)
     return Work(row, works[0].kind, n_widest=max(work.n_widest for work in works), is_own=is_own, **counts)

@@ -29,7 +29,7 @@ def stages(
     for number in range(1, config.iterations + 1):
         yield from _making(number, len(prompts), sft_chats, lengths, config, count)
         if number >= config.eval.judge:
-            for measured in range(n_measured, number + 1):
+            for measured in range(n_measured, number + 1):  # all before the judge's iteration at once, then one each
                 yield from measuring_work(measured, lengths, config)
             n_measured = number + 1
 
