@@ -81,7 +81,7 @@ def measured(
     by_loop = measure_by_loop(run, number, questions.held_out, config)
     assert by_loop.following is not None and by_loop.monitors is not None
     own = _own(run, number, questions, config, size)
-    others = _by_others(run, number, own.scores, config, yardstick)
+    others = _by_others(run, number, own.scores, config, size, yardstick)
     result = IterationResult(
         iteration=number,
         seen=by_loop.following,
@@ -169,16 +169,17 @@ def checked(prompts: Sequence[Prompt], answers: Sequence[Response]) -> list[Chec
     ]
 
 
-def _by_others(run: Run, number: int, own: dict[str, float], config: Config, yardstick: Run) -> ByOthers:
+def _by_others(run: Run, number: int, own: dict[str, float], config: Config, size: Size, yardstick: Run) -> ByOthers:
     """Return what other models read in the held-out answers, one model at a time."""
     answers = list(read_rows(answers_path(run, number), Response))
-    # one answer per prompt, because the content's judge is the dearest measure; reversed, so that the first one stays
-    first = list({answer.prompt_id: answer for answer in reversed(answers)}.values())
+    # One answer per prompt, because the content's judge is the dearest measure. Reversed, so that the first one stays.
+    first = {answer.prompt_id: answer for answer in reversed(answers)}
+    read = [first[prompt_id] for prompt_id in sorted(first)][: size.content]  # the same prompts for every model
     content: dict[str, float | None] = {}
     for fixed in FIXED:
         engine = open_model(yardstick, fixed, config.engine)
         title = f"iter{fixed} reading iter{number}"
-        scores = _scores(run, open_judge(engine, CONTENT, config.seed), first, f"{title} for its content")
+        scores = _scores(run, open_judge(engine, CONTENT, config.seed), read, f"{title} for its content")
         content[f"iter{fixed}"] = fmean(scores.values()) if scores else None
         if fixed == 0:
             perplexity = _perplexity(run, engine, answers, f"{title} likelihoods")

@@ -17,6 +17,8 @@ class Size:
 
     unseen_answers: Couple = 2
     """Answers to each prompt with a constraint of a kind that was never trained on."""
+    content: Count = 32
+    """Held-out answers, one to a prompt, whose content the fixed judges score. Their rubric is long."""
     labels: Count = 20
     """Pairs of own answers that the monitor `few_labels` has labels of."""
     replayed: Count = 64

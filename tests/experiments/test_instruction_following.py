@@ -26,7 +26,7 @@ from trainer.monitors.following import CheckedAnswer
 from trainer.run.ledger import LedgerLine
 
 SHORT = {"instruction_id_list": ["length_constraints:number_words"]}
-SIZE = Size(unseen_answers=2, labels=3, replayed=4, ifeval_prompts=2, ifeval_tokens=4)
+SIZE = Size(unseen_answers=2, content=3, labels=3, replayed=4, ifeval_prompts=2, ifeval_tokens=4)
 NO_COMMA = Constraint(kind="punctuation:no_comma")
 
 
@@ -290,6 +290,15 @@ def test_an_interrupted_arm_ends_as_one_that_ran_through(
                 run("two", "own")
     [again], [before] = run("two", "own"), run("one", "own")
     assert msgspec.structs.replace(again, seconds=before.seconds) == before
+
+
+def test_results_of_two_folders_can_be_joined(run: Callable[..., list[ArmResult]]) -> None:
+    [own], [random] = run("one", "own"), run("one", "random")
+    joined = run.out / "joined"  # type: ignore[attr-defined]
+    joined.mkdir()
+    (joined / "results.jsonl").write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in (own, random)))
+    assert run("joined", "own", "random") == [own, random]
+    assert [path.name for path in joined.iterdir() if path.is_dir()] == []  # nothing was run
 
 
 def test_ifeval_is_measured_on_prompts_drawn_by_the_seed(run: Callable[..., list[ArmResult]], tmp_path: Path) -> None:
