@@ -102,6 +102,7 @@ def _add_attacks(extras: Extras, config: Config, judge: Judge, out: Path) -> Non
 
 
 def _print_plan(config: Config, labelled: LabelledSet, judge: Judge, out: Path) -> None:
+    # reruns at the same price; log-probabilities have none, see _add_reruns
     calls = n_calls(labelled, judge) * (1 + (config.retest if judge.read != "logprobs" else 0))
     rows = f"{len(labelled.pairs)} pairs and {len(labelled.scores)} scored answers, labels by {labelled.labeller}"
     how = f"judge {judge.fingerprint}, rubric {judge.rubric.name}, reading: {judge.read}; all output would go to {out}"

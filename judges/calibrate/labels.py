@@ -25,6 +25,7 @@ def audit_labels(config: Config) -> None:
     if verdicts is not None:
         audit_verdict_file(config, verdicts, labelled, columns)
     else:
+        # sampled here: stored verdicts cost nothing, and are sampled after they are matched
         audit_judge(config, sampled(labelled, config.limit, config.seed), columns)
 
 

@@ -38,5 +38,5 @@ def _warn_of_flips(result: Audit) -> None:
     for bias in result.biases:
         if bias.effect.name == FLIPS and (rate := bias.effect.value) is not None:
             n = bias.effect.n
-            if warning := flip_warning(result.about.judge, round(rate * n), n):
+            if warning := flip_warning(result.about.judge, round(rate * n), n):  # back to the count
                 say(warning)

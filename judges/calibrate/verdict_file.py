@@ -44,6 +44,6 @@ def _is_same(path: Path, labelled: Path) -> bool:
         return False
     if path.samefile(labelled):
         return True
-    if path.stat().st_size != labelled.stat().st_size:
+    if path.stat().st_size != labelled.stat().st_size:  # cheap, before every byte is compared
         return False
     return filecmp.cmp(path, labelled, shallow=False)

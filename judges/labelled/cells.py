@@ -31,6 +31,7 @@ MINUS_ONE = "-1, FastChat's mark for a reply without a score"
 
 def is_failed(record: Record, score: float | None) -> bool:
     """Return whether a score is FastChat's -1, which stands for a reply without one."""
+    # only beside FastChat's fields, because -1 is a score like any other on some scales
     return score == FAILED and all(name in record for name in FASTCHAT)
 
 
@@ -46,16 +47,18 @@ def winner_of(
     if cell is None:
         return None, None
     number = number_in(cell)
+    # the user's codes go before the names of a row's fields
     if record is not None and (codes is CODES or meaning_of(cell, codes) is None):
         names = answers_of(record)
         if names is not None and (side := by_name(cell, names)) is not None:
             return side, None
         if (side := by_model(cell, record)) is not None:
+            # a model that is called "A" and wrote b names no side
             return (side if meaning_of(cell, codes) in (None, side) else None), None
     if (winner := meaning_of(cell, codes)) is not None:
         return winner, GRADES.get(number) if graded and number is not None else None
     if codes is CODES and number is not None and 1 < number < 2:
-        return ("a" if number < 1.5 else "b"), number - 1
+        return ("a" if number < 1.5 else "b"), number - 1  # 1 is all for a, 2 is all for b
     return None, None
 
 

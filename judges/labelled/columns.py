@@ -51,7 +51,7 @@ class Columns:
         """Return the name of the column with the verdict, or None. The label's column is never a verdict."""
         if (name := self.verdict or self.usual) is not None:
             return name if name in record else None
-        label = self.human_in(record)
+        label = self.human_in(record)  # with --human-column, it may have a usual name of verdicts
         known = [name for name in VERDICT if name in record and name != label]
         others = [name for name in record if name.endswith(RESULT) and name not in VERDICT]
         return next(iter(known or others), None)
@@ -80,6 +80,7 @@ class Columns:
             return replace(self, graded=self._is_graded(records, self.verdict))
         known = [name for name in VERDICT if name in names]
         results = [name for name in names if name.endswith(RESULT) and name not in VERDICT]
+        # the label's name last, because in this file it may be the column of verdicts
         first = next((name for name in known if name != label), next(iter(results or known), None))
         if first in results and len(results) > 1:
             raise InputError(f"several columns may hold the verdicts: {', '.join(results)}; give --verdict-column")
@@ -153,7 +154,7 @@ def verdict_of(record: Record, columns: Columns) -> Verdict:
         )
     cell = record[name]
     if (scores := two_scores(cell)) is not None:
-        if FAILED in scores:
+        if FAILED in scores:  # FastChat's mark, on either side
             return Verdict(None, error=MINUS_ONE)
         return verdict_by_scores(*map(Grade, scores))
     winner, preference = winner_of(cell, columns.codes, record, graded=columns.graded)
@@ -161,7 +162,7 @@ def verdict_of(record: Record, columns: Columns) -> Verdict:
         winner = CHOSEN.get(key_of(cell))
     if winner is None:
         return Verdict(None, error=str(record.get("error") or f"no verdict in {cell!r}"))
-    stated = number_in(record.get("preference_b"))
+    stated = number_in(record.get("preference_b"))  # this project's own comparisons have it
     orders = [winner_of(record.get(order), columns.codes)[0] for order in ("first_order", "second_order")]
     return Verdict(winner, preference if stated is None else stated, None, orders[0], orders[1])
 
@@ -197,7 +198,7 @@ def _by_two(record: Record) -> Verdict | None:
             winner_of(decision.get("decision"), CODES)[0] if isinstance(decision, dict) else None
             for decision in decisions
         )
-        return _by_orders(first, second and SWAPPED[second])
+        return _by_orders(first, second and SWAPPED[second])  # back to the order of the row
     for names in score_names(record):
         return verdict_by_scores(*(Grade(number_in(record[name])) for name in names))
     return None

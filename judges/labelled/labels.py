@@ -109,6 +109,7 @@ class Verdict:
             self.winner and SWAPPED[self.winner],
             None if self.preference_b is None else 1 - self.preference_b,
             None if self.margin is None else -self.margin,
+            # the orders change places too: another answer is now the first
             self.second_order and SWAPPED[self.second_order],
             self.first_order and SWAPPED[self.first_order],
             self.error,
@@ -160,6 +161,7 @@ def pairs_within(scores: Sequence[LabelledScore]) -> list[Within]:
         groups.setdefault(item.group, []).append(place)
     pairs = []
     for places in groups.values():
+        # places within the group, which the next line turns into those in `scores`
         answers = places_by_text(_identity(scores[place]) for place in places)
         places_of_answers = [tuple(places[i] for i in answer) for answer in answers]
         pairs += [_pair(scores, first, second) for first, second in combinations(places_of_answers, 2)]
@@ -180,6 +182,7 @@ def _identity(item: LabelledScore) -> tuple[str, ...]:
 
 
 def _pair(scores: Sequence[LabelledScore], i: tuple[int, ...], j: tuple[int, ...]) -> Within:
+    # sides by a coin: in a file sorted by score a would always win
     if derived_seed("side", scores[i[0]].id, scores[j[0]].id) % 2:
         i, j = j, i
     a, b = scores[i[0]], scores[j[0]]
@@ -196,7 +199,7 @@ def mean_grade(grades: Sequence[Grade]) -> Grade:
     scored = [grade for grade in grades if grade.score is not None]
     if len(scored) < 2:
         return (scored or grades)[0]
-    mass = min((grade.mass for grade in scored if grade.mass is not None), default=None)
+    mass = min((grade.mass for grade in scored if grade.mass is not None), default=None)  # the least sure one counts
     return Grade(fmean(grade.score for grade in scored if grade.score is not None), mass=mass)
 
 
@@ -213,6 +216,7 @@ def sampled(labelled: LabelledSet, limit: int | None, seed: int) -> LabelledSet:
     """Return `limit` random rows of the set in its order, or `limit` random prompts of ranked answers."""
     check_limit(limit)
     if labelled.ranks or not labelled.pairs:
+        # whole prompts, because a part of a ranking is another ranking
         groups = list(dict.fromkeys(item.group for item in labelled.scores))
         drawn_groups = _drawn(groups, limit, seed)
         if drawn_groups is None:

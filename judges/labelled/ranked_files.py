@@ -166,6 +166,7 @@ def _of_tree(located: Located) -> Iterator[RankedAnswers]:
     scores = read_oasst([located], BadRows(strict=True), Columns()).scores
     for group in dict.fromkeys(item.group for item in scores):
         items = [item for item in scores if item.group == group]
+        # read_oasst makes scores of the ranks, higher is better
         yield _made(items[0].prompt, [item.response for item in items], [-item.score for item in items], row_id=group)
 
 
@@ -185,6 +186,7 @@ def _messages(records: Sequence[Located], bad: BadRows) -> Iterator[tuple[str, R
             roots.append((where, message))
         else:
             replies.setdefault(str(parent), []).append(message)
+    # below no root, so that they would vanish without a word
     for parent in sorted(replies.keys() - places.keys()):
         where = places[str(replies[parent][0].get("message_id"))]
         bad.add(RowError(f"{where}: replies to message {parent}, which is not in the table"))
@@ -218,6 +220,7 @@ def _made(
     prompt: str | list[Message], responses: list[str], order: Sequence[float], *, row_id: object = None, **more: object
 ) -> RankedAnswers:
     """Return the row whose ranks 0, 1, 2... follow from `order`, in which less is better."""
+    # of distinct values: equal ones share a rank, and none is skipped
     levels = {value: rank for rank, value in enumerate(sorted(set(order)))}
     key = content_key("ranked", prompt, responses) if row_id in (None, "") else str(row_id)
     fields = {"id": key, "prompt": prompt, "responses": responses, "ranks": [levels[value] for value in order]}

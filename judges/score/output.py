@@ -32,7 +32,7 @@ def keep_to_source(
     """Keep only this judge's rows about the whole input, whatever --limit is."""
 
     def wanted_ids() -> Iterator[str]:
-        whole = replace(source, limit=None, repeats=False)
+        whole = replace(source, limit=None, repeats=False)  # a smaller --limit must not throw rows away
         return (judge.judgment_id(response) for _, response in whole.responses())
 
     if not config.fresh:

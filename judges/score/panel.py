@@ -24,6 +24,7 @@ def score_by_panel(config: Config, source: Source, members: Sequence[Member], bu
     is_batch = bool(config.export_batch or config.import_batch)
     check_panel(config.out, batch=is_batch, tools=config.evidence.enabled)
     opened = open_members(members, config.panel.judge, config.seed)
+    # taken out one by one, so that a judge's model is freed before the next one is loaded
     results = [_score_by_member(config, source, opened.popleft(), engine.model, budget) for engine, _ in members]
     panel = Panel([result.judge for result in results], [result.path for result in results], config.panel)
     out = config.out or default_out(source, panel.fingerprint)
@@ -64,5 +65,6 @@ def _score_by_member(config: Config, source: Source, judge: Judge, model: str, b
         try:
             judge_stream(store, source, judge, budget, f"{judge.engine.name} judging")
         except EngineError as error:
+            # no end of the run: the quorum says how many votes are enough
             say(f"{judge.engine.name} has no vote on responses that it has not judged: {error}")
     return _Scored(without_model(judge), path)

@@ -39,6 +39,7 @@ def score(config: Config) -> None:
     panel = [(pinned(engine), judge) for engine, judge in members(config.panel, config.engine, config.judge)]
     checked_rubric(config.judge)
     first_engine = panel[0][0] if panel else config.engine
+    # before the file is read, because the table of prices may be broken
     budget = Budget(config.cost, price_of(first_engine.model, config.cost.prices))
     file = config.file or _default_source()
     check_out(config.out, file)

@@ -66,6 +66,7 @@ class ConstraintAnnotator:
         return complete(store, [self._id(contest) for contest in contests], rows, title)
 
     def _id(self, contest: Contest) -> str:
+        # with the constraints, because a changed file of prompts asks for other verdicts
         return content_key("comparison", self.fingerprint, contest, self.constraints.get(_key(contest.prompt)))
 
     def _compared(self, row_id: str, contest: Contest) -> Comparison:
@@ -104,6 +105,7 @@ def open_annotator(run: Run, options: AnnotatorOptions, prompts: Sequence[Prompt
     """Return the annotator of the answers to `prompts`. If it is an iteration, it is one of this run."""
     if options.label == "constraints":
         return ConstraintAnnotator(dict(_entries(prompts)))
+    # iterN of this run, not of the newest
     engine = replace(options.engine, run=options.engine.run or str(run.folder))
     return JudgeAnnotator(open_judge(open_engine(engine), options.judge, seed))
 

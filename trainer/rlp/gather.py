@@ -93,7 +93,7 @@ def preference_counts(run: Run, options: PreferenceOptions, seed: int) -> dict[s
         return counts
     rows = latest(read_rows(run.iteration(1) / "comparisons.jsonl", Comparison))
     n_prompts, n_null = options.prompts, sum(comparison.winner is None for comparison in rows)
-    n_tied = len(rows) - n_null - len(learnt) - len(held_out)
+    n_tied = len(rows) - n_null - len(learnt) - len(held_out)  # what is left: a tie makes no pair
     return {"prompts": n_prompts, "not_compared": n_prompts - len(rows), "tied": n_tied, "unparsed": n_null} | counts
 
 
@@ -106,13 +106,14 @@ def gather_on_policy(run: Run, prompts: Sequence[Prompt], config: Config) -> dic
     if not (folder / COUNTS).exists():
         responses = _sampled(run, prompts, config)
         counts = _views(folder, responses, config.seed) if config.rlp.method == "uml" else _pairs(run, config)
-        write_atomic(folder / COUNTS, msgspec.json.encode(counts))
+        write_atomic(folder / COUNTS, msgspec.json.encode(counts))  # after the pairs, whose file it vouches for
     return msgspec.json.decode((folder / COUNTS).read_bytes(), type=dict[str, int])
 
 
 def views_of(run: Run) -> list[ViewPair]:
     """Return the stored view pairs of iter3."""
     folder = run.iteration(3)
+    # views.jsonl has ids alone
     by_id = {response.id: response for response in read_rows(folder / "responses.jsonl", Response)}
     return [(by_id[view.first], by_id[view.second]) for view in read_rows(folder / "views.jsonl", View)]
 

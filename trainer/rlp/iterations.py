@@ -43,7 +43,7 @@ def run_rlp(config: Config) -> None:
                 check_hashes(run, number)
                 continue
             line = stage(run, split, config)
-            write_hashes(run, number)
+            write_hashes(run, number)  # before the line, so that a line in the ledger always has its hashes
             ledger.append(line)
         evaluation = evaluate(run, split.held_out, config)
         write_eval_hashes(run)

@@ -95,6 +95,7 @@ def evaluate(run: Run, prompts: Sequence[Prompt], config: Config) -> Evaluation:
         engine = open_model(run, number, config.engine)
         answers[number] = _answers(run, f"iter{number}", engine, prompts, config.eval, config.seed)
         samples[number] = _samples(run, f"iter{number}_samples", engine, prompts, config.samples, config.seed)
+        # while the policy is loaded; iter1 reads the same samples later
         likelihoods[number] = _likelihoods(run, engine, samples[number]) if number > 1 else []
         del engine
         gc.collect()

@@ -62,6 +62,7 @@ def _pair(comparison: Comparison, winner: str | None) -> Pair:
 
 
 def _draw(pair: Pair, seed: int) -> float:
+    # a stream per pair, so that another pair in the file does not change which are flipped
     return Random(derived_seed(seed, NOISE, pair.prompt, pair.chosen, pair.rejected)).random()
 
 
@@ -72,7 +73,7 @@ def _turned_round(pair: Pair) -> Pair:
         rejected=pair.chosen,
         chosen_score=pair.rejected_score,
         rejected_score=pair.chosen_score,
-        margin=None,
+        margin=None,  # the labeller's, which the flip contradicts
         confidence=None,
         evidence=[*(pair.evidence or ()), {"kind": NOISE}],
     )

@@ -34,7 +34,7 @@ def read_faireval(review: Path, bad: BadRows) -> Found:
     questions = _texts(_beside(review, "question.jsonl"), bad)
     answers_a = _texts(_beside(review, f"answer_{names['a']}.jsonl"), bad)
     answers_b = _texts(_beside(review, f"answer_{names['b']}.jsonl"), bad)
-    verdicts = text_of_file(review).decode("utf-8", "replace").split()
+    verdicts = text_of_file(review).decode("utf-8", "replace").split()  # one per question, in the questions' order
     if len(verdicts) != len(questions):
         raise InputError(f"{review}: {len(verdicts)} verdicts for {len(questions)} questions")
     labels = _labels(verdicts, names["a"], names["b"], review)
@@ -61,7 +61,7 @@ def read_faireval(review: Path, bad: BadRows) -> Found:
 def _labels(verdicts: list[str], model_a: str, model_b: str, review: Path) -> list[Winner]:
     """Return the verdicts as labels. One model may have another name there (gpt35 is CHATGPT), but not both."""
     names = sorted(set(verdicts) - {"TIE"})
-    named = {_plain(name): name for name in names}
+    named = {_plain(name): name for name in names}  # Vicuna-13B and vicuna13b are one
     codes: dict[str, Winner] = {"TIE": "tie"}
     for model, side in ((model_a, "a"), (model_b, "b")):
         if _plain(model) in named:
