@@ -21,6 +21,8 @@ class DPOOptions(TrainingOptions):
     learning_rate: Positive = 1e-6
     beta: Positive = 0.1
     """The strength of the pull towards the reference."""
+    group_by_length: bool = False
+    """Let a step take examples of like length: less is padding, and the order is less random."""
     labels: Literal["hard", "soft"] = "hard"
     """hard: every label is right. soft: a label is right with probability p, the pair's `confidence`, and its loss is
     p l(z) + (1 - p) l(-z)."""

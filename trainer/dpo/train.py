@@ -58,7 +58,7 @@ def train_dpo(
     trainer = PreferenceTrainer(
         model, train_dataset=data, length_alpha=options.length_alpha, sft_weight=options.sft_weight, **shared
     )
-    order_steps(trainer)
+    order_steps(trainer, group=options.group_by_length)
     lengths = Lengths(len(examples) - len(fitting_examples), n_cut_off(pairs, title))
     return fit(trainer, out, title, checkpoints, options, lengths=lengths)
 

@@ -11,3 +11,5 @@ class SFTOptions(TrainingOptions):
     """Settings of the training. The defaults are the paper's (Self-Rewarding, section 3.1.4)."""
 
     learning_rate: Positive = 5.5e-6
+    group_by_length: bool = False
+    """Let a step take examples of like length: less is padding, and the order is less random."""

@@ -37,5 +37,5 @@ def train_sft(
         train_dataset=Dataset.from_list(fitting_examples),
         processing_class=tokenizer,
     )
-    order_steps(trainer)
+    order_steps(trainer, group=options.group_by_length)
     return fit(trainer, out, title, options=options, lengths=Lengths(len(examples) - len(fitting_examples)))

@@ -72,6 +72,9 @@ def flags_of(options: TrainingOptions) -> list[str]:
     """Return the command-line flags that set `options`."""
     flags: list[str] = []
     for name, value in asdict(options).items():
+        if isinstance(value, bool):  # a switch that is off by default has no value
+            flags += [f"--{name.replace('_', '-')}"] if value else []
+            continue
         flags += [f"--{name.replace('_', '-')}", json.dumps(value) if isinstance(value, dict) else str(value)]
     return flags
 

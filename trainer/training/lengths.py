@@ -71,15 +71,20 @@ def n_cut_off(pairs: "Sequence[Pair]", title: str) -> int:
     return n
 
 
+WINDOW = 50
+"""Steps whose examples are sorted together, as in transformers' LengthGroupedSampler: more would be less random."""
+
+
 class StepOrder(Sampler[int]):
     """Shuffles the examples anew each epoch, then sorts those of each optimiser step by length.
 
     A step's gradient is a sum over its examples, so their order inside the step changes nothing but the padding of its
-    micro-batches.
+    micro-batches. With `group` the examples of WINDOW steps are sorted first and then cut into steps of like lengths,
+    which are shuffled. The last step, if it is smaller, has any lengths.
     """
 
-    def __init__(self, lengths: Sequence[int], step_size: int, seed: int) -> None:
-        self.lengths, self.step_size, self.seed = lengths, step_size, seed
+    def __init__(self, lengths: Sequence[int], step_size: int, seed: int, *, group: bool = False) -> None:
+        self.lengths, self.step_size, self.seed, self.group = lengths, step_size, seed, group
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -90,25 +95,41 @@ class StepOrder(Sampler[int]):
         """Yield the places of the examples in the order of this epoch."""
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         order = torch.randperm(len(self.lengths), generator=generator).tolist()
-        for start in range(0, len(order), self.step_size):
-            yield from sorted(order[start : start + self.step_size], key=self.lengths.__getitem__)
+        steps = _cut(order, self.step_size)
+        if self.group:
+            n_whole = len(order) // self.step_size * self.step_size
+            windows = _cut(order[:n_whole], WINDOW * self.step_size)
+            steps = [step for window in windows for step in _cut(self._sorted(window), self.step_size)]
+            shuffled = torch.randperm(len(steps), generator=generator).tolist()
+            steps = [*(steps[place] for place in shuffled), order[n_whole:]]
+        for step in steps:
+            yield from self._sorted(step)
+
+    def _sorted(self, places: list[int]) -> list[int]:
+        return sorted(places, key=self.lengths.__getitem__)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of `epoch`. accelerate calls it, on resuming too."""
         self.epoch = epoch
 
 
-def order_steps(trainer: Trainer) -> None:
-    """Make `trainer` take its examples in StepOrder if a step has several micro-batches of several examples.
+def _cut(places: list[int], size: int) -> list[list[int]]:
+    return [places[start : start + size] for start in range(0, len(places), size)]
+
+
+def order_steps(trainer: Trainer, *, group: bool = False) -> None:
+    """Make `trainer` take its examples in StepOrder if that pads less.
+
+    Without `group` it does if a step has several micro-batches of several examples.
 
     The loss of a micro-batch must be a mean or a sum over its examples. KTO's is not.
     """
     n_micro_batches = trainer.args.gradient_accumulation_steps
-    if n_micro_batches == 1 or trainer.args.train_batch_size == 1:
+    if trainer.args.train_batch_size == 1 or (n_micro_batches == 1 and not group):
         return  # nothing would pad less
     data = trainer.train_dataset
     columns = [data[name] for name in TOKEN_COLUMNS if name in data.column_names]
     lengths = [sum(map(len, tokens)) for tokens in zip(*columns, strict=True)]
     step_size = trainer.args.train_batch_size * n_micro_batches * trainer.args.world_size
-    order = StepOrder(lengths, step_size, trainer.args.seed)
+    order = StepOrder(lengths, step_size, trainer.args.seed, group=group)
     trainer._get_train_sampler = lambda *_: order  # the hook that transformers' own trainers override

@@ -198,7 +198,7 @@ def test_a_loop_launches_its_optimisation_on_the_same_pairs_settings_and_checkpo
 ) -> None:
     run = Run(tmp_path)
     write_rows(run.iteration(2) / "pairs.jsonl", PAIRS)
-    options = DPOOptions(beta=0.07, labels="soft", length_alpha=0.02, batch_size=8)
+    options = DPOOptions(beta=0.07, labels="soft", length_alpha=0.02, batch_size=8, group_by_length=True)
     config = Config(launch=LaunchOptions())
     kept = Checkpoints(run.iteration(2) / "checkpoints", 7, "a key")
     out = run.iteration(2) / "last_model"

@@ -13,7 +13,7 @@ from trainer.dpo.options import DPOOptions
 from trainer.dpo.train import train_dpo
 from trainer.sft.options import SFTOptions
 from trainer.sft.train import train_sft
-from trainer.training.lengths import StepOrder
+from trainer.training.lengths import WINDOW, StepOrder
 
 LENGTHS = [9, 2, 7, 4, 4, 8, 1, 3, 6, 5, 2]
 ANSWERS = ["yes", "no " * 40, "one two", "so " * 25, "it", "three four five", "a " * 12, "b " * 33]
@@ -33,6 +33,27 @@ def test_inside_a_step_lengths_rise_and_the_steps_themselves_stay_shuffled() -> 
     lengths = [LENGTHS[place] for place in StepOrder(LENGTHS, 4, seed=0)]
     steps = [lengths[start : start + 4] for start in range(0, len(lengths), 4)]
     assert all(step == sorted(step) for step in steps) and lengths != sorted(lengths)
+
+
+def test_grouped_steps_have_like_lengths_in_a_shuffled_order_and_every_example_once() -> None:
+    lengths = [(7 * place) % 101 for place in range(101)]
+    order = StepOrder(lengths, 4, seed=0, group=True)
+    epochs = []
+    for epoch in range(2):
+        order.set_epoch(epoch)
+        epochs.append(list(order))
+        assert sorted(epochs[-1]) == list(range(101))
+        steps = [[lengths[place] for place in epochs[-1][start : start + 4]] for start in range(0, 100, 4)]
+        assert all(max(step) - min(step) <= 8 for step in steps)
+        assert [step[0] for step in steps] != sorted(step[0] for step in steps)
+    assert epochs[0] != epochs[1]
+
+
+def test_only_the_examples_of_a_window_are_sorted_together() -> None:
+    lengths = list(range(4 * 2 * WINDOW))
+    steps = list(StepOrder(lengths, 4, seed=0, group=True))
+    spans = [max(steps[start : start + 4]) - min(steps[start : start + 4]) for start in range(0, len(steps), 4)]
+    assert max(spans) > 4
 
 
 def test_a_step_has_the_examples_that_accelerate_would_give_it() -> None:
@@ -70,6 +91,9 @@ def test_a_training_takes_its_examples_in_this_order(
     shape = {"batch_size": 4, "micro_batch_size": 2, "max_length": 128, "save_minutes": 0.0}
     train_sft(tiny_model, tmp_path / "out", [_chat(text) for text in ANSWERS], SFTOptions(1e-3, epochs=2, **shape), 0)
     assert epochs == [0, 1]
+    grouped = SFTOptions(1e-3, group_by_length=True, **shape | {"micro_batch_size": 4})
+    train_sft(tiny_model, tmp_path / "grouped", [_chat(text) for text in ANSWERS], grouped, 0)
+    assert epochs == [0, 1, 0]
 
 
 def _chat(answer: str) -> list[dict[str, str]]:
