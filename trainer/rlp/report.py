@@ -61,7 +61,7 @@ def print_plan(run: Run, split: RLPSplit, n_chats: int, config: Config) -> None:
 
 def _plan(split: RLPSplit, n_chats: int, config: Config) -> list[dict[str, Cell]]:
     n_labelled, n_prompts, n_held_out = len(split.preferences), len(split.unlabelled), len(split.held_out)
-    n_samples, n_questions = n_prompts * config.samples.n, 2 * _n_questions(config.annotator.judge)
+    n_samples, n_questions = n_prompts * config.samples.n, 2 * _n_questions(config.annotator.judge)  # 2: both orders
     if config.annotator.label == "constraints":
         n_questions = 0
     rows = [_row("iter1 SFT", steps=_n_steps(n_chats, config.sft))]
@@ -82,7 +82,7 @@ def _plan(split: RLPSplit, n_chats: int, config: Config) -> list[dict[str, Cell]
                 calls=_synthetic_calls(n_prompts, config.samples.n, config.synthetic),
             )
         )
-        n_learnt += n_prompts
+        n_learnt += n_prompts  # one synthetic pair of each prompt
     if config.preferences.file is None:
         rows.append(_row(f"iter3 reward model, at most {n_learnt} pairs", steps=_n_steps(n_learnt, config.reward)))
     else:
@@ -121,7 +121,7 @@ def _synthetic_calls(n_prompts: int, n_samples: int, options: SyntheticOptions) 
     if options.method == "rlaif":
         return 2 * n_prompts * _n_questions(options.judge)
     if options.method in ("spg", "select_all") and options.relation.equivalence == "judge":
-        return n_prompts * n_samples * (n_samples - 1)
+        return n_prompts * n_samples * (n_samples - 1)  # every two answers, in both orders
     return 0
 
 

@@ -26,7 +26,7 @@ class RLPSplit:
 def deal(prompts: Sequence[Prompt], shown: Iterable[str | list[Message]], config: Config) -> RLPSplit:
     """Return the prompts split at random, without those `shown`. Raises InputError if there are too few."""
     seen = set(map(_key, shown))
-    once = {_key(prompt.prompt): prompt for prompt in prompts}
+    once = {_key(prompt.prompt): prompt for prompt in prompts}  # two spellings of a prompt must not fall into two sets
     left = [prompt for key, prompt in once.items() if key not in seen]
     if n_shown := len(once) - len(left):
         say(f"{n_shown} of {len(once)} prompts are left out: the fine-tuning or the preferences show them")
@@ -38,6 +38,7 @@ def deal(prompts: Sequence[Prompt], shown: Iterable[str | list[Message]], config
             f"held out need {n_needed}; give more with --seeds.prompts, or lower --unlabelled.prompts"
         )
     Random(f"rlp prompts {config.seed}").shuffle(left)
+    # held-out prompts first, so that they stay the same if the other sets grow
     first, second = n_held_out, n_held_out + n_preferences
     return RLPSplit(left[first:second], left[second:n_needed], left[:first])
 
@@ -47,7 +48,11 @@ def shown_prompts(
 ) -> list[str | list[Message]]:
     """Return the user turns of the fine-tuning and the prompts of a given file of preferences."""
     turns: list[str | list[Message]] = [
-        turn["content"] for chat in chats for turn in chat[:-1] if turn["role"] == "user"
+        # each turn and not the conversation, because a later turn may be a seed prompt by itself
+        turn["content"]
+        for chat in chats
+        for turn in chat[:-1]
+        if turn["role"] == "user"
     ]
     if options.file is None:
         return turns

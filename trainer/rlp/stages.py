@@ -112,9 +112,9 @@ def optimised(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
 def on_policy(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
     """Make iter3: the reward model retrained on policy, and PPO from iter1 again."""
     started_s = time.monotonic()
-    for number in (1, 2):
+    for number in (1, 2):  # iter1 is trained again, and iter2 writes the answers
         check_model(run, number)
-    _claim_prompts(run, 3, split.unlabelled)
+    _claim_prompts(run, 3, split.unlabelled)  # the same as iter2's: the answers are to be on policy
     counts = gather_on_policy(run, split.unlabelled, config)
     learnt, held_out = preferences_of(run, config.preferences, config.seed)
     _train_reward_model(run, 3, learnt, config)
@@ -211,7 +211,7 @@ def _train_reward_model(run: Run, number: int, preferences: list[Pair], config: 
         views, bottleneck = views_of(run), config.bottleneck
     elif number == 3:
         pairs = [*preferences, *read_rows(run.iteration(3) / "pairs.jsonl", Pair)]
-    parent = run.model(1)
+    parent = run.model(1)  # SFT and not the policy: the paper starts both again
     if number == 3 and config.rlp.start == "reward_model":
         parent = run.iteration(1) / REWARD_MODEL
     title = f"iter{number} reward model"
@@ -267,6 +267,7 @@ def _n_tokens(responses: Sequence[Response]) -> int:
 def _n_drawn(run: Run, number: int, options: PPOOptions) -> int:
     """Return the tokens of the answers that PPO sampled and trained on."""
     size = options.rollout_batch_size
+    # the mean length of a step's answers, times those that were trained on
     return sum(round((step.length or 0.0) * (size - step.n_null)) for step in _steps(run, number))
 
 

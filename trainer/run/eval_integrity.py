@@ -39,7 +39,7 @@ def write_eval_hashes(run: Run) -> None:
         n_bytes = path.stat().st_size
         files[str(path.relative_to(run.folder))] = Measurement(n_bytes=n_bytes, hash=_hash(path, n_bytes))
     path, data = _path(run), msgspec.json.format(msgspec.json.encode(EvalHashes(files=files), order="sorted"))
-    if not path.exists() or path.read_bytes() != data:
+    if not path.exists() or path.read_bytes() != data:  # nothing is written if nothing was measured
         write_atomic(path, data)
 
 
@@ -84,6 +84,7 @@ def _path(run: Run) -> Path:
 def _hash(path: Path, n_bytes: int) -> str:
     digest = hashlib.blake2b(digest_size=8)
     with path.open("rb") as file:
+        # no byte beyond what was there: a file may have grown since
         while n_bytes > 0 and (chunk := file.read(min(n_bytes, CHUNK_BYTES))):
             digest.update(chunk)
             n_bytes -= len(chunk)

@@ -110,7 +110,7 @@ def set_aside_broken_model(model: Path) -> bool:
 
     A model trained by this project has a manifest, which is written last.
     """
-    flaw = None if not model.exists() else flaw_of(model) or model_flaw(model)
+    flaw = flaw_of(model) if model.exists() else None
     if flaw is None:
         return False
     say(f"{model}: set aside, it is half-written: {flaw}; it is trained again")
@@ -149,9 +149,9 @@ def _compare(what: str, before: str, now: str | None, number: int) -> None:
 def _check_digest(model: Path, before: str, stamps: dict[str, tuple[int, int]], whole: bool, number: int) -> None:
     if not whole and model.exists():
         files = files_of(model, EARLIER)
-        if _stamps(model, files) != stamps:
+        if _stamps(model, files) != stamps:  # as older runs hashed it, or every old model would look edited
             _compare(str(model), before, files_digest(files), number)
-    elif _stamps(model) != stamps:
+    elif _stamps(model) != stamps:  # copied or touched, so the bytes decide
         _compare(str(model), before, model_digest(model) if model.exists() else None, number)
 
 

@@ -111,6 +111,7 @@ def _lengthen(run: Run, longer: dict[str, Any]) -> None:
     table = read_toml(run.config)
     before = {name: table["settings"].get(name) for name in longer}
     table["settings"] |= longer
+    # `versions` at the top stay those of the first iterations
     table.setdefault("changed", []).append({"before": before, "now": longer, "versions": _versions()})
     write_atomic(run.config, tomli_w.dumps(table))
     say(f"{run.folder}: continues with {', '.join(f'{name} {n}, before {before[name]}' for name, n in longer.items())}")
@@ -140,7 +141,7 @@ def _with_new(before: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any
         for name, default in defaults.items()
         if isinstance(default, dict) and isinstance(before.get(name), dict)
     }
-    return defaults | before | common
+    return defaults | before | common  # `common` last: tables within tables get their defaults too
 
 
 def _path_text(value: object) -> str:
@@ -180,6 +181,7 @@ def _versions() -> dict[str, str]:
 
 def _git_revision() -> str:
     try:
+        # of this file's folder and not of the working one, which may be another repository
         command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
@@ -188,4 +190,4 @@ def _git_revision() -> str:
 
 def split_hash(prompts: Sequence[Prompt]) -> str:
     """Return a hash of the prompts' ids."""
-    return content_key("split", sorted(prompt.id for prompt in prompts))
+    return content_key("split", sorted(prompt.id for prompt in prompts))  # the same in any order

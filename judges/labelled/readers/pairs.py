@@ -60,7 +60,7 @@ def read_autoj(records: Records, bad: BadRows, columns: Columns) -> Found:
     """
 
     def pair(number: str, record: Record) -> list[LabelledPair]:
-        renamed = record if "prompt" in record else {**record, "prompt": record.get("query")}
+        renamed = record if "prompt" in record else {**record, "prompt": record.get("query")}  # the README's own name
         return [_pair(number, renamed, AUTOJ)]
 
     return Found(each(records, bad, pair, columns.id))
@@ -75,6 +75,7 @@ def read_pandalm(records: Records, bad: BadRows, columns: Columns) -> Found:
     def pair(number: str, record: Record) -> list[LabelledPair]:
         votes = [_label(record, name, CODES) for name in ANNOTATORS]
         prompt = "\n\n".join(part for part in (_words(record, "instruction"), _words(record, "input")) if part)
+        # `model1_model2`; with a _ in a name it is not known where the first one ends
         models = str(record.get("cmp_key", "")).split("_")
         model_a, model_b = models if len(models) == 2 else (UNKNOWN_MODEL, UNKNOWN_MODEL)
         return [
@@ -124,6 +125,7 @@ def read_pairs(records: Records, bad: BadRows, columns: Columns) -> Found:
 
     check_labels([record for _, record in records], columns)
     named = next((names for _, record in records if (names := answers_in(record))), None)
+    # only the usual codes can be off by one, with 0 for the first answer
     if own_codes(named, columns) is CODES:
         scale = Scale()
         for _, record in records:

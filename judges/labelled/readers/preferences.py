@@ -30,6 +30,7 @@ def says_preference(record: Record) -> bool:
             return sum(answer.score is not None for answer in answers_in(record)) > 1
     except InputError:
         return False
+    # a column such as `winner` may be a judge's verdict, so the rest must say which is better
     plain = {name: value for name, value in record.items() if name not in VERDICT}
     return OWN not in record and says_which(plain, sides.names)
 
@@ -59,7 +60,8 @@ def _labelled(row_id: str, record: Record, sides: Sides, codes: "dict[str, Winne
     sides_of_pairs = [(first, second) for first in both[0] for second in both[1]]
     pairs = []
     for place, (first, second) in enumerate(sides_of_pairs):
-        one_id = row_id if len(sides_of_pairs) == 1 else f"{row_id}-{place}"
+        one_id = row_id if len(sides_of_pairs) == 1 else f"{row_id}-{place}"  # a key must name one pair
+        # by the text, because from_preferred may exchange the sides
         models = {first.response: first.model, second.response: second.model}
         if says_better(sides.names):
             pair = from_preferred(one_id, sides.prompt, first.response, second.response, group_of(sides.prompt))
@@ -82,6 +84,6 @@ def _ranked(row_id: str, record: Record) -> list[LabelledPair]:
         texts = answers[better].text, answers[worse].text
         pair = from_preferred(f"{row_id}-{better}-{worse}", prompt, *texts, group_of(prompt))
         models = rows[better].model, rows[worse].model
-        models = models if pair.label == "a" else models[::-1]
+        models = models if pair.label == "a" else models[::-1]  # as from_preferred put the better one
         pairs.append(replace(pair, model_a=models[0], model_b=models[1]))
     return pairs

@@ -64,6 +64,7 @@ def read_rmbench(records: Records, bad: BadRows, columns: Columns) -> Found:
         rows = []
         for i, chosen in enumerate(texts["chosen"] or []):
             for j, rejected in enumerate(texts["rejected"] or []):
+                # STYLES go from the plainest to the fanciest
                 level = "hard" if i < j else "normal" if i == j else "easy"
                 made = from_preferred(f"{row_id}-{STYLES[i]}-{STYLES[j]}", prompt, chosen, rejected, group_of(prompt))
                 rows.append(replace(made, meta={"level": level, "domain": domain}))

@@ -49,7 +49,7 @@ def each(
     for number, (where, record) in enumerate(records):
         try:
             made = list(rows_of(str(number), record))
-            keys = keys_in(record, key) if len(made) == 1 else None
+            keys = keys_in(record, key) if len(made) == 1 else None  # several rows would share a record's key
             rows += [_located(labelled, keys, number) for labelled in made]
         except InputError as error:
             bad.add(RowError(f"{where}: {error}"))

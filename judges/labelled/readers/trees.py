@@ -55,7 +55,7 @@ def _ranked_nodes(node: dict[str, Any], before: list[Message]) -> Iterator[_Rank
     """Yield each message with two ranked replies or more."""
     if not isinstance(node.get("text"), str):
         raise InputError(f"not a tree of messages: 'text' must be text, found {type(node.get('text')).__name__}")
-    role = role_of(node) if node.get("role") is not None else TURNS[len(before) % 2]
+    role = role_of(node) if node.get("role") is not None else TURNS[len(before) % 2]  # turns alternate in OASST
     chat = [*before, {"role": role, "content": node["text"]}]
     replies = node.get("replies") or []
     ranked = sorted(
@@ -63,6 +63,7 @@ def _ranked_nodes(node: dict[str, Any], before: list[Message]) -> Iterator[_Rank
         key=lambda reply: reply["rank"],
     )
     if len(ranked) > 1:
+        # one turn as plain text, as other sets have their prompts, so that equal prompts have equal keys
         yield _Ranked(str(node.get("message_id")), chat[0]["content"] if len(chat) == 1 else chat, ranked)
     for reply in replies:
         yield from _ranked_nodes(reply, chat)
