@@ -136,6 +136,7 @@ def scored_answers(source: str | Path, bad: BadRows) -> Iterator[ScoredAnswer]:
         try:
             responses = responses_of(record)
             alone = len(responses) == 1
+            # of several answers in a row it is not known whose score it is
             score = number_or_none(record, "score") if alone else None
         except InputError as error:
             bad.add(RowError(f"{where}: {error}"))
@@ -156,6 +157,7 @@ def _set_key(response: Response) -> str:
 
 
 def _answer_set(answers: list[ScoredAnswer], rewards: Rewards | None) -> AnswerSet:
+    # the last of equal ids, as in a file that a resumed run has added to
     once = {answer.row_id or f"row {number}": answer for number, answer in enumerate(answers)}
     usable = [answer for answer in once.values() if answer.response.response.strip()]
     by_text: dict[str, list[ScoredAnswer]] = {}

@@ -151,4 +151,4 @@ def rows_into(path: Path, *, apart: bool = False) -> Iterator[Callable[[Any], No
             else:
                 partial.replace(path)
         finally:
-            partial.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)  # gone already if it was renamed

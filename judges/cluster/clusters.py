@@ -162,6 +162,7 @@ def _chosen(answers: AnswerSet, groups: Groups, spg: Spg) -> Member | None:
 
     def rank(place: int) -> tuple[float, float, str]:
         score = answers.members[place].score if spg.choose == "reward" else None
+        # minus, because min() takes the first: the highest score, then the most central one
         return -(score or 0.0), -_centrality(answers, groups.similarity, cluster, place), _lot(answers, place, spg)
 
     known = [place for place in cluster if spg.choose == "central" or answers.members[place].score is not None]
@@ -176,6 +177,7 @@ def _centrality(answers: AnswerSet, similarity_NN: FloatNN, cluster: list[int], 
 
 
 def _pair(answers: AnswerSet, groups: Groups, chosen: Member, clustering: Clustering, spg: Spg) -> Pair:
+    # a text as often as it was given, so that a common wrong answer is drawn more often
     votes = [place for cluster in groups.places[1:] for place in cluster for _ in answers.members[place].ids]
     draw = random.Random(derived_seed("rejected", spg.seed, answers.prompt_id))
     rejected = answers.members[draw.choice(sorted(votes))]  # sorted, so that the order of the clusters does not matter

@@ -83,7 +83,7 @@ def _of_judgments(a: Path, b: Path | None, alone: list[int], *, strict: bool) ->
     first = latest(read_typed(a, Judgment, BadRows(strict=strict)))
     if b is None:
         for judgment in first:
-            for reply, other_reply in combinations(dict.fromkeys(judgment.replies), 2):
+            for reply, other_reply in combinations(dict.fromkeys(judgment.replies), 2):  # equal replies need no judge
                 yield Contest(
                     judgment.prompt_id, judgment.prompt, reply, other_reply, *SAME_NAME, None, judgment.response
                 )

@@ -59,6 +59,7 @@ class Budget:
             usage = msgspec.structs.replace(usage, **counts)
         self.usage, self._own = self.usage + usage, self._own + usage
         self._n_rows += 1
+        # a call that succeeded reads one token at least
         if self.limited and not self._warned and usage.n_calls > usage.n_failed and _tokens(usage) == 0:
             self._warned = True
             say("the server does not count its tokens: --max-cost and --max-tokens-total cannot be kept")
@@ -67,7 +68,7 @@ class Budget:
 
     def carry(self, usage: Usage) -> None:
         """Count what earlier runs spent on an incomplete row, which is no measure of the cost of a row."""
-        self.usage = self.usage + usage
+        self.usage = self.usage + usage  # in the sum, but not in `_own`, whose mean is the cost of one row
         if self.dollars is not None and self._price is not None:
             self.dollars += cost_of(usage, self._price)
 

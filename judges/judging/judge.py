@@ -151,6 +151,7 @@ class Judge:
                 yield self._judgment(row_id, response, [Sample(None, error=reason)], Usage())
         for replies in ask(self, subjects):
             row_id = ids[replies.index]
+            # without the evidence's, which is added again when the judgment is finished
             paid = own_usage(unfinished[row_id]) if row_id in unfinished else Usage()
             yield self._judgment(row_id, by_id[row_id], replies.samples, paid + replies.usage)
 

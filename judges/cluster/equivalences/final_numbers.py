@@ -60,6 +60,7 @@ def final_answer_of(text: str) -> FinalAnswer:
     start, end = written
     whole = next((number for number in WHOLE.finditer(plain) if number.start() <= start and end <= number.end()), None)
     if whole is not None:
+        # 3 remainder 2, 3 rem. 2 and 3r2 become one text
         return FinalAnswer([re.sub(r"\s+|em\w*\.?", "", whole.group().lower())])
     if PERCENT.match(plain, end):
         return FinalAnswer([parsed[0] / 100], face=parsed)
@@ -80,6 +81,7 @@ def same_values(answers: Sequence[FinalAnswer], same: Callable[[list[Any], list[
         for j, other in enumerate(answers[:i]):
             exact_NN[i, j] = exact_NN[j, i] = first.money == other.money and same(first.value, other.value)
     classes = components(exact_NN)
+    # over a new list, because _join changes `classes`
     for bare in [members for members in classes if not answers[members[0]].money]:
         priced = [members for members in classes if answers[members[0]].money and _meet(members, bare, answers, same)]
         if len(priced) == 1:

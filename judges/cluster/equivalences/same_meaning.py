@@ -49,14 +49,14 @@ class SameMeaning:
             for j in range(len(answers.texts))
             if i != j
         ]
-        values = [_start(answers, relation) for answers, relation in zip(sets, known, strict=True)]
+        values = [_start(answers, relation) for answers, relation in zip(sets, known, strict=True)]  # values[set][i][j]
         done = {position for position, (index, i, j) in enumerate(places) if values[index][i][j] is not None}
         waiting = [sum(line.count(None) for line in matrix) for matrix in values]
         usages = [relation.usage if relation else Usage() for relation in known]
-        errors: list[dict[str, None]] = [{} for _ in sets]
+        errors: list[dict[str, None]] = [{} for _ in sets]  # dicts as sets that keep the order
         requests = [self.request(sets[index], i, j) for index, i, j in places]
         choices = self.engine.choose(requests, list(self.question.choices), done)
-        begun: set[int] = set()
+        begun: set[int] = set()  # sets with a reply of this run that are not whole yet
         try:
             for choice in advised(choices, "--equivalence judge needs them: give another --equivalence"):
                 index, i, j = places[choice.index]
