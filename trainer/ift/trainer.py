@@ -27,7 +27,7 @@ from trainer.ift.fusion import Fusion, add_fusion
 from trainer.ift.options import IFTOptions, check_ift
 from trainer.ift.propagation import Propagated, propagate
 from trainer.training.fit import fit, load_policy, trainer_settings
-from trainer.training.lengths import Lengths, fitting
+from trainer.training.lengths import Lengths, fitting, order_steps
 from trainer.training.outcome import Trained, work_of
 from trainer.training.processes import is_sharded
 from trainer.training.trl_internals import ForwardSpy
@@ -163,4 +163,5 @@ def train_ift(
         train_dataset=Dataset.from_list(fitting_examples),
         processing_class=tokenizer,
     )
+    order_steps(trainer)
     return fit(trainer, out, title, options=options, lengths=Lengths(len(examples) - len(fitting_examples)))
