@@ -3,7 +3,7 @@
 import gc
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from statistics import fmean
@@ -11,9 +11,7 @@ from statistics import fmean
 import msgspec
 from scipy.stats import spearmanr
 
-from engines.answers import answer_into
 from engines.local.transformers_engine import TransformersEngine
-from engines.protocol import Sampling
 from experiments.instruction_following.options import Size
 from experiments.instruction_following.results import IterationResult, RoundResult
 from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
@@ -24,9 +22,10 @@ from records.keys import content_key
 from records.rows import Row, request_text
 from records.runs import Run
 from records.store import write_atomic
-from trainer.loop.measure import answers_path, checks_path
+from trainer.loop.gather import candidates
+from trainer.loop.measure import answers_path, checks_path, held_out_sampling
 from trainer.loop.measure import measure as measure_by_loop
-from trainer.loop.recipe import Config
+from trainer.loop.recipe import CandidateOptions, Config
 from trainer.monitors.following import CheckedAnswer, Following, following_of, known_pairs
 from trainer.monitors.kl import AnswerLikelihood, likelihoods_into
 from trainer.monitors.pair_order import order_of
@@ -110,12 +109,11 @@ def learnt(rounds: Run, number: int, prompts: Sequence[Prompt]) -> RoundResult:
 
 def _own(run: Run, number: int, questions: Questions, config: Config, size: Size) -> Own:
     engine, name = open_model(run, number, config.engine), f"iter{number}"
-    options = config.candidates
-    sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
-    greedy = Sampling(size.ifeval_tokens, 0.0, 1.0)  # as IFEval's published numbers
+    as_held_out = replace(held_out_sampling(config), n=size.unseen_answers)
+    greedy = replace(as_held_out, n=1, max_new_tokens=size.ifeval_tokens, temperature=0.0, top_p=1.0)
     unseen_file, ifeval_file = (_eval_file(run, f"{what}_{name}") for what in ("unseen", "ifeval"))
-    unseen = _following(unseen_file, engine, questions.unseen, sampling, size.unseen_answers, config.seed)
-    ifeval = _following(ifeval_file, engine, questions.ifeval, greedy, 1, config.seed) if questions.ifeval else None
+    unseen = _following(unseen_file, engine, questions.unseen, as_held_out, config.seed)
+    ifeval = _following(ifeval_file, engine, questions.ifeval, greedy, config.seed) if questions.ifeval else None
     assert unseen is not None
     judge = open_judge(engine, config.judge, config.seed)
     answers = list(read_rows(answers_path(run, number), Response))
@@ -127,11 +125,10 @@ def _own(run: Run, number: int, questions: Questions, config: Config, size: Size
 
 
 def _following(
-    file: Path, engine: TransformersEngine, prompts: list[Prompt], sampling: Sampling, n: int, seed: int
+    file: Path, engine: TransformersEngine, prompts: list[Prompt], options: CandidateOptions, seed: int
 ) -> Following | None:
     """Return what the model's answers to other prompts follow."""
-    with Store(file, Response) as store:
-        answers = answer_into(store, engine, prompts, sampling, n=n, seed=seed, title=f"{file.stem} answers")
+    answers = candidates(file, engine, prompts, options, seed, f"{file.stem} answers")
     return following_of(checked(prompts, answers), {}, seed=seed)
 
 

@@ -162,7 +162,7 @@ def test_every_arm_is_measured_by_the_models_own_score() -> None:
     [
         ('tool = "constraints"', 'tool = "arithmetic"', r"\[evidence\] tool = \"constraints\""),
         ("n = 2", "n = 1", r"\[eval\] n = 2"),
-        ("[eval]", "[eval]\njudge = 2", r"\[eval\] judge = 1"),
+        ("judge = 1", "judge = 2", r"\[eval\] judge = 1"),
     ],
 )
 def test_a_recipe_that_is_no_base_for_the_arms_is_refused(tmp_path: Path, before: str, after: str, needs: str) -> None:

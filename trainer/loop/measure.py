@@ -86,7 +86,7 @@ class _Output(msgspec.Struct, frozen=True):
 
 def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Prompt], config: Config) -> _Output:
     name = f"iter{number}"
-    asked, title = _held_out_sampling(config), f"{name} held-out answers"
+    asked, title = held_out_sampling(config), f"{name} held-out answers"
     answers = candidates(answers_path(run, number), engine, prompts, asked, config.seed, title)
     checked = _checked(prompts, answers)
     write_rows(checks_path(run, number), checked)
@@ -104,7 +104,7 @@ def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Pro
     return _Output(answers, checked, judgments, accuracy, likelihoods)
 
 
-def _held_out_sampling(config: Config) -> CandidateOptions:
+def held_out_sampling(config: Config) -> CandidateOptions:
     """Return how held-out answers are sampled: as the candidates, but for what [eval] says."""
     options, sampling = config.eval, config.candidates
     return replace(
