@@ -9,7 +9,7 @@ from typing import Literal
 
 from console.errors import TrainingError
 from experiments.instruction_following.results import ArmResult, IterationResult
-from trainer.monitors.gates import Gate, check_gates, check_pairs
+from trainer.monitors.gates import Gate, check_gates, check_pair_order
 from trainer.monitors.monitors import MONITORS
 
 Needs = Literal["nothing", "labels", "truth"]
@@ -105,7 +105,7 @@ def stops_after(result: ArmResult, gates: Mapping[str, Gate]) -> int | None:
         try:
             check_gates(measured.monitors, first if number > 1 else None, gates)
             if number + 1 in rights:
-                check_pairs(number + 1, rights[number + 1], gates)
+                check_pair_order(number + 1, rights[number + 1], gates)
         except TrainingError:
             return number
     return None

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from console.errors import InputError
 from console.ranges import NotNegative, Positive
-from trainer.preference.columns import LABEL, WEIGHT
-from trainer.preference.command import check_pairs
+from trainer.preference.columns import LABEL, WEIGHT, check_pairs
 from trainer.training.options import TrainingOptions, check_options
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from console.errors import InputError
 from console.ranges import Couple, Positive
 from records import Pair
 from records.rated import Rated
-from trainer.preference.command import check_pairs
+from trainer.preference.columns import check_pairs
 from trainer.training.options import TrainingOptions, check_options
 from trainer.training.processes import n_processes
 

@@ -26,7 +26,7 @@ from trainer.loop.gather import gather, pair_counts
 from trainer.loop.plan.work import Count, Lengths, Work, by_characters, chat_tokens, optimiser_steps
 from trainer.loop.recipe import Config, RoundOptions, SeedOptions
 from trainer.loop.splits import count_stopping
-from trainer.monitors.gates import PAIRS_RIGHT, check_pairs
+from trainer.monitors.gates import PAIRS_RIGHT, check_pair_order
 from trainer.monitors.pair_order import PairOrder, order_of
 from trainer.run.integrity import check_model, set_aside_broken_model
 from trainer.run.ledger import LedgerLine, split_hash
@@ -86,7 +86,7 @@ def preference_round(
     set_aside_broken_model(run.model(number))
     if not run.model(number).exists():
         if PAIRS_RIGHT in config.gates:
-            check_pairs(number, _order(run, number, prompts).right, config.gates)
+            check_pair_order(number, _order(run, number, prompts).right, config.gates)
         _learn(run, number, _learnt_from(run, number, config.round), stopping, config)
     return _line(run, number, prompts, config, time.monotonic() - started_s)
 

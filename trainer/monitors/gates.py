@@ -90,7 +90,7 @@ def check_gates(monitors: Monitors, first: Monitors | None, gates: Mapping[str, 
         raise TrainingError(f"iter{monitors.iteration} is stopped by a gate: {problems[0]}{more}")
 
 
-def check_pairs(number: int, right: float | None, gates: Mapping[str, Gate]) -> None:
+def check_pair_order(number: int, right: float | None, gates: Mapping[str, Gate]) -> None:
     """Raise TrainingError if the pairs of iteration `number` are outside their gate, or have one and no value.
 
     `right` is the share of pairs in the right order, or None if no pair has a side that is known to be better.

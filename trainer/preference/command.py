@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from console.errors import InputError, TrainingError
+from console.errors import InputError
 from console.ranges import Count
 from console.writing import OutFolder
 from engines.models import resolve_model
@@ -13,6 +13,7 @@ from records import Pair
 from records.files import BadRows, take
 from records.keys import content_key
 from records.shapes import read_pairs
+from trainer.preference.columns import check_pairs
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.command import Training, print_plan
 from trainer.training.flags import TrainFlags, codes_of
@@ -70,17 +71,6 @@ def read_pair_training(
 def _counted(rows: Sequence[object]) -> str:
     kinds = {type(row).__name__ for row in rows}
     return f"{len(rows)} {'answers' if kinds == {'Rated'} else 'pairs and answers' if len(kinds) > 1 else 'pairs'}"
-
-
-def check_pairs(pairs: Sequence[Pair]) -> None:
-    """Raise TrainingError if there is nothing to learn from, InputError if a weight is out of range."""
-    if not pairs:
-        raise TrainingError("no preference pair to train on")
-    weights = [pair.weight for pair in pairs]
-    if not all(0 <= weight < float("inf") for weight in weights):
-        raise InputError("a pair's weight must be a number and 0 or more")
-    if not any(weights):
-        raise TrainingError("the weight of every preference pair is 0: there is nothing to train on")
 
 
 def _checkpoints(

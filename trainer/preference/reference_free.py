@@ -14,8 +14,7 @@ from torch import Tensor
 from trl import DPOConfig
 
 from engines.chat.template import load_tokenizer
-from trainer.preference.columns import LABEL, REFERENCE, WEIGHT
-from trainer.preference.command import check_pairs
+from trainer.preference.columns import LABEL, REFERENCE, WEIGHT, check_pairs
 from trainer.preference.trainer import PreferenceTrainer, mean_logprobs
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.fit import fit, load_policy, safe_example, trainer_settings

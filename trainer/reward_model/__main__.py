@@ -27,7 +27,7 @@ from engines.models import resolve_model
 from records import Pair
 from records.files import BadRows, take
 from records.shapes import read_pairs, read_responses
-from trainer.preference.command import check_pairs
+from trainer.preference.columns import check_pairs
 from trainer.reward_model.bottleneck_options import BottleneckOptions
 from trainer.reward_model.data import check_margins, held_out_split
 from trainer.reward_model.options import RewardOptions, check_reward_options

@@ -14,7 +14,7 @@ from engines.chat.template import load_tokenizer
 from engines.reward_model import is_reward_model
 from records import Pair
 from records.keys import derived_seed
-from trainer.preference.command import check_pairs
+from trainer.preference.columns import check_pairs
 from trainer.reward_model.bottleneck_options import BottleneckOptions
 from trainer.reward_model.data import check_margins, pair_examples, set_padding, with_views
 from trainer.reward_model.options import RewardOptions, check_reward_options

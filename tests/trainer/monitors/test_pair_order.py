@@ -5,7 +5,7 @@ import pytest
 from console.errors import InputError, TrainingError
 from records import Pair, Prompt
 from records.rows import Constraint, pair_of
-from trainer.monitors.gates import Gate, check_gate_names, check_gates, check_pairs
+from trainer.monitors.gates import Gate, check_gate_names, check_gates, check_pair_order
 from trainer.monitors.monitors import Monitors
 from trainer.monitors.pair_order import PairOrder, order_of
 
@@ -34,12 +34,12 @@ def test_pairs_are_counted_by_their_order() -> None:
 
 def test_a_gate_on_the_pairs_stops_before_the_training_and_says_what_to_do() -> None:
     gates = {"pairs_right": Gate(min=0.6)}
-    check_pairs(3, 0.6, gates)
-    check_pairs(3, None, {})
+    check_pair_order(3, 0.6, gates)
+    check_pair_order(3, None, {})
     with pytest.raises(TrainingError, match="iter3 .*before its training: pairs_right is 0.43.* at least 0.6; .*check"):
-        check_pairs(3, 0.43, gates)
+        check_pair_order(3, 0.43, gates)
     with pytest.raises(TrainingError, match="no pair has a side that is known to be better"):
-        check_pairs(3, None, gates)
+        check_pair_order(3, None, gates)
 
 
 def test_the_gate_on_the_pairs_is_no_gate_on_a_monitor() -> None:
