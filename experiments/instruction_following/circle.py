@@ -12,7 +12,7 @@ from experiments.instruction_following.replay import replay
 from experiments.random_judge import random_engine
 from records import Prompt, Store
 from records.runs import Run, link_base_model
-from trainer.loop.measure import answers_path, checks_path
+from trainer.loop.held_out.files import answers_path, checks_path
 from trainer.loop.recipe import Config
 from trainer.loop.rounds import preference_round, supervised, supervised_chats
 from trainer.loop.splits import LoopSplit

@@ -23,8 +23,9 @@ from records.rows import Row, request_text
 from records.runs import Run
 from records.store import write_atomic
 from trainer.loop.gather import candidates
-from trainer.loop.measure import answers_path, checks_path, held_out_sampling
-from trainer.loop.measure import measure as measure_by_loop
+from trainer.loop.held_out.files import answers_path, checks_path
+from trainer.loop.held_out.measure import held_out_sampling
+from trainer.loop.held_out.measure import measure as measure_by_loop
 from trainer.loop.recipe import CandidateOptions, Config
 from trainer.monitors.following import CheckedAnswer, Following, following_of, known_pairs
 from trainer.monitors.kl import AnswerLikelihood, likelihoods_into

@@ -14,7 +14,7 @@ from records.runs import Run
 from records.store import write_rows
 from trainer.early_stop.options import PROMPTS, EarlyStopOptions
 from trainer.early_stop.pick import answered, pick_checkpoint
-from trainer.loop.measure import pairwise
+from trainer.loop.held_out.work import pairwise
 from trainer.loop.plan.work import Lengths, Work, answering_work, judging_work
 from trainer.loop.recipe import Config
 from trainer.run.models import open_model

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from judges.intervals.bootstrap import Estimate
-from trainer.loop.measure import IterationFigures
+from trainer.loop.held_out.figures import IterationFigures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from judges.tools.constraints.rows import CheckedConstraint
 from records import Prompt, Response, read_rows
 from records.rows import Row, request_text
 from records.runs import Run
-from trainer.loop.measure import answers_path, checks_path, prompts_path
+from trainer.loop.held_out.files import answers_path, checks_path, prompts_path
 from trainer.monitors.following import CheckedAnswer
 
 N_SHOWN = 3

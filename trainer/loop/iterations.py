@@ -6,9 +6,11 @@ from engines.models import resolve_model
 from engines.options import check_engine
 from records import Store
 from records.runs import Run, link_base_model, named_run
+from trainer.loop.held_out.figures import IterationFigures
+from trainer.loop.held_out.files import metrics_path
+from trainer.loop.held_out.measure import measure
 from trainer.loop.judging.answers import check_reached
 from trainer.loop.judging.judges import check_judges, is_parent, round_judges
-from trainer.loop.measure import IterationFigures, measure, metrics_path
 from trainer.loop.prompts import prompts_of
 from trainer.loop.recipe import Config
 from trainer.loop.report import print_plan, print_report

@@ -17,8 +17,8 @@ from records.runs import Run
 from records.store import write_atomic
 from trainer.loop.curve import draw
 from trainer.loop.examples import drawn_examples, rule_of, side_by_side
+from trainer.loop.held_out.figures import IterationFigures
 from trainer.loop.judging.judges import judges_named, round_judges
-from trainer.loop.measure import IterationFigures
 from trainer.loop.plan.estimate import estimate, table_of, too_large
 from trainer.loop.plan.model_size import model_size
 from trainer.loop.plan.probe import probe

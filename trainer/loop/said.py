@@ -8,7 +8,7 @@ from console.progress import duration
 from judges.intervals.bootstrap import Estimate
 from records import Message, Prompt
 from records.runs import Run
-from trainer.loop.measure import IterationFigures
+from trainer.loop.held_out.figures import IterationFigures
 from trainer.loop.plan.course import Course, steps_of
 from trainer.loop.plan.estimate import estimate
 from trainer.loop.plan.model_size import model_size

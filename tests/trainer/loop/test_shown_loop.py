@@ -16,7 +16,7 @@ from records.keys import derived_seed
 from records.runs import Run
 from trainer.loop.__main__ import main
 from trainer.loop.curve import draw
-from trainer.loop.measure import IterationFigures
+from trainer.loop.held_out.figures import IterationFigures
 from trainer.loop.recipe import Config
 from trainer.monitors.following import CheckedAnswer, known_pairs
 

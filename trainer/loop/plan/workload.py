@@ -5,7 +5,7 @@ from statistics import fmean
 
 from records.rows import Message, Prompt, messages_of
 from trainer.loop.gather import gathering_work
-from trainer.loop.measure import measuring_work
+from trainer.loop.held_out.work import measuring_work
 from trainer.loop.plan.work import Count, Lengths, Work, by_characters, chat_tokens, together
 from trainer.loop.prompts import new_prompts_work
 from trainer.loop.recipe import Config

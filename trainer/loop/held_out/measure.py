@@ -1,9 +1,7 @@
 """Measures an iteration on held-out prompts: what its answers follow, score and win rate by one judge, and monitors."""
 
 import gc
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from statistics import fmean
 
 import msgspec
@@ -13,42 +11,24 @@ from engines.options import EngineOptions
 from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
 from judges.judging.pairwise import Contest, both_orders_answered, compare_into
 from judges.judging.win_rate import WinRate, win_rate
-from judges.options import JudgeOptions
 from judges.rubrics.rubric import load_rubric
 from judges.tools.constraints.checking import check_constraints
 from records import Comparison, Judgment, Prompt, Response, Store
-from records.rows import Row, request_text
+from records.rows import request_text
 from records.runs import Run
 from records.store import read_rows, write_atomic, write_rows
 from trainer.loop.gather import candidates
-from trainer.loop.judging.answers import RoundJudges, round_judging_work
+from trainer.loop.held_out.figures import IterationFigures
+from trainer.loop.held_out.files import answers_path, checks_path, eval_path, metrics_path, prompts_path
+from trainer.loop.held_out.work import pairwise
+from trainer.loop.judging.answers import RoundJudges
 from trainer.loop.judging.judges import round_judges
-from trainer.loop.plan.work import Lengths, Work, answering_work, judging_work
 from trainer.loop.recipe import CandidateOptions, Config
 from trainer.monitors.compute import monitors_of
 from trainer.monitors.following import CheckedAnswer, Following, following_of
 from trainer.monitors.judge_accuracy import JudgeAccuracy, judge_accuracy
 from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
-from trainer.monitors.monitors import Monitors
 from trainer.run.models import open_model
-
-
-class IterationFigures(Row, frozen=True, kw_only=True):
-    """One iteration on the held-out prompts."""
-
-    iteration: int
-    judge: str
-    """The iteration whose model judged."""
-    n_prompts: int
-    """Prompts with an answer. The judge scores and compares the first answer to each."""
-    n_unscored: int
-    mean_score: float | None
-    mean_chars: float
-    win_rate: WinRate | None
-    """Win rate against iter0. None for iter0 itself, and without comparisons."""
-    following: Following | None = None
-    """None if no held-out prompt has constraints."""
-    monitors: Monitors | None = None
 
 
 def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> IterationFigures:
@@ -140,7 +120,7 @@ def _checked(prompts: list[Prompt], answers: list[Response]) -> list[CheckedAnsw
 def _scores_by_others(run: Run, number: int, answers: list[Response], config: Config) -> list[Judgment]:
     """Return the scores of held-out answers by the recipe's other judge, or by its panel with this iteration in it."""
     judges = RoundJudges(run, number, config)
-    return judges.judge(_path(run, "judgments"), answers, f"iter{number} held-out judging", shared=True)
+    return judges.judge(eval_path(run, "judgments"), answers, f"iter{number} held-out judging", shared=True)
 
 
 def _kl(run: Run, number: int, output: _Output, options: EngineOptions) -> KL | None:
@@ -214,46 +194,13 @@ def _following(run: Run, number: int, output: _Output, seed: int) -> Following |
     return following_of(output.checked, scores, base, seed)
 
 
-def measuring_work(number: int, lengths: Lengths, config: Config) -> Iterator[Work]:
-    """Yield the work of measuring an iteration, called as its progress. The rows of the plan are of all iterations."""
-    name, judge, n_each = f"iter{number}", config.judge, config.eval.prompts
-    n_answers, rubric = n_each * config.eval.n, load_rubric(judge.rubric)
-    yield replace(answering_work(f"{name} held-out answers", n_answers, lengths), row="held-out answers")
-    by_others = bool(round_judges(config.judge, config.panel))
-    if not by_others:
-        own = judging_work(f"{name} judging its own", n_answers, rubric, judge, lengths)
-        yield replace(own, row="held-out scores")
-    if config.monitors.labelled is not None:
-        n_labelled = 2 * config.monitors.labelled_limit
-        labelled = judging_work(f"{name} judging labelled answers", n_labelled, rubric, judge, lengths)
-        yield replace(labelled, row="judge accuracy")
-    if config.monitors.kl and number > 0:
-        n_answer = lengths.prompt + lengths.answer
-        for title in (f"{name} likelihoods", f"iter0 reading {name} likelihoods"):
-            yield Work(title, "answer", n_read=n_answers * n_answer, n_widest=n_answer, row="KL to iter0")
-    if by_others:
-        yield from round_judging_work(f"{name} held-out judging", number, n_answers, lengths, config, "held-out scores")
-    if config.eval.score and (by_others or number != config.eval.judge):  # else its own scores are the frozen judge's
-        frozen = judging_work(f"{name} held-out scores", n_each, rubric, judge, lengths)
-        yield replace(frozen, row="held-out scores")
-    if config.eval.compare and number > 0:
-        pair, comparer = load_rubric(config.eval.rubric), pairwise(judge, config.eval.rubric)
-        compared = judging_work(f"{name} held-out comparisons", 2 * n_each, pair, comparer, lengths)
-        yield replace(compared, row="held-out comparisons")
-
-
-def pairwise(options: JudgeOptions, rubric: str) -> JudgeOptions:
-    """Return the options of the judge that compares the answers of two iterations."""
-    return replace(options, rubric=rubric, samples=1)
-
-
 def _win_rate(run: Run, number: int, comparer: Judge, answers: list[Response]) -> WinRate:
     with Store(answers_path(run, 0), Response) as store:
         # by seed too, so that the first answer is compared with the first
         base = {(response.prompt_id, response.seed): response for response in store.latest()}
     pairs = [(base.get((other.prompt_id, other.seed)), other) for other in answers]
     contests = [_contest(before, other) for before, other in pairs if before is not None]
-    with Store(_path(run, "comparisons"), Comparison, keep=both_orders_answered) as comparisons:
+    with Store(eval_path(run, "comparisons"), Comparison, keep=both_orders_answered) as comparisons:
         return win_rate(compare_into(comparisons, comparer, contests, f"iter{number} held-out comparisons"))
 
 
@@ -262,34 +209,10 @@ def _contest(base: Response, other: Response) -> Contest:
 
 
 def _scores(run: Run, judge: Judge, answers: list[Response], title: str) -> list[Judgment]:
-    with Store(_path(run, "judgments"), Judgment, keep=has_every_reply) as store:
+    with Store(eval_path(run, "judgments"), Judgment, keep=has_every_reply) as store:
         return judge_into(store, judge, answers, title)
 
 
 def _likelihoods(run: Run, engine: TransformersEngine, answers: list[Response], title: str) -> list[AnswerLikelihood]:
-    with Store(_path(run, "likelihoods"), AnswerLikelihood) as store:
+    with Store(eval_path(run, "likelihoods"), AnswerLikelihood) as store:
         return likelihoods_into(store, engine, answers, f"{title} likelihoods")
-
-
-def metrics_path(run: Run, number: int) -> Path:
-    """Return the file of the figures of iteration `number`, which is there once it is measured."""
-    return run.iteration(number) / "metrics.json"
-
-
-def prompts_path(run: Run) -> Path:
-    """Return the file of the held-out prompts."""
-    return _path(run, "prompts")
-
-
-def answers_path(run: Run, number: int) -> Path:
-    """Return the file of the held-out answers of iteration `number`."""
-    return _path(run, f"iter{number}")
-
-
-def checks_path(run: Run, number: int) -> Path:
-    """Return the file of what was checked in the held-out answers of iteration `number`."""
-    return _path(run, f"iter{number}_checks")
-
-
-def _path(run: Run, name: str) -> Path:
-    return run.folder / "eval" / f"{name}.jsonl"

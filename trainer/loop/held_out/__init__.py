@@ -1,0 +1,1 @@
+"""The measurement of an iteration on held-out prompts: its files, its figures and its work."""
