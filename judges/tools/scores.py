@@ -112,12 +112,10 @@ def _constraint_score(
         return None, f"no constraint can be checked: {why}"
     if rule == "share":
         return highest_score(n_obeyed, n_disobeyed, low, high), None
-    # a broken one decides, whatever the unknown ones are; without one they matter
-    if n_disobeyed:
-        return low, None
+    # Also if another is broken: else such prompts had failures alone with a score, and a broken answer would be best.
     if unknown := [checked.reason for checked in evidence.constraints if checked.strict is None]:
         return None, f"{len(unknown)} of {len(evidence.constraints)} constraints cannot be checked: {unknown[0]}"
-    return high, None
+    return low if n_disobeyed else high, None
 
 
 def evidence_filter(chosen: Evidence, rejected: Evidence, rule: PairRule) -> str | None:

@@ -41,7 +41,7 @@ class Following(Row, frozen=True, kw_only=True):
     n_prompts: int
     """The held-out prompts that have constraints."""
     n_unknown: int
-    """Answers of which a constraint could not be checked, while none was broken. No share counts them."""
+    """Answers of which a constraint could not be checked. No share of answers counts them."""
     follows: Estimate
     """The share of answers that follow all constraints of their prompt."""
     follows_loose: Estimate
@@ -113,10 +113,8 @@ def known_pairs(answers: Iterable[CheckedAnswer], scores: Mapping[str, float]) -
 
 
 def _all(outcomes: Sequence[Outcome | None]) -> bool | None:
-    """Return False if a constraint is broken, whatever is known of the others."""
-    if "broken" in outcomes:
-        return False
-    return None if None in outcomes or not outcomes else True
+    """Return whether all are followed, or None if one is unknown: its prompts would otherwise count failures alone."""
+    return None if None in outcomes or not outcomes else "broken" not in outcomes
 
 
 def _share(name: str, answers: Sequence[CheckedAnswer], holds: Callable[[CheckedAnswer], bool], seed: int) -> Estimate:

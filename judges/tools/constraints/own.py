@@ -12,13 +12,14 @@ from jsonschema.validators import extend, validator_for
 from markdown_it import MarkdownIt
 from referencing import Registry
 
-from judges.tools.constraints.languages import is_in, language_of
+from judges.tools.constraints.languages import UnclearError, is_in, language_of
 
 PREFIX = "judgeloop:"
 REGEX_TIMEOUT_S = 1.0
 """The time for a user's regular expression on one text: some would take longer than the universe is old."""
 MOST_JSON = 200_000
 """Characters of JSON that are held against a schema."""
+NO_SPACES = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 FENCED_JSON = re.compile(r"\A```(?:json)?(.*?)(?:```)?\Z", re.DOTALL | re.IGNORECASE)
 
 
@@ -29,7 +30,7 @@ def follows(kind: str, settings: dict[str, Any], prompt: str, text: str) -> bool
     """
     match kind:
         case "judgeloop:at_most_words":
-            return len(re.findall(r"\w+", text)) <= int(settings["num_words"])
+            return _n_words(text) <= int(settings["num_words"])
         case "judgeloop:contains":
             return str(settings["text"]) in text
         case "judgeloop:regex":
@@ -44,6 +45,12 @@ def follows(kind: str, settings: dict[str, Any], prompt: str, text: str) -> bool
         case "judgeloop:prompt_language":
             return is_in(text, language_of(prompt))
     raise NotImplementedError(kind)
+
+
+def _n_words(text: str) -> int:
+    if NO_SPACES.search(text):
+        raise UnclearError("its script does not separate words by spaces")
+    return len(re.findall(r"\w+", text))
 
 
 def _matches(pattern: str, text: str) -> bool:

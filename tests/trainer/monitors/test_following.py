@@ -27,7 +27,7 @@ ANSWERS = [
     checked("b1", "b", FOLLOWED, BROKEN),
     checked("b2", "b", FOLLOWED, FOLLOWED),
     checked("c1", "c", FOLLOWED, None),  # nobody knows
-    checked("c2", "c", BROKEN, None),  # broken, whatever the other is
+    checked("c2", "c", BROKEN, None),  # nor of this: else its prompt would count failures alone
     checked("d1", "d"),  # its prompt has no constraint
 ]
 SCORES = {"a1": 3.0, "a2": 2.0, "b1": 2.5, "b2": 2.50001, "c1": 1.0, "c2": 4.0, "d1": 5.0}
@@ -41,10 +41,10 @@ def found(answers: list[CheckedAnswer], **more: object) -> Following:
 
 def test_shares_by_hand() -> None:
     following = found(ANSWERS)
-    assert (following.follows.value, following.follows.n) == (pytest.approx(2 / 5), 5)
-    assert (following.follows_loose.value, following.follows_loose.n) == (pytest.approx(3 / 5), 5)
+    assert (following.follows.value, following.follows.n) == (pytest.approx(2 / 4), 4)
+    assert (following.follows_loose.value, following.follows_loose.n) == (pytest.approx(3 / 4), 4)
     assert (following.follows_each.value, following.follows_each.n) == (pytest.approx(5 / 8), 8)
-    assert (following.n_prompts, following.n_unknown) == (3, 1)
+    assert (following.n_prompts, following.n_unknown) == (3, 2)
 
 
 def test_the_judge_is_right_on_one_pair_and_ties_the_other() -> None:

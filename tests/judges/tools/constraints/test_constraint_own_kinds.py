@@ -23,6 +23,9 @@ def check(response: str, kind: str, prompt: str = "Write.", **kwargs: object) ->
     [
         ("at_most_words", {"num_words": 2}, "one two", "followed"),
         ("at_most_words", {"num_words": 2}, "one two three", "broken"),
+        ("at_most_words", {"num_words": 3}, "绿茶是一种非常健康的饮料", None),
+        ("at_most_words", {"num_words": 3}, "ชาเขียวดีต่อสุขภาพ", None),
+        ("at_most_words", {"num_words": 3}, "초록 차", "followed"),
         ("contains", {"text": "C++"}, "I like C++.", "followed"),
         ("contains", {"text": "C++"}, "I like C.", "broken"),
         ("regex", {"pattern": r"^\d{4}-\d\d$"}, "2024-05", "followed"),

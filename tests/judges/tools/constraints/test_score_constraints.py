@@ -199,7 +199,7 @@ def evidence(*outcomes: Outcome | None, **fields: Any) -> Evidence:
 @pytest.mark.parametrize(
     ("outcomes", "scores"),
     [
-        (("followed", "broken", None), {"cap": 3, "share": 3, "strict": 1}),
+        (("followed", "broken", None), {"cap": 3, "share": 3, "strict": None}),
         (("followed", None), {"cap": 4, "share": 5, "strict": None}),
         (("followed", "followed"), {"cap": 4, "share": 5, "strict": 5}),
         ((None,), {"cap": 4, "share": None, "strict": None}),
