@@ -13,7 +13,7 @@ from console.progress import say
 from console.writing import check_writable
 from records.disk import DiskSet
 from records.keys import content_key
-from records.rows import Comparison, Judgment
+from records.rows import Comparison, Judgment, Message, Response
 from records.store import Store
 
 RowT = TypeVar("RowT", Judgment, Comparison)
@@ -59,14 +59,33 @@ def aside_of(out: Path) -> Path:
     return out.with_name(f"{out.stem}.left_out{out.suffix}")
 
 
+def judged_key(answer: Response | Judgment) -> str:
+    """Return a key that an answer and the judgments on it share, whatever its constraints and its reference are."""
+    own_id = answer.id if isinstance(answer, Response) else answer.response_id
+    return content_key(own_id, answer.prompt, answer.response, answer.model)
+
+
+def compared_key(prompt_id: str, prompt: str | list[Message], a: str, b: str, model_a: str, model_b: str) -> str:
+    """Return a key that two answers and the comparisons of them share, whatever the reference is."""
+    return content_key(prompt_id, prompt, a, b, model_a, model_b)
+
+
 def keep_to_input(
-    store: Store[RowT], wanted: Callable[[], Iterable[str]], judge: str, source: str | Path, *, given: bool
+    store: Store[RowT],
+    wanted: Callable[[], Iterable[str]],
+    judge: str,
+    source: str | Path,
+    *,
+    given: bool,
+    answers: Callable[[], Iterable[str]] = tuple,
 ) -> None:
     """Keep `store` to rows with the ids `wanted`, which are all those that the whole input gives with this `judge`.
 
     Rows of the same judge that are no longer of the input, such as the row of an answer that was edited since, move to
-    a file beside it. They come back once the input has them again. Raises InputError if there are rows of another
-    judge, or if the user named the file (`given`) and it has no row of this input.
+    a file beside it. They come back once the input has them again. `answers` are the keys of the input's answers, by
+    `judged_key` or `compared_key`: rows on them are of this input too, with other constraints or another reference.
+    Raises InputError if there are rows of another judge, or if the user named the file (`given`) and it has no row of
+    this input.
     """
     aside = aside_of(store.path)
     if store.is_empty and not aside.exists():
@@ -84,13 +103,32 @@ def keep_to_input(
     if others := {row.judge for row in store.chosen(strangers)} - {judge}:
         raise InputError(_of_another(store.path, others, judge))
     n_rows = sum(1 for _ in store.known_ids())
-    if given and len(strangers) == n_rows:
+    n_changed = _n_on(answers(), store.chosen(strangers))
+    if given and len(strangers) == n_rows and not n_changed:
         raise InputError(
             f"{store.path}: holds {n_rows} rows of another input than {source}: give another --out, or --fresh, which "
             "sets them aside"
         )
     store.move_out(strangers, aside)
-    say(f"{store.path}: {len(strangers)} rows are not of {source} any more; they are in {aside} now")
+    if n_changed:
+        what = f"{n_changed} rows on answers of {source} were judged with other constraints or references than now"
+        say(f"{store.path}: {what}; they are in {aside} now, and the answers are judged again")
+    if n_gone := len(strangers) - n_changed:
+        say(f"{store.path}: {n_gone} rows are not of {source} any more; they are in {aside} now")
+
+
+def _n_on(answers: Iterable[str], rows: Iterable[Judgment | Comparison]) -> int:
+    """Return how many rows are verdicts on one of the `answers`."""
+    keys = DiskSet()
+    for key in answers:
+        keys.add(key)
+    return sum(_verdict_key(row) in keys for row in rows)
+
+
+def _verdict_key(row: Judgment | Comparison) -> str:
+    if isinstance(row, Judgment):
+        return judged_key(row)
+    return compared_key(row.prompt_id, row.prompt, row.response_a, row.response_b, row.model_a, row.model_b)
 
 
 def keep_to_judge(store: Store[RowT], judge: str) -> None:

@@ -1,6 +1,6 @@
 """Scores the answers of a file if it has no scores, keeps the best one to each prompt, and prints a table."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from judges.judging.judge import check_coverage, checked_rubric, open_judge
 from judges.judging.reward_model import fingerprint, judgment_id, rewards_into
 from judges.judging.settle import settle
 from judges.options import JudgeOptions
-from judges.tools.evidence import NO_MODEL, judge_checked_into, was_checked, with_tools
+from judges.tools.evidence import NO_MODEL, calls_for_constraints, judge_checked_into, was_checked, with_tools
 from judges.tools.options import EvidenceOptions, check_options
 from records import Judgment, Response, Store, answer_key, prompt_key
 from records.files import BadRows, check_limit, take_prompts
-from records.inputs import check_out, keep_to_input, output_name
+from records.inputs import check_out, judged_key, keep_to_input, output_name
 from records.keys import content_key
 from records.shapes import read_responses
 from records.store import write_rows
@@ -77,7 +77,7 @@ def _scored(config: Config, responses: list[Response], whole: list[Response]) ->
         out = _out(config, fingerprint(model))
         with Store(_beside(out), Judgment, fresh=config.fresh) as store:
             ids = [judgment_id(model, response) for response in whole]
-            _keep_to_ids(store, ids, fingerprint(model), config)
+            _keep_to_ids(store, ids, fingerprint(model), config, whole)
             return _Scored(_by_key(rewards_into(store, model, responses, "rewards")), fingerprint(model), out)
     engine = open_engine(config.engine) if config.evidence.needs_model else NO_MODEL
     judge, agent = with_tools(open_judge(engine, config.judge, config.seed), config.evidence)
@@ -85,17 +85,20 @@ def _scored(config: Config, responses: list[Response], whole: list[Response]) ->
     with Store(_beside(out), Judgment, keep=was_checked, fresh=config.fresh) as store:
         if not config.fresh:
             settle(judge, store, lambda: judge.request(responses[0]))
-        _keep_to_ids(store, map(judge.judgment_id, whole), judge.fingerprint, config)
+        _keep_to_ids(store, map(judge.judgment_id, whole), judge.fingerprint, config, whole)
         title = f"{judge.engine.name} judging" if judge.is_asked else "judging"
         judgments = judge_checked_into(store, judge, agent, responses, title, fresh=config.fresh)
     check_coverage(judgments, config.judge.min_coverage)
     return _Scored(_by_key(judgments), judge.fingerprint, out)
 
 
-def _keep_to_ids(store: Store[Judgment], ids: Iterable[str], judge: str, config: Config) -> None:
+def _keep_to_ids(
+    store: Store[Judgment], ids: Iterable[str], judge: str, config: Config, whole: Sequence[Response]
+) -> None:
     assert config.file is not None
     if not config.fresh:
-        keep_to_input(store, lambda: ids, judge, config.file, given=config.out is not None)
+        given, answers = config.out is not None, map(judged_key, whole)
+        keep_to_input(store, lambda: ids, judge, config.file, given=given, answers=lambda: answers)
 
 
 def _by_key(judgments: list[Judgment]) -> dict[str, float | None]:
@@ -147,6 +150,7 @@ def _row(best: Best) -> dict[str, Cell]:
 
 def _print_plan(config: Config, responses: list[Response]) -> None:
     n_prompts = len(set(map(prompt_key, responses)))
+    for_constraints: dict[str, int] = {}
     by = f"the reward model {config.reward}"
     if _is_scored(config):
         by = "their scores"
@@ -159,8 +163,12 @@ def _print_plan(config: Config, responses: list[Response]) -> None:
             check_engine(config.engine)
         who = config.engine.model if config.evidence.asks_rubric else "the constraints alone"
         by = f"{who} on the rubric {checked_rubric(config.judge).name}"
+        for_constraints = calls_for_constraints(config.evidence, (response.prompt for response in responses))
+    would = f"would keep the best answer to each of {n_prompts} prompts, of {len(responses)} in {config.file}, by {by}"
+    if n_most := sum(for_constraints.values()):
+        would += f", after up to {n_most} calls to {config.engine.model} for the constraints, one per different prompt"
     tell_plan(
-        {"prompts": n_prompts, "answers": len(responses), "of": config.file, "by": by},
-        f"would keep the best answer to each of {n_prompts} prompts, of {len(responses)} in {config.file}, by {by}",
+        {"prompts": n_prompts, "answers": len(responses), "of": config.file, "by": by} | for_constraints,
+        would,
         as_json=config.json,
     )

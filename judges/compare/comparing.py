@@ -23,7 +23,7 @@ from judges.panels.rows import Panel, check_panel, check_reached, open_members, 
 from judges.rubrics.rubric import load_rubric
 from records import Comparison, Store
 from records.files import check_limit, check_sources, take
-from records.inputs import check_out, keep_to_input
+from records.inputs import check_out, compared_key, keep_to_input
 
 
 def compare(config: Config) -> None:
@@ -80,9 +80,7 @@ def _compare_by(
     with Store(path, Comparison, keep=both_orders_answered, fresh=config.fresh) as store:
         if not config.fresh:
             settle(judge, store, lambda: first_request(judge, contests[0]), in_panel=in_panel)
-            wanted_ids = (comparison_id(judge, contest, config.orders) for contest in everything)
-            files = " and ".join(str(file) for file in (config.a, config.b) if file)
-            keep_to_input(store, lambda: wanted_ids, judge.fingerprint, files, given=config.out is not None)
+            _keep_to_contests(store, judge, everything, config)
         if config.export_batch:
             n = export_contests(judge, contests, config.export_batch, store.ids, config.orders, store.unfinished)
             text = f"{n} calls in {config.export_batch}; read their output with --import-batch"
@@ -101,6 +99,16 @@ def _compare_by(
             ids = (comparison_id(judge, contest, config.orders) for contest in contests)
             comparisons = list(store.chosen(dict.fromkeys(ids)))
     return _Compared(without_model(judge), path, comparisons)
+
+
+def _keep_to_contests(store: Store[Comparison], judge: Judge, everything: Sequence[Contest], config: Config) -> None:
+    ids = (comparison_id(judge, contest, config.orders) for contest in everything)
+    answers = (
+        compared_key(pair.prompt_id, pair.prompt, pair.response_a, pair.response_b, pair.model_a, pair.model_b)
+        for pair in everything
+    )
+    files, given = " and ".join(str(file) for file in (config.a, config.b) if file), config.out is not None
+    keep_to_input(store, lambda: ids, judge.fingerprint, files, given=given, answers=lambda: answers)
 
 
 def _compare_by_panel(config: Config, everything: Sequence[Contest], members: Sequence[Member], budget: Budget) -> None:

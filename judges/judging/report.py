@@ -81,6 +81,8 @@ def print_plans(
         values = dict(plan)
         prompt = values.pop("first_prompt")
         would = f"would {words.format(**plan)} in {plan['calls']} calls to {plan['model']}"
+        if n_most := plan.get("calls_for_constraints"):
+            would += f" and up to {n_most} for the constraints, one per different prompt"
         how = (
             f"judge {plan['judge']}, rubric {plan['rubric']}, read by {plan['read']}; {rows} would go to {plan['out']}"
         )

@@ -16,7 +16,7 @@ from judges.judging.settle import settle
 from judges.judging.stream import Source, Summary
 from judges.score.options import Config
 from records import Judgment, Store
-from records.inputs import keep_to_input, output_name
+from records.inputs import judged_key, keep_to_input, output_name
 
 OUT = Path("runs/scores")
 
@@ -30,14 +30,18 @@ def keep_to_source(
     store: Store[Judgment], source: Source, judge: Judge, config: Config, *, in_panel: bool = False
 ) -> None:
     """Keep only this judge's rows about the whole input, whatever --limit is."""
+    whole = replace(source, limit=None, repeats=False)  # a smaller --limit must not throw rows away
 
     def wanted_ids() -> Iterator[str]:
-        whole = replace(source, limit=None, repeats=False)  # a smaller --limit must not throw rows away
         return (judge.judgment_id(response) for _, response in whole.responses())
+
+    def answers() -> Iterator[str]:
+        return (judged_key(response) for _, response in whole.responses())
 
     if not config.fresh:
         settle(judge, store, lambda: judge.request(next(source.responses())[1]), in_panel=in_panel)
-        keep_to_input(store, wanted_ids, judge.fingerprint, source.path, given=config.out is not None)
+        given = config.out is not None
+        keep_to_input(store, wanted_ids, judge.fingerprint, source.path, given=given, answers=answers)
 
 
 def plan(judge: Judge, source: Source, out: Path) -> dict[str, Any]:

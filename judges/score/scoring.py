@@ -17,6 +17,7 @@ from judges.score.output import default_out, keep_to_source, plan, print_plan, r
 from judges.score.panel import score_by_panel
 from judges.tools.evidence import (
     NO_MODEL,
+    calls_for_constraints,
     evidence_path,
     finish_with,
     gather_into,
@@ -85,16 +86,19 @@ def _score_with_evidence(config: Config, source: Source, plain_judge: Judge, bud
     judge, agent = open_checked_judge(plain_judge, config.evidence)
     out = config.out or default_out(source, judge.fingerprint)
     if config.dry_run:
-        print_plan(config, [plan(judge, source, out)])
+        prompts = (response.prompt for _, response in source.responses())
+        print_plan(config, [plan(judge, source, out) | calls_for_constraints(config.evidence, prompts)])
         return
-    with open_evidence(evidence_path(out), fresh=config.fresh) as evidence:
-        chunks = ([response for _, response in window] for window in windows(source.responses(), WINDOW))
-        gather_into(evidence, agent, chunks, source.n)
-        with Store(out, Judgment, keep=was_checked, fresh=config.fresh) as store:
-            keep_to_source(store, source, judge, config)
+    with Store(out, Judgment, keep=was_checked, fresh=config.fresh) as store:
+        keep_to_source(store, source, judge, config)  # before the evidence: a run that is refused pays for no call
+        with open_evidence(evidence_path(out), fresh=config.fresh) as evidence:
+            chunks = ([response for _, response in window] for window in windows(source.responses(), WINDOW))
+            gather_into(evidence, agent, chunks, source.n)
             title = f"judging {Path(source.path).name}"
             summary = judge_stream(store, source, judge, budget, title, finish_with(evidence, agent, judge))
-        evidence_row = evidence_summary(evidence.latest())
+            # the file also has the evidence of a larger --limit, of edited answers and of other settings
+            ids = (agent.evidence_id(response) for _, response in source.responses())
+            evidence_row = evidence_summary(evidence.chosen(ids))
     if not config.json:
         print_table([evidence_row])
         tell()

@@ -15,7 +15,10 @@ from judges.tools.options import EvidenceOptions, check_options
 from judges.tools.rows import Evidence
 from judges.tools.scores import rule_for, verified_score
 from judges.tools.search.search import open_search
-from records import Judgment, Response, Store
+from records import Judgment, Message, Response, Store
+from records.disk import DiskSet
+from records.keys import content_key
+from records.rows import messages_of
 
 NOT_REPEATED = ("id", "response_id", "prompt", "response")
 """Fields that a judgment has anyway."""
@@ -40,6 +43,16 @@ def open_checked_judge(judge: Judge, options: EvidenceOptions) -> tuple[Judge, A
 def with_tools(judge: Judge, options: EvidenceOptions) -> tuple[Judge, Agent | None]:
     """Return the judge and the agent that gathers its evidence, or the judge as it is if no tool is wanted."""
     return open_checked_judge(judge, options) if options.enabled else (judge, None)
+
+
+def calls_for_constraints(options: EvidenceOptions, prompts: Iterable[str | list[Message]]) -> dict[str, int]:
+    """Return for a plan the most calls that name constraints, one per different prompt, if a model names them."""
+    if options.constraints != "ask":
+        return {}
+    different = DiskSet()
+    for prompt in prompts:
+        different.add(content_key(messages_of(prompt)))
+    return {"calls_for_constraints": len(different)}
 
 
 def evidence_path(out: Path) -> Path:

@@ -118,6 +118,27 @@ def test_an_answer_that_was_edited_leaves_no_row_behind_for_pairs(
     assert sorted(row.score or 0 for row in read_rows(Path("j.jsonl"), Judgment)) == [1, 3, 5]
 
 
+@pytest.mark.parametrize("flags", [("--out", "o.jsonl"), ()])
+@pytest.mark.parametrize("module", [score, best_of, compare])
+def test_answers_whose_references_change_are_judged_again_and_their_rows_are_kept_beside(
+    engine: ScriptedEngine, module: Any, flags: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def judged(reference: str) -> None:
+        write("a.jsonl", 1, 3)
+        rows = [json.loads(line) | {"reference": reference} for line in Path("a.jsonl").read_text().splitlines()]
+        Path("a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        run(module, "a.jsonl", *((write("b.jsonl", 2, 4, model="n"),) if module is compare else ()), *flags)
+
+    judged("seven")
+    n_asked = len(engine.asked)
+    judged("eight")
+    assert "2 rows on answers of a.jsonl" in (said := capsys.readouterr().err).replace(" and b.jsonl", "")
+    assert "with other constraints or references than now" in said and "any more" not in said
+    assert len(engine.asked) == 2 * n_asked
+    judged("seven")
+    assert len(engine.asked) == 2 * n_asked and "2 rows are of this input again" in capsys.readouterr().err
+
+
 def test_a_limit_leaves_the_other_rows_of_the_input_where_they_are(engine: ScriptedEngine) -> None:
     run(score, write("a.jsonl", 1, 3, 5), "--out", "j.jsonl")
     run(score, "a.jsonl", "--out", "j.jsonl", "--limit", "1")

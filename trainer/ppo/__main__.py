@@ -59,15 +59,19 @@ def main(config: Config) -> None:
     prompts = list(take(read_prompts(config.file, BadRows(strict=config.strict)), config.limit))
     parent = resolve_model(config.model, config.run, weights=not config.dry_run)
     choice = RewardChoice(config.reward, config.judge, config.judge_engine, config.evidence)
-    from trainer.ppo.rewards import check_reward
+    from trainer.ppo.rewards import calls_for_reward, check_reward
 
     check_reward(choice)
     if config.dry_run:
+        calls = calls_for_reward(choice, prompts)
+        named_by = f"one per different prompt, to {config.judge_engine.model}"
         tell_plan(
             {"model": config.model, "of": config.file, "prompts": len(prompts), "reward": config.reward}
-            | {"out": config.out},
+            | {"out": config.out}
+            | calls,
             f"would train {config.model} on {len(prompts)} prompts of {config.file} with {config.reward}",
             f"and save it to {config.out}",
+            *(f"with up to {n_most} calls for the constraints, {named_by}" for n_most in calls.values()),
             as_json=config.json,
         )
         return

@@ -12,7 +12,7 @@ from engines.reward_model import RewardModel, check_reward_model
 from judges.judging.judge import Judge, checked_rubric
 from judges.library import response_of
 from judges.tools.agent import Agent
-from judges.tools.evidence import judge_checked
+from judges.tools.evidence import calls_for_constraints, judge_checked
 from judges.tools.options import check_options
 from records import Judgment, Message, Prompt, Store, messages_of
 from records.keys import content_key
@@ -91,6 +91,13 @@ def judge_reward(
 
     digest = content_key(judge.fingerprint, forms) if agent else judge.fingerprint
     return RewardSource(f"judge {judge.rubric.name}", reward, digest)
+
+
+def calls_for_reward(choice: RewardChoice, asked: Sequence[Prompt]) -> dict[str, int]:
+    """Return for a plan the most calls that name the constraints of the prompts, if a model names them."""
+    if choice.name != JUDGE:
+        return {}
+    return calls_for_constraints(choice.evidence, (messages_of(prompt.prompt, prompt.system) for prompt in asked))
 
 
 def check_reward(choice: RewardChoice) -> None:

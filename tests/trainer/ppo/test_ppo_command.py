@@ -78,6 +78,17 @@ def test_nothing_is_written_in_a_dry_run(folder: Path, capsys: pytest.CaptureFix
     assert not Path("out").exists()
 
 
+@pytest.mark.parametrize("reward", ["judge", "my_rewards:words"])
+def test_a_plan_says_how_often_the_judge_is_asked_for_constraints(
+    folder: Path, reward: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path("prompts.jsonl").open("a") as file:
+        file.write(json.dumps({"id": "again", "prompt": "ask a"}) + "\n")
+    ppo("--reward", reward, "--evidence.tool", "constraints", "--evidence.constraints", "ask", "--dry-run")
+    what = "with up to 4 calls for the constraints, one per different prompt, to smollm2"
+    assert (what in capsys.readouterr().out) == (reward == "judge")
+
+
 @pytest.mark.parametrize(
     ("flags", "named"),
     [

@@ -9,6 +9,7 @@ import pytest
 from console.command import parse
 from console.errors import InputError, JudgeError
 from engines.scripted import ScriptedEngine
+from judges.best_of import __main__ as best_of
 from judges.score import __main__ as score
 from judges.tools.constraints.kinds import known_kinds
 from judges.tools.constraints.rows import CheckedConstraint, Outcome
@@ -24,6 +25,7 @@ COMMA = "this is a good answer, and there is something wrong with the form of it
 NEITHER = "This is a good answer, and there is something wrong with the form of it"
 PROMPT = "Write without commas and in lowercase."
 IDS = ["punctuation:no_comma", "change_case:english_lowercase"]
+SERVED = ("--model", "m", "--base-url", "http://127.0.0.1:1/v1")
 
 
 @pytest.fixture
@@ -89,6 +91,79 @@ def test_a_plan_of_constraints_alone_has_no_call(no_model: None, capsys: pytest.
     score.main(parse(score.Config, ["answers.jsonl", "--tool", "constraints", "--verify", "strict", "--dry-run"], "p"))
     printed = capsys.readouterr().out
     assert "would judge 3 responses of answers.jsonl in 0 calls" in printed and "the first prompt" not in printed
+
+
+@pytest.mark.parametrize("command", [score, best_of])
+def test_a_plan_says_how_often_a_model_is_asked_for_constraints(
+    asked: ScriptedEngine, command: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("answers.jsonl", row(GOOD), row(COMMA), row(GOOD, prompt="No commas."))
+    flags = ("--tool", "constraints", "--verify", "strict", "--constraints", "ask", "--dry-run", *SERVED)
+    command.main(parse(command.Config, ["answers.jsonl", *flags], "p"))
+    printed = capsys.readouterr().out
+    assert "up to 2 " in printed and "for the constraints, one per different prompt" in printed and not asked.asked
+    command.main(parse(command.Config, ["answers.jsonl", *flags, "--json"], "p"))
+    assert json.loads(capsys.readouterr().out)["calls_for_constraints"] == 2
+
+
+def test_the_summary_counts_the_evidence_of_this_runs_answers_alone(
+    asked: ScriptedEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def counted(*flags: str) -> dict[str, Any]:
+        capsys.readouterr()
+        run("--json", *flags)
+        result = json.loads(capsys.readouterr().out)
+        assert result["models"][0]["responses"] == result["evidence"]["answers"]
+        return dict(result["evidence"])
+
+    assert (counted()["answers"], counted()["broken"]) == (3, 3)
+    assert counted("--limit", "1") == {
+        "answers": 1, "failed": 0, "constraints named": 2, "followed": 2, "broken": 0, "not checkable": 0,
+        "answers that follow all": 1,
+    }  # fmt: skip
+    with pytest.raises(InputError, match="holds rows of another judge"):
+        run("--rubric", "single_10")
+    write("answers.jsonl", *(row(text, instruction_id_list=IDS[:1], kwargs=[{}]) for text in (GOOD, COMMA, NEITHER)))
+    assert (counted()["constraints named"], counted()["broken"]) == (3, 2), "the earlier constraints count no more"
+
+
+@pytest.mark.parametrize("command", [score, best_of])
+def test_a_run_that_is_refused_gathers_no_evidence(asked: ScriptedEngine, command: Any) -> None:
+    def checked(*flags: str) -> None:
+        flags = ("--tool", "constraints", "--constraints", "ask", "--read", "text", "--samples", "1", *flags)
+        command.main(parse(command.Config, ["answers.jsonl", "--out", "out.jsonl", *flags], "p"))
+
+    checked()
+    n_asked, before = len(asked.asked), {path: path.read_bytes() for path in Path().glob("out*")}
+    write("answers.jsonl", row(GOOD, prompt="No commas."), row(COMMA, prompt="No commas."))
+    for flags in (("--max-new-tokens", "9"), ()):
+        with pytest.raises(InputError, match="holds (rows of another judge|3 rows of another input)"):
+            checked(*flags)
+    assert len(asked.asked) == n_asked
+    assert {path: path.read_bytes() for path in Path().glob("out*")} == before
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+@pytest.mark.parametrize("n_changed", [1, 3])
+def test_answers_whose_constraints_change_are_judged_again_however_many_they_are(
+    no_model: None, n_changed: int, is_named: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def judged() -> list[str]:
+        flags = ("--tool", "constraints", "--verify", "strict", "--min-coverage", "0")
+        score.main(parse(score.Config, ["answers.jsonl", *(("--out", "j.jsonl") if is_named else ()), *flags], "p"))
+        [out] = [Path("j.jsonl")] if is_named else [p for p in Path("runs/scores").iterdir() if p.name.count(".") == 1]
+        return sorted(str(judgment.score) for judgment in read_rows(out, Judgment))
+
+    first = judged()
+    fewer = {"instruction_id_list": IDS[1:], "kwargs": [{}]}
+    texts = enumerate((GOOD, COMMA, NEITHER))
+    write("answers.jsonl", *(row(text, **(fewer if number < n_changed else {})) for number, text in texts))
+    assert judged() == sorted(["5.0", "5.0" if n_changed > 1 else "0.0", "0.0"])
+    said = capsys.readouterr().err
+    assert f"{n_changed} rows on answers of answers.jsonl were judged with other constraints or references" in said
+    assert "the answers are judged again" in said and "not of answers.jsonl any more" not in said
+    write("answers.jsonl", *(row(text) for text in (GOOD, COMMA, NEITHER)))
+    assert judged() == first and f"{n_changed} rows are of this input again" in capsys.readouterr().err
 
 
 def test_the_report_names_no_model_that_was_not_asked(no_model: None, capsys: pytest.CaptureFixture[str]) -> None:
