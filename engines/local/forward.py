@@ -61,14 +61,29 @@ class Forward:
     @torch.inference_mode()
     def start(self, batch: Batch, n_new: int) -> Started:
         """Compute the prompts of a batch. The cache has room for `n_new` more tokens."""
-        width = max(map(len, batch.suffixes))
+        distinct = list(dict.fromkeys(map(tuple, batch.suffixes)))  # several answers to a prompt begin alike
+        started = self._start(batch, distinct, n_new)
+        if len(distinct) == len(batch.suffixes):
+            return started
+        places = {suffix: place for place, suffix in enumerate(distinct)}
+        rows_B = torch.tensor([places[tuple(suffix)] for suffix in batch.suffixes], device=self.model.device)
+        self.keep(started.cache, rows_B)
+        return Started(started.logits[rows_B], started.cache, started.n_padding[rows_B])
+
+    def _start(self, batch: Batch, suffixes: Sequence[Sequence[int]], n_new: int) -> Started:
+        width = max(map(len, suffixes))
         device = self.model.device
-        n_padding_B = torch.tensor([width - len(suffix) for suffix in batch.suffixes], device=device)
-        tokens_BQ = torch.tensor([[self.filler] * (width - len(s)) + s for s in batch.suffixes], device=device)
+        n_padding_B = torch.tensor([width - len(suffix) for suffix in suffixes], device=device)
+        tokens_BQ = torch.tensor([[self.filler] * (width - len(s)) + [*s] for s in suffixes], device=device)
         cache = SharedPrefixCache(batch.prefix, n_padding_B, width + n_new) if self.shares_prefix else self._own_cache()
         # The first own token of each row has the position after the prefix, wherever its column is.
         positions_BQ = (torch.arange(width, device=device) - n_padding_B[:, None]).clamp(min=0) + batch.n_prefix
         return Started(self._forward(tokens_BQ, positions_BQ, cache, n_padding_B), cache, n_padding_B)
+
+    @torch.inference_mode()
+    def keep(self, cache: Any, rows_B: Tensor) -> None:
+        """Keep only the rows `rows_B` of a cache, in that order. A row may be kept several times."""
+        cache.select(rows_B) if self.shares_prefix else cache.batch_select_indices(rows_B)
 
     @torch.inference_mode()
     def step(self, tokens_B: Tensor, positions_B: Tensor, cache: Any, n_padding_B: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +24,8 @@ from engines.chat.turn_end import end_tokens, turn_end
 from engines.local import shared_prefix
 from engines.local.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
 from engines.local.choice_paths import encode_choices, exact_logprobs
+from engines.local.decoding import Decoder, Sampled, n_side_by_side, share
 from engines.local.forward import Batch, Forward
-from engines.local.sampling import draw, row_uniforms
 from engines.local.shared_prefix import LayerKV
 from engines.local.skinny import use_skinny_linears
 from engines.models import inference_dtype, model_digest
@@ -33,25 +33,6 @@ from engines.protocol import Choice, Completion, Request, Sampling
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-COMPACT_BELOW = 0.75
-"""Finished rows leave a batch once fewer than this share of its rows are still writing."""
-STOP_WINDOW_TOKENS = 16
-"""The number of last tokens that are searched for a stop string, besides the string's own length."""
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """The tokens that go on from one sequence, or the reason why there are none."""
-
-    index: int
-    """The position of the sequence in the list that was given."""
-    tokens: list[int]
-    """The drawn tokens, with the one that ended them if there is one."""
-    finish_reason: str | None
-    """`stop`, `length`, or None if there is an error."""
-    error: str | None = None
-    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass
@@ -165,10 +146,13 @@ class TransformersEngine:
         n_new = sampling.max_new_tokens
         for index, error in self._too_long(sequences, n_new, done):
             yield Sampled(index, [], None, error)
-        for batch in self._batches(sequences, n_new, MAX_BATCH_TOKENS, done):
-            for sampled in self._decode(batch, [seeds[row] for row in batch.rows], sampling):
-                if sampled.index not in done:
-                    yield sampled
+        n_side = n_side_by_side(len(sequences), self.model.device.type)
+        batch_size = share(len(sequences), n_side, self.batch_size)
+        batches = self._batches(sequences, n_new, MAX_BATCH_TOKENS, done, batch_size)
+        decoder = Decoder(self._forward, self.tokenizer, self.ends, sampling, n_side)
+        for sampled in decoder.decode((batch, [seeds[row] for row in batch.rows]) for batch in batches):
+            if sampled.index not in done:
+                yield sampled
 
     def choose(
         self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()
@@ -193,7 +177,7 @@ class TransformersEngine:
             yield Choice(taken.indexes[place], (), len(sequences[place]), error=error, n_calls=0)
         max_tokens = CACHED_BATCH_TOKENS if self.model.device.type == "cpu" else MAX_BATCH_TOKENS
         started = time.monotonic()
-        for batch in self._batches(sequences, n_after, max_tokens, done):
+        for batch in self._batches(sequences, n_after, max_tokens, done, self.batch_size):
             joint_BC = self._forward.path_logprobs(batch, paths)
             # Without the caller's time: the clock starts anew after the yields.
             seconds = (time.monotonic() - started) / len(batch.rows)
@@ -204,12 +188,12 @@ class TransformersEngine:
             started = time.monotonic()
 
     def _batches(
-        self, sequences: list[list[int]], n_new: int, max_tokens: int, done: Collection[int]
+        self, sequences: list[list[int]], n_new: int, max_tokens: int, done: Collection[int], batch_size: int
     ) -> Iterator[Batch]:
         """Yield the batches of all sequences that fit the context and that hold one which is not in `done`."""
         fitting_rows = [index for index, sequence in enumerate(sequences) if self._fits(sequence, max(n_new, 1))]
         fitting = [sequences[index] for index in fitting_rows]
-        todo = plan(fitting, self.batch_size, n_new, share_prefix=self.shares_prefix, max_tokens=max_tokens)
+        todo = plan(fitting, batch_size, n_new, share_prefix=self.shares_prefix, max_tokens=max_tokens)
         prefix: list[LayerKV] | None = None
         for positions in todo.batches:
             rows = [fitting_rows[position] for position in positions]
@@ -241,58 +225,6 @@ class TransformersEngine:
 
     def _fits(self, sequence: list[int], n_new: int) -> bool:
         return len(sequence) + n_new <= self._context()
-
-    def _decode(self, batch: Batch, seeds: list[int], sampling: Sampling) -> Iterator[Sampled]:
-        """Yield each row as it finishes.
-
-        The seconds of a step are shared by the rows that are still writing, so those of all rows add up to the batch's.
-        """
-        started, seconds = time.monotonic(), 0.0
-        prompts = self._forward.start(batch, sampling.max_new_tokens)
-        logits_BV, cache, n_padding_B = prompts.logits, prompts.cache, prompts.n_padding
-        uniforms_BT = row_uniforms(seeds, sampling.max_new_tokens)
-        starts = [batch.n_prefix + len(suffix) for suffix in batch.suffixes]
-        positions_B = torch.tensor(starts, device=logits_BV.device)
-        rows = list(range(len(starts)))  # the position in the batch of each row of the tensors
-        written: list[list[int]] = [[] for _ in rows]
-        unfinished = set(rows)
-        for step in range(sampling.max_new_tokens):
-            # By the row's own place in the batch and the step, so that other rows that leave change nothing.
-            tokens_B = draw(logits_BV, uniforms_BT[rows, step], sampling.temperature, sampling.top_p)
-            new = tokens_B.tolist()
-            seconds += (time.monotonic() - started) / len(unfinished)
-            for row, token in zip(rows, new, strict=True):
-                if row not in unfinished:
-                    continue
-                finish = self._take(written[row], token, sampling)
-                if finish:
-                    unfinished.discard(row)
-                    yield Sampled(batch.rows[row], written[row], finish, seconds=seconds)
-            if not unfinished:
-                return
-            started = time.monotonic()
-            if len(unfinished) < COMPACT_BELOW * len(rows):
-                keep = [index for index, row in enumerate(rows) if row in unfinished]
-                rows = [rows[index] for index in keep]
-                keep_B = torch.tensor(keep, device=logits_BV.device)
-                cache.select(keep_B) if self.shares_prefix else cache.batch_select_indices(keep_B)
-                tokens_B, positions_B, n_padding_B = tokens_B[keep_B], positions_B[keep_B], n_padding_B[keep_B]
-            logits_BV = self._forward.step(tokens_B, positions_B, cache, n_padding_B)
-            positions_B = positions_B + 1
-
-    def _take(self, written: list[int], token: int, sampling: Sampling) -> str | None:
-        """Add `token` to a row and return why the row ends with it, or None."""
-        written.append(token)
-        if token in self.ends:
-            return "stop"
-        if sampling.stop:
-            # Not the whole text, whose decoding at every token takes quadratic time. A token mostly has a letter or
-            # more.
-            window = written[-(STOP_WINDOW_TOKENS + max(map(len, sampling.stop))) :]
-            tail = self.tokenizer.decode(window)
-            if any(stop in tail for stop in sampling.stop):
-                return "stop"
-        return "length" if len(written) == sampling.max_new_tokens else None
 
     @staticmethod
     def _cut(text: str, stops: Sequence[str]) -> str:

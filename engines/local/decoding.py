@@ -1,0 +1,150 @@
+"""Writes the answers of batches token by token, and several batches side by side if a processor has several cores."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import torch
+
+from engines.local.forward import Batch, Forward
+from engines.local.sampling import draw, row_uniforms
+from engines.protocol import Sampling
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+COMPACT_BELOW = 0.75
+"""Finished rows leave a batch once fewer than this share of its rows are still writing."""
+STOP_WINDOW_TOKENS = 16
+"""The number of last tokens that are searched for a stop string, besides the string's own length."""
+SIDE_ROWS = 32
+"""The fewest rows for which another batch beside the first one is worth its threads."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """The tokens that go on from one sequence, or the reason why there are none."""
+
+    index: int
+    """The position of the sequence in the list that was given."""
+    tokens: list[int]
+    """The drawn tokens, with the one that ended them if there is one."""
+    finish_reason: str | None
+    """`stop`, `length`, or None if there is an error."""
+    error: str | None = None
+    seconds: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Draws tokens after the rows of batches. `n_side` batches run side by side, each on its share of the threads."""
+
+    forward: Forward
+    tokenizer: PreTrainedTokenizerBase
+    ends: frozenset[int]
+    """The tokens after which the model says no more."""
+    sampling: Sampling
+    n_side: int = 1
+
+    def decode(self, batches: Iterator[tuple[Batch, list[int]]]) -> Iterator[Sampled]:
+        """Yield each row as it finishes. `batches` come with a seed for each row.
+
+        Batches that run side by side take their steps together, so the order of the rows is always the same.
+        """
+        running = [self._steps(*batch) for batch in islice(batches, self.n_side)]
+        with ThreadPoolExecutor(self.n_side) as pool:
+            while running:
+                with _shared_threads(self.n_side):
+                    steps = list(pool.map(_advance, running))
+                for step in steps:
+                    yield from step or ()
+                goes_on = [steps_of for steps_of, step in zip(running, steps, strict=True) if step is not None]
+                n_free = self.n_side - len(goes_on)
+                running = goes_on + [self._steps(*batch) for batch in islice(batches, n_free)]
+
+    def _steps(self, batch: Batch, seeds: list[int]) -> Iterator[list[Sampled]]:
+        """Yield the rows that finish with each token.
+
+        The seconds of a step are shared by the rows that are still writing, so those of all rows add up to the whole.
+        """
+        started, seconds = time.monotonic(), 0.0
+        prompts = self.forward.start(batch, self.sampling.max_new_tokens)
+        logits_BV, cache, n_padding_B = prompts.logits, prompts.cache, prompts.n_padding
+        uniforms_BT = row_uniforms(seeds, self.sampling.max_new_tokens)
+        starts = [batch.n_prefix + len(suffix) for suffix in batch.suffixes]
+        positions_B = torch.tensor(starts, device=logits_BV.device)
+        rows = list(range(len(starts)))  # the position in the batch of each row of the tensors
+        written: list[list[int]] = [[] for _ in rows]
+        unfinished = set(rows)
+        for step in range(self.sampling.max_new_tokens):
+            # By the row's own place in the batch and the step, so that other rows that leave change nothing.
+            tokens_B = draw(logits_BV, uniforms_BT[rows, step], self.sampling.temperature, self.sampling.top_p)
+            seconds += (time.monotonic() - started) / (len(unfinished) * self.n_side)
+            finished = []
+            for row, token in zip(rows, tokens_B.tolist(), strict=True):
+                if row in unfinished and (finish := self._take(written[row], token)):
+                    unfinished.discard(row)
+                    finished.append(Sampled(batch.rows[row], written[row], finish, seconds=seconds))
+            yield finished
+            if not unfinished:
+                return
+            started = time.monotonic()
+            if len(unfinished) < COMPACT_BELOW * len(rows):
+                keep = [index for index, row in enumerate(rows) if row in unfinished]
+                rows = [rows[index] for index in keep]
+                keep_B = torch.tensor(keep, device=logits_BV.device)
+                self.forward.keep(cache, keep_B)
+                tokens_B, positions_B, n_padding_B = tokens_B[keep_B], positions_B[keep_B], n_padding_B[keep_B]
+            logits_BV = self.forward.step(tokens_B, positions_B, cache, n_padding_B)
+            positions_B = positions_B + 1
+
+    def _take(self, written: list[int], token: int) -> str | None:
+        """Add `token` to a row and return why the row ends with it, or None."""
+        written.append(token)
+        if token in self.ends:
+            return "stop"
+        if stops := self.sampling.stop:
+            # Not the whole text, whose decoding at every token takes quadratic time. A token mostly has a letter or
+            # more.
+            window = written[-(STOP_WINDOW_TOKENS + max(map(len, stops))) :]
+            tail = self.tokenizer.decode(window)
+            if any(stop in tail for stop in stops):
+                return "stop"
+        return "length" if len(written) == self.sampling.max_new_tokens else None
+
+
+def n_side_by_side(n_rows: int, device_type: str) -> int:
+    """Return how many batches to decode at the same time.
+
+    The products of a small batch are too small to be shared by threads: on two cores two batches of 48 rows, each on
+    one thread, write 1.4 times as much as one batch of 96 rows on both (`benchmarks/engine.py`).
+    """
+    return max(1, min(torch.get_num_threads(), n_rows // SIDE_ROWS)) if device_type == "cpu" else 1
+
+
+def share(n_rows: int, n_side: int, batch_size: int) -> int:
+    """Return the most rows of a batch, so that batches side by side have equally many."""
+    return min(batch_size, -(-n_rows // n_side))
+
+
+def _advance(steps: Iterator[list[Sampled]]) -> list[Sampled] | None:
+    return next(steps, None)
+
+
+@contextmanager
+def _shared_threads(n_side: int) -> Iterator[None]:
+    """Give each of `n_side` Python threads its share of torch's threads."""
+    n_threads = torch.get_num_threads()
+    if n_side > 1:
+        torch.set_num_threads(max(1, n_threads // n_side))
+    try:
+        yield
+    finally:
+        if n_side > 1:
+            torch.set_num_threads(n_threads)
