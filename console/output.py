@@ -1,6 +1,7 @@
 """Prints everything that a command prints, made visible: its result to stdout, diagnostics to stderr."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any, TextIO
 import msgspec
 
 from console.visible import escaped_json, one_line, visible
+
+PLURAL = re.compile(r"s\b")
 
 
 def tell(*lines: object) -> None:
@@ -55,6 +58,11 @@ def say(message: str) -> None:
 def say_text(text: str) -> None:
     """Print a whole diagnostic text to stderr, such as a traceback."""
     _write(sys.stderr, visible(text))
+
+
+def counted(number: int, nouns: str) -> str:
+    """Return a number of things: `1 word`, `1,200 words`, `1 time 'tea'`. `nouns` starts with a regular plural."""
+    return f"{number:,} {PLURAL.sub('', nouns, count=1) if number == 1 else nouns}"
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -85,6 +85,7 @@ def _row(engine: Engine, prompt: Prompt, sampling: Sampling, seed: int, number: 
         model=model or engine.name,
         seed=row_seed,
         constraints=prompt.constraints,
+        constraints_error=prompt.constraints_error,
     )
 
 

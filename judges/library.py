@@ -20,7 +20,7 @@ from judges.tools.agent import Agent
 from judges.tools.evidence import NO_MODEL, judge_checked, with_tools
 from judges.tools.options import EvidenceOptions
 from records import Comparison, Judgment, Message, Response
-from records.fields.constraints import constraints_in
+from records.fields.constraints import own_constraints
 from records.fields.messages import chat_in, text_in
 from records.keys import content_key
 from records.rows import Constraint
@@ -217,10 +217,7 @@ def _forms(constraints: Constraints | None, n: int) -> list[list[Constraint] | N
 
 def _form(given: object, name: str) -> list[Constraint]:
     items = [msgspec.to_builtins(item) for item in listed(given, name)]
-    constraints = constraints_in({"constraints": items})
-    if constraints is None:
-        raise InputError(f"'{name}' must be a list of objects with 'kind' and 'kwargs', found {str(items)[:60]}")
-    return constraints
+    return own_constraints(items, name) or []
 
 
 def _reference(right: object, name: str) -> str | None:

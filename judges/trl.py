@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from console.errors import InputError, JudgeError
 from judges.library import Judge, Prompts, listed
-from records.fields.constraints import GROUND_TRUTH, IDS, OWN, SETTINGS, constraints_in
+from records.fields.constraints import GROUND_TRUTH, IDS, OWN, SETTINGS, constraints_in, constraints_or_error
 from records.fields.messages import Completion, text_of_completion
 from records.rows import Constraint
 
@@ -34,7 +34,8 @@ def reward_func(judge: Judge, missing: Missing = "none") -> RewardFunction:
     are for a judge with tools, as of `Judge.open(tool="constraints", verify="share")`. A completion without a verdict
     is None, which GRPO and RLOO leave out. Online DPO takes None for 0, which would make a failure a preference. Use
     `missing="mean"` with it, the mean of the same prompt's other completions (JudgeError if none of them has a
-    verdict), or `"raise"`, which raises JudgeError.
+    verdict), or `"raise"`, which raises JudgeError. If the judge needs constraints and there is no such column, or one
+    of another shape, it raises InputError.
     """
 
     def reward(prompts: Prompts, completions: Sequence[Completion], **columns: Any) -> Rewards:
@@ -86,11 +87,29 @@ class PairwiseJudge:
 
 
 def _constraints(judge: Judge, columns: Mapping[str, Any], n: int) -> list[list[Constraint] | None] | None:
-    """Return the constraints of each prompt in the data set's columns, or None if the judge has no tools."""
-    names = [name for name in COLUMNS if isinstance(columns.get(name), list) and len(columns[name]) == n]
-    if judge.agent is None or not names:
+    """Return the constraints of each prompt in the data set's columns, or None if the judge does not read them.
+
+    Raises InputError if the judge needs them and there are none, or if they have another shape.
+    """
+    options = judge.agent.options if judge.agent else None
+    if options is None or options.tool not in ("auto", "constraints") or options.constraints != "row":
         return None
-    return [constraints_in({name: columns[name][place] for name in names}) for place in range(n)]
+    given = {name: columns[name] for name in COLUMNS if columns.get(name) is not None}
+    records = [{name: values[place] for name, values in _of_length(given, n).items()} for place in range(n)]
+    if not options.checks_rows:  # the model may choose another tool, and the columns may be about something else
+        return [constraints_or_error(record)[0] for record in records]
+    if not given.keys() - {SETTINGS}:
+        has = f"it has {', '.join(columns)}" if columns else "it has no other columns"
+        raise InputError(f"the data set has no column '{OWN}' or '{IDS}', which tool='constraints' checks: {has}")
+    return [constraints_in(record) for record in records]
+
+
+def _of_length(columns: dict[str, Any], n: int) -> dict[str, list[Any]]:
+    """Return the columns as lists. Raises InputError if one has not a value for each completion."""
+    lists = {name: listed(values, name) for name, values in columns.items()}
+    if wrong := [name for name, values in lists.items() if len(values) != n]:
+        raise InputError(f"one of each is needed: {n} completions, {len(lists[wrong[0]])} '{wrong[0]}'")
+    return lists
 
 
 def _sides(completions: Sequence[Sequence[Completion]]) -> tuple[list[str], list[str]]:

@@ -43,6 +43,8 @@ class Prompt(Row, frozen=True, kw_only=True):
     reference: str | None = None
     constraints: list[Constraint] | None = None
     """What the answer's form must be. None if nobody said, [] if nothing can be checked."""
+    constraints_error: str | None = None
+    """Why the constraints cannot be read. Other sets have something else in a field of that name."""
 
 
 class Response(Row, frozen=True, kw_only=True):
@@ -65,6 +67,8 @@ class Response(Row, frozen=True, kw_only=True):
     """A right answer, for rubrics that show the judge one."""
     constraints: list[Constraint] | None = None
     """Those of the prompt."""
+    constraints_error: str | None = None
+    """As in `Prompt`."""
 
 
 class Usage(Row, frozen=True, kw_only=True):

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from console.errors import InputError, RowError
+from records.disk import DiskDict
 from records.fields.better import better_in
-from records.fields.constraints import KEY, constraints_in, has_convention
+from records.fields.constraints import KEY, constraints_or_error, has_convention
 from records.fields.labelled import Labels, check_codes
 from records.fields.labels import Codes
 from records.fields.messages import chat_in, is_conversation, text_in
@@ -22,7 +23,7 @@ from records.fields.wanted import LABELS, is_unwanted
 from records.files import BadRows, Record, read_records
 from records.finish import text_cut_off
 from records.keys import content_key
-from records.rows import Message, Pair, Prompt, Response, messages_of
+from records.rows import Message, Pair, Prompt, Response, messages_of, response_key
 
 RowT = TypeVar("RowT")
 UNKNOWN_MODEL = "unknown"
@@ -35,11 +36,12 @@ MODELS = ("model", "generator", "model_name", "model_id")
 def read_prompts(source: str | Path, bad: BadRows) -> Iterator[Prompt]:
     """Yield the prompts of a file: `prompt`, `instruction` (+ `input`), `messages`, `conversations`, `question`, ...
 
-    Another prompt with an id that was there before gets an id of its own: answers and judgments are grouped by it.
+    Another prompt with an id that was there before, or the same with other constraints, gets an id of its own: answers
+    and judgments are grouped by it.
     """
     first: dict[str, str] = {}
     for _, row in located(source, bad, lambda record: [prompt_of(record)]):
-        key = content_key(row.prompt, row.system)
+        key = content_key(row.prompt, row.system, *([row.constraints] if row.constraints else []))
         yield row if first.setdefault(row.id, key) == key else msgspec.structs.replace(row, id=f"{row.id}-{key[:8]}")
 
 
@@ -49,8 +51,15 @@ def read_responses(source: str | Path, bad: BadRows) -> Iterator[Response]:
 
 
 def located_responses(source: str | Path, bad: BadRows) -> Iterator[tuple[str, Response]]:
-    """Yield each response with its place, `file:line`, for messages."""
-    return located(source, bad, responses_of)
+    """Yield each response with its place, `file:line`, for messages.
+
+    One that repeats another, but with other constraints, gets an id of its own, so that both are judged.
+    """
+    first: DiskDict[str] = DiskDict()
+    for where, row in located(source, bad, responses_of):
+        key, form = response_key(row), content_key(row.constraints or None, row.constraints_error)
+        is_apart = not first.put_new(key, form) and first[key] != form
+        yield where, msgspec.structs.replace(row, id=f"{row.id}-{form[:8]}") if is_apart else row
 
 
 def read_pairs(
@@ -124,12 +133,14 @@ def located(
 def prompt_of(record: Record) -> Prompt:
     """Return the prompt of one record, its system turn and history in it. Raises InputError if there is none."""
     prompt = _asked(record)
+    constraints, error = constraints_or_error(record)
     return Prompt(
         id=_id(record, "id", "uid", "question_id", *_numbered(record)) or content_key("prompt", prompt),
         prompt=prompt,
         source=_optional(record, "source", "dataset"),
         reference=_optional(record, "reference"),
-        constraints=constraints_in(record),
+        constraints=constraints,
+        constraints_error=error,
     )
 
 
@@ -322,6 +333,7 @@ def _response(
     own_id: str | None = None,
 ) -> Response:
     model = _optional(record, *models, *MODELS) or UNKNOWN_MODEL
+    constraints, error = constraints_or_error(record)
     return Response(
         id=own_id or content_key("response", prompt, text, model),
         prompt_id=_id(record, "prompt_id", "question_id", *_numbered(record)) or content_key("prompt", prompt),
@@ -332,7 +344,8 @@ def _response(
         finish_reason=_optional(record, "finish_reason"),
         n_tokens=_whole(record, "n_tokens"),
         reference=_optional(record, "reference"),
-        constraints=constraints_in(record),
+        constraints=constraints,
+        constraints_error=error,
     )
 
 

@@ -88,8 +88,11 @@ class Agent:
         return content_key(response_key(response), own_key) if own_key else response_key(response)
 
     def _own_key(self, response: Response) -> tuple[object, ...]:
-        if self.options.tool not in ("auto", "constraints") or not (given := self.constraints.given(response)):
+        if self.options.tool not in ("auto", "constraints"):
             return ()
+        if not (given := self.constraints.given(response)):
+            error = self.constraints.error_in(response) if self.options.tool == "constraints" else None
+            return (error,) if error else ()
         return (given,) if self.options.tool == "constraints" else (given, *self._of_constraints)
 
     def gather(

@@ -67,6 +67,11 @@ class EvidenceOptions:
         return self.asks_rubric or self.constraints == "ask"
 
     @property
+    def checks_rows(self) -> bool:
+        """Whether each row has to say which constraints are checked."""
+        return self.tool == "constraints" and self.constraints == "row"
+
+    @property
     def _about_constraints(self) -> str | None:
         """The flag that only makes sense with constraints, or None."""
         if self.constraints != "row":

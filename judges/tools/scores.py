@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
+from console.output import counted
 from console.table import Cell
 from judges.tools.options import CLAIM_RULES, CONSTRAINT_RULES, VerifyRule
 from judges.tools.rows import Evidence
@@ -114,7 +115,8 @@ def _constraint_score(
         return highest_score(n_obeyed, n_disobeyed, low, high), None
     # Also if another is broken: else such prompts had failures alone with a score, and a broken answer would be best.
     if unknown := [checked.reason for checked in evidence.constraints if checked.strict is None]:
-        return None, f"{len(unknown)} of {len(evidence.constraints)} constraints cannot be checked: {unknown[0]}"
+        n_all = counted(len(evidence.constraints), "constraints")
+        return None, f"{len(unknown)} of {n_all} cannot be checked: {unknown[0]}"
     return low if n_disobeyed else high, None
 
 
@@ -134,7 +136,7 @@ def evidence_filter(chosen: Evidence, rejected: Evidence, rule: PairRule) -> str
         wrong = next(claim.claim for claim in chosen.claims if claim.verdict == "refuted")
         return f"{chosen.n_refuted} of the chosen answer's claims are refuted, such as: {wrong}"
     if chosen.n_disobeyed:
-        return f"the chosen answer breaks {chosen.n_disobeyed} of {len(chosen.constraints)} constraints"
+        return f"the chosen answer breaks {chosen.n_disobeyed} of {counted(len(chosen.constraints), 'constraints')}"
     if rule == "no-refuted":
         return None
     shares = [_supported_share(evidence) for evidence in (chosen, rejected)]

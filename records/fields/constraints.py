@@ -17,16 +17,67 @@ GROUND_TRUTH, TRUTH_IDS = "ground_truth", "instruction_id"
 """Tülu's field, which holds IFEval's two under another name."""
 KEY = "key"
 """IFEval's number of a prompt."""
+EXAMPLE = '[{"kind": "punctuation:no_comma", "kwargs": {}}]'
+ERROR = "constraints_error"
+"""The field of a stored row with the reason why its constraints cannot be read."""
 
 
 def constraints_in(record: Record) -> list[Constraint] | None:
     """Return the constraints of a record, [] if it says that it has none, or None if it says nothing of them.
 
-    Settings that are null count as not given, because a table has a column for each. Raises InputError if the names
-    and their settings are not lists of one length.
+    A record may have them in our own field and in another set's, which are then joined. Settings that are null count as
+    not given, because a table has a column for each. Raises InputError if either has another shape.
     """
-    if (own := _own(record)) is not None:
-        return own
+    return _joined(own_constraints(record.get(OWN)), _others(record))
+
+
+def constraints_or_error(record: Record) -> tuple[list[Constraint] | None, str | None]:
+    """Return the constraints of a record and None, or None and why our own field cannot be read.
+
+    Other sets have something else in a field of that name, which harms nobody who does not check it. Raises InputError
+    if IFEval's or Tülu's fields cannot be read.
+    """
+    others = _others(record)
+    try:
+        constraints = _joined(own_constraints(record.get(OWN)), others)
+    except InputError as error:
+        return None, str(error)
+    stored = record.get(ERROR)
+    return constraints, stored if constraints is None and isinstance(stored, str) and stored else None
+
+
+def own_constraints(value: object, name: str = OWN) -> list[Constraint] | None:
+    """Return the constraints in our own field, which messages call `name`, or None if it is empty.
+
+    Raises InputError if it is no list of objects with a `kind`, or if they have unknown fields.
+    """
+    listed = _decoded(value)
+    if listed is None:
+        return None
+    if not isinstance(listed, list) or not all(isinstance(item, dict) and "kind" in item for item in listed):
+        raise InputError(f"'{name}' must be a list such as {EXAMPLE}, found {shown(value)}")
+    for item in listed:
+        if not isinstance(item["kind"], str) or not item["kind"].strip():
+            raise InputError(f"'{name}': 'kind' must be the name of a constraint, found {shown(item['kind'])}")
+        for field, setting in item.items():
+            if field not in ("kind", SETTINGS) and setting is not None:  # null: a table has a column for each
+                raise InputError(f"'{name}': unknown field '{field}' beside 'kind': put it in '{SETTINGS}'")
+    return [_constraint(item["kind"], item.get(SETTINGS), name) for item in listed]
+
+
+def has_convention(record: Record) -> bool:
+    """Return whether a record has IFEval's fields, in which `key` is the number of the prompt."""
+    return not is_empty(record.get(IDS))
+
+
+def _joined(own: list[Constraint] | None, others: list[Constraint] | None) -> list[Constraint] | None:
+    if own is None or others is None:
+        return others if own is None else own
+    return [*own, *(constraint for constraint in others if constraint not in own)]
+
+
+def _others(record: Record) -> list[Constraint] | None:
+    """Return the constraints in IFEval's fields or in Tülu's."""
     ids, settings, name = _ids_and_settings(record)
     if ids is None:
         return None
@@ -38,28 +89,8 @@ def constraints_in(record: Record) -> list[Constraint] | None:
     if not isinstance(listed, list):
         raise InputError(f"'{SETTINGS}' must be a list, one object for each constraint, found {shown(settings)}")
     if len(listed) != len(ids):
-        raise InputError(
-            f"{len(ids)} constraints in '{name}', but {len(listed)} in '{SETTINGS}': one of each is needed"
-        )
+        raise InputError(f"one of each is needed: '{name}' has {len(ids)}, '{SETTINGS}' has {len(listed)}")
     return [_constraint(kind, value, SETTINGS) for kind, value in zip(ids, listed, strict=True)]
-
-
-def has_convention(record: Record) -> bool:
-    """Return whether a record has IFEval's fields, in which `key` is the number of the prompt."""
-    return not is_empty(record.get(IDS))
-
-
-def _own(record: Record) -> list[Constraint] | None:
-    """Return the constraints in our own field. Other sets have texts in a field of that name, which say nothing."""
-    listed = _decoded(record.get(OWN))
-    if not isinstance(listed, list) or not all(isinstance(item, dict) and "kind" in item for item in listed):
-        return None
-    if not listed and not is_empty(record.get(IDS)):  # [] from a table that has a column for both
-        return None
-    for item in listed:
-        if not isinstance(item["kind"], str) or not item["kind"].strip():
-            raise InputError(f"'{OWN}': 'kind' must be the name of a constraint, found {shown(item['kind'])}")
-    return [_constraint(item["kind"], item.get(SETTINGS), OWN) for item in listed]
 
 
 def _ids_and_settings(record: Record) -> tuple[Any, Any, str]:

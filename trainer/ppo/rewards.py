@@ -12,6 +12,7 @@ from engines.reward_model import RewardModel, check_reward_model
 from judges.judging.judge import Judge, checked_rubric
 from judges.library import response_of
 from judges.tools.agent import Agent
+from judges.tools.constraints.given import constraints_by_prompt
 from judges.tools.evidence import calls_for_constraints, judge_checked
 from judges.tools.options import check_options
 from records import Judgment, Message, Prompt, Store, messages_of
@@ -74,9 +75,10 @@ def judge_reward(
 ) -> RewardSource:
     """Return the scores of `judge` as a source. Judgments are kept in `store`, so that no answer is judged twice.
 
-    `agent` gathers the evidence on each answer, for which `asked` are the prompts with their constraints.
+    `agent` gathers the evidence on each answer, for which `asked` are the prompts with their constraints. Raises
+    InputError if it cannot do without those, and they cannot be read.
     """
-    forms = {content_key(messages_of(prompt.prompt, prompt.system)): prompt.constraints for prompt in asked}
+    forms = constraints_by_prompt(asked, strict=agent is not None and agent.options.checks_rows)
 
     def reward(prompts: list[str | list[Message]], texts: list[str]) -> list[float | None]:
         keys = [content_key(messages_of(prompt)) for prompt in prompts]

@@ -1,6 +1,6 @@
 """The annotator, which prefers one of two answers: a judge, or a program that checks the prompt's constraints."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -8,6 +8,7 @@ from engines.options import open_engine
 from judges.judging.judge import Judge, open_judge
 from judges.judging.pairwise import Contest, compare_into
 from judges.tools.constraints.checking import check_constraints, checkers_version
+from judges.tools.constraints.given import constraints_by_prompt
 from records import Comparison, Prompt, Store, Usage
 from records.keys import content_key
 from records.rows import Constraint, Winner, messages_of, request_text
@@ -104,15 +105,10 @@ class ConstraintAnnotator:
 def open_annotator(run: Run, options: AnnotatorOptions, prompts: Sequence[Prompt], seed: int) -> Annotator:
     """Return the annotator of the answers to `prompts`. If it is an iteration, it is one of this run."""
     if options.label == "constraints":
-        return ConstraintAnnotator(dict(_entries(prompts)))
+        return ConstraintAnnotator(constraints_by_prompt(prompts))
     # iterN of this run, not of the newest
     engine = replace(options.engine, run=options.engine.run or str(run.folder))
     return JudgeAnnotator(open_judge(open_engine(engine), options.judge, seed))
-
-
-def _entries(prompts: Sequence[Prompt]) -> Iterator[tuple[str, list[Constraint] | None]]:
-    for prompt in prompts:
-        yield content_key(messages_of(prompt.prompt, prompt.system)), prompt.constraints
 
 
 def _key(prompt: "str | list[dict[str, str]]") -> str:

@@ -7,6 +7,7 @@ from random import Random
 
 from console.errors import InputError
 from console.progress import say
+from judges.tools.constraints.given import constraints_by_prompt
 from records import Message, Pair, Prompt, text_of
 from records.fields.labels import given_codes
 from records.files import BadRows
@@ -24,7 +25,12 @@ class RLPSplit:
 
 
 def deal(prompts: Sequence[Prompt], shown: Iterable[str | list[Message]], config: Config) -> RLPSplit:
-    """Return the prompts split at random, without those `shown`. Raises InputError if there are too few."""
+    """Return the prompts split at random, without those `shown`.
+
+    Raises InputError if there are too few, or if the annotator cannot use their constraints.
+    """
+    if config.annotator.label == "constraints":
+        constraints_by_prompt(prompts)
     seen = set(map(_key, shown))
     once = {_key(prompt.prompt): prompt for prompt in prompts}  # two spellings of a prompt must not fall into two sets
     left = [prompt for key, prompt in once.items() if key not in seen]

@@ -23,7 +23,8 @@ ASKING_VERSION = 1
 """Raised when the same reply would be read differently."""
 SAMPLING = Sampling(max_new_tokens=400, temperature=0.0, top_p=1.0)
 UNREADABLE = "the model's list of constraints cannot be read"
-"""The start of an error that asking again would repeat."""
+ROW_UNREADABLE = "the row's constraints cannot be read"
+"""The starts of errors that asking again would repeat."""
 KINDS, NONE = "[KINDS]", "NONE"
 MARKS = re.compile(r"^\s*(?:[-*•–]|\d{1,3}[.)])?\s*")
 FENCE = re.compile(r"^\s*```\w*\s*$", re.MULTILINE)
@@ -49,14 +50,16 @@ class Named:
 
 def is_final(error: str | None) -> bool:
     """Return whether an error, or none, comes of a whole reply, so that asking again would change nothing."""
-    return error is None or error.startswith(UNREADABLE)
+    return error is None or error.startswith((UNREADABLE, ROW_UNREADABLE))
 
 
 @cache
 def asking_question() -> Question:
     """Return the question that asks a model for the constraints of a prompt, with the table of kinds in it."""
     kinds = all_kinds()
-    rows = [f"{name} ({', '.join(kinds[name].settings) or 'no settings'}): {kinds[name].asks}" for name in cues()]
+    rows = [
+        f"{name} ({', '.join(kinds[name].settings) or 'no settings'}): {kinds[name].table_entry}" for name in cues()
+    ]
     question = load_question("ask", HERE)
     # put in here and not on each request, so that the question's identity covers the table
     return msgspec.structs.replace(question, prompt=question.prompt.replace(KINDS, "\n".join(rows)))

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from console.errors import InputError
+from console.output import counted
 from judges.tools.constraints import ifeval, own
 from judges.tools.constraints.contradictions import contradictions
 from judges.tools.constraints.findings import finding
@@ -65,9 +66,7 @@ def check_settings(rows: Iterable[Sequence[Constraint] | None]) -> list[str]:
         for key, problem in problems.items():
             first.setdefault(key, problem)
             counts[key] = counts.get(key, 0) + 1
-    return [
-        f"{problem} ({counts[key]} {'prompt' if counts[key] == 1 else 'prompts'})" for key, problem in first.items()
-    ]
+    return [f"{problem} ({counted(counts[key], 'prompts')})" for key, problem in first.items()]
 
 
 def _check(prompt: str, response: str | None, constraint: Constraint) -> CheckedConstraint:

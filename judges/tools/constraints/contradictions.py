@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
+from console.output import counted
 from judges.tools.constraints.kinds import shown
 
 JSON_STARTS = set('{["-0123456789tfn`')
@@ -39,7 +40,7 @@ def contradictions(given: Given) -> Iterator[tuple[tuple[str, str], str]]:
         # the tightest two bounds; if they agree, all do
         low, high = max(these, key=lambda bound: bound.low), min(these, key=lambda bound: bound.high)
         if low.low > high.high:
-            yield _said(low.kind, high.kind, f"at least {low.low} and at most {high.high} {' '.join(of)}")
+            yield _said(low.kind, high.kind, f"at least {low.low} and at most {counted(int(high.high), ' '.join(of))}")
     yield from _words(given, texts)
     yield from _twice(given)
     yield from _forms(dict(given), texts)  # of two of a kind the last counts

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from console.output import counted
 from judges.tools.constraints.kinds import shown
 from judges.tools.constraints.languages import UnclearError, language_of
 from judges.tools.constraints.sentences import capital_words, sentences
@@ -19,7 +20,7 @@ def finding(kind: str, settings: Settings, text: str) -> str | None:
 
 
 def _count(noun: str, n: Callable[[Settings, str], int]) -> Callable[[Settings, str], str]:
-    return lambda settings, text: f"it has {n(settings, text):,} {noun}"
+    return lambda settings, text: f"it has {counted(n(settings, text), noun)}"
 
 
 def _matches(pattern: str, text: str) -> int:

@@ -1,6 +1,6 @@
 """Constraints from a file, by the text of their prompt or by its id."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from records.fields.prompts import has_prompt
 from records.fields.values import Record
 from records.files import BadRows
 from records.keys import content_key
-from records.rows import Constraint, Message, Response, messages_of, request_text
+from records.rows import Constraint, Message, Prompt, Response, messages_of, request_text
 from records.shapes import located, prompt_of
 
 IDS = ("prompt_id", "id", "key")
@@ -55,6 +55,22 @@ def read_constraints(path: Path) -> ConstraintFile:
         if table.setdefault(key, constraints) != constraints:  # the same row twice is no harm
             raise InputError(f"{where}: an earlier row on the same prompt has other constraints: keep one")
     return ConstraintFile(path, by_prompt, by_id)
+
+
+def constraints_by_prompt(prompts: Iterable[Prompt], *, strict: bool = True) -> dict[str, list[Constraint] | None]:
+    """Return the constraints of prompts by the key of their chat.
+
+    Raises InputError, if `strict`, if those of a prompt cannot be read, or if two rows on one prompt differ.
+    """
+    by_key: dict[str, list[Constraint] | None] = {}
+    for prompt in prompts:
+        key = content_key(messages_of(prompt.prompt, prompt.system))
+        if strict and prompt.constraints_error:
+            raise InputError(f"prompt {prompt.id}: its constraints cannot be read: {prompt.constraints_error}")
+        if strict and (by_key.setdefault(key, prompt.constraints) or []) != (prompt.constraints or []):
+            raise InputError(f"prompt {prompt.id}: another row on the same prompt has other constraints: keep one")
+        by_key[key] = prompt.constraints
+    return by_key
 
 
 def _entry(record: Record) -> tuple[str, bool, list[Constraint]]:

@@ -1,6 +1,7 @@
 """The kinds of constraints, and the right settings of each."""
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,12 +14,14 @@ import regex
 from jsonschema.exceptions import SchemaError
 from jsonschema.validators import validator_for
 
+from console.output import counted
 from judges.tools.constraints.languages import languages
 from records.rows import Constraint
 
 HERE = Path(__file__).parent
 REGEX_SIGNS = set("\\*+?{}()[]|^$")
 """Signs with a meaning in a regular expression. IFEval puts words into one as they are."""
+COUNTED = re.compile(r"\{(\w+):([^}]+)\}")
 SHOWN_TEXT = 60
 """Characters of a setting that a sentence shows."""
 
@@ -28,13 +31,25 @@ class Kind:
     """What a constraint of one kind asks, and its settings."""
 
     asks: str
-    """A part of a sentence about the answer, with the settings in braces."""
+    """A part of a sentence about the answer, with the settings in braces. After a number's colon is what it counts."""
     settings: Mapping[str, str | list[str]] = field(default_factory=dict)
     """The type of each setting by its name, with a ? if it may be left out. A list has all values."""
+
+    @property
+    def table_entry(self) -> str:
+        """What a constraint asks, with the names of its settings in braces."""
+        return COUNTED.sub(r"{\1} \2", self.asks)
 
     def may_lack(self, name: str) -> bool:
         """Return whether a setting may be left out."""
         return self.settings[name][-1] == "?"
+
+
+class _Number(int):
+    """A whole number that a template shows with its noun: `{n:words}` is `1 word` or `2 words`."""
+
+    def __format__(self, noun: str) -> str:
+        return counted(int(self), noun) if noun else str(int(self))
 
 
 class SettingsError(ValueError):
@@ -62,7 +77,7 @@ def describe(constraint: Constraint) -> str:
         return f"{constraint.kind} ({given})" if given else constraint.kind
     kind = all_kinds()[constraint.kind]
     words = {name: "any language" for name in kind.settings if kind.may_lack(name)}  # only code_language may lack
-    words |= {n: value if isinstance(kind.settings[n], list) else shown(value) for n, value in settings.items()}
+    words |= {name: _in_words(value, kind.settings[name]) for name, value in settings.items()}
     return kind.asks.format_map(words)
 
 
@@ -92,6 +107,12 @@ def shown(value: Any) -> str:
         return ", ".join(map(shown, value)) if value else "an empty list"
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= SHOWN_TEXT else f"{text[: SHOWN_TEXT - 1]}…"
+
+
+def _in_words(value: Any, type_: str | list[str]) -> Any:
+    if isinstance(type_, list):
+        return value
+    return _Number(value) if isinstance(value, int) else shown(value)
 
 
 def _checked(name: str, value: Any, type_: str | list[str]) -> Any:

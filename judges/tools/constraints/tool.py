@@ -7,10 +7,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from console.output import counted
 from console.progress import say
 from engines.protocol import Engine
 from judges.tools.constraints.asking import (
     ASKING_VERSION,
+    ROW_UNREADABLE,
     SAMPLING,
     Named,
     ask_for_constraints,
@@ -76,6 +78,10 @@ class ConstraintTool:
             return None
         return self.file.of(response) if self.file else response.constraints
 
+    def error_in(self, response: Response) -> str | None:
+        """Return why the constraints in an answer's row cannot be read, or None if they can or are not read."""
+        return response.constraints_error if self.source == "row" else None
+
     def can_check(self, response: Response) -> bool:
         """Return whether there may be something to check: a kind that has a checker, or a model to ask."""
         if self.source == "ask":
@@ -124,20 +130,22 @@ class ConstraintTool:
             what = NO_ROW.format(path=self.file.path) if self.file else NO_CONSTRAINTS
             say(f"{problems.n_without} of {problems.n} answers: {what}")
         if self.file and (n_left := self.file.n_without_answer):
-            say(f"{n_left} prompts in {self.file.path} have no answer here")
+            say(f"{counted(n_left, 'prompts')} in {self.file.path} without an answer here")
         listed = check_settings(problems.wrong)
         # A checker that failed, or whose data are missing, is no problem of the settings.
         others = {what: n for what, n in problems.not_checkable.items() if what not in map(_bare, listed)}
-        lines = [*listed, *(f"{what} ({n} {'answer' if n == 1 else 'answers'})" for what, n in others.items())]
+        lines = [*listed, *(f"{what} ({counted(n, 'answers')})" for what, n in others.items())]
         for line in lines[:SHOWN_PROBLEMS]:
             say(f"constraints: {line}")
         if (n_more := len(lines) - SHOWN_PROBLEMS) > 0:
-            say(f"constraints: {n_more} more problems, each row gives its reason in 'evidence'")
+            say(f"constraints: {counted(n_more, 'more problems')}, each row gives its reason in 'evidence'")
 
     def _given(self, response: Response) -> Named:
         constraints = self.given(response)
         if constraints:
             return Named(constraints)
+        if error := self.error_in(response):
+            return Named([], error=f"{ROW_UNREADABLE}: {error}")
         return Named([], NO_ROW.format(path=self.file.path) if self.file and constraints is None else NO_CONSTRAINTS)
 
     def _asked(self, responses: Sequence[Response], wanted: Sequence[int]) -> Iterator[tuple[int, Named]]:
@@ -157,7 +165,10 @@ class ConstraintTool:
     def _noted(self, response: Response, named: Named) -> Named:
         """Note what is wrong with the constraints of a prompt."""
         self.problems.n += 1
-        self.problems.n_without += not named.constraints
+        if named.error and self.source == "row":
+            self.problems.not_checkable[named.error] += 1
+        else:
+            self.problems.n_without += not named.constraints
         if self.problems.prompts.add(_key(response)) and check_settings([named.constraints]):
             self.problems.wrong.append(named.constraints)
         return named

@@ -74,7 +74,29 @@ def test_trls_columns_give_the_constraints() -> None:
     assert reward(prompts, completions, constraints=[BOTH, BOTH]) == [5, 0]
     ids = [[COMMA["kind"]], [COMMA["kind"]]]
     assert reward(prompts, completions, instruction_id_list=ids, kwargs=[[{}], [None]], trainer_state=None) == [5, 0]
-    assert reward(prompts, completions) == [None, None]
+    assert reward(prompts, completions, constraints=[BOTH, None]) == [5, None]
+
+
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        ({}, "no column 'constraints' or 'instruction_id_list'.* it has no other columns"),
+        ({"constraint": [BOTH, BOTH], "kwargs": [[], []]}, "it has constraint, kwargs"),
+        ({"constraints": ["no_comma", "no_comma"]}, "'constraints' must be a list such as"),
+        ({"constraints": [[COMMA["kind"]], [COMMA["kind"]]]}, "'constraints' must be a list such as"),
+        ({"constraints": [BOTH]}, "one of each is needed: 2 completions, 1 'constraints'"),
+        ({"constraints": COMMA}, "'constraints' must be a list, one for each prompt"),
+    ],
+)
+def test_trls_columns_without_readable_constraints_are_refused(columns: dict[str, object], why: str) -> None:
+    reward = reward_func(Judge.open(tool="constraints", verify="share"))
+    with pytest.raises(InputError, match=why):
+        reward(["Q", "Q"], ["a b", "a, b"], **columns)
+
+
+def test_a_judge_without_tools_does_not_look_at_the_column() -> None:
+    judge = open_judge(ScriptedEngine(reply=lambda _: "Score: 4"), JudgeOptions(read="text", samples=1), 0)
+    assert reward_func(Judge(judge))(["Q"], ["a"], constraints=["at most 3 words"]) == [4]
 
 
 def test_the_best_answer_follows_the_most_constraints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,4 +127,8 @@ def test_ppo_takes_the_constraints_of_its_prompts_for_the_reward(tmp_path: Path)
         chat = [{"role": "system", "content": "S"}, {"role": "user", "content": "R"}]
         assert scored(source, ["Q", "Q", "Q", chat], ["a", "a, b", "a", "a"]) == [5, 0, 5, None]
         other = judge_reward(judge, store, agent, prompts[1:])
-    assert source.digest != other.digest
+        assert source.digest != other.digest
+        with pytest.raises(InputError, match="another row on the same prompt has other constraints"):
+            judge_reward(judge, store, agent, [*prompts, Prompt(id="p2", prompt="Q")])
+        with pytest.raises(InputError, match="prompt x: its constraints cannot be read: why"):
+            judge_reward(judge, store, agent, [Prompt(id="x", prompt="Q", constraints_error="why")])

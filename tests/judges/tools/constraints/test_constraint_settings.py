@@ -2,7 +2,8 @@
 
 import pytest
 
-from judges.tools.constraints.checking import check_settings
+from judges.tools.constraints.checking import check_constraints, check_settings, describe
+from judges.tools.constraints.kinds import all_kinds
 from records.rows import Constraint
 
 WORDS = "length_constraints:number_words"
@@ -47,6 +48,24 @@ def test_what_is_wrong_with_a_kind_is_said_once_with_the_number_of_prompts() -> 
 def test_a_constraint_that_no_checker_can_work_with_is_named(constraint: Constraint, says: str) -> None:
     (problem,) = check_settings([[constraint]])
     assert says in problem
+
+
+def test_one_of_a_thing_is_written_as_one() -> None:
+    kinds = {"judgeloop:at_most_words": "num_words", "length_constraints:number_paragraphs": "num_paragraphs"}
+    asked = [describe(one(kind, **{name: 1})) for kind, name in kinds.items()]
+    assert asked == ["it has at most 1 word", "it has 1 paragraph, parted by ***"]
+    [checked] = check_constraints("Q", "a, b", [one("punctuation:no_comma")])
+    assert checked.reason == "no comma stands in it: it has 1 comma"
+    limit = one("judgeloop:at_most_words", num_words=1)
+    [problem] = check_settings([[limit, one(WORDS, relation="at least", num_words=2)]])
+    assert "at least 2 and at most 1 word (1 prompt)" in problem
+    for kind in all_kinds().values():
+        assert all(f"{{{name}:" in kind.asks for name, type_ in kind.settings.items() if type_ == "count"), kind
+
+
+def test_a_model_reads_the_kinds_with_the_names_of_their_settings() -> None:
+    entries = [kind.table_entry for kind in all_kinds().values()]
+    assert "it has at most {num_words} words" in entries and not any(":" in entry for entry in entries)
 
 
 LOWER, UPPER = one("change_case:english_lowercase"), one("change_case:english_capital")

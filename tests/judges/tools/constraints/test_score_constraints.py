@@ -221,7 +221,7 @@ def test_a_file_of_constraints_is_joined_and_what_it_lacks_is_counted(
     assert rows[1].error == "no constraint can be checked: c.jsonl has no row on the prompt"
     said = capsys.readouterr().err
     assert "1 of 2 answers: c.jsonl has no row on the prompt" in said
-    assert "1 prompts in c.jsonl have no answer here" in said
+    assert "1 prompt in c.jsonl without an answer here" in said
 
 
 def test_unknown_kinds_are_said_once_with_the_nearest_name(no_model: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,6 +231,26 @@ def test_unknown_kinds_are_said_once_with_the_nearest_name(no_model: None, capsy
     said = capsys.readouterr().err
     [line] = [line for line in said.splitlines() if line.startswith("constraints:")]
     assert "punctuation:no_coma" in line and "punctuation:no_comma" in line and "(3 prompts)" in line
+
+
+@pytest.mark.parametrize("rule", ["cap", "share", "strict"])
+def test_a_field_of_another_shape_is_an_error_in_the_row(
+    asked: ScriptedEngine, rule: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = ["punctuation:no_comma", [{"kind": "judgeloop:at_most_words", "num_words": 3}], [{"kind": IDS[0]}]]
+    write("answers.jsonl", *({"prompt": PROMPT, "response": GOOD, "constraints": value} for value in values))
+    rows = run("--verify", rule)
+    assert [judgment.score for judgment in rows] == [None, None, 4 if rule == "cap" else 5]
+    assert "the row's constraints cannot be read: 'constraints' must be a list" in str(rows[0].error)
+    assert "unknown field 'num_words' beside 'kind': put it in 'kwargs'" in str(rows[1].error)
+    assert "cannot be read: 'constraints' must be a list" in capsys.readouterr().err
+    assert run("--verify", rule) == rows
+
+
+def test_the_same_answer_with_other_constraints_is_judged_twice(no_model: None) -> None:
+    own = ([{"kind": kind}] for kind in (*IDS, IDS[0]))
+    write("answers.jsonl", *({"prompt": PROMPT, "response": COMMA, "constraints": form} for form in own))
+    assert [judgment.score for judgment in run("--verify", "strict")] == [0, 5]
 
 
 def test_a_batch_and_a_panel_have_no_tools(asked: ScriptedEngine) -> None:
