@@ -18,7 +18,7 @@ from judges.judging.reward_model import fingerprint, judgment_id, rewards_into
 from judges.judging.settle import settle
 from judges.options import JudgeOptions
 from judges.tools.evidence import NO_MODEL, calls_for_constraints, judge_checked_into, was_checked, with_tools
-from judges.tools.options import EvidenceOptions, check_options
+from judges.tools.options import EvidenceOptions, check_options, say_unused
 from records import Judgment, Response, Store, answer_key, prompt_key
 from records.files import BadRows, check_limit, take_prompts
 from records.inputs import check_out, judged_key, keep_to_input, output_name
@@ -33,6 +33,7 @@ UNNAMED_JUDGE = "the file's own scores"
 
 def keep_best(config: Config) -> None:
     """Read, score, choose, write and print a table."""
+    say_unused(config.evidence, config.engine, config.judge)
     config = replace(config, engine=pinned(config.engine))
     if config.file is None:
         raise InputError("name a file with several answers to each prompt; see --help")

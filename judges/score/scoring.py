@@ -25,6 +25,7 @@ from judges.tools.evidence import (
     open_evidence,
     was_checked,
 )
+from judges.tools.options import say_unused
 from judges.tools.scores import evidence_summary
 from records import Judgment, Store
 from records.files import check_sources
@@ -36,6 +37,7 @@ EXAMPLE = Path(__file__).parent.parent / "example.jsonl"
 
 def score(config: Config) -> None:
     """Read, judge, store and print a table."""
+    say_unused(config.evidence, config.engine, config.judge)
     config = replace(config, engine=pinned(config.engine))
     panel = [(pinned(engine), judge) for engine, judge in members(config.panel, config.engine, config.judge)]
     checked_rubric(config.judge)

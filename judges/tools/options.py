@@ -1,16 +1,23 @@
 """Flags of the tools that check an answer, its claims or its form, and of their effect on the score."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from console.errors import InputError
+from console.flags import spelled
+from console.output import say
 from console.ranges import Count, check_ranges
+from engines.options import EngineOptions
+from judges.options import JudgeOptions
 
 VerifyRule = Literal["cap", "factscore", "f1", "share", "strict"]
 KNOWN_SEARCHES = ("bm25", "dense", "hybrid")
 CLAIM_RULES, CONSTRAINT_RULES = ("cap", "factscore", "f1"), ("cap", "share", "strict")
 """The rules that fit a tool that checks claims, and those that fit the constraints."""
+OF_CLAIMS = ("corpus", "search", "encoder", "k", "claims", "max_claims", "verifier", "nli_model", "f1_k")
+OF_SCORE = ("rubric", "min_coverage")
+"""The settings of a judge that count although it is not asked: the scale, and how many answers must have a score."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,25 @@ def check_options(options: EvidenceOptions) -> None:
         raise InputError(f"--search {options.search} needs --corpus, a folder or a file to search in{hint}")
     if options.corpus is not None and not options.corpus.exists():
         raise InputError(f"{options.corpus}: no such folder or file of texts; --corpus names what to search in")
+
+
+def say_unused(options: EvidenceOptions, engine: EngineOptions, judge: JudgeOptions) -> None:
+    """Say which of the given flags have no effect, because constraints are checked and nobody is asked."""
+    if options.tool != "constraints":
+        return
+    unused = [name for name in _given(options) if name in OF_CLAIMS]
+    unused += [] if options.needs_model else _given(engine)
+    unused += [] if options.asks_rubric else [name for name in _given(judge) if name not in OF_SCORE]
+    if unused:
+        flags = ", ".join(spelled(f"--{name.replace('_', '-')}", of_judge=True) for name in unused)
+        verb = "has" if len(unused) == 1 else "have"
+        say(f"{flags} {verb} no effect with --tool constraints --verify {options.verify}")
+
+
+def _given(options: EvidenceOptions | EngineOptions | JudgeOptions) -> list[str]:
+    """Return the names of the settings that are not the default."""
+    default: Any = type(options)()
+    return [field.name for field in fields(options) if getattr(options, field.name) != getattr(default, field.name)]
 
 
 def _check_constraints(options: EvidenceOptions) -> None:

@@ -13,8 +13,8 @@ from records.rows import Constraint
 
 OWN, IDS, SETTINGS = "constraints", "instruction_id_list", "kwargs"
 """This project's field, and IFEval's two, which IFBench shares."""
-GROUND_TRUTH, TRUTH_IDS = "ground_truth", "instruction_id"
-"""Tülu's field, which holds IFEval's two under another name."""
+GROUND_TRUTH, TRUTH_IDS, FUNCTION = "ground_truth", "instruction_id", "func_name"
+"""Tülu's field, which holds IFEval's two under another name, or the name of a function with its arguments."""
 KEY = "key"
 """IFEval's number of a prompt."""
 EXAMPLE = '[{"kind": "punctuation:no_comma", "kwargs": {}}]'
@@ -102,6 +102,8 @@ def _ids_and_settings(record: Record) -> tuple[Any, Any, str]:
     if isinstance(truth, dict) and TRUTH_IDS in truth:
         ids = truth[TRUTH_IDS]
         return [ids] if isinstance(ids, str) else ids, truth.get(SETTINGS), GROUND_TRUTH
+    if isinstance(truth, dict) and isinstance(truth.get(FUNCTION), str):
+        return [truth[FUNCTION]], [{name: value for name, value in truth.items() if name != FUNCTION}], GROUND_TRUTH
     return None, None, ""
 
 

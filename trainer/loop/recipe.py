@@ -8,6 +8,7 @@ import tyro
 
 from console.command import Flags, off
 from console.errors import InputError
+from console.output import say
 from console.ranges import Count, CountOr0, Couple, NotNegative, Number, Positive, ShareAbove0, check_command
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import JudgeOptions, PanelOptions
@@ -203,6 +204,17 @@ def check(config: Config) -> None:
             check_options(training)
     _check_round(config)
     _check_files(config)
+    _say_copies(config)
+
+
+def _say_copies(config: Config) -> None:
+    eval_temperature = config.candidates.temperature if config.eval.temperature is None else config.eval.temperature
+    for flag, n, temperature in (
+        ("candidates", config.candidates.n, config.candidates.temperature),
+        ("eval", config.eval.n, eval_temperature),
+    ):
+        if n > 1 and temperature == 0:
+            say(f"--{flag}.n {n} at temperature 0 gives the same answer {n} times: nothing to choose from")
 
 
 def _check_files(config: Config) -> None:

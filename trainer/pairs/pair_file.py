@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 
 from console.errors import InputError, TrainingError
-from console.output import tell
+from console.output import counted, say, tell
 from console.table import Cell, print_table
 from judges.judging.coverage import require_coverage
 from records import Judgment, Pair, answer_key, prompt_key
@@ -38,6 +38,9 @@ def make_pair_file(config: Config) -> None:
             f"each prompt, a higher temperature, {reading}another judge, or fewer filters"
         )
     _finish(pairs, _table_row(pairs, counts), config)
+    n_unsure = sum(pair.confidence is None for pair in pairs)
+    if config.pairs.weight == "confidence" and n_unsure:
+        say(f"--weight confidence: no confidence, so the weight 1, for {n_unsure} of {counted(len(pairs), 'pairs')}")
     _check_second(judgments, config)
 
 

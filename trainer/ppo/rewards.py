@@ -14,7 +14,7 @@ from judges.library import response_of
 from judges.tools.agent import Agent
 from judges.tools.constraints.given import constraints_by_prompt
 from judges.tools.evidence import calls_for_constraints, judge_checked
-from judges.tools.options import check_options
+from judges.tools.options import check_options, say_unused
 from records import Judgment, Message, Prompt, Store, messages_of
 from records.keys import content_key
 from trainer.ppo.options import RewardChoice
@@ -107,6 +107,7 @@ def check_reward(choice: RewardChoice) -> None:
     if choice.name == JUDGE:
         if choice.evidence.enabled:
             check_options(choice.evidence)
+            say_unused(choice.evidence, choice.engine, choice.judge)
         if choice.evidence.needs_model:
             check_engine(choice.engine)
         checked_rubric(choice.judge)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
 
+from referencing.exceptions import Unresolvable
+
 from console.errors import InputError
 from console.output import counted
 from judges.tools.constraints import ifeval, own
@@ -21,9 +23,9 @@ from records.rows import Constraint
 
 __all__ = ["CHECKERS_VERSION", "check_constraints", "check_settings", "checkers_version", "describe", "known_kinds"]
 
-CHECKERS_VERSION = 2
+CHECKERS_VERSION = 3
 """The version of this room's own rules."""
-LIBRARIES = ("lm-eval", "langdetect", "nltk", "py3langid", "jsonschema", "markdown-it-py", "regex")
+LIBRARIES = ("lm-eval", "langdetect", "nltk", "py3langid", "jsonschema", "markdown-it-py", "pygments", "regex")
 UNSEEN = str.maketrans({"\u200b": None, "\u2060": None, "\ufeff": None, "\u00ad": None})
 """Characters without a width that can hide a word from a checker. The joiners of Indic scripts and emoji stay."""
 MESSAGE_CHARACTERS = 200
@@ -119,6 +121,8 @@ def _reason(error: Exception) -> str:
     match error:
         case UnclearError() | LookupError():
             return str(error.args[0])
+        case Unresolvable():
+            return f"the schema refers to {error.ref}, which is not in it; nothing is fetched"
         case TimeoutError():
             return f"the regular expression took longer than {own.REGEX_TIMEOUT_S:g} s"
     message = " ".join(str(error).split())[:MESSAGE_CHARACTERS]

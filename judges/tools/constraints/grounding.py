@@ -44,6 +44,15 @@ def cues() -> dict[str, list[str]]:
     return table
 
 
+def language_names() -> dict[str, str]:
+    """Return the code of each language that has a name here, by that name in small letters."""
+    return {
+        name.casefold(): code
+        for code, spelled in _table()["languages"].items()
+        for name in re.findall(r"[A-Z]\w+", spelled)
+    }
+
+
 def _missing(text: str, name: str, value: Any, relation: str | None) -> str | None:
     if name.endswith("relation"):
         return _other_relation(text, value)

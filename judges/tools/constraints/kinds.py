@@ -1,9 +1,11 @@
 """The kinds of constraints, and the right settings of each."""
 
+import json
 import math
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
@@ -15,6 +17,7 @@ from jsonschema.exceptions import SchemaError
 from jsonschema.validators import validator_for
 
 from console.output import counted
+from judges.tools.constraints.grounding import language_names
 from judges.tools.constraints.languages import languages
 from records.rows import Constraint
 
@@ -88,8 +91,8 @@ def settings_of(constraint: Constraint) -> dict[str, Any]:
     """
     kind = all_kinds().get(constraint.kind)
     if kind is None:
-        close = get_close_matches(constraint.kind, all_kinds(), n=1)
-        raise SettingsError("no checker for this kind" + (f"; the nearest name is {close[0]}" if close else ""))
+        nearest = _nearest_kind(constraint.kind)
+        raise SettingsError("no checker for this kind" + (f"; the nearest name is {nearest}" if nearest else ""))
     given = {name: value for name, value in constraint.kwargs.items() if value is not None}
     if missing := [name for name in kind.settings if name not in given and not kind.may_lack(name)]:
         raise SettingsError(f"the setting {' and '.join(missing)} is missing")
@@ -107,6 +110,24 @@ def shown(value: Any) -> str:
         return ", ".join(map(shown, value)) if value else "an empty list"
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= SHOWN_TEXT else f"{text[: SHOWN_TEXT - 1]}…"
+
+
+def _nearest_kind(kind: str) -> str | None:
+    """Return the kind whose name is most like another, in any case, with its group or without."""
+    names = {name.partition(":")[2]: name for name in all_kinds()} | {name: name for name in all_kinds()}
+    close = get_close_matches(kind.casefold(), names, n=1)
+    return names[close[0]] if close else None
+
+
+def _nearest_languages(value: str) -> str:
+    # langdetect's zh-cn is zh here
+    named = {name: code.partition("-")[0] for name, code in language_names().items()}
+    names = {name: code for name, code in named.items() if code in languages()} | {code: code for code in languages()}
+    main = re.split("[-_]", value.casefold())[0]
+    close = dict.fromkeys(names[name] for name in get_close_matches(main, names, cutoff=0.75))
+    if close:
+        return f"the nearest {'code is' if len(close) == 1 else 'codes are'} {', '.join(close)}"
+    return f"{len(languages())} codes are known, such as en, de and zh"
 
 
 def _in_words(value: Any, type_: str | list[str]) -> Any:
@@ -141,7 +162,7 @@ def _text(name: str, value: Any, type_: str) -> str:
     if type_ == "letter" and len(value) != 1:
         raise SettingsError(f"{name} must be a single letter, not {shown(value)}")
     if type_ == "code" and value not in languages():
-        raise SettingsError(f"{name} {value!r} is unknown; known: {' '.join(sorted(languages()))}")
+        raise SettingsError(f"{name} {shown(value)} is unknown; {_nearest_languages(value)}")
     if type_ == "regex":
         try:
             regex.compile(value)
@@ -159,6 +180,9 @@ def _number(name: str, value: Any, smallest: int) -> int:
 
 
 def _schema(name: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
     if not isinstance(value, dict):
         raise SettingsError(f"{name} must be a JSON schema, not {shown(value)}")
     try:

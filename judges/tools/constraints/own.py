@@ -10,6 +10,8 @@ import regex
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend, validator_for
 from markdown_it import MarkdownIt
+from pygments.lexers import find_lexer_class_by_name
+from pygments.util import ClassNotFound
 from referencing import Registry
 
 from judges.tools.constraints.languages import UnclearError, is_in, language_of
@@ -39,7 +41,7 @@ def follows(kind: str, settings: dict[str, Any], prompt: str, text: str) -> bool
             return _fits(settings["schema"], text)
         case "judgeloop:code_fence":
             wanted = settings.get("code_language", "").lower()
-            return any(not wanted or wanted == language for language in _fenced_languages(text))
+            return any(not wanted or wanted in _also_named(language) for language in _fenced_languages(text))
         case "judgeloop:language":
             return is_in(text, settings["language"])
         case "judgeloop:prompt_language":
@@ -80,6 +82,14 @@ def _pattern_properties(validator: Any, patterns: dict[str, Any], value: Any, _:
         for name, item in value.items():
             if _matches(pattern, name):
                 yield from validator.descend(item, schema, path=name, schema_path=pattern)
+
+
+def _also_named(language: str) -> set[str]:
+    """Return the name of a programming language with the others that Pygments has for it: `python` and `py`."""
+    try:
+        return {language, *find_lexer_class_by_name(language).aliases}
+    except ClassNotFound:
+        return {language}
 
 
 @cache

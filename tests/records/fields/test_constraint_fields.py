@@ -46,6 +46,11 @@ def test_tulus_ground_truth_and_our_own_field_are_read() -> None:
         assert constraints_in(record) == [COMMA, WORDS]
 
 
+def test_a_function_that_tulu_names_is_a_constraint_too() -> None:
+    truth = json.dumps({"func_name": "verify_paragraph_count", "N": 4, "quantifier": None})
+    assert constraints_in({"ground_truth": truth}) == [Constraint(kind="verify_paragraph_count", kwargs={"N": 4})]
+
+
 @pytest.mark.parametrize(
     ("record", "found"),
     [

@@ -174,6 +174,16 @@ def test_settings_that_do_not_fit_together_are_refused(config: Config) -> None:
         check(config)
 
 
+def test_several_answers_at_temperature_0_are_said_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+    check(Config(eval=EvalOptions(n=2, temperature=0.0)))
+    assert "--eval.n 2 at temperature 0 gives the same answer 2 times" in capsys.readouterr().err
+    check(Config(candidates=CandidateOptions(temperature=0.0), eval=EvalOptions(n=2)))
+    said = capsys.readouterr().err
+    assert "--candidates.n 4 at" in said and "--eval.n 2 at" in said
+    check(Config(candidates=CandidateOptions(temperature=0.0), eval=EvalOptions(n=2, temperature=0.5)))
+    assert "--eval" not in capsys.readouterr().err
+
+
 def test_the_seeds_are_as_many_and_as_varied_as_they_say() -> None:
     prompts, ift = seed_prompts(None), ift_chats(None)
     assert len(prompts) == 64 and len(ift) == 48

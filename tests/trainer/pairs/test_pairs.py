@@ -3,6 +3,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -202,6 +203,18 @@ def test_the_command_writes_pairs_and_prints_what_became_of_the_prompts(
     assert list(read_rows(config.out, Pair)) == make_pairs(rows, PairOptions())[0]
     main(config)
     assert (tmp_path / "pairs.jsonl.1").exists()
+
+
+@pytest.mark.parametrize(("weight", "is_said"), [("one", False), ("confidence", True)])
+def test_pairs_without_a_confidence_to_weight_them_by_are_counted(
+    weight: Literal["one", "confidence"], is_said: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unsure = [msgspec.structs.replace(judged("p", text, score), scores=[]) for text, score in (("a", 4.0), ("b", 1.0))]
+    write_rows(tmp_path / "judgments.jsonl", [*unsure, judged("q", "c", 2.0), judged("q", "d", 1.0)])
+    options = PairOptions(weight=weight)
+    main(Config(file=tmp_path / "judgments.jsonl", out=tmp_path / "pairs.jsonl", pairs=options))
+    line = "--weight confidence: no confidence, so the weight 1, for 1 of 2 pairs"
+    assert (line in capsys.readouterr().err) == is_said
 
 
 def test_the_command_says_where_all_pairs_went(tmp_path: Path) -> None:

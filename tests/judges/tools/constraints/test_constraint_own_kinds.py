@@ -1,5 +1,8 @@
 """The kinds that IFEval lacks: regular expressions, JSON schemas, code fences, few words, languages."""
 
+import json
+import socket
+
 import pytest
 
 from judges.tools.constraints.checking import check_constraints
@@ -34,6 +37,8 @@ def check(response: str, kind: str, prompt: str = "Write.", **kwargs: object) ->
         ("json_schema", {"schema": PERSON}, '```json\n{"age": 3}\n```', "followed"),
         ("json_schema", {"schema": PERSON}, '{"age": "3"}', "broken"),
         ("json_schema", {"schema": PERSON}, "He is 3.", "broken"),
+        ("json_schema", {"schema": json.dumps(PERSON)}, '{"age": 3}', "followed"),
+        ("json_schema", {"schema": json.dumps(PERSON)}, '{"age": "3"}', "broken"),
         ("json_schema", {"schema": PLATE}, '"AB"', "followed"),
         ("json_schema", {"schema": PLATE}, '"ab"', "broken"),
         ("json_schema", {"schema": NUMBERED}, '{"n1": 1, "x": "y"}', "followed"),
@@ -41,6 +46,10 @@ def check(response: str, kind: str, prompt: str = "Write.", **kwargs: object) ->
         ("code_fence", {}, "Look:\n```\nx = 1\n```", "followed"),
         ("code_fence", {}, "Look:\n```\n```", "followed"),
         ("code_fence", {}, "Look:\n```\nx = 1", "broken"),
+        ("code_fence", {}, "~~~\nx = 1\n~~~", "followed"),
+        ("code_fence", {"code_language": "Python"}, "```py\nx = 1\n```", "followed"),
+        ("code_fence", {"code_language": "js"}, "```javascript\nx = 1\n```", "followed"),
+        ("code_fence", {"code_language": "zorg"}, "```zorg\nx = 1\n```", "followed"),
         ("code_fence", {}, "Look: `x = 1`", "broken"),
         ("code_fence", {"code_language": "python"}, "1. Look:\n   ~~~Python\n   x = 1\n\n   ~~~\n", "followed"),
         ("code_fence", {"code_language": "python"}, "```js\nx = 1\n```", "broken"),
@@ -53,6 +62,17 @@ def test_an_answer_follows_a_constraint_of_ours_or_breaks_it(
     kind: str, kwargs: dict[str, object], response: str, strict: str
 ) -> None:
     assert check(response, kind, **kwargs).strict == strict
+
+
+def test_a_schema_elsewhere_is_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*_: object) -> None:
+        raise AssertionError("no network")
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    checked = check("3", "json_schema", schema={"$ref": "http://example.com/s.json"})
+    assert checked.strict is None and "refers to http://example.com/s.json, which is not in it" in checked.reason
+    inside = {"$defs": {"n": {"type": "integer"}}, "$ref": "#/$defs/n"}
+    assert check("3", "json_schema", schema=inside).strict == "followed"
 
 
 def test_an_answer_can_be_held_to_the_language_of_its_prompt() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError
+from engines.options import EngineOptions
 from engines.scripted import ScriptedEngine
 from judges import Judge
 from judges.best_of import __main__ as best_of
@@ -116,7 +117,9 @@ def test_the_best_answer_follows_the_most_constraints(tmp_path: Path, capsys: py
 
 
 def test_ppo_takes_the_constraints_of_its_prompts_for_the_reward(tmp_path: Path) -> None:
-    check_reward(RewardChoice("judge", JudgeOptions(), None, EvidenceOptions(tool="constraints", verify="share")))  # type: ignore[arg-type]
+    check_reward(
+        RewardChoice("judge", JudgeOptions(), EngineOptions(), EvidenceOptions(tool="constraints", verify="share"))
+    )
     constraints = [Constraint(kind=COMMA["kind"])]
     prompts = [Prompt(id="p", prompt="Q", constraints=constraints), Prompt(id="r", prompt="R", system="S")]
     judge, agent = with_tools(

@@ -35,7 +35,12 @@ def test_what_is_wrong_with_a_kind_is_said_once_with_the_number_of_prompts() -> 
         (one("keywords:forbidden_words", forbidden_words=["C++"]), "judgeloop:contains takes it"),
         (one("keywords:letter_frequency", letter="ab", let_relation="at least", let_frequency=1), "a single letter"),
         (one("language:response_language", language="zh"), "one of ar, bg"),
-        (one("judgeloop:language", language="chinese"), "'chinese' is unknown"),
+        (one("judgeloop:language", language="Chinese"), "'Chinese' is unknown; the nearest code is zh (1"),
+        (one("judgeloop:language", language="pt-BR"), "the nearest code is pt (1"),
+        (one("judgeloop:language", language="?"), "codes are known, such as en, de and zh"),
+        (one("Punctuation:NO_COMMA"), "the nearest name is punctuation:no_comma"),
+        (one("no_comma"), "the nearest name is punctuation:no_comma"),
+        (one("judgeloop:json_schema", schema='{"type": 3}'), "is no JSON schema"),
         (
             one("length_constraints:nth_paragraph_first_word", num_paragraphs=2, nth_paragraph=3, first_word="it"),
             "nth_paragraph is 3 of 2 paragraphs",

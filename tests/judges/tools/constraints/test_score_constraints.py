@@ -253,6 +253,16 @@ def test_the_same_answer_with_other_constraints_is_judged_twice(no_model: None) 
     assert [judgment.score for judgment in run("--verify", "strict")] == [0, 5]
 
 
+def test_flags_without_effect_are_named_in_one_line(asked: ScriptedEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    run("--verify", "share", "--corpus", "answers.jsonl", "--model", "m")
+    line = "--corpus, --model, --read, --samples have no effect with --tool constraints --verify share"
+    assert line in capsys.readouterr().err.splitlines()
+    run("--fresh", "--corpus", "answers.jsonl", "--model", "m")
+    assert "--corpus has no effect with --tool constraints --verify cap" in capsys.readouterr().err.splitlines()
+    run("--fresh")
+    assert "no effect" not in capsys.readouterr().err
+
+
 def test_a_batch_and_a_panel_have_no_tools(asked: ScriptedEngine) -> None:
     with pytest.raises(InputError, match="a batch has no tools"):
         run("--export-batch", "b.jsonl")
