@@ -33,7 +33,8 @@ def opening(run: Run, config: Config, done: int, guess_s: float) -> list[str]:
     what = f"{config.name}: iter0 to iter{config.iterations} of {config.engine.model}"
     measured = f"each measured on {config.eval.prompts} held-out prompts"
     if done:
-        return [f"{what}, {measured}", f"iter1 to iter{done} are made; the run goes on in {run.folder}"]
+        made = "iter1 is made" if done == 1 else f"iter1 to iter{done} are made"
+        return [f"{what}, {measured}", f"{made}; the run goes on in {run.folder}"]
     return [
         f"{what}, {measured}",
         f"about {duration(guess_s)} on this machine; files in {run.folder}; the same command resumes",
