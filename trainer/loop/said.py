@@ -1,5 +1,6 @@
 """The lines that a loop says while it runs: at its start, and after each iteration."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,12 @@ from trainer.loop.plan.course import Course, steps_of
 from trainer.loop.plan.estimate import estimate
 from trainer.loop.plan.model_size import model_size
 from trainer.loop.plan.probe import this_machine
+from trainer.loop.plan.work import Work
 from trainer.loop.plan.workload import stages
 from trainer.loop.recipe import Config
+
+PAIRS_PER_PROMPT = 0.45
+"""The share of a round's prompts that give a pair: 34 to 40 of 80 in the demo."""
 
 
 def course_of(base: Path, prompts: Sequence[Prompt], chats: Sequence[Sequence[Message]], config: Config) -> Course:
@@ -23,9 +28,19 @@ def course_of(base: Path, prompts: Sequence[Prompt], chats: Sequence[Sequence[Me
     `prompts` are the seeds, and `chats` what iter1 learns from, none if it is made already. The speed of a judge that
     is no model of the run is not known, and is taken to be theirs.
     """
-    works = [replace(work, is_own=True) for work in stages(config, prompts, chats)]
+    works = [_usual(replace(work, is_own=True)) for work in stages(config, prompts, chats)]
     guesses = estimate(works, size=model_size(base), hardware=this_machine())
     return Course(steps_of(works, [stage.seconds for stage in guesses]))
+
+
+def _usual(work: Work) -> Work:
+    """Return the work of a stage as it mostly is. A plan counts a pair for each prompt, which is the most."""
+    if not work.n_reference:  # only DPO has a reference
+        return work
+    n_trained, n_reference = round(work.n_trained * PAIRS_PER_PROMPT), round(work.n_reference * PAIRS_PER_PROMPT)
+    return replace(
+        work, n_trained=n_trained, n_reference=n_reference, n_steps=math.ceil(work.n_steps * PAIRS_PER_PROMPT)
+    )
 
 
 def opening(run: Run, config: Config, done: int, guess_s: float) -> list[str]:
