@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.openai_server import Server
@@ -20,6 +21,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # a test that reaches for the network is a b
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
+
+settings.register_profile("same every time", derandomize=True)
+settings.load_profile("same every time")
 
 import console.threads  # noqa: E402, F401  before torch is loaded
 

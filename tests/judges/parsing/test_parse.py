@@ -6,11 +6,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import judges.rubrics.rubric
 from console.errors import InputError
+from judges.parsing.doubts import not_own
 from judges.parsing.parse import parse_reply
 from judges.rubrics.rubric import Rubric, load_rubric, rubric_names
 from records.reasoning import answer_span
@@ -104,6 +105,7 @@ def own_verdict(rubric: Rubric, draw: int) -> tuple[str, float]:
 
 @settings(max_examples=300, deadline=None)
 @given(ANYTHING | COMPOSED, st.sampled_from(list(RUBRICS.values())), st.integers(0, 9))
+@example("UNLESS:", RUBRICS["additive"], 0)
 def test_a_verdict_in_the_form_asked_for_at_the_end_of_the_answer_counts_whatever_stands_before_it(
     before: str, rubric: Rubric, draw: int
 ) -> None:
@@ -114,8 +116,11 @@ def test_a_verdict_in_the_form_asked_for_at_the_end_of_the_answer_counts_whateve
             assert parse_reply(reply, rubric).value is None
         elif span.stop < len(reply):  # the turn ended outside a quotation
             assert parse_reply(reply, rubric) == parse_reply(reply[: span.stop], rubric)
+        elif (found := parse_reply(reply, rubric).value) is None:
+            line_above = reply.removesuffix(said).rstrip("\n").rpartition("\n")[2]
+            assert not_own("", line_above)  # "unless:" makes a supposition of what follows
         else:
-            assert parse_reply(reply, rubric).value == pytest.approx(value)
+            assert found == pytest.approx(value)
 
 
 @settings(max_examples=200, deadline=None)
