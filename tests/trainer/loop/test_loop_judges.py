@@ -206,11 +206,12 @@ def rows_of(run: Path) -> dict[str, bytes]:
     return {str(path.relative_to(run)): SECONDS.sub(b"", path.read_bytes()) for path in paths}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kills",
     [
         [("append", 55)],  # among the panel's judgments of iter2
-        pytest.param([("append", 17), ("append", 46), ("append", 60)], marks=pytest.mark.slow),  # a judge's, the ledger
+        [("append", 17), ("append", 46), ("append", 60)],  # a judge's, the ledger
     ],
 )
 def test_a_loop_with_a_panel_killed_and_resumed_ends_with_the_same_rows(
