@@ -25,6 +25,8 @@ STOP_WINDOW_TOKENS = 16
 """The number of last tokens that are searched for a stop string, besides the string's own length."""
 SIDE_ROWS = 32
 """The fewest rows for which another batch beside the first one is worth its threads."""
+MAX_SIDE = 4
+"""The most batches side by side, because each has keys and values of its own in memory."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +62,26 @@ class Decoder:
         running = [self._steps(*batch) for batch in islice(batches, self.n_side)]
         with ThreadPoolExecutor(self.n_side) as pool:
             while running:
-                with _shared_threads(self.n_side):
-                    steps = list(pool.map(_advance, running))
+                steps = self._advance_all(pool, running)
                 for step in steps:
                     yield from step or ()
                 goes_on = [steps_of for steps_of, step in zip(running, steps, strict=True) if step is not None]
                 n_free = self.n_side - len(goes_on)
                 running = goes_on + [self._steps(*batch) for batch in islice(batches, n_free)]
 
+    def _advance_all(
+        self, pool: ThreadPoolExecutor, running: list[Iterator[list[Sampled]]]
+    ) -> list[list[Sampled] | None]:
+        if self.n_side == 1:  # in the caller's thread: its autocast and its current GPU hold for no other
+            return [_advance(steps) for steps in running]
+        with _shared_threads(self.n_side):
+            return list(pool.map(_advance, running))
+
     def _steps(self, batch: Batch, seeds: list[int]) -> Iterator[list[Sampled]]:
         """Yield the rows that finish with each token.
 
-        The seconds of a step are shared by the rows that are still writing, so those of all rows add up to the whole.
+        The seconds of a step are shared by the rows that are still writing, so those of all rows add up to no more
+        than the whole.
         """
         started, seconds = time.monotonic(), 0.0
         prompts = self.forward.start(batch, self.sampling.max_new_tokens)
@@ -125,7 +135,7 @@ def n_side_by_side(n_rows: int, device_type: str) -> int:
     The products of one decoding step are too small for several threads. On two cores two batches of 48 rows, each on
     one thread, write 247 tokens a second, and one batch of 96 rows on both 152 (SmolLM2-135M).
     """
-    return max(1, min(torch.get_num_threads(), n_rows // SIDE_ROWS)) if device_type == "cpu" else 1
+    return max(1, min(torch.get_num_threads(), n_rows // SIDE_ROWS, MAX_SIDE)) if device_type == "cpu" else 1
 
 
 def share(n_rows: int, n_side: int, batch_size: int) -> int:
@@ -141,10 +151,8 @@ def _advance(steps: Iterator[list[Sampled]]) -> list[Sampled] | None:
 def _shared_threads(n_side: int) -> Iterator[None]:
     """Give each of `n_side` Python threads its share of torch's threads."""
     n_threads = torch.get_num_threads()
-    if n_side > 1:
-        torch.set_num_threads(max(1, n_threads // n_side))
+    torch.set_num_threads(max(1, n_threads // n_side))
     try:
         yield
     finally:
-        if n_side > 1:
-            torch.set_num_threads(n_threads)
+        torch.set_num_threads(n_threads)

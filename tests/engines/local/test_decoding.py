@@ -1,3 +1,4 @@
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -106,7 +107,17 @@ def test_a_prompt_is_computed_once_for_all_its_answers(
     assert widths[-3:] == [1, 1, 1]  # three batches of four answers to one prompt
 
 
-@pytest.mark.parametrize(("n_rows", "n_side"), [(1, 1), (63, 1), (64, 2), (1000, 8)])
+def test_one_batch_is_decoded_in_the_callers_thread(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[int] = set()
+    step = Forward.step
+    monkeypatch.setattr(Forward, "step", lambda *given: threads.add(threading.get_ident()) or step(*given))
+    answers(engine, requests(3, 2))
+    assert threads == {threading.get_ident()}  # its autocast and its current GPU hold there
+
+
+@pytest.mark.parametrize(("n_rows", "n_side"), [(1, 1), (63, 1), (64, 2), (1000, 4)])
 def test_few_rows_are_one_batch(n_rows: int, n_side: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     assert n_side_by_side(n_rows, "cpu") == n_side
