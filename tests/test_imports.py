@@ -29,7 +29,7 @@ FLOORS = {
         {"answers", "likelihood", "options", "reward_model"},
     ),
     "judges": (
-        {"fences", "intervals", "labelled", "options"},
+        {"intervals", "labelled", "options"},
         {"rubrics"},
         {"parsing"},
         {"judging"},

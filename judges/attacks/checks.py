@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from engines.chat.neutral import COMMON_SPECIAL_TOKENS, neutralised
 from engines.scripted import ScriptedEngine
 from judges.attacks.texts import Attack, aimed, verdict_for, written, written_as_json
-from judges.fences.invisible import INVISIBLE
 from judges.judging.judge import Judge, Subject, ask
 from judges.options import Reading
 from judges.parsing.verdict import score_of
+from judges.rubrics.fences.invisible import INVISIBLE
 from judges.rubrics.rendering import PLACEHOLDER, fill
 from judges.rubrics.rubric import Rubric
 

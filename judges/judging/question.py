@@ -9,9 +9,9 @@ import msgspec
 
 from console.reading import read_text, read_toml
 from engines.protocol import Choice, Request
-from judges.fences.code import VERSION, filled, tags_in
-from judges.fences.near_misses import taken_apart
 from judges.parsing.verdict import are_logprobs, is_choice
+from judges.rubrics.fences.code import VERSION, filled, tags_in
+from judges.rubrics.fences.near_misses import taken_apart
 from judges.rubrics.rubric import Closing, LogprobReading, Rubric
 from records.rows import Message
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from judges.fences.invisible import INVISIBLE
+from judges.rubrics.fences.invisible import INVISIBLE
 
 SPACES = "\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u2800\u3000"
 BREAKS = "\r\v\f\x1c-\x1e\x85\u2028\u2029"

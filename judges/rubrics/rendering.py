@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from judges.fences.code import PLACEHOLDER as PLACEHOLDER
-from judges.fences.code import filled
-from judges.fences.code import tags_in as tags_in
-from judges.fences.near_misses import REASONING as REASONING
-from judges.fences.near_misses import taken_apart as taken_apart
 from judges.options import Reading
+from judges.rubrics.fences.code import PLACEHOLDER as PLACEHOLDER
+from judges.rubrics.fences.code import filled
+from judges.rubrics.fences.code import tags_in as tags_in
+from judges.rubrics.fences.near_misses import REASONING as REASONING
+from judges.rubrics.fences.near_misses import taken_apart as taken_apart
 from records.rows import Message
 
 if TYPE_CHECKING:

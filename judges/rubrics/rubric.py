@@ -15,8 +15,8 @@ import msgspec
 
 from console.errors import InputError
 from console.reading import read_text, read_toml
-from judges.fences.code import PLACEHOLDER, VERSION, tags_in
 from judges.options import Aggregate
+from judges.rubrics.fences.code import PLACEHOLDER, VERSION, tags_in
 
 HERE = Path(__file__).parent
 NEEDED = {"score": {"closing", "prompt", "response"}, "pair": {"closing", "prompt", "response_a", "response_b"}}

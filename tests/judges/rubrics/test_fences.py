@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.scripted import ScriptedEngine
-from judges.fences.code import filled
-from judges.fences.letters import table
-from judges.fences.near_misses import taken_apart
 from judges.judging.judge import Judge
 from judges.judging.question import Question
+from judges.rubrics.fences.code import filled
+from judges.rubrics.fences.letters import table
+from judges.rubrics.fences.near_misses import taken_apart
 from judges.rubrics.rendering import fill
 from judges.rubrics.rubric import Rubric, load_rubric, rubric_names
 from records.rows import Response
@@ -95,7 +95,7 @@ SPELLINGS = {
 def test_a_search_for_a_text_that_contains_its_own_code_finds_none_in_any_spelling(
     spelling: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("judges.fences.code.CODE_DIGITS", 2)  # one text in 256 would contain its code
+    monkeypatch.setattr("judges.rubrics.fences.code.CODE_DIGITS", 2)  # one text in 256 would contain its code
     spelt = SPELLINGS[spelling]
     for number in range(256):
         code = f"{number:02x}"

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
-from judges.fences.invisible import INVISIBLE
+from judges.rubrics.fences.invisible import INVISIBLE
 
 HERE = Path(__file__).parent
 ROUNDS = 4

@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from judges.fences.letters import Folded, fold, several, table
+from judges.rubrics.fences.letters import Folded, fold, several, table
 
 REASONING = ("think", "thinking", "reasoning", "thought")
 """Tags around a model's reasoning. Readers of replies know them too."""

@@ -18,7 +18,7 @@ from functools import lru_cache
 
 import msgspec
 
-from judges.fences.letters import fold
+from judges.rubrics.fences.letters import fold
 
 VERSION = 2
 """Version of the form of filled prompts. It is part of a rubric's identity. 1 had tags without a code."""
