@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import msgspec
@@ -13,12 +14,12 @@ from judges.judging.judge import Finish, Judge, has_every_reply, judge_into
 from judges.tools.agent import Agent, had_evidence, open_agent
 from judges.tools.options import EvidenceOptions, check_options
 from judges.tools.rows import Evidence
-from judges.tools.scores import rule_for, verified_score
+from judges.tools.scores import PairRule, evidence_filter, rule_for, verified_score
 from judges.tools.search.search import open_search
 from records import Judgment, Message, Response, Store
 from records.disk import DiskSet
 from records.keys import content_key
-from records.rows import messages_of
+from records.rows import messages_of, prompt_key
 
 NOT_REPEATED = ("id", "response_id", "prompt", "response")
 """Fields that a judgment has anyway."""
@@ -109,16 +110,33 @@ def judge_checked_into(
     title: str,
     *,
     fresh: bool = False,
+    pair_rule: PairRule | None = None,
 ) -> list[Judgment]:
     """Return the judgments of all `responses` in order. Those that `store` lacks are made, after their evidence.
 
-    The evidence goes beside the judgments. Without an agent there is none.
+    The evidence goes beside the judgments. Without an agent there is none. With `pair_rule` the answers to a prompt are
+    left out if no two of them make a pair by it: their scores decide nothing.
     """
     if agent is None:
         return judge_into(store, judge, responses, title)
     with open_evidence(evidence_path(store.path), fresh=fresh) as evidence:
         gather_into(evidence, agent, [responses], len(responses))
+        if pair_rule is not None:
+            responses = _pairable(responses, evidence, agent, pair_rule)
         return judge_into(store, judge, responses, title, finish_with(evidence, agent, judge))
+
+
+def _pairable(responses: Sequence[Response], store: Store[Evidence], agent: Agent, rule: PairRule) -> list[Response]:
+    """Return the answers to those prompts for which the evidence allows a pair, in order."""
+    by_prompt: dict[str, list[Response]] = {}
+    for response in responses:
+        by_prompt.setdefault(prompt_key(response), []).append(response)
+    kept = set()
+    for key, answers in by_prompt.items():
+        evidence = list(store.chosen(map(agent.evidence_id, answers)))
+        if any(evidence_filter(chosen, rejected, rule) is None for chosen, rejected in permutations(evidence, 2)):
+            kept.add(key)
+    return [response for response in responses if prompt_key(response) in kept]
 
 
 def judge_checked(

@@ -28,6 +28,7 @@ from judges.tools.claims import claims
 from judges.tools.claims.verifier import SHOWN_WORDS
 from judges.tools.constraints.asking import asking_question
 from judges.tools.options import EvidenceOptions
+from judges.tools.scores import PairRule
 from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_rows
 from records.rows import prompt_key
 from records.runs import Run
@@ -68,7 +69,9 @@ def gather(run: Run, number: int, prompts: list[Prompt], config: Config, engine:
     if not by_parent:
         gc.collect()  # another judge needs the memory
     judges = RoundJudges(run, number - 1, config, engine)
-    judgments = judges.judge(folder / "judgments.jsonl", responses, f"{name} judging", config.evidence)
+    judgments = judges.judge(
+        folder / "judgments.jsonl", responses, f"{name} judging", config.evidence, pair_rule=pair_rule(config)
+    )
     check_coverage(judgments, config.judge.min_coverage)
     if initial is None:
         check_signal(judgments)
@@ -92,6 +95,19 @@ def gather(run: Run, number: int, prompts: list[Prompt], config: Config, engine:
         pairs = _consistent(run, number, pairs, responses, config.engine, level)
     # last, because this file tells that the round is gathered
     write_rows(folder / "pairs.jsonl", mixed(pairs, meta, config.meta.max_share, config.seed) if meta else pairs)
+
+
+def pair_rule(config: Config) -> PairRule | None:
+    """Return the rule by which the evidence alone tells that a prompt gives no pair, or None if all are judged.
+
+    The pairs are the same as if all were judged.
+    """
+    rule, options, is_free = config.pairs.evidence, config.round, not config.evidence.asks_rubric
+    if rule == "any" or not config.evidence.enabled or is_free:
+        return None
+    # people's votes overrule the evidence, and the others learn from answers that are in no pair
+    others = config.pairs.votes is not None or options.learn != "pairs" or options.rejected == "iter0" or options.meta
+    return None if others else rule
 
 
 def pairs_of(
@@ -185,7 +201,8 @@ def gathering_work(number: int, lengths: Lengths, config: Config) -> Iterator[Wo
         # all() of no judges is true: the parent alone
         yield replace(evidence, is_own=all(is_of_run(engine) for engine, _ in judges))
     if config.evidence.asks_rubric:
-        yield from round_judging_work(f"{name} judging", number - 1, n_judged, lengths, config)
+        most = ", at most" if pair_rule(config) else ""
+        yield from round_judging_work(f"{name} judging{most}", number - 1, n_judged, lengths, config)
     if config.round.meta:
         yield _meta_work(f"{name} meta-judging, at most", config.candidates.prompts, lengths, options)
     if config.round.consistency != "off":

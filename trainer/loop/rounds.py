@@ -16,6 +16,7 @@ from judges.rubrics.rubric import load_rubric
 from records import Judgment, Message, Pair, Prompt, Response, read_rows
 from records.files import BadRows
 from records.finish import cut_off
+from records.rows import prompt_key
 from records.runs import Run
 from records.shapes import read_chats
 from records.store import latest, write_rows
@@ -253,6 +254,7 @@ def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds:
             "cut_off": sum(cut_off(response.finish_reason) is not None for response in responses),
             "judged": len(scores),
             "unparsed": len(judgments) - len(scores),
+            **_ruled_out(responses, judgments),
             **({"perfect": trained.n_examples} if perfect else _pair_counts(run, number, prompts, config)),
         },
         mean_score=fmean(scores),  # one at least, or nothing could have been learnt
@@ -261,6 +263,12 @@ def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds:
         training=figures_of(trained),
         seconds=seconds,
     )
+
+
+def _ruled_out(responses: Sequence[Response], judgments: Sequence[Judgment]) -> dict[str, int]:
+    """Return the number of prompts that were not judged, because the evidence allows no pair, if there are any."""
+    n = len({prompt_key(response) for response in responses} - {prompt_key(judgment) for judgment in judgments})
+    return {"ruled_out": n} if n else {}
 
 
 def _pair_counts(run: Run, number: int, prompts: list[Prompt], config: Config) -> dict[str, int]:

@@ -35,12 +35,11 @@ def course_of(base: Path, prompts: Sequence[Prompt], chats: Sequence[Sequence[Me
 
 def _usual(work: Work) -> Work:
     """Return the work of a stage as it mostly is. A plan counts a pair for each prompt, which is the most."""
-    if not work.n_reference:  # only DPO has a reference
-        return work
-    n_trained, n_reference = round(work.n_trained * PAIRS_PER_PROMPT), round(work.n_reference * PAIRS_PER_PROMPT)
-    return replace(
-        work, n_trained=n_trained, n_reference=n_reference, n_steps=math.ceil(work.n_steps * PAIRS_PER_PROMPT)
-    )
+    # only DPO has a reference, and only judging that leaves out prompts without a pair has no fixed amount
+    counts = ["n_trained", "n_reference", "n_steps"] if work.n_reference else []
+    if work.stage.endswith("judging, at most"):
+        counts = ["n_calls", "n_read", "n_shared", "n_written"]
+    return replace(work, **{name: math.ceil(getattr(work, name) * PAIRS_PER_PROMPT) for name in counts})
 
 
 def opening(run: Run, config: Config, done: int, guess_s: float) -> list[str]:

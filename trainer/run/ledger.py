@@ -46,8 +46,8 @@ class LedgerLine(Row, frozen=True, kw_only=True):
     """The fingerprint of the judge that made the pairs."""
     counts: dict[str, int]
     """prompts, responses, cut_off (responses), judged, unparsed, failed, tied, filtered and pairs. With constraints
-    also pairs_right and pairs_wrong: of the pairs with one side that follows everything. For iter1, the training
-    rows."""
+    also pairs_right and pairs_wrong: of the pairs with one side that follows everything. ruled_out: prompts that were
+    not judged, because the evidence allows no pair. For iter1, the training rows."""
     mean_score: float | None
     mean_chars: float | None
     """Mean characters of the judged responses."""

@@ -20,6 +20,7 @@ from judges.panels.rows import open_members
 from judges.rubrics.rubric import load_rubric
 from judges.tools.evidence import judge_checked_into, was_checked, with_tools
 from judges.tools.options import EvidenceOptions
+from judges.tools.scores import PairRule
 from records import Judgment, Response, Store
 from records.inputs import aside_of
 from records.runs import Run
@@ -48,9 +49,12 @@ class RoundJudges:
         title: str,
         tools: EvidenceOptions = NO_TOOLS,
         *,
+        pair_rule: PairRule | None = None,
         shared: bool = False,
     ) -> list[Judgment]:
         """Return the judgments of all `responses` in order, making those that `path` does not hold.
+
+        With `pair_rule` answers to prompts that can give no pair by the evidence are not judged.
 
         A panel's judges run one after the other, each into a file beside `path`, and `path` gets the panel's rows.
         Raises InputError if `path` holds another judge's judgments and is not `shared` by several.
@@ -58,7 +62,7 @@ class RoundJudges:
         config = self.config
         if self.engine is not None:
             judge = open_judge(self.engine, config.judge, config.seed)
-            return _by_one(path, responses, title, judge, tools, shared=shared)
+            return _by_one(path, responses, title, judge, tools, pair_rule, shared=shared)
         members = _members(self.run, self.number, config)
         if not shared and len(members) < len(config.panel.judge):
             say(f"{title}: {len(members)} of the panel's {len(config.panel.judge)} judges, because others are the same")
@@ -66,7 +70,7 @@ class RoundJudges:
         if len(judges) > 1:
             return _by_panel(path, responses, title, judges, config.panel, shared=shared)
         judge = judges.popleft()  # taken out, so that nothing else holds its model
-        return _by_one(path, responses, f"{title} by {judge.engine.name}", judge, tools, shared=shared)
+        return _by_one(path, responses, f"{title} by {judge.engine.name}", judge, tools, pair_rule, shared=shared)
 
 
 def check_reached(run: Run, config: Config) -> None:
@@ -158,7 +162,14 @@ def _by_member(path: Path, responses: Sequence[Response], title: str, judge: Jud
 
 
 def _by_one(
-    path: Path, responses: Sequence[Response], title: str, judge: Judge, tools: EvidenceOptions, *, shared: bool
+    path: Path,
+    responses: Sequence[Response],
+    title: str,
+    judge: Judge,
+    tools: EvidenceOptions,
+    pair_rule: PairRule | None = None,
+    *,
+    shared: bool,
 ) -> list[Judgment]:
     judge, agent = with_tools(judge, tools)
     with Store(path, Judgment, keep=was_checked) as store:
@@ -166,7 +177,7 @@ def _by_one(
             # before the fingerprint is compared, which it may change
             settle(judge, store, lambda: judge.request(responses[0]))
             _keep_to(store, judge.fingerprint)
-        return judge_checked_into(store, judge, agent, responses, title)
+        return judge_checked_into(store, judge, agent, responses, title, pair_rule=pair_rule)
 
 
 def _keep_to(store: Store[Judgment], fingerprint: str) -> None:
