@@ -9,6 +9,7 @@ import msgspec
 
 from console import reading
 from console.errors import InputError
+from console.output import counted
 from console.progress import say
 from console.writing import check_writable
 from records.disk import DiskSet
@@ -96,7 +97,7 @@ def keep_to_input(
     # Before the strangers are counted: a file all of whose rows were set aside would look like another input's.
     n_back = store.take_back(ids, aside) if aside.exists() else 0
     if n_back:
-        say(f"{store.path}: {n_back} rows are of this input again and are taken back from {aside}")
+        say(f"{store.path}: {counted(n_back, 'rows')} of this input again, taken back from {aside}")
     strangers = [row_id for row_id in store.known_ids() if row_id not in ids]
     if not strangers:
         return
@@ -106,15 +107,15 @@ def keep_to_input(
     n_changed = _n_on(answers(), store.chosen(strangers))
     if given and len(strangers) == n_rows and not n_changed:
         raise InputError(
-            f"{store.path}: holds {n_rows} rows of another input than {source}: give another --out, or --fresh, which "
-            "sets them aside"
+            f"{store.path}: holds {counted(n_rows, 'rows')} of another input than {source}: give another --out, or "
+            "--fresh, which sets them aside"
         )
     store.move_out(strangers, aside)
     if n_changed:
-        what = f"{n_changed} rows on answers of {source} were judged with other constraints or references than now"
-        say(f"{store.path}: {what}; they are in {aside} now, and the answers are judged again")
+        what = f"{counted(n_changed, 'rows')} on answers of {source}, judged with other constraints or references"
+        say(f"{store.path}: {what} than now: moved to {aside}, and the answers are judged again")
     if n_gone := len(strangers) - n_changed:
-        say(f"{store.path}: {n_gone} rows are not of {source} any more; they are in {aside} now")
+        say(f"{store.path}: {counted(n_gone, 'rows')} that {source} no longer gives: moved to {aside}")
 
 
 def _n_on(answers: Iterable[str], rows: Iterable[Judgment | Comparison]) -> int:

@@ -17,7 +17,14 @@ from judges.judging.judge import check_coverage, checked_rubric, open_judge
 from judges.judging.reward_model import fingerprint, judgment_id, rewards_into
 from judges.judging.settle import settle
 from judges.options import JudgeOptions
-from judges.tools.evidence import NO_MODEL, calls_for_constraints, judge_checked_into, was_checked, with_tools
+from judges.tools.evidence import (
+    NO_MODEL,
+    calls_for_claims,
+    calls_for_constraints,
+    judge_checked_into,
+    was_checked,
+    with_tools,
+)
 from judges.tools.options import EvidenceOptions, check_options, say_unused
 from records import Judgment, Response, Store, answer_key, prompt_key
 from records.files import BadRows, check_limit, take_prompts
@@ -152,6 +159,7 @@ def _row(best: Best) -> dict[str, Cell]:
 def _print_plan(config: Config, responses: list[Response]) -> None:
     n_prompts = len(set(map(prompt_key, responses)))
     for_constraints: dict[str, int] = {}
+    for_claims: dict[str, int] = {}
     by = f"the reward model {config.reward}"
     if _is_scored(config):
         by = "their scores"
@@ -165,11 +173,14 @@ def _print_plan(config: Config, responses: list[Response]) -> None:
         who = config.engine.model if config.evidence.asks_rubric else "the constraints alone"
         by = f"{who} on the rubric {checked_rubric(config.judge).name}"
         for_constraints = calls_for_constraints(config.evidence, (response.prompt for response in responses))
+        for_claims = calls_for_claims(config.evidence, len(responses)) if config.evidence.enabled else {}
     would = f"would keep the best answer to each of {n_prompts} prompts, of {len(responses)} in {config.file}, by {by}"
     if n_most := sum(for_constraints.values()):
         would += f", after up to {n_most} calls to {config.engine.model} for the constraints, one per different prompt"
+    if n_most := sum(for_claims.values()):
+        would += f", after up to {n_most} calls to {config.engine.model} for the tools and claims, mostly far fewer"
     tell_plan(
-        {"prompts": n_prompts, "answers": len(responses), "of": config.file, "by": by} | for_constraints,
+        {"prompts": n_prompts, "answers": len(responses), "of": config.file, "by": by} | for_constraints | for_claims,
         would,
         as_json=config.json,
     )

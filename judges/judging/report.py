@@ -83,6 +83,8 @@ def print_plans(
         would = f"would {words.format(**plan)} in {plan['calls']} calls to {plan['model']}"
         if n_most := plan.get("calls_for_constraints"):
             would += f" and up to {n_most} for the constraints, one per different prompt"
+        if n_most := plan.get("calls_for_claims"):
+            would += f" and up to {n_most} for the tools and claims, mostly far fewer"
         how = (
             f"judge {plan['judge']}, rubric {plan['rubric']}, read by {plan['read']}; {rows} would go to {plan['out']}"
         )

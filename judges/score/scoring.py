@@ -17,6 +17,7 @@ from judges.score.output import default_out, keep_to_source, plan, print_plan, r
 from judges.score.panel import score_by_panel
 from judges.tools.evidence import (
     NO_MODEL,
+    calls_for_claims,
     calls_for_constraints,
     evidence_path,
     finish_with,
@@ -89,7 +90,8 @@ def _score_with_evidence(config: Config, source: Source, plain_judge: Judge, bud
     out = config.out or default_out(source, judge.fingerprint)
     if config.dry_run:
         prompts = (response.prompt for _, response in source.responses())
-        print_plan(config, [plan(judge, source, out) | calls_for_constraints(config.evidence, prompts)])
+        calls = calls_for_constraints(config.evidence, prompts) | calls_for_claims(config.evidence, source.n)
+        print_plan(config, [plan(judge, source, out) | calls])
         return
     with Store(out, Judgment, keep=was_checked, fresh=config.fresh) as store:
         keep_to_source(store, source, judge, config)  # before the evidence: a run that is refused pays for no call

@@ -56,6 +56,18 @@ def calls_for_constraints(options: EvidenceOptions, prompts: Iterable[str | list
     return {"calls_for_constraints": len(different)}
 
 
+def calls_for_claims(options: EvidenceOptions, n: int) -> dict[str, int]:
+    """Return for a plan the most calls that choose tools, list claims and check them on `n` answers, if there are any.
+
+    Each answer then has the most claims, and each claim the most passages.
+    """
+    per_answer = 1 if options.tool == "auto" else 0
+    if options.tool in ("auto", "search"):
+        per_answer += 1 if options.claims == "model" else 0
+        per_answer += options.max_claims * options.k if options.verifier == "judge" else 0
+    return {"calls_for_claims": n * per_answer} if per_answer else {}
+
+
 def evidence_path(out: Path) -> Path:
     """Return the path of the evidence for the judgments in `out`."""
     return out.with_name(f"{out.stem}.evidence.jsonl")

@@ -108,7 +108,7 @@ def test_an_answer_that_was_edited_leaves_no_row_behind_for_pairs(
 ) -> None:
     run(score, write("a.jsonl", 1, 3, 5), "--out", "j.jsonl")
     run(score, write("a.jsonl", 4, 3, 5), "--out", "j.jsonl")
-    assert "1 rows are not of a.jsonl any more; they are in j.left_out.jsonl now" in capsys.readouterr().err
+    assert "1 row that a.jsonl no longer gives: moved to j.left_out.jsonl" in capsys.readouterr().err
     run(pairs, "j.jsonl", "--out", "pairs.jsonl")
     [pair] = [json.loads(line) for line in Path("pairs.jsonl").read_text().splitlines()]
     assert (pair["chosen_score"], pair["rejected_score"]) == (5, 3), "the old row of score 1 is not rejected"
@@ -136,7 +136,7 @@ def test_answers_whose_references_change_are_judged_again_and_their_rows_are_kep
     assert "with other constraints or references than now" in said and "any more" not in said
     assert len(engine.asked) == 2 * n_asked
     judged("seven")
-    assert len(engine.asked) == 2 * n_asked and "2 rows are of this input again" in capsys.readouterr().err
+    assert len(engine.asked) == 2 * n_asked and "2 rows of this input again" in capsys.readouterr().err
 
 
 def test_a_limit_leaves_the_other_rows_of_the_input_where_they_are(engine: ScriptedEngine) -> None:

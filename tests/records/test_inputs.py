@@ -77,10 +77,10 @@ def test_rows_that_the_input_has_no_more_go_into_a_file_beside_and_come_back(
     path = written(tmp_path / "j.jsonl", row("a", score=None), row("b"), row("a"), row("c"))
     keep(path, "b", "c", "new")
     assert ids(path) == ["b", "c"] and ids(aside_of(path)) == ["a"]
-    assert "1 rows are not of answers.jsonl any more" in capsys.readouterr().err
+    assert "1 row that answers.jsonl no longer gives" in capsys.readouterr().err
     keep(path, "a", "c")
     assert ids(path) == ["c", "a"] and ids(aside_of(path)) == ["b"]
-    assert "1 rows are of this input again" in capsys.readouterr().err
+    assert "1 row of this input again" in capsys.readouterr().err
     keep(path, "a", "c")
     assert ids(path) == ["c", "a"] and capsys.readouterr().err == ""
     keep(path, "a", "b", "c")

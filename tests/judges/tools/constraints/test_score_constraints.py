@@ -106,6 +106,21 @@ def test_a_plan_says_how_often_a_model_is_asked_for_constraints(
     assert json.loads(capsys.readouterr().out)["calls_for_constraints"] == 2
 
 
+@pytest.mark.parametrize("command", [score, best_of])
+def test_a_plan_says_how_often_a_model_is_asked_for_tools_and_claims(
+    asked: ScriptedEngine, command: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("answers.jsonl", row(GOOD), row(COMMA), row(GOOD, prompt="No commas."))
+    Path("facts").mkdir()
+    Path("facts/one.txt").write_text("Tea is hot.")
+    flags = ("--corpus", "facts", "--max-claims", "4", "--k", "2", "--dry-run", *SERVED)
+    command.main(parse(command.Config, ["answers.jsonl", *flags], "p"))
+    most = 3 * (1 + 1 + 4 * 2)
+    assert f"up to {most} " in capsys.readouterr().out and not asked.asked
+    command.main(parse(command.Config, ["answers.jsonl", *flags, "--claims", "sentences", "--json"], "p"))
+    assert json.loads(capsys.readouterr().out)["calls_for_claims"] == 3 * (1 + 4 * 2)
+
+
 def test_the_summary_counts_the_evidence_of_this_runs_answers_alone(
     asked: ScriptedEngine, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -160,10 +175,11 @@ def test_answers_whose_constraints_change_are_judged_again_however_many_they_are
     write("answers.jsonl", *(row(text, **(fewer if number < n_changed else {})) for number, text in texts))
     assert judged() == sorted(["5.0", "5.0" if n_changed > 1 else "0.0", "0.0"])
     said = capsys.readouterr().err
-    assert f"{n_changed} rows on answers of answers.jsonl were judged with other constraints or references" in said
-    assert "the answers are judged again" in said and "not of answers.jsonl any more" not in said
+    rows = "1 row" if n_changed == 1 else f"{n_changed} rows"
+    assert f"{rows} on answers of answers.jsonl, judged with other constraints or references" in said
+    assert "the answers are judged again" in said and "no longer gives" not in said
     write("answers.jsonl", *(row(text) for text in (GOOD, COMMA, NEITHER)))
-    assert judged() == first and f"{n_changed} rows are of this input again" in capsys.readouterr().err
+    assert judged() == first and f"{rows} of this input again" in capsys.readouterr().err
 
 
 def test_the_report_names_no_model_that_was_not_asked(no_model: None, capsys: pytest.CaptureFixture[str]) -> None:
