@@ -92,7 +92,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator["Server"]:
     """A local server that speaks OpenAI's protocol. A call that fails is made again at once."""
     from tests.openai_server import running
 
-    monkeypatch.setattr("engines.served.http_call.FIRST_WAIT_S", 0.0005)
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.0005)
     with running() as found:
         yield found
 

@@ -3,6 +3,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -40,7 +41,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(address, Handler)
         self.answer: Answer = lambda _: completion("ok")
         self.asked: list[Body] = []
-        self.headers: list[dict[str, str]] = []
+        self.headers: list[Message] = []  # a name's case is the client's
         self.paths: list[str] = []
         self.gets: list[str] = []
         """The paths of GET requests; `get` answers them."""
@@ -71,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.under_way += 1
             self.server.most_at_once = max(self.server.most_at_once, self.server.under_way)
             self.server.asked.append(body)
-            self.server.headers.append(dict(self.headers))
+            self.server.headers.append(self.headers)
             self.server.paths.append(self.path)
         found = self.server.answer(body)
         with self.server.lock:

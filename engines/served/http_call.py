@@ -1,13 +1,12 @@
-"""One call to a server, tried again after a failure that may pass, at a third of the openai SDK's processor time."""
+"""One attempt of a call to a server, over aiohttp, and what came of it. Retries are the openai SDK's."""
 
 import asyncio
-import random
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 from urllib.parse import urljoin
 
 import aiohttp
@@ -17,22 +16,19 @@ from engines.served.replies.body import KEPT_CHARS, BrokenReply, parse_body
 from engines.served.replies.failures import error_text as error_text
 from engines.served.replies.failures import may_pass
 
-MAX_RETRIES = 4
-FIRST_WAIT_S = 0.5
-LONGEST_WAIT_S = 8.0
 LONGEST_TOLD_WAIT_S = 120.0
 """A server that asks for a longer wait is not asked again."""
 MOST_BYTES = 64 * 2**20
 """The longest body that is read. A reply with 20 log-probabilities for each of 4,096 tokens has about 10 MB."""
 MOVED_WITH_BODY = {307, 308}
 MOST_HOPS = 3
+ANYWHERE = {"accept", "content-type", "user-agent"}
+"""The headers that go along to another server. The others may hold a key."""
 NO_ADDRESS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
 LASTING = (aiohttp.ClientConnectorCertificateError, *NO_ADDRESS)
 """Exceptions of a call that no later attempt can avoid."""
 
 ReplyT = TypeVar("ReplyT")
-Sent = tuple[aiohttp.ClientResponse, bytes | None]
-"""A reply with its body, or None if the body is too long."""
 
 
 @dataclass(frozen=True)
@@ -43,27 +39,37 @@ class Limits:
     """One attempt, from its beginning to the last byte of the reply."""
     retry_s: float = 1200.0
     """All attempts and the waits between them."""
-    max_retries: int | None = None
-    """None is MAX_RETRIES."""
-    first_wait_s: float | None = None
-    """None is FIRST_WAIT_S."""
 
 
 @dataclass(frozen=True)
-class Answer(Generic[ReplyT]):
-    """A reply and what it took to have it."""
+class Sent:
+    """What one attempt sends."""
 
-    reply: ReplyT
-    n_failed: int
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    method: str = "POST"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failed attempt. `status` is None if there was no whole reply."""
+
+    status: int | None
+    reason: str
+    may_pass: bool
+    told_wait_s: float | None = None
+    unreachable: bool = False
+    timed_out: bool = False
     n_prompt_tokens: int = 0
-    """The tokens of the failed attempts, if their replies state them."""
     n_tokens: int = 0
+    body: bytes = b""
 
 
 class CallFailed(Exception):  # noqa: N818 (nothing is wrong with the program)
-    """No attempt succeeded. `status` is None if there was no whole reply."""
+    """No attempt succeeded. The cost is that of all attempts."""
 
-    def __init__(self, last: "_Failure", n_calls: int, n_prompt_tokens: int, n_tokens: int) -> None:
+    def __init__(self, last: Failure, n_calls: int, n_prompt_tokens: int, n_tokens: int) -> None:
         super().__init__(last.reason)
         self.status, self.reason, self.n_calls, self.body = last.status, last.reason, n_calls, last.body
         self.may_pass, self.unreachable = last.may_pass, last.unreachable
@@ -80,84 +86,41 @@ class _LedNowhere(Exception):  # noqa: N818 (nothing is wrong with the program)
         self.status, self.cause = status, cause
 
 
-@dataclass(frozen=True)
-class _Failure:
-    """One failed attempt."""
+async def attempted(
+    session: aiohttp.ClientSession, sent: Sent, read: Callable[[bytes], ReplyT], timeout_s: float
+) -> ReplyT | Failure:
+    """Return `read` of the reply to `sent`, or why there is none. A BrokenReply of `read` is a failure too.
 
-    status: int | None
-    reason: str
-    may_pass: bool
-    told_wait_s: float | None = None
-    unreachable: bool = False
-    n_prompt_tokens: int = 0
-    n_tokens: int = 0
-    body: bytes = b""
-
-
-async def post(
-    session: aiohttp.ClientSession,
-    url: str,
-    headers: Mapping[str, str],
-    body: bytes,
-    read: Callable[[bytes], ReplyT],
-    limits: Limits,
-    gave_up: Callable[[], bool] = lambda: False,
-) -> Answer[ReplyT]:
-    """Return `read` of the reply to `body`. Raises CallFailed after the last attempt.
-
-    Retries and their waits follow the openai SDK: `x-should-retry` decides if a server
-    sends it, and `retry-after-ms` or `retry-after` (seconds or a date) replaces the wait, which doubles each time. A
-    BrokenReply of `read` is a failed attempt too. No attempt begins once `gave_up()` or `limits.retry_s` are over.
+    307 and 308 are followed. Other redirects would make a GET of a call, and are failures that name the new address.
     """
-    started = time.monotonic()
-    n_failed = n_prompt = n_new = 0
-    while True:
-        # The last attempt is cut off where all of them have to end.
-        left_s = limits.retry_s - (time.monotonic() - started)
-        sent = _sent(session, url, headers, body)
-        result = await _attempt(url, sent, read, min(limits.timeout_s, left_s))
-        if not isinstance(result, _Failure):
-            return Answer(result, n_failed, n_prompt, n_new)
-        n_failed += 1
-        n_prompt, n_new = n_prompt + result.n_prompt_tokens, n_new + result.n_tokens
-        wait_s = _wait_s(result, n_failed, FIRST_WAIT_S if limits.first_wait_s is None else limits.first_wait_s)
-        most = MAX_RETRIES if limits.max_retries is None else limits.max_retries
-        is_last = n_failed > most or not result.may_pass or gave_up()
-        if is_last or time.monotonic() - started + wait_s >= limits.retry_s:
-            raise CallFailed(result, n_failed, n_prompt, n_new)
-        await asyncio.sleep(wait_s)
-
-
-async def _attempt(
-    url: str, sent: Coroutine[Any, Any, Sent], read: Callable[[bytes], ReplyT], timeout_s: float
-) -> ReplyT | _Failure:
     try:
         async with asyncio.timeout(timeout_s) as limit:
-            reply, data = await sent
+            reply, data = await _sent(session, sent)
     except _LedNowhere as end:
-        return _Failure(end.status, f"{end.status}: {end}", may_pass=not _is_lasting(end.cause))
+        return Failure(end.status, f"{end.status}: {end}", may_pass=not _is_lasting(end.cause))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         if isinstance(error, TimeoutError) and limit.expired():  # and not aiohttp's own, of a connection
-            return _Failure(None, f"no whole reply within {timeout_s:.3g} s (--timeout-s)", may_pass=True)
+            late = f"no whole reply within {timeout_s:.3g} s (--timeout-s)"
+            return Failure(None, late, may_pass=True, timed_out=True)
         lasting = _is_lasting(error)
         unreachable = lasting or isinstance(error, aiohttp.ClientConnectorError)
-        return _Failure(None, _named(error), may_pass=not lasting, unreachable=unreachable)
+        return Failure(None, _named(error), may_pass=not lasting, unreachable=unreachable)
     if data is None:
-        return _Failure(reply.status, f"the reply is longer than {MOST_BYTES / 2**20:.0f} MiB", may_pass=False)
+        return Failure(reply.status, f"the reply is longer than {MOST_BYTES / 2**20:.0f} MiB", may_pass=False)
     if 300 <= reply.status < 400:
-        return _Failure(reply.status, _moved(url, reply), may_pass=False)
+        return Failure(reply.status, _moved(sent.url, reply), may_pass=False)
     if reply.status >= 400:
         told_wait_s = _told_wait_s(reply.headers)
         too_long = told_wait_s is not None and told_wait_s > LONGEST_TOLD_WAIT_S
         again = _told_may_pass(reply.status, reply.headers) and not too_long
-        return _Failure(
+        return Failure(
             reply.status, f"{reply.status}: {error_text(_decoded(data), KEPT_CHARS)}", again, told_wait_s, body=data
         )
     try:
         return read(data)
     except BrokenReply as broken:
         wait_s = _told_wait_s(reply.headers)
-        return _Failure(
+        return Failure(
             broken.status,
             broken.reason,
             broken.may_pass,
@@ -168,16 +131,17 @@ async def _attempt(
         )
 
 
-async def _sent(session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
-    """Return the reply to `body` and its data, or None for data that are too long. 307 and 308 are followed.
+async def _sent(session: aiohttp.ClientSession, sent: Sent) -> tuple[aiohttp.ClientResponse, bytes | None]:
+    """Return the reply to `sent` and its data, or None for data that are too long.
 
-    The key does not go along to another server. Other redirects would make a GET of the call, and are not followed.
-    Raises _LedNowhere if there is no reply after a redirect.
+    A key does not go along to another server. Raises _LedNowhere if there is no reply after a redirect.
     """
-    here, shared, status = url, dict(headers), 0
+    here, headers, status = sent.url, sent.headers, 0
     for hop in range(MOST_HOPS + 1):
         try:
-            async with session.post(here, data=body, headers=shared, allow_redirects=False) as reply:
+            async with session.request(
+                sent.method, here, data=sent.body or None, headers=headers, allow_redirects=False
+            ) as reply:
                 to = reply.headers.get("Location")
                 if reply.status not in MOVED_WITH_BODY or not to or hop == MOST_HOPS:
                     return reply, await _data(reply)
@@ -192,7 +156,7 @@ async def _sent(session: aiohttp.ClientSession, url: str, headers: Mapping[str, 
         except ValueError as error:
             raise _LedNowhere(status, to, error) from None
         if not is_same:
-            shared.pop("Authorization", None)
+            headers = {name: value for name, value in headers.items() if name.lower() in ANYWHERE}
         here = there
     raise AssertionError("the last hop returns")
 
@@ -241,13 +205,6 @@ def _told_wait_s(headers: Mapping[str, str]) -> float | None:
     with suppress(ValueError):
         return parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - time.time()
     return None
-
-
-def _wait_s(failure: _Failure, n_failed: int, first_wait_s: float) -> float:
-    if failure.told_wait_s is not None and failure.told_wait_s > 0:
-        return failure.told_wait_s
-    longest_s = min(first_wait_s * 2.0 ** (n_failed - 1), LONGEST_WAIT_S)
-    return longest_s * random.uniform(0.75, 1)  # so that calls refused together do not come back together
 
 
 def _decoded(data: bytes) -> object:

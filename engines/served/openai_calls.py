@@ -2,27 +2,27 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from ssl import SSLContext
-from typing import Any, Protocol
-from urllib.request import getproxies, proxy_bypass
+from typing import TYPE_CHECKING, Any, Protocol
 
-import aiohttp
 import msgspec
 
-from console.address import Address, masked, secrets_of, shown
+from console.address import Address, masked, shown
 from console.errors import EngineError, InputError
 from engines.served import in_flight
-from engines.served.http_call import CallFailed, Limits, post
+from engines.served.account import Account
+from engines.served.http_call import CallFailed, Limits
 from engines.served.identity import listings
 from engines.served.lookup import found_at
 from engines.served.outage import HINTS, Outage
 from engines.served.replies.chat_reply import Reply, Tokens, decode
 from engines.served.replies.failures import shortened
 
-CONNECT_TIMEOUT_S = 5
+if TYPE_CHECKING:
+    from engines.served.sdk import Connection
+
 MAX_FAILURES_IN_ROW = 25
 """So many failed calls mean that a server is gone. It is far more than refused prompts in a row."""
 
@@ -59,9 +59,7 @@ class ServedCalls:
     that call's error. An outage ends all of them too: `max_failures_in_row` calls that fail in a row (0: never).
     """
 
-    server: str = field(repr=False)  # may have a key
-    """The base URL, without a slash at its end."""
-    headers: Mapping[str, str] = field(repr=False)  # has the key
+    account: Account = field(repr=False)
     concurrency: int
     limits: Limits = field(default_factory=Limits)
     max_failures_in_row: int = MAX_FAILURES_IN_ROW
@@ -75,7 +73,7 @@ class ServedCalls:
 
     def __post_init__(self) -> None:
         """Watch for an outage from the first call on, whichever stage makes it."""
-        self.outage = Outage(shown(self.server), self.max_failures_in_row)
+        self.outage = Outage(shown(self.account.server), self.max_failures_in_row)
 
     def __call__(
         self, todo: Iterator[int], body: Callable[[int], dict[str, Any]], *, resumed: bool = False
@@ -86,10 +84,10 @@ class ServedCalls:
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[in_flight.Ask[tuple[int, Call]]]:
-            async with self._session() as session:
+            async with self._connected() as connection:
 
                 async def ask(index: int) -> tuple[int, Call]:
-                    return index, await self._call(session, index, lambda: body(index))
+                    return index, await self._call(connection, index, lambda: body(index))
 
                 yield ask
 
@@ -106,38 +104,22 @@ class ServedCalls:
 
     @cached_property
     def _secrets(self) -> set[str]:
-        key = self.headers.get("Authorization", "").partition(" ")[2]
-        proxy = _proxy(self.server) or ""
-        return secrets_of(self.server) | secrets_of(proxy) | ({key} - {"none"})  # "none" stands in for a key
+        return self.account.secrets
 
-    def _session(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self.concurrency, ssl=self._tls),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
-            proxy=_proxy(self.server),
-        )
+    def _connected(self) -> AbstractAsyncContextManager["Connection"]:
+        from engines.served.sdk import connected  # loads the SDK, which takes half a second
 
-    @cached_property
-    def _tls(self) -> SSLContext | bool:
-        if not self.server.startswith("https:"):
-            return True
-        from httpx2 import create_ssl_context  # finds the certificates of a Mac too, as OpenSSL's own defaults do not
-
-        return create_ssl_context()
-
-    @cached_property
-    def _url(self) -> str:
-        return Address.of(self.server).url("/chat/completions")
+        return connected(self.account, self.limits, self.concurrency)
 
     def look_up(self, urls: Sequence[str]) -> object:
         """Return the JSON that the first of `urls` gives. See `found_at`."""
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[in_flight.Ask[object]]:
-            async with self._session() as session:
+            async with self._connected() as connection:
 
                 async def ask(_: int) -> object:
-                    return await found_at(session, urls, self.headers)
+                    return await found_at(connection.got, urls)
 
                 yield ask
 
@@ -148,10 +130,11 @@ class ServedCalls:
         """Raise EngineError if the server cannot be reached, InputError if its key is missing. No model is asked."""
         if self.lacking is not None:
             raise InputError(self.lacking)
-        if self.look_up(listings(Address.of(self.server).url())) is None:
-            raise EngineError(f"{shown(self.server)}: cannot be reached: {HINTS[None]}")
+        server = self.account.server
+        if self.look_up(listings(Address.of(server).url())) is None:
+            raise EngineError(f"{shown(server)}: cannot be reached: {HINTS[None]}")
 
-    async def _call(self, session: aiohttp.ClientSession, index: int, body: Callable[[], dict[str, Any]]) -> Call:
+    async def _call(self, connection: "Connection", index: int, body: Callable[[], dict[str, Any]]) -> Call:
         started = time.monotonic()
         n_refused = 0
         while True:
@@ -164,7 +147,7 @@ class ServedCalls:
                 reason = f"its texts cannot be sent: {type(error).__name__}: {error}"
                 return Call(None, f"call failed: {reason}", {"n_calls": 0})
             try:
-                answer = await post(session, self._url, self.headers, data, decode, self.limits, self.outage.is_over)
+                answer = await connection.post(data, decode, self.outage.is_over)
             except CallFailed as failed:
                 failed.reason = self.hide(failed.reason)
                 if self.refused(failed, sent):  # `body` makes another request now
@@ -190,15 +173,3 @@ def usage_of_call(tokens: Tokens, n_calls: int, n_failed: int) -> dict[str, Any]
         "n_calls": n_calls,
         "n_failed": n_failed,
     }
-
-
-def _proxy(server: str) -> str | None:
-    """Return the environment's proxy for `server`, because aiohttp itself would look it up at every call."""
-    address, proxies = Address.of(server), getproxies()
-    proxy = proxies.get(address.scheme.removesuffix("://")) or proxies.get("all")
-    if proxy is None or proxy_bypass(address.place.partition("/")[0]):
-        return None
-    proxy = proxy if "://" in proxy else f"http://{proxy}"
-    if Address.of(proxy).scheme not in ("http://", "https://"):
-        raise EngineError(f"{shown(server)}: the environment's proxy is no http proxy; unset it, or set NO_PROXY")
-    return proxy

@@ -1,18 +1,18 @@
 """Asks any OpenAI-compatible server: makes what is sent, and reads what comes back."""
 
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, combinations, product
 from typing import Any
 
-from console.address import Address, basic, checked_header, checked_server, shown
+from console.address import Address, shown
 from console.again import StartAgain, asks_nothing, is_dry_run, learned
 from console.errors import EngineError, InputError
 from console.progress import say
 from engines.chat.neutral import COMMON_SPECIAL_TOKENS, neutralised
 from engines.chat.template import checked_kwargs, with_kwargs
 from engines.protocol import Choice, Completion, NoLogprobsError, Request, Sampling, any_answered
+from engines.served.account import Account
 from engines.served.choices.reading import TOP_LOGPROBS, NoLogprobs, NoReading, choice_settings, read_choices
 from engines.served.http_call import CallFailed, Limits
 from engines.served.identity import ServedModel, listings
@@ -31,7 +31,6 @@ from engines.served.parameters import (
 from engines.served.replies.chat_reply import no_text
 from records.keys import content_key
 
-OFFICIAL = "https://api.openai.com/v1"
 WITHOUT_SCHEMA = "use --read text, or a server that has structured outputs"
 
 
@@ -289,48 +288,29 @@ def open_openai(
     thinking_tokens: int = 0,
     served_as: str | None = None,
 ) -> OpenAIEngine:
-    """Return the engine for a model at `base_url`, else at OPENAI_BASE_URL, else at OpenAI's own server.
+    """Return the engine for a model at `base_url`, else at the environment's server, else at OpenAI's own.
 
     Nothing is asked yet. Raises InputError if the official server is meant and there is no key. In a dry run or for a
     batch, in which nothing will be asked, only a first call would raise it.
     """
-    if base_url is not None and not base_url.strip():
-        raise InputError("--base-url is empty; leave it out, or write it like http://localhost:8000/v1")
-    server = checked_server(base_url or os.environ.get("OPENAI_BASE_URL", "").strip() or OFFICIAL).rstrip("/")
-    key = checked_header(os.environ.get(api_key_env, ""), api_key_env)
-    lacking = None
-    if server == OFFICIAL and not key:
-        lacking = f"no key for the OpenAI API: set {api_key_env}, or name a server with --base-url"
-        if not asks_nothing():
-            raise InputError(lacking)
-    address, headers = Address.of(server), _headers(Address.of(server), key)
-    calls = ServedCalls(server, headers, concurrency, limits or Limits(), max_failures_in_row, lacking=lacking)
+    account = Account.of(model, base_url, api_key_env)
+    lacking = account.lacking
+    if lacking is not None and not asks_nothing():
+        raise InputError(lacking)
+    calls = ServedCalls(account, concurrency, limits or Limits(), max_failures_in_row, lacking=lacking)
 
     def listed() -> object:
         if is_dry_run():
             say(f"{model}: its server is not asked what it serves, so the judge's fingerprint may be another one")
-        # Of its own models the official server says the name.
-        return None if is_dry_run() or server == OFFICIAL else calls.look_up(listings(address.url()))
+        is_asked = account.describes_models and not is_dry_run()
+        return calls.look_up(listings(Address.of(account.server).url())) if is_asked else None
 
-    about = f"{shown(server)} {model}"
+    about = f"{shown(account.server)} {model}"
     # The official server's newer models know one name only of the longest length.
-    limit = LIMITS[1] if server == OFFICIAL else LIMITS[0]
+    limit = LIMITS[1] if account.is_official else LIMITS[0]
     parameters = Parameters.of(about, limit, omit, learned(about))
     variables = checked_kwargs(chat_template_kwargs or {})
     served = ServedModel(model, served_as, listed)
     engine = OpenAIEngine(model, served, calls, parameters, variables, thinking_tokens)
     calls.refused, calls.answered_before = engine.refused, lambda: engine.answered_before
     return engine
-
-
-def _headers(address: Address, key: str) -> dict[str, str]:
-    headers = {
-        # the URL's user and password, if it has them, are sent instead of the key
-        "Authorization": f"Basic {basic(address.user)}" if address.user else f"Bearer {key or 'none'}",
-        "Content-Type": "application/json",
-        "Accept": "application/json",
-        "User-Agent": "judgeloop",
-        "OpenAI-Organization": checked_header(os.environ.get("OPENAI_ORG_ID", ""), "OPENAI_ORG_ID"),
-        "OpenAI-Project": checked_header(os.environ.get("OPENAI_PROJECT_ID", ""), "OPENAI_PROJECT_ID"),
-    }
-    return {name: value for name, value in headers.items() if value}

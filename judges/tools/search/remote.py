@@ -1,7 +1,9 @@
 """External searches: a server over HTTP, and a Python function of the user."""
 
+import asyncio
 import importlib
 import json
+import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ import msgspec
 from console.address import Address, basic, checked_server, masked, secrets_of, shown
 from console.errors import EngineError, InputError
 from engines.served import in_flight
-from engines.served.http_call import CallFailed, Limits, post
+from engines.served.http_call import Failure, Sent, attempted
 from engines.served.replies.body import BrokenReply, parse_body
 from engines.served.replies.failures import may_pass, said_of_error, says_something, shortened, status_of
 from judges.tools.search.corpus import Passage
@@ -22,6 +24,7 @@ from records.keys import content_key
 TIMEOUT_S = 30.0
 RETRIES = 3
 FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 8.0
 QUERIES_A_CALL = 64
 
 
@@ -67,25 +70,35 @@ class HTTPSearch:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if address.user:
             headers["Authorization"] = f"Basic {basic(address.user)}"
-        # the longest time in all: every attempt (one more than the retries), and one more share for the waits
-        limits = Limits(self.timeout_s, (RETRIES + 2) * self.timeout_s, RETRIES, self.first_wait_s)
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[in_flight.Ask[object]]:
             async with aiohttp.ClientSession() as session:
 
                 async def ask(index: int) -> object:
-                    try:
-                        return (await post(session, address.url(), headers, bodies[index], _read, limits)).reply
-                    except CallFailed as failed:
-                        status = "HTTP " if failed.status is not None else ""
-                        tries = f"the search server gave no answer in {failed.n_calls} attempts"
-                        reason = shortened(masked(f"{status}{failed.reason}", secrets))
-                        raise EngineError(f"{shown(self.url)}: {tries}: {reason}") from None
+                    n_calls, result = await self._asked(session, Sent(address.url(), headers, bodies[index]))
+                    if not isinstance(result, Failure):
+                        return result
+                    status = "HTTP " if result.status is not None else ""
+                    tries = f"the search server gave no answer in {n_calls} attempts"
+                    reason = shortened(masked(f"{status}{result.reason}", secrets))
+                    raise EngineError(f"{shown(self.url)}: {tries}: {reason}")
 
                 yield ask
 
         return opened
+
+    async def _asked(self, session: aiohttp.ClientSession, sent: Sent) -> tuple[int, object]:
+        """Return the number of attempts and the reply, or the last attempt's Failure."""
+        n_calls, wait_s = 0, self.first_wait_s
+        while True:
+            n_calls += 1
+            result = await attempted(session, sent, _read, self.timeout_s)
+            if not isinstance(result, Failure) or not result.may_pass or n_calls > RETRIES:
+                return n_calls, result
+            told_s = result.told_wait_s or 0.0  # or nan, or of the past
+            await asyncio.sleep(told_s if told_s > 0 else wait_s * random.uniform(0.75, 1))
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
 
 def _read(data: bytes) -> object:

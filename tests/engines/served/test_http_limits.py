@@ -123,7 +123,7 @@ LED_NOWHERE = {
 def test_a_first_reply_that_leads_nowhere_is_no_server_that_is_not_there(
     server: Server, address: str, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_call, "MAX_RETRIES", 1)
+    monkeypatch.setattr("engines.served.sdk.MAX_RETRIES", 1)
     server.answer = lambda body: moved(status, address) if body["seed"] == 0 else completion("ok")
     found = sorted(open_openai("m", server.url, "NO_KEY", 1).generate(ASK, Sampling()), key=lambda one: one.index)
     assert [one.text for one in found] == ["", "ok", "ok"]
@@ -137,7 +137,7 @@ def test_a_first_reply_that_leads_nowhere_is_no_server_that_is_not_there(
 def test_a_server_that_sends_every_call_nowhere_is_named_with_where(
     server: Server, address: str, n: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_call, "MAX_RETRIES", 1)
+    monkeypatch.setattr("engines.served.sdk.MAX_RETRIES", 1)
     server.answer = lambda _: moved(307, address)
     with pytest.raises(EngineError) as caught:
         ask(server.url, n=n)
@@ -173,7 +173,7 @@ def test_a_circle_of_redirects_ends(server: Server) -> None:
 @pytest.mark.parametrize("url", ["http://ann:{key}@{host}/v1", "http://{host}/v1?key={key}", "http://{host}/v1"])
 def test_no_error_tells_a_secret(server: Server, answer: Any, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_KEY", KEY)
-    monkeypatch.setattr(http_call, "MAX_RETRIES", 0)
+    monkeypatch.setattr("engines.served.sdk.MAX_RETRIES", 0)
     server.answer = lambda _: answer
     address = url.format(key=KEY, host=f"127.0.0.1:{server.server_port}")
     try:
@@ -188,7 +188,7 @@ def test_no_error_tells_a_secret(server: Server, answer: Any, url: str, monkeypa
 def test_a_server_that_cannot_be_reached_is_named_without_its_secrets(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_call, "MAX_RETRIES", 0)
+    monkeypatch.setattr("engines.served.sdk.MAX_RETRIES", 0)
     with pytest.raises(EngineError, match="no server answers there; is --base-url right") as caught:
         ask(url)
     assert KEY not in str(caught.value) and "***" in str(caught.value)

@@ -156,7 +156,7 @@ def test_what_is_wrong_for_every_call_stops_at_once(server: Server, engine: Open
 
 
 def test_an_unreachable_server_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engines.served.http_call.FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
     engine = open_openai("m", "http://127.0.0.1:9/v1", "NO_KEY", concurrency=2)
     with pytest.raises(EngineError, match=r"http://127\.0\.0\.1:9/v1: no server answers there"):
         list(engine.generate(ASK, Sampling()))

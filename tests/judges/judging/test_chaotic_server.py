@@ -147,8 +147,8 @@ def started(url: str, path: Path, out: Path) -> dict[str, Judgment]:
 
 
 def test_five_starts_bring_every_sample_that_can_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_call, "FIRST_WAIT_S", 0.0005)
-    monkeypatch.setattr(http_call, "LONGEST_WAIT_S", 0.002)
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.0005)
+    monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.002)
     monkeypatch.setattr(http_call, "MOST_BYTES", 2**16)
     path, out = tmp_path / "answers.jsonl", tmp_path / "out.jsonl"
     answers = [{"id": f"r{n}", "prompt": f"question {n}", "response": f"answer number {n}"} for n in range(ROWS)]

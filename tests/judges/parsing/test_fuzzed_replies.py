@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from engines.served import http_call
 from engines.served.openai_calls import Call, usage_of_call
 from engines.served.openai_engine import OpenAIEngine, open_openai
 from engines.served.replies.body import BrokenReply
@@ -300,7 +299,7 @@ def test_bytes_that_are_changed_give_a_row_whatever_they_are(read: str, make: An
 
 
 def test_a_server_that_sends_them_gives_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_call, "MAX_RETRIES", 0)
+    monkeypatch.setattr("engines.served.sdk.MAX_RETRIES", 0)
     cases = [*changed(40, 9, a_text, anything), *changed(40, 9, a_text, harmless), *changed(40, 9, a_text, fatal)]
     bodies = [encoded(body) for _, body in cases]
     with running() as server:

@@ -12,7 +12,6 @@ from console.command import parse
 from console.errors import EngineError
 from engines.protocol import Choice, Completion
 from engines.scripted import ScriptedEngine
-from engines.served import http_call
 from judges.judging.judge import NOT_ASKED
 from judges.score.__main__ import Config, main
 from judges.tools.agent import had_evidence, open_agent
@@ -108,7 +107,7 @@ def test_claims_that_could_not_be_looked_up_are_not_listed_again(tmp_path: Path)
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(http_call, "FIRST_WAIT_S", 0.0005)
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.0005)
     with running() as found:
         yield found
 
