@@ -4,21 +4,33 @@ from judges import Judge
 from judges.trl import reward_func
 
 trainer = GRPOTrainer(model, reward_funcs=reward_func(Judge.open("gpt-5-mini", rubric="additive")), ...)
+
+With `served_reward_func("http://127.0.0.1:8300")` the judge is one that python -m judges.serve serves.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from statistics import fmean
 from typing import Any, Literal, TypeVar
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
-from console.errors import InputError, JudgeError
+import msgspec
+
+from console.address import checked_server, shown
+from console.errors import EngineError, InputError, JudgeError
 from judges.library import Judge, Prompts, listed
 from records.fields.constraints import GROUND_TRUTH, IDS, OWN, SETTINGS, constraints_in, constraints_or_error
 from records.fields.messages import Completion, text_of_completion
+from records.keys import content_key
 from records.rows import Constraint
 
 COLUMNS = (OWN, IDS, SETTINGS, GROUND_TRUTH)
+ROWS = 512
+"""Completions in one request to a served judge."""
 Rewards = list[float | None]
 Missing = Literal["none", "mean", "raise"]
 RewardFunction = Callable[..., Rewards]
@@ -59,6 +71,52 @@ def async_reward_func(judge: Judge, missing: Missing = "none") -> AsyncRewardFun
         return await asyncio.to_thread(plain, prompts, completions, **columns)
 
     return _named(reward, judge)
+
+
+def served_reward_func(
+    url: str, key_env: str | None = None, missing: Missing = "none", timeout_s: float = 3600.0
+) -> RewardFunction:
+    """Return a reward function that asks a judge of `python -m judges.serve`, so that the trainer holds no judge.
+
+    It takes what that of `reward_func` takes, and `missing` means the same. `key_env` is the variable with the
+    server's key. Raises EngineError if the server cannot be reached, or answers with an error.
+    """
+    server = checked_server(url).rstrip("/")
+
+    def reward(prompts: Prompts, completions: Sequence[Completion], **columns: Any) -> Rewards:
+        answers = [text_of_completion(completion) for completion in listed(completions, "completions")]
+        asked = listed(prompts, "prompts")
+        given = {name: columns[name] for name in (*COLUMNS, "reference") if columns.get(name) is not None}
+        more = _of_length({"prompts": asked, **given}, len(answers))
+        rows = [
+            {"prompt": asked[place], "response": answer, **{name: more[name][place] for name in given}}
+            for place, answer in enumerate(answers)
+        ]
+        scores: Rewards = []
+        errors: dict[int, str] = {}
+        for start in range(0, len(rows), ROWS):
+            reply = _post(f"{server}/reward", {"rows": rows[start : start + ROWS]}, key_env, timeout_s)
+            scores += reply["rewards"]
+            errors |= {start + int(place): error for place, error in reply["errors"].items()}
+        ids = [content_key("prompt", prompt) for prompt in asked]
+        return _filled(scores, ids, [errors.get(place) for place in range(len(rows))], missing)
+
+    reward.__name__ = "judge_served"
+    return reward
+
+
+def _post(url: str, body: Any, key_env: str | None, timeout_s: float) -> Any:
+    headers = {"Content-Type": "application/json"}
+    if key_env is not None:
+        headers["Authorization"] = f"Bearer {os.environ.get(key_env, '')}"
+    try:
+        with urlopen(Request(url, msgspec.json.encode(body), headers), timeout=timeout_s) as reply:
+            return msgspec.json.decode(reply.read())
+    except HTTPError as error:
+        with error:
+            raise EngineError(f"{shown(url)}: {error.code}: {error.read(1000).decode(errors='replace')}") from None
+    except (OSError, HTTPException) as error:
+        raise EngineError(f"{shown(url)}: cannot be reached: {error}; is judges.serve running there?") from None
 
 
 @dataclass(frozen=True)

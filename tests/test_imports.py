@@ -35,7 +35,7 @@ FLOORS = {
         {"judging"},
         {"tools"},
         {"attacks", "audit", "batches", "cluster", "library", "panels"},
-        {"best_of", "calibrate", "compare", "rescore", "score", "trl"},
+        {"best_of", "calibrate", "compare", "rescore", "score", "serve", "trl"},
     ),
     "trainer": (
         {"eft", "monitors", "pairs", "training"},

@@ -30,7 +30,7 @@ def read_contests(a: Path, b: Path | None, rubric: Rubric, *, strict: bool) -> l
     if "judged" in rubric.placeholders:
         contests = _of_judgments(a, b, alone, strict=strict)
     elif b is None:
-        contests = (contest for _, contest in located(a, BadRows(strict=strict), _pair))
+        contests = (contest for _, contest in located(a, BadRows(strict=strict), contests_in))
     else:
         contests = _joined(a, b, alone, strict=strict)
     listed = list(contests)
@@ -49,7 +49,8 @@ def contest_of(first: Response, second: Response) -> Contest:
     return Contest(first.prompt_id, first.prompt, first.response, second.response, *names, reference)
 
 
-def _pair(record: Record) -> list[Contest]:
+def contests_in(record: Record) -> list[Contest]:
+    """Return the contests of a record with two answers. Raises InputError if it has another number of them."""
     sides = sides_of(record)
     if sides is None:
         answers = responses_of(record)

@@ -43,29 +43,34 @@ def _judgments(
         missing = {row_id for row_id in ids[start : start + CHUNK] if row_id not in store}
         if not missing:
             continue
-        rewards = model.rewards([member.prompt for member in chunk], [member.response for member in chunk])
-        for row_id, response, reward in zip(ids[start : start + CHUNK], chunk, rewards, strict=True):
-            if row_id not in missing:
-                continue
-            missing.discard(row_id)  # the same answer twice is one row
-            yield Judgment(
-                id=row_id,
-                response_id=response.id,
-                prompt_id=response.prompt_id,
-                prompt=response.prompt,
-                response=response.response,
-                model=response.model,
-                score=reward.value,
-                scores=[reward.value],
-                replies=[],
-                error=reward.error,
-                spread=None,
-                rubric=RUBRIC,
-                judge=fingerprint(model),
-                usage=Usage(),
-                read=READ,
-                response_finish_reason=response.finish_reason,
-            )
+        for judgment in rewarded(model, chunk):
+            if judgment.id in missing:
+                missing.discard(judgment.id)  # the same answer twice is one row
+                yield judgment
+
+
+def rewarded(model: RewardModel, responses: Sequence[Response]) -> Iterator[Judgment]:
+    """Yield the reward of each response as a judgment, all scored together."""
+    rewards = model.rewards([member.prompt for member in responses], [member.response for member in responses])
+    for response, reward in zip(responses, rewards, strict=True):
+        yield Judgment(
+            id=judgment_id(model, response),
+            response_id=response.id,
+            prompt_id=response.prompt_id,
+            prompt=response.prompt,
+            response=response.response,
+            model=response.model,
+            score=reward.value,
+            scores=[reward.value],
+            replies=[],
+            error=reward.error,
+            spread=None,
+            rubric=RUBRIC,
+            judge=fingerprint(model),
+            usage=Usage(),
+            read=READ,
+            response_finish_reason=response.finish_reason,
+        )
 
 
 def judgment_id(model: RewardModel, response: Response) -> str:

@@ -14,6 +14,7 @@ PLACES = (
     "judges.cluster.equivalences.choice.open_engine",
     "judges.panels.rows.open_engine",
     "judges.attacks.attacking.open_engine",
+    "judges.serve.opening.open_engine",
 )
 """Names by which the commands find `open_engine`."""
 

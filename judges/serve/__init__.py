@@ -1,0 +1,1 @@
+"""The judge as a server: scores, comparisons, rewards and decisions over HTTP."""

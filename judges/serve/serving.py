@@ -1,0 +1,128 @@
+"""Runs the server: takes the port, loads the judge, answers, and on a signal finishes what is under way."""
+
+import asyncio
+import errno
+import ipaddress
+import os
+import signal
+import socket
+import sys
+from contextlib import ExitStack
+
+from aiohttp import web
+
+from console.command import INTERRUPTED
+from console.errors import InputError
+from console.output import say, tell, tell_json, tell_plan
+from judges.serve.app import Server
+from judges.serve.metrics import Metrics
+from judges.serve.opening import Opened, bench_of, first_question, opened
+from judges.serve.options import Config
+
+WAITING = 1024
+"""Connections that wait to be taken: trainers send all answers of a step at once."""
+
+
+def serve(config: Config) -> None:
+    """Serve the judge that the flags describe until a signal. Raises InputError if the port cannot be had."""
+    key = _key(config)
+    judges = opened(config)
+    if config.dry_run:
+        _print_plan(config, judges)
+        return
+    with ExitStack() as stack:
+        listening = stack.enter_context(_bound(config.host, config.port))  # before a model is loaded for nothing
+        for judge in judges:
+            if judge.asked is not None:
+                first_question(judge.asked)
+        bench = bench_of(config, judges, Metrics(), stack)
+        asyncio.run(_answer(config, Server(bench, config.limits, key, config.debug), listening))
+
+
+async def _answer(config: Config, server: Server, listening: socket.socket) -> None:
+    """Answer requests until a signal, then finish those under way."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+    def signalled() -> None:
+        if stop.is_set():
+            say("stopped at once: what was under way is lost, and verdicts so far are kept")
+            os._exit(INTERRUPTED)  # the engine's thread cannot be stopped
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled)
+    runner = web.AppRunner(server.app(), access_log=None)
+    await runner.setup()
+    await web.SockSite(runner, listening, backlog=WAITING).start()
+    _say_ready(config, server, listening)
+    await stop.wait()
+    server.is_stopping = True
+    if server.n_under_way:
+        say(f"finishing {server.n_under_way} requests; a second signal stops at once")
+    while server.n_under_way:
+        await asyncio.sleep(0.05)
+    await runner.cleanup()
+    say("stopped: all requests are answered")
+
+
+def _say_ready(config: Config, server: Server, listening: socket.socket) -> None:
+    host, port = listening.getsockname()[:2]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    if config.json:
+        judges = server.bench.fingerprints
+        tell_json({"url": url, "model": server.bench.name, "judges": judges, "out": str(config.out)})
+    else:
+        paths = "/v1/decisions /score /compare /group /reward /v1/models /health /metrics"
+        tell(f"{server.bench.name} is served on {url}", f"paths: {paths}", f"verdicts: {config.out}")
+    sys.stdout.flush()
+
+
+def _key(config: Config) -> str | None:
+    """Return the key that callers must send. Raises InputError if other machines can call and there is none."""
+    if config.key_env is not None:
+        key = os.environ.get(config.key_env, "").strip()
+        if not key:
+            raise InputError(f"--key-env {config.key_env}: this variable is not set: give it the key of the callers")
+        return key
+    if not _is_loopback(config.host):
+        raise InputError(
+            f"--host {config.host}: other machines can call it, so it needs a key: name its variable with --key-env"
+        )
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """Return a socket that has the port and does not listen yet. Raises InputError if it cannot be had."""
+    try:
+        [found, *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        with ExitStack() as unless_bound:
+            bound = unless_bound.enter_context(socket.socket(found[0], socket.SOCK_STREAM))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just left can be taken again
+            bound.bind(found[4])
+            unless_bound.pop_all()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            what = f"port {port} on {host} is in use: stop what listens there, or give another port"
+            raise InputError(f"--port: {what} (0 takes a free one)") from None
+        raise InputError(f"--host {host} --port {port}: cannot be listened on: {error.strerror or error}") from None
+    return bound
+
+
+def _print_plan(config: Config, judges: list[Opened]) -> None:
+    """Print what would be served."""
+    rows = []
+    for judge in judges:
+        by_use = {"score": judge.scorer, "compare": judge.comparer}
+        rows.append({use: used.fingerprint for use, used in by_use.items() if used is not None})
+    names = ", ".join(judge.name for judge in judges)
+    words = f"would serve {names} on http://{config.host}:{config.port}"
+    told = [f"{use}: judge {fingerprint}" for row in rows for use, fingerprint in row.items()]
+    plan = {"models": [judge.name for judge in judges], "host": config.host, "port": config.port, "judges": rows}
+    tell_plan(plan | {"out": str(config.out)}, words, *told, f"verdicts would go to {config.out}", as_json=config.json)
