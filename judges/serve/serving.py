@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from aiohttp import web
@@ -30,6 +31,11 @@ def serve(config: Config) -> None:
     if config.dry_run:
         _print_plan(config, judges)
         return
+    answer(config, judges, key)
+
+
+def answer(config: Config, judges: Sequence[Opened], key: str | None = None) -> None:
+    """Answer with the verdicts of opened judges until a signal. Raises InputError if the port cannot be had."""
     with ExitStack() as stack:
         listening = stack.enter_context(_bound(config.host, config.port))  # before a model is loaded for nothing
         for judge in judges:
