@@ -50,6 +50,16 @@ def learned(about: str) -> frozenset[str]:
     return (_LEARNED.get() or {}).get(about, frozenset())
 
 
+def all_learned() -> Learned:
+    """Return all that this command learned, to send it to its worker processes."""
+    return dict(_LEARNED.get() or {})
+
+
+def know(facts: Learned) -> None:
+    """Begin a worker process with what its command learned."""
+    _LEARNED.set(facts)
+
+
 def starts_again(main: Callable[[ConfigT], None]) -> Callable[[ConfigT], None]:
     """Return `main`, begun again as often as it raises StartAgain with facts that were not known before."""
 

@@ -48,10 +48,11 @@ def _is_left(path: Path) -> bool:
     owner = OWNER.search(path.name)
     if owner is None or owner[1] not in (None, _machine()):  # None in names of earlier versions
         return False
-    return not _lives(int(owner[2]))
+    return not process_lives(int(owner[2]))
 
 
-def _lives(process: int) -> bool:
+def process_lives(process: int) -> bool:
+    """Return whether a process of this machine lives."""
     try:
         os.kill(process, 0)  # signal 0 is not sent, only asked whether it could be
     except ProcessLookupError:

@@ -145,15 +145,28 @@ class Store(Generic[StoredT]):
 
     def _rewrite(self, stays: Callable[[int, StoredT], bool]) -> None:
         """Replace the file by one with the unchanged rows for which `stays(offset, row)` is true, and lock it too."""
+
+        def lines() -> Iterator[bytes]:
+            with self.path.open("rb") as source:
+                for offset, row in _located_rows(self.path, self._row_type):
+                    if stays(offset, row):
+                        # Bytes, not the decoded row: it may have fields that this version does not know.
+                        source.seek(offset)
+                        yield source.readline()
+
+        self._put(lines())
+
+    def replace_all(self, rows: Iterable[StoredT]) -> None:
+        """Replace all rows by `rows`, in one step. They may be made of the store's own."""
+        self._put(msgspec.json.encode(row) + b"\n" for row in rows)
+        self._index()
+
+    def _put(self, lines: Iterable[bytes]) -> None:
         temporary = temporary_path(self.path)
         with DiskErrors(self.path):
             try:
-                with self.path.open("rb") as source, temporary.open("wb") as file:
-                    for offset, row in _located_rows(self.path, self._row_type):
-                        if stays(offset, row):
-                            # Bytes, not the decoded row: it may have fields that this version does not know.
-                            source.seek(offset)
-                            file.write(source.readline())
+                with temporary.open("wb") as file:
+                    file.writelines(lines)
                     file.flush()
                     os.fsync(file.fileno())
                 # Locked before the rename, so that no process can open the new file without finding it locked.

@@ -10,6 +10,7 @@ from console.command import Flags, Given
 from console.ranges import Count
 from console.writing import OutRows
 from engines.options import EngineOptions, SharedEngineOptions
+from engines.shards.options import ScaleOptions, SharedScaleOptions
 from judges.options import CostOptions, JudgeOptions, PanelOptions
 from judges.tools.options import EvidenceOptions
 
@@ -25,6 +26,7 @@ class Config(Flags):
     evidence: Annotated[EvidenceOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=EvidenceOptions)
     panel: Annotated[PanelOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PanelOptions)
     cost: Annotated[CostOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CostOptions)
+    scale: SharedScaleOptions = field(default_factory=ScaleOptions)
     limit: Count | None = None
     """Score only the first N answers."""
     export_batch: OutRows | None = None

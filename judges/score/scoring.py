@@ -15,6 +15,7 @@ from judges.panels.panel import members
 from judges.score.options import Config
 from judges.score.output import default_out, keep_to_source, plan, print_plan, report
 from judges.score.panel import score_by_panel
+from judges.score.shards import check_shared, judged_by_workers, shared
 from judges.tools.evidence import (
     NO_MODEL,
     calls_for_claims,
@@ -48,6 +49,7 @@ def score(config: Config) -> None:
     file = config.file or _default_source()
     check_out(config.out, file)
     check_sources(*config.import_batch)
+    check_shared(config, panel=bool(panel))
     source = survey(file, config.limit, strict=config.strict)
     if panel:
         score_by_panel(config, source, panel, budget)
@@ -78,7 +80,11 @@ def _score_plainly(config: Config, source: Source, judge: Judge, budget: Budget)
             batch = (config.import_batch, store.ids, store.unfinished)
             for judgment in import_batch(judge, responses, *batch, strict=config.strict):
                 store.append(judgment)
-        summary = judge_stream(store, source, judge, budget, f"judging {Path(source.path).name}")
+        title = f"judging {Path(source.path).name}"
+        if shared(config, out):
+            summary = judged_by_workers(config, store, source, judge, budget, title)
+        else:
+            summary = judge_stream(store, source, judge, budget, title)
     report(summary, judge, budget, out, config)
 
 

@@ -1,0 +1,59 @@
+"""The flags that spread work over processes and machines."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import tyro
+
+from console.errors import InputError
+from console.ranges import Count, CountOr0, NotNegative, check_ranges
+
+PLACE = re.compile(r"(\d+)/(\d+)")
+ROWS_A_SHARD = 16384
+"""Two windows of `judges.judging.stream`, so that an engine in process plans the same batches as without shards."""
+
+
+@dataclass(frozen=True)
+class ScaleOptions:
+    """The workers, and the folder in which they share their work."""
+
+    workers: CountOr0 = 0
+    """Worker processes, each with its own engine. 0: this process does the work."""
+    on: Literal["processes", "ray"] = "processes"
+    """Where the workers run: on this machine, or on the Ray cluster of RAY_ADDRESS (without it, a local one)."""
+    gpus_per_worker: NotNegative = 0.0
+    """GPUs of each worker. 0: all workers see all GPUs (processes), or none (ray)."""
+    shards: str | None = None
+    """A folder or URL (s3://bucket/run) for finished shards, instead of --out. All machines that share it can work
+    at once."""
+    shard: str | None = None
+    """I/N: work as machine I, from 0, of the N that share --shards, and print no table. In a Slurm array:
+    $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT."""
+    shard_rows: Count = ROWS_A_SHARD
+    """Rows of a shard, the most that is lost with a machine whose disk is lost."""
+    shard_kind: Literal["jsonl", "jsonl.zst", "parquet"] = "jsonl.zst"
+    """The kind of the files in --shards."""
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Return I and N of --shard. Raises InputError if it is none."""
+        match = PLACE.fullmatch(self.shard or "0/1")
+        if match is None or not int(match[1]) < int(match[2]):
+            raise InputError(f"--shard must be I/N with I from 0 to N - 1, such as 0/8, not '{self.shard}'")
+        return int(match[1]), int(match[2])
+
+
+SharedScaleOptions = Annotated[ScaleOptions, tyro.conf.OmitArgPrefixes]
+
+
+def check_scale(options: ScaleOptions, *, out: bool) -> None:
+    """Raise InputError if settings conflict. `out` says whether --out is given."""
+    check_ranges(options)
+    options.place  # noqa: B018  raises
+    if options.shards and out:
+        raise InputError("--shards is the output: leave out --out")
+    if options.shard and not options.shards:
+        raise InputError("--shard names a machine of several that share a folder: give --shards too")
+    if options.on == "ray" and not options.workers:
+        raise InputError("--on ray: give the number of workers too, --workers")

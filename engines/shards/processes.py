@@ -1,0 +1,182 @@
+"""Workers as processes of this machine. One that is killed is replaced, and its shard goes on at its last row."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from console.again import StartAgain, all_learned, know
+from console.errors import EngineError, JudgeloopError
+from console.progress import say
+from engines.shards.claims import Queue
+from engines.shards.folder import Folder
+from engines.shards.plan import Plan, worker_name
+from engines.shards.work import Job, work
+
+TELL_S = 0.2
+GRACE_S = 60.0
+"""Seconds that workers get to store what is answered after an interruption."""
+MOST_DEATHS = 3
+"""Deaths of each worker, on average, without a finished shard in between, after which the command ends."""
+
+
+@dataclass(frozen=True)
+class _Message:
+    """A worker's last word, or the number of rows that it made since the one before."""
+
+    n: int = 0
+    error: str = ""
+    again: tuple[str, frozenset[str]] | None = None
+    """What StartAgain is about, and its facts."""
+
+
+def run_processes(
+    folder: Folder, plan: Plan, job: Job[Any, Any], n_workers: int, advance: Callable[[int], None]
+) -> None:
+    """Do all shards with `n_workers` processes. `advance` gets the number of further rows made.
+
+    Raises EngineError if a worker fails, or if workers are killed again and again. What is done is kept.
+    """
+    team = _Team(folder, plan, job, n_workers)
+    try:
+        team.run(advance)
+    finally:
+        team.end()
+
+
+class _Team:
+    def __init__(self, folder: Folder, plan: Plan, job: Job[Any, Any], n_workers: int) -> None:
+        self._folder, self._plan, self._job, self._n = folder, plan, job, n_workers
+        self._context = get_context("spawn")  # a fork would copy the threads' locks and a GPU's state
+        self._pipes: dict[Connection, tuple[BaseProcess, int]] = {}
+        self._n_deaths = 0
+        for number in range(n_workers):
+            self._start(number)
+
+    def _start(self, number: int) -> None:
+        here, there = self._context.Pipe()
+        arguments = (there, self._folder.url, self._plan, self._job, number, self._n, all_learned())
+        process = self._context.Process(target=_worker, args=arguments, name=f"worker {number}")
+        process.start()
+        there.close()  # the worker's own is then the only one, and its end is the end of the worker
+        self._pipes[here] = (process, number)
+
+    def run(self, advance: Callable[[int], None]) -> None:
+        queue = Queue(self._folder, self._plan.keys, worker_name())
+        n_open = queue.n_open()
+        while self._pipes:
+            for pipe in wait(list(self._pipes)):
+                assert isinstance(pipe, Connection)
+                message = _received(pipe)
+                if message is not None:
+                    _raise(message)
+                    advance(message.n)
+                    continue
+                process, number = self._pipes.pop(pipe)
+                pipe.close()
+                process.join()
+                if process.exitcode == 0:
+                    continue
+                n_open, before = queue.n_open(), n_open
+                self._n_deaths = self._n_deaths + 1 if n_open == before else 1
+                how = _how(process.exitcode)
+                if self._n_deaths >= MOST_DEATHS * self._n:
+                    raise EngineError(
+                        f"{self._n_deaths} workers ended one after another, the last {how}: is there memory for "
+                        f"{self._n} of them? give fewer --workers; what is done is kept"
+                    )
+                if n_open:
+                    say(f"worker {number} ended, {how}: another one goes on")
+                    self._start(number)
+
+    def end(self) -> None:
+        """End the workers that live, and give them time to store what is answered."""
+        for process, _ in self._pipes.values():
+            process.terminate()
+        until = time.monotonic() + GRACE_S
+        for process, _ in self._pipes.values():
+            process.join(max(0.0, until - time.monotonic()))
+            if process.is_alive():
+                process.kill()
+                process.join()
+
+
+def _received(pipe: Connection) -> _Message | None:
+    try:
+        return pipe.recv()  # type: ignore[no-any-return]
+    except (EOFError, OSError):
+        return None
+
+
+def _raise(message: _Message) -> None:
+    if message.again is not None:
+        raise StartAgain(message.error, *message.again)
+    if message.error:
+        raise EngineError(message.error)
+
+
+def _how(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        return f"killed by {signal.Signals(-exit_code).name}"
+    return f"with exit code {exit_code}"
+
+
+def _worker(
+    pipe: Connection,
+    url: str,
+    plan: Plan,
+    job: Job[Any, Any],
+    number: int,
+    n_workers: int,
+    facts: dict[str, frozenset[str]],
+) -> None:
+    """Work as one process of several."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all, and the command ends its workers
+    signal.signal(signal.SIGTERM, _interrupt)
+    threading.Thread(target=_end_with, args=(pipe,), name="command", daemon=True).start()
+    know(facts)
+    tell = _Teller(pipe)
+    folder = Folder(url)
+    try:
+        work(folder, plan, job, Queue(folder, plan.keys, worker_name(), number, n_workers), tick=tell.tick)
+        tell.flush()
+    except StartAgain as again:
+        pipe.send(_Message(error=str(again), again=(again.about, again.facts)))
+    except JudgeloopError as error:
+        pipe.send(_Message(error=str(error)))
+    except KeyboardInterrupt:
+        os._exit(0)  # nothing of the interpreter's own end may wait for a call that is under way
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _end_with(pipe: Connection) -> None:
+    """End this process once its command is gone, which sends nothing."""
+    _received(pipe)
+    os._exit(1)
+
+
+class _Teller:
+    """Tells the command how many rows are made, a few times a second."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe, self._n, self._told_s = pipe, 0, time.monotonic()
+
+    def tick(self) -> None:
+        """Count a row."""
+        self._n += 1
+        if time.monotonic() - self._told_s >= TELL_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Tell the count."""
+        self._pipe.send(_Message(self._n))
+        self._n, self._told_s = 0, time.monotonic()

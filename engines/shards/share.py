@@ -1,0 +1,115 @@
+"""Shares work: into a folder of shards that many machines fill, or by worker processes into one store."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from console.errors import EngineError
+from console.progress import progress, say
+from engines.shards.claims import MOST_TRIES, Queue
+from engines.shards.folder import Folder
+from engines.shards.options import ScaleOptions
+from engines.shards.plan import Item, Plan, items_of, manifest, planned, worker_name
+from engines.shards.processes import run_processes
+from engines.shards.rows import write_part
+from engines.shards.work import Job, ask_again, rows_of, work
+from records.disk import DiskSet
+from records.rows import Identified
+from records.store import Store, set_aside
+
+ItemT = TypeVar("ItemT")
+RowT = TypeVar("RowT", bound=Identified)
+Rows = Callable[[], Iterable[Item[Any]]]
+
+
+def do_shards(folder: Folder, plan: Plan, job: Job[Any, Any], options: ScaleOptions, title: str) -> bool:
+    """Do the shards that are not done, and return whether all are done.
+
+    Without --shard this command stays until the last one is done, also by another machine. Raises EngineError if
+    shards are given up.
+    """
+    number, n = options.place
+    n_rows = sum(line.rows for line in (ask_again(folder, plan) if number == 0 else manifest(folder, plan)))
+    queue = Queue(folder, plan.keys, worker_name(), number, n)
+    with progress(title, plan.n, min(n_rows, plan.n)) as advance:
+        if queue.n_open() == 0:
+            return True
+        if options.workers:
+            run_processes(folder, plan, job, options.workers, advance)
+        work(folder, plan, job, queue, tick=lambda: advance(1), stay=options.shard is None)
+    if queue.tired:
+        raise EngineError(
+            f"{folder}: {len(queue.tired)} shards ended {MOST_TRIES} workers each, {queue.tired[0]} first: is there a "
+            "text in them that is too long? the same command tries them again"
+        )
+    return queue.n_open() == 0
+
+
+def folder_beside(out: Path) -> Path:
+    """Return the folder in which workers share the work on an output file."""
+    return out.with_name(f"{out.name}.shards")
+
+
+def fill_by_workers(
+    store: Store[RowT], job: Job[ItemT, RowT], rows: Rows, options: ScaleOptions, title: str, *, fresh: bool = False
+) -> None:
+    """Add to `store` the rows that it lacks, in the order of the input, with worker processes.
+
+    Until the end all is in a folder beside the store, in which the same command goes on after any stop. The store then
+    changes in one step. With `fresh` an earlier folder is set aside.
+    """
+    if fresh:
+        set_aside(folder_beside(store.path))
+    folder = Folder(folder_beside(store.path))
+
+    def todo() -> Iterator[Item[Any]]:
+        return (row for row in rows() if row.id not in store)
+
+    if next(iter(todo()), None) is not None:
+        # of this run: the rows to make depend on the store too, and keys of shards are those of their rows anyway
+        source = f"{worker_name()} {time.time()}"
+        plan = planned(folder, job.identity, source, todo, options.shard_rows, options.shard_kind)
+        _seed(folder, plan, store, job)
+        do_shards(folder, plan, job, options, title)
+        store.replace_all(_merged(store, folder, plan, job, rows))
+    folder.remove_all()
+
+
+def _seed(folder: Folder, plan: Plan, store: Store[RowT], job: Job[Any, RowT]) -> None:
+    """Give the shards the rows that lack samples, of which only those are asked for."""
+    if sum(1 for _ in store.known_ids()) == len(store.ids):
+        return
+    for shard in plan.keys:
+        part = f"parts/{shard}.{plan.kind}"
+        before = store.unfinished(items_of(folder, shard, job.item_type))
+        if before and not folder.has(part):
+            with folder.writing(part) as path:
+                write_part(path, before.values(), job.row_type, plan.kind)
+
+
+def _merged(store: Store[RowT], folder: Folder, plan: Plan, job: Job[Any, RowT], rows: Rows) -> Iterator[RowT]:
+    """Yield the rows of the store and of the shards in the order of the input, then the store's other rows."""
+    shards, n_left, made = iter(plan.shards), 0, dict[str, RowT]()
+    seen = DiskSet()
+    for row in rows():
+        seen.add(row.id)
+        if row.id in store:
+            yield from store.chosen([row.id])
+            continue
+        if not n_left:
+            shard = next(shards)
+            n_left = shard.n
+            made = {
+                made_row.id: made_row for made_row in rows_of(folder, f"parts/{shard.key}.{plan.kind}", job.row_type)
+            }
+        n_left -= 1
+        if row.id in made:
+            yield made[row.id]
+    yield from (row for row in store.latest() if row.id not in seen)  # beyond --limit
+
+
+def say_open(folder: Folder, plan: Plan) -> None:
+    """Say how many shards are not done, which other machines may be doing."""
+    n_open = Queue(folder, plan.keys, worker_name()).n_open()
+    say(f"{folder}: nothing is left to take; {n_open} of {len(plan.shards)} shards are not done")

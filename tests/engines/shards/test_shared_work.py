@@ -1,0 +1,237 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from console.errors import EngineError, InputError
+from engines.shards.claims import Claim, Queue
+from engines.shards.folder import Folder
+from engines.shards.options import ScaleOptions
+from engines.shards.plan import Item, Plan, manifest, planned, read_plan
+from engines.shards.processes import run_processes
+from engines.shards.rows import KINDS, read_part
+from engines.shards.share import do_shards, fill_by_workers, folder_beside
+from engines.shards.work import Job, work
+from judges.judging.shards import judging
+from records import Judgment, Response, Store, read_rows
+from records.leftovers import process_lives
+from tests.conftest import ROOT
+from tests.engines.shards.jobs import (
+    failing_judge,
+    killing_job,
+    other_judge,
+    responses,
+    scripted_job,
+    scripted_judge,
+)
+
+N, SHARD = 60, 8
+
+
+def items(rows: list[Response]) -> list[Item[Response]]:
+    judge = scripted_judge()
+    return [Item(judge.judgment_id(row), row) for row in rows]
+
+
+def plan_in(folder: Folder, job: Job[Response, Judgment], n: int = N, kind: str = "jsonl") -> Plan:
+    return planned(folder, job.identity, f"{n} rows", lambda: items(responses(n)), SHARD, kind)  # type: ignore[arg-type]
+
+
+def files_of(path: Path) -> dict[str, bytes]:
+    """Return the finished parts and their lines of the manifest."""
+    return {
+        str(file.relative_to(path)): file.read_bytes() for name in ("parts", "done") for file in path.glob(f"{name}/*")
+    }
+
+
+def claims(folder: Folder) -> list[Claim]:
+    found = (folder.read(name) for name in folder.names("claims").values())
+    return [msgspec.json.decode(claim, type=Claim) for claim in found if claim]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a run that nothing interrupted."""
+    path = tmp_path_factory.mktemp("whole")
+    folder, job = Folder(path), scripted_job()
+    plan = plan_in(folder, job)
+    work(folder, plan, job, Queue(folder, plan.keys, "alone"))
+    return files_of(path)
+
+
+def test_the_parts_in_the_plans_order_are_the_rows_of_one_process(tmp_path: Path) -> None:
+    rows = []
+    for kind in KINDS:
+        folder, job = Folder(tmp_path / kind), scripted_job()
+        plan = plan_in(folder, job, kind=kind)
+        work(folder, plan, job, Queue(folder, plan.keys, "alone"))
+        lines = manifest(folder, plan)
+        assert [line.rows for line in lines] == [8] * 7 + [4] and not any(line.failed for line in lines)
+        rows.append([row for line in lines for row in read_part(tmp_path / kind / line.part, Judgment, plan.kind)])
+    assert rows[0] == rows[1] == rows[2] == list(scripted_judge().judge(responses(N)))
+
+
+def test_an_object_store_gets_the_bytes_of_a_disk(whole: dict[str, bytes]) -> None:
+    folder, job = Folder("memory://bucket/run"), scripted_job()
+    plan = plan_in(folder, job)
+    work(folder, plan, job, Queue(folder, plan.keys, "alone"))
+    names = [*folder.names("parts").values(), *folder.names("done").values()]
+    assert {name: folder.read(name) for name in names} == whole
+    folder.remove_all()
+    assert folder.names("parts") == {}
+
+
+def test_processes_make_the_bytes_of_one_and_a_killed_worker_loses_no_row(
+    tmp_path: Path, whole: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, job = Folder(tmp_path / "run"), killing_job(tmp_path / "once", after=3)
+    plan = plan_in(folder, job)
+    n_rows: list[int] = []
+    run_processes(folder, plan, job, 2, n_rows.append)
+    assert (tmp_path / "once").exists() and files_of(tmp_path / "run") == whole
+    assert "ended, killed by SIGKILL: another one goes on" in capsys.readouterr().err
+    # the two rows before the kill were stored, and were not told
+    assert N - 3 <= sum(n_rows) <= N
+
+
+def test_a_killed_command_takes_its_workers_along_and_the_same_command_goes_on(
+    tmp_path: Path, whole: dict[str, bytes]
+) -> None:
+    path = tmp_path / "run"
+    code = (
+        "from engines.shards.folder import Folder; from engines.shards.processes import run_processes;"
+        "from tests.engines.shards.jobs import scripted_job; from tests.engines.shards.test_shared_work import plan_in;"
+        f"folder, job = Folder({str(path)!r}), scripted_job(0.03);"
+        "run_processes(folder, plan_in(folder, job), job, 2, lambda _: None)"
+    )
+    command = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    until = time.monotonic() + 60
+    while not list(path.glob("done/*")) and time.monotonic() < until:
+        time.sleep(0.01)
+    command.send_signal(signal.SIGKILL)
+    command.wait()
+    workers = {claim.process for claim in claims(Folder(path))}
+    while any(map(process_lives, workers)) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not any(map(process_lives, workers)) and 0 < len(list(path.glob("done/*"))) < 8
+    folder, job = Folder(path), scripted_job()
+    assert do_shards(folder, plan_in(folder, job), job, ScaleOptions(), "judging")
+    assert files_of(path) == whole
+
+
+def test_a_store_is_filled_in_the_order_of_the_input_and_its_own_rows_stay(tmp_path: Path) -> None:
+    out, judge, job = tmp_path / "j.jsonl", scripted_judge(), scripted_job()
+    options = ScaleOptions(workers=2, shard_rows=SHARD)
+    with Store(out, Judgment) as store:
+        for judgment in judge.judge(responses(N + 5)[40:]):  # five of them are beyond the rows that are asked for
+            store.append(judgment)
+        fill_by_workers(store, job, lambda: items(responses(N)), options, "judging")
+        assert len(store.ids) == N + 5
+    assert list(read_rows(out, Judgment)) == list(judge.judge(responses(N + 5)))
+    assert not folder_beside(out).exists()
+
+
+def test_a_store_goes_on_with_the_shards_of_a_command_that_was_stopped(tmp_path: Path) -> None:
+    out, job = tmp_path / "j.jsonl", scripted_job()
+    dies = Job(job.identity, Response, Judgment, job.is_done, partial(_interrupted_after, 20))
+    rows = lambda: items(responses(N))  # noqa: E731
+    with pytest.raises(KeyboardInterrupt), Store(out, Judgment) as store:
+        fill_by_workers(store, dies, rows, ScaleOptions(shard_rows=SHARD), "judging")
+    assert out.read_bytes() == b"" and len(list(folder_beside(out).glob("done/*"))) == 2
+    asked = _counted(job)
+    with Store(out, Judgment) as store:
+        fill_by_workers(store, asked, rows, ScaleOptions(shard_rows=SHARD), "judging")
+    assert list(read_rows(out, Judgment)) == list(scripted_judge().judge(responses(N)))
+    assert COUNT == [N - 20]
+
+
+COUNT: list[int] = []
+
+
+def _counted(job: Job[Response, Judgment]) -> Job[Response, Judgment]:
+    def opened() -> Any:
+        identity, fill = job.open()
+        COUNT[:] = [0]
+
+        def counting(store: Store[Judgment], rows: Any) -> Any:
+            for _ in fill(store, rows):
+                COUNT[0] += 1
+                yield
+
+        return identity, counting
+
+    return Job(job.identity, Response, Judgment, job.is_done, opened)
+
+
+def _interrupted_after(n: int) -> Any:
+    identity, fill = scripted_job().open()
+    n_rows = 0
+
+    def interrupted(store: Store[Judgment], rows: Any) -> Any:
+        nonlocal n_rows
+        for _ in fill(store, rows):
+            n_rows += 1
+            yield
+            if n_rows == n:
+                raise KeyboardInterrupt
+
+    return identity, interrupted
+
+
+def test_failed_rows_are_asked_for_again_by_the_next_command_and_the_others_are_not(tmp_path: Path) -> None:
+    down, folder = tmp_path / "down", Folder(tmp_path / "run")
+    down.touch()
+    job = judging(failing_judge(down).fingerprint, partial(failing_judge, down))
+    plan = plan_in(folder, job)
+    assert do_shards(folder, plan, job, ScaleOptions(), "judging")
+    n_failed = sum(line.failed for line in manifest(folder, plan))
+    assert 0 < n_failed < N
+    down.unlink()
+    counted = _counted(job)
+    assert do_shards(folder, plan, counted, ScaleOptions(), "judging") and [n_failed] == COUNT
+    assert not any(line.failed for line in manifest(folder, plan))
+    made = [
+        row for line in manifest(folder, plan) for row in read_part(tmp_path / "run" / line.part, Judgment, "jsonl")
+    ]
+    assert [row.score for row in made] == [row.score for row in failing_judge(down).judge(responses(N))]
+
+
+def test_a_machine_with_another_judge_is_refused_and_gives_its_shard_back(tmp_path: Path) -> None:
+    folder, job = Folder(tmp_path), scripted_job()
+    plan = plan_in(folder, job)
+    other = judging(job.identity, other_judge)
+    with pytest.raises(EngineError, match="the same flags give .* use the same version"):
+        work(folder, plan, other, Queue(folder, plan.keys, "other"))
+    assert [claim.at for claim in claims(folder) if claim.worker == "other"] == [0.0]
+    work(folder, plan, job, Queue(folder, plan.keys, "right"))
+    with pytest.raises(InputError, match="holds rows of another job"):
+        planned(folder, other_judge().fingerprint, "60 rows", lambda: items(responses(N)), SHARD, "jsonl")
+
+
+def test_workers_that_cannot_start_end_the_command_with_the_reason(tmp_path: Path) -> None:
+    folder, job = Folder(tmp_path), scripted_job()
+    plan = plan_in(folder, job)
+    with pytest.raises(EngineError, match="the same flags give"):
+        run_processes(folder, plan, judging(job.identity, other_judge), 2, lambda _: None)
+
+
+def test_workers_that_are_killed_again_and_again_end_the_command(tmp_path: Path) -> None:
+    folder, job = Folder(tmp_path / "run"), killing_job(tmp_path / "never" / "there", after=1)
+    plan = plan_in(folder, job)
+    with pytest.raises(EngineError, match="3 workers ended one after another, the last killed by SIGKILL"):
+        run_processes(folder, plan, job, 1, lambda _: None)
+
+
+def test_a_changed_input_keeps_the_shards_that_are_the_same(tmp_path: Path) -> None:
+    folder, job = Folder(tmp_path), scripted_job()
+    plan = plan_in(folder, job)
+    longer = plan_in(folder, job, N + 8)
+    assert longer.keys[:7] == plan.keys[:7] and len(longer.keys) == len(plan.keys) + 1
+    assert read_plan(folder) == longer
