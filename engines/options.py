@@ -1,13 +1,17 @@
 """The flags that name a model and say through which engine to ask it."""
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from console.errors import InputError
-from console.ranges import Count, CountOr0, Positive, check_ranges
+from console.progress import say
+from console.ranges import Count, CountOr0, Positive, ShareAbove0, check_ranges
 from engines.chat.options import ChatTemplateKwargs
+from engines.local.vllm.installed import check_installed, why_not_alone
+from engines.local.vllm.memory import Memory
 from records.runs import ITERATION, find_run
 
 if TYPE_CHECKING:
@@ -15,7 +19,8 @@ if TYPE_CHECKING:
 
 Parameter = Literal["temperature", "top_p", "seed", "stop"]
 """Parameters that a call to a server can do without."""
-EngineKind = Literal["auto", "transformers", "openai"]
+EngineKind = Literal["auto", "transformers", "vllm", "openai"]
+IN_PROCESS = ("transformers", "vllm")
 LEAST_RETRY_S = 300.0
 """With a short --timeout-s too there is time to wait as long as a busy server asks."""
 
@@ -29,7 +34,8 @@ class EngineOptions:
     run: str | None = None
     """The run that has iterN. The default is the newest run."""
     engine: EngineKind = "auto"
-    """transformers: the model runs in this process. openai: a server. auto: openai if --base-url is given."""
+    """transformers, vllm: the model runs in this process. openai: a server. auto: openai if --base-url is given, vllm
+    if there is a GPU and vllm is installed, or else transformers."""
     base_url: str | None = None
     """The OpenAI-compatible server, e.g. http://localhost:8000/v1. With --engine openai, OPENAI_BASE_URL works too."""
     api_key_env: str = "OPENAI_API_KEY"
@@ -50,6 +56,12 @@ class EngineOptions:
     """The model's name in the fingerprint. It replaces the name and the server's description of it (openai)."""
     batch_size: Count = 32
     """Batch size (transformers)."""
+    max_model_len: Count | None = None
+    """Tokens of prompt and reply that there is memory for. The default is the model's context, or what fits (vllm)."""
+    gpu_memory_utilization: ShareAbove0 | None = None
+    """The share of each GPU's memory to take. The default is what is free, at most 0.9 (vllm)."""
+    tensor_parallel_size: Count = 1
+    """GPUs that share the model (vllm)."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
     """Variables of the model's chat template, e.g. '{"enable_thinking": false}'. They are sent to servers too."""
 
@@ -84,7 +96,8 @@ def check_engine(options: EngineOptions) -> None:
     Nothing is loaded, and no server is asked.
     """
     _check(options)
-    if not is_served(options):
+    kind, _ = _picked(options)
+    if kind != "openai":
         from engines.models import resolve_model
 
         resolve_model(options.model, options.run, weights=False)
@@ -98,11 +111,33 @@ def _check(options: EngineOptions) -> None:
         raise InputError("--base-url goes with --engine openai")
     if options.served_as is not None:
         raise InputError("--served-as names a model behind a server: it goes with --engine openai")
+    if options.engine == "vllm":
+        check_installed()
 
 
 def is_served(options: EngineOptions) -> bool:
     """Return whether the model is behind a server, not in this process."""
     return options.engine == "openai" or (options.engine == "auto" and bool(options.base_url))
+
+
+def beside_training(options: EngineOptions) -> EngineOptions:
+    """Return `options` with auto as transformers, because vLLM would take the memory of the model in training."""
+    return replace(options, engine="transformers") if options.engine == "auto" and not options.base_url else options
+
+
+def _picked(options: EngineOptions) -> tuple[EngineKind, str]:
+    """Return the engine, and why it is that one if the user left the choice."""
+    if options.engine != "auto":
+        return options.engine, ""
+    if options.base_url:
+        return "openai", ""
+    reason = why_not_alone()
+    return ("vllm", "there is a GPU and vllm is installed") if reason is None else ("transformers", reason)
+
+
+@cache  # once for a command that opens several engines
+def _tell(kind: EngineKind, reason: str) -> None:
+    say(f"engine: {kind}, because {reason}")
 
 
 def open_engine(options: EngineOptions) -> "Engine":
@@ -128,8 +163,11 @@ def open_engine(options: EngineOptions) -> "Engine":
             thinking_tokens=options.thinking_tokens,
             served_as=options.served_as,
         )
-    from engines.local.waiting import local_engine
-    from engines.models import resolve_model
+    kind, reason = _picked(options)
+    if reason:
+        _tell(kind, reason)
+    from engines.local.opening import open_local
 
-    folder = resolve_model(options.model, options.run)
-    return local_engine(folder, options.model, options.batch_size, options.chat_template_kwargs)
+    memory = Memory(options.max_model_len, options.gpu_memory_utilization, options.tensor_parallel_size)
+    vllm = memory if kind == "vllm" else None
+    return open_local(options.model, options.run, options.batch_size, options.chat_template_kwargs, vllm)

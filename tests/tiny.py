@@ -11,8 +11,10 @@ RUBRICS = Path(__file__).parent.parent / "judges" / "rubrics"
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
-def save_tiny_model(folder: Path, *, seed: int = 0, architecture: str = "llama", **settings: Any) -> Path:
-    """Write a random model to `folder` and return it."""
+def save_tiny_model(
+    folder: Path, *, seed: int = 0, architecture: str = "llama", head_dim: int = 8, **settings: Any
+) -> Path:
+    """Write a random model to `folder` and return it. vLLM computes no heads of fewer than 32 numbers."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -26,7 +28,7 @@ def save_tiny_model(folder: Path, *, seed: int = 0, architecture: str = "llama",
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        head_dim=8,
+        head_dim=head_dim,
         max_position_embeddings=2048,
         tie_word_embeddings=True,
         bos_token_id=1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -141,6 +141,12 @@ def n_side_by_side(n_rows: int, device_type: str) -> int:
 def share(n_rows: int, n_side: int, batch_size: int) -> int:
     """Return the most rows of a batch, so that batches side by side have equally many."""
     return min(batch_size, -(-n_rows // n_side))
+
+
+def cut(text: str, stops: Sequence[str]) -> str:
+    """Return the text before the first of the stop strings."""
+    ends = [text.find(stop) for stop in stops if stop in text]
+    return text[: min(ends)] if ends else text
 
 
 def _advance(steps: Iterator[list[Sampled]]) -> list[Sampled] | None:

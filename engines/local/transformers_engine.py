@@ -24,7 +24,7 @@ from engines.chat.turn_end import end_tokens, turn_end
 from engines.local import shared_prefix
 from engines.local.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
 from engines.local.choice_paths import encode_choices, exact_logprobs
-from engines.local.decoding import Decoder, Sampled, n_side_by_side, share
+from engines.local.decoding import Decoder, Sampled, cut, n_side_by_side, share
 from engines.local.forward import Batch, Forward
 from engines.local.shared_prefix import LayerKV
 from engines.local.skinny import use_skinny_linears
@@ -115,7 +115,7 @@ class TransformersEngine:
                 yield Completion(index, "", None, n_prompt, error=sampled.error, n_calls=0)
                 continue
             tokens, end = self.without_end(sampled.tokens)
-            text = self._cut(self.tokenizer.decode(tokens, skip_special_tokens=True), sampling.stop)
+            text = cut(self.tokenizer.decode(tokens, skip_special_tokens=True), sampling.stop)
             end_text = "" if end is None else str(self.tokenizer.convert_ids_to_tokens(end))
             yield Completion(
                 index, text, sampled.finish_reason, n_prompt, len(tokens), seconds=sampled.seconds, end=end_text
@@ -217,7 +217,7 @@ class TransformersEngine:
 
     def _check_no_schema(self, requests: Sequence[Request]) -> None:
         if any(request.schema is not None for request in requests):
-            remedy = "use --read text or --read logprobs, or a server (--base-url)"
+            remedy = "use --read text or --read logprobs, --engine vllm, or a server (--base-url)"
             raise EngineError(f"{self.name}: transformers cannot force a reply to follow a schema; {remedy}")
 
     def _context(self) -> int:
@@ -225,8 +225,3 @@ class TransformersEngine:
 
     def _fits(self, sequence: list[int], n_new: int) -> bool:
         return len(sequence) + n_new <= self._context()
-
-    @staticmethod
-    def _cut(text: str, stops: Sequence[str]) -> str:
-        ends = [text.find(stop) for stop in stops if stop in text]
-        return text[: min(ends)] if ends else text

@@ -68,9 +68,14 @@ def local_engine(
     folder: Path, name: str, batch_size: int, chat_template_kwargs: Mapping[str, Any] | None = None
 ) -> LocalEngine:
     """Return the engine of the model in `folder`, not loaded. Raises InputError if it has no chat template."""
+    check_template(folder, name)
+    return LocalEngine(name, folder, batch_size, chat_template_kwargs or {})
+
+
+def check_template(folder: Path, name: str) -> None:
+    """Raise InputError if the model in `folder` has no chat template. Nothing is loaded."""
     if not _has_template(folder):
         raise InputError(f"{name}: its tokenizer has no chat template; use an instruction-tuned model")
-    return LocalEngine(name, folder, batch_size, chat_template_kwargs or {})
 
 
 def _has_template(folder: Path) -> bool:

@@ -9,7 +9,7 @@ import tyro
 from console.command import Flags
 from console.ranges import Count, CountOr0, NotNegative, Share, ShareAbove0
 from console.writing import OutFolder
-from engines.options import EngineKind, EngineOptions, Parameter, SharedEngineOptions
+from engines.options import IN_PROCESS, EngineKind, EngineOptions, Parameter, SharedEngineOptions
 from judges.options import JudgeOptions, Reading
 
 AlpacaVersion = Literal[2, 1]
@@ -70,7 +70,7 @@ class JudgeFlags:
             changes["thinking_tokens"] = self.judge_thinking_tokens
         if self.judge_served_as is not None:
             changes["served_as"] = self.judge_served_as
-        if self.judge_engine == "transformers" and self.judge_base_url is None:
+        if self.judge_engine in IN_PROCESS and self.judge_base_url is None:
             changes["base_url"] = None  # the evaluated model may be on a server while its judge is not
         elif self.judge_base_url and self.judge_engine is None:
             changes["engine"] = "openai"

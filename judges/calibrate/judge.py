@@ -77,7 +77,7 @@ def _add_likelihoods(extras: Extras, config: Config, labelled: LabelledSet, judg
         return
     if not hasattr(judge.engine, "tokenizer"):
         extras.notes.append(
-            "no baseline of the likelier answer: the engine is a server, which gives no log-likelihood of a text"
+            "no baseline of the likelier answer: only --engine transformers gives the log-likelihood of a text"
         )
         return
     answers = [(pair.prompt, text) for pair in labelled.pairs for text in (pair.response_a, pair.response_b)]

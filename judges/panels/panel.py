@@ -15,7 +15,7 @@ from typing import TypeVar
 from console.address import shown
 from console.config import load_config
 from console.errors import InputError
-from engines.options import EngineOptions
+from engines.options import IN_PROCESS, EngineOptions
 from judges.options import Aggregate, JudgeOptions, PanelOptions
 from judges.panels.agreement import closer_than, share_of_pairs, step_of
 from judges.parsing.verdict import aggregated
@@ -185,7 +185,7 @@ def _from_file(path: Path, engine: EngineOptions, judge: JudgeOptions) -> Member
     own_engine, own_judge = (
         {field.name: getattr(settings, field.name) for field in fields(kind)} for kind in (EngineOptions, JudgeOptions)
     )
-    if settings.engine == "transformers" and settings.base_url == engine.base_url:
+    if settings.engine in IN_PROCESS and settings.base_url == engine.base_url:
         own_engine["base_url"] = None  # that server is for the command's other judges
     return EngineOptions(**own_engine), JudgeOptions(**own_judge)
 
@@ -193,6 +193,7 @@ def _from_file(path: Path, engine: EngineOptions, judge: JudgeOptions) -> Member
 def _what_matters(member: Member) -> Member:
     # Any values: these settings change no verdict, so two judges that differ only in them are one.
     alike = replace(member[0], concurrency=1, batch_size=1, timeout_s=1.0, retry_s=None, max_failures_in_row=1)
+    alike = replace(alike, max_model_len=None, gpu_memory_utilization=None, tensor_parallel_size=1)
     return alike, member[1]
 
 

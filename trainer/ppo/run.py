@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engines.options import open_engine, pinned
+from engines.options import beside_training, open_engine, pinned
 from judges.judging.judge import open_judge
 from judges.tools.evidence import NO_MODEL, was_checked, with_tools
 from records import Judgment, Prompt, Store
@@ -54,7 +54,7 @@ def _open_reward(
 ) -> Iterator[RewardSource]:
     rank = make_accelerator().process_index  # it also gives the process its own device, before a model is loaded
     if choice.name == JUDGE:
-        engine = open_engine(pinned(choice.engine)) if choice.evidence.needs_model else NO_MODEL
+        engine = open_engine(beside_training(pinned(choice.engine))) if choice.evidence.needs_model else NO_MODEL
         judge, agent = with_tools(open_judge(engine, choice.judge, seed), choice.evidence)
         path = out.with_name(f"{out.name}.judgments-{rank}.jsonl")
         with Store(path, Judgment, keep=was_checked) as store:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from engines.options import open_engine
+from engines.options import beside_training, open_engine
 from judges.judging.judge import Judge, open_judge
 from judges.judging.pairwise import Contest, compare_into
 from judges.tools.constraints.checking import check_constraints, checkers_version
@@ -108,7 +108,7 @@ def open_annotator(run: Run, options: AnnotatorOptions, prompts: Sequence[Prompt
         return ConstraintAnnotator(constraints_by_prompt(prompts))
     # iterN of this run, not of the newest
     engine = replace(options.engine, run=options.engine.run or str(run.folder))
-    return JudgeAnnotator(open_judge(open_engine(engine), options.judge, seed))
+    return JudgeAnnotator(open_judge(open_engine(beside_training(engine)), options.judge, seed))
 
 
 def _key(prompt: "str | list[dict[str, str]]") -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from console.errors import InputError
 from console.flags import about_judge
 from console.progress import say
-from engines.options import EngineOptions, open_engine
+from engines.options import EngineOptions, beside_training, open_engine
 from engines.protocol import Engine
 from engines.served.openai_engine import OpenAIEngine
 from judges.judging.judge import Judge, open_judge
@@ -115,7 +115,7 @@ def _members(run: Run, number: int, config: Config) -> dict[str, Member]:
     members: dict[str, Member] = {}
     # not strict: the parent alone is a name without an entry among the judges
     for name, (options, settings) in zip(names, round_judges(config.judge, config.panel), strict=False):
-        member = _resolved(options, run, number, config.engine), settings
+        member = beside_training(_resolved(options, run, number, config.engine)), settings
         if member not in members.values():  # in the first round the parent is iter1
             members[name] = member
     return members

@@ -1,0 +1,81 @@
+"""Starts vLLM in this process, on the memory that `engines.local.vllm.memory` planned, and lets it go again."""
+
+from __future__ import annotations
+
+import gc
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from vllm import LLM
+from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+from console.errors import EngineError
+from engines.local.vllm.memory import Memory, Plan, plan_cpu, plan_gpu, size_of
+from engines.models import inference_dtype
+
+CPU_BLOCK = 32
+"""Tokens of a block of keys and values on a processor, where vLLM's own 128 would share too little of a prefix."""
+
+
+def start(name: str, folder: Path, memory: Memory) -> LLM:
+    """Return vLLM's engine with the model in `folder`. Raises EngineError if it does not fit or cannot start."""
+    arguments = _arguments(planned(name, folder, memory))
+    try:
+        with _as_it_was():
+            return LLM(
+                str(folder),
+                dtype=inference_dtype(folder),
+                enable_prefix_caching=True,
+                generation_config="vllm",  # the command's flags alone say how a text is drawn
+                tensor_parallel_size=memory.n_gpus,
+                use_tqdm_on_load=False,
+                **arguments,
+            )
+    except Exception as error:  # of torch, of vLLM's own types and of its checks: each is a model that cannot start
+        reason = " ".join(str(error).split())[:400] or type(error).__name__
+        raise EngineError(f"{name}: vLLM cannot start with it: {reason}") from None
+
+
+def planned(name: str, folder: Path, memory: Memory) -> Plan:
+    """Return the memory that the model in `folder` is to take. Raises EngineError if it does not fit."""
+    size = size_of(folder, inference_dtype(folder))
+    if not torch.cuda.is_available():
+        return plan_cpu(name, size, memory, psutil.virtual_memory().available)
+    if memory.n_gpus > torch.cuda.device_count():
+        there = torch.cuda.device_count()
+        raise EngineError(f"{name}: --tensor-parallel-size {memory.n_gpus}, and GPUs here: {there}")
+    free, total = min(torch.cuda.mem_get_info(device) for device in range(memory.n_gpus))
+    return plan_gpu(name, size, memory, free, total)
+
+
+def stop(llm: LLM) -> None:
+    """Let go of vLLM's memory, so that the next model has it."""
+    with suppress(Exception):  # at the end of the process some of it has gone already
+        llm.llm_engine.engine_core.shutdown()
+        cleanup_dist_env_and_memory()
+    gc.collect()
+
+
+def _arguments(plan: Plan) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"max_model_len": plan.max_model_len}
+    if plan.kv_bytes is None:
+        return arguments | {"gpu_memory_utilization": plan.share_of_gpu}
+    # Compiled it starts in minutes and is no faster there.
+    return arguments | {"kv_cache_memory_bytes": plan.kv_bytes, "block_size": CPU_BLOCK, "enforce_eager": True}
+
+
+@contextmanager
+def _as_it_was() -> Iterator[None]:
+    """Keep torch.set_num_threads, which vLLM replaces by one that does nothing, and be silent about its own code."""
+    set_num_threads = torch.set_num_threads
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.set_num_threads = set_num_threads

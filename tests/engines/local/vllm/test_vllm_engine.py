@@ -1,0 +1,239 @@
+"""vLLM itself, on a processor or a GPU: run by `make test-vllm`."""
+
+import gc
+import json
+import math
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.errors import EngineError, InputError
+from engines.local.transformers_engine import TransformersEngine
+from engines.local.vllm.engine import VllmEngine
+from engines.local.vllm.memory import KV_SPACE
+from engines.options import EngineOptions, open_engine
+from engines.protocol import Choice, Completion, Request, Sampling
+from tests.tiny import save_tiny_model
+
+pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore")]  # vLLM's own and those of its grammars
+
+RUBRIC = "The answer gives one point to the request. " * 4
+SCORES = ["0", "1", "2", "3", "4", "5"]
+TEN = [str(number) for number in range(1, 11)]
+ARENA = ["A>>B", "A>B", "A=B", "B>A", "B>>A", "tie", "not enough"]
+GREEDY = Sampling(12, 0.0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model(tmp_path_factory.mktemp("vllm") / "tiny", head_dim=32)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_memory() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(KV_SPACE, "1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path, little_memory: None) -> VllmEngine:
+    found = open_engine(EngineOptions(str(folder), engine="vllm"))
+    assert isinstance(found, VllmEngine)
+    return found
+
+
+@pytest.fixture(scope="module")
+def reference(folder: Path) -> TransformersEngine:
+    return TransformersEngine.load(folder, "tiny", batch_size=4)
+
+
+def requests(n: int, prefix: str = RUBRIC, prefill: str = "", **more: Any) -> list[Request]:
+    texts = [f"{prefix}request {'point ' * (index % 5)}number {index}" for index in range(n)]
+    return [
+        Request([{"role": "user", "content": text}], seed=index, prefill=prefill, **more)
+        for index, text in enumerate(texts)
+    ]
+
+
+def in_order(results: Iterator[Any]) -> list[Any]:
+    return sorted(results, key=lambda result: result.index)
+
+
+def texts(engine: VllmEngine, asked: list[Request], sampling: Sampling) -> list[str]:
+    return [completion.text for completion in in_order(engine.generate(asked, sampling))]
+
+
+@pytest.mark.parametrize(
+    "choices", [SCORES, TEN, ARENA, ["1", "10", "100", "2"]], ids=["six", "ten", "arena", "nested"]
+)
+@pytest.mark.parametrize("prefix", ["", RUBRIC], ids=["no shared prefix", "shared prefix"])
+def test_choices_have_the_logprobs_of_transformers(
+    engine: VllmEngine, reference: TransformersEngine, prefix: str, choices: Sequence[str]
+) -> None:
+    asked = requests(9, prefix, "Score: ")
+    expected: list[Choice] = in_order(reference.choose(asked, choices))
+    found: list[Choice] = in_order(engine.choose(asked, choices))
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-3)
+        assert (ours.index, ours.n_prompt_tokens, ours.error) == (theirs.index, theirs.n_prompt_tokens, None)
+        assert 0 < sum(map(math.exp, ours.logprobs)) < 1
+
+
+def test_greedy_completions_are_those_of_transformers(engine: VllmEngine, reference: TransformersEngine) -> None:
+    asked = requests(9)
+    # This model and length: elsewhere a tie may be broken differently.
+    assert in_order(engine.generate(asked, GREEDY)) == in_order(reference.generate(asked, GREEDY))
+
+
+def test_a_rows_text_does_not_depend_on_its_neighbours(engine: VllmEngine) -> None:
+    asked = requests(10)
+    sampling = Sampling(16, 1.0, 0.95)
+    together = texts(engine, asked, sampling)
+    assert together == texts(engine, asked, sampling)
+    assert [texts(engine, [request], sampling)[0] for request in asked] == together
+    assert len(set(together)) > 5
+
+
+def test_candidates_of_one_prompt_differ_by_their_seeds(engine: VllmEngine) -> None:
+    chat = requests(1)[0].messages
+    assert len(set(texts(engine, [Request(chat, seed=seed) for seed in range(6)], Sampling(16, 1.0, 1.0)))) == 6
+
+
+def test_a_resumed_call_gives_exactly_what_is_missing(engine: VllmEngine) -> None:
+    asked = requests(11)
+    sampling = Sampling(8, 1.0, 0.9)
+    whole = in_order(engine.generate(asked, sampling))
+    assert in_order(engine.generate(asked, sampling, {0, 3, 4})) == [row for row in whole if row.index not in (0, 3, 4)]
+    choices = in_order(engine.choose(asked, TEN))
+    missing = in_order(engine.choose(asked, TEN, {0, 3, 4}))
+    assert [choice.index for choice in missing] == [1, 2, *range(5, 11)]
+    for choice in missing:
+        assert choice.logprobs == pytest.approx(choices[choice.index].logprobs, abs=1e-4)
+
+
+def test_a_caller_that_stops_early_leaves_nothing_running(engine: VllmEngine) -> None:
+    rows = engine.generate(requests(20), Sampling(64, 1.0))
+    next(rows)
+    rows.close()  # type: ignore[attr-defined]
+    assert not engine._model.llm.llm_engine.has_unfinished_requests()
+    assert len(texts(engine, requests(3), GREEDY)) == 3
+
+
+def test_rows_come_as_they_finish(engine: VllmEngine) -> None:
+    asked = [*requests(4), *requests(2, prefill="x")]
+    found: list[Completion] = list(engine.generate(asked, Sampling(200, 1.0)))
+    lengths = [completion.n_tokens for completion in found]
+    assert lengths == sorted(lengths) and len(set(lengths)) > 1
+
+
+def test_a_stop_string_ends_the_text_before_it(engine: VllmEngine) -> None:
+    [text] = texts(engine, requests(1), GREEDY)
+    stop = text[3:6]
+    [cut] = engine.generate(requests(1), Sampling(12, 0.0, stop=(stop,)))
+    assert cut.text == text[: text.index(stop)] and cut.finish_reason == "stop"
+
+
+def test_a_text_cut_off_at_the_limit_says_so(engine: VllmEngine) -> None:
+    [completion] = engine.generate(requests(1), Sampling(3, 0.0))
+    assert (completion.n_tokens, completion.finish_reason, completion.end) == (3, "length", "")
+
+
+def test_a_model_ends_its_turn_and_the_end_is_not_in_the_text(folder: Path, engine: VllmEngine) -> None:
+    ended = [row for row in engine.generate(requests(40), Sampling(400, 1.0, 1.0)) if row.finish_reason == "stop"]
+    assert ended and all(row.end == "<|im_end|>" and "<|im_end|>" not in row.text for row in ended)
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"score": {"type": "integer", "minimum": 0, "maximum": 5}},
+    "required": ["score"],
+    "additionalProperties": False,
+}
+
+
+def test_a_schema_is_followed(engine: VllmEngine) -> None:
+    found = texts(engine, requests(5, schema=SCHEMA), Sampling(200, 1.0))
+    assert all(set(json.loads(text)) == {"score"} and 0 <= json.loads(text)["score"] <= 5 for text in found)
+
+
+def test_a_schema_that_no_grammar_follows_is_an_error(engine: VllmEngine) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "nonsense"}}}
+    with pytest.raises(EngineError, match="vLLM refuses the request"):
+        list(engine.generate(requests(2, schema=schema), GREEDY))
+    assert not engine._model.llm.llm_engine.has_unfinished_requests()
+
+
+def test_a_prompt_over_the_context_is_an_error_of_its_row_only(engine: VllmEngine) -> None:
+    asked = [*requests(2), Request([{"role": "user", "content": "point " * 4000}])]
+    for found in (in_order(engine.generate(asked, GREEDY)), in_order(engine.choose(asked, SCORES))):
+        assert "over the model's context of 2048" in found[2].error and found[2].n_calls == 0
+        assert found[0].error is None and found[1].error is None
+
+
+def test_a_context_of_the_users_is_kept_to(folder: Path) -> None:
+    engine = open_engine(EngineOptions(str(folder), engine="vllm", max_model_len=256))
+    [choice] = engine.choose([Request([{"role": "user", "content": "point " * 300}])], SCORES)
+    assert "over the model's context of 256" in str(choice.error)
+
+
+def test_a_beginning_that_many_prompts_share_is_computed_once(engine: VllmEngine) -> None:
+    asked = requests(50, "The answer gives a point. " * 30, "Score: ")
+    cached = []
+    llm_engine, step = engine._model.llm.llm_engine, engine._model.llm.llm_engine.step
+
+    def counted() -> Any:
+        outputs = step()
+        cached.extend((output.num_cached_tokens, len(output.prompt_token_ids)) for output in outputs)
+        return outputs
+
+    llm_engine.step = counted
+    try:
+        list(engine.choose(asked, SCORES))
+    finally:
+        del llm_engine.step
+    assert sum(n_cached for n_cached, _ in cached) > 0.7 * sum(n_prompt for _, n_prompt in cached)
+
+
+def test_a_temperature_that_vllm_does_not_take_is_refused(engine: VllmEngine) -> None:
+    with pytest.raises(InputError, match="vLLM takes at most 2"):
+        list(engine.generate(requests(1), Sampling(4, 2.5)))
+
+
+def test_the_rows_seconds_add_up_to_no_more_than_the_whole(engine: VllmEngine) -> None:
+    for call in (engine.generate(requests(9), GREEDY), engine.choose(requests(9), TEN)):
+        started = time.monotonic()
+        found: Sequence[Any] = list(call)
+        whole = time.monotonic() - started
+        assert all(result.seconds > 0 for result in found) and sum(result.seconds for result in found) <= whole
+
+
+def test_nothing_is_loaded_for_what_is_all_there(folder: Path) -> None:
+    engine = VllmEngine("tiny", folder)
+    assert list(engine.generate(requests(1), GREEDY, {0})) == list(engine.choose(requests(1), SCORES, {0})) == []
+    assert "_model" not in vars(engine)
+
+
+def test_rows_of_the_two_engines_have_keys_of_their_own(engine: VllmEngine, reference: TransformersEngine) -> None:
+    assert engine.digest != reference.digest
+
+
+def test_an_engine_that_nobody_holds_gives_its_memory_back_and_the_next_one_starts(folder: Path) -> None:
+    first = VllmEngine("tiny", folder)
+    list(first.choose(requests(1), SCORES))
+    runner = weakref.ref(first._model.llm.llm_engine)
+    del first
+    gc.collect()
+    assert runner() is None
+    assert len(list(VllmEngine("tiny", folder).choose(requests(1), SCORES))) == 1
+
+
+def test_weights_that_cannot_be_loaded_are_an_error_that_says_why(tmp_path: Path) -> None:
+    folder = save_tiny_model(tmp_path / "broken", head_dim=32)
+    (folder / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}      ")
+    with pytest.raises(EngineError, match="vLLM cannot start with it"):
+        list(VllmEngine("broken", folder).choose(requests(1), SCORES))
