@@ -37,13 +37,20 @@ class _Message:
 
 
 def run_processes(
-    folder: Folder, plan: Plan, job: Job[Any, Any], n_workers: int, advance: Callable[[int], None]
+    folder: Folder,
+    plan: Plan,
+    job: Job[Any, Any],
+    n_workers: int,
+    advance: Callable[[int], None],
+    place: tuple[int, int] = (0, 1),
 ) -> None:
     """Do all shards with `n_workers` processes. `advance` gets the number of further rows made.
 
+    `place` is this machine's number among the machines, and their number.
+
     Raises EngineError if a worker fails, or if workers are killed again and again. What is done is kept.
     """
-    team = _Team(folder, plan, job, n_workers)
+    team = _Team(folder, plan, job, n_workers, place)
     try:
         team.run(advance)
     finally:
@@ -51,8 +58,8 @@ def run_processes(
 
 
 class _Team:
-    def __init__(self, folder: Folder, plan: Plan, job: Job[Any, Any], n_workers: int) -> None:
-        self._folder, self._plan, self._job, self._n = folder, plan, job, n_workers
+    def __init__(self, folder: Folder, plan: Plan, job: Job[Any, Any], n_workers: int, place: tuple[int, int]) -> None:
+        self._folder, self._plan, self._job, self._n, self._place = folder, plan, job, n_workers, place
         self._context = get_context("spawn")  # a fork would copy the threads' locks and a GPU's state
         self._pipes: dict[Connection, tuple[BaseProcess, int]] = {}
         self._n_deaths = 0
@@ -61,7 +68,9 @@ class _Team:
 
     def _start(self, number: int) -> None:
         here, there = self._context.Pipe()
-        arguments = (there, self._folder.url, self._plan, self._job, number, self._n, all_learned())
+        machine, n_machines = self._place
+        seat = (machine * self._n + number, n_machines * self._n)
+        arguments = (there, self._folder.url, self._plan, self._job, seat, all_learned())
         process = self._context.Process(target=_worker, args=arguments, name=f"worker {number}")
         process.start()
         there.close()  # the worker's own is then the only one, and its end is the end of the worker
@@ -132,8 +141,7 @@ def _worker(
     url: str,
     plan: Plan,
     job: Job[Any, Any],
-    number: int,
-    n_workers: int,
+    seat: tuple[int, int],
     facts: dict[str, frozenset[str]],
 ) -> None:
     """Work as one process of several."""
@@ -144,7 +152,7 @@ def _worker(
     tell = _Teller(pipe)
     folder = Folder(url)
     try:
-        work(folder, plan, job, Queue(folder, plan.keys, worker_name(), number, n_workers), tick=tell.tick)
+        work(folder, plan, job, Queue(folder, plan.keys, worker_name(), *seat), tick=tell.tick)
         tell.flush()
     except StartAgain as again:
         pipe.send(_Message(error=str(again), again=(again.about, again.facts)))

@@ -42,6 +42,11 @@ def read_part(path: Path, row_type: type[RowT], kind: Kind) -> Iterator[RowT]:
         raise RowError(f"{path}: not a whole part with {row_type} rows: {error}; remove it to make it again") from None
 
 
+def unpacked(path: Path) -> IO[bytes]:
+    """Return a file that is packed with zstd, open for reading."""
+    return _opened(path, "jsonl.zst", "rb")
+
+
 def _opened(path: Path, kind: Kind, mode: Literal["rb", "wb"]) -> IO[bytes]:
     return path.open(mode) if kind == "jsonl" else _packed().open_zst(path, mode)
 

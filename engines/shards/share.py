@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from console.errors import EngineError
 from console.progress import progress, say
 from engines.shards.claims import MOST_TRIES, Queue
@@ -33,17 +35,19 @@ def do_shards(folder: Folder, plan: Plan, job: Job[Any, Any], options: ScaleOpti
     n_rows = sum(line.rows for line in (ask_again(folder, plan) if number == 0 else manifest(folder, plan)))
     queue = Queue(folder, plan.keys, worker_name(), number, n)
     with progress(title, plan.n, min(n_rows, plan.n)) as advance:
-        if queue.n_open() == 0:
-            return True
-        if options.workers:
-            run_processes(folder, plan, job, options.workers, advance)
+        if options.workers and queue.n_open():
+            run_processes(folder, plan, job, options.workers, advance, options.place)
         work(folder, plan, job, queue, tick=lambda: advance(1), stay=options.shard is None)
+    if queue.n_open() == 0:
+        lines = manifest(folder, plan)
+        folder.write("manifest.jsonl", b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+        return True
     if queue.tired:
         raise EngineError(
             f"{folder}: {len(queue.tired)} shards ended {MOST_TRIES} workers each, {queue.tired[0]} first: is there a "
             "text in them that is too long? the same command tries them again"
         )
-    return queue.n_open() == 0
+    return False
 
 
 def folder_beside(out: Path) -> Path:
@@ -107,6 +111,13 @@ def _merged(store: Store[RowT], folder: Folder, plan: Plan, job: Job[Any, RowT],
         if row.id in made:
             yield made[row.id]
     yield from (row for row in store.latest() if row.id not in seen)  # beyond --limit
+
+
+def shared_rows(folder: Folder, plan: Plan, row_type: type[RowT]) -> Iterator[tuple[str, RowT]]:
+    """Yield each finished row with its place, in the order of the input."""
+    for line in manifest(folder, plan):
+        for number, row in enumerate(rows_of(folder, line.part, row_type), start=1):
+            yield f"{folder}/{line.part}:{number}", row
 
 
 def say_open(folder: Folder, plan: Plan) -> None:

@@ -29,7 +29,7 @@ class Report:
     """The fingerprint."""
     by: str
     """Who judged, on which rubric, and how it was read, in words."""
-    out: Path
+    out: str | Path
     budget: Budget
     masses: Masses
     extra: dict[str, Any]

@@ -69,6 +69,12 @@ def settle_shared(judge: Judge, store: Store[VerdictT], first: Callable[[], Requ
             refuse_or_say(what, silence)
 
 
+def settle_as(judge: Judge, fingerprint: str, first: Callable[[], Request]) -> None:
+    """Do the same for rows that are known by their judge's `fingerprint`."""
+    if fingerprint in map(judge.fingerprint_with, getattr(judge.engine, "digests_with_less", ())):
+        _ask(judge, first())
+
+
 def _ask(judge: Judge, first: Request) -> None:
     if judge.read == "logprobs":
         list(judge.engine.choose([first], judge.rubric.logprobs.choices))

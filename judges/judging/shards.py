@@ -3,8 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import islice
+from pathlib import Path
 
+from console.progress import say
 from engines.options import EngineOptions, open_engine
+from engines.shards.inputs import local_files
 from engines.shards.plan import Item
 from engines.shards.work import Fill, Job
 from judges.judging.cost import Budget
@@ -13,8 +16,10 @@ from judges.judging.orders import Orders
 from judges.judging.pairwise import Contest, both_orders_answered, compare, comparison_id
 from judges.judging.stream import WINDOW, Source, Summary
 from judges.options import JudgeOptions
-from records import Comparison, Judgment, Response, Store
+from records import Comparison, Judgment, Response, Store, response_key
 from records.disk import DiskSet
+from records.files import BadRows, take
+from records.shapes import located_responses
 
 Open = Callable[[], Judge]
 """Opens a judge in a worker. A worker imports it by its name."""
@@ -69,6 +74,18 @@ def _compares(open_judge_here: Open, orders: Orders) -> tuple[str, Fill[Comparis
     judge = open_judge_here()
     identity = judge.fingerprint if orders == "both" else f"{judge.fingerprint}-one"
     return identity, partial(compare_shard, judge, orders)
+
+
+def all_responses(source: str | Path, limit: int | None, *, strict: bool) -> Iterator[Response]:
+    """Yield the responses of a file, a folder of files or a URL. A repeated one counts once. Bad rows are named."""
+    n_rows, seen = 0, DiskSet()
+    located = (row for path in local_files(source) for row in located_responses(path, BadRows(strict=strict)))
+    for _, response in take(located, limit):
+        n_rows += 1
+        if seen.add(response_key(response)):
+            yield response
+    if len(seen) < n_rows:
+        say(f"{source}: {n_rows - len(seen)} of {n_rows} responses repeat another one and count once")
 
 
 def response_items(judge: Judge, source: Source) -> Iterator[Item[Response]]:

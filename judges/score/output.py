@@ -61,7 +61,7 @@ def report(
     summary: Summary,
     judge: Judge,
     budget: Budget,
-    out: Path,
+    out: str | Path,
     config: Config,
     *,
     who: str | None = None,

@@ -15,7 +15,7 @@ from judges.panels.panel import members
 from judges.score.options import Config
 from judges.score.output import default_out, keep_to_source, plan, print_plan, report
 from judges.score.panel import score_by_panel
-from judges.score.shards import check_shared, judged_by_workers, shared
+from judges.score.shards import check_shared, judged_by_workers, score_in_shards, shared
 from judges.tools.evidence import (
     NO_MODEL,
     calls_for_claims,
@@ -50,6 +50,9 @@ def score(config: Config) -> None:
     check_out(config.out, file)
     check_sources(*config.import_batch)
     check_shared(config, panel=bool(panel))
+    if config.scale.shards:
+        score_in_shards(config, file, budget)
+        return
     source = survey(file, config.limit, strict=config.strict)
     if panel:
         score_by_panel(config, source, panel, budget)

@@ -1,4 +1,9 @@
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -6,8 +11,16 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError
+from engines.shards.folder import Folder
+from engines.shards.inputs import url_of
+from engines.shards.plan import manifest, read_plan
+from engines.shards.rows import write_part
+from engines.shards.share import shared_rows
 from judges.score import __main__ as score
 from records import Judgment, read_rows
+from records.files import BadRows
+from records.shapes import located_responses
+from tests.conftest import ROOT
 from tests.openai_server import Body, Server, completion
 
 
@@ -63,7 +76,7 @@ def test_a_setting_that_the_server_refuses_is_learned_from_a_worker(server: Serv
         return scored(body)
 
     server.answer = answer
-    run(server, answers, "--workers", "2", "--shard-rows", "8", "--out", "j.jsonl")
+    run(server, answers, "--workers", "1", "--shard-rows", "8", "--out", "j.jsonl")
     assert len(rows_in("j.jsonl")) == 40 and all(row.score is not None for row in rows_in("j.jsonl"))
 
 
@@ -82,3 +95,97 @@ def test_what_one_process_does_is_refused_before_anything_is_read(
     with pytest.raises(InputError, match=message):
         run(server, answers, *arguments)
     assert server.asked == []
+
+
+def judged(shards: str) -> list[tuple[str, float | None]]:
+    folder = Folder(shards)
+    plan = read_plan(folder)
+    assert plan is not None
+    return [(str(row.prompt), row.score) for _, row in shared_rows(folder, plan, Judgment)]
+
+
+@pytest.fixture
+def whole(server: Server, answers: Path) -> list[tuple[str, float | None]]:
+    """The scores in the order of the input, as one process makes them."""
+    server.answer = scored
+    run(server, answers, "--out", "one.jsonl")
+    found = [(str(row.prompt), row.score) for row in rows_in("one.jsonl")]
+    return sorted(found, key=lambda pair: int(pair[0][1:]))
+
+
+def test_the_machine_without_a_number_prints_the_table_of_what_all_made(
+    server: Server, answers: Path, whole: list[tuple[str, float | None]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    run(server, answers, "--shards", "s", "--shard-rows", "8", "--shard", "1/3")
+    assert capsys.readouterr().out == "" and judged("s") == whole
+    n_calls = len(server.asked)
+    run(server, answers, "--shards", "s", "--shard-rows", "8", "--dry-run")
+    assert "5 of 5 shards are done, 40 rows in all, 0 of them failed" in capsys.readouterr().out
+    run(server, answers, "--shards", "s", "--shard-rows", "8")
+    assert "| m0 " in capsys.readouterr().out and len(server.asked) == n_calls
+    assert len(Path("s/manifest.jsonl").read_text().splitlines()) == 5
+
+
+def test_tasks_of_an_array_share_the_shards_and_a_killed_one_leaves_nothing_undone(
+    server: Server, answers: Path, whole: list[tuple[str, float | None]]
+) -> None:
+    def slow(body: Body) -> tuple[int, Body]:
+        time.sleep(0.02)
+        return scored(body)
+
+    server.answer = slow
+    flags = ["--model", "m", "--base-url", server.url, "--read", "text", "--samples", "1", "--concurrency", "1"]
+    shared = ["--shards", "s", "--shard-rows", "4"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "SLURM_ARRAY_TASK_COUNT": "2"}
+
+    def task(number: int) -> subprocess.Popen[bytes]:
+        place = f"--shard {number}/$SLURM_ARRAY_TASK_COUNT"
+        command = f"exec {sys.executable} -m judges.score {answers} {' '.join([*flags, *shared])} {place}"
+        return subprocess.Popen(command, shell=True, env=environment)
+
+    tasks = [task(0), task(1)]
+    until = time.monotonic() + 60
+    while not list(Path().glob("s/done/*")) and time.monotonic() < until:
+        time.sleep(0.01)
+    tasks[1].send_signal(signal.SIGKILL)
+    assert [task.wait() for task in tasks] == [0, -signal.SIGKILL]
+    run(server, answers, *shared)
+    assert judged("s") == whole
+    # one call may have been under way when its task was killed
+    assert len(server.asked) - len(whole) in (40, 41)
+
+
+def test_a_folder_of_packed_files_is_one_input_and_an_object_store_takes_its_shards(
+    server: Server, answers: Path, whole: list[tuple[str, float | None]]
+) -> None:
+    rows = [response for _, response in located_responses(answers, BadRows(strict=True))]
+    Path("many").mkdir()
+    write_part(Path("many/a.jsonl"), rows[:15], type(rows[0]), "jsonl")
+    write_part(Path("many/b.jsonl.zst"), rows[10:], type(rows[0]), "jsonl.zst")
+    run(server, Path("many"), "--shards", "memory://scored", "--shard-rows", "16", "--shard-kind", "parquet")
+    assert judged("memory://scored") == whole
+    Folder("memory://scored").remove_all()
+
+
+def test_an_edited_input_is_cut_again_and_only_its_new_shards_are_judged(server: Server, answers: Path) -> None:
+    server.answer = scored
+    run(server, answers, "--shards", "s", "--shard-rows", "8")
+    with answers.open("a") as file:
+        file.write('{"prompt": "Q40", "response": "A", "model": "m0"}\n')
+    run(server, answers, "--shards", "s", "--shard-rows", "8")
+    plan = read_plan(Folder("s"))
+    assert plan is not None and [line.rows for line in manifest(Folder("s"), plan)] == [8] * 5 + [1]
+    assert len(server.asked) == 41
+
+
+def test_inputs_that_are_not_there_are_named(server: Server, answers: Path) -> None:
+    Path("empty").mkdir()
+    for file, message in (
+        ("nothing.jsonl", "no such file"),
+        ("empty", "no file is in"),
+        ("memory://x/*", "no such file"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run(server, Path(file), "--shards", "s")
+    assert url_of(Path("s3://bucket/a.jsonl")) == "s3://bucket/a.jsonl" and url_of("a/b.jsonl") is None
