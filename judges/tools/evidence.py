@@ -13,17 +13,13 @@ from engines.scripted import ScriptedEngine
 from judges.judging.judge import Finish, Judge, has_every_reply, judge_into
 from judges.tools.agent import Agent, had_evidence, open_agent
 from judges.tools.options import EvidenceOptions, check_options
-from judges.tools.rows import Evidence
+from judges.tools.rows import NOT_REPEATED, Evidence, evidence_of
 from judges.tools.scores import PairRule, evidence_filter, rule_for, verified_score
 from judges.tools.search.search import open_search
 from records import Judgment, Message, Response, Store
 from records.disk import DiskSet
 from records.keys import content_key
 from records.rows import messages_of, prompt_key
-
-NOT_REPEATED = ("id", "response_id", "prompt", "response")
-"""Fields that a judgment has anyway."""
-
 
 NO_MODEL: Engine = ScriptedEngine(name="no model", digest="none")
 """The engine of a judge that is asked nothing, because the constraints alone give the score."""
@@ -172,11 +168,3 @@ def was_checked(judgment: Judgment) -> bool:
     """Return whether to keep a stored judgment on resuming. A failed call or failed evidence is redone."""
     evidence = evidence_of(judgment)
     return has_every_reply(judgment) and (evidence is None or had_evidence(evidence))
-
-
-def evidence_of(judgment: Judgment) -> Evidence | None:
-    """Return the evidence on a judgment's response, or None without evidence."""
-    if judgment.evidence is None:
-        return None
-    shared = {"id": judgment.id} | {name: getattr(judgment, name) for name in NOT_REPEATED[1:]}
-    return msgspec.convert(judgment.evidence | shared, Evidence)

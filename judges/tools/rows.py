@@ -5,12 +5,14 @@ from typing import Literal
 import msgspec
 
 from judges.tools.constraints.rows import CheckedConstraint
-from records.rows import Message, Row, Usage
+from records.rows import Judgment, Message, Row, Usage
 
 Tool = Literal["search", "arithmetic", "constraints", "none"]
 Verdict = Literal["supported", "refuted", "not enough"]
 ClaimsFrom = Literal["model", "sentences", "equations", "given"]
 ConstraintsFrom = Literal["row", "ask", "file"]
+NOT_REPEATED = ("id", "response_id", "prompt", "response")
+"""Fields of the evidence that a judgment has anyway."""
 
 
 class Stance(Row, frozen=True, kw_only=True):
@@ -110,3 +112,11 @@ class Evidence(Row, frozen=True, kw_only=True):
     def n_disobeyed(self) -> int:
         """Constraints that are broken, in the reading that counts."""
         return self.n_broken_loose if self.loose else self.n_broken
+
+
+def evidence_of(judgment: Judgment) -> Evidence | None:
+    """Return the evidence on a judgment's response, or None without evidence."""
+    if judgment.evidence is None:
+        return None
+    shared = {"id": judgment.id} | {name: getattr(judgment, name) for name in NOT_REPEATED[1:]}
+    return msgspec.convert(judgment.evidence | shared, Evidence)

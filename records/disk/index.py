@@ -8,11 +8,12 @@ import sqlite3
 from collections.abc import Iterator, MutableMapping, Set
 from typing import Generic, TypeVar
 
-ValueT = TypeVar("ValueT", int, str)
+ValueT = TypeVar("ValueT", int, str, float | None)
 CACHE_KIB = 2048
 
 
-def _database(table: str) -> sqlite3.Connection:
+def database(table: str) -> sqlite3.Connection:
+    """Return a private database with one table, which spills to disk and is gone with the process."""
     # The thread that calls a server looks ids up too. With isolation_level=None, sqlite3 leaves transactions to us.
     database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")  # negative: KiB, otherwise pages
@@ -25,7 +26,7 @@ class DiskDict(MutableMapping[str, ValueT], Generic[ValueT]):
     """A mapping from text to numbers or to text, in the order in which the keys were first added."""
 
     def __init__(self) -> None:
-        self._db = _database("CREATE TABLE t (n INTEGER PRIMARY KEY, key TEXT UNIQUE, value)")
+        self._db = database("CREATE TABLE t (n INTEGER PRIMARY KEY, key TEXT UNIQUE, value)")
         self._ask = self._db.execute
 
     def __getitem__(self, key: str) -> ValueT:
@@ -87,7 +88,7 @@ class RowIndex:
 
     def __init__(self) -> None:
         table = "CREATE TABLE t (n INTEGER PRIMARY KEY, id TEXT UNIQUE, offset INTEGER, is_done INTEGER)"
-        self._db = _database(table)
+        self._db = database(table)
         self._ask = self._db.execute
 
     def put(self, row_id: str, offset: int, *, is_done: bool) -> None:

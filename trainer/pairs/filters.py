@@ -1,7 +1,7 @@
 """Filters that drop a preference pair: refuted claims, another judge, human votes, narrow margins, frequent scores."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,13 +9,13 @@ from typing import Literal
 from console.errors import InputError
 from judges.panels.agreement import step_of
 from judges.rubrics.rubric import Rubric, load_rubric
-from judges.tools.evidence import evidence_of
+from judges.tools.rows import evidence_of
 from judges.tools.scores import evidence_filter
 from records import Judgment, Pair, answer_key
+from records.disk import DiskDict, DiskRanks, DiskRows, DiskSet, GroupedRows
 from records.fields.typed import read_typed
 from records.files import BadRows
 from records.keys import derived_seed
-from records.store import latest
 from trainer.pairs.options import EvidenceRule
 from trainer.pairs.votes import Preferred, Votes, votes_on
 
@@ -45,7 +45,7 @@ class Checks:
 
 
 def open_checks(
-    evidence: EvidenceRule, second_judge: Path | None, votes: Path | None, judgments: Sequence[Judgment]
+    evidence: EvidenceRule, second_judge: Path | None, votes: Path | None, judgments: Iterable[Judgment]
 ) -> Checks:
     """Return the checks with their files read. Raises InputError if a file is missing or fits no judgment."""
     return Checks(
@@ -71,57 +71,68 @@ def is_seconded(chosen: Judgment, rejected: Judgment, scores: Mapping[str, float
     return high is not None and low is not None and high > low
 
 
-def read_second_scores(path: Path, judgments: Sequence[Judgment]) -> dict[str, float | None]:
+def read_second_scores(path: Path, judgments: Iterable[Judgment]) -> Mapping[str, float | None]:
     """Return the scores of a second judge by `answer_key`.
 
     Raises InputError if the file has no judgment on these responses, has several judges, or is by the same judge.
     """
-    rows = latest(read_typed(path, Judgment, BadRows()))
-    wanted = set(map(answer_key, judgments))
-    relevant = [judgment for judgment in rows if answer_key(judgment) in wanted]
-    if judgments and not relevant:
+    rows = GroupedRows(Judgment)
+    for judgment in read_typed(path, Judgment, BadRows()):
+        rows.put(judgment, "", judgment.id)
+    wanted, first = DiskSet(), None
+    for judgment in judgments:
+        first = first or judgment
+        wanted.add(answer_key(judgment))
+    scores: DiskDict[float | None] = DiskDict()
+    judges = set()
+    for judgment in rows:
+        if (key := answer_key(judgment)) in wanted:
+            scores[key] = judgment.score
+            judges.add(judgment.judge)
+    if first and not judges:
         raise InputError(f"{path}: has no judgment on these responses; score the same file with the second judge")
-    if len(judges := {judgment.judge for judgment in relevant}) > 1:
+    if len(judges) > 1:
         raise InputError(f"{path}: the judgments are of {len(judges)} judges or rubrics: use one")
-    if judgments and judges == {judgments[0].judge}:
+    if first and judges == {first.judge}:
         raise InputError(f"{path}: is by the same judge, which always agrees with itself")
-    return {answer_key(judgment): judgment.score for judgment in relevant}
+    return scores
 
 
-def widest_of(pairs: Sequence[Pair], share: float, seed: int) -> list[Pair]:
-    """Return the `share` of the pairs with the widest margins, rounded up, in their order.
+def widest_of(pairs: list[Pair] | DiskRows[Pair], share: float, seed: int) -> Iterator[Pair]:
+    """Yield the `share` of the pairs with the widest margins, rounded up, in their order.
 
     Of equal margins those stay that `seed` and the prompt draw. A pair whose sides people swapped counts with the size
     of its margin.
     """
-
-    def rank(pair: Pair) -> tuple[float, int, str]:
-        return -abs(pair.margin or 0.0), derived_seed("widest", seed, pair.prompt_id), pair.prompt_id
-
-    n_kept = math.ceil(share * len(pairs) - 1e-9)  # 0.1 * 30 is a little more than 3
-    kept_ids = {id(pair) for pair in sorted(pairs, key=rank)[:n_kept]}  # by identity, because two pairs may be equal
-    return [pair for pair in pairs if id(pair) in kept_ids]
+    ranks = DiskRanks()
+    for pair in pairs:
+        ranks.append((-abs(pair.margin or 0.0), derived_seed("widest", seed, pair.prompt_id), pair.prompt_id))
+    return _numbered(pairs, ranks.first(math.ceil(share * len(pairs) - 1e-9)))  # 0.1 * 30 is a little more than 3
 
 
-def within_share(pairs: Sequence[Pair], max_share: float, step: float, seed: int) -> list[Pair]:
-    """Return `pairs` without the surplus pairs of frequent chosen scores.
+def within_share(pairs: Iterable[Pair], max_share: float, step: float, seed: int) -> Iterator[Pair]:
+    """Yield `pairs` without the surplus pairs of frequent chosen scores.
 
     Chosen scores are rounded to `step`. No class of scores is then more than `max_share` of the remaining pairs, or
     more than 1 / k if there are only k classes, which is as even as k classes can be. The pairs that stay are drawn by
     `seed` and the prompt, independently of the order. NVIDIA's Meta-Rewarding used 0.4.
     """
-    classes: dict[int, list[Pair]] = {}
+    ranks = DiskRanks()
     for pair in pairs:
         assert pair.chosen_score is not None
-        classes.setdefault(round(pair.chosen_score / step), []).append(pair)
-    if not classes:
-        return []
-    limit = largest_class([len(members) for members in classes.values()], max_share)
-    kept_ids = set()
-    for members in classes.values():
-        drawn = sorted(members, key=lambda pair: (derived_seed("score share", seed, pair.prompt_id), pair.prompt_id))
-        kept_ids |= {id(pair) for pair in drawn[:limit]}
-    return [pair for pair in pairs if id(pair) in kept_ids]
+        rank = (0.0, derived_seed("score share", seed, pair.prompt_id), pair.prompt_id)
+        ranks.append(rank, round(pair.chosen_score / step))
+    sizes = ranks.sizes()
+    return _numbered(pairs, ranks.first(largest_class(sizes, max_share))) if sizes else iter(())
+
+
+def _numbered(pairs: Iterable[Pair], numbers: Iterator[int]) -> Iterator[Pair]:
+    """Yield the pairs with these numbers, which ascend from 0."""
+    wanted = next(numbers, None)
+    for number, pair in enumerate(pairs):
+        if number == wanted:
+            yield pair
+            wanted = next(numbers, None)
 
 
 def largest_class(sizes: Sequence[int], max_share: float) -> int:
@@ -134,15 +145,15 @@ def largest_class(sizes: Sequence[int], max_share: float) -> int:
     return 1
 
 
-def rubric_of(judgments: Sequence[Judgment]) -> Rubric:
-    """Return the rubric of the judgments. Raises InputError if this project does not have it."""
-    name = judgments[0].rubric
+def rubric_of(judgments: Iterable[Judgment]) -> Rubric:
+    """Return the rubric of the judgments, at least one. Raises InputError if this project does not have it."""
+    name = next(iter(judgments)).rubric
     try:
         return load_rubric(name)
     except InputError:
         raise InputError(f"the rubric '{name}' is not one of this project's, so its scale is not known") from None
 
 
-def score_step(judgments: Sequence[Judgment]) -> float:
+def score_step(judgments: Iterable[Judgment]) -> float:
     """Return the smallest distance between two verdicts on the rubric of the judgments."""
     return step_of(rubric_of(judgments))

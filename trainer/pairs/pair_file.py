@@ -1,6 +1,7 @@
 """Reads judgments, and writes and reports the pairs or chats made from them."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -10,13 +11,14 @@ from console.output import counted, say, tell
 from console.table import Cell, print_table
 from judges.judging.coverage import require_coverage
 from records import Judgment, Pair, answer_key, prompt_key
+from records.disk import DiskSet, GroupedRows
 from records.fields.typed import read_typed
-from records.files import BadRows, check_limit, take_prompts
+from records.files import BadRows, check_limit
 from records.inputs import check_out
-from records.store import latest, set_aside, write_rows
+from records.store import set_aside, write_rows
 from trainer.pairs.filters import read_second_scores
 from trainer.pairs.flags import Config
-from trainer.pairs.pairing import PairCounts, make_pairs, positive_chats
+from trainer.pairs.pairing import Made, PairCounts, each_positive_chat, make_pairs_on_disk
 from trainer.pairs.temporal import temporal_pairs
 
 
@@ -26,7 +28,7 @@ def make_pair_file(config: Config) -> None:
         raise InputError("name a file of judgments; judges.score writes one")
     check_limit(config.limit)
     check_out(config.out, config.file, config.rejected_from, config.pairs.votes, config.pairs.second_judge)
-    judgments = list(take_prompts(_judgments(config.file, strict=config.strict), config.limit, prompt_key))
+    judgments = _judgments(config.file, config.limit, strict=config.strict)
     if config.positive_only:
         _write_chats(judgments, config)
         return
@@ -44,11 +46,14 @@ def make_pair_file(config: Config) -> None:
     _check_second(judgments, config)
 
 
-def _check_second(judgments: list[Judgment], config: Config) -> None:
+def _check_second(judgments: Iterable[Judgment], config: Config) -> None:
     if config.pairs.second_judge is None:
         return
     seconded = read_second_scores(config.pairs.second_judge, judgments)
-    wanted = {answer_key(judgment) for judgment in judgments if judgment.score is not None}
+    wanted = DiskSet()
+    for judgment in judgments:
+        if judgment.score is not None:
+            wanted.add(answer_key(judgment))
     n_seconded = sum(seconded.get(key) is not None for key in wanted)
     require_coverage(
         n_seconded,
@@ -60,29 +65,34 @@ def _check_second(judgments: list[Judgment], config: Config) -> None:
     )
 
 
-def _judgments(path: Path, *, strict: bool) -> list[Judgment]:
-    return latest(read_typed(path, Judgment, BadRows(strict=strict)))
+def _judgments(path: Path, limit: int | None = None, *, strict: bool) -> GroupedRows[Judgment]:
+    """Return the judgments of a file by prompt, the last one of each id, of the first `limit` prompts."""
+    judgments = GroupedRows(Judgment, limit)
+    for judgment in read_typed(path, Judgment, BadRows(strict=strict)):
+        judgments.put(judgment, prompt_key(judgment), judgment.id)
+    return judgments
 
 
-def _pairs(judgments: list[Judgment], config: Config) -> tuple[list[Pair], PairCounts]:
+def _pairs(judgments: GroupedRows[Judgment], config: Config) -> tuple[Made, PairCounts]:
     if config.rejected_from is None:
-        return make_pairs(judgments, config.pairs, config.seed)
+        return make_pairs_on_disk(judgments, config.pairs, config.seed)
     rejected = _judgments(config.rejected_from, strict=config.strict)
-    return temporal_pairs(rejected, judgments, config.pairs, config.seed)
+    return temporal_pairs(list(rejected), list(judgments), config.pairs, config.seed)
 
 
-def _write_chats(judgments: list[Judgment], config: Config) -> None:
-    chats = positive_chats(judgments, config.positive_score)
-    if not chats:
+def _write_chats(judgments: GroupedRows[Judgment], config: Config) -> None:
+    n_chats = sum(1 for _ in each_positive_chat(judgments, config.positive_score))
+    if not n_chats:
         raise TrainingError(
             f"{config.file}: none of {len(judgments)} answers has a perfect score; try --positive-score, because an "
             "expected score (--read logprobs) hardly ever reaches the end of the scale"
         )
-    table_row: dict[str, Cell] = {"answers": len(judgments), "perfect": len(chats)}
-    _finish([{"messages": chat} for chat in chats], table_row, config)
+    table_row: dict[str, Cell] = {"answers": len(judgments), "perfect": n_chats}
+    chats = each_positive_chat(judgments, config.positive_score)
+    _finish(({"messages": chat} for chat in chats), table_row, config)
 
 
-def _finish(rows: Sequence[object], table_row: dict[str, Cell], config: Config) -> None:
+def _finish(rows: Iterable[object], table_row: dict[str, Cell], config: Config) -> None:
     if not config.dry_run:
         set_aside(config.out)
         write_rows(config.out, rows)
@@ -91,14 +101,21 @@ def _finish(rows: Sequence[object], table_row: dict[str, Cell], config: Config) 
         tell("", "nothing was written" if config.dry_run else config.out)
 
 
-def _table_row(pairs: Sequence[Pair], counts: PairCounts) -> dict[str, Cell]:
+def _table_row(pairs: Iterable[Pair], counts: PairCounts) -> dict[str, Cell]:
     table_row: dict[str, Cell] = {name.removeprefix("n_").replace("_", " "): n for name, n in asdict(counts).items()}
-    confidences = [pair.confidence for pair in pairs if pair.confidence is not None]
+    margins, confidences = array("d"), array("d")  # 8 bytes a pair
+    n_chosen = n_rejected = 0
+    for pair in pairs:
+        margins.append(pair.margin or 0.0)
+        if pair.confidence is not None:
+            confidences.append(pair.confidence)
+        n_chosen += len(pair.chosen[0]["content"])
+        n_rejected += len(pair.rejected[0]["content"])
     return table_row | {
-        "mean margin": fmean(pair.margin or 0.0 for pair in pairs),
+        "mean margin": fmean(margins),
         "confidence": fmean(confidences) if confidences else None,
-        "chosen chars": fmean(len(pair.chosen[0]["content"]) for pair in pairs),
-        "rejected chars": fmean(len(pair.rejected[0]["content"]) for pair in pairs),
+        "chosen chars": n_chosen / len(margins),
+        "rejected chars": n_rejected / len(margins),
     }
 
 

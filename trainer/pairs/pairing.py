@@ -1,18 +1,22 @@
 """Preference pairs from judgments: the best answer to a prompt against the worst (Self-Rewarding, section 2.3)."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from console.errors import InputError
 from records import Judgment, Message, Pair, messages_of, pair_of, prompt_key
+from records.disk import DiskRows, DiskSet, GroupedRows
+from records.keys import content_key
 from trainer.pairs.confidence import confidence_of
 from trainer.pairs.filters import Checks, Objection, open_checks, rubric_of, score_step, widest_of, within_share
 from trainer.pairs.options import PairOptions, check_pair_options
 
 Pools = tuple[Sequence[Judgment], Sequence[Judgment]]
 """The answers to one prompt that may be chosen, and those that may be rejected."""
+Made = list[Pair] | DiskRows[Pair]
+"""Pairs in memory or on disk."""
 Lost = Literal["too few", "tied", "worse", "same text", "near", "outvoted"] | Objection
 """Why a prompt gives no pair. Each reason is a count of PairCounts."""
 
@@ -67,33 +71,53 @@ def make_pairs(judgments: Sequence[Judgment], options: PairOptions, seed: int = 
     by_prompt: dict[str, list[Judgment]] = {}
     for judgment in judgments:
         by_prompt.setdefault(prompt_key(judgment), []).append(judgment)
-    return pairs_between([(answers, answers) for answers in by_prompt.values()], judgments, options, seed)
+    prompts = ((answers, answers) for answers in by_prompt.values())
+    pairs, counts = pairs_between(prompts, judgments, options, seed, [])
+    return list(pairs), counts
+
+
+def make_pairs_on_disk(judgments: GroupedRows[Judgment], options: PairOptions, seed: int) -> tuple[Made, PairCounts]:
+    """Return the same for judgments on disk by their `prompt_key`, with the pairs on disk."""
+    prompts = ((answers, answers) for answers in judgments.groups())
+    return pairs_between(prompts, judgments, options, seed, DiskRows(Pair))
 
 
 def pairs_between(
-    prompts: Iterable[Pools], judgments: Sequence[Judgment], options: PairOptions, seed: int
-) -> tuple[list[Pair], PairCounts]:
-    """Return at most one pair per prompt's pools. `judgments` are the judgments of all pools."""
+    prompts: Iterable[Pools], judgments: Iterable[Judgment], options: PairOptions, seed: int, made: Made
+) -> tuple[Made, PairCounts]:
+    """Return at most one pair per prompt's pools. `judgments` are those of all pools, and are read several times.
+
+    All pairs that pass the filters of a single pair are put into `made`, which is empty.
+    """
     check_pair_options(options)
-    if len(judges := {judgment.judge for judgment in judgments}) > 1:
+    judges, n_unscored = set(), 0
+    for judgment in judgments:
+        judges.add(judgment.judge)
+        n_unscored += not _can_be_learnt(judgment)
+    if len(judges) > 1:
         raise InputError(f"the judgments are of {len(judges)} judges or rubrics, whose scores do not compare: use one")
     checks = open_checks(options.evidence, options.second_judge, options.votes, judgments)
-    outcomes = [_outcome(pools, checks, options) for pools in prompts]
+    reasons: Counter[Lost] = Counter()
+    for pools in prompts:
+        if isinstance(outcome := _outcome(pools, checks, options), Pair):
+            made.append(outcome)
+        else:
+            reasons[outcome] += 1
     if checks.votes is not None:
         checks.votes.say()
-    made = [outcome for outcome in outcomes if isinstance(outcome, Pair)]
-    wide = widest_of(made, options.widest, seed)
+    wide: Made = made
+    if options.widest < 1:
+        wide = _like(made, widest_of(made, options.widest, seed))
     pairs = wide
     if options.max_score_share < 1 and wide:
-        pairs = within_share(wide, options.max_score_share, score_step(judgments), seed)
-    reasons: Counter[Lost] = Counter(outcome for outcome in outcomes if not isinstance(outcome, Pair))
+        pairs = _like(made, within_share(wide, options.max_score_share, score_step(judgments), seed))
     return pairs, PairCounts(
-        n_prompts=len(outcomes),
+        n_prompts=len(made) + reasons.total(),
         n_pairs=len(pairs),
         n_tied=reasons["tied"],
         n_too_few=reasons["too few"],
         n_refuted=reasons["refuted"],
-        n_unscored=sum(not _can_be_learnt(judgment) for judgment in judgments),
+        n_unscored=n_unscored,
         n_disagreed=reasons["disagreed"],
         n_outvoted=reasons["outvoted"],
         n_capped=len(wide) - len(pairs),
@@ -104,6 +128,14 @@ def pairs_between(
         n_same_text=reasons["same text"],
         n_worse=reasons["worse"],
     )
+
+
+def _like(made: Made, pairs: Iterator[Pair]) -> Made:
+    """Return the pairs in a new place of the same kind."""
+    kept: Made = [] if isinstance(made, list) else DiskRows(Pair)
+    for pair in pairs:
+        kept.append(pair)
+    return kept
 
 
 def best_and_worst(tops: Sequence[Judgment], bottoms: Sequence[Judgment], rho: float) -> tuple[Judgment, Judgment]:
@@ -123,23 +155,23 @@ def best_and_worst(tops: Sequence[Judgment], bottoms: Sequence[Judgment], rho: f
 
 
 def positive_chats(judgments: Sequence[Judgment], min_score: float | None = None) -> list[list[Message]]:
-    """Return a chat per answer with a perfect score, to fine-tune on instead of pairs. Equal chats count once.
+    """Return a chat per answer with a perfect score, to fine-tune on instead of pairs. Equal chats count once."""
+    return list(each_positive_chat(judgments, min_score)) if judgments else []
+
+
+def each_positive_chat(judgments: Iterable[Judgment], min_score: float | None = None) -> Iterator[list[Message]]:
+    """Yield a chat per answer with a perfect score, of at least one judgment. Equal chats count once.
 
     This is the paper's ablation without negative examples (Self-Rewarding, section 3.2). Perfect is the rubric's
     highest score, or `min_score` and above, because an expected score hardly ever reaches the end of the scale.
     """
-    if not judgments:
-        return []
     least = rubric_of(judgments).scale[1] if min_score is None else min_score
-    chats = {
-        (prompt_key(judgment), judgment.response): [
-            *messages_of(judgment.prompt),
-            {"role": "assistant", "content": judgment.response},
-        ]
-        for judgment in judgments
-        if judgment.score is not None and judgment.score >= least and judgment.response.strip()
-    }
-    return list(chats.values())
+    seen = DiskSet()
+    for judgment in judgments:
+        if judgment.score is None or judgment.score < least or not judgment.response.strip():
+            continue
+        if seen.add(content_key(prompt_key(judgment), judgment.response)):
+            yield [*messages_of(judgment.prompt), {"role": "assistant", "content": judgment.response}]
 
 
 def _outcome(pools: Pools, checks: Checks, options: PairOptions) -> Pair | Lost:

@@ -26,4 +26,5 @@ def temporal_pairs(
     for place, judgments in enumerate((later, initial)):
         for judgment in judgments:
             by_prompt.setdefault(prompt_key(judgment), ([], []))[place].append(judgment)
-    return pairs_between(by_prompt.values(), [*initial, *later], options, seed)
+    pairs, counts = pairs_between(by_prompt.values(), [*initial, *later], options, seed, [])
+    return list(pairs), counts

@@ -1,7 +1,7 @@
 """Human votes on pairs of answers: their pairs, the majority, and the votes on no known pair."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,7 +54,7 @@ class Votes:
             )
 
 
-def votes_on(path: Path, judgments: Sequence[Judgment]) -> Votes:
+def votes_on(path: Path, judgments: Iterable[Judgment]) -> Votes:
     """Return people's votes on the answers in `judgments`.
 
     Votes on no two of these answers, or on an id that several answers share, are dropped and reported.
@@ -74,12 +74,14 @@ def read_votes(path: Path) -> dict[Key, dict[str, str | None]]:
 
 
 def _on_these(
-    by_pair: Mapping[Key, Mapping[str, str | None]], judgments: Sequence[Judgment], path: Path
+    by_pair: Mapping[Key, Mapping[str, str | None]], judgments: Iterable[Judgment], path: Path
 ) -> dict[Key, Mapping[str, str | None]]:
     """Return the votes on two known answers, and report the number of others with the reason."""
+    voted = {prompt_id for prompt_id, _ in by_pair}  # the others are most of a large file
     owners: dict[tuple[str, str], set[str]] = {}
     for judgment in judgments:
-        owners.setdefault((judgment.prompt_id, judgment.response_id), set()).add(answer_key(judgment))
+        if judgment.prompt_id in voted:
+            owners.setdefault((judgment.prompt_id, judgment.response_id), set()).add(answer_key(judgment))
     prompts = {prompt_id for prompt_id, _ in owners}
     known: dict[Key, Mapping[str, str | None]] = {}
     lost: dict[str, list[str]] = {"no prompt": [], "no answer": [], "one answer": [], "shared": []}

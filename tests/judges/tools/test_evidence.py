@@ -8,7 +8,7 @@ from console.command import parse
 from console.errors import InputError
 from engines.scripted import ScriptedEngine
 from judges.score import __main__ as score
-from judges.tools.evidence import evidence_of
+from judges.tools.rows import evidence_of
 from records import Judgment, read_rows
 from tests.judges.opened import patch_open_engine
 

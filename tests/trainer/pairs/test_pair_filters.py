@@ -121,11 +121,11 @@ def scored(number: int, score: float) -> Pair:
 def test_no_class_of_scores_is_more_than_its_share_of_what_is_left() -> None:
     scores = [5.0] * 50 + [4.2] * 20 + [3.0] * 20 + [1.0] * 5
     pairs = [scored(n, score) for n, score in enumerate(scores)]
-    kept = within_share(pairs, 0.4, 1.0, seed=0)
+    kept = list(within_share(pairs, 0.4, 1.0, seed=0))
     fives = sum(pair.chosen_score == 5.0 for pair in kept)
     assert fives == 30 and len(kept) == 75  # 30 of 75 are 0.4, 31 of 76 are more
     assert {pair.prompt_id for pair in within_share(pairs[::-1], 0.4, 1.0, seed=0)} == {p.prompt_id for p in kept}
-    assert within_share(pairs, 0.4, 1.0, seed=1) != kept
+    assert list(within_share(pairs, 0.4, 1.0, seed=1)) != kept
     assert [pair.prompt_id for pair in kept] == sorted((pair.prompt_id for pair in kept), key=int)
 
 

@@ -1,0 +1,1 @@
+"""Time and memory of commands over the number of rows."""
