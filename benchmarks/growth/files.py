@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import pyarrow
+import pyarrow.parquet
+
 TEXT = "It depends on the pressure, since water boils when its vapour pressure equals that of the air. "
 SCORES = (0.5, 1.5, 2.5, 3.5, 4.5)
 Rows = Iterator[dict[str, Any]]
@@ -110,9 +113,6 @@ def opened(path: Path) -> IO[str]:
 
 
 def _parquet(path: Path, rows: Rows) -> Path:
-    import pyarrow
-    import pyarrow.parquet
-
     first = next(rows)
     schema = pyarrow.Table.from_pylist([first]).schema
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:

@@ -20,9 +20,13 @@ from benchmarks.side import arguments
 Run = Callable[[], object]
 
 
+def loaded(module: str, name: str) -> Any:
+    """Return something of the revision that is measured, which is not imported before Python itself is measured."""
+    return getattr(importlib.import_module(module), name)
+
+
 def scripted() -> Any:
     """Return an engine that prefers choices by the request's seed, and keeps no request."""
-    from engines.scripted import ScriptedEngine
 
     class Forgotten(list):  # type: ignore[type-arg]
         def append(self, _: object) -> None:
@@ -32,28 +36,24 @@ def scripted() -> Any:
         best = (request.seed or 0) % len(choices)
         return [-0.1 if place == best else -3.0 - place for place in range(len(choices))]
 
-    return ScriptedEngine(logprobs=logprobs, asked=Forgotten())
+    return loaded("engines.scripted", "ScriptedEngine")(logprobs=logprobs, asked=Forgotten())
 
 
 def command(module: str, work: str, name: str, *arguments: str) -> Run:
     """Return a command with its modules loaded. `module` opens its engine, and `work` has the function `name`."""
-    from console.command import parse
-
     main = importlib.import_module(f"{module}.__main__")
     if hasattr(worker := importlib.import_module(work), "open_engine"):
         worker.open_engine = lambda _: scripted()  # type: ignore[attr-defined]
-    config = parse(main.Config, list(arguments), module)
+    config = loaded("console.command", "parse")(main.Config, list(arguments), module)
     return lambda: getattr(worker, name)(config)
 
 
 def reader(file: str) -> Run:
     """Return the reading of all responses of a file."""
-    from records.files import BadRows
-    from records.shapes import read_responses
-
+    bad, read_responses = loaded("records.files", "BadRows")(), loaded("records.shapes", "read_responses")
     if file.endswith(".parquet"):
-        import pyarrow.parquet  # noqa: F401
-    return lambda: sum(1 for _ in read_responses(file, BadRows()))
+        importlib.import_module("pyarrow.parquet")
+    return lambda: sum(1 for _ in read_responses(file, bad))
 
 
 def opened(what: str, file: str, out: str) -> Run:
@@ -74,8 +74,7 @@ def opened(what: str, file: str, out: str) -> Run:
         case "best_of" | "best_of, apart":
             return command("judges.best_of", "judges.best_of.choosing", "keep_best", file, *to)
         case "tui":
-            from tui.query import load_pairs
-
+            load_pairs = loaded("tui.query", "load_pairs")
             return lambda: load_pairs(Path(file))
         case _:
             equivalence = ("--equivalence", "final_answer" if "final" in what else "exact")
@@ -97,12 +96,12 @@ def main() -> None:
     what, file, out = arguments(__doc__, "WHAT", "FILE", "OUT")
     bare = peak_mib()
     run = opened(what, file, out)
-    loaded, before, started = peak_mib(), cpu_s(), time.perf_counter()
+    with_modules, before, started = peak_mib(), cpu_s(), time.perf_counter()
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         run()
     measured = {
         "bare": bare,
-        "loaded": loaded,
+        "loaded": with_modules,
         "peak": peak_mib(),
         "cpu_s": cpu_s() - before,
         "wall_s": time.perf_counter() - started,
