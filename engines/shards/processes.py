@@ -5,35 +5,24 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from console.again import StartAgain, all_learned, know
-from console.errors import EngineError, JudgeloopError
+from console.again import all_learned, know
+from console.errors import EngineError
 from console.progress import say
 from engines.shards.claims import Queue
 from engines.shards.folder import Folder
 from engines.shards.plan import Plan, worker_name
-from engines.shards.work import Job, work
+from engines.shards.work import Job, LastWord, last_word, work
 
 TELL_S = 0.2
 GRACE_S = 60.0
 """Seconds that workers get to store what is answered after an interruption."""
 MOST_DEATHS = 3
 """Deaths of each worker, on average, without a finished shard in between, after which the command ends."""
-
-
-@dataclass(frozen=True)
-class _Message:
-    """A worker's last word, or the number of rows that it made since the one before."""
-
-    n: int = 0
-    error: str = ""
-    again: tuple[str, frozenset[str]] | None = None
-    """What StartAgain is about, and its facts."""
 
 
 def run_processes(
@@ -84,8 +73,10 @@ class _Team:
                 assert isinstance(pipe, Connection)
                 message = _received(pipe)
                 if message is not None:
-                    _raise(message)
-                    advance(message.n)
+                    if isinstance(message, LastWord):
+                        message.obey()
+                    else:
+                        advance(message)
                     continue
                 process, number = self._pipes.pop(pipe)
                 pipe.close()
@@ -116,18 +107,11 @@ class _Team:
                 process.join()
 
 
-def _received(pipe: Connection) -> _Message | None:
+def _received(pipe: Connection) -> LastWord | int | None:
     try:
         return pipe.recv()  # type: ignore[no-any-return]
     except (EOFError, OSError):
         return None
-
-
-def _raise(message: _Message) -> None:
-    if message.again is not None:
-        raise StartAgain(message.error, *message.again)
-    if message.error:
-        raise EngineError(message.error)
 
 
 def _how(exit_code: int | None) -> str:
@@ -152,12 +136,10 @@ def _worker(
     tell = _Teller(pipe)
     folder = Folder(url)
     try:
-        work(folder, plan, job, Queue(folder, plan.keys, worker_name(), *seat), tick=tell.tick)
+        queue = Queue(folder, plan.keys, worker_name(), *seat)
+        word = last_word(lambda: work(folder, plan, job, queue, tick=tell.tick))
         tell.flush()
-    except StartAgain as again:
-        pipe.send(_Message(error=str(again), again=(again.about, again.facts)))
-    except JudgeloopError as error:
-        pipe.send(_Message(error=str(error)))
+        pipe.send(word)
     except KeyboardInterrupt:
         os._exit(0)  # nothing of the interpreter's own end may wait for a call that is under way
 
@@ -186,5 +168,5 @@ class _Teller:
 
     def flush(self) -> None:
         """Tell the count."""
-        self._pipe.send(_Message(self._n))
+        self._pipe.send(self._n)
         self._n, self._told_s = 0, time.monotonic()

@@ -36,7 +36,12 @@ def do_shards(folder: Folder, plan: Plan, job: Job[Any, Any], options: ScaleOpti
     queue = Queue(folder, plan.keys, worker_name(), number, n)
     with progress(title, plan.n, min(n_rows, plan.n)) as advance:
         if options.workers and queue.n_open():
-            run_processes(folder, plan, job, options.workers, advance, options.place)
+            if options.on == "ray":
+                from engines.shards.on_ray import run_ray  # ray is an extra
+
+                run_ray(folder, plan, job, options.workers, advance, options.gpus_per_worker)
+            else:
+                run_processes(folder, plan, job, options.workers, advance, options.place)
         work(folder, plan, job, queue, tick=lambda: advance(1), stay=options.shard is None)
     if queue.n_open() == 0:
         lines = manifest(folder, plan)

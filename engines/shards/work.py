@@ -14,7 +14,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from console.errors import EngineError, StoreError
+from console.again import StartAgain
+from console.errors import EngineError, JudgeloopError, StoreError
 from console.progress import say
 from engines.shards.claims import BEATS_A_LEASE, LEASE_S, MOST_TRIES, Queue, claimed
 from engines.shards.folder import Folder
@@ -115,6 +116,33 @@ def work(
             raise
         queue.finished(shard)
         n_done += 1
+
+
+@dataclass(frozen=True)
+class LastWord:
+    """What a worker in another process tells the command at its end."""
+
+    error: str = ""
+    again: tuple[str, frozenset[str]] | None = None
+    """What StartAgain is about, and its facts."""
+
+    def obey(self) -> None:
+        """Raise in the command what the worker raised."""
+        if self.again is not None:
+            raise StartAgain(self.error, *self.again)
+        if self.error:
+            raise EngineError(self.error)
+
+
+def last_word(call: Callable[[], object]) -> LastWord:
+    """Return what is to be told of a call."""
+    try:
+        call()
+    except StartAgain as again:
+        return LastWord(str(again), (again.about, again.facts))
+    except JudgeloopError as error:
+        return LastWord(str(error))
+    return LastWord()
 
 
 def _opened(job: Job[Any, Any], plan: Plan) -> Fill[Any, Any]:

@@ -59,7 +59,10 @@ def claims(folder: Folder) -> list[Claim]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The files of a run that nothing interrupted."""
-    path = tmp_path_factory.mktemp("whole")
+    return whole_run(tmp_path_factory.mktemp("whole"))
+
+
+def whole_run(path: Path) -> dict[str, bytes]:
     folder, job = Folder(path), scripted_job()
     plan = plan_in(folder, job)
     work(folder, plan, job, Queue(folder, plan.keys, "alone"))
@@ -235,3 +238,11 @@ def test_a_changed_input_keeps_the_shards_that_are_the_same(tmp_path: Path) -> N
     longer = plan_in(folder, job, N + 8)
     assert longer.keys[:7] == plan.keys[:7] and len(longer.keys) == len(plan.keys) + 1
     assert read_plan(folder) == longer
+
+
+def test_ray_is_asked_for_by_name_where_it_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "engines.shards.on_ray", raising=False)
+    folder, job = Folder(tmp_path), scripted_job()
+    with pytest.raises(EngineError, match=r"pip install 'judgeloop\[ray\]'"):
+        do_shards(folder, plan_in(folder, job), job, ScaleOptions(workers=1, on="ray"), "judging")
