@@ -33,6 +33,8 @@ from engines.served.http_call import CallFailed, Failure, Limits, Sent, attempte
 
 MAX_RETRIES = 4
 CONNECT_TIMEOUT_S = 5
+EMPTY = ByteStream(b"")
+"""In place of a body, which aiohttp sends and `_Attempts` keeps."""
 ReplyT = TypeVar("ReplyT")
 
 
@@ -101,7 +103,7 @@ class AiohttpClient(AsyncClient):
         """Return what the SDK asks to send, without what httpx2 would add for its own connections."""
         address = _parsed(url).copy_merge_params(params) if params else _parsed(url)
         sent = Sent(str(address) if params else url, dict(headers), content or b"", method)
-        request = Request(method, address, headers=sent.headers, stream=ByteStream(b""), extensions={"sent": sent})
+        request = Request(method, address, headers=sent.headers, stream=EMPTY, extensions={"sent": sent})
         request.headers.encoding = "latin-1"  # found out by trial else, for each request
         return request
 
@@ -113,7 +115,7 @@ class AiohttpClient(AsyncClient):
         attempts.under_way = False
         if not isinstance(result, Failure):
             attempts.reply = result
-            return Response(200, request=request)
+            return Response(200, request=request, stream=EMPTY)
         attempts.failures.append(result)
         again = attempts.may_go_on(result)
         if result.status is None and not again:
@@ -154,8 +156,11 @@ class Connection:
         ATTEMPTS.set(attempts)
         # Each of these would otherwise be a deep copy of a default, which takes a tenth of a call's time.
         options: RequestOptions = {
-            "headers": {}, "max_retries": self.client.max_retries, "timeout": self.limits.timeout_s
-        }  # fmt: skip
+            "headers": {},
+            "max_retries": self.client.max_retries,
+            "timeout": self.limits.timeout_s,
+            "security": {"bearer_auth": True},
+        }
         try:
             async with asyncio.timeout(retry_s):
                 await self.client.post(self.chat, content=body, cast_to=Response, options=options)
