@@ -32,6 +32,17 @@ def _none(_: Sequence[str]) -> Mapping[str, Any]:
     return {}
 
 
+def check_batch_flags(*, hosted: bool, exported: object, imported: object) -> None:
+    """Raise InputError for two of --batch, --export-batch and --import-batch."""
+    if sum(map(bool, (hosted, exported, imported))) > 1:
+        raise InputError("give one of --batch (send it and wait), --export-batch and --import-batch")
+
+
+def batch_folder(out: Path) -> Path:
+    """Return the folder of the batch whose rows go to `out`."""
+    return out.with_name(f"{out.name}.batch")
+
+
 def export_batch(
     judge: Judge,
     responses: Iterable[Response],
@@ -79,15 +90,19 @@ def import_batch(
     unfinished: Unfinished[Judgment] = _none,
     *,
     strict: bool = False,
+    leave: bool = False,
 ) -> Iterator[Judgment]:
     """Yield the judgments of `responses` that are not in `done`, from output and error files in any order.
 
     The judge and the responses must be those of the export. A call with an error or without a line has failed. A line
-    that is no batch output is named and left out (with `strict`, RowError). An unknown custom_id is named too. Raises
-    InputError at the end if no line belongs to these calls.
+    that is no batch output is named and left out (with `strict`, RowError). An unknown custom_id is named too. With
+    `leave`, a response of whose calls none has a line is left out. Raises InputError at the end if no line belongs to
+    these calls.
     """
     with Answers(paths, BadRows(strict=strict)) as answers:
         for chunk in _chunks(responses):
+            if leave:
+                chunk = [one for one in chunk if any(id in answers for id in _judgment_calls(judge, [one]))]
             by_file = _answered_by(judge, _Importing(_judgment_calls(judge, chunk), answers))
             yield from by_file.judge(chunk, done, unfinished([judge.judgment_id(response) for response in chunk]))
         answers.report()
@@ -102,10 +117,13 @@ def import_contests(
     unfinished: Unfinished[Comparison] = _none,
     *,
     strict: bool = False,
+    leave: bool = False,
 ) -> Iterator[Comparison]:
     """Yield the comparisons of `contests` that are not in `done`, as `import_batch` does."""
     with Answers(paths, BadRows(strict=strict)) as answers:
         for chunk in _chunks(contests):
+            if leave:
+                chunk = [one for one in chunk if any(id in answers for id in _comparison_calls(judge, [one], orders))]
             by_file = _answered_by(judge, _Importing(_comparison_calls(judge, chunk, orders), answers))
             known = unfinished([comparison_id(judge, contest, orders) for contest in chunk])
             yield from compare(by_file, chunk, done, orders, known)

@@ -78,6 +78,10 @@ class Answers:
     def __exit__(self, *_: object) -> None:
         self._opened.close()
 
+    def __contains__(self, call: str) -> bool:
+        """Return whether there is a line for `call` that was not taken."""
+        return call in self._where
+
     def take(self, call: str) -> Call:
         """Return the result of `call`."""
         where = self._where.pop(call, None)

@@ -10,7 +10,7 @@ from console.output import tell, tell_plan
 from console.progress import say
 from console.table import print_table
 from engines.options import open_engine, pinned
-from judges.batches.files import export_contests, import_contests
+from judges.batches.files import batch_folder, check_batch_flags, export_contests, import_contests
 from judges.compare.options import Config
 from judges.compare.output import default_out, plan, print_plan, report
 from judges.judging.contests import read_contests
@@ -33,6 +33,7 @@ def compare(config: Config) -> None:
         raise InputError("nothing to compare; give two files of answers, or one of pairs")
     check_limit(config.limit)
     check_sources(*config.import_batch)
+    check_batch_flags(hosted=config.batch, exported=config.export_batch, imported=config.import_batch)
     check_out(config.out, config.a, config.b)
     panel = [(pinned(engine), judge) for engine, judge in members(config.panel, config.engine, config.judge)]
     engine, options = panel[0] if panel else (config.engine, config.judge)
@@ -81,6 +82,8 @@ def _compare_by(
         if not config.fresh:
             settle(judge, store, lambda: first_request(judge, contests[0]), in_panel=in_panel)
             _keep_to_contests(store, judge, everything, config)
+        if config.batch:
+            _by_hosted_batch(config, contests, judge, store)
         if config.export_batch:
             n = export_contests(judge, contests, config.export_batch, store.ids, config.orders, store.unfinished)
             text = f"{n} calls in {config.export_batch}; read their output with --import-batch"
@@ -101,6 +104,22 @@ def _compare_by(
     return _Compared(without_model(judge), path, comparisons)
 
 
+def _by_hosted_batch(config: Config, contests: Sequence[Contest], judge: Judge, store: Store[Comparison]) -> None:
+    """Store the comparisons that a batch of the server gives."""
+    from judges.batches.hosted import run_batch  # loads the SDK, which other engines do not need
+
+    def take(paths: Sequence[Path], leave: bool) -> None:
+        known = (store.ids, config.orders, store.unfinished)
+        for comparison in import_contests(judge, contests, paths, *known, strict=config.strict, leave=leave):
+            store.append(comparison)
+
+    def export(path: Path) -> int:
+        return export_contests(judge, contests, path, store.ids, config.orders, store.unfinished)
+
+    calls = getattr(judge.engine, "calls", None)
+    run_batch(calls, judge.fingerprint, batch_folder(store.path), export, take, fresh=config.fresh)
+
+
 def _keep_to_contests(store: Store[Comparison], judge: Judge, everything: Sequence[Contest], config: Config) -> None:
     ids = (comparison_id(judge, contest, config.orders) for contest in everything)
     answers = (
@@ -113,7 +132,7 @@ def _keep_to_contests(store: Store[Comparison], judge: Judge, everything: Sequen
 
 def _compare_by_panel(config: Config, everything: Sequence[Contest], members: Sequence[Member], budget: Budget) -> None:
     """Let each judge compare all pairs, then combine their verdicts and print the result."""
-    check_panel(config.out, batch=bool(config.export_batch or config.import_batch))
+    check_panel(config.out, batch=bool(config.batch or config.export_batch or config.import_batch))
     contests = list(take(everything, config.limit))
     results: list[_Compared] = []
     opened = open_members(members, config.panel.judge, config.seed)

@@ -29,6 +29,8 @@ class Config(Flags):
     """one: each pair is asked in a single random order. This halves the cost, but keeps the judge's position bias."""
     limit: Count | None = None
     """Compare only the first N pairs."""
+    batch: bool = False
+    """Send the calls as a batch of OpenAI's API, wait for it and read it. A stopped command finds its batch again."""
     export_batch: OutRows | None = None
     """Write the calls to an OpenAI batch file (also for vllm run-batch), and call no model."""
     import_batch: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()

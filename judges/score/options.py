@@ -29,6 +29,8 @@ class Config(Flags):
     scale: SharedScaleOptions = field(default_factory=ScaleOptions)
     limit: Count | None = None
     """Score only the first N answers."""
+    batch: bool = False
+    """Send the calls as a batch of OpenAI's API, wait for it and read it. A stopped command finds its batch again."""
     export_batch: OutRows | None = None
     """Write the calls to an OpenAI batch file (also for vllm run-batch), and call no model."""
     import_batch: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()

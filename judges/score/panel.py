@@ -21,7 +21,7 @@ from records import Judgment, Store
 
 def score_by_panel(config: Config, source: Source, members: Sequence[Member], budget: Budget) -> None:
     """Let each judge score all responses, then combine their scores and print the result."""
-    is_batch = bool(config.export_batch or config.import_batch)
+    is_batch = bool(config.batch or config.export_batch or config.import_batch)
     check_panel(config.out, batch=is_batch, tools=config.evidence.enabled)
     opened = open_members(members, config.panel.judge, config.seed)
     # taken out one by one, so that a judge's model is freed before the next one is loaded

@@ -1,5 +1,6 @@
 """Scores a file of responses with one judge, with or without evidence, or with a panel."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from console.errors import InputError
 from console.output import tell, tell_plan
 from console.table import print_table
 from engines.options import open_engine, pinned
-from judges.batches.files import export_batch, import_batch
+from judges.batches.files import batch_folder, check_batch_flags, export_batch, import_batch
 from judges.judging.cost import Budget, price_of
 from judges.judging.judge import Judge, checked_rubric, has_every_reply, open_judge
 from judges.judging.stream import WINDOW, Source, judge_stream, survey, windows
@@ -29,7 +30,7 @@ from judges.tools.evidence import (
 )
 from judges.tools.options import say_unused
 from judges.tools.scores import evidence_summary
-from records import Judgment, Store
+from records import Judgment, Response, Store
 from records.files import check_sources
 from records.inputs import check_out
 from records.runs import newest_run
@@ -50,6 +51,7 @@ def score(config: Config) -> None:
     check_out(config.out, file)
     check_sources(*config.import_batch)
     check_shared(config, panel=bool(panel))
+    check_batch_flags(hosted=config.batch, exported=config.export_batch, imported=config.import_batch)
     if config.scale.shards:
         score_in_shards(config, file, budget)
         return
@@ -73,6 +75,8 @@ def _score_plainly(config: Config, source: Source, judge: Judge, budget: Budget)
         return
     with Store(out, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
         keep_to_source(store, source, judge, config)
+        if config.batch:
+            _by_hosted_batch(config, source, judge, store)
         responses = (response for _, response in source.responses())
         if config.export_batch:
             n = export_batch(judge, responses, config.export_batch, store.ids, store.unfinished)
@@ -91,9 +95,28 @@ def _score_plainly(config: Config, source: Source, judge: Judge, budget: Budget)
     report(summary, judge, budget, out, config)
 
 
+def _by_hosted_batch(config: Config, source: Source, judge: Judge, store: Store[Judgment]) -> None:
+    """Store the judgments that a batch of the server gives."""
+    from judges.batches.hosted import run_batch  # loads the SDK, which other engines do not need
+
+    def responses() -> Iterator[Response]:
+        return (response for _, response in source.responses())
+
+    def take(paths: Sequence[Path], leave: bool) -> None:
+        known = (store.ids, store.unfinished)
+        for judgment in import_batch(judge, responses(), paths, *known, strict=config.strict, leave=leave):
+            store.append(judgment)
+
+    def export(path: Path) -> int:
+        return export_batch(judge, responses(), path, store.ids, store.unfinished)
+
+    calls = getattr(judge.engine, "calls", None)
+    run_batch(calls, judge.fingerprint, batch_folder(store.path), export, take, fresh=config.fresh)
+
+
 def _score_with_evidence(config: Config, source: Source, plain_judge: Judge, budget: Budget) -> None:
     """Look up the claims of all responses, then judge the responses with the evidence."""
-    if config.export_batch or config.import_batch:
+    if config.batch or config.export_batch or config.import_batch:
         raise InputError("a batch has no tools: leave out --corpus, --search and --tool")
     judge, agent = open_checked_judge(plain_judge, config.evidence)
     out = config.out or default_out(source, judge.fingerprint)

@@ -30,7 +30,7 @@ def check_shared(config: Config, *, panel: bool) -> None:
     alone = {
         "a panel": panel,
         "--corpus, --search and --tool": config.evidence.enabled,
-        "--export-batch and --import-batch": bool(config.export_batch or config.import_batch),
+        "--batch, --export-batch and --import-batch": bool(config.batch or config.export_batch or config.import_batch),
         "--max-cost and --max-tokens-total": bool(config.cost.max_cost or config.cost.max_tokens_total),
     }
     for what, is_asked in alone.items():
