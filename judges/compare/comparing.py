@@ -13,11 +13,13 @@ from engines.options import open_engine, pinned
 from judges.batches.files import batch_folder, check_batch_flags, export_contests, import_contests
 from judges.compare.options import Config
 from judges.compare.output import default_out, plan, print_plan, report
+from judges.compare.shards import compare_in_shards, compared_by_workers
 from judges.judging.contests import read_contests
 from judges.judging.cost import Budget, price_of
 from judges.judging.judge import Judge, open_judge
 from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id, first_request
 from judges.judging.settle import settle
+from judges.judging.sharing import check_shared, shared
 from judges.panels.panel import Member, members
 from judges.panels.rows import Panel, check_panel, check_reached, open_members, panel_comparisons, without_model
 from judges.rubrics.rubric import load_rubric
@@ -37,6 +39,11 @@ def compare(config: Config) -> None:
     check_out(config.out, config.a, config.b)
     panel = [(pinned(engine), judge) for engine, judge in members(config.panel, config.engine, config.judge)]
     engine, options = panel[0] if panel else (config.engine, config.judge)
+    alone = {
+        "a panel": panel,
+        "--batch, --export-batch and --import-batch": config.batch or config.export_batch or config.import_batch,
+    }
+    check_shared(config.scale, config.cost, out=config.out is not None, alone=alone)
     rubric = load_rubric(options.rubric)
     if rubric.kind != "pair":
         raise InputError(f"the rubric '{rubric.name}' scores one answer; compare with another one, such as pairwise")
@@ -46,6 +53,9 @@ def compare(config: Config) -> None:
         _compare_by_panel(config, everything, panel, budget)
         return
     judge = open_judge(open_engine(engine), options, config.seed)
+    if config.scale.shards:
+        compare_in_shards(config, judge, everything, budget)
+        return
     compared = _compare_by(judge, config, everything, budget)
     del judge  # the model is not needed any more
     if compared.comparisons is not None:
@@ -93,6 +103,8 @@ def _compare_by(
             batch = (config.import_batch, store.ids, config.orders, store.unfinished)
             for comparison in import_contests(judge, contests, *batch, strict=config.strict):
                 store.append(comparison)
+        if shared(config.scale, path):
+            return _Compared(without_model(judge), path, compared_by_workers(config, store, judge, contests, budget))
         try:
             comparisons = compare_into(store, judge, contests, f"{judge.engine.name} comparing", config.orders, budget)
         except EngineError as error:

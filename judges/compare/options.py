@@ -10,6 +10,7 @@ from console.command import Flags, Given
 from console.ranges import Count
 from console.writing import OutRows
 from engines.options import EngineOptions, SharedEngineOptions
+from engines.shards.options import ScaleOptions, SharedScaleOptions
 from judges.options import PAIRWISE, CostOptions, JudgeOptions, PanelOptions
 
 
@@ -27,6 +28,7 @@ class Config(Flags):
     cost: Annotated[CostOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=CostOptions)
     orders: Literal["both", "one"] = "both"
     """one: each pair is asked in a single random order. This halves the cost, but keeps the judge's position bias."""
+    scale: SharedScaleOptions = field(default_factory=ScaleOptions)
     limit: Count | None = None
     """Compare only the first N pairs."""
     batch: bool = False

@@ -44,7 +44,7 @@ def report(
     comparisons: Sequence[Comparison],
     judge: Judge,
     budget: Budget,
-    out: Path,
+    out: str | Path,
     config: Config,
     panel: dict[str, Any] | None = None,
 ) -> None:

@@ -11,12 +11,13 @@ from engines.options import open_engine, pinned
 from judges.batches.files import batch_folder, check_batch_flags, export_batch, import_batch
 from judges.judging.cost import Budget, price_of
 from judges.judging.judge import Judge, checked_rubric, has_every_reply, open_judge
+from judges.judging.sharing import check_shared, shared
 from judges.judging.stream import WINDOW, Source, judge_stream, survey, windows
 from judges.panels.panel import members
 from judges.score.options import Config
 from judges.score.output import default_out, keep_to_source, plan, print_plan, report
 from judges.score.panel import score_by_panel
-from judges.score.shards import check_shared, judged_by_workers, score_in_shards, shared
+from judges.score.shards import judged_by_workers, score_in_shards
 from judges.tools.evidence import (
     NO_MODEL,
     calls_for_claims,
@@ -50,8 +51,13 @@ def score(config: Config) -> None:
     file = config.file or _default_source()
     check_out(config.out, file)
     check_sources(*config.import_batch)
-    check_shared(config, panel=bool(panel))
     check_batch_flags(hosted=config.batch, exported=config.export_batch, imported=config.import_batch)
+    alone = {
+        "a panel": panel,
+        "--corpus, --search and --tool": config.evidence.enabled,
+        "--batch, --export-batch and --import-batch": config.batch or config.export_batch or config.import_batch,
+    }
+    check_shared(config.scale, config.cost, out=config.out is not None, alone=alone)
     if config.scale.shards:
         score_in_shards(config, file, budget)
         return
@@ -88,7 +94,7 @@ def _score_plainly(config: Config, source: Source, judge: Judge, budget: Budget)
             for judgment in import_batch(judge, responses, *batch, strict=config.strict):
                 store.append(judgment)
         title = f"judging {Path(source.path).name}"
-        if shared(config, out):
+        if shared(config.scale, out):
             summary = judged_by_workers(config, store, source, judge, budget, title)
         else:
             summary = judge_stream(store, source, judge, budget, title)

@@ -1,0 +1,95 @@
+"""The part of a judging command that is one of several machines or has worker processes."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from console.errors import InputError
+from console.output import tell_plan
+from engines.protocol import Request
+from engines.shards.folder import Folder
+from engines.shards.options import ScaleOptions, check_scale
+from engines.shards.plan import Item, items_of, manifest, planned, read_plan
+from engines.shards.share import do_shards, folder_beside, say_open, shared_rows
+from engines.shards.work import Job
+from judges.judging.judge import Judge
+from judges.judging.settle import settle_as
+from judges.options import CostOptions
+from records.rows import Identified
+
+ItemT = TypeVar("ItemT")
+RowT = TypeVar("RowT", bound=Identified)
+
+
+def check_shared(scale: ScaleOptions, cost: CostOptions, *, out: bool, alone: Mapping[str, object]) -> None:
+    """Raise InputError if the flags ask for workers and for something that one process does.
+
+    `alone` has whether that is asked for, by its flags in words. `out` is whether --out is given.
+    """
+    check_scale(scale, out=out)
+    if not (scale.workers or scale.shards):
+        return
+    limits = {"--max-cost and --max-tokens-total": cost.max_cost or cost.max_tokens_total}
+    for what, is_asked in {**alone, **limits}.items():
+        if is_asked:
+            raise InputError(f"{what} work in one process only: leave out --workers and --shards")
+
+
+def shared(scale: ScaleOptions, out: Path) -> bool:
+    """Return whether workers fill the file `out`, or had begun to when an earlier command was interrupted."""
+    return bool(scale.workers) or folder_beside(out).exists()
+
+
+@dataclass(frozen=True)
+class Share:
+    """The share of this machine in judging an input into a folder of shards."""
+
+    folder: Folder
+    judge: Judge
+    job: Job[Any, Any]
+    scale: ScaleOptions
+    is_json: bool
+
+    def print_plan(self) -> None:
+        """Print how much is done. Nothing is read but the plan and its manifest."""
+        plan = read_plan(self.folder)
+        if plan is None:
+            text = f"{self.folder}: no shards yet; the first machine cuts the input into them"
+            tell_plan({"shards": None, "of": self.folder.url}, text, as_json=self.is_json)
+            return
+        lines = manifest(self.folder, plan)
+        n, n_done, n_failed = len(plan.shards), len(lines), sum(line.failed for line in lines)
+        counts = {"shards": n, "done": n_done, "rows": plan.n, "failed": n_failed, "of": self.folder.url}
+        text = f"{self.folder}: {n_done} of {n} shards are done, {plan.n:,} rows in all, {n_failed} of them failed"
+        tell_plan(counts, text, as_json=self.is_json)
+
+    def rows(
+        self,
+        source: str,
+        items: Callable[[], Iterable[Item[ItemT]]],
+        first: Callable[[ItemT], Request],
+        row_type: type[RowT],
+        title: str,
+    ) -> Iterator[tuple[str, RowT]] | None:
+        """Do this machine's share, and return all rows with their places, or None if the table is not this machine's.
+
+        `source` is a key of the input, `first` makes a question about an item.
+        """
+        before = read_plan(self.folder)
+        if before is not None and before.identity != self.job.identity and before.keys:
+            item = next(iter(items_of(self.folder, before.keys[0], self.job.item_type).values()))
+            settle_as(self.judge, before.identity.removesuffix("-one"), lambda: first(item))
+        size, kind = self.scale.shard_rows, self.scale.shard_kind
+        plan = planned(self.folder, self.job.identity, source, items, size, kind)
+        if not do_shards(self.folder, plan, self.job, self.scale, title):
+            say_open(self.folder, plan)
+            return None
+        return shared_rows(self.folder, plan, row_type) if self.scale.shard is None else None
+
+
+def open_share(scale: ScaleOptions, judge: Judge, job: Job[Any, Any], *, fresh: bool, is_json: bool) -> Share:
+    """Return the share that the flags name. Raises InputError if they ask for something that it has not."""
+    if fresh:
+        raise InputError("--fresh does not remove shards that other machines may be writing: give another --shards")
+    return Share(Folder(str(scale.shards)), judge, job, scale, is_json)
