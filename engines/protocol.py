@@ -67,6 +67,8 @@ class Completion:
     """`stop`, `length`, or a server's own word, which `records.finish.cut_off` reads. None if there is an error."""
     n_prompt_tokens: int = 0
     n_tokens: int = 0
+    n_cached_tokens: int = 0
+    """Of the prompt's tokens, those that the server had read before."""
     error: str | None = None
     n_calls: int = 1
     """Every attempt, failed and retried ones too."""
@@ -87,6 +89,8 @@ class Choice:
     that begins with it (`1` and `10`). -inf means that the server did not list the choice."""
     n_prompt_tokens: int = 0
     n_tokens: int = 0
+    n_cached_tokens: int = 0
+    """Of the prompt's tokens, those that the server had read before."""
     error: str | None = None
     n_calls: int = 1
     """Every attempt, failed and retried ones too."""

@@ -78,6 +78,8 @@ class Usage(Row, frozen=True, kw_only=True):
     """Every attempt, failed and retried ones too."""
     n_failed: int = 0
     n_prompt_tokens: int = 0
+    n_cached_tokens: int = 0
+    """Of those, the tokens that the server had read before and kept, which some sell for less."""
     n_tokens: int = 0
     """Tokens that were written."""
     seconds: float = 0.0
@@ -88,6 +90,7 @@ class Usage(Row, frozen=True, kw_only=True):
             n_calls=self.n_calls + other.n_calls,
             n_failed=self.n_failed + other.n_failed,
             n_prompt_tokens=self.n_prompt_tokens + other.n_prompt_tokens,
+            n_cached_tokens=self.n_cached_tokens + other.n_cached_tokens,
             n_tokens=self.n_tokens + other.n_tokens,
             seconds=self.seconds + other.seconds,
         )
@@ -98,6 +101,7 @@ class Usage(Row, frozen=True, kw_only=True):
             n_calls=self.n_calls - other.n_calls,
             n_failed=self.n_failed - other.n_failed,
             n_prompt_tokens=self.n_prompt_tokens - other.n_prompt_tokens,
+            n_cached_tokens=self.n_cached_tokens - other.n_cached_tokens,
             n_tokens=self.n_tokens - other.n_tokens,
             seconds=self.seconds - other.seconds,
         )

@@ -159,7 +159,8 @@ class ServedCalls:
                 return Call(None, f"call failed: {failed.reason}", usage | {"seconds": time.monotonic() - started})
             self.outage.answered()
             took = answer.reply.usage
-            tokens = Tokens(took.prompt_tokens + answer.n_prompt_tokens, took.completion_tokens + answer.n_tokens)
+            n_read, n_written = took.prompt_tokens + answer.n_prompt_tokens, took.completion_tokens + answer.n_tokens
+            tokens = Tokens(n_read, n_written, took.cached_tokens)
             n_failed = answer.n_failed + n_refused
             usage = usage_of_call(tokens, n_failed + 1, n_failed)
             return Call(answer.reply.choices[0], None, usage | {"seconds": time.monotonic() - started})
@@ -169,6 +170,7 @@ def usage_of_call(tokens: Tokens, n_calls: int, n_failed: int) -> dict[str, Any]
     """Return the cost of `n_calls` attempts, of which `n_failed` failed, as fields of a Completion or Choice."""
     return {
         "n_prompt_tokens": tokens.prompt_tokens,
+        "n_cached_tokens": tokens.cached_tokens,
         "n_tokens": tokens.completion_tokens,
         "n_calls": n_calls,
         "n_failed": n_failed,

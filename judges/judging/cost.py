@@ -22,6 +22,8 @@ class Price(NamedTuple):
 
     read: float
     written: float
+    cached: float | None = None
+    """For tokens of a prompt that the server had read before. None is the price of the others."""
 
 
 class Budget:
@@ -54,8 +56,8 @@ class Budget:
 
     def add(self, usage: Usage) -> None:
         """Count one row. A server's count below 0 in a stored row is taken for 0."""
-        if min(usage.n_prompt_tokens, usage.n_tokens) < 0:
-            counts = {"n_prompt_tokens": max(0, usage.n_prompt_tokens), "n_tokens": max(0, usage.n_tokens)}
+        if min(usage.n_prompt_tokens, usage.n_cached_tokens, usage.n_tokens) < 0:
+            counts = {name: max(0, getattr(usage, name)) for name in ("n_prompt_tokens", "n_cached_tokens", "n_tokens")}
             usage = msgspec.structs.replace(usage, **counts)
         self.usage, self._own = self.usage + usage, self._own + usage
         self._n_rows += 1
@@ -99,6 +101,7 @@ class Budget:
             "n_calls": usage.n_calls,
             "n_failed": usage.n_failed,
             "n_prompt_tokens": usage.n_prompt_tokens,
+            "n_cached_tokens": usage.n_cached_tokens,
             "n_tokens": usage.n_tokens,
             "seconds": usage.seconds,
             "dollars": self.dollars,
@@ -108,7 +111,8 @@ class Budget:
         usage = self.usage
         failed = f" ({usage.n_failed} failed)" if usage.n_failed else ""
         dollars = "" if self.dollars is None else f", ${self.dollars:.4f}"
-        tokens = f"{usage.n_prompt_tokens:,} tokens read and {usage.n_tokens:,} written"
+        cached = f" ({usage.n_cached_tokens:,} from the cache)" if usage.n_cached_tokens else ""
+        tokens = f"{usage.n_prompt_tokens:,} tokens read{cached} and {usage.n_tokens:,} written"
         return f"{usage.n_calls:,} calls{failed}, {tokens}, {usage.seconds:,.1f} s of calls{dollars}"
 
 
@@ -118,7 +122,9 @@ def _tokens(usage: Usage) -> int:
 
 def cost_of(usage: Usage, price: Price) -> float:
     """Return US dollars."""
-    return (usage.n_prompt_tokens * price.read + usage.n_tokens * price.written) / 1e6
+    n_new = usage.n_prompt_tokens - usage.n_cached_tokens
+    cached = price.read if price.cached is None else price.cached
+    return (n_new * price.read + usage.n_cached_tokens * cached + usage.n_tokens * price.written) / 1e6
 
 
 def price_of(model: str, path: Path | None) -> Price | None:
@@ -126,10 +132,10 @@ def price_of(model: str, path: Path | None) -> Price | None:
     where = path or PRICES
     table = read_toml(where)
     for name, price in table.items():
-        if not (isinstance(price, list) and len(price) == 2 and all(map(_is_price, price))):
+        if not (isinstance(price, list) and len(price) in (2, 3) and all(map(_is_price, price))):
             raise InputError(
                 f'{where}: write "{name}" = [read, written], in US dollars for a million tokens: two finite numbers, '
-                "at least 0"
+                "at least 0, and if you like a third for tokens that are read from the server's cache"
             )
     return Price(*map(float, table[model])) if model in table else None
 

@@ -288,6 +288,7 @@ def usage_of(answer: Completion | Choice) -> Usage:
         n_calls=answer.n_calls,
         n_failed=answer.n_failed,
         n_prompt_tokens=answer.n_prompt_tokens,
+        n_cached_tokens=answer.n_cached_tokens,
         n_tokens=answer.n_tokens,
         seconds=answer.seconds,
     )

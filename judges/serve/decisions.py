@@ -227,7 +227,7 @@ def usage_of(usage: Usage) -> dict[str, Any]:
     """Return what a request cost, in the SDK's form. A stored verdict costs nothing."""
     return {
         "input_tokens": usage.n_prompt_tokens,
-        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "input_tokens_details": {"cached_tokens": usage.n_cached_tokens, "cache_write_tokens": 0},
         "output_tokens": usage.n_tokens,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": usage.n_prompt_tokens + usage.n_tokens,

@@ -52,6 +52,8 @@ class Tokens(msgspec.Struct, frozen=True):
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    """Those of the prompt that the server had read before."""
 
 
 class ChatReply(msgspec.Struct, frozen=True):
@@ -108,7 +110,10 @@ def no_text(reply: Reply, thinking_tokens: int | None = None) -> str | None:
 
 
 def tokens_of(usage: object) -> Tokens:
-    """Return the tokens that a `usage` counts, under OpenAI's names or Anthropic's. A count below 0 is ignored."""
+    """Return the tokens that a `usage` counts, under OpenAI's names or Anthropic's. A count below 0 is ignored.
+
+    Cached tokens are a part of the prompt's (OpenAI, vLLM, DeepSeek).
+    """
     if not isinstance(usage, dict):
         return Tokens()
     n_read = _count(usage, "prompt_tokens", "input_tokens")
@@ -117,7 +122,10 @@ def tokens_of(usage: object) -> Tokens:
     if total is not None:
         n_read = max(0, total - (n_written or 0)) if n_read is None else n_read
         n_written = max(0, total - n_read) if n_written is None else n_written
-    return Tokens(n_read or 0, n_written or 0)
+    details = usage.get("prompt_tokens_details")
+    kept = details if isinstance(details, dict) else usage
+    n_cached = _count(kept, "cached_tokens", "cache_read_input_tokens", "prompt_cache_hit_tokens")
+    return Tokens(n_read or 0, n_written or 0, min(n_cached or 0, n_read or 0))
 
 
 def _reply(body: dict[str, Any]) -> Reply:

@@ -194,6 +194,23 @@ def test_a_text_that_is_damaged_is_no_text_and_half_an_emoji_is_replaced() -> No
 
 
 @pytest.mark.parametrize(
+    ("more", "n_cached"),
+    [
+        ({"prompt_tokens_details": {"cached_tokens": 1024, "audio_tokens": 0}}, 1024),
+        ({"prompt_tokens_details": {"cached_tokens": None}}, 0),
+        ({"prompt_tokens_details": None}, 0),
+        ({"prompt_tokens_details": {"cached_tokens": 9999}}, 2000),
+        ({"prompt_tokens_details": {"cached_tokens": -5}}, 0),
+        ({"prompt_cache_hit_tokens": 1024, "prompt_cache_miss_tokens": 976}, 1024),
+        ({}, 0),
+    ],
+)
+def test_cached_tokens_are_a_part_of_the_prompts(more: dict[str, Any], n_cached: int) -> None:
+    usage = {"prompt_tokens": 2000, "completion_tokens": 3, "total_tokens": 2003}
+    assert tokens_of(usage | more) == Tokens(2000, 3, n_cached)
+
+
+@pytest.mark.parametrize(
     ("usage", "expected"),
     [
         ({"prompt_tokens": 7, "completion_tokens": 3}, (7, 3)),

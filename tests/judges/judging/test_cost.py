@@ -20,10 +20,22 @@ def test_costs_add_up_with_failed_calls_and_seconds() -> None:
     budget.add(ONE)
     budget.add(Usage(n_calls=5, n_failed=5, seconds=2))
     assert budget.as_dict() == {
-        "n_calls": 6, "n_failed": 5, "n_prompt_tokens": 1000, "n_tokens": 100, "seconds": 2.5,
+        "n_calls": 6, "n_failed": 5, "n_prompt_tokens": 1000, "n_cached_tokens": 0, "n_tokens": 100, "seconds": 2.5,
         "dollars": pytest.approx(0.002),
     }  # fmt: skip
     assert "6 calls (5 failed)" in str(budget) and "$0.0020" in str(budget)
+
+
+def test_tokens_from_the_cache_have_a_price_of_their_own_and_are_told() -> None:
+    usage = Usage(n_calls=1, n_prompt_tokens=1000, n_cached_tokens=800, n_tokens=100)
+    assert cost_of(usage, Price(1.0, 10.0, 0.1)) == pytest.approx((200 * 1.0 + 800 * 0.1 + 100 * 10.0) / 1e6)
+    assert cost_of(usage, PRICE) == cost_of(ONE, PRICE)
+    budget = Budget(CostOptions(), Price(1.0, 10.0, 0.1))
+    budget.add(usage)
+    budget.add(usage)
+    assert "2,000 tokens read (1,600 from the cache) and 200 written" in str(budget)
+    assert "cache" not in str(Budget(CostOptions(), PRICE))
+    assert usage + usage - usage == usage
 
 
 @pytest.mark.parametrize("options", [CostOptions(max_cost=0.01), CostOptions(max_tokens_total=5500)])
@@ -71,6 +83,8 @@ def test_a_users_table_replaces_the_packaged_one(tmp_path: Path) -> None:
     path = tmp_path / "prices.toml"
     path.write_text('"mine" = [1, 2.5]\n')
     assert price_of("mine", path) == Price(1.0, 2.5) and price_of("gpt-4o", path) is None
+    path.write_text('"mine" = [1, 2.5, 0.1]\n')
+    assert price_of("mine", path) == Price(1.0, 2.5, 0.1)
     assert price_of("gpt-4o-mini", None) is not None and price_of("smollm2", None) is None
 
 
@@ -79,6 +93,8 @@ def test_a_users_table_replaces_the_packaged_one(tmp_path: Path) -> None:
     [
         "mine = 3",
         "mine = [1]",
+        "mine = [1, 2, 3, 4]",
+        "mine = [1, 2, nan]",
         'mine = ["a", 2]',
         "mine =",
         "mine = [nan, 1]",
