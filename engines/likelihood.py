@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 from console.errors import InputError
 from engines.chat.template import encoded, rendered, safe_messages
 from engines.chat.turn_end import turn_end
-from engines.local.batches import CACHED_BATCH_TOKENS, plan
+from engines.local.batches import CACHED_BATCH_TOKENS, plan, plan_trees
 from records.keys import content_key
 from records.rows import Message, Row, messages_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
     from engines.local.transformers_engine import TransformersEngine
 
 ENDED_BY_THE_MODEL = frozenset({"stop", "eos_token", "end_turn"})
 """The finish reasons, in lower case, of an answer that ends with the model's own last token."""
+
+PART_TOKENS = 64
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,12 @@ def token_logprobs(
         error = "the response is empty" if n_answer < 1 else f"too long: {len(tokens)} tokens"
         yield TokenLogprobs(index, [], error)
     sequences = [answers[index][0] for index in usable]
-    for batch in plan(sequences, engine.batch_size, 0, share_prefix=False, max_tokens=CACHED_BATCH_TOKENS).batches:
+    if engine.shares_prefix:
+        # Without a prefix for all batches, because the last token of a prompt may be in it, and its logits are needed.
+        todo = plan_trees(sequences, engine.batch_size, CACHED_BATCH_TOKENS, share_prefix=False)
+    else:
+        todo = plan(sequences, engine.batch_size, 0, share_prefix=False, max_tokens=CACHED_BATCH_TOKENS)
+    for batch in todo.batches:
         rows = [usable[position] for position in batch]
         if all(row in done for row in rows):
             continue
@@ -120,34 +126,14 @@ def logprobs_by_id(
 def _batch(engine: TransformersEngine, answers: Sequence[tuple[list[int], int]]) -> list[list[float]]:
     import torch  # here, because a plan needs only the ids of likelihoods
 
-    from engines.local.shared_prefix import SharedPrefixCache
-
-    device, width, n_kept = engine.model.device, max(len(tokens) for tokens, _ in answers), max(n for _, n in answers)
-    n_padding_B = torch.tensor([width - len(tokens) for tokens, _ in answers], device=device)
-    filler = engine.tokenizer.pad_token_id or 0
-    ids_BL = torch.tensor([[filler] * (width - len(tokens)) + tokens for tokens, _ in answers], device=device)
-    columns_L = torch.arange(width, device=device)
-    if engine.shares_prefix:  # the engine's own attention learns the places of the tokens from its cache
-        cache = SharedPrefixCache([], n_padding_B, width)
-        extra: dict[str, object] = {
-            "past_key_values": cache,
-            "attention_mask": cache.mask(width),
-            "shared_prefix": cache,
-        }
-    else:
-        # Padding stands on the left, so that the answers end in the same column.
-        extra = {"attention_mask": (columns_L >= n_padding_B[:, None]).long(), "use_cache": False}
-    positions_BL = (columns_L - n_padding_B[:, None]).clamp(min=0)
+    sequences, n_answers = [tokens for tokens, _ in answers], [n for _, n in answers]
     with torch.inference_mode():
-        # The logits of a place are for the next token: one place more in front is needed, and the last one is not.
-        logits_BKV: Tensor = engine.model(
-            input_ids=ids_BL, position_ids=positions_BL, logits_to_keep=n_kept + 1, **extra
-        ).logits[:, :-1]
-        chosen_BK = logits_BKV.gather(2, ids_BL[:, -n_kept:, None])[..., 0].float()
-        # a row at a time: the whole batch in float32 would be as large again
-        logprobs_BK = chosen_BK - torch.stack([logits_KV.float().logsumexp(-1) for logits_KV in logits_BKV])
-    # A shorter answer than the longest has tokens of its prompt in the first columns.
-    return [row[n_kept - n :] for row, (_, n) in zip(logprobs_BK.tolist(), answers, strict=True)]
+        logits_TV = engine.logits_before_ends(sequences, n_answers)
+        tokens_T = torch.tensor([token for tokens, n in answers for token in tokens[-n:]], device=logits_TV.device)
+        chosen_T = logits_TV.gather(1, tokens_T[:, None])[:, 0].float()
+        # some tokens at a time: the whole batch in float32 would be as large again
+        sums_T = torch.cat([part.float().logsumexp(-1) for part in torch.split(logits_TV, PART_TOKENS)])
+    return [row.tolist() for row in torch.split(chosen_T - sums_T, n_answers)]
 
 
 class Likelihood(Row, frozen=True, kw_only=True):

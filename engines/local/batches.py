@@ -1,7 +1,10 @@
-"""Plans how a list of token sequences is computed: one shared prefix, then batches of like length."""
+"""Plans how a list of token sequences is computed: one shared prefix, then batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+
+from engines.local.tree import common_length
 
 MIN_SHARED = 16
 MAX_BATCH_TOKENS = 16_384  # bounds the memory of a batch on an accelerator
@@ -25,7 +28,7 @@ def plan(
     share_prefix: bool,
     max_tokens: int = MAX_BATCH_TOKENS,
 ) -> Plan:
-    """Return a plan that depends on nothing but its arguments.
+    """Return a plan of padded batches that depends on nothing but its arguments.
 
     Sequences are sorted by length, longest first, so that the largest batch is met first. A batch holds at most
     `batch_size` rows and `max_tokens` tokens, including its padding and the `n_new` tokens to come.
@@ -42,16 +45,38 @@ def plan(
     return Plan(n_prefix, batches)
 
 
+def plan_trees(sequences: Sequence[list[int]], batch_size: int, max_tokens: int, *, share_prefix: bool) -> Plan:
+    """Return a plan of batches that are read as trees, so that sequences with a common beginning are in one batch.
+
+    A batch holds at most `batch_size` rows and `max_tokens` tokens after the prefix. A beginning that several of its
+    rows share counts once. A longer sequence has a batch of its own.
+    """
+    n_prefix = _common_prefix(sequences) if share_prefix else 0
+    order = sorted(range(len(sequences)), key=sequences.__getitem__)
+    shared = [0] + [max(common_length(sequences[a], sequences[b]) - n_prefix, 0) for a, b in pairwise(order)]
+    batches: list[list[int]] = []
+    start = 0
+    while start < len(order):
+        sizes = [len(sequences[order[start]]) - n_prefix]  # the tokens of the batch if it ends after each row
+        for place in range(start + 1, min(start + batch_size, len(order))):
+            size = sizes[-1] + len(sequences[order[place]]) - n_prefix - shared[place]
+            if size > max_tokens:
+                break
+            sizes.append(size)
+        end = start + len(sizes)
+        if end < len(order):
+            # What the next batch shares with this one is computed again, so a batch may end earlier for less of it.
+            ends = [start + n for n, size in enumerate(sizes, start=1) if 2 * size >= sizes[-1]]
+            end = min(ends, key=lambda at: (shared[at], -at))
+        batches.append(order[start:end])
+        start = end
+    return Plan(n_prefix, batches)
+
+
 def _common_prefix(sequences: Sequence[list[int]]) -> int:
     """Return the length of the longest common prefix that leaves each sequence a token of its own."""
     if len(sequences) < 2:
         return 0
     # All sequences share what the first and the last in lexicographic order share.
-    low, high = min(sequences), max(sequences)
-    n_common = 0
-    for a, b in zip(low[:-1], high[:-1], strict=False):
-        if a != b:
-            break
-        n_common += 1
-    n_common = min(n_common, min(map(len, sequences)) - 1)
+    n_common = min(common_length(min(sequences), max(sequences)), min(map(len, sequences)) - 1)
     return n_common if n_common >= MIN_SHARED else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +11,8 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from engines.local.choice_paths import Path, inner_nodes
-from engines.local.shared_prefix import LayerKV, SharedPrefixCache
+from engines.local.shared_prefix import LayerKV, SharedPrefixCache, TreeCache
+from engines.local.tree import tree_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -52,33 +53,75 @@ class Forward:
     @torch.inference_mode()
     def prefix(self, tokens: list[int]) -> list[LayerKV]:
         """Return the keys and values of the shared prefix, per layer, each (K, P, D)."""
-        if not tokens:
-            return []
-        cache = self.start(Batch([0], [tokens], [], 0), 0).cache
-        assert isinstance(cache, SharedPrefixCache)
-        return [(keys[0], values[0]) for keys, values in cache.layers]
+        return self.read([tokens], [], 0)[1].layers if tokens else []
+
+    @torch.inference_mode()
+    def read(
+        self,
+        sequences: Sequence[Sequence[int]],
+        prefix: list[LayerKV],
+        n_prefix: int,
+        wanted: Sequence[Sequence[int]] | None = None,
+    ) -> tuple[Tensor, TreeCache]:
+        """Compute `sequences` after the prefix as a tree: what several of them begin with once.
+
+        Return the logits after the `wanted` places of each sequence one after the other, (number of places, V), by
+        default after its end. Only for a model that shares prefixes.
+        """
+        tree = tree_of(sequences)
+        device = self.model.device
+        cache = TreeCache(prefix, tree, device)
+        places = [
+            path[at] for path, ats in zip(tree.paths, wanted or [[-1]] * len(tree.paths), strict=True) for at in ats
+        ]
+        distinct = list(dict.fromkeys(places))
+        tokens_1N = torch.tensor([tree.tokens], device=device)
+        positions_1N = torch.tensor([tree.depths], device=device) + n_prefix
+        logits = self._forward(tokens_1N, positions_1N, cache, cache.mask, torch.tensor(distinct, device=device))[0]
+        if len(distinct) == len(places):
+            return logits, cache
+        at = {place: index for index, place in enumerate(distinct)}
+        return logits[torch.tensor([at[place] for place in places], device=device)], cache
+
+    @torch.inference_mode()
+    def before_ends(self, sequences: Sequence[Sequence[int]], n_ends: Sequence[int]) -> Tensor:
+        """Return the logits of the last `n_ends` tokens of each sequence, one row a token, (sum of n_ends, V)."""
+        # The logits of a place are for the next token.
+        if self.shares_prefix:
+            wanted = [range(-n - 1, -1) for n in n_ends]
+            return self.read(sequences, [], 0, wanted)[0]
+        logits_BQV = self._start(sequences, max(n_ends) + 1).logits
+        return torch.cat([logits_QV[-n - 1 : -1] for logits_QV, n in zip(logits_BQV, n_ends, strict=True)])
 
     @torch.inference_mode()
     def start(self, batch: Batch, n_new: int) -> Started:
         """Compute the prompts of a batch. The cache has room for `n_new` more tokens."""
+        if self.shares_prefix:
+            logits_BV, read = self.read(batch.suffixes, batch.prefix, batch.n_prefix)
+            n_padding_B = self._padding(batch.suffixes)
+            return Started(logits_BV, SharedPrefixCache(read, n_padding_B, n_new), n_padding_B)
         distinct = list(dict.fromkeys(map(tuple, batch.suffixes)))  # several answers to a prompt begin alike
-        started = self._start(batch, distinct, n_new)
-        if len(distinct) == len(batch.suffixes):
-            return started
+        started = self._start(distinct)
         places = {suffix: place for place, suffix in enumerate(distinct)}
         rows_B = torch.tensor([places[tuple(suffix)] for suffix in batch.suffixes], device=self.model.device)
         self.keep(started.cache, rows_B)
-        return Started(started.logits[rows_B], started.cache, started.n_padding[rows_B])
+        return Started(started.logits[rows_B, -1], started.cache, started.n_padding[rows_B])
 
-    def _start(self, batch: Batch, suffixes: Sequence[Sequence[int]], n_new: int) -> Started:
-        width = max(map(len, suffixes))
+    def _start(self, rows: Sequence[Sequence[int]], n_logits: int = 1) -> Started:
+        """Compute padded rows with the model's own cache and attention. The logits are (B, n_logits, V)."""
+        n_padding_B = self._padding(rows)
+        width = max(map(len, rows))
         device = self.model.device
-        n_padding_B = torch.tensor([width - len(suffix) for suffix in suffixes], device=device)
-        tokens_BQ = torch.tensor([[self.filler] * (width - len(s)) + [*s] for s in suffixes], device=device)
-        cache = SharedPrefixCache(batch.prefix, n_padding_B, width + n_new) if self.shares_prefix else self._own_cache()
-        # The first own token of each row has the position after the prefix, wherever its column is.
-        positions_BQ = (torch.arange(width, device=device) - n_padding_B[:, None]).clamp(min=0) + batch.n_prefix
-        return Started(self._forward(tokens_BQ, positions_BQ, cache, n_padding_B), cache, n_padding_B)
+        tokens_BQ = torch.tensor([[self.filler] * (width - len(row)) + [*row] for row in rows], device=device)
+        # The first token of each row has the position 0, wherever its column is.
+        positions_BQ = (torch.arange(width, device=device) - n_padding_B[:, None]).clamp(min=0)
+        cache = DynamicCache(config=self.model.config)
+        mask_BS = self._padding_mask(width, n_padding_B)
+        return Started(self._forward(tokens_BQ, positions_BQ, cache, mask_BS, n_logits), cache, n_padding_B)
+
+    def _padding(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        width = max(map(len, rows))
+        return torch.tensor([width - len(row) for row in rows], device=self.model.device)
 
     @torch.inference_mode()
     def keep(self, cache: Any, rows_B: Tensor) -> None:
@@ -88,17 +131,16 @@ class Forward:
     @torch.inference_mode()
     def step(self, tokens_B: Tensor, positions_B: Tensor, cache: Any, n_padding_B: Tensor) -> Tensor:
         """Compute one token per row after the tokens in `cache`, and return the next-token logits, (B, V)."""
-        return self._forward(tokens_B[:, None], positions_B[:, None], cache, n_padding_B)
+        mask = cache.mask() if self.shares_prefix else self._padding_mask(cache.get_seq_length() + 1, n_padding_B)
+        return self._forward(tokens_B[:, None], positions_B[:, None], cache, mask, 1)[:, -1]
 
     @torch.inference_mode()
     def path_logprobs(self, batch: Batch, paths: Sequence[Path]) -> list[list[float]]:
         """Return the log-probability of the tokens of each path after each row, (B, C)."""
-        started = self.start(batch, max(map(len, paths)) - 1)  # the last token of a path is only read from the logits
-        logits_BV = started.logits
-        logprob_B: dict[Path, Tensor] = {(): torch.zeros_like(started.n_padding, dtype=torch.float32)}
-        for node in inner_nodes(paths):
-            if node:
-                logits_BV = self._after(batch, node, started)
+        nodes = inner_nodes(paths)
+        logits_by_node = self._after(batch, nodes)
+        logprob_B: dict[Path, Tensor] = {(): torch.zeros(len(batch.rows), device=self.model.device)}
+        for node, logits_BV in zip(nodes, logits_by_node, strict=True):
             logprobs_BV = logits_BV.float().log_softmax(-1)
             # A whole path may be the beginning of a longer one, and is then a node that is not its own child.
             for child in {path[: len(node) + 1] for path in paths if path[: len(node)] == node} - {node}:
@@ -106,33 +148,26 @@ class Forward:
         logprobs_BC: list[list[float]] = torch.stack([logprob_B[path] for path in paths], dim=1).tolist()
         return logprobs_BC
 
-    def _after(self, batch: Batch, node: Path, started: Started) -> Tensor:
-        """Return the logits after each row and the tokens of `node`, (B, V)."""
+    def _after(self, batch: Batch, nodes: Sequence[Path]) -> list[Tensor]:
+        """Return the logits after each row and the tokens of each node, a (B, V) for each node."""
+        rows = [[[*suffix, *node] for suffix in batch.suffixes] for node in nodes]
         if not self.shares_prefix:  # not every model's own cache can go back
-            return self.start(replace(batch, suffixes=[[*suffix, *node] for suffix in batch.suffixes]), 0).logits
-        n_before = max(map(len, batch.suffixes)) + len(node) - 1
-        started.cache.rewind(n_before)  # the nodes that this one continues came before it and are still there
-        positions_B = n_before - started.n_padding + batch.n_prefix
-        return self.step(torch.full_like(positions_B, node[-1]), positions_B, started.cache, started.n_padding)
+            return [self._start(with_node).logits[:, -1] for with_node in rows]
+        logits, _ = self.read([row for with_node in rows for row in with_node], batch.prefix, batch.n_prefix)
+        return list(torch.split(logits, len(batch.suffixes)))
 
-    def _own_cache(self) -> Any:
-        return DynamicCache(config=self.model.config)
+    def _padding_mask(self, width: int, n_padding_B: Tensor) -> Tensor:
+        return (torch.arange(width, device=n_padding_B.device) >= n_padding_B[:, None]).long()
 
-    def _forward(self, tokens_BQ: Tensor, positions_BQ: Tensor, cache: Any, n_padding_B: Tensor) -> Tensor:
-        """Return the logits after the last token, (B, V)."""
-        n_new = tokens_BQ.shape[1]
-        if self.shares_prefix:
-            extra = {"attention_mask": cache.mask(n_new), "shared_prefix": cache}
-        else:
-            seen = torch.arange(cache.get_seq_length() + n_new, device=tokens_BQ.device)
-            extra = {"attention_mask": (seen[None, :] >= n_padding_B[:, None]).long()}
-        output = self.model(
+    def _forward(self, tokens_BQ: Tensor, positions_BQ: Tensor, cache: Any, mask: Tensor, kept: int | Tensor) -> Tensor:
+        """Return the logits after the last `kept` tokens, or after those at the places `kept`, (B, kept, V)."""
+        logits: Tensor = self.model(
             input_ids=tokens_BQ,
             position_ids=positions_BQ,
+            attention_mask=mask,
             past_key_values=cache,
             use_cache=True,
-            logits_to_keep=1,
-            **extra,
-        )
-        logits: Tensor = output.logits[:, -1]
+            logits_to_keep=kept,
+            **({"shared_prefix": cache} if self.shares_prefix else {}),
+        ).logits
         return logits

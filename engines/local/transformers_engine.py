@@ -22,7 +22,7 @@ from engines.chat.taken import Taken
 from engines.chat.template import encoded, load_tokenizer, rendered, with_kwargs
 from engines.chat.turn_end import end_tokens, turn_end
 from engines.local import shared_prefix
-from engines.local.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
+from engines.local.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, Plan, plan, plan_trees
 from engines.local.choice_paths import encode_choices, exact_logprobs
 from engines.local.decoding import Decoder, Sampled, cut, n_side_by_side, share
 from engines.local.forward import Batch, Forward
@@ -32,6 +32,7 @@ from engines.models import inference_dtype, model_digest
 from engines.protocol import Choice, Completion, Request, Sampling
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -148,7 +149,9 @@ class TransformersEngine:
             yield Sampled(index, [], None, error)
         n_side = n_side_by_side(len(sequences), self.model.device.type)
         batch_size = share(len(sequences), n_side, self.batch_size)
-        batches = self._batches(sequences, n_new, MAX_BATCH_TOKENS, done, batch_size)
+        fitting = self._fitting(sequences, n_new)
+        todo = plan([sequences[row] for row in fitting], batch_size, n_new, share_prefix=self.shares_prefix)
+        batches = self._batches(sequences, fitting, todo, done)
         decoder = Decoder(self._forward, self.tokenizer, self.ends, sampling, n_side)
         for sampled in decoder.decode((batch, [seeds[row] for row in batch.rows]) for batch in batches):
             if sampled.index not in done:
@@ -175,9 +178,9 @@ class TransformersEngine:
         done = {place for place, index in enumerate(taken.indexes) if index in done}
         for place, error in self._too_long(sequences, max(n_after, 1), done):
             yield Choice(taken.indexes[place], (), len(sequences[place]), error=error, n_calls=0)
-        max_tokens = CACHED_BATCH_TOKENS if self.model.device.type == "cpu" else MAX_BATCH_TOKENS
+        fitting = self._fitting(sequences, max(n_after, 1))
         started = time.monotonic()
-        for batch in self._batches(sequences, n_after, max_tokens, done, self.batch_size):
+        for batch in self._batches(sequences, fitting, self._reading([sequences[row] for row in fitting]), done):
             joint_BC = self._forward.path_logprobs(batch, paths)
             # Without the caller's time: the clock starts anew after the yields.
             seconds = (time.monotonic() - started) / len(batch.rows)
@@ -187,21 +190,32 @@ class TransformersEngine:
                     yield Choice(taken.indexes[row], logprobs, len(sequences[row]), seconds=seconds)
             started = time.monotonic()
 
+    def logits_before_ends(self, sequences: list[list[int]], n_ends: Sequence[int]) -> Tensor:
+        """Return the logits of the last `n_ends` tokens of each sequence, one row a token, (sum of n_ends, V)."""
+        return self._forward.before_ends(sequences, n_ends)
+
+    def _reading(self, sequences: list[list[int]]) -> Plan:
+        """Return a plan of batches of which only prompts are read."""
+        max_tokens = CACHED_BATCH_TOKENS if self.model.device.type == "cpu" else MAX_BATCH_TOKENS
+        if self.shares_prefix:
+            return plan_trees(sequences, self.batch_size, max_tokens, share_prefix=True)
+        return plan(sequences, self.batch_size, 1, share_prefix=False, max_tokens=max_tokens)
+
     def _batches(
-        self, sequences: list[list[int]], n_new: int, max_tokens: int, done: Collection[int], batch_size: int
+        self, sequences: list[list[int]], fitting: list[int], todo: Plan, done: Collection[int]
     ) -> Iterator[Batch]:
-        """Yield the batches of all sequences that fit the context and that hold one which is not in `done`."""
-        fitting_rows = [index for index, sequence in enumerate(sequences) if self._fits(sequence, max(n_new, 1))]
-        fitting = [sequences[index] for index in fitting_rows]
-        todo = plan(fitting, batch_size, n_new, share_prefix=self.shares_prefix, max_tokens=max_tokens)
+        """Yield the planned batches that hold a row which is not in `done`. The plan is of the `fitting` rows."""
         prefix: list[LayerKV] | None = None
         for positions in todo.batches:
-            rows = [fitting_rows[position] for position in positions]
+            rows = [fitting[position] for position in positions]
             if all(row in done for row in rows):
                 continue
             if prefix is None:  # once, and not at all if every batch is done
-                prefix = self._forward.prefix(fitting[0][: todo.n_prefix])  # any row has the same one
+                prefix = self._forward.prefix(sequences[fitting[0]][: todo.n_prefix])  # any row has the same one
             yield Batch(rows, [sequences[row][todo.n_prefix :] for row in rows], prefix, todo.n_prefix)
+
+    def _fitting(self, sequences: list[list[int]], n_new: int) -> list[int]:
+        return [index for index, sequence in enumerate(sequences) if self._fits(sequence, n_new)]
 
     def _too_long(self, sequences: list[list[int]], n_new: int, done: Collection[int]) -> Iterator[tuple[int, str]]:
         for index, sequence in enumerate(sequences):

@@ -1,6 +1,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -184,11 +185,32 @@ def test_only_choices_of_several_tokens_cost_more_than_a_prefill(
     monkeypatch.setattr(Forward, "_forward", counted)
     one = list(engine.choose(requests(3, prefill="Score: "), SCORES))
     assert len(widths) == 2 and min(widths) > 1  # the shared prefix, and one batch
+    one_widths = [*widths]
     widths.clear()
     ten = list(engine.choose(requests(3, prefill="Score: "), TEN))
-    assert len(widths) == 3 and widths[2] == 1  # one token more, for `10` after `1`
+    assert widths == [one_widths[0], one_widths[1] + 3]  # one token more in each row, for `10` after `1`
     same = [(a.logprobs[2:], b.logprobs[1:5]) for a, b in zip(one, ten, strict=True)]
-    assert all(a == pytest.approx(b, abs=1e-6) for a, b in same)
+    assert all(a == pytest.approx(b, abs=1e-5) for a, b in same)
+
+
+def test_what_prompts_begin_with_is_read_once_and_each_row_is_as_alone(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward, n_read = Forward._forward, []
+
+    def counted(self: Forward, tokens_BQ: torch.Tensor, *rest: Any) -> torch.Tensor:
+        n_read.append(tokens_BQ.numel())
+        return forward(self, tokens_BQ, *rest)
+
+    monkeypatch.setattr(Forward, "_forward", counted)
+    labels = ["Score for truth: ", "Score for help: ", "Score: "]
+    asked = [replace(request, prefill=label) for request in requests(3) for label in labels]
+    found = {choice.index: choice.logprobs for choice in engine.choose(asked, TEN)}
+    n_labels = sum(len(engine.tokenizer.encode(label, add_special_tokens=False)) + 1 for label in labels)
+    assert sum(n_read) <= len(engine._encode(requests(1), "")[0]) + 3 * (n_labels + 20)  # 20: an own request
+    for index, request in enumerate(asked):
+        [alone] = engine.choose([request], TEN)
+        assert alone.logprobs == pytest.approx(found[index], abs=1e-5)
 
 
 @pytest.mark.parametrize("choices", [["1", "1"], ["1", ""]])

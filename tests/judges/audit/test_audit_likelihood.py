@@ -30,9 +30,11 @@ def plain(folder: Path, prompt: str, response: str) -> float:
 
 def test_the_mean_log_likelihood_is_that_of_transformers(engine: TransformersEngine, tiny_model: Path) -> None:
     answers = [("Which is better?", "The first answer is."), ("Grade it.", "5")]
-    for (prompt, response), row in zip(answers, likelihoods_of(engine, answers, set()), strict=True):
-        assert row.id == likelihood_id(prompt, response)
-        assert row.logprob == pytest.approx(plain(tiny_model, prompt, response), abs=1e-4)
+    found = {row.id: row.logprob for row in likelihoods_of(engine, answers, set())}
+    assert len(found) == 2
+    for prompt, response in answers:
+        expected = plain(tiny_model, prompt, response)
+        assert found[likelihood_id(prompt, response)] == pytest.approx(expected, abs=1e-4)
 
 
 def test_each_answer_once_and_none_that_is_done(engine: TransformersEngine) -> None:

@@ -1,5 +1,6 @@
 import json
 import math
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -331,6 +332,7 @@ def plain_logprobs(engine: Any, tokens: list[int]) -> Any:
     from transformers import AutoModelForCausalLM
 
     if not hasattr(engine, "plain"):
-        engine.plain = AutoModelForCausalLM.from_config(engine.model.config, attn_implementation="sdpa").eval()
+        config = deepcopy(engine.model.config)  # whose attention changes below
+        engine.plain = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
         engine.plain.load_state_dict(engine.model.state_dict())
     return engine.plain(torch.tensor([tokens])).logits[0, -1].log_softmax(-1)
