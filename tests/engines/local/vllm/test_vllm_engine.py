@@ -3,6 +3,7 @@
 import gc
 import json
 import math
+import sys
 import time
 import weakref
 from collections.abc import Iterator, Sequence
@@ -124,6 +125,16 @@ def test_a_caller_that_stops_early_leaves_nothing_running(engine: VllmEngine) ->
     assert len(texts(engine, requests(3), GREEDY)) == 3
 
 
+def test_a_call_may_begin_before_another_one_has_ended(engine: VllmEngine) -> None:
+    alone, sampling = texts(engine, requests(30), Sampling(16, 1.0)), Sampling(16, 1.0)
+    outer: dict[int, str] = {}
+    for completion in engine.generate(requests(30), sampling):
+        outer[completion.index] = completion.text
+        inner = in_order(engine.choose(requests(4, prefill="Score: "), SCORES))
+        assert [choice.index for choice in inner] == [0, 1, 2, 3]
+    assert [outer[index] for index in range(30)] == alone
+
+
 def test_rows_come_as_they_finish(engine: VllmEngine) -> None:
     asked = [*requests(4), *requests(2, prefill="x")]
     found: list[Completion] = list(engine.generate(asked, Sampling(200, 1.0)))
@@ -230,6 +241,19 @@ def test_an_engine_that_nobody_holds_gives_its_memory_back_and_the_next_one_star
     gc.collect()
     assert runner() is None
     assert len(list(VllmEngine("tiny", folder).choose(requests(1), SCORES))) == 1
+
+
+def test_two_engines_at_once_do_not_end_each_other(engine: VllmEngine, folder: Path) -> None:
+    list(engine.choose(requests(1), SCORES))
+    assert len(list(VllmEngine("tiny", folder).choose(requests(1), SCORES))) == 1
+    gc.collect()  # the second one has gone
+    assert len(list(engine.choose(requests(2), SCORES))) == 2
+
+
+def test_it_starts_beside_llvmlite(folder: Path) -> None:
+    binding = pytest.importorskip("llvmlite.binding")
+    assert len(list(VllmEngine("tiny", folder).choose(requests(1), SCORES))) == 1
+    assert sys.modules["llvmlite.binding.ffi"] is binding.ffi
 
 
 def test_weights_that_cannot_be_loaded_are_an_error_that_says_why(tmp_path: Path) -> None:

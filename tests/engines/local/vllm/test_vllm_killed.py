@@ -39,8 +39,8 @@ def test_a_killed_run_goes_on_to_the_rows_of_an_uninterrupted_one(tmp_path: Path
     answers = [{"prompt": f"Say {n}", "response": f"answer {n} " * (n % 7 + 1)} for n in range(N_ROWS)]
     (tmp_path / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
     whole = judge(tmp_path, "whole.jsonl")
-    whole.communicate()
-    assert whole.returncode == 0
+    _, said = whole.communicate()
+    assert whole.returncode == 0, said
     killed, path = judge(tmp_path, "killed.jsonl"), tmp_path / "killed.jsonl"
     while killed.poll() is None and (not path.exists() or path.read_bytes().count(b"\n") < 50):
         time.sleep(0.01)

@@ -1,0 +1,1 @@
+"""The engines in this process on the same prompts."""
