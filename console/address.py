@@ -25,7 +25,7 @@ NOT_IN_URL = re.compile(r"[\s\x00-\x1f\x7f\ud800-\udfff]")
 LONGEST_HOST = 253
 LONGEST_LABEL = 63
 LARGEST_PORT = 65535
-ADDRESS = re.compile(r"https?://\S+$")
+ADDRESS = re.compile(r"https?://\S+(?:\s+https?://\S+)*$")
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,9 @@ def checked_header(value: str, where: str) -> str:
 
 
 def shown(url: str) -> str:
-    """Return `url` with its user, its password and the values of its query hidden."""
+    """Return `url` with its user, its password and the values of its query hidden. So are those of several."""
+    if len(several := url.split()) > 1:
+        return " ".join(map(shown, several))
     parts = Address.of(url)
     query = "&".join(map(_shown_parameter, parts.query.split("&"))) if parts.query else ""
     return f"{parts.scheme}{f'{HIDDEN}@' if parts.user else ''}{parts.place}{'?' if query else ''}{query}"

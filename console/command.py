@@ -31,6 +31,7 @@ from console.table import screen_width
 from console.writing import REMEDIES, check_outputs, said
 
 INTERRUPTED = 130
+BASE_URL = re.compile(r"--(?:[\w.-]+[.-])?base-url")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,7 @@ def parse(config_type: type[FlagsT], argv: Sequence[str], prog: str) -> FlagsT:
     Raises InputError for a number out of its range, StoreError for an output that cannot be written, each with its
     flag, wherever it comes from.
     """
+    argv = together(argv)
     default = config_type()
     path = _config_path(argv)
     if path is not None:
@@ -102,6 +104,24 @@ def parse(config_type: type[FlagsT], argv: Sequence[str], prog: str) -> FlagsT:
     check_outputs(config)
     check_inputs(config, argv)
     return config
+
+
+def together(argv: Sequence[str]) -> list[str]:
+    """Return `argv` with the addresses of a repeated --base-url in one, with spaces between them."""
+    words: list[str] = []
+    places: dict[str, int] = {}
+    rest = iter(argv)
+    for word in rest:
+        flag, mark, value = word.partition("=")
+        if BASE_URL.fullmatch(flag) and (value := value if mark else next(rest, "")):
+            if flag in places:
+                words[places[flag]] += f" {value}"
+                continue
+            words.append(flag)
+            places[flag] = len(words)
+            word = value
+        words.append(word)
+    return words
 
 
 def _parsed(config_type: type[FlagsT], argv: Sequence[str], prog: str, default: FlagsT) -> FlagsT:

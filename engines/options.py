@@ -37,7 +37,8 @@ class EngineOptions:
     """transformers, vllm: the model runs in this process. openai: a server. auto: openai if --base-url is given, vllm
     if there is a GPU and vllm is installed, or else transformers."""
     base_url: str | None = None
-    """The OpenAI-compatible server, e.g. http://localhost:8000/v1. With --engine openai, OPENAI_BASE_URL works too."""
+    """The OpenAI-compatible server, e.g. http://localhost:8000/v1. With --engine openai, OPENAI_BASE_URL works too.
+    Repeat the flag for more servers of the model. They share the calls, and one that fails is left out."""
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the server's key. A local server needs none."""
     concurrency: Count = 16

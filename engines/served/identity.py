@@ -101,10 +101,19 @@ def said_of(listing: object, name: str) -> Said:
     return tuple(sorted((key, value) for key, value in texts.items() if value != name))
 
 
-def _entry(listing: object, name: str) -> Mapping[str, Any] | None:
+def names_in(listing: object) -> list[str]:
+    """Return the names of the models in a list of models."""
+    return [str(entry.get("id") or entry.get("name") or entry.get("model")) for entry in _entries(listing)]
+
+
+def _entries(listing: object) -> list[Mapping[str, Any]]:
     if isinstance(listing, Mapping):
         listing = listing.get("data") or listing.get("models")
-    entries = [entry for entry in listing if isinstance(entry, Mapping)] if isinstance(listing, list) else []
+    return [entry for entry in listing if isinstance(entry, Mapping)] if isinstance(listing, list) else []
+
+
+def _entry(listing: object, name: str) -> Mapping[str, Any] | None:
+    entries = _entries(listing)
     named = [entry for entry in entries if name in (entry.get("id"), entry.get("name"), entry.get("model"))]
     if not named and len(entries) == 1:
         named = entries

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from console.address import Address, masked, shown
+from console.address import masked, shown
 from console.errors import EngineError, InputError
 from engines.served import in_flight
 from engines.served.account import Account
 from engines.served.http_call import CallFailed, Limits
-from engines.served.identity import listings
 from engines.served.lookup import found_at
 from engines.served.outage import HINTS, Outage
+from engines.served.replicas import Replica, Replicas, addresses, checked_listings, connected_to_all
 from engines.served.replies.chat_reply import Reply, Tokens, decode
 from engines.served.replies.failures import shortened
 
@@ -59,7 +59,10 @@ class ServedCalls:
     that call's error. An outage ends all of them too: `max_failures_in_row` calls that fail in a row (0: never).
     """
 
-    account: Account = field(repr=False)
+    accounts: Sequence[Account] = field(repr=False)
+    """The servers of the model, which share the calls."""
+    model: str | None
+    """The model that all of them must serve, or None if a person says that they do."""
     concurrency: int
     limits: Limits = field(default_factory=Limits)
     max_failures_in_row: int = MAX_FAILURES_IN_ROW
@@ -73,7 +76,9 @@ class ServedCalls:
 
     def __post_init__(self) -> None:
         """Watch for an outage from the first call on, whichever stage makes it."""
-        self.outage = Outage(shown(self.account.server), self.max_failures_in_row)
+        servers = [shown(account.server) for account in self.accounts]
+        self.outage = Outage(", ".join(servers), self.max_failures_in_row)
+        self._replicas = [Replica(server) for server in servers]
 
     def __call__(
         self, todo: Iterator[int], body: Callable[[int], dict[str, Any]], *, resumed: bool = False
@@ -81,6 +86,8 @@ class ServedCalls:
         """Yield the result of each call. See `Calls`."""
         if self.lacking is not None:
             raise InputError(self.lacking)
+        if len(self.accounts) > 1 and self.model is not None:
+            self.listing  # noqa: B018 (checks that all servers mean the same model)
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[in_flight.Ask[tuple[int, Call]]]:
@@ -104,37 +111,49 @@ class ServedCalls:
 
     @cached_property
     def _secrets(self) -> set[str]:
-        return self.account.secrets
+        return {secret for account in self.accounts for secret in account.secrets}
 
-    def _connected(self) -> AbstractAsyncContextManager["Connection"]:
-        from engines.served.sdk import connected  # loads the SDK, which takes half a second
+    def _connected(self) -> AbstractAsyncContextManager["Connection | Replicas"]:
+        return connected_to_all(self.accounts, self._replicas, self.hide, self.limits, self.concurrency)
 
-        return connected(self.account, self.limits, self.concurrency)
+    @property
+    def account(self) -> Account:
+        """Return the first server's."""
+        return self.accounts[0]
 
-    def look_up(self, urls: Sequence[str]) -> object:
-        """Return the JSON that the first of `urls` gives. See `found_at`."""
+    @cached_property
+    def listing(self) -> object:
+        """Return what the server says of its models, as `found_at` does. See `checked_listings` for several."""
+        found = self._look_up([account for account in self.accounts if account.describes_models])
+        if len(self.accounts) == 1 or self.model is None:
+            return found[0] if found else None
+        return checked_listings(self.accounts, found, self.model) if len(found) == len(self.accounts) else None
+
+    def _look_up(self, accounts: Sequence[Account]) -> list[object]:
+        """Return what each server lists. See `found_at`."""
 
         @asynccontextmanager
-        async def opened() -> AsyncIterator[in_flight.Ask[object]]:
-            async with self._connected() as connection:
+        async def opened() -> AsyncIterator[in_flight.Ask[tuple[int, object]]]:
+            async def ask(place: int) -> tuple[int, object]:
+                from engines.served.sdk import connected  # loads the SDK, which takes half a second
 
-                async def ask(_: int) -> object:
-                    return await found_at(connection.got, urls)
+                async with connected(accounts[place], self.limits, 1) as connection:
+                    return place, await found_at(connection.got, addresses(accounts[place]))
 
-                yield ask
+            yield ask
 
-        [answer] = in_flight.results(opened, iter([0]), 1)  # in a thread of its own: a loop may run in this one
-        return answer
+        # In a thread of its own: a loop may run in this one.
+        found = dict(in_flight.results(opened, iter(range(len(accounts))), len(accounts) or 1))
+        return [found[place] for place in range(len(accounts))]
 
     def check_reached(self) -> None:
-        """Raise EngineError if the server cannot be reached, InputError if its key is missing. No model is asked."""
+        """Raise EngineError if no server can be reached, InputError if a key is missing. No model is asked."""
         if self.lacking is not None:
             raise InputError(self.lacking)
-        server = self.account.server
-        if self.look_up(listings(Address.of(server).url())) is None:
-            raise EngineError(f"{shown(server)}: cannot be reached: {HINTS[None]}")
+        if all(found is None for found in self._look_up(self.accounts)):
+            raise EngineError(f"{', '.join(state.name for state in self._replicas)}: cannot be reached: {HINTS[None]}")
 
-    async def _call(self, connection: "Connection", index: int, body: Callable[[], dict[str, Any]]) -> Call:
+    async def _call(self, connection: "Connection | Replicas", index: int, body: Callable[[], dict[str, Any]]) -> Call:
         started = time.monotonic()
         n_refused = 0
         while True:

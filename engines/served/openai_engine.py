@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import chain, combinations, product
 from typing import Any
 
-from console.address import Address, shown
+from console.address import shown
 from console.again import StartAgain, asks_nothing, is_dry_run, learned
 from console.errors import EngineError, InputError
 from console.progress import say
@@ -15,7 +15,7 @@ from engines.protocol import Choice, Completion, NoLogprobsError, Request, Sampl
 from engines.served.account import Account
 from engines.served.choices.reading import TOP_LOGPROBS, NoLogprobs, NoReading, choice_settings, read_choices
 from engines.served.http_call import CallFailed, Limits
-from engines.served.identity import ServedModel, listings
+from engines.served.identity import ServedModel
 from engines.served.listed import most_listed, refuses_number
 from engines.served.openai_calls import MAX_FAILURES_IN_ROW, Call, Calls, ServedCalls
 from engines.served.outage import FIRST_CALLS
@@ -290,20 +290,30 @@ def open_openai(
 ) -> OpenAIEngine:
     """Return the engine for a model at `base_url`, else at the environment's server, else at OpenAI's own.
 
+    Several addresses, with spaces between them, are of servers that share the calls.
+
     Nothing is asked yet. Raises InputError if the official server is meant and there is no key. In a dry run or for a
     batch, in which nothing will be asked, only a first call would raise it.
     """
-    account = Account.of(model, base_url, api_key_env)
-    lacking = account.lacking
+    several = base_url.split() if base_url is not None and base_url.strip() else [base_url]
+    accounts = [Account.of(model, one, api_key_env) for one in several]
+    account = accounts[0]
+    lacking = next((one.lacking for one in accounts if one.lacking is not None), None)
     if lacking is not None and not asks_nothing():
         raise InputError(lacking)
-    calls = ServedCalls(account, concurrency, limits or Limits(), max_failures_in_row, lacking=lacking)
+    calls = ServedCalls(
+        accounts,
+        model if served_as is None else None,
+        concurrency,
+        limits or Limits(),
+        max_failures_in_row,
+        lacking=lacking,
+    )
 
     def listed() -> object:
         if is_dry_run():
             say(f"{model}: its server is not asked what it serves, so the judge's fingerprint may be another one")
-        is_asked = account.describes_models and not is_dry_run()
-        return calls.look_up(listings(Address.of(account.server).url())) if is_asked else None
+        return None if is_dry_run() else calls.listing
 
     about = f"{shown(account.server)} {model}"
     # The official server's newer models know one name only of the longest length.

@@ -48,6 +48,11 @@ class Answer(Generic[ReplyT]):
     """The tokens of the failed attempts, if their replies state them."""
     n_tokens: int = 0
 
+    def after(self, n_failed: int, n_prompt_tokens: int, n_tokens: int) -> "Answer[ReplyT]":
+        """Return this answer with attempts that failed before at other servers."""
+        n_prompt_tokens, n_tokens = self.n_prompt_tokens + n_prompt_tokens, self.n_tokens + n_tokens
+        return Answer(self.reply, self.n_failed + n_failed, n_prompt_tokens, n_tokens)
+
 
 @dataclass
 class _Attempts:
@@ -57,6 +62,7 @@ class _Attempts:
     """Raises BrokenReply for a reply that is to be asked for again."""
     limits: Limits = field(default_factory=Limits)
     gave_up: Callable[[], bool] = lambda: False
+    moves_on: Callable[[Failure], bool] = lambda _: False
     ends_at: float = float("inf")
     under_way: bool = False
     reply: Any = None
@@ -71,7 +77,7 @@ class _Attempts:
     def may_go_on(self, failure: Failure) -> bool:
         told_s = failure.told_wait_s or 0.0  # or nan
         in_time = not time.monotonic() + told_s >= self.ends_at
-        return failure.may_pass and in_time and not self.gave_up()
+        return not self.moves_on(failure) and failure.may_pass and in_time and not self.gave_up()
 
 
 ATTEMPTS: ContextVar[_Attempts | None] = ContextVar("ATTEMPTS", default=None)
@@ -145,14 +151,19 @@ class Connection:
     limits: Limits
 
     async def post(
-        self, body: bytes, read: Callable[[bytes], ReplyT], gave_up: Callable[[], bool] = lambda: False
+        self,
+        body: bytes,
+        read: Callable[[bytes], ReplyT],
+        gave_up: Callable[[], bool] = lambda: False,
+        moves_on: Callable[[Failure], bool] = lambda _: False,
     ) -> Answer[ReplyT]:
         """Return `read` of the reply to `body`. Raises CallFailed after the last attempt, caused by the SDK's error.
 
-        A BrokenReply of `read` is a failed attempt too. No attempt begins once `gave_up()` or the limits are over.
+        A BrokenReply of `read` is a failed attempt too. No attempt begins once `gave_up()` or the limits are over, or
+        if the call `moves_on` to another server after a failed attempt.
         """
         retry_s = self.limits.retry_s
-        attempts = _Attempts(read, self.limits, gave_up, time.monotonic() + retry_s)
+        attempts = _Attempts(read, self.limits, gave_up, moves_on, time.monotonic() + retry_s)
         ATTEMPTS.set(attempts)
         # Each of these would otherwise be a deep copy of a default, which takes a tenth of a call's time.
         options: RequestOptions = {
