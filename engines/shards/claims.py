@@ -20,6 +20,8 @@ from records.leftovers import process_lives
 LEASE_S = 900.0
 """Seconds after which a claim that was not renewed is void. Clocks of the machines may differ by a few minutes."""
 BEATS_A_LEASE = 4
+STAYING, STAYING_SHARE = 3, 0.02
+"""Workers, and share of all, that wait until all is done, in case others die. The rest end once they are idle."""
 MOST_TRIES = 8
 """Workers that a shard may outlive. After these something in it kills them, such as a text too long for the memory."""
 MOST_LOOKS = 20
@@ -53,7 +55,7 @@ class Queue:
     tired: list[str] = field(default_factory=list)
     """Shards that are given up, because too many workers ended on them."""
     _held: dict[str, int] = field(default_factory=dict)
-    _void_at: dict[str, float] = field(default_factory=dict)
+    _next_look: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Put the shards in this worker's order: its own first, then those after them."""
@@ -84,7 +86,7 @@ class Queue:
                 return key
         held = [key for key in open_keys if key in tries and key not in self.tired and key not in self._held]
         now = self.clock()
-        looked = [key for key in held if self._void_at.get(f"{key}.{tries[key]}", 0.0) <= now]
+        looked = [key for key in held if self._next_look.get(f"{key}.{tries[key]}", 0.0) <= now]
         # the first of this worker's order may be of its earlier life; the others are looked at in any order
         for key in [*looked[:1], *self._random.sample(looked[1:], min(MOST_LOOKS, len(looked[1:])))]:
             if self._is_void(key, tries[key]) and self._create(key, tries[key] + 1):
@@ -97,8 +99,13 @@ class Queue:
             return True
         if claim.host == socket.gethostname() and not self.lives(claim.process):
             return True
-        self._void_at[f"{key}.{number}"] = claim.at + LEASE_S
+        self._next_look[f"{key}.{number}"] = self.clock() + LEASE_S / BEATS_A_LEASE
         return claim.at + LEASE_S <= self.clock()
+
+    @property
+    def stays(self) -> bool:
+        """Whether this worker is one of the few that wait, idle, until all is done."""
+        return self.number < STAYING + STAYING_SHARE * self.n_workers
 
     def _create(self, key: str, number: int) -> bool:
         if not self.folder.create(f"claims/{key}.{number}", self._claim(self.clock())):

@@ -28,8 +28,8 @@ Rows = Callable[[], Iterable[Item[Any]]]
 def do_shards(folder: Folder, plan: Plan, job: Job[Any, Any], options: ScaleOptions, title: str) -> bool:
     """Do the shards that are not done, and return whether all are done.
 
-    Without --shard this command stays until the last one is done, also by another machine. Raises EngineError if
-    shards are given up.
+    Without --shard this command stays until the last one is done, also by another machine. With it only the first few
+    machines do. Raises EngineError if shards are given up.
     """
     number, n = options.place
     n_rows = sum(line.rows for line in (ask_again(folder, plan) if number == 0 else manifest(folder, plan)))
@@ -42,7 +42,7 @@ def do_shards(folder: Folder, plan: Plan, job: Job[Any, Any], options: ScaleOpti
                 run_ray(folder, plan, job, options.workers, advance, options.gpus_per_worker)
             else:
                 run_processes(folder, plan, job, options.workers, advance, options.place)
-        work(folder, plan, job, queue, tick=lambda: advance(1), stay=options.shard is None)
+        work(folder, plan, job, queue, tick=lambda: advance(1), stay=options.shard is None or queue.stays)
     if queue.n_open() == 0:
         lines = manifest(folder, plan)
         folder.write("manifest.jsonl", b"".join(msgspec.json.encode(line) + b"\n" for line in lines))

@@ -26,6 +26,7 @@ from records.store import Store, write_rows
 
 ItemT = TypeVar("ItemT")
 RowT = TypeVar("RowT", bound=Identified)
+MOST_POLL_S = 30.0
 Fill = Callable[[Store[RowT], Mapping[str, ItemT]], Iterator[None]]
 """Adds to the store the rows that it lacks, those of the items by id, and yields after each."""
 
@@ -94,19 +95,21 @@ def work(
     tick: Callable[[], None] = lambda: None,
     stay: bool = False,
 ) -> int:
-    """Do shards until none is left to take, and return how many. With `stay`, until all are done, others' too.
+    """Do shards until none is left to take, and return how many. With `stay`, until all are done, by whomever.
 
     Raises EngineError if the job is not the same here as it was planned, for example another version of the weights.
     """
     fill: Fill[Any, Any] | None = None
-    n_done = 0
+    n_done, pause_s = 0, POLL_S
     while True:
         shard = queue.take()
         if shard is None:
             if stay and queue.n_open() > len(queue.tired):
-                time.sleep(POLL_S)
+                time.sleep(pause_s)
+                pause_s = min(1.5 * pause_s, MOST_POLL_S)
                 continue
             return n_done
+        pause_s = POLL_S
         try:
             fill = fill or _opened(job, plan)
             with _beating(queue):
