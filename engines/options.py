@@ -15,6 +15,8 @@ from engines.local.vllm.memory import Memory
 from records.runs import ITERATION, find_run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engines.protocol import Engine
 
 Parameter = Literal["temperature", "top_p", "seed", "stop"]
@@ -121,6 +123,13 @@ def is_served(options: EngineOptions) -> bool:
     return options.engine == "openai" or (options.engine == "auto" and bool(options.base_url))
 
 
+def check_trained(options: EngineOptions) -> None:
+    """Raise InputError unless a model that is trained here can be asked through the engine of `options`."""
+    if is_served(options):
+        raise InputError("the model is trained in this process: leave out --base-url; --engine is transformers or vllm")
+    _check(options)
+
+
 def beside_training(options: EngineOptions) -> EngineOptions:
     """Return `options` with auto as transformers, because vLLM would take the memory of the model in training."""
     return replace(options, engine="transformers") if options.engine == "auto" and not options.base_url else options
@@ -167,8 +176,19 @@ def open_engine(options: EngineOptions) -> "Engine":
     kind, reason = _picked(options)
     if reason:
         _tell(kind, reason)
+    from engines.models import resolve_model
+
+    return open_folder(resolve_model(options.model, options.run), options.model, replace(options, engine=kind))
+
+
+def open_folder(folder: "Path", name: str, options: EngineOptions) -> "Engine":
+    """Return the engine of the model in `folder`, which is called `name` and loaded once it is asked something.
+
+    It is vLLM's if `options` name vLLM, or else that of transformers. Raises InputError if the model has no chat
+    template.
+    """
     from engines.local.opening import open_local
 
     memory = Memory(options.max_model_len, options.gpu_memory_utilization, options.tensor_parallel_size)
-    vllm = memory if kind == "vllm" else None
-    return open_local(options.model, options.run, options.batch_size, options.chat_template_kwargs, vllm)
+    vllm = memory if options.engine == "vllm" else None
+    return open_local(folder, name, options.batch_size, options.chat_template_kwargs, vllm)

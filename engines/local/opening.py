@@ -1,22 +1,21 @@
 """Opens a model in this process, through transformers or vLLM, without loading it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from engines.local.vllm.engine import VllmEngine
 from engines.local.vllm.memory import Memory
 from engines.local.waiting import LocalEngine, check_template, local_engine
-from engines.models import resolve_model
 
 
 def open_local(
-    name: str, run: str | None, batch_size: int, chat_template_kwargs: Mapping[str, Any], vllm: Memory | None
+    folder: Path, name: str, batch_size: int, chat_template_kwargs: Mapping[str, Any], vllm: Memory | None
 ) -> LocalEngine | VllmEngine:
-    """Return the engine of the model called `name`: vLLM's if it has memory given, or else that of transformers.
+    """Return the engine of the model in `folder`: vLLM's if it has memory given, or else that of transformers.
 
-    Raises InputError if there is no such model, or it has no chat template.
+    Raises InputError if the model has no chat template.
     """
-    folder = resolve_model(name, run)
     if vllm is None:
         return local_engine(folder, name, batch_size, chat_template_kwargs)
     check_template(folder, name)

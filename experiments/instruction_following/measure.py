@@ -12,6 +12,7 @@ import msgspec
 from scipy.stats import spearmanr
 
 from engines.local.transformers_engine import TransformersEngine
+from engines.protocol import Engine
 from experiments.instruction_following.options import Size
 from experiments.instruction_following.results import IterationResult, RoundResult
 from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
@@ -30,7 +31,7 @@ from trainer.loop.recipe import CandidateOptions, Config
 from trainer.monitors.following import CheckedAnswer, Following, following_of, known_pairs
 from trainer.monitors.kl import AnswerLikelihood, likelihoods_into
 from trainer.monitors.pair_order import order_of
-from trainer.run.models import open_model
+from trainer.run.models import open_model, open_reader
 
 CONTENT = JudgeOptions(rubric="additive", read="logprobs")
 """The judge of the content: the paper's rubric, which says nothing about form."""
@@ -126,7 +127,7 @@ def _own(run: Run, number: int, questions: Questions, config: Config, size: Size
 
 
 def _following(
-    file: Path, engine: TransformersEngine, prompts: list[Prompt], options: CandidateOptions, seed: int
+    file: Path, engine: Engine, prompts: list[Prompt], options: CandidateOptions, seed: int
 ) -> Following | None:
     """Return what the model's answers to other prompts follow."""
     answers = candidates(file, engine, prompts, options, seed, f"{file.stem} answers")
@@ -175,7 +176,7 @@ def _by_others(run: Run, number: int, own: dict[str, float], config: Config, siz
     read = [first[prompt_id] for prompt_id in sorted(first)][: size.content]  # the same prompts for every model
     content: dict[str, float | None] = {}
     for fixed in FIXED:
-        engine = open_model(yardstick, fixed, config.engine)
+        engine = open_reader(yardstick, fixed, config.engine)
         title = f"iter{fixed} reading iter{number}"
         scores = _scores(run, open_judge(engine, CONTENT, config.seed), read, f"{title} for its content")
         content[f"iter{fixed}"] = fmean(scores.values()) if scores else None

@@ -7,7 +7,7 @@ from pathlib import Path
 from console.errors import InputError
 from console.output import say, tell, tell_plan
 from console.table import Cell, print_table
-from engines.options import beside_training, check_engine, open_engine, pinned
+from engines.options import EngineOptions, beside_training, check_engine, open_engine, pinned
 from judges.judging.judge import checked_rubric, open_judge
 from records import Prompt, read_rows, text_of
 from records.files import BadRows
@@ -41,7 +41,7 @@ def pick_and_print(config: Config) -> None:
         return
     judge = open_judge(open_engine(beside_training(config.engine)), config.judge, config.seed)
     out = folder / "early_stop"
-    answer = answered(out, config.answer_tokens, config.engine.batch_size, config.seed)
+    answer = answered(out, config.answer_tokens, EngineOptions(batch_size=config.engine.batch_size), config.seed)
     picked = pick_checkpoint(checkpoints, prompts, answer, judge, out, config.stop, config.judge.min_coverage)
     print_table([_row(comparison, config.stop) for comparison in picked.rounds], as_json=config.json)
     if not config.json:

@@ -10,7 +10,7 @@ from statistics import fmean
 from console.errors import InputError
 from console.output import say
 from engines.answers import answer_into
-from engines.local.transformers_engine import TransformersEngine
+from engines.options import EngineOptions
 from engines.protocol import Sampling
 from judges.judging.contests import contest_of
 from judges.judging.coverage import require_coverage
@@ -19,6 +19,7 @@ from judges.judging.pairwise import both_orders_answered, compare_into
 from judges.judging.win_rate import flip_warning
 from records import Comparison, Prompt, Response, Store
 from trainer.early_stop.options import EarlyStopOptions, check_options
+from trainer.run.models import open_trained
 
 Answer = Callable[[Path, Sequence[Prompt]], Sequence[Response]]
 """Lets the model of a checkpoint answer prompts."""
@@ -92,11 +93,11 @@ def pick_checkpoint(
     return Picked(best, rounds)
 
 
-def answered(folder: Path, max_new_tokens: int, batch_size: int, seed: int, temperature: float = 0.7) -> Answer:
+def answered(folder: Path, max_new_tokens: int, options: EngineOptions, seed: int, temperature: float = 0.7) -> Answer:
     """Return a function that lets a checkpoint's model answer prompts. The answers are stored in `folder`."""
 
     def answer(checkpoint: Path, prompts: Sequence[Prompt]) -> Sequence[Response]:
-        engine = TransformersEngine.load(checkpoint, checkpoint.name, batch_size)
+        engine = open_trained(checkpoint, checkpoint.name, options)
         with Store(folder / f"{checkpoint.name}.jsonl", Response) as store:
             sampling = Sampling(max_new_tokens, temperature)
             responses = answer_into(store, engine, prompts, sampling, seed=seed, title=f"{checkpoint.name} answers")

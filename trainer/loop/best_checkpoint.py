@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from console.progress import say
@@ -40,11 +41,13 @@ def take_best(
     if len(stopping) < config.early_stop.n_prompts:
         say(f"early stopping compares on {len(stopping)} prompts, because no more are left")
     judge_number = min(config.eval.judge, number - 1)
-    engine = open_model(run, judge_number, config.engine)
+    # the judge and a checkpoint's model are in memory at once, and vLLM takes all that is free
+    options = replace(config.engine, engine="transformers")
+    engine = open_model(run, judge_number, options)
     judge = open_judge(engine, pairwise(config.judge, config.eval.rubric), config.seed)
     folder = run.iteration(number) / "early_stop"
     write_rows(folder / PROMPTS, stopping)
-    answer = answered(folder, config.candidates.max_new_tokens, config.engine.batch_size, config.seed)
+    answer = answered(folder, config.candidates.max_new_tokens, options, config.seed)
     # in the order of training, because each is compared with the best before it
     several = [*checkpoints_in(checkpoints.folder, checkpoints.key), trained]
     picked = pick_checkpoint(several, stopping, answer, judge, folder, config.early_stop, config.judge.min_coverage)

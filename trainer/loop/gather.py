@@ -15,7 +15,6 @@ import msgspec
 
 from console.errors import JudgeError, TrainingError
 from engines.answers import answer_into
-from engines.local.transformers_engine import TransformersEngine
 from engines.options import EngineOptions
 from engines.protocol import Engine, Sampling
 from judges.judging.judge import check_coverage, open_judge
@@ -139,7 +138,7 @@ def pair_counts(folder: Path, options: RoundOptions, pair_options: PairOptions, 
 
 
 def candidates(
-    path: Path, engine: TransformersEngine, prompts: list[Prompt], options: CandidateOptions, seed: int, title: str
+    path: Path, engine: Engine, prompts: list[Prompt], options: CandidateOptions, seed: int, title: str
 ) -> list[Response]:
     """Return `options.n` answers per prompt, generating those that `path` does not hold."""
     sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)

@@ -10,7 +10,7 @@ from console.command import Flags, off
 from console.errors import InputError
 from console.output import say
 from console.ranges import Count, CountOr0, Couple, NotNegative, Number, Positive, ShareAbove0, check_command
-from engines.options import EngineOptions, SharedEngineOptions
+from engines.options import EngineOptions, SharedEngineOptions, check_trained
 from judges.options import JudgeOptions, PanelOptions
 from judges.tools.options import EvidenceOptions
 from judges.tools.options import check_options as check_evidence
@@ -192,8 +192,7 @@ def check(config: Config) -> None:
     check_command(config)
     if not 0 <= config.eval.judge <= config.iterations:
         raise InputError(f"--eval.judge must name an iteration from 0 to {config.iterations}, not {config.eval.judge}")
-    if config.engine.engine != "auto" or config.engine.base_url:
-        raise InputError("the loop trains its own model in this process: leave out --engine and --base-url")
+    check_trained(config.engine)
     check_gate_names(config.gates)
     check_pair_options(config.pairs)
     trainings = [with_template(options, config.engine.chat_template_kwargs) for options in (config.sft, config.dpo)]

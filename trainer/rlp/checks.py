@@ -2,7 +2,7 @@
 
 from console.errors import InputError
 from console.ranges import check_command
-from engines.options import check_engine, is_iteration
+from engines.options import check_engine, check_trained, is_iteration
 from judges.judging.judge import checked_rubric
 from trainer.ppo.options import check_ppo
 from trainer.reward_model.bottleneck_options import BottleneckOptions
@@ -14,8 +14,7 @@ from trainer.training.options import check_options, with_template
 def check(config: Config) -> None:
     """Raise InputError if the settings do not fit together."""
     check_command(config)
-    if config.engine.engine != "auto" or config.engine.base_url:
-        raise InputError("the run trains its own model in this process: leave out --engine and --base-url")
+    check_trained(config.engine)
     asks_model = config.asks_annotator and config.annotator.label != "constraints"
     if asks_model:
         _check_annotator(config.annotator)

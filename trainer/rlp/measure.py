@@ -16,6 +16,7 @@ from console.table import Cell
 from engines.answers import answer_into
 from engines.local.transformers_engine import TransformersEngine
 from engines.options import EngineOptions
+from engines.protocol import Engine
 from judges.judging.contests import contest_of
 from judges.judging.pairwise import both_orders_answered
 from judges.judging.reward_model import rewards_into
@@ -31,7 +32,7 @@ from trainer.rlp.gather import labels_of, load_reward_model, sampling_of
 from trainer.rlp.preferences import contests_of
 from trainer.rlp.recipe import AnnotatorOptions, Config, EvalOptions, SampleOptions
 from trainer.rlp.stages import reward_figures
-from trainer.run.models import open_model
+from trainer.run.models import open_model, open_reader
 
 POLICIES = (1, 2, 3)
 REWARD_MODELS = (1, 3)
@@ -96,8 +97,11 @@ def evaluate(run: Run, prompts: Sequence[Prompt], config: Config) -> Evaluation:
         answers[number] = _answers(run, f"iter{number}", engine, prompts, config.eval, config.seed)
         samples[number] = _samples(run, f"iter{number}_samples", engine, prompts, config.samples, config.seed)
         # while the policy is loaded; iter1 reads the same samples later
-        likelihoods[number] = _likelihoods(run, engine, samples[number]) if number > 1 else []
+        reader = engine if isinstance(engine, TransformersEngine) else None
         del engine
+        if number > 1:
+            likelihoods[number] = _likelihoods(run, reader or open_reader(run, number, config.engine), samples[number])
+        del reader
         gc.collect()
     kl = _kl(run, samples, likelihoods, config.engine)
     labels = _labels(run, answers, samples, prompts, config.annotator, config.seed) if config.eval.judged else None
@@ -112,7 +116,7 @@ def evaluate(run: Run, prompts: Sequence[Prompt], config: Config) -> Evaluation:
 
 
 def _answers(
-    run: Run, name: str, engine: TransformersEngine, prompts: Sequence[Prompt], options: EvalOptions, seed: int
+    run: Run, name: str, engine: Engine, prompts: Sequence[Prompt], options: EvalOptions, seed: int
 ) -> list[Response]:
     with Store(_path(run, name), Response) as store:
         sampling = sampling_of(options)
@@ -120,7 +124,7 @@ def _answers(
 
 
 def _samples(
-    run: Run, name: str, engine: TransformersEngine, prompts: Sequence[Prompt], options: SampleOptions, seed: int
+    run: Run, name: str, engine: Engine, prompts: Sequence[Prompt], options: SampleOptions, seed: int
 ) -> list[Response]:
     with Store(_path(run, name), Response) as store:
         sampling = sampling_of(options)
@@ -135,7 +139,7 @@ def _likelihoods(run: Run, engine: TransformersEngine, samples: Sequence[Respons
 def _kl(
     run: Run, samples: dict[int, list[Response]], likelihoods: dict[int, list[AnswerLikelihood]], options: EngineOptions
 ) -> dict[int, KL | None]:
-    engine = open_model(run, 1, options)
+    engine = open_reader(run, 1, options)
     return {
         number: kl_of(likelihoods[number], _likelihoods(run, engine, samples[number]))
         for number in POLICIES

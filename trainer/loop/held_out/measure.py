@@ -28,7 +28,7 @@ from trainer.monitors.compute import monitors_of
 from trainer.monitors.following import CheckedAnswer, Following, following_of
 from trainer.monitors.judge_accuracy import JudgeAccuracy, judge_accuracy
 from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
-from trainer.run.models import open_model
+from trainer.run.models import open_model, open_reader
 
 
 def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> IterationFigures:
@@ -41,9 +41,7 @@ def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> Ite
     if done.exists():
         return msgspec.json.decode(done.read_bytes(), type=IterationFigures)
     write_rows(prompts_path(run), prompts)
-    engine = open_model(run, number, config.engine)
-    output = _output(run, number, engine, prompts, config)
-    del engine
+    output = _output(run, number, prompts, config)
     gc.collect()
     kl = _kl(run, number, output, config.engine)
     if round_judges(config.judge, config.panel):
@@ -64,8 +62,8 @@ class _Output(msgspec.Struct, frozen=True):
     likelihoods: list[AnswerLikelihood]
 
 
-def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Prompt], config: Config) -> _Output:
-    name = f"iter{number}"
+def _output(run: Run, number: int, prompts: list[Prompt], config: Config) -> _Output:
+    name, engine = f"iter{number}", open_model(run, number, config.engine)
     asked, title = held_out_sampling(config), f"{name} held-out answers"
     answers = candidates(answers_path(run, number), engine, prompts, asked, config.seed, title)
     checked = _checked(prompts, answers)
@@ -79,8 +77,12 @@ def _output(run: Run, number: int, engine: TransformersEngine, prompts: list[Pro
     accuracy = None
     if labelled is not None:
         accuracy = judge_accuracy(judge, labelled, folder, config.monitors.labelled_limit, config.seed)
+    if not config.monitors.kl or number == 0:
+        return _Output(answers, checked, judgments, accuracy, [])
     # now, while the model is loaded; those under iter0 come later
-    likelihoods = _likelihoods(run, engine, answers, name) if config.monitors.kl and number > 0 else []
+    reader = engine if isinstance(engine, TransformersEngine) else None
+    del engine, judge  # vLLM's memory is needed, if it is no reader
+    likelihoods = _likelihoods(run, reader or open_reader(run, number, config.engine), answers, name)
     return _Output(answers, checked, judgments, accuracy, likelihoods)
 
 
@@ -126,7 +128,7 @@ def _scores_by_others(run: Run, number: int, answers: list[Response], config: Co
 def _kl(run: Run, number: int, output: _Output, options: EngineOptions) -> KL | None:
     if not output.likelihoods:
         return None
-    engine = open_model(run, 0, options)
+    engine = open_reader(run, 0, options)
     base = _likelihoods(run, engine, output.answers, f"iter0 reading iter{number}")
     del engine
     gc.collect()
