@@ -12,18 +12,19 @@ from console.table import print_table
 from engines.options import open_engine, pinned
 from judges.batches.files import batch_folder, check_batch_flags, export_contests, import_contests
 from judges.compare.options import Config
-from judges.compare.output import default_out, plan, print_plan, report
+from judges.compare.output import Summary, default_out, plan, print_plan, report
 from judges.compare.shards import compare_in_shards, compared_by_workers
 from judges.judging.contests import read_contests
 from judges.judging.cost import Budget, price_of
 from judges.judging.judge import Judge, open_judge
-from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id, first_request
+from judges.judging.pairwise import Contest, both_orders_answered, compare_each, comparison_id, first_request
 from judges.judging.settle import settle
 from judges.judging.sharing import check_shared, shared
 from judges.panels.panel import Member, members
 from judges.panels.rows import Panel, check_panel, check_reached, open_members, panel_comparisons, without_model
 from judges.rubrics.rubric import load_rubric
 from records import Comparison, Store
+from records.disk import DiskRows
 from records.files import check_limit, check_sources, take
 from records.inputs import check_out, compared_key, keep_to_input
 
@@ -58,8 +59,8 @@ def compare(config: Config) -> None:
         return
     compared = _compare_by(judge, config, everything, budget)
     del judge  # the model is not needed any more
-    if compared.comparisons is not None:
-        report(compared.comparisons, compared.judge, budget, compared.path, config)
+    if compared.summary is not None:
+        report(compared.summary, compared.judge, budget, compared.path, config)
     elif compared.plan is not None:
         print_plan([compared.plan], config)
 
@@ -72,17 +73,17 @@ class _Compared:
     """Without its model."""
     path: Path
     """The file of its comparisons."""
-    comparisons: list[Comparison] | None = None
-    """None if nothing was asked."""
+    summary: Summary | None = None
+    """Of its comparisons. None if nothing was asked."""
     plan: dict[str, Any] | None = None
     """The plan of a dry run."""
 
 
 def _compare_by(
-    judge: Judge, config: Config, everything: Sequence[Contest], budget: Budget, *, in_panel: bool = False
+    judge: Judge, config: Config, everything: DiskRows[Contest], budget: Budget, *, in_panel: bool = False
 ) -> _Compared:
     """Compare all pairs with one judge, or only plan, export or import them, as the flags say."""
-    contests = list(take(everything, config.limit))
+    contests = _taken(everything, config.limit)
     path = config.out or default_out(config, judge.fingerprint)
     if config.out and in_panel:
         path = config.out.with_name(f"{config.out.stem}-{judge.fingerprint}.jsonl")
@@ -105,18 +106,20 @@ def _compare_by(
                 store.append(comparison)
         if shared(config.scale, path):
             return _Compared(without_model(judge), path, compared_by_workers(config, store, judge, contests, budget))
+        summary = Summary()
         try:
-            comparisons = compare_into(store, judge, contests, f"{judge.engine.name} comparing", config.orders, budget)
+            for comparison in compare_each(
+                store, judge, contests, f"{judge.engine.name} comparing", config.orders, budget
+            ):
+                summary.add(comparison)
         except EngineError as error:
             if not in_panel:
                 raise
             say(f"{judge.engine.name} has no vote on pairs that it has not compared: {error}")
-            ids = (comparison_id(judge, contest, config.orders) for contest in contests)
-            comparisons = list(store.chosen(dict.fromkeys(ids)))
-    return _Compared(without_model(judge), path, comparisons)
+    return _Compared(without_model(judge), path, summary)
 
 
-def _by_hosted_batch(config: Config, contests: Sequence[Contest], judge: Judge, store: Store[Comparison]) -> None:
+def _by_hosted_batch(config: Config, contests: DiskRows[Contest], judge: Judge, store: Store[Comparison]) -> None:
     """Store the comparisons that a batch of the server gives."""
     from judges.batches.hosted import run_batch  # loads the SDK, which other engines do not need
 
@@ -132,7 +135,17 @@ def _by_hosted_batch(config: Config, contests: Sequence[Contest], judge: Judge, 
     run_batch(calls, judge.fingerprint, batch_folder(store.path), export, take, fresh=config.fresh)
 
 
-def _keep_to_contests(store: Store[Comparison], judge: Judge, everything: Sequence[Contest], config: Config) -> None:
+def _taken(everything: DiskRows[Contest], limit: int | None) -> DiskRows[Contest]:
+    """Return the first `limit` contests, or all of them for None."""
+    if limit is None:
+        return everything
+    taken = DiskRows(Contest)
+    for contest in take(everything, limit):
+        taken.append(contest)
+    return taken
+
+
+def _keep_to_contests(store: Store[Comparison], judge: Judge, everything: DiskRows[Contest], config: Config) -> None:
     ids = (comparison_id(judge, contest, config.orders) for contest in everything)
     answers = (
         compared_key(pair.prompt_id, pair.prompt, pair.response_a, pair.response_b, pair.model_a, pair.model_b)
@@ -142,10 +155,10 @@ def _keep_to_contests(store: Store[Comparison], judge: Judge, everything: Sequen
     keep_to_input(store, lambda: ids, judge.fingerprint, files, given=given, answers=lambda: answers)
 
 
-def _compare_by_panel(config: Config, everything: Sequence[Contest], members: Sequence[Member], budget: Budget) -> None:
+def _compare_by_panel(config: Config, everything: DiskRows[Contest], members: Sequence[Member], budget: Budget) -> None:
     """Let each judge compare all pairs, then combine their verdicts and print the result."""
     check_panel(config.out, batch=bool(config.batch or config.export_batch or config.import_batch))
-    contests = list(take(everything, config.limit))
+    contests = _taken(everything, config.limit)
     results: list[_Compared] = []
     opened = open_members(members, config.panel.judge, config.seed)
     for engine, _ in members:
@@ -156,16 +169,10 @@ def _compare_by_panel(config: Config, everything: Sequence[Contest], members: Se
     if config.dry_run:
         print_plan([result.plan for result in results if result.plan is not None], config, out)
         return
-    columns = [_column(result, contests, config) for result in results]
-    combined, agreement = panel_comparisons(panel, columns, out)
+    summary = Summary()
+    n_reached, agreement = panel_comparisons(panel, contests, config.orders, out, summary.add)
     if not config.json:
         print_table(agreement)
         tell()
-    report(combined, panel.judges[0], budget, out, config, {"agreement": agreement, "judge": panel.fingerprint})
-    check_reached(len(contests) - sum(any(unit) for unit in zip(*columns, strict=True)), len(contests))
-
-
-def _column(compared: _Compared, contests: Sequence[Contest], config: Config) -> list[Comparison | None]:
-    """Return the judge's comparison of each contest, or None if it has none."""
-    by_id = {comparison.id: comparison for comparison in compared.comparisons or ()}
-    return [by_id.get(comparison_id(compared.judge, contest, config.orders)) for contest in contests]
+    report(summary, panel.judges[0], budget, out, config, {"agreement": agreement, "judge": panel.fingerprint})
+    check_reached(len(contests) - n_reached, len(contests))

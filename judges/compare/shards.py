@@ -1,28 +1,29 @@
 """Compares with worker processes, or as one of many machines that share a folder of shards."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 
 from engines.shards.inputs import input_key
 from engines.shards.plan import Item
 from engines.shards.share import fill_by_workers
 from judges.compare.options import Config
-from judges.compare.output import report
+from judges.compare.output import Summary, report
 from judges.judging.cost import Budget
 from judges.judging.judge import Judge
 from judges.judging.pairwise import Contest, comparison_id, first_request
 from judges.judging.shards import comparing, contest_items, judge_of
 from judges.judging.sharing import open_share
 from records import Comparison, Store
+from records.disk import DiskRows, DiskSet
 from records.files import take
 from records.keys import content_key
 
 
-def _items(config: Config, judge: Judge, contests: Sequence[Contest]) -> Iterator[Item[Contest]]:
+def _items(config: Config, judge: Judge, contests: DiskRows[Contest]) -> Iterator[Item[Contest]]:
     return contest_items(judge, take(contests, config.limit), config.orders)
 
 
-def compare_in_shards(config: Config, judge: Judge, everything: Sequence[Contest], budget: Budget) -> None:
+def compare_in_shards(config: Config, judge: Judge, everything: DiskRows[Contest], budget: Budget) -> None:
     """Compare as one of the machines that share a folder, and print the table of all pairs once all are done."""
     job = comparing(judge.fingerprint, config.orders, partial(judge_of, config.engine, config.judge, config.seed))
     share = open_share(config.scale, judge, job, fresh=config.fresh, is_json=config.json)
@@ -34,21 +35,24 @@ def compare_in_shards(config: Config, judge: Judge, everything: Sequence[Contest
     items = partial(_items, config, judge, everything)
     rows = share.rows(source, items, partial(first_request, judge), Comparison, f"{judge.engine.name} comparing")
     if rows is not None:
-        comparisons = [comparison for _, comparison in rows]
-        for comparison in comparisons:
+        summary = Summary()
+        for _, comparison in rows:
             budget.add(comparison.usage)
-        report(comparisons, judge, budget, share.folder.url, config)
+            summary.add(comparison)
+        report(summary, judge, budget, share.folder.url, config)
 
 
 def compared_by_workers(
-    config: Config, store: Store[Comparison], judge: Judge, contests: Sequence[Contest], budget: Budget
-) -> list[Comparison]:
-    """Compare the answers that `store` lacks with worker processes, and return the verdicts on all contests."""
+    config: Config, store: Store[Comparison], judge: Judge, contests: DiskRows[Contest], budget: Budget
+) -> Summary:
+    """Compare the answers that `store` lacks with worker processes, and return the summary of all verdicts."""
     job = comparing(judge.fingerprint, config.orders, partial(judge_of, config.engine, config.judge, config.seed))
     items, title = partial(_items, config, judge, contests), f"{judge.engine.name} comparing"
     fill_by_workers(store, job, items, config.scale, title, fresh=config.fresh)
-    ids = dict.fromkeys(comparison_id(judge, contest, config.orders) for contest in contests)
-    comparisons = list(store.chosen(ids))
-    for comparison in comparisons:
+    ids, summary = DiskSet(), Summary()
+    for contest in contests:
+        ids.add(comparison_id(judge, contest, config.orders))
+    for comparison in store.chosen(ids):
         budget.add(comparison.usage)
-    return comparisons
+        summary.add(comparison)
+    return summary

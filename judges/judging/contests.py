@@ -1,6 +1,5 @@
 """Reads the answers to compare: two files joined by their prompts, or one file of pairs."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from itertools import combinations, product
 from pathlib import Path
@@ -10,16 +9,16 @@ from console.progress import say
 from judges.judging.pairwise import Contest
 from judges.rubrics.rubric import Rubric
 from records import Judgment, Response, answer_key, messages_of
+from records.disk import DiskDict, DiskRows, DiskSet, GroupedRows
 from records.fields.typed import read_typed
 from records.files import BadRows, Record
 from records.keys import content_key
 from records.shapes import located, located_responses, responses_of, sides_of
-from records.store import latest
 
 SAME_NAME = ("a", "b")
 
 
-def read_contests(a: Path, b: Path | None, rubric: Rubric, *, strict: bool) -> list[Contest]:
+def read_contests(a: Path, b: Path | None, rubric: Rubric, *, strict: bool) -> DiskRows[Contest]:
     """Return the contests for `rubric`: the answers in `a` against those in `b`, or without `b` the pairs in `a`.
 
     A rubric that shows `judged` compares judgments that judges.score wrote: the replies of two judges, or in one file
@@ -33,7 +32,9 @@ def read_contests(a: Path, b: Path | None, rubric: Rubric, *, strict: bool) -> l
         contests = (contest for _, contest in located(a, BadRows(strict=strict), contests_in))
     else:
         contests = _joined(a, b, alone, strict=strict)
-    listed = list(contests)
+    listed = DiskRows(Contest)
+    for contest in contests:
+        listed.append(contest)
     if b is not None and any(alone):
         say(f"without a partner and left out: {alone[0]} of {a.name}, {alone[1]} of {b.name}")
     if not listed:
@@ -63,17 +64,35 @@ def contests_in(record: Record) -> list[Contest]:
 
 def _joined(a: Path, b: Path, alone: list[int], *, strict: bool) -> Iterator[Contest]:
     """Yield the answers to one prompt, one of each file. `alone` gets the numbers of answers left over."""
-    second: dict[str, list[Response]] = defaultdict(list)
+    second, places = DiskRows(Response), DiskDict[int]()
+    turns = _Turns()
     for _, response in located_responses(b, BadRows(strict=strict)):
-        second[_prompt_key(response)].append(response)
-    n_alone = 0
+        places[turns.next(_prompt_key(response))] = len(second)
+        second.append(response)
+    n_alone = n_paired = 0
+    turns = _Turns()
     for _, response in located_responses(a, BadRows(strict=strict)):
-        others = second[_prompt_key(response)]
-        if others:
-            yield contest_of(response, others.pop(0))  # each answer of the other file has one partner
+        # Each answer of the other file has one partner: the first to a prompt the first, and so on.
+        place = places.get(turns.next(_prompt_key(response)))
+        if place is not None:
+            yield contest_of(response, second[place])
+            n_paired += 1
         else:
             n_alone += 1
-    alone += [n_alone, sum(map(len, second.values()))]
+    alone += [n_alone, len(second) - n_paired]
+
+
+class _Turns:
+    """Numbers the answers to each prompt."""
+
+    def __init__(self) -> None:
+        self._n: DiskDict[int] = DiskDict()
+
+    def next(self, prompt: str) -> str:
+        """Return the key of the next answer to a prompt."""
+        n = self._n.get(prompt, 0)
+        self._n[prompt] = n + 1
+        return f"{prompt} {n}"
 
 
 def _prompt_key(response: Response) -> str:
@@ -81,7 +100,7 @@ def _prompt_key(response: Response) -> str:
 
 
 def _of_judgments(a: Path, b: Path | None, alone: list[int], *, strict: bool) -> Iterator[Contest]:
-    first = latest(read_typed(a, Judgment, BadRows(strict=strict)))
+    first = _latest(a, strict=strict)
     if b is None:
         for judgment in first:
             for reply, other_reply in combinations(dict.fromkeys(judgment.replies), 2):  # equal replies need no judge
@@ -89,12 +108,20 @@ def _of_judgments(a: Path, b: Path | None, alone: list[int], *, strict: bool) ->
                     judgment.prompt_id, judgment.prompt, reply, other_reply, *SAME_NAME, None, judgment.response
                 )
         return
-    others = latest(read_typed(b, Judgment, BadRows(strict=strict)))
-    second = {answer_key(judgment): judgment for judgment in others if judgment.replies}
-    first = [judgment for judgment in first if judgment.replies]
-    partners = [second.get(answer_key(judgment)) for judgment in first]
-    for judgment, partner in zip(first, partners, strict=True):
-        if partner is not None:
+    second, places, paired = DiskRows(Judgment), DiskDict[int](), DiskSet()
+    for judgment in _latest(b, strict=strict):
+        if judgment.replies:
+            places[answer_key(judgment)] = len(second)
+            second.append(judgment)
+    n_alone = 0
+    for judgment in first:
+        if not judgment.replies:
+            continue
+        if (place := places.get(key := answer_key(judgment))) is None:
+            n_alone += 1
+        else:
+            paired.add(key)
+            partner = second[place]
             names = (judgment.judge, partner.judge)
             yield Contest(
                 judgment.prompt_id,
@@ -105,4 +132,12 @@ def _of_judgments(a: Path, b: Path | None, alone: list[int], *, strict: bool) ->
                 None,
                 judgment.response,
             )
-    alone += [partners.count(None), len(second.keys() - set(map(answer_key, first)))]
+    alone += [n_alone, len(places) - len(paired)]
+
+
+def _latest(path: Path, *, strict: bool) -> GroupedRows[Judgment]:
+    """Return the judgments of a file, the last one of each id."""
+    judgments = GroupedRows(Judgment)
+    for judgment in read_typed(path, Judgment, BadRows(strict=strict)):
+        judgments.put(judgment, "", judgment.id)
+    return judgments

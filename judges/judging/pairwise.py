@@ -1,22 +1,27 @@
 """Compares two answers in both orders."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from msgspec.structs import replace
 
 from console.errors import EngineError, InputError
+from console.progress import progress
 from engines.protocol import Request
 from judges.judging.cost import Budget
 from judges.judging.judge import EMPTY, NOT_ASKED, NOTHING, Judge, Subject, ask, request
 from judges.judging.orders import OneOrder, Orders, one_order, samples_before, verdict_fields
+from judges.judging.stream import WINDOW, windows
 from judges.parsing.verdict import Sample
 from judges.rubrics.rendering import missing
 from judges.rubrics.rubric import Rubric
 from records import Comparison, Message, Store, Usage, text_of
+from records.disk import DiskSet
 from records.keys import content_key, derived_seed
-from records.stage import complete
+
+PAIRS_AT_ONCE = WINDOW // 2
+"""Pairs in flight at once, each asked about twice. An in-process engine plans its batches over this many."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,9 @@ def compare(
             flight.verdicts[order] = one_order(replies.samples, judge.how, order, replies.usage)
             begun[flight.id] = flight
             if flight.is_complete:
-                yield begun.pop(flight.id).row(judge, orders)
+                comparison = begun.pop(flight.id).row(judge, orders)
+                flight.verdicts.clear()  # the row has them, and the flight is there until the last one's
+                yield comparison
     except (EngineError, KeyboardInterrupt):
         for flight in begun.values():  # keeps what is paid for
             flight.give_up(judge)
@@ -178,22 +185,60 @@ def compare_into(
     orders: Orders = "both",
     budget: Budget | None = None,
 ) -> list[Comparison]:
-    """Compare the contests that `store` lacks and return the verdicts on all `contests` in order.
+    """Return what `compare_each` yields."""
+    return list(compare_each(store, judge, contests, title, orders, budget))
 
-    Raises JudgeError if `budget` is spent. Comparisons made until then are kept.
+
+def compare_each(
+    store: Store[Comparison],
+    judge: Judge,
+    contests: Iterable[Contest],
+    title: str,
+    orders: Orders = "both",
+    budget: Budget | None = None,
+) -> Iterator[Comparison]:
+    """Compare the contests that `store` lacks, a window at a time, and yield the verdicts on all `contests` in order.
+
+    `contests` are read twice. Those that are the same have one verdict. Raises JudgeError if `budget` is spent.
+    Comparisons made until then are kept.
     """
-    wanted = [comparison_id(judge, contest, orders) for contest in contests]
+    ids, n_contests, n_done = DiskSet(), 0, 0
+    for n_contests, contest in enumerate(contests, start=1):  # noqa: B007
+        if ids.add(row_id := comparison_id(judge, contest, orders)):
+            n_done += row_id in store
+    n, seen = len(ids), DiskSet()
+    by_id = ((comparison_id(judge, contest, orders), contest) for contest in contests)
+    distinct = by_id if n == n_contests else (known for known in by_id if seen.add(known[0]))
+    with progress(title, n, n_done) as advance:
+        for window in windows(distinct, PAIRS_AT_ONCE):
+            wanted = [row_id for row_id, _ in window]
+            for comparison in _new(store, judge, [contest for _, contest in window], wanted, orders, budget):
+                store.append(comparison)
+                advance(1)
+            n_found = 0
+            for comparison in store.chosen(wanted):
+                n_found += 1
+                yield comparison
+            if budget is not None and n_found < len(wanted):
+                raise budget.stop(sum(1 for _ in store.chosen(ids)), n)
+
+
+def _new(
+    store: Store[Comparison],
+    judge: Judge,
+    contests: Sequence[Contest],
+    wanted: Sequence[str],
+    orders: Orders,
+    budget: Budget | None,
+) -> Iterator[Comparison]:
+    """Yield the verdicts with the ids `wanted`, those of `contests`, that `store` lacks."""
     unfinished = store.unfinished(wanted)
-    new = compare(judge, contests, store.ids, orders, unfinished)
-    if budget is not None:
-        for comparison in store.chosen(dict.fromkeys(row_id for row_id in wanted if row_id in store)):
-            budget.add(comparison.usage)
-        todo = [row_id for row_id in dict.fromkeys(wanted) if row_id not in store]
-        new = _within(budget, judge, contests, todo, orders, unfinished)
-    comparisons = complete(store, wanted, new, title)
-    if budget is not None and len(comparisons) < len(set(wanted)):
-        raise budget.stop(len(comparisons), len(set(wanted)))
-    return comparisons
+    if budget is None:
+        return compare(judge, contests, store.ids, orders, unfinished)
+    for comparison in store.chosen(row_id for row_id in wanted if row_id in store):
+        budget.add(comparison.usage)
+    todo = [row_id for row_id in wanted if row_id not in store]
+    return _within(budget, judge, contests, todo, orders, unfinished)
 
 
 def first_request(judge: Judge, contest: Contest) -> Request:

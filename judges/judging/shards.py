@@ -13,7 +13,7 @@ from engines.shards.work import Fill, Job
 from judges.judging.cost import Budget
 from judges.judging.judge import Judge, has_every_reply, open_judge
 from judges.judging.orders import Orders
-from judges.judging.pairwise import Contest, both_orders_answered, compare, comparison_id
+from judges.judging.pairwise import PAIRS_AT_ONCE, Contest, both_orders_answered, compare, comparison_id
 from judges.judging.stream import WINDOW, Source, Summary
 from judges.options import JudgeOptions
 from records import Comparison, Judgment, Response, Store, response_key
@@ -42,7 +42,7 @@ def compare_shard(
 ) -> Iterator[None]:
     """Compare the answers, by the ids of their comparisons, that `store` lacks, and yield after each row."""
     rest = iter(contests.items())
-    while window := dict(islice(rest, WINDOW)):
+    while window := dict(islice(rest, PAIRS_AT_ONCE)):
         found = compare(judge, list(window.values()), store.ids, orders, store.unfinished(window))
         for comparison in found:
             store.append(comparison)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from math import sqrt
 from pathlib import Path
+from typing import TypeVar
 
 from console.progress import progress, say
 from judges.judging.cost import Budget
@@ -19,6 +20,7 @@ from records.shapes import located_responses
 WINDOW = 8192
 """Responses in flight at once. An in-process engine plans its batches over this many."""
 
+RowT = TypeVar("RowT")
 Located = tuple[str, Response]
 SHOWN_UNSCORED = 10
 
@@ -164,7 +166,7 @@ def _of_evidence(judgment: Judgment | None) -> Usage:
     return Usage() if judgment is None else judgment.usage - own_usage(judgment)
 
 
-def windows(rows: Iterable[Located], size: int) -> Iterator[list[Located]]:
+def windows(rows: Iterable[RowT], size: int) -> Iterator[list[RowT]]:
     """Yield `rows` in lists of `size`. The last one may be shorter."""
     rest = iter(rows)
     while window := list(islice(rest, size)):

@@ -1,7 +1,9 @@
 """The win rate of one model over another, with its interval."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
 from console.output import say
@@ -40,23 +42,51 @@ class WinRate:
         return 100 * self.n_flipped / n if n else None
 
 
-def win_rate(comparisons: Sequence[Comparison]) -> WinRate:
+@dataclass
+class Tally:
+    """Verdicts between two models, added up as they come, in 8 bytes a verdict."""
+
+    n: int = 0
+    wins: Counter[str | None] = field(default_factory=Counter)
+    preferences: "array[float]" = field(default_factory=lambda: array("d"))
+    """Those for b."""
+    n_flipped: int = 0
+    n_both: int = 0
+
+    def add(self, comparison: Comparison) -> None:
+        """Count one verdict."""
+        self.n += 1
+        self.wins[comparison.winner] += 1
+        if comparison.preference_b is not None:
+            self.preferences.append(comparison.preference_b)
+        if comparison.flipped is not None:
+            self.n_both += 1
+            self.n_flipped += comparison.flipped
+
+    def rate(self) -> WinRate:
+        """Return the win rate of b, as `win_rate` does."""
+        known = self.preferences
+        counts = {"n_flipped": self.n_flipped, "n_unscored": self.n - len(known), "n_both": self.n_both}
+        if not known:
+            return WinRate(None, None, 0, **counts)
+        n, share, deviation = len(known), fmean(known), stdev(known) if len(known) > 1 else 0.0
+        if knows_nothing(share, deviation):
+            low, high = wilson(min(max(share, 0.0), 1.0), n)
+            return WinRate(100 * share, None, n, low=100 * low, high=100 * high, **counts)
+        half = half_width(100 * deviation, n)
+        return WinRate(100 * share, half, n, low=100 * share - half, high=100 * share + half, **counts)
+
+
+def win_rate(comparisons: Iterable[Comparison]) -> WinRate:
     """Return the mean preference for b: a win is 1, a tie or a flipped pair about 0.5, a loss 0.
 
     With log-probabilities it is the expected preference, as in AlpacaEval 2. The interval is Student's t over prompts,
     or Wilson's if all verdicts are the same. Comparisons without a verdict are counted and left out.
     """
-    known = [c.preference_b for c in comparisons if c.preference_b is not None]
-    flips = [c.flipped for c in comparisons if c.flipped is not None]
-    counts = {"n_flipped": sum(flips), "n_unscored": len(comparisons) - len(known), "n_both": len(flips)}
-    if not known:
-        return WinRate(None, None, 0, **counts)
-    n, share, deviation = len(known), fmean(known), stdev(known) if len(known) > 1 else 0.0
-    if knows_nothing(share, deviation):
-        low, high = wilson(min(max(share, 0.0), 1.0), n)
-        return WinRate(100 * share, None, n, low=100 * low, high=100 * high, **counts)
-    half = half_width(100 * deviation, n)
-    return WinRate(100 * share, half, n, low=100 * share - half, high=100 * share + half, **counts)
+    tally = Tally()
+    for comparison in comparisons:
+        tally.add(comparison)
+    return tally.rate()
 
 
 def flip_warning(name: str, n_flipped: int, n_both: int) -> str | None:

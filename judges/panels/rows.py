@@ -1,7 +1,7 @@
 """Makes the rows of a panel from those of its judges. Each judge has its own file."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,8 @@ from console.table import Cell
 from engines.options import is_served, open_engine
 from engines.scripted import ScriptedEngine
 from judges.judging.judge import Judge, open_judge
+from judges.judging.orders import Orders
+from judges.judging.pairwise import Contest, comparison_id
 from judges.judging.stream import WINDOW, Source, Summary, windows
 from judges.options import PanelOptions
 from judges.panels.agreement import Level, step_of
@@ -106,20 +108,36 @@ def panel_judgments(panel: Panel, source: Source, out: Path) -> tuple[Summary, l
 
 
 def panel_comparisons(
-    panel: Panel, columns: Sequence[Sequence[Comparison | None]], out: Path
-) -> tuple[list[Comparison], list[dict[str, Cell]]]:
-    """Write the panel's comparisons to `out`. `columns` has the aligned rows of each judge."""
-    units = [unit for unit in zip(*columns, strict=True) if any(unit)]
-    rows = [
-        combine_comparisons(unit, panel.fingerprints, panel.options.panel_rule, panel.options.quorum) for unit in units
-    ]
-    write_rows(out, rows)
-    votes = [
-        [VALUES[comparison.winner if comparison else None] for comparison in column]
-        for column in zip(*units, strict=True)
-    ]
-    votes = votes or [[] for _ in panel.judges]  # no judge reached any
-    return rows, _table(panel, votes)
+    panel: Panel, contests: Iterable[Contest], orders: Orders, out: Path, add: Callable[[Comparison], None]
+) -> tuple[int, list[dict[str, Cell]]]:
+    """Write the panel's comparisons to `out` and give each to `add`.
+
+    Returns the number of contests that any judge has compared, and the table of agreement.
+    """
+    votes: list[list[float | None]] = [[] for _ in panel.judges]
+
+    def rows() -> Iterator[Comparison]:
+        with ExitStack() as opened:
+            stores = [opened.enter_context(Store(path, Comparison)) for path in panel.paths]
+            for window in windows(contests, WINDOW):
+                columns = []
+                for judge, store in zip(panel.judges, stores, strict=True):
+                    ids = [comparison_id(judge, contest, orders) for contest in window]
+                    by_id = {comparison.id: comparison for comparison in store.chosen(dict.fromkeys(ids))}
+                    columns.append([by_id.get(row_id) for row_id in ids])
+                for unit in zip(*columns, strict=True):
+                    if not any(unit):
+                        continue  # no judge reached it
+                    comparison = combine_comparisons(
+                        unit, panel.fingerprints, panel.options.panel_rule, panel.options.quorum
+                    )
+                    add(comparison)
+                    for own_votes, member_row in zip(votes, unit, strict=True):
+                        own_votes.append(VALUES[member_row.winner if member_row else None])
+                    yield comparison
+
+    write_rows(out, rows())
+    return len(votes[0]), _table(panel, votes)
 
 
 def check_panel(out: Path | None, *, batch: bool, tools: bool = False) -> None:

@@ -55,6 +55,12 @@ class DiskRows(Generic[RowT]):
     def __len__(self) -> int:
         return self._n
 
+    def __getitem__(self, place: int) -> RowT:
+        found = self._db.execute("SELECT row FROM rows WHERE n = ?", (place + 1,)).fetchone()
+        if found is None:
+            raise IndexError(place)
+        return self._decode(found[0])
+
     def __iter__(self) -> Iterator[RowT]:
         return (self._decode(row) for (row,) in self._db.execute("SELECT row FROM rows ORDER BY n"))
 

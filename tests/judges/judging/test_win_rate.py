@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from judges.compare.output import table_of
+from judges.compare.output import Summary, table_of
 from judges.judging.win_rate import WinRate, flip_warning, say_flips, win_rate
 from records import Comparison, Usage
 
@@ -43,7 +43,10 @@ def test_flips_are_a_share_of_the_verdicts_from_both_orders() -> None:
     assert (rate.n, rate.n_flipped, rate.n_both, rate.n_unscored) == (4, 2, 3, 1)
     assert rate.flipped_percent == pytest.approx(200 / 3)
     assert win_rate([compared(1.0, None)]).flipped_percent is None
-    assert table_of(rows)[0]["flipped, %"] == pytest.approx(200 / 3)
+    summary = Summary()
+    for row in rows:
+        summary.add(row)
+    assert table_of(summary.tallies)[0]["flipped, %"] == pytest.approx(200 / 3)
 
 
 def test_over_a_half_of_flips_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
