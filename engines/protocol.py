@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from console.errors import EngineError
 from console.ranges import Count, NotNegative, ShareAbove0
@@ -26,6 +26,19 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Question:
+    """A question about a text, for an endpoint that answers with the probabilities of its options."""
+
+    kind: Literal["predicate", "choice", "score"]
+    """predicate: the choices are no and yes. score: the choices are ordered."""
+    instructions: str
+    number: int = 0
+    """The place among the questions about one text, which follow each other and are asked in one call."""
+    of: int = 1
+    """The number of those questions."""
+
+
+@dataclass(frozen=True)
 class Request:
     """One chat to go on with."""
 
@@ -40,6 +53,8 @@ class Request:
     """True if a choice that is the whole reply counts too."""
     agrees: Callable[[str, str], bool] | None = None
     """Tells whether the caller, who also reads the reply's text, reads the same choice from it as from its tokens."""
+    question: Question | None = None
+    """What is asked about the text of the chat, for an engine that writes no text."""
     schema: dict[str, Any] | None = None
     """A JSON schema that the reply must follow. An engine that cannot force one raises EngineError."""
 
@@ -95,6 +110,8 @@ class Choice:
     n_calls: int = 1
     """Every attempt, failed and retried ones too."""
     n_failed: int = 0
+    has_mass: bool = True
+    """False if nobody knows the choices' probability among all words. Then the log-probabilities sum up to all."""
     seconds: float = field(default=0.0, compare=False)
     """Wall time of the call with its retries, or in a batch the row's share of the batch's time."""
 

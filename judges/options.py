@@ -8,7 +8,9 @@ import tyro
 
 from console.ranges import Count, NotNegative, Positive, Share, ShareAbove0, Total
 
-Reading = Literal["text", "logprobs", "structured"]
+Reading = Literal["text", "logprobs", "structured", "decisions"]
+OF_CHOICES = ("logprobs", "decisions")
+"""The readings that give the probabilities of a rubric's choices, one reply for each criterion."""
 Aggregate = Literal["mean", "median", "majority", "max", "min"]
 
 
@@ -20,7 +22,8 @@ class JudgeOptions:
     """One of the project's rubrics (python -m judges.rubrics lists them), or the path of a .toml file."""
     read: Reading = "logprobs"
     """logprobs: the expected score under the probabilities of the choices. text: sampled replies, parsed.
-    structured: sampled replies that match a JSON schema (vLLM or OpenAI servers)."""
+    structured: sampled replies that match a JSON schema (vLLM or OpenAI servers).
+    decisions: the probabilities of the choices from a decision endpoint (OpenAI's, vLLM's, SGLang's)."""
     samples: Count = 3
     """Replies per answer (text, structured)."""
     min_samples: Count | None = None
@@ -34,7 +37,7 @@ class JudgeOptions:
     top_p: ShareAbove0 = 0.9
     """Top-p of the replies (text, structured)."""
     min_mass: Share = 0.0
-    """The lowest total probability of the choices that gives a verdict (logprobs)."""
+    """The lowest total probability of the choices that gives a verdict (logprobs, decisions)."""
     min_coverage: Share = 0.9
     """Fail if less than this share of the answers gets a verdict."""
 

@@ -91,10 +91,8 @@ class Account:
         """Return whether the server's list of models may say more of a model than its name."""
         return not self.is_official and self.deployment is None
 
-    @property
-    def chat(self) -> str:
-        """Return where chat completions are asked for. The base URL's query stays as it is, because it may be a key."""
-        path = "/chat/completions"
+    def at(self, path: str) -> str:
+        """Return where a `path` of the API is. The base URL's query stays as it is, because it may be a key."""
         return path if self.deployment is not None else Address.of(self.server).url(path)
 
     def client(self, http_client: "AsyncClient", timeout_s: float, max_retries: int) -> "AsyncOpenAI":

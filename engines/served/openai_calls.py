@@ -70,6 +70,10 @@ class ServedCalls:
     """Called with a failed call and its request. Returns whether to make a new request and ask once more."""
     answered_before: Callable[[], bool] = field(default=lambda: True, repr=False)
     """Returns whether any of the calls that are left out now was answered."""
+    path: str = "/chat/completions"
+    """The part of the API that is asked."""
+    decode: Callable[[bytes], Any] = field(default=decode, repr=False)
+    """Returns the parsed body of a reply, with its `usage` and its `choices`. Raises BrokenReply."""
     lacking: str | None = None
     """A setting that must be given before any call. The first call raises it as an InputError."""
     outage: Outage = field(init=False, repr=False)
@@ -114,7 +118,7 @@ class ServedCalls:
         return {secret for account in self.accounts for secret in account.secrets}
 
     def _connected(self) -> AbstractAsyncContextManager["Connection | Replicas"]:
-        return connected_to_all(self.accounts, self._replicas, self.hide, self.limits, self.concurrency)
+        return connected_to_all(self.accounts, self._replicas, self.hide, self.limits, self.concurrency, self.path)
 
     @property
     def account(self) -> Account:
@@ -166,13 +170,13 @@ class ServedCalls:
                 reason = f"its texts cannot be sent: {type(error).__name__}: {error}"
                 return Call(None, f"call failed: {reason}", {"n_calls": 0})
             try:
-                answer = await connection.post(data, decode, self.outage.is_over)
+                answer = await connection.post(data, self.decode, self.outage.is_over)
             except CallFailed as failed:
                 failed.reason = self.hide(failed.reason)
                 if self.refused(failed, sent):  # `body` makes another request now
                     n_refused += failed.n_calls
                     continue
-                self.outage.failed(failed, index, msgspec.json.encode(sent.get("messages")))
+                self.outage.failed(failed, index, msgspec.json.encode(sent.get("messages") or sent.get("input")))
                 n_calls = failed.n_calls + n_refused
                 usage = usage_of_call(Tokens(failed.n_prompt_tokens, failed.n_tokens), n_calls, n_calls)
                 return Call(None, f"call failed: {failed.reason}", usage | {"seconds": time.monotonic() - started})

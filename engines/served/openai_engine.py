@@ -14,6 +14,7 @@ from engines.chat.template import checked_kwargs, with_kwargs
 from engines.protocol import Choice, Completion, NoLogprobsError, Request, Sampling, any_answered
 from engines.served.account import Account
 from engines.served.choices.reading import TOP_LOGPROBS, NoLogprobs, NoReading, choice_settings, read_choices
+from engines.served.decisions import DecisionEngine, decision_engine
 from engines.served.http_call import CallFailed, Limits
 from engines.served.identity import ServedModel
 from engines.served.listed import most_listed, refuses_number
@@ -90,6 +91,10 @@ class OpenAIEngine:
         more, identity = (not_sent, self.thinking_tokens), identity or self.model.identity
         plain = identity if more == ((), 0) else content_key(identity, *more)
         return with_kwargs(plain, self.chat_template_kwargs)
+
+    def deciding(self) -> DecisionEngine:
+        """Return the engine that asks the same model through its server's decision endpoint."""
+        return decision_engine(self.name, self.model, self.calls)
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, done: Collection[int] = ()

@@ -124,13 +124,18 @@ class Replicas:
 
 @asynccontextmanager
 async def connected_to_all(
-    accounts: Sequence[Account], states: Sequence[Replica], hide: Callable[[str], str], limits: Limits, n: int
+    accounts: Sequence[Account],
+    states: Sequence[Replica],
+    hide: Callable[[str], str],
+    limits: Limits,
+    n: int,
+    path: str,
 ) -> "AsyncIterator[Connection | Replicas]":
-    """Give a connection to the server, or to all of them."""
+    """Give a connection to a `path` of the API of the server, or of all of them."""
     from engines.served.sdk import connected  # loads the SDK, which takes half a second
 
     async with AsyncExitStack() as stack:
-        opened = [await stack.enter_async_context(connected(account, limits, n)) for account in accounts]
+        opened = [await stack.enter_async_context(connected(account, limits, n, path)) for account in accounts]
         yield opened[0] if len(opened) == 1 else Replicas(opened, states, hide)
 
 

@@ -31,6 +31,7 @@ from openai._types import RequestOptions
 from engines.served.account import Account, proxy_of
 from engines.served.http_call import CallFailed, Failure, Limits, Sent, attempted
 
+CHAT = "/chat/completions"
 MAX_RETRIES = 4
 CONNECT_TIMEOUT_S = 5
 EMPTY = ByteStream(b"")
@@ -146,8 +147,8 @@ class Connection:
     """An open way to a server."""
 
     client: AsyncOpenAI
-    chat: str
-    """Where chat completions are asked for."""
+    address: str
+    """Where calls go."""
     limits: Limits
 
     async def post(
@@ -174,7 +175,7 @@ class Connection:
         }
         try:
             async with asyncio.timeout(retry_s):
-                await self.client.post(self.chat, content=body, cast_to=Response, options=options)
+                await self.client.post(self.address, content=body, cast_to=Response, options=options)
         except OpenAIError as error:
             raise attempts.call_failed(error) from error
         except TimeoutError as error:
@@ -197,8 +198,13 @@ class Connection:
 
 
 @asynccontextmanager
-async def connected(account: Account, limits: Limits, n_connections: int) -> AsyncIterator[Connection]:
-    """Give a connection to `account`'s server. Raises EngineError if the environment's proxy cannot be used."""
+async def connected(
+    account: Account, limits: Limits, n_connections: int, path: str = CHAT
+) -> AsyncIterator[Connection]:
+    """Give a connection to a `path` of the API of `account`'s server.
+
+    Raises EngineError if the environment's proxy cannot be used.
+    """
     server = account.server
     # OpenSSL's own defaults do not find the certificates of a Mac.
     tls = create_ssl_context() if server.startswith("https:") else True
@@ -207,4 +213,5 @@ async def connected(account: Account, limits: Limits, n_connections: int) -> Asy
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
         proxy=proxy_of(server),
     ) as session:
-        yield Connection(account.client(AiohttpClient(session), limits.timeout_s, MAX_RETRIES), account.chat, limits)
+        client = account.client(AiohttpClient(session), limits.timeout_s, MAX_RETRIES)
+        yield Connection(client, account.at(path), limits)

@@ -20,6 +20,7 @@ from judges.judging.judge import checked_rubric
 from judges.judging.reward_model import reward_folder
 from judges.labelled.ranked import RankedAnswers
 from judges.labelled.ranked_files import read_ranked
+from judges.options import OF_CHOICES
 from judges.panels.panel import Member, member_named
 from records import write_atomic
 from records.files import BadRows, checked_file, take
@@ -85,7 +86,7 @@ def _print_plan(config: Config, ranked: Sequence[RankedAnswers], members: Sequen
     lines = [f"would measure on {len(ranked)} prompts with {n} answers of {config.file}"]
     judges: list[dict[str, Any]] = []
     for engine, judging in members:
-        calls = 0 if reward_folder(engine) else n * (1 if judging.read == "logprobs" else judging.samples)
+        calls = 0 if reward_folder(engine) else n * (1 if judging.read in OF_CHOICES else judging.samples)
         how = f"{calls} calls, rubric {judging.rubric}, reading: {judging.read}"
         if not calls:
             how = "a reward model, no calls"

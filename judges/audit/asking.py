@@ -54,7 +54,7 @@ def ask_about(labelled: LabelledSet, judge: Judge, folder: Path, *, name: str = 
 def n_calls(labelled: LabelledSet, judge: Judge) -> int:
     """Return the number of calls that `ask_about` needs if nothing is stored yet."""
     n = 2 * len(labelled.pairs) if judge.rubric.kind == "pair" else len(_responses(labelled))
-    return n * judge.n_questions
+    return n * judge.n_calls
 
 
 def another(judge: Judge, number: int) -> Judge:

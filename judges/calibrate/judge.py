@@ -19,6 +19,7 @@ from judges.calibrate.settings import audit_settings, set_name, wins_on_test
 from judges.judging.judge import Judge, checked_rubric, has_every_reply, open_judge
 from judges.labelled.columns import Columns
 from judges.labelled.labels import LabelledSet
+from judges.options import OF_CHOICES
 from records import Judgment, Store
 from records.stage import complete
 
@@ -64,7 +65,7 @@ def audit_judge(config: Config, labelled: LabelledSet, columns: Columns) -> None
 
 
 def _add_reruns(extras: Extras, config: Config, labelled: LabelledSet, judge: Judge, out: Path) -> None:
-    if config.retest and judge.read == "logprobs":
+    if config.retest and judge.read in OF_CHOICES:
         extras.notes.append("no test-retest: a reading of log-probabilities does not depend on the seed")
         return
     for number in range(1, config.retest + 1):
@@ -103,7 +104,7 @@ def _add_attacks(extras: Extras, config: Config, judge: Judge, out: Path) -> Non
 
 def _print_plan(config: Config, labelled: LabelledSet, judge: Judge, out: Path) -> None:
     # reruns at the same price; log-probabilities have none, see _add_reruns
-    calls = n_calls(labelled, judge) * (1 + (config.retest if judge.read != "logprobs" else 0))
+    calls = n_calls(labelled, judge) * (1 + (config.retest if judge.read not in OF_CHOICES else 0))
     rows = f"{len(labelled.pairs)} pairs and {len(labelled.scores)} scored answers, labels by {labelled.labeller}"
     how = f"judge {judge.fingerprint}, rubric {judge.rubric.name}, reading: {judge.read}; all output would go to {out}"
     counts = {"pairs": len(labelled.pairs), "scores": len(labelled.scores), "labels_by": labelled.labeller}

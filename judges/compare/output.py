@@ -59,7 +59,7 @@ def default_out(config: Config, fingerprint: str) -> Path:
 
 def plan(judge: Judge, contests: DiskRows[Contest], config: Config, out: Path) -> dict[str, Any]:
     """Return the plan of one judge."""
-    calls = len(contests) * judge.n_questions * (2 if config.orders == "both" else 1)
+    calls = len(contests) * judge.n_calls * (2 if config.orders == "both" else 1)
     return plan_of(judge, {"pairs": len(contests)}, calls, out, first_request(judge, contests[0]))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from console.errors import JudgeError
 from console.flags import spelled
 
-OTHER_READING = {"logprobs": "text", "text": "logprobs", "structured": "logprobs"}
+OTHER_READING = {"logprobs": "text", "text": "logprobs", "structured": "logprobs", "decisions": "logprobs"}
 
 
 def require_coverage(

@@ -8,15 +8,18 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from console.again import asks_nothing, is_dry_run
 from console.errors import EngineError, InputError
 from console.flags import about_judge, spelled
 from console.ranges import check_ranges
 from engines.advice import more_room
+from engines.options import EngineOptions, is_served
 from engines.protocol import Choice, Completion, Engine, Request, Sampling, Skipped, advised
 from judges.judging.coverage import require_coverage
-from judges.options import Aggregate, JudgeOptions, Reading
+from judges.options import OF_CHOICES, Aggregate, JudgeOptions, Reading
 from judges.parsing.parse import PARSER_VERSION
 from judges.parsing.verdict import How, Sample, Score, is_choice, sample_of, samples_before, score_of, usage_of
+from judges.rubrics.decisions.questions import question_of, wording
 from judges.rubrics.rendering import fill, missing
 from judges.rubrics.rubric import Rubric, load_rubric
 from records import Comparison, Judgment, Response, Store, Usage, response_key, text_of
@@ -25,6 +28,7 @@ from records.stage import complete
 
 VerdictT = TypeVar("VerdictT", Judgment, Comparison)
 EMPTY = "the response is empty"
+NO_ENDPOINT = "--read decisions asks a server's decision endpoint: give --base-url, or --engine openai"
 NOT_ASKED = "not answered: the command had to stop"
 NOTHING: Mapping[Any, Any] = {}
 NO_SCORE = Score(None, [])
@@ -73,8 +77,10 @@ class Judge:
 
     def fingerprint_with(self, digest: str) -> str:
         """Return the fingerprint for an engine with `digest`."""
-        if self.read == "logprobs":
-            how: tuple[object, ...] = (self.min_mass,)
+        if self.read == "decisions":
+            how: tuple[object, ...] = (self.min_mass, wording())
+        elif self.read == "logprobs":
+            how = (self.min_mass,)
         else:
             how = (self.samples, self.sampling_key, self.seed, self.how.aggregate)
         checked = (self.checked_by,) if self.checked_by else ()
@@ -99,10 +105,15 @@ class Judge:
 
     @cached_property
     def n_questions(self) -> int:
-        """The number of replies per verdict: one per sample, or with log-probabilities one per criterion."""
+        """The number of replies per verdict: one per sample, or with probabilities of choices one per criterion."""
         if not self.is_asked:
             return 0
-        return len(self.rubric.labels) if self.read == "logprobs" else self.samples
+        return len(self.rubric.labels) if self.read in OF_CHOICES else self.samples
+
+    @property
+    def n_calls(self) -> int:
+        """The number of calls per verdict. A decision endpoint is asked about all criteria in one."""
+        return min(self.n_questions, 1) if self.read == "decisions" else self.n_questions
 
     def judgment_id(self, response: Response) -> str:
         """Return the key under which the verdict on `response` is stored."""
@@ -205,6 +216,8 @@ def own_usage(judgment: Judgment) -> Usage:
 def request(judge: Judge, texts: dict[str, str], key: object, number: int) -> Request:
     """Return question `number` about `texts`. `key` fixes its seed."""
     messages, seed = fill(judge.rubric, judge.read, texts), derived_seed(judge.seed, key, number)
+    if judge.read == "decisions":
+        return Request(messages, seed, question=question_of(judge.rubric, number))
     if judge.read == "logprobs":
         label = judge.rubric.labels[number]
         return Request(
@@ -279,7 +292,7 @@ def ask(judge: Judge, subjects: Sequence[Subject]) -> Iterator[Replies]:
         skipped |= {index * n + number for number in (subject.known if index in wanted else range(n))}
     skipped.answered = any(subject.is_done or subject.known for subject in subjects)
     answers: Iterator[Completion] | Iterator[Choice]
-    if judge.read == "logprobs":
+    if judge.read in OF_CHOICES:
         answers = advised(judge.engine.choose(requests, choices, skipped), "use --read text")
     else:
         answers = judge.engine.generate(requests, judge.sampling, skipped)
@@ -310,7 +323,30 @@ def ask(judge: Judge, subjects: Sequence[Subject]) -> Iterator[Replies]:
 
 
 def open_judge(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
-    """Return the judge that `options` describe. Raises InputError if a setting is out of range."""
+    """Return the judge that `options` describe. Raises InputError if a setting is out of range.
+
+    With --read decisions the judge asks the decision endpoint of the engine's server. InputError if it has none.
+    """
+    rubric = checked_rubric(options)
+    if options.read == "decisions":
+        if asks_nothing() and not is_dry_run():
+            raise InputError("--read decisions: a batch holds chat completions; give --read text")
+        if not hasattr(engine, "deciding"):
+            raise InputError(spelled(NO_ENDPOINT, of_judge=True))
+        decisions = engine.deciding()
+        decisions.check_limits(len(rubric.labels), len(rubric.logprobs.choices))
+        engine = decisions
+    return judge_with(engine, options, seed)
+
+
+def check_reading(engine: EngineOptions, options: JudgeOptions) -> None:
+    """Raise InputError, before a model is loaded, if it cannot be read as --read says."""
+    if options.read == "decisions" and not is_served(engine):
+        raise InputError(spelled(NO_ENDPOINT, of_judge=True))
+
+
+def judge_with(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
+    """Return the judge that `options` describe with an engine that answers as --read says."""
     rubric = checked_rubric(options)
     sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
     how = (options.aggregate, options.min_mass)
@@ -323,7 +359,7 @@ def checked_rubric(options: JudgeOptions) -> Rubric:
     if options.min_samples is not None and not 1 <= options.min_samples <= options.samples:
         raise InputError(f"--min-samples must be from 1 to --samples, {options.samples}, not {options.min_samples}")
     rubric = load_rubric(options.rubric)
-    if not getattr(rubric.closing, options.read):
+    if options.read != "decisions" and not getattr(rubric.closing, options.read):
         raise InputError(f"the rubric '{rubric.name}' says nothing on --read {options.read}: it has no such closing")
     return rubric
 
@@ -352,7 +388,7 @@ def has_every_reply(judgment: Judgment) -> bool:
     """Return whether a stored judgment is complete. A failed call makes it incomplete, a bad reply does not."""
     if judgment.n_samples is not None:
         return {int(number) for number in judgment.missing} <= set(judgment.reply_samples)
-    n_asked = 1 if judgment.read == "logprobs" else len(judgment.scores)  # a row of an earlier version
+    n_asked = 1 if judgment.read in OF_CHOICES else len(judgment.scores)  # a row of an earlier version
     return judgment.usage.n_calls == 0 or len(judgment.replies) >= n_asked
 
 

@@ -15,6 +15,7 @@ from console.progress import say
 from engines.protocol import Request
 from engines.served.identity import WHEN_SILENT, Nothing, refuse_or_say, silence_of
 from judges.judging.judge import Judge
+from judges.options import OF_CHOICES
 from records import Comparison, Judgment, Store
 
 VerdictT = TypeVar("VerdictT", Judgment, Comparison)
@@ -76,7 +77,7 @@ def settle_as(judge: Judge, fingerprint: str, first: Callable[[], Request]) -> N
 
 
 def _ask(judge: Judge, first: Request) -> None:
-    if judge.read == "logprobs":
+    if judge.read in OF_CHOICES:
         list(judge.engine.choose([first], judge.rubric.logprobs.choices))
     else:
         list(judge.engine.generate([first], judge.sampling))

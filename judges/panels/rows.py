@@ -16,7 +16,7 @@ from judges.judging.judge import Judge, open_judge
 from judges.judging.orders import Orders
 from judges.judging.pairwise import Contest, comparison_id
 from judges.judging.stream import WINDOW, Source, Summary, windows
-from judges.options import PanelOptions
+from judges.options import OF_CHOICES, PanelOptions
 from judges.panels.agreement import Level, step_of
 from judges.panels.panel import SAME, Member, combine, combine_comparisons, panel_fingerprint
 from records import Comparison, Judgment, Store
@@ -75,7 +75,7 @@ class Panel:
         """Return the level of measurement of the verdicts, for their agreement."""
         if self.judges[0].rubric.kind == "pair":
             return "nominal"
-        return "interval" if any(judge.read == "logprobs" for judge in self.judges) else "ordinal"
+        return "interval" if any(judge.read in OF_CHOICES for judge in self.judges) else "ordinal"
 
 
 def panel_judgments(panel: Panel, source: Source, out: Path) -> tuple[Summary, list[dict[str, Cell]]]:

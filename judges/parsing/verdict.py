@@ -15,7 +15,7 @@ import msgspec
 from console.flags import spelled
 from engines.advice import INSIDE
 from engines.protocol import Choice, Completion
-from judges.options import Aggregate, Reading
+from judges.options import OF_CHOICES, Aggregate, Reading
 from judges.parsing.parse import Verdict, parse_reply
 from judges.parsing.values import NoVerdict
 from judges.rubrics.rubric import Rubric
@@ -24,6 +24,8 @@ from records.reasoning import answer_span
 from records.rows import Judgment, Usage
 
 ROUNDING = 1e-3
+NO_MASS = ""
+"""A key of a stored distribution that is no choice: the probability of all choices together is not known."""
 LITTLE_MASS = 0.5
 """Below this probability of all choices together, a judge is not answering the question."""
 
@@ -94,7 +96,7 @@ class How:
 
 def score_of(samples: Sequence[Sample], how: How) -> Score:
     """Return the score of all replies about one answer. Raises nothing, whatever the replies say."""
-    score = _from_distributions(samples, how) if how.read == "logprobs" else _from_replies(samples, how)
+    score = _from_distributions(samples, how) if how.read in OF_CHOICES else _from_replies(samples, how)
     if not score.missing and score.error is None:
         return score
     missing = {place: spelled(why, of_judge=True) for place, why in score.missing.items()}
@@ -154,9 +156,9 @@ def _from_distributions(samples: Sequence[Sample], how: How) -> Score:
         if isinstance(expected, NoVerdict):
             missing[place] = expected.reason
             continue
-        masses.append(expected.mass)
-        if expected.mass < how.min_mass or expected.mass == 0:
-            what = f"only {expected.mass:.2g} of the probability is on the choices"
+        if expected.mass is not None:
+            masses.append(expected.mass)
+        if what := _too_little(expected.mass, how.min_mass):
             missing[place] = f"{label}: {what}" if weights else what
         means[label] = expected.mean
         variance += weights.get(label, 1.0) ** 2 * expected.variance
@@ -166,7 +168,7 @@ def _from_distributions(samples: Sequence[Sample], how: How) -> Score:
     if len(means) < len(how.rubric.labels):
         return Score(None, [None], error=f"{len(means)} replies for {len(how.rubric.labels)} criteria")
     value = how.rubric.weighted(means)
-    return Score(value, [value], math.sqrt(variance), min(masses), dict(means) if weights else None)
+    return Score(value, [value], math.sqrt(variance), min(masses, default=None), dict(means) if weights else None)
 
 
 @dataclass(frozen=True)
@@ -175,8 +177,8 @@ class Expected:
 
     mean: float
     variance: float
-    mass: float
-    """The probability of all choices together."""
+    mass: float | None
+    """The probability of all choices together, or None if it is not known."""
 
 
 def expected_value(sample: Sample, how: How) -> Expected | NoVerdict:
@@ -199,7 +201,14 @@ def expected_value(sample: Sample, how: How) -> Expected | NoVerdict:
     values = how.rubric.choice_values
     mean = sum(w * v for w, v in zip(weights, values, strict=True)) / mass
     variance = sum(w * (v - mean) ** 2 for w, v in zip(weights, values, strict=True)) / mass
-    return Expected(mean, variance, mass)
+    return Expected(mean, variance, None if NO_MASS in logprobs else mass)
+
+
+def _too_little(mass: float | None, least: float) -> str | None:
+    """Return why a distribution is no verdict, or None if it is one."""
+    if mass is None:
+        return "the server does not say what --min-mass asks for" if least > 0 else None
+    return f"only {mass:.2g} of the probability is on the choices" if mass < least or mass == 0 else None
 
 
 def are_logprobs(values: Sequence[float | None]) -> bool:
@@ -254,6 +263,8 @@ def sample_of(answer: Completion | Choice, choices: Sequence[str]) -> Sample:
     if isinstance(answer, Completion):
         return Sample(answer.text, answer.finish_reason)
     finite = {name: lp if math.isfinite(lp) else None for name, lp in zip(choices, answer.logprobs, strict=True)}
+    if not answer.has_mass:
+        finite[NO_MASS] = None
     return Sample(msgspec.json.encode(finite).decode(), "stop")
 
 
@@ -266,7 +277,7 @@ def stored(replies: Sequence[str], finish_reasons: Sequence[str | None]) -> list
 def samples_before(row: Judgment) -> dict[int, Sample]:
     """Return the replies of a stored judgment by the number of their sample (log-probabilities: of their criterion)."""
     numbers: Sequence[int] = row.reply_samples or range(len(row.replies))
-    if not row.reply_samples and row.read != "logprobs" and len(row.replies) < len(row.scores):
+    if not row.reply_samples and row.read not in OF_CHOICES and len(row.replies) < len(row.scores):
         # Rows of earlier versions do not number their replies. A sample with a verdict has one.
         unknown = [number for number, score in enumerate(row.scores) if score is None]
         with_verdict = [number for number, score in enumerate(row.scores) if score is not None]
@@ -277,7 +288,7 @@ def samples_before(row: Judgment) -> dict[int, Sample]:
 def all_samples(row: Judgment) -> list[Sample]:
     """Return every sample of a stored judgment in order, including those without a reply."""
     answered, failed = samples_before(row), {int(number): error for number, error in row.missing.items()}
-    n_scores = 0 if row.read == "logprobs" else len(row.scores)
+    n_scores = 0 if row.read in OF_CHOICES else len(row.scores)
     n = max((n_scores, *(number + 1 for number in (*answered, *failed))))
     return [answered.get(number) or Sample(None, error=failed.get(number)) for number in range(n)]
 

@@ -25,10 +25,15 @@ def fill(rubric: "Rubric", read: Reading, texts: dict[str, str]) -> list[Message
     apart. The engine does the same with its model's special tokens.
     """
     parts = {name: taken_apart(texts.get(name, ""), rubric.tags) for name in rubric.placeholders}
-    parts["closing"] = getattr(rubric.closing, read)
+    parts["closing"] = closing_of(rubric, read)
     if rubric.criteria:
         parts["criteria"] = "\n".join(f"- {c.name} (weight {c.weight:g}): {c.description}" for c in rubric.criteria)
     return [{"role": "user", "content": filled(rubric.prompt, parts, OURS, coded=rubric.coded_tags)}]
+
+
+def closing_of(rubric: "Rubric", read: Reading) -> str:
+    """Return the instructions on the form of the reply. Decisions have none: their questions follow the prompt."""
+    return "" if read == "decisions" else str(getattr(rubric.closing, read))
 
 
 def missing(rubric: "Rubric", texts: dict[str, str]) -> str | None:

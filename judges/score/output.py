@@ -49,7 +49,7 @@ def plan(judge: Judge, source: Source, out: Path) -> dict[str, Any]:
     _, first = next(source.responses())
     counts = {"responses": source.n, "of": str(source.path)}
     question = judge.request(first) if judge.is_asked else None
-    return plan_of(judge, counts, source.n * judge.n_questions, out, question)
+    return plan_of(judge, counts, source.n * judge.n_calls, out, question)
 
 
 def print_plan(config: Config, plans: Sequence[dict[str, Any]], panel_out: Path | None = None) -> None:

@@ -18,6 +18,8 @@ import msgspec
 
 from console.errors import InputError
 from judges.library import response_of
+from judges.options import OF_CHOICES
+from judges.parsing.verdict import NO_MASS
 from judges.rubrics.rubric import LogprobReading, Rubric, load_rubric
 from judges.serve.inputs import content_text, input_text
 from records import Judgment, Response, Usage
@@ -95,8 +97,9 @@ class Distribution:
 
     probabilities: Sequence[float] | None
     """They sum to 1."""
-    mass: float = 0.0
-    """The probability of all options together. With sampled replies it is the share of replies with a verdict."""
+    mass: float | None = None
+    """The probability of all options together, or None if it is not known. With sampled replies it is the share of
+    replies with a verdict."""
     error: str | None = None
 
 
@@ -175,11 +178,12 @@ def distribution(judgment: Judgment, kind: Kind) -> Distribution:
     if judgment.score is None:
         return Distribution(None, error=judgment.error or "no verdict")
     names = labels(kind)
-    if judgment.read == "logprobs":
+    if judgment.read in OF_CHOICES:
         logprobs = msgspec.json.decode(judgment.replies[0], type=dict[str, float | None])
         weights = [0.0 if (lp := logprobs.get(name)) is None else math.exp(lp) for name in names]
         mass = sum(weights)
-        return Distribution([weight / mass for weight in weights], min(mass, 1.0))
+        is_known = NO_MASS not in logprobs
+        return Distribution([weight / mass for weight in weights], min(mass, 1.0) if is_known else None)
     counts = [judgment.scores.count(float(place)) for place in range(len(names))]
     n = sum(counts)
     if n == 0:  # a judge may write 1.5
@@ -194,7 +198,8 @@ def mean_distribution(members: Sequence[Distribution], quorum: int) -> Distribut
         reasons = dict.fromkeys(member.error for member in members if member.error)
         return Distribution(None, error="; ".join(map(str, reasons)))
     columns = zip(*(probabilities for probabilities, _ in known), strict=True)
-    return Distribution([fmean(column) for column in columns], fmean(mass for _, mass in known))
+    masses = [mass for _, mass in known if mass is not None]
+    return Distribution([fmean(column) for column in columns], fmean(masses) if masses else None)
 
 
 def answer(question: Question, over: Distribution) -> dict[str, Any]:
@@ -203,7 +208,7 @@ def answer(question: Question, over: Distribution) -> dict[str, Any]:
         return {"type": "refusal", "name": question.name, "error": over.error}
     probabilities = over.probabilities
     top = max(range(len(probabilities)), key=probabilities.__getitem__)
-    confidence = probabilities[top] * over.mass
+    confidence = probabilities[top] * (1.0 if over.mass is None else over.mass)
     shared = {"name": question.name, "label_mass": over.mass}
     match question:
         case Predicate():

@@ -11,9 +11,10 @@ from console.output import say
 from engines.options import open_engine, pinned
 from engines.protocol import Choice, Completion, Engine
 from engines.reward_model import RewardModel
-from judges.judging.judge import Judge, has_every_reply, open_judge, request
+from judges.judging.judge import Judge, has_every_reply, judge_with, open_judge, request
 from judges.judging.pairwise import both_orders_answered
 from judges.judging.reward_model import fingerprint, reward_folder
+from judges.options import OF_CHOICES
 from judges.panels.panel import members
 from judges.panels.rows import check_panel
 from judges.serve.bench import Bench, Desk, Making
@@ -69,22 +70,23 @@ def opened(config: Config) -> list[Opened]:
 
 
 def _opened(config: Config) -> Opened:
-    engine: Engine = NO_MODEL
-    if config.evidence.needs_model:
-        engine = open_engine(config.engine)
-        engine = Seat(config.engine, engine, engine.name)
-    judge = open_judge(engine, config.judge, config.seed)
+    def engine_of_judge() -> Engine:
+        engine = open_engine(config.engine) if config.evidence.needs_model else NO_MODEL
+        return open_judge(engine, config.judge, config.seed).engine  # which may be another, as of --read decisions
+
+    engine = engine_of_judge()
+    judge = judge_with(Seat(config.engine, engine_of_judge, engine, engine.name), config.judge, config.seed)
     decider = replace(judge, rubric=rubric_for(("predicate", 2)))
     if not config.evidence.needs_model:
         return Opened("constraints", *open_checked_judge(judge, config.evidence))
     if judge.rubric.kind == "pair":
         if config.evidence.enabled:
             raise InputError(f"the rubric '{judge.rubric.name}' compares two answers, and tools check one")
-        return Opened(engine.name, comparer=judge, decider=decider)
-    comparer = open_judge(engine, replace(config.judge, rubric=config.pair_rubric), config.seed)
+        return Opened(judge.engine.name, comparer=judge, decider=decider)
+    comparer = judge_with(judge.engine, replace(config.judge, rubric=config.pair_rubric), config.seed)
     if comparer.rubric.kind != "pair":
         raise InputError(f"--pair-rubric {config.pair_rubric}: it scores one answer; give one such as pairwise")
-    return Opened(engine.name, *with_tools(judge, config.evidence), comparer, decider)
+    return Opened(judge.engine.name, *with_tools(judge, config.evidence), comparer, decider)
 
 
 def bench_of(config: Config, judges: Sequence[Opened], metrics: Metrics, stack: ExitStack) -> Bench:
@@ -129,7 +131,7 @@ def first_question(judge: Judge) -> None:
     texts = dict.fromkeys(("prompt", "response", "response_a", "response_b", "reference", "judged"), "Hello.")
     question = request(judge, texts, "first", 0)
     answer: Choice | Completion
-    if judge.read == "logprobs":
+    if judge.read in OF_CHOICES:
         [answer] = judge.engine.choose([question], judge.rubric.logprobs.choices)
     else:
         [answer] = judge.engine.generate([question], judge.sampling)

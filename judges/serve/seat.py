@@ -1,11 +1,11 @@
 """An engine behind a server that is opened anew after an outage, because this process outlives it."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from console.errors import EngineError
-from engines.options import EngineOptions, is_served, open_engine
+from engines.options import EngineOptions, is_served
 from engines.protocol import Choice, Completion, Engine, NoLogprobsError, Request, Sampling
 
 
@@ -14,6 +14,8 @@ class Seat:
     """Stands for an engine. Once a served one fails as a whole, the next call goes to a new one."""
 
     options: EngineOptions
+    opened: Callable[[], Engine]
+    """Opens the engine anew."""
     engine: Engine
     name: str
 
@@ -50,4 +52,4 @@ class Seat:
 
     def _open_again(self) -> None:
         if is_served(self.options):  # a model in this process is loaded, and has no outage to forget
-            self.engine = open_engine(self.options)
+            self.engine = self.opened()

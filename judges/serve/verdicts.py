@@ -101,44 +101,58 @@ class Verdicts(Generic[AskedT, VerdictT]):
         while self._queue:
             async with self.turns.lock:
                 taken = {key: self._queue.pop(key) for key in list(self._queue)[: self.batch]}
+                # Its own, because the next caller may ask for a failed verdict again before this batch has ended.
+                futures = {key: self._waiting[key] for key in taken}
                 self.metrics.batches.observe(len(taken))
                 failure: Exception = EngineError("the judge gave no answer")
                 try:
-                    await loop.run_in_executor(self.turns.executor, self._ask_all, taken, loop)
+                    await loop.run_in_executor(self.turns.executor, self._ask_all, taken, futures, loop)
                 except Exception as error:  # of a whole batch: each of its callers gets it
                     failure = error
                 await asyncio.sleep(0)  # the last verdicts' callbacks come first
-                for key in taken:
-                    if (future := self._waiting.pop(key, None)) is not None and not future.done():
+                for key, future in futures.items():
+                    self._end(key, future)
+                    if not future.done():
                         future.set_exception(failure)
 
-    def _ask_all(self, taken: Mapping[str, AskedT], loop: asyncio.AbstractEventLoop) -> None:
+    def _ask_all(
+        self,
+        taken: Mapping[str, AskedT],
+        futures: Mapping[str, "asyncio.Future[Answered[VerdictT]]"],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         """Ask about a batch in the engine's thread, and hand over each verdict once it is there."""
         while True:
             by_id = {self.key(subject): (key, subject) for key, subject in taken.items()}
             unfinished = {key: self._unfinished[key] for key in by_id if key in self._unfinished}
             try:
                 for verdict in self.ask([subject for _, subject in by_id.values()], unfinished):
-                    loop.call_soon_threadsafe(self._answered, by_id[verdict.id][0], verdict)
+                    key = by_id[verdict.id][0]
+                    loop.call_soon_threadsafe(self._answered, key, futures[key], verdict)
             except StartAgain as again:  # the server refuses a setting, and the judge has another fingerprint now
                 say(f"{again}: asking again")
                 continue
             return
 
-    def _answered(self, key: str, verdict: VerdictT) -> None:
+    def _end(self, key: str, future: "asyncio.Future[Answered[VerdictT]]") -> None:
+        """Let the next caller ask again, unless the verdict is stored."""
+        if self._waiting.get(key) is future:
+            del self._waiting[key]
+
+    def _answered(self, key: str, future: "asyncio.Future[Answered[VerdictT]]", verdict: VerdictT) -> None:
         """Store a verdict and give it to all who wait for it."""
         before = self._unfinished.pop(verdict.id, None)
         usage = verdict.usage if before is None else verdict.usage - before.usage
         self.metrics.add(usage, is_null=self.is_null(verdict))
-        future = self._waiting.pop(key, None)
+        self._end(key, future)
+        if future.done():  # by a verdict from before the judge had another fingerprint
+            return
         try:
             if self.is_complete(verdict):
                 self.store.append(verdict)
             elif verdict.usage.n_calls > verdict.usage.n_failed:
                 self._unfinished[verdict.id] = verdict
         except StoreError as error:
-            if future is not None:
-                future.set_exception(error)
+            future.set_exception(error)
             return
-        if future is not None:
-            future.set_result(Answered(verdict, usage))
+        future.set_result(Answered(verdict, usage))

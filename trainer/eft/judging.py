@@ -7,6 +7,7 @@ from pathlib import Path
 from console.errors import JudgeError
 from judges.judging.judge import Judge, check_coverage, has_every_reply, judge_into
 from judges.labelled.ranked import RankedAnswers, responses_to
+from judges.options import OF_CHOICES
 from records import Judgment, Store
 from trainer.eft.examples import Agreement, Attempt, JudgeExample, attempts_of, from_judgments
 
@@ -33,7 +34,7 @@ def attempts_on(judge: Judge, judgments: Sequence[Sequence[Judgment]]) -> list[A
 
 def reply_counts(judge: Judge, judgments: Sequence[Sequence[Judgment]], attempts: Sequence[Attempts]) -> dict[str, int]:
     """Return the number of replies of each kind. The last three add up to the first."""
-    n_asked = sum(map(len, judgments)) * (1 if judge.read == "logprobs" else judge.samples)
+    n_asked = sum(map(len, judgments)) * (1 if judge.read in OF_CHOICES else judge.samples)
     n_scored = sum(score is not None for rows in judgments for judgment in rows for score in judgment.scores)
     n_usable = len(_scores(attempts))
     return {

@@ -12,6 +12,7 @@ from engines.options import check_engine, open_engine, pinned
 from judges.judging.judge import checked_rubric, open_judge
 from judges.labelled.ranked import RankedAnswers, opening_of
 from judges.labelled.ranked_files import read_ranked
+from judges.options import OF_CHOICES
 from judges.rubrics.rubric import Rubric
 from records import write_atomic
 from records.files import BadRows, check_limit
@@ -116,7 +117,7 @@ def _write_counts(config: Config, steps: Steps, scores: Steps) -> str:
 def _print_plan(config: Config, rubric: Rubric, split: TreeSplit, steps: Steps) -> None:
     eft = split.eft[: config.limit]
     n_answers = sum(len(ranked.responses) for ranked in eft)
-    samples = 1 if config.judge.read == "logprobs" else config.judge.samples
+    samples = 1 if config.judge.read in OF_CHOICES else config.judge.samples
     n_calls = 0 if config.split_only or config.targets == "ranks" else n_answers * samples
     if n_calls:
         check_engine(config.engine)
@@ -154,6 +155,8 @@ def _checked(config: Config) -> tuple[Path, Rubric]:
     if config.judge.read == "structured":
         raise InputError("--read structured is forced by a server and need not be learnt; use text or logprobs")
     rubric = checked_rubric(config.judge)
+    if config.judge.read == "decisions":
+        raise InputError("--read decisions: no model learns to judge from decisions; give --read text or logprobs")
     if rubric.kind != "score" or rubric.criteria or "reference" in rubric.placeholders:
         raise InputError(f"--rubric {rubric.name}: EFT needs one score for one answer, without a reference: additive")
     return config.file, rubric

@@ -7,6 +7,8 @@ from statistics import NormalDist
 import msgspec
 
 from console.errors import InputError
+from judges.options import OF_CHOICES
+from judges.parsing.verdict import NO_MASS
 from judges.rubrics.rubric import load_rubric
 from records import Judgment
 
@@ -28,7 +30,7 @@ def confidence_of(chosen: Judgment, rejected: Judgment) -> float | None:
     if _is_as_said(chosen) and _is_as_said(rejected) and chosen.read == rejected.read:
         if (high := _distribution(chosen)) and (low := _distribution(rejected)):
             return _beats(high, low)
-        if chosen.read != "logprobs" and (sampled := _by_samples(chosen, rejected)) is not None:
+        if chosen.read not in OF_CHOICES and (sampled := _by_samples(chosen, rejected)) is not None:
             return sampled
     return _by_spread(chosen, rejected)
 
@@ -69,10 +71,11 @@ def _is_as_said(judgment: Judgment) -> bool:
 def _distribution(judgment: Judgment) -> Distribution | None:
     """Return the judge's distribution over scores, or None if it is not stored or several criteria make one score."""
     # Rows of the first version do not say how they were read.
-    if judgment.read not in ("logprobs", "") or len(judgment.replies) != 1 or judgment.criteria:
+    if judgment.read not in (*OF_CHOICES, "") or len(judgment.replies) != 1 or judgment.criteria:
         return None
     try:
         logprobs = msgspec.json.decode(judgment.replies[0], type=dict[str, float | None])
+        logprobs.pop(NO_MASS, None)
         values = {choice: _value(judgment.rubric, choice) for choice in logprobs}
     except (msgspec.DecodeError, ValueError):
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from console.errors import EngineError, InputError, JudgeloopError
 from engines.options import check_engine
 from engines.reward_model import RewardModel, check_reward_model
-from judges.judging.judge import Judge, checked_rubric
+from judges.judging.judge import Judge, check_reading, checked_rubric
 from judges.library import response_of
 from judges.tools.agent import Agent
 from judges.tools.constraints.given import constraints_by_prompt
@@ -111,6 +111,7 @@ def check_reward(choice: RewardChoice) -> None:
         if choice.evidence.needs_model:
             check_engine(choice.engine)
         checked_rubric(choice.judge)
+        check_reading(choice.engine, choice.judge)
     elif Path(choice.name).is_dir():
         check_reward_model(Path(choice.name))
     elif ":" in choice.name:

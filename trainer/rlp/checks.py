@@ -3,7 +3,7 @@
 from console.errors import InputError
 from console.ranges import check_command
 from engines.options import check_engine, check_trained, is_iteration
-from judges.judging.judge import checked_rubric
+from judges.judging.judge import check_reading, checked_rubric
 from trainer.ppo.options import check_ppo
 from trainer.reward_model.bottleneck_options import BottleneckOptions
 from trainer.rlp.recipe import AnnotatorOptions, Config
@@ -18,6 +18,7 @@ def check(config: Config) -> None:
     asks_model = config.asks_annotator and config.annotator.label != "constraints"
     if asks_model:
         _check_annotator(config.annotator)
+        check_reading(config.annotator.engine, config.annotator.judge)
     _check_trainings(config)
     _check_method(config)
     annotator = config.annotator.engine

@@ -114,6 +114,8 @@ def _n_steps(n_examples: int, options: TrainingOptions) -> int:
 
 
 def _n_questions(options: JudgeOptions) -> int:
+    if options.read == "decisions":
+        return 1
     return len(checked_rubric(options).labels) if options.read == "logprobs" else options.samples
 
 

@@ -19,18 +19,21 @@ Serve = Callable[..., Running]
 
 
 class LengthJudge(ScriptedEngine):
-    """Scores an answer by its number of x, and prefers the answer with more of them; `open` holds it back."""
+    """Scores an answer by its number of x, and prefers the answer with more of them; `open` and `end` hold it back."""
 
     def __init__(self) -> None:
         super().__init__(reply=self._reply, logprobs=self._logprobs, name="length")
         self.open = threading.Event()
         self.open.set()
+        self.end = threading.Event()
+        self.end.set()
         self.fails: Exception | None = None
         self.batches: list[int] = []
 
     def generate(self, requests: Sequence[Request], *how: Any) -> Iterator[Any]:
         self._begin(requests)
         yield from super().generate(requests, *how)
+        self.end.wait(10)
 
     def choose(self, requests: Sequence[Request], *how: Any) -> Iterator[Any]:
         self._begin(requests)

@@ -81,6 +81,17 @@ def test_a_failed_call_is_null_with_its_reason_and_is_asked_again(serve: Serve, 
     assert score(server, "down", "x") == [None, 1] and len(engine.asked) == n + 1
 
 
+def test_a_failed_verdict_may_be_asked_for_again_before_its_batch_has_ended(serve: Serve, engine: LengthJudge) -> None:
+    server = serve()
+    engine.end.clear()
+    assert score(server, "down") == [None]
+    with ThreadPoolExecutor(1) as pool:
+        again = pool.submit(score, server, "down")
+        _until(lambda: server.server.n_under_way == 1)
+        engine.end.set()
+        assert again.result() == [None] and len(engine.asked) == 2
+
+
 def test_only_the_missing_samples_of_a_verdict_are_asked_for_again(serve: Serve, engine: LengthJudge) -> None:
     server = serve(judge=JudgeOptions(read="text", samples=3))
     n = 0

@@ -7,7 +7,7 @@ from console.address import shown
 from console.errors import InputError
 from console.flags import about_judge
 from engines.options import EngineOptions, check_engine, is_iteration, is_served, open_engine
-from judges.judging.judge import checked_rubric
+from judges.judging.judge import check_reading, checked_rubric
 from judges.options import JudgeOptions, PanelOptions
 from judges.panels.panel import SERVED, Member, member_named, members
 from judges.rubrics.rubric import Rubric, load_rubric
@@ -54,6 +54,8 @@ def check_judges(judge: RoundJudgeOptions, panel: PanelOptions, *, tools: bool, 
 
     `tools` and `meta` tell whether the recipe has evidence and pairs of judgments. No server is asked.
     """
+    if judge.read == "decisions":
+        raise InputError("--judge.read decisions: the iterations are judged in this process, which has no endpoint")
     if panel.judge and judge.engine.model != PARENT:
         raise InputError(
             f"--judge.engine.model {shown(judge.engine.model)} and a panel both name who judges: leave out that model, "
@@ -82,6 +84,7 @@ def check_judges(judge: RoundJudgeOptions, panel: PanelOptions, *, tools: bool, 
 
 def _check_judge(engine: EngineOptions, settings: JudgeOptions, of_eval: Rubric, flag: str) -> None:
     rubric = checked_rubric(settings)
+    check_reading(engine, settings)
     if rubric.kind != "score":
         raise InputError(f"{flag}: the rubric {rubric.name} compares two answers, and a round needs scores")
     if rubric.scale != of_eval.scale:  # the monitor `inflation` is a difference of the two

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from judges.options import JudgeOptions, Reading
+from judges.options import OF_CHOICES, JudgeOptions, Reading
 from judges.rubrics.rendering import fill
 from judges.rubrics.rubric import Rubric
 from records.rows import Message
@@ -105,8 +105,8 @@ def judging_work(
     stage: str, n: int, rubric: Rubric, options: JudgeOptions, lengths: Lengths, n_shown: int | None = None
 ) -> Work:
     """Return the work of `n` verdicts. `n_shown` are the tokens shown beside the prompt, by default the answers."""
-    by_logprobs = options.read == "logprobs"
-    n_calls = n * (len(rubric.labels) if by_logprobs else options.samples)
+    by_logprobs = options.read in OF_CHOICES
+    n_calls = n * (len(rubric.labels) if options.read == "logprobs" else 1 if by_logprobs else options.samples)
     n_new = 0 if by_logprobs else options.max_new_tokens
     if n_shown is None:
         n_shown = (2 if rubric.kind == "pair" else 1) * lengths.answer

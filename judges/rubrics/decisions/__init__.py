@@ -1,0 +1,1 @@
+"""The rubric as the questions of a decision endpoint."""
