@@ -50,6 +50,9 @@ class Server:
     is_stopping: bool = False
     """True once no new request is taken."""
     n_under_way: int = 0
+    """The number of requests, those too that are still being sent."""
+    n_whole: int = 0
+    """The number of those that were sent whole and are not answered yet."""
 
     def app(self) -> web.Application:
         """Return the application of aiohttp."""
@@ -149,7 +152,12 @@ class Server:
                 raise Refused(429, f"{self.n_under_way:,} requests are under way: ask again later")
             self.n_under_way += 1
             try:
-                return _json(await answer(await self._body(request)))
+                body = await self._body(request)
+                self.n_whole += 1
+                try:
+                    return _json(await answer(body))
+                finally:
+                    self.n_whole -= 1
             finally:
                 self.n_under_way -= 1
 

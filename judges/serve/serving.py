@@ -20,6 +20,8 @@ from judges.serve.metrics import Metrics
 from judges.serve.opening import Opened, bench_of, first_question, opened
 from judges.serve.options import Config
 
+LAST_BODY_S = 2.0
+"""Seconds that a caller has for the rest of its request once the server stops."""
 WAITING = 1024
 """Connections that wait to be taken: trainers send all answers of a step at once."""
 
@@ -57,7 +59,7 @@ async def _answer(config: Config, server: Server, listening: socket.socket) -> N
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled)
-    runner = web.AppRunner(server.app(), access_log=None)
+    runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=LAST_BODY_S)
     await runner.setup()
     await web.SockSite(runner, listening, backlog=WAITING).start()
     _say_ready(config, server, listening)
@@ -65,7 +67,8 @@ async def _answer(config: Config, server: Server, listening: socket.socket) -> N
     server.is_stopping = True
     if server.n_under_way:
         say(f"finishing {server.n_under_way} requests; a second signal stops at once")
-    while server.n_under_way:
+    until_s = loop.time() + LAST_BODY_S
+    while server.n_whole or (server.n_under_way and loop.time() < until_s):
         await asyncio.sleep(0.05)
     await runner.cleanup()
     say("stopped: all requests are answered")

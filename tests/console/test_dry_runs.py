@@ -18,6 +18,7 @@ from trainer.training.checkpoints import seal
 SERVED = ("--engine", "openai", "--model", "gpt-5-mini")
 LOCAL = ("--model", "tiny")
 TEXT = ("--read", "text")
+DECISIONS = ["--read", "decisions", "--rubric", "criteria"]
 
 
 def write(name: str, *rows: dict[str, Any]) -> None:
@@ -62,6 +63,9 @@ PLANS = [
     ("judges.score", ["answers.jsonl", *LOCAL, *TEXT], {"calls": 24, "read": "text"}),
     ("judges.score", ["answers.jsonl", *SERVED, *TEXT, "--corpus", "c.jsonl"], {"responses": 8}),
     ("judges.score", ["answers.jsonl", *SERVED, "--judge", "tiny", "--judge", "gpt-5"], {"judges": 2}),
+    ("judges.score", ["answers.jsonl", *SERVED, *DECISIONS], {"calls": 8, "read": "decisions"}),
+    ("judges.serve", SERVED, {"judges": 1, "port": 8300}),
+    ("judges.serve", [*SERVED, "--judge", "tiny", "--judge", "gpt-5"], {"judges": 2, "models": 2}),
     ("judges.compare", ["pairs.jsonl", *SERVED], {"pairs": 4, "calls": 8}),
     ("judges.compare", ["pairs.jsonl", *SERVED, "--judge", "tiny", "--judge", "gpt-5"], {"judges": 2}),
     ("judges.cluster", ["answers.jsonl", "--equivalence", "judge", *SERVED], {"answers": 8, "prompts": 4}),
@@ -137,6 +141,10 @@ def test_a_plan_that_is_a_table_is_json_too(command: str, words: list[str], caps
 
 
 REFUSED = [
+    ("judges.serve", [*SERVED, "--host", "0.0.0.0"], "--host 0.0.0.0: other machines can call it, so it needs a key"),
+    ("judges.serve", [*SERVED, "--pair-rubric", "additive"], "--pair-rubric additive: it scores one answer"),
+    ("judges.serve", [*SERVED, "--judge", "tiny", "--judge", "gpt-5", "--corpus", "c.jsonl"], "a panel has no tools"),
+    ("judges.score", ["answers.jsonl", *LOCAL, *DECISIONS], "--read decisions asks a server's decision endpoint"),
     ("judges.score", ["nope.jsonl", *SERVED], "nope.jsonl: no such file"),
     ("judges.score", ["answers.jsonl", *SERVED, "--rubric", "nope"], "no rubric 'nope'"),
     ("judges.score", ["answers.jsonl", *SERVED, "--rubric", "nope.toml"], "no rubric 'nope.toml'"),

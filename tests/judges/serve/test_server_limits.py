@@ -1,4 +1,5 @@
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -128,8 +129,12 @@ def test_the_command_answers_finishes_on_sigterm_and_exits_0(tmp_path: Path) -> 
         )
         with urllib.request.urlopen(request) as reply:
             assert json.load(reply) == {"rewards": [5.0], "errors": {}}
+        # A caller that never sends the rest of its request does not hold the server up.
+        half = socket.create_connection(("127.0.0.1", int(ready["url"].rpartition(":")[2])))
+        half.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
         process.terminate()
         assert process.wait(20) == 0 and "stopped: all requests are answered" in process.stderr.read()
+        half.close()
 
 
 def test_a_dry_run_names_the_judges_and_opens_nothing(
