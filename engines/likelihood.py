@@ -18,6 +18,7 @@ from records.rows import Message, Row, messages_of
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from engines.local.forward import Batch
     from engines.local.transformers_engine import TransformersEngine
 
 ENDED_BY_THE_MODEL = frozenset({"stop", "eos_token", "end_turn"})
@@ -84,20 +85,26 @@ def token_logprobs(
         tokens, n_answer = answers[index]
         error = "the response is empty" if n_answer < 1 else f"too long: {len(tokens)} tokens"
         yield TokenLogprobs(index, [], error)
+    # Here, because a plan needs only the ids of likelihoods, and neither torch nor a model.
+    from engines.local.forward import Batch
+    from engines.local.memory import computed
+
     sequences = [answers[index][0] for index in usable]
     if engine.shares_prefix:
         # Without a prefix for all batches, because the last token of a prompt may be in it, and its logits are needed.
         todo = plan_trees(sequences, engine.batch_size, CACHED_BATCH_TOKENS, share_prefix=False)
     else:
         todo = plan(sequences, engine.batch_size, 0, share_prefix=False, max_tokens=CACHED_BATCH_TOKENS)
-    for batch in todo.batches:
-        rows = [usable[position] for position in batch]
-        if all(row in done for row in rows):
-            continue
-        computed = _batch(engine, [answers[row] for row in rows])
-        yield from (
-            TokenLogprobs(row, logprobs) for row, logprobs in zip(rows, computed, strict=True) if row not in done
-        )
+    planned = ([usable[position] for position in positions] for positions in todo.batches)
+    batches = (
+        Batch(rows, [answers[row][0] for row in rows], [], 0)
+        for rows in planned
+        if not all(row in done for row in rows)
+    )
+    for batch, found in computed(batches, partial(_batch, engine, answers)):
+        for row, logprobs in zip(batch.rows, found, strict=True):
+            if row not in done:
+                yield TokenLogprobs(row, logprobs)
 
 
 def logprobs_by_id(
@@ -123,13 +130,16 @@ def logprobs_by_id(
         yield AnswerLogprobs(answer_id, answer.logprobs, tokens[answer_id][1], answer.error)
 
 
-def _batch(engine: TransformersEngine, answers: Sequence[tuple[list[int], int]]) -> list[list[float]]:
+def _batch(engine: TransformersEngine, answers: Sequence[tuple[list[int], int]], batch: Batch) -> list[list[float]]:
     import torch  # here, because a plan needs only the ids of likelihoods
 
-    sequences, n_answers = [tokens for tokens, _ in answers], [n for _, n in answers]
+    n_answers = [answers[row][1] for row in batch.rows]
     with torch.inference_mode():
-        logits_TV = engine.logits_before_ends(sequences, n_answers)
-        tokens_T = torch.tensor([token for tokens, n in answers for token in tokens[-n:]], device=logits_TV.device)
+        logits_TV = engine.forward.before_ends(batch.suffixes, n_answers)
+        tokens_T = torch.tensor(
+            [token for tokens, n in zip(batch.suffixes, n_answers, strict=True) for token in tokens[-n:]],
+            device=logits_TV.device,
+        )
         chosen_T = logits_TV.gather(1, tokens_T[:, None])[:, 0].float()
         # some tokens at a time: the whole batch in float32 would be as large again
         sums_T = torch.cat([part.float().logsumexp(-1) for part in torch.split(logits_TV, PART_TOKENS)])

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from engines.local.forward import Batch, Forward
+from engines.local.memory import Waiting, is_out_of_memory
 from engines.local.sampling import draw, row_uniforms
 from engines.protocol import Sampling
 
@@ -43,6 +43,28 @@ class Sampled:
     seconds: float = field(default=0.0, compare=False)
 
 
+class OutOfMemory:
+    """Stands for the step of a batch that found no memory."""
+
+
+Step = list[Sampled] | OutOfMemory | None
+"""The rows of a batch that finish with a token, or None if all have finished."""
+
+
+@dataclass
+class _Running:
+    """A batch whose rows are being written."""
+
+    batch: Batch
+    steps: Iterator[list[Sampled]]
+    finished: set[int] = field(default_factory=set)
+
+    def unfinished(self) -> Batch:
+        pairs = zip(self.batch.rows, self.batch.suffixes, strict=True)
+        rows, suffixes = zip(*((row, suffix) for row, suffix in pairs if row not in self.finished), strict=True)
+        return replace(self.batch, rows=list(rows), suffixes=list(suffixes))
+
+
 @dataclass(frozen=True)
 class Decoder:
     """Draws tokens after the rows of batches. `n_side` batches run side by side, each on its share of the threads."""
@@ -54,28 +76,38 @@ class Decoder:
     sampling: Sampling
     n_side: int = 1
 
-    def decode(self, batches: Iterator[tuple[Batch, list[int]]]) -> Iterator[Sampled]:
-        """Yield each row as it finishes. `batches` come with a seed for each row.
+    def decode(self, batches: Iterator[Batch], seeds: Sequence[int]) -> Iterator[Sampled]:
+        """Yield each row as it finishes. `seeds` are those of all rows.
 
-        Batches that run side by side take their steps together, so the order of the rows is always the same.
+        Batches that run side by side take their steps together, so the order of the rows is always the same. If one
+        finds no memory, its unfinished rows begin anew in halves, from then on with one batch at a time, and their
+        seeds give them the same text. Raises EngineError if a row alone does not fit.
         """
-        running = [self._steps(*batch) for batch in islice(batches, self.n_side)]
+        waiting = Waiting(batches)
+        running: list[_Running] = []
         with ThreadPoolExecutor(self.n_side) as pool:
-            while running:
-                steps = self._advance_all(pool, running)
-                for step in steps:
-                    yield from step or ()
-                goes_on = [steps_of for steps_of, step in zip(running, steps, strict=True) if step is not None]
-                n_free = self.n_side - len(goes_on)
-                running = goes_on + [self._steps(*batch) for batch in islice(batches, n_free)]
+            while True:
+                n_side = self.n_side if waiting.most_rows is None else 1
+                while len(running) < n_side and (batch := waiting.next()) is not None:
+                    running.append(_Running(batch, self._steps(batch, [seeds[row] for row in batch.rows])))
+                if not running:
+                    return
+                n_running = len(running)
+                for one, step in zip(list(running), self._advance_all(pool, running), strict=True):
+                    if step is None:
+                        running.remove(one)
+                    elif isinstance(step, OutOfMemory):
+                        running.remove(one)
+                        waiting.put_back(one.unfinished(), beside_others=n_running > 1)
+                    else:
+                        one.finished |= {sampled.index for sampled in step}
+                        yield from step
 
-    def _advance_all(
-        self, pool: ThreadPoolExecutor, running: list[Iterator[list[Sampled]]]
-    ) -> list[list[Sampled] | None]:
+    def _advance_all(self, pool: ThreadPoolExecutor, running: list[_Running]) -> list[Step]:
         if self.n_side == 1:  # in the caller's thread: its autocast and its current GPU hold for no other
-            return [_advance(steps) for steps in running]
+            return [_advance(one.steps) for one in running]
         with _shared_threads(self.n_side):
-            return list(pool.map(_advance, running))
+            return list(pool.map(_advance, [one.steps for one in running]))
 
     def _steps(self, batch: Batch, seeds: list[int]) -> Iterator[list[Sampled]]:
         """Yield the rows that finish with each token.
@@ -149,8 +181,13 @@ def cut(text: str, stops: Sequence[str]) -> str:
     return text[: min(ends)] if ends else text
 
 
-def _advance(steps: Iterator[list[Sampled]]) -> list[Sampled] | None:
-    return next(steps, None)
+def _advance(steps: Iterator[list[Sampled]]) -> Step:
+    try:
+        return next(steps, None)
+    except (MemoryError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            return OutOfMemory()
+        raise
 
 
 @contextmanager

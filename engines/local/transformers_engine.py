@@ -26,13 +26,13 @@ from engines.local.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, Plan, p
 from engines.local.choice_paths import encode_choices, exact_logprobs
 from engines.local.decoding import Decoder, Sampled, cut, n_side_by_side, share
 from engines.local.forward import Batch, Forward
+from engines.local.memory import computed
 from engines.local.shared_prefix import LayerKV
 from engines.local.skinny import use_skinny_linears
 from engines.models import inference_dtype, model_digest
 from engines.protocol import Choice, Completion, Request, Sampling
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -48,7 +48,8 @@ class TransformersEngine:
     shares_prefix: bool
 
     @property
-    def _forward(self) -> Forward:
+    def forward(self) -> Forward:
+        """The forward passes of its model."""
         return Forward(self.model, self.tokenizer.pad_token_id or 0, self.shares_prefix)
 
     @classmethod
@@ -152,8 +153,8 @@ class TransformersEngine:
         fitting = self._fitting(sequences, n_new)
         todo = plan([sequences[row] for row in fitting], batch_size, n_new, share_prefix=self.shares_prefix)
         batches = self._batches(sequences, fitting, todo, done)
-        decoder = Decoder(self._forward, self.tokenizer, self.ends, sampling, n_side)
-        for sampled in decoder.decode((batch, [seeds[row] for row in batch.rows]) for batch in batches):
+        decoder = Decoder(self.forward, self.tokenizer, self.ends, sampling, n_side)
+        for sampled in decoder.decode(batches, seeds):
             if sampled.index not in done:
                 yield sampled
 
@@ -180,8 +181,8 @@ class TransformersEngine:
             yield Choice(taken.indexes[place], (), len(sequences[place]), error=error, n_calls=0)
         fitting = self._fitting(sequences, max(n_after, 1))
         started = time.monotonic()
-        for batch in self._batches(sequences, fitting, self._reading([sequences[row] for row in fitting]), done):
-            joint_BC = self._forward.path_logprobs(batch, paths)
+        batches = self._batches(sequences, fitting, self._reading([sequences[row] for row in fitting]), done)
+        for batch, joint_BC in computed(batches, partial(self.forward.path_logprobs, paths=paths)):
             # Without the caller's time: the clock starts anew after the yields.
             seconds = (time.monotonic() - started) / len(batch.rows)
             for row, joint in zip(batch.rows, joint_BC, strict=True):
@@ -189,10 +190,6 @@ class TransformersEngine:
                     logprobs = exact_logprobs(joint, paths)
                     yield Choice(taken.indexes[row], logprobs, len(sequences[row]), seconds=seconds)
             started = time.monotonic()
-
-    def logits_before_ends(self, sequences: list[list[int]], n_ends: Sequence[int]) -> Tensor:
-        """Return the logits of the last `n_ends` tokens of each sequence, one row a token, (sum of n_ends, V)."""
-        return self._forward.before_ends(sequences, n_ends)
 
     def _reading(self, sequences: list[list[int]]) -> Plan:
         """Return a plan of batches of which only prompts are read."""
@@ -211,7 +208,7 @@ class TransformersEngine:
             if all(row in done for row in rows):
                 continue
             if prefix is None:  # once, and not at all if every batch is done
-                prefix = self._forward.prefix(sequences[fitting[0]][: todo.n_prefix])  # any row has the same one
+                prefix = self.forward.prefix(sequences[fitting[0]][: todo.n_prefix])  # any row has the same one
             yield Batch(rows, [sequences[row][todo.n_prefix :] for row in rows], prefix, todo.n_prefix)
 
     def _fitting(self, sequences: list[list[int]], n_new: int) -> list[int]:
