@@ -14,7 +14,7 @@ from trainer.dpo.options import DPOOptions
 from trainer.early_stop.options import EarlyStopOptions
 from trainer.loop.plan.estimate import estimate, table_of, too_large
 from trainer.loop.plan.model_size import inference_bytes, model_size, training_bytes
-from trainer.loop.plan.probe import Speeds, probe
+from trainer.loop.plan.probe import Speeds, probe, rows_at_once
 from trainer.loop.plan.work import TURN_TOKENS, Work, by_characters, judge_tokens
 from trainer.loop.plan.workload import loop_work
 from trainer.loop.recipe import (
@@ -232,6 +232,20 @@ def test_speeds_make_seconds_by_hand() -> None:
     assert train.bytes is None
     slow = estimate(works, speeds=replace(speeds, judge_call_s=None))[1]
     assert slow.seconds == pytest.approx(99.99)
+
+
+@pytest.mark.parametrize(("n_answers", "batch_size", "n_rows"), [(8, 32, 32), (8, 4, 4), (384, 32, 64), (384, 4, 64)])
+def test_the_measurement_decodes_as_many_batches_side_by_side_as_the_run(
+    n_answers: int, batch_size: int, n_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from engines.local.decoding import n_side_by_side
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert rows_at_once(n_answers, batch_size, "cpu") == n_rows
+    assert n_side_by_side(n_rows, "cpu") == n_side_by_side(n_answers, "cpu")
+    assert rows_at_once(n_answers, batch_size, "cuda") == min(batch_size, 32)
 
 
 def test_the_estimate_of_a_real_run_is_of_its_order(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import torch
 
 from console.progress import say
 from engines.chat.template import rendered
+from engines.local.decoding import SIDE_ROWS, n_side_by_side
 from engines.local.transformers_engine import TransformersEngine
 from engines.protocol import Request, Sampling
 from judges.judging.judge import open_judge
@@ -24,7 +24,8 @@ from trainer.sft.options import SFTOptions
 from trainer.training.fit import load_policy
 from trainer.training.options import with_template
 
-MAX_ROWS = 32
+MAX_ROWS = SIDE_ROWS
+"""The most rows of a batch. With fewer, batches are not decoded side by side."""
 WRITTEN = 16
 JUDGED = 6
 MULTIPLIED_S = 0.2
@@ -62,7 +63,7 @@ def probe(folder: Path, config: Config, prompts: Sequence[Prompt], sft_chats: Se
     say("measuring the speed of this machine; --no-measure leaves it out")
     _reset_peak()
     engine = TransformersEngine.load(folder, "measured", config.engine.batch_size, config.engine.chat_template_kwargs)
-    read_per_s, written_per_s = _answering(engine, prompts)
+    read_per_s, written_per_s = _answering(engine, prompts, config.candidates.prompts * config.candidates.n)
     judge_call_s = (
         _judging(engine, config.judge, config.candidates.max_new_tokens, prompts[0], config.seed)
         if config.judge.read == "logprobs"
@@ -94,10 +95,19 @@ def this_machine() -> Hardware:
     return Hardware(gpus=1, gpu_tflops=tflops, mfu_training=CPU_MFU, mfu_inference=CPU_MFU)
 
 
-def _answering(engine: TransformersEngine, prompts: Sequence[Prompt]) -> tuple[float, float]:
-    """Return prompt tokens read and new tokens written per second, from long answers minus one-token answers."""
-    # One batch: as many rows as are generated at once.
-    rows = zip(cycle(prompts), range(min(engine.batch_size, MAX_ROWS)), strict=False)
+def rows_at_once(n_rows: int, batch_size: int, device_type: str) -> int:
+    """Return how many rows to measure so that as many batches are decoded side by side as for `n_rows`."""
+    n_side = n_side_by_side(n_rows, device_type)
+    return min(batch_size, MAX_ROWS) if n_side == 1 else n_side * MAX_ROWS
+
+
+def _answering(engine: TransformersEngine, prompts: Sequence[Prompt], n_answers: int) -> tuple[float, float]:
+    """Return prompt tokens read and new tokens written per second, from long answers minus one-token answers.
+
+    `n_answers` are those of the whole stage.
+    """
+    n_rows = rows_at_once(n_answers, engine.batch_size, engine.model.device.type)
+    rows = zip(cycle(prompts), range(n_rows), strict=False)
     requests = [Request(messages_of(prompt.prompt, prompt.system), seed=n) for prompt, n in rows]
     list(engine.generate(requests, Sampling(2)))  # the first call is slower
     seconds, n_written, n_read = [], [], 0
@@ -118,9 +128,12 @@ def _judging(engine: TransformersEngine, options: JudgeOptions, n_answer: int, p
     """Return the seconds per question about an answer of full length, over a few questions that share their rubric."""
     judge = open_judge(engine, options, seed)
     text = "word " * (n_answer * 3 // 4)  # four tokens to three words, about
-    response = Response(id="", prompt_id="", prompt=prompt.prompt, response=text, model="")
+    # Each begins with another word, because the engine reads only once what texts begin with.
+    responses = [
+        Response(id=str(n), prompt_id="", prompt=prompt.prompt, response=f"{n} {text}", model="") for n in range(JUDGED)
+    ]
     started = time.monotonic()
-    list(judge.judge([msgspec.structs.replace(response, id=str(n)) for n in range(JUDGED)]))
+    list(judge.judge(responses))
     return (time.monotonic() - started) / JUDGED / judge.n_questions
 
 
