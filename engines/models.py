@@ -13,7 +13,7 @@ from console.progress import say
 from console.reading import read_file
 from console.writing import DiskErrors
 from records.decoding.lines import decode_line
-from records.keys import files_digest
+from records.keys import content_key, files_digest
 from records.leftovers import remove_leftovers, temporary_folder
 from records.runs import ITERATION, find_run
 
@@ -91,17 +91,28 @@ def checkpoint_dtype(folder: Path) -> str:
     return STORED.get(stored.most_common(1)[0][0], FLOAT32) if stored else FLOAT32
 
 
-def inference_dtype(folder: Path) -> str:
+def inference_dtype(folder: Path, wanted: str = "auto") -> str:
     """Return the type in which the model in `folder` answers: float32 on a CPU, else its checkpoint's own type.
+
+    Another one than `auto` that is `wanted` is taken as it is.
 
     All iterations of a run answer in the type of its iter0, so that no difference between two of them is rounding.
     """
+    if wanted != "auto":
+        return wanted
     import torch  # here, because finding a model for a plan needs no torch
 
     if not torch.cuda.is_available():
         return FLOAT32
     base = base_of(folder)
     return checkpoint_dtype(folder if base is None else base)
+
+
+def with_dtype(digest: str, folder: Path, wanted: str) -> str:
+    """Return the digest of a model that answers in the type `wanted`, or the same if it would do so anyway."""
+    if wanted == "auto" or wanted == inference_dtype(folder):
+        return digest
+    return content_key(digest, wanted)
 
 
 def base_of(folder: Path) -> Path | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from engines.protocol import Engine
 
+DType = Literal["auto", "float32", "bfloat16"]
 Parameter = Literal["temperature", "top_p", "seed", "stop"]
 """Parameters that a call to a server can do without."""
 EngineKind = Literal["auto", "transformers", "vllm", "openai"]
@@ -59,6 +60,9 @@ class EngineOptions:
     """The model's name in the fingerprint. It replaces the name and the server's description of it (openai)."""
     batch_size: Count = 32
     """Batch size (transformers)."""
+    dtype: DType = "auto"
+    """The type to compute in (transformers). auto: float32 on a processor, the checkpoint's own type on a GPU.
+    docs/benchmarks.md says what bfloat16 costs in verdicts."""
     max_model_len: Count | None = None
     """Tokens of prompt and reply that there is memory for. The default is the model's context, or what fits (vllm)."""
     gpu_memory_utilization: ShareAbove0 | None = None
@@ -109,13 +113,20 @@ def check_engine(options: EngineOptions) -> None:
 def _check(options: EngineOptions) -> None:
     check_ranges(options)
     if is_served(options):
+        _check_no_dtype(options)
         return
     if options.base_url:
         raise InputError("--base-url goes with --engine openai")
     if options.served_as is not None:
         raise InputError("--served-as names a model behind a server: it goes with --engine openai")
     if options.engine == "vllm":
+        _check_no_dtype(options)
         check_installed()
+
+
+def _check_no_dtype(options: EngineOptions) -> None:
+    if options.dtype != "auto":
+        raise InputError(f"--dtype {options.dtype} goes with --engine transformers")
 
 
 def is_served(options: EngineOptions) -> bool:
@@ -190,5 +201,7 @@ def open_folder(folder: "Path", name: str, options: EngineOptions) -> "Engine":
     from engines.local.opening import open_local
 
     memory = Memory(options.max_model_len, options.gpu_memory_utilization, options.tensor_parallel_size)
+    if options.engine == "vllm":
+        _check_no_dtype(options)  # again, because `auto` may have picked vLLM
     vllm = memory if options.engine == "vllm" else None
-    return open_local(folder, name, options.batch_size, options.chat_template_kwargs, vllm)
+    return open_local(folder, name, options.batch_size, options.chat_template_kwargs, vllm, options.dtype)

@@ -29,7 +29,7 @@ from engines.local.forward import Batch, Forward
 from engines.local.memory import computed
 from engines.local.shared_prefix import LayerKV
 from engines.local.skinny import use_skinny_linears
-from engines.models import inference_dtype, model_digest
+from engines.models import inference_dtype, model_digest, with_dtype
 from engines.protocol import Choice, Completion, Request, Sampling
 
 if TYPE_CHECKING:
@@ -54,22 +54,27 @@ class TransformersEngine:
 
     @classmethod
     def load(
-        cls, folder: Path, name: str, batch_size: int = 32, chat_template_kwargs: Mapping[str, Any] | None = None
+        cls,
+        folder: Path,
+        name: str,
+        batch_size: int = 32,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+        dtype: str = "auto",
     ) -> TransformersEngine:
-        """Load the model in `folder` in its `engines.models.inference_dtype`.
+        """Load the model in `folder` in its `engines.models.inference_dtype`, or in the `dtype` that is wanted.
 
         `chat_template_kwargs` are variables of its chat template and part of the digest. Raises EngineError if
         transformers cannot load it, InputError if it has no chat template.
         """
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        dtype = getattr(torch, inference_dtype(folder), "auto")
+        loaded_as = getattr(torch, inference_dtype(folder, dtype), "auto")
         try:
             tokenizer = load_tokenizer(folder, chat_template_kwargs)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=loaded_as, use_safetensors=True)
         except (OSError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise EngineError(f"{folder}: the model cannot be loaded: {reason}") from None
-        digest = with_kwargs(model_digest(folder), chat_template_kwargs)
+        digest = with_kwargs(with_dtype(model_digest(folder), folder, dtype), chat_template_kwargs)
         return cls._made(name, digest, model.to(device), tokenizer, batch_size)
 
     @classmethod

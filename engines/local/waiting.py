@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.errors import InputError
 from engines.chat.template import with_kwargs
-from engines.models import files_of, model_digest
+from engines.models import files_of, model_digest, with_dtype
 from engines.protocol import Choice, Completion, Request, Sampling
 
 if TYPE_CHECKING:
@@ -31,18 +31,20 @@ class LocalEngine:
     folder: Path
     batch_size: int = 32
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    dtype: str = "auto"
 
     @cached_property
     def digest(self) -> str:
         """Identify the model's files, as `TransformersEngine` does."""
-        return with_kwargs(model_digest(self.folder), self.chat_template_kwargs)
+        digest = with_dtype(model_digest(self.folder), self.folder, self.dtype)
+        return with_kwargs(digest, self.chat_template_kwargs)
 
     @cached_property
     def loaded(self) -> TransformersEngine:
         """The engine with its model. Raises EngineError if it cannot be loaded."""
         from engines.local.transformers_engine import TransformersEngine
 
-        return TransformersEngine.load(self.folder, self.name, self.batch_size, self.chat_template_kwargs)
+        return TransformersEngine.load(self.folder, self.name, self.batch_size, self.chat_template_kwargs, self.dtype)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -65,11 +67,11 @@ class LocalEngine:
 
 
 def local_engine(
-    folder: Path, name: str, batch_size: int, chat_template_kwargs: Mapping[str, Any] | None = None
+    folder: Path, name: str, batch_size: int, chat_template_kwargs: Mapping[str, Any] | None = None, dtype: str = "auto"
 ) -> LocalEngine:
     """Return the engine of the model in `folder`, not loaded. Raises InputError if it has no chat template."""
     check_template(folder, name)
-    return LocalEngine(name, folder, batch_size, chat_template_kwargs or {})
+    return LocalEngine(name, folder, batch_size, chat_template_kwargs or {}, dtype)
 
 
 def check_template(folder: Path, name: str) -> None:

@@ -59,7 +59,7 @@ def supervised(run: Run, ift: list[list[Message]], eft: list[list[Message]], con
         id="iter1",
         parent="iter0",
         reference_model=None,
-        dtype=inference_dtype(run.model(0)),
+        dtype=inference_dtype(run.model(0), config.engine.dtype),
         prompt_split=None,
         judge=None,
         counts={"ift": len(ift), "eft": len(eft)},
@@ -244,7 +244,7 @@ def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds:
         id=f"iter{number}",
         parent=parent,
         reference_model=None if perfect else "iter0" if config.round.reference == "iter0" else parent,
-        dtype=inference_dtype(run.model(0)),
+        dtype=inference_dtype(run.model(0), config.engine.dtype),
         prompt_split=split_hash(prompts),
         judge=judgments[0].judge,
         counts={

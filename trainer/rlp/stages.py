@@ -70,7 +70,7 @@ def supervised(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
         id="iter1",
         parent="iter0",
         reference_model=None,
-        dtype=inference_dtype(run.model(0)),
+        dtype=inference_dtype(run.model(0), config.engine.dtype),
         prompt_split=split_hash(split.preferences) if split.preferences else None,
         judge=next((pair.judge for pair in learnt), None),
         counts={
@@ -97,7 +97,7 @@ def optimised(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
         id="iter2",
         parent="iter1",
         reference_model="iter1",
-        dtype=inference_dtype(run.model(0)),
+        dtype=inference_dtype(run.model(0), config.engine.dtype),
         prompt_split=split_hash(split.unlabelled),
         judge=fingerprint(load_reward_model(run, 1, config.engine)),
         counts={"prompts": len(split.unlabelled), "unparsed": sum(step.n_null for step in _steps(run, 2))},
@@ -127,7 +127,7 @@ def on_policy(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
         id="iter3",
         parent="iter1",
         reference_model="iter1",
-        dtype=inference_dtype(run.model(0)),
+        dtype=inference_dtype(run.model(0), config.engine.dtype),
         prompt_split=split_hash(split.unlabelled),
         judge=judgments[0].judge,
         counts={

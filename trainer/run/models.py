@@ -22,7 +22,7 @@ def open_trained(folder: Path, name: str, options: EngineOptions) -> Engine:
     vLLM takes its memory once it is asked something, and gives it back when nobody holds the engine.
     """
     if options.engine != "vllm":
-        return TransformersEngine.load(folder, name, options.batch_size, options.chat_template_kwargs)
+        return TransformersEngine.load(folder, name, options.batch_size, options.chat_template_kwargs, options.dtype)
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()  # what training has freed belongs to this process until then
@@ -33,4 +33,4 @@ def open_reader(run: Run, number: int, options: EngineOptions) -> TransformersEn
     """Return the model of iteration `number` to read likelihoods of whole texts, through transformers in any case."""
     folder, name = run.model(number), f"iter{number}"
     gc.collect()  # another engine of the same model may just have been let go
-    return TransformersEngine.load(folder, name, options.batch_size, options.chat_template_kwargs)
+    return TransformersEngine.load(folder, name, options.batch_size, options.chat_template_kwargs, options.dtype)

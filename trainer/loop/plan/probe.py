@@ -62,7 +62,10 @@ def probe(folder: Path, config: Config, prompts: Sequence[Prompt], sft_chats: Se
     """Measure the model in `folder` on this machine: it writes some tokens, judges once and trains a step."""
     say("measuring the speed of this machine; --no-measure leaves it out")
     _reset_peak()
-    engine = TransformersEngine.load(folder, "measured", config.engine.batch_size, config.engine.chat_template_kwargs)
+    options = config.engine
+    engine = TransformersEngine.load(
+        folder, "measured", options.batch_size, options.chat_template_kwargs, options.dtype
+    )
     read_per_s, written_per_s = _answering(engine, prompts, config.candidates.prompts * config.candidates.n)
     judge_call_s = (
         _judging(engine, config.judge, config.candidates.max_new_tokens, prompts[0], config.seed)
