@@ -34,6 +34,10 @@ class ScaleOptions:
     """Rows of a shard, the most that is lost with a machine whose disk is lost."""
     shard_kind: Literal["jsonl", "jsonl.zst", "parquet"] = "jsonl.zst"
     """The kind of the files in --shards."""
+    scale: bool = False
+    """With --dry-run: the time and cost of this input, of 1M and of 100M rows, by the rows made so far."""
+    worker_price: NotNegative = 0.0
+    """US dollars per hour of a worker, for --scale. 0: the tokens' price, if the model has one."""
 
     @property
     def place(self) -> tuple[int, int]:

@@ -41,7 +41,7 @@ def do_shards(folder: Folder, plan: Plan, job: Job[Any, Any], options: ScaleOpti
 
                 run_ray(folder, plan, job, options.workers, advance, options.gpus_per_worker)
             else:
-                run_processes(folder, plan, job, options.workers, advance, options.place)
+                run_processes(folder, plan, job, options.workers, advance, options.place, options.gpus_per_worker)
         work(folder, plan, job, queue, tick=lambda: advance(1), stay=options.shard is None or queue.stays)
     if queue.n_open() == 0:
         lines = manifest(folder, plan)

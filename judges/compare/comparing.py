@@ -19,11 +19,11 @@ from judges.judging.cost import Budget, price_of
 from judges.judging.judge import Judge, open_judge
 from judges.judging.pairwise import Contest, both_orders_answered, compare_each, comparison_id, first_request
 from judges.judging.settle import settle
-from judges.judging.sharing import check_shared, shared
+from judges.judging.sharing import check_shared, print_scale, shared
 from judges.panels.panel import Member, members
 from judges.panels.rows import Panel, check_panel, check_reached, open_members, panel_comparisons, without_model
 from judges.rubrics.rubric import load_rubric
-from records import Comparison, Store
+from records import Comparison, Store, read_rows
 from records.disk import DiskRows
 from records.files import check_limit, check_sources, take
 from records.inputs import check_out, compared_key, keep_to_input
@@ -87,6 +87,10 @@ def _compare_by(
     path = config.out or default_out(config, judge.fingerprint)
     if config.out and in_panel:
         path = config.out.with_name(f"{config.out.stem}-{judge.fingerprint}.jsonl")
+    if config.scale.scale:
+        made = read_rows(path, Comparison) if path.exists() else ()
+        print_scale(len(contests), made, config.scale, config.engine, config.cost, path, as_json=config.json)
+        return _Compared(without_model(judge), path)
     if config.dry_run:
         return _Compared(without_model(judge), path, plan=plan(judge, contests, config, path))
     with Store(path, Comparison, keep=both_orders_answered, fresh=config.fresh) as store:

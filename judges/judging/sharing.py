@@ -5,17 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from console.again import is_dry_run
 from console.errors import InputError
 from console.output import tell_plan
+from engines.options import EngineOptions, is_served
 from engines.protocol import Request
 from engines.shards.folder import Folder
+from engines.shards.forecast import forecast, print_forecast
 from engines.shards.options import ScaleOptions, check_scale
 from engines.shards.plan import Item, items_of, manifest, planned, read_plan
 from engines.shards.share import do_shards, folder_beside, say_open, shared_rows
 from engines.shards.work import Job
+from judges.judging.cost import cost_of, price_of
 from judges.judging.judge import Judge
 from judges.judging.settle import settle_as
 from judges.options import CostOptions
+from records import Comparison, Judgment, Usage
 from records.rows import Identified
 
 ItemT = TypeVar("ItemT")
@@ -28,12 +33,32 @@ def check_shared(scale: ScaleOptions, cost: CostOptions, *, out: bool, alone: Ma
     `alone` has whether that is asked for, by its flags in words. `out` is whether --out is given.
     """
     check_scale(scale, out=out)
+    if scale.scale and not is_dry_run():
+        raise InputError("--scale is a part of the plan: give --dry-run too")
     if not (scale.workers or scale.shards):
         return
     limits = {"--max-cost and --max-tokens-total": cost.max_cost or cost.max_tokens_total}
     for what, is_asked in {**alone, **limits}.items():
         if is_asked:
             raise InputError(f"{what} work in one process only: leave out --workers and --shards")
+
+
+def print_scale(
+    n: int, rows: Iterable[Judgment | Comparison], scale: ScaleOptions, engine: EngineOptions, cost: CostOptions,
+    source: object, *, as_json: bool,
+) -> None:  # fmt: skip
+    """Print the time and cost of many rows, as the `rows` of `source` were made. Raises InputError if there is none."""
+    rate, n_made = price_of(engine.model, cost.prices), 0
+
+    def used() -> Iterator[Usage]:
+        nonlocal n_made
+        for row in rows:
+            n_made += 1
+            yield row.usage
+
+    at_once = engine.concurrency if is_served(engine) else 1
+    table = forecast(n, used(), scale, at_once=at_once, price=lambda usage: rate and cost_of(usage, rate))
+    print_forecast(table, n_made, at_once, source, as_json=as_json)
 
 
 def shared(scale: ScaleOptions, out: Path) -> bool:
@@ -63,6 +88,13 @@ class Share:
         counts = {"shards": n, "done": n_done, "rows": plan.n, "failed": n_failed, "of": self.folder.url}
         text = f"{self.folder}: {n_done} of {n} shards are done, {plan.n:,} rows in all, {n_failed} of them failed"
         tell_plan(counts, text, as_json=self.is_json)
+
+    def made(self, row_type: type[RowT]) -> tuple[int, Iterator[RowT]]:
+        """Return the number of rows of the whole input, and those that are made. Raises InputError without a plan."""
+        plan = read_plan(self.folder)
+        if plan is None:
+            raise InputError(f"{self.folder}: no shards yet; the first machine cuts the input into them")
+        return plan.n, (row for _, row in shared_rows(self.folder, plan, row_type))
 
     def rows(
         self,

@@ -11,7 +11,7 @@ from engines.options import open_engine, pinned
 from judges.batches.files import batch_folder, check_batch_flags, export_batch, import_batch
 from judges.judging.cost import Budget, price_of
 from judges.judging.judge import Judge, checked_rubric, has_every_reply, open_judge
-from judges.judging.sharing import check_shared, shared
+from judges.judging.sharing import check_shared, print_scale, shared
 from judges.judging.stream import WINDOW, Source, judge_stream, survey, windows
 from judges.panels.panel import members
 from judges.score.options import Config
@@ -31,7 +31,7 @@ from judges.tools.evidence import (
 )
 from judges.tools.options import say_unused
 from judges.tools.scores import evidence_summary
-from records import Judgment, Response, Store
+from records import Judgment, Response, Store, read_rows
 from records.files import check_sources
 from records.inputs import check_out
 from records.runs import newest_run
@@ -76,6 +76,10 @@ def score(config: Config) -> None:
 def _score_plainly(config: Config, source: Source, judge: Judge, budget: Budget) -> None:
     """Judge all responses. A batch is exported instead, or imported first, if the flags ask for it."""
     out = config.out or default_out(source, judge.fingerprint)
+    if config.scale.scale:
+        made = read_rows(out, Judgment) if out.exists() else ()
+        print_scale(source.n, made, config.scale, config.engine, config.cost, out, as_json=config.json)
+        return
     if config.dry_run:
         print_plan(config, [plan(judge, source, out)])
         return

@@ -189,3 +189,24 @@ def test_inputs_that_are_not_there_are_named(server: Server, answers: Path) -> N
         with pytest.raises(InputError, match=message):
             run(server, Path(file), "--shards", "s")
     assert url_of(Path("s3://bucket/a.jsonl")) == "s3://bucket/a.jsonl" and url_of("a/b.jsonl") is None
+
+
+def test_a_plan_for_many_rows_multiplies_what_the_rows_so_far_took(
+    server: Server, answers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answer = scored
+    flags = ["--out", "j.jsonl", "--workers", "8", "--concurrency", "4", "--worker-price", "2", "--dry-run", "--scale"]
+    with pytest.raises(InputError, match="nothing is measured yet"):
+        run(server, answers, *flags)
+    with pytest.raises(InputError, match="give --dry-run too"):
+        run(server, answers, "--scale")
+    run(server, answers, "--out", "j.jsonl", "--limit", "20")
+    capsys.readouterr()
+    run(server, answers, *flags, "--json")
+    seconds = sum(row.usage.seconds for row in read_rows(Path("j.jsonl"), Judgment))
+    here, million, many = json.loads(capsys.readouterr().out)
+    assert (here["rows"], million["rows"], many["rows"]) == (40, 10**6, 10**8)
+    assert here["tokens read"] == 40 * 7 and million["written"] == 3 * 10**6 and many["shards"] == 6104
+    assert million["worker-hours"] == pytest.approx(seconds / 20 / 4 / 3600 * 10**6)
+    assert million["hours, 8 workers"] == pytest.approx(million["worker-hours"] / 8)
+    assert million["dollars"] == pytest.approx(2 * million["worker-hours"])

@@ -42,6 +42,8 @@ class Hardware:
     """The share of these FLOPs that training reaches, not counting those of recomputed activations."""
     mfu_inference: ShareAbove0 = 0.1
     """The share that generation reaches with batches of many rows. Both shares are guesses."""
+    gpu_price: NotNegative = 0.0
+    """US dollars per hour of one GPU. 0: no estimate of the money."""
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def print_plan(run: Run, config: Config) -> None:
         if round_judges(config.judge, config.panel):
             how = f"judged by {judges_named(config.judge, config.panel)}; {how}"
         tell(f"would run {config.iterations} iterations of {model} in {run.folder}; {how}", "")
-    print_table(table_of(stages), as_json=config.json)
+    print_table(table_of(stages, options.gpu_price), as_json=config.json)
     if options.gpus and (problem := too_large(stages, options)):
         say(problem)
 

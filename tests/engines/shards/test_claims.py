@@ -8,6 +8,7 @@ from console.errors import InputError
 from engines.shards.claims import LEASE_S, MOST_TRIES, Queue, give_back
 from engines.shards.folder import Folder
 from engines.shards.options import ScaleOptions, check_scale
+from engines.shards.processes import gpus_of_workers
 
 KEYS = [f"{n:016x}" for n in range(6)]
 
@@ -127,3 +128,14 @@ def test_a_url_that_nothing_here_can_open_is_an_error_with_what_to_install() -> 
         Folder("s3://bucket/x")
     with pytest.raises(InputError, match="nothing://x"):
         Folder("nothing://x")
+
+
+def test_workers_get_gpus_of_their_own_or_share_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    assert gpus_of_workers(2, 0) == [None, None]
+    assert gpus_of_workers(4, 1) == ["4", "5", "6", "7"] and gpus_of_workers(2, 2) == ["4,5", "6,7"]
+    assert gpus_of_workers(5, 0.5) == ["4", "4", "5", "5", "6"]
+    with pytest.raises(InputError, match="5 workers with 1 GPUs each need 5, and 4 are here"):
+        gpus_of_workers(5, 1)
+    with pytest.raises(InputError, match="whole number"):
+        gpus_of_workers(2, 1.5)

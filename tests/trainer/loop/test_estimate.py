@@ -12,7 +12,7 @@ from records import Message, Prompt
 from tests.tiny import save_tiny_model
 from trainer.dpo.options import DPOOptions
 from trainer.early_stop.options import EarlyStopOptions
-from trainer.loop.plan.estimate import estimate, table_of, too_large
+from trainer.loop.plan.estimate import StageEstimate, estimate, table_of, too_large
 from trainer.loop.plan.model_size import inference_bytes, model_size, training_bytes
 from trainer.loop.plan.probe import Speeds, probe, rows_at_once
 from trainer.loop.plan.work import TURN_TOKENS, Work, by_characters, judge_tokens
@@ -218,6 +218,13 @@ def test_tokens_alone_have_no_time_and_the_last_row_adds_up() -> None:
     assert rows[-1]["calls"] == sum(one.n_calls for one in found)
     timed = table_of(estimate(loop_work(CONFIG, PROMPTS, CHATS), speeds=Speeds(1, 100, 10, 0.5, 50, 0.1, 1e9, 2e9)))
     assert timed[-1]["GiB"] == pytest.approx(2e9 / 2**30) and "GPU-hours" not in timed[-1]
+
+
+def test_money_is_the_hours_of_the_gpus_at_their_price() -> None:
+    stage = StageEstimate("judging", 1, 2, 3, 0, seconds=60.0, bytes=1.0, gpu_hours=4.0)
+    counted = StageEstimate("another judge", 1, 2, 3, 0)
+    assert [row["dollars"] for row in table_of([stage, counted], gpu_price=2.5)] == [10.0, None, 10.0]
+    assert "dollars" not in table_of([stage])[0]
 
 
 def test_speeds_make_seconds_by_hand() -> None:

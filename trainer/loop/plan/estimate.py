@@ -51,8 +51,11 @@ def estimate(
     return [_measured(work, speeds) if speeds is not None and work.is_own else _counted(work) for work in works]
 
 
-def table_of(stages: Sequence[StageEstimate]) -> list[dict[str, Cell]]:
-    """Return a table row for each stage and a total. Columns for minutes, GiB and GPU-hours appear only if known."""
+def table_of(stages: Sequence[StageEstimate], gpu_price: float = 0.0) -> list[dict[str, Cell]]:
+    """Return a table row for each stage and a total. Columns for minutes, GiB and GPU-hours appear only if known.
+
+    `gpu_price` is in US dollars per GPU-hour.
+    """
     timed = any(stage.seconds is not None for stage in stages)
     on_gpus = any(stage.gpu_hours is not None for stage in stages)
     rows: list[dict[str, Cell]] = []
@@ -69,6 +72,8 @@ def table_of(stages: Sequence[StageEstimate]) -> list[dict[str, Cell]]:
             cells["GiB each" if on_gpus else "GiB"] = None if stage.bytes is None else stage.bytes / GIB
         if on_gpus:
             cells["GPU-hours"] = stage.gpu_hours
+            if gpu_price:
+                cells["dollars"] = None if stage.gpu_hours is None else stage.gpu_hours * gpu_price
         rows.append(cells)
     return rows
 
