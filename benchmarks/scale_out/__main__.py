@@ -118,7 +118,9 @@ class Run:
         """Start the side, or let it go on."""
         folder.mkdir(parents=True, exist_ok=True)
         numbers = (self.options.rows, self.options.call_s, self.options.shard_rows, n_workers)
-        command = [str(self.python), "-m", "benchmarks.scale_out.side", self.side, str(folder), *map(str, numbers)]
+        module = "ray_data" if self.side == "ray_data" else "side"
+        program = [str(self.python), "-m", f"benchmarks.scale_out.{module}"]
+        command = [*program, self.side, str(folder), *map(str, numbers)]
         environment = os.environ | {"PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled"}
         with (folder / "log").open("ab") as log:
             return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)

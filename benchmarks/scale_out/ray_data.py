@@ -1,5 +1,9 @@
-"""The rival: Ray Data with an actor for each worker, and its own checkpoints of rows."""
+"""Runs the rival: Ray Data with an actor for each worker, and its own checkpoints of rows.
 
+python -m benchmarks.scale_out.ray_data SIDE FOLDER ROWS SECONDS_A_CALL ROWS_A_SHARD WORKERS
+"""
+
+import sys
 from pathlib import Path
 
 import msgspec
@@ -51,3 +55,7 @@ def ray_data(folder: str, n: int, call_s: float, n_rows: int, n_workers: int) ->
         num_cpus=1,
     )
     judged.write_json(f"{folder}/out")
+
+
+if __name__ == "__main__":
+    ray_data(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5]), int(sys.argv[6]))

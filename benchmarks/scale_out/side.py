@@ -1,8 +1,8 @@
-"""Runs one side until its work is done.
+"""Runs a side of this project until its work is done.
 
 python -m benchmarks.scale_out.side SIDE FOLDER ROWS SECONDS_A_CALL ROWS_A_SHARD WORKERS
 
-SIDE is processes, ray, or ray_data. What is done in FOLDER is kept, and the same command goes on.
+SIDE is processes or ray. What is done in FOLDER is kept, and the same command goes on.
 """
 
 import sys
@@ -28,12 +28,7 @@ def main() -> None:
         sys.exit(0 if "--help" in sys.argv else 2)
     side, folder, (n, call_s, n_rows, n_workers) = sys.argv[1], sys.argv[2], sys.argv[3:]
     numbers = int(n), float(call_s), int(n_rows), int(n_workers)
-    if side == "ray_data":
-        from benchmarks.scale_out.ray_data import ray_data  # only where Ray is installed
-
-        ray_data(folder, *numbers)
-    else:
-        shards(side, folder, *numbers)
+    shards(side, folder, *numbers)
 
 
 if __name__ == "__main__":
