@@ -119,8 +119,8 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         numbers = (self.options.rows, self.options.call_s, self.options.shard_rows, n_workers)
         module = "ray_data" if self.side == "ray_data" else "side"
-        program = [str(self.python), "-m", f"benchmarks.scale_out.{module}"]
-        command = [*program, self.side, str(folder), *map(str, numbers)]
+        program = f"from benchmarks.scale_out.{module} import main; main()"
+        command = [str(self.python), "-c", program, self.side, str(folder), *map(str, numbers)]
         environment = os.environ | {"PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled"}
         with (folder / "log").open("ab") as log:
             return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)

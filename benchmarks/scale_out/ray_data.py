@@ -1,7 +1,4 @@
-"""Runs the rival: Ray Data with an actor for each worker, and its own checkpoints of rows.
-
-python -m benchmarks.scale_out.ray_data SIDE FOLDER ROWS SECONDS_A_CALL ROWS_A_SHARD WORKERS
-"""
+"""The rival: Ray Data with an actor for each worker, and its own checkpoints of rows."""
 
 import sys
 from pathlib import Path
@@ -57,5 +54,6 @@ def ray_data(folder: str, n: int, call_s: float, n_rows: int, n_workers: int) ->
     judged.write_json(f"{folder}/out")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the side that the command line names, as benchmarks/scale_out/side.py does for the others."""
     ray_data(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5]), int(sys.argv[6]))
