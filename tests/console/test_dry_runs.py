@@ -144,6 +144,8 @@ REFUSED = [
     ("judges.serve", [*SERVED, "--host", "0.0.0.0"], "--host 0.0.0.0: other machines can call it, so it needs a key"),
     ("judges.serve", [*SERVED, "--pair-rubric", "additive"], "--pair-rubric additive: it scores one answer"),
     ("judges.serve", [*SERVED, "--judge", "tiny", "--judge", "gpt-5", "--corpus", "c.jsonl"], "a panel has no tools"),
+    ("trainer.eft", ["ranked.jsonl", *SERVED, "--read", "decisions"], "no model learns to judge from decisions"),
+    ("trainer.loop", ["--model", "tiny", "--judge.read", "decisions"], "judged in this process"),
     ("judges.score", ["answers.jsonl", *LOCAL, *DECISIONS], "--read decisions asks a server's decision endpoint"),
     ("judges.score", ["nope.jsonl", *SERVED], "nope.jsonl: no such file"),
     ("judges.score", ["answers.jsonl", *SERVED, "--rubric", "nope"], "no rubric 'nope'"),
