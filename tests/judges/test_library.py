@@ -133,10 +133,10 @@ def test_whatever_gives_texts_in_an_order_is_a_list_of_them() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"read": "json"}, "read = 'json': must be one of 'logprobs', 'structured', 'text'"),
+        ({"read": "json"}, "read = 'json': must be one of 'decisions', 'logprobs', 'structured', 'text'"),
         ({"read": None}, "read = None: must be one of"),
         ({"aggregate": "sum"}, "aggregate = 'sum': must be one of 'majority'"),
-        ({"engine": "vllm"}, "engine = 'vllm': must be one of 'auto'"),
+        ({"engine": "sglang"}, "engine = 'sglang': must be one of 'auto'"),
         ({"omit": ["top_k"]}, "must be one of 'seed'"),
         ({"samples": "3"}, "samples = '3': Expected `int`"),
         ({"samples": 2.5}, "samples = 2.5: Expected `int`"),
