@@ -146,6 +146,11 @@ def beside_training(options: EngineOptions) -> EngineOptions:
     return replace(options, engine="transformers") if options.engine == "auto" and not options.base_url else options
 
 
+def memory_of(options: EngineOptions) -> Memory:
+    """Return the memory that vLLM may take."""
+    return Memory(options.max_model_len, options.gpu_memory_utilization, options.tensor_parallel_size)
+
+
 def _picked(options: EngineOptions) -> tuple[EngineKind, str]:
     """Return the engine, and why it is that one if the user left the choice."""
     if options.engine != "auto":
@@ -200,8 +205,7 @@ def open_folder(folder: "Path", name: str, options: EngineOptions) -> "Engine":
     """
     from engines.local.opening import open_local
 
-    memory = Memory(options.max_model_len, options.gpu_memory_utilization, options.tensor_parallel_size)
     if options.engine == "vllm":
         _check_no_dtype(options)  # again, because `auto` may have picked vLLM
-    vllm = memory if options.engine == "vllm" else None
+    vllm = memory_of(options) if options.engine == "vllm" else None
     return open_local(folder, name, options.batch_size, options.chat_template_kwargs, vllm, options.dtype)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,17 @@ from console.errors import EngineError, InputError
 from console.reading import read_file
 from engines.chat.template import encoded, load_tokenizer, rendered, with_kwargs
 from engines.local.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
+from engines.local.vllm.installed import import_vllm
+from engines.local.vllm.memory import Memory
+from engines.local.waiting import check_template
 from engines.models import model_digest
+from records.keys import content_key
 from records.rows import Message, messages_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from engines.local.vllm.classifier import VllmClassifier
 
 ARCHITECTURE = "ForSequenceClassification"
 EMPTY = "the response is empty"
@@ -85,32 +91,17 @@ class RewardModel:
 
     def rewards(self, prompts: Sequence[str | list[Message]], responses: Sequence[str]) -> list[Reward]:
         """Return the same with the reason of each answer that has no reward: it is empty, or too long."""
-        if len(prompts) != len(responses):
-            raise InputError(f"{len(prompts)} prompts, but {len(responses)} responses")
         # A model that also takes images keeps the settings of its text part in a config of their own.
         context = int(getattr(self.model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 30)
-        rewards: dict[int, Reward] = {}
-        sequences: list[list[int]] = []
-        for index, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
-            try:
-                sequences.append(chat_tokens(self.tokenizer, prompt, response))
-            except InputError as error:  # of one conversation, which the template refuses
-                sequences.append([])  # keeps the places of the others
-                rewards[index] = Reward(None, str(error))
-        for index, (tokens, response) in enumerate(zip(sequences, responses, strict=True)):
-            if index in rewards:
-                continue
-            if not response.strip():
-                rewards[index] = Reward(None, EMPTY)
-            elif len(tokens) > context:
-                rewards[index] = Reward(None, f"too long for the reward model's context of {context} tokens")
-        usable = [index for index in range(len(sequences)) if index not in rewards]
-        for batch in self._batches([sequences[index] for index in usable]):
-            rows = [usable[position] for position in batch]
-            values = self._forward([sequences[row] for row in rows])
-            rewards |= {row: _reward(value) for row, value in zip(rows, values, strict=True)}
-        self.unscored.update(reward.error for reward in rewards.values() if reward.error)
-        return [rewards[index] for index in range(len(sequences))]
+        rewards = rewards_of(self.tokenizer, context, prompts, responses, self._computed)
+        self.unscored.update(reward.error for reward in rewards if reward.error)
+        return rewards
+
+    def _computed(self, sequences: list[list[int]]) -> list[float]:
+        values: dict[int, float] = {}
+        for rows in self._batches(sequences):
+            values |= zip(rows, self._forward([sequences[row] for row in rows]), strict=True)
+        return [values[row] for row in range(len(sequences))]
 
     def _batches(self, sequences: list[list[int]]) -> list[list[int]]:
         # Without a padding token in its config the model reads the last column, whatever stands there.
@@ -139,6 +130,79 @@ class RewardModel:
     def _padding(self) -> int | None:
         padding: int | None = self.model.config.get_text_config().pad_token_id
         return padding
+
+
+@dataclass(frozen=True)
+class VllmRewardModel:
+    """The same in vLLM, loaded at once. Make it with `load`."""
+
+    name: str
+    digest: str
+    tokenizer: PreTrainedTokenizerBase
+    classifier: VllmClassifier
+    unscored: Counter[str] = field(default_factory=Counter, compare=False)
+    """Why answers had no score, counted over all calls."""
+
+    @classmethod
+    def load(
+        cls, folder: Path, name: str, memory: Memory, chat_template_kwargs: Mapping[str, Any] | None = None
+    ) -> VllmRewardModel:
+        """Load the model in `folder`, in the types of `RewardModel.load`.
+
+        Raises InputError if it is no reward model or has no chat template, EngineError if it cannot be loaded.
+        """
+        check_reward_model(folder)
+        check_template(folder, name)
+        import_vllm()
+        from engines.local.vllm.classifier import VllmClassifier
+
+        classifier = VllmClassifier.load(name, folder, memory)
+        digest = with_kwargs(content_key("vllm", model_digest(folder)), chat_template_kwargs)
+        return cls(name, digest, load_tokenizer(folder, chat_template_kwargs), classifier)
+
+    def score(self, prompts: Sequence[str | list[Message]], responses: Sequence[str]) -> list[float | None]:
+        """Return what `RewardModel.score` does."""
+        return [reward.value for reward in self.rewards(prompts, responses)]
+
+    def rewards(self, prompts: Sequence[str | list[Message]], responses: Sequence[str]) -> list[Reward]:
+        """Return what `RewardModel.rewards` does."""
+        rewards = rewards_of(self.tokenizer, self.classifier.context, prompts, responses, self.classifier.values)
+        self.unscored.update(reward.error for reward in rewards if reward.error)
+        return rewards
+
+
+AnyRewardModel = RewardModel | VllmRewardModel
+
+
+def rewards_of(
+    tokenizer: PreTrainedTokenizerBase,
+    context: int,
+    prompts: Sequence[str | list[Message]],
+    responses: Sequence[str],
+    compute: Callable[[list[list[int]]], list[float]],
+) -> list[Reward]:
+    """Return the reward of each response, or why it has none. `compute` gives those of token sequences that fit.
+
+    Raises InputError if the numbers of prompts and responses differ.
+    """
+    if len(prompts) != len(responses):
+        raise InputError(f"{len(prompts)} prompts, but {len(responses)} responses")
+    rewards: dict[int, Reward] = {}
+    usable: dict[int, list[int]] = {}
+    for index, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
+        try:
+            tokens = chat_tokens(tokenizer, prompt, response)
+        except InputError as error:  # of one conversation, which the template refuses
+            rewards[index] = Reward(None, str(error))
+            continue
+        if not response.strip():
+            rewards[index] = Reward(None, EMPTY)
+        elif len(tokens) > context:
+            rewards[index] = Reward(None, f"too long for the reward model's context of {context} tokens")
+        else:
+            usable[index] = tokens
+    rewards |= zip(usable, map(_reward, compute(list(usable.values()))), strict=True)
+    return [rewards[index] for index in range(len(responses))]
 
 
 def _reward(value: float) -> Reward:

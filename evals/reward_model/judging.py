@@ -8,11 +8,10 @@ from pathlib import Path
 from console.errors import InputError
 from console.progress import say
 from engines.options import EngineOptions, open_engine
-from engines.reward_model import RewardModel
 from evals.reward_model.options import Config, name_of, results_of
 from evals.reward_model.report import Judged
 from judges.judging.judge import has_every_reply, judge_into, open_judge
-from judges.judging.reward_model import READ, fingerprint, reward_folder, rewards_into
+from judges.judging.reward_model import READ, fingerprint, open_reward_model, reward_folder, rewards_into
 from judges.judging.settle import settle
 from judges.labelled.ranked import RankedAnswers, responses_to
 from judges.panels.panel import Member
@@ -40,7 +39,7 @@ def ask_judge(config: Config, ranked: Sequence[RankedAnswers], judge: Member) ->
 
 def _ask_reward_model(config: Config, ranked: Sequence[RankedAnswers], options: EngineOptions, folder: Path) -> Judged:
     """Return the rewards of a reward model, which have no best value."""
-    model = RewardModel.load(folder, options.model, options.batch_size, options.chat_template_kwargs)
+    model = open_reward_model(folder, options.model, options)
     path = results_of(config, options) / f"{name_of(config)}-{fingerprint(model)}.jsonl"
     with Store(path, Judgment, fresh=config.fresh) as store:
         rows = rewards_into(store, model, _responses(ranked), f"{model.name} scoring {stem(config)}")

@@ -9,12 +9,12 @@ from console.output import tell_plan
 from console.progress import say
 from console.table import Cell, print_table
 from engines.options import EngineOptions, check_engine, open_engine, pinned
-from engines.reward_model import RewardModel, check_reward_model
+from engines.reward_model import check_reward_model
 from judges.best_of.best import Best, best_of
 from judges.best_of.options import Config
 from judges.cluster.answer_sets import scored_answers, take_census
 from judges.judging.judge import check_coverage, checked_rubric, open_judge
-from judges.judging.reward_model import fingerprint, judgment_id, rewards_into
+from judges.judging.reward_model import fingerprint, judgment_id, open_reward_model, rewards_into
 from judges.judging.settle import settle
 from judges.options import JudgeOptions
 from judges.tools.evidence import (
@@ -81,7 +81,7 @@ def _scored(config: Config, responses: list[Response], whole: list[Response]) ->
         scores, judge_name = _stored_scores(config)
         return _Scored(scores, judge_name, _out(config, judge_name))
     if config.reward is not None:
-        model = RewardModel.load(config.reward, str(config.reward), config.engine.batch_size)
+        model = open_reward_model(config.reward, str(config.reward), config.engine)
         out = _out(config, fingerprint(model))
         with Store(_beside(out), Judgment, fresh=config.fresh) as store:
             ids = [judgment_id(model, response) for response in whole]

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from engines.options import EngineOptions
-from engines.reward_model import RewardModel, is_reward_model
+from engines.options import EngineOptions, memory_of
+from engines.reward_model import AnyRewardModel, RewardModel, VllmRewardModel, is_reward_model
 from records import Judgment, Response, Store, Usage, response_key
 from records.keys import content_key
 from records.stage import complete
@@ -21,13 +21,20 @@ def reward_folder(options: EngineOptions) -> Path | None:
     return folder if is_here and is_reward_model(folder) else None
 
 
-def fingerprint(model: RewardModel) -> str:
+def open_reward_model(folder: Path, name: str, options: EngineOptions) -> AnyRewardModel:
+    """Load the reward model in `folder`, with --engine vllm in vLLM. Raises InputError or EngineError."""
+    if options.engine == "vllm":
+        return VllmRewardModel.load(folder, name, memory_of(options), options.chat_template_kwargs)
+    return RewardModel.load(folder, name, options.batch_size, options.chat_template_kwargs)
+
+
+def fingerprint(model: AnyRewardModel) -> str:
     """Return 16 hex digits of everything that changes a reward: weights, tokenizer and template."""
     return content_key("reward model", model.digest)
 
 
 def rewards_into(
-    store: Store[Judgment], model: RewardModel, responses: Sequence[Response], title: str
+    store: Store[Judgment], model: AnyRewardModel, responses: Sequence[Response], title: str
 ) -> list[Judgment]:
     """Score the responses that `store` lacks and return the judgments of all `responses` in order."""
     wanted = [judgment_id(model, response) for response in responses]
@@ -35,7 +42,7 @@ def rewards_into(
 
 
 def _judgments(
-    model: RewardModel, responses: Sequence[Response], ids: Sequence[str], store: Store[Judgment]
+    model: AnyRewardModel, responses: Sequence[Response], ids: Sequence[str], store: Store[Judgment]
 ) -> Iterator[Judgment]:
     """Yield the missing judgments. A chunk is always scored whole, so that an interruption changes no number."""
     for start in range(0, len(ids), CHUNK):
@@ -49,7 +56,7 @@ def _judgments(
                 yield judgment
 
 
-def rewarded(model: RewardModel, responses: Sequence[Response]) -> Iterator[Judgment]:
+def rewarded(model: AnyRewardModel, responses: Sequence[Response]) -> Iterator[Judgment]:
     """Yield the reward of each response as a judgment, all scored together."""
     rewards = model.rewards([member.prompt for member in responses], [member.response for member in responses])
     for response, reward in zip(responses, rewards, strict=True):
@@ -73,6 +80,6 @@ def rewarded(model: RewardModel, responses: Sequence[Response]) -> Iterator[Judg
         )
 
 
-def judgment_id(model: RewardModel, response: Response) -> str:
+def judgment_id(model: AnyRewardModel, response: Response) -> str:
     """Return the key under which the reward of `response` is stored."""
     return content_key("judgment", fingerprint(model), response_key(response))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from console.errors import InputError
-from engines.reward_model import RewardModel
+from engines.reward_model import AnyRewardModel
 from judges.judging import reward_model
 from judges.judging.judge import Judge, has_every_reply
 from judges.judging.pairwise import Contest, both_orders_answered, compare, comparison_id
@@ -56,7 +56,7 @@ class Making:
         how = (lambda: judge.fingerprint, key, ask, both_orders_answered, lambda comparison: comparison.winner is None)
         return Verdicts(*how, store, self.turns, self.metrics, self.batch)
 
-    def rewards(self, model: RewardModel, store: Store[Judgment]) -> Scores:
+    def rewards(self, model: AnyRewardModel, store: Store[Judgment]) -> Scores:
         """Return the rewards of a reward model."""
 
         def ask(responses: Sequence[Response], _: Mapping[str, Judgment]) -> Iterator[Judgment]:

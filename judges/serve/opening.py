@@ -10,10 +10,10 @@ from console.errors import InputError
 from console.output import say
 from engines.options import open_engine, pinned
 from engines.protocol import Choice, Completion, Engine
-from engines.reward_model import RewardModel
+from engines.reward_model import AnyRewardModel
 from judges.judging.judge import Judge, has_every_reply, judge_with, open_judge, request
 from judges.judging.pairwise import both_orders_answered
-from judges.judging.reward_model import fingerprint, reward_folder
+from judges.judging.reward_model import fingerprint, open_reward_model, reward_folder
 from judges.options import OF_CHOICES
 from judges.panels.panel import members
 from judges.panels.rows import check_panel
@@ -42,7 +42,7 @@ class Opened:
     """Gathers the evidence on each answer that is scored."""
     comparer: Judge | None = None
     decider: Judge | None = None
-    rewards: RewardModel | None = None
+    rewards: AnyRewardModel | None = None
     """The reward model, if it is one. There is no judge then."""
 
     @property
@@ -64,7 +64,7 @@ def opened(config: Config) -> list[Opened]:
         return [_opened(replace(config, engine=pinned(engine), judge=judge)) for engine, judge in panel]
     if (folder := reward_folder(config.engine)) is not None:
         engine = config.engine
-        model = RewardModel.load(folder, engine.model, engine.batch_size, engine.chat_template_kwargs)
+        model = open_reward_model(folder, engine.model, engine)
         return [Opened(engine.model, rewards=model)]
     return [_opened(config)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -52,9 +51,13 @@ class VllmModel:
         except OSError:  # the model has no such file
             generation = GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder))
         llm = start(name, folder, memory)
-        model = cls(llm, Runner(llm), tokenizer, end_tokens(generation, tokenizer, turn_end(tokenizer)))
-        weakref.finalize(model, stop, llm)  # the next model needs the memory as soon as nobody holds this one
-        return model
+        return cls(llm, Runner(llm), tokenizer, end_tokens(generation, tokenizer, turn_end(tokenizer)))
+
+    def __del__(self) -> None:
+        """Give the memory back as soon as nobody holds the model, because the next one needs it."""
+        self.__dict__.pop("runner", None)
+        if stop is not None:  # as it is when the interpreter ends
+            stop([self.__dict__.pop("llm")])  # the list holds the last reference
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, done: Collection[int] = ()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import count, islice
 
 import torch
-from vllm import LLM, CompletionOutput, SamplingParams
+from vllm import LLM, CompletionOutput, PoolingOutput, PoolingParams, RequestOutput, SamplingParams
 from vllm.exceptions import VLLMError
 
 from console.errors import EngineError
@@ -26,7 +26,7 @@ class Ask:
     number: int
     """Tells the sequences of one row apart."""
     tokens: list[int]
-    params: SamplingParams
+    params: SamplingParams | PoolingParams
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Finished:
     name: str
     """The request's name."""
     ask: Ask
-    output: CompletionOutput
+    output: CompletionOutput | PoolingOutput
     seconds: float
     """The sequence's share of the time in which it was worked on beside others."""
 
@@ -118,4 +118,6 @@ class Runner:
         for output in outputs:
             if waiting := self._waiting.pop(output.request_id, None):
                 seconds = self._share - waiting.share_before
-                waiting.inbox.append(Finished(output.request_id, waiting.ask, output.outputs[0], seconds))
+                # A text is the only one of its request. A pooling model has one output, in no list.
+                result = output.outputs[0] if isinstance(output, RequestOutput) else output.outputs
+                waiting.inbox.append(Finished(output.request_id, waiting.ask, result, seconds))

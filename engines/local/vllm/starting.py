@@ -14,7 +14,6 @@ from weakref import WeakSet
 import psutil
 import torch
 from vllm import LLM
-from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
 
 from console.errors import EngineError
 from engines.local.vllm.memory import Memory, Plan, plan_cpu, plan_gpu, size_of
@@ -27,9 +26,14 @@ CPU_BLOCK = 32
 """Tokens of a block of keys and values on a processor, where vLLM's own 128 would share too little of a prefix."""
 
 
-def start(name: str, folder: Path, memory: Memory) -> LLM:
-    """Return vLLM's engine with the model in `folder`. Raises EngineError if it does not fit or cannot start."""
+def start(name: str, folder: Path, memory: Memory, *, classifies: bool = False) -> LLM:
+    """Return vLLM's engine with the model in `folder`, which writes texts or classifies them.
+
+    Raises EngineError if it does not fit or cannot start.
+    """
     arguments = _arguments(planned(name, folder, memory))
+    if classifies:
+        arguments |= {"runner": "pooling", "convert": "classify"}
     try:
         with _as_it_was():
             llm = LLM(
@@ -60,14 +64,24 @@ def planned(name: str, folder: Path, memory: Memory) -> Plan:
     return plan_gpu(name, size, memory, free, total)
 
 
-def stop(llm: LLM) -> None:
-    """Let go of vLLM's memory, so that the next model has it."""
-    with suppress(Exception):  # at the end of the process some of it has gone already
-        llm.llm_engine.engine_core.shutdown()
-        _running.discard(llm)
-        if not _running:
-            cleanup_dist_env_and_memory()
-    gc.collect()
+def stop(last: list[LLM]) -> None:
+    """End the engine in the list, which holds the last reference to it, and return its memory."""
+    if _running is None:  # as the names of a module are when the interpreter ends, and vLLM has ended itself
+        return
+    with suppress(Exception):  # nothing here may hide the error for which the model is let go
+        core = last[0].llm_engine.engine_core
+        _running.discard(last.pop())
+        inner = getattr(core, "engine_core", None)  # absent if the user has it in a process of its own
+        if _running and inner is not None:
+            # The whole shutdown, which vLLM also does by itself, ends what its engines in one process share.
+            core._finalizer.detach()
+            inner.model_executor.shutdown()
+        else:
+            core.shutdown()
+        del core, inner
+        gc.unfreeze()  # vLLM hid what it made from the collector
+        gc.collect()
+        torch.cuda.empty_cache()  # does nothing without a GPU
 
 
 def _arguments(plan: Plan) -> dict[str, Any]:
