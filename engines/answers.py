@@ -1,6 +1,6 @@
 """Asks a model to answer prompts: prompts in, response rows out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
@@ -34,17 +34,16 @@ def answer_into(
     carry. A prompt that the model cannot answer, because it is too long, its call failed or the reply is no answer
     (`why_no_answer`), is named on stderr and left out. The next call asks again.
     """
-    # By prompt, so that `index // n` below is the place of a row's prompt.
-    rows = [_row(engine, prompt, sampling, seed, number, model) for prompt in prompts for number in range(n)]
+    rows = [unwritten(engine, prompt, sampling, seed, number, model) for prompt in prompts for number in range(n)]
     wanted = [row.id for row in rows]
-    _check_said(store, engine, wanted)
-    answers = complete(store, wanted, _answers(store, engine, prompts, rows, sampling, n), title)
+    check_said(store, engine, wanted)
+    answers = complete(store, wanted, written(store, engine, rows, sampling), title)
     if n_missing := len(set(wanted)) - len(answers):
         say(f"{title}: {n_missing} of {len(set(wanted))} answers are missing; the same command asks for them again")
     return answers
 
 
-def _check_said(store: Store[Response], engine: Engine, wanted: Sequence[str]) -> None:
+def check_said(store: Store[Response], engine: Engine, wanted: Collection[str]) -> None:
     """Raise InputError if `store` may have the answers under a model description that the server no longer gives."""
     silence = silence_of(engine)
     # One id that is there shows that its rows were written under the same description.
@@ -73,8 +72,10 @@ def why_no_answer(completion: Completion, room: str = "raise --max-new-tokens") 
     return None
 
 
-def _row(engine: Engine, prompt: Prompt, sampling: Sampling, seed: int, number: int, model: str | None) -> Response:
-    """Return the response row still without its text."""
+def unwritten(
+    engine: Engine, prompt: Prompt, sampling: Sampling, seed: int, number: int, model: str | None
+) -> Response:
+    """Return the row of a prompt's response with this `number`, still without its text."""
     row_seed = derived_seed(seed, prompt.id, number)
     settings = (sampling.max_new_tokens, sampling.temperature, sampling.top_p, sampling.stop)
     return Response(
@@ -89,18 +90,18 @@ def _row(engine: Engine, prompt: Prompt, sampling: Sampling, seed: int, number: 
     )
 
 
-def _answers(
-    store: Store[Response], engine: Engine, prompts: Sequence[Prompt], rows: list[Response], sampling: Sampling, n: int
-) -> Iterator[Response]:
+def written(store: Store[Response], engine: Engine, rows: Sequence[Response], sampling: Sampling) -> Iterator[Response]:
+    """Yield `rows` with their texts as they are written, those that `store` lacks. Those without an answer are said."""
     requests = [Request(messages_of(row.prompt), row.seed or 0) for row in rows]
     done = {index for index, row in enumerate(rows) if row.id in store}
     room = more_room(getattr(engine, "thinking_tokens", None), sampling.max_new_tokens)
     for completion in engine.generate(requests, sampling, done):
+        row = rows[completion.index]
         if reason := why_no_answer(completion, room):
-            say(spelled(f"no answer to prompt {prompts[completion.index // n].id}: {reason}"))
+            say(spelled(f"no answer to prompt {row.prompt_id}: {reason}"))
             continue
         yield msgspec.structs.replace(
-            rows[completion.index],
+            row,
             response=readable(completion.text),
             finish_reason=completion.finish_reason,
             n_tokens=completion.n_tokens,

@@ -27,6 +27,7 @@ FLOORS = {
         {"chat", "shards"},
         {"classifier", "encoder", "local", "scripted", "served"},
         {"answers", "likelihood", "options", "reward_model"},
+        {"candidates"},
     ),
     "judges": (
         {"intervals", "labelled", "options"},

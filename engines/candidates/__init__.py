@@ -1,0 +1,1 @@
+"""Candidate answers: a model's answers to a file of prompts."""
