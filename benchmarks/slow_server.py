@@ -21,6 +21,7 @@ from urllib.request import urlopen
 import tyro
 
 from console.table import print_table
+from engines.protocol import Request, Sampling
 
 
 async def answer_forever(reply: str, delay_s: float) -> None:
@@ -75,7 +76,6 @@ def slow_server(reply: str, delay_s: float = 0.2) -> Iterator[str]:
 def measured(calls: int, concurrency: int, delay_s: float, reply: str) -> dict[str, str | int | float | None]:
     """Return a table row. CPU times are those of the client's and the server's whole process."""
     # The server's own process, which is measured, needs none of this.
-    from engines.protocol import Request, Sampling
     from engines.served.openai_engine import open_openai
 
     text = "What a judge is shown: a rubric, a prompt and an answer. " * 40
