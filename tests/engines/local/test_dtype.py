@@ -19,9 +19,9 @@ def test_a_model_in_bfloat16_reads_nearly_the_same_and_writes(tiny_model: Path) 
     usual, short = (TransformersEngine.load(tiny_model, "tiny", dtype=dtype) for dtype in ("auto", "bfloat16"))
     assert (usual.model.dtype, short.model.dtype) == (torch.float32, torch.bfloat16)
     for one, other in zip(usual.choose(ASKED, ["1", "10"]), short.choose(ASKED, ["1", "10"]), strict=True):
-        assert other.logprobs != one.logprobs and other.logprobs == pytest.approx(one.logprobs, abs=0.1)
+        assert other.logprobs != one.logprobs and other.logprobs == pytest.approx(one.logprobs, abs=0.3)
     [one], [other] = (token_logprobs(engine, [(list(range(3, 20)), 5)]) for engine in (usual, short))
-    assert other.logprobs == pytest.approx(one.logprobs, abs=0.1)
+    assert other.logprobs == pytest.approx(one.logprobs, abs=0.3)
     assert len(list(short.generate(ASKED, Sampling(6, 1.0, 0.9)))) == 5
 
 
