@@ -3,16 +3,12 @@
 import os
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 from urllib.request import getproxies, proxy_bypass
 
 from console.address import Address, basic, checked_header, checked_server, secrets_of, shown
 from console.errors import EngineError, InputError
-
-if TYPE_CHECKING:
-    from httpx2 import AsyncClient
-    from openai import AsyncOpenAI, OpenAI
 
 OFFICIAL = "https://api.openai.com/v1"
 OPENAI_KEY = "OPENAI_API_KEY"
@@ -95,20 +91,6 @@ class Account:
         """Return where a `path` of the API is. The base URL's query stays as it is, because it may be a key."""
         return path if self.deployment is not None else Address.of(self.server).url(path)
 
-    def client(self, http_client: "AsyncClient", timeout_s: float, max_retries: int) -> "AsyncOpenAI":
-        """Return the SDK's client, whose calls go through `http_client`."""
-        from openai import AsyncAzureOpenAI, AsyncOpenAI  # takes half a second, which a model in process need not pay
-
-        settings = self._settings | {"http_client": http_client, "timeout": timeout_s, "max_retries": max_retries}
-        return (AsyncOpenAI if self.deployment is None else AsyncAzureOpenAI)(**settings)
-
-    def plain_client(self) -> "OpenAI":
-        """Return the SDK's client for a few large files, with its own connections."""
-        from openai import AzureOpenAI, OpenAI
-
-        query = dict(parse_qsl(Address.of(self.server).query, keep_blank_values=True))
-        return (OpenAI if self.deployment is None else AzureOpenAI)(**self._settings, default_query=query)
-
     @property
     def secrets(self) -> set[str]:
         """Return what no message may show: keys, and the values of headers that the environment adds."""
@@ -120,7 +102,8 @@ class Account:
         )
 
     @property
-    def _settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the SDK's client: OpenAI's, or Azure's if there is a deployment."""
         address = Address.of(self.server)
         organization, project = (os.environ.get(f"OPENAI_{name}_ID", "").strip() or None for name in ("ORG", "PROJECT"))
         shared = {"organization": organization, "project": project}

@@ -16,7 +16,7 @@ from engines.served.account import Account
 from engines.served.http_call import CallFailed, Limits
 from engines.served.lookup import found_at
 from engines.served.outage import HINTS, Outage
-from engines.served.replicas import Replica, Replicas, addresses, checked_listings, connected_to_all
+from engines.served.replicas import Replica, Replicas, addresses, checked_listings, connected_to, connected_to_all
 from engines.served.replies.chat_reply import Reply, Tokens, decode
 from engines.served.replies.failures import shortened
 
@@ -139,9 +139,7 @@ class ServedCalls:
         @asynccontextmanager
         async def opened() -> AsyncIterator[in_flight.Ask[tuple[int, object]]]:
             async def ask(place: int) -> tuple[int, object]:
-                from engines.served.sdk import connected  # loads the SDK, which takes half a second
-
-                async with connected(accounts[place], self.limits, 1) as connection:
+                async with connected_to(accounts[place], self.limits, 1, self.path) as connection:
                     return place, await found_at(connection.got, addresses(accounts[place]))
 
             yield ask

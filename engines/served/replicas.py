@@ -6,7 +6,7 @@ because its key or its model is another, is left out for good. As long as one an
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -122,6 +122,13 @@ class Replicas:
         return min(left, key=lambda place: self.states[place].rests_until_s)
 
 
+def connected_to(account: Account, limits: Limits, n: int, path: str) -> "AbstractAsyncContextManager[Connection]":
+    """Give a connection to one server. See `engines.served.sdk.connected`."""
+    from engines.served.sdk import connected  # loads the SDK, which takes half a second
+
+    return connected(account, limits, n, path)
+
+
 @asynccontextmanager
 async def connected_to_all(
     accounts: Sequence[Account],
@@ -132,10 +139,8 @@ async def connected_to_all(
     path: str,
 ) -> "AsyncIterator[Connection | Replicas]":
     """Give a connection to a `path` of the API of the server, or of all of them."""
-    from engines.served.sdk import connected  # loads the SDK, which takes half a second
-
     async with AsyncExitStack() as stack:
-        opened = [await stack.enter_async_context(connected(account, limits, n, path)) for account in accounts]
+        opened = [await stack.enter_async_context(connected_to(account, limits, n, path)) for account in accounts]
         yield opened[0] if len(opened) == 1 else Replicas(opened, states, hide)
 
 

@@ -25,7 +25,7 @@ from httpx2 import (
     Response,
     create_ssl_context,
 )
-from openai import AsyncOpenAI, OpenAIError
+from openai import AsyncAzureOpenAI, AsyncOpenAI, OpenAIError
 from openai._base_client import get_platform
 from openai._models import FinalRequestOptions
 
@@ -211,7 +211,8 @@ async def connected(
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
         proxy=proxy_of(server),
     ) as session:
-        client = account.client(AiohttpClient(session), limits.timeout_s, MAX_RETRIES)
+        kind = AsyncOpenAI if account.deployment is None else AsyncAzureOpenAI
+        client = kind(**account.settings, http_client=AiohttpClient(session), timeout=limits.timeout_s)
         client._platform = get_platform()  # else each of the first calls finds it out in a thread of its own
         template = FinalRequestOptions.construct(
             method="post",

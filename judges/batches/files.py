@@ -38,9 +38,19 @@ def check_batch_flags(*, hosted: bool, exported: object, imported: object) -> No
         raise InputError("give one of --batch (send it and wait), --export-batch and --import-batch")
 
 
-def batch_folder(out: Path) -> Path:
-    """Return the folder of the batch whose rows go to `out`."""
-    return out.with_name(f"{out.name}.batch")
+def by_hosted_batch(
+    judge: Judge,
+    out: Path,
+    export: Callable[[Path], int],
+    take: Callable[[Sequence[Path], bool], None],
+    *,
+    fresh: bool,
+) -> None:
+    """Run a batch of the judge's server for the rows of `out`. See `judges.batches.hosted.run_batch`."""
+    from judges.batches.hosted import run_batch  # loads the SDK, which other engines do not need
+
+    folder = out.with_name(f"{out.name}.batch")
+    run_batch(getattr(judge.engine, "calls", None), judge.fingerprint, folder, export, take, fresh=fresh)
 
 
 def export_batch(

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from shutil import rmtree
+from urllib.parse import parse_qsl
 from uuid import uuid4
 
 from openai import (
     APIConnectionError,
     APIStatusError,
+    AzureOpenAI,
     InternalServerError,
     NotFoundError,
     OpenAI,
@@ -24,11 +26,12 @@ from openai import (
 )
 from openai.types import Batch
 
-from console.address import shown
+from console.address import Address, shown
 from console.errors import EngineError, InputError
 from console.progress import progress, say
 from console.reading import read_file
 from console.writing import DiskErrors, make_folder
+from engines.served.account import Account
 from engines.served.openai_calls import ServedCalls
 from engines.served.replies.failures import error_text
 from records.leftovers import temporary_path
@@ -105,6 +108,12 @@ def run_batch(
     hosted.finish(state, lambda paths: take(paths, any(part.error for part in state.parts)))
 
 
+def client_of(account: Account) -> OpenAI:
+    """Return the SDK's client with its own connections, which take large files."""
+    query = dict(parse_qsl(Address.of(account.server).query, keep_blank_values=True))
+    return (OpenAI if account.deployment is None else AzureOpenAI)(**account.settings, default_query=query)
+
+
 def n_lines(path: Path) -> int:
     """Return the number of lines in a file."""
     with path.open("rb") as file:
@@ -141,7 +150,7 @@ class _Hosted:
 
     def finish(self, state: _State, take: Callable[[Sequence[Path]], None]) -> None:
         """Submit what is not submitted yet, wait for all, and take the output."""
-        with self._errors(), self.calls.account.plain_client() as client:
+        with self._errors(), client_of(self.calls.account) as client:
             for part in state.parts:
                 if part.batch is None:
                     self._submit(client, part, state)

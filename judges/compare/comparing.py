@@ -10,7 +10,7 @@ from console.output import tell, tell_plan
 from console.progress import say
 from console.table import print_table
 from engines.options import open_engine, pinned
-from judges.batches.files import batch_folder, check_batch_flags, export_contests, import_contests
+from judges.batches.files import by_hosted_batch, check_batch_flags, export_contests, import_contests
 from judges.compare.options import Config
 from judges.compare.output import Summary, default_out, plan, print_plan, report
 from judges.compare.shards import compare_in_shards, compared_by_workers
@@ -125,7 +125,6 @@ def _compare_by(
 
 def _by_hosted_batch(config: Config, contests: DiskRows[Contest], judge: Judge, store: Store[Comparison]) -> None:
     """Store the comparisons that a batch of the server gives."""
-    from judges.batches.hosted import run_batch  # loads the SDK, which other engines do not need
 
     def take(paths: Sequence[Path], leave: bool) -> None:
         known = (store.ids, config.orders, store.unfinished)
@@ -135,8 +134,7 @@ def _by_hosted_batch(config: Config, contests: DiskRows[Contest], judge: Judge, 
     def export(path: Path) -> int:
         return export_contests(judge, contests, path, store.ids, config.orders, store.unfinished)
 
-    calls = getattr(judge.engine, "calls", None)
-    run_batch(calls, judge.fingerprint, batch_folder(store.path), export, take, fresh=config.fresh)
+    by_hosted_batch(judge, store.path, export, take, fresh=config.fresh)
 
 
 def _taken(everything: DiskRows[Contest], limit: int | None) -> DiskRows[Contest]:

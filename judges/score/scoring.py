@@ -8,7 +8,7 @@ from console.errors import InputError
 from console.output import tell, tell_plan
 from console.table import print_table
 from engines.options import open_engine, pinned
-from judges.batches.files import batch_folder, check_batch_flags, export_batch, import_batch
+from judges.batches.files import by_hosted_batch, check_batch_flags, export_batch, import_batch
 from judges.judging.cost import Budget, price_of
 from judges.judging.judge import Judge, checked_rubric, has_every_reply, open_judge
 from judges.judging.sharing import check_shared, print_scale, shared
@@ -107,7 +107,6 @@ def _score_plainly(config: Config, source: Source, judge: Judge, budget: Budget)
 
 def _by_hosted_batch(config: Config, source: Source, judge: Judge, store: Store[Judgment]) -> None:
     """Store the judgments that a batch of the server gives."""
-    from judges.batches.hosted import run_batch  # loads the SDK, which other engines do not need
 
     def responses() -> Iterator[Response]:
         return (response for _, response in source.responses())
@@ -120,8 +119,7 @@ def _by_hosted_batch(config: Config, source: Source, judge: Judge, store: Store[
     def export(path: Path) -> int:
         return export_batch(judge, responses(), path, store.ids, store.unfinished)
 
-    calls = getattr(judge.engine, "calls", None)
-    run_batch(calls, judge.fingerprint, batch_folder(store.path), export, take, fresh=config.fresh)
+    by_hosted_batch(judge, store.path, export, take, fresh=config.fresh)
 
 
 def _score_with_evidence(config: Config, source: Source, plain_judge: Judge, budget: Budget) -> None:
