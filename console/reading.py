@@ -19,6 +19,7 @@ MOST_BYTES_A_LINE = 256 * MIB
 """One row with all its texts. A stored row has the replies of all its samples."""
 MOST_BYTES_A_FILE = 1024 * MIB
 """A file that cannot be read row by row, such as a JSON list."""
+PIECE = 1 << 16
 MOST_BYTES_OF_SETTINGS = 4 * MIB
 """Config files, prices, rubrics, their prompts, maps."""
 ValueT = TypeVar("ValueT")
@@ -92,11 +93,28 @@ def lines_up_to(file: HasLines, path: Path, most: int | None = None) -> Iterator
                 "row as long as that; is it the file that you mean?"
             )
         n_blank = n_blank + 1 if line.isspace() else 0
-        if n_blank > MOST_BLANK_LINES:
-            raise InputError(
-                f"{path}:{number}: more than {MOST_BLANK_LINES:,} blank lines in a row; is it the file that you mean?"
-            )
+        _check_blank(n_blank, path, number)
         yield line
+
+
+def pieces_up_to(file: HasLines, path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file with their ends, a line of more than PIECE bytes in several.
+
+    So many blank lines in a row that it cannot be a text are an error.
+    """
+    n_blank, number = 0, 1
+    while piece := file.readline(PIECE):
+        n_blank = n_blank + piece.endswith(b"\n") if piece.isspace() else 0
+        _check_blank(n_blank, path, number)
+        number += piece.endswith(b"\n")
+        yield piece
+
+
+def _check_blank(n_blank: int, path: Path, number: int) -> None:
+    if n_blank > MOST_BLANK_LINES:
+        raise InputError(
+            f"{path}:{number}: more than {MOST_BLANK_LINES:,} blank lines in a row; is it the file that you mean?"
+        )
 
 
 def read_file(path: Path, most: int | None = None) -> bytes:

@@ -11,8 +11,8 @@ from console.errors import InputError, RowError
 from console.reading import being_read
 from console.writing import kind_of
 from records.decoding.bad_rows import BadRows
-from records.decoding.documents import is_document, read_document
-from records.decoding.lines import decode_line, is_plain, joined, lines_of
+from records.decoding.documents import is_document, read_document, read_list
+from records.decoding.lines import decode_line, is_plain, joined, lines_of, pieces_of
 from records.decoding.parquet import read_parquet
 from records.decoding.tables import DELIMITERS, read_csv
 
@@ -137,7 +137,9 @@ def _open(source: str, bad: BadRows) -> Iterator[tuple[str, Any]]:
 
 def _json(path: Path, kind: str, bad: BadRows) -> Iterator[tuple[str, Any]]:
     """Yield the rows of JSON lines or of a JSON document, whichever it is: people mix up the two endings."""
-    # a list is often one line, as long as all its rows
+    if kind not in JSON_LINES and _opens_list(path):
+        yield from read_list(path, pieces_of(path), bad)
+        return
     lines = lines_of(path, None if kind in JSON_LINES else reading.MOST_BYTES_A_FILE)
     before = _to_first(lines)
     first = before[-1] if before else b""
@@ -150,8 +152,15 @@ def _json(path: Path, kind: str, bad: BadRows) -> Iterator[tuple[str, Any]]:
         is_rows, before = bool(after and after[-1].strip()), before + after
     if is_rows:
         yield from _json_lines(path, chain(before, lines), bad)
+    elif first.lstrip().startswith(b"["):
+        yield from read_list(path, chain(before, lines), bad)
     else:
-        yield from read_document(path, joined(path, chain(before, lines)), bad)
+        yield from read_document(path, joined(path, chain(before, lines)))
+
+
+def _opens_list(path: Path) -> bool:
+    """Return whether a file's first character is that of a list, which is often one line, as long as all its rows."""
+    return next(filter(bytes.strip, pieces_of(path)), b"").lstrip().startswith(b"[")
 
 
 def _to_first(lines: Iterator[bytes]) -> list[bytes]:

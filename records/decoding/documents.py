@@ -1,5 +1,6 @@
 """Reads one JSON document as rows: a list of objects, or an object that holds one."""
 
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -8,17 +9,19 @@ from typing import Any
 
 import msgspec
 
+from console import reading
 from console.errors import InputError, RowError
-from console.reading import TOO_LONG_A_NUMBER
+from console.reading import TOO_LONG_A_NUMBER, size
 from records.decoding.bad_rows import BadRows
 from records.decoding.lines import decode_line
 
 ENVELOPES = ("data", "rows", "examples", "records", "items", "train", "validation", "test")
 """Names under which people keep the one list of a JSON object."""
 # A whole text comes first, so that brackets and commas in it are no tokens. A quote alone is one that never closes.
-TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|["\[\]{},]', re.DOTALL)
+TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["\[\]{},]', re.DOTALL)
 SHOWN_FIELDS = 8
 NEWLINE = b"\n"
+CHUNK = 1 << 16
 MOST_DEEP = 100_000
 """The most brackets that may be open at once. Rows that are nested a thousandfold are still read, as bad rows."""
 
@@ -41,23 +44,12 @@ def is_document(line: bytes) -> bool:
     return False
 
 
-def read_document(path: Path, data: bytes, bad: BadRows) -> Iterator[tuple[str, Any]]:
-    """Yield the rows of a list, or of the one list in an object that has a usual name such as `data`.
+def read_list(path: Path, chunks: Iterable[bytes], bad: BadRows) -> Iterator[tuple[str, Any]]:
+    """Yield the rows of a JSON list, of which only one is in memory. A row that is not JSON is a bad row.
 
-    A row that is not JSON is a bad row. Raises InputError for a document that is cut off or is neither.
+    Raises InputError, after the rows before it, where the list is cut off or something follows it.
     """
-    if data.lstrip().startswith(b"["):
-        yield from _rows(path, data, bad)
-        return
-    document = _decoded(path, data)
-    if not isinstance(document, dict):
-        raise InputError(f"{path}: expected a JSON list of objects, found {type(document).__name__}")
-    for number, row in enumerate(_inside(path, document), start=1):
-        yield f"{path}: row {number}", row
-
-
-def _rows(path: Path, data: bytes, bad: BadRows) -> Iterator[tuple[str, Any]]:
-    for number, element in enumerate(_elements(path, data), start=1):
+    for number, element in enumerate(_elements(path, chunks), start=1):
         try:
             row = decode_line(element)
         except InputError as error:
@@ -66,44 +58,73 @@ def _rows(path: Path, data: bytes, bad: BadRows) -> Iterator[tuple[str, Any]]:
         yield f"{path}: row {number}", row
 
 
-def _elements(path: Path, data: bytes) -> Iterable[bytes]:
-    """Return the bytes of each element of a JSON list, so that one which cannot be decoded does not take the rest."""
-    try:
-        return map(bytes, msgspec.json.decode(data, type=list[msgspec.Raw]))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _split(path, data)
+def read_document(path: Path, data: bytes) -> Iterator[tuple[str, Any]]:
+    """Yield the rows of the one list in an object that has a usual name such as `data`.
+
+    Raises InputError for a document that is cut off or is no such object.
+    """
+    document = _decoded(path, data)
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: expected a JSON list of objects, found {type(document).__name__}")
+    for number, row in enumerate(_inside(path, document), start=1):
+        yield f"{path}: row {number}", row
 
 
-def _split(path: Path, data: bytes) -> list[bytes]:
-    """Return the elements of a list by its brackets. Raises InputError, naming the line, if they do not close."""
-    depth, start, end = 0, 0, None
-    elements: list[bytes] = []
-    for token in TOKEN.finditer(data):
-        sign = token.group()
-        if end is not None:  # something follows the list: said below, with its line
+def _elements(path: Path, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of each element of a JSON list, by its brackets, so that a bad one does not take the rest.
+
+    Not by a parser such as ijson: it ends at the first NaN or broken row, and takes the last of a name that is there
+    twice. Raises InputError, naming the line, if the brackets do not close.
+    """
+    rest = iter(chunks)
+    data, n_lines, n_elements = b"", 0, 0  # `data` begins with an element, on line `n_lines` from 0
+    depth = start = place = 0
+    while chunk := _next(rest, len(data)):
+        data += chunk
+        for token in TOKEN.finditer(data, place):
+            sign = token.group()
+            if sign == b'"':
+                break  # a text that does not end in these bytes: it is looked at again, with more of them
+            place = token.end()
+            if sign in (b"[", b"{"):
+                depth += 1
+                if depth > MOST_DEEP:
+                    line = n_lines + data.count(NEWLINE, 0, place) + 1
+                    raise InputError(f"{path}:{line}: not JSON: nested too deeply")
+                start = place if depth == 1 else start
+            elif sign in (b"]", b"}"):
+                depth -= 1
+            if (depth == 1 and sign == b",") or depth == 0:
+                last = data[start : token.start()]
+                # An empty list has no element. A comma before the end of another leaves an empty one, a bad row.
+                if depth or n_elements or last.strip():
+                    n_elements += 1
+                    yield last
+                start = place
+            if depth == 0:
+                line = n_lines + data.count(NEWLINE, 0, token.start()) + 1
+                if data[place:].strip() or any(map(bytes.strip, rest)):
+                    raise InputError(f"{path}:{line}: not JSON: something follows the end of the list")
+                return
+        n_lines += data.count(NEWLINE, 0, start)
+        data, place, start = data[start:], place - start, 0
+        if len(data) > reading.MOST_BYTES_A_LINE + CHUNK:
+            raise InputError(
+                f"{path}:{n_lines + 1}: this row has more than {size(reading.MOST_BYTES_A_LINE)}; is it "
+                "the file that you mean?"
+            )
+    line = n_lines + data.rstrip().count(NEWLINE) + 1
+    raise InputError(f"{path}:{line}: not JSON: the list is not closed, so the file is cut off or damaged")
+
+
+def _next(chunks: Iterator[bytes], least: int) -> bytes:
+    """Return the next bytes, as many as there are already, so that a long text is looked at a few times only."""
+    taken = io.BytesIO()
+    for chunk in chunks:
+        taken.write(chunk)
+        if taken.tell() >= max(least, CHUNK):
             break
-        if sign in (b"[", b"{"):
-            depth += 1
-            if depth > MOST_DEEP:
-                raise InputError(f"{path}:{data.count(NEWLINE, 0, token.end()) + 1}: not JSON: nested too deeply")
-            start = token.end() if depth == 1 else start
-        elif sign in (b"]", b"}"):
-            depth -= 1
-            end = token.start() if depth == 0 else None
-        elif sign == b'"':
-            break  # a text that never ends
-        if depth == 1 and sign == b",":
-            elements.append(data[start : token.start()])
-            start = token.end()
-    if end is None:
-        n_lines = data.count(b"\n", 0, len(data.rstrip())) + 1
-        raise InputError(f"{path}:{n_lines}: not JSON: the list is not closed, so the file is cut off or damaged")
-    if data[end + 1 :].strip():
-        line = data.count(b"\n", 0, end) + 1
-        raise InputError(f"{path}:{line}: not JSON: something follows the end of the list")
-    # An empty list has no element. A comma before the end of another leaves an empty one, which is a bad row.
-    last = data[start:end]
-    return [*elements, last] if elements or last.strip() else []
+    return taken.getvalue()
 
 
 def _decoded(path: Path, data: bytes) -> Any:

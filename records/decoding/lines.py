@@ -4,7 +4,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,7 +12,7 @@ import msgspec
 
 from console import reading
 from console.errors import InputError
-from console.reading import TOO_LONG_A_NUMBER, being_read, lines_up_to, size
+from console.reading import TOO_LONG_A_NUMBER, being_read, lines_up_to, pieces_up_to, size
 
 GZIP = b"\x1f\x8b"
 UTF8_MARK = b"\xef\xbb\xbf"
@@ -28,10 +28,22 @@ def lines_of(path: Path, most: int | None = None) -> Iterator[bytes]:
     file, if it cannot be opened, is damaged, or has a line of more than `most` bytes. The lines before the
     damage are yielded first.
     """
+    return _read(path, lambda file: lines_up_to(file, path, most))
+
+
+def pieces_of(path: Path) -> Iterator[bytes]:
+    """Yield the same bytes in pieces: lines, of which a long one comes in several."""
+    return _read(path, lambda file: pieces_up_to(file, path))
+
+
+def _read(path: Path, pieces: "Callable[[IO[bytes] | _Utf8], Iterator[bytes]]") -> Iterator[bytes]:
+    is_start = True
     try:
         with being_read(path), open_bytes(path) as packed, _decoded(packed) as file:
-            for line in lines_up_to(file, path, most):
-                yield line.removeprefix(UTF8_MARK)  # of any line: files that were joined have marks in the middle
+            for piece in pieces(file):
+                # Of any line: files that were joined have marks in the middle.
+                yield piece.removeprefix(UTF8_MARK) if is_start else piece
+                is_start = piece.endswith(b"\n")
     except InputError:
         raise
     except DAMAGED as error:

@@ -23,6 +23,7 @@ from tests.conftest import ROOT
 
 LONG = {"prompt": "x" * 2000}
 SHORT = {"prompt": "y"}
+WRAPPED = json.dumps({"data": [SHORT] * 1000}, indent=1).encode()
 
 
 class Named(Row, frozen=True, kw_only=True):
@@ -66,9 +67,10 @@ def lines(*rows: object) -> bytes:
         ("x.csv", b"a," * 200, r"x\.csv:1: 201 columns; is it the file that you mean"),
         ("x.jsonl", b"x\n" * 500, r"x\.jsonl:100: all of the first 100 lines are no JSON"),
         ("x.tsv.gz", gzip.compress(b"a\tb\n" + b"d" * 2000), r"x\.tsv\.gz:2: this line has more than"),
-        ("x.json", lines([SHORT] * 1000), r"x\.json:1: this line has more than 3,000 bytes"),
-        ("x.json", json.dumps([SHORT] * 1000, indent=1).encode(), r"x\.json: has more than 3,000 bytes, and cannot be"),
-        ("x.json.gz", gzip.compress(json.dumps([SHORT] * 1000, indent=1).encode()), r"write it as \.jsonl, a row a"),
+        ("x.json", lines([SHORT, {"prompt": "y" * 200_000}, SHORT]), r"x\.json:1: this row has more than 1,000 bytes"),
+        ("x.json", lines({"data": [SHORT] * 1000}), r"x\.json:1: this line has more than 3,000 bytes"),
+        ("x.json", WRAPPED, r"x\.json: has more than 3,000 bytes, and cannot be"),
+        ("x.json.gz", gzip.compress(WRAPPED), r"write it as \.jsonl, a row a"),
         ("x.json", b"[" * 2900, r"x\.json:1: not JSON: nested too deeply"),
         ("blank.jsonl", b"\n" * 100 + lines(SHORT), r"blank\.jsonl:51: more than 50 blank lines in a row"),
         ("blank.json.gz", gzip.compress(b" \n" * 10_000), r"blank\.json\.gz:51: more than 50 blank lines"),
@@ -87,8 +89,9 @@ def test_what_is_far_too_long_is_named(tmp_path: Path, name: str, content: bytes
 @pytest.mark.parametrize(
     ("name", "content", "n_rows"),
     [
-        ("list on one line.json", lines([SHORT] * 150), 150),  # longer than a line of .jsonl may be
-        ("list.json", json.dumps([SHORT] * 100, indent=1).encode(), 100),
+        ("list on one line.json", lines([SHORT] * 9000), 9000),  # longer than a line of .jsonl may be
+        ("list.json", json.dumps([SHORT] * 1000, indent=1).encode(), 1000),
+        ("list.json.gz", gzip.compress(json.dumps([SHORT] * 1000, indent=1).encode()), 1000),
         ("many lines.json", lines(*[SHORT] * 1000), 1000),  # rows, whatever the ending: read one by one
         ("many lines.jsonl.gz", gzip.compress(lines(*[SHORT] * 1000)), 1000),
         ("many lines.csv", b"prompt,response\n" + b"a,b\n" * 1000, 1000),
