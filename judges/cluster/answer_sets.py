@@ -1,11 +1,10 @@
 """Groups the answers in a file by prompt.
 
-The file is read twice: first to count the rows of each prompt, then to yield a prompt as soon as its last row has come.
-A file that keeps a prompt's rows together costs the memory of one prompt. A file with, say, one model's answers after
-another's costs the memory of its answers. Both cost some 150 bytes per prompt for the counts.
+The file is read twice: first to count the rows of each prompt, then to put the answers on disk and take them from
+there prompt by prompt. So it costs the memory of one prompt, wherever in the file its rows stand.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -14,6 +13,7 @@ import msgspec
 
 from console.errors import InputError, RowError
 from records import Message, Response, answer_key, prompt_key
+from records.disk import DiskDict, GroupedRows
 from records.fields.values import number_or_none
 from records.files import BadRows, Record, check_limit, read_records
 from records.shapes import responses_of
@@ -54,7 +54,7 @@ class AnswerSet:
 class Census:
     """The prompts and judges of a file."""
 
-    n_rows: dict[str, int]
+    n_rows: Mapping[str, int]
     """The number of rows by prompt key, in the order of the prompts' first rows."""
     n_scored: int
     judges: frozenset[str]
@@ -65,7 +65,7 @@ class Census:
 class Rewards:
     """Scores from another file than that of the answers."""
 
-    scores: dict[str, float]
+    scores: Mapping[str, float | None]
     """By `answer_key`."""
     judges: frozenset[str]
 
@@ -87,17 +87,19 @@ class ScoredAnswer:
 def take_census(source: str | Path, bad: BadRows, limit: int | None = None) -> Census:
     """Count the rows of the first `limit` prompts of a file. Raises InputError if it has no usable row."""
     check_limit(limit)
-    n_rows: dict[str, int] = {}
-    n_scored, judges = 0, set[str]()
+    n_rows: DiskDict[int] = DiskDict()
+    n_prompts, n_scored, judges = 0, 0, set[str]()
     for answer in scored_answers(source, bad):
         key = _set_key(answer.response)
-        if key not in n_rows and limit is not None and len(n_rows) == limit:
+        n = n_rows.get(key, 0)
+        if n == 0 and n_prompts == limit:
             continue
-        n_rows[key] = n_rows.get(key, 0) + 1
+        n_rows[key] = n + 1
+        n_prompts += n == 0
         if answer.score is not None:
             n_scored += 1
             judges.add(answer.judge or "")
-    if not n_rows:
+    if not n_prompts:
         raise InputError(f"{source}: no usable row: {bad.n_bad} bad")
     return Census(n_rows, n_scored, frozenset(judges))
 
@@ -107,19 +109,17 @@ def read_answer_sets(source: str | Path, census: Census, rewards: Rewards | None
 
     The scores come from `rewards` if it is given, else from the file.
     """
-    waiting: dict[str, list[ScoredAnswer]] = {}
+    kept = GroupedRows(ScoredAnswer)
     for answer in scored_answers(source, BadRows(quiet=True)):
         key = _set_key(answer.response)
-        if key not in census.n_rows:
-            continue
-        waiting.setdefault(key, []).append(answer)
-        if len(waiting[key]) == census.n_rows[key]:
-            yield _answer_set(waiting.pop(key), rewards)
+        if key in census.n_rows:
+            kept.put(answer, key)
+    yield from (_answer_set(answers, rewards) for answers in kept.groups(by_last=True))
 
 
 def read_rewards(source: Path, bad: BadRows) -> Rewards:
     """Return the scores of a file of judgments, the last one per answer. Raises InputError without scores."""
-    scores: dict[str, float] = {}
+    scores: DiskDict[float | None] = DiskDict()
     judges: set[str] = set()
     for answer in scored_answers(source, bad):
         if answer.score is not None:

@@ -6,6 +6,7 @@ semantic uncertainty (Kuhn et al. 2023, arXiv 2302.09664).
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -68,7 +69,8 @@ class Groups:
     """A prompt's clusters as places in its list of texts, the largest first."""
 
     places: list[list[int]]
-    similarity: FloatNN
+    similarity: FloatNN | None
+    """None if all texts of a cluster are equally close."""
     sizes: list[int]
     n_largest: int
 
@@ -129,13 +131,17 @@ def group(answers: AnswerSet, relation: Relation | None, equivalence: Equivalenc
     Among clusters of one size, those with a readable answer come first, then (reward) the one with the highest reward,
     then the first by a seeded hash of its first text.
     """
+    similarity_NN: FloatNN | None = None
+    unread = set(relation.unread) if relation else set()
     if relation is None:
-        places, similarity_NN, unread = [[0]], np.ones((1, 1)), set[int]()
+        places = [[0]]
+    elif (clusters := relation.clusters) is not None:
+        places = _numbered_alike(clusters)  # no matrix, which would grow with the square of the texts
     else:
         values_NN = relation.matrix()
         same_NN = equivalence.same(values_NN)
         places = greedy(same_NN) if equivalence.greedy else components(same_NN)
-        similarity_NN, unread = equivalence.similarity(values_NN), set(relation.unread)
+        similarity_NN = equivalence.similarity(values_NN)
 
     def rank(cluster: list[int]) -> tuple[int, bool, float, str]:
         scores = [answers.members[place].score for place in cluster] if spg.choose == "reward" else []
@@ -145,6 +151,13 @@ def group(answers: AnswerSet, relation: Relation | None, equivalence: Equivalenc
     places = sorted(places, key=rank)
     sizes = [_size(answers, cluster) for cluster in places]
     return Groups(places, similarity_NN, sizes, sizes.count(sizes[0]))
+
+
+def _numbered_alike(numbers: Sequence[float | None]) -> list[list[int]]:
+    by_number: dict[float | None, list[int]] = {}
+    for place, number in enumerate(numbers):
+        by_number.setdefault(number, []).append(place)
+    return list(by_number.values())
 
 
 def _size(answers: AnswerSet, cluster: list[int]) -> int:
@@ -169,8 +182,13 @@ def _chosen(answers: AnswerSet, groups: Groups, spg: Spg) -> Member | None:
     return answers.members[min(known, key=rank)] if known else None
 
 
-def _centrality(answers: AnswerSet, similarity_NN: FloatNN, cluster: list[int], place: int) -> float:
-    """Return the summed similarity of one answer to the other answers of its cluster, each vote counted."""
+def _centrality(answers: AnswerSet, similarity_NN: FloatNN | None, cluster: list[int], place: int) -> float:
+    """Return the summed similarity of one answer to the other answers of its cluster, each vote counted.
+
+    It is 0 for each if all are equally close.
+    """
+    if similarity_NN is None:
+        return 0.0
     total = sum(len(answers.members[other].ids) * float(similarity_NN[place, other]) for other in cluster)
     # Without one vote, its own. Rounded, so that equals are left to the tie-break and not to the rounding of sums.
     return round(total - float(similarity_NN[place, place]), 9)

@@ -20,7 +20,8 @@ class Relation(Row, frozen=True, kw_only=True):
     id: str
     prompt_id: str
     values: list[list[float | None]]
-    """For each ordered pair of the prompt's distinct texts, in their sorted order. None if a call failed."""
+    """For each ordered pair of the prompt's distinct texts, in their sorted order. None if a call failed.
+    Or a single row, if texts are the same or not and nothing between: the number of each text's cluster."""
     n_cut: int = 0
     """Texts longer than the model's input, of which only the beginning was compared."""
     unread: tuple[int, ...] = ()
@@ -28,9 +29,15 @@ class Relation(Row, frozen=True, kw_only=True):
     error: str | None = None
     usage: Usage = Usage()
 
+    @property
+    def clusters(self) -> list[float | None] | None:
+        """The number of each text's cluster, or None if there is a value for each pair."""
+        return self.values[0] if len(self.values) == 1 else None
+
     def matrix(self) -> FloatNN:
         """Return the values (N, N). Raises TypeError if one is None."""
-        return np.array(self.values, dtype=np.float64)
+        values = np.array(self.values, dtype=np.float64)
+        return values if self.clusters is None else (values == values.T).astype(np.float64)
 
 
 class Equivalence(Protocol):

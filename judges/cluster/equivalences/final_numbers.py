@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from math_verify import parse
+from sympy import Integer, srepr
 
-from judges.cluster.clusters import components
-from judges.cluster.equivalence import FloatNN
 from judges.parsing.numerals import plain_numbers
 
+Same = Callable[[list[Any], list[Any]], bool]
+"""Whether two values that math-verify parsed are the same."""
 WHOLE = re.compile(r"\d+(?::\d+)+|\d+\s*(?:r|rem\.?|remainder)\s*\d+", re.IGNORECASE)
 """A time, a ratio, a quotient with its remainder: math-verify takes the first or the last number of it."""
 MONEY = {
@@ -69,21 +69,25 @@ def final_answer_of(text: str) -> FinalAnswer:
     return FinalAnswer(parsed, _money(plain, start, end))
 
 
-def same_values(answers: Sequence[FinalAnswer], same: Callable[[list[Any], list[Any]], bool]) -> FloatNN:
-    """Return which final answers are the same, 1 or 0, (N, N), so that none links two others that differ.
+def same_values(answers: Sequence[FinalAnswer], same: Same) -> list[int]:
+    """Return the number of each final answer's cluster, (N,), so that none links two others that differ.
 
     A number without a unit is the same as the one with a currency if there is one such currency here. A percentage is
     its hundredth: 50% is 0.5. If no answer is 0.5, 50% counts as 50. Cents are read likewise.
     """
-    n = len(answers)
-    exact_NN = np.eye(n, dtype=bool)
-    for i, first in enumerate(answers):
-        for j, other in enumerate(answers[:i]):
-            exact_NN[i, j] = exact_NN[j, i] = first.money == other.money and same(first.value, other.value)
-    classes = components(exact_NN)
+    alike: dict[object, list[int]] = {}  # answers that are written alike are compared once
+    for place, answer in enumerate(answers):
+        # One that equals nothing, not even itself, is alone.
+        alike.setdefault(_written(answer) if answer.value else place, []).append(place)
+    several = [places for places in alike.values() if len(places) > 1]
+    alone = [places for places in several if not same(answers[places[0]].value, answers[places[0]].value)]
+    firsts = [places[0] for places in alike.values()]
+    firsts = sorted([*firsts, *(place for places in alone for place in places[1:])])
+    classes = _linked(firsts, answers, same)
+    priced_classes = [members for members in classes if answers[members[0]].money]
     # over a new list, because _join changes `classes`
     for bare in [members for members in classes if not answers[members[0]].money]:
-        priced = [members for members in classes if answers[members[0]].money and _meet(members, bare, answers, same)]
+        priced = [members for members in priced_classes if _meet(members, bare, answers, same)]
         if len(priced) == 1:
             _join(classes, bare, priced[0])
     for members in [members for members in classes if all(answers[place].face for place in members)]:
@@ -96,15 +100,52 @@ def same_values(answers: Sequence[FinalAnswer], same: Callable[[list[Any], list[
         ]
         if len(plain) == 1:
             _join(classes, plain[0], members)
-    values_NN = np.eye(n)
-    for places in classes:
-        values_NN[np.ix_(places, places)] = 1
-    return values_NN
+    number_of = {place: number for number, places in enumerate(classes) for place in places}
+    numbers = [0] * len(answers)
+    for places in alike.values():
+        for place in places:
+            numbers[place] = number_of.get(place, number_of[places[0]])
+    return numbers
 
 
-def _meet(
-    own: list[int], other: list[int], answers: Sequence[FinalAnswer], same: Callable[[list[Any], list[Any]], bool]
-) -> bool:
+def _linked(places: Sequence[int], answers: Sequence[FinalAnswer], same: Same) -> list[list[int]]:
+    """Return the classes of answers that a chain of equal ones with one currency links, in the order of `places`."""
+    home = {place: place for place in places}
+
+    def root(place: int) -> int:
+        while home[place] != place:
+            home[place] = place = home[home[place]]
+        return place
+
+    others: list[int] = []
+    known: dict[tuple[str, object], int] = {}
+    for place in places:
+        answer = answers[place]
+        if not answer.value:
+            continue
+        # Whole numbers, most answers, are equal if they or their texts are: no need to ask about every two of them.
+        if is_whole := isinstance(answer.value[0], Integer) and all(isinstance(v, str) for v in answer.value[1:]):
+            for key in (int(answer.value[0]), *(text.strip() for text in answer.value[1:] if text.strip())):
+                home[root(place)] = root(known.setdefault((answer.money, key), place))
+        for other in others if is_whole else [p for p in places if p < place]:
+            if answer.money == answers[other].money and same(answer.value, answers[other].value):
+                home[root(place)] = root(other)
+        if not is_whole:
+            others.append(place)
+    classes: dict[int, list[int]] = {}
+    for place in places:
+        classes.setdefault(root(place), []).append(place)
+    return list(classes.values())
+
+
+def _written(answer: FinalAnswer) -> tuple[object, ...]:
+    value, face = (
+        tuple(v if isinstance(v, str) else srepr(v) for v in part or ()) for part in (answer.value, answer.face)
+    )
+    return answer.money, value, face
+
+
+def _meet(own: list[int], other: list[int], answers: Sequence[FinalAnswer], same: Same) -> bool:
     return any(same(answers[i].value, answers[j].value) for i in own for j in other)
 
 

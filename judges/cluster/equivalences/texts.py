@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 from math_verify import verify
 
 from judges.cluster.answer_sets import AnswerSet
@@ -25,8 +24,8 @@ class SameText:
 
     name: str
     digest: str
-    compare: Callable[[list[str]], tuple[FloatNN, tuple[int, ...]]]
-    """Maps texts to values (N, N) and the places of texts without a readable value."""
+    compare: Callable[[list[str]], tuple[list[int], tuple[int, ...]]]
+    """Maps texts to the numbers of their clusters and the places of texts without a readable value."""
     rule: str = "equal"
     greedy: bool = False
 
@@ -34,13 +33,13 @@ class SameText:
         """Yield which texts of each set are the same."""
         for index, answers in enumerate(sets):
             if not is_whole(known[index]):
-                values_NN, unread = self.compare(answers.texts)
+                numbers, unread = self.compare(answers.texts)
                 yield (
                     index,
                     Relation(
                         id=relation_id(self, answers),
                         prompt_id=answers.prompt_id,
-                        values=values_NN.tolist(),
+                        values=[list(map(float, numbers))],
                         unread=unread,
                     ),
                 )
@@ -58,9 +57,9 @@ class SameText:
 def exact() -> SameText:
     """Return the relation of the same words after normalisation (SQuAD, arXiv 1606.05250, its evaluation script)."""
 
-    def compare(texts: list[str]) -> tuple[FloatNN, tuple[int, ...]]:
-        words = [normalised(text) for text in texts]
-        return np.array([[float(first == second) for second in words] for first in words]), ()
+    def compare(texts: list[str]) -> tuple[list[int], tuple[int, ...]]:
+        numbers: dict[str, int] = {}
+        return [numbers.setdefault(normalised(text), len(numbers)) for text in texts], ()
 
     return SameText("normalised text", "exact-1", compare)  # the number is raised when normalised() changes
 
@@ -68,10 +67,10 @@ def exact() -> SameText:
 def final_answer() -> SameText:
     """Return the relation of the same final number or expression by math-verify. A text without one equals no other."""
 
-    def compare(texts: list[str]) -> tuple[FloatNN, tuple[int, ...]]:
+    def compare(texts: list[str]) -> tuple[list[int], tuple[int, ...]]:
         parsed = [final_answer_of(text) for text in texts]
-        values_NN = same_values(parsed, same_final_answer)
-        return values_NN, tuple(place for place, answer in enumerate(parsed) if not answer.value)
+        numbers = same_values(parsed, same_final_answer)
+        return numbers, tuple(place for place, answer in enumerate(parsed) if not answer.value)
 
     # the version, because updates change what parses
     return SameText("final answer by math-verify", f"final-answer-2-{version('math-verify')}", compare)
