@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 from math_verify import verify
 
 from judges.cluster.answer_sets import AnswerSet
@@ -24,8 +25,8 @@ class SameText:
 
     name: str
     digest: str
-    compare: Callable[[list[str]], tuple[list[int], tuple[int, ...]]]
-    """Maps texts to the numbers of their clusters and the places of texts without a readable value."""
+    compare: Callable[[list[str]], tuple[FloatNN, tuple[int, ...]]]
+    """Maps texts to values as in `Relation` and the places of texts without a readable value."""
     rule: str = "equal"
     greedy: bool = False
 
@@ -33,13 +34,13 @@ class SameText:
         """Yield which texts of each set are the same."""
         for index, answers in enumerate(sets):
             if not is_whole(known[index]):
-                numbers, unread = self.compare(answers.texts)
+                values, unread = self.compare(answers.texts)
                 yield (
                     index,
                     Relation(
                         id=relation_id(self, answers),
                         prompt_id=answers.prompt_id,
-                        values=[list(map(float, numbers))],
+                        values=values.tolist(),
                         unread=unread,
                     ),
                 )
@@ -57,9 +58,9 @@ class SameText:
 def exact() -> SameText:
     """Return the relation of the same words after normalisation (SQuAD, arXiv 1606.05250, its evaluation script)."""
 
-    def compare(texts: list[str]) -> tuple[list[int], tuple[int, ...]]:
+    def compare(texts: list[str]) -> tuple[FloatNN, tuple[int, ...]]:
         numbers: dict[str, int] = {}
-        return [numbers.setdefault(normalised(text), len(numbers)) for text in texts], ()
+        return np.array([[float(numbers.setdefault(normalised(text), len(numbers))) for text in texts]]), ()
 
     return SameText("normalised text", "exact-1", compare)  # the number is raised when normalised() changes
 
@@ -67,9 +68,9 @@ def exact() -> SameText:
 def final_answer() -> SameText:
     """Return the relation of the same final number or expression by math-verify. A text without one equals no other."""
 
-    def compare(texts: list[str]) -> tuple[list[int], tuple[int, ...]]:
+    def compare(texts: list[str]) -> tuple[FloatNN, tuple[int, ...]]:
         parsed = [final_answer_of(text) for text in texts]
-        numbers = same_values(parsed, same_final_answer)
+        numbers = np.array([same_values(parsed, same_final_answer)], dtype=np.float64)
         return numbers, tuple(place for place, answer in enumerate(parsed) if not answer.value)
 
     # the version, because updates change what parses

@@ -5,7 +5,9 @@ from itertools import permutations
 import pytest
 
 from judges.cluster.clusters import Spg, decide
-from judges.cluster.equivalences.texts import final_answer
+from judges.cluster.equivalence import Relation
+from judges.cluster.equivalences.final_numbers import final_answer_of, same_values
+from judges.cluster.equivalences.texts import final_answer, same_final_answer
 from judges.parsing.numerals import plain_numbers
 from tests.judges.cluster.relations import answer_set, clusters, related
 
@@ -98,3 +100,22 @@ def test_the_relation_is_an_equivalence_whatever_the_order(texts: tuple[str, ...
 )
 def test_only_numbers_are_written_anew(text: str, expected: str) -> None:
     assert plain_numbers(text) == expected
+
+
+def test_whole_numbers_are_not_compared_two_by_two() -> None:
+    asked: list[object] = []
+
+    def same(first: list[object], other: list[object]) -> bool:
+        asked.append(first)
+        return same_final_answer(first, other)
+
+    answers = [final_answer_of(f"The answer is {place % 50}.") for place in range(200)]
+    assert same_values(answers, same) == [place % 50 for place in range(200)] and len(asked) == 50
+
+
+def test_a_stored_matrix_of_an_earlier_version_gives_the_same_clusters() -> None:
+    answers = answer_set("2", "2.0", "3", "nothing", "$2", "two is 2")
+    relation = related(final_answer(), answers)
+    assert len(relation.values) == 1
+    before = Relation(id="r", prompt_id="p", values=relation.matrix().tolist(), unread=relation.unread)
+    assert decide(answers, before, final_answer(), Spg(0.1)) == decide(answers, relation, final_answer(), Spg(0.1))
