@@ -41,7 +41,7 @@ class Folder:
             paths = self._store.ls(self._at(inside), detail=False, refresh=True)
         except FileNotFoundError:
             return {}
-        names = (PurePosixPath(path).name for path in paths)
+        names = (path.rpartition("/")[2] for path in paths)
         return {name: f"{inside}/{name}" for name in names if not name.startswith(".")}
 
     def has(self, name: str) -> bool:

@@ -50,7 +50,10 @@ def run_ray(
     if folder.path is not None and os.environ.get("RAY_ADDRESS"):
         say(f"{folder}: must be a disk that all nodes of the cluster share")
     if not ray.is_initialized():
-        ray.init(include_dashboard=False, log_to_driver=True, logging_level="warning")
+        try:
+            ray.init(include_dashboard=False, log_to_driver=True, logging_level="warning")
+        except Exception as error:  # Ray raises many types, each because no cluster is there
+            raise EngineError(f"Ray did not start, or is not at RAY_ADDRESS: {_why(error)}") from None
     # Not max_restarts: a lost actor's claim is given back first, so that nobody waits for it to grow old.
     actor = ray.remote(num_cpus=1, num_gpus=n_gpus, max_restarts=0, scheduling_strategy="SPREAD")(ShardWorker)
     sent = ray.put(plan), ray.put(job)
