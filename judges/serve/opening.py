@@ -9,7 +9,7 @@ from typing import TypeVar
 from console.errors import InputError
 from console.output import say
 from engines.options import open_engine, pinned
-from engines.protocol import Choice, Completion, Engine
+from engines.protocol import Choice, Completion
 from engines.reward_model import AnyRewardModel
 from judges.judging.judge import Judge, has_every_reply, judge_with, open_judge, request
 from judges.judging.pairwise import both_orders_answered
@@ -21,7 +21,6 @@ from judges.serve.bench import Bench, Desk, Making
 from judges.serve.decisions import rubric_for
 from judges.serve.metrics import Metrics
 from judges.serve.options import Config
-from judges.serve.seat import Seat
 from judges.serve.verdicts import Turns
 from judges.tools.agent import Agent
 from judges.tools.evidence import NO_MODEL, open_checked_judge, was_checked, with_tools
@@ -70,12 +69,8 @@ def opened(config: Config) -> list[Opened]:
 
 
 def _opened(config: Config) -> Opened:
-    def engine_of_judge() -> Engine:
-        engine = open_engine(config.engine) if config.evidence.needs_model else NO_MODEL
-        return open_judge(engine, config.judge, config.seed).engine  # which may be another, as of --read decisions
-
-    engine = engine_of_judge()
-    judge = judge_with(Seat(config.engine, engine_of_judge, engine, engine.name), config.judge, config.seed)
+    engine = open_engine(config.engine) if config.evidence.needs_model else NO_MODEL
+    judge = open_judge(engine, config.judge, config.seed)
     decider = replace(judge, rubric=rubric_for(("predicate", 2)))
     if not config.evidence.needs_model:
         return Opened("constraints", *open_checked_judge(judge, config.evidence))

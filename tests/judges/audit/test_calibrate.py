@@ -204,7 +204,7 @@ def test_a_retest_asks_again_with_other_seeds(engine: ScriptedEngine, tmp_path: 
 
 def test_a_server_has_no_likelihood_baseline_and_says_so(engine: ScriptedEngine, tmp_path: Path) -> None:
     run(str(llmbar(tmp_path / "set.json")), "--rubric", "pairwise", "--likelihood", "--out", "out")
-    assert "gives no log-likelihood of a text" in Path("out/report.md").read_text()
+    assert "only --engine transformers gives the log-likelihood of a text" in Path("out/report.md").read_text()
 
 
 def test_a_silent_judge_is_no_tie_and_its_report_is_written_before_the_command_fails(

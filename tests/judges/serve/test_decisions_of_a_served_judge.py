@@ -1,15 +1,18 @@
 """--read decisions against judges.serve itself."""
 
+from pathlib import Path
+
 import pytest
 
-from engines.options import EngineOptions
+from engines.options import EngineOptions, open_engine
 from engines.served.openai_engine import open_openai
 from judges.judging.judge import Judge, open_judge
 from judges.judging.pairwise import Contest, compare
 from judges.options import JudgeOptions
+from judges.serve.options import Config
 from records import Response
 from tests.judges.serve.conftest import LengthJudge, Serve
-from tests.judges.serve.running import Running
+from tests.judges.serve.running import Running, running
 
 
 def judge_of(server: Running, rubric: str) -> Judge:
@@ -37,3 +40,18 @@ def test_two_answers_are_compared_by_a_served_judge(serve: Serve) -> None:
     judge = judge_of(serve(judge=JudgeOptions()), "pairwise")
     [row] = compare(judge, [Contest("p", "Q", "x", "xx", "a", "b")], ())
     assert row.flipped and row.mass == pytest.approx(0.5) and row.preference_b == pytest.approx(0.5)
+
+
+def test_a_judge_that_reads_decisions_can_be_served_itself(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = serve(judge=JudgeOptions())
+    monkeypatch.setattr("judges.serve.opening.open_engine", open_engine)
+    options = EngineOptions(model="length", base_url=f"{first.url}/v1")
+    with running(Config(engine=options, judge=JudgeOptions(read="decisions"), out=tmp_path / "second")) as second:
+        [judgment] = second.post("/score", {"prompt": "Q", "response": "x"})[1]["judgments"]
+        assert judgment["score"] == pytest.approx(10 / 3) and judgment["read"] == "decisions"
+        question = {"type": "predicate", "instructions": "It is short."}
+        body = {"model": "length", "input": "x", "questions": [question]}
+        [answer] = second.post("/v1/decisions", body)[1]["answers"]
+        assert answer["probability"] == pytest.approx(2 / 3) and answer["label_mass"] == pytest.approx(0.5)
