@@ -1,9 +1,10 @@
 """Makes the linear layers of a model fast for the few rows of a decoding step on a processor.
 
 MKL takes up to twice as long for a handful of rows times a transposed weight as for the weight times the transposed
-rows, although the products are the same. `benchmarks/skinny.py` measures it.
+rows, although the products are the same. With one thread it does not. `benchmarks/skinny.py` measures it.
 """
 
+import torch
 from torch import Tensor, nn
 
 MAX_ROWS = 48
@@ -16,7 +17,7 @@ class SkinnyLinear(nn.Linear):
     def forward(self, rows: Tensor) -> Tensor:
         """Return rows @ weight.T + bias, (..., out)."""
         n_rows = rows.numel() // self.in_features
-        if n_rows > MAX_ROWS:
+        if n_rows > MAX_ROWS or torch.get_num_threads() == 1:
             return super().forward(rows)
         # R rows, O outputs. The result lies column by column, and `view` below needs it row by row.
         product_RO = (self.weight @ rows.reshape(n_rows, self.in_features).T).T.contiguous()
