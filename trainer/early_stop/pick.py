@@ -10,6 +10,7 @@ from statistics import fmean
 from console.errors import InputError
 from console.output import say
 from engines.answers import answer_into
+from engines.local.trained import open_trained
 from engines.options import EngineOptions
 from engines.protocol import Sampling
 from judges.judging.contests import contest_of
@@ -19,7 +20,6 @@ from judges.judging.pairwise import both_orders_answered, compare_into
 from judges.judging.win_rate import flip_warning
 from records import Comparison, Prompt, Response, Store
 from trainer.early_stop.options import EarlyStopOptions, check_options
-from trainer.run.models import open_trained
 
 Answer = Callable[[Path, Sequence[Prompt]], Sequence[Response]]
 """Lets the model of a checkpoint answer prompts."""
