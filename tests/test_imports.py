@@ -27,7 +27,7 @@ FLOORS = {
         {"chat", "shards"},
         {"classifier", "encoder", "local", "scripted", "served"},
         {"answers", "likelihood", "options", "reward_model"},
-        {"candidates"},
+        {"candidates", "trained"},
     ),
     "judges": (
         {"intervals", "labelled", "options"},

@@ -10,9 +10,9 @@ from statistics import fmean
 from console.errors import InputError
 from console.output import say
 from engines.answers import answer_into
-from engines.local.trained import open_trained
 from engines.options import EngineOptions
 from engines.protocol import Sampling
+from engines.trained import open_trained
 from judges.judging.contests import contest_of
 from judges.judging.coverage import require_coverage
 from judges.judging.judge import Judge

@@ -2,10 +2,10 @@
 
 import gc
 
-from engines.local.trained import open_trained
 from engines.local.transformers_engine import TransformersEngine
 from engines.options import EngineOptions
 from engines.protocol import Engine
+from engines.trained import open_trained
 from records.runs import Run
 
 
