@@ -1,0 +1,1 @@
+"""Labels of one rubric, and bfloat16."""
