@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
 import aiohttp
+import openai
 from httpx2 import (
     URL,
     AsyncBaseTransport,
@@ -25,7 +26,7 @@ from httpx2 import (
     Response,
     create_ssl_context,
 )
-from openai import AsyncAzureOpenAI, AsyncOpenAI, OpenAIError
+from openai import AsyncAzureOpenAI, OpenAIError
 from openai._base_client import get_platform
 from openai._models import FinalRequestOptions
 
@@ -142,11 +143,18 @@ def _parsed(url: str) -> URL:
     return URL(url)
 
 
+class AsyncOpenAI(openai.AsyncOpenAI):  # the name is sent as the User-Agent
+    """The SDK's client, which parses each address once and not for each call."""
+
+    def _prepare_url(self, url: str) -> URL:
+        return _parsed(url) if url.startswith("http") else super()._prepare_url(url)
+
+
 @dataclass(frozen=True)
 class Connection:
     """An open way to a server."""
 
-    client: AsyncOpenAI
+    client: openai.AsyncOpenAI
     template: FinalRequestOptions
     """The settings of a call, made once: `client.post` copies a dozen defaults for each call."""
     limits: Limits
