@@ -3,9 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import NormalDist, fmean, stdev
 
 CONFIDENCE = 0.95
+MANY = 10_000
+"""Degrees of freedom from which scipy, which takes 30 MiB, is not asked."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,20 @@ def mean_of(values: Sequence[float]) -> Mean:
 
 def half_width(deviation: float, n: int) -> float:
     """Return half of Student's 95% interval of the mean of `n` values, at least two, with this standard deviation."""
+    return _quantile(n - 1) * deviation / math.sqrt(n)
+
+
+def _quantile(freedom: int) -> float:
+    """Return the quantile of Student's t with so many degrees of freedom."""
+    if freedom >= MANY:
+        # The expansion around the normal quantile (Abramowitz and Stegun, 26.7.5), here exact to the last digits.
+        z, v = NormalDist().inv_cdf((1 + CONFIDENCE) / 2), freedom
+        second, third = 5 * z**5 + 16 * z**3 + 3 * z, 3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z
+        return z + (z**3 + z) / (4 * v) + second / (96 * v**2) + third / (384 * v**3)
     # Here, because reading verdicts needs none of it. It is what scipy.stats asks, which takes 46 MiB more.
     from scipy.special import stdtrit
 
-    return float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * deviation / math.sqrt(n)
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
 def mean_of_known(values: Sequence[float | None]) -> Mean | None:
