@@ -24,7 +24,7 @@ import tyro
 from benchmarks.slow_server import slow_server
 from console.table import Cell, print_table
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 OLD = "418a10a"
 """The last commit with the hand-written client."""
 WAYS = {"this project": "engine", "old client": "engine", "openai SDK": "sdk", "openai SDK, aiohttp": "sdk-aiohttp"}
@@ -48,7 +48,7 @@ def main(calls: int = 1000, in_flight: int = 64, repeats: int = 5, delay_s: floa
 
 
 def _run(tree: Path, *arguments: str) -> dict[str, float]:
-    command = [sys.executable, str(ROOT / "benchmarks" / "served_side.py"), *arguments]
+    command = [sys.executable, str(ROOT / "benchmarks" / "served_calls" / "side.py"), *arguments]
     environment = os.environ | {"PYTHONPATH": str(tree)}
     found = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=True).stdout
     measured: dict[str, float] = json.loads(found)

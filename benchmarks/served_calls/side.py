@@ -1,6 +1,6 @@
 """One client's 1,000 calls for `benchmarks.served_calls`, in a process of its own. Prints seconds as JSON.
 
-python benchmarks/served_side.py WAY URL CALLS IN_FLIGHT     WAY: engine, sdk or sdk-aiohttp
+python benchmarks/served_calls/side.py WAY URL CALLS IN_FLIGHT     WAY: engine, sdk or sdk-aiohttp
 """
 
 import asyncio
