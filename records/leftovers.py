@@ -61,7 +61,16 @@ def process_lives(process: int) -> bool:
         return False
     except OSError:  # it is another user's
         return True
-    return True
+    return not _has_ended(process)
+
+
+def _has_ended(process: int) -> bool:
+    """Return whether a process has ended and only its parent has not looked yet, as far as the system tells."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # no such folder on this system
+        return False
+    return stat.rpartition(")")[2].split()[:1] == ["Z"]  # the name before it may have spaces and brackets
 
 
 def _machine() -> str:

@@ -1,10 +1,13 @@
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from records import Prompt, Store, write_atomic
-from records.leftovers import remove_leftovers, temporary_folder, temporary_path
+from records.leftovers import process_lives, remove_leftovers, temporary_folder, temporary_path
 from records.runs import Run
 from records.store import write_rows
 
@@ -112,3 +115,16 @@ def test_a_training_command_removes_what_a_killed_one_was_saving(tmp_path: Path)
     left = [plant(tmp_path, "model.tmp", is_folder=True), plant(tmp_path, f".a.jsonl.{DEAD}.tmp")]
     claim_folder(tmp_path / "model", fresh=False)
     assert not any(path.exists() for path in left)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell it")
+def test_a_killed_process_is_no_more_although_its_parent_has_not_looked(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert process_lives(child.pid)
+    child.kill()
+    ended_by = time.monotonic() + 10
+    while process_lives(child.pid) and time.monotonic() < ended_by:
+        time.sleep(0.01)
+    assert not process_lives(child.pid)
+    child.communicate()
+    assert child.returncode < 0
