@@ -1,10 +1,12 @@
 """Holds the code to the limits that `python -m benchmarks.house` prints."""
 
 import ast
+from collections import Counter
 
 import pytest
 
 from benchmarks.house import assigned_names, counts, has_where, n_late_imports, opens_with_question, trees
+from tests.conftest import ROOT
 
 COUNTS = counts(trees())
 
@@ -19,3 +21,8 @@ def test_each_count_sees_what_it_counts() -> None:
     assert n_late_imports(code) == 1 and set(assigned_names(code)) == {"x", "found"}
     assert has_where("An error where none is.") and not has_where("Somewhere else.")
     assert opens_with_question("What a run keeps.") and not opens_with_question("Whatever.")
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, n in names.items() if n > 1] == [], "pytest collects only one of them"

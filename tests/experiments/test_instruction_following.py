@@ -19,6 +19,7 @@ from experiments.instruction_following.replay import judging_examples
 from experiments.instruction_following.results import ArmResult
 from experiments.instruction_following.run_arms import run_all
 from judges.tools.constraints.rows import CheckedConstraint
+from judges.tools.rows import Evidence
 from records import Judgment, Prompt, Response, read_rows
 from records.rows import Constraint
 from trainer.loop.recipe import check
@@ -272,9 +273,16 @@ def test_a_frozen_judge_stays_the_same_and_is_not_what_is_measured(
 def test_only_a_share_of_the_prompts_is_checked(run: Callable[..., list[ArmResult]]) -> None:
     run("one", "mixed_25")
     for number in (2, 3):
-        rows = list(read_rows(folder_of(run, "mixed_25") / f"iter{number}" / "judgments.jsonl", Judgment))
-        prompts = {row.prompt_id for row in rows if row.evidence and row.evidence["constraints"]}
-        assert len(rows) == 16 and len(prompts) == 1
+        folder = folder_of(run, "mixed_25") / f"iter{number}"
+        evidence = list(read_rows(folder / "judgments.evidence.jsonl", Evidence))
+        checked = {row.prompt for row in evidence if row.constraints}
+        assert len(evidence) == 16 and len(checked) == 1
+        # the checked prompt is judged too if its checks allow a pair: an answer follows everything, another does not
+        broken = {row.n_disobeyed > 0 for row in evidence if row.constraints}
+        rows = list(read_rows(folder / "judgments.jsonl", Judgment))
+        judged = {row.prompt for row in rows}
+        assert judged == {row.prompt for row in evidence} - (checked if len(broken) == 1 else set())
+        assert len(rows) == 4 * len(judged)
 
 
 def test_an_interrupted_arm_ends_as_one_that_ran_through(

@@ -49,8 +49,9 @@ class LedgerLine(Row, frozen=True, kw_only=True):
     also pairs_right and pairs_wrong: of the pairs with one side that follows everything. ruled_out: prompts that were
     not judged, because the evidence allows no pair. For iter1, the training rows."""
     mean_score: float | None
+    """Of the judged answers. Those of prompts that are ruled out have no score."""
     mean_chars: float | None
-    """Mean characters of the judged responses."""
+    """Mean characters of all responses, judged or not."""
     n_tokens: int
     """Tokens that the model generated in this iteration."""
     training: dict[str, float]
