@@ -47,6 +47,8 @@ Level = Literal["set", "prompt"]
 """The consistency of a pair: the mean over all prompts, or that of its own prompt."""
 PAIR_COUNTS = "pair_counts.json"
 """The outcomes of a round's prompts in making pairs, stored beside pairs.jsonl."""
+MOST_JUDGED = ", at most all answers"
+"""Ends the name of a stage that judges only the answers to prompts whose evidence allows a pair."""
 WORD_TOKENS = 4 / 3
 """Tokens per English word, about."""
 
@@ -200,8 +202,9 @@ def gathering_work(number: int, lengths: Lengths, config: Config) -> Iterator[Wo
         # all() of no judges is true: the parent alone
         yield replace(evidence, is_own=all(is_of_run(engine) for engine, _ in judges))
     if config.evidence.asks_rubric:
-        most = ", at most" if pair_rule(config) else ""
-        yield from round_judging_work(f"{name} judging{most}", number - 1, n_judged, lengths, config)
+        most = MOST_JUDGED if pair_rule(config) else ""
+        for work in round_judging_work(f"{name} judging", number - 1, n_judged, lengths, config):
+            yield replace(work, stage=f"{work.stage}{most}")
     if config.round.meta:
         yield _meta_work(f"{name} meta-judging, at most", config.candidates.prompts, lengths, options)
     if config.round.consistency != "off":

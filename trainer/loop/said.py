@@ -9,6 +9,7 @@ from console.progress import duration
 from judges.intervals.bootstrap import Estimate
 from records import Message, Prompt
 from records.runs import Run
+from trainer.loop.gather import MOST_JUDGED
 from trainer.loop.held_out.figures import IterationFigures
 from trainer.loop.plan.course import Course, steps_of
 from trainer.loop.plan.estimate import estimate
@@ -28,16 +29,16 @@ def course_of(base: Path, prompts: Sequence[Prompt], chats: Sequence[Sequence[Me
     `prompts` are the seeds, and `chats` what iter1 learns from, none if it is made already. The speed of a judge that
     is no model of the run is not known, and is taken to be theirs.
     """
-    works = [_usual(replace(work, is_own=True)) for work in stages(config, prompts, chats)]
+    works = [usual(replace(work, is_own=True)) for work in stages(config, prompts, chats)]
     guesses = estimate(works, size=model_size(base), hardware=this_machine())
     return Course(steps_of(works, [stage.seconds for stage in guesses]))
 
 
-def _usual(work: Work) -> Work:
+def usual(work: Work) -> Work:
     """Return the work of a stage as it mostly is. A plan counts a pair for each prompt, which is the most."""
     # only DPO has a reference, and only judging that leaves out prompts without a pair has no fixed amount
     counts = ["n_trained", "n_reference", "n_steps"] if work.n_reference else []
-    if work.stage.endswith("judging, at most"):
+    if work.stage.endswith(MOST_JUDGED):
         counts = ["n_calls", "n_read", "n_shared", "n_written"]
     return replace(work, **{name: math.ceil(getattr(work, name) * PAIRS_PER_PROMPT) for name in counts})
 
