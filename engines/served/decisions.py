@@ -208,7 +208,8 @@ def _choice(
         return Choice(index, (), error="broken reply: it has no answer to this question", **usage)
     except NoDecision as why:
         return Choice(index, (), error=str(why), **usage)
-    logs = tuple(math.log(p * (1.0 if mass is None else mass)) if p > 0 else -math.inf for p in probabilities)
+    shares = [p * (1.0 if mass is None else mass) for p in probabilities]
+    logs = tuple(math.log(share) if share > 0 else -math.inf for share in shares)
     return Choice(index, logs, has_mass=mass is not None, **usage)
 
 
@@ -234,9 +235,10 @@ def read_answer(
     if not all(0 <= value <= 1 + ROUNDING for value in values) or not abs(total - 1) <= ROUNDING:
         raise NoDecision(f"broken reply: the probabilities of all options are {total:.3f}, not 1")
     probabilities = [value / total for value in values]
-    mass = answer.get("label_mass")
-    if mass is None and not official and question.kind != "predicate" and answer.get("confidence") is not None:
-        mass = answer["confidence"] / max(probabilities) if isinstance(answer["confidence"], int | float) else None
+    mass, confidence = answer.get("label_mass"), answer.get("confidence")
+    is_vllm = not official and "label_mass" not in answer  # a null there says that the mass is not known
+    if is_vllm and question.kind != "predicate" and isinstance(confidence, int | float):
+        mass = confidence / max(probabilities)
     if not isinstance(mass, int | float) or not 0 <= mass <= 1 + ROUNDING:
         return probabilities, None
     return probabilities, min(float(mass), 1.0)

@@ -31,6 +31,7 @@ from judges.judging.pairwise import Contest, compare
 from judges.options import JudgeOptions
 from judges.rubrics.decisions.questions import question_of
 from judges.rubrics.rubric import load_rubric, rubric_names
+from judges.serve import decisions as served
 from records import Judgment, Response, Store
 from tests.fences import plain
 from tests.openai_server import Body, Server
@@ -152,6 +153,18 @@ def test_a_mass_that_nobody_tells_is_null_and_no_1(server: Server) -> None:
     assert strict_judgment.score is None and "does not say what --min-mass asks for" in (strict_judgment.error or "")
 
 
+def test_no_mass_at_all_is_no_verdict_and_the_other_answers_are_kept(server: Server) -> None:
+    def answer(body: Body) -> tuple[int, Any]:
+        status, decision = decides(body)
+        decision["answers"][0]["label_mass"] = 0.0 if "nonsense" in body["input"] else 0.5
+        return status, decision
+
+    server.answer = answer
+    judged = {judgment.response: judgment for judgment in judge_of(server).judge([response("nonsense"), response()])}
+    assert judged["nonsense"].score is None and judged["An answer."].score == pytest.approx(0.75 * 5)
+    assert judged["nonsense"].error == "only 0 of the probability is on the choices"
+
+
 def test_a_refusal_is_null_with_its_reason_and_the_other_criteria_are_kept(server: Server) -> None:
     refusal = AnswerAnswerResourceRefusal(type="refusal")
     server.answer = lambda body: decided(*map(answer_of, body["questions"][:3]), refusal)
@@ -237,6 +250,12 @@ def test_the_confidence_of_openai_is_not_taken_for_a_mass() -> None:
     question = Question("choice", "x")
     assert read_answer(answer, question, ["a", "b"], official=True) == ([1, 0], None)
     assert read_answer(answer, question, ["a", "b"], official=False) == ([1, 0], 0.4)
+
+
+def test_a_mass_that_a_served_judge_does_not_know_is_not_taken_for_1() -> None:
+    asked = served.Choice("x", [served.Option("a"), served.Option("b")])
+    sent = served.answer(asked, served.Distribution([0.25, 0.75], mass=None))
+    assert read_answer(sent, Question("choice", "x"), ["a", "b"], official=False) == ([0.25, 0.75], None)
 
 
 def test_limits_are_named_before_any_call(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
