@@ -12,6 +12,7 @@ from console.errors import InputError
 from engines.chat.template import encoded, rendered, safe_messages
 from engines.chat.turn_end import turn_end
 from engines.local.batches import CACHED_BATCH_TOKENS, plan, plan_trees
+from engines.models import context_of
 from records.keys import content_key
 from records.rows import Message, Row, messages_of
 
@@ -78,8 +79,7 @@ def token_logprobs(
     `answers` are tokens and how many of them, at the end, are the answer's. The batches are planned from all of them,
     so that a call that goes on computes the same ones. An answer that is empty or does not fit the context has none.
     """
-    # Without a limit in its config a model has a context of any length.
-    context = int(getattr(engine.model.config, "max_position_embeddings", 0) or 1 << 30)
+    context = context_of(engine.model.config)
     usable = [index for index, (tokens, n) in enumerate(answers) if n > 0 and len(tokens) <= context]
     for index in sorted(set(range(len(answers))) - set(usable) - set(done)):
         tokens, n_answer = answers[index]

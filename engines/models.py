@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from console.errors import EngineError, InputError
 from console.progress import say
@@ -113,6 +114,12 @@ def with_dtype(digest: str, folder: Path, wanted: str) -> str:
     if wanted == "auto" or wanted == inference_dtype(folder):
         return digest
     return content_key(digest, wanted)
+
+
+def context_of(config: Any) -> int:
+    """Return the most tokens that a model's config allows, or a number above any text's if it names no limit."""
+    # A model that also takes images keeps the settings of its text part in a config of their own.
+    return int(getattr(config.get_text_config(), "max_position_embeddings", 0) or 1 << 30)
 
 
 def base_of(folder: Path) -> Path | None:

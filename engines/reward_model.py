@@ -22,7 +22,7 @@ from engines.local.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
 from engines.local.vllm.installed import import_vllm
 from engines.local.vllm.memory import Memory
 from engines.local.waiting import check_template
-from engines.models import model_digest
+from engines.models import context_of, model_digest
 from records.keys import content_key
 from records.rows import Message, messages_of
 
@@ -91,9 +91,7 @@ class RewardModel:
 
     def rewards(self, prompts: Sequence[str | list[Message]], responses: Sequence[str]) -> list[Reward]:
         """Return the same with the reason of each answer that has no reward: it is empty, or too long."""
-        # A model that also takes images keeps the settings of its text part in a config of their own.
-        context = int(getattr(self.model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 30)
-        rewards = rewards_of(self.tokenizer, context, prompts, responses, self._computed)
+        rewards = rewards_of(self.tokenizer, context_of(self.model.config), prompts, responses, self._computed)
         self.unscored.update(reward.error for reward in rewards if reward.error)
         return rewards
 

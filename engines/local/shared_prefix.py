@@ -196,6 +196,7 @@ def register() -> None:
 
 def supports(config: Any) -> bool:
     """Return whether a model is a plain causal transformer: no sliding window, soft cap, sink or recurrent layer."""
+    config = config.get_text_config()  # a model that also takes images keeps the settings of its layers there
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     odd = ("attn_logit_softcapping", "sliding_window", "alibi", "attention_chunk_size", "is_encoder_decoder")
     return kinds == {"full_attention"} and not any(_active(config, name) for name in odd)

@@ -29,7 +29,7 @@ from engines.local.forward import Batch, Forward
 from engines.local.memory import computed
 from engines.local.shared_prefix import LayerKV
 from engines.local.skinny import use_skinny_linears
-from engines.models import inference_dtype, model_digest, with_dtype
+from engines.models import context_of, inference_dtype, model_digest, with_dtype
 from engines.protocol import Choice, Completion, Request, Sampling
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ class TransformersEngine:
             raise EngineError(f"{self.name}: transformers cannot force a reply to follow a schema; {remedy}")
 
     def _context(self) -> int:
-        return int(getattr(self.model.config, "max_position_embeddings", 1 << 30))
+        return context_of(self.model.config)
 
     def _fits(self, sequence: list[int], n_new: int) -> bool:
         return len(sequence) + n_new <= self._context()

@@ -22,7 +22,7 @@ from console.errors import InputError, TrainingError
 from console.progress import progress, say
 from engines.likelihood import answer_tokens
 from engines.local.transformers_engine import TransformersEngine
-from engines.models import model_digest
+from engines.models import context_of, model_digest
 from records import Prompt, Store, messages_of
 from records.finish import cut_off
 from records.keys import content_key, derived_seed
@@ -148,7 +148,7 @@ def _fitting(engine: TransformersEngine, prompts: Sequence[Prompt], options: PPO
     """Return the prompts that are short enough, encoded. Raises TrainingError if there are none."""
     chats = [messages_of(prompt.prompt, prompt.system) for prompt in prompts]
     tokens = [answer_tokens(engine, chat, "")[0] for chat in chats]
-    context = int(getattr(engine.model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 30)
+    context = context_of(engine.model.config)
     most = min(options.query_length, context - options.response_length)
     texts = [prompt.prompt if prompt.system is None else chat for prompt, chat in zip(prompts, chats, strict=True)]
     short = [EncodedPrompt(text, ids) for text, ids in zip(texts, tokens, strict=True) if len(ids) <= most]
