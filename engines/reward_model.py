@@ -85,7 +85,8 @@ class RewardModel:
         """Return the reward of each response to its prompt, in order, on a scale of the model's own.
 
         None means no reward, for a reason that `unscored` counts. A reward does not depend on the other rows, up to the
-        rounding of float arithmetic. Raises InputError if the numbers of prompts and responses differ.
+        rounding of float arithmetic. Raises InputError if the numbers of prompts and responses differ, EngineError if
+        an answer alone does not fit the memory.
         """
         return [reward.value for reward in self.rewards(prompts, responses)]
 
@@ -96,9 +97,13 @@ class RewardModel:
         return rewards
 
     def _computed(self, sequences: list[list[int]]) -> list[float]:
+        from engines.local.forward import Batch  # here, because checking a reward model for a plan needs no torch
+        from engines.local.memory import computed
+
         values: dict[int, float] = {}
-        for rows in self._batches(sequences):
-            values |= zip(rows, self._forward([sequences[row] for row in rows]), strict=True)
+        batches = (Batch(rows, [sequences[row] for row in rows], [], 0) for rows in self._batches(sequences))
+        for batch, found in computed(batches, lambda batch: self._forward(batch.suffixes)):
+            values |= zip(batch.rows, found, strict=True)
         return [values[row] for row in range(len(sequences))]
 
     def _batches(self, sequences: list[list[int]]) -> list[list[int]]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from console.errors import InputError
+from console.errors import EngineError, InputError
 from engines.reward_model import EMPTY, RewardModel, chat_tokens, is_reward_model
 from tests.tiny import save_tiny_model
 
@@ -67,6 +67,23 @@ def test_a_reward_does_not_depend_on_its_batch_or_its_place(folder: Path, model:
         other = RewardModel.load(folder, "tiny", batch_size)
         assert other.score(PROMPTS * 3, RESPONSES * 3) == pytest.approx(alone * 3, abs=1e-5)
     assert model.score(PROMPTS, RESPONSES) == model.score(PROMPTS, RESPONSES)
+
+
+def test_a_batch_that_does_not_fit_the_memory_is_scored_in_halves(
+    model: RewardModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, forward, most = model.score(PROMPTS, RESPONSES), model.model.forward, 2
+
+    def limited(*, input_ids: torch.Tensor, **kwargs: Any) -> Any:
+        if len(input_ids) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+        return forward(input_ids=input_ids, **kwargs)
+
+    monkeypatch.setattr(model.model, "forward", limited)
+    assert model.score(PROMPTS, RESPONSES) == pytest.approx(expected, abs=1e-5)
+    most = 0
+    with pytest.raises(EngineError, match="out of memory with a single row"):
+        model.score(PROMPTS, RESPONSES)
 
 
 def test_the_padding_side_is_not_the_tokenizers_to_choose(model: RewardModel) -> None:
