@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from console.reading import TOO_LONG_A_NUMBER, being_read, lines_up_to, pieces_u
 GZIP = b"\x1f\x8b"
 UTF8_MARK = b"\xef\xbb\xbf"
 HEAD_BYTES = 4  # as long as the longest byte order mark, that of UTF-32
+NAME_END = re.compile(rb'"[ \t\r\n]*:')
 DAMAGED = (OSError, EOFError, zlib.error, UnicodeError)
 """The exceptions from reading a damaged file."""
 
@@ -123,7 +125,7 @@ def decode_line(line: bytes) -> Any:
 
 def _check_names(line: bytes, value: dict[str, Any]) -> None:
     """Raise InputError if a row has a field twice with different values, of which a decoder takes the last."""
-    if line.count(b'":') == _n_fields(value):
+    if len(NAME_END.findall(line)) == _n_fields(value):
         return  # the usual case, in one pass: otherwise a text may have it too
     if not any(line.count(b'"' + name.encode("utf-8", "surrogatepass") + b'"') > 1 for name in value):
         return  # else the name may also stand further inside

@@ -98,7 +98,13 @@ def test_a_question_about_python_stays_a_text(text: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ['{"prompt":"p","response":"a","response":"b"}', '{"a":{"b":1},"prompt":"p","a":{"b":2}}', '{"s":1,"s":null}'],
+    [
+        '{"prompt":"p","response":"a","response":"b"}',
+        '{"a":{"b":1},"prompt":"p","a":{"b":2}}',
+        '{"s":1,"s":null}',
+        '{"s":1,"s" :2}',
+        '{"s"\t:\n1,"s"\n:2}',
+    ],
 )
 def test_a_field_that_is_there_twice_with_two_values_is_a_bad_row(line: str) -> None:
     with pytest.raises(InputError, match="is there twice, with different values"):
