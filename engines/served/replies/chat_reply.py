@@ -122,7 +122,7 @@ def tokens_of(usage: object) -> Tokens:
     if total is not None:
         n_read = max(0, total - (n_written or 0)) if n_read is None else n_read
         n_written = max(0, total - n_read) if n_written is None else n_written
-    details = usage.get("prompt_tokens_details")
+    details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details")  # a chat's, or a decision's
     kept = details if isinstance(details, dict) else usage
     n_cached = _count(kept, "cached_tokens", "cache_read_input_tokens", "prompt_cache_hit_tokens")
     return Tokens(n_read or 0, n_written or 0, min(n_cached or 0, n_read or 0))

@@ -202,6 +202,7 @@ def test_a_text_that_is_damaged_is_no_text_and_half_an_emoji_is_replaced() -> No
         ({"prompt_tokens_details": {"cached_tokens": 9999}}, 2000),
         ({"prompt_tokens_details": {"cached_tokens": -5}}, 0),
         ({"prompt_cache_hit_tokens": 1024, "prompt_cache_miss_tokens": 976}, 1024),
+        ({"input_tokens_details": {"cached_tokens": 1024, "cache_write_tokens": 0}}, 1024),
         ({}, 0),
     ],
 )
