@@ -29,7 +29,7 @@ def read_contests(a: Path, b: Path | None, rubric: Rubric, *, strict: bool) -> D
     if "judged" in rubric.placeholders:
         contests = _of_judgments(a, b, alone, strict=strict)
     elif b is None:
-        contests = (contest for _, contest in located(a, BadRows(strict=strict), contests_in))
+        contests = (contest for _, contest in located(a, BadRows(strict=strict), lambda row: [*contests_in(row)]))
     else:
         contests = _joined(a, b, alone, strict=strict)
     listed = DiskRows(Contest)
@@ -50,16 +50,16 @@ def contest_of(first: Response, second: Response) -> Contest:
     return Contest(first.prompt_id, first.prompt, first.response, second.response, *names, reference)
 
 
-def contests_in(record: Record) -> list[Contest]:
-    """Return the contests of a record with two answers. Raises InputError if it has another number of them."""
+def contests_in(record: Record) -> Iterator[Contest]:
+    """Yield the contests of a record with two answers. Raises InputError if it has another number of them."""
     sides = sides_of(record)
     if sides is None:
         answers = responses_of(record)
         if len(answers) != 2:
             n = "one answer" if len(answers) == 1 else f"{len(answers)} answers"
             raise InputError(f"{n}, and two are compared; or give a second file")
-        return [contest_of(*answers)]
-    return [contest_of(first, second) for first, second in product(*sides)]
+        sides = answers[:1], answers[1:]
+    yield from (contest_of(first, second) for first, second in product(*sides))
 
 
 def _joined(a: Path, b: Path, alone: list[int], *, strict: bool) -> Iterator[Contest]:

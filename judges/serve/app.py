@@ -20,9 +20,10 @@ from judges.serve.bench import Bench, cost
 from judges.serve.groups import standings, tournament
 from judges.serve.inputs import turns_of
 from judges.serve.options import Limits
-from judges.serve.rewards import Body, output_text, records_in, rows_in, wanted
+from judges.serve.rewards import Body, each_of, output_text, wanted
 from records import Comparison, Judgment
 from records.fields.messages import chat_in
+from records.shapes import responses_of
 
 MB = 1_000_000
 SLOWEST_BODY_S = 60.0
@@ -88,16 +89,14 @@ class Server:
 
     async def score(self, body: Body) -> Body:
         """Return the judgment of each answer."""
-        rows = rows_in(body, self.limits.max_rows)
-        answered = await self.bench.score(rows)
+        answered = await self.bench.score(each_of(body, self.limits.max_rows, responses_of))
         return {"judgments": [one.verdict for one in answered], "usage": cost(answered)}
 
     async def compare(self, body: Body) -> Body:
         """Return the comparison of each two answers, or the rewards of a group in NeMo-Gym's form."""
         if "response_objs" in body:
             return await self.group(body)
-        contests = [contest for record in records_in(body, self.limits.max_rows) for contest in contests_in(record)]
-        answered = await self.bench.compare(contests)
+        answered = await self.bench.compare(each_of(body, self.limits.max_rows, contests_in))
         return {"comparisons": [one.verdict for one in answered], "usage": cost(answered)}
 
     async def group(self, body: Body) -> Body:

@@ -8,9 +8,10 @@ Each of these trainers takes a number for every answer, and has no way to say th
 verdict is then an error of the whole request. This project's own form has a null there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from console.errors import InputError
 from judges.library import response_of
@@ -19,6 +20,7 @@ from records import Judgment, Response
 from records.shapes import responses_of
 
 Body = dict[str, Any]
+RowT = TypeVar("RowT")
 ASKED_IN = ("prompt", "question", "query", "problem")
 """The fields of verl's `extra_info` in which data sets keep the prompt."""
 
@@ -41,29 +43,30 @@ def wanted(body: Body, most: int) -> Wanted:
         return _verl(body)
     if "responses_create_params" in body or ("response" in body and isinstance(body["response"], Mapping)):
         return _nemo_gym(body)
-    return Wanted(rows_in(body, most), _own, takes_null=True)
+    return Wanted(each_of(body, most, responses_of), _own, takes_null=True)
 
 
-def rows_in(body: Body, most: int) -> list[Response]:
-    """Return the answers of a request in this project's form: one record, or several in `rows`."""
-    responses = []
-    for place, record in enumerate(records_in(body, most)):
-        try:
-            responses += responses_of(record)
-        except InputError as error:
-            raise InputError(f"{f'rows[{place}]: ' if 'rows' in body else ''}{error}") from None
-    return responses
+def each_of(body: Body, most: int, rows_of: Callable[[Body], Iterable[RowT]]) -> list[RowT]:
+    """Return what `rows_of` makes of each record of a request: those in `rows`, or the body itself.
 
-
-def records_in(body: Body, most: int) -> list[Body]:
-    """Return the records of a request: those in `rows`, or the body itself. Raises InputError if they are too many."""
+    Raises InputError, naming the record, if one is wrong. It is raised too if there are more than `most` records, or
+    if more than `most` rows are made of them.
+    """
     records = body.get("rows", [body])
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise InputError("'rows' must be a list of objects")
     if not records:
         raise InputError("'rows' is empty")
     check_number(len(records), most, "rows")
-    return records
+    rows: list[RowT] = []
+    for place, record in enumerate(records):
+        try:
+            rows += islice(rows_of(record), most + 1 - len(rows))  # two long lists of answers make millions of pairs
+        except InputError as error:
+            raise InputError(f"{f'rows[{place}]: ' if 'rows' in body else ''}{error}") from None
+        if len(rows) > most:
+            raise InputError(f"more than {most:,} answers or pairs in one request: send the rest apart")
+    return rows
 
 
 def check_number(n: int, most: int, what: str) -> None:

@@ -41,6 +41,31 @@ def test_a_body_that_is_nothing_or_too_much_is_refused(
     assert not engine.asked and server.post("/score", ROW)[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "record"),
+    [
+        ("/score", {"prompt": "Q", "responses": ["x", "xx", "xxx"]}),
+        ("/reward", {"prompt": "Q", "responses": ["x", "xx", "xxx"]}),
+        ("/compare", {"prompt": "Q", "chosen": ["x", "xx"], "rejected": ["xxx", "xxxx"]}),
+    ],
+)
+def test_the_answers_and_pairs_of_a_record_count_too(
+    serve: Serve, engine: LengthJudge, path: str, record: dict[str, object]
+) -> None:
+    server = serve(limits=Limits(max_rows=2))
+    for body in (record, {"rows": [record]}):
+        status, reply = server.post(path, body)
+        assert status == 400 and "more than 2 answers or pairs in one request" in reply["error"]["message"]
+    assert not engine.asked
+
+
+def test_a_wrong_row_is_named_by_its_place(serve: Serve) -> None:
+    server = serve()
+    for path, right in (("/score", ROW), ("/compare", {"prompt": "Q", "chosen": "x", "rejected": "xx"})):
+        status, reply = server.post(path, {"rows": [right, {"prompt": "Q"}]})
+        assert status == 400 and reply["error"]["message"].startswith("rows[1]: ")
+
+
 def test_a_body_without_a_length_is_cut_off_at_the_limit(serve: Serve) -> None:
     import http.client
 
