@@ -103,7 +103,10 @@ class Server:
         """Return the reward of each of several answers to one prompt."""
         is_nemo = "response_objs" in body
         prompt, answers = _nemo_group(body) if is_nemo else _group(body)
-        contests = tournament(prompt, answers, body.get("reference"), self.limits.max_rows)
+        reference = body.get("reference")
+        if not isinstance(reference, str | None):
+            raise InputError("'reference' must be text")
+        contests = tournament(prompt, answers, reference, self.limits.max_rows)
         answered = await self.bench.compare(list(contests.values()))
         comparisons = dict(zip(contests, (one.verdict for one in answered), strict=True))
         results = standings(answers, comparisons)

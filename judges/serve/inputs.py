@@ -11,6 +11,8 @@ from records import Message, text_of
 
 TEXT_PARTS = {"input_text": "text", "output_text": "text", "text": "text", "refusal": "refusal"}
 CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
+BEGINS = ("<bos>", "<|begin_of_text|>", "<s>")
+"""The tokens that a template may write before the first turn."""
 OUTPUTS = ("function_call_output", "custom_tool_call_output")
 TURN = re.compile(
     r"(?:<\|im_start\|>|<start_of_turn>|<\|start_header_id\|>)(?P<role>\w+)(?:<\|end_header_id\|>)?\n+"
@@ -18,6 +20,11 @@ TURN = re.compile(
     re.DOTALL,
 )
 """A turn in the chat templates of Qwen and SmolLM2 (ChatML), Gemma and Llama 3."""
+NO_TURN = re.compile(
+    r"\s*(?:(?:<\|im_start\|>|<start_of_turn>|<\|start_header_id\|>)(?:assistant|model)(?:<\|end_header_id\|>)?\s*"
+    r"(?:<think>\s*(?:</think>\s*)?)?)?"
+)
+"""What else a template writes: the head of the answer, with Qwen's and DeepSeek's tags of reasoning."""
 
 
 def turns_of(items: Sequence[Any], where: str) -> list[Message]:
@@ -67,9 +74,14 @@ def content_text(content: object, where: str) -> str:
 
 def chat_of(rendered: str) -> str | list[Message]:
     """Return the turns of a prompt that a chat template rendered, or the text itself if it is none that is known."""
+    rest = TURN.sub("", rendered)
+    for token in BEGINS:
+        rest = rest.removeprefix(token)
     turns = [{"role": found["role"], "content": found["content"]} for found in TURN.finditer(rendered)]
+    if not turns or not NO_TURN.fullmatch(rest):
+        return rendered  # it may quote a turn
     roles = {"model": "assistant"}  # Gemma's
-    return [turn | {"role": roles.get(turn["role"], turn["role"])} for turn in turns] or rendered
+    return [turn | {"role": roles.get(turn["role"], turn["role"])} for turn in turns]
 
 
 def without_end(text: str) -> str:

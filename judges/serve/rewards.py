@@ -84,6 +84,8 @@ def _openrlhf(body: Body, most: int) -> Wanted:
     queries, prompts = _texts(body, "query"), _texts(body, "prompts")
     check_number(len(queries), most, "query")
     labels = body.get("labels") or [None] * len(queries)
+    if not isinstance(labels, list):
+        raise InputError("'labels' must be a list, one for each query")
     if not len(queries) == len(prompts) == len(labels):
         raise InputError(f"one of each is needed: {len(queries)} query, {len(prompts)} prompts, {len(labels)} labels")
     rows = []
@@ -104,13 +106,14 @@ def _openrlhf(body: Body, most: int) -> Wanted:
 
 def _texts(body: Body, name: str) -> list[str]:
     texts = body.get(name)
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        raise InputError(f"'{name}' must be a list of texts, at least one")
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text for text in texts):
+        raise InputError(f"'{name}' must be a list of texts, at least one and none of them empty")
     return texts
 
 
 def _verl(body: Body) -> Wanted:
-    more = body.get("extra_info") or {}
+    given = body.get("extra_info")
+    more = given if isinstance(given, Mapping) else {}
     prompt = body.get("prompt") or next((more[name] for name in ASKED_IN if more.get(name)), None)
     if not isinstance(body["solution_str"], str) or not isinstance(prompt, str | list):
         raise InputError(
@@ -126,14 +129,16 @@ def _nemo_gym(body: Body) -> Wanted:
     given, response = body.get("responses_create_params"), body.get("response")
     if not isinstance(given, Mapping) or not isinstance(response, Mapping):
         raise InputError("'responses_create_params' and 'response' must be objects, as of NeMo-Gym's /verify")
-    asked = given.get("input") or ""
+    asked = given.get("input")
+    if not isinstance(asked, str | list) or not asked:
+        raise InputError("'responses_create_params.input', the prompt, must be text or a list of items, and not empty")
     prompt = asked if isinstance(asked, str) else turns_of(asked, "responses_create_params.input")
     row = response_of(prompt, output_text(response, "response"))
     return Wanted([row], lambda judgments: {**body, "reward": judgments[0].score})
 
 
 def output_text(response: Mapping[str, Any], where: str) -> str:
-    """Return the text of the messages in a response of OpenAI's Responses API."""
+    """Return the text of the last message in a response of OpenAI's Responses API, or nothing if it has none."""
     output = response.get("output")
     if not isinstance(output, list):
         raise InputError(f"{where}.output must be a list of items")

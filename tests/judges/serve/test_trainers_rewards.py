@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from judges.serve.inputs import chat_of
 from tests.fences import plain
 from tests.judges.serve.conftest import LengthJudge, Serve
 
@@ -79,6 +80,11 @@ def test_a_call_that_failed_may_be_asked_again(serve: Serve) -> None:
         ({"query": ["Q", "R"], "prompts": ["R"]}, "one of each is needed: 2 query, 1 prompts, 2 labels"),
         ({"query": "Q", "prompts": ["Q"]}, "'query' must be a list of texts"),
         ({"query": 5}, "'query' must be a list of texts"),
+        ({"query": ["Q"], "prompts": [""]}, "'prompts' must be a list of texts, at least one and none of them empty"),
+        ({"query": ["Q"], "prompts": ["Q"], "labels": 5}, "'labels' must be a list"),
+        ({"solution_str": "x", "extra_info": ["Q"]}, "the prompt is looked for in 'prompt' and extra_info.question"),
+        ({**GYM, "responses_create_params": {}}, "'responses_create_params.input', the prompt, must be text or a list"),
+        ({**GYM, "responses_create_params": {"input": 5}}, "'responses_create_params.input', the prompt"),
         ({"response": {"output": []}}, "'responses_create_params' and 'response' must be objects"),
         ({**GYM, "response": {}}, "response.output must be a list of items"),
         ({"rows": [{"prompt": "Q", "response": "x"}, {"prompt": "Q"}]}, "rows[1]: no response"),
@@ -112,6 +118,34 @@ def test_an_answer_whose_pair_has_no_verdict_has_no_reward(serve: Serve) -> None
     answers = [{"output": [{"type": "message", "content": text}]} for text in ("x", "down")]
     body = {"conversation_history": [{"role": "user", "content": "Q?"}], "response_objs": answers}
     assert server.post("/compare", body)[0] == 503
+
+
+def test_a_reference_that_is_no_text_is_refused(serve: Serve) -> None:
+    status, reply = serve().post("/group", {"prompt": "Q", "responses": ["x", "xx"], "reference": 5})
+    assert status == 400 and "'reference' must be text" in reply["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "rendered",
+    [
+        CHATML,
+        f"{CHATML}<think>\n\n</think>\n\n",
+        "<bos><start_of_turn>system\nBe kind.<end_of_turn>\n<start_of_turn>user\nQ?<end_of_turn>\n"
+        "<start_of_turn>model\n",
+        "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe kind.<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\nQ?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+    ],
+    ids=["chatml", "qwen without reasoning", "gemma", "llama"],
+)
+def test_a_rendered_prompt_is_read_as_its_turns(rendered: str) -> None:
+    turns = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Q?"}]
+    assert chat_of(rendered) == turns
+
+
+@pytest.mark.parametrize("around", ["Explain this:\n{}", "{}\nWhat does it mean?"])
+def test_a_prompt_that_quotes_a_turn_is_shown_whole(around: str) -> None:
+    quoted = around.format("<|im_start|>user\nhi<|im_end|>")
+    assert chat_of(quoted) == quoted
 
 
 @pytest.mark.parametrize("answers", [[], ["x"], ["x", 5], "xx", [f"x{n}" for n in range(47)]])
