@@ -177,6 +177,15 @@ class Store(Generic[StoredT]):
         self._file.close()
         self._file = renamed
 
+    def take_in(self, rows: Iterable[StoredT]) -> None:
+        """Append those of `rows` that are not done here, one of each id. Rows that are to be done again stay so."""
+        for row in rows:
+            if row.id not in self.ids:
+                self.append(row)
+        with DiskErrors(self.path):
+            os.fsync(self._file.fileno())  # before the caller removes the place they came from
+        self._index()
+
     def take_back(self, ids: Container[str], aside: Path) -> int:
         """Move the rows of `aside` with `ids` that are not here to this file, and return their number.
 

@@ -18,7 +18,7 @@ from engines.shards.folder import Folder
 from engines.shards.inputs import input_key, local_files
 from engines.shards.options import check_scale
 from engines.shards.plan import Item, planned
-from engines.shards.share import do_shards, fill_by_workers, folder_beside, say_open, shared_rows
+from engines.shards.share import do_shards, fill_by_workers, say_open, shared_rows, take_in
 from engines.shards.work import Fill, Job
 from records import Response, Store
 from records.disk import DiskSet
@@ -55,10 +55,11 @@ def answer(config: Config) -> None:
         return
     items = partial(_items, config, config.file, engine, sampling, quiet=True)
     with Store(out, Response, fresh=config.fresh) as store:
+        take_in(store, Response, fresh=config.fresh)
         wanted = _checked(store, engine, items(), config)
         title = f"{engine.name} answering"
-        if config.scale.workers or folder_beside(out).exists():
-            fill_by_workers(store, _job(config, engine, sampling), items, config.scale, title, fresh=config.fresh)
+        if config.scale.workers:
+            fill_by_workers(store, _job(config, engine, sampling), items, config.scale, title)
         else:
             _fill_here(store, engine, sampling, items(), n, title)
         _report(store.chosen(wanted), engine, n, out, config)

@@ -115,7 +115,7 @@ def _usable(folder: Folder, identity: str, source: str, kind: Kind) -> Plan | No
         return None  # nothing of the other job is lost
     if plan.identity != identity or plan.kind != kind:
         what = f"rows of another job ({plan.identity}, {plan.kind}; this one is {identity}, {kind})"
-        raise InputError(f"{folder}: holds {what}: give another folder, or --fresh, which sets it aside")
+        raise InputError(f"{folder}: holds {what}: give another --shards")
     return plan if plan.source == source else None
 
 

@@ -1,6 +1,5 @@
 """Shares work: into a folder of shards that many machines fill, or by worker processes into one store."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,29 +59,48 @@ def folder_beside(out: Path) -> Path:
     return out.with_name(f"{out.name}.shards")
 
 
-def fill_by_workers(
-    store: Store[RowT], job: Job[ItemT, RowT], rows: Rows, options: ScaleOptions, title: str, *, fresh: bool = False
-) -> None:
-    """Add to `store` the rows that it lacks, in the order of the input, with worker processes.
+def fill_by_workers(store: Store[RowT], job: Job[ItemT, RowT], rows: Rows, options: ScaleOptions, title: str) -> None:
+    """Add to `store` the rows that it lacks with worker processes, and put all in the order of the input.
 
-    Until the end all is in a folder beside the store, in which the same command goes on after any stop. The store then
-    changes in one step. With `fresh` an earlier folder is set aside.
+    Until the end the new rows are in a folder beside the store. If the command is stopped, `take_in` finds them there.
     """
-    if fresh:
-        set_aside(folder_beside(store.path))
-    folder = Folder(folder_beside(store.path))
+    take_in(store, job.row_type)
 
     def todo() -> Iterator[Item[Any]]:
         return (row for row in rows() if row.id not in store)
 
-    if next(iter(todo()), None) is not None:
-        # of this run: the rows to make depend on the store too, and keys of shards are those of their rows anyway
-        source = f"{worker_name()} {time.time()}"
-        plan = planned(folder, job.identity, source, todo, options.shard_rows, options.shard_kind)
-        _seed(folder, plan, store, job)
-        do_shards(folder, plan, job, options, title)
-        store.replace_all(_merged(store, folder, plan, job, rows))
+    if next(iter(todo()), None) is None:
+        return
+    folder = Folder(folder_beside(store.path))
+    plan = planned(folder, job.identity, "", todo, options.shard_rows, options.shard_kind)
+    _seed(folder, plan, store, job)
+    do_shards(folder, plan, job, options, title)
+    take_in(store, job.row_type)
+    store.replace_all(_in_order(store, rows))
+
+
+def take_in(store: Store[RowT], row_type: type[RowT], *, fresh: bool = False) -> None:
+    """Move all rows that workers left in the folder beside `store` into it, finished shards or not.
+
+    The rows are those of an earlier command that was stopped, perhaps with another --limit. With `fresh` the folder is
+    set aside. Raises StoreError if a worker still writes there.
+    """
+    place = folder_beside(store.path)
+    if fresh:
+        set_aside(place)
+    if not place.exists():
+        return
+    folder = Folder(place)
+    store.take_in(row for part in folder.names("parts").values() for row in rows_of(folder, part, row_type))
+    # after the parts: a shard whose failed rows were being asked for again has both, and the newer rows here
+    store.take_in(row for path in sorted(place.glob("work/*/*.jsonl")) for row in _left_in(path, row_type))
     folder.remove_all()
+
+
+def _left_in(path: Path, row_type: type[RowT]) -> Iterator[RowT]:
+    """Yield the rows of a shard that is not finished."""
+    with Store(path, row_type) as left:
+        yield from left.latest()
 
 
 def _seed(folder: Folder, plan: Plan, store: Store[RowT], job: Job[Any, RowT]) -> None:
@@ -97,24 +115,10 @@ def _seed(folder: Folder, plan: Plan, store: Store[RowT], job: Job[Any, RowT]) -
                 write_part(path, before.values(), job.row_type, plan.kind)
 
 
-def _merged(store: Store[RowT], folder: Folder, plan: Plan, job: Job[Any, RowT], rows: Rows) -> Iterator[RowT]:
-    """Yield the rows of the store and of the shards in the order of the input, then the store's other rows."""
-    shards, n_left, made = iter(plan.shards), 0, dict[str, RowT]()
+def _in_order(store: Store[RowT], rows: Rows) -> Iterator[RowT]:
+    """Yield the rows of the store in the order of the input, then its other rows."""
     seen = DiskSet()
-    for row in rows():
-        seen.add(row.id)
-        if row.id in store:
-            yield from store.chosen([row.id])
-            continue
-        if not n_left:
-            shard = next(shards)
-            n_left = shard.n
-            made = {
-                made_row.id: made_row for made_row in rows_of(folder, f"parts/{shard.key}.{plan.kind}", job.row_type)
-            }
-        n_left -= 1
-        if row.id in made:
-            yield made[row.id]
+    yield from store.chosen(row.id for row in rows() if seen.add(row.id))
     yield from (row for row in store.latest() if row.id not in seen)  # beyond --limit
 
 

@@ -10,6 +10,7 @@ from console.output import tell, tell_plan
 from console.progress import say
 from console.table import print_table
 from engines.options import open_engine, pinned
+from engines.shards.share import take_in
 from judges.batches.files import by_hosted_batch, check_batch_flags, export_contests, import_contests
 from judges.compare.options import Config
 from judges.compare.output import Summary, default_out, plan, print_plan, report
@@ -19,7 +20,7 @@ from judges.judging.cost import Budget, price_of
 from judges.judging.judge import Judge, open_judge
 from judges.judging.pairwise import Contest, both_orders_answered, compare_each, comparison_id, first_request
 from judges.judging.settle import settle
-from judges.judging.sharing import check_shared, print_scale, shared
+from judges.judging.sharing import check_shared, print_scale
 from judges.panels.panel import Member, members
 from judges.panels.rows import Panel, check_panel, check_reached, open_members, panel_comparisons, without_model
 from judges.rubrics.rubric import load_rubric
@@ -94,6 +95,7 @@ def _compare_by(
     if config.dry_run:
         return _Compared(without_model(judge), path, plan=plan(judge, contests, config, path))
     with Store(path, Comparison, keep=both_orders_answered, fresh=config.fresh) as store:
+        take_in(store, Comparison, fresh=config.fresh)
         if not config.fresh:
             settle(judge, store, lambda: first_request(judge, contests[0]), in_panel=in_panel)
             _keep_to_contests(store, judge, everything, config)
@@ -108,7 +110,7 @@ def _compare_by(
             batch = (config.import_batch, store.ids, config.orders, store.unfinished)
             for comparison in import_contests(judge, contests, *batch, strict=config.strict):
                 store.append(comparison)
-        if shared(config.scale, path):
+        if config.scale.workers:
             return _Compared(without_model(judge), path, compared_by_workers(config, store, judge, contests, budget))
         summary = Summary()
         try:

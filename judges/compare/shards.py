@@ -52,7 +52,7 @@ def compared_by_workers(
     """Compare the answers that `store` lacks with worker processes, and return the summary of all verdicts."""
     job = comparing(judge.fingerprint, config.orders, partial(judge_of, config.engine, config.judge, config.seed))
     items, title = partial(_items, config, judge, contests), f"{judge.engine.name} comparing"
-    fill_by_workers(store, job, items, config.scale, title, fresh=config.fresh)
+    fill_by_workers(store, job, items, config.scale, title)
     ids, summary = DiskSet(), Summary()
     for contest in contests:
         ids.add(comparison_id(judge, contest, config.orders))

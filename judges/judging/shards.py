@@ -14,7 +14,7 @@ from judges.judging.cost import Budget
 from judges.judging.judge import Judge, has_every_reply, open_judge
 from judges.judging.orders import Orders
 from judges.judging.pairwise import PAIRS_AT_ONCE, Contest, both_orders_answered, compare, comparison_id
-from judges.judging.stream import WINDOW, Source, Summary
+from judges.judging.stream import WINDOW, Source, Summary, windows
 from judges.options import JudgeOptions
 from records import Comparison, Judgment, Response, Store, response_key
 from records.disk import DiskSet
@@ -104,8 +104,9 @@ def contest_items(judge: Judge, contests: Iterator[Contest], orders: Orders) -> 
 def summary_of(store: Store[Judgment], source: Source, judge: Judge, budget: Budget) -> Summary:
     """Return the summary of the stored judgments, and count their cost. Nothing is asked."""
     summary = Summary()
-    for place, response in source.responses():
-        for judgment in store.chosen([judge.judgment_id(response)]):
+    for window in windows(source.responses(), WINDOW):
+        places = {judge.judgment_id(response): place for place, response in window}
+        for judgment in store.chosen(places):
             budget.add(judgment.usage)
-            summary.add(place, judgment)
+            summary.add(places[judgment.id], judgment)
     return summary

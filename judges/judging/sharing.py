@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from console.again import is_dry_run
@@ -14,7 +13,7 @@ from engines.shards.folder import Folder
 from engines.shards.forecast import forecast, print_forecast
 from engines.shards.options import ScaleOptions, check_scale
 from engines.shards.plan import Item, items_of, manifest, planned, read_plan
-from engines.shards.share import do_shards, folder_beside, say_open, shared_rows
+from engines.shards.share import do_shards, say_open, shared_rows
 from engines.shards.work import Job
 from judges.judging.cost import cost_of, price_of
 from judges.judging.judge import Judge
@@ -59,11 +58,6 @@ def print_scale(
     at_once = engine.concurrency if is_served(engine) else 1
     table = forecast(n, used(), scale, at_once=at_once, price=lambda usage: rate and cost_of(usage, rate))
     print_forecast(table, n_made, at_once, source, as_json=as_json)
-
-
-def shared(scale: ScaleOptions, out: Path) -> bool:
-    """Return whether workers fill the file `out`, or had begun to when an earlier command was interrupted."""
-    return bool(scale.workers) or folder_beside(out).exists()
 
 
 @dataclass(frozen=True)

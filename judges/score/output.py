@@ -8,6 +8,7 @@ from typing import Any
 from console.progress import say
 from console.table import Cell
 from engines.options import of_run
+from engines.shards.share import take_in
 from judges.judging.cost import Budget
 from judges.judging.coverage import require_coverage
 from judges.judging.judge import Judge
@@ -29,7 +30,8 @@ def default_out(source: Source, fingerprint: str) -> Path:
 def keep_to_source(
     store: Store[Judgment], source: Source, judge: Judge, config: Config, *, in_panel: bool = False
 ) -> None:
-    """Keep only this judge's rows about the whole input, whatever --limit is."""
+    """Take in what workers left, and keep only this judge's rows about the whole input, whatever --limit is."""
+    take_in(store, Judgment, fresh=config.fresh)
     whole = replace(source, limit=None, repeats=False)  # a smaller --limit must not throw rows away
 
     def wanted_ids() -> Iterator[str]:

@@ -11,7 +11,7 @@ from engines.options import open_engine, pinned
 from judges.batches.files import by_hosted_batch, check_batch_flags, export_batch, import_batch
 from judges.judging.cost import Budget, price_of
 from judges.judging.judge import Judge, checked_rubric, has_every_reply, open_judge
-from judges.judging.sharing import check_shared, print_scale, shared
+from judges.judging.sharing import check_shared, print_scale
 from judges.judging.stream import WINDOW, Source, judge_stream, survey, windows
 from judges.panels.panel import members
 from judges.score.options import Config
@@ -98,7 +98,7 @@ def _score_plainly(config: Config, source: Source, judge: Judge, budget: Budget)
             for judgment in import_batch(judge, responses, *batch, strict=config.strict):
                 store.append(judgment)
         title = f"judging {Path(source.path).name}"
-        if shared(config.scale, out):
+        if config.scale.workers:
             summary = judged_by_workers(config, store, source, judge, budget, title)
         else:
             summary = judge_stream(store, source, judge, budget, title)

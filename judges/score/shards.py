@@ -51,5 +51,5 @@ def judged_by_workers(
 ) -> Summary:
     """Judge the responses that `store` lacks with worker processes, and return the summary of all judgments."""
     job = judging(judge.fingerprint, partial(judge_of, config.engine, config.judge, config.seed))
-    fill_by_workers(store, job, partial(response_items, judge, source), config.scale, title, fresh=config.fresh)
+    fill_by_workers(store, job, partial(response_items, judge, source), config.scale, title)
     return summary_of(store, source, judge, budget)

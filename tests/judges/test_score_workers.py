@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from console.command import parse
-from console.errors import InputError
+from console.errors import InputError, JudgeError
 from engines.shards.folder import Folder
 from engines.shards.inputs import url_of
 from engines.shards.plan import manifest, read_plan
@@ -78,6 +78,16 @@ def test_a_setting_that_the_server_refuses_is_learned_from_a_worker(server: Serv
     server.answer = answer
     run(server, answers, "--workers", "1", "--shard-rows", "8", "--out", "j.jsonl")
     assert len(rows_in("j.jsonl")) == 40 and all(row.score is not None for row in rows_in("j.jsonl"))
+
+
+def test_what_stopped_workers_left_is_kept_and_the_rest_stays_within_the_budget(server: Server, answers: Path) -> None:
+    server.answer = scored
+    run(server, answers, "--out", "one.jsonl")
+    Path("two.jsonl.shards/parts").mkdir(parents=True)
+    write_part(Path("two.jsonl.shards/parts/x.jsonl.zst"), rows_in("one.jsonl")[:8], Judgment, "jsonl.zst")
+    with pytest.raises(JudgeError, match="stopped at the budget: 8 of 40 done"):
+        run(server, answers, "--out", "two.jsonl", "--max-tokens-total", "80")
+    assert len(server.asked) == 40 and rows_in("two.jsonl") == rows_in("one.jsonl")[:8]
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,19 @@ def test_a_store_goes_on_with_the_shards_of_a_command_that_was_stopped(tmp_path:
     assert COUNT == [N - 20]
 
 
+def test_a_stopped_commands_rows_outlive_one_for_fewer_rows_and_other_shards(tmp_path: Path) -> None:
+    out, job = tmp_path / "j.jsonl", scripted_job()
+    dies = Job(job.identity, Response, Judgment, job.is_done, partial(_interrupted_after, 20))
+    with pytest.raises(KeyboardInterrupt), Store(out, Judgment) as store:
+        fill_by_workers(store, dies, lambda: items(responses(N)), ScaleOptions(shard_rows=SHARD), "judging")
+    for n in (5, N):
+        with Store(out, Judgment) as store:
+            asked = _counted(job)
+            fill_by_workers(store, asked, lambda n=n: items(responses(n)), ScaleOptions(shard_rows=7), "judging")  # type: ignore[misc]
+            assert len(store.ids) == max(20, n)
+    assert COUNT == [N - 20] and list(read_rows(out, Judgment)) == list(scripted_judge().judge(responses(N)))
+
+
 COUNT: list[int] = []
 
 
