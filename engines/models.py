@@ -44,6 +44,8 @@ WEIGHTS = (
     *TOKENIZER,
 )
 """Every file that decides a model's output. Weights in *.bin are never read."""
+NO_LIMIT = 1 << 30
+"""More tokens than any text has."""
 
 
 FLOAT32 = "float32"
@@ -117,9 +119,9 @@ def with_dtype(digest: str, folder: Path, wanted: str) -> str:
 
 
 def context_of(config: Any) -> int:
-    """Return the most tokens that a model's config allows, or a number above any text's if it names no limit."""
+    """Return the most tokens that a model's config allows, or NO_LIMIT if it names none."""
     # A model that also takes images keeps the settings of its text part in a config of their own.
-    return int(getattr(config.get_text_config(), "max_position_embeddings", 0) or 1 << 30)
+    return int(getattr(config.get_text_config(), "max_position_embeddings", 0) or NO_LIMIT)
 
 
 def base_of(folder: Path) -> Path | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from console.errors import EngineError
 from console.progress import say
-from engines.models import checkpoint_dtype, files_of
+from engines.models import NO_LIMIT, checkpoint_dtype, context_of, files_of
 
 GIB = 1 << 30
 KV_SPACE = "VLLM_CPU_KVCACHE_SPACE"
@@ -33,28 +33,37 @@ class Size:
     per_token: int
     """Bytes of keys and values for one token of context, 0 if the config does not say."""
     context: int
-    """Tokens."""
+    """Tokens, NO_LIMIT if the config does not say."""
 
 
 def size_of(folder: Path, dtype: str) -> Size:
     """Return the size of the model in `folder` if it computes in `dtype`. A sliding window may take less."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    text = config.get("text_config") or config
+    from transformers import AutoConfig, PreTrainedConfig  # here, because the flags of a command need neither
+
+    try:
+        # Not its config.json alone, which may leave out whatever is usual for its kind, as Gemma 3's does.
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except ValueError:  # a kind that only vLLM knows
+        config = PreTrainedConfig()
     stored = sum(path.stat().st_size for path in files_of(folder, ("*.safetensors",)))
-    wider = 1.0 if "quantization_config" in config else BYTES.get(dtype, 2) / BYTES.get(checkpoint_dtype(folder), 2)
-    context = int(text.get("max_position_embeddings") or 0) or 1 << 30
-    return Size(round(stored * wider), _cached_values(text) * BYTES.get(dtype, 2), context)
+    is_quantised = "quantization_config" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    wider = 1.0 if is_quantised else BYTES.get(dtype, 2) / BYTES.get(checkpoint_dtype(folder), 2)
+    per_token = _cached_values(config.get_text_config()) * BYTES.get(dtype, 2)
+    return Size(round(stored * wider), per_token, context_of(config))
 
 
-def _cached_values(config: dict[str, Any]) -> int:
+def _cached_values(config: Any) -> int:
     """Return the keys and values of one token in all layers."""
-    n_layers = int(config.get("num_hidden_layers") or 0)
-    if rank := config.get("kv_lora_rank"):  # DeepSeek's latent attention keeps one vector for all heads
-        return n_layers * (int(rank) + int(config.get("qk_rope_head_dim") or 0))
-    n_heads = int(config.get("num_attention_heads") or 0)
-    n_kv = int(config.get("num_key_value_heads") or n_heads)
-    head_dim = config.get("head_dim") or int(config.get("hidden_size") or 0) // max(n_heads, 1)
-    return 2 * n_layers * n_kv * int(head_dim)
+
+    def setting(name: str) -> int:
+        return int(getattr(config, name, None) or 0)
+
+    n_layers = setting("num_hidden_layers")
+    if rank := setting("kv_lora_rank"):  # DeepSeek's latent attention keeps one vector for all heads
+        return n_layers * (rank + setting("qk_rope_head_dim"))
+    n_heads = setting("num_attention_heads")
+    head_dim = setting("head_dim") or setting("hidden_size") // max(n_heads, 1)
+    return 2 * n_layers * (setting("num_key_value_heads") or n_heads) * head_dim
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,8 @@ class Memory:
 class Plan:
     """The memory that vLLM is told to take."""
 
-    max_model_len: int
+    max_model_len: int | None
+    """None is the model's own, which only vLLM knows."""
     kv_bytes: int | None = None
     """Bytes of keys and values on a processor."""
     share_of_gpu: float = SHARE_OF_GPU
@@ -131,8 +141,10 @@ def _weights_too_large(name: str, size: Size, free: int, more: str = "") -> Engi
     )
 
 
-def _context(name: str, size: Size, asked: int | None, space: int, there: str, more: str) -> int:
+def _context(name: str, size: Size, asked: int | None, space: int, there: str, more: str) -> int | None:
     """Return the longest context of a request: what was asked for, or else the model's, or as much of it as fits."""
+    if asked is None and size.context == NO_LIMIT:
+        return None
     context = min(asked or size.context, size.context)
     if context * size.per_token <= space:
         return context

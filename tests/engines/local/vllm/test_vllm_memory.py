@@ -1,4 +1,6 @@
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +25,25 @@ def test_the_size_is_that_of_the_files_in_the_type_that_is_computed(tiny_model: 
     # keys and values, two layers, two heads of eight numbers
     assert [size.per_token for size in sizes] == [2 * 2 * 2 * 8 * 4, 2 * 2 * 2 * 8 * 4, 2 * 2 * 2 * 8 * 2]
     assert sizes[0].context == 2048
+
+
+def saved_config(folder: Path, **settings: Any) -> Path:
+    (folder / "config.json").write_text(json.dumps({"dtype": "bfloat16", **settings}))
+    return folder
+
+
+def test_what_a_config_leaves_out_is_what_its_kind_has(tmp_path: Path) -> None:
+    text = {"model_type": "gemma3_text", "hidden_size": 2560, "num_hidden_layers": 34}
+    size = size_of(saved_config(tmp_path, model_type="gemma3", text_config=text), "bfloat16")
+    # keys and values, 34 layers, 4 heads of 256 numbers of 2 bytes
+    assert (size.per_token, size.context) == (2 * 34 * 4 * 256 * 2, 131_072)
+
+
+@pytest.mark.parametrize("kind", ["mamba", "known to vLLM alone"])
+def test_a_context_that_no_config_names_is_left_to_vllm(tmp_path: Path, kind: str) -> None:
+    size = size_of(saved_config(tmp_path, model_type=kind), "bfloat16")
+    assert plan_gpu("m", size, Memory(), 79 * GIB, 80 * GIB).max_model_len is None
+    assert plan_gpu("m", size, Memory(max_model_len=4096), 79 * GIB, 80 * GIB).max_model_len == 4096
 
 
 def test_a_model_that_fits_has_its_whole_context() -> None:
