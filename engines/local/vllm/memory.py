@@ -93,9 +93,10 @@ def plan_cpu(name: str, size: Size, memory: Memory, free: int) -> Plan:
     if left <= 0:
         raise _weights_too_large(name, size, free)
     if asked is not None and asked > left:
+        remedy = f"{KV_SPACE}={left // GIB} fits" if left >= GIB else f"without {KV_SPACE} half of that is taken"
         raise EngineError(
             f"{name}: {KV_SPACE}={asked // GIB} asks for {gib(asked)} of keys and values, and beside the weights "
-            f"{gib(left)} are free; {KV_SPACE}={max(left // GIB, 1)} fits"
+            f"{gib(left)} are free; {remedy}"
         )
     space = asked or min(USUAL_KV_SPACE, left // 2)
     there = f"{gib(space)} of {gib(free)} free memory"
@@ -107,9 +108,10 @@ def plan_gpu(name: str, size: Size, memory: Memory, free: int, total: int) -> Pl
     most, n = free / total - 0.01, memory.n_gpus
     if memory.share_of_gpu is not None and memory.share_of_gpu * total > free:
         asked = f"--gpu-memory-utilization {memory.share_of_gpu}"
+        remedy = f"{most:.2f} fits, or end what else runs there" if most >= 0.01 else "end what else runs there"
         raise EngineError(
             f"{name}: {asked} asks for {gib(memory.share_of_gpu * total)} of the GPU's {gib(total)}, and {gib(free)} "
-            f"are free; {most:.2f} fits, or end what else runs there"
+            f"are free; {remedy}"
         )
     share = memory.share_of_gpu or min(SHARE_OF_GPU, most)
     left = n * share * total - size.weights

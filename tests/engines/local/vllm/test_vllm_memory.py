@@ -91,6 +91,8 @@ def test_the_space_that_vllm_is_told_is_kept_to_and_refused_if_it_is_not_there(m
     assert plan_cpu("m", MODEL, Memory(), 20 * GIB).kv_bytes == 3 * GIB
     with pytest.raises(EngineError, match="VLLM_CPU_KVCACHE_SPACE=3 asks for 3.0 GiB.*2.0 GiB are free.*SPACE=2 fits"):
         plan_cpu("m", MODEL, Memory(), 4 * GIB)
+    with pytest.raises(EngineError, match="0.5 GiB are free; without VLLM_CPU_KVCACHE_SPACE half of that is taken"):
+        plan_cpu("m", MODEL, Memory(), 5 * GIB // 2)
     monkeypatch.setenv(KV_SPACE, "much")
     with pytest.raises(EngineError, match="whole number of GiB"):
         plan_cpu("m", MODEL, Memory(), 20 * GIB)
@@ -99,3 +101,5 @@ def test_the_space_that_vllm_is_told_is_kept_to_and_refused_if_it_is_not_there(m
 def test_a_share_of_the_gpu_that_is_not_free_is_refused_with_one_that_is() -> None:
     with pytest.raises(EngineError, match=r"utilization 0.9 asks for 72.0 GiB.*40.0 GiB are free; 0.49 fits"):
         plan_gpu("m", MODEL, Memory(share_of_gpu=0.9), 40 * GIB, 80 * GIB)
+    with pytest.raises(EngineError, match=r"0.0 GiB are free; end what else runs there"):
+        plan_gpu("m", MODEL, Memory(share_of_gpu=0.9), 0, 80 * GIB)
