@@ -15,10 +15,11 @@ MOST_LEVELS = 10
 
 def question_of(rubric: Rubric, number: int) -> Question:
     """Return question `number`: a predicate for yes and no, a score for numbers, a choice for other verdicts."""
-    kind = _kind(rubric)
-    text = wording()["criterion" if rubric.criteria else kind].replace("{label}", rubric.labels[number])
-    if rubric.criteria:
-        text = text.replace("{description}", rubric.criteria[number].description)
+    kind, label = _kind(rubric), rubric.labels[number]
+    described = rubric.criteria[number].description if rubric.criteria else ""
+    if described and kind == "predicate":  # a statement, which is true or not, so that it asks for no grade
+        label, described = f"{label}: {described}", ""
+    text = wording()["criterion" if described else kind].replace("{label}", label).replace("{description}", described)
     return Question(kind, text, number, len(rubric.labels))
 
 

@@ -30,12 +30,13 @@ from judges.judging.judge import Judge, check_reading, has_every_reply, judge_in
 from judges.judging.pairwise import Contest, compare
 from judges.options import JudgeOptions
 from judges.rubrics.decisions.questions import question_of
-from judges.rubrics.rubric import load_rubric, rubric_names
+from judges.rubrics.rubric import Criterion, LogprobReading, load_rubric, rubric_names
 from judges.serve import decisions as served
 from records import Judgment, Response, Store
 from tests.fences import plain
 from tests.openai_server import Body, Server
 
+YES_NO = LogprobReading(["no", "yes"])
 GRADES = {"accuracy": 5, "completeness": 4, "relevance": 3, "clarity": 2}
 
 
@@ -143,6 +144,14 @@ def test_yes_and_no_are_a_predicate(server: Server, tmp_path: Path) -> None:
     assert server.asked[0]["questions"] == [{"type": "predicate", "instructions": "Polite: yes."}]
     assert judgment.score == pytest.approx(0.75) and judgment.mass is None  # nobody tells a predicate's mass
     assert judgment.spread == pytest.approx((0.75 * 0.25) ** 0.5)
+
+
+def test_a_criterion_of_yes_and_no_is_a_statement_and_asks_for_no_grade() -> None:
+    criterion = Criterion("polite", 1.0, "the answer greets the reader")
+    rubric = msgspec.structs.replace(
+        load_rubric("criteria"), criteria=[criterion], values={"no": 0.0, "yes": 1.0}, logprobs=YES_NO
+    )
+    assert question_of(rubric, 0) == Question("predicate", "polite: the answer greets the reader: yes.", 0, 1)
 
 
 def test_a_mass_that_nobody_tells_is_null_and_no_1(server: Server) -> None:
