@@ -20,7 +20,7 @@ from urllib.request import Request, urlopen
 
 import msgspec
 
-from console.address import checked_server, shown
+from console.address import checked_header, checked_server, shown
 from console.errors import EngineError, InputError, JudgeError
 from judges.library import Judge, Prompts, listed
 from records.fields.constraints import GROUND_TRUTH, IDS, OWN, SETTINGS, constraints_in, constraints_or_error
@@ -95,9 +95,12 @@ def served_reward_func(
         scores: Rewards = []
         errors: dict[int, str] = {}
         for start in range(0, len(rows), ROWS):
-            reply = _post(f"{server}/reward", {"rows": rows[start : start + ROWS]}, key_env, timeout_s)
-            scores += reply["rewards"]
-            errors |= {start + int(place): error for place, error in reply["errors"].items()}
+            sent = rows[start : start + ROWS]
+            reply = _post(f"{server}/reward", {"rows": sent}, key_env, timeout_s)
+            if len(reply.rewards) != len(sent):
+                raise EngineError(f"{shown(server)}: {len(reply.rewards)} rewards for {len(sent)} completions")
+            scores += reply.rewards
+            errors |= {start + int(place): error for place, error in reply.errors.items()}
         ids = [content_key("prompt", prompt) for prompt in asked]
         return _filled(scores, ids, [errors.get(place) for place in range(len(rows))], missing)
 
@@ -105,13 +108,22 @@ def served_reward_func(
     return reward
 
 
-def _post(url: str, body: Any, key_env: str | None, timeout_s: float) -> Any:
+class _Rewards(msgspec.Struct):
+    """The reply of a served judge."""
+
+    rewards: Rewards
+    errors: dict[str, str | None]
+
+
+def _post(url: str, body: Any, key_env: str | None, timeout_s: float) -> _Rewards:
     headers = {"Content-Type": "application/json"}
     if key_env is not None:
-        headers["Authorization"] = f"Bearer {os.environ.get(key_env, '')}"
+        headers["Authorization"] = f"Bearer {checked_header(os.environ.get(key_env, ''), key_env)}"
     try:
         with urlopen(Request(url, msgspec.json.encode(body), headers), timeout=timeout_s) as reply:
-            return msgspec.json.decode(reply.read())
+            return msgspec.json.decode(reply.read(), type=_Rewards)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise EngineError(f"{shown(url)}: the reply has no rewards ({error}); is it judges.serve?") from None
     except HTTPError as error:
         with error:
             raise EngineError(f"{shown(url)}: {error.code}: {error.read(1000).decode(errors='replace')}") from None

@@ -8,6 +8,7 @@ import pytest
 from console.errors import EngineError, InputError, JudgeError
 from judges.trl import served_reward_func
 from tests.judges.serve.conftest import Serve
+from tests.openai_server import Raw, Server
 
 
 def test_completions_are_rewarded_as_by_a_judge_in_the_process(serve: Serve) -> None:
@@ -45,6 +46,21 @@ def test_a_server_that_refuses_or_is_not_there_is_told(serve: Serve, monkeypatch
     assert served_reward_func(server.url, "JUDGE_KEY")(["Q"], ["x"]) == [1]
     with pytest.raises(EngineError, match="cannot be reached: .*is judges.serve running there"):
         served_reward_func("http://127.0.0.1:9")(["Q"], ["x"])
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (b"<html>", "the reply has no rewards .*; is it judges.serve"),
+        ({"score": 1.0}, "the reply has no rewards .*; is it judges.serve"),
+        ({"rewards": ["x"], "errors": {}}, "the reply has no rewards .*; is it judges.serve"),
+        ({"rewards": [1.0], "errors": {}}, "1 rewards for 2 completions"),
+    ],
+)
+def test_another_servers_reply_is_no_reward(server: Server, reply: Any, said: str) -> None:
+    server.answer = lambda _: Raw(reply) if isinstance(reply, bytes) else (200, reply)
+    with pytest.raises(EngineError, match=said):
+        served_reward_func(server.url)(["Q", "Q"], ["x", "xx"])
 
 
 @pytest.mark.slow
