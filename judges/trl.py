@@ -93,7 +93,7 @@ def served_reward_func(
             for place, answer in enumerate(answers)
         ]
         scores: Rewards = []
-        errors: dict[int, str] = {}
+        errors: dict[int, str | None] = {}
         for start in range(0, len(rows), ROWS):
             sent = rows[start : start + ROWS]
             reply = _post(f"{server}/reward", {"rows": sent}, key_env, timeout_s)

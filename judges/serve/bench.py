@@ -15,7 +15,7 @@ from judges.panels.panel import combine, combine_comparisons
 from judges.rubrics.rubric import Rubric
 from judges.serve.decisions import Asked, Distribution, Kind, distribution, mean_distribution, rubric_for
 from judges.serve.metrics import Metrics
-from judges.serve.verdicts import Answered, AskedT, Turns, Verdicts, VerdictT
+from judges.serve.verdicts import Answered, Turns, Verdicts, VerdictT
 from judges.tools.agent import Agent
 from judges.tools.evidence import judge_checked, was_checked
 from records import Comparison, Judgment, Response, Store, Usage
@@ -86,9 +86,8 @@ class Desk:
     _by_kind: dict[Kind, Scores] = field(default_factory=dict)
 
     def of_kind(self, kind: Kind) -> Scores:
-        """Return the verdicts on questions of one kind. Raises InputError if the judge answers none."""
-        if self.decider is None or self.decisions is None:
-            raise InputError("this judge answers no questions of callers: it has no model that reads them")
+        """Return the verdicts on questions of one kind, for a judge with a decider."""
+        assert self.decider is not None and self.decisions is not None
         if kind not in self._by_kind:
             self._by_kind[kind] = self.making.scores(
                 replace(self.decider, rubric=rubric_for(kind)), None, self.decisions
@@ -117,7 +116,9 @@ class Bench:
 
     async def score(self, responses: Sequence[Response]) -> list[Answered[Judgment]]:
         """Return the judgment of each answer, in order. Raises InputError if the judge scores nothing."""
-        asked = [_given(desk.scores, "scores nothing: its rubric compares two answers") for desk in self.desks]
+        asked = [desk.scores for desk in self.desks if desk.scores]
+        if not asked:
+            raise InputError("this judge scores nothing: its rubric compares two answers")
         columns = await asyncio.gather(*(scores.of(responses) for scores in asked))
         if len(columns) == 1 or self.rubric is None:
             return columns[0]
@@ -127,11 +128,13 @@ class Bench:
 
     async def compare(self, contests: Sequence[Contest]) -> list[Answered[Comparison]]:
         """Return the comparison of each two answers, in order. Raises InputError if the judge compares nothing."""
-        asked = [_given(desk.pairs, "compares nothing: it has no model that is asked") for desk in self.desks]
+        asked = [desk.pairs for desk in self.desks if desk.pairs]
+        if not asked:
+            raise InputError("this judge compares nothing: it has no model that is asked")
         columns = await asyncio.gather(*(pairs.of(contests) for pairs in asked))
         if len(columns) == 1:
             return columns[0]
-        how = (self.fingerprints["compare"], self.panel.panel_rule, self.panel.quorum)
+        how = (self.fingerprints["compare"], self.panel.panel_rule, self._quorum(len(asked)))
         units = zip(*columns, strict=True)
         return [Answered(combine_comparisons([one.verdict for one in unit], *how), cost(unit)) for unit in units]
 
@@ -140,7 +143,10 @@ class Bench:
         places: dict[Kind, list[int]] = defaultdict(list)
         for place, question in enumerate(questions):
             places[question.kind].append(place)
-        kinds = [(desk.of_kind(kind), kind) for desk in self.desks for kind in places]
+        desks = [desk for desk in self.desks if desk.decider]
+        if not desks:
+            raise InputError("this judge answers no questions of callers: it has no model that reads them")
+        kinds = [(desk.of_kind(kind), kind) for desk in desks for kind in places]
         columns = await asyncio.gather(
             *(scores.of([questions[place].response for place in places[kind]]) for scores, kind in kinds)
         )
@@ -148,20 +154,18 @@ class Bench:
         for (_, kind), column in zip(kinds, columns, strict=True):
             for place, answered in zip(places[kind], column, strict=True):
                 judgments[place].append(answered.verdict)
-        quorum = self.panel.quorum or len(self.desks) // 2 + 1
+        quorum = self._quorum(len(desks))
         over = [
             mean_distribution([distribution(judgment, question.kind) for judgment in of_one], quorum)
             for question, of_one in zip(questions, judgments, strict=True)
         ]
         return judgments, over, sum(map(cost, columns), Usage())
 
+    def _quorum(self, n: int) -> int:
+        """Return how many of `n` judges must have a verdict. There are fewer for pairs if only their rubrics differ."""
+        return min(self.panel.quorum or n // 2 + 1, n)
+
 
 def cost(answered: Sequence[Answered[VerdictT]]) -> Usage:
     """Return what verdicts cost one caller."""
     return sum((one.usage for one in answered), Usage())
-
-
-def _given(verdicts: Verdicts[AskedT, VerdictT] | None, why: str) -> Verdicts[AskedT, VerdictT]:
-    if verdicts is None:
-        raise InputError(f"this judge {why}")
-    return verdicts

@@ -89,13 +89,34 @@ def bench_of(config: Config, judges: Sequence[Opened], metrics: Metrics, stack: 
 
     Raises StoreError if another process has one of the files open.
     """
-    desks = []
+    desks: list[Desk] = []
     for judge in judges:
         executor = ThreadPoolExecutor(1, "engine")
         stack.callback(executor.shutdown, cancel_futures=True)
-        desks.append(_desk(judge, Making(Turns(executor), metrics, config.limits.batch), config, stack))
+        desks.append(
+            _desk(
+                _unlike(judge, judges[: len(desks)]),
+                Making(Turns(executor), metrics, config.limits.batch),
+                config,
+                stack,
+            )
+        )
     scorer = judges[0].scorer
     return Bench(judges[0].name, desks, config.panel, scorer.rubric if scorer else None, metrics)
+
+
+def _unlike(judge: Opened, before: Sequence[Opened]) -> Opened:
+    """Return `judge` without the uses in which it is the same as one `before`: two rubrics score apart, and only score.
+
+    The same judge twice would have two votes.
+    """
+    comparers = [other.comparer.fingerprint for other in before if other.comparer is not None]
+    deciders = [other.decider.fingerprint for other in before if other.decider is not None]
+    return replace(
+        judge,
+        comparer=None if judge.comparer is None or judge.comparer.fingerprint in comparers else judge.comparer,
+        decider=None if judge.decider is None or judge.decider.fingerprint in deciders else judge.decider,
+    )
 
 
 def _desk(judge: Opened, making: Making, config: Config, stack: ExitStack) -> Desk:

@@ -158,6 +158,22 @@ def test_a_panel_gives_one_verdict_of_all_judges(
     assert models[0]["id"] == "a" and len(models[0]["judges"]["score"]) == 2
 
 
+def test_a_panel_of_one_model_with_two_rubrics_has_two_votes_on_a_score_and_one_on_a_pair(
+    serve: Serve, engine: LengthJudge, tmp_path: Path
+) -> None:
+    for rubric in ("criteria", "multiple_choice"):
+        (tmp_path / f"{rubric}.toml").write_text(f'rubric = "{rubric}"')
+    files = tuple(str(tmp_path / f"{rubric}.toml") for rubric in ("criteria", "multiple_choice"))
+    server = serve(judge=JudgeOptions(), panel=PanelOptions(judge=files, quorum=2))
+    _, reply = server.post("/score", {"prompt": "Q", "response": "x"})
+    assert len(reply["judgments"][0]["members"]) == 2
+    _, reply = server.post("/compare", {"prompt": "Q", "response_a": "x", "response_b": "xx"})
+    assert reply["comparisons"][0]["rubric"] == "pairwise" and reply["usage"]["n_calls"] == 2  # in both orders
+    body = {"model": "length", "input": "x", "questions": [{"type": "predicate", "instructions": "It is short."}]}
+    status, reply = server.post("/v1/decisions", body)
+    assert status == 200 and reply["answers"][0]["probability"] == pytest.approx(2 / 3)
+
+
 def test_the_form_of_answers_alone_is_scored_without_a_model(tmp_path: Path) -> None:
     with running(Config(evidence=EvidenceOptions(tool="constraints", verify="share"), out=tmp_path)) as server:
         form = [{"kind": "punctuation:no_comma", "kwargs": {}}]
