@@ -5,17 +5,34 @@ with the process.
 """
 
 import sqlite3
+import tempfile
 from collections.abc import Iterator, MutableMapping, Set
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from console.errors import StoreError
 
 ValueT = TypeVar("ValueT", int, str, float | None)
 CACHE_KIB = 2048
 
 
-def database(table: str) -> sqlite3.Connection:
+class Database(sqlite3.Connection):
+    """A connection that says what to do if the disk for temporary files is full, with a StoreError."""
+
+    def execute(self, *args: Any) -> sqlite3.Cursor:
+        """Run a statement."""
+        try:
+            return super().execute(*args)
+        except sqlite3.OperationalError as error:
+            raise StoreError(
+                f"the folder for temporary files, {tempfile.gettempdir()}: {error}; free some, or set TMPDIR "
+                "to another folder"
+            ) from None
+
+
+def database(table: str) -> Database:
     """Return a private database with one table, which spills to disk and is gone with the process."""
     # The thread that calls a server looks ids up too. With isolation_level=None, sqlite3 leaves transactions to us.
-    database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect("", isolation_level=None, check_same_thread=False, factory=Database)
     database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")  # negative: KiB, otherwise pages
     database.execute(table)
     database.execute("BEGIN")  # never committed: nobody reads it after this process

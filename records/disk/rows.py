@@ -5,16 +5,13 @@ memory does not grow with the file. Everything is written one after the other an
 """
 
 import sqlite3
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
 from typing import Generic, TypeVar
 
 import msgspec
 
-from console.errors import StoreError
 from records.disk.index import database
 
 RowT = TypeVar("RowT")
@@ -27,17 +24,6 @@ SELECT n, place, min(place) OVER (PARTITION BY key) AS first, max(place) OVER (P
 """
 
 
-@contextmanager
-def _said() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:  # the disk is full
-        raise StoreError(
-            f"the folder for temporary files, {tempfile.gettempdir()}: {error}; free some, or set TMPDIR "
-            "to another folder"
-        ) from None
-
-
 class DiskRows(Generic[RowT]):
     """A list of rows of one type on disk."""
 
@@ -48,8 +34,7 @@ class DiskRows(Generic[RowT]):
 
     def append(self, row: RowT) -> None:
         """Add a row. Raises StoreError if the disk for temporary files is full."""
-        with _said():
-            self._db.execute("INSERT INTO rows (row) VALUES (?)", (msgspec.json.encode(row),))
+        self._db.execute("INSERT INTO rows (row) VALUES (?)", (msgspec.json.encode(row),))
         self._n += 1
 
     def __len__(self) -> int:
@@ -80,18 +65,13 @@ class GroupedRows(DiskRows[RowT]):
     def put(self, row: RowT, key: str, row_id: str | None = None) -> None:
         """Add a row to the group `key`. Without an id it is kept whatever follows."""
         self.append(row)
-        with _said():
-            self._db.execute("INSERT INTO keys VALUES (?, ?, ?)", (self._n, key, self._n if row_id is None else row_id))
+        self._db.execute("INSERT INTO keys VALUES (?, ?, ?)", (self._n, key, self._n if row_id is None else row_id))
 
     def __len__(self) -> int:
         return int(self._settled("SELECT count(*) FROM settled").fetchone()[0])
 
     def __iter__(self) -> Iterator[RowT]:
         return (self._decode(row) for _, row in self._sorted("place"))
-
-    def n_groups(self) -> int:
-        """Return the number of groups."""
-        return int(self._settled("SELECT count(DISTINCT first) FROM settled").fetchone()[0])
 
     def groups(self, *, by_last: bool = False) -> Iterator[list[RowT]]:
         """Yield the rows of each group in order, the groups by the places of their first rows, or of their last."""
@@ -104,14 +84,13 @@ class GroupedRows(DiskRows[RowT]):
         return self._settled(f"SELECT place_, row FROM ({order}) AS o CROSS JOIN rows ON rows.n = o.n")
 
     def _settled(self, query: str) -> sqlite3.Cursor:
-        with _said():
-            if not self._is_settled:
-                self._db.execute(SETTLE)
-                if self._limit is not None:
-                    first = "SELECT DISTINCT first FROM settled ORDER BY first LIMIT 1 OFFSET ?"
-                    self._db.execute(f"DELETE FROM settled WHERE first >= ({first})", (self._limit,))
-                self._is_settled = True
-            return self._db.execute(query)
+        if not self._is_settled:
+            self._db.execute(SETTLE)
+            if self._limit is not None:
+                first = "SELECT DISTINCT first FROM settled ORDER BY first LIMIT 1 OFFSET ?"
+                self._db.execute(f"DELETE FROM settled WHERE first >= ({first})", (self._limit,))
+            self._is_settled = True
+        return self._db.execute(query)
 
 
 class DiskRanks:
@@ -122,8 +101,7 @@ class DiskRanks:
 
     def append(self, rank: tuple[float, int, str], class_: int = 0) -> None:
         """Add the rank of the next thing. They are numbered from 0."""
-        with _said():
-            self._db.execute("INSERT INTO t (class, a, b, c) VALUES (?, ?, ?, ?)", (class_, *rank))
+        self._db.execute("INSERT INTO t (class, a, b, c) VALUES (?, ?, ?, ?)", (class_, *rank))
 
     def sizes(self) -> list[int]:
         """Return the number of things of each class."""
@@ -132,6 +110,5 @@ class DiskRanks:
     def first(self, most: int) -> Iterator[int]:
         """Yield the numbers of the first `most` of each class, ascending."""
         order = "SELECT n, row_number() OVER (PARTITION BY class ORDER BY a, b, c, n) AS rank FROM t"
-        with _said():
-            kept = self._db.execute(f"SELECT n FROM ({order}) WHERE rank <= ? ORDER BY n", (most,))
+        kept = self._db.execute(f"SELECT n FROM ({order}) WHERE rank <= ? ORDER BY n", (most,))
         return (n - 1 for (n,) in kept)

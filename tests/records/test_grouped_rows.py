@@ -1,4 +1,6 @@
 import random
+import sqlite3
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 
 from console.errors import StoreError
 from records import Prompt
-from records.disk import DiskRanks, DiskRows, GroupedRows
+from records.disk import DiskRanks, DiskRows, DiskSet, GroupedRows, RowIndex
 
 KEYED = st.lists(st.tuples(st.text(max_size=2), st.sampled_from("xyzé") | st.none(), st.text(max_size=3)))
 
@@ -28,7 +30,7 @@ def test_rows_come_grouped_once_an_id_as_from_dicts(
     groups = dict(list(groups.items())[:limit])
     kept = [(key, row) for key, row in latest.values() if key in groups]
     assert list(found) == [row for _, row in kept] and len(found) == len(kept)
-    assert list(found.groups()) == list(groups.values()) and found.n_groups() == len(groups)
+    assert list(found.groups()) == list(groups.values())
     ends = {key: place for place, (key, _) in enumerate(kept)}
     assert list(found.groups(by_last=True)) == [groups[key] for key in sorted(groups, key=ends.__getitem__)]
 
@@ -54,8 +56,14 @@ def test_ranks_on_disk_sort_as_lists_do() -> None:
 
 
 def test_a_full_disk_for_temporary_files_is_an_error_that_names_it() -> None:
-    rows = DiskRows(Prompt)
-    rows._db.execute("PRAGMA max_page_count = 20")
-    with pytest.raises(StoreError, match="temporary files, .*full; free some, or set TMPDIR"):
-        for number in range(1000):
-            rows.append(Prompt(id=f"{number}", prompt="x" * 1000))
+    rows, ids, index = DiskRows(Prompt), DiskSet(), RowIndex()
+    fill: list[tuple[sqlite3.Connection, Callable[[str], object]]] = [
+        (rows._db, lambda text: rows.append(Prompt(id="", prompt=text))),
+        (ids._dict._db, ids.add),
+        (index._db, lambda text: index.put(text, 0, is_done=True)),
+    ]
+    for database, add in fill:
+        database.execute("PRAGMA max_page_count = 20")
+        with pytest.raises(StoreError, match="temporary files, .*full; free some, or set TMPDIR"):
+            for number in range(1000):
+                add(f"{number}{'x' * 1000}")
