@@ -171,7 +171,8 @@ def checked_listings(accounts: Sequence[Account], found: Sequence[object], name:
                 f"{server} and {lists[0][0]}: two models under the name {name}: they differ in {facts}; leave one out"
             )
             raise InputError(f"{what} (--served-as NAME says that they are the same)")
-    return lists[0][1] if lists else found[0]
+    # Without any list, one that answers and says nothing is more than one that is not reached.
+    return lists[0][1] if lists else next((listing for listing in found if listing is not None), None)
 
 
 def addresses(account: Account) -> list[str]:

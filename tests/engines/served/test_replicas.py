@@ -152,6 +152,16 @@ def test_one_that_does_not_say_what_it_serves_is_asked_and_named(
     assert f"{two[1].url}: does not say what it serves (/models: 404)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_only_one_that_is_there_and_says_nothing_makes_the_model_known_by_name(
+    two: tuple[Server, Server], order: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two[1].get = lambda _: (404, {})
+    engine = engine_of(*("http://127.0.0.1:9/v1", two[1])[::order])
+    assert engine.digest == engine.digest_by_name
+    assert "so it is known by this name alone" in capsys.readouterr().err.replace("\n", " ")
+
+
 def test_which_replica_is_there_is_no_part_of_the_judge(two: tuple[Server, Server]) -> None:
     digests = {engine_of(*servers).digest for servers in (two, two[:1], two[::-1], ("http://127.0.0.1:9/v1", two[1]))}
     assert len(digests) == 1
