@@ -75,8 +75,7 @@ async def _answer(config: Config, server: Server, listening: socket.socket) -> N
 
 
 def _say_ready(config: Config, server: Server, listening: socket.socket) -> None:
-    host, port = listening.getsockname()[:2]
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    url = _url(*listening.getsockname()[:2])
     if config.json:
         judges = server.bench.fingerprints
         tell_json({"url": url, "model": server.bench.name, "judges": judges, "out": str(config.out)})
@@ -84,6 +83,10 @@ def _say_ready(config: Config, server: Server, listening: socket.socket) -> None
         paths = "/v1/decisions /score /compare /group /reward /v1/models /health /metrics"
         tell(f"{server.bench.name} is served on {url}", f"paths: {paths}", f"verdicts: {config.out}")
     sys.stdout.flush()
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _key(config: Config) -> str | None:
@@ -131,7 +134,7 @@ def _print_plan(config: Config, judges: list[Opened]) -> None:
         by_use = {"score": judge.scorer, "compare": judge.comparer}
         rows.append({use: used.fingerprint for use, used in by_use.items() if used is not None})
     names = ", ".join(judge.name for judge in judges)
-    words = f"would serve {names} on http://{config.host}:{config.port}"
+    words = f"would serve {names} on {_url(config.host, config.port)}"
     told = [f"{use}: judge {fingerprint}" for row in rows for use, fingerprint in row.items()]
     plan = {"models": [judge.name for judge in judges], "host": config.host, "port": config.port, "judges": rows}
     tell_plan(plan | {"out": str(config.out)}, words, *told, f"verdicts would go to {config.out}", as_json=config.json)

@@ -169,3 +169,5 @@ def test_a_dry_run_names_the_judges_and_opens_nothing(
     plan = json.loads(capsys.readouterr().out)
     assert plan["models"] == ["length"] and set(plan["judges"][0]) == {"score", "compare"}
     assert not engine.asked and not (tmp_path / "out").exists()
+    run_server(Config(dry_run=True, host="::1", out=tmp_path / "out"))
+    assert "would serve length on http://[::1]:8300" in capsys.readouterr().out
