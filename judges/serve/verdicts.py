@@ -76,10 +76,10 @@ class Verdicts(Generic[AskedT, VerdictT]):
         keys = [self.key(subject) for subject in subjects]
         by_key = dict(zip(keys, subjects, strict=True))
         stored = {verdict.id: verdict for verdict in self.store.chosen(key for key in by_key if key in self.store)}
-        new = [key for key in by_key if key not in stored and key not in self._waiting]
-        for key in new:
-            self._waiting[key] = asyncio.get_running_loop().create_future()
-            self._queue[key] = by_key[key]
+        loop = asyncio.get_running_loop()
+        new = {key: one for key, one in by_key.items() if key not in stored and key not in self._waiting}
+        self._waiting |= {key: loop.create_future() for key in new}
+        self._queue |= new
         self.metrics.reused.inc(len(keys) - len(new))
         futures = {key: self._waiting[key] for key in by_key if key not in stored}
         if futures:
@@ -89,11 +89,10 @@ class Verdicts(Generic[AskedT, VerdictT]):
             failures = [error for future in futures.values() if (error := future.exception()) is not None]
             if failures:
                 raise failures[0]
-        answered = {key: Answered(verdict) for key, verdict in stored.items()}
-        for key, future in futures.items():
-            answered[key] = future.result() if key in new else Answered(future.result().verdict)
-        new_once = dict.fromkeys(new)  # a subject that is repeated in one request is paid for once
-        return [answered[key] if new_once.pop(key, 0) is None else Answered(answered[key].verdict) for key in keys]
+        found = stored | {key: future.result().verdict for key, future in futures.items()}
+        # One that is repeated in this request is paid for once, and one of another caller is not paid for here.
+        costs = {key: futures[key].result().usage for key in new}
+        return [Answered(found[key], costs.pop(key, Usage())) for key in keys]
 
     async def _run(self) -> None:
         """Ask about what waits, a batch at a time, until nothing does."""
