@@ -101,6 +101,8 @@ class Replicas:
                 n_failed, n_prompt = n_failed + failed.n_calls, n_prompt + failed.n_prompt_tokens
                 n_new += failed.n_tokens
                 passes_on = failed.may_pass or failed.status in OF_SERVER
+                if not passes_on and failed.status is not None:
+                    state.answered()  # it is there, and refuses this call alone
                 if not passes_on or not self._others_up(tried) or gave_up():
                     failed.n_calls, failed.n_prompt_tokens, failed.n_tokens = n_failed, n_prompt, n_new
                     raise

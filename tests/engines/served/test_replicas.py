@@ -1,3 +1,4 @@
+import asyncio
 import json
 import time
 from collections import Counter
@@ -13,7 +14,9 @@ from console.errors import EngineError, InputError
 from engines.options import EngineOptions
 from engines.protocol import Completion, Request, Sampling
 from engines.served import replicas
+from engines.served.http_call import CallFailed, Failure
 from engines.served.openai_engine import OpenAIEngine, open_openai
+from engines.served.replicas import Replica, Replicas
 from judges.score.__main__ import main
 from judges.score.options import Config
 from records import Judgment
@@ -150,6 +153,19 @@ def test_one_that_does_not_say_what_it_serves_is_asked_and_named(
     two[1].get = lambda _: (404, {})
     assert all_answered(list(engine_of(*two).generate(ASK, Sampling()))) and len(two[1].asked) >= 15
     assert f"{two[1].url}: does not say what it serves (/models: 404)" in capsys.readouterr().err
+
+
+class Refusing:
+    async def post(self, *_: Any) -> Any:
+        raise CallFailed(Failure(400, "400: the prompt is too long", may_pass=False), 1, 0, 0)
+
+
+def test_one_that_refuses_a_call_after_its_rest_is_there_again() -> None:
+    back, busy = Replica("back", n_in_row=3, rests_until_s=time.monotonic() - 1), Replica("busy", under_way=1)
+    connections: Any = [Refusing(), Refusing()]
+    with pytest.raises(CallFailed):
+        asyncio.run(Replicas(connections, [back, busy], str).post(b"", bytes))
+    assert back.is_up and (back.n_in_row, back.under_way) == (0, 0)
 
 
 @pytest.mark.parametrize("order", [1, -1])

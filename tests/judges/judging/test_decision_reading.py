@@ -311,5 +311,5 @@ def test_each_rubric_makes_questions_that_the_limits_allow() -> None:
 def test_the_fingerprint_is_another_than_that_of_log_probabilities(server: Server) -> None:
     server.get = lambda _: (200, {"data": [{"id": "m"}]})
     other = open_judge(open_openai("m", server.url, "NO_KEY", concurrency=2), JudgeOptions(), 0)
-    assert judge_of(server).fingerprint != other.fingerprint == other.fingerprint
+    assert judge_of(server).fingerprint != other.fingerprint
     assert judge_of(server).fingerprint == judge_of(server).fingerprint != judge_of(server, min_mass=0.1).fingerprint
