@@ -113,18 +113,19 @@ def check_engine(options: EngineOptions) -> None:
 def _check(options: EngineOptions) -> None:
     check_ranges(options)
     if is_served(options):
-        _check_no_dtype(options)
+        check_no_dtype(options)
         return
     if options.base_url:
         raise InputError("--base-url goes with --engine openai")
     if options.served_as is not None:
         raise InputError("--served-as names a model behind a server: it goes with --engine openai")
     if options.engine == "vllm":
-        _check_no_dtype(options)
+        check_no_dtype(options)
         check_installed()
 
 
-def _check_no_dtype(options: EngineOptions) -> None:
+def check_no_dtype(options: EngineOptions) -> None:
+    """Raise InputError if a type is asked for, which only transformers takes."""
     if options.dtype != "auto":
         raise InputError(f"--dtype {options.dtype} goes with --engine transformers")
 
@@ -206,6 +207,6 @@ def open_folder(folder: "Path", name: str, options: EngineOptions) -> "Engine":
     from engines.local.opening import open_local
 
     if options.engine == "vllm":
-        _check_no_dtype(options)  # again, because `auto` may have picked vLLM
+        check_no_dtype(options)  # again, because `auto` may have picked vLLM
     vllm = memory_of(options) if options.engine == "vllm" else None
     return open_local(folder, name, options.batch_size, options.chat_template_kwargs, vllm, options.dtype)

@@ -22,7 +22,7 @@ from engines.local.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
 from engines.local.vllm.installed import import_vllm
 from engines.local.vllm.memory import Memory
 from engines.local.waiting import check_template
-from engines.models import context_of, model_digest
+from engines.models import checkpoint_dtype, context_of, model_digest
 from records.keys import content_key
 from records.rows import Message, messages_of
 
@@ -57,11 +57,17 @@ class RewardModel:
 
     @classmethod
     def load(
-        cls, folder: Path, name: str, batch_size: int = 32, chat_template_kwargs: Mapping[str, Any] | None = None
+        cls,
+        folder: Path,
+        name: str,
+        batch_size: int = 32,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+        dtype: str = "auto",
     ) -> RewardModel:
-        """Load the model in `folder`: float32 on a CPU, the checkpoint's own type on an accelerator.
+        """Load the model in `folder` in the type `dtype`: float32 on a CPU, the checkpoint's own on an accelerator.
 
-        Raises InputError if it is no reward model or has no chat template, EngineError if it cannot be loaded.
+        Another type than that is part of the digest. Raises InputError if it is no reward model or has no chat
+        template, EngineError if it cannot be loaded.
         """
         import torch  # here, because checking a reward model for a plan needs no torch
         from transformers import AutoModelForSequenceClassification
@@ -70,15 +76,17 @@ class RewardModel:
             raise InputError(f"batch_size must be at least 1, not {batch_size}")
         check_reward_model(folder)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        dtype = "auto" if device == "cuda" else torch.float32
+        usual = checkpoint_dtype(folder) if device == "cuda" else "float32"
+        loaded_as = getattr(torch, usual, "auto") if dtype == "auto" else getattr(torch, dtype)
         try:
             tokenizer = load_tokenizer(folder, chat_template_kwargs)
-            model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype, use_safetensors=True)
+            model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=loaded_as, use_safetensors=True)
         except (OSError, ValueError, RuntimeError) as error:
             raise EngineError(f"{folder}: the model cannot be loaded: {' '.join(str(error).split())[:300]}") from None
         if tokenizer.chat_template is None:
             raise InputError(f"{name}: its tokenizer has no chat template; a reward model needs one")
-        digest = with_kwargs(model_digest(folder), chat_template_kwargs)
+        digest = model_digest(folder) if dtype in ("auto", usual) else content_key(model_digest(folder), dtype)
+        digest = with_kwargs(digest, chat_template_kwargs)
         return cls(name, digest, model.eval().to(device), tokenizer, batch_size)
 
     def score(self, prompts: Sequence[str | list[Message]], responses: Sequence[str]) -> list[float | None]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from engines.options import EngineOptions, memory_of
+from engines.options import EngineOptions, check_no_dtype, memory_of
 from engines.reward_model import AnyRewardModel, RewardModel, VllmRewardModel, is_reward_model
 from records import Judgment, Response, Store, Usage, response_key
 from records.keys import content_key
@@ -24,8 +24,9 @@ def reward_folder(options: EngineOptions) -> Path | None:
 def open_reward_model(folder: Path, name: str, options: EngineOptions) -> AnyRewardModel:
     """Load the reward model in `folder`, with --engine vllm in vLLM. Raises InputError or EngineError."""
     if options.engine == "vllm":
+        check_no_dtype(options)
         return VllmRewardModel.load(folder, name, memory_of(options), options.chat_template_kwargs)
-    return RewardModel.load(folder, name, options.batch_size, options.chat_template_kwargs)
+    return RewardModel.load(folder, name, options.batch_size, options.chat_template_kwargs, options.dtype)
 
 
 def fingerprint(model: AnyRewardModel) -> str:

@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from console.errors import InputError
+from engines.options import EngineOptions
+from engines.reward_model import RewardModel
+from judges.judging.reward_model import fingerprint, open_reward_model
+from tests.engines.test_reward_scoring import save_reward_model
+
+
+def test_a_reward_model_computes_in_the_type_that_is_asked_for_and_is_then_another_judge(tmp_path: Path) -> None:
+    folder = save_reward_model(tmp_path / "model")
+
+    def opened(options: EngineOptions) -> RewardModel:
+        model = open_reward_model(folder, "m", options)
+        assert isinstance(model, RewardModel)
+        return model
+
+    usual, same, short = (opened(EngineOptions(dtype=dtype)) for dtype in ("auto", "float32", "bfloat16"))
+    if not torch.cuda.is_available():
+        assert usual.model.dtype == torch.float32 and fingerprint(usual) == fingerprint(same)
+    assert short.model.dtype == torch.bfloat16
+    assert fingerprint(short) != fingerprint(same)
+    assert short.score(["Why?"], ["So."]) != same.score(["Why?"], ["So."])
+
+
+def test_a_type_for_a_reward_model_in_vllm_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--dtype bfloat16 goes with --engine transformers"):
+        open_reward_model(tmp_path, "m", EngineOptions(engine="vllm", dtype="bfloat16"))
