@@ -112,11 +112,14 @@ def no_text(reply: Reply, thinking_tokens: int | None = None) -> str | None:
 def tokens_of(usage: object) -> Tokens:
     """Return the tokens that a `usage` counts, under OpenAI's names or Anthropic's. A count below 0 is ignored.
 
-    Cached tokens are a part of the prompt's (OpenAI, vLLM, DeepSeek).
+    Cached tokens are a part of the prompt's (OpenAI, vLLM, DeepSeek). Anthropic's `input_tokens` are those beside the
+    cached ones (docs of its Messages API, `usage`), which are added here.
     """
     if not isinstance(usage, dict):
         return Tokens()
-    n_read = _count(usage, "prompt_tokens", "input_tokens")
+    n_read = _count(usage, "prompt_tokens")
+    if n_read is None and (n_read := _count(usage, "input_tokens")) is not None:
+        n_read += sum(_count(usage, name) or 0 for name in ("cache_read_input_tokens", "cache_creation_input_tokens"))
     n_written = _count(usage, "completion_tokens", "output_tokens")
     total = _count(usage, "total_tokens")
     if total is not None:

@@ -211,6 +211,13 @@ def test_cached_tokens_are_a_part_of_the_prompts(more: dict[str, Any], n_cached:
     assert tokens_of(usage | more) == Tokens(2000, 3, n_cached)
 
 
+def test_anthropics_cached_tokens_stand_beside_the_others() -> None:
+    usage = {"input_tokens": 20, "cache_read_input_tokens": 2000, "cache_creation_input_tokens": 300}
+    assert tokens_of(usage | {"output_tokens": 3}) == Tokens(2320, 3, 2000)
+    openais = {"prompt_tokens": 2320, "completion_tokens": 3, "cache_read_input_tokens": 2000}
+    assert tokens_of(openais) == Tokens(2320, 3, 2000)
+
+
 @pytest.mark.parametrize(
     ("usage", "expected"),
     [
