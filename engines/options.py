@@ -104,6 +104,8 @@ def check_engine(options: EngineOptions) -> None:
     """
     _check(options)
     kind, _ = _picked(options)
+    if kind == "vllm":
+        check_no_dtype(options)  # again, because `auto` may have picked vLLM
     if kind != "openai":
         from engines.models import resolve_model
 

@@ -40,3 +40,11 @@ def test_the_flag_reaches_the_model(tiny_model: Path) -> None:
 def test_a_type_is_refused_for_another_engine(engine: str) -> None:
     with pytest.raises(InputError, match="--dtype bfloat16 goes with --engine transformers"):
         check_engine(EngineOptions(engine=engine, base_url=None, dtype="bfloat16"))  # type: ignore[arg-type]
+
+
+def test_a_plan_too_refuses_a_type_where_auto_picks_vllm(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engines.options.why_not_alone", lambda: None)
+    options = EngineOptions(str(tiny_model), dtype="bfloat16")
+    for begin in (check_engine, open_engine):
+        with pytest.raises(InputError, match="--dtype bfloat16 goes with --engine transformers"):
+            begin(options)
