@@ -199,7 +199,8 @@ def mean_distribution(members: Sequence[Distribution], quorum: int) -> Distribut
         return Distribution(None, error="; ".join(map(str, reasons)))
     columns = zip(*(probabilities for probabilities, _ in known), strict=True)
     masses = [mass for _, mass in known if mass is not None]
-    return Distribution([fmean(column) for column in columns], fmean(masses) if masses else None)
+    is_known = len(masses) == len(known)  # the mean of a part is not that of the panel
+    return Distribution([fmean(column) for column in columns], fmean(masses) if is_known else None)
 
 
 def answer(question: Question, over: Distribution) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from console.errors import EngineError, InputError
 from engines.protocol import Request
 from judges.options import JudgeOptions, PanelOptions
-from judges.serve.decisions import labels, rubric_for
+from judges.serve.decisions import Distribution, labels, mean_distribution, rubric_for
 from judges.serve.inputs import input_text
 from tests.fences import plain
 from tests.judges.opened import patch_open_engine
@@ -144,6 +144,12 @@ def test_a_panel_answers_with_the_mean(serve: Serve, monkeypatch: pytest.MonkeyP
     with client(serve(judge=JudgeOptions(), panel=PanelOptions(judge=judges))) as sdk:
         [late] = sdk.decisions.create(model="a", input="x", questions=[PREDICATE]).answers
     assert late.probability == pytest.approx((0.2 + 0.75) / 2)  # type: ignore[union-attr]
+
+
+def test_a_panels_mass_is_not_known_if_that_of_one_judge_is_not() -> None:
+    members = [Distribution([0.2, 0.8], 0.1), Distribution([0.4, 0.6], None)]
+    assert mean_distribution(members, 2).mass is None
+    assert mean_distribution(members[:1], 1).mass == pytest.approx(0.1)
 
 
 def test_items_of_every_kind_are_shown_as_text() -> None:
