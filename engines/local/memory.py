@@ -24,6 +24,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in CPU_WORDS)
 
 
+def too_long(n_tokens: int) -> EngineError:
+    """Return the error of a row that does not fit the memory alone."""
+    remedy = "use a smaller model, shorter texts or fewer new tokens, or end what else takes memory"
+    return EngineError(f"out of memory with a single row of {n_tokens} tokens: {remedy}")
+
+
 @dataclass
 class Waiting:
     """The batches that are still to compute. Once one did not fit the memory, all are as small as its halves."""
@@ -46,9 +52,7 @@ class Waiting:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # else the next size may find only parts of what is free
         if n == 1 and not beside_others:
-            n_tokens = batch.n_prefix + len(batch.suffixes[0])
-            remedy = "use a smaller model, shorter texts or fewer new tokens, or end what else takes memory"
-            raise EngineError(f"out of memory with a single row of {n_tokens} tokens: {remedy}")
+            raise too_long(batch.n_prefix + len(batch.suffixes[0]))
         self.most_rows = max(n // 2, 1)
         self.returned.insert(0, batch)
         size = self.most_rows

@@ -26,7 +26,7 @@ from engines.local.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, Plan, p
 from engines.local.choice_paths import encode_choices, exact_logprobs
 from engines.local.decoding import Decoder, Sampled, cut, n_side_by_side, share
 from engines.local.forward import Batch, Forward
-from engines.local.memory import computed
+from engines.local.memory import computed, is_out_of_memory, too_long
 from engines.local.shared_prefix import LayerKV
 from engines.local.skinny import use_skinny_linears
 from engines.models import context_of, inference_dtype, model_digest, with_dtype
@@ -213,8 +213,16 @@ class TransformersEngine:
             if all(row in done for row in rows):
                 continue
             if prefix is None:  # once, and not at all if every batch is done
-                prefix = self.forward.prefix(sequences[fitting[0]][: todo.n_prefix])  # any row has the same one
+                prefix = self._prefix(sequences[fitting[0]][: todo.n_prefix])  # any row has the same one
             yield Batch(rows, [sequences[row][todo.n_prefix :] for row in rows], prefix, todo.n_prefix)
+
+    def _prefix(self, tokens: list[int]) -> list[LayerKV]:
+        try:
+            return self.forward.prefix(tokens)
+        except (MemoryError, RuntimeError) as error:
+            if is_out_of_memory(error):  # no row fits, because each begins with it
+                raise too_long(len(tokens)) from None
+            raise
 
     def _fitting(self, sequences: list[list[int]], n_new: int) -> list[int]:
         return [index for index, sequence in enumerate(sequences) if self._fits(sequence, n_new)]

@@ -116,6 +116,17 @@ def test_a_row_that_does_not_fit_alone_is_one_clear_line(engine: TransformersEng
             list(call)
 
 
+@ERRORS
+def test_a_shared_beginning_that_does_not_fit_alone_is_one_clear_line(
+    engine: TransformersEngine, with_room: Any, error: BaseException
+) -> None:
+    with_room(40, error)
+    asked = [Request([{"role": "user", "content": f"{'point ' * 30}request {n}"}]) for n in range(4)]
+    for call in (engine.generate(asked, SAMPLING), engine.choose(asked, ["1", "2"])):
+        with pytest.raises(EngineError, match="out of memory with a single row of .* tokens: use a smaller model"):
+            list(call)
+
+
 def test_other_errors_are_not_taken_for_a_lack_of_memory(engine: TransformersEngine, with_room: Any) -> None:
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     with_room(5, RuntimeError("shapes cannot be multiplied"))
