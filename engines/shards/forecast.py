@@ -41,7 +41,11 @@ def _row(
     share = size / n_made
     n_workers = max(1, options.workers)
     hours = total.seconds * share / at_once / 3600
-    usage = Usage(n_prompt_tokens=round(total.n_prompt_tokens * share), n_tokens=round(total.n_tokens * share))
+    usage = Usage(
+        n_prompt_tokens=round(total.n_prompt_tokens * share),
+        n_tokens=round(total.n_tokens * share),
+        n_cached_tokens=round(total.n_cached_tokens * share),  # cheaper
+    )
     tokens = price(usage)
     return {
         "rows": size,

@@ -90,7 +90,7 @@ def _compare_by(
         path = config.out.with_name(f"{config.out.stem}-{judge.fingerprint}.jsonl")
     if config.scale.scale:
         made = read_rows(path, Comparison) if path.exists() else ()
-        print_scale(len(contests), made, config.scale, config.engine, config.cost, path, as_json=config.json)
+        print_scale(len(contests), judge, made, config.scale, config.engine, config.cost, path, as_json=config.json)
         return _Compared(without_model(judge), path)
     if config.dry_run:
         return _Compared(without_model(judge), path, plan=plan(judge, contests, config, path))

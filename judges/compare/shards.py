@@ -12,7 +12,7 @@ from judges.judging.cost import Budget
 from judges.judging.judge import Judge
 from judges.judging.pairwise import Contest, comparison_id, first_request
 from judges.judging.shards import comparing, contest_items, judge_of
-from judges.judging.sharing import open_share, print_scale
+from judges.judging.sharing import open_share
 from records import Comparison, Store
 from records.disk import DiskRows, DiskSet
 from records.files import take
@@ -27,12 +27,8 @@ def compare_in_shards(config: Config, judge: Judge, everything: DiskRows[Contest
     """Compare as one of the machines that share a folder, and print the table of all pairs once all are done."""
     job = comparing(judge.fingerprint, config.orders, partial(judge_of, config.engine, config.judge, config.seed))
     share = open_share(config.scale, judge, job, fresh=config.fresh, is_json=config.json)
-    if config.scale.scale:
-        n, made = share.made(Comparison)
-        print_scale(n, made, config.scale, config.engine, config.cost, share.folder, as_json=config.json)
-        return
     if config.dry_run:
-        share.print_plan()
+        share.print_plan(Comparison, config.engine, config.cost)
         return
     files = [input_key(file) for file in (config.a, config.b) if file is not None]
     source = content_key(files, config.limit, config.strict)

@@ -76,6 +76,11 @@ def settle_as(judge: Judge, fingerprint: str, first: Callable[[], Request]) -> N
         _ask(judge, first())
 
 
+def own_fingerprints(judge: Judge) -> set[str]:
+    """Return the fingerprints that this judge's rows may have, those of fewer settings included."""
+    return {judge.fingerprint, *map(judge.fingerprint_with, getattr(judge.engine, "digests_with_less", ()))}
+
+
 def _ask(judge: Judge, first: Request) -> None:
     if judge.read in OF_CHOICES:
         list(judge.engine.choose([first], judge.rubric.logprobs.choices))
@@ -85,7 +90,7 @@ def _ask(judge: Judge, first: Request) -> None:
 
 def _check_others(judge: Judge, out: Path, silence: Nothing) -> None:
     """Name files beside an empty `out` that may have this judge's rows. Raises InputError if the server may recover."""
-    fingerprints = {judge.fingerprint, *map(judge.fingerprint_with, getattr(judge.engine, "digests_with_less", ()))}
+    fingerprints = own_fingerprints(judge)
     # Rows made without the settings that this server refuses are found as soon as it refuses them.
     others = sorted(path.name for path in _beside(out) if _judge_of(path) not in {None, *fingerprints})
     if not others:

@@ -17,7 +17,7 @@ from engines.shards.share import do_shards, say_open, shared_rows
 from engines.shards.work import Job
 from judges.judging.cost import cost_of, price_of
 from judges.judging.judge import Judge
-from judges.judging.settle import settle_as
+from judges.judging.settle import own_fingerprints, settle_as
 from judges.options import CostOptions
 from records import Comparison, Judgment, Usage
 from records.rows import Identified
@@ -32,26 +32,34 @@ def check_shared(scale: ScaleOptions, cost: CostOptions, *, out: bool, alone: Ma
     `alone` has whether that is asked for, by its flags in words. `out` is whether --out is given.
     """
     check_scale(scale, out=out)
+    asked = [what for what, is_asked in alone.items() if is_asked]
     if scale.scale and not is_dry_run():
         raise InputError("--scale is a part of the plan: give --dry-run too")
+    if scale.scale and asked:
+        raise InputError(f"--scale knows the time of one judge's own calls: leave it out, or {asked[0]}")
     if not (scale.workers or scale.shards):
         return
-    limits = {"--max-cost and --max-tokens-total": cost.max_cost or cost.max_tokens_total}
-    for what, is_asked in {**alone, **limits}.items():
-        if is_asked:
-            raise InputError(f"{what} work in one process only: leave out --workers and --shards")
+    if cost.max_cost or cost.max_tokens_total:
+        asked.append("--max-cost and --max-tokens-total")
+    if asked:
+        raise InputError(f"{asked[0]} work in one process only: leave out --workers and --shards")
 
 
 def print_scale(
-    n: int, rows: Iterable[Judgment | Comparison], scale: ScaleOptions, engine: EngineOptions, cost: CostOptions,
-    source: object, *, as_json: bool,
+    n: int, judge: Judge, rows: Iterable[Judgment | Comparison], scale: ScaleOptions, engine: EngineOptions,
+    cost: CostOptions, source: object, *, as_json: bool,
 ) -> None:  # fmt: skip
-    """Print the time and cost of many rows, as the `rows` of `source` were made. Raises InputError if there is none."""
-    rate, n_made = price_of(engine.model, cost.prices), 0
+    """Print the time and cost of many rows, as those of the `rows` of `source` that are this judge's were made.
+
+    Raises InputError if there is none.
+    """
+    rate, n_made, own = price_of(engine.model, cost.prices), 0, own_fingerprints(judge)
 
     def used() -> Iterator[Usage]:
         nonlocal n_made
         for row in rows:
+            if row.judge not in own:
+                continue
             n_made += 1
             yield row.usage
 
@@ -70,9 +78,14 @@ class Share:
     scale: ScaleOptions
     is_json: bool
 
-    def print_plan(self) -> None:
-        """Print how much is done. Nothing is read but the plan and its manifest."""
+    def print_plan(self, row_type: type[Judgment] | type[Comparison], engine: EngineOptions, cost: CostOptions) -> None:
+        """Print how much is done, with --scale the time and cost of many rows. Raises InputError if no row is made."""
         plan = read_plan(self.folder)
+        if self.scale.scale:
+            n = 0 if plan is None else plan.n
+            made = () if plan is None else (row for _, row in shared_rows(self.folder, plan, row_type))
+            print_scale(n, self.judge, made, self.scale, engine, cost, self.folder, as_json=self.is_json)
+            return
         if plan is None:
             text = f"{self.folder}: no shards yet; the first machine cuts the input into them"
             tell_plan({"shards": None, "of": self.folder.url}, text, as_json=self.is_json)
@@ -82,13 +95,6 @@ class Share:
         counts = {"shards": n, "done": n_done, "rows": plan.n, "failed": n_failed, "of": self.folder.url}
         text = f"{self.folder}: {n_done} of {n} shards are done, {plan.n:,} rows in all, {n_failed} of them failed"
         tell_plan(counts, text, as_json=self.is_json)
-
-    def made(self, row_type: type[RowT]) -> tuple[int, Iterator[RowT]]:
-        """Return the number of rows of the whole input, and those that are made. Raises InputError without a plan."""
-        plan = read_plan(self.folder)
-        if plan is None:
-            raise InputError(f"{self.folder}: no shards yet; the first machine cuts the input into them")
-        return plan.n, (row for _, row in shared_rows(self.folder, plan, row_type))
 
     def rows(
         self,

@@ -78,7 +78,7 @@ def _score_plainly(config: Config, source: Source, judge: Judge, budget: Budget)
     out = config.out or default_out(source, judge.fingerprint)
     if config.scale.scale:
         made = read_rows(out, Judgment) if out.exists() else ()
-        print_scale(source.n, made, config.scale, config.engine, config.cost, out, as_json=config.json)
+        print_scale(source.n, judge, made, config.scale, config.engine, config.cost, out, as_json=config.json)
         return
     if config.dry_run:
         print_plan(config, [plan(judge, source, out)])

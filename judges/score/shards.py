@@ -10,7 +10,7 @@ from engines.shards.share import fill_by_workers
 from judges.judging.cost import Budget
 from judges.judging.judge import Judge
 from judges.judging.shards import all_responses, judge_of, judging, response_items, summary_of
-from judges.judging.sharing import open_share, print_scale
+from judges.judging.sharing import open_share
 from judges.judging.stream import Source, Summary
 from judges.score.options import Config
 from judges.score.output import report
@@ -23,12 +23,8 @@ def score_in_shards(config: Config, file: str | Path, budget: Budget) -> None:
     judge = judge_of(config.engine, config.judge, config.seed)
     job = judging(judge.fingerprint, partial(judge_of, config.engine, config.judge, config.seed))
     share = open_share(config.scale, judge, job, fresh=config.fresh, is_json=config.json)
-    if config.scale.scale:
-        n, made = share.made(Judgment)
-        print_scale(n, made, config.scale, config.engine, config.cost, share.folder, as_json=config.json)
-        return
     if config.dry_run:
-        share.print_plan()
+        share.print_plan(Judgment, config.engine, config.cost)
         return
 
     def items() -> Iterator[Item[Response]]:

@@ -12,12 +12,15 @@ import pytest
 from console.command import parse
 from console.errors import InputError, JudgeError
 from engines.shards.folder import Folder
+from engines.shards.forecast import forecast
 from engines.shards.inputs import url_of
+from engines.shards.options import ScaleOptions
 from engines.shards.plan import manifest, read_plan
 from engines.shards.rows import write_part
 from engines.shards.share import shared_rows
+from judges.judging.cost import Price, cost_of
 from judges.score import __main__ as score
-from records import Judgment, read_rows
+from records import Judgment, Usage, read_rows
 from records.files import BadRows
 from records.shapes import located_responses
 from tests.conftest import ROOT
@@ -97,6 +100,8 @@ def test_what_stopped_workers_left_is_kept_and_the_rest_stays_within_the_budget(
         (["--workers", "2", "--tool", "arithmetic"], "--corpus"),
         (["--workers", "2", "--max-tokens-total", "9"], "--max-cost"),
         (["--shards", "s", "--out", "j.jsonl"], "leave out --out"),
+        (["--dry-run", "--scale", "--judge", "m", "--judge", "n"], "leave it out, or a panel"),
+        (["--dry-run", "--scale", "--tool", "arithmetic"], "leave it out, or --corpus"),
     ],
 )
 def test_what_one_process_does_is_refused_before_anything_is_read(
@@ -221,3 +226,12 @@ def test_a_plan_for_many_rows_multiplies_what_the_rows_so_far_took(
     assert million["worker-hours"] == pytest.approx(seconds / 20 / 4 / 3600 * 10**6)
     assert million["hours, 8 workers"] == pytest.approx(million["worker-hours"] / 8)
     assert million["dollars"] == pytest.approx(2 * million["worker-hours"])
+    with pytest.raises(InputError, match="nothing is measured yet"):  # the rows are another judge's
+        run(server, answers, *flags, "--temperature", "0.3")
+
+
+def test_the_price_of_many_rows_counts_cached_tokens_as_the_sample_had_them() -> None:
+    made, price = [Usage(n_prompt_tokens=100, n_cached_tokens=80, n_tokens=10, seconds=1.0)], Price(2.0, 8.0, 0.5)
+    here, million, _ = forecast(1, made, ScaleOptions(), at_once=1, price=lambda usage: cost_of(usage, price))
+    assert here["dollars"] == pytest.approx(cost_of(made[0], price))
+    assert million["dollars"] == pytest.approx(20 * 2 + 80 * 0.5 + 10 * 8)
