@@ -9,7 +9,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -80,7 +80,8 @@ class Queue:
         done = self.folder.names("done")
         tries = claimed(self.folder)
         open_keys = [key for key in self._others if key not in done]
-        self.tired = [key for key in open_keys if tries.get(key, 0) >= MOST_TRIES - 1]
+        last = [key for key in open_keys if tries.get(key, 0) >= MOST_TRIES - 1]
+        self.tired = [key for key in last if self._is_void(key, tries[key])]  # the last worker may live
         for key in open_keys:
             if key not in tries and self._create(key, 0):
                 return key
@@ -153,10 +154,10 @@ def read_claim(folder: Folder, key: str, number: int) -> Claim | None:
         return None
 
 
-def give_back(folder: Folder, worker: str, tries: Mapping[str, int] | None = None) -> None:
+def give_back(folder: Folder, worker: str) -> None:
     """Give back the shards of a worker that is known to be dead."""
     done = folder.names("done")
-    for key, number in (tries or claimed(folder)).items():
+    for key, number in claimed(folder).items():
         claim = None if key in done else read_claim(folder, key, number)
         if claim is not None and claim.worker == worker and claim.at:
             void = msgspec.structs.replace(claim, at=0.0)

@@ -109,6 +109,17 @@ def test_a_shard_that_ends_every_worker_is_given_up(folder: Folder) -> None:
     assert last.take() is None and last.tired == [KEYS[0]]
 
 
+def test_a_shard_whose_last_worker_lives_is_not_given_up(folder: Folder) -> None:
+    clock = Clock()
+    for key in KEYS[1:]:
+        finish(folder, key)
+    for n in range(MOST_TRIES):
+        clock.now += LEASE_S
+        assert queue(folder, f"w{n}", clock).take() == KEYS[0]
+    other = queue(folder, "other", clock)
+    assert other.take() is None and other.tired == []
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
