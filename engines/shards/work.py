@@ -21,6 +21,7 @@ from engines.shards.claims import BEATS_A_LEASE, LEASE_S, MOST_TRIES, Queue, cla
 from engines.shards.folder import Folder
 from engines.shards.plan import POLL_S, Finished, Plan, items_of, manifest
 from engines.shards.rows import kind_of, read_part, write_part
+from records.disk.locked import in_use
 from records.rows import Identified
 from records.store import Store, write_rows
 
@@ -77,11 +78,11 @@ def work_on(
 @contextmanager
 def _place(folder: Folder, shard: str) -> Iterator[Path]:
     """Yield the path of the shard's store, which is removed once the shard is done."""
-    if folder.path is None:
+    path = None if folder.path is None else folder.path / "work" / shard / "rows.jsonl"
+    if path is None or in_use(path):  # by a worker that was only slow, and may finish first
         with tempfile.TemporaryDirectory() as scratch:
             yield Path(scratch) / "rows.jsonl"
         return
-    path = folder.path / "work" / shard / "rows.jsonl"
     yield path
     shutil.rmtree(path.parent, ignore_errors=True)
 

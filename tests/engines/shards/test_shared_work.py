@@ -219,6 +219,16 @@ def test_failed_rows_are_asked_for_again_by_the_next_command_and_the_others_are_
     assert [row.score for row in made] == [row.score for row in failing_judge(down).judge(responses(N))]
 
 
+def test_a_shard_that_a_slow_worker_still_writes_is_done_by_another_with_the_same_bytes(
+    tmp_path: Path, whole: dict[str, bytes]
+) -> None:
+    folder, job = Folder(tmp_path), scripted_job()
+    plan = plan_in(folder, job)
+    with Store(tmp_path / "work" / plan.keys[0] / "rows.jsonl", Judgment) as slow:
+        work(folder, plan, job, Queue(folder, plan.keys, "thief"))
+        assert files_of(tmp_path) == whole and slow.path.exists()
+
+
 def test_a_machine_with_another_judge_is_refused_and_gives_its_shard_back(tmp_path: Path) -> None:
     folder, job = Folder(tmp_path), scripted_job()
     plan = plan_in(folder, job)
