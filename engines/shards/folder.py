@@ -18,7 +18,8 @@ from records.leftovers import temporary_path
 class Folder:
     """A folder by its path or URL (`s3://bucket/run`, any that fsspec knows). Names in it are relative, with `/`.
 
-    A file is written under a temporary name and renamed, so that it is there whole or not at all.
+    A file is written under a temporary name and renamed, so that it is there whole or not at all. Each method raises
+    StoreError if the disk or the store refuses or cannot be reached.
     """
 
     def __init__(self, url: str | Path) -> None:
@@ -38,7 +39,7 @@ class Folder:
     def names(self, inside: str) -> dict[str, str]:
         """Return the files of a folder in this one by their names, with the path that the other methods take."""
         try:
-            paths = self._store.ls(self._at(inside), detail=False, refresh=True)
+            paths = self._asked(self._store.ls, self._at(inside), detail=False, refresh=True)
         except FileNotFoundError:
             return {}
         names = (path.rpartition("/")[2] for path in paths)
@@ -46,12 +47,12 @@ class Folder:
 
     def has(self, name: str) -> bool:
         """Return whether the file is there."""
-        return bool(self._store.exists(self._at(name)))
+        return bool(self._asked(self._store.exists, self._at(name)))
 
     def read(self, name: str) -> bytes | None:
         """Return a small file, or None if there is none."""
         try:
-            return self._store.cat_file(self._at(name))  # type: ignore[no-any-return]
+            return self._asked(self._store.cat_file, self._at(name))  # type: ignore[no-any-return]
         except FileNotFoundError:
             return None
 
@@ -80,8 +81,8 @@ class Folder:
             path = Path(scratch) / PurePosixPath(name).name
             yield path
             temporary_name = f"{self._at(str(PurePosixPath(name).parent))}/{temporary_path(path).name}"
-            self._remote(self._store.put_file, str(path), temporary_name)
-            self._remote(self._store.mv, temporary_name, self._at(name))
+            self._told(self._store.put_file, str(path), temporary_name)
+            self._told(self._store.mv, temporary_name, self._at(name))
 
     @contextmanager
     def reading(self, name: str) -> Iterator[Path]:
@@ -91,7 +92,7 @@ class Folder:
             return
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / PurePosixPath(name).name
-            self._remote(self._store.get_file, self._at(name), str(path))
+            self._told(self._store.get_file, self._at(name), str(path))
             yield path
 
     def create(self, name: str, data: bytes) -> bool:
@@ -102,7 +103,7 @@ class Folder:
         """
         if self.path is None:
             try:
-                self._remote(self._store.pipe_file, self._at(name), data, mode="create")
+                self._asked(self._store.pipe_file, self._at(name), data, mode="create")
             except FileExistsError:
                 return False
             return True
@@ -122,7 +123,7 @@ class Folder:
     def remove(self, name: str) -> None:
         """Remove a file or a folder, which may be gone already."""
         try:
-            self._store.rm(self._at(name), recursive=True)
+            self._asked(self._store.rm, self._at(name), recursive=True)
         except FileNotFoundError:
             return
 
@@ -136,11 +137,18 @@ class Folder:
     def _at(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}".rstrip("/")
 
-    def _remote(self, call: Any, *arguments: Any, **named: Any) -> None:
-        """Call the object store. Raises StoreError with its message."""
+    def _told(self, call: Any, *arguments: Any) -> None:
+        """Call the store about a file whose absence is an error too."""
         try:
-            call(*arguments, **named)
-        except FileExistsError:
+            self._asked(call, *arguments)
+        except (FileExistsError, FileNotFoundError) as error:
+            raise StoreError(f"{self.url}: {error}") from None
+
+    def _asked(self, call: Any, *arguments: Any, **named: Any) -> Any:
+        """Call the store. Raises StoreError with its message, unless a file is there already or is not there."""
+        try:
+            return call(*arguments, **named)
+        except (FileExistsError, FileNotFoundError):
             raise
         except Exception as error:  # each store has types of its own
             raise StoreError(f"{self.url}: {' '.join(str(error).split())[:300] or type(error).__name__}") from None

@@ -35,7 +35,10 @@ def input_key(source: str | Path) -> str:
     if store is None:
         stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in map(Path, paths)]
         return content_key(stats)
-    return content_key([(path, store.ukey(path)) for path in paths])
+    try:
+        return content_key([(path, store.ukey(path)) for path in paths])
+    except Exception as error:  # each store has types of its own
+        raise InputError(f"{source}: {' '.join(str(error).split())[:300]}") from None
 
 
 def local_files(source: str | Path) -> Iterator[Path]:

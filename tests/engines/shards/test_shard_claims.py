@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from console.errors import InputError
+from console.errors import InputError, StoreError
 from engines.shards.claims import LEASE_S, MOST_TRIES, Queue, give_back
 from engines.shards.folder import Folder
 from engines.shards.options import ScaleOptions, check_scale
@@ -132,6 +132,27 @@ def test_a_shard_whose_last_worker_lives_is_not_given_up(folder: Folder) -> None
 def test_flags_that_do_not_fit_together_are_named(options: ScaleOptions, message: str) -> None:
     with pytest.raises(InputError, match=message):
         check_scale(options, out=False)
+
+
+@pytest.mark.parametrize("method", ["ls", "exists", "cat_file", "rm", "put_file", "get_file", "pipe_file"])
+def test_a_store_that_cannot_be_reached_is_one_line_with_its_url(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Folder(f"memory://reached-{method}")
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise RuntimeError("no credentials\nat line 3")
+
+    def write_and_read() -> None:
+        folder.write("a", b"x")
+        assert folder.create("b", b"x") and folder.has("a") and folder.read("a") == b"x" and folder.names("") != {}
+        with folder.reading("a"):
+            folder.remove("b")
+
+    write_and_read()
+    monkeypatch.setattr(folder._store, method, unreachable, raising=True)
+    with pytest.raises(StoreError, match=f"memory://reached-{method}: no credentials at line 3"):
+        write_and_read()
+    monkeypatch.undo()
+    folder.remove_all()
 
 
 def test_a_url_that_nothing_here_can_open_is_an_error_with_what_to_install() -> None:
