@@ -121,6 +121,14 @@ def body_of(path: str, number: int) -> tuple[str, dict[str, Any]]:
     return path, {"prompt": "Q", "response": text}
 
 
+def has_verdict(reply: dict[str, Any]) -> bool:
+    """Return whether a server's reply has a reward for each answer, or an answer to each question."""
+    rewards, answers = reply.get("rewards", []), reply.get("answers", [])
+    if None in rewards or any(answer["type"] == "refusal" for answer in answers):
+        return False
+    return bool(rewards or answers)
+
+
 async def ask_all(url: str, path: str, n: int, in_flight: int) -> tuple[list[float], int]:
     """Return the seconds of each request, and how many got no verdict."""
     seconds: list[float] = []
@@ -134,7 +142,7 @@ async def ask_all(url: str, path: str, n: int, in_flight: int) -> tuple[list[flo
             started = time.perf_counter()
             async with session.post(url + where, json=body) as reply:
                 answered = await reply.json()
-                is_lost = reply.status != 200 or any(reward is None for reward in answered.get("rewards", ()))
+                is_lost = reply.status != 200 or not has_verdict(answered)
             seconds.append(time.perf_counter() - started)
             n_lost += is_lost
 
