@@ -177,16 +177,9 @@ def both_orders_answered(comparison: Comparison) -> bool:
     return comparison.usage.n_calls == 0 or set(comparison.reply_orders) == orders
 
 
-def compare_into(
-    store: Store[Comparison],
-    judge: Judge,
-    contests: Sequence[Contest],
-    title: str,
-    orders: Orders = "both",
-    budget: Budget | None = None,
-) -> list[Comparison]:
-    """Return what `compare_each` yields."""
-    return list(compare_each(store, judge, contests, title, orders, budget))
+def compare_into(store: Store[Comparison], judge: Judge, contests: Sequence[Contest], title: str) -> list[Comparison]:
+    """Return what `compare_each` yields, in both orders and without a budget."""
+    return list(compare_each(store, judge, contests, title))
 
 
 def compare_each(
