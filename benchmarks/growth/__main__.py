@@ -36,14 +36,16 @@ COMMANDS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 10_000, 100_000])
-    parser.add_argument("--what", nargs="+", default=[*(f"read {kind}" for kind in READ), *COMMANDS])
+    parser.add_argument("--what", nargs="+")
     parser.add_argument("--answers", type=int, nargs="+", help="answers to a prompt, for clusters of --rows rows")
     parser.add_argument("--against", type=Path, help="the folder of another revision")
     args = parser.parse_args()
-    whats = ["cluster exact", "cluster final answer"] if args.answers and "score" in args.what else args.what
+    usual = (
+        ["cluster exact", "cluster final answer"] if args.answers else [*(f"read {kind}" for kind in READ), *COMMANDS]
+    )
     table: list[dict[str, Cell]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for what in whats:
+        for what in args.what or usual:
             for n in args.rows:
                 for per_prompt in args.answers or [4]:
                     line: dict[str, Cell] = {"what": what, "rows": n}
