@@ -39,7 +39,9 @@ def read_part(path: Path, row_type: type[RowT], kind: Kind) -> Iterator[RowT]:
             for line in file:
                 yield decoder.decode(line)
     except (msgspec.MsgspecError, OSError, ValueError, EOFError) as error:
-        raise RowError(f"{path}: not a whole part with {row_type} rows: {error}; remove it to make it again") from None
+        raise RowError(
+            f"{path}: not a whole file of {row_type.__name__} rows: {error}; remove it to make it again"
+        ) from None
 
 
 def unpacked(path: Path) -> IO[bytes]:

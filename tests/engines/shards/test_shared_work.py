@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from console.errors import EngineError, InputError
+from console.errors import EngineError, InputError, RowError
 from engines.shards.claims import Claim, Queue
 from engines.shards.folder import Folder
 from engines.shards.options import ScaleOptions
 from engines.shards.plan import Item, Plan, manifest, planned, read_plan
 from engines.shards.processes import run_processes
-from engines.shards.rows import KINDS, read_part
+from engines.shards.rows import KINDS, Kind, read_part
 from engines.shards.share import do_shards, fill_by_workers, folder_beside
 from engines.shards.work import Job, work
 from judges.judging.shards import judging
@@ -79,6 +79,14 @@ def test_the_parts_in_the_plans_order_are_the_rows_of_one_process(tmp_path: Path
         assert [line.rows for line in lines] == [8] * 7 + [4] and not any(line.failed for line in lines)
         rows.append([row for line in lines for row in read_part(tmp_path / kind / line.part, Judgment, plan.kind)])
     assert rows[0] == rows[1] == rows[2] == list(scripted_judge().judge(responses(N)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_damaged_part_is_named_with_the_kind_of_its_rows(tmp_path: Path, kind: Kind) -> None:
+    path = tmp_path / f"x.{kind}"
+    path.write_bytes(b"damaged")
+    with pytest.raises(RowError, match=f"x.{kind}: not a whole file of Judgment rows: .*; remove it to make it again"):
+        list(read_part(path, Judgment, kind))
 
 
 def test_an_object_store_gets_the_bytes_of_a_disk(whole: dict[str, bytes]) -> None:
