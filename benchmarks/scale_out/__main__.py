@@ -26,6 +26,7 @@ import tyro
 
 from benchmarks.scale_out.work import calls
 from console.table import Cell, print_table
+from records.leftovers import process_lives
 
 ROOT = Path(__file__).parent.parent.parent
 RAY = "ray[data]==2.60.0"
@@ -193,7 +194,7 @@ class Run:
 
 def _workers(folder: Path) -> list[int]:
     """Return the processes of the last calls that live."""
-    return sorted({process for _, process in calls(folder)[-10:] if psutil.pid_exists(process)})
+    return sorted({process for _, process in calls(folder)[-10:] if process_lives(process)})
 
 
 def _kill_all(command: "subprocess.Popen[bytes]") -> None:
