@@ -38,7 +38,7 @@ def answer(config: Config) -> None:
     config = replace(config, engine=pinned(config.engine))
     if config.file is None:
         raise InputError("nothing to answer; give a file of prompts")
-    check_scale(config.scale, out=config.out is not None)
+    check_scale(config.scale, out=config.out is not None, fresh=config.fresh)
     if config.scale.scale:
         raise InputError("--scale: answers carry no times; judges.score --dry-run --scale has them for the judge")
     check_out(config.out, config.file)
@@ -67,8 +67,6 @@ def answer(config: Config) -> None:
 
 def _in_shards(config: Config, file: Path, engine: Engine, sampling: Sampling) -> None:
     """Answer as one of the machines that share a folder."""
-    if config.fresh:
-        raise InputError("--fresh does not remove shards that other machines may be writing: give another --shards")
     folder, job = Folder(str(config.scale.shards)), _job(config, engine, sampling)
     if config.dry_run:
         text = f"would write answers of {engine.name} to {folder}"

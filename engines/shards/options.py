@@ -51,12 +51,14 @@ class ScaleOptions:
 SharedScaleOptions = Annotated[ScaleOptions, tyro.conf.OmitArgPrefixes]
 
 
-def check_scale(options: ScaleOptions, *, out: bool) -> None:
-    """Raise InputError if settings conflict. `out` says whether --out is given."""
+def check_scale(options: ScaleOptions, *, out: bool, fresh: bool = False) -> None:
+    """Raise InputError if settings conflict. `out` and `fresh` say whether --out and --fresh are given."""
     check_ranges(options)
     options.place  # noqa: B018  raises
     if options.shards and out:
         raise InputError("--shards is the output: leave out --out")
+    if options.shards and fresh:
+        raise InputError("--fresh does not remove shards that other machines may be writing: give another --shards")
     if options.shard and not options.shards:
         raise InputError("--shard names a machine of several that share a folder: give --shards too")
     if options.on == "ray" and not options.workers:

@@ -45,7 +45,7 @@ def compare(config: Config) -> None:
         "a panel": panel,
         "--batch, --export-batch and --import-batch": config.batch or config.export_batch or config.import_batch,
     }
-    check_shared(config.scale, config.cost, out=config.out is not None, alone=alone)
+    check_shared(config.scale, config.cost, out=config.out is not None, fresh=config.fresh, alone=alone)
     rubric = load_rubric(options.rubric)
     if rubric.kind != "pair":
         raise InputError(f"the rubric '{rubric.name}' scores one answer; compare with another one, such as pairwise")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
+from engines.shards.folder import Folder
 from engines.shards.inputs import input_key
 from engines.shards.plan import Item
 from engines.shards.share import fill_by_workers
@@ -12,7 +13,7 @@ from judges.judging.cost import Budget
 from judges.judging.judge import Judge
 from judges.judging.pairwise import Contest, comparison_id, first_request
 from judges.judging.shards import comparing, contest_items, judge_of
-from judges.judging.sharing import open_share
+from judges.judging.sharing import Share
 from records import Comparison, Store
 from records.disk import DiskRows, DiskSet
 from records.files import take
@@ -26,7 +27,7 @@ def _items(config: Config, judge: Judge, contests: DiskRows[Contest]) -> Iterato
 def compare_in_shards(config: Config, judge: Judge, everything: DiskRows[Contest], budget: Budget) -> None:
     """Compare as one of the machines that share a folder, and print the table of all pairs once all are done."""
     job = comparing(judge.fingerprint, config.orders, partial(judge_of, config.engine, config.judge, config.seed))
-    share = open_share(config.scale, judge, job, fresh=config.fresh, is_json=config.json)
+    share = Share(Folder(str(config.scale.shards)), judge, job, config.scale, config.json)
     if config.dry_run:
         share.print_plan(Comparison, config.engine, config.cost)
         return

@@ -61,8 +61,13 @@ def judging(fingerprint: str, open_judge_here: Open) -> Job[Response, Judgment]:
 
 def comparing(fingerprint: str, orders: Orders, open_judge_here: Open) -> Job[Contest, Comparison]:
     """Return the work of comparing answers."""
-    identity = fingerprint if orders == "both" else f"{fingerprint}-one"
-    return Job(identity, Contest, Comparison, both_orders_answered, partial(_compares, open_judge_here, orders))
+    return Job(
+        _identity(fingerprint, orders),
+        Contest,
+        Comparison,
+        both_orders_answered,
+        partial(_compares, open_judge_here, orders),
+    )
 
 
 def _judges(open_judge_here: Open) -> tuple[str, Fill[Judgment, Response]]:
@@ -72,8 +77,11 @@ def _judges(open_judge_here: Open) -> tuple[str, Fill[Judgment, Response]]:
 
 def _compares(open_judge_here: Open, orders: Orders) -> tuple[str, Fill[Comparison, Contest]]:
     judge = open_judge_here()
-    identity = judge.fingerprint if orders == "both" else f"{judge.fingerprint}-one"
-    return identity, partial(compare_shard, judge, orders)
+    return _identity(judge.fingerprint, orders), partial(compare_shard, judge, orders)
+
+
+def _identity(fingerprint: str, orders: Orders) -> str:
+    return fingerprint if orders == "both" else f"{fingerprint}-one"
 
 
 def all_responses(source: str | Path, limit: int | None, *, strict: bool) -> Iterator[Response]:

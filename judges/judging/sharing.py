@@ -26,12 +26,15 @@ ItemT = TypeVar("ItemT")
 RowT = TypeVar("RowT", bound=Identified)
 
 
-def check_shared(scale: ScaleOptions, cost: CostOptions, *, out: bool, alone: Mapping[str, object]) -> None:
+def check_shared(
+    scale: ScaleOptions, cost: CostOptions, *, out: bool, fresh: bool, alone: Mapping[str, object]
+) -> None:
     """Raise InputError if the flags ask for workers and for something that one process does.
 
-    `alone` has whether that is asked for, by its flags in words. `out` is whether --out is given.
+    `alone` has whether that is asked for, by its flags in words. `out` and `fresh` are whether --out
+    and --fresh are given.
     """
-    check_scale(scale, out=out)
+    check_scale(scale, out=out, fresh=fresh)
     asked = [what for what, is_asked in alone.items() if is_asked]
     if scale.scale and not is_dry_run():
         raise InputError("--scale is a part of the plan: give --dry-run too")
@@ -118,10 +121,3 @@ class Share:
             say_open(self.folder, plan)
             return None
         return shared_rows(self.folder, plan, row_type) if self.scale.shard is None else None
-
-
-def open_share(scale: ScaleOptions, judge: Judge, job: Job[Any, Any], *, fresh: bool, is_json: bool) -> Share:
-    """Return the share that the flags name. Raises InputError if they ask for something that it has not."""
-    if fresh:
-        raise InputError("--fresh does not remove shards that other machines may be writing: give another --shards")
-    return Share(Folder(str(scale.shards)), judge, job, scale, is_json)

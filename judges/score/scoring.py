@@ -57,7 +57,7 @@ def score(config: Config) -> None:
         "--corpus, --search and --tool": config.evidence.enabled,
         "--batch, --export-batch and --import-batch": config.batch or config.export_batch or config.import_batch,
     }
-    check_shared(config.scale, config.cost, out=config.out is not None, alone=alone)
+    check_shared(config.scale, config.cost, out=config.out is not None, fresh=config.fresh, alone=alone)
     if config.scale.shards:
         score_in_shards(config, file, budget)
         return

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from engines.shards.folder import Folder
 from engines.shards.inputs import input_key
 from engines.shards.plan import Item
 from engines.shards.share import fill_by_workers
 from judges.judging.cost import Budget
 from judges.judging.judge import Judge
 from judges.judging.shards import all_responses, judge_of, judging, response_items, summary_of
-from judges.judging.sharing import open_share
+from judges.judging.sharing import Share
 from judges.judging.stream import Source, Summary
 from judges.score.options import Config
 from judges.score.output import report
@@ -22,7 +23,7 @@ def score_in_shards(config: Config, file: str | Path, budget: Budget) -> None:
     """Score as one of the machines that share a folder, and print the table of all rows once all are done."""
     judge = judge_of(config.engine, config.judge, config.seed)
     job = judging(judge.fingerprint, partial(judge_of, config.engine, config.judge, config.seed))
-    share = open_share(config.scale, judge, job, fresh=config.fresh, is_json=config.json)
+    share = Share(Folder(str(config.scale.shards)), judge, job, config.scale, config.json)
     if config.dry_run:
         share.print_plan(Judgment, config.engine, config.cost)
         return

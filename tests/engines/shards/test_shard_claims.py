@@ -125,13 +125,14 @@ def test_a_shard_whose_last_worker_lives_is_not_given_up(folder: Folder) -> None
     [
         (ScaleOptions(shards="x", shard="8/8"), "--shard must be I/N"),
         (ScaleOptions(shards="x", shard="first"), "--shard must be I/N"),
+        (ScaleOptions(shards="x"), "--fresh does not remove shards"),
         (ScaleOptions(shard="0/8"), "give --shards too"),
         (ScaleOptions(on="ray"), "give the number of workers too"),
     ],
 )
 def test_flags_that_do_not_fit_together_are_named(options: ScaleOptions, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        check_scale(options, out=False)
+        check_scale(options, out=False, fresh=True)
 
 
 @pytest.mark.parametrize("method", ["ls", "exists", "cat_file", "rm", "put_file", "get_file", "pipe_file"])
