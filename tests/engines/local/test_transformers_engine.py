@@ -12,29 +12,13 @@ from console.errors import EngineError, InputError
 from engines.local.forward import Forward
 from engines.local.transformers_engine import TransformersEngine
 from engines.protocol import Request, Sampling
+from tests.engines.local.asking import ARENA, GREEDY, RUBRIC, SCORES, TEN, assert_rows_stand_alone, requests, texts
 from tests.tiny import save_tiny_model
-
-RUBRIC = "The answer gives one point to the request. " * 4
-SCORES = ["0", "1", "2", "3", "4", "5"]
-TEN = [str(number) for number in range(1, 11)]
-ARENA = ["A>>B", "A>B", "A=B", "B>A", "B>>A", "tie", "not enough"]
-GREEDY = Sampling(12, 0.0)
 
 
 @pytest.fixture(scope="module")
 def engine(tiny_model: Path) -> TransformersEngine:
     return TransformersEngine.load(tiny_model, "tiny", batch_size=4)
-
-
-def requests(n: int, prefix: str = RUBRIC, prefill: str = "") -> list[Request]:
-    texts = [f"{prefix}request {'point ' * (index % 5)}number {index}" for index in range(n)]
-    return [
-        Request([{"role": "user", "content": text}], seed=index, prefill=prefill) for index, text in enumerate(texts)
-    ]
-
-
-def texts(engine: TransformersEngine, asked: list[Request], sampling: Sampling) -> list[str]:
-    return [completion.text for completion in sorted(engine.generate(asked, sampling), key=lambda c: c.index)]
 
 
 def assert_equals_plain_generate(engine: TransformersEngine, folder: str | Path, asked: list[Request]) -> None:
@@ -70,12 +54,7 @@ def test_choice_logprobs_equal_a_plain_forward(engine: TransformersEngine, tiny_
 
 
 def test_a_rows_text_does_not_depend_on_its_neighbours(engine: TransformersEngine) -> None:
-    asked = requests(10)
-    sampling = Sampling(16, 1.0, 0.95)
-    together = texts(engine, asked, sampling)
-    assert together == texts(engine, asked, sampling)
-    assert [texts(engine, [request], sampling)[0] for request in asked] == together
-    assert len(set(together)) > 5
+    assert_rows_stand_alone(engine)
 
 
 def test_another_seed_gives_another_text(engine: TransformersEngine) -> None:

@@ -18,15 +18,20 @@ from engines.local.vllm.engine import VllmEngine
 from engines.local.vllm.memory import KV_SPACE
 from engines.options import EngineOptions, open_engine
 from engines.protocol import Choice, Completion, Request, Sampling
+from tests.engines.local.asking import (
+    ARENA,
+    GREEDY,
+    RUBRIC,
+    SCORES,
+    TEN,
+    assert_rows_stand_alone,
+    in_order,
+    requests,
+    texts,
+)
 from tests.tiny import save_tiny_model
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore")]  # vLLM's own and those of its grammars
-
-RUBRIC = "The answer gives one point to the request. " * 4
-SCORES = ["0", "1", "2", "3", "4", "5"]
-TEN = [str(number) for number in range(1, 11)]
-ARENA = ["A>>B", "A>B", "A=B", "B>A", "B>>A", "tie", "not enough"]
-GREEDY = Sampling(12, 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -53,22 +58,6 @@ def reference(folder: Path) -> TransformersEngine:
     return TransformersEngine.load(folder, "tiny", batch_size=4)
 
 
-def requests(n: int, prefix: str = RUBRIC, prefill: str = "", **more: Any) -> list[Request]:
-    texts = [f"{prefix}request {'point ' * (index % 5)}number {index}" for index in range(n)]
-    return [
-        Request([{"role": "user", "content": text}], seed=index, prefill=prefill, **more)
-        for index, text in enumerate(texts)
-    ]
-
-
-def in_order(results: Iterator[Any]) -> list[Any]:
-    return sorted(results, key=lambda result: result.index)
-
-
-def texts(engine: VllmEngine, asked: list[Request], sampling: Sampling) -> list[str]:
-    return [completion.text for completion in in_order(engine.generate(asked, sampling))]
-
-
 @pytest.mark.parametrize(
     "choices", [SCORES, TEN, ARENA, ["1", "10", "100", "2"]], ids=["six", "ten", "arena", "nested"]
 )
@@ -92,12 +81,7 @@ def test_greedy_completions_are_those_of_transformers(engine: VllmEngine, refere
 
 
 def test_a_rows_text_does_not_depend_on_its_neighbours(engine: VllmEngine) -> None:
-    asked = requests(10)
-    sampling = Sampling(16, 1.0, 0.95)
-    together = texts(engine, asked, sampling)
-    assert together == texts(engine, asked, sampling)
-    assert [texts(engine, [request], sampling)[0] for request in asked] == together
-    assert len(set(together)) > 5
+    assert_rows_stand_alone(engine)
 
 
 def test_candidates_of_one_prompt_differ_by_their_seeds(engine: VllmEngine) -> None:
