@@ -86,8 +86,7 @@ def token_logprobs(
         error = "the response is empty" if n_answer < 1 else f"too long: {len(tokens)} tokens"
         yield TokenLogprobs(index, [], error)
     # Here, because a plan needs only the ids of likelihoods, and neither torch nor a model.
-    from engines.local.forward import Batch
-    from engines.local.memory import computed
+    from engines.local.memory import computed, unshared
 
     sequences = [answers[index][0] for index in usable]
     if engine.shares_prefix:
@@ -96,11 +95,8 @@ def token_logprobs(
     else:
         todo = plan(sequences, engine.batch_size, 0, share_prefix=False, max_tokens=CACHED_BATCH_TOKENS)
     planned = ([usable[position] for position in positions] for positions in todo.batches)
-    batches = (
-        Batch(rows, [answers[row][0] for row in rows], [], 0)
-        for rows in planned
-        if not all(row in done for row in rows)
-    )
+    missing = (rows for rows in planned if not all(row in done for row in rows))
+    batches = unshared(missing, [tokens for tokens, _ in answers])
     for batch, found in computed(batches, partial(_batch, engine, answers)):
         for row, logprobs in zip(batch.rows, found, strict=True):
             if row not in done:

@@ -105,12 +105,12 @@ class RewardModel:
         return rewards
 
     def _computed(self, sequences: list[list[int]]) -> list[float]:
-        from engines.local.forward import Batch  # here, because checking a reward model for a plan needs no torch
-        from engines.local.memory import computed
+        from engines.local.memory import computed, unshared  # here, because checking it for a plan needs no torch
 
         values: dict[int, float] = {}
-        batches = (Batch(rows, [sequences[row] for row in rows], [], 0) for rows in self._batches(sequences))
-        for batch, found in computed(batches, lambda batch: self._forward(batch.suffixes)):
+        for batch, found in computed(
+            unshared(self._batches(sequences), sequences), lambda batch: self._forward(batch.suffixes)
+        ):
             values |= zip(batch.rows, found, strict=True)
         return [values[row] for row in range(len(sequences))]
 

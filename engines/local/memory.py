@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -57,6 +57,11 @@ class Waiting:
         self.returned.insert(0, batch)
         size = self.most_rows
         say(f"out of memory with {n} rows at a time: going on with {size} (--batch-size {size} starts with as many)")
+
+
+def unshared(planned: Iterable[list[int]], sequences: Sequence[list[int]]) -> Iterator[Batch]:
+    """Yield a batch for the rows of each list, places in `sequences`, without a prefix that all have."""
+    return (Batch(rows, [sequences[row] for row in rows], [], 0) for rows in planned)
 
 
 def computed(batches: Iterator[Batch], compute: Callable[[Batch], ResultT]) -> Iterator[tuple[Batch, ResultT]]:
