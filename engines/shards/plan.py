@@ -9,9 +9,9 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from console.errors import InputError
+from console.errors import EngineError, InputError
 from console.progress import say
-from engines.shards.claims import Queue
+from engines.shards.claims import MOST_TRIES, Queue
 from engines.shards.folder import Folder
 from engines.shards.rows import Kind, read_part, write_part
 from records.keys import content_key
@@ -86,7 +86,7 @@ def planned(
     """Return the plan of this job, which the first of all workers makes by reading the input. The others wait for it.
 
     `n_rows` is the number of rows of a shard. Finished shards of an earlier plan whose rows are the same stay finished.
-    Raises InputError if the folder has another job's rows.
+    Raises InputError if the folder has another job's rows, and EngineError if all who began to cut the input ended.
     """
     queue = Queue(folder, [f"plan-{content_key(identity, source, n_rows, kind)}"], worker_name())
     said = False
@@ -101,6 +101,11 @@ def planned(
             finally:
                 queue.give_up(key)
             return plan
+        if queue.tired:
+            raise EngineError(
+                f"{folder}: {MOST_TRIES} processes ended while they cut the input into shards: is there "
+                f"memory and disk for it? to try again, remove {folder}/claims"
+            )
         if not said:
             said = True
             say(f"{folder}: another process is cutting the input into shards; waiting for it")

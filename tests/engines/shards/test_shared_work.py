@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from console.errors import EngineError, InputError, RowError
-from engines.shards.claims import Claim, Queue
+from engines.shards.claims import MOST_TRIES, Claim, Queue
 from engines.shards.folder import Folder
 from engines.shards.options import ScaleOptions
 from engines.shards.plan import Item, Plan, manifest, planned, read_plan
@@ -261,6 +261,21 @@ def test_workers_that_are_killed_again_and_again_end_the_command(tmp_path: Path)
     plan = plan_in(folder, job)
     with pytest.raises(EngineError, match="3 workers ended one after another, the last killed by SIGKILL"):
         run_processes(folder, plan, job, 1, lambda _: None)
+
+
+def test_an_input_that_ends_all_who_cut_it_is_named_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed() -> list[Item[Response]]:
+        raise MemoryError
+
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waits for a process that is gone"))
+    folder = Folder(tmp_path)
+    for _ in range(MOST_TRIES):
+        with pytest.raises(MemoryError):
+            planned(folder, "judge", "input", killed, SHARD, "jsonl")
+    with pytest.raises(EngineError, match="8 processes ended while they cut the input"):
+        planned(folder, "judge", "input", killed, SHARD, "jsonl")
 
 
 def test_a_changed_input_keeps_the_shards_that_are_the_same(tmp_path: Path) -> None:
