@@ -1,6 +1,6 @@
 """A thousand workers that fail, simulated: the real queue of shards, with a clock of its own and without a model.
 
-python -m benchmarks.scale_out.simulation                           100M rows, 1,000 workers: about a minute
+python -m benchmarks.scale_out.simulation                           100M rows, 1,000 workers: about six minutes
 python -m benchmarks.scale_out.simulation --workers 100 --rows 1000000 --mtbf-h 4
 
 The queue is engines/shards/claims.py over an object store in memory. Only time is made up: a shard takes rows / rate,
