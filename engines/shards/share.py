@@ -16,6 +16,7 @@ from engines.shards.processes import run_processes
 from engines.shards.rows import write_part
 from engines.shards.work import Job, ask_again, rows_of, work
 from records.disk import DiskSet
+from records.leftovers import remove_leftovers
 from records.rows import Identified
 from records.store import Store, set_aside
 
@@ -43,6 +44,8 @@ def do_shards(folder: Folder, plan: Plan, job: Job[Any, Any], options: ScaleOpti
                 run_processes(folder, plan, job, options.workers, advance, options.place, options.gpus_per_worker)
         work(folder, plan, job, queue, tick=lambda: advance(1), stay=options.shard is None or queue.stays)
     if queue.n_open() == 0:
+        if folder.path is not None:
+            remove_leftovers(folder.path, below=True)
         lines = manifest(folder, plan)
         folder.write("manifest.jsonl", b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
         return True

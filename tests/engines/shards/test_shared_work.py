@@ -137,6 +137,15 @@ def test_a_killed_command_takes_its_workers_along_and_the_same_command_goes_on(
     assert files_of(path) == whole
 
 
+def test_half_a_file_of_a_killed_worker_is_gone_once_all_is_done(tmp_path: Path) -> None:
+    folder, job = Folder(tmp_path), scripted_job()
+    plan = plan_in(folder, job)
+    left = tmp_path / "parts" / ".x.jsonl.4999999.tmp"
+    left.parent.mkdir()
+    left.touch()
+    assert do_shards(folder, plan, job, ScaleOptions(), "judging") and not left.exists()
+
+
 def test_a_store_is_filled_in_the_order_of_the_input_and_its_own_rows_stay(tmp_path: Path) -> None:
     out, judge, job = tmp_path / "j.jsonl", scripted_judge(), scripted_job()
     options = ScaleOptions(workers=2, shard_rows=SHARD)
