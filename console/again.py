@@ -18,6 +18,7 @@ ConfigT = TypeVar("ConfigT")
 Learned = dict[str, frozenset[str]]
 _DRY_RUN: ContextVar[bool] = ContextVar("dry_run", default=False)
 _ASKS_NOTHING: ContextVar[bool] = ContextVar("asks_nothing", default=False)
+_READS_ROWS: ContextVar[bool] = ContextVar("reads_rows", default=True)
 _LEARNED: ContextVar[Learned | None] = ContextVar("learned", default=None)
 
 
@@ -33,6 +34,14 @@ class StartAgain(JudgeloopError):  # noqa: N818 (nothing is wrong with the progr
 def is_dry_run() -> bool:
     """Return whether the command only prints its plan and asks nothing."""
     return _DRY_RUN.get()
+
+
+def reads_rows() -> bool:
+    """Return whether the command reads the rows of earlier ones: always, but in a dry run only with --shards, --scale.
+
+    Their judge is known by what its server says of the model, so the server is asked for that.
+    """
+    return _READS_ROWS.get()
 
 
 def asks_nothing() -> bool:
@@ -69,6 +78,8 @@ def starts_again(main: Callable[[ConfigT], None]) -> Callable[[ConfigT], None]:
         is_dry = bool(getattr(config, "dry_run", False))
         batch = getattr(config, "export_batch", None) or getattr(config, "import_batch", ())
         command = flags.begin(config)
+        scale = getattr(config, "scale", None)
+        reading = _READS_ROWS.set(not is_dry or bool(getattr(scale, "shards", None) or getattr(scale, "scale", False)))
         token, dry, silent = _LEARNED.set(facts), _DRY_RUN.set(is_dry), _ASKS_NOTHING.set(is_dry or bool(batch))
         try:
             while True:
@@ -84,6 +95,7 @@ def starts_again(main: Callable[[ConfigT], None]) -> Callable[[ConfigT], None]:
             flags.end(command)
             _LEARNED.reset(token)
             _DRY_RUN.reset(dry)
+            _READS_ROWS.reset(reading)
             _ASKS_NOTHING.reset(silent)
 
     return begun

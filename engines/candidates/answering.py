@@ -18,7 +18,7 @@ from engines.shards.folder import Folder
 from engines.shards.inputs import input_key, local_files
 from engines.shards.options import check_scale
 from engines.shards.plan import Item, planned
-from engines.shards.share import do_shards, fill_by_workers, say_open, shared_rows, take_in
+from engines.shards.share import do_shards, fill_by_workers, print_progress, say_open, shared_rows, take_in
 from engines.shards.work import Fill, Job
 from records import Response, Store
 from records.disk import DiskSet
@@ -68,11 +68,10 @@ def answer(config: Config) -> None:
 def _in_shards(config: Config, file: Path, engine: Engine, sampling: Sampling) -> None:
     """Answer as one of the machines that share a folder."""
     folder, job = Folder(str(config.scale.shards)), _job(config, engine, sampling)
-    if config.dry_run:
-        text = f"would write answers of {engine.name} to {folder}"
-        tell_plan({"of": str(file), "model": engine.name, "out": folder.url}, text, as_json=config.json)
-        return
     source = content_key(input_key(file), config.limit, config.n, config.seed, config.strict)
+    if config.dry_run:
+        print_progress(folder, job.identity, source, config.scale, as_json=config.json)
+        return
     items = partial(_items, config, file, engine, sampling)
     plan = planned(folder, job.identity, source, items, config.scale.shard_rows, config.scale.shard_kind)
     if not do_shards(folder, plan, job, config.scale, f"{engine.name} answering"):

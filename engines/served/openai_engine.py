@@ -6,7 +6,7 @@ from itertools import chain, combinations, product
 from typing import Any
 
 from console.address import shown
-from console.again import StartAgain, asks_nothing, is_dry_run, learned
+from console.again import StartAgain, asks_nothing, learned, reads_rows
 from console.errors import EngineError, InputError
 from console.progress import say
 from engines.chat.neutral import COMMON_SPECIAL_TOKENS, neutralised
@@ -316,9 +316,10 @@ def open_openai(
     )
 
     def listed() -> object:
-        if is_dry_run():
-            say(f"{model}: its server is not asked what it serves, so the judge's fingerprint may be another one")
-        return None if is_dry_run() else calls.listing
+        if reads_rows():
+            return calls.listing
+        say(f"{model}: its server is not asked what it serves, so the judge's fingerprint may be another one")
+        return None
 
     about = f"{shown(account.server)} {model}"
     # The official server's newer models know one name only of the longest length.

@@ -30,8 +30,9 @@ class ScaleOptions:
     shard: str | None = None
     """I/N: work as machine I, from 0, of the N that share --shards, and print no table. In a Slurm array:
     $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT."""
-    shard_rows: Count = ROWS_A_SHARD
-    """Rows of a shard, the most that is lost with a machine whose disk is lost."""
+    shard_rows: Count | None = None
+    """Rows of a shard, the most that is lost with a machine whose disk is lost. Left out: as in --shards so far, or
+    16384."""
     shard_kind: Literal["jsonl", "jsonl.zst", "parquet"] = "jsonl.zst"
     """The kind of the files in --shards."""
     scale: bool = False

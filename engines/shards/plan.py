@@ -13,6 +13,7 @@ from console.errors import EngineError, InputError
 from console.progress import say
 from engines.shards.claims import MOST_TRIES, Queue
 from engines.shards.folder import Folder
+from engines.shards.options import ROWS_A_SHARD
 from engines.shards.rows import Kind, read_part, write_part
 from records.keys import content_key
 
@@ -44,6 +45,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A key of the input and of the settings that cut it into shards."""
     kind: Kind
     """The kind of file of the finished shards."""
+    rows: int
+    """Rows of a shard. The last one may have fewer."""
     shards: list[Shard]
 
     @property
@@ -81,22 +84,25 @@ def read_plan(folder: Folder) -> Plan | None:
 
 
 def planned(
-    folder: Folder, identity: str, source: str, rows: Callable[[], Iterable[Item[Any]]], n_rows: int, kind: Kind
+    folder: Folder, identity: str, source: str, rows: Callable[[], Iterable[Item[Any]]], n_rows: int | None, kind: Kind
 ) -> Plan:
     """Return the plan of this job, which the first of all workers makes by reading the input. The others wait for it.
 
-    `n_rows` is the number of rows of a shard. Finished shards of an earlier plan whose rows are the same stay finished.
-    Raises InputError if the folder has another job's rows, and EngineError if all who began to cut the input ended.
+    `n_rows` is the number of rows of a shard, None that of the plan so far, or ROWS_A_SHARD. Finished shards of an
+    earlier plan whose rows are the same stay finished. Raises InputError if the folder has another job's rows or shards
+    of another size, and EngineError if all who began to cut the input ended.
     """
-    queue = Queue(folder, [f"plan-{content_key(identity, source, n_rows, kind)}"], worker_name())
+    before = read_plan(folder)
+    size = n_rows or (before.rows if before is not None and before.identity == identity else ROWS_A_SHARD)
+    queue = Queue(folder, [f"plan-{content_key(identity, source, size, kind)}"], worker_name())
     said = False
     while True:
-        if (plan := _usable(folder, identity, source, kind)) is not None:
+        if (plan := usable(folder, identity, source, n_rows, kind)) is not None:
             return plan
         if (key := queue.take()) is not None:
             try:
-                shards = list(_cut(folder, rows(), n_rows, queue))
-                plan = Plan(identity=identity, source=source, kind=kind, shards=shards)
+                shards = list(_cut(folder, rows(), size, queue))
+                plan = Plan(identity=identity, source=source, kind=kind, rows=size, shards=shards)
                 folder.write("plan.json", msgspec.json.encode(plan))
             finally:
                 queue.give_up(key)
@@ -112,15 +118,23 @@ def planned(
         time.sleep(POLL_S)
 
 
-def _usable(folder: Folder, identity: str, source: str, kind: Kind) -> Plan | None:
+def usable(folder: Folder, identity: str, source: str, n_rows: int | None, kind: Kind) -> Plan | None:
+    """Return the folder's plan if it is this job's on this input, or None if this job has to make one.
+
+    Raises InputError if the folder has another job's rows, or rows in shards of another size than `n_rows`.
+    """
     plan = read_plan(folder)
     if plan is None:
         return None
-    if (plan.identity, plan.kind) != (identity, kind) and not folder.names("done"):
-        return None  # nothing of the other job is lost
+    n_rows = n_rows or plan.rows
+    if (plan.identity, plan.kind, plan.rows) != (identity, kind, n_rows) and not folder.names("done"):
+        return None  # nothing of the other plan is lost
     if plan.identity != identity or plan.kind != kind:
         what = f"rows of another job ({plan.identity}, {plan.kind}; this one is {identity}, {kind})"
         raise InputError(f"{folder}: holds {what}: give another --shards")
+    if plan.rows != n_rows:
+        what = f"shards of {plan.rows} rows, not {n_rows}, and some are done"
+        raise InputError(f"{folder}: holds {what}: leave out --shard-rows, or give another --shards")
     return plan if plan.source == source else None
 
 

@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from console.errors import EngineError
+from console.output import tell_plan
 from console.progress import progress, say
 from engines.shards.claims import MOST_TRIES, Queue
 from engines.shards.folder import Folder
 from engines.shards.options import ScaleOptions
-from engines.shards.plan import Item, Plan, items_of, manifest, planned, worker_name
+from engines.shards.plan import Item, Plan, items_of, manifest, planned, read_plan, usable, worker_name
 from engines.shards.processes import run_processes
 from engines.shards.rows import write_part
 from engines.shards.work import Job, ask_again, rows_of, work
@@ -55,6 +56,21 @@ def do_shards(folder: Folder, plan: Plan, job: Job[Any, Any], options: ScaleOpti
             "text in them that is too long? the same command tries them again"
         )
     return False
+
+
+def print_progress(folder: Folder, identity: str, source: str, options: ScaleOptions, *, as_json: bool) -> None:
+    """Print how many shards are done, as a plan. Raises InputError if the command itself would refuse the folder."""
+    plan = usable(folder, identity, source, options.shard_rows, options.shard_kind)
+    if plan is None:
+        what = "no shards yet" if read_plan(folder) is None else "its shards are of another input"
+        text = f"{folder}: {what}; the first machine cuts the input into shards"
+        tell_plan({"shards": None, "of": folder.url}, text, as_json=as_json)
+        return
+    lines = manifest(folder, plan)
+    n, n_done, n_failed = len(plan.shards), len(lines), sum(line.failed for line in lines)
+    counts = {"shards": n, "done": n_done, "rows": plan.n, "failed": n_failed, "of": folder.url}
+    text = f"{folder}: {n_done} of {n} shards are done, {plan.n:,} rows in all, {n_failed} of them failed"
+    tell_plan(counts, text, as_json=as_json)
 
 
 def folder_beside(out: Path) -> Path:

@@ -27,14 +27,14 @@ def _items(config: Config, judge: Judge, contests: DiskRows[Contest]) -> Iterato
 def compare_in_shards(config: Config, judge: Judge, everything: DiskRows[Contest], budget: Budget) -> None:
     """Compare as one of the machines that share a folder, and print the table of all pairs once all are done."""
     job = comparing(judge.fingerprint, config.orders, partial(judge_of, config.engine, config.judge, config.seed))
-    share = Share(Folder(str(config.scale.shards)), judge, job, config.scale, config.json)
-    if config.dry_run:
-        share.print_plan(Comparison, config.engine, config.cost)
-        return
     files = [input_key(file) for file in (config.a, config.b) if file is not None]
     source = content_key(files, config.limit, config.strict)
     items = partial(_items, config, judge, everything)
-    rows = share.rows(source, items, partial(first_request, judge), Comparison, f"{judge.engine.name} comparing")
+    share = Share(Folder(str(config.scale.shards)), judge, job, config.scale, source, items)
+    if config.dry_run:
+        share.print_plan(config.engine, config.cost, as_json=config.json)
+        return
+    rows = share.rows(partial(first_request, judge), f"{judge.engine.name} comparing")
     if rows is not None:
         summary = Summary()
         for _, comparison in rows:

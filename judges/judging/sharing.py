@@ -2,28 +2,26 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Generic, TypeVar
 
 from console.again import is_dry_run
 from console.errors import InputError
-from console.output import tell_plan
 from engines.options import EngineOptions, is_served
 from engines.protocol import Request
 from engines.shards.folder import Folder
 from engines.shards.forecast import forecast, print_forecast
 from engines.shards.options import ScaleOptions, check_scale
-from engines.shards.plan import Item, items_of, manifest, planned, read_plan
-from engines.shards.share import do_shards, say_open, shared_rows
+from engines.shards.plan import Item, Plan, items_of, planned, read_plan, usable
+from engines.shards.share import do_shards, print_progress, say_open, shared_rows
 from engines.shards.work import Job
 from judges.judging.cost import cost_of, price_of
 from judges.judging.judge import Judge
 from judges.judging.settle import own_fingerprints, settle_as
 from judges.options import CostOptions
 from records import Comparison, Judgment, Usage
-from records.rows import Identified
 
 ItemT = TypeVar("ItemT")
-RowT = TypeVar("RowT", bound=Identified)
+RowT = TypeVar("RowT", Judgment, Comparison)
 
 
 def check_shared(
@@ -72,52 +70,51 @@ def print_scale(
 
 
 @dataclass(frozen=True)
-class Share:
+class Share(Generic[ItemT, RowT]):
     """The share of this machine in judging an input into a folder of shards."""
 
     folder: Folder
     judge: Judge
-    job: Job[Any, Any]
+    job: Job[ItemT, RowT]
     scale: ScaleOptions
-    is_json: bool
+    source: str
+    """A key of the input."""
+    items: Callable[[], Iterable[Item[ItemT]]]
 
-    def print_plan(self, row_type: type[Judgment] | type[Comparison], engine: EngineOptions, cost: CostOptions) -> None:
-        """Print how much is done, with --scale the time and cost of many rows. Raises InputError if no row is made."""
+    def print_plan(self, engine: EngineOptions, cost: CostOptions, *, as_json: bool) -> None:
+        """Print how much is done, with --scale the time and cost of many rows.
+
+        Raises InputError if the command itself would refuse the folder, or if no row is made.
+        """
         plan = read_plan(self.folder)
-        if self.scale.scale:
-            n = 0 if plan is None else plan.n
-            made = () if plan is None else (row for _, row in shared_rows(self.folder, plan, row_type))
-            print_scale(n, self.judge, made, self.scale, engine, cost, self.folder, as_json=self.is_json)
+        identity = self._identity(plan)
+        if not self.scale.scale:
+            print_progress(self.folder, identity, self.source, self.scale, as_json=as_json)
             return
-        if plan is None:
-            text = f"{self.folder}: no shards yet; the first machine cuts the input into them"
-            tell_plan({"shards": None, "of": self.folder.url}, text, as_json=self.is_json)
-            return
-        lines = manifest(self.folder, plan)
-        n, n_done, n_failed = len(plan.shards), len(lines), sum(line.failed for line in lines)
-        counts = {"shards": n, "done": n_done, "rows": plan.n, "failed": n_failed, "of": self.folder.url}
-        text = f"{self.folder}: {n_done} of {n} shards are done, {plan.n:,} rows in all, {n_failed} of them failed"
-        tell_plan(counts, text, as_json=self.is_json)
+        size, kind = self.scale.shard_rows, self.scale.shard_kind
+        ours = usable(self.folder, identity, self.source, size, kind)
+        n = ours.n if ours is not None else sum(1 for _ in self.items())
+        made = () if plan is None else (row for _, row in shared_rows(self.folder, plan, self.job.row_type))
+        print_scale(n, self.judge, made, self.scale, engine, cost, self.folder, as_json=as_json)
 
-    def rows(
-        self,
-        source: str,
-        items: Callable[[], Iterable[Item[ItemT]]],
-        first: Callable[[ItemT], Request],
-        row_type: type[RowT],
-        title: str,
-    ) -> Iterator[tuple[str, RowT]] | None:
+    def _identity(self, plan: Plan | None) -> str:
+        """Return the job's identity, or that of `plan` if the judge has it where its server refuses some settings."""
+        rest = self.job.identity.removeprefix(self.judge.fingerprint)
+        own = {f"{fingerprint}{rest}" for fingerprint in own_fingerprints(self.judge)}
+        return plan.identity if plan is not None and plan.identity in own else self.job.identity
+
+    def rows(self, first: Callable[[ItemT], Request], title: str) -> Iterator[tuple[str, RowT]] | None:
         """Do this machine's share, and return all rows with their places, or None if the table is not this machine's.
 
-        `source` is a key of the input, `first` makes a question about an item.
+        `first` makes a question about an item.
         """
         before = read_plan(self.folder)
         if before is not None and before.identity != self.job.identity and before.keys:
             item = next(iter(items_of(self.folder, before.keys[0], self.job.item_type).values()))
             settle_as(self.judge, before.identity.removesuffix("-one"), lambda: first(item))
         size, kind = self.scale.shard_rows, self.scale.shard_kind
-        plan = planned(self.folder, self.job.identity, source, items, size, kind)
+        plan = planned(self.folder, self.job.identity, self.source, self.items, size, kind)
         if not do_shards(self.folder, plan, self.job, self.scale, title):
             say_open(self.folder, plan)
             return None
-        return shared_rows(self.folder, plan, row_type) if self.scale.shard is None else None
+        return shared_rows(self.folder, plan, self.job.row_type) if self.scale.shard is None else None

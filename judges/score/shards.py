@@ -23,17 +23,17 @@ def score_in_shards(config: Config, file: str | Path, budget: Budget) -> None:
     """Score as one of the machines that share a folder, and print the table of all rows once all are done."""
     judge = judge_of(config.engine, config.judge, config.seed)
     job = judging(judge.fingerprint, partial(judge_of, config.engine, config.judge, config.seed))
-    share = Share(Folder(str(config.scale.shards)), judge, job, config.scale, config.json)
-    if config.dry_run:
-        share.print_plan(Judgment, config.engine, config.cost)
-        return
 
     def items() -> Iterator[Item[Response]]:
         responses = all_responses(file, config.limit, strict=config.strict)
         return (Item(judge.judgment_id(response), response) for response in responses)
 
     source = content_key(input_key(file), config.limit, config.strict)
-    rows = share.rows(source, items, judge.request, Judgment, f"judging {Path(file).name}")
+    share = Share(Folder(str(config.scale.shards)), judge, job, config.scale, source, items)
+    if config.dry_run:
+        share.print_plan(config.engine, config.cost, as_json=config.json)
+        return
+    rows = share.rows(judge.request, f"judging {Path(file).name}")
     if rows is None:
         return
     summary = Summary()
