@@ -262,6 +262,9 @@ def sample_of(answer: Completion | Choice, choices: Sequence[str]) -> Sample:
         return Sample(None, None, answer.error)
     if isinstance(answer, Completion):
         return Sample(answer.text, answer.finish_reason)
+    if any(math.isnan(logprob) or logprob == math.inf for logprob in answer.logprobs):
+        # -inf is a choice that is not listed, and these are a model that is broken: the others' shares mean nothing
+        return Sample(None, None, "broken reply: a log-probability is not a number")
     finite = {name: lp if math.isfinite(lp) else None for name, lp in zip(choices, answer.logprobs, strict=True)}
     if not answer.has_mass:
         finite[NO_MASS] = None

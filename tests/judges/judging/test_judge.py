@@ -124,6 +124,15 @@ def test_the_expected_score_is_read_from_log_probabilities() -> None:
     assert msgspec.json.decode(row.replies[0])["0"] is None
 
 
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_a_log_probability_that_is_no_number_gives_no_score_though_the_others_are_numbers(broken: float) -> None:
+    def logprobs(_: Request, choices: Sequence[str]) -> list[float]:
+        return [broken, *([-2.0] * (len(choices) - 1))]
+
+    [row] = judged(ScriptedEngine(logprobs=logprobs), options=JudgeOptions(read="logprobs"))
+    assert row.score is None and row.mass is None and "not a number" in (row.error or "")
+
+
 def test_no_probability_on_any_score_is_no_verdict() -> None:
     [row] = judged(ScriptedEngine(logprobs=lambda r, c: [-math.inf] * len(c)), options=JudgeOptions(read="logprobs"))
     assert row.score is None and row.error is not None
