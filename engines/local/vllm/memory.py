@@ -11,8 +11,6 @@ from console.progress import say
 from engines.models import NO_LIMIT, checkpoint_dtype, context_of, files_of
 
 GIB = 1 << 30
-CPU_TOKENS = 4096
-"""Tokens that are computed at once on a processor, if no prompt may be longer. It is vLLM's own default there."""
 KV_SPACE = "VLLM_CPU_KVCACHE_SPACE"
 """vLLM's own environment variable: the GiB of keys and values on a processor."""
 USUAL_KV_SPACE = 4 * GIB

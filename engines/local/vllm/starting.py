@@ -16,7 +16,7 @@ import torch
 from vllm import LLM
 
 from console.errors import EngineError
-from engines.local.vllm.memory import CPU_TOKENS, Memory, Plan, plan_cpu, plan_gpu, size_of
+from engines.local.vllm.memory import Memory, Plan, plan_cpu, plan_gpu, size_of
 from engines.models import inference_dtype
 
 _running: WeakSet[LLM] = WeakSet()
@@ -94,7 +94,6 @@ def _arguments(plan: Plan) -> dict[str, Any]:
         "enforce_eager": True,  # compiled it starts in minutes and is no faster there
         # After a part of a prompt vLLM takes back a seeded row's draw, which torch's generators of a processor cannot.
         "enable_chunked_prefill": False,
-        "max_num_batched_tokens": max(CPU_TOKENS, plan.max_model_len),  # whole prompts have to fit
     }
 
 

@@ -15,7 +15,7 @@ import pytest
 from console.errors import EngineError, InputError
 from engines.local.transformers_engine import TransformersEngine
 from engines.local.vllm.engine import VllmEngine
-from engines.local.vllm.memory import CPU_TOKENS, KV_SPACE
+from engines.local.vllm.memory import KV_SPACE
 from engines.options import EngineOptions, open_engine
 from engines.protocol import Choice, Completion, Request, Sampling
 from tests.engines.local.asking import (
@@ -85,11 +85,11 @@ def test_a_rows_text_does_not_depend_on_its_neighbours(engine: VllmEngine) -> No
 
 
 def test_drawn_texts_do_not_depend_on_how_many_prompts_are_read_at_once(engine: VllmEngine) -> None:
-    # more tokens than vLLM reads at once, without a beginning in common: a prompt in parts fails on a processor
+    # more than the 4,096 tokens that vLLM reads at once: a part of a prompt would fail on a processor
     words = [" ".join(str(number * 1000 + place) for place in range(60)) for number in range(40)]
     asked = [Request([{"role": "user", "content": text}], seed=number) for number, text in enumerate(words)]
     drawn = in_order(engine.generate(asked, Sampling(4, 0.7, 0.9)))
-    assert sum(row.n_prompt_tokens for row in drawn) > 2 * CPU_TOKENS
+    assert sum(row.n_prompt_tokens for row in drawn) > 2 * 4096
     assert [row.error for row in drawn] == [None] * 40
     assert [row.text for row in drawn[:3]] == texts(engine, asked[:3], Sampling(4, 0.7, 0.9))
 
