@@ -112,6 +112,11 @@ class Choice:
     n_failed: int = 0
     has_mass: bool = True
     """False if nobody knows the choices' probability among all words. Then the log-probabilities sum up to all."""
+    text: str | None = None
+    """The whole reply if it names none of the choices: an answer without a verdict, which asking again does not change.
+    None beside an error means that there was no reply to read."""
+    finish_reason: str | None = None
+    """Why `text` ended."""
     seconds: float = field(default=0.0, compare=False)
     """Wall time of the call with its retries, or in a batch the row's share of the batch's time."""
 

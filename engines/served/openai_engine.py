@@ -9,11 +9,19 @@ from console.address import shown
 from console.again import StartAgain, asks_nothing, learned, reads_rows
 from console.errors import EngineError, InputError
 from console.progress import say
+from engines.advice import names_no_choice
 from engines.chat.neutral import COMMON_SPECIAL_TOKENS, neutralised
 from engines.chat.template import checked_kwargs, with_kwargs
 from engines.protocol import Choice, Completion, NoLogprobsError, Request, Sampling, any_answered
 from engines.served.account import Account
-from engines.served.choices.reading import TOP_LOGPROBS, NoLogprobs, NoReading, choice_settings, read_choices
+from engines.served.choices.reading import (
+    TOP_LOGPROBS,
+    BrokenTokens,
+    NoLogprobs,
+    NoReading,
+    choice_settings,
+    read_choices,
+)
 from engines.served.decisions import DecisionEngine, decision_engine
 from engines.served.http_call import CallFailed, Limits
 from engines.served.identity import ServedModel
@@ -175,13 +183,18 @@ class OpenAIEngine:
             if not self.gives_logprobs or self.n_without > MAX_FAILURES_IN_ROW:
                 raise
             return Choice(index, (), error=str(why), **call.usage)
-        except NoReading as why:
+        except BrokenTokens as why:
             self.gives_logprobs = True
             return Choice(index, (), error=str(why), **call.usage)
+        except NoReading as why:
+            error, logprobs = str(why), None
+        else:
+            error = names_no_choice(call.reply.message.content or "")
         self.gives_logprobs, self.n_without = True, 0
-        text = (call.reply.message.content or "")[:80]
-        error = None if logprobs else f"the reply names no choice: {text!r}"
-        return Choice(index, logprobs or (), error=error, **call.usage)
+        if logprobs is not None:
+            return Choice(index, logprobs, **call.usage)
+        text = call.reply.message.content or None
+        return Choice(index, (), error=error, text=text, finish_reason=call.reply.finish_reason, **call.usage)
 
     def _ask(
         self, requests: Sequence[Request], done: Collection[int], settings: Callable[[int, Request], dict[str, Any]]

@@ -13,7 +13,7 @@ from statistics import fmean, median
 import msgspec
 
 from console.flags import spelled
-from engines.advice import INSIDE
+from engines.advice import INSIDE, names_no_choice
 from engines.protocol import Choice, Completion
 from judges.options import OF_CHOICES, Aggregate, Reading
 from judges.parsing.parse import Verdict, parse_reply
@@ -35,7 +35,8 @@ class Sample:
     """One sampled reply as it is stored, or the reason why there is none."""
 
     reply: str | None
-    """The text. For log-probabilities it is a JSON object from each choice to its log-probability."""
+    """The text. For log-probabilities it is a JSON object from each choice to its log-probability. The text of a reply
+    that names no choice is a JSON string there."""
     finish_reason: str | None = None
     error: str | None = None
 
@@ -186,9 +187,14 @@ def expected_value(sample: Sample, how: How) -> Expected | NoVerdict:
     if sample.error or sample.reply is None:
         return NoVerdict(sample.error or "no reply")
     try:
-        logprobs = msgspec.json.decode(sample.reply, type=dict[str, float | None])
+        logprobs = msgspec.json.decode(sample.reply, type=dict[str, float | None] | str)
     except msgspec.DecodeError:
         return NoVerdict("the stored reply is not a distribution over the choices")
+    if isinstance(logprobs, str):
+        reason = cut_off(sample.finish_reason)
+        return NoVerdict(
+            names_no_choice(logprobs) if reason is None else f"truncated: the reply was cut off ({reason})"
+        )
     of_choices = [logprobs.get(choice) for choice in how.rubric.logprobs.choices]
     if all(name not in logprobs for name in how.rubric.logprobs.choices):
         return NoVerdict("the stored reply is about other choices")
@@ -258,6 +264,8 @@ def _deviation(values: Sequence[float]) -> float:
 
 def sample_of(answer: Completion | Choice, choices: Sequence[str]) -> Sample:
     """Return an engine's answer in the form in which it is stored."""
+    if isinstance(answer, Choice) and answer.text is not None:
+        return Sample(msgspec.json.encode(answer.text).decode(), answer.finish_reason, answer.error)
     if answer.error:
         return Sample(None, None, answer.error)
     if isinstance(answer, Completion):

@@ -30,6 +30,10 @@ class NoReading(Exception):  # noqa: N818 (nothing is wrong with the program)
     """A reply has no log-probabilities of the choices. The message is the reason."""
 
 
+class BrokenTokens(NoReading):
+    """The tokens of a reply contradict its text or each other."""
+
+
 class NoLogprobs(NoReading):
     """The server gave no log-probabilities at all, or none of the other tokens."""
 
@@ -63,8 +67,8 @@ def read_choices(
     probabilities for the end. -inf means that the server listed nothing that spells the whole choice. Beyond the first
     token only the reply's own path is known, so another token that merely begins a choice counts for none.
 
-    Raises NoLogprobs if the server gives no log-probabilities or no other tokens, NoReading if the reply is
-    broken or was cut off before its choice was settled.
+    Raises NoLogprobs if the server gives no log-probabilities or no other tokens, BrokenTokens if the reply is
+    broken, NoReading if it was cut off before its choice was settled.
     """
     tokens = (reply.logprobs and reply.logprobs.content) or []
     _check(tokens)
@@ -83,11 +87,11 @@ def read_choices(
     if content not in text:  # tokens that cannot be spelled whole may still be the text's
         text_place = place_of(content[answer_span(content) or slice(0)], choices, labels, alone=alone, agrees=agrees)
         if text_place is None or text_place.choice != place.choice:
-            raise NoReading("broken reply: its tokens are not those of its text")
+            raise BrokenTokens("broken reply: its tokens are not those of its text")
     place = replace(place, start=place.start + answer.start, end=place.end + answer.start)
     mass = _masses([token for token in spelled_tokens if token.end > place.start], place, choices)
     if sum(mass.values()) > 1 + ROUNDING:
-        raise NoReading("broken reply: the choices have a probability above 1 together")
+        raise BrokenTokens("broken reply: the choices have a probability above 1 together")
     return tuple(math.log(mass[choice]) if mass[choice] > 0 else -math.inf for choice in choices)
 
 
@@ -97,7 +101,7 @@ def _check(tokens: Sequence[Token]) -> None:
     for token in tokens:
         for logprob in (token.logprob, *(top.logprob for top in token.top_logprobs or ())):
             if math.isnan(logprob) or logprob > ROUNDING:
-                raise NoReading(f"broken reply: {logprob:g} is no log-probability")
+                raise BrokenTokens(f"broken reply: {logprob:g} is no log-probability")
 
 
 def _answer(text: str, reply: Reply, room: str) -> slice:
