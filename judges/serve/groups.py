@@ -62,28 +62,30 @@ def standings(answers: Sequence[str], comparisons: Mapping[Place, Comparison]) -
     rows = []
     for answer in answers:
         results_of, n_equal = results[firsts[answer]], counts[answer] - 1
-        points, preferences = [0] * n_equal, [0.5] * n_equal
-        for other, (point, preference, _) in results_of.items():
-            points += [point] * counts[answers[other]]
-            preferences += [preference] * counts[answers[other]]
-        errors = [f"against answer {other}: {error}" for other, (_, _, error) in results_of.items() if error]
+        points, preferences, errors = [0] * n_equal, [0.5] * n_equal, []
+        for other, result in results_of.items():
+            if isinstance(result, str):  # a pair without a verdict is neither won nor lost, and no tie
+                errors.append(f"against answer {other}: {result}")
+                continue
+            points += [result[0]] * counts[answers[other]]
+            preferences += [result[1]] * counts[answers[other]]
         rows.append(_standing(points, preferences, errors[0] if errors else None))
     return rows
 
 
-def _against(place: int, comparisons: Mapping[Place, Comparison]) -> dict[int, tuple[int, float, str | None]]:
+def _against(place: int, comparisons: Mapping[Place, Comparison]) -> dict[int, tuple[int, float] | str]:
     """Return the points and the preference of one answer against each other one, or why there are none."""
-    results: dict[int, tuple[int, float, str | None]] = {}
+    results: dict[int, tuple[int, float] | str] = {}
     for (i, j), comparison in comparisons.items():
         if place not in (i, j):
             continue
         preference = comparison.preference_b
         if comparison.winner is None or preference is None:
-            results[j if place == i else i] = (0, 0.0, comparison.error or "no verdict")
+            results[j if place == i else i] = comparison.error or "no verdict"
         elif place == i:
-            results[j] = (POINTS[comparison.winner][0], 1 - preference, None)
+            results[j] = (POINTS[comparison.winner][0], 1 - preference)
         else:
-            results[i] = (POINTS[comparison.winner][1], preference, None)
+            results[i] = (POINTS[comparison.winner][1], preference)
     return results
 
 

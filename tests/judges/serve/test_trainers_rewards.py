@@ -115,6 +115,8 @@ def test_an_answer_whose_pair_has_no_verdict_has_no_reward(serve: Serve) -> None
     server = serve()
     _, reply = server.post("/group", {"prompt": "Q", "responses": ["xx", "x", "down"]})
     assert reply["rewards"] == [None, None, None] and "against answer 2" in reply["standings"][0]["error"]
+    counts = [(one["wins"], one["losses"], one["ties"]) for one in reply["standings"]]
+    assert counts == [(1, 0, 0), (0, 1, 0), (0, 0, 0)]
     answers = [{"output": [{"type": "message", "content": text}]} for text in ("x", "down")]
     body = {"conversation_history": [{"role": "user", "content": "Q?"}], "response_objs": answers}
     assert server.post("/compare", body)[0] == 503
