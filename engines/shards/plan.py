@@ -80,7 +80,8 @@ def read_plan(folder: Folder) -> Plan | None:
     try:
         return None if data is None else msgspec.json.decode(data, type=Plan)
     except msgspec.MsgspecError as error:
-        raise InputError(f"{folder}: plan.json is no plan: {error}; give another folder") from None
+        advice = "remove it, and the command with the same --shard-rows cuts the input again and keeps finished shards"
+        raise InputError(f"{folder}/plan.json: not a plan of shards: {error}; {advice}") from None
 
 
 def planned(

@@ -187,16 +187,22 @@ def rows_of(folder: Folder, part: str, row_type: type[RowT]) -> Iterator[RowT]:
 
 
 def ask_again(folder: Folder, plan: Plan) -> list[Finished]:
-    """Open the shards again that have failed rows or were given up, and return the lines of those that are done."""
-    lines = manifest(folder, plan)
-    failed = {line.shard for line in lines if line.failed}
+    """Open the shards again that have failed rows, whose file somebody removed, or that were given up.
+
+    Returns the lines of those that are done.
+    """
+    lines, parts = manifest(folder, plan), set(folder.names("parts").values())
+    gone = {line.shard for line in lines if line.part not in parts}
+    failed = {line.shard for line in lines if line.failed} - gone
     there = {line.shard for line in lines}
     tired = {key for key, number in claimed(folder).items() if number >= MOST_TRIES - 1 and key not in there}
     for name, path in folder.names("claims").items():
-        if name.rpartition(".")[0] in failed | tired:
+        if name.rpartition(".")[0] in gone | failed | tired:
             folder.remove(path)
-    for shard in failed:  # after their claims, without which nobody would take them
+    for shard in gone | failed:  # after their claims, without which nobody would take them
         folder.remove(f"done/{shard}")
     if failed:
         say(f"{folder}: {len(failed)} of {len(plan.shards)} shards have failed rows, which are asked for again")
-    return [line for line in lines if line.shard not in failed]
+    if gone:
+        say(f"{folder}: the files of {len(gone)} of {len(plan.shards)} shards are gone, and are made again")
+    return [line for line in lines if line.shard not in gone | failed]

@@ -17,7 +17,7 @@ from engines.shards.options import ScaleOptions
 from engines.shards.plan import Item, Plan, manifest, planned, read_plan
 from engines.shards.processes import run_processes
 from engines.shards.rows import KINDS, Kind, read_part
-from engines.shards.share import do_shards, fill_by_workers, folder_beside
+from engines.shards.share import do_shards, fill_by_workers, folder_beside, shared_rows
 from engines.shards.work import Job, work
 from judges.judging.shards import judging
 from records import Judgment, Response, Store, read_rows
@@ -301,3 +301,24 @@ def test_ray_is_asked_for_by_name_where_it_is_not_installed(tmp_path: Path, monk
     folder, job = Folder(tmp_path), scripted_job()
     with pytest.raises(EngineError, match=r"pip install 'judgeloop\[ray\]'"):
         do_shards(folder, plan_in(folder, job), job, ScaleOptions(workers=1, on="ray"), "judging")
+
+
+def test_what_a_message_on_a_damaged_folder_advises_makes_it_whole_again(
+    tmp_path: Path, whole: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, job = Folder(tmp_path / "run"), scripted_job()
+    plan = plan_in(folder, job)
+    assert do_shards(folder, plan, job, ScaleOptions(), "judging")
+    part, plan_file = tmp_path / "run" / manifest(folder, plan)[3].part, tmp_path / "run" / "plan.json"
+    part.write_bytes(b"damaged")
+    with pytest.raises(RowError, match=f"{part}: .*; remove it to make it again"):
+        list(shared_rows(folder, plan, Judgment))
+    part.unlink()
+    plan_file.write_bytes(b"{")
+    with pytest.raises(InputError, match=f"{plan_file}: not a plan of shards: .*; remove it, and .* cuts the input"):
+        plan_in(folder, job)
+    plan_file.unlink()
+    counted = _counted(job)
+    assert do_shards(folder, plan_in(folder, job), counted, ScaleOptions(), "judging")
+    assert COUNT == [SHARD] and files_of(tmp_path / "run") == whole
+    assert "the files of 1 of 8 shards are gone, and are made again" in capsys.readouterr().err
