@@ -23,7 +23,7 @@ from records.rows import Constraint
 
 __all__ = ["CHECKERS_VERSION", "check_constraints", "check_settings", "checkers_version", "describe", "known_kinds"]
 
-CHECKERS_VERSION = 3
+CHECKERS_VERSION = 4
 """The version of this room's own rules."""
 LIBRARIES = ("lm-eval", "langdetect", "nltk", "py3langid", "jsonschema", "markdown-it-py", "pygments", "regex")
 UNSEEN = str.maketrans({"\u200b": None, "\u2060": None, "\ufeff": None, "\u00ad": None})

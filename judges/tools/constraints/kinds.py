@@ -189,4 +189,8 @@ def _schema(name: str, value: Any) -> dict[str, Any]:
         validator_for(value).check_schema(value)
     except SchemaError as error:
         raise SettingsError(f"{name} is no JSON schema: {shown(error.message)}") from None
+    try:
+        json.dumps(value, allow_nan=False, default=str)  # a bound of NaN would hold for every number
+    except ValueError:
+        raise SettingsError(f"{name} holds NaN or an infinite number, which JSON lacks") from None
     return value

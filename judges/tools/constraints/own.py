@@ -63,13 +63,18 @@ def _fits(schema: dict[str, Any], text: str) -> bool:
     if len(text) > MOST_JSON:
         raise ValueError(f"it has {len(text):,} characters; JSON of more than {MOST_JSON:,} is not checked")
     try:
-        value = json.loads(FENCED_JSON.sub(r"\1", text.strip()))
+        value = json.loads(FENCED_JSON.sub(r"\1", text.strip()), parse_constant=_refuse)
     except ValueError:
         return False
     checker = validator_for(schema)
     # the schema's own patterns get the timeout too; jsonschema searches with re, which has none
     timed = extend(checker, {"pattern": _pattern, "patternProperties": _pattern_properties})
     return bool(timed(schema, registry=Registry()).is_valid(value))  # an empty registry fetches nothing
+
+
+def _refuse(name: str) -> None:
+    """Refuse NaN and Infinity, which Python reads and JSON lacks."""
+    raise ValueError(f"{name} is not JSON")
 
 
 def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[ValidationError]:

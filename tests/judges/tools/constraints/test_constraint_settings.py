@@ -48,6 +48,8 @@ def test_what_is_wrong_with_a_kind_is_said_once_with_the_number_of_prompts() -> 
         (one("judgeloop:regex", pattern="(a"), "is no regular expression"),
         (one("judgeloop:json_schema", schema={"type": 3}), "is no JSON schema"),
         (one("judgeloop:json_schema", schema="object"), "must be a JSON schema"),
+        (one("judgeloop:json_schema", schema={"maximum": float("nan")}), "schema holds NaN or an infinite number"),
+        (one("judgeloop:json_schema", schema='{"items": {"minimum": -Infinity}}'), "schema holds NaN or an infinite"),
     ],
 )
 def test_a_constraint_that_no_checker_can_work_with_is_named(constraint: Constraint, says: str) -> None:
