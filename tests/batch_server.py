@@ -24,6 +24,8 @@ class BatchServer(ThreadingHTTPServer):
         self.lost: set[str] = set()
         """Requests, as in "POST /v1/batches", that are accepted and whose reply is lost, once."""
         self.refused: tuple[int, str] | None = None
+        self.pages: list[bytes] = []
+        """What is sent, one after the other, in place of the next files."""
 
     @property
     def url(self) -> str:
@@ -79,7 +81,8 @@ class Handler(BaseHTTPRequestHandler):
             newest = list(reversed(self.server.batches))
             self._send(200, {"object": "list", "data": newest, "has_more": False})
         elif match := re.fullmatch(r"/v1/files/(.+)/content", path):
-            self._send(200, self.server.files[match[1]])
+            found = self.server.pages.pop(0) if self.server.pages else self.server.files.get(match[1])
+            self._send(*((404, {"error": {"message": "no such file"}}) if found is None else (200, found)))
         else:
             self._send(404, {"error": {"message": "not found"}})
 

@@ -34,16 +34,20 @@ from console.writing import DiskErrors, make_folder
 from engines.served.account import Account
 from engines.served.openai_calls import ServedCalls
 from engines.served.replies.failures import error_text
+from judges.batches.output import begins_and_ends_as_output
 from records.leftovers import temporary_path
 from records.store import set_aside
 
 KEY = "judgeloop"
 """The field of a batch's metadata that has its key."""
 POLL_S = 15.0
+SHOWN_BYTES = 80
 TRIES = 40
 """So many polls in a row may fail, ten minutes of them."""
 CLOCKS_S = 86_400
 """By so much the server's clock may differ. Batches that are older than the key are not looked through."""
+DOWNLOADS = 3
+"""So often a file that is no output of a batch is downloaded in one start."""
 PASSING = (APIConnectionError, InternalServerError, RateLimitError)
 ENDED = {"completed", "failed", "expired", "cancelled"}
 
@@ -154,6 +158,8 @@ class _Hosted:
             for part in state.parts:
                 if part.batch is None:
                     self._submit(client, part, state)
+                elif not all(self._is_there(name) for name in part.outputs):
+                    part.status, part.outputs = "", []  # is downloaded again
             self._wait(client, state)
         outputs = [self.folder / name for part in state.parts for name in part.outputs]
         if outputs:
@@ -220,9 +226,13 @@ class _Hosted:
         batch = client.batches.retrieve(part.batch)
         counts = batch.request_counts
         if batch.status in ENDED and part.status not in ENDED:
-            for name, file_id in (("output", batch.output_file_id), ("errors", batch.error_file_id)):
-                if file_id is not None:
-                    part.outputs.append(self._fetch(client, file_id, f"{name}-{part.file}"))
+            n_answered, n_failed = (counts.completed, counts.failed) if counts else (0, 0)
+            files = (("output", batch.output_file_id, n_answered), ("errors", batch.error_file_id, n_failed))
+            part.outputs = [
+                self._fetch(client, file_id, f"{name}-{part.file}", may_be_empty=not n)
+                for name, file_id, n in files
+                if file_id is not None
+            ]
             if batch.status == "failed":
                 part.error = "; ".join(
                     error_text(error.message) for error in (batch.errors and batch.errors.data) or ()
@@ -236,13 +246,40 @@ class _Hosted:
             self.save(state)
         return counts.completed + counts.failed if counts else 0
 
-    def _fetch(self, client: OpenAI, file_id: str, name: str) -> str:
-        path = self.folder / name
-        temporary = temporary_path(path)
-        with DiskErrors(path), client.files.with_streaming_response.content(file_id) as reply:
-            reply.stream_to_file(temporary)
+    def _fetch(self, client: OpenAI, file_id: str, name: str, *, may_be_empty: bool) -> str:
+        """Download a file. A proxy's page in its place, or a part of it, would be paid answers lost."""
+        path, server = self.folder / name, shown(self.calls.account.server)
+        temporary, begins = temporary_path(path), False
+        for number in range(DOWNLOADS):
+            if number:
+                time.sleep(POLL_S)
+            try:
+                with DiskErrors(path), client.files.with_streaming_response.content(file_id) as reply:
+                    reply.stream_to_file(temporary)
+            except NotFoundError as error:
+                what = (
+                    f"{server}: has no file {file_id}, the batch's {name} ({self.calls.hide(error_text(error.body))})"
+                )
+                advice = f"move {self.folder} away, and the same command sends what is left as a new batch"
+                raise EngineError(f"{what}: {advice}") from None
+            begins, ends = begins_and_ends_as_output(temporary)
+            if ends or (may_be_empty and not temporary.stat().st_size):
+                break
+        else:
+            said = self.calls.hide(repr(temporary.read_bytes()[:SHOWN_BYTES].decode(errors="replace")))
+            if not begins:
+                temporary.unlink()
+                what = f"{server}: gives {said} in place of the batch's {name}"
+                raise EngineError(f"{what}; the same command downloads it again, and nothing is paid twice")
+            say(f"{path}: its last line is not the output of a batch, in {DOWNLOADS} downloads; the others are read")
+        with DiskErrors(path):
             temporary.replace(path)
         return name
+
+    def _is_there(self, name: str) -> bool:
+        """Return whether a file was downloaded, and is no page in its place."""
+        path = self.folder / name
+        return path.is_file() and (not path.stat().st_size or begins_and_ends_as_output(path)[0])
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

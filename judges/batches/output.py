@@ -69,7 +69,7 @@ class Answers:
             for number, (path, file) in enumerate(zip(paths, self._files, strict=True)):
                 self._index(path, number, file, bad)
             if not self._where:
-                raise InputError(f"{', '.join(map(str, paths))}: no line is the output of a batch")
+                raise InputError(f"{', '.join(map(str, paths))}: no line is the output of a batch: download it again")
             self._opened = opened.pop_all()  # open until `__exit__`; an error above closes them
 
     def __enter__(self) -> "Answers":
@@ -141,6 +141,24 @@ class Answers:
         # a failure, by its status or its body, does not replace an answer
         if known is None or known.startswith("0") or (line.is_answer and line.is_whole):
             self._where[line.custom_id] = f"{line.is_answer:d}:{place}"
+
+
+def begins_and_ends_as_output(path: Path) -> tuple[bool, bool]:
+    """Return whether any line of a file is the output of a batch, and whether the last one is: a download may break."""
+    begins, last = False, b""
+    with path.open("rb") as file:
+        for line in lines_up_to(file, path):
+            last = line if line.strip() else last
+            begins = begins or _is_output(line)
+    return begins, begins and _is_output(last)
+
+
+def _is_output(line: bytes) -> bool:
+    try:
+        _output_of(line)
+    except InputError:
+        return False
+    return True
 
 
 def _opened(path: Path, bad: BadRows) -> IO[bytes]:

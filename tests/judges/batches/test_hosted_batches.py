@@ -220,3 +220,49 @@ def test_too_few_verdicts_of_a_batch_end_the_command_as_those_of_calls_do(batche
     batches.answer = lambda _: completion("nothing")
     with pytest.raises(JudgeError, match="min-coverage"):
         scored(batches, "--batch", "--min-coverage", "0.9")
+
+
+PAGE, PART = b"<html>oops</html>", b'{"custom_id": "x", "response": {"status_code": 200}}\n{"custom_id": "y", "resp'
+
+
+@pytest.mark.parametrize("pages", [[PAGE], [PART], [b""], [PAGE, PART]])
+def test_a_broken_download_is_made_again(batches: BatchServer, pages: list[bytes]) -> None:
+    batches.pages = pages
+    found = scored(batches, "--batch")
+    assert all(row.score is not None for row in found.values()) and len(found) == 6 and len(batches.batches) == 1
+
+
+def test_the_same_command_downloads_again_what_only_a_page_came_of(batches: BatchServer) -> None:
+    batches.pages = [PAGE] * hosted.DOWNLOADS
+    with pytest.raises(
+        EngineError, match="gives '<html>oops</html>' in place of .* the same command downloads it again"
+    ):
+        scored(batches, "--batch")
+    assert len(scored(batches, "--batch")) == 6 and len(batches.batches) == 1 and CHAT not in batches.paths
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(PAGE)])
+def test_an_output_that_is_lost_or_broken_on_disk_is_downloaded_again(
+    batches: BatchServer, damage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as kill:
+        kill.setattr("judges.batches.files.Answers", lambda *_: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            scored(batches, "--batch")
+    [output] = Path("out.jsonl.batch").glob("output-*")
+    damage(output)
+    assert len(scored(batches, "--batch")) == 6 and len(batches.batches) == 1
+
+
+def test_an_output_that_the_server_has_no_more_is_named_with_what_to_do(batches: BatchServer) -> None:
+    poll = batches.polled
+
+    def without_files(batch: dict[str, Any]) -> dict[str, Any]:
+        found = poll(batch)
+        batches.files.pop(found.get("output_file_id", ""), None)
+        return found
+
+    batches.polled = without_files  # type: ignore[method-assign]
+    with pytest.raises(EngineError, match="has no file file-batch_0-output.* move out.jsonl.batch away"):
+        scored(batches, "--batch")
+    assert len(batches.batches) == 1
