@@ -11,12 +11,13 @@ import textwrap
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, NoReturn, TypeVar, get_args
+from typing import Annotated, Any, NoReturn, TextIO, TypeVar, get_args
 
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
@@ -137,22 +138,39 @@ def _parsed(config_type: type[FlagsT], argv: Sequence[str], prog: str, default: 
 
 
 def run(config_type: type[FlagsT], main: Callable[[FlagsT], None], prog: str) -> NoReturn:
-    """Parse the command line, run `main` and exit: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    """Parse the command line, run `main` and exit: 0 done, 1 failed, 2 bad input, 130 interrupted.
+
+    If the reader of what is printed leaves, as `head` does, the command ends without a word.
+    """
+    try:
+        _run(config_type, main, prog)
+    except BrokenPipeError:
+        pass
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _let_go(stream)
+    sys.exit(0)
+
+
+def _run(config_type: type[FlagsT], main: Callable[[FlagsT], None], prog: str) -> None:
     # Before the flags are parsed: libraries read these variables when they are imported.
     _quiet_libraries("--debug" in sys.argv)
-    if {"-h", "--help"} & set(sys.argv):
-        text = (sys.modules["__main__"].__doc__ or "").strip()
-        tell_text(narrowed(text, screen_width()) + "\n")  # tyro would run its lines together
     try:
-        main(parse(config_type, sys.argv[1:], prog))
-        sys.stdout.flush()  # here, where a full disk or a closed pipe is still caught
+        if {"-h", "--help"} & set(sys.argv):
+            text = (sys.modules["__main__"].__doc__ or "").strip()
+            tell_text(narrowed(text, screen_width()) + "\n")  # tyro would run its lines together
+        try:
+            config = parse(config_type, sys.argv[1:], prog)
+        finally:
+            sys.stdout.flush()  # the help: here, where a full disk is still caught
+        main(config)
+        sys.stdout.flush()
     except JudgeloopError as error:
         _fail(f"error: {error}", error.exit_code)
     except KeyboardInterrupt:
         _fail("interrupted: finished work is kept; run the same command again to resume", INTERRUPTED)
     except BrokenPipeError:
-        # Python flushes stdout once more when it ends, which must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
+        raise
     except MemoryError:
         files = files_being_read()
         where = f"{files}: " if files else ""
@@ -163,7 +181,14 @@ def run(config_type: type[FlagsT], main: Callable[[FlagsT], None], prog: str) ->
         _fail(f"error: {error.filename or 'what was printed or written'}: {said(error)}", 1)
     except Exception as error:
         _fail_with(error)
-    sys.exit(0)
+
+
+def _let_go(stream: TextIO) -> None:
+    """Write what is left. If nobody reads it any more, it goes nowhere: Python writes once more when it ends."""
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def narrowed(text: str, width: int) -> str:
@@ -199,9 +224,10 @@ def _fail_with(error: Exception) -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    if "--debug" in sys.argv:  # the flags may not be parsed yet
-        say_text(traceback.format_exc())
-    say(message)
+    with suppress(BrokenPipeError):  # it failed all the same
+        if "--debug" in sys.argv:  # the flags may not be parsed yet
+            say_text(traceback.format_exc())
+        say(message)
     sys.exit(code)
 
 

@@ -148,6 +148,33 @@ def test_what_is_wrong_is_said_in_one_line_with_its_exit_code(
     assert len(errors) == 1 or "--modle" in arguments
 
 
+@pytest.mark.parametrize(
+    ("arguments", "both", "code"),
+    [
+        (["judges.score", "--help"], False, 0),
+        (["judges.cluster", "--help"], True, 0),
+        (["judges.rubrics"], False, 0),
+        (["judges.score", "--no-such-flag"], False, 2),
+        (["judges.score", "nothing.jsonl", "--dry-run"], False, 2),
+        (["judges.score", "nothing.jsonl", "--dry-run"], True, 2),
+    ],
+)
+def test_a_reader_who_leaves_gets_no_traceback_and_a_failure_stays_one(
+    arguments: list[str], both: bool, code: int, tmp_path: Path
+) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with (tmp_path / "err").open("w+") as said:
+        command = [sys.executable, "-m", *arguments]
+        errors = write_end if both else said
+        found = subprocess.run(command, cwd=tmp_path, env=environment, stdout=write_end, stderr=errors, timeout=120)
+        said.seek(0)
+        text = said.read()
+    os.close(write_end)
+    assert found.returncode == code and "Traceback" not in text and "BrokenPipe" not in text
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     found = python("-m", "judges.score", "missing.jsonl", "--debug", cwd=tmp_path)
     assert found.returncode == 2 and "Traceback" in found.stderr and "error: missing.jsonl" in found.stderr
