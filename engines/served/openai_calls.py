@@ -68,6 +68,8 @@ class ServedCalls:
     max_failures_in_row: int = MAX_FAILURES_IN_ROW
     refused: Callable[[CallFailed, Mapping[str, Any]], bool] = field(default=lambda *_: False, repr=False)
     """Called with a failed call and its request. Returns whether to make a new request and ask once more."""
+    lacks: Callable[[Any], bool] = field(default=lambda _: False, repr=False)
+    """Returns whether a reply, or a failed call, shows a server without log-probabilities."""
     answered_before: Callable[[], bool] = field(default=lambda: True, repr=False)
     """Returns whether any of the calls that are left out now was answered."""
     path: str = "/chat/completions"
@@ -168,7 +170,10 @@ class ServedCalls:
                 reason = f"its texts cannot be sent: {type(error).__name__}: {error}"
                 return Call(None, f"call failed: {reason}", {"n_calls": 0})
             try:
-                answer = await connection.post(data, self.decode, self.outage.is_over)
+                if isinstance(connection, Replicas) and "logprobs" in sent:
+                    answer = await connection.post(data, self.decode, self.outage.is_over, self.lacks)
+                else:
+                    answer = await connection.post(data, self.decode, self.outage.is_over)
             except CallFailed as failed:
                 failed.reason = self.hide(failed.reason)
                 if self.refused(failed, sent):  # `body` makes another request now

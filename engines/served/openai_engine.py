@@ -37,9 +37,10 @@ from engines.served.parameters import (
     more_listed_than,
     refusal_of,
 )
-from engines.served.replies.chat_reply import no_text
+from engines.served.replies.chat_reply import ChatReply, no_text
 from records.keys import content_key
 
+LOGPROBS = ("logprobs", "top_logprobs")
 WITHOUT_SCHEMA = "use --read text, or a server that has structured outputs"
 
 
@@ -273,6 +274,15 @@ class OpenAIEngine:
         return f"{self.name}: the server refuses {what} ({failed.reason}); {instead}"
 
 
+def lacks_logprobs(found: ChatReply | CallFailed) -> bool:
+    """Return whether a reply with a text has no log-probabilities, or a failed call was refused for asking for them."""
+    if isinstance(found, CallFailed):
+        return bool(refusal_of(found.status, found.body, LOGPROBS))
+    [reply] = found.choices
+    tokens = (reply.logprobs and reply.logprobs.content) or []
+    return no_text(reply) is None and not any(token.top_logprobs for token in tokens)
+
+
 @dataclass(frozen=True)
 class Asked:
     """The part of a request that is kept until its reply: the rules to read its choice, without the texts."""
@@ -341,5 +351,6 @@ def open_openai(
     variables = checked_kwargs(chat_template_kwargs or {})
     served = ServedModel(model, served_as, listed)
     engine = OpenAIEngine(model, served, calls, parameters, variables, thinking_tokens)
+    calls.lacks = lacks_logprobs
     calls.refused, calls.answered_before = engine.refused, lambda: engine.answered_before
     return engine

@@ -1,14 +1,15 @@
 """Several servers of one model: each call goes to the least busy, and from one that fails to another.
 
 A server that fails three times in a row, or cannot be reached, is left alone for a while. One that refuses every call,
-because its key or its model is another, is left out for good. As long as one answers, the work goes on.
+because its key or its model is another, is left out for good, and so is one that gives no log-probabilities where
+others do. As long as one answers, the work goes on.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from console.address import Address, shown
 from console.errors import InputError
@@ -39,6 +40,8 @@ class Replica:
     under_way: int = 0
     n_in_row: int = 0
     rests_until_s: float = 0.0
+    gives_logprobs: bool = False
+    """True once a reply had log-probabilities. A later reply without them is that call's own."""
 
     @property
     def is_up(self) -> bool:
@@ -67,6 +70,12 @@ class Replica:
             how = "" if failure.status in OF_SERVER else f" for {REST_S:.0f} s"
             say(f"{self.name} is left out{how}, and the others go on: {failure.reason}")
 
+    def lacks_logprobs(self) -> None:
+        """Leave the server out for good, because another one gives what it lacks."""
+        if self.rests_until_s < float("inf"):
+            say(f"{self.name} is left out, and the others go on: it gives no log-probabilities")
+        self.rests_until_s = float("inf")
+
 
 @dataclass(frozen=True)
 class Replicas:
@@ -77,10 +86,20 @@ class Replicas:
     hide: Callable[[str], str] = field(repr=False)
 
     async def post(
-        self, body: bytes, read: Callable[[bytes], ReplyT], gave_up: Callable[[], bool] = lambda: False
+        self,
+        body: bytes,
+        read: Callable[[bytes], ReplyT],
+        gave_up: Callable[[], bool] = lambda: False,
+        lacks: "Callable[[ReplyT | CallFailed], bool] | None" = None,
     ) -> "Answer[ReplyT]":
-        """Return `read` of the first reply. Raises CallFailed, with all attempts' cost, if no server gives one."""
+        """Return `read` of the first reply. Raises CallFailed, with all attempts' cost, if no server gives one.
+
+        `lacks` is for a call that asks for log-probabilities: it tells a reply or a refusal without them, after which
+        another server is asked.
+        """
         tried: set[int] = set()
+        without: list[Replica] = []
+        kept: Answer[ReplyT] | None = None  # a reply without log-probabilities, if no server gives a better one
         n_failed = n_prompt = n_new = 0
         while True:
             place = self._best(tried)
@@ -100,14 +119,30 @@ class Replicas:
             except CallFailed as failed:
                 n_failed, n_prompt = n_failed + failed.n_calls, n_prompt + failed.n_prompt_tokens
                 n_new += failed.n_tokens
-                passes_on = failed.may_pass or failed.status in OF_SERVER
+                refuses_all = lacks is not None and not state.gives_logprobs and lacks(failed)
+                passes_on = failed.may_pass or failed.status in OF_SERVER or refuses_all
+                without += [state] if refuses_all else []
                 if not passes_on and failed.status is not None:
                     state.answered()  # it is there, and refuses this call alone
                 if not passes_on or not self._others_up(tried) or gave_up():
+                    if kept is not None:
+                        return kept.after(n_failed, n_prompt, n_new)
                     failed.n_calls, failed.n_prompt_tokens, failed.n_tokens = n_failed, n_prompt, n_new
                     raise
             else:
+                if kept is not None:
+                    n_failed, n_prompt, n_new = with_cost(kept, n_failed, n_prompt, n_new)
+                if lacks is not None and not state.gives_logprobs and lacks(answer.reply):
+                    if not self._others_up(tried) or gave_up():
+                        return answer.after(n_failed, n_prompt, n_new)
+                    kept = answer
+                    without.append(state)
+                    continue
                 state.answered()
+                if lacks is not None:
+                    state.gives_logprobs |= not lacks(answer.reply)
+                    for other in without:
+                        other.lacks_logprobs()
                 return answer.after(n_failed, n_prompt, n_new)
             finally:
                 state.under_way -= 1
@@ -122,6 +157,13 @@ class Replicas:
         if up:
             return min(up, key=lambda place: self.states[place].under_way)
         return min(left, key=lambda place: self.states[place].rests_until_s)
+
+
+def with_cost(answer: "Answer[Any]", n_failed: int, n_prompt: int, n_new: int) -> tuple[int, int, int]:
+    """Return failed attempts and their tokens with those of an answer that is not used, which was paid for too."""
+    took = answer.reply.usage
+    n_prompt += answer.n_prompt_tokens + took.prompt_tokens
+    return n_failed + answer.n_failed + 1, n_prompt, n_new + answer.n_tokens + took.completion_tokens
 
 
 def connected_to(account: Account, limits: Limits, n: int, path: str) -> "AbstractAsyncContextManager[Connection]":

@@ -215,3 +215,44 @@ def test_the_secrets_of_every_address_are_hidden() -> None:
 def test_an_address_that_is_none_among_several_is_named() -> None:
     with pytest.raises(InputError, match="'localhost:8000' is no address of a server"):
         open_openai("m", "http://a/v1 localhost:8000", "NO_KEY", 1)
+
+
+def likely(body: dict[str, Any]) -> Any:
+    top = [{"token": "4", "logprob": -0.1}, {"token": "3", "logprob": -3.0}]
+    return completion("4", logprobs=[{"token": "4", "logprob": -0.1, "top_logprobs": top}])
+
+
+REFUSES = (400, {"error": {"message": "logprobs is not supported", "param": "logprobs"}})
+
+
+@pytest.mark.parametrize("reply", [completion("4"), REFUSES], ids=["gives none", "refuses"])
+def test_one_without_log_probabilities_is_left_out_by_name_and_loses_no_work(
+    two: tuple[Server, Server], reply: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two[0].answer = slowly(lambda _: reply)
+    two[1].answer = slowly(likely)
+    found = list(engine_of(*two).choose(ASK, ["3", "4"]))
+    assert len(found) == 60 and not any(one.error for one in found)
+    assert all(one.logprobs == pytest.approx((-3.0, -0.1)) for one in found)
+    assert sum(one.n_calls for one in found) == sum(len(one.asked) for one in two)
+    assert sum(one.n_failed for one in found) == len(two[0].asked) <= 8
+    said = capsys.readouterr().err
+    assert said.count(f"{two[0].url} is left out, and the others go on: it gives no log-probabilities") == 1
+
+
+@pytest.mark.parametrize("reply", [completion("4"), REFUSES], ids=["gives none", "refuses"])
+def test_replicas_that_all_give_no_log_probabilities_end_the_command_and_none_is_left_out(
+    two: tuple[Server, Server], reply: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for one in two:
+        one.answer = slowly(lambda _: reply)
+    with pytest.raises(EngineError, match="m: the server gives no log-probabilities"):
+        list(engine_of(*two).choose(ASK, ["3", "4"]))
+    assert "left out" not in capsys.readouterr().err
+
+
+def test_a_reply_without_log_probabilities_of_one_that_gave_them_is_that_calls_own(two: tuple[Server, Server]) -> None:
+    for one in two:
+        one.answer = slowly(lambda body: completion("4") if body["seed"] == 50 else likely(body))
+    found = {one.index: one for one in engine_of(*two, concurrency=2).choose(ASK, ["3", "4"])}
+    assert [index for index, one in found.items() if one.error] == [50] and sum(len(one.asked) for one in two) == 60
