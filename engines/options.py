@@ -12,6 +12,7 @@ from console.ranges import Count, CountOr0, Positive, ShareAbove0, check_ranges
 from engines.chat.options import ChatTemplateKwargs
 from engines.local.vllm.installed import check_installed, why_not_alone
 from engines.local.vllm.memory import Memory
+from engines.models import resolve_model
 from records.runs import ITERATION, find_run
 
 if TYPE_CHECKING:
@@ -107,8 +108,6 @@ def check_engine(options: EngineOptions) -> None:
     if kind == "vllm":
         check_no_dtype(options)  # again, because `auto` may have picked vLLM
     if kind != "openai":
-        from engines.models import resolve_model
-
         resolve_model(options.model, options.run, weights=False)
 
 
@@ -195,8 +194,6 @@ def open_engine(options: EngineOptions) -> "Engine":
     kind, reason = _picked(options)
     if reason:
         _tell(kind, reason)
-    from engines.models import resolve_model
-
     return open_folder(resolve_model(options.model, options.run), options.model, replace(options, engine=kind))
 
 

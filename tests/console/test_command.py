@@ -52,16 +52,18 @@ def test_help_shows_the_use_and_loads_nothing_heavy(command: str) -> None:
     assert not loaded & (HEAVY | {"textual"}), loaded & (HEAVY | {"textual"})
 
 
-def cpu_seconds(*arguments: str) -> float:
+def cpu_seconds(bytecode: Path, *arguments: str) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    python(*arguments)
+    python(*arguments, PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX=str(bytecode))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def test_help_answers_in_under_0_3_seconds() -> None:
-    # In turns with an import that takes 0.08 s on a machine at its usual speed: where that takes longer, so may help.
-    pairs = [(cpu_seconds("-m", "judges.score", "--help"), cpu_seconds("-c", "import unittest.mock")) for _ in range(6)]
+def test_help_answers_in_under_0_3_seconds(tmp_path: Path) -> None:
+    # From the second call on, as Python compiles each module once. In turns with an import that takes 0.08 s on a
+    # machine at its usual speed: where that takes longer, so may help.
+    commands = (("-m", "judges.score", "--help"), ("-c", "import unittest.mock"))
+    pairs = [tuple(cpu_seconds(tmp_path, *command) for command in commands) for _ in range(7)][1:]
     assert any(seconds < 0.3 * max(1.0, usual / 0.08) for seconds, usual in pairs), pairs
 
 

