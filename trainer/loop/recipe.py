@@ -98,6 +98,8 @@ class SeedOptions:
     codes: str | None = None
     """The meaning of labels of two answers in `ift`, like 0=a,1=b,2=tie with a as the first. 1, 2, a, b and tie are
     known."""
+    ift_limit: Count | None = None
+    """Use only N conversations, drawn at random."""
     eft: Path | None = None
     """Judged answers that show how to judge: chats, as trainer.eft writes them, or rows with scores and rationales.
     `constrained` as for `prompts`."""

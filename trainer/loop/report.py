@@ -24,11 +24,11 @@ from trainer.loop.plan.model_size import model_size
 from trainer.loop.plan.probe import probe
 from trainer.loop.plan.workload import loop_work
 from trainer.loop.recipe import Config
-from trainer.loop.rounds import judging_chats
+from trainer.loop.rounds import supervised_chats
 from trainer.loop.said import interval_text, percent
 from trainer.monitors.following import Following
 from trainer.run.ledger import LedgerLine
-from trainer.seeds.reading import ift_chats, seed_prompts
+from trainer.seeds.reading import seed_prompts
 
 WIDEST = 120
 """Two columns of text on a wider screen are no easier to read."""
@@ -99,7 +99,8 @@ def lengths_of(lines: Sequence[LedgerLine]) -> list[str]:
 def print_plan(run: Run, config: Config) -> None:
     """Print the work of a run stage by stage, with time and memory from a short measurement or by formula."""
     prompts = seed_prompts(config.seeds.prompts)
-    chats = [*ift_chats(config.seeds.ift, config.seeds.codes), *judging_chats(config.seeds, config.judge, config.seed)]
+    ift, eft = supervised_chats(config)
+    chats = [*ift, *eft]
     works, model, options = loop_work(config, prompts, chats), config.engine.model, config.estimate
     if options.gpus:
         size = model_size(options.size or resolve_model(model, config.engine.run))

@@ -11,7 +11,6 @@ from console.errors import TrainingError
 from console.writing import make_folder
 from engines.models import inference_dtype
 from engines.protocol import Engine
-from judges.options import JudgeOptions
 from judges.rubrics.rubric import load_rubric
 from records import Judgment, Message, Pair, Prompt, Response, read_rows
 from records.files import BadRows
@@ -25,7 +24,7 @@ from trainer.dpo.train import train_dpo
 from trainer.loop.best_checkpoint import checkpoints_of, stopping_work, take_best
 from trainer.loop.gather import gather, pair_counts
 from trainer.loop.plan.work import Count, Lengths, Work, by_characters, chat_tokens, optimiser_steps
-from trainer.loop.recipe import Config, RoundOptions, SeedOptions
+from trainer.loop.recipe import Config, RoundOptions
 from trainer.loop.splits import count_stopping
 from trainer.monitors.gates import PAIRS_RIGHT, check_pair_order
 from trainer.monitors.pair_order import PairOrder, order_of
@@ -43,7 +42,7 @@ from trainer.training.outcome import figures_of, report_of
 def supervised_chats(config: Config) -> tuple[list[list[Message]], list[list[Message]]]:
     """Return the conversations that iter1 learns from: answers (IFT), and judging (EFT)."""
     ift = ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict)
-    return ift, judging_chats(config.seeds, config.judge, config.seed)
+    return _drawn(ift, config.seeds.ift_limit, f"ift {config.seed}"), _judging_chats(config)
 
 
 def supervised(run: Run, ift: list[list[Message]], eft: list[list[Message]], config: Config) -> LedgerLine:
@@ -143,14 +142,18 @@ def _dpo_work(stage: str, n_pairs: int, lengths: Lengths, options: DPOOptions) -
     )
 
 
-def judging_chats(seeds: SeedOptions, judge: JudgeOptions, seed: int) -> list[list[Message]]:
+def _judging_chats(config: Config) -> list[list[Message]]:
     """Return the conversations that show how to judge (EFT), as many as the recipe asks for."""
+    seeds, judge = config.seeds, config.judge
     if not seeds.judging:
         return []
     chats = list(eft_chats(seeds.eft, load_rubric(judge.rubric), judge.read))
-    if seeds.eft_limit is None:
-        return chats
-    return Random(f"eft {seed}").sample(chats, min(seeds.eft_limit, len(chats)))
+    return _drawn(chats, seeds.eft_limit, f"eft {config.seed}")
+
+
+def _drawn(chats: list[list[Message]], n: int | None, draw: str) -> list[list[Message]]:
+    """Return n of the conversations, drawn by the text `draw`, or all of them."""
+    return chats if n is None else Random(draw).sample(chats, min(n, len(chats)))
 
 
 def _learnt_from(run: Run, number: int, options: RoundOptions) -> Path:

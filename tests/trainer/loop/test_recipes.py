@@ -15,9 +15,10 @@ from tests.conftest import ROOT
 from trainer.early_stop.options import EarlyStopOptions
 from trainer.loop.__main__ import main
 from trainer.loop.plan.model_size import model_size
-from trainer.loop.recipe import CandidateOptions, Config, EvalOptions, NewPromptOptions, check
+from trainer.loop.recipe import CandidateOptions, Config, EvalOptions, NewPromptOptions, SeedOptions, check
+from trainer.loop.rounds import supervised_chats
 from trainer.loop.splits import split_prompts
-from trainer.seeds.reading import EFT, eft_chats, ift_chats, seed_prompts
+from trainer.seeds.reading import CONSTRAINED, EFT, eft_chats, ift_chats, seed_prompts
 from trainer.training.processes import SHARDING
 
 PROMPTS = [Prompt(id=str(number), prompt=f"prompt {number}") for number in range(30)]
@@ -213,3 +214,17 @@ def test_ranked_answers_without_scores_are_refused_with_their_line(tmp_path: Pat
     path.write_text('{"prompt": "Q", "responses": ["a"], "ranks": [0]}\n')
     with pytest.raises(InputError, match=r"eft\.jsonl:1: not a row of ranked answers.*scores"):
         list(eft_chats(path, load_rubric("additive"), "text"))
+
+
+def test_the_limits_of_seeds_draw_the_same_examples_for_the_same_seed() -> None:
+    def drawn(seed: int) -> tuple[list[str], list[str]]:
+        seeds = SeedOptions(ift=CONSTRAINED, ift_limit=5, eft=CONSTRAINED, eft_limit=3)
+        ift, eft = supervised_chats(Config(seed=seed, seeds=seeds))
+        return [str(chat) for chat in ift], [str(chat) for chat in eft]
+
+    whole = [str(chat) for chat in ift_chats(CONSTRAINED)]
+    first, second = drawn(0), drawn(1)
+    assert [len(chats) for chats in first] == [5, 3] and len(set(first[0])) == 5
+    assert set(first[0]) <= set(whole) and first == drawn(0) and first[0] != second[0]
+    more = supervised_chats(Config(seeds=SeedOptions(ift=CONSTRAINED, ift_limit=10_000, judging=False)))
+    assert sorted(str(chat) for chat in more[0]) == sorted(whole) and not more[1]
