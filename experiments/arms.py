@@ -115,6 +115,15 @@ def run_missing(
     raise TrainingError("no arm has a result; the reason for each is above")
 
 
+def stored(config: ManyArms, ids: Mapping[ArmAndSeed, str], row_type: type[RowT]) -> list[RowT]:
+    """Return those of the results with these ids that are in OUT/results.jsonl. Raises InputError if none is."""
+    file = config.out / "results.jsonl"
+    with Store(file, row_type) as store:
+        if results := list(store.chosen(row_id for row_id in ids.values() if row_id in store)):
+            return results
+    raise InputError(f"{file}: no result of these arms, seeds and settings")
+
+
 def seed_folder(config: ManyArms, size: object, seed: int) -> Path:
     """Return the folder of a seed. Another size is another experiment, which must reuse nothing."""
     return config.out / content_key(size) / f"seed{seed}"

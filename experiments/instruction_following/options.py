@@ -44,5 +44,7 @@ class Config(Flags):
     """IFEval's prompts (input_data.jsonl). If given, each model answers them too, with greedy decoding."""
     out: OutFolder = Path("runs/instruction_following")
     """The folder for models, rows and results."""
+    stored: bool = False
+    """Run nothing: print the tables of the results that are in OUT."""
     picture: OutPicture | None = None
     """Write the picture, a PNG, to this file."""

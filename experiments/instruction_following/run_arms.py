@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 from console.errors import InputError
-from experiments.arms import ArmAndSeed, print_plan, print_results, run_missing, seed_folder, wanted
+from experiments.arms import ArmAndSeed, print_plan, print_results, run_missing, seed_folder, stored, wanted
 from experiments.instruction_following.arms import ARMS, CHECKED, Arm
 from experiments.instruction_following.circle import first_run, rounds_of, run_arm
 from experiments.instruction_following.measure import Questions, learnt, measured
@@ -42,8 +42,10 @@ def run_and_print(config: Config) -> None:
 
 
 def run_all(pairs: list[ArmAndSeed], base: Recipe, config: Config) -> list[ArmResult]:
-    """Return the result of each arm and seed, running those that are not in the store."""
+    """Return the result of each arm and seed, running those that are not in the store unless --stored is given."""
     ids = {(name, seed): _id(ARMS[name], base, seed, config) for name, seed in pairs}
+    if config.stored:
+        return stored(config, ids, ArmResult)
     return run_missing(config, ids, ArmResult, lambda name, seed, row_id: _one(name, seed, row_id, base, config))
 
 

@@ -22,6 +22,7 @@ from judges.tools.constraints.rows import CheckedConstraint
 from judges.tools.rows import Evidence
 from records import Judgment, Prompt, Response, read_rows
 from records.rows import Constraint
+from tests.conftest import ROOT
 from trainer.loop.recipe import check
 from trainer.monitors.following import CheckedAnswer
 from trainer.run.ledger import LedgerLine
@@ -245,6 +246,23 @@ def test_arms_share_their_first_models_and_are_not_run_again(run: Callable[..., 
     assert checked.iterations[1].agreement == 1.0
     assert checked.rounds[0].right == 1.0  # the checks decide
     assert run("one", "checked", "own", "random") == results
+    assert run("one", "checked", "frozen", stored=True) == [checked]  # and nothing is run
+
+
+def test_no_stored_result_is_an_error_that_names_the_file(run: Callable[..., list[ArmResult]]) -> None:
+    with pytest.raises(InputError, match=r"none/results.jsonl: no result of these arms"):
+        run("none", "checked", stored=True)
+
+
+def test_the_results_in_the_docs_are_those_of_the_recipe_that_is_here(tmp_path: Path) -> None:
+    measured = ROOT / "docs/results/instruction_following/results.jsonl"
+    (tmp_path / "results.jsonl").write_bytes(measured.read_bytes())
+    config, rows = Config(stored=True, out=tmp_path), list(read_rows(measured, ArmResult))
+    assert run_all([(row.arm, row.seed) for row in rows], read_recipe(RECIPE), config) == rows
+    page = (ROOT / "docs/instruction_following.md").read_text()
+    for row in rows:
+        shares = [f"{100 * part.seen.follows.value:.1f}" for part in row.iterations]  # type: ignore[operator]
+        assert f"| `{row.arm}` | {row.seed} | {' | '.join(shares)} |" in " ".join(page.split())
 
 
 @pytest.mark.parametrize("arm", ["passing", "mixed_25", "replay"])
