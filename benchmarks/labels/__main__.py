@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from statistics import correlation, fmean, median, pstdev
 
-from benchmarks.engine import ANSWER_CHARS, requests
+from benchmarks.engine.prompts import ANSWER_CHARS, requests
 from benchmarks.side import arguments
 from console.table import print_table
 from engines.local.transformers_engine import TransformersEngine

@@ -75,4 +75,4 @@ def test_every_command_is_in_a_package_that_sets_them(path: Path) -> None:
 
 
 def test_the_commands_are_found() -> None:
-    assert {ROOT / "benchmarks" / "engine.py", ROOT / "trainer" / "ppo" / "__main__.py"} <= set(COMMANDS)
+    assert {ROOT / "benchmarks" / "engine" / "__main__.py", ROOT / "trainer" / "ppo" / "__main__.py"} <= set(COMMANDS)

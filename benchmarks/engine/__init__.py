@@ -1,0 +1,1 @@
+"""The transformers engine against other ways of asking the same model the same prompts."""
