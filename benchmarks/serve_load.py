@@ -164,13 +164,11 @@ def measured(name: str, path: str, flags: Sequence[str], n: int, in_flight: int)
     used = after.user + after.system - before.user - before.system
     return {
         "asked for": name,
-        "requests": n,
         "lost": n_lost,
-        "wall, s": wall,
         "per s": n / wall,
         "p50, ms": 1000 * percents[49],
         "p99, ms": 1000 * percents[98],
-        "server CPU, ms per request": 1000 * used / n,
+        "CPU-ms": 1000 * used / n,
         "MiB": peak,
     }
 
@@ -200,7 +198,7 @@ def main(
             rows.append(measured("a reward", "/reward", flags("reward"), *how))
             rows.append(measured("a decision", "/v1/decisions", flags("decision"), *how))
             rows.append(measured("a group of 4", "/group", flags("group"), *how))
-            rows.append(measured("a reward, stored already", "/reward", flags("reward"), *how))
+            rows.append(measured("a stored reward", "/reward", flags("reward"), *how))
             rows.append(measured("a reward, batches of 1", "/reward", flags("single", 1), *how))
         rows.append(measured("a bare aiohttp server", "/reward", ["--bare"], *how))
         print_table(rows, as_json=json)
