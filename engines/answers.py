@@ -38,9 +38,14 @@ def answer_into(
     wanted = [row.id for row in rows]
     check_said(store, engine, wanted)
     answers = complete(store, wanted, written(store, engine, rows, sampling), title)
-    if n_missing := len(set(wanted)) - len(answers):
-        say(f"{title}: {n_missing} of {len(set(wanted))} answers are missing; the same command asks for them again")
+    say_unanswered(len(set(wanted)) - len(answers), len(set(wanted)), title)
     return answers
+
+
+def say_unanswered(n_missing: int, n: int, title: str) -> None:
+    """Say how many of `n` answers are missing, if any is."""
+    if n_missing:
+        say(f"{title}: {n_missing} of {n} answers are missing; the same command asks for them again")
 
 
 def check_said(store: Store[Response], engine: Engine, wanted: Collection[str]) -> None:

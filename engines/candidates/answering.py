@@ -1,6 +1,6 @@
 """Answers the prompts of a file, in this process, with workers, or as one of many machines."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -10,16 +10,16 @@ from console.errors import InputError
 from console.output import tell, tell_plan
 from console.progress import progress, say
 from console.table import Cell, print_table
-from engines.answers import check_said, unwritten, written
+from engines.answers import check_said, unwritten
 from engines.candidates.options import Config
-from engines.options import EngineOptions, open_engine, pinned
+from engines.candidates.shards import WINDOW, answer_shard, answering, identity_of
+from engines.options import open_engine, pinned
 from engines.protocol import Engine, Sampling
 from engines.shards.folder import Folder
 from engines.shards.inputs import input_key, local_files
 from engines.shards.options import check_scale
 from engines.shards.plan import Item, planned
 from engines.shards.share import do_shards, fill_by_workers, print_progress, say_open, shared_rows, take_in
-from engines.shards.work import Fill, Job
 from records import Response, Store
 from records.disk import DiskSet
 from records.files import BadRows, take
@@ -29,8 +29,6 @@ from records.keys import content_key
 from records.shapes import read_prompts
 
 OUT = Path("runs/answers")
-WINDOW = 8192
-"""Answers under way at once. An in-process engine plans its batches over this many."""
 
 
 def answer(config: Config) -> None:
@@ -48,7 +46,7 @@ def answer(config: Config) -> None:
         _in_shards(config, config.file, engine, sampling)
         return
     n = sum(1 for _ in _rows(config, config.file, engine, sampling))
-    out = config.out or OUT / f"{output_name(config.file)}-{_identity(engine, sampling)}.jsonl"
+    out = config.out or OUT / f"{output_name(config.file)}-{identity_of(engine, sampling)}.jsonl"
     if config.dry_run:
         plan = {"answers": n, "of": str(config.file), "model": engine.name, "out": out}
         tell_plan(plan, f"would write {n} answers of {engine.name} to {out}", as_json=config.json)
@@ -59,7 +57,7 @@ def answer(config: Config) -> None:
         wanted = _checked(store, engine, items(), config)
         title = f"{engine.name} answering"
         if config.scale.workers:
-            fill_by_workers(store, _job(config, engine, sampling), items, config.scale, title)
+            fill_by_workers(store, answering(config.engine, engine, sampling), items, config.scale, title)
         else:
             _fill_here(store, engine, sampling, items(), n, title)
         _report(store.chosen(wanted), engine, n, out, config)
@@ -67,7 +65,7 @@ def answer(config: Config) -> None:
 
 def _in_shards(config: Config, file: Path, engine: Engine, sampling: Sampling) -> None:
     """Answer as one of the machines that share a folder."""
-    folder, job = Folder(str(config.scale.shards)), _job(config, engine, sampling)
+    folder, job = Folder(str(config.scale.shards)), answering(config.engine, engine, sampling)
     source = content_key(input_key(file), config.limit, config.n, config.seed, config.strict)
     if config.dry_run:
         print_progress(folder, job.identity, source, config.scale, as_json=config.json)
@@ -97,36 +95,6 @@ def _items(
     config: Config, file: Path, engine: Engine, sampling: Sampling, *, quiet: bool = False
 ) -> Iterator[Item[Response]]:
     return (Item(row.id, row) for row in _rows(config, file, engine, sampling, quiet=quiet))
-
-
-def _identity(engine: Engine, sampling: Sampling) -> str:
-    settings = (sampling.max_new_tokens, sampling.temperature, sampling.top_p)
-    return content_key("answers", engine.digest, settings)
-
-
-def _job(config: Config, engine: Engine, sampling: Sampling) -> Job[Response, Response]:
-    opened = partial(_opened, config.engine, sampling)
-    return Job(_identity(engine, sampling), Response, Response, _is_done, opened)
-
-
-def _is_done(_: Response) -> bool:
-    return True
-
-
-def _opened(options: EngineOptions, sampling: Sampling) -> tuple[str, Fill[Response, Response]]:
-    engine = open_engine(options)
-    return _identity(engine, sampling), partial(answer_shard, engine, sampling)
-
-
-def answer_shard(
-    engine: Engine, sampling: Sampling, store: Store[Response], rows: Mapping[str, Response]
-) -> Iterator[None]:
-    """Write the texts of the rows that `store` lacks, by their ids, and yield after each."""
-    rest = iter(rows.values())
-    while window := list(islice(rest, WINDOW)):
-        for row in written(store, engine, window, sampling):
-            store.append(row)
-            yield
 
 
 def _checked(store: Store[Response], engine: Engine, items: Iterable[Item[Response]], config: Config) -> DiskSet:

@@ -15,8 +15,8 @@ ROWS_A_SHARD = 16384
 
 
 @dataclass(frozen=True)
-class ScaleOptions:
-    """The workers, and the folder in which they share their work."""
+class WorkerOptions:
+    """The workers that share the work."""
 
     workers: CountOr0 = 0
     """Worker processes, each with its own engine. 0: this process does the work."""
@@ -24,6 +24,12 @@ class ScaleOptions:
     """Where the workers run: on this machine, or on the Ray cluster of RAY_ADDRESS (without it, a local one)."""
     gpus_per_worker: NotNegative = 0.0
     """GPUs of each worker. 0: all workers see all GPUs (processes), or none (ray)."""
+
+
+@dataclass(frozen=True)
+class ScaleOptions(WorkerOptions):
+    """The workers, and the folder in which they share their work."""
+
     shards: str | None = None
     """A folder or URL (s3://bucket/run) for finished shards, instead of --out. All machines that share it can work
     at once."""
@@ -49,12 +55,20 @@ class ScaleOptions:
         return int(match[1]), int(match[2])
 
 
+SharedWorkerOptions = Annotated[WorkerOptions, tyro.conf.OmitArgPrefixes]
 SharedScaleOptions = Annotated[ScaleOptions, tyro.conf.OmitArgPrefixes]
+
+
+def check_workers(options: WorkerOptions) -> None:
+    """Raise InputError if a setting is out of range or settings conflict."""
+    check_ranges(options)
+    if options.on == "ray" and not options.workers:
+        raise InputError("--on ray: give the number of workers too, --workers")
 
 
 def check_scale(options: ScaleOptions, *, out: bool, fresh: bool = False) -> None:
     """Raise InputError if settings conflict. `out` and `fresh` say whether --out and --fresh are given."""
-    check_ranges(options)
+    check_workers(options)
     options.place  # noqa: B018  raises
     if options.shards and out:
         raise InputError("--shards is the output: leave out --out")
@@ -62,5 +76,3 @@ def check_scale(options: ScaleOptions, *, out: bool, fresh: bool = False) -> Non
         raise InputError("--fresh does not remove shards that other machines may be writing: give another --shards")
     if options.shard and not options.shards:
         raise InputError("--shard names a machine of several that share a folder: give --shards too")
-    if options.on == "ray" and not options.workers:
-        raise InputError("--on ray: give the number of workers too, --workers")

@@ -10,6 +10,7 @@ from console.progress import say
 from console.table import Cell
 from engines.options import EngineOptions, check_engine, is_iteration, open_engine, pinned
 from engines.protocol import Sampling
+from engines.shards.options import check_workers
 from evals.alpaca.format import keep_apart, read_annotations, write_json
 from evals.alpaca.judging import check_coverage, check_judge_flags, open_pairwise_judge
 from evals.alpaca.metrics import score, write_leaderboard
@@ -31,6 +32,7 @@ def evaluate(config: Config) -> None:
     judge = pinned(config.judge.engine_options(pinned(config.engine)))  # of the same run, chosen once
     config = replace(config, engine=replace(config.engine, run=config.engine.run or judge.run))
     check_limit(config.limit)
+    check_workers(config.scale)
     check_judge_flags(config.judge)
     if config.annotator is not None and config.annotations is None:
         raise InputError("--annotator chooses among --annotations; give them too")
@@ -79,7 +81,7 @@ def _evaluate_model(config: Config) -> Result | None:
 def _answer_and_compare(config: Config, benchmark: Benchmark, sampling: Sampling, folder: Path) -> Result:
     engine = open_engine(config.engine)
     model = engine.name
-    answers = answer(engine, benchmark, sampling, folder, seed=config.seed, fresh=config.fresh)
+    answers = answer(engine, benchmark, sampling, folder, config)
     keep_apart(folder / "model_outputs.json", generator=model)
     write_json(folder / "model_outputs.json", model_outputs(benchmark, answers))
     is_shared = config.judge.engine_options(config.engine) == config.engine
@@ -89,7 +91,7 @@ def _answer_and_compare(config: Config, benchmark: Benchmark, sampling: Sampling
     # `shared` keeps it alive if the judge needs it
     del engine  # two models at once may not fit
     judge = open_pairwise_judge(config.judge, config.engine, shared, config.seed)
-    annotations = annotate(judge, benchmark, answers, model, folder, fresh=config.fresh)
+    annotations = annotate(judge, benchmark, answers, model, folder, config)
     first = annotations[0]
     names = {"generator_1": first.generator_1, "generator_2": first.generator_2, "annotator": first.annotator}
     # an old leaderboard would stay if the scoring below fails

@@ -10,6 +10,7 @@ from console.command import Flags
 from console.ranges import Count, CountOr0, NotNegative, Share, ShareAbove0
 from console.writing import OutFolder
 from engines.options import IN_PROCESS, EngineKind, EngineOptions, Parameter, SharedEngineOptions
+from engines.shards.options import SharedWorkerOptions, WorkerOptions
 from judges.options import JudgeOptions, Reading
 
 AlpacaVersion = Literal[2, 1]
@@ -99,6 +100,7 @@ class Config(Flags):
 
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
     judge: SharedJudgeFlags = field(default_factory=JudgeFlags)
+    scale: SharedWorkerOptions = field(default_factory=WorkerOptions)
     prompts: Path | None = None
     """Prompts to answer. The default is those of --reference, or else AlpacaEval's 805."""
     reference: Path | None = None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from console.command import parse
+from console.errors import InputError
 from evals.alpaca.__main__ import main
 from evals.alpaca.options import Config
 from records import Comparison, Response, read_rows
@@ -40,13 +41,13 @@ def answer(body: dict[str, Any]) -> Any:
     return NONE.get(number) or completion(f"an answer to {number}")
 
 
-def evaluated(server: Server, tmp_path: Path) -> list[dict[str, Any]]:
+def evaluated(server: Server, tmp_path: Path, *more: str, out: str = "out") -> list[dict[str, Any]]:
     reference = tmp_path / "reference.json"
     rows = [{"instruction": f"question {n}", "output": f"base {n}", "generator": "base"} for n in range(N)]
     reference.write_text(json.dumps(rows), encoding="utf-8")
-    flags = ("--model", "fake", "--base-url", server.url, "--reference", str(reference), "--out", str(tmp_path / "out"))
-    main(parse(Config, (*flags, "--judge-rubric", "pairwise", "--min-coverage", "0"), "evals.alpaca"))
-    found: list[dict[str, Any]] = json.loads((tmp_path / "out" / "annotations.json").read_text(encoding="utf-8"))
+    flags = ("--model", "fake", "--base-url", server.url, "--reference", str(reference), "--out", str(tmp_path / out))
+    main(parse(Config, (*flags, "--judge-rubric", "pairwise", "--min-coverage", "0", *more), "evals.alpaca"))
+    found: list[dict[str, Any]] = json.loads((tmp_path / out / "annotations.json").read_text(encoding="utf-8"))
     return found
 
 
@@ -85,3 +86,24 @@ def test_reasoning_in_an_answer_is_kept_and_neither_judged_nor_measured(
     assert len(judged) == 2 * N and not any("hmm" in json.dumps(body) for body in judged)
     kept = {row.response for row in read_rows(tmp_path / "out" / "responses.jsonl", Response)}
     assert kept == {f"{thought}Real answer"}
+
+
+def test_workers_make_the_results_of_one_process_and_ask_again_what_failed(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = evaluated(server, tmp_path, out="one")
+    n_calls = len(server.asked)
+    assert evaluated(server, tmp_path, "--workers", "2", out="two") == one
+    assert len(server.asked) == 2 * n_calls
+    assert f"fake answering: {len(NONE)} of {N} answers are missing" in capsys.readouterr().err
+    for kind in ("responses", "comparisons"):
+        assert not (tmp_path / "two" / f"{kind}.jsonl.shards").exists()
+    server.answer = lambda body: answer(body) if "logprobs" in body else completion("now there is one")
+    assert all(row["preference"] is not None for row in evaluated(server, tmp_path, "--workers", "1", out="two"))
+    assert len(server.asked) == 2 * n_calls + 3 * len(NONE)  # an answer, and a verdict in each order
+
+
+def test_ray_without_workers_is_refused(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--workers"):
+        evaluated(server, tmp_path, "--on", "ray")
+    assert not server.asked
