@@ -77,7 +77,7 @@ def _rewards(model: RewardModel, answers: Sequence[Response], seeds: Seeds) -> l
 
 def _best(answers: Sequence[Response], judgments: Sequence[Judgment], seed: int) -> list[Response]:
     scores = {answer_key(judgment): judgment.score for judgment in judgments}
-    return best_of(answers, scores, seed).responses
+    return list(best_of(answers, scores, seed).responses)
 
 
 def _kl(run: Run, number: int, answers: Sequence[Response], seeds: Seeds) -> float | None:

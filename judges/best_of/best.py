@@ -1,18 +1,23 @@
 """Picks the highest-scored answer to each prompt."""
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from records import Response, answer_key, prompt_key
+from records.disk import DiskRows
 from records.keys import content_key
+
+Chosen = list[Response] | DiskRows[Response]
+"""Answers in memory or on disk."""
 
 
 @dataclass(frozen=True)
 class Best:
     """The best answers, and counts and means over all answers."""
 
-    responses: list[Response]
+    responses: Chosen
     """One per prompt, in the order in which the prompts first come."""
     left_out: list[str]
     """The ids of prompts without a scored answer."""
@@ -29,20 +34,30 @@ def best_of(responses: Sequence[Response], scores: Mapping[str, float | None], s
     `scores` are by `answer_key`, None for no score. An answer without a text has none. A seeded hash breaks ties, so
     that the order of the answers does not matter.
     """
-    by_prompt: dict[str, list[tuple[float | None, Response]]] = {}
+    by_prompt: dict[str, list[Response]] = {}
     for response in responses:
-        group = by_prompt.setdefault(prompt_key(response), [])
-        group.append((scores.get(answer_key(response)) if response.response.strip() else None, response))
-    chosen, left_out, tops, means = [], [], [], []
-    for group in by_prompt.values():
-        scored = [(score, response) for score, response in group if score is not None]
+        by_prompt.setdefault(prompt_key(response), []).append(response)
+    return best_of_groups(by_prompt.values(), scores, seed, [])
+
+
+def best_of_groups(
+    groups: Iterable[Sequence[Response]], scores: Mapping[str, float | None], seed: int, chosen: Chosen
+) -> Best:
+    """Return the same for the answers to one prompt after those to another. The best are put into `chosen`, empty."""
+    left_out: list[str] = []
+    tops, means = array("d"), array("d")  # 8 bytes a prompt
+    n_responses = n_unscored = 0
+    for group in groups:
+        found = [(scores.get(answer_key(one)) if one.response.strip() else None, one) for one in group]
+        scored = [(score, response) for score, response in found if score is not None]
+        n_responses += len(found)
+        n_unscored += len(found) - len(scored)
         if not scored:
-            left_out.append(group[0][1].prompt_id)
+            left_out.append(group[0].prompt_id)
             continue
         top, best = max(scored, key=lambda pair: (pair[0], content_key("best of", seed, pair[1].id, pair[1].response)))
         chosen.append(best)
         tops.append(top)
         means.append(fmean(score for score, _ in scored))
-    n_unscored = sum(score is None for group in by_prompt.values() for score, _ in group)
     mean_best, mean_all = (fmean(values) if values else None for values in (tops, means))
-    return Best(chosen, left_out, len(responses), n_unscored, mean_best, mean_all)
+    return Best(chosen, left_out, n_responses, n_unscored, mean_best, mean_all)

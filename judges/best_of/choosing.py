@@ -1,6 +1,6 @@
 """Scores the answers of a file if it has no scores, keeps the best one to each prompt, and prints a table."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from console.progress import say
 from console.table import Cell, print_table
 from engines.options import EngineOptions, check_engine, open_engine, pinned
 from engines.reward_model import check_reward_model
-from judges.best_of.best import Best, best_of
+from judges.best_of.best import Best, best_of, best_of_groups
 from judges.best_of.options import Config
 from judges.cluster.answer_sets import scored_answers, take_census
 from judges.judging.judge import check_coverage, checked_rubric, open_judge
@@ -27,6 +27,7 @@ from judges.tools.evidence import (
 )
 from judges.tools.options import EvidenceOptions, check_options, say_unused
 from records import Judgment, Response, Store, answer_key, prompt_key
+from records.disk import DiskDict, DiskRows, DiskSet, GroupedRows
 from records.files import BadRows, check_limit, take_prompts
 from records.inputs import check_out, judged_key, keep_to_input, output_name
 from records.keys import content_key
@@ -46,15 +47,10 @@ def keep_best(config: Config) -> None:
         raise InputError("name a file with several answers to each prompt; see --help")
     check_limit(config.limit)
     check_out(config.out, config.file)
-    # If the file has scores, it is read for them too, and that reading names the bad rows.
-    answers = read_responses(config.file, BadRows(strict=config.strict, quiet=_is_scored(config)))
-    whole = list({answer_key(response): response for response in answers}.values())
-    responses = list(take_prompts(whole, config.limit, prompt_key))
-    if config.dry_run:
-        _print_plan(config, responses)
+    found = _best_by_stored_scores(config) if _is_scored(config) else _best_by_judge(config)
+    if found is None:
         return
-    scored = _scored(config, responses, whole)
-    best = best_of(responses, scored.scores, config.seed)
+    best, scored = found
     for prompt_id in best.left_out[:SHOWN_LEFT_OUT]:
         say(f"left out: prompt {prompt_id}: none of its answers has a score")
     if (n_more := len(best.left_out) - SHOWN_LEFT_OUT) > 0:
@@ -67,7 +63,7 @@ def keep_best(config: Config) -> None:
 class _Scored:
     """The scores of the responses, and who gave them."""
 
-    scores: dict[str, float | None]
+    scores: Mapping[str, float | None]
     """By `answer_key`."""
     judge: str
     """The fingerprint."""
@@ -75,11 +71,36 @@ class _Scored:
     """The output file of this judge."""
 
 
+def _best_by_stored_scores(config: Config) -> tuple[Best, _Scored] | None:
+    """Return the best answers by the scores in FILE, or None after printing the plan. The rows stay on disk."""
+    assert config.file is not None
+    answers = GroupedRows(Response, config.limit)
+    # The file is read for its scores too, and that reading names the bad rows.
+    for response in read_responses(config.file, BadRows(strict=config.strict, quiet=True)):
+        answers.put(response, prompt_key(response), answer_key(response))
+    if config.dry_run:
+        _print_plan(config, answers, "their scores")
+        return None
+    scores, judge_name = _stored_scores(config)
+    scored = _Scored(scores, judge_name, _out(config, judge_name))
+    return best_of_groups(answers.groups(), scores, config.seed, DiskRows(Response)), scored
+
+
+def _best_by_judge(config: Config) -> tuple[Best, _Scored] | None:
+    """Return the best answers by a judge or a reward model, or None after printing the plan."""
+    assert config.file is not None
+    answers = read_responses(config.file, BadRows(strict=config.strict))
+    whole = list({answer_key(response): response for response in answers}.values())
+    responses = list(take_prompts(whole, config.limit, prompt_key))
+    if config.dry_run:
+        _print_plan(config, responses)
+        return None
+    scored = _scored(config, responses, whole)
+    return best_of(responses, scored.scores, config.seed), scored
+
+
 def _scored(config: Config, responses: list[Response], whole: list[Response]) -> _Scored:
     """Return the scores of the responses. The output is kept to the `whole` input, whatever --limit is."""
-    if _is_scored(config):
-        scores, judge_name = _stored_scores(config)
-        return _Scored(scores, judge_name, _out(config, judge_name))
     if config.reward is not None:
         model = open_reward_model(config.reward, str(config.reward), config.engine)
         out = _out(config, fingerprint(model))
@@ -113,15 +134,19 @@ def _by_key(judgments: list[Judgment]) -> dict[str, float | None]:
     return {answer_key(judgment): judgment.score for judgment in judgments}
 
 
-def _stored_scores(config: Config) -> tuple[dict[str, float | None], str]:
+def _stored_scores(config: Config) -> tuple[Mapping[str, float | None], str]:
     """Return the scores in FILE, the last one of each answer, and their judge."""
     assert config.file is not None
-    answers = [answer for answer in scored_answers(config.file, BadRows(strict=config.strict)) if not answer.is_side]
-    if len(judges := {answer.judge or "" for answer in answers}) > 1:
+    scores: DiskDict[float | None] = DiskDict()
+    judges: set[str] = set()
+    for answer in scored_answers(config.file, BadRows(strict=config.strict)):
+        if not answer.is_side:
+            judges.add(answer.judge or "")
+            scores[answer_key(answer.response)] = answer.score
+    if len(judges) > 1:
         raise InputError(
             f"{config.file}: the scores of {len(judges)} judges cannot be compared; keep those of one judge"
         )
-    scores = {answer_key(answer.response): answer.score for answer in answers}
     return scores, judges.pop() or UNNAMED_JUDGE
 
 
@@ -156,16 +181,18 @@ def _row(best: Best) -> dict[str, Cell]:
     }
 
 
-def _print_plan(config: Config, responses: list[Response]) -> None:
-    n_prompts = len(set(map(prompt_key, responses)))
+def _print_plan(config: Config, responses: list[Response] | GroupedRows[Response], by: str = "") -> None:
+    """Print what would be done, `by` something that asks no model, or by the judge or reward model of the flags."""
+    prompts = DiskSet()
+    for response in responses:
+        prompts.add(prompt_key(response))
+    n_prompts = len(prompts)
     for_constraints: dict[str, int] = {}
     for_claims: dict[str, int] = {}
-    by = f"the reward model {config.reward}"
-    if _is_scored(config):
-        by = "their scores"
-    elif config.reward is not None:
+    if not by and config.reward is not None:
+        by = f"the reward model {config.reward}"
         check_reward_model(config.reward)
-    else:
+    elif not by:
         if config.evidence.enabled:
             check_options(config.evidence)
         if config.evidence.needs_model:

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,35 @@ def test_what_a_limited_run_asked_is_not_asked_again_without_the_limit(
     for limit, n_prompts, n_asked in (("1", 1, 3), ("2", 2, 6), ("3", 3, 8), ("1", 1, 8)):
         assert len(asked(tmp_path, *argv, "--limit", limit)) == n_prompts and len(engine.asked) == n_asked
     assert len(asked(tmp_path, *argv)) == 3 and len(engine.asked) == 8
+
+
+def test_rows_on_disk_give_the_best_of_rows_in_memory(tmp_path: Path) -> None:
+    answers = [response(prompt, number) for number in range(4) for prompt in "abcde"]
+    scores = {one.id: None if n % 7 == 0 else float(n * n % 5) for n, one in enumerate(answers)}
+    path = tmp_path / "judgments.jsonl"
+    first = [judgment(one, 9.0) for one in answers[::3]]  # judged again further down: the last score counts
+    write_rows(path, [*first, *(judgment(one, scores[one.id]) for one in answers)])
+    in_order = list({answer_key(one): one for one in [*answers[::3], *answers]}.values())
+    expected = best_of(in_order, {answer_key(one): scores[one.id] for one in answers}, seed=0)
+    assert asked(tmp_path, str(path)) == expected.responses and len(expected.responses) == 5
+
+
+def test_the_rows_of_a_scored_file_are_not_held_in_memory(tmp_path: Path) -> None:
+    path, n_answers, n_chars = tmp_path / "judgments.jsonl", 1_000, 10_000
+    answers = (response(f"p{number % 250}", number) for number in range(n_answers))
+    write_rows(path, (judgment(replace(one, response=one.id.ljust(n_chars, ".")), 1.0) for one in answers))
+    assert len(asked(tmp_path, str(path))) == 250
+    assert best_peak(path, tmp_path / "again.jsonl") < n_answers * n_chars / 5
+
+
+def best_peak(path: Path, out: Path) -> int:
+    """Return the bytes that the command had at most at one time."""
+    tracemalloc.start()
+    try:
+        main(parse(Config, [str(path), "--out", str(out), "--json"], "best_of"))
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_scores_of_two_judges_are_refused(tmp_path: Path) -> None:
