@@ -108,7 +108,7 @@ def open_vllm(config: Config) -> Iterator[Callable[[str], tuple[float, int]] | N
     if config.vllm_python is None:
         yield None
         return
-    side = [config.vllm_python, "-m", "benchmarks.engine.vllm_side"]
+    side = [str(config.vllm_python), "-m", "benchmarks.engine.vllm_side"]
     settings = [config.model, str(config.prompts), str(config.new_tokens)]
     with subprocess.Popen([*side, *settings], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None and process.stdout is not None

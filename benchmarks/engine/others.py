@@ -1,7 +1,6 @@
 """The sides that share this process with the engine: plain `generate`, and lm-eval's loglikelihood."""
 
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ class Plain:
     def __init__(self, folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
         self.model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         self.tokenizer = tokenizer
+        self._lm_eval: Any = HFLM(pretrained=self.model, tokenizer=tokenizer, batch_size=BATCH, add_bos_token=False)
 
     @torch.inference_mode()
     def text(self, asked: list[Request], new_tokens: int) -> int:
@@ -53,10 +53,6 @@ class Plain:
         instances = [Instance("loglikelihood", {}, pair, place) for place, pair in enumerate(pairs)]
         found = [logprob for logprob, _ in self._lm_eval.loglikelihood(instances, disable_tqdm=True)]
         return [found[start : start + len(SCORES)] for start in range(0, len(found), len(SCORES))]
-
-    @cached_property
-    def _lm_eval(self) -> Any:
-        return HFLM(pretrained=self.model, tokenizer=self.tokenizer, batch_size=BATCH, add_bos_token=False)
 
     def _prompt(self, request: Request) -> str:
         return rendered(self.tokenizer, request.messages, opening=True) + request.prefill
