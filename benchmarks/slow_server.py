@@ -3,6 +3,8 @@
 python -m benchmarks.slow_server                                             3,200 calls, 64 in flight, three times
 python -m benchmarks.slow_server --serve --delay-s 0.2 --reply "Score: 4"    prints its address, serves until killed
 
+A reply's NUMBER is the number of the call, in eight digits, so that what a client stored can be counted.
+
 With C calls in flight and D seconds per call, N calls take at least N * D / C seconds, which is the ideal. On a busy
 machine the server itself takes longer than D. The last column has its mean time.
 """
@@ -23,11 +25,15 @@ import tyro
 from console.table import print_table
 from engines.protocol import Request, Sampling
 
+NUMBER, PLACE = "NUMBER", "00000000"
+
 
 async def answer_forever(reply: str, delay_s: float) -> None:
-    choice = {"index": 0, "message": {"role": "assistant", "content": reply}, "finish_reason": "stop"}
+    message = {"role": "assistant", "content": reply.replace(NUMBER, PLACE)}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
     usage = {"prompt_tokens": 500, "completion_tokens": 10, "total_tokens": 510}
-    answer = _http({"id": "x", "object": "chat.completion", "model": "slow", "choices": [choice], "usage": usage})
+    body = {"id": "x", "object": "chat.completion", "created": 0, "model": "slow", "choices": [choice], "usage": usage}
+    answer = _http(body)
     taken_s: list[float] = []
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -38,12 +44,12 @@ async def answer_forever(reply: str, delay_s: float) -> None:
                     writer.write(_http({}, "404 Not Found"))
                     continue
                 if head.startswith(b"get "):
-                    writer.write(_http({"mean_s": sum(taken_s) / len(taken_s)}))
+                    writer.write(_http({"mean_s": sum(taken_s) / max(1, len(taken_s)), "calls": len(taken_s)}))
                     continue
                 await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
                 started = time.perf_counter()
                 await asyncio.sleep(delay_s)
-                writer.write(answer)
+                writer.write(answer.replace(PLACE.encode(), b"%08d" % len(taken_s)))
                 taken_s.append(time.perf_counter() - started)
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=1024)
@@ -60,6 +66,12 @@ def mean_delay_s(url: str) -> float:
     """Return the server's mean seconds per call."""
     with urlopen(url) as reply:
         return float(json.load(reply)["mean_s"])
+
+
+def calls_answered(url: str) -> int:
+    """Return how many calls the server has answered."""
+    with urlopen(url) as reply:
+        return int(json.load(reply)["calls"])
 
 
 @contextmanager
