@@ -154,6 +154,7 @@ def _measure(one: Found, file: Path, config: Config) -> None:
             one.reason = f"did not finish: {error}; {calls_answered(url)} calls were answered"
             return
         one.runs.append(json.loads(measured.read_text(encoding="utf-8")))
+    say(f"{one.name}: {one.runs[-1]}")  # a stopped command has shown what it measured
 
 
 def _start(one: Found, file: Path, url: str, config: Config, work: Path, measured: str) -> "subprocess.Popen[bytes]":
