@@ -38,7 +38,7 @@ class ScaleOptions(WorkerOptions):
     $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT."""
     shard_rows: Count | None = None
     """Rows of a shard, the most that is lost with a machine whose disk is lost. Left out: as in --shards so far, or
-    16384."""
+    16384; with --workers alone a 64th of the file, from 128 to 16384."""
     shard_kind: Literal["jsonl", "jsonl.zst", "parquet"] = "jsonl.zst"
     """The kind of the files in --shards."""
     scale: bool = False

@@ -1,6 +1,5 @@
 """The two stages of AlpacaEval that ask a model: answering the prompts, and comparing the answers with the baseline."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
@@ -50,15 +49,14 @@ def _answered_by_workers(
     empty = (unwritten(engine, prompt, sampling, config.seed, 0, None) for prompt in benchmark.prompts)
     items = [Item(row_id, row) for row_id, row in {row.id: row for row in empty}.items()]
     check_said(store, engine, [item.id for item in items])
-    fill_by_workers(store, answering(config.engine, engine, sampling), lambda: items, _scale(config, len(items)), title)
+    fill_by_workers(store, answering(config.engine, engine, sampling), lambda: items, _scale(config), title)
     rows = list(store.chosen(item.id for item in items))
     say_unanswered(len(items) - len(rows), len(items), title)
     return rows
 
 
-def _scale(config: Config, n: int) -> ScaleOptions:
-    """Return how `n` rows are shared: four shards for each worker, because the rows of an evaluation are few."""
-    return ScaleOptions(**asdict(config.scale), shard_rows=math.ceil(n / (4 * config.scale.workers)) or 1)
+def _scale(config: Config) -> ScaleOptions:
+    return ScaleOptions(**asdict(config.scale))
 
 
 def model_outputs(benchmark: Benchmark, answers: Answers) -> list[Record]:
@@ -99,7 +97,7 @@ def _compared(store: Store[Comparison], judge: Judge, contests: list[Contest], c
     options = config.judge.engine_options(config.engine)
     job = comparing(judge.fingerprint, "both", partial(judge_of, options, config.judge.judge_options(), config.seed))
     items = list(contest_items(judge, iter(contests), "both"))
-    fill_by_workers(store, job, lambda: items, _scale(config, len(items)), title)
+    fill_by_workers(store, job, lambda: items, _scale(config), title)
     return list(store.chosen(item.id for item in items))
 
 

@@ -59,6 +59,22 @@ def _killing(once: Path, after: int) -> tuple[str, Fill[Judgment, Response]]:
     return judge.fingerprint, fill
 
 
+def logging_job(log: Path) -> Job[Response, Judgment]:
+    """The same job, which leaves a file in `log` for each shard, named by its number of rows and one of them."""
+    job = scripted_job()
+    return Job(job.identity, Response, Judgment, job.is_done, partial(_logging, log))
+
+
+def _logging(log: Path) -> tuple[str, Fill[Judgment, Response]]:
+    judge = scripted_judge()
+
+    def fill(store: Store[Judgment], items: Mapping[str, Response]) -> Iterator[None]:
+        (log / f"{len(items)}-{min(items)}").touch()
+        yield from judge_shard(judge, store, items)
+
+    return judge.fingerprint, fill
+
+
 def failing_judge(down: Path) -> Judge:
     """The scripted judge, every third of whose calls fail as long as the file `down` is there."""
 

@@ -17,7 +17,7 @@ from engines.shards.options import ScaleOptions
 from engines.shards.plan import Item, Plan, manifest, planned, read_plan
 from engines.shards.processes import run_processes
 from engines.shards.rows import KINDS, Kind, read_part
-from engines.shards.share import do_shards, fill_by_workers, folder_beside, shared_rows
+from engines.shards.share import do_shards, fill_by_workers, folder_beside, rows_a_shard, shared_rows
 from engines.shards.work import Job, work
 from judges.judging.shards import judging
 from records import Judgment, Response, Store, read_rows
@@ -26,6 +26,7 @@ from tests.conftest import ROOT
 from tests.engines.shards.jobs import (
     failing_judge,
     killing_job,
+    logging_job,
     other_judge,
     responses,
     scripted_job,
@@ -144,6 +145,20 @@ def test_half_a_file_of_a_killed_worker_is_gone_once_all_is_done(tmp_path: Path)
     left.parent.mkdir()
     left.touch()
     assert do_shards(folder, plan, job, ScaleOptions(), "judging") and not left.exists()
+
+
+@pytest.mark.parametrize(("n", "size"), [(1, 128), (805, 128), (10_000, 157), (1_000_000, 15_625), (10**8, 16_384)])
+def test_a_file_is_work_for_many_workers_unless_it_is_short(n: int, size: int) -> None:
+    assert rows_a_shard(n) == size
+
+
+def test_a_store_is_filled_in_shards_that_several_workers_can_take(tmp_path: Path) -> None:
+    rows, log = responses(300), tmp_path / "log"
+    log.mkdir()
+    with Store(tmp_path / "judgments.jsonl", Judgment) as store:
+        fill_by_workers(store, logging_job(log), lambda: items(rows), ScaleOptions(workers=2), "judging")
+        assert list(store.known_ids()) == [item.id for item in items(rows)]
+    assert sorted(int(path.name.split("-")[0]) for path in log.glob("*")) == [44, 128, 128]
 
 
 def test_a_store_is_filled_in_the_order_of_the_input_and_its_own_rows_stay(tmp_path: Path) -> None:
