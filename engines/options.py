@@ -175,11 +175,10 @@ def open_engine(options: EngineOptions) -> "Engine":
     """
     _check(options)
     if is_served(options):
-        from engines.served.http_call import Limits
-        from engines.served.openai_engine import open_openai
+        from engines.served import http_call, openai_engine
 
-        limits = Limits(options.timeout_s, options.retry_s or max(2 * options.timeout_s, LEAST_RETRY_S))
-        return open_openai(
+        limits = http_call.Limits(options.timeout_s, options.retry_s or max(2 * options.timeout_s, LEAST_RETRY_S))
+        return openai_engine.open_openai(
             options.model,
             options.base_url,
             options.api_key_env,

@@ -28,17 +28,16 @@ from judges.tools.claims.claims import (
 )
 from judges.tools.claims.verifier import Verifier
 from judges.tools.claims.verify import Stopped, open_verifier, verify
-from judges.tools.constraints.asking import Named, is_final
+from judges.tools.constraints.asking import Named
 from judges.tools.constraints.tool import ConstraintTool, open_tool
 from judges.tools.options import EvidenceOptions
-from judges.tools.rows import CheckedClaim, ClaimsFrom, Evidence
-from judges.tools.search.search import Search
+from judges.tools.rows import EMPTY, CheckedClaim, ClaimsFrom, Evidence
+from judges.tools.search.search import Search, open_search
 from records.keys import content_key
 from records.rows import Response, Usage, response_key
 
 WINDOW = 16
 """Responses whose claims are verified in one call, so that an in-process engine can batch them."""
-EMPTY = "the response is empty"
 LOOKED_UP = ("search", "constraints")
 """Tools that may need calls after the choice."""
 NOTHING: Mapping[str, Any] = {}
@@ -259,6 +258,11 @@ def open_agent(engine: Engine, search: Search | None, options: EvidenceOptions) 
     return Agent(engine, search, open_verifier(engine, options), open_tool(engine, options), options)
 
 
+def open_tools(engine: Engine, options: EvidenceOptions) -> Agent:
+    """Return the agent with the search that `options` name. Raises InputError or EngineError as `open_agent`."""
+    return open_agent(engine, open_search(options) if options.tool in ("auto", "search") else None, options)
+
+
 def gather(
     engine: Engine,
     responses: Sequence[Response],
@@ -268,11 +272,6 @@ def gather(
 ) -> Iterator[Evidence]:
     """Yield the evidence on each response whose evidence id is not in `done`. See `Agent.gather`."""
     return open_agent(engine, search, options).gather(responses, done)
-
-
-def had_evidence(evidence: Evidence) -> bool:
-    """Return whether a stored row is kept on resuming. Parts left open by a failed call are asked again."""
-    return (is_final(evidence.error) or evidence.error == EMPTY) and not any(claim.failed for claim in evidence.claims)
 
 
 def _claims_of(evidence: Evidence) -> Claims:

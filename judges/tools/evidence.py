@@ -1,9 +1,12 @@
 """Joins the tools to the judge: the evidence on each answer is gathered first and then changes the score."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,15 +14,16 @@ from console.progress import progress
 from engines.protocol import Engine
 from engines.scripted import ScriptedEngine
 from judges.judging.judge import Finish, Judge, has_every_reply, judge_into
-from judges.tools.agent import Agent, had_evidence, open_agent
 from judges.tools.options import EvidenceOptions, check_options
-from judges.tools.rows import NOT_REPEATED, Evidence, evidence_of
+from judges.tools.rows import NOT_REPEATED, Evidence, evidence_of, had_evidence
 from judges.tools.scores import PairRule, evidence_filter, rule_for, verified_score
-from judges.tools.search.search import open_search
 from records import Judgment, Message, Response, Store
 from records.disk import DiskSet
 from records.keys import content_key
 from records.rows import messages_of, prompt_key
+
+if TYPE_CHECKING:
+    from judges.tools.agent import Agent
 
 NO_MODEL: Engine = ScriptedEngine(name="no model", digest="none")
 """The engine of a judge that is asked nothing, because the constraints alone give the score."""
@@ -30,9 +34,10 @@ def open_checked_judge(judge: Judge, options: EvidenceOptions) -> tuple[Judge, A
 
     Raises InputError or EngineError if the corpus, the search, the verifier or a file of constraints is not available.
     """
+    from judges.tools.agent import open_tools  # sympy, bm25s and py3langid are for those who ask for a tool
+
     check_options(options)
-    search = open_search(options) if options.tool in ("auto", "search") else None
-    agent = open_agent(judge.engine, search, options)
+    agent = open_tools(judge.engine, options)
     checked_by = f"{agent.fingerprint} {options.verify} {options.f1_k}"
     return replace(judge, checked_by=checked_by, row_key=agent.row_key, is_asked=options.asks_rubric), agent
 

@@ -11,6 +11,9 @@ Tool = Literal["search", "arithmetic", "constraints", "none"]
 Verdict = Literal["supported", "refuted", "not enough"]
 ClaimsFrom = Literal["model", "sentences", "equations", "given"]
 ConstraintsFrom = Literal["row", "ask", "file"]
+EMPTY = "the response is empty"
+UNREADABLE = "the model's list of constraints cannot be read"
+ROW_UNREADABLE = "the row's constraints cannot be read"
 NOT_REPEATED = ("id", "response_id", "prompt", "response")
 """Fields of the evidence that a judgment has anyway."""
 
@@ -120,3 +123,13 @@ def evidence_of(judgment: Judgment) -> Evidence | None:
         return None
     shared = {"id": judgment.id} | {name: getattr(judgment, name) for name in NOT_REPEATED[1:]}
     return msgspec.convert(judgment.evidence | shared, Evidence)
+
+
+def is_final(error: str | None) -> bool:
+    """Return whether an error, or none, comes of a whole reply, so that asking again would change nothing."""
+    return error is None or error.startswith((UNREADABLE, ROW_UNREADABLE))
+
+
+def had_evidence(evidence: Evidence) -> bool:
+    """Return whether a stored row is kept on resuming. Parts left open by a failed call are asked again."""
+    return (is_final(evidence.error) or evidence.error == EMPTY) and not any(claim.failed for claim in evidence.claims)

@@ -52,6 +52,14 @@ def test_help_shows_the_use_and_loads_nothing_heavy(command: str) -> None:
     assert not loaded & (HEAVY | {"textual"}), loaded & (HEAVY | {"textual"})
 
 
+def test_a_judge_without_tools_loads_no_library_of_theirs() -> None:
+    found = python("-X", "importtime", "-c", "import judges.score.scoring, judges.compare.comparing")
+    assert found.returncode == 0
+    loaded = {line.rsplit("|", 1)[1].strip().split(".")[0] for line in found.stderr.splitlines() if "|" in line}
+    tools = {"sympy", "math_verify", "bm25s", "py3langid", "scipy", "numpy", "torch"}
+    assert not loaded & tools, loaded & tools
+
+
 def cpu_seconds(bytecode: Path, *arguments: str) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     python(*arguments, PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX=str(bytecode))

@@ -14,6 +14,7 @@ from judges.judging.question import Question, load_question
 from judges.parsing.verdict import usage_of
 from judges.tools.constraints.grounding import cues, why_not_in
 from judges.tools.constraints.kinds import SettingsError, all_kinds, settings_of
+from judges.tools.rows import UNREADABLE, is_final
 from records.finish import cut_off
 from records.reasoning import answer_span
 from records.rows import Constraint, Usage
@@ -22,8 +23,6 @@ HERE = Path(__file__).parent
 ASKING_VERSION = 1
 """Raised when the same reply would be read differently."""
 SAMPLING = Sampling(max_new_tokens=400, temperature=0.0, top_p=1.0)
-UNREADABLE = "the model's list of constraints cannot be read"
-ROW_UNREADABLE = "the row's constraints cannot be read"
 """The starts of errors that asking again would repeat."""
 KINDS, NONE = "[KINDS]", "NONE"
 MARKS = re.compile(r"^\s*(?:[-*•–]|\d{1,3}[.)])?\s*")
@@ -46,11 +45,6 @@ class Named:
     def is_final(self) -> bool:
         """Whether asking again would change nothing: there is a reply, readable or not."""
         return is_final(self.error)
-
-
-def is_final(error: str | None) -> bool:
-    """Return whether an error, or none, comes of a whole reply, so that asking again would change nothing."""
-    return error is None or error.startswith((UNREADABLE, ROW_UNREADABLE))
 
 
 @cache

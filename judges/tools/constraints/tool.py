@@ -12,12 +12,10 @@ from console.progress import say
 from engines.protocol import Engine
 from judges.tools.constraints.asking import (
     ASKING_VERSION,
-    ROW_UNREADABLE,
     SAMPLING,
     Named,
     ask_for_constraints,
     asking_question,
-    is_final,
 )
 from judges.tools.constraints.checking import (
     check_constraints,
@@ -29,7 +27,7 @@ from judges.tools.constraints.checking import (
 from judges.tools.constraints.given import ConstraintFile, read_constraints
 from judges.tools.constraints.rows import CheckedConstraint
 from judges.tools.options import EvidenceOptions
-from judges.tools.rows import ConstraintsFrom, Evidence
+from judges.tools.rows import ROW_UNREADABLE, ConstraintsFrom, Evidence, is_final
 from records.disk import DiskSet
 from records.keys import content_key
 from records.rows import Constraint, Response, Usage, messages_of, request_text, text_of

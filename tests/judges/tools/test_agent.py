@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from console.errors import EngineError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges.tools.agent import WINDOW, Agent, gather, had_evidence, open_agent
+from judges.tools.agent import WINDOW, Agent, gather, open_agent
 from judges.tools.options import EvidenceOptions
-from judges.tools.rows import Evidence
+from judges.tools.rows import Evidence, had_evidence
 from judges.tools.scores import verified_score
 from judges.tools.search.corpus import Passage
 from records import Response, Store

@@ -14,9 +14,9 @@ from engines.protocol import Choice, Completion
 from engines.scripted import ScriptedEngine
 from judges.judging.judge import NOT_ASKED
 from judges.score.__main__ import Config, main
-from judges.tools.agent import had_evidence, open_agent
+from judges.tools.agent import open_agent
 from judges.tools.options import EvidenceOptions
-from judges.tools.rows import Evidence
+from judges.tools.rows import Evidence, had_evidence
 from judges.tools.search.corpus import Passage
 from records import Response, Store
 from tests.judges.tools.test_agent import FACTS, POEM, SUM, WordSearch, judge, listing, response

@@ -14,9 +14,9 @@ from engines.protocol import Request
 from engines.scripted import ScriptedEngine
 from judges.judging.judge import Judge
 from judges.rubrics.rubric import load_rubric
-from judges.tools.agent import Agent, had_evidence, open_agent
+from judges.tools.agent import Agent, open_agent
 from judges.tools.options import EvidenceOptions
-from judges.tools.rows import Evidence
+from judges.tools.rows import Evidence, had_evidence
 from judges.tools.search.corpus import Passage
 from records import Response
 from records.rows import Constraint

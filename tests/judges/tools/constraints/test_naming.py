@@ -7,9 +7,10 @@ import pytest
 
 from engines.protocol import Completion
 from engines.scripted import ScriptedEngine
-from judges.tools.constraints.asking import UNREADABLE, Named, _read, ask_for_constraints, asking_question
+from judges.tools.constraints.asking import Named, _read, ask_for_constraints, asking_question
 from judges.tools.constraints.grounding import cues, why_not_in
 from judges.tools.constraints.kinds import all_kinds
+from judges.tools.rows import UNREADABLE
 from records.files import BadRows
 from records.rows import Constraint, text_of
 from records.shapes import read_prompts
