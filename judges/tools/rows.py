@@ -12,8 +12,10 @@ Verdict = Literal["supported", "refuted", "not enough"]
 ClaimsFrom = Literal["model", "sentences", "equations", "given"]
 ConstraintsFrom = Literal["row", "ask", "file"]
 EMPTY = "the response is empty"
+"""The error of an answer without a text. There is nothing to ask about it."""
 UNREADABLE = "the model's list of constraints cannot be read"
 ROW_UNREADABLE = "the row's constraints cannot be read"
+"""The starts of errors that asking again would repeat."""
 NOT_REPEATED = ("id", "response_id", "prompt", "response")
 """Fields of the evidence that a judgment has anyway."""
 

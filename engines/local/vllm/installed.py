@@ -40,6 +40,8 @@ def install_command() -> str:
 
 def why_not() -> str | None:
     """Return why vLLM cannot be used here, with what to do, or None if nothing speaks against it."""
+    from packaging.version import Version  # here, because the flags of every command need this module, but not that
+
     versions = {name: version for name in (ON_CPU, ON_GPU) if (version := _version(name)) is not None}
     if not versions:
         return f"vllm is not installed; run: {install_command()}"
@@ -49,8 +51,6 @@ def why_not() -> str | None:
             install_command()
         )
     [(name, version)] = versions.items()
-    from packaging.version import Version  # here, because the flags of every command need this module, but not that
-
     if Version(version) < Version(LEAST):
         return f"{named[0]} cannot read the log-probabilities of given tokens; it takes {LEAST} or newer"
     if misfits := _misfits(name):

@@ -23,7 +23,6 @@ HERE = Path(__file__).parent
 ASKING_VERSION = 1
 """Raised when the same reply would be read differently."""
 SAMPLING = Sampling(max_new_tokens=400, temperature=0.0, top_p=1.0)
-"""The starts of errors that asking again would repeat."""
 KINDS, NONE = "[KINDS]", "NONE"
 MARKS = re.compile(r"^\s*(?:[-*•–]|\d{1,3}[.)])?\s*")
 FENCE = re.compile(r"^\s*```\w*\s*$", re.MULTILINE)
