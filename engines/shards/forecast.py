@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from console.errors import InputError
 from console.output import tell
 from console.table import Cell, print_table
-from engines.shards.options import ROWS_A_SHARD, ScaleOptions
+from engines.shards.options import ScaleOptions, rows_a_shard
 from records.rows import Usage
 
 SIZES = (1_000_000, 100_000_000)
@@ -49,7 +49,7 @@ def _row(
     tokens = price(usage)
     return {
         "rows": size,
-        "shards": -(-size // (options.shard_rows or ROWS_A_SHARD)),
+        "shards": -(-size // rows_a_shard(options, size)),
         "tokens read": usage.n_prompt_tokens,
         "written": usage.n_tokens,
         "worker-hours": hours,

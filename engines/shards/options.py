@@ -12,6 +12,10 @@ from console.ranges import Count, CountOr0, NotNegative, check_ranges
 PLACE = re.compile(r"(\d+)/(\d+)")
 ROWS_A_SHARD = 16384
 """Two windows of `judges.judging.stream`, so that an engine in process plans the same batches as without shards."""
+SHARDS_OF_A_FILE = 64
+"""How many shards workers alone have, if they are neither smaller than the next number nor larger than ROWS_A_SHARD."""
+LEAST_ROWS_A_SHARD = 128
+"""Enough for full batches of an engine in process, and for a server to have many calls under way."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,18 @@ class ScaleOptions(WorkerOptions):
 
 SharedWorkerOptions = Annotated[WorkerOptions, tyro.conf.OmitArgPrefixes]
 SharedScaleOptions = Annotated[ScaleOptions, tyro.conf.OmitArgPrefixes]
+
+
+def rows_a_shard(options: ScaleOptions, n: int) -> int:
+    """Return how many of `n` rows are a shard.
+
+    With --shards it does not depend on `n`, so that an input that grows keeps its shards. Workers alone share smaller
+    ones, so that a few thousand rows are work for several. It does not depend on the number of workers, so that the
+    rows, which may depend on their batches in the last digits, do not either.
+    """
+    if options.shard_rows or options.shards:
+        return options.shard_rows or ROWS_A_SHARD
+    return min(ROWS_A_SHARD, max(LEAST_ROWS_A_SHARD, -(-n // SHARDS_OF_A_FILE)))
 
 
 def check_workers(options: WorkerOptions) -> None:

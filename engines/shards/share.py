@@ -11,7 +11,7 @@ from console.output import tell_plan
 from console.progress import progress, say
 from engines.shards.claims import MOST_TRIES, Queue
 from engines.shards.folder import Folder
-from engines.shards.options import ROWS_A_SHARD, ScaleOptions
+from engines.shards.options import ScaleOptions, rows_a_shard
 from engines.shards.plan import Item, Plan, items_of, manifest, planned, read_plan, usable, worker_name
 from engines.shards.processes import run_processes
 from engines.shards.rows import write_part
@@ -24,10 +24,6 @@ from records.store import Store, set_aside
 ItemT = TypeVar("ItemT")
 RowT = TypeVar("RowT", bound=Identified)
 Rows = Callable[[], Iterable[Item[Any]]]
-SHARDS_OF_A_FILE = 64
-"""How many shards a file is cut into, if they are neither smaller than the next number nor larger than ROWS_A_SHARD."""
-LEAST_ROWS_A_SHARD = 128
-"""Enough for full batches of an engine in process, and for a server to have many calls under way."""
 
 
 def do_shards(folder: Folder, plan: Plan, job: Job[Any, Any], options: ScaleOptions, title: str) -> bool:
@@ -40,7 +36,10 @@ def do_shards(folder: Folder, plan: Plan, job: Job[Any, Any], options: ScaleOpti
     n_rows = sum(line.rows for line in (ask_again(folder, plan) if number == 0 else manifest(folder, plan)))
     queue = Queue(folder, plan.keys, worker_name(), number, n)
     with progress(title, plan.n, min(n_rows, plan.n)) as advance:
-        if options.workers and queue.n_open():
+        n_open = queue.n_open()
+        if 0 < n_open < options.workers:
+            say(f"{title}: {n_open} of {options.workers} workers have a shard each; a smaller --shard-rows makes more")
+        if options.workers and n_open:
             if options.on == "ray":
                 from engines.shards.on_ray import run_ray  # ray is an extra
 
@@ -95,20 +94,11 @@ def fill_by_workers(store: Store[RowT], job: Job[ItemT, RowT], rows: Rows, optio
     if not (n := sum(1 for _ in todo())):
         return
     folder = Folder(folder_beside(store.path))
-    plan = planned(folder, job.identity, "", todo, options.shard_rows or rows_a_shard(n), options.shard_kind)
+    plan = planned(folder, job.identity, "", todo, rows_a_shard(options, n), options.shard_kind)
     _seed(folder, plan, store, job)
     do_shards(folder, plan, job, options, title)
     take_in(store, job.row_type)
     store.replace_all(_in_order(store, rows))
-
-
-def rows_a_shard(n: int) -> int:
-    """Return how many of `n` rows are a shard, so that a few thousand rows are work for more than one worker.
-
-    It does not depend on the number of workers, so that the rows, which may depend on their batches in the last digits,
-    do not either.
-    """
-    return min(ROWS_A_SHARD, max(LEAST_ROWS_A_SHARD, -(-n // SHARDS_OF_A_FILE)))
 
 
 def take_in(store: Store[RowT], row_type: type[RowT], *, fresh: bool = False) -> None:

@@ -13,11 +13,11 @@ import pytest
 from console.errors import EngineError, InputError, RowError
 from engines.shards.claims import MOST_TRIES, Claim, Queue
 from engines.shards.folder import Folder
-from engines.shards.options import ScaleOptions
+from engines.shards.options import ScaleOptions, rows_a_shard
 from engines.shards.plan import Item, Plan, manifest, planned, read_plan
 from engines.shards.processes import run_processes
 from engines.shards.rows import KINDS, Kind, read_part
-from engines.shards.share import do_shards, fill_by_workers, folder_beside, rows_a_shard, shared_rows
+from engines.shards.share import do_shards, fill_by_workers, folder_beside, shared_rows
 from engines.shards.work import Job, work
 from judges.judging.shards import judging
 from records import Judgment, Response, Store, read_rows
@@ -149,7 +149,16 @@ def test_half_a_file_of_a_killed_worker_is_gone_once_all_is_done(tmp_path: Path)
 
 @pytest.mark.parametrize(("n", "size"), [(1, 128), (805, 128), (10_000, 157), (1_000_000, 15_625), (10**8, 16_384)])
 def test_a_file_is_work_for_many_workers_unless_it_is_short(n: int, size: int) -> None:
-    assert rows_a_shard(n) == size
+    assert rows_a_shard(ScaleOptions(workers=4), n) == size
+    assert rows_a_shard(ScaleOptions(workers=4, shards="s3://bucket/run"), n) == 16_384
+    assert rows_a_shard(ScaleOptions(shard_rows=50), n) == 50
+
+
+def test_workers_without_a_shard_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Folder(str(tmp_path / "s"))
+    plan = plan_in(folder, scripted_job(), n=2 * SHARD)
+    assert do_shards(folder, plan, scripted_job(), ScaleOptions(workers=3, shards="s"), "judging")
+    assert "judging: 2 of 3 workers have a shard each; a smaller --shard-rows makes more" in capsys.readouterr().err
 
 
 def test_a_store_is_filled_in_shards_that_several_workers_can_take(tmp_path: Path) -> None:
