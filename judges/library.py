@@ -1,10 +1,12 @@
 """The judge for other programs: plain texts in, rows out, no file needed."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -16,7 +18,6 @@ from judges.judging import judge as judging
 from judges.judging import pairwise
 from judges.options import JudgeOptions
 from judges.rubrics.rubric import Rubric
-from judges.tools.agent import Agent
 from judges.tools.evidence import NO_MODEL, judge_checked, with_tools
 from judges.tools.options import EvidenceOptions
 from records import Comparison, Judgment, Message, Response
@@ -24,6 +25,9 @@ from records.fields.constraints import own_constraints
 from records.fields.messages import chat_in, text_in
 from records.keys import content_key
 from records.rows import Constraint
+
+if TYPE_CHECKING:
+    from judges.tools.agent import Agent
 
 Prompts = Sequence[str | list[Message]]
 Constraints = Sequence[Sequence[Constraint | Mapping[str, Any]] | None]
@@ -43,7 +47,7 @@ class Judge:
     """Gathers the evidence on each answer, if the judge has tools."""
 
     @staticmethod
-    def open(model: str = "smollm2", *, seed: int = 0, **settings: Any) -> "Judge":
+    def open(model: str = "smollm2", *, seed: int = 0, **settings: Any) -> Judge:
         """Return the judge that the command line's flags of the same names describe: rubric, read, base_url, tool...
 
         Raises InputError for an unknown setting and for a value that its flag does not take, EngineError if the model
@@ -177,7 +181,7 @@ class _Texts:
     references: list[str | None]
 
 
-def _texts(prompts: "Prompts", answers: Mapping[str, Iterable[str]], references: Sequence[str | None] | None) -> _Texts:
+def _texts(prompts: Prompts, answers: Mapping[str, Iterable[str]], references: Sequence[str | None] | None) -> _Texts:
     """Return the judged texts. Raises InputError if the lists do not match."""
     given = {"prompts": listed(prompts, "prompts")} | {name: listed(column, name) for name, column in answers.items()}
     if references is not None:

@@ -1,9 +1,12 @@
 """The judges that are served: one, or a panel, each with its verdicts on answers, on pairs and on decisions."""
 
+from __future__ import annotations
+
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from console.errors import InputError
 from engines.reward_model import AnyRewardModel
@@ -16,9 +19,11 @@ from judges.rubrics.rubric import Rubric
 from judges.serve.decisions import Asked, Distribution, Kind, distribution, mean_distribution, rubric_for
 from judges.serve.metrics import Metrics
 from judges.serve.verdicts import Answered, Turns, Verdicts, VerdictT
-from judges.tools.agent import Agent
 from judges.tools.evidence import judge_checked, was_checked
 from records import Comparison, Judgment, Response, Store, Usage
+
+if TYPE_CHECKING:
+    from judges.tools.agent import Agent
 
 Scores = Verdicts[Response, Judgment]
 Pairs = Verdicts[Contest, Comparison]

@@ -1,10 +1,12 @@
 """Opens the judges to serve: their engines, rubrics, tools and the files of their verdicts."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from console.errors import InputError
 from console.output import say
@@ -22,10 +24,12 @@ from judges.serve.decisions import rubric_for
 from judges.serve.metrics import Metrics
 from judges.serve.options import Config
 from judges.serve.verdicts import Turns
-from judges.tools.agent import Agent
 from judges.tools.evidence import NO_MODEL, open_checked_judge, was_checked, with_tools
 from judges.tools.options import check_options, say_unused
 from records import Comparison, Judgment, Store
+
+if TYPE_CHECKING:
+    from judges.tools.agent import Agent
 
 RowT = TypeVar("RowT", Judgment, Comparison)
 

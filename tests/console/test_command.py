@@ -28,6 +28,13 @@ COMMANDS = [
     "evals.alpaca", "evals.reward_model", "evals.open_llm", "tui",
 ]  # fmt: skip
 EXPERIMENTS = ["eft", "ift_small", "round_signal", "known_truth", "rlp_truth"]
+JUDGING = [
+    "judges.score.scoring",
+    "judges.compare.comparing",
+    "judges.best_of.choosing",
+    "judges.library",
+    "judges.serve.serving",
+]
 HEAVY = {
     "torch", "transformers", "trl", "vllm", "pandas", "datasets", "openai", "scipy", "numpy", "sklearn", "matplotlib",
     "bm25s", "sentence_transformers", "math_verify", "sympy", "aiohttp", "rapidfuzz", "accelerate", "gymnasium",
@@ -53,8 +60,8 @@ def test_help_shows_the_use_and_loads_nothing_heavy(command: str) -> None:
 
 
 def test_a_judge_without_tools_loads_no_library_of_theirs() -> None:
-    found = python("-X", "importtime", "-c", "import judges.score.scoring, judges.compare.comparing")
-    assert found.returncode == 0
+    found = python("-X", "importtime", "-c", f"import {', '.join(JUDGING)}")
+    assert found.returncode == 0, found.stderr
     loaded = {line.rsplit("|", 1)[1].strip().split(".")[0] for line in found.stderr.splitlines() if "|" in line}
     tools = {"sympy", "math_verify", "bm25s", "py3langid", "scipy", "numpy", "torch"}
     assert not loaded & tools, loaded & tools
