@@ -27,7 +27,7 @@ from judges.tools.evidence import (
 )
 from judges.tools.options import EvidenceOptions, check_options, say_unused
 from records import Judgment, Response, Store, answer_key, prompt_key
-from records.disk import DiskDict, DiskRows, DiskSet, GroupedRows
+from records.disk import DiskDict, DiskRows, GroupedRows
 from records.files import BadRows, check_limit, take_prompts
 from records.inputs import check_out, judged_key, keep_to_input, output_name
 from records.keys import content_key
@@ -79,7 +79,7 @@ def _best_by_stored_scores(config: Config) -> tuple[Best, _Scored] | None:
     for response in read_responses(config.file, BadRows(strict=config.strict, quiet=True)):
         answers.put(response, prompt_key(response), answer_key(response))
     if config.dry_run:
-        _print_plan(config, answers, "their scores")
+        _print_plan(config, sum(1 for _ in answers.groups()), len(answers), "their scores", {})
         return None
     scores, judge_name = _stored_scores(config)
     scored = _Scored(scores, judge_name, _out(config, judge_name))
@@ -93,7 +93,7 @@ def _best_by_judge(config: Config) -> tuple[Best, _Scored] | None:
     whole = list({answer_key(response): response for response in answers}.values())
     responses = list(take_prompts(whole, config.limit, prompt_key))
     if config.dry_run:
-        _print_plan(config, responses)
+        _print_judging_plan(config, responses)
         return None
     scored = _scored(config, responses, whole)
     return best_of(responses, scored.scores, config.seed), scored
@@ -181,33 +181,30 @@ def _row(best: Best) -> dict[str, Cell]:
     }
 
 
-def _print_plan(config: Config, responses: list[Response] | GroupedRows[Response], by: str = "") -> None:
-    """Print what would be done, `by` something that asks no model, or by the judge or reward model of the flags."""
-    prompts = DiskSet()
-    for response in responses:
-        prompts.add(prompt_key(response))
-    n_prompts = len(prompts)
-    for_constraints: dict[str, int] = {}
-    for_claims: dict[str, int] = {}
-    if not by and config.reward is not None:
-        by = f"the reward model {config.reward}"
+def _print_plan(config: Config, n_prompts: int, n_answers: int, by: str, calls: Mapping[str, int]) -> None:
+    """Print which answers would be kept by what, and the most calls that come before the scores."""
+    would = f"would keep the best answer to each of {n_prompts} prompts, of {n_answers} in {config.file}, by {by}"
+    if n_most := calls.get("calls_for_constraints"):
+        would += f", after up to {n_most} calls to {config.engine.model} for the constraints, one per different prompt"
+    if n_most := calls.get("calls_for_claims"):
+        would += f", after up to {n_most} calls to {config.engine.model} for the tools and claims, mostly far fewer"
+    plan = {"prompts": n_prompts, "answers": n_answers, "of": config.file, "by": by, **calls}
+    tell_plan(plan, would, as_json=config.json)
+
+
+def _print_judging_plan(config: Config, responses: list[Response]) -> None:
+    """Print the plan of a file without scores. Raises InputError or EngineError for what the command would refuse."""
+    calls: dict[str, int] = {}
+    if config.reward is not None:
         check_reward_model(config.reward)
-    elif not by:
+        by = f"the reward model {config.reward}"
+    else:
         if config.evidence.enabled:
             check_options(config.evidence)
+            calls |= calls_for_claims(config.evidence, len(responses))
         if config.evidence.needs_model:
             check_engine(config.engine)
         who = config.engine.model if config.evidence.asks_rubric else "the constraints alone"
         by = f"{who} on the rubric {checked_rubric(config.judge).name}"
-        for_constraints = calls_for_constraints(config.evidence, (response.prompt for response in responses))
-        for_claims = calls_for_claims(config.evidence, len(responses)) if config.evidence.enabled else {}
-    would = f"would keep the best answer to each of {n_prompts} prompts, of {len(responses)} in {config.file}, by {by}"
-    if n_most := sum(for_constraints.values()):
-        would += f", after up to {n_most} calls to {config.engine.model} for the constraints, one per different prompt"
-    if n_most := sum(for_claims.values()):
-        would += f", after up to {n_most} calls to {config.engine.model} for the tools and claims, mostly far fewer"
-    tell_plan(
-        {"prompts": n_prompts, "answers": len(responses), "of": config.file, "by": by} | for_constraints | for_claims,
-        would,
-        as_json=config.json,
-    )
+        calls = calls_for_constraints(config.evidence, (response.prompt for response in responses)) | calls
+    _print_plan(config, len(set(map(prompt_key, responses))), len(responses), by, calls)
