@@ -10,7 +10,7 @@ from console.errors import InputError, JudgeError, TrainingError
 from console.output import tell, tell_json, tell_text
 from console.progress import say
 from console.table import Cell, print_table
-from records import Store
+from records import Store, read_rows
 from records.keys import content_key
 from records.rows import Identified, Row
 from records.store import set_aside
@@ -116,12 +116,17 @@ def run_missing(
 
 
 def stored(config: ManyArms, ids: Mapping[ArmAndSeed, str], row_type: type[RowT]) -> list[RowT]:
-    """Return those of the results with these ids that are in OUT/results.jsonl. Raises InputError if none is."""
+    """Return those of the results with these ids that are in OUT/results.jsonl. Nothing is run or written.
+
+    Raises InputError if none is there.
+    """
     file = config.out / "results.jsonl"
-    with Store(file, row_type) as store:
-        if results := list(store.chosen(row_id for row_id in ids.values() if row_id in store)):
-            return results
-    raise InputError(f"{file}: no result of these arms, seeds and settings")
+    by_id = {row.id: row for row in read_rows(file, row_type)} if file.exists() else {}
+    results = [by_id[row_id] for row_id in ids.values() if row_id in by_id]
+    if not results:
+        raise InputError(f"{file}: no result of these arms, seeds and settings")
+    say(f"{file}: {len(results)} of {len(ids)} results are there")
+    return results
 
 
 def seed_folder(config: ManyArms, size: object, seed: int) -> Path:

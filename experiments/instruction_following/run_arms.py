@@ -32,6 +32,8 @@ def run_and_print(config: Config) -> None:
     # only to fail early: the splits are made again where they are used
     for seed in {seed for _, seed in pairs}:
         split(base, seed)
+    if config.stored and config.fresh:
+        raise InputError("--stored shows the results in OUT, and --fresh sets them aside: give one of them")
     if config.dry_run:
         print_plan(config, pairs, ARMS)
         return

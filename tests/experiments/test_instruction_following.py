@@ -252,6 +252,12 @@ def test_arms_share_their_first_models_and_are_not_run_again(run: Callable[..., 
 def test_no_stored_result_is_an_error_that_names_the_file(run: Callable[..., list[ArmResult]]) -> None:
     with pytest.raises(InputError, match=r"none/results.jsonl: no result of these arms"):
         run("none", "checked", stored=True)
+    assert not (run.out / "none").exists()  # type: ignore[attr-defined]
+
+
+def test_stored_and_fresh_are_refused_together(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--fresh sets them aside"):
+        run_arms.run_and_print(Config(stored=True, fresh=True, out=tmp_path))
 
 
 def test_the_results_in_the_docs_are_those_of_the_recipe_that_is_here(tmp_path: Path) -> None:
