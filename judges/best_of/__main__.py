@@ -7,7 +7,8 @@ python -m judges.best_of responses.jsonl --tool constraints --verify strict    s
 
 FILE has several answers to each prompt, in any order, in any format that judges.score reads. The output has one answer
 per prompt. An answer without a score or a text is never the best, and a prompt without any score is left out and
-named. An interrupted command resumes when it is started again.
+named. A tie is broken by --seed. FILE's own scores are used if it has some and no flag names a judge. If an answer has
+several, their mean counts, or of one judgment's the last one. An interrupted command resumes when it is started again.
 """
 
 from console.again import starts_again

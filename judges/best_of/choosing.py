@@ -8,15 +8,15 @@ from console.errors import InputError
 from console.output import tell_plan
 from console.progress import say
 from console.table import Cell, print_table
-from engines.options import EngineOptions, check_engine, open_engine, pinned
+from engines.options import check_engine, open_engine, pinned
 from engines.reward_model import check_reward_model
 from judges.best_of.best import Best, best_of, best_of_groups
 from judges.best_of.options import Config
-from judges.cluster.answer_sets import scored_answers, take_census
+from judges.best_of.stored import stored_scores
+from judges.cluster.answer_sets import take_census
 from judges.judging.judge import check_coverage, checked_rubric, open_judge
 from judges.judging.reward_model import fingerprint, judgment_id, open_reward_model, rewards_into
 from judges.judging.settle import settle
-from judges.options import JudgeOptions
 from judges.tools.evidence import (
     NO_MODEL,
     calls_for_claims,
@@ -25,9 +25,9 @@ from judges.tools.evidence import (
     was_checked,
     with_tools,
 )
-from judges.tools.options import EvidenceOptions, check_options, say_unused
+from judges.tools.options import check_options, given_names, say_unused
 from records import Judgment, Response, Store, answer_key, prompt_key
-from records.disk import DiskDict, DiskRows, GroupedRows
+from records.disk import DiskRows, GroupedRows
 from records.files import BadRows, check_limit, take_prompts
 from records.inputs import check_out, judged_key, keep_to_input, output_name
 from records.keys import content_key
@@ -36,7 +36,6 @@ from records.store import write_rows
 
 OUT = Path("runs/best_of")
 SHOWN_LEFT_OUT = 10
-UNNAMED_JUDGE = "the file's own scores"
 
 
 def keep_best(config: Config) -> None:
@@ -81,7 +80,7 @@ def _best_by_stored_scores(config: Config) -> tuple[Best, _Scored] | None:
     if config.dry_run:
         _print_plan(config, sum(1 for _ in answers.groups()), len(answers), "their scores", {})
         return None
-    scores, judge_name = _stored_scores(config)
+    scores, judge_name = stored_scores(config.file, strict=config.strict)
     scored = _Scored(scores, judge_name, _out(config, judge_name))
     return best_of_groups(answers.groups(), scores, config.seed, DiskRows(Response)), scored
 
@@ -134,29 +133,21 @@ def _by_key(judgments: list[Judgment]) -> dict[str, float | None]:
     return {answer_key(judgment): judgment.score for judgment in judgments}
 
 
-def _stored_scores(config: Config) -> tuple[Mapping[str, float | None], str]:
-    """Return the scores in FILE, the last one of each answer, and their judge."""
-    assert config.file is not None
-    scores: DiskDict[float | None] = DiskDict()
-    judges: set[str] = set()
-    for answer in scored_answers(config.file, BadRows(strict=config.strict)):
-        if not answer.is_side:
-            judges.add(answer.judge or "")
-            scores[answer_key(answer.response)] = answer.score
-    if len(judges) > 1:
-        raise InputError(
-            f"{config.file}: the scores of {len(judges)} judges cannot be compared; keep those of one judge"
-        )
-    return scores, judges.pop() or UNNAMED_JUDGE
-
-
 def _is_scored(config: Config) -> bool:
-    """Return whether the scores in FILE are used: it has some, and the flags name no other judge."""
+    """Return whether the scores in FILE are used: it has some, and the flags name no other judge. Say so if not."""
     assert config.file is not None
-    judge = (config.engine, config.judge, config.evidence)
-    if config.reward is not None or judge != (EngineOptions(), JudgeOptions(), EvidenceOptions()):
+    if config.reward is not None:
         return False
-    return take_census(config.file, BadRows(quiet=True)).n_scored > 0
+    given = [*given_names(config.engine), *given_names(config.judge), *given_names(config.evidence)]
+    named = [name for name in given if name != "min_coverage"]  # it asks for verdicts, but of no judge
+    n_scored = take_census(config.file, BadRows(quiet=True)).n_scored
+    who = config.engine.model if config.evidence.asks_rubric else "a program"
+    if not n_scored:
+        say(f"{config.file}: no answer has a score, so {who} scores them")
+    elif named:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in named)
+        say(f"{config.file}: its {n_scored} scores are not used, because {flags} asks for new ones: {who} gives them")
+    return n_scored > 0 and not named
 
 
 def _out(config: Config, judge: str) -> Path:

@@ -29,5 +29,5 @@ class Config(Flags):
     limit: Count | None = None
     """Only the first N prompts, with all their answers."""
     out: OutRows | None = None
-    """The output file of best answers. Their scores go beside it (.judgments.jsonl). The default is
+    """The output file of best answers. New scores go beside it (.judgments.jsonl). The default is
     runs/best_of/<file>-<digest of its path>-<key of the settings>.jsonl."""

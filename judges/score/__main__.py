@@ -8,7 +8,7 @@ python -m judges.score answers.jsonl --engine openai --model gpt-5-mini --read t
 python -m judges.score answers.jsonl --judge smollm2 --judge iter3 --judge big@http://localhost:8000/v1     ask a panel
 python -m judges.score answers.jsonl --engine openai --model gpt-4.1-mini --read text --export-batch batch.jsonl
 python -m judges.score answers.jsonl --corpus notes/ --verify cap       look up the claims before scoring
-python -m judges.score answers.jsonl --tool constraints --verify strict score the form alone, without a model
+python -m judges.score answers.jsonl --tool constraints --verify strict      check the form alone
 
 FILE has a prompt and a response in each row, as JSONL, JSON, CSV or Parquet, or is a hub data set. Conversations, pairs
 and AlpacaEval outputs are read too: docs/judge.md lists the formats. The same command resumes an interrupted one.

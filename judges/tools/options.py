@@ -105,16 +105,16 @@ def say_unused(options: EvidenceOptions, engine: EngineOptions, judge: JudgeOpti
     """Say which of the given flags have no effect, because constraints are checked and nobody is asked."""
     if options.tool != "constraints":
         return
-    unused = [name for name in _given(options) if name in OF_CLAIMS]
-    unused += [] if options.needs_model else _given(engine)
-    unused += [] if options.asks_rubric else [name for name in _given(judge) if name not in OF_SCORE]
+    unused = [name for name in given_names(options) if name in OF_CLAIMS]
+    unused += [] if options.needs_model else given_names(engine)
+    unused += [] if options.asks_rubric else [name for name in given_names(judge) if name not in OF_SCORE]
     if unused:
         flags = ", ".join(spelled(f"--{name.replace('_', '-')}", of_judge=True) for name in unused)
         verb = "has" if len(unused) == 1 else "have"
         say(f"{flags} {verb} no effect with --tool constraints --verify {options.verify}")
 
 
-def _given(options: EvidenceOptions | EngineOptions | JudgeOptions) -> list[str]:
+def given_names(options: EvidenceOptions | EngineOptions | JudgeOptions) -> list[str]:
     """Return the names of the settings that are not the default."""
     default: Any = type(options)()
     return [field.name for field in fields(options) if getattr(options, field.name) != getattr(default, field.name)]

@@ -100,8 +100,53 @@ def test_rows_on_disk_give_the_best_of_rows_in_memory(tmp_path: Path) -> None:
     first = [judgment(one, 9.0) for one in answers[::3]]  # judged again further down: the last score counts
     write_rows(path, [*first, *(judgment(one, scores[one.id]) for one in answers)])
     in_order = list({answer_key(one): one for one in [*answers[::3], *answers]}.values())
-    expected = best_of(in_order, {answer_key(one): scores[one.id] for one in answers}, seed=0)
+    last = dict.fromkeys((one.id for one in answers[::3]), 9.0) | {key: x for key, x in scores.items() if x is not None}
+    expected = best_of(in_order, {answer_key(one): last.get(one.id) for one in answers}, seed=0)
     assert asked(tmp_path, str(path)) == expected.responses and len(expected.responses) == 5
+
+
+def plain_rows(path: Path, *rows: tuple[str, float | None]) -> Path:
+    path.write_text("".join(json.dumps({"prompt": "p", "response": text, "score": x}) + "\n" for text, x in rows))
+    return path
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "best"),
+    [
+        ([("A", 7.0), ("B", 3.0), ("A", 2.0)], "A"),  # 4.5 against 3
+        ([("A", 7.0), ("B", 5.0), ("A", 2.0)], "B"),  # 4.5 against 5
+        ([("A", 7.0), ("B", 3.0), ("A", None)], "A"),
+        ([("A", 1e308), ("B", 1.0), ("A", -1e308)], "B"),
+    ],
+)
+def test_several_scores_of_an_answer_are_votes_in_any_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    rows: list[tuple[str, float | None]], best: str, is_reversed: bool,
+) -> None:  # fmt: skip
+    path = plain_rows(tmp_path / "votes.jsonl", *(rows[::-1] if is_reversed else rows))
+    assert [one.response for one in asked(tmp_path, str(path))] == [best]
+    differ = sum(score is not None for text, score in rows if text == "A") > 1
+    assert ("give an answer another score than a row before" in capsys.readouterr().err) == differ
+
+
+@pytest.mark.parametrize(
+    ("scores", "flags", "said"),
+    [
+        ((1.0, 2.0), ("--samples", "1"), "its 2 scores are not used, because --samples asks for new ones"),
+        ((None, None), (), "no answer has a score, so smollm2 scores them"),
+        ((1.0, None), ("--min-coverage", "0.5"), ""),
+        ((1.0, 2.0), (), ""),
+    ],
+)
+def test_whose_scores_count_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    scores: tuple[float | None, float | None], flags: tuple[str, ...], said: str,
+) -> None:  # fmt: skip
+    path = plain_rows(tmp_path / "two.jsonl", ("A", scores[0]), ("B", scores[1]))
+    main(parse(Config, [str(path), "--dry-run", *flags], "best_of"))
+    captured = capsys.readouterr()
+    assert said in captured.err and ("by their scores" in captured.out + captured.err) == (said == "")
 
 
 def test_the_rows_of_a_scored_file_are_not_held_in_memory(tmp_path: Path) -> None:
