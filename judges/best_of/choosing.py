@@ -12,8 +12,7 @@ from engines.options import check_engine, open_engine, pinned
 from engines.reward_model import check_reward_model
 from judges.best_of.best import Best, best_of, best_of_groups
 from judges.best_of.options import Config
-from judges.best_of.stored import stored_scores
-from judges.cluster.answer_sets import take_census
+from judges.cluster.answer_sets import read_rewards, take_census
 from judges.judging.judge import check_coverage, checked_rubric, open_judge
 from judges.judging.reward_model import fingerprint, judgment_id, open_reward_model, rewards_into
 from judges.judging.settle import settle
@@ -36,6 +35,7 @@ from records.store import write_rows
 
 OUT = Path("runs/best_of")
 SHOWN_LEFT_OUT = 10
+UNNAMED_JUDGE = "the file's own scores"
 
 
 def keep_best(config: Config) -> None:
@@ -80,9 +80,14 @@ def _best_by_stored_scores(config: Config) -> tuple[Best, _Scored] | None:
     if config.dry_run:
         _print_plan(config, sum(1 for _ in answers.groups()), len(answers), "their scores", {})
         return None
-    scores, judge_name = stored_scores(config.file, strict=config.strict)
-    scored = _Scored(scores, judge_name, _out(config, judge_name))
-    return best_of_groups(answers.groups(), scores, config.seed, DiskRows(Response)), scored
+    found = read_rewards(config.file, BadRows(strict=config.strict))
+    if len(found.judges) > 1:
+        raise InputError(
+            f"{config.file}: the scores of {len(found.judges)} judges cannot be compared; keep those of one judge"
+        )
+    [judge] = found.judges
+    scored = _Scored(found.scores, judge or UNNAMED_JUDGE, _out(config, judge or UNNAMED_JUDGE))
+    return best_of_groups(answers.groups(), found.scores, config.seed, DiskRows(Response)), scored
 
 
 def _best_by_judge(config: Config) -> tuple[Best, _Scored] | None:

@@ -12,6 +12,7 @@ from statistics import fmean
 import msgspec
 
 from console.errors import InputError, RowError
+from console.progress import say
 from records import Message, Response, answer_key, prompt_key
 from records.disk import DiskDict, GroupedRows
 from records.fields.values import number_or_none
@@ -63,7 +64,7 @@ class Census:
 
 @dataclass(frozen=True)
 class Rewards:
-    """Scores from another file than that of the answers."""
+    """The scores of a file, or of another one than that of the answers."""
 
     scores: Mapping[str, float | None]
     """By `answer_key`."""
@@ -118,15 +119,33 @@ def read_answer_sets(source: str | Path, census: Census, rewards: Rewards | None
 
 
 def read_rewards(source: Path, bad: BadRows) -> Rewards:
-    """Return the scores of a file of judgments, the last one per answer. Raises InputError without scores."""
+    """Return the scores of a file by answer. Raises InputError without scores.
+
+    Of rows of one judgment the last score counts, as in a file that a resumed run has added to. Other rows of an answer
+    are votes, and their mean counts. A row without a score takes none away.
+    """
     scores: DiskDict[float | None] = DiskDict()
+    n_votes: DiskDict[int] = DiskDict()
     judges: set[str] = set()
+    n_differ = 0
     for answer in scored_answers(source, bad):
-        if answer.score is not None:
-            scores[answer_key(answer.response)] = answer.score
-            judges.add(answer.judge or "")
+        if (score := answer.score) is None:
+            continue
+        judges.add(answer.judge or "")
+        key = answer_key(answer.response)
+        if (before := scores.get(key)) is None:
+            scores[key] = score
+            continue
+        n_differ += score != before
+        n = n_votes[key] = n_votes.get(key, 1) + 1
+        scores[key] = score if answer.row_id or score == before else before * (n - 1) / n + score / n
     if not scores:
         raise InputError(f"{source}: no row has a 'score'; --rewards takes what python -m judges.score writes")
+    if n_differ:
+        say(
+            f"{source}: {n_differ} rows give an answer another score than a row before: of rows with the id of one "
+            "judgment the last counts, else the mean"
+        )
     return Rewards(scores, frozenset(judges))
 
 
