@@ -8,6 +8,7 @@ from random import Random
 from statistics import fmean
 
 from console.errors import TrainingError
+from console.output import say
 from console.writing import make_folder
 from engines.models import inference_dtype
 from engines.protocol import Engine
@@ -42,7 +43,7 @@ from trainer.training.outcome import figures_of, report_of
 def supervised_chats(config: Config) -> tuple[list[list[Message]], list[list[Message]]]:
     """Return the conversations that iter1 learns from: answers (IFT), and judging (EFT)."""
     ift = ift_chats(config.seeds.ift, config.seeds.codes, strict=config.strict)
-    return _drawn(ift, config.seeds.ift_limit, f"ift {config.seed}"), _judging_chats(config)
+    return _drawn(ift, config.seeds.ift_limit, "ift", config.seed), _judging_chats(config)
 
 
 def supervised(run: Run, ift: list[list[Message]], eft: list[list[Message]], config: Config) -> LedgerLine:
@@ -148,12 +149,16 @@ def _judging_chats(config: Config) -> list[list[Message]]:
     if not seeds.judging:
         return []
     chats = list(eft_chats(seeds.eft, load_rubric(judge.rubric), judge.read))
-    return _drawn(chats, seeds.eft_limit, f"eft {config.seed}")
+    return _drawn(chats, seeds.eft_limit, "eft", config.seed)
 
 
-def _drawn(chats: list[list[Message]], n: int | None, draw: str) -> list[list[Message]]:
-    """Return n of the conversations, drawn by the text `draw`, or all of them."""
-    return chats if n is None else Random(draw).sample(chats, min(n, len(chats)))
+def _drawn(chats: list[list[Message]], n: int | None, kind: str, seed: int) -> list[list[Message]]:
+    """Return `n` of the conversations, drawn by the seed, or all. Say so if there are fewer."""
+    if n is None:
+        return chats
+    if n > len(chats):
+        say(f"--seeds.{kind}-limit {n}: there are only {len(chats)} conversations")
+    return Random(f"{kind} {seed}").sample(chats, min(n, len(chats)))
 
 
 def _learnt_from(run: Run, number: int, options: RoundOptions) -> Path:

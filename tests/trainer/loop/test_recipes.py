@@ -216,7 +216,7 @@ def test_ranked_answers_without_scores_are_refused_with_their_line(tmp_path: Pat
         list(eft_chats(path, load_rubric("additive"), "text"))
 
 
-def test_the_limits_of_seeds_draw_the_same_examples_for_the_same_seed() -> None:
+def test_the_limits_of_seeds_draw_the_same_examples_for_the_same_seed(capsys: pytest.CaptureFixture[str]) -> None:
     def drawn(seed: int) -> tuple[list[str], list[str]]:
         seeds = SeedOptions(ift=CONSTRAINED, ift_limit=5, eft=CONSTRAINED, eft_limit=3)
         ift, eft = supervised_chats(Config(seed=seed, seeds=seeds))
@@ -226,5 +226,7 @@ def test_the_limits_of_seeds_draw_the_same_examples_for_the_same_seed() -> None:
     first, second = drawn(0), drawn(1)
     assert [len(chats) for chats in first] == [5, 3] and len(set(first[0])) == 5
     assert set(first[0]) <= set(whole) and first == drawn(0) and first[0] != second[0]
+    assert not capsys.readouterr().err
     more = supervised_chats(Config(seeds=SeedOptions(ift=CONSTRAINED, ift_limit=10_000, judging=False)))
+    assert f"--seeds.ift-limit 10000: there are only {len(whole)} conversations" in capsys.readouterr().err
     assert sorted(str(chat) for chat in more[0]) == sorted(whole) and not more[1]
