@@ -12,6 +12,8 @@ from console.table import Cell, print_table
 from engines.advice import INSIDE
 from judges.judging.cost import Budget
 from judges.parsing.verdict import Masses
+from records import read_rows
+from records.rows import Row
 
 if TYPE_CHECKING:
     from engines.protocol import Request
@@ -62,7 +64,19 @@ def plan_of(judge: "Judge", what: dict[str, Any], n_calls: int, out: Path, first
     """
     how = {"judge": judge.fingerprint, "rubric": judge.rubric.name, "read": judge.reading}
     prompt = first and first.messages[0]["content"]
-    return {**what, "calls": n_calls, "model": judge.engine.name, **how, "out": str(out), "first_prompt": prompt}
+    plan = {**what, "calls": n_calls, "rows_there": _rows_there(judge, out), "model": judge.engine.name}
+    return {**plan, **how, "out": str(out), "first_prompt": prompt}
+
+
+class _Judged(Row, frozen=True, kw_only=True):
+    """The part of a judgment or a comparison that says whose it is."""
+
+    judge: str
+
+
+def _rows_there(judge: "Judge", out: Path) -> int:
+    """Return how many rows of the judge an earlier run has left in the output file."""
+    return sum(row.judge == judge.fingerprint for row in read_rows(out, _Judged)) if out.exists() else 0
 
 
 def print_plans(
@@ -85,6 +99,8 @@ def print_plans(
             would += f" and up to {n_most} for the constraints, one per different prompt"
         if n_most := plan.get("calls_for_claims"):
             would += f" and up to {n_most} for the tools and claims, mostly far fewer"
+        if plan["rows_there"]:
+            would += f"; {plan['rows_there']} rows of this judge are there already, and only failed calls are repeated"
         how = (
             f"judge {plan['judge']}, rubric {plan['rubric']}, read by {plan['read']}; {rows} would go to {plan['out']}"
         )

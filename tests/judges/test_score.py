@@ -76,6 +76,21 @@ def test_a_dry_run_shows_a_prompt_and_asks_nothing(engine: ScriptedEngine, capsy
     assert engine.asked == [] and not Path("runs").exists()
 
 
+def test_a_dry_run_tells_the_rows_that_are_there_already(
+    engine: ScriptedEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("a.jsonl", *({"prompt": f"Q{number}", "response": "A"} for number in range(5)))
+    run("a.jsonl", "--limit", "2", "--out", "j.jsonl")
+    before = Path("j.jsonl").read_bytes()
+    run("a.jsonl", "--out", "j.jsonl", "--dry-run")
+    assert "in 15 calls to scripted; 2 rows of this judge are there already" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    run("a.jsonl", "--out", "j.jsonl", "--dry-run", "--samples", "1")
+    assert "are there already" not in capsys.readouterr().out  # they are another judge's
+    assert Path("j.jsonl").read_bytes() == before
+
+
 def test_without_a_file_the_newest_run_is_scored_or_else_the_example(
     engine: ScriptedEngine, capsys: pytest.CaptureFixture[str]
 ) -> None:
