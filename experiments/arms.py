@@ -1,5 +1,6 @@
 """Shared parts of experiments with several arms and seeds: which to run, and the store of results."""
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -9,7 +10,7 @@ import msgspec
 from console.errors import InputError, JudgeError, TrainingError
 from console.output import tell, tell_json, tell_text
 from console.progress import say
-from console.table import Cell, print_table
+from console.table import Cell, print_table, screen_width
 from records import Store, read_rows
 from records.keys import content_key
 from records.rows import Identified, Row
@@ -88,7 +89,7 @@ def print_results(results: Sequence[Row], tables: Sequence[Table], *, as_json: b
             tell()
         print_table(rows)
         tell()
-        tell_text(words)
+        tell_text(textwrap.fill(" ".join(words.split()), screen_width(), break_on_hyphens=False))
 
 
 def run_missing(

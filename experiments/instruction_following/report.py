@@ -39,8 +39,8 @@ PRICE_WORDS = (
 ALARM_WORDS = (
     "own, alarm: in how many runs of `own` the monitor was out of its range, and at which iteration after iter1\n"
     "first. It may have been out of it at iter1 too. checked, false: in how many of the iterations after iter1 it\n"
-    "was out of its range in `checked`, of those in which it is known. needs: labels are {labels} known pairs, as a\n"
-    "person might order them, or all if there are fewer. The truth is what the checks find."
+    "was out of its range in `checked`, of those in which it is known. needs: labels are {labels} pairs that a\n"
+    "person might have ordered, or all known pairs if there are fewer. The truth is what the checks find."
 )
 
 

@@ -260,6 +260,15 @@ def test_stored_and_fresh_are_refused_together(tmp_path: Path) -> None:
         run_arms.run_and_print(Config(stored=True, fresh=True, out=tmp_path))
 
 
+def test_the_tables_and_their_words_fit_80_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measured = ROOT / "docs/results/instruction_following/results.jsonl"
+    (tmp_path / "results.jsonl").write_bytes(measured.read_bytes())
+    run_arms.run_and_print(Config(stored=True, out=tmp_path, seed=1))
+    printed = capsys.readouterr().out
+    assert "share of answers to held-out prompts" in " ".join(printed.split())
+    assert max(map(len, printed.splitlines())) <= 80
+
+
 def test_the_results_in_the_docs_are_those_of_the_recipe_that_is_here(tmp_path: Path) -> None:
     measured = ROOT / "docs/results/instruction_following/results.jsonl"
     (tmp_path / "results.jsonl").write_bytes(measured.read_bytes())
