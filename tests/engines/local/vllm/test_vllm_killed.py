@@ -1,16 +1,13 @@
-"""A judge on vLLM that is killed and started again: run by `make test-vllm`."""
+"""A judge and a reward model on vLLM that are killed and started again: run by `make test-vllm`."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.engines.test_reward_scoring import save_reward_model
+from tests.killed import command_in, killed_at
 from tests.tiny import save_tiny_model
 
 pytestmark = pytest.mark.vllm
@@ -18,41 +15,32 @@ pytestmark = pytest.mark.vllm
 N_ROWS = 3000
 
 
-def judge(folder: Path, out: str) -> "subprocess.Popen[str]":
-    arguments = ["answers.jsonl", "--model", "tiny", "--engine", "vllm", "--out", out]
-    return subprocess.Popen(
-        [sys.executable, "-m", "judges.score", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "VLLM_CPU_KVCACHE_SPACE": "1"},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
-
-
 def rows_of(path: Path) -> dict[str, dict[str, object]]:
     return {row["id"]: row for row in map(json.loads, path.read_text().splitlines())}
 
 
-def test_a_killed_run_goes_on_to_the_rows_of_an_uninterrupted_one(tmp_path: Path) -> None:
-    save_tiny_model(tmp_path / "tiny", head_dim=32)
+@pytest.mark.parametrize("kind", ["judge", "reward model"])
+def test_a_killed_run_goes_on_to_the_rows_of_an_uninterrupted_one(kind: str, tmp_path: Path) -> None:
     answers = [{"prompt": f"Say {n}", "response": f"answer {n} " * (n % 7 + 1)} for n in range(N_ROWS)]
     (tmp_path / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
-    whole = judge(tmp_path, "whole.jsonl")
+    if kind == "judge":
+        save_tiny_model(tmp_path / "tiny", head_dim=32)
+        argv, end = ["judges.score", "answers.jsonl", "--model", "tiny"], ".jsonl"
+    else:
+        save_reward_model(tmp_path / "tiny", head_dim=32)
+        argv, end = ["judges.best_of", "answers.jsonl", "--reward", "tiny"], ".judgments.jsonl"
+    argv += ["--engine", "vllm", "--out"]
+    whole = command_in(tmp_path, *argv, "whole.jsonl", VLLM_CPU_KVCACHE_SPACE="1")
     _, said = whole.communicate()
     assert whole.returncode == 0, said
-    killed, path = judge(tmp_path, "killed.jsonl"), tmp_path / "killed.jsonl"
-    while killed.poll() is None and (not path.exists() or path.read_bytes().count(b"\n") < 50):
-        time.sleep(0.01)
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.communicate()  # the pipe's end: no process that it started holds it
-    n_before = path.read_bytes().count(b"\n")
-    assert killed.returncode == -signal.SIGKILL and 50 <= n_before < N_ROWS
-    resumed = judge(tmp_path, "killed.jsonl")
+    path = tmp_path / f"killed{end}"
+    n_before = killed_at(command_in(tmp_path, *argv, "killed.jsonl", VLLM_CPU_KVCACHE_SPACE="1"), path, 50)
+    assert 50 <= n_before < N_ROWS
+    resumed = command_in(tmp_path, *argv, "killed.jsonl", VLLM_CPU_KVCACHE_SPACE="1")
     _, said = resumed.communicate()
-    assert resumed.returncode == 0 and f"resuming, {n_before} rows done" in said
-    expected, found = rows_of(tmp_path / "whole.jsonl"), rows_of(path)
+    assert resumed.returncode == 0 and re.search(f"resuming, {n_before} (rows|of {N_ROWS}) done", said), said
+    expected, found = rows_of(tmp_path / f"whole{end}"), rows_of(path)
     assert len(found) == N_ROWS and found.keys() == expected.keys()
     for row_id, row in found.items():
         assert row["score"] == pytest.approx(expected[row_id]["score"], abs=1e-4)
-        assert row["mass"] == pytest.approx(expected[row_id]["mass"], abs=1e-4)
+        assert row.get("mass") == pytest.approx(expected[row_id].get("mass"), abs=1e-4)
