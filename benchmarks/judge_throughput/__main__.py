@@ -13,7 +13,6 @@ then started again and killed (-9) when the server has answered half of the call
 are in its files. A runner that cannot be installed or does not finish is named with the reason.
 """
 
-import gzip
 import json
 import os
 import signal
@@ -26,7 +25,6 @@ from itertools import cycle, islice
 from math import ceil
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import tyro
 
@@ -37,6 +35,9 @@ from benchmarks.slow_server import calls_answered, slow_server
 from console.output import tell
 from console.progress import say
 from console.table import Cell, print_table
+from records.files import BadRows
+from records.rows import request_text
+from records.shapes import read_responses
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLE = ROOT / "judges" / "example.jsonl"
@@ -122,7 +123,8 @@ def _prepared(name: str, config: Config) -> Found:
 
 def answers_of(files: tuple[Path, ...], n: int) -> list[dict[str, str]]:
     """Return `n` rows with an id, a prompt and a response. Too few answers are repeated with a number before them."""
-    answers = [answer for file in files for answer in _read(file)]
+    rows = (row for file in files for row in read_responses(file, BadRows(strict=True)))
+    answers = [(request_text(row.prompt), row.response) for row in rows]
     return [
         {
             "id": f"a{number}",
@@ -132,15 +134,6 @@ def answers_of(files: tuple[Path, ...], n: int) -> list[dict[str, str]]:
         }
         for number, (prompt, response) in enumerate(islice(cycle(answers), n))
     ]
-
-
-def _read(file: Path) -> list[tuple[str, str]]:
-    data = file.read_bytes()
-    text = (gzip.decompress(data) if file.suffix == ".gz" else data).decode()
-    rows: list[dict[str, Any]] = (
-        json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
-    )
-    return [(row.get("instruction") or row["prompt"], row.get("output") or row.get("response") or "") for row in rows]
 
 
 def _measure(one: Found, file: Path, config: Config) -> None:
