@@ -228,7 +228,8 @@ class OpenAIEngine:
         one, because the measuring stick is never changed in silence.
         """
         most = most_listed(failed.status, failed.body, sent.get("top_logprobs"))
-        if most is not None and not self.gives_logprobs:
+        # a call that was under way when the limit became known may be refused after others have been answered
+        if most is not None and (not self.gives_logprobs or self.parameters.asks_fewer_than(sent["top_logprobs"])):
             return self._lists_only(most, failed)
         names = refusal_of(failed.status, failed.body, sent)
         is_first = not names and "top_logprobs" in sent and not self.gives_logprobs

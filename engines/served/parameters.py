@@ -258,6 +258,10 @@ class Parameters:
     def _most_listed(self) -> list[int]:
         return [int(name.removeprefix(OVER)) for name in self.left_out if name.startswith(OVER)]
 
+    def asks_fewer_than(self, n: int) -> bool:
+        """Return whether `n` tokens at each place are more than are asked for now."""
+        return any(known < n for known in self._most_listed)
+
     def learn_most_listed(self, n: int) -> set[str]:
         """Ask for at most `n` tokens at each place from now on, and return what is new."""
         if any(known <= n for known in self._most_listed):

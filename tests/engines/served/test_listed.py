@@ -2,6 +2,7 @@
 
 import json
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,23 @@ def test_fewer_listed_tokens_are_asked_for_where_they_are_enough(
     assert {body["top_logprobs"] for body in server.asked} == {20, 5}
     assert sum(body["top_logprobs"] == 20 for body in server.asked) <= 3
     assert capsys.readouterr().err.count("m: the server lists 5 tokens at most (400: top_logprobs must be <= 5)") == 1
+
+
+def test_a_call_that_is_refused_after_others_were_answered_is_made_anew(server: Server) -> None:
+    answered, usual = threading.Event(), lists(5)
+
+    def late(body: dict[str, Any]) -> Any:
+        if body["seed"] == 0 and body["top_logprobs"] == 20:
+            assert answered.wait(20)
+        return usual(body)
+
+    server.answer = late
+    found = []
+    for one in engine_of(server).choose(ASK, FIVE):
+        found.append(one)
+        if len(found) == 4:  # read from log-probabilities, while the first call is still under way
+            answered.set()
+    assert len(found) == len(ASK) and all(one.error is None for one in found)
 
 
 def test_a_server_that_lists_fewer_tokens_than_there_are_choices_gives_no_such_reading(server: Server) -> None:
