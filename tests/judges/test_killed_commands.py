@@ -65,6 +65,7 @@ def test_a_served_judge_is_asked_again_only_what_was_under_way(answers: Path, se
     assert 2 * N_ROWS <= len(server.asked) <= 2 * N_ROWS + 16
 
 
+@pytest.mark.slow  # three processes load torch; test_ranking_rewards.py stops one within the process
 def test_a_reward_model(answers: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     model = save_reward_model(tmp_path_factory.mktemp("reward") / "model")
     argv = ["judges.best_of", "answers.jsonl", "--reward", str(model), "--batch-size", "16"]
