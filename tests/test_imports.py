@@ -24,7 +24,7 @@ MAY_IMPORT = {
 FLOORS = {
     "engines": (
         {"advice", "models", "protocol"},
-        {"chat", "shards"},
+        {"chat", "choice_tokens", "shards"},
         {"classifier", "encoder", "local", "scripted", "served"},
         {"answers", "likelihood", "options", "reward_model"},
         {"candidates", "trained"},

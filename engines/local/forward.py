@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from engines.local.choice_paths import Path, inner_nodes
+from engines.choice_tokens.paths import Path, inner_nodes
 from engines.local.shared_prefix import LayerKV, SharedPrefixCache, TreeCache
 from engines.local.tree import tree_of
 

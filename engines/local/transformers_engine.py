@@ -21,9 +21,9 @@ from console.ranges import check_ranges
 from engines.chat.taken import Taken
 from engines.chat.template import encoded, load_tokenizer, rendered, with_kwargs
 from engines.chat.turn_end import end_tokens, turn_end
+from engines.choice_tokens.paths import encode_choices, exact_logprobs
 from engines.local import shared_prefix
 from engines.local.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, Plan, plan, plan_trees
-from engines.local.choice_paths import encode_choices, exact_logprobs
 from engines.local.decoding import Decoder, Sampled, cut, n_side_by_side, share
 from engines.local.forward import Batch, Forward
 from engines.local.memory import computed, is_out_of_memory, too_long

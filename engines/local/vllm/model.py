@@ -17,12 +17,12 @@ from console.ranges import check_ranges
 from engines.chat.taken import Taken
 from engines.chat.template import load_tokenizer
 from engines.chat.turn_end import end_tokens, turn_end
-from engines.local.choice_paths import encode_choices
+from engines.choice_tokens.paths import encode_choices
+from engines.choice_tokens.tree import ChoiceTree
 from engines.local.decoding import cut
 from engines.local.vllm.memory import Memory
 from engines.local.vllm.running import Ask, Runner
 from engines.local.vllm.starting import start, stop
-from engines.local.vllm.tree import ChoiceTree
 from engines.protocol import Choice, Completion, Request, Sampling
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from engines.local.choice_paths import Path, exact_logprobs, inner_nodes
+from engines.choice_tokens.paths import Path, exact_logprobs, inner_nodes
 
 MOST_IDS = 128
 """vLLM reads the log-probabilities of so many tokens in one request."""

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.errors import EngineError
-from engines.local.choice_paths import encode_choices, exact_logprobs, inner_nodes
+from engines.choice_tokens.paths import encode_choices, exact_logprobs, inner_nodes
 from engines.protocol import Request
 
 VOCABULARY: dict[str, int] = {}

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from engines.choice_tokens.tree import MOST_IDS, ChoiceTree
 from engines.local.transformers_engine import TransformersEngine
-from engines.local.vllm.tree import MOST_IDS, ChoiceTree
 from engines.protocol import Request
 
 ASKED = [Request([{"role": "user", "content": text}], prefill="Score: ") for text in ("a", "b and c")]
