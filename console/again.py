@@ -19,6 +19,7 @@ Learned = dict[str, frozenset[str]]
 _DRY_RUN: ContextVar[bool] = ContextVar("dry_run", default=False)
 _ASKS_NOTHING: ContextVar[bool] = ContextVar("asks_nothing", default=False)
 _READS_ROWS: ContextVar[bool] = ContextVar("reads_rows", default=True)
+_BY_BATCH: ContextVar[bool] = ContextVar("by_batch", default=False)
 _LEARNED: ContextVar[Learned | None] = ContextVar("learned", default=None)
 
 
@@ -47,6 +48,11 @@ def reads_rows() -> bool:
 def asks_nothing() -> bool:
     """Return whether the command asks no model at all: in a dry run, or if it writes or reads a batch."""
     return _ASKS_NOTHING.get()
+
+
+def is_by_batch() -> bool:
+    """Return whether the command asks by files of calls, of its own or of the server, and not call by call."""
+    return _BY_BATCH.get()
 
 
 def is_again() -> bool:
@@ -80,6 +86,7 @@ def starts_again(main: Callable[[ConfigT], None]) -> Callable[[ConfigT], None]:
         command = flags.begin(config)
         scale = getattr(config, "scale", None)
         reading = _READS_ROWS.set(not is_dry or bool(getattr(scale, "shards", None) or getattr(scale, "scale", False)))
+        by_batch = _BY_BATCH.set(bool(batch) or getattr(config, "batch", False) is True)
         token, dry, silent = _LEARNED.set(facts), _DRY_RUN.set(is_dry), _ASKS_NOTHING.set(is_dry or bool(batch))
         try:
             while True:
@@ -97,5 +104,6 @@ def starts_again(main: Callable[[ConfigT], None]) -> Callable[[ConfigT], None]:
             _DRY_RUN.reset(dry)
             _READS_ROWS.reset(reading)
             _ASKS_NOTHING.reset(silent)
+            _BY_BATCH.reset(by_batch)
 
     return begun

@@ -8,6 +8,10 @@ from console.errors import EngineError
 from console.ranges import Count, NotNegative, ShareAbove0
 from records.rows import Message
 
+ChoicesFrom = Literal["vocabulary", "reply"]
+"""Where the log-probabilities of choices come from. vocabulary: all tokens, after words that the reply is made to begin
+with. reply: the likeliest tokens that a server lists beside those of a reply."""
+
 
 class NoLogprobsError(EngineError):
     """A model or server gives no log-probabilities. The remedy depends on the caller."""
@@ -152,6 +156,19 @@ class Engine(Protocol):
         Raises NoLogprobsError if the model or server gives no log-probabilities.
         """
         ...
+
+
+def choices_from(engine: Engine) -> ChoicesFrom:
+    """Return where an engine's log-probabilities of choices come from. A server is asked if it is not known yet."""
+    return getattr(engine, "choosing", None) or "vocabulary"
+
+
+def choosing_key(engine: Engine) -> tuple[str, ...]:
+    """Return the part of a fingerprint that tells a served model's exact reading of choices from that of its replies.
+
+    It is empty for the others, whose fingerprints are older.
+    """
+    return ("vocabulary",) if getattr(engine, "choosing", None) == "vocabulary" else ()
 
 
 def advised(choices: Iterator[Choice], remedy: str) -> Iterator[Choice]:

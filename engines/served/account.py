@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 from urllib.request import getproxies, proxy_bypass
@@ -18,6 +18,8 @@ AZURE_HOST = re.compile(r"[\w.-]+\.(?:openai|cognitiveservices|services\.ai)\.az
 DEPLOYMENT = re.compile(r"(?P<endpoint>.*?)/openai(?:/deployments/(?P<name>[^/]+))?(?:/chat/completions)?$")
 SHORTEST_VALUE = 8
 """A shorter value of a header that the environment adds is no secret."""
+BESIDE_API = ("/tokenize", "/detokenize", "/version")
+"""The paths that vLLM has beside the API, not under its `/v1`."""
 NO_KEY = "none"
 """The key for a server that asks for none. The SDK makes no client without one."""
 
@@ -89,7 +91,12 @@ class Account:
 
     def at(self, path: str) -> str:
         """Return where a `path` of the API is. The base URL's query stays as it is, because it may be a key."""
-        return path if self.deployment is not None else Address.of(self.server).url(path)
+        if self.deployment is not None:
+            return path
+        address = Address.of(self.server)
+        if path in BESIDE_API:
+            address = replace(address, place=re.sub(r"/v1/*$", "", address.place))
+        return address.url(path)
 
     @property
     def secrets(self) -> set[str]:

@@ -1,11 +1,11 @@
 """Calls to an OpenAI-compatible server, several under way at once."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -23,6 +23,7 @@ from engines.served.replies.failures import shortened
 if TYPE_CHECKING:
     from engines.served.sdk import Connection
 
+ResultT = TypeVar("ResultT")
 MAX_FAILURES_IN_ROW = 25
 """So many failed calls mean that a server is gone. It is far more than refused prompts in a row."""
 
@@ -35,6 +36,24 @@ class Call:
     error: str | None
     usage: dict[str, Any]
     """The fields of a Completion or Choice that say what the call cost."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One of the calls that an answer takes, and how its reply is read."""
+
+    path: str
+    """The part of the API that is asked."""
+    decode: Callable[[bytes], Any]
+    """Returns the parsed body of a reply, with its `usage` and its `choices`. Raises BrokenReply."""
+    lacks: Callable[[Any], bool] | None = None
+    """Returns whether a reply, or a failed call, shows a server that does not give what others do."""
+    is_of_model: bool = True
+    """False if no model is asked, so that a reply says nothing of how the model's own calls go."""
+
+
+Ask = Callable[[Callable[[], dict[str, Any]], Step], Awaitable[Call]]
+"""Makes one call. The request is made when it is sent, and again if its refusal changes the parameters."""
 
 
 class Calls(Protocol):
@@ -78,29 +97,41 @@ class ServedCalls:
     """Returns the parsed body of a reply, with its `usage` and its `choices`. Raises BrokenReply."""
     lacking: str | None = None
     """A setting that must be given before any call. The first call raises it as an InputError."""
+    what_lacks: str = Replica.lacking
+    """What is said of a server that `lacks` what others give."""
     outage: Outage = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Watch for an outage from the first call on, whichever stage makes it."""
         servers = [shown(account.server) for account in self.accounts]
         self.outage = Outage(", ".join(servers), self.max_failures_in_row)
-        self._replicas = [Replica(server) for server in servers]
+        self._replicas = [Replica(server, lacking=self.what_lacks) for server in servers]
 
     def __call__(
         self, todo: Iterator[int], body: Callable[[int], dict[str, Any]], *, resumed: bool = False
     ) -> Iterator[tuple[int, Call]]:
         """Yield the result of each call. See `Calls`."""
+        step = Step(self.path, self.decode, self.lacks)
+        return self.talks(todo, lambda index, ask: ask(lambda: body(index), step), resumed=resumed)
+
+    def talks(
+        self, todo: Iterator[int], talk: Callable[[int, Ask], Awaitable[ResultT]], *, resumed: bool = False
+    ) -> Iterator[tuple[int, ResultT]]:
+        """Yield each index of `todo` with what `talk` returns after its calls, which it makes one after the other.
+
+        `resumed` and the errors are those of `Calls`.
+        """
         if self.lacking is not None:
             raise InputError(self.lacking)
         if len(self.accounts) > 1 and self.model is not None:
             self.listing  # noqa: B018 (checks that all servers mean the same model)
 
         @asynccontextmanager
-        async def opened() -> AsyncIterator[in_flight.Ask[tuple[int, Call]]]:
+        async def opened() -> AsyncIterator[in_flight.Ask[tuple[int, ResultT]]]:
             async with self._connected() as connection:
 
-                async def ask(index: int) -> tuple[int, Call]:
-                    return index, await self._call(connection, index, lambda: body(index))
+                async def ask(index: int) -> tuple[int, ResultT]:
+                    return index, await talk(index, partial(self._call, connection, index))
 
                 yield ask
 
@@ -137,18 +168,27 @@ class ServedCalls:
 
     def _look_up(self, accounts: Sequence[Account]) -> list[object]:
         """Return what each server lists. See `found_at`."""
+        return self.of_each(accounts, lambda connection: found_at(connection.got, addresses(connection.account)))
+
+    def of_each(self, accounts: Sequence[Account], ask: Callable[["Connection"], Awaitable[ResultT]]) -> list[ResultT]:
+        """Return what `ask` finds out at each of the servers."""
 
         @asynccontextmanager
-        async def opened() -> AsyncIterator[in_flight.Ask[tuple[int, object]]]:
-            async def ask(place: int) -> tuple[int, object]:
+        async def opened() -> AsyncIterator[in_flight.Ask[tuple[int, ResultT]]]:
+            async def asked(place: int) -> tuple[int, ResultT]:
                 async with connected_to(accounts[place], self.limits, 1, self.path) as connection:
-                    return place, await found_at(connection.got, addresses(accounts[place]))
+                    return place, await ask(connection)
 
-            yield ask
+            yield asked
 
         # In a thread of its own: a loop may run in this one.
         found = dict(in_flight.results(opened, iter(range(len(accounts))), len(accounts) or 1))
         return [found[place] for place in range(len(accounts))]
+
+    def leave_out(self, why_not: Mapping[int, str]) -> None:
+        """Ask some of the servers no more, each by its place for its reason."""
+        for place, why in why_not.items():
+            self._replicas[place].leave_out(why)
 
     def check_reached(self) -> None:
         """Raise EngineError if no server can be reached, InputError if a key is missing. No model is asked."""
@@ -157,8 +197,12 @@ class ServedCalls:
         if all(found is None for found in self._look_up(self.accounts)):
             raise EngineError(f"{', '.join(state.name for state in self._replicas)}: cannot be reached: {HINTS[None]}")
 
-    async def _call(self, connection: "Connection | Replicas", index: int, body: Callable[[], dict[str, Any]]) -> Call:
+    async def _call(
+        self, connection: "Connection | Replicas", index: int, body: Callable[[], dict[str, Any]], step: Step
+    ) -> Call:
         started = time.monotonic()
+        if step.path != self.path:
+            connection = connection.at(step.path)
         n_refused = 0
         while True:
             try:
@@ -171,19 +215,21 @@ class ServedCalls:
                 return Call(None, f"call failed: {reason}", {"n_calls": 0})
             try:
                 if isinstance(connection, Replicas) and "logprobs" in sent:
-                    answer = await connection.post(data, self.decode, self.outage.is_over, self.lacks)
+                    answer = await connection.post(data, step.decode, self.outage.is_over, step.lacks)
                 else:
-                    answer = await connection.post(data, self.decode, self.outage.is_over)
+                    answer = await connection.post(data, step.decode, self.outage.is_over)
             except CallFailed as failed:
                 failed.reason = self.hide(failed.reason)
                 if self.refused(failed, sent):  # `body` makes another request now
                     n_refused += failed.n_calls
                     continue
-                self.outage.failed(failed, index, msgspec.json.encode(sent.get("messages") or sent.get("input")))
+                asked = next((sent[name] for name in ("messages", "input", "prompt") if name in sent), None)
+                self.outage.failed(failed, index, msgspec.json.encode(asked))
                 n_calls = failed.n_calls + n_refused
                 usage = usage_of_call(Tokens(failed.n_prompt_tokens, failed.n_tokens), n_calls, n_calls)
                 return Call(None, f"call failed: {failed.reason}", usage | {"seconds": time.monotonic() - started})
-            self.outage.answered()
+            if step.is_of_model:
+                self.outage.answered()
             took = answer.reply.usage
             n_read, n_written = took.prompt_tokens + answer.n_prompt_tokens, took.completion_tokens + answer.n_tokens
             tokens = Tokens(n_read, n_written, took.cached_tokens)

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, combinations, product
 from typing import Any
 
 from console.address import shown
-from console.again import StartAgain, asks_nothing, learned, reads_rows
+from console.again import StartAgain, asks_nothing, is_by_batch, learned, reads_rows
 from console.errors import EngineError, InputError
 from console.progress import say
 from engines.advice import names_no_choice
 from engines.chat.neutral import COMMON_SPECIAL_TOKENS, neutralised
 from engines.chat.template import checked_kwargs, with_kwargs
-from engines.protocol import Choice, Completion, NoLogprobsError, Request, Sampling, any_answered
+from engines.protocol import Choice, ChoicesFrom, Completion, NoLogprobsError, Request, Sampling, any_answered
 from engines.served.account import Account
 from engines.served.choices.reading import (
     TOP_LOGPROBS,
@@ -23,6 +24,7 @@ from engines.served.choices.reading import (
     read_choices,
 )
 from engines.served.decisions import DecisionEngine, decision_engine
+from engines.served.exact.reader import ExactReader, exact_reader
 from engines.served.http_call import CallFailed, Limits
 from engines.served.identity import ServedModel
 from engines.served.listed import most_listed, refuses_number
@@ -66,6 +68,23 @@ class OpenAIEngine:
     """True once a reply had a text."""
     answered_before: bool = field(default=True, init=False)
     """True if one of the requests that the current call leaves out was answered."""
+
+    @cached_property
+    def exact(self) -> ExactReader | None:
+        """What reads choices over the whole vocabulary, if the server does so (`exact_reader`), asked at most once.
+
+        None with room for reasoning too, which comes before a choice that a reply names.
+        """
+        if not isinstance(self.calls, ServedCalls) or self.thinking_tokens or is_by_batch() or not reads_rows():
+            return None
+        if any(account.is_official or account.deployment is not None for account in self.calls.accounts):
+            return None
+        return exact_reader(self.name, self.chat_template_kwargs, self.calls)
+
+    @property
+    def choosing(self) -> ChoicesFrom:
+        """Where the log-probabilities of choices come from."""
+        return "reply" if self.exact is None else "vocabulary"
 
     @property
     def digest(self) -> str:
@@ -133,10 +152,13 @@ class OpenAIEngine:
     ) -> Iterator[Choice]:
         """Yield log-probabilities of `choices` at the first one in the reply. See `engines.protocol.Engine`.
 
-        Servers have no common way to force the first words of a reply, so a request's `prefill` is not sent. The prompt
-        has to ask for a reply that reaches its choice within a few tokens, after one of the request's `labels`.
-        `read_choices` describes the reading.
+        A server of vLLM is asked for them after the request's `prefill` (`exact`). Others have no common way to force
+        the first words of a reply, so there the prompt has to ask for a reply that reaches its choice within a few
+        tokens, after one of the request's `labels`. `read_choices` describes that reading.
         """
+        if self.exact is not None:
+            yield from self.exact.choose(requests, choices, done)
+            return
         pending: dict[int, Asked] = {}
 
         def settings(index: int, request: Request) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 OPTIONAL = ("top_p", "temperature", "seed", "stop")
 """Parameters that a call can do without. Of two that exclude each other, the first is left out."""
-NEEDED = ("logprobs", "top_logprobs", "response_format")
+NEEDED = ("logprobs", "top_logprobs", "logprob_token_ids", "response_format")
 """Parameters that a reading needs."""
 LIMITS = ("max_tokens", "max_completion_tokens")
 """The two names of a reply's longest length."""

@@ -8,7 +8,7 @@ others do. As long as one answers, the work goes on.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from console.address import Address, shown
@@ -42,6 +42,8 @@ class Replica:
     rests_until_s: float = 0.0
     gives_logprobs: bool = False
     """True once a reply had log-probabilities. A later reply without them is that call's own."""
+    lacking: str = "it gives no log-probabilities"
+    """What is said of a server that does not give them."""
 
     @property
     def is_up(self) -> bool:
@@ -70,10 +72,10 @@ class Replica:
             how = "" if failure.status in OF_SERVER else f" for {REST_S:.0f} s"
             say(f"{self.name} is left out{how}, and the others go on: {failure.reason}")
 
-    def lacks_logprobs(self) -> None:
+    def leave_out(self, why: str) -> None:
         """Leave the server out for good, because another one gives what it lacks."""
         if self.rests_until_s < float("inf"):
-            say(f"{self.name} is left out, and the others go on: it gives no log-probabilities")
+            say(f"{self.name} is left out, and the others go on: {why}")
         self.rests_until_s = float("inf")
 
 
@@ -84,6 +86,10 @@ class Replicas:
     connections: "Sequence[Connection]"
     states: Sequence[Replica]
     hide: Callable[[str], str] = field(repr=False)
+
+    def at(self, path: str) -> "Replicas":
+        """Return the ways to another `path` of the same servers."""
+        return replace(self, connections=[connection.at(path) for connection in self.connections])
 
     async def post(
         self,
@@ -142,7 +148,7 @@ class Replicas:
                 if lacks is not None:
                     state.gives_logprobs |= not lacks(answer.reply)
                     for other in without:
-                        other.lacks_logprobs()
+                        other.leave_out(other.lacking)
                 return answer.after(n_failed, n_prompt, n_new)
             finally:
                 state.under_way -= 1

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
@@ -158,6 +158,11 @@ class Connection:
     template: FinalRequestOptions
     """The settings of a call, made once: `client.post` copies a dozen defaults for each call."""
     limits: Limits
+    account: Account
+
+    def at(self, path: str) -> "Connection":
+        """Return the way to another `path` of the same server."""
+        return replace(self, template=self.template.model_copy(update={"url": self.account.at(path)}))
 
     async def post(
         self,
@@ -232,4 +237,4 @@ async def connected(
             idempotency_key="",  # is not sent, and would be made for each call
             security={"bearer_auth": True},
         )
-        yield Connection(client, template, limits)
+        yield Connection(client, template, limits, account)

@@ -14,7 +14,17 @@ from console.flags import about_judge, spelled
 from console.ranges import check_ranges
 from engines.advice import more_room
 from engines.options import EngineOptions, is_served
-from engines.protocol import Choice, Completion, Engine, Request, Sampling, Skipped, advised
+from engines.protocol import (
+    Choice,
+    Completion,
+    Engine,
+    Request,
+    Sampling,
+    Skipped,
+    advised,
+    choices_from,
+    choosing_key,
+)
 from judges.judging.coverage import require_coverage
 from judges.options import OF_CHOICES, Aggregate, JudgeOptions, Reading
 from judges.parsing.parse import PARSER_VERSION
@@ -80,7 +90,7 @@ class Judge:
         if self.read == "decisions":
             how: tuple[object, ...] = (self.min_mass, wording())
         elif self.read == "logprobs":
-            how = (self.min_mass,)
+            how = (self.min_mass, *choosing_key(self.engine))
         else:
             how = (self.samples, self.sampling_key, self.seed, self.how.aggregate)
         checked = (self.checked_by,) if self.checked_by else ()
@@ -90,6 +100,11 @@ class Judge:
     def reading(self) -> str:
         """How its verdicts are read, as rows say it."""
         return self.read if self.is_asked else "checks"
+
+    @property
+    def choices_from(self) -> str | None:
+        """Where the log-probabilities of its verdicts come from, as rows say it, or None with another reading."""
+        return choices_from(self.engine) if self.is_asked and self.read == "logprobs" else None
 
     @property
     def sampling_key(self) -> tuple[object, ...]:
@@ -196,6 +211,7 @@ class Judge:
             judge=self.fingerprint,
             usage=usage,
             read=self.reading,
+            choices_from=self.choices_from,
             aggregate=self.how.aggregate if self.is_asked else "",
             finish_reasons=[sample.finish_reason for sample in answered],
             n_samples=len(samples) - len(score.missing),

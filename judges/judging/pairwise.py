@@ -161,6 +161,7 @@ def reconcile(judge: Judge, contest: Contest, verdicts: dict[str, OneOrder], ord
         rubric=judge.rubric.name,
         judge=judge.fingerprint,
         read=judge.read,
+        choices_from=judge.choices_from,
         aggregate=judge.how.aggregate,
         reference=contest.reference,
         judged=contest.judged,

@@ -28,7 +28,10 @@ VALUES = {"a": 0.0, "tie": 0.5, "b": 1.0, None: None}
 
 def without_model(judge: Judge) -> Judge:
     """Return `judge` without its model, so that the memory is free for the next one."""
-    return replace(judge, engine=ScriptedEngine(name=judge.engine.name, digest=judge.engine.digest))
+    engine = ScriptedEngine(name=judge.engine.name, digest=judge.engine.digest)
+    if judge.read == "logprobs":
+        engine.choosing = getattr(judge.engine, "choosing", None)
+    return replace(judge, engine=engine)
 
 
 def open_members(members: Sequence[Member], words: Sequence[str], seed: int) -> deque[Judge]:

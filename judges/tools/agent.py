@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from console.errors import EngineError
-from engines.protocol import Engine
+from engines.protocol import Engine, choosing_key
 from judges.judging.judge import NOT_ASKED
 from judges.tools.arithmetic.equations import EQUATIONS_VERSION
 from judges.tools.choice import Decision, check_arithmetic, choose_tools, tool_question
@@ -68,7 +68,8 @@ class Agent:
         settings = (options.k, options.tool, options.claims, options.max_claims)
         found_by = self.search.digest if self.search else None
         versions = (CLAIMS_VERSION, EQUATIONS_VERSION)
-        parts = (self.engine.digest, found_by, self.verifier.digest, questions, sampling, settings, versions)
+        chosen = choosing_key(self.engine) if options.tool == "auto" else ()
+        parts = (self.engine.digest, *chosen, found_by, self.verifier.digest, questions, sampling, settings, versions)
         is_as_in_rows = self.constraints.source == "row" and not self.constraints.loose
         return content_key(*parts, *(() if options.tool != "auto" or is_as_in_rows else self._of_constraints))
 

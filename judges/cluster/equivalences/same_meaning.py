@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from console.errors import EngineError
-from engines.protocol import Choice, Engine, Request, advised
+from engines.protocol import Choice, Engine, Request, advised, choosing_key
 from judges.cluster.answer_sets import AnswerSet
 from judges.cluster.equivalence import BoolNN, FloatNN, Relation, is_whole, relation_id
 from judges.judging.judge import NOT_ASKED
@@ -35,7 +35,7 @@ class SameMeaning:
         self.engine = engine
         self.question = question or load_question("same_meaning", HERE)
         self.name = f"judge {engine.name}"
-        self.digest = content_key("judge", engine.digest, *self.question.identity)
+        self.digest = content_key("judge", engine.digest, *choosing_key(engine), *self.question.identity)
 
     def relate(self, sets: Sequence[AnswerSet], known: Sequence[Relation | None]) -> Iterator[tuple[int, Relation]]:
         """Yield P(same) for every ordered pair of texts of each set, the row's text shown first.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from console.errors import EngineError
-from engines.protocol import Engine, advised
+from engines.protocol import Engine, advised, choosing_key
 from judges.judging.judge import NOT_ASKED
 from judges.judging.question import load_question
 from judges.parsing.verdict import usage_of
@@ -39,7 +39,9 @@ class JudgeVerifier:
     @property
     def digest(self) -> str:
         """Identifies the weights and the question."""
-        return content_key("judge", self.engine.digest, *load_question("stance", HERE).identity)
+        return content_key(
+            "judge", self.engine.digest, *choosing_key(self.engine), *load_question("stance", HERE).identity
+        )
 
     def read(self, pairs: Sequence[tuple[str, Passage]]) -> Iterator[tuple[int, PassageReading]]:
         """Yield a reading for each pair, all asked in one call so that the engine can batch them."""
