@@ -168,7 +168,7 @@ class VllmRewardModel:
         from engines.local.vllm.classifier import VllmClassifier
 
         classifier = VllmClassifier.load(name, folder, memory)
-        digest = with_kwargs(content_key("vllm", model_digest(folder)), chat_template_kwargs)
+        digest = with_kwargs(vllm_digest(folder), chat_template_kwargs)
         return cls(name, digest, load_tokenizer(folder, chat_template_kwargs), classifier)
 
     def score(self, prompts: Sequence[str | list[Message]], responses: Sequence[str]) -> list[float | None]:
@@ -183,6 +183,11 @@ class VllmRewardModel:
 
 
 AnyRewardModel = RewardModel | VllmRewardModel
+
+
+def vllm_digest(folder: Path) -> str:
+    """Return the digest of the reward model in `folder` in vLLM, whose rewards differ in their last digits."""
+    return content_key("vllm", model_digest(folder))
 
 
 def rewards_of(

@@ -17,7 +17,12 @@ def open_trained(folder: Path, name: str, options: EngineOptions) -> Engine:
     """
     if options.engine != "vllm":
         return TransformersEngine.load(folder, name, options.batch_size, options.chat_template_kwargs, options.dtype)
+    free_memory()
+    return open_folder(folder, name, options)
+
+
+def free_memory() -> None:
+    """Give back what nobody holds: vLLM takes only memory that is free on the GPU."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()  # what training has freed belongs to this process until then
-    return open_folder(folder, name, options)

@@ -1,10 +1,13 @@
 """A reward model as a judge: its rewards as judgments, which have no rubric and no replies."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from engines.chat.template import with_kwargs
+from engines.models import model_digest, with_dtype
 from engines.options import EngineOptions, check_no_dtype, memory_of
-from engines.reward_model import AnyRewardModel, RewardModel, VllmRewardModel, is_reward_model
+from engines.reward_model import AnyRewardModel, RewardModel, VllmRewardModel, is_reward_model, vllm_digest
 from records import Judgment, Response, Store, Usage, response_key
 from records.keys import content_key
 from records.stage import complete
@@ -21,17 +24,30 @@ def reward_folder(options: EngineOptions) -> Path | None:
     return folder if is_here and is_reward_model(folder) else None
 
 
-def open_reward_model(folder: Path, name: str, options: EngineOptions) -> AnyRewardModel:
-    """Load the reward model in `folder`, with --engine vllm in vLLM. Raises InputError or EngineError."""
+def open_reward_model(
+    folder: Path, name: str, options: EngineOptions, *, beside_training: bool = False
+) -> AnyRewardModel:
+    """Load the reward model in `folder`, with --engine vllm in vLLM. Raises InputError or EngineError.
+
+    Beside a model in training vLLM takes only the memory that a batch needs.
+    """
     if options.engine == "vllm":
         check_no_dtype(options)
-        return VllmRewardModel.load(folder, name, memory_of(options), options.chat_template_kwargs)
+        memory = replace(memory_of(options), beside_training=beside_training)
+        return VllmRewardModel.load(folder, name, memory, options.chat_template_kwargs)
     return RewardModel.load(folder, name, options.batch_size, options.chat_template_kwargs, options.dtype)
 
 
 def fingerprint(model: AnyRewardModel) -> str:
-    """Return 16 hex digits of everything that changes a reward: weights, tokenizer and template."""
+    """Return 16 hex digits of everything that changes a reward: weights, tokenizer, template, and vLLM."""
     return content_key("reward model", model.digest)
+
+
+def fingerprint_in(folder: Path, options: EngineOptions) -> str:
+    """Return the fingerprint of the reward model that `open_reward_model` would load. Nothing is loaded."""
+    with_vllm = options.engine == "vllm"
+    digest = vllm_digest(folder) if with_vllm else with_dtype(model_digest(folder), folder, options.dtype)
+    return content_key("reward model", with_kwargs(digest, options.chat_template_kwargs))
 
 
 def rewards_into(

@@ -4,6 +4,7 @@ python -m trainer.ppo prompts.jsonl --model iter1 --reward runs/rm/model --out r
 python -m trainer.ppo prompts.jsonl --model iter1 --reward my_rewards:length --kl-coef 0.02 --out runs/ppo/model
 python -m trainer.ppo prompts.jsonl --reward judge --judge-engine.model iter1 --judge.rubric additive
 python -m trainer.ppo ifeval.jsonl --reward judge --evidence.tool constraints --evidence.verify share
+python -m trainer.ppo prompts.jsonl --model iter1 --reward runs/rm/model --reward-engine.engine vllm
 accelerate launch --num_processes 2 -m trainer.ppo prompts.jsonl --model iter1 --reward runs/rm/model
 
 FILE has prompts, in any form that the project reads. The model to start from is also the reference. A reward is a
@@ -30,7 +31,7 @@ from judges.options import JudgeOptions
 from judges.tools.options import EvidenceOptions
 from records.files import BadRows, take
 from records.shapes import read_prompts
-from trainer.ppo.options import PPOOptions, RewardChoice, check_ppo
+from trainer.ppo.options import PPOOptions, RewardChoice, RewardEngineOptions, check_ppo
 from trainer.training.flags import TrainFlags
 from trainer.training.processes import n_processes, one_voice
 
@@ -44,6 +45,7 @@ class Config(TrainFlags):
     out: OutFolder = Path("runs/ppo/model")
     """The folder of the new model."""
     training: Annotated[PPOOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=PPOOptions)
+    reward_engine: RewardEngineOptions = field(default_factory=RewardEngineOptions)
     judge: JudgeOptions = field(default_factory=JudgeOptions)
     judge_engine: EngineOptions = field(default_factory=EngineOptions)
     evidence: EvidenceOptions = field(default_factory=EvidenceOptions)
@@ -58,7 +60,7 @@ def main(config: Config) -> None:
     check_ppo(config.training, n_processes())
     prompts = list(take(read_prompts(config.file, BadRows(strict=config.strict)), config.limit))
     parent = resolve_model(config.model, config.run, weights=not config.dry_run)
-    choice = RewardChoice(config.reward, config.judge, config.judge_engine, config.evidence)
+    choice = RewardChoice(config.reward, config.judge, config.judge_engine, config.evidence, config.reward_engine)
     from trainer.ppo.rewards import calls_for_reward, check_reward
 
     check_reward(choice)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from console.command import off
 from console.errors import InputError
-from console.ranges import Count, CountOr0, NotNegative, Number, Positive, Share, check_ranges
+from console.ranges import Count, CountOr0, NotNegative, Number, Positive, Share, ShareAbove0, check_ranges
 from engines.chat.options import ChatTemplateKwargs
 from engines.chat.template import checked_kwargs
 from engines.options import EngineOptions
@@ -84,8 +84,29 @@ class PPOOptions:
 
 
 @dataclass(frozen=True)
+class RewardEngineOptions:
+    """How a reward model computes its rewards, beside the model in training."""
+
+    engine: Literal["auto", "transformers", "vllm"] = "auto"
+    """transformers or vllm. auto is transformers."""
+    max_model_len: Count | None = None
+    """Tokens of prompt and answer that there is memory for. The default is the model's context, or what fits (vllm)."""
+    gpu_memory_utilization: ShareAbove0 | None = None
+    """The share of each GPU's memory to take. The default is the weights and what a batch needs (vllm)."""
+
+    def of_model(self, batch_size: int) -> EngineOptions:
+        """Return the engine's options, for batches of `batch_size` answers (transformers)."""
+        return EngineOptions(
+            engine=self.engine,
+            batch_size=batch_size,
+            max_model_len=self.max_model_len,
+            gpu_memory_utilization=self.gpu_memory_utilization,
+        )
+
+
+@dataclass(frozen=True)
 class RewardChoice:
-    """The reward that a user chose, with the options of a judge."""
+    """The reward that a user chose, with the options of a judge and of a reward model."""
 
     name: str
     """A reward model's folder, a Python function as module:function, or judge."""
@@ -94,6 +115,8 @@ class RewardChoice:
     """The judge's engine."""
     evidence: EvidenceOptions = field(default_factory=EvidenceOptions)
     """The judge's tools."""
+    reward_engine: RewardEngineOptions = field(default_factory=RewardEngineOptions)
+    """The reward model's engine."""
 
 
 def check_ppo(options: PPOOptions, n_processes: int) -> None:

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from console.errors import EngineError, InputError, JudgeloopError
-from engines.options import check_engine
-from engines.reward_model import RewardModel, check_reward_model
+from console.progress import say
+from engines.local.vllm.installed import check_installed, has_gpu
+from engines.local.waiting import check_template
+from engines.options import EngineOptions, check_engine
+from engines.reward_model import check_reward_model
 from judges.judging.judge import Judge, check_reading, checked_rubric
+from judges.judging.reward_model import open_reward_model
 from judges.library import response_of
 from judges.tools.agent import Agent
 from judges.tools.constraints.given import constraints_by_prompt
@@ -17,7 +21,8 @@ from judges.tools.evidence import calls_for_constraints, judge_checked
 from judges.tools.options import check_options, say_unused
 from records import Judgment, Message, Prompt, Store, messages_of
 from records.keys import content_key
-from trainer.ppo.options import RewardChoice
+from trainer.ppo.options import RewardChoice, RewardEngineOptions
+from trainer.training.processes import n_processes
 
 JUDGE = "judge"
 
@@ -52,9 +57,12 @@ def scored(source: RewardSource, prompts: list[str | list[Message]], texts: list
     return [reward if reward is not None and math.isfinite(reward) else None for reward in rewards]
 
 
-def reward_model(folder: Path, batch_size: int) -> RewardSource:
-    """Return the reward model in `folder` as a source. It tokenises the texts again with its own tokenizer."""
-    model = RewardModel.load(folder, str(folder), batch_size)
+def reward_model(folder: Path, engine: EngineOptions) -> RewardSource:
+    """Return the reward model in `folder` as a source. It tokenises the texts again with its own tokenizer.
+
+    It is loaded at once, beside the model in training. Raises InputError or EngineError if that does not work.
+    """
+    model = open_reward_model(folder, str(folder), engine, beside_training=True)
     return RewardSource(str(folder), model.score, model.digest, folder)
 
 
@@ -104,7 +112,9 @@ def calls_for_reward(choice: RewardChoice, asked: Sequence[Prompt]) -> dict[str,
 
 def check_reward(choice: RewardChoice) -> None:
     """Raise InputError if the reward cannot be used, before a model is loaded."""
+    _say_unused_engine(choice)
     if choice.name == JUDGE:
+        _check_beside_training(choice.engine)
         if choice.evidence.enabled:
             check_options(choice.evidence)
             say_unused(choice.evidence, choice.engine, choice.judge)
@@ -113,8 +123,46 @@ def check_reward(choice: RewardChoice) -> None:
         checked_rubric(choice.judge)
         check_reading(choice.engine, choice.judge)
     elif Path(choice.name).is_dir():
-        check_reward_model(Path(choice.name))
+        _check_reward_model(Path(choice.name), choice.reward_engine)
     elif ":" in choice.name:
         reward_function(choice.name)
     else:
         raise InputError(f"--reward {choice.name}: not a folder, not module:function, and not {JUDGE}")
+
+
+def _check_reward_model(folder: Path, options: RewardEngineOptions) -> None:
+    check_reward_model(folder)
+    check_template(folder, str(folder))
+    if options.engine == "vllm":
+        _check_alone("--reward-engine.engine")
+        check_installed()
+
+
+def _check_beside_training(judge: EngineOptions) -> None:
+    """Raise InputError if a judge in vLLM would leave no room for the model in training."""
+    if judge.engine != "vllm":
+        return
+    _check_alone("--judge-engine.engine")
+    if has_gpu() and judge.gpu_memory_utilization is None:
+        raise InputError(
+            "--judge-engine.engine vllm would take all of the GPU that is free, and the model in training needs some: "
+            "give --judge-engine.gpu-memory-utilization, or leave out the engine, or name a server "
+            "(--judge-engine.base-url)"
+        )
+
+
+def _check_alone(flag: str) -> None:
+    if n_processes() > 1:
+        raise InputError(
+            f"{flag} vllm: vLLM cannot be in one of {n_processes()} processes that train together: train in one, or "
+            "leave out the engine"
+        )
+
+
+def _say_unused_engine(choice: RewardChoice) -> None:
+    """Name the flags of an engine that this reward does not have."""
+    of_model, of_judge = Path(choice.name).is_dir(), choice.name == JUDGE
+    if not of_model and choice.reward_engine != RewardEngineOptions():
+        say(f"--reward-engine.* has no effect with --reward {choice.name}: it is for a reward model's folder")
+    if not of_judge and choice.engine != EngineOptions():
+        say(f"--judge-engine.* has no effect with --reward {choice.name}: it is for --reward judge")

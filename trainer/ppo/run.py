@@ -60,6 +60,6 @@ def _open_reward(
         with Store(path, Judgment, keep=was_checked) as store:
             yield judge_reward(judge, store, agent, prompts)
     elif Path(choice.name).is_dir():
-        yield reward_model(Path(choice.name), options.generation_batch_size)
+        yield reward_model(Path(choice.name), choice.reward_engine.of_model(options.generation_batch_size))
     else:
         yield reward_function(choice.name)

@@ -33,7 +33,7 @@ from trainer.ppo.rewards import RewardSource
 from trainer.ppo.rollout import Actors, Answer, EncodedPrompt, experience_of, roll_out
 from trainer.ppo.state import Progress, load_state, newest_state, save_state, step_name, write_policy
 from trainer.ppo.update import Learner, seeded_order
-from trainer.training.checkpoints import Checkpoints, clear_unfinished, seal
+from trainer.training.checkpoints import Checkpoints, checkpoints_in, clear_unfinished, seal
 from trainer.training.fit import load_policy
 from trainer.training.outcome import REPORT, Trained
 from trainer.training.processes import is_first, is_sharded, n_processes
@@ -187,6 +187,9 @@ class _Trainer:
         if is_first():
             clear_unfinished(checkpoints)
         state = newest_state(checkpoints)
+        if state is None and is_first() and checkpoints_in(checkpoints.folder):
+            others = "other prompts, settings, reward, reward model's engine, or parent"
+            say(f"{checkpoints.folder}: not resumed, it is of another training ({others}); this one begins at step 1")
         policy, tokenizer = load_policy(state or parent, options.chat_template_kwargs)
         reference, _ = load_policy(parent)
         actor = ActorCritic(policy, load_value(parent, source.folder, tokenizer), options.temperature)

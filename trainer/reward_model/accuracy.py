@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from console.progress import say
-from engines.reward_model import RewardModel
+from engines.reward_model import AnyRewardModel
 from judges.intervals.bootstrap import Estimate, estimate, proportion_of, resampled
 from judges.intervals.statistics import calibration_errors
 from records import Pair, text_of
@@ -31,7 +31,7 @@ class RewardAccuracy:
     """Pairs with an answer that has no reward. They are in neither figure."""
 
 
-def measure(model: RewardModel, pairs: Sequence[Pair], seed: int, n_resamples: int = N_RESAMPLES) -> RewardAccuracy:
+def measure(model: AnyRewardModel, pairs: Sequence[Pair], seed: int, n_resamples: int = N_RESAMPLES) -> RewardAccuracy:
     """Return the accuracy of `model` on `pairs`. Pairs with the same prompt are resampled together."""
     prompts = [pair.prompt for pair in pairs]
     chosen = model.score(prompts, [text_of_completion(pair.chosen) for pair in pairs])

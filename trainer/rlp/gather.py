@@ -6,6 +6,7 @@ Each function reads files and writes a file, so an interrupted run resumes. The 
 import gc
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -14,11 +15,12 @@ from console.errors import TrainingError
 from engines.answers import answer_into
 from engines.options import EngineOptions
 from engines.protocol import Sampling
-from engines.reward_model import RewardModel
+from engines.reward_model import AnyRewardModel
+from engines.trained import free_memory
 from judges.judging.coverage import require_coverage
 from judges.judging.judge import check_coverage
 from judges.judging.pairwise import both_orders_answered
-from judges.judging.reward_model import rewards_into
+from judges.judging.reward_model import open_reward_model, rewards_into
 from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_rows
 from records.rows import Row
 from records.runs import Run
@@ -45,10 +47,16 @@ class View(Row, frozen=True, kw_only=True):
     second: str
 
 
-def load_reward_model(run: Run, number: int, options: EngineOptions) -> RewardModel:
-    """Return the reward model of iteration `number`."""
+def load_reward_model(run: Run, number: int, options: EngineOptions) -> AnyRewardModel:
+    """Return the reward model of iteration `number`, in vLLM if `options` name it."""
     folder = run.iteration(number) / REWARD_MODEL
-    return RewardModel.load(folder, f"iter{number}/{REWARD_MODEL}", options.batch_size)
+    free_memory()
+    return open_reward_model(folder, f"iter{number}/{REWARD_MODEL}", reward_engine(options))
+
+
+def reward_engine(options: EngineOptions) -> EngineOptions:
+    """Return the run's engine for its reward models, which compute in their own type and keep their own template."""
+    return replace(options, dtype="auto", chat_template_kwargs={})
 
 
 def labels_of(comparisons: Sequence[Comparison], options: AnnotatorOptions) -> list[Pair]:

@@ -7,6 +7,7 @@ iter3  r retrained with iter2's answers. PPO from iter1 again, rewarded by it.  
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 import msgspec
@@ -16,7 +17,7 @@ from console.table import Cell
 from console.writing import make_folder
 from engines.models import inference_dtype
 from engines.options import EngineOptions
-from judges.judging.reward_model import fingerprint
+from judges.judging.reward_model import fingerprint_in
 from records import Judgment, Pair, Prompt, Response, read_rows
 from records.fields.messages import text_of_completion
 from records.finish import cut_off
@@ -33,6 +34,7 @@ from trainer.rlp.gather import (
     load_reward_model,
     preference_counts,
     preferences_of,
+    reward_engine,
     views_of,
 )
 from trainer.rlp.recipe import Config
@@ -92,14 +94,14 @@ def optimised(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
     started_s = time.monotonic()
     check_model(run, 1)
     _claim_prompts(run, 2, split.unlabelled)
-    _train_policy(run, 2, split.unlabelled, config.ppo, config.seed)
+    _train_policy(run, 2, split.unlabelled, config)
     return LedgerLine(
         id="iter2",
         parent="iter1",
         reference_model="iter1",
         dtype=inference_dtype(run.model(0), config.engine.dtype),
         prompt_split=split_hash(split.unlabelled),
-        judge=fingerprint(load_reward_model(run, 1, config.engine)),
+        judge=fingerprint_in(run.iteration(1) / REWARD_MODEL, reward_engine(config.engine)),
         counts={"prompts": len(split.unlabelled), "unparsed": sum(step.n_null for step in _steps(run, 2))},
         mean_score=None,
         mean_chars=None,
@@ -119,7 +121,7 @@ def on_policy(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
     learnt, held_out = preferences_of(run, config.preferences, config.seed)
     _train_reward_model(run, 3, learnt, config)
     _measure_reward_model(run, 3, learnt, held_out, config.engine, config.seed)
-    _train_policy(run, 3, split.unlabelled, config.ppo, config.seed)
+    _train_policy(run, 3, split.unlabelled, config)
     responses, judgments = _responses(run, 3), latest(read_rows(run.iteration(3) / "judgments.jsonl", Judgment))
     scores = [judgment.score for judgment in judgments if judgment.score is not None]
     n_asked = len(split.unlabelled) * config.samples.n
@@ -219,15 +221,18 @@ def _train_reward_model(run: Run, number: int, preferences: list[Pair], config: 
     train_reward_model(parent, out, pairs, options, config.seed, title, samples=views, bottleneck=bottleneck)
 
 
-def _train_policy(run: Run, number: int, prompts: Sequence[Prompt], options: PPOOptions, seed: int) -> None:
+def _train_policy(run: Run, number: int, prompts: Sequence[Prompt], config: Config) -> None:
     """Train a policy from iter1 on the prompts, with the first reward model (iter2) or the retrained one (iter3)."""
     out = run.model(number)
     set_aside_broken_model(out)
     if out.exists():
         return
     folder = run.iteration(1 if number == 2 else 3) / REWARD_MODEL
-    source = reward_model(folder, options.generation_batch_size)
-    train_ppo(run.model(1), out, prompts, source, options, seed, f"iter{number} PPO")
+    # The share of a GPU is for the models that take turns with training, and this one stands beside it.
+    size = config.ppo.generation_batch_size
+    engine = replace(reward_engine(config.engine), batch_size=size, gpu_memory_utilization=None)
+    source = reward_model(folder, engine)
+    train_ppo(run.model(1), out, prompts, source, config.ppo, config.seed, f"iter{number} PPO")
 
 
 def _on_policy_counts(counts: dict[str, int]) -> dict[str, int]:

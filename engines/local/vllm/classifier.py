@@ -38,7 +38,11 @@ class VllmClassifier:
         return int(self.llm.model_config.max_model_len)
 
     def values(self, sequences: Sequence[list[int]]) -> list[float]:
-        """Return the score after the last token of each sequence, as the model gives it, without an activation."""
+        """Return the score after the last token of each sequence, as the model gives it, without an activation.
+
+        The same sequences have the same scores whatever was asked before, so that a resumed training is the same.
+        """
+        self.llm.reset_prefix_cache()
         params = PoolingParams(task="classify", use_activation=False)
         places = sorted(range(len(sequences)), key=sequences.__getitem__)  # so that answers to one prompt meet
         asks = (Ask(place, 0, sequences[place], params) for place in places)

@@ -24,7 +24,7 @@ ENVIRONMENT = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "TORCH_CPP_LOG_LEVEL": "ERROR",  # torch reports how it binds memory
 }
-"""Settings that vLLM reads when it is imported. Values that the user has set stay."""
+"""Settings that vLLM and torch read when they are imported. Values that the user has set stay."""
 
 
 def has_gpu() -> bool:
@@ -69,13 +69,13 @@ def check_installed() -> None:
     """Raise EngineError if vLLM cannot be used here."""
     if reason := why_not():
         raise EngineError(f"--engine vllm: {reason}")
+    for variable, value in ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)  # already now: torch reads its own when it is loaded, for training first
 
 
 def import_vllm() -> None:
     """Import vLLM's package. Raises EngineError, with what to do, if it cannot be imported."""
     check_installed()
-    for variable, value in ENVIRONMENT.items():
-        os.environ.setdefault(variable, value)
     logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])  # it warns before it sets that itself
     try:
         with warnings.catch_warnings():

@@ -21,6 +21,8 @@ ENOUGH_CONTEXT = 4096
 SHARE_OF_GPU = 0.9
 BLOCK = 128
 """Tokens that vLLM may round a context up by."""
+BATCH_TOKENS = 8192
+"""Tokens of keys and values for a model beside one in training: enough for a batch, because no text is written."""
 BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -73,6 +75,8 @@ class Memory:
     max_model_len: int | None = None
     share_of_gpu: float | None = None
     n_gpus: int = 1
+    beside_training: bool = False
+    """Take only what a batch needs, because a model in training needs the rest."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Plan:
     max_model_len: int | None
     """None is the model's own, which only vLLM knows."""
     kv_bytes: int | None = None
-    """Bytes of keys and values on a processor."""
+    """Bytes of keys and values, on a GPU only for a model beside training. None is what the share leaves."""
     share_of_gpu: float = SHARE_OF_GPU
 
 
@@ -98,7 +102,8 @@ def plan_cpu(name: str, size: Size, memory: Memory, free: int) -> Plan:
             f"{name}: {KV_SPACE}={asked // GIB} asks for {gib(asked)} of keys and values, and beside the weights "
             f"{gib(left)} are free; {remedy}"
         )
-    space = asked or min(USUAL_KV_SPACE, left // 2)
+    usual = min(USUAL_KV_SPACE, left // 2)
+    space = asked or min(usual, batch_bytes(size, memory) or usual)
     there = f"{gib(space)} of {gib(free)} free memory"
     return Plan(_context(name, size, memory.max_model_len, space, there, KV_SPACE), space)
 
@@ -118,8 +123,21 @@ def plan_gpu(name: str, size: Size, memory: Memory, free: int, total: int) -> Pl
     if left <= 0:
         more = f", or --tensor-parallel-size {2 * n} on as many GPUs"
         raise _weights_too_large(name, size, int(n * share * total), more)
+    space = None if memory.share_of_gpu else batch_bytes(size, memory)
+    if space is not None and space < left:
+        left, share = space, (size.weights + space) / n / total
+    else:
+        space = None
     there = f"{gib(left)} of {gib(n * free)} free memory"
-    return Plan(_context(name, size, memory.max_model_len, int(left), there, "--gpu-memory-utilization"), None, share)
+    context = _context(name, size, memory.max_model_len, int(left), there, "--gpu-memory-utilization")
+    return Plan(context, None if space is None else space // n, share)
+
+
+def batch_bytes(size: Size, memory: Memory) -> int | None:
+    """Return the bytes of a batch's keys and values, or None if they are not to be scarce, or their size is unknown."""
+    if not memory.beside_training or not size.per_token:
+        return None
+    return (max(memory.max_model_len or 0, BATCH_TOKENS) + BLOCK) * size.per_token
 
 
 def gib(n_bytes: float) -> str:

@@ -32,6 +32,8 @@ def start(name: str, folder: Path, memory: Memory, *, classifies: bool = False) 
     Raises EngineError if it does not fit or cannot start.
     """
     arguments = _arguments(planned(name, folder, memory))
+    if memory.beside_training:
+        arguments |= {"enforce_eager": True}  # recorded graphs take memory too
     if classifies:
         arguments |= {"runner": "pooling", "convert": "classify"}
     try:
@@ -85,11 +87,10 @@ def stop(last: list[LLM]) -> None:
 
 
 def _arguments(plan: Plan) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"max_model_len": plan.max_model_len}
-    if plan.kv_bytes is None:
+    arguments: dict[str, Any] = {"max_model_len": plan.max_model_len, "kv_cache_memory_bytes": plan.kv_bytes}
+    if torch.cuda.is_available():
         return arguments | {"gpu_memory_utilization": plan.share_of_gpu}
     return arguments | {
-        "kv_cache_memory_bytes": plan.kv_bytes,
         "block_size": CPU_BLOCK,
         "enforce_eager": True,  # compiled it starts in minutes and is no faster there
         # After a part of a prompt vLLM takes back a seeded row's draw, which torch's generators of a processor cannot.

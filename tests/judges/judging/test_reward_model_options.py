@@ -6,7 +6,7 @@ import torch
 from console.errors import InputError
 from engines.options import EngineOptions
 from engines.reward_model import RewardModel
-from judges.judging.reward_model import fingerprint, open_reward_model
+from judges.judging.reward_model import fingerprint, fingerprint_in, open_reward_model
 from tests.engines.test_reward_scoring import save_reward_model
 
 
@@ -29,3 +29,17 @@ def test_a_reward_model_computes_in_the_type_that_is_asked_for_and_is_then_anoth
 def test_a_type_for_a_reward_model_in_vllm_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--dtype bfloat16 goes with --engine transformers"):
         open_reward_model(tmp_path, "m", EngineOptions(engine="vllm", dtype="bfloat16"))
+
+
+def test_a_fingerprint_without_loading_is_that_of_the_loaded_model_and_vllms_is_another(tmp_path: Path) -> None:
+    folder = save_reward_model(tmp_path / "model")
+    kinds = (
+        EngineOptions(),
+        EngineOptions(dtype="bfloat16"),
+        EngineOptions(chat_template_kwargs={"enable_thinking": False}),
+    )
+    for options in kinds:
+        assert fingerprint_in(folder, options) == fingerprint(open_reward_model(folder, "m", options))
+    engines = ("auto", "transformers", "vllm")
+    auto, transformers, vllm = (fingerprint_in(folder, EngineOptions(engine=engine)) for engine in engines)
+    assert auto == transformers != vllm

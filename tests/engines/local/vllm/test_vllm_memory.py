@@ -103,3 +103,36 @@ def test_a_share_of_the_gpu_that_is_not_free_is_refused_with_one_that_is() -> No
         plan_gpu("m", MODEL, Memory(share_of_gpu=0.9), 40 * GIB, 80 * GIB)
     with pytest.raises(EngineError, match=r"0.0 GiB are free; end what else runs there"):
         plan_gpu("m", MODEL, Memory(share_of_gpu=0.9), 0, 80 * GIB)
+
+
+def test_beside_training_only_what_a_batch_needs_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    beside, batch = Memory(beside_training=True), (8192 + 128) * MODEL.per_token
+    assert plan_cpu("m", MODEL, beside, 40 * GIB).kv_bytes == batch < plan_cpu("m", MODEL, Memory(), 40 * GIB).kv_bytes
+    plan = plan_gpu("m", MODEL, beside, 79 * GIB, 80 * GIB)
+    assert (plan.max_model_len, plan.kv_bytes) == (8192, batch)
+    assert plan.share_of_gpu == pytest.approx((2 * GIB + batch) / (80 * GIB))
+    two = plan_gpu("m", MODEL, Memory(n_gpus=2, beside_training=True), 79 * GIB, 80 * GIB)
+    assert two.kv_bytes == batch // 2 and two.share_of_gpu == pytest.approx(plan.share_of_gpu / 2)
+    monkeypatch.setenv(KV_SPACE, "3")
+    assert plan_cpu("m", MODEL, beside, 40 * GIB).kv_bytes == 3 * GIB, "what the user gives comes first"
+
+
+def test_beside_training_a_share_of_the_gpu_is_taken_if_it_is_given() -> None:
+    plan = plan_gpu("m", MODEL, Memory(share_of_gpu=0.25, beside_training=True), 79 * GIB, 80 * GIB)
+    assert (plan.share_of_gpu, plan.kv_bytes) == (0.25, None)
+
+
+def test_beside_training_a_long_context_is_cut_and_one_that_is_asked_for_is_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    long = Size(weights=2 * GIB, per_token=GIB // 8192, context=131_072)
+    assert plan_gpu("m", long, Memory(beside_training=True), 79 * GIB, 80 * GIB).max_model_len == 8192
+    assert "m: a context of 8,192 tokens, not 131,072" in capsys.readouterr().err
+    asked = Memory(max_model_len=65_536, beside_training=True)
+    assert plan_gpu("m", long, asked, 79 * GIB, 80 * GIB).max_model_len == 65_536
+
+
+def test_beside_training_a_model_without_known_keys_has_the_usual_share() -> None:
+    unknown = Size(weights=2 * GIB, per_token=0, context=8192)
+    plan = plan_gpu("m", unknown, Memory(beside_training=True), 79 * GIB, 80 * GIB)
+    assert (plan.share_of_gpu, plan.kv_bytes) == (0.9, None)

@@ -7,7 +7,7 @@ import pytest
 from engines.local.vllm.memory import KV_SPACE, Memory
 from engines.options import EngineOptions
 from engines.reward_model import EMPTY, RewardModel, VllmRewardModel
-from judges.judging.reward_model import open_reward_model
+from judges.judging.reward_model import fingerprint, fingerprint_in, open_reward_model
 from tests.tiny import save_tiny_model
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore")]
@@ -40,6 +40,7 @@ def test_rewards_are_those_of_transformers(folder: Path) -> None:
     expected = RewardModel.load(folder, "reward")
     model = open_reward_model(folder, "reward", EngineOptions(engine="vllm"))
     assert isinstance(model, VllmRewardModel) and model.digest != expected.digest
+    assert fingerprint(model) == fingerprint_in(folder, EngineOptions(engine="vllm"))
     scores = model.score(PROMPTS, ANSWERS)
     assert scores == pytest.approx(expected.score(PROMPTS, ANSWERS), abs=1e-3)
     assert scores[2] is None and model.unscored == {EMPTY: 1} and len(set(scores)) == len(scores)
