@@ -1,71 +1,53 @@
 """Gradings per second: this project, a bare loop on the openai SDK, and other judges' own runners, side by side.
 
-python -m benchmarks.judge_throughput                                 this project and the bare loop, two minutes
-python -m benchmarks.judge_throughput --cache ~/.cache/judges         the others too: gigabytes, half an hour
-python -m benchmarks.judge_throughput --answers model_outputs.json.gz --runners project openevals --cache envs
+python -m benchmarks.judge_throughput                               this project and the bare loop, two minutes
+python -m benchmarks.judge_throughput --cache ~/.cache/judges       the others too: gigabytes to install, half an hour
+python -m benchmarks.judge_throughput --cache envs --answers model_outputs.json.gz --runners project openevals
+python -m benchmarks.judge_throughput --cache envs --stored         the tables of what was measured, and no more
+python -m benchmarks.judge_throughput --runners --vllm --vllm-python ../vllm/.venv/bin/python       vLLM alone
 
 A server answers each call after 0.2 s, and each runner grades the same answers with 64 calls in flight. Each runs as
 its users run it, in a process and an environment of its own. pip makes the environments in --cache, once. The runners
 take turns, so that a busy machine is busy for all. Light runners take --repeats turns, the others one.
 
-The seconds, the processor seconds and the memory are those of the runner's process without its imports. Each runner is
-then started again and killed (-9) when the server has answered half of the calls: *stored* is how many of the replies
-are in its files. A runner that cannot be installed or does not finish is named with the reason.
+The seconds and the processor seconds are those of the runner and what it starts, without its imports and without the
+server. The memory is the peak of these processes together. Each runner is then started again and killed (-9) when the
+server has answered half of the calls: *stored* is how many of the replies are in its files.
+
+Each turn is a line in --out as soon as it is done. The same command goes on where it ended. A runner that cannot be
+installed or fails is named with the reason and tried again next time. One that takes longer than --limit-s is stopped,
+and its row has what it did until then.
+
+--vllm measures this project's judge on vLLM against `LLM.generate` on the same prompts and settings.
 """
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import cycle, islice
-from math import ceil
 from pathlib import Path
-from statistics import median
+from typing import Any
 
 import tyro
 
-from benchmarks.judge_throughput.environments import NotInstalledError, last_line, python_of, version_of
-from benchmarks.judge_throughput.killed import n_stored
-from benchmarks.judge_throughput.runners import RUNNERS, Runner
-from benchmarks.slow_server import calls_answered, slow_server
+from benchmarks.judge_throughput.environments import NotInstalledError, python_of, version_of
+from benchmarks.judge_throughput.results import Results, Turn
+from benchmarks.judge_throughput.runners import RUNNERS
+from benchmarks.judge_throughput.running import ROOT, Work, kill_at_half, take_turn
+from benchmarks.judge_throughput.tables import cost_of, finished, ideal_s, row_of
+from benchmarks.judge_throughput.vllm import Vllm, measure_vllm, vllm_rows
 from console.output import tell
 from console.progress import say
-from console.table import Cell, print_table
+from console.table import print_table
 from records.files import BadRows
+from records.keys import content_key
 from records.rows import request_text
 from records.shapes import read_responses
 
-ROOT = Path(__file__).parent.parent.parent
 EXAMPLE = ROOT / "judges" / "example.jsonl"
-QUIET = {
-    "OPENAI_API_KEY": "none",
-    "HF_HUB_OFFLINE": "1",
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    "DEEPEVAL_TELEMETRY_OPT_OUT": "YES",
-    "LANGSMITH_TRACING": "false",
-    "OMP_NUM_THREADS": "1",
-}
-"""No runner asks another server than the slow one."""
-
-
-class UnfinishedError(Exception):
-    """A runner that failed or took too long."""
-
-
-@dataclass
-class Found:
-    """The runs of one runner."""
-
-    runner: Runner
-    python: Path
-    name: str
-    runs: list[dict[str, float]] = field(default_factory=list)
-    stored: str = ""
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,39 +68,37 @@ class Config:
     """Which to run. The default is all."""
     cache: Path | None = None
     """The folder of the environments. Without it, only what needs none is run."""
-    timeout_s: float = 600
+    limit_s: float = 420
     """A runner that takes longer is stopped and named."""
+    out: Path = Path("runs/judge_throughput.jsonl")
+    """The file of what was measured."""
+    stored: bool = False
+    """Print the tables of what is in --out and measure nothing."""
+    fresh: bool = False
+    """Measure again what is in --out."""
+    vllm: bool = False
+    """Measure this project's judge on vLLM against `LLM.generate` too."""
+    vllm_python: Path = Path(sys.executable)
+    """A Python that has vLLM and what this project needs. The default is this one."""
+    vllm_model: str = "smollm2"
+    vllm_gradings: int = 256
+    vllm_tokens: int = 32
+    """The most tokens of a reply."""
 
 
 def main(config: Config) -> None:
-    """Print the tables."""
-    found = [_prepared(name, config) for name in config.runners]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "answers.jsonl"
-        rows = answers_of(config.answers, config.gradings)
-        file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        for turn in range(config.repeats):
-            for one in found:
-                if not one.reason and (turn == 0 or one.runner.is_light):
-                    _measure(one, file, config)
-        for one in found:
-            if one.runs:
-                one.stored = _killed(one, file, config)
-    _print(found, config)
-
-
-def _prepared(name: str, config: Config) -> Found:
-    runner = RUNNERS[name]
-    if not runner.requirements:
-        return Found(runner, Path(sys.executable), runner.title)
-    if config.cache is None:
-        return Found(runner, Path(), runner.title, reason="no --cache folder for its environment")
-    say(f"installing {runner.title} ...")
-    try:
-        python = python_of(config.cache.resolve(), name, runner.requirements)
-    except NotInstalledError as error:
-        return Found(runner, Path(), runner.title, reason=f"not installed: {error}")
-    return Found(runner, python, f"{runner.title} {version_of(python, runner.requirements[0])}")
+    """Measure what is not stored, and print the tables."""
+    if unknown := sorted(set(config.runners) - set(RUNNERS)):
+        raise SystemExit(f"error: no runner {unknown[0]!r}; known: {', '.join(RUNNERS)}")
+    if config.fresh and not config.stored:
+        config.out.unlink(missing_ok=True)
+    rows = answers_of(config.answers, config.gradings)
+    results = Results(config.out, settings_of(config, rows))
+    reasons = {} if config.stored else _measured(config, rows, results)
+    if config.runners:
+        _print(config, results, reasons)
+    if config.vllm:
+        _on_vllm(config)
 
 
 def answers_of(files: tuple[Path, ...], n: int) -> list[dict[str, str]]:
@@ -136,99 +116,100 @@ def answers_of(files: tuple[Path, ...], n: int) -> list[dict[str, str]]:
     ]
 
 
-def _measure(one: Found, file: Path, config: Config) -> None:
-    say(f"{one.name} ...")
-    with tempfile.TemporaryDirectory() as work, slow_server(one.runner.reply, config.delay_s) as url:
-        measured = Path(work) / "measured.json"
-        process = _start(one, file, url, config, Path(work), str(measured))
+def settings_of(config: Config, rows: list[dict[str, str]]) -> dict[str, Any]:
+    """Return what two measurements that can be compared have in common."""
+    digest = content_key(json.dumps(rows))
+    return {"answers": digest, "in_flight": config.in_flight, "delay_s": config.delay_s}
+
+
+def _measured(config: Config, rows: list[dict[str, str]], results: Results) -> dict[str, str]:
+    """Measure each runner that has too few turns, then kill it. Return why some have none."""
+    pythons, reasons = _installed(config)
+    with _written(rows) as file:
+        work = Work(file, config.gradings, config.in_flight, config.delay_s, config.limit_s)
+        for repeat in range(config.repeats):
+            for runner, (name, python) in pythons.items():
+                if has_turn(results.turns(runner), repeat if RUNNERS[runner].is_light else 0):
+                    continue
+                if runner in reasons:  # it has failed just now
+                    continue
+                say(f"{name} ...")
+                found = take_turn(runner, name, python, work)
+                results.add(found)
+                say(f"{name}: {told(found)}")
+                if found.verdicts is None:
+                    reasons[runner] = found.reason
+        for runner, (name, python) in pythons.items():
+            if finished(results.turns(runner)) and not results.kill(runner):
+                say(f"{name}, killed at half ...")
+                results.add(kill_at_half(runner, python, work))
+    return reasons
+
+
+def has_turn(turns: list[Turn], repeat: int) -> bool:
+    """Say if a runner needs no turn of this number: it has it, or it was stopped at the limit."""
+    was_stopped = any(turn.verdicts is None and turn.wall_s is not None for turn in turns)
+    return was_stopped or len(finished(turns)) > repeat
+
+
+def told(turn: Turn) -> str:
+    """Return a turn's figures, for the progress."""
+    if turn.verdicts is None:
+        return turn.reason
+    return f"{turn.wall_s:.1f} s, {turn.processor_s:.1f} processor s, {turn.peak_mib:.0f} MiB"
+
+
+def _installed(config: Config) -> tuple[dict[str, tuple[str, Path]], dict[str, str]]:
+    """Return the name and the interpreter of each runner, and why some have none."""
+    pythons, reasons = {}, {}
+    for runner in config.runners:
+        one = RUNNERS[runner]
+        if not one.requirements:
+            pythons[runner] = (one.title, Path(sys.executable))
+            continue
+        if config.cache is None:
+            reasons[runner] = "no --cache folder for its environment"
+            continue
+        say(f"installing {one.title} ...")
         try:
-            _finish(process, Path(work), config.timeout_s)
-        except UnfinishedError as error:
-            one.reason = f"did not finish: {error}; {calls_answered(url)} calls were answered"
-            return
-        one.runs.append(json.loads(measured.read_text(encoding="utf-8")))
-    say(f"{one.name}: {one.runs[-1]}")  # a stopped command has shown what it measured
+            python = python_of(config.cache.resolve(), runner, one.requirements)
+            pythons[runner] = (f"{one.title} {version_of(python, one.requirements[0])}", python)
+        except NotInstalledError as error:
+            reasons[runner] = f"not installed: {error}"
+    return pythons, reasons
 
 
-def _start(one: Found, file: Path, url: str, config: Config, work: Path, measured: str) -> "subprocess.Popen[bytes]":
-    side = ROOT / "benchmarks" / "judge_throughput" / "side.py"
-    command = [str(one.python), str(side), one.runner.module, str(file), url, str(config.in_flight), measured]
-    home = work / "home"
-    home.mkdir()
-    environment = os.environ | QUIET | {"PYTHONPATH": str(ROOT), "HOME": str(home), "OPENAI_BASE_URL": url}
-    with (work / "log.txt").open("wb") as log:
-        return subprocess.Popen(
-            command, cwd=home, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
+@contextmanager
+def _written(rows: list[dict[str, str]]) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "answers.jsonl"
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        yield file
 
 
-def _finish(process: "subprocess.Popen[bytes]", work: Path, timeout_s: float) -> None:
-    try:
-        process.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        _kill(process)
-        raise UnfinishedError(f"stopped after {timeout_s:.0f} s") from None
-    if process.returncode:
-        raise UnfinishedError(last_line((work / "log.txt").read_text(encoding="utf-8", errors="replace")))
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def _killed(one: Found, file: Path, config: Config) -> str:
-    """Return how many of the answered calls are on disk after a kill at half of them."""
-    say(f"{one.name}, killed at half ...")
-    with tempfile.TemporaryDirectory() as work, slow_server(one.runner.reply, config.delay_s) as url:
-        process = _start(one, file, url, config, Path(work), "-")
-        until = time.monotonic() + config.timeout_s
-        while process.poll() is None and time.monotonic() < until and calls_answered(url) < config.gradings / 2:
-            time.sleep(0.05)
-        ended = process.poll() is not None
-        _kill(process)
-        n_answered, stored = calls_answered(url), n_stored(Path(work) / "home")
-    return "ended early" if ended else f"{stored} of {n_answered}"
-
-
-def _print(found: list[Found], config: Config) -> None:
-    ideal_s = ceil(config.gradings / config.in_flight) * config.delay_s
-    finished = [one for one in found if one.runs]
-    print_table([row_of(one.name, one.runs, config.gradings, ideal_s) for one in finished])
+def _print(config: Config, results: Results, reasons: dict[str, str]) -> None:
+    turns = {runner: found for runner in config.runners if (found := results.turns(runner))}
+    ideal = ideal_s(config.gradings, config.in_flight, config.delay_s)
+    print_table([row_of(found, config.gradings, ideal) for found in turns.values()])
     tell()
-    base = next((one.runs for one in finished if one.runner.module == "project"), None)
-    print_table([cost_of(one.name, one.runs, one.stored, base) for one in finished])
-    for one in found:
-        if one.reason:
-            tell(f"{one.name}: {one.reason}")
+    kills = {runner: kill.stored for runner in turns if (kill := results.kill(runner))}
+    ours = turns.get("project", [])
+    print_table([cost_of(found, kills.get(runner, ""), ours) for runner, found in turns.items()])
+    for runner in config.runners:
+        if reason := reasons.get(runner) or (runner in turns and turns[runner][-1].reason):
+            tell(f"{RUNNERS[runner].title}: {reason}")
 
 
-def row_of(name: str, runs: list[dict[str, float]], gradings: int, ideal_s: float) -> dict[str, Cell]:
-    """Return a row of the table of speeds, from the medians."""
-    wall_s = median(run["wall_s"] for run in runs)
-    return {
-        "runner": name,
-        "verdicts": int(min(run["verdicts"] for run in runs)),
-        "turns": len(runs),
-        "wall s": round(wall_s, 2),
-        "calls/s": round(gradings / wall_s, 1),
-        "% of ideal": round(100 * ideal_s / wall_s, 1),
-    }
-
-
-def cost_of(
-    name: str, runs: list[dict[str, float]], stored: str, base: list[dict[str, float]] | None
-) -> dict[str, Cell]:
-    """Return a row of the table of costs, from the medians, with the time as a multiple of this project's."""
-    processor_s = median(run["processor_s"] for run in runs)
-    times = median(run["wall_s"] for run in runs) / median(run["wall_s"] for run in base) if base else None
-    return {
-        "runner": name,
-        "processor s": round(processor_s, 2),
-        "peak MiB": round(max(run["peak_mib"] for run in runs)),
-        "stored": stored,
-        "wall / ours": times and round(times, 2),
-    }
+def _on_vllm(config: Config) -> None:
+    vllm = Vllm(config.vllm_python, config.vllm_model, config.vllm_tokens, config.repeats)
+    rows = answers_of(config.answers, config.vllm_gradings)
+    settings = {"answers": content_key(json.dumps(rows)), "model": vllm.model, "tokens": vllm.tokens}
+    results = Results(config.out, settings)
+    if not config.stored:
+        with _written(rows) as file:
+            measure_vllm(vllm, file, results)
+    tell()
+    print_table(vllm_rows(results))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-INSTALL_S = 600
+INSTALL_S = 1200
 
 
 class NotInstalledError(Exception):
@@ -25,18 +25,19 @@ def python_of(cache: Path, name: str, requirements: list[str]) -> Path:
 
 
 def version_of(python: Path, package: str) -> str:
-    """Return the version of a package in an environment."""
+    """Return the version of a package in an environment. The package may have extras. Raises NotInstalledError."""
     code = "import sys; from importlib.metadata import version; print(version(sys.argv[1]))"
-    return subprocess.run([python, "-c", code, package], capture_output=True, text=True, check=True).stdout.strip()
+    return _run([str(python), "-c", code, package.partition("[")[0]]).strip()
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_S)
     except subprocess.TimeoutExpired:
-        raise NotInstalledError(f"pip took more than {INSTALL_S} s") from None
+        raise NotInstalledError(f"it took more than {INSTALL_S} s") from None
     if done.returncode:
         raise NotInstalledError(last_line(done.stdout + done.stderr))
+    return done.stdout
 
 
 def last_line(text: str) -> str:

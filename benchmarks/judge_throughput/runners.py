@@ -17,12 +17,20 @@ class Runner:
 
 REASON = "The answer is relevant and covers most of the request (call-NUMBER), but leaves out the reason why."
 PLAIN = f"{REASON}\n\nScore: 4"
+PROMETHEUS = f"Feedback: {REASON} [RESULT] 4"
 RUNNERS = {
     "project": Runner("this project", "project", PLAIN, is_light=True),
     "sdk": Runner("bare loop, openai SDK", "sdk", PLAIN, is_light=True),
     "openevals": Runner(
         "openevals", "open_evals", json.dumps({"reasoning": REASON, "score": 0.8}), ["openevals", "openai"], True
     ),
-    "prometheus-eval": Runner("prometheus-eval", "prometheus", f"Feedback: {REASON} [RESULT] 4", ["prometheus-eval"]),
+    "prometheus-eval": Runner("prometheus-eval", "prometheus", PROMETHEUS, ["prometheus-eval"]),
+    "verdict": Runner("verdict", "verdict_unit", PLAIN, ["verdict"]),
+    "distilabel": Runner("distilabel", "distilabel_task", PROMETHEUS, ["distilabel[openai]", "requests"]),
+    "lm-eval": Runner("lm-eval", "lm_harness", PLAIN, ["lm-eval[api]"]),
+    "evalscope": Runner("evalscope", "evalscope_task", json.dumps({"reasoning": REASON, "score": 0.8}), ["evalscope"]),
+    "alpaca-eval": Runner("alpaca-eval", "alpaca", f"{REASON}\n\nOutput (b)", ["alpaca-eval", "setuptools<81"]),
+    "inspect-ai": Runner("inspect-ai", "inspect_task", f"{REASON}\n\nGRADE: C", ["inspect-ai", "openai"]),
+    "deepeval": Runner("deepeval", "geval", json.dumps({"reason": REASON, "score": 8}), ["deepeval"]),
 }
 """All runners, by the names that --runners takes."""
