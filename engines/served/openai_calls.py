@@ -131,7 +131,8 @@ class ServedCalls:
             async with self._connected() as connection:
 
                 async def ask(index: int) -> tuple[int, ResultT]:
-                    return index, await talk(index, partial(self._call, connection, index))
+                    own = connection.for_one_prompt() if isinstance(connection, Replicas) else connection
+                    return index, await talk(index, partial(self._call, own, index))
 
                 yield ask
 

@@ -86,6 +86,12 @@ class Replicas:
     connections: "Sequence[Connection]"
     states: Sequence[Replica]
     hide: Callable[[str], str] = field(repr=False)
+    read_at: list[int] = field(default_factory=list)
+    """The place of the server that read this prompt last, and so has it in its cache. Empty if none has."""
+
+    def for_one_prompt(self) -> "Replicas":
+        """Return the ways for several calls about one prompt, which one server answers as long as it is up."""
+        return replace(self, read_at=[])
 
     def at(self, path: str) -> "Replicas":
         """Return the ways to another `path` of the same servers."""
@@ -146,6 +152,7 @@ class Replicas:
                     continue
                 state.answered()
                 if lacks is not None:
+                    self.read_at[:] = [place]
                     state.gives_logprobs |= not lacks(answer.reply)
                     for other in without:
                         other.leave_out(other.lacking)
@@ -157,9 +164,11 @@ class Replicas:
         return any(state.is_up for place, state in enumerate(self.states) if place not in tried)
 
     def _best(self, tried: set[int]) -> int:
-        """Return the least busy server of those that are up, or else the one that comes back first."""
+        """Return the server that has the prompt, or the least busy of those that are up, or the first to come back."""
         left = [place for place in range(len(self.states)) if place not in tried]
         up = [place for place in left if self.states[place].is_up]
+        if self.read_at and self.read_at[0] in up:
+            return self.read_at[0]
         if up:
             return min(up, key=lambda place: self.states[place].under_way)
         return min(left, key=lambda place: self.states[place].rests_until_s)

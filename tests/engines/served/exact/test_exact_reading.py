@@ -365,3 +365,24 @@ def test_a_server_that_is_gone_ends_the_command(server: Server, vllm: Vllm) -> N
     vllm.complete = lambda _: (500, {"error": {"message": "the engine died"}})  # type: ignore[method-assign]
     with pytest.raises(EngineError, match="3 calls in a row failed, the last with: 500: the engine died"):
         chosen(engine, requests(30, "", "Score: "))
+
+
+def test_the_questions_of_one_row_go_to_the_server_that_has_its_prompt(
+    server: Server, vllm: Vllm, other: tuple[Server, Vllm]
+) -> None:
+    engine = engine_of(server, other[0], concurrency=4)
+    assert engine.choosing == "vocabulary"
+    found = chosen(engine, requests(8, RUBRIC, "Score: "), ARENA)
+    first, second = (
+        {tuple(body["prompt"]) for body in one.asked if "prompt" in body and "logprob_token_ids" in body}
+        for one in (server, other[0])
+    )
+    both = first | second
+
+    def rows(prompts: set[tuple[int, ...]]) -> set[tuple[int, ...]]:
+        return {min((one for one in both if prompt[: len(one)] == one), key=len) for prompt in prompts}
+
+    probe = first & second
+    assert len(probe) == 1 and rows(first) & rows(second) == probe
+    assert len(rows(both)) == 1 + 8 and min(map(len, (rows(first), rows(second)))) > 2
+    assert len(both) == 1 + sum(one.n_calls for one in found) > 1 + 8
