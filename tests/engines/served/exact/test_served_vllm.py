@@ -23,13 +23,13 @@ from tests.engines.local.asking import ARENA, SCORES, TEN, in_order
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore")]
 
 START_S = 600.0
-ASK = [
-    Request(
-        [{"role": "user", "content": f"Rate the answer {answer!r} to 'What is 2 + 2?' from 0 to 5."}], prefill=words
-    )
-    for answer in ("4", "5", "It is four, because two and two are four.", "I do not know")
-    for words in ("Score: ", "Better: ", "")
-]
+ANSWERS = ("4", "5", "It is four, because two and two are four.", "I do not know")
+
+
+def asked(words: str) -> list[Request]:
+    """Requests whose replies begin with `words`."""
+    texts = [f"Rate the answer {answer!r} to 'What is 2 + 2?' from 0 to 5." for answer in ANSWERS]
+    return [Request([{"role": "user", "content": text}], prefill=words) for text in texts]
 
 
 def is_up(port: int) -> bool:
@@ -87,12 +87,13 @@ def in_process() -> Iterator[Engine]:
         yield open_engine(EngineOptions("smollm2", engine="vllm", max_model_len=2048))
 
 
+@pytest.mark.parametrize("words", ["Score: ", ""], ids=["after words", "after nothing"])
 @pytest.mark.parametrize("choices", [SCORES, TEN, ARENA, ["yes", "partly", "no"]], ids=["six", "ten", "arena", "words"])
 def test_choices_have_the_logprobs_of_vllm_in_process(
-    served: Engine, in_process: Engine, choices: Sequence[str]
+    served: Engine, in_process: Engine, choices: Sequence[str], words: str
 ) -> None:
     assert choices_from(served) == "vocabulary"
-    expected, found = in_order(in_process.choose(ASK, choices)), in_order(served.choose(ASK, choices))
+    expected, found = (in_order(engine.choose(asked(words), choices)) for engine in (in_process, served))
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.error is None and ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-3)
 
@@ -112,6 +113,6 @@ def test_a_judge_gives_the_scores_of_vllm_in_process(served: Engine, in_process:
 
 
 def test_a_long_conversation_is_that_rows_error(served: Engine) -> None:
-    asked = [ASK[0], Request([{"role": "user", "content": "word " * 3000}], prefill="Score: ")]
-    short, long = in_order(served.choose(asked, SCORES))
+    both = [asked("Score: ")[0], Request([{"role": "user", "content": "word " * 3000}], prefill="Score: ")]
+    short, long = in_order(served.choose(both, SCORES))
     assert short.error is None and str(long.error).startswith("too long: 30")
