@@ -162,3 +162,15 @@ def test_the_sdk_is_loaded_only_once_a_server_is_asked() -> None:
     )
     found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["False"]
+
+
+@pytest.mark.parametrize(
+    ("base", "beside"),
+    [
+        ("http://host:8000/v1", "http://host:8000/version"),
+        ("http://host/a/v1/?key=k", "http://host/a/version?key=k"),
+        ("http://host/openai", "http://host/openai/version"),
+    ],
+)
+def test_what_vllm_has_beside_its_api_is_found_there(base: str, beside: str) -> None:
+    assert Account.of("m", base, "NO_KEY").at("/version") == beside
