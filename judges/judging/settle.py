@@ -12,7 +12,7 @@ from console import reading
 from console.errors import InputError
 from console.flags import about_judge, spelled
 from console.progress import say
-from engines.protocol import Request
+from engines.protocol import Request, choices_from
 from engines.served.identity import WHEN_SILENT, Nothing, refuse_or_say, silence_of
 from judges.judging.judge import Judge
 from judges.options import OF_CHOICES
@@ -50,6 +50,7 @@ def settle(judge: Judge, store: Store[VerdictT], first: Callable[[], Request], *
             what = f"{store.path}: holds rows of another judge ({old.judge}; this one is {judge.fingerprint}), or of "
             what += f"this one where its server said what it serves, which it does not now ({silence.why})"
             raise InputError(spelled(f"{what}: {WHEN_SILENT}", of_judge=True))
+        _say_other_reading(judge, old, store.path)
         return
     _ask(judge, first())
 
@@ -86,6 +87,17 @@ def _ask(judge: Judge, first: Request) -> None:
         list(judge.engine.choose([first], judge.rubric.logprobs.choices))
     else:
         list(judge.engine.generate([first], judge.sampling))
+
+
+def _say_other_reading(judge: Judge, old: Judgment | Comparison, out: Path) -> None:
+    """Say if the rows of `out` were read from a server's log-probabilities in the other way."""
+    if not (old.read == judge.read == "logprobs" and hasattr(judge.engine, "choosing")):
+        return
+    before, now = old.choices_from or "reply", choices_from(judge.engine)  # earlier versions had only one way
+    if before != now:
+        where = {"vocabulary": "all tokens", "reply": "the likeliest tokens of a reply"}
+        what = f"its log-probabilities are of {where[before]}, and those of {judge.engine.name} now of {where[now]}"
+        say(f"{out}: {what}")
 
 
 def _check_others(judge: Judge, out: Path, silence: Nothing) -> None:

@@ -103,6 +103,8 @@ def test_both_readings_have_names_of_their_own_and_do_not_share_a_file(
     with pytest.raises(InputError, match=r"out\.jsonl"):
         run(score, server, "a.jsonl", "--out", "out.jsonl")
     assert Path("out.jsonl").read_bytes() == before
+    told = "out.jsonl: its log-probabilities are of the likeliest tokens of a reply, and those of m now of all tokens"
+    assert told in capsys.readouterr().err
     run(score, server, "a.jsonl", "--out", "exact.jsonl")
     assert {row["judge"] for row in rows_of("exact.jsonl")}.isdisjoint(row["judge"] for row in rows_of("out.jsonl"))
 
