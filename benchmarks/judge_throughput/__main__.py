@@ -81,7 +81,7 @@ class Config:
     vllm_python: Path = Path(sys.executable)
     """A Python that has vLLM and what this project needs. The default is this one."""
     vllm_model: str = "smollm2"
-    vllm_gradings: int = 256
+    vllm_gradings: int = 128
     vllm_tokens: int = 32
     """The most tokens of a reply."""
 
