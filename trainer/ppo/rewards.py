@@ -152,10 +152,10 @@ def _check_beside_training(judge: EngineOptions) -> None:
 
 
 def _check_alone(flag: str) -> None:
-    if n_processes() > 1:
+    if has_gpu() and n_processes() > 1:
         raise InputError(
-            f"{flag} vllm: vLLM cannot be in one of {n_processes()} processes that train together: train in one, or "
-            "leave out the engine"
+            f"{flag} vllm: each of the {n_processes()} processes that train together would load vLLM on the first GPU: "
+            "train in one process, or leave out the engine"
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vllm import LLM, PoolingParams
 
+from console.errors import EngineError
 from engines.local.vllm.memory import Memory
 from engines.local.vllm.running import Ask, Runner
 from engines.local.vllm.starting import start, stop
@@ -22,9 +23,14 @@ class VllmClassifier:
 
     @classmethod
     def load(cls, name: str, folder: Path, memory: Memory) -> VllmClassifier:
-        """Load the model in `folder`. Raises EngineError if it does not fit or vLLM cannot start with it."""
+        """Load the model in `folder`. Raises EngineError if it does not fit or vLLM cannot compute it."""
         llm = start(name, folder, memory, classifies=True)
-        return cls(llm, Runner(llm))
+        classifier = cls(llm, Runner(llm))
+        try:
+            classifier.values([[0]])  # now, because the caller may have hours of other work before its first answer
+        except EngineError as error:
+            raise EngineError(f"{name}: {error}") from None
+        return classifier
 
     def __del__(self) -> None:
         """Give the memory back as soon as nobody holds the model, because the next one needs it."""

@@ -30,7 +30,14 @@ warmup_steps = 0
 steps = 3
 save_every_n_steps = 1
 """
-REWARD = "def words(prompts, texts):\n    return [float(text.count('a')) for text in texts]\n"
+REWARD = """
+import os
+from pathlib import Path
+
+def words(prompts, texts):
+    Path(f"rank{os.environ.get('RANK')}of{os.environ.get('WORLD_SIZE')}").touch()
+    return [float(text.count("a")) for text in texts]
+"""
 
 
 @pytest.fixture
@@ -113,7 +120,14 @@ def test_a_wrong_flag_is_named(folder: Path, flags: tuple[str, ...], named: str)
 def test_two_processes_take_the_same_steps_as_one(folder: Path) -> None:
     def launched(n: int) -> list[Any]:
         out = f"out{n}/model"
-        command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(n)]
+        command = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc_per_node",
+            str(n),
+        ]  # as accelerate does
         flags = ["--config", "ppo.toml", "--model", "nine", "--reward", "my_rewards:words", "--out", out]
         paths = os.pathsep.join((str(ROOT), str(folder)))
         subprocess.run(
@@ -123,6 +137,7 @@ def test_two_processes_take_the_same_steps_as_one(folder: Path) -> None:
         return steps_of(Path(out))
 
     one, two = launched(1), launched(2)
+    assert {path.name for path in folder.glob("rank*")} == {"rank0of1", "rank0of2", "rank1of2"}
     assert len(one) == len(two) == 3
     for left, right in zip(one, two, strict=True):
         for name in ("reward", "kl", "length", "policy_loss", "value_loss", "entropy", "clip_fraction"):
@@ -152,12 +167,17 @@ def test_vllm_that_is_not_there_is_refused_with_its_command_before_a_model_is_lo
 
 
 @pytest.mark.parametrize("flags", [("rm", "--reward-engine.engine"), ("judge", "--judge-engine.engine")])
-def test_vllm_in_one_of_several_processes_is_refused(
+def test_vllm_in_each_of_several_processes_on_gpus_is_refused(
     flags: tuple[str, str], reward: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("trainer.ppo.rewards.has_gpu", lambda: True)
+    no_vllm(monkeypatch)
+    more = () if flags[0] == "rm" else ("--judge-engine.gpu-memory-utilization", "0.3")
+    with pytest.raises(EngineError, match="not installed"):  # the next check
+        ppo("--reward", *flags, "vllm", *more)
     monkeypatch.setattr("trainer.ppo.rewards.n_processes", lambda: 2)
-    with pytest.raises(InputError, match=f"{flags[1]} vllm: vLLM cannot be in one of 2 processes"):
-        ppo("--reward", *flags, "vllm")
+    with pytest.raises(InputError, match=f"{flags[1]} vllm: each of the 2 processes .* on the first GPU"):
+        ppo("--reward", *flags, "vllm", *more)
 
 
 def test_a_judge_in_vllm_that_would_take_the_whole_gpu_is_refused(

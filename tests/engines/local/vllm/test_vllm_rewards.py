@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from console.errors import EngineError
 from engines.local.vllm.memory import KV_SPACE, Memory
 from engines.options import EngineOptions
 from engines.reward_model import EMPTY, RewardModel, VllmRewardModel
 from judges.judging.reward_model import fingerprint, fingerprint_in, open_reward_model
+from tests.engines.test_reward_scoring import save_reward_model
 from tests.tiny import save_tiny_model
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore")]
@@ -50,3 +52,9 @@ def test_an_answer_over_the_context_has_none(folder: Path) -> None:
     model = VllmRewardModel.load(folder, "reward", Memory(max_model_len=128))
     [short, long] = model.rewards(["Say it."] * 2, ["A word.", "word " * 200])
     assert short.value is not None and long.error == "too long for the reward model's context of 128 tokens"
+
+
+def test_a_model_that_vllm_cannot_compute_is_refused_when_it_is_loaded(tmp_path: Path) -> None:
+    heads_of_8 = save_reward_model(tmp_path / "reward")
+    with pytest.raises(EngineError, match="small: vLLM failed: Unsupported CPU attention.*head_dim=8"):
+        VllmRewardModel.load(heads_of_8, "small", Memory())
