@@ -36,6 +36,9 @@ from engines.served.http_call import CallFailed, Failure, Limits, Sent, attempte
 CHAT = "/chat/completions"
 MAX_RETRIES = 4
 CONNECT_TIMEOUT_S = 5
+IDLE_S = 4
+"""Seconds that an idle connection is kept: uvicorn, on which vLLM and SGLang stand, closes one after 5, and a call that
+is sent at that moment is lost and sent again."""
 EMPTY = ByteStream(b"")
 """In place of a body, which aiohttp sends and `_Attempts` keeps."""
 ReplyT = TypeVar("ReplyT")
@@ -220,7 +223,7 @@ async def connected(
     # OpenSSL's own defaults do not find the certificates of a Mac.
     tls = create_ssl_context() if server.startswith("https:") else True
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=n_connections, ssl=tls),
+        connector=aiohttp.TCPConnector(limit=n_connections, ssl=tls, keepalive_timeout=IDLE_S),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
         proxy=proxy_of(server),
     ) as session:
