@@ -152,10 +152,11 @@ def _check_beside_training(judge: EngineOptions) -> None:
 
 
 def _check_alone(flag: str) -> None:
-    if has_gpu() and n_processes() > 1:
+    # Each would take the first GPU, and vLLM's end takes apart the group of processes that train.
+    if n_processes() > 1:
         raise InputError(
-            f"{flag} vllm: each of the {n_processes()} processes that train together would load vLLM on the first GPU: "
-            "train in one process, or leave out the engine"
+            f"{flag} vllm: vLLM goes with a training in one process, not in {n_processes()}: train in one, or leave out "
+            "the engine"
         )
 
 
