@@ -155,8 +155,8 @@ def _check_alone(flag: str) -> None:
     # Each would take the first GPU, and vLLM's end takes apart the group of processes that train.
     if n_processes() > 1:
         raise InputError(
-            f"{flag} vllm: vLLM goes with a training in one process, not in {n_processes()}: train in one, or leave out "
-            "the engine"
+            f"{flag} vllm: vLLM goes with a training in one process, not in {n_processes()}: train in one, or leave "
+            "out the engine"
         )
 
 
