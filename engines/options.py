@@ -59,8 +59,8 @@ class EngineOptions:
     """Tokens for reasoning before each reply, in addition to those for the reply (openai)."""
     served_as: str | None = None
     """The model's name in the fingerprint. It replaces the name and the server's description of it (openai)."""
-    batch_size: Count = 32
-    """Batch size (transformers)."""
+    batch_size: Count = 96
+    """The most rows at a time (transformers)."""
     dtype: DType = "auto"
     """The type to compute in (transformers). auto: float32 on a processor, the checkpoint's own type on a GPU.
     docs/benchmarks.md says what bfloat16 costs in verdicts."""

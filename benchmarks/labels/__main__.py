@@ -1,30 +1,37 @@
-"""Processor seconds of four labels of one rubric against one label, and of bfloat16 against float32 with its verdicts.
+"""Processor seconds of three samples against one, of four labels of a rubric against one, and of bfloat16.
 
 OMP_NUM_THREADS=1 python -m benchmarks.labels       SmolLM2-135M, 16 whole and 64 short answers, some minutes
+
+Samples are texts of up to 32 tokens about 32 short answers. `at least` is the ratio of the tokens to read and to write,
+with those that several prompts begin with counted once: no side of a token is cheaper than its matrix products.
 """
 
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from statistics import correlation, fmean, median, pstdev
 
-from benchmarks.engine.prompts import ANSWER_CHARS, requests
+from benchmarks.engine.prompts import ANSWER_CHARS, TEMPERATURE, TOP_P, n_tokens, requests
 from benchmarks.side import arguments
-from console.table import print_table
+from console.table import Cell, print_table
 from engines.local.transformers_engine import TransformersEngine
 from engines.models import resolve_model
-from engines.protocol import Request
+from engines.protocol import Request, Sampling
 from judges.rubrics.rendering import fill
 from judges.rubrics.rubric import load_rubric
 from records.files import BadRows, read_records
 from trainer.seeds.reading import EFT
 
 N_ANSWERS, N_SHORT, REPEATS = 16, 64, 2
+N_SAMPLED, NEW_TOKENS, N_EACH = 32, 32, (1, 3)
 SCORES = ["0", "1", "2", "3", "4", "5"]
 
 
 def main() -> None:
     usual, short = (TransformersEngine.load(resolve_model("smollm2"), "m", dtype=d) for d in ("float32", "bfloat16"))
+    print_table(sample_rows(usual))
     one, four = label_requests(1), label_requests(4)
     seconds = in_turns(lambda: list(usual.choose(one, SCORES[1:])), lambda: list(usual.choose(four, SCORES[1:])))
     print_table([{"labels": n, "CPU-s": s, "ratio": s / seconds[0]} for n, s in zip((1, 4), seconds, strict=True)])
@@ -39,6 +46,25 @@ def main() -> None:
     print_table([{"answers of": ANSWER_CHARS, "float32, CPU-s": seconds[0], "bfloat16, CPU-s": seconds[1], **changes}])
 
 
+def sample_rows(engine: TransformersEngine) -> list[dict[str, Cell]]:
+    prompts, sampling = requests("text", N_SAMPLED), Sampling(NEW_TOKENS, TEMPERATURE, TOP_P)
+    sides = [
+        [replace(prompt, seed=n_each * prompt.seed + n) for prompt in prompts for n in range(n_each)]
+        for n_each in N_EACH
+    ]
+    written = [0 for _ in sides]
+
+    def write(side: int) -> None:
+        written[side] = sum(answer.n_tokens for answer in engine.generate(sides[side], sampling))
+
+    seconds = in_turns(partial(write, 0), partial(write, 1))
+    n_tokens_of = [n_tokens(engine, prompts)[1] + n for n in written]
+    return [
+        {"samples": n, "written": w, "CPU-s": s, "ratio": s / seconds[0], "at least": all_ / n_tokens_of[0]}
+        for n, w, s, all_ in zip(N_EACH, written, seconds, n_tokens_of, strict=True)
+    ]
+
+
 def label_requests(n_labels: int) -> list[Request]:
     rubric = load_rubric("criteria")
     ranked = [record for _, record in read_records(EFT, BadRows(strict=True))]
@@ -50,8 +76,8 @@ def label_requests(n_labels: int) -> list[Request]:
 def in_turns(*sides: Callable[[], object]) -> list[float]:
     """Return the median processor seconds of each side."""
     seconds: list[list[float]] = [[] for _ in sides]
-    for _ in range(REPEATS):
-        for side, taken in zip(sides, seconds, strict=True):
+    for repeat in range(REPEATS):
+        for side, taken in list(zip(sides, seconds, strict=True))[:: -1 if repeat % 2 else 1]:
             started = time.process_time()
             side()
             taken.append(time.process_time() - started)

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from engines.local.tree import common_length
 
 MIN_SHARED = 16
 MAX_BATCH_TOKENS = 16_384  # bounds the memory of a batch on an accelerator
+WRITTEN_BATCH_TOKENS = 32_768
+"""The same for rows that are written after a shared prefix. Most of their tokens are still to come."""
 CACHED_BATCH_TOKENS = 1024
 """The tokens that a CPU computes fastest in one batch if it only reads prompts, because its caches hold no more."""
 
@@ -34,14 +36,18 @@ def plan(
     `batch_size` rows and `max_tokens` tokens, including its padding and the `n_new` tokens to come.
     """
     n_prefix = _common_prefix(sequences) if share_prefix else 0
-    order = sorted(range(len(sequences)), key=lambda index: (-len(sequences[index]), index))
+    order = sorted(range(len(sequences)), key=lambda index: (-len(sequences[index]), sequences[index], index))
     batches: list[list[int]] = []
-    for index in order:
-        widest = len(sequences[batches[-1][0]]) - n_prefix + n_new if batches else 0
-        if batches and len(batches[-1]) < batch_size and (len(batches[-1]) + 1) * widest <= max_tokens:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
+    for _, alike in groupby(order, key=sequences.__getitem__):
+        rows = list(alike)
+        # Answers to one prompt are in one batch, unless half of a batch would be left empty for it.
+        room = batch_size - len(batches[-1]) if batches else 0
+        begins = len(rows) > room and 2 * room <= batch_size
+        for index in rows:
+            widest = len(sequences[batches[-1][0]]) - n_prefix + n_new if batches else 0
+            full = begins or len(batches[-1]) == batch_size or (len(batches[-1]) + 1) * widest > max_tokens
+            batches.append([index]) if full else batches[-1].append(index)
+            begins = False
     return Plan(n_prefix, batches)
 
 

@@ -19,8 +19,6 @@ from engines.protocol import Sampling
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-COMPACT_BELOW = 0.75
-"""Finished rows leave a batch once fewer than this share of its rows are still writing."""
 STOP_WINDOW_TOKENS = 16
 """The number of last tokens that are searched for a stop string, besides the string's own length."""
 SIDE_ROWS = 32
@@ -116,11 +114,9 @@ class Decoder:
         than the whole.
         """
         started, seconds = time.monotonic(), 0.0
-        prompts = self.forward.start(batch, self.sampling.max_new_tokens)
-        logits_BV, cache, n_padding_B = prompts.logits, prompts.cache, prompts.n_padding
+        logits_BV, cache = self.forward.start(batch, self.sampling.max_new_tokens)
         uniforms_BT = row_uniforms(seeds, self.sampling.max_new_tokens)
         starts = [batch.n_prefix + len(suffix) for suffix in batch.suffixes]
-        positions_B = torch.tensor(starts, device=logits_BV.device)
         rows = list(range(len(starts)))  # the position in the batch of each row of the tensors
         written: list[list[int]] = [[] for _ in rows]
         unfinished = set(rows)
@@ -137,14 +133,9 @@ class Decoder:
             if not unfinished:
                 return
             started = time.monotonic()
-            if len(unfinished) < COMPACT_BELOW * len(rows):
-                keep = [index for index, row in enumerate(rows) if row in unfinished]
-                rows = [rows[index] for index in keep]
-                keep_B = torch.tensor(keep, device=logits_BV.device)
-                self.forward.keep(cache, keep_B)
-                tokens_B, positions_B, n_padding_B = tokens_B[keep_B], positions_B[keep_B], n_padding_B[keep_B]
-            logits_BV = self.forward.step(tokens_B, positions_B, cache, n_padding_B)
-            positions_B = positions_B + 1
+            if gone := {place for place, row in enumerate(rows) if row not in unfinished}:
+                rows = [rows[place] for place in self.forward.drop(cache, gone)]
+            logits_BV = self.forward.step([(written[row][-1], starts[row] + step) for row in rows], cache)
 
     def _take(self, written: list[int], token: int) -> str | None:
         """Add `token` to a row and return why the row ends with it, or None."""

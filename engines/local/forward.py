@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from engines.choice_tokens.paths import Path, inner_nodes
-from engines.local.shared_prefix import LayerKV, SharedPrefixCache, TreeCache
+from engines.local.forked_cache import ForkedCache, LayerKV
+from engines.local.shared_prefix import TreeCache, no_mask
 from engines.local.tree import tree_of
 
 if TYPE_CHECKING:
@@ -30,15 +31,27 @@ class Batch:
     n_prefix: int
 
 
-@dataclass(frozen=True)
-class Started:
-    """A batch whose prompts are computed."""
+@dataclass
+class PaddedCache:
+    """The model's own cache of rows that are padded on the left."""
 
-    logits: Tensor
-    """Of the next token, (B, V)."""
-    cache: Any
+    kept: DynamicCache
     n_padding: Tensor
     """The number of padding tokens before each row, (B,)."""
+
+    def drop(self, gone: Collection[int]) -> list[int]:
+        """Drop these rows and return the former places of those that are left."""
+        order = [row for row in range(len(self.n_padding)) if row not in gone]
+        self.select(torch.tensor(order, device=self.n_padding.device))
+        return order
+
+    def select(self, rows_B: Tensor) -> None:
+        """Keep only these rows, in that order. A row may be kept several times."""
+        self.kept.batch_select_indices(rows_B)
+        self.n_padding = self.n_padding[rows_B]
+
+
+Cache = ForkedCache | PaddedCache
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,9 @@ class Forward:
         distinct = list(dict.fromkeys(places))
         tokens_1N = torch.tensor([tree.tokens], device=device)
         positions_1N = torch.tensor([tree.depths], device=device) + n_prefix
-        logits = self._forward(tokens_1N, positions_1N, cache, cache.mask, torch.tensor(distinct, device=device))[0]
+        logits = self._forward(tokens_1N, positions_1N, cache, no_mask(device), torch.tensor(distinct, device=device))[
+            0
+        ]
         if len(distinct) == len(places):
             return logits, cache
         at = {place: index for index, place in enumerate(distinct)}
@@ -90,49 +105,51 @@ class Forward:
         if self.shares_prefix:
             wanted = [range(-n - 1, -1) for n in n_ends]
             return self.read(sequences, [], 0, wanted)[0]
-        logits_BQV = self._start(sequences, max(n_ends) + 1).logits
+        logits_BQV, _ = self._start(sequences, max(n_ends) + 1)
         return torch.cat([logits_QV[-n - 1 : -1] for logits_QV, n in zip(logits_BQV, n_ends, strict=True)])
 
     @torch.inference_mode()
-    def start(self, batch: Batch, n_new: int) -> Started:
-        """Compute the prompts of a batch. The cache has room for `n_new` more tokens."""
+    def start(self, batch: Batch, n_new: int) -> tuple[Tensor, Cache]:
+        """Compute the prompts of a batch: the logits of the next token, (B, V), and a cache for `n_new` tokens more."""
         if self.shares_prefix:
             logits_BV, read = self.read(batch.suffixes, batch.prefix, batch.n_prefix)
-            n_padding_B = self._padding(batch.suffixes)
-            return Started(logits_BV, SharedPrefixCache(read, n_padding_B, n_new), n_padding_B)
+            return logits_BV, ForkedCache(read.prefix, read.layers, read.tree.paths, n_new)
         distinct = list(dict.fromkeys(map(tuple, batch.suffixes)))  # several answers to a prompt begin alike
-        started = self._start(distinct)
+        logits_BQV, cache = self._start(distinct)
         places = {suffix: place for place, suffix in enumerate(distinct)}
         rows_B = torch.tensor([places[tuple(suffix)] for suffix in batch.suffixes], device=self.model.device)
-        self.keep(started.cache, rows_B)
-        return Started(started.logits[rows_B, -1], started.cache, started.n_padding[rows_B])
+        cache.select(rows_B)
+        return logits_BQV[rows_B, -1], cache
 
-    def _start(self, rows: Sequence[Sequence[int]], n_logits: int = 1) -> Started:
+    def _start(self, rows: Sequence[Sequence[int]], n_logits: int = 1) -> tuple[Tensor, PaddedCache]:
         """Compute padded rows with the model's own cache and attention. The logits are (B, n_logits, V)."""
-        n_padding_B = self._padding(rows)
-        width = max(map(len, rows))
-        device = self.model.device
+        width, device = max(map(len, rows)), self.model.device
+        n_padding_B = torch.tensor([width - len(row) for row in rows], device=device)
         tokens_BQ = torch.tensor([[self.filler] * (width - len(row)) + [*row] for row in rows], device=device)
         # The first token of each row has the position 0, wherever its column is.
         positions_BQ = (torch.arange(width, device=device) - n_padding_B[:, None]).clamp(min=0)
         cache = DynamicCache(config=self.model.config)
         mask_BS = self._padding_mask(width, n_padding_B)
-        return Started(self._forward(tokens_BQ, positions_BQ, cache, mask_BS, n_logits), cache, n_padding_B)
-
-    def _padding(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        width = max(map(len, rows))
-        return torch.tensor([width - len(row) for row in rows], device=self.model.device)
+        logits_BQV = self._forward(tokens_BQ, positions_BQ, cache, mask_BS, n_logits)
+        return logits_BQV, PaddedCache(cache, n_padding_B)
 
     @torch.inference_mode()
-    def keep(self, cache: Any, rows_B: Tensor) -> None:
-        """Keep only the rows `rows_B` of a cache, in that order. A row may be kept several times."""
-        cache.select(rows_B) if self.shares_prefix else cache.batch_select_indices(rows_B)
+    def drop(self, cache: Cache, gone: Collection[int]) -> list[int]:
+        """Drop rows of a cache and return the former places of those that are left, in their new order."""
+        return cache.drop(gone)
 
     @torch.inference_mode()
-    def step(self, tokens_B: Tensor, positions_B: Tensor, cache: Any, n_padding_B: Tensor) -> Tensor:
-        """Compute one token per row after the tokens in `cache`, and return the next-token logits, (B, V)."""
-        mask = cache.mask() if self.shares_prefix else self._padding_mask(cache.get_seq_length() + 1, n_padding_B)
-        return self._forward(tokens_B[:, None], positions_B[:, None], cache, mask, 1)[:, -1]
+    def step(self, lasts: Sequence[tuple[int, int]], cache: Cache) -> Tensor:
+        """Compute one token more of each row of a cache, and return the next-token logits, (B, V).
+
+        `lasts` are the tokens with their positions.
+        """
+        device = self.model.device
+        tokens_B1, positions_B1 = torch.tensor(lasts, device=device)[:, :, None].unbind(1)
+        if isinstance(cache, ForkedCache):
+            return self._forward(tokens_B1, positions_B1, cache, no_mask(device), 1)[:, -1]
+        mask_BS = self._padding_mask(cache.kept.get_seq_length() + 1, cache.n_padding)
+        return self._forward(tokens_B1, positions_B1, cache.kept, mask_BS, 1)[:, -1]
 
     @torch.inference_mode()
     def path_logprobs(self, batch: Batch, paths: Sequence[Path]) -> list[list[float]]:
@@ -152,7 +169,7 @@ class Forward:
         """Return the logits after each row and the tokens of each node, a (B, V) for each node."""
         rows = [[[*suffix, *node] for suffix in batch.suffixes] for node in nodes]
         if not self.shares_prefix:  # not every model's own cache can go back
-            return [self._start(with_node).logits[:, -1] for with_node in rows]
+            return [self._start(with_node)[0][:, -1] for with_node in rows]
         logits, _ = self.read([row for with_node in rows for row in with_node], batch.prefix, batch.n_prefix)
         return list(torch.split(logits, len(batch.suffixes)))
 

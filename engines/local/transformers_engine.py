@@ -23,11 +23,18 @@ from engines.chat.template import encoded, load_tokenizer, rendered, with_kwargs
 from engines.chat.turn_end import end_tokens, turn_end
 from engines.choice_tokens.paths import encode_choices, exact_logprobs
 from engines.local import shared_prefix
-from engines.local.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, Plan, plan, plan_trees
+from engines.local.batches import (
+    CACHED_BATCH_TOKENS,
+    MAX_BATCH_TOKENS,
+    WRITTEN_BATCH_TOKENS,
+    Plan,
+    plan,
+    plan_trees,
+)
 from engines.local.decoding import Decoder, Sampled, cut, n_side_by_side, share
+from engines.local.forked_cache import LayerKV
 from engines.local.forward import Batch, Forward
 from engines.local.memory import computed, is_out_of_memory, too_long
-from engines.local.shared_prefix import LayerKV
 from engines.local.skinny import use_skinny_linears
 from engines.models import context_of, inference_dtype, model_digest, with_dtype
 from engines.protocol import Choice, Completion, Request, Sampling
@@ -57,7 +64,7 @@ class TransformersEngine:
         cls,
         folder: Path,
         name: str,
-        batch_size: int = 32,
+        batch_size: int = 96,
         chat_template_kwargs: Mapping[str, Any] | None = None,
         dtype: str = "auto",
     ) -> TransformersEngine:
@@ -79,7 +86,7 @@ class TransformersEngine:
 
     @classmethod
     def of_live(
-        cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, batch_size: int = 32
+        cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, batch_size: int = 96
     ) -> TransformersEngine:
         """Return an engine that shares the parameters of `model`, on the device where they are.
 
@@ -156,7 +163,9 @@ class TransformersEngine:
         n_side = n_side_by_side(len(sequences), self.model.device.type)
         batch_size = share(len(sequences), n_side, self.batch_size)
         fitting = self._fitting(sequences, n_new)
-        todo = plan([sequences[row] for row in fitting], batch_size, n_new, share_prefix=self.shares_prefix)
+        most = WRITTEN_BATCH_TOKENS if self.shares_prefix else MAX_BATCH_TOKENS
+        whole = [sequences[row] for row in fitting]
+        todo = plan(whole, batch_size, n_new, share_prefix=self.shares_prefix, max_tokens=most)
         batches = self._batches(sequences, fitting, todo, done)
         decoder = Decoder(self.forward, self.tokenizer, self.ends, sampling, n_side)
         for sampled in decoder.decode(batches, seeds):

@@ -29,7 +29,7 @@ class LocalEngine:
 
     name: str
     folder: Path
-    batch_size: int = 32
+    batch_size: int = 96
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     dtype: str = "auto"
 

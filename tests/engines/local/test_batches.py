@@ -35,6 +35,13 @@ def test_batches_go_from_long_to_short_and_stay_under_the_token_limit() -> None:
     assert MAX_BATCH_TOKENS < 2 * 8310
 
 
+def test_answers_to_one_prompt_are_in_one_batch_wherever_they_are_asked() -> None:
+    prompts = [[prompt] * 30 for prompt in (1, 2, 3)]
+    sequences = [prompt for _ in range(3) for prompt in prompts]
+    assert plan(sequences, 8, 1, share_prefix=False).batches == [[0, 3, 6, 1, 4, 7], [2, 5, 8]]
+    assert plan([[1]] * 9 + [[2]] * 2, 4, 1, share_prefix=False).batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(TOKENS, max_size=30), st.integers(1, 8), st.integers(0, 30), st.integers(1, 90))
 def test_a_plan_of_trees_holds_every_sequence_once_and_keeps_its_limits(

@@ -108,6 +108,26 @@ def test_a_prompt_is_computed_once_for_all_its_answers(
     assert widths == sorted(lengths, reverse=True)  # three batches of four answers to one prompt
 
 
+def test_rows_leave_a_batch_as_they_finish_and_change_no_text(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take(self: decoding.Decoder, written: list[int], token: int) -> str | None:
+        written.append(token)
+        return "stop" if len(written) > written[0] % 9 else None
+
+    n_rows: list[int] = []
+    step = Forward.step
+    monkeypatch.setattr(decoding.Decoder, "_take", take)
+    monkeypatch.setattr(
+        Forward, "step", lambda self, lasts, *rest: n_rows.append(len(lasts)) or step(self, lasts, *rest)
+    )
+    asked = requests(20, 3)
+    found = by_index(answers(replace(engine, batch_size=60), asked))
+    # The first token of a row comes from its prompt.
+    assert sum(n_rows) == sum(answer.n_tokens for answer in found) - len(asked), "no row is written after its end"
+    assert found == [replace(answers(engine, [one])[0], index=n) for n, one in enumerate(asked)]
+
+
 def test_one_batch_is_decoded_in_the_callers_thread(
     engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
