@@ -147,6 +147,7 @@ READ: dict[str, Callable[[Path], object]] = {
     "second judge": lambda path: read_second_scores(path, JUDGMENTS),
     "corpus": lambda path: ran("judges.score", "--retrieval.corpus", str(path), "--dry-run"),
     "alpaca": lambda path: ran("evals.alpaca", "--annotations", str(path)),
+    "head to head": lambda path: ran("evals.head_to_head", str(path), "m", "--judge-model", "j"),
 }
 
 
@@ -196,6 +197,7 @@ LIMITED = {
     "evals.reward_model": "ranked.jsonl",
     "evals.open_llm.__main__": "",
     "evals.alpaca": "",
+    "evals.head_to_head.__main__": "answers.jsonl",
 }
 
 

@@ -1,24 +1,16 @@
 """The two stages of AlpacaEval that ask a model: answering the prompts, and comparing the answers with the baseline."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
-from engines.answers import answer_into, check_said, say_unanswered, unwritten
-from engines.candidates.shards import answering
 from engines.protocol import Engine, Sampling
-from engines.shards.options import ScaleOptions
-from engines.shards.plan import Item
-from engines.shards.share import fill_by_workers, take_in
 from evals.alpaca.format import Annotation, annotation_row, output_row
 from evals.alpaca.options import Config
 from evals.alpaca.sources import Benchmark, key_of, stripped
+from evals.asking import Asking, ask_answers, ask_verdicts
 from judges.judging.judge import Judge
-from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id, first_request
-from judges.judging.settle import settle_shared
-from judges.judging.shards import comparing, contest_items, judge_of
-from records import Comparison, Prompt, Response, Store
+from judges.judging.pairwise import Contest, comparison_id
+from records import Prompt, Response
 from records.files import Record
 
 Answers = Mapping[str, Response]
@@ -32,31 +24,9 @@ def answer(
 
     Reasoning in an answer stays in that file. It is not judged or measured.
     """
-    title = f"{engine.name} answering"
-    with Store(folder / "responses.jsonl", Response, fresh=config.fresh) as store:
-        take_in(store, Response, fresh=config.fresh)
-        if config.scale.workers:
-            rows = _answered_by_workers(store, engine, benchmark, sampling, config, title)
-        else:
-            rows = answer_into(store, engine, benchmark.prompts, sampling, seed=config.seed, title=title)
+    path = folder / "responses.jsonl"
+    rows = ask_answers(engine, config.engine, benchmark.prompts, sampling, path, _asking(config))
     return {key_of(response.prompt): stripped(response) for response in rows}
-
-
-def _answered_by_workers(
-    store: Store[Response], engine: Engine, benchmark: Benchmark, sampling: Sampling, config: Config, title: str
-) -> list[Response]:
-    """Return what `answer_into` returns, with the answers that `store` lacks written by worker processes."""
-    empty = (unwritten(engine, prompt, sampling, config.seed, 0, None) for prompt in benchmark.prompts)
-    items = [Item(row_id, row) for row_id, row in {row.id: row for row in empty}.items()]
-    check_said(store, engine, [item.id for item in items])
-    fill_by_workers(store, answering(config.engine, engine, sampling), lambda: items, _scale(config), title)
-    rows = list(store.chosen(item.id for item in items))
-    say_unanswered(len(items) - len(rows), len(items), title)
-    return rows
-
-
-def _scale(config: Config) -> ScaleOptions:
-    return ScaleOptions(**asdict(config.scale))
 
 
 def model_outputs(benchmark: Benchmark, answers: Answers) -> list[Record]:
@@ -72,14 +42,9 @@ def annotate(
     for prompt, baseline in zip(benchmark.prompts, benchmark.baseline, strict=True):
         if response := _answer_to(prompt, answers):
             contests[_key(prompt)] = _contest(baseline, response)
-    with Store(folder / "comparisons.jsonl", Comparison, keep=both_orders_answered, fresh=config.fresh) as store:
-        take_in(store, Comparison, fresh=config.fresh)
-        if contests and not config.fresh:
-            # before the ids below: a server may say only with its first reply what it serves, and that changes the
-            # fingerprint
-            settle_shared(judge, store, lambda: first_request(judge, next(iter(contests.values()))))
-        rows = _compared(store, judge, list(contests.values()), config)
-    verdicts = {comparison.id: comparison for comparison in rows}
+    options, judging = config.judge.engine_options(config.engine), config.judge.judge_options()
+    path = folder / "comparisons.jsonl"
+    verdicts = ask_verdicts(judge, options, judging, list(contests.values()), path, _asking(config))
     annotator = f"{judge.engine.name}-{judge.rubric.name}-{judge.fingerprint}"
     annotations = []
     for prompt, baseline in zip(benchmark.prompts, benchmark.baseline, strict=True):
@@ -89,16 +54,8 @@ def annotate(
     return annotations
 
 
-def _compared(store: Store[Comparison], judge: Judge, contests: list[Contest], config: Config) -> list[Comparison]:
-    """Return the verdicts on the contests, in both orders."""
-    title = f"{judge.engine.name} comparing"
-    if not config.scale.workers:
-        return compare_into(store, judge, contests, title)
-    options = config.judge.engine_options(config.engine)
-    job = comparing(judge.fingerprint, "both", partial(judge_of, options, config.judge.judge_options(), config.seed))
-    items = list(contest_items(judge, iter(contests), "both"))
-    fill_by_workers(store, job, lambda: items, _scale(config), title)
-    return list(store.chosen(item.id for item in items))
+def _asking(config: Config) -> Asking:
+    return Asking(config.seed, config.fresh, config.scale)
 
 
 def _contest(baseline: Response, answer: Response) -> Contest:

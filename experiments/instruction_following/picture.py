@@ -4,6 +4,8 @@ import io
 from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from experiments.instruction_following.arms import CHECKED, OWN
 from experiments.instruction_following.report import follows, is_right
@@ -23,10 +25,6 @@ GAP = 4.0
 
 def draw(results: Sequence[ArmResult]) -> bytes:
     """Return the picture as PNG."""
-    # Heavy, and needed only with --picture.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     done = {result.arm for result in results}
     groups = {title: [arm for arm in arms if arm in done] for title, arms in GROUPS.items()}
     groups = {title: arms for title, arms in groups.items() if arms}

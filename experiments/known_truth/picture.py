@@ -4,6 +4,8 @@ import io
 from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from experiments.known_truth.arms import ARMS, FULL
 from experiments.known_truth.results import ArmResult
@@ -22,10 +24,6 @@ DPI = 120
 
 def draw(results: Sequence[ArmResult]) -> bytes:
     """Return the picture as PNG."""
-    # Heavy, and needed only with --picture.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=SIZE_IN, dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, len(PANELS), sharey="row")

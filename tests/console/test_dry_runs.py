@@ -16,6 +16,7 @@ from tests.test_file_kinds import JUDGMENTS
 from trainer.training.checkpoints import seal
 
 SERVED = ("--engine", "openai", "--model", "gpt-5-mini")
+OPENAI = ("--engine", "openai")
 LOCAL = ("--model", "tiny")
 TEXT = ("--read", "text")
 DECISIONS = ["--read", "decisions", "--rubric", "criteria"]
@@ -40,6 +41,8 @@ def folder(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) ->
     write("prompts.jsonl", *({"prompt": f"What is the number {n} times two?"} for n in range(20)))
     write("labelled.jsonl", {"input": "Q", "output_1": "yes", "output_2": "no", "label": 1})
     write("ranked.jsonl", *({"prompt": f"Q{n}", "responses": ["a", "b"], "ranks": [0, 1]} for n in range(30)))
+    write("one.jsonl", {"prompt": "Q", "response": "yes", "model": "one"})
+    write("two.jsonl", {"prompt": "Q", "response": "no", "model": "two"})
     write("verdicts.jsonl", {"input": "Q", "output_1": "yes", "output_2": "no", "label": 2})
     Path("c.jsonl").write_text('{"text": "The sky is blue."}\n')
     Path("checkpoints/new").mkdir(parents=True)
@@ -98,6 +101,12 @@ PLANS = [
     ("trainer.frozen_lake", [], {"steps": 400}),
     ("evals.reward_model", ["ranked.jsonl", *SERVED], {"prompts": 30}),
     ("evals.alpaca", ["--prompts", "prompts.jsonl", "--reference", "base.jsonl", *SERVED], {"prompts": 1}),
+    ("evals.head_to_head", ["one.jsonl", "two.jsonl", "--judge-model", "gpt-5", *OPENAI], {"prompts": 1, "answers": 0}),
+    (
+        "evals.head_to_head",
+        ["one", "two", "--judge-model", "j", "--prompts", "prompts.jsonl", *OPENAI],
+        {"answers": 40},
+    ),
     ("experiments.eft", ["ranked.jsonl"], {"seeds": 3}),
 ]
 
@@ -191,6 +200,9 @@ REFUSED = [
     ("evals.reward_model", ["ranked.jsonl", "--model", "nope"], "no model 'nope'"),
     ("evals.alpaca", ["--prompts", "prompts.jsonl", "--reference", "base.jsonl", "--model", "nope"], "no model 'nope'"),
     ("evals.alpaca", ["--annotations", "nope.json"], "nope.json: no such file"),
+    ("evals.head_to_head", ["one.jsonl", "nope", "--judge-model", "tiny"], "no model 'nope'"),
+    ("evals.head_to_head", ["one.jsonl", "two.jsonl", "--judge-model", "nope"], "no model 'nope'"),
+    ("evals.head_to_head", ["one.jsonl", "two.jsonl", *OPENAI], "name its model there with --judge-model"),
 ]
 
 

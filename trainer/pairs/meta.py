@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from console.errors import InputError
+from judges.intervals.elo import components, elo
 from judges.judging.judge import Judge
 from judges.judging.pairwise import Contest, compare_into
 from judges.parsing.verdict import How, score_of, stored
@@ -22,7 +23,6 @@ from judges.rubrics.rendering import fill, missing
 from judges.rubrics.rubric import Rubric
 from records import Comparison, Judgment, Message, Pair, Store, pair_of, prompt_key, text_of
 from records.keys import content_key, derived_seed
-from trainer.pairs.elo import components, elo
 from trainer.pairs.options import MetaOptions
 
 META_RUBRIC = "meta_judge"

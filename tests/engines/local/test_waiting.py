@@ -82,6 +82,7 @@ def test_a_model_without_a_chat_template_is_refused_before_it_is_loaded(
         ("judges.calibrate", ["p.jsonl"]),
         ("judges.cluster", ["a.jsonl", "--equivalence", "judge"]), ("judges.best_of", ["a.jsonl"]),
         ("judges.attacks", []), ("evals.alpaca", ["--prompts", "a.jsonl", "--reference", "a.jsonl"]),
+        ("evals.head_to_head", ["a.jsonl", "--judge-model", "M"]),
     ],
 )  # fmt: skip
 def test_a_dry_run_loads_no_model(
