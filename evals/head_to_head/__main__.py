@@ -2,6 +2,7 @@
 
 python -m evals.head_to_head iter3 iter0                  iterations of the newest run, on its held-out prompts
 python -m evals.head_to_head iter0 iter1 iter2 iter3 --judge-model Qwen/Qwen3-8B --picture matrix.png    round robin
+python -m evals.head_to_head --run demo --judge-model Qwen/Qwen3-8B          all iterations of a run
 python -m evals.head_to_head a.jsonl b.jsonl --judge-model gpt-5-mini --judge-base-url http://localhost:8000/v1
 python -m evals.head_to_head --model iter3 --baseline iter2 --prompts prompts.jsonl --limit 40
 

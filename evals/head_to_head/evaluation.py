@@ -9,14 +9,13 @@ from engines.options import is_iteration, pinned
 from engines.shards.options import check_workers
 from evals.alpaca.judging import check_judge_flags, open_pairwise_judge
 from evals.asking import ask_verdicts
-from evals.head_to_head.figures import measure
 from evals.head_to_head.kinship import kin_warnings
+from evals.head_to_head.measures.figures import measure
+from evals.head_to_head.measures.ratings import rate
 from evals.head_to_head.options import Config
 from evals.head_to_head.plan import print_plan
 from evals.head_to_head.questions import Questions, read_questions
-from evals.head_to_head.ratings import rate
 from evals.head_to_head.report import (
-    Result,
     as_data,
     check_verdicts,
     entrant_of,
@@ -25,6 +24,7 @@ from evals.head_to_head.report import (
     results_of,
     write_result,
 )
+from evals.head_to_head.result import Result
 from evals.head_to_head.sides import Model, Side, read_sides
 from evals.head_to_head.stages import Match, answer, asking_of, matches_of, open_models
 from judges.intervals.bootstrap import resampled

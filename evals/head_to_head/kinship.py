@@ -36,7 +36,8 @@ def kin_warnings(sides: Sequence[Side], digests: Mapping[str, str], judge: Engin
     for side in sides:
         base = _base(side.options) if isinstance(side, Model) else side.name
         if digests.get(side.name) == digest or side.name == judge.model:
-            what = f"the judge is {side.name} itself"
+            name = "" if side.name == judge.model else f"{judge.model} "
+            what = f"the judge {name}is {side.name} itself"
         elif family is not None and family_of(base) == family:
             what = f"the judge {judge.model} and {side.name} are of one family, {family}"
         else:

@@ -9,7 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from console.visible import is_hidden
-from evals.head_to_head.figures import Measured
+from evals.head_to_head.measures.figures import Measured
 from judges.intervals.bootstrap import Estimate
 
 LOSES, EVEN, WINS, NONE = "#d1742f", "#ffffff", "#1f5f8b", "#e4e4e4"

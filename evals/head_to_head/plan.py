@@ -7,12 +7,13 @@ from typing import Any
 from console.flags import about_judge
 from console.output import tell, tell_json
 from engines.answers import unwritten
-from engines.options import check_engine, open_engine
+from engines.options import check_engine
+from engines.protocol import Engine
 from evals.alpaca.judging import open_pairwise_judge
 from evals.head_to_head.options import Config
 from evals.head_to_head.questions import Questions, answer_in
-from evals.head_to_head.sides import Model, Side
-from evals.head_to_head.stages import Answers, by_question, matches_of, responses_path, sampling_of
+from evals.head_to_head.sides import AnswerFile, Model, Side
+from evals.head_to_head.stages import Answers, by_question, matches_of, open_models, responses_path, sampling_of
 from judges.judging.pairwise import both_orders_answered, comparison_id
 from records import Comparison, Response, read_rows
 
@@ -21,7 +22,8 @@ def print_plan(config: Config, sides: Sequence[Side], questions: Questions, fold
     """Print the counts of a command, as text or JSON. Nothing is asked or written."""
     with about_judge():
         check_engine(config.judge.engine_options(config.engine))
-    answers = {side.name: _answers_there(side, questions, folder, config) for side in sides}
+    engines = open_models(sides)
+    answers = {side.name: _answers_there(side, engines.get(side.name), questions, folder, config) for side in sides}
     matches = list(matches_of(answers, questions.all))
     judge = open_pairwise_judge(config.judge, config.engine, None, config.seed)
     path = folder / "comparisons.jsonl"
@@ -58,13 +60,13 @@ def print_plan(config: Config, sides: Sequence[Side], questions: Questions, fold
     tell(*(f"{name.replace('_', ' ')}: {value}" for name, value in shown.items()))
 
 
-def _answers_there(side: Side, questions: Questions, folder: Path, config: Config) -> Answers:
+def _answers_there(side: Side, engine: Engine | None, questions: Questions, folder: Path, config: Config) -> Answers:
     """Return the answers of a file, or those that a model has written before."""
-    if not isinstance(side, Model):
+    if isinstance(side, AnswerFile):
         return {question.key: answer_in(side, question) for question in questions.all}
     path = responses_path(folder, side)
-    if config.fresh or not path.exists():
+    if engine is None or config.fresh or not path.exists():
         return dict.fromkeys(question.key for question in questions.all)
-    engine, sampling = open_engine(side.options), sampling_of(config)
+    sampling = sampling_of(config)
     ids = {unwritten(engine, question.prompt, sampling, config.seed, 0, None).id for question in questions.all}
     return by_question([row for row in read_rows(path, Response) if row.id in ids], questions.all)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,14 +11,13 @@ import msgspec
 
 from console.output import tell, tell_json
 from console.progress import say
-from console.table import Cell, print_table
 from engines.options import EngineOptions
-from evals.head_to_head.figures import Figures, Measured
+from evals.head_to_head.measures.figures import Figures, Measured
 from evals.head_to_head.options import BENCHMARK, Config
-from evals.head_to_head.questions import Questions
-from evals.head_to_head.ratings import Ratings
+from evals.head_to_head.result import Entrant, Result, title_of
 from evals.head_to_head.sides import AnswerFile, Side
 from evals.head_to_head.stages import Answers
+from evals.head_to_head.tables import tell_tables
 from judges.intervals.bootstrap import Estimate
 from judges.judging.coverage import require_coverage
 from judges.judging.judge import Judge
@@ -31,34 +30,7 @@ from records.store import set_aside
 
 NAMED = 2
 """Files of answers whose names are in the name of the folder."""
-SMALL_P = 1e-4
-SHOWN_CATEGORIES = 12
 FILE = "head_to_head.json"
-
-
-@dataclass(frozen=True)
-class Entrant:
-    """A compared model and its answers in figures."""
-
-    name: str
-    source: str
-    """The model, or the file of its answers."""
-    answers: int
-    mean_chars: float | None
-    empty: int
-    cut_off: int
-
-
-@dataclass(frozen=True)
-class Result:
-    """All that a head-to-head found."""
-
-    entrants: list[Entrant]
-    matches: list[Measured]
-    ratings: Ratings | None
-    """None for two models, whose win rate says it all."""
-    questions: Questions
-    warnings: list[str]
 
 
 def results_of(config: Config, sides: Sequence[Side], run: Run | None) -> Path:
@@ -87,7 +59,7 @@ def flip_warnings(matches: Sequence[Measured]) -> list[str]:
     warnings = []
     for measured in matches:
         figures = measured.figures
-        warning = flip_warning(_title(measured), figures.flipped, figures.n_both)
+        warning = flip_warning(title_of(measured), figures.flipped, figures.n_both)
         if warning:
             places = f"{figures.first_place} of them for the answer shown first, {figures.second_place} for the second"
             warnings.append(f"{warning} ({places})")
@@ -147,14 +119,7 @@ def print_result(result: Result, data: dict[str, Any], files: Sequence[Path], *,
     if as_json:
         tell_json(data | {"files": [str(file) for file in files]})
         return
-    print_table([_row(measured) for measured in result.matches])
-    if categories := _category_rows(result.matches):
-        tell()
-        print_table(categories)
-    tell()
-    print_table(_model_rows(result))
-    if result.ratings and result.ratings.problem:
-        say(f"no ratings: {result.ratings.problem}")
+    tell_tables(result)
     judge = data["judge"]
     by = f"judged by {judge['model']} ({judge['fingerprint']}) on the rubric {judge['rubric']}, read by {judge['read']}"
     tell("", f"{by}, in both orders, on {len(result.questions.all)} prompts of {result.questions.source}")
@@ -171,83 +136,14 @@ def check_verdicts(matches: Sequence[Measured], min_coverage: float) -> None:
         max(min_coverage, 1 / n),  # a win rate needs one verdict at least
         what="prompts have a verdict",
         reasons=Counter(fewest.reasons),
-        source=_title(fewest),
+        source=title_of(fewest),
     )
-
-
-def _title(measured: Measured) -> str:
-    return f"{measured.first} against {measured.second}"
-
-
-def _row(measured: Measured) -> dict[str, Cell]:
-    return {"match": _title(measured), **_cells(measured.figures)}
-
-
-def _cells(figures: Figures) -> dict[str, Cell]:
-    return {
-        "prompts": figures.n,
-        "wins": figures.wins,
-        "ties": figures.ties,
-        "losses": figures.losses,
-        "flipped": figures.flipped,
-        "no verdict": figures.unscored,
-        "win rate, %": _percent(figures.win_rate),
-        "sign test, p": _p_text(figures.p_value),
-        "longer won, %": _percent(figures.longer),
-    }
-
-
-def _category_rows(matches: Sequence[Measured]) -> list[dict[str, Cell]]:
-    """Return a row for each match and category, of the largest categories."""
-    sizes = Counter({name: figures.n for name, figures in matches[0].by_category.items()})
-    largest = [name for name, _ in sizes.most_common(SHOWN_CATEGORIES)]
-    if len(sizes) > len(largest):
-        say(f"only the {len(largest)} largest of {len(sizes)} categories are shown; {FILE} has all")
-    rows: list[dict[str, Cell]] = []
-    for measured in matches:
-        for name in largest:
-            rows.append({"match": f"{_title(measured)}, {name}", **_cells(measured.by_category[name])})
-    return rows
-
-
-def _model_rows(result: Result) -> list[dict[str, Cell]]:
-    points = {estimate.name: estimate for estimate in result.ratings.ratings} if result.ratings else {}
-    rows: list[dict[str, Cell]] = []
-    for entrant in result.entrants:
-        row: dict[str, Cell] = {"model": entrant.name}
-        if points:
-            row["rating, Elo"] = _points(points[entrant.name])
-        row |= {"answers": entrant.answers, "mean chars": entrant.mean_chars and round(entrant.mean_chars)}
-        rows.append(row | {"empty": entrant.empty, "cut off": entrant.cut_off})
-    if points:
-        rows.sort(key=lambda row: -(points[str(row["model"])].value or 0))
-    return rows
-
-
-def _percent(share: Estimate) -> str | None:
-    if share.value is None:
-        return None
-    between = "" if share.low is None or share.high is None else f" [{100 * share.low:.1f}, {100 * share.high:.1f}]"
-    return f"{100 * share.value:.1f}{between}"
-
-
-def _points(rating: Estimate) -> str | None:
-    if rating.value is None:
-        return None
-    low, high = rating.low, rating.high
-    between = "" if low is None or high is None else f" [{round(low):+d}, {round(high):+d}]"
-    return f"{round(rating.value):+d}{between}"  # whole numbers have no -0
-
-
-def _p_text(p: float | None) -> str | None:
-    if p is None:
-        return None
-    return f"{p:.4f}" if p >= SMALL_P else f"{p:.0e}"
 
 
 def _data(figures: Figures) -> dict[str, Any]:
     data = asdict(figures)
-    data["win_rate"], data["longer"] = _interval(figures.win_rate), _interval(figures.longer)
+    for name in ("win_rate", "longer", "equal_length"):
+        data[name] = _interval(getattr(figures, name))
     return data
 
 

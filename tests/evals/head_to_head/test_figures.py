@@ -10,10 +10,10 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import binomtest
 
-from evals.head_to_head.figures import Measured, measure, sign_test
 from evals.head_to_head.kinship import family_of
+from evals.head_to_head.measures.figures import Measured, measure, sign_test
+from evals.head_to_head.measures.ratings import POINTS, rate
 from evals.head_to_head.questions import Question
-from evals.head_to_head.ratings import POINTS, rate
 from evals.head_to_head.stages import Match, seen_from
 from judges.intervals.bootstrap import resampled
 from records import Comparison, Prompt, Usage

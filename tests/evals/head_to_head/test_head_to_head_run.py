@@ -69,7 +69,7 @@ class Engines:
 def engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Engines:
     monkeypatch.chdir(tmp_path)
     scripted = Engines()
-    for place in ("evals.head_to_head.stages", "evals.head_to_head.plan", "evals.alpaca.judging"):
+    for place in ("evals.head_to_head.stages", "evals.alpaca.judging"):
         monkeypatch.setattr(f"{place}.open_engine", scripted.open)
     for place in ("sides", "plan"):
         monkeypatch.setattr(f"evals.head_to_head.{place}.check_engine", lambda options: None)
@@ -405,10 +405,13 @@ def test_bad_input_is_named_before_anything_is_asked(
     assert engines.opened == {} and not Path("runs").exists()
 
 
-def test_two_names_of_one_model_are_refused_before_anything_is_asked(compare: Run, engines: Engines) -> None:
+@pytest.mark.parametrize("words", [(), ("--dry-run",)], ids=["in earnest", "dry"])
+def test_two_names_of_one_model_are_refused_before_anything_is_asked(
+    compare: Run, engines: Engines, words: tuple[str, ...]
+) -> None:
     engines.digests |= {"m1": "same", "m2": "same"}
     with pytest.raises(InputError, match="m1 and m2 are the same model"):
-        compare("m1", "m2")
+        compare("m1", "m2", *words)
     assert engines.n_asked() == {"m1": 0, "m2": 0}
 
 

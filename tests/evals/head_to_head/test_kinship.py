@@ -24,7 +24,7 @@ def test_a_judge_that_is_a_side_is_named() -> None:
 
 def test_a_judge_that_is_a_side_under_another_name_is_known_by_its_weights() -> None:
     (warning,) = warned("mine", "copy", "other", digests={"copy": "same", "other": "o"}, digest="same")
-    assert "the judge is copy itself" in warning
+    assert "the judge mine is copy itself" in warning
 
 
 def test_a_judge_of_one_family_with_a_side_is_named() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from evals.head_to_head.measures.length import at_equal_length
 from evals.head_to_head.questions import Question
 from evals.head_to_head.stages import Match, seen_from
 from judges.intervals.bootstrap import Estimate, Floats, proportion_of
@@ -39,6 +40,8 @@ class Figures:
     """Of the exact sign test on wins and losses. None without either."""
     longer: Estimate
     """The share of wins and losses in which the longer answer won, without answers of equal length."""
+    equal_length: Estimate
+    """The win rate that the verdicts suggest if both answers were of one length (`at_equal_length`)."""
 
     @property
     def n_both(self) -> int:
@@ -111,12 +114,18 @@ def _figures(rows: Sequence[Comparison | None], weights_BN: Floats) -> Figures:
         win_rate=proportion_of("win rate", preferences_N, weights_BN),
         p_value=sign_test(wins, losses),
         longer=proportion_of("longer answer won", longer_N, weights_BN),
+        equal_length=at_equal_length(preferences_N, _longer_by(rows), weights_BN),
     )
 
 
 def _preferences(rows: Sequence[Comparison | None]) -> Floats:
     values = [None if row is None or row.winner is None else row.preference_b for row in rows]
     return np.array([math.nan if value is None else value for value in values], dtype=float)
+
+
+def _longer_by(rows: Sequence[Comparison | None]) -> Floats:
+    lengths = [math.nan if row is None else len(row.response_b) - len(row.response_a) for row in rows]
+    return np.array(lengths, dtype=float)
 
 
 def _longer_won(row: Comparison | None) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from evals.head_to_head.figures import Measured
+from evals.head_to_head.measures.figures import Measured
 from judges.intervals.bootstrap import Estimate, Floats, estimate
 from judges.intervals.elo import elo
 

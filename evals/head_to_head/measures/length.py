@@ -1,0 +1,58 @@
+"""The win rate at equal length: a regression of the judge's preference on the difference of the answers' lengths.
+
+It is the plainest of the models of AlpacaEval 2's length control (Dubois et al., arXiv 2404.04475, without the
+difficulty of instructions, which is known for one judge and one baseline only), fitted to the verdicts of one match.
+
+Shapes: N questions, B resamples.
+"""
+
+import numpy as np
+from scipy.special import expit
+
+from judges.intervals.bootstrap import Estimate, Floats, estimate
+
+NAME = "win rate at equal length"
+STEPS = 25
+CLOSE = 1e-8
+FARTHEST = 15.0
+"""Coefficients beyond this run off to infinity: length alone, or one model alone, explains every verdict."""
+
+
+def at_equal_length(preferences_N: Floats, longer_by_N: Floats, weights_BN: Floats) -> Estimate:
+    """Return sigmoid(c) of the model preference = sigmoid(c + b tanh(d / s)), with its interval over questions.
+
+    `longer_by_N` is d, by how many characters the first model's answer is longer. s is its standard deviation. It is
+    undefined if all d are equal, or if the coefficients have no finite maximum of likelihood, as when the longer answer
+    always wins by a text judge.
+    """
+    known = np.isfinite(preferences_N)
+    n = int(known.sum())
+    spread = float(np.std(longer_by_N[known])) if n else 0.0
+    if spread == 0.0:
+        return Estimate(NAME, None, None, None, n)
+    lengths_N = np.tanh(longer_by_N[known] / spread)
+    value = _rates(preferences_N[known], lengths_N, np.ones((1, n)))[0]
+    return estimate(NAME, float(value), _rates(preferences_N[known], lengths_N, weights_BN[:, known]), n)
+
+
+def _rates(preferences_N: Floats, lengths_N: Floats, weights_BN: Floats) -> Floats:
+    """Return sigmoid(c) of each resample, (B,), by Newton's method. NaN if the method does not converge."""
+    c_B, b_B = np.zeros(len(weights_BN)), np.zeros(len(weights_BN))
+    step_B = np.full(len(weights_BN), np.inf)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        for _ in range(STEPS):
+            share_BN = expit(c_B[:, None] + b_B[:, None] * lengths_N)
+            pull_BN = weights_BN * (preferences_N - share_BN)
+            bend_BN = weights_BN * share_BN * (1 - share_BN)
+            up_c_B, up_b_B = pull_BN.sum(1), pull_BN @ lengths_N
+            cc_B, cb_B, bb_B = bend_BN.sum(1), bend_BN @ lengths_N, bend_BN @ lengths_N**2
+            determinant_B = cc_B * bb_B - cb_B**2
+            step_c_B = (bb_B * up_c_B - cb_B * up_b_B) / determinant_B
+            step_b_B = (cc_B * up_b_B - cb_B * up_c_B) / determinant_B
+            c_B, b_B = c_B + step_c_B, b_B + step_b_B
+            step_B = np.maximum(np.abs(step_c_B), np.abs(step_b_B))
+            if (step_B < CLOSE).all():
+                break
+        is_finite_B = (step_B < CLOSE) & (np.abs(c_B) < FARTHEST) & (np.abs(b_B) < FARTHEST)
+    rates_B: Floats = np.where(is_finite_B, expit(c_B), np.nan)
+    return rates_B
