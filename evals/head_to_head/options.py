@@ -43,7 +43,8 @@ class Config(Flags):
     """Compare the answers of two or more models."""
 
     models: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Two or more models, each a name as for --model, NAME@http://host/v1, or a file of one model's answers."""
+    """Two or more models, each a name as for --model, NAME@http://host/v1, a file of one model's answers, or a TOML
+    file of what differs from this command's engine flags: model, base_url and so on."""
     engine: SharedEngineOptions = field(default_factory=lambda: EngineOptions(model=""))
     baseline: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A model or file to compare with --model. Repeat the flag for more. The same as naming them without a flag."""

@@ -63,8 +63,8 @@ def read_sides(config: Config) -> list[Side]:
 
 
 def is_file(word: str) -> bool:
-    """Return whether a word names a file and no model: it is one, or its ending says so."""
-    return os.path.isfile(word) or word.lower().removesuffix(".gz").endswith(KINDS)
+    """Return whether a word names a file of answers: it is a file, but no TOML file, or its ending says so."""
+    return (os.path.isfile(word) and not word.endswith(".toml")) or word.lower().removesuffix(".gz").endswith(KINDS)
 
 
 def _named(config: Config) -> list[str]:
@@ -80,13 +80,17 @@ def _has_model(run: Run, number: int) -> bool:
 
 
 def _identity(word: str) -> str:
-    return str(Path(word).resolve()) if is_file(word) else word
+    return os.path.realpath(word) if os.path.isfile(word) else word
 
 
 def _side(word: str, config: Config) -> Side:
     if is_file(word):
         return _read(Path(word), config)
-    options, _ = member_named(word, config.engine, PAIRWISE)
+    options, judging = member_named(word, config.engine, PAIRWISE)
+    if judging != PAIRWISE:
+        raise InputError(
+            f"{one_line(word)}: only the settings of an engine differ by model; a judge's are --judge- flags"
+        )
     if is_served(options) and config.engine.model == word:
         options = replace(options, served_as=config.engine.served_as)
     return Model(options.model, pinned(options))

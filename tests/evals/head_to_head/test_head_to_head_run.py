@@ -386,17 +386,22 @@ BAD = [
     (["m1", "m2", "--prompts", "nope.jsonl"], "nope.jsonl: no such file"),
     (["m1", "m2"], "no prompts: give --prompts FILE"),
     (["m1", "m2", "--limit", "0"], "--limit must be at least 1"),
+    (["m1", "\0.jsonl"], "holds a character that is not text"),
+    (["m1", f"{'x' * 300}.jsonl"], "no such file"),
+    (["m1", "folder.jsonl"], "folder.jsonl: is a folder"),
+    (["m1", "nope.toml"], "nope.toml"),
     (["m1", "a.jsonl", "--judge-rubric", "additive"], "--judge-rubric additive scores one answer"),
     (["a.jsonl", "m1", "--judge-base-url", "http://127.0.0.1:9/v1"], "name its model there with --judge-model"),
 ]
 
 
-@pytest.mark.parametrize(("words", "message"), BAD, ids=[" ".join(words) for words, _ in BAD])
+@pytest.mark.parametrize(("words", "message"), BAD, ids=[" ".join(words)[:30] for words, _ in BAD])
 def test_bad_input_is_named_before_anything_is_asked(
     engines: Engines, write: Write, words: list[str], message: str
 ) -> None:
     write("a.jsonl", answers("a", ["x"]))
     write("none.jsonl", [])
+    Path("folder.jsonl").mkdir()
     write("empty.jsonl", answers("e", ["", " "]))
     write("two.jsonl", [*answers("x", ["x"]), *answers("y", ["y"])])
     write("other.jsonl", [{"prompt": "another", "response": "x", "model": "o"}])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from console.command import parse
+from console.errors import InputError
 from evals.head_to_head.__main__ import main
 from evals.head_to_head.options import Config
 from records import Comparison, Response, read_rows
@@ -62,6 +63,16 @@ def test_each_model_may_be_on_a_server_of_its_own(server: Server, tmp_path: Path
     found = compared(server, tmp_path / "out", *on_server, "--judge-base-url", server.url)
     assert [model["name"] for model in found["models"]] == ["large", "small"]
     assert found["pairs"][0]["wins"] == N - 1
+
+
+def test_a_toml_file_names_a_model_and_its_engine_and_no_judge(server: Server, tmp_path: Path) -> None:
+    large, odd = tmp_path / "large.toml", tmp_path / "odd.toml"
+    large.write_text(f'model = "large"\nbase_url = "{server.url}"\n')
+    odd.write_text('model = "large"\nrubric = "pairwise_5"\n')
+    found = compared(server, tmp_path / "out", str(large), f"small@{server.url}", "--judge-base-url", server.url)
+    assert [model["name"] for model in found["models"]] == ["large", "small"]
+    with pytest.raises(InputError, match="odd.toml: only the settings of an engine differ by model"):
+        compared(server, tmp_path / "out", str(odd), f"small@{server.url}", "--judge-base-url", server.url)
 
 
 def test_workers_make_the_results_of_one_process(server: Server, tmp_path: Path) -> None:
