@@ -28,7 +28,7 @@ def draw(names: Sequence[str], matches: Sequence[Measured], judge: str, n_questi
     figure = Figure(figsize=(size + 2.2, size + 1.6), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    cells = _cells(names, matches)
+    cells = cells_of(names, matches)
     rates_MM = np.full((n, n), np.nan)
     for (row, column), (rate, text) in cells.items():
         rates_MM[row, column] = rate
@@ -55,7 +55,7 @@ def draw(names: Sequence[str], matches: Sequence[Measured], judge: str, n_questi
     return picture.getvalue()
 
 
-def _cells(names: Sequence[str], matches: Sequence[Measured]) -> dict[tuple[int, int], tuple[float, str]]:
+def cells_of(names: Sequence[str], matches: Sequence[Measured]) -> dict[tuple[int, int], tuple[float, str]]:
     """Return the share and the text of each cell by row and column, those of the second model mirrored."""
     cells = {}
     for measured in matches:

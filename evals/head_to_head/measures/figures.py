@@ -119,7 +119,7 @@ def _figures(rows: Sequence[Comparison | None], weights_BN: Floats) -> Figures:
 
 
 def _preferences(rows: Sequence[Comparison | None]) -> Floats:
-    values = [None if row is None or row.winner is None else row.preference_b for row in rows]
+    values = [None if row is None else row.preference_b for row in rows]
     return np.array([math.nan if value is None else value for value in values], dtype=float)
 
 

@@ -349,6 +349,23 @@ def test_a_dry_run_counts_what_is_there_and_asks_nothing(
     assert before == {name: n for name, n in engines.n_asked().items() if name != "m5"}
 
 
+def test_a_dry_run_counts_failed_calls_as_calls_to_make(
+    compare: Run, engines: Engines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def reply(request: Request) -> str:
+        if "question 2" in request.messages[-1]["content"]:
+            raise RuntimeError("timed out")
+        return longer(request)
+
+    engines.judge["reply"] = reply
+    words = ("m9", "m1", "--judge-read", "text", "--min-coverage", "0.5", "--json")
+    compare(*words)
+    capsys.readouterr()
+    compare(*words, "--dry-run")
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["comparisons_there"], plan["comparisons"], plan["judge_calls"]) == (N - 1, 1, 2)
+
+
 def test_limit_takes_the_first_prompts(compare: Run) -> None:
     assert pair(compare("m9", "m1", "--limit", "2"), "m9", "m1")["n"] == 2
 
