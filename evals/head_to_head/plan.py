@@ -7,7 +7,7 @@ from typing import Any
 from console.flags import about_judge
 from console.output import tell, tell_json
 from engines.answers import unwritten
-from engines.options import check_engine
+from engines.options import check_engine, is_served
 from engines.protocol import Engine
 from evals.alpaca.judging import open_pairwise_judge
 from evals.head_to_head.options import Config
@@ -22,7 +22,9 @@ def print_plan(config: Config, sides: Sequence[Side], questions: Questions, fold
     """Print the counts of a command, as text or JSON. Nothing is asked or written."""
     with about_judge():
         check_engine(config.judge.engine_options(config.engine))
-    engines = open_models(sides)
+    # a server's model without answers need not be known by what its server says of it
+    known = [side for side in sides if isinstance(side, Model) and _is_known(side, folder)]
+    engines = open_models(known)
     answers = {side.name: _answers_there(side, engines.get(side.name), questions, folder, config) for side in sides}
     matches = list(matches_of(answers, questions.all))
     judge = open_pairwise_judge(config.judge, config.engine, None, config.seed)
@@ -58,6 +60,10 @@ def print_plan(config: Config, sides: Sequence[Side], questions: Questions, fold
     there = ", ".join(f"{name} {n}" for name, n in n_answers_there.items()) or "all in files"
     shown = plan | {"models": ", ".join(plan["models"]), "answers_there": there}
     tell(*(f"{name.replace('_', ' ')}: {value}" for name, value in shown.items()))
+
+
+def _is_known(side: Model, folder: Path) -> bool:
+    return not is_served(side.options) or responses_path(folder, side).exists()
 
 
 def _answers_there(side: Side, engine: Engine | None, questions: Questions, folder: Path, config: Config) -> Answers:

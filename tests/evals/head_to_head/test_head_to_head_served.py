@@ -65,6 +65,21 @@ def test_each_model_may_be_on_a_server_of_its_own(server: Server, tmp_path: Path
     assert found["pairs"][0]["wins"] == N - 1
 
 
+def test_a_dry_run_asks_the_server_nothing_and_counts_what_is_there(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("large", "small", "--base-url", server.url)
+    compared(server, tmp_path / "out", *words)
+    server.asked.clear()
+    capsys.readouterr()
+    compared(server, tmp_path / "out", *words, "--dry-run", "--json")
+    found = capsys.readouterr()
+    assert json.loads(found.out)["answers_there"] == {"large": N, "small": N - 1} and not server.asked
+    with pytest.raises(FileNotFoundError):  # there is no result, because nothing was done
+        compared(server, tmp_path / "new", *words, "--dry-run")
+    assert "large: its server" not in capsys.readouterr().err
+
+
 def test_a_toml_file_names_a_model_and_its_engine_and_no_judge(server: Server, tmp_path: Path) -> None:
     large, odd = tmp_path / "large.toml", tmp_path / "odd.toml"
     large.write_text(f'model = "large"\nbase_url = "{server.url}"\n')
