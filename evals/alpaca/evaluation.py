@@ -81,16 +81,15 @@ def _evaluate_model(config: Config) -> Result | None:
 def _answer_and_compare(config: Config, benchmark: Benchmark, sampling: Sampling, folder: Path) -> Result:
     engine = open_engine(config.engine)
     model = engine.name
+    is_shared = config.judge.engine_options(config.engine) == config.engine
+    # before the answers, so that a judge that is not there costs none; a model is loaded once it is asked
+    judge = open_pairwise_judge(config.judge, config.engine, engine if is_shared else None, config.seed)
     answers = answer(engine, benchmark, sampling, folder, config)
     keep_apart(folder / "model_outputs.json", generator=model)
     write_json(folder / "model_outputs.json", model_outputs(benchmark, answers))
-    is_shared = config.judge.engine_options(config.engine) == config.engine
     if not config.judge.is_given():
         say(f"the judge is the evaluated model itself, {config.engine.model}; name another with --judge-model")
-    shared = engine if is_shared else None
-    # `shared` keeps it alive if the judge needs it
-    del engine  # two models at once may not fit
-    judge = open_pairwise_judge(config.judge, config.engine, shared, config.seed)
+    del engine  # two models at once may not fit; a shared one stays with the judge
     annotations = annotate(judge, benchmark, answers, model, folder, config)
     first = annotations[0]
     names = {"generator_1": first.generator_1, "generator_2": first.generator_2, "annotator": first.annotator}

@@ -70,9 +70,10 @@ def _run_of(config: Config, sides: list[Side]) -> Run | None:
 def _answer_and_compare(config: Config, sides: list[Side], questions: Questions, folder: Path) -> None:
     engines = open_models(sides)
     digests = {name: engine.digest for name, engine in engines.items()}
+    # before the answers, so that a judge that is not there costs none; a model is loaded once it is asked
+    judge = open_pairwise_judge(config.judge, config.engine, None, config.seed)
     answers = answer(sides, engines, questions.all, folder, config)
     matches = list(matches_of(answers, questions.all))
-    judge = open_pairwise_judge(config.judge, config.engine, None, config.seed)
     verdicts = _verdicts(config, judge, matches, folder)
     weights_BN = resampled([question.key for question in questions.all], config.resamples, config.seed)
     measured = [measure(match, rows, questions.all, weights_BN) for match, rows in zip(matches, verdicts, strict=True)]

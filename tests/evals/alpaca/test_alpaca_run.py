@@ -237,6 +237,21 @@ def test_the_judge_may_be_another_model(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert annotations(tmp_path / "out")[0]["annotator"].startswith("big-pairwise-")
 
 
+def test_a_judge_that_is_not_there_costs_no_answers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reference: Path
+) -> None:
+    def missing(options: Any) -> ScriptedEngine:
+        raise InputError(f"no model '{options.model}'")
+
+    engine = scripted()
+    monkeypatch.setattr("evals.alpaca.evaluation.open_engine", lambda _: engine)
+    monkeypatch.setattr("evals.alpaca.judging.open_engine", missing)
+    argv = ["--model", "small", "--judge-model", "big", "--reference", str(reference), "--out", str(tmp_path / "out")]
+    with pytest.raises(InputError, match="no model 'big'"):
+        main(parse(Config, argv, "evals.alpaca"))
+    assert engine.asked == []
+
+
 @pytest.mark.parametrize("model", ["small", "iter0", "served"])
 def test_a_judge_that_is_an_iteration_is_of_the_run_that_was_the_newest_at_the_beginning(
     monkeypatch: pytest.MonkeyPatch, reference: Path, tmp_path: Path, model: str

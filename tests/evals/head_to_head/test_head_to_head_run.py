@@ -437,6 +437,18 @@ def test_two_names_of_one_model_are_refused_before_anything_is_asked(
     assert engines.n_asked() == {"m1": 0, "m2": 0}
 
 
+def test_a_judge_that_is_not_there_costs_no_answers(
+    compare: Run, engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(options: EngineOptions) -> ScriptedEngine:
+        raise InputError(f"no model '{options.model}'")
+
+    monkeypatch.setattr("evals.alpaca.judging.open_engine", missing)
+    with pytest.raises(InputError, match="no model 'judge'"):
+        compare("m9", "m1")
+    assert engines.n_asked() == {"m9": 0, "m1": 0}
+
+
 def test_empty_answers_are_counted_and_two_empty_ones_have_no_verdict(
     compare: Run, write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
