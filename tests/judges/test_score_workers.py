@@ -168,8 +168,8 @@ def test_tasks_of_an_array_share_the_shards_and_a_killed_one_leaves_nothing_undo
     assert (tasks[1].wait(), tasks[0].wait(60)) == (-signal.SIGKILL, 0)
     run(server, answers, *shared)
     assert judged("s") == whole
-    # one call may have been under way when its task was killed
-    assert len(server.asked) - len(whole) in (40, 41)
+    # when its task was killed, one reply may have been on its way to the disk, and the next call under way
+    assert len(server.asked) - len(whole) in (40, 41, 42)
 
 
 def test_a_folder_of_packed_files_is_one_input_and_an_object_store_takes_its_shards(
