@@ -41,7 +41,7 @@ def settings_of(base: Config) -> dict[str, Any]:
     """Return the settings of a recipe that decide a result, as plain data."""
     plain = {name: value for name, value in asdict(base).items() if name not in DECIDES_NOTHING}
     settings: dict[str, Any] = msgspec.to_builtins(plain, enc_hook=str)
-    if base.judge.engine == RoundEngineOptions():  # the parent judges by the settings of [engine]
+    if base.judge.engine.model == PARENT and not base.panel.judge:  # it judges by the settings of [engine]
         del settings["judge"]["engine"]
     return settings
 

@@ -149,7 +149,7 @@ def test_an_arm_changes_what_its_name_says_and_nothing_else() -> None:
     assert recipe(ARMS["frozen"], base, 0).judge.engine.model == "iter1"
     assert recipe(ARMS["panel"], base, 0).panel.judge == ("parent", "iter1")
     assert changed("frozen") == {"evidence", "pairs", "judge"}
-    assert changed("panel") == {"evidence", "pairs", "panel"}
+    assert changed("panel") == {"evidence", "pairs", "judge", "panel"}
 
 
 def test_every_arm_is_measured_by_the_models_own_score() -> None:
