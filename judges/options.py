@@ -6,11 +6,15 @@ from typing import Literal
 
 import tyro
 
+from console.errors import InputError
+from console.flags import spelled
 from console.ranges import Count, NotNegative, Positive, Share, ShareAbove0, Total
+from engines.options import EngineOptions, is_served
 
 Reading = Literal["text", "logprobs", "structured", "decisions"]
 OF_CHOICES = ("logprobs", "decisions")
 """The readings that give the probabilities of a rubric's choices, one reply for each criterion."""
+NO_ENDPOINT = "--read decisions asks a server's decision endpoint: give --base-url, or --engine openai"
 Aggregate = Literal["mean", "median", "majority", "max", "min"]
 
 
@@ -69,3 +73,9 @@ class CostOptions:
 
 
 PAIRWISE = JudgeOptions(rubric="pairwise", samples=1)
+
+
+def check_reading(engine: EngineOptions, options: JudgeOptions) -> None:
+    """Raise InputError, before a model is loaded, if it cannot be read as --read says."""
+    if options.read == "decisions" and not is_served(engine):
+        raise InputError(spelled(NO_ENDPOINT, of_judge=True))

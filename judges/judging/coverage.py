@@ -1,10 +1,12 @@
 """The gate of --min-coverage: a command fails if too few of its rows have a verdict."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from console.errors import JudgeError
 from console.flags import spelled
+from records import Judgment
 
 OTHER_READING = {"logprobs": "text", "text": "logprobs", "structured": "logprobs", "decisions": "logprobs"}
 
@@ -38,3 +40,11 @@ def require_coverage(
             of_judge=True,
         )
     )
+
+
+def check_coverage(judgments: Sequence[Judgment], min_coverage: float) -> None:
+    """Raise JudgeError if less than `min_coverage` of the judgments have a score. All of them are kept."""
+    reasons = Counter(judgment.error or "unknown" for judgment in judgments if judgment.score is None)
+    read = judgments[0].read if judgments else None
+    n = len(judgments)
+    require_coverage(n - reasons.total(), n, min_coverage, reasons=reasons, read=read)

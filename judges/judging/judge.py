@@ -1,6 +1,5 @@
 """The judge: asks an engine with a rubric, reads the verdict, and keeps every reply."""
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -13,7 +12,6 @@ from console.errors import EngineError, InputError
 from console.flags import about_judge, spelled
 from console.ranges import check_ranges
 from engines.advice import more_room
-from engines.options import EngineOptions, is_served
 from engines.protocol import (
     Choice,
     Completion,
@@ -25,8 +23,7 @@ from engines.protocol import (
     choices_from,
     choosing_key,
 )
-from judges.judging.coverage import require_coverage
-from judges.options import OF_CHOICES, Aggregate, JudgeOptions, Reading
+from judges.options import NO_ENDPOINT, OF_CHOICES, Aggregate, JudgeOptions, Reading
 from judges.parsing.parse import PARSER_VERSION
 from judges.parsing.verdict import How, Sample, Score, is_choice, sample_of, samples_before, score_of, usage_of
 from judges.rubrics.decisions.questions import question_of, wording
@@ -38,7 +35,6 @@ from records.stage import complete
 
 VerdictT = TypeVar("VerdictT", Judgment, Comparison)
 EMPTY = "the response is empty"
-NO_ENDPOINT = "--read decisions asks a server's decision endpoint: give --base-url, or --engine openai"
 NOT_ASKED = "not answered: the command had to stop"
 NOTHING: Mapping[Any, Any] = {}
 NO_SCORE = Score(None, [])
@@ -355,12 +351,6 @@ def open_judge(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
     return judge_with(engine, options, seed)
 
 
-def check_reading(engine: EngineOptions, options: JudgeOptions) -> None:
-    """Raise InputError, before a model is loaded, if it cannot be read as --read says."""
-    if options.read == "decisions" and not is_served(engine):
-        raise InputError(spelled(NO_ENDPOINT, of_judge=True))
-
-
 def judge_with(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
     """Return the judge that `options` describe with an engine that answers as --read says."""
     rubric = checked_rubric(options)
@@ -406,11 +396,3 @@ def has_every_reply(judgment: Judgment) -> bool:
         return {int(number) for number in judgment.missing} <= set(judgment.reply_samples)
     n_asked = 1 if judgment.read in OF_CHOICES else len(judgment.scores)  # a row of an earlier version
     return judgment.usage.n_calls == 0 or len(judgment.replies) >= n_asked
-
-
-def check_coverage(judgments: Sequence[Judgment], min_coverage: float) -> None:
-    """Raise JudgeError if less than `min_coverage` of the judgments have a score. All of them are kept."""
-    reasons = Counter(judgment.error or "unknown" for judgment in judgments if judgment.score is None)
-    read = judgments[0].read if judgments else None
-    n = len(judgments)
-    require_coverage(n - reasons.total(), n, min_coverage, reasons=reasons, read=read)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from console.errors import JudgeError
-from judges.judging.judge import Judge, check_coverage, has_every_reply, judge_into
+from judges.judging.coverage import check_coverage
+from judges.judging.judge import Judge, has_every_reply, judge_into
 from judges.labelled.ranked import RankedAnswers, responses_to
 from judges.options import OF_CHOICES
 from records import Judgment, Store

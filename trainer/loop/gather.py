@@ -17,7 +17,8 @@ from console.errors import JudgeError, TrainingError
 from engines.answers import answer_into
 from engines.options import EngineOptions
 from engines.protocol import Engine, Sampling
-from judges.judging.judge import check_coverage, open_judge
+from judges.judging.coverage import check_coverage
+from judges.judging.judge import open_judge
 from judges.judging.pairwise import both_orders_answered
 from judges.judging.question import load_question
 from judges.options import JudgeOptions

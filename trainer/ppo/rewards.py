@@ -12,9 +12,10 @@ from engines.local.vllm.installed import check_installed, has_gpu
 from engines.local.waiting import check_template
 from engines.options import EngineOptions, check_engine
 from engines.reward_model import check_reward_model
-from judges.judging.judge import Judge, check_reading, checked_rubric
+from judges.judging.judge import Judge, checked_rubric
 from judges.judging.reward_model import open_reward_model
 from judges.library import response_of
+from judges.options import check_reading
 from judges.tools.agent import Agent
 from judges.tools.constraints.given import constraints_by_prompt
 from judges.tools.evidence import calls_for_constraints, judge_checked

@@ -17,8 +17,7 @@ from engines.options import EngineOptions
 from engines.protocol import Sampling
 from engines.reward_model import AnyRewardModel
 from engines.trained import free_memory
-from judges.judging.coverage import require_coverage
-from judges.judging.judge import check_coverage
+from judges.judging.coverage import check_coverage, require_coverage
 from judges.judging.pairwise import both_orders_answered
 from judges.judging.reward_model import open_reward_model, rewards_into
 from records import Comparison, Judgment, Pair, Prompt, Response, Store, read_rows

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.stats import binomtest
 
 from evals.head_to_head.measures.length import at_equal_length
 from evals.head_to_head.questions import Question
@@ -89,12 +90,7 @@ def sign_test(wins: int, losses: int) -> float | None:
 
     Ties are left out (Conover 1999, section 3.4). The value is 1 if wins and losses are equal.
     """
-    n, fewer = wins + losses, min(wins, losses)
-    if n == 0:
-        return None
-    # whole numbers: no rounding and no overflow for any n
-    n_tail = sum(math.comb(n, k) for k in range(fewer + 1))
-    return min(1.0, float(2 * n_tail / 2**n))
+    return float(binomtest(wins, wins + losses).pvalue) if wins + losses else None
 
 
 def _figures(rows: Sequence[Comparison | None], weights_BN: Floats) -> Figures:

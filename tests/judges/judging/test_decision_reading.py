@@ -26,9 +26,9 @@ from engines.protocol import Question
 from engines.scripted import ScriptedEngine
 from engines.served.decisions import DecisionEngine, NoDecision, read_answer
 from engines.served.openai_engine import open_openai
-from judges.judging.judge import Judge, check_reading, has_every_reply, judge_into, open_judge
+from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
 from judges.judging.pairwise import Contest, compare
-from judges.options import JudgeOptions
+from judges.options import JudgeOptions, check_reading
 from judges.rubrics.decisions.questions import question_of
 from judges.rubrics.rubric import Criterion, LogprobReading, load_rubric, rubric_names
 from judges.serve import decisions as served

@@ -10,7 +10,8 @@ import pytest
 from console.errors import InputError, JudgeError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
-from judges.judging.judge import Judge, check_coverage, has_every_reply, judge_into, open_judge
+from judges.judging.coverage import check_coverage
+from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
 from judges.options import JudgeOptions
 from judges.rubrics.rubric import load_rubric
 from records import Judgment, Response, Store, read_rows
