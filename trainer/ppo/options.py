@@ -85,14 +85,14 @@ class PPOOptions:
 
 @dataclass(frozen=True)
 class RewardEngineOptions:
-    """How a reward model computes its rewards, beside the model in training."""
+    """The engine of a reward model, if --reward is its folder. It computes rewards beside the model in training."""
 
     engine: Literal["auto", "transformers", "vllm"] = "auto"
-    """transformers or vllm. auto is transformers."""
+    """What computes the rewards of the reward model: transformers or vllm. auto is transformers."""
     max_model_len: Count | None = None
-    """Tokens of prompt and answer that there is memory for. The default is the model's context, or what fits (vllm)."""
+    """Tokens of prompt and answer that the reward model has memory for. Default: its context, or what fits (vllm)."""
     gpu_memory_utilization: ShareAbove0 | None = None
-    """The share of each GPU's memory to take. The default is the weights and what a batch needs (vllm)."""
+    """The share of each GPU's memory for the reward model. The default is its weights and what a batch needs (vllm)."""
 
     def of_model(self, batch_size: int) -> EngineOptions:
         """Return the engine's options, for batches of `batch_size` answers (transformers)."""

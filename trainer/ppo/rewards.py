@@ -135,7 +135,7 @@ def _check_reward_model(folder: Path, options: RewardEngineOptions) -> None:
     check_reward_model(folder)
     check_template(folder, str(folder))
     if options.engine == "vllm":
-        _check_alone("--reward-engine.engine")
+        _check_alone("--reward-engine.engine", "and transformers computes the rewards of the reward model")
         check_installed()
 
 
@@ -143,7 +143,7 @@ def _check_beside_training(judge: EngineOptions) -> None:
     """Raise InputError if a judge in vLLM would leave no room for the model in training."""
     if judge.engine != "vllm":
         return
-    _check_alone("--judge-engine.engine")
+    _check_alone("--judge-engine.engine", "or name the judge's server (--judge-engine.base-url)")
     if has_gpu() and judge.gpu_memory_utilization is None:
         raise InputError(
             "--judge-engine.engine vllm would take all of the GPU that is free, and the model in training needs some: "
@@ -152,12 +152,12 @@ def _check_beside_training(judge: EngineOptions) -> None:
         )
 
 
-def _check_alone(flag: str) -> None:
+def _check_alone(flag: str, instead: str) -> None:
     # Each would take the first GPU, and vLLM's end takes apart the group of processes that train.
     if n_processes() > 1:
         raise InputError(
-            f"{flag} vllm: vLLM goes with a training in one process, not in {n_processes()}: train in one, or leave "
-            "out the engine"
+            f"{flag} vllm works only if one process trains, and there are {n_processes()}: train in one, or leave out "
+            f"{flag}, {instead}"
         )
 
 
@@ -165,6 +165,6 @@ def _say_unused_engine(choice: RewardChoice) -> None:
     """Name the flags of an engine that this reward does not have."""
     of_model, of_judge = Path(choice.name).is_dir(), choice.name == JUDGE
     if not of_model and choice.reward_engine != RewardEngineOptions():
-        say(f"--reward-engine.* has no effect with --reward {choice.name}: it is for a reward model's folder")
+        say(f"--reward-engine.* has no effect with --reward {choice.name}: it is for --reward FOLDER, a reward model")
     if not of_judge and choice.engine != EngineOptions():
         say(f"--judge-engine.* has no effect with --reward {choice.name}: it is for --reward judge")

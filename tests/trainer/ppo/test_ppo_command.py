@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -166,13 +167,28 @@ def test_vllm_that_is_not_there_is_refused_with_its_command_before_a_model_is_lo
     assert not Path("out").exists()
 
 
-@pytest.mark.parametrize("flags", [("rm", "--reward-engine.engine"), ("judge", "--judge-engine.engine")])
-def test_vllm_in_several_processes_is_refused(
-    flags: tuple[str, str], reward: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("flags", "instead"),
+    [
+        (("rm", "--reward-engine.engine"), "and transformers computes the rewards of the reward model"),
+        (("judge", "--judge-engine.engine"), r"or name the judge's server \(--judge-engine.base-url\)"),
+    ],
+)
+def test_vllm_in_several_processes_is_refused_and_the_error_says_what_works(
+    flags: tuple[str, str], instead: str, reward: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainer.ppo.rewards.n_processes", lambda: 2)
-    with pytest.raises(InputError, match=f"{flags[1]} vllm: vLLM goes with a training in one process, not in 2"):
+    what = f"^{flags[1]} vllm works only if one process trains, and there are 2: train in one, or leave out {flags[1]}"
+    with pytest.raises(InputError, match=f"{what}, {instead}$"):
         ppo("--reward", *flags, "vllm")
+
+
+def test_the_help_says_which_reward_the_flags_of_its_engine_are_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(Config, ["--help"], "trainer.ppo")
+    shown = " ".join(re.sub("[^ -~]", " ", capsys.readouterr().out).split())
+    assert "The engine of a reward model, if --reward is its folder." in shown
+    assert "What computes the rewards of the reward model: transformers or vllm." in shown
 
 
 def test_a_judge_in_vllm_that_would_take_the_whole_gpu_is_refused(

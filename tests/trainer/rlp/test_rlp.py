@@ -22,6 +22,7 @@ from records import Pair, Response, Store, read_rows
 from records.runs import Run
 from records.store import write_rows
 from tests.fences import plain
+from tests.trainer.rlp.little import FEW_ANSWERS
 from trainer.rlp.__main__ import main
 from trainer.rlp.preferences import n_turned_round
 from trainer.rlp.recipe import (
@@ -51,7 +52,7 @@ def likes_the_letter_e(request: Request, choices: Any) -> list[float]:
 @pytest.fixture(scope="module")
 def config(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Config:
     folder = tmp_path_factory.mktemp("recipe")
-    (folder / "ift.jsonl").write_text("".join(f'{{"prompt": "say {n}", "response": "point {n}"}}\n' for n in range(4)))
+    (folder / "ift.jsonl").write_text(FEW_ANSWERS)
     path = folder / "tiny.toml"
     path.write_text(
         f"""

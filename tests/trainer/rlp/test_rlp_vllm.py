@@ -14,6 +14,7 @@ from records import Judgment, pair_of, read_rows
 from records.runs import Run
 from records.store import write_rows
 from tests.tiny import save_tiny_model
+from tests.trainer.rlp.little import FEW_ANSWERS
 from trainer.rlp.__main__ import main
 from trainer.rlp.recipe import Config
 
@@ -63,7 +64,7 @@ def test_the_rewards_of_a_run_on_vllm_are_those_of_transformers(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
     save_tiny_model(tmp_path / "tiny", head_dim=32)
-    Path("ift.jsonl").write_text("".join(f'{{"prompt": "say {n}", "response": "point {n}"}}\n' for n in range(4)))
+    Path("ift.jsonl").write_text(FEW_ANSWERS)
     Path("prompts.jsonl").write_text("".join(f'{{"prompt": "Write {n} words."}}\n' for n in range(20)))
     write_rows(Path("pairs.jsonl"), [pair_of(f"ask {n}", f"ask {n}", f"yes {n}", "no no") for n in range(16)])
     Path("tiny.toml").write_text(RECIPE)
