@@ -1,6 +1,6 @@
 """Imports go one way: console <- records <- engines <- judges <- {trainer, evals}; tui: records; experiments: all.
 
-Inside judges/, trainer/ and engines/ they go one way too, floor by floor. An import inside a function counts as well.
+Inside engines/, judges/, trainer/ and evals/ they go one way too, floor by floor. An import inside a function counts as well.
 """
 
 import ast
@@ -28,6 +28,10 @@ FLOORS = {
         {"classifier", "encoder", "local", "scripted", "served"},
         {"answers", "likelihood", "options", "reward_model"},
         {"candidates", "trained"},
+    ),
+    "evals": (
+        {"comparing", "folders"},
+        {"alpaca", "head_to_head", "open_llm", "reward_model"},
     ),
     "judges": (
         {"intervals", "labelled", "options"},

@@ -12,13 +12,13 @@ from engines.options import EngineOptions, check_engine, is_iteration, open_engi
 from engines.protocol import Sampling
 from engines.shards.options import check_workers
 from evals.alpaca.format import keep_apart, read_annotations, write_json
-from evals.alpaca.judging import check_coverage, check_judge_flags, open_pairwise_judge
 from evals.alpaca.metrics import score, write_leaderboard
 from evals.alpaca.options import Config
 from evals.alpaca.report import Result, print_result, results_of
 from evals.alpaca.rows import each_once, say_missing
 from evals.alpaca.sources import Benchmark, LengthFiles, load_benchmark
 from evals.alpaca.stages import annotate, answer, model_outputs
+from evals.comparing.judge import check_coverage, check_judge_flags, open_pairwise_judge
 from records.files import BadRows, check_limit
 from records.finish import cut_off
 from records.runs import Run, find_run, newest_run

@@ -5,16 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import huggingface_hub
-import msgspec
 from huggingface_hub import constants
 
 from console.errors import InputError
 from console.progress import say
 from evals.alpaca.options import AlpacaVersion
-from records import Message, Prompt, Response, messages_of, text_of
+from evals.comparing.matching import key_of, stripped
+from records import Prompt, Response, messages_of
 from records.files import BadRows, take
 from records.finish import at_token_limit
-from records.reasoning import without_reasoning
 from records.runs import Run
 from records.shapes import read_prompts, read_responses
 
@@ -98,16 +97,6 @@ def hub_file(name: str) -> Path:
         raise
     except Exception as error:  # the hub client raises many types, each because the file is not available
         raise HubError(f"the hub cannot be reached: {' '.join(str(error).split())[:120]}") from None
-
-
-def key_of(prompt: str | list[Message], system: str | None = None) -> str:
-    """Return the text that a prompt and its answers share."""
-    return text_of(messages_of(prompt, system)).strip()
-
-
-def stripped(answer: Response) -> Response:
-    """Return an answer without the reasoning before it, which no reader sees and not every server returns."""
-    return msgspec.structs.replace(answer, response=without_reasoning(answer.response))
 
 
 def _from_run(run: Run | None, reason: str, bad: BadRows) -> Benchmark:

@@ -6,8 +6,9 @@ from pathlib import Path
 from engines.protocol import Engine, Sampling
 from evals.alpaca.format import Annotation, annotation_row, output_row
 from evals.alpaca.options import Config
-from evals.alpaca.sources import Benchmark, key_of, stripped
-from evals.asking import Asking, ask_answers, ask_verdicts
+from evals.alpaca.sources import Benchmark
+from evals.comparing.asking import Asking, ask_answers, ask_verdicts
+from evals.comparing.matching import key_of, stripped
 from judges.judging.judge import Judge
 from judges.judging.pairwise import Contest, comparison_id
 from records import Prompt, Response

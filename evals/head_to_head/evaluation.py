@@ -7,8 +7,8 @@ from typing import Any
 from console.progress import say
 from engines.options import is_iteration, pinned
 from engines.shards.options import check_workers
-from evals.alpaca.judging import check_judge_flags, open_pairwise_judge
-from evals.asking import ask_verdicts
+from evals.comparing.asking import ask_verdicts
+from evals.comparing.judge import check_judge_flags, open_pairwise_judge
 from evals.head_to_head.kinship import kin_warnings
 from evals.head_to_head.measures.figures import measure
 from evals.head_to_head.measures.ratings import rate

@@ -12,7 +12,7 @@ from console.ranges import Count, NotNegative, ShareAbove0
 from console.writing import OutFolder, OutPicture
 from engines.options import EngineOptions, SharedEngineOptions, is_served
 from engines.shards.options import SharedWorkerOptions, WorkerOptions
-from evals.alpaca.options import JudgeFlags
+from evals.comparing.flags import JudgeFlags
 
 BENCHMARK = "head_to_head"
 PACKAGED = "smollm2"

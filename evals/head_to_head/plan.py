@@ -9,7 +9,7 @@ from console.output import tell, tell_json
 from engines.answers import unwritten
 from engines.options import check_engine, is_served
 from engines.protocol import Engine
-from evals.alpaca.judging import open_pairwise_judge
+from evals.comparing.judge import open_pairwise_judge
 from evals.head_to_head.options import Config
 from evals.head_to_head.questions import Questions, answer_in
 from evals.head_to_head.sides import AnswerFile, Model, Side

@@ -9,7 +9,7 @@ from textwrap import shorten
 from console.errors import InputError
 from console.progress import say
 from console.visible import one_line
-from evals.alpaca.sources import key_of
+from evals.comparing.matching import key_of
 from evals.head_to_head.sides import AnswerFile, Side
 from records import Message, Prompt, Response, messages_of, text_of
 from records.files import BadRows, Record, checked_file, take

@@ -10,7 +10,7 @@ from console.errors import InputError
 from console.progress import say
 from console.visible import one_line
 from engines.options import EngineOptions, check_engine, is_served, pinned
-from evals.alpaca.sources import key_of, stripped
+from evals.comparing.matching import key_of, stripped
 from evals.head_to_head.options import Config
 from judges.options import PAIRWISE
 from judges.panels.panel import member_named

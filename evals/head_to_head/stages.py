@@ -10,8 +10,8 @@ import msgspec
 from console.errors import InputError
 from engines.options import open_engine
 from engines.protocol import Engine, Sampling
-from evals.alpaca.sources import key_of, stripped
-from evals.asking import Asking, ask_answers
+from evals.comparing.asking import Asking, ask_answers
+from evals.comparing.matching import key_of, stripped
 from evals.head_to_head.options import Config
 from evals.head_to_head.questions import Question, answer_in
 from evals.head_to_head.sides import Model, Side

@@ -245,7 +245,7 @@ def test_a_judge_that_is_not_there_costs_no_answers(
 
     engine = scripted()
     monkeypatch.setattr("evals.alpaca.evaluation.open_engine", lambda _: engine)
-    monkeypatch.setattr("evals.alpaca.judging.open_engine", missing)
+    monkeypatch.setattr("evals.comparing.judge.open_engine", missing)
     argv = ["--model", "small", "--judge-model", "big", "--reference", str(reference), "--out", str(tmp_path / "out")]
     with pytest.raises(InputError, match="no model 'big'"):
         main(parse(Config, argv, "evals.alpaca"))

@@ -6,8 +6,8 @@ import pytest
 
 from console.errors import InputError
 from engines.options import EngineOptions
-from evals.alpaca.options import JudgeFlags
 from evals.alpaca.sources import HubError, LengthFiles, hub_file, load_benchmark
+from evals.comparing.flags import JudgeFlags
 from records.files import BadRows
 from records.runs import Run
 

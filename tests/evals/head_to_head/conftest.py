@@ -15,7 +15,7 @@ from tests.evals.head_to_head.compared import Engines, N, Run, Write
 def engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Engines:
     monkeypatch.chdir(tmp_path)
     scripted = Engines()
-    for place in ("evals.head_to_head.stages", "evals.alpaca.judging"):
+    for place in ("evals.head_to_head.stages", "evals.comparing.judge"):
         monkeypatch.setattr(f"{place}.open_engine", scripted.open)
     for place in ("sides", "plan"):
         monkeypatch.setattr(f"evals.head_to_head.{place}.check_engine", lambda options: None)

@@ -229,7 +229,7 @@ def test_a_judge_that_is_not_there_costs_no_answers(
     def missing(options: EngineOptions) -> ScriptedEngine:
         raise InputError(f"no model '{options.model}'")
 
-    monkeypatch.setattr("evals.alpaca.judging.open_engine", missing)
+    monkeypatch.setattr("evals.comparing.judge.open_engine", missing)
     with pytest.raises(InputError, match="no model 'judge'"):
         compare("m9", "m1")
     assert engines.n_asked() == {"m9": 0, "m1": 0}

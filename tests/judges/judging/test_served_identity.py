@@ -12,7 +12,7 @@ from console.errors import EngineError, InputError
 from engines.options import EngineOptions, open_engine
 from engines.protocol import NoLogprobsError, Request, Sampling
 from engines.served.openai_engine import OpenAIEngine, open_openai
-from evals.alpaca.options import JudgeFlags
+from evals.comparing.flags import JudgeFlags
 from judges import Judge
 from judges.compare import __main__ as compare
 from judges.judging.judge import Judge as WholeJudge

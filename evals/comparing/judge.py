@@ -7,7 +7,7 @@ from console.errors import InputError
 from console.flags import about_judge
 from engines.options import EngineOptions, open_engine
 from engines.protocol import Engine
-from evals.alpaca.options import JudgeFlags
+from evals.comparing.flags import JudgeFlags
 from judges.judging.coverage import require_coverage
 from judges.judging.judge import Judge, open_judge
 from judges.rubrics.rubric import load_rubric
