@@ -1,6 +1,6 @@
 """Imports go one way: console <- records <- engines <- judges <- {trainer, evals}; tui: records; experiments: all.
 
-Inside engines/, judges/, trainer/ and evals/ they go one way too, floor by floor. An import inside a function counts as well.
+Inside engines/, judges/, trainer/ and evals/ they go one way too, floor by floor. Imports inside functions count.
 """
 
 import ast
