@@ -52,8 +52,8 @@ def reference(tmp_path: Path) -> Path:
 @pytest.fixture
 def evaluate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reference: Path) -> Callable[..., Path]:
     def run(engine: ScriptedEngine, *argv: str, out: str = "out") -> Path:
-        for module in ("evaluation", "judging"):
-            monkeypatch.setattr(f"evals.alpaca.{module}.open_engine", lambda _: engine)
+        for module in ("alpaca.evaluation", "comparing.judge"):
+            monkeypatch.setattr(f"evals.{module}.open_engine", lambda _: engine)
         folder = tmp_path / out
         argv = ("--out", str(folder), *argv)
         if "--reference" not in argv:
@@ -229,8 +229,8 @@ def test_the_judge_may_be_another_model(monkeypatch: pytest.MonkeyPatch, tmp_pat
         opened[options.model] = scripted(name=options.model, digest=options.model)
         return opened[options.model]
 
-    for module in ("evaluation", "judging"):
-        monkeypatch.setattr(f"evals.alpaca.{module}.open_engine", open_engine)
+    for module in ("alpaca.evaluation", "comparing.judge"):
+        monkeypatch.setattr(f"evals.{module}.open_engine", open_engine)
     argv = ["--model", "small", "--judge-model", "big", "--reference", str(reference), "--out", str(tmp_path / "out")]
     main(parse(Config, argv, "evals.alpaca"))
     assert {name: len(engine.asked) for name, engine in opened.items()} == {"small": N, "big": 2 * N}
@@ -269,8 +269,8 @@ def test_a_judge_that_is_an_iteration_is_of_the_run_that_was_the_newest_at_the_b
         make_newest(f"later{len(opened)}")  # another run is worked on while this command is under way
         return scripted(name=options.model, digest=f"{options.model} {options.run}")
 
-    for module in ("evaluation", "judging"):
-        monkeypatch.setattr(f"evals.alpaca.{module}.open_engine", open_engine)
+    for module in ("alpaca.evaluation", "comparing.judge"):
+        monkeypatch.setattr(f"evals.{module}.open_engine", open_engine)
     make_newest("mine")
     where = ("--base-url", "http://127.0.0.1:9/v1", "--judge-engine", "transformers") if model == "served" else ()
     flags = ("--model", model, "--judge-model", "iter1", "--reference", str(reference), "--out", "out", *where)
@@ -313,8 +313,8 @@ def test_without_the_hub_a_runs_held_out_prompts_stand_in(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
-    for module in ("evaluation", "judging"):
-        monkeypatch.setattr(f"evals.alpaca.{module}.open_engine", lambda options: scripted(name=options.model))
+    for module in ("alpaca.evaluation", "comparing.judge"):
+        monkeypatch.setattr(f"evals.{module}.open_engine", lambda options: scripted(name=options.model))
     folder = tmp_path / "runs" / "demo"
     prompts = [{"id": f"p{n}", "prompt": f"question {n}"} for n in range(3)]
     base = {"model": "iter0", "response": "so", "seed": 1, "finish_reason": "length", "n_tokens": 99}
