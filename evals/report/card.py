@@ -1,0 +1,58 @@
+"""A model card for the last iteration of a run, in the hub's format: front matter, then what was done and measured."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from huggingface_hub import ModelCardData
+
+from console.visible import one_line
+from evals.report.content import Content
+from evals.report.facts.run import RunFacts
+from evals.report.markdown import table_text
+
+WAYS = {
+    "loop": "It was trained by self-rewarding iterations (Yuan et al., arXiv 2401.10020): the model answers prompts, a "
+    "judge scores the answers, and DPO learns from pairs of a better and a worse one.",
+    "rlp": "It was trained by reward learning on policy (Lang et al., arXiv 2403.19279): a reward model learns from "
+    "the policy's own samples too, and PPO learns from it.",
+}
+
+
+def card_of(facts: RunFacts, content: Content) -> str:
+    """Return the model card for the last iteration of a run. It leaves open what the run does not say."""
+    return "\n\n".join(_parts(facts, content)) + "\n"
+
+
+def _parts(facts: RunFacts, content: Content) -> Iterable[str]:
+    base = _base(facts)
+    on_hub = base if base and base.count("/") == 1 and not base.startswith((".", "/", "~")) else None
+    tags = ["judgeloop", "self-rewarding" if facts.rlp is None else "rlp"]
+    data = ModelCardData(base_model=on_hub, library_name="transformers", pipeline_tag="text-generation", tags=tags)
+    yield f"---\n{data.to_yaml()}\n---"
+    last = facts.iterations[-1]
+    yield f"# {one_line(facts.name)}, {last}"
+    yield f"Base model: {one_line(base) if base else 'unknown'}. {WAYS['loop' if facts.rlp is None else 'rlp']}"
+    yield "## Results"
+    yield "\n".join(f"- {one_line(line)}" for line in content.headlines)
+    for table in content.tables:
+        yield f"### {table.title}"
+        yield table_text(table)
+    yield "## Limits"
+    yield (
+        "The figures are of the held-out prompts of this run. A judge of the same family as the model tends to prefer "
+        "its own answers. The licence is that of the base model and of the data, and is for you to state."
+    )
+    yield "## How to make it again"
+    yield _again(facts)
+
+
+def _base(facts: RunFacts) -> str | None:
+    engine: Any = facts.settings.get("engine")
+    base = engine.get("model") if isinstance(engine, dict) else None
+    return base if isinstance(base, str) else None
+
+
+def _again(facts: RunFacts) -> str:
+    command = "trainer.loop" if facts.rlp is None else "trainer.rlp"
+    versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
+    return f"`python -m {command} --config run.toml` with the settings in run.toml of the run. Versions: {versions}."

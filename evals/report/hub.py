@@ -1,0 +1,36 @@
+"""The hub's own format of results, `.eval_results/*.yaml`: one file for each data set, to upload beside the model."""
+
+from collections.abc import Sequence
+
+import yaml
+from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
+from evals.report.facts.benchmarks import BenchmarkFacts
+
+DATA_SETS = {
+    "alpaca_eval": "tatsu-lab/alpaca_eval",
+    "arc_challenge": "allenai/ai2_arc",
+    "arc_easy": "allenai/ai2_arc",
+    "gsm8k": "openai/gsm8k",
+    "hellaswag": "Rowan/hellaswag",
+    "ifeval": "google/IFEval",
+    "mmlu": "cais/mmlu",
+    "openbookqa": "allenai/openbookqa",
+    "truthfulqa_mc2": "truthfulqa/truthful_qa",
+    "winogrande": "allenai/winogrande",
+}
+"""The hub's data set of each benchmark. Others are left out: the hub shows results of data sets alone."""
+
+
+def eval_results(found: Sequence[BenchmarkFacts], model: str) -> dict[str, str]:
+    """Return the files of one model's results by their names, as YAML. Values are in percent."""
+    files: dict[str, list[EvalResultEntry]] = {}
+    for one in found:
+        task = one.benchmark.split(": ")[-1]
+        if one.model == model and task in DATA_SETS:
+            n = "" if one.n is None else f", {one.n} questions"
+            entry = EvalResultEntry(DATA_SETS[task], task, round(one.value, 2), notes=f"{one.measure}, in percent{n}")
+            files.setdefault(f"{task}.yaml", []).append(entry)
+    return {
+        name: yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False) for name, entries in files.items()
+    }

@@ -1,0 +1,1 @@
+"""The tables of a report, the same in HTML, Markdown and JSON."""
