@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
 from evals.report.facts.benchmarks import BenchmarkFacts

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 WIDTH_IN, HEIGHT_IN = 3.6, 2.5
 MOST_POINTS = 400
 N_BINS = 20
+LEAST_SHARE, LEAST_SPAN = 0.1, 0.01
 COLOURS = (FIRST, SECOND)
 STYLES = (("-", "o"), ("--", "s"))
 """Colour is never the only sign."""
@@ -43,6 +44,7 @@ class Panel:
 def curve(title: str, runs: Sequence[tuple[str, Sequence[Point]]], level: tuple[float, str] | None = None) -> Panel:
     """Return a measure by iteration, a line for each run. `level` is a value to compare with, and its name."""
     figure, axes = _axes()
+    axes.set_ylim(*_ends(title.endswith("%"), [point for _, points in runs for point in points]))
     for (name, points), colour, (line, marker) in zip(runs, COLOURS, STYLES, strict=False):
         numbers, values = [point.iteration for point in points], [point.value for point in points]
         axes.plot(numbers, values, line, marker=marker, color=colour, linewidth=1.6, markersize=5, label=name)
@@ -55,11 +57,26 @@ def curve(title: str, runs: Sequence[tuple[str, Sequence[Point]]], level: tuple[
         axes.annotate(level[1], (1, level[0]), xycoords=("axes fraction", "data"), fontsize=8, ha="right", va="bottom")
     every = sorted({point.iteration for _, points in runs for point in points})
     axes.set_xticks(every, [f"iter{number}" for number in every])
+    axes.ticklabel_format(axis="y", useOffset=False)
     axes.set_xlim(every[0] - 0.3, every[-1] + 0.3)
     if len(runs) > 1:
         axes.legend(frameon=False, fontsize=8, labelcolor=TEXT)
     shown = "; ".join(f"{name}: {', '.join(f'{point.value:.4g}' for point in points)}" for name, points in runs)
     return Panel(title, svg_of(figure, f"{title}. {shown}"))
+
+
+def _ends(is_percent: bool, points: Sequence[Point]) -> tuple[float, float]:
+    """Return the ends of the axis: all of 0 to 100 for percent, and for others no less than a tenth of the value.
+
+    Else the noise of a measure that hardly changes would fill the picture.
+    """
+    if is_percent:
+        return -3.0, 103.0
+    values = [value for point in points for value in (point.value, point.low, point.high) if value is not None]
+    low, high = min(values), max(values)
+    least = max(LEAST_SHARE * max(abs(low), abs(high)), LEAST_SPAN)
+    spare = max(0.1 * (high - low), (least - (high - low)) / 2)
+    return low - spare, high + spare
 
 
 def histogram(title: str, judged: JudgedFacts) -> Panel:

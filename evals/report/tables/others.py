@@ -6,6 +6,7 @@ from typing import Any
 from evals.report.facts.run import RunFacts
 from evals.report.tables.table import Row, Table, known, table_of, whole
 
+SMALLEST = 5e-4
 MONITORS = {
     "mean_chars": "characters an answer",
     "mean_tokens": "tokens an answer",
@@ -47,7 +48,7 @@ def monitors_table(runs: Sequence[RunFacts]) -> Table:
 def _value(value: object) -> str | None:
     if not isinstance(value, int | float):
         return None
-    return known(value, 1 if abs(value) >= 100 else 3)
+    return "0" if abs(value) < SMALLEST else known(value, 1) if abs(value) >= 10 else known(value, 3)
 
 
 def benchmarks_table(runs: Sequence[RunFacts]) -> Table:

@@ -1,0 +1,120 @@
+"""The command: its files, its words, and the runs that it refuses."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from console.command import parse
+from console.errors import InputError
+from evals.report.__main__ import main
+from evals.report.options import Config
+from records.runs import Run
+
+Make = Callable[..., Run]
+
+
+def report(*words: str) -> None:
+    main(parse(Config, words, "python -m evals.report"))
+
+
+def test_a_report_writes_its_files_in_the_run_and_says_where(
+    make_run: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run()
+    report("demo")
+    told = capsys.readouterr().out
+    assert "iter2 does what is asked in 50.0 [40.0, 60.0] % of its answers, +40.0 [30.0, 50.0] points" in told
+    for name in ("report.html", "report.md", "model_card.md"):
+        assert str(run.folder / "report" / name) in told
+    text = (run.folder / "report" / "report.md").read_text()
+    assert "| iter2     | 50.0 [40.0, 60.0]" in text and "## How each iteration was made" in text
+
+
+def test_the_same_run_gives_the_same_bytes(make_run: Make) -> None:
+    run = make_run()
+    pages = []
+    for _ in range(2):
+        report("demo")
+        pages.append((run.folder / "report" / "report.html").read_bytes())
+    assert pages[0] == pages[1]
+
+
+def test_a_model_card_has_the_hub_s_front_matter(make_run: Make) -> None:
+    run = make_run()
+    run.config.write_text(run.config.read_text().replace("smollm2", "HuggingFaceTB/SmolLM2-135M"))
+    report("demo")
+    card = (run.folder / "report" / "model_card.md").read_text()
+    front = yaml.safe_load(card.split("---")[1])
+    assert front["base_model"] == "HuggingFaceTB/SmolLM2-135M" and "judgeloop" in front["tags"]
+    assert "# demo, iter2" in card and "arXiv 2401.10020" in card
+
+
+def test_results_on_the_hub_s_data_sets_are_written_in_its_format(make_run: Make) -> None:
+    run = make_run()
+    folder = run.folder / "evals" / "iter2" / "open_llm"
+    folder.mkdir(parents=True)
+    task = {"task": "gsm8k", "metric": "exact_match", "value": 0.25, "stderr": 0.05, "n": 50}
+    (folder / "results.json").write_text(json.dumps({"model": "iter2", "tasks": [task]}))
+    report("demo")
+    entries = yaml.safe_load((run.folder / "report" / ".eval_results" / "gsm8k.yaml").read_text())
+    assert entries == [
+        {
+            "dataset": {"id": "openai/gsm8k", "task_id": "gsm8k"},
+            "value": 25.0,
+            "notes": "exact_match, in percent, 50 questions",
+        }
+    ]
+
+
+def test_two_runs_have_a_folder_of_their_own(make_run: Make) -> None:
+    run = make_run("one")
+    make_run("two")
+    report("one", "two")
+    assert (run.folder / "report-two" / "report.html").is_file() and not (run.folder / "report").exists()
+
+
+def test_a_dry_run_writes_nothing(make_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_run()
+    report("demo", "--dry-run")
+    assert "would write a report on runs/demo to runs/demo/report" in capsys.readouterr().out
+    assert not (run.folder / "report").exists()
+
+
+def test_json_holds_the_tables(make_run: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run()
+    report("demo", "--json")
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["tables"]["Iterations"][2]["win rate, %"] == "52.0 [48.0, 56.0]"
+
+
+def test_a_report_keeps_other_files_of_its_folder(make_run: Make, tmp_path: Path) -> None:
+    make_run()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "README.md").write_text("mine")
+    report("demo", "--out", "out")
+    assert (tmp_path / "out" / "README.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("nowhere",), "no run 'nowhere'"),
+        (("demo", "demo", "demo"), "3 runs: a report is on one run, or on two"),
+    ],
+)
+def test_runs_that_cannot_be_reported_are_refused(make_run: Make, words: tuple[str, ...], reason: str) -> None:
+    make_run()
+    with pytest.raises(InputError, match=reason):
+        report(*words)
+
+
+def test_a_run_without_an_iteration_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("runs/new")
+    folder.mkdir(parents=True)
+    (folder / "run.toml").write_text("[settings]\nseed = 0\n")
+    with pytest.raises(InputError, match="no iteration is done yet"):
+        report("new")
