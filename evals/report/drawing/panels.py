@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from evals.report.drawing.svg import FAINT, FIRST, LINE, SECOND, TEXT, svg_of
 from evals.report.facts.judged import JudgedFacts
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 WIDTH_IN, HEIGHT_IN = 3.6, 2.5
 MOST_POINTS = 400
@@ -102,9 +99,7 @@ def lengths(title: str, judged: JudgedFacts) -> Panel:
     return Panel(title, svg_of(figure, f"{title}. {note}"), note)
 
 
-def _axes() -> "tuple[Figure, Axes]":
-    from matplotlib.figure import Figure
-
+def _axes() -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN), layout="constrained")
     axes = figure.subplots()
     axes.tick_params(labelsize=8, colors=TEXT, length=0)

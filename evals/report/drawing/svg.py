@@ -6,10 +6,9 @@ of its own, and the colours of `INK` become variables of the page.
 
 import io
 import xml.etree.ElementTree as ET
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 INK = {
@@ -25,13 +24,11 @@ ET.register_namespace("", SVG)
 ET.register_namespace("xlink", XLINK)
 
 
-def svg_of(figure: "Figure", title: str) -> str:
+def svg_of(figure: Figure, title: str) -> str:
     """Return the figure as an SVG element that is named for readers who do not see it."""
-    import matplotlib
-
     buffer = io.StringIO()
     # Texts stay texts. The names of parts depend on the picture alone, so that the same figures give the same bytes.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     root = ET.fromstring(buffer.getvalue())
     for parent in root.iter():

@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from console.errors import InputError
 from console.reading import lines_up_to
@@ -37,8 +38,6 @@ class JudgedFacts:
         """Return Spearman's correlation of length and score, or None if either does not vary."""
         if len(self.scores) < 3 or np.ptp(self.scores) == 0 or np.ptp(self.chars) == 0:
             return None
-        from scipy.stats import spearmanr
-
         return float(spearmanr(self.chars, self.scores).statistic)
 
 
