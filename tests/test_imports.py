@@ -31,7 +31,7 @@ FLOORS = {
     ),
     "evals": (
         {"comparing", "folders"},
-        {"alpaca", "head_to_head", "open_llm", "reward_model"},
+        {"alpaca", "head_to_head", "open_llm", "report", "reward_model"},
     ),
     "judges": (
         {"intervals", "labelled", "options"},
