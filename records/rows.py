@@ -229,7 +229,7 @@ class Pair(Row, frozen=True, kw_only=True):
 
 
 class Vote(Row, frozen=True, kw_only=True):
-    """A person's verdict on a pair. Votes are appended and never edited."""
+    """A person's verdict on a pair. Votes are appended and never edited: the latest of a voter on a pair counts."""
 
     at: str
     """ISO 8601, UTC."""
@@ -237,7 +237,8 @@ class Vote(Row, frozen=True, kw_only=True):
     prompt_id: str
     a_id: str
     b_id: str
-    winner: Winner
+    winner: Winner | None
+    """None takes the voter's earlier vote on the two answers back."""
     blind: bool
     note: str = ""
 
@@ -249,6 +250,11 @@ def answer_key(answer: "Response | Judgment") -> str:
     """
     own_id = answer.id if isinstance(answer, Response) else answer.response_id
     return content_key(own_id, messages_of(answer.prompt), answer.response)
+
+
+def text_id(text: str) -> str:
+    """Return the id of an answer that has none, in a vote: the same text has the same id, in any file."""
+    return f"text-{content_key(text)}"
 
 
 def response_key(response: Response) -> str:

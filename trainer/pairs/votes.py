@@ -63,14 +63,17 @@ def votes_on(path: Path, judgments: Iterable[Judgment]) -> Votes:
 
 
 def read_votes(path: Path) -> dict[Key, dict[str, str | None]]:
-    """Return people's votes by their pair. The latest vote of a voter on a pair counts."""
+    """Return people's votes by their pair. The latest vote of a voter on a pair counts, or none if it takes back."""
     if checked_file(path).stat().st_size == 0:
         return {}  # nobody has voted yet
     by_pair: dict[Key, dict[str, str | None]] = {}
     for vote in sorted(read_typed(path, Vote, BadRows()), key=_time):
-        winner = {"a": vote.a_id, "b": vote.b_id, "tie": None}[vote.winner]
-        by_pair.setdefault((vote.prompt_id, frozenset((vote.a_id, vote.b_id))), {})[vote.voter] = winner
-    return by_pair
+        by_voter = by_pair.setdefault((vote.prompt_id, frozenset((vote.a_id, vote.b_id))), {})
+        if vote.winner is None:
+            by_voter.pop(vote.voter, None)
+        else:
+            by_voter[vote.voter] = {"a": vote.a_id, "b": vote.b_id, "tie": None}[vote.winner]
+    return {key: by_voter for key, by_voter in by_pair.items() if by_voter}
 
 
 def _on_these(

@@ -51,6 +51,13 @@ def test_many_lost_votes_are_counted_and_a_few_named(tmp_path: Path, capsys: pyt
     assert "the votes on 9 pairs, because there is no such prompt_id here: q0; q1; q2; ..." in capsys.readouterr().err
 
 
+def test_a_vote_that_is_taken_back_counts_no_more_and_another_persons_stays(tmp_path: Path) -> None:
+    back = msgspec.structs.replace(vote("b", at="2026-01-02"), winner=None)
+    assert chosen(tmp_path, vote("b"), back) == "good"
+    assert chosen(tmp_path, vote("b"), back, vote("b", "bob")) == "poor"
+    assert chosen(tmp_path, back, vote("b", at="2026-01-03")) == "poor"
+
+
 def test_how_many_votes_decide_a_pair_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chosen(tmp_path, vote("b"), vote("a", b="fair"))
     assert "votes on 2 pairs of answers, of which 1 decide a pair; 1 are on answers that form no pair here" in (

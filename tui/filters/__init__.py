@@ -1,0 +1,1 @@
+"""The filter line: its language, its completion, and the search for a text. Loads no Textual."""
