@@ -1,19 +1,19 @@
-"""Processor seconds of three samples against one, of four labels of a rubric against one, and of bfloat16.
+"""Processor seconds of three samples against one, and of four labels of a rubric against one.
 
-OMP_NUM_THREADS=1 python -m benchmarks.labels       SmolLM2-135M, 16 whole and 64 short answers, some minutes
+OMP_NUM_THREADS=1 python -m benchmarks.labels       SmolLM2-135M, 16 whole and 32 short answers, some minutes
 
 Samples are texts of up to 32 tokens about 32 short answers. `at least` is the ratio of the tokens to read and to write,
 with those that several prompts begin with counted once: no side of a token is cheaper than its matrix products.
 """
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from statistics import correlation, fmean, median, pstdev
+from statistics import median
 
-from benchmarks.engine.prompts import ANSWER_CHARS, TEMPERATURE, TOP_P, n_tokens, requests
+from benchmarks.engine.prompts import TEMPERATURE, TOP_P, n_tokens, requests
+from benchmarks.scores import SCORES
 from benchmarks.side import arguments
 from console.table import Cell, print_table
 from engines.local.transformers_engine import TransformersEngine
@@ -24,26 +24,16 @@ from judges.rubrics.rubric import load_rubric
 from records.files import BadRows, read_records
 from trainer.seeds.reading import EFT
 
-N_ANSWERS, N_SHORT, REPEATS = 16, 64, 2
+N_ANSWERS, REPEATS = 16, 2
 N_SAMPLED, NEW_TOKENS, N_EACH = 32, 32, (1, 3)
-SCORES = ["0", "1", "2", "3", "4", "5"]
 
 
 def main() -> None:
-    usual, short = (TransformersEngine.load(resolve_model("smollm2"), "m", dtype=d) for d in ("float32", "bfloat16"))
+    usual = TransformersEngine.load(resolve_model("smollm2"), "m", dtype="float32")
     print_table(sample_rows(usual))
     one, four = label_requests(1), label_requests(4)
     seconds = in_turns(lambda: list(usual.choose(one, SCORES[1:])), lambda: list(usual.choose(four, SCORES[1:])))
     print_table([{"labels": n, "CPU-s": s, "ratio": s / seconds[0]} for n, s in zip((1, 4), seconds, strict=True)])
-    asked = requests("logprobs", N_SHORT)
-    seconds = in_turns(lambda: scores(usual, asked), lambda: scores(short, asked))
-    a, b = scores(usual, asked), scores(short, asked)
-    changes = {
-        "mean difference": fmean(abs(x - y) for x, y in zip(a, b, strict=True)),
-        "their sd": pstdev(a),
-        "rank correlation": correlation(ranks(a), ranks(b)),
-    }
-    print_table([{"answers of": ANSWER_CHARS, "float32, CPU-s": seconds[0], "bfloat16, CPU-s": seconds[1], **changes}])
 
 
 def sample_rows(engine: TransformersEngine) -> list[dict[str, Cell]]:
@@ -82,20 +72,6 @@ def in_turns(*sides: Callable[[], object]) -> list[float]:
             side()
             taken.append(time.process_time() - started)
     return [median(taken) for taken in seconds]
-
-
-def scores(engine: TransformersEngine, asked: list[Request]) -> list[float]:
-    """Return the expected score of each answer."""
-    found = {}
-    for choice in engine.choose(asked, SCORES):
-        masses = [math.exp(logprob) for logprob in choice.logprobs]
-        found[choice.index] = sum(score * mass for score, mass in enumerate(masses)) / sum(masses)
-    return [found[index] for index in range(len(asked))]
-
-
-def ranks(values: list[float]) -> list[float]:
-    order = sorted(range(len(values)), key=values.__getitem__)
-    return [float(order.index(index)) for index in range(len(values))]
 
 
 if __name__ == "__main__":
