@@ -13,9 +13,12 @@ that difference as a share of the standard deviation of float32's scores. `same 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.util import find_spec
 from statistics import correlation, fmean, median, pstdev
 from typing import Any
+
+import torch
 
 from benchmarks.engine.prompts import TEMPERATURE, TOP_P, requests
 from benchmarks.scores import ranks, scores
@@ -66,9 +69,7 @@ def quantised() -> list[Kind]:
     if find_spec("torchao") is None:
         say("torchao is not installed: its rows are left out")
         return []
-    import torch
-    from torchao import quantization as ao
-
+    ao = import_module("torchao.quantization")
     schemes: dict[str, tuple[str, Callable[[], Any]]] = {
         "int8 weights": ("float32", ao.Int8WeightOnlyConfig),
         "int8 weights, bfloat16": ("bfloat16", ao.Int8WeightOnlyConfig),
