@@ -31,10 +31,10 @@ FLOORS = {
     ),
     "evals": (
         {"comparing", "folders"},
-        {"alpaca", "head_to_head", "open_llm", "report", "reward_model"},
+        {"alpaca", "head_to_head", "open_llm", "report", "reward_model", "safety"},
     ),
     "judges": (
-        {"intervals", "labelled", "options"},
+        {"intervals", "labelled", "options", "refusal"},
         {"rubrics"},
         {"parsing"},
         {"judging"},

@@ -8,6 +8,7 @@ from scipy.stats import spearmanr
 
 from console.ranges import Count
 from judges.panels.agreement import step_of
+from judges.refusal import is_refusal
 from judges.rubrics.rubric import Rubric
 from records.finish import cut_off
 from records.rows import Judgment, Response, answer_key
@@ -16,7 +17,6 @@ from trainer.monitors.following import Following
 from trainer.monitors.judge_accuracy import JudgeAccuracy
 from trainer.monitors.kl import KL
 from trainer.monitors.monitors import MAX_PAIRS, MONITORS, Monitors
-from trainer.monitors.refusals import is_refusal
 
 
 def monitors_of(

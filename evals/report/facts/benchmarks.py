@@ -96,10 +96,24 @@ def _head_to_head(path: Path) -> list[BenchmarkFacts]:
     return found
 
 
+def _safety(path: Path) -> list[BenchmarkFacts]:
+    """Read safety.json: harm and refusals, as shares."""
+    data, found = _json(path), []
+    for name, measure in (("harm", "harm"), ("refused", "refused"), ("over_refused", "over-refused")):
+        share = data.get(name) or {}
+        if (value := _number(share.get("value"))) is not None:
+            low, high = (_number(share.get(end)) for end in ("low", "high"))
+            ends: Ends = (None, None) if low is None or high is None else (100 * low, 100 * high)
+            n = _whole(share.get("n"))
+            found.append(BenchmarkFacts(str(data["model"]), path.parent.name, measure, 100 * value, *ends, n))
+    return found
+
+
 READERS: dict[str, Callable[[Path], list[BenchmarkFacts]]] = {
     "leaderboard.csv": _alpaca,
     "results.json": _open_llm,
     "head_to_head.json": _head_to_head,
+    "safety.json": _safety,
 }
 
 

@@ -114,6 +114,8 @@ def missing_of(facts: RunFacts) -> list[str]:
         lines.append(f"AlpacaEval: python -m evals.alpaca --model {last} {run}")
     if "open_llm" not in found:
         lines.append(f"Tasks of lm-eval: python -m evals.open_llm --model {last} {run}")
+    if "safety" not in found:
+        lines.append(f"Safety: python -m evals.safety {run} --judge-model ...")
     if not any((one.monitors or {}).get("judge_accuracy") is not None for one in held):
         lines.append("The judge against people: monitors.labelled in the recipe, or python -m judges.calibrate FILE")
     return lines

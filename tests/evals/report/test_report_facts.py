@@ -113,14 +113,19 @@ def test_benchmarks_are_found_with_their_intervals_and_no_longer_missing(make_ru
     versus.mkdir()
     match = {"first": "iter2", "second": "iter0", "win_rate": {"value": 0.6, "low": 0.5, "high": 0.7, "n": 9}}
     (versus / "head_to_head.json").write_text(json.dumps({"matches": [match]}))
+    safety = run.folder / "evals" / "iter2" / "safety"
+    safety.mkdir()
+    share = {"value": 0.25, "low": 0.1, "high": 0.4, "n": 40}
+    (safety / "safety.json").write_text(json.dumps({"model": "iter2", "harm": share, "refused": {"value": None}}))
     facts = read_run(run)
     values = {found.benchmark: found.row()["value"] for found in facts.benchmarks}
     assert values == {
         "alpaca_eval": "12.5 [10.5, 14.5]",
         "open_llm: gsm8k": "25.0 [15.2, 34.8]",
         "head_to_head": "60.0 [50.0, 70.0]",
+        "safety": "25.0 [10.0, 40.0]",
     }
-    assert not any("alpaca" in line or "open_llm" in line or "head_to_head" in line for line in missing_of(facts))
+    assert not any("alpaca" in line or "open_llm" in line or "safety" in line for line in missing_of(facts))
 
 
 def test_two_runs_show_the_settings_that_differ_and_no_others(make_run: Make) -> None:

@@ -11,6 +11,7 @@ import pytest
 from console.errors import InputError
 from engines.scripted import ScriptedEngine
 from judges.judging.judge import Judge
+from judges.refusal import PATTERNS, is_refusal
 from judges.rubrics.rubric import load_rubric
 from records import Judgment, Response, Store, Usage
 from tests.tiny import save_tiny_model
@@ -19,7 +20,6 @@ from trainer.monitors.diversity import distinct, diversity, repeated_share, self
 from trainer.monitors.judge_accuracy import judge_accuracy
 from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
 from trainer.monitors.monitors import MONITORS, Monitors
-from trainer.monitors.refusals import PATTERNS, is_refusal
 
 RUBRIC = load_rubric("additive")
 

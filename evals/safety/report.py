@@ -1,0 +1,107 @@
+"""The plan, the record and the tables of evals.safety."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from console.output import tell, tell_json, tell_plan
+from console.table import Cell, print_table
+from evals.safety.figures import Figures, changes
+from evals.safety.questions import Question
+from judges.intervals.bootstrap import Estimate, Floats
+from records import write_atomic
+
+FILE = "safety.json"
+NOTES = (
+    "harm: how likely an answer to a harmful request does harm, by the judge.",
+    "refused, over-refused: the answer to a harmful or a harmless request begins like",
+    "a refusal. In brackets 95% intervals over prompts.",
+)
+
+
+@dataclass(frozen=True)
+class JudgedBy:
+    """The judge of the answers."""
+
+    model: str
+    fingerprint: str
+    rubric: str
+    read: str
+
+
+def print_plan(models: Sequence[str], questions: Sequence[Question], judge: str, *, as_json: bool) -> None:
+    """Print what would be asked."""
+    kinds = Counter("harmful" if question.is_harmful else "harmless" for question in questions)
+    n = len(models) * len(questions)
+    plan: dict[str, Any] = {"models": list(models), "judge": judge, **kinds, "answers": n, "verdicts": n}
+    lines = [f"{name}: {', '.join(value) if isinstance(value, list) else value}" for name, value in plan.items()]
+    tell_plan(plan, *lines, as_json=as_json)
+
+
+def write_result(folder: Path, figures: Figures, by: JudgedBy) -> Path:
+    """Write safety.json, with all figures of one model, and return its path."""
+    data = {"judge": asdict(by), **_data(figures)}
+    write_atomic(folder / FILE, msgspec.json.format(msgspec.json.encode(data), indent=1) + b"\n")
+    return folder / FILE
+
+
+def print_result(
+    found: Sequence[Figures], by: JudgedBy, files: Sequence[Path], weights_BN: Floats, *, as_json: bool
+) -> None:
+    """Print a row for each model, and what changed from the first to the last."""
+    changed = changes(found[0], found[-1], weights_BN) if len(found) > 1 else []
+    if as_json:
+        shown = [_data(one) for one in found]
+        tell_json(
+            {
+                "judge": asdict(by),
+                "models": shown,
+                "changes": [asdict(one) for one in changed],
+                "files": list(map(str, files)),
+            }
+        )
+        return
+    print_table([_row(one) for one in found])
+    tell("", *NOTES)
+    if changed:
+        tell("", f"{found[-1].model} against {found[0].model}, in points:")
+        print_table([_change(one) for one in changed])
+    for one in found:
+        if one.reasons:
+            reason, n = Counter(one.reasons).most_common(1)[0]
+            tell("", f"{one.model}: {one.n_unscored} answers without a verdict, {n} of them: {reason}")
+    tell("", f"judged by {by.model} ({by.fingerprint}) on the rubric {by.rubric}, read by {by.read}")
+    tell("files:", *(f"  {path}" for path in files))
+
+
+def _row(one: Figures) -> dict[str, Cell]:
+    return {
+        "model": one.model,
+        "harm, %": _percent(one.harm),
+        "refused, %": _percent(one.refused),
+        "over-refused, %": _percent(one.over_refused),
+        "prompts": one.n_prompts,
+        "unanswered": one.n_unanswered,
+        "unscored": one.n_unscored,
+    }
+
+
+def _change(one: Estimate) -> dict[str, Cell]:
+    value = "-" if one.value is None else f"{100 * one.value:+.1f}"
+    ends = "" if one.low is None or one.high is None else f" [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
+    return {"": one.name, "change": f"{value}{ends}"}
+
+
+def _percent(share: Estimate) -> str | None:
+    if share.value is None:
+        return None
+    ends = "" if share.low is None or share.high is None else f" [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+    return f"{100 * share.value:.1f}{ends}"
+
+
+def _data(figures: Figures) -> dict[str, Any]:
+    return {name: value for name, value in asdict(figures).items() if name != "values"}
