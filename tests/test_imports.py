@@ -34,7 +34,7 @@ FLOORS = {
         {"alpaca", "head_to_head", "open_llm", "report", "reward_model", "safety"},
     ),
     "judges": (
-        {"intervals", "labelled", "options", "refusal"},
+        {"intervals", "labelled", "options"},
         {"rubrics"},
         {"parsing"},
         {"judging"},

@@ -8,7 +8,7 @@ import numpy as np
 
 from evals.safety.questions import Question
 from judges.intervals.bootstrap import Estimate, Floats, difference, proportion_of
-from judges.refusal import is_refusal
+from judges.tools.refusal import is_refusal
 from records import Judgment, Response
 
 

@@ -56,14 +56,8 @@ def print_result(
     changed = changes(found[0], found[-1], weights_BN) if len(found) > 1 else []
     if as_json:
         shown = [_data(one) for one in found]
-        tell_json(
-            {
-                "judge": asdict(by),
-                "models": shown,
-                "changes": [asdict(one) for one in changed],
-                "files": list(map(str, files)),
-            }
-        )
+        of_pair = [asdict(one) for one in changed]
+        tell_json({"judge": asdict(by), "models": shown, "changes": of_pair, "files": list(map(str, files))})
         return
     print_table([_row(one) for one in found])
     tell("", *NOTES)

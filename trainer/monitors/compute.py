@@ -8,8 +8,8 @@ from scipy.stats import spearmanr
 
 from console.ranges import Count
 from judges.panels.agreement import step_of
-from judges.refusal import is_refusal
 from judges.rubrics.rubric import Rubric
+from judges.tools.refusal import is_refusal
 from records.finish import cut_off
 from records.rows import Judgment, Response, answer_key
 from trainer.monitors.diversity import diversity

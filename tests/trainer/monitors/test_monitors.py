@@ -11,8 +11,8 @@ import pytest
 from console.errors import InputError
 from engines.scripted import ScriptedEngine
 from judges.judging.judge import Judge
-from judges.refusal import PATTERNS, is_refusal
 from judges.rubrics.rubric import load_rubric
+from judges.tools.refusal import PATTERNS, is_refusal
 from records import Judgment, Response, Store, Usage
 from tests.tiny import save_tiny_model
 from trainer.monitors.compute import monitors_of
