@@ -26,6 +26,9 @@ settings.register_profile("same every time", derandomize=True)
 settings.load_profile("same every time")
 
 import console.threads  # noqa: E402, F401  before torch is loaded
+from tests.kept import keep_parsers  # noqa: E402
+
+keep_parsers()
 
 DATA = Path(os.environ.get("JUDGELOOP_DATA", ROOT.parent / "shared" / "data"))
 

@@ -5,6 +5,7 @@ Inside engines/, judges/, trainer/ and evals/ they go one way too, floor by floo
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,8 @@ FILES = [path for room in MAY_IMPORT for path in sorted((ROOT / room).rglob("*.p
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
 
 
-def imported_modules(path: Path, modules: Mapping[str, Path] = MODULES) -> set[str]:
+@cache
+def imported_modules(path: Path) -> set[str]:
     """Return the modules of this project that a file imports, anywhere in it."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -64,8 +66,8 @@ def imported_modules(path: Path, modules: Mapping[str, Path] = MODULES) -> set[s
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             full = {f"{node.module}.{alias.name}" for alias in node.names}
-            names |= (full & modules.keys()) or {node.module}
-    return names & modules.keys()
+            names |= (full & MODULES.keys()) or {node.module}
+    return names & MODULES.keys()
 
 
 def room_in(module: str) -> str:
