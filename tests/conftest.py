@@ -17,6 +17,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the commands that tests start compile each module once, not each time
 os.environ["HF_HUB_OFFLINE"] = "1"  # a test that reaches for the network is a broken test
 
 ROOT = Path(__file__).parent.parent
@@ -48,6 +49,13 @@ LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     rank = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a case shortly whose text is long: the name goes between processes ten times, once a megabyte each."""
+    if isinstance(val, str) and len(val) > 200:
+        return f"{ascii(val[:40])[1:-1]} and {len(val) - 40} more"
+    return None
 
 
 _n_modules = 0
