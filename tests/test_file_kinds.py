@@ -16,8 +16,8 @@ from judges.judging.contests import read_contests
 from judges.rescore.rereading import latest_rows
 from judges.rubrics.rubric import load_rubric
 from records import Comparison, Judgment, Usage, Vote, read_rows
+from records.votes import read_votes
 from trainer.pairs.filters import read_second_scores
-from trainer.pairs.votes import read_votes
 from tui.query import load_pairs
 
 KINDS = ("x.jsonl", "bom.jsonl", "x.jsonl.gz", "x.json", "x.json.gz", "x.parquet", "utf16.jsonl", "nan.jsonl")

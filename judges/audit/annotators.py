@@ -49,7 +49,7 @@ def _agreement(labels: Sequence[float]) -> float:
 
 
 def _alpha(matrix_AN: Floats, level: Level) -> float:
-    known = matrix_AN[np.isfinite(matrix_AN)]
-    if len(np.unique(known)) < 2:  # alpha is undefined if all labels are equal
+    paired_AN = matrix_AN[:, np.isfinite(matrix_AN).sum(0) > 1]  # alpha counts only rows with several labels
+    if len(np.unique(paired_AN[np.isfinite(paired_AN)])) < 2:  # and is undefined if all labels are equal
         return float("nan")
-    return float(krippendorff.alpha(reliability_data=matrix_AN, level_of_measurement=level))
+    return float(krippendorff.alpha(reliability_data=paired_AN, level_of_measurement=level))

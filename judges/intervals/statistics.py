@@ -102,7 +102,8 @@ def calibration_errors(confidence_N: Floats, right_N: Floats, weights_BN: Floats
     members_NM = np.eye(N_BINS)[bins_of(confidence_N)]
     # Sums, not means: the number of rows of a bin is also its weight in the error, and cancels.
     gap_BM = (weights_BN * (right_N - confidence_N)) @ members_NM
-    errors_B: Floats = np.abs(gap_BM).sum(1) / weights_BN.sum(1)
+    with np.errstate(invalid="ignore"):  # of few rows a resample may have none
+        errors_B: Floats = np.abs(gap_BM).sum(1) / weights_BN.sum(1)
     return errors_B
 
 

@@ -3,18 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from console.progress import say
-from records import Judgment, Vote, answer_key
-from records.fields.typed import read_typed
-from records.files import BadRows, checked_file
+from records import Judgment, answer_key
+from records.votes import Key, read_votes
 
 Preferred = Literal["chosen", "rejected", "neither"]
-Key = tuple[str, frozenset[str]]
-"""A prompt's id and the ids of two answers, in either order."""
 SHOWN = 3
 
 
@@ -62,20 +58,6 @@ def votes_on(path: Path, judgments: Iterable[Judgment]) -> Votes:
     return Votes(path, _on_these(read_votes(path), judgments, path))
 
 
-def read_votes(path: Path) -> dict[Key, dict[str, str | None]]:
-    """Return people's votes by their pair. The latest vote of a voter on a pair counts, or none if it takes back."""
-    if checked_file(path).stat().st_size == 0:
-        return {}  # nobody has voted yet
-    by_pair: dict[Key, dict[str, str | None]] = {}
-    for vote in sorted(read_typed(path, Vote, BadRows()), key=_time):
-        by_voter = by_pair.setdefault((vote.prompt_id, frozenset((vote.a_id, vote.b_id))), {})
-        if vote.winner is None:
-            by_voter.pop(vote.voter, None)
-        else:
-            by_voter[vote.voter] = {"a": vote.a_id, "b": vote.b_id, "tie": None}[vote.winner]
-    return {key: by_voter for key, by_voter in by_pair.items() if by_voter}
-
-
 def _on_these(
     by_pair: Mapping[Key, Mapping[str, str | None]], judgments: Iterable[Judgment], path: Path
 ) -> dict[Key, Mapping[str, str | None]]:
@@ -110,15 +92,6 @@ def _on_these(
         if names := lost[kind]:
             say(f"{path}: left out: the votes on {len(names)} pairs, {reason}: {_shown(names)}")
     return known
-
-
-def _time(vote: Vote) -> datetime:
-    """Return the time of a vote. An unreadable time sorts before all others."""
-    try:
-        at = datetime.fromisoformat(vote.at)
-    except ValueError:
-        at = datetime.min
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _by_majority(votes: Mapping[str, str | None]) -> str | None:

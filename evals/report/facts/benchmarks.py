@@ -109,10 +109,25 @@ def _safety(path: Path) -> list[BenchmarkFacts]:
     return found
 
 
+def _human(path: Path) -> list[BenchmarkFacts]:
+    """Read human.json: a win rate by people's votes for each two models, once for all judges."""
+    found = {}
+    for match in _json(path).get("matches", ()):
+        rate = match.get("by_people") or {}
+        if (value := _number(rate.get("value"))) is not None:
+            low, high = (_number(rate.get(end)) for end in ("low", "high"))
+            ends: Ends = (None, None) if low is None or high is None else (100 * low, 100 * high)
+            title, n = f"win rate over {match['first']}, by people", _whole(rate.get("n"))
+            one = BenchmarkFacts(str(match["second"]), path.parent.name, title, 100 * value, *ends, n)
+            found[one.model, title] = one
+    return list(found.values())
+
+
 READERS: dict[str, Callable[[Path], list[BenchmarkFacts]]] = {
     "leaderboard.csv": _alpaca,
     "results.json": _open_llm,
     "head_to_head.json": _head_to_head,
+    "human.json": _human,
     "safety.json": _safety,
 }
 

@@ -114,6 +114,10 @@ def missing_of(facts: RunFacts) -> list[str]:
         lines.append(f"AlpacaEval: python -m evals.alpaca --model {last} {run}")
     if "open_llm" not in found:
         lines.append(f"Tasks of lm-eval: python -m evals.open_llm --model {last} {run}")
+    if "human" not in found:
+        lines.append(
+            f"Win rates by people: vote with python -m tui {facts.name}, then python -m evals.human {facts.name}"
+        )
     if "safety" not in found:
         lines.append(f"Safety: python -m evals.safety {run} --judge-model ...")
     if not any((one.monitors or {}).get("judge_accuracy") is not None for one in held):

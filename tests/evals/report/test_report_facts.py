@@ -117,12 +117,18 @@ def test_benchmarks_are_found_with_their_intervals_and_no_longer_missing(make_ru
     safety.mkdir()
     share = {"value": 0.25, "low": 0.1, "high": 0.4, "n": 40}
     (safety / "safety.json").write_text(json.dumps({"model": "iter2", "harm": share, "refused": {"value": None}}))
+    human = run.folder / "evals" / "human"
+    human.mkdir()
+    by_people = {"value": 0.7, "low": 0.6, "high": 0.8, "n": 30}
+    match = {"first": "iter0", "second": "iter2", "by_people": by_people}
+    (human / "human.json").write_text(json.dumps({"matches": [match, match]}))
     facts = read_run(run)
     values = {found.benchmark: found.row()["value"] for found in facts.benchmarks}
     assert values == {
         "alpaca_eval": "12.5 [10.5, 14.5]",
         "open_llm: gsm8k": "25.0 [15.2, 34.8]",
         "head_to_head": "60.0 [50.0, 70.0]",
+        "human": "70.0 [60.0, 80.0]",
         "safety": "25.0 [10.0, 40.0]",
     }
     assert not any("alpaca" in line or "open_llm" in line or "safety" in line for line in missing_of(facts))

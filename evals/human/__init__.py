@@ -1,0 +1,1 @@
+"""Which model people prefer, and how far the judge says the same."""

@@ -1,0 +1,78 @@
+"""The record and the tables of evals.human."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from console.output import tell, tell_json
+from console.table import Cell, print_table
+from evals.human.figures import Figures
+from judges.intervals.bootstrap import Estimate
+from records import write_atomic
+
+FILE = "human.json"
+
+
+def write_result(out: Path, found: Sequence[Figures]) -> Path:
+    """Write human.json and return its path."""
+    data = {"matches": [asdict(one) for one in found]}
+    write_atomic(out / FILE, msgspec.json.format(msgspec.json.encode(data), indent=1) + b"\n")
+    return out / FILE
+
+
+def print_result(found: Sequence[Figures], path: Path, *, as_json: bool) -> None:
+    """Print the tables, or the data."""
+    if as_json:
+        tell_json({"matches": [asdict(one) for one in found], "files": [str(path)]})
+        return
+    print_table([_rates(one) for one in found])
+    tell()
+    print_table([_agreement(one) for one in found])
+    tell(
+        "",
+        "win rates in percent, of the second model; in brackets 95% intervals over",
+        "prompts. corrected: the judge's rate on all comparisons, corrected for its",
+        "errors on those with votes. more votes: prompts until the interval of people's",
+        "rate would leave out 50 %, if the rate stays as it is.",
+        "",
+        f"all figures: {path}",
+    )
+
+
+def _rates(one: Figures) -> dict[str, Cell]:
+    return {
+        "match": f"{one.second} over {one.first}",
+        "judge": one.judge[:8],
+        "prompts": one.n_prompts,
+        "people": _percent(one.by_people),
+        "judge, same": _percent(one.by_judge),
+        "judge, all": _percent(one.by_judge_all),
+        "corrected": _percent(one.corrected),
+        "more votes": "?" if one.n_more is None else one.n_more,
+    }
+
+
+def _agreement(one: Figures) -> dict[str, Cell]:
+    row: dict[str, Any] = {"match": f"{one.second} over {one.first}", "judge": one.judge[:8], "votes": one.n_votes}
+    for measure in one.with_judge:
+        row[f"judge: {measure.name}"] = _number(measure)
+    for measure in one.with_each_other:
+        row[measure.name] = _number(measure)
+    return row
+
+
+def _percent(share: Estimate) -> str | None:
+    if share.value is None:
+        return None
+    ends = "" if share.low is None or share.high is None else f" [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+    return f"{100 * share.value:.1f}{ends}"
+
+
+def _number(measure: Estimate) -> str | None:
+    if measure.value is None:
+        return None
+    ends = "" if measure.low is None or measure.high is None else f" [{measure.low:.2f}, {measure.high:.2f}]"
+    return f"{measure.value:.2f}{ends}"
