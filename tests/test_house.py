@@ -14,6 +14,8 @@ def test_the_house_is_in_order() -> None:
 def test_each_count_sees_what_it_counts() -> None:
     code = ast.parse("import a\ndef f():\n    import b\n    [x for x in y]\n    with z as found: pass\n")
     assert n_late_imports(code) == 1 and set(assigned_names(code)) == {"x", "found"}
+    main = "def main():\n    import b\n"
+    assert n_late_imports(ast.parse(main)) == 0 and n_late_imports(ast.parse(f"{main}    import c\n")) == 1
     assert has_where("An error where none is.") and not has_where("Somewhere else.")
     assert opens_with_question("What a run keeps.") and not opens_with_question("Whatever.")
 
