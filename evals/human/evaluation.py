@@ -31,13 +31,13 @@ def evaluate(config: Config) -> None:
     comparisons = list(read_comparisons(files))
     prompts = {prompt_id for prompt_id, _ in by_pair}
     ids = ids_in(answer_files(run) if run else [], prompts)
-    found = _figures(by_pair, comparisons, ids, config)
-    if not found:
+    figures = _figures(by_pair, comparisons, ids, config)
+    if not figures:
         raise InputError(
             f"{votes}: no vote is on a comparison in {', '.join(map(str, files))}; name theirs with --comparisons"
         )
-    path = write_result(out, found)
-    print_result(found, path, as_json=config.json)
+    path = write_result(out, figures)
+    print_result(figures, path, as_json=config.json)
 
 
 def _figures(
@@ -48,12 +48,12 @@ def _figures(
     for row in comparisons:
         groups.setdefault(_match(row), []).append(row)
     voted = joined(by_pair, comparisons, ids)
-    found = []
+    figures = []
     for group, rows in groups.items():
-        of_group = [one for one in voted if _match(one.comparison) == group]
+        of_group = [vote for vote in voted if _match(vote.comparison) == group]
         if of_group:
-            found.append(figures_of(of_group, rows, config.resamples, config.seed))
-    return found
+            figures.append(figures_of(of_group, rows, config.resamples, config.seed))
+    return figures
 
 
 def _match(row: Comparison) -> tuple[str, str, str]:

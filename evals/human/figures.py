@@ -50,7 +50,7 @@ class Figures:
 
 def figures_of(voted: Sequence[Voted], comparisons: Sequence[Comparison], n_resamples: int, seed: int) -> Figures:
     """Return the figures of the comparisons of two models by one judge. `voted` are those with votes, at least one."""
-    one = voted[0].comparison
+    compared = voted[0].comparison
     rows = _arrays(voted, n_resamples, seed)
     people_N = np.array([row.value for row in voted])
     people = proportion_of("win rate by people", people_N, rows.weights)
@@ -59,9 +59,9 @@ def figures_of(voted: Sequence[Voted], comparisons: Sequence[Comparison], n_resa
     correction: Correction = corrected_win_rate(rows, test)
     measures = [measure for measure in pair_measures(rows) if measure.name in AGREEMENT]
     return Figures(
-        first=one.model_a,
-        second=one.model_b,
-        judge=one.judge,
+        first=compared.model_a,
+        second=compared.model_b,
+        judge=compared.judge,
         n_prompts=len(voted),
         n_votes=sum(len(row.votes) for row in voted),
         by_people=people,

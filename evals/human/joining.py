@@ -50,7 +50,7 @@ Ids = dict[tuple[str, str], set[str]]
 
 def ids_in(files: Iterable[Path], prompts: set[str]) -> Ids:
     """Return the ids that responses and judgments give to the answers to some prompts."""
-    found: Ids = {}
+    known: Ids = {}
     decoder = msgspec.json.Decoder(_Answer)
     for path in files:
         with path.open("rb") as file:
@@ -60,8 +60,8 @@ def ids_in(files: Iterable[Path], prompts: set[str]) -> Ids:
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     continue  # another kind of row, or a torn last one: its answer keeps the id of its text
                 if row.prompt_id in prompts:
-                    found.setdefault((row.prompt_id, row.response), set()).add(row.response_id or row.id)
-    return found
+                    known.setdefault((row.prompt_id, row.response), set()).add(row.response_id or row.id)
+    return known
 
 
 def answer_files(run: Run) -> list[Path]:
@@ -73,16 +73,16 @@ def answer_files(run: Run) -> list[Path]:
 def joined(by_pair: Mapping[Key, Winners], comparisons: Iterable[Comparison], ids: Ids) -> list[Voted]:
     """Return the comparisons that were voted on. Votes on none of them are counted on stderr."""
     matched: set[Key] = set()
-    found = []
+    joined_rows = []
     for row in comparisons:
         key = next((key for key in _keys(row, ids) if key in by_pair), None)
         if key is not None:
             matched.add(key)
-            found.append(Voted(row, {voter: _side(winner, row, ids) for voter, winner in by_pair[key].items()}))
+            joined_rows.append(Voted(row, {voter: _side(winner, row, ids) for voter, winner in by_pair[key].items()}))
     if lost := [prompt_id for prompt_id, answers in by_pair if (prompt_id, answers) not in matched]:
         shown = ", ".join(lost[:SHOWN]) + (", ..." if len(lost) > SHOWN else "")
         say(f"{len(lost)} of {len(by_pair)} pairs that were voted on are in no comparison here: prompts {shown}")
-    return found
+    return joined_rows
 
 
 def read_comparisons(files: Iterable[Path]) -> Iterator[Comparison]:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -16,21 +15,21 @@ from records import write_atomic
 FILE = "human.json"
 
 
-def write_result(out: Path, found: Sequence[Figures]) -> Path:
+def write_result(out: Path, matches: Sequence[Figures]) -> Path:
     """Write human.json and return its path."""
-    data = {"matches": [asdict(one) for one in found]}
+    data = {"matches": [asdict(match) for match in matches]}
     write_atomic(out / FILE, msgspec.json.format(msgspec.json.encode(data), indent=1) + b"\n")
     return out / FILE
 
 
-def print_result(found: Sequence[Figures], path: Path, *, as_json: bool) -> None:
+def print_result(matches: Sequence[Figures], path: Path, *, as_json: bool) -> None:
     """Print the tables, or the data."""
     if as_json:
-        tell_json({"matches": [asdict(one) for one in found], "files": [str(path)]})
+        tell_json({"matches": [asdict(match) for match in matches], "files": [str(path)]})
         return
-    print_table([_rates(one) for one in found])
+    print_table([_rates(match) for match in matches])
     tell()
-    print_table([_agreement(one) for one in found])
+    print_table([_agreement(match) for match in matches])
     tell(
         "",
         "win rates in percent, of the second model; in brackets 95% intervals over",
@@ -42,26 +41,24 @@ def print_result(found: Sequence[Figures], path: Path, *, as_json: bool) -> None
     )
 
 
-def _rates(one: Figures) -> dict[str, Cell]:
+def _rates(match: Figures) -> dict[str, Cell]:
     return {
-        "match": f"{one.second} over {one.first}",
-        "judge": one.judge[:8],
-        "prompts": one.n_prompts,
-        "people": _percent(one.by_people),
-        "judge, same": _percent(one.by_judge),
-        "judge, all": _percent(one.by_judge_all),
-        "corrected": _percent(one.corrected),
-        "more votes": "?" if one.n_more is None else one.n_more,
+        "match": f"{match.second} over {match.first}",
+        "judge": match.judge[:8],
+        "prompts": match.n_prompts,
+        "people": _percent(match.by_people),
+        "judge, same": _percent(match.by_judge),
+        "judge, all": _percent(match.by_judge_all),
+        "corrected": _percent(match.corrected),
+        "more votes": "?" if match.n_more is None else match.n_more,
     }
 
 
-def _agreement(one: Figures) -> dict[str, Cell]:
-    row: dict[str, Any] = {"match": f"{one.second} over {one.first}", "judge": one.judge[:8], "votes": one.n_votes}
-    for measure in one.with_judge:
-        row[f"judge: {measure.name}"] = _number(measure)
-    for measure in one.with_each_other:
-        row[measure.name] = _number(measure)
-    return row
+def _agreement(match: Figures) -> dict[str, Cell]:
+    judged = {f"judge: {measure.name}": _number(measure) for measure in match.with_judge}
+    between = {measure.name: _number(measure) for measure in match.with_each_other}
+    title = f"{match.second} over {match.first}"
+    return {"match": title, "judge": match.judge[:8], "votes": match.n_votes, **judged, **between}
 
 
 def _percent(share: Estimate) -> str | None:
