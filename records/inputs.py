@@ -38,21 +38,23 @@ def stem_of(source: str | Path) -> str:
     return name
 
 
-def path_digest(source: str | Path) -> str:
-    """Return a few hex digits of an input's path, or of a hub data set's name."""
-    path = Path(source)
-    return content_key(str(path.resolve() if path.exists() else source))[:DIGITS]
+def path_digest(*sources: str | Path) -> str:
+    """Return a few hex digits of an input's path, or of a hub data set's name, or of several inputs' together."""
+    paths = [str(Path(source).resolve() if Path(source).exists() else source) for source in sources]
+    return content_key(*paths)[:DIGITS]
 
 
-def output_name(source: str | Path) -> str:
-    """Return the part of an output's name that its input gives: its stem, or a hub data set's name, and a digest."""
+def output_name(*sources: str | Path) -> str:
+    """Return the part of an output's name that its inputs give: their stems, or a hub data set's name, and a digest."""
+    # The cut may fall into a letter of several bytes, whose rest is dropped.
+    short = ODD.sub("-", "-".join(map(_input_name, sources))).encode()[:MAX_BYTES].decode(errors="ignore")
+    return f"{short}-{path_digest(*sources)}"
+
+
+def _input_name(source: str | Path) -> str:
     path = Path(source)
     whole = stem_of(path) if path.exists() else str(source)
-    if whole in COMMON:
-        whole = f"{path.resolve().parent.name}-{whole}"
-    # The cut may fall into a letter of several bytes, whose rest is dropped.
-    short = ODD.sub("-", whole).encode()[:MAX_BYTES].decode(errors="ignore")
-    return f"{short}-{path_digest(source)}"
+    return f"{path.resolve().parent.name}-{whole}" if whole in COMMON else whole
 
 
 def aside_of(out: Path) -> Path:

@@ -41,7 +41,7 @@ def evaluate(config: Config) -> None:
         return
     print_result(result, config)
     reasons = [annotation.error or "unknown" for annotation in result.annotations if annotation.preference is None]
-    check_coverage(result.metrics.n_total, reasons, config.judge.min_coverage)
+    check_coverage(result.metrics.n_total, reasons, result.n_unanswered, config.judge.min_coverage, result.read)
 
 
 def _score_stored(config: Config, path: Path) -> Result | None:
@@ -90,7 +90,8 @@ def _answer_and_compare(config: Config, benchmark: Benchmark, sampling: Sampling
     if not config.judge.is_given():
         say(f"the judge is the evaluated model itself, {config.engine.model}; name another with --judge-model")
     del engine  # two models at once may not fit; a shared one stays with the judge
-    annotations = annotate(judge, benchmark, answers, model, folder, config)
+    annotated = annotate(judge, benchmark, answers, model, folder, config)
+    annotations = annotated.rows
     first = annotations[0]
     names = {"generator_1": first.generator_1, "generator_2": first.generator_2, "annotator": first.annotator}
     # an old leaderboard would stay if the scoring below fails
@@ -102,7 +103,7 @@ def _answer_and_compare(config: Config, benchmark: Benchmark, sampling: Sampling
     metrics = score(annotations, _length_files(config), near)
     write_leaderboard(folder / "leaderboard.csv", model, metrics)
     n_truncated = sum(cut_off(response.finish_reason) is not None for response in answers.values())
-    return Result(annotations, metrics, n_truncated)
+    return Result(annotations, metrics, n_truncated, annotated.n_unanswered, judge.read)
 
 
 def _run_of(options: EngineOptions) -> Run | None:

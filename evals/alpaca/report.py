@@ -27,6 +27,10 @@ class Result:
     metrics: Metrics
     n_truncated: int | None = None
     """Answers of the model that were cut off, or None if that was not recorded."""
+    n_unanswered: int = 0
+    """Prompts without a preference for lack of an answer, which the same command asks for again."""
+    read: str | None = None
+    """How the judge's verdicts were read, or None if they were stored."""
 
 
 def results_of(config: Config) -> Path:

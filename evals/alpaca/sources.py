@@ -10,8 +10,8 @@ from huggingface_hub import constants
 from console.errors import InputError
 from console.progress import say
 from evals.alpaca.options import AlpacaVersion
-from evals.comparing.matching import key_of, stripped
-from records import Prompt, Response, messages_of
+from evals.comparing.matching import key_alone, key_of, stripped
+from records import Prompt, Response
 from records.files import BadRows, take
 from records.finish import at_token_limit
 from records.runs import Run
@@ -135,8 +135,7 @@ def _from_files(prompts: Path, reference: Path, source: str, bad: BadRows) -> Be
 
 def _answer_to(prompt: Prompt, answers: dict[str, Response]) -> Response | None:
     # The baseline often answered without the system turn, which its file then lacks.
-    chat = [turn for turn in messages_of(prompt.prompt) if turn["role"] != "system"]
-    return answers.get(key_of(prompt.prompt, prompt.system)) or answers.get(key_of(chat))
+    return answers.get(key_of(prompt.prompt, prompt.system)) or answers.get(key_alone(prompt))
 
 
 def _beside(near: Sequence[Path], pattern: str) -> Path | None:

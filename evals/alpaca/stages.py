@@ -1,6 +1,7 @@
 """The two stages of AlpacaEval that ask a model: answering the prompts, and comparing the answers with the baseline."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from engines.protocol import Engine, Sampling
@@ -10,7 +11,7 @@ from evals.alpaca.sources import Benchmark
 from evals.comparing.asking import Asking, ask_answers, ask_verdicts
 from evals.comparing.matching import key_of, stripped
 from judges.judging.judge import Judge
-from judges.judging.pairwise import Contest, comparison_id
+from judges.judging.pairwise import Contest, both_orders_answered, comparison_id
 from records import Prompt, Response
 from records.files import Record
 
@@ -35,9 +36,17 @@ def model_outputs(benchmark: Benchmark, answers: Answers) -> list[Record]:
     return [output_row(prompt, response) for prompt in benchmark.prompts if (response := _answer_to(prompt, answers))]
 
 
+@dataclass(frozen=True)
+class Annotations:
+    """One annotation per prompt, and how many have no preference for lack of an answer, which is asked for again."""
+
+    rows: list[Annotation]
+    n_unanswered: int
+
+
 def annotate(
     judge: Judge, benchmark: Benchmark, answers: Answers, model: str, folder: Path, config: Config
-) -> list[Annotation]:
+) -> Annotations:
     """Return one annotation per prompt, compared in both orders and stored in comparisons.jsonl."""
     contests: dict[str, Contest] = {}
     for prompt, baseline in zip(benchmark.prompts, benchmark.baseline, strict=True):
@@ -47,12 +56,13 @@ def annotate(
     path = folder / "comparisons.jsonl"
     verdicts = ask_verdicts(judge, options, judging, list(contests.values()), path, _asking(config))
     annotator = f"{judge.engine.name}-{judge.rubric.name}-{judge.fingerprint}"
-    annotations = []
+    annotations, n_unanswered = [], 0
     for prompt, baseline in zip(benchmark.prompts, benchmark.baseline, strict=True):
         contest = contests.get(_key(prompt))
         verdict = verdicts.get(comparison_id(judge, contest)) if contest else None
         annotations.append(annotation_row(prompt, baseline, model, verdict, annotator))
-    return annotations
+        n_unanswered += verdict is None or (verdict.winner is None and not both_orders_answered(verdict))
+    return Annotations(annotations, n_unanswered)
 
 
 def _asking(config: Config) -> Asking:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
+from console.progress import say
 from engines.answers import answer_into, check_said, say_unanswered, unwritten
 from engines.candidates.shards import answering
 from engines.options import EngineOptions
@@ -75,9 +76,15 @@ def ask_verdicts(
             # before the ids below: a server may say only with its first reply what it serves, and that changes the
             # fingerprint
             settle_shared(judge, store, lambda: first_request(judge, contests[0]))
-        if not asking.workers.workers:
-            return {row.id: row for row in compare_into(store, judge, contests, title)}
-        job = comparing(judge.fingerprint, "both", partial(judge_of, options, judging, asking.seed))
-        items = list(contest_items(judge, iter(contests), "both"))
-        fill_by_workers(store, job, lambda: items, asking.scale, title)
-        return {row.id: row for row in store.chosen(item.id for item in items)}
+        if asking.workers.workers:
+            job = comparing(judge.fingerprint, "both", partial(judge_of, options, judging, asking.seed))
+            items = list(contest_items(judge, iter(contests), "both"))
+            fill_by_workers(store, job, lambda: items, asking.scale, title)
+            rows = list(store.chosen(item.id for item in items))
+        else:
+            rows = compare_into(store, judge, contests, title)
+    n_unanswered = sum(not both_orders_answered(row) for row in rows)
+    if n_unanswered:
+        what = f"{n_unanswered} of {len(rows)} comparisons lack an answer of the judge"
+        say(f"{title}: {what}; the same command asks for it again")
+    return {row.id: row for row in rows}

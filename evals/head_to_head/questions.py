@@ -1,41 +1,49 @@
 """The prompts of a head-to-head: those of a file, of the files of answers, or the held-out prompts of a run."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
+
+import msgspec
 
 from console.errors import InputError
 from console.progress import say
 from console.visible import one_line
-from evals.comparing.matching import key_of
+from evals.comparing.matching import key_alone, key_of
+from evals.head_to_head.categories import categories_in
 from evals.head_to_head.sides import AnswerFile, Side
 from records import Message, Prompt, Response, messages_of, text_of
-from records.files import BadRows, Record, checked_file, take
+from records.files import BadRows, checked_file, take
 from records.runs import Run
-from records.shapes import located, prompt_of, read_prompts
+from records.shapes import read_prompts
 
 SHOWN = 3
-CATEGORIES = ("category", "dataset", "source")
-"""The fields that may name a prompt's category, the first of which counts."""
 LEAST_IN_CATEGORY = 2
 """Prompts in a category on average. With fewer the field is no category: an id, or an address."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt, the text by which answers to it are found, and its category if it has one."""
+    """A prompt, the texts by which answers to it are found, and its category if it has one."""
 
     prompt: Prompt
     key: str
     category: str | None = None
+    key_alone: str | None = None
+    """The text without the system turn, which files of answers often lack, if no other prompt has that text."""
 
     @property
     def asked(self) -> str | list[Message]:
         """The prompt with its system turn."""
         prompt = self.prompt
         return prompt.prompt if prompt.system is None else messages_of(prompt.prompt, prompt.system)
+
+    @property
+    def keys(self) -> list[str]:
+        """The texts by which answers to it are found, the surest first."""
+        return [self.key] if self.key_alone is None else [self.key, self.key_alone]
 
 
 @dataclass(frozen=True)
@@ -53,32 +61,29 @@ def read_questions(
 ) -> Questions:
     """Return the first `limit` prompts that every file among the `sides` answers.
 
-    They are those of the file `prompts`, or those of all files of answers, or else the held-out prompts of `run`.
-    Prompts without an answer in a file are counted and named on stderr. Raises InputError if none is left, or if there
-    are no prompts.
+    They are those of the file `prompts`, or those of all files of answers, or else the held-out prompts of `run`. The
+    order in which the files are named changes nothing. Prompts without an answer in a file are counted and named on
+    stderr. Raises InputError if none is left, or if there are no prompts.
     """
-    files = [side for side in sides if isinstance(side, AnswerFile)]
+    files = sorted((side for side in sides if isinstance(side, AnswerFile)), key=lambda file: file.path)
+    paths = [file.path for file in files]
     if prompts is None and files:
-        listed = _once([question for file in files for question in _of_answers(file, strict=strict)])
-        source = ", ".join(str(file.path) for file in files)
+        listed, source = _listed(_of_answers(files)), ", ".join(map(str, paths))
     else:
         path = prompts or _held_out(run)
-        every = list(_of_prompts(checked_file(path), strict=strict))
-        listed, source = _once(every), str(path)
-        if len(listed) < len(every):
-            say(f"{path}: {len(every) - len(listed)} of {len(every)} prompts repeat another one and count once")
+        listed, source = _listed(_of_prompts(checked_file(path), strict=strict)), str(path)
+        paths = [path, *paths]
     common = [question for question in listed if all(answer_in(file, question) for file in files)]
     left_out = {file.name: _say_missing(file, listed) for file in files}
     if not common:
         names = ", ".join(str(file.path) for file in files)
         raise InputError(f"no prompt of {source} has an answer in each of {names}: the prompts' texts must be the same")
-    return Questions(_categorised(list(take(common, limit))), source, left_out)
+    return Questions(_categorised(list(take(common, limit)), categories_in(paths)), source, left_out)
 
 
 def answer_in(file: AnswerFile, question: Question) -> Response | None:
-    """Return the file's answer to a question. Files often lack the system turn of a prompt."""
-    chat = [turn for turn in messages_of(question.prompt.prompt) if turn["role"] != "system"]
-    return file.answers.get(question.key) or file.answers.get(key_of(chat))
+    """Return the file's answer to a question."""
+    return next((file.answers[key] for key in question.keys if key in file.answers), None)
 
 
 def _held_out(run: Run | None) -> Path:
@@ -90,49 +95,59 @@ def _held_out(run: Run | None) -> Path:
     return path
 
 
-def _of_prompts(path: Path, *, strict: bool) -> Iterable[Question]:
-    categories = _categories(path)
-    for prompt in read_prompts(path, BadRows(strict=strict)):
-        key = key_of(prompt.prompt, prompt.system)
-        yield Question(prompt, key, categories.get(key))
+def _of_prompts(path: Path, *, strict: bool) -> dict[str, Prompt]:
+    every = list(read_prompts(path, BadRows(strict=strict)))
+    prompts = _once((key_of(prompt.prompt, prompt.system), prompt) for prompt in every)
+    if len(prompts) < len(every):
+        say(f"{path}: {len(every) - len(prompts)} of {len(every)} prompts repeat another one and count once")
+    return prompts
 
 
-def _of_answers(file: AnswerFile, *, strict: bool) -> Iterable[Question]:
-    categories = _categories(file.path)
-    for key, answer in file.answers.items():
-        prompt = Prompt(id=answer.prompt_id, prompt=answer.prompt, reference=answer.reference)
-        yield Question(prompt, key, categories.get(key))
+def _of_answers(files: Sequence[AnswerFile]) -> dict[str, Prompt]:
+    """Return the prompts that the files answer, one with and without its system turn once."""
+    prompts = _once(
+        (key, Prompt(id=answer.prompt_id, prompt=answer.prompt, reference=answer.reference))
+        for file in files
+        for key, answer in file.answers.items()
+    )
+    with_system = Counter(alone for key, prompt in prompts.items() if (alone := key_alone(prompt)) != key)
+    both = {
+        alone
+        for file in files
+        for key, answer in file.answers.items()
+        if (alone := key_alone(prompts[key])) != key and alone in file.answers
+    }
+    # no file answers both, so the one without a system turn is the other
+    return {key: prompt for key, prompt in prompts.items() if with_system[key] != 1 or key in both}
 
 
-def _categories(path: Path) -> dict[str, str]:
-    """Return the categories that the records of a file name, by the texts of their prompts."""
-    categories: dict[str, str] = {}
-
-    def note(record: Record) -> list[Prompt]:
-        prompt = prompt_of(record)
-        names = (record.get(name) for name in CATEGORIES)
-        if category := next((name.strip() for name in names if isinstance(name, str) and name.strip()), None):
-            categories.setdefault(key_of(prompt.prompt, prompt.system), category)
-        return [prompt]
-
-    for _ in located(path, BadRows(quiet=True), note):
-        pass
-    return categories
+def _once(prompts: Iterable[tuple[str, Prompt]]) -> dict[str, Prompt]:
+    """Return the prompts by their texts: of those with one text the first, with the first reference of any."""
+    by_key: dict[str, Prompt] = {}
+    for key, prompt in prompts:
+        first = by_key.setdefault(key, prompt)
+        if first.reference is None and prompt.reference is not None:
+            by_key[key] = msgspec.structs.replace(first, reference=prompt.reference)
+    return by_key
 
 
-def _once(questions: Iterable[Question]) -> list[Question]:
-    by_key: dict[str, Question] = {}
-    for question in questions:
-        by_key.setdefault(question.key, question)
-    return list(by_key.values())
+def _listed(prompts: Mapping[str, Prompt]) -> list[Question]:
+    alone = {key: key_alone(prompt) for key, prompt in prompts.items()}
+    counts = Counter(alone.values())
+    return [
+        Question(prompt, key, key_alone=alone[key] if alone[key] != key and counts[alone[key]] == 1 else None)
+        for key, prompt in prompts.items()
+    ]
 
 
-def _categorised(questions: Sequence[Question]) -> list[Question]:
-    """Return the questions, without categories if there is only one or they are too many to be categories."""
-    n_categories = len(Counter(question.category for question in questions if question.category))
-    if n_categories > 1 and n_categories * LEAST_IN_CATEGORY <= len(questions):
-        return list(questions)
-    return [Question(question.prompt, question.key) for question in questions]
+def _categorised(questions: Sequence[Question], categories: Mapping[str, str]) -> list[Question]:
+    """Return the questions with their categories, or without if there is only one or too many to be categories."""
+    named = [
+        replace(question, category=next((categories[key] for key in question.keys if key in categories), None))
+        for question in questions
+    ]
+    n_categories = len(Counter(question.category for question in named if question.category))
+    return named if n_categories > 1 and n_categories * LEAST_IN_CATEGORY <= len(named) else list(questions)
 
 
 def _say_missing(file: AnswerFile, questions: Sequence[Question]) -> int:
@@ -142,6 +157,22 @@ def _say_missing(file: AnswerFile, questions: Sequence[Question]) -> int:
         more = ", ..." if len(missing) > SHOWN else ""
         shown = ", ".join(f"'{text}'" for text in texts)
         say(f"left out: {file.path} has no answer to {len(missing)} of {len(questions)} prompts: {shown}{more}")
+    _say_matched_alone(file, questions)
     if n_other := len(file.answers) - (len(questions) - len(missing)):
         say(f"{file.path}: {n_other} answers are to other prompts and not compared")
     return len(missing)
+
+
+def _say_matched_alone(file: AnswerFile, questions: Sequence[Question]) -> None:
+    """Say how many prompts with a system turn have an answer to their text alone, and of which that is not known."""
+    bare = [
+        question
+        for question in questions
+        if question.key not in file.answers and key_alone(question.prompt) in file.answers
+    ]
+    n, n_found = len(questions), sum(question.key_alone is not None for question in bare)
+    if n_found:
+        say(f"{file.path}: matched by text alone, for lack of the system turn: {n_found} of {n} prompts")
+    if n_open := len(bare) - n_found:
+        why = "other prompts have the same text, and the file lacks the system turn"
+        say(f"{file.path}: unanswered, because {why}: {n_open} of {n} prompts")

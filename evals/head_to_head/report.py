@@ -1,5 +1,6 @@
 """The result of a head-to-head: its folder, its file head_to_head.json, its tables and its warnings."""
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,7 +12,11 @@ import msgspec
 
 from console.output import tell, tell_json
 from console.progress import say
+from console.table import screen_width
+from console.visible import one_line
 from engines.options import EngineOptions
+from evals.comparing.flags import JudgeFlags
+from evals.comparing.judge import check_coverage
 from evals.head_to_head.measures.figures import Figures, Measured
 from evals.head_to_head.options import BENCHMARK, Config
 from evals.head_to_head.result import Entrant, Result, title_of
@@ -19,7 +24,6 @@ from evals.head_to_head.sides import AnswerFile, Side
 from evals.head_to_head.stages import Answers
 from evals.head_to_head.tables import tell_tables
 from judges.intervals.bootstrap import Estimate
-from judges.judging.coverage import require_coverage
 from judges.judging.judge import Judge
 from judges.judging.win_rate import flip_warning
 from records import write_atomic
@@ -29,16 +33,16 @@ from records.runs import RUNS, Run
 from records.store import set_aside
 
 NAMED = 2
-"""Files of answers whose names are in the name of the folder."""
+"""The most files of answers of which each has a digest of its own in the name of the folder."""
 FILE = "head_to_head.json"
 
 
 def results_of(config: Config, sides: Sequence[Side], run: Run | None) -> Path:
     """Return the folder of the results, below that of the run if there is one."""
-    files = [side.path for side in sides if isinstance(side, AnswerFile)]
-    sources = [config.prompts] if config.prompts else files[:NAMED]
-    name = "-".join([BENCHMARK, *map(output_name, sources)])
-    return config.out or (run.folder if run else RUNS) / "evals" / name
+    files = sorted(side.path for side in sides if isinstance(side, AnswerFile))
+    sources = [config.prompts] if config.prompts else files
+    names = [output_name(*sources)] if len(sources) > NAMED else map(output_name, sources)
+    return config.out or (run.folder if run else RUNS) / "evals" / "-".join([BENCHMARK, *names])
 
 
 def entrant_of(side: Side, answers: Answers) -> Entrant:
@@ -122,20 +126,21 @@ def print_result(result: Result, data: dict[str, Any], files: Sequence[Path], *,
     tell_tables(result)
     judge = data["judge"]
     by = f"judged by {judge['model']} ({judge['fingerprint']}) on the rubric {judge['rubric']}, read by {judge['read']}"
-    tell("", f"{by}, in both orders, on {len(result.questions.all)} prompts of {result.questions.source}")
-    tell(f"files: {', '.join(map(str, files))}")
+    about = f"{by}, in both orders, on {len(result.questions.all)} prompts of {result.questions.source}"
+    for line in (about, f"files: {', '.join(map(str, files))}"):
+        tell("", *textwrap.wrap(one_line(line), screen_width(), break_long_words=False, break_on_hyphens=False))
 
 
-def check_verdicts(matches: Sequence[Measured], min_coverage: float) -> None:
+def check_verdicts(matches: Sequence[Measured], judge: JudgeFlags) -> None:
     """Raise JudgeError if a match has too few verdicts. The match with the fewest is named."""
     fewest = min(matches, key=lambda measured: measured.figures.n_both)
-    n, n_known = fewest.figures.n, fewest.figures.n_both
-    require_coverage(
-        n_known,
-        n,
-        max(min_coverage, 1 / n),  # a win rate needs one verdict at least
-        what="prompts have a verdict",
-        reasons=Counter(fewest.reasons),
+    figures = fewest.figures
+    check_coverage(
+        figures.n_both,
+        fewest.reasons,
+        figures.unanswered,
+        judge.min_coverage,
+        read=judge.judge_read,
         source=title_of(fewest),
     )
 
@@ -148,7 +153,8 @@ def _data(figures: Figures) -> dict[str, Any]:
 
 
 def _interval(estimate: Estimate) -> dict[str, Any]:
-    return {"value": estimate.value, "low": estimate.low, "high": estimate.high, "n": estimate.n}
+    data = {"value": estimate.value, "low": estimate.low, "high": estimate.high, "n": estimate.n}
+    return data | {"reason": estimate.note} if estimate.value is None and estimate.note else data
 
 
 def _names(data: dict[str, Any]) -> tuple[list[str], str]:

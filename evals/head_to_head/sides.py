@@ -4,9 +4,12 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 from console.errors import InputError
+from console.output import counted
 from console.progress import say
 from console.visible import one_line
 from engines.options import EngineOptions, check_engine, is_served, pinned
@@ -15,10 +18,11 @@ from evals.head_to_head.options import Config
 from judges.options import PAIRWISE
 from judges.panels.panel import member_named
 from records import Response
-from records.files import BadRows, checked_file
+from records.fields.preferences import Names, names_in
+from records.files import BadRows, Record, checked_file
 from records.inputs import KINDS, stem_of
 from records.runs import Run, find_run
-from records.shapes import UNKNOWN_MODEL, read_responses
+from records.shapes import UNKNOWN_MODEL, located, responses_of, sides_of
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ def read_sides(config: Config) -> list[Side]:
     for side in sides:
         if isinstance(side, Model):
             check_engine(side.options)
+    _say_equal([side for side in sides if isinstance(side, AnswerFile)])
     return _with_distinct_names(sides)
 
 
@@ -100,7 +105,9 @@ def _read(path: Path, config: Config) -> AnswerFile:
     answers: dict[str, Response] = {}
     models: set[str] = set()
     several: set[str] = set()
-    for response in map(stripped, read_responses(checked_file(path), BadRows(strict=config.strict))):
+    pairs: Counter[Names] = Counter()
+    rows = located(checked_file(path), BadRows(strict=config.strict), partial(_compared, pairs=pairs))
+    for response in (stripped(row) for _, row in rows):
         key = key_of(response.prompt)
         models.add(response.model)
         if answers.setdefault(key, response).response != response.response:
@@ -108,14 +115,40 @@ def _read(path: Path, config: Config) -> AnswerFile:
     if len(models) > 1:
         shown = ", ".join(sorted(models)[:3])
         raise InputError(f"{path}: answers of {len(models)} models ({shown}); give one file for each")
+    for (first, second), n in pairs.items():
+        say(f"{path}: {counted(n, 'rows')} with two answers: '{first}' is compared, and '{second}' is not")
     if several:
-        say(f"{path}: several answers to {len(several)} prompts, of which the first is compared")
+        say(f"{path}: several answers to {len(several)} of {len(answers)} prompts, of which the first is compared")
     if n_empty := sum(not response.response.strip() for response in answers.values()):
         say(f"{path}: {n_empty} of {len(answers)} answers are empty; the judge compares them as they are")
     if n_empty == len(answers):
         raise InputError(f"{path}: all answers are empty")
     (model,) = models
     return AnswerFile(stem_of(path) if model == UNKNOWN_MODEL else model, path, answers)
+
+
+def _compared(record: Record, pairs: Counter[Names]) -> list[Response]:
+    """Return the answers of a record, of two by one model the first. `pairs` counts these by the names of their sides.
+
+    Two by different models are both returned: such a file is refused.
+    """
+    sides, names = sides_of(record), names_in(record)
+    if sides is None or names is None:
+        return responses_of(record)
+    first, second = sides
+    if {response.model for response in first} != {response.model for response in second}:
+        return [*first, *second]
+    pairs[names] += 1
+    return first
+
+
+def _say_equal(files: Sequence[AnswerFile]) -> None:
+    """Name files that hold the same answers, because the judge then compares each text with itself."""
+    for one, other in combinations(files, 2):
+        if {key: row.response for key, row in one.answers.items()} == {
+            key: row.response for key, row in other.answers.items()
+        }:
+            say(f"warning: {one.path} and {other.path} hold the same answers: each is compared with itself")
 
 
 def _with_distinct_names(sides: Sequence[Side]) -> list[Side]:

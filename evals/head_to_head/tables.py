@@ -29,6 +29,7 @@ def tell_tables(result: Result) -> None:
         print_table(categories)
     tell()
     print_table(_model_rows(result, labels))
+    _say_missing_rates(result.matches, labels)
     if result.ratings and result.ratings.problem:
         say(f"no ratings: {result.ratings.problem}")
 
@@ -88,6 +89,17 @@ def _model_rows(result: Result, labels: Labels) -> list[dict[str, Cell]]:
         row |= {"answers": entrant.answers, "mean chars": entrant.mean_chars and round(entrant.mean_chars)}
         rows.append(row | {"empty": entrant.empty, "cut off": entrant.cut_off})
     return rows
+
+
+def _say_missing_rates(matches: Sequence[Measured], labels: Labels) -> None:
+    """Say why matches have no rate at equal length, each reason once."""
+    titles: dict[str, list[str]] = {}
+    for measured in matches:
+        rate = measured.figures.equal_length
+        if rate.value is None:
+            titles.setdefault(rate.note, []).append(_title(measured, labels))
+    for reason, names in titles.items():
+        say(f"no rate at equal length of {', '.join(names)}: {reason}")
 
 
 def _value(rating: Estimate | None) -> float:

@@ -14,6 +14,7 @@ from evals.head_to_head.measures.length import at_equal_length
 from evals.head_to_head.questions import Question
 from evals.head_to_head.stages import Match, seen_from
 from judges.intervals.bootstrap import Estimate, Floats, proportion_of
+from judges.judging.pairwise import both_orders_answered
 from records import Comparison
 
 UNANSWERED = "a model gave no answer"
@@ -32,6 +33,8 @@ class Figures:
     flipped: int
     """Verdicts that differ between the orders."""
     unscored: int
+    unanswered: int
+    """Of the unscored, those for lack of an answer of a model or of the judge. The next run asks for it again."""
     first_place: int
     """Of the flipped, those that name the answer shown first in both orders."""
     second_place: int
@@ -105,6 +108,7 @@ def _figures(rows: Sequence[Comparison | None], weights_BN: Floats) -> Figures:
         ties=sum(row.winner == "tie" and not row.flipped for row in known),
         flipped=len(flips),
         unscored=len(rows) - len(known),
+        unanswered=sum(row is None or (row.winner is None and not both_orders_answered(row)) for row in rows),
         first_place=sum((row.first_order, row.second_order) == ("a", "b") for row in flips),
         second_place=sum((row.first_order, row.second_order) == ("b", "a") for row in flips),
         win_rate=proportion_of("win rate", preferences_N, weights_BN),

@@ -9,7 +9,7 @@ Shapes: N questions, B resamples.
 import numpy as np
 from scipy.special import expit
 
-from judges.intervals.bootstrap import Estimate, Floats, estimate
+from judges.intervals.bootstrap import MAX_UNDEFINED, Estimate, Floats, estimate
 
 NAME = "win rate at equal length"
 STEPS = 25
@@ -23,18 +23,32 @@ def at_equal_length(preferences_N: Floats, longer_by_N: Floats, weights_BN: Floa
 
     `longer_by_N` is d, by how many characters the first model's answer is longer. s is its standard deviation. It is
     undefined if all d are equal, or if the coefficients have no finite maximum of likelihood, as when the longer answer
-    always wins by a text judge.
+    always wins by a text judge. A rate without an interval is undefined too. The note is the reason.
     """
     known = np.isfinite(preferences_N)
     n = int(known.sum())
-    spread = float(np.std(longer_by_N[known])) if n else 0.0
+    if n == 0:
+        return _missing(n, "there is no verdict")
+    spread = float(np.std(longer_by_N[known]))
     if spread == 0.0:
-        return Estimate(NAME, None, None, None, n)
+        return _missing(n, "the answers differ in length by the same everywhere")
     lengths_N = np.tanh(longer_by_N[known] / spread)
     value = _rates(preferences_N[known], lengths_N, np.ones((1, n)))[0]
+    if not np.isfinite(value):
+        return _missing(n, "length and preference cannot be told apart: the fit has no finite coefficients")
     parts = np.array_split(weights_BN, max(1, weights_BN.size // NUMBERS_AT_ONCE))
     rates_B = np.concatenate([_rates(preferences_N[known], lengths_N, part[:, known]) for part in parts])
-    return estimate(NAME, float(value), rates_B, n)
+    found = estimate(NAME, float(value), rates_B, n)
+    if found.low is not None:
+        return found
+    n_undefined = int((~np.isfinite(rates_B)).sum())
+    if n_undefined > MAX_UNDEFINED * len(rates_B):
+        return _missing(n, f"{n_undefined} of {len(rates_B)} resamples have no finite fit, so it has no interval")
+    return _missing(n, "all resamples give the same rate, so it has no interval")
+
+
+def _missing(n: int, reason: str) -> Estimate:
+    return Estimate(NAME, None, None, None, n, reason)
 
 
 def _rates(preferences_N: Floats, lengths_N: Floats, weights_BN: Floats) -> Floats:

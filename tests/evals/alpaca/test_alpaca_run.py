@@ -200,9 +200,20 @@ def test_a_prompt_without_an_answer_is_null_and_counted(
 
 def test_too_few_verdicts_fail_and_keep_what_there_is(evaluate: Callable[..., Path], tmp_path: Path) -> None:
     engine = scripted(reply=lambda request: "no idea")
-    with pytest.raises(JudgeError, match=f"only 0 of {N} prompts have a verdict"):
+    with pytest.raises(JudgeError, match=f"only 0 of {N} prompts have a verdict.*Try another judge, --judge-read logp"):
         evaluate(engine, "--judge-read", "text")
     assert len(annotations(tmp_path / "out")) == N
+
+
+def test_too_few_verdicts_for_failed_calls_advise_the_same_command(evaluate: Callable[..., Path]) -> None:
+    def reply(request: Request) -> str:
+        if "<answer_a>" in plain(request.messages[-1]["content"]):
+            raise RuntimeError("500: overloaded")
+        return answer(request)
+
+    advice = "Run the same command again, which asks again for what failed, or accept it with a lower --min-coverage"
+    with pytest.raises(JudgeError, match=f"only 0 of {N} prompts.*most often: 500: overloaded. {advice}"):
+        evaluate(scripted(reply=reply), "--judge-read", "text")
 
 
 def test_stored_annotations_score_as_the_run_did(

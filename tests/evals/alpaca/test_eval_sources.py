@@ -68,6 +68,12 @@ def test_a_baseline_of_two_models_is_an_error(tmp_path: Path) -> None:
         load_benchmark(None, written(tmp_path / "r.json", rows), 2, None, BadRows())
 
 
+def test_prompts_and_answers_in_two_unicode_normal_forms_are_matched(tmp_path: Path) -> None:
+    prompts = written(tmp_path / "p.json", [{"prompt": "cafe\u0301"}])
+    found = load_benchmark(prompts, written(tmp_path / "r.json", outputs("caf\u00e9")), 2, None, BadRows())
+    assert [prompt.prompt for prompt in found.prompts] == ["cafe\u0301"] and len(found.baseline) == 1
+
+
 def test_answers_get_the_limit_at_which_the_baselines_were_cut_off(tmp_path: Path) -> None:
     row = {"prompt": "a", "response": "x", "model": "m", "finish_reason": "length", "n_tokens": 77}
     found = load_benchmark(None, written(tmp_path / "r.json", [row]), 2, None, BadRows())

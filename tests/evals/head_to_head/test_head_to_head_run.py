@@ -233,3 +233,42 @@ def test_a_judge_that_is_not_there_costs_no_answers(
     with pytest.raises(InputError, match="no model 'judge'"):
         compare("m9", "m1")
     assert engines.n_asked() == {"m9": 0, "m1": 0}
+
+
+def no_answer(request: Request) -> str:
+    raise RuntimeError("500: overloaded")
+
+
+@pytest.mark.parametrize(
+    ("reply", "advice"),
+    [
+        (no_answer, "Run the same command again, which asks again for what failed, or accept it with a lower"),
+        (lambda request: "I cannot say.", "Try another judge, --judge-read logprobs, or accept it with a lower"),
+    ],
+)
+def test_the_advice_on_too_few_verdicts_is_by_what_most_of_them_lack(
+    compare: Run, engines: Engines, reply: Callable[[Request], str], advice: str
+) -> None:
+    engines.judge["reply"] = reply
+    with pytest.raises(JudgeError, match=f"m9 against m1: only 0 of {N} prompts have a verdict.*{advice}"):
+        compare("m9", "m1", "--judge-read", "text")
+
+
+def test_a_rate_at_equal_length_that_cannot_be_had_is_missing_with_its_reason(
+    compare: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = pair(compare("m9", "m1", "--judge-read", "text"), "m9", "m1")["equal_length"]
+    assert found == {"value": None, "low": None, "high": None, "n": N, "reason": found["reason"]}
+    assert "differ in length by the same everywhere" in found["reason"]
+    assert f"no rate at equal length of m9 against m1: {found['reason']}" in capsys.readouterr().err
+
+
+def test_failed_calls_of_the_judge_are_not_counted_as_done_and_are_told(
+    compare: Run, engines: Engines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engines.judge["reply"] = no_answer
+    with pytest.raises(JudgeError):
+        compare("m9", "m1", "--judge-read", "text")
+    said = capsys.readouterr().err
+    assert f"judge comparing: {N} of {N} comparisons lack an answer of the judge; the same command asks for" in said
+    assert f"judge comparing: {N} of {N}, in" not in said

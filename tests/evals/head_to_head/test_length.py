@@ -63,19 +63,21 @@ def test_verdicts_that_are_missing_do_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("preferences", "longer_by"),
+    ("preferences", "longer_by", "reason"),
     [
-        ([1, 0, 1, 0], [10, -20, 30, -40]),  # the longer answer always won
-        ([1, 0, 1, 0], [5, 5, 5, 5]),
-        ([1, 1, 1, 1], [5, -5, 10, -10]),
-        ([np.nan, np.nan], [5, -5]),
-        ([], []),
+        ([1, 0, 1, 0], [10, -20, 30, -40], "cannot be told apart"),  # the longer answer always won
+        ([1, 0, 1, 0], [5, 5, 5, 5], "differ in length by the same everywhere"),
+        ([1, 1, 1, 1], [5, -5, 10, -10], "cannot be told apart"),
+        ([1, 0, 1, 0, 1, 0], [10, -20, 30, -40, -15, 15], "of 200 resamples have no finite fit, so it has no interval"),
+        ([0.5, 0.5, 0.5, 0.5], [10, -20, 30, -40], "all resamples give the same rate, so it has no interval"),
+        ([np.nan, np.nan], [5, -5], "there is no verdict"),
+        ([], [], "there is no verdict"),
     ],
 )
-def test_what_length_and_quality_cannot_be_told_apart_in_has_none(
-    preferences: list[float], longer_by: list[float]
+def test_a_rate_that_cannot_be_had_with_its_interval_is_missing_with_its_reason(
+    preferences: list[float], longer_by: list[float], reason: str
 ) -> None:
     found = at_equal_length(
         np.array(preferences, dtype=float), np.array(longer_by, dtype=float), weights(len(longer_by))
     )
-    assert (found.value, found.low, found.high) == (None, None, None)
+    assert (found.value, found.low, found.high) == (None, None, None) and reason in found.note
