@@ -1,6 +1,5 @@
 """The result of a head-to-head: its folder, its file head_to_head.json, its tables and its warnings."""
 
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,8 +11,6 @@ import msgspec
 
 from console.output import tell, tell_json
 from console.progress import say
-from console.table import screen_width
-from console.visible import one_line
 from engines.options import EngineOptions
 from evals.comparing.flags import JudgeFlags
 from evals.comparing.judge import check_coverage
@@ -22,7 +19,7 @@ from evals.head_to_head.options import BENCHMARK, Config
 from evals.head_to_head.result import Entrant, Result, title_of
 from evals.head_to_head.sides import AnswerFile, Side
 from evals.head_to_head.stages import Answers
-from evals.head_to_head.tables import tell_tables
+from evals.head_to_head.tables import tell_tables, wrapped
 from judges.intervals.bootstrap import Estimate
 from judges.judging.judge import Judge
 from judges.judging.win_rate import flip_warning
@@ -127,8 +124,7 @@ def print_result(result: Result, data: dict[str, Any], files: Sequence[Path], *,
     judge = data["judge"]
     by = f"judged by {judge['model']} ({judge['fingerprint']}) on the rubric {judge['rubric']}, read by {judge['read']}"
     about = f"{by}, in both orders, on {len(result.questions.all)} prompts of {result.questions.source}"
-    for line in (about, f"files: {', '.join(map(str, files))}"):
-        tell("", *textwrap.wrap(one_line(line), screen_width(), break_long_words=False, break_on_hyphens=False))
+    tell("", *wrapped(about), *wrapped(f"files: {', '.join(map(str, files))}"))
 
 
 def check_verdicts(matches: Sequence[Measured], judge: JudgeFlags) -> None:

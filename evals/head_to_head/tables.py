@@ -1,10 +1,12 @@
 """The printed tables of a head-to-head: matches, categories, models."""
 
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from console.output import say, tell
-from console.table import Cell, print_table
+from console.table import Cell, print_table, screen_width
+from console.visible import one_line
 from evals.head_to_head.measures.figures import Figures, Measured
 from evals.head_to_head.result import Result, title_of
 from judges.intervals.bootstrap import Estimate
@@ -22,7 +24,7 @@ def tell_tables(result: Result) -> None:
     """Print the tables, and why there are no ratings if there are none."""
     labels = labels_of(result)
     if any(label != name for name, label in labels.items()):
-        tell(*(f"{label} is {name}" for name, label in labels.items()), "")
+        tell(*(line for name, label in labels.items() for line in wrapped(f"{label} is {name}")), "")
     print_table([{"match": _title(measured, labels), **_cells(measured.figures)} for measured in result.matches])
     if categories := _category_rows(result.matches, labels):
         tell()
@@ -32,6 +34,11 @@ def tell_tables(result: Result) -> None:
     _say_missing_rates(result.matches, labels)
     if result.ratings and result.ratings.problem:
         say(f"no ratings: {result.ratings.problem}")
+
+
+def wrapped(text: str) -> list[str]:
+    """Return a text in lines that fit the screen, but for a name or a path that alone does not fit."""
+    return textwrap.wrap(one_line(text), screen_width(), break_long_words=False, break_on_hyphens=False)
 
 
 def labels_of(result: Result) -> Labels:

@@ -272,3 +272,14 @@ def test_failed_calls_of_the_judge_are_not_counted_as_done_and_are_told(
     said = capsys.readouterr().err
     assert f"judge comparing: {N} of {N} comparisons lack an answer of the judge; the same command asks for" in said
     assert f"judge comparing: {N} of {N}, in" not in said
+
+
+def test_the_printed_result_is_no_wider_than_80_cells_but_for_a_path(
+    compare: Run, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"a-company/a-long-name-of-a-model-with-{size}-billion-parameters-Instruct-v0.1" for size in (7, 70)]
+    files = [str(write(f"{len(name)}.jsonl", answers(name, [name] * 2))) for name in names]
+    compare(*files)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if len(line) > 80 and "/" not in line.split()[0]] == []
+    assert any(line.startswith("judged by judge") for line in lines)
