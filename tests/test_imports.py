@@ -32,7 +32,7 @@ FLOORS = {
     ),
     "evals": (
         {"comparing", "folders"},
-        {"alpaca", "head_to_head", "open_llm", "human", "report", "reward_model", "safety"},
+        {"alpaca", "arena_hard", "head_to_head", "open_llm", "human", "report", "reward_model", "safety"},
     ),
     "judges": (
         {"intervals", "labelled", "options"},

@@ -1,1 +1,1 @@
-"""What evaluations by comparison share: the judge's flags and its gate, the questions, prompts matched by text."""
+"""What evaluations by comparison share: the judge's flags and its gate, the questions, and prompts and rows matched."""

@@ -1,0 +1,1 @@
+"""Arena-hard-auto's files: questions, answers and judgments, read and written."""
