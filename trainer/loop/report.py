@@ -42,7 +42,7 @@ def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measure
     say_flips({f"iter{figures.iteration} against iter0": figures.win_rate for figures in measured})
     examples = drawn_examples(run, measured[-1].iteration, config.seed)
     picture = _picture(run, measured)
-    commands = ("tui", "judges.score", f"evals.alpaca --model iter{config.iterations}")
+    commands = ("tui", "evals.report", f"evals.alpaca --model iter{config.iterations}")
     following = [f"{_python()} -m {command}" for command in commands]
     if config.json:
         shown = {"ledger": list(lines.values()), "held_out": measured, "examples": examples}

@@ -15,8 +15,9 @@ from records.runs import Run
 N_SHOWN = 20
 MOST_CONTRADICTED, MOST_FLIPPED, MOST_NEAR = 6, 5, 4
 """The most pairs of each disagreement. The rest is drawn by chance."""
-NEAR = 0.1
-"""The share of the pairs, those with the smallest margins, that are near ties."""
+NEAR, CLOSE = 0.1, 0.25
+"""A near tie is among this share of the pairs, those with the smallest margins, and has no more than this share of the
+largest margin."""
 
 
 def pairs_of(run: Run, seed: int, problems: list[str], most: int = N_SHOWN) -> list[ShownPair]:
@@ -64,7 +65,7 @@ def _near(made: Sequence[tuple[str, Pair]]) -> Iterator[ShownPair]:
     margins = sorted(pair.margin for _, pair in made if pair.margin is not None)
     if not margins or margins[0] == margins[-1]:
         return
-    largest = margins[int(NEAR * len(margins))]
+    largest = min(margins[int(NEAR * len(margins))], CLOSE * margins[-1])
     for name, pair in made:
         if pair.margin is not None and pair.margin <= largest:
             yield _shown(name, pair, f"a near tie: the scores are {pair.margin:.2f} apart")

@@ -8,6 +8,14 @@ from evals.report.tables.table import Row, Table, duration, known, number, perce
 
 COUNTS = ("ift", "eft", "prompts", "responses", "cut_off", "judged", "unparsed", "failed", "tied", "filtered", "pairs")
 
+COLUMNS = {
+    "does what is asked, %": "Does what is asked: the answer follows all constraints of its prompt, as a program "
+    "checks them.",
+    "judge is right, %": "Judge is right: it prefers the better of two answers of which a program knows that one does "
+    "what is asked and the other does not.",
+    "win rate, %": "Win rate: against iter0, in both orders; flipped: the orders disagree.",
+}
+
 
 def headline(facts: RunFacts) -> str:
     """Return in a sentence what came of the run."""
@@ -34,13 +42,7 @@ def iterations_table(runs: Sequence[RunFacts]) -> Table:
         for facts in runs
         for name in facts.iterations
     ]
-    note = (
-        "On held-out prompts, in brackets 95 % intervals. Does what is asked: the answer follows all constraints of "
-        "its prompt, as a program checks them. Judge is right: it prefers the better of two answers of which a program "
-        "knows that one does what is asked and the other does not. Win rate: against iter0, in both orders; flipped: "
-        "the orders disagree."
-    )
-    return table_of("Iterations", rows, note)
+    return table_of("Iterations", rows, "On held-out prompts, in brackets 95 % intervals.", COLUMNS)
 
 
 def _measured(held: HeldOutFacts | None) -> Row:

@@ -38,10 +38,12 @@ def monitors_table(runs: Sequence[RunFacts]) -> Table:
         for name, title in MONITORS.items()
     ]
     rows = [row for row in rows if any(value is not None for column, value in row.items() if column != "monitor")]
-    note = (
-        "They tell a better model from one that has learnt to please its judge. Score inflation: the mean score by the "
-        "judge that makes the pairs, less that by the frozen judge, on the same answers."
-    )
+    note = "They tell a better model from one that has learnt to please its judge."
+    if any(row["monitor"] == MONITORS["inflation"] for row in rows):
+        note += (
+            " Score inflation: the mean score by the judge that makes the pairs, less that by the frozen judge, on the "
+            "same answers."
+        )
     return table_of("Monitors", rows if columns else [], note)
 
 

@@ -18,10 +18,11 @@ class Table:
     note: str = ""
 
 
-def table_of(title: str, rows: Sequence[Row], note: str = "") -> Table:
-    """Return the table without the columns that no row has a value for."""
+def table_of(title: str, rows: Sequence[Row], note: str = "", notes: Mapping[str, str] | None = None) -> Table:
+    """Return the table without the columns that no row has a value for. `notes` explain columns by their names."""
     names = [name for name in (rows[0] if rows else ()) if any(row.get(name) is not None for row in rows)]
-    return Table(title, [{name: row.get(name) for name in names} for row in rows], note)
+    explained = [text for name, text in (notes or {}).items() if name in names]
+    return Table(title, [{name: row.get(name) for name in names} for row in rows], " ".join([note, *explained]).strip())
 
 
 def percent(share: Estimate | None) -> str | None:

@@ -21,7 +21,9 @@ from evals.report.facts.shapes import (
 )
 from evals.report.tables.others import missing_of
 from records import Judgment
+from records.rows import pair_of
 from records.runs import Run
+from tests.evals.report.conftest import jsonl
 from trainer.loop.held_out.figures import IterationFigures
 from trainer.monitors.following import Following
 from trainer.rlp.measure import Evaluation, PolicyFigures, RewardModelFigures
@@ -69,6 +71,15 @@ def test_disagreements_come_before_pairs_that_were_drawn(make_run: Make) -> None
     assert pairs[0].left.words == ["1: 50 %, 5: 50 %"], "the judge's words of a reading by log-probabilities"
     assert pairs[1].words == ["iter0 shown first: Better: A", "iter2 shown first: Better: A"]
     assert problems == []
+
+
+def test_of_two_kinds_of_margins_the_wide_one_is_no_near_tie(make_run: Make) -> None:
+    run = make_run()
+    margins = [0.01, *[2.0] * 9]
+    pairs = [pair_of("Say it.", f"p{n}", f"yes {n}", f"no {n}", (3.0, 3.0 - gap)) for n, gap in enumerate(margins)]
+    (run.iteration(2) / "pairs.jsonl").write_bytes(jsonl(pairs))
+    whys = [pair.why for pair in pairs_of(run, 0, [])]
+    assert [why for why in whys if why.startswith("a near tie")] == ["a near tie: the scores are 0.01 apart"]
 
 
 def test_damaged_files_are_named_and_the_rest_is_read(make_run: Make) -> None:
