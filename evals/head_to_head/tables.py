@@ -13,8 +13,8 @@ from judges.intervals.bootstrap import Estimate
 
 SMALL_P = 1e-4
 SHOWN_CATEGORIES = 12
-LONGEST_TITLE = 30
-"""Characters of a match. If one has more, the models are numbered in the tables."""
+LONGEST_TITLE, LONGEST_ALONE = 30, 55
+"""Characters of a match among several, and of a single one. If one has more, the models are numbered in the tables."""
 
 Labels = Mapping[str, str]
 """The names of the models in the tables."""
@@ -44,7 +44,8 @@ def wrapped(text: str) -> list[str]:
 def labels_of(result: Result) -> Labels:
     """Return the names of the models, or a number for each if the name of a match is long."""
     names = [entrant.name for entrant in result.entrants]
-    if max(len(title_of(measured)) for measured in result.matches) <= LONGEST_TITLE:
+    longest = LONGEST_TITLE if len(result.matches) > 1 else LONGEST_ALONE
+    if max(len(title_of(measured)) for measured in result.matches) <= longest:
         return {name: name for name in names}
     return {name: f"model {number}" for number, name in enumerate(names, start=1)}
 

@@ -13,7 +13,6 @@ from scipy.optimize import minimize
 from evals.head_to_head.kinship import family_of
 from evals.head_to_head.measures.figures import Measured, measure, sign_test
 from evals.head_to_head.measures.ratings import POINTS, rate
-from evals.head_to_head.picture import cells_of
 from evals.head_to_head.questions import Question
 from evals.head_to_head.stages import Match, seen_from
 from judges.intervals.bootstrap import resampled
@@ -129,18 +128,6 @@ def test_a_model_that_never_lost_has_no_rating_and_the_reason_is_told() -> None:
     matches = [measured("x", "y", [1, 1]), measured("x", "z", [1, 1]), measured("y", "z", [1, 0])]
     found = rate(["x", "y", "z"], matches, np.ones((2, 2)))
     assert found.ratings == [] and found.problem is not None and "between x and y" in found.problem
-
-
-def test_the_picture_has_each_match_twice_and_mirrored() -> None:
-    cells = cells_of(["x", "y", "z"], [measured("x", "y", [0.9, 0.8, 0.6, 0.7], 200)])
-    assert cells.keys() == {(0, 1), (1, 0)}
-    (share, text), (mirrored, mirrored_text) = cells[0, 1], cells[1, 0]
-    assert (share, mirrored) == (pytest.approx(0.75), pytest.approx(0.25))
-    ends, mirrored_ends = (
-        [int(n) for n in shown.split("[")[1].split("]")[0].split(",")] for shown in (text, mirrored_text)
-    )
-    assert text.startswith("75\n") and mirrored_text.startswith("25\n") and text.endswith("\n0% flipped")
-    assert mirrored_ends == [100 - end for end in reversed(ends)] and ends[0] < 75 < ends[1]
 
 
 def test_points_are_those_of_chess() -> None:
