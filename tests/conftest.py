@@ -27,9 +27,10 @@ settings.register_profile("same every time", derandomize=True)
 settings.load_profile("same every time")
 
 import console.threads  # noqa: E402, F401  before torch is loaded
-from tests.kept import keep_parsers  # noqa: E402
+from tests.kept import keep_parsers, quick_workers  # noqa: E402
 
 keep_parsers()
+os.fsync = os.fstat  # type: ignore[assignment]  no test cuts the power, and a disk takes 5 ms for each of thousands
 
 DATA = Path(os.environ.get("JUDGELOOP_DATA", ROOT.parent / "shared" / "data"))
 
@@ -106,6 +107,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator["Server"]:
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.0005)
     with running() as found:
         yield found
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worker processes that are there at once."""
+    quick_workers(monkeypatch)
 
 
 @pytest.fixture
