@@ -11,6 +11,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from tests.openai_server import Server
 
+gc.disable()  # until all is imported: what is imported stays, and a fifth of the time would go into looking at it again
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many processes as processors
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -71,6 +72,7 @@ def freeze_modules() -> None:
     if len(sys.modules) > _n_modules + 100:
         gc.collect()
         gc.freeze()
+        gc.enable()
         _n_modules = len(sys.modules)
 
 
