@@ -31,8 +31,8 @@ FLOORS = {
         {"candidates", "trained"},
     ),
     "evals": (
-        {"comparing", "folders"},
-        {"alpaca", "arena_hard", "head_to_head", "open_llm", "human", "report", "reward_model", "safety"},
+        {"comparing", "folders", "results"},
+        {"alpaca", "arena_hard", "head_to_head", "human", "open_llm", "report", "reward_model", "safety", "suite"},
     ),
     "judges": (
         {"intervals", "labelled", "options"},

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import yaml  # type: ignore[import-untyped]
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
-from evals.report.facts.benchmarks import BenchmarkFacts
+from evals.results.numbers import Number
 
 DATA_SETS = {
     "alpaca_eval": "tatsu-lab/alpaca_eval",
@@ -22,7 +22,7 @@ DATA_SETS = {
 """The hub's data set of each benchmark. Others are left out: the hub shows results of data sets alone."""
 
 
-def eval_results(found: Sequence[BenchmarkFacts], model: str) -> dict[str, str]:
+def eval_results(found: Sequence[Number], model: str) -> dict[str, str]:
     """Return the files of one model's results by their names, as YAML. Values are in percent."""
     files: dict[str, list[EvalResultEntry]] = {}
     for one in found:

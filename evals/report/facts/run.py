@@ -9,9 +9,9 @@ import msgspec
 
 from console.errors import InputError
 from console.reading import read_file, read_toml
-from evals.report.facts.benchmarks import BenchmarkFacts, benchmarks_of
 from evals.report.facts.judged import JudgedFacts, judged_in
 from evals.report.facts.shapes import HeldOutFacts, LedgerFacts, RlpFacts
+from evals.results.numbers import Number, numbers_in
 from records.runs import Run
 
 FactsT = TypeVar("FactsT")
@@ -32,7 +32,7 @@ class RunFacts:
     """By the iteration's name."""
     judged: dict[str, JudgedFacts]
     """By the name of the iteration that was made from the judgments."""
-    benchmarks: list[BenchmarkFacts]
+    benchmarks: list[Number]
     rlp: RlpFacts | None
     state: str
     """finished, under way or stopped."""
@@ -68,7 +68,7 @@ def read_run(run: Run) -> RunFacts:
         ledger={line.id: line for line in _ledger(run, problems)},
         held_out=held_out,
         judged=judged,
-        benchmarks=benchmarks_of(run, problems),
+        benchmarks=numbers_in(run.folder / "evals", problems),
         rlp=_decoded(run.folder / "eval" / "evaluation.json", RlpFacts, problems),
         state="under way" if run.is_under_way else "finished" if run.is_finished else "stopped",
         problems=problems,

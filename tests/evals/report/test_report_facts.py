@@ -122,8 +122,8 @@ def test_benchmarks_are_found_with_their_intervals_and_no_longer_missing(make_ru
     (tasks / "results.json").write_text(json.dumps(found))
     versus = run.folder / "evals" / "head_to_head"
     versus.mkdir()
-    match = {"first": "iter2", "second": "iter0", "win_rate": {"value": 0.6, "low": 0.5, "high": 0.7, "n": 9}}
-    (versus / "head_to_head.json").write_text(json.dumps({"matches": [match]}))
+    match = {"model": "iter2", "against": "iter0", "win_rate": {"value": 0.6, "low": 0.5, "high": 0.7, "n": 9}}
+    (versus / "head_to_head.json").write_text(json.dumps({"pairs": [match]}))
     safety = run.folder / "evals" / "iter2" / "safety"
     safety.mkdir()
     share = {"value": 0.25, "low": 0.1, "high": 0.4, "n": 40}

@@ -1,4 +1,4 @@
-"""Finds what the other commands of evals have measured of a run's models: the folders in evals/ of the run."""
+"""Reads what the commands of evals have measured: the files of results in the evals/ of a run."""
 
 import csv
 import json
@@ -11,14 +11,13 @@ from console.errors import InputError
 from console.reading import read_file
 from console.table import Cell
 from judges.intervals.proportion import Z
-from records.runs import Run
 
 MOST_BYTES = 64 << 20
 Ends = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
-class BenchmarkFacts:
+class Number:
     """One number of one model on one benchmark."""
 
     model: str
@@ -38,10 +37,10 @@ class BenchmarkFacts:
         return {"model": self.model, "benchmark": self.benchmark, "measure": measure, "value": value, "n": self.n}
 
 
-def benchmarks_of(run: Run, problems: list[str]) -> list[BenchmarkFacts]:
-    """Return what lies in the run's evals/. A file that cannot be read is a problem, and the others are read."""
-    found: list[BenchmarkFacts] = []
-    for path in sorted((run.folder / "evals").rglob("*")):
+def numbers_in(folder: Path, problems: list[str]) -> list[Number]:
+    """Return what lies in the evals/ of a run. A file that cannot be read is a problem, and the others are read."""
+    found: list[Number] = []
+    for path in sorted(folder.rglob("*")):
         reader = READERS.get(path.name)
         if reader is None or not path.is_file():
             continue
@@ -52,7 +51,7 @@ def benchmarks_of(run: Run, problems: list[str]) -> list[BenchmarkFacts]:
     return found
 
 
-def _alpaca(path: Path) -> list[BenchmarkFacts]:
+def _alpaca(path: Path) -> list[Number]:
     """Read leaderboard.csv, in AlpacaEval's columns: rates and errors in percent."""
     found = []
     measures = {"win_rate": ("win rate", "standard_error")}
@@ -63,11 +62,11 @@ def _alpaca(path: Path) -> list[BenchmarkFacts]:
                 error = _number(row.get(error_column))
                 ends: Ends = (None, None) if error is None else (value - Z * error, value + Z * error)
                 model, n = path.parent.parent.name, _whole(row.get("n_total"))
-                found.append(BenchmarkFacts(model, path.parent.name, measure, value, *ends, n))
+                found.append(Number(model, path.parent.name, measure, value, *ends, n))
     return found
 
 
-def _open_llm(path: Path) -> list[BenchmarkFacts]:
+def _open_llm(path: Path) -> list[Number]:
     """Read the results.json of evals.open_llm: shares and standard errors."""
     data = _json(path)
     if not isinstance(data.get("tasks"), list):
@@ -79,24 +78,24 @@ def _open_llm(path: Path) -> list[BenchmarkFacts]:
             ends: Ends = (None, None) if error is None else (100 * (value - Z * error), 100 * (value + Z * error))
             name = f"{path.parent.name}: {task['task']}"
             measure, n = str(task.get("metric", "")), _whole(task.get("n"))
-            found.append(BenchmarkFacts(str(data.get("model")), name, measure, 100 * value, *ends, n))
+            found.append(Number(str(data.get("model")), name, measure, 100 * value, *ends, n))
     return found
 
 
-def _head_to_head(path: Path) -> list[BenchmarkFacts]:
+def _head_to_head(path: Path) -> list[Number]:
     """Read head_to_head.json: a win rate for each match."""
     found = []
-    for match in _json(path).get("matches", ()):
+    for match in _json(path).get("pairs", ()):
         rate = match.get("win_rate") or {}
         if (value := _number(rate.get("value"))) is not None:
             low, high = (_number(rate.get(name)) for name in ("low", "high"))
             ends: Ends = (None, None) if low is None or high is None else (100 * low, 100 * high)
-            title, n = f"win rate over {match['second']}", _whole(rate.get("n"))
-            found.append(BenchmarkFacts(str(match["first"]), path.parent.name, title, 100 * value, *ends, n))
+            title, n = f"win rate over {match['against']}", _whole(rate.get("n"))
+            found.append(Number(str(match["model"]), path.parent.name, title, 100 * value, *ends, n))
     return found
 
 
-def _safety(path: Path) -> list[BenchmarkFacts]:
+def _safety(path: Path) -> list[Number]:
     """Read safety.json: harm and refusals, as shares."""
     data, found = _json(path), []
     for name, measure in (("harm", "harm"), ("refused", "refused"), ("over_refused", "over-refused")):
@@ -105,11 +104,11 @@ def _safety(path: Path) -> list[BenchmarkFacts]:
             low, high = (_number(share.get(end)) for end in ("low", "high"))
             ends: Ends = (None, None) if low is None or high is None else (100 * low, 100 * high)
             n = _whole(share.get("n"))
-            found.append(BenchmarkFacts(str(data["model"]), path.parent.name, measure, 100 * value, *ends, n))
+            found.append(Number(str(data["model"]), path.parent.name, measure, 100 * value, *ends, n))
     return found
 
 
-def _human(path: Path) -> list[BenchmarkFacts]:
+def _human(path: Path) -> list[Number]:
     """Read human.json: a win rate by people's votes for each two models, once for all judges."""
     found = {}
     for match in _json(path).get("matches", ()):
@@ -118,12 +117,12 @@ def _human(path: Path) -> list[BenchmarkFacts]:
             low, high = (_number(rate.get(end)) for end in ("low", "high"))
             ends: Ends = (None, None) if low is None or high is None else (100 * low, 100 * high)
             title, n = f"win rate over {match['first']}, by people", _whole(rate.get("n"))
-            one = BenchmarkFacts(str(match["second"]), path.parent.name, title, 100 * value, *ends, n)
+            one = Number(str(match["second"]), path.parent.name, title, 100 * value, *ends, n)
             found[one.model, title] = one
     return list(found.values())
 
 
-READERS: dict[str, Callable[[Path], list[BenchmarkFacts]]] = {
+READERS: dict[str, Callable[[Path], list[Number]]] = {
     "leaderboard.csv": _alpaca,
     "results.json": _open_llm,
     "head_to_head.json": _head_to_head,

@@ -1,0 +1,1 @@
+"""The numbers that the commands of evals have left in a run's evals/."""

@@ -1,0 +1,1 @@
+"""Several evaluations of a model in one command."""

@@ -1,0 +1,43 @@
+"""The flags of evals.suite."""
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Any
+
+import tyro
+
+from console.command import Flags
+from console.errors import InputError
+
+Section = Annotated[dict[str, Any] | None, tyro.conf.Suppress]
+"""The settings of one evaluation, as in its own --config file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Flags):
+    """Evaluate a model in several ways. The evaluations are sections of the --config file."""
+
+    model: str = ""
+    """The model: iterN, a path or a hub id."""
+    run: str | None = None
+    """The run of iterN, a name in runs/ or a folder. The default is the newest one."""
+    baselines: tuple[str, ...] = ("iter0",)
+    """The models to compare it with in [head_to_head] and [safety]."""
+    only: tuple[str, ...] = ()
+    """Only these sections."""
+    alpaca: Section = None
+    head_to_head: Section = None
+    open_llm: Section = None
+    safety: Section = None
+
+    def sections(self) -> dict[str, dict[str, Any]]:
+        """Return the settings of each evaluation to run. Raises InputError if there is none."""
+        given = {name: getattr(self, name) for name in EVALUATIONS if getattr(self, name) is not None}
+        if unknown := [name for name in self.only if name not in given]:
+            raise InputError(f"--only {unknown[0]}: no such section; there are: {', '.join(given) or 'none'}")
+        chosen = {name: settings for name, settings in given.items() if not self.only or name in self.only}
+        if not chosen:
+            raise InputError("nothing to run: give --config FILE with a section for each evaluation, such as [alpaca]")
+        return chosen
+
+
+EVALUATIONS = tuple(field.name for field in fields(Config) if field.type == Section)

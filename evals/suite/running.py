@@ -1,0 +1,114 @@
+"""Runs the evaluations one after the other, and prints the plan before and the numbers after."""
+
+import json
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from console.errors import InputError, JudgeError
+from console.output import tell, tell_json
+from console.progress import say
+from console.table import Cell, print_table
+from engines.options import EngineOptions, is_iteration
+from evals.results.numbers import Number, numbers_in
+from evals.suite.options import Config
+from evals.suite.steps import Step, steps_of
+from records.runs import RUNS, find_run
+
+INTERRUPTED = 130
+LAST_LINES = 1
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an evaluation ended."""
+
+    name: str
+    exit_code: int
+    seconds: float
+
+
+def run_suite(config: Config) -> None:
+    """Run every evaluation. Raises JudgeError at the end if one failed, and InputError if a plan does not hold."""
+    if not config.model:
+        raise InputError("name the model with --model")
+    folder = _folder(config)
+    steps = steps_of(config, folder / "suite" / config.model.replace("/", "-"))
+    plans = [_plan_of(step) for step in steps]
+    of_model = f"of {config.model}: {', '.join(step.name for step in steps)}"
+    say(f"{len(steps)} evaluations {of_model}; results in {folder}")
+    if config.dry_run or not config.json:
+        print_table([*plans, _total(plans)], as_json=config.json)
+    if config.dry_run:
+        return
+    ended = [_run(step, fresh=config.fresh) for step in steps]
+    problems: list[str] = []
+    numbers = [number for number in numbers_in(folder, problems) if _is_of(number, steps)]
+    for problem in problems:
+        say(f"warning: {problem}")
+    _report(ended, numbers, as_json=config.json)
+    if failed := [one.name for one in ended if one.exit_code]:
+        raise JudgeError(f"failed: {', '.join(failed)}; the same command goes on with them")
+
+
+def _folder(config: Config) -> Path:
+    options = EngineOptions(model=config.model, run=config.run)
+    return (find_run(config.run).folder if is_iteration(options) else RUNS) / "evals"
+
+
+def _plan_of(step: Step) -> dict[str, Cell]:
+    """Return what an evaluation would do, as it says itself. Raises InputError with its words if it refuses."""
+    done = subprocess.run(step.command("--dry-run", "--json"), capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it gave no reason"])[-LAST_LINES].removeprefix("error: ")
+        raise InputError(f"[{step.name}] {reason}")
+    plan = json.loads(done.stdout)
+    counts = {name.replace(" ", "_"): value for name, value in plan.items() if isinstance(value, int)}
+    verdicts = counts.get("judge_calls", counts.get("verdicts"))
+    tasks = len(plan["tasks"]) if isinstance(plan.get("tasks"), list) else None
+    return {"evaluation": step.name, "tasks": tasks, "answers": counts.get("answers"), "judge's calls": verdicts}
+
+
+def _total(plans: Sequence[dict[str, Cell]]) -> dict[str, Cell]:
+    sums = {name: sum(int(plan[name] or 0) for plan in plans) for name in plans[0] if name != "evaluation"}
+    return {"evaluation": "together", **sums}
+
+
+def _run(step: Step, *, fresh: bool) -> Ended:
+    """Run an evaluation, whose output goes where this command's does, but to stderr."""
+    say(f"--- {step.name}")
+    started = time.monotonic()
+    command = step.command(*(["--fresh"] if fresh else []))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            say(line.rstrip("\n"))
+    if process.returncode == INTERRUPTED:
+        raise KeyboardInterrupt
+    return Ended(step.name, process.returncode, time.monotonic() - started)
+
+
+def _is_of(number: Number, steps: Sequence[Step]) -> bool:
+    """Return whether a number is of one of the evaluations: `alpaca_eval-1` is of alpaca."""
+    return any(number.benchmark.startswith(step.name) for step in steps)
+
+
+def _report(ended: Sequence[Ended], numbers: Sequence[Number], *, as_json: bool) -> None:
+    rows = [number.row() for number in numbers]
+    if as_json:
+        steps = [vars(one) for one in ended]
+        tell_json({"evaluations": steps, "numbers": rows})
+        return
+    tell("")
+    print_table(
+        [
+            {"evaluation": one.name, "ended": "done" if not one.exit_code else "failed", "seconds": one.seconds}
+            for one in ended
+        ]
+    )
+    if rows:
+        tell("")
+        print_table(rows)
+        tell("", "In brackets 95% intervals. n: prompts or questions.")

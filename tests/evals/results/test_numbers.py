@@ -1,0 +1,72 @@
+"""The numbers that are read are those that the commands wrote."""
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from console.command import parse
+from engines.scripted import ScriptedEngine
+from evals.head_to_head.__main__ import main as compare
+from evals.head_to_head.options import Config as Comparing
+from evals.human.figures import Figures as HumanFigures
+from evals.human.report import write_result as write_human
+from evals.open_llm.harness import Score, as_json
+from evals.results.numbers import numbers_in
+from evals.safety.figures import Figures as SafetyFigures
+from evals.safety.report import JudgedBy
+from evals.safety.report import write_result as write_safety
+from judges.intervals.bootstrap import Estimate
+
+SHARE = Estimate("share", 0.25, 0.125, 0.375, 40)
+READ = [25.0, 12.5, 37.5, 40]
+
+
+def test_a_head_to_head_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        rows = ({"prompt": f"Ask {n}", "response": f"{name} {n}", "model": name} for n in range(4))
+        Path(f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    judge = ScriptedEngine(name="judge", digest="judge", logprobs=lambda *_: [math.log(0.5), math.log(0.5)])
+    monkeypatch.setattr("evals.comparing.judge.open_engine", lambda _: judge)
+    words = ("a.jsonl", "b.jsonl", "--judge-model", "judge", "--out", "out/head_to_head")
+    compare(parse(Comparing, words, "python -m evals.head_to_head"))
+    problems: list[str] = []
+    [number] = numbers_in(Path("out"), problems)
+    assert (number.model, number.measure, number.value, number.n) == ("a", "win rate over b", 50.0, 4)
+    assert number.low is not None and number.low < 50 and problems == []
+
+
+def test_safety_is_read(tmp_path: Path) -> None:
+    figures = SafetyFigures("m", SHARE, SHARE, SHARE, SHARE, 80, 0, 0, {}, {})
+    write_safety(tmp_path / "safety", figures, JudgedBy("judge", "f", "safety", "text"))
+    numbers = numbers_in(tmp_path, [])
+    assert [number.measure for number in numbers] == ["harm", "refused", "over-refused"]
+    assert all([number.value, number.low, number.high, number.n] == READ for number in numbers)
+
+
+def test_people_s_win_rates_are_read_once_for_all_judges(tmp_path: Path) -> None:
+    one = HumanFigures("iter0", "iter3", "j1", 40, 40, *([SHARE] * 4), [], [], 0)
+    two = HumanFigures("iter0", "iter3", "j2", 40, 40, *([SHARE] * 4), [], [], 0)
+    write_human(tmp_path / "human", [one, two])
+    [number] = numbers_in(tmp_path, [])
+    assert (number.model, number.measure) == ("iter3", "win rate over iter0, by people")
+    assert [number.value, number.low, number.high, number.n] == READ
+
+
+def test_tasks_of_lm_eval_are_read(tmp_path: Path) -> None:
+    scores = [Score("gsm8k", "exact_match", 0.25, 0.05, 50), Score("mmlu", "acc", reason="no data")]
+    (tmp_path / "results.json").write_text(json.dumps({"model": "m", "tasks": [as_json(score) for score in scores]}))
+    [number] = numbers_in(tmp_path, [])
+    assert asdict(number)["value"] == 25.0 and number.benchmark.endswith(": gsm8k") and number.n == 50
+
+
+def test_a_damaged_file_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    write_human(tmp_path / "human", [HumanFigures("iter0", "iter3", "j", 1, 1, *([SHARE] * 4), [], [], None)])
+    (tmp_path / "safety").mkdir()
+    (tmp_path / "safety" / "safety.json").write_text('{"model": "m", "harm')
+    problems: list[str] = []
+    assert len(numbers_in(tmp_path, problems)) == 1
+    assert len(problems) == 1 and "safety.json: cannot be read" in problems[0]

@@ -1,0 +1,115 @@
+"""Evaluations one after the other, each in a process that a script stands for here."""
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from console.command import parse
+from console.errors import InputError, JudgeError
+from evals.suite.__main__ import main
+from evals.suite.options import Config
+from evals.suite.steps import Step, with_model
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+name, settings, *flags = sys.argv[1:]
+if "--dry-run" in flags:
+    if name == "alpaca":
+        print(json.dumps({"answers": 5, "judge calls": 10, "judge": "big"}))
+    else:
+        print(json.dumps({"tasks": [{"task": "a"}, {"task": "b"}]}))
+    sys.exit()
+with open("ran.txt", "a") as file:
+    print(name, *flags, file=file)
+if name == "open_llm" and Path("broken").exists():
+    sys.exit("error: no such data")
+if name == "alpaca":
+    folder = Path("runs/demo/evals/iter3/alpaca_eval")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "leaderboard.csv").write_text(",win_rate,standard_error,n_total\\niter3,12.5,1.0,805\\n")
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs" / "demo"
+    run.mkdir(parents=True)
+    (run / "run.toml").write_text("[settings]\nseed = 0\n")
+    (tmp_path / "script.py").write_text(SCRIPT)
+
+    def command(self: Step, *flags: str) -> list[str]:
+        return [sys.executable, "script.py", self.name, str(self.settings), *flags]
+
+    monkeypatch.setattr(Step, "command", command)
+    path = tmp_path / "suite.toml"
+    path.write_text('[alpaca]\nlimit = 5\n[alpaca.judge]\njudge_model = "big"\n[open_llm]\ntasks = ["a", "b"]\n')
+    return path
+
+
+def suite(*words: str) -> None:
+    main(parse(Config, ("--config", "suite.toml", "--model", "iter3", *words), "python -m evals.suite"))
+
+
+def test_a_suite_plans_runs_and_prints_all_numbers(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    suite()
+    told = capsys.readouterr().out
+    assert "| together" in told and "alpaca_eval" in told and "12.5 [10.5, 14.5]" in told
+    assert Path("ran.txt").read_text().split() == ["alpaca", "open_llm"]
+    settings = tomllib.loads(Path("runs/demo/evals/suite/iter3/alpaca.toml").read_text())
+    assert settings["engine"] == {"model": "iter3"} and settings["judge"] == {"judge_model": "big"}
+    assert tomllib.loads(Path("runs/demo/evals/suite/iter3/open_llm.toml").read_text())["model"] == "iter3"
+
+
+def test_a_dry_run_prints_the_plan_with_its_total_and_runs_nothing(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite("--dry-run", "--json")
+    *steps, total = json.loads(capsys.readouterr().out)
+    assert total == {"evaluation": "together", "tasks": 2, "answers": 5, "judge's calls": 10}
+    assert [step["evaluation"] for step in steps] == ["alpaca", "open_llm"] and not Path("ran.txt").exists()
+
+
+def test_an_evaluation_that_fails_does_not_stop_the_others(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("broken").touch()
+    recipe.write_text(recipe.read_text() + "[safety]\n")
+    with pytest.raises(JudgeError, match="failed: open_llm; the same command goes on"):
+        suite()
+    assert Path("ran.txt").read_text().split() == ["alpaca", "open_llm", "safety"]
+    assert "12.5" in capsys.readouterr().out
+
+
+def test_only_some_sections_can_be_run(recipe: Path) -> None:
+    suite("--only", "open_llm", "--fresh")
+    assert Path("ran.txt").read_text() == "open_llm --fresh\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--only", "safety"), "--only safety: no such section; there are: alpaca, open_llm"),
+        (("--model", ""), "name the model"),
+        (("--run", "other"), "no run 'other'"),
+    ],
+)
+def test_a_suite_that_cannot_run_is_refused(recipe: Path, words: tuple[str, ...], reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        suite(*words)
+    assert not Path("ran.txt").exists()
+
+
+def test_an_unknown_section_is_refused_with_the_nearest(recipe: Path) -> None:
+    recipe.write_text("[alpacca]\n")
+    with pytest.raises(InputError, match="unknown key 'alpacca'.*alpaca"):
+        suite()
+
+
+def test_models_stand_in_the_order_that_each_evaluation_compares_them_in() -> None:
+    config = Config(model="iter3", baselines=("iter0", "iter3", "iter1"), run="demo")
+    assert with_model("head_to_head", {}, config)["models"] == ["iter3", "iter0", "iter1"]
+    assert with_model("safety", {}, config)["models"] == ["iter0", "iter1", "iter3"]
+    assert with_model("safety", {"engine": {"batch_size": 2}}, config)["engine"] == {"run": "demo", "batch_size": 2}
