@@ -11,7 +11,9 @@ from console.command import parse
 from console.errors import InputError, JudgeError
 from evals.suite.__main__ import main
 from evals.suite.options import Config
-from evals.suite.steps import Step, with_model
+from evals.suite.steps import Step, steps_of, with_model
+from tests.commands import command_named
+from tests.conftest import ROOT
 
 SCRIPT = """
 import json, sys
@@ -113,3 +115,15 @@ def test_models_stand_in_the_order_that_each_evaluation_compares_them_in() -> No
     assert with_model("head_to_head", {}, config)["models"] == ["iter3", "iter0", "iter1"]
     assert with_model("safety", {}, config)["models"] == ["iter0", "iter1", "iter3"]
     assert with_model("safety", {"engine": {"batch_size": 2}}, config)["engine"] == {"run": "demo", "batch_size": 2}
+
+
+def test_each_section_of_the_packaged_recipe_is_one_that_its_command_takes(tmp_path: Path) -> None:
+    words = ("--config", str(ROOT / "recipes" / "eval_paper.toml"), "--model", "iter3")
+    config = parse(Config, words, "python -m evals.suite")
+    assert list(config.sections()) == ["alpaca", "head_to_head", "open_llm", "safety"]
+    for step in steps_of(config, tmp_path):
+        command = command_named(f"evals.{step.name}")
+        taken = parse(command.Config, ("--config", str(step.settings)), step.name)
+        assert "iter3" in (getattr(taken, "model", None), getattr(getattr(taken, "engine", None), "model", None)) or (
+            "iter3" in taken.models
+        )

@@ -26,7 +26,7 @@ SMALL = Config(candidates=CandidateOptions(prompts=8), eval=EvalOptions(prompts=
 
 
 RECIPES = ROOT / "recipes"
-OF_THE_LOOP = sorted(path for path in RECIPES.glob("*.toml") if not path.stem.startswith(("rlp_", "ift_")))
+OF_THE_LOOP = sorted(path for path in RECIPES.glob("*.toml") if not path.stem.startswith(("rlp_", "ift_", "eval_")))
 
 
 def recipe(name: str) -> Config:
