@@ -283,3 +283,14 @@ def test_the_printed_result_is_no_wider_than_80_cells_but_for_a_path(
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if len(line) > 80 and "/" not in line.split()[0]] == []
     assert any(line.startswith("judged by judge") for line in lines)
+
+
+def test_a_single_match_has_its_models_names_and_several_with_long_names_have_numbers(
+    compare: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"a-model-of-some-length-{n}" for n in (1, 5, 9)]
+    compare(*names[:2])
+    assert f"| {names[0]} against {names[1]} |" in capsys.readouterr().out
+    compare(*names)
+    shown_text = capsys.readouterr().out
+    assert f"model 3 is {names[2]}" in shown_text and "| model 1 against model 3 |" in shown_text
