@@ -11,7 +11,6 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from tests.openai_server import Server
 
-gc.disable()  # until all is imported: what is imported stays, and a fifth of the time would go into looking at it again
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many processes as processors
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -28,10 +27,9 @@ settings.register_profile("same every time", derandomize=True)
 settings.load_profile("same every time")
 
 import console.threads  # noqa: E402, F401  before torch is loaded
-from tests.kept import keep_parsers, quick_workers  # noqa: E402
+from tests.kept import keep_parsers  # noqa: E402
 
 keep_parsers()
-os.fsync = os.fstat  # type: ignore[assignment]  no test cuts the power, and a disk takes 5 ms for each of thousands
 
 DATA = Path(os.environ.get("JUDGELOOP_DATA", ROOT.parent / "shared" / "data"))
 
@@ -72,7 +70,6 @@ def freeze_modules() -> None:
     if len(sys.modules) > _n_modules + 100:
         gc.collect()
         gc.freeze()
-        gc.enable()
         _n_modules = len(sys.modules)
 
 
@@ -109,12 +106,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator["Server"]:
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.0005)
     with running() as found:
         yield found
-
-
-@pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Worker processes that are there at once."""
-    quick_workers(monkeypatch)
 
 
 @pytest.fixture

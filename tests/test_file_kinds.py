@@ -18,7 +18,7 @@ from judges.rubrics.rubric import load_rubric
 from records import Comparison, Judgment, Usage, Vote, read_rows
 from records.votes import read_votes
 from trainer.pairs.filters import read_second_scores
-from tui.query import load_pairs
+from tui.reading.table import open_files
 
 KINDS = ("x.jsonl", "bom.jsonl", "x.jsonl.gz", "x.json", "x.json.gz", "x.parquet", "utf16.jsonl", "nan.jsonl")
 
@@ -87,9 +87,8 @@ def test_votes_and_pairs_are_read_from_every_kind_of_file(tmp_path: Path, name: 
     vote = Vote(at="2026-01-01", voter="ann", prompt_id="p", a_id="r1", b_id="r2", winner="b", blind=True)
     votes = read_votes(saved(tmp_path, f"votes {name}", [vote]))
     assert votes == {("p", frozenset(("r1", "r2"))): {"ann": "r2"}}
-    pairs = load_pairs(saved(tmp_path, name, PAIRS), strict=True)
-    assert [(row.prompt_start, row.chosen_score) for row in pairs.rows] == [(f"p{n}", 2.5) for n in range(3)]
-    assert [pairs.body(row).prompt[0]["content"] for row in pairs.rows] == ["p0", "p1", "p2"]
+    table = open_files(saved(tmp_path, name, PAIRS), strict=True)
+    assert [(table.head(row), table.rows["score_a"][row]) for row in range(3)] == [(f"p{n}", 2.5) for n in range(3)]
 
 
 def test_scores_in_the_cells_of_a_table_are_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,7 +141,7 @@ READ: dict[str, Callable[[Path], object]] = {
     "verdicts": lambda path: ran("judges.calibrate", "labels.json", "--verdicts", str(path)),
     "compare": lambda path: ran("judges.compare", str(path), "--rubric", "pairwise", "--dry-run"),
     "ranked": lambda path: ran("trainer.eft", str(path), "--dry-run"),
-    "tui": load_pairs,
+    "tui": open_files,
     "votes": read_votes,
     "second judge": lambda path: read_second_scores(path, JUDGMENTS),
     "corpus": lambda path: ran("judges.score", "--retrieval.corpus", str(path), "--dry-run"),

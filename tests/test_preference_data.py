@@ -15,7 +15,8 @@ from judges.labelled.columns import Columns
 from judges.labelled.readers.formats import read_labelled
 from judges.rubrics.rubric import load_rubric
 from records.files import BadRows
-from tui.query import load_pairs
+from records.rows import messages_of
+from tui.reading.table import open_files
 
 TRAINERS = ("trainer.dpo", "trainer.orpo", "trainer.kto", "trainer.simpo", "trainer.reward_model")
 
@@ -94,12 +95,12 @@ def test_judges_and_the_screen_see_both_sides(kind: str) -> None:
     contests = read_contests(path, None, load_rubric("pairwise"), strict=True)
     assert len(contests) == N * n_rejected
     assert {frozenset((one.response_a, one.response_b)) for one in contests} >= {frozenset("AB")}
-    pairs = load_pairs(path, strict=True)
-    assert len(pairs.rows) == N * n_rejected
-    bodies = [pairs.body(one) for one in pairs.rows]
-    assert {body.chosen[0]["content"] for body in bodies} == {"A"}
-    assert len({body.rejected[0]["content"] for body in bodies}) == n_rejected
-    assert bodies == list(pairs.bodies)
+    table = open_files(path, strict=True)
+    assert len(table) == N * n_rejected
+    items = [table.body(row).item for row in range(len(table))]
+    sides = [(one.text_a, one.text_b) if one.winner == 1 else (one.text_b, one.text_a) for one in items]
+    assert {better for better, _ in sides} == {"A"}
+    assert len({worse for _, worse in sides}) == n_rejected
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -120,7 +121,7 @@ def test_labels_of_zero_and_one_ask_for_codes(module: str, capsys: pytest.Captur
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("module", [*TRAINERS, "trainer.sft", "tui.__main__"])
+@pytest.mark.parametrize("module", [*TRAINERS, "trainer.sft"])
 def test_ties_are_counted_and_what_is_no_label_is_a_bad_row(module: str, capsys: pytest.CaptureFixture[str]) -> None:
     tie = {"instruction": "t", "output_1": "B", "output_2": "A", "label": "tie"}
     path = saved("outputs", tie, tie | {"label": 1.5}, tie | {"label": "neither"}, tie | {"label": None})
@@ -135,9 +136,9 @@ def test_a_pair_that_is_ambiguous_is_a_bad_row_for_every_command(capsys: pytest.
     path = saved("orca", twice)
     ran("trainer.dpo", str(path), "--dry-run")
     ran("trainer.sft", str(path), "--dry-run")
-    assert load_pairs(path).n_bad == 1
+    assert open_files(path).n_bad == 1
     assert len(read_contests(path, None, load_rubric("pairwise"), strict=False)) == N
-    assert capsys.readouterr().err.count("data.jsonl:5: several pairs of answers") == 4
+    assert capsys.readouterr().err.count("data.jsonl:5: several pairs of answers") == 3  # the screen shows it itself
 
 
 def test_system_turns_reach_the_judge_the_screen_and_the_trainer() -> None:
@@ -145,7 +146,8 @@ def test_system_turns_reach_the_judge_the_screen_and_the_trainer() -> None:
     rows = [{"system": who, "question": "Q", "chosen": "A", "rejected": "B"} for who in ("pirate", "poet", "")]
     path.write_text("".join(json.dumps(one) + "\n" for one in rows))
     assert survey(path, None, strict=True).n == 6
-    heads = [pair.prompt[0] for pair in load_pairs(path).bodies]
+    table = open_files(path)
+    heads = [messages_of(table.body(row).item.prompt)[0] for row in range(len(table))]
     assert [turn["role"] for turn in heads] == ["system", "system", "user"]
     contests = read_contests(path, None, load_rubric("pairwise"), strict=True)
     assert len({contest.prompt_id for contest in contests}) == 3

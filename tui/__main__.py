@@ -1,13 +1,17 @@
-"""Browse judged preference pairs: a table, and the prompt with both answers side by side.
+"""Browse the verdicts, filter it, and overrule it: a table, and the selected verdict whole below.
 
-python -m tui                                     show the last pairs of the newest run
-python -m tui demo                                show the last pairs of runs/demo
-python -m tui pairs.jsonl                         show a file of pairs
-python -m tui pairs.json.gz --json                print the table as JSON
-python -m tui demo --screenshot pairs.svg         write a picture of the first pair
+python -m tui                                     show the newest run, and follow it if it is being made
+python -m tui demo                                show runs/demo: pairs, judgments, comparisons of all iterations
+python -m tui pairs.jsonl judgments.jsonl         show files
+python -m tui first second                        show two runs: the key i has their answers side by side
+python -m tui demo --blind --queue random         vote without knowing who wrote what
+python -m tui demo --filter "flipped:yes margin<1" --json     print these rows as JSON
+python -m tui demo --statistics                   print figures: wins, lengths, agreement with people
+python -m tui demo --screenshot demo.svg          write a picture of the first row
 
-SOURCE is a run, a folder such as runs/demo/iter2, or a file of pairs: this project's, TRL's, or two outputs with a
-label, as JSONL, JSON, CSV (each also .gz) or Parquet. Press ? on the screen for the keys.
+SOURCE is a run, a folder such as runs/demo/iter2, or files: judgments, comparisons, pairs or responses of this project,
+annotations of AlpacaEval, judgments of MT-Bench and Arena-Hard, pairs of TRL or two outputs with a label, as JSONL,
+JSON, CSV (each also .gz) or Parquet. Votes go to votes.jsonl in the run or beside the file. Press ? for the keys.
 """
 
 from console.command import run
@@ -15,10 +19,10 @@ from tui.options import Config
 
 
 def main(config: Config) -> None:
-    """Load the pairs, then open the screen."""
-    from tui.show import show_pairs
+    """Open the rows, then the screen."""
+    from tui.show import show
 
-    show_pairs(config)
+    show(config)
 
 
 if __name__ == "__main__":

@@ -1,37 +1,107 @@
-"""Loads the pairs and opens the screen, or prints the table, or writes a picture."""
+"""Opens the rows, and then the screen, or prints the table or its figures, or writes a picture."""
 
+import getpass
 import sys
-from dataclasses import asdict
+from collections.abc import Iterator
+from pathlib import Path
 
-from console.errors import InputError
-from console.output import tell
+from console.errors import InputError, RowError
+from console.output import counted, say, tell, tell_json
 from console.table import print_table
 from records.fields.labels import given_codes
-from tui.app import PairsApp, write_screenshot
+from tui.browsing.state import Browsing
 from tui.options import Config
-from tui.query import PairList, find_pairs, load_pairs
+from tui.reading.sources import find_source
+from tui.reading.table import Table
+from tui.screens.open import open_screen, write_screenshot
+from tui.summary.columns import BY_NAME
+from tui.summary.rows import as_data
+from tui.summary.statistics import statistics
+from tui.voting.log import open_votes
 
 
-def show_pairs(config: Config) -> None:
-    """Load the pairs, then open the screen. Wrong input ends the command before the screen opens."""
+def show(config: Config) -> None:
+    """Open the rows, then the screen. Wrong input ends the command before the screen opens."""
     if config.screenshot is not None and config.screenshot.suffix.lower() != ".svg":
         raise InputError(f"--screenshot {config.screenshot}: the file must end in .svg")
-    codes = given_codes(config.codes)
-    pairs = load_pairs(find_pairs(config.source), strict=config.strict, codes=codes)
-    if config.json or config.dry_run:
-        _print_rows(pairs, as_json=config.json, only_counts=config.dry_run)
-        return
-    if config.screenshot is not None:
-        write_screenshot(pairs, config.screenshot)
-        tell(f"screenshot: {config.screenshot}")
-        return
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    source = find_source(config.source)
+    table = Table(source, given_codes(config.codes))
+    prints = config.json or config.dry_run or config.statistics
+    if not prints and config.screenshot is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InputError("the screen needs a terminal; use --json to print the table, or --screenshot PATH.svg")
-    PairsApp(pairs).run()
-
-
-def _print_rows(pairs: PairList, *, as_json: bool, only_counts: bool) -> None:
-    if only_counts:
-        print_table([{"file": pairs.source, "pairs": len(pairs.rows), "bad rows": pairs.n_bad}], as_json=as_json)
+    reading = table.read()
+    for _ in reading:
+        if not prints and len(table):
+            break  # the rest is read behind the screen
+    if not len(table) and (prints or source.run is None):
+        raise InputError(table.nothing())
+    if config.strict and table.bad:
+        raise RowError(table.bad[0])
+    browsing = _browsing(config, table)
+    if prints:
+        _print(browsing, config)
     else:
-        print_table([asdict(pair) for pair in pairs.rows], as_json=as_json)
+        _open(browsing, reading, config)
+
+
+def _browsing(config: Config, table: Table) -> Browsing:
+    log = open_votes(config.votes or table.source.votes)
+    browsing = Browsing(table, log, config.voter or _account(), seed=config.seed, blind=config.blind)
+    browsing.line, browsing.kind, browsing.queue = config.filter, config.kind or "", config.queue
+    if config.sort is not None:
+        if config.sort not in BY_NAME:
+            raise InputError(f"--sort {config.sort}: no such column; there are {', '.join(BY_NAME)}")
+        browsing.sort_column = config.sort
+    browsing.descending = config.reverse
+    browsing.filter()  # a wrong one is told here, and not on the screen
+    return browsing
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without accounts
+        return "me"
+
+
+def _print(browsing: Browsing, config: Config) -> None:
+    table = browsing.table
+    for message in table.bad:
+        say(f"{message}; the row is left out")
+    if (n_more := table.n_bad - len(table.bad)) > 0:
+        say(f"and {counted(n_more, 'bad rows')} more")
+    rows = browsing.show_all()
+    if config.dry_run:
+        print_table([{"source": table.source.name, **table.kinds(), "bad rows": table.n_bad}], as_json=config.json)
+    elif config.statistics:
+        figures = statistics(browsing.view, rows)
+        if config.json:
+            tell_json(figures)
+        else:
+            print_table([{"figure": name, "value": _shown(value)} for name, value in figures.items()])
+    else:
+        tell_json(list(as_data(browsing.view, rows)))
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return " to ".join(f"{end:.3f}" for end in value)
+    return f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
+
+
+def _open(browsing: Browsing, reading: Iterator[int], config: Config) -> None:
+    if config.screenshot is not None:
+        for _ in reading:
+            pass
+        write_screenshot(browsing, config.screenshot, config.theme)
+        tell(f"screenshot: {config.screenshot}")
+    else:
+        open_screen(browsing, reading, config.theme, _existing(config.keys))
+
+
+def _existing(keys: Path | None) -> Path | None:
+    if keys is not None and not keys.is_file():
+        raise InputError(f"--keys {keys}: no such file")
+    return keys

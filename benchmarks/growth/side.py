@@ -74,8 +74,8 @@ def opened(what: str, file: str, out: str) -> Run:
         case "best_of" | "best_of, apart":
             return command("judges.best_of", "judges.best_of.choosing", "keep_best", file, *to)
         case "tui":
-            load_pairs = loaded("tui.query", "load_pairs")
-            return lambda: load_pairs(Path(file))
+            open_files = loaded("tui.reading.table", "open_files")
+            return lambda: open_files(Path(file))
         case _:
             equivalence = ("--equivalence", "final_answer" if "final" in what else "exact")
             return command("judges.cluster", "judges.cluster.clustering", "cluster_file", file, *equivalence, *to)

@@ -115,6 +115,8 @@ def a_run(folder: Path) -> Path:
             )
         saved(run / f"iter{number}" / "judgments.jsonl", rows)
         saved(run / f"iter{number}" / "pairs.jsonl", pairs)
+    (run / "eval").mkdir()
+    (run / "eval" / "iter1_checks.jsonl").write_text('{"id": "no row of the table"}\n')
     (run / "run.toml").write_text("")
     return run
 

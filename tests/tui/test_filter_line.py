@@ -107,6 +107,16 @@ def test_a_text_is_found_in_prompt_and_answers_whatever_its_case_and_hits_come_i
     assert list(search(view.table, np.arange(4), [Text("x")], stopped=lambda: True)) == []
 
 
+def test_rows_in_another_order_or_with_gaps_give_the_same_hits(tmp_path: Path) -> None:
+    rows = [judgment(f"q{n}", ("Zebra ß" if n % 7 == 0 else "horse") + " é" * (n % 3), 1.0) for n in range(60)]
+    view = view_of(saved(tmp_path / "j.jsonl", rows))
+    expected = set(range(0, 60, 7))
+    for order in (np.arange(60), np.arange(60)[::-1], np.arange(0, 60, 7), np.random.default_rng(0).permutation(60)):
+        found = [row for _, part in search(view.table, order, [Text("zEBRA")]) for row in part.tolist()]
+        assert found == [row for row in order.tolist() if row in expected]
+    assert len([row for _, part in search(view.table, np.arange(60), [Text("ss")]) for row in part]) == 9
+
+
 def test_letters_that_json_escapes_or_that_fold_are_found(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     path.write_text('{"prompt": "Stra\\u00dfe", "response": "caf\\u00e9 \\u0041bc \\"q\\""}\n')

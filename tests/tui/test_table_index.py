@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from console.errors import InputError
+from records.disk.locked import locked
 from records.store import write_rows
 from tests.tui.rows import COMPARISONS, PAIRS, ROOT_OF, a_run, judgment, pair, saved, view_of
 from tui.reading import saved as saving
@@ -118,6 +119,18 @@ def test_a_file_that_a_run_gets_later_is_found(tmp_path: Path) -> None:
     assert rows.kinds()["pair"] == 10
 
 
+def test_how_far_a_run_is_is_said_while_a_process_is_at_work_on_it(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    (run / "run.toml").write_text("[settings]\niterations = 3\n")
+    rows = table(run)
+    assert rows.progress == ""
+    with locked(run / "ledger.jsonl"):
+        rows.changed()
+        assert rows.progress == "live: iter2 of 3"
+    rows.changed()
+    assert rows.progress == ""
+
+
 def test_a_deleted_file_stays_readable_and_a_replaced_one_is_read_again(tmp_path: Path) -> None:
     path = saved(tmp_path / "p.jsonl", PAIRS)
     rows = table(path)
@@ -126,8 +139,14 @@ def test_a_deleted_file_stays_readable_and_a_replaced_one_is_read_again(tmp_path
     assert rows.body(1).item.text_a == "good berry"
     saved(path, PAIRS[2:])
     assert rows.changed() and "was replaced" in rows.notices[-1]
+    assert prompts(rows)[1] == "berries"  # the old rows are there until the new ones are read
     list(rows.read())
     assert prompts(rows) == ["cherries", "dates"]
+    with pytest.raises(InputError, match="this row is gone"):
+        rows.body(3)
+    path.unlink()
+    path.mkdir()
+    assert [rows.changed() for _ in range(3)].count(True) <= 1
 
 
 def test_a_file_cut_off_in_place_is_told_and_not_shown_wrongly(tmp_path: Path) -> None:
@@ -204,7 +223,7 @@ def test_a_file_without_a_row_is_an_input_error(tmp_path: Path, content: str) ->
         (["runs/demmo"], "no run 'runs/demmo'"),
         (["missing.jsonl"], "missing.jsonl: no such file"),
         (["empty"], "empty: is a folder"),
-        (["empty", "missing.jsonl"], "each must be a file"),
+        (["empty", "missing.jsonl"], "empty: is a folder"),
     ],
 )
 def test_what_names_nothing_is_an_input_error(

@@ -1,4 +1,4 @@
-"""How the filter line could go on: a field's name, or after it the values that there are."""
+"""Completions of the filter line: a field's name, or after it the values that there are."""
 
 from collections.abc import Iterator
 
@@ -19,6 +19,15 @@ def completions(line: str, table: Table) -> list[str]:
     start = line[: len(line) - len(last)]
     minus = "-" if last.startswith("-") else ""
     return [f"{start}{minus}{word}" for word in _words(last.removeprefix("-"), table)][:MOST]
+
+
+def is_begun(line: str) -> bool:
+    """Return whether the last word of a line is the beginning of a field's name, which is no text to look for yet."""
+    tokens = TOKEN.findall(line)
+    if not tokens or line[-1].isspace():
+        return False
+    word = tokens[-1].removeprefix("-")
+    return word == "" or any(field.name.startswith(word) for field in FIELDS)
 
 
 def _words(last: str, table: Table) -> Iterator[str]:

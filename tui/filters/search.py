@@ -13,6 +13,8 @@ from tui.reading.table import Table
 
 STEP_ROWS = 2_000
 STEP_BYTES = 16 << 20
+MOST_SPREAD = 4
+"""A block with more between its rows than this is not read whole."""
 PLAIN = re.compile(r"[A-Za-z0-9 .,:;!?()\[\]{}*+=_^$#@%|~`-]+")
 """ASCII that every writer of JSON leaves as it is in the text."""
 
@@ -29,8 +31,29 @@ def search(
         part = order[at : at + STEP_ROWS]
         sizes = np.cumsum(table.rows["length"][part], dtype="i8")
         part = part[: max(1, int(np.searchsorted(sizes, STEP_BYTES)))]
-        yield at + len(part), np.array([row for row in part.tolist() if _has(table, row, texts)], dtype="i8")
+        likely = _likely(table, part, texts).tolist()
+        yield at + len(part), np.array([row for row in likely if _has(table, row, texts)], dtype="i8")
         at += len(part)
+
+
+def _likely(table: Table, part: np.ndarray, texts: Sequence[Text]) -> np.ndarray:
+    """Return the rows that may have the texts. Rows that lie one after the other in a file are looked at as a block."""
+    wanted = next((text.wanted for text in texts if not text.without and PLAIN.fullmatch(text.wanted)), None)
+    rows = table.rows[part]
+    starts, ends = rows["offset"], rows["offset"] + rows["length"]
+    is_block = wanted is not None and (rows["source"] == rows["source"][0]).all() and (starts[1:] >= ends[:-1]).all()
+    if wanted is None or not is_block or int(ends[-1] - starts[0]) > MOST_SPREAD * int(rows["length"].sum()):
+        return part
+    try:
+        block = table.files[int(rows["source"][0])].line(int(starts[0]), int(ends[-1] - starts[0]))
+    except (InputError, IndexError):
+        return part
+    letters = np.frombuffer(block, dtype="u1")
+    # Letters beyond ASCII and escaped ones may fold to the text, so that their rows are looked at one by one.
+    unsure = (letters > 0x7F) | ((letters == ord("\\")) & (np.append(letters[1:], 0) == ord("u")))
+    hits = [match.start() for match in re.finditer(re.escape(wanted.casefold().encode()), block.lower())]
+    places = np.concatenate([np.flatnonzero(unsure), np.array(hits, dtype="i8")]) + starts[0]
+    return np.asarray(part[np.unique(np.searchsorted(starts, places, side="right") - 1)])
 
 
 def _has(table: Table, row: int, texts: Sequence[Text]) -> bool:

@@ -13,11 +13,11 @@ from typing import IO, Literal
 import msgspec
 import numpy as np
 
-from console.errors import InputError
+from console.errors import InputError, RowError
 from console.reading import lines_up_to
-from records.fields.labelled import check_codes
+from records.fields.labelled import Labels, check_codes
 from records.fields.labels import Codes
-from records.files import BadRows, checked_file, decode_record, is_indexed, read_records
+from records.files import BadRows, check_sources, decode_record, is_indexed, read_records
 from records.runs import ITERATION
 from tui.reading.items import Item, item_of_record, items_of
 from tui.reading.packed import DTYPE, Packer, Words
@@ -55,12 +55,14 @@ class FileIndex:
 
     def __init__(self, path: Path, words: Words, codes: Codes | None = None) -> None:
         """Open `path`. Raises InputError if it cannot be read."""
-        self.path = checked_file(path)
+        check_sources(path)
+        self.path = path
         self.words = words
         self.codes = codes
+        self._labels = Labels(path, codes)
         self.is_spilled = not is_indexed(path)
         """Whether the rows are no lines of the file itself, which is then written anew as lines, in a nameless file."""
-        folder = ITERATION.fullmatch(path.parent.name) or ITERATION.match(path.stem)
+        folder = ITERATION.fullmatch(path.parent.name) or ITERATION.fullmatch(path.stem)
         self.iteration = int(folder[1]) if folder else -1
         self.n_bad = 0
         self.bad: list[str] = []
@@ -75,7 +77,8 @@ class FileIndex:
         self.edges = Edges()
         try:
             self._fd = _spill() if self.is_spilled else os.open(path, os.O_RDONLY)
-            self._stat = path.stat()
+            self._is_remote = not os.path.exists(path)  # a data set on the hub
+            self._stat = os.fstat(self._fd) if self._is_remote else path.stat()
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from None
         self._closing = weakref.finalize(self, os.close, self._fd)
@@ -103,6 +106,7 @@ class FileIndex:
             yield from self._spilled(packer, told)
         else:
             yield from self._lines(packer, told)
+        self._labels.check()
 
     def _is_ours(self) -> bool:
         """Return whether the first row is one of ours, whose verdicts need no codes."""
@@ -142,7 +146,7 @@ class FileIndex:
     def _adds(self, line: bytes, packer: Packer, number: int, *, may_be_torn: bool = False) -> bool:
         """Add the rows of a line. Return False for a line without a newline that is no whole row."""
         try:
-            items = items_of(line, self.codes) if not line.isspace() else []
+            items = items_of(line, self.codes, self._labels) if not line.isspace() else []
         except InputError as error:
             if may_be_torn:
                 return False
@@ -155,10 +159,9 @@ class FileIndex:
     def _spilled(self, packer: Packer, told: Told) -> Iterator[np.ndarray]:
         if self.end:
             return  # it cannot grow
-        bad = BadRows(quiet=True)
+        bad = _Collected(self._bad_row)
         with open(self._fd, "wb", closefd=False) as file:
             yield from self._written_to(file, packer, told, bad)
-        self.n_bad += bad.n_bad
         self.is_read = True
         yield packer.take()
 
@@ -167,7 +170,7 @@ class FileIndex:
             self.n_lines += 1
             line = _line_of(record)
             try:
-                items = items_of(line, self.codes)
+                items = items_of(line, self.codes, self._labels)
             except InputError as error:
                 self._bad_row(f"{where}: {error}")
                 continue
@@ -187,6 +190,8 @@ class FileIndex:
 
     def state(self) -> State:
         """Return what became of the file since it was read."""
+        if self._is_remote:
+            return "same"
         try:
             now = self.path.stat()
         except OSError:
@@ -225,6 +230,19 @@ def _spill() -> int:
     """Return a new file without a name, which goes with this process."""
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
+
+
+class _Collected(BadRows):
+    """Hands on what is wrong with a row, and prints nothing."""
+
+    def __init__(self, add: Callable[[str], None]) -> None:
+        super().__init__(quiet=True)
+        self._add = add
+
+    def add(self, error: RowError) -> None:
+        """Count a bad row."""
+        self.n_bad += 1
+        self._add(str(error))
 
 
 def no_rows() -> np.ndarray:

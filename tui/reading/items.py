@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from console.errors import InputError
+from records.fields.labelled import Labels
 from records.fields.labels import Codes
 from records.files import Record, decode_record
 from records.rows import Message, text_of
@@ -80,10 +81,10 @@ class _Thin(msgspec.Struct, gc=False):
 _THIN = msgspec.json.Decoder(_Thin)
 
 
-def items_of(line: bytes, codes: Codes | None = None) -> list[Item]:
+def items_of(line: bytes, codes: Codes | None = None, labels: Labels | None = None) -> list[Item]:
     """Return the verdicts of one line of JSONL. Raises InputError if it holds none.
 
-    `codes` say what a label of other people's rows means, as in `records.shapes.pairs_of`.
+    `codes` say what a label of other people's rows means, as in `records.shapes.pairs_of`. `labels` sees these rows.
     """
     try:
         thin = _THIN.decode(line)
@@ -92,7 +93,8 @@ def items_of(line: bytes, codes: Codes | None = None) -> list[Item]:
     item = _own(thin)
     if item is not None:
         return [item]
-    return [_of_general(other) for other in general_items(decode_record(line), codes)]
+    record = decode_record(line)
+    return [_of_general(other) for other in general_items(labels.seen(record) if labels else record, codes)]
 
 
 def item_of_record(record: Record, place: int, codes: Codes | None = None) -> Item:
@@ -114,7 +116,7 @@ def _own(thin: _Thin) -> Item | None:
         return _judgment(thin) if isinstance(thin.scores, list) else _response(thin)
     if isinstance(thin.response_a, str) and isinstance(thin.response_b, str) and isinstance(thin.rubric, str):
         return _comparison(thin)
-    return _pair(thin) if _is_chat(thin.chosen) and _is_chat(thin.rejected) else None
+    return _pair(thin) if isinstance(prompt, list) and _is_answer(thin.chosen) and _is_answer(thin.rejected) else None
 
 
 def _response(thin: _Thin) -> Item:
@@ -211,6 +213,11 @@ def _text(value: object) -> str:
 def _is_chat(value: object) -> bool:
     """Return whether a value is messages, each with a role and a content that are text."""
     return isinstance(value, list) and bool(value) and all(map(_is_message, value))
+
+
+def _is_answer(value: object) -> bool:
+    """Return whether a value is one message of the assistant. Other sets repeat the prompt in front of it."""
+    return _is_chat(value) and isinstance(value, list) and len(value) == 1 and value[0]["role"] == "assistant"
 
 
 def _is_message(turn: object) -> bool:

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from console.errors import InputError
-from records.runs import RUNS, Run, find_run
+from records.runs import ITERATION, RUNS, Run, find_run, read_settings
 
 VOTES = "votes.jsonl"
 OF_ITERATION = ("judgments", "initial_judgments", "pairs", "comparisons", "meta_comparisons")
 UNJUDGED = ("responses", "initial_responses")
 """Answers that are shown as long as there are no judgments on them, which hold the same texts."""
-NOT_ROWS = ("prompts", VOTES.removesuffix(".jsonl"))
 
 
 @dataclass(frozen=True)
@@ -23,18 +22,38 @@ class Source:
     given: tuple[Path, ...]
     votes: Path
     """The file of the votes, which need not exist."""
+    parts: tuple["Source", ...] = ()
+    """The runs, if several are shown together."""
+
+    def part_of(self, path: Path) -> str:
+        """Return the name of the run that a file is of, or nothing if only one is shown."""
+        return next((part.name for part in self.parts if part.run and part.run.folder in path.parents), "")
 
     def files(self) -> list[Path]:
         """Return the files that there are now."""
+        if self.parts:
+            return [path for part in self.parts for path in part.files()]
         if self.run is None:
             return list(self.given)
         only = [folder for folder in self.given if folder != self.run.folder]
         folders = only or [self.run.iteration(number) for number in self.run.iterations()]
         files = [path for folder in folders for path in _of_folder(folder)]
         if not only:
-            files += sorted((self.run.folder / "eval").glob("iter*.jsonl"))
+            held_out = sorted((self.run.folder / "eval").glob("iter*.jsonl"))
+            files += [path for path in held_out if ITERATION.fullmatch(path.stem)]
             files += sorted((self.run.folder / "evals").glob("**/comparisons.jsonl"))
         return [path for path in files if path.is_file() and path.stat().st_size]
+
+    def progress(self) -> str:
+        """Return how far a run is that a process is at work on now, or nothing."""
+        if self.run is None or not self.run.config.exists() or not self.run.is_under_way:
+            return ""
+        begun = max(self.run.iterations(), default=0)
+        try:
+            wanted = read_settings(self.run).get("iterations")
+        except InputError:
+            wanted = None
+        return f"live: iter{begun} of {wanted}" if isinstance(wanted, int) else f"live: iter{begun}"
 
 
 def _of_folder(folder: Path) -> list[Path]:
@@ -59,8 +78,14 @@ def find_source(given: Sequence[Path]) -> Source:
         found = _run_or_folder(given[0])
         if found is not None:
             return found
-    elif any(path.is_dir() for path in given):
-        raise InputError("several sources: each must be a file; a run or a folder is named alone")
+    else:
+        parts = [None if path.is_file() else _run_or_folder(path) for path in given]
+        runs = tuple(part for part in parts if part is not None)
+        if len(runs) == len(given):
+            name = " and ".join(part.name for part in runs)
+            return Source(name, None, (), runs[0].votes, runs)
+        if runs:
+            raise InputError("several sources: name runs, or files, but not both")
     for path in given:
         if path.is_dir():
             raise InputError(f"{path}: is a folder without run.toml, judgments or pairs; name a run or a file")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from console.errors import InputError
+from console.errors import InputError, RowError
 from console.visible import one_line
 from records.fields.labels import Codes
 from records.rows import text_of
@@ -17,7 +17,7 @@ from tui.reading.items import Item
 from tui.reading.kinds import KINDS
 from tui.reading.packed import Words, mark_replaced
 from tui.reading.saved import load, save
-from tui.reading.sources import Source
+from tui.reading.sources import Source, find_source
 
 CACHED_HEADS = 4_096
 HEAD_CHARS = 240
@@ -52,6 +52,14 @@ class Table:
         """What a person should know about the files, the oldest first."""
         self.done_bytes = self.total_bytes = 0
         self._gone: set[Path] = set()
+        self._told: set[tuple[Path, tuple[int, int]]] = set()
+        self._is_stale = False
+        """Whether a file was replaced, so that all are to be read again."""
+        self.progress = source.progress()
+        """How far the run is, as of the last look."""
+        self._kinds: dict[str, int] = {}
+        self._kinds_of: np.ndarray | None = None
+        """The rows of which `_kinds` are the numbers."""
         self._lock = threading.Lock()
         self._head_of = lru_cache(maxsize=CACHED_HEADS)(self._read_head)
 
@@ -94,6 +102,10 @@ class Table:
         return f"{self.files[0].path}: no row to show: {self.n_bad} bad rows{first}"
 
     def _read_new(self, stopped: Callable[[], bool]) -> Iterator[int]:
+        if self._is_stale:
+            self._read_again(stopped)
+            yield len(self.rows)
+            return
         known = {file.path for file in self.files}
         for path in self.source.files():
             if path not in known:
@@ -129,7 +141,7 @@ class Table:
             # Joined when the table has doubled, or else every batch would copy all rows before it.
             if n_parts >= n_joined:
                 n_joined = self._join(parts)
-                yield len(self.rows)
+            yield len(self.rows)
             if stopped():
                 break
         self._join(parts)
@@ -146,31 +158,38 @@ class Table:
 
     def changed(self) -> bool:
         """Look at the files, and return whether there is something new to read. Says what became of them."""
+        self.progress = self.source.progress()
         for file in list(self.files):
             state = file.state()
             if state == "gone" and file.path not in self._gone:
                 self._gone.add(file.path)
                 self.notices.append(f"{file.path}: was deleted; what was read is still shown")
-            elif state == "replaced":
+            elif state == "replaced" and (file.path, _version(file.path)) not in self._told:
+                self._told.add((file.path, _version(file.path)))
                 self.notices.append(f"{file.path}: was replaced, and is read again")
-                self._start_again()
+                self._is_stale = True
                 return True
             elif state == "grown":
                 return True
         known = {file.path for file in self.files}
         return any(path not in known for path in self.source.files())
 
-    def _start_again(self) -> None:
-        with self._lock:
-            for file in self.files:
-                file.close()
-            self.files, self.rows, self.words = [], no_rows(), Words()
-            self._head_of.cache_clear()
+    def _read_again(self, stopped: Callable[[], bool]) -> None:
+        """Read everything anew, and only then put it in the place of the old rows, which are shown meanwhile."""
+        self._is_stale = False
+        fresh = Table(self.source, self.codes)
+        for _ in fresh._read_new(stopped):
+            pass
+        self.files, self.words, self.rows = fresh.files, fresh.words, fresh.rows
+        self._head_of.cache_clear()
 
     def body(self, row: int) -> Body:
         """Return the whole of a row. Raises InputError if it can no longer be read."""
-        packed = self.rows[row]
-        file = self.files[int(packed["source"])]
+        try:
+            packed = self.rows[row]
+            file = self.files[int(packed["source"])]
+        except IndexError:  # the files were read again a moment ago
+            raise InputError("this row is gone: its file was replaced") from None
         item, record = file.item(packed)
         return Body(row, item, record, file.path, int(packed["line"]))
 
@@ -187,9 +206,32 @@ class Table:
 
     def kinds(self) -> dict[str, int]:
         """Return the number of rows of each kind that there is. A replaced row does not count."""
-        counts = np.bincount(self.rows["kind"][self.rows["replaced"] == 0], minlength=len(KINDS))
-        return {kind: int(n) for kind, n in zip(KINDS, counts, strict=True) if n}
+        rows = self.rows
+        if self._kinds_of is not rows:  # it is asked for at each key
+            counts = np.bincount(rows["kind"][rows["replaced"] == 0], minlength=len(KINDS))
+            self._kinds = {kind: int(n) for kind, n in zip(KINDS, counts, strict=True) if n}
+            self._kinds_of = rows
+        return self._kinds
 
     def word(self, name: str, row: int) -> str:
         """Return the word of a coded field, such as the judge's name."""
         return self.words.words[int(self.rows[name][row])]
+
+
+def _version(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns
+
+
+def open_files(*paths: Path, codes: Codes | None = None, strict: bool = False) -> Table:
+    """Return the rows of runs, folders or files, all of them read.
+
+    Raises InputError if there is no row, or with `strict` if a row is bad.
+    """
+    table = Table(find_source(paths), codes).read_all()
+    if strict and table.bad:
+        raise RowError(table.bad[0])
+    return table

@@ -100,15 +100,15 @@ def _delta_keys(view: View, rows: np.ndarray) -> np.ndarray:
 COLUMNS = (
     Column("number", "#", 7, lambda view, row: f"{row + 1}", lambda view, rows: rows.astype("f8"), tip="row"),
     Column("prompt", "prompt", 0, lambda view, row: view.table.head(row), _head_keys, tip="start of the prompt"),
-    Column("winner", "winner", 7, *_choice("winner", WINNERS), "winner", "the judge's verdict"),
+    Column("winner", "winner", 8, *_choice("winner", WINNERS), "winner", "the judge's verdict"),
     Column("a", "a", 6, *_number("score_a"), "score_a", "score of the first answer, of pairs the chosen one"),
     Column("b", "b", 6, *_number("score_b"), "score_b", "score of the second answer, of pairs the rejected one"),
-    Column("margin", "margin", 7, *_number("margin"), "margin", "distance of the two scores"),
-    Column("spread", "spread", 7, *_number("spread"), "spread", "how far the samples lie apart"),
+    Column("margin", "margin", 8, *_number("margin"), "margin", "distance of the two scores"),
+    Column("spread", "spread", 8, *_number("spread"), "spread", "how far the samples lie apart"),
     Column("delta", "Δlen", 7, _delta_cell, _delta_keys, "delta", "characters of a minus b; of one answer all"),
-    Column("flipped", "flip", 5, *_choice("flipped", YES_NO), "flipped", "the two orders name different winners"),
+    Column("flipped", "flip", 6, *_choice("flipped", YES_NO), "flipped", "the two orders name different winners"),
     Column("human", "human", 9, _human_cell, lambda v, r: _votes(v)[r], "human", "votes; ≠ against the judge"),
-    Column("iter", "iter", 5, _iteration, _whole("iter"), "iter", "iteration"),
+    Column("iter", "iter", 6, _iteration, _whole("iter"), "iter", "iteration"),
     Column("judge", "judge", 9, *_word("judge"), "judge", "fingerprint or name"),
     Column("model", "model", 9, *_word("model_a"), "model", "who wrote the first answer"),
     Column("error", "error", 14, *_word("error"), "error", "why there is no verdict"),
@@ -116,21 +116,31 @@ COLUMNS = (
 )
 BY_NAME = {column.name: column for column in COLUMNS}
 NOT_OF = {
-    "pair": {"flipped", "spread", "model", "kind"},
+    "pair": {"winner", "flipped", "spread", "model", "kind"},
     "comparison": {"spread", "kind"},
     "judgment": {"winner", "b", "margin", "flipped", "human", "kind"},
     "response": {"winner", "a", "b", "margin", "spread", "flipped", "human", "judge", "error", "kind"},
 }
 """Columns that a kind of row never has a value in."""
-NARROW = ("error", "model", "judge", "spread", "flipped", "iter", "b", "delta", "a", "margin")
+NARROW = ("error", "model", "judge", "spread", "delta", "flipped", "iter", "b", "a", "margin")
 """Columns that give way on a small screen, the first one first."""
 NARROWEST_PROMPT = 20
+FLOATS = {"a": "score_a", "b": "score_b", "margin": "margin", "spread": "spread"}
+CODES = {"flipped": "flipped", "judge": "judge", "model": "model_a", "error": "error"}
 
 
 def _votes(view: View) -> np.ndarray:
     human = view.tally.human(view.rows).astype("f8")
     human[human == 0] = np.nan
     return human
+
+
+def without_value(view: View, kind: str) -> frozenset[str]:
+    """Return the columns that have no value in any row of a kind: they would only take room from the prompt."""
+    of_kind = view.rows["kind"] == KINDS.index(kind) if kind in KINDS else np.ones(len(view.rows), dtype=bool)
+    empty = {name for name, field in FLOATS.items() if not (of_kind & ~np.isnan(view.rows[field])).any()}
+    empty |= {name for name, field in CODES.items() if not (of_kind & (view.rows[field] != 0)).any()}
+    return frozenset(empty | (set() if (of_kind & (view.rows["iter"] >= 0)).any() else {"iter"}))
 
 
 def columns_for(kind: str, width: int, hidden: frozenset[str] = frozenset()) -> list[Column]:

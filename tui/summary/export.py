@@ -1,4 +1,4 @@
-"""What is filtered as a file: the rows as they are (JSONL), TRL's pairs, Markdown, or CSV."""
+"""Writes what is filtered to a file: the rows as they are (JSONL), TRL's pairs, Markdown, or CSV."""
 
 import csv
 import io

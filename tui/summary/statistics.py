@@ -35,9 +35,9 @@ def statistics(view: View, rows: np.ndarray) -> dict[str, Any]:
     longer = longer_side(part)
     n_decided = int((longer > 0).sum())
     rate = corrected_rate(view.tally, rows[two])
-    found: dict[str, Any] = {"rows": len(rows)}
-    found |= {f"{kind}s": int((part["kind"] == place).sum()) for place, kind in enumerate(KINDS)}
-    found |= {
+    figures: dict[str, Any] = {"rows": len(rows)}
+    figures |= {f"{kind}s": int((part["kind"] == place).sum()) for place, kind in enumerate(KINDS)}
+    figures |= {
         "without a verdict": int(without_verdict(part).sum()),
         "a wins": int((winner == 1).sum()),
         "b wins": int((winner == 2).sum()),
@@ -54,16 +54,16 @@ def statistics(view: View, rows: np.ndarray) -> dict[str, Any]:
         "win rate of b, corrected by votes": rate.corrected,
         "its 95 % interval": None if rate.interval is None else [round(end, 4) for end in rate.interval],
     }
-    return found
+    return figures
 
 
 def agreement_lines(view: View) -> list[str]:
     """Return a line for each two who can agree: voters, and voters with the judge."""
     lines = []
-    for found in agreements(view.tally):
-        share = "-" if found.share is None else f"{found.share:.0%}"
-        kappa = "-" if found.kappa is None else f"{found.kappa:.2f}"
-        lines.append(f"{found.first} and {found.second}: {share} of {found.n} the same, kappa {kappa}")
+    for figures in agreements(view.tally):
+        share = "-" if figures.share is None else f"{figures.share:.0%}"
+        kappa = "-" if figures.kappa is None else f"{figures.kappa:.2f}"
+        lines.append(f"{figures.first} and {figures.second}: {share} of {figures.n} the same, kappa {kappa}")
     return lines
 
 

@@ -50,12 +50,12 @@ class Corrected:
 
 def agreements(tally: Tally) -> list[Agreement]:
     """Return the agreement of each two voters, and of each voter with the judge."""
-    votes = {row: tally.votes_on(row) for row in _distinct(tally)}
+    votes = {place: tally.votes_on(place) for place in _distinct(tally)}
     voters = sorted({voter for by_voter in votes.values() for voter in by_voter})
     found = []
     for voter in voters:
-        winners = {row: int(tally.table.rows["winner"][row]) for row in votes}
-        both = [(by[voter], winners[row]) for row, by in votes.items() if voter in by and winners[row] != NONE]
+        winners = {place: int(tally.table.rows["winner"][place]) for place in votes}
+        both = [(by[voter], winners[place]) for place, by in votes.items() if voter in by and winners[place] != NONE]
         found.append(_agreement(voter, JUDGE, both))
     for first, second in combinations(voters, 2):
         both = [(by[first], by[second]) for by in votes.values() if first in by and second in by]
@@ -74,7 +74,7 @@ def _distinct(tally: Tally) -> list[int]:
 
 
 def _agreement(first: str, second: str, both: Sequence[tuple[int, int]]) -> Agreement:
-    share = sum(one == other for one, other in both) / len(both) if both else None
+    share = sum(left == right for left, right in both) / len(both) if both else None
     return Agreement(first, second, len(both), share, cohens_kappa(both))
 
 
@@ -83,9 +83,9 @@ def cohens_kappa(both: Sequence[tuple[int, int]]) -> float | None:
     n = len(both)
     if not n:
         return None
-    first, second = Counter(one for one, _ in both), Counter(other for _, other in both)
+    first, second = Counter(left for left, _ in both), Counter(right for _, right in both)
     by_chance = sum(first[label] * second[label] for label in first) / n**2
-    seen = sum(one == other for one, other in both) / n
+    seen = sum(left == right for left, right in both) / n
     return (seen - by_chance) / (1 - by_chance) if by_chance < 1 else None
 
 
@@ -107,7 +107,7 @@ def corrected_rate(tally: Tally, rows: np.ndarray) -> Corrected:
     if not m:
         return Corrected(n, 0, rate, None, None)
     people = np.array([VALUE[side] for side in votes.values()])
-    judge = np.array([VALUE[int(tally.table.rows["winner"][row])] for row in votes])
+    judge = np.array([VALUE[int(tally.table.rows["winner"][place])] for place in votes])
     apart = people - judge
     corrected = rate + float(apart.mean())
     if m < 2:

@@ -1,4 +1,4 @@
-"""What to vote on next: rows in random order, the uncertain ones first, or those that are in dispute first."""
+"""Queues for voting: rows in random order, the uncertain ones first, or those that are in dispute first."""
 
 from typing import Literal
 

@@ -57,9 +57,9 @@ class Tally:
         for row in np.flatnonzero(has_two & np.isin(rows["prompt_id"], digests)).tolist():
             try:
                 body = self.table.body(row)
+                ids = self.answers.ids(body)
             except InputError:
                 continue
-            ids = self.answers.ids(body)
             key = (body.item.prompt_id, frozenset(ids or ()))
             if ids is not None and key in by_pair:
                 self.by_row[row], self.ids_of[row] = by_pair[key], ids

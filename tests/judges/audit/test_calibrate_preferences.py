@@ -16,7 +16,7 @@ from records import Comparison, Usage
 from records.files import BadRows
 from records.shapes import responses_of
 from tests.records.other_peoples_rows import NECTAR, PAIRS, Bad, mt_bench, pandalm, steered
-from tui.query import load_pairs
+from tui.reading.table import open_files
 
 SINGLE = {name: case for name, case in PAIRS.items() if not isinstance(case[1], Bad) and case[1]}
 del SINGLE["an empty label beside one"]  # of two columns with labels an audit takes the first, empty or not
@@ -41,7 +41,9 @@ def test_the_same_answer_is_the_better_one_for_audit_screen_and_comparison(tmp_p
     record, meant = SINGLE[name]
     path = saved(tmp_path, record)
     assert meant[0][1] in better(path)
-    assert [pair.chosen[0]["content"] for pair in load_pairs(path, strict=True).bodies] == [one[1] for one in meant]
+    table = open_files(path, strict=True)
+    items = [table.body(row).item for row in range(len(table))]
+    assert [item.text_a if item.winner == 1 else item.text_b for item in items] == [one[1] for one in meant]
     if len(responses_of(record)) == 2:
         [contest] = read_contests(path, None, load_rubric("pairwise"), strict=True)
         assert {contest.response_a, contest.response_b} == set(meant[0][1:])

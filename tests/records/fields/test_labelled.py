@@ -12,7 +12,7 @@ from judges.labelled.readers.formats import read_labelled
 from records.fields.labels import parse_codes
 from records.files import BadRows
 from records.shapes import read_chats, read_pairs
-from tui.query import load_pairs
+from tui.reading.table import open_files
 
 AMBIGUOUS = [
     (0, 1, "tie"), (0, 1, None), (0.0, 1.0, "both"), (0, 0.5, 1), (1, 0.5), (-1, 1), (-1, 0, 1), (1, 2, 3, 4, 5),
@@ -41,7 +41,7 @@ def test_numbers_of_an_unknown_scale_ask_for_codes_in_every_reader(tmp_path: Pat
     for reading in (
         lambda: list(read_pairs(path, BadRows(quiet=True))),
         lambda: list(read_chats(path, BadRows(quiet=True))),
-        lambda: load_pairs(path),
+        lambda: open_files(path),
         lambda: read_labelled(path, "pairs", Columns(), BadRows(quiet=True)),
     ):
         with pytest.raises(InputError, match="--codes"):
@@ -69,7 +69,7 @@ def test_labels_that_begin_late_in_a_file_are_seen(tmp_path: Path, first: dict[s
     if name == "x.json":
         path = tmp_path / name
         path.write_text(json.dumps(records))
-    for reading in (lambda: list(read_pairs(path, BadRows(quiet=True))), lambda: load_pairs(path)):
+    for reading in (lambda: list(read_pairs(path, BadRows(quiet=True))), lambda: open_files(path)):
         with pytest.raises(InputError, match="all labels are 0 or 1"):
             reading()
 

@@ -36,7 +36,6 @@ IMPORTED = (
 def main() -> None:
     for name in IMPORTED:
         import_module(name)
-    import_module("trainer.loop.plan.probe").this_machine()  # measured once, as all that is imported
     freeze_modules()
     plan: dict[str, list[dict[str, Any]]] = json.loads(Path(sys.argv[1]).read_text())
     under_way: set[int] = set()
