@@ -128,6 +128,10 @@ class Store(Generic[StoredT]):
         self._rows.put(row.id, self._end, is_done=True)
         self._end += len(line)
 
+    def is_finished(self, row: StoredT) -> bool:
+        """Return whether a row is done, and the next run does not ask for it again."""
+        return self._keep(row)
+
     def unfinished(self, ids: Iterable[str]) -> dict[str, StoredT]:
         """Return the last rows with `ids` that are there but are to be done again."""
         return {row.id: row for row in self.chosen(row_id for row_id in dict.fromkeys(ids) if row_id not in self.ids)}

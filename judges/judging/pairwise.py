@@ -208,7 +208,7 @@ def compare_each(
             wanted = [row_id for row_id, _ in window]
             for comparison in _new(store, judge, [contest for _, contest in window], wanted, orders, budget):
                 store.append(comparison)
-                if both_orders_answered(comparison):  # one whose call failed is to be asked again, and is not done
+                if store.is_finished(comparison):
                     advance(1)
             n_found = 0
             for comparison in store.chosen(wanted):

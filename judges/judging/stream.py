@@ -152,7 +152,8 @@ def judge_stream(
                 judgments[judgment.id] = finish(by_id[judgment.id], judgment)
                 budget.carry(_of_evidence(judgments[judgment.id]) - _of_evidence(unfinished.get(judgment.id)))
                 store.append(judgments[judgment.id])
-                advance(1)
+                if store.is_finished(judgments[judgment.id]):
+                    advance(1)
             for (place, _), row_id in zip(window, ids, strict=True):
                 if row_id in judgments:
                     summary.add(place, judgments[row_id])

@@ -86,7 +86,8 @@ def gather_into(store: Store[Evidence], agent: Agent, chunks: Iterable[Sequence[
             unfinished = store.unfinished(map(agent.evidence_id, responses))
             for evidence in agent.gather(responses, store.ids, unfinished):
                 store.append(evidence)
-                advance(1)
+                if store.is_finished(evidence):
+                    advance(1)
     agent.constraints.say_problems()
 
 
