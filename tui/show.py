@@ -19,6 +19,9 @@ from tui.summary.rows import as_data
 from tui.summary.statistics import statistics
 from tui.voting.log import open_votes
 
+SMALL_BYTES = 16 << 20
+"""Files that are read before the screen opens, in less than a second."""
+
 
 def show(config: Config) -> None:
     """Open the rows, then the screen. Wrong input ends the command before the screen opens."""
@@ -31,7 +34,7 @@ def show(config: Config) -> None:
         raise InputError("the screen needs a terminal; use --json to print the table, or --screenshot PATH.svg")
     reading = table.read()
     for _ in reading:
-        if not prints and len(table):
+        if not prints and len(table) and table.total_bytes > SMALL_BYTES:
             break  # the rest is read behind the screen
     if not len(table) and (prints or source.run is None):
         raise InputError(table.nothing())
@@ -48,6 +51,7 @@ def _browsing(config: Config, table: Table) -> Browsing:
     log = open_votes(config.votes or table.source.votes)
     browsing = Browsing(table, log, config.voter or _account(), seed=config.seed, blind=config.blind)
     browsing.line, browsing.kind, browsing.queue = config.filter, config.kind or "", config.queue
+    browsing.is_kind_chosen = config.kind is not None
     if config.sort is not None:
         if config.sort not in BY_NAME:
             raise InputError(f"--sort {config.sort}: no such column; there are {', '.join(BY_NAME)}")

@@ -429,6 +429,23 @@ def test_the_screen_is_there_while_the_rest_is_read_and_follows_only_then(tmp_pa
     asyncio.run(session())
 
 
+def test_a_run_shows_its_pairs_once_they_are_read_though_the_judgments_came_first(tmp_path: Path) -> None:
+    table = Table(find_source([a_run(tmp_path)]))
+    reading = table.read()
+    assert next(reading) == 12 and list(table.kinds()) == ["judgment"]
+    browsing = Browsing(table, open_votes(tmp_path / "votes.jsonl"), "ann", blind=True, queue="random")
+    app = BrowserApp(browsing, reading, follow=False)
+
+    async def session() -> None:
+        async with app.run_test(size=(120, 40)) as pilot:
+            await until(pilot, lambda: "[pairs 6]" in text_of(app, "#header"))
+            assert "random 0/6" in text_of(app, "#header")
+            await press(app, pilot, "v", "v")
+            assert app.browsing.kind == "all"
+
+    asyncio.run(session())
+
+
 def test_a_file_cut_off_under_the_screen_is_told_not_shown_wrongly(tmp_path: Path) -> None:
     path = saved(tmp_path / "p.jsonl", PAIRS)
 

@@ -49,6 +49,8 @@ class Browsing:
     blind: bool = False
     kind: str = ""
     """The kind of row that is shown, or `all`."""
+    is_kind_chosen: bool = False
+    """Whether the person chose the kind. Otherwise it is the first one of those that there are."""
     line: str = ""
     """The filter as it was typed."""
     sort_column: str = "number"
@@ -78,6 +80,7 @@ class Browsing:
 
     def next_kind(self) -> str:
         """Show the next kind of row, and return it. After the last one all are shown."""
+        self.is_kind_chosen = True
         kinds = [*self.kinds(), ALL]
         self.kind = kinds[(kinds.index(self.kind) + 1) % len(kinds)] if self.kind in kinds else kinds[0]
         return self.kind
@@ -91,8 +94,8 @@ class Browsing:
 
         Raises InputError if the filter is wrong.
         """
-        if not self.kind and len(self.table):
-            self.kind = self.kinds()[0]
+        if not self.is_kind_chosen and len(self.table):
+            self.kind = self.kinds()[0]  # again and again: the files of a run are read one after the other
         wanted, view = self.filter(), self.view
         mask = wanted.mask(view)
         if self.kind != ALL and not any(term.field.name == "kind" for term in wanted.terms):

@@ -228,7 +228,7 @@ def _open_row(app: RowsApp) -> int | None:
 def go_to(app: RowsApp, row: int) -> None:
     """Show a row in the main table, of whatever kind it is."""
     if row not in app.browsing.order:
-        app.browsing.kind = ALL
+        app.browsing.kind, app.browsing.is_kind_chosen = ALL, True
         app.set_filter("")
     app.refilter(keep=False)
     places = (app.browsing.order == row).nonzero()[0]
