@@ -30,12 +30,11 @@ def save_tiny_model(
         num_key_value_heads=2,
         head_dim=head_dim,
         max_position_embeddings=2048,
-        tie_word_embeddings=True,
         bos_token_id=1,
         eos_token_id=2,
         pad_token_id=0,
         initializer_range=0.3,  # large, so that the random model has opinions
-        **settings,
+        **{"tie_word_embeddings": True} | settings,
     )
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.save_pretrained(folder)

@@ -8,9 +8,13 @@ from console.errors import InputError
 from console.ranges import Count, CountOr0, NotNegative, Number, Positive, Share, ShareAbove0, check_ranges
 from engines.chat.options import ChatTemplateKwargs
 from engines.chat.template import checked_kwargs
+from engines.local.vllm.installed import check_installed
 from engines.options import EngineOptions
 from judges.options import JudgeOptions
 from judges.tools.options import EvidenceOptions
+
+COLDEST, HOTTEST = 0.01, 2.0
+"""The temperatures between which vLLM draws as it is told."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,9 @@ class PPOOptions:
     """Tokens of an answer. A longer one is cut off there."""
     temperature: Positive = 1.0
     """The temperature of the answers. Training uses probabilities at this temperature too."""
+    rollout_engine: Literal["auto", "transformers", "vllm"] = "auto"
+    """The engine that draws the answers: transformers, or vllm, which gets the policy's weights before each step. auto
+    is transformers."""
     missing_eos_penalty: Number | None = None
     """Subtracted from the reward of an answer that was cut off."""
     save_every_n_steps: Count = 20
@@ -119,8 +126,21 @@ class RewardChoice:
     """The reward model's engine."""
 
 
+def check_alone(flag: str, instead: str, n_processes: int) -> None:
+    """Raise InputError if vLLM, which `flag` asks for, would run in a training of several processes.
+
+    `instead` says what there is without the flag.
+    """
+    # Each would take the first GPU, and vLLM's end takes apart the group of processes that train.
+    if n_processes > 1:
+        raise InputError(
+            f"{flag} vllm works only if one process trains, and there are {n_processes}: train in one, or leave out "
+            f"{flag}, {instead}"
+        )
+
+
 def check_ppo(options: PPOOptions, n_processes: int) -> None:
-    """Raise InputError if a setting is out of range or the batches do not divide."""
+    """Raise InputError if a setting is out of range or the batches do not divide, EngineError if there is no vLLM."""
     checked_kwargs(options.chat_template_kwargs)
     check_ranges(options)
     if options.rollout_batch_size % options.step_batch_size:
@@ -130,6 +150,15 @@ def check_ppo(options: PPOOptions, n_processes: int) -> None:
         )
     if options.step_batch_size % n_processes:
         raise InputError(f"step_batch_size ({options.step_batch_size}) must be a multiple of {n_processes} processes")
+    if options.rollout_engine == "vllm":
+        _check_vllm(options, n_processes)
+
+
+def _check_vllm(options: PPOOptions, n_processes: int) -> None:
+    check_alone("--rollout-engine", "and transformers draws the answers", n_processes)
+    if not COLDEST <= options.temperature <= HOTTEST:
+        raise InputError(f"temperature ({options.temperature}): vLLM draws at {COLDEST} to {HOTTEST}")
+    check_installed()
 
 
 def n_steps_of(options: PPOOptions, n_prompts: int) -> int:

@@ -22,7 +22,7 @@ from judges.tools.evidence import calls_for_constraints, judge_checked
 from judges.tools.options import check_options, say_unused
 from records import Judgment, Message, Prompt, Store, messages_of
 from records.keys import content_key
-from trainer.ppo.options import RewardChoice, RewardEngineOptions
+from trainer.ppo.options import RewardChoice, RewardEngineOptions, check_alone
 from trainer.training.processes import n_processes
 
 JUDGE = "judge"
@@ -135,7 +135,11 @@ def _check_reward_model(folder: Path, options: RewardEngineOptions) -> None:
     check_reward_model(folder)
     check_template(folder, str(folder))
     if options.engine == "vllm":
-        _check_alone("--reward-engine.engine", "and transformers computes the rewards of the reward model")
+        check_alone(
+            "--reward-engine.engine",
+            "and transformers computes the rewards of the reward model",
+            n_processes(),
+        )
         check_installed()
 
 
@@ -143,21 +147,12 @@ def _check_beside_training(judge: EngineOptions) -> None:
     """Raise InputError if a judge in vLLM would leave no room for the model in training."""
     if judge.engine != "vllm":
         return
-    _check_alone("--judge-engine.engine", "or name the judge's server (--judge-engine.base-url)")
+    check_alone("--judge-engine.engine", "or name the judge's server (--judge-engine.base-url)", n_processes())
     if has_gpu() and judge.gpu_memory_utilization is None:
         raise InputError(
             "--judge-engine.engine vllm would take all of the GPU that is free, and the model in training needs some: "
             "give --judge-engine.gpu-memory-utilization, or leave out the engine, or name a server "
             "(--judge-engine.base-url)"
-        )
-
-
-def _check_alone(flag: str, instead: str) -> None:
-    # Each would take the first GPU, and vLLM's end takes apart the group of processes that train.
-    if n_processes() > 1:
-        raise InputError(
-            f"{flag} vllm works only if one process trains, and there are {n_processes()}: train in one, or leave out "
-            f"{flag}, {instead}"
         )
 
 

@@ -3,15 +3,17 @@
 The policy learns from the very tokens that were drawn. Only a reward reads them as text.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from engines.local.batches import MAX_BATCH_TOKENS, plan
+from engines.local.decoding import Sampled
 from engines.local.transformers_engine import TransformersEngine
 from engines.protocol import Sampling
 from records import Message
@@ -48,6 +50,13 @@ class Answer:
         return sum(self.logprobs) - sum(self.ref_logprobs)
 
 
+class Sampler(Protocol):
+    """Draws answers with the weights that the policy has when it is called."""
+
+    def sample(self, sequences: list[list[int]], seeds: Sequence[int], sampling: Sampling) -> Iterable[Sampled]:
+        """Return the tokens drawn after each token sequence, in any order. The seed fixes a sequence's draws."""
+
+
 @dataclass(frozen=True)
 class Actors:
     """The models of a rollout: policy and value model, reference, and the policy as an engine."""
@@ -55,6 +64,7 @@ class Actors:
     actor: ActorCritic
     reference: PreTrainedModel
     engine: TransformersEngine
+    sampler: Sampler
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext
     """The precision that they compute in. A reward keeps its own."""
 
@@ -72,7 +82,7 @@ def roll_out(
     sampling = Sampling(options.response_length, options.temperature, 1.0)
     sequences = [prompt.tokens for prompt in prompts]
     with actors.autocast():
-        drawn = {answer.index: answer for answer in actors.engine.sample(sequences, seeds, sampling)}
+        drawn = {answer.index: answer for answer in actors.sampler.sample(sequences, seeds, sampling)}
     rows = [(sequence, drawn[index].tokens) for index, sequence in enumerate(sequences)]
     answers: dict[int, Answer] = {}
     whole = [[*prompt, *answer] for prompt, answer in rows]

@@ -31,6 +31,7 @@ from trainer.ppo.actor import ActorCritic, load_value, settle
 from trainer.ppo.options import PPOOptions, adapted, check_ppo, learning_rate_at, n_steps_of
 from trainer.ppo.rewards import RewardSource
 from trainer.ppo.rollout import Actors, Answer, EncodedPrompt, experience_of, roll_out
+from trainer.ppo.sampler import open_sampler
 from trainer.ppo.state import Progress, load_state, newest_state, save_state, step_name, write_policy
 from trainer.ppo.update import Learner, seeded_order
 from trainer.training.checkpoints import Checkpoints, checkpoints_in, clear_unfinished, seal
@@ -105,6 +106,8 @@ def train_ppo(
     check_ppo(options, n_processes())
     accelerator = make_accelerator()
     settings = {name: value for name, value in asdict(options).items() if name not in NOT_THE_TRAINING}
+    if options.rollout_engine != "vllm":
+        settings.pop("rollout_engine")  # so that a training from before there was a choice goes on
     texts = [(prompt.prompt, prompt.system) for prompt in prompts]
     key = content_key("ppo", model_digest(parent), source.name, source.digest, settings, seed, texts)
     checkpoints = Checkpoints(checkpoints_of(out), options.save_every_n_steps, key)
@@ -199,7 +202,8 @@ class _Trainer:
         reference.requires_grad_(False).eval().to(accelerator.device)
         optimiser = torch.optim.AdamW(actor.parameters(), options.learning_rate, eps=options.adam_eps, weight_decay=0.0)
         done = load_state(state, actor, optimiser) if state else Progress(kl_coef=options.kl_coef)
-        actors = Actors(actor, reference, engine, accelerator.autocast)
+        sampler = open_sampler(engine, parent, options, accelerator.mixed_precision)
+        actors = Actors(actor, reference, engine, sampler, accelerator.autocast)
         learner = Learner(accelerator.prepare_model(actor), optimiser, accelerator, options, actors.filler)
         return cls(source, options, seed, checkpoints, accelerator, actors, learner, done)
 

@@ -22,7 +22,7 @@ SHARE_OF_GPU = 0.9
 BLOCK = 128
 """Tokens that vLLM may round a context up by."""
 BATCH_TOKENS = 8192
-"""Tokens of keys and values for a model beside one in training: enough for a batch, because no text is written."""
+"""Tokens of keys and values for a reward model beside a model in training: enough for a batch."""
 BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -77,6 +77,8 @@ class Memory:
     n_gpus: int = 1
     beside_training: bool = False
     """Take only what a batch needs, because a model in training needs the rest."""
+    n_rows: int | None = None
+    """The most sequences at a time, each as long as `max_model_len` may be. None is vLLM's own number."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,10 @@ def batch_bytes(size: Size, memory: Memory) -> int | None:
     """Return the bytes of a batch's keys and values, or None if they are not to be scarce, or their size is unknown."""
     if not memory.beside_training or not size.per_token:
         return None
-    return (max(memory.max_model_len or 0, BATCH_TOKENS) + BLOCK) * size.per_token
+    longest = memory.max_model_len or 0
+    if memory.n_rows is not None:  # texts are written, and a row for which there is no room is begun again
+        return memory.n_rows * (longest + BLOCK) * size.per_token
+    return (max(longest, BATCH_TOKENS) + BLOCK) * size.per_token
 
 
 def gib(n_bytes: float) -> str:

@@ -43,14 +43,16 @@ class VllmModel:
     """The tokens after which the model says no more, as `TransformersEngine` has them."""
 
     @classmethod
-    def load(cls, name: str, folder: Path, chat_template_kwargs: Mapping[str, Any], memory: Memory) -> VllmModel:
+    def load(
+        cls, name: str, folder: Path, chat_template_kwargs: Mapping[str, Any], memory: Memory, dtype: str = "auto"
+    ) -> VllmModel:
         """Load the model in `folder`. Raises EngineError if it does not fit or vLLM cannot start with it."""
         tokenizer = load_tokenizer(folder, chat_template_kwargs)
         try:
             generation = GenerationConfig.from_pretrained(folder)
         except OSError:  # the model has no such file
             generation = GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder))
-        llm = start(name, folder, memory)
+        llm = start(name, folder, memory, dtype=dtype)
         return cls(llm, Runner(llm), tokenizer, end_tokens(generation, tokenizer, turn_end(tokenizer)))
 
     def __del__(self) -> None:
@@ -58,6 +60,11 @@ class VllmModel:
         self.__dict__.pop("runner", None)
         if stop is not None:  # as it is when the interpreter ends
             stop([self.__dict__.pop("llm")])  # the list holds the last reference
+
+    @property
+    def context(self) -> int:
+        """The most tokens of a prompt and what is written after it."""
+        return int(self.llm.model_config.max_model_len)
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, done: Collection[int] = ()
@@ -76,7 +83,7 @@ class VllmModel:
             yield Completion(rows[place], "", None, len(sequences[place]), error=error, n_calls=0)
         asks = (
             Ask(place, 0, sequences[place], self._sampled(taken.requests[place], sampling))
-            for place in _by_prefix(sequences)
+            for place in by_prefix(sequences)
             if place not in too_long
         )
         for finished in self.runner.run(asks):
@@ -105,7 +112,7 @@ class VllmModel:
         tree = ChoiceTree(paths)
         asks = (
             Ask(place, number, [*sequences[place], *question.node], _reading(question.ids))
-            for place in _by_prefix(sequences)
+            for place in by_prefix(sequences)
             if place not in too_long
             for number, question in enumerate(tree.questions)
         )
@@ -132,15 +139,14 @@ class VllmModel:
 
     def _too_long(self, sequences: Sequence[list[int]], n_new: int) -> dict[int, str]:
         """Return why a sequence has no room for `n_new` tokens more, by its place."""
-        context = self.llm.model_config.max_model_len
         return {
-            place: f"too long: {len(sequence)} tokens and {n_new} to write, over the model's context of {context}"
+            place: f"too long: {len(sequence)} tokens and {n_new} to write, over the model's context of {self.context}"
             for place, sequence in enumerate(sequences)
-            if len(sequence) + n_new > context
+            if len(sequence) + n_new > self.context
         }
 
 
-def _by_prefix(sequences: Sequence[list[int]]) -> list[int]:
+def by_prefix(sequences: Sequence[list[int]]) -> list[int]:
     """Return the places of the sequences, those with a beginning in common next to each other."""
     return sorted(range(len(sequences)), key=sequences.__getitem__)
 

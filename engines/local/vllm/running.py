@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count, islice
+from typing import Any
 
 import torch
 from vllm import LLM, CompletionOutput, PoolingOutput, PoolingParams, RequestOutput, SamplingParams
@@ -39,6 +40,8 @@ class Finished:
     output: CompletionOutput | PoolingOutput
     seconds: float
     """The sequence's share of the time in which it was worked on beside others."""
+    prompt_logprobs: Any = None
+    """vLLM's log-probabilities of the ask's own tokens, if its params want them."""
 
 
 @dataclass(frozen=True)
@@ -119,5 +122,7 @@ class Runner:
             if waiting := self._waiting.pop(output.request_id, None):
                 seconds = self._share - waiting.share_before
                 # A text is the only one of its request. A pooling model has one output, in no list.
-                result = output.outputs[0] if isinstance(output, RequestOutput) else output.outputs
-                waiting.inbox.append(Finished(output.request_id, waiting.ask, result, seconds))
+                writes = isinstance(output, RequestOutput)
+                result = output.outputs[0] if writes else output.outputs
+                of_prompt = output.prompt_logprobs if writes else None
+                waiting.inbox.append(Finished(output.request_id, waiting.ask, result, seconds, of_prompt))

@@ -26,21 +26,23 @@ CPU_BLOCK = 32
 """Tokens of a block of keys and values on a processor, where vLLM's own 128 would share too little of a prefix."""
 
 
-def start(name: str, folder: Path, memory: Memory, *, classifies: bool = False) -> LLM:
+def start(name: str, folder: Path, memory: Memory, *, classifies: bool = False, dtype: str = "auto") -> LLM:
     """Return vLLM's engine with the model in `folder`, which writes texts or classifies them.
 
-    Raises EngineError if it does not fit or cannot start.
+    It computes in the type that `inference_dtype` gives. Raises EngineError if it does not fit or cannot start.
     """
-    arguments = _arguments(planned(name, folder, memory))
+    arguments = _arguments(planned(name, folder, memory, dtype))
     if memory.beside_training:
         arguments |= {"enforce_eager": True}  # recorded graphs take memory too
+    if memory.n_rows is not None:
+        arguments |= {"max_num_seqs": memory.n_rows}
     if classifies:
         arguments |= {"runner": "pooling", "convert": "classify"}
     try:
         with _as_it_was():
             llm = LLM(
                 str(folder),
-                dtype=inference_dtype(folder),
+                dtype=inference_dtype(folder, dtype),
                 enable_prefix_caching=True,
                 generation_config="vllm",  # the command's flags alone say how a text is drawn
                 tensor_parallel_size=memory.n_gpus,
@@ -54,9 +56,9 @@ def start(name: str, folder: Path, memory: Memory, *, classifies: bool = False) 
     return llm
 
 
-def planned(name: str, folder: Path, memory: Memory) -> Plan:
+def planned(name: str, folder: Path, memory: Memory, dtype: str = "auto") -> Plan:
     """Return the memory that the model in `folder` is to take. Raises EngineError if it does not fit."""
-    size = size_of(folder, inference_dtype(folder))
+    size = size_of(folder, inference_dtype(folder, dtype))
     if not torch.cuda.is_available():
         return plan_cpu(name, size, memory, psutil.virtual_memory().available)
     if memory.n_gpus > torch.cuda.device_count():

@@ -1,15 +1,19 @@
-"""PPO on the rewards of a reward model in vLLM: run by `make test-vllm`."""
+"""PPO whose rewards, or answers too, come from vLLM: run by `make test-vllm`."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from records import Prompt
 from tests.engines.test_reward_scoring import save_reward_model
 from tests.tiny import save_tiny_model
-from tests.trainer.ppo.test_ppo import steps_of
+from tests.trainer.ppo.test_ppo import same, steps_of
+from trainer.ppo import trainer
 from trainer.ppo.options import PPOOptions, RewardEngineOptions
 from trainer.ppo.rewards import RewardSource, reward_model
+from trainer.ppo.rollout import roll_out
 from trainer.ppo.trainer import train_ppo
 
 pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore")]
@@ -24,7 +28,7 @@ OPTIONS = PPOOptions(
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     place = tmp_path_factory.mktemp("ppo")
-    return save_tiny_model(place / "policy"), save_reward_model(place / "reward", head_dim=32)
+    return save_tiny_model(place / "policy", head_dim=32), save_reward_model(place / "reward", head_dim=32)
 
 
 @pytest.fixture(autouse=True)
@@ -60,10 +64,13 @@ def test_rewards_do_not_depend_on_what_was_asked_before(folders: tuple[Path, Pat
     assert given.reward(prompts, answers) == first
 
 
-def test_a_training_that_was_stopped_goes_on_with_the_same_numbers(folders: tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("rollout_engine", ["transformers", "vllm"])
+def test_a_training_that_was_stopped_goes_on_with_the_same_numbers(
+    rollout_engine: Literal["transformers", "vllm"], folders: tuple[Path, Path], tmp_path: Path
+) -> None:
     policy, reward = folders
-    given = source(reward, "vllm")
-    train_ppo(policy, tmp_path / "whole", PROMPTS, given, OPTIONS, seed=0)
+    given, options = source(reward, "vllm"), replace(OPTIONS, rollout_engine=rollout_engine)
+    train_ppo(policy, tmp_path / "whole", PROMPTS, given, options, seed=0)
     calls = []
 
     def stopping(prompts: list, texts: list[str]) -> list[float | None]:  # type: ignore[type-arg]
@@ -72,16 +79,33 @@ def test_a_training_that_was_stopped_goes_on_with_the_same_numbers(folders: tupl
             raise KeyboardInterrupt
         return given.reward(prompts, texts)
 
+    stopped = RewardSource(given.name, stopping, given.digest, given.folder)
     with pytest.raises(KeyboardInterrupt):
-        train_ppo(
-            policy,
-            tmp_path / "parts",
-            PROMPTS,
-            RewardSource(given.name, stopping, given.digest, given.folder),
-            OPTIONS,
-            seed=0,
-        )
-    train_ppo(policy, tmp_path / "parts", PROMPTS, given, OPTIONS, seed=0)
+        train_ppo(policy, tmp_path / "parts", PROMPTS, stopped, options, seed=0)
+    train_ppo(policy, tmp_path / "parts", PROMPTS, given, options, seed=0)
     assert len(calls) == 3
     whole, parts = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "parts"))
     assert whole == parts
+    assert same(steps_of(tmp_path / "whole")) == same(steps_of(tmp_path / "parts"))
+
+
+def test_answers_of_vllm_are_those_of_the_policy_of_each_step(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy, reward = folders
+    given, seen = source(reward, "vllm"), []
+    monkeypatch.setattr(trainer, "roll_out", lambda actors, *rest: seen.append((actors, *rest)) or roll_out(*seen[-1]))
+    # So cold that a draw is nearly always the likeliest token.
+    cold = replace(OPTIONS, rollout_engine="vllm", temperature=0.01, kl_coef=0.0, max_kl=1e9)
+    train_ppo(policy, tmp_path / "out", PROMPTS, given, cold, seed=0)
+    actors, _, prompts, seeds, options = seen[-1]
+    usual = replace(actors, sampler=actors.engine)
+    ours, theirs = (roll_out(one, given, prompts, seeds, options) for one in (actors, usual))
+    alike = [mine.tokens == other.tokens for mine, other in zip(ours, theirs, strict=True)]
+    assert sum(alike) >= 14, "of 16"
+    assert len({tuple(answer.tokens) for answer in ours}) > 3
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine.tokens != other.tokens or mine.finish_reason == other.finish_reason
+    rows = steps_of(tmp_path / "out")
+    assert rows[0].kl == pytest.approx(0, abs=1e-3), "the policy itself gives the log-probabilities"
+    assert all(row.n_null == 0 for row in rows)

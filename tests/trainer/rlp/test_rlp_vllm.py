@@ -40,6 +40,7 @@ warmup_share = 0.0
 [unlabelled]
 prompts = 6
 [ppo]
+rollout_engine = "vllm"
 rollout_batch_size = 4
 step_batch_size = 4
 response_length = 8

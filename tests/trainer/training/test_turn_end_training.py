@@ -91,7 +91,7 @@ def test_ppo_takes_an_answer_that_ends_its_turn_as_ended(model: Path, tmp_path: 
     engine = biased(TransformersEngine.of_live(policy, tokenizer, "policy"), END, 50.0)
     texts: list[str] = []
     source = RewardSource("said", lambda _, said: [float(len(texts.append(text) or text)) for text in said])
-    actors = Actors(ActorCritic(policy, load_value(model, None, tokenizer), 1.0), policy, engine)
+    actors = Actors(ActorCritic(policy, load_value(model, None, tokenizer), 1.0), policy, engine, engine)
     options = replace(PPOOptions(), response_length=4, missing_eos_penalty=7.0, generation_batch_size=2)
     tokens = tokenizer.apply_chat_template(messages_of("say it"), add_generation_prompt=True, return_dict=False)
     with torch.no_grad():

@@ -136,3 +136,10 @@ def test_beside_training_a_model_without_known_keys_has_the_usual_share() -> Non
     unknown = Size(weights=2 * GIB, per_token=0, context=8192)
     plan = plan_gpu("m", unknown, Memory(beside_training=True), 79 * GIB, 80 * GIB)
     assert (plan.share_of_gpu, plan.kv_bytes) == (0.9, None)
+
+
+def test_a_model_in_training_that_writes_has_room_for_all_its_rows_at_once() -> None:
+    rows = Memory(max_model_len=512, beside_training=True, n_rows=32)
+    whole = 32 * (512 + 128) * MODEL.per_token
+    assert plan_gpu("m", MODEL, rows, 79 * GIB, 80 * GIB).kv_bytes == whole
+    assert plan_cpu("m", MODEL, rows, 40 * GIB).kv_bytes == min(whole, 4 * GIB)

@@ -1,0 +1,32 @@
+"""Opens the engine that draws a training's answers: transformers, or vLLM beside the policy."""
+
+from pathlib import Path
+
+from engines.local.transformers_engine import TransformersEngine
+from engines.local.vllm.installed import import_vllm
+from engines.local.vllm.memory import Memory
+from engines.models import FLOAT32, context_of
+from trainer.ppo.options import PPOOptions
+from trainer.ppo.rollout import Sampler
+
+LEAST_CONTEXT = 256
+"""Tokens that vLLM has room for even if answers are shorter, because it also reads the fixed text of its probe."""
+DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
+"""The names of accelerate's precisions in torch."""
+
+
+def open_sampler(policy: TransformersEngine, parent: Path, options: PPOOptions, precision: str) -> Sampler:
+    """Return what draws the answers: `policy`, or a vLLM that was started from `parent` and has its weights.
+
+    vLLM computes in the precision in which the policy is trained, and has memory for as many answers at a time as
+    `generation_batch_size` says. Raises EngineError if it cannot be started, or computes something else.
+    """
+    if options.rollout_engine != "vllm":
+        return policy
+    import_vllm()
+    from engines.local.vllm.live import LiveVllm
+
+    longest = max(options.query_length + options.response_length, LEAST_CONTEXT)
+    context = min(longest, context_of(policy.model.config))
+    memory = Memory(max_model_len=context, beside_training=True, n_rows=options.generation_batch_size)
+    return LiveVllm.load(policy, parent, memory, DTYPES.get(precision, FLOAT32))
