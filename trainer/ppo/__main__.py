@@ -5,6 +5,7 @@ python -m trainer.ppo prompts.jsonl --model iter1 --reward my_rewards:length --k
 python -m trainer.ppo prompts.jsonl --reward judge --judge-engine.model iter1 --judge.rubric additive
 python -m trainer.ppo ifeval.jsonl --reward judge --evidence.tool constraints --evidence.verify share
 python -m trainer.ppo prompts.jsonl --model iter1 --reward runs/rm/model --reward-engine.engine vllm
+python -m trainer.ppo prompts.jsonl --model iter1 --reward runs/rm/model --rollout-engine vllm
 accelerate launch --num_processes 2 -m trainer.ppo prompts.jsonl --model iter1 --reward runs/rm/model
 
 FILE has prompts, in any form that the project reads. The model to start from is also the reference. A reward is a
