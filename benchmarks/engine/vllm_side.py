@@ -21,7 +21,7 @@ def main() -> None:
     for reading, some in asked.items():
         done(engine, reading, some[:1], 1)  # loads the model
     for line in sys.stdin:
-        engine._model.llm.reset_prefix_cache()
+        engine.loaded.llm.reset_prefix_cache()
         reading = line.strip()
         started = time.process_time()
         count = done(engine, reading, asked[reading], int(new_tokens))

@@ -53,7 +53,7 @@ def main() -> None:
         "raw": lambda: [output.outputs[0].text for output in raw()],
     }
     for line in sys.stdin:
-        engine._model.llm.reset_prefix_cache()
+        engine.loaded.llm.reset_prefix_cache()
         started, used = time.perf_counter(), time.process_time()
         replies = sides[line.strip()]()
         seconds, processor_s = time.perf_counter() - started, time.process_time() - used
@@ -72,7 +72,7 @@ def judge(engine: Any, rows: Path, flags: list[str]) -> list[str]:
 
 def raw_side(engine: VllmEngine, asked: Asked) -> Callable[[], list[Any]]:
     """Return `LLM.generate` on the tokens of the judge's prompts, with the settings that the judge gives vLLM."""
-    model = engine._model
+    model = engine.loaded
     taken = Taken.of(model.tokenizer, asked.requests)
     prompts = [{"prompt_token_ids": ids} for ids in taken.encoded(model.tokenizer, taken.requests, "")]
     params = [model._sampled(request, asked.sampling) for request in taken.requests]

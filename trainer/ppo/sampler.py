@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from engines.local.transformers_engine import TransformersEngine
-from engines.local.vllm.installed import import_vllm
+from engines.local.vllm.live import LiveVllm
 from engines.local.vllm.memory import Memory
 from engines.models import FLOAT32, context_of
 from trainer.ppo.options import PPOOptions
@@ -23,9 +23,6 @@ def open_sampler(policy: TransformersEngine, parent: Path, options: PPOOptions, 
     """
     if options.rollout_engine != "vllm":
         return policy
-    import_vllm()
-    from engines.local.vllm.live import LiveVllm
-
     longest = max(options.query_length + options.response_length, LEAST_CONTEXT)
     context = min(longest, context_of(policy.model.config))
     memory = Memory(max_model_len=context, beside_training=True, n_rows=options.generation_batch_size)

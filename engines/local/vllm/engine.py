@@ -31,6 +31,8 @@ class VllmEngine:
     folder: Path
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
+    dtype: str = "auto"
+    """The type to compute in: auto is that of `engines.models.inference_dtype`. Another one is for a live model."""
 
     @cached_property
     def digest(self) -> str:
@@ -38,11 +40,12 @@ class VllmEngine:
         return with_kwargs(content_key("vllm", model_digest(self.folder)), self.chat_template_kwargs)
 
     @cached_property
-    def _model(self) -> VllmModel:
+    def loaded(self) -> VllmModel:
+        """The model in vLLM. Raises EngineError if vLLM cannot be imported or started, or the model does not fit."""
         import_vllm()  # says what to do if it cannot be, and sets what it reads when it is
         from engines.local.vllm.model import VllmModel
 
-        return VllmModel.load(self.name, self.folder, self.chat_template_kwargs, self.memory)
+        return VllmModel.load(self.name, self.folder, self.chat_template_kwargs, self.memory, self.dtype)
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, done: Collection[int] = ()
@@ -53,7 +56,7 @@ class VllmEngine:
         imported or started, or the model does not fit.
         """
         if len(set(done)) < len(requests):
-            yield from self._model.generate(requests, sampling, done)
+            yield from self.loaded.generate(requests, sampling, done)
 
     def choose(
         self, requests: Sequence[Request], choices: Sequence[str], done: Collection[int] = ()
@@ -64,4 +67,4 @@ class VllmEngine:
         of its own, whose prompt is in the prefix cache but for its last tokens.
         """
         if len(set(done)) < len(requests):
-            yield from self._model.choose(requests, choices, done)
+            yield from self.loaded.choose(requests, choices, done)

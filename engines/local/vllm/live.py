@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 import torch
-from vllm import SamplingParams
-from vllm.sampling_params import RequestOutputKind
+from safetensors import safe_open
+from torch import Tensor
+from transformers.core_model_loading import revert_weight_conversion
 
 from console.errors import EngineError
-from console.ranges import check_ranges
 from engines.chat.template import encoded, rendered
 from engines.local.decoding import Sampled
 from engines.local.transformers_engine import TransformersEngine
+from engines.local.vllm.engine import VllmEngine
 from engines.local.vllm.memory import Memory
-from engines.local.vllm.model import VllmModel, by_prefix
-from engines.local.vllm.running import Ask
-from engines.local.vllm.weights import checkpoint_tensors, load_tensors, stored_names
+from engines.models import files_of
 from engines.protocol import Sampling
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+NOT_A_WEIGHT = "rotary_emb.inv_freq"
+"""In the name of a tensor of old checkpoints that every library works out anew."""
 PROBE = (
     "Which rivers of Europe flow into the Black Sea, and how long are they? The Danube is 2,850 km long, the Dnieper "
     "2,201 km and the Dniester 1,362 km. Sort them by their length, and say where each of them begins."
@@ -39,12 +44,11 @@ class LiveVllm:
     """A model in training and a vLLM that draws with its weights. Make it with `load`."""
 
     live: TransformersEngine
-    vllm: VllmModel
+    vllm: VllmEngine
     stored: frozenset[str]
     """The names of the tensors in the model's checkpoint."""
-    probe: list[int]
-    """Tokens."""
-    tolerance: float
+    probe: list[int] = field(default_factory=list)
+    """The tokens of the fixed prompt."""
 
     @classmethod
     def load(cls, live: TransformersEngine, folder: Path, memory: Memory, dtype: str) -> LiveVllm:
@@ -52,18 +56,17 @@ class LiveVllm:
 
         Raises EngineError if it does not fit, cannot start, or computes something else than the live model.
         """
-        vllm = VllmModel.load(live.name, folder, {}, memory, dtype)
+        vllm = VllmEngine(live.name, folder, memory=memory, dtype=dtype)
         prompt = rendered(live.tokenizer, [{"role": "user", "content": PROBE}], opening=True)
-        probe = encoded(live.tokenizer, [prompt])[0][: vllm.context - 1]
-        tolerance = TOLERANCE.get(dtype, COARSE_TOLERANCE)
-        found = cls(live, vllm, stored_names(folder), probe, tolerance)
-        found.follow()  # now, because the caller may have much other work before its first text
-        return found
+        probe = encoded(live.tokenizer, [prompt])[0][: vllm.loaded.context - 1]
+        following = cls(live, vllm, stored_names(folder), probe)
+        following.follow()  # now, because the caller may have much other work before its first text
+        return following
 
     def follow(self) -> None:
         """Load the live model's weights into vLLM, and compare what both compute. Raises EngineError."""
         try:
-            load_tensors(self.vllm.llm, checkpoint_tensors(self.live.model, self.stored))
+            self.vllm.loaded.replace_weights(checkpoint_tensors(self.live.model, self.stored))
             self._compare()
         except EngineError as error:
             raise EngineError(f"{self.live.name}: {error}") from None
@@ -74,23 +77,21 @@ class LiveVllm:
         A row's draws are fixed by its seed, up to the rounding that its neighbours change. Stop strings are not looked
         for.
         """
-        check_ranges(sampling)
         self.follow()
-        ends = sorted(self.live.ends)
-        asks = (
-            Ask(place, 0, sequences[place], _drawing(seeds[place], sampling, ends)) for place in by_prefix(sequences)
-        )
         with self._plainly():
-            finished = list(self.vllm.runner.run(asks))
-        return [_sampled(one.ask.row, list(one.output.token_ids), ends, one.seconds) for one in finished]
+            return self.vllm.loaded.sample(sequences, seeds, sampling, self.live.ends)
+
+    @property
+    def tolerance(self) -> float:
+        """The most nats a token that the two may differ by on the fixed prompt."""
+        return TOLERANCE.get(self.vllm.dtype, COARSE_TOLERANCE)
 
     def _compare(self) -> None:
         after_first = self.probe[1:]
         logprobs_TV = self.live.forward.before_ends([self.probe], [len(after_first)]).float().log_softmax(-1)
         in_live = logprobs_TV[range(len(after_first)), after_first].tolist()
         with self._plainly():
-            [read] = self.vllm.runner.run([Ask(0, 0, self.probe, _reading())])
-        in_vllm = [of[token].logprob for token, of in zip(after_first, read.prompt_logprobs[1:], strict=True)]
+            in_vllm = self.vllm.loaded.read(self.probe)
         apart = fmean(abs(one - other) for one, other in zip(in_live, in_vllm, strict=True))
         if not apart <= self.tolerance:  # also true if it is not a number
             raise EngineError(
@@ -103,24 +104,26 @@ class LiveVllm:
         return torch.autocast(self.live.model.device.type, enabled=False)
 
 
-def _drawing(seed: int, sampling: Sampling, ends: list[int]) -> SamplingParams:
-    return SamplingParams(
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        seed=seed if sampling.temperature > 0 else None,
-        max_tokens=sampling.max_new_tokens,
-        stop_token_ids=ends,
-        detokenize=False,
-        output_kind=RequestOutputKind.FINAL_ONLY,
-    )
+def stored_names(folder: Path) -> frozenset[str]:
+    """Return the names of the weights in the files of the model in `folder`, which are those that vLLM knows."""
+    names: set[str] = set()
+    for path in files_of(folder, ("*.safetensors",)):
+        with safe_open(path, "pt") as file:
+            names.update(name for name in file.keys() if NOT_A_WEIGHT not in name)  # noqa: SIM118  it is no dict
+    return frozenset(names)
 
 
-def _reading() -> SamplingParams:
-    # vLLM always writes a token, which nobody looks at.
-    return SamplingParams(
-        temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False, output_kind=RequestOutputKind.FINAL_ONLY
-    )
+def checkpoint_tensors(model: PreTrainedModel, stored: Collection[str]) -> dict[str, Tensor]:
+    """Return the tensors of a live model by the names of its checkpoint, which are `stored`; none is copied.
 
-
-def _sampled(row: int, tokens: list[int], ends: list[int], seconds: float) -> Sampled:
-    return Sampled(row, tokens, "stop" if tokens and tokens[-1] in ends else "length", seconds=seconds)
+    A tied weight stays under each of its names, though few checkpoints store it twice: vLLM packs the weights of each
+    layer for a processor, and would keep what it packed of the old ones. Raises EngineError if a tensor of the
+    checkpoint is missing, or there are others.
+    """
+    tensors: dict[str, Tensor] = revert_weight_conversion(model, model.state_dict())
+    if missing := sorted(set(stored) - tensors.keys()):
+        raise EngineError(f"the live model has no {missing[0]} ({len(missing)} in all), which its checkpoint has")
+    places = {tensors[name].data_ptr() for name in stored}
+    if unknown := sorted(name for name in tensors.keys() - stored if tensors[name].data_ptr() not in places):
+        raise EngineError(f"the live model has {unknown[0]} ({len(unknown)} in all), which its checkpoint has not")
+    return {name: tensor.detach() for name, tensor in tensors.items()}

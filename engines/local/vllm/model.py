@@ -1,4 +1,4 @@
-"""A model that vLLM has loaded: writes texts and reads the log-probabilities of choices."""
+"""A model that vLLM has loaded: writes texts, reads log-probabilities, and takes other weights."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
 from transformers import AutoConfig, GenerationConfig
 from vllm import LLM, SamplingParams
 from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
@@ -19,10 +20,11 @@ from engines.chat.template import load_tokenizer
 from engines.chat.turn_end import end_tokens, turn_end
 from engines.choice_tokens.paths import encode_choices
 from engines.choice_tokens.tree import ChoiceTree
-from engines.local.decoding import cut
+from engines.local.decoding import Sampled, cut
 from engines.local.vllm.memory import Memory
 from engines.local.vllm.running import Ask, Runner
 from engines.local.vllm.starting import start, stop
+from engines.local.vllm.weights import load_tensors
 from engines.protocol import Choice, Completion, Request, Sampling
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 HIGHEST_TEMPERATURE = 2.0
 """vLLM's own limit."""
+FINAL = RequestOutputKind.FINAL_ONLY
 
 
 @dataclass
@@ -70,9 +73,7 @@ class VllmModel:
         self, requests: Sequence[Request], sampling: Sampling, done: Collection[int] = ()
     ) -> Iterator[Completion]:
         """Yield completions as rows finish. See `VllmEngine`."""
-        check_ranges(sampling)
-        if sampling.temperature > HIGHEST_TEMPERATURE:
-            raise InputError(f"--temperature {sampling.temperature}: vLLM takes at most {HIGHEST_TEMPERATURE}")
+        _check(sampling)
         todo = [index for index in range(len(requests)) if index not in done]
         taken = Taken.of(self.tokenizer, (requests[index] for index in todo))
         yield from (Completion(todo[place], "", None, error=e, n_calls=0) for place, e in taken.refused.items())
@@ -83,7 +84,7 @@ class VllmModel:
             yield Completion(rows[place], "", None, len(sequences[place]), error=error, n_calls=0)
         asks = (
             Ask(place, 0, sequences[place], self._sampled(taken.requests[place], sampling))
-            for place in by_prefix(sequences)
+            for place in _by_prefix(sequences)
             if place not in too_long
         )
         for finished in self.runner.run(asks):
@@ -112,7 +113,7 @@ class VllmModel:
         tree = ChoiceTree(paths)
         asks = (
             Ask(place, number, [*sequences[place], *question.node], _reading(question.ids))
-            for place in by_prefix(sequences)
+            for place in _by_prefix(sequences)
             if place not in too_long
             for number, question in enumerate(tree.questions)
         )
@@ -124,6 +125,34 @@ class VllmModel:
                 numbers, seconds = complete
                 yield Choice(rows[place], numbers, len(sequences[place]), seconds=seconds)
 
+    def sample(
+        self, sequences: list[list[int]], seeds: Sequence[int], sampling: Sampling, ends: Collection[int]
+    ) -> list[Sampled]:
+        """Return the tokens drawn after each token sequence, all of which fit the context, until one of `ends`.
+
+        Stop strings are not looked for. Raises InputError for a bad setting.
+        """
+        _check(sampling)
+        params = [_drawing(seed, sampling, ends) for seed in seeds]
+        asks = (Ask(place, 0, sequences[place], params[place]) for place in _by_prefix(sequences))
+        finished = [(one.ask.row, list(one.output.token_ids), one.seconds) for one in self.runner.run(asks)]
+        return [
+            Sampled(place, tokens, "stop" if tokens[-1] in ends else "length", seconds=seconds)
+            for place, tokens, seconds in finished
+        ]
+
+    def read(self, tokens: list[int]) -> list[float]:
+        """Return the log-probability of each token after those before it, but for the first."""
+        # vLLM always writes a token, which nobody looks at.
+        params = SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False, output_kind=FINAL)
+        [finished] = self.runner.run([Ask(0, 0, tokens, params)])
+        after_first = zip(tokens[1:], finished.prompt_logprobs[1:], strict=True)
+        return [float(logprobs[token].logprob) for token, logprobs in after_first]
+
+    def replace_weights(self, tensors: Mapping[str, Tensor]) -> None:
+        """Compute with other weights from now on. See `engines.local.vllm.weights.load_tensors`."""
+        load_tensors(self.llm, tensors)
+
     def _sampled(self, request: Request, sampling: Sampling) -> SamplingParams:
         return SamplingParams(
             temperature=sampling.temperature,
@@ -134,7 +163,7 @@ class VllmModel:
             stop_token_ids=sorted(self.ends),
             detokenize=bool(sampling.stop),  # vLLM needs the text only to find a stop string in it
             structured_outputs=None if request.schema is None else StructuredOutputsParams(json=request.schema),
-            output_kind=RequestOutputKind.FINAL_ONLY,
+            output_kind=FINAL,
         )
 
     def _too_long(self, sequences: Sequence[list[int]], n_new: int) -> dict[int, str]:
@@ -146,9 +175,27 @@ class VllmModel:
         }
 
 
-def by_prefix(sequences: Sequence[list[int]]) -> list[int]:
+def _by_prefix(sequences: Sequence[list[int]]) -> list[int]:
     """Return the places of the sequences, those with a beginning in common next to each other."""
     return sorted(range(len(sequences)), key=sequences.__getitem__)
+
+
+def _check(sampling: Sampling) -> None:
+    check_ranges(sampling)
+    if sampling.temperature > HIGHEST_TEMPERATURE:
+        raise InputError(f"--temperature {sampling.temperature}: vLLM takes at most {HIGHEST_TEMPERATURE}")
+
+
+def _drawing(seed: int, sampling: Sampling, ends: Collection[int]) -> SamplingParams:
+    return SamplingParams(
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        seed=seed if sampling.temperature > 0 else None,
+        max_tokens=sampling.max_new_tokens,
+        stop_token_ids=sorted(ends),
+        detokenize=False,
+        output_kind=FINAL,
+    )
 
 
 def _reading(ids: Sequence[int]) -> SamplingParams:
@@ -158,5 +205,5 @@ def _reading(ids: Sequence[int]) -> SamplingParams:
         max_tokens=1,
         logprob_token_ids=list(ids),
         detokenize=False,
-        output_kind=RequestOutputKind.FINAL_ONLY,
+        output_kind=FINAL,
     )

@@ -115,7 +115,7 @@ def test_a_caller_that_stops_early_leaves_nothing_running(engine: VllmEngine) ->
     rows = engine.generate(requests(20), Sampling(64, 1.0))
     next(rows)
     rows.close()  # type: ignore[attr-defined]
-    assert not engine._model.llm.llm_engine.has_unfinished_requests()
+    assert not engine.loaded.llm.llm_engine.has_unfinished_requests()
     assert len(texts(engine, requests(3), GREEDY)) == 3
 
 
@@ -170,7 +170,7 @@ def test_a_schema_that_no_grammar_follows_is_an_error(engine: VllmEngine) -> Non
     schema = {"type": "object", "properties": {"a": {"type": "nonsense"}}}
     with pytest.raises(EngineError, match="vLLM refuses the request"):
         list(engine.generate(requests(2, schema=schema), GREEDY))
-    assert not engine._model.llm.llm_engine.has_unfinished_requests()
+    assert not engine.loaded.llm.llm_engine.has_unfinished_requests()
 
 
 def test_a_prompt_over_the_context_is_an_error_of_its_row_only(engine: VllmEngine) -> None:
@@ -189,7 +189,7 @@ def test_a_context_of_the_users_is_kept_to(folder: Path) -> None:
 def test_a_beginning_that_many_prompts_share_is_computed_once(engine: VllmEngine) -> None:
     asked = requests(50, "The answer gives a point. " * 30, "Score: ")
     cached = []
-    llm_engine, step = engine._model.llm.llm_engine, engine._model.llm.llm_engine.step
+    llm_engine, step = engine.loaded.llm.llm_engine, engine.loaded.llm.llm_engine.step
 
     def counted() -> Any:
         outputs = step()
@@ -230,7 +230,7 @@ def test_rows_of_the_two_engines_have_keys_of_their_own(engine: VllmEngine, refe
 def test_an_engine_that_nobody_holds_gives_its_memory_back_and_the_next_one_starts(folder: Path) -> None:
     first = VllmEngine("tiny", folder)
     list(first.choose(requests(1), SCORES))
-    runner = weakref.ref(first._model.llm.llm_engine)
+    runner = weakref.ref(first.loaded.llm.llm_engine)
     del first
     gc.collect()
     assert runner() is None

@@ -10,6 +10,7 @@ import pytest
 from console.errors import EngineError
 from engines.likelihood import token_logprobs
 from engines.local.transformers_engine import TransformersEngine
+from engines.local.vllm.live import LiveVllm, checkpoint_tensors
 from engines.local.vllm.memory import KV_SPACE, Memory
 from engines.protocol import Sampling
 from tests.tiny import save_tiny_model
@@ -31,11 +32,6 @@ def little_memory() -> Iterator[None]:
 def load_live(folder: Path) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from engines.local.vllm.installed import import_vllm
-
-    import_vllm()
-    from engines.local.vllm.live import LiveVllm
 
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     engine = TransformersEngine.of_live(model, AutoTokenizer.from_pretrained(folder), "policy", 16)
@@ -62,8 +58,8 @@ def tied(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def probabilities(live: Any) -> list[float]:
-    [read] = token_logprobs(live.live, [(live.probe, len(live.probe) - 1)])
-    return read.logprobs
+    [of_probe] = token_logprobs(live.live, [(live.probe, len(live.probe) - 1)])
+    return of_probe.logprobs
 
 
 @pytest.mark.parametrize(
@@ -131,31 +127,19 @@ def test_tokens_are_drawn_with_the_live_models_probabilities(tied: Any) -> None:
 
 
 def test_a_tensor_that_vllm_did_not_get_is_named(tied: Any) -> None:
-    from engines.local.vllm.weights import checkpoint_tensors, load_tensors
-
     model, live = tied
     tensors = checkpoint_tensors(model, live.stored)
     name = "model.layers.1.mlp.down_proj.weight"
-    with pytest.raises(EngineError, match=f"vLLM got no new weights for {name}, and would compute with others"):
-        load_tensors(live.vllm.llm, {key: tensor for key, tensor in tensors.items() if key != name})
+    with pytest.raises(EngineError, match=rf"vLLM would compute with old weights: it got none for {name} \(1 in all\)"):
+        live.vllm.loaded.replace_weights({key: tensor for key, tensor in tensors.items() if key != name})
     with pytest.raises(EngineError, match="vLLM cannot load the new weights: .*no module or parameter named 'other'"):
-        load_tensors(live.vllm.llm, tensors | {"other.weight": tensors[name]})
+        live.vllm.loaded.replace_weights(tensors | {"other.weight": tensors[name]})
     live.follow()
-
-
-def test_a_tensor_that_the_checkpoint_has_alone_or_has_not_is_named(tied: Any) -> None:
-    from engines.local.vllm.weights import checkpoint_tensors
-
-    model, live = tied
-    with pytest.raises(EngineError, match=r"has no model.layers.0.self_attn.k_proj.weight_v2, which its checkpoint"):
-        checkpoint_tensors(model, live.stored | {"model.layers.0.self_attn.k_proj.weight_v2"})
-    with pytest.raises(EngineError, match=r"has model.norm.weight, which its checkpoint has not"):
-        checkpoint_tensors(model, live.stored - {"model.norm.weight"})
 
 
 def test_weights_that_did_not_arrive_are_seen_in_what_vllm_computes(tied: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model, live = tied
-    monkeypatch.setattr("engines.local.vllm.live.load_tensors", lambda *_: None)
+    monkeypatch.setattr(live.vllm.loaded, "replace_weights", lambda _: None)
     live.follow()
     train_a_step(model, rate=1e-3)
     with pytest.raises(EngineError, match="policy: vLLM reads a fixed prompt with log-probabilities that differ by"):

@@ -1,6 +1,6 @@
 """Seconds of a PPO rollout's answers drawn by transformers and by vLLM in one process, in turns.
 
-python -m benchmarks.rollouts --repeats 5       SmolLM2-135M, 64 answers of 64 tokens, with the Python that has vLLM
+python -m benchmarks.engine.rollouts --repeats 5        SmolLM2-135M, 64 answers of 64 tokens; needs vLLM
 
 vLLM's seconds have the loading of the policy's weights and the check of what it computes, also shown alone.
 """
@@ -106,4 +106,4 @@ def row_of(name: str, turns: list[dict[str, Turn]]) -> dict[str, str | float]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, prog="python -m benchmarks.rollouts"))
+    main(tyro.cli(Config, prog="python -m benchmarks.engine.rollouts"))
