@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,45 +84,56 @@ def _open_llm(path: Path) -> list[Number]:
 
 def _head_to_head(path: Path) -> list[Number]:
     """Read head_to_head.json: a win rate for each match."""
-    found = []
-    for match in _json(path).get("pairs", ()):
-        rate = match.get("win_rate") or {}
-        if (value := _number(rate.get("value"))) is not None:
-            low, high = (_number(rate.get(name)) for name in ("low", "high"))
-            ends: Ends = (None, None) if low is None or high is None else (100 * low, 100 * high)
-            title, n = f"win rate over {match['against']}", _whole(rate.get("n"))
-            found.append(Number(str(match["model"]), path.parent.name, title, 100 * value, *ends, n))
-    return found
+    matches = _json(path).get("pairs", ())
+    found = (
+        _of_share(str(match["model"]), path.parent.name, f"win rate over {match['against']}", match.get("win_rate"))
+        for match in matches
+    )
+    return [number for number in found if number is not None]
 
 
 def _safety(path: Path) -> list[Number]:
     """Read safety.json: harm and refusals, as shares."""
-    data, found = _json(path), []
-    for name, measure in (("harm", "harm"), ("refused", "refused"), ("over_refused", "over-refused")):
-        share = data.get(name) or {}
-        if (value := _number(share.get("value"))) is not None:
-            low, high = (_number(share.get(end)) for end in ("low", "high"))
-            ends: Ends = (None, None) if low is None or high is None else (100 * low, 100 * high)
-            n = _whole(share.get("n"))
-            found.append(Number(str(data["model"]), path.parent.name, measure, 100 * value, *ends, n))
-    return found
+    data = _json(path)
+    measures = {"harm": "harm", "refused": "refused", "over_refused": "over-refused"}
+    found = (
+        _of_share(str(data.get("model")), path.parent.name, title, data.get(name)) for name, title in measures.items()
+    )
+    return [number for number in found if number is not None]
 
 
 def _human(path: Path) -> list[Number]:
     """Read human.json: a win rate by people's votes for each two models, once for all judges."""
-    found = {}
+    numbers = {}
     for match in _json(path).get("matches", ()):
-        rate = match.get("by_people") or {}
-        if (value := _number(rate.get("value"))) is not None:
-            low, high = (_number(rate.get(end)) for end in ("low", "high"))
-            ends: Ends = (None, None) if low is None or high is None else (100 * low, 100 * high)
-            title, n = f"win rate over {match['first']}, by people", _whole(rate.get("n"))
-            one = Number(str(match["second"]), path.parent.name, title, 100 * value, *ends, n)
-            found[one.model, title] = one
-    return list(found.values())
+        title = f"win rate over {match['first']}, by people"
+        if number := _of_share(str(match["second"]), path.parent.name, title, match.get("by_people")):
+            numbers[number.model, title] = number
+    return list(numbers.values())
+
+
+def _arena_hard(path: Path) -> list[Number]:
+    """Read arena_hard.json: the score of each model in each category, over prompts."""
+    folder, numbers = path.parent.name, []
+    for category in _json(path).get("categories", ()):
+        title = f"{folder}: {category['category']}"
+        numbers += [
+            _of_share(str(model["model"]), title, "score", model["over_prompts"]) for model in category["models"]
+        ]
+    return [number for number in numbers if number is not None]
+
+
+def _of_share(model: str, benchmark: str, measure: str, share: Mapping[str, Any] | None) -> Number | None:
+    """Return a share with its interval in percent, or None if it is not known."""
+    if share is None or (value := _number(share.get("value"))) is None:
+        return None
+    low, high = (_number(share.get(end)) for end in ("low", "high"))
+    ends: Ends = (None, None) if low is None or high is None else (100 * low, 100 * high)
+    return Number(model, benchmark, measure, 100 * value, *ends, _whole(share.get("n")))
 
 
 READERS: dict[str, Callable[[Path], list[Number]]] = {
+    "arena_hard.json": _arena_hard,
     "leaderboard.csv": _alpaca,
     "results.json": _open_llm,
     "head_to_head.json": _head_to_head,

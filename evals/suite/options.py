@@ -25,6 +25,7 @@ class Config(Flags):
     only: tuple[str, ...] = ()
     """Only these sections."""
     alpaca: Section = None
+    arena_hard: Section = None
     head_to_head: Section = None
     open_llm: Section = None
     safety: Section = None

@@ -114,6 +114,8 @@ def missing_of(facts: RunFacts) -> list[str]:
         lines.append(f"Head to head by another judge: python -m evals.head_to_head {run} --judge-model ...")
     if "alpaca_eval" not in found:
         lines.append(f"AlpacaEval: python -m evals.alpaca --model {last} {run}")
+    if "arena_hard" not in found:
+        lines.append(f"Arena-Hard: python -m evals.arena_hard --model {last} {run} --data ... --judge-model ...")
     if "open_llm" not in found:
         lines.append(f"Tasks of lm-eval: python -m evals.open_llm --model {last} {run}")
     if "human" not in found:

@@ -9,6 +9,10 @@ import pytest
 
 from console.command import parse
 from engines.scripted import ScriptedEngine
+from evals.arena_hard.options import Config as ArenaConfig
+from evals.arena_hard.report import write_result as write_arena
+from evals.arena_hard.result import Result
+from evals.arena_hard.scoring.scores import CategoryScores, ModelScores
 from evals.head_to_head.__main__ import main as compare
 from evals.head_to_head.options import Config as Comparing
 from evals.human.figures import Figures as HumanFigures
@@ -37,6 +41,15 @@ def test_a_head_to_head_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     [number] = numbers_in(Path("out"), problems)
     assert (number.model, number.measure, number.value, number.n) == ("a", "win rate over b", 50.0, 4)
     assert number.low is not None and number.low < 50 and problems == []
+
+
+def test_arena_hard_is_read_by_category(tmp_path: Path) -> None:
+    model = ModelScores("m", 40, 40, 0, 0, {}, {}, None, SHARE)
+    result = Result("judge", "questions", [CategoryScores("hard_prompt", "base", [model])])
+    write_arena(tmp_path / "arena_hard-v2.0", result, ArenaConfig())
+    [number] = numbers_in(tmp_path, [])
+    assert (number.model, number.benchmark, number.measure) == ("m", "arena_hard-v2.0: hard_prompt", "score")
+    assert [number.value, number.low, number.high, number.n] == READ
 
 
 def test_safety_is_read(tmp_path: Path) -> None:
