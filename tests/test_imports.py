@@ -32,7 +32,18 @@ FLOORS = {
     ),
     "evals": (
         {"comparing", "folders", "results"},
-        {"alpaca", "arena_hard", "head_to_head", "human", "open_llm", "report", "reward_model", "safety", "suite"},
+        {
+            "alpaca",
+            "arena_hard",
+            "mt_bench",
+            "head_to_head",
+            "human",
+            "open_llm",
+            "report",
+            "reward_model",
+            "safety",
+            "suite",
+        },
     ),
     "judges": (
         {"intervals", "labelled", "options"},

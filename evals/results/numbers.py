@@ -123,6 +123,26 @@ def _arena_hard(path: Path) -> list[Number]:
     return [number for number in numbers if number is not None]
 
 
+def _mt_bench(path: Path) -> list[Number]:
+    """Read mt_bench.json or vicuna_bench.json: mean scores from 1 to 10, or the win rates of pairs."""
+    folder, numbers = path.parent.name, []
+    for model in _json(path)["models"]:
+        if "win_rate" in model:
+            number = _of_share(str(model["model"]), folder, "win rate, ties as halves", model["win_rate"])
+        else:
+            number = _of_mean(str(model["model"]), folder, "mean score", model["average"])
+        numbers += [] if number is None else [number]
+    return numbers
+
+
+def _of_mean(model: str, benchmark: str, measure: str, mean: Mapping[str, Any]) -> Number | None:
+    """Return a mean with its interval in points of ten, or None if it is not known."""
+    if (value := _number(mean.get("value"))) is None:
+        return None
+    ends: Ends = (_number(mean.get("low")), _number(mean.get("high")))
+    return Number(model, benchmark, measure, value, *ends, _whole(mean.get("n")), "of 10")
+
+
 def _of_share(model: str, benchmark: str, measure: str, share: Mapping[str, Any] | None) -> Number | None:
     """Return a share with its interval in percent, or None if it is not known."""
     if share is None or (value := _number(share.get("value"))) is None:
@@ -135,6 +155,10 @@ def _of_share(model: str, benchmark: str, measure: str, share: Mapping[str, Any]
 READERS: dict[str, Callable[[Path], list[Number]]] = {
     "arena_hard.json": _arena_hard,
     "leaderboard.csv": _alpaca,
+    "mt_bench.json": _mt_bench,
+    "mt_bench_pair.json": _mt_bench,
+    "vicuna_bench.json": _mt_bench,
+    "vicuna_bench_pair.json": _mt_bench,
     "results.json": _open_llm,
     "head_to_head.json": _head_to_head,
     "human.json": _human,

@@ -27,6 +27,7 @@ class Config(Flags):
     alpaca: Section = None
     arena_hard: Section = None
     head_to_head: Section = None
+    mt_bench: Section = None
     open_llm: Section = None
     safety: Section = None
 

@@ -26,7 +26,8 @@ TRAINERS = [
 ]  # fmt: skip
 COMMANDS = [
     *(f"judges.{name}" for name in JUDGES), *(f"trainer.{name}" for name in TRAINERS),
-    "evals.alpaca", "evals.arena_hard", "evals.head_to_head", "evals.reward_model", "evals.open_llm", "tui",
+    "evals.alpaca", "evals.arena_hard", "evals.mt_bench", "evals.head_to_head", "evals.reward_model", "evals.open_llm",
+    "tui",
 ]  # fmt: skip
 EXPERIMENTS = ["eft", "ift_small", "round_signal", "known_truth", "rlp_truth"]
 JUDGING = [

@@ -100,8 +100,9 @@ def length_of(text: str, counts: Counts, unit: Unit) -> int:
 def is_at_hand() -> bool:
     """Return whether tiktoken has the vocabulary of gpt-4o in its cache, so that it needs no network."""
     name = hashlib.sha1(ENCODING_URL.encode()).hexdigest()
-    folder = os.environ.get("TIKTOKEN_CACHE_DIR", os.environ.get("DATA_GYM_CACHE_DIR"))
-    return (Path(folder) if folder else Path(tempfile.gettempdir()) / "data-gym-cache").joinpath(name).exists()
+    usual = str(Path(tempfile.gettempdir()) / "data-gym-cache")
+    folder = os.environ.get("TIKTOKEN_CACHE_DIR", os.environ.get("DATA_GYM_CACHE_DIR", usual))
+    return folder != "" and (Path(folder) / name).exists()  # an empty name turns the cache off
 
 
 @cache

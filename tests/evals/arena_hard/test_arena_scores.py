@@ -84,6 +84,7 @@ def test_the_plain_scores_are_those_of_arena_hard_auto(scores: dict[str, Categor
 def test_the_style_controlled_scores_are_those_of_arena_hard_auto(
     scores: dict[str, CategoryScores], category: str
 ) -> None:
+    assert scores[category].unit == "tokens", "those of the answers' files"
     for model in scores[category].models:
         assert model.styled is not None
         values = (model.styled.value, model.styled.low, model.styled.high)

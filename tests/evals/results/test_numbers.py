@@ -17,6 +17,11 @@ from evals.head_to_head.__main__ import main as compare
 from evals.head_to_head.options import Config as Comparing
 from evals.human.figures import Figures as HumanFigures
 from evals.human.report import write_result as write_human
+from evals.mt_bench.options import Config as BenchConfig
+from evals.mt_bench.report import Result as BenchResult
+from evals.mt_bench.report import write_result as write_bench
+from evals.mt_bench.scoring.pairs import PairScores
+from evals.mt_bench.scoring.scores import ModelScores as ModelMeans
 from evals.open_llm.harness import Score, as_json
 from evals.results.numbers import numbers_in
 from evals.safety.figures import Figures as SafetyFigures
@@ -50,6 +55,19 @@ def test_arena_hard_is_read_by_category(tmp_path: Path) -> None:
     [number] = numbers_in(tmp_path, [])
     assert (number.model, number.benchmark, number.measure) == ("m", "arena_hard-v2.0: hard_prompt", "score")
     assert [number.value, number.low, number.high, number.n] == READ
+
+
+def test_mt_bench_is_read_in_points_and_its_pairs_in_percent(tmp_path: Path) -> None:
+    mean = Estimate("average", 4.5, 4.25, 4.75, 40)
+    scores = ModelMeans("m", 40, 40, {}, mean, {1: mean}, {}, {})
+    pairs = PairScores("m", 40, 40, 5, 25, 10, 0, {}, SHARE, {1: SHARE})
+    for result in (BenchResult("judge", "questions", [scores], []), BenchResult("judge", "questions", [], [pairs])):
+        write_bench(tmp_path / "mt_bench", result, BenchConfig())
+    points, percent = numbers_in(tmp_path, [])
+    assert (points.model, points.benchmark, points.measure, points.unit) == ("m", "mt_bench", "mean score", "of 10")
+    assert [points.value, points.low, points.high, points.n] == [4.5, 4.25, 4.75, 40]
+    assert (percent.measure, percent.unit) == ("win rate, ties as halves", "%")
+    assert [percent.value, percent.low, percent.high, percent.n] == READ
 
 
 def test_safety_is_read(tmp_path: Path) -> None:

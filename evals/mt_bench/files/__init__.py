@@ -1,0 +1,1 @@
+"""FastChat's files: questions, reference answers, models' answers and judgments, read and written."""

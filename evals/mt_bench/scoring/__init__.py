@@ -1,0 +1,1 @@
+"""Scores by turn and category, and win rates, as FastChat has them, with intervals over questions."""
