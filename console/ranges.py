@@ -54,6 +54,8 @@ Couple = Annotated[int, Range(2, MOST)]
 """A count of at least two, because one alone cannot be compared."""
 CountOr0 = Annotated[int, Range(0, MOST)]
 """A count that may be 0."""
+Port = Annotated[int, Range(0, 65535)]
+"""A port to listen on, where 0 stands for a free one."""
 Total = Annotated[int, Range(1, 2**63 - 1)]
 """A count that may be very large, such as the tokens of a run."""
 Seed = Annotated[int, Range(0, LARGEST_SEED)]

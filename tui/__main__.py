@@ -8,6 +8,7 @@ python -m tui demo --blind --queue random         vote without knowing who wrote
 python -m tui demo --filter "flipped:yes margin<1" --json     print these rows as JSON
 python -m tui demo --statistics                   print figures: wins, lengths, agreement with people
 python -m tui demo --screenshot demo.svg          write a picture of the first row
+python -m tui demo --serve                        show the same in a browser, at http://127.0.0.1:8000
 
 SOURCE is a run, a folder such as runs/demo/iter2, or files: judgments, comparisons, pairs or responses of this project,
 annotations of AlpacaEval, judgments of MT-Bench and Arena-Hard, pairs of TRL or two outputs with a label, as JSONL,
@@ -19,10 +20,15 @@ from tui.options import Config
 
 
 def main(config: Config) -> None:
-    """Open the rows, then the screen."""
-    from tui.show import show
+    """Open the rows, then the screen, here or in a browser."""
+    if config.serve:
+        from tui.serving import serve
 
-    show(config)
+        serve(config)
+    else:
+        from tui.show import show
+
+        show(config)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from console.command import Flags
+from console.ranges import Port
 from console.writing import OutFile, OutRows
 
 
@@ -42,3 +43,9 @@ class Config(Flags):
     """Print the figures of the rows that pass the filter, then stop."""
     screenshot: OutFile | None = None
     """Write a picture of the screen (120 x 40 cells) to this .svg file, then stop."""
+    serve: bool = False
+    """Show the screen in a browser, until Ctrl+C. Each tab has a process and a screen of its own."""
+    host: str = "127.0.0.1"
+    """The address for --serve. Others than this machine's own let everybody who reaches it read and vote."""
+    port: Port = 8000
+    """The port for --serve. 0 takes a free one."""

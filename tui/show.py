@@ -1,9 +1,9 @@
 """Opens the rows, and then the screen, or prints the table or its figures, or writes a picture."""
 
 import getpass
+import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from console.errors import InputError, RowError
 from console.output import counted, say, tell, tell_json
@@ -13,7 +13,7 @@ from tui.browsing.state import Browsing
 from tui.options import Config
 from tui.reading.sources import find_source
 from tui.reading.table import Table
-from tui.screens.open import open_screen, write_screenshot
+from tui.screens.open import open_screen, own_keys, write_screenshot
 from tui.summary.columns import BY_NAME
 from tui.summary.rows import as_data
 from tui.summary.statistics import statistics
@@ -27,11 +27,29 @@ def show(config: Config) -> None:
     """Open the rows, then the screen. Wrong input ends the command before the screen opens."""
     if config.screenshot is not None and config.screenshot.suffix.lower() != ".svg":
         raise InputError(f"--screenshot {config.screenshot}: the file must end in .svg")
+    browsing, reading = opened(config)
+    prints = config.json or config.dry_run or config.statistics
+    if not prints and config.screenshot is None and not _has_screen():
+        raise InputError(
+            "the screen needs a terminal; use --json to print the table, --screenshot PATH.svg, or --serve (a browser)"
+        )
+    if prints:
+        _print(browsing, config)
+    else:
+        _open(browsing, reading, config)
+
+
+def _has_screen() -> bool:
+    """Return whether there is a terminal, or a browser at the other end of the pipes."""
+    is_served = os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver")
+    return is_served or (sys.stdin.isatty() and sys.stdout.isatty())
+
+
+def opened(config: Config) -> tuple[Browsing, Iterator[int]]:
+    """Return the rows that the flags ask for, and what reads the rest of them. Raises InputError for wrong flags."""
+    prints = config.json or config.dry_run or config.statistics
     source = find_source(config.source)
     table = Table(source, given_codes(config.codes))
-    prints = config.json or config.dry_run or config.statistics
-    if not prints and config.screenshot is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise InputError("the screen needs a terminal; use --json to print the table, or --screenshot PATH.svg")
     reading = table.read()
     for _ in reading:
         if not prints and len(table) and table.total_bytes > SMALL_BYTES:
@@ -40,11 +58,7 @@ def show(config: Config) -> None:
         raise InputError(table.nothing())
     if config.strict and table.bad:
         raise RowError(table.bad[0])
-    browsing = _browsing(config, table)
-    if prints:
-        _print(browsing, config)
-    else:
-        _open(browsing, reading, config)
+    return _browsing(config, table), reading
 
 
 def _browsing(config: Config, table: Table) -> Browsing:
@@ -102,10 +116,4 @@ def _open(browsing: Browsing, reading: Iterator[int], config: Config) -> None:
         write_screenshot(browsing, config.screenshot, config.theme)
         tell(f"screenshot: {config.screenshot}")
     else:
-        open_screen(browsing, reading, config.theme, _existing(config.keys))
-
-
-def _existing(keys: Path | None) -> Path | None:
-    if keys is not None and not keys.is_file():
-        raise InputError(f"--keys {keys}: no such file")
-    return keys
+        open_screen(browsing, reading, config.theme, own_keys(config.keys))

@@ -7,12 +7,10 @@ from typing import Annotated
 import tyro
 
 from console.command import Flags
-from console.ranges import Count, Positive, Range
+from console.ranges import Count, Port, Positive
 from engines.options import EngineOptions, SharedEngineOptions
 from judges.options import JudgeOptions, PanelOptions
 from judges.tools.options import EvidenceOptions
-
-Port = Annotated[int, Range(0, 65535)]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """Runs the server: takes the port, loads the judge, answers, and on a signal finishes what is under way."""
 
 import asyncio
-import errno
-import ipaddress
 import os
 import signal
 import socket
@@ -14,6 +12,7 @@ from aiohttp import web
 
 from console.command import INTERRUPTED
 from console.errors import InputError
+from console.listening import bound, is_loopback, url_of
 from console.output import say, tell, tell_json, tell_plan
 from judges.serve.app import Server
 from judges.serve.metrics import Metrics
@@ -39,7 +38,7 @@ def serve(config: Config) -> None:
 def answer(config: Config, judges: Sequence[Opened], key: str | None = None) -> None:
     """Answer with the verdicts of opened judges until a signal. Raises InputError if the port cannot be had."""
     with ExitStack() as stack:
-        listening = stack.enter_context(_bound(config.host, config.port))  # before a model is loaded for nothing
+        listening = stack.enter_context(bound(config.host, config.port))  # before a model is loaded for nothing
         for judge in judges:
             if judge.asked is not None:
                 first_question(judge.asked)
@@ -75,7 +74,7 @@ async def _answer(config: Config, server: Server, listening: socket.socket) -> N
 
 
 def _say_ready(config: Config, server: Server, listening: socket.socket) -> None:
-    url = _url(*listening.getsockname()[:2])
+    url = url_of(*listening.getsockname()[:2])
     if config.json:
         judges = server.bench.fingerprints
         tell_json({"url": url, "model": server.bench.name, "judges": judges, "out": str(config.out)})
@@ -85,10 +84,6 @@ def _say_ready(config: Config, server: Server, listening: socket.socket) -> None
     sys.stdout.flush()
 
 
-def _url(host: str, port: int) -> str:
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
 def _key(config: Config) -> str | None:
     """Return the key that callers must send. Raises InputError if other machines can call and there is none."""
     if config.key_env is not None:
@@ -96,35 +91,11 @@ def _key(config: Config) -> str | None:
         if not key:
             raise InputError(f"--key-env {config.key_env}: this variable is not set: give it the key of the callers")
         return key
-    if not _is_loopback(config.host):
+    if not is_loopback(config.host):
         raise InputError(
             f"--host {config.host}: other machines can call it, so it needs a key: name its variable with --key-env"
         )
     return None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """Return a socket that has the port and does not listen yet. Raises InputError if it cannot be had."""
-    try:
-        [found, *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        with ExitStack() as unless_bound:
-            bound = unless_bound.enter_context(socket.socket(found[0], socket.SOCK_STREAM))
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just left can be taken again
-            bound.bind(found[4])
-            unless_bound.pop_all()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            what = f"port {port} on {host} is in use: stop what listens there, or give another port"
-            raise InputError(f"--port: {what} (0 takes a free one)") from None
-        raise InputError(f"--host {host} --port {port}: cannot be listened on: {error.strerror or error}") from None
-    return bound
 
 
 def _print_plan(config: Config, judges: list[Opened]) -> None:
@@ -134,7 +105,7 @@ def _print_plan(config: Config, judges: list[Opened]) -> None:
         by_use = {"score": judge.scorer, "compare": judge.comparer}
         rows.append({use: used.fingerprint for use, used in by_use.items() if used is not None})
     names = ", ".join(judge.name for judge in judges)
-    words = f"would serve {names} on {_url(config.host, config.port)}"
+    words = f"would serve {names} on {url_of(config.host, config.port)}"
     told = [f"{use}: judge {fingerprint}" for row in rows for use, fingerprint in row.items()]
     plan = {"models": [judge.name for judge in judges], "host": config.host, "port": config.port, "judges": rows}
     tell_plan(plan | {"out": str(config.out)}, words, *told, f"verdicts would go to {config.out}", as_json=config.json)

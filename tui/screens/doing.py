@@ -289,6 +289,9 @@ def open_pager(app: RowsApp) -> None:
     if app.browsing.is_hidden(body.row):
         app.tell("vote first: the row names the judge's winner", severity="warning")
         return
+    if app.is_web:
+        app.tell("a browser has no pager: Enter shows the texts alone", severity="warning")
+        return
     command = shlex.split(os.environ.get("PAGER") or "less")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "row.md"

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+from console.errors import InputError
 from records.store import write_atomic
 from tui.browsing.state import Browsing
 from tui.screens.app import BrowserApp
@@ -17,11 +18,17 @@ from tui.screens.themes import NAMES
 SCREENSHOT_SIZE = (120, 40)
 
 
-def open_screen(browsing: Browsing, reading: Iterator[int], theme: str, keys: Path | None) -> None:
-    """Open the screen. Raises InputError if the file of keys is wrong."""
-    keymap = None
-    if keys is not None:
-        keymap = read_keymap(keys, [*MAIN, *Grid.BINDINGS, *TextPane.BINDINGS, *FilterInput.BINDINGS])
+def own_keys(path: Path | None) -> dict[str, str]:
+    """Return the keys of the file `path`. Raises InputError if it is wrong."""
+    if path is None:
+        return {}
+    if not path.is_file():
+        raise InputError(f"--keys {path}: no such file")
+    return read_keymap(path, [*MAIN, *Grid.BINDINGS, *TextPane.BINDINGS, *FilterInput.BINDINGS])
+
+
+def open_screen(browsing: Browsing, reading: Iterator[int], theme: str, keymap: dict[str, str]) -> None:
+    """Open the screen with a person's own keys, if there are any."""
     app = BrowserApp(browsing, reading, theme=NAMES[theme])
     if keymap:
         app.set_keymap(keymap)
