@@ -165,13 +165,15 @@ def served(tmp_path: Path) -> Iterator[str]:
             assert server.wait(timeout=30) == 0
 
 
-def test_the_page_and_its_files_are_served_and_the_screen_is_drawn(served: str) -> None:
+def test_the_page_is_served_the_screen_is_drawn_and_a_key_votes(served: str, tmp_path: Path) -> None:
     with urllib.request.urlopen(served, timeout=20) as answer:
         page = answer.read().decode()
         assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
     assert 'id="terminal"' in page and f'src="{served}/static/js/textual.js"' in page
     with urllib.request.urlopen(f"{served}/static/js/textual.js", timeout=20) as answer:
         assert answer.status == 200
+
+    votes = tmp_path / "votes.jsonl"
 
     async def drawn() -> str:
         text = b""
@@ -180,6 +182,9 @@ def test_the_page_and_its_files_are_served_and_the_screen_is_drawn(served: str) 
                 message = await tab.receive(timeout=30)
                 assert message.type in (WSMsgType.BINARY, WSMsgType.TEXT), "the process ended"
                 text += message.data if isinstance(message.data, bytes) else message.data.encode()
+            await tab.send_json(["stdin", "1"])
+            while not votes.exists():
+                await tab.receive(timeout=30)
         return text.decode(errors="replace")
 
     assert "[pairs 4]" in asyncio.run(drawn())
