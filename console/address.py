@@ -1,10 +1,14 @@
-"""A server's address, for calls and for messages, which hide the secrets that people put into it."""
+"""A server's address, for calls, for messages, which hide the secrets that people put into it, and to listen on."""
 
+import errno
 import html
+import ipaddress
 import json
 import re
+import socket
 from base64 import b64encode
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 from urllib.parse import quote, unquote, unquote_plus, urlsplit
@@ -172,3 +176,33 @@ def _shown_parameter(parameter: str) -> str:
     if name.lower() in NOT_SECRET:
         return parameter
     return f"{name}{mark}{HIDDEN}" if mark else HIDDEN
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket that has the port and does not listen yet. Raises InputError if it cannot be had."""
+    try:
+        [found, *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        with ExitStack() as unless_bound:
+            taken = unless_bound.enter_context(socket.socket(found[0], socket.SOCK_STREAM))
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just left can be taken again
+            taken.bind(found[4])
+            unless_bound.pop_all()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            what = f"port {port} on {host} is in use: stop what listens there, or give another port"
+            raise InputError(f"--port: {what} (0 takes a free one)") from None
+        raise InputError(f"--host {host} --port {port}: cannot be listened on: {error.strerror or error}") from None
+    return taken
+
+
+def url_of(host: str, port: int) -> str:
+    """Return the URL of a server, with an IPv6 address in brackets."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address can be reached from this machine only."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -13,8 +13,8 @@ from aiohttp.typedefs import Handler
 from textual_serve.app_service import AppService
 from textual_serve.server import Server, to_int
 
+from console.address import bound, is_loopback, url_of
 from console.errors import InputError
-from console.listening import bound, is_loopback, url_of
 from console.output import say, tell
 from tui.options import Config
 from tui.screens.open import own_keys

@@ -10,9 +10,9 @@ from contextlib import ExitStack
 
 from aiohttp import web
 
+from console.address import bound, is_loopback, url_of
 from console.command import INTERRUPTED
 from console.errors import InputError
-from console.listening import bound, is_loopback, url_of
 from console.output import say, tell, tell_json, tell_plan
 from judges.serve.app import Server
 from judges.serve.metrics import Metrics

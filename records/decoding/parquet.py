@@ -20,7 +20,6 @@ def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
     Raises InputError if it is none or damaged, and for a row of more than `reading.MOST_BYTES_A_LINE`.
     """
-    import pyarrow
     import pyarrow.parquet
 
     number = 0
