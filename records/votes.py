@@ -11,12 +11,15 @@ Key = tuple[str, frozenset[str]]
 """A prompt's id and the ids of two answers, in either order."""
 
 
-def read_votes(path: Path) -> dict[Key, dict[str, str | None]]:
-    """Return people's votes by their pair. The latest vote of a voter on a pair counts, or none if it takes back."""
+def read_votes(path: Path, *, strict: bool = False) -> dict[Key, dict[str, str | None]]:
+    """Return people's votes by their pair. The latest vote of a voter on a pair counts, or none if it takes back.
+
+    Rows that are no votes are reported and left out. With `strict` they raise RowError.
+    """
     if checked_file(path).stat().st_size == 0:
         return {}  # nobody has voted yet
     by_pair: dict[Key, dict[str, str | None]] = {}
-    for vote in sorted(read_typed(path, Vote, BadRows()), key=_time):
+    for vote in sorted(read_typed(path, Vote, BadRows(strict=strict)), key=_time):
         by_voter = by_pair.setdefault((vote.prompt_id, frozenset((vote.a_id, vote.b_id))), {})
         if vote.winner is None:
             by_voter.pop(vote.voter, None)

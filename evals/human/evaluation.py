@@ -24,7 +24,7 @@ def evaluate(config: Config) -> None:
         lines = (f"votes: {votes}", f"comparisons: {', '.join(map(str, files))}", f"results: {out}; no model is asked")
         tell_plan(plan, *lines, as_json=config.json)
         return
-    by_pair = _of_voter(read_votes(votes), config.voter)
+    by_pair = _of_voter(read_votes(votes, strict=config.strict), config.voter)
     if not by_pair:
         of = f" by {config.voter}" if config.voter else ""
         raise InputError(f"{votes}: no vote{of} in it; vote with python -m tui")

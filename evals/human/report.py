@@ -29,7 +29,7 @@ def print_result(matches: Sequence[Figures], path: Path, *, as_json: bool) -> No
         return
     print_table([_rates(match) for match in matches])
     tell()
-    print_table([_agreement(match) for match in matches])
+    print_table(_with_all_columns([_agreement(match) for match in matches]))
     tell(
         "",
         "win rates in percent, of the second model; in brackets 95% intervals over",
@@ -52,6 +52,12 @@ def _rates(match: Figures) -> dict[str, Cell]:
         "corrected": _percent(match.corrected),
         "more votes": "?" if match.n_more is None else match.n_more,
     }
+
+
+def _with_all_columns(rows: Sequence[dict[str, Cell]]) -> list[dict[str, Cell]]:
+    """Return rows that share their columns: a match with one voter has no agreement between voters."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [{name: row.get(name) for name in names} for row in rows]
 
 
 def _agreement(match: Figures) -> dict[str, Cell]:

@@ -6,7 +6,7 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from console.visible import one_line
-from evals.report.content import Content
+from evals.report.content import UNREADABLE, Content
 from evals.report.facts.run import RunFacts
 from evals.report.markdown import table_text
 
@@ -29,14 +29,16 @@ def _parts(facts: RunFacts, content: Content) -> Iterable[str]:
     tags = ["judgeloop", "self-rewarding" if facts.rlp is None else "rlp"]
     data = ModelCardData(base_model=on_hub, library_name="transformers", pipeline_tag="text-generation", tags=tags)
     yield f"---\n{data.to_yaml()}\n---"
-    last = facts.iterations[-1]
-    yield f"# {one_line(facts.name)}, {last}"
+    yield f"# {one_line(facts.name)}, {facts.iterations[-1]}"
     yield f"Base model: {one_line(base) if base else 'unknown'}. {WAYS['loop' if facts.rlp is None else 'rlp']}"
     yield "## Results"
     yield "\n".join(f"- {one_line(line)}" for line in content.headlines)
     for table in content.tables:
         yield f"### {table.title}"
         yield table_text(table)
+    if unread := content.lists.get(UNREADABLE):
+        yield "## What could not be read"
+        yield "\n".join(f"- {one_line(line)}" for line in unread)
     yield "## Limits"
     yield (
         "The figures are of the held-out prompts of this run. A judge of the same family as the model tends to prefer "
@@ -55,4 +57,7 @@ def _base(facts: RunFacts) -> str | None:
 def _again(facts: RunFacts) -> str:
     command = "trainer.loop" if facts.rlp is None else "trainer.rlp"
     versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
-    return f"`python -m {command} --config run.toml` with the settings in run.toml of the run. Versions: {versions}."
+    return (
+        f"`python -m {command} --config recipe.toml`, in which recipe.toml has what stands in `[settings]` of the "
+        f"run's run.toml, one level up. Versions: {versions}."
+    )

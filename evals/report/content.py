@@ -42,7 +42,7 @@ def content_of(runs: Sequence[RunFacts], seed: int) -> Content:
         f"Pairs of {facts.name}" if several else "Pairs, disagreements first": pairs_of(facts.run, seed, problems)
         for facts in runs
     }
-    problems = [problem for facts in runs for problem in facts.problems] + problems
+    problems = list(dict.fromkeys([problem for facts in runs for problem in facts.problems] + problems))
     lists = {f"Not measured in {facts.name}" if several else "Not measured": missing_of(facts) for facts in runs}
     return Content(
         title=" and ".join(dict.fromkeys(names)),

@@ -1,12 +1,13 @@
 """Reads the runs of a report and writes its files."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from console.errors import InputError
 from console.output import tell, tell_json, tell_plan
 from console.progress import say
-from console.table import print_table
+from console.table import print_table, screen_width
 from evals.report.card import card_of
 from evals.report.content import UNREADABLE, Content, content_of
 from evals.report.facts.run import RunFacts, read_run
@@ -38,12 +39,15 @@ def write_report(config: Config) -> None:
         if not one.iterations:
             raise InputError(f"{one.run.folder}: no iteration is done yet; go on with the run first")
     content = content_of(facts, config.seed)
+    problems = content.lists.get(UNREADABLE, ())
+    if config.strict and problems:
+        raise InputError(problems[0])
     if config.fresh:
         set_aside(out)
     files = _files(out, facts[-1], content)
     for path, text in files.items():
         write_atomic(path, text)
-    for problem in content.lists.get(UNREADABLE, ()):
+    for problem in problems:
         say(f"warning: {problem}")
     if config.json:
         tables = {table.title: table.rows for table in content.tables}
@@ -57,7 +61,10 @@ def runs_of(config: Config) -> list[Run]:
     """Return the runs that are named, or the newest. Raises InputError if there is none, or there are too many."""
     if len(config.runs) > MOST_RUNS:
         raise InputError(f"{len(config.runs)} runs: a report is on one run, or on two side by side")
-    return [find_run(name) for name in config.runs or (None,)]
+    runs = [find_run(name) for name in config.runs or (None,)]
+    if len({run.folder.resolve() for run in runs}) < len(runs):
+        raise InputError(f"{runs[0].folder} is named twice: a report compares two runs")
+    return runs
 
 
 def folder_of(runs: Sequence[Run]) -> Path:
@@ -79,4 +86,7 @@ def _files(out: Path, last: RunFacts, content: Content) -> dict[Path, str]:
 
 def _tell(headlines: Sequence[str], iterations: Table, files: Sequence[Path]) -> None:
     print_table([dict(row) for row in iterations.rows])
-    tell("", *headlines, "", "files:", *(f"  {path}" for path in files))
+    width = screen_width()
+    whole = {"break_long_words": False, "break_on_hyphens": False}  # a number or a path stays as it is
+    lines = (line for text in headlines for line in textwrap.wrap(text, width, **whole))
+    tell("", *lines, "", "files:", *(f"  {path}" for path in files))

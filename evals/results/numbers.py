@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,16 @@ class Number:
     high: float | None = None
     n: int | None = None
     unit: str = "%"
+    judge: str | None = None
+    """Whose verdicts it rests on, None for none. Numbers of two judges do not compare."""
 
     def row(self) -> dict[str, Cell]:
         """Return the number as a table's row."""
         interval = "" if self.low is None or self.high is None else f" [{self.low:.1f}, {self.high:.1f}]"
         value = f"{self.value:.1f}{interval}"
         measure = f"{self.measure}, {self.unit}" if self.unit else self.measure
-        return {"model": self.model, "benchmark": self.benchmark, "measure": measure, "value": value, "n": self.n}
+        named = {"model": self.model, "benchmark": self.benchmark, "judge": self.judge}
+        return {**named, "measure": measure, "value": value, "n": self.n}
 
 
 def numbers_in(folder: Path, problems: list[str]) -> list[Number]:
@@ -45,7 +48,8 @@ def numbers_in(folder: Path, problems: list[str]) -> list[Number]:
         if reader is None or not path.is_file():
             continue
         try:
-            found += reader(path)
+            judge = _judge_of(path)
+            found += [replace(number, judge=judge) for number in reader(path)]
         except (InputError, ValueError, TypeError, KeyError, LookupError) as error:
             problems.append(f"{path}: cannot be read: {error}")
     return found
@@ -164,6 +168,18 @@ READERS: dict[str, Callable[[Path], list[Number]]] = {
     "human.json": _human,
     "safety.json": _safety,
 }
+
+
+def _judge_of(path: Path) -> str | None:
+    """Return the judge of a file's numbers as its command names it, or None if there is none."""
+    if path.name == "leaderboard.csv":
+        annotations = path.with_name("annotations.json")
+        rows = json.loads(read_file(annotations, MOST_BYTES)) if annotations.is_file() else []
+        return str(rows[0]["annotator"]) if rows else None
+    judge = _json(path).get("judge")
+    if isinstance(judge, dict):
+        return f"{judge['model']} ({judge['fingerprint']})"
+    return None if judge is None else str(judge)
 
 
 def _json(path: Path) -> dict[str, Any]:

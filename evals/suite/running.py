@@ -2,13 +2,14 @@
 
 import json
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from console.errors import InputError, JudgeError
-from console.output import tell, tell_json
+from console.output import counted, tell, tell_json
 from console.progress import say
 from console.table import Cell, print_table
 from engines.options import EngineOptions, is_iteration
@@ -34,18 +35,24 @@ def run_suite(config: Config) -> None:
     """Run every evaluation. Raises JudgeError at the end if one failed, and InputError if a plan does not hold."""
     if not config.model:
         raise InputError("name the model with --model")
+    with tempfile.TemporaryDirectory() as name:  # of this process alone: another one may run with other settings
+        _run_suite(config, steps_of(config, Path(name)))
+
+
+def _run_suite(config: Config, steps: Sequence[Step]) -> None:
     folder = _folder(config)
-    steps = steps_of(config, folder / "suite" / config.model.replace("/", "-"))
     plans = [_plan_of(step) for step in steps]
     of_model = f"of {config.model}: {', '.join(step.name for step in steps)}"
-    say(f"{len(steps)} evaluations {of_model}; results in {folder}")
+    say(f"{counted(len(steps), 'evaluations')} {of_model}; results in {folder}")
     if config.dry_run or not config.json:
         print_table([*plans, _total(plans)], as_json=config.json)
     if config.dry_run:
         return
     ended = [_run(step, fresh=config.fresh) for step in steps]
     problems: list[str] = []
-    numbers = [number for number in numbers_in(folder, problems) if _is_of(number, steps)]
+    done = [one.name for one in ended if not one.exit_code]
+    models = {config.model, *config.baselines}
+    numbers = [number for number in numbers_in(folder, problems) if number.model in models and _is_of(number, done)]
     for problem in problems:
         say(f"warning: {problem}")
     _report(ended, numbers, as_json=config.json)
@@ -63,7 +70,7 @@ def _plan_of(step: Step) -> dict[str, Cell]:
     done = subprocess.run(step.command("--dry-run", "--json"), capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["it gave no reason"])[-LAST_LINES].removeprefix("error: ")
-        raise InputError(f"[{step.name}] {reason}")
+        raise InputError(f"[{step.name}] {reason.replace(f'{step.settings}: ', '')}")
     plan = json.loads(done.stdout)
     counts = {name.replace(" ", "_"): value for name, value in plan.items() if isinstance(value, int)}
     verdicts = counts.get("judge_calls", counts.get("verdicts"))
@@ -90,9 +97,9 @@ def _run(step: Step, *, fresh: bool) -> Ended:
     return Ended(step.name, process.returncode, time.monotonic() - started)
 
 
-def _is_of(number: Number, steps: Sequence[Step]) -> bool:
+def _is_of(number: Number, names: Sequence[str]) -> bool:
     """Return whether a number is of one of the evaluations: `alpaca_eval-1` is of alpaca."""
-    return any(number.benchmark.startswith(step.name) for step in steps)
+    return any(number.benchmark.startswith(name) for name in names)
 
 
 def _report(ended: Sequence[Ended], numbers: Sequence[Number], *, as_json: bool) -> None:

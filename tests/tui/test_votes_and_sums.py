@@ -62,10 +62,18 @@ def test_a_locked_votes_file_and_a_full_disk_are_errors_that_leave_it_as_it_was(
     assert log.path.read_bytes() == before
 
 
-def test_a_damaged_vote_is_named_with_its_line(tmp_path: Path) -> None:
-    (tmp_path / "votes.jsonl").write_text('{"voter": 3}\n')
-    with pytest.raises(InputError, match=r"votes.jsonl:1: not a Vote row.*--votes"):
-        open_votes(tmp_path / "votes.jsonl")
+def test_a_line_that_is_no_vote_is_named_and_the_others_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "votes.jsonl"
+    VoteLog(path).append(vote("p1", "a1", "b1", "a"))
+    path.write_bytes(b'{"voter": 3}\n' + path.read_bytes() + b'{"at": "torn')
+    log = open_votes(path)
+    assert [one.winner for one in log.votes] == ["a"]
+    told = capsys.readouterr().err
+    assert "votes.jsonl:1: not a vote" in told and "votes.jsonl:3: not a vote" in told
+    log.append(vote("p2", "a2", "b2", "b"))
+    assert [one.prompt_id for one in VoteLog(path).votes] == ["p1", "p2"], "the torn line does not take the next one"
 
 
 def test_a_pair_of_a_run_is_voted_on_by_the_ids_of_its_judgments_which_training_uses(tmp_path: Path) -> None:

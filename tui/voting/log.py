@@ -6,12 +6,13 @@ from pathlib import Path
 
 import msgspec
 
-from console.errors import InputError, RowError
+from console.progress import say
 from console.writing import DiskErrors, check_writable, make_folder
 from records.disk.locked import locked, repair_end
 from records.rows import Vote
-from records.store import read_rows
+from records.store import opened
 
+SHOWN = 3
 Key = tuple[str, frozenset[str]]
 """A prompt's id and the ids of two answers, in either order."""
 
@@ -20,9 +21,11 @@ class VoteLog:
     """Everybody's votes on the rows of one source."""
 
     def __init__(self, path: Path) -> None:
-        """Read `path`, which need not exist. Raises RowError if a row of it is no vote."""
+        """Read `path`, which need not exist."""
         self.path = path
         self.votes: list[Vote] = []
+        self.unread: list[str] = []
+        """Why lines of the file are no votes, one entry a line. They are left out, and stay in the file."""
         self._size = -1
         self.refresh()
 
@@ -35,7 +38,17 @@ class VoteLog:
         if size == self._size:
             return False
         self._size = size
-        self.votes = sorted(read_rows(self.path, Vote), key=lambda vote: _time(vote.at)) if size else []
+        self.votes, self.unread = [], []
+        if size == 0:
+            return True
+        with opened(self.path) as file:
+            lines = file.read().splitlines()
+        for number, line in enumerate(lines, start=1):
+            try:
+                self.votes.append(msgspec.json.decode(line, type=Vote))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                self.unread.append(f"{self.path}:{number}: not a vote: {error}")
+        self.votes.sort(key=lambda vote: _time(vote.at))
         return True
 
     def append(self, vote: Vote) -> None:
@@ -95,10 +108,10 @@ def _time(at: str) -> datetime:
 
 
 def open_votes(path: Path) -> VoteLog:
-    """Return the votes in `path`. Raises InputError that says what to do if a row is damaged."""
-    try:
-        return VoteLog(path)
-    except RowError as error:
-        raise InputError(
-            f"{str(error).partition('; mend')[0]}; mend the line, or vote into another file: --votes"
-        ) from None
+    """Return the votes in `path`, and name the lines that are none."""
+    log = VoteLog(path)
+    for problem in log.unread[:SHOWN]:
+        say(f"left out: {problem}")
+    if (n := len(log.unread)) > SHOWN:
+        say(f"{path}: {n} lines are no votes")
+    return log

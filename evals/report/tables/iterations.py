@@ -20,8 +20,14 @@ COLUMNS = {
 def headline(facts: RunFacts) -> str:
     """Return in a sentence what came of the run."""
     last = next((held for name in facts.iterations[::-1] if (held := facts.held_out.get(name))), None)
+    if facts.held_out and facts.iterations[-1] not in facts.held_out and last is not None:
+        return f"{facts.iterations[-1]} has no figures, measured or readable. {_headline_of(last)}"
     if last is None:
         return "No iteration of this run has been measured yet."
+    return _headline_of(last)
+
+
+def _headline_of(last: HeldOutFacts) -> str:
     following, win_rate = last.following, last.win_rate
     if following is not None and (share := percent(following.follows)):
         text = f"iter{last.iteration} does what is asked in {share} % of its answers"

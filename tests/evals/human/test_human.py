@@ -138,6 +138,25 @@ def test_votes_on_no_comparison_are_counted(run: Path, capsys: pytest.CaptureFix
     assert "iter3 over iter0" in told.out and max(map(len, told.out.splitlines())) <= 80
 
 
+def test_a_second_voter_on_one_match_of_two_is_no_trouble(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = msgspec.structs.replace(comparison(1, "a"), model_a="iter1")
+    write(run / COMPARISONS, [comparison(0, "b"), other])
+    write(run / "votes.jsonl", [vote(0, "b"), vote(1, "b"), vote(1, "a", "ben")])
+    main(parse(Config, ("demo",), "python -m evals.human"))
+    told = capsys.readouterr().out
+    assert "iter3 over iter0" in told and "iter3 over iter1" in told and "pairwise agreement" in told
+
+
+def test_a_line_that_is_no_vote_is_left_out_or_refused_if_strict(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(run / COMPARISONS, [comparison(0, "b")])
+    path = write(run / "votes.jsonl", [vote(0, "b")])
+    path.write_bytes(path.read_bytes() + b'{"at": "torn')
+    [found] = human(capsys)
+    assert found["n_votes"] == 1
+    with pytest.raises(InputError, match="votes.jsonl:2"):
+        human(capsys, "--strict")
+
+
 def test_one_person_s_votes_can_be_taken_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(run / COMPARISONS, [comparison(0, "b")])
     write(run / "votes.jsonl", [vote(0, "b"), vote(0, "a", "ben")])

@@ -26,7 +26,8 @@ def test_a_report_writes_its_files_in_the_run_and_says_where(
     run = make_run()
     report("demo")
     told = capsys.readouterr().out
-    assert "iter2 does what is asked in 50.0 [40.0, 60.0] % of its answers, +40.0 [30.0, 50.0] points" in told
+    headline = "iter2 does what is asked in 50.0 [40.0, 60.0] % of its answers, +40.0 [30.0, 50.0] points"
+    assert headline in " ".join(told.split()) and max(map(len, told.splitlines())) <= 80
     for name in ("report.html", "report.md", "model_card.md"):
         assert str(run.folder / "report" / name) in told
     text = (run.folder / "report" / "report.md").read_text()
@@ -103,12 +104,24 @@ def test_a_report_keeps_other_files_of_its_folder(make_run: Make, tmp_path: Path
     [
         (("nowhere",), "no run 'nowhere'"),
         (("demo", "demo", "demo"), "3 runs: a report is on one run, or on two"),
+        (("demo", "runs/demo"), "named twice"),
     ],
 )
 def test_runs_that_cannot_be_reported_are_refused(make_run: Make, words: tuple[str, ...], reason: str) -> None:
     make_run()
     with pytest.raises(InputError, match=reason):
         report(*words)
+
+
+def test_a_damaged_last_iteration_is_told_in_the_card_and_refused_if_strict(make_run: Make) -> None:
+    run = make_run()
+    (run.iteration(2) / "metrics.json").write_text("{")
+    report("demo")
+    card = (run.folder / "report" / "model_card.md").read_text()
+    assert "iter2 has no figures, measured or readable. iter1 does what is asked" in card
+    assert "## What could not be read" in card and "iter2/metrics.json" in card
+    with pytest.raises(InputError, match="iter2/metrics.json"):
+        report("demo", "--strict")
 
 
 def test_a_run_without_an_iteration_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

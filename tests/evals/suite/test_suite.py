@@ -25,6 +25,7 @@ if "--dry-run" in flags:
     else:
         print(json.dumps({"tasks": [{"task": "a"}, {"task": "b"}]}))
     sys.exit()
+Path(f"{name}.taken.toml").write_text(Path(settings).read_text())
 with open("ran.txt", "a") as file:
     print(name, *flags, file=file)
 if name == "open_llm" and Path("broken").exists():
@@ -62,9 +63,9 @@ def test_a_suite_plans_runs_and_prints_all_numbers(recipe: Path, capsys: pytest.
     told = capsys.readouterr().out
     assert "| together" in told and "alpaca_eval" in told and "12.5 [10.5, 14.5]" in told
     assert Path("ran.txt").read_text().split() == ["alpaca", "open_llm"]
-    settings = tomllib.loads(Path("runs/demo/evals/suite/iter3/alpaca.toml").read_text())
+    settings = tomllib.loads(Path("alpaca.taken.toml").read_text())
     assert settings["engine"] == {"model": "iter3"} and settings["judge"] == {"judge_model": "big"}
-    assert tomllib.loads(Path("runs/demo/evals/suite/iter3/open_llm.toml").read_text())["model"] == "iter3"
+    assert tomllib.loads(Path("open_llm.taken.toml").read_text())["model"] == "iter3"
 
 
 def test_a_dry_run_prints_the_plan_with_its_total_and_runs_nothing(
@@ -74,6 +75,7 @@ def test_a_dry_run_prints_the_plan_with_its_total_and_runs_nothing(
     *steps, total = json.loads(capsys.readouterr().out)
     assert total == {"evaluation": "together", "tasks": 2, "answers": 5, "judge's calls": 10}
     assert [step["evaluation"] for step in steps] == ["alpaca", "open_llm"] and not Path("ran.txt").exists()
+    assert [path.name for path in Path("runs/demo").iterdir()] == ["run.toml"], "nothing that a running suite reads"
 
 
 def test_an_evaluation_that_fails_does_not_stop_the_others(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,6 +85,24 @@ def test_an_evaluation_that_fails_does_not_stop_the_others(recipe: Path, capsys:
         suite()
     assert Path("ran.txt").read_text().split() == ["alpaca", "open_llm", "safety"]
     assert "12.5" in capsys.readouterr().out
+
+
+def test_numbers_of_an_evaluation_that_failed_or_of_other_models_are_not_shown(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for model, name in (("iter3", "open_llm"), ("iter2", "alpaca_eval")):
+        folder = Path("runs/demo/evals") / model / name
+        folder.mkdir(parents=True)
+        if name == "open_llm":
+            task = {"task": "gsm8k", "metric": "exact_match", "value": 0.5}
+            (folder / "results.json").write_text(json.dumps({"model": model, "tasks": [task]}))
+        else:
+            (folder / "leaderboard.csv").write_text(",win_rate,standard_error,n_total\niter2,77.7,1.0,805\n")
+    Path("broken").touch()
+    with pytest.raises(JudgeError):
+        suite()
+    told = capsys.readouterr().out
+    assert "12.5" in told and "77.7" not in told and "gsm8k" not in told
 
 
 def test_only_some_sections_can_be_run(recipe: Path) -> None:
