@@ -87,6 +87,6 @@ def _files(out: Path, last: RunFacts, content: Content) -> dict[Path, str]:
 def _tell(headlines: Sequence[str], iterations: Table, files: Sequence[Path]) -> None:
     print_table([dict(row) for row in iterations.rows])
     width = screen_width()
-    whole = {"break_long_words": False, "break_on_hyphens": False}  # a number or a path stays as it is
-    lines = (line for text in headlines for line in textwrap.wrap(text, width, **whole))
+    wrap = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False).wrap
+    lines = (line for text in headlines for line in wrap(text))
     tell("", *lines, "", "files:", *(f"  {path}" for path in files))
