@@ -9,17 +9,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import median
+from typing import Literal
 
+import torch
 import tyro
 
 from console.progress import say
 from console.table import print_table
 from engines.chat.template import encoded, rendered
 from engines.local.transformers_engine import TransformersEngine
+from engines.local.vllm.live import LiveVllm
 from engines.models import resolve_model
 from engines.protocol import Sampling
 from records.rows import messages_of
 from trainer.ppo.options import PPOOptions
+from trainer.ppo.rollout import Sampler
 from trainer.ppo.sampler import open_sampler
 from trainer.seeds.reading import CONSTRAINED, seed_prompts
 from trainer.training.fit import load_policy
@@ -36,6 +40,8 @@ class Config:
     batch_size: int = 32
     """Answers that an engine writes at once."""
     repeats: int = 5
+    precision: Literal["no", "bf16"] = "no"
+    """accelerate's name of the training's precision."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +67,27 @@ def main(config: Config) -> None:
         generation_batch_size=config.batch_size,
     )
     wall, cpu = time.monotonic(), time.process_time()
-    in_vllm = open_sampler(usual, folder, options, "no")
+    context = torch.autocast("cuda" if torch.cuda.is_available() else "cpu", torch.bfloat16, config.precision == "bf16")
+    with context:
+        in_vllm = open_sampler(usual, folder, options, config.precision)
+        assert isinstance(in_vllm, LiveVllm)
+        say(f"they differ by {in_vllm.apart():.2g} nats a token")
     say(f"vLLM started in {time.monotonic() - wall:.1f} s, {time.process_time() - cpu:.1f} processor seconds")
     sampling, seeds = Sampling(config.new_tokens, 1.0, 1.0), list(range(len(sequences)))
 
-    def drawn(engine: object) -> int:
-        return sum(len(row.tokens) for row in engine.sample(sequences, seeds, sampling))  # type: ignore[attr-defined]
+    def drawn(engine: Sampler) -> int:
+        with context:
+            return sum(len(row.tokens) for row in engine.sample(sequences, seeds, sampling))
+
+    def followed() -> int:
+        with context:
+            in_vllm.follow()
+        return 0
 
     works: dict[str, Callable[[], int]] = {
         "transformers": lambda: drawn(usual),
         "vLLM": lambda: drawn(in_vllm),
-        "of it, the weights": lambda: in_vllm.follow() or 0,  # type: ignore[attr-defined]
+        "of it, the weights": followed,
     }
     sampling = replace(sampling, max_new_tokens=2)
     for work in works.values():  # once, for what is made at a first call

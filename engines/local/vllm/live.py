@@ -67,7 +67,11 @@ class LiveVllm:
         """Load the live model's weights into vLLM, and compare what both compute. Raises EngineError."""
         try:
             self.vllm.loaded.replace_weights(checkpoint_tensors(self.live.model, self.stored))
-            self._compare()
+            if not (apart := self.apart()) <= self.tolerance:  # also true if it is not a number
+                raise EngineError(
+                    f"vLLM reads a fixed prompt with log-probabilities that differ by {apart:.2g} nats a token from "
+                    f"the live model's, over {self.tolerance:g}: it computes something else; draw with transformers"
+                )
         except EngineError as error:
             raise EngineError(f"{self.live.name}: {error}") from None
 
@@ -86,18 +90,14 @@ class LiveVllm:
         """The most nats a token that the two may differ by on the fixed prompt."""
         return TOLERANCE.get(self.vllm.dtype, COARSE_TOLERANCE)
 
-    def _compare(self) -> None:
+    def apart(self) -> float:
+        """Return by how many nats the log-probabilities of the fixed prompt differ, the mean over its tokens."""
         after_first = self.probe[1:]
         logprobs_TV = self.live.forward.before_ends([self.probe], [len(after_first)]).float().log_softmax(-1)
         in_live = logprobs_TV[range(len(after_first)), after_first].tolist()
         with self._plainly():
             in_vllm = self.vllm.loaded.read(self.probe)
-        apart = fmean(abs(one - other) for one, other in zip(in_live, in_vllm, strict=True))
-        if not apart <= self.tolerance:  # also true if it is not a number
-            raise EngineError(
-                f"vLLM reads a fixed prompt with log-probabilities that differ by {apart:.2g} nats a token from the "
-                f"live model's, over {self.tolerance:g}: it computes something else; draw with transformers"
-            )
+        return fmean(abs(one - other) for one, other in zip(in_live, in_vllm, strict=True))
 
     def _plainly(self) -> torch.autocast:
         """Return the context that vLLM computes in: its precision is its own, whatever the caller trains in."""
