@@ -125,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
 def running_batches() -> Iterator[BatchServer]:
     """Give a server that runs meanwhile."""
     found = BatchServer()
-    threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True).start()
+    threading.Thread(target=found.serve_forever, args=(0.002,), daemon=True).start()
     try:
         yield found
     finally:

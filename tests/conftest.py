@@ -1,5 +1,7 @@
 import gc
+import itertools
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from tests.openai_server import Server
 
+gc.disable()  # until all is imported: what is imported stays, and a fifth of the time would go into looking at it again
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are as many processes as processors
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -27,21 +30,27 @@ settings.register_profile("same every time", derandomize=True)
 settings.load_profile("same every time")
 
 import console.threads  # noqa: E402, F401  before torch is loaded
-from tests.kept import keep_parsers  # noqa: E402
+from tests.kept import keep_packages, keep_parsers, quick_workers  # noqa: E402
 
+keep_packages()
 keep_parsers()
+os.fsync = os.fstat  # type: ignore[assignment]  no test cuts the power, and a disk takes 5 ms for each of thousands
 
+FOLDERS = itertools.count()
 DATA = Path(os.environ.get("JUDGELOOP_DATA", ROOT.parent / "shared" / "data"))
 
 
 LONGEST = (
     "test_loop.py",
-    "test_loop_variants.py",
     "test_loop_judges.py",
-    "test_rlp.py",
-    "test_launch.py",
-    "test_resume.py",
+    "test_instruction_following.py",
     "test_command.py",
+    "test_launch.py",
+    "test_loop_variants.py",
+    "test_rlp.py",
+    "test_ppo.py",
+    "test_resume.py",
+    "test_alpaca_published.py",
 )
 """The files that take longest, in that order: begun last, one of them would keep a single process busy at the end."""
 
@@ -70,6 +79,8 @@ def freeze_modules() -> None:
     if len(sys.modules) > _n_modules + 100:
         gc.collect()
         gc.freeze()
+        gc.set_threshold(20_000)
+        gc.enable()
         _n_modules = len(sys.modules)
 
 
@@ -91,6 +102,15 @@ def data() -> Path:
     return DATA
 
 
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A folder of the test. pytest's own looks through those of all tests before for a free number."""
+    name = re.sub(r"\W", "_", request.node.name)[:40]
+    path = tmp_path_factory.getbasetemp() / f"{next(FOLDERS)}-{name}"
+    path.mkdir()
+    return path
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny import save_tiny_model
@@ -106,6 +126,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator["Server"]:
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.0005)
     with running() as found:
         yield found
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worker processes that are there at once."""
+    quick_workers(monkeypatch)
 
 
 @pytest.fixture

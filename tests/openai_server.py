@@ -111,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
 def running() -> Iterator[Server]:
     """Give a server that runs meanwhile."""
     found = Server(("127.0.0.1", 0))
-    threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True).start()
+    threading.Thread(target=found.serve_forever, args=(0.002,), daemon=True).start()
     try:
         yield found
     finally:

@@ -61,8 +61,9 @@ def _prompt(rubric: Rubric, texts: dict[str, str]) -> str:
 
 def _fault(rubric: Rubric, before: str, after: str, text: str, others: list[str]) -> str | None:
     """Return the fault of the prompt `after` the attack `text`, or None."""
+    bare_after, bare_before = skeleton(after), skeleton(before)
     for tag in rubric.tags:
-        if skeleton(after).count(skeleton(tag)) != skeleton(before).count(skeleton(tag)):
+        if bare_after.count(skeleton(tag)) != bare_before.count(skeleton(tag)):
             return f"another {tag}"
     names = {tag.strip("</>") for tag in rubric.tags}
     codes, codes_before = (

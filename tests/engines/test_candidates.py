@@ -46,6 +46,7 @@ def test_each_prompt_gets_n_answers_and_each_its_own_seed(
         run(server, prompts, "--out", "a.jsonl", "--temperature", "0.1")
 
 
+@pytest.mark.usefixtures("workers")
 def test_workers_and_machines_write_the_answers_of_one_process(server: Server, prompts: Path) -> None:
     run(server, prompts, "--out", "one.jsonl")
     one = answers_in("one.jsonl")

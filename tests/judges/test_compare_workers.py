@@ -36,6 +36,7 @@ def rows_in(path: str) -> list[Comparison]:
     return [replace(row, usage=replace(row.usage, seconds=0.0)) for row in read_rows(Path(path), Comparison)]
 
 
+@pytest.mark.usefixtures("workers")
 def test_workers_and_machines_compare_as_one_process_does(
     server: Server, pairs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,6 +53,7 @@ def rows_in(path: str) -> list[Judgment]:
     return [replace(row, usage=replace(row.usage, seconds=0.0)) for row in rows]
 
 
+@pytest.mark.usefixtures("workers")
 def test_workers_write_the_rows_and_the_table_of_one_process(
     server: Server, answers: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,6 +68,7 @@ def test_workers_write_the_rows_and_the_table_of_one_process(
     assert len(server.asked) == 80 and not Path("two.jsonl.shards").exists()
 
 
+@pytest.mark.usefixtures("workers")
 def test_a_setting_that_the_server_refuses_is_learned_from_a_worker(server: Server, answers: Path) -> None:
     def answer(body: Body) -> tuple[int, Body]:
         if "top_p" in body:

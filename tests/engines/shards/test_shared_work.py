@@ -154,6 +154,7 @@ def test_a_file_is_work_for_many_workers_unless_it_is_short(n: int, size: int) -
     assert rows_a_shard(ScaleOptions(shard_rows=50), n) == 50
 
 
+@pytest.mark.usefixtures("workers")
 def test_workers_without_a_shard_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Folder(str(tmp_path / "s"))
     plan = plan_in(folder, scripted_job(), n=2 * SHARD)
@@ -161,6 +162,7 @@ def test_workers_without_a_shard_are_named(tmp_path: Path, capsys: pytest.Captur
     assert "judging: 2 of 3 workers have a shard each; a smaller --shard-rows makes more" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("workers")
 def test_a_store_is_filled_in_shards_that_several_workers_can_take(tmp_path: Path) -> None:
     rows, log = responses(300), tmp_path / "log"
     log.mkdir()
@@ -170,6 +172,7 @@ def test_a_store_is_filled_in_shards_that_several_workers_can_take(tmp_path: Pat
     assert sorted(int(path.name.split("-")[0]) for path in log.glob("*")) == [44, 128, 128]
 
 
+@pytest.mark.usefixtures("workers")
 def test_a_store_is_filled_in_the_order_of_the_input_and_its_own_rows_stay(tmp_path: Path) -> None:
     out, judge, job = tmp_path / "j.jsonl", scripted_judge(), scripted_job()
     options = ScaleOptions(workers=2, shard_rows=SHARD)
@@ -282,6 +285,7 @@ def test_a_machine_with_another_judge_is_refused_and_gives_its_shard_back(tmp_pa
         planned(folder, other_judge().fingerprint, "60 rows", lambda: items(responses(N)), SHARD, "jsonl")
 
 
+@pytest.mark.usefixtures("workers")
 def test_workers_that_cannot_start_end_the_command_with_the_reason(tmp_path: Path) -> None:
     folder, job = Folder(tmp_path), scripted_job()
     plan = plan_in(folder, job)
@@ -289,6 +293,7 @@ def test_workers_that_cannot_start_end_the_command_with_the_reason(tmp_path: Pat
         run_processes(folder, plan, judging(job.identity, other_judge), 2, lambda _: None)
 
 
+@pytest.mark.usefixtures("workers")
 def test_workers_that_are_killed_again_and_again_end_the_command(tmp_path: Path) -> None:
     folder, job = Folder(tmp_path / "run"), killing_job(tmp_path / "never" / "there", after=1)
     plan = plan_in(folder, job)

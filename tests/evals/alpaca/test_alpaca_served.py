@@ -88,6 +88,7 @@ def test_reasoning_in_an_answer_is_kept_and_neither_judged_nor_measured(
     assert kept == {f"{thought}Real answer"}
 
 
+@pytest.mark.usefixtures("workers")
 def test_workers_make_the_results_of_one_process_and_ask_again_what_failed(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -90,6 +90,7 @@ def test_a_toml_file_names_a_model_and_its_engine_and_no_judge(server: Server, t
         compared(server, tmp_path / "out", str(odd), f"small@{server.url}", "--judge-base-url", server.url)
 
 
+@pytest.mark.usefixtures("workers")
 def test_workers_make_the_results_of_one_process(server: Server, tmp_path: Path) -> None:
     words = ("large", "small", "--base-url", server.url)
     alone = compared(server, tmp_path / "one", *words)

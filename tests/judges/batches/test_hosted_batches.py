@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from tests.openai_server import completion
 
 ANSWERS, OUT = Path("answers.jsonl"), Path("out.jsonl")
 CHAT = "POST /v1/chat/completions"
+TLS = cache(httpx2.create_ssl_context)
+"""Read once, not for each of a hundred clients."""
 
 
 class Killed(BaseException):
@@ -32,6 +35,7 @@ def batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchSe
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(hosted, "POLL_S", 0.0)
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.0005)
+    monkeypatch.setattr("httpx2._transports.default.create_ssl_context", TLS)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     write(6)

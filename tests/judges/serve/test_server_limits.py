@@ -13,6 +13,7 @@ from judges.serve.options import Config, Limits
 from judges.serve.serving import serve as run_server
 from tests.conftest import ROOT
 from tests.judges.serve.conftest import LengthJudge, Serve
+from tests.openai_server import Server, completion
 
 ROW = {"prompt": "Q", "response": "x"}
 
@@ -134,9 +135,10 @@ def test_a_port_in_use_is_told_before_a_model_is_loaded(serve: Serve, engine: Le
         run_server(Config(host="127.0.0.999", key_env="PATH"))
 
 
-def test_the_command_answers_finishes_on_sigterm_and_exits_0(tmp_path: Path) -> None:
-    flags = ["--tool", "constraints", "--verify", "share", "--port", "0", "--json", "--out", str(tmp_path)]
-    command = [sys.executable, "-m", "judges.serve", *flags]
+def test_the_command_answers_finishes_on_sigterm_and_exits_0(tmp_path: Path, server: Server) -> None:
+    server.answer = lambda _: completion("Score: 5")
+    judge = ["--model", "m", "--base-url", server.url, "--read", "text", "--samples", "1"]
+    command = [sys.executable, "-m", "judges.serve", *judge, "--port", "0", "--json", "--out", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None and process.stderr is not None
         lines = iter(process.stdout.readline, "")
@@ -148,7 +150,7 @@ def test_the_command_answers_finishes_on_sigterm_and_exits_0(tmp_path: Path) -> 
         ready = json.loads(told)
         import urllib.request
 
-        body = {"prompt": "Q", "response": "x", "constraints": [{"kind": "punctuation:no_comma", "kwargs": {}}]}
+        body = {"prompt": "Q", "response": "x"}
         request = urllib.request.Request(
             f"{ready['url']}/reward", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )

@@ -36,6 +36,8 @@ IMPORTED = (
 def main() -> None:
     for name in IMPORTED:
         import_module(name)
+    import_module("trainer.loop.plan.probe").this_machine()  # measured once, as all is that is imported
+    import_module("judges.tools.constraints.ifeval").checkers()
     freeze_modules()
     plan: dict[str, list[dict[str, Any]]] = json.loads(Path(sys.argv[1]).read_text())
     under_way: set[int] = set()
@@ -51,18 +53,25 @@ def _forked(work: Callable[[], None]) -> int:
     child = os.fork()
     if child:
         return child
-    status = 1
+    os._exit(_status(work))
+
+
+def _status(work: Callable[[], None]) -> int:
     try:
         work()
-        status = 0
     except BaseException as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-    os._exit(status)
+        return 1
+    return 0
 
 
 def _run_all(folder: Path, jobs: list[dict[str, Any]]) -> None:
+    """Run the loops of a folder. Only one that kills itself needs a process of its own."""
     os.chdir(folder)
-    statuses = [os.waitpid(_forked(partial(_run, job)), 0)[1] for job in jobs]
+    statuses = []
+    for job in jobs:
+        run = partial(_run, job)
+        statuses.append(os.waitpid(_forked(run), 0)[1] if job["kill"] else _status(run))
     (folder / "statuses.json").write_text(json.dumps(statuses))
 
 

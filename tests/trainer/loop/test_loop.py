@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from records import Judgment, Pair, Response, read_rows
 from tests.conftest import ROOT
 from tests.tiny import save_in_bfloat16
+from tests.trainer.loop.checked import checked_recipe
 
 KILLS = [
     ("append", 30),  # among the candidates of iter2
@@ -22,6 +24,7 @@ KILLS = [
     ("fsync", 12),  # before the pairs of iter2 get their name
     ("rename", 2),  # before the model of iter2 gets its name
 ]
+CHECKED_KILLS = [("append", 43)]  # among the evidence of iter2
 MORE_KILLS = [
     ("fsync", 11),  # before the counts of those pairs get their name
     ("fsync", 4),  # before what was checked of iter0 gets its name
@@ -34,6 +37,7 @@ MORE_KILLS = [
     ("step", 1),  # the supervised training
 ]
 SECONDS = re.compile(rb'"seconds":[0-9.e-]+')  # the only field that two equal runs may have different
+Job = dict[str, Any]
 RESULTS = ("responses", "judgments", "pairs", "prompts")
 
 
@@ -74,20 +78,27 @@ def recipe(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two loops undisturbed and one for each kill, resumed."""
-    return run_loops(tmp_path_factory.mktemp("runs"), recipe, ["one", "two"], KILLS)
+    """Two loops undisturbed and one for each kill, resumed, and so for a recipe whose judge checks constraints."""
+    checked = checked_recipe(tmp_path_factory.mktemp("checked"), recipe.parent / "base")
+    plan = loops(recipe, ["one", "two"], KILLS) | loops(checked, ["checked-one"], CHECKED_KILLS, "checked-")
+    return run_loops(tmp_path_factory.mktemp("runs"), plan)
 
 
 @pytest.fixture(scope="module")
 def more_runs(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return run_loops(tmp_path_factory.mktemp("more_runs"), recipe, ["one"], MORE_KILLS)
+    return run_loops(tmp_path_factory.mktemp("more_runs"), loops(recipe, ["one"], MORE_KILLS))
 
 
-def run_loops(base: Path, recipe: Path, whole: list[str], kills: list[tuple[str, int]]) -> dict[str, Path]:
-    """Run a loop for each of `whole`, and one for each kill, each of these resumed; return their folders."""
+def loops(recipe: Path, whole: list[str], kills: list[tuple[str, int]], prefix: str = "") -> dict[str, list[Job]]:
+    """Return a loop under each name in `whole`, and one for each kill, each of these resumed."""
     job = {"argv": ["--config", str(recipe)], "kill": None}
-    plan: dict[str, list[dict[str, Any]]] = {str(base / name): [job] for name in whole}
-    plan |= {str(base / f"{what}-{n}"): [{**job, "kill": (what, n)}, job] for what, n in kills}
+    killed = {f"{prefix}{what}-{n}": [{**job, "kill": (what, n)}, job] for what, n in kills}
+    return {name: [job] for name in whole} | killed
+
+
+def run_loops(base: Path, named: dict[str, list[Job]]) -> dict[str, Path]:
+    """Run loops, each in a folder of its name in `base`, and return those of their runs."""
+    plan = {str(base / name): jobs for name, jobs in named.items()}
     for folder in plan:
         Path(folder).mkdir()
     (base / "plan.json").write_text(json.dumps(plan))
@@ -128,6 +139,27 @@ def test_a_loop_killed_and_resumed_ends_with_the_same_rows(runs: dict[str, Path]
 @pytest.mark.parametrize("kill", [f"{what}-{n}" for what, n in MORE_KILLS])
 def test_a_loop_killed_elsewhere_and_resumed_ends_with_the_same_rows(more_runs: dict[str, Path], kill: str) -> None:
     assert results(more_runs[kill]) == results(more_runs["one"])
+
+
+def test_the_share_of_constraints_makes_the_pairs_at_no_call(runs: dict[str, Path]) -> None:
+    folder = runs["checked-one"] / "iter2"
+    judgments = list(read_rows(folder / "judgments.jsonl", Judgment))
+    assert len(judgments) == 12 and all(row.usage.n_calls == 0 and row.read == "checks" for row in judgments)
+    assert {row.constraints is None for row in read_rows(folder / "responses.jsonl", Response)} == {False}
+    pairs = list(read_rows(folder / "pairs.jsonl", Pair))
+    assert pairs and all(pair.evidence and pair.evidence[0]["tool"] == "constraints" for pair in pairs)
+    for pair in pairs:
+        better, worse = (evidence["n_followed"] for evidence in pair.evidence or ())
+        assert better > worse and pair.margin == pytest.approx(5 * (better - worse) / 3)
+
+
+@pytest.mark.parametrize("kill", [f"{what}-{n}" for what, n in CHECKED_KILLS])
+def test_a_killed_loop_ends_with_the_same_evidence_and_pairs(runs: dict[str, Path], kill: str) -> None:
+    for name in ("judgments.evidence", "judgments", "pairs"):
+        whole, resumed = (
+            (runs[run] / "iter2" / f"{name}.jsonl").read_bytes() for run in ("checked-one", f"checked-{kill}")
+        )
+        assert resumed == whole, name
 
 
 def test_the_counts_in_the_ledger_are_those_that_lie_beside_the_pairs(runs: dict[str, Path]) -> None:

@@ -19,7 +19,7 @@ from judges.judging.judge import open_judge
 from records import Store
 from tests.openai_server import Body, Server, completion, token
 from tests.tiny import save_tiny_model
-from tests.trainer.loop.test_loop import SECONDS, run_loops
+from tests.trainer.loop.test_loop import SECONDS, loops, run_loops
 from tests.trainer.loop.test_loop_variants import RECIPE, ledger, loop, rows
 from trainer.loop.__main__ import main
 from trainer.loop.recipe import Config
@@ -219,7 +219,7 @@ def test_a_loop_with_a_panel_killed_and_resumed_ends_with_the_same_rows(
 ) -> None:
     text = recipe.read_text().replace("[seeds]", f'[panel]\njudge = ["parent", "{Path("other").resolve()}"]\n[seeds]')
     recipe.write_text(text)
-    runs = run_loops(tmp_path_factory.mktemp("killed"), recipe, ["one"], kills)
+    runs = run_loops(tmp_path_factory.mktemp("killed"), loops(recipe, ["one"], kills))
     whole = rows_of(runs.pop("one"))
     assert len([name for name in whole if "judgments-" in name]) >= 4
     for name, run in runs.items():

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,12 @@ def probe(folder: Path, config: Config, prompts: Sequence[Prompt], sft_chats: Se
     return Speeds(load_s, read_per_s, written_per_s, judge_call_s, trained_per_s, step_s, inference_peak, _peak_bytes())
 
 
+@cache
 def this_machine() -> Hardware:
-    """Return this machine as one accelerator, from a fraction of a second of multiplying: a guess, to be corrected."""
+    """Return this machine as one accelerator, from a fraction of a second of multiplying: a guess, to be corrected.
+
+    A process measures it once.
+    """
     on_gpu = torch.cuda.is_available()
     n, dtype = (8192, torch.bfloat16) if on_gpu else (1024, torch.float32)
     matrix = torch.ones((n, n), dtype=dtype, device="cuda" if on_gpu else "cpu")
