@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
 from evals.head_to_head.measures.figures import Measured
@@ -40,8 +41,8 @@ def rate(names: Sequence[str], matches: Sequence[Measured], weights_BN: Floats) 
         return Ratings([], problem)
     wins_BMM = _wins(place, matches, weights_BN)
     points_M = POINTS * elo(wins_MM)
-    undefined_M = np.full(len(names), np.nan)
-    points_BM = np.array([undefined_M if _problem(names, wins) else POINTS * elo(wins) for wins in wins_BMM])
+    is_finite_B = np.array([reached_MM.all() for reached_MM in _reached(wins_BMM > 0)])
+    points_BM = np.where(is_finite_B[:, None], POINTS * elo(wins_BMM), np.nan)
     n = sum(measured.figures.n_both for measured in matches)
     return Ratings([estimate(name, points_M[m], points_BM[:, m], n) for name, m in place.items()])
 
@@ -55,6 +56,14 @@ def _wins(place: dict[str, int], matches: Sequence[Measured], weights_BN: Floats
         wins_BMM[:, first, second] = weights_BN[:, known] @ measured.preferences[known]
         wins_BMM[:, second, first] = weights_BN[:, known] @ (1 - measured.preferences[known])
     return wins_BMM
+
+
+def _reached(beaten_BMM: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return whether each model beat each other one, directly or through others, (B, M, M)."""
+    reached_BMM: NDArray[np.bool_] = beaten_BMM | np.eye(beaten_BMM.shape[-1], dtype=bool)
+    for _ in range(beaten_BMM.shape[-1].bit_length()):  # each time chains of twice the length
+        reached_BMM = reached_BMM @ reached_BMM
+    return reached_BMM
 
 
 def _problem(names: Sequence[str], wins_MM: Floats) -> str | None:

@@ -5,7 +5,7 @@ from math import log
 import numpy as np
 import pytest
 
-from judges.intervals.elo import components, elo
+from judges.intervals.elo import PRIOR, components, elo
 
 
 def test_elo_of_two_is_the_log_odds() -> None:
@@ -41,3 +41,17 @@ def test_who_never_lost_has_a_finite_strength_and_strangers_are_told_apart() -> 
     assert np.isfinite(strengths).all() and strengths[0] > strengths[1] and strengths[2] > strengths[3]
     groups = components(wins_NN)
     assert groups[0] == groups[1] != groups[2] == groups[3]
+
+
+def test_elo_of_several_sets_of_games_is_that_of_each() -> None:
+    wins_BNN = np.random.default_rng(1).poisson(3, size=(6, 4, 4)).astype(float)
+    wins_BNN[2] = np.triu(wins_BNN[2])  # each beats all after him, and never loses to them
+    assert elo(wins_BNN) == pytest.approx(np.array([elo(wins_NN) for wins_NN in wins_BNN]), abs=1e-9)
+
+
+def test_the_strengths_of_elo_balance_wins_and_expected_wins() -> None:
+    wins_NN = np.random.default_rng(2).poisson(0.3, size=(9, 9)) * (1.0 - np.eye(9))  # few games: long odds
+    strengths_N = elo(wins_NN)
+    chance_NN = 1 / (1 + np.exp(strengths_N[None, :] - strengths_N[:, None]))
+    expected_N = ((wins_NN + wins_NN.T) * chance_NN).sum(axis=1)
+    assert wins_NN.sum(axis=1) - expected_N == pytest.approx(PRIOR * strengths_N, abs=1e-8)
