@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import textual._wait
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -13,6 +14,9 @@ from tui.reading.sources import find_source
 from tui.reading.table import Table
 from tui.screens.app import BrowserApp
 from tui.voting.log import open_votes
+
+# Textual waits until the process has been idle for so long, twice for each key.
+textual._wait.SLEEP_GRANULARITY, textual._wait.SLEEP_IDLE = 0.005, 0.0005
 
 Play = Callable[[BrowserApp, Pilot[None]], Awaitable[None]]
 
