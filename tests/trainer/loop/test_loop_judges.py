@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 import weakref
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from judges.judging.judge import open_judge
 from records import Store
 from tests.openai_server import Body, Server, completion, token
 from tests.tiny import save_tiny_model
-from tests.trainer.loop.test_loop import SECONDS, loops, run_loops
-from tests.trainer.loop.test_loop_variants import RECIPE, ledger, loop, rows
+from tests.trainer.loop.test_loop import SECONDS, SHORT, loops, run_loops
+from tests.trainer.loop.test_loop_variants import ledger, loop, recipe_of, rows
 from trainer.loop.__main__ import main
 from trainer.loop.recipe import Config
 
@@ -33,7 +34,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_recipe(folder: Path, model: Path, other: Path) -> Path:
     (folder / "ift.jsonl").write_text("".join(f'{{"prompt": "say {n}", "response": "point {n}"}}\n' for n in range(2)))
-    (folder / "tiny.toml").write_text(RECIPE.format(model=model, ift=folder / "ift.jsonl"))
+    (folder / "tiny.toml").write_text(recipe_of(model, folder / "ift.jsonl"))
     (folder / "other").symlink_to(other)
     labelled = [{"prompt": f"Q{n}", "chosen": f"a long and good answer {n}", "rejected": "bad"} for n in range(4)]
     (folder / "labelled.jsonl").write_text("".join(json.dumps(row) + "\n" for row in labelled))
@@ -61,7 +62,8 @@ def by_other(tiny_model: Path, other: Path, tmp_path_factory: pytest.TempPathFac
 
 def fingerprint(model: str | Path) -> str:
     """Return the fingerprint that a model has as the recipe's judge."""
-    return open_judge(open_engine(EngineOptions(model=str(model))), Config().judge, 0).fingerprint
+    options = replace(Config().judge, rubric=str(SHORT / "short.toml"))
+    return open_judge(open_engine(EngineOptions(model=str(model))), options, 0).fingerprint
 
 
 def score_of(body: Body) -> int:

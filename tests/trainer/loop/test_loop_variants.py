@@ -11,6 +11,7 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError, JudgeError, TrainingError
+from tests.trainer.loop.test_loop import SHORT
 from trainer.loop.__main__ import main
 from trainer.loop.recipe import Config
 
@@ -37,11 +38,18 @@ learning_rate = 1e-3
 warmup_share = 0.0
 batch_size = 1
 micro_batch_size = 1
+[judge]
+rubric = "{short}/short.toml"
 [eval]
 prompts = 2
+rubric = "{short}/short_pair.toml"
 [monitors]
 kl = false
 """
+
+
+def recipe_of(model: Path, ift: Path) -> str:
+    return RECIPE.format(model=model, ift=ift, short=SHORT)
 
 
 @pytest.fixture
@@ -49,7 +57,7 @@ def recipe(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ift = tmp_path / "ift.jsonl"
     ift.write_text("".join(f'{{"prompt": "say {n}", "response": "point {n}"}}\n' for n in range(2)))
     path = tmp_path / "tiny.toml"
-    path.write_text(RECIPE.format(model=tiny_model, ift=ift))
+    path.write_text(recipe_of(tiny_model, ift))
     monkeypatch.chdir(tmp_path)
     return path
 
