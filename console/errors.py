@@ -2,7 +2,8 @@
 
 JudgeloopError                 exit code
 ├── InputError                 2   a file, flag or setting is wrong
-│   └── RowError               2   one row of a file is wrong, with the file and the line
+│   ├── RowError               2   one row of a file is wrong, with the file and the line
+│   └── UnreachableError       2   a model is not on this machine, and the hub cannot be asked for it
 ├── EngineError                1   a model could not be loaded or a server could not answer
 ├── StoreError                 1   a result could not be written (full disk, locked file)
 ├── JudgeError                 1   too few answers got a verdict to go on with
@@ -27,6 +28,10 @@ class InputError(JudgeloopError, ValueError):
 
 class RowError(InputError):
     """One row of a file is wrong. The message begins with `file:line`."""
+
+
+class UnreachableError(InputError):
+    """A model is not on this machine, and the hub cannot be reached to ask for it."""
 
 
 class EngineError(JudgeloopError, RuntimeError):

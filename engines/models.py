@@ -6,10 +6,11 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from console.errors import EngineError, InputError
+from console.errors import EngineError, InputError, UnreachableError
 from console.progress import say
 from console.reading import read_file
 from console.writing import DiskErrors
@@ -53,19 +54,46 @@ STORED = {"F32": FLOAT32, "BF16": "bfloat16", "F16": "float16", "F64": "float64"
 """The types of weights as safetensors writes them and as torch calls them."""
 
 
-def resolve_model(name: str, run: str | None = None, *, weights: bool = True) -> Path:
-    """Return the folder of the model called `name`. Without `weights` only the config of a hub's model is fetched.
+def resolve_model(name: str, run: str | None = None) -> Path:
+    """Return the folder of the model called `name`.
 
     Raises InputError, which lists the available models, if there is no such model.
     """
+    return _local_model(name, run) or from_hub(name, [*WEIGHTS, "*.json", "*.jinja"], _no_model(name))
+
+
+def check_model(name: str, run: str | None = None, *, planned: bool = True) -> None:
+    """Raise InputError if there is no model called `name`. Only the config of a hub's model is fetched.
+
+    A plan needs no weights, so if the hub cannot be reached, this is told and is no error if the model is `planned`.
+    """
+    if _local_model(name, run) is not None:
+        return
+    try:
+        from_hub(name, ["config.json"], _no_model(name))
+    except UnreachableError:
+        if not planned or "/" not in name:  # a name without an owner is more often a slip than one of the hub's oldest
+            raise
+        _tell_unreachable(name)
+
+
+@cache  # once, although a plan may name a model several times
+def _tell_unreachable(name: str) -> None:
+    say(f"warning: {name} is not on this machine, and the hub cannot be reached: whether it exists was not checked")
+
+
+def _local_model(name: str, run: str | None) -> Path | None:
     if match := ITERATION.fullmatch(name):
         return _iteration(int(match[1]), name, run)
     if Path(name).is_dir():
         return _checked(Path(name))
     if name == PACKAGED:
         return packaged_model()
-    patterns = [*WEIGHTS, "*.json", "*.jinja"] if weights else ["config.json"]
-    return from_hub(name, patterns, f"no model '{name}': not a folder, not {PACKAGED}, not iterN")
+    return None
+
+
+def _no_model(name: str) -> str:
+    return f"no model '{name}': not a folder, not {PACKAGED}, not iterN"
 
 
 def model_digest(folder: Path) -> str:
@@ -228,14 +256,19 @@ def _checked(folder: Path) -> Path:
 
 
 def from_hub(name: str, patterns: Sequence[str], otherwise: str) -> Path:
-    """Return the folder of the hub's model `name`. Raises InputError, beginning with `otherwise`, if there is none."""
+    """Return the folder of the hub's model `name`. Raises InputError, beginning with `otherwise`, if there is none.
+
+    UnreachableError is raised if it was not fetched before and the hub cannot be reached.
+    """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(name, allow_patterns=list(patterns)))
     except HFValidationError:
         reason = "it is not a folder or a hub id"
+    except LocalEntryNotFoundError:
+        raise UnreachableError(f"{otherwise}, not among the hub's models here, and the hub cannot be reached") from None
     except Exception as error:  # the hub client raises many types, each because the model is not available
         reason = " ".join(str(error).split())[:160]
     raise InputError(f"{otherwise}, and not on the hub: {reason}")

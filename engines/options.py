@@ -12,7 +12,7 @@ from console.ranges import Count, CountOr0, Positive, ShareAbove0, check_ranges
 from engines.chat.options import ChatTemplateKwargs
 from engines.local.vllm.installed import check_installed, why_not_alone
 from engines.local.vllm.memory import Memory
-from engines.models import resolve_model
+from engines.models import check_model, resolve_model
 from records.runs import ITERATION, find_run
 
 if TYPE_CHECKING:
@@ -98,17 +98,18 @@ def of_run(options: EngineOptions) -> str:
     return f" of {find_run(options.run).folder}" if options.run is not None and is_iteration(options) else ""
 
 
-def check_engine(options: EngineOptions) -> None:
+def check_engine(options: EngineOptions, *, planned: bool = True) -> None:
     """Raise InputError if a setting is out of range, two settings conflict, or there is no such model.
 
-    Nothing is loaded, and no server is asked.
+    Nothing is loaded, and no server is asked. If the engine is `planned` and not used now, a hub that cannot be
+    reached is told and is no error.
     """
     _check(options)
     kind, _ = _picked(options)
     if kind == "vllm":
         check_no_dtype(options)  # again, because `auto` may have picked vLLM
     if kind != "openai":
-        resolve_model(options.model, options.run, weights=False)
+        check_model(options.model, options.run, planned=planned)
 
 
 def _check(options: EngineOptions) -> None:

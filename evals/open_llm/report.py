@@ -9,7 +9,7 @@ from console.errors import JudgeError
 from console.output import tell, tell_encoded, tell_plan
 from console.progress import say
 from console.table import Cell, print_table
-from engines.models import resolve_model
+from engines.models import check_model
 from engines.options import EngineOptions
 from evals.folders import results_folder
 from evals.open_llm.harness import Score, as_json
@@ -90,7 +90,7 @@ def print_plan(
     config: Config, tasks: Sequence[TaskFile], files: Mapping[str, Files], missing: Mapping[str, Score]
 ) -> None:
     """Print the tasks with their data and the folder of the results. Raises InputError if there is no such model."""
-    resolve_model(config.model, config.run, weights=False)
+    check_model(config.model, config.run)
     lines: list[str] = []
     plans: list[dict[str, object]] = []
     for task in tasks:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from console.errors import EngineError, InputError
-from engines.models import model_digest, packaged_model, resolve_model
+from console.errors import EngineError, InputError, UnreachableError
+from engines.models import check_model, model_digest, packaged_model, resolve_model
 
 
 def make_run(folder: Path, *iterations: int) -> None:
@@ -40,6 +40,26 @@ def test_an_iteration_that_is_not_there_names_those_that_are(tmp_path: Path, mon
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a model folder"):
         resolve_model(str(tmp_path))
+
+
+def test_a_plan_goes_on_if_the_hub_cannot_be_reached(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    check_model("somebody/some-model")
+    assert "somebody/some-model is not on this machine, and the hub cannot be reached" in capsys.readouterr().err
+    for name, planned in (("somebody/some-model", False), ("smolm2", True)):
+        with pytest.raises(UnreachableError, match=f"no model '{name}'.*the hub cannot be reached"):
+            check_model(name, planned=planned)
+
+
+def test_a_plan_is_refused_if_the_hub_has_no_such_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> str:
+        raise ValueError("404 Client Error")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    with pytest.raises(InputError, match="no model 'somebody/some-model'.*404 Client Error"):
+        check_model("somebody/some-model")
 
 
 @pytest.mark.parametrize("name", ["nobody/no-such-model", "what is this", "a/b/c"])

@@ -27,7 +27,9 @@ from trainer.seeds.reading import seed_prompts
 
 def run_loop(config: Config) -> None:
     """Run all iterations, measure them on held-out prompts, and print the table."""
-    check_judges(config.judge, config.panel, tools=config.evidence.enabled, meta=config.round.meta)
+    check_judges(
+        config.judge, config.panel, tools=config.evidence.enabled, meta=config.round.meta, planned=config.dry_run
+    )
     run = named_run(config.name)
     prompts = seed_prompts(config.seeds.prompts, strict=config.strict)
     split = split_prompts(prompts, config)

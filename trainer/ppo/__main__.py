@@ -26,7 +26,7 @@ from console.errors import InputError
 from console.output import tell_plan
 from console.table import print_table
 from console.writing import OutFolder
-from engines.models import resolve_model
+from engines.models import check_model, resolve_model
 from engines.options import EngineOptions
 from judges.options import JudgeOptions
 from judges.tools.options import EvidenceOptions
@@ -60,12 +60,12 @@ def main(config: Config) -> None:
         raise InputError("name a file of prompts and a --reward; see --help")
     check_ppo(config.training, n_processes())
     prompts = list(take(read_prompts(config.file, BadRows(strict=config.strict)), config.limit))
-    parent = resolve_model(config.model, config.run, weights=not config.dry_run)
     choice = RewardChoice(config.reward, config.judge, config.judge_engine, config.evidence, config.reward_engine)
     from trainer.ppo.rewards import calls_for_reward, check_reward
 
     check_reward(choice)
     if config.dry_run:
+        check_model(config.model, config.run)
         calls = calls_for_reward(choice, prompts)
         named_by = f"one per different prompt, to {config.judge_engine.model}"
         tell_plan(
@@ -78,6 +78,7 @@ def main(config: Config) -> None:
             as_json=config.json,
         )
         return
+    parent = resolve_model(config.model, config.run)
     from trainer.ppo.run import run_ppo
 
     row = run_ppo(parent, config.out, prompts, choice, config.training, config.seed, fresh=config.fresh)

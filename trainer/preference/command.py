@@ -8,7 +8,7 @@ from typing import Any
 from console.errors import InputError
 from console.ranges import Count
 from console.writing import OutFolder
-from engines.models import resolve_model
+from engines.models import check_model, resolve_model
 from records import Pair
 from records.files import BadRows, take
 from records.keys import content_key
@@ -56,13 +56,16 @@ def read_pair_training(
         check_pairs(pairs)
     else:
         check(pairs, options)
-    parent = resolve_model(config.model, config.run, weights=not config.dry_run)
-    more: dict[str, Any] = {}
-    if reference is not None:
-        more["reference"] = resolve_model(reference, config.run, weights=not config.dry_run)
     if config.dry_run:
+        for name in (config.model, reference):
+            if name is not None:
+                check_model(name, config.run)
         print_plan(config, out, {"examples": _counted(pairs)}, _counted(pairs))
         return None
+    parent = resolve_model(config.model, config.run)
+    more: dict[str, Any] = {}
+    if reference is not None:
+        more["reference"] = resolve_model(reference, config.run)
     claim_folder(out, fresh=config.fresh)
     more["checkpoints"] = _checkpoints(config, options, pairs, reference)
     return Training(config, out, options, parent, pairs, more)

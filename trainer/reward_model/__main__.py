@@ -23,7 +23,7 @@ from console.output import tell_plan
 from console.ranges import ShareBelow1
 from console.table import print_table
 from console.writing import OutFolder
-from engines.models import resolve_model
+from engines.models import check_model, resolve_model
 from records import Pair
 from records.files import BadRows, take
 from records.shapes import read_pairs, read_responses
@@ -57,8 +57,8 @@ def main(config: Config) -> None:
     pairs = _read_pairs(config)
     learned, held_out = held_out_split(pairs, config.held_out_share, config.seed)
     samples = None if config.samples is None else _read_views(config, config.samples)
-    parent = resolve_model(config.model, config.run, weights=not config.dry_run)
     if config.dry_run:
+        check_model(config.model, config.run)
         beside = f", and on {len(samples)} view pairs of {config.samples}" if samples is not None else ""
         counts = {"pairs": len(learned), "held_out_pairs": len(held_out), "view_pairs": len(samples or ())}
         tell_plan(
@@ -70,6 +70,7 @@ def main(config: Config) -> None:
         return
     from trainer.reward_model.held_out import train_and_measure
 
+    parent = resolve_model(config.model, config.run)
     claim_folder(config.out, fresh=config.fresh)
     bottleneck = None if samples is None else config.bottleneck
     row = train_and_measure(

@@ -24,7 +24,7 @@ def check(config: Config) -> None:
     _check_method(config)
     annotator = config.annotator.engine
     if asks_model and (annotator.run or not is_iteration(annotator)):  # iterN is one of this run
-        check_engine(annotator)
+        check_engine(annotator, planned=config.dry_run)
 
 
 def _check_annotator(options: AnnotatorOptions) -> None:

@@ -9,7 +9,7 @@ from console.errors import InputError
 from console.output import tell_plan
 from console.progress import say
 from console.table import print_table
-from engines.models import resolve_model
+from engines.models import check_model, resolve_model
 from records.files import BadRows, take
 from records.shapes import read_chats
 from trainer.training.flags import TrainFlags, codes_of
@@ -50,10 +50,11 @@ def read_chat_training(config: TrainFlags, out: Path, options: TrainingOptions) 
     check_options(options)
     bad = BadRows(strict=config.strict)
     chats = list(take(read_chats(config.file, bad, codes_of(config)), config.limit))
-    parent = resolve_model(config.model, config.run, weights=not config.dry_run)
     if config.dry_run:
+        check_model(config.model, config.run)
         print_plan(config, out, {"conversations": len(chats)}, f"{len(chats)} conversations")
         return None
+    parent = resolve_model(config.model, config.run)
     claim_folder(out, fresh=config.fresh)
     if bad.n_cut_off:
         say(f"{config.file}: {bad.n_cut_off} answers were cut off when they were generated")

@@ -49,10 +49,11 @@ def judges_named(judge: RoundJudgeOptions, panel: PanelOptions) -> str:
     return f"{shown(judge.engine.model)}{where}"
 
 
-def check_judges(judge: RoundJudgeOptions, panel: PanelOptions, *, tools: bool, meta: bool) -> None:
+def check_judges(judge: RoundJudgeOptions, panel: PanelOptions, *, tools: bool, meta: bool, planned: bool) -> None:
     """Raise InputError if the judges of the rounds do not fit together, or one does not exist.
 
-    `tools` and `meta` tell whether the recipe has evidence and pairs of judgments. No server is asked.
+    `tools` and `meta` tell whether the recipe has evidence and pairs of judgments. No server is asked. If the run is
+    only `planned`, a hub that cannot be reached is told.
     """
     if judge.read == "decisions":
         raise InputError("--judge.read decisions: the iterations are judged in this process, which has no endpoint")
@@ -79,10 +80,10 @@ def check_judges(judge: RoundJudgeOptions, panel: PanelOptions, *, tools: bool, 
         raise InputError("a panel has no tools: leave out [evidence], or name one judge with --judge.engine.model")
     flags = [f"--judge {shown(word)}" for word in panel.judge] or [f"--judge.engine.model {shown(judge.engine.model)}"]
     for flag, (engine, settings) in zip(flags, judges, strict=False):  # no judge to a flag, if the parent judges
-        _check_judge(engine, settings, load_rubric(judge.rubric), flag)
+        _check_judge(engine, settings, load_rubric(judge.rubric), flag, planned=planned)
 
 
-def _check_judge(engine: EngineOptions, settings: JudgeOptions, of_eval: Rubric, flag: str) -> None:
+def _check_judge(engine: EngineOptions, settings: JudgeOptions, of_eval: Rubric, flag: str, *, planned: bool) -> None:
     rubric = checked_rubric(settings)
     check_reading(engine, settings)
     if rubric.kind != "score":
@@ -95,7 +96,7 @@ def _check_judge(engine: EngineOptions, settings: JudgeOptions, of_eval: Rubric,
     if not is_of_run(engine):
         with about_judge():
             # a served engine is opened because that asks nothing; a local one would load its weights
-            open_engine(engine) if is_served(engine) else check_engine(engine)
+            open_engine(engine) if is_served(engine) else check_engine(engine, planned=planned)
     elif (match := ITERATION.fullmatch(engine.model)) and int(match[1]) > 1:
         raise InputError(
             f"{flag}: {engine.model} does not exist yet when the first round is judged: give iter0, iter1 or parent, "
