@@ -12,7 +12,7 @@ from engines.local.transformers_engine import TransformersEngine
 from engines.models import resolve_model
 from engines.protocol import Request, Sampling
 from records.rows import messages_of
-from trainer.seeds.reading import CONSTRAINED, seed_prompts
+from trainer.prompts.seeds.reading import CONSTRAINED, seed_prompts
 
 N_PROMPTS, N_ANSWERS, NEW_TOKENS = 24, 4, 48
 

@@ -31,7 +31,7 @@ from trainer.dpo.options import DPOOptions
 from trainer.dpo.train import train_dpo
 from trainer.pairs.options import PairOptions
 from trainer.pairs.pairing import make_pairs
-from trainer.seeds.reading import seed_prompts
+from trainer.prompts.seeds.reading import seed_prompts
 
 N_CANDIDATES = 4  # answers per prompt, as in the paper
 N_HELD_OUT = 4  # prompts for the comparison, never trained on

@@ -56,7 +56,7 @@ FLOORS = {
     ),
     "trainer": (
         {"eft", "monitors", "pairs", "training"},
-        {"early_stop", "ift", "ppo", "preference", "run", "seeds", "sft"},
+        {"early_stop", "ift", "ppo", "preference", "runs", "sft"},
         {"dpo", "frozen_lake", "kto", "orpo", "prompts", "reward_model", "simpo"},
         {"loop", "rlp"},
     ),

@@ -7,7 +7,7 @@ from judges.options import Reading
 from judges.rubrics.rendering import fill
 from judges.rubrics.rubric import load_rubric
 from records.files import BadRows, read_records
-from trainer.seeds.reading import EFT
+from trainer.prompts.seeds.reading import EFT
 
 ANSWER_CHARS = 70
 SCORES = ["0", "1", "2", "3", "4", "5"]

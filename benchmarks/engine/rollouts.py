@@ -25,7 +25,7 @@ from records.rows import messages_of
 from trainer.ppo.options import PPOOptions
 from trainer.ppo.rollout import Sampler
 from trainer.ppo.sampler import open_sampler
-from trainer.seeds.reading import CONSTRAINED, seed_prompts
+from trainer.prompts.seeds.reading import CONSTRAINED, seed_prompts
 from trainer.training.fit import load_policy
 
 

@@ -33,7 +33,7 @@ from judges.rubrics.rendering import fill
 from judges.rubrics.rubric import load_rubric
 from records import messages_of
 from records.files import BadRows, read_records
-from trainer.seeds.reading import CONSTRAINED_IFT, IFT
+from trainer.prompts.seeds.reading import CONSTRAINED_IFT, IFT
 
 SCORES = ["0", "1", "2", "3", "4", "5"]
 

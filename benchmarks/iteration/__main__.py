@@ -29,7 +29,7 @@ from benchmarks.iteration.work import Counts, Work
 from console.progress import say
 from console.table import Cell, print_table
 from engines.models import resolve_model
-from trainer.seeds.reading import seed_prompts
+from trainer.prompts.seeds.reading import seed_prompts
 
 Side = Literal["project", "online", "steps"]
 TITLES: dict[str, str] = {

@@ -22,7 +22,7 @@ from engines.protocol import Request, Sampling
 from judges.rubrics.rendering import fill
 from judges.rubrics.rubric import load_rubric
 from records.files import BadRows, read_records
-from trainer.seeds.reading import EFT
+from trainer.prompts.seeds.reading import EFT
 
 N_ANSWERS, REPEATS = 16, 2
 N_SAMPLED, NEW_TOKENS, N_EACH = 32, 32, (1, 3)

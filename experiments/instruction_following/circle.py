@@ -16,7 +16,7 @@ from trainer.loop.held_out.files import answers_path, checks_path
 from trainer.loop.recipe import Config
 from trainer.loop.rounds import preference_round, supervised, supervised_chats
 from trainer.loop.splits import LoopSplit
-from trainer.run.ledger import LedgerLine, claim_run, remove_run_leftovers
+from trainer.runs.ledger import LedgerLine, claim_run, remove_run_leftovers
 
 FIRST = "first"
 """The name of the run with the iter1 that has learnt to judge, which most arms share."""

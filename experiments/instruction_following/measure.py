@@ -31,7 +31,7 @@ from trainer.loop.recipe import CandidateOptions, Config
 from trainer.monitors.following import CheckedAnswer, Following, following_of, known_pairs
 from trainer.monitors.kl import AnswerLikelihood, likelihoods_into
 from trainer.monitors.pair_order import order_of
-from trainer.run.models import open_model, open_reader
+from trainer.runs.models import open_model, open_reader
 
 CONTENT = JudgeOptions(rubric="additive", read="logprobs")
 """The judge of the content: the paper's rubric, which says nothing about form."""

@@ -13,7 +13,7 @@ from judges.options import PanelOptions
 from judges.tools.options import EvidenceOptions
 from trainer.loop.recipe import Config, RoundEngineOptions, check
 from trainer.loop.splits import LoopSplit, split_prompts
-from trainer.seeds.reading import seed_prompts
+from trainer.prompts.seeds.reading import seed_prompts
 
 DECIDES_NOTHING = ("name", "config", "seed", "dry_run", "fresh", "json", "strict", "debug", "gates", "estimate")
 """Settings of a recipe that no result of the experiment depends on, or that the experiment sets itself."""

@@ -16,7 +16,7 @@ from records.runs import Run
 from records.store import write_rows
 from trainer.eft.examples import judge_chat, score_line
 from trainer.loop.recipe import Config
-from trainer.run.integrity import set_aside_broken_model
+from trainer.runs.integrity import set_aside_broken_model
 from trainer.sft.train import train_sft
 from trainer.training.options import with_template
 

@@ -18,9 +18,9 @@ from records import Response, Store
 from records.keys import derived_seed
 from records.runs import Run, link_base_model
 from records.store import write_atomic, write_rows
+from trainer.prompts.seeds.reading import ift_chats
 from trainer.rlp.splits import RLPSplit
 from trainer.rlp.stages import on_policy, optimised, supervised
-from trainer.seeds.reading import ift_chats
 from trainer.sft.train import train_sft
 
 LABELLED, UNLABELLED, HELD_OUT = "iter2", "iter3", "held_out"

@@ -21,7 +21,7 @@ from records import Judgment, Pair, Response, Store, answer_key, read_rows, text
 from records.runs import Run
 from trainer.monitors.kl import AnswerLikelihood, kl_of, likelihoods_into
 from trainer.rlp.gather import preferences_of
-from trainer.run.integrity import REWARD_MODEL
+from trainer.runs.integrity import REWARD_MODEL
 
 
 def measure(arm: Arm, run: Run, size: Size, seeds: Seeds, seed: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from console.errors import InputError
 from engines.models import checkpoint_dtype, resolve_model
 from engines.reward_model import check_reward_model
-from trainer.run.integrity import model_flaw
+from trainer.runs.integrity import model_flaw
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"null", b"\xff\xfe\x00junk", b"[" * 100_000, b"{", b"1" * 5000])

@@ -25,7 +25,7 @@ from records.rows import Constraint
 from tests.conftest import ROOT
 from trainer.loop.recipe import check
 from trainer.monitors.following import CheckedAnswer
-from trainer.run.ledger import LedgerLine
+from trainer.runs.ledger import LedgerLine
 
 SHORT = {"instruction_id_list": ["length_constraints:number_words"]}
 SIZE = Size(unseen_answers=2, content=3, labels=3, replayed=4, ifeval_prompts=2, ifeval_tokens=4)

@@ -8,7 +8,7 @@ from lm_eval.tasks.ifeval.instructions_registry import INSTRUCTION_DICT
 
 import experiments.instruction_following
 from records.files import BadRows, read_records
-from trainer.seeds.reading import CONSTRAINED_PROMPTS
+from trainer.prompts.seeds.reading import CONSTRAINED_PROMPTS
 
 UNSEEN = Path(experiments.instruction_following.__path__[0]) / "unseen_kinds.jsonl"
 

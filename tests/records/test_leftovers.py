@@ -95,7 +95,7 @@ def test_the_cache_of_models_is_cleared_of_half_made_ones(tmp_path: Path, monkey
 
 
 def test_a_run_is_cleared_of_everything_half_written_when_it_goes_on(tmp_path: Path) -> None:
-    from trainer.run.ledger import remove_run_leftovers
+    from trainer.runs.ledger import remove_run_leftovers
 
     run = tmp_path / "run"
     left = [

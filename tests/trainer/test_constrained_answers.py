@@ -11,7 +11,7 @@ from judges.rubrics.rubric import load_rubric
 from judges.tools.constraints.checking import check_constraints, check_settings
 from records.files import BadRows, read_records
 from records.shapes import prompt_of
-from trainer.seeds.reading import (
+from trainer.prompts.seeds.reading import (
     CONSTRAINED,
     CONSTRAINED_EFT,
     CONSTRAINED_IFT,

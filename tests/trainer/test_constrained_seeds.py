@@ -8,7 +8,7 @@ from typing import Any
 from lm_eval.tasks.ifeval.instructions_registry import INSTRUCTION_DICT
 
 from records.files import BadRows, read_records
-from trainer.seeds.reading import CONSTRAINED_PROMPTS, PROMPTS, seed_prompts
+from trainer.prompts.seeds.reading import CONSTRAINED_PROMPTS, PROMPTS, seed_prompts
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import pytest
 
 from console.errors import InputError
 from judges.rubrics.rubric import load_rubric
-from trainer.seeds.reading import eft_chats
+from trainer.prompts.seeds.reading import eft_chats
 
 ROW = {
     "id": "i",

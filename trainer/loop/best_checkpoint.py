@@ -18,7 +18,7 @@ from trainer.early_stop.pick import answered, pick_checkpoint
 from trainer.loop.held_out.work import pairwise
 from trainer.loop.plan.work import Lengths, Work, answering_work, judging_work
 from trainer.loop.recipe import Config
-from trainer.run.models import open_model
+from trainer.runs.models import open_model
 from trainer.training.checkpoints import Checkpoints, checkpoints_in
 from trainer.training.outcome import REPORT
 

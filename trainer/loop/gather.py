@@ -42,7 +42,7 @@ from trainer.pairs.meta import META_RUBRIC, meta_pairs, mixed
 from trainer.pairs.options import MetaOptions, PairOptions
 from trainer.pairs.pairing import PairCounts, make_pairs, positive_chats
 from trainer.pairs.temporal import temporal_pairs
-from trainer.run.models import open_model
+from trainer.runs.models import open_model
 
 Level = Literal["set", "prompt"]
 """The consistency of a pair: the mean over all prompts, or that of its own prompt."""

@@ -19,10 +19,10 @@ from trainer.loop.said import course_of, opening, result
 from trainer.loop.splits import LoopSplit, split_prompts
 from trainer.loop.whole import shown_in
 from trainer.monitors.gates import check_gates
-from trainer.run.eval_integrity import check_eval_hashes, write_eval_hashes
-from trainer.run.integrity import check_hashes, write_hashes
-from trainer.run.ledger import LedgerLine, claim_run, remove_run_leftovers, set_aside_run
-from trainer.seeds.reading import seed_prompts
+from trainer.prompts.seeds.reading import seed_prompts
+from trainer.runs.eval_integrity import check_eval_hashes, write_eval_hashes
+from trainer.runs.integrity import check_hashes, write_hashes
+from trainer.runs.ledger import LedgerLine, claim_run, remove_run_leftovers, set_aside_run
 
 
 def run_loop(config: Config) -> None:

@@ -15,7 +15,7 @@ from trainer.prompts.contamination import EvaluationPrompts
 from trainer.prompts.generate import fill_pool
 from trainer.prompts.options import FewShotOptions
 from trainer.prompts.pool import Draft, Pool
-from trainer.run.models import open_model
+from trainer.runs.models import open_model
 
 
 def prompts_of(run: Run, number: int, split: LoopSplit, config: Config) -> list[Prompt]:

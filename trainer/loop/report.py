@@ -27,8 +27,8 @@ from trainer.loop.recipe import Config
 from trainer.loop.rounds import supervised_chats
 from trainer.loop.said import interval_text, percent
 from trainer.monitors.following import Following
-from trainer.run.ledger import LedgerLine
-from trainer.seeds.reading import seed_prompts
+from trainer.prompts.seeds.reading import seed_prompts
+from trainer.runs.ledger import LedgerLine
 
 WIDEST = 120
 """Two columns of text on a wider screen are no easier to read."""

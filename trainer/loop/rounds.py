@@ -29,9 +29,9 @@ from trainer.loop.recipe import Config, RoundOptions
 from trainer.loop.splits import count_stopping
 from trainer.monitors.gates import PAIRS_RIGHT, check_pair_order
 from trainer.monitors.pair_order import PairOrder, order_of
-from trainer.run.integrity import check_model, set_aside_broken_model
-from trainer.run.ledger import LedgerLine, split_hash
-from trainer.seeds.reading import eft_chats, ift_chats
+from trainer.prompts.seeds.reading import eft_chats, ift_chats
+from trainer.runs.integrity import check_model, set_aside_broken_model
+from trainer.runs.ledger import LedgerLine, split_hash
 from trainer.sft.options import SFTOptions
 from trainer.sft.train import train_sft
 from trainer.training.checkpoints import Checkpoints

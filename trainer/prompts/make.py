@@ -22,7 +22,7 @@ from trainer.prompts.generate import fill_pool, question
 from trainer.prompts.options import Config, check_few_shot
 from trainer.prompts.pool import Draft, Pool
 from trainer.prompts.report import Report, finished, print_report, report_path, write_report
-from trainer.seeds.reading import seed_prompts
+from trainer.prompts.seeds.reading import seed_prompts
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ from trainer.rlp.preferences import contests_of, labelled_pairs, n_turned_round,
 from trainer.rlp.recipe import AnnotatorOptions, Config, EvalOptions, PreferenceOptions, SampleOptions
 from trainer.rlp.splits import given_pairs
 from trainer.rlp.synthetic import synthetic_pairs
-from trainer.run.integrity import REWARD_MODEL
-from trainer.run.models import open_model
+from trainer.runs.integrity import REWARD_MODEL
+from trainer.runs.models import open_model
 
 COUNTS = "counts.json"
 """The outcomes of iter3's prompts. It is written last."""

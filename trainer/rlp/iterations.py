@@ -5,16 +5,16 @@ from engines.models import resolve_model
 from engines.options import check_engine
 from records import Store
 from records.runs import link_base_model, named_run
+from trainer.prompts.seeds.reading import ift_chats, seed_prompts
 from trainer.rlp.checks import check
 from trainer.rlp.measure import evaluate
 from trainer.rlp.recipe import Config
 from trainer.rlp.report import print_plan, print_report
 from trainer.rlp.splits import deal, shown_prompts
 from trainer.rlp.stages import STAGES
-from trainer.run.eval_integrity import check_eval_hashes, write_eval_hashes
-from trainer.run.integrity import check_hashes, write_hashes
-from trainer.run.ledger import LedgerLine, claim_run, remove_run_leftovers, set_aside_run
-from trainer.seeds.reading import ift_chats, seed_prompts
+from trainer.runs.eval_integrity import check_eval_hashes, write_eval_hashes
+from trainer.runs.integrity import check_hashes, write_hashes
+from trainer.runs.ledger import LedgerLine, claim_run, remove_run_leftovers, set_aside_run
 
 
 def run_rlp(config: Config) -> None:

@@ -32,7 +32,7 @@ from trainer.rlp.gather import labels_of, load_reward_model, sampling_of
 from trainer.rlp.preferences import contests_of
 from trainer.rlp.recipe import AnnotatorOptions, Config, EvalOptions, SampleOptions
 from trainer.rlp.stages import reward_figures
-from trainer.run.models import open_model, open_reader
+from trainer.runs.models import open_model, open_reader
 
 POLICIES = (1, 2, 3)
 REWARD_MODELS = (1, 3)

@@ -15,7 +15,7 @@ from trainer.rlp.measure import Evaluation, PolicyFigures, RewardModelFigures
 from trainer.rlp.recipe import AnnotatorOptions, Config
 from trainer.rlp.splits import RLPSplit
 from trainer.rlp.synthetic_options import SyntheticOptions
-from trainer.run.ledger import LedgerLine
+from trainer.runs.ledger import LedgerLine
 from trainer.training.options import TrainingOptions
 
 

@@ -26,6 +26,7 @@ from records.store import latest, write_atomic, write_rows
 from trainer.ppo.options import PPOOptions
 from trainer.ppo.rewards import reward_model
 from trainer.ppo.trainer import PPOStep, log_of, train_ppo
+from trainer.prompts.seeds.reading import ift_chats
 from trainer.reward_model.accuracy import figures, measure
 from trainer.reward_model.train import train_reward_model
 from trainer.rlp.gather import (
@@ -39,9 +40,8 @@ from trainer.rlp.gather import (
 )
 from trainer.rlp.recipe import Config
 from trainer.rlp.splits import RLPSplit
-from trainer.run.integrity import REWARD_MODEL, check_model, set_aside_broken_model
-from trainer.run.ledger import LedgerLine, split_hash
-from trainer.seeds.reading import ift_chats
+from trainer.runs.integrity import REWARD_MODEL, check_model, set_aside_broken_model
+from trainer.runs.ledger import LedgerLine, split_hash
 from trainer.sft.train import train_sft
 from trainer.training.options import with_template
 from trainer.training.outcome import figures_of, report_of

@@ -13,7 +13,7 @@ from records.runs import Run
 from trainer.loop.held_out.figures import IterationFigures
 from trainer.monitors.following import Following
 from trainer.monitors.monitors import Monitors
-from trainer.run.ledger import LedgerLine
+from trainer.runs.ledger import LedgerLine
 
 HOSTILE = '</div><script>alert(1)</script>&amp; "quoted" \x1b[31m\u202eback\u202c | ]]> <img src=http://evil.test/x>'
 

@@ -27,7 +27,7 @@ from tests.evals.report.conftest import jsonl
 from trainer.loop.held_out.figures import IterationFigures
 from trainer.monitors.following import Following
 from trainer.rlp.measure import Evaluation, PolicyFigures, RewardModelFigures
-from trainer.run.ledger import LedgerLine
+from trainer.runs.ledger import LedgerLine
 
 Make = Callable[..., Run]
 

@@ -319,7 +319,7 @@ def test_conversations_of_an_earlier_version_are_counted_and_those_of_this_one_a
     from judges.rubrics.rubric import load_rubric
     from records.store import write_rows
     from trainer.eft.examples import judge_chat
-    from trainer.seeds.reading import eft_chats
+    from trainer.prompts.seeds.reading import eft_chats
 
     rubric = load_rubric("additive")
     now = judge_chat(rubric, "text", "Q", "A", "Fine.\nScore: 3")

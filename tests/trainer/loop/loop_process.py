@@ -26,7 +26,7 @@ AT_ONCE = 2
 IMPORTED = (
     "sacrebleu", "scipy.stats", "transformers.models.auto.tokenization_auto",
     "transformers.models.llama.modeling_llama", "trl.trainer.dpo_trainer", "trl.trainer.sft_trainer",
-    "engines.local.transformers_engine", "trainer.run.eval_integrity", "trainer.training.lengths",
+    "engines.local.transformers_engine", "trainer.runs.eval_integrity", "trainer.training.lengths",
     "trainer.loop.prompts",
     "trainer.preference.trainer", "trainer.loop.report", "trainer.loop.rounds",
 )  # fmt: skip

@@ -18,7 +18,7 @@ from trainer.loop.plan.model_size import model_size
 from trainer.loop.recipe import CandidateOptions, Config, EvalOptions, NewPromptOptions, SeedOptions, check
 from trainer.loop.rounds import supervised_chats
 from trainer.loop.splits import split_prompts
-from trainer.seeds.reading import CONSTRAINED, EFT, eft_chats, ift_chats, seed_prompts
+from trainer.prompts.seeds.reading import CONSTRAINED, EFT, eft_chats, ift_chats, seed_prompts
 from trainer.training.processes import SHARDING
 
 PROMPTS = [Prompt(id=str(number), prompt=f"prompt {number}") for number in range(30)]

@@ -39,7 +39,7 @@ def test_gates_are_read_from_a_recipe_and_a_flag_wins(tmp_path: Path) -> None:
 
 
 def test_gates_can_be_written_down_and_compared_as_a_runs_settings(tmp_path: Path) -> None:
-    from trainer.run.ledger import _settings
+    from trainer.runs.ledger import _settings
 
     config = parse(Config, ["--config", str(written(tmp_path))], "loop")
     assert _settings(config)["gates"] == {"truncated": {"max": 0.2}}  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from records import Prompt, read_rows
 from trainer.prompts.__main__ import main
 from trainer.prompts.make import read_sources
 from trainer.prompts.options import Config
-from trainer.seeds.reading import PROMPTS, seed_prompts
+from trainer.prompts.seeds.reading import PROMPTS, seed_prompts
 
 VERBS = (
     "Describe", "Explain", "Compare", "Praise", "Mock", "Translate", "Rank", "Define", "Recall", "Invent",

@@ -13,6 +13,7 @@ from records import Prompt, messages_of, pair_of
 from records.runs import Run
 from records.store import write_rows
 from tests.conftest import ROOT
+from trainer.prompts.seeds.reading import ift_chats
 from trainer.reward_model.bottleneck_options import BottleneckOptions
 from trainer.reward_model.options import RewardOptions
 from trainer.rlp.checks import check
@@ -29,7 +30,6 @@ from trainer.rlp.recipe import (
 )
 from trainer.rlp.splits import deal, shown_prompts
 from trainer.rlp.synthetic_options import SyntheticOptions
-from trainer.seeds.reading import ift_chats
 
 # preferences that are there already, and the dealing of prompts
 

@@ -175,7 +175,7 @@ def test_a_command_prints_how_many_examples_were_left_out_and_cut_off(
 
 def test_a_loops_summary_says_what_was_cut_off_and_left_out() -> None:
     from trainer.loop.report import lengths_of
-    from trainer.run.ledger import LedgerLine
+    from trainer.runs.ledger import LedgerLine
 
     def line(name: str, cut_off: int = 0, left_out: int = 0) -> LedgerLine:
         return LedgerLine(

@@ -15,7 +15,7 @@ from trainer.ift.trainer import train_ift
 from trainer.reward_model.bottleneck_options import BottleneckOptions
 from trainer.reward_model.options import RewardOptions
 from trainer.reward_model.train import train_reward_model
-from trainer.run.ledger import _deciding
+from trainer.runs.ledger import _deciding
 from trainer.sft.options import SFTOptions
 from trainer.sft.train import train_sft
 from trainer.training.outcome import Trained, claim_folder, work_of

@@ -28,7 +28,7 @@ from trainer.monitors.compute import monitors_of
 from trainer.monitors.following import CheckedAnswer, Following, following_of
 from trainer.monitors.judge_accuracy import JudgeAccuracy, judge_accuracy
 from trainer.monitors.kl import KL, AnswerLikelihood, kl_of, likelihoods_into
-from trainer.run.models import open_model, open_reader
+from trainer.runs.models import open_model, open_reader
 
 
 def measure(run: Run, number: int, prompts: list[Prompt], config: Config) -> IterationFigures:

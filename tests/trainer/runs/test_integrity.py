@@ -11,7 +11,7 @@ from records import Judgment, Usage
 from records.keys import files_digest
 from records.runs import Run
 from trainer.loop.gather import check_signal
-from trainer.run.integrity import (
+from trainer.runs.integrity import (
     EARLIER,
     HASHES,
     check_hashes,
@@ -94,10 +94,10 @@ def test_an_iteration_done_before_those_settings_were_looked_at_is_checked_as_it
 
 
 def test_weights_are_read_again_only_where_their_stamp_changed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    import trainer.run.integrity
+    import trainer.runs.integrity
 
     read: list[Path] = []
-    monkeypatch.setattr(trainer.run.integrity, "model_digest", lambda folder: read.append(folder) or "other")
+    monkeypatch.setattr(trainer.runs.integrity, "model_digest", lambda folder: read.append(folder) or "other")
     check_hashes(run, 1)
     assert read == []
     os.utime(run.model(1) / "config.json", ns=(1, 1))

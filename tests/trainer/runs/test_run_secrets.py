@@ -11,7 +11,7 @@ from engines.options import EngineOptions
 from judges.options import JudgeOptions, PanelOptions
 from judges.panels.panel import members
 from records.runs import Run
-from trainer.run.ledger import claim_run
+from trainer.runs.ledger import claim_run
 
 KEY = "sk-verysecret"
 

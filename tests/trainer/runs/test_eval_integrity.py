@@ -4,7 +4,7 @@ import pytest
 
 from console.errors import InputError
 from records.runs import Run
-from trainer.run.eval_integrity import check_eval_hashes, write_eval_hashes
+from trainer.runs.eval_integrity import check_eval_hashes, write_eval_hashes
 
 
 @pytest.fixture
