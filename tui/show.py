@@ -62,7 +62,7 @@ def opened(config: Config) -> tuple[Browsing, Iterator[int]]:
 
 
 def _browsing(config: Config, table: Table) -> Browsing:
-    log = open_votes(config.votes or table.source.votes)
+    log = open_votes(*([config.votes] if config.votes else table.source.vote_files()))
     browsing = Browsing(table, log, config.voter or _account(), seed=config.seed, blind=config.blind)
     browsing.line, browsing.kind, browsing.queue = config.filter, config.kind or "", config.queue
     browsing.is_kind_chosen = config.kind is not None

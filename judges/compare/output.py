@@ -60,7 +60,8 @@ def default_out(config: Config, fingerprint: str) -> Path:
 def plan(judge: Judge, contests: DiskRows[Contest], config: Config, out: Path) -> dict[str, Any]:
     """Return the plan of one judge."""
     calls = len(contests) * judge.n_calls * (2 if config.orders == "both" else 1)
-    return plan_of(judge, {"pairs": len(contests)}, calls, out, first_request(judge, contests[0]))
+    first = first_request(judge, contests[0])
+    return plan_of(judge, {"pairs": len(contests)}, calls, out, first, config.cost.prices)
 
 
 def print_plan(plans: Sequence[dict[str, Any]], config: Config, panel_out: Path | None = None) -> None:

@@ -10,14 +10,18 @@ from console.flags import spelled
 from console.output import say, tell, tell_json, tell_plan
 from console.table import Cell, print_table
 from engines.advice import INSIDE
-from judges.judging.cost import Budget
+from judges.judging.cost import Budget, cost_of, price_of
+from judges.options import OF_CHOICES
 from judges.parsing.verdict import Masses
 from records import read_rows
-from records.rows import Row
+from records.rows import Row, Usage
 
 if TYPE_CHECKING:
     from engines.protocol import Request
     from judges.judging.judge import Judge
+
+CHARS_PER_TOKEN = 4
+"""Of English text, about."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +61,35 @@ def say_room(reasons: Counter[str], judge: "Judge") -> None:
         say(spelled(f"{n} verdicts are missing: the judge was {INSIDE}; {judge.how.room}", of_judge=True))
 
 
-def plan_of(judge: "Judge", what: dict[str, Any], n_calls: int, out: Path, first: "Request | None") -> dict[str, Any]:
-    """Return the plan of a judge as plain data: what it judges, the number of calls, and the output file.
+def plan_of(
+    judge: "Judge", what: dict[str, Any], n_calls: int, out: Path, first: "Request | None", prices: Path | None
+) -> dict[str, Any]:
+    """Return the plan of a judge as plain data: what it judges, the number of calls, their cost, and the output file.
 
-    `first` is its first question, if it is asked any.
+    `first` is its first question, if it is asked any. The cost is what all calls take if each is as long.
     """
     how = {"judge": judge.fingerprint, "rubric": judge.rubric.name, "read": judge.reading}
     prompt = first and first.messages[0]["content"]
     plan = {**what, "calls": n_calls, "rows_there": _rows_there(judge, out), "model": judge.engine.name}
-    return {**plan, **how, "out": str(out), "first_prompt": prompt}
+    cost = {} if first is None else _cost_of_calls(judge, n_calls, first, prices)
+    return {**plan, **cost, **how, "out": str(out), "first_prompt": prompt}
+
+
+def _cost_of_calls(judge: "Judge", n_calls: int, first: "Request", prices: Path | None) -> dict[str, float | None]:
+    """Return about how many tokens are read, the most that are written, and their price, if there is one."""
+    n_read = n_calls * -(-sum(len(message["content"]) for message in first.messages) // CHARS_PER_TOKEN)
+    n_written = n_calls * (1 if judge.read in OF_CHOICES else judge.sampling.max_new_tokens)
+    price = price_of(judge.engine.name, prices)
+    dollars = None if price is None else cost_of(Usage(n_prompt_tokens=n_read, n_tokens=n_written), price)
+    return {"about_tokens_read": n_read, "most_tokens_written": n_written, "about_dollars": dollars}
+
+
+def _cost_line(plan: dict[str, Any]) -> list[str]:
+    if "about_tokens_read" not in plan:
+        return []
+    dollars = plan["about_dollars"]
+    price = "" if dollars is None else f", about ${dollars:,.4f}"
+    return [f"about {plan['about_tokens_read']:,} tokens read, at most {plan['most_tokens_written']:,} written{price}"]
 
 
 class _Judged(Row, frozen=True, kw_only=True):
@@ -104,6 +128,6 @@ def print_plans(
         how = (
             f"judge {plan['judge']}, rubric {plan['rubric']}, read by {plan['read']}; {rows} would go to {plan['out']}"
         )
-        tell_plan(values, would, how, as_json=as_json, prompt=prompt)
+        tell_plan(values, would, *_cost_line(plan), how, as_json=as_json, prompt=prompt)
     if panel_out is not None:
         tell(f"the panel's {rows} would go to {panel_out}")

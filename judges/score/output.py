@@ -46,12 +46,12 @@ def keep_to_source(
         keep_to_input(store, wanted_ids, judge.fingerprint, source.path, given=given, answers=answers)
 
 
-def plan(judge: Judge, source: Source, out: Path) -> dict[str, Any]:
+def plan(judge: Judge, source: Source, out: Path, prices: Path | None = None) -> dict[str, Any]:
     """Return the plan of one judge."""
     _, first = next(source.responses())
     counts = {"responses": source.n, "of": str(source.path)}
     question = judge.request(first) if judge.is_asked else None
-    return plan_of(judge, counts, source.n * judge.n_calls, out, question)
+    return plan_of(judge, counts, source.n * judge.n_calls, out, question, prices)
 
 
 def print_plan(config: Config, plans: Sequence[dict[str, Any]], panel_out: Path | None = None) -> None:

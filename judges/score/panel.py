@@ -59,7 +59,7 @@ def _score_by_member(config: Config, source: Source, judge: Judge, model: str, b
     if config.out:
         path = config.out.with_name(f"{config.out.stem}-{judge.fingerprint}.jsonl")
     if config.dry_run:
-        return _Scored(without_model(judge), path, plan(judge, source, path))
+        return _Scored(without_model(judge), path, plan(judge, source, path, config.cost.prices))
     with Store(path, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
         keep_to_source(store, source, judge, config, in_panel=True)
         try:

@@ -81,7 +81,7 @@ def _score_plainly(config: Config, source: Source, judge: Judge, budget: Budget)
         print_scale(source.n, judge, made, config.scale, config.engine, config.cost, out, as_json=config.json)
         return
     if config.dry_run:
-        print_plan(config, [plan(judge, source, out)])
+        print_plan(config, [plan(judge, source, out, config.cost.prices)])
         return
     with Store(out, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
         keep_to_source(store, source, judge, config)
@@ -131,7 +131,7 @@ def _score_with_evidence(config: Config, source: Source, plain_judge: Judge, bud
     if config.dry_run:
         prompts = (response.prompt for _, response in source.responses())
         calls = calls_for_constraints(config.evidence, prompts) | calls_for_claims(config.evidence, source.n)
-        print_plan(config, [plan(judge, source, out) | calls])
+        print_plan(config, [plan(judge, source, out, config.cost.prices) | calls])
         return
     with Store(out, Judgment, keep=was_checked, fresh=config.fresh) as store:
         keep_to_source(store, source, judge, config)  # before the evidence: a run that is refused pays for no call

@@ -76,6 +76,18 @@ def test_a_dry_run_shows_a_prompt_and_asks_nothing(engine: ScriptedEngine, capsy
     assert engine.asked == [] and not Path("runs").exists()
 
 
+def test_a_dry_run_says_about_what_it_would_cost(engine: ScriptedEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    write("a.jsonl", {"prompt": "Q", "response": "A"})
+    Path("prices.toml").write_text("scripted = [1000, 2000]\n")
+    run("a.jsonl", "--dry-run", "--json", "--prices", "prices.toml", "--max-new-tokens", "50")
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["most_tokens_written"] == 150 and plan["about_tokens_read"] == 3 * -(-len(plan["first_prompt"]) // 4)
+    assert plan["about_dollars"] == pytest.approx((plan["about_tokens_read"] * 1000 + 150 * 2000) / 1e6)
+    run("a.jsonl", "--dry-run")
+    told = capsys.readouterr().out
+    assert f"about {plan['about_tokens_read']:,} tokens read, at most 768 written\n" in told
+
+
 def test_a_dry_run_tells_the_rows_that_are_there_already(
     engine: ScriptedEngine, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -124,7 +124,7 @@ def a_run(folder: Path) -> Path:
 def view_of(*paths: Path, votes: Path | None = None) -> View:
     source = find_source(list(paths))
     table = Table(source).read_all()
-    return View(table, table.rows, Tally(table, open_votes(votes or source.votes)))
+    return View(table, table.rows, Tally(table, open_votes(*([votes] if votes else source.vote_files()))))
 
 
 def kept(view: View, line: str) -> list[int]:

@@ -24,7 +24,7 @@ Play = Callable[[BrowserApp, Pilot[None]], Awaitable[None]]
 def browser(paths: Sequence[Path], *, theme: str = "textual-dark", follow: bool = False, **settings: Any) -> BrowserApp:
     source = find_source(list(paths))
     table = Table(source).read_all()
-    return BrowserApp(Browsing(table, open_votes(source.votes), "ann", **settings), theme=theme, follow=follow)
+    return BrowserApp(Browsing(table, open_votes(*source.vote_files()), "ann", **settings), theme=theme, follow=follow)
 
 
 def play(paths: Sequence[Path], steps: Play, size: tuple[int, int] = (120, 40), **settings: Any) -> None:

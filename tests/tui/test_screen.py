@@ -13,10 +13,10 @@ from textual.widgets import OptionList
 from tests.tui.rows import BROKEN, COMPARISONS, PAIRS, a_run, comparison, judgment, pair, saved
 from tests.tui.screen import filtered, notices, on_screen, pane, play, press, settled, shown, text_of, until
 from tui.browsing.state import Browsing
+from tui.dialogs.small import Choice, Reader
 from tui.reading.sources import find_source
 from tui.reading.table import Table
 from tui.screens.app import BrowserApp
-from tui.screens.dialogs import Choice, Reader
 from tui.screens.grid import Grid, fitted
 from tui.voting.log import open_votes
 

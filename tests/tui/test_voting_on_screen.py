@@ -11,8 +11,8 @@ from records.disk.locked import locked
 from records.rows import text_id
 from tests.tui.rows import COMPARISONS, PAIRS, a_run, comparison, saved, vote
 from tests.tui.screen import notices, on_screen, pane, play, press, settled, text_of
+from tui.dialogs.small import Reader
 from tui.screens.app import BrowserApp
-from tui.screens.dialogs import Reader
 from tui.voting.log import VoteLog
 
 
@@ -137,3 +137,18 @@ def test_a_queue_is_chosen_from_a_list(tmp_path: Path) -> None:
         assert app.browsing.queue is None
 
     play([saved(tmp_path / "c.jsonl", COMPARISONS)], steps)
+
+
+def test_with_two_runs_a_vote_a_note_and_an_undo_go_to_the_run_of_their_row(tmp_path: Path) -> None:
+    runs = [a_run(tmp_path / name) for name in ("first", "second")]
+    files = [run / "votes.jsonl" for run in runs]
+
+    async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "G", "1")
+        assert not files[0].exists() and len(rows_in(files[1])) == 1
+        await press(app, pilot, "m", *"why", "enter", "u")
+        assert not files[0].exists() and [row["winner"] for row in rows_in(files[1])] == ["a", "a", None]
+        await press(app, pilot, "g", "3")
+        assert len(rows_in(files[0])) == 1 and len(rows_in(files[1])) == 3
+
+    play(runs, steps)

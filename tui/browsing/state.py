@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ from tui.filters.language import Filter, Text, of_kind, parse_filter
 from tui.filters.search import search
 from tui.reading.kinds import KINDS
 from tui.reading.table import Body, Table
+from tui.rejudging.others import Other, OtherJudges
 from tui.summary.columns import sorted_rows
 from tui.voting.ids import Ids
 from tui.voting.log import VoteLog, now
@@ -62,6 +64,9 @@ class Browsing:
     """Notes that wait for the vote on their row."""
     blind_votes: set[int] = field(default_factory=set)
     """Rows that were voted on while blind, which are then shown whole."""
+
+    others: OtherJudges = field(default_factory=OtherJudges)
+    """The verdicts of other judges that were asked from here."""
 
     @cached_property
     def tally(self) -> Tally:
@@ -161,7 +166,7 @@ class Browsing:
         side = {A: B, B: A}.get(shown_side, shown_side) if swapped else shown_side
         note = self.notes.pop(body.row, "")
         vote = self._vote(body.item.prompt_id, ids, side, note, blind=self.is_hidden(body.row))
-        self._append(vote)
+        self._append(vote, self.table.source.votes_of(body.path))
         return vote
 
     def note(self, body: Body, text: str) -> bool:
@@ -170,14 +175,14 @@ class Browsing:
         if cast is None:
             self.notes[body.row] = text
             return False
-        self._append(msgspec.structs.replace(cast, at=now(), note=text))
+        self._append(msgspec.structs.replace(cast, at=now(), note=text), self.log.path_of(cast))
         return True
 
     def undo(self) -> Vote | None:
         """Take the person's latest vote back, and return it, or None if there is none."""
         last = self.log.last_of(self.voter)
         if last is not None:
-            self._append(msgspec.structs.replace(last, at=now(), winner=None, note=""))
+            self._append(msgspec.structs.replace(last, at=now(), winner=None, note=""), self.log.path_of(last))
         return last
 
     def rows_of(self, vote: Vote) -> list[int]:
@@ -192,8 +197,8 @@ class Browsing:
             winner=winner, blind=blind, note=note,  # type: ignore[arg-type]
         )  # fmt: skip
 
-    def _append(self, vote: Vote) -> None:
-        self.log.append(vote)
+    def _append(self, vote: Vote, path: Path) -> None:
+        self.log.append(vote, path)
         self.tally.update()
 
     def n_mine(self) -> tuple[int, int]:
@@ -243,6 +248,10 @@ class Browsing:
         if (note := self.note_on(body.row)) != "":
             parts.append(f"note: {one_line(note)[:60]}")
         return " │ ".join(parts)
+
+    def others_on(self, body: Body) -> list[Other]:
+        """Return the verdicts of other judges on a row."""
+        return self.others.on(self.table.source.votes_of(body.path), body.item)
 
     def note_on(self, row: int) -> str:
         """Return the person's note on a row, or nothing."""

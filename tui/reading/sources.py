@@ -29,6 +29,19 @@ class Source:
         """Return the name of the run that a file is of, or nothing if only one is shown."""
         return next((part.name for part in self.parts if part.run and part.run.folder in path.parents), "")
 
+    def votes_of(self, path: Path) -> Path:
+        """Return the file of the votes on the rows of a file, which is in its own run if several are shown."""
+        return next((part.votes for part in self.parts if part.run and part.run.folder in path.parents), self.votes)
+
+    def run_of(self, path: Path) -> Run | None:
+        """Return the run that a file is of, or None."""
+        runs = [part.run for part in self.parts if part.run] or ([self.run] if self.run else [])
+        return next((run for run in runs if run.folder in path.parents), None)
+
+    def vote_files(self) -> list[Path]:
+        """Return the files of the votes, the first run's first."""
+        return list(dict.fromkeys([self.votes, *(part.votes for part in self.parts)]))
+
     def files(self) -> list[Path]:
         """Return the files that there are now."""
         if self.parts:

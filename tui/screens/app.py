@@ -14,9 +14,9 @@ from tui.screens import doing
 from tui.screens.bindings import MAIN
 from tui.screens.filter_line import FilterInput
 from tui.screens.grid import Grid
-from tui.screens.header import header_text
 from tui.screens.host import RowsApp
 from tui.screens.panes import PANES, TextPane
+from tui.screens.rejudging import rejudge
 from tui.screens.themes import THEMES
 
 TYPING_PAUSE_S = 0.1
@@ -47,7 +47,7 @@ class BrowserApp(RowsApp):
 
     def on_resize(self, event: Resize) -> None:
         """Fit the header to the new width. The table fits itself."""
-        self.query_one("#header", Static).update(header_text(self.browsing, self.message, event.size.width))
+        self.show_header(event.size.width)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter by what is typed so far."""
@@ -222,6 +222,10 @@ class BrowserApp(RowsApp):
     def action_pager(self) -> None:
         """Open the row in the person's pager."""
         doing.open_pager(self)
+
+    def action_rejudge(self) -> None:
+        """Ask another judge about the row."""
+        rejudge(self)
 
     def action_help(self) -> None:
         """Show all keys."""

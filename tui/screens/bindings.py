@@ -32,6 +32,7 @@ MAIN = (
     _hidden("m", "note", "Note", "vote.note", "Write a note to your vote"),
     _hidden("b", "blind", "Blind", "blind", "Vote blind: verdict hidden, sides shuffled"),
     _hidden("w", "queue", "Queue", "queue", "What to vote on next: at random, uncertain, in dispute"),
+    _hidden("r", "rejudge", "Judge again", "rejudge", "Ask another judge about the row; says first what it costs"),
     _hidden("e", "export", "Export", "export", "Write what is shown to a file"),
     _hidden("y", "copy", "Copy", "copy", "Copy a text, over ssh too (OSC 52)"),
     _hidden("o", "pager", "Pager", "pager", "Open the row in $PAGER"),

@@ -13,10 +13,10 @@ from console.errors import JudgeloopError
 from console.visible import one_line, visible
 from records.rows import text_of
 from tui.browsing.state import ALL
+from tui.dialogs.small import Ask, Choice, Reader
 from tui.filters.fields import PRESETS
 from tui.screens.answers import CandidatesScreen, IterationsScreen
 from tui.screens.bindings import MAIN
-from tui.screens.dialogs import Ask, Choice, Reader
 from tui.screens.filter_line import FilterInput
 from tui.screens.grid import Grid
 from tui.screens.host import RowsApp

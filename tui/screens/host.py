@@ -17,6 +17,7 @@ from console.visible import visible
 from tui.browsing.state import BLIND_HIDES, Browsing
 from tui.filters.search import search
 from tui.reading.table import Body
+from tui.rejudging.asking import Asked
 from tui.screens.filter_line import FilterInput
 from tui.screens.grid import Grid
 from tui.screens.header import header_text
@@ -49,6 +50,10 @@ class RowsApp(App[None]):
         self.pane = "prompt"
         self.message = ""
         """A state in the header, such as the share of a file that is read."""
+        self.asking = ""
+        """What another judge is asked at the moment."""
+        self.last_asked: dict[bool, Asked] = {}
+        """The judge that was asked last about one answer (True) and about two."""
         self._reading = reading
         self._is_reading = reading is not None
         self._n_shown = -1
@@ -206,10 +211,15 @@ class RowsApp(App[None]):
         self.show_header()
         self.show_selected(keep=bool(places))
 
-    def show_header(self) -> None:
-        """Write the first line anew."""
-        width = self.size.width
-        self.query_one("#header", Static).update(header_text(self.browsing, self.message, width))
+    def show_header(self, width: int | None = None) -> None:
+        """Write the first line anew, for a width that is not the screen's yet or for the screen's."""
+        message = " │ ".join(filter(None, (self.message, self.asking)))
+        self.query_one("#header", Static).update(header_text(self.browsing, message, width or self.size.width))
+
+    def show_asking(self, state: str) -> None:
+        """Say in the first line what another judge is asked."""
+        self.asking = state
+        self.show_header()
 
     def body(self) -> Body | None:
         """Return the selected row, or None if there is none or it cannot be read, which is then said."""

@@ -14,6 +14,7 @@ from tui.browsing.state import Browsing
 from tui.filters.search import places_of
 from tui.reading.kinds import JUDGMENT, PAIR
 from tui.reading.table import Body
+from tui.rejudging.others import beside
 from tui.text import detail_text, number_text
 from tui.verdicts.diff import differing
 from tui.verdicts.evidence import constraints_text
@@ -98,7 +99,7 @@ class Detail(Vertical):
             sides = [(title, text) for title, (_, text) in zip(("1  one answer", "3  the other"), sides, strict=False)]
         self._show_answers(sides, diff=diff, words=words, keep=keep)
         self.set_class(item.text_b is None, "-single")
-        reasons = "(hidden until you vote)" if hidden else reasons_text(browsing.view, body)
+        reasons = "(hidden until you vote)" if hidden else judge_text(browsing, body)
         self.pane("reasons").show("judge", detail_text(reasons), keep=keep)
 
     def _show_answers(self, sides: list[tuple[str, str]], *, diff: bool, words: Sequence[str], keep: bool) -> None:
@@ -119,6 +120,12 @@ class Detail(Vertical):
         for name in PANES:
             self.pane(name).set_class(name != current, "-behind")
         self.query_one("#answers").set_class(current not in ("left", "right"), "-behind")
+
+
+def judge_text(browsing: Browsing, body: Body) -> str:
+    """Return what the judge said of a row, and before it what other judges said."""
+    said = [beside(browsing.view, body, browsing.others_on(body)), reasons_text(browsing.view, body)]
+    return "\n\n".join(filter(None, said))
 
 
 def _tab(name: str) -> str:

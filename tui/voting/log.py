@@ -1,4 +1,4 @@
-"""The file of votes: appended under a lock, a row whole or not at all, never edited."""
+"""The files of votes: appended under a lock, a row whole or not at all, never edited."""
 
 import os
 from datetime import UTC, datetime
@@ -18,56 +18,55 @@ Key = tuple[str, frozenset[str]]
 
 
 class VoteLog:
-    """Everybody's votes on the rows of one source."""
+    """Everybody's votes on the rows of one source, in a file for each of its runs."""
 
-    def __init__(self, path: Path) -> None:
-        """Read `path`, which need not exist."""
+    def __init__(self, path: Path, *others: Path) -> None:
+        """Read the files, which need not exist."""
         self.path = path
+        self.paths = (path, *others)
         self.votes: list[Vote] = []
         self.unread: list[str] = []
-        """Why lines of the file are no votes, one entry a line. They are left out, and stay in the file."""
-        self._size = -1
+        """Why lines of the files are no votes, one entry a line. They are left out, and stay in the file."""
+        self._path_of: dict[Vote, Path] = {}
+        self._sizes: list[int] = []
         self.refresh()
 
     def refresh(self) -> bool:
-        """Read the file again if another person voted, and return whether it had changed."""
-        try:
-            size = self.path.stat().st_size
-        except OSError:
-            size = 0
-        if size == self._size:
+        """Read the files again if another person voted, and return whether one had changed."""
+        sizes = [_size(path) for path in self.paths]
+        if sizes == self._sizes:
             return False
-        self._size = size
-        self.votes, self.unread = [], []
-        if size == 0:
-            return True
-        with opened(self.path) as file:
-            lines = file.read().splitlines()
-        for number, line in enumerate(lines, start=1):
-            try:
-                self.votes.append(msgspec.json.decode(line, type=Vote))
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                self.unread.append(f"{self.path}:{number}: not a vote: {error}")
+        self._sizes = sizes
+        self.votes, self.unread, self._path_of = [], [], {}
+        for path, size in zip(self.paths, sizes, strict=True):
+            if size:
+                self._read(path)
         self.votes.sort(key=lambda vote: _time(vote.at))
         return True
 
-    def append(self, vote: Vote) -> None:
-        """Write a vote at the end of the file. Raises StoreError if it cannot be: the file is then as it was before."""
-        check_writable(self.path)
-        make_folder(self.path.parent)
-        line = msgspec.json.encode(vote) + b"\n"
-        with DiskErrors(self.path), locked(self.path) as file:
-            repair_end(self.path)
-            end = os.fstat(file.fileno()).st_size
+    def _read(self, path: Path) -> None:
+        with opened(path) as file:
+            lines = file.read().splitlines()
+        for number, line in enumerate(lines, start=1):
             try:
-                written = 0
-                while written < len(line):  # a nearly full disk takes a part first
-                    written += file.write(line[written:])
-                os.fsync(file.fileno())
-            except OSError:
-                os.ftruncate(file.fileno(), end)
-                raise
+                vote = msgspec.json.decode(line, type=Vote)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                self.unread.append(f"{path}:{number}: not a vote: {error}")
+                continue
+            self.votes.append(vote)
+            self._path_of[vote] = path
+
+    def append(self, vote: Vote, path: Path | None = None) -> None:
+        """Write a vote at the end of a file, by default the first one.
+
+        Raises StoreError if it cannot be written: the file is then as it was before.
+        """
+        append_line(path if path in self.paths and path is not None else self.path, msgspec.json.encode(vote))
         self.refresh()
+
+    def path_of(self, vote: Vote) -> Path:
+        """Return the file that a vote is in."""
+        return self._path_of.get(vote, self.path)
 
     def by_pair(self) -> dict[Key, dict[str, Vote]]:
         """Return the vote that counts of each voter on each pair of answers."""
@@ -89,6 +88,31 @@ class VoteLog:
         return sorted({vote.voter for vote in self.votes})
 
 
+def append_line(path: Path, line: bytes) -> None:
+    """Write a line at the end of a file, whole or not at all. Raises StoreError if it cannot be written."""
+    check_writable(path)
+    make_folder(path.parent)
+    line += b"\n"
+    with DiskErrors(path), locked(path) as file:
+        repair_end(path)
+        end = os.fstat(file.fileno()).st_size
+        try:
+            written = 0
+            while written < len(line):  # a nearly full disk takes a part first
+                written += file.write(line[written:])
+            os.fsync(file.fileno())
+        except OSError:
+            os.ftruncate(file.fileno(), end)
+            raise
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def key_of(vote: Vote) -> Key:
     """Return the two answers of a vote."""
     return vote.prompt_id, frozenset((vote.a_id, vote.b_id))
@@ -107,9 +131,9 @@ def _time(at: str) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def open_votes(path: Path) -> VoteLog:
-    """Return the votes in `path`, and name the lines that are none."""
-    log = VoteLog(path)
+def open_votes(path: Path, *others: Path) -> VoteLog:
+    """Return the votes in the files, and name the lines that are none."""
+    log = VoteLog(path, *others)
     for problem in log.unread[:SHOWN]:
         say(f"left out: {problem}")
     if (n := len(log.unread)) > SHOWN:
