@@ -35,6 +35,7 @@ FLOORS = {
         {
             "alpaca",
             "arena_hard",
+            "factuality",
             "mt_bench",
             "head_to_head",
             "human",

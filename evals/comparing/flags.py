@@ -11,8 +11,8 @@ from judges.options import JudgeOptions, Reading
 
 
 @dataclass(frozen=True)
-class JudgeFlags:
-    """The judge that compares the answers, and its settings."""
+class JudgeEngineFlags:
+    """The model that judges, and where it is."""
 
     judge_model: str | None = None
     """The judge's model. The default is the evaluated model itself, with all of its engine's flags."""
@@ -28,20 +28,6 @@ class JudgeFlags:
     """Tokens for the judge's reasoning. The default is the evaluated model's if it is its own judge."""
     judge_served_as: str | None = None
     """The judge's name in the fingerprint, instead of its own name and its server's description."""
-    judge_rubric: str = "pairwise"
-    """A rubric that compares two answers, or the path of a .toml file."""
-    judge_read: Reading = "logprobs"
-    """logprobs: the probability of either answer, one prefill per order. text: one parsed reply per order."""
-    judge_max_new_tokens: Count = 256
-    """The judge's longest reply (text)."""
-    judge_temperature: NotNegative = 0.7
-    """The temperature of the judge's replies (text)."""
-    judge_top_p: ShareAbove0 = 0.9
-    """The nucleus of the judge's replies (text)."""
-    judge_min_mass: Share = 0.0
-    """No verdict if the total probability of the judge's choices is lower than this (logprobs)."""
-    min_coverage: Share = 0.9
-    """Fail if a smaller share of the prompts gets a verdict. The stored judgments stay."""
 
     def is_given(self) -> bool:
         """Return whether a flag names a judge other than the evaluated model."""
@@ -69,6 +55,26 @@ class JudgeFlags:
         elif self.judge_base_url and self.judge_engine is None:
             changes["engine"] = "openai"
         return replace(evaluated, **changes)
+
+
+@dataclass(frozen=True)
+class JudgeFlags(JudgeEngineFlags):
+    """The judge that compares the answers, and its settings."""
+
+    judge_rubric: str = "pairwise"
+    """A rubric that compares two answers, or the path of a .toml file."""
+    judge_read: Reading = "logprobs"
+    """logprobs: the probability of either answer, one prefill per order. text: one parsed reply per order."""
+    judge_max_new_tokens: Count = 256
+    """The judge's longest reply (text)."""
+    judge_temperature: NotNegative = 0.7
+    """The temperature of the judge's replies (text)."""
+    judge_top_p: ShareAbove0 = 0.9
+    """The nucleus of the judge's replies (text)."""
+    judge_min_mass: Share = 0.0
+    """No verdict if the total probability of the judge's choices is lower than this (logprobs)."""
+    min_coverage: Share = 0.9
+    """Fail if a smaller share of the prompts gets a verdict. The stored judgments stay."""
 
     def judge_options(self) -> JudgeOptions:
         """Return the settings of the judge."""

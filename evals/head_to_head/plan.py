@@ -9,10 +9,11 @@ from console.output import tell, tell_json
 from engines.answers import unwritten
 from engines.options import check_engine, is_served
 from engines.protocol import Engine
+from evals.comparing.answer_files import AnswerFile
 from evals.comparing.judge import open_pairwise_judge
 from evals.head_to_head.options import Config
 from evals.head_to_head.questions import Questions, answer_in
-from evals.head_to_head.sides import AnswerFile, Model, Side
+from evals.head_to_head.sides import Model, Side
 from evals.head_to_head.stages import Answers, by_question, matches_of, open_models, responses_path, sampling_of
 from judges.judging.pairwise import both_orders_answered, comparison_id
 from records import Comparison, Response, read_rows

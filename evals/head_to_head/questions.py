@@ -11,9 +11,10 @@ import msgspec
 from console.errors import InputError
 from console.progress import say
 from console.visible import one_line
+from evals.comparing.answer_files import AnswerFile
 from evals.comparing.matching import key_alone, key_of
 from evals.head_to_head.categories import categories_in
-from evals.head_to_head.sides import AnswerFile, Side
+from evals.head_to_head.sides import Side
 from records import Message, Prompt, Response, messages_of, text_of
 from records.files import BadRows, checked_file, take
 from records.runs import Run

@@ -12,12 +12,13 @@ import msgspec
 from console.output import tell, tell_json
 from console.progress import say
 from engines.options import EngineOptions
+from evals.comparing.answer_files import AnswerFile
 from evals.comparing.flags import JudgeFlags
 from evals.comparing.judge import check_coverage
 from evals.head_to_head.measures.figures import Figures, Measured
 from evals.head_to_head.options import BENCHMARK, Config
 from evals.head_to_head.result import Entrant, Result, title_of
-from evals.head_to_head.sides import AnswerFile, Side
+from evals.head_to_head.sides import Side
 from evals.head_to_head.stages import Answers
 from evals.head_to_head.tables import tell_tables, wrapped
 from judges.intervals.bootstrap import Estimate

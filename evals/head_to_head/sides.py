@@ -4,25 +4,19 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import combinations
 from pathlib import Path
 
 from console.errors import InputError
-from console.output import counted
 from console.progress import say
 from console.visible import one_line
 from engines.options import EngineOptions, check_engine, is_served, pinned
-from evals.comparing.matching import key_of, stripped
+from evals.comparing.answer_files import AnswerFile, is_file, read_answer_file
 from evals.head_to_head.options import Config
 from judges.options import PAIRWISE
 from judges.panels.panel import member_named
-from records import Response
-from records.fields.preferences import Names, names_in
-from records.files import BadRows, Record, checked_file
-from records.inputs import KINDS, stem_of
+from records.inputs import stem_of
 from records.runs import Run, find_run
-from records.shapes import UNKNOWN_MODEL, located, responses_of, sides_of
 
 
 @dataclass(frozen=True)
@@ -31,16 +25,6 @@ class Model:
 
     name: str
     options: EngineOptions
-
-
-@dataclass(frozen=True)
-class AnswerFile:
-    """A file with the answers of one model."""
-
-    name: str
-    path: Path
-    answers: dict[str, Response]
-    """By the text of their prompt, without reasoning, in the order of the file."""
 
 
 Side = Model | AnswerFile
@@ -67,11 +51,6 @@ def read_sides(config: Config) -> list[Side]:
     return _with_distinct_names(sides)
 
 
-def is_file(word: str) -> bool:
-    """Return whether a word names a file of answers: it is a file, but no TOML file, or its ending says so."""
-    return (os.path.isfile(word) and not word.endswith(".toml")) or word.lower().removesuffix(".gz").endswith(KINDS)
-
-
 def _named(config: Config) -> list[str]:
     words = [*config.models, *([config.engine.model] if config.engine.model else []), *config.baseline]
     if words or config.engine.run is None:
@@ -90,7 +69,7 @@ def _identity(word: str) -> str:
 
 def _side(word: str, config: Config) -> Side:
     if is_file(word):
-        return _read(Path(word), config)
+        return read_answer_file(Path(word), strict=config.strict)
     options, judging = member_named(word, config.engine, PAIRWISE)
     if judging != PAIRWISE:
         raise InputError(
@@ -99,47 +78,6 @@ def _side(word: str, config: Config) -> Side:
     if is_served(options) and config.engine.model == word:
         options = replace(options, served_as=config.engine.served_as)
     return Model(options.model, pinned(options))
-
-
-def _read(path: Path, config: Config) -> AnswerFile:
-    answers: dict[str, Response] = {}
-    models: set[str] = set()
-    several: set[str] = set()
-    pairs: Counter[Names] = Counter()
-    rows = located(checked_file(path), BadRows(strict=config.strict), partial(_compared, pairs=pairs))
-    for response in (stripped(row) for _, row in rows):
-        key = key_of(response.prompt)
-        models.add(response.model)
-        if answers.setdefault(key, response).response != response.response:
-            several.add(key)
-    if len(models) > 1:
-        shown = ", ".join(sorted(models)[:3])
-        raise InputError(f"{path}: answers of {len(models)} models ({shown}); give one file for each")
-    for (first, second), n in pairs.items():
-        say(f"{path}: {counted(n, 'rows')} with two answers: '{first}' is compared, and '{second}' is not")
-    if several:
-        say(f"{path}: several answers to {len(several)} of {len(answers)} prompts, of which the first is compared")
-    if n_empty := sum(not response.response.strip() for response in answers.values()):
-        say(f"{path}: {n_empty} of {len(answers)} answers are empty; the judge compares them as they are")
-    if n_empty == len(answers):
-        raise InputError(f"{path}: all answers are empty")
-    (model,) = models
-    return AnswerFile(stem_of(path) if model == UNKNOWN_MODEL else model, path, answers)
-
-
-def _compared(record: Record, pairs: Counter[Names]) -> list[Response]:
-    """Return the answers of a record, of two by one model the first. `pairs` counts these by the names of their sides.
-
-    Two by different models are both returned: such a file is refused.
-    """
-    sides, names = sides_of(record), names_in(record)
-    if sides is None or names is None:
-        return responses_of(record)
-    first, second = sides
-    if {response.model for response in first} != {response.model for response in second}:
-        return [*first, *second]
-    pairs[names] += 1
-    return first
 
 
 def _say_equal(files: Sequence[AnswerFile]) -> None:

@@ -106,6 +106,16 @@ def _safety(path: Path) -> list[Number]:
     return [number for number in found if number is not None]
 
 
+def _factuality(path: Path) -> list[Number]:
+    """Read factuality.json: the shares of claims that a corpus supports."""
+    data = _json(path)
+    measures = {"factscore": "FActScore", "f1": f"F1@{data.get('k')}", "refuted": "refuted claims"}
+    found = (
+        _of_share(str(data.get("model")), path.parent.name, title, data.get(name)) for name, title in measures.items()
+    )
+    return [number for number in found if number is not None]
+
+
 def _human(path: Path) -> list[Number]:
     """Read human.json: a win rate by people's votes for each two models, once for all judges."""
     numbers = {}
@@ -165,6 +175,7 @@ READERS: dict[str, Callable[[Path], list[Number]]] = {
     "vicuna_bench_pair.json": _mt_bench,
     "results.json": _open_llm,
     "head_to_head.json": _head_to_head,
+    "factuality.json": _factuality,
     "human.json": _human,
     "safety.json": _safety,
 }

@@ -21,11 +21,12 @@ class Config(Flags):
     run: str | None = None
     """The run of iterN, a name in runs/ or a folder. The default is the newest one."""
     baselines: tuple[str, ...] = ("iter0",)
-    """The models to compare it with in [head_to_head] and [safety]."""
+    """The models to compare it with in [head_to_head], [factuality] and [safety]."""
     only: tuple[str, ...] = ()
     """Only these sections."""
     alpaca: Section = None
     arena_hard: Section = None
+    factuality: Section = None
     head_to_head: Section = None
     mt_bench: Section = None
     open_llm: Section = None

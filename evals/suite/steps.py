@@ -11,7 +11,7 @@ import tomli_w
 from evals.suite.options import Config
 from records import write_atomic
 
-SEVERAL = ("head_to_head", "safety")
+SEVERAL = ("factuality", "head_to_head", "safety")
 """Evaluations of several models side by side."""
 AT_THE_TOP = ("open_llm",)
 """Evaluations whose settings have the model at the top and not in [engine]."""

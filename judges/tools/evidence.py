@@ -74,9 +74,15 @@ def evidence_path(out: Path) -> Path:
     return out.with_name(f"{out.stem}.evidence.jsonl")
 
 
-def gather_into(store: Store[Evidence], agent: Agent, chunks: Iterable[Sequence[Response]], n: int) -> None:
+def gather_into(
+    store: Store[Evidence],
+    agent: Agent,
+    chunks: Iterable[Sequence[Response]],
+    n: int,
+    title: str = "gathering evidence",
+) -> None:
     """Gather the evidence that `store` lacks on `n` responses, which come in chunks."""
-    with progress("gathering evidence", n) as advance:
+    with progress(title, n) as advance:
         for responses in chunks:
             done = [row_id for row_id in map(agent.evidence_id, responses) if row_id in store]
             # before the rest is gathered: a prompt with a stored answer is not asked about again for its other

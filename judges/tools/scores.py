@@ -30,10 +30,17 @@ def factscore(n_supported: int, n_refuted: int, n_not_enough: int, gamma: int = 
     `not enough` counts as not supported: the score is precision with respect to the corpus. FActScore
     (arXiv 2305.14251) with the penalty of its released code.
     """
-    n = n_supported + n_refuted + n_not_enough
-    if n == 0:
+    share = precision_of(n_supported, n_refuted, n_not_enough)
+    if share is None:
         return None
-    return n_supported / n * math.exp(min(0.0, 1 - gamma / n))  # min: no reward beyond gamma claims
+    n = n_supported + n_refuted + n_not_enough
+    return share * math.exp(min(0.0, 1 - gamma / n))  # min: no reward beyond gamma claims
+
+
+def precision_of(n_supported: int, n_refuted: int, n_not_enough: int) -> float | None:
+    """Return the share of supported claims, or None without claims. `not enough` counts as not supported."""
+    n = n_supported + n_refuted + n_not_enough
+    return n_supported / n if n else None
 
 
 def f1_at_k(n_supported: int, n_refuted: int, n_not_enough: int, k: int) -> float | None:
@@ -41,12 +48,10 @@ def f1_at_k(n_supported: int, n_refuted: int, n_not_enough: int, k: int) -> floa
 
     `not enough` counts as not supported. SAFE (arXiv 2403.18802): F1@K, which is 0 if no claim is supported.
     """
-    n = n_supported + n_refuted + n_not_enough
-    if n == 0:
-        return None
-    if n_supported == 0:
-        return 0.0
-    precision, recall = n_supported / n, min(n_supported / k, 1.0)
+    precision = precision_of(n_supported, n_refuted, n_not_enough)
+    if not precision:  # there are no claims, or none is supported
+        return precision
+    recall = min(n_supported / k, 1.0)
     return 2 * precision * recall / (precision + recall)
 
 

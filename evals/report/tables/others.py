@@ -124,6 +124,8 @@ def missing_of(facts: RunFacts) -> list[str]:
         )
     if "safety" not in found:
         lines.append(f"Safety: python -m evals.safety {run} --judge-model ...")
+    if "factuality" not in found:
+        lines.append(f"Factuality: python -m evals.factuality {run} --prompts ... --corpus ... --judge-model ...")
     if not any((one.monitors or {}).get("judge_accuracy") is not None for one in held):
         lines.append("The judge against people: monitors.labelled in the recipe, or python -m judges.calibrate FILE")
     return lines

@@ -145,7 +145,7 @@ def test_repeated_prompts_and_several_answers_count_once(
     assert pair(folder, "a", "m9")["n"] == 2
     said = capsys.readouterr().err
     assert (
-        f"{a}: several answers to 1 of 2 prompts, of which the first is compared" in said
+        f"{a}: several answers to 1 of 2 prompts, of which the first is taken" in said
         and f"{twice}: 2 of 4 prompts repeat another one" in said
     )
 
@@ -254,7 +254,7 @@ def test_of_a_file_of_pairs_the_first_side_is_compared_and_that_is_told(
     found = pair(compare(str(a), str(b)), "a", "b")
     assert (found["n"], found["wins"]) == (2, 2)
     said = capsys.readouterr().err
-    assert f"{a}: 2 rows with two answers: '{names[0]}' is compared, and '{names[1]}' is not" in said
+    assert f"{a}: 2 rows with two answers: '{names[0]}' is taken, and '{names[1]}' is not" in said
     assert "several answers" not in said
 
 

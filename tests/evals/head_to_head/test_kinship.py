@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from engines.options import EngineOptions
+from evals.comparing.answer_files import AnswerFile
 from evals.head_to_head.kinship import kin_warnings
-from evals.head_to_head.sides import AnswerFile, Model
+from evals.head_to_head.sides import Model
 
 
 def model(name: str) -> Model:

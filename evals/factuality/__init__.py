@@ -1,0 +1,1 @@
+"""Measures how many of a model's claims a corpus supports."""

@@ -1,0 +1,124 @@
+"""The plan, the record and the tables of evals.factuality."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from console.output import tell, tell_json, tell_plan
+from console.table import Cell, print_table
+from engines.options import EngineOptions
+from evals.factuality.figures import Figures, changes
+from evals.factuality.options import Config
+from evals.factuality.sides import Side
+from judges.intervals.bootstrap import Estimate, Floats
+from judges.tools.evidence import calls_for_claims
+from records import write_atomic
+
+FILE = "factuality.json"
+NOTES = (
+    "FActScore: the share of an answer's claims that the corpus supports, lower for fewer",
+    "than ten claims, over the answers with claims; supported: without that penalty.",
+    "F1@{k}: it and the number of supported claims, of which {k} are full recall, over all",
+    "answers. A claim that the corpus says nothing of is not supported. In brackets 95%",
+    "intervals over prompts.",
+)
+
+
+@dataclass(frozen=True)
+class CheckedBy:
+    """Who listed and verified the claims, and where they were looked up."""
+
+    model: str
+    fingerprint: str
+    corpus: str
+
+
+def print_plan(
+    config: Config, sides: Sequence[Side], judge: EngineOptions | None, n_prompts: int, n_of_files: Mapping[str, int]
+) -> None:
+    """Print what would be asked, at most: each answer then has as many claims, and each claim as many passages."""
+    n_answers = n_prompts * sum(side.options is not None for side in sides)
+    n = n_answers + sum(n_of_files.values())
+    plan: dict[str, Any] = {
+        "models": [side.name for side in sides],
+        "judge": judge.model if judge else None,
+        "corpus": str(config.facts.corpus),
+        "answers_to_write": n_answers,
+        "answers_in_files": sum(n_of_files.values()),
+        "calls_of_the_judge": calls_for_claims(config.facts.evidence_options(), n).get("calls_for_claims", 0),
+    }
+    shown = plan | {"models": ", ".join(plan["models"]), "calls_of_the_judge": f"{plan['calls_of_the_judge']} at most"}
+    tell_plan(plan, *(f"{name.replace('_', ' ')}: {value}" for name, value in shown.items()), as_json=config.json)
+
+
+def write_result(folder: Path, figures: Figures, by: CheckedBy) -> Path:
+    """Write factuality.json, with all figures of one model, and return its path."""
+    data = {"judge": asdict(by), **_data(figures)}
+    write_atomic(folder / FILE, msgspec.json.format(msgspec.json.encode(data), indent=1) + b"\n")
+    return folder / FILE
+
+
+def print_result(
+    figures: Sequence[Figures], by: CheckedBy, files: Sequence[Path], weights_BN: Floats, *, as_json: bool
+) -> None:
+    """Print a row for each model, and what changed from the first to the last."""
+    first, last = figures[0], figures[-1]
+    changed = changes(first, last, weights_BN) if len(figures) > 1 else []
+    if as_json:
+        data = {"judge": asdict(by), "models": list(map(_data, figures)), "changes": list(map(asdict, changed))}
+        tell_json(data | {"files": list(map(str, files))})
+        return
+    print_table([_row(of_model) for of_model in figures])
+    tell("", *(line.format(k=first.k) for line in NOTES))
+    if changed:
+        tell("", f"{last.model} against {first.model}, on the prompts that both answered:")
+        print_table([_change(change) for change in changed])
+    for of_model in figures:
+        if of_model.reasons:
+            reason, n = Counter(of_model.reasons).most_common(1)[0]
+            tell("", f"{of_model.model}: {of_model.n_unchecked} answers not checked, {n} of them: {reason}")
+    tell("", f"checked by {by.model} ({by.fingerprint}) in {by.corpus}")
+    tell("files:", *(f"  {path}" for path in files))
+
+
+def _row(figures: Figures) -> dict[str, Cell]:
+    n_claims = figures.n_claims.value
+    return {
+        "model": figures.model,
+        "FActScore, %": _percent(figures.factscore),
+        f"F1@{figures.k}, %": _percent(figures.f1),
+        "supported, %": _percent(figures.supported),
+        "refuted, %": _percent(figures.refuted),
+        "answers with claims, %": _percent(figures.responds),
+        "claims per answer": None if n_claims is None else f"{n_claims:.1f}",
+        "prompts": figures.n_prompts,
+        "unanswered": figures.n_unanswered,
+        "not checked": figures.n_unchecked,
+        "claims without verdict": figures.n_claims_unchecked,
+    }
+
+
+def _change(change: Estimate) -> dict[str, Cell]:
+    if change.name.startswith("claims"):
+        factor, unit = 1, ""
+    else:
+        factor, unit = 100, " points"
+    value = "-" if change.value is None else f"{factor * change.value:+.1f}{unit}"
+    is_known = change.low is not None and change.high is not None
+    ends = f" [{factor * (change.low or 0):+.1f}, {factor * (change.high or 0):+.1f}]" if is_known else ""
+    return {"": change.name, "change": f"{value}{ends}", "prompts": change.n}
+
+
+def _percent(share: Estimate) -> str | None:
+    if share.value is None:
+        return None
+    ends = "" if share.low is None or share.high is None else f" [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+    return f"{100 * share.value:.1f}{ends}"
+
+
+def _data(figures: Figures) -> dict[str, Any]:
+    return {name: value for name, value in asdict(figures).items() if name != "values"}
