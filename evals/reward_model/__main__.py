@@ -1,13 +1,16 @@
-"""Measure judges on answers that people ranked: the five measures of Self-Rewarding (section 3.1), with intervals.
+"""Measure judges on judge benchmarks, or on answers that people ranked.
 
-python -m evals.reward_model runs/eft/held_out.jsonl --judge iter3
-python -m evals.reward_model runs/eft/held_out.jsonl --judge iter1 --judge iter3 --run demo       paired differences
+python -m evals.reward_model reward-bench-2.jsonl --judge iter1 --judge iter3    by subset and as a whole
+python -m evals.reward_model LLMBar/ --judge iter3 --rubric pairwise             a folder; the judge compares
+python -m evals.reward_model judgebench.jsonl --judge a --judge b --panel        and both judges together
+python -m evals.reward_model runs/eft/held_out.jsonl --judge iter1 --judge iter3 --run demo       ranked answers
 python -m evals.reward_model runs/eft/held_out.jsonl --judge big@http://localhost:8000/v1 --read text
 python -m evals.reward_model runs/eft/held_out.jsonl --judge iter3 --judge runs/rm/model       and a reward model
 python -m evals.reward_model trees.jsonl.gz --judgments judgments.jsonl       measures stored judgments, asks no judge
 
-FILE has ranked answers, as for trainer.eft. Two baselines are measured too: the longer answer is better, and chance.
-An interrupted command resumes when it is started again.
+FILE is RewardBench, RewardBench 2, JudgeBench, LLMBar, RM-Bench or PPE in its own form, recognised by its fields. Or it
+has ranked answers, as for trainer.eft: then the five measures of Self-Rewarding (section 3.1) are printed. The rule
+that the longer answer is better is measured too. An interrupted command resumes when it is started again.
 """
 
 from console.again import starts_again

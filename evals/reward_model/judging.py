@@ -14,7 +14,9 @@ from judges.judging.judge import has_every_reply, judge_into, open_judge
 from judges.judging.reward_model import READ, fingerprint, open_reward_model, reward_folder, rewards_into
 from judges.judging.settle import settle
 from judges.labelled.ranked import RankedAnswers, responses_to
-from judges.panels.panel import Member
+from judges.options import Aggregate
+from judges.panels.panel import Member, panel_fingerprint
+from judges.parsing.verdict import aggregated
 from judges.rubrics.rubric import load_rubric, rubric_names
 from records import Judgment, Response, Store, text_of
 from records.fields.typed import read_typed
@@ -88,6 +90,28 @@ def _judged_by(
     )
     scores = [[judgment.score if judgment else None for judgment in of_prompt] for of_prompt in judgments]
     return Judged(name, rows[0].judge, rows[0].rubric, rows[0].read, top, scores, reasons, str(path))
+
+
+def panel_of(judges: Sequence[Judged], rule: Aggregate | None, quorum: int | None) -> Judged:
+    """Return the scores of all judges together, by default their mean. A judge without a score has no vote."""
+    fingerprint = panel_fingerprint([judge.fingerprint for judge in judges], rule, quorum)
+    needed = quorum or len(judges) // 2 + 1
+    scores = [
+        [together(by_judge, rule, needed) for by_judge in zip(*of_prompt, strict=True)]
+        for of_prompt in zip(*(judge.scores for judge in judges), strict=True)
+    ]
+    n_silent = sum(score is None for of_prompt in scores for score in of_prompt)
+    reasons = Counter({f"fewer than {needed} judges have a score": n_silent} if n_silent else {})
+    first = judges[0]
+    return Judged(
+        f"a panel of {len(judges)}", fingerprint, first.rubric, "panel", first.top, scores, reasons, first.path
+    )
+
+
+def together(scores: Sequence[float | None], rule: Aggregate | None, needed: int) -> float | None:
+    """Return the judges' `scores` of an answer as one, or None if fewer than `needed` of them have one."""
+    known = [score for score in scores if score is not None]
+    return aggregated(known, rule or "mean") if len(known) >= needed else None
 
 
 def with_distinct_names(judges: Sequence[Judged]) -> list[Judged]:

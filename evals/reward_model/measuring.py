@@ -11,7 +11,9 @@ from console.output import tell, tell_encoded, tell_plan
 from console.progress import say
 from console.table import print_table
 from engines.options import check_engine, pinned
-from evals.reward_model.judging import ask_judge, read_judgments, stem, with_distinct_names
+from evals.reward_model.benches.measuring import measure_on_bench
+from evals.reward_model.benches.reading import read_bench
+from evals.reward_model.judging import ask_judge, panel_of, read_judgments, stem, with_distinct_names
 from evals.reward_model.metrics import prompts_of
 from evals.reward_model.options import Config, name_of, results_of
 from evals.reward_model.report import Comparison, as_json, compared, markdown, summary, tables
@@ -22,6 +24,7 @@ from judges.labelled.ranked import RankedAnswers
 from judges.labelled.ranked_files import read_ranked
 from judges.options import OF_CHOICES
 from judges.panels.panel import Member, member_named
+from judges.rubrics.rubric import Rubric
 from records import write_atomic
 from records.files import BadRows, checked_file, take
 from records.keys import content_key
@@ -33,6 +36,11 @@ def measure_judges(config: Config) -> None:
     """Read, judge, measure, write the report, and print it."""
     config = replace(config, engine=pinned(config.engine))
     source, members = _checked(config)
+    bench = read_bench(source, BadRows(strict=config.strict))
+    if bench is not None:
+        measure_on_bench(config, source, bench, members)
+        return
+    _check_scores(members)
     ranked = list(take(read_ranked(source, BadRows(strict=config.strict)), config.limit))
     if config.dry_run:
         _print_plan(config, ranked, members)
@@ -40,6 +48,8 @@ def measure_judges(config: Config) -> None:
     judges = [ask_judge(config, ranked, member) for member in members]
     judges += [read_judgments(config, ranked, path) for path in config.judgments]
     judges = with_distinct_names(judges)
+    if config.panel:
+        judges.append(panel_of(judges, config.panel_rule, config.quorum))
     _report(config, compared(ranked, prompts_of(ranked), judges, config.resamples, config.seed))
 
 
@@ -51,10 +61,32 @@ def _checked(config: Config) -> tuple[Path, list[Member]]:
     members = [(pinned(engine), judging) for engine, judging in named]  # which run is the newest is decided once
     if not members and not config.judgments:
         members = [(config.engine, config.judging)]
+    rubrics = [checked_rubric(judging) for _, judging in members]
+    _check_panel(config, members, rubrics)
+    return config.file, members
+
+
+def _check_panel(config: Config, members: Sequence[Member], rubrics: Sequence[Rubric]) -> None:
+    """Raise InputError if the judges make no panel."""
+    if not config.panel:
+        if config.quorum or config.panel_rule:
+            raise InputError("--quorum and --panel-rule are for a panel: give --panel too")
+        return
+    if len(members) < 2 or config.judgments:
+        raise InputError("--panel needs at least two judges that are asked: give --judge again, and no --judgments")
+    if (config.quorum or 1) > len(members):
+        raise InputError(f"--quorum must be from 1 to the number of judges, {len(members)}, not {config.quorum}")
+    if any(reward_folder(engine) for engine, _ in members):
+        raise InputError("--panel: a reward has no scale, so it cannot be combined with a judge's scores")
+    if len({(rubric.kind, rubric.scale) for rubric in rubrics}) > 1:
+        raise InputError("--panel: the rubrics of the judges differ in kind or scale; a panel has one of each")
+
+
+def _check_scores(members: Sequence[Member]) -> None:
+    """Raise InputError if a rubric compares, because ranked answers are scored one by one."""
     for _, judging in members:
         if checked_rubric(judging).kind != "score":
             raise InputError(f"--rubric {judging.rubric} compares two answers; give one that scores: additive")
-    return config.file, members
 
 
 def _report(config: Config, comparison: Comparison) -> None:

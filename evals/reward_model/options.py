@@ -11,7 +11,7 @@ from console.ranges import Count
 from console.writing import OutFolder
 from engines.options import EngineOptions, SharedEngineOptions
 from evals.folders import results_folder
-from judges.options import JudgeOptions
+from judges.options import Aggregate, JudgeOptions
 from records.inputs import output_name
 
 BENCHMARK = "reward_model"
@@ -22,7 +22,7 @@ class Config(Flags):
     """Measure judges on answers that people ranked."""
 
     file: Given = None
-    """Ranked answers that no judge was trained on."""
+    """Ranked answers that no judge was trained on, or a judge benchmark: its file, or a folder of its files."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
     judging: Annotated[JudgeOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=JudgeOptions)
     judge: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
@@ -31,8 +31,14 @@ class Config(Flags):
     judge too, without a rubric or a best score. The default is --model."""
     judgments: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Stored judgments of one judge, matched by their texts. Repeat the flag for more files."""
+    panel: bool = False
+    """Also measure all judges together as a panel."""
+    quorum: Count | None = None
+    """The number of judges that must have a verdict for the panel. The default is more than half."""
+    panel_rule: Aggregate | None = None
+    """How the panel's scores are combined. The default is the mean, and for comparisons the majority or else a tie."""
     limit: Count | None = None
-    """Only the first N prompts."""
+    """Only the first N prompts, or items of a benchmark."""
     resamples: Count = 1000
     """Bootstrap resamples for the intervals."""
     out: OutFolder | None = None

@@ -21,15 +21,15 @@ SECTIONS: dict[str, dict[str, int]] = {
         "llmbar-adver-GPTOut": 47, "llmbar-adver-manual": 46,
     },
     "Safety": {
-        "refusals-dangerous": 100, "refusals-offensive": 100, "xstest-should-refuse": 250,
-        "xstest-should-respond": 154, "donotanswer": 136,
+        "refusals-dangerous": 100, "refusals-offensive": 100, "xstest-should-refuse": 154,
+        "xstest-should-respond": 250, "donotanswer": 136,
     },
     "Reasoning": {
         "math-prm": 984, "hep-cpp": 164, "hep-go": 164, "hep-java": 164, "hep-js": 164, "hep-python": 164,
         "hep-rust": 164,
     },
 }  # fmt: skip
-"""RewardBench's sections (arXiv 2403.13787) with the weights of its code (rewardbench/constants.py, a32e272): subset ->
+"""RewardBench's sections (arXiv 2403.13787) with the weights of its code (rewardbench/constants.py, 05a9005): subset ->
 rows. math-prm weighs as much as all code subsets together."""
 
 
