@@ -58,7 +58,7 @@ FLOORS = {
     "trainer": (
         {"eft", "monitors", "pairs", "training"},
         {"early_stop", "ift", "ppo", "preference", "runs", "sft"},
-        {"dpo", "frozen_lake", "kto", "orpo", "prompts", "reward_model", "simpo"},
+        {"dpo", "frozen_lake", "grpo", "kto", "orpo", "prompts", "reward_model", "simpo"},
         {"loop", "rlp"},
     ),
 }

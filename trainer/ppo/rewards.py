@@ -2,7 +2,8 @@
 
 import importlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +12,16 @@ from console.progress import say
 from engines.local.vllm.installed import check_installed, has_gpu
 from engines.local.waiting import check_template
 from engines.options import EngineOptions, check_engine
+from engines.protocol import Engine
 from engines.reward_model import check_reward_model
-from judges.judging.judge import Judge, checked_rubric
+from judges.judging.judge import Judge, checked_rubric, open_judge
 from judges.judging.reward_model import open_reward_model
 from judges.library import response_of
-from judges.options import check_reading
+from judges.options import JudgeOptions, check_reading
 from judges.tools.agent import Agent
 from judges.tools.constraints.given import constraints_by_prompt
-from judges.tools.evidence import calls_for_constraints, judge_checked
-from judges.tools.options import check_options, say_unused
+from judges.tools.evidence import calls_for_constraints, judge_checked, was_checked, with_tools
+from judges.tools.options import EvidenceOptions, check_options, say_unused
 from records import Judgment, Message, Prompt, Store, messages_of
 from records.keys import content_key
 from trainer.ppo.options import RewardChoice, RewardEngineOptions, check_alone
@@ -104,6 +106,16 @@ def judge_reward(
     return RewardSource(f"judge {judge.rubric.name}", reward, digest)
 
 
+@contextmanager
+def open_judge_reward(
+    engine: Engine, options: JudgeOptions, evidence: EvidenceOptions, path: Path, asked: Sequence[Prompt], seed: int
+) -> Iterator[RewardSource]:
+    """Open a judge with its tools as a source of rewards, whose judgments are kept in the file `path`."""
+    judge, agent = with_tools(open_judge(engine, options, seed), evidence)
+    with Store(path, Judgment, keep=was_checked) as store:
+        yield judge_reward(judge, store, agent, asked)
+
+
 def calls_for_reward(choice: RewardChoice, asked: Sequence[Prompt]) -> dict[str, int]:
     """Return for a plan the most calls that name the constraints of the prompts, if a model names them."""
     if choice.name != JUDGE:
@@ -115,7 +127,7 @@ def check_reward(choice: RewardChoice) -> None:
     """Raise InputError if the reward cannot be used, before a model is loaded."""
     _say_unused_engine(choice)
     if choice.name == JUDGE:
-        _check_beside_training(choice.engine)
+        check_beside_training(choice.engine)
         if choice.evidence.enabled:
             check_options(choice.evidence)
             say_unused(choice.evidence, choice.engine, choice.judge)
@@ -124,14 +136,15 @@ def check_reward(choice: RewardChoice) -> None:
         checked_rubric(choice.judge)
         check_reading(choice.engine, choice.judge)
     elif Path(choice.name).is_dir():
-        _check_reward_model(Path(choice.name), choice.reward_engine)
+        check_reward_folder(Path(choice.name), choice.reward_engine)
     elif ":" in choice.name:
         reward_function(choice.name)
     else:
         raise InputError(f"--reward {choice.name}: not a folder, not module:function, and not {JUDGE}")
 
 
-def _check_reward_model(folder: Path, options: RewardEngineOptions) -> None:
+def check_reward_folder(folder: Path, options: RewardEngineOptions) -> None:
+    """Raise InputError if a folder has no reward model that can be used beside a training, EngineError for no vLLM."""
     check_reward_model(folder)
     check_template(folder, str(folder))
     if options.engine == "vllm":
@@ -143,7 +156,7 @@ def _check_reward_model(folder: Path, options: RewardEngineOptions) -> None:
         check_installed()
 
 
-def _check_beside_training(judge: EngineOptions) -> None:
+def check_beside_training(judge: EngineOptions) -> None:
     """Raise InputError if a judge in vLLM would leave no room for the model in training."""
     if judge.engine != "vllm":
         return

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engines.options import beside_training, open_engine, pinned
-from judges.judging.judge import open_judge
-from judges.tools.evidence import NO_MODEL, was_checked, with_tools
-from records import Judgment, Prompt, Store
+from judges.tools.evidence import NO_MODEL
+from records import Prompt
 from records.store import set_aside
 from trainer.ppo.options import PPOOptions, RewardChoice
-from trainer.ppo.rewards import JUDGE, RewardSource, judge_reward, reward_function, reward_model
+from trainer.ppo.rewards import JUDGE, RewardSource, open_judge_reward, reward_function, reward_model
 from trainer.ppo.trainer import checkpoints_of, log_of, make_accelerator, train_ppo
 from trainer.training.outcome import claim_folder, table_row
 from trainer.training.processes import is_first
@@ -55,10 +54,9 @@ def _open_reward(
     rank = make_accelerator().process_index  # it also gives the process its own device, before a model is loaded
     if choice.name == JUDGE:
         engine = open_engine(beside_training(pinned(choice.engine))) if choice.evidence.needs_model else NO_MODEL
-        judge, agent = with_tools(open_judge(engine, choice.judge, seed), choice.evidence)
         path = out.with_name(f"{out.name}.judgments-{rank}.jsonl")
-        with Store(path, Judgment, keep=was_checked) as store:
-            yield judge_reward(judge, store, agent, prompts)
+        with open_judge_reward(engine, choice.judge, choice.evidence, path, prompts, seed) as source:
+            yield source
     elif Path(choice.name).is_dir():
         yield reward_model(Path(choice.name), choice.reward_engine.of_model(options.generation_batch_size))
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -101,13 +101,16 @@ def fit(
     options: TrainingOptions | None = None,
     beside: nn.Module | None = None,
     lengths: Lengths | None = None,
+    identity: str = "",
+    figures: Callable[[Sequence[Mapping[str, Any]]], dict[str, float]] | None = None,
 ) -> Trained:
     """Train, save the model to `out` completely or not at all, and return the report.
 
     With `options` the state is saved every `save_minutes`, and a killed training continues from it. `beside` is a
-    module that learns beside the model. `lengths` counts the examples that were left out or cut off. With `checkpoints`
-    the model is also saved on the way. Raises TrainingError if no example fits, or if the loss is not a number. The
-    error names the examples, nothing is saved, and earlier checkpoints stay.
+    module that learns beside the model. `lengths` counts the examples that were left out or cut off. `identity` is what
+    the training depends on besides data and settings. `figures` makes further metrics of all that was logged. With
+    `checkpoints` the model is also saved on the way. Raises TrainingError if no example fits, or if the loss is not a
+    number. The error names the examples, nothing is saved, and earlier checkpoints stay.
     """
     if len(trainer.train_dataset) == 0:
         raise TrainingError(f"{title}: no example fits max_length ({trainer.args.max_length} tokens); raise it")
@@ -116,7 +119,10 @@ def fit(
         keep_precision(trainer)
     if is_first():
         clear_unfinished(checkpoints)
-    plan = StatePlan.of(trainer, asdict(options), options.save_minutes, beside) if options is not None else None
+    plan = None
+    if options is not None:
+        more = {"identity": identity} if identity else {}  # without one the key is that of earlier versions
+        plan = StatePlan.of(trainer, asdict(options) | more, options.save_minutes, beside)
     state = newest_state(trainer, plan) if plan else None
     n_steps = _count_steps(trainer)
     if n_steps == 1:
@@ -130,6 +136,8 @@ def fit(
             trainer.add_callback(StateSaver(plan))
         trainer.train(resume_from_checkpoint=str(state.folder) if state else None)
     trained = replace(_trained(trainer, title), **asdict(lengths or Lengths()))
+    if figures is not None:
+        trained = replace(trained, metrics=trained.metrics | figures(trainer.state.log_history))
     unfinished = out.with_name(f"{out.name}.tmp")
     write_weights(trainer, unfinished)
     if trainer.is_world_process_zero():
@@ -148,7 +156,8 @@ def _trained(trainer: Trainer, title: str) -> Trained:
         raise TrainingError(f"{title}: the loss is {loss}; try a lower learning rate")
     last = {name: value for log in logs for name, value in log.items()}  # the last value of each name
     # sorted, because transformers sorts the logs only when it reads them back from a saved state
-    metrics = {name: float(last[name]) for name in sorted(last) if "/" in name or name == "mean_token_accuracy"}
+    names = [name for name in sorted(last) if "/" in name or name == "mean_token_accuracy"]
+    metrics = {name: float(last[name]) for name in names if last[name] is not None}
     return Trained(len(trainer.train_dataset), trainer.state.global_step, loss, metrics)
 
 

@@ -13,7 +13,7 @@ from console.errors import TrainingError
 SHOWN_EXAMPLES = 4
 SHOWN_CHARS = 60
 
-Batch = tuple[dict[str, Any], Any]
+Batch = tuple[Any, Any]
 """The inputs of a micro-batch and its loss."""
 
 
@@ -73,9 +73,12 @@ def _culprits(trainer: Trainer, batches: list[Batch]) -> list[str]:
     return [name for has_bad, names in everyone if has_bad or not any_bad for name in names]
 
 
-def _names(trainer: Trainer, inputs: dict[str, Any]) -> Iterator[str]:
+def _names(trainer: Trainer, inputs: Any) -> Iterator[str]:
     """Yield the position of each example in the training set and the beginnings of its prompt and answer."""
     data = trainer.train_dataset
+    if isinstance(inputs, list):  # prompts, whose answers the step itself draws
+        yield from (repr(_opening(example["prompt"])) for example in inputs)
+        return
     lengths = inputs["attention_mask"].sum(1).tolist()
     examples = [ids[:length] for ids, length in zip(inputs["input_ids"].tolist(), lengths, strict=True)]
     for tokens in examples[: len(examples) // 2] if "completion_mask" in inputs else examples:  # pairs: the chosen half

@@ -1,0 +1,74 @@
+"""The settings of GRPO and RLOO, and their checks before anything is loaded."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from console.errors import InputError
+from console.ranges import Count, Couple, NotNegative, Positive, ShareAbove0
+from engines.local.vllm.installed import check_installed
+from trainer.training.options import TrainingOptions, check_options
+from trainer.training.processes import is_sharded, n_processes
+
+
+@dataclass(frozen=True)
+class GRPOOptions(TrainingOptions):
+    """Settings of the training. An example is one answer, and the answers to one prompt are a group."""
+
+    learning_rate: Positive = 1e-6
+    epochs: Count = 1
+    """Passes over the prompts."""
+    batch_size: Count = 64
+    """Answers per optimiser step, over all processes."""
+    micro_batch_size: Count = 4
+    """Answers in a device's memory at once while training."""
+    max_length: Count = 1024
+    """Tokens of prompt and answer. A prompt that leaves no room for response_length is left out."""
+    method: Literal["grpo", "rloo"] = "grpo"
+    """grpo: an answer's advantage is its reward less the group's mean, over the group's standard deviation. rloo: its
+    reward less the mean of the others."""
+    group_size: Couple = 8
+    """Answers to each prompt."""
+    beta: NotNegative = 0.04
+    """The pull towards the model to start from. It is the weight of the KL divergence per token in the loss (grpo),
+    or per answer in the reward (rloo). With 0 that model is not loaded again, and no divergence is known."""
+    response_length: Count = 256
+    """Tokens of an answer. A longer one is cut off there."""
+    temperature: Positive = 1.0
+    """The temperature of the answers. Training uses probabilities at this temperature too."""
+    top_p: ShareAbove0 = 1.0
+    """Top-p of the answers."""
+    rollout_engine: Literal["auto", "transformers", "vllm"] = "auto"
+    """The engine that draws the answers: transformers, or vllm in this process through TRL. auto is transformers."""
+
+    @property
+    def prompts_per_step(self) -> int:
+        """The number of groups in an optimiser step."""
+        return self.batch_size // self.group_size
+
+
+def check_grpo(options: GRPOOptions, n_prompts: int) -> None:
+    """Raise InputError if a setting is out of range or the batches do not divide, EngineError if there is no vLLM."""
+    check_options(options)
+    processes = n_processes()
+    if options.batch_size % (options.group_size * processes):
+        times = f" times {processes} processes" if processes > 1 else ""
+        raise InputError(
+            f"batch_size ({options.batch_size}) must be a multiple of group_size ({options.group_size}){times}, "
+            "because a step learns from whole groups"
+        )
+    if options.response_length >= options.max_length:
+        raise InputError(
+            f"response_length ({options.response_length}) must be below max_length ({options.max_length}), "
+            "which counts the prompt too"
+        )
+    if n_prompts < options.prompts_per_step:
+        raise InputError(
+            f"a step needs {options.prompts_per_step} prompts (batch_size over group_size), and there are {n_prompts}: "
+            "lower --batch-size, or give more prompts"
+        )
+    if is_sharded():
+        raise InputError("trainer.grpo generates with the weights that it trains, so each process needs them all")
+    if options.rollout_engine == "vllm":
+        check_installed()
+        if processes > 1:
+            raise InputError("--rollout-engine vllm works only if one process trains: train in one, or leave it out")

@@ -1,0 +1,193 @@
+"""Trains a model on the rewards of its own answers with TRL's GRPOTrainer or RLOOTrainer.
+
+TRL 1.16 gives an answer without a reward no advantage. GRPO would still pull it towards the reference, and count its
+tokens in the mean. Here its tokens are masked, so that it has no part in the loss.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase, TrainerCallback
+from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+from trl.trainer.utils import RepeatSampler
+
+from console.errors import TrainingError
+from console.progress import say
+from engines.chat.template import load_tokenizer, safe_messages
+from engines.chat.turn_end import end_tokens, turn_end
+from records import Prompt, messages_of
+from trainer.grpo.options import GRPOOptions, check_grpo
+from trainer.grpo.reward_options import RewardOptions
+from trainer.grpo.rewards import NULL_SHARE, PLACE, GroupReward, identity_of, open_rewards
+from trainer.training.fit import fit, load_policy, trainer_settings
+from trainer.training.lengths import Lengths
+from trainer.training.outcome import Trained, work_of
+
+MOST_UNREWARDED = 5
+"""Steps in a row in which no answer got a reward, after which a training stops."""
+EDGE = 10
+"""The first and last rewards are means over a tenth of the steps."""
+Logs = Sequence[Mapping[str, Any]]
+
+
+class NullMaskingGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
+    """A GRPOTrainer in whose loss an answer without a reward has no part."""
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        batch: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        is_null_B = torch.tensor(self.reward_funcs[0].is_null, device=batch["completion_mask"].device)
+        batch["completion_mask"] = batch["completion_mask"].masked_fill(is_null_B[:, None], 0)
+        batch["num_items_in_batch"] = self.accelerator.gather(batch["completion_mask"].sum()).sum()
+        return batch
+
+
+class GroupOrder(RepeatSampler):  # type: ignore[misc]
+    """TRL's order of the prompts, shuffled by seed and epoch, so that a resumed training goes on in the same order."""
+
+    epoch = 0
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the places of the prompts, each as often as it has answers."""
+        self.generator.manual_seed(self.seed + self.epoch)
+        yield from super().__iter__()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of `epoch`. accelerate calls it, on resuming too."""
+        self.epoch = epoch
+
+
+class RewardWatch(TrainerCallback):  # type: ignore[misc]
+    """Stops a training whose answers get no rewards any more."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        """Raise TrainingError after MOST_UNREWARDED steps without a reward."""
+        shares = [log[NULL_SHARE] for log in state.log_history if NULL_SHARE in log][-MOST_UNREWARDED:]
+        if len(shares) == MOST_UNREWARDED and min(shares) == 1:
+            raise TrainingError(
+                f"no answer got a reward in {MOST_UNREWARDED} steps in a row, up to step {state.global_step}; nothing "
+                "is saved. Look at the verdicts beside the model, or choose another judge or rubric"
+            )
+
+
+def train_grpo(
+    parent: Path,
+    out: Path,
+    prompts: Sequence[Prompt],
+    rewards: RewardOptions,
+    options: GRPOOptions,
+    seed: int,
+) -> Trained:
+    """Train the model in `parent` on the rewards of its answers to `prompts` and save it in `out`.
+
+    Beside `out` it keeps the verdicts of the judge, so that no answer is judged twice. Raises InputError for a bad
+    setting, TrainingError if too few prompts fit, a loss is not a number, or no answer gets a reward.
+    """
+    check_grpo(options, len(prompts))
+    title = options.method.upper()
+    args = _config(options, out, seed)
+    tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
+    data = _fitting(tokenizer, prompts, options, title)
+    with open_rewards(rewards, out, prompts, options.group_size, seed, args.process_index) as weighted:
+        trainer = _trainer(parent, tokenizer, data, GroupReward(weighted, prompts), args, options)
+        return fit(
+            trainer,
+            out,
+            title,
+            options=options,
+            lengths=Lengths(len(prompts) - len(data)),
+            identity=identity_of(weighted),
+            figures=figures_of_logs,
+        )
+
+
+def _config(options: GRPOOptions, out: Path, seed: int) -> Any:
+    settings = trainer_settings(options, work_of(out), seed)
+    del settings["max_length"]  # of the whole; TRL's settings have that of the answer
+    kind = GRPOConfig if options.method == "grpo" else RLOOConfig
+    return kind(
+        **settings,
+        num_generations=options.group_size,
+        max_completion_length=options.response_length,
+        temperature=options.temperature,
+        top_p=options.top_p,
+        beta=options.beta,
+        use_vllm=options.rollout_engine == "vllm",
+        vllm_max_model_length=options.max_length,
+    )
+
+
+def _fitting(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt], options: GRPOOptions, title: str
+) -> Dataset:
+    """Return the prompts that leave room for an answer. Raises TrainingError if they fill no step."""
+    most = options.max_length - options.response_length
+    chats = [safe_messages(tokenizer, messages_of(prompt.prompt, prompt.system)) for prompt in prompts]
+    rows = [
+        {"prompt": chat, PLACE: place}
+        for place, chat in enumerate(chats)
+        if len(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)) <= most
+    ]
+    limit = f"{most} tokens (max_length less response_length)"
+    if len(rows) < options.prompts_per_step:
+        raise TrainingError(
+            f"{title}: {len(rows)} of {len(prompts)} prompts are within {limit}, and a step needs "
+            f"{options.prompts_per_step}; raise max_length, or lower batch_size"
+        )
+    if len(rows) < len(prompts):
+        say(f"{title}: {len(prompts) - len(rows)} of {len(prompts)} prompts left out: longer than {limit}")
+    if n_over := len(rows) % options.prompts_per_step:
+        say(f"{title}: {n_over} of {len(rows)} prompts fill no step, others in each epoch")
+    return Dataset.from_list(rows)
+
+
+def _trainer(
+    parent: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    data: Dataset,
+    reward: GroupReward,
+    args: Any,
+    options: GRPOOptions,
+) -> Any:
+    for method in ("grpo", "rloo"):  # TRL prints an answer without a reward, and here they are counted
+        logging.getLogger(f"trl.trainer.{method}_trainer").setLevel(logging.ERROR)
+    model, _ = load_policy(parent)
+    configured = model.generation_config.eos_token_id
+    # TRL stops answers at these, and the chat template's end of a turn is not always among them
+    ends = end_tokens(model.generation_config, tokenizer, turn_end(tokenizer))
+    model.generation_config.eos_token_id = sorted(ends)
+    kind = NullMaskingGRPOTrainer if options.method == "grpo" else RLOOTrainer
+    trainer = kind(model, reward_funcs=reward, args=args, train_dataset=data, processing_class=tokenizer)
+    model.generation_config.eos_token_id = configured
+    order = GroupOrder(
+        data, options.group_size, options.prompts_per_step, args.gradient_accumulation_steps, seed=args.seed
+    )
+    trainer._get_train_sampler = lambda *_: order  # the hook that transformers' own trainers override
+    trainer.add_callback(RewardWatch())
+    return trainer
+
+
+def figures_of_logs(logs: Logs) -> dict[str, float]:
+    """Return the figures of a training from the logs of its steps. Raises TrainingError if no answer got a reward."""
+    steps = [log for log in logs if NULL_SHARE in log]
+    edge = max(len(steps) // EDGE, 1)
+    first, last = (_mean(part, "reward") for part in (steps[:edge], steps[-edge:]))
+    if all(log.get("reward") is None for log in steps):
+        raise TrainingError("no answer of any step got a reward: nothing was learned, and nothing is saved")
+    figures = {
+        "reward_first": first,
+        "reward_last": last,
+        NULL_SHARE: _mean(steps, NULL_SHARE),
+        "mean_length": _mean(steps[-edge:], "completions/mean_length"),
+        "kl": _mean(steps[-edge:], "kl"),
+    }
+    return {name: value for name, value in figures.items() if value is not None}
+
+
+def _mean(logs: Logs, name: str) -> float | None:
+    values = [log[name] for log in logs if log.get(name) is not None]
+    return fmean(values) if values else None
