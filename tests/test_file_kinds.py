@@ -192,6 +192,7 @@ LIMITED = {
     "trainer.kto": "pairs.jsonl",
     "trainer.reward_model": "pairs.jsonl",
     "trainer.ppo.__main__": "answers.jsonl",
+    "trainer.grpo.__main__": "answers.jsonl",
     "trainer.eft": "ranked.jsonl",
     "evals.reward_model": "ranked.jsonl",
     "evals.open_llm.__main__": "",

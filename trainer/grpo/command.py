@@ -14,8 +14,9 @@ from judges.tools.evidence import calls_for_constraints
 from records import Prompt, messages_of
 from records.files import BadRows, take
 from records.shapes import read_prompts
+from trainer.grpo.checks import check_rewards
 from trainer.grpo.options import GRPOOptions, check_grpo
-from trainer.grpo.reward_options import RewardOptions, check_rewards
+from trainer.grpo.reward_options import RewardOptions
 from trainer.training.flags import TrainFlags
 from trainer.training.outcome import claim_folder
 

@@ -1,20 +1,16 @@
-"""The rewards that a user can choose and combine, and their checks before a model is loaded."""
+"""The rewards that a user can choose and combine."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from console.errors import InputError
-from console.progress import say
 from console.ranges import Positive
-from engines.options import EngineOptions, check_engine
-from judges.judging.judge import checked_rubric
-from judges.options import JudgeOptions, check_reading
-from judges.tools.options import EvidenceOptions, check_options
+from engines.options import EngineOptions
+from judges.options import JudgeOptions
+from judges.tools.options import EvidenceOptions
 from trainer.ppo.options import RewardEngineOptions
-from trainer.ppo.rewards import check_beside_training, check_reward_folder, reward_function
 
 
 @dataclass(frozen=True)
@@ -29,7 +25,6 @@ class JudgingOptions(JudgeOptions):
     """Settings of the judge besides its rubric."""
 
     rubric: tyro.conf.Suppress[str] = JudgeOptions.rubric
-    min_coverage: tyro.conf.Suppress[float] = 0.0  # a training goes on, and counts what has no verdict
 
 
 @dataclass(frozen=True)
@@ -109,53 +104,3 @@ class RewardOptions:
     def judged_by(self, rubric: str | None) -> JudgeOptions:
         """Return the judge's settings with a rubric."""
         return replace(self.judging, rubric=rubric or self.judging.rubric)
-
-
-def check_rewards(options: RewardOptions) -> None:
-    """Raise InputError or EngineError if the rewards cannot be used, before a model is loaded."""
-    weighted = options.weighted()
-    if not weighted and not options.caps:
-        raise InputError(
-            "name a reward: --judge MODEL, --reward-model FOLDER, --reward module:function, or "
-            "--tool constraints --verify share"
-        )
-    if options.evidence.enabled:
-        check_options(options.evidence)
-    if options.caps and not options.scores:
-        raise InputError(
-            f"--verify {options.evidence.verify} changes a judge's score: give --judge MODEL and --rubric, or use "
-            "--verify share or strict, which need none"
-        )
-    if options.tournament is not None and options.judge is None:
-        raise InputError("--tournament needs --judge MODEL, which compares the answers")
-    _check_judge(options)
-    if options.reward_model is not None:
-        if not options.reward_model.is_dir():
-            raise InputError(f"--reward-model {options.reward_model}: no such folder")
-        check_reward_folder(options.reward_model, options.reward_engine)
-    if options.reward is not None:
-        reward_function(options.reward)
-    for field_ in fields(RewardWeights):
-        if field_.name not in weighted and getattr(options.weights, field_.name) != field_.default:
-            say(f"--weights.{field_.name.replace('_', '-')} has no effect: there is no such reward")
-
-
-def _check_judge(options: RewardOptions) -> None:
-    if not options.needs_model:
-        if options.rubric is not None or options.judge_engine != JudgeEngineOptions():
-            say("--rubric and --judge-engine.* have no effect without --judge")
-        return
-    if options.judge is None:
-        raise InputError("--constraints ask needs --judge MODEL, which names the constraints of a prompt")
-    check_beside_training(options.engine)
-    check_engine(options.engine)
-    for flag, name, kind, wanted in (
-        ("--rubric", options.rubric if options.scores else None, "score", "scores one answer"),
-        ("--tournament", options.tournament, "pair", "compares two"),
-    ):
-        if name is None and not (kind == "score" and options.scores):
-            continue
-        judged = options.judged_by(name)
-        if checked_rubric(judged).kind != kind:
-            raise InputError(f"{flag} {judged.rubric}: use one that {wanted}; python -m judges.rubrics lists them")
-        check_reading(options.engine, judged)

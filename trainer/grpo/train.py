@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 from trl.trainer.utils import RepeatSampler
 
-from console.errors import TrainingError
+from console.errors import JudgeError, TrainingError
 from console.progress import say
 from engines.chat.template import load_tokenizer, safe_messages
 from engines.chat.turn_end import end_tokens, turn_end
@@ -62,15 +62,26 @@ class GroupOrder(RepeatSampler):  # type: ignore[misc]
 
 
 class RewardWatch(TrainerCallback):  # type: ignore[misc]
-    """Stops a training whose answers get no rewards any more."""
+    """Stops a training whose answers get no rewards any more, or whose judge gives too few verdicts."""
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        """Raise TrainingError after MOST_UNREWARDED steps without a reward."""
-        shares = [log[NULL_SHARE] for log in state.log_history if NULL_SHARE in log][-MOST_UNREWARDED:]
-        if len(shares) == MOST_UNREWARDED and min(shares) == 1:
+    def __init__(self, min_coverage: float) -> None:
+        self.min_coverage = min_coverage
+        """The least share of answers with a reward, of all steps so far."""
+
+    def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Raise TrainingError or JudgeError, once there are so many steps that it is no chance."""
+        shares = [log[NULL_SHARE] for log in state.log_history if NULL_SHARE in log]
+        if len(shares) < MOST_UNREWARDED:
+            return
+        if min(shares[-MOST_UNREWARDED:]) == 1:
             raise TrainingError(
                 f"no answer got a reward in {MOST_UNREWARDED} steps in a row, up to step {state.global_step}; nothing "
                 "is saved. Look at the verdicts beside the model, or choose another judge or rubric"
+            )
+        if (coverage := 1 - fmean(shares)) < self.min_coverage:
+            raise JudgeError(
+                f"only {coverage:.0%} of the answers got a verdict up to step {state.global_step}, less than "
+                f"{self.min_coverage:.0%}; look at the verdicts beside the model, or lower --judging.min-coverage"
             )
 
 
@@ -85,7 +96,8 @@ def train_grpo(
     """Train the model in `parent` on the rewards of its answers to `prompts` and save it in `out`.
 
     Beside `out` it keeps the verdicts of the judge, so that no answer is judged twice. Raises InputError for a bad
-    setting, TrainingError if too few prompts fit, a loss is not a number, or no answer gets a reward.
+    setting, TrainingError if too few prompts fit, a loss is not a number, or no answer gets a reward, JudgeError if too
+    few answers get a verdict.
     """
     check_grpo(options, len(prompts))
     title = options.method.upper()
@@ -94,6 +106,7 @@ def train_grpo(
     data = _fitting(tokenizer, prompts, options, title)
     with open_rewards(rewards, out, prompts, options.group_size, seed, args.process_index) as weighted:
         trainer = _trainer(parent, tokenizer, data, GroupReward(weighted, prompts), args, options)
+        trainer.add_callback(RewardWatch(rewards.judging.min_coverage if rewards.judge is not None else 0.0))
         return fit(
             trainer,
             out,
@@ -167,7 +180,6 @@ def _trainer(
         data, options.group_size, options.prompts_per_step, args.gradient_accumulation_steps, seed=args.seed
     )
     trainer._get_train_sampler = lambda *_: order  # the hook that transformers' own trainers override
-    trainer.add_callback(RewardWatch())
     return trainer
 
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from console.command import parse
-from console.errors import InputError, TrainingError
+from console.errors import InputError, JudgeError, TrainingError
 from engines.scripted import ScriptedEngine
 from judges.tools.options import EvidenceOptions
 from records import Comparison, Judgment, Prompt, read_rows
@@ -222,6 +222,18 @@ def test_a_judge_scores_and_its_verdicts_are_kept(nine: Path, folder: Path, monk
     train_grpo(nine, folder / "out", PROMPTS, chosen, replace(SMALL, epochs=2), seed=0)
     judged = list(read_rows(folder / "out.judgments-0.jsonl", Judgment))
     assert len({row.id for row in judged}) == len(judged) > 0
+
+
+def test_a_judge_with_too_few_verdicts_stops_the_training(
+    nine: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, lambda request: "Score: 3" if "b" in request.messages[-1]["content"][-60:] else "Hm.")
+    chosen = RewardOptions(judge="smollm2", judging=TEXT)
+    with pytest.raises(JudgeError, match=r"only \d+% of the answers got a verdict up to step 5, less than 90%"):
+        train_grpo(nine, folder / "out", PROMPTS, chosen, SMALL, seed=0)
+    lower = replace(chosen, judging=replace(TEXT, min_coverage=0.0))
+    trained = train_grpo(nine, folder / "out", PROMPTS, lower, SMALL, seed=0)
+    assert 0.1 < trained.metrics["null_share"] < 1
 
 
 def test_a_tournament_rewards_an_answer_by_its_wins_in_both_orders(

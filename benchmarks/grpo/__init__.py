@@ -1,0 +1,1 @@
+"""How far GRPO and RLOO get in a few minutes of one processor core."""
