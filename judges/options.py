@@ -42,6 +42,8 @@ class JudgeOptions:
     """Top-p of the replies (text, structured)."""
     min_mass: Share = 0.0
     """The lowest total probability of the choices that gives a verdict (logprobs, decisions)."""
+    calibration: Path | None = None
+    """A file of judges.calibrate --fit with learned weights. It is refused for another judge or rubric."""
     min_coverage: Share = 0.9
     """Fail if less than this share of the answers gets a verdict."""
 

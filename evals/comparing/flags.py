@@ -1,6 +1,7 @@
 """The flags of the judge that compares answers. They begin with --judge-, to tell them from the evaluated model's."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -73,6 +74,8 @@ class JudgeFlags(JudgeEngineFlags):
     """The nucleus of the judge's replies (text)."""
     judge_min_mass: Share = 0.0
     """No verdict if the total probability of the judge's choices is lower than this (logprobs)."""
+    judge_calibration: Path | None = None
+    """A file of judges.calibrate --fit, learned for this judge and rubric."""
     min_coverage: Share = 0.9
     """Fail if a smaller share of the prompts gets a verdict. The stored judgments stay."""
 
@@ -86,6 +89,7 @@ class JudgeFlags(JudgeEngineFlags):
             temperature=self.judge_temperature,
             top_p=self.judge_top_p,
             min_mass=self.judge_min_mass,
+            calibration=self.judge_calibration,
             min_coverage=self.min_coverage,
         )
 

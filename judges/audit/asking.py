@@ -1,7 +1,7 @@
 """Asks a judge about a labelled set: both orders of a pair, or a score per answer. All rows are stored."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from console.errors import InputError
@@ -10,6 +10,7 @@ from judges.judging.judge import Judge, has_every_reply, judge_into
 from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id, first_request
 from judges.judging.settle import settle
 from judges.labelled.labels import Grade, LabelledPair, LabelledScore, LabelledSet, Verdict, verdict_by_scores
+from judges.rubrics.calibration import Calibration
 from records import Comparison, Judgment, Message, Response, Store
 from records.inputs import keep_to_judge
 from records.keys import content_key
@@ -21,6 +22,8 @@ class Answers:
 
     verdicts: list[Verdict]
     grades: list[Grade]
+    by_answer: dict[str, Grade] = field(default_factory=dict)
+    """The grade of every answer, those of pairs too, by `answer_id`."""
 
 
 def ask_about(labelled: LabelledSet, judge: Judge, folder: Path, *, name: str = "", fresh: bool = False) -> Answers:
@@ -39,16 +42,21 @@ def ask_about(labelled: LabelledSet, judge: Judge, folder: Path, *, name: str = 
             settle(judge, store, lambda: judge.request(next(iter(responses.values()))))
             keep_to_judge(store, judge.fingerprint)
         rows = judge_into(store, judge, list(responses.values()), f"judging {labelled.name}{name}")
-    grades = {judgment.response_id: Grade(judgment.score, judgment.error, judgment.mass) for judgment in rows}
+    grades = {row.response_id: Grade(row.score, row.error, row.mass, row.criteria) for row in rows}
     return Answers(
-        [
-            verdict_by_scores(
-                grades[_answer_id(pair.prompt, pair.response_a)], grades[_answer_id(pair.prompt, pair.response_b)]
-            )
-            for pair in labelled.pairs
-        ],
-        [grades[_answer_id(item.prompt, item.response)] for item in labelled.scores],
+        [_by_scores(pair, grades, judge.calibration) for pair in labelled.pairs],
+        [grades[answer_id(item.prompt, item.response)] for item in labelled.scores],
+        grades,
     )
+
+
+def _by_scores(pair: LabelledPair, grades: Mapping[str, Grade], calibration: Calibration | None) -> Verdict:
+    """Return the verdict of the scores of a pair's answers, with a calibration its preference and its ties."""
+    verdict = verdict_by_scores(*(grades[answer_id(pair.prompt, text)] for text in (pair.response_a, pair.response_b)))
+    if calibration is None or verdict.margin is None:
+        return verdict
+    preference = calibration.preference(verdict.margin)
+    return replace(verdict, preference_b=preference, winner=calibration.winner(preference))
 
 
 def n_calls(labelled: LabelledSet, judge: Judge) -> int:
@@ -87,18 +95,18 @@ def _responses(labelled: LabelledSet) -> dict[str, Response]:
     responses: dict[str, Response] = {}
     for pair in labelled.pairs:
         for text, model in ((pair.response_a, pair.model_a), (pair.response_b, pair.model_b)):
-            row_id = _answer_id(pair.prompt, text)
+            row_id = answer_id(pair.prompt, text)
             responses[row_id] = Response(
                 id=row_id, prompt_id=pair.group, prompt=pair.prompt, response=text, model=model
             )
     for item in labelled.scores:
-        responses[_answer_id(item.prompt, item.response)] = _response(item)
+        responses[answer_id(item.prompt, item.response)] = _response(item)
     return responses
 
 
 def _response(item: LabelledScore) -> Response:
     return Response(
-        id=_answer_id(item.prompt, item.response),
+        id=answer_id(item.prompt, item.response),
         prompt_id=item.group,
         prompt=item.prompt,
         response=item.response,
@@ -107,5 +115,6 @@ def _response(item: LabelledScore) -> Response:
     )
 
 
-def _answer_id(prompt: str | list[Message], response: str) -> str:
+def answer_id(prompt: str | list[Message], response: str) -> str:
+    """Return the key of an answer among those that were graded."""
     return content_key("response", prompt, response)

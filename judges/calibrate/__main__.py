@@ -5,6 +5,7 @@ python -m judges.calibrate Natural.json --limit 40                              
 python -m judges.calibrate testset-v1.json --verdicts gpt-3.5-turbo-testset-v1.json   use stored verdicts (PandaLM)
 python -m judges.calibrate log.csv --verdict-column gpt4 --human-column me      use a table with verdicts and labels
 python -m judges.calibrate Natural.json --verdicts comparisons.jsonl --test runs/demo/eval/comparisons.jsonl
+python -m judges.calibrate labels.json --rubric criteria --fit      learn weights from the labels, for --calibration
 
 FILE is a labelled set: LLMBar, PandaLM, JudgeBench, FairEval, Auto-J, RM-Bench, RewardBench, OASST trees, MT-Bench,
 Prometheus, HHH, or any table with a label. The same command resumes an interrupted one.

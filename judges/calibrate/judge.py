@@ -41,7 +41,7 @@ def audit_judge(config: Config, labelled: LabelledSet, columns: Columns) -> None
     judge = open_judge(open_engine(config.engine), config.judge, config.seed)
     out = config.out or OUT / f"{set_name(config, labelled)}-{judge.fingerprint}"
     if config.dry_run:
-        _print_plan(config, labelled, judge, out)
+        print_plan(config, labelled, judge, out)
         return
     answers = ask_about(labelled, judge, out, fresh=config.fresh)
     extras = Extras()
@@ -102,7 +102,8 @@ def _add_attacks(extras: Extras, config: Config, judge: Judge, out: Path) -> Non
         extras.attacks = fooled_rates(judge, prompts, seed, limit=config.attacks, store=store, fresh=config.fresh)
 
 
-def _print_plan(config: Config, labelled: LabelledSet, judge: Judge, out: Path) -> None:
+def print_plan(config: Config, labelled: LabelledSet, judge: Judge, out: Path) -> None:
+    """Print what would be asked and where it would be written."""
     # reruns at the same price; log-probabilities have none, see _add_reruns
     calls = n_calls(labelled, judge) * (1 + (config.retest if judge.read not in OF_CHOICES else 0))
     rows = f"{len(labelled.pairs)} pairs and {len(labelled.scores)} scored answers, labels by {labelled.labeller}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from console.errors import InputError
 from engines.options import pinned
+from judges.calibrate.fit import fit_judge
 from judges.calibrate.judge import audit_judge
 from judges.calibrate.options import Config
 from judges.calibrate.verdict_file import audit_verdict_file
@@ -21,6 +22,9 @@ def audit_labels(config: Config) -> None:
     source = _checked_source(config)
     columns = columns_of(config.verdict_column, config.human_column, config.id_column, config.codes)
     labelled = read_labelled(source, config.format, columns, BadRows(strict=config.strict))
+    if config.fit:
+        fit_judge(config, sampled(labelled, config.limit, config.seed))
+        return
     verdicts = config.verdicts or _inner_verdicts(source, labelled, columns)
     if verdicts is not None:
         audit_verdict_file(config, verdicts, labelled, columns)

@@ -36,6 +36,10 @@ class Config(Flags):
     """The table's column of row ids. The default is pair_id, id, idx or uid."""
     codes: str | None = None
     """The meaning of a table's cells, like 0=a,1=b,2=tie. By default a, b, tie, 1, 2, 0 and more are known."""
+    fit: bool = False
+    """Learn weights over the rubric's criteria, a temperature and ties from the labels, and write a calibration."""
+    folds: Count = 5
+    """Folds by prompt in which --fit is measured."""
     limit: Count | None = None
     """Take only N random rows (of ranked answers: N random prompts)."""
     retest: CountOr0 = 0

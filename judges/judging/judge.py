@@ -1,8 +1,9 @@
 """The judge: asks an engine with a rubric, reads the verdict, and keeps every reply."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,6 +27,7 @@ from engines.protocol import (
 from judges.options import NO_ENDPOINT, OF_CHOICES, Aggregate, JudgeOptions, Reading
 from judges.parsing.parse import PARSER_VERSION
 from judges.parsing.verdict import How, Sample, Score, is_choice, sample_of, samples_before, score_of, usage_of
+from judges.rubrics.calibration import Calibration, load_calibration
 from judges.rubrics.decisions.questions import question_of, wording
 from judges.rubrics.rendering import fill, missing
 from judges.rubrics.rubric import Rubric, load_rubric
@@ -61,6 +63,8 @@ class Judge:
     """False if the agent's evidence alone gives the score. No question is then asked."""
     min_samples: int | None = None
     """The number of samples that must be answered for a score. None is all."""
+    calibration: Calibration | None = None
+    """What was learned from labels about this judge."""
 
     @property
     def fingerprint(self) -> str:
@@ -90,7 +94,8 @@ class Judge:
         else:
             how = (self.samples, self.sampling_key, self.seed, self.how.aggregate)
         checked = (self.checked_by,) if self.checked_by else ()
-        return content_key(digest, self.rubric.identity, self.read, how, PARSER_VERSION, *checked)
+        learned = (self.calibration.identity,) if self.calibration else ()
+        return content_key(digest, self.rubric.identity, self.read, how, PARSER_VERSION, *checked, *learned)
 
     @property
     def reading(self) -> str:
@@ -112,7 +117,8 @@ class Judge:
         """The settings by which replies are read and combined."""
         room = more_room(getattr(self.engine, "thinking_tokens", None), self.sampling.max_new_tokens)
         aggregate = self.aggregate or self.rubric.aggregate
-        return How(self.rubric, self.read, aggregate, self.min_mass, self.min_samples, room)
+        rubric = self.calibration.reweighted(self.rubric) if self.calibration else self.rubric
+        return How(rubric, self.read, aggregate, self.min_mass, self.min_samples, room)
 
     @cached_property
     def n_questions(self) -> int:
@@ -348,7 +354,25 @@ def open_judge(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
         decisions = engine.deciding()
         decisions.check_limits(len(rubric.labels), len(rubric.logprobs.choices))
         engine = decisions
-    return judge_with(engine, options, seed)
+    judge = judge_with(engine, options, seed)
+    return judge if options.calibration is None else calibrated(judge, options.calibration)
+
+
+def calibrated(judge: Judge, path: Path) -> Judge:
+    """Return `judge` with the calibration in a file.
+
+    Raises InputError if it was learned for another judge or rubric.
+    """
+    calibration = load_calibration(path, judge.rubric)
+    if is_dry_run() and hasattr(judge.engine, "digests_with_less"):
+        return replace(judge, calibration=calibration)  # a dry run does not ask a server what it serves
+    known = {judge.fingerprint, *map(judge.fingerprint_with, getattr(judge.engine, "digests_with_less", ()))}
+    if calibration.judge not in known:
+        raise InputError(
+            f"{path}: learned for the judge {calibration.judge}, and this one is {judge.fingerprint}: another model, "
+            "reading or sampling; run judges.calibrate --fit with this judge"
+        )
+    return replace(judge, calibration=calibration)
 
 
 def judge_with(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
@@ -367,6 +391,8 @@ def checked_rubric(options: JudgeOptions) -> Rubric:
     rubric = load_rubric(options.rubric)
     if options.read != "decisions" and not getattr(rubric.closing, options.read):
         raise InputError(f"the rubric '{rubric.name}' says nothing on --read {options.read}: it has no such closing")
+    if options.calibration is not None:
+        load_calibration(options.calibration, rubric)
     return rubric
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -14,6 +15,7 @@ from judges.judging.judge import EMPTY, NOT_ASKED, NOTHING, Judge, Subject, ask,
 from judges.judging.orders import OneOrder, Orders, one_order, samples_before, verdict_fields
 from judges.judging.stream import WINDOW, windows
 from judges.parsing.verdict import Sample
+from judges.rubrics.calibration import log_odds
 from judges.rubrics.rendering import missing
 from judges.rubrics.rubric import Rubric
 from records import Comparison, Message, Store, Usage, text_of
@@ -68,6 +70,8 @@ def compare(
     """
     if judge.rubric.kind != "pair":
         raise InputError(f"the rubric '{judge.rubric.name}' scores one answer; compare with another one")
+    if judge.calibration and orders != "both":
+        raise InputError("--calibration is learned from both orders: leave out --orders")
     places: list[tuple[_InFlight, str]] = []
     subjects: list[Subject] = []
     begun: dict[str, _InFlight] = {}  # by id, in the order of their first verdict
@@ -165,8 +169,16 @@ def reconcile(judge: Judge, contest: Contest, verdicts: dict[str, OneOrder], ord
         aggregate=judge.how.aggregate,
         reference=contest.reference,
         judged=contest.judged,
-        **verdict_fields(verdicts),
+        **_calibrated(judge, verdict_fields(verdicts)),
     )
+
+
+def _calibrated(judge: Judge, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a verdict with the calibration's preference, by which it names the winner."""
+    if judge.calibration is None or fields["preference_b"] is None:
+        return fields
+    preference = judge.calibration.preference(log_odds(fields["preference_b"]))
+    return fields | {"preference_b": preference, "winner": judge.calibration.winner(preference)}
 
 
 def both_orders_answered(comparison: Comparison) -> bool:

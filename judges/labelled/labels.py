@@ -124,6 +124,8 @@ class Grade:
     score: float | None
     error: str | None = None
     mass: float | None = None
+    criteria: dict[str, float | None] | None = None
+    """The score of each criterion, if the rubric has several."""
 
 
 @dataclass(frozen=True)

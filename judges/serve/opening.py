@@ -75,14 +75,14 @@ def opened(config: Config) -> list[Opened]:
 def _opened(config: Config) -> Opened:
     engine = open_engine(config.engine) if config.evidence.needs_model else NO_MODEL
     judge = open_judge(engine, config.judge, config.seed)
-    decider = replace(judge, rubric=rubric_for(("predicate", 2)))
+    decider = replace(judge, rubric=rubric_for(("predicate", 2)), calibration=None)
     if not config.evidence.needs_model:
         return Opened("constraints", *open_checked_judge(judge, config.evidence))
     if judge.rubric.kind == "pair":
         if config.evidence.enabled:
             raise InputError(f"the rubric '{judge.rubric.name}' compares two answers, and tools check one")
         return Opened(judge.engine.name, comparer=judge, decider=decider)
-    comparer = judge_with(judge.engine, replace(config.judge, rubric=config.pair_rubric), config.seed)
+    comparer = judge_with(judge.engine, replace(config.judge, rubric=config.pair_rubric, calibration=None), config.seed)
     if comparer.rubric.kind != "pair":
         raise InputError(f"--pair-rubric {config.pair_rubric}: it scores one answer; give one such as pairwise")
     return Opened(judge.engine.name, *with_tools(judge, config.evidence), comparer, decider)

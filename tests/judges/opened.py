@@ -11,6 +11,7 @@ PLACES = (
     "judges.compare.comparing.open_engine",
     "judges.best_of.choosing.open_engine",
     "judges.calibrate.judge.open_engine",
+    "judges.calibrate.fit.open_engine",
     "judges.cluster.equivalences.choice.open_engine",
     "judges.panels.rows.open_engine",
     "judges.attacks.attacking.open_engine",

@@ -166,7 +166,7 @@ def _meta(
     options: MetaOptions,
     seed: int,
 ) -> list[Pair]:
-    meta_judge = open_judge(engine, replace(judge_options, rubric=META_RUBRIC, samples=1), seed)
+    meta_judge = open_judge(engine, replace(judge_options, rubric=META_RUBRIC, samples=1, calibration=None), seed)
     with Store(folder / "meta_comparisons.jsonl", Comparison, keep=both_orders_answered) as store:
         pairs, _ = meta_pairs(judgments, load_rubric(judge_options.rubric), meta_judge, store, options)
     return pairs

@@ -41,4 +41,4 @@ def measuring_work(number: int, lengths: Lengths, config: Config) -> Iterator[Wo
 
 def pairwise(options: JudgeOptions, rubric: str) -> JudgeOptions:
     """Return the options of the judge that compares the answers of two iterations."""
-    return replace(options, rubric=rubric, samples=1)
+    return replace(options, rubric=rubric, samples=1, calibration=None)

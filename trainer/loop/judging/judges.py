@@ -93,6 +93,8 @@ def _check_judge(engine: EngineOptions, settings: JudgeOptions, of_eval: Rubric,
             f"{flag}: its rubric {rubric.name} has another scale than --judge.rubric {of_eval.name}, by which the "
             "iterations are measured: give one of the same scale"
         )
+    if settings.calibration is not None and is_of_run(engine):
+        raise InputError(f"{flag}: --judge.calibration is of one model, and a run judges with a new one each round")
     if not is_of_run(engine):
         with about_judge():
             # a served engine is opened because that asks nothing; a local one would load its weights
