@@ -70,7 +70,9 @@ def test_people_against_the_judge_are_a_filter(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("winer:a", "no field 'winer': did you mean winner?"),
+        ("winer:a", "no field 'winer' .*: did you mean winner?"),
+        ("foo:bar", r"no field 'foo' \(in quotes it is a text to look for\): there are kind, winner, "),
+        ("x:y=z", "no field 'x'"),
         ("winner:c", "winner:c: winner: can be none, a, b, tie"),
         ("winner<2", "winner is no number"),
         ("margin<x", "'x' is no number: margin takes a number"),
@@ -83,7 +85,7 @@ def test_a_wrong_filter_says_what_is_possible(line: str, message: str) -> None:
 
 
 def test_words_and_quoted_texts_are_looked_for_and_addresses_are_no_fields() -> None:
-    assert parse_filter('"two words" sql -no http://x.y xyz=3').texts == (
+    assert parse_filter('"two words" sql -no http://x.y "xyz=3"').texts == (
         Text("two words"),
         Text("sql"),
         Text("no", without=True),

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
-from tests.tui.rows import BROKEN, COMPARISONS, PAIRS, a_run, comparison, judgment, pair, saved
+from tests.tui.rows import BROKEN, COMPARISONS, PAIRS, a_run, comparison, judgment, pair, saved, view_of
 from tests.tui.screen import filtered, notices, on_screen, pane, play, press, settled, shown, text_of, until
 from tui.browsing.state import Browsing
 from tui.dialogs.small import Choice, Reader
@@ -18,6 +20,8 @@ from tui.reading.sources import find_source
 from tui.reading.table import Table
 from tui.screens.app import BrowserApp
 from tui.screens.grid import Grid, fitted
+from tui.summary.columns import BY_NAME
+from tui.verdicts.reasons import reasons_text
 from tui.voting.log import open_votes
 
 MARKUP = ["[/path]", "[/]", "list[int] [bold]x", "[@click=app.quit]press[/]", "$accent <b>{x}</b> \\[", "[red"]
@@ -278,6 +282,38 @@ def test_reasons_orders_bars_constraints_and_costs_of_a_row_are_shown(tmp_path: 
     play([saved(tmp_path / "rows.jsonl", [scored, flipped])], steps)
 
 
+@pytest.mark.parametrize(
+    ("rubric", "grade", "line"),
+    [
+        ("criteria", 3.0, "accuracy  3.00 ██████████\n(bars from 1 to 5)"),
+        ("single_10", 10.0, "accuracy 10.00 ████████████████████"),
+        ("criteria", 9.0, "accuracy  9.00 \n"),  # another rubric of the same name
+        ("my own", 3.0, "accuracy  3.00 \n"),
+        ("../rubrics/criteria", 3.0, "accuracy  3.00 \n"),
+    ],
+)
+def test_the_bars_of_criteria_are_shares_of_the_rubrics_range_if_it_is_known(
+    tmp_path: Path, rubric: str, grade: float, line: str
+) -> None:
+    path = saved(tmp_path / "j.jsonl", [judgment("p", "x", grade, rubric=rubric, criteria={"accuracy": grade})])
+    view = view_of(path)
+    assert line in reasons_text(view, view.table.body(0))
+
+
+def test_rows_are_numbered_within_their_kind(tmp_path: Path) -> None:
+    async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
+        def first_and_last() -> list[str]:
+            return [app._cell(BY_NAME["number"], int(app.browsing.order[place])) for place in (0, -1)]
+
+        assert app.browsing.kind == "pair" and first_and_last() == ["1", "6"]
+        await press(app, pilot, "v")
+        assert app.browsing.kind == "judgment" and first_and_last() == ["1", "24"]
+        await press(app, pilot, "v")
+        assert app.browsing.kind == "all" and first_and_last() == ["1", "30"]
+
+    play([a_run(tmp_path)], steps)
+
+
 OTHER_EVIDENCE: list[Any] = [None, [], [{"kind": "x"}], [{"constraints": None}, 3], [{"sizes": 3}], {"claims": "x"}]
 
 
@@ -464,3 +500,25 @@ def test_a_cell_has_exactly_its_width_whatever_is_in_it() -> None:
     assert fitted("abc", 5) == "abc  " and fitted("abc", 5, right=True) == "  abc"
     assert fitted("abcdef", 4) == "abc…"
     assert fitted("漢字漢字", 5) == "漢字…"
+
+
+def test_the_screen_ends_at_once_while_a_file_is_still_read(tmp_path: Path) -> None:
+    table = Table(find_source([saved(tmp_path / "p.jsonl", PAIRS)])).read_all()
+    n_steps, may_end = 0, False
+
+    def endless() -> Iterator[int]:
+        nonlocal n_steps
+        while not may_end:
+            n_steps += 1
+            time.sleep(0.01)
+            yield len(table)
+
+    async def session() -> None:
+        app = BrowserApp(Browsing(table, open_votes(tmp_path / "votes.jsonl"), "ann"), endless(), follow=False)
+        async with app.run_test() as pilot:
+            await until(pilot, lambda: n_steps > 3)
+
+    try:
+        asyncio.run(asyncio.wait_for(session(), 20))
+    finally:
+        may_end = True

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -188,6 +189,29 @@ def test_the_page_is_served_the_screen_is_drawn_and_a_key_votes(served: str, tmp
         return text.decode(errors="replace")
 
     assert "[pairs 4]" in asyncio.run(drawn())
+
+
+def test_a_tab_ends_if_its_server_was_killed(tmp_path: Path) -> None:
+    path = saved(tmp_path / "pairs.jsonl", PAIRS)
+    words = [sys.executable, "-m", "tui", str(path), "--serve", "--port", "0"]
+    with subprocess.Popen(words, cwd=ROOT_OF, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().split()[4].rstrip(";")
+
+        async def opened() -> Path:
+            async with ClientSession() as session, session.ws_connect(f"{url}/ws") as tab:
+                while b"berries" not in (await tab.receive(timeout=30)).data:
+                    pass
+                children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+                server.kill()
+                return Path("/proc") / children[0]
+
+        process = asyncio.run(opened())
+    for _ in range(400):
+        if not process.exists() or ") Z" in (process / "stat").read_text():
+            return
+        time.sleep(0.05)
+    raise AssertionError("the tab goes on without its server")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")

@@ -89,6 +89,7 @@ def test_another_voter_comes_in_while_the_screen_is_open_and_agreement_is_live(t
         for line in ("ann and the judge: 100% of 1", "bob and the judge: 0% of 1", "ann and bob: 0% of 1"):
             assert line in app.screen.text
         assert "win rate of b, corrected by votes" in app.screen.text
+        assert f"python -m trainer.pairs FILE --votes {tmp_path / 'votes.jsonl'} --on-vote overrule" in app.screen.text
 
     play([path], steps)
 

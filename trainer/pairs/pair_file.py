@@ -21,6 +21,8 @@ from trainer.pairs.flags import Config
 from trainer.pairs.pairing import Made, PairCounts, each_positive_chat, make_pairs_on_disk
 from trainer.pairs.temporal import temporal_pairs
 
+VOTES = "votes.jsonl"
+
 
 def make_pair_file(config: Config) -> None:
     """Read, pair, write and print the outcome of the prompts."""
@@ -28,6 +30,7 @@ def make_pair_file(config: Config) -> None:
         raise InputError("name a file of judgments; judges.score writes one")
     check_limit(config.limit)
     check_out(config.out, config.file, config.rejected_from, config.pairs.votes, config.pairs.second_judge)
+    _say_unused_votes(config.file, config.pairs.votes)
     judgments = _judgments(config.file, config.limit, strict=config.strict)
     if config.positive_only:
         _write_chats(judgments, config)
@@ -44,6 +47,14 @@ def make_pair_file(config: Config) -> None:
     if config.pairs.weight == "confidence" and n_unsure:
         say(f"--weight confidence: no confidence, so the weight 1, for {n_unsure} of {counted(len(pairs), 'pairs')}")
     _check_second(judgments, config)
+
+
+def _say_unused_votes(file: Path, votes: Path | None) -> None:
+    """Name the votes that the terminal UI has written beside a file or in its run, if they are not used."""
+    places = (file.with_name(VOTES), file.parent.parent / VOTES)
+    given = next((place for place in places if place.is_file()), None)
+    if votes is None and given is not None:
+        say(f"{given}: people's votes, which are not used: --votes {given} uses them")
 
 
 def _check_second(judgments: Iterable[Judgment], config: Config) -> None:

@@ -76,7 +76,7 @@ class Browsing:
     @property
     def view(self) -> View:
         """Return what filters and columns look at."""
-        return View(self.table, self.table.rows, self.tally)
+        return View(self.table, self.table.rows, self.tally, self.kind)
 
     def kinds(self) -> list[str]:
         """Return the kinds of rows that there are, the one to show first at the start."""

@@ -20,6 +20,8 @@ class View:
     table: Table
     rows: np.ndarray
     tally: Tally
+    kind: str = ""
+    """The kind of row that is shown, within which rows are numbered."""
 
 
 @dataclass(frozen=True)

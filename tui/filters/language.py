@@ -1,7 +1,7 @@
 """The filter line as text: `winner:a flipped:yes margin<1 iter:3 judge!=human len>500 broken:lowercase "sql"`.
 
 Terms are joined by AND, values with a comma between them by OR, and a minus turns a term round. A word without a field
-is looked for in the texts.
+is looked for in the texts, and so is what stands in quotes.
 """
 
 import re
@@ -73,16 +73,17 @@ def parse_filter(line: str) -> Filter:
 
 
 def _is_text(match: re.Match[str]) -> bool:
-    """Return whether what looks like a term is rather a piece of a text, such as an address or `a=b`."""
-    return match["value"].startswith("//") or not get_close_matches(match["name"], BY_NAME, n=1, cutoff=0.6)
+    """Return whether what looks like a term is an address, such as `https://`, which is a text."""
+    return match["value"].startswith("//")
 
 
 def _term(match: re.Match[str]) -> Term:
     name, sign, value = match["name"], match["sign"], match["value"].strip('"')
     field = BY_NAME.get(name)
     if field is None:
-        close = get_close_matches(name, BY_NAME, n=1, cutoff=0.6)
-        raise InputError(f"no field '{name}': did you mean {close[0]}? There are {', '.join(f.name for f in FIELDS)}")
+        nearest = get_close_matches(name, BY_NAME, n=1, cutoff=0.6)
+        hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(f.name for f in FIELDS)}"
+        raise InputError(f"no field '{name}' (in quotes it is a text to look for): {hint}")
     if not value:
         raise InputError(f"{name}{sign}: a value is missing: {possible(field)}")
     values = tuple(part for part in value.split(",") if part)

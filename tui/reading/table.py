@@ -60,6 +60,8 @@ class Table:
         self._kinds: dict[str, int] = {}
         self._kinds_of: np.ndarray | None = None
         """The rows of which `_kinds` are the numbers."""
+        self._numbers = np.empty(0, dtype="i4")
+        self._numbers_of: np.ndarray | None = None
         self._lock = threading.Lock()
         self._head_of = lru_cache(maxsize=CACHED_HEADS)(self._read_head)
 
@@ -213,9 +215,26 @@ class Table:
             self._kinds_of = rows
         return self._kinds
 
+    def number(self, row: int, kind: str) -> int:
+        """Return the number of a row, from 1, among those of its kind, or among all for another word than a kind."""
+        if kind not in KINDS:
+            return row + 1
+        if self._numbers_of is not self.rows:  # of every row at once: it is asked for at each line that is drawn
+            self._numbers, self._numbers_of = _numbers(self.rows), self.rows
+        return int(self._numbers[row])
+
     def word(self, name: str, row: int) -> str:
         """Return the word of a coded field, such as the judge's name."""
         return self.words.words[int(self.rows[name][row])]
+
+
+def _numbers(rows: np.ndarray) -> np.ndarray:
+    """Return the number of each row among those of its kind. A row that is replaced has that of the one before it."""
+    numbers = np.empty(len(rows), dtype="i4")
+    for kind in range(len(KINDS)):
+        is_own = rows["kind"] == kind
+        numbers[is_own] = np.cumsum(rows["replaced"][is_own] == 0)
+    return numbers
 
 
 def _version(path: Path) -> tuple[int, int]:

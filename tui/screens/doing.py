@@ -8,11 +8,12 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+from textual.worker import get_current_worker
 
 from console.errors import JudgeloopError
 from console.visible import one_line, visible
 from records.rows import text_of
-from tui.browsing.state import ALL
+from tui.browsing.state import ALL, Browsing
 from tui.dialogs.small import Ask, Choice, Reader
 from tui.filters.fields import PRESETS
 from tui.screens.answers import CandidatesScreen, IterationsScreen
@@ -43,11 +44,13 @@ def find(app: RowsApp, step: int) -> None:
 
 
 def _find(app: RowsApp, text: str, step: int) -> None:
-    for place in app.browsing.find(text, app.grid.cursor, step):
+    worker = get_current_worker()
+    for place in app.browsing.find(text, app.grid.cursor, step, lambda: worker.is_cancelled):
         if place is not None:
             app.call_from_thread(setattr, app.grid, "cursor", place)
             return
-    app.call_from_thread(app.tell, f"no row has '{text}'", "warning")
+    if not worker.is_cancelled:
+        app.call_from_thread(app.tell, f"no row has '{text}'", "warning")
 
 
 def vote(app: RowsApp, shown_side: int) -> None:
@@ -164,6 +167,8 @@ def statistics_text(app: RowsApp) -> str:
     if unmatched := browsing.tally.unmatched():
         named = ", ".join(one_line(key[0])[:30] for key in unmatched[:5])
         parts.append(f"votes that match no row here: {len(unmatched):,} ({named})")
+    if browsing.log.votes:
+        parts.append(f"the next training\n{next_pairs(browsing)}")
     counts = frequencies(browsing.view, browsing.order, app.grid.column)
     most = max((count.n for count in counts), default=1)
     rows = [f"{one_line(c.value)[:24]:<24} {c.n:>9,} {bar(c.n / most, BAR_CELLS)}" for c in counts[:24]]
@@ -173,6 +178,14 @@ def statistics_text(app: RowsApp) -> str:
     if browsing.table.notices:
         parts.append("\n".join(["files", *browsing.table.notices]))
     return visible("\n\n".join(parts))
+
+
+def next_pairs(browsing: Browsing) -> str:
+    """Return the command that makes pairs by the votes: a loop makes an iteration's pairs before anybody can vote."""
+    files = [file.path for file in browsing.table.files if file.path.name == "judgments.jsonl"] or [Path("FILE")]
+    votes = browsing.table.source.votes_of(files[-1])
+    votes = votes if votes in browsing.log.paths else browsing.log.path
+    return f"python -m trainer.pairs {files[-1]} --votes {votes} --on-vote overrule"
 
 
 def _shown(value: object) -> str:

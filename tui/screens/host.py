@@ -1,5 +1,6 @@
 """The contents of the main screen: rows as they are read, those that pass the filter, and the selected one whole."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -57,6 +58,7 @@ class RowsApp(App[None]):
         self._reading = reading
         self._is_reading = reading is not None
         self._n_shown = -1
+        self._started_by = os.getppid()
         self._follow = follow
         self._first_theme = theme
         self._is_finding = False
@@ -118,9 +120,11 @@ class RowsApp(App[None]):
 
     @work(thread=True)
     def _read(self, reading: Iterator[int]) -> None:
-        shown = 0.0
+        worker, shown = get_current_worker(), 0.0
         try:
             for _ in reading:
+                if worker.is_cancelled:  # the screen is closed
+                    return
                 if time.monotonic() - shown > SHOW_EVERY_S:
                     shown = time.monotonic()
                     self.call_from_thread(self._grown)
@@ -130,18 +134,20 @@ class RowsApp(App[None]):
         self.call_from_thread(self._grown)
 
     def _look_if_idle(self) -> None:
+        if self.is_web and os.getppid() != self._started_by:
+            self.exit()  # the server was killed, and nobody can see or end this tab any more
         if not self._is_reading:
             self._look()
 
     @work(thread=True, exclusive=True, group="look")
     def _look(self) -> None:
-        before = self.table.progress
+        worker, before = get_current_worker(), self.table.progress
         changed = self.table.changed()
         if self.table.progress != before:
             self.call_from_thread(self.show_header)
         if changed or self._n_said < len(self.table.notices):
             try:
-                for _ in self.table.read():
+                for _ in self.table.read(lambda: worker.is_cancelled):
                     pass
             except InputError as error:
                 self.call_from_thread(self.tell, str(error))

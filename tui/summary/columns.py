@@ -39,6 +39,10 @@ def _number(name: str) -> tuple[Cells, Keys]:
     return cell, lambda view, rows: view.rows[name][rows].astype("f8")
 
 
+def _number_cell(view: View, row: int) -> str:
+    return str(view.table.number(row, view.kind))
+
+
 def _word(name: str) -> tuple[Cells, Keys]:
     def keys(view: View, rows: np.ndarray) -> np.ndarray:
         words = view.table.words.words
@@ -98,7 +102,7 @@ def _delta_keys(view: View, rows: np.ndarray) -> np.ndarray:
 
 
 COLUMNS = (
-    Column("number", "#", 7, lambda view, row: f"{row + 1}", lambda view, rows: rows.astype("f8"), tip="row"),
+    Column("number", "#", 7, _number_cell, lambda view, rows: rows.astype("f8"), tip="row"),
     Column("prompt", "prompt", 0, lambda view, row: view.table.head(row), _head_keys, tip="start of the prompt"),
     Column("winner", "winner", 8, *_choice("winner", WINNERS), "winner", "the judge's verdict"),
     Column("a", "a", 6, *_number("score_a"), "score_a", "score of the first answer, of pairs the chosen one"),

@@ -126,7 +126,7 @@ def _csv(view: View, rows: np.ndarray) -> str:
         item = view.table.body(row).item
         texts = [item.prompt_id, text_of(item.prompt), item.text_a, item.text_b or ""]
         cells = [_plain(view, row, name) for name in CELLS]
-        writer.writerow([row + 1, *map(_safe, texts), *cells])
+        writer.writerow([view.table.number(row, view.kind), *map(_safe, texts), *cells])
     return file.getvalue()
 
 

@@ -17,7 +17,7 @@ def as_data(view: View, rows: np.ndarray) -> Iterator[dict[str, Any]]:
     for row in rows.tolist():
         packed = view.rows[row]
         yield {
-            "number": row + 1,
+            "number": view.table.number(row, view.kind),
             "file": str(view.table.files[int(packed["source"])].path),
             "line": int(packed["line"]),
             "kind": KINDS[packed["kind"]],

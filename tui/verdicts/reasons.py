@@ -17,11 +17,10 @@ from tui.reading.table import Body
 from tui.summary.statistics import bar
 from tui.text import detail_text, known_number, number_text
 from tui.verdicts.evidence import claims_text, constraints_text
+from tui.verdicts.scale import Scale, scale_of
 
 BAR_CELLS = 20
 REPLY_CHARS = 6_000
-TOP_OF_SCALE = 5.0
-"""Of the bars of criteria, unless a score is higher: a row does not say what the rubric's scale is."""
 ORDERS = {"ab": "a shown first", "ba": "b shown first"}
 
 
@@ -34,7 +33,7 @@ def reasons_text(view: View, body: Body) -> str:
 def _judgment(view: View, body: Body) -> Iterator[str]:
     record = body.record
     yield _scores_line(record, body)
-    yield _criteria(record.get("criteria"))
+    yield _criteria(record.get("criteria"), body.item.rubric)
     yield from (constraints_text([record.get("evidence")], 0), claims_text(record.get("evidence")))
     yield from _replies(record)
     yield _footer(record, body)
@@ -72,7 +71,7 @@ def _pair(view: View, body: Body) -> Iterator[str]:
         for row in judgments_on(view, body, text or ""):
             found = view.table.body(row)
             yield f"── the judgment of {side}: {_scores_line(found.record, found)}"
-            yield _criteria(found.record.get("criteria"))
+            yield _criteria(found.record.get("criteria"), found.item.rubric)
             yield from _replies(found.record)
     yield _footer(record, body)
 
@@ -113,16 +112,19 @@ def _scores_line(record: Mapping[str, Any], body: Body) -> str:
     return ", ".join(parts)
 
 
-def _criteria(criteria: Any) -> str:
+def _criteria(criteria: Any, rubric: str) -> str:
     if not isinstance(criteria, dict) or not criteria:
         return ""
     known = {one_line(str(name)): known_number(value) for name, value in criteria.items()}
-    top = max([TOP_OF_SCALE, *(value for value in known.values() if value is not None)])
+    scale = scale_of(rubric, [value for value in known.values() if value is not None])
     width = max(map(len, known))
-    lines = [
-        f"{name:<{width}} {number_text(value):>5} {bar((value or 0) / top, BAR_CELLS)}" for name, value in known.items()
-    ]
-    return "\n".join(lines)
+    lines = [f"{name:<{width}} {number_text(value):>5} {_bar_of(value, scale)}" for name, value in known.items()]
+    return "\n".join([*lines, *([f"(bars from {scale[0]:g} to {scale[1]:g})"] if scale else [])])
+
+
+def _bar_of(value: float | None, scale: Scale | None) -> str:
+    """Return a value as its share of the scale, or no bar if the scale is unknown."""
+    return "" if scale is None or value is None else bar((value - scale[0]) / (scale[1] - scale[0]), BAR_CELLS)
 
 
 def _orders(record: Mapping[str, Any]) -> str:

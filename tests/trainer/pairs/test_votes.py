@@ -9,7 +9,9 @@ from console.errors import InputError
 from records import Judgment, Vote
 from records.store import write_rows
 from tests.trainer.pairs.test_pairs import judged
+from trainer.pairs.flags import Config
 from trainer.pairs.options import PairOptions
+from trainer.pairs.pair_file import make_pair_file
 from trainer.pairs.pairing import make_pairs
 from trainer.pairs.temporal import temporal_pairs
 
@@ -153,3 +155,14 @@ def test_no_votes_say_nothing_and_a_file_of_something_else_is_refused(
     (tmp_path / "other.jsonl").write_text('{"prompt": "p"}\n')
     with pytest.raises(InputError, match="no Vote row"):
         make_pairs(ROWS, PairOptions(votes=tmp_path / "other.jsonl"))
+
+
+def test_votes_beside_the_file_or_in_its_run_are_named_if_they_are_not_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, votes = tmp_path / "demo" / "iter2" / "judgments.jsonl", tmp_path / "demo" / "votes.jsonl"
+    write_rows(file, ROWS)
+    for options, is_named in ((PairOptions(), False), (PairOptions(), True), (PairOptions(votes=votes), False)):
+        make_pair_file(Config(file=file, out=tmp_path / "pairs.jsonl", pairs=options))
+        assert (f"{votes}: people's votes, which are not used" in capsys.readouterr().err) == is_named
+        write_rows(votes, [vote("a")])
