@@ -22,7 +22,7 @@ from tests.forks import Done, run_all
 JUDGES = ["score", "compare", "rubrics", "rescore", "cluster", "calibrate", "attacks", "best_of"]
 TRAINERS = [
     "loop", "sft", "dpo", "eft", "prompts", "pairs", "early_stop", "reward_model", "ppo", "rlp", "ift", "orpo",
-    "kto", "simpo", "grpo", "frozen_lake",
+    "kto", "simpo", "grpo", "runs", "frozen_lake",
 ]  # fmt: skip
 COMMANDS = [
     *(f"judges.{name}" for name in JUDGES), *(f"trainer.{name}" for name in TRAINERS),

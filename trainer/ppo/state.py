@@ -12,14 +12,19 @@ from safetensors.torch import load_file, load_model, save_file, save_model
 from transformers import PreTrainedTokenizerBase
 
 from engines.models import FLOAT32
-from records.store import set_aside, write_atomic
+from records.store import set_aside
 from trainer.ppo.actor import ActorCritic
-from trainer.training.checkpoints import MANIFEST, Checkpoints, Manifest, checkpoints_in, manifest_of, seal
+from trainer.training.checkpoints import (
+    MASTER,
+    OPTIMISER,
+    PROGRESS,
+    VALUE,
+    Checkpoints,
+    checkpoints_in,
+    keep_policy,
+    seal,
+)
 from trainer.training.saving import in_dtype, name_dtype, saved_dtype
-
-VALUE, OPTIMISER, PROGRESS = "value.safetensors", "optimizer.safetensors", "progress.json"
-MASTER = "float32.safetensors"
-"""The policy's float32 training weights, saved if the policy's folder has another data type."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -63,7 +68,7 @@ def save_state(
     seal(unfinished, out, progress.step, checkpoints.key)
     for folder in earlier:
         if folder != out:
-            _keep_policy(folder)
+            keep_policy(folder)
 
 
 def write_policy(actor: ActorCritic, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -99,16 +104,3 @@ def _tensors_of(actor: ActorCritic, optimiser: torch.optim.Optimizer) -> dict[st
         for name, parameter in actor.named_parameters()
         for key, value in optimiser.state.get(parameter, {}).items()
     }
-
-
-def _keep_policy(folder: Path) -> None:
-    """Delete the files that only a training needs. The manifest changes first, so the folder is whole at any moment."""
-    whole = manifest_of(folder)
-    if whole is None:
-        return
-    extra = (VALUE, OPTIMISER, PROGRESS, MASTER)
-    files = {name: n_bytes for name, n_bytes in whole.files.items() if name not in extra}
-    manifest = Manifest(step=whole.step, key=whole.key, files=files)
-    write_atomic(folder / MANIFEST, msgspec.json.encode(manifest))
-    for name in extra:
-        (folder / name).unlink(missing_ok=True)

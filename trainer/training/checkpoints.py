@@ -14,9 +14,15 @@ import msgspec
 from console.progress import say
 from records.leftovers import ENDING, remove
 from records.rows import Row
+from records.store import write_atomic
 
 MANIFEST = "manifest.json"
 STEP = re.compile(r"step-(\d+)")
+VALUE, OPTIMISER, PROGRESS = "value.safetensors", "optimizer.safetensors", "progress.json"
+MASTER = "float32.safetensors"
+"""The policy's float32 training weights, saved if the policy's folder has another data type."""
+ONLY_FOR_TRAINING = (VALUE, OPTIMISER, PROGRESS, MASTER)
+"""The files of a PPO checkpoint that a training resumes from. The policy needs none of them."""
 
 
 class Manifest(Row, frozen=True, kw_only=True):
@@ -94,6 +100,18 @@ def newest_checkpoint(checkpoints: Checkpoints | None) -> Path | None:
     """Return the last whole checkpoint of this training, or None."""
     whole = checkpoints_in(checkpoints.folder, checkpoints.key) if checkpoints else []
     return whole[-1] if whole else None
+
+
+def keep_policy(folder: Path) -> None:
+    """Delete the files that only a training needs. The manifest changes first, so the folder is whole at any moment."""
+    whole = manifest_of(folder)
+    if whole is None:
+        return
+    files = {name: n_bytes for name, n_bytes in whole.files.items() if name not in ONLY_FOR_TRAINING}
+    manifest = Manifest(step=whole.step, key=whole.key, files=files)
+    write_atomic(folder / MANIFEST, msgspec.json.encode(manifest))
+    for name in ONLY_FOR_TRAINING:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _step(path: Path) -> int:
