@@ -59,7 +59,7 @@ def write_report(report: Report, calibration: Calibration, rubric: Rubric, path:
     """Write the report beside the calibration and print it."""
     data = json.dumps(_as_json(report, calibration, path), ensure_ascii=False, indent=1)
     write_atomic(path.with_name("fit.json"), data)
-    weights, changes = _weights(calibration, rubric), _table(report)
+    weights, changes = _weights(calibration, rubric), changes_table(report)
     parts = [f"# Calibration of {calibration.judge}", *_lines(report, calibration), markdown_table(changes)]
     write_atomic(
         path.with_name("fit.md"), "\n\n".join([*parts, *([markdown_table(weights)] if weights else [])]) + "\n"
@@ -83,7 +83,8 @@ def _lines(report: Report, calibration: Calibration) -> list[str]:
     ]
 
 
-def _table(report: Report) -> list[dict[str, Cell]]:
+def changes_table(report: Report) -> list[dict[str, Cell]]:
+    """Return a row per measure: before, after, and the change."""
     return [
         {
             "measure": change.before.name,
@@ -92,6 +93,7 @@ def _table(report: Report) -> list[dict[str, Cell]]:
             "change": _with_interval(change.change) if change.change else "-",
         }
         for change in report.changes
+        if change.before.value is not None or change.after.value is not None
     ]
 
 
@@ -140,8 +142,9 @@ def _right(rows: PairArrays, ties_are_half: bool) -> Floats:
 
 
 def _kappa(before: PairArrays, after: PairArrays) -> Change:
-    values = [_kappas(rows) for rows in (before, after)]
-    n = len(before.pairs)
+    known_N = before.scored & after.scored
+    values = [_kappas(rows.only(known_N)) for rows in (before, after)]
+    n = int(known_N.sum())
     first, second = (estimate(KAPPA, value[0], value[1:], n) for value in values)
     return Change(first, second, estimate(KAPPA, values[1][0] - values[0][0], values[1][1:] - values[0][1:], n))
 

@@ -1,31 +1,31 @@
-"""List the rubrics, or show one: its prompt, its scale, and how the reply is read.
+"""List the rubrics, show one, or let a model write one from labels.
 
 python -m judges.rubrics                      the project's rubrics
 python -m judges.rubrics criteria             one of them in full
 python -m judges.rubrics my/rubric.toml       your own, checked as a judge would check it
+python -m judges.rubrics --from labelled.jsonl --model big --base-url http://localhost:8000/v1
+                                              a rubric from the judge's disagreements with the labels
+
+With --from a part of the labels is held out, and the agreement with it is printed before and after. An interrupted
+command resumes when it is started again.
 """
 
-from dataclasses import dataclass
-
-from console.command import Flags, Given, run
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config(Flags):
-    """List the rubrics, or show one."""
-
-    rubric: Given = None
-    """The name of a rubric, or the path of a .toml file."""
+from console.again import starts_again
+from console.command import run
+from judges.rubrics.options import Config
 
 
+@starts_again
 def main(config: Config) -> None:
-    """Print a table of all rubrics, or one rubric."""
-    from judges.rubrics.listing import print_rubric, print_rubrics
+    """Print a table of all rubrics, or one rubric, or write one."""
+    if config.labels is not None:
+        from judges.calibrate.proposing.command import propose_rubric
 
-    if config.rubric is None:
-        print_rubrics(as_json=config.json)
+        propose_rubric(config, config.labels)
     else:
-        print_rubric(str(config.rubric), as_json=config.json)
+        from judges.rubrics.listing import print_what_is_named
+
+        print_what_is_named(config.name, as_json=config.json)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,20 @@
 """Prints the table of rubrics, or one rubric in full."""
 
+from pathlib import Path
+
 import msgspec
 
 from console.output import tell, tell_json, tell_text
 from console.table import Cell, print_table
 from judges.rubrics.rubric import Rubric, load_rubric, rubric_names
+
+
+def print_what_is_named(name: Path | None, *, as_json: bool) -> None:
+    """Print one rubric in full, or without a name the table of all."""
+    if name is None:
+        print_rubrics(as_json=as_json)
+    else:
+        print_rubric(str(name), as_json=as_json)
 
 
 def print_rubrics(*, as_json: bool) -> None:

@@ -1,0 +1,1 @@
+"""A rubric that a model writes and refines from the disagreements of a judge with labels."""
