@@ -10,6 +10,8 @@ With --from a part of the labels is held out, and the agreement with it is print
 command resumes when it is started again.
 """
 
+from importlib import import_module
+
 from console.again import starts_again
 from console.command import run
 from judges.rubrics.options import Config
@@ -19,13 +21,12 @@ from judges.rubrics.options import Config
 def main(config: Config) -> None:
     """Print a table of all rubrics, or one rubric, or write one."""
     if config.labels is not None:
-        from judges.calibrate.proposing.command import propose_rubric
+        # not for a list of rubrics, which needs neither an engine nor numpy
+        import_module("judges.calibrate.proposing.command").propose_rubric(config, config.labels)
+        return
+    from judges.rubrics.listing import print_what_is_named
 
-        propose_rubric(config, config.labels)
-    else:
-        from judges.rubrics.listing import print_what_is_named
-
-        print_what_is_named(config.name, as_json=config.json)
+    print_what_is_named(config.name, as_json=config.json)
 
 
 if __name__ == "__main__":
