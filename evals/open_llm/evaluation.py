@@ -11,13 +11,16 @@ from lm_eval.utils import handle_non_serializable
 from console.errors import InputError
 from console.progress import progress
 from engines.chat.template import with_kwargs
+from engines.local.vllm.installed import check_installed, why_not_alone
 from engines.models import model_digest, resolve_model
-from evals.open_llm.harness import Asking, Messages, Score, ask, load_model
+from evals.open_llm.harness import Asking, LMEngine, Messages, Score, ask, load_model, run
 from evals.open_llm.options import Config
 from evals.open_llm.report import print_plan, results_of, write_report
+from evals.open_llm.stock import check_name, is_task_file, load_stock, stock_scores
 from evals.open_llm.task import Files, TaskFile, build, files_of, read_task, task_names
 from records import write_atomic
 from records.files import BadRows
+from records.names import folder_name
 from records.runs import ITERATION, find_run
 from records.store import set_aside
 
@@ -26,35 +29,64 @@ def evaluate_tasks(config: Config) -> None:
     """Read the data, ask the model, write the results, and print them."""
     if config.run is None and ITERATION.fullmatch(config.model):
         config = replace(config, run=str(find_run().folder))  # another run may become the newest meanwhile
-    tasks = [read_task(name) for name in dict.fromkeys(config.tasks or task_names())]
+    names = list(dict.fromkeys(config.tasks or task_names()))
+    tasks = [read_task(name) for name in names if name in task_names()]
+    stock = [name for name in names if name not in task_names()]
+    for name in stock:
+        check_name(name, task_names())
     files, missing = _files(config, tasks)
+    engine = picked_engine(config)
     if config.dry_run:
-        print_plan(config, tasks, files, missing)
+        print_plan(config, tasks, stock, files, missing)
         return
-    scores = [*evaluate(config, [task for task in tasks if task.name not in missing], files), *missing.values()]
+    asked = [task for task in tasks if task.name not in missing]
+    scores = [*evaluate(config, asked, stock, files, engine), *missing.values()]
     write_report(config, sorted(scores, key=lambda score: score.task))
 
 
-def evaluate(config: Config, tasks: Sequence[TaskFile], files: dict[str, Files]) -> list[Score]:
-    """Return the scores of the tasks. The results of each are written as soon as it is done."""
+def picked_engine(config: Config) -> LMEngine:
+    """Return the engine. Raises EngineError if vLLM is asked for and cannot be used here."""
+    engine: LMEngine = "vllm" if config.engine == "auto" and why_not_alone() is None else "transformers"
+    if config.engine != "auto":
+        engine = config.engine
+    if engine == "vllm":
+        check_installed()
+    return engine
+
+
+def evaluate(
+    config: Config, tasks: Sequence[TaskFile], stock: Sequence[str], files: dict[str, Files], engine: LMEngine
+) -> list[Score]:
+    """Return the scores of this project's `tasks` and of lm-eval's own, named in `stock`.
+
+    The results of each are written as soon as it is done.
+    """
     folder = resolve_model(config.model, config.run)
     bad = BadRows(strict=config.strict)
     with Messages():
         built = {task.name: build(task, files.get(task.name), config.shots, bad) for task in tasks}
+        loaded = {name: load_stock(name, config.shots) for name in stock}
     out = results_of(config)
     # after the data are built: a bad file must not cost the old results
     if config.fresh:
         set_aside(out)
     asking = Asking(config.limit, config.chat, config.seed)
-    model = load_model(folder, config.batch_size, config.chat_template_kwargs)
+    model = load_model(folder, config.batch_size, config.chat_template_kwargs, engine)
     # the weights are in the name, because lm-eval's cache keys have only the prompt
-    cache = out / "replies" / with_kwargs(model_digest(folder), config.chat_template_kwargs)
+    name = with_kwargs(model_digest(folder), config.chat_template_kwargs)
+    cache = out / "replies" / (name if engine == "transformers" else f"{name}-{engine}")
     scores = []
-    with progress(f"{config.model} on {len(tasks)} tasks", len(tasks)) as advance:
+    n = len(tasks) + len(stock)
+    with progress(f"{config.model} on {n} tasks", n) as advance:
         for task in tasks:
             score, results = ask(task, built[task.name], model, asking, cache)
             _write(out, task.name, results)
             scores.append(score)
+            advance(1)
+        for name in stock:
+            results, n_cut = run(loaded[name], model, asking, cache)
+            _write(out, folder_name(Path(name).stem if is_task_file(name) else name), results)
+            scores += stock_scores(results, n_cut)
             advance(1)
     return scores
 

@@ -1,11 +1,12 @@
 """Asks a model a task with lm-eval and reads its number, its error, and which replies had no answer."""
 
+import importlib
 import logging
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import torch
 from lm_eval.api.group import Group
@@ -14,10 +15,13 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
+from lm_eval.tasks.manager import TaskDict
 
 from engines.chat.template import load_tokenizer
+from engines.local.vllm.installed import import_vllm
 from evals.open_llm.task import TaskFile
 
+LMEngine = Literal["transformers", "vllm"]
 NO_ANSWER = "[invalid]"
 """The result of lm-eval's filters for a reply that their pattern does not match."""
 
@@ -34,7 +38,7 @@ class Asking:
 
 @dataclass(frozen=True)
 class Score:
-    """A model's result on one task. Numbers are in [0, 1]."""
+    """A model's result on one task. Numbers are in [0, 1], unless `is_share` is False."""
 
     task: str
     metric: str
@@ -51,13 +55,24 @@ class Score:
     reason: str | None = None
     metrics: dict[str, float | None] = field(default_factory=dict)
     """All of lm-eval's numbers."""
+    is_share: bool = True
+    """Whether the value lies between 0 and 1 and is shown in percent. A perplexity, for example, does not."""
 
 
-def load_model(folder: Path, batch_size: int, chat_template_kwargs: Mapping[str, Any] | None = None) -> LM:
+def load_model(
+    folder: Path,
+    batch_size: int,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
+    engine: LMEngine = "transformers",
+) -> LM:
     """Return the model in `folder` for lm-eval: in its own precision on a GPU, in float32 on a CPU."""
-    tokenizer = load_tokenizer(folder, chat_template_kwargs)
     on_gpu = torch.cuda.is_available()
     device, dtype = ("cuda", "auto") if on_gpu else ("cpu", "float32")  # bfloat16 is slow on most CPUs
+    if engine == "vllm":
+        import_vllm()
+        on_vllm = importlib.import_module("evals.open_llm.on_vllm")  # by name, because it imports vLLM
+        return cast(LM, on_vllm.load_on_vllm(folder, dtype, chat_template_kwargs or {}))
+    tokenizer = load_tokenizer(folder, chat_template_kwargs)
     return HFLM(pretrained=str(folder), tokenizer=tokenizer, device=device, dtype=dtype, batch_size=batch_size)
 
 
@@ -65,7 +80,12 @@ def ask(
     task: TaskFile, built: ConfigurableTask | Group, model: LM, asking: Asking, cache: Path
 ) -> tuple[Score, dict[str, Any]]:
     """Return the score of a task and all of lm-eval's results. Earlier replies of the model come from `cache`."""
-    loaded = TaskManager(include_defaults=False).load([built])
+    results, n_cut = run(TaskManager(include_defaults=False).load([built]), model, asking, cache)
+    return score(task, results, n_cut), results
+
+
+def run(loaded: TaskDict, model: LM, asking: Asking, cache: Path) -> tuple[dict[str, Any], int]:
+    """Return lm-eval's results on loaded tasks, and the number of prompts that were cut."""
     for part in loaded["tasks"].values():
         part.set_fewshot_seed(seed=asking.seed)  # the only random draw: no task samples its replies
     with Messages() as messages:
@@ -76,7 +96,7 @@ def ask(
             apply_chat_template=asking.chat,
             fewshot_as_multiturn=True,
         )
-    return score(task, results, messages.n_cut), results
+    return results, messages.n_cut
 
 
 def score(task: TaskFile, results: Mapping[str, Any], n_cut: int = 0) -> Score:
@@ -86,7 +106,7 @@ def score(task: TaskFile, results: Mapping[str, Any], n_cut: int = 0) -> Score:
     # "metric,filter" is lm-eval's form of a number's name
     numbers = results["groups"][task.name] if task.name in results.get("groups", {}) else results["results"][stock]
     metric, _, filter_name = task.metric.partition(",")
-    metrics = {name: _number(value) for name, value in numbers.items() if "," in name}
+    metrics = {name: number_of(value) for name, value in numbers.items() if "," in name}
     value = metrics[task.metric]
     return Score(
         task=task.name,
@@ -95,7 +115,7 @@ def score(task: TaskFile, results: Mapping[str, Any], n_cut: int = 0) -> Score:
         stderr=metrics.get(f"{metric}_stderr,{filter_name}"),
         n=sum(counts["effective"] for counts in results["n-samples"].values()),
         shots=max(results["n-shot"].values()),
-        no_answer=_no_answer(results["samples"], filter_name),
+        no_answer=no_answer_in(results["samples"], filter_name),
         n_cut=n_cut,
         reason=None if value is not None else f"{task.metric} is not a number",
         metrics=metrics,
@@ -107,12 +127,13 @@ def as_json(score: Score) -> dict[str, Any]:
     return asdict(score) | {"n_no_answer": len(score.no_answer)}
 
 
-def _number(value: object) -> float | None:
+def number_of(value: object) -> float | None:
     """Return a finite number, or None for anything else: lm-eval gives N/A as the error of a single question."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _no_answer(samples: Mapping[str, list[dict[str, Any]]], filter_name: str) -> list[str]:
+def no_answer_in(samples: Mapping[str, list[dict[str, Any]]], filter_name: str) -> list[str]:
+    """Return task and number of each question whose reply has no readable answer."""
     return [
         f"{name} {sample['doc_id']}"
         for name, some in samples.items()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from console.command import Flags, off
 from console.ranges import Count, CountOr0
@@ -21,13 +21,18 @@ class Config(Flags):
     run: str | None = None
     """The run of iterN. The default is the newest."""
     tasks: tuple[str, ...] = ()
-    """The tasks. The default is every task with available data."""
+    """The tasks: this project's, any task or group of lm-eval, or a task file. The default is all of this project's
+    with available data."""
     data_dir: Path | None = None
-    """A folder with the tasks' data. The default is the hub."""
+    """A folder with the data of this project's tasks. The default is the hub, and lm-eval's own read from there."""
     limit: Count | None = None
     """Only the first N questions of each task, and of each subject of MMLU."""
     shots: CountOr0 | None = None
     """Examples before each question, instead of the task's own number. TruthfulQA's prompt stays as it is."""
+    seed: int = 1234
+    """Draws the examples before the questions. The default is lm-eval's, so that its numbers are the same."""
+    engine: Literal["auto", "transformers", "vllm"] = "auto"
+    """The engine in lm-eval. auto: vllm if it is installed and there is a GPU."""
     chat: Annotated[bool, off("Ask in plain text, without the model's chat template.")] = True
     """Ask with the model's chat template, the examples as turns, as in the paper. False asks in plain text."""
     batch_size: Count = 8

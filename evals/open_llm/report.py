@@ -15,7 +15,7 @@ from evals.folders import results_folder
 from evals.open_llm.harness import Score, as_json
 from evals.open_llm.options import BENCHMARK, Config
 from evals.open_llm.task import Files, TaskFile
-from judges.intervals.proportion import percent_text
+from judges.intervals.proportion import Z, percent_text
 from records import write_atomic
 
 PAPERS_MEAN = ("arc_challenge", "mmlu", "truthfulqa_mc2", "winogrande", "gsm8k")
@@ -45,6 +45,8 @@ def write_report(config: Config, scores: Sequence[Score]) -> None:
     else:
         print_table([_cells(score) for score in scores])
         shown = "" if mean is None else f"; mean of the paper's five {100 * mean:.2f}"
+        if raw := [score.task for score in scores if not score.is_share]:
+            shown += f"; not in percent: {', '.join(raw)}"
         tell("", f"in percent{shown}; results: {path}")
     for score in scores:
         _say_problems(score)
@@ -73,21 +75,34 @@ def _few(score: Score) -> str:
 
 
 def _cells(score: Score) -> dict[str, Cell]:
+    factor = 100 if score.is_share else 1
     return {
         "task": score.task,
         "metric": score.metric,
         "shots": score.shots if score.n else None,
-        "score": None if score.value is None else 100 * score.value,
-        "standard error": None if score.stderr is None else 100 * score.stderr,
-        "with 95% interval": None if score.value is None else percent_text(score.value, score.stderr, score.n),
+        "score": None if score.value is None else factor * score.value,
+        "standard error": None if score.stderr is None else factor * score.stderr,
+        "with 95% interval": _interval(score),
         "questions": score.n,
         "no answer": len(score.no_answer),
         "cut": score.n_cut,
     }
 
 
+def _interval(score: Score) -> str | None:
+    if score.value is None:
+        return None
+    if score.is_share:
+        return percent_text(score.value, score.stderr, score.n)
+    return f"{score.value:.2f}" if score.stderr is None else f"{score.value:.2f} ± {Z * score.stderr:.2f}"
+
+
 def print_plan(
-    config: Config, tasks: Sequence[TaskFile], files: Mapping[str, Files], missing: Mapping[str, Score]
+    config: Config,
+    tasks: Sequence[TaskFile],
+    stock: Sequence[str],
+    files: Mapping[str, Files],
+    missing: Mapping[str, Score],
 ) -> None:
     """Print the tasks with their data and the folder of the results. Raises InputError if there is no such model."""
     check_model(config.model, config.run)
@@ -103,6 +118,9 @@ def print_plan(
         first = "" if config.limit is None else f", the first {config.limit} questions"
         lines.append(f"{task.name}: {task.metric}, {shots} shots, from {source}{first}")
         plans.append({"task": task.name, "metric": task.metric, "shots": shots, "from": source})
+    for name in stock:
+        lines.append(f"{name}: lm-eval's own, with its data")
+        plans.append({"task": name, "from": "lm-eval"})
     out = results_of(config)
     lines.append(f"model {config.model}; results in {out}")
     plan = {"tasks": plans, "limit": config.limit, "model": config.model, "out": out}

@@ -5,12 +5,13 @@ The entries of a file:
 - `stock`: a task of lm-eval, or a pattern of several that make one
 - `metric`: which of its numbers is shown
 - `shots`: the number of examples
+- `own_examples`: whether the prompt has its own, so that --shots does not count
 - `local`: the splits that can be read from files. Each is a list of patterns, of which the first with a file counts.
   `without` replaces entries of the stock for each split that has no file.
 - `config`: entries that always replace the stock's. If `process_results` is `constraints`, the judge's tool checks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,14 @@ class TaskFile:
     metric: str
     """The metric and the name of the filter that reads the reply, as lm-eval writes them."""
     shots: int
-    """0 cannot be changed, because the prompt has its own examples."""
     local: dict[str, Any]
-    config: dict[str, Any]
+    config: dict[str, Any] = field(default_factory=dict)
+    own_examples: bool = False
+    """Whether --shots does not count, because the prompt has its own examples."""
 
     def shots_of(self, given: int | None) -> int:
         """Return the number of examples for the value `given` of --shots."""
-        return self.shots if given is None or not self.shots else given
+        return self.shots if given is None or self.own_examples else given
 
 
 def task_names() -> list[str]:
@@ -59,9 +61,9 @@ def read_task(name: str) -> TaskFile:
     """Return the task called `name`. Raises InputError, listing the known tasks, if there is none."""
     path = FOLDER / f"{name}.yaml"
     if name not in task_names():
-        raise InputError(f"no task {name!r}; known: {', '.join(task_names())}")
+        raise InputError(f"no task '{name}'; known: {', '.join(task_names())}")
     table = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return TaskFile(name=name, **{"config": {}} | table)  # only `config` may lack
+    return TaskFile(name=name, **table)
 
 
 def files_of(task: TaskFile, folder: Path) -> Files:

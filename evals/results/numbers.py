@@ -79,10 +79,11 @@ def _open_llm(path: Path) -> list[Number]:
     for task in data["tasks"]:
         if (value := _number(task.get("value"))) is not None:
             error = _number(task.get("stderr"))
-            ends: Ends = (None, None) if error is None else (100 * (value - Z * error), 100 * (value + Z * error))
+            factor, unit = (100, "%") if task.get("is_share", True) else (1, "")
+            ends: Ends = (None, None) if error is None else (factor * (value - Z * error), factor * (value + Z * error))
             name = f"{path.parent.name}: {task['task']}"
             measure, n = str(task.get("metric", "")), _whole(task.get("n"))
-            found.append(Number(str(data.get("model")), name, measure, 100 * value, *ends, n))
+            found.append(Number(str(data.get("model")), name, measure, factor * value, *ends, n, unit))
     return found
 
 

@@ -261,7 +261,6 @@ def test_tasks_without_data_are_named_and_those_asked_for_are_refused(
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (Config(tasks=("arc",)), "no task 'arc'; known: arc_challenge, arc_gen"),
         (Config(limit=0), "--limit must be at least 1, not 0"),
         (Config(shots=-1), "--shots must be at least 0, not -1"),
         (Config(data_dir=Path("nowhere")), "--data-dir nowhere: no such folder"),
@@ -301,10 +300,14 @@ def test_a_row_in_another_wording_is_bad_and_named(tmp_path: Path) -> None:
 def test_real_copies_are_read_whole(data: Path) -> None:
     rows = {}
     splits = {"arc_challenge": "test", "winogrande": "validation", "truthfulqa_mc2": "validation", "ifeval": "train"}
+    splits |= {"arc_easy": "test", "openbookqa": "test", "piqa": "validation", "social_iqa": "validation"}
+    splits["nq_open"] = "validation"
     for name, split in splits.items():
         task = read_task(name)
         rows[name] = read_split(files_of(task, data)[split], task.local["rows"], BadRows(strict=True))
-    assert [len(some) for some in rows.values()] == [1172, 1267, 817, 541]
+    assert [len(some) for some in rows.values()] == [1172, 1267, 817, 541, 2376, 500, 1838, 1954, 3610]
+    assert rows["social_iqa"][0]["context"].startswith("Tracy didn't go home") and rows["social_iqa"][0]["label"] == "3"
+    assert rows["piqa"][1]["sol1"] == "replace drawer with bobby pin " and rows["piqa"][1]["label"] == 1
     first = rows["arc_challenge"][0]
     assert first["question"].endswith("most likely effect of this increase in rotation?") and first["answerKey"] == "C"
     assert first["choices"]["text"][2] == "Planetary days will become shorter."

@@ -31,7 +31,7 @@ def start(name: str, folder: Path, memory: Memory, *, classifies: bool = False, 
 
     It computes in the type that `inference_dtype` gives. Raises EngineError if it does not fit or cannot start.
     """
-    arguments = _arguments(planned(name, folder, memory, dtype))
+    arguments = arguments_of(planned(name, folder, memory, dtype))
     if memory.beside_training:
         arguments |= {"enforce_eager": True}  # recorded graphs take memory too
     if memory.n_rows is not None:
@@ -39,7 +39,7 @@ def start(name: str, folder: Path, memory: Memory, *, classifies: bool = False, 
     if classifies:
         arguments |= {"runner": "pooling", "convert": "classify"}
     try:
-        with _as_it_was():
+        with as_it_was():
             llm = LLM(
                 str(folder),
                 dtype=inference_dtype(folder, dtype),
@@ -88,7 +88,8 @@ def stop(last: list[LLM]) -> None:
         torch.cuda.empty_cache()  # does nothing without a GPU
 
 
-def _arguments(plan: Plan) -> dict[str, Any]:
+def arguments_of(plan: Plan) -> dict[str, Any]:
+    """Return the arguments of vLLM that the plan and this machine decide."""
     arguments: dict[str, Any] = {"max_model_len": plan.max_model_len, "kv_cache_memory_bytes": plan.kv_bytes}
     if torch.cuda.is_available():
         return arguments | {"gpu_memory_utilization": plan.share_of_gpu}
@@ -101,7 +102,7 @@ def _arguments(plan: Plan) -> dict[str, Any]:
 
 
 @contextmanager
-def _as_it_was() -> Iterator[None]:
+def as_it_was() -> Iterator[None]:
     """Leave the process as it was, and be silent about warnings of vLLM's own code.
 
     vLLM replaces torch.set_num_threads by one that does nothing. On a processor it also looks into every value of every
