@@ -20,7 +20,7 @@ def load_on_vllm(folder: Path, dtype: str, chat_template_kwargs: Mapping[str, An
     # module takes the function over when it is imported.
     with mock.patch.object(metadata, "version", _version), as_it_was():
         backend = importlib.import_module("lm_eval.models.vllm_causallms")
-        return backend.VLLM(  # type: ignore[no-any-return]
+        return backend.VLLM(
             pretrained=str(folder),
             dtype=dtype,
             batch_size="auto",
