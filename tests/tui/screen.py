@@ -23,7 +23,9 @@ Play = Callable[[BrowserApp, Pilot[None]], Awaitable[None]]
 
 def browser(paths: Sequence[Path], *, theme: str = "textual-dark", follow: bool = False, **settings: Any) -> BrowserApp:
     source = find_source(list(paths))
-    table = Table(source).read_all()
+    table = Table(source)
+    for _ in table.read():
+        pass
     return BrowserApp(Browsing(table, open_votes(*source.vote_files()), "ann", **settings), theme=theme, follow=follow)
 
 

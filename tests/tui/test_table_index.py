@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from console.errors import InputError
@@ -260,3 +261,18 @@ def test_one_million_characters_and_lone_surrogates_are_rows_too(tmp_path: Path)
     assert len(view.rows) + view.table.n_bad == 2
     if len(view.rows) == 2:
         assert view.rows["chars_a"][1] == 1_000_000
+
+
+def test_half_a_surrogate_pair_and_nul_are_in_no_way_of_a_row_of_ours_nor_of_its_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.reading.saved.LEAST_BYTES", 0)
+    path = tmp_path / "j.jsonl"
+    row = msgspec.structs.asdict(judgment("p \ud83d", "x\x00\ud83d", 2.0, model="m\udc00", judge="\ud83d", usage=None))
+    path.write_text(json.dumps(row) + "\n")
+    for _ in range(2):  # the second time from the index
+        of = table(path)
+        body = of.body(0)
+        assert (of.n_bad, body.item.text_a, body.item.score_a) == (0, "x\x00\ud83d", 2.0)
+        assert of.word("judge", 0) == of.word("model_a", 0).removeprefix("m") == "?"
+    assert (tmp_path / ".j.jsonl.index").exists()

@@ -88,23 +88,28 @@ def items_of(line: bytes, codes: Codes | None = None, labels: Labels | None = No
     """
     try:
         thin = _THIN.decode(line)
+        record = None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        thin = _Thin()  # what is wrong is said below
+        record = decode_record(line)  # it says what is wrong, and takes half a surrogate pair
+        thin = _thin(record)
     item = _own(thin)
     if item is not None:
         return [item]
-    record = decode_record(line)
+    record = decode_record(line) if record is None else record
     return [_of_general(other) for other in general_items(labels.seen(record) if labels else record, codes)]
 
 
 def item_of_record(record: Record, place: int, codes: Codes | None = None) -> Item:
     """Return the verdict at `place` of those in a decoded record. Raises InputError if it is not there."""
-    known = {name: record[name] for name in _Thin.__struct_fields__ if name in record and name != "usage"}
-    item = _own(_Thin(**known))
+    item = _own(_thin(record))
     items = [item] if item is not None else [_of_general(other) for other in general_items(record, codes)]
     if place >= len(items):
         raise InputError("the row is no longer there")
     return items[place]
+
+
+def _thin(record: Record) -> _Thin:
+    return _Thin(**{name: record[name] for name in _Thin.__struct_fields__ if name in record and name != "usage"})
 
 
 def _own(thin: _Thin) -> Item | None:

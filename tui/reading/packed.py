@@ -58,7 +58,7 @@ class Words:
         code = self._codes.get(word)
         if code is None:
             code = self._codes[word] = len(self.words)
-            self.words.append(word)
+            self.words.append(word.encode("utf-8", "replace").decode())  # half a surrogate pair cannot be saved
         return code
 
     def taken_from(self, other: "Words") -> np.ndarray:

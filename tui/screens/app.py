@@ -22,7 +22,7 @@ from tui.screens.themes import THEMES
 TYPING_PAUSE_S = 0.1
 """The pause in typing after which a filter is tried."""
 OPEN = "-open"
-OF_MAIN = {binding.action.partition("(")[0] for binding in MAIN} - {"help", "quit", "theme"}
+OF_MAIN = {binding.action.partition("(")[0] for binding in MAIN} - {"help", "theme"}
 """Actions that mean nothing on the screens of one prompt."""
 
 

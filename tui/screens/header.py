@@ -21,7 +21,8 @@ def counts_text(browsing: Browsing, message: str) -> str:
     """Return the counts and states, such as `[pairs 24] judgments 96 │ 3 shown │ 1 bad row`."""
     kinds = browsing.table.kinds()
     shown = [f"[{kind}s {n:,}]" if kind == browsing.kind else f"{kind}s {n:,}" for kind, n in reversed(kinds.items())]
-    parts = [" ".join([*shown, *(["[all]"] if browsing.kind == ALL else [])]), f"{len(browsing.order):,} shown"]
+    kinds_shown = " ".join([*shown, *(["[all]"] if browsing.kind == ALL else [])])
+    parts = [*filter(None, [kinds_shown]), f"{len(browsing.order):,} shown"]
     if browsing.table.n_bad:
         parts.append(f"{browsing.table.n_bad:,} bad {'row' if browsing.table.n_bad == 1 else 'rows'}")
     if browsing.table.n_torn:

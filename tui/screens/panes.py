@@ -80,7 +80,7 @@ class Detail(Vertical):
         """Show why there is no row to see."""
         self.query_one("#facts", Static).update(Content(f" {message}"))
         for name in PANES:
-            self.pane(name).show(name, "")
+            self.pane(name).show(_tab(name), "")
 
     def show_row(
         self, browsing: Browsing, body: Body, place: int, *, diff: bool, words: Sequence[str], keep: bool = False
