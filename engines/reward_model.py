@@ -17,6 +17,7 @@ import msgspec
 
 from console.errors import EngineError, InputError
 from console.reading import read_file
+from engines.adapters import is_adapter, settings_of
 from engines.chat.template import encoded, load_tokenizer, rendered, with_kwargs
 from engines.local.batches import CACHED_BATCH_TOKENS, MAX_BATCH_TOKENS, plan
 from engines.local.vllm.installed import import_vllm
@@ -70,7 +71,8 @@ class RewardModel:
         template, EngineError if it cannot be loaded.
         """
         import torch  # here, because checking a reward model for a plan needs no torch
-        from transformers import AutoModelForSequenceClassification
+
+        from engines.merging import REWARDS, load_model
 
         if batch_size < 1:
             raise InputError(f"batch_size must be at least 1, not {batch_size}")
@@ -80,11 +82,13 @@ class RewardModel:
         loaded_as = getattr(torch, usual, "auto") if dtype == "auto" else getattr(torch, dtype)
         try:
             tokenizer = load_tokenizer(folder, chat_template_kwargs)
-            model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=loaded_as, use_safetensors=True)
+            model = load_model(folder, loaded_as, REWARDS)
         except (OSError, ValueError, RuntimeError) as error:
             raise EngineError(f"{folder}: the model cannot be loaded: {' '.join(str(error).split())[:300]}") from None
         if tokenizer.chat_template is None:
             raise InputError(f"{name}: its tokenizer has no chat template; a reward model needs one")
+        if is_adapter(folder):  # whose base may be no reward model, and know no padding
+            model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
         digest = model_digest(folder) if dtype in ("auto", usual) else content_key(model_digest(folder), dtype)
         digest = with_kwargs(digest, chat_template_kwargs)
         return cls(name, digest, model.eval().to(device), tokenizer, batch_size)
@@ -237,7 +241,9 @@ def check_reward_model(folder: Path) -> None:
 
 
 def is_reward_model(folder: Path) -> bool:
-    """Return whether the model in `folder` classifies sequences with one label. Only its config.json is read."""
+    """Return whether the model in `folder` classifies sequences with one label. Only its settings are read."""
+    if is_adapter(folder):
+        return settings_of(folder).get("task_type") == "SEQ_CLS"
     try:
         config = msgspec.json.decode(read_file(folder / "config.json"), type=_Config)
     except (InputError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):

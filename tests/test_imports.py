@@ -24,8 +24,10 @@ MAY_IMPORT = {
 }
 FLOORS = {
     "engines": (
+        {"files"},
+        {"adapters"},
         {"advice", "models", "protocol"},
-        {"chat", "choice_tokens", "shards"},
+        {"chat", "choice_tokens", "merging", "shards"},
         {"classifier", "encoder", "local", "scripted", "served"},
         {"answers", "likelihood", "options", "reward_model"},
         {"candidates", "trained"},

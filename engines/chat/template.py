@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 from console.errors import InputError
 from console.progress import say
+from engines.adapters import tokenizer_folder
 from engines.chat.families import COMMON_SPECIAL_TOKENS, MARKUP, OWN_WORDS
 from engines.chat.neutral import SEPARATORS, check_roles, neutralise
 from records.keys import content_key
@@ -135,7 +136,7 @@ def load_tokenizer(folder: Path | str, kwargs: Mapping[str, Any] | None = None) 
     """
     from transformers import AutoTokenizer
 
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(tokenizer_folder(Path(folder)))
     if kwargs:
         set_defaults(tokenizer, kwargs)
     return tokenizer

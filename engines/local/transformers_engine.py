@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoModelForCausalLM
 
 from console.errors import EngineError, InputError
 from console.ranges import check_ranges
@@ -36,6 +35,7 @@ from engines.local.forked_cache import LayerKV
 from engines.local.forward import Batch, Forward
 from engines.local.memory import computed, is_out_of_memory, too_long
 from engines.local.skinny import use_skinny_linears
+from engines.merging import load_model
 from engines.models import context_of, inference_dtype, model_digest, with_dtype
 from engines.protocol import Choice, Completion, Request, Sampling
 
@@ -77,7 +77,7 @@ class TransformersEngine:
         loaded_as = getattr(torch, inference_dtype(folder, dtype), "auto")
         try:
             tokenizer = load_tokenizer(folder, chat_template_kwargs)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=loaded_as, use_safetensors=True)
+            model = load_model(folder, loaded_as)
         except (OSError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise EngineError(f"{folder}: the model cannot be loaded: {reason}") from None

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from console.errors import InputError
 from engines.chat.template import with_kwargs
-from engines.models import files_of, model_digest, with_dtype
+from engines.files import files_of
+from engines.models import model_digest, with_dtype
 from engines.protocol import Choice, Completion, Request, Sampling
 
 if TYPE_CHECKING:

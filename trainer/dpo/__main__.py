@@ -4,6 +4,7 @@ python -m trainer.dpo runs/demo/iter2/pairs.jsonl --model iter1 --out runs/dpo/m
 python -m trainer.dpo pairs.parquet --model Qwen/Qwen3-0.6B --beta 0.05 --learning-rate 5e-7 --out runs/dpo/model
 python -m trainer.dpo pairs.jsonl --model iter2 --reference iter0 --labels soft --length-alpha 0.01 --out runs/dpo/model
 python -m trainer.dpo pairs.jsonl --model M --checkpoints runs/dpo/checkpoints --every-n-steps 100 --out runs/dpo/model
+python -m trainer.dpo pairs.jsonl --model M --lora.r 16 --learning-rate 1e-5 --out runs/dpo/model
 accelerate launch --config_file recipes/accelerate_fsdp.yaml -m trainer.dpo pairs.jsonl --model M --out runs/dpo/model
 
 FILE has preference pairs: this project's, TRL's `prompt`, `chosen`, `rejected`, hh-rlhf's, two outputs with a `label`,

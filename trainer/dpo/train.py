@@ -54,7 +54,7 @@ def train_dpo(
     reference = reference or parent
     if is_sharded() or reference.resolve() != parent.resolve():
         data = _with_reference(data, reference, shared)
-    model, _ = load_policy(parent)
+    model, _ = load_policy(parent, lora=options.lora, seed=seed)
     trainer = PreferenceTrainer(
         model, train_dataset=data, length_alpha=options.length_alpha, sft_weight=options.sft_weight, **shared
     )

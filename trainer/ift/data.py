@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from console.errors import InputError
+from engines.adapters import weights_folder
 from engines.chat.template import encoded, rendered, safe_messages
 from trainer.training.fit import safe_example
 
@@ -31,7 +32,7 @@ def check_context(
     chats: "Sequence[list[Message]]", parent: Path, tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> None:
     """Raise InputError if a conversation within `max_length` exceeds the context of the model in `parent`."""
-    config = AutoConfig.from_pretrained(parent).get_text_config()
+    config = AutoConfig.from_pretrained(weights_folder(parent)).get_text_config()
     context = getattr(config, "max_position_embeddings", None) or max_length
     if max_length <= context:
         return

@@ -155,7 +155,7 @@ def train_ift(
     settings |= {"max_grad_norm": options.max_grad_norm, "lr_scheduler_kwargs": {"min_lr_rate": options.final_share}}
     if options.optimizer == "rmsprop":
         settings["optim"] = "rmsprop"
-    model, _ = load_policy(parent)
+    model, _ = load_policy(parent, lora=options.lora, seed=seed)
     trainer = IFTTrainer(
         model,
         options=options,

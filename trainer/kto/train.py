@@ -16,6 +16,7 @@ from trainer.kto.options import KTOOptions, check_kto
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
 from trainer.training.lengths import Lengths, fitting, n_cut_off
+from trainer.training.lora.adapter import drop_reference
 from trainer.training.outcome import Trained, work_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def train_kto(
     rated = [item for item in feedback if isinstance(item, Rated)]
     if len({pair.weight for pair in pairs}) > 1:
         say("KTO: the pairs' weights are not used; trainer.dpo uses them")
-    model, tokenizer = load_policy(parent, options.chat_template_kwargs)
+    model, tokenizer = load_policy(parent, options.chat_template_kwargs, options.lora, seed)
     examples = [
         {**safe_example(tokenizer, item.prompt, completion=answer), "label": is_good}
         for item in feedback
@@ -60,6 +61,7 @@ def train_kto(
     )
     data = Dataset.from_list(fitting_examples)
     trainer = KTOTrainer(model, args=args, train_dataset=data, processing_class=tokenizer)
+    drop_reference(trainer.model)
     n_cut = n_cut_off(pairs, title)
     if n := sum(cut_off(item.finish_reason) is not None for item in rated):
         say(f"{title}: {n} of {len(rated)} answers were cut off when they were generated")

@@ -23,7 +23,7 @@ from trainer.pairs.options import MetaOptions, PairOptions, check_pair_options
 from trainer.prompts.options import FewShotOptions, FilterOptions
 from trainer.sft.options import SFTOptions
 from trainer.training.launch import LaunchOptions, check_launch
-from trainer.training.options import check_options, with_template
+from trainer.training.options import LoraOptions, OptionsT, check_options, with_lora, with_template
 
 PARENT = "parent"
 """The name of the model that wrote a round's answers, as the judge of them."""
@@ -180,6 +180,7 @@ class Config(Flags):
     meta: MetaOptions = field(default_factory=MetaOptions)
     sft: SFTOptions = field(default_factory=SFTOptions)
     dpo: DPOOptions = field(default_factory=DPOOptions)
+    lora: LoraOptions = field(default_factory=LoraOptions)
     early_stop: EarlyStopOptions | None = None
     """If this table is given, a round's checkpoints are compared and the last that won is taken."""
     launch: LaunchOptions | None = None
@@ -199,7 +200,7 @@ def check(config: Config) -> None:
     check_trained(config.engine)
     check_gate_names(config.gates)
     check_pair_options(config.pairs)
-    trainings = [with_template(options, config.engine.chat_template_kwargs) for options in (config.sft, config.dpo)]
+    trainings = [as_trained(config.sft, config), as_trained(config.dpo, config)]
     if config.launch is not None:
         check_launch(config.launch, trainings)
     else:
@@ -208,6 +209,11 @@ def check(config: Config) -> None:
     _check_round(config)
     _check_files(config)
     _say_copies(config)
+
+
+def as_trained(options: OptionsT, config: Config) -> OptionsT:
+    """Return the settings of one of the run's trainings with those that hold for all: adapters, template variables."""
+    return with_template(with_lora(options, config.lora), config.engine.chat_template_kwargs)
 
 
 def _say_copies(config: Config) -> None:

@@ -25,18 +25,17 @@ from trainer.dpo.train import train_dpo
 from trainer.loop.best_checkpoint import checkpoints_of, stopping_work, take_best
 from trainer.loop.gather import gather, pair_counts
 from trainer.loop.plan.work import Count, Lengths, Work, by_characters, chat_tokens, optimiser_steps
-from trainer.loop.recipe import Config, RoundOptions
+from trainer.loop.recipe import Config, RoundOptions, as_trained
 from trainer.loop.splits import count_stopping
 from trainer.monitors.gates import PAIRS_RIGHT, check_pair_order
 from trainer.monitors.pair_order import PairOrder, order_of
 from trainer.prompts.seeds.reading import eft_chats, ift_chats
 from trainer.runs.integrity import check_model, set_aside_broken_model
-from trainer.runs.ledger import LedgerLine, split_hash
+from trainer.runs.ledger import LedgerLine, adapter_of, split_hash
 from trainer.sft.options import SFTOptions
 from trainer.sft.train import train_sft
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.launch import flags_of, launch
-from trainer.training.options import with_template
 from trainer.training.outcome import figures_of, report_of
 
 
@@ -67,6 +66,7 @@ def supervised(run: Run, ift: list[list[Message]], eft: list[list[Message]], con
         mean_chars=None,
         n_tokens=0,
         training=figures_of(report_of(out)),
+        adapter=adapter_of(out),
         seconds=time.monotonic() - started_s,
     )
 
@@ -201,7 +201,7 @@ def _learn(run: Run, number: int, learnt_from: Path, stopping: list[Prompt], con
 
 def _sft(parent: Path, out: Path, chats: list[list[Message]], config: Config, title: str) -> None:
     """Fine-tune here, or with [launch] in a child process that reads the same chats from the iteration's folder."""
-    options = with_template(config.sft, config.engine.chat_template_kwargs)
+    options = as_trained(config.sft, config)
     if config.launch is None:
         train_sft(parent, out, chats, options, config.seed, title)
         return
@@ -221,7 +221,7 @@ def _dpo(
     checkpoints: Checkpoints | None = None,
 ) -> None:
     """Train here, or with [launch] in a child process that reads the same pairs from the iteration's folder."""
-    options = with_template(options, config.engine.chat_template_kwargs)
+    options = as_trained(options, config)
     if config.launch is None:
         train_dpo(parent, out, pairs, options, config.seed, title, reference, checkpoints)
         return
@@ -269,6 +269,7 @@ def _line(run: Run, number: int, prompts: list[Prompt], config: Config, seconds:
         mean_chars=fmean(len(response.response) for response in responses),
         n_tokens=sum(response.n_tokens or 0 for response in responses),
         training=figures_of(trained),
+        adapter=adapter_of(run.model(number)),
         seconds=seconds,
     )
 

@@ -34,6 +34,7 @@ from records.files import BadRows, take
 from records.shapes import read_prompts
 from trainer.ppo.options import PPOOptions, RewardChoice, RewardEngineOptions, check_ppo
 from trainer.training.flags import TrainFlags
+from trainer.training.options import with_lora
 from trainer.training.processes import n_processes, one_voice
 
 
@@ -58,7 +59,8 @@ def main(config: Config) -> None:
     """Read, train, save and print the report."""
     if config.file is None or config.reward is None:
         raise InputError("name a file of prompts and a --reward; see --help")
-    check_ppo(config.training, n_processes())
+    options = with_lora(config.training, config.lora)
+    check_ppo(options, n_processes())
     prompts = list(take(read_prompts(config.file, BadRows(strict=config.strict)), config.limit))
     choice = RewardChoice(config.reward, config.judge, config.judge_engine, config.evidence, config.reward_engine)
     from trainer.ppo.rewards import calls_for_reward, check_reward
@@ -81,7 +83,7 @@ def main(config: Config) -> None:
     parent = resolve_model(config.model, config.run)
     from trainer.ppo.run import run_ppo
 
-    row = run_ppo(parent, config.out, prompts, choice, config.training, config.seed, fresh=config.fresh)
+    row = run_ppo(parent, config.out, prompts, choice, options, config.seed, fresh=config.fresh)
     print_table([row], as_json=config.json)
 
 

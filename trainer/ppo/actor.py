@@ -4,15 +4,24 @@ Shapes: B answers, L tokens of prompt and answer, T of the answer. A prompt is p
 right, so that the answers of a batch begin in the same column and only their logits are computed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
+from engines.adapters import is_adapter, weights_folder
+from engines.chat.template import load_tokenizer
+from engines.merging import REWARDS, WRITES, load_model
+from engines.models import inference_dtype
+from engines.reward_model import is_reward_model
 from trainer.ppo.losses import entropy, token_logprobs
+from trainer.training.fit import WHOLE
+from trainer.training.lora.adapter import new_adapter
+from trainer.training.options import LoraOptions
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ def padded(rows: Sequence[tuple[list[int], list[int]]], filler: int, device: tor
     return Tokens(inputs, ids_BL[:, widest:], mask_BL[:, widest:].bool())
 
 
-def answer_logits(policy: nn.Module, tokens: Tokens) -> Tensor:
+def answer_logits(policy: Callable[..., Any], tokens: Tokens) -> Tensor:
     """Return the logits that each answer token was drawn from, (B, T, V). Those of the prompts are not computed."""
     n_positions = tokens.answers.shape[1] + 1  # the prompt's last token predicts the answer's first
     logits_BTV: Tensor = policy(**tokens.inputs, logits_to_keep=n_positions, use_cache=False).logits[:, :-1]
@@ -81,17 +90,30 @@ class ActorCritic(nn.Module):
         return logprobs_BT, entropy(logits_BTV, self.temperature), self.value(tokens)
 
 
-def load_value(policy: Path, reward_model: Path | None, tokenizer: PreTrainedTokenizerBase) -> ValueModel:
+def load_value(
+    policy: Path,
+    reward_model: Path | None,
+    tokenizer: PreTrainedTokenizerBase,
+    lora: LoraOptions = WHOLE,
+    seed: int = 0,
+) -> ValueModel:
     """Return a value model with the body of the reward model if that one fits the policy, or else with the policy's.
+
+    With `lora` that body is frozen, and an adapter of its own learns beside the head.
 
     The value model reads the policy's tokens, so the reward model must have the same vocabulary and architecture.
     """
     folder = policy
     if reward_model is not None:
-        kinds = [AutoConfig.from_pretrained(model).model_type for model in (policy, reward_model)]
-        same_tokens = AutoTokenizer.from_pretrained(reward_model).get_vocab() == tokenizer.get_vocab()
+        kinds = [AutoConfig.from_pretrained(weights_folder(model)).model_type for model in (policy, reward_model)]
+        same_tokens = load_tokenizer(reward_model).get_vocab() == tokenizer.get_vocab()
         folder = reward_model if kinds[0] == kinds[1] and same_tokens else policy
-    return ValueModel(AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True))
+    dtype = getattr(torch, inference_dtype(folder)) if lora.r else torch.float32
+    if is_adapter(folder):
+        body = load_model(folder, dtype, REWARDS if is_reward_model(folder) else WRITES).base_model
+    else:
+        body = AutoModel.from_pretrained(folder, dtype=dtype, use_safetensors=True)
+    return ValueModel(new_adapter(body.requires_grad_(False), lora, seed, None) if lora.r else body)
 
 
 def settle(model: nn.Module, *, checkpointing: bool) -> None:

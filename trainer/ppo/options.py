@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+import tyro
+
 from console.command import off
 from console.errors import InputError
 from console.ranges import Count, CountOr0, NotNegative, Number, Positive, Share, ShareAbove0, check_ranges
@@ -12,6 +14,7 @@ from engines.local.vllm.installed import check_installed
 from engines.options import EngineOptions
 from judges.options import JudgeOptions
 from judges.tools.options import EvidenceOptions
+from trainer.training.options import LoraOptions, check_lora
 
 COLDEST, HOTTEST = 0.01, 2.0
 """The temperatures between which vLLM draws as it is told."""
@@ -88,6 +91,8 @@ class PPOOptions:
     """Stop after this many steps in a row in which no answer got a reward."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
     """Variables of the model's chat template, e.g. '{"enable_thinking": false}'. The new model keeps them."""
+    lora: Annotated[LoraOptions, tyro.conf.Suppress] = field(default_factory=LoraOptions)
+    """Set by a command's own --lora.* or a recipe's [lora], for all its trainings."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,8 @@ def check_ppo(options: PPOOptions, n_processes: int) -> None:
     """Raise InputError if a setting is out of range or the batches do not divide, EngineError if there is no vLLM."""
     checked_kwargs(options.chat_template_kwargs)
     check_ranges(options)
+    check_lora(options.lora)
+    _check_adapters(options)
     if options.rollout_batch_size % options.step_batch_size:
         raise InputError(
             f"rollout_batch_size ({options.rollout_batch_size}) must be a multiple of step_batch_size "
@@ -152,6 +159,15 @@ def check_ppo(options: PPOOptions, n_processes: int) -> None:
         raise InputError(f"step_batch_size ({options.step_batch_size}) must be a multiple of {n_processes} processes")
     if options.rollout_engine == "vllm":
         _check_vllm(options, n_processes)
+
+
+def _check_adapters(options: PPOOptions) -> None:
+    if options.lora.dropout:
+        raise InputError("PPO learns without dropout, which would change the probabilities: leave out --lora.dropout")
+    if options.lora.quantize != "none":
+        raise InputError("PPO has no four-bit weights: leave out --lora.quantize")
+    if options.lora.r and options.rollout_engine == "vllm":
+        raise InputError("vLLM cannot follow an adapter in training: leave out --rollout-engine, or --lora.r")
 
 
 def _check_vllm(options: PPOOptions, n_processes: int) -> None:

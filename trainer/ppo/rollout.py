@@ -20,6 +20,7 @@ from records import Message
 from trainer.ppo.actor import ActorCritic, answer_logits, padded
 from trainer.ppo.losses import gae, token_logprobs, token_rewards, whiten
 from trainer.ppo.options import PPOOptions
+from trainer.ppo.reference import FrozenPolicy
 from trainer.ppo.rewards import RewardSource, scored
 
 
@@ -62,7 +63,7 @@ class Actors:
     """The models of a rollout: policy and value model, reference, and the policy as an engine."""
 
     actor: ActorCritic
-    reference: PreTrainedModel
+    reference: PreTrainedModel | FrozenPolicy
     engine: TransformersEngine
     sampler: Sampler
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext

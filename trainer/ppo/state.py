@@ -24,6 +24,8 @@ from trainer.training.checkpoints import (
     keep_policy,
     seal,
 )
+from trainer.training.lora.adapter import is_adapted
+from trainer.training.lora.folder import finish_adapter
 from trainer.training.saving import in_dtype, name_dtype, saved_dtype
 
 
@@ -62,7 +64,11 @@ def save_state(
     write_policy(actor, tokenizer, unfinished)
     if saved_dtype(actor.policy) != FLOAT32:
         save_model(actor.policy, str(unfinished / MASTER))
-    save_model(actor.value, str(unfinished / VALUE))
+    if is_adapted(actor.value.body):  # its frozen weights are those of its base
+        learning = {name: part.detach() for name, part in actor.value.named_parameters() if part.requires_grad}
+        save_file(learning, unfinished / VALUE)
+    else:
+        save_model(actor.value, str(unfinished / VALUE))
     save_file(_tensors_of(actor, optimiser), unfinished / OPTIMISER)
     (unfinished / PROGRESS).write_bytes(msgspec.json.encode(progress))
     seal(unfinished, out, progress.step, checkpoints.key)
@@ -71,11 +77,19 @@ def save_state(
             keep_policy(folder)
 
 
-def write_policy(actor: ActorCritic, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write the policy and its tokenizer to `folder`, which is emptied first, in the data type of the parent."""
+def write_policy(actor: ActorCritic, tokenizer: PreTrainedTokenizerBase, folder: Path, *, merge: bool = False) -> None:
+    """Write the policy and its tokenizer to `folder`, which is emptied first, in the data type of the parent.
+
+    Of an adapted policy only the adapter is written, or with `merge` whole weights.
+    """
     dtype = saved_dtype(actor.policy)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    if is_adapted(actor.policy):
+        actor.policy.save_pretrained(folder, selected_adapters=["default"])
+        tokenizer.save_pretrained(folder)
+        finish_adapter(folder, merge=merge)
+        return
     state = None if dtype == FLOAT32 else in_dtype(actor.policy.state_dict(), dtype)
     actor.policy.save_pretrained(folder, state_dict=state)
     name_dtype(folder, dtype)
@@ -84,7 +98,7 @@ def write_policy(actor: ActorCritic, tokenizer: PreTrainedTokenizerBase, folder:
 
 def load_state(folder: Path, actor: ActorCritic, optimiser: torch.optim.Optimizer) -> Progress:
     """Load the models and the optimiser from `folder`, from which the policy was loaded, and return the progress."""
-    load_model(actor.value, str(folder / VALUE))
+    load_model(actor.value, str(folder / VALUE), strict=not is_adapted(actor.value.body))
     if (folder / MASTER).exists():
         load_model(actor.policy, str(folder / MASTER))
     tensors = load_file(folder / OPTIMISER)

@@ -17,6 +17,7 @@ import msgspec
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from transformers import PreTrainedModel
 
 from console.errors import InputError, TrainingError
 from console.progress import progress, say
@@ -29,6 +30,7 @@ from records.keys import content_key, derived_seed
 from records.rows import Row
 from trainer.ppo.actor import ActorCritic, load_value, settle
 from trainer.ppo.options import PPOOptions, adapted, check_ppo, learning_rate_at, n_steps_of
+from trainer.ppo.reference import without_adapter
 from trainer.ppo.rewards import RewardSource
 from trainer.ppo.rollout import Actors, Answer, EncodedPrompt, experience_of, roll_out
 from trainer.ppo.sampler import open_sampler
@@ -124,7 +126,7 @@ def train_ppo(
     trained = _trained(last, n_steps, options.rollout_batch_size)
     if is_first():
         unfinished = out.with_name(f"{out.name}.tmp")
-        write_policy(trainer.actors.actor, trainer.actors.engine.tokenizer, unfinished)
+        write_policy(trainer.actors.actor, trainer.actors.engine.tokenizer, unfinished, merge=options.lora.merge)
         (unfinished / REPORT).write_bytes(msgspec.json.encode(trained))
         seal(unfinished, out, n_steps)
     accelerator.wait_for_everyone()
@@ -193,14 +195,16 @@ class _Trainer:
         if state is None and is_first() and checkpoints_in(checkpoints.folder):
             others = "other prompts, settings, reward, reward model's engine, or parent"
             say(f"{checkpoints.folder}: not resumed, it is of another training ({others}); this one begins at step 1")
-        policy, tokenizer = load_policy(state or parent, options.chat_template_kwargs)
-        reference, _ = load_policy(parent)
-        actor = ActorCritic(policy, load_value(parent, source.folder, tokenizer), options.temperature)
-        actor.to(accelerator.device)
-        engine = TransformersEngine.of_live(policy, tokenizer, "policy", options.generation_batch_size)
+        lora = options.lora
+        policy, tokenizer = load_policy(state or parent, options.chat_template_kwargs, lora, seed)
+        reference = without_adapter(policy, parent) if lora.r else _frozen(parent, accelerator.device)
+        value = load_value(parent, source.folder, tokenizer, lora, seed)
+        actor = ActorCritic(policy, value, options.temperature).to(accelerator.device)
+        drawing = policy.get_base_model() if lora.r else policy
+        engine = TransformersEngine.of_live(drawing, tokenizer, "policy", options.generation_batch_size)
         settle(actor, checkpointing=accelerator.device.type == "cuda")
-        reference.requires_grad_(False).eval().to(accelerator.device)
-        optimiser = torch.optim.AdamW(actor.parameters(), options.learning_rate, eps=options.adam_eps, weight_decay=0.0)
+        learning = [parameter for parameter in actor.parameters() if parameter.requires_grad]
+        optimiser = torch.optim.AdamW(learning, options.learning_rate, eps=options.adam_eps, weight_decay=0.0)
         done = load_state(state, actor, optimiser) if state else Progress(kl_coef=options.kl_coef)
         sampler = open_sampler(engine, parent, options, accelerator.mixed_precision)
         actors = Actors(actor, reference, engine, sampler, accelerator.autocast)
@@ -280,6 +284,11 @@ class _Trainer:
         return TrainingError(
             f"{reason}; {remains}. Look at the reward, or try a lower learning rate or a higher kl_coef"
         )
+
+
+def _frozen(parent: Path, device: torch.device) -> PreTrainedModel:
+    model, _ = load_policy(parent)
+    return model.requires_grad_(False).eval().to(device)
 
 
 def _means(answers: list[Answer]) -> dict[str, float | None]:

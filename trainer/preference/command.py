@@ -17,7 +17,7 @@ from trainer.preference.columns import check_pairs
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.command import Training, print_plan
 from trainer.training.flags import TrainFlags, codes_of
-from trainer.training.options import OptionsT, TrainingOptions, check_options
+from trainer.training.options import OptionsT, TrainingOptions, check_options, with_lora
 from trainer.training.outcome import claim_folder
 
 
@@ -50,6 +50,7 @@ def read_pair_training(
     """
     if config.file is None:
         raise InputError("name a file of preference pairs; see --help")
+    options = with_lora(options, config.lora)
     check_options(options)
     pairs = list(take(read(config.file, BadRows(strict=config.strict), codes_of(config)), config.limit))
     if check is None:

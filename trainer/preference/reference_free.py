@@ -90,7 +90,7 @@ def train_reference_free(
         examples.append(example | ({WEIGHT: pair.weight, LABEL: 1.0} if weighted else {}))
     fitting_examples = fitting(tokenizer, examples, options.max_length, title)
     settings = trainer_settings(options, work_of(out), seed)
-    model, _ = load_policy(parent)
+    model, _ = load_policy(parent, lora=options.lora, seed=seed)
     trainer = ReferenceFreeTrainer(
         model,
         pair_loss=pair_loss,

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 from trl import DPOTrainer
 
 from trainer.preference.columns import LABEL, REFERENCE, WEIGHT
+from trainer.training.lora.adapter import drop_reference
 from trainer.training.processes import is_sharded
 from trainer.training.sharding import hollow_model, shard
 from trainer.training.trl_internals import ForwardSpy
@@ -44,6 +45,7 @@ class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
         if is_sharded():
             self.ref_model, self.precompute_ref_logps = None, True
             self.train_dataset: Any = self._precompute_ref_logps(self.train_dataset, "train", self._train_batch_size)
+        drop_reference(self.model)
         self.length_alpha = length_alpha
         self.sft_weight = sft_weight
         self.mean_weight = 1.0

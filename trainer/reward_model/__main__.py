@@ -11,7 +11,7 @@ information bottleneck (arXiv 2403.19279). The saved model is a plain sequence c
 given as --model keeps its head.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +33,7 @@ from trainer.reward_model.data import check_margins, held_out_split
 from trainer.reward_model.options import RewardOptions, check_reward_options
 from trainer.reward_model.views import ViewPair, view_pairs
 from trainer.training.flags import TrainFlags, codes_of
+from trainer.training.options import with_lora
 from trainer.training.outcome import claim_folder
 from trainer.training.processes import one_voice
 
@@ -54,6 +55,7 @@ class Config(TrainFlags):
 @one_voice()
 def main(config: Config) -> None:
     """Read, train, save, measure and print the report."""
+    config = replace(config, training=with_lora(config.training, config.lora))
     pairs = _read_pairs(config)
     learned, held_out = held_out_split(pairs, config.held_out_share, config.seed)
     samples = None if config.samples is None else _read_views(config, config.samples)

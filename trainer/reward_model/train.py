@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import torch
 from datasets import Dataset
-from transformers import AutoModelForSequenceClassification
 from trl import RewardConfig
 
 from console.errors import InputError
 from engines.chat.template import load_tokenizer
+from engines.merging import REWARDS
 from engines.reward_model import is_reward_model
 from records import Pair
 from records.keys import derived_seed
@@ -21,8 +21,10 @@ from trainer.reward_model.options import RewardOptions, check_reward_options
 from trainer.reward_model.trainer import JointRewardTrainer
 from trainer.reward_model.views import ViewPair
 from trainer.training.checkpoints import Checkpoints
-from trainer.training.fit import fit, trainer_settings
+from trainer.training.fit import WHOLE, fit, trainer_settings
 from trainer.training.lengths import Lengths, n_cut_off
+from trainer.training.lora.adapter import load_base, with_adapter
+from trainer.training.options import LoraOptions
 from trainer.training.outcome import Trained, work_of
 
 
@@ -59,7 +61,7 @@ def train_reward_model(
     if samples is not None and bottleneck is not None:
         examples = with_views(tokenizer, examples, samples, bottleneck.views_per_pair, options.max_length)
     trainer = JointRewardTrainer(
-        load_classifier(parent, options.head, seed),
+        load_classifier(parent, options.head, seed, options.lora),
         args=RewardConfig(**trainer_settings(options, work_of(out), seed)),
         train_dataset=Dataset.from_list(examples),
         processing_class=tokenizer,
@@ -69,14 +71,12 @@ def train_reward_model(
     return fit(trainer, out, title, checkpoints, options, trainer.bottleneck, lengths)
 
 
-def load_classifier(parent: Path, head: Literal["zero", "random"], seed: int) -> Any:
-    """Return the model in `parent` as a sequence classifier with one label, in float32, ready to train.
+def load_classifier(parent: Path, head: Literal["zero", "random"], seed: int, lora: LoraOptions = WHOLE) -> Any:
+    """Return the model in `parent` as a sequence classifier with one label, in float32 or with an adapter, to train.
 
     A language model gets a new head, and a reward model keeps its own. Raises InputError for another architecture.
     """
-    model = AutoModelForSequenceClassification.from_pretrained(
-        parent, num_labels=1, dtype=torch.float32, use_safetensors=True
-    )
+    model = load_base(parent, lora, REWARDS)
     weight = getattr(getattr(model, "score", None), "weight", None)
     if weight is None:
         raise InputError(f"{parent}: a {type(model).__name__} cannot become a reward model: it has no head 'score'")
@@ -85,4 +85,4 @@ def load_classifier(parent: Path, head: Literal["zero", "random"], seed: int) ->
         width = 0.0 if head == "zero" else weight.shape[1] ** -0.5
         generator = torch.Generator().manual_seed(derived_seed(seed, "reward head"))
         torch.nn.init.uniform_(weight, -width, width, generator=generator)
-    return model
+    return with_adapter(model, parent, lora, seed, REWARDS)

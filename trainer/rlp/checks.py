@@ -9,7 +9,7 @@ from trainer.ppo.options import check_ppo
 from trainer.reward_model.bottleneck_options import BottleneckOptions
 from trainer.rlp.recipe import AnnotatorOptions, Config
 from trainer.rlp.synthetic_options import SyntheticOptions
-from trainer.training.options import check_options, with_template
+from trainer.training.options import check_options, with_lora, with_template
 
 
 def check(config: Config) -> None:
@@ -36,8 +36,8 @@ def _check_annotator(options: AnnotatorOptions) -> None:
 
 def _check_trainings(config: Config) -> None:
     for training in (config.sft, config.reward):
-        check_options(with_template(training, config.engine.chat_template_kwargs))
-    check_ppo(config.ppo, n_processes=1)
+        check_options(with_template(with_lora(training, config.lora), config.engine.chat_template_kwargs))
+    check_ppo(with_lora(config.ppo, config.lora), n_processes=1)
     if config.reward.margins:
         raise InputError("--reward.margins needs a margin for every pair, which an annotator's label does not have")
 

@@ -13,6 +13,7 @@ from trainer.reward_model.bottleneck_options import BottleneckOptions
 from trainer.reward_model.options import RewardOptions
 from trainer.rlp.synthetic_options import SyntheticOptions
 from trainer.sft.options import SFTOptions
+from trainer.training.options import LoraOptions
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class Config(Flags):
     bottleneck: BottleneckOptions = field(default_factory=BottleneckOptions)
     synthetic: SyntheticOptions = field(default_factory=SyntheticOptions)
     eval: EvalOptions = field(default_factory=EvalOptions)
+    lora: LoraOptions = field(default_factory=LoraOptions)
 
     @property
     def asks_annotator(self) -> bool:

@@ -41,9 +41,9 @@ from trainer.rlp.gather import (
 from trainer.rlp.recipe import Config
 from trainer.rlp.splits import RLPSplit
 from trainer.runs.integrity import REWARD_MODEL, check_model, set_aside_broken_model
-from trainer.runs.ledger import LedgerLine, split_hash
+from trainer.runs.ledger import LedgerLine, adapter_of, split_hash
 from trainer.sft.train import train_sft
-from trainer.training.options import with_template
+from trainer.training.options import with_lora, with_template
 from trainer.training.outcome import figures_of, report_of
 
 REWARD_FIGURES = "reward.json"
@@ -61,7 +61,7 @@ def supervised(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
     set_aside_broken_model(run.model(1))
     if not run.model(1).exists():
         make_folder(run.iteration(1))
-        options = with_template(config.sft, config.engine.chat_template_kwargs)
+        options = with_template(with_lora(config.sft, config.lora), config.engine.chat_template_kwargs)
         train_sft(run.model(0), run.model(1), chats, options, config.seed, "iter1 SFT")
     gather_preferences(run, split.preferences, config)
     learnt, held_out = preferences_of(run, config.preferences, config.seed)
@@ -85,6 +85,7 @@ def supervised(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
         mean_chars=_mean_chars(responses),
         n_tokens=_n_tokens(responses),
         training=_policy_training(run, 1) | _reward_training(run, 1),
+        adapter=adapter_of(run.model(1)),
         seconds=time.monotonic() - started_s,
     )
 
@@ -107,6 +108,7 @@ def optimised(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
         mean_chars=None,
         n_tokens=_n_drawn(run, 2, config.ppo),
         training=_policy_training(run, 2),
+        adapter=adapter_of(run.model(2)),
         seconds=time.monotonic() - started_s,
     )
 
@@ -146,6 +148,7 @@ def on_policy(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
         mean_chars=_mean_chars(responses),
         n_tokens=_n_tokens(responses) + _n_drawn(run, 3, config.ppo),
         training=_policy_training(run, 3) | _reward_training(run, 3),
+        adapter=adapter_of(run.model(3)),
         seconds=time.monotonic() - started_s,
     )
 
@@ -217,7 +220,7 @@ def _train_reward_model(run: Run, number: int, preferences: list[Pair], config: 
     if number == 3 and config.rlp.start == "reward_model":
         parent = run.iteration(1) / REWARD_MODEL
     title = f"iter{number} reward model"
-    options = with_template(config.reward, config.engine.chat_template_kwargs)
+    options = with_template(with_lora(config.reward, config.lora), config.engine.chat_template_kwargs)
     train_reward_model(parent, out, pairs, options, config.seed, title, samples=views, bottleneck=bottleneck)
 
 
@@ -232,7 +235,8 @@ def _train_policy(run: Run, number: int, prompts: Sequence[Prompt], config: Conf
     size = config.ppo.generation_batch_size
     engine = replace(reward_engine(config.engine), batch_size=size, gpu_memory_utilization=None)
     source = reward_model(folder, engine)
-    train_ppo(run.model(1), out, prompts, source, config.ppo, config.seed, f"iter{number} PPO")
+    options = with_lora(config.ppo, config.lora)
+    train_ppo(run.model(1), out, prompts, source, options, config.seed, f"iter{number} PPO")
 
 
 def _on_policy_counts(counts: dict[str, int]) -> dict[str, int]:

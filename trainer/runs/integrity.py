@@ -11,7 +11,9 @@ import msgspec
 
 from console.errors import InputError
 from console.progress import say
-from engines.models import files_of, model_digest
+from engines.adapters import is_model
+from engines.files import files_of
+from engines.models import model_digest
 from records.keys import files_digest
 from records.rows import Row
 from records.runs import Run
@@ -122,7 +124,7 @@ def model_flaw(folder: Path) -> str | None:
     """Return why the model in a folder is incomplete (a file or shard is missing or cut off), or None."""
     if manifest_of(folder) is not None:
         return flaw_of(folder)
-    if not (folder / "config.json").exists():
+    if not is_model(folder):
         return "config.json is missing"
     index = folder / "model.safetensors.index.json"
     if index.exists():

@@ -15,6 +15,7 @@ from console.command import Flags
 from console.errors import InputError, StoreError
 from console.progress import say
 from console.reading import read_toml
+from engines.adapters import is_adapter, settings_of
 from records import Prompt
 from records.keys import content_key
 from records.leftovers import ENDING, OWNER, remove, remove_leftovers
@@ -22,7 +23,7 @@ from records.rows import Row
 from records.runs import Run, read_settings
 from records.store import set_aside, write_atomic
 
-PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "tokenizers")
+PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers")
 DECIDES_NOTHING = ("gates", "estimate", "save_minutes", "timeout_s", "retry_s", "max_failures_in_row")
 """Settings, in any section, that may change when a run is resumed."""
 LENGTHENS = ("iterations",)
@@ -56,8 +57,18 @@ class LedgerLine(Row, frozen=True, kw_only=True):
     """Tokens that the model generated in this iteration."""
     training: dict[str, float]
     """Loss and the trainer's other figures, examples left_out for their length, and cut_off ones among the pairs."""
+    adapter: dict[str, str | int] | None = None
+    """The `base` of the iteration's model and the rank `r` of its adapter, or None if it has whole weights."""
     seconds: float
     """From the start of the iteration to its model, in the process that finished it."""
+
+
+def adapter_of(model: Path) -> dict[str, str | int] | None:
+    """Return what the ledger says about the adapter in `model`, or None if it holds whole weights."""
+    if not is_adapter(model):
+        return None
+    settings = settings_of(model)
+    return {"base": str(settings["base_model_name_or_path"]), "r": int(settings["r"])}
 
 
 def set_aside_run(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 python -m trainer.sft chats.jsonl --model smollm2 --out runs/sft/model
 python -m trainer.sft answers.json.gz --model runs/demo/iter1/model --learning-rate 2e-5 --epochs 2 --out runs/sft/model
+python -m trainer.sft chats.jsonl --model smollm2 --lora.r 16 --learning-rate 2e-4 --out runs/sft/model
 accelerate launch --config_file recipes/accelerate_fsdp.yaml -m trainer.sft chats.jsonl --model M --out runs/sft/model
 
 FILE has conversations: `messages`, sharegpt's `conversations`, `prompt` and `completion`, Alpaca's `instruction` and

@@ -28,7 +28,7 @@ def train_sft(
     check_options(options)
     if not chats:
         raise TrainingError("no conversation to train on")
-    model, tokenizer = load_policy(parent, options.chat_template_kwargs)
+    model, tokenizer = load_policy(parent, options.chat_template_kwargs, options.lora, seed)
     examples = [safe_example(tokenizer, chat[:-1], completion=chat[-1:]) for chat in chats]
     fitting_examples = fitting(tokenizer, examples, options.max_length, title)
     trainer = SFTTrainer(

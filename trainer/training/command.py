@@ -13,7 +13,7 @@ from engines.models import check_model, resolve_model
 from records.files import BadRows, take
 from records.shapes import read_chats
 from trainer.training.flags import TrainFlags, codes_of
-from trainer.training.options import TrainingOptions, check_options
+from trainer.training.options import TrainingOptions, check_options, with_lora
 from trainer.training.outcome import Trained, claim_folder, table_row
 
 
@@ -47,6 +47,7 @@ def read_chat_training(config: TrainFlags, out: Path, options: TrainingOptions) 
     """Return the training on the conversations of the file, or None with --dry-run, which prints the plan."""
     if config.file is None:
         raise InputError("name a file of conversations; see --help")
+    options = with_lora(options, config.lora)
     check_options(options)
     bad = BadRows(strict=config.strict)
     chats = list(take(read_chats(config.file, bad, codes_of(config)), config.limit))

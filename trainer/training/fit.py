@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, Trainer
+from transformers import PreTrainedTokenizerBase, PrinterCallback, Trainer
 
 from console.errors import TrainingError
 from console.progress import progress
 from engines.chat.template import check_example, load_tokenizer, safe_messages
 from trainer.training.checkpoints import Checkpoints, clear_unfinished, newest_checkpoint, seal
 from trainer.training.lengths import Lengths
-from trainer.training.options import TrainingOptions
+from trainer.training.lora.adapter import load_base, with_adapter
+from trainer.training.options import LoraOptions, TrainingOptions
 from trainer.training.outcome import REPORT, Trained
 from trainer.training.processes import is_first, is_sharded, n_processes
 from trainer.training.resume import StatePlan, StateSaver, newest_state
@@ -32,6 +33,10 @@ from trainer.training.watch import Watch
 
 if TYPE_CHECKING:
     from records import Message
+
+
+WHOLE = LoraOptions()
+"""No adapter: all weights learn."""
 
 
 def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[str, Any]:
@@ -62,19 +67,23 @@ def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[st
 
 
 def load_policy(
-    folder: Path, chat_template_kwargs: Mapping[str, Any] | None = None
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    folder: Path,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
+    lora: LoraOptions = WHOLE,
+    seed: int = 0,
+) -> tuple[Any, PreTrainedTokenizerBase]:
     """Return the model and tokenizer in `folder`, the model in float32: the optimiser's small steps need it.
 
-    If the weights are sharded, the first process reads them and distributes them when training begins. Raises
-    InputError if accelerate cannot shard on these devices.
+    With `lora` the model is frozen, in the type that it answers in, and has a float32 adapter that learns. If the
+    weights are sharded, the first process reads them and distributes them when training begins. Raises InputError if
+    accelerate cannot shard on these devices.
     """
     if is_sharded():
         check_devices()
     if is_sharded() and not is_first():
         model = unfilled_model(folder)
     else:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        model = with_adapter(load_base(folder, lora), folder, lora, seed)
     return model, load_tokenizer(folder, chat_template_kwargs)
 
 
@@ -119,6 +128,7 @@ def fit(
         keep_precision(trainer)
     if is_first():
         clear_unfinished(checkpoints)
+    merge = options is not None and options.lora.merge
     plan = None
     if options is not None:
         more = {"identity": identity} if identity else {}  # without one the key is that of earlier versions
@@ -131,7 +141,7 @@ def fit(
     with progress(title, n_steps, state.step if state else 0) as advance, tiles:
         trainer.add_callback(Watch(trainer, advance, partial(newest_checkpoint, checkpoints)))
         if checkpoints is not None:
-            trainer.add_callback(CheckpointSaver(trainer, checkpoints))
+            trainer.add_callback(CheckpointSaver(trainer, checkpoints, merge=merge))
         if plan is not None:
             trainer.add_callback(StateSaver(plan))
         trainer.train(resume_from_checkpoint=str(state.folder) if state else None)
@@ -139,7 +149,7 @@ def fit(
     if figures is not None:
         trained = replace(trained, metrics=trained.metrics | figures(trainer.state.log_history))
     unfinished = out.with_name(f"{out.name}.tmp")
-    write_weights(trainer, unfinished)
+    write_weights(trainer, unfinished, merge=merge)
     if trainer.is_world_process_zero():
         (unfinished / REPORT).write_bytes(msgspec.json.encode(trained))
         seal(unfinished, out, trained.n_steps)

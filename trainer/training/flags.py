@@ -1,11 +1,12 @@
 """The flags shared by every command that trains one model from a file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from console.command import Flags, Given
 from console.ranges import Count
 from records.fields.labels import given_codes
+from trainer.training.options import LoraOptions
 
 if TYPE_CHECKING:
     from records.rows import Winner
@@ -26,6 +27,7 @@ class TrainFlags(Flags):
     codes: str | None = None
     """The meaning of the file's labels for two answers, like 0=a,1=b,2=tie, with a the first answer. The labels 1, 2,
     a, b and tie need no code."""
+    lora: LoraOptions = field(default_factory=LoraOptions)
 
 
 def codes_of(config: TrainFlags) -> "dict[str, Winner] | None":

@@ -21,7 +21,7 @@ from console.errors import InputError, TrainingError
 from console.progress import say
 from console.ranges import Count
 from console.reading import read_text
-from trainer.training.options import TrainingOptions, check_batch
+from trainer.training.options import LoraOptions, TrainingOptions, check_batch, check_lora
 
 END_S = 30.0
 """Seconds that a launcher has to end its processes before it is killed."""
@@ -72,10 +72,22 @@ def flags_of(options: TrainingOptions) -> list[str]:
     """Return the command-line flags that set `options`."""
     flags: list[str] = []
     for name, value in asdict(options).items():
+        if name == "lora":
+            flags += _lora_flags(options.lora)
+            continue
         if isinstance(value, bool):  # a switch that is off by default has no value
             flags += [f"--{name.replace('_', '-')}"] if value else []
             continue
         flags += [f"--{name.replace('_', '-')}", json.dumps(value) if isinstance(value, dict) else str(value)]
+    return flags
+
+
+def _lora_flags(options: LoraOptions) -> list[str]:
+    flags = []
+    for name, value in asdict(options).items():
+        if value != getattr(LoraOptions(), name):
+            words = [] if value is True else map(str, value) if isinstance(value, tuple) else [str(value)]
+            flags += [f"--lora.{name.replace('_', '-')}", *words]
     return flags
 
 
@@ -99,6 +111,7 @@ def check_launch(options: LaunchOptions, trainings: Sequence[TrainingOptions]) -
         )
     for training in trainings:
         check_batch(training, number)
+        check_lora(training.lora, is_sharded=kind == "FSDP")
 
 
 def _passed_on(lines: Iterable[str]) -> str:

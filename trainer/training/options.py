@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar
+
+import tyro
 
 from console.errors import InputError
-from console.ranges import Count, NotNegative, Positive, Share, check_ranges
+from console.ranges import Count, CountOr0, NotNegative, Positive, Share, ShareBelow1, check_ranges
 from engines.chat.options import ChatTemplateKwargs
 from engines.chat.template import checked_kwargs
-from trainer.training.processes import check_sharding, n_processes
+from trainer.training.processes import check_sharding, is_sharded, n_processes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OptionsT = TypeVar("OptionsT", bound="TrainingOptions")
+LearningT = TypeVar("LearningT", bound="Learning")
+
+
+@dataclass(frozen=True)
+class LoraOptions:
+    """Learn small adapters beside weights that stay as they are (LoRA: Hu et al. 2021, arXiv 2106.09685).
+
+    The new model is the adapter and a link to its base. A model that is an adapter itself is trained further.
+    """
+
+    r: CountOr0 = 0
+    """The rank of the adapters, often 8 to 64; 0 trains all weights."""
+    alpha: Count = 32
+    """An adapter's product counts alpha / r times."""
+    dropout: ShareBelow1 = 0.0
+    """The share of an adapter's inputs that is left out at random in training."""
+    target_modules: tuple[str, ...] = ("all-linear",)
+    """The layers that get an adapter, such as q_proj v_proj. all-linear: every linear one but the output."""
+    quantize: Literal["none", "4bit"] = "none"
+    """4bit: keep the frozen weights in four bits (QLoRA: Dettmers et al. 2023, arXiv 2305.14314). It needs a GPU and
+    the package bitsandbytes."""
+    merge: bool = False
+    """Save whole weights with the adapter added to them, instead of the adapter."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +64,8 @@ class TrainingOptions:
     """Minutes between saves of the state from which a killed training continues; 0 saves none."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
     """Variables of the model's chat template, e.g. '{"enable_thinking": false}'. The new model keeps them."""
+    lora: Annotated[LoraOptions, tyro.conf.Suppress] = field(default_factory=LoraOptions)
+    """Set by a command's own --lora.* or a recipe's [lora], for all its trainings."""
 
 
 def check_options(options: TrainingOptions) -> None:
@@ -46,6 +74,41 @@ def check_options(options: TrainingOptions) -> None:
     check_ranges(options)
     check_batch(options, n_processes())
     check_sharding()
+    check_lora(options.lora, is_sharded=is_sharded())
+
+
+def check_lora(options: LoraOptions, *, is_sharded: bool = False) -> None:
+    """Raise InputError if the settings of adapters do not fit together, or a package that they need is missing."""
+    if not options.r:
+        if options != LoraOptions():
+            raise InputError("--lora.r is 0, which trains all weights; give the rank of the adapters: --lora.r 16")
+        return
+    if is_sharded:
+        raise InputError("adapters are trained on whole copies of the weights; use a file without FSDP")
+    if not options.target_modules:
+        raise InputError("--lora.target-modules names no layer; all-linear means every linear one")
+    if options.quantize == "4bit" and find_spec("bitsandbytes") is None:
+        raise InputError(
+            "--lora.quantize 4bit needs the package bitsandbytes: pip install bitsandbytes; or leave it out"
+        )
+
+
+class Learning(Protocol):
+    """The settings of any training, PPO's too."""
+
+    @property
+    def lora(self) -> LoraOptions:
+        """The adapters that it trains."""
+
+
+def with_lora(options: LearningT, lora: LoraOptions) -> LearningT:
+    """Return the settings of a training with the adapters of its command or recipe.
+
+    Raises InputError if the settings have others, because one [lora] holds for all trainings.
+    """
+    if options.lora not in (LoraOptions(), lora):
+        raise InputError("[lora] holds for all trainings: write it as a table of its own, not within another")
+    return replace(options, lora=lora)  # type: ignore[type-var]
 
 
 def with_template(options: OptionsT, kwargs: Mapping[str, Any]) -> OptionsT:

@@ -17,12 +17,16 @@ from console.progress import say
 from engines.models import FLOAT32, checkpoint_dtype
 from records.store import set_aside
 from trainer.training.checkpoints import Checkpoints, flaw_of, manifest_of, seal
+from trainer.training.lora.adapter import is_adapted
+from trainer.training.lora.folder import finish_adapter
 
 CLASSIFIER = "ForSequenceClassification"
 
 
-def write_weights(trainer: Trainer, folder: Path) -> None:
+def write_weights(trainer: Trainer, folder: Path, *, merge: bool = False) -> None:
     """Save the model and its tokenizer as safetensors and JSON to `folder`, which is emptied first.
+
+    Of a model with an adapter only that is saved, with a link to its base, or with `merge` the sum of both.
 
     Weights are trained in float32 and saved in the data type of the parent model. A reward model stays in float32,
     because rewards are compared to their last digits. Every process must call this, because each may hold a part of
@@ -37,11 +41,13 @@ def write_weights(trainer: Trainer, folder: Path) -> None:
     if first:
         name_dtype(folder, dtype)
         (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle, which no one should have to trust
+        if is_adapted(trainer.model):
+            finish_adapter(folder, merge=merge)
 
 
 def saved_dtype(model: PreTrainedModel) -> str:
     """Return the data type to save a trained model in: that of the folder it was loaded from."""
-    if type(model).__name__.endswith(CLASSIFIER) or hasattr(model, "peft_config"):
+    if type(model).__name__.endswith(CLASSIFIER) or is_adapted(model):
         return FLOAT32
     return checkpoint_dtype(Path(model.config.name_or_path))
 
@@ -92,19 +98,19 @@ def _saving_in(trainer: Trainer, dtype: str) -> Iterator[None]:
 class CheckpointSaver(TrainerCallback):  # type: ignore[misc]
     """Saves a checkpoint every so many steps. Raises InputError for fewer than 1."""
 
-    def __init__(self, trainer: Trainer, checkpoints: Checkpoints) -> None:
+    def __init__(self, trainer: Trainer, checkpoints: Checkpoints, *, merge: bool = False) -> None:
         if checkpoints.every_n_steps < 1:
             raise InputError(f"every_n_steps must be at least 1, not {checkpoints.every_n_steps}")
-        self.trainer, self.checkpoints = trainer, checkpoints
+        self.trainer, self.checkpoints, self.merge = trainer, checkpoints, merge
 
     # At the beginning of the next step, because by then the loss of the last one is known to be a number.
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Save the weights of the step before."""
         if state.global_step and state.global_step % self.checkpoints.every_n_steps == 0:
-            _save(self.trainer, self.checkpoints, state.global_step)
+            _save(self.trainer, self.checkpoints, state.global_step, merge=self.merge)
 
 
-def _save(trainer: Trainer, checkpoints: Checkpoints, step: int) -> None:
+def _save(trainer: Trainer, checkpoints: Checkpoints, step: int, *, merge: bool) -> None:
     out = checkpoints.folder / f"step-{step:06d}"
     manifest = manifest_of(out)
     is_there = [manifest is not None and manifest.key == checkpoints.key and flaw_of(out) is None]
@@ -115,6 +121,6 @@ def _save(trainer: Trainer, checkpoints: Checkpoints, step: int) -> None:
         say(f"{out}: set aside, {flaw_of(out) or 'it belongs to another training'}; writing it again")
         set_aside(out)
     partial = out.with_name(f"{out.name}.tmp")
-    write_weights(trainer, partial)
+    write_weights(trainer, partial, merge=merge)
     if trainer.is_world_process_zero():
         seal(partial, out, step, checkpoints.key)

@@ -14,12 +14,13 @@ from torch import Tensor
 from transformers.core_model_loading import revert_weight_conversion
 
 from console.errors import EngineError
+from engines.adapters import weights_folder
 from engines.chat.template import encoded, rendered
+from engines.files import files_of
 from engines.local.decoding import Sampled
 from engines.local.transformers_engine import TransformersEngine
 from engines.local.vllm.engine import VllmEngine
 from engines.local.vllm.memory import Memory
-from engines.models import files_of
 from engines.protocol import Sampling
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class LiveVllm:
 def stored_names(folder: Path) -> frozenset[str]:
     """Return the names of the weights in the files of the model in `folder`, which are those that vLLM knows."""
     names: set[str] = set()
-    for path in files_of(folder, ("*.safetensors",)):
+    for path in files_of(weights_folder(folder), ("*.safetensors",)):
         with safe_open(path, "pt") as file:
             names.update(name for name in file.keys() if NOT_A_WEIGHT not in name)  # noqa: SIM118  it is no dict
     return frozenset(names)

@@ -8,7 +8,9 @@ from typing import Any
 
 from console.errors import EngineError
 from console.progress import say
-from engines.models import NO_LIMIT, checkpoint_dtype, context_of, files_of
+from engines.adapters import weights_folder
+from engines.files import files_of
+from engines.models import NO_LIMIT, checkpoint_dtype, context_of
 
 GIB = 1 << 30
 KV_SPACE = "VLLM_CPU_KVCACHE_SPACE"
@@ -42,6 +44,7 @@ def size_of(folder: Path, dtype: str) -> Size:
     """Return the size of the model in `folder` if it computes in `dtype`. A sliding window may take less."""
     from transformers import AutoConfig, PreTrainedConfig  # here, because the flags of a command need neither
 
+    folder = weights_folder(folder)
     try:
         # Not its config.json alone, which may leave out whatever is usual for its kind, as Gemma 3's does.
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)

@@ -15,6 +15,7 @@ from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
 from console.errors import InputError
 from console.ranges import check_ranges
+from engines.adapters import weights_folder
 from engines.chat.taken import Taken
 from engines.chat.template import load_tokenizer
 from engines.chat.turn_end import end_tokens, turn_end
@@ -52,9 +53,9 @@ class VllmModel:
         """Load the model in `folder`. Raises EngineError if it does not fit or vLLM cannot start with it."""
         tokenizer = load_tokenizer(folder, chat_template_kwargs)
         try:
-            generation = GenerationConfig.from_pretrained(folder)
+            generation = GenerationConfig.from_pretrained(weights_folder(folder))
         except OSError:  # the model has no such file
-            generation = GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder))
+            generation = GenerationConfig.from_model_config(AutoConfig.from_pretrained(weights_folder(folder)))
         llm = start(name, folder, memory, dtype=dtype)
         return cls(llm, Runner(llm), tokenizer, end_tokens(generation, tokenizer, turn_end(tokenizer)))
 

@@ -17,6 +17,7 @@ from vllm import LLM
 
 from console.errors import EngineError
 from engines.local.vllm.memory import Memory, Plan, plan_cpu, plan_gpu, size_of
+from engines.merging import whole
 from engines.models import inference_dtype
 
 _running: WeakSet[LLM] = WeakSet()
@@ -39,9 +40,9 @@ def start(name: str, folder: Path, memory: Memory, *, classifies: bool = False, 
     if classifies:
         arguments |= {"runner": "pooling", "convert": "classify"}
     try:
-        with as_it_was():
+        with as_it_was(), whole(folder) as weights:
             llm = LLM(
-                str(folder),
+                str(weights),
                 dtype=inference_dtype(folder, dtype),
                 enable_prefix_caching=True,
                 generation_config="vllm",  # the command's flags alone say how a text is drawn

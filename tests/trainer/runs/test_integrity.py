@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from console.errors import InputError, JudgeError
-from engines.models import files_of
+from engines.files import files_of
 from records import Judgment, Usage
 from records.keys import files_digest
 from records.runs import Run

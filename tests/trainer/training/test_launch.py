@@ -66,6 +66,7 @@ def trained(models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
         job(folder, models, "sft", "two", 2),
         job(folder, models, "dpo", "one", 1, soft),
         job(folder, models, "dpo", "two", 2, soft),
+        *(job(folder, models, "dpo", f"lora{n}", n, ["--lora.r", "4", "--lora.alpha", "64"]) for n in (1, 2)),
         *(job(folder, models, kind, "one", 1) for kind in SHARDED),
         *(job(folder, models, kind, "sharded", 2, sharded=True) for kind in SHARDED),
         job(folder, models | {"start": models["low"]}, "sft", "low", 2, sharded=True),
@@ -137,6 +138,15 @@ def test_several_processes_end_with_the_weights_of_one(
     assert distance(trained / one / "model", Path(models["start"])) > 50 * TOLERANCE
     figures, others = (report_of(trained / name / "model") for name in (one, other))
     assert others.n_steps == figures.n_steps == 2 and others.loss == pytest.approx(figures.loss, abs=TOLERANCE)
+
+
+def test_several_processes_end_with_the_adapter_of_one(trained: Path) -> None:
+    from safetensors.torch import load_file
+
+    assert json.loads((trained / "statuses.json").read_text())["dpo-lora2"] == [0, 0]
+    one, two = (load_file(trained / f"dpo-lora{n}" / "model" / "adapter_model.safetensors") for n in (1, 2))
+    assert max(float((one[name] - two[name]).abs().max()) for name in one) < TOLERANCE
+    assert max(float(one[name].abs().max()) for name in one if "lora_B" in name) > 50 * TOLERANCE  # 0 at first
 
 
 @pytest.mark.parametrize("kind", SHARDED)

@@ -87,7 +87,7 @@ def test_a_training_that_goes_on_has_lost_nothing_to_rounding(
     options = SFTOptions(**FAST | {"save_minutes": 1e-9}, epochs=2)
     train_sft(low, tmp_path / "whole", CHATS, options, 0)
 
-    def killed(*_: Any) -> None:
+    def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

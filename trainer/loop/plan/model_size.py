@@ -7,6 +7,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from console.errors import InputError
+from engines.adapters import weights_folder
 
 TRAINING_BYTES = 16
 """Bytes per parameter in training: float32 weight, gradient and AdamW's two moments, 4 bytes each."""
@@ -35,7 +36,7 @@ def model_size(config: Path) -> ModelSize:
     Raises InputError if transformers knows no such architecture.
     """
     try:
-        settings = AutoConfig.from_pretrained(config)
+        settings = AutoConfig.from_pretrained(weights_folder(config))
         with torch.device("meta"):  # shapes without memory
             model = AutoModelForCausalLM.from_config(settings)
     except (OSError, ValueError, KeyError) as error:

@@ -20,10 +20,9 @@ from engines.protocol import Request, Sampling
 from judges.judging.judge import open_judge
 from judges.options import JudgeOptions
 from records.rows import Message, Prompt, Response, messages_of
-from trainer.loop.recipe import Config, Hardware
+from trainer.loop.recipe import Config, Hardware, as_trained
 from trainer.sft.options import SFTOptions
 from trainer.training.fit import load_policy
-from trainer.training.options import with_template
 
 MAX_ROWS = SIDE_ROWS
 """The most rows of a batch. With fewer, batches are not decoded side by side."""
@@ -77,9 +76,7 @@ def probe(folder: Path, config: Config, prompts: Sequence[Prompt], sft_chats: Se
     del engine
     gc.collect()
     _reset_peak()
-    load_s, trained_per_s, step_s = _training(
-        folder, with_template(config.sft, config.engine.chat_template_kwargs), sft_chats
-    )
+    load_s, trained_per_s, step_s = _training(folder, as_trained(config.sft, config), sft_chats)
     return Speeds(load_s, read_per_s, written_per_s, judge_call_s, trained_per_s, step_s, inference_peak, _peak_bytes())
 
 
