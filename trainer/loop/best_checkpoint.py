@@ -20,13 +20,15 @@ from trainer.loop.plan.work import Lengths, Work, answering_work, judging_work
 from trainer.loop.recipe import Config
 from trainer.runs.models import open_model
 from trainer.training.checkpoints import Checkpoints, checkpoints_in
-from trainer.training.options import with_lora
+from trainer.training.options import deciding, with_lora
 from trainer.training.outcome import REPORT
 
 
 def checkpoints_of(run: Run, number: int, pairs: list[Pair], options: EarlyStopOptions, config: Config) -> Checkpoints:
     """Return where the training of iteration `number` saves its checkpoints."""
-    key = content_key("training", number, with_lora(config.dpo, config.lora), config.round, config.seed, pairs)
+    key = content_key(
+        "training", number, deciding(with_lora(config.dpo, config.lora)), config.round, config.seed, pairs
+    )
     return Checkpoints(run.iteration(number) / "checkpoints", options.every_n_steps, key)
 
 

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -38,6 +38,7 @@ from trainer.ppo.state import Progress, load_state, newest_state, save_state, st
 from trainer.ppo.update import Learner, seeded_order
 from trainer.training.checkpoints import Checkpoints, checkpoints_in, clear_unfinished, seal
 from trainer.training.fit import load_policy
+from trainer.training.options import deciding
 from trainer.training.outcome import REPORT, Trained
 from trainer.training.processes import is_first, is_sharded, n_processes
 
@@ -107,7 +108,7 @@ def train_ppo(
     """
     check_ppo(options, n_processes())
     accelerator = make_accelerator()
-    settings = {name: value for name, value in asdict(options).items() if name not in NOT_THE_TRAINING}
+    settings = {name: value for name, value in deciding(options).items() if name not in NOT_THE_TRAINING}
     if options.rollout_engine != "vllm":
         settings.pop("rollout_engine")  # so that a training from before there was a choice goes on
     texts = [(prompt.prompt, prompt.system) for prompt in prompts]

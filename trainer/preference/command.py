@@ -17,7 +17,7 @@ from trainer.preference.columns import check_pairs
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.command import Training, print_plan
 from trainer.training.flags import TrainFlags, codes_of
-from trainer.training.options import OptionsT, TrainingOptions, check_options, with_lora
+from trainer.training.options import OptionsT, TrainingOptions, check_options, deciding, with_lora
 from trainer.training.outcome import claim_folder
 
 
@@ -82,5 +82,5 @@ def _checkpoints(
 ) -> Checkpoints | None:
     if config.checkpoints is None:
         return None
-    made_of = (type(options).__name__, config.model, config.run, reference, options, config.seed, pairs)
+    made_of = (type(options).__name__, config.model, config.run, reference, deciding(options), config.seed, pairs)
     return Checkpoints(config.checkpoints, config.every_n_steps, config.checkpoint_key or content_key(*made_of))

@@ -22,7 +22,7 @@ from engines.chat.template import check_example, load_tokenizer, safe_messages
 from trainer.training.checkpoints import Checkpoints, clear_unfinished, newest_checkpoint, seal
 from trainer.training.lengths import Lengths
 from trainer.training.lora.adapter import load_base, with_adapter
-from trainer.training.options import LoraOptions, TrainingOptions
+from trainer.training.options import LoraOptions, TrainingOptions, deciding
 from trainer.training.outcome import REPORT, Trained
 from trainer.training.processes import is_first, is_sharded, n_processes
 from trainer.training.resume import StatePlan, StateSaver, newest_state
@@ -132,7 +132,7 @@ def fit(
     plan = None
     if options is not None:
         more = {"identity": identity} if identity else {}  # without one the key is that of earlier versions
-        plan = StatePlan.of(trainer, asdict(options) | more, options.save_minutes, beside)
+        plan = StatePlan.of(trainer, deciding(options) | more, options.save_minutes, beside)
     state = newest_state(trainer, plan) if plan else None
     n_steps = _count_steps(trainer)
     if n_steps == 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar
 
@@ -109,6 +109,12 @@ def with_lora(options: LearningT, lora: LoraOptions) -> LearningT:
     if options.lora not in (LoraOptions(), lora):
         raise InputError("[lora] holds for all trainings: write it as a table of its own, not within another")
     return replace(options, lora=lora)  # type: ignore[type-var]
+
+
+def deciding(options: Learning) -> dict[str, Any]:
+    """Return the settings that a key of a training is made of: without adapters those of versions that had none."""
+    settings = asdict(options)  # type: ignore[call-overload]
+    return {name: value for name, value in settings.items() if name != "lora" or options.lora.r}
 
 
 def with_template(options: OptionsT, kwargs: Mapping[str, Any]) -> OptionsT:

@@ -232,7 +232,7 @@ def test_a_training_that_goes_on_with_another_engine_of_its_reward_model_says_th
         model = RewardModel.load(path, name)
         return replace(model, digest=vllm_digest(path)) if options.engine == "vllm" else model
 
-    def killed(*_: Any) -> None:
+    def killed(*_: Any, **__: Any) -> None:
         raise Stopped
 
     monkeypatch.setattr("trainer.ppo.rewards.open_reward_model", opened)
