@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import (
@@ -71,14 +71,19 @@ def adapted(model: PreTrainedModel, folder: Path, task: str, *, dropout: float =
 
 
 def load_adapter(peft_model: PeftModel, folder: Path, name: str = "default") -> None:
-    """Fill the adapter `name` of a model with the weights in `folder`. Raises InputError if they do not fit."""
+    """Fill the adapter `name` of a model with the weights in `folder`. Raises InputError if they do not fit.
+
+    A head that `folder` has not stays as it is.
+    """
     try:
-        loaded = set_peft_model_state_dict(peft_model, load_file(folder / TENSORS), name)
+        stored = load_file(folder / TENSORS)
+        own = get_peft_model_state_dict(peft_model, adapter_name=name, save_embedding_layers=False)
+        strange = sorted(stored.keys() ^ {key for key in own if "lora_" in key or key in stored})
+        if strange:
+            raise ValueError(f"{strange[0]} ({len(strange)} in all) is in one of them only")
+        set_peft_model_state_dict(peft_model, own | stored, name)
     except (ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise _misfit(folder, peft_model, str(error)) from None
-    absent = [key for key in loaded.missing_keys if "lora_" in key and f".{name}." in key]
-    if strange := [*loaded.unexpected_keys, *absent]:
-        raise _misfit(folder, peft_model, f"{strange[0]} ({len(strange)} in all) is in one of them only")
 
 
 def _misfit(folder: Path, model: Any, reason: str) -> InputError:

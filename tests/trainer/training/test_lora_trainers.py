@@ -22,6 +22,7 @@ from tests.trainer.training import test_autocast as trainers
 from tests.trainer.training.test_autocast import TRAINERS, bfloat16, reward_model  # noqa: F401  a fixture
 from trainer.ppo.options import PPOOptions, check_ppo
 from trainer.ppo.trainer import checkpoints_of, train_ppo
+from trainer.reward_model.train import load_classifier
 from trainer.training.options import LoraOptions
 
 LORA = LoraOptions(r=4, alpha=8)
@@ -103,6 +104,19 @@ def test_an_adapted_reward_model_scores_and_is_no_writer(tiny_model: Path, tmp_p
     assert RewardModel.load(tmp_path / "merged", "merged").score(questions, texts) == pytest.approx(scores, abs=1e-4)
     with pytest.raises(InputError, match="an adapter of a reward model, which writes no texts"):
         load_model(tmp_path / "rm", torch.float32, WRITES)
+
+
+def test_a_reward_model_begins_with_the_adapter_of_a_language_model_and_a_head_of_its_own(
+    tiny_model: Path, tmp_path: Path, with_adapters: None
+) -> None:
+    trainers.sft(tiny_model, tmp_path / "sft")
+    model = load_classifier(tmp_path / "sft", "random", 0, LORA)
+    learnt = {name: tensor for name, tensor in model.state_dict().items() if "lora_" in name}
+    assert len(learnt) == 28 and model.get_base_model().score.weight.any()
+    for name, tensor in weights(tmp_path / "sft").items():
+        torch.testing.assert_close(learnt[name.replace(".weight", ".default.weight")], tensor)
+    reward_model(tmp_path / "sft", tmp_path / "rm")
+    assert is_reward_model(tmp_path / "rm") and RewardModel.load(tmp_path / "rm", "rm").score(["a"], ["b"]) != [None]
 
 
 def test_ppo_learns_an_adapter_whose_reference_is_the_model_without_it(little: Path, tmp_path: Path) -> None:

@@ -1,0 +1,43 @@
+"""A loop with [lora]: every iteration is an adapter on one base, and no kill changes what it ends with."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engines.adapters import SETTINGS, is_adapter, weights_folder
+from engines.models import model_digest
+from tests.trainer.loop.test_loop import loops, recipe, results, run_loops  # noqa: F401  a fixture
+
+KILLS = [("append", 50), ("step", 1), ("step", 6), ("rename", 2)]
+"""After iter2's model, in the supervised training, in a DPO step, and before iter2's model gets its name."""
+
+
+@pytest.fixture(scope="module")
+def adapted(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:  # noqa: F811
+    path = tmp_path_factory.mktemp("adapted") / "tiny.toml"
+    path.write_text(f"{recipe.read_text()}\n[lora]\nr = 4\nalpha = 8\n")
+    return run_loops(tmp_path_factory.mktemp("runs"), loops(path, ["one"], KILLS))
+
+
+def test_every_iteration_is_an_adapter_on_the_base_and_the_ledger_says_so(adapted: dict[str, Path]) -> None:
+    run = adapted["one"]
+    base = (run / "iter0" / "model").resolve()
+    lines = [json.loads(line) for line in (run / "ledger.jsonl").read_text().splitlines()]
+    assert [line["adapter"] for line in lines] == [{"base": str(base), "r": 4}] * 3
+    for number in (1, 2, 3):
+        model = run / f"iter{number}" / "model"
+        assert is_adapter(model) and weights_folder(model) == base
+    digests = {model_digest(run / f"iter{number}" / "model") for number in range(4)}
+    assert len(digests) == 4
+
+
+@pytest.mark.parametrize("kill", [f"{what}-{n}" for what, n in KILLS])
+def test_a_loop_of_adapters_killed_and_resumed_ends_with_the_same_rows_and_bytes(
+    adapted: dict[str, Path], kill: str
+) -> None:
+    assert results(adapted[kill]) == results(adapted["one"])
+    for number in (1, 2, 3):
+        for name in (SETTINGS, "adapter_model.safetensors"):
+            one, other = (adapted[run] / f"iter{number}" / "model" / name for run in ("one", kill))
+            assert one.read_bytes() == other.read_bytes()
