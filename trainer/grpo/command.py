@@ -18,6 +18,7 @@ from trainer.grpo.checks import check_rewards
 from trainer.grpo.options import GRPOOptions, check_grpo
 from trainer.grpo.reward_options import RewardOptions
 from trainer.training.flags import TrainFlags
+from trainer.training.options import with_lora
 from trainer.training.outcome import claim_folder
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def train_or_plan(config: TrainFlags, rewards: RewardOptions, out: Path, options
     """Train and print the report, or print the plan with --dry-run."""
     if config.file is None:
         raise InputError("name a file of prompts; see --help")
+    options = with_lora(options, config.lora)
     check_rewards(rewards)
     prompts = list(take(read_prompts(config.file, BadRows(strict=config.strict)), config.limit))
     check_grpo(options, len(prompts))

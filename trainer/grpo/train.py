@@ -168,7 +168,7 @@ def _trainer(
 ) -> Any:
     for method in ("grpo", "rloo"):  # TRL prints an answer without a reward, and here they are counted
         logging.getLogger(f"trl.trainer.{method}_trainer").setLevel(logging.ERROR)
-    model, _ = load_policy(parent)
+    model, _ = load_policy(parent, lora=options.lora, seed=args.seed)
     configured = model.generation_config.eos_token_id
     # TRL stops answers at these, and the chat template's end of a turn is not always among them
     ends = end_tokens(model.generation_config, tokenizer, turn_end(tokenizer))

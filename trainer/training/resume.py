@@ -6,6 +6,7 @@ in the training's work folder. A small file is written last. It marks the state 
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from console.progress import say
 from records.keys import content_key
 from records.rows import Row
 from records.store import set_aside
+from trainer.training.lora.adapter import REFERENCE
 from trainer.training.processes import is_first, is_sharded
 
 STATE = "state.json"
@@ -117,6 +119,8 @@ def _finish(folder: Path, step: int, plan: StatePlan) -> None:
     if plan.beside is not None:
         save_file(plan.beside.state_dict(), folder / BESIDE)
     (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle, which no one should have to trust
+    # transformers would load this frozen copy alone, and not the adapter that learns
+    shutil.rmtree(folder / REFERENCE, ignore_errors=True)
     (folder / STATE).write_bytes(msgspec.json.encode(State(key=plan.key, step=step)))
 
 

@@ -10,11 +10,13 @@ import msgspec
 from engines.adapters import BASE, SETTINGS, Base, base_digest
 from engines.merging import write_merged
 from records.leftovers import temporary_folder
+from trainer.training.lora.adapter import REFERENCE
 
 
 def finish_adapter(folder: Path, *, merge: bool) -> None:
     """Link the adapter that PEFT has written to `folder` to its base, or with `merge` write whole weights instead."""
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's, all of whose fields are empty
+    shutil.rmtree(folder / REFERENCE, ignore_errors=True)  # the frozen copy that GRPO compares with
     path = folder / SETTINGS
     settings = json.loads(path.read_text(encoding="utf-8"))
     base = Path(settings["base_model_name_or_path"]).resolve()
