@@ -3,6 +3,7 @@
 python -m evals.alpaca --model iter3                                     generate, judge, and write the leaderboard row
 python -m evals.alpaca --model iter3 --judge-model gpt-5-mini --judge-base-url http://localhost:8000/v1
 python -m evals.alpaca --model iter3 --prompts prompts.jsonl --reference baseline_outputs.json --limit 40
+python -m evals.alpaca --model iter3 --annotator weighted_alpaca_eval_gpt4_turbo --judge-base-url https://api.openai.com/v1
 python -m evals.alpaca --annotations annotations.json.gz --df-gamed df_gamed.csv     score stored annotations
 
 Prompts and the baseline's answers come from the hub (tatsu-lab/alpaca_eval). If it cannot be reached, the run's

@@ -9,15 +9,16 @@ from console.output import tell, tell_json
 from console.progress import say
 from console.table import Cell
 from engines.options import EngineOptions, check_engine, is_iteration, open_engine, pinned
-from engines.protocol import Sampling
+from engines.protocol import Engine, Sampling
 from engines.shards.options import check_workers
+from evals.alpaca.annotators.annotating import Annotator, annotate_as_package, annotator_of
 from evals.alpaca.format import keep_apart, read_annotations, write_json
 from evals.alpaca.metrics import score, write_leaderboard
 from evals.alpaca.options import Config
 from evals.alpaca.report import Result, print_result, results_of
 from evals.alpaca.rows import each_once, say_missing
 from evals.alpaca.sources import Benchmark, LengthFiles, load_benchmark
-from evals.alpaca.stages import annotate, answer, model_outputs
+from evals.alpaca.stages import Annotations, Answers, annotate, answer, model_outputs
 from evals.comparing.judge import check_coverage, check_judge_flags, open_pairwise_judge
 from records.files import BadRows, check_limit
 from records.finish import cut_off
@@ -33,10 +34,13 @@ def evaluate(config: Config) -> None:
     config = replace(config, engine=replace(config.engine, run=config.engine.run or judge.run))
     check_limit(config.limit)
     check_workers(config.scale)
-    check_judge_flags(config.judge)
-    if config.annotator is not None and config.annotations is None:
-        raise InputError("--annotator chooses among --annotations; give them too")
-    result = _score_stored(config, config.annotations) if config.annotations else _evaluate_model(config)
+    annotator = annotator_of(config)
+    if annotator is None:
+        check_judge_flags(config.judge)
+    if config.annotations is not None and config.scale.workers:
+        raise InputError("--annotations asks no model, so --workers has nothing to do: leave it out")
+    stored = config.annotations
+    result = _score_stored(config, stored) if stored else _evaluate_model(config, annotator)
     if result is None:
         return
     print_result(result, config)
@@ -61,7 +65,7 @@ def _score_stored(config: Config, path: Path) -> Result | None:
     return Result(annotations, metrics)
 
 
-def _evaluate_model(config: Config) -> Result | None:
+def _evaluate_model(config: Config, annotator: Annotator | None) -> Result | None:
     """Return the score of the model against the baseline with all files written, or None with --dry-run."""
     bad = BadRows(strict=config.strict)
     latest = _run_of(config.engine)
@@ -71,26 +75,45 @@ def _evaluate_model(config: Config) -> Result | None:
     folder = results_of(config)
     if config.dry_run:
         check_engine(config.engine)
-        with about_judge():
-            check_engine(config.judge.engine_options(config.engine))
-        _print_plan(_plan(config, benchmark, sampling, folder), config.json)
+        if annotator is None:
+            with about_judge():
+                check_engine(config.judge.engine_options(config.engine))
+        _print_plan(_plan(config, benchmark, sampling, folder, annotator), config.json)
         return None
-    return _answer_and_compare(config, benchmark, sampling, folder)
+    return _answer_and_compare(config, benchmark, sampling, folder, annotator)
 
 
-def _answer_and_compare(config: Config, benchmark: Benchmark, sampling: Sampling, folder: Path) -> Result:
+def _answer_and_compare(
+    config: Config, benchmark: Benchmark, sampling: Sampling, folder: Path, annotator: Annotator | None
+) -> Result:
     engine = open_engine(config.engine)
     model = engine.name
+    if annotator is not None:
+        answers = _answered(engine, benchmark, sampling, folder, config)
+        del engine
+        annotated = annotate_as_package(annotator, benchmark, answers, model, folder, fresh=config.fresh)
+        return _result(config, annotated, answers, folder, None)
     is_shared = config.judge.engine_options(config.engine) == config.engine
     # before the answers, so that a judge that is not there costs none; a model is loaded once it is asked
     judge = open_pairwise_judge(config.judge, config.engine, engine if is_shared else None, config.seed)
-    answers = answer(engine, benchmark, sampling, folder, config)
-    keep_apart(folder / "model_outputs.json", generator=model)
-    write_json(folder / "model_outputs.json", model_outputs(benchmark, answers))
+    answers = _answered(engine, benchmark, sampling, folder, config)
     if not config.judge.is_given():
         say(f"the judge is the evaluated model itself, {config.engine.model}; name another with --judge-model")
     del engine  # two models at once may not fit; a shared one stays with the judge
     annotated = annotate(judge, benchmark, answers, model, folder, config)
+    return _result(config, annotated, answers, folder, judge.read)
+
+
+def _answered(engine: Engine, benchmark: Benchmark, sampling: Sampling, folder: Path, config: Config) -> Answers:
+    """Return the model's answers, with model_outputs.json written."""
+    answers = answer(engine, benchmark, sampling, folder, config)
+    keep_apart(folder / "model_outputs.json", generator=engine.name)
+    write_json(folder / "model_outputs.json", model_outputs(benchmark, answers))
+    return answers
+
+
+def _result(config: Config, annotated: Annotations, answers: Answers, folder: Path, read: str | None) -> Result:
+    """Return the score of the annotations, with annotations.json and leaderboard.csv written."""
     annotations = annotated.rows
     first = annotations[0]
     names = {"generator_1": first.generator_1, "generator_2": first.generator_2, "annotator": first.annotator}
@@ -101,9 +124,9 @@ def _answer_and_compare(config: Config, benchmark: Benchmark, sampling: Sampling
     # df_gamed.csv may lie beside them
     near = [folder / "annotations.json", *([config.reference] if config.reference else [])]
     metrics = score(annotations, _length_files(config), near)
-    write_leaderboard(folder / "leaderboard.csv", model, metrics)
+    write_leaderboard(folder / "leaderboard.csv", first.generator_2, metrics)
     n_truncated = sum(cut_off(response.finish_reason) is not None for response in answers.values())
-    return Result(annotations, metrics, n_truncated, annotated.n_unanswered, judge.read)
+    return Result(annotations, metrics, n_truncated, annotated.n_unanswered, read)
 
 
 def _run_of(options: EngineOptions) -> Run | None:
@@ -115,7 +138,16 @@ def _length_files(config: Config) -> LengthFiles:
     return LengthFiles(config.df_gamed, config.instruction_difficulty)
 
 
-def _plan(config: Config, benchmark: Benchmark, sampling: Sampling, folder: Path) -> dict[str, Cell]:
+def _plan(
+    config: Config, benchmark: Benchmark, sampling: Sampling, folder: Path, annotator: Annotator | None
+) -> dict[str, Cell]:
+    judge: dict[str, Cell] = {
+        "judge": config.judge.engine_options(config.engine).model,
+        "rubric": config.judge.judge_rubric,
+        "judge calls": 2 * len(benchmark.prompts),
+    }
+    if annotator is not None:
+        judge = {"annotator": annotator.name, "annotator calls": len(benchmark.prompts)}
     return {
         "prompts": len(benchmark.prompts),
         "from": benchmark.source,
@@ -123,9 +155,7 @@ def _plan(config: Config, benchmark: Benchmark, sampling: Sampling, folder: Path
         "model": config.engine.model,
         "answers": len(benchmark.prompts),
         "max new tokens": sampling.max_new_tokens,
-        "judge": config.judge.engine_options(config.engine).model,
-        "rubric": config.judge.judge_rubric,
-        "judge calls": 2 * len(benchmark.prompts),
+        **judge,
         "results": str(folder),
     }
 

@@ -1,26 +1,23 @@
-"""AlpacaEval's own metrics, computed by the alpaca-eval package. No other module imports it.
+"""AlpacaEval's own metrics, computed by the alpaca-eval package.
 
 Win rate, standard error and counts are those of its `get_winrate`. The length-controlled win rate is that of its
 `get_length_controlled_winrate` (Dubois et al., arXiv 2404.04475), a regression that also needs the hub's df_gamed.csv.
 """
 
-import logging
 import math
-import sys
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pandas
-import sklearn
 
 from console.errors import InputError
 from console.progress import say
 from evals.alpaca.format import Annotation, alpaca_index
+from evals.alpaca.package import quietly
 from evals.alpaca.sources import DF_GAMED, HubError, LengthFiles, hub_file
 from judges.intervals.proportion import Z, knows_nothing, wilson
 from records.store import write_atomic
@@ -28,6 +25,7 @@ from records.store import write_atomic
 GAMED_COLUMNS = {"preference", "index", "std_delta_len", "instruction_difficulty", "not_gamed_baseline", "model"}
 SAME_DIFFICULTY = 1e-4
 MODE = "community"
+METRICS = ("metrics", "metrics.glm_winrate")
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ def win_rates(annotations: Sequence[Annotation]) -> Metrics:
     avg_length = int(sum(lengths) / len(lengths)) if lengths else None  # cut off and not rounded, as in alpaca_eval
     if all(annotation.preference is None for annotation in annotations):
         return Metrics(None, None, 0, 0, 0, 0, None, MODE, avg_length)
-    with _package() as package:
+    with quietly("metrics") as package:
         computed = package.get_winrate(_frame(annotations))
     return Metrics(
         win_rate=_number(computed["win_rate"]),
@@ -166,9 +164,9 @@ def _fit(
     """Return the length-controlled win rate and its standard error, in percent."""
     frame = _frame(rows)
     frame.index = list(places)  # the package looks the difficulties up by this index
-    with _package() as package, _downloads_from(package.glm_winrate, files):
+    with quietly(*METRICS) as glm_winrate, _downloads_from(glm_winrate, files):
         try:
-            fitted = package.glm_winrate.get_length_controlled_winrate(
+            fitted = glm_winrate.get_length_controlled_winrate(
                 frame, save_weights_dir=None, is_add_glm_preference_inplace=False, is_warn_extreme_changes=False
             )
         except (KeyError, ValueError) as error:
@@ -179,8 +177,8 @@ def _fit(
 def _warn_if_far(raw: float | None, controlled: float | None) -> None:
     if raw is None or controlled is None:
         return
-    with _package() as package:
-        is_far = package.glm_winrate.get_is_extreme_changes(raw, controlled)
+    with quietly(*METRICS) as glm_winrate:
+        is_far = glm_winrate.get_is_extreme_changes(raw, controlled)
     if is_far:
         say(
             f"the length-controlled win rate {controlled:.1f} is far from the raw {raw:.1f}, which by the package's "
@@ -218,24 +216,6 @@ def _frame(annotations: Sequence[Annotation]) -> pandas.DataFrame:
     names = ("instruction", "output_1", "generator_1", "output_2", "generator_2", "annotator", "preference")
     frame = pandas.DataFrame([{name: getattr(annotation, name) for name in names} for annotation in annotations])
     return frame.astype({"preference": float})  # a column of None would be of objects
-
-
-@contextmanager
-def _package() -> Iterator[ModuleType]:
-    """Yield the package's metrics, kept off stdout. Restores the global settings of logging and scikit-learn."""
-    root = logging.getLogger()
-    level = root.level
-    # stdout is for --json; the package turns on scikit-learn's metadata routing for the whole process
-    with redirect_stdout(sys.stderr), sklearn.config_context(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # about how the package calls scikit-learn
-        from alpaca_eval import metrics  # its import prints and sets the level of the root logger
-        from alpaca_eval.metrics import glm_winrate  # noqa: F401
-
-        root.setLevel(logging.WARNING)
-        try:
-            yield metrics
-        finally:
-            root.setLevel(level)
 
 
 @contextmanager

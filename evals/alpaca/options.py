@@ -42,7 +42,8 @@ class Config(Flags):
     annotations: Path | None = None
     """Score these stored annotations again, with no model. Writes a file only with --out."""
     annotator: str | None = None
-    """The annotator to score, if --annotations has several."""
+    """An annotator of the alpaca-eval package (weighted_alpaca_eval_gpt4_turbo), or the folder of another one, to ask
+    in place of this project's judge. With --annotations: the annotator to score, if there are several."""
     df_gamed: Path | None = None
     """The hub's df_gamed.csv, for the length-controlled win rate. The default lies beside the annotations."""
     instruction_difficulty: Path | None = None

@@ -9,8 +9,10 @@ from console.output import tell, tell_json
 from console.progress import say
 from console.table import Cell, print_table
 from evals.alpaca.format import Annotation
+from evals.alpaca.length import NAME, at_equal_lengths
 from evals.alpaca.metrics import Metrics, win_rate_interval
 from evals.alpaca.options import BENCHMARK, Config
+from evals.alpaca.published import Published, leaderboard, neighbours
 from evals.alpaca.rows import completeness, missing
 from evals.folders import results_folder
 from judges.judging.win_rate import flip_warning
@@ -44,6 +46,7 @@ def print_result(result: Result, config: Config) -> None:
     """Print the leaderboard row, with a warning if the verdicts depend on the order of the answers."""
     first, metrics = result.annotations[0], result.metrics
     unscored = [annotation for annotation in result.annotations if annotation.preference is None]
+    controlled = at_equal_lengths(result.annotations)
     names: dict[str, Cell] = {"model": first.generator_2, "baseline": first.generator_1}
     flips = [annotation.flipped for annotation in result.annotations if annotation.flipped is not None]
     if warning := flip_warning(f"{first.generator_2} against {first.generator_1}", sum(flips), len(flips)):
@@ -51,18 +54,52 @@ def print_result(result: Result, config: Config) -> None:
     if config.json:
         counts: dict[str, Any] = {"n_unscored": len(unscored), "n_truncated": result.n_truncated}
         counts |= {"interval": win_rate_interval(metrics), "n_flipped": sum(flips), "n_both_orders": len(flips)}
+        counts |= {"win_rate_at_equal_lengths": controlled}
+        counts |= {"published": [vars(row) for row in leaderboard(result.annotations)]}
         counts |= {"n_rows": len(result.annotations), "missing": missing(result.annotations)}
         tell_json({**names, "annotator": first.annotator, **vars(metrics), **counts})
         return
     share = 100 * sum(flips) / len(flips) if flips else None
     print_table(
-        [{**names, **_cells(metrics), "flipped": share, "unscored": len(unscored), "cut off": result.n_truncated}]
+        [
+            {
+                **names,
+                **_cells(metrics),
+                NAME: controlled,
+                "flipped": share,
+                "unscored": len(unscored),
+                "cut off": result.n_truncated,
+            }
+        ]
     )
+    _print_published(result)
     for annotation in unscored[:SHOWN_REASONS]:
         say(f"unscored: {shorten(annotation.instruction or '', 60)}: {annotation.error}")
     share_of_set = completeness(result.annotations)
     on = f", on {share_of_set}" if share_of_set else ""
     tell("", f"in percent, judged by {first.annotator}{on}{_files(config)}")
+
+
+def _print_published(result: Result) -> None:
+    """Print the published models nearest to this one, if the annotations compare with a leaderboard."""
+    first, metrics = result.annotations[0], result.metrics
+    if metrics.win_rate is None or not (rows := leaderboard(result.annotations)):
+        return
+    above, below = neighbours(rows, metrics.win_rate)
+    length = metrics.avg_length or 0
+    mine = Published(f"> {first.generator_2}", metrics.win_rate, metrics.length_controlled_winrate, length)
+    tell("", f"among the {len(rows)} published models of {first.annotator}:")
+    print_table(
+        [
+            {
+                "model": row.model,
+                "win rate": row.win_rate,
+                "length-controlled": row.length_controlled,
+                "mean chars": row.avg_length,
+            }
+            for row in [*above, mine, *below]
+        ]
+    )
 
 
 def _cells(metrics: Metrics) -> dict[str, Cell]:

@@ -1,0 +1,1 @@
+"""The alpaca-eval package's own annotators, asked of any OpenAI-compatible server."""
