@@ -24,7 +24,7 @@ def card_of(facts: RunFacts, content: Content) -> str:
 
 
 def _parts(facts: RunFacts, content: Content) -> Iterable[str]:
-    base = _base(facts)
+    base = base_of(facts)
     on_hub = base if base and base.count("/") == 1 and not base.startswith((".", "/", "~")) else None
     tags = ["judgeloop", "self-rewarding" if facts.rlp is None else "rlp"]
     data = ModelCardData(base_model=on_hub, library_name="transformers", pipeline_tag="text-generation", tags=tags)
@@ -48,7 +48,8 @@ def _parts(facts: RunFacts, content: Content) -> Iterable[str]:
     yield _again(facts)
 
 
-def _base(facts: RunFacts) -> str | None:
+def base_of(facts: RunFacts) -> str | None:
+    """Return the model that the run began with, or None if its settings do not say."""
     engine: Any = facts.settings.get("engine")
     base = engine.get("model") if isinstance(engine, dict) else None
     return base if isinstance(base, str) else None

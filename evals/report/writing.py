@@ -1,15 +1,18 @@
 """Reads the runs of a report and writes its files."""
 
+import json
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from time import time
 
 from console.errors import InputError
 from console.output import tell, tell_json, tell_plan
 from console.progress import say
 from console.table import print_table, screen_width
-from evals.report.card import card_of
+from evals.report.card import base_of, card_of
 from evals.report.content import UNREADABLE, Content, content_of
+from evals.report.every_eval import every_eval_ever
 from evals.report.facts.run import RunFacts, read_run
 from evals.report.hub import eval_results
 from evals.report.markdown import markdown_of
@@ -75,12 +78,16 @@ def folder_of(runs: Sequence[Run]) -> Path:
 
 
 def _files(out: Path, last: RunFacts, content: Content) -> dict[Path, str]:
-    results = eval_results(last.benchmarks, last.iterations[-1])
+    iteration = last.iterations[-1]
+    results = eval_results(last.benchmarks, iteration)
+    record = every_eval_ever(last.benchmarks, iteration, last.name, base_of(last), int(time()))
+    shared = {} if record is None else {out / "every_eval_ever.json": json.dumps(record, ensure_ascii=False, indent=1)}
     return {
         out / "report.html": page_of(content),
         out / "report.md": markdown_of(content),
         out / "model_card.md": card_of(last, content),
         **{out / ".eval_results" / name: text for name, text in results.items()},
+        **shared,
     }
 
 

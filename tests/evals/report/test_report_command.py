@@ -70,6 +70,44 @@ def test_results_on_the_hub_s_data_sets_are_written_in_its_format(make_run: Make
     ]
 
 
+def test_results_are_written_in_the_schema_of_every_eval_ever(make_run: Make) -> None:
+    run = make_run()
+    folder = run.folder / "evals" / "iter2" / "open_llm"
+    folder.mkdir(parents=True)
+    tasks = [
+        {"task": "gsm8k", "metric": "exact_match", "value": 0.25, "stderr": 0.05, "n": 50},
+        {"task": "wikitext", "metric": "perplexity", "value": 12.5, "n": 9, "is_share": False},
+    ]
+    (folder / "results.json").write_text(json.dumps({"model": "iter2", "tasks": tasks}))
+    report("demo")
+    record = json.loads((run.folder / "report" / "every_eval_ever.json").read_text())
+    assert record["schema_version"] == "0.3.0"
+    assert record["evaluation_id"] == f"judgeloop/demo-iter2/{record['retrieved_timestamp']}"
+    assert record["model_info"]["additional_details"]["base_model"] == "smollm2"
+    first, second = record["evaluation_results"]
+    assert first["source_data"] == {"dataset_name": "gsm8k", "source_type": "hf_dataset", "hf_repo": "openai/gsm8k"}
+    assert first["metric_config"] == {
+        "metric_name": "exact_match",
+        "lower_is_better": False,
+        "metric_unit": "percent",
+        "score_type": "continuous",
+        "min_score": 0,
+        "max_score": 100,
+    }
+    assert first["score_details"]["score"] == 25.0
+    uncertainty = first["score_details"]["uncertainty"]
+    assert uncertainty["num_samples"] == 50
+    assert uncertainty["confidence_interval"]["lower"] == pytest.approx(15.2, abs=0.01)
+    assert second["metric_config"] == {"metric_name": "perplexity", "lower_is_better": True}
+    assert second["source_data"]["source_type"] == "other"
+
+
+def test_a_run_without_benchmarks_shares_nothing(make_run: Make) -> None:
+    run = make_run()
+    report("demo")
+    assert not (run.folder / "report" / "every_eval_ever.json").exists()
+
+
 def test_two_runs_have_a_folder_of_their_own(make_run: Make) -> None:
     run = make_run("one")
     make_run("two")
