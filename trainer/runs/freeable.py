@@ -1,0 +1,99 @@
+"""Finds what a run keeps that no resume needs, and removes it.
+
+Only two kinds of things count: what lies beside a model that is whole (the saved state of its training, the optimiser
+in PPO's checkpoints), and the checkpoints of an iteration that is in the ledger. A training without its model is never
+touched, because it may go on.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from records.leftovers import remove
+from records.runs import Run
+from trainer.training.checkpoints import ONLY_FOR_TRAINING, STEP, flaw_of, keep_policy
+
+CHECKPOINTS = "checkpoints"
+"""The folder of an iteration's checkpoints (early stopping). One of them is hard-linked as the model."""
+
+
+@dataclass(frozen=True)
+class Freeable:
+    """A folder or a set of files that could be removed."""
+
+    path: Path
+    what: str
+    files: tuple[Path, ...]
+    """All files that would go."""
+    n_bytes: int
+    """The bytes that this frees. A file with another name elsewhere frees nothing."""
+
+    def clean(self) -> None:
+        """Remove the files, and the folder if they are all of it."""
+        if self.what == OPTIMISER_STATE:
+            keep_policy(self.path)
+        else:
+            remove(self.path)
+
+
+TRAINING_STATE, OPTIMISER_STATE, ITERATION_CHECKPOINTS = "state of a training", "optimiser of PPO", "checkpoints"
+
+
+def freeable_in_run(run: Run) -> Iterator[Freeable]:
+    """Yield what the finished iterations of a run no longer need. A run under way has nothing to free."""
+    if run.is_under_way:
+        return
+    for number in sorted(run.done()):
+        folder = run.iteration(number)
+        if not folder.is_dir() or folder.is_symlink():
+            continue
+        yield from freeable_beside_models(folder)
+        checkpoints = folder / CHECKPOINTS
+        if checkpoints.is_dir() and not checkpoints.is_symlink() and flaw_of(run.model(number)) is None:
+            yield _freeable(checkpoints, ITERATION_CHECKPOINTS, tuple(files_below(checkpoints)))
+
+
+def freeable_beside_models(folder: Path) -> Iterator[Freeable]:
+    """Yield what the trainings that have ended with a whole model in `folder` no longer need."""
+    for model in sorted(folder.iterdir()):
+        if model.is_symlink() or not model.is_dir() or flaw_of(model) is not None:
+            continue
+        state = model.with_name(f"{model.name}.state")
+        if state.is_dir() and not state.is_symlink():
+            yield _freeable(state, TRAINING_STATE, tuple(files_below(state)))
+        kept = model.with_name(f"{model.name}.checkpoints")
+        for step in sorted(kept.iterdir()) if kept.is_dir() and not kept.is_symlink() else ():
+            files = tuple(path for name in ONLY_FOR_TRAINING if (path := step / name).is_file())
+            if STEP.fullmatch(step.name) and files:
+                yield _freeable(step, OPTIMISER_STATE, files)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield every file below `folder`. Links are not followed, and a folder that cannot be read has none."""
+    for parent, _, names in os.walk(folder, followlinks=False):
+        yield from (Path(parent) / name for name in names)
+
+
+def n_bytes_of(files: Iterator[Path] | tuple[Path, ...]) -> int:
+    """Return the bytes of files, each of which counts once, however many names it has."""
+    sizes: dict[tuple[int, int], int] = {}
+    for path in files:
+        try:
+            status = path.lstat()
+        except OSError:  # it has just gone
+            continue
+        sizes[status.st_dev, status.st_ino] = status.st_size
+    return sum(sizes.values())
+
+
+def _freeable(path: Path, what: str, files: tuple[Path, ...]) -> Freeable:
+    names: dict[tuple[int, int], list[Path]] = {}
+    for file in files:
+        try:
+            status = file.lstat()
+        except OSError:
+            continue
+        names.setdefault((status.st_dev, status.st_ino), []).append(file)
+    gone = tuple(paths[0] for paths in names.values() if paths[0].lstat().st_nlink <= len(paths))
+    return Freeable(path, what, files, n_bytes_of(gone))

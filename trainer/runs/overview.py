@@ -1,0 +1,175 @@
+"""What there is in a folder of runs: each run with its iterations, its state, its figures and its size.
+
+Nothing here raises for a torn or foreign folder. It is named with the reason instead.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from console.errors import InputError
+from records.runs import RLP_ITERATIONS, Run, read_settings
+from trainer.runs.freeable import Freeable, files_below, freeable_beside_models, freeable_in_run, n_bytes_of
+from trainer.training.checkpoints import flaw_of
+from trainer.training.outcome import REPORT, Trained
+
+STAGES = (
+    ("model", "measuring"),
+    ("model.state", "training"),
+    ("pairs.jsonl", "training"),
+    ("judgments.jsonl", "judging"),
+    ("responses.jsonl", "answering"),
+    ("prompts.jsonl", "answering"),
+)
+"""The files of an iteration, last first, and what comes next or is being made."""
+SHARE, SCORE, RATE = "does what is asked, %", "mean score", "win rate, %"
+
+
+@dataclass(frozen=True)
+class Overview:
+    """One folder: a run, a training, or something else."""
+
+    folder: Path
+    kind: str
+    """loop, rlp, training, empty, or other."""
+    state: str
+    """finished, under way, stopped, or damaged, with the reason."""
+    n_done: int | None = None
+    n_wanted: int | None = None
+    doing: str | None = None
+    """The unfinished iteration and its stage."""
+    figure: str | None = None
+    """The name of the number in `by_iteration`."""
+    by_iteration: dict[str, float] = field(default_factory=dict)
+    n_bytes: int = 0
+    freeable: tuple[Freeable, ...] = ()
+
+    @property
+    def n_freeable(self) -> int:
+        """The bytes that cleaning would free."""
+        return sum(part.n_bytes for part in self.freeable)
+
+
+def overviews(folders: list[Path]) -> Iterator[Overview]:
+    """Yield what there is in each folder: the folder itself if it is a run, or else each folder in it.
+
+    Raises InputError if a folder is not there.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder; name a run, or a folder of runs")
+        if is_run(folder):
+            yield overview(folder)
+            continue
+        yield from (overview(path) for path in sorted(folder.iterdir()) if path.is_dir())
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a folder is a run's."""
+    return (folder / "run.toml").exists() or (folder / "ledger.jsonl").exists()
+
+
+def overview(folder: Path) -> Overview:
+    """Return what a folder is. It is never an error."""
+    try:
+        return _of_run(Run(folder)) if is_run(folder) else _of_folder(folder)
+    except (OSError, InputError) as error:
+        return Overview(folder, "other", f"cannot be read: {error}")
+
+
+def _of_run(run: Run) -> Overview:
+    done, wanted, kind = run.done(), None, "loop"
+    try:
+        settings = read_settings(run)
+        kind = "rlp" if "rlp" in settings else "loop"
+        given = settings.get("iterations", RLP_ITERATIONS if kind == "rlp" else None)
+        wanted = given if isinstance(given, int) else None
+        state = "finished" if wanted is None or set(range(1, wanted + 1)) <= done else "stopped"
+    except InputError as error:
+        state = f"damaged: {error}"
+    if run.is_under_way:
+        state = "under way"
+    figure, numbers = _figures(run)
+    return Overview(
+        run.folder,
+        kind,
+        state,
+        len(done),
+        wanted,
+        _doing(run, done) if state in ("under way", "stopped") else None,
+        figure,
+        numbers,
+        n_bytes_of(files_below(run.folder)),
+        tuple(freeable_in_run(run)),
+    )
+
+
+def _doing(run: Run, done: set[int]) -> str:
+    number = max(done, default=0) + 1
+    if not run.iteration(number).is_dir():
+        return f"iter{number} is next"
+    names = {path.name for path in run.iteration(number).iterdir()}
+    stage = next((stage for name, stage in STAGES if name in names), "answering")
+    return f"iter{number}: {stage}"
+
+
+def _figures(run: Run) -> tuple[str | None, dict[str, float]]:
+    """Return the first figure that all measured iterations have, with its name."""
+    rows = {f"iter{number}": _metrics(run.iteration(number) / "metrics.json") for number in run.iterations()}
+    measured = {name: row for name, row in rows.items() if row}
+    for figure in (SHARE, RATE, SCORE):
+        numbers = {name: row[figure] for name, row in measured.items() if figure in row}
+        least = len(measured) - (figure == RATE)  # iter0 is not compared with itself
+        if numbers and len(numbers) >= least:
+            return figure, numbers
+    return None, {}
+
+
+def _metrics(path: Path) -> dict[str, float]:
+    try:
+        table: Any = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    follows = _inside(table, "following", "follows", "value")
+    values = {
+        SHARE: None if follows is None else 100 * follows,
+        RATE: _inside(table, "win_rate", "percent"),
+        SCORE: _inside(table, "mean_score"),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _inside(table: Any, *names: str) -> float | None:
+    for name in names:
+        table = table.get(name) if isinstance(table, dict) else None
+    return float(table) if isinstance(table, int | float) else None
+
+
+def _of_folder(folder: Path) -> Overview:
+    """Return what a folder without a run is: trainings, nothing, or something else."""
+    inside = sorted(folder.iterdir())
+    n_bytes = n_bytes_of(files_below(folder))
+    if not inside:
+        return Overview(folder, "empty", "empty")
+    models = [path for path in inside if path.is_dir() and flaw_of(path) is None]
+    going = [path for path in inside if path.name.endswith(".state") and path.is_dir()]
+    stopped = [path for path in going if not path.with_name(path.name.removesuffix(".state")).exists()]
+    if not models and not stopped:
+        return Overview(folder, "other", f"no run and no model: {len(inside)} files and folders", n_bytes=n_bytes)
+    losses = {model.name: loss for model in models if (loss := _loss(model)) is not None}
+    state = "stopped or under way" if stopped else "finished"
+    doing = f"{stopped[0].name.removesuffix('.state')}: training" if stopped else None
+    freeable = tuple(freeable_beside_models(folder))
+    return Overview(
+        folder, "training", state, doing=doing, figure="loss", by_iteration=losses, n_bytes=n_bytes, freeable=freeable
+    )
+
+
+def _loss(model: Path) -> float | None:
+    try:
+        return msgspec.json.decode((model / REPORT).read_bytes(), type=Trained).loss
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
