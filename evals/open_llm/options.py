@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from console.command import Flags, off
-from console.ranges import Count, CountOr0
+from console.ranges import Count, CountOr0, Seed
 from console.writing import OutFolder
 from engines.chat.options import ChatTemplateKwargs
 
@@ -29,7 +29,7 @@ class Config(Flags):
     """Only the first N questions of each task, and of each subject of MMLU."""
     shots: CountOr0 | None = None
     """Examples before each question, instead of the task's own number. TruthfulQA's prompt stays as it is."""
-    seed: int = 1234
+    seed: Seed = 1234
     """Draws the examples before the questions. The default is lm-eval's, so that its numbers are the same."""
     engine: Literal["auto", "transformers", "vllm"] = "auto"
     """The engine in lm-eval. auto: vllm if it is installed and there is a GPU."""
