@@ -127,6 +127,8 @@ def _settings(kind: type, path: tuple[str, ...], prefix: str) -> Iterator[Settin
             continue
         here, flag = (*path, name), prefix + name.replace("_", "-")
         for plain, notes in _alternatives(hint, ()):
+            if tyro.conf.Suppress in notes:  # no flag and no section: another setting fills it
+                continue
             if dataclasses.is_dataclass(plain) and isinstance(plain, type):
                 within = prefix if tyro.conf.OmitArgPrefixes in notes else f"{flag}."
                 yield from _settings(plain, here, within)
