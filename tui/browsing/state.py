@@ -103,7 +103,8 @@ class Browsing:
             self.kind = self.kinds()[0]  # again and again: the files of a run are read one after the other
         wanted, view = self.filter(), self.view
         mask = wanted.mask(view)
-        if self.kind != ALL and not any(term.field.name == "kind" for term in wanted.terms):
+        names_kind = any(term.field.name == "kind" for term in wanted.terms)
+        if self.kind != ALL and len(self.table.kinds()) > 1 and not names_kind:
             mask &= of_kind(self.kind).mask(view)
         rows = np.flatnonzero(mask)
         if self.queue is not None:

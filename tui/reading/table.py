@@ -217,7 +217,7 @@ class Table:
 
     def number(self, row: int, kind: str) -> int:
         """Return the number of a row, from 1, among those of its kind, or among all for another word than a kind."""
-        if kind not in KINDS:
+        if kind not in KINDS or self.kinds() == {kind: len(self.rows)}:
             return row + 1
         if self._numbers_of is not self.rows:  # of every row at once: it is asked for at each line that is drawn
             self._numbers, self._numbers_of = _numbers(self.rows), self.rows

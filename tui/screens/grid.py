@@ -40,7 +40,7 @@ class Grid(ScrollView, can_focus=True):
         Binding("shift+tab", "app.pane(-1)", "Pane", show=False, id="pane.previous", tooltip="The pane before"),
     ]
 
-    cursor = reactive(0)
+    cursor = reactive(0, repaint=False)
     """The place of the selected row in the order."""
 
     class Moved(Message):
@@ -88,10 +88,14 @@ class Grid(ScrollView, can_focus=True):
     def _inner_width(self) -> int:
         return max(1, self.size.width - MARK_CELLS)
 
-    def watch_cursor(self) -> None:
-        """Draw the cursor at its new place."""
+    def watch_cursor(self, before: int, now: int) -> None:
+        """Draw the cursor at its new place: two lines, unless the rows have scrolled."""
+        top = self.scroll_offset.y
         self._bring_into_view()
-        self.refresh()
+        if top == self.scroll_offset.y:
+            self.refresh(*(Region(0, 1 + place - top, self.size.width, 1) for place in (before, now)))
+        else:
+            self.refresh()
         self.post_message(self.Moved())
 
     def validate_cursor(self, cursor: int) -> int:

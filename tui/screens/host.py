@@ -84,6 +84,7 @@ class RowsApp(App[None]):
         self.theme = self._first_theme
         self.line.value = self.browsing.line
         self.query_one("#filter").display = bool(self.browsing.line)
+        self._n_shown = len(self.table)
         self.refilter()
         self.grid.focus()
         if self._reading is not None:
@@ -155,13 +156,13 @@ class RowsApp(App[None]):
             self.call_from_thread(self._grown)
 
     def _grown(self) -> None:
-        done, total = self.table.done_bytes, self.table.total_bytes
+        done, total, was_reading = self.table.done_bytes, self.table.total_bytes, self.message
         self.message = f"reading {done / max(total, 1):.0%}" if done < total else ""
         for notice in self.table.notices[self._n_said :]:
             self.tell(notice, severity="warning")
         self._n_said = len(self.table.notices)
         has_votes = self.browsing.tally.follow()
-        if has_votes or len(self.table) != self._n_shown or not self.message:
+        if has_votes or len(self.table) != self._n_shown or (was_reading and not self.message):
             self._n_shown = len(self.table)
             self.refilter(keep=True)
         else:

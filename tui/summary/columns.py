@@ -129,6 +129,7 @@ NOT_OF = {
 NARROW = ("error", "model", "judge", "spread", "delta", "flipped", "iter", "b", "a", "margin")
 """Columns that give way on a small screen, the first one first."""
 NARROWEST_PROMPT = 20
+STEP_ROWS = 1 << 16
 FLOATS = {"a": "score_a", "b": "score_b", "margin": "margin", "spread": "spread"}
 CODES = {"flipped": "flipped", "judge": "judge", "model": "model_a", "error": "error"}
 
@@ -141,10 +142,19 @@ def _votes(view: View) -> np.ndarray:
 
 def without_value(view: View, kind: str) -> frozenset[str]:
     """Return the columns that have no value in any row of a kind: they would only take room from the prompt."""
-    of_kind = view.rows["kind"] == KINDS.index(kind) if kind in KINDS else np.ones(len(view.rows), dtype=bool)
-    empty = {name for name, field in FLOATS.items() if not (of_kind & ~np.isnan(view.rows[field])).any()}
-    empty |= {name for name, field in CODES.items() if not (of_kind & (view.rows[field] != 0)).any()}
-    return frozenset(empty | (set() if (of_kind & (view.rows["iter"] >= 0)).any() else {"iter"}))
+    empty = {name for name, field in FLOATS.items() if not _any(view, kind, field, lambda part: ~np.isnan(part))}
+    empty |= {name for name, field in CODES.items() if not _any(view, kind, field, lambda part: part != 0)}
+    return frozenset(empty | (set() if _any(view, kind, "iter", lambda part: part >= 0) else {"iter"}))
+
+
+def _any(view: View, kind: str, field: str, has_value: Callable[[np.ndarray], np.ndarray]) -> bool:
+    """Return whether a row of a kind has a value in a field. Mostly one of the first rows has."""
+    for start in range(0, len(view.rows), STEP_ROWS):
+        part = view.rows[start : start + STEP_ROWS]
+        has = has_value(part[field])
+        if (has & (part["kind"] == KINDS.index(kind)) if kind in KINDS else has).any():
+            return True
+    return False
 
 
 def columns_for(kind: str, width: int, hidden: frozenset[str] = frozenset()) -> list[Column]:
@@ -160,6 +170,8 @@ def columns_for(kind: str, width: int, hidden: frozenset[str] = frozenset()) -> 
 
 def sorted_rows(view: View, rows: np.ndarray, column: str, *, descending: bool) -> np.ndarray:
     """Return `rows` sorted by a column, in a stable order. Rows without a value come last in either direction."""
+    if column == "number":  # `rows` are in this order
+        return rows[::-1] if descending else rows
     if column == "prompt":
         heads = np.ascontiguousarray(view.rows["head"][rows]).view(">u8").reshape(-1, 2).astype("u8")
         order = np.lexsort((heads[:, 1], heads[:, 0]))
