@@ -14,12 +14,14 @@ from console.errors import InputError
 from records.disk.locked import locked
 from records.store import write_rows
 from tests.tui.rows import COMPARISONS, PAIRS, ROOT_OF, a_run, judgment, pair, saved, view_of
+from tui.browsing.state import Browsing
 from tui.reading import saved as saving
 from tui.reading.file_index import FileIndex
 from tui.reading.packed import Words
 from tui.reading.saved import index_paths, load, save
 from tui.reading.sources import find_source
 from tui.reading.table import Table
+from tui.voting.log import open_votes
 
 
 def table(*paths: Path) -> Table:
@@ -276,3 +278,10 @@ def test_half_a_surrogate_pair_and_nul_are_in_no_way_of_a_row_of_ours_nor_of_its
         assert (of.n_bad, body.item.text_a, body.item.score_a) == (0, "x\x00\ud83d", 2.0)
         assert of.word("judge", 0) == of.word("model_a", 0).removeprefix("m") == "?"
     assert (tmp_path / ".j.jsonl.index").exists()
+
+
+def test_a_kind_that_is_not_there_shows_no_row(tmp_path: Path) -> None:
+    path = saved(tmp_path / "c.jsonl", COMPARISONS)
+    for kind, n in (("comparison", 4), ("pair", 0)):
+        browsing = Browsing(table(path), open_votes(tmp_path / "votes.jsonl"), "ann", kind=kind, is_kind_chosen=True)
+        assert len(browsing.show_all()) == n

@@ -104,7 +104,7 @@ class Browsing:
         wanted, view = self.filter(), self.view
         mask = wanted.mask(view)
         names_kind = any(term.field.name == "kind" for term in wanted.terms)
-        if self.kind != ALL and len(self.table.kinds()) > 1 and not names_kind:
+        if self.kind != ALL and set(self.table.kinds()) != {self.kind} and not names_kind:
             mask &= of_kind(self.kind).mask(view)
         rows = np.flatnonzero(mask)
         if self.queue is not None:
