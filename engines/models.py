@@ -14,7 +14,7 @@ from console.errors import EngineError, InputError, UnreachableError
 from console.progress import say
 from console.reading import read_file
 from console.writing import DiskErrors
-from engines.adapters import CONFIG, SETTINGS, is_adapter, is_model, weights_folder, whole_digest
+from engines.adapters import CONFIG, SETTINGS, is_adapter, is_model, settings_of, weights_folder, whole_digest
 from engines.files import WEIGHTS, files_of, from_hub
 from records.decoding.lines import decode_line
 from records.keys import content_key
@@ -87,6 +87,8 @@ def checkpoint_dtype(folder: Path) -> str:
 
     transformers loads a checkpoint in the type of its config.json, or else in that of most of its weights.
     """
+    if is_adapter(folder) and settings_of(folder).get("task_type") == "SEQ_CLS":
+        return FLOAT32  # as whole reward models are saved
     folder = weights_folder(folder)
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))

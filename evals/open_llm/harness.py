@@ -19,6 +19,7 @@ from lm_eval.tasks.manager import TaskDict
 
 from engines.chat.template import load_tokenizer
 from engines.local.vllm.installed import import_vllm
+from engines.merging import whole
 from evals.open_llm.task import TaskFile
 
 LMEngine = Literal["transformers", "vllm"]
@@ -68,12 +69,13 @@ def load_model(
     """Return the model in `folder` for lm-eval: in its own precision on a GPU, in float32 on a CPU."""
     on_gpu = torch.cuda.is_available()
     device, dtype = ("cuda", "auto") if on_gpu else ("cpu", "float32")  # bfloat16 is slow on most CPUs
-    if engine == "vllm":
-        import_vllm()
-        on_vllm = importlib.import_module("evals.open_llm.on_vllm")  # by name, because it imports vLLM
-        return cast(LM, on_vllm.load_on_vllm(folder, dtype, chat_template_kwargs or {}))
-    tokenizer = load_tokenizer(folder, chat_template_kwargs)
-    return HFLM(pretrained=str(folder), tokenizer=tokenizer, device=device, dtype=dtype, batch_size=batch_size)
+    with whole(folder) as weights:
+        if engine == "vllm":
+            import_vllm()
+            on_vllm = importlib.import_module("evals.open_llm.on_vllm")  # by name, because it imports vLLM
+            return cast(LM, on_vllm.load_on_vllm(weights, dtype, chat_template_kwargs or {}))
+        tokenizer = load_tokenizer(weights, chat_template_kwargs)
+        return HFLM(pretrained=str(weights), tokenizer=tokenizer, device=device, dtype=dtype, batch_size=batch_size)
 
 
 def ask(

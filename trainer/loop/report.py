@@ -104,7 +104,8 @@ def print_plan(run: Run, config: Config) -> None:
     works, model, options = loop_work(config, prompts, chats), config.engine.model, config.estimate
     if options.gpus:
         size = model_size(options.size or resolve_model(model, config.engine.run))
-        stages, how = estimate(works, size=size, hardware=options), f"by formula for {options.gpus} GPUs"
+        stages = estimate(works, size=size, hardware=options, lora=config.lora)
+        how = f"by formula for {options.gpus} GPU{'s' if options.gpus > 1 else ''}"
     elif options.measure:
         speeds = probe(resolve_model(model, config.engine.run), config, prompts, chats)
         stages, how = estimate(works, speeds=speeds), "from a short measurement on this machine"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar
 
 import tyro
@@ -87,10 +86,6 @@ def check_lora(options: LoraOptions, *, is_sharded: bool = False) -> None:
         raise InputError("adapters are trained on whole copies of the weights; use a file without FSDP")
     if not options.target_modules:
         raise InputError("--lora.target-modules names no layer; all-linear means every linear one")
-    if options.quantize == "4bit" and find_spec("bitsandbytes") is None:
-        raise InputError(
-            "--lora.quantize 4bit needs the package bitsandbytes: pip install bitsandbytes; or leave it out"
-        )
 
 
 class Learning(Protocol):

@@ -9,11 +9,12 @@ from console.errors import InputError
 from engines.options import EngineOptions
 from judges.tools.options import EvidenceOptions
 from records import Message, Prompt
+from tests.conftest import ROOT
 from tests.tiny import save_tiny_model
 from trainer.dpo.options import DPOOptions
 from trainer.early_stop.options import EarlyStopOptions
 from trainer.loop.plan.estimate import StageEstimate, estimate, table_of, too_large
-from trainer.loop.plan.model_size import inference_bytes, model_size, training_bytes
+from trainer.loop.plan.model_size import inference_bytes, model_size, training_bytes, training_flops
 from trainer.loop.plan.probe import Speeds, probe, rows_at_once
 from trainer.loop.plan.work import TURN_TOKENS, Work, by_characters, judge_tokens
 from trainer.loop.plan.workload import loop_work
@@ -27,6 +28,7 @@ from trainer.loop.recipe import (
     RoundOptions,
 )
 from trainer.sft.options import SFTOptions
+from trainer.training.options import LoraOptions
 
 PROMPTS = [Prompt(id=str(n), prompt="x" * 40) for n in range(64)]
 CHATS: list[list[Message]] = [
@@ -170,6 +172,23 @@ def test_70b_in_training_by_hand(llama: Path) -> None:
     assert training_bytes(size, 2048, 32) / 1e9 == pytest.approx(41.7, abs=0.1)
     # 16-bit weights of 138 GB and, for 1,000 tokens, 2 * 80 * 1024 * 2 bytes of keys and values each
     assert inference_bytes(size, 1000, 8) == pytest.approx((2 * n + 1000 * 327_680) / 8)
+
+
+def test_adapters_in_training_by_hand() -> None:
+    size = model_size(ROOT / "recipes" / "llama_3_1_8b.json")
+    lora = LoraOptions(r=16)
+    # a layer: q and o 4096 + 4096 each, k and v 4096 + 1024, three of the MLP 4096 + 14336
+    assert size.n_features == 32 * (2 * 8192 + 2 * 5120 + 3 * 18432)
+    adapters = 16 * 16 * size.n_features  # 41.9 million parameters of 16 bytes
+    activations = 1000 * (2 * 32 * 4096 + 34 * 4096 + 8 * 128256)
+    for gpus in (1, 4):  # copies: more GPUs are faster and hold no less
+        wide = training_bytes(size, 1000, gpus, lora)
+        assert wide == pytest.approx(2 * size.n_parameters + adapters + activations)
+    narrow = training_bytes(size, 1000, 1, replace(lora, quantize="4bit"))
+    kept = 2 * 128256 * 4096 + 65 * 4096  # both embeddings and the norms
+    assert size.n_linear == size.n_parameters - kept
+    assert narrow == pytest.approx(2 * kept + 0.515875 * size.n_linear + adapters + activations)
+    assert training_flops(size, 100, lora) == pytest.approx(2 / 3 * training_flops(size, 100))
 
 
 def test_70b_in_gpu_hours_by_hand(llama: Path) -> None:

@@ -15,9 +15,13 @@ KILLS = [("append", 50), ("step", 1), ("step", 6), ("rename", 2)]
 
 @pytest.fixture(scope="module")
 def adapted(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:  # noqa: F811
-    path = tmp_path_factory.mktemp("adapted") / "tiny.toml"
-    path.write_text(f"{recipe.read_text()}\n[lora]\nr = 4\nalpha = 8\n")
-    return run_loops(tmp_path_factory.mktemp("runs"), loops(path, ["one"], KILLS))
+    folder = tmp_path_factory.mktemp("adapted")
+    adapted, stopping = folder / "adapted.toml", folder / "stopping.toml"
+    adapted.write_text(f"{recipe.read_text()}\n[lora]\nr = 4\nalpha = 8\n")
+    early = "[early_stop]\nevery_n_steps = 1\nn_prompts = 3\n"
+    stopping.write_text(adapted.read_text().replace("iterations = 3", "iterations = 2") + early)
+    plan = loops(adapted, ["one"], KILLS) | loops(stopping, ["stopping"], [])
+    return run_loops(tmp_path_factory.mktemp("runs"), plan)
 
 
 def test_every_iteration_is_an_adapter_on_the_base_and_the_ledger_says_so(adapted: dict[str, Path]) -> None:
@@ -30,6 +34,13 @@ def test_every_iteration_is_an_adapter_on_the_base_and_the_ledger_says_so(adapte
         assert is_adapter(model) and weights_folder(model) == base
     digests = {model_digest(run / f"iter{number}" / "model") for number in range(4)}
     assert len(digests) == 4
+
+
+def test_the_best_of_several_checkpoints_is_an_adapter_on_the_base(adapted: dict[str, Path]) -> None:
+    run = adapted["stopping"]
+    checkpoints = [folder for folder in (run / "iter2" / "checkpoints").iterdir() if is_adapter(folder)]
+    assert checkpoints and weights_folder(run / "iter2" / "model") == (run / "iter0" / "model").resolve()
+    assert model_digest(run / "iter2" / "model") not in {model_digest(run / "iter1" / "model")}
 
 
 @pytest.mark.parametrize("kill", [f"{what}-{n}" for what, n in KILLS])

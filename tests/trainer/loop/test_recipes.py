@@ -14,11 +14,12 @@ from records.files import BadRows, read_records
 from tests.conftest import ROOT
 from trainer.early_stop.options import EarlyStopOptions
 from trainer.loop.__main__ import main
-from trainer.loop.plan.model_size import model_size
+from trainer.loop.plan.model_size import model_size, training_bytes
 from trainer.loop.recipe import CandidateOptions, Config, EvalOptions, NewPromptOptions, SeedOptions, check
 from trainer.loop.rounds import supervised_chats
 from trainer.loop.splits import split_prompts
 from trainer.prompts.seeds.reading import CONSTRAINED, EFT, eft_chats, ift_chats, seed_prompts
+from trainer.training.options import LoraOptions
 from trainer.training.processes import SHARDING
 
 PROMPTS = [Prompt(id=str(number), prompt=f"prompt {number}") for number in range(30)]
@@ -104,6 +105,24 @@ def test_the_large_recipe_with_checks_is_estimated_without_its_weights(
     assert "by formula for 8 GPUs" in shown and "iter3 DPO, at most 160 pairs" in shown
     # A layer: q and o 2 * 4096^2, k and v 2 * 4096 * 1024, MLP 3 * 4096 * 14336. Embeddings: 2 * 128256 * 4096.
     assert model_size(RECIPES / "llama_3_1_8b.json").n_parameters == 8_030_261_248
+
+
+def test_adapters_on_8b_fit_one_gpu_of_24_gb_by_formula_and_the_plan_needs_no_hub(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("records.runs.RUNS", tmp_path)
+    config = recipe("self_rewarding_8b_one_gpu")
+    main(replace(config, dry_run=True))
+    shown = capsys.readouterr()
+    assert "by formula for 1 GPU\n" in shown.out and "iter3 DPO, at most 24 pairs" in shown.out
+    assert "takes about" not in shown.err
+    size = model_size(RECIPES / "llama_3_1_8b.json")
+    longest = training_bytes(size, 2 * config.dpo.max_length, 1, config.lora)
+    assert 18 * 2**30 < longest < 19 * 2**30
+    assert training_bytes(size, 2 * config.dpo.max_length, 1) > 120 * 2**30
+    main(replace(config, dry_run=True, lora=LoraOptions()))
+    assert "takes about 121 GiB on a GPU of 24: " in capsys.readouterr().err
 
 
 def test_accelerate_reads_the_sharding_and_knows_every_key() -> None:

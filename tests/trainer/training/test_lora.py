@@ -11,9 +11,12 @@ import torch
 import trainer.dpo.train
 import trainer.training.lora.adapter
 from console.errors import InputError
-from engines.adapters import BASE, SETTINGS
-from engines.merging import load_model, write_merged
+from engines.adapters import BASE, SETTINGS, weights_folder
+from engines.merging import load_model, whole, write_merged
 from engines.models import checkpoint_dtype, model_digest, resolve_model
+from engines.options import EngineOptions, open_engine
+from engines.protocol import Request, Sampling
+from records.rows import messages_of
 from tests.tiny import save_in_bfloat16, save_tiny_model
 from tests.trainer.training.test_resume import CHATS, N_STEPS, PAIRS, SHARED, killed_after, states
 from trainer.dpo.options import DPOOptions
@@ -136,6 +139,45 @@ def test_a_folder_moved_with_its_base_finds_it(tmp_path: Path) -> None:
     before = logits_of(tmp_path / "here" / "adapter")
     (tmp_path / "here").rename(tmp_path / "there")
     assert torch.equal(logits_of(tmp_path / "there" / "adapter"), before)
+
+
+def test_a_base_from_the_hub_is_named_by_its_id_and_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = save_tiny_model(tmp_path / "hub" / "models--maker--tiny" / "snapshots" / "c0ffee")
+    sft(base, tmp_path / "adapter", epochs=1)
+    settings = json.loads((tmp_path / "adapter" / SETTINGS).read_text())
+    assert (settings["base_model_name_or_path"], settings["revision"]) == ("maker/tiny", "c0ffee")
+    assert weights_folder(tmp_path / "adapter").samefile(base)
+    (tmp_path / "adapter").rename(tmp_path / "hub" / "moved")  # its base is no longer at the recorded place
+    asked: list[Any] = []
+
+    def from_hub(*words: Any) -> Path:
+        asked.append(words)
+        return base
+
+    monkeypatch.setattr("engines.adapters.from_hub", from_hub)
+    assert weights_folder(tmp_path / "hub" / "moved") == base
+    assert (asked[0][0], asked[0][-1]) == ("maker/tiny", "c0ffee")
+
+
+def test_a_program_that_reads_no_adapters_gets_whole_weights_for_as_long_as_it_needs_them(
+    adapter: Path, tiny_model: Path
+) -> None:
+    with whole(tiny_model) as folder:
+        assert folder == tiny_model
+    with whole(adapter) as folder:
+        assert (folder / "config.json").exists() and not (folder / SETTINGS).exists()
+        torch.testing.assert_close(logits_of(folder), logits_of(adapter))
+    assert not folder.exists()
+
+
+def test_an_adapter_without_a_tokenizer_speaks_with_that_of_its_base(adapter: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in (SETTINGS, "adapter_model.safetensors"):  # as PEFT itself saves one
+        shutil.copy(adapter / name, bare / name)
+    engine = open_engine(EngineOptions(model=str(bare), engine="transformers"))
+    [completion] = engine.generate([Request(messages_of("Hello"), seed=0)], Sampling(4, 1.0))
+    assert completion.error is None and completion.n_tokens
 
 
 def test_a_base_that_changed_or_is_gone_is_one_line_that_says_so(tmp_path: Path) -> None:
@@ -274,10 +316,6 @@ def test_a_killed_training_of_adapters_goes_on_and_ends_with_the_same_bytes(
     [
         (LoraOptions(alpha=8), "--lora.r is 0, which trains all weights"),
         (LoraOptions(r=4, target_modules=()), "names no layer; all-linear means every linear one"),
-        (
-            LoraOptions(r=4, quantize="4bit"),
-            "needs the package bitsandbytes: pip install",
-        ),
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(lora: LoraOptions, message: str) -> None:
@@ -285,7 +323,12 @@ def test_settings_that_do_not_fit_together_are_refused(lora: LoraOptions, messag
         check_lora(lora)
 
 
-def test_four_bits_need_a_gpu(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_four_bits_need_a_gpu_and_a_package(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.training.lora.adapter.find_spec", lambda name: None)
+    with monkeypatch.context() as patched, pytest.raises(InputError, match="needs the package bitsandbytes: pip ins"):
+        patched.setattr("trainer.training.lora.adapter.inference_dtype", lambda folder: "float32")
+        patched.setattr("torch.cuda.is_available", lambda: True)
+        load_base(tiny_model, LoraOptions(r=4, quantize="4bit"))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(InputError, match="--lora.quantize 4bit needs a GPU, and there is none here; leave it out"):
         load_base(tiny_model, LoraOptions(r=4, quantize="4bit"))

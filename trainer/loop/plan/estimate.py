@@ -14,6 +14,8 @@ from trainer.loop.plan.model_size import ModelSize, inference_bytes, inference_f
 from trainer.loop.plan.probe import Speeds
 from trainer.loop.plan.work import Work
 from trainer.loop.recipe import Hardware
+from trainer.training.fit import WHOLE
+from trainer.training.options import LoraOptions
 
 GIB = 1 << 30
 
@@ -41,13 +43,14 @@ def estimate(
     speeds: Speeds | None = None,
     size: ModelSize | None = None,
     hardware: Hardware | None = None,
+    lora: LoraOptions = WHOLE,
 ) -> list[StageEstimate]:
     """Return the estimate of each stage: from `speeds`, by formula from `size` and `hardware`, or of tokens alone."""
     if size is not None and hardware is not None:
         check_ranges(hardware)
         if hardware.gpus == 0:
             raise InputError("gpus must be above 0 for an estimate by formula")
-        return [_by_formula(work, size, hardware) if work.is_own else _counted(work) for work in works]
+        return [_by_formula(work, size, hardware, lora) if work.is_own else _counted(work) for work in works]
     return [_measured(work, speeds) if speeds is not None and work.is_own else _counted(work) for work in works]
 
 
@@ -84,9 +87,13 @@ def too_large(stages: Sequence[StageEstimate], hardware: Hardware) -> str | None
     if largest.bytes is None or largest.bytes <= hardware.gpu_gib * GIB:
         return None
     return (
-        f"{largest.stage} takes about {largest.bytes / GIB:.0f} GiB on each of {hardware.gpus} GPUs of "
+        f"{largest.stage} takes about {largest.bytes / GIB:.0f} GiB on {_on(hardware.gpus)} of "
         f"{hardware.gpu_gib:g}: use more of them, or a smaller micro_batch_size or max_length"
     )
+
+
+def _on(gpus: int) -> str:
+    return f"each of {gpus} GPUs" if gpus > 1 else "a GPU"
 
 
 def _counted(work: Work) -> StageEstimate:
@@ -110,14 +117,17 @@ def _measured(work: Work, speeds: Speeds) -> StageEstimate:
     return StageEstimate(work.stage, work.n_calls, work.n_read, work.n_written, work.n_trained, seconds, peak)
 
 
-def _by_formula(work: Work, size: ModelSize, hardware: Hardware) -> StageEstimate:
-    flops = training_flops(size, work.n_trained) / hardware.mfu_training
+def _by_formula(work: Work, size: ModelSize, hardware: Hardware, lora: LoraOptions) -> StageEstimate:
+    flops = training_flops(size, work.n_trained, lora) / hardware.mfu_training
     # The reference reads whole batches, as efficiently as training does.
     flops += inference_flops(size, work.n_reference) / hardware.mfu_training
     # each token once, read or written: keys and values are kept
     flops += inference_flops(size, work.n_read - work.n_shared + work.n_written) / hardware.mfu_inference
     gpu_s = flops / (hardware.gpu_tflops * 1e12)
-    memory = training_bytes if work.kind == "train" else inference_bytes
+    if work.kind == "train":
+        memory = training_bytes(size, work.n_widest, hardware.gpus, lora)
+    else:
+        memory = inference_bytes(size, work.n_widest, hardware.gpus)
     return StageEstimate(
         work.stage,
         work.n_calls,
@@ -125,7 +135,7 @@ def _by_formula(work: Work, size: ModelSize, hardware: Hardware) -> StageEstimat
         work.n_written,
         work.n_trained,
         gpu_s / hardware.gpus,
-        memory(size, work.n_widest, hardware.gpus),
+        memory,
         gpu_s / 3600,
     )
 

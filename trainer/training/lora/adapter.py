@@ -1,6 +1,7 @@
 """Adapters in training: the model with a new adapter, or with the one that its parent is, and the folder it becomes."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,9 @@ def with_adapter(model: PreTrainedModel, folder: Path, lora: LoraOptions, seed: 
         peft_model = adapted(model, folder, task, dropout=lora.dropout)
     else:
         peft_model = new_adapter(model, lora, seed, task)
+    for parameter in peft_model.parameters():
+        if parameter.requires_grad:  # a reward head too, whose small steps bfloat16 would round away
+            parameter.data = parameter.data.float()
     peft_model.peft_config["default"].base_model_name_or_path = base
     model.config.name_or_path = str(folder)  # the parent, by which a saved state knows its training
     return peft_model
@@ -96,6 +100,10 @@ def _four_bits(dtype: torch.dtype) -> dict[str, Any]:
     """Return the settings of QLoRA's four-bit weights: normal floats, and scales that are quantised again."""
     if not torch.cuda.is_available():
         raise InputError("--lora.quantize 4bit needs a GPU, and there is none here; leave it out")
+    if find_spec("bitsandbytes") is None:
+        raise InputError(
+            "--lora.quantize 4bit needs the package bitsandbytes: pip install bitsandbytes; or leave it out"
+        )
     config = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

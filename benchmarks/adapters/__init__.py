@@ -1,0 +1,1 @@
+"""Memory and time of training adapters (LoRA) against training all weights."""
