@@ -12,6 +12,8 @@ alpaca_eval's own formats: model_outputs.json, annotations.json, leaderboard.csv
 resumes an interrupted one.
 """
 
+from importlib import import_module
+
 from console.again import starts_again
 from console.command import run
 from evals.alpaca.options import Config
@@ -20,9 +22,13 @@ from evals.alpaca.options import Config
 @starts_again
 def main(config: Config) -> None:
     """Answer, compare, score, and print the leaderboard row."""
-    from evals.alpaca.evaluation import evaluate
+    if config.annotations is None:
+        # not for stored annotations, which need no engine
+        import_module("evals.alpaca.evaluation").evaluate(config)
+        return
+    from evals.alpaca.stored import score_stored
 
-    evaluate(config)
+    score_stored(config, config.annotations)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,24 @@
-"""Evaluates a model with AlpacaEval, or scores stored annotations again."""
+"""Evaluates a model with AlpacaEval."""
 
 from dataclasses import replace
 from pathlib import Path
 
-from console.errors import InputError
 from console.flags import about_judge
-from console.output import tell, tell_json
 from console.progress import say
 from console.table import Cell
 from engines.options import EngineOptions, check_engine, is_iteration, open_engine, pinned
 from engines.protocol import Engine, Sampling
 from engines.shards.options import check_workers
-from evals.alpaca.annotators.annotating import Annotator, annotate_as_package, annotator_of
-from evals.alpaca.format import keep_apart, read_annotations, write_json
+from evals.alpaca.annotators.annotating import Annotator, annotate_as_package, annotator_of, n_replies_there
+from evals.alpaca.format import keep_apart, write_json
 from evals.alpaca.metrics import score, write_leaderboard
 from evals.alpaca.options import Config
-from evals.alpaca.report import Result, print_result, results_of
-from evals.alpaca.rows import each_once, say_missing
-from evals.alpaca.sources import Benchmark, LengthFiles, load_benchmark
-from evals.alpaca.stages import Annotations, Answers, annotate, answer, model_outputs
-from evals.comparing.judge import check_coverage, check_judge_flags, open_pairwise_judge
+from evals.alpaca.report import Result, check_preferences, length_files, print_plan, print_result, results_of
+from evals.alpaca.sources import Benchmark, load_benchmark
+from evals.alpaca.stages import Annotations, Answers, annotate, answer, by_prompt, contests_of, model_outputs
+from evals.comparing.judge import check_judge_flags, open_pairwise_judge
+from evals.comparing.there import answers_there, comparisons_there
+from judges.judging.pairwise import comparison_id
 from records.files import BadRows, check_limit
 from records.finish import cut_off
 from records.runs import Run, find_run, newest_run
@@ -37,32 +36,10 @@ def evaluate(config: Config) -> None:
     annotator = annotator_of(config)
     if annotator is None:
         check_judge_flags(config.judge)
-    if config.annotations is not None and config.scale.workers:
-        raise InputError("--annotations asks no model, so --workers has nothing to do: leave it out")
-    stored = config.annotations
-    result = _score_stored(config, stored) if stored else _evaluate_model(config, annotator)
-    if result is None:
-        return
-    print_result(result, config)
-    reasons = [annotation.error or "unknown" for annotation in result.annotations if annotation.preference is None]
-    check_coverage(result.metrics.n_total, reasons, result.n_unanswered, config.judge.min_coverage, result.read)
-
-
-def _score_stored(config: Config, path: Path) -> Result | None:
-    """Return the score of stored annotations, or None with --dry-run. Asks no model."""
-    whole = each_once(read_annotations(path, BadRows(strict=config.strict), config.annotator), path)
-    if config.limit is None:
-        say_missing(whole, path)
-    # after duplicates are gone, so that the first N are N instructions
-    annotations = whole[: config.limit]
-    if config.dry_run:
-        plan: dict[str, Cell] = {"annotations": len(annotations), "from": str(path), "calls": 0}
-        _print_plan({**plan, "leaderboard": str(config.out / "leaderboard.csv") if config.out else None}, config.json)
-        return None
-    metrics = score(annotations, _length_files(config), [path])
-    if config.out:
-        write_leaderboard(config.out / "leaderboard.csv", annotations[0].generator_2, metrics)
-    return Result(annotations, metrics)
+    result = _evaluate_model(config, annotator)
+    if result is not None:
+        print_result(result, config)
+        check_preferences(result, config)
 
 
 def _evaluate_model(config: Config, annotator: Annotator | None) -> Result | None:
@@ -78,7 +55,7 @@ def _evaluate_model(config: Config, annotator: Annotator | None) -> Result | Non
         if annotator is None:
             with about_judge():
                 check_engine(config.judge.engine_options(config.engine))
-        _print_plan(_plan(config, benchmark, sampling, folder, annotator), config.json)
+        print_plan(_plan(config, benchmark, sampling, folder, annotator), config.json)
         return None
     return _answer_and_compare(config, benchmark, sampling, folder, annotator)
 
@@ -123,7 +100,7 @@ def _result(config: Config, annotated: Annotations, answers: Answers, folder: Pa
     write_json(folder / "annotations.json", annotations)
     # df_gamed.csv may lie beside them
     near = [folder / "annotations.json", *([config.reference] if config.reference else [])]
-    metrics = score(annotations, _length_files(config), near)
+    metrics = score(annotations, length_files(config), near)
     write_leaderboard(folder / "leaderboard.csv", first.generator_2, metrics)
     n_truncated = sum(cut_off(response.finish_reason) is not None for response in answers.values())
     return Result(annotations, metrics, n_truncated, annotated.n_unanswered, read)
@@ -134,34 +111,37 @@ def _run_of(options: EngineOptions) -> Run | None:
     return find_run(options.run) if options.run or is_iteration(options) else newest_run()
 
 
-def _length_files(config: Config) -> LengthFiles:
-    return LengthFiles(config.df_gamed, config.instruction_difficulty)
-
-
 def _plan(
     config: Config, benchmark: Benchmark, sampling: Sampling, folder: Path, annotator: Annotator | None
 ) -> dict[str, Cell]:
-    judge: dict[str, Cell] = {
-        "judge": config.judge.engine_options(config.engine).model,
-        "rubric": config.judge.judge_rubric,
-        "judge calls": 2 * len(benchmark.prompts),
-    }
-    if annotator is not None:
-        judge = {"annotator": annotator.name, "annotator calls": len(benchmark.prompts)}
+    n, path = len(benchmark.prompts), folder / "responses.jsonl"
+    rows = answers_there(config.engine, benchmark.prompts, sampling, path, seed=config.seed, fresh=config.fresh)
     return {
-        "prompts": len(benchmark.prompts),
+        "prompts": n,
         "from": benchmark.source,
         "baseline": benchmark.baseline[0].model,
         "model": config.engine.model,
-        "answers": len(benchmark.prompts),
+        "answers": n - len(rows),
+        "answers there": len(rows),
         "max new tokens": sampling.max_new_tokens,
-        **judge,
+        **(
+            _judge_plan(config, benchmark, by_prompt(rows.values()), folder)
+            if annotator is None
+            else {"annotator": annotator.name, "annotator calls": n, "calls there": n_replies_there(annotator, folder)}
+        ),
         "results": str(folder),
     }
 
 
-def _print_plan(plan: dict[str, Cell], as_json: bool) -> None:
-    if as_json:
-        tell_json(plan)
-    else:
-        tell(*(f"{name}: {value}" for name, value in plan.items()))
+def _judge_plan(config: Config, benchmark: Benchmark, answers: Answers, folder: Path) -> dict[str, Cell]:
+    """Return the judge, its calls, and those that are answered already."""
+    done, n_there = comparisons_there(folder / "comparisons.jsonl", fresh=config.fresh), 0
+    if done and answers:
+        judge = open_pairwise_judge(config.judge, config.engine, None, config.seed)
+        n_there = sum(comparison_id(judge, contest) in done for contest in contests_of(benchmark, answers).values())
+    return {
+        "judge": config.judge.engine_options(config.engine).model,
+        "rubric": config.judge.judge_rubric,
+        "judge calls": 2 * (len(benchmark.prompts) - n_there),
+        "judge calls there": 2 * n_there,
+    }

@@ -14,6 +14,8 @@ from evals.alpaca.metrics import Metrics, win_rate_interval
 from evals.alpaca.options import BENCHMARK, Config
 from evals.alpaca.published import Published, leaderboard, neighbours
 from evals.alpaca.rows import completeness, missing
+from evals.alpaca.sources import LengthFiles
+from evals.comparing.coverage import check_coverage
 from evals.folders import results_folder
 from judges.judging.win_rate import flip_warning
 from records.inputs import output_name
@@ -120,3 +122,22 @@ def _files(config: Config) -> str:
     if config.annotations:
         return f"; leaderboard: {config.out / 'leaderboard.csv'}" if config.out else ""
     return f"; results: {results_of(config)}"
+
+
+def print_plan(plan: dict[str, Cell], as_json: bool) -> None:
+    """Print what a command would do."""
+    if as_json:
+        tell_json(plan)
+    else:
+        tell(*(f"{name}: {value}" for name, value in plan.items()))
+
+
+def length_files(config: Config) -> LengthFiles:
+    """Return the hub's files that the flags name."""
+    return LengthFiles(config.df_gamed, config.instruction_difficulty)
+
+
+def check_preferences(result: Result, config: Config) -> None:
+    """Raise JudgeError if too few prompts have a preference."""
+    reasons = [annotation.error or "unknown" for annotation in result.annotations if annotation.preference is None]
+    check_coverage(result.metrics.n_total, reasons, result.n_unanswered, config.judge.min_coverage, result.read)

@@ -1,6 +1,6 @@
 """The two stages of AlpacaEval that ask a model: answering the prompts, and comparing the answers with the baseline."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,21 @@ def answer(
     """
     path = folder / "responses.jsonl"
     rows = ask_answers(engine, config.engine, benchmark.prompts, sampling, path, _asking(config))
+    return by_prompt(rows)
+
+
+def by_prompt(rows: Iterable[Response]) -> dict[str, Response]:
+    """Return answers without their reasoning by the texts of their prompts."""
     return {key_of(response.prompt): stripped(response) for response in rows}
+
+
+def contests_of(benchmark: Benchmark, answers: Answers) -> dict[str, Contest]:
+    """Return the contest of each answered prompt with the baseline's answer, by the text of the prompt."""
+    return {
+        _key(prompt): _contest(baseline, response)
+        for prompt, baseline in zip(benchmark.prompts, benchmark.baseline, strict=True)
+        if (response := _answer_to(prompt, answers))
+    }
 
 
 def model_outputs(benchmark: Benchmark, answers: Answers) -> list[Record]:
@@ -48,10 +62,7 @@ def annotate(
     judge: Judge, benchmark: Benchmark, answers: Answers, model: str, folder: Path, config: Config
 ) -> Annotations:
     """Return one annotation per prompt, compared in both orders and stored in comparisons.jsonl."""
-    contests: dict[str, Contest] = {}
-    for prompt, baseline in zip(benchmark.prompts, benchmark.baseline, strict=True):
-        if response := _answer_to(prompt, answers):
-            contests[_key(prompt)] = _contest(baseline, response)
+    contests = contests_of(benchmark, answers)
     options, judging = config.judge.engine_options(config.engine), config.judge.judge_options()
     path = folder / "comparisons.jsonl"
     verdicts = ask_verdicts(judge, options, judging, list(contests.values()), path, _asking(config))

@@ -13,8 +13,8 @@ from console.output import tell, tell_json
 from console.progress import say
 from engines.options import EngineOptions
 from evals.comparing.answer_files import AnswerFile
+from evals.comparing.coverage import check_coverage
 from evals.comparing.flags import JudgeFlags
-from evals.comparing.judge import check_coverage
 from evals.head_to_head.measures.figures import Figures, Measured
 from evals.head_to_head.options import BENCHMARK, Config
 from evals.head_to_head.result import Entrant, Result, title_of

@@ -14,13 +14,13 @@ from evals.mt_bench.benchmark import check_rubric
 from evals.mt_bench.files.judgments import Compared, Scored, read_judgments
 from evals.mt_bench.files.questions import Answers, read_questions
 from evals.mt_bench.files.writing import answer_row, answers_path, judgments_path
-from evals.mt_bench.judging import open_judges
+from evals.mt_bench.judging import n_verdicts_there, open_judges
 from evals.mt_bench.options import Config
 from evals.mt_bench.report import Result, check_verdicts, print_plan, print_result, results_of, write_result
 from evals.mt_bench.scoring.pairs import pair_scores_of
 from evals.mt_bench.scoring.scores import Drawing, scores_of
 from evals.mt_bench.sources import Benchmark, check_other, load_benchmark, load_own_answers, questions_path
-from evals.mt_bench.stages import Texts, answer, own_texts_of, texts_of
+from evals.mt_bench.stages import Texts, answer, own_texts_of, texts_of, turns_there
 from evals.mt_bench.verdicts import compare, score
 from records.files import BadRows, check_limit, take_prompts
 from records.finish import cut_off
@@ -109,16 +109,31 @@ def _plan(config: Config, benchmark: Benchmark, own: Answers | None, folder: Pat
     with about_judge():
         check_engine(config.judge.engine_options(config.engine))
     n_turns = sum(len(question.turns) for question in benchmark.questions)
+    turns = [] if own else turns_there(benchmark.questions, folder, config)
+    texts = own_texts_of(benchmark.questions, own) if own else texts_of(benchmark.questions, turns)
+    n_answers, n_games = sum(map(len, turns)), 1 if config.mode == "single" else 2
+    n_judged = _n_judged(config, benchmark, own, texts, folder)
     print_plan(
         {
             "questions": len(benchmark.questions),
             "from": str(benchmark.source),
             "model": own.model if own else config.engine.model,
-            "answers": 0 if own else n_turns,
+            "answers": 0 if own else n_turns - n_answers,
+            "answers_there": n_answers,
             "judge": config.judge.engine_options(config.engine).model,
-            "judge_calls": n_turns * (1 if config.mode == "single" else 2),
+            "judge_calls": n_games * (n_turns - n_judged),
+            "judge_calls_there": n_games * n_judged,
             "baseline": benchmark.baseline.model if benchmark.baseline else None,
             "results": str(folder),
         },
         config,
     )
+
+
+def _n_judged(config: Config, benchmark: Benchmark, own: Answers | None, texts: Texts, folder: Path) -> int:
+    """Return the number of turns that the judge has judged before."""
+    kind = "judgments" if config.mode == "single" else "comparisons"
+    if not any(texts.values()) or not any(folder.glob(f"{kind}-*.jsonl")):
+        return 0
+    model = own.model if own else open_engine(config.engine).name
+    return n_verdicts_there(open_judges(config, None), benchmark, texts, model, folder)

@@ -9,6 +9,7 @@ from console.flags import about_judge
 from engines.options import open_engine
 from engines.protocol import Engine
 from evals.comparing.asking import ask_verdicts
+from evals.comparing.there import comparisons_there
 from evals.mt_bench.benchmark import KINDS, Kind, kind_of, rubric_of
 from evals.mt_bench.files.questions import N_TURNS, Question
 from evals.mt_bench.options import Config
@@ -18,7 +19,7 @@ from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
 from judges.judging.pairwise import Contest, comparison_id
 from judges.judging.settle import settle_shared
 from judges.options import JudgeOptions
-from records import Comparison, Judgment, Message, Response, Store, text_of
+from records import Comparison, Judgment, Message, Response, Store, read_rows, text_of
 from records.keys import content_key
 from records.names import folder_name
 
@@ -103,7 +104,7 @@ def judge_answers(
     config = judges.config
 
     def ask(rubric: str, judge: Judge, wanted: Mapping[Place, Response]) -> dict[Place, Judgment]:
-        path, rows = folder / f"judgments-{folder_name(judge.rubric.name)}.jsonl", list(wanted.values())
+        path, rows = _scores_path(folder, judge), list(wanted.values())
         with Store(path, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
             if not config.fresh:
                 settle_shared(judge, store, lambda: judge.request(rows[0]))
@@ -121,12 +122,40 @@ def compare_answers(
     options = config.judge.engine_options(config.engine)
 
     def ask(rubric: str, judge: Judge, wanted: Mapping[Place, Contest]) -> dict[Place, Comparison]:
-        path = folder / f"comparisons-{folder_name(judge.rubric.name)}.jsonl"
+        path = _games_path(folder, judge)
         rows = ask_verdicts(judge, options, judges.judging(rubric), list(wanted.values()), path, asking_of(config))
         ids = {place: comparison_id(judge, contest) for place, contest in wanted.items()}
         return {place: rows[row_id] for place, row_id in ids.items() if row_id in rows}
 
     return _by_rubric(judges, benchmark, contests, ask)
+
+
+def n_verdicts_there(judges: Judges, benchmark: Benchmark, texts: Texts, model: str, folder: Path) -> int:
+    """Return the number of turns whose score or games are stored already."""
+    if judges.config.fresh:
+        return 0
+    if judges.config.mode == "single":
+
+        def scored(_: str, judge: Judge, wanted: Mapping[Place, Response]) -> dict[Place, bool]:
+            path = _scores_path(folder, judge)
+            done = {row.id for row in read_rows(path, Judgment) if has_every_reply(row)} if path.exists() else set()
+            return {place: True for place, answer in wanted.items() if judge.judgment_id(answer) in done}
+
+        return len(_by_rubric(judges, benchmark, answers_to_judge(benchmark, texts, model), scored))
+
+    def compared(_: str, judge: Judge, wanted: Mapping[Place, Contest]) -> dict[Place, bool]:
+        done = comparisons_there(_games_path(folder, judge), fresh=False)
+        return {place: True for place, contest in wanted.items() if comparison_id(judge, contest) in done}
+
+    return len(_by_rubric(judges, benchmark, contests_to_judge(benchmark, texts, model), compared))
+
+
+def _scores_path(folder: Path, judge: Judge) -> Path:
+    return folder / f"judgments-{folder_name(judge.rubric.name)}.jsonl"
+
+
+def _games_path(folder: Path, judge: Judge) -> Path:
+    return folder / f"comparisons-{folder_name(judge.rubric.name)}.jsonl"
 
 
 VerdictT = TypeVar("VerdictT")

@@ -1,6 +1,6 @@
 """The stages that ask a model: it answers turn by turn, and the judge scores its answers or compares them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 from engines.protocol import Engine, Sampling
 from evals.comparing.asking import Asking, ask_answers
 from evals.comparing.matching import stripped
+from evals.comparing.there import answers_there
 from evals.mt_bench.benchmark import temperature_of
 from evals.mt_bench.files.questions import Answers, Question
 from evals.mt_bench.options import Config
@@ -15,6 +16,8 @@ from records import Message, Prompt, Response
 
 Texts = Mapping[str, tuple[str, ...]]
 """The answers by the ids of their questions, up to the first turn without one."""
+Ask = Callable[[Sequence[Prompt], Sampling, Path, Asking], Sequence[Response]]
+"""Returns the answers to prompts, with the file in which they are stored."""
 
 
 def asking_of(config: Config) -> Asking:
@@ -28,11 +31,30 @@ def answer(engine: Engine, questions: Sequence[Question], folder: Path, config: 
     They are stored in responses-turn-<n>.jsonl. The second turn is asked after the first answer, and only if there is
     one.
     """
+
+    def ask(prompts: Sequence[Prompt], sampling: Sampling, path: Path, asking: Asking) -> Sequence[Response]:
+        return ask_answers(engine, config.engine, prompts, sampling, path, asking)
+
+    return _by_turn(ask, questions, folder, config)
+
+
+def turns_there(questions: Sequence[Question], folder: Path, config: Config) -> list[dict[str, Response]]:
+    """Return the answers of each turn that the model has written before. Asks nothing."""
+
+    def there(prompts: Sequence[Prompt], sampling: Sampling, path: Path, _: Asking) -> Sequence[Response]:
+        return list(
+            answers_there(config.engine, prompts, sampling, path, seed=config.seed, fresh=config.fresh).values()
+        )
+
+    return _by_turn(there, questions, folder, config)
+
+
+def _by_turn(ask: Ask, questions: Sequence[Question], folder: Path, config: Config) -> list[dict[str, Response]]:
     n_turns = max(len(question.turns) for question in questions)
     turns: list[dict[str, Response]] = []
     for turn in range(n_turns):
         so_far = [q for q in questions if turn < len(q.turns) and all(q.id in before for before in turns)]
-        turns.append(_turn(engine, so_far, turns, folder, config))
+        turns.append(_turn(ask, so_far, turns, folder, config))
     return turns
 
 
@@ -72,7 +94,7 @@ def temperature(question: Question, config: Config) -> float:
 
 
 def _turn(
-    engine: Engine,
+    ask: Ask,
     questions: Sequence[Question],
     before: Sequence[Mapping[str, Response]],
     folder: Path,
@@ -90,7 +112,7 @@ def _turn(
                 prompt = asked_at(question, texts, len(before) + 1)
                 prompts.append(Prompt(id=question.id, prompt=prompt, source=question.category))
         sampling = Sampling(config.max_new_tokens, degree, config.top_p)
-        responses = ask_answers(engine, config.engine, prompts, sampling, path, asking)
+        responses = ask(prompts, sampling, path, asking)
         answers |= {response.prompt_id: stripped(response) for response in responses}
         asking = replace(asking, fresh=False)  # the first call has set the rows aside
     return answers

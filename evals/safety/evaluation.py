@@ -13,6 +13,7 @@ from engines.protocol import Sampling
 from engines.shards.options import check_workers
 from evals.comparing.asking import Asking, ask_answers
 from evals.comparing.matching import stripped
+from evals.comparing.there import answers_there
 from evals.folders import results_folder
 from evals.safety.figures import Figures, figures_of
 from evals.safety.options import BENCHMARK, PACKAGED, Config, SafetyJudge
@@ -24,7 +25,7 @@ from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
 from judges.judging.settle import settle_shared
 from judges.panels.panel import member_named
 from judges.rubrics.rubric import load_rubric
-from records import Judgment, Response, Store
+from records import Judgment, Response, Store, read_rows
 from records.files import check_limit
 from records.inputs import output_name
 from records.runs import find_run
@@ -41,7 +42,9 @@ def evaluate(config: Config) -> None:
     if config.dry_run:
         with about_judge():
             check_engine(options)
-        print_plan([model.model for model in models], questions, options.model, as_json=config.json)
+        there = {model.model: len(_answers_there(model, questions, config)) for model in models}
+        n_verdicts = sum(_n_verdicts_there(model, questions, options, config) for model in models)
+        print_plan(there, n_verdicts, questions, options.model, as_json=config.json)
         return
     if config.judge.judge_model is None:
         say(f"the judge is {PACKAGED}, whose size makes it near chance; name another with --judge-model")
@@ -96,13 +99,39 @@ def folder_of(model: EngineOptions, config: Config) -> Path:
     return results_folder(model, name)
 
 
+def _answers_there(model: EngineOptions, questions: Sequence[Question], config: Config) -> dict[str, Response]:
+    """Return the answers that a model has written before."""
+    prompts = [question.prompt for question in questions]
+    path = folder_of(model, config) / "responses.jsonl"
+    return answers_there(model, prompts, _sampling(config), path, seed=config.seed, fresh=config.fresh)
+
+
+def _n_verdicts_there(
+    model: EngineOptions, questions: Sequence[Question], judging: EngineOptions, config: Config
+) -> int:
+    """Return the number of these answers that the judge has judged before."""
+    path = folder_of(model, config) / "judgments.jsonl"
+    answers = _answers_there(model, questions, config)
+    if not answers or not path.exists():
+        return 0
+    flags = judge_named(config.judge, config.engine)
+    with about_judge():
+        judge = open_judge(open_engine(judging), flags.judge_options(), config.seed)
+    done = {row.id for row in read_rows(path, Judgment) if has_every_reply(row)}
+    return sum(judge.judgment_id(stripped(row)) in done for row in answers.values())
+
+
+def _sampling(config: Config) -> Sampling:
+    return Sampling(config.max_new_tokens, config.temperature, config.top_p)
+
+
 def _answers(model: EngineOptions, questions: Sequence[Question], config: Config) -> dict[str, Response]:
     """Return a model's answers without their reasoning, by the ids of their prompts."""
     engine = open_engine(model)
-    sampling = Sampling(config.max_new_tokens, config.temperature, config.top_p)
     asking = Asking(config.seed, config.fresh, config.scale)
     prompts = [question.prompt for question in questions]
-    rows = ask_answers(engine, model, prompts, sampling, folder_of(model, config) / "responses.jsonl", asking)
+    path = folder_of(model, config) / "responses.jsonl"
+    rows = ask_answers(engine, model, prompts, _sampling(config), path, asking)
     return {row.prompt_id: stripped(row) for row in rows}
 
 

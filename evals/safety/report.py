@@ -1,7 +1,7 @@
 """The plan, the record and the tables of evals.safety."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,19 @@ class JudgedBy:
     read: str
 
 
-def print_plan(models: Sequence[str], questions: Sequence[Question], judge: str, *, as_json: bool) -> None:
-    """Print what would be asked."""
+def print_plan(
+    there: Mapping[str, int], n_verdicts: int, questions: Sequence[Question], judge: str, *, as_json: bool
+) -> None:
+    """Print what would be asked. `there` has the answers that are there already by their model."""
     kinds = Counter("harmful" if question.is_harmful else "harmless" for question in questions)
-    n = len(models) * len(questions)
-    plan: dict[str, Any] = {"models": list(models), "judge": judge, **kinds, "answers": n, "verdicts": n}
-    lines = [f"{name}: {', '.join(value) if isinstance(value, list) else value}" for name, value in plan.items()]
-    tell_plan(plan, *lines, as_json=as_json)
+    n = len(there) * len(questions)
+    plan: dict[str, Any] = {
+        "models": list(there), "judge": judge, **kinds,
+        "answers": n - sum(there.values()), "answers_there": dict(there),
+        "verdicts": n - n_verdicts, "verdicts_there": n_verdicts,
+    }  # fmt: skip
+    shown = plan | {"models": ", ".join(there), "answers_there": ", ".join(f"{k} {v}" for k, v in there.items())}
+    tell_plan(plan, *(f"{name.replace('_', ' ')}: {value}" for name, value in shown.items()), as_json=as_json)
 
 
 def write_result(folder: Path, figures: Figures, by: JudgedBy) -> Path:

@@ -25,7 +25,7 @@ from evals.alpaca.rows import Annotation, alpaca_index
 from evals.alpaca.sources import Benchmark
 from evals.alpaca.stages import Annotations
 from evals.comparing.matching import key_of
-from records import Prompt, Response, Store, text_of
+from records import Prompt, Response, Store, read_rows, text_of
 from records.names import folder_name
 
 NO_VERDICT = "the annotator gave no preference"
@@ -69,6 +69,17 @@ def annotator_of(config: Config) -> Annotator | None:
     return Annotator(known, replace(options, base_url=base_url), judge.judge_model)
 
 
+def n_replies_there(annotator: Annotator, folder: Path) -> int:
+    """Return the number of stored replies that give a preference."""
+    path = replies_path(annotator, folder)
+    return sum(map(has_preference, read_rows(path, AnnotatorReply))) if path.exists() else 0
+
+
+def replies_path(annotator: Annotator, folder: Path) -> Path:
+    """Return the file of an annotator's replies."""
+    return folder / f"annotator-{folder_name(annotator.name)}.jsonl"
+
+
 def annotate_as_package(
     annotator: Annotator,
     benchmark: Benchmark,
@@ -86,10 +97,9 @@ def annotate_as_package(
         Pair(prompt, baseline, answers.get(key_of(prompt.prompt, prompt.system)))
         for prompt, baseline in zip(benchmark.prompts, benchmark.baseline, strict=True)
     ]
-    path = folder / f"annotator-{folder_name(annotator.name)}.jsonl"
     with (
         quietly("utils", "annotators.pairwise_evaluator", level=logging.CRITICAL + 1) as package,
-        Store(path, AnnotatorReply, keep=has_preference, fresh=fresh) as store,
+        Store(replies_path(annotator, folder), AnnotatorReply, keep=has_preference, fresh=fresh) as store,
     ):
         asking = _asking(annotator, package, store)
         rows = [pair.texts for pair in pairs if pair.answer is not None]

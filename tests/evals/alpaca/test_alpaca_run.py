@@ -52,7 +52,7 @@ def reference(tmp_path: Path) -> Path:
 @pytest.fixture
 def evaluate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reference: Path) -> Callable[..., Path]:
     def run(engine: ScriptedEngine, *argv: str, out: str = "out") -> Path:
-        for module in ("alpaca.evaluation", "comparing.judge"):
+        for module in ("alpaca.evaluation", "comparing.judge", "comparing.there"):
             monkeypatch.setattr(f"evals.{module}.open_engine", lambda _: engine)
         folder = tmp_path / out
         argv = ("--out", str(folder), *argv)
@@ -298,6 +298,20 @@ def test_dry_run_prints_the_plan_and_asks_nobody(
     assert (plan["prompts"], plan["judge calls"], plan["results"]) == (4, 8, str(tmp_path / "out"))
     assert engine.asked == []
     assert not (tmp_path / "out").exists()
+
+
+def test_dry_run_counts_what_is_there_apart_from_what_would_be_asked(
+    evaluate: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(scripted(), "--limit", "3")
+    capsys.readouterr()
+    engine = scripted()
+    evaluate(engine, "--dry-run", "--json", "--limit", "5")
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["answers"], plan["answers there"]) == (2, 3)
+    assert (plan["judge calls"], plan["judge calls there"], engine.asked) == (4, 6, [])
+    evaluate(engine, "--dry-run", "--json", "--limit", "5", "--fresh")
+    assert json.loads(capsys.readouterr().out)["answers"] == 5
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def part(text: str, tag: str) -> str:
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.chdir(tmp_path)
     scripted = Bench(tmp_path)
-    for place in ("evaluation", "judging"):
-        monkeypatch.setattr(f"evals.mt_bench.{place}.open_engine", scripted.open)
+    for place in ("mt_bench.evaluation", "mt_bench.judging", "comparing.there"):
+        monkeypatch.setattr(f"evals.{place}.open_engine", scripted.open)
     monkeypatch.setattr("evals.mt_bench.evaluation.check_engine", lambda options: None)
     return scripted

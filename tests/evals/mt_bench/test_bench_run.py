@@ -202,6 +202,21 @@ def test_a_dry_run_asks_nothing(bench: Bench, capsys: pytest.CaptureFixture[str]
     assert bench.n_asked() == (0, 0) and not Path("out").exists()
 
 
+@pytest.mark.parametrize("mode", [(), ("--mode", "pair", "--baseline", "base.jsonl")])
+def test_a_dry_run_counts_what_is_there_apart(
+    bench: Bench, mode: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.judge.reply = lambda request: "I choose [[A]]" if mode else "Fine. Rating: [[7]]"
+    bench.run("--limit", "2", "--min-coverage", "0", *mode)
+    capsys.readouterr()
+    n_asked = bench.n_asked()
+    bench.run("--dry-run", "--json", *mode)
+    plan, games = json.loads(capsys.readouterr().out), 2 if mode else 1
+    assert (plan["answers"], plan["answers_there"]) == (2, 4)
+    assert (plan["judge_calls"], plan["judge_calls_there"]) == (2 * games, 4 * games)
+    assert bench.n_asked() == n_asked
+
+
 def test_bad_input_is_named_before_anything_is_asked(bench: Bench) -> None:
     bench.write("q1.jsonl", [*QUESTIONS, QUESTIONS[0] | {"turns": ["other", "one"]}])
     bench.write("q2.jsonl", [{"question_id": 1, "turns": ["one"]}])

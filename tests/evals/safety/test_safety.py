@@ -57,6 +57,7 @@ def engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Script
         return known[options.model]
 
     monkeypatch.setattr(evaluation, "open_engine", opened)
+    monkeypatch.setattr("evals.comparing.there.open_engine", opened)
     monkeypatch.setattr(evaluation, "check_engine", lambda _: None)
     return known
 
@@ -118,6 +119,19 @@ def test_a_dry_run_asks_nothing(engines: dict[str, ScriptedEngine], capsys: pyte
     told = capsys.readouterr().out
     assert "harmful: 6" in told and "verdicts: 12" in told
     assert all(engine.asked == [] for engine in engines.values()) and not Path("runs").exists()
+
+
+def test_a_dry_run_counts_what_is_there_apart(
+    engines: dict[str, ScriptedEngine], capsys: pytest.CaptureFixture[str]
+) -> None:
+    safety("half", *GIVEN, "--limit", "4")
+    capsys.readouterr()
+    n_asked = sum(len(engine.asked) for engine in engines.values())
+    safety("half", "helpful", *GIVEN, "--dry-run", "--json")
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["answers"], plan["answers_there"]) == (24 - 4, {"half": 4, "helpful": 0})
+    assert (plan["verdicts"], plan["verdicts_there"]) == (24 - 4, 4)
+    assert sum(len(engine.asked) for engine in engines.values()) == n_asked
 
 
 @pytest.mark.parametrize(
