@@ -9,6 +9,7 @@ from console.errors import EngineError
 from console.progress import say
 from engines.shards.claims import Queue, give_back
 from engines.shards.folder import Folder
+from engines.shards.options import NO_RAY
 from engines.shards.plan import Plan, worker_name
 from engines.shards.processes import MOST_DEATHS
 from engines.shards.work import Job, LastWord, last_word, work
@@ -16,9 +17,7 @@ from engines.shards.work import Job, LastWord, last_word, work
 try:
     import ray
 except ImportError:
-    raise EngineError(
-        "--on ray needs Ray, in this environment and on the nodes: pip install 'judgeloop[ray]', which is ray[data]"
-    ) from None
+    raise EngineError(NO_RAY) from None
 
 LOOK_S = 2.0
 """Seconds between two looks at what is done."""

@@ -2,11 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Annotated, Literal
 
 import tyro
 
-from console.errors import InputError
+from console.errors import EngineError, InputError
 from console.ranges import Count, CountOr0, NotNegative, check_ranges
 
 PLACE = re.compile(r"(\d+)/(\d+)")
@@ -16,6 +17,7 @@ SHARDS_OF_A_FILE = 64
 """How many shards workers alone have, if they are neither smaller than the next number nor larger than ROWS_A_SHARD."""
 LEAST_ROWS_A_SHARD = 128
 """Enough for full batches of an engine in process, and for a server to have many calls under way."""
+NO_RAY = "--on ray needs Ray, in this environment and on the nodes: pip install 'judgeloop[ray]', which is ray[data]"
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ def check_workers(options: WorkerOptions) -> None:
     check_ranges(options)
     if options.on == "ray" and not options.workers:
         raise InputError("--on ray: give the number of workers too, --workers")
+    if options.on == "ray" and find_spec("ray") is None:  # before a file is opened for what cannot be made
+        raise EngineError(NO_RAY)
 
 
 def check_scale(options: ScaleOptions, *, out: bool, fresh: bool = False) -> None:

@@ -1,5 +1,6 @@
 """Loads an evaluation's prompts and its baseline's answers from the hub, from files, or from a run."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,7 +125,14 @@ def _from_files(prompts: Path, reference: Path, source: str, bad: BadRows) -> Be
     if others:
         say(f"{reference}: several answers to {len(others)} prompts, of which the first is the baseline")
     by_key = {key_of(prompt.prompt, prompt.system): prompt for prompt in read_prompts(prompts, bad)}
-    pairs = [(prompt, answer) for prompt in by_key.values() if (answer := _answer_to(prompt, answers))]
+    same_text = Counter(map(key_alone, by_key.values()))
+    pairs = [(prompt, answer) for prompt in by_key.values() if (answer := _answer_to(prompt, answers, same_text))]
+    n_open = sum(
+        key_alone(prompt) in answers and _answer_to(prompt, answers, same_text) is None for prompt in by_key.values()
+    )
+    if n_open:
+        why = "they have one text and differ in the system turn, which the file lacks"
+        say(f"{reference}: the answer to {n_open} prompts cannot be told apart: {why}")
     if not pairs:
         raise InputError(f"no prompt of {prompts} has an answer in {reference}: the prompts' texts must be the same")
     if len(pairs) < len(by_key):
@@ -133,9 +141,11 @@ def _from_files(prompts: Path, reference: Path, source: str, bad: BadRows) -> Be
     return Benchmark([prompt for prompt, _ in pairs], baseline, source, _answer_limit(baseline))
 
 
-def _answer_to(prompt: Prompt, answers: dict[str, Response]) -> Response | None:
-    # The baseline often answered without the system turn, which its file then lacks.
-    return answers.get(key_of(prompt.prompt, prompt.system)) or answers.get(key_alone(prompt))
+def _answer_to(prompt: Prompt, answers: dict[str, Response], same_text: Counter[str]) -> Response | None:
+    """Return the baseline's answer. One of its text alone is that of a prompt only if no other has the text."""
+    exact, alone = answers.get(key_of(prompt.prompt, prompt.system)), key_alone(prompt)
+    # the baseline often answered without the system turn, which its file then lacks
+    return exact or (answers.get(alone) if same_text[alone] == 1 else None)
 
 
 def _beside(near: Sequence[Path], pattern: str) -> Path | None:

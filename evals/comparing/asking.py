@@ -13,6 +13,7 @@ from engines.protocol import Engine, Sampling
 from engines.shards.options import ScaleOptions, WorkerOptions
 from engines.shards.plan import Item
 from engines.shards.share import fill_by_workers, take_in
+from judges.judging.coverage import say_little_mass
 from judges.judging.judge import Judge
 from judges.judging.pairwise import Contest, both_orders_answered, compare_into, first_request
 from judges.judging.settle import settle_shared
@@ -87,4 +88,5 @@ def ask_verdicts(
     if n_unanswered:
         what = f"{n_unanswered} of {len(rows)} comparisons lack an answer of the judge"
         say(f"{title}: {what}; the same command asks for it again")
+    say_little_mass(rows, judge.engine.name)
     return {row.id: row for row in rows}

@@ -27,12 +27,16 @@ from judges.judging.win_rate import flip_warning
 from records import write_atomic
 from records.finish import cut_off
 from records.inputs import output_name
+from records.keys import content_key
 from records.runs import RUNS, Run
 from records.store import set_aside
 
 NAMED = 2
 """The most files of answers of which each has a digest of its own in the name of the folder."""
 FILE = "head_to_head.json"
+UNKNOWN: tuple[list[str], str] = ([], "")
+"""The names in a damaged file."""
+OTHER_DIGITS = 8
 
 
 def results_of(config: Config, sides: Sequence[Side], run: Run | None) -> Path:
@@ -105,11 +109,19 @@ def as_data(result: Result, config: Config, judge: Judge, options: EngineOptions
 
 
 def write_result(folder: Path, data: dict[str, Any]) -> Path:
-    """Write head_to_head.json. A file of other models or another judge is set aside first."""
+    """Write head_to_head.json. That of other models or of another judge stays under a name of its own, for the report.
+
+    A file that cannot be read is set aside.
+    """
     path = folder / FILE
-    if (before := _names_in(path)) is not None and before != _names(data):
+    before = _names_in(path)
+    if before == UNKNOWN:
         set_aside(path)
-        say(f"{path}: set aside, because it is of other models or of another judge")
+        say(f"{path}: set aside, because it cannot be read")
+    elif before is not None and before != _names(data):
+        path.replace(other := _path_of(folder, before))
+        say(f"{path}: now {other.name}, because it is of other models or of another judge")
+    _path_of(folder, _names(data)).unlink(missing_ok=True)  # the new file takes its place
     write_atomic(path, msgspec.json.format(msgspec.json.encode(data), indent=1) + b"\n")
     return path
 
@@ -154,6 +166,11 @@ def _interval(estimate: Estimate) -> dict[str, Any]:
     return data | {"reason": estimate.note} if estimate.value is None and estimate.note else data
 
 
+def _path_of(folder: Path, names: tuple[list[str], str]) -> Path:
+    """Return the file of a result that is not the newest."""
+    return folder / f"{Path(FILE).stem}-{content_key('head to head', names)[:OTHER_DIGITS]}.json"
+
+
 def _names(data: dict[str, Any]) -> tuple[list[str], str]:
     return sorted(entrant["name"] for entrant in data["models"]), data["judge"]["fingerprint"]
 
@@ -165,4 +182,4 @@ def _names_in(path: Path) -> tuple[list[str], str] | None:
     except FileNotFoundError:
         return None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
-        return [], ""
+        return UNKNOWN

@@ -15,6 +15,7 @@ from evals.mt_bench.files.questions import N_TURNS, Question
 from evals.mt_bench.options import Config
 from evals.mt_bench.sources import Benchmark
 from evals.mt_bench.stages import Texts, asked_at, asking_of, conversation
+from judges.judging.coverage import say_little_mass
 from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
 from judges.judging.pairwise import Contest, comparison_id
 from judges.judging.settle import settle_shared
@@ -109,6 +110,7 @@ def judge_answers(
             if not config.fresh:
                 settle_shared(judge, store, lambda: judge.request(rows[0]))
             judged = {j.response_id: j for j in judge_into(store, judge, rows, f"{judge.engine.name} judging")}
+        say_little_mass(list(judged.values()), judge.engine.name)
         return {place: judged[response.id] for place, response in wanted.items() if response.id in judged}
 
     return _by_rubric(judges, benchmark, answers, ask)

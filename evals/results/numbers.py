@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from console.table import Cell
 from judges.intervals.proportion import Z
 
 MOST_BYTES = 64 << 20
+OTHERS = re.compile(r"(?<=^head_to_head)-[0-9a-f]{8}\.json$")
 Ends = tuple[float | None, float | None]
 
 
@@ -44,7 +46,8 @@ def numbers_in(folder: Path, problems: list[str]) -> list[Number]:
     """Return what lies in the evals/ of a run. A file that cannot be read is a problem, and the others are read."""
     found: list[Number] = []
     for path in sorted(folder.rglob("*")):
-        reader = READERS.get(path.name)
+        # the results of other models and judges have digits in their names
+        reader = READERS.get(OTHERS.sub(".json", path.name))
         if reader is None or not path.is_file():
             continue
         try:

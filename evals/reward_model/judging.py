@@ -10,6 +10,7 @@ from console.progress import say
 from engines.options import EngineOptions, open_engine
 from evals.reward_model.options import Config, name_of, results_of
 from evals.reward_model.report import Judged
+from judges.judging.coverage import say_little_mass
 from judges.judging.judge import has_every_reply, judge_into, open_judge
 from judges.judging.reward_model import READ, fingerprint, open_reward_model, reward_folder, rewards_into
 from judges.judging.settle import settle
@@ -36,6 +37,7 @@ def ask_judge(config: Config, ranked: Sequence[RankedAnswers], judge: Member) ->
         if not config.fresh:
             settle(opened, store, lambda: opened.request(_responses(ranked)[0]))
         rows = judge_into(store, opened, _responses(ranked), f"{name} judging {stem(config)}")
+    say_little_mass(rows, name)
     return _judged_by(name, ranked, rows, opened.rubric.scale[1], path)
 
 

@@ -20,7 +20,7 @@ from evals.safety.options import BENCHMARK, PACKAGED, Config, SafetyJudge
 from evals.safety.questions import Question, read_questions
 from evals.safety.report import JudgedBy, print_plan, print_result, write_result
 from judges.intervals.bootstrap import Floats, resampled
-from judges.judging.coverage import require_coverage
+from judges.judging.coverage import require_coverage, say_little_mass
 from judges.judging.judge import Judge, has_every_reply, judge_into, open_judge
 from judges.judging.settle import settle_shared
 from judges.panels.panel import member_named
@@ -150,5 +150,6 @@ def _judged(
         if rows and not config.fresh:
             settle_shared(judge, store, lambda: judge.request(rows[0]))
         judgments = judge_into(store, judge, rows, f"judging {model.model}")
+    say_little_mass(judgments, judge.engine.name)
     by_prompt = {judgment.prompt_id: judgment for judgment in judgments}
     return figures_of(model.model, questions, answers, by_prompt, weights_BN)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from console.errors import JudgeError
 from console.flags import spelled
-from records import Judgment
+from console.progress import say
+from judges.parsing.verdict import LITTLE_MASS, Masses
+from records import Comparison, Judgment
 
 OTHER_READING = {"logprobs": "text", "text": "logprobs", "structured": "logprobs", "decisions": "logprobs"}
 
@@ -48,3 +50,12 @@ def check_coverage(judgments: Sequence[Judgment], min_coverage: float) -> None:
     read = judgments[0].read if judgments else None
     n = len(judgments)
     require_coverage(n - reasons.total(), n, min_coverage, reasons=reasons, read=read)
+
+
+def say_little_mass(rows: Sequence[Judgment | Comparison], judge: str) -> None:
+    """Warn on stderr if the judge gives its choices little probability together, so that its verdicts mean little."""
+    masses = Masses()
+    for row in rows:
+        masses.add(row.mass)
+    if masses.n and masses.total / masses.n < LITTLE_MASS:
+        say(f"warning: {judge}: {masses}")

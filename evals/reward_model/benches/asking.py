@@ -10,6 +10,7 @@ from evals.reward_model.benches.items import Bench, Item, Outcome
 from evals.reward_model.judging import ask_judge, read_judgments, together
 from evals.reward_model.options import Config, name_of, results_of
 from evals.reward_model.report import Judged
+from judges.judging.coverage import say_little_mass
 from judges.judging.judge import open_judge
 from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id, first_request
 from judges.judging.reward_model import reward_folder
@@ -120,6 +121,7 @@ def _games(config: Config, bench: Bench, member: Member) -> Verdicts:
         if not config.fresh:
             settle(judge, store, lambda: first_request(judge, contests[0]))
         rows = {row.id: row for row in compare_into(store, judge, contests, title)}
+    say_little_mass(list(rows.values()), judge.engine.name)
     answered = [rows[comparison_id(judge, contest)] for contest in contests]
     orders = [(row.first_order, row.second_order) for row in answered]
     outcomes = [Outcome(games=tuple(RIGHT[winner] if winner else None for winner in both)) for both in orders]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from console.command import parse
-from console.errors import InputError, JudgeError
+from console.errors import EngineError, InputError, JudgeError
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
 from evals.alpaca.__main__ import main
@@ -354,3 +354,21 @@ def test_without_the_hub_a_runs_held_out_prompts_stand_in(
     results = folder / "evals" / "iter3" / "alpaca_eval"
     assert {row["generator_1"] for row in annotations(results)} == {"iter0"}
     assert len(list(read_rows(results / "responses.jsonl", Response))) == 3
+
+
+def test_a_judge_that_would_rather_say_something_else_is_warned_of(
+    evaluate: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(scripted(logprobs=lambda *_: [math.log(0.002), math.log(0.004)]))
+    assert "warning: new: probability that the judge gives to the choices: 0.006" in capsys.readouterr().err
+    evaluate(scripted(), out="other")
+    assert "probability that the judge gives" not in capsys.readouterr().err
+
+
+def test_ray_that_is_not_there_is_said_before_anything_is_written(
+    evaluate: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.shards.options.find_spec", lambda name: None)
+    with pytest.raises(EngineError, match="--on ray needs Ray"):
+        evaluate(scripted(), "--workers", "2", "--on", "ray")
+    assert not (tmp_path / "out").exists()

@@ -151,3 +151,18 @@ def test_the_judge_is_the_evaluated_model_but_for_what_is_given(
 def test_a_served_judge_of_a_local_model_is_asked_at_its_server() -> None:
     found = JudgeFlags(judge_base_url="http://b").engine_options(EngineOptions(model="iter3", engine="transformers"))
     assert (found.engine, found.base_url) == ("openai", "http://b")
+
+
+def test_one_answer_is_not_the_baseline_s_to_several_prompts_that_differ_in_the_system_turn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"prompt": "a", "system": "Be brief."}, {"prompt": "a", "system": "Be long."},
+        {"prompt": "b", "system": "Be brief."}, {"prompt": "c"}, {"prompt": "c", "system": "Be brief."},
+    ]  # fmt: skip
+    reference = written(tmp_path / "r.json", outputs("a", "b", "c"))
+    found = load_benchmark(written(tmp_path / "p.json", rows), reference, 2, None, BadRows())
+    assert [answer.response for answer in found.baseline] == ["re: b", "re: c"]
+    assert isinstance(found.prompts[0].prompt, list) and found.prompts[1].prompt == "c"
+    told = capsys.readouterr().err
+    assert "the answer to 3 prompts cannot be told apart: they have one text and differ in the system turn" in told

@@ -12,6 +12,7 @@ from console.errors import InputError, JudgeError
 from engines.options import EngineOptions
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
+from evals.results.numbers import numbers_in
 from records import Comparison, Response, read_rows
 from tests.evals.head_to_head.compared import Engines, N, Run, Write, answers, longer, pair, result
 
@@ -95,14 +96,29 @@ def test_a_third_model_reuses_the_answers_and_verdicts_of_two(compare: Run, engi
     assert engines.n_asked() == {"m9": N, "m1": N, "m5": N, "judge": 3 * 2 * N}
 
 
-def test_another_models_result_is_set_aside(compare: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_models_result_stays_under_another_name_and_is_read_with_the_new_one(
+    compare: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = compare("m9", "m1")
     first = (folder / "head_to_head.json").read_bytes()
     compare("m9", "m5")
-    assert (folder / "head_to_head.json.1").read_bytes() == first
-    assert "set aside, because it is of other models" in capsys.readouterr().err
+    [other] = folder.glob("head_to_head-*.json")
+    assert other.read_bytes() == first
+    assert f"now {other.name}, because it is of other models" in capsys.readouterr().err
+    problems: list[str] = []
+    measures = {number.measure for number in numbers_in(folder, problems)}
+    assert measures == {"win rate over m1", "win rate over m5"} and problems == []
     compare("m9", "m5")
-    assert not (folder / "head_to_head.json.2").exists(), "the same again replaces its own result"
+    assert list(folder.glob("head_to_head-*.json")) == [other], "the same again replaces its own result"
+    compare("m9", "m1")
+    assert not other.exists() and len(list(folder.glob("head_to_head-*.json"))) == 1
+
+
+def test_a_damaged_result_is_set_aside(compare: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = compare("m9", "m1")
+    (folder / "head_to_head.json").write_text("{")
+    compare("m9", "m1")
+    assert (folder / "head_to_head.json.1").read_text() == "{" and "cannot be read" in capsys.readouterr().err
 
 
 def test_three_models_play_round_robin_and_have_ratings_in_the_order_of_the_judge(compare: Run) -> None:
