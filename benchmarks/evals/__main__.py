@@ -34,7 +34,7 @@ from evals.open_llm.harness import Asking, Messages, ask, load_model
 from evals.open_llm.task import build, files_of, read_task
 from records.files import BadRows
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 REPEATS = 3
 ANNOTATOR = "weighted_alpaca_eval_gpt4_turbo"
 HUB = "hub/datasets--tatsu-lab--alpaca_eval"

@@ -1,0 +1,1 @@
+"""What the evaluations add to the packages that they use."""
