@@ -12,11 +12,13 @@ from tui.reading.items import Item, items_of
 from tui.reading.table import Table
 
 STEP_ROWS = 2_000
-STEP_BYTES = 16 << 20
+STEP_BYTES = 1 << 20
+"""Small, so that the pieces are soon overwritten: of larger ones the process keeps a hundred megabytes."""
 MOST_SPREAD = 4
 """A block with more between its rows than this is not read whole."""
 PLAIN = re.compile(r"[A-Za-z0-9 .,:;!?()\[\]{}*+=_^$#@%|~`-]+")
 """ASCII that every writer of JSON leaves as it is in the text."""
+UNSURE = re.compile(rb"[\x80-\xff]+|\\u")
 
 
 def search(
@@ -48,12 +50,19 @@ def _likely(table: Table, part: np.ndarray, texts: Sequence[Text]) -> np.ndarray
         block = table.files[int(rows["source"][0])].line(int(starts[0]), int(ends[-1] - starts[0]))
     except (InputError, IndexError):
         return part
-    letters = np.frombuffer(block, dtype="u1")
+    hits = list(_places(wanted.casefold().encode(), block.lower()))
     # Letters beyond ASCII and escaped ones may fold to the text, so that their rows are looked at one by one.
-    unsure = (letters > 0x7F) | ((letters == ord("\\")) & (np.append(letters[1:], 0) == ord("u")))
-    hits = [match.start() for match in re.finditer(re.escape(wanted.casefold().encode()), block.lower())]
-    places = np.concatenate([np.flatnonzero(unsure), np.array(hits, dtype="i8")]) + starts[0]
+    if not block.isascii() or b"\\u" in block:
+        hits += [match.start() for match in UNSURE.finditer(block)]
+    places = np.array(hits, dtype="i8") + starts[0]
     return np.asarray(part[np.unique(np.searchsorted(starts, places, side="right") - 1)])
+
+
+def _places(wanted: bytes, block: bytes) -> Iterator[int]:
+    at = block.find(wanted)
+    while at >= 0:
+        yield at
+        at = block.find(wanted, at + 1)
 
 
 def _has(table: Table, row: int, texts: Sequence[Text]) -> bool:
