@@ -522,3 +522,14 @@ def test_the_screen_ends_at_once_while_a_file_is_still_read(tmp_path: Path) -> N
         asyncio.run(asyncio.wait_for(session(), 20))
     finally:
         may_end = True
+
+
+def test_the_histogram_of_the_figures_is_of_scores_or_winners_and_not_of_prompts(tmp_path: Path) -> None:
+    files = [saved(tmp_path / "p.jsonl", PAIRS), saved(tmp_path / "c.jsonl", COMPARISONS)]
+    for path, line in zip(files, ("pairs the chosen one (a)\n3 ", "the judge's verdict (winner)\n- "), strict=True):
+
+        async def steps(app: BrowserApp, pilot: Pilot[None], line: str = line) -> None:
+            await press(app, pilot, "I")
+            assert isinstance(app.screen, Reader) and line in app.screen.text
+
+        play([path], steps)

@@ -75,6 +75,18 @@ def test_a_blind_voter_sees_neither_names_nor_verdict_and_votes_for_what_is_show
     play([path], steps, blind=True, queue="random")
 
 
+def test_a_blind_voter_sees_neither_which_answer_is_longer_nor_what_others_voted(tmp_path: Path) -> None:
+    path = saved(tmp_path / "p.jsonl", PAIRS)  # the first answer of a pair is the chosen one
+    saved(tmp_path / "votes.jsonl", [vote("apples", text_id("good apple"), text_id("bad"), "a", voter="bob")])
+
+    async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
+        assert "Δlen" not in on_screen(app) and "✓ a" not in on_screen(app) and "longer" not in on_screen(app)
+        await press(app, pilot, "2")
+        assert "votes: ann tie, bob a" in text_of(app, "#facts")
+
+    play([path], steps, blind=True)
+
+
 def test_another_voter_comes_in_while_the_screen_is_open_and_agreement_is_live(tmp_path: Path) -> None:
     path = saved(tmp_path / "c.jsonl", COMPARISONS)
     ids = (text_id("Use SQL."), text_id("no"))

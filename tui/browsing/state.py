@@ -26,7 +26,10 @@ from tui.voting.tally import TIE, A, B, Tally
 PREFERRED_KINDS = ("pair", "comparison", "judgment", "response")
 ALL = "all"
 SIDES = {A: "a", B: "b", TIE: "tie"}
-BLIND_HIDES = frozenset({"winner", "a", "b", "margin", "spread", "flipped", "judge", "model", "error"})
+BLIND_HIDES = frozenset(
+    {"winner", "a", "b", "margin", "spread", "delta", "flipped", "human", "judge", "model", "error"}
+)
+"""Columns that say, or from which one can tell, which answer the judge or another voter prefers."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from tui.screens.grid import Grid
 from tui.screens.host import RowsApp
 from tui.screens.keys import help_text
 from tui.screens.panes import TextPane
+from tui.summary.columns import BY_NAME
 from tui.summary.export import export, format_of, markdown_of
 from tui.summary.statistics import agreement_lines, bar, frequencies, statistics
 from tui.voting.queue import QUEUES
@@ -47,10 +48,10 @@ def _find(app: RowsApp, text: str, step: int) -> None:
     worker = get_current_worker()
     for place in app.browsing.find(text, app.grid.cursor, step, lambda: worker.is_cancelled):
         if place is not None:
-            app.call_from_thread(setattr, app.grid, "cursor", place)
+            app.show_from_thread(setattr, app.grid, "cursor", place)
             return
     if not worker.is_cancelled:
-        app.call_from_thread(app.tell, f"no row has '{text}'", "warning")
+        app.show_from_thread(app.tell, f"no row has '{text}'", "warning")
 
 
 def vote(app: RowsApp, shown_side: int) -> None:
@@ -169,10 +170,13 @@ def statistics_text(app: RowsApp) -> str:
         parts.append(f"votes that match no row here: {len(unmatched):,} ({named})")
     if browsing.log.votes:
         parts.append(f"the next training\n{next_pairs(browsing)}")
-    counts = frequencies(browsing.view, browsing.order, app.grid.column)
+    column = app.grid.column
+    if column in ("number", "prompt"):  # every row has another one
+        column = "a" if browsing.kind in ("pair", "judgment") else "winner"
+    counts = frequencies(browsing.view, browsing.order, column)
     most = max((count.n for count in counts), default=1)
-    rows = [f"{one_line(c.value)[:24]:<24} {c.n:>9,} {bar(c.n / most, BAR_CELLS)}" for c in counts[:24]]
-    parts.append("\n".join([f"{app.grid.column} of what is shown", *rows]))
+    rows = [_count_line(count.value, count.n, count.n / len(browsing.order), count.n / most) for count in counts[:24]]
+    parts.append("\n".join([f"{BY_NAME[column].tip} ({BY_NAME[column].title})", *rows]))
     if browsing.table.bad:
         parts.append("\n".join(["bad rows", *browsing.table.bad[:MOST_BAD_SHOWN]]))
     if browsing.table.notices:

@@ -2,14 +2,16 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 from textual import work
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.css.query import NoMatches
 from textual.widgets import Footer, Static
 from textual.worker import get_current_worker
 
@@ -117,6 +119,18 @@ class RowsApp(App[None]):
         hidden = BLIND_HIDES if self.browsing.blind else frozenset()
         return columns_for(self.browsing.kind, width, hidden | self._without_value)
 
+    def show_from_thread(self, show: Callable[..., object], *values: Any) -> None:
+        """Call a function of the screen from another thread, unless the screen is being closed."""
+
+        def shown() -> None:
+            try:
+                show(*values)
+            except NoMatches:
+                if self.query("#header"):
+                    raise
+
+        self.call_from_thread(shown)
+
     # reading and following
 
     @work(thread=True)
@@ -128,11 +142,11 @@ class RowsApp(App[None]):
                     return
                 if time.monotonic() - shown > SHOW_EVERY_S:
                     shown = time.monotonic()
-                    self.call_from_thread(self._grown)
+                    self.show_from_thread(self._grown)
         except InputError as error:
-            self.call_from_thread(self.tell, str(error))
+            self.show_from_thread(self.tell, str(error))
         self._is_reading = False
-        self.call_from_thread(self._grown)
+        self.show_from_thread(self._grown)
 
     def _look_if_idle(self) -> None:
         if self.is_web and os.getppid() != self._started_by:
@@ -145,15 +159,15 @@ class RowsApp(App[None]):
         worker, before = get_current_worker(), self.table.progress
         changed = self.table.changed()
         if self.table.progress != before:
-            self.call_from_thread(self.show_header)
+            self.show_from_thread(self.show_header)
         if changed or self._n_said < len(self.table.notices):
             try:
                 for _ in self.table.read(lambda: worker.is_cancelled):
                     pass
             except InputError as error:
-                self.call_from_thread(self.tell, str(error))
+                self.show_from_thread(self.tell, str(error))
         if self.browsing.tally.follow() or changed or self._n_said < len(self.table.notices):
-            self.call_from_thread(self._grown)
+            self.show_from_thread(self._grown)
 
     def _grown(self) -> None:
         done, total, was_reading = self.table.done_bytes, self.table.total_bytes, self.message
@@ -200,9 +214,9 @@ class RowsApp(App[None]):
             if time.monotonic() - shown > SHOW_EVERY_S and seen < len(rows):
                 shown = time.monotonic()
                 state = f"searching {seen / len(rows):.0%}"
-                self.call_from_thread(self._show, rows[is_hit[rows]], selected, state)
+                self.show_from_thread(self._show, rows[is_hit[rows]], selected, state)
         if not worker.is_cancelled:
-            self.call_from_thread(self._show, rows[is_hit[rows]], selected, "")
+            self.show_from_thread(self._show, rows[is_hit[rows]], selected, "")
 
     def _show(self, rows: np.ndarray, selected: int | None, state: str | None = None) -> None:
         self.browsing.order = rows

@@ -58,7 +58,7 @@ def _cost(app: RowsApp, body: Body, asked: Asked) -> None:
     except JudgeloopError as error:
         _failed(app, error, is_over=worker.is_cancelled)
         return
-    app.call_from_thread(_confirm, app, body, asked, cost)
+    app.show_from_thread(_confirm, app, body, asked, cost)
 
 
 def _confirm(app: RowsApp, body: Body, asked: Asked, cost: Cost) -> None:
@@ -81,7 +81,7 @@ def _ask(app: RowsApp, body: Body, asked: Asked) -> None:
     except JudgeloopError as error:
         _failed(app, error, is_over=worker.is_cancelled)
         return
-    app.call_from_thread(
+    app.show_from_thread(
         _done, app, f"{one_line(other.name)[:40]}: {verdict(other.item)}; before: {verdict(body.item)}"
     )
 
@@ -94,5 +94,5 @@ def _done(app: RowsApp, message: str) -> None:
 
 def _failed(app: RowsApp, error: JudgeloopError, *, is_over: bool) -> None:
     if not is_over:  # the screen is closed, and nobody is there to be told
-        app.call_from_thread(app.show_asking, "")
-        app.call_from_thread(app.tell, str(error))
+        app.show_from_thread(app.show_asking, "")
+        app.show_from_thread(app.tell, str(error))
