@@ -21,7 +21,7 @@ from trainer.loop.recipe import Config
 from trainer.runs.models import open_model
 from trainer.training.checkpoints import Checkpoints, checkpoints_in
 from trainer.training.options import deciding, with_lora
-from trainer.training.outcome import REPORT
+from trainer.training.outcome import REPORT, curves_path, metrics_path
 
 
 def checkpoints_of(run: Run, number: int, pairs: list[Pair], options: EarlyStopOptions, config: Config) -> Checkpoints:
@@ -57,6 +57,9 @@ def take_best(
     del engine, judge
     gc.collect()
     _take(picked.path, trained, run.model(number))
+    for path_of in (metrics_path, curves_path):
+        if path_of(trained).exists():
+            path_of(trained).replace(path_of(run.model(number)))
     shutil.rmtree(trained)  # only now: an interruption before finds it and need not train again
 
 

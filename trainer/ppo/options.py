@@ -14,6 +14,7 @@ from engines.local.vllm.installed import check_installed
 from engines.options import EngineOptions
 from judges.options import JudgeOptions
 from judges.tools.options import EvidenceOptions
+from trainer.training.metrics.options import ReportTo
 from trainer.training.options import LoraOptions, check_lora
 
 COLDEST, HOTTEST = 0.01, 2.0
@@ -93,6 +94,8 @@ class PPOOptions:
     """Variables of the model's chat template, e.g. '{"enable_thinking": false}'. The new model keeps them."""
     lora: Annotated[LoraOptions, tyro.conf.Suppress] = field(default_factory=LoraOptions)
     """Set by a command's own --lora.* or a recipe's [lora], for all its trainings."""
+    report_to: ReportTo = "none"
+    """A tracker that shows the training while it runs. Its package must be installed."""
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ from trainer.ppo.state import Progress, load_state, newest_state, save_state, st
 from trainer.ppo.update import Learner, seeded_order
 from trainer.training.checkpoints import Checkpoints, checkpoints_in, clear_unfinished, seal
 from trainer.training.fit import load_policy
+from trainer.training.metrics.recording import recording, row_of
 from trainer.training.options import deciding
 from trainer.training.outcome import REPORT, Trained
 from trainer.training.processes import is_first, is_sharded, n_processes
@@ -117,13 +118,20 @@ def train_ppo(
     trainer = _Trainer.open(parent, source, options, seed, checkpoints, accelerator)
     encoded = _fitting(trainer.actors.engine, prompts, options)
     n_steps, last = n_steps_of(options, len(encoded)), None
-    with _log(out) as log, progress(title, n_steps, trainer.done.step) as advance:
+    with (
+        _log(out) as log,
+        recording(out, options.report_to) as recorder,
+        progress(title, n_steps, trainer.done.step) as advance,
+    ):
+        recorder.begin(_rows(log, key, trainer.done.step))
         while trainer.done.step < n_steps:
             step = trainer.step(encoded, n_steps)
             last = last if step.kl is None else step
             if log is not None and step.id not in log:  # a resumed training repeats the steps after its checkpoint
                 log.append(step)
+            recorder.record(_row(step))
             advance(1)
+        recorder.draw()
     trained = _trained(last, n_steps, options.rollout_batch_size)
     if is_first():
         unfinished = out.with_name(f"{out.name}.tmp")
@@ -132,6 +140,16 @@ def train_ppo(
         seal(unfinished, out, n_steps)
     accelerator.wait_for_everyone()
     return trained
+
+
+def _rows(log: Store[PPOStep] | None, key: str, n_done: int) -> list[dict[str, float]]:
+    """Return the figures of the first `n_done` steps of a training that goes on."""
+    rows = list(log.latest()) if log is not None else []
+    return [_row(row) for row in rows if row.step <= n_done and row.id.startswith(f"{key}-")]
+
+
+def _row(step: PPOStep) -> dict[str, float]:
+    return row_of(step.step, msgspec.structs.asdict(step))
 
 
 def checkpoints_of(out: Path) -> Path:

@@ -24,7 +24,7 @@ from records.runs import Run, read_settings
 from records.store import set_aside, write_atomic
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers")
-DECIDES_NOTHING = ("gates", "estimate", "save_minutes", "timeout_s", "retry_s", "max_failures_in_row")
+DECIDES_NOTHING = ("gates", "estimate", "save_minutes", "report_to", "timeout_s", "retry_s", "max_failures_in_row")
 """Settings, in any section, that may change when a run is resumed."""
 LENGTHENS = ("iterations",)
 """Settings of a whole run that may change as long as they do not fall below what is already done."""

@@ -22,6 +22,7 @@ from engines.chat.template import check_example, load_tokenizer, safe_messages
 from trainer.training.checkpoints import Checkpoints, clear_unfinished, newest_checkpoint, seal
 from trainer.training.lengths import Lengths
 from trainer.training.lora.adapter import load_base, with_adapter
+from trainer.training.metrics.recording import History, recording
 from trainer.training.options import LoraOptions, TrainingOptions, deciding
 from trainer.training.outcome import REPORT, Trained
 from trainer.training.processes import is_first, is_sharded, n_processes
@@ -138,13 +139,16 @@ def fit(
     if n_steps == 1:
         trainer.args.warmup_steps = 0  # or the only step would have the first learning rate of the warm-up, 0
     tiles = small_tiles(trainer.args.device.type)
-    with progress(title, n_steps, state.step if state else 0) as advance, tiles:
+    shown = recording(out, options.report_to if options is not None else "none")
+    with progress(title, n_steps, state.step if state else 0) as advance, tiles, shown as recorder:
+        trainer.add_callback(History(recorder))
         trainer.add_callback(Watch(trainer, advance, partial(newest_checkpoint, checkpoints)))
         if checkpoints is not None:
             trainer.add_callback(CheckpointSaver(trainer, checkpoints, merge=merge))
         if plan is not None:
             trainer.add_callback(StateSaver(plan))
         trainer.train(resume_from_checkpoint=str(state.folder) if state else None)
+        recorder.draw()
     trained = replace(_trained(trainer, title), **asdict(lengths or Lengths()))
     if figures is not None:
         trained = replace(trained, metrics=trained.metrics | figures(trainer.state.log_history))

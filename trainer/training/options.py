@@ -11,6 +11,7 @@ from console.errors import InputError
 from console.ranges import Count, CountOr0, NotNegative, Positive, Share, ShareBelow1, check_ranges
 from engines.chat.options import ChatTemplateKwargs
 from engines.chat.template import checked_kwargs
+from trainer.training.metrics.options import ReportTo
 from trainer.training.processes import check_sharding, is_sharded, n_processes
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class TrainingOptions:
     """Variables of the model's chat template, e.g. '{"enable_thinking": false}'. The new model keeps them."""
     lora: Annotated[LoraOptions, tyro.conf.Suppress] = field(default_factory=LoraOptions)
     """Set by a command's own --lora.* or a recipe's [lora], for all its trainings."""
+    report_to: ReportTo = "none"
+    """A tracker that shows the training while it runs. Its package must be installed."""
 
 
 def check_options(options: TrainingOptions) -> None:
@@ -107,9 +110,13 @@ def with_lora(options: LearningT, lora: LoraOptions) -> LearningT:
 
 
 def deciding(options: Learning) -> dict[str, Any]:
-    """Return the settings that a key of a training is made of: without adapters those of versions that had none."""
+    """Return the settings that a key of a training is made of: without adapters those of versions that had none.
+
+    A tracker changes no weight.
+    """
     settings = asdict(options)  # type: ignore[call-overload]
-    return {name: value for name, value in settings.items() if name != "lora" or options.lora.r}
+    unneeded = ("report_to",) if options.lora.r else ("report_to", "lora")
+    return {name: value for name, value in settings.items() if name not in unneeded}
 
 
 def with_template(options: OptionsT, kwargs: Mapping[str, Any]) -> OptionsT:

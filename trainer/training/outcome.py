@@ -59,6 +59,16 @@ def work_of(out: Path) -> Path:
     return out.with_name(f"{out.name}.state")
 
 
+def metrics_path(out: Path) -> Path:
+    """Return the file with a row of figures per step of the training that makes `out`."""
+    return out.with_name(f"{out.name}.metrics.jsonl")
+
+
+def curves_path(out: Path) -> Path:
+    """Return the picture of these figures."""
+    return out.with_name(f"{out.name}.curves.png")
+
+
 def claim_folder(folder: Path, *, fresh: bool) -> None:
     """Make sure that a new model may be saved in `folder`. With --fresh, an earlier model is set aside.
 
@@ -73,5 +83,6 @@ def claim_folder(folder: Path, *, fresh: bool) -> None:
         remove(folder.with_name(f"{folder.name}{ENDING}"))  # the half-saved model of a killed training
         set_aside(folder)
         if fresh:
-            set_aside(work_of(folder))
+            for path in (work_of(folder), metrics_path(folder), curves_path(folder)):
+                set_aside(path)
         make_folder(folder.parent)

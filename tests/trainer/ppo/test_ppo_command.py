@@ -66,8 +66,8 @@ def test_a_function_rewards_a_policy_that_is_saved_whole(folder: Path, capsys: p
     with pytest.raises(InputError, match="give another --out, or --fresh"):
         ppo("--reward", "my_rewards:words")
     ppo("--reward", "my_rewards:words", "--fresh")
-    aside = {"model", "model.1", "model.checkpoints", "model.checkpoints.1", "model.steps.jsonl", "model.steps.jsonl.1"}
-    assert {path.name for path in Path("out").iterdir()} == aside
+    names = {"model", "model.checkpoints", "model.steps.jsonl", "model.metrics.jsonl", "model.curves.png"}
+    assert {path.name for path in Path("out").iterdir()} == names | {f"{name}.1" for name in names}
     assert len(steps_of(Path("out/model"))) == 3
 
 

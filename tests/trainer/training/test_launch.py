@@ -172,7 +172,8 @@ def test_only_the_first_process_speaks_and_no_work_files_are_left(trained: Path)
     assert table.read_text().count("| examples |") == 1 and "| loss " in table.read_text()
     assert "DPO: 2 of 2" in (trained / "dpo-two.0.err").read_text()
     assert nothing.read_text() == "" and "DPO" not in (trained / "dpo-two.1.err").read_text()
-    assert [path.name for path in (trained / "dpo-two").iterdir()] == ["model"]
+    left = sorted(path.name for path in (trained / "dpo-two").iterdir())
+    assert left == ["model", "model.curves.png", "model.metrics.jsonl"]
     assert not list(trained.rglob("*.bin"))
 
 

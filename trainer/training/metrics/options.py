@@ -1,0 +1,5 @@
+"""The choice of a tracker."""
+
+from typing import Literal
+
+ReportTo = Literal["none", "trackio", "wandb", "tensorboard"]
