@@ -195,7 +195,7 @@ def test_another_reward_does_not_go_on_from_the_state_of_the_first(
 ) -> None:
     from trainer.training import fit as fitting
 
-    def killed(*_: Any) -> None:
+    def killed(*_: Any, **__: Any) -> None:
         raise Killed
 
     options = replace(SMALL, save_minutes=1e-9)

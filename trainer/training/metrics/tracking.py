@@ -6,6 +6,7 @@ training goes on without it.
 
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -56,12 +57,15 @@ class Tracker:
     def finish(self) -> None:
         """End the tracker's run."""
         if self._tracker is not None:
-            self._try("finish", self._tracker.finish)
+            # by trackio's own function its run is over, and at the end of the process it is not ended again
+            end = sys.modules["trackio"].finish if "trackio" in sys.modules and self.kind == "trackio" else None
+            self._try("finish", end or self._tracker.finish)
         self._tracker = None
 
     def _try(self, what: str, do: Any) -> None:
         try:
-            do()
+            with redirect_stdout(sys.stderr):  # trackers print, and stdout is for results
+                do()
         except Exception as error:  # a tracker may raise anything, and none of it matters to the model
             self._tracker = None
             reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
