@@ -1,4 +1,4 @@
-"""What there is in a folder of runs: each run with its iterations, its state, its figures and its size.
+"""The contents of a folder of runs: each run with its iterations, its state, its figures and its size.
 
 Nothing here raises for a torn or foreign folder. It is named with the reason instead.
 """

@@ -1,1 +1,1 @@
-"""What a training shows of itself: a row of figures per step, a picture of the curves, and a tracker."""
+"""The figures of a training: a row per step, a picture of the curves, and a tracker."""
