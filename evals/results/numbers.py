@@ -48,6 +48,8 @@ def numbers_in(folder: Path, problems: list[str]) -> list[Number]:
     for path in sorted(folder.rglob("*")):
         # the results of other models and judges have digits in their names
         reader = READERS.get(OTHERS.sub(".json", path.name))
+        if reader is None and (path.parent.name, path.suffix) == ("reward_model", ".json"):
+            reader = _judge_benchmark  # its file has the name of the benchmark's file
         if reader is None or not path.is_file():
             continue
         try:
@@ -118,6 +120,21 @@ def _factuality(path: Path) -> list[Number]:
         _of_share(str(data.get("model")), path.parent.name, title, data.get(name)) for name, title in measures.items()
     )
     return [number for number in found if number is not None]
+
+
+def _judge_benchmark(path: Path) -> list[Number]:
+    """Read a file of evals.reward_model on a judge benchmark: its last aggregate for each judge, as it counts."""
+    data = _json(path)
+    if "benchmark" not in data:  # ranked answers
+        return []
+    numbers = []
+    for judge in data["judges"]:
+        aggregates = [figure for figure in judge["figures"] if figure["is_aggregate"]]
+        if judge["fingerprint"] and aggregates:
+            benchmark = str(data["benchmark"])
+            title = f"{aggregates[-1]['name']}, as {benchmark} counts"
+            numbers.append(_of_share(str(judge["name"]), benchmark, title, aggregates[-1]["theirs"]))
+    return [number for number in numbers if number is not None]
 
 
 def _human(path: Path) -> list[Number]:

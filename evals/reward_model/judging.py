@@ -35,8 +35,8 @@ def ask_judge(config: Config, ranked: Sequence[RankedAnswers], judge: Member) ->
     path = results_of(config, engine_options) / f"{name_of(config)}-{opened.fingerprint}.jsonl"
     with Store(path, Judgment, keep=has_every_reply, fresh=config.fresh) as store:
         if not config.fresh:
-            settle(opened, store, lambda: opened.request(_responses(ranked)[0]))
-        rows = judge_into(store, opened, _responses(ranked), f"{name} judging {stem(config)}")
+            settle(opened, store, lambda: opened.request(distinct_responses(ranked)[0]))
+        rows = judge_into(store, opened, distinct_responses(ranked), f"{name} judging {stem(config)}")
     say_little_mass(rows, name)
     return _judged_by(name, ranked, rows, opened.rubric.scale[1], path)
 
@@ -46,11 +46,12 @@ def _ask_reward_model(config: Config, ranked: Sequence[RankedAnswers], options: 
     model = open_reward_model(folder, options.model, options)
     path = results_of(config, options) / f"{name_of(config)}-{fingerprint(model)}.jsonl"
     with Store(path, Judgment, fresh=config.fresh) as store:
-        rows = rewards_into(store, model, _responses(ranked), f"{model.name} scoring {stem(config)}")
+        rows = rewards_into(store, model, distinct_responses(ranked), f"{model.name} scoring {stem(config)}")
     return _judged_by(model.name, ranked, rows, None, path)
 
 
-def _responses(ranked: Sequence[RankedAnswers]) -> list[Response]:
+def distinct_responses(ranked: Sequence[RankedAnswers]) -> list[Response]:
+    """Return the answers as the rows that a judge reads."""
     # each once: a text can stand under a prompt several times
     return list({response.id: response for answers in ranked for response in responses_to(answers)}.values())
 

@@ -4,29 +4,35 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from console.errors import InputError
-from console.output import tell, tell_encoded, tell_plan
+from console.output import tell, tell_encoded
 from console.progress import say
 from console.table import print_table
-from engines.options import check_engine, pinned
+from engines.options import pinned
 from evals.reward_model.benches.measuring import measure_on_bench
 from evals.reward_model.benches.reading import read_bench
-from evals.reward_model.judging import ask_judge, panel_of, read_judgments, stem, with_distinct_names
+from evals.reward_model.judging import (
+    ask_judge,
+    distinct_responses,
+    panel_of,
+    read_judgments,
+    stem,
+    with_distinct_names,
+)
 from evals.reward_model.metrics import prompts_of
-from evals.reward_model.options import Config, name_of, results_of
+from evals.reward_model.options import Config, name_of
+from evals.reward_model.plan import print_plan
 from evals.reward_model.report import Comparison, as_json, compared, markdown, summary, tables
 from judges.judging.coverage import require_coverage
 from judges.judging.judge import checked_rubric
 from judges.judging.reward_model import reward_folder
 from judges.labelled.ranked import RankedAnswers
 from judges.labelled.ranked_files import read_ranked
-from judges.options import OF_CHOICES
 from judges.panels.panel import Member, member_named
 from judges.rubrics.rubric import Rubric
 from records import write_atomic
-from records.files import BadRows, checked_file, take
+from records.files import BadRows, take
 from records.keys import content_key
 
 SHOWN_REASONS = 3
@@ -114,21 +120,7 @@ def _report(config: Config, comparison: Comparison) -> None:
 
 
 def _print_plan(config: Config, ranked: Sequence[RankedAnswers], members: Sequence[Member]) -> None:
-    n = len({(str(answers.prompt), response) for answers in ranked for response in answers.responses})
-    lines = [f"would measure on {len(ranked)} prompts with {n} answers of {config.file}"]
-    judges: list[dict[str, Any]] = []
-    for engine, judging in members:
-        calls = 0 if reward_folder(engine) else n * (1 if judging.read in OF_CHOICES else judging.samples)
-        how = f"{calls} calls, rubric {judging.rubric}, reading: {judging.read}"
-        if not calls:
-            how = "a reward model, no calls"
-        else:
-            check_engine(engine)
-        out = results_of(config, engine)
-        judges.append({"model": engine.model, "calls": calls, "how": how, "out": str(out)})
-        lines.append(f"{engine.model}: {how}; results in {out}")
-    for path in map(checked_file, config.judgments):
-        judges.append({"judgments": str(path), "calls": 0})
-        lines.append(f"{path}: no calls")
-    plan = {"prompts": len(ranked), "answers": n, "of": config.file, "judges": judges}
-    tell_plan(plan, *lines, as_json=config.json)
+    responses = distinct_responses(ranked)
+    counts = {"prompts": len(ranked), "answers": len(responses)}
+    summary = f"would measure on {len(ranked)} prompts with {len(responses)} answers of {config.file}"
+    print_plan(config, summary, counts, members, lambda judge: list(map(judge.judgment_id, responses)))

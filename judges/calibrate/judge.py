@@ -17,6 +17,7 @@ from judges.calibrate.options import OUT, Config
 from judges.calibrate.output import write_audit
 from judges.calibrate.settings import audit_settings, set_name, wins_on_test
 from judges.judging.judge import Judge, checked_rubric, has_every_reply, open_judge
+from judges.judging.report import rows_there
 from judges.labelled.columns import Columns
 from judges.labelled.labels import LabelledSet
 from judges.options import OF_CHOICES
@@ -107,9 +108,19 @@ def print_plan(config: Config, labelled: LabelledSet, judge: Judge, out: Path) -
     # reruns at the same price; log-probabilities have none, see _add_reruns
     calls = n_calls(labelled, judge) * (1 + (config.retest if judge.read not in OF_CHOICES else 0))
     rows = f"{len(labelled.pairs)} pairs and {len(labelled.scores)} scored answers, labels by {labelled.labeller}"
+    n_there = sum(rows_there(judge, out / f"{name}.jsonl") for name in ("comparisons", "judgments"))
     how = f"judge {judge.fingerprint}, rubric {judge.rubric.name}, reading: {judge.read}; all output would go to {out}"
     counts = {"pairs": len(labelled.pairs), "scores": len(labelled.scores), "labels_by": labelled.labeller}
     names = {"judge": judge.fingerprint, "rubric": judge.rubric.name, "read": judge.read, "out": out}
-    plan = {"labels": labelled.name, **counts, "calls": calls, "model": judge.engine.name, **names}
+    plan = {
+        "labels": labelled.name,
+        **counts,
+        "calls": calls,
+        "rows_there": n_there,
+        "model": judge.engine.name,
+        **names,
+    }
     summary = f"would ask {judge.engine.name} about {labelled.name}: {rows}; {calls} calls"
+    if n_there:
+        summary += f" in all; {n_there} rows of this judge are there already, and only failed calls are repeated"
     tell_plan(plan, summary, how, as_json=config.json)

@@ -82,7 +82,10 @@ def learn(pairs: Pairs) -> Learned:
 
 
 def out_of_fold(pairs: Pairs, n_folds: int, seed: int) -> tuple[Floats, Floats]:
-    """Return P(b is better) and the verdict on each pair, both (N,), as learned from the pairs of other folds."""
+    """Return P(b is better) and the verdict on each pair, both (N,), as learned from the pairs of other folds.
+
+    A fold from whose others nothing can be learned has ties.
+    """
     groups = sorted(set(pairs.groups))
     Random(derived_seed(seed, "folds")).shuffle(groups)
     fold_of = {group: place % n_folds for place, group in enumerate(groups)}
@@ -90,7 +93,11 @@ def out_of_fold(pairs: Pairs, n_folds: int, seed: int) -> tuple[Floats, Floats]:
     preferences_N, verdicts_N = np.zeros(len(folds_N)), np.zeros(len(folds_N))
     for fold in range(n_folds):
         inside, outside = np.flatnonzero(folds_N == fold), np.flatnonzero(folds_N != fold)
-        learned = learn(pairs.only(outside.tolist()))
+        try:
+            learned = learn(pairs.only(outside.tolist()))
+        except JudgeError:  # nothing to learn from the other folds, so nothing is known of this one
+            preferences_N[inside] = 0.5
+            continue
         preferences_N[inside] = learned.preferences(pairs.features[inside])
         verdicts_N[inside] = learned.verdicts(preferences_N[inside])
     return preferences_N, verdicts_N

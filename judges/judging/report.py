@@ -70,7 +70,7 @@ def plan_of(
     """
     how = {"judge": judge.fingerprint, "rubric": judge.rubric.name, "read": judge.reading}
     prompt = first and first.messages[0]["content"]
-    plan = {**what, "calls": n_calls, "rows_there": _rows_there(judge, out), "model": judge.engine.name}
+    plan = {**what, "calls": n_calls, "rows_there": rows_there(judge, out), "model": judge.engine.name}
     cost = {} if first is None else _cost_of_calls(judge, n_calls, first, prices)
     return {**plan, **cost, **how, "out": str(out), "first_prompt": prompt}
 
@@ -98,7 +98,7 @@ class _Judged(Row, frozen=True, kw_only=True):
     judge: str
 
 
-def _rows_there(judge: "Judge", out: Path) -> int:
+def rows_there(judge: "Judge", out: Path) -> int:
     """Return how many rows of the judge an earlier run has left in the output file."""
     return sum(row.judge == judge.fingerprint for row in read_rows(out, _Judged)) if out.exists() else 0
 

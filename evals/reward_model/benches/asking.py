@@ -51,11 +51,6 @@ def ask_about_bench(config: Config, bench: Bench, member: Member) -> Verdicts:
     """
     if reward_folder(member[0]) or load_rubric(member[1].rubric).kind == "score":
         return _by_scores(ask_judge(config, ranked_items(bench), member))
-    if not bench.has_pairs:
-        raise InputError(
-            f"--rubric {member[1].rubric} compares two answers, and {bench.name} has four or more to a prompt; give a "
-            "rubric that scores one answer: additive"
-        )
     return _games(config, bench, member)
 
 
@@ -113,8 +108,8 @@ def _by_scores(judged: Judged) -> Verdicts:
 def _games(config: Config, bench: Bench, member: Member) -> Verdicts:
     """Return the verdicts of a judge that compares the right answer with the wrong one, in both orders."""
     engine_options, judge_options = member
+    contests = contests_of(bench, judge_options.rubric)
     judge = open_judge(open_engine(engine_options), judge_options, config.seed)
-    contests = [_contest(item) for item in bench.items]
     path = results_of(config, engine_options) / f"{name_of(config)}-{judge.fingerprint}.jsonl"
     title = f"{judge.engine.name} comparing {stem_of(config.file) if config.file else ''}"
     with Store(path, Comparison, keep=both_orders_answered, fresh=config.fresh) as store:
@@ -129,6 +124,19 @@ def _games(config: Config, bench: Bench, member: Member) -> Verdicts:
     preferences = [None if row.winner is None or row.preference_b is None else 1 - row.preference_b for row in answered]
     how = f"rubric {judge.rubric.name}, reading: {judge.reading}"
     return Verdicts(judge.engine.name, judge.fingerprint, how, outcomes, reasons, str(path), preferences)
+
+
+def contests_of(bench: Bench, rubric: str) -> list[Contest]:
+    """Return the right answer of each item against the wrong one, for a rubric that compares.
+
+    Raises InputError if the items have more answers.
+    """
+    if not bench.has_pairs:
+        raise InputError(
+            f"--rubric {rubric} compares two answers, and {bench.name} has four or more to a prompt; give one that "
+            "scores one answer: additive"
+        )
+    return [_contest(item) for item in bench.items]
 
 
 def _contest(item: Item) -> Contest:

@@ -5,23 +5,29 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from console.errors import InputError
-from console.output import tell, tell_encoded, tell_plan
+from console.output import tell, tell_encoded
 from console.progress import say
 from console.table import print_table
-from engines.options import check_engine
-from evals.reward_model.benches.asking import Verdicts, ask_about_bench, longer, panel_of, ranked_items, stored_verdicts
+from evals.reward_model.benches.asking import (
+    Verdicts,
+    ask_about_bench,
+    contests_of,
+    longer,
+    panel_of,
+    ranked_items,
+    stored_verdicts,
+)
 from evals.reward_model.benches.items import Bench
 from evals.reward_model.benches.report import Measured, as_json, headline, leads_table, markdown, measured, table
-from evals.reward_model.options import Config, name_of, results_of
+from evals.reward_model.judging import distinct_responses
+from evals.reward_model.options import Config, name_of
+from evals.reward_model.plan import print_plan
 from judges.judging.coverage import require_coverage
-from judges.judging.reward_model import reward_folder
-from judges.labelled.ranked import responses_to
-from judges.options import OF_CHOICES
+from judges.judging.judge import Judge
+from judges.judging.pairwise import comparison_id
 from judges.panels.panel import Member
-from judges.rubrics.rubric import load_rubric
 from records import write_atomic
 from records.inputs import stem_of
 from records.keys import content_key
@@ -85,27 +91,13 @@ def _report(config: Config, source: Path, bench: Bench, judges: Sequence[Measure
 
 
 def _print_plan(config: Config, bench: Bench, members: Sequence[Member]) -> None:
-    n = len({response.id for ranked in ranked_items(bench) for response in responses_to(ranked)})
-    lines = [f"would measure on {bench.name}: {len(bench.items)} items with {n} answers of {config.file}"]
-    judges: list[dict[str, Any]] = []
-    for engine, judging in members:
-        out = results_of(config, engine)
-        calls = _n_calls(bench, n, (engine, judging))
-        how = (
-            f"{calls} calls, rubric {judging.rubric}, reading: {judging.read}" if calls else "a reward model, no calls"
-        )
-        if calls:
-            check_engine(engine)
-        judges.append({"model": engine.model, "calls": calls, "how": how, "out": str(out)})
-        lines.append(f"{engine.model}: {how}; results in {out}")
-    plan = {"benchmark": bench.name, "items": len(bench.items), "answers": n, "of": config.file, "judges": judges}
-    tell_plan(plan, *lines, as_json=config.json)
+    responses = distinct_responses(ranked_items(bench))
 
+    def wanted(judge: Judge) -> list[str]:
+        if judge.rubric.kind == "pair":
+            return [comparison_id(judge, contest) for contest in contests_of(bench, judge.rubric.name)]
+        return list(map(judge.judgment_id, responses))
 
-def _n_calls(bench: Bench, n_answers: int, member: Member) -> int:
-    engine, judging = member
-    if reward_folder(engine):
-        return 0
-    rubric = load_rubric(judging.rubric)
-    n = n_answers if rubric.kind == "score" else 2 * len(bench.items)
-    return n * (len(rubric.labels) if judging.read in OF_CHOICES else judging.samples)
+    counts = {"benchmark": bench.name, "items": len(bench.items), "answers": len(responses)}
+    summary = f"would measure on {bench.name}: {len(bench.items)} items with {len(responses)} answers of {config.file}"
+    print_plan(config, summary, counts, members, wanted)

@@ -12,6 +12,7 @@ from console.errors import InputError, JudgeError
 from engines.protocol import Request
 from engines.reward_model import RewardModel
 from engines.scripted import ScriptedEngine
+from evals.results.numbers import numbers_in
 from evals.reward_model.__main__ import main
 from evals.reward_model.benches.reading import read_bench
 from evals.reward_model.options import Config
@@ -62,7 +63,7 @@ def comparing(name: str, replies: Callable[[str, str], str]) -> ScriptedEngine:
 @pytest.fixture
 def measure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     def run(source: Path, engines: dict[str, ScriptedEngine], *argv: str, out: str = "out") -> dict[str, Any]:
-        for place in ("judging", "benches.asking"):
+        for place in ("judging", "benches.asking", "plan"):
             monkeypatch.setattr(f"evals.reward_model.{place}.open_engine", lambda options: engines[options.model])
         main(parse(Config, [str(source), "--out", str(tmp_path / out), *argv], "reward_model"))
         [path] = (tmp_path / out).glob("*.json")
@@ -90,6 +91,17 @@ def test_rewardbench_2_by_subset_with_failures_in_both_ways(
     captured = capsys.readouterr()
     assert "as RewardBench 2 counts" in captured.out and "0.25" in captured.out
     assert "m: 4 without a verdict" in captured.err
+
+
+def test_the_report_reads_the_benchmark_s_own_aggregate_of_each_judge(
+    measure: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    engine = scored("m", good=5, fair=2, poor=1)
+    measure(write(tmp_path / "x.jsonl", PAIRS), {"m": engine}, "--judge", "m", "--read", "text", out="m/reward_model")
+    problems: list[str] = []
+    [number] = numbers_in(tmp_path / "m", problems)
+    assert (number.model, number.benchmark, number.value, problems) == ("m", "JudgeBench", 100.0, [])
+    assert number.measure == "overall, of all pairs, as JudgeBench counts"
 
 
 def test_the_longer_answer_stands_beside_every_judge(measure: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
@@ -285,10 +297,29 @@ def test_wrong_flags_are_one_line(
         measure(write(tmp_path / "rb2.jsonl", V2), {}, *argv)
 
 
-def test_a_dry_run_says_the_benchmark_and_the_calls(
-    measure: Callable[..., dict[str, Any]], tmp_path: Path, capsys: Any
+@pytest.mark.parametrize("rubric", ["additive", "pairwise"])
+def test_a_dry_run_counts_the_calls_without_the_rows_that_are_there(
+    measure: Callable[..., dict[str, Any]], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch, rubric: str
 ) -> None:
-    argv = ("--judge", "a@http://b/v1", "--read", "text", "--dry-run")
+    monkeypatch.setattr("evals.reward_model.plan.check_engine", lambda options: None)
+    source, argv = write(tmp_path / "x.jsonl", PAIRS), ("--judge", "m", "--read", "text", "--rubric", rubric)
+    engine = scored("m", good=5, fair=2, poor=1) if rubric == "additive" else comparing("m", lambda first, second: "A")
+    measure(source, {"m": engine}, *argv, "--samples", "1", "--limit", "3")
+    n_asked = len(engine.asked)
+    capsys.readouterr()
+    measure(source, {"m": engine}, *argv, "--samples", "1", "--dry-run", "--json")
+    plan = json.loads(capsys.readouterr().out)
+    n_there, n_calls = (6, 2) if rubric == "additive" else (3, 2)
+    assert (plan["benchmark"], plan["items"], plan["answers"]) == ("JudgeBench", 4, 8)
+    assert (plan["judges"][0]["calls"], plan["judges"][0]["rows_there"]) == (n_calls, n_there)
+    assert len(engine.asked) == n_asked == 6
+
+
+def test_a_dry_run_says_the_benchmark_and_the_calls(
+    measure: Callable[..., dict[str, Any]], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evals.reward_model.plan.check_engine", lambda options: None)
+    argv = ("--judge", "m", "--read", "text", "--dry-run")
     with pytest.raises(ValueError, match="not enough values"):  # nothing was written
-        measure(write(tmp_path / "rb2.jsonl", V2), {}, *argv)
+        measure(write(tmp_path / "rb2.jsonl", V2), {"m": scored("m")}, *argv)
     assert "RewardBench 2: 4 items with 13 answers" in (printed := capsys.readouterr().out) and "39 calls" in printed

@@ -277,3 +277,18 @@ def test_missing_grades_are_counted_and_too_many_are_an_error(grader: ScriptedEn
     with pytest.raises(JudgeError, match="only 48 of 60 labelled pairs have a verdict on every criterion"):
         fit("--rubric", "criteria")
     assert fit("--rubric", "criteria", "--min-coverage", "0.5")["pairs"] == 48
+
+
+def test_a_dry_run_says_which_rows_are_there(grader: ScriptedEngine, capsys: Any) -> None:
+    fit("--rubric", "criteria")
+    n_asked = len(grader.asked)
+    fit("--rubric", "criteria", "--dry-run")
+    assert "480 calls in all; 120 rows of this judge are there already" in capsys.readouterr().out
+    assert len(grader.asked) == n_asked
+
+
+def test_a_fold_that_teaches_nothing_has_ties() -> None:
+    features = np.array([[1.0], [1.0], [1.0], [-1.0]])
+    pairs = Pairs(features, np.array([1.0, 1, -1, 1]), list("abcd"))  # without a or b it says nothing
+    preferences, verdicts = out_of_fold(pairs, 4, 0)
+    assert (preferences == 0.5).any() and (verdicts[preferences == 0.5] == 0).all()
