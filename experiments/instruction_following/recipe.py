@@ -14,6 +14,7 @@ from judges.tools.options import EvidenceOptions
 from trainer.loop.recipe import Config, RoundEngineOptions, check
 from trainer.loop.splits import LoopSplit, split_prompts
 from trainer.prompts.seeds.reading import seed_prompts
+from trainer.training.options import deciding
 
 DECIDES_NOTHING = ("name", "config", "seed", "dry_run", "fresh", "json", "strict", "debug", "gates", "estimate")
 """Settings of a recipe that no result of the experiment depends on, or that the experiment sets itself."""
@@ -38,11 +39,19 @@ def read_recipe(path: Path) -> Config:
 
 
 def settings_of(base: Config) -> dict[str, Any]:
-    """Return the settings of a recipe that decide a result, as plain data."""
+    """Return the settings of a recipe that decide a result, as plain data.
+
+    Without adapters and a calibration they are those of versions that had none, so that their results stay.
+    """
     plain = {name: value for name, value in asdict(base).items() if name not in DECIDES_NOTHING}
+    plain |= {"sft": deciding(base.sft), "dpo": deciding(base.dpo)}
+    if not base.lora.r:
+        del plain["lora"]
     settings: dict[str, Any] = msgspec.to_builtins(plain, enc_hook=str)
     if base.judge.engine.model == PARENT and not base.panel.judge:  # it judges by the settings of [engine]
         del settings["judge"]["engine"]
+    if base.judge.calibration is None:
+        del settings["judge"]["calibration"]
     return settings
 
 
