@@ -1,6 +1,6 @@
 """The share of held-out answers that follow a constraint, before and after GRPO and RLOO, on a small model.
 
-python -m benchmarks.grpo --out /tmp/grpo                SmolLM2-135M, 20 steps each; 7 minutes of one core
+python -m benchmarks.grpo --out /tmp/grpo                SmolLM2-135M, 20 steps of 16 answers each
 python -m benchmarks.grpo --out /tmp/grpo --methods grpo --steps 40 --seed 1
 
 Every prompt asks for an answer without commas. The reward is that of `trainer.grpo --tool constraints --verify strict`.

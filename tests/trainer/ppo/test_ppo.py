@@ -222,7 +222,7 @@ def test_a_training_that_was_stopped_goes_on_with_the_same_numbers(nine: Path, t
     assert same(steps_of(parts)) == same(steps_of(whole)) and len({row.kl_coef for row in steps_of(whole)}) > 3
     assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     files = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
-    assert files <= {".safetensors", ".json", ".jsonl", ".jinja"}, "and no pickle"
+    assert files <= {".safetensors", ".json", ".jsonl", ".jinja", ".png"}, "and no pickle"
     left = [sorted(path.name for path in one.glob("*.safetensors")) for one in checkpoints_in(checkpoints_of(parts))]
     assert left[0] == ["model.safetensors"] and len(left[1]) == 3, "only the last one has what a training needs"
 
