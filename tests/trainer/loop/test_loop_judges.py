@@ -296,6 +296,10 @@ def test_a_run_of_a_version_without_such_judges_goes_on(recipe: Path) -> None:
 
 BAD = [
     (["--judge.engine.model", "nope"], r"no model 'nope'"),
+    (
+        ["--judge.calibration", "c.toml"],
+        r"--judge\.calibration is of one model, .* name that with --judge\.engine\.model",
+    ),
     (["--judge.engine.model", "iter2"], r"--judge\.engine\.model iter2: iter2 does not exist yet"),
     (["--judge.engine.model", "iter1", "--judge.engine.run", "nope"], "no run 'nope'"),
     (["--judge.engine.batch-size", "4"], r"the parent judges by the settings of \[engine\]"),

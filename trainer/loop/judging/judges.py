@@ -57,6 +57,11 @@ def check_judges(judge: RoundJudgeOptions, panel: PanelOptions, *, tools: bool, 
     """
     if judge.read == "decisions":
         raise InputError("--judge.read decisions: the iterations are judged in this process, which has no endpoint")
+    if judge.calibration is not None:
+        raise InputError(
+            "--judge.calibration is of one model, and these settings are also for the run's own models, which change "
+            "with each round: put it into the TOML file of a judge that stays, and name that with --judge.engine.model"
+        )
     if panel.judge and judge.engine.model != PARENT:
         raise InputError(
             f"--judge.engine.model {shown(judge.engine.model)} and a panel both name who judges: leave out that model, "
@@ -94,7 +99,7 @@ def _check_judge(engine: EngineOptions, settings: JudgeOptions, of_eval: Rubric,
             "iterations are measured: give one of the same scale"
         )
     if settings.calibration is not None and is_of_run(engine):
-        raise InputError(f"{flag}: --judge.calibration is of one model, and a run judges with a new one each round")
+        raise InputError(f"{flag}: its calibration is of one model, and a run judges with a new one each round")
     if not is_of_run(engine):
         with about_judge():
             # a served engine is opened because that asks nothing; a local one would load its weights
