@@ -43,6 +43,8 @@ class Config(Flags):
     """Print the figures of the rows that pass the filter, then stop."""
     screenshot: OutFile | None = None
     """Write a picture of the screen (120 x 40 cells) to this .svg file, then stop."""
+    press: str = ""
+    """Keys to press before --screenshot, with commas between, such as v,v,i."""
     serve: bool = False
     """Show the screen in a browser, until Ctrl+C. Each tab has a process and a screen of its own."""
     host: str = "127.0.0.1"

@@ -27,6 +27,8 @@ def show(config: Config) -> None:
     """Open the rows, then the screen. Wrong input ends the command before the screen opens."""
     if config.screenshot is not None and config.screenshot.suffix.lower() != ".svg":
         raise InputError(f"--screenshot {config.screenshot}: the file must end in .svg")
+    if config.press and config.screenshot is None:
+        raise InputError("--press presses keys before a picture is drawn: give --screenshot PATH.svg too")
     browsing, reading = opened(config)
     prints = config.json or config.dry_run or config.statistics
     if not prints and config.screenshot is None and not _has_screen():
@@ -113,7 +115,7 @@ def _open(browsing: Browsing, reading: Iterator[int], config: Config) -> None:
     if config.screenshot is not None:
         for _ in reading:
             pass
-        write_screenshot(browsing, config.screenshot, config.theme)
+        write_screenshot(browsing, config.screenshot, config.theme, [key for key in config.press.split(",") if key])
         tell(f"screenshot: {config.screenshot}")
     else:
         open_screen(browsing, reading, config.theme, own_keys(config.keys))

@@ -533,3 +533,18 @@ def test_the_histogram_of_the_figures_is_of_scores_or_winners_and_not_of_prompts
             assert isinstance(app.screen, Reader) and line in app.screen.text
 
         play([path], steps)
+
+
+@pytest.mark.parametrize(("width", "n_whole"), [(200, 4), (120, 4), (80, 2)])
+def test_the_iterations_stand_side_by_side_at_any_width(tmp_path: Path, width: int, n_whole: int) -> None:
+    run = a_run(tmp_path)
+    for number in (3, 4):
+        saved(run / f"iter{number}" / "judgments.jsonl", [judgment("name a fruit", f"answer of iter{number}", 2.0)])
+
+    async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "i")
+        widths = {pane.size.width for pane in app.screen.query(".iteration")}
+        titles = on_screen(app).splitlines()[5]
+        assert len(widths) == 1 and [f"iter{n}" in titles for n in (1, 2, 3, 4)].count(True) >= n_whole
+
+    play([run], steps, (width, 40))

@@ -35,6 +35,10 @@ def test_the_screenshot_flag_writes_a_picture_and_stops(tmp_path: Path, capsys: 
     assert capsys.readouterr().out == f"screenshot: {tmp_path / 'shot.svg'}\n"
     picture = (tmp_path / "shot.svg").read_text().replace("&#160;", " ")
     assert picture.startswith("<svg") and "[pairs 4] │ 4 shown" in picture and "good apple" in picture
+    main(Config(source=(path,), screenshot=tmp_path / "help.svg", press="j,question_mark"))
+    assert "Vote for the first answer" in (tmp_path / "help.svg").read_text().replace("&#160;", " ")
+    with pytest.raises(InputError, match="give --screenshot"):
+        main(Config(source=(path,), press="j"))
     with pytest.raises(InputError, match=r"shot.png: the file must end in \.svg"):
         main(Config(source=(path,), screenshot=tmp_path / "shot.png"))
 

@@ -7,6 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import HorizontalScroll
 from textual.content import Content
+from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
@@ -24,6 +25,7 @@ from tui.verdicts.reasons import reasons_text
 SHOWN = ("number", "iter", "a", "spread", "delta", "model", "judge", "error")
 START = Column("start", "answer", 0, lambda view, row: "", lambda view, rows: rows.astype("f8"))
 START_CHARS = 200
+NARROWEST_CELLS = 28
 CLOSE: list[BindingType] = [Binding("escape,q", "close", "Close", id="answers.close", tooltip="Back to the rows")]
 
 
@@ -138,6 +140,11 @@ class IterationsScreen(Screen[None]):
         self.query_one("#prompt", TextPane).show("prompt", prompt)
         self._show()
         self.query(".iteration").first().focus()
+
+    def on_resize(self, event: Resize) -> None:
+        """Give all columns the same width, and let them scroll to the side if they would be too narrow."""
+        for pane in self.query(".iteration"):
+            pane.styles.width = max(NARROWEST_CELLS, event.size.width // len(self._groups))
 
     def _trend(self) -> str:
         """Return small bars of the mean score, the mean length, and the share of kept constraints by iteration."""
