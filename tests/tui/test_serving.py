@@ -30,6 +30,15 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 DRAWS = "import os, sys, time; os.write(1, b'__GANGLION__\\nD\\0\\0\\0\\5drawn'); "
 
 
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another process does."""
+    for _ in range(400):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("this did not come about")
+
+
 def of_python(code: str) -> str:
     return f"exec {shlex.join([sys.executable, '-c', code])}"
 
@@ -207,11 +216,7 @@ def test_a_tab_ends_if_its_server_was_killed(tmp_path: Path) -> None:
                 return Path("/proc") / children[0]
 
         process = asyncio.run(opened())
-    for _ in range(400):
-        if not process.exists() or ") Z" in (process / "stat").read_text():
-            return
-        time.sleep(0.05)
-    raise AssertionError("the tab goes on without its server")
+    until(lambda: not process.exists() or ") Z" in (process / "stat").read_text())
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -225,3 +230,44 @@ def test_chromium_connects_and_asks_nobody_else(served: str, tmp_path: Path) -> 
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
     assert 'class="terminal xterm"' in done.stdout, "the terminal is there"
     assert "fonts.googleapis.com" not in log.read_text(errors="replace").replace(served, "")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_a_key_pressed_in_chromium_votes(served: str, tmp_path: Path) -> None:
+    profile, votes = tmp_path / "profile", tmp_path / "votes.jsonl"
+    told = profile / "DevToolsActivePort"
+    words = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
+    words += ["--remote-debugging-port=0", "--remote-allow-origins=*", f"--user-data-dir={profile}", served]
+
+    async def pressed() -> str:
+        """Press the key until the vote is there, and return the picture of the page."""
+        port = told.read_text().split()[0]
+        async with ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{port}/json") as answer:
+                [page] = [page for page in await answer.json() if page["type"] == "page"]
+            async with session.ws_connect(page["webSocketDebuggerUrl"], max_msg_size=0) as browser:
+
+                async def call(method: str, **given: Any) -> Any:
+                    await browser.send_json({"id": 1, "method": method, "params": given})
+                    while "id" not in (message := await browser.receive_json(timeout=30)):
+                        pass
+                    return message["result"]
+
+                for _ in range(100):
+                    focus = "document.querySelector('textarea')?.focus()"
+                    await call("Runtime.evaluate", expression=focus)
+                    for kind in ("keyDown", "keyUp"):
+                        key = {"key": "1", "code": "Digit1", "text": "1", "windowsVirtualKeyCode": 49}
+                        await call("Input.dispatchKeyEvent", type=kind, **key)
+                    if votes.exists():
+                        break
+                    await asyncio.sleep(0.1)
+                return str((await call("Page.captureScreenshot"))["data"])
+
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as chromium:
+        try:
+            until(lambda: told.exists() and told.read_text().count("\n") > 0)
+            picture = asyncio.run(pressed())
+        finally:
+            chromium.terminate()
+    assert '"winner":"a"' in votes.read_text().replace(" ", "") and len(picture) > 10_000
