@@ -183,3 +183,18 @@ def test_judgments_compared_are_refused_no_key_is_stored_and_a_folder_in_the_way
         "good apple",
         "bad",
     ]
+
+
+def test_a_verdict_that_cannot_be_written_is_told_and_shown_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / NAME).mkdir()
+    monkeypatch.setattr("tui.screens.rejudging.cost_of", lambda *_: COST)
+    monkeypatch.setattr("tui.screens.rejudging.ask", lambda body, *_: {**body.record, "winner": "b", "judge": "new"})
+
+    async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
+        await ask_by_keys(app, pilot, AT_NOBODY)
+        await press(app, pilot, "y")
+        assert "is a folder" in notices(app) and "winner b  judge new" in pane(app, "reasons")
+
+    play([saved(tmp_path / "c.jsonl", COMPARISONS)], steps)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.binding import Binding
 
 from console.errors import InputError
 from tests.tui.rows import COMPARISONS, PAIRS, ROOT_OF, a_run, saved
@@ -108,11 +109,18 @@ def test_own_keys_are_read_and_a_wrong_one_names_the_nearest(tmp_path: Path) -> 
         read_keymap(keys, MAIN)
 
 
-def test_every_key_has_an_id_of_its_own_and_a_tooltip() -> None:
+def test_every_key_has_an_id_and_a_tooltip_and_can_be_changed(tmp_path: Path) -> None:
     from tui.screens.bindings import MAIN
+    from tui.screens.open import WITH_KEYS, own_keys
 
     ids = [binding.id for binding in MAIN]
-    assert len(set(ids)) == len(ids) and all(ids) and all(binding.tooltip for binding in MAIN)
+    assert len(set(ids)) == len(ids)
+    listed = [binding for bindings in WITH_KEYS for binding in bindings]
+    assert all(isinstance(binding, Binding) and binding.id and binding.tooltip for binding in listed)
+    keys = tmp_path / "keys.toml"
+    names = {binding.id for binding in listed if isinstance(binding, Binding)}
+    keys.write_text("".join(f'"{name}" = "f12"\n' for name in sorted(filter(None, names))))
+    assert set(own_keys(keys)) == names
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")

@@ -44,14 +44,18 @@ class OtherJudges:
         self._of: dict[Path, dict[Key, list[Other]]] = {}
 
     def append(self, votes: Path, row: Record, asked: Asked) -> Other:
-        """Write a row and the model that was asked beside the file of the votes. Raises StoreError if it fails."""
+        """Write a row and the model that was asked beside the file of the votes.
+
+        Raises StoreError if it cannot be written. It cost something, and is shown until the screen is closed.
+        """
         path = votes.with_name(NAME)
-        self._read(path)
+        known = self._read(path)
         record = {**row, "asked": {"model": asked.model, "base_url": without_secrets(asked.base_url) or None}}
+        line = 1 + sum(map(len, known.values()))
+        other = Other(asked.model, item_of_record(record, 0), record, path, line)
+        known.setdefault(_key(other.item), []).append(other)
         append_line(path, msgspec.json.encode(record))
-        self._of.pop(path)
-        item = item_of_record(record, 0)
-        return self.on(votes, item)[-1]
+        return other
 
     def on(self, votes: Path, item: Item) -> list[Other]:
         """Return the verdicts on the answer or the two answers of a row, the oldest first."""

@@ -176,7 +176,8 @@ class IterationsScreen(Screen[None]):
             except InputError as error:
                 pane.show(name, visible(str(error)))
                 continue
-            title = f"{name}  score {number_text(item.score_a)}  {len(item.text_a):,} chars"
+            score = "" if item.score_a is None else f"  score {number_text(item.score_a)}"
+            title = f"{name}{score}  {len(item.text_a):,} chars"
             pane.show(title, detail_text(item.text_a))
 
     def _most(self) -> int:

@@ -8,6 +8,9 @@ from pathlib import Path
 from console.errors import InputError
 from records.store import write_atomic
 from tui.browsing.state import Browsing
+from tui.dialogs.form import Confirm, Form
+from tui.dialogs.small import Ask, Choice, Reader
+from tui.screens.answers import CandidatesScreen, IterationsScreen
 from tui.screens.app import BrowserApp
 from tui.screens.bindings import MAIN
 from tui.screens.filter_line import FilterInput
@@ -16,6 +19,11 @@ from tui.screens.keys import read_keymap
 from tui.screens.panes import TextPane
 from tui.screens.themes import NAMES
 
+WITH_KEYS = (
+    MAIN, Grid.BINDINGS, TextPane.BINDINGS, FilterInput.BINDINGS, CandidatesScreen.BINDINGS, IterationsScreen.BINDINGS,
+    Choice.BINDINGS, Ask.BINDINGS, Reader.BINDINGS, Form.BINDINGS, Confirm.BINDINGS,
+)  # fmt: skip
+"""All keys that a person can change."""
 SCREENSHOT_SIZE = (120, 40)
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of glibc's malloc.h."""
@@ -27,7 +35,7 @@ def own_keys(path: Path | None) -> dict[str, str]:
         return {}
     if not path.is_file():
         raise InputError(f"--keys {path}: no such file")
-    return read_keymap(path, [*MAIN, *Grid.BINDINGS, *TextPane.BINDINGS, *FilterInput.BINDINGS])
+    return read_keymap(path, [binding for bindings in WITH_KEYS for binding in bindings])
 
 
 def return_memory() -> None:

@@ -93,6 +93,7 @@ def _done(app: RowsApp, message: str) -> None:
 
 
 def _failed(app: RowsApp, error: JudgeloopError, *, is_over: bool) -> None:
-    if not is_over:  # the screen is closed, and nobody is there to be told
+    if not is_over:  # otherwise the screen is closed, and nobody is there to be told
+        app.show_from_thread(partial(app.show_selected, keep=True))
         app.show_from_thread(app.show_asking, "")
         app.show_from_thread(app.tell, str(error))
