@@ -154,7 +154,7 @@ def _fitting(
     if len(rows) < len(prompts):
         say(f"{title}: {len(prompts) - len(rows)} of {len(prompts)} prompts left out: longer than {limit}")
     if n_over := len(rows) % options.prompts_per_step:
-        say(f"{title}: {n_over} of {len(rows)} prompts fill no step, others in each epoch")
+        say(f"{title}: {n_over} of {len(rows)} prompts fill no step and are left over, others in each epoch")
     return Dataset.from_list(rows)
 
 

@@ -92,10 +92,10 @@ class PPOOptions:
     """Stop after this many steps in a row in which no answer got a reward."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
     """Variables of the model's chat template, e.g. '{"enable_thinking": false}'. The new model keeps them."""
-    lora: Annotated[LoraOptions, tyro.conf.Suppress] = field(default_factory=LoraOptions)
-    """Set by a command's own --lora.* or a recipe's [lora], for all its trainings."""
     report_to: ReportTo = "none"
     """A tracker that shows the training while it runs. Its package must be installed."""
+    lora: Annotated[LoraOptions, tyro.conf.Suppress] = field(default_factory=LoraOptions)
+    """Set by a command's own --lora.* or a recipe's [lora], for all its trainings."""
 
 
 @dataclass(frozen=True)

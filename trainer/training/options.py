@@ -64,10 +64,10 @@ class TrainingOptions:
     """Minutes between saves of the state from which a killed training continues; 0 saves none."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
     """Variables of the model's chat template, e.g. '{"enable_thinking": false}'. The new model keeps them."""
-    lora: Annotated[LoraOptions, tyro.conf.Suppress] = field(default_factory=LoraOptions)
-    """Set by a command's own --lora.* or a recipe's [lora], for all its trainings."""
     report_to: ReportTo = "none"
     """A tracker that shows the training while it runs. Its package must be installed."""
+    lora: Annotated[LoraOptions, tyro.conf.Suppress] = field(default_factory=LoraOptions)
+    """Set by a command's own --lora.* or a recipe's [lora], for all its trainings."""
 
 
 def check_options(options: TrainingOptions) -> None:
