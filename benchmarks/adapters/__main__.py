@@ -1,7 +1,7 @@
 """Memory and time of a training of adapters (LoRA) against one of all weights.
 
 python -m benchmarks.adapters                      the packaged model: SFT and DPO, whole and with adapters, minutes
-python -m benchmarks.adapters --rows 1 --length 256 --steps 2
+python -m benchmarks.adapters --rows 1 --steps 3 --checkpointing      memory, at a GPU's settings
 python -m benchmarks.adapters --formula            a model of 8 billion weights by the formula of a loop's --dry-run
 
 Each training is a process of its own. Peak memory is the growth of its resident set after the libraries are loaded.
@@ -23,6 +23,8 @@ from typing import Any
 import tyro
 from transformers import TrainerCallback
 
+import trainer.dpo.train
+import trainer.sft.train
 import trainer.training.fit
 from benchmarks.iteration.__main__ import ENVIRONMENT
 from console.table import Cell, print_table
@@ -50,6 +52,8 @@ class Config:
     length: int = 512
     """Tokens of an example, about."""
     steps: int = 4
+    checkpointing: bool = False
+    """Recompute activations for the gradient, as all training here does on a GPU."""
     formula: bool = False
     """Print the memory of 8 billion weights by formula, and measure nothing."""
     side: str | None = None
@@ -99,6 +103,7 @@ def main(config: Config) -> None:
 def in_process(config: Config, side: str) -> dict[str, float]:
     """Run a training in a process of its own and return its measurements."""
     flags = [f"--{name}={getattr(config, name)}" for name in ("model", "rows", "length", "steps")]
+    flags += ["--checkpointing"] if config.checkpointing else []
     command = [sys.executable, "-m", "benchmarks.adapters", *flags, "--side", side]
     process = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | ENVIRONMENT)
     if process.returncode:
@@ -118,6 +123,9 @@ def measured(config: Config, kind: str, r: str) -> dict[str, float]:
         return watch(made, *rest)
 
     trainer.training.fit.Watch = watched  # type: ignore[assignment,misc]
+    if config.checkpointing:
+        for module in (trainer.sft.train, trainer.dpo.train):
+            module.trainer_settings = recomputing  # type: ignore[attr-defined]
     shared: dict[str, Any] = {
         "batch_size": config.rows,
         "micro_batch_size": config.rows,
@@ -134,6 +142,12 @@ def measured(config: Config, kind: str, r: str) -> dict[str, float]:
             train_dpo(parent, out, pairs, DPOOptions(**shared), 0)
         saved = sum(path.stat().st_size for path in out.iterdir())
     return {"bytes": resident("VmHWM") - before, "seconds": median(clock.seconds[1:]), "saved": saved}
+
+
+def recomputing(*args: Any) -> dict[str, Any]:
+    """Return the settings of a training on a GPU: activations are computed again for the gradient."""
+    again = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
+    return trainer.training.fit.trainer_settings(*args) | again
 
 
 def pair(n: int, words: str, length: int) -> Pair:

@@ -69,6 +69,8 @@ def check_grpo(options: GRPOOptions, n_prompts: int) -> None:
     if is_sharded():
         raise InputError("trainer.grpo generates with the weights that it trains, so each process needs them all")
     if options.rollout_engine == "vllm":
+        if options.lora.r:
+            raise InputError("vLLM cannot follow an adapter in training: leave out --rollout-engine, or --lora.r")
         check_installed()
         if processes > 1:
             raise InputError("--rollout-engine vllm works only if one process trains: train in one, or leave it out")

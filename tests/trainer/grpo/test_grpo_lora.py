@@ -6,15 +6,22 @@ from typing import Any
 
 import pytest
 
+from console.errors import InputError
 from engines.adapters import is_adapter, weights_folder
 from tests.trainer.grpo.test_grpo import CHECKS, PROMPTS, SMALL
 from tests.trainer.ppo.test_ppo import save_nine
 from tests.trainer.training.test_resume import ALWAYS, killed_after
+from trainer.grpo.options import check_grpo
 from trainer.grpo.train import train_grpo
 from trainer.training.options import LoraOptions
 from trainer.training.outcome import Trained
 
 ADAPTED = replace(SMALL, beta=0.01, learning_rate=5e-2, lora=LoraOptions(r=4, alpha=8), save_minutes=ALWAYS)
+
+
+def test_vllm_does_not_draw_for_an_adapter_in_training() -> None:
+    with pytest.raises(InputError, match="vLLM cannot follow an adapter in training: leave out --rollout-engine"):
+        check_grpo(replace(ADAPTED, rollout_engine="vllm"), len(PROMPTS))
 
 
 @pytest.mark.parametrize("method", ["grpo", "rloo"])
