@@ -73,7 +73,7 @@ def test_of_a_hub_model_the_config_is_fetched_and_the_commit_identifies_it(
 
 
 def test_a_model_that_is_nowhere_is_named() -> None:
-    with pytest.raises(InputError, match="no NLI model 'no/such': not a folder, and not on the hub: "):
+    with pytest.raises(InputError, match="no NLI model 'no/such': not a folder, "):
         find_classifier("no/such")
 
 

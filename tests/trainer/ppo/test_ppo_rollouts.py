@@ -88,7 +88,7 @@ def test_a_policy_learns_from_the_very_tokens_that_another_engine_drew(
 def test_the_usual_engine_leaves_the_identity_of_a_training_as_it_was_before_there_was_a_choice(
     nine: Path, tmp_path: Path
 ) -> None:
-    later = (*NOT_THE_TRAINING, "rollout_engine", "lora")
+    later = (*NOT_THE_TRAINING, "rollout_engine", "lora", "report_to")
     old = {name: value for name, value in asdict(SMALL).items() if name not in later}
     key = content_key("ppo", model_digest(nine), "test", "", old, 0, [(PROMPTS[0].prompt, PROMPTS[0].system)])
     for number, engine in enumerate(("auto", "transformers")):

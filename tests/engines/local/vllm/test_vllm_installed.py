@@ -2,6 +2,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import packaging.requirements  # now, because the tests hide what is installed
+import packaging.version  # noqa: F401
 import pytest
 
 from console.errors import EngineError, InputError
