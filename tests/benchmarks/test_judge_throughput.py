@@ -95,8 +95,8 @@ def test_what_was_measured_is_there_for_the_same_settings_after_a_torn_line(tmp_
 def test_a_runner_over_the_limit_is_stopped_with_what_it_used(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text('{"id": "a", "prompt": "p", "response": "r", "model": "m"}\n')
-    turn = take_turn("sdk", "x", Path(sys.executable), Work(file, 1, 1, delay_s=600, limit_s=0.5))
-    assert turn.verdicts is None and turn.wall_s == 0.5 and turn.calls == 0 and turn.stored == "0 of 0"
+    turn = take_turn("sdk", "x", Path(sys.executable), Work(file, 1, 1, delay_s=600, limit_s=1.5))
+    assert turn.verdicts is None and turn.wall_s == 1.5 and turn.calls == 0 and turn.stored == "0 of 0"
     assert turn.reason.startswith("stopped after") and turn.peak_mib and turn.peak_mib > 1
 
 
