@@ -30,7 +30,7 @@ settings.register_profile("same every time", derandomize=True)
 settings.load_profile("same every time")
 
 import console.threads  # noqa: E402, F401  before torch is loaded
-from tests.kept import keep_packages, keep_parsers, quick_workers  # noqa: E402
+from tests.kept import keep_packages, keep_parsers, quick_pictures, quick_workers  # noqa: E402
 
 keep_packages()
 keep_parsers()
@@ -87,11 +87,13 @@ def freeze_modules() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
     freeze_modules()
+    quick_pictures()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call() -> None:
     freeze_modules()
+    quick_pictures()
 
 
 @pytest.fixture(scope="session")

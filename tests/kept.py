@@ -1,5 +1,6 @@
 """Keeps what a library makes anew at each call, and a process of tests needs thousands of times."""
 
+import sys
 from collections import OrderedDict
 from functools import cache
 from importlib import metadata
@@ -58,3 +59,27 @@ def quick_workers(patch: "pytest.MonkeyPatch") -> None:
     context.set_forkserver_preload(["judges.judging.shards", "engines.served.openai_engine", "engines.served.sdk"])
     patch.setenv("PYTHONPATH", str(ROOT))  # the server's, which takes no path from here
     patch.setattr("engines.shards.processes.get_context", lambda _: context)
+
+
+def quick_pictures() -> None:
+    """Let trainings share one picture of curves, once their module is loaded: a test trains in less than it takes.
+
+    `drawn` is the real method, for the tests of the pictures.
+    """
+    module = sys.modules.get("trainer.training.metrics.recording")
+    if module is None or hasattr(module, "drawn"):
+        return
+    recorder = module.Recorder
+    module.drawn = recorder.draw  # type: ignore[attr-defined]
+    kept: list[bytes] = []
+
+    def draw(self: Any) -> None:
+        path = module.curves_path(self.out)
+        if kept and len(self.rows) > 1 and self._file is not None:
+            path.write_bytes(kept[0])
+            return
+        module.drawn(self)  # type: ignore[attr-defined]
+        if path.exists():
+            kept.append(path.read_bytes())
+
+    recorder.draw = draw

@@ -13,10 +13,17 @@ from tests.trainer.training.test_resume import SHARED, dpo, killed_after, sft
 from trainer.ppo.trainer import train_ppo
 from trainer.sft.options import SFTOptions
 from trainer.sft.train import train_sft
-from trainer.training.metrics import tracking
+from trainer.training.metrics import recording, tracking
 from trainer.training.metrics.curves import draw
 from trainer.training.metrics.recording import row_of
 from trainer.training.outcome import claim_folder, curves_path, metrics_path
+
+
+@pytest.fixture(autouse=True)
+def really_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of their own, where other tests share one."""
+    monkeypatch.setattr(recording.Recorder, "draw", getattr(recording, "drawn"))  # noqa: B009  set by tests.kept
+
 
 CHATS = [[{"role": "user", "content": f"say {n}"}, {"role": "assistant", "content": f"point {n}"}] for n in range(10)]
 
