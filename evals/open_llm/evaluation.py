@@ -9,6 +9,7 @@ from typing import Any
 from lm_eval.utils import handle_non_serializable
 
 from console.errors import InputError
+from console.output import counted
 from console.progress import progress
 from engines.chat.template import with_kwargs
 from engines.local.vllm.installed import check_installed, why_not_alone
@@ -29,7 +30,7 @@ def evaluate_tasks(config: Config) -> None:
     """Read the data, ask the model, write the results, and print them."""
     if config.run is None and ITERATION.fullmatch(config.model):
         config = replace(config, run=str(find_run().folder))  # another run may become the newest meanwhile
-    names = list(dict.fromkeys(config.tasks or task_names()))
+    names = list(dict.fromkeys(_single(config.tasks) or task_names()))
     tasks = [read_task(name) for name in names if name in task_names()]
     stock = [name for name in names if name not in task_names()]
     for name in stock:
@@ -42,6 +43,12 @@ def evaluate_tasks(config: Config) -> None:
     asked = [task for task in tasks if task.name not in missing]
     scores = [*evaluate(config, asked, stock, files, engine), *missing.values()]
     write_report(config, sorted(scores, key=lambda score: score.task))
+
+
+def _single(names: Sequence[str]) -> list[str]:
+    """Return the names of --tasks one by one. lm-eval's own command takes them with commas between."""
+    files_apart = ([name] if is_task_file(name) else name.split(",") for name in names)
+    return [name.strip() for names_of in files_apart for name in names_of if name.strip()]
 
 
 def picked_engine(config: Config) -> LMEngine:
@@ -77,7 +84,7 @@ def evaluate(
     cache = out / "replies" / (name if engine == "transformers" else f"{name}-{engine}")
     scores = []
     n = len(tasks) + len(stock)
-    with progress(f"{config.model} on {n} tasks", n) as advance:
+    with progress(f"{config.model} on {counted(n, 'tasks')}", n) as advance:
         for task in tasks:
             score, results = ask(task, built[task.name], model, asking, cache)
             _write(out, task.name, results)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from console.errors import JudgeError
 from console.output import tell, tell_encoded, tell_plan
@@ -17,9 +18,13 @@ from evals.open_llm.options import BENCHMARK, Config
 from evals.open_llm.task import Files, TaskFile
 from judges.intervals.proportion import Z, percent_text
 from records import write_atomic
+from records.keys import content_key
+from records.store import set_aside
 
 PAPERS_MEAN = ("arc_challenge", "mmlu", "truthfulqa_mc2", "winogrande", "gsm8k")
 """The tasks of the paper's average (arXiv 2405.11870, table 2). ARC-Gen is not one of them."""
+
+SETTINGS = ("limit", "chat", "seed")
 
 
 def results_of(config: Config) -> Path:
@@ -33,12 +38,13 @@ def write_report(config: Config, scores: Sequence[Score]) -> None:
     record = {
         "model": config.model,
         "lm_eval": version("lm-eval"),
-        **{name: getattr(config, name) for name in ("limit", "chat", "seed")},
+        **{name: getattr(config, name) for name in SETTINGS},
         "tasks": [as_json(score) for score in scores],
         "mean": mean,
     }
     data = json.dumps(record, ensure_ascii=False, indent=1)
     path = results_of(config) / "results.json"
+    _keep_others(path, record)
     write_atomic(path, data)
     if config.json:
         tell_encoded(data)
@@ -52,6 +58,29 @@ def write_report(config: Config, scores: Sequence[Score]) -> None:
         _say_problems(score)
     if failed := [score.task for score in scores if score.value is None and score.n]:  # n is 0 for a task without data
         raise JudgeError(f"no score for {', '.join(failed)}")
+
+
+def _keep_others(path: Path, record: Mapping[str, Any]) -> None:
+    """Rename earlier results of other tasks or settings, which the report goes on to read. Torn ones are set aside."""
+    try:
+        before = key_of(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return
+    except (ValueError, KeyError, TypeError):
+        set_aside(path)
+        say(f"{path}: set aside, because it cannot be read")
+        return
+    now = key_of(record)
+    if before != now:
+        path.replace(other := path.with_name(f"results-{before}.json"))
+        say(f"{path}: now {other.name}, because it is of other tasks or settings")
+    path.with_name(f"results-{now}.json").unlink(missing_ok=True)  # the new file takes its place
+
+
+def key_of(record: Mapping[str, Any]) -> str:
+    """Return 8 hex digits for the tasks of a record and how they were asked."""
+    tasks = [(task["task"], task["shots"]) for task in record["tasks"]]
+    return content_key("open_llm", [record[name] for name in SETTINGS], tasks)[:8]
 
 
 def _say_problems(score: Score) -> None:

@@ -14,6 +14,7 @@ from console.progress import say
 from console.visible import one_line
 from evals.open_llm.harness import Score, no_answer_in, number_of
 
+TASK_FILES = (".yaml", ".yml")
 PREFERRED = ("acc_norm", "exact_match", "acc", "prompt_level_strict_acc", "f1")
 """The metric that is shown, the first of these that a task has. All are in the record."""
 SHARES = ("acc", "exact_match", "f1", "em", "mc1", "mc2", "pass", "contains", "brier_score")
@@ -29,12 +30,16 @@ def manager() -> TaskManager:
 
 def is_task_file(name: str) -> bool:
     """Return whether a name is a task file of lm-eval, and not a task's name."""
-    return name.endswith((".yaml", ".yml")) and Path(name).is_file()
+    return name.endswith(TASK_FILES) and Path(name).is_file()
 
 
 def check_name(name: str, known: list[str]) -> None:
     """Raise InputError, which names the nearest tasks, if lm-eval has no such task, group or tag."""
-    if is_task_file(name) or name in manager().task_index:
+    if is_task_file(name):
+        return
+    if name.endswith(TASK_FILES):
+        raise InputError(f"--tasks {one_line(name)}: no such file")
+    if name in manager().task_index:
         return
     here = [task for task in known if name in task]
     nearest = list(dict.fromkeys([*here, *get_close_matches(name, [*known, *manager().all_tasks], n=4)]))[:4]

@@ -14,7 +14,7 @@ from console.table import Cell
 from judges.intervals.proportion import Z
 
 MOST_BYTES = 64 << 20
-OTHERS = re.compile(r"(?<=^head_to_head)-[0-9a-f]{8}\.json$")
+OTHERS = re.compile(r"^(head_to_head|results)-[0-9a-f]{8}\.json$")
 Ends = tuple[float | None, float | None]
 
 
@@ -47,7 +47,7 @@ def numbers_in(folder: Path, problems: list[str]) -> list[Number]:
     found: list[Number] = []
     for path in sorted(folder.rglob("*")):
         # the results of other models and judges have digits in their names
-        reader = READERS.get(OTHERS.sub(".json", path.name))
+        reader = READERS.get(OTHERS.sub(r"\1.json", path.name))
         if reader is None and (path.parent.name, path.suffix) == ("reward_model", ".json"):
             reader = _judge_benchmark  # its file has the name of the benchmark's file
         if reader is None or not path.is_file():

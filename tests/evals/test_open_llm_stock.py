@@ -130,6 +130,35 @@ def test_a_task_whose_data_is_not_at_hand_is_refused_before_a_model_is_loaded(
         run("--model", str(tiny_model), "--tasks", str(known_tasks / "gone.yaml"))
 
 
+def test_names_with_commas_between_are_several_tasks_and_a_missing_task_file_is_named(
+    known_tasks: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["--model", str(tiny_model), "--no-chat", "--json", "--out", str(known_tasks / "out")]
+    run(*words, "--tasks", "sums,more_sums", "other_sums")
+    asked = {score["task"] for score in json.loads(capsys.readouterr().out)["tasks"]}
+    assert asked == {"sums", "more_sums", "other_sums"}
+    monkeypatch.setattr(stock, "manager", lambda: pytest.fail("the list of tasks was read"))
+    with pytest.raises(InputError, match="--tasks gone.yaml: no such file"):
+        run(*words, "--tasks", "gone.yaml")
+
+
+def test_results_of_other_tasks_or_settings_stay_and_are_read(
+    known_tasks: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = known_tasks / "evals" / "out"
+    words = ["--model", str(tiny_model), "--no-chat", "--out", str(out)]
+    for tasks in (["sums"], ["sums", "--limit", "2"], ["more_sums"], ["sums"], ["sums"]):
+        run(*words, "--tasks", *tasks)
+    assert "because it is of other tasks or settings" in capsys.readouterr().err
+    problems: list[str] = []
+    measured = {(number.benchmark, number.n) for number in numbers_in(known_tasks / "evals", problems)}
+    assert measured == {("out: sums", 5), ("out: sums", 2), ("out: more_sums", 5)} and not problems
+    assert len(list(out.glob("results-*.json"))) == 2
+    (out / "results.json").write_text('{"torn')
+    run(*words, "--tasks", "sums")
+    assert (out / "results.json.1").read_text() == '{"torn'
+
+
 def test_examples_are_added_to_a_task_of_lm_eval_as_lm_eval_does(
     known_tasks: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
