@@ -70,11 +70,15 @@ def weights_folder(folder: Path) -> Path:
     name = str(settings["base_model_name_or_path"])
     recorded = recorded_base(folder)
     near = [folder.resolve() / recorded.path] if recorded is not None else []
-    for place in (Path(name), *near):
+    places = [place for place in (Path(name), *near) if is_model(place)]
+    for place in places:
         if is_adapter(place):
             raise InputError(f"{folder}: its base {place} is an adapter too; merge that one first (--lora.merge)")
-        if (place / CONFIG).exists():
-            return place
+    if recorded is not None and len(places) == 2 and not places[0].samefile(places[1]):
+        # the adapter was moved with its base, and another model may have come to the old place
+        return next((place for place in places if base_digest(place) == recorded.digest), places[0])
+    if places:
+        return places[0]
     told = f"{folder}: an adapter, and its base model {name} is gone"
     if os.path.isabs(name) or name.startswith("."):
         raise InputError(f"{told}; put it back, or name its new place in {folder / SETTINGS}")

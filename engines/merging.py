@@ -71,18 +71,21 @@ def adapted(model: PreTrainedModel, folder: Path, task: str, *, dropout: float =
 
 
 def load_adapter(peft_model: PeftModel, folder: Path, name: str = "default") -> None:
-    """Fill the adapter `name` of a model with the weights in `folder`. Raises InputError if they do not fit.
+    """Fill the adapter `name` of a model with the weights in `folder`. Raises InputError if they are torn or misfit.
 
     A head that `folder` has not stays as it is.
     """
     try:
         stored = load_file(folder / TENSORS)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{folder / TENSORS}: cannot be read, so that the adapter is damaged: {error}") from None
+    try:
         own = get_peft_model_state_dict(peft_model, adapter_name=name, save_embedding_layers=False)
         strange = sorted(stored.keys() ^ {key for key in own if "lora_" in key or key in stored})
         if strange:
             raise ValueError(f"{strange[0]} ({len(strange)} in all) is in one of them only")
         set_peft_model_state_dict(peft_model, own | stored, name)
-    except (ValueError, RuntimeError, KeyError, SafetensorError) as error:
+    except (ValueError, RuntimeError, KeyError) as error:
         raise _misfit(folder, peft_model, str(error)) from None
 
 

@@ -83,6 +83,8 @@ class RewardModel:
         try:
             tokenizer = load_tokenizer(folder, chat_template_kwargs)
             model = load_model(folder, loaded_as, REWARDS)
+        except InputError:  # it names the model already
+            raise
         except (OSError, ValueError, RuntimeError) as error:
             raise EngineError(f"{folder}: the model cannot be loaded: {' '.join(str(error).split())[:300]}") from None
         if tokenizer.chat_template is None:

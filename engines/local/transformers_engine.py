@@ -78,6 +78,8 @@ class TransformersEngine:
         try:
             tokenizer = load_tokenizer(folder, chat_template_kwargs)
             model = load_model(folder, loaded_as)
+        except InputError:  # it names the model already
+            raise
         except (OSError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:300]
             raise EngineError(f"{folder}: the model cannot be loaded: {reason}") from None

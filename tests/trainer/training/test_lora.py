@@ -11,7 +11,8 @@ import torch
 import trainer.dpo.train
 import trainer.training.lora.adapter
 from console.errors import InputError
-from engines.adapters import BASE, SETTINGS, weights_folder
+from engines.adapters import BASE, SETTINGS, TENSORS, checked_base, weights_folder
+from engines.local.transformers_engine import TransformersEngine
 from engines.merging import load_model, whole, write_merged
 from engines.models import checkpoint_dtype, model_digest, resolve_model
 from engines.options import EngineOptions, open_engine
@@ -119,12 +120,12 @@ def test_a_digest_tells_adapters_and_bases_apart_but_not_places(
 ) -> None:
     sft(tiny_model, tmp_path / "other", epochs=1)
     assert len({model_digest(folder) for folder in (adapter, tiny_model, tmp_path / "other")}) == 3
-    shutil.copytree(adapter, tmp_path / "moved")
+    shutil.copytree(adapter, tmp_path / "far" / "moved")
     shutil.copytree(tiny_model, tmp_path / "base")
-    named(tmp_path / "moved", tmp_path / "base")
-    assert model_digest(tmp_path / "moved") == model_digest(adapter)
+    named(tmp_path / "far" / "moved", tmp_path / "base")
+    assert model_digest(tmp_path / "far" / "moved") == model_digest(adapter)
     save_tiny_model(tmp_path / "base", seed=1)
-    assert model_digest(tmp_path / "moved") != model_digest(adapter)
+    assert model_digest(tmp_path / "far" / "moved") != model_digest(adapter)
 
 
 def named(adapter: Path, base: Path | str) -> None:
@@ -191,6 +192,25 @@ def test_a_base_that_changed_or_is_gone_is_one_line_that_says_so(tmp_path: Path)
         resolve_model(str(tmp_path / "adapter"))
 
 
+def test_an_adapter_moved_with_its_base_finds_it_beside_another_model_in_the_old_place(tmp_path: Path) -> None:
+    base = save_tiny_model(tmp_path / "old" / "base")
+    sft(base, tmp_path / "old" / "adapter", epochs=1)
+    shutil.copytree(tmp_path / "old", tmp_path / "new")
+    save_tiny_model(base, seed=7)
+    assert checked_base(tmp_path / "new" / "adapter").samefile(tmp_path / "new" / "base")
+    save_tiny_model(tmp_path / "new" / "base", seed=8)
+    with pytest.raises(InputError, match="an adapter on another model than"):
+        checked_base(tmp_path / "new" / "adapter")
+
+
+def test_an_engine_repeats_no_name_of_a_torn_adapter(adapter: Path, tmp_path: Path) -> None:
+    torn = shutil.copytree(adapter, tmp_path / "torn")
+    (torn / TENSORS).write_bytes((adapter / TENSORS).read_bytes()[:100])
+    with pytest.raises(InputError) as caught:
+        TransformersEngine.load(torn, "torn")
+    assert str(caught.value).startswith(f"{torn / TENSORS}: cannot be read")
+
+
 def test_an_adapter_does_not_fit_a_base_of_another_shape_or_architecture(adapter: Path, tmp_path: Path) -> None:
     for number, settings in enumerate(({"head_dim": 16}, {"architecture": "gpt_neox"})):
         base = save_tiny_model(tmp_path / f"base{number}", **settings)
@@ -219,7 +239,10 @@ def test_an_adapter_of_another_kind_is_refused(
 
 
 def test_a_torn_adapter_is_refused(adapter: Path, tmp_path: Path) -> None:
-    for name, message in ((SETTINGS, "adapter is damaged"), ("adapter_model.safetensors", "does not fit")):
+    for name, message in (
+        (SETTINGS, "adapter is damaged"),
+        ("adapter_model.safetensors", "cannot be read, so that the adapter is damaged"),
+    ):
         other = shutil.copytree(adapter, tmp_path / name)
         (other / name).write_bytes((other / name).read_bytes()[:100])
         with pytest.raises(InputError, match=message):
