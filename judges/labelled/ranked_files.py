@@ -77,7 +77,7 @@ def _reader_for(record: Record, source: str | Path) -> Reader:
     raise InputError(
         f"{source}: no ranked answers: the fields {', '.join(sorted(record)[:12])} are neither OASST's, nor 'prompt', "
         "'responses' and 'ranks', nor 'prompt', 'response' and 'helpfulness', nor UltraFeedback's, "
-        "Nectar's or distilabel's"
+        "Nectar's or distilabel's; python -m judges.calibrate measures a judge on labelled pairs"
     )
 
 

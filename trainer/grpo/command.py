@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.errors import InputError
-from console.output import tell_plan
+from console.output import counted, tell_plan
 from console.table import print_table
 from engines.models import resolve_model
 from judges.tools.evidence import calls_for_constraints
@@ -17,6 +17,7 @@ from records.shapes import read_prompts
 from trainer.grpo.checks import check_rewards
 from trainer.grpo.options import GRPOOptions, check_grpo
 from trainer.grpo.reward_options import RewardOptions
+from trainer.ppo.rewards import check_constraints
 from trainer.training.flags import TrainFlags
 from trainer.training.options import with_lora
 from trainer.training.outcome import claim_folder
@@ -42,6 +43,7 @@ def train_or_plan(config: TrainFlags, rewards: RewardOptions, out: Path, options
     options = with_lora(options, config.lora)
     check_rewards(rewards)
     prompts = list(take(read_prompts(config.file, BadRows(strict=config.strict)), config.limit))
+    check_constraints(rewards.evidence, prompts)
     check_grpo(options, len(prompts))
     parent = resolve_model(config.model, config.run)
     if config.dry_run:
@@ -75,7 +77,7 @@ def _print_plan(
     tell_plan(
         {**plan, "rewards": names, **calls, "out": out},
         f"would train {config.model} by {options.method.upper()} on {len(prompts)} prompts of {config.file}: "
-        f"{n_steps} steps of {options.batch_size} answers, rewarded by {', '.join(names)}",
+        f"{counted(n_steps, 'steps')} of {options.batch_size} answers, rewarded by {', '.join(names)}",
         f"and save it to {out}",
         *(f"with up to {n} {name.replace('_', ' ')}, by {rewards.engine.model}" for name, n in calls.items()),
         as_json=config.json,

@@ -63,9 +63,11 @@ def main(config: Config) -> None:
     check_ppo(options, n_processes())
     prompts = list(take(read_prompts(config.file, BadRows(strict=config.strict)), config.limit))
     choice = RewardChoice(config.reward, config.judge, config.judge_engine, config.evidence, config.reward_engine)
-    from trainer.ppo.rewards import calls_for_reward, check_reward
+    from trainer.ppo.rewards import JUDGE, calls_for_reward, check_constraints, check_reward
 
     check_reward(choice)
+    if choice.name == JUDGE:
+        check_constraints(choice.evidence, prompts)
     if config.dry_run:
         check_model(config.model, config.run)
         calls = calls_for_reward(choice, prompts)

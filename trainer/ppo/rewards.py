@@ -143,6 +143,20 @@ def check_reward(choice: RewardChoice) -> None:
         raise InputError(f"--reward {choice.name}: not a folder, not module:function, and not {JUDGE}")
 
 
+def check_constraints(evidence: EvidenceOptions, prompts: Sequence[Prompt]) -> None:
+    """Raise InputError if constraints alone give the reward, and no prompt has any. Say how many have none."""
+    if not evidence.checks_rows or evidence.asks_rubric:
+        return
+    n_without = sum(not prompt.constraints for prompt in prompts)
+    if prompts and n_without == len(prompts):
+        raise InputError(
+            "none of the prompts has constraints, so that no answer gets a reward: give rows with "
+            "'instruction_id_list' and 'kwargs', or 'constraints', or let a model name them: --constraints ask"
+        )
+    if n_without:
+        say(f"{n_without} of {len(prompts)} prompts have no constraints, and an answer to them gets no reward")
+
+
 def check_reward_folder(folder: Path, options: RewardEngineOptions) -> None:
     """Raise InputError if a folder has no reward model that can be used beside a training, EngineError for no vLLM."""
     check_reward_model(folder)

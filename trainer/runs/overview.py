@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from console.errors import InputError
+from console.output import counted
 from records.runs import RLP_ITERATIONS, Run, read_settings
 from trainer.runs.freeable import Freeable, files_below, freeable_beside_models, freeable_in_run, n_bytes_of
 from trainer.training.checkpoints import flaw_of
@@ -158,7 +159,7 @@ def _of_folder(folder: Path) -> Overview:
     going = [path for path in inside if path.name.endswith(".state") and path.is_dir()]
     stopped = [path for path in going if not path.with_name(path.name.removesuffix(".state")).exists()]
     if not models and not stopped:
-        return Overview(folder, "other", f"no run and no model: {len(inside)} files and folders", n_bytes=n_bytes)
+        return Overview(folder, "other", f"no run and no model: {counted(len(inside), 'items')}", n_bytes=n_bytes)
     losses = {model.name: loss for model in models if (loss := _loss(model)) is not None}
     state = "stopped or under way" if stopped else "finished"
     doing = f"{stopped[0].name.removesuffix('.state')}: training" if stopped else None

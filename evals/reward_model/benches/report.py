@@ -79,7 +79,8 @@ def headline(bench: Bench, judges: Sequence[Measured]) -> list[str]:
     ]
     known = (judge.verdicts for judge in judges if judge.verdicts.fingerprint)
     return lines + [
-        one_line(f"{judge.name}: {judge.fingerprint}, {judge.how} {judge.path}".rstrip()) for judge in known
+        one_line(f"{judge.name}: {judge.fingerprint}, {judge.how}{f', {judge.path}' if judge.path else ''}")
+        for judge in known
     ]
 
 

@@ -212,7 +212,7 @@ def test_a_bad_tree_is_named_counted_and_skipped(
 
 def test_a_file_without_rankings_is_refused_with_its_fields(tmp_path: Path) -> None:
     path = write(tmp_path / "chats.jsonl", [{"instruction": "Do.", "output": "Done."}])
-    with pytest.raises(InputError, match="no ranked answers: the fields instruction, output"):
+    with pytest.raises(InputError, match="no ranked answers: the fields instruction, output.*judges.calibrate"):
         read_ranked(path, BadRows())
 
 

@@ -340,3 +340,19 @@ def test_prompts_that_leave_no_room_for_an_answer_are_left_out(
     long = Prompt(id="long", prompt=" ".join("ask" for _ in range(40)))
     trained = train_grpo(nine, folder / "out", [*PROMPTS, long], FUNCTION, replace(SMALL, epochs=1), seed=0)
     assert trained.n_left_out == 1 and "1 of 5 prompts left out" in capsys.readouterr().err
+
+
+def test_prompts_without_constraints_are_refused_or_counted_before_a_model_is_loaded(
+    nine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_prompts(nine)
+    with_some = Path("prompts.jsonl").read_text().splitlines()
+    words = ("--tool", "constraints", "--verify", "share", "--epochs", "1", "--dry-run")
+    bare = json.dumps({"prompt": "ask b"})
+    Path("prompts.jsonl").write_text(f"{with_some[0]}\n{bare}\n" + "\n".join(with_some[2:]))
+    grpo(*words)
+    told = capsys.readouterr()
+    assert "1 of 4 prompts have no constraints" in told.err and ": 1 step of 16 answers" in told.out
+    Path("prompts.jsonl").write_text(f"{bare}\n" * 4)
+    with pytest.raises(InputError, match="none of the prompts has constraints.*--constraints ask"):
+        grpo(*words)

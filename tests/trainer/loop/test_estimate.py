@@ -229,6 +229,11 @@ def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
         model_size(tmp_path)
 
 
+def test_a_config_that_is_not_there_is_no_matter_of_the_hub(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"llama.json: no such file; a recipe names files from the project's folder"):
+        model_size(tmp_path / "llama.json")
+
+
 def test_tokens_alone_have_no_time_and_the_last_row_adds_up() -> None:
     found = estimate(loop_work(CONFIG, PROMPTS, CHATS))
     assert all(one.seconds is None and one.bytes is None for one in found)

@@ -84,6 +84,11 @@ def test_a_judge_rewards(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(row.n_null for row in steps_of(Path("out/model"))) >= len(empty)
 
 
+def test_prompts_without_constraints_are_refused_before_a_model_is_loaded(folder: Path) -> None:
+    with pytest.raises(InputError, match="none of the prompts has constraints"):
+        ppo("--reward", "judge", "--evidence.tool", "constraints", "--evidence.verify", "share", "--dry-run")
+
+
 def test_nothing_is_written_in_a_dry_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ppo("--reward", "my_rewards:words", "--dry-run")
     assert "would train nine on 4 prompts of prompts.jsonl" in capsys.readouterr().out

@@ -202,7 +202,7 @@ def test_empty_and_foreign_folders_are_named_and_never_touched(
     save_model(Path("runs/linked/model"))
     Path("runs/linked/model.state").symlink_to(folder / "outside")
     rows = listed(capsys, "--clean")
-    assert rows["empty"]["kind"] == "empty" and rows["foreign"]["state"] == "no run and no model: 2 files and folders"
+    assert rows["empty"]["kind"] == "empty" and rows["foreign"]["state"] == "no run and no model: 2 items"
     assert (folder / "outside" / "data").exists() and rows["linked"]["freeable"] == []
     assert Path("runs/foreign/notes.txt").exists()
 

@@ -41,8 +41,10 @@ class ModelSize:
 def model_size(config: Path) -> ModelSize:
     """Return the model size described by `config`, a config.json or its folder. Tied weights count once.
 
-    Raises InputError if transformers knows no such architecture.
+    Raises InputError if there is no such file, or transformers knows no such architecture.
     """
+    if not config.exists():  # transformers would ask the hub for it
+        raise InputError(f"{config}: no such file; a recipe names files from the project's folder")
     try:
         settings = AutoConfig.from_pretrained(weights_folder(config))
         with torch.device("meta"):  # shapes without memory
