@@ -89,6 +89,15 @@ def test_the_line_takes_the_letters_of_the_keys_and_completes_words(tmp_path: Pa
     play([saved(tmp_path / "c.jsonl", COMPARISONS)], steps)
 
 
+def test_a_filter_that_is_due_when_the_screen_closes_is_let_go(tmp_path: Path) -> None:
+    async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "slash", *"apple")
+        await app.grid.remove()
+        app.refilter()
+
+    play([saved(tmp_path / "c.jsonl", COMPARISONS)], steps)
+
+
 def test_sorting_keeps_the_selected_row_and_puts_missing_values_last(tmp_path: Path) -> None:
     async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
         await press(app, pilot, "j", "l", "l", "l", "s")

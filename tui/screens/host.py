@@ -186,6 +186,8 @@ class RowsApp(App[None]):
 
     def refilter(self, *, keep: bool = True) -> None:
         """Apply the filter and the order again. With `keep` the cursor stays on its row."""
+        if not self.query("#rows"):  # the screen is being closed, and a timer or a thread comes late
+            return
         selected = self.grid.row if keep else None
         try:
             rows, texts = self.browsing.passing()
