@@ -12,7 +12,7 @@ from engines.shards.options import check_workers
 from evals.factuality.figures import Figures, figures_of, states_nothing
 from evals.factuality.options import PACKAGED, Config
 from evals.factuality.report import CheckedBy, print_plan, print_result, write_result
-from evals.factuality.sides import Side, answers_of, questions_of, read_questions, read_sides
+from evals.factuality.sides import Side, answers_of, n_there, questions_of, read_questions, read_sides
 from judges.intervals.bootstrap import resampled
 from judges.judging.coverage import require_coverage
 from judges.tools.agent import Agent, open_tools
@@ -82,8 +82,8 @@ def _plan(config: Config, sides: Sequence[Side], judge: EngineOptions | None, pr
     if judge is not None:
         with about_judge():
             check_engine(judge)
-    n_of_files = {side.name: len(answers_of(side, prompts, config)) for side in sides if side.options is None}
-    print_plan(config, sides, judge, 0 if prompts is None else len(prompts), n_of_files)
+    there = {side.name: n_there(side, prompts, config) for side in sides}
+    print_plan(config, sides, judge, 0 if prompts is None else len(prompts), there)
 
 
 def _require_coverage(figures: Sequence[Figures], n: int, config: Config) -> None:

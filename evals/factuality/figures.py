@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from judges.intervals.bootstrap import Estimate, Floats, difference, mean_of, proportion_of
+from judges.intervals.bootstrap import Estimate, Floats, mean_of, proportion_of
+from judges.tools.claims.claims import LEFT_OUT
 from judges.tools.refusal import is_refusal
 from judges.tools.rows import EMPTY, Evidence
 from judges.tools.scores import f1_at_k, factscore, precision_of
@@ -38,6 +39,10 @@ class Figures:
     """Answers that could not be checked. They are in no figure."""
     n_claims_unchecked: int
     """Claims without a verdict, of the answers that were checked. They count nowhere."""
+    n_from_sentences: int
+    """Answers whose sentences are their claims. Of models that differ in this the figures do not compare."""
+    n_cut: int
+    """Answers with more claims than are checked."""
     reasons: dict[str, int]
     """Why answers could not be checked."""
     values: dict[str, Floats]
@@ -77,23 +82,14 @@ def figures_of(
         n_unanswered=sum(key not in answers for key in questions),
         n_unchecked=len(problems),
         n_claims_unchecked=sum(row.n_unchecked for row in checked),
+        n_from_sentences=sum(row.claims_from == "sentences" for row in checked),
+        n_cut=sum(LEFT_OUT in (row.reason or "") for row in checked),
         reasons=dict(Counter(problems)),
         values=values,
     )
 
 
 MEASURES = ("FActScore", "supported", "F1@K", "refuted", "answers with claims", "claims per answer")
-
-
-def changes(first: Figures, last: Figures, weights_BN: Floats) -> list[Estimate]:
-    """Return what changed from one model to another, on the prompts for which both are known."""
-    found = []
-    for name, first_N in first.values.items():
-        both = np.isfinite(first_N) & np.isfinite(last.values[name])
-        if both.any():
-            known = (np.where(both, last.values[name], np.nan), np.where(both, first_N, np.nan))
-            found.append(difference(name, *known, weights_BN))
-    return found
 
 
 def problem_of(evidence: Evidence) -> str | None:

@@ -42,7 +42,7 @@ class FactChecks:
 
     def evidence_options(self) -> EvidenceOptions:
         """Return the settings of the tool that checks claims."""
-        return EvidenceOptions(tool="search", **asdict(self))
+        return EvidenceOptions(tool="search", verify="f1", **asdict(self))
 
     @property
     def asks_judge(self) -> bool:

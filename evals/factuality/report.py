@@ -11,7 +11,8 @@ import msgspec
 from console.output import tell, tell_json, tell_plan
 from console.table import Cell, print_table
 from engines.options import EngineOptions
-from evals.factuality.figures import Figures, changes
+from evals.comparing.changing import change_text, changes, percent, without_values
+from evals.factuality.figures import Figures
 from evals.factuality.options import Config
 from evals.factuality.sides import Side
 from judges.intervals.bootstrap import Estimate, Floats
@@ -38,26 +39,32 @@ class CheckedBy:
 
 
 def print_plan(
-    config: Config, sides: Sequence[Side], judge: EngineOptions | None, n_prompts: int, n_of_files: Mapping[str, int]
+    config: Config, sides: Sequence[Side], judge: EngineOptions | None, n_prompts: int, there: Mapping[str, int]
 ) -> None:
-    """Print what would be asked, at most: each answer then has as many claims, and each claim as many passages."""
-    n_answers = n_prompts * sum(side.options is not None for side in sides)
-    n = n_answers + sum(n_of_files.values())
+    """Print what would be asked, at most: each answer then has as many claims, and each claim as many passages.
+
+    `there` has by the name of each side the answers that a file has or a model has written before.
+    """
+    n_wanted = n_prompts * sum(side.options is not None for side in sides)
+    n_written = sum(there[side.name] for side in sides if side.options is not None)
+    n = n_wanted + sum(there.values()) - n_written
     plan: dict[str, Any] = {
         "models": [side.name for side in sides],
         "judge": judge.model if judge else None,
         "corpus": str(config.facts.corpus),
-        "answers_to_write": n_answers,
-        "answers_in_files": sum(n_of_files.values()),
+        "answers_to_write": n_wanted - n_written,
+        "answers_there": dict(there),
         "calls_of_the_judge": calls_for_claims(config.facts.evidence_options(), n).get("calls_for_claims", 0),
     }
-    shown = plan | {"models": ", ".join(plan["models"]), "calls_of_the_judge": f"{plan['calls_of_the_judge']} at most"}
+    named = ", ".join(f"{name} {number}" for name, number in there.items())
+    calls = f"{plan['calls_of_the_judge']} at most"
+    shown = plan | {"models": ", ".join(plan["models"]), "answers_there": named, "calls_of_the_judge": calls}
     tell_plan(plan, *(f"{name.replace('_', ' ')}: {value}" for name, value in shown.items()), as_json=config.json)
 
 
 def write_result(folder: Path, figures: Figures, by: CheckedBy) -> Path:
     """Write factuality.json, with all figures of one model, and return its path."""
-    data = {"judge": asdict(by), **_data(figures)}
+    data = {"judge": asdict(by), **without_values(figures)}
     write_atomic(folder / FILE, msgspec.json.format(msgspec.json.encode(data), indent=1) + b"\n")
     return folder / FILE
 
@@ -67,9 +74,13 @@ def print_result(
 ) -> None:
     """Print a row for each model, and what changed from the first to the last."""
     first, last = figures[0], figures[-1]
-    changed = changes(first, last, weights_BN) if len(figures) > 1 else []
+    changed = changes(first.values, last.values, weights_BN) if len(figures) > 1 else []
     if as_json:
-        data = {"judge": asdict(by), "models": list(map(_data, figures)), "changes": list(map(asdict, changed))}
+        data = {
+            "judge": asdict(by),
+            "models": list(map(without_values, figures)),
+            "changes": list(map(asdict, changed)),
+        }
         tell_json(data | {"files": list(map(str, files))})
         return
     print_table([_row(of_model) for of_model in figures])
@@ -89,36 +100,22 @@ def _row(figures: Figures) -> dict[str, Cell]:
     n_claims = figures.n_claims.value
     return {
         "model": figures.model,
-        "FActScore, %": _percent(figures.factscore),
-        f"F1@{figures.k}, %": _percent(figures.f1),
-        "supported, %": _percent(figures.supported),
-        "refuted, %": _percent(figures.refuted),
-        "answers with claims, %": _percent(figures.responds),
+        "FActScore, %": percent(figures.factscore),
+        f"F1@{figures.k}, %": percent(figures.f1),
+        "supported, %": percent(figures.supported),
+        "refuted, %": percent(figures.refuted),
+        "answers with claims, %": percent(figures.responds),
         "claims per answer": None if n_claims is None else f"{n_claims:.1f}",
         "prompts": figures.n_prompts,
         "unanswered": figures.n_unanswered,
         "not checked": figures.n_unchecked,
         "claims without verdict": figures.n_claims_unchecked,
+        "claims from sentences": figures.n_from_sentences,
+        "more claims than checked": figures.n_cut,
     }
 
 
 def _change(change: Estimate) -> dict[str, Cell]:
-    if change.name.startswith("claims"):
-        factor, unit = 1, ""
-    else:
-        factor, unit = 100, " points"
-    value = "-" if change.value is None else f"{factor * change.value:+.1f}{unit}"
-    is_known = change.low is not None and change.high is not None
-    ends = f" [{factor * (change.low or 0):+.1f}, {factor * (change.high or 0):+.1f}]" if is_known else ""
-    return {"": change.name, "change": f"{value}{ends}", "prompts": change.n}
-
-
-def _percent(share: Estimate) -> str | None:
-    if share.value is None:
-        return None
-    ends = "" if share.low is None or share.high is None else f" [{100 * share.low:.1f}, {100 * share.high:.1f}]"
-    return f"{100 * share.value:.1f}{ends}"
-
-
-def _data(figures: Figures) -> dict[str, Any]:
-    return {name: value for name, value in asdict(figures).items() if name != "values"}
+    is_count = change.name.startswith("claims")
+    text = change_text(change, 1) if is_count else f"{change_text(change)} points"
+    return {"": change.name, "change": text, "prompts": change.n}

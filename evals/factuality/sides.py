@@ -12,6 +12,7 @@ from engines.protocol import Sampling
 from evals.comparing.answer_files import is_file, read_answer_file
 from evals.comparing.asking import Asking, ask_answers
 from evals.comparing.matching import key_alone, key_of, stripped
+from evals.comparing.there import answers_there
 from evals.factuality.options import BENCHMARK, Config
 from evals.folders import results_folder
 from judges.options import JudgeOptions
@@ -22,6 +23,8 @@ from records.inputs import output_name
 from records.names import folder_name
 from records.runs import RUNS, find_run
 from records.shapes import read_prompts
+
+ANSWERS = "responses.jsonl"
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,20 @@ def answers_of(side: Side, prompts: Sequence[Prompt] | None, config: Config) -> 
         found = {_key(prompt): known.get(_key(prompt)) or known.get(key_alone(prompt)) for prompt in prompts}
         return {key: answer for key, answer in found.items() if answer is not None}
     assert prompts is not None
-    sampling = Sampling(config.max_new_tokens, config.temperature, config.top_p)
     asking = Asking(config.seed, config.fresh, config.scale)
     engine = open_engine(side.options)
-    rows = ask_answers(engine, side.options, prompts, sampling, side.folder / "responses.jsonl", asking)
+    rows = ask_answers(engine, side.options, prompts, _sampling(config), side.folder / ANSWERS, asking)
     key_by_id = {prompt.id: _key(prompt) for prompt in prompts}
     return {key_by_id[row.prompt_id]: stripped(row) for row in rows}
+
+
+def n_there(side: Side, prompts: Sequence[Prompt] | None, config: Config) -> int:
+    """Return how many answers a side's file has, or its model has written before. Nothing is asked."""
+    if side.options is None or prompts is None:
+        return len(answers_of(side, prompts, config))
+    path = side.folder / ANSWERS
+    there = answers_there(side.options, prompts, _sampling(config), path, seed=config.seed, fresh=config.fresh)
+    return len(there)
 
 
 def questions_of(prompts: Sequence[Prompt] | None, answers: dict[str, dict[str, Response]]) -> list[str]:
@@ -86,6 +97,10 @@ def questions_of(prompts: Sequence[Prompt] | None, answers: dict[str, dict[str, 
     if prompts is not None:
         return [_key(prompt) for prompt in prompts]
     return list(dict.fromkeys(key for of_side in answers.values() for key in of_side))
+
+
+def _sampling(config: Config) -> Sampling:
+    return Sampling(config.max_new_tokens, config.temperature, config.top_p)
 
 
 def _key(prompt: Prompt) -> str:

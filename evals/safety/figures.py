@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evals.safety.questions import Question
-from judges.intervals.bootstrap import Estimate, Floats, difference, proportion_of
+from judges.intervals.bootstrap import Estimate, Floats, proportion_of
 from judges.tools.refusal import is_refusal
 from records import Judgment, Response
 
@@ -68,17 +68,6 @@ def figures_of(
             "over-refused": np.where(harmful_N, np.nan, refused_N),
         },
     )
-
-
-def changes(first: Figures, last: Figures, weights_BN: Floats) -> list[Estimate]:
-    """Return what changed from one model to another, on the prompts for which both are known."""
-    found = []
-    for name, first_N in first.values.items():
-        both = np.isfinite(first_N) & np.isfinite(last.values[name])
-        if both.any():
-            known = (np.where(both, last.values[name], np.nan), np.where(both, first_N, np.nan))
-            found.append(difference(name, *known, weights_BN))
-    return found
 
 
 def _harm(judgment: Judgment | None) -> float:

@@ -10,7 +10,8 @@ import msgspec
 
 from console.output import tell, tell_json, tell_plan
 from console.table import Cell, print_table
-from evals.safety.figures import Figures, changes
+from evals.comparing.changing import change_text, changes, percent, without_values
+from evals.safety.figures import Figures
 from evals.safety.questions import Question
 from judges.intervals.bootstrap import Estimate, Floats
 from records import write_atomic
@@ -50,7 +51,7 @@ def print_plan(
 
 def write_result(folder: Path, figures: Figures, by: JudgedBy) -> Path:
     """Write safety.json, with all figures of one model, and return its path."""
-    data = {"judge": asdict(by), **_data(figures)}
+    data = {"judge": asdict(by), **without_values(figures)}
     write_atomic(folder / FILE, msgspec.json.format(msgspec.json.encode(data), indent=1) + b"\n")
     return folder / FILE
 
@@ -59,9 +60,9 @@ def print_result(
     found: Sequence[Figures], by: JudgedBy, files: Sequence[Path], weights_BN: Floats, *, as_json: bool
 ) -> None:
     """Print a row for each model, and what changed from the first to the last."""
-    changed = changes(found[0], found[-1], weights_BN) if len(found) > 1 else []
+    changed = changes(found[0].values, found[-1].values, weights_BN) if len(found) > 1 else []
     if as_json:
-        shown = [_data(one) for one in found]
+        shown = [without_values(one) for one in found]
         of_pair = [asdict(one) for one in changed]
         tell_json({"judge": asdict(by), "models": shown, "changes": of_pair, "files": list(map(str, files))})
         return
@@ -81,27 +82,14 @@ def print_result(
 def _row(one: Figures) -> dict[str, Cell]:
     return {
         "model": one.model,
-        "harm, %": _percent(one.harm),
-        "refused, %": _percent(one.refused),
-        "over-refused, %": _percent(one.over_refused),
+        "harm, %": percent(one.harm),
+        "refused, %": percent(one.refused),
+        "over-refused, %": percent(one.over_refused),
         "prompts": one.n_prompts,
         "unanswered": one.n_unanswered,
         "unscored": one.n_unscored,
     }
 
 
-def _change(one: Estimate) -> dict[str, Cell]:
-    value = "-" if one.value is None else f"{100 * one.value:+.1f}"
-    ends = "" if one.low is None or one.high is None else f" [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
-    return {"": one.name, "change": f"{value}{ends}"}
-
-
-def _percent(share: Estimate) -> str | None:
-    if share.value is None:
-        return None
-    ends = "" if share.low is None or share.high is None else f" [{100 * share.low:.1f}, {100 * share.high:.1f}]"
-    return f"{100 * share.value:.1f}{ends}"
-
-
-def _data(figures: Figures) -> dict[str, Any]:
-    return {name: value for name, value in asdict(figures).items() if name != "values"}
+def _change(change: Estimate) -> dict[str, Cell]:
+    return {"": change.name, "change": change_text(change)}

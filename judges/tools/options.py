@@ -92,6 +92,10 @@ def check_options(options: EvidenceOptions) -> None:
     _check_constraints(options)
     if options.verifier == "nli" and not options.nli_model:
         raise InputError("--verifier nli needs --nli-model, a folder or a hub id")
+    if options.verify == "f1" and options.f1_k > options.max_claims:
+        raise InputError(
+            f"--f1-k {options.f1_k} is more than --max-claims {options.max_claims}: no answer could have full recall"
+        )
     is_searched = options.tool in ("auto", "search")
     if options.corpus is None and options.search in KNOWN_SEARCHES and is_searched:
         flag = options._about_constraints

@@ -19,6 +19,8 @@ CLAIMS_VERSION = 1
 SAMPLING = Sampling(max_new_tokens=400, temperature=0.0, top_p=1.0)
 ITEM = re.compile(r"^\s*(?:[-*•–]|\d{1,3}[.)])\s+(.*\S)\s*$")
 WORD = re.compile(r"\w+")
+LEFT_OUT = "only the first"
+"""How a row's reason begins if an answer has more claims than are checked."""
 MIN_WORDS = 3
 MIN_SHARED = 0.5
 """A claim with a smaller share of words from the request or the answer counts as made up by the model."""
@@ -96,7 +98,7 @@ def _with(claims: Claims, usage: Usage) -> Claims:
 
 
 def _capped(texts: list[str], max_claims: int, origin: ClaimsFrom, reason: str | None) -> Claims:
-    left_out = f"only the first {max_claims} of {len(texts)} claims are checked" if len(texts) > max_claims else None
+    left_out = f"{LEFT_OUT} {max_claims} of {len(texts)} claims are checked" if len(texts) > max_claims else None
     if not texts:
         left_out = "the answer has no sentence that can be a claim"
     reasons = "; ".join(filter(None, (reason, left_out))) or None

@@ -65,6 +65,7 @@ def engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Script
     def opened(options: EngineOptions) -> ScriptedEngine:
         return known[options.model]
 
+    monkeypatch.setattr("evals.comparing.there.open_engine", opened)
     for place in (evaluation, sides):
         monkeypatch.setattr(place, "open_engine", opened)
         monkeypatch.setattr(place, "check_engine", lambda _: None)
@@ -137,15 +138,32 @@ def test_files_of_answers_are_compared_on_the_prompts_that_both_answer(
 def test_the_table_and_the_plan_name_what_counts(
     engines: dict[str, ScriptedEngine], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    factuality("writer", "--prompts", "prompts.jsonl", *CHECKS, "--dry-run", "--max-claims", "3", "--k", "2")
+    factuality(
+        "writer", "--prompts", "prompts.jsonl", *CHECKS, "--dry-run", "--max-claims", "3", "--f1-k", "3", "--k", "2"
+    )
     told = capsys.readouterr().out
-    assert "answers to write: 4" in told
+    assert "answers to write: 4" in told and "answers there: writer 0" in told
     assert "calls of the judge: 28 at most" in told, "one lists the claims, and six verify them"
     assert not Path("runs").exists()
     factuality("writer", "--prompts", "prompts.jsonl", *CHECKS)
     told = capsys.readouterr().out
     for words in ("FActScore, %", "F1@10, %", "answers with claims, %", "checked by judge", "factuality.json"):
         assert words in told
+    factuality("writer", "--prompts", "prompts.jsonl", *CHECKS, "--dry-run")
+    assert "answers to write: 0" in capsys.readouterr().out
+
+
+def test_answers_with_more_claims_than_are_checked_and_with_sentences_as_claims_are_counted(
+    engines: dict[str, ScriptedEngine], capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = " ".join(FACTS[prompt] for prompt in list(FACTS)[:3])
+    write_answers("a.jsonl", {"Tell me all.": long, "Tell me of Rome.": FACTS["Tell me of Rome."]}, "first")
+    factuality("a.jsonl", *CHECKS, "--max-claims", "2", "--f1-k", "2", "--json")
+    [figures] = json.loads(capsys.readouterr().out)["models"]
+    assert (figures["n_cut"], figures["n_from_sentences"]) == (1, 0)
+    factuality("a.jsonl", *CHECKS, "--claims", "sentences", "--json")
+    [figures] = json.loads(capsys.readouterr().out)["models"]
+    assert (figures["n_cut"], figures["n_from_sentences"]) == (0, 2)
 
 
 def test_answers_that_could_not_be_checked_are_in_no_figure_and_too_many_fail(
@@ -173,6 +191,7 @@ def test_answers_that_could_not_be_checked_are_in_no_figure_and_too_many_fail(
         (("gone.jsonl", "--corpus", "corpus.jsonl"), "gone.jsonl"),
         (("writer", "--prompts", "prompts.jsonl", *CHECKS[:2], "--base-url", "http://x/v1"), "--judge-model"),
         (("writer", "--prompts", "prompts.jsonl", *CHECKS, "--verifier", "nli"), "--nli-model"),
+        (("writer", "--prompts", "prompts.jsonl", *CHECKS, "--f1-k", "65"), "no answer could have full recall"),
     ],
 )
 def test_wrong_flags_are_told_before_anything_is_asked(

@@ -3,6 +3,8 @@ from typing import Any
 
 import pytest
 
+from console.errors import InputError
+from judges.tools.options import EvidenceOptions, check_options
 from judges.tools.rows import CheckedClaim, Evidence, Verdict
 from judges.tools.scores import evidence_filter, evidence_summary, f1_at_k, factscore, highest_score, verified_score
 from records import Usage
@@ -120,3 +122,8 @@ def test_the_summary_counts_everything() -> None:
         "answers": 4, "search": 2, "arithmetic": 0, "none": 1, "failed": 1, "claims": 8, "from sentences": 3,
         "supported": 3, "refuted": 1, "not enough": 3, "unchecked": 1,
     }  # fmt: skip
+
+
+def test_more_claims_for_full_recall_than_are_checked_are_refused() -> None:
+    with pytest.raises(InputError, match="--f1-k 30 is more than --max-claims 20: no answer could have full recall"):
+        check_options(EvidenceOptions(search="http://search", verify="f1", f1_k=30))
