@@ -25,11 +25,11 @@ from evals.reward_model.options import Config, name_of
 from evals.reward_model.plan import print_plan
 from evals.reward_model.report import Comparison, as_json, compared, markdown, summary, tables
 from judges.judging.coverage import require_coverage
-from judges.judging.judge import checked_rubric
 from judges.judging.reward_model import reward_folder
 from judges.labelled.ranked import RankedAnswers
 from judges.labelled.ranked_files import read_ranked
 from judges.panels.panel import Member, member_named
+from judges.rubrics.checked import checked_rubric
 from judges.rubrics.rubric import Rubric
 from records import write_atomic
 from records.files import BadRows, take

@@ -9,7 +9,8 @@ from engines.options import check_engine, of_run, open_engine, pinned
 from judges.attacks.options import Config
 from judges.attacks.rates import checked, fooled_rates
 from judges.attacks.texts import load_attacks, load_prompts
-from judges.judging.judge import checked_rubric, has_every_reply, open_judge
+from judges.judging.judge import has_every_reply, open_judge
+from judges.rubrics.checked import checked_rubric
 from judges.rubrics.rubric import load_rubric, rubric_names
 from records import Judgment, Store
 from records.files import check_limit

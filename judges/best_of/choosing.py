@@ -14,9 +14,10 @@ from judges.best_of.best import Best, best_of, best_of_groups
 from judges.best_of.options import Config
 from judges.cluster.answer_sets import read_rewards, take_census
 from judges.judging.coverage import check_coverage
-from judges.judging.judge import checked_rubric, open_judge
+from judges.judging.judge import open_judge
 from judges.judging.reward_model import fingerprint, judgment_id, open_reward_model, rewards_into
 from judges.judging.settle import settle
+from judges.rubrics.checked import checked_rubric
 from judges.tools.evidence import (
     NO_MODEL,
     calls_for_claims,

@@ -15,9 +15,10 @@ from judges.calibrate.learning import Learned, Pairs, learn, out_of_fold
 from judges.calibrate.options import OUT, Config
 from judges.calibrate.settings import set_name
 from judges.judging.coverage import require_coverage
-from judges.judging.judge import Judge, checked_rubric, open_judge
+from judges.judging.judge import Judge, open_judge
 from judges.labelled.labels import CODE, Grade, LabelledPair, LabelledSet, Verdict, pairs_within, verdict_by_scores
 from judges.rubrics.calibration import Calibration, log_odds, rubric_digest, write_calibration
+from judges.rubrics.checked import checked_rubric
 from judges.rubrics.rubric import Rubric
 
 LEAST_PAIRS = 20

@@ -16,11 +16,12 @@ from judges.calibrate.coverage import check_coverage
 from judges.calibrate.options import OUT, Config
 from judges.calibrate.output import write_audit
 from judges.calibrate.settings import audit_settings, set_name, wins_on_test
-from judges.judging.judge import Judge, checked_rubric, has_every_reply, open_judge
+from judges.judging.judge import Judge, has_every_reply, open_judge
 from judges.judging.report import rows_there
 from judges.labelled.columns import Columns
 from judges.labelled.labels import LabelledSet
 from judges.options import OF_CHOICES
+from judges.rubrics.checked import checked_rubric
 from records import Judgment, Store
 from records.stage import complete
 

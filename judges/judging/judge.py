@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,7 +10,6 @@ import msgspec
 from console.again import asks_nothing, is_dry_run
 from console.errors import EngineError, InputError
 from console.flags import about_judge, spelled
-from console.ranges import check_ranges
 from engines.advice import more_room
 from engines.protocol import (
     Choice,
@@ -27,10 +25,11 @@ from engines.protocol import (
 from judges.options import NO_ENDPOINT, OF_CHOICES, Aggregate, JudgeOptions, Reading
 from judges.parsing.parse import PARSER_VERSION
 from judges.parsing.verdict import How, Sample, Score, is_choice, sample_of, samples_before, score_of, usage_of
-from judges.rubrics.calibration import Calibration, load_calibration
+from judges.rubrics.calibration import Calibration, check_learned_for, load_calibration
+from judges.rubrics.checked import checked_rubric
 from judges.rubrics.decisions.questions import question_of, wording
 from judges.rubrics.rendering import fill, missing
-from judges.rubrics.rubric import Rubric, load_rubric
+from judges.rubrics.rubric import Rubric
 from records import Comparison, Judgment, Response, Store, Usage, response_key, text_of
 from records.keys import content_key, derived_seed
 from records.stage import complete
@@ -341,9 +340,10 @@ def ask(judge: Judge, subjects: Sequence[Subject]) -> Iterator[Replies]:
 
 
 def open_judge(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
-    """Return the judge that `options` describe. Raises InputError if a setting is out of range.
+    """Return the judge that `options` describe, with its calibration if it has one.
 
-    With --read decisions the judge asks the decision endpoint of the engine's server. InputError if it has none.
+    With --read decisions the judge asks the decision endpoint of the engine's server. Raises InputError if it has none,
+    if a setting is out of range, or if the calibration is another judge's or rubric's.
     """
     rubric = checked_rubric(options)
     if options.read == "decisions":
@@ -355,23 +355,12 @@ def open_judge(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
         decisions.check_limits(len(rubric.labels), len(rubric.logprobs.choices))
         engine = decisions
     judge = judge_with(engine, options, seed)
-    return judge if options.calibration is None else calibrated(judge, options.calibration)
-
-
-def calibrated(judge: Judge, path: Path) -> Judge:
-    """Return `judge` with the calibration in a file.
-
-    Raises InputError if it was learned for another judge or rubric.
-    """
-    calibration = load_calibration(path, judge.rubric)
-    if is_dry_run() and hasattr(judge.engine, "digests_with_less"):
-        return replace(judge, calibration=calibration)  # a dry run does not ask a server what it serves
-    known = {judge.fingerprint, *map(judge.fingerprint_with, getattr(judge.engine, "digests_with_less", ()))}
-    if calibration.judge not in known:
-        raise InputError(
-            f"{path}: learned for the judge {calibration.judge}, and this one is {judge.fingerprint}: another model, "
-            "reading or sampling; run judges.calibrate --fit with this judge"
-        )
+    if options.calibration is None:
+        return judge
+    calibration = load_calibration(options.calibration, rubric)
+    if not (is_dry_run() and hasattr(engine, "digests_with_less")):  # then a server is not asked what it serves
+        others = map(judge.fingerprint_with, getattr(engine, "digests_with_less", ()))
+        check_learned_for(calibration, options.calibration, [judge.fingerprint, *others])
     return replace(judge, calibration=calibration)
 
 
@@ -381,19 +370,6 @@ def judge_with(engine: Engine, options: JudgeOptions, seed: int) -> Judge:
     sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p)
     how = (options.aggregate, options.min_mass)
     return Judge(engine, rubric, options.read, options.samples, sampling, seed, *how, min_samples=options.min_samples)
-
-
-def checked_rubric(options: JudgeOptions) -> Rubric:
-    """Return the rubric. Raises InputError if it or a setting is wrong, before any model is loaded."""
-    check_ranges(options)
-    if options.min_samples is not None and not 1 <= options.min_samples <= options.samples:
-        raise InputError(f"--min-samples must be from 1 to --samples, {options.samples}, not {options.min_samples}")
-    rubric = load_rubric(options.rubric)
-    if options.read != "decisions" and not getattr(rubric.closing, options.read):
-        raise InputError(f"the rubric '{rubric.name}' says nothing on --read {options.read}: it has no such closing")
-    if options.calibration is not None:
-        load_calibration(options.calibration, rubric)
-    return rubric
 
 
 Finish = Callable[[Response, Judgment], Judgment]

@@ -5,6 +5,7 @@ fingerprint covers the calibration.
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -99,3 +100,12 @@ def load_calibration(path: Path, rubric: Rubric) -> Calibration:
             f"'{rubric.name}' ({rubric_digest(rubric)}); run judges.calibrate --fit with this rubric"
         )
     return calibration
+
+
+def check_learned_for(calibration: Calibration, path: Path, fingerprints: Sequence[str]) -> None:
+    """Raise InputError unless a calibration was learned for a judge with one of these fingerprints, its own first."""
+    if calibration.judge not in fingerprints:
+        raise InputError(
+            f"{path}: learned for the judge {calibration.judge}, and this one is {fingerprints[0]}: another model, "
+            "reading or sampling; run judges.calibrate --fit with this judge"
+        )

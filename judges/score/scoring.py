@@ -10,10 +10,11 @@ from console.table import print_table
 from engines.options import open_engine, pinned
 from judges.batches.files import by_hosted_batch, check_batch_flags, export_batch, import_batch
 from judges.judging.cost import Budget, price_of
-from judges.judging.judge import Judge, checked_rubric, has_every_reply, open_judge
+from judges.judging.judge import Judge, has_every_reply, open_judge
 from judges.judging.sharing import check_shared, print_scale
 from judges.judging.stream import WINDOW, Source, judge_stream, survey, windows
 from judges.panels.panel import members
+from judges.rubrics.checked import checked_rubric
 from judges.score.options import Config
 from judges.score.output import default_out, keep_to_source, plan, print_plan, report
 from judges.score.panel import score_by_panel

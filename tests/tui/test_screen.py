@@ -1,28 +1,18 @@
-"""The main screen: moving, filtering, sorting, reading, and what it does with hostile texts and bad files."""
+"""The main screen: moving, filtering, sorting, views, sizes and themes."""
 
-import asyncio
-import json
 import os
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
-from tests.tui.rows import BROKEN, COMPARISONS, PAIRS, a_run, comparison, judgment, pair, saved, view_of
+from tests.tui.rows import COMPARISONS, PAIRS, a_run, judgment, pair, saved
 from tests.tui.screen import filtered, notices, on_screen, pane, play, press, settled, shown, text_of, until
-from tui.browsing.state import Browsing
 from tui.dialogs.small import Choice, Reader
-from tui.reading.sources import find_source
-from tui.reading.table import Table
 from tui.screens.app import BrowserApp
 from tui.screens.grid import Grid, fitted
 from tui.summary.columns import BY_NAME
-from tui.verdicts.reasons import reasons_text
-from tui.voting.log import open_votes
 
 MARKUP = ["[/path]", "[/]", "list[int] [bold]x", "[@click=app.quit]press[/]", "$accent <b>{x}</b> \\[", "[red"]
 CONTROLS = [
@@ -214,101 +204,6 @@ def test_help_and_the_palette_list_every_key(tmp_path: Path) -> None:
     play([saved(tmp_path / "p.jsonl", PAIRS)], steps, (80, 24))
 
 
-def test_hostile_texts_are_shown_and_harm_nothing(tmp_path: Path) -> None:
-    triples = [MARKUP[:3], MARKUP[3:], CONTROLS[:3], CONTROLS[3:]]
-    rows = [pair(*triple, prompt_id=triple[0], judge=triple[0]) for triple in triples]
-
-    async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
-        for triple in triples:
-            if triple in triples[:2]:
-                assert [pane(app, name) for name in ("prompt", "left", "right")] == triple
-                assert all(text in on_screen(app) for text in triple)
-            assert not any(character in on_screen(app) for character in "\x1b\x07\x9b\x7f\u202e\u2028\x00\u200b")
-            await press(app, pilot, "j")
-        for keys in (["F"], ["escape", "I"], ["escape", "slash", *"[/]", "enter"], ["escape", "y"], ["escape", "c"]):
-            await press(app, pilot, *keys)
-            assert app.is_running
-
-    play([saved(tmp_path / "p.jsonl", rows)], steps)
-
-
-def test_very_long_texts_and_lone_surrogates_are_cut_and_said(tmp_path: Path) -> None:
-    path = saved(tmp_path / "p.jsonl", [pair("a", "", "x" * 1_000_000), pair("b", "line\n" * 10_000, "漢字 👍")])
-    with path.open("a") as file:
-        file.write(json.dumps({"prompt": "half \ud83d", "chosen": "x", "rejected": "y", "prompt_id": "s"}) + "\n")
-
-    async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
-        assert pane(app, "left") == "(empty)"
-        assert pane(app, "right").endswith("(cut here: 20,000 of 1,000,000 characters are shown)")
-        await press(app, pilot, "d", "j", "d")
-        assert "(cut here: 20,000 of 50,000" in pane(app, "left") and "漢字 👍" in on_screen(app)
-        assert "3 shown" in text_of(app, "#header") or "1 bad row" in text_of(app, "#header")
-
-    play([path], steps)
-
-
-def test_words_that_differ_are_underlined_and_counted(tmp_path: Path) -> None:
-    async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
-        await press(app, pilot, "d")
-        spans = app.query_one("#left Static").visual.spans  # type: ignore[attr-defined]
-        assert [(span.start, span.end, str(span.style)) for span in spans] == [(4, 9, "bold underline")]
-        assert "≠ 1 differences" in str(app.detail.pane("left").border_title)
-        await press(app, pilot, "d")
-        assert not app.query_one("#left Static").visual.spans  # type: ignore[attr-defined]
-
-    play([saved(tmp_path / "p.jsonl", [pair("p", "the quick fox", "the slow fox")])], steps)
-
-
-def test_reasons_orders_bars_constraints_and_costs_of_a_row_are_shown(tmp_path: Path) -> None:
-    criteria = {"helpful": 4.0, "[red]clear": None}
-    claim = {
-        "claim": "Paris is in Spain", "verdict": "refuted",
-        "quote": {"passage_id": "1", "title": "Paris", "text": "Paris is in France."},
-    }  # fmt: skip
-    scored = judgment(
-        "p", "x", 3.5, scores=[3.0, 4.0], criteria=criteria, evidence={**BROKEN, "claims": [claim], "n_refuted": 1}
-    )
-    flipped = comparison("q", "y", "z", "tie", flipped=True)
-
-    async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
-        reasons = pane(app, "reasons")
-        assert "the orders disagree" in reasons and "a shown first: a    b shown first: b" in reasons
-        assert "reply 1 of 2, a shown first\nA is clearer." in reasons and "preference for b 0.50 ██████████" in reasons
-        await press(app, pilot, "v")
-        reasons = pane(app, "reasons")
-        for line in (
-            "score 3.50, samples 3.00 4.00, spread 0.25",
-            "helpful     4.00 ████████████████",
-            "[red]clear     -",
-            "✗ broken: change_case:english_lowercase: it has an A",
-            "✓ followed: punctuation:no_comma: no comma",
-            "✗ refuted: Paris is in Spain\n    Paris: Paris is in France.",
-            "It is fine.\nScore: 3.5",
-            "judge f00d, rubric additive, 1 call, 20 + 7 tokens",
-        ):
-            assert line in reasons, line
-
-    play([saved(tmp_path / "rows.jsonl", [scored, flipped])], steps)
-
-
-@pytest.mark.parametrize(
-    ("rubric", "grade", "line"),
-    [
-        ("criteria", 3.0, "accuracy  3.00 ██████████\n(bars from 1 to 5)"),
-        ("single_10", 10.0, "accuracy 10.00 ████████████████████"),
-        ("criteria", 9.0, "accuracy  9.00 \n"),  # another rubric of the same name
-        ("my own", 3.0, "accuracy  3.00 \n"),
-        ("../rubrics/criteria", 3.0, "accuracy  3.00 \n"),
-    ],
-)
-def test_the_bars_of_criteria_are_shares_of_the_rubrics_range_if_it_is_known(
-    tmp_path: Path, rubric: str, grade: float, line: str
-) -> None:
-    path = saved(tmp_path / "j.jsonl", [judgment("p", "x", grade, rubric=rubric, criteria={"accuracy": grade})])
-    view = view_of(path)
-    assert line in reasons_text(view, view.table.body(0))
-
-
 def test_rows_are_numbered_within_their_kind(tmp_path: Path) -> None:
     async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
         def first_and_last() -> list[str]:
@@ -321,29 +216,6 @@ def test_rows_are_numbered_within_their_kind(tmp_path: Path) -> None:
         assert app.browsing.kind == "all" and first_and_last() == ["1", "30"]
 
     play([a_run(tmp_path)], steps)
-
-
-OTHER_EVIDENCE: list[Any] = [None, [], [{"kind": "x"}], [{"constraints": None}, 3], [{"sizes": 3}], {"claims": "x"}]
-
-
-@pytest.mark.parametrize("evidence", OTHER_EVIDENCE)
-def test_evidence_of_another_shape_shows_nothing(tmp_path: Path, evidence: Any) -> None:
-    row = json.loads(json.dumps({"prompt": "p", "chosen": "good", "rejected": "bad", "evidence": evidence}))
-
-    async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
-        assert (pane(app, "left"), pane(app, "right")) == ("good", "bad")
-
-    play([saved(tmp_path / "p.jsonl", [row])], steps)
-
-
-def test_log_probabilities_are_shown_as_the_share_of_each_choice(tmp_path: Path) -> None:
-    row = judgment("p", "x", 2.0, read="logprobs", replies=['{"1":-0.6931471805599453,"2":-1.3862943611198906}', "odd"])
-
-    async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
-        assert "the probability of each choice\n1 0.50 ██████████\n2 0.25 █████" in pane(app, "reasons")
-        assert "reply 2 of 2\nodd" in pane(app, "reasons")
-
-    play([saved(tmp_path / "j.jsonl", [row])], steps)
 
 
 def test_the_kinds_of_a_run_are_views_and_candidates_show_every_answer(tmp_path: Path) -> None:
@@ -439,98 +311,10 @@ def test_the_themes_change_and_the_marks_stay(tmp_path: Path) -> None:
     play([saved(tmp_path / "p.jsonl", PAIRS)], steps)
 
 
-def test_rows_that_are_appended_come_in_and_a_deleted_file_is_told(tmp_path: Path) -> None:
-    path = saved(tmp_path / "p.jsonl", PAIRS[:2])
-    more = saved(tmp_path / "more.jsonl", PAIRS[2:]).read_bytes()
-
-    async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
-        await press(app, pilot, "j")
-        with path.open("ab") as file:
-            file.write(more)
-        app._look()
-        await until(pilot, lambda: "4 shown" in text_of(app, "#header"))
-        assert pane(app, "prompt") == "berries"
-        path.unlink()
-        app._look()
-        await until(pilot, lambda: "was deleted" in notices(app))
-        await press(app, pilot, "k")
-        assert pane(app, "prompt") == "apples"
-
-    play([path], steps)
-
-
-def test_the_screen_is_there_while_the_rest_is_read_and_follows_only_then(tmp_path: Path) -> None:
-    table = Table(find_source([saved(tmp_path / "p.jsonl", [pair(f"prompt {n}", "a", "b") for n in range(12_000)])]))
-    reading = table.read()
-    assert next(reading) == 5_000
-    app = BrowserApp(Browsing(table, open_votes(tmp_path / "votes.jsonl"), "ann"), reading)
-
-    async def session() -> None:
-        async with app.run_test(size=(120, 40)) as pilot:
-            app._look_if_idle()  # which must not end the reading
-            await until(pilot, lambda: "12,000 shown" in text_of(app, "#header"))
-            assert "reading" not in text_of(app, "#header")
-
-    asyncio.run(session())
-
-
-def test_a_run_shows_its_pairs_once_they_are_read_though_the_judgments_came_first(tmp_path: Path) -> None:
-    table = Table(find_source([a_run(tmp_path)]))
-    reading = table.read()
-    assert next(reading) == 12 and list(table.kinds()) == ["judgment"]
-    browsing = Browsing(table, open_votes(tmp_path / "votes.jsonl"), "ann", blind=True, queue="random")
-    app = BrowserApp(browsing, reading, follow=False)
-
-    async def session() -> None:
-        async with app.run_test(size=(120, 40)) as pilot:
-            await until(pilot, lambda: "[pairs 6]" in text_of(app, "#header"))
-            assert "random 0/6" in text_of(app, "#header")
-            await press(app, pilot, "v", "v")
-            assert app.browsing.kind == "all"
-
-    asyncio.run(session())
-
-
-def test_a_file_cut_off_under_the_screen_is_told_not_shown_wrongly(tmp_path: Path) -> None:
-    path = saved(tmp_path / "p.jsonl", PAIRS)
-
-    async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
-        os.truncate(path, 0)
-        await press(app, pilot, "j")
-        assert "was cut off" in text_of(app, "#facts") and pane(app, "left") == ""
-        app._look()
-        await until(pilot, lambda: "was replaced" in notices(app))
-        assert app.is_running
-
-    play([path], steps)
-
-
 def test_a_cell_has_exactly_its_width_whatever_is_in_it() -> None:
     assert fitted("abc", 5) == "abc  " and fitted("abc", 5, right=True) == "  abc"
     assert fitted("abcdef", 4) == "abc…"
     assert fitted("漢字漢字", 5) == "漢字…"
-
-
-def test_the_screen_ends_at_once_while_a_file_is_still_read(tmp_path: Path) -> None:
-    table = Table(find_source([saved(tmp_path / "p.jsonl", PAIRS)])).read_all()
-    n_steps, may_end = 0, False
-
-    def endless() -> Iterator[int]:
-        nonlocal n_steps
-        while not may_end:
-            n_steps += 1
-            time.sleep(0.01)
-            yield len(table)
-
-    async def session() -> None:
-        app = BrowserApp(Browsing(table, open_votes(tmp_path / "votes.jsonl"), "ann"), endless(), follow=False)
-        async with app.run_test() as pilot:
-            await until(pilot, lambda: n_steps > 3)
-
-    try:
-        asyncio.run(asyncio.wait_for(session(), 20))
-    finally:
-        may_end = True
 
 
 def test_the_histogram_of_the_figures_is_of_scores_or_winners_and_not_of_prompts(tmp_path: Path) -> None:

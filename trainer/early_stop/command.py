@@ -8,7 +8,8 @@ from console.errors import InputError
 from console.output import say, tell, tell_plan
 from console.table import Cell, print_table
 from engines.options import EngineOptions, beside_training, check_engine, open_engine, pinned
-from judges.judging.judge import checked_rubric, open_judge
+from judges.judging.judge import open_judge
+from judges.rubrics.checked import checked_rubric
 from records import Prompt, read_rows, text_of
 from records.files import BadRows
 from records.runs import find_run

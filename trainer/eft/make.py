@@ -9,10 +9,11 @@ from console.output import tell, tell_encoded, tell_plan
 from console.progress import say
 from console.table import Cell, print_table
 from engines.options import check_engine, open_engine, pinned
-from judges.judging.judge import checked_rubric, open_judge
+from judges.judging.judge import open_judge
 from judges.labelled.ranked import RankedAnswers, opening_of
 from judges.labelled.ranked_files import read_ranked
 from judges.options import OF_CHOICES
+from judges.rubrics.checked import checked_rubric
 from judges.rubrics.rubric import Rubric
 from records import write_atomic
 from records.files import BadRows, check_limit

@@ -5,8 +5,8 @@ from dataclasses import fields
 from console.errors import InputError
 from console.progress import say
 from engines.options import check_engine
-from judges.judging.judge import checked_rubric
 from judges.options import check_reading
+from judges.rubrics.checked import checked_rubric
 from judges.tools.options import check_options
 from trainer.grpo.reward_options import JudgeEngineOptions, RewardOptions, RewardWeights
 from trainer.ppo.rewards import check_beside_training, check_reward_folder, reward_function

@@ -14,10 +14,11 @@ from engines.local.waiting import check_template
 from engines.options import EngineOptions, check_engine
 from engines.protocol import Engine
 from engines.reward_model import check_reward_model
-from judges.judging.judge import Judge, checked_rubric, open_judge
+from judges.judging.judge import Judge, open_judge
 from judges.judging.reward_model import open_reward_model
 from judges.library import response_of
 from judges.options import JudgeOptions, check_reading
+from judges.rubrics.checked import checked_rubric
 from judges.tools.agent import Agent
 from judges.tools.constraints.given import constraints_by_prompt
 from judges.tools.evidence import calls_for_constraints, judge_checked, was_checked, with_tools

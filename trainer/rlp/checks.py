@@ -3,8 +3,8 @@
 from console.errors import InputError
 from console.ranges import check_command
 from engines.options import check_engine, check_trained, is_iteration
-from judges.judging.judge import checked_rubric
 from judges.options import check_reading
+from judges.rubrics.checked import checked_rubric
 from trainer.ppo.options import check_ppo
 from trainer.reward_model.bottleneck_options import BottleneckOptions
 from trainer.rlp.recipe import AnnotatorOptions, Config

@@ -6,9 +6,9 @@ import msgspec
 
 from console.output import tell, tell_json
 from console.table import Cell, print_table
-from judges.judging.judge import checked_rubric
 from judges.judging.win_rate import say_flips
 from judges.options import JudgeOptions
+from judges.rubrics.checked import checked_rubric
 from records.runs import Run
 from trainer.ppo.options import PPOOptions, n_steps_of
 from trainer.rlp.measure import Evaluation, PolicyFigures, RewardModelFigures

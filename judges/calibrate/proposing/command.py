@@ -18,11 +18,12 @@ from judges.calibrate.fit_report import Report, changes_table, report_of
 from judges.calibrate.proposing.proposals import TEMPLATE
 from judges.calibrate.proposing.search import Ask, Budget, Search, candidate, search
 from judges.judging.coverage import require_coverage
-from judges.judging.judge import Judge, checked_rubric, open_judge
+from judges.judging.judge import Judge, open_judge
 from judges.labelled.columns import Columns
 from judges.labelled.labels import LabelledPair, LabelledSet, Verdict, pairs_within
 from judges.labelled.readers.formats import read_labelled
 from judges.panels.panel import member_named
+from judges.rubrics.checked import checked_rubric
 from judges.rubrics.options import Config
 from judges.rubrics.rubric import Rubric, load_rubric
 from judges.rubrics.writing import write_rubric

@@ -279,7 +279,7 @@ def test_limits_are_named_before_any_call(server: Server, monkeypatch: pytest.Mo
         engine(official=True).check_limits(401, 2)
     rubric = load_rubric("criteria")
     many = [msgspec.structs.replace(rubric.criteria[0], name=f"c{n}", weight=1 / 65) for n in range(65)]
-    monkeypatch.setattr("judges.judging.judge.load_rubric", lambda _: msgspec.structs.replace(rubric, criteria=many))
+    monkeypatch.setattr("judges.rubrics.checked.load_rubric", lambda _: msgspec.structs.replace(rubric, criteria=many))
     with pytest.raises(InputError, match="--read decisions: the rubric makes 65 questions"):
         judge_of(server, "criteria")
     assert server.asked == []

@@ -7,9 +7,9 @@ from console.address import shown
 from console.errors import InputError
 from console.flags import about_judge
 from engines.options import EngineOptions, check_engine, is_iteration, is_served, open_engine
-from judges.judging.judge import checked_rubric
 from judges.options import JudgeOptions, PanelOptions, check_reading
 from judges.panels.panel import SERVED, Member, member_named, members
+from judges.rubrics.checked import checked_rubric
 from judges.rubrics.rubric import Rubric, load_rubric
 from records.runs import ITERATION
 from trainer.loop.recipe import PARENT, RoundEngineOptions, RoundJudgeOptions
