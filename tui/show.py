@@ -33,7 +33,8 @@ def show(config: Config) -> None:
     prints = config.json or config.dry_run or config.statistics
     if not prints and config.screenshot is None and not _has_screen():
         raise InputError(
-            "the screen needs a terminal; use --json to print the table, --screenshot PATH.svg, or --serve (a browser)"
+            "the screen needs a terminal, for stderr too (it is drawn there); use --json to print the table, "
+            "--screenshot PATH.svg, or --serve (a browser)"
         )
     if prints:
         _print(browsing, config)
@@ -44,7 +45,7 @@ def show(config: Config) -> None:
 def _has_screen() -> bool:
     """Return whether there is a terminal, or a browser at the other end of the pipes."""
     is_served = os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver")
-    return is_served or (sys.stdin.isatty() and sys.stdout.isatty())
+    return is_served or all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
 
 
 def opened(config: Config) -> tuple[Browsing, Iterator[int]]:

@@ -275,6 +275,20 @@ def test_a_value_in_the_frequencies_becomes_a_filter_and_so_does_a_preset(tmp_pa
     play([saved(tmp_path / "c.jsonl", COMPARISONS)], steps)
 
 
+def test_a_value_and_its_bar_are_one_line_on_a_small_screen(tmp_path: Path) -> None:
+    rows = [
+        pair(f"{letter} 漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字", "yes", "no")
+        for letter in "abcdefghijklmnopqrstuvwxyz"
+    ]
+
+    async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "F")
+        lines = [line for line in on_screen(app).splitlines() if "█" in line]
+        assert len(lines) > 10 and all("漢字" in line and "3.8%" in line for line in lines)
+
+    play([saved(tmp_path / "p.jsonl", rows)], steps, (80, 24))
+
+
 def test_what_is_filtered_is_exported_and_a_wrong_ending_is_told(tmp_path: Path) -> None:
     async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
         await filtered(app, pilot, "winner:a")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -121,6 +122,19 @@ def test_every_key_has_an_id_and_a_tooltip_and_can_be_changed(tmp_path: Path) ->
     names = {binding.id for binding in listed if isinstance(binding, Binding)}
     keys.write_text("".join(f'"{name}" = "f12"\n' for name in sorted(filter(None, names))))
     assert set(own_keys(keys)) == names
+
+
+def test_a_screen_that_would_be_drawn_into_a_file_is_refused(tmp_path: Path) -> None:
+    saved(tmp_path / "pairs.jsonl", PAIRS)
+    terminal, inside = pty.openpty()
+    words = [sys.executable, "-m", "tui", "pairs.jsonl"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT_OF)}
+    done = subprocess.run(
+        words, cwd=tmp_path, env=environment, text=True, stdin=inside, stdout=inside, stderr=subprocess.PIPE, timeout=60
+    )
+    os.close(terminal)
+    os.close(inside)
+    assert done.returncode == 2 and "for stderr too" in done.stderr and done.stderr.count("\n") == 1
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")

@@ -165,3 +165,15 @@ def test_with_two_runs_a_vote_a_note_and_an_undo_go_to_the_run_of_their_row(tmp_
         assert len(rows_in(files[0])) == 1 and len(rows_in(files[1])) == 3
 
     play(runs, steps)
+
+
+def test_a_vote_on_answers_that_the_file_does_not_hold_is_refused(tmp_path: Path) -> None:
+    judged = {"judge": ["gpt-4", "pair"], "g1_winner": "tie", "g2_winner": "tie", "g1_judgment": "[[C]]"}
+    rows = [{"question_id": 81, "model_1": "one", "model_2": model, **judged} for model in ("two", "three")]
+
+    async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "1")
+        assert "bench.jsonl does not hold both answers" in notices(app)
+        assert app.grid.cursor == 0 and not (tmp_path / "votes.jsonl").exists()
+
+    play([saved(tmp_path / "bench.jsonl", rows)], steps)

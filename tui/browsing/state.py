@@ -14,6 +14,7 @@ from records.rows import Vote
 from tui.filters.fields import View
 from tui.filters.language import Filter, Text, of_kind, parse_filter
 from tui.filters.search import search
+from tui.reading.harness import NOT_STORED
 from tui.reading.kinds import KINDS
 from tui.reading.table import Body, Table
 from tui.rejudging.others import Other, OtherJudges
@@ -161,11 +162,13 @@ class Browsing:
     def vote(self, body: Body, shown_side: int) -> Vote:
         """Append a vote for a side as it is shown, and return it.
 
-        Raises InputError if there are no two answers, StoreError if the file cannot be written.
+        Raises InputError if the file holds no two answers, StoreError if the file cannot be written.
         """
         ids = self.tally.ids(body)
         if ids is None:
             raise InputError("a vote needs two answers: v shows pairs and comparisons")
+        if NOT_STORED in (body.item.text_a, body.item.text_b):  # its id would be that of every such answer
+            raise InputError(f"{body.path.name} does not hold both answers, so no vote can name them")
         swapped = self.swapped(body)
         side = {A: B, B: A}.get(shown_side, shown_side) if swapped else shown_side
         note = self.notes.pop(body.row, "")

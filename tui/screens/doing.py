@@ -19,7 +19,7 @@ from tui.filters.fields import PRESETS
 from tui.screens.answers import CandidatesScreen, IterationsScreen
 from tui.screens.bindings import MAIN
 from tui.screens.filter_line import FilterInput
-from tui.screens.grid import Grid
+from tui.screens.grid import Grid, fitted
 from tui.screens.host import RowsApp
 from tui.screens.keys import help_text
 from tui.screens.panes import TextPane
@@ -28,7 +28,7 @@ from tui.summary.export import export, format_of, markdown_of
 from tui.summary.statistics import agreement_lines, bar, frequencies, statistics
 from tui.voting.queue import QUEUES
 
-BAR_CELLS = 24
+BAR_CELLS = 20  # a value with its bar is one line of a list at 80 cells
 MOST_BAD_SHOWN = 20
 
 
@@ -152,7 +152,7 @@ def count_values(app: RowsApp) -> None:
 
 
 def _count_line(value: str, n: int, share: float, of_most: float) -> str:
-    return f"{one_line(value)[:30]:<30} {n:>9,} {share:>6.1%} {bar(of_most, BAR_CELLS)}"
+    return f"{fitted(one_line(value), 30)} {n:>9,} {share:>6.1%} {bar(of_most, BAR_CELLS)}"
 
 
 def statistics_text(app: RowsApp) -> str:
