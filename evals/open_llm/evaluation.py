@@ -21,6 +21,7 @@ from evals.open_llm.stock import check_name, is_task_file, load_stock, stock_sco
 from evals.open_llm.task import Files, TaskFile, build, files_of, read_task, task_names
 from records import write_atomic
 from records.files import BadRows
+from records.keys import content_key
 from records.names import folder_name
 from records.runs import ITERATION, find_run
 from records.store import set_aside
@@ -127,7 +128,13 @@ def _write(out: Path, name: str, results: dict[str, Any]) -> None:
     def encoded(data: object, **settings: Any) -> str:
         return json.dumps(data, default=handle_non_serializable, ensure_ascii=False, **settings)
 
+    def keep(path: Path, data: str) -> None:
+        """Write a file. What another command has written there is renamed."""
+        if path.exists() and (before := path.read_bytes()) != data.encode():
+            path.replace(path.with_name(f"{path.stem}-{content_key(before.hex())[:8]}{path.suffix}"))
+        write_atomic(path, data)
+
     rest = {key: value for key, value in results.items() if key != "samples"}
-    write_atomic(out / f"results_{name}.json", encoded(rest, indent=1))
+    keep(out / f"results_{name}.json", encoded(rest, indent=1))
     for part, samples in results["samples"].items():
-        write_atomic(out / f"samples_{part}.jsonl", "".join(encoded(sample) + "\n" for sample in samples))
+        keep(out / f"samples_{part}.jsonl", "".join(encoded(sample) + "\n" for sample in samples))

@@ -170,6 +170,19 @@ def test_examples_are_added_to_a_task_of_lm_eval_as_lm_eval_does(
     assert sample["arguments"][0][0].count("Q: ") == 3
 
 
+def test_lm_evals_files_of_another_command_are_renamed_and_those_of_the_same_stay(
+    known_tasks: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = known_tasks / "out"
+    words = ("--model", str(tiny_model), "--tasks", "sums", "--no-chat", "--out", str(out))
+    for more in ((), (), ("--limit", "2")):
+        run(*words, *more)
+    assert len((out / "samples_sums.jsonl").read_text().splitlines()) == 2
+    [kept] = out.glob("samples_sums-*.jsonl")
+    assert len(kept.read_text().splitlines()) == 5
+    assert len(list(out.glob("results_sums-*.json"))) == 1
+
+
 def test_the_plan_names_lm_evals_own_tasks(
     known_tasks: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,7 @@ from trainer.loop.plan.work import Lengths, Work, answering_work, judging_work
 from trainer.loop.recipe import Config
 from trainer.runs.models import open_model
 from trainer.training.checkpoints import Checkpoints, checkpoints_in
+from trainer.training.lora.folder import relinked
 from trainer.training.options import deciding, with_lora
 from trainer.training.outcome import REPORT, curves_path, metrics_path
 
@@ -88,4 +89,5 @@ def _take(best: Path, trained: Path, out: Path) -> None:
     # a hard link shares its bytes, so writing into it would change the checkpoint's own report
     (partial / REPORT).unlink(missing_ok=True)
     shutil.copy(trained / REPORT, partial / REPORT)
+    relinked(partial, out)  # the best one lay deeper
     partial.rename(out)

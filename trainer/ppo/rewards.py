@@ -4,7 +4,7 @@ import importlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from console.errors import EngineError, InputError, JudgeloopError
@@ -44,6 +44,8 @@ class RewardSource:
     """Identifies everything that the rewards depend on. A training with another digest is another training."""
     folder: Path | None = None
     """The reward model's folder, whose body initialises the value model."""
+    min_coverage: float = 0.0
+    """The least share of answers that need a reward: a training stops if its judge gives fewer."""
 
 
 def scored(source: RewardSource, prompts: list[str | list[Message]], texts: list[str]) -> list[float | None]:
@@ -114,7 +116,7 @@ def open_judge_reward(
     """Open a judge with its tools as a source of rewards, whose judgments are kept in the file `path`."""
     judge, agent = with_tools(open_judge(engine, options, seed), evidence)
     with Store(path, Judgment, keep=was_checked) as store:
-        yield judge_reward(judge, store, agent, asked)
+        yield replace(judge_reward(judge, store, agent, asked), min_coverage=options.min_coverage)
 
 
 def calls_for_reward(choice: RewardChoice, asked: Sequence[Prompt]) -> dict[str, int]:

@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from transformers import PreTrainedModel
 
-from console.errors import InputError, TrainingError
+from console.errors import InputError, JudgeError, TrainingError
 from console.progress import progress, say
 from engines.likelihood import answer_tokens
 from engines.local.transformers_engine import TransformersEngine
@@ -45,6 +45,8 @@ from trainer.training.processes import is_first, is_sharded, n_processes
 
 NOT_THE_TRAINING = ("save_every_n_steps", "max_kl", "max_unrewarded_steps")
 """Settings that change when a training stops or saves, and none of its steps."""
+LEAST_STEPS = 5
+"""Steps before too few verdicts stop a training, so that it is no chance."""
 
 
 class PPOStep(Row, frozen=True, kw_only=True):
@@ -105,7 +107,7 @@ def train_ppo(
     Beside `out` it writes a row of figures per step (`.steps.jsonl`) and checkpoints (`.checkpoints`), from which a
     stopped training resumes with the same numbers. Raises InputError for a bad setting. Raises TrainingError if no
     prompt fits, a loss is not a number, the policy diverges from the reference by more than `max_kl`, or answers no
-    longer get rewards.
+    longer get rewards. Raises JudgeError if a judge gives too few verdicts.
     """
     check_ppo(options, n_processes())
     accelerator = make_accelerator()
@@ -118,6 +120,7 @@ def train_ppo(
     trainer = _Trainer.open(parent, source, options, seed, checkpoints, accelerator)
     encoded = _fitting(trainer.actors.engine, prompts, options)
     n_steps, last = n_steps_of(options, len(encoded)), None
+    nulls: list[int] = []
     with (
         _log(out) as log,
         recording(out, options.report_to) as recorder,
@@ -130,6 +133,8 @@ def train_ppo(
             if log is not None and step.id not in log:  # a resumed training repeats the steps after its checkpoint
                 log.append(step)
             recorder.record(_row(step))
+            nulls.append(step.n_null)
+            _check_coverage(source, nulls, options.rollout_batch_size, step.step)
             advance(1)
         recorder.draw()
     trained = _trained(last, n_steps, options.rollout_batch_size)
@@ -140,6 +145,16 @@ def train_ppo(
         seal(unfinished, out, n_steps)
     accelerator.wait_for_everyone()
     return trained
+
+
+def _check_coverage(source: RewardSource, nulls: Sequence[int], n_answers: int, step: int) -> None:
+    """Raise JudgeError if too few answers of the steps since the start of this process have a reward."""
+    coverage = 1 - sum(nulls) / (len(nulls) * n_answers)
+    if len(nulls) >= LEAST_STEPS and coverage < source.min_coverage:
+        raise JudgeError(
+            f"{source.name}: only {coverage:.0%} of the answers got a verdict up to step {step}, less than "
+            f"{source.min_coverage:.0%}; look at the verdicts beside the model, or lower --judge.min-coverage"
+        )
 
 
 def _rows(log: Store[PPOStep] | None, key: str, n_done: int) -> list[dict[str, float]]:

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 
-from console.errors import InputError
-from console.output import tell, tell_encoded, tell_plan
+from console.errors import InputError, JudgeError
+from console.output import counted, tell, tell_encoded, tell_plan
 from console.progress import say
 from console.table import print_table
 from engines.options import check_engine, open_engine, pinned
@@ -140,6 +140,10 @@ def _finish(config: Config, parts: Parts, state: Search, start: Rubric, out: Pat
         _print(state, parts, report, path if is_better else None)
     for why, n in Counter(state.unread).most_common(3):
         say(f"{n} proposals could not be read: {why}")
+    if state.n_unanswered:
+        say(f"{counted(state.n_unanswered, 'proposals')} asked for and not given; the same command asks again")
+    if not state.agreements and (state.unread or state.n_unanswered):
+        raise JudgeError("no proposal could be judged, so nothing was looked for; try another --proposer")
     n_known = sum(verdict.winner is not None for verdict in after)
     reasons = Counter(verdict.error or "unknown" for verdict in after if verdict.winner is None)
     least = config.judge.min_coverage

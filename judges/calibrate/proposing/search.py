@@ -54,6 +54,8 @@ class Search:
     """Of every proposal that could be read, in order."""
     unread: list[str] = field(default_factory=list)
     """Why the others could not be read."""
+    n_unanswered: int = 0
+    """Proposals that were asked for and not given."""
 
 
 def agreement(pairs: Sequence[LabelledPair], verdicts: Sequence[Verdict]) -> float:
@@ -101,6 +103,7 @@ def _round(
     replies = answer_into(
         store, proposer, [prompt], sampling, n=budget.candidates, seed=seed, title=f"{proposer.name} proposing"
     )
+    state.n_unanswered += budget.candidates - len(replies)
     before = state.best.agreement
     for reply in replies:
         try:

@@ -133,6 +133,12 @@ def test_proposals_that_cannot_be_read_are_counted_by_reason(write: Any, capsys:
     assert "1 proposals could not be read: no JSON list of criteria" in capsys.readouterr().err
 
 
+def test_no_proposal_at_all_is_a_failure_and_not_a_search_without_success(write: Any) -> None:
+    with pytest.raises(JudgeError, match="no proposal could be judged"):
+        write(Model(["I would not know."]))
+    assert Path("out/report.json").exists()
+
+
 def test_a_judge_without_verdicts_fails_after_the_report(write: Any) -> None:
     model = Model([proposal("goodness", "clarity")])
     model.logprobs = lambda request, choices: [-math.inf] * len(choices)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from console.errors import EngineError, InputError, TrainingError
+from console.errors import EngineError, InputError, JudgeError, TrainingError
 from engines.options import EngineOptions
 from records import Prompt, read_rows
 from tests.tiny import save_tiny_model
@@ -175,6 +175,14 @@ def test_a_step_without_any_reward_is_skipped_and_several_stop_the_run(nine: Pat
     with pytest.raises(TrainingError, match="nothing was learned"):
         train_ppo(nine, tmp_path / "none", PROMPTS, never, replace(options, steps=2), seed=0)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_judge_with_too_few_verdicts_stops_the_training_after_some_steps(nine: Path, tmp_path: Path) -> None:
+    half = replace(source(lambda text: None if len(text) % 2 else 1.0), min_coverage=0.9)
+    few = replace(SMALL, steps=8, kl_coef=0.0)
+    with pytest.raises(JudgeError, match=r"only \d+% of the answers got a verdict up to step 5, less than 90%"):
+        train_ppo(nine, tmp_path / "ppo", PROMPTS, half, few, seed=0)
+    assert len(steps_of(tmp_path / "ppo")) == 5
 
 
 def test_a_loss_that_is_no_number_names_its_step_and_keeps_the_last_checkpoint(nine: Path, tmp_path: Path) -> None:

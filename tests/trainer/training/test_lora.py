@@ -1,6 +1,7 @@
 """Adapters: their gradients, their folders, what is trained from them, and what is refused."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 import trainer.dpo.train
 import trainer.training.lora.adapter
 from console.errors import InputError
-from engines.adapters import BASE, SETTINGS, TENSORS, checked_base, weights_folder
+from engines.adapters import BASE, SETTINGS, TENSORS, checked_base, recorded_base, weights_folder
 from engines.local.transformers_engine import TransformersEngine
 from engines.merging import load_model, whole, write_merged
 from engines.models import checkpoint_dtype, model_digest, resolve_model
@@ -27,6 +28,7 @@ from trainer.sft.train import train_sft
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.launch import LaunchOptions, check_launch, flags_of
 from trainer.training.lora.adapter import load_base, with_adapter
+from trainer.training.lora.folder import relinked
 from trainer.training.options import LoraOptions, check_lora
 from trainer.training.outcome import Trained
 
@@ -140,6 +142,20 @@ def test_a_folder_moved_with_its_base_finds_it(tmp_path: Path) -> None:
     before = logits_of(tmp_path / "here" / "adapter")
     (tmp_path / "here").rename(tmp_path / "there")
     assert torch.equal(logits_of(tmp_path / "there" / "adapter"), before)
+
+
+def test_an_adapter_that_is_put_elsewhere_alone_is_linked_from_its_new_place(tmp_path: Path) -> None:
+    base = save_tiny_model(tmp_path / "base")
+    sft(base, tmp_path / "deep" / "deeper" / "model", epochs=1)
+    best = tmp_path / "deep" / "deeper" / "model"
+    partial = tmp_path / "out" / "model.tmp"
+    shutil.copytree(best, partial, copy_function=os.link)
+    relinked(partial, tmp_path / "out" / "model")
+    partial.rename(tmp_path / "out" / "model")
+    link = recorded_base(tmp_path / "out" / "model")
+    assert link is not None and link.path == "../../base"
+    kept = recorded_base(best)
+    assert kept is not None and kept.path == "../../../base", "a hard link shares its bytes"
 
 
 def test_a_base_from_the_hub_is_named_by_its_id_and_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from engines.adapters import BASE, SETTINGS, Base, base_digest
+from engines.adapters import BASE, SETTINGS, Base, base_digest, recorded_base, weights_folder
 from engines.merging import write_merged
 from records.leftovers import temporary_folder
 from trainer.training.lora.adapter import REFERENCE
@@ -32,6 +32,16 @@ def finish_adapter(folder: Path, *, merge: bool) -> None:
         folder.rename(unmerged)
         write_merged(unmerged, folder)
         shutil.rmtree(unmerged)
+
+
+def relinked(folder: Path, place: Path) -> None:
+    """Let an adapter in `folder`, if it is one, find its base once the folder is at `place`."""
+    link = recorded_base(folder)
+    if link is None:
+        return
+    data = msgspec.json.encode(Base(digest=link.digest, path=os.path.relpath(weights_folder(folder), place.resolve())))
+    (folder / BASE).unlink()  # it may be a hard link, which shares its bytes
+    (folder / BASE).write_bytes(data)
 
 
 def _place_of(base: Path) -> dict[str, str | None]:
