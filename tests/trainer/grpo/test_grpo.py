@@ -33,7 +33,7 @@ SMALL = GRPOOptions(
     beta=0.0, warmup_share=0.0,
 )  # fmt: skip
 CHECKS = RewardOptions(evidence=EvidenceOptions(tool="constraints", verify="share"))
-FUNCTION = RewardOptions(reward="grpo_rewards:words")
+FUNCTION = RewardOptions(reward="rewarding:words")
 MODULE = """
 def words(prompts, texts):
     return [float(text.count("a")) for text in texts]
@@ -53,7 +53,7 @@ def nine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "grpo_rewards.py").write_text(MODULE)
+    (tmp_path / "rewarding.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
@@ -105,17 +105,17 @@ def test_answers_without_a_verdict_teach_nothing_and_do_not_count(
     monkeypatch.setattr(train, "fit", kept)
     options = replace(SMALL, method=method, beta=0.5)
     with pytest.raises(TrainingError, match="no answer of any step got a reward"):
-        train_grpo(nine, folder / "out", PROMPTS, RewardOptions(reward="grpo_rewards:nothing"), options, seed=0)
+        train_grpo(nine, folder / "out", PROMPTS, RewardOptions(reward="rewarding:nothing"), options, seed=0)
     assert steps and same(folder / "before", folder / "after") and not (folder / "out").exists()
 
 
 def test_a_training_whose_answers_get_no_reward_stops(nine: Path, folder: Path) -> None:
     with pytest.raises(TrainingError, match="no answer got a reward in 5 steps in a row, up to step 5"):
-        train_grpo(nine, folder / "out", PROMPTS, RewardOptions(reward="grpo_rewards:nothing"), SMALL, seed=0)
+        train_grpo(nine, folder / "out", PROMPTS, RewardOptions(reward="rewarding:nothing"), SMALL, seed=0)
 
 
 def test_some_nulls_are_counted_and_the_others_learned_from(nine: Path, folder: Path) -> None:
-    trained = train_grpo(nine, folder / "out", PROMPTS, RewardOptions(reward="grpo_rewards:some"), SMALL, seed=0)
+    trained = train_grpo(nine, folder / "out", PROMPTS, RewardOptions(reward="rewarding:some"), SMALL, seed=0)
     assert 0 < trained.metrics["null_share"] < 1
     assert trained.metrics["reward_last"] > trained.metrics["reward_first"]
 
@@ -132,7 +132,7 @@ def test_a_null_has_no_part_in_the_loss_of_grpo(nine: Path, folder: Path, monkey
         return batch
 
     monkeypatch.setattr(train.NullMaskingGRPOTrainer, "_generate_and_score_completions", kept)
-    train_grpo(nine, folder / "out", PROMPTS, RewardOptions(reward="grpo_rewards:some"), SMALL, seed=0)
+    train_grpo(nine, folder / "out", PROMPTS, RewardOptions(reward="rewarding:some"), SMALL, seed=0)
     assert any(bool(batch["is_null"].any()) for batch in seen)
     for batch in seen:
         nulls = batch["is_null"]
@@ -203,7 +203,7 @@ def test_another_reward_does_not_go_on_from_the_state_of_the_first(
         patch.setattr(fitting, "write_weights", killed)
         with pytest.raises(Killed):
             train_grpo(nine, folder / "out", PROMPTS, FUNCTION, options, seed=1)
-    train_grpo(nine, folder / "out", PROMPTS, RewardOptions(reward="grpo_rewards:some"), options, seed=1)
+    train_grpo(nine, folder / "out", PROMPTS, RewardOptions(reward="rewarding:some"), options, seed=1)
     assert "out.state: set aside, it is the state of another training" in capsys.readouterr().err
 
 
@@ -254,7 +254,7 @@ def test_a_tournament_rewards_an_answer_by_its_wins_in_both_orders(
 
 def test_several_rewards_are_summed_with_their_weights(nine: Path, folder: Path) -> None:
     chosen = RewardOptions(
-        evidence=CHECKS.evidence, reward="grpo_rewards:words",
+        evidence=CHECKS.evidence, reward="rewarding:words",
         reward_model=save_reward_model(nine, folder / "rm"), weights=RewardWeights(function=0.5, reward_model=0.1),
     )  # fmt: skip
     trained = train_grpo(nine, folder / "out", PROMPTS, chosen, replace(SMALL, epochs=1), seed=0)
@@ -283,7 +283,7 @@ def test_the_command_prints_one_row_and_saves_the_model_whole(nine: Path, capsys
     assert row["steps"] == 8 and row["no verdict, share"] == 0 and row["reward, last"] > row["reward, first"]
     assert row["kl"] is not None and 1 <= row["length"] <= 3
     with pytest.raises(InputError, match="give another --out, or --fresh"):
-        grpo("--reward", "grpo_rewards:words")
+        grpo("--reward", "rewarding:words")
     assert not Path("out/model.state").exists()
 
 
@@ -298,11 +298,11 @@ def test_the_command_prints_one_row_and_saves_the_model_whole(nine: Path, capsys
         (("--judge", "nowhere"), "no model 'nowhere'"),
         (("--reward-model", "nowhere"), "nowhere: no such folder"),
         (("--reward-model", "nine"), "not a reward model"),
-        (("--reward", "grpo_rewards:no"), "has no function 'no'"),
-        (("--reward", "grpo_rewards:words", "--group-size", "3"), r"multiple of group_size \(3\), because a step learns"),
-        (("--reward", "grpo_rewards:words", "--batch-size", "32"), "a step needs 8 prompts .* and there are 4"),
-        (("--reward", "grpo_rewards:words", "--micro-batch-size", "3"), "multiple of micro_batch_size"),
-        (("--reward", "grpo_rewards:words", "--response-length", "16"), "must be below max_length"),
+        (("--reward", "rewarding:no"), "has no function 'no'"),
+        (("--reward", "rewarding:words", "--group-size", "3"), r"multiple of group_size \(3\), because a step learns"),
+        (("--reward", "rewarding:words", "--batch-size", "32"), "a step needs 8 prompts .* and there are 4"),
+        (("--reward", "rewarding:words", "--micro-batch-size", "3"), "multiple of micro_batch_size"),
+        (("--reward", "rewarding:words", "--response-length", "16"), "must be below max_length"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_before_anything_is_loaded(
@@ -320,7 +320,7 @@ def test_a_group_is_never_split_between_processes(nine: Path, monkeypatch: pytes
     for module in ("trainer.grpo.options", "trainer.training.options"):
         monkeypatch.setattr(f"{module}.n_processes", lambda: 2)
     with pytest.raises(InputError, match=r"batch_size \(4\) must be a multiple of group_size \(4\) times 2 processes"):
-        grpo("--reward", "grpo_rewards:words", "--batch-size", "4", "--micro-batch-size", "2")
+        grpo("--reward", "rewarding:words", "--batch-size", "4", "--micro-batch-size", "2")
 
 
 def test_a_plan_counts_steps_answers_and_calls(nine: Path, capsys: pytest.CaptureFixture[str]) -> None:
