@@ -174,6 +174,7 @@ def test_a_vote_on_answers_that_the_file_does_not_hold_is_refused(tmp_path: Path
     async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
         await press(app, pilot, "1")
         assert "bench.jsonl does not hold both answers" in notices(app)
+        assert "same length" not in text_of(app, "#facts") and " chars" not in on_screen(app)
         assert app.grid.cursor == 0 and not (tmp_path / "votes.jsonl").exists()
 
     play([saved(tmp_path / "bench.jsonl", rows)], steps)

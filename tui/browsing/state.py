@@ -242,7 +242,7 @@ class Browsing:
         parts = [f"{KINDS[item.kind]} {place + 1:,} of {len(self.order):,}", one_line(item.prompt_id)[:24]]
         if hidden:
             return " │ ".join([*parts, "blind: names and verdict are hidden until you vote"])
-        if item.text_b is not None:
+        if item.text_b is not None and NOT_STORED not in (item.text_a, item.text_b):
             delta = len(item.text_a) - len(item.text_b)
             longer = f"{'a' if delta > 0 else 'b'} {abs(delta):,} chars longer" if delta else "same length"
             parts.append(longer)

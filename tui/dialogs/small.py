@@ -59,15 +59,17 @@ class Ask(ModalScreen[str | None]):
         Binding("escape", "close", "Close", id="ask.close", tooltip="Close without doing it"),
     ]
 
-    def __init__(self, title: str, value: str = "", hint: str = "") -> None:
+    def __init__(self, title: str, value: str = "", hint: str = "", *, replaced: bool = False) -> None:
         super().__init__()
         self._title, self._value, self._hint = title, value, hint
+        self._is_replaced = replaced
+        """Whether what is typed takes the place of the value, as of a file's name, and is not added to it."""
 
     def compose(self) -> ComposeResult:
         """Lay out the line."""
         with Vertical(id="dialog") as box:
             box.border_title = Content(self._title)
-            yield Input(self._value, compact=True, select_on_focus=False)
+            yield Input(self._value, compact=True, select_on_focus=self._is_replaced)
             if self._hint:
                 yield Static(Content(self._hint), markup=False)
 

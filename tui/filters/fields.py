@@ -54,7 +54,9 @@ def _whole(name: str) -> Callable[[View], np.ndarray]:
 
 
 def _longest(view: View) -> np.ndarray:
-    return np.asarray(np.maximum(view.rows["chars_a"], view.rows["chars_b"]), dtype="f8")
+    longest: np.ndarray = np.maximum(view.rows["chars_a"], view.rows["chars_b"]).astype("f8")
+    longest[view.rows["chars_a"] < 0] = np.nan
+    return longest
 
 
 def _delta(view: View) -> np.ndarray:
@@ -62,9 +64,9 @@ def _delta(view: View) -> np.ndarray:
 
 
 def delta_chars(rows: np.ndarray) -> np.ndarray:
-    """Return the characters of the first answer minus those of the second, NaN if there is only one."""
+    """Return the characters of the first answer minus those of the second, NaN without both."""
     delta: np.ndarray = rows["chars_a"].astype("f8") - rows["chars_b"]
-    delta[rows["chars_b"] < 0] = np.nan
+    delta[(rows["chars_a"] < 0) | (rows["chars_b"] < 0)] = np.nan
     return delta
 
 

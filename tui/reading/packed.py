@@ -5,6 +5,7 @@ from zlib import adler32, crc32
 import numpy as np
 
 from records.rows import text_of
+from tui.reading.harness import NOT_STORED
 from tui.reading.items import Item, findings_in
 from tui.reading.kinds import PAIR
 
@@ -43,6 +44,8 @@ DTYPE = np.dtype(list(FIELDS))
 WORDS = ("judge", "model_a", "model_b", "rubric", "error", "broken", "followed")
 """The fields that hold a code of a word. Code 0 is the empty word."""
 NAN = float("nan")
+UNKNOWN = -1
+"""The length of the first answer in a row whose file does not hold its answers."""
 MOST_CHARS = 2**31 - 1
 
 
@@ -81,7 +84,8 @@ class Packer:
         """Add a row whose line is `length` bytes at `offset`, the `place`-th of those in it."""
         code, text_b = self._words.code, item.text_b
         prompt = item.prompt if isinstance(item.prompt, str) else text_of(item.prompt)
-        chars_a = len(item.text_a)
+        is_whole = NOT_STORED not in (item.text_a, text_b)
+        chars_a = len(item.text_a) if is_whole else UNKNOWN
         found = findings_in(item.evidence)
         score_a, score_b, margin = item.score_a, item.score_b, item.margin
         self._rows.append(

@@ -18,7 +18,7 @@ from records.store import write_atomic
 from tui.reading.file_index import Edges, FileIndex
 from tui.reading.packed import DTYPE, FIELDS, WORDS, Words
 
-VERSION = 1
+VERSION = 2
 MAGIC = b"judgeloop index\n"
 LEAST_BYTES = 8 << 20
 """A smaller file is read in less time than it takes to leave a file beside it that somebody wonders about."""

@@ -152,7 +152,8 @@ class IterationsScreen(Screen[None]):
         for group in self._groups:
             known = group.all["score_a"][~np.isnan(group.all["score_a"])]
             scores.append(float(known.mean()) if len(known) else None)
-            lengths.append(float(group.all["chars_a"].mean()) if len(group.all) else None)
+            chars = group.all["chars_a"][group.all["chars_a"] >= 0]
+            lengths.append(float(chars.mean()) if len(chars) else None)
             checked = group.all[(group.all["broken"] > 0) | (group.all["followed"] > 0)]
             kept.append(float((checked["broken"] == 0).mean()) if len(checked) else None)
         named = [("mean score", scores), ("mean chars", lengths), ("all constraints kept", kept)]

@@ -269,7 +269,7 @@ def ask_export(app: RowsApp) -> None:
             return
         app.tell(f"{n:,} written to {path}", severity="information")
 
-    app.push_screen(Ask("export what is shown", "shown.jsonl", hint), write)
+    app.push_screen(Ask("export what is shown", "shown.jsonl", hint, replaced=True), write)
 
 
 def choose_copy(app: RowsApp) -> None:

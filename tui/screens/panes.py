@@ -12,6 +12,7 @@ from textual.widgets import Static
 from records.rows import text_of
 from tui.browsing.state import Browsing
 from tui.filters.search import places_of
+from tui.reading.harness import NOT_STORED
 from tui.reading.kinds import JUDGMENT, PAIR
 from tui.reading.table import Body
 from tui.rejudging.others import beside
@@ -144,7 +145,7 @@ def _side(body: Body, side: int, *, hidden: bool) -> tuple[str, str]:
     name = "answer" if item.text_b is None else "ab"[side]
     if item.kind == PAIR:
         name = f"{name} {'chosen' if side == 0 else 'rejected'}"
-    facts = [f"{mark}{name}", f"score {number_text(score)}", f"{len(text):,} chars"]
+    facts = [f"{mark}{name}", f"score {number_text(score)}", *([] if text == NOT_STORED else [f"{len(text):,} chars"])]
     shown = detail_text(text)
     evidence = body.record.get("evidence")
     listed = evidence if isinstance(evidence, list) else [evidence]

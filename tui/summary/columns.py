@@ -92,13 +92,15 @@ def _whole(name: str) -> Keys:
 
 def _delta_cell(view: View, row: int) -> str:
     first, second = int(view.rows["chars_a"][row]), int(view.rows["chars_b"][row])
+    if first < 0:  # the file does not hold the answers
+        return "-"
     return f"{first:,}" if second < 0 else f"{first - second:+,}"
 
 
 def _delta_keys(view: View, rows: np.ndarray) -> np.ndarray:
     part = view.rows[rows]
     delta = delta_chars(part)
-    return np.where(np.isnan(delta), part["chars_a"], delta)
+    return np.where(np.isnan(delta) & (part["chars_a"] >= 0), part["chars_a"], delta)
 
 
 COLUMNS = (
