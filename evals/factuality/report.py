@@ -21,11 +21,11 @@ from records import write_atomic
 
 FILE = "factuality.json"
 NOTES = (
-    "FActScore: the share of an answer's claims that the corpus supports, lower for fewer",
-    "than ten claims, over the answers with claims; supported: without that penalty.",
-    "F1@{k}: it and the number of supported claims, of which {k} are full recall, over all",
-    "answers. A claim that the corpus says nothing of is not supported. In brackets 95%",
-    "intervals over prompts.",
+    "FActScore: the share of an answer's claims that the corpus supports, lower for",
+    "fewer than ten claims, over the answers with claims. Supported: without that",
+    "penalty. F1@{k}: it and the number of supported claims, of which {k} are full",
+    "recall, over all answers. A claim that the corpus says nothing of is not",
+    "supported. In brackets 95% intervals over prompts.",
 )
 
 

@@ -147,6 +147,7 @@ def test_the_table_and_the_plan_name_what_counts(
     assert not Path("runs").exists()
     factuality("writer", "--prompts", "prompts.jsonl", *CHECKS)
     told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= 80
     for words in ("FActScore, %", "F1@10, %", "answers with claims, %", "checked by judge", "factuality.json"):
         assert words in told
     factuality("writer", "--prompts", "prompts.jsonl", *CHECKS, "--dry-run")
