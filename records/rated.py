@@ -31,7 +31,7 @@ def read_rated(source: str | Path, bad: BadRows, codes: Codes | None = None) -> 
     """
     check_codes(source, codes)
     labels = Labels(source, codes)
-    rows = located(source, bad, lambda record: rated_of(labels.seen(record), codes), Notes.tie)
+    rows = located(source, bad, lambda record: rated_of(labels.seen(record), codes), Notes.tie, text_only=True)
     yield from (row for _, row in rows)
     labels.check()
 

@@ -37,10 +37,10 @@ def read_prompts(source: str | Path, bad: BadRows) -> Iterator[Prompt]:
     """Yield the prompts of a file: `prompt`, `instruction` (+ `input`), `messages`, `conversations`, `question`, ...
 
     Another prompt with an id that was there before, or the same with other constraints, gets an id of its own: answers
-    and judgments are grouped by it.
+    and judgments are grouped by it. Conversations with tools are left out and counted, and an image is an InputError.
     """
     first: dict[str, str] = {}
-    for _, row in located(source, bad, lambda record: [prompt_of(record)]):
+    for _, row in located(source, bad, lambda record: [prompt_of(record)], text_only=True):
         key = content_key(row.prompt, row.system, *([row.constraints] if row.constraints else []))
         yield row if first.setdefault(row.id, key) == key else msgspec.structs.replace(row, id=f"{row.id}-{key[:8]}")
 
@@ -76,7 +76,7 @@ def read_pairs(
     def rows_of(record: Record) -> list[Pair]:
         return pairs_of(labels.seen(record), codes, empty=empty)
 
-    yield from (row for _, row in located(source, bad, rows_of, Notes.tie))
+    yield from (row for _, row in located(source, bad, rows_of, Notes.tie, text_only=True))
     labels.check()
 
 
@@ -89,7 +89,7 @@ def read_chats(
     """
     check_codes(source, codes, flag)
     labels = Labels(source, codes, flag)
-    rows = located(source, bad, lambda record: chats_of(labels.seen(record), codes), Notes.chosen_only)
+    rows = located(source, bad, lambda record: chats_of(labels.seen(record), codes), Notes.chosen_only, text_only=True)
     yield from (chat for _, chat in rows)
     labels.check()
 
@@ -99,16 +99,21 @@ def located(
     bad: BadRows,
     rows_of: Callable[[Record], list[RowT]],
     note: Callable[[Notes, Record, int], None] | None = None,
+    *,
+    text_only: bool = False,
 ) -> Iterator[tuple[str, RowT]]:
     """Yield what `rows_of` makes of each record after its place, `file:line`.
 
     A record for which it raises InputError is a bad row. Raises InputError if no record is good. `note` counts
-    remarkable features of the good ones, which are printed at the end unless `bad` is quiet.
+    remarkable features of the good ones, which are printed at the end unless `bad` is quiet. With `text_only` a record
+    with tools is left out and counted, and one with an image raises InputError.
     """
     n_good = 0
     notes = Notes(str(source))
     try:
         for where, record in read_records(source, bad):
+            if text_only and notes.has_tools(where, record):
+                continue
             try:
                 rows = rows_of(record)
             except RowError:
@@ -125,9 +130,11 @@ def located(
             # After the counts: whoever takes only the first rows never comes back behind this line.
             yield from ((where, row) for row in rows)
     finally:
-        notes.say()  # also if the reader takes only the first rows
+        if not bad.quiet:
+            notes.say()  # also if the reader takes only the first rows
     if n_good == 0:
-        raise InputError(f"{source}: no usable row: {bad.n_bad} bad")
+        tools = f", {notes.n_tools} with tools" if notes.n_tools else ""
+        raise InputError(f"{source}: no usable row: {bad.n_bad} bad{tools}")
 
 
 def prompt_of(record: Record) -> Prompt:

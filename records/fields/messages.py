@@ -154,7 +154,7 @@ def is_conversation(value: object) -> bool:
     """
     if isinstance(value, str) and PRINTED.match(value) and value.rstrip().endswith(("]", ")")):
         return True
-    turns = _parsed(value) if isinstance(value, str) else value
+    turns = json_list(value) if isinstance(value, str) else value
     if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
         return False
     return any(name in turn for turn in turns for name in ROLE_FIELDS)
@@ -233,13 +233,14 @@ def _listed(value: object, name: str) -> object:
     """Return a list that a table keeps as text as a list again. Raises InputError if its text is not JSON."""
     if not isinstance(value, str) or not (value.lstrip().startswith("[") or PRINTED.match(value)):
         return value
-    parsed = _parsed(value)
+    parsed = json_list(value)
     if parsed is None:
         raise InputError(f"'{name}' holds a list that is written as text, and not as JSON; save the rows as JSON lines")
     return parsed
 
 
-def _parsed(text: str) -> object:
+def json_list(text: str) -> object:
+    """Return a list that is written as JSON, or None."""
     if not text.lstrip().startswith("["):
         return None
     try:

@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from console.errors import InputError
 from console.progress import say
+from records.fields.beyond_text import media_in, tools_in
 from records.fields.messages import rendered_in
 from records.fields.preferences import names_in
 from records.fields.rankings import answers_in
@@ -23,6 +25,24 @@ class Notes:
         self._source = source
         self._counts: Counter[str] = Counter()
         self._first_mark = ""
+        self._first_tool = ""
+
+    @property
+    def n_tools(self) -> int:
+        """Rows that were left out because they have tools."""
+        return self._counts["tools"]
+
+    def has_tools(self, where: str, record: Record) -> bool:
+        """Return and count whether a record has tools. Raises InputError if it has an image, a video or sound."""
+        if medium := media_in(record):
+            raise InputError(
+                f"{where}: {medium}: models are trained on text here; take such rows out of the file, or train a "
+                "vision-language model with TRL"
+            )
+        sign = tools_in(record)
+        self._counts["tools"] += sign is not None
+        self._first_tool = self._first_tool or (f"{where}: {sign}" if sign else "")
+        return sign is not None
 
     def tie(self, record: Record, n_rows: int) -> None:
         """Count a good record that gave no pair: its label says that the two are equal."""
@@ -48,6 +68,8 @@ class Notes:
     def say(self) -> None:
         """Say what there is to say."""
         counts, source = self._counts, self._source
+        if n := counts["tools"]:
+            say(f"{source}: {n} rows have tools and are left out, the first {self._first_tool}")
         if n := counts["ties"]:
             say(f"{source}: {n} of {counts['records']} rows are ties and left out")
         if n := counts["turned"]:
