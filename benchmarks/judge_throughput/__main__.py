@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
@@ -84,6 +84,10 @@ class Config:
     vllm_gradings: int = 128
     vllm_tokens: int = 32
     """The most tokens of a reply."""
+    vllm_samples: int = 1
+    """Replies to each question. `judges.score` asks for three."""
+    vllm_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """The type to compute in. auto is float32 on a processor."""
 
 
 def main(config: Config) -> None:
@@ -201,10 +205,16 @@ def _print(config: Config, results: Results, reasons: dict[str, str]) -> None:
 
 
 def _on_vllm(config: Config) -> None:
-    vllm = Vllm(config.vllm_python, config.vllm_model, config.vllm_tokens, config.repeats)
+    vllm = Vllm(
+        config.vllm_python,
+        config.vllm_model,
+        config.vllm_tokens,
+        config.repeats,
+        config.vllm_samples,
+        config.vllm_dtype,
+    )
     rows = answers_of(config.answers, config.vllm_gradings)
-    settings = {"answers": content_key(json.dumps(rows)), "model": vllm.model, "tokens": vllm.tokens}
-    results = Results(config.out, settings)
+    results = Results(config.out, {"answers": content_key(json.dumps(rows)), **vllm.settings})
     if not config.stored:
         with _written(rows) as file:
             measure_vllm(vllm, file, results)

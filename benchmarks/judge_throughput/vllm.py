@@ -27,6 +27,14 @@ class Vllm:
     tokens: int
     """The most tokens of a reply."""
     repeats: int
+    samples: int = 1
+    """Replies to each question."""
+    dtype: str = "auto"
+
+    @property
+    def settings(self) -> dict[str, str | int]:
+        """What two measurements that can be compared have in common."""
+        return {"model": self.model, "tokens": self.tokens, "samples": self.samples, "dtype": self.dtype}
 
 
 def measure_vllm(vllm: Vllm, rows: Path, results: Results) -> None:
@@ -39,8 +47,9 @@ def measure_vllm(vllm: Vllm, rows: Path, results: Results) -> None:
         for repeat in missing:
             found = {side: ask(side) for side in (list(SIDES)[::-1] if repeat % 2 else list(SIDES))}
             n = len(found["raw"]["replies"])
+            gradings = n // vllm.samples
             for side, one in found.items():
-                results.add(Turn(side, SIDES[side], n, n, one["wall_s"], one["processor_s"], None))
+                results.add(Turn(side, SIDES[side], gradings, gradings, one["wall_s"], one["processor_s"], None))
             alike = Counter(found["ours"]["replies"]) & Counter(found["raw"]["replies"])
             say(f"{alike.total()} of {n} replies are the same")
 
@@ -72,7 +81,8 @@ def _s(turn: Turn) -> float:
 @contextmanager
 def _asked(vllm: Vllm, rows: Path) -> Iterator[Callable[[str], dict[str, Any]]]:
     """Yield what runs a side in the process that has the model loaded."""
-    command = [str(vllm.python), "-m", "benchmarks.judge_throughput.vllm_side", vllm.model, str(rows), str(vllm.tokens)]
+    settings = [vllm.model, str(rows), str(vllm.tokens), str(vllm.samples), vllm.dtype]
+    command = [str(vllm.python), "-m", "benchmarks.judge_throughput.vllm_side", *settings]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None and process.stdout is not None
         questions, answers = process.stdin, process.stdout

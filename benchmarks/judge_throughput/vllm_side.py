@@ -1,6 +1,8 @@
 """The judge on vLLM and `LLM.generate`, on one engine in one process. Each line that comes in is a side to run.
 
-python -m benchmarks.judge_throughput.vllm_side MODEL ROWS TOKENS    started by python -m benchmarks.judge_throughput
+python -m benchmarks.judge_throughput.vllm_side MODEL ROWS TOKENS SAMPLES DTYPE
+
+`python -m benchmarks.judge_throughput` starts it.
 """
 
 import json
@@ -42,9 +44,9 @@ class Asked:
 
 
 def main() -> None:
-    name, rows, new_tokens = arguments(__doc__, "MODEL", "ROWS", "TOKENS")
-    engine = VllmEngine(name, resolve_model(name))
-    text = ["--read", "text", "--samples", "1", "--max-new-tokens", new_tokens]
+    name, rows, new_tokens, samples, dtype = arguments(__doc__, "MODEL", "ROWS", "TOKENS", "SAMPLES", "DTYPE")
+    engine = VllmEngine(name, resolve_model(name), dtype=dtype)
+    text = ["--read", "text", "--samples", samples, "--max-new-tokens", new_tokens]
     judge(asked := Asked(), Path(rows), text)
     raw = raw_side(engine, asked)
     sides: dict[str, Callable[[], list[str]]] = {
