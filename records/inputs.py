@@ -103,8 +103,13 @@ def keep_to_input(
     strangers = [row_id for row_id in store.known_ids() if row_id not in ids]
     if not strangers:
         return
-    if others := {row.judge for row in store.chosen(strangers)} - {judge}:
+    if others := _paid_judges(store.chosen(strangers)) - {judge}:
         raise InputError(_of_another(store.path, others, judge))
+    if unpaid := {row.id for row in store.chosen(strangers) if row.judge != judge}:
+        store.move_out([row_id for row_id in strangers if row_id in unpaid], aside)
+        strangers = [row_id for row_id in strangers if row_id not in unpaid]
+    if not strangers:
+        return
     n_rows = sum(1 for _ in store.known_ids())
     n_changed = _n_on(answers(), store.chosen(strangers))
     if given and len(strangers) == n_rows and not n_changed:
@@ -136,8 +141,17 @@ def _verdict_key(row: Judgment | Comparison) -> str:
 
 def keep_to_judge(store: Store[RowT], judge: str) -> None:
     """Raise InputError if `store` has rows of another judge, whichever rows of an input these are."""
-    if others := {row.judge for row in store.rows()} - {judge}:
+    if others := _paid_judges(store.rows()) - {judge}:
         raise InputError(_of_another(store.path, others, judge))
+
+
+def _paid_judges(rows: Iterable[Judgment | Comparison]) -> set[str]:
+    """Return the judges of all rows but those that no call was made for, such as the row of an empty answer.
+
+    A judge that cannot be used, because its server refuses the reading, leaves no others. They must not be in the way
+    of the next judge.
+    """
+    return {row.judge for row in rows if row.usage.n_calls or row.error is None}
 
 
 def _of_another(path: Path, others: set[str], judge: str) -> str:

@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from console.errors import InputError
@@ -137,6 +138,13 @@ def test_a_file_of_another_judge_or_input_is_refused_and_not_touched(
     with pytest.raises(InputError, match=message):
         keep(path, "a", "b", given=True)
     assert path.read_bytes() == before and not aside_of(path).exists()
+
+
+def test_rows_that_no_call_was_made_for_are_in_no_other_judges_way(tmp_path: Path) -> None:
+    empty = msgspec.structs.replace(row("x", "other", None), error="the response is empty", usage=Usage())
+    path = written(tmp_path / "j.jsonl", empty, row("a"))
+    keep(path, "a", "b", given=True)
+    assert ids(path) == ["a"] and ids(aside_of(path)) == ["x"]
 
 
 def test_an_empty_or_new_file_costs_no_look_at_the_input(tmp_path: Path) -> None:
