@@ -10,7 +10,9 @@ from engines.options import EngineOptions, check_engine, is_iteration, open_engi
 from engines.protocol import Engine, Sampling
 from engines.shards.options import check_workers
 from evals.alpaca.annotators.annotating import Annotator, annotate_as_package, annotator_of, n_replies_there
+from evals.alpaca.difficulty import Others, read_others
 from evals.alpaca.format import keep_apart, write_json
+from evals.alpaca.length import FILE, length_control, write_length_control
 from evals.alpaca.metrics import score, write_leaderboard
 from evals.alpaca.options import Config
 from evals.alpaca.report import Result, check_preferences, length_files, print_plan, print_result, results_of
@@ -47,6 +49,7 @@ def _evaluate_model(config: Config, annotator: Annotator | None) -> Result | Non
     bad = BadRows(strict=config.strict)
     latest = _run_of(config.engine)
     benchmark = load_benchmark(config.prompts, config.reference, config.version, latest, bad).first(config.limit)
+    others = read_others(config.difficulty_from, bad)
     tokens = config.max_new_tokens or benchmark.answer_limit or USUAL_ANSWER_TOKENS
     sampling = Sampling(tokens, config.temperature, config.top_p)
     folder = results_of(config)
@@ -57,11 +60,11 @@ def _evaluate_model(config: Config, annotator: Annotator | None) -> Result | Non
                 check_engine(config.judge.engine_options(config.engine))
         print_plan(_plan(config, benchmark, sampling, folder, annotator), config.json)
         return None
-    return _answer_and_compare(config, benchmark, sampling, folder, annotator)
+    return _answer_and_compare(config, benchmark, sampling, folder, annotator, others)
 
 
 def _answer_and_compare(
-    config: Config, benchmark: Benchmark, sampling: Sampling, folder: Path, annotator: Annotator | None
+    config: Config, benchmark: Benchmark, sampling: Sampling, folder: Path, annotator: Annotator | None, others: Others
 ) -> Result:
     engine = open_engine(config.engine)
     model = engine.name
@@ -69,7 +72,7 @@ def _answer_and_compare(
         answers = _answered(engine, benchmark, sampling, folder, config)
         del engine
         annotated = annotate_as_package(annotator, benchmark, answers, model, folder, fresh=config.fresh)
-        return _result(config, annotated, answers, folder, None)
+        return _result(config, annotated, answers, folder, others)
     is_shared = config.judge.engine_options(config.engine) == config.engine
     # before the answers, so that a judge that is not there costs none; a model is loaded once it is asked
     judge = open_pairwise_judge(config.judge, config.engine, engine if is_shared else None, config.seed)
@@ -78,7 +81,7 @@ def _answer_and_compare(
         say(f"the judge is the evaluated model itself, {config.engine.model}; name another with --judge-model")
     del engine  # two models at once may not fit; a shared one stays with the judge
     annotated = annotate(judge, benchmark, answers, model, folder, config)
-    return _result(config, annotated, answers, folder, judge.read)
+    return _result(config, annotated, answers, folder, others, judge.read)
 
 
 def _answered(engine: Engine, benchmark: Benchmark, sampling: Sampling, folder: Path, config: Config) -> Answers:
@@ -89,21 +92,26 @@ def _answered(engine: Engine, benchmark: Benchmark, sampling: Sampling, folder: 
     return answers
 
 
-def _result(config: Config, annotated: Annotations, answers: Answers, folder: Path, read: str | None) -> Result:
+def _result(
+    config: Config, annotated: Annotations, answers: Answers, folder: Path, others: Others, read: str | None = None
+) -> Result:
     """Return the score of the annotations, with annotations.json and leaderboard.csv written."""
     annotations = annotated.rows
     first = annotations[0]
     names = {"generator_1": first.generator_1, "generator_2": first.generator_2, "annotator": first.annotator}
     # an old leaderboard would stay if the scoring below fails
     if keep_apart(folder / "annotations.json", **names):
-        set_aside(folder / "leaderboard.csv")
+        for name in ("leaderboard.csv", FILE):
+            set_aside(folder / name)
     write_json(folder / "annotations.json", annotations)
     # df_gamed.csv may lie beside them
     near = [folder / "annotations.json", *([config.reference] if config.reference else [])]
     metrics = score(annotations, length_files(config), near)
+    control = length_control(annotations, others)
+    write_length_control(folder, control)
     write_leaderboard(folder / "leaderboard.csv", first.generator_2, metrics)
     n_truncated = sum(cut_off(response.finish_reason) is not None for response in answers.values())
-    return Result(annotations, metrics, n_truncated, annotated.n_unanswered, read)
+    return Result(annotations, metrics, control, n_truncated, annotated.n_unanswered, read)
 
 
 def _run_of(options: EngineOptions) -> Run | None:

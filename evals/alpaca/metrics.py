@@ -19,6 +19,7 @@ from console.progress import say
 from evals.alpaca.format import Annotation, alpaca_index
 from evals.alpaca.package import quietly
 from evals.alpaca.sources import DF_GAMED, HubError, LengthFiles, hub_file
+from evals.results.official import ALPACA_EVAL_2, BASELINE_OF, has_length_control
 from judges.intervals.proportion import Z, knows_nothing, wilson
 from records.store import write_atomic
 
@@ -96,12 +97,13 @@ def win_rates(annotations: Sequence[Annotation]) -> Metrics:
 def length_controlled(
     annotations: Sequence[Annotation], metrics: Metrics, files: LengthFiles, near: Sequence[Path]
 ) -> Metrics:
-    """Return `metrics` with the length-controlled win rate.
+    """Return `metrics` with the length-controlled win rate of a leaderboard's annotator and baseline.
 
     The package looks instruction difficulties up by row, so a row out of place gets another instruction's. Annotations
     with an `index`, as this project writes them, are looked up by it instead. Raises HubError or NotMeasurableError
     with the reason if there is no such win rate.
     """
+    _check_official(annotations[0])  # df_gamed.csv has verdicts of its annotators on its baseline
     placed = [
         (place, annotation)
         for place, annotation in enumerate(annotations)
@@ -135,6 +137,15 @@ def write_leaderboard(path: Path, model: str, metrics: Metrics) -> None:
 
 class NotMeasurableError(Exception):
     """The annotations can have no length-controlled win rate. The message is the reason."""
+
+
+def _check_official(first: Annotation) -> None:
+    """Raise NotMeasurableError unless the numbers of its annotator and baseline are those of a leaderboard."""
+    if not has_length_control(first.annotator, first.generator_1):
+        raise NotMeasurableError(
+            f"it is AlpacaEval's own, by {ALPACA_EVAL_2} against {BASELINE_OF[ALPACA_EVAL_2]}, and not by "
+            f"{first.annotator} against {first.generator_1}; the win rate at equal lengths is for any judge"
+        )
 
 
 def _check_measurable(rows: Sequence[Annotation], indices: Sequence[int | None]) -> None:

@@ -44,7 +44,11 @@ class Config(Flags):
     annotator: str | None = None
     """An annotator of the alpaca-eval package (weighted_alpaca_eval_gpt4_turbo), or the folder of another one, to ask
     in place of this project's judge. With --annotations: the annotator to score, if there are several."""
+    difficulty_from: tuple[Path, ...] = ()
+    """Annotations of two or more other models by the same judge against the same baseline, a file each. They give the
+    difficulty of each prompt, for a second win rate at equal lengths."""
     df_gamed: Path | None = None
-    """The hub's df_gamed.csv, for the length-controlled win rate. The default lies beside the annotations."""
+    """The hub's df_gamed.csv, for AlpacaEval's own length-controlled win rate. The default lies beside the
+    annotations."""
     instruction_difficulty: Path | None = None
     """The hub's instruction_difficulty.csv, to check df_gamed.csv against."""

@@ -9,7 +9,7 @@ from console.output import tell, tell_json
 from console.progress import say
 from console.table import Cell, print_table
 from evals.alpaca.format import Annotation
-from evals.alpaca.length import NAME, at_equal_lengths
+from evals.alpaca.length import BY_DIFFICULTY, NAME, LengthControl
 from evals.alpaca.metrics import Metrics, win_rate_interval
 from evals.alpaca.options import BENCHMARK, Config
 from evals.alpaca.published import Published, leaderboard, neighbours
@@ -29,6 +29,7 @@ class Result:
 
     annotations: list[Annotation]
     metrics: Metrics
+    control: LengthControl
     n_truncated: int | None = None
     """Answers of the model that were cut off, or None if that was not recorded."""
     n_unanswered: int = 0
@@ -48,7 +49,7 @@ def print_result(result: Result, config: Config) -> None:
     """Print the leaderboard row, with a warning if the verdicts depend on the order of the answers."""
     first, metrics = result.annotations[0], result.metrics
     unscored = [annotation for annotation in result.annotations if annotation.preference is None]
-    controlled = at_equal_lengths(result.annotations)
+    control = result.control
     names: dict[str, Cell] = {"model": first.generator_2, "baseline": first.generator_1}
     flips = [annotation.flipped for annotation in result.annotations if annotation.flipped is not None]
     if warning := flip_warning(f"{first.generator_2} against {first.generator_1}", sum(flips), len(flips)):
@@ -56,7 +57,9 @@ def print_result(result: Result, config: Config) -> None:
     if config.json:
         counts: dict[str, Any] = {"n_unscored": len(unscored), "n_truncated": result.n_truncated}
         counts |= {"interval": win_rate_interval(metrics), "n_flipped": sum(flips), "n_both_orders": len(flips)}
-        counts |= {"win_rate_at_equal_lengths": controlled}
+        counts |= {"win_rate_at_equal_lengths": control.win_rate_at_equal_lengths}
+        by_difficulty = control.win_rate_at_equal_lengths_and_difficulty
+        counts |= {"win_rate_at_equal_lengths_and_difficulty": by_difficulty}
         counts |= {"published": [vars(row) for row in leaderboard(result.annotations)]}
         counts |= {"n_rows": len(result.annotations), "missing": missing(result.annotations)}
         tell_json({**names, "annotator": first.annotator, **vars(metrics), **counts})
@@ -67,7 +70,7 @@ def print_result(result: Result, config: Config) -> None:
             {
                 **names,
                 **_cells(metrics),
-                NAME: controlled,
+                **_equal_lengths(control),
                 "flipped": share,
                 "unscored": len(unscored),
                 "cut off": result.n_truncated,
@@ -80,6 +83,14 @@ def print_result(result: Result, config: Config) -> None:
     share_of_set = completeness(result.annotations)
     on = f", on {share_of_set}" if share_of_set else ""
     tell("", f"in percent, judged by {first.annotator}{on}{_files(config)}")
+
+
+def _equal_lengths(control: LengthControl) -> dict[str, Cell]:
+    """Return the win rates at equal lengths, the one by difficulty only if other models gave it."""
+    cells: dict[str, Cell] = {NAME: control.win_rate_at_equal_lengths}
+    if control.difficulty_from:
+        cells[BY_DIFFICULTY] = control.win_rate_at_equal_lengths_and_difficulty
+    return cells
 
 
 def _print_published(result: Result) -> None:

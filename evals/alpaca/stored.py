@@ -4,7 +4,9 @@ from pathlib import Path
 
 from console.errors import InputError
 from console.table import Cell
+from evals.alpaca.difficulty import read_others
 from evals.alpaca.format import read_annotations
+from evals.alpaca.length import length_control, write_length_control
 from evals.alpaca.metrics import score, write_leaderboard
 from evals.alpaca.options import Config
 from evals.alpaca.report import Result, check_preferences, length_files, print_plan, print_result
@@ -25,16 +27,20 @@ def score_stored(config: Config, path: Path) -> None:
 
 def _result(config: Config, path: Path) -> Result | None:
     """Return the score of stored annotations, or None with --dry-run. Asks no model."""
-    whole = each_once(read_annotations(path, BadRows(strict=config.strict), config.annotator), path)
+    bad = BadRows(strict=config.strict)
+    whole = each_once(read_annotations(path, bad, config.annotator), path)
     if config.limit is None:
         say_missing(whole, path)
     # after duplicates are gone, so that the first N are N instructions
     annotations = whole[: config.limit]
+    others = read_others(config.difficulty_from, bad)
     if config.dry_run:
         plan: dict[str, Cell] = {"annotations": len(annotations), "from": str(path), "calls": 0}
         print_plan({**plan, "leaderboard": str(config.out / "leaderboard.csv") if config.out else None}, config.json)
         return None
+    control = length_control(annotations, others)
     metrics = score(annotations, length_files(config), [path])
     if config.out:
+        write_length_control(config.out, control)
         write_leaderboard(config.out / "leaderboard.csv", annotations[0].generator_2, metrics)
-    return Result(annotations, metrics)
+    return Result(annotations, metrics, control)

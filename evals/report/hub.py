@@ -6,6 +6,7 @@ import yaml  # type: ignore[import-untyped]
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
 from evals.results.numbers import Number
+from evals.results.official import ALPACA_EVAL_2
 
 DATA_SETS = {
     "alpaca_eval": "tatsu-lab/alpaca_eval",
@@ -20,6 +21,8 @@ DATA_SETS = {
     "winogrande": "allenai/winogrande",
 }
 """The hub's data set of each benchmark. Others are left out: the hub shows results of data sets alone."""
+JUDGES = {"alpaca_eval": ALPACA_EVAL_2}
+"""The judge of benchmarks that have one. Numbers by another judge are left out: they would be taken for this one's."""
 
 
 def eval_results(found: Sequence[Number], model: str) -> dict[str, str]:
@@ -27,7 +30,7 @@ def eval_results(found: Sequence[Number], model: str) -> dict[str, str]:
     files: dict[str, list[EvalResultEntry]] = {}
     for one in found:
         task = one.benchmark.split(": ")[-1]
-        if one.model == model and task in DATA_SETS:
+        if one.model == model and task in DATA_SETS and one.judge == JUDGES.get(task, one.judge):
             n = "" if one.n is None else f", {one.n} questions"
             entry = EvalResultEntry(DATA_SETS[task], task, round(one.value, 2), notes=f"{one.measure}, in percent{n}")
             files.setdefault(f"{task}.yaml", []).append(entry)

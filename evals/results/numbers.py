@@ -3,14 +3,17 @@
 import csv
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from console.errors import InputError
 from console.reading import read_file
 from console.table import Cell
+from evals.results.official import BASELINE_OF, has_length_control
 from judges.intervals.proportion import Z
 
 MOST_BYTES = 64 << 20
@@ -42,6 +45,14 @@ class Number:
         return {**named, "measure": measure, "value": value, "n": self.n}
 
 
+class _Annotation(msgspec.Struct, frozen=True):
+    """What is read of a row of annotations.json."""
+
+    annotator: str | None = None
+    generator_1: str | None = None
+    index: int | None = None
+
+
 def numbers_in(folder: Path, problems: list[str]) -> list[Number]:
     """Return what lies in the evals/ of a run. A file that cannot be read is a problem, and the others are read."""
     found: list[Number] = []
@@ -61,18 +72,42 @@ def numbers_in(folder: Path, problems: list[str]) -> list[Number]:
 
 
 def _alpaca(path: Path) -> list[Number]:
-    """Read leaderboard.csv, in AlpacaEval's columns: rates and errors in percent."""
-    found = []
+    """Read leaderboard.csv, in AlpacaEval's columns: rates and errors in percent.
+
+    The length-controlled win rate is read only for annotators that have one, because older files have others'.
+    """
+    rows = _annotations(path)
     measures = {"win_rate": ("win rate", "standard_error")}
-    measures["length_controlled_winrate"] = ("length-controlled win rate", "lc_standard_error")
-    for row in csv.DictReader(read_file(path, MOST_BYTES).decode().splitlines()):
+    if rows and has_length_control(rows[0].annotator, rows[0].generator_1):
+        measures["length_controlled_winrate"] = ("length-controlled win rate", "lc_standard_error")
+    found = []
+    for record in csv.DictReader(read_file(path, MOST_BYTES).decode().splitlines()):
         for column, (measure, error_column) in measures.items():
-            if (value := _number(row.get(column))) is not None:
-                error = _number(row.get(error_column))
+            if (value := _number(record.get(column))) is not None:
+                error = _number(record.get(error_column))
                 ends: Ends = (None, None) if error is None else (value - Z * error, value + Z * error)
-                model, n = path.parent.parent.name, _whole(row.get("n_total"))
-                found.append(Number(model, path.parent.name, measure, value, *ends, n))
+                model, n = path.parent.parent.name, _whole(record.get("n_total"))
+                found.append(Number(model, _alpaca_name(path, rows), measure, value, *ends, n))
     return found
+
+
+def _alpaca_name(path: Path, rows: Sequence[_Annotation]) -> str:
+    """Return the folder's name, which says so if most prompts are not AlpacaEval's: the hub knows the bare name."""
+    n_others = sum(row.index is None for row in rows if row.annotator not in BASELINE_OF)
+    return f"{path.parent.name}: other prompts" if 2 * n_others > len(rows) else path.parent.name
+
+
+def _equal_lengths(path: Path) -> list[Number]:
+    """Read at_equal_lengths.json: win rates in percent, for any judge."""
+    data = _json(path)
+    measures = {"win_rate_at_equal_lengths": "win rate at equal lengths"}
+    measures["win_rate_at_equal_lengths_and_difficulty"] = "win rate at equal lengths and difficulty"
+    name = _alpaca_name(path, _annotations(path))
+    return [
+        Number(path.parent.parent.name, name, measure, value, n=_whole(data.get("n")))
+        for column, measure in measures.items()
+        if (value := _number(data.get(column))) is not None
+    ]
 
 
 def _open_llm(path: Path) -> list[Number]:
@@ -189,6 +224,7 @@ def _of_share(model: str, benchmark: str, measure: str, share: Mapping[str, Any]
 
 READERS: dict[str, Callable[[Path], list[Number]]] = {
     "arena_hard.json": _arena_hard,
+    "at_equal_lengths.json": _equal_lengths,
     "leaderboard.csv": _alpaca,
     "mt_bench.json": _mt_bench,
     "mt_bench_pair.json": _mt_bench,
@@ -205,13 +241,20 @@ READERS: dict[str, Callable[[Path], list[Number]]] = {
 def _judge_of(path: Path) -> str | None:
     """Return the judge of a file's numbers as its command names it, or None if there is none."""
     if path.name == "leaderboard.csv":
-        annotations = path.with_name("annotations.json")
-        rows = json.loads(read_file(annotations, MOST_BYTES)) if annotations.is_file() else []
-        return str(rows[0]["annotator"]) if rows else None
+        rows = _annotations(path)
+        return rows[0].annotator if rows else None
     judge = _json(path).get("judge")
     if isinstance(judge, dict):
         return f"{judge['model']} ({judge['fingerprint']})"
     return None if judge is None else str(judge)
+
+
+def _annotations(path: Path) -> list[_Annotation]:
+    """Return the rows of the annotations.json beside a leaderboard, or none."""
+    annotations = path.with_name("annotations.json")
+    if not annotations.is_file():
+        return []
+    return msgspec.json.decode(read_file(annotations, MOST_BYTES), type=list[_Annotation])
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 
 from console.command import parse
 from engines.scripted import ScriptedEngine
+from evals.alpaca.length import LengthControl, write_length_control
 from evals.arena_hard.options import Config as ArenaConfig
 from evals.arena_hard.report import write_result as write_arena
 from evals.arena_hard.result import Result
@@ -23,7 +24,10 @@ from evals.mt_bench.report import write_result as write_bench
 from evals.mt_bench.scoring.pairs import PairScores
 from evals.mt_bench.scoring.scores import ModelScores as ModelMeans
 from evals.open_llm.harness import Score, as_json
-from evals.results.numbers import numbers_in
+from evals.report.every_eval import every_eval_ever
+from evals.report.hub import eval_results
+from evals.results.numbers import Number, numbers_in
+from evals.results.official import ALPACA_EVAL_2
 from evals.safety.figures import Figures as SafetyFigures
 from evals.safety.report import JudgedBy
 from evals.safety.report import write_result as write_safety
@@ -92,6 +96,45 @@ def test_tasks_of_lm_eval_are_read(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(json.dumps({"model": "m", "tasks": [as_json(score) for score in scores]}))
     [number] = numbers_in(tmp_path, [])
     assert asdict(number)["value"] == 25.0 and number.benchmark.endswith(": gsm8k") and number.n == 50
+
+
+def alpaca(folder: Path, annotator: str, index: int | None) -> list[Number]:
+    folder = folder / "iter3" / "alpaca_eval"
+    folder.mkdir(parents=True)
+    columns = "win_rate,standard_error,n_total,length_controlled_winrate,lc_standard_error"
+    (folder / "leaderboard.csv").write_text(f",{columns}\niter3,25.0,1.0,40,30.0,1.0\n")
+    row = {"annotator": annotator, "generator_1": "gpt4_1106_preview", "index": index}
+    (folder / "annotations.json").write_text(json.dumps([row, row]))
+    control = LengthControl("iter3", annotator, "gpt4_1106_preview", 40, 20.0, None, [])
+    write_length_control(folder, control)
+    return numbers_in(folder.parent.parent, [])
+
+
+def test_alpaca_eval_is_read_with_the_name_of_a_length_controlled_win_rate_only_for_its_own(tmp_path: Path) -> None:
+    own, mine = alpaca(tmp_path / "own", ALPACA_EVAL_2, 0), alpaca(tmp_path / "mine", "my-judge", 0)
+    names = ["win rate", "length-controlled win rate", "win rate at equal lengths"]
+    assert sorted(number.measure for number in own) == sorted(names)
+    assert sorted(number.measure for number in mine) == sorted(names[::2])
+    assert {number.benchmark for number in [*own, *mine]} == {"alpaca_eval"}
+    assert {number.judge for number in mine} == {"my-judge"}
+    [equal] = [number for number in mine if number.measure == "win rate at equal lengths"]
+    assert (equal.model, equal.value, equal.n) == ("iter3", 20.0, 40)
+
+
+def test_prompts_that_are_not_alpaca_evals_are_never_called_that(tmp_path: Path) -> None:
+    found = alpaca(tmp_path, "my-judge", None)
+    assert {number.benchmark for number in found} == {"alpaca_eval: other prompts"}
+
+
+def test_only_alpaca_evals_own_judge_goes_to_the_hub_under_its_name(tmp_path: Path) -> None:
+    own, mine = alpaca(tmp_path / "own", ALPACA_EVAL_2, 0), alpaca(tmp_path / "mine", "my-judge", 0)
+    assert set(eval_results(own, "iter3")) == {"alpaca_eval.yaml"} and eval_results(mine, "iter3") == {}
+    record = every_eval_ever(mine, "iter3", "demo", None, 0)
+    assert record is not None
+    assert all(found["score_details"]["details"] == {"judge": "my-judge"} for found in record["evaluation_results"])
+    others = every_eval_ever(alpaca(tmp_path / "others", "my-judge", None), "iter3", "demo", None, 0)
+    assert others is not None
+    assert {found["source_data"]["source_type"] for found in others["evaluation_results"]} == {"other"}
 
 
 def test_a_damaged_file_is_named_and_the_others_are_read(tmp_path: Path) -> None:
