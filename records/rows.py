@@ -1,5 +1,6 @@
 """The row types. Each row is readable alone: it carries the prompt, the texts, the models, the seed and the judge."""
 
+from collections.abc import Iterable
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -10,6 +11,27 @@ Message = dict[str, str]
 """One turn of a chat: `{"role": "user", "content": "..."}`."""
 
 Winner = Literal["a", "b", "tie"]
+
+
+class Chat(list[Message]):
+    """A conversation to be learnt, with what the loss must know of it."""
+
+    def __init__(self, messages: Iterable[Message], weight: float = 1.0, unlearnt: Iterable[int] = ()) -> None:
+        super().__init__(messages)
+        self.weight = weight
+        """The weight of the conversation in the loss, above 0."""
+        self.unlearnt = frozenset(unlearnt)
+        """The assistant's turns that are not learnt, counted from the end: 1 is the last."""
+
+    def record(self) -> dict[str, Any]:
+        """Return the conversation as a row of a file, from which the same is read again."""
+        n_left = sum(message["role"] == "assistant" for message in self)
+        turns: list[dict[str, Any]] = []
+        for message in self:
+            is_unlearnt = message["role"] == "assistant" and n_left in self.unlearnt
+            n_left -= message["role"] == "assistant"
+            turns.append(message | {"weight": 0} if is_unlearnt else message)
+        return {"messages": turns} | ({} if self.weight == 1 else {"weight": self.weight})
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

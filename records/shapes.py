@@ -18,12 +18,12 @@ from records.fields.notes import Notes
 from records.fields.preferences import models_of, names_in, sides_in
 from records.fields.prompts import conversation_in, has_prompt, prompt_in, request_in
 from records.fields.rankings import Answer, answers_in, best_and_worst
-from records.fields.values import fields_of, number_in, number_or_none
-from records.fields.wanted import LABELS, is_unwanted
+from records.fields.values import fields_of, number_in
+from records.fields.wanted import LABELS, is_unwanted, unlearnt_turns, weight_of
 from records.files import BadRows, Record, read_records
 from records.finish import text_cut_off
 from records.keys import content_key
-from records.rows import Message, Pair, Prompt, Response, messages_of, response_key
+from records.rows import Chat, Message, Pair, Prompt, Response, messages_of, response_key
 
 RowT = TypeVar("RowT")
 UNKNOWN_MODEL = "unknown"
@@ -80,9 +80,7 @@ def read_pairs(
     labels.check()
 
 
-def read_chats(
-    source: str | Path, bad: BadRows, codes: Codes | None = None, flag: str = "--codes"
-) -> Iterator[list[Message]]:
+def read_chats(source: str | Path, bad: BadRows, codes: Codes | None = None, flag: str = "--codes") -> Iterator[Chat]:
     """Yield conversations that end with an assistant turn to be learnt, of a pair the chosen one only.
 
     Ties, and answers that are labelled False (KTO's), are left out and counted. Raises InputError as `read_pairs` does.
@@ -210,18 +208,20 @@ def pairs_of(record: Record, codes: Codes | None = None, *, empty: bool = False)
     return [_pair(record, sides.prompt, chosen, rejected) for chosen, rejected in pairs]
 
 
-def chats_of(record: Record, codes: Codes | None = None) -> list[list[Message]]:
+def chats_of(record: Record, codes: Codes | None = None) -> list[Chat]:
     """Return the conversations of one record that are to be learnt. Raises InputError if there is none."""
+    weight = weight_of(record)
     if names_in(record) is not None or several_in(record):
         pairs = pairs_of(record, codes)
         texts = dict.fromkeys(pair.chosen[0]["content"] for pair in pairs)
-        return [[*pairs[0].prompt, {"role": "assistant", "content": text}] for text in texts]
+        return [Chat([*pairs[0].prompt, {"role": "assistant", "content": text}], weight) for text in texts]
     row = _alone(record)
     if is_unwanted(record):
         return []
     if not row.response.strip():
         raise InputError("the answer is empty")
-    return [[*messages_of(row.prompt), {"role": "assistant", "content": row.response}]]
+    chat = [*messages_of(row.prompt), {"role": "assistant", "content": row.response}]
+    return [Chat(chat, weight, unlearnt_turns(record))]
 
 
 def _ranked_pairs(record: Record) -> list[Pair]:
@@ -247,14 +247,13 @@ def _pair(record: Record, asked: str | list[Message], chosen: str, rejected: str
     # A score that is no number is none: pairs are learnt from without one. A weight counts in every loss.
     scores = ("chosen_score", "rejected_score", "margin", "confidence")
     known: dict[str, Any] = {name: number_in(record.get(name)) for name in scores}
-    weight = number_or_none(record, "weight")
     prompt = messages_of(asked)
     return Pair(
         prompt=prompt,
         chosen=[{"role": "assistant", "content": chosen}],
         rejected=[{"role": "assistant", "content": rejected}],
         prompt_id=_id(record, "prompt_id", "id") or content_key("prompt", prompt),
-        weight=1.0 if weight is None else weight,
+        weight=weight_of(record, or_0=True),
         judge=_optional(record, "judge"),
         evidence=_evidence(record),
         chosen_finish_reason=_optional(record, "chosen_finish_reason"),

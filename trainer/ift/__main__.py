@@ -1,13 +1,14 @@
 """Intuitive fine-tuning on conversations: SFT on inputs with the model's own predictions (arXiv 2405.11870).
 
 python -m trainer.ift chats.jsonl --model smollm2 --out runs/ift/model
-python -m trainer.ift chats.jsonl --model iter1 --turns all --average answers --optimizer rmsprop --out runs/ift/model
+python -m trainer.ift chats.jsonl --model iter1 --loss-on all --average answers --optimizer rmsprop --out runs/ift/model
 python -m trainer.ift chats.jsonl --lambda-noise normal --decay 0.9 --variant algorithm --out runs/ift/model
 accelerate launch --config_file recipes/accelerate_fsdp.yaml -m trainer.ift chats.jsonl --model M --out runs/ift/model
 
 FILE has conversations: `messages`, `prompt` and `completion`, Alpaca's `instruction` and `output`, CSV, Parquet, .gz of
 these, or a hub data set. A share --max-lambda of each answer token's embedding comes from the model's own prediction,
-and a token's weight also grows with the losses after it (--decay). Without the two, it is trainer.sft.
+and a token's weight also grows with the losses after it (--decay). Without the two, it is trainer.sft. A row's `weight`
+counts as there.
 """
 
 from dataclasses import dataclass, field

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from console.errors import InputError
 from console.ranges import Count, Positive, Share
-from trainer.training.options import TrainingOptions, check_options
+from trainer.training.options import LossOn, TrainingOptions, check_options
 
 Prediction = Literal["greedy", "sampled", "second"]
 Variant = Literal["equation", "algorithm", "released"]
@@ -25,8 +25,8 @@ class IFTOptions(TrainingOptions):
     epochs: Count = 3
     optimizer: Literal["adamw", "rmsprop"] = "adamw"
     """The paper's is rmsprop."""
-    turns: Literal["last", "all"] = "last"
-    """The assistant's turns to learn from. The authors' program uses all."""
+    loss_on: LossOn = "last"
+    """The assistant's turns to learn from: the last one of each conversation, or all, as in the authors' program."""
     max_lambda: Share = 0.2
     """The share of a token's embedding that comes from the model's own prediction; 0 is SFT's input."""
     lambda_schedule: Literal["constant", "linear"] = "constant"

@@ -38,13 +38,14 @@ def propagate(
     decay: float = 0.95,
     variant: Variant = "released",
     detach: bool = False,
+    weight_B: Tensor | None = None,
 ) -> Propagated:
     """Return the loss of B rows of T tokens with propagation, and the weight of each token, in float32 or more.
 
     `mask_BT` is True at the targets. Other positions may hold anything, even NaN. The gradient flows through the
-    weights too, as in the authors' program, unless `detach` is set. A row without a target does not count, and a batch
-    without any has the loss 0. Raises InputError for a decay outside [0, 1], an unknown variant, or a mask of another
-    shape.
+    weights too, as in the authors' program, unless `detach` is set. `weight_B` multiplies the loss of each row. A row
+    without a target does not count, and a batch without any has the loss 0. Raises InputError for a decay outside
+    [0, 1], an unknown variant, or a mask of another shape.
     """
     check_propagation(decay, variant)
     if mask_BT.shape != token_losses_BT.shape:
@@ -57,6 +58,8 @@ def propagate(
     n_targets_B1 = mask_BT.sum(1, keepdim=True)
     weights_BT = _weights(losses_BT.detach() if detach else losses_BT, mask_BT, n_targets_B1, decay, variant)
     weights_BT = torch.where(mask_BT, weights_BT, 0)
+    if weight_B is not None:
+        weights_BT = weights_BT * weight_B[:, None]
     loss_B = (losses_BT * weights_BT).sum(1)
     if variant == "released":
         loss_B = loss_B / n_targets_B1[:, 0].clamp(min=1)

@@ -17,15 +17,17 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 from transformers import TrainerCallback
-from trl import SFTConfig, SFTTrainer
+from trl import SFTConfig
 
 from console.errors import InputError, TrainingError
 from engines.chat.template import load_tokenizer
 from records.keys import derived_seed
-from trainer.ift.data import check_chats, check_context, examples_of
+from trainer.ift.data import check_chats, check_context
 from trainer.ift.fusion import Fusion, add_fusion
 from trainer.ift.options import IFTOptions, check_ift
 from trainer.ift.propagation import Propagated, propagate
+from trainer.training.examples.turns import example_of
+from trainer.training.examples.weights import WeightedTrainer, weights_of
 from trainer.training.fit import fit, load_policy, trainer_settings
 from trainer.training.lengths import Lengths, fitting, order_steps
 from trainer.training.outcome import Trained, work_of
@@ -46,11 +48,11 @@ class WeighedOutputs:
     """The negative log-likelihood of the targets without weights, ()."""
 
 
-class IFTTrainer(SFTTrainer):  # type: ignore[misc]
-    """An SFTTrainer whose inputs contain the model's own predictions and whose tokens count for later ones."""
+class IFTTrainer(WeightedTrainer):
+    """A trainer whose inputs contain the model's own predictions and whose tokens count for later ones."""
 
     def __init__(self, model: Any, *, options: IFTOptions, **kwargs: Any) -> None:
-        super().__init__(model, **kwargs)
+        super().__init__(model, average=options.average, **kwargs)
         self.options = options
         self.fusion = Fusion(options.prediction, options.temperature, torch.Generator(self.accelerator.device))
         self.base = model.get_base_model() if hasattr(model, "get_base_model") else model  # inside PEFT's wrapper
@@ -65,11 +67,12 @@ class IFTTrainer(SFTTrainer):  # type: ignore[misc]
         """Return the loss of a micro-batch: TRL's own with fused inputs and weighed tokens."""
         lambda_ = lambda_at(self.options, self.state.global_step, self.state.max_steps, self.args.seed)
         forward = partial(model, fusion=lambda_) if lambda_ else model
+        weight_B = self.relative_weights(inputs)
 
         def weighed(**inputs: Any) -> WeighedOutputs:
             outputs = forward(**inputs)
-            propagated, nll = self._propagated(outputs), -outputs.log_probs.detach().sum()
-            if self.options.decay:
+            propagated, nll = self._propagated(outputs, weight_B), -outputs.log_probs.detach().sum()
+            if self.options.decay or weight_B is not None:
                 outputs.log_probs = outputs.log_probs * propagated.weights_BT  # TRL sums them
             return WeighedOutputs(outputs, propagated, nll)
 
@@ -88,9 +91,10 @@ class IFTTrainer(SFTTrainer):  # type: ignore[misc]
             loss = loss + self.router_aux_loss_coef * outputs.aux_loss / steps
         return (loss, returned) if return_outputs else loss
 
-    def _propagated(self, outputs: Any) -> Propagated:
+    def _propagated(self, outputs: Any, weight_B: Tensor | None) -> Propagated:
         options = self.options
-        return propagate(-outputs.log_probs, outputs.label_mask, options.decay, options.variant, options.detach_weights)
+        settings = (options.decay, options.variant, options.detach_weights)
+        return propagate(-outputs.log_probs, outputs.label_mask, *settings, weight_B)
 
     def _log(self, lambda_: float, nll: Tensor, n_targets: Tensor) -> None:
         nll, n_targets = (self.accelerator.gather_for_metrics(total).sum() for total in (nll, n_targets))
@@ -146,10 +150,13 @@ def train_ift(
         raise TrainingError("no conversation to train on")
     if options.embeddings == "copy" and is_sharded():
         raise InputError("embeddings must be live if the weights are sharded: a copy is the whole table")
-    check_chats(chats, options.turns)
+    check_chats(chats, options.loss_on)
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     check_context(chats, parent, tokenizer, options.max_length)
-    examples = examples_of(chats, tokenizer, options.turns)
+    examples = [
+        example_of(chat, tokenizer, options.loss_on, number) | extra
+        for number, (chat, extra) in enumerate(zip(chats, weights_of(chats), strict=True), 1)
+    ]
     fitting_examples = fitting(tokenizer, examples, options.max_length, title)
     settings = trainer_settings(options, work_of(out), seed)
     settings |= {"max_grad_norm": options.max_grad_norm, "lr_scheduler_kwargs": {"min_lr_rate": options.final_share}}

@@ -16,7 +16,7 @@ from judges.rubrics.rubric import load_rubric
 from records import Judgment, Message, Pair, Prompt, Response, read_rows
 from records.files import BadRows
 from records.finish import cut_off
-from records.rows import prompt_key
+from records.rows import Chat, prompt_key
 from records.runs import Run
 from records.shapes import read_chats
 from records.store import latest, write_rows
@@ -199,14 +199,14 @@ def _learn(run: Run, number: int, learnt_from: Path, stopping: list[Prompt], con
     take_best(run, number, trained, checkpoints, stopping, config)
 
 
-def _sft(parent: Path, out: Path, chats: list[list[Message]], config: Config, title: str) -> None:
+def _sft(parent: Path, out: Path, chats: Sequence[list[Message]], config: Config, title: str) -> None:
     """Fine-tune here, or with [launch] in a child process that reads the same chats from the iteration's folder."""
     options = as_trained(config.sft, config)
     if config.launch is None:
         train_sft(parent, out, chats, options, config.seed, title)
         return
     file = out.with_name("chats.jsonl")
-    write_rows(file, [{"messages": chat} for chat in chats])
+    write_rows(file, [chat.record() if isinstance(chat, Chat) else {"messages": chat} for chat in chats])
     _launch("trainer.sft", file, parent, out, flags_of(options), config, title)
 
 

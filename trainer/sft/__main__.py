@@ -1,12 +1,14 @@
-"""Fine-tune a model on conversations (SFT). The loss is on the last assistant turn only.
+"""Fine-tune a model on conversations (SFT). The loss is on the last assistant turn, or on all (--loss-on).
 
 python -m trainer.sft chats.jsonl --model smollm2 --out runs/sft/model
 python -m trainer.sft answers.json.gz --model runs/demo/iter1/model --learning-rate 2e-5 --epochs 2 --out runs/sft/model
+python -m trainer.sft chats.jsonl --model smollm2 --loss-on all --out runs/sft/model
 python -m trainer.sft chats.jsonl --model smollm2 --lora.r 16 --learning-rate 2e-4 --out runs/sft/model
 accelerate launch --config_file recipes/accelerate_fsdp.yaml -m trainer.sft chats.jsonl --model M --out runs/sft/model
 
 FILE has conversations: `messages`, sharegpt's `conversations`, `prompt` and `completion`, Alpaca's `instruction` and
 `output`, or pairs, of which only the chosen answer is learned. It may be CSV, Parquet, .gz of these, or a hub data set.
+A row's `weight`, above 0, is its weight in the loss, over the mean weight.
 """
 
 from dataclasses import dataclass, field

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets import Dataset
-from trl import SFTConfig, SFTTrainer
+from trl import SFTConfig
 
 from console.errors import TrainingError
 from trainer.sft.options import SFTOptions
-from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
+from trainer.training.examples.turns import example_of
+from trainer.training.examples.weights import WeightedTrainer, weights_of
+from trainer.training.fit import fit, load_policy, trainer_settings
 from trainer.training.lengths import Lengths, fitting, order_steps
 from trainer.training.options import check_options
 from trainer.training.outcome import Trained, work_of
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 def train_sft(
     parent: Path, out: Path, chats: "Sequence[list[Message]]", options: SFTOptions, seed: int, title: str = "SFT"
 ) -> Trained:
-    """Fine-tune the model in `parent` on `chats` and save it in `out`.
+    """Fine-tune the model in `parent` on `chats` and save it in `out`. A `Chat` counts by its weight.
 
     Raises InputError for a bad setting, TrainingError if there is nothing to train on or the loss is not a number.
     """
@@ -29,9 +31,12 @@ def train_sft(
     if not chats:
         raise TrainingError("no conversation to train on")
     model, tokenizer = load_policy(parent, options.chat_template_kwargs, options.lora, seed)
-    examples = [safe_example(tokenizer, chat[:-1], completion=chat[-1:]) for chat in chats]
+    examples = [
+        example_of(chat, tokenizer, options.loss_on, number) | extra
+        for number, (chat, extra) in enumerate(zip(chats, weights_of(chats), strict=True), 1)
+    ]
     fitting_examples = fitting(tokenizer, examples, options.max_length, title)
-    trainer = SFTTrainer(
+    trainer = WeightedTrainer(
         model=model,
         args=SFTConfig(**trainer_settings(options, work_of(out), seed), completion_only_loss=True),
         train_dataset=Dataset.from_list(fitting_examples),

@@ -59,6 +59,9 @@ def read_chat_training(config: TrainFlags, out: Path, options: TrainingOptions) 
     claim_folder(out, fresh=config.fresh)
     if bad.n_cut_off:
         say(f"{config.file}: {bad.n_cut_off} answers were cut off when they were generated")
+    weights = {chat.weight for chat in chats}
+    if len(weights) > 1:
+        say(f"{config.file}: the rows' weights count in the loss, from {min(weights):g} to {max(weights):g}")
     return Training(config, out, options, parent, chats, n_cut_off=bad.n_cut_off)
 
 

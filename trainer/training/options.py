@@ -17,6 +17,8 @@ from trainer.training.processes import check_sharding, is_sharded, n_processes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LossOn = Literal["last", "all"]
+"""The assistant's turns that a conversation's loss is on."""
 OptionsT = TypeVar("OptionsT", bound="TrainingOptions")
 LearningT = TypeVar("LearningT", bound="Learning")
 

@@ -9,12 +9,12 @@ from torch import Tensor
 from console.errors import InputError, TrainingError
 from tests.tiny import save_tiny_model
 from tests.trainer.training.test_training import likelihood
-from trainer.ift.data import examples_of
 from trainer.ift.fusion import Fusion, fused_embeddings, predictions
 from trainer.ift.options import IFTOptions
 from trainer.ift.trainer import IFTTrainer, lambda_at, train_ift
 from trainer.sft.options import SFTOptions
 from trainer.sft.train import train_sft
+from trainer.training.examples.turns import example_of
 
 LAMBDA, DECAY = 0.4, 0.9
 OPTIONS = IFTOptions(
@@ -65,7 +65,7 @@ def make_trainer(parent: Path, out: Path, chats: Any, options: IFTOptions, **mor
     from trainer.training.fit import load_policy, trainer_settings
 
     model, tokenizer = load_policy(parent)
-    data = Dataset.from_list(examples_of(chats, tokenizer, options.turns))
+    data = Dataset.from_list([example_of(chat, tokenizer, options.loss_on) for chat in chats])
     args = SFTConfig(**trainer_settings(options, out, 0), completion_only_loss=True)
     return IFTTrainer(model, options=options, args=args, train_dataset=data, processing_class=tokenizer, **more)
 
@@ -107,7 +107,7 @@ def by_two_passes(model: Any, batch: dict[str, Tensor], options: IFTOptions) -> 
 def test_a_step_is_that_of_two_passes_with_whole_logits(
     tiny_model: Path, untied: Path, tmp_path: Path, average: Any, turns: Any, kind: str
 ) -> None:
-    options = replace(OPTIONS, average=average, turns=turns)
+    options = replace(OPTIONS, average=average, loss_on=turns)
     parent = tiny_model if kind == "tied" else untied
     trainer = make_trainer(parent, tmp_path, [LONG, CHATS[2]], options)
     batch = first_batch(trainer)
@@ -170,7 +170,7 @@ def test_a_copied_table_follows_a_tied_head(tiny_model: Path, tmp_path: Path) ->
 
 
 def test_only_targets_are_fused_with_the_prediction_of_themselves(tiny_model: Path, tmp_path: Path) -> None:
-    trainer = make_trainer(tiny_model, tmp_path, [LONG], replace(OPTIONS, turns="all"))
+    trainer = make_trainer(tiny_model, tmp_path, [LONG], replace(OPTIONS, loss_on="all"))
     batch = first_batch(trainer)
     ids, labels = batch["input_ids"], batch["labels"]
     table = trainer.base.get_input_embeddings().weight.detach()
@@ -229,14 +229,14 @@ def test_all_turns_of_the_assistant_are_learnt_and_no_other(tiny_model: Path) ->
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
-    (row,) = examples_of([LONG], tokenizer, "all")
+    row = example_of(LONG, tokenizer, "all")
     learnt = tokenizer.decode([label for label in row["labels"] if label != -100])
     assert learnt == "first one<|im_end|>\nsecond one<|im_end|>\n"
     assert row["input_ids"] == tokenizer.apply_chat_template(LONG, return_dict=False)
 
 
 def test_a_single_turn_is_the_same_row_either_way(tiny_model: Path, tmp_path: Path) -> None:
-    ours = make_trainer(tiny_model, tmp_path, CHATS, replace(OPTIONS, turns="all")).train_dataset
+    ours = make_trainer(tiny_model, tmp_path, CHATS, replace(OPTIONS, loss_on="all")).train_dataset
     theirs = make_trainer(tiny_model, tmp_path, CHATS, OPTIONS).train_dataset
     for name in ("input_ids", "labels"):
         assert ours[name][:] == theirs[name][:]
@@ -247,8 +247,8 @@ def test_a_template_that_rewrites_earlier_turns_is_refused(tiny_model: Path) -> 
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     tokenizer.chat_template = "{% for m in messages %}{% if loop.last %}!{% endif %}{{ m['content'] }}{% endfor %}"
-    with pytest.raises(InputError, match="use --turns last"):
-        examples_of([LONG], tokenizer, "all")
+    with pytest.raises(InputError, match="use --loss-on last"):
+        example_of(LONG, tokenizer, "all")
 
 
 def test_lambda_rises_and_varies_as_asked() -> None:
@@ -306,7 +306,7 @@ def test_what_cannot_be_learnt_from_is_refused_before_a_model_is_loaded(
     with pytest.raises(InputError, match="conversation 2 of 2 must end with an assistant turn"):
         train([CHATS[0], LONG[:3]])
     with pytest.raises(InputError, match="conversation 1 of 1 has no assistant turn"):
-        train([LONG[:1]], turns="all")
+        train([LONG[:1]], loss_on="all")
     too_long = [turn("user", "long"), turn("assistant", "word " * 2000)]
     message = r"max_length must be in \[1, 2048\], the context of tiny, not 5000: conversation 2 of 2 has \d+ tokens"
     with pytest.raises(InputError, match=message):

@@ -15,7 +15,7 @@ NAMES = ["ift_mistral_base", "ift_mistral_sft", "ift_small"]
 PAPERS = {
     "epochs": 3, "batch_size": 512, "micro_batch_size": 8, "max_length": 1024, "learning_rate": 5e-7,
     "optimizer": "rmsprop", "final_share": 0.0, "warmup_share": 0.1, "max_grad_norm": 10.0, "max_lambda": 0.2,
-    "decay": 0.95, "variant": "released", "average": "answers", "turns": "all", "detach_weights": False,
+    "decay": 0.95, "variant": "released", "average": "answers", "loss_on": "all", "detach_weights": False,
 }  # fmt: skip
 
 
