@@ -54,7 +54,7 @@ def check_grpo(options: GRPOOptions, n_prompts: int) -> None:
         times = f" times {processes} processes" if processes > 1 else ""
         raise InputError(
             f"batch_size ({options.batch_size}) must be a multiple of group_size ({options.group_size}){times}, "
-            "because a step learns from whole groups"
+            "because a step learns from whole groups of answers to a prompt"
         )
     if options.response_length >= options.max_length:
         raise InputError(
@@ -64,7 +64,7 @@ def check_grpo(options: GRPOOptions, n_prompts: int) -> None:
     if n_prompts < options.prompts_per_step:
         raise InputError(
             f"a step needs {options.prompts_per_step} prompts (batch_size over group_size), and there are {n_prompts}: "
-            "lower --batch-size, or give more prompts"
+            "lower batch_size, or give more prompts"
         )
     if is_sharded():
         raise InputError("trainer.grpo generates with the weights that it trains, so each process needs them all")

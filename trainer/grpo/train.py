@@ -5,7 +5,9 @@ tokens in the mean. Here its tokens are masked, so that it has no part in the lo
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -23,16 +25,20 @@ from engines.chat.turn_end import end_tokens, turn_end
 from records import Prompt, messages_of
 from trainer.grpo.options import GRPOOptions, check_grpo
 from trainer.grpo.reward_options import RewardOptions
-from trainer.grpo.rewards import NULL_SHARE, PLACE, GroupReward, identity_of, open_rewards
+from trainer.grpo.rewards import NULL_SHARE, PLACE, GroupReward, Weighted, identity_of, open_rewards
 from trainer.training.fit import fit, load_policy, trainer_settings
 from trainer.training.lengths import Lengths
 from trainer.training.outcome import Trained, work_of
 
 MOST_UNREWARDED = 5
 """Steps in a row in which no answer got a reward, after which a training stops."""
+TIED, LENGTH = "frac_reward_zero_std", "completions/mean_length"
+"""TRL's names of the share of groups with equal rewards, and of the tokens of an answer."""
 EDGE = 10
 """The first and last rewards are means over a tenth of the steps."""
 Logs = Sequence[Mapping[str, Any]]
+Opener = Callable[[int], AbstractContextManager[list[Weighted]]]
+"""Opens the rewards for a process, which is given by its number."""
 
 
 class NullMaskingGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -78,11 +84,7 @@ class RewardWatch(TrainerCallback):  # type: ignore[misc]
                 f"no answer got a reward in {MOST_UNREWARDED} steps in a row, up to step {state.global_step}; nothing "
                 "is saved. Look at the verdicts beside the model, or choose another judge or rubric"
             )
-        if (coverage := 1 - fmean(shares)) < self.min_coverage:
-            raise JudgeError(
-                f"only {coverage:.0%} of the answers got a verdict up to step {state.global_step}, less than "
-                f"{self.min_coverage:.0%}; look at the verdicts beside the model, or lower --judging.min-coverage"
-            )
+        _check_coverage(shares, self.min_coverage)
 
 
 def train_grpo(
@@ -99,14 +101,32 @@ def train_grpo(
     setting, TrainingError if too few prompts fit, a loss is not a number, or no answer gets a reward, JudgeError if too
     few answers get a verdict.
     """
+    opened = partial(open_rewards, rewards, out, prompts, options.group_size, seed)
+    min_coverage = rewards.judging.min_coverage if rewards.judge is not None else 0.0
+    return train_rewarded(parent, out, prompts, opened, min_coverage, options, seed, options.method.upper())
+
+
+def train_rewarded(
+    parent: Path,
+    out: Path,
+    prompts: Sequence[Prompt],
+    opened: Opener,
+    min_coverage: float,
+    options: GRPOOptions,
+    seed: int,
+    title: str,
+) -> Trained:
+    """Train as `train_grpo` does, on rewards that `opened` opens, under the name `title`.
+
+    Raises JudgeError too if fewer than `min_coverage` of the answers have a reward.
+    """
     check_grpo(options, len(prompts))
-    title = options.method.upper()
     args = _config(options, out, seed)
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     data = _fitting(tokenizer, prompts, options, title)
-    with open_rewards(rewards, out, prompts, options.group_size, seed, args.process_index) as weighted:
+    with opened(args.process_index) as weighted:
         trainer = _trainer(parent, tokenizer, data, GroupReward(weighted, prompts), args, options)
-        trainer.add_callback(RewardWatch(rewards.judging.min_coverage if rewards.judge is not None else 0.0))
+        trainer.add_callback(RewardWatch(min_coverage))
         return fit(
             trainer,
             out,
@@ -114,7 +134,7 @@ def train_grpo(
             options=options,
             lengths=Lengths(len(prompts) - len(data)),
             identity=identity_of(weighted),
-            figures=figures_of_logs,
+            figures=partial(figures_of_logs, min_coverage=min_coverage),
         )
 
 
@@ -183,21 +203,42 @@ def _trainer(
     return trainer
 
 
-def figures_of_logs(logs: Logs) -> dict[str, float]:
-    """Return the figures of a training from the logs of its steps. Raises TrainingError if no answer got a reward."""
+def figures_of_logs(logs: Logs, min_coverage: float = 0.0) -> dict[str, float]:
+    """Return the figures of a training from the logs of its steps.
+
+    Raises TrainingError if no answer got a reward or all rewards of each group are equal, JudgeError if fewer than
+    `min_coverage` of the answers got one.
+    """
     steps = [log for log in logs if NULL_SHARE in log]
     edge = max(len(steps) // EDGE, 1)
     first, last = (_mean(part, "reward") for part in (steps[:edge], steps[-edge:]))
     if all(log.get("reward") is None for log in steps):
         raise TrainingError("no answer of any step got a reward: nothing was learned, and nothing is saved")
+    _check_coverage([log[NULL_SHARE] for log in steps], min_coverage)
+    if all(log.get(TIED) == 1 for log in steps):
+        raise TrainingError(
+            "the answers to each prompt got equal rewards in all steps: nothing was learned, and nothing is saved. "
+            "Take another judge or rubric, more answers to a prompt, or a higher temperature"
+        )
     figures = {
         "reward_first": first,
         "reward_last": last,
         NULL_SHARE: _mean(steps, NULL_SHARE),
-        "mean_length": _mean(steps[-edge:], "completions/mean_length"),
+        "mean_length": _mean(steps[-edge:], LENGTH),
+        "mean_tokens": _mean(steps, LENGTH),
+        "cut_off_share": _mean(steps, "completions/clipped_ratio"),
         "kl": _mean(steps[-edge:], "kl"),
     }
     return {name: value for name, value in figures.items() if value is not None}
+
+
+def _check_coverage(shares: Sequence[float], least: float) -> None:
+    """Raise JudgeError if too few answers got a verdict. `shares` are those without one, step by step."""
+    if (coverage := 1 - fmean(shares)) < least:
+        raise JudgeError(
+            f"only {coverage:.0%} of the answers got a verdict up to step {len(shares)}, less than {least:.0%}; look "
+            "at the verdicts beside the model, or lower the judge's min_coverage"
+        )
 
 
 def _mean(logs: Logs, name: str) -> float | None:

@@ -198,7 +198,7 @@ def gathering_work(number: int, lengths: Lengths, config: Config) -> Iterator[Wo
         n_judged += n_answers
     yield answering_work(f"{name} candidates", n_answers, lengths)
     if config.evidence.enabled:
-        evidence = _evidence_work(f"{name} evidence, at most", n_judged, lengths, config.evidence)
+        evidence = evidence_work(f"{name} evidence, at most", n_judged, lengths, config.evidence)
         judges = round_judges(config.judge, config.panel)
         # all() of no judges is true: the parent alone
         yield replace(evidence, is_own=all(is_of_run(engine) for engine, _ in judges))
@@ -214,8 +214,8 @@ def gathering_work(number: int, lengths: Lengths, config: Config) -> Iterator[Wo
         yield Work(f"{name} consistency", "answer", n_read=3 * n_answers * n_answer, n_widest=lengths.rows * n_answer)
 
 
-def _evidence_work(stage: str, n: int, lengths: Lengths, options: EvidenceOptions) -> Work:
-    """Return the calls, if every answer has the most claims and each claim the most passages.
+def evidence_work(stage: str, n: int, lengths: Lengths, options: EvidenceOptions) -> Work:
+    """Return the calls for evidence, if every answer has the most claims and each claim the most passages.
 
     A model that names the constraints is asked about each answer's prompt, and reads the table of kinds with it.
     """

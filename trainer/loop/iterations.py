@@ -28,7 +28,12 @@ from trainer.runs.ledger import LedgerLine, claim_run, remove_run_leftovers, set
 def run_loop(config: Config) -> None:
     """Run all iterations, measure them on held-out prompts, and print the table."""
     check_judges(
-        config.judge, config.panel, tools=config.evidence.enabled, meta=config.round.meta, planned=config.dry_run
+        config.judge,
+        config.panel,
+        tools=config.evidence.enabled,
+        meta=config.round.meta,
+        planned=config.dry_run,
+        beside=config.round.learn == "grpo",
     )
     run = named_run(config.name)
     prompts = seed_prompts(config.seeds.prompts, strict=config.strict)

@@ -1,8 +1,8 @@
 """The settings of a whole run, as given in a recipe file of recipes/."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -17,7 +17,8 @@ from judges.tools.options import check_options as check_evidence
 from records.files import check_sources
 from trainer.dpo.options import DPOOptions
 from trainer.early_stop.options import EarlyStopOptions
-from trainer.monitors.gates import Gates, check_gate_names
+from trainer.grpo.options import GRPOOptions, check_grpo
+from trainer.monitors.gates import PAIRS_RIGHT, Gates, check_gate_names
 from trainer.monitors.monitors import MonitorOptions
 from trainer.pairs.options import MetaOptions, PairOptions, check_pair_options
 from trainer.prompts.options import FewShotOptions, FilterOptions
@@ -123,8 +124,9 @@ class NewPromptOptions:
 class RoundOptions:
     """The training data made from a round's judged answers."""
 
-    learn: Literal["pairs", "perfect"] = "pairs"
-    """pairs: DPO. perfect: SFT on the answers with a perfect score, the paper's ablation (section 3.2)."""
+    learn: Literal["pairs", "perfect", "grpo"] = "pairs"
+    """pairs: DPO. perfect: SFT on the answers with a perfect score, the paper's ablation (section 3.2). grpo: GRPO or
+    RLOO, by the settings of [grpo]: the judge's scores are the rewards of answers that are drawn while it learns."""
     perfect_score: Number | None = None
     """The least score that counts as perfect. The default is the rubric's highest."""
     reference: Literal["parent", "iter0"] = "parent"
@@ -136,6 +138,16 @@ class RoundOptions:
     as the mean over all prompts or per prompt."""
     meta: bool = False
     """Learn from pairs of judgments too (Meta-Rewarding, 2407.19594)."""
+
+
+@dataclass(frozen=True)
+class RoundGRPOOptions(GRPOOptions):
+    """GRPO in a round. The answers are those of [candidates], whose `n` is the size of a group."""
+
+    group_size: tyro.conf.Suppress[Couple] = GRPOOptions.group_size
+    response_length: tyro.conf.Suppress[Count] = GRPOOptions.response_length
+    temperature: tyro.conf.Suppress[Positive] = GRPOOptions.temperature
+    top_p: tyro.conf.Suppress[ShareAbove0] = GRPOOptions.top_p
 
 
 @dataclass(frozen=True)
@@ -167,7 +179,7 @@ class Config(Flags):
     name: str = "self_rewarding"
     """The run's folder under runs/."""
     iterations: Count = 3
-    """The number of the last iteration. iter1 is SFT, and each later one is DPO on judged answers."""
+    """The number of the last iteration. iter1 is SFT, and each later one learns from judged answers."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
     seeds: SeedOptions = field(default_factory=SeedOptions)
     new_prompts: NewPromptOptions = field(default_factory=NewPromptOptions)
@@ -180,6 +192,7 @@ class Config(Flags):
     meta: MetaOptions = field(default_factory=MetaOptions)
     sft: SFTOptions = field(default_factory=SFTOptions)
     dpo: DPOOptions = field(default_factory=DPOOptions)
+    grpo: RoundGRPOOptions = field(default_factory=RoundGRPOOptions)
     lora: LoraOptions = field(default_factory=LoraOptions)
     early_stop: EarlyStopOptions | None = None
     """If this table is given, a round's checkpoints are compared and the last that won is taken."""
@@ -207,6 +220,8 @@ def check(config: Config) -> None:
         for training in trainings:
             check_options(training)
     _check_round(config)
+    if config.round.learn == "grpo":
+        _check_grpo_round(config)
     _check_files(config)
     _say_copies(config)
 
@@ -214,6 +229,50 @@ def check(config: Config) -> None:
 def as_trained(options: OptionsT, config: Config) -> OptionsT:
     """Return the settings of one of the run's trainings with those that hold for all: adapters, template variables."""
     return with_template(with_lora(options, config.lora), config.engine.chat_template_kwargs)
+
+
+def as_grpo(config: Config) -> GRPOOptions:
+    """Return the settings of a round's GRPO, with the answers of [candidates].
+
+    Raises InputError if [grpo] has settings of answers, because those of [candidates] hold for every kind of round.
+    """
+    candidates, default = config.candidates, GRPOOptions()
+    answers: dict[str, Any] = {
+        "group_size": candidates.n,
+        "response_length": candidates.max_new_tokens,
+        "temperature": candidates.temperature,
+        "top_p": candidates.top_p,
+    }
+    if given := [name for name in answers if getattr(config.grpo, name) != getattr(default, name)]:
+        raise InputError(
+            f"[grpo] {given[0]}: the answers of a round are set in [candidates]: n, max_new_tokens, temperature, top_p"
+        )
+    return as_trained(replace(config.grpo, **answers), config)
+
+
+def _check_grpo_round(config: Config) -> None:
+    """Raise InputError if a setting does not fit rounds that learn by GRPO."""
+    rounds, pairs = config.round, config.pairs
+    wrong = {
+        "--round.meta": rounds.meta,
+        "--round.consistency": rounds.consistency != "off",
+        "--round.rejected iter0": rounds.rejected == "iter0",
+        "--round.reference iter0": rounds.reference == "iter0",
+        "--round.perfect-score": rounds.perfect_score is not None,
+        "--pairs.votes": pairs.votes is not None,
+        "--pairs.second-judge": pairs.second_judge is not None,
+        f"the gate {PAIRS_RIGHT}": PAIRS_RIGHT in config.gates,
+        "[early_stop]": config.early_stop is not None,
+    }
+    if names := [name for name, is_given in wrong.items() if is_given]:
+        raise InputError(f"--round.learn grpo makes no pairs and has no DPO: leave out {', '.join(names)}")
+    if config.launch is not None:
+        raise InputError("--round.learn grpo trains in the loop's own process: leave out [launch]")
+    if config.panel.judge:
+        raise InputError("--round.learn grpo asks one judge while it trains: name it with --judge.engine.model")
+    if config.candidates.temperature == 0:
+        raise InputError("--candidates.temperature 0: the answers of a group would be equal, so give one above 0")
+    check_grpo(as_grpo(config), config.candidates.prompts)
 
 
 def _say_copies(config: Config) -> None:

@@ -24,6 +24,7 @@ from trainer.dpo.options import DPOOptions
 from trainer.dpo.train import train_dpo
 from trainer.loop.best_checkpoint import checkpoints_of, stopping_work, take_best
 from trainer.loop.gather import gather, pair_counts
+from trainer.loop.grpo_round import rewarded_line, train_by_reward
 from trainer.loop.plan.work import Count, Lengths, Work, by_characters, chat_tokens, optimiser_steps
 from trainer.loop.recipe import Config, RoundOptions, as_trained
 from trainer.loop.splits import count_stopping
@@ -37,6 +38,9 @@ from trainer.sft.train import train_sft
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.launch import flags_of, launch
 from trainer.training.outcome import figures_of, report_of
+
+PAIRS = " pairs"
+"""Ends the name of the stage that learns from pairs, of which a prompt gives one at most."""
 
 
 def supervised_chats(config: Config) -> tuple[list[list[Message]], list[list[Message]]]:
@@ -82,9 +86,14 @@ def preference_round(
     """
     started_s = time.monotonic()
     check_model(run, number - 1)
-    if not is_gathered(run, number, config.round):
+    by_reward = config.round.learn == "grpo"
+    if not by_reward and not is_gathered(run, number, config.round):
         gather(run, number, prompts, config, judge)
     set_aside_broken_model(run.model(number))
+    if by_reward:
+        if not run.model(number).exists():
+            train_by_reward(run, number, prompts, config, judge)
+        return rewarded_line(run, number, prompts, config, time.monotonic() - started_s)
     if not run.model(number).exists():
         if PAIRS_RIGHT in config.gates:
             check_pair_order(number, _order(run, number, prompts).right, config.gates)
@@ -134,7 +143,7 @@ def _sft_work(stage: str, n_answers: int, lengths: Lengths, options: SFTOptions)
 def _dpo_work(stage: str, n_pairs: int, lengths: Lengths, options: DPOOptions) -> Work:
     n_pair = 2 * min(lengths.prompt + lengths.answer, options.max_length)
     return Work(
-        f"{stage}, at most {n_pairs} pairs",
+        f"{stage}, at most {n_pairs}{PAIRS}",
         "train",
         n_trained=n_pairs * n_pair * options.epochs,
         n_reference=n_pairs * n_pair,
@@ -162,6 +171,8 @@ def _drawn(chats: list[list[Message]], n: int | None, kind: str, seed: int) -> l
 
 
 def _learnt_from(run: Run, number: int, options: RoundOptions) -> Path:
+    if options.learn == "grpo":
+        return run.model(number)  # the judge is asked until it is trained
     return run.iteration(number) / ("chats.jsonl" if options.learn == "perfect" else "pairs.jsonl")
 
 

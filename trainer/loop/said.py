@@ -18,6 +18,7 @@ from trainer.loop.plan.probe import this_machine
 from trainer.loop.plan.work import Work
 from trainer.loop.plan.workload import stages
 from trainer.loop.recipe import Config
+from trainer.loop.rounds import PAIRS
 
 PAIRS_PER_PROMPT = 0.45
 """The share of a round's prompts that give a pair: 34 to 40 of 80 in the demo."""
@@ -36,8 +37,8 @@ def course_of(base: Path, prompts: Sequence[Prompt], chats: Sequence[Sequence[Me
 
 def usual(work: Work) -> Work:
     """Return the work of a stage as it mostly is. A plan counts a pair for each prompt, which is the most."""
-    # only DPO has a reference, and only judging that leaves out prompts without a pair has no fixed amount
-    counts = ["n_trained", "n_reference", "n_steps"] if work.n_reference else []
+    # only the training on pairs, and judging that leaves out prompts without a pair, have no fixed amount
+    counts = ["n_trained", "n_reference", "n_steps"] if work.stage.endswith(PAIRS) else []
     if work.stage.endswith(MOST_JUDGED):
         counts = ["n_calls", "n_read", "n_shared", "n_written"]
     return replace(work, **{name: math.ceil(getattr(work, name) * PAIRS_PER_PROMPT) for name in counts})

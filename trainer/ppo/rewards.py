@@ -173,16 +173,15 @@ def check_reward_folder(folder: Path, options: RewardEngineOptions) -> None:
         check_installed()
 
 
-def check_beside_training(judge: EngineOptions) -> None:
-    """Raise InputError if a judge in vLLM would leave no room for the model in training."""
+def check_beside_training(judge: EngineOptions, flags: str = "--judge-engine") -> None:
+    """Raise InputError if a judge in vLLM would leave no room for the model in training. `flags` begin its flags."""
     if judge.engine != "vllm":
         return
-    check_alone("--judge-engine.engine", "or name the judge's server (--judge-engine.base-url)", n_processes())
+    check_alone(f"{flags}.engine", f"or name the judge's server ({flags}.base-url)", n_processes())
     if has_gpu() and judge.gpu_memory_utilization is None:
         raise InputError(
-            "--judge-engine.engine vllm would take all of the GPU that is free, and the model in training needs some: "
-            "give --judge-engine.gpu-memory-utilization, or leave out the engine, or name a server "
-            "(--judge-engine.base-url)"
+            f"{flags}.engine vllm would take all of the GPU that is free, and the model in training needs some: "
+            f"give {flags}.gpu-memory-utilization, or leave out the engine, or name a server ({flags}.base-url)"
         )
 
 

@@ -20,6 +20,7 @@ from trainer.training.outcome import REPORT, Trained
 STAGES = (
     ("model", "measuring"),
     ("model.state", "training"),
+    ("model.metrics.jsonl", "training"),
     ("pairs.jsonl", "training"),
     ("judgments.jsonl", "judging"),
     ("responses.jsonl", "answering"),

@@ -1,8 +1,10 @@
 """GRPO and RLOO on a model of nine tokens, rewarded by programs and by judges with scripted replies."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,8 @@ from trainer.grpo import rewards as rewards_module
 from trainer.grpo.__main__ import Config, main
 from trainer.grpo.options import GRPOOptions
 from trainer.grpo.reward_options import JudgingOptions, RewardOptions, RewardWeights
-from trainer.grpo.rewards import GroupReward, Weighted
-from trainer.grpo.train import train_grpo
+from trainer.grpo.rewards import GroupReward, Weighted, open_rewards
+from trainer.grpo.train import train_grpo, train_rewarded
 from trainer.ppo.rewards import RewardSource
 from trainer.training.outcome import report_of
 
@@ -40,6 +42,9 @@ def words(prompts, texts):
 
 def nothing(prompts, texts):
     return [None for _ in texts]
+
+def equal(prompts, texts):
+    return [1.0 for _ in texts]
 
 def some(prompts, texts):
     return [float(text.count("a")) if "b" not in text else None for text in texts]
@@ -112,6 +117,20 @@ def test_answers_without_a_verdict_teach_nothing_and_do_not_count(
 def test_a_training_whose_answers_get_no_reward_stops(nine: Path, folder: Path) -> None:
     with pytest.raises(TrainingError, match="no answer got a reward in 5 steps in a row, up to step 5"):
         train_grpo(nine, folder / "out", PROMPTS, RewardOptions(reward="rewarding:nothing"), SMALL, seed=0)
+
+
+def test_a_training_whose_rewards_are_all_equal_saves_nothing(nine: Path, folder: Path) -> None:
+    rewards = RewardOptions(reward="rewarding:equal")
+    with pytest.raises(TrainingError, match="the answers to each prompt got equal rewards in all steps"):
+        train_grpo(nine, folder / "out", PROMPTS, rewards, replace(SMALL, epochs=1), seed=0)
+    assert not (folder / "out").exists()
+
+
+def test_too_few_verdicts_in_a_training_of_one_step_save_nothing(nine: Path, folder: Path) -> None:
+    opened = partial(open_rewards, RewardOptions(reward="rewarding:some"), folder / "out", PROMPTS, 4, 0)
+    with pytest.raises(JudgeError, match="got a verdict up to step 1, less than 100%"):
+        train_rewarded(nine, folder / "out", PROMPTS, opened, 1.0, replace(SMALL, epochs=1), 0, "GRPO")
+    assert not (folder / "out").exists()
 
 
 def test_some_nulls_are_counted_and_the_others_learned_from(nine: Path, folder: Path) -> None:
@@ -240,8 +259,8 @@ def test_a_tournament_rewards_an_answer_by_its_wins_in_both_orders(
     nine: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def better(request: Any) -> str:
-        text = request.messages[-1]["content"]
-        first, second = (part.count("a") for part in text.rsplit("b", 1)) if "b" in text else (0, 0)
+        answers = re.findall(r"<answer_[ab]\S*>\n(.*?)\n</answer", request.messages[-1]["content"], re.DOTALL)
+        first, second = (answer.count("a") for answer in answers[-2:])
         return "Better: A" if first > second else "Better: B"
 
     scripted(monkeypatch, better)

@@ -18,7 +18,7 @@ from judges.options import JudgeOptions, PanelOptions
 from judges.panels.panel import Member, combine, panel_fingerprint
 from judges.panels.rows import open_members
 from judges.rubrics.rubric import load_rubric
-from judges.tools.evidence import judge_checked_into, was_checked, with_tools
+from judges.tools.evidence import NO_MODEL, judge_checked_into, was_checked, with_tools
 from judges.tools.options import EvidenceOptions
 from judges.tools.scores import PairRule
 from records import Judgment, Response, Store
@@ -28,6 +28,7 @@ from records.stage import complete
 from trainer.loop.judging.judges import is_of_run, is_parent, round_judges
 from trainer.loop.plan.work import Lengths, Work, judging_work
 from trainer.loop.recipe import Config
+from trainer.runs.models import open_model
 
 NO_TOOLS = EvidenceOptions()
 
@@ -71,6 +72,19 @@ class RoundJudges:
             return _by_panel(path, responses, title, judges, config.panel, shared=shared)
         judge = judges.popleft()  # taken out, so that nothing else holds its model
         return _by_one(path, responses, f"{title} by {judge.engine.name}", judge, tools, pair_rule, shared=shared)
+
+
+def open_rewarding_judge(run: Run, number: int, config: Config, engine: Engine | None = None) -> Judge:
+    """Open the judge of the answers of iteration `number` beside a training, which leaves no memory for vLLM.
+
+    `engine` is the judge's, if it is given. Without evidence that asks a model none is loaded.
+    """
+    if engine is None and (members := _members(run, number, config)):
+        return _opened(members, config.seed).popleft()
+    if engine is None and not config.evidence.needs_model:
+        engine = NO_MODEL
+    engine = engine or open_model(run, number, replace(config.engine, engine="transformers"))
+    return open_judge(engine, config.judge, config.seed)
 
 
 def check_reached(run: Run, config: Config) -> None:
@@ -145,7 +159,7 @@ def _by_panel(
     quorum = panel.quorum and min(panel.quorum, len(judges))
     with Store(path, Judgment) as store:
         if not shared:
-            _keep_to(store, panel_fingerprint(fingerprints, panel.panel_rule, quorum))
+            keep_to(store, panel_fingerprint(fingerprints, panel.panel_rule, quorum))
         columns = []
         while judges:
             columns.append(_by_member(path, responses, title, judges.popleft()))
@@ -176,11 +190,11 @@ def _by_one(
         if not shared:
             # before the fingerprint is compared, which it may change
             settle(judge, store, lambda: judge.request(responses[0]))
-            _keep_to(store, judge.fingerprint)
+            keep_to(store, judge.fingerprint)
         return judge_checked_into(store, judge, agent, responses, title, pair_rule=pair_rule)
 
 
-def _keep_to(store: Store[Judgment], fingerprint: str) -> None:
+def keep_to(store: Store[Judgment], fingerprint: str) -> None:
     """Raise InputError if `store` holds judgments of another judge, because a round's scores must be comparable.
 
     Rows on empty answers cost nothing and move aside. They are stored before a server is first asked, and the server

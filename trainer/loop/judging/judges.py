@@ -13,6 +13,7 @@ from judges.rubrics.checked import checked_rubric
 from judges.rubrics.rubric import Rubric, load_rubric
 from records.runs import ITERATION
 from trainer.loop.recipe import PARENT, RoundEngineOptions, RoundJudgeOptions
+from trainer.ppo.rewards import check_beside_training
 
 OptionsT = TypeVar("OptionsT", EngineOptions, JudgeOptions)
 
@@ -49,11 +50,13 @@ def judges_named(judge: RoundJudgeOptions, panel: PanelOptions) -> str:
     return f"{shown(judge.engine.model)}{where}"
 
 
-def check_judges(judge: RoundJudgeOptions, panel: PanelOptions, *, tools: bool, meta: bool, planned: bool) -> None:
+def check_judges(
+    judge: RoundJudgeOptions, panel: PanelOptions, *, tools: bool, meta: bool, planned: bool, beside: bool = False
+) -> None:
     """Raise InputError if the judges of the rounds do not fit together, or one does not exist.
 
     `tools` and `meta` tell whether the recipe has evidence and pairs of judgments. No server is asked. If the run is
-    only `planned`, a hub that cannot be reached is told.
+    only `planned`, a hub that cannot be reached is told. `beside` tells whether they judge while a model is trained.
     """
     if judge.read == "decisions":
         raise InputError("--judge.read decisions: the iterations are judged in this process, which has no endpoint")
@@ -86,6 +89,8 @@ def check_judges(judge: RoundJudgeOptions, panel: PanelOptions, *, tools: bool, 
     flags = [f"--judge {shown(word)}" for word in panel.judge] or [f"--judge.engine.model {shown(judge.engine.model)}"]
     for flag, (engine, settings) in zip(flags, judges, strict=False):  # no judge to a flag, if the parent judges
         _check_judge(engine, settings, load_rubric(judge.rubric), flag, planned=planned)
+        if beside:
+            check_beside_training(engine, "--judge.engine")
 
 
 def _check_judge(engine: EngineOptions, settings: JudgeOptions, of_eval: Rubric, flag: str, *, planned: bool) -> None:

@@ -5,6 +5,7 @@ pace of each kind of work (answers, judgments, training) is learnt from the stag
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -118,7 +119,9 @@ class _Timed:
 
 def steps_of(works: Sequence[Work], guesses_s: Sequence[float | None]) -> list[Step]:
     """Return the steps of the stages, in order. A stage is called as its progress: without `, at most ...`."""
-    return [
-        Step(work.stage.partition(",")[0], work.kind, guess_s or 0.0)
-        for work, guess_s in zip(works, guesses_s, strict=True)
-    ]
+    timed = [(work, guess_s or 0.0) for work, guess_s in zip(works, guesses_s, strict=True)]
+    within: defaultdict[str, float] = defaultdict(float)
+    for work, guess_s in timed:
+        within[work.within] += guess_s
+    titled = [(work.stage.partition(",")[0], work.kind, guess_s) for work, guess_s in timed if not work.within]
+    return [Step(title, kind, guess_s + within[title]) for title, kind, guess_s in titled]

@@ -114,6 +114,8 @@ def _measured(work: Work, speeds: Speeds) -> StageEstimate:
         + work.n_steps * speeds.step_s
     )
     peak = speeds.training_bytes if work.kind == "train" else speeds.inference_bytes
+    if peak is not None and speeds.inference_bytes is not None:
+        peak += work.n_beside * speeds.inference_bytes
     return StageEstimate(work.stage, work.n_calls, work.n_read, work.n_written, work.n_trained, seconds, peak)
 
 
@@ -126,6 +128,7 @@ def _by_formula(work: Work, size: ModelSize, hardware: Hardware, lora: LoraOptio
     gpu_s = flops / (hardware.gpu_tflops * 1e12)
     if work.kind == "train":
         memory = training_bytes(size, work.n_widest, hardware.gpus, lora)
+        memory += work.n_beside * inference_bytes(size, 0, hardware.gpus)
     else:
         memory = inference_bytes(size, work.n_widest, hardware.gpus)
     return StageEstimate(

@@ -41,6 +41,10 @@ class Work:
     """Tokens in memory at once: a batch of rows, or a micro-batch."""
     row: str = ""
     """The row of the plan that has this work together with others. The default is a row of its own."""
+    within: str = ""
+    """The stage whose progress covers this work, if it has none of its own."""
+    n_beside: int = 0
+    """Models in memory beside the one that is trained: a judge, a reference."""
     is_own: bool = True
     """Whether a model of the run does the work. The speed and size of others are not known."""
 
@@ -95,10 +99,12 @@ def _sum(row: str, works: Sequence[Work]) -> Work:
     counts = {
         field.name: sum(getattr(work, field.name) for work in works)
         for field in fields(Work)
-        if field.name.startswith("n_") and field.name != "n_widest"  # of which the largest counts, not the sum
+        if field.name.startswith("n_")
+        and field.name not in ("n_widest", "n_beside")  # of which the largest counts, not the sum
     }
     is_own = all(work.is_own for work in works)
-    return Work(row, works[0].kind, n_widest=max(work.n_widest for work in works), is_own=is_own, **counts)
+    most = {name: max(getattr(work, name) for work in works) for name in ("n_widest", "n_beside")}
+    return Work(row, works[0].kind, is_own=is_own, **most, **counts)
 
 
 def judging_work(

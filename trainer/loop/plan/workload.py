@@ -5,6 +5,7 @@ from statistics import fmean
 
 from records.rows import Message, Prompt, messages_of
 from trainer.loop.gather import gathering_work
+from trainer.loop.grpo_round import rewarded_work
 from trainer.loop.held_out.work import measuring_work
 from trainer.loop.plan.work import Count, Lengths, Work, by_characters, chat_tokens, together
 from trainer.loop.prompts import new_prompts_work
@@ -49,5 +50,8 @@ def _making(
     if config.new_prompts.source != "seeds":
         n_prompts, few_shot = config.candidates.prompts, config.new_prompts.few_shot
         yield new_prompts_work(f"{name} new prompts, at least", n_prompts, lengths, few_shot)
+    if config.round.learn == "grpo":
+        yield from rewarded_work(number, lengths, config)
+        return
     yield from gathering_work(number, lengths, config)
     yield from learning_work(name, n_seeds, lengths, config)
