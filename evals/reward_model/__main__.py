@@ -6,6 +6,7 @@ python -m evals.reward_model judgebench.jsonl --judge a --judge b --panel       
 python -m evals.reward_model runs/eft/held_out.jsonl --judge iter1 --judge iter3 --run demo       ranked answers
 python -m evals.reward_model runs/eft/held_out.jsonl --judge big@http://localhost:8000/v1 --read text
 python -m evals.reward_model runs/eft/held_out.jsonl --judge iter3 --judge runs/rm/model       and a reward model
+python -m evals.reward_model reward-bench-2.jsonl --judge dpo:iter3 --reference iter2         a policy's own reward
 python -m evals.reward_model trees.jsonl.gz --judgments judgments.jsonl       measures stored judgments, asks no judge
 
 FILE is RewardBench, RewardBench 2, JudgeBench, LLMBar, RM-Bench or PPE in its own form, recognised by its fields. Or it

@@ -8,6 +8,7 @@ from pathlib import Path
 from console.errors import InputError
 from console.progress import say
 from engines.options import EngineOptions, open_engine
+from evals.reward_model.implicit import gives_rewards, open_implicit, policy_of
 from evals.reward_model.options import Config, name_of, results_of
 from evals.reward_model.report import Judged
 from judges.judging.coverage import say_little_mass
@@ -28,8 +29,8 @@ from records.inputs import stem_of
 def ask_judge(config: Config, ranked: Sequence[RankedAnswers], judge: Member) -> Judged:
     """Return the scores of one judge, asking only for those that are not stored yet. Its model is then released."""
     engine_options, judge_options = judge
-    if folder := reward_folder(engine_options):
-        return _ask_reward_model(config, ranked, engine_options, folder)
+    if gives_rewards(engine_options):
+        return _ask_reward_model(config, ranked, engine_options)
     opened = open_judge(open_engine(engine_options), judge_options, config.seed)
     name = opened.engine.name
     path = results_of(config, engine_options) / f"{name_of(config)}-{opened.fingerprint}.jsonl"
@@ -41,13 +42,15 @@ def ask_judge(config: Config, ranked: Sequence[RankedAnswers], judge: Member) ->
     return _judged_by(name, ranked, rows, opened.rubric.scale[1], path)
 
 
-def _ask_reward_model(config: Config, ranked: Sequence[RankedAnswers], options: EngineOptions, folder: Path) -> Judged:
-    """Return the rewards of a reward model, which have no best value."""
-    model = open_reward_model(folder, options.model, options)
-    path = results_of(config, options) / f"{name_of(config)}-{fingerprint(model)}.jsonl"
+def _ask_reward_model(config: Config, ranked: Sequence[RankedAnswers], options: EngineOptions) -> Judged:
+    """Return the rewards of a reward model or of a policy, which have no best value."""
+    policy = policy_of(options)
+    folder = reward_folder(options) or Path(options.model)
+    model = open_implicit(policy, config.dpo) if policy else open_reward_model(folder, options.model, options)
+    path = results_of(config, policy or options) / f"{name_of(config)}-{fingerprint(model)}.jsonl"
     with Store(path, Judgment, fresh=config.fresh) as store:
-        rows = rewards_into(store, model, distinct_responses(ranked), f"{model.name} scoring {stem(config)}")
-    return _judged_by(model.name, ranked, rows, None, path)
+        rows = rewards_into(store, model, distinct_responses(ranked), f"{options.model} scoring {stem(config)}")
+    return _judged_by(options.model, ranked, rows, None, path)
 
 
 def distinct_responses(ranked: Sequence[RankedAnswers]) -> list[Response]:

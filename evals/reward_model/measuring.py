@@ -12,6 +12,7 @@ from console.table import print_table
 from engines.options import pinned
 from evals.reward_model.benches.measuring import measure_on_bench
 from evals.reward_model.benches.reading import read_bench
+from evals.reward_model.implicit import check_implicit, gives_rewards, policy_of, with_run
 from evals.reward_model.judging import (
     ask_judge,
     distinct_responses,
@@ -21,11 +22,10 @@ from evals.reward_model.judging import (
     with_distinct_names,
 )
 from evals.reward_model.metrics import prompts_of
-from evals.reward_model.options import Config, name_of
+from evals.reward_model.options import Config, ImplicitOptions, name_of
 from evals.reward_model.plan import print_plan
 from evals.reward_model.report import Comparison, as_json, compared, markdown, summary, tables
 from judges.judging.coverage import require_coverage
-from judges.judging.reward_model import reward_folder
 from judges.labelled.ranked import RankedAnswers
 from judges.labelled.ranked_files import read_ranked
 from judges.panels.panel import Member, member_named
@@ -64,9 +64,16 @@ def _checked(config: Config) -> tuple[Path, list[Member]]:
     if config.file is None:
         raise InputError("name a file of ranked answers; see --help")
     named = [member_named(word, config.engine, config.judging) for word in config.judge]
-    members = [(pinned(engine), judging) for engine, judging in named]  # which run is the newest is decided once
+    members = [(with_run(engine), judging) for engine, judging in named]  # which run is the newest is decided once
     if not members and not config.judgments:
         members = [(config.engine, config.judging)]
+    policies = [policy for engine, _ in members if (policy := policy_of(engine))]
+    for policy in policies:
+        check_implicit(policy, config.dpo)
+    if config.dpo != ImplicitOptions() and not policies:
+        raise InputError(
+            "--reference, --beta and --per-token are for a policy's implicit reward: give --judge dpo:MODEL"
+        )
     rubrics = [checked_rubric(judging) for _, judging in members]
     _check_panel(config, members, rubrics)
     return config.file, members
@@ -82,7 +89,7 @@ def _check_panel(config: Config, members: Sequence[Member], rubrics: Sequence[Ru
         raise InputError("--panel needs at least two judges that are asked: give --judge again, and no --judgments")
     if (config.quorum or 1) > len(members):
         raise InputError(f"--quorum must be from 1 to the number of judges, {len(members)}, not {config.quorum}")
-    if any(reward_folder(engine) for engine, _ in members):
+    if any(gives_rewards(engine) for engine, _ in members):
         raise InputError("--panel: a reward has no scale, so it cannot be combined with a judge's scores")
     if len({(rubric.kind, rubric.scale) for rubric in rubrics}) > 1:
         raise InputError("--panel: the rubrics of the judges differ in kind or scale; a panel has one of each")

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from console.command import Flags, Given
-from console.ranges import Count
+from console.ranges import Count, Positive
 from console.writing import OutFolder
 from engines.options import EngineOptions, SharedEngineOptions
 from evals.folders import results_folder
@@ -15,6 +15,19 @@ from judges.options import Aggregate, JudgeOptions
 from records.inputs import output_name
 
 BENCHMARK = "reward_model"
+NO_REFERENCE = "none"
+
+
+@dataclass(frozen=True)
+class ImplicitOptions:
+    """How a policy's implicit reward is computed (--judge dpo:MODEL)."""
+
+    reference: str | None = None
+    """The model that DPO started from, a name as for --model. none: score by the policy's own log-probability."""
+    beta: Positive = 0.1
+    """DPO's beta, the scale of the rewards. The measures do not depend on it."""
+    per_token: bool = False
+    """Divide the reward by the number of the answer's tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +41,9 @@ class Config(Flags):
     judge: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A judge. Repeat the flag for more, each compared with the first. A judge is a name as for --model,
     NAME@http://host/v1, or a TOML file of what differs from this command's own flags. A reward model's folder is a
-    judge too, without a rubric or a best score. The default is --model."""
+    judge too, without a rubric or a best score, and so is dpo:MODEL, a policy that DPO trained. The default is
+    --model."""
+    dpo: Annotated[ImplicitOptions, tyro.conf.OmitArgPrefixes] = field(default_factory=ImplicitOptions)
     judgments: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """Stored judgments of one judge, matched by their texts. Repeat the flag for more files."""
     panel: bool = False

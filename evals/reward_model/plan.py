@@ -7,9 +7,9 @@ from typing import Any
 from console.output import tell_plan
 from engines.options import check_engine, open_engine
 from evals.comparing.there import comparisons_there
+from evals.reward_model.implicit import gives_rewards, policy_of
 from evals.reward_model.options import Config, name_of, results_of
 from judges.judging.judge import Judge, has_every_reply, open_judge
-from judges.judging.reward_model import reward_folder
 from judges.panels.panel import Member
 from records import Judgment, read_rows
 from records.files import checked_file
@@ -23,10 +23,10 @@ def print_plan(config: Config, summary: str, counts: dict[str, Any], members: Se
     lines, judges = [summary], list[dict[str, Any]]()
     for member in members:
         engine, judging = member
-        out = results_of(config, engine)
+        out = results_of(config, policy_of(engine) or engine)
         plan: dict[str, Any] = {"model": engine.model, "calls": 0, "rows_there": 0, "out": str(out)}
-        how = "a reward model, no calls"
-        if reward_folder(engine) is None:
+        how = "a policy's implicit reward, no calls" if policy_of(engine) else "a reward model, no calls"
+        if not gives_rewards(engine):
             check_engine(engine)
             n_calls, n_there = _calls(config, member, wanted)
             there = f", {n_there} rows are there already" if n_there else ""

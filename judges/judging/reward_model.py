@@ -3,19 +3,32 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from engines.chat.template import with_kwargs
 from engines.models import model_digest, with_dtype
 from engines.options import EngineOptions, check_no_dtype, memory_of
-from engines.reward_model import AnyRewardModel, RewardModel, VllmRewardModel, is_reward_model, vllm_digest
+from engines.reward_model import AnyRewardModel, Reward, RewardModel, VllmRewardModel, is_reward_model, vllm_digest
 from records import Judgment, Response, Store, Usage, response_key
 from records.keys import content_key
+from records.rows import Message
 from records.stage import complete
 
 READ = RUBRIC = "reward"
 """The `read` and `rubric` of its judgments."""
 CHUNK = 256
 """Answers that are scored together before they are stored."""
+
+
+class Rewarding(Protocol):
+    """What gives rewards: a reward model, or a policy by its implicit reward."""
+
+    @property
+    def digest(self) -> str:
+        """Identify everything that changes a reward."""
+
+    def rewards(self, prompts: Sequence[str | list[Message]], responses: Sequence[str]) -> list[Reward]:
+        """Return the reward of each response to its prompt, or the reason why it has none."""
 
 
 def reward_folder(options: EngineOptions) -> Path | None:
@@ -38,7 +51,7 @@ def open_reward_model(
     return RewardModel.load(folder, name, options.batch_size, options.chat_template_kwargs, options.dtype)
 
 
-def fingerprint(model: AnyRewardModel) -> str:
+def fingerprint(model: Rewarding) -> str:
     """Return 16 hex digits of everything that changes a reward: weights, tokenizer, template, and vLLM."""
     return content_key("reward model", model.digest)
 
@@ -50,16 +63,14 @@ def fingerprint_in(folder: Path, options: EngineOptions) -> str:
     return content_key("reward model", with_kwargs(digest, options.chat_template_kwargs))
 
 
-def rewards_into(
-    store: Store[Judgment], model: AnyRewardModel, responses: Sequence[Response], title: str
-) -> list[Judgment]:
+def rewards_into(store: Store[Judgment], model: Rewarding, responses: Sequence[Response], title: str) -> list[Judgment]:
     """Score the responses that `store` lacks and return the judgments of all `responses` in order."""
     wanted = [judgment_id(model, response) for response in responses]
     return complete(store, wanted, _judgments(model, responses, wanted, store), title)
 
 
 def _judgments(
-    model: AnyRewardModel, responses: Sequence[Response], ids: Sequence[str], store: Store[Judgment]
+    model: Rewarding, responses: Sequence[Response], ids: Sequence[str], store: Store[Judgment]
 ) -> Iterator[Judgment]:
     """Yield the missing judgments. A chunk is always scored whole, so that an interruption changes no number."""
     for start in range(0, len(ids), CHUNK):
@@ -73,7 +84,7 @@ def _judgments(
                 yield judgment
 
 
-def rewarded(model: AnyRewardModel, responses: Sequence[Response]) -> Iterator[Judgment]:
+def rewarded(model: Rewarding, responses: Sequence[Response]) -> Iterator[Judgment]:
     """Yield the reward of each response as a judgment, all scored together."""
     rewards = model.rewards([member.prompt for member in responses], [member.response for member in responses])
     for response, reward in zip(responses, rewards, strict=True):
@@ -97,6 +108,6 @@ def rewarded(model: AnyRewardModel, responses: Sequence[Response]) -> Iterator[J
         )
 
 
-def judgment_id(model: AnyRewardModel, response: Response) -> str:
+def judgment_id(model: Rewarding, response: Response) -> str:
     """Return the key under which the reward of `response` is stored."""
     return content_key("judgment", fingerprint(model), response_key(response))

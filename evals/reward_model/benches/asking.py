@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from console.errors import InputError
 from engines.options import open_engine
 from evals.reward_model.benches.items import Bench, Item, Outcome
+from evals.reward_model.implicit import gives_rewards
 from evals.reward_model.judging import ask_judge, read_judgments, together
 from evals.reward_model.options import Config, name_of, results_of
 from evals.reward_model.report import Judged
 from judges.judging.coverage import say_little_mass
 from judges.judging.judge import open_judge
 from judges.judging.pairwise import Contest, both_orders_answered, compare_into, comparison_id, first_request
-from judges.judging.reward_model import reward_folder
 from judges.judging.settle import settle
 from judges.labelled.ranked import RankedAnswers
 from judges.options import Aggregate
@@ -49,7 +49,7 @@ def ask_about_bench(config: Config, bench: Bench, member: Member) -> Verdicts:
 
     Raises InputError if its rubric compares two answers and the items have more.
     """
-    if reward_folder(member[0]) or load_rubric(member[1].rubric).kind == "score":
+    if gives_rewards(member[0]) or load_rubric(member[1].rubric).kind == "score":
         return _by_scores(ask_judge(config, ranked_items(bench), member))
     return _games(config, bench, member)
 
