@@ -170,12 +170,18 @@ def test_the_table_has_the_new_width_at_once_after_each_resize(tmp_path: Path) -
     play([saved(tmp_path / "iter1" / "p.jsonl", long)], steps, (80, 30))
 
 
-def test_one_pane_at_a_time_on_a_small_screen_and_all_on_a_wide_one(tmp_path: Path) -> None:
+def test_a_small_screen_shows_the_texts_that_have_room_and_a_wide_one_shows_all(tmp_path: Path) -> None:
+    names = ("prompt", "left", "right", "reasons")
+    answers = ["prompt", "left", "right"]
+
+    def seen(app: BrowserApp) -> list[str]:
+        return [name for name in names if app.detail.pane(name).region.height > 1]
+
     async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
-        names = ("prompt", "left", "right", "reasons")
-        for name in names:
+        assert seen(app) == answers
+        for name, panes in zip(names, (answers, answers, answers, ["prompt", "reasons"]), strict=True):
             await press(app, pilot, "tab")
-            assert [n for n in names if app.detail.pane(n).region.height > 0] == [name]
+            assert app.focused is app.detail.pane(name) and seen(app) == panes
             assert f"[{'judge' if name == 'reasons' else name if name == 'prompt' else ''}" in text_of(app, "#tabs")
         await press(app, pilot, "tab")
         assert app.focused is app.grid
@@ -186,6 +192,10 @@ def test_one_pane_at_a_time_on_a_small_screen_and_all_on_a_wide_one(tmp_path: Pa
         left, right = (app.detail.pane(name).region for name in ("left", "right"))
         assert left.y == right.y and left.right <= right.x
         assert all(app.detail.pane(name).region.height > 2 for name in names)
+        await pilot.resize_terminal(80, 16)  # too low for more than one text
+        for name in names:
+            await press(app, pilot, "tab")
+            assert seen(app) == [name]
 
     play([saved(tmp_path / "p.jsonl", PAIRS)], steps, (80, 24))
 

@@ -82,6 +82,8 @@ def two_texts() -> Path:
 PICTURES = {
     "120x40": Picture(small_run, ("j",)),
     "80x24": Picture(small_run, ("j", "tab"), size=(80, 24)),
+    "80x24_judge": Picture(small_run, ("shift+tab",), size=(80, 24)),
+    "50x16": Picture(two_texts, ("d",), size=(50, 16)),
     "200x50": Picture(small_run, ("j", "v"), size=(200, 50)),
     "empty": Picture(empty_run),
     "error": Picture(comparisons, filter="winer:a"),

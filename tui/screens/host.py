@@ -31,6 +31,7 @@ from tui.summary.columns import Column, columns_for, without_value
 SHOW_EVERY_S = 0.15
 LOOK_EVERY_S = 1.0
 BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+LOW = [(0, "-low"), (20, "-high")]
 NOTHING = "no row passes the filter; esc clears it"
 
 
@@ -40,6 +41,7 @@ class RowsApp(App[None]):
     TITLE = "judgeloop"
     CSS_PATH = "app.tcss"
     HORIZONTAL_BREAKPOINTS = BREAKPOINTS
+    VERTICAL_BREAKPOINTS = LOW
 
     def __init__(
         self, browsing: Browsing, reading: Iterator[int] | None = None, *, theme: str = THEMES[0], follow: bool = True
@@ -50,7 +52,7 @@ class RowsApp(App[None]):
         self.diff = False
         self.found = ""
         """The text to find, which is marked in the texts."""
-        self.pane = "prompt"
+        self.pane = "left"
         self.message = ""
         """A state in the header, such as the share of a file that is read."""
         self.asking = ""
@@ -268,7 +270,7 @@ class RowsApp(App[None]):
         self.show_tabs(single=body.item.text_b is None)
 
     def show_tabs(self, *, single: bool) -> None:
-        """Show the current pane, if only one has room."""
+        """Say which pane is current, if not all have room."""
         if single and self.pane == "right":
             self.pane = "left"
         self.detail.show_tabs(self.pane, single=single)

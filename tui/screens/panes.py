@@ -114,13 +114,15 @@ class Detail(Vertical):
             self.pane("right").show("", "")
 
     def show_tabs(self, current: str, *, single: bool) -> None:
-        """Show the names of the panes, the current one in brackets, for screens on which only one has room."""
+        """Show the names of the panes, the current one in brackets, for screens that have no room for all."""
         names = [name for name in PANES if not (single and name == "right")]
         shown = "  ".join(f"[{_tab(name)}]" if name == current else f" {_tab(name)} " for name in names)
         self.query_one("#tabs", Static).update(Content(f" {shown}   tab: next"))
         for name in PANES:
-            self.pane(name).set_class(name != current, "-behind")
-        self.query_one("#answers").set_class(current not in ("left", "right"), "-behind")
+            self.pane(name).set_class(name != current, "-other")
+        self.query_one("#answers").set_class(current not in ("left", "right"), "-other")
+        self.query_one("#answers").set_class(current == "reasons", "-behind")
+        self.pane("reasons").set_class(current != "reasons", "-behind")
 
 
 def judge_text(browsing: Browsing, body: Body) -> str:
