@@ -1,5 +1,7 @@
 """Runs the iterations of a loop: makes each, measures it, and prints the table at the end."""
 
+from pathlib import Path
+
 from console.again import is_again
 from console.progress import say, shown_by
 from engines.models import resolve_model
@@ -17,6 +19,7 @@ from trainer.loop.report import print_plan, print_report
 from trainer.loop.rounds import is_gathered, preference_round, supervised, supervised_chats
 from trainer.loop.said import course_of, opening, result
 from trainer.loop.splits import LoopSplit, split_prompts
+from trainer.loop.taking import origin_of, prompts_before, take_iterations
 from trainer.loop.whole import shown_in
 from trainer.monitors.gates import check_gates
 from trainer.prompts.seeds.reading import seed_prompts
@@ -37,15 +40,16 @@ def run_loop(config: Config) -> None:
     )
     run = named_run(config.name)
     prompts = seed_prompts(config.seeds.prompts, strict=config.strict)
-    split = split_prompts(prompts, config)
+    # a command that starts itself again must not set aside what it has just made
+    fresh = config.fresh and not is_again()
+    source = origin_of(run, config, fresh=fresh)
+    split = split_prompts(prompts, config, prompts_before(source or run, config))
     if config.dry_run:
         check_engine(config.engine)
         print_plan(run, config)
         return
-    # a command that starts itself again must not set aside what it has just made
-    fresh = config.fresh and not is_again()
     known = run.model(0).exists() and not fresh  # "iterN of the newest run" may mean another model by now
-    base = run.model(0) if known else resolve_model(config.engine.model, config.engine.run)
+    base = _base(run, source, known, config)
     if fresh:
         set_aside_run(run)
     measured: dict[int, IterationFigures] = {}
@@ -54,6 +58,8 @@ def run_loop(config: Config) -> None:
         claim_run(run, config, ledger.ids)
         check_eval_hashes(run)
         link_base_model(run, base)
+        if source is not None:
+            take_iterations(run, source, config, ledger)
         if not all(is_gathered(run, number, config.round) for number in range(2, config.iterations + 1)):
             check_reached(run, config)
         # What iter1 has learnt from is not read again, because it may be gone.
@@ -74,6 +80,13 @@ def run_loop(config: Config) -> None:
                 _measure(run, number, split, config, measured)
                 write_eval_hashes(run)
         print_report(run, config, {line.id: line for line in ledger.rows()}, list(measured.values()))
+
+
+def _base(run: Run, source: Run | None, known: bool, config: Config) -> Path:
+    """Return the model that the run begins with, which a run that goes on from another one shares with it."""
+    if known:
+        return run.model(0)
+    return source.model(0) if source is not None else resolve_model(config.engine.model, config.engine.run)
 
 
 def _round(run: Run, number: int, split: LoopSplit, config: Config) -> LedgerLine:

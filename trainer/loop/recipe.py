@@ -15,6 +15,7 @@ from judges.options import JudgeOptions, PanelOptions
 from judges.tools.options import EvidenceOptions
 from judges.tools.options import check_options as check_evidence
 from records.files import check_sources
+from records.runs import ITERATION
 from trainer.dpo.options import DPOOptions
 from trainer.early_stop.options import EarlyStopOptions
 from trainer.grpo.options import GRPOOptions, check_grpo
@@ -178,6 +179,9 @@ class Config(Flags):
 
     name: str = "self_rewarding"
     """The run's folder under runs/."""
+    from_iteration: str | None = None
+    """An iteration of another run, as in demo/iter1. The new run takes that one and all before it and goes on from
+    there, with settings that may be others. The other run stays as it is."""
     iterations: Count = 3
     """The number of the last iteration. iter1 is SFT, and each later one learns from judged answers."""
     engine: SharedEngineOptions = field(default_factory=EngineOptions)
@@ -208,6 +212,8 @@ class Config(Flags):
 def check(config: Config) -> None:
     """Raise InputError if the settings do not fit together, before anything is loaded."""
     check_command(config)
+    if taken_number(config) >= config.iterations:
+        raise InputError(f"--from-iteration {config.from_iteration}: nothing is left to make up to --iterations")
     if not 0 <= config.eval.judge <= config.iterations:
         raise InputError(f"--eval.judge must name an iteration from 0 to {config.iterations}, not {config.eval.judge}")
     check_trained(config.engine)
@@ -224,6 +230,27 @@ def check(config: Config) -> None:
         _check_grpo_round(config)
     _check_files(config)
     _say_copies(config)
+
+
+def named_iteration(name: str) -> tuple[str, int]:
+    """Return the run and the number that are named as in `demo/iter1`. Raises InputError for other names."""
+    run, _, iteration = name.rpartition("/")
+    match = ITERATION.fullmatch(iteration)
+    if not run or match is None or not int(match[1]):
+        raise InputError(f"--from-iteration {name}: name a run and an iteration after iter0, as in demo/iter1")
+    return run, int(match[1])
+
+
+def taken_number(config: Config) -> int:
+    """Return the number of the last iteration that the run takes from another run, or 0."""
+    return named_iteration(config.from_iteration)[1] if config.from_iteration else 0
+
+
+def n_prompt_sets(config: Config) -> int:
+    """Return how many rounds of the run get their prompts from the seeds."""
+    if config.new_prompts.source != "seeds":
+        return 0
+    return config.iterations - max(taken_number(config), 1)  # iter1 uses none
 
 
 def as_trained(options: OptionsT, config: Config) -> OptionsT:

@@ -61,6 +61,8 @@ class LedgerLine(Row, frozen=True, kw_only=True):
     """The `base` of the iteration's model and the rank `r` of its adapter, or None if it has whole weights."""
     seconds: float
     """From the start of the iteration to its model, in the process that finished it."""
+    taken_from: str | None = None
+    """The folder of the run that made this iteration, if that was another run."""
 
 
 def adapter_of(model: Path) -> dict[str, str | int] | None:

@@ -9,7 +9,7 @@ from trainer.loop.grpo_round import rewarded_work
 from trainer.loop.held_out.work import measuring_work
 from trainer.loop.plan.work import Count, Lengths, Work, by_characters, chat_tokens, together
 from trainer.loop.prompts import new_prompts_work
-from trainer.loop.recipe import Config
+from trainer.loop.recipe import Config, taken_number
 from trainer.loop.rounds import learning_work, supervised_work
 
 
@@ -28,7 +28,8 @@ def stages(
     lengths = Lengths(n_prompt, config.candidates.max_new_tokens, config.engine.batch_size)
     n_measured = 0
     for number in range(1, config.iterations + 1):
-        yield from _making(number, len(prompts), sft_chats, lengths, config, count)
+        if number > taken_number(config):
+            yield from _making(number, len(prompts), sft_chats, lengths, config, count)
         if number >= config.eval.judge:
             for measured in range(n_measured, number + 1):  # all before the judge's iteration at once, then one each
                 yield from measuring_work(measured, lengths, config)
