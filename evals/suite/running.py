@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from console.errors import InputError, JudgeError
@@ -16,7 +16,7 @@ from engines.options import EngineOptions, is_iteration
 from evals.results.numbers import Number, numbers_in
 from evals.suite.options import Config
 from evals.suite.steps import Step, steps_of
-from records.runs import RUNS, find_run
+from records.runs import RUNS, find_run, named_in_run
 
 INTERRUPTED = 130
 LAST_LINES = 1
@@ -35,6 +35,8 @@ def run_suite(config: Config) -> None:
     """Run every evaluation. Raises JudgeError at the end if one failed, and InputError if a plan does not hold."""
     if not config.model:
         raise InputError("name the model with --model")
+    model, run = named_in_run(config.model, config.run)
+    config = replace(config, model=model, run=run)
     with tempfile.TemporaryDirectory() as name:  # of this process alone: another one may run with other settings
         _run_suite(config, steps_of(config, Path(name)))
 

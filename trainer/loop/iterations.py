@@ -14,18 +14,18 @@ from trainer.loop.held_out.measure import measure
 from trainer.loop.judging.answers import check_reached
 from trainer.loop.judging.judges import check_judges, is_parent, round_judges
 from trainer.loop.prompts import prompts_of
-from trainer.loop.recipe import Config
+from trainer.loop.recipe import Config, named_iteration, taken_number
 from trainer.loop.report import print_plan, print_report
 from trainer.loop.rounds import is_gathered, preference_round, supervised, supervised_chats
 from trainer.loop.said import course_of, opening, result
 from trainer.loop.splits import LoopSplit, split_prompts
-from trainer.loop.taking import origin_of, prompts_before, take_iterations
 from trainer.loop.whole import shown_in
 from trainer.monitors.gates import check_gates
 from trainer.prompts.seeds.reading import seed_prompts
 from trainer.runs.eval_integrity import check_eval_hashes, write_eval_hashes
 from trainer.runs.integrity import check_hashes, write_hashes
 from trainer.runs.ledger import LedgerLine, claim_run, remove_run_leftovers, set_aside_run
+from trainer.runs.taking import origin_of, prompts_before, take_iterations
 
 
 def run_loop(config: Config) -> None:
@@ -42,8 +42,8 @@ def run_loop(config: Config) -> None:
     prompts = seed_prompts(config.seeds.prompts, strict=config.strict)
     # a command that starts itself again must not set aside what it has just made
     fresh = config.fresh and not is_again()
-    source = origin_of(run, config, fresh=fresh)
-    split = split_prompts(prompts, config, prompts_before(source or run, config))
+    source, taken = _source(run, config, fresh=fresh), taken_number(config)
+    split = split_prompts(prompts, config, prompts_before(source or run, taken))
     if config.dry_run:
         check_engine(config.engine)
         print_plan(run, config)
@@ -59,7 +59,7 @@ def run_loop(config: Config) -> None:
         check_eval_hashes(run)
         link_base_model(run, base)
         if source is not None:
-            take_iterations(run, source, config, ledger)
+            take_iterations(run, source, taken, ledger)
         if not all(is_gathered(run, number, config.round) for number in range(2, config.iterations + 1)):
             check_reached(run, config)
         # What iter1 has learnt from is not read again, because it may be gone.
@@ -80,6 +80,13 @@ def run_loop(config: Config) -> None:
                 _measure(run, number, split, config, measured)
                 write_eval_hashes(run)
         print_report(run, config, {line.id: line for line in ledger.rows()}, list(measured.values()))
+
+
+def _source(run: Run, config: Config, *, fresh: bool) -> Run | None:
+    """Return the run whose iterations this one still has to take, if there is one."""
+    if config.from_iteration is None:
+        return None
+    return origin_of(run, *named_iteration(config.from_iteration), config.engine.model, fresh=fresh)
 
 
 def _base(run: Run, source: Run | None, known: bool, config: Config) -> Path:

@@ -51,8 +51,8 @@ def _tell_numbers(shown: list[Overview]) -> None:
         tell("")
     for row in several:
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in row.by_iteration.items())
-        best = max(row.by_iteration, key=row.by_iteration.__getitem__)
-        tell(f"{row.folder}: {row.figure}: {numbers}; the best is {best}")
+        best = "" if row.best is None else f"; the best is {row.best.iteration}, or --model {row.folder.name}/best"
+        tell(f"{row.folder}: {row.figure}: {numbers}{best}")
 
 
 def _tell_freed(shown: list[Overview], *, clean: bool, dry_run: bool) -> None:
@@ -77,7 +77,7 @@ def _facts(row: Overview) -> dict[str, Any]:
         "doing": row.doing,
         "figure": row.figure,
         "by_iteration": row.by_iteration,
-        "best": max(row.by_iteration, key=row.by_iteration.__getitem__, default=None),
+        "best": None if row.best is None else row.best.iteration,
         "bytes": row.n_bytes,
         "freeable": [{"path": str(part.path), "what": part.what, "bytes": part.n_bytes} for part in row.freeable],
     }

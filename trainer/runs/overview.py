@@ -6,13 +6,12 @@ Nothing here raises for a torn or foreign folder. It is named with the reason in
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from console.errors import InputError
 from console.output import counted
-from records.runs import RLP_ITERATIONS, Run, read_settings
+from records.runs import RLP_ITERATIONS, Best, Run, best_of_run, figures_of_run, read_settings
 from trainer.runs.freeable import Freeable, files_below, freeable_beside_models, freeable_in_run, n_bytes_of
 from trainer.training.checkpoints import flaw_of
 from trainer.training.outcome import REPORT, Trained
@@ -27,7 +26,6 @@ STAGES = (
     ("prompts.jsonl", "answering"),
 )
 """The files of an iteration, last first, and what comes next or is being made."""
-SHARE, SCORE, RATE = "does what is asked, %", "mean score", "win rate, %"
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,7 @@ class Overview:
     figure: str | None = None
     """The name of the number in `by_iteration`."""
     by_iteration: dict[str, float] = field(default_factory=dict)
+    best: Best | None = None
     n_bytes: int = 0
     freeable: tuple[Freeable, ...] = ()
 
@@ -94,7 +93,7 @@ def _of_run(run: Run) -> Overview:
         state = f"damaged: {error}"
     if run.is_under_way:
         state = "under way"
-    figure, numbers = _figures(run)
+    figure, numbers = figures_of_run(run)
     return Overview(
         run.folder,
         kind,
@@ -104,6 +103,7 @@ def _of_run(run: Run) -> Overview:
         _doing(run, done) if state in ("under way", "stopped") else None,
         figure,
         numbers,
+        best_of_run(run),
         n_bytes_of(files_below(run.folder)),
         tuple(freeable_in_run(run)),
     )
@@ -116,38 +116,6 @@ def _doing(run: Run, done: set[int]) -> str:
     names = {path.name for path in run.iteration(number).iterdir()}
     stage = next((stage for name, stage in STAGES if name in names), "answering")
     return f"iter{number}: {stage}"
-
-
-def _figures(run: Run) -> tuple[str | None, dict[str, float]]:
-    """Return the first figure that all measured iterations have, with its name."""
-    rows = {f"iter{number}": _metrics(run.iteration(number) / "metrics.json") for number in run.iterations()}
-    measured = {name: row for name, row in rows.items() if row}
-    for figure in (SHARE, RATE, SCORE):
-        numbers = {name: row[figure] for name, row in measured.items() if figure in row}
-        least = len(measured) - (figure == RATE)  # iter0 is not compared with itself
-        if numbers and len(numbers) >= least:
-            return figure, numbers
-    return None, {}
-
-
-def _metrics(path: Path) -> dict[str, float]:
-    try:
-        table: Any = msgspec.json.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
-    follows = _inside(table, "following", "follows", "value")
-    values = {
-        SHARE: None if follows is None else 100 * follows,
-        RATE: _inside(table, "win_rate", "percent"),
-        SCORE: _inside(table, "mean_score"),
-    }
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _inside(table: Any, *names: str) -> float | None:
-    for name in names:
-        table = table.get(name) if isinstance(table, dict) else None
-    return float(table) if isinstance(table, int | float) else None
 
 
 def _of_folder(folder: Path) -> Overview:

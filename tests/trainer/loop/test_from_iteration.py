@@ -11,10 +11,10 @@ from console.errors import InputError
 from engines.models import model_digest
 from tests.trainer.loop.test_loop_variants import ledger, loop, recipe, rows  # noqa: F401  a fixture
 from tests.trainer.loop.test_recipes import PROMPTS, SMALL
-from trainer.loop import taking
 from trainer.loop.plan.workload import stages
 from trainer.loop.recipe import named_iteration
 from trainer.loop.splits import split_prompts
+from trainer.runs import taking
 
 OTHER = ("--name", "other", "--from-iteration", "tiny/iter1", "--dpo.learning-rate", "3e-3")
 
@@ -41,7 +41,9 @@ def test_a_run_goes_on_from_an_iteration_of_another_with_other_settings(
     loop(recipe, *OTHER)
     assert "runs/other: iter1 is that of runs/tiny" in capsys.readouterr().err
     lines = ledger(other)
-    assert lines["iter1"] == ledger(tiny)["iter1"] | {"taken_from": "runs/tiny"} and lines["iter2"]["taken_from"] is None
+    assert (
+        lines["iter1"] == ledger(tiny)["iter1"] | {"taken_from": "runs/tiny"} and lines["iter2"]["taken_from"] is None
+    )
     first, second = (run / "iter1" / "model" / "model.safetensors" for run in (tiny, other))
     assert first.samefile(second), "the weights take no more space"
     for name in ("eval/prompts.jsonl", "iter2/prompts.jsonl", "iter2/responses.jsonl"):
