@@ -4,10 +4,12 @@ python -m evals.report                  the newest run
 python -m evals.report demo             runs/demo
 python -m evals.report demo other       two runs side by side, with the settings that differ
 python -m evals.report demo --json      the tables as JSON
+python -m evals.report demo --push USER/NAME --iteration best     upload a model with its card to the hub
 
 report.html is one file that loads nothing and runs no script: it can be sent, printed and archived. report.md has the
 same tables. model_card.md is for the last iteration, to be the README.md beside the model on the hub. What was not
-measured is listed with the command that measures it. No model is asked, and nothing but the report is written.
+measured is listed with the command that measures it. No model is asked, and nothing but the report is written. --push
+makes a private repository and uploads the model, its card as README.md and its results.
 """
 
 from console.command import run

@@ -6,11 +6,18 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from console.visible import one_line
+from engines.adapters import is_adapter
+from engines.models import PACKAGED
 from evals.report.content import UNREADABLE, Content
 from evals.report.facts.run import RunFacts
 from evals.report.markdown import table_text
+from evals.report.tables.iterations import headline
 
+PACKAGED_ON_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
+SEEDS = {"ift": "Example answers", "eft": "Example judgments", "prompts": "Prompts"}
 WAYS = {
+    "grpo": "It was trained in iterations: the model answers prompts, a judge scores the answers, and GRPO or RLOO "
+    "learns from the scores.",
     "loop": "It was trained by self-rewarding iterations (Yuan et al., arXiv 2401.10020): the model answers prompts, a "
     "judge scores the answers, and DPO learns from pairs of a better and a worse one.",
     "rlp": "It was trained by reward learning on policy (Lang et al., arXiv 2403.19279): a reward model learns from "
@@ -18,21 +25,44 @@ WAYS = {
 }
 
 
-def card_of(facts: RunFacts, content: Content) -> str:
-    """Return the model card for the last iteration of a run. It leaves open what the run does not say."""
-    return "\n\n".join(_parts(facts, content)) + "\n"
+def card_of(
+    facts: RunFacts,
+    content: Content,
+    iteration: str | None = None,
+    base_model: str | None = None,
+    licence: str | None = None,
+) -> str:
+    """Return the model card of an iteration, by default the last. It leaves open what the run does not say.
+
+    `base_model` is the name of the base model on the hub, if the run does not have it, and `licence` that model's.
+    """
+    return "\n\n".join(_parts(facts, content, iteration or facts.iterations[-1], base_model, licence)) + "\n"
 
 
-def _parts(facts: RunFacts, content: Content) -> Iterable[str]:
-    base = base_of(facts)
-    on_hub = base if base and base.count("/") == 1 and not base.startswith((".", "/", "~")) else None
-    tags = ["judgeloop", "self-rewarding" if facts.rlp is None else "rlp"]
-    data = ModelCardData(base_model=on_hub, library_name="transformers", pipeline_tag="text-generation", tags=tags)
+def _parts(
+    facts: RunFacts, content: Content, iteration: str, base_model: str | None, licence: str | None
+) -> Iterable[str]:
+    base, hub_name = base_of(facts), on_hub(facts, base_model)
+    adapter = is_adapter(facts.run.folder / iteration / "model")
+    way = WAYS["grpo" if _learns_by_reward(facts) else "loop"] if facts.rlp is None else WAYS["rlp"]
+    data = ModelCardData(
+        base_model=hub_name,
+        base_model_relation=None if hub_name is None else "adapter" if adapter else "finetune",
+        license=licence,
+        library_name="peft" if adapter else "transformers",
+        pipeline_tag="text-generation",
+        tags=["judgeloop", "self-rewarding" if facts.rlp is None else "rlp", *(["lora"] if adapter else [])],
+    )
     yield f"---\n{data.to_yaml()}\n---"
-    yield f"# {one_line(facts.name)}, {facts.iterations[-1]}"
-    yield f"Base model: {one_line(base) if base else 'unknown'}. {WAYS['loop' if facts.rlp is None else 'rlp']}"
+    yield f"# {one_line(facts.name)}, {iteration}"
+    kind = " This is a LoRA adapter on that model." if adapter else ""
+    yield f"Base model: {one_line(hub_name or base or 'unknown')}.{kind} {way}"
+    yield "## Data and judge"
+    yield "\n".join(f"- {one_line(line)}" for line in _learnt(facts, iteration))
     yield "## Results"
-    yield "\n".join(f"- {one_line(line)}" for line in content.headlines)
+    is_last = iteration == facts.iterations[-1]
+    headlines = content.headlines if is_last else [headline(facts, iteration)]
+    yield "\n".join(f"- {one_line(line)}" for line in headlines)
     for table in content.tables:
         yield f"### {table.title}"
         yield table_text(table)
@@ -42,10 +72,43 @@ def _parts(facts: RunFacts, content: Content) -> Iterable[str]:
     yield "## Limits"
     yield (
         "The figures are of the held-out prompts of this run. A judge of the same family as the model tends to prefer "
-        "its own answers. The licence is that of the base model and of the data, and is for you to state."
+        f"its own answers. The licence of the base model is {licence or 'not known here'}. The licence of the data "
+        "is not known here: state it if you share the model."
     )
     yield "## How to make it again"
     yield _again(facts)
+
+
+def on_hub(facts: RunFacts, base_model: str | None = None) -> str | None:
+    """Return the name of the base model on the hub, or None if it is a folder and `base_model` does not say."""
+    base = base_model or base_of(facts)
+    if base == PACKAGED:
+        return PACKAGED_ON_HUB
+    return base if base and base.count("/") == 1 and not base.startswith((".", "/", "~")) else None
+
+
+def _learns_by_reward(facts: RunFacts) -> bool:
+    rounds: Any = facts.settings.get("round")
+    return isinstance(rounds, dict) and rounds.get("learn") == "grpo"
+
+
+def _learnt(facts: RunFacts, iteration: str) -> Iterable[str]:
+    """Yield a line for each source of data, for the judge, and for each iteration up to the one of the card."""
+    seeds, judge = facts.settings.get("seeds"), facts.settings.get("judge")
+    for name, what in SEEDS.items():
+        source = seeds.get(name) if isinstance(seeds, dict) else None
+        yield f"{what}: {source or 'packaged with judgeloop'}"
+    if isinstance(judge, dict):
+        engine = judge.get("engine")
+        model = engine.get("model") if isinstance(engine, dict) else None
+        who = "the model that wrote the answers" if model in (None, "parent") else model
+        yield f"Judge: {who}, by the rubric {judge.get('rubric')}, read as {judge.get('read')}"
+    for line in facts.ledger.values():
+        counts = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in line.counts.items())
+        by = "" if line.judge is None else f"; judge {line.judge}"
+        yield f"{line.id} from {line.parent}: {counts}{by}"
+        if line.id == iteration:
+            return
 
 
 def base_of(facts: RunFacts) -> str | None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import time
 
+from huggingface_hub import HfApi
+
 from console.errors import InputError
 from console.output import tell, tell_json, tell_plan
 from console.progress import say
@@ -18,6 +20,7 @@ from evals.report.hub import eval_results
 from evals.report.markdown import markdown_of
 from evals.report.options import Config
 from evals.report.page import page_of
+from evals.report.push import check_push, licence_of, push, tell_upload, upload_of
 from evals.report.tables.table import Table
 from records import write_atomic
 from records.names import folder_name
@@ -30,8 +33,9 @@ MOST_RUNS = 2
 def write_report(config: Config) -> None:
     """Write the page, the Markdown and the model card. Raises InputError if a run is not there or has no iteration."""
     runs = runs_of(config)
+    check_push(config, len(runs))
     out = config.out or folder_of(runs)
-    if config.dry_run:
+    if config.dry_run and config.push is None:
         names = [str(run.folder) for run in runs]
         plan = {"runs": names, "calls": 0, "out": str(out)}
         line = f"would write a report on {' and '.join(names)} to {out}; no model is asked"
@@ -47,11 +51,22 @@ def write_report(config: Config) -> None:
         raise InputError(problems[0])
     if config.fresh:
         set_aside(out)
+    upload = None
+    if config.push is not None:
+        api = HfApi(library_name="judgeloop")
+        licence = licence_of(config, facts[-1], api)
+        upload = upload_of(config, facts[-1], content, licence)
+        if config.dry_run:
+            tell_upload(upload, as_json=config.json)
+            return
     files = _files(out, facts[-1], content)
     for path, text in files.items():
         write_atomic(path, text)
     for problem in problems:
         say(f"warning: {problem}")
+    if upload is not None:
+        push(upload, api, update=config.update, as_json=config.json)
+        return
     if config.json:
         tables = {table.title: table.rows for table in content.tables}
         lists = {"headlines": content.headlines, **content.lists}

@@ -17,8 +17,10 @@ COLUMNS = {
 }
 
 
-def headline(facts: RunFacts) -> str:
-    """Return in a sentence what came of the run."""
+def headline(facts: RunFacts, iteration: str | None = None) -> str:
+    """Return in a sentence what came of the run, or of one of its iterations."""
+    if iteration is not None and (held := facts.held_out.get(iteration)) is not None:
+        return _headline_of(held)
     last = next((held for name in facts.iterations[::-1] if (held := facts.held_out.get(name))), None)
     if facts.held_out and facts.iterations[-1] not in facts.held_out and last is not None:
         return f"{facts.iterations[-1]} has no figures, measured or readable. {_headline_of(last)}"
