@@ -27,13 +27,14 @@ WRITES, REWARDS = "CAUSAL_LM", "SEQ_CLS"
 """PEFT's names for an adapter of a model that writes texts, and of a reward model."""
 
 
-def load_model(folder: Path, dtype: Any, task: str = WRITES) -> PreTrainedModel:
+def load_model(folder: Path, dtype: Any, task: str = WRITES, **settings: Any) -> PreTrainedModel:
     """Return the model in `folder`, an adapter merged into its base. A reward model has one label.
 
-    Raises InputError for an adapter that does not fit its base, or whose base is gone or another model.
+    `settings` are those of transformers for loading. Raises InputError for an adapter that does not fit its base, or
+    whose base is gone or another model.
     """
     base = checked_base(folder) if is_adapter(folder) else folder
-    model = load_whole(base, dtype, task)
+    model = load_whole(base, dtype, task, **settings)
     if not is_adapter(folder):
         return model
     merged: PreTrainedModel = adapted(model, folder, task).merge_and_unload()

@@ -40,19 +40,22 @@ def resolve_model(name: str, run: str | None = None) -> Path:
     return _local_model(name, run) or from_hub(name, [*WEIGHTS, "*.json", "*.jinja"], _no_model(name))
 
 
-def check_model(name: str, run: str | None = None, *, planned: bool = True) -> None:
-    """Raise InputError if there is no model called `name`. Only the config of a hub's model is fetched.
+def check_model(name: str, run: str | None = None, *, planned: bool = True) -> Path | None:
+    """Return the folder with the config of the model called `name`. Only the config of a hub's model is fetched.
 
     A plan needs no weights, so if the hub cannot be reached, this is told and is no error if the model is `planned`.
+    The folder is None then. Raises InputError if there is no such model.
     """
-    if _local_model(name, run) is not None:
-        return
+    folder = _local_model(name, run)
+    if folder is not None:
+        return folder
     try:
-        from_hub(name, [CONFIG, SETTINGS], _no_model(name))
+        return from_hub(name, [CONFIG, SETTINGS], _no_model(name))
     except UnreachableError:
         if not planned or "/" not in name:  # a name without an owner is more often a slip than one of the hub's oldest
             raise
         _tell_unreachable(name)
+        return None
 
 
 @cache  # once, although a plan may name a model several times

@@ -32,9 +32,11 @@ from engines.models import resolve_model
 from records import Pair, messages_of
 from trainer.dpo.options import DPOOptions
 from trainer.dpo.train import train_dpo
-from trainer.loop.plan.model_size import model_size, training_bytes
 from trainer.sft.options import SFTOptions
 from trainer.sft.train import train_sft
+from trainer.training.memory.choice import FULL
+from trainer.training.memory.options import EIGHT_BIT
+from trainer.training.memory.size import Load, MemorySettings, model_size, training_bytes
 from trainer.training.options import LoraOptions
 
 GIB = 1 << 30
@@ -163,18 +165,22 @@ def resident(name: str) -> int:
 
 def by_formula(r: int) -> list[dict[str, Cell]]:
     """Return the GiB of a DPO step of one pair on Llama 3.1 8B, and the GPUs that it fits."""
-    size, lora = model_size(Path("recipes/llama_3_1_8b.json")), LoraOptions(r=r)
+    size, whole, lora = model_size(Path("recipes/llama_3_1_8b.json")), LoraOptions(), LoraOptions(r=r)
+    low = MemorySettings("bfloat16")
     kinds = {
-        "all": LoraOptions(),
-        f"r {r}": lora,
-        f"r {r}, 4 bits": replace(lora, quantize="4bit"),
+        "all, float32": (MemorySettings(), whole),
+        "all, adafactor": (replace(low, optim="adafactor"), whole),
+        "all, 8-bit AdamW": (replace(low, optim=EIGHT_BIT), whole),
+        f"r {r}": (low, lora),
+        f"r {r}, 4 bits": (low, replace(lora, quantize="4bit")),
     }
     rows: list[dict[str, Cell]] = []
-    for name, options in kinds.items():
+    for name, (settings, options) in kinds.items():
         for n in (1024, 4096):
-            gib = training_bytes(size, 2 * n, 1, options) / GIB
-            fits = {f"{gpu} GB": "yes" if gib < 0.9 * gpu * 1e9 / GIB else "no" for gpu in GPUS}
-            rows.append({"learns": name, "tokens": n, "GiB": gib, **fits})
+            parts = training_bytes(size, Load(2 * n), settings, options)
+            states = (parts.total - parts.activations) / GIB
+            fits = {f"{gpu} GB": "yes" if parts.total < FULL * gpu * 1e9 else "no" for gpu in GPUS}
+            rows.append({"learns": name, "tokens": n, "states": states, "GiB": parts.total / GIB, **fits})
     return rows
 
 

@@ -15,6 +15,8 @@ from trainer.preference.trainer import PreferenceTrainer
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
 from trainer.training.lengths import Lengths, fitting, n_cut_off, order_steps
+from trainer.training.memory.choice import settled
+from trainer.training.memory.size import Load, MemorySettings
 from trainer.training.outcome import Trained, work_of
 from trainer.training.processes import is_sharded
 
@@ -41,7 +43,8 @@ def train_dpo(
     the loss is not a number.
     """
     columns = checked_columns(pairs, options)
-    settings = trainer_settings(options, work_of(out), seed)
+    memory = settled(parent, options, Load(2 * options.micro_batch_size * options.max_length), title)
+    settings = trainer_settings(options, work_of(out), seed, memory)
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     texts = [safe_example(tokenizer, pair.prompt, chosen=pair.chosen, rejected=pair.rejected) for pair in pairs]
     examples = [{**text, **extra} for text, extra in zip(texts, columns, strict=True)]
@@ -53,8 +56,8 @@ def train_dpo(
     }
     reference = reference or parent
     if is_sharded() or reference.resolve() != parent.resolve():
-        data = _with_reference(data, reference, shared)
-    model, _ = load_policy(parent, lora=options.lora, seed=seed)
+        data = _with_reference(data, reference, shared, memory)
+    model, _ = load_policy(parent, lora=options.lora, seed=seed, memory=memory)
     trainer = PreferenceTrainer(
         model, train_dataset=data, length_alpha=options.length_alpha, sft_weight=options.sft_weight, **shared
     )
@@ -63,9 +66,9 @@ def train_dpo(
     return fit(trainer, out, title, checkpoints, options, lengths=lengths)
 
 
-def _with_reference(data: Any, reference: Path, shared: dict[str, Any]) -> Any:
+def _with_reference(data: Any, reference: Path, shared: dict[str, Any], memory: MemorySettings) -> Any:
     """Return `data`, tokenised, with the log-probabilities of both answers under the model in `reference`."""
-    model, tokenizer = load_policy(reference)
+    model, tokenizer = load_policy(reference, memory=memory)
     if tokenizer.get_vocab() != shared["processing_class"].get_vocab():
         raise InputError(
             f"{reference}: its vocabulary is not that of the model to train, so it cannot be its reference"

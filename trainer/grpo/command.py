@@ -18,6 +18,7 @@ from trainer.grpo.checks import check_rewards
 from trainer.grpo.options import GRPOOptions, check_grpo
 from trainer.grpo.reward_options import RewardOptions
 from trainer.ppo.rewards import check_constraints
+from trainer.training.command import MemoryPlan, memory_plan
 from trainer.training.flags import TrainFlags
 from trainer.training.options import with_lora
 from trainer.training.outcome import claim_folder
@@ -47,7 +48,9 @@ def train_or_plan(config: TrainFlags, rewards: RewardOptions, out: Path, options
     check_grpo(options, len(prompts))
     parent = resolve_model(config.model, config.run)
     if config.dry_run:
-        _print_plan(config, out, options, rewards, prompts)
+        n_frozen = 1 if options.beta and not options.lora.r else 0
+        memory = memory_plan(config, options, options.micro_batch_size * options.max_length, n_frozen=n_frozen)
+        _print_plan(config, out, options, rewards, prompts, memory)
         return
     claim_folder(out, fresh=config.fresh)
     started = time.monotonic()
@@ -64,7 +67,12 @@ def _row(trained: "Trained", out: Path, seconds: float) -> "dict[str, Cell]":
 
 
 def _print_plan(
-    config: TrainFlags, out: Path, options: GRPOOptions, rewards: RewardOptions, prompts: Sequence[Prompt]
+    config: TrainFlags,
+    out: Path,
+    options: GRPOOptions,
+    rewards: RewardOptions,
+    prompts: Sequence[Prompt],
+    memory: MemoryPlan,
 ) -> None:
     n_steps = options.epochs * (len(prompts) // options.prompts_per_step)
     n_answers, names = n_steps * options.batch_size, list(rewards.weighted())
@@ -75,10 +83,11 @@ def _print_plan(
         calls["comparisons"] = n_answers * (options.group_size - 1) // 2
     plan = {"model": config.model, "of": config.file, "prompts": len(prompts), "steps": n_steps, "answers": n_answers}
     tell_plan(
-        {**plan, "rewards": names, **calls, "out": out},
+        {**plan, "rewards": names, **calls, "out": out, **memory[0]},
         f"would train {config.model} by {options.method.upper()} on {len(prompts)} prompts of {config.file}: "
         f"{counted(n_steps, 'steps')} of {options.batch_size} answers, rewarded by {', '.join(names)}",
         f"and save it to {out}",
         *(f"with up to {n} {name.replace('_', ' ')}, by {rewards.engine.model}" for name, n in calls.items()),
+        *memory[1],
         as_json=config.json,
     )

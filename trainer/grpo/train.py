@@ -28,6 +28,8 @@ from trainer.grpo.reward_options import RewardOptions
 from trainer.grpo.rewards import NULL_SHARE, PLACE, GroupReward, Weighted, identity_of, open_rewards
 from trainer.training.fit import fit, load_policy, trainer_settings
 from trainer.training.lengths import Lengths
+from trainer.training.memory.choice import settled
+from trainer.training.memory.size import Load, MemorySettings
 from trainer.training.outcome import Trained, work_of
 
 MOST_UNREWARDED = 5
@@ -121,11 +123,15 @@ def train_rewarded(
     Raises JudgeError too if fewer than `min_coverage` of the answers have a reward.
     """
     check_grpo(options, len(prompts))
-    args = _config(options, out, seed)
+    # beside adapters the reference is the model without them
+    n_frozen = 1 if options.beta and not options.lora.r else 0
+    load = Load(options.micro_batch_size * options.max_length, n_frozen=n_frozen)
+    memory = settled(parent, options, load, title)
+    args = _config(options, out, seed, memory)
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     data = _fitting(tokenizer, prompts, options, title)
     with opened(args.process_index) as weighted:
-        trainer = _trainer(parent, tokenizer, data, GroupReward(weighted, prompts), args, options)
+        trainer = _trainer(parent, tokenizer, data, GroupReward(weighted, prompts), args, options, memory)
         trainer.add_callback(RewardWatch(min_coverage))
         return fit(
             trainer,
@@ -138,8 +144,8 @@ def train_rewarded(
         )
 
 
-def _config(options: GRPOOptions, out: Path, seed: int) -> Any:
-    settings = trainer_settings(options, work_of(out), seed)
+def _config(options: GRPOOptions, out: Path, seed: int, memory: MemorySettings) -> Any:
+    settings = trainer_settings(options, work_of(out), seed, memory)
     del settings["max_length"]  # of the whole; TRL's settings have that of the answer
     kind = GRPOConfig if options.method == "grpo" else RLOOConfig
     return kind(
@@ -185,10 +191,11 @@ def _trainer(
     reward: GroupReward,
     args: Any,
     options: GRPOOptions,
+    memory: MemorySettings,
 ) -> Any:
     for method in ("grpo", "rloo"):  # TRL prints an answer without a reward, and here they are counted
         logging.getLogger(f"trl.trainer.{method}_trainer").setLevel(logging.ERROR)
-    model, _ = load_policy(parent, lora=options.lora, seed=args.seed)
+    model, _ = load_policy(parent, lora=options.lora, seed=args.seed, memory=memory)
     configured = model.generation_config.eos_token_id
     # TRL stops answers at these, and the chat template's end of a turn is not always among them
     ends = end_tokens(model.generation_config, tokenizer, turn_end(tokenizer))

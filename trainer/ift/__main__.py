@@ -1,7 +1,7 @@
 """Intuitive fine-tuning on conversations: SFT on inputs with the model's own predictions (arXiv 2405.11870).
 
 python -m trainer.ift chats.jsonl --model smollm2 --out runs/ift/model
-python -m trainer.ift chats.jsonl --model iter1 --loss-on all --average answers --optimizer rmsprop --out runs/ift/model
+python -m trainer.ift chats.jsonl --model iter1 --loss-on all --average answers --optim rmsprop --out runs/ift/model
 python -m trainer.ift chats.jsonl --lambda-noise normal --decay 0.9 --variant algorithm --out runs/ift/model
 accelerate launch --config_file recipes/accelerate_fsdp.yaml -m trainer.ift chats.jsonl --model M --out runs/ift/model
 

@@ -23,8 +23,6 @@ class IFTOptions(TrainingOptions):
     max_grad_norm: Positive = 1.0
     """The norm that a longer gradient is clipped to. The paper's is 10."""
     epochs: Count = 3
-    optimizer: Literal["adamw", "rmsprop"] = "adamw"
-    """The paper's is rmsprop."""
     loss_on: LossOn = "last"
     """The assistant's turns to learn from: the last one of each conversation, or all, as in the authors' program."""
     max_lambda: Share = 0.2

@@ -30,6 +30,8 @@ from trainer.training.examples.turns import example_of
 from trainer.training.examples.weights import WeightedTrainer, weights_of
 from trainer.training.fit import fit, load_policy, trainer_settings
 from trainer.training.lengths import Lengths, fitting, order_steps
+from trainer.training.memory.choice import settled
+from trainer.training.memory.size import Load
 from trainer.training.outcome import Trained, work_of
 from trainer.training.processes import is_sharded
 from trainer.training.trl_internals import ForwardSpy
@@ -158,11 +160,10 @@ def train_ift(
         for number, (chat, extra) in enumerate(zip(chats, weights_of(chats), strict=True), 1)
     ]
     fitting_examples = fitting(tokenizer, examples, options.max_length, title)
-    settings = trainer_settings(options, work_of(out), seed)
+    memory = settled(parent, options, Load(options.micro_batch_size * options.max_length), title)
+    settings = trainer_settings(options, work_of(out), seed, memory)
     settings |= {"max_grad_norm": options.max_grad_norm, "lr_scheduler_kwargs": {"min_lr_rate": options.final_share}}
-    if options.optimizer == "rmsprop":
-        settings["optim"] = "rmsprop"
-    model, _ = load_policy(parent, lora=options.lora, seed=seed)
+    model, _ = load_policy(parent, lora=options.lora, seed=seed, memory=memory)
     trainer = IFTTrainer(
         model,
         options=options,

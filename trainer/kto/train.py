@@ -17,6 +17,8 @@ from trainer.training.checkpoints import Checkpoints
 from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
 from trainer.training.lengths import Lengths, fitting, n_cut_off
 from trainer.training.lora.adapter import drop_reference
+from trainer.training.memory.choice import settled
+from trainer.training.memory.size import Load
 from trainer.training.outcome import Trained, work_of
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ def train_kto(
     rated = [item for item in feedback if isinstance(item, Rated)]
     if len({pair.weight for pair in pairs}) > 1:
         say("KTO: the pairs' weights are not used; trainer.dpo uses them")
-    model, tokenizer = load_policy(parent, options.chat_template_kwargs, options.lora, seed)
+    memory = settled(parent, options, Load(2 * options.micro_batch_size * options.max_length), title)
+    model, tokenizer = load_policy(parent, options.chat_template_kwargs, options.lora, seed, memory)
     examples = [
         {**safe_example(tokenizer, item.prompt, completion=answer), "label": is_good}
         for item in feedback
@@ -53,7 +56,7 @@ def train_kto(
     # TRL keeps the order, but a batch should mix prompts, and good answers with bad ones
     random.Random(seed).shuffle(fitting_examples)
     args = KTOConfig(
-        **trainer_settings(options, work_of(out), seed),
+        **trainer_settings(options, work_of(out), seed, memory),
         beta=options.beta,
         desirable_weight=options.desirable_weight,
         undesirable_weight=options.undesirable_weight,

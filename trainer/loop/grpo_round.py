@@ -119,6 +119,7 @@ def _training_work(
         n_reference=n_answers * n_answer if has_reference else 0,
         n_steps=n_steps,
         n_widest=options.micro_batch_size * n_answer,
+        training=options,
         n_beside=judged + (has_reference and not options.lora.r),  # an adapter's reference is its own base
     )
 

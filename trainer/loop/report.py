@@ -19,8 +19,7 @@ from trainer.loop.curve import draw
 from trainer.loop.examples import drawn_examples, rule_of, side_by_side
 from trainer.loop.held_out.figures import IterationFigures
 from trainer.loop.judging.judges import judges_named, round_judges
-from trainer.loop.plan.estimate import estimate, table_of, too_large
-from trainer.loop.plan.model_size import model_size
+from trainer.loop.plan.estimate import estimate, memory_of, table_of, too_large
 from trainer.loop.plan.probe import probe
 from trainer.loop.plan.workload import loop_work
 from trainer.loop.recipe import Config
@@ -29,6 +28,7 @@ from trainer.loop.said import interval_text, percent
 from trainer.monitors.following import Following
 from trainer.prompts.seeds.reading import seed_prompts
 from trainer.runs.ledger import LedgerLine
+from trainer.training.memory.size import model_size
 
 WIDEST = 120
 """Two columns of text on a wider screen are no easier to read."""
@@ -101,10 +101,14 @@ def print_plan(run: Run, config: Config) -> None:
     prompts = seed_prompts(config.seeds.prompts)
     ift, eft = supervised_chats(config)
     chats = [*ift, *eft]
+    trainings: list[str] = []
     works, model, options = loop_work(config, prompts, chats), config.engine.model, config.estimate
     if options.gpus:
         size = model_size(options.size or resolve_model(model, config.engine.run))
         stages = estimate(works, size=size, hardware=options, lora=config.lora)
+        trainings = [
+            f"{work.stage}: {memory_of(work, size, options, config.lora).text()}" for work in works if work.training
+        ]
         how = f"by formula for {options.gpus} GPU{'s' if options.gpus > 1 else ''}"
     elif options.measure:
         speeds = probe(resolve_model(model, config.engine.run), config, prompts, chats)
@@ -116,6 +120,8 @@ def print_plan(run: Run, config: Config) -> None:
             how = f"judged by {judges_named(config.judge, config.panel)}; {how}"
         tell(f"would run {config.iterations} iterations of {model} in {run.folder}; {how}", "")
     print_table(table_of(stages, options.gpu_price), as_json=config.json)
+    if trainings and not config.json:
+        tell("", *trainings)
     if options.gpus and (problem := too_large(stages, options)):
         say(problem)
 

@@ -115,6 +115,7 @@ def supervised_work(chats: Sequence[Sequence[Message]], options: SFTOptions, cou
         n_trained=sum(lengths) * options.epochs,
         n_steps=optimiser_steps(len(chats), options),
         n_widest=options.micro_batch_size * max(lengths, default=0),
+        training=options,
     )
 
 
@@ -137,6 +138,7 @@ def _sft_work(stage: str, n_answers: int, lengths: Lengths, options: SFTOptions)
         n_trained=n_answers * n_answer * options.epochs,
         n_steps=optimiser_steps(n_answers, options),
         n_widest=options.micro_batch_size * n_answer,
+        training=options,
     )
 
 
@@ -149,6 +151,7 @@ def _dpo_work(stage: str, n_pairs: int, lengths: Lengths, options: DPOOptions) -
         n_reference=n_pairs * n_pair,
         n_steps=optimiser_steps(n_pairs, options),
         n_widest=options.micro_batch_size * n_pair,
+        training=options,
     )
 
 

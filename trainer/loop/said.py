@@ -13,12 +13,12 @@ from trainer.loop.gather import MOST_JUDGED
 from trainer.loop.held_out.figures import IterationFigures
 from trainer.loop.plan.course import Course, steps_of
 from trainer.loop.plan.estimate import estimate
-from trainer.loop.plan.model_size import model_size
 from trainer.loop.plan.probe import this_machine
 from trainer.loop.plan.work import Work
 from trainer.loop.plan.workload import stages
 from trainer.loop.recipe import Config
 from trainer.loop.rounds import PAIRS
+from trainer.training.memory.size import model_size
 
 PAIRS_PER_PROMPT = 0.45
 """The share of a round's prompts that give a pair: 34 to 40 of 80 in the demo."""

@@ -26,13 +26,14 @@ from console.errors import InputError
 from console.output import tell_plan
 from console.table import print_table
 from console.writing import OutFolder
-from engines.models import check_model, resolve_model
+from engines.models import resolve_model
 from engines.options import EngineOptions
 from judges.options import JudgeOptions
 from judges.tools.options import EvidenceOptions
 from records.files import BadRows, take
 from records.shapes import read_prompts
-from trainer.ppo.options import PPOOptions, RewardChoice, RewardEngineOptions, check_ppo
+from trainer.ppo.options import USUAL_OPTIMIZER, PPOOptions, RewardChoice, RewardEngineOptions, check_ppo
+from trainer.training.command import memory_plan
 from trainer.training.flags import TrainFlags
 from trainer.training.options import with_lora
 from trainer.training.processes import n_processes, one_voice
@@ -69,16 +70,20 @@ def main(config: Config) -> None:
     if choice.name == JUDGE:
         check_constraints(choice.evidence, prompts)
     if config.dry_run:
-        check_model(config.model, config.run)
+        n_tokens = options.micro_batch_size * (options.query_length + options.response_length)
+        n_frozen = 0 if options.lora.r else 1
+        memory = memory_plan(config, options, n_tokens, n_trained=2, n_frozen=n_frozen, usual=USUAL_OPTIMIZER)
         calls = calls_for_reward(choice, prompts)
         named_by = f"one per different prompt, to {config.judge_engine.model}"
         tell_plan(
             {"model": config.model, "of": config.file, "prompts": len(prompts), "reward": config.reward}
             | {"out": config.out}
-            | calls,
+            | calls
+            | memory[0],
             f"would train {config.model} on {len(prompts)} prompts of {config.file} with {config.reward}",
             f"and save it to {config.out}",
             *(f"with up to {n_most} calls for the constraints, {named_by}" for n_most in calls.values()),
+            *memory[1],
             as_json=config.json,
         )
         return

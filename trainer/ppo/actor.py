@@ -16,11 +16,11 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedToken
 from engines.adapters import is_adapter, weights_folder
 from engines.chat.template import load_tokenizer
 from engines.merging import REWARDS, WRITES, load_model
-from engines.models import inference_dtype
+from engines.models import FLOAT32, inference_dtype
 from engines.reward_model import is_reward_model
 from trainer.ppo.losses import entropy, token_logprobs
-from trainer.training.fit import WHOLE
 from trainer.training.lora.adapter import new_adapter
+from trainer.training.memory.size import WHOLE, MemorySettings
 from trainer.training.options import LoraOptions
 
 
@@ -72,7 +72,8 @@ class ValueModel(nn.Module):
         """Return the value before each answer token is drawn, (B, T), in float32."""
         hidden_BLH = self.body(**tokens.inputs, use_cache=False).last_hidden_state
         # the value before token t is read at token t - 1
-        values_BT: Tensor = self.head(hidden_BLH[:, -tokens.answers.shape[1] - 1 : -1])[..., 0].float()
+        read_BTH = hidden_BLH[:, -tokens.answers.shape[1] - 1 : -1].to(self.head.weight.dtype)
+        values_BT: Tensor = self.head(read_BTH)[..., 0].float()
         return values_BT
 
 
@@ -96,6 +97,7 @@ def load_value(
     tokenizer: PreTrainedTokenizerBase,
     lora: LoraOptions = WHOLE,
     seed: int = 0,
+    memory: MemorySettings | None = None,
 ) -> ValueModel:
     """Return a value model with the body of the reward model if that one fits the policy, or else with the policy's.
 
@@ -108,11 +110,12 @@ def load_value(
         kinds = [AutoConfig.from_pretrained(weights_folder(model)).model_type for model in (policy, reward_model)]
         same_tokens = load_tokenizer(reward_model).get_vocab() == tokenizer.get_vocab()
         folder = reward_model if kinds[0] == kinds[1] and same_tokens else policy
-    dtype = getattr(torch, inference_dtype(folder)) if lora.r else torch.float32
+    dtype = getattr(torch, memory.dtype if memory else inference_dtype(folder) if lora.r else FLOAT32)
+    attention = {"attn_implementation": memory.attn} if memory and memory.attn else {}
     if is_adapter(folder):
-        body = load_model(folder, dtype, REWARDS if is_reward_model(folder) else WRITES).base_model
+        body = load_model(folder, dtype, REWARDS if is_reward_model(folder) else WRITES, **attention).base_model
     else:
-        body = AutoModel.from_pretrained(folder, dtype=dtype, use_safetensors=True)
+        body = AutoModel.from_pretrained(folder, dtype=dtype, use_safetensors=True, **attention)
     return ValueModel(new_adapter(body.requires_grad_(False), lora, seed, None) if lora.r else body)
 
 

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-import tyro
-
 from console.command import off
 from console.errors import InputError
 from console.ranges import Count, CountOr0, NotNegative, Number, Positive, Share, ShareAbove0, check_ranges
@@ -14,15 +12,17 @@ from engines.local.vllm.installed import check_installed
 from engines.options import EngineOptions
 from judges.options import JudgeOptions
 from judges.tools.options import EvidenceOptions
+from trainer.training.memory.options import ROUNDED, TORCHAO, check_memory
 from trainer.training.metrics.options import ReportTo
-from trainer.training.options import LoraOptions, check_lora
+from trainer.training.options import Learning, check_lora
 
+USUAL_OPTIMIZER = "adamw_torch"
 COLDEST, HOTTEST = 0.01, 2.0
 """The temperatures between which vLLM draws as it is told."""
 
 
 @dataclass(frozen=True)
-class PPOOptions:
+class PPOOptions(Learning):
     """Settings for drawing answers and learning from their rewards. A step is one batch of answers."""
 
     rollout_batch_size: Count = 512
@@ -94,8 +94,6 @@ class PPOOptions:
     """Variables of the model's chat template, e.g. '{"enable_thinking": false}'. The new model keeps them."""
     report_to: ReportTo = "none"
     """A tracker that shows the training while it runs. Its package must be installed."""
-    lora: Annotated[LoraOptions, tyro.conf.Suppress] = field(default_factory=LoraOptions)
-    """Set by a command's own --lora.* or a recipe's [lora], for all its trainings."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +150,8 @@ def check_ppo(options: PPOOptions, n_processes: int) -> None:
     checked_kwargs(options.chat_template_kwargs)
     check_ranges(options)
     check_lora(options.lora)
+    check_memory(options, is_sharded=False, adapted=options.lora.r > 0)
+    _check_optimizer(options.optim)
     _check_adapters(options)
     if options.rollout_batch_size % options.step_batch_size:
         raise InputError(
@@ -171,6 +171,14 @@ def _check_adapters(options: PPOOptions) -> None:
         raise InputError("PPO has no four-bit weights: leave out --lora.quantize")
     if options.lora.r and options.rollout_engine == "vllm":
         raise InputError("vLLM cannot follow an adapter in training: leave out --rollout-engine, or --lora.r")
+
+
+def _check_optimizer(name: str) -> None:
+    if name in ROUNDED:
+        raise InputError(
+            f"--optim {name}: PPO saves what an optimizer keeps as safetensors, which do not hold {TORCHAO}'s numbers; "
+            "use adamw_torch_fused, paged_adamw_8bit or adafactor"
+        )
 
 
 def _check_vllm(options: PPOOptions, n_processes: int) -> None:

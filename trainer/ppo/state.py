@@ -5,6 +5,7 @@ All files are safetensors and JSON. No random generator is saved, because the st
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -26,7 +27,11 @@ from trainer.training.checkpoints import (
 )
 from trainer.training.lora.adapter import is_adapted
 from trainer.training.lora.folder import finish_adapter
+from trainer.training.memory.float32 import Float32Weights, wide
 from trainer.training.saving import in_dtype, name_dtype, saved_dtype
+
+NUMBER = "#"
+"""Marks a part of an optimizer's state that is a number and no tensor."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -55,13 +60,15 @@ def save_state(
     optimiser: torch.optim.Optimizer,
     tokenizer: PreTrainedTokenizerBase,
     progress: Progress,
+    kept: Float32Weights | None = None,
 ) -> None:
     """Write a checkpoint completely or not at all, and reduce the earlier ones to their policies."""
     out = checkpoints.folder / step_name(progress.step)
     earlier = checkpoints_in(checkpoints.folder, checkpoints.key)
     set_aside(out)  # of another training, or half-written
     unfinished = out.with_name(f"{out.name}.tmp")
-    write_policy(actor, tokenizer, unfinished)
+    with wide(kept):
+        write_policy(actor, tokenizer, unfinished)
     if saved_dtype(actor.policy) != FLOAT32:
         save_model(actor.policy, str(unfinished / MASTER))
     if is_adapted(actor.value.body):  # its frozen weights are those of its base
@@ -105,16 +112,26 @@ def load_state(folder: Path, actor: ActorCritic, optimiser: torch.optim.Optimize
     for name, parameter in actor.named_parameters():
         state = {key.rpartition("/")[2]: value for key, value in tensors.items() if key.rpartition("/")[0] == name}
         if state:
-            # Adam counts its steps on the CPU, whatever the device of the weights
             optimiser.state[parameter] = {
-                key: value if key == "step" else value.to(parameter.device) for key, value in state.items()
+                key.removesuffix(NUMBER): _restored(key, value, parameter.device) for key, value in state.items()
             }
     return msgspec.json.decode((folder / PROGRESS).read_bytes(), type=Progress)
 
 
+def _restored(key: str, value: torch.Tensor, device: torch.device) -> Any:
+    """Return a part of an optimizer's state as it was: a tensor, or a plain number."""
+    if key.endswith(NUMBER):
+        return value.item()
+    # Adam counts its steps on the CPU, whatever the device of the weights
+    return value if key == "step" else value.to(device)
+
+
 def _tensors_of(actor: ActorCritic, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    return {
-        f"{name}/{key}": value
-        for name, parameter in actor.named_parameters()
-        for key, value in optimiser.state.get(parameter, {}).items()
-    }
+    tensors = {}
+    for name, parameter in actor.named_parameters():
+        for key, value in optimiser.state.get(parameter, {}).items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"{name}/{key}"] = value.contiguous()
+            elif isinstance(value, int | float):  # safetensors holds tensors only
+                tensors[f"{name}/{key}{NUMBER}"] = torch.tensor(value)
+    return tensors

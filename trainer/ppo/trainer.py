@@ -29,6 +29,7 @@ from records.finish import cut_off
 from records.keys import content_key, derived_seed
 from records.rows import Row
 from trainer.ppo.actor import ActorCritic, load_value, settle
+from trainer.ppo.optimizer import make_optimizer, settled_ppo
 from trainer.ppo.options import PPOOptions, adapted, check_ppo, learning_rate_at, n_steps_of
 from trainer.ppo.reference import without_adapter
 from trainer.ppo.rewards import RewardSource
@@ -38,6 +39,8 @@ from trainer.ppo.state import Progress, load_state, newest_state, save_state, st
 from trainer.ppo.update import Learner, seeded_order
 from trainer.training.checkpoints import Checkpoints, checkpoints_in, clear_unfinished, seal
 from trainer.training.fit import load_policy
+from trainer.training.memory.float32 import Float32Weights, wide
+from trainer.training.memory.size import MemorySettings
 from trainer.training.metrics.recording import recording, row_of
 from trainer.training.options import deciding
 from trainer.training.outcome import REPORT, Trained
@@ -117,7 +120,7 @@ def train_ppo(
     texts = [(prompt.prompt, prompt.system) for prompt in prompts]
     key = content_key("ppo", model_digest(parent), source.name, source.digest, settings, seed, texts)
     checkpoints = Checkpoints(checkpoints_of(out), options.save_every_n_steps, key)
-    trainer = _Trainer.open(parent, source, options, seed, checkpoints, accelerator)
+    trainer = _Trainer.open(parent, source, options, seed, checkpoints, accelerator, title)
     encoded = _fitting(trainer.actors.engine, prompts, options)
     n_steps, last = n_steps_of(options, len(encoded)), None
     nulls: list[int] = []
@@ -140,7 +143,8 @@ def train_ppo(
     trained = _trained(last, n_steps, options.rollout_batch_size)
     if is_first():
         unfinished = out.with_name(f"{out.name}.tmp")
-        write_policy(trainer.actors.actor, trainer.actors.engine.tokenizer, unfinished, merge=options.lora.merge)
+        with wide(trainer.learner.kept):
+            write_policy(trainer.actors.actor, trainer.actors.engine.tokenizer, unfinished, merge=options.lora.merge)
         (unfinished / REPORT).write_bytes(msgspec.json.encode(trained))
         seal(unfinished, out, n_steps)
     accelerator.wait_for_everyone()
@@ -221,6 +225,7 @@ class _Trainer:
         seed: int,
         checkpoints: Checkpoints,
         accelerator: Accelerator,
+        title: str,
     ) -> "_Trainer":
         """Load the models, and the state of this training if it was stopped."""
         if is_first():
@@ -229,20 +234,20 @@ class _Trainer:
         if state is None and is_first() and checkpoints_in(checkpoints.folder):
             others = "other prompts, settings, reward, reward model's engine, or parent"
             say(f"{checkpoints.folder}: not resumed, it is of another training ({others}); this one begins at step 1")
-        lora = options.lora
-        policy, tokenizer = load_policy(state or parent, options.chat_template_kwargs, lora, seed)
-        reference = without_adapter(policy, parent) if lora.r else _frozen(parent, accelerator.device)
-        value = load_value(parent, source.folder, tokenizer, lora, seed)
+        lora, memory = options.lora, settled_ppo(parent, options, title)
+        policy, tokenizer = load_policy(state or parent, options.chat_template_kwargs, lora, seed, memory)
+        reference = without_adapter(policy, parent) if lora.r else _frozen(parent, accelerator.device, memory)
+        value = load_value(parent, source.folder, tokenizer, lora, seed, memory)
         actor = ActorCritic(policy, value, options.temperature).to(accelerator.device)
         drawing = policy.get_base_model() if lora.r else policy
         engine = TransformersEngine.of_live(drawing, tokenizer, "policy", options.generation_batch_size)
-        settle(actor, checkpointing=accelerator.device.type == "cuda")
-        learning = [parameter for parameter in actor.parameters() if parameter.requires_grad]
-        optimiser = torch.optim.AdamW(learning, options.learning_rate, eps=options.adam_eps, weight_decay=0.0)
+        settle(actor, checkpointing=memory.checkpointing)
+        optimiser = make_optimizer(actor, memory.optim, options)
+        kept = Float32Weights(optimiser) if memory.keeps_float32 and not lora.r else None
         done = load_state(state, actor, optimiser) if state else Progress(kl_coef=options.kl_coef)
         sampler = open_sampler(engine, parent, options, accelerator.mixed_precision)
         actors = Actors(actor, reference, engine, sampler, accelerator.autocast)
-        learner = Learner(accelerator.prepare_model(actor), optimiser, accelerator, options, actors.filler)
+        learner = Learner(accelerator.prepare_model(actor), optimiser, accelerator, options, actors.filler, kept)
         return cls(source, options, seed, checkpoints, accelerator, actors, learner, done)
 
     def step(self, prompts: list[EncodedPrompt], n_steps: int) -> PPOStep:
@@ -302,7 +307,14 @@ class _Trainer:
             newest = newest_state(self.checkpoints)
             if newest is None or newest.name != step_name(step):
                 tokenizer = self.actors.engine.tokenizer
-                save_state(self.checkpoints, self.actors.actor, self.learner.optimiser, tokenizer, self.done)
+                save_state(
+                    self.checkpoints,
+                    self.actors.actor,
+                    self.learner.optimiser,
+                    tokenizer,
+                    self.done,
+                    self.learner.kept,
+                )
         self.accelerator.wait_for_everyone()
 
     def _skip(self, step: int) -> None:
@@ -320,8 +332,8 @@ class _Trainer:
         )
 
 
-def _frozen(parent: Path, device: torch.device) -> PreTrainedModel:
-    model, _ = load_policy(parent)
+def _frozen(parent: Path, device: torch.device, memory: MemorySettings) -> PreTrainedModel:
+    model, _ = load_policy(parent, memory=memory)
     return model.requires_grad_(False).eval().to(device)
 
 

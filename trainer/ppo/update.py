@@ -13,6 +13,7 @@ from trainer.ppo.actor import padded
 from trainer.ppo.losses import approx_kl, explained_variance, masked_mean, policy_loss, value_loss
 from trainer.ppo.options import PPOOptions
 from trainer.ppo.rollout import Experience
+from trainer.training.memory.float32 import Float32Weights
 
 FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
 
@@ -28,6 +29,8 @@ class Learner:
     options: PPOOptions
     filler: int
     """The token that rows are padded with."""
+    kept: Float32Weights | None = None
+    """The float32 copies of bfloat16 weights."""
 
     def learn(self, experience: Experience, rate: float, seed: int) -> dict[str, float | None]:
         """Learn from the answers of a step in a seeded order, and return its figures averaged over the updates.

@@ -19,6 +19,8 @@ from trainer.preference.trainer import PreferenceTrainer, mean_logprobs
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
 from trainer.training.lengths import Lengths, fitting, n_cut_off, order_steps
+from trainer.training.memory.choice import settled
+from trainer.training.memory.size import Load
 from trainer.training.options import TrainingOptions, check_options
 from trainer.training.outcome import Trained, work_of
 
@@ -89,8 +91,9 @@ def train_reference_free(
         example: dict[str, Any] = {**texts, **dict.fromkeys(REFERENCE, 0.0)}  # or TRL runs a reference model
         examples.append(example | ({WEIGHT: pair.weight, LABEL: 1.0} if weighted else {}))
     fitting_examples = fitting(tokenizer, examples, options.max_length, title)
-    settings = trainer_settings(options, work_of(out), seed)
-    model, _ = load_policy(parent, lora=options.lora, seed=seed)
+    memory = settled(parent, options, Load(2 * options.micro_batch_size * options.max_length), title)
+    settings = trainer_settings(options, work_of(out), seed, memory)
+    model, _ = load_policy(parent, lora=options.lora, seed=seed, memory=memory)
     trainer = ReferenceFreeTrainer(
         model,
         pair_loss=pair_loss,

@@ -23,7 +23,7 @@ from console.output import tell_plan
 from console.ranges import ShareBelow1
 from console.table import print_table
 from console.writing import OutFolder
-from engines.models import check_model, resolve_model
+from engines.models import resolve_model
 from records import Pair
 from records.files import BadRows, take
 from records.shapes import read_pairs, read_responses
@@ -32,6 +32,7 @@ from trainer.reward_model.bottleneck_options import BottleneckOptions
 from trainer.reward_model.data import check_margins, held_out_split
 from trainer.reward_model.options import RewardOptions, check_reward_options
 from trainer.reward_model.views import ViewPair, view_pairs
+from trainer.training.command import memory_plan
 from trainer.training.flags import TrainFlags, codes_of
 from trainer.training.options import with_lora
 from trainer.training.outcome import claim_folder
@@ -60,13 +61,15 @@ def main(config: Config) -> None:
     learned, held_out = held_out_split(pairs, config.held_out_share, config.seed)
     samples = None if config.samples is None else _read_views(config, config.samples)
     if config.dry_run:
-        check_model(config.model, config.run)
+        options = config.training
+        memory = memory_plan(config, options, 2 * options.micro_batch_size * options.max_length)
         beside = f", and on {len(samples)} view pairs of {config.samples}" if samples is not None else ""
         counts = {"pairs": len(learned), "held_out_pairs": len(held_out), "view_pairs": len(samples or ())}
         tell_plan(
-            {"model": config.model, "of": config.file, **counts, "out": config.out},
+            {"model": config.model, "of": config.file, **counts, "out": config.out} | memory[0],
             f"would train {config.model} on {len(learned)} pairs of {config.file}{beside}",
             f"would measure it on {len(held_out)} pairs of other prompts and save it to {config.out}",
+            *memory[1],
             as_json=config.json,
         )
         return

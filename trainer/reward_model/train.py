@@ -21,9 +21,11 @@ from trainer.reward_model.options import RewardOptions, check_reward_options
 from trainer.reward_model.trainer import JointRewardTrainer
 from trainer.reward_model.views import ViewPair
 from trainer.training.checkpoints import Checkpoints
-from trainer.training.fit import WHOLE, fit, trainer_settings
+from trainer.training.fit import fit, trainer_settings
 from trainer.training.lengths import Lengths, n_cut_off
 from trainer.training.lora.adapter import load_base, with_adapter
+from trainer.training.memory.choice import settled
+from trainer.training.memory.size import WHOLE, Load, MemorySettings
 from trainer.training.options import LoraOptions
 from trainer.training.outcome import Trained, work_of
 
@@ -60,9 +62,10 @@ def train_reward_model(
     set_padding(tokenizer, examples)
     if samples is not None and bottleneck is not None:
         examples = with_views(tokenizer, examples, samples, bottleneck.views_per_pair, options.max_length)
+    memory = settled(parent, options, Load(2 * options.micro_batch_size * options.max_length), title)
     trainer = JointRewardTrainer(
-        load_classifier(parent, options.head, seed, options.lora),
-        args=RewardConfig(**trainer_settings(options, work_of(out), seed)),
+        load_classifier(parent, options.head, seed, options.lora, memory),
+        args=RewardConfig(**trainer_settings(options, work_of(out), seed, memory)),
         train_dataset=Dataset.from_list(examples),
         processing_class=tokenizer,
         bottleneck=bottleneck,
@@ -71,12 +74,18 @@ def train_reward_model(
     return fit(trainer, out, title, checkpoints, options, trainer.bottleneck, lengths)
 
 
-def load_classifier(parent: Path, head: Literal["zero", "random"], seed: int, lora: LoraOptions = WHOLE) -> Any:
+def load_classifier(
+    parent: Path,
+    head: Literal["zero", "random"],
+    seed: int,
+    lora: LoraOptions = WHOLE,
+    memory: MemorySettings | None = None,
+) -> Any:
     """Return the model in `parent` as a sequence classifier with one label, in float32 or with an adapter, to train.
 
     A language model gets a new head, and a reward model keeps its own. Raises InputError for another architecture.
     """
-    model = load_base(parent, lora, REWARDS)
+    model = load_base(parent, lora, REWARDS, memory)
     weight = getattr(getattr(model, "score", None), "weight", None)
     if weight is None:
         raise InputError(f"{parent}: a {type(model).__name__} cannot become a reward model: it has no head 'score'")

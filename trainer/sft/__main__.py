@@ -19,7 +19,7 @@ import tyro
 
 from console.command import run
 from console.writing import OutFolder
-from trainer.sft.options import SFTOptions
+from trainer.sft.options import SFTOptions, check_sft
 from trainer.training.command import read_chat_training
 from trainer.training.flags import TrainFlags
 from trainer.training.processes import one_voice
@@ -37,6 +37,7 @@ class Config(TrainFlags):
 @one_voice()
 def main(config: Config) -> None:
     """Read, train, save and print the report."""
+    check_sft(config.training)
     training = read_chat_training(config, config.out, config.training)
     if training is not None:
         from trainer.sft.train import train_sft

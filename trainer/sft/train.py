@@ -8,12 +8,14 @@ from datasets import Dataset
 from trl import SFTConfig
 
 from console.errors import TrainingError
-from trainer.sft.options import SFTOptions
+from trainer.sft.options import SFTOptions, check_sft
+from trainer.sft.packing import check_packing, packed
 from trainer.training.examples.turns import example_of
 from trainer.training.examples.weights import WeightedTrainer, weights_of
 from trainer.training.fit import fit, load_policy, trainer_settings
 from trainer.training.lengths import Lengths, fitting, order_steps
-from trainer.training.options import check_options
+from trainer.training.memory.choice import settled
+from trainer.training.memory.size import Load
 from trainer.training.outcome import Trained, work_of
 
 if TYPE_CHECKING:
@@ -27,20 +29,24 @@ def train_sft(
 
     Raises InputError for a bad setting, TrainingError if there is nothing to train on or the loss is not a number.
     """
-    check_options(options)
+    check_sft(options)
     if not chats:
         raise TrainingError("no conversation to train on")
-    model, tokenizer = load_policy(parent, options.chat_template_kwargs, options.lora, seed)
+    memory = settled(parent, options, Load(options.micro_batch_size * options.max_length), title)
+    model, tokenizer = load_policy(parent, options.chat_template_kwargs, options.lora, seed, memory)
     examples = [
         example_of(chat, tokenizer, options.loss_on, number) | extra
         for number, (chat, extra) in enumerate(zip(chats, weights_of(chats), strict=True), 1)
     ]
     fitting_examples = fitting(tokenizer, examples, options.max_length, title)
+    settings = trainer_settings(options, work_of(out), seed, memory)
     trainer = WeightedTrainer(
         model=model,
-        args=SFTConfig(**trainer_settings(options, work_of(out), seed), completion_only_loss=True),
+        args=SFTConfig(**(packed(settings) if options.packing else settings), completion_only_loss=True),
         train_dataset=Dataset.from_list(fitting_examples),
         processing_class=tokenizer,
     )
+    if options.packing:
+        check_packing(trainer)
     order_steps(trainer, group=options.group_by_length)
     return fit(trainer, out, title, options=options, lengths=Lengths(len(examples) - len(fitting_examples)))

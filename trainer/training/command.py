@@ -1,5 +1,6 @@
 """The shared part of the commands that train on a file: reading, the dry run, training, printing."""
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,8 +14,11 @@ from engines.models import check_model, resolve_model
 from records.files import BadRows, take
 from records.shapes import read_chats
 from trainer.training.flags import TrainFlags, codes_of
-from trainer.training.options import TrainingOptions, check_options, with_lora
+from trainer.training.options import Learning, TrainingOptions, check_options, with_lora
 from trainer.training.outcome import Trained, claim_folder, table_row
+
+MemoryPlan = tuple[dict[str, object], list[str]]
+"""What a plan says of a training's memory, as plain data and as lines."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,8 @@ def read_chat_training(config: TrainFlags, out: Path, options: TrainingOptions) 
     bad = BadRows(strict=config.strict)
     chats = list(take(read_chats(config.file, bad, codes_of(config)), config.limit))
     if config.dry_run:
-        check_model(config.model, config.run)
-        print_plan(config, out, {"conversations": len(chats)}, f"{len(chats)} conversations")
+        memory = memory_plan(config, options, options.micro_batch_size * options.max_length)
+        print_plan(config, out, {"conversations": len(chats)}, f"{len(chats)} conversations", memory)
         return None
     parent = resolve_model(config.model, config.run)
     claim_folder(out, fresh=config.fresh)
@@ -65,8 +69,26 @@ def read_chat_training(config: TrainFlags, out: Path, options: TrainingOptions) 
     return Training(config, out, options, parent, chats, n_cut_off=bad.n_cut_off)
 
 
-def print_plan(config: TrainFlags, out: Path, counts: Mapping[str, int | str], examples: str) -> None:
+def print_plan(
+    config: TrainFlags, out: Path, counts: Mapping[str, int | str], examples: str, memory: MemoryPlan
+) -> None:
     """Print the plan of a dry run, with the number of `examples` in words."""
     plan = {"model": config.model, "of": config.file, **counts, "out": out}
     sentence = f"would train {config.model} on {examples} of {config.file} and save it to {out}"
-    tell_plan(plan, sentence, as_json=config.json)
+    tell_plan(plan | memory[0], sentence, *memory[1], as_json=config.json)
+
+
+def memory_plan(config: TrainFlags, options: Learning, n_tokens: int, **load: Any) -> MemoryPlan:
+    """Return what the training takes that holds `n_tokens` at once: nothing if the model is not here.
+
+    `load` is what `planned` of trainer.training.memory.choice takes besides. Raises InputError if there is no such
+    model, or it has not the attention that is asked for.
+    """
+    folder = check_model(config.model, config.run)
+    if folder is None:
+        return {}, []
+    # loads torch, which the rest of a command's plan does without
+    plan: MemoryPlan = importlib.import_module("trainer.training.memory.choice").planned(
+        folder, options, n_tokens, **load
+    )
+    return plan

@@ -22,6 +22,9 @@ from engines.chat.template import check_example, load_tokenizer, safe_messages
 from trainer.training.checkpoints import Checkpoints, clear_unfinished, newest_checkpoint, seal
 from trainer.training.lengths import Lengths
 from trainer.training.lora.adapter import load_base, with_adapter
+from trainer.training.memory.float32 import keep_float32
+from trainer.training.memory.options import ROUNDED
+from trainer.training.memory.size import WHOLE, MemorySettings
 from trainer.training.metrics.recording import History, recording
 from trainer.training.options import LoraOptions, TrainingOptions, deciding
 from trainer.training.outcome import REPORT, Trained
@@ -36,13 +39,13 @@ if TYPE_CHECKING:
     from records import Message
 
 
-WHOLE = LoraOptions()
-"""No adapter: all weights learn."""
-
-
-def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[str, Any]:
+def trainer_settings(
+    options: TrainingOptions, work: Path, seed: int, memory: MemorySettings | None = None
+) -> dict[str, Any]:
     """Return the arguments that TRL's configs share: no reports, bfloat16 if a GPU has it, the state in `work`."""
     on_gpu = torch.cuda.is_available()
+    memory = memory or MemorySettings(checkpointing=on_gpu)
+    low = memory.dtype == "bfloat16"
     return {
         "output_dir": str(work),
         "learning_rate": options.learning_rate,
@@ -52,7 +55,10 @@ def trainer_settings(options: TrainingOptions, work: Path, seed: int) -> dict[st
         "num_train_epochs": options.epochs,
         "per_device_train_batch_size": options.micro_batch_size,
         "gradient_accumulation_steps": options.batch_size // (options.micro_batch_size * n_processes()),
-        "gradient_checkpointing": on_gpu,
+        "gradient_checkpointing": memory.checkpointing,  # renamed to activation_checkpointing in later versions
+        "optim": memory.optim,
+        "optim_args": "bf16_stochastic_round=True" if low and memory.optim in ROUNDED else None,
+        "use_liger_kernel": options.liger,
         "max_length": options.max_length,
         "seed": seed,
         "use_cpu": not on_gpu,
@@ -72,8 +78,9 @@ def load_policy(
     chat_template_kwargs: Mapping[str, Any] | None = None,
     lora: LoraOptions = WHOLE,
     seed: int = 0,
+    memory: MemorySettings | None = None,
 ) -> tuple[Any, PreTrainedTokenizerBase]:
-    """Return the model and tokenizer in `folder`, the model in float32: the optimiser's small steps need it.
+    """Return the model and tokenizer in `folder`, the model as `memory` says, by default in float32.
 
     With `lora` the model is frozen, in the type that it answers in, and has a float32 adapter that learns. If the
     weights are sharded, the first process reads them and distributes them when training begins. Raises InputError if
@@ -84,7 +91,7 @@ def load_policy(
     if is_sharded() and not is_first():
         model = unfilled_model(folder)
     else:
-        model = with_adapter(load_base(folder, lora), folder, lora, seed)
+        model = with_adapter(load_base(folder, lora, memory=memory), folder, lora, seed)
     return model, load_tokenizer(folder, chat_template_kwargs)
 
 
@@ -135,6 +142,7 @@ def fit(
         more = {"identity": identity} if identity else {}  # without one the key is that of earlier versions
         plan = StatePlan.of(trainer, deciding(options) | more, options.save_minutes, beside)
     state = newest_state(trainer, plan) if plan else None
+    keep_float32(trainer)
     n_steps = _count_steps(trainer)
     if n_steps == 1:
         trainer.args.warmup_steps = 0  # or the only step would have the first learning rate of the warm-up, 0

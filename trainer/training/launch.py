@@ -73,13 +73,12 @@ def flags_of(options: TrainingOptions) -> list[str]:
     flags: list[str] = []
     for name, value in asdict(options).items():
         if name == "lora":
-            flags += _lora_flags(options.lora)
             continue
         if isinstance(value, bool):  # a switch that is off by default has no value
             flags += [f"--{name.replace('_', '-')}"] if value else []
             continue
         flags += [f"--{name.replace('_', '-')}", json.dumps(value) if isinstance(value, dict) else str(value)]
-    return flags
+    return flags + _lora_flags(options.lora)
 
 
 def _lora_flags(options: LoraOptions) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 
@@ -11,6 +11,7 @@ from console.errors import InputError
 from console.ranges import Count, CountOr0, NotNegative, Positive, Share, ShareBelow1, check_ranges
 from engines.chat.options import ChatTemplateKwargs
 from engines.chat.template import checked_kwargs
+from trainer.training.memory.options import MemoryOptions, check_memory
 from trainer.training.metrics.options import ReportTo
 from trainer.training.processes import check_sharding, is_sharded, n_processes
 
@@ -45,8 +46,16 @@ class LoraOptions:
     """Save whole weights with the adapter added to them, instead of the adapter."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Learning(MemoryOptions):
+    """The settings of any training, PPO's too."""
+
+    lora: Annotated[LoraOptions, tyro.conf.Suppress] = field(default_factory=LoraOptions)
+    """Set by a command's own --lora.* or a recipe's [lora], for all its trainings."""
+
+
 @dataclass(frozen=True)
-class TrainingOptions:
+class TrainingOptions(Learning):
     """The length and the speed of a training."""
 
     learning_rate: Positive
@@ -68,8 +77,6 @@ class TrainingOptions:
     """Variables of the model's chat template, e.g. '{"enable_thinking": false}'. The new model keeps them."""
     report_to: ReportTo = "none"
     """A tracker that shows the training while it runs. Its package must be installed."""
-    lora: Annotated[LoraOptions, tyro.conf.Suppress] = field(default_factory=LoraOptions)
-    """Set by a command's own --lora.* or a recipe's [lora], for all its trainings."""
 
 
 def check_options(options: TrainingOptions) -> None:
@@ -79,6 +86,7 @@ def check_options(options: TrainingOptions) -> None:
     check_batch(options, n_processes())
     check_sharding()
     check_lora(options.lora, is_sharded=is_sharded())
+    check_memory(options, is_sharded=is_sharded(), adapted=options.lora.r > 0)
 
 
 def check_lora(options: LoraOptions, *, is_sharded: bool = False) -> None:
@@ -93,14 +101,6 @@ def check_lora(options: LoraOptions, *, is_sharded: bool = False) -> None:
         raise InputError("--lora.target-modules names no layer; all-linear means every linear one")
 
 
-class Learning(Protocol):
-    """The settings of any training, PPO's too."""
-
-    @property
-    def lora(self) -> LoraOptions:
-        """The adapters that it trains."""
-
-
 def with_lora(options: LearningT, lora: LoraOptions) -> LearningT:
     """Return the settings of a training with the adapters of its command or recipe.
 
@@ -108,17 +108,22 @@ def with_lora(options: LearningT, lora: LoraOptions) -> LearningT:
     """
     if options.lora not in (LoraOptions(), lora):
         raise InputError("[lora] holds for all trainings: write it as a table of its own, not within another")
-    return replace(options, lora=lora)  # type: ignore[type-var]
+    return replace(options, lora=lora)
 
 
 def deciding(options: Learning) -> dict[str, Any]:
-    """Return the settings that a key of a training is made of: without adapters those of versions that had none.
+    """Return the settings that a key of a training is made of: those of versions that had fewer, as far as it can be.
 
-    A tracker changes no weight.
+    A tracker changes no weight, nor does it matter if activations are computed again.
     """
-    settings = asdict(options)  # type: ignore[call-overload]
-    unneeded = ("report_to",) if options.lora.r else ("report_to", "lora")
-    return {name: value for name, value in settings.items() if name not in unneeded}
+    settings = asdict(options)
+    unneeded = {"report_to", "activation_checkpointing"} | (set() if options.lora.r else {"lora"})
+    usual = {field.name: field.default for field in fields(MemoryOptions)} | {"packing": False}
+    return {
+        name: value
+        for name, value in settings.items()
+        if name not in unneeded and (name not in usual or value != usual[name])
+    }
 
 
 def with_template(options: OptionsT, kwargs: Mapping[str, Any]) -> OptionsT:

@@ -19,8 +19,11 @@ from records.store import set_aside
 from trainer.training.checkpoints import Checkpoints, flaw_of, manifest_of, seal
 from trainer.training.lora.adapter import is_adapted
 from trainer.training.lora.folder import finish_adapter
+from trainer.training.memory.float32 import wide_weights
 
 CLASSIFIER = "ForSequenceClassification"
+IN_TRAINING = (FLOAT32, "bfloat16")
+"""The types of weights that learn."""
 
 
 def write_weights(trainer: Trainer, folder: Path, *, merge: bool = False) -> None:
@@ -36,7 +39,7 @@ def write_weights(trainer: Trainer, folder: Path, *, merge: bool = False) -> Non
     if first:
         shutil.rmtree(folder, ignore_errors=True)
     dtype = saved_dtype(trainer.model)
-    with _saving_in(trainer, dtype):
+    with wide_weights(trainer), _saving_in(trainer, dtype):
         trainer.save_model(str(folder))
     if first:
         name_dtype(folder, dtype)
@@ -53,10 +56,10 @@ def saved_dtype(model: PreTrainedModel) -> str:
 
 
 def in_dtype(state: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
-    """Return float32 weights rounded to `dtype`, on the CPU. Tied weights stay one tensor."""
+    """Return the trained weights, float32 or bfloat16, in `dtype` on the CPU. Tied weights stay one tensor."""
     rounded: dict[tuple[int, torch.Size], Tensor] = {}
     for tensor in state.values():
-        if tensor.dtype == torch.float32:
+        if tensor.dtype in (torch.float32, torch.bfloat16) and tensor.dtype != getattr(torch, dtype):
             # tied weights share an address: rounded once, they stay tied
             place = (tensor.data_ptr(), tensor.shape)
             rounded[place] = rounded.get(place, tensor.detach().to("cpu", getattr(torch, dtype)))
@@ -65,20 +68,25 @@ def in_dtype(state: dict[str, Tensor], dtype: str) -> dict[str, Tensor]:
 
 def name_dtype(folder: Path, dtype: str) -> None:
     """Write the data type of the weights to config.json: transformers writes that of the model in memory."""
-    if dtype == FLOAT32:
-        return
     path = folder / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
+    if not path.exists():  # of an adapter
+        return
+    text = path.read_text(encoding="utf-8")
+    config = json.loads(text)
     for settings in (config, *(part for part in config.values() if isinstance(part, dict))):
-        if settings.get("dtype") == FLOAT32:
+        if settings.get("dtype") in IN_TRAINING:
             settings["dtype"] = dtype
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _has_bfloat16(model: torch.nn.Module) -> bool:
+    return any(weight.dtype == torch.bfloat16 and weight.requires_grad for weight in model.parameters())
 
 
 @contextmanager
 def _saving_in(trainer: Trainer, dtype: str) -> Iterator[None]:
     """Round the trainer's weights to `dtype` whenever it saves them inside the block."""
-    if dtype == FLOAT32:
+    if dtype == FLOAT32 and not _has_bfloat16(trainer.model):
         yield
         return
     save = trainer._save

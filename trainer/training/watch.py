@@ -79,8 +79,7 @@ def _names(trainer: Trainer, inputs: Any) -> Iterator[str]:
     if isinstance(inputs, list):  # prompts, whose answers the step itself draws
         yield from (repr(_opening(example["prompt"])) for example in inputs)
         return
-    lengths = inputs["attention_mask"].sum(1).tolist()
-    examples = [ids[:length] for ids, length in zip(inputs["input_ids"].tolist(), lengths, strict=True)]
+    examples = _rows(inputs)
     for tokens in examples[: len(examples) // 2] if "completion_mask" in inputs else examples:  # pairs: the chosen half
         # a batch does not say which examples it holds, so they are found by their tokens
         position = next((n for n, ids in enumerate(_tokens(data)) if ids[: len(tokens)] == tokens), None)
@@ -91,6 +90,17 @@ def _names(trainer: Trainer, inputs: Any) -> Iterator[str]:
         answer_field = "chosen" if "chosen" in example else "completion"
         prompt, answer = _opening(example.get("prompt")), _opening(example.get(answer_field))
         yield f"example {position + 1} of {len(data)} ({prompt!r} -> {answer!r})"
+
+
+def _rows(inputs: Any) -> list[list[int]]:
+    """Return the tokens of each example of a micro-batch."""
+    rows: list[list[int]] = inputs["input_ids"].tolist()
+    if "attention_mask" in inputs:
+        lengths = inputs["attention_mask"].sum(1).tolist()
+        return [ids[:length] for ids, length in zip(rows, lengths, strict=True)]
+    # packed into one row, in which the positions of each example begin at 0
+    starts = [place for place, position in enumerate(inputs["position_ids"][0].tolist()) if position == 0]
+    return [rows[0][start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
 
 
 def _tokens(examples: Any) -> Iterator[list[int]]:

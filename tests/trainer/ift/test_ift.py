@@ -134,7 +134,7 @@ def test_without_fusion_and_propagation_it_is_sft(tiny_model: Path, tmp_path: Pa
 
 
 def test_it_makes_its_answers_likelier_and_repeats_itself(tiny_model: Path, tmp_path: Path) -> None:
-    options = replace(OPTIONS, epochs=4, prediction="sampled", lambda_noise="normal", optimizer="rmsprop")
+    options = replace(OPTIONS, epochs=4, prediction="sampled", lambda_noise="normal", optim="rmsprop")
     options = replace(options, learning_rate=1e-3)
     trained = train_ift(tiny_model, tmp_path / "a", CHATS, options, seed=0)
     assert trained.n_examples == 6 and trained.n_steps == 12

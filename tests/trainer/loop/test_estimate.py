@@ -14,7 +14,6 @@ from tests.tiny import save_tiny_model
 from trainer.dpo.options import DPOOptions
 from trainer.early_stop.options import EarlyStopOptions
 from trainer.loop.plan.estimate import StageEstimate, estimate, table_of, too_large
-from trainer.loop.plan.model_size import inference_bytes, model_size, training_bytes, training_flops
 from trainer.loop.plan.probe import Speeds, probe, rows_at_once
 from trainer.loop.plan.work import TURN_TOKENS, Work, by_characters, judge_tokens
 from trainer.loop.plan.workload import loop_work
@@ -28,12 +27,21 @@ from trainer.loop.recipe import (
     RoundOptions,
 )
 from trainer.sft.options import SFTOptions
+from trainer.training.memory.size import (
+    Load,
+    MemorySettings,
+    inference_bytes,
+    model_size,
+    training_bytes,
+    training_flops,
+)
 from trainer.training.options import LoraOptions
 
 PROMPTS = [Prompt(id=str(n), prompt="x" * 40) for n in range(64)]
 CHATS: list[list[Message]] = [
     [{"role": "user", "content": "x" * 40}, {"role": "assistant", "content": "y" * 80}] for _ in range(20)
 ]
+BFLOAT16 = MemorySettings("bfloat16")
 CONFIG = Config(
     iterations=2,
     engine=EngineOptions(batch_size=4),
@@ -168,8 +176,8 @@ def test_70b_in_training_by_hand(llama: Path) -> None:
     states = 16 * n / 32  # 34.5 GB on each of 32
     gathered = 4 * n / 80
     activations = 2048 * (2 * 80 * 8192 + 34 * 8192 + 8 * 32000)
-    assert training_bytes(size, 2048, 32) == pytest.approx(states + gathered + activations)
-    assert training_bytes(size, 2048, 32) / 1e9 == pytest.approx(41.7, abs=0.1)
+    assert training_bytes(size, Load(2048, 32)).total == pytest.approx(states + gathered + activations)
+    assert training_bytes(size, Load(2048, 32)).total / 1e9 == pytest.approx(41.7, abs=0.1)
     # 16-bit weights of 138 GB and, for 1,000 tokens, 2 * 80 * 1024 * 2 bytes of keys and values each
     assert inference_bytes(size, 1000, 8) == pytest.approx((2 * n + 1000 * 327_680) / 8)
 
@@ -182,9 +190,9 @@ def test_adapters_in_training_by_hand() -> None:
     adapters = 16 * 16 * size.n_features  # 41.9 million parameters of 16 bytes
     activations = 1000 * (2 * 32 * 4096 + 34 * 4096 + 8 * 128256)
     for gpus in (1, 4):  # copies: more GPUs are faster and hold no less
-        wide = training_bytes(size, 1000, gpus, lora)
+        wide = training_bytes(size, Load(1000, gpus), BFLOAT16, lora).total
         assert wide == pytest.approx(2 * size.n_parameters + adapters + activations)
-    narrow = training_bytes(size, 1000, 1, replace(lora, quantize="4bit"))
+    narrow = training_bytes(size, Load(1000), BFLOAT16, replace(lora, quantize="4bit")).total
     kept = 2 * 128256 * 4096 + 65 * 4096  # both embeddings and the norms
     assert size.n_linear == size.n_parameters - kept
     assert narrow == pytest.approx(2 * kept + 0.515875 * size.n_linear + adapters + activations)

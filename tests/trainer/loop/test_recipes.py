@@ -14,11 +14,11 @@ from records.files import BadRows, read_records
 from tests.conftest import ROOT
 from trainer.early_stop.options import EarlyStopOptions
 from trainer.loop.__main__ import main
-from trainer.loop.plan.model_size import model_size, training_bytes
 from trainer.loop.recipe import CandidateOptions, Config, EvalOptions, NewPromptOptions, SeedOptions, check
 from trainer.loop.rounds import supervised_chats
 from trainer.loop.splits import split_prompts
 from trainer.prompts.seeds.reading import CONSTRAINED, EFT, eft_chats, ift_chats, seed_prompts
+from trainer.training.memory.size import Load, MemorySettings, model_size, training_bytes
 from trainer.training.options import LoraOptions
 from trainer.training.processes import SHARDING
 
@@ -118,9 +118,9 @@ def test_adapters_on_8b_fit_one_gpu_of_24_gb_by_formula_and_the_plan_needs_no_hu
     assert "by formula for 1 GPU\n" in shown.out and "iter3 DPO, at most 24 pairs" in shown.out
     assert "takes about" not in shown.err
     size = model_size(RECIPES / "llama_3_1_8b.json")
-    longest = training_bytes(size, 2 * config.dpo.max_length, 1, config.lora)
+    longest = training_bytes(size, Load(2 * config.dpo.max_length), MemorySettings("bfloat16"), config.lora).total
     assert 18 * 2**30 < longest < 19 * 2**30
-    assert training_bytes(size, 2 * config.dpo.max_length, 1) > 120 * 2**30
+    assert training_bytes(size, Load(2 * config.dpo.max_length)).total > 120 * 2**30
     main(replace(config, dry_run=True, lora=LoraOptions()))
     assert "takes about 121 GiB on a GPU of 24: " in capsys.readouterr().err
 

@@ -72,7 +72,7 @@ def ift_copy(model: Path, out: Path) -> Any:
     from trainer.ift.options import IFTOptions
     from trainer.ift.trainer import train_ift
 
-    options = IFTOptions(**STEPS, epochs=2, embeddings="copy", decay=0.9, average="answers", optimizer="rmsprop")
+    options = IFTOptions(**STEPS, epochs=2, embeddings="copy", decay=0.9, average="answers", optim="rmsprop")
     return train_ift(model, out, CHATS, options, 0)
 
 

@@ -5,17 +5,24 @@ GPUs. Without either, only calls and tokens are counted.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from console.errors import InputError
 from console.ranges import check_ranges
 from console.table import Cell
-from trainer.loop.plan.model_size import ModelSize, inference_bytes, inference_flops, training_bytes, training_flops
 from trainer.loop.plan.probe import Speeds
 from trainer.loop.plan.work import Work
 from trainer.loop.recipe import Hardware
-from trainer.training.fit import WHOLE
-from trainer.training.options import LoraOptions
+from trainer.training.memory.choice import Choice, Device, choose
+from trainer.training.memory.size import (
+    WHOLE,
+    Load,
+    ModelSize,
+    inference_bytes,
+    inference_flops,
+    training_flops,
+)
+from trainer.training.options import Learning, LoraOptions
 
 GIB = 1 << 30
 
@@ -127,7 +134,7 @@ def _by_formula(work: Work, size: ModelSize, hardware: Hardware, lora: LoraOptio
     flops += inference_flops(size, work.n_read - work.n_shared + work.n_written) / hardware.mfu_inference
     gpu_s = flops / (hardware.gpu_tflops * 1e12)
     if work.kind == "train":
-        memory = training_bytes(size, work.n_widest, hardware.gpus, lora)
+        memory = memory_of(work, size, hardware, lora).parts.total
         memory += work.n_beside * inference_bytes(size, 0, hardware.gpus)
     else:
         memory = inference_bytes(size, work.n_widest, hardware.gpus)
@@ -141,6 +148,13 @@ def _by_formula(work: Work, size: ModelSize, hardware: Hardware, lora: LoraOptio
         memory,
         gpu_s / 3600,
     )
+
+
+def memory_of(work: Work, size: ModelSize, hardware: Hardware, lora: LoraOptions) -> Choice:
+    """Return the settings and the memory of a training on `hardware`."""
+    device = Device(hardware.gpu_gib * GIB, on_gpu=True)
+    options = replace(work.training or Learning(), lora=lora)
+    return choose(options, size, Load(work.n_widest, hardware.gpus), device)
 
 
 def _total(stages: Sequence[StageEstimate]) -> StageEstimate:

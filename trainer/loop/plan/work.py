@@ -9,7 +9,7 @@ from judges.options import OF_CHOICES, JudgeOptions, Reading
 from judges.rubrics.rendering import fill
 from judges.rubrics.rubric import Rubric
 from records.rows import Message
-from trainer.training.options import TrainingOptions
+from trainer.training.options import Learning, TrainingOptions
 
 Kind = Literal["answer", "judge", "train"]
 Count = Callable[[str], int]
@@ -39,6 +39,8 @@ class Work:
     """Optimiser steps."""
     n_widest: int = 0
     """Tokens in memory at once: a batch of rows, or a micro-batch."""
+    training: Learning | None = None
+    """The settings of a training, with its adapters."""
     row: str = ""
     """The row of the plan that has this work together with others. The default is a row of its own."""
     within: str = ""

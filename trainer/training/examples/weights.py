@@ -68,10 +68,19 @@ class WeightedTrainer(SFTTrainer):  # type: ignore[misc]
 
         def weighted(**inputs: Any) -> Any:
             outputs = model(**inputs)
-            outputs.log_probs = outputs.log_probs * weight_B[:, None]  # TRL sums them
+            outputs.log_probs = outputs.log_probs * _per_token(weight_B, inputs)  # TRL sums them
             return outputs
 
         return super().compute_loss(ForwardSpy(model, weighted), inputs, return_outputs, num_items_in_batch)
+
+
+def _per_token(weight_B: Tensor, inputs: dict[str, Any]) -> Tensor:
+    """Return weights that fit the log-probabilities of a batch: (B, 1), or (1, L - 1) if it is packed into one row."""
+    if "attention_mask" in inputs:
+        return weight_B[:, None]
+    # the positions of each example of the row begin at 0
+    example_1L = (inputs["position_ids"] == 0).cumsum(1) - 1
+    return weight_B[example_1L[:, 1:]]  # nothing predicts the first token
 
 
 def _mean_weight(data: Any, average: str) -> float:

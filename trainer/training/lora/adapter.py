@@ -15,6 +15,7 @@ from engines.adapters import checked_base, is_adapter, settings_of
 from engines.merging import WRITES, adapted, load_model, load_whole
 from engines.models import inference_dtype
 from records.keys import derived_seed
+from trainer.training.memory.size import MemorySettings
 from trainer.training.options import LoraOptions
 
 ALL_LINEAR = "all-linear"
@@ -24,18 +25,21 @@ REFERENCE = "ref"
 """The name that TRL gives to its copy of an adapter, which is the reference."""
 
 
-def load_base(folder: Path, lora: LoraOptions, task: str = WRITES) -> PreTrainedModel:
+def load_base(
+    folder: Path, lora: LoraOptions, task: str = WRITES, memory: MemorySettings | None = None
+) -> PreTrainedModel:
     """Return the model to train, before it gets an adapter: float32, or the frozen base in the type it answers in.
 
-    Without adapters a parent that is one is merged into its base. Raises InputError if that is gone, or if all of a
-    quantised model's weights are to be trained.
+    `memory` may say otherwise. Without adapters a parent that is one is merged into its base. Raises InputError if that
+    is gone, or if all of a quantised model's weights are to be trained.
     """
+    attention = {"attn_implementation": memory.attn} if memory and memory.attn else {}
     if not lora.r:
         _check_not_quantised(folder)
-        return load_model(folder, torch.float32, task)
+        return load_model(folder, getattr(torch, memory.dtype) if memory else torch.float32, task, **attention)
     base = checked_base(folder) if is_adapter(folder) else folder
-    dtype = getattr(torch, inference_dtype(base))
-    return load_whole(base, dtype, task, **(_four_bits(dtype) if lora.quantize == "4bit" else {}))
+    dtype = getattr(torch, memory.dtype if memory else inference_dtype(base))
+    return load_whole(base, dtype, task, **attention, **(_four_bits(dtype) if lora.quantize == "4bit" else {}))
 
 
 def with_adapter(model: PreTrainedModel, folder: Path, lora: LoraOptions, seed: int, task: str = WRITES) -> Any:
