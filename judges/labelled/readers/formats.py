@@ -9,6 +9,7 @@ from console.reading import naming
 from judges.labelled.cells import number_of
 from judges.labelled.columns import GAMES, SCORE, Columns, check_named
 from judges.labelled.labels import LabelledScore, LabelledSet
+from judges.labelled.readers.alpacafarm import is_vote, read_alpacafarm
 from judges.labelled.readers.faireval import read_faireval, review_in
 from judges.labelled.readers.mtbench import read_mtbench, read_mtbench_games, read_mtbench_scores
 from judges.labelled.readers.names import FormatName
@@ -78,6 +79,7 @@ FORMATS: dict[str, Format] = {
     "pandalm": Format(
         _has("response1", "response2", "annotator1", "annotator2", "annotator3"), read_pandalm, is_table=True
     ),
+    "alpacafarm": Format(lambda r, columns: is_vote(r) and columns.human_in(r) is None, read_alpacafarm, "preference"),
     "pairs": Format(lambda record, columns: columns.has_both(record), read_pairs, is_table=True),
     "rmbench": Format(lambda r, _: _texts(r.get("chosen")) == _texts(r.get("rejected")) == len(STYLES), read_rmbench),
     "oasst": Format(lambda r, _: isinstance(r.get("prompt"), dict) and "replies" in r["prompt"], read_oasst),

@@ -3,6 +3,6 @@
 from typing import Literal
 
 FormatName = Literal[
-    "llmbar", "pandalm", "judgebench", "faireval", "autoj", "rmbench", "rewardbench", "oasst", "ranked", "mtbench",
-    "mtbench-games", "mtbench-scores", "prometheus", "hhh", "pairs", "preferences", "scores",
+    "llmbar", "pandalm", "judgebench", "faireval", "alpacafarm", "autoj", "rmbench", "rewardbench", "oasst", "ranked",
+    "mtbench", "mtbench-games", "mtbench-scores", "prometheus", "hhh", "pairs", "preferences", "scores",
 ]  # fmt: skip

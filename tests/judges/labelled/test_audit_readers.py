@@ -54,6 +54,35 @@ def test_real_sets_are_recognised_and_complete(
     assert load(data / file, given=kind) == found
 
 
+def farm(prompt: str, annotator: int | str, preference: float, swapped: bool = False) -> dict[str, Any]:
+    first, second = ("two", "one") if swapped else ("one", "two")
+    row = {"instruction": prompt, "input": "of mine", "output_1": first, "output_2": second, "preference": preference}
+    return {**row, "annotator_index": annotator, "dataset": "koala", "datasplit": "eval"}
+
+
+def test_alpacafarms_votes_on_a_pair_are_combined_in_either_order(tmp_path: Path) -> None:
+    rows = [farm("p", 3, 1), farm("p", 4, 2), farm("p", 5, 2, swapped=True), farm("q", 3, 2), farm("q", 4, 0)]
+    found = load(written(tmp_path, *rows))
+    assert found.format == "alpacafarm" and found.labeller == "humans"
+    first, second = found.pairs
+    assert (first.label, first.annotators) == ("a", ("a", "b", "a"))
+    assert (second.label, second.annotators) == ("tie", ("b", "tie"))
+    assert first.prompt == "p\n\nof mine" and (first.response_a, first.response_b) == ("one", "two")
+
+
+@pytest.mark.parametrize("preference", [3, 1.7, "x", None])
+def test_a_vote_that_names_no_side_is_bad(tmp_path: Path, preference: Any) -> None:
+    bad = BadRows(quiet=True)
+    rows = (farm("p", 3, 1), farm("p", 4, preference))
+    found = read_labelled(written(tmp_path, *rows), None, Columns(), bad)
+    assert bad.n_bad == 1 and found.pairs[0].annotators == ("a",)
+
+
+def test_annotations_of_a_named_judge_are_no_votes_of_people(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="match no known labelled set"):
+        load(written(tmp_path, farm("p", "gpt4", 1)))
+
+
 def test_pandalm_keeps_all_annotators_and_answers_that_json_made_booleans(data: Path) -> None:
     found = load(data / "pandalm/testset-v1.json.gz")
     assert {len(pair.annotators) for pair in found.pairs} == {3}
