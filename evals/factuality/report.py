@@ -52,13 +52,13 @@ def print_plan(
         "models": [side.name for side in sides],
         "judge": judge.model if judge else None,
         "corpus": str(config.facts.corpus),
-        "answers_to_write": n_wanted - n_written,
+        "answers": n_wanted - n_written,
         "answers_there": dict(there),
-        "calls_of_the_judge": calls_for_claims(config.facts.evidence_options(), n).get("calls_for_claims", 0),
+        "judge_calls": calls_for_claims(config.facts.evidence_options(), n).get("calls_for_claims", 0),
     }
     named = ", ".join(f"{name} {number}" for name, number in there.items())
-    calls = f"{plan['calls_of_the_judge']} at most"
-    shown = plan | {"models": ", ".join(plan["models"]), "answers_there": named, "calls_of_the_judge": calls}
+    calls = f"{plan['judge_calls']} at most"
+    shown = plan | {"models": ", ".join(plan["models"]), "answers_there": named, "judge_calls": calls}
     tell_plan(plan, *(f"{name.replace('_', ' ')}: {value}" for name, value in shown.items()), as_json=config.json)
 
 

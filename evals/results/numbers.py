@@ -35,6 +35,8 @@ class Number:
     unit: str = "%"
     judge: str | None = None
     """Whose verdicts it rests on, None for none. Numbers of two judges do not compare."""
+    command: str = ""
+    """The command of evals that measured it, such as `alpaca`."""
 
     def row(self) -> dict[str, Cell]:
         """Return the number as a table's row."""
@@ -58,14 +60,14 @@ def numbers_in(folder: Path, problems: list[str]) -> list[Number]:
     found: list[Number] = []
     for path in sorted(folder.rglob("*")):
         # the results of other models and judges have digits in their names
-        reader = READERS.get(OTHERS.sub(r"\1.json", path.name))
+        command, reader = READERS.get(OTHERS.sub(r"\1.json", path.name), ("", None))
         if reader is None and (path.parent.name, path.suffix) == ("reward_model", ".json"):
-            reader = _judge_benchmark  # its file has the name of the benchmark's file
+            command, reader = "reward_model", _judge_benchmark  # its file has the name of the benchmark's file
         if reader is None or not path.is_file():
             continue
         try:
             judge = _judge_of(path)
-            found += [replace(number, judge=judge) for number in reader(path)]
+            found += [replace(number, judge=judge, command=command) for number in reader(path)]
         except (InputError, ValueError, TypeError, KeyError, LookupError) as error:
             problems.append(f"{path}: cannot be read: {error}")
     return found
@@ -222,19 +224,19 @@ def _of_share(model: str, benchmark: str, measure: str, share: Mapping[str, Any]
     return Number(model, benchmark, measure, 100 * value, *ends, _whole(share.get("n")))
 
 
-READERS: dict[str, Callable[[Path], list[Number]]] = {
-    "arena_hard.json": _arena_hard,
-    "at_equal_lengths.json": _equal_lengths,
-    "leaderboard.csv": _alpaca,
-    "mt_bench.json": _mt_bench,
-    "mt_bench_pair.json": _mt_bench,
-    "vicuna_bench.json": _mt_bench,
-    "vicuna_bench_pair.json": _mt_bench,
-    "results.json": _open_llm,
-    "head_to_head.json": _head_to_head,
-    "factuality.json": _factuality,
-    "human.json": _human,
-    "safety.json": _safety,
+READERS: dict[str, tuple[str, Callable[[Path], list[Number]]]] = {
+    "arena_hard.json": ("arena_hard", _arena_hard),
+    "at_equal_lengths.json": ("alpaca", _equal_lengths),
+    "leaderboard.csv": ("alpaca", _alpaca),
+    "mt_bench.json": ("mt_bench", _mt_bench),
+    "mt_bench_pair.json": ("mt_bench", _mt_bench),
+    "vicuna_bench.json": ("mt_bench", _mt_bench),
+    "vicuna_bench_pair.json": ("mt_bench", _mt_bench),
+    "results.json": ("open_llm", _open_llm),
+    "head_to_head.json": ("head_to_head", _head_to_head),
+    "factuality.json": ("factuality", _factuality),
+    "human.json": ("human", _human),
+    "safety.json": ("safety", _safety),
 }
 
 

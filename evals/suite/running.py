@@ -4,9 +4,10 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from console.errors import InputError, JudgeError
 from console.output import counted, tell, tell_json
@@ -14,12 +15,17 @@ from console.progress import say
 from console.table import Cell, print_table
 from engines.options import EngineOptions, is_iteration
 from evals.results.numbers import Number, numbers_in
+from evals.suite.cost import PROMPT_TOKENS, cost_at_most
 from evals.suite.options import Config
 from evals.suite.steps import Step, steps_of
 from records.runs import RUNS, find_run, named_in_run
 
 INTERRUPTED = 130
 LAST_LINES = 1
+NOTE = (
+    "Tokens and dollars are the judge's, as if each answer were as long as its limit, with "
+    f"{PROMPT_TOKENS} tokens for the rubric and the prompt."
+)
 
 
 @dataclass(frozen=True)
@@ -46,15 +52,19 @@ def _run_suite(config: Config, steps: Sequence[Step]) -> None:
     plans = [_plan_of(step) for step in steps]
     of_model = f"of {config.model}: {', '.join(step.name for step in steps)}"
     say(f"{counted(len(steps), 'evaluations')} {of_model}; results in {folder}")
+    for name, reason in config.off().items():
+        say(f"off: {name}: {reason}; --only {name} runs it")
     if config.dry_run or not config.json:
         print_table([*plans, _total(plans)], as_json=config.json)
+        if not config.json:
+            tell("", NOTE)
     if config.dry_run:
         return
     ended = [_run(step, fresh=config.fresh) for step in steps]
     problems: list[str] = []
     done = [one.name for one in ended if not one.exit_code]
     models = {config.model, *config.baselines}
-    numbers = [number for number in numbers_in(folder, problems) if number.model in models and _is_of(number, done)]
+    numbers = [number for number in numbers_in(folder, problems) if number.model in models and number.command in done]
     for problem in problems:
         say(f"warning: {problem}")
     _report(ended, numbers, as_json=config.json)
@@ -75,14 +85,35 @@ def _plan_of(step: Step) -> dict[str, Cell]:
         raise InputError(f"[{step.name}] {reason.replace(f'{step.settings}: ', '')}")
     plan = json.loads(done.stdout)
     counts = {name.replace(" ", "_"): value for name, value in plan.items() if isinstance(value, int)}
-    verdicts = counts.get("judge_calls", counts.get("verdicts"))
+    calls = _calls(plan, counts)
     tasks = len(plan["tasks"]) if isinstance(plan.get("tasks"), list) else None
-    return {"evaluation": step.name, "tasks": tasks, "answers": counts.get("answers"), "judge's calls": verdicts}
+    cost = cost_at_most(step.name, step.settings, calls or 0)
+    return {
+        "evaluation": step.name,
+        "tasks": tasks,
+        "answers": counts.get("answers") if step.name not in ("reward_model",) else None,
+        "judge's calls": calls,
+        "tokens at most": cost.tokens,
+        "dollars at most": None if cost.dollars is None else round(cost.dollars, 2),
+    }
+
+
+def _calls(plan: Mapping[str, Any], counts: Mapping[str, int]) -> int | None:
+    """Return the calls to the judge that a plan names, or None if it names none."""
+    if "annotator_calls" in counts:
+        return counts["annotator_calls"] - counts.get("calls_there", 0)
+    if isinstance(plan.get("judges"), list):  # judges that are the subject
+        return sum(int(judge["calls"]) for judge in plan["judges"])
+    return counts.get("judge_calls", counts.get("verdicts"))
 
 
 def _total(plans: Sequence[dict[str, Cell]]) -> dict[str, Cell]:
-    sums = {name: sum(int(plan[name] or 0) for plan in plans) for name in plans[0] if name != "evaluation"}
-    return {"evaluation": "together", **sums}
+    sums: dict[str, Cell] = {"evaluation": "together"}
+    for name in plans[0]:
+        if name != "evaluation":
+            sums[name] = sum(float(plan[name] or 0) for plan in plans)
+            sums[name] = round(float(sums[name] or 0), 2) if name.startswith("dollars") else int(sums[name] or 0)
+    return sums
 
 
 def _run(step: Step, *, fresh: bool) -> Ended:
@@ -97,11 +128,6 @@ def _run(step: Step, *, fresh: bool) -> Ended:
     if process.returncode == INTERRUPTED:
         raise KeyboardInterrupt
     return Ended(step.name, process.returncode, time.monotonic() - started)
-
-
-def _is_of(number: Number, names: Sequence[str]) -> bool:
-    """Return whether a number is of one of the evaluations: `alpaca_eval-1` is of alpaca."""
-    return any(number.benchmark.startswith(name) for name in names)
 
 
 def _report(ended: Sequence[Ended], numbers: Sequence[Number], *, as_json: bool) -> None:

@@ -17,6 +17,10 @@ AT_THE_TOP = ("open_llm",)
 """Evaluations whose settings have the model at the top and not in [engine]."""
 
 
+WITHOUT_MODEL = ("human",)
+"""Evaluations of what a run holds already."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One evaluation to run."""
@@ -46,6 +50,8 @@ def with_model(name: str, settings: Mapping[str, Any], config: Config) -> dict[s
     whole: dict[str, Any] = {"seed": config.seed, **settings}
     if name in AT_THE_TOP:
         return {"model": config.model, **run, **whole}
+    if name in WITHOUT_MODEL:
+        return {**run, **whole}
     engine = dict(settings.get("engine", {}))
     if name in SEVERAL:
         others = [other for other in config.baselines if other != config.model]

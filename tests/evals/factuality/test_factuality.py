@@ -142,7 +142,7 @@ def test_the_table_and_the_plan_name_what_counts(
         "writer", "--prompts", "prompts.jsonl", *CHECKS, "--dry-run", "--max-claims", "3", "--f1-k", "3", "--k", "2"
     )
     told = capsys.readouterr().out
-    assert "answers to write: 4" in told and "answers there: writer 0" in told
+    assert "answers: 4" in told and "answers there: writer 0" in told
     assert "calls of the judge: 28 at most" in told, "one lists the claims, and six verify them"
     assert not Path("runs").exists()
     factuality("writer", "--prompts", "prompts.jsonl", *CHECKS)

@@ -3,6 +3,7 @@
 import json
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from console.command import parse
 from console.errors import InputError, JudgeError
 from evals.suite.__main__ import main
-from evals.suite.options import Config
+from evals.suite.cost import cost_at_most
+from evals.suite.options import EVALUATIONS, Config
 from evals.suite.steps import Step, steps_of, with_model
 from tests.commands import command_named
 from tests.conftest import ROOT
@@ -23,7 +25,7 @@ if "--dry-run" in flags:
     if name == "alpaca":
         print(json.dumps({"answers": 5, "judge calls": 10, "judge": "big"}))
     else:
-        print(json.dumps({"tasks": [{"task": "a"}, {"task": "b"}]}))
+        print(json.dumps({"tasks": [{"task": "a"}, {"task": "b"}] if name == "open_llm" else None}))
     sys.exit()
 Path(f"{name}.taken.toml").write_text(Path(settings).read_text())
 with open("ran.txt", "a") as file:
@@ -73,7 +75,11 @@ def test_a_dry_run_prints_the_plan_with_its_total_and_runs_nothing(
 ) -> None:
     suite("--dry-run", "--json")
     *steps, total = json.loads(capsys.readouterr().out)
-    assert total == {"evaluation": "together", "tasks": 2, "answers": 5, "judge's calls": 10}
+    # an answer may have 2048 tokens here, and a verdict is one: 10 * (1000 + 2 * 2048 + 1)
+    assert total == {
+        "evaluation": "together", "tasks": 2, "answers": 5, "judge's calls": 10, "tokens at most": 50970,
+        "dollars at most": 0.0,
+    }  # fmt: skip
     assert [step["evaluation"] for step in steps] == ["alpaca", "open_llm"] and not Path("ran.txt").exists()
     assert [path.name for path in Path("runs/demo").iterdir()] == ["run.toml"], "nothing that a running suite reads"
 
@@ -130,6 +136,32 @@ def test_an_unknown_section_is_refused_with_the_nearest(recipe: Path) -> None:
         suite()
 
 
+def test_a_section_that_is_off_says_why_and_is_run_only_by_name(
+    recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe.write_text(recipe.read_text() + '[mt_bench]\noff = "needs files"\nmode = "single"\n')
+    suite()
+    assert Path("ran.txt").read_text().split() == ["alpaca", "open_llm"]
+    assert "off: mt_bench: needs files; --only mt_bench runs it" in capsys.readouterr().err
+    suite("--only", "mt_bench")
+    assert Path("ran.txt").read_text().split()[2:] == ["mt_bench"]
+    assert "off" not in tomllib.loads(Path("mt_bench.taken.toml").read_text())
+    recipe.write_text("[mt_bench]\noff = true\n")
+    with pytest.raises(InputError, match=r"\[mt_bench\] off: give the reason"):
+        suite()
+
+
+def test_the_dollars_of_a_judge_are_those_of_its_price(tmp_path: Path) -> None:
+    path = tmp_path / "safety.toml"
+    path.write_text('max_new_tokens = 500\n[judge]\njudge_model = "gpt-5-mini"\njudge_read = "text"\n')
+    cost = cost_at_most("safety", path, 100)
+    # 100 calls read 1000 + 500 tokens at 0.25 dollars a million, and write 256 at 2 dollars
+    assert cost.tokens == 100 * 1756 and cost.dollars == pytest.approx(0.0375 + 0.0512)
+    path.write_text('[judge]\njudge_model = "mine"\n')
+    assert cost_at_most("safety", path, 100).dollars is None
+    assert cost_at_most("reward_model", path, 100).tokens is None
+
+
 def test_models_stand_in_the_order_that_each_evaluation_compares_them_in() -> None:
     config = Config(model="iter3", baselines=("iter0", "iter3", "iter1"), run="demo")
     assert with_model("head_to_head", {}, config)["models"] == ["iter3", "iter0", "iter1"]
@@ -141,9 +173,14 @@ def test_each_section_of_the_packaged_recipe_is_one_that_its_command_takes(tmp_p
     words = ("--config", str(ROOT / "recipes" / "eval_paper.toml"), "--model", "iter3")
     config = parse(Config, words, "python -m evals.suite")
     assert list(config.sections()) == ["alpaca", "head_to_head", "open_llm", "safety"]
-    for step in steps_of(config, tmp_path):
+    assert set(config.sections()) | set(config.off()) == set(EVALUATIONS), "each evaluation is there, on or off"
+    every = replace(config, only=EVALUATIONS)
+    assert every.off() == {}
+    for step in steps_of(every, tmp_path):
         command = command_named(f"evals.{step.name}")
         taken = parse(command.Config, ("--config", str(step.settings)), step.name)
+        if step.name == "human":  # which is about votes and no model
+            continue
         assert "iter3" in (getattr(taken, "model", None), getattr(getattr(taken, "engine", None), "model", None)) or (
             "iter3" in taken.models
         )
