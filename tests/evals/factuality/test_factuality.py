@@ -143,7 +143,7 @@ def test_the_table_and_the_plan_name_what_counts(
     )
     told = capsys.readouterr().out
     assert "answers: 4" in told and "answers there: writer 0" in told
-    assert "calls of the judge: 28 at most" in told, "one lists the claims, and six verify them"
+    assert "judge calls: 28 at most" in told, "one lists the claims, and six verify them"
     assert not Path("runs").exists()
     factuality("writer", "--prompts", "prompts.jsonl", *CHECKS)
     told = capsys.readouterr().out
@@ -151,7 +151,7 @@ def test_the_table_and_the_plan_name_what_counts(
     for words in ("FActScore, %", "F1@10, %", "answers with claims, %", "checked by judge", "factuality.json"):
         assert words in told
     factuality("writer", "--prompts", "prompts.jsonl", *CHECKS, "--dry-run")
-    assert "answers to write: 0" in capsys.readouterr().out
+    assert "answers: 0" in capsys.readouterr().out
 
 
 def test_answers_with_more_claims_than_are_checked_and_with_sentences_as_claims_are_counted(
