@@ -125,15 +125,13 @@ def measured(config: Config, kind: str, r: str) -> dict[str, float]:
         return watch(made, *rest)
 
     trainer.training.fit.Watch = watched  # type: ignore[assignment,misc]
-    if config.checkpointing:
-        for module in (trainer.sft.train, trainer.dpo.train):
-            module.trainer_settings = recomputing  # type: ignore[attr-defined]
     shared: dict[str, Any] = {
         "batch_size": config.rows,
         "micro_batch_size": config.rows,
         "max_length": config.length + 100,
         "lora": LoraOptions(r=int(r)),
         "save_minutes": 0.0,
+        "activation_checkpointing": "on" if config.checkpointing else "off",
     }
     parent, before = resolve_model(config.model), resident("VmRSS")
     with tempfile.TemporaryDirectory(prefix="adapters-") as folder:
@@ -144,12 +142,6 @@ def measured(config: Config, kind: str, r: str) -> dict[str, float]:
             train_dpo(parent, out, pairs, DPOOptions(**shared), 0)
         saved = sum(path.stat().st_size for path in out.iterdir())
     return {"bytes": resident("VmHWM") - before, "seconds": median(clock.seconds[1:]), "saved": saved}
-
-
-def recomputing(*args: Any) -> dict[str, Any]:
-    """Return the settings of a training on a GPU: activations are computed again for the gradient."""
-    again = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
-    return trainer.training.fit.trainer_settings(*args) | again
 
 
 def pair(n: int, words: str, length: int) -> Pair:

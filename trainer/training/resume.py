@@ -23,7 +23,7 @@ from records.keys import content_key
 from records.rows import Row
 from records.store import set_aside
 from trainer.training.lora.adapter import REFERENCE
-from trainer.training.processes import is_first, is_sharded
+from trainer.training.processes import is_first
 
 STATE = "state.json"
 BESIDE = "beside.safetensors"
@@ -59,8 +59,8 @@ class StatePlan:
     def of(
         cls, trainer: Trainer, options: dict[str, Any], minutes: float, beside: nn.Module | None
     ) -> StatePlan | None:
-        """Return how to save the state of a training, or None if it is not saved: `minutes` is 0, or it is sharded."""
-        if not minutes or is_sharded():
+        """Return how to save the state of a training, or None if it is not saved, because `minutes` is 0."""
+        if not minutes:
             return None
         deciding = {name: value for name, value in options.items() if name != "save_minutes"}
         return cls(_key(trainer, deciding, beside) if is_first() else "", minutes, beside)

@@ -2,7 +2,8 @@
 
 python -m tests.trainer.training.launch_process PLAN.json
 
-The plan is a list of {"name", "module", "argv", "processes", "sharded"}. As a launcher does, it ends the other
+The plan is a list of {"name", "module", "argv", "processes", "sharded"}, and "killed_at", after how many steps all are
+killed. As a launcher does, it ends the other
 processes when one has failed. Beside the plan, NAME.RANK.out and NAME.RANK.err have what each process printed, and
 statuses.json the exit codes.
 """
@@ -64,6 +65,8 @@ def _forked(folder: Path, job: dict[str, Any], rank: int, port: int) -> int:
             os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         if job["sharded"]:
             _shard_on_processors()
+        if job.get("killed_at"):
+            _die_at(job["killed_at"])
         _command(job)
     except SystemExit as end:
         status = int(end.code or 0)
@@ -77,6 +80,17 @@ def _command(job: dict[str, Any]) -> None:
     module = import_module(job["module"])
     sys.argv = [job["module"], *job["argv"]]
     run(module.Config, module.main, job["module"])
+
+
+def _die_at(step: int) -> None:
+    """Let the process be killed as the step after `step` begins."""
+    from trainer.training.watch import Watch
+
+    def killed(self: Any, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Watch.on_step_begin = killed  # type: ignore[method-assign]
 
 
 def _shard_on_processors() -> None:

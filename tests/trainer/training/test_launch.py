@@ -184,6 +184,25 @@ def test_a_loss_that_is_not_a_number_ends_all_processes_with_one_message(trained
     assert not (trained / "sft-broken" / "model").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
+def test_a_sharded_training_that_was_killed_goes_on_from_its_state(
+    kind: str, models: dict[str, str], tmp_path: Path
+) -> None:
+    folder, often = files(tmp_path), ["--save-minutes", "1e-9", "--epochs", "2"]
+    whole, killed = (job(folder, models, kind, name, 2, often, sharded=True) for name in ("whole", "killed"))
+    run_jobs(folder, [whole, killed | {"killed_at": 2}])
+    assert -signal.SIGKILL in json.loads((folder / "statuses.json").read_text())[f"{kind}-killed"]
+    state = folder / f"{kind}-killed" / "model.state"
+    assert (state / "checkpoint-2" / "state.json").exists() and not (folder / f"{kind}-killed" / "model").exists()
+    run_jobs(folder, [killed])
+    said = (folder / f"{kind}-killed.0.err").read_text()
+    assert json.loads((folder / "statuses.json").read_text())[f"{kind}-killed"] == [0, 0], said
+    assert distance(folder / f"{kind}-whole" / "model", folder / f"{kind}-killed" / "model") == 0
+    rows = (folder / f"{kind}-killed" / "model.metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["step"] for row in rows] == [1, 2, 3, 4] and not state.exists()
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
     """What a loop would launch, in place of launching it."""
