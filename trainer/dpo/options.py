@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Literal
 from console.errors import InputError
 from console.ranges import NotNegative, Positive
 from trainer.preference.columns import LABEL, WEIGHT, check_pairs
-from trainer.training.options import TrainingOptions, check_options
+from trainer.training.options import ValidatedOptions, check_options
 
 if TYPE_CHECKING:
     from records import Pair
 
 
 @dataclass(frozen=True)
-class DPOOptions(TrainingOptions):
+class DPOOptions(ValidatedOptions):
     """Settings of the training. The defaults are the paper's (Self-Rewarding, section 3.1.4)."""
 
     learning_rate: Positive = 1e-6

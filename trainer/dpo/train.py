@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets import Dataset
 from trl import DPOConfig
 
 from console.errors import InputError
@@ -13,8 +12,9 @@ from engines.chat.template import load_tokenizer
 from trainer.dpo.options import DPOOptions, checked_columns
 from trainer.preference.trainer import PreferenceTrainer
 from trainer.training.checkpoints import Checkpoints
+from trainer.training.examples.gathering import gather
 from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
-from trainer.training.lengths import Lengths, fitting, n_cut_off, order_steps
+from trainer.training.lengths import Lengths, n_cut_off, order_steps
 from trainer.training.memory.choice import settled
 from trainer.training.memory.size import Load, MemorySettings
 from trainer.training.outcome import Trained, work_of
@@ -46,10 +46,12 @@ def train_dpo(
     memory = settled(parent, options, Load(2 * options.micro_batch_size * options.max_length), title)
     settings = trainer_settings(options, work_of(out), seed, memory)
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
-    texts = [safe_example(tokenizer, pair.prompt, chosen=pair.chosen, rejected=pair.rejected) for pair in pairs]
-    examples = [{**text, **extra} for text, extra in zip(texts, columns, strict=True)]
-    fitting_examples = fitting(tokenizer, examples, options.max_length, title)
-    data = Dataset.from_list(fitting_examples)
+    rows = (
+        (pair.prompt, safe_example(tokenizer, pair.prompt, chosen=pair.chosen, rejected=pair.rejected) | extra)
+        for pair, extra in zip(pairs, columns, strict=True)
+    )
+    examples = gather(tokenizer, rows, options, seed, title)
+    data = {"train_dataset": examples.learnt, "eval_dataset": examples.validating}
     shared: dict[str, Any] = {
         "args": DPOConfig(**settings, beta=options.beta, precompute_ref_log_probs=True),
         "processing_class": tokenizer,
@@ -59,24 +61,26 @@ def train_dpo(
         data = _with_reference(data, reference, shared, memory)
     model, _ = load_policy(parent, lora=options.lora, seed=seed, memory=memory)
     trainer = PreferenceTrainer(
-        model, train_dataset=data, length_alpha=options.length_alpha, sft_weight=options.sft_weight, **shared
+        model, **data, length_alpha=options.length_alpha, sft_weight=options.sft_weight, **shared
     )
     order_steps(trainer, group=options.group_by_length)
-    lengths = Lengths(len(examples) - len(fitting_examples), n_cut_off(pairs, title))
+    lengths = Lengths(examples.n_left_out, n_cut_off(pairs, title))
     return fit(trainer, out, title, checkpoints, options, lengths=lengths)
 
 
-def _with_reference(data: Any, reference: Path, shared: dict[str, Any], memory: MemorySettings) -> Any:
-    """Return `data`, tokenised, with the log-probabilities of both answers under the model in `reference`."""
+def _with_reference(
+    data: dict[str, Any], reference: Path, shared: dict[str, Any], memory: MemorySettings
+) -> dict[str, Any]:
+    """Return the data sets, tokenised, with the log-probabilities of both answers under the model in `reference`."""
     model, tokenizer = load_policy(reference, memory=memory)
     if tokenizer.get_vocab() != shared["processing_class"].get_vocab():
         raise InputError(
             f"{reference}: its vocabulary is not that of the model to train, so it cannot be its reference"
         )
     # making a trainer tokenises its data and computes the log-probabilities
-    trainer = PreferenceTrainer(model, train_dataset=data, **shared)
-    dataset = trainer.train_dataset
+    trainer = PreferenceTrainer(model, **data, **shared)
+    known = {"train_dataset": trainer.train_dataset, "eval_dataset": trainer.eval_dataset}
     trainer.accelerator.free_memory()
     del model, trainer
     gc.collect()  # the policy needs the memory
-    return dataset
+    return known

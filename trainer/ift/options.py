@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from console.errors import InputError
 from console.ranges import Count, Positive, Share
-from trainer.training.options import LossOn, TrainingOptions, check_options
+from trainer.training.options import LossOn, ValidatedOptions, check_options
 
 Prediction = Literal["greedy", "sampled", "second"]
 Variant = Literal["equation", "algorithm", "released"]
@@ -13,7 +13,7 @@ Variant = Literal["equation", "algorithm", "released"]
 
 
 @dataclass(frozen=True)
-class IFTOptions(TrainingOptions):
+class IFTOptions(ValidatedOptions):
     """Settings of the training. recipes/ift_mistral_*.toml have all of the paper's, such as 512 examples per step."""
 
     learning_rate: Positive = 5e-7

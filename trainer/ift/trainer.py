@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from datasets import Dataset
 from torch import Tensor
 from transformers import TrainerCallback
 from trl import SFTConfig
@@ -26,10 +25,12 @@ from trainer.ift.data import check_chats, check_context
 from trainer.ift.fusion import Fusion, add_fusion
 from trainer.ift.options import IFTOptions, check_ift
 from trainer.ift.propagation import Propagated, propagate
+from trainer.training.examples.gathering import gather
 from trainer.training.examples.turns import example_of
+from trainer.training.examples.validation import opening_of
 from trainer.training.examples.weights import WeightedTrainer, weights_of
 from trainer.training.fit import fit, load_policy, trainer_settings
-from trainer.training.lengths import Lengths, fitting, order_steps
+from trainer.training.lengths import Lengths, order_steps
 from trainer.training.memory.choice import settled
 from trainer.training.memory.size import Load
 from trainer.training.outcome import Trained, work_of
@@ -155,11 +156,12 @@ def train_ift(
     check_chats(chats, options.loss_on)
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     check_context(chats, parent, tokenizer, options.max_length)
-    examples = [
-        example_of(chat, tokenizer, options.loss_on, number) | extra
-        for number, (chat, extra) in enumerate(zip(chats, weights_of(chats), strict=True), 1)
-    ]
-    fitting_examples = fitting(tokenizer, examples, options.max_length, title)
+    weighted = enumerate(zip(chats, weights_of(chats), strict=True), 1)
+    rows = (
+        (opening_of(chat), example_of(chat, tokenizer, options.loss_on, number) | extra)
+        for number, (chat, extra) in weighted
+    )
+    examples = gather(tokenizer, rows, options, seed, title)
     memory = settled(parent, options, Load(options.micro_batch_size * options.max_length), title)
     settings = trainer_settings(options, work_of(out), seed, memory)
     settings |= {"max_grad_norm": options.max_grad_norm, "lr_scheduler_kwargs": {"min_lr_rate": options.final_share}}
@@ -168,8 +170,9 @@ def train_ift(
         model,
         options=options,
         args=SFTConfig(**settings, completion_only_loss=True),
-        train_dataset=Dataset.from_list(fitting_examples),
+        train_dataset=examples.learnt,
+        eval_dataset=examples.validating,
         processing_class=tokenizer,
     )
     order_steps(trainer)
-    return fit(trainer, out, title, options=options, lengths=Lengths(len(examples) - len(fitting_examples)))
+    return fit(trainer, out, title, options=options, lengths=Lengths(examples.n_left_out))

@@ -8,12 +8,12 @@ from console.ranges import Couple, Positive
 from records import Pair
 from records.rated import Rated
 from trainer.preference.columns import check_pairs
-from trainer.training.options import TrainingOptions, check_options
+from trainer.training.options import ValidatedOptions, check_options
 from trainer.training.processes import n_processes
 
 
 @dataclass(frozen=True)
-class KTOOptions(TrainingOptions):
+class KTOOptions(ValidatedOptions):
     """Settings of the training. An example is one answer, so a pair makes two (arXiv 2402.01306, section 4)."""
 
     learning_rate: Positive = 1e-6

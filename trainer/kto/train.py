@@ -3,9 +3,8 @@
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from datasets import Dataset
 from trl import KTOConfig, KTOTrainer
 
 from console.progress import say
@@ -14,8 +13,9 @@ from records.finish import cut_off
 from records.rated import Rated
 from trainer.kto.options import KTOOptions, check_kto
 from trainer.training.checkpoints import Checkpoints
+from trainer.training.examples.gathering import gather
 from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
-from trainer.training.lengths import Lengths, fitting, n_cut_off
+from trainer.training.lengths import Lengths, n_cut_off
 from trainer.training.lora.adapter import drop_reference
 from trainer.training.memory.choice import settled
 from trainer.training.memory.size import Load
@@ -47,14 +47,12 @@ def train_kto(
         say("KTO: the pairs' weights are not used; trainer.dpo uses them")
     memory = settled(parent, options, Load(2 * options.micro_batch_size * options.max_length), title)
     model, tokenizer = load_policy(parent, options.chat_template_kwargs, options.lora, seed, memory)
-    examples = [
-        {**safe_example(tokenizer, item.prompt, completion=answer), "label": is_good}
+    rows = (
+        (item.prompt, {**safe_example(tokenizer, item.prompt, completion=answer), "label": is_good})
         for item in feedback
         for answer, is_good in _answers(item)
-    ]
-    fitting_examples = fitting(tokenizer, examples, options.max_length, title)
-    # TRL keeps the order, but a batch should mix prompts, and good answers with bad ones
-    random.Random(seed).shuffle(fitting_examples)
+    )
+    examples = gather(tokenizer, rows, options, seed, title)
     args = KTOConfig(
         **trainer_settings(options, work_of(out), seed, memory),
         beta=options.beta,
@@ -62,15 +60,23 @@ def train_kto(
         undesirable_weight=options.undesirable_weight,
         precompute_ref_log_probs=True,
     )
-    data = Dataset.from_list(fitting_examples)
-    trainer = KTOTrainer(model, args=args, train_dataset=data, processing_class=tokenizer)
+    data = {"train_dataset": examples.learnt, "eval_dataset": examples.validating}
+    # TRL keeps the order, but a batch should mix prompts, and good answers with bad ones
+    mixed = {name: part and _mixed(part, seed) for name, part in data.items()}
+    trainer = KTOTrainer(model, args=args, processing_class=tokenizer, **mixed)
     drop_reference(trainer.model)
     n_cut = n_cut_off(pairs, title)
     if n := sum(cut_off(item.finish_reason) is not None for item in rated):
         say(f"{title}: {n} of {len(rated)} answers were cut off when they were generated")
         n_cut += n
-    lengths = Lengths(len(examples) - len(fitting_examples), n_cut)
+    lengths = Lengths(examples.n_left_out, n_cut)
     return fit(trainer, out, title, checkpoints, options, lengths=lengths)
+
+
+def _mixed(data: Any, seed: int) -> Any:
+    order = list(range(len(data)))
+    random.Random(seed).shuffle(order)
+    return data.select(order)
 
 
 def _answers(item: Pair | Rated) -> "list[tuple[list[Message], bool]]":

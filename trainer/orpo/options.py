@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from console.ranges import Positive
-from trainer.training.options import TrainingOptions
+from trainer.training.options import ValidatedOptions
 
 
 @dataclass(frozen=True)
-class ORPOOptions(TrainingOptions):
+class ORPOOptions(ValidatedOptions):
     """Settings of the training. The weight is that of the paper's Mistral models (arXiv 2403.07691)."""
 
     learning_rate: Positive = 8e-6

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets import Dataset
 from torch import Tensor
 from trl import DPOConfig
 
@@ -17,11 +16,12 @@ from engines.chat.template import load_tokenizer
 from trainer.preference.columns import LABEL, REFERENCE, WEIGHT, check_pairs
 from trainer.preference.trainer import PreferenceTrainer, mean_logprobs
 from trainer.training.checkpoints import Checkpoints
+from trainer.training.examples.gathering import gather
 from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
-from trainer.training.lengths import Lengths, fitting, n_cut_off, order_steps
+from trainer.training.lengths import Lengths, n_cut_off, order_steps
 from trainer.training.memory.choice import settled
 from trainer.training.memory.size import Load
-from trainer.training.options import TrainingOptions, check_options
+from trainer.training.options import ValidatedOptions, check_options
 from trainer.training.outcome import Trained, work_of
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def train_reference_free(
     parent: Path,
     out: Path,
     pairs: "Sequence[Pair]",
-    options: TrainingOptions,
+    options: ValidatedOptions,
     seed: int,
     title: str,
     pair_loss: PairLoss,
@@ -85,12 +85,14 @@ def train_reference_free(
     check_pairs(pairs)
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     weighted = len({pair.weight for pair in pairs}) > 1
-    examples = []
-    for pair in pairs:
+
+    def example(pair: "Pair") -> dict[str, Any]:
         texts = safe_example(tokenizer, pair.prompt, chosen=pair.chosen, rejected=pair.rejected)
-        example: dict[str, Any] = {**texts, **dict.fromkeys(REFERENCE, 0.0)}  # or TRL runs a reference model
-        examples.append(example | ({WEIGHT: pair.weight, LABEL: 1.0} if weighted else {}))
-    fitting_examples = fitting(tokenizer, examples, options.max_length, title)
+        weights = {WEIGHT: pair.weight, LABEL: 1.0} if weighted else {}
+        return {**texts, **dict.fromkeys(REFERENCE, 0.0), **weights}  # or TRL runs a reference model
+
+    rows = ((pair.prompt, example(pair)) for pair in pairs)
+    examples = gather(tokenizer, rows, options, seed, title)
     memory = settled(parent, options, Load(2 * options.micro_batch_size * options.max_length), title)
     settings = trainer_settings(options, work_of(out), seed, memory)
     model, _ = load_policy(parent, lora=options.lora, seed=seed, memory=memory)
@@ -98,9 +100,10 @@ def train_reference_free(
         model,
         pair_loss=pair_loss,
         args=DPOConfig(**settings, beta=reward_scale, precompute_ref_log_probs=True),
-        train_dataset=Dataset.from_list(fitting_examples),
+        train_dataset=examples.learnt,
+        eval_dataset=examples.validating,
         processing_class=tokenizer,
     )
     order_steps(trainer)
-    lengths = Lengths(len(examples) - len(fitting_examples), n_cut_off(pairs, title))
+    lengths = Lengths(examples.n_left_out, n_cut_off(pairs, title))
     return fit(trainer, out, title, checkpoints, options, lengths=lengths)

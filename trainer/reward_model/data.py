@@ -9,9 +9,9 @@ from console.progress import say
 from engines.reward_model import chat_tokens
 from records import Pair, text_of
 from records.fields.messages import text_of_completion
-from records.keys import content_key
 from trainer.reward_model.columns import MARGIN, VIEWS, WEIGHT
 from trainer.reward_model.views import ViewPair
+from trainer.training.examples.validation import held_out_places, prompt_key
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -26,20 +26,8 @@ def held_out_split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list
     A prompt's side depends on its text, the seed and the other prompts, not on the order of the file. Raises InputError
     for a share outside [0, 1), or if one side would have no prompt.
     """
-    if not 0 <= share < 1:
-        raise InputError(f"--held-out-share must be in [0, 1), not {share:g}")
-    if share == 0:
-        return list(pairs), []
-    # ranked by a hash, so that the order of the file does not matter
-    prompts = sorted({_prompt_key(pair) for pair in pairs}, key=lambda key: content_key("held out", seed, key))
-    n_held_out = max(1, round(share * len(prompts)))
-    if n_held_out >= len(prompts):
-        raise InputError(f"{len(prompts)} prompts are too few to hold some out; give more, or --held-out-share 0")
-    held_out = set(prompts[:n_held_out])
-    sides: tuple[list[Pair], list[Pair]] = ([], [])
-    for pair in pairs:
-        sides[_prompt_key(pair) in held_out].append(pair)
-    return sides
+    learnt, held_out = held_out_places([prompt_key(pair.prompt) for pair in pairs], share, seed, "--held-out-share")
+    return [pairs[place] for place in learnt], [pairs[place] for place in held_out]
 
 
 def check_margins(pairs: Sequence[Pair]) -> None:
@@ -126,10 +114,6 @@ def set_padding(tokenizer: "PreTrainedTokenizerBase", examples: Sequence[Example
             tokenizer.pad_token, tokenizer.padding_side = token, "right"
             return
     raise InputError("the only special token that the tokenizer could pad with ends its chat template; add a pad token")
-
-
-def _prompt_key(pair: Pair) -> str:
-    return " ".join(text_of(pair.prompt).split()).casefold()
 
 
 def _flaw(answers: Sequence[str], chosen: list[int], rejected: list[int], max_length: int) -> str | None:

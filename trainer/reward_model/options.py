@@ -6,12 +6,12 @@ from typing import Literal
 from console.errors import InputError
 from console.ranges import Count, Positive, Share
 from trainer.reward_model.bottleneck_options import BottleneckOptions
-from trainer.training.options import TrainingOptions, check_options
+from trainer.training.options import ValidatedOptions, check_options
 from trainer.training.processes import is_sharded
 
 
 @dataclass(frozen=True)
-class RewardOptions(TrainingOptions):
+class RewardOptions(ValidatedOptions):
     """Settings of the training. The defaults are AlpacaFarm's, except that the learning rate ends at a tenth."""
 
     learning_rate: Positive = 3e-6

@@ -21,6 +21,8 @@ from trainer.reward_model.options import RewardOptions, check_reward_options
 from trainer.reward_model.trainer import JointRewardTrainer
 from trainer.reward_model.views import ViewPair
 from trainer.training.checkpoints import Checkpoints
+from trainer.training.examples.gathering import split
+from trainer.training.examples.validation import prompt_key
 from trainer.training.fit import fit, trainer_settings
 from trainer.training.lengths import Lengths, n_cut_off
 from trainer.training.lora.adapter import load_base, with_adapter
@@ -60,13 +62,17 @@ def train_reward_model(
         raise InputError(f"{parent}: its tokenizer has no chat template; use an instruction-tuned model")
     examples = pair_examples(tokenizer, pairs, options.max_length, margins=options.margins)
     set_padding(tokenizer, examples)
+    keys = [prompt_key(example["prompt"]) for example in examples]
+    learnt, validating = split(Dataset.from_list(examples), keys, options, seed)
     if samples is not None and bottleneck is not None:
-        examples = with_views(tokenizer, examples, samples, bottleneck.views_per_pair, options.max_length)
+        views = with_views(tokenizer, list(learnt), samples, bottleneck.views_per_pair, options.max_length)
+        learnt = Dataset.from_list(views)
     memory = settled(parent, options, Load(2 * options.micro_batch_size * options.max_length), title)
     trainer = JointRewardTrainer(
         load_classifier(parent, options.head, seed, options.lora, memory),
         args=RewardConfig(**trainer_settings(options, work_of(out), seed, memory)),
-        train_dataset=Dataset.from_list(examples),
+        train_dataset=learnt,
+        eval_dataset=validating,
         processing_class=tokenizer,
         bottleneck=bottleneck,
     )

@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from transformers import TrainerCallback
+from transformers.modeling_outputs import SequenceClassifierOutput
 from trl import RewardTrainer
 
 from trainer.reward_model.bottleneck import Bottleneck
@@ -90,7 +90,7 @@ class JointRewardTrainer(RewardTrainer):  # type: ignore[misc]
         def forward(input_ids: Tensor, attention_mask: Tensor, **_: Any) -> JointOutputs:
             return self._forward(model, input_ids, attention_mask, *views)
 
-        spy = ForwardSpy(model, forward, lambda joint: SimpleNamespace(logits=joint.logits))
+        spy = ForwardSpy(model, forward, lambda joint: SequenceClassifierOutput(logits=joint.logits))
         loss = super().compute_loss(spy, inputs, return_outputs, num_items_in_batch)  # for TRL's metrics
         loss, outputs = loss if return_outputs else (loss, None)
         if weight_B is not None:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from console.errors import InputError
 from console.ranges import Positive
-from trainer.training.options import LossOn, TrainingOptions, check_options
+from trainer.training.options import LossOn, ValidatedOptions, check_options
 
 
 @dataclass(frozen=True)
-class SFTOptions(TrainingOptions):
+class SFTOptions(ValidatedOptions):
     """Settings of the training. The defaults are the paper's (Self-Rewarding, section 3.1.4)."""
 
     learning_rate: Positive = 5.5e-6

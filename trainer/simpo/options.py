@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from console.ranges import NotNegative, Positive
-from trainer.training.options import TrainingOptions
+from trainer.training.options import ValidatedOptions
 
 
 @dataclass(frozen=True)
-class SimPOOptions(TrainingOptions):
+class SimPOOptions(ValidatedOptions):
     """Settings of the training. Beta and margin are those of the intuitive fine-tuning paper's comparison (table 4)."""
 
     learning_rate: Positive = 5e-7

@@ -20,6 +20,7 @@ from console.errors import TrainingError
 from console.progress import progress
 from engines.chat.template import check_example, load_tokenizer, safe_messages
 from trainer.training.checkpoints import Checkpoints, clear_unfinished, newest_checkpoint, seal
+from trainer.training.examples.validation import add_validation, kept, validation_settings
 from trainer.training.lengths import Lengths
 from trainer.training.lora.adapter import load_base, with_adapter
 from trainer.training.memory.float32 import keep_float32
@@ -70,6 +71,7 @@ def trainer_settings(
         "save_total_limit": 2,  # the previous one stays until the new one is whole
         "report_to": [],
         "disable_tqdm": True,
+        **validation_settings(options),
     }
 
 
@@ -153,6 +155,7 @@ def fit(
         trainer.add_callback(Watch(trainer, advance, partial(newest_checkpoint, checkpoints)))
         if checkpoints is not None:
             trainer.add_callback(CheckpointSaver(trainer, checkpoints, merge=merge))
+        validates = add_validation(trainer, options)
         if plan is not None:
             trainer.add_callback(StateSaver(plan))
         trainer.train(resume_from_checkpoint=str(state.folder) if state else None)
@@ -160,6 +163,8 @@ def fit(
     trained = replace(_trained(trainer, title), **asdict(lengths or Lengths()))
     if figures is not None:
         trained = replace(trained, metrics=trained.metrics | figures(trainer.state.log_history))
+    if validates:
+        trained = replace(trained, metrics=trained.metrics | kept(trainer, title))
     unfinished = out.with_name(f"{out.name}.tmp")
     write_weights(trainer, unfinished, merge=merge)
     if trainer.is_world_process_zero():
@@ -178,7 +183,7 @@ def _trained(trainer: Trainer, title: str) -> Trained:
         raise TrainingError(f"{title}: the loss is {loss}; try a lower learning rate")
     last = {name: value for log in logs for name, value in log.items()}  # the last value of each name
     # sorted, because transformers sorts the logs only when it reads them back from a saved state
-    names = [name for name in sorted(last) if "/" in name or name == "mean_token_accuracy"]
+    names = [name for name in sorted(last) if ("/" in name or name == "mean_token_accuracy") and name[:5] != "eval_"]
     metrics = {name: float(last[name]) for name in names if last[name] is not None}
     return Trained(len(trainer.train_dataset), trainer.state.global_step, loss, metrics)
 

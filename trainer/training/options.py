@@ -79,6 +79,19 @@ class TrainingOptions(Learning):
     """A tracker that shows the training while it runs. Its package must be installed."""
 
 
+@dataclass(frozen=True)
+class ValidatedOptions(TrainingOptions):
+    """Those of a training that can keep the model with the lowest loss on prompts that it does not learn."""
+
+    validation_share: ShareBelow1 = 0.0
+    """The share of prompts, drawn by the seed, whose examples are not learnt. The model of the step with the lowest
+    loss on them is kept. 0 keeps the last model."""
+    validation_steps: CountOr0 = 0
+    """Optimiser steps from one measurement of this loss to the next; 0 takes a tenth of the training."""
+    patience: CountOr0 = 0
+    """Stop after this many measurements in a row without a lower loss; 0 trains to the end."""
+
+
 def check_options(options: TrainingOptions) -> None:
     """Raise InputError if a setting that all trainings share is out of range."""
     checked_kwargs(options.chat_template_kwargs)
@@ -87,6 +100,18 @@ def check_options(options: TrainingOptions) -> None:
     check_sharding()
     check_lora(options.lora, is_sharded=is_sharded())
     check_memory(options, is_sharded=is_sharded(), adapted=options.lora.r > 0)
+    if isinstance(options, ValidatedOptions):
+        check_validation(options)
+
+
+def check_validation(options: ValidatedOptions) -> None:
+    """Raise InputError if the settings of validation do not fit together."""
+    if not options.validation_share:
+        if options.patience or options.validation_steps:
+            name = "patience" if options.patience else "validation-steps"
+            raise InputError(f"--{name} is about the loss on held-out prompts; give --validation-share 0.05 too")
+    elif is_sharded():
+        raise InputError("--validation-share needs whole weights in each process; use a file without FSDP")
 
 
 def check_lora(options: LoraOptions, *, is_sharded: bool = False) -> None:
@@ -118,7 +143,8 @@ def deciding(options: Learning) -> dict[str, Any]:
     """
     settings = asdict(options)
     unneeded = {"report_to", "activation_checkpointing"} | (set() if options.lora.r else {"lora"})
-    usual = {field.name: field.default for field in fields(MemoryOptions)} | {"packing": False}
+    usual = {field.name: field.default for field in fields(MemoryOptions)} | {"packing": False, "loss_on": "last"}
+    unneeded |= set() if settings.get("validation_share") else {"validation_share", "validation_steps", "patience"}
     return {
         name: value
         for name, value in settings.items()

@@ -14,6 +14,9 @@ from trainer.training.processes import is_first
 REPORT = "training.json"
 """Lies in the model's own folder, so that model and report appear at the same moment."""
 
+VALIDATION_LOSS = "validation/loss"
+"""The metric with the loss on held-out prompts of the model that was kept."""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -50,6 +53,7 @@ def table_row(trained: Trained, out: Path) -> dict[str, str | int | float | None
         "cut off": trained.n_cut_off,
         "steps": trained.n_steps,
         "loss": trained.loss,
+        **({} if VALIDATION_LOSS not in trained.metrics else {"validation loss": trained.metrics[VALIDATION_LOSS]}),
         "model": str(out),
     }
 

@@ -108,11 +108,17 @@ def _key(trainer: Trainer, options: dict[str, Any], beside: nn.Module | None) ->
     parent = Path(trainer.model.config.name_or_path)
     # sizes and times stand for the parent's weights, which take long to hash
     stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(parent.glob("*"))]
-    # the last digits of a reference's log-probabilities depend on the number of threads
-    names = [name for name in trainer.train_dataset.column_names if not name.startswith("ref_")]
     extra = getattr(beside, "options", None)
+    if trainer.eval_dataset is not None:
+        options |= {"validating": _keys(trainer.eval_dataset)}
     made_of = (type(trainer).__name__, options, extra, trainer.args.seed, str(parent), stamps)
-    return content_key(made_of, [content_key(example) for example in trainer.train_dataset.select_columns(names)])
+    return content_key(made_of, _keys(trainer.train_dataset))
+
+
+def _keys(data: Any) -> list[str]:
+    # the last digits of a reference's log-probabilities depend on the number of threads
+    names = [name for name in data.column_names if not name.startswith("ref_")]
+    return [content_key(example) for example in data.select_columns(names)]
 
 
 def _finish(folder: Path, step: int, plan: StatePlan) -> None:

@@ -65,7 +65,7 @@ def train_ift(*args: Any) -> Any:
     [
         (train_sft, CHATS, SFTOptions(**ROOM), 3, 1, 0),
         (train_ift, CHATS, IFTOptions(**ROOM), 3, 1, 0),
-        (train_ift, CHATS, IFTOptions(**ROOM, turns="all"), 3, 1, 0),
+        (train_ift, CHATS, IFTOptions(**ROOM, loss_on="all"), 3, 1, 0),
         (train_dpo, PAIRS, DPOOptions(**ROOM), 2, 2, 2),
         (train_orpo, PAIRS, ORPOOptions(**ROOM), 2, 2, 2),
         (train_simpo, PAIRS, SimPOOptions(**ROOM), 2, 2, 2),

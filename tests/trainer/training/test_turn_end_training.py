@@ -58,7 +58,7 @@ def train_ift(*args: Any) -> Any:
     [
         (train_sft, CHATS, SFTOptions(batch_size=2)),
         (train_ift, CHATS, IFTOptions(batch_size=2)),
-        (train_ift, CHATS, IFTOptions(batch_size=2, turns="all")),
+        (train_ift, CHATS, IFTOptions(batch_size=2, loss_on="all")),
         (train_dpo, PAIRS, DPOOptions(batch_size=2)),
         (train_orpo, PAIRS, ORPOOptions(batch_size=2)),
         (train_kto, PAIRS, KTOOptions(batch_size=2)),

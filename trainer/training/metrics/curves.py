@@ -18,7 +18,9 @@ PANELS = {
     "norm of the gradient": ("grad_norm",),
 }
 """The titles of the panels, and the logged names that each may show. The first that there is counts."""
-COLOUR, FAINT = "#1f5f8b", "#d9d9d9"
+BESIDE = {"loss": "validation_loss"}
+"""The logged names that are drawn beside those of a panel."""
+COLOUR, OTHER, FAINT = "#1f5f8b", "#c8553d", "#d9d9d9"
 PANEL_IN, COLUMNS, DPI = (3.4, 2.3), 3, 120
 SMOOTHED = 40
 """With more steps than this a mean over a twentieth of them is drawn over the steps."""
@@ -42,6 +44,9 @@ def draw(rows: Sequence[Mapping[str, float]]) -> bytes | None:
         axes.plot(steps, values, color=COLOUR, linewidth=1.4, alpha=1.0 if smooth is None else 0.3)
         if smooth is not None:
             axes.plot(steps, smooth, color=COLOUR, linewidth=1.6)
+        if beside := _points(rows, [BESIDE.get(title, "")]):
+            axes.plot(*zip(*beside, strict=True), color=OTHER, linewidth=1.4, marker=".", label="validation")
+            axes.legend(fontsize=7, frameon=False)
         axes.set_title(title, loc="left", fontsize=10)
         axes.tick_params(labelsize=8)
         axes.grid(axis="y", color=FAINT, linewidth=0.6)

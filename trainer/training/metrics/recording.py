@@ -20,6 +20,8 @@ from trainer.training.processes import is_first
 STEP = "step"
 LEFT_OUT = (STEP, "num_tokens")
 """TRL counts the tokens from 0 again when a training goes on."""
+UNSHOWN = ("_runtime", "_per_second", "_num_tokens")
+"""Endings of figures of a validation that say nothing of the model."""
 Row = dict[str, float]
 
 
@@ -98,9 +100,17 @@ class History(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Begin with the logs of the steps before an interruption."""
-        self.recorder.begin(row_of(log[STEP], log) for log in state.log_history if "loss" in log)
+        self.recorder.begin(row_of(log[STEP], log) for log in map(_shown, state.log_history) if log)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         """Record a step. The summary at the end of a training is none."""
-        if logs and "loss" in logs:
-            self.recorder.record(row_of(state.global_step, logs))
+        if shown := _shown(logs or {}):
+            self.recorder.record(row_of(state.global_step, shown))
+
+
+def _shown(log: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the figures of a step, or those of a validation under our name for it, or nothing."""
+    if "eval_loss" not in log:
+        return log if "loss" in log else {}
+    names = [name for name in log if name.startswith("eval_") and not name.endswith(UNSHOWN)]
+    return {STEP: log.get(STEP)} | {name.replace("eval_", "validation_", 1): log[name] for name in names}
