@@ -21,7 +21,7 @@ from console.errors import InputError, TrainingError
 from console.progress import say
 from console.ranges import Count
 from console.reading import read_text
-from trainer.training.options import LoraOptions, TrainingOptions, check_batch, check_lora
+from trainer.training.options import LoraOptions, TrainingOptions, check_batch, check_lora, check_validation
 
 END_S = 30.0
 """Seconds that a launcher has to end its processes before it is killed."""
@@ -111,6 +111,7 @@ def check_launch(options: LaunchOptions, trainings: Sequence[TrainingOptions]) -
     for training in trainings:
         check_batch(training, number)
         check_lora(training.lora, is_sharded=kind == "FSDP")
+        check_validation(training, is_sharded=kind == "FSDP")
 
 
 def _passed_on(lines: Iterable[str]) -> str:

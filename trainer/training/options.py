@@ -100,17 +100,18 @@ def check_options(options: TrainingOptions) -> None:
     check_sharding()
     check_lora(options.lora, is_sharded=is_sharded())
     check_memory(options, is_sharded=is_sharded(), adapted=options.lora.r > 0)
-    if isinstance(options, ValidatedOptions):
-        check_validation(options)
+    check_validation(options, is_sharded=is_sharded())
 
 
-def check_validation(options: ValidatedOptions) -> None:
-    """Raise InputError if the settings of validation do not fit together."""
+def check_validation(options: TrainingOptions, *, is_sharded: bool = False) -> None:
+    """Raise InputError if the settings of validation do not fit together, or if the weights are sharded."""
+    if not isinstance(options, ValidatedOptions):
+        return
     if not options.validation_share:
         if options.patience or options.validation_steps:
             name = "patience" if options.patience else "validation-steps"
             raise InputError(f"--{name} is about the loss on held-out prompts; give --validation-share 0.05 too")
-    elif is_sharded():
+    elif is_sharded:
         raise InputError("--validation-share needs whole weights in each process; use a file without FSDP")
 
 

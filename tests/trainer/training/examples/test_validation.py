@@ -28,7 +28,7 @@ from trainer.reward_model.train import train_reward_model
 from trainer.sft.options import SFTOptions
 from trainer.sft.train import train_sft
 from trainer.training.examples.validation import SHARE_FLAG, held_out_places, opening_of, prompt_key
-from trainer.training.options import LoraOptions, check_options
+from trainer.training.options import LoraOptions, check_options, check_validation
 from trainer.training.outcome import Trained, table_row, work_of
 
 LETTERS = random.Random(0)
@@ -159,6 +159,11 @@ def test_conversations_with_one_opening_are_one_prompt() -> None:
 def test_settings_that_do_not_fit_together_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         check_options(SFTOptions(**settings))
+
+
+def test_sharded_weights_are_not_validated() -> None:
+    with pytest.raises(InputError, match="--validation-share needs whole weights in each process"):
+        check_validation(SFTOptions(validation_share=0.1), is_sharded=True)
 
 
 def test_a_single_prompt_cannot_be_held_out(tiny_model: Path, tmp_path: Path) -> None:
