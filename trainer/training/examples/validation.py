@@ -12,6 +12,7 @@ from console.errors import InputError, TrainingError
 from console.progress import say
 from records.keys import content_key
 from records.rows import text_of
+from trainer.training.memory.float32 import KEPT
 from trainer.training.options import TrainingOptions, ValidatedOptions
 
 if TYPE_CHECKING:
@@ -91,10 +92,16 @@ class _LastStep(TrainerCallback):  # type: ignore[misc]
 
 
 def kept(trainer: Trainer, title: str) -> dict[str, float]:
-    """Return and print the loss and the step of the model that was kept. Raises TrainingError if there is none."""
+    """Return and print the loss and the step of the model that was kept, and load its float32 weights if there are any.
+
+    Raises TrainingError if there is none.
+    """
     state = trainer.state
     if state.best_model_checkpoint is None:
         raise TrainingError(f"{title}: the validation loss is not a number; try a lower learning rate")
+    if getattr(trainer, KEPT, None) is not None:
+        # transformers has loaded the rounded weights; their float32 copies are in the optimizer's state
+        trainer._load_optimizer_and_scheduler(state.best_model_checkpoint)
     early = f", and training stopped at step {state.global_step}" if state.global_step < state.max_steps else ""
     say(f"{title}: the validation loss is lowest at step {state.best_global_step}, {state.best_metric:.4g}{early}")
     figures = {"loss": state.best_metric, "step": state.best_global_step, "examples": len(trainer.eval_dataset)}

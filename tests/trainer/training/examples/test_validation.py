@@ -27,7 +27,9 @@ from trainer.reward_model.options import RewardOptions
 from trainer.reward_model.train import train_reward_model
 from trainer.sft.options import SFTOptions
 from trainer.sft.train import train_sft
+from trainer.training.examples import validation
 from trainer.training.examples.validation import SHARE_FLAG, held_out_places, opening_of, prompt_key
+from trainer.training.memory.float32 import WEIGHT
 from trainer.training.options import LoraOptions, check_options, check_validation
 from trainer.training.outcome import Trained, table_row, work_of
 
@@ -129,6 +131,29 @@ def test_each_method_measures_and_keeps_the_best(
     assert max(losses) == trained.n_steps, "the last step is measured too"
     assert trained.metrics["validation/loss"] == min(losses.values())
     assert losses[int(trained.metrics["validation/step"])] == min(losses.values())
+
+
+def test_the_float32_weights_beside_bfloat16_ones_are_those_of_the_kept_step(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    seen: dict[float, Any] = {}
+    measured = validation._LastStep.on_step_end
+
+    def spy(self: Any, args: Any, state: Any, *rest: Any, model: Any, optimizer: Any, **more: Any) -> None:
+        kept = {name: optimizer.state[weight][WEIGHT] for name, weight in model.named_parameters()}
+        seen[state.global_step] = {name: weight.clone() for name, weight in kept.items()}
+        measured(self, args, state, *rest, **more)
+
+    monkeypatch.setattr(validation._LastStep, "on_step_end", spy)
+    options = replace(STOPPING, learning_rate=0.05, patience=0, dtype="bfloat16", save_minutes=30.0)
+    trained = train_sft(tiny_model, tmp_path / "a", CHATS, options, 1)
+    step = trained.metrics["validation/step"]
+    assert step < trained.n_steps, "another model than the last is kept"
+    for name, weight in load_file(tmp_path / "a" / "model.safetensors").items():
+        assert torch.equal(weight, seen[step][name]) and not torch.equal(weight, weight.bfloat16().float())
 
 
 def test_no_prompt_is_on_both_sides_and_the_order_of_the_file_does_not_matter() -> None:
