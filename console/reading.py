@@ -21,6 +21,8 @@ MOST_BYTES_A_FILE = 1024 * MIB
 """A file that cannot be read row by row, such as a JSON list."""
 PIECE = 1 << 16
 MOST_BYTES_OF_SETTINGS = 4 * MIB
+MADE_BY = {"eft": dict.fromkeys(("ift.jsonl", "eft.jsonl", "held_out.jsonl", "train.jsonl"), "python -m trainer.eft")}
+"""The commands that make files, by the names of folder and file."""
 """Config files, prices, rubrics, their prompts, maps."""
 ValueT = TypeVar("ValueT")
 NO_TEXT = re.compile("[\x00\ud800-\udfff]")
@@ -117,6 +119,12 @@ def _check_blank(n_blank: int, path: Path, number: int) -> None:
         )
 
 
+def no_such_file(path: Path) -> str:
+    """Return the error for a file that is not there, with the command that makes it if its name tells."""
+    maker = MADE_BY.get(path.parent.name, {}).get(path.name)
+    return f"{path}: no such file" + (f"; {maker} makes it" if maker else "")
+
+
 def read_file(path: Path, most: int | None = None) -> bytes:
     """Return the bytes of a small file. Raises InputError if it cannot be read or is larger than `most`.
 
@@ -129,7 +137,7 @@ def read_file(path: Path, most: int | None = None) -> bytes:
         with path.open("rb") as file:
             data = file.read(most + 1)  # one byte more shows that it is too large
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        raise InputError(no_such_file(path)) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError:  # a NUL in the path

@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import typing
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -104,10 +105,22 @@ class DiskErrors:
             raise StoreError(f"{str(self.path)!r}: no file can have this name") from None
 
 
-def make_folder(folder: Path) -> None:
-    """Make `folder` with those above it. Raises StoreError if that cannot be."""
+def make_folder(folder: Path) -> list[Path]:
+    """Make `folder` with those above it. Return those that were made, the deepest first.
+
+    Raises StoreError if it cannot be made.
+    """
     with DiskErrors(folder):
+        missing = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def remove_empty(folders: list[Path]) -> None:
+    """Remove those of `folders` that are empty, the deepest first."""
+    for folder in folders:
+        with suppress(OSError):  # there is something in it, or it is gone
+            folder.rmdir()
 
 
 def check_writable(path: Path, *, folder: bool = False) -> None:

@@ -43,7 +43,7 @@ def read_records(source: str | Path, bad: BadRows) -> Iterator[tuple[str, Record
     A hub data set is named `owner/name` or `owner/name:split`. Raises InputError if there is no such file, it has no
     rows, or its ending is unknown. The good rows before the damage in a damaged file are yielded first.
     """
-    n_records = 0
+    n_records, n_bad_before = 0, bad.n_bad
     with being_read(Path(source)):
         for where, record in _open(str(source), bad):
             if isinstance(record, dict):
@@ -52,7 +52,7 @@ def read_records(source: str | Path, bad: BadRows) -> Iterator[tuple[str, Record
             else:
                 bad.add(RowError(f"{where}: {_no_object(record)}"))
     if n_records == 0:
-        detail = f"all {bad.n_bad} rows are bad" if bad.n_bad else "the file has no rows"
+        detail = bad.summary(n_bad_before) if bad.n_bad > n_bad_before else "the file has no rows"
         raise InputError(f"{source}: {detail}")
 
 
@@ -89,7 +89,7 @@ def check_limit(limit: int | None) -> None:
 def checked_file(path: Path) -> Path:
     """Return `path`. Raises InputError if it is no file."""
     if not os.path.exists(path):  # False, too, for a name that no file can have
-        raise InputError(f"{path}: no such file")
+        raise InputError(reading.no_such_file(path))
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file in it")
     if not path.is_file():

@@ -106,7 +106,7 @@ def located(
     remarkable features of the good ones, which are printed at the end unless `bad` is quiet. With `text_only` a record
     with tools is left out and counted, and one with an image raises InputError.
     """
-    n_good = 0
+    n_good, n_bad_before = 0, bad.n_bad
     notes = Notes(str(source))
     try:
         for where, record in read_records(source, bad):
@@ -131,8 +131,9 @@ def located(
         if not bad.quiet:
             notes.say()  # also if the reader takes only the first rows
     if n_good == 0:
-        tools = f", {notes.n_tools} with tools" if notes.n_tools else ""
-        raise InputError(f"{source}: no usable row: {bad.n_bad} bad{tools}")
+        reasons = [f"{notes.n_tools} with tools"] if notes.n_tools else []
+        reasons += [bad.summary(n_bad_before)] if bad.n_bad > n_bad_before or not reasons else []
+        raise InputError(f"{source}: no usable row: {', and '.join(reasons)}")
 
 
 def prompt_of(record: Record) -> Prompt:

@@ -17,7 +17,7 @@ import msgspec
 from console.again import StartAgain
 from console.errors import EngineError, InputError, JudgeError, RowError
 from console.reading import being_read, lines_up_to
-from console.writing import DiskErrors, check_writable, make_folder
+from console.writing import DiskErrors, check_writable, make_folder, remove_empty
 from records.disk.index import RowIndex
 from records.disk.locked import locked, repair_end
 from records.files import checked_file
@@ -69,9 +69,10 @@ class Store(Generic[StoredT]):
         self._row_type = row_type
         self._keep = keep
         check_writable(path)
-        make_folder(path.parent)
+        self._made = make_folder(path.parent)
         if fresh:
             set_aside(path)
+        self._is_new = not path.exists()
         with DiskErrors(path):
             self._file = locked(path)
         try:
@@ -98,8 +99,9 @@ class Store(Generic[StoredT]):
 
     def __exit__(self, kind: object, *_: object) -> None:
         try:
-            if kind is StartAgain and self.is_empty:
-                self.path.unlink(missing_ok=True)  # the rows will have another name
+            if self.is_empty and (kind is StartAgain or (kind is not None and self._is_new)):
+                self.path.unlink(missing_ok=True)  # nothing was made, or the rows will have another name
+                remove_empty(self._made)
             elif self._has_replaced and (kind is None or (isinstance(kind, type) and issubclass(kind, ENDINGS))):
                 self._rewrite(lambda offset, row: self._rows.offset(row.id) == offset)
                 self._index()

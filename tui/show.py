@@ -13,6 +13,7 @@ from tui.browsing.state import Browsing
 from tui.options import Config
 from tui.reading.sources import find_source
 from tui.reading.table import Table
+from tui.screens.keys import keys_in
 from tui.screens.open import open_screen, own_keys, write_screenshot
 from tui.summary.columns import BY_NAME
 from tui.summary.rows import as_data
@@ -29,6 +30,7 @@ def show(config: Config) -> None:
         raise InputError(f"--screenshot {config.screenshot}: the file must end in .svg")
     if config.press and config.screenshot is None:
         raise InputError("--press presses keys before a picture is drawn: give --screenshot PATH.svg too")
+    keys_in(config.press, "--press")
     browsing, reading = opened(config)
     prints = config.json or config.dry_run or config.statistics
     if not prints and config.screenshot is None and not _has_screen():
@@ -116,7 +118,7 @@ def _open(browsing: Browsing, reading: Iterator[int], config: Config) -> None:
     if config.screenshot is not None:
         for _ in reading:
             pass
-        write_screenshot(browsing, config.screenshot, config.theme, [key for key in config.press.split(",") if key])
+        write_screenshot(browsing, config.screenshot, config.theme, keys_in(config.press, "--press"))
         tell(f"screenshot: {config.screenshot}")
     else:
         open_screen(browsing, reading, config.theme, own_keys(config.keys))

@@ -8,6 +8,7 @@ import msgspec
 
 from console.errors import InputError, RowError
 from console.progress import say
+from console.reading import no_such_file
 from evals.alpaca.rows import Annotation, alpaca_index, one_measurement
 from records import Comparison, Prompt, Response, text_of
 from records.fields.messages import readable
@@ -58,7 +59,7 @@ def read_annotations(path: Path, bad: BadRows, annotator: str | None = None) -> 
     annotators or models.
     """
     if not path.exists():
-        raise InputError(f"{path}: no such file")
+        raise InputError(no_such_file(path))
     records = list(read_records(path, bad))
     if not any("preference" in record for _, record in records):
         raise InputError(f"{path}: not annotations: no row has a 'preference'")

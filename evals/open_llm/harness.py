@@ -3,9 +3,12 @@
 import importlib
 import logging
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, cast
 
 import torch
@@ -157,12 +160,33 @@ class Messages(logging.Handler):
         self.n_cut += "exceeds model's maximum length" in message or "Left truncation applied" in message
 
     def __enter__(self) -> "Messages":
+        self.restored = hidden_bars()
         logger = logging.getLogger("lm_eval")
         logger.addHandler(self)
         self.propagated, logger.propagate = logger.propagate, False
         return self
 
     def __exit__(self, *_: object) -> None:
+        for module, bar in self.restored.items():
+            vars(module)["tqdm"] = bar
         logger = logging.getLogger("lm_eval")
         logger.removeHandler(self)
         logger.propagate = self.propagated
+
+
+def hidden_bars() -> dict[ModuleType, Any]:
+    """Turn lm-eval's progress bars off if stderr is no terminal. Return the bars of its modules, to restore them.
+
+    Some of them say explicitly that they are not turned off, so that TQDM_DISABLE has no effect.
+    """
+    if sys.stderr.isatty():
+        return {}
+    modules = [module for name, module in sys.modules.items() if name.startswith("lm_eval.")]
+    bars = {module: bar for module in modules if isinstance(bar := getattr(module, "tqdm", None), type)}
+    for module, bar in bars.items():
+        vars(module)["tqdm"] = partial(_hidden, bar)
+    return bars
+
+
+def _hidden(bar: Any, *arguments: Any, **flags: Any) -> Any:
+    return bar(*arguments, **flags | {"disable": True})

@@ -13,12 +13,13 @@ from evals.reward_model.options import Config, name_of, results_of
 from evals.reward_model.report import Judged
 from judges.judging.coverage import say_little_mass
 from judges.judging.judge import has_every_reply, judge_into, open_judge
-from judges.judging.reward_model import READ, fingerprint, open_reward_model, reward_folder, rewards_into
+from judges.judging.reward_model import READ, WaitingRewardModel, fingerprint, reward_folder, rewards_into
 from judges.judging.settle import settle
 from judges.labelled.ranked import RankedAnswers, responses_to
 from judges.options import Aggregate
 from judges.panels.panel import Member, panel_fingerprint
 from judges.parsing.verdict import aggregated
+from judges.rubrics.checked import on_scale
 from judges.rubrics.rubric import load_rubric, rubric_names
 from records import Judgment, Response, Store, text_of
 from records.fields.typed import read_typed
@@ -46,7 +47,7 @@ def _ask_reward_model(config: Config, ranked: Sequence[RankedAnswers], options: 
     """Return the rewards of a reward model or of a policy, which have no best value."""
     policy = policy_of(options)
     folder = reward_folder(options) or Path(options.model)
-    model = open_implicit(policy, config.dpo) if policy else open_reward_model(folder, options.model, options)
+    model = open_implicit(policy, config.dpo) if policy else WaitingRewardModel(folder, options.model, options)
     path = results_of(config, policy or options) / f"{name_of(config)}-{fingerprint(model)}.jsonl"
     with Store(path, Judgment, fresh=config.fresh) as store:
         rows = rewards_into(store, model, distinct_responses(ranked), f"{options.model} scoring {stem(config)}")
@@ -61,7 +62,7 @@ def distinct_responses(ranked: Sequence[RankedAnswers]) -> list[Response]:
 
 def read_judgments(config: Config, ranked: Sequence[RankedAnswers], path: Path) -> Judged:
     """Return the scores in a file. An answer that the file does not have counts as one without a score."""
-    rows = list(read_typed(path, Judgment, BadRows(strict=config.strict)))
+    rows = list(map(on_scale, read_typed(path, Judgment, BadRows(strict=config.strict))))
     if len(judges := {judgment.judge for judgment in rows}) > 1:
         raise InputError(f"{path}: judgments by {len(judges)} judges; give a file of one")
     if rows[0].read == READ:  # rewards, which have no rubric

@@ -12,6 +12,7 @@ from judges.audit.joining.tables import Table, check_codes, grades_in, verdicts_
 from judges.labelled.cells import judge_in
 from judges.labelled.columns import GAMES, Columns, verdict_of
 from judges.labelled.labels import Grade, LabelledPair, LabelledSet, Verdict, sampled, verdict_by_scores
+from judges.rubrics.checked import on_scale
 from records.fields.labels import CODES
 from records.fields.typed import typed
 from records.files import BadRows, Record, read_records
@@ -141,7 +142,7 @@ def _by_comparison(rows: Sequence[Comparison], pairs: Sequence[LabelledPair]) ->
 
 def _by_judgment(path: Path, labelled: LabelledSet, rows: Sequence[Judgment], sample: Sample) -> Stored:
     # of several rows on one text the last counts: one with a score, if there is one
-    judgments = sorted(rows, key=lambda judgment: judgment.score is not None)
+    judgments = sorted(map(on_scale, rows), key=lambda judgment: judgment.score is not None)
     known = {
         _key(judgment.prompt, judgment.response): Grade(judgment.score, judgment.error, judgment.mass)
         for judgment in judgments
@@ -230,7 +231,7 @@ def _decoded(located: Sequence[tuple[str, Record]], row_type: type[RowT], path: 
         except InputError as error:
             bad.add(RowError(f"{where}: {error}"))
     if not rows:
-        raise InputError(f"{path}: no {row_type.__name__} row in it: {bad.n_bad} bad")
+        raise InputError(f"{path}: no {row_type.__name__} row in it: {bad.summary()}")
     # By id, because the order in the file is that in which a server replied.
     return sorted(_last(rows, lambda row: row.id, lambda row: row.error is None), key=lambda row: row.id)
 

@@ -15,7 +15,7 @@ from judges.best_of.options import Config
 from judges.cluster.answer_sets import read_rewards, take_census
 from judges.judging.coverage import check_coverage
 from judges.judging.judge import open_judge
-from judges.judging.reward_model import fingerprint, judgment_id, open_reward_model, rewards_into
+from judges.judging.reward_model import WaitingRewardModel, fingerprint, judgment_id, rewards_into
 from judges.judging.settle import settle
 from judges.rubrics.checked import checked_rubric
 from judges.tools.evidence import (
@@ -108,7 +108,7 @@ def _best_by_judge(config: Config) -> tuple[Best, _Scored] | None:
 def _scored(config: Config, responses: list[Response], whole: list[Response]) -> _Scored:
     """Return the scores of the responses. The output is kept to the `whole` input, whatever --limit is."""
     if config.reward is not None:
-        model = open_reward_model(config.reward, str(config.reward), config.engine)
+        model = WaitingRewardModel(config.reward, str(config.reward), config.engine)
         out = _out(config, fingerprint(model))
         with Store(_beside(out), Judgment, fresh=config.fresh) as store:
             ids = [judgment_id(model, response) for response in whole]

@@ -101,7 +101,7 @@ def take_census(source: str | Path, bad: BadRows, limit: int | None = None) -> C
             n_scored += 1
             judges.add(answer.judge or "")
     if not n_prompts:
-        raise InputError(f"{source}: no usable row: {bad.n_bad} bad")
+        raise InputError(f"{source}: no usable row: {bad.summary()}")
     return Census(n_rows, n_scored, frozenset(judges))
 
 

@@ -34,7 +34,7 @@ def compare(config: Config) -> None:
     """Read, compare, store and print a table."""
     config = replace(config, engine=pinned(config.engine))
     if config.a is None:
-        raise InputError("nothing to compare; give two files of answers, or one of pairs")
+        raise InputError("nothing to compare: name two files of answers (a.jsonl b.jsonl), or one of pairs; see --help")
     check_limit(config.limit)
     check_sources(*config.import_batch)
     check_batch_flags(hosted=config.batch, exported=config.export_batch, imported=config.import_batch)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from judges.intervals.proportion import knows_nothing, wilson
+from judges.intervals.proportion import wilson
 from records.keys import derived_seed
 
 Floats = NDArray[np.float64]
@@ -76,15 +76,15 @@ def mean_of(name: str, values_N: Floats, weights_BN: Floats, note: str = "") -> 
 def proportion_of(name: str, values_N: Floats, weights_BN: Floats, note: str = "", less: float = 0.0) -> Estimate:
     """Return the mean of values from 0 to 1 that are not NaN, minus `less`, such as the judge's accuracy.
 
-    If all values are equal, the resamples are too. The interval is then Wilson's with the number of prompts as n,
-    because the rows of one prompt may be copies of each other.
+    If all values are equal, the resamples are too, and with few rows many resamples have none of them. The interval is
+    then Wilson's with the number of prompts as n, because the rows of one prompt may be copies of each other.
     """
     mean = mean_of(name, values_N, weights_BN, note)
     if mean.value is None:
         return mean
     known = np.isfinite(values_N)
     low, high = mean.low, mean.high
-    if low is None and knows_nothing(mean.value, float(values_N[known].std())):
+    if low is None:
         low, high = wilson(min(max(mean.value, 0.0), 1.0), n_groups(weights_BN[:, known]))
     ends = (None if low is None else low - less, None if high is None else high - less)
     return Estimate(name, mean.value - less, *ends, mean.n, note)

@@ -1,14 +1,23 @@
 """A reward model as a judge: its rewards as judgments, which have no rubric and no replies."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 from engines.chat.template import with_kwargs
 from engines.models import model_digest, with_dtype
 from engines.options import EngineOptions, check_no_dtype, memory_of
-from engines.reward_model import AnyRewardModel, Reward, RewardModel, VllmRewardModel, is_reward_model, vllm_digest
+from engines.reward_model import (
+    AnyRewardModel,
+    Reward,
+    RewardModel,
+    VllmRewardModel,
+    check_reward_model,
+    is_reward_model,
+    vllm_digest,
+)
 from records import Judgment, Response, Store, Usage, response_key
 from records.keys import content_key
 from records.rows import Message
@@ -58,9 +67,36 @@ def fingerprint(model: Rewarding) -> str:
 
 def fingerprint_in(folder: Path, options: EngineOptions) -> str:
     """Return the fingerprint of the reward model that `open_reward_model` would load. Nothing is loaded."""
+    return content_key("reward model", _digest_in(folder, options))
+
+
+def _digest_in(folder: Path, options: EngineOptions) -> str:
     with_vllm = options.engine == "vllm"
     digest = vllm_digest(folder) if with_vllm else with_dtype(model_digest(folder), folder, options.dtype)
-    return content_key("reward model", with_kwargs(digest, options.chat_template_kwargs))
+    return with_kwargs(digest, options.chat_template_kwargs)
+
+
+@dataclass(frozen=True)
+class WaitingRewardModel:
+    """The reward model in `folder`, loaded once an answer is scored: a finished run needs only its fingerprint."""
+
+    folder: Path
+    name: str
+    options: EngineOptions
+
+    @cached_property
+    def digest(self) -> str:
+        """Identify everything that changes a reward."""
+        check_reward_model(self.folder)
+        return _digest_in(self.folder, self.options)
+
+    @cached_property
+    def _loaded(self) -> AnyRewardModel:
+        return open_reward_model(self.folder, self.name, self.options)
+
+    def rewards(self, prompts: Sequence[str | list[Message]], responses: Sequence[str]) -> list[Reward]:
+        """Return what `RewardModel.rewards` does."""
+        return self._loaded.rewards(prompts, responses)
 
 
 def rewards_into(store: Store[Judgment], model: Rewarding, responses: Sequence[Response], title: str) -> list[Judgment]:

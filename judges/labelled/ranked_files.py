@@ -56,7 +56,7 @@ def read_ranked(source: str | Path, bad: BadRows) -> list[RankedAnswers]:
     if not bad.quiet:
         notes.say()
     if not all_ranked:
-        raise InputError(f"{source}: no prompt with ranked answers: {bad.n_bad} bad")
+        raise InputError(f"{source}: no prompt with ranked answers: {bad.summary()}")
     return all_ranked
 
 

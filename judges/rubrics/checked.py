@@ -1,10 +1,15 @@
 """The rubric that a judge's settings name, checked together with them."""
 
+from functools import cache
+
+import msgspec
+
 from console.errors import InputError
 from console.ranges import check_ranges
 from judges.options import JudgeOptions
 from judges.rubrics.calibration import load_calibration
-from judges.rubrics.rubric import Rubric, load_rubric
+from judges.rubrics.rubric import Rubric, load_rubric, rubric_names
+from records import Judgment
 
 
 def checked_rubric(options: JudgeOptions) -> Rubric:
@@ -18,3 +23,23 @@ def checked_rubric(options: JudgeOptions) -> Rubric:
     if options.calibration is not None:
         load_calibration(options.calibration, rubric)
     return rubric
+
+
+@cache
+def _scale_of(name: str) -> tuple[float, float] | None:
+    """Return the scale of one of this project's rubrics that scores, or None for another name."""
+    if name not in rubric_names() or (rubric := load_rubric(name)).kind != "score":
+        return None
+    return rubric.scale
+
+
+def on_scale(row: Judgment) -> Judgment:
+    """Return a stored judgment without its score if that is outside its rubric's scale, with the reason.
+
+    A rubric from a user's file is not known by its name, and evidence may give scores of its own.
+    """
+    scale = None if row.evidence is not None else _scale_of(row.rubric)
+    if scale is None or row.score is None or scale[0] <= row.score <= scale[1]:
+        return row
+    reason = f"{row.score:g} is outside {scale[0]:g} to {scale[1]:g}"
+    return msgspec.structs.replace(row, score=None, error=reason)

@@ -1,6 +1,5 @@
 """Reads rows of this project's own types from whatever kind of file somebody keeps them in."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from console.errors import InputError, RowError
+from records.fields.values import MOST_NUMBER
 from records.files import BadRows, Record, read_records
 from records.rows import Row
 
@@ -26,7 +26,7 @@ def read_typed(source: str | Path, row_type: type[RowT], bad: BadRows) -> Iterat
 
 def located_typed(source: str | Path, row_type: type[RowT], bad: BadRows) -> Iterator[tuple[str, RowT]]:
     """Yield each row after its place, `file:line`, for messages."""
-    n_good = 0
+    n_good, n_bad_before = 0, bad.n_bad
     for where, record in read_records(source, _Typed(bad, row_type)):
         try:
             row = typed(record, row_type)
@@ -36,7 +36,7 @@ def located_typed(source: str | Path, row_type: type[RowT], bad: BadRows) -> Ite
         n_good += 1
         yield where, row
     if n_good == 0:
-        raise InputError(f"{source}: no {row_type.__name__} row in it: {bad.n_bad} bad")
+        raise InputError(f"{source}: no {row_type.__name__} row in it: {bad.summary(n_bad_before)}")
 
 
 class _Typed(BadRows):
@@ -44,13 +44,14 @@ class _Typed(BadRows):
 
     def __init__(self, bad: BadRows, row_type: type[Row]) -> None:
         super().__init__(strict=bad.strict)
+        self.n_bad = bad.n_bad
         self._bad = bad
         self._what = f"not a {row_type.__name__} row"
 
     def add(self, error: RowError) -> None:
         where, mark, reason = str(error).partition(": not ")
         self._bad.add(RowError(f"{where}: {self._what}: not {reason}") if mark else error)
-        self.n_bad = self._bad.n_bad  # read_records says this number if no row is good
+        self.n_bad, self.last = self._bad.n_bad, self._bad.last  # read_records says these if no row is good
 
 
 def typed(record: Record, row_type: type[RowT]) -> RowT:
@@ -64,7 +65,8 @@ def typed(record: Record, row_type: type[RowT]) -> RowT:
     except UnicodeEncodeError:
         raise InputError(f"not a {row_type.__name__} row: it holds a character that is not text") from None
     if name := _not_finite(row):
-        raise InputError(f"not a {row_type.__name__} row: '{name}' holds NaN or an infinity")
+        what = f"NaN, an infinity or a number above {MOST_NUMBER:g}"
+        raise InputError(f"not a {row_type.__name__} row: '{name}' holds {what}")
     # msgspec has checked the types only: an empty list, or a turn without a role, is still a list of dictionaries.
     if name := next((name for name in CHATS if not _is_chat(getattr(row, name, ""))), None):
         raise InputError(f"not a {row_type.__name__} row: '{name}' must be text or messages with a role and a content")
@@ -100,7 +102,7 @@ def _not_finite(row: Row) -> str | None:
 
 def _holds_no_number(value: Any) -> bool:
     if isinstance(value, float):
-        return not math.isfinite(value)
+        return not abs(value) <= MOST_NUMBER  # NaN is not, either
     if isinstance(value, list):
         return any(map(_holds_no_number, value))
     if isinstance(value, dict):

@@ -1,24 +1,25 @@
 """Reads single fields of other people's records, such as a number from any kind of file."""
 
-import math
 from typing import Any
 
 from console.errors import InputError
 
 Record = dict[str, Any]
+MOST_NUMBER = 1e100
+"""Sums and squares of larger numbers are infinite, and nobody scores an answer with one."""
 SHOWN_FIELDS, SHOWN_NAME = 8, 30
 LONGEST_SHOWN = 60
 
 
 def number_in(value: object) -> float | None:
-    """Return `value` as a finite number, also from the text of a table's cell, or None if it is none."""
+    """Return `value` as a number, also from the text of a table's cell, or None if it is none, or above MOST_NUMBER."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:
         number = float(value)
     except (ValueError, OverflowError):  # a whole number of JSON may be too large for a float
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= MOST_NUMBER else None
 
 
 def is_empty(value: object) -> bool:

@@ -77,8 +77,8 @@ def test_an_empty_file_is_an_error(tmp_path: Path, content: bytes) -> None:
         ("x.jsonl.gz", b"not gzip", "cannot be read"),
         ("x.jsonl.gz", gzip.compress(b'{"prompt": "a"}\n' * 2000, mtime=0)[:-20], "cannot be read"),
         ("x.parquet", b"PAR1 no", "not a Parquet file"),
-        ("x.jsonl", b"\xff\xfe\n", "all 1 rows are bad"),
-        ("x.jsonl", b'"text"\n[1]\n', "all 2 rows are bad"),
+        ("x.jsonl", b"\xff\xfe\n", "its only row is bad: .*x.jsonl:1: "),
+        ("x.jsonl", b'"text"\n[1]\n', "all 2 rows are bad, the last one: .*x.jsonl:2: expected an object"),
     ],
 )
 def test_a_broken_file_is_one_clear_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:

@@ -56,8 +56,9 @@ def test_votes_are_read_from_a_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"score": 1e308}, "'score' holds NaN"),
         ({"score": float("nan")}, "'score' holds NaN"),
-        ({"scores": [1.0, float("inf")]}, "'scores' holds NaN or an infinity"),
+        ({"scores": [1.0, float("inf")]}, "'scores' holds NaN, an infinity or a number above 1e\\+100"),
         ({"score": "high"}, "not a Judgment row"),
         ({"usage": {"seconds": float("nan")}}, "'usage' holds NaN"),
         ({"replies": None}, "not a Judgment row"),
@@ -82,5 +83,5 @@ def test_nan_in_a_field_that_is_not_used_keeps_the_row(tmp_path: Path) -> None:
 
 def test_a_file_without_such_a_row_is_an_error(tmp_path: Path) -> None:
     path = saved(tmp_path / "x.jsonl", [{"prompt": "Q"}])
-    with pytest.raises(InputError, match="no Judgment row in it: 1 bad"):
+    with pytest.raises(InputError, match="no Judgment row in it: its only row is bad: "):
         list(read_typed(path, Judgment, BadRows()))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from console.errors import InputError, RowError
+from console.output import counted
 from console.visible import one_line
 from records.fields.labels import Codes
 from records.rows import text_of
@@ -101,7 +102,7 @@ class Table:
         if not self.files:
             return f"{self.source.name}: no judgments, comparisons or pairs yet; wait for them, or name a file"
         first = f": {self.bad[0]}" if self.bad else ""
-        return f"{self.files[0].path}: no row to show: {self.n_bad} bad rows{first}"
+        return f"{self.files[0].path}: no row to show: {counted(self.n_bad, 'bad rows')}{first}"
 
     def _read_new(self, stopped: Callable[[], bool]) -> Iterator[int]:
         if self._is_stale:

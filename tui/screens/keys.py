@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from textual.binding import Binding, BindingType
+from textual.keys import Keys, key_to_character
 
 from console.errors import InputError
 from console.reading import read_toml
@@ -54,7 +55,24 @@ def read_keymap(path: Path, bindings: Iterable[BindingType]) -> dict[str, str]:
             raise InputError(f"{path}: no key '{name}'{hint}")
         if not isinstance(keys, str) or not keys.strip():
             raise InputError(f'{path}: {name} must be a key such as "x" or several with commas')
+        keys_in(keys, f"{path}: {name}")
     return keymap
+
+
+def keys_in(words: str, where: str) -> list[str]:
+    """Return the keys in a text with commas between. Raises InputError, which begins with `where`, for an unknown one.
+
+    A key is a character, or one of Textual's names, such as `enter` or `ctrl+r`.
+    """
+    keys = [word.strip() for word in words.split(",") if word.strip()]
+    names = [key.value for key in Keys]
+    for key in keys:
+        last = key.rsplit("+", 1)[-1] if len(key) > 1 else key
+        if key not in names and last not in names and len(last) != 1 and key_to_character(last) is None:
+            near = get_close_matches(key, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else "keys are characters, or names such as enter, escape, ctrl+r"
+            raise InputError(f"{where}: no key '{key}': {hint}")
+    return keys
 
 
 def _flat(table: Mapping[str, object], before: str = "") -> dict[str, str]:

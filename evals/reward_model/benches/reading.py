@@ -80,7 +80,7 @@ def _bench(name: BenchName, source: Path, files: Iterable[Path], bad: BadRows) -
     if n_rows > len(items):
         say(f"{source}: {n_rows - len(items)} items are there twice and count once")
     if not items:
-        raise InputError(f"{source}: no usable item of {name}: {bad.n_bad} bad")
+        raise InputError(f"{source}: no usable item of {name}: {bad.summary()}")
     return Bench(name, list(items.values()), n_ties if name == "PPE" else 0)
 
 

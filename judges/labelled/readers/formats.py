@@ -169,7 +169,7 @@ def _label_name(record: Record, columns: Columns, name: str) -> str | None:
 
 def _named(source: Path, name: str, found: Found, bad: BadRows) -> LabelledSet:
     if not found.pairs and not found.scores:
-        raise InputError(f"{source}: no usable row of the format {name}: {bad.n_bad} bad")
+        raise InputError(f"{source}: no usable row of the format {name}: {bad.summary()}")
     title = f"{name}-{stem_of(source)}"
     return LabelledSet(title, name, found.labeller, tuple(found.pairs), tuple(found.scores), found.ranks)
 

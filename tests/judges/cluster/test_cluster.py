@@ -187,7 +187,7 @@ def test_scores_may_stand_in_a_file_of_their_own(capsys: pytest.CaptureFixture[s
         (MANY, ["--gamma", "1.5"], "--gamma must be in"),
         (MANY, ["--limit", "0"], "--limit must be at least 1"),
         (MANY, ["--min-coverage", "2"], "--min-coverage must be in"),
-        ([{"prompt": "Q"}], [], "no usable row: 1 bad"),
+        ([{"prompt": "Q"}], [], "no usable row: its only row is bad: "),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_written(

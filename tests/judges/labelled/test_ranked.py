@@ -218,7 +218,7 @@ def test_a_file_without_rankings_is_refused_with_its_fields(tmp_path: Path) -> N
 
 def test_a_file_with_bad_rows_alone_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.jsonl", [{"prompt": "p", "responses": ["a"], "ranks": [0]}])
-    with pytest.raises(InputError, match="no prompt with ranked answers: 1 bad"):
+    with pytest.raises(InputError, match="no prompt with ranked answers: its only row is bad: "):
         read_ranked(path, BadRows())
 
 
