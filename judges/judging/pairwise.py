@@ -15,7 +15,7 @@ from judges.judging.judge import EMPTY, NOT_ASKED, NOTHING, Judge, Subject, ask,
 from judges.judging.orders import OneOrder, Orders, one_order, samples_before, verdict_fields
 from judges.judging.stream import WINDOW, windows
 from judges.parsing.verdict import Sample
-from judges.rubrics.calibration import log_odds
+from judges.rubrics.calibration import Calibration, log_odds
 from judges.rubrics.rendering import missing
 from judges.rubrics.rubric import Rubric
 from records import Comparison, Message, Store, Usage, text_of
@@ -169,16 +169,16 @@ def reconcile(judge: Judge, contest: Contest, verdicts: dict[str, OneOrder], ord
         aggregate=judge.how.aggregate,
         reference=contest.reference,
         judged=contest.judged,
-        **_calibrated(judge, verdict_fields(verdicts)),
+        **calibrated(judge.calibration, verdict_fields(verdicts)),
     )
 
 
-def _calibrated(judge: Judge, fields: dict[str, Any]) -> dict[str, Any]:
+def calibrated(calibration: Calibration | None, fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a verdict with the calibration's preference, by which it names the winner."""
-    if judge.calibration is None or fields["preference_b"] is None:
+    if calibration is None or fields["preference_b"] is None:
         return fields
-    preference = judge.calibration.preference(log_odds(fields["preference_b"]))
-    return fields | {"preference_b": preference, "winner": judge.calibration.winner(preference)}
+    preference = calibration.preference(log_odds(fields["preference_b"]))
+    return fields | {"preference_b": preference, "winner": calibration.winner(preference)}
 
 
 def both_orders_answered(comparison: Comparison) -> bool:

@@ -1,6 +1,7 @@
 """The flags of python -m judges.rescore."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from console.command import Flags, Given
 from console.ranges import Count, CountOr0, Share
@@ -22,6 +23,8 @@ class Config(Flags):
     """Give no verdict if the choices have less probability than this together (logprobs)."""
     min_samples: Count | None = None
     """Give no verdict if fewer samples than this were answered. The default is all (text, structured)."""
+    calibration: Path | None = None
+    """A file of judges.calibrate --fit, learned for the judge of these rows. Without it the rubric weighs."""
     limit: Count | None = None
     """Rescore only the first N rows."""
     out: OutRows | None = None

@@ -9,14 +9,16 @@ from typing import Any, get_args
 from msgspec.structs import replace
 
 from console.errors import InputError
-from console.progress import progress
+from console.progress import progress, say
 from console.table import Cell
 from judges.judging import orders
+from judges.judging.pairwise import calibrated
 from judges.judging.win_rate import flip_warning
 from judges.options import Aggregate, Reading
 from judges.panels.panel import winner_of
 from judges.parsing.parse import PARSER_VERSION
 from judges.parsing.verdict import How, aggregated, all_samples, score_of
+from judges.rubrics.calibration import Calibration, load_calibration
 from judges.rubrics.rubric import load_rubric, rubric_names
 from records import Comparison, Judgment, Usage
 from records.disk import DiskDict
@@ -39,6 +41,8 @@ class Changes:
     min_samples: int | None = None
     show: int = 0
     """The number of changed rows to keep as examples."""
+    calibration: Path | None = None
+    """Learned weights, temperature and ties of the rows' judge."""
 
 
 def latest_rows(path: Path) -> Iterator[Row]:
@@ -59,9 +63,9 @@ def latest_rows(path: Path) -> Iterator[Row]:
     return _latest(path, Judgment if "response_id" in first else Comparison)
 
 
-def rescored_judgment(row: Judgment, how: How) -> Judgment:
-    """Return the judgment that `how` makes of the stored replies."""
-    new = replace(row, **_identity(row, how))
+def rescored_judgment(row: Judgment, how: How, calibration: Calibration | None = None) -> Judgment:
+    """Return the judgment that `how`, whose rubric has the calibration's weights, makes of the stored replies."""
+    new = replace(row, **_identity(row, how, calibration))
     if not row.replies:
         return new
     replies = all_samples(row)
@@ -72,15 +76,15 @@ def rescored_judgment(row: Judgment, how: How) -> Judgment:
     return replace(new, score=score.value, scores=score.values, **fields, **counts)
 
 
-def rescored_comparison(row: Comparison, how: How) -> Comparison:
-    """Return the comparison that `how` makes of the stored replies."""
-    new = replace(row, **_identity(row, how))
+def rescored_comparison(row: Comparison, how: How, calibration: Calibration | None = None) -> Comparison:
+    """Return the comparison that `how` makes of the stored replies, with the calibration's winner if there is one."""
+    new = replace(row, **_identity(row, how, calibration))
     if not row.replies:
         return new
     verdicts = {
         order: orders.one_order(replies, how, order, Usage()) for order, replies in orders.all_samples(row).items()
     }
-    return replace(new, **orders.verdict_fields(verdicts) | {"usage": row.usage})
+    return replace(new, **calibrated(calibration, orders.verdict_fields(verdicts)) | {"usage": row.usage})
 
 
 def recombined(row: Row, rule: Aggregate) -> Row:
@@ -126,6 +130,7 @@ class Rescorer:
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
         self._hows: dict[tuple[str, str, str], How] = {}
+        self._calibration: Calibration | None = None
         self._groups: dict[str, Group] = {}
         self.shown: list[dict[str, Cell]] = []
         self.unchanged: Counter[str] = Counter()
@@ -142,12 +147,14 @@ class Rescorer:
 
     def _made(self, row: Row) -> Row | Unchanged:
         if isinstance(row, Comparison):
-            return self._recombined(row) if row.read == "panel" else rescored_comparison(row, self._how(row))
+            if row.read == "panel":
+                return self._recombined(row)
+            return rescored_comparison(row, self._how(row), self._calibration)
         if row.read == "panel":
             return self._recombined(row)
         if row.evidence is not None:
             return Unchanged("the score includes claims or constraints that were checked")
-        return rescored_judgment(row, self._how(row))
+        return rescored_judgment(row, self._how(row), self._calibration)
 
     def _recombined(self, row: Row) -> Row | Unchanged:
         if rule := self._changes.aggregate:
@@ -168,6 +175,10 @@ class Rescorer:
         rubric = load_rubric(self._changes.rubric or row.rubric)
         if rubric.kind != ("score" if isinstance(row, Judgment) else "pair"):
             raise InputError(f"the rubric '{rubric.name}' is not for {type(row).__name__.lower()}s")
+        if self._changes.calibration is not None:
+            self._calibration = load_calibration(self._changes.calibration, rubric)
+            _say_other_judge(self._calibration, self._changes.calibration, row)
+            rubric = self._calibration.reweighted(rubric)
         aggregate = self._changes.aggregate or row.aggregate or rubric.aggregate
         changes = self._changes
         how = How(rubric, row.read, aggregate, changes.min_mass, changes.min_samples)  # type: ignore[arg-type]
@@ -234,9 +245,19 @@ def _latest(path: Path, row_type: type[Any]) -> Iterator[Row]:
                 advance(1)
 
 
-def _identity(row: Row, how: How) -> dict[str, str]:
+def _say_other_judge(calibration: Calibration, path: Path, row: Row) -> None:
+    """Say if the rows are of another judge. A judge has another fingerprint with its calibration, so it may be this."""
+    if row.judge != calibration.judge:
+        say(
+            f"warning: {path} was learned for the judge {calibration.judge}, and the rows are by {row.judge}: it fits "
+            "them only if that is the same judge with its calibration"
+        )
+
+
+def _identity(row: Row, how: How, calibration: Calibration | None) -> dict[str, str]:
     settings: tuple[object, ...] = (how.rubric.identity, how.read, how.aggregate, how.min_mass, PARSER_VERSION)
     settings += () if how.min_samples is None else (how.min_samples,)
+    settings += () if calibration is None else (calibration.identity,)
     judge = content_key("rescored", row.judge, *settings)
     fields = {"judge": judge, "rubric": how.rubric.name, "aggregate": how.aggregate}
     return {"id": content_key("rescored", judge, row.id), **fields}

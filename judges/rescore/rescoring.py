@@ -19,7 +19,10 @@ def rescore(config: Config) -> None:
     check_limit(config.limit)
     check_out(config.out, config.file)
     rows = take(latest_rows(config.file), config.limit)
-    rescorer = Rescorer(Changes(config.rubric, config.aggregate, config.min_mass, config.min_samples, config.show))
+    changes = Changes(
+        config.rubric, config.aggregate, config.min_mass, config.min_samples, config.show, config.calibration
+    )
+    rescorer = Rescorer(changes)
     out = config.out or config.file.with_name(f"{config.file.stem}-rescored.jsonl")
     if config.dry_run:
         for stored_row in rows:

@@ -1,4 +1,5 @@
 import gzip
+import io
 import json
 import re
 from collections.abc import Callable
@@ -313,3 +314,14 @@ def test_real_copies_are_read_whole(data: Path) -> None:
     assert first["choices"]["text"][2] == "Planetary days will become shorter."
     assert {row["sentence"].count("_") for row in rows["winogrande"]} == {1}
     assert rows["truthfulqa_mc2"][0]["mc1_targets"]["labels"] == [1, 0, 0, 0]
+
+
+def test_lm_evals_bars_are_off_if_stderr_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lm_eval.models import huggingface
+
+    bar = huggingface.tqdm
+    said = io.StringIO()
+    monkeypatch.setattr("sys.stderr", said)
+    with Messages():
+        list(huggingface.tqdm(range(3), disable=False, desc="Running loglikelihood requests"))
+    assert said.getvalue() == "" and huggingface.tqdm is bar

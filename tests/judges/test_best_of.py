@@ -117,7 +117,7 @@ def plain_rows(path: Path, *rows: tuple[str, float | None]) -> Path:
         ([("A", 7.0), ("B", 3.0), ("A", 2.0)], "A"),  # 4.5 against 3
         ([("A", 7.0), ("B", 5.0), ("A", 2.0)], "B"),  # 4.5 against 5
         ([("A", 7.0), ("B", 3.0), ("A", None)], "A"),
-        ([("A", 1e308), ("B", 1.0), ("A", -1e308)], "B"),
+        ([("A", 1e99), ("B", 1.0), ("A", -1e99)], "B"),
     ],
 )
 def test_several_scores_of_an_answer_are_votes_in_any_order(
@@ -192,7 +192,9 @@ def test_a_judge_scores_what_has_no_score_and_is_asked_once(tmp_path: Path, monk
         asked(tmp_path, *argv, "--seed", "1", "--fresh")
 
 
-def test_a_reward_model_scores_and_an_empty_answer_has_no_score(tiny_model: Path, tmp_path: Path) -> None:
+def test_a_reward_model_scores_and_an_empty_answer_has_no_score(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from engines.reward_model import RewardModel
     from tests.trainer.reward_model.test_reward_training import pair
     from trainer.reward_model.options import RewardOptions
@@ -211,6 +213,8 @@ def test_a_reward_model_scores_and_an_empty_answer_has_no_score(tiny_model: Path
         assert best.response == answers[known.index(max(known))].response
     stored = list(read_rows(tmp_path / "best.judgments.jsonl", Judgment))
     assert [(row.score, row.error) for row in stored if row.response_id == "p9"] == [(None, "the response is empty")]
+    monkeypatch.setattr(RewardModel, "load", None)  # all rewards are there, so the model is not needed
+    assert asked(tmp_path, str(tmp_path / "responses.jsonl"), "--reward", str(tmp_path / "rm")) == kept
 
 
 def test_answers_that_share_the_prompts_id_are_told_apart(tmp_path: Path) -> None:

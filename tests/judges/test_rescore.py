@@ -19,6 +19,7 @@ from judges.judging.pairwise import Contest, compare
 from judges.options import JudgeOptions
 from judges.panels.panel import combine
 from judges.rescore import __main__ as rescore
+from judges.rubrics.calibration import Calibration, rubric_digest, write_calibration
 from judges.rubrics.rubric import load_rubric
 from records import Comparison, Judgment, Response, read_rows
 from records.store import write_rows
@@ -26,6 +27,7 @@ from tests.conftest import ROOT
 from tests.fences import plain
 
 TEXT = JudgeOptions(read="text", samples=3)
+PAIRWISE_TEXT = JudgeOptions(rubric="pairwise", read="text", samples=1)
 
 
 @pytest.fixture(autouse=True)
@@ -338,3 +340,35 @@ def test_memory_does_not_grow_with_the_rows(capsys: pytest.CaptureFixture[str]) 
 
     peak(10)
     assert peak(1000) < peak(100) + 200_000  # 900 more rows are 1.7 MB
+
+
+LEARNED = Calibration(
+    judge="j", rubric="criteria", rubric_digest=rubric_digest(load_rubric("criteria")), kind="score", labels="mine",
+    temperature=2.0, weights={"accuracy": 0.0, "completeness": 1.0, "relevance": 0.0, "clarity": 0.0},
+)  # fmt: skip
+
+
+def test_learned_weights_give_another_score_of_the_same_replies(capsys: pytest.CaptureFixture[str]) -> None:
+    replies = ["accuracy: 5\ncompleteness: 2\nrelevance: 5\nclarity: 5"]
+    rows = judged(replies, options=JudgeOptions(rubric="criteria", read="text", samples=1))
+    assert rows[0].score == pytest.approx(0.4 * 5 + 0.2 * (2 + 5 + 5))
+    write_calibration(Path("learned.toml"), msgspec.structs.replace(LEARNED, judge=rows[0].judge))
+    [new] = run(rows, "--calibration", "learned.toml")
+    assert isinstance(new, Judgment) and new.score == 2 and new.judge != rows[0].judge
+    assert "was learned for" not in capsys.readouterr().err
+    write_calibration(Path("learned.toml"), LEARNED)
+    run(rows, "--calibration", "learned.toml", "--out", "other.jsonl")
+    assert "was learned for the judge j, and the rows are by" in capsys.readouterr().err
+
+
+def test_a_learned_band_of_ties_makes_a_tie_of_a_comparison() -> None:
+    row = compared(lambda request: "Better: A" if first_is_good(request) else "Better: B", PAIRWISE_TEXT)
+    assert row.winner == "a"
+    rubric = load_rubric("pairwise")
+    learned = Calibration(
+        judge=row.judge, rubric="pairwise", rubric_digest=rubric_digest(rubric), kind="pair", labels="mine",
+        temperature=1.0, tie=0.5,
+    )  # fmt: skip
+    write_calibration(Path("learned.toml"), learned)
+    [new] = run([row], "--calibration", "learned.toml")
+    assert isinstance(new, Comparison) and new.winner == "tie"

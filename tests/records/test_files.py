@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from console.errors import InputError, RowError
-from records.files import BadRows, read_records
+from records.files import BadRows, checked_file, read_records
 
 ROWS = [{"prompt": "a"}, {"prompt": 'b, "quoted"\nand two lines'}]
 
@@ -99,3 +99,19 @@ def test_a_missing_file_and_a_folder_are_errors(tmp_path: Path) -> None:
 def test_a_name_that_is_neither_file_nor_hub_set_says_both(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file, and the hub did not give"):
         list(read_records("nobody/no-such-set", BadRows()))
+
+
+def test_a_missing_file_of_examples_names_the_command_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"ift.jsonl: no such file; python -m trainer.eft makes it"):
+        checked_file(tmp_path / "eft" / "ift.jsonl")
+    with pytest.raises(InputError, match=r"ift.jsonl: no such file$"):
+        checked_file(tmp_path / "mine" / "ift.jsonl")
+
+
+def test_the_reason_is_that_of_the_file_s_own_rows(tmp_path: Path) -> None:
+    bad = BadRows(quiet=True)
+    (tmp_path / "first.jsonl").write_text('{"a": 1}\n[2]\n')
+    (tmp_path / "torn.jsonl").write_text('{"prompt": "x", "respon')
+    assert len(list(read_records(tmp_path / "first.jsonl", bad))) == 1
+    with pytest.raises(InputError, match=r"torn.jsonl: its only row is bad: .*torn.jsonl:1: not JSON"):
+        list(read_records(tmp_path / "torn.jsonl", bad))

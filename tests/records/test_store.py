@@ -249,3 +249,17 @@ def test_a_line_that_no_stage_wrote_is_an_error_that_says_what_to_do(tmp_path: P
         RowError, match=r"rows.jsonl:1: not a Prompt row: .*; mend the line or take it out, or set .*--fresh"
     ):
         list(read_rows(path, Prompt))
+
+
+def test_a_store_that_ends_in_an_error_before_its_first_row_leaves_neither_file_nor_folders(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    path = tmp_path / "kept" / "made" / "rows.jsonl"
+    with pytest.raises(EngineError), Store(path, Prompt):
+        raise EngineError("the server is not there")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "kept"]
+    with Store(path, Prompt):
+        pass
+    assert path.exists(), "no row is a result too"
+    with pytest.raises(EngineError), Store(path, Prompt):
+        raise EngineError("the server is not there")
+    assert path.exists(), "it was there before"

@@ -58,7 +58,7 @@ def test_votes_are_read_from_a_table(tmp_path: Path) -> None:
     [
         ({"score": 1e308}, "'score' holds NaN"),
         ({"score": float("nan")}, "'score' holds NaN"),
-        ({"scores": [1.0, float("inf")]}, "'scores' holds NaN, an infinity or a number above 1e\\+100"),
+        ({"scores": [1.0, float("inf")]}, "'scores' holds NaN, an infinity or a number above 1e+100"),
         ({"score": "high"}, "not a Judgment row"),
         ({"usage": {"seconds": float("nan")}}, "'usage' holds NaN"),
         ({"replies": None}, "not a Judgment row"),

@@ -170,3 +170,23 @@ def test_a_person_starts_it_filters_votes_and_quits_in_a_terminal(tmp_path: Path
     finally:
         subprocess.run([*tmux, "kill-server"], check=False)
     assert [json.loads(line)["winner"] for line in (tmp_path / "votes.jsonl").read_text().splitlines()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("press", "hint"),
+    [("zz", "keys are characters"), ("v,entr", "no key 'entr': did you mean"), ("ctrl+zz", "zz")],
+)
+def test_a_key_that_there_is_not_is_refused(press: str, hint: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"prompt": "p", "response": "r"}\n')
+    with pytest.raises(InputError, match=hint):
+        main(Config(source=(path,), screenshot=tmp_path / "x.svg", press=press))
+    assert not (tmp_path / "x.svg").exists()
+
+
+def test_a_keymap_with_a_key_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    from tui.screens.open import own_keys
+
+    (tmp_path / "keys.toml").write_text('vote.tie = "zz"\n')
+    with pytest.raises(InputError, match="vote.tie: no key 'zz'"):
+        own_keys(tmp_path / "keys.toml")

@@ -47,11 +47,10 @@ def annotator_config(name: str) -> AnnotatorConfig:
     elif not path.is_file():
         path = _folder() / name / FILE
     if not path.is_file():
-        near = difflib.get_close_matches(name, annotator_names(), 3, cutoff=0.0)
-        raise InputError(
-            f"--annotator {name}: no such annotator, folder or YAML file; the nearest names of the package's "
-            f"{len(annotator_names())} are {', '.join(near)}"
-        )
+        near = difflib.get_close_matches(name, annotator_names(), 3)
+        nearest = difflib.get_close_matches(name, annotator_names(), 3, cutoff=0.0)
+        hint = f"do you mean {' or '.join(near)}?" if near else f"the nearest names are {', '.join(nearest)}"
+        raise InputError(f"--annotator {name}: no such annotator, folder or YAML file; {hint}")
     members = _members(path)
     for member in members.values():
         _check(path, member)

@@ -198,7 +198,7 @@ def test_every_annotator_of_the_package_is_usable_or_says_why_not() -> None:
     ("name", "message"),
     [
         ("weighted_alpaca_eval_gpt4_turbos", f"do you mean {NAME}"),
-        ("xyz", "no such annotator; known are"),
+        ("nope", "no such annotator, folder or YAML file; the nearest names are"),
         ("text_davinci_003", "needs the tokenizer|is no chat"),
     ],
 )

@@ -93,3 +93,15 @@ def test_a_killed_run_scores_only_what_is_missing_and_ends_as_an_uninterrupted_o
 def test_a_dry_run_says_that_it_asks_nobody(measure: Callable[..., Path], folder: Path, capsys: Any) -> None:
     assert not measure("--judge", str(folder), "--dry-run").exists()
     assert "a reward model, no calls" in capsys.readouterr().out
+
+
+def test_a_finished_run_loads_no_reward_model(
+    measure: Callable[..., Path], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = report(measure("--judge", str(folder)))
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise AssertionError("all rewards are stored")
+
+    monkeypatch.setattr(RewardModel, "load", fails)
+    assert report(measure("--judge", str(folder)))["measures"] == first["measures"]

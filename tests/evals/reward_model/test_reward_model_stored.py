@@ -10,6 +10,7 @@ import pytest
 
 from console.command import parse
 from evals.reward_model.__main__ import main
+from evals.reward_model.metrics import TIE_WRONG
 from evals.reward_model.options import Config
 from judges.labelled.ranked import RankedAnswers, ordered_pairs, responses_to
 from judges.labelled.ranked_files import read_ranked
@@ -124,3 +125,10 @@ def test_fastchats_minus_one_ranks_no_answer_last(tmp_path: Path, capsys: pytest
     assert ordered(words(rows, tmp_path / "s.jsonl")) == {('"Q"', "r8", "r3")}
     read_ranked(tmp_path / "s.jsonl", BadRows())
     assert "FastChat's mark for a reply without a score" in capsys.readouterr().err
+
+
+def test_a_stored_score_outside_its_rubric_is_no_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ranked.jsonl").write_text(json.dumps({"prompt": "Q", "responses": ["a", "b"], "ranks": [0, 1]}))
+    [one] = read_ranked(tmp_path / "ranked.jsonl", BadRows())
+    figures = measured(tmp_path, tmp_path / "ranked.jsonl", [judgment(one, 0, 5), judgment(one, 1, 7)], capsys)
+    assert figures[TIE_WRONG] == (0.0, 1), "7 is above the scale of additive, 0 to 5"

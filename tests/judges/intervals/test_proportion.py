@@ -1,7 +1,9 @@
 import math
 
+import numpy as np
 import pytest
 
+from judges.intervals.bootstrap import proportion_of, resampled
 from judges.intervals.mean import mean_of
 from judges.intervals.proportion import knows_nothing, percent_of, percent_text, wilson
 
@@ -41,3 +43,11 @@ def test_a_percentage_has_wilsons_interval_where_the_error_is_none_or_nought() -
     assert percent_of([0.0]) == "0.0 [0.0, 79.3]"
     assert percent_of([0.0, 1.0, 1.0]) == mean_of([0.0, 100.0, 100.0]).text(1)
     assert percent_of([]) is None
+
+
+def test_a_share_that_many_resamples_lack_has_wilsons_interval() -> None:
+    # one harmful request among four: more than 5% of the resamples have none of it
+    values_N = np.array([0.25, np.nan, np.nan, np.nan])
+    found = proportion_of("harm", values_N, resampled(["a", "b", "c", "d"], 1000, 0))
+    assert (found.value, found.n) == (0.25, 1)
+    assert (found.low, found.high) == pytest.approx(wilson(0.25, 1))
