@@ -37,7 +37,7 @@ from trainer.ppo.rollout import Actors, Answer, EncodedPrompt, experience_of, ro
 from trainer.ppo.sampler import open_sampler
 from trainer.ppo.state import Progress, load_state, newest_state, save_state, step_name, write_policy
 from trainer.ppo.update import Learner, seeded_order
-from trainer.training.checkpoints import Checkpoints, checkpoints_in, clear_unfinished, seal
+from trainer.training.checkpoints import Checkpoints, checkpoints_in, clear_unfinished, keep_policy, seal
 from trainer.training.fit import load_policy
 from trainer.training.memory.float32 import Float32Weights, wide
 from trainer.training.memory.size import MemorySettings
@@ -147,6 +147,8 @@ def train_ppo(
             write_policy(trainer.actors.actor, trainer.actors.engine.tokenizer, unfinished, merge=options.lora.merge)
         (unfinished / REPORT).write_bytes(msgspec.json.encode(trained))
         seal(unfinished, out, n_steps)
+        for folder in checkpoints_in(checkpoints.folder, key):
+            keep_policy(folder)  # nothing goes on from there any more
     accelerator.wait_for_everyone()
     return trained
 

@@ -54,7 +54,8 @@ class Learner:
     def _update(self, experience: Experience, part: Tensor) -> Tensor:
         """Take one optimiser step on the answers `part` and return the FIGURES."""
         n_tokens, world = int(experience.mask[part].sum()), self.accelerator.num_processes
-        share = torch.split(part[self.accelerator.process_index :: world], self.options.micro_batch_size)
+        share = alike_together(experience, part[self.accelerator.process_index :: world])
+        share = torch.split(share, self.options.micro_batch_size)
         # a process without answers takes one with weight 0, because the others wait for its gradient
         pieces = [(piece, 1.0) for piece in share if len(piece)] or [(part[:1], 0.0)]
         total = torch.zeros(len(FIGURES), device=self.accelerator.device)
@@ -90,6 +91,15 @@ class Learner:
         moved_BT = approx_kl(logprobs_BT.detach(), old_BT)
         figures = (policy_BT, value_BT, entropy_BT, moved_BT, clipped_BT.float())
         return torch.stack([masked_mean(figure_BT, tokens.mask, n_tokens) for figure_BT in figures])
+
+
+def alike_together(experience: Experience, part: Tensor) -> Tensor:
+    """Return the positions `part` in the order of the lengths of answer and prompt.
+
+    A piece is padded to its longest answer and its longest prompt, and the gradient is a sum over answers in any order.
+    """
+    lengths = [(len(answer.tokens), len(answer.prompt)) for answer in experience.answers]
+    return torch.tensor(sorted(part.tolist(), key=lambda place: lengths[place]), dtype=part.dtype)
 
 
 def seeded_order(n: int, *parts: object) -> Tensor:

@@ -223,6 +223,8 @@ def test_a_training_that_was_stopped_goes_on_with_the_same_numbers(nine: Path, t
     with pytest.raises(KeyboardInterrupt):
         train_ppo(nine, parts, prompts, RewardSource("r", reward), options, seed=3)
     assert [one.name for one in checkpoints_in(checkpoints_of(parts))] == ["step-000002", "step-000004"]
+    left = [sorted(path.name for path in one.glob("*.safetensors")) for one in checkpoints_in(checkpoints_of(parts))]
+    assert left[0] == ["model.safetensors"] and len(left[1]) == 3, "only the last one has what a training needs"
     counted |= {"calls": 0, "stop": 0}
     train_ppo(nine, parts, prompts, RewardSource("r", reward), options, seed=3)
     assert counted["calls"] == 2, "it goes on from step 4"
@@ -232,7 +234,7 @@ def test_a_training_that_was_stopped_goes_on_with_the_same_numbers(nine: Path, t
     files = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
     assert files <= {".safetensors", ".json", ".jsonl", ".jinja", ".png"}, "and no pickle"
     left = [sorted(path.name for path in one.glob("*.safetensors")) for one in checkpoints_in(checkpoints_of(parts))]
-    assert left[0] == ["model.safetensors"] and len(left[1]) == 3, "only the last one has what a training needs"
+    assert left == [["model.safetensors"]] * len(left), "nothing goes on from a training that is done"
 
 
 def test_a_checkpoint_of_another_training_is_not_taken_for_this_ones(nine: Path, tmp_path: Path) -> None:
@@ -321,6 +323,38 @@ def test_what_is_learnt_from_is_as_likely_as_in_a_plain_forward(nine: Path) -> N
         assert torch.allclose(logprobs[row, : len(answer)], expected, atol=1e-5)
         hidden = value.body(whole).last_hidden_state[0, n - 1 : -1]
         assert torch.allclose(values[row, : len(answer)], value.head(hidden)[:, 0], atol=1e-5)
+
+
+def test_answers_of_like_length_are_learnt_from_together_and_the_step_is_the_same(
+    nine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import load_file
+
+    from trainer.ppo import update
+
+    prompts = [Prompt(id=str(n), prompt="ask " * (1 + 3 * (n % 4))) for n in range(8)]
+    options = replace(
+        SMALL, steps=1, ppo_epochs=1, rollout_batch_size=64, step_batch_size=64, micro_batch_size=4,
+        response_length=24, learning_rate=1e-3,
+    )  # fmt: skip
+    pad, as_given = update.padded, lambda _, part: part
+    read: dict[str, int] = {"alike": 0, "drawn": 0}
+    for name in read:
+
+        def counted(rows: Any, *given: Any, name: str = name) -> Any:
+            tokens = pad(rows, *given)
+            read[name] += tokens.inputs["input_ids"].numel()
+            return tokens
+
+        monkeypatch.setattr(update, "padded", counted)
+        if name == "drawn":
+            monkeypatch.setattr(update, "alike_together", as_given)
+        train_ppo(nine, tmp_path / name, prompts, source(lambda text: float(text.count("a"))), options, seed=1)
+    assert read["alike"] < 0.9 * read["drawn"]
+    alike, drawn = (load_file(tmp_path / name / "model.safetensors") for name in read)
+    before = load_file(nine / "model.safetensors")
+    for name, weight in alike.items():
+        assert torch.allclose(weight, drawn[name], atol=1e-6) and not torch.equal(weight, before[name])
 
 
 def test_an_answer_that_was_cut_off_pays_for_it(nine: Path, tmp_path: Path) -> None:
