@@ -19,6 +19,7 @@ from trainer.loop.curve import draw
 from trainer.loop.examples import drawn_examples, rule_of, side_by_side
 from trainer.loop.held_out.figures import IterationFigures
 from trainer.loop.judging.judges import judges_named, round_judges
+from trainer.loop.plan.disk import disk_use, told
 from trainer.loop.plan.estimate import estimate, memory_of, table_of, too_large
 from trainer.loop.plan.probe import probe
 from trainer.loop.plan.workload import loop_work
@@ -27,9 +28,11 @@ from trainer.loop.rounds import supervised_chats
 from trainer.loop.said import interval_text, percent
 from trainer.monitors.following import Following
 from trainer.prompts.seeds.reading import seed_prompts
+from trainer.runs.freeable import files_below, freeable_in_iterations, n_bytes_of
 from trainer.runs.ledger import LedgerLine
 from trainer.training.memory.size import model_size
 
+MB = 1e6
 WIDEST = 120
 """Two columns of text on a wider screen are no easier to read."""
 
@@ -59,6 +62,7 @@ def print_report(run: Run, config: Config, lines: dict[str, LedgerLine], measure
         tell_text(f"\n{side_by_side(example, min(screen_width(), WIDEST))}")
     tell("", "files:", *([f"  {picture}  the curve"] if picture else []))
     tell(*(line for files in _files(run) for line in wrapped(f"  {files}", indent="    ")))
+    tell("", *wrapped(_disk(run), indent="  "))
     tell("", "next:", *(f"  {command}" for command in following))
 
 
@@ -122,6 +126,9 @@ def print_plan(run: Run, config: Config) -> None:
     print_table(table_of(stages, options.gpu_price), as_json=config.json)
     if trainings and not config.json:
         tell("", *trainings)
+    if options.gpus or options.measure:
+        base = resolve_model(model, config.engine.run)
+        say(told(disk_use(model_size(options.size or base), base, works, config), run.folder, config))
     if options.gpus and (problem := too_large(stages, options)):
         say(problem)
 
@@ -193,6 +200,14 @@ def _python() -> str:
 def wrapped(text: str, indent: str) -> list[str]:
     """Return a line of the report as lines of at most 80 cells, the later ones indented. A path stays whole."""
     return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _disk(run: Run) -> str:
+    """Return the size of the run, and what of it could be freed."""
+    line = f"disk: {n_bytes_of(files_below(run.folder)) / MB:.0f} MB"
+    parts = list(freeable_in_iterations(run))
+    n_bytes = sum(part.n_bytes for part in parts)
+    return f"{line}; {_python()} -m trainer.runs --clean frees {n_bytes / MB:.0f} MB of it" if n_bytes else line
 
 
 def _files(run: Run) -> list[str]:

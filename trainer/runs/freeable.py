@@ -42,8 +42,12 @@ TRAINING_STATE, OPTIMISER_STATE, ITERATION_CHECKPOINTS = "state of a training", 
 
 def freeable_in_run(run: Run) -> Iterator[Freeable]:
     """Yield what the finished iterations of a run no longer need. A run under way has nothing to free."""
-    if run.is_under_way:
-        return
+    if not run.is_under_way:
+        yield from freeable_in_iterations(run)
+
+
+def freeable_in_iterations(run: Run) -> Iterator[Freeable]:
+    """Yield what the finished iterations of a run no longer need, also while it is under way."""
     for number in sorted(run.done()):
         folder = run.iteration(number)
         if not folder.is_dir() or folder.is_symlink():

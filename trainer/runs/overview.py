@@ -28,13 +28,32 @@ STAGES = (
 """The files of an iteration, last first, and what comes next or is being made."""
 
 
+EVALS = "evals"
+KINDS = {
+    EVALS: "evaluations",
+    "scores": "judgments",
+    "comparisons": "comparisons",
+    "answers": "answers",
+    "best_of": "answers",
+    "clusters": "clusters",
+    "attacks": "attacks",
+    "audit": "judge reports",
+    "rubrics": "rubrics",
+    "serve": "judgments",
+    "prompts": "prompts",
+    "pairs": "pairs",
+    "eft": "examples",
+}
+"""What commands write to runs/ by themselves, by the name of its folder."""
+
+
 @dataclass(frozen=True)
 class Overview:
     """One folder: a run, a training, or something else."""
 
     folder: Path
     kind: str
-    """loop, rlp, training, empty, or other."""
+    """loop, rlp, training, empty, one of KINDS, or other."""
     state: str
     """finished, under way, stopped, or damaged, with the reason."""
     n_done: int | None = None
@@ -127,6 +146,8 @@ def _of_folder(folder: Path) -> Overview:
     models = [path for path in inside if path.is_dir() and flaw_of(path) is None]
     going = [path for path in inside if path.name.endswith(".state") and path.is_dir()]
     stopped = [path for path in going if not path.with_name(path.name.removesuffix(".state")).exists()]
+    if not models and not stopped and folder.name in KINDS:
+        return Overview(folder, KINDS[folder.name], _contents(folder, inside), n_bytes=n_bytes)
     if not models and not stopped:
         return Overview(folder, "other", f"no run and no model: {counted(len(inside), 'items')}", n_bytes=n_bytes)
     losses = {model.name: loss for model in models if (loss := _loss(model)) is not None}
@@ -136,6 +157,17 @@ def _of_folder(folder: Path) -> Overview:
     return Overview(
         folder, "training", state, doing=doing, figure="loss", by_iteration=losses, n_bytes=n_bytes, freeable=freeable
     )
+
+
+def _contents(folder: Path, inside: list[Path]) -> str:
+    """Return how much there is in a folder of results, and which is the newest."""
+    if folder.name == EVALS:
+        results = [path for model in inside if model.is_dir() for path in sorted(model.iterdir()) if path.is_dir()]
+        names = list(dict.fromkeys(path.name for path in results))
+        models = list(dict.fromkeys(path.parent.name for path in results))
+        return f"{', '.join(names) or 'nothing'} of {', '.join(models) or 'no model'}"
+    newest = max(inside, key=lambda path: path.lstat().st_mtime_ns)
+    return f"{counted(len(inside), 'results')}, the newest is {newest.name}"
 
 
 def _loss(model: Path) -> float | None:

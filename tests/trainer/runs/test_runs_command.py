@@ -207,6 +207,17 @@ def test_empty_and_foreign_folders_are_named_and_never_touched(
     assert Path("runs/foreign/notes.txt").exists()
 
 
+def test_folders_of_results_are_named_with_what_is_in_them(capsys: pytest.CaptureFixture[str]) -> None:
+    for path in ("evals/smollm2/alpaca", "evals/smollm2/mt_bench", "evals/mine/alpaca", "scores"):
+        (Path("runs") / path).mkdir(parents=True)
+    for number, name in enumerate(("old.jsonl", "new.jsonl")):
+        (Path("runs/scores") / name).write_text("{}\n")
+        os.utime(Path("runs/scores") / name, (number, number))
+    rows = listed(capsys)
+    assert rows["scores"]["kind"] == "judgments" and rows["scores"]["state"] == "2 results, the newest is new.jsonl"
+    assert rows["evals"]["kind"] == "evaluations" and rows["evals"]["state"] == "alpaca, mt_bench of mine, smollm2"
+
+
 def test_without_runs_it_says_how_to_make_one(capsys: pytest.CaptureFixture[str]) -> None:
     main(parse(Config, [], "trainer.runs"))
     assert "there is no runs/ here; make a run with: python -m trainer.loop" in capsys.readouterr().err
