@@ -54,8 +54,8 @@ class Learner:
     def _update(self, experience: Experience, part: Tensor) -> Tensor:
         """Take one optimiser step on the answers `part` and return the FIGURES."""
         n_tokens, world = int(experience.mask[part].sum()), self.accelerator.num_processes
-        share = alike_together(experience, part[self.accelerator.process_index :: world])
-        share = torch.split(share, self.options.micro_batch_size)
+        own = alike_together(experience, part[self.accelerator.process_index :: world])
+        share = torch.split(own, self.options.micro_batch_size)
         # a process without answers takes one with weight 0, because the others wait for its gradient
         pieces = [(piece, 1.0) for piece in share if len(piece)] or [(part[:1], 0.0)]
         total = torch.zeros(len(FIGURES), device=self.accelerator.device)
