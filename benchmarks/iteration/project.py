@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, GenerationConfig
 
-import engines.local.transformers_engine as engine
 from benchmarks.iteration.work import Counts, Stage, Work, run_stage
+from engines.local import decoding
 from records import Pair, Prompt, read_rows
 from records.runs import Run, link_base_model
 from trainer.dpo.options import DPOOptions
@@ -23,7 +23,7 @@ def pairs_file(folder: Path) -> Path:
 
 def whole(work: Work, folder: Path) -> Counts:
     """Run the round that a loop runs for each iteration, with the base model as the parent."""
-    _forbid_the_end(engine, Path(work.model))
+    forbid_the_end(Path(work.model))
     run, config = Run(folder), _config(work)
     link_base_model(run, Path(work.model))
     prompts = [Prompt(id=str(number), prompt=text) for number, text in enumerate(work.prompts)]
@@ -56,13 +56,13 @@ def _config(work: Work) -> Config:
     return replace(config, judge=replace(config.judge, rubric=work.rubric, read="logprobs"))
 
 
-def _forbid_the_end(engine: object, model: Path) -> None:
+def forbid_the_end(model: Path) -> None:
     """Forbid end tokens as transformers' `min_new_tokens` does. The engine has no such setting, as no user needs it."""
     named = GenerationConfig.from_pretrained(model).eos_token_id
     ends = [*(named if isinstance(named, list) else [named]), AutoTokenizer.from_pretrained(model).eos_token_id]
     ends_E = torch.tensor(sorted({end for end in ends if end is not None}))
-    draw = engine.draw  # type: ignore[attr-defined]
-    engine.draw = lambda logits_BV, *rest: draw(logits_BV.index_fill(1, ends_E, -torch.inf), *rest)  # type: ignore[attr-defined]
+    draw = decoding.draw
+    decoding.draw = lambda logits_BV, *rest: draw(logits_BV.index_fill(1, ends_E, -torch.inf), *rest)
 
 
 STAGES: dict[str, Stage] = {"whole": whole, "training": training}

@@ -4,6 +4,7 @@ The judge stays the same during the round, also if it is the parent. Its judgmen
 that a resumed training asks for none again.
 """
 
+import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +19,6 @@ from records.runs import Run
 from records.store import latest, write_rows
 from trainer.grpo.options import GRPOOptions
 from trainer.grpo.rewards import Weighted
-from trainer.grpo.train import train_rewarded
 from trainer.loop.gather import evidence_work
 from trainer.loop.judging.answers import keep_to, open_rewarding_judge, round_judging_work
 from trainer.loop.judging.judges import is_of_run, round_judges
@@ -40,7 +40,8 @@ def train_by_reward(run: Run, number: int, prompts: list[Prompt], config: Config
     write_rows(run.iteration(number) / "prompts.jsonl", prompts)
     check_constraints(config.evidence, prompts)
     opened = partial(_opened, run, number, prompts, config, judge)
-    train_rewarded(
+    # TRL's trainers of GRPO take seconds to load, which other rounds do without
+    importlib.import_module("trainer.grpo.train").train_rewarded(
         run.model(number - 1),
         run.model(number),
         prompts,
