@@ -1,6 +1,7 @@
 """A model card for the last iteration of a run, in the hub's format: front matter, then what was done and measured."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCardData
@@ -14,6 +15,8 @@ from evals.report.markdown import table_text
 from evals.report.tables.iterations import headline
 
 PACKAGED_ON_HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
+CHECKING, ALONE = ("arithmetic", "constraints"), ("share", "strict")
+"""Tools that need no corpus, and the rules by which constraints alone give the score."""
 SEEDS = {"ift": "Example answers", "eft": "Example judgments", "prompts": "Prompts"}
 WAYS = {
     "grpo": "It was trained in iterations: the model answers prompts, a judge scores the answers, and GRPO or RLOO "
@@ -94,21 +97,31 @@ def _learns_by_reward(facts: RunFacts) -> bool:
 
 def _learnt(facts: RunFacts, iteration: str) -> Iterable[str]:
     """Yield a line for each source of data, for the judge, and for each iteration up to the one of the card."""
-    seeds, judge = facts.settings.get("seeds"), facts.settings.get("judge")
+    seeds, judge, evidence = (facts.settings.get(name) for name in ("seeds", "judge", "evidence"))
     for name, what in SEEDS.items():
         source = seeds.get(name) if isinstance(seeds, dict) else None
-        yield f"{what}: {source or 'packaged with judgeloop'}"
+        yield f"{what}: {_source(source) if source else 'packaged with judgeloop'}"
     if isinstance(judge, dict):
         engine = judge.get("engine")
         model = engine.get("model") if isinstance(engine, dict) else None
         who = "the model that wrote the answers" if model in (None, "parent") else model
         yield f"Judge: {who}, by the rubric {judge.get('rubric')}, read as {judge.get('read')}"
+    if isinstance(evidence, dict) and (evidence.get("tool") in CHECKING or evidence.get("corpus")):
+        alone = ". They are the score, and no model judges" if evidence.get("verify") in ALONE else ""
+        yield f"Checked with a tool: {evidence['tool']}, verify = {evidence.get('verify')}{alone}"
     for line in facts.ledger.values():
         counts = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in line.counts.items())
         by = "" if line.judge is None else f"; judge {line.judge}"
         yield f"{line.id} from {line.parent}: {counts}{by}"
         if line.id == iteration:
             return
+
+
+def _source(name: object) -> str:
+    """Return a data set's name on the hub, or the name of a file without its folders, which are this machine's."""
+    text = str(name)
+    on_this_machine = text.startswith((".", "/", "~")) or text.count("/") != 1 or Path(text).exists()
+    return Path(text).name if on_this_machine else text
 
 
 def base_of(facts: RunFacts) -> str | None:

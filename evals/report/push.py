@@ -23,8 +23,8 @@ from evals.report.options import Config
 from records.runs import BEST, best_of_run
 
 CARD = "README.md"
-OF_THIS_MACHINE = (BASE, "training_args.bin")
-"""Files with paths of this machine, which others have no use for."""
+OF_THIS_MACHINE = (BASE, "manifest.json", "training_args.bin")
+"""Files about the folder on this machine, which others have no use for."""
 AGAIN = "the same command with --update tries again"
 TAKEN, REFUSED, FORBIDDEN = 409, 401, 403
 

@@ -82,7 +82,10 @@ def test_the_model_goes_to_a_private_repository_with_a_card_from_the_ledger(
     make_run: Make, hub: Hub, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = make_run()
-    save_model(run, 2, base__json='{"path": "/home/me"}')
+    save_model(run, 2, base__json='{"path": "/home/me"}', manifest__json="{}")
+    seeds = '[settings.seeds]\nift = "/home/me/answers.jsonl"\nprompts = "org/prompts"\n'
+    checks = '[settings.evidence]\ntool = "constraints"\nverify = "share"\n'
+    run.config.write_text(run.config.read_text().replace("[versions]", f"{seeds}{checks}[versions]"))
     report(*PUSH)
     assert hub.repositories == [("me/demo", True, False)]
     assert set(hub.files) == {"model.safetensors", "config.json", "training.json", "README.md"}
@@ -91,6 +94,8 @@ def test_the_model_goes_to_a_private_repository_with_a_card_from_the_ledger(
     assert facts["base_model"] == "HuggingFaceTB/SmolLM2-135M-Instruct" and facts["license"] == "apache-2.0"
     assert facts["base_model_relation"] == "finetune" and facts["library_name"] == "transformers"
     assert "50.0 [40.0, 60.0]" in card and "- iter2 from iter1: 8 prompts, 16 responses, 16 judged, 4 pairs" in card
+    assert "- Example answers: answers.jsonl\n" in card and "- Prompts: org/prompts\n" in card
+    assert "constraints, verify = share. They are the score, and no model judges" in card
     assert "; judge abc123" in card and "The licence of the base model is apache-2.0." in card
     assert "https://huggingface.co/me/demo/commit/1" in capsys.readouterr().out
     report(*PUSH, "--public", "--update", "--licence", "mit", "--iteration", "best")
