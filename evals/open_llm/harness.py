@@ -95,13 +95,50 @@ def run(loaded: TaskDict, model: LM, asking: Asking, cache: Path) -> tuple[dict[
         part.set_fewshot_seed(seed=asking.seed)  # the only random draw: no task samples its replies
     with Messages() as messages:
         results = evaluate(
-            lm=CachingLM(model, str(cache)),
+            lm=caching(model, cache),
             task_dict=loaded,
             limit=asking.limit,
             apply_chat_template=asking.chat,
             fewshot_as_multiturn=True,
         )
     return results, messages.n_cut
+
+
+class Replies:
+    """The replies that are stored, looked up in memory and written once each.
+
+    lm-eval itself looks each up in the file, and writes it once when it comes and again after all others.
+    """
+
+    def __init__(self, stored: Any) -> None:
+        self._stored = stored
+        self._keys = set(stored)
+        self._written: dict[str, Any] = {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
+
+    def __getitem__(self, key: str) -> Any:
+        return self._stored[key]
+
+    def __setitem__(self, key: str, reply: Any) -> None:
+        if key not in self._written or self._written[key] != reply:
+            self._stored[key] = self._written[key] = reply
+
+    def commit(self) -> None:
+        """Wait until all replies are in the file."""
+        self._stored.commit()
+
+
+def caching(model: LM, path: Path) -> CachingLM:
+    """Return the model with its replies stored at `path`, so that it is asked for missing ones only."""
+    cached = CachingLM(model, str(path))
+    stored = type(cached.dbdict)
+    cached.dbdict.close()
+    # without the caller's stack, which each write would take for messages about failed ones
+    cached.dbdict = Replies(stored(str(path), autocommit=True, outer_stack=False))
+    model.set_cache_hook(cached.get_cache_hook())
+    return cached
 
 
 def score(task: TaskFile, results: Mapping[str, Any], n_cut: int = 0) -> Score:

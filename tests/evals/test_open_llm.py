@@ -5,15 +5,16 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from lm_eval.api.instance import Instance
 
 from console.command import parse
 from console.errors import InputError, JudgeError
 from console.ranges import check_command
 from evals.open_llm.__main__ import main
-from evals.open_llm.harness import Asking, Messages, Score, ask, load_model, score
+from evals.open_llm.harness import Asking, Messages, Replies, Score, ask, caching, load_model, score
 from evals.open_llm.ifeval import results
 from evals.open_llm.local import read_split
 from evals.open_llm.options import Config
@@ -325,3 +326,54 @@ def test_lm_evals_bars_are_off_if_stderr_is_no_terminal(monkeypatch: pytest.Monk
     with Messages():
         list(huggingface.tqdm(range(3), disable=False, desc="Running loglikelihood requests"))
     assert said.getvalue() == "" and huggingface.tqdm is bar
+
+
+class Written(dict[str, Any]):
+    """A store that counts what is written to it and looked up in it."""
+
+    def __init__(self, rows: dict[str, Any]) -> None:
+        super().__init__(rows)
+        self.writes: list[str] = []
+        self.lookups = 0
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.writes.append(key)
+        super().__setitem__(key, value)
+
+    def __contains__(self, key: object) -> bool:
+        self.lookups += 1
+        return super().__contains__(key)
+
+
+def test_a_reply_is_written_once_and_looked_up_in_memory() -> None:
+    stored = Written({"there": 1.0})
+    replies = Replies(stored)
+    assert "there" in replies and "new" not in replies and replies["there"] == 1.0 and stored.lookups == 0
+    for value in (2.0, 2.0, 3.0):  # as it comes, after all others, and another one
+        replies["new"] = value
+    assert stored.writes == ["new", "new"] and stored == {"there": 1.0, "new": 3.0}
+
+
+def test_replies_are_on_disk_as_they_come_and_are_not_asked_for_again(tmp_path: Path) -> None:
+    requests = [Instance("loglikelihood", {}, (f"question {n}", "yes"), n) for n in range(3)]
+    asked: list[str] = []
+
+    class Fake:
+        cache_hook: Any = None
+
+        def set_cache_hook(self, hook: Any) -> None:
+            self.cache_hook = hook
+
+        def loglikelihood(self, some: list[Instance]) -> list[Any]:
+            for one in some:
+                asked.append(one.args[0])
+                if len(asked) == 3:
+                    raise KeyboardInterrupt
+                self.cache_hook.add_partial("loglikelihood", one.args, (-1.0, True))
+            return [(-1.0, True)] * len(some)
+
+    first = caching(cast(Any, Fake()), tmp_path / "replies")
+    with pytest.raises(KeyboardInterrupt):
+        first.loglikelihood(requests)
+    assert list(caching(cast(Any, Fake()), tmp_path / "replies").loglikelihood(requests)) == [(-1.0, True)] * 3
+    assert asked == ["question 0", "question 1", "question 2", "question 2"]
