@@ -18,6 +18,8 @@ from trainer.training.options import deciding
 
 DECIDES_NOTHING = ("name", "config", "seed", "dry_run", "fresh", "json", "strict", "debug", "gates", "estimate")
 """Settings of a recipe that no result of the experiment depends on, or that the experiment sets itself."""
+UNUSED = ("from_iteration", "grpo")
+"""Settings of recipes that `read_recipe` refuses."""
 
 
 def read_recipe(path: Path) -> Config:
@@ -32,6 +34,8 @@ def read_recipe(path: Path) -> Config:
         "[eval] judge = 1": base.eval.judge == 1,
         "iterations = 2 or more": base.iterations > 1,
         "no [early_stop]": base.early_stop is None,
+        "no from_iteration": base.from_iteration is None,
+        '[round] learn other than "grpo"': base.round.learn != "grpo",
     }
     if missing := [name for name, is_met in needs.items() if not is_met]:
         raise InputError(f"{path}: the experiment needs {missing[0]}")
@@ -41,9 +45,9 @@ def read_recipe(path: Path) -> Config:
 def settings_of(base: Config) -> dict[str, Any]:
     """Return the settings of a recipe that decide a result, as plain data.
 
-    Without adapters and a calibration they are those of versions that had none, so that their results stay.
+    What is not in use is left out. So they are those of versions that did not have it, and results stay.
     """
-    plain = {name: value for name, value in asdict(base).items() if name not in DECIDES_NOTHING}
+    plain = {name: value for name, value in asdict(base).items() if name not in DECIDES_NOTHING + UNUSED}
     plain |= {"sft": deciding(base.sft), "dpo": deciding(base.dpo)}
     if not base.lora.r:
         del plain["lora"]
